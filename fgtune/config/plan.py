@@ -1,0 +1,81 @@
+"""The plan of a study: its arms and cells, as frozen records made once by ``fgtune.config.expand``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fgtune.config.base import stable_hash
+from fgtune.config.study import Study
+from fgtune.config.trial import TrialConfig
+
+
+@dataclass(frozen=True)
+class DataShape:
+    """What a plan has to know of a data set.
+
+    Attributes:
+        num_coarse: K_C of each source.
+        num_fine: True number of fine classes K_F*, or None where the data brings no fine labels.
+        fingerprint: Digest of the data's content.
+    """
+
+    num_coarse: tuple[int, ...]
+    num_fine: int | None
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One configuration apart from its seed.
+
+    Attributes:
+        name: Unique in the plan; ``baseline`` for the baseline of a sensitivity design.
+        levels: Value of every factor of the plan in this arm, by dotted path below ``trial``.
+        config: The trial config as written, before class numbers are resolved from the data.
+        is_baseline: Whether other arms are compared with this one.
+    """
+
+    name: str
+    levels: Mapping[str, Any]
+    config: TrialConfig
+    is_baseline: bool
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One arm x one seed. ``config`` is resolved: ``classes.num_fine`` is a number and ``num_fine_ratio`` is None."""
+
+    arm: str
+    seed: int
+    config: TrialConfig
+    levels: Mapping[str, Any] = field(compare=False)
+
+    @property
+    def config_hash(self) -> str:
+        """Digest of the resolved config."""
+        return stable_hash(self.config.to_plain())
+
+    @property
+    def cell_id(self) -> str:
+        """Digest of the resolved config and the seed: the same cell has the same id in every study."""
+        return stable_hash({"config": self.config.to_plain(), "seed": self.seed})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All cells of a study, block by block (all arms of one seed before the next), so that a cut study stays paired."""
+
+    study: Study
+    study_hash: str
+    factors: tuple[str, ...]
+    arms: tuple[Arm, ...]
+    cells: tuple[Cell, ...]
+    shapes: Mapping[str, DataShape]
+    """Shape of each data set used, by ``stable_hash`` of its config."""
+
+    @property
+    def baseline(self) -> Arm:
+        """The arm that others are compared with."""
+        return next(arm for arm in self.arms if arm.is_baseline)

@@ -1,0 +1,119 @@
+"""The config of a study: its question, its design, its seeds, its metrics, and the trial that the design varies."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, JsonValue, model_validator
+
+from fgtune.config.base import Config
+from fgtune.config.data import PositiveFloat
+from fgtune.config.trial import TrialConfig
+
+DottedPath = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*$")]
+Levels = Annotated[tuple[JsonValue, ...], Field(min_length=1)]
+MetricName = Annotated[str, Field(pattern=r"^(train|val|test)/[a-z0-9_]+$")]
+
+
+class SensitivityDesign(Config):
+    """Vary factors around a baseline: one at a time, or in a full grid."""
+
+    kind: Literal["sensitivity"] = "sensitivity"
+    factors: Annotated[dict[DottedPath, Levels], Field(min_length=1)]
+    """Dotted paths below ``trial`` and their levels."""
+    baseline: dict[DottedPath, JsonValue] = {}
+    """Levels of the baseline arm where they differ from ``trial``."""
+    grid: Literal["one_at_a_time", "full"] = "one_at_a_time"
+
+
+class ArmConfig(Config):
+    """One named arm of a comparison: a patch of the trial."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=80)]
+    set: dict[DottedPath, JsonValue] = {}
+    """Dotted paths below ``trial`` and their values in this arm."""
+
+
+class ComparisonDesign(Config):
+    """Compare named arms, each a patch of the trial; the first is the baseline unless another is named."""
+
+    kind: Literal["comparison"] = "comparison"
+    arms: Annotated[tuple[ArmConfig, ...], Field(min_length=1)]
+    baseline: str | None = None
+
+    @model_validator(mode="after")
+    def _names(self) -> ComparisonDesign:
+        names = [arm.name for arm in self.arms]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"arm names must differ, {repeated} appear more than once")
+        if self.baseline is not None and self.baseline not in names:
+            raise ValueError(f"baseline must name an arm, one of {names}, got {self.baseline!r}")
+        return self
+
+
+DesignConfig = Annotated[SensitivityDesign | ComparisonDesign, Field(discriminator="kind")]
+
+
+class MetricsConfig(Config):
+    """What the study is judged by; fixed before the first trial."""
+
+    primary: MetricName = "test/clustering_accuracy"
+    """The metric of the planned contrasts."""
+    also: tuple[MetricName, ...] = ("test/ari", "test/ged")
+    """Further metrics that the report shows; contrasts on them are marked exploratory."""
+    alpha: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.05
+    """Level of the planned contrasts together (Holm)."""
+    equivalence_margin: PositiveFloat = 0.02
+    """A difference of the primary metric below this is of no importance, in the metric's own unit."""
+
+
+class ExecutionConfig(Config):
+    """Resources and fault handling; no result depends on these."""
+
+    cpus: PositiveFloat = 1.0
+    """CPU cores a trial."""
+    gpus: Annotated[float, Field(ge=0.0)] = 0.0
+    """GPUs a trial; a fraction shares one."""
+    max_failures: Annotated[int, Field(ge=0)] = 1
+    """How often a crashed trial is started again from its checkpoint before it counts as failed."""
+    max_concurrent: Annotated[int, Field(ge=1)] | None = None
+    """Trials at once; None lets the machine's resources decide."""
+    checkpoint_every_epochs: Annotated[int, Field(ge=1)] = 10
+
+
+class Study(Config):
+    """One study file, validated, every default filled in."""
+
+    study: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=100)]
+    """Name of the study and of its folder."""
+    question: Annotated[str, Field(min_length=1)]
+    """What the study asks, in a sentence."""
+    expectation: str = ""
+    """What is expected and why, written down before the first trial."""
+    source: str = ""
+    """Paper, table or figure that the study answers to."""
+    design: DesignConfig
+    seeds: Annotated[int, Field(ge=1)] | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = 5
+    """A number n (seeds 0 .. n-1) or the seeds themselves; each is one block that all arms share."""
+    metrics: MetricsConfig = MetricsConfig()
+    trial: TrialConfig
+    execution: ExecutionConfig = ExecutionConfig()
+    smoke: dict[DottedPath, JsonValue] = {}
+    """Paths (from the root of this file) that ``--smoke`` sets besides its own defaults."""
+
+    @model_validator(mode="after")
+    def _seeds_differ(self) -> Study:
+        if isinstance(self.seeds, tuple) and len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds must differ, got {list(self.seeds)}")
+        return self
+
+    @property
+    def seed_list(self) -> tuple[int, ...]:
+        """The seeds, spelled out."""
+        return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+
+    def identity(self) -> dict[str, Any]:
+        """What makes two studies the same: everything but how they are executed and what ``--smoke`` would do."""
+        plain = self.to_plain()
+        return {key: value for key, value in plain.items() if key not in {"execution", "smoke"}}

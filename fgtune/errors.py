@@ -1,0 +1,56 @@
+"""The errors that fgtune raises on purpose; every one is written for the person who has to act on it."""
+
+from __future__ import annotations
+
+
+class FgtuneError(Exception):
+    """Base of all errors raised on purpose; the command line prints its text without a traceback."""
+
+
+class ConfigError(FgtuneError):
+    """The study file, the command line or the user's data is wrong; nothing was started (exit code 2).
+
+    Args:
+        rule: What must hold, in a sentence fragment ("must be >= 1", "unknown key").
+        where: File and line, e.g. ``studies/x.yaml:12``; empty when there is none.
+        path: Dotted config path, e.g. ``trial.optimizer.lr``; empty when the rule is about the whole file.
+        value: The given value, shown with ``repr``; leave out when there is none.
+        fix: A likely remedy, one sentence.
+    """
+
+    _MISSING = object()
+
+    def __init__(self, rule: str, *, where: str = "", path: str = "", value: object = _MISSING, fix: str = "") -> None:
+        self.rule, self.where, self.path, self.fix = rule, where, path, fix
+        self.has_value = value is not self._MISSING
+        self.value = value if self.has_value else None
+        super().__init__(str(self))
+
+    def located(self, where: str, path: str | None = None) -> ConfigError:
+        """The same error, told with its place in the study file."""
+        given = {"value": self.value} if self.has_value else {}
+        return type(self)(self.rule, where=where, path=self.path if path is None else path, fix=self.fix, **given)
+
+    def __str__(self) -> str:
+        head = ": ".join(part for part in (self.where, self.path) if part)
+        text = f"{head}: {self.rule}" if head else self.rule
+        if self.has_value:
+            shown = repr(self.value)
+            text += f", got {shown if len(shown) <= 120 else shown[:117] + '...'}"
+        return f"{text}. Fix: {self.fix}" if self.fix else text
+
+
+class DataError(ConfigError):
+    """The data set cannot be used as it is (exit code 2)."""
+
+
+class StudyFolderError(ConfigError):
+    """The study folder cannot take this study (exit code 2)."""
+
+
+class SolverError(FgtuneError):
+    """A relations solver found no usable solution, or one that breaks the post-condition."""
+
+
+class TrialError(FgtuneError):
+    """A trial cannot go on, and repeating it would fail in the same way (a non-finite loss, say)."""

@@ -1,0 +1,75 @@
+"""The relations programme and the contract that every solver keeps.
+
+For an affinity A (K_F x K_C), larger is better, and a balance weight beta, choose a parent for every fine class:
+
+    minimise  -sum_i A[i, parent(i)] + (beta / K_C) * sum_j n_j^2      subject to n_j >= 1 for every coarse class j,
+
+with n_j the number of fine classes whose parent is j. FALCON (ICML 2024, eq. 8) adds the constant
+-beta * (K_F / K_C)^2, which changes no minimiser; ``objective`` includes it, so that a balanced M costs no penalty when K_C
+divides K_F.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+class SolveStatus(StrEnum):
+    """How a solve ended. Without any solution a solver raises ``SolverError`` instead."""
+
+    OPTIMAL = "optimal"
+    TIME_LIMIT = "time_limit"
+
+
+@dataclass(frozen=True)
+class RelationsProblem:
+    """One programme.
+
+    Attributes:
+        affinity: (num_fine, num_coarse) float64, finite, larger is better; num_fine >= num_coarse >= 1.
+        beta: Weight of the balance penalty, >= 0.
+    """
+
+    affinity: FloatArray
+    beta: float
+
+
+@dataclass(frozen=True)
+class RelationsSolution:
+    """A feasible choice of parents, and the evidence for it.
+
+    Attributes:
+        fine_to_coarse: (num_fine,) int64; every coarse class occurs.
+        status: ``OPTIMAL``, or ``TIME_LIMIT`` for the best solution found in time.
+        objective: Value of the programme at this solution, to be minimised.
+        bound: Proven lower bound on the optimum; equal to ``objective`` (to tolerance) when optimal.
+        seconds: Wall seconds of the solve, model building included.
+        solver: Name in ``SOLVERS``.
+    """
+
+    fine_to_coarse: IntArray
+    status: SolveStatus
+    objective: float
+    bound: float
+    seconds: float
+    solver: str
+
+    @property
+    def gap(self) -> float:
+        """Relative gap (objective - bound) / max(1e-12, |objective|), >= 0."""
+        return max(0.0, self.objective - self.bound) / max(1e-12, abs(self.objective))
+
+
+def objective_value(problem: RelationsProblem, fine_to_coarse: IntArray) -> float:
+    """The programme's value at ``fine_to_coarse``: (num_fine,) int64."""
+    num_fine, num_coarse = problem.affinity.shape
+    sizes = np.bincount(fine_to_coarse, minlength=num_coarse).astype(np.float64)
+    gained = float(problem.affinity[np.arange(num_fine), fine_to_coarse].sum())
+    return -gained + float(problem.beta) * (float(sizes @ sizes) / num_coarse - (num_fine / num_coarse) ** 2)

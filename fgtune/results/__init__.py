@@ -1,0 +1,1 @@
+"""Result records, the ledger of finished cells, and the study folder that holds them."""

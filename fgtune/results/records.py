@@ -1,0 +1,127 @@
+"""Records that pass between trainer, driver, tracking and analysis; plain data without torch, ray or pandas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int64]
+
+
+class CellState(StrEnum):
+    """How a cell ended."""
+
+    COMPLETE = "COMPLETE"
+    PRUNED = "PRUNED"
+    FAIL = "FAIL"
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """What one epoch yielded.
+
+    Attributes:
+        epoch: 1-based.
+        step: Optimiser steps so far.
+        metrics: ``train/...`` loss terms of the epoch, and ``val/...``, ``test/...`` where it was evaluated.
+        seconds: Wall seconds of training and evaluation in this epoch.
+    """
+
+    epoch: int
+    step: int
+    metrics: Mapping[str, float]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class SolverUse:
+    """All solves of the relations in one trial: how many, how long, how they ended, and the largest relative gap."""
+
+    solver: str
+    solves: int
+    seconds: float
+    statuses: Mapping[str, int]
+    max_gap: float
+
+
+@dataclass(frozen=True)
+class RelationsRecord:
+    """Learned against true relations of one finished cell, as stored in ``relations/<cell_id>.npz``.
+
+    Attributes:
+        fine_to_coarse: (sources, K_F) learned parents.
+        coarse_counts: (sources, K_F, max K_C) counts of predicted fine class x coarse label, on the test split.
+        true_fine_to_coarse: (sources, K_F*) true parents; None without fine labels.
+        fine_counts: (K_F, K_F*) counts of predicted x true fine class, on the test split; None without fine labels.
+    """
+
+    fine_to_coarse: IntArray
+    coarse_counts: IntArray
+    true_fine_to_coarse: IntArray | None = None
+    fine_counts: IntArray | None = None
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """One line of the ledger: a finished cell.
+
+    ``metrics`` (of the last epoch) and ``epochs`` repeat exactly when the cell is run again on the same machine; times do not.
+
+    Attributes:
+        levels: Value of every factor, by dotted path.
+        config: The resolved trial config as plain data.
+        seconds: Wall seconds inside the trainer, over all attempts that contributed.
+        attempts: 1 + number of restarts after crashes.
+        cause: Why a FAIL or PRUNED cell ended; None for COMPLETE.
+        finished_at: ISO 8601, UTC.
+    """
+
+    cell_id: str
+    arm: str
+    seed: int
+    config_hash: str
+    state: CellState
+    metrics: Mapping[str, float]
+    seconds: float
+    epochs: int
+    levels: Mapping[str, Any]
+    config: Mapping[str, Any]
+    solver: SolverUse | None = None
+    attempts: int = 1
+    cause: str | None = None
+    finished_at: str = ""
+    host: str = ""
+
+    def to_plain(self) -> dict[str, Any]:
+        """The record as plain JSON data."""
+        return asdict(self) | {"state": self.state.value}
+
+    @classmethod
+    def from_plain(cls, data: Mapping[str, Any]) -> CellResult:
+        """Read a record back; keys that this version does not know are an error."""
+        fields = dict(data)
+        fields["state"] = CellState(fields["state"])
+        if fields.get("solver") is not None:
+            fields["solver"] = SolverUse(**fields["solver"])
+        return cls(**fields)
+
+
+@dataclass(frozen=True)
+class TrialOutcome:
+    """What a trial hands to the driver at its end: the whole curve, the relations, the cost."""
+
+    history: tuple[EpochMetrics, ...]
+    relations: RelationsRecord
+    solver: SolverUse | None
+    seconds: float
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Metrics of the last epoch."""
+        return self.history[-1].metrics

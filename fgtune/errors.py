@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class FgtuneError(Exception):
     """Base of all errors raised on purpose; the command line prints its text without a traceback."""
@@ -40,6 +42,33 @@ class ConfigError(FgtuneError):
         return f"{text}. Fix: {self.fix}" if self.fix else text
 
 
+class MultiConfigError(ConfigError):
+    """Several things are wrong at once; the text has one line each.
+
+    Attributes:
+        errors: The single errors, in the order of the file.
+    """
+
+    def __init__(self, errors: Sequence[ConfigError]) -> None:
+        self.errors = tuple(errors)
+        super().__init__("\n".join(map(str, self.errors)))
+
+    def __reduce__(self) -> tuple[type[MultiConfigError], tuple[tuple[ConfigError, ...]]]:
+        return type(self), (self.errors,)
+
+    def located(self, where: str, path: str | None = None) -> MultiConfigError:
+        """The same errors, each told with its place in the study file."""
+        return type(self)([error.located(where, path) for error in self.errors])
+
+    @staticmethod
+    def raise_all(errors: Sequence[ConfigError]) -> None:
+        """Raise what was collected: nothing, the one error as it is, or all of them together."""
+        if len(errors) == 1:
+            raise errors[0]
+        if errors:
+            raise MultiConfigError(errors)
+
+
 class DataError(ConfigError):
     """The data set cannot be used as it is (exit code 2)."""
 
@@ -54,3 +83,7 @@ class SolverError(FgtuneError):
 
 class TrialError(FgtuneError):
     """A trial cannot go on, and repeating it would fail in the same way (a non-finite loss, say)."""
+
+
+class TrackingError(FgtuneError):
+    """The tracking store did not take something; the ledger has it, and a later sync brings it there."""

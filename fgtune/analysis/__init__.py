@@ -1,0 +1,1 @@
+"""Tables, statistics, verdicts and the numbers behind every figure, from a study folder alone."""

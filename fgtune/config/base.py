@@ -17,7 +17,7 @@ class Config(BaseModel):
     )
 
     @classmethod
-    def from_plain(cls, data: Any) -> Self:  # noqa: ANN401 (plain YAML data)
+    def from_plain(cls, data: Any) -> Self:
         """Validate plain data (dicts, lists, numbers, strings) in strict JSON mode, where lists may become tuples."""
         return cls.model_validate_json(json.dumps(data))
 
@@ -27,7 +27,7 @@ class Config(BaseModel):
         return plain
 
 
-def stable_hash(data: Any, length: int = 12) -> str:  # noqa: ANN401 (plain data)
+def stable_hash(data: Any, length: int = 12) -> str:
     """A hexadecimal digest of plain data that does not depend on key order."""
     text = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:length]

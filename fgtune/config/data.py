@@ -59,8 +59,8 @@ class PatchesConfig(_DataConfig):
     """The colour-patch images of Xu et al. (arXiv 2005.09681, section 4.1): one big and one small patch an image.
 
     The coarse class is the big patch, the fine class the small one. As published (``nested: false``) the two are drawn
-    independently, so fine classes are not nested in coarse ones; ``nested: true`` gives each small patch one big parent.
-    The paper states neither the canvas nor the patch sizes; these are dials here.
+    independently, so fine classes are not nested in coarse ones; ``nested: true`` gives each small patch one big
+    parent. The paper states neither the canvas nor the patch sizes; these are dials here.
     """
 
     kind: Literal["patches"] = "patches"
@@ -81,12 +81,16 @@ class PatchesConfig(_DataConfig):
 
     @model_validator(mode="after")
     def _patches_fit(self) -> PatchesConfig:
-        if self.big_size + self.small_size > self.canvas:
-            raise ValueError(
-                f"big_size + small_size must be <= canvas ({self.canvas}), they sum to {self.big_size + self.small_size}"
-            )
+        total = self.big_size + self.small_size
+        if total > self.canvas:
+            raise ValueError(f"big_size + small_size must be <= canvas ({self.canvas}), they sum to {total}")
         if self.nested and self.num_small < self.num_big:
             raise ValueError(f"nested patches need num_small >= num_big, got {self.num_small} < {self.num_big}")
+        if self.num_images < max(self.num_big, self.num_small):
+            raise ValueError(
+                f"num_images must be >= num_big and num_small, so that every patch occurs; got {self.num_images} < "
+                f"{max(self.num_big, self.num_small)}"
+            )
         return self
 
 
@@ -109,9 +113,9 @@ class HierarchyConfig(_DataConfig):
     imbalance: Annotated[float, Field(ge=1.0)] = 1.0
     """Ratio of the largest to the smallest fine class; sizes fall geometrically."""
     coarse_noise: Fraction = 0.0
-    """Share of samples whose coarse label is replaced by a uniformly drawn other one."""
+    """Share of samples whose coarse label is replaced by a uniformly drawn other one, after ``non_nested``."""
     non_nested: Fraction = 0.0
-    """Share of samples that carry a coarse label other than their fine class's parent, fixed per fine class."""
+    """Share of each fine class that carries a second parent's label: one other coarse class, fixed per fine class."""
     data_seed: Annotated[int, Field(ge=0)] = 0
     """Seed of the samples themselves, apart from the seeds of the study."""
 
@@ -124,11 +128,24 @@ class HierarchyConfig(_DataConfig):
             )
         if self.num_coarse == 1 and (self.coarse_noise > 0 or self.non_nested > 0):
             raise ValueError("coarse_noise and non_nested need at least two coarse classes")
+        if self.num_samples < sum(self.fine_in_each):
+            raise ValueError(
+                f"num_samples must be >= the number of fine classes ({sum(self.fine_in_each)}), got {self.num_samples}"
+            )
         return self
+
+    @property
+    def fine_in_each(self) -> tuple[int, ...]:
+        """Number of fine classes in each coarse class."""
+        sizes = self.fine_per_coarse
+        return sizes if isinstance(sizes, tuple) else (sizes,) * self.num_coarse
 
 
 class ArraysConfig(_DataConfig):
-    """A user's ``.npz``: ``inputs`` (N, ...), ``coarse`` (N,) or (N, sources) with -1 for none, optional ``fine``, ``split``."""
+    """A user's ``.npz`` with ``inputs`` (N, ...), ``coarse`` (N,) or (N, sources), and if known ``fine`` and ``split``.
+
+    A coarse label of -1 means that the source gives none.
+    """
 
     kind: Literal["arrays"] = "arrays"
     path: Annotated[str, Field(min_length=1)]

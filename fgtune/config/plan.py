@@ -74,6 +74,8 @@ class Plan:
     cells: tuple[Cell, ...]
     shapes: Mapping[str, DataShape]
     """Shape of each data set used, by ``stable_hash`` of its config."""
+    warnings: tuple[str, ...] = ()
+    """What is allowed and yet likely a mistake, one sentence each."""
 
     @property
     def baseline(self) -> Arm:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from fgtune.config.base import Config
 from fgtune.config.data import PositiveFloat
 from fgtune.config.trial import TrialConfig
 
-DottedPath = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*$")]
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+ARM_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
+DOTTED_PATTERN = r"^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*$"
+METRIC_PATTERN = r"^(train|val|test)/[a-z0-9_]+$"
+
+DottedPath = Annotated[str, Field(pattern=DOTTED_PATTERN)]
 Levels = Annotated[tuple[JsonValue, ...], Field(min_length=1)]
-MetricName = Annotated[str, Field(pattern=r"^(train|val|test)/[a-z0-9_]+$")]
+MetricName = Annotated[str, Field(pattern=METRIC_PATTERN)]
 
 
 class SensitivityDesign(Config):
@@ -21,7 +26,7 @@ class SensitivityDesign(Config):
     kind: Literal["sensitivity"] = "sensitivity"
     factors: Annotated[dict[DottedPath, Levels], Field(min_length=1)]
     """Dotted paths below ``trial`` and their levels."""
-    baseline: dict[DottedPath, JsonValue] = {}
+    baseline: dict[DottedPath, JsonValue] = Field(default_factory=dict)
     """Levels of the baseline arm where they differ from ``trial``."""
     grid: Literal["one_at_a_time", "full"] = "one_at_a_time"
 
@@ -29,8 +34,8 @@ class SensitivityDesign(Config):
 class ArmConfig(Config):
     """One named arm of a comparison: a patch of the trial."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=80)]
-    set: dict[DottedPath, JsonValue] = {}
+    name: Annotated[str, Field(pattern=ARM_PATTERN, max_length=80)]
+    set: dict[DottedPath, JsonValue] = Field(default_factory=dict)
     """Dotted paths below ``trial`` and their values in this arm."""
 
 
@@ -85,7 +90,7 @@ class ExecutionConfig(Config):
 class Study(Config):
     """One study file, validated, every default filled in."""
 
-    study: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=100)]
+    study: Annotated[str, Field(pattern=NAME_PATTERN, max_length=100)]
     """Name of the study and of its folder."""
     question: Annotated[str, Field(min_length=1)]
     """What the study asks, in a sentence."""
@@ -99,14 +104,17 @@ class Study(Config):
     metrics: MetricsConfig = MetricsConfig()
     trial: TrialConfig
     execution: ExecutionConfig = ExecutionConfig()
-    smoke: dict[DottedPath, JsonValue] = {}
+    smoke: dict[DottedPath, JsonValue] = Field(default_factory=dict)
     """Paths (from the root of this file) that ``--smoke`` sets besides its own defaults."""
 
-    @model_validator(mode="after")
-    def _seeds_differ(self) -> Study:
-        if isinstance(self.seeds, tuple) and len(set(self.seeds)) != len(self.seeds):
-            raise ValueError(f"seeds must differ, got {list(self.seeds)}")
-        return self
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: int | tuple[int, ...]) -> int | tuple[int, ...]:
+        if isinstance(seeds, tuple):
+            repeated = next((seed for seed in seeds if seeds.count(seed) > 1), None)
+            if repeated is not None:
+                raise ValueError(f"must differ, {repeated} is given twice")
+        return seeds
 
     @property
     def seed_list(self) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from fgtune.config.base import Config
 from fgtune.config.data import DataConfig, Fraction, PositiveFloat
@@ -68,7 +68,7 @@ class ModelConfig(Config):
 
 
 class ClassesConfig(Config):
-    """The number of fine classes K_F: ``num_fine``, or ``num_fine_ratio`` times the number in the data's fine labels."""
+    """The number of fine classes K_F: ``num_fine``, or ``num_fine_ratio`` times the number that the data holds."""
 
     num_fine: Annotated[int, Field(ge=1)] | None = None
     """K_F itself. Needs no fine labels."""
@@ -93,8 +93,15 @@ class PseudoLabelConfig(Config):
     """Length S of the soft phase as a share of the epochs (reference: 30 of 100, 3 of 10)."""
 
 
+def _weights_are_optional(schema: dict[str, Any]) -> None:
+    """A file may leave weights out, since the preset fills them."""
+    schema.pop("required", None)
+
+
 class ObjectiveConfig(Config):
     """Loss weights; a weight of 0 removes its term and what only that term needs."""
+
+    model_config = ConfigDict(json_schema_extra=_weights_are_optional)
 
     preset: Literal["falcon"] = "falcon"
     lambda_coarse: Weight
@@ -109,11 +116,13 @@ class ObjectiveConfig(Config):
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_from_preset(cls, data: Any) -> Any:  # noqa: ANN401 (whatever the file holds)
+    def _fill_from_preset(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        weights = PRESETS.get(data.get("preset", "falcon"), {})
-        return {**weights, **data}
+        preset = data.get("preset")
+        # An unknown preset is filled like the default one, so that the error is about the preset alone.
+        known = preset if isinstance(preset, str) and preset in PRESETS else "falcon"
+        return {**PRESETS[known], **data}
 
 
 class TeacherConfig(Config):
@@ -140,7 +149,7 @@ class NeighborsConfig(Config):
     refresh_epochs: Annotated[int, Field(ge=1)] | None = None
     """Search again every so many epochs; only with ``features: teacher``."""
     targets: Literal["forward", "memory"] = "forward"
-    """Teacher predictions of neighbours: a forward pass of their view (reference), or the last one remembered (cheaper)."""
+    """Teacher predictions of neighbours: a forward pass of their view (reference), or the last one remembered."""
 
     @model_validator(mode="after")
     def _consistent(self) -> NeighborsConfig:

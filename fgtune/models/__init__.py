@@ -1,0 +1,13 @@
+"""Backbones, heads, the fine classifier made of both, and its EMA teacher. Torch is imported by the submodules only."""
+
+BACKBONES: dict[str, str] = {
+    "mlp": "fgtune.models.backbones:Mlp",
+    "linear": "fgtune.models.backbones:LinearBackbone",
+}
+"""Backbone classes by ``kind``: ``cls(config, input_shape)``, a module (B, *input_shape) -> (B, feature_dim)."""
+
+HEADS: dict[str, str] = {
+    "linear": "fgtune.models.heads:LinearHead",
+    "cosine": "fgtune.models.heads:CosineHead",
+}
+"""Head classes by ``kind``: ``cls(config, feature_dim, num_fine)``, (B, feature_dim) -> (B, num_fine)."""

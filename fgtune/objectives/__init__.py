@@ -1,0 +1,12 @@
+"""Loss terms over one forward pass, and the weighted sum that training minimises.
+
+A term is one module and one line here. Torch is imported by the submodules only.
+"""
+
+TERMS: dict[str, str] = {
+    "coarse": "fgtune.objectives.coarse:CoarseTerm",
+    "nn": "fgtune.objectives.neighbor:NeighborTerm",
+    "conf": "fgtune.objectives.confidence:ConfidenceTerm",
+    "reg": "fgtune.objectives.uniformity:UniformityTerm",
+}
+"""Term classes by name; the weight of term ``x`` is ``objective.lambda_x`` in the trial config."""

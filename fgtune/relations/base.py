@@ -5,8 +5,8 @@ For an affinity A (K_F x K_C), larger is better, and a balance weight beta, choo
     minimise  -sum_i A[i, parent(i)] + (beta / K_C) * sum_j n_j^2      subject to n_j >= 1 for every coarse class j,
 
 with n_j the number of fine classes whose parent is j. FALCON (ICML 2024, eq. 8) adds the constant
--beta * (K_F / K_C)^2, which changes no minimiser; ``objective`` includes it, so that a balanced M costs no penalty when K_C
-divides K_F.
+-beta * (K_F / K_C)^2, which changes no minimiser; ``objective`` includes it, so that a balanced M costs no penalty when
+K_C divides K_F.
 """
 
 from __future__ import annotations
@@ -42,6 +42,23 @@ class RelationsProblem:
 
 
 @dataclass(frozen=True)
+class RawSolution:
+    """What a backend claims; ``fgtune.relations.solve`` checks every part of it.
+
+    Attributes:
+        fine_to_coarse: (num_fine,) int64, already rounded.
+        status: ``OPTIMAL`` when the backend claims optimality, ``TIME_LIMIT`` for the best solution found in time.
+        objective: Value of the programme as the backend sees it.
+        bound: Lower bound on the optimum.
+    """
+
+    fine_to_coarse: IntArray
+    status: SolveStatus
+    objective: float
+    bound: float
+
+
+@dataclass(frozen=True)
 class RelationsSolution:
     """A feasible choice of parents, and the evidence for it.
 
@@ -68,8 +85,13 @@ class RelationsSolution:
 
 
 def objective_value(problem: RelationsProblem, fine_to_coarse: IntArray) -> float:
-    """The programme's value at ``fine_to_coarse``: (num_fine,) int64."""
+    """The programme's value at ``fine_to_coarse``: (num_fine,) int64.
+
+    The imbalance K_C * sum_j n_j^2 - K_F^2 is an integer and computed as one, so that equal sizes cost exactly 0
+    whatever beta is.
+    """
     num_fine, num_coarse = problem.affinity.shape
-    sizes = np.bincount(fine_to_coarse, minlength=num_coarse).astype(np.float64)
+    sizes = np.bincount(fine_to_coarse, minlength=num_coarse)
+    imbalance = num_coarse * int(sizes @ sizes) - num_fine**2
     gained = float(problem.affinity[np.arange(num_fine), fine_to_coarse].sum())
-    return -gained + float(problem.beta) * (float(sizes @ sizes) / num_coarse - (num_fine / num_coarse) ** 2)
+    return float(problem.beta * (imbalance / num_coarse**2) - gained)

@@ -70,14 +70,15 @@ class RelationsRecord:
 class CellResult:
     """One line of the ledger: a finished cell.
 
-    ``metrics`` (of the last epoch) and ``epochs`` repeat exactly when the cell is run again on the same machine; times do not.
+    ``metrics`` (of the last epoch) and ``epochs`` repeat exactly when the cell is run again on the same machine; times
+    do not.
 
     Attributes:
         levels: Value of every factor, by dotted path.
         config: The resolved trial config as plain data.
         seconds: Wall seconds inside the trainer, over all attempts that contributed.
         attempts: 1 + number of restarts after crashes.
-        cause: Why a FAIL or PRUNED cell ended; None for COMPLETE.
+        cause: Why a FAIL or PRUNED cell ended, and which metrics were not finite; else None.
         finished_at: ISO 8601, UTC.
     """
 

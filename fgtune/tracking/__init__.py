@@ -1,0 +1,45 @@
+"""Where a study is tracked: the ``Tracker`` protocol, and the one place that chooses its implementation.
+
+mlflow is imported when a store is opened, never before, and by this package alone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from fgtune.tracking.base import NullTracker, StudyEnd, Tracker
+
+__all__ = ["NullTracker", "StudyEnd", "Tracker", "open_tracker", "tracking_uri"]
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+"""The store when nobody names one: a database in the working directory, which is also what ``mlflow ui`` opens."""
+
+
+def tracking_uri(given: str | None = None, environ: Mapping[str, str] | None = None) -> str:
+    """The store to use: ``given`` (``--tracking-uri``), else ``MLFLOW_TRACKING_URI``, else ``sqlite:///mlflow.db``."""
+    environ = os.environ if environ is None else environ
+    return given or environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+
+
+def open_tracker(
+    uri: str | None = None, *, environ: Mapping[str, str] | None = None, directory: Path | None = None
+) -> Tracker:
+    """Open the tracking store, creating it where it does not exist; call it in the driver, before workers start.
+
+    Args:
+        uri: The store as given on the command line; ``none`` turns tracking off; None looks further (``tracking_uri``).
+        environ: Where ``MLFLOW_TRACKING_URI`` is looked up; the process environment by default.
+        directory: What a relative ``sqlite:///`` path is relative to; the working directory by default.
+
+    Raises:
+        ConfigError: The store cannot be used; the message says why and what to do. Nothing was logged.
+    """
+    chosen = tracking_uri(uri, environ)
+    if chosen.strip().lower() == "none":
+        return NullTracker()
+    from fgtune.tracking.mlflow_tracker import MlflowTracker
+    from fgtune.tracking.store import open_store
+
+    return MlflowTracker(open_store(chosen, directory or Path.cwd()))

@@ -1,0 +1,38 @@
+# make study   run the main study and say where its report lies
+# make test    check style, types, layers and behaviour
+# Both set up .venv from requirements.lock first, when it is not there or out of date.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: study test lint setup browser clean
+
+study: $(READY)
+	$(BIN)/python -m fgtune.run studies/kf_sensitivity.yaml
+
+test: lint browser
+	$(BIN)/pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+setup: $(READY)
+
+# Bytecode is compiled once here: where Python may not write it later, every process would compile torch and ray anew.
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet "$$(grep '^uv==' requirements.lock)"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --requirements requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q -j 0 .venv/lib fgtune >/dev/null 2>&1 || true
+	touch $(READY)
+
+browser:
+	sh .ci/browser
+
+clean:
+	rm -rf .venv

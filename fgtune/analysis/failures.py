@@ -1,0 +1,88 @@
+"""Cells that failed, were pruned, gave no number or are missing: counted, listed with their cause, and bounded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from fgtune.analysis.inputs import PlannedArm, StudyData
+from fgtune.analysis.records import Bounds, Counts, FailureRow
+from fgtune.analysis.wording import MetricInfo
+from fgtune.results.records import CellState
+
+
+def count_cells(data: StudyData, arm: str | None = None) -> Counts:
+    """Count the cells of an arm, or of the whole plan, by how they ended."""
+    cells = data.planned if arm is None else data.cells(arm)
+    states = [data.results[cell.cell_id].state for cell in cells if cell.cell_id in data.results]
+    return Counts(
+        planned=len(cells),
+        complete=states.count(CellState.COMPLETE),
+        failed=states.count(CellState.FAIL),
+        pruned=states.count(CellState.PRUNED),
+        missing=len(cells) - len(states),
+    )
+
+
+def failure_rows(data: StudyData) -> tuple[FailureRow, ...]:
+    """Every cell that ended without a usable value of the primary metric, in the order of the plan."""
+    primary = data.study.metrics.primary
+    arms = {arm.name: arm for arm in data.arms}
+    lost = {(arm, seed) for arm in arms for seed in data.lost(arm, primary)}
+    rows = []
+    for cell in data.planned:
+        if (cell.arm, cell.seed) in lost:
+            result = data.results[cell.cell_id]
+            rows.append(
+                FailureRow(
+                    cell_id=cell.cell_id,
+                    arm=cell.arm,
+                    label=arms[cell.arm].label,
+                    seed=cell.seed,
+                    state=result.state.value,
+                    attempts=result.attempts,
+                    epochs=result.epochs,
+                    seconds=result.seconds,
+                    cause=result.cause or _unrecorded(result.state, primary),
+                )
+            )
+    return tuple(rows)
+
+
+def _unrecorded(state: CellState, primary: str) -> str:
+    return f"{primary} is missing" if state is CellState.COMPLETE else "no cause was recorded"
+
+
+def failure_bounds(data: StudyData, info: MetricInfo) -> tuple[Bounds, ...]:
+    """Worst and best case of every arm that lost cells, and of every arm if the baseline lost some."""
+    baseline = data.baseline
+    lost_baseline = data.lost(baseline.name, info.name)
+    made = []
+    for arm in data.arms:
+        lost = data.lost(arm.name, info.name)
+        if not lost and (arm.is_baseline or not lost_baseline):
+            continue
+        cases = _cases(data, arm, info)
+        low, high = _mean([case[0] for case in cases.values()]), _mean([case[1] for case in cases.values()])
+        difference = (math.nan, math.nan)
+        if not arm.is_baseline:
+            difference = _difference(cases, _cases(data, baseline, info))
+        made.append(Bounds(arm.name, arm.label, info.name, lost, low, high, *difference))
+    return tuple(made)
+
+
+def _cases(data: StudyData, arm: PlannedArm, info: MetricInfo) -> dict[int, tuple[float, float]]:
+    """Lowest and highest possible value by seed, over the cells that ended."""
+    known = {seed: (value, value) for seed, value in data.values(arm.name, info.name).items()}
+    return known | dict.fromkeys(data.lost(arm.name, info.name), (info.low, info.high))
+
+
+def _difference(arm: dict[int, tuple[float, float]], baseline: dict[int, tuple[float, float]]) -> tuple[float, float]:
+    seeds = sorted(arm.keys() & baseline.keys())
+    low = _mean([arm[seed][0] - baseline[seed][1] for seed in seeds])
+    high = _mean([arm[seed][1] - baseline[seed][0] for seed in seeds])
+    return low, high
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else math.nan

@@ -1,0 +1,204 @@
+"""A study folder read into one frozen object: the study, its arms, its planned cells, and the ledger's results."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from fgtune.analysis.wording import factor_name, level_text
+from fgtune.config.design import BASELINE
+from fgtune.config.study import ComparisonDesign, Study
+from fgtune.errors import StudyFolderError
+from fgtune.results.folder import StudyFolder
+from fgtune.results.formats import CELL_COLUMNS
+from fgtune.results.records import CellResult, CellState
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """One row of ``plan.csv``."""
+
+    cell_id: str
+    arm: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class PlannedArm:
+    """An arm as the plan has it.
+
+    Attributes:
+        name: Its name in the plan.
+        label: Its name for readers: the levels that set it apart, or the arm's own name in a comparison.
+        is_baseline: Whether the others are compared with it.
+        levels: Value of every factor.
+    """
+
+    name: str
+    label: str
+    is_baseline: bool
+    levels: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """Everything that analysis knows of a study; made by ``read_study``.
+
+    Attributes:
+        folder: Where it came from.
+        study: The resolved study.
+        factors: Dotted paths that the plan varies.
+        arms: In the order of the plan.
+        planned: In the order of the plan.
+        results: Last ledger line of each planned cell that has one, by ``cell_id``.
+        unplanned: Number of ledger lines whose cell is not in the plan.
+    """
+
+    folder: StudyFolder
+    study: Study
+    factors: tuple[str, ...]
+    arms: tuple[PlannedArm, ...]
+    planned: tuple[PlannedCell, ...]
+    results: Mapping[str, CellResult]
+    unplanned: int
+
+    @property
+    def baseline(self) -> PlannedArm:
+        """The arm that others are compared with."""
+        return next(arm for arm in self.arms if arm.is_baseline)
+
+    @property
+    def level(self) -> float:
+        """Confidence level of the intervals, 1 - alpha."""
+        return 1.0 - self.study.metrics.alpha
+
+    @property
+    def measured(self) -> frozenset[str]:
+        """Metrics that some planned cell has in the ledger."""
+        return frozenset(name for result in self.results.values() for name in result.metrics)
+
+    @property
+    def shown_metrics(self) -> tuple[str, ...]:
+        """The primary metric, then those of ``also`` that were measured in some cell (all, before any cell ended)."""
+        measured = self.measured
+        also = [name for name in self.study.metrics.also if name in measured or not measured]
+        return tuple(dict.fromkeys([self.study.metrics.primary, *also]))
+
+    @property
+    def unmeasured(self) -> tuple[str, ...]:
+        """Metrics that the study asks for and no finished cell has, for want of fine labels, say."""
+        measured = self.measured
+        wanted = (self.study.metrics.primary, *self.study.metrics.also)
+        return tuple(name for name in dict.fromkeys(wanted) if measured and name not in measured)
+
+    def cells(self, arm: str) -> tuple[PlannedCell, ...]:
+        """Planned cells of an arm."""
+        return tuple(cell for cell in self.planned if cell.arm == arm)
+
+    def values(self, arm: str, metric: str) -> dict[int, float]:
+        """Finite values of a metric by seed, over the arm's COMPLETE cells."""
+        found = {}
+        for cell in self.cells(arm):
+            result = self.results.get(cell.cell_id)
+            if result is not None and result.state is CellState.COMPLETE:
+                value = result.metrics.get(metric, math.nan)
+                if math.isfinite(value):
+                    found[cell.seed] = float(value)
+        return found
+
+    def lost(self, arm: str, metric: str) -> tuple[int, ...]:
+        """Seeds whose cell ended without a usable value: failed, pruned, or complete without a finite value.
+
+        A metric that no finished cell has was not measured, and is lost nowhere but in failed and pruned cells; the
+        ledger leaves out values that are not finite and names them in ``cause``.
+        """
+        measured = metric in self.measured
+        found = []
+        for cell in self.cells(arm):
+            result = self.results.get(cell.cell_id)
+            if result is None:
+                continue
+            absent = not math.isfinite(result.metrics.get(metric, math.nan))
+            undefined = absent and (measured or metric in (result.cause or ""))
+            if result.state is not CellState.COMPLETE or undefined:
+                found.append(cell.seed)
+        return tuple(found)
+
+
+def read_study(folder: StudyFolder) -> StudyData:
+    """Read plan, resolved study and ledger of a folder.
+
+    Raises:
+        StudyFolderError: A file is missing, unreadable, or names no baseline.
+    """
+    study, plan = _read_files(folder)
+    factors = tuple(column for column in plan[0] if column not in CELL_COLUMNS)
+    planned = tuple(PlannedCell(row["cell_id"], row["arm"], row["seed"]) for row in plan)
+    known = {cell.cell_id for cell in planned}
+    lines = folder.ledger.read()
+    return StudyData(
+        folder=folder,
+        study=study,
+        factors=factors,
+        arms=_arms(study, plan, factors),
+        planned=planned,
+        results={line.cell_id: line for line in lines if line.cell_id in known},
+        unplanned=sum(line.cell_id not in known for line in lines),
+    )
+
+
+def _read_files(folder: StudyFolder) -> tuple[Study, list[dict[str, Any]]]:
+    for path in (folder.resolved_file, folder.plan_file):
+        if not path.is_file():
+            fix = "name the folder of a study that was started"
+            raise StudyFolderError("this file of a study folder is missing", where=str(path), fix=fix)
+    try:
+        study = folder.read_study()
+    except ValidationError as error:
+        fix = "restore the file, or run the study again"
+        rule = f"is not the resolved study that this version writes ({error.error_count()} problems)"
+        raise StudyFolderError(rule, where=str(folder.resolved_file), fix=fix) from error
+    try:
+        plan = folder.read_plan()
+    except (KeyError, ValueError) as error:
+        rule = f"every row must hold {', '.join(CELL_COLUMNS)}"
+        raise StudyFolderError(rule, where=str(folder.plan_file), fix="restore the file") from error
+    if not plan or not set(CELL_COLUMNS) <= plan[0].keys():
+        raise StudyFolderError(f"needs rows with {', '.join(CELL_COLUMNS)}", where=str(folder.plan_file))
+    return study, plan
+
+
+def _arms(study: Study, plan: Sequence[Mapping[str, Any]], factors: tuple[str, ...]) -> tuple[PlannedArm, ...]:
+    levels: dict[str, dict[str, Any]] = {}
+    for row in plan:
+        levels.setdefault(row["arm"], {path: row[path] for path in factors})
+    baseline = _baseline_name(study, levels)
+    return tuple(
+        PlannedArm(name, _label(study, name, own, levels[baseline]), name == baseline, own)
+        for name, own in levels.items()
+    )
+
+
+def _baseline_name(study: Study, names: Iterable[str]) -> str:
+    names = list(names)
+    if isinstance(study.design, ComparisonDesign):
+        wanted = study.design.baseline or study.design.arms[0].name
+    else:
+        wanted = BASELINE
+    if wanted not in names:
+        raise StudyFolderError(f"plan.csv must hold the baseline arm {wanted!r}", value=names)
+    return wanted
+
+
+def _label(study: Study, name: str, levels: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
+    if isinstance(study.design, ComparisonDesign):
+        return name
+    paths = list(levels)
+    changed = [path for path in paths if levels[path] != baseline[path]]
+    shown = changed or (paths if len(paths) == 1 else [])
+    text = ", ".join(f"{factor_name(path, paths)} {level_text(levels[path])}" for path in shown)
+    return text or name

@@ -1,0 +1,158 @@
+"""Learned against true relations of one cell, laid out as a figure shows them: fine classes aligned, rows by parent.
+
+The alignment is the one that the exact ``ged`` uses, so that the figure's wrong edges are the metric's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fgtune.analysis.inputs import PlannedArm, StudyData
+from fgtune.metrics.relations import align
+from fgtune.results.records import RelationsRecord
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+NONE, RIGHT, LEARNED_ONLY, TRUE_ONLY = 0, 1, 2, 3
+"""Codes of ``RelationsPanel.marks``: no edge; an edge of both relations, of the learned alone, of the true alone."""
+
+
+@dataclass(frozen=True)
+class RelationsPanel:
+    """One source of one cell.
+
+    Rows are learned fine classes aligned with true ones and sorted by true parent; below them surplus learned classes,
+    then true classes that no learned class is aligned with. Without fine labels the rows are the learned classes,
+    sorted by learned parent.
+
+    Attributes:
+        arm: Name in the plan.
+        label: Name for readers.
+        seed: The seed shown, the arm's median by the primary metric.
+        source: Index of the coarse labelling.
+        num_sources: How many there are.
+        value: The cell's primary metric.
+        rows: Name of each row, ``learned class -> true class``.
+        marks: (rows, K_C) int64 codes; see ``RIGHT`` and its neighbours.
+        shares: (rows, columns) float64 in [0, 1]: the row's test samples over true fine classes (columns in row order),
+            or over coarse labels without fine labels. Rows without samples are nan.
+        columns: Name of each column of ``shares``.
+        has_truth: Whether ``marks`` tells right from wrong.
+        counts: Rows aligned with the right parent, with a wrong one, surplus, unclaimed; zeros without truth.
+    """
+
+    arm: str
+    label: str
+    seed: int
+    source: int
+    num_sources: int
+    value: float
+    rows: tuple[str, ...]
+    marks: IntArray
+    shares: FloatArray
+    columns: tuple[str, ...]
+    has_truth: bool
+    counts: tuple[int, int, int, int]
+
+
+def median_seed(data: StudyData, arm: str) -> int | None:
+    """The seed with the median primary metric among the arm's finished cells (the lower one of two); None without."""
+    values = data.values(arm, data.study.metrics.primary)
+    ranked = sorted(values, key=lambda seed: (values[seed], seed))
+    return ranked[(len(ranked) - 1) // 2] if ranked else None
+
+
+def relations_panels(data: StudyData) -> tuple[RelationsPanel, ...]:
+    """The panels of every arm's median seed, the baseline first; arms without a finished, stored cell have none."""
+    panels = []
+    for arm in sorted(data.arms, key=lambda arm: not arm.is_baseline):
+        seed = median_seed(data, arm.name)
+        if seed is not None:
+            panels += _cell_panels(data, arm, seed)
+    return tuple(panels)
+
+
+def _cell_panels(data: StudyData, arm: PlannedArm, seed: int) -> list[RelationsPanel]:
+    cell_id = next(cell.cell_id for cell in data.cells(arm.name) if cell.seed == seed)
+    record = data.folder.read_relations(cell_id)
+    if record is None:
+        return []
+    value = data.values(arm.name, data.study.metrics.primary)[seed]
+    return [_panel(record, source, arm, seed, value) for source in range(len(record.fine_to_coarse))]
+
+
+def _panel(record: RelationsRecord, source: int, arm: PlannedArm, seed: int, value: float) -> RelationsPanel:
+    truth = None if record.true_fine_to_coarse is None else record.true_fine_to_coarse[source]
+    known = truth is not None and record.fine_counts is not None and bool((truth >= 0).all())
+    rows, marks, shares, columns, counts = _with_truth(record, source) if known else _without_truth(record, source)
+    return RelationsPanel(
+        arm=arm.name,
+        label=arm.label,
+        seed=seed,
+        source=source,
+        num_sources=len(record.fine_to_coarse),
+        value=value,
+        rows=rows,
+        marks=marks,
+        shares=shares,
+        columns=columns,
+        has_truth=known,
+        counts=counts,
+    )
+
+
+_Layout = tuple[tuple[str, ...], IntArray, FloatArray, tuple[str, ...], tuple[int, int, int, int]]
+
+
+def _with_truth(record: RelationsRecord, source: int) -> _Layout:
+    if record.true_fine_to_coarse is None or record.fine_counts is None:
+        raise ValueError("this layout needs true relations and fine counts")
+    learned, truth = record.fine_to_coarse[source], record.true_fine_to_coarse[source]
+    partner = align(record.fine_to_coarse, record.true_fine_to_coarse, record.fine_counts)
+    aligned = np.flatnonzero(partner >= 0)
+    aligned = aligned[np.lexsort((partner[aligned], truth[partner[aligned]]))]
+    surplus = np.flatnonzero(partner < 0)
+    surplus = surplus[np.argsort(learned[surplus], kind="stable")]
+    unclaimed = np.setdiff1d(np.arange(len(truth)), partner)
+    unclaimed = unclaimed[np.argsort(truth[unclaimed], kind="stable")]
+
+    ours = np.concatenate([aligned, surplus, np.full(len(unclaimed), -1)])  # (rows,) learned class or -1
+    theirs = np.concatenate([partner[aligned], np.full(len(surplus), -1), unclaimed])  # (rows,) true class or -1
+    has_learned, has_true = ours >= 0, theirs >= 0
+    num_coarse = 1 + int(max(learned.max(), truth.max()))
+    in_learned = has_learned[:, None] & (learned[ours][:, None] == np.arange(num_coarse))  # (rows, K_C)
+    in_true = has_true[:, None] & (truth[theirs][:, None] == np.arange(num_coarse))
+    marks = np.select([in_learned & in_true, in_learned, in_true], [RIGHT, LEARNED_ONLY, TRUE_ONLY], NONE)
+
+    order = theirs[has_true]
+    shares = np.where(has_learned[:, None], _row_shares(record.fine_counts)[ours][:, order], np.nan)
+    right = int((in_learned & in_true).any(axis=1).sum())
+    names = tuple(_row_name(int(mine), int(true)) for mine, true in zip(ours, theirs, strict=True))
+    counts = (right, len(aligned) - right, len(surplus), len(unclaimed))
+    return names, marks.astype(np.int64), shares, tuple(str(true) for true in order), counts
+
+
+def _row_name(learned: int, true: int) -> str:
+    if true < 0:
+        return f"{learned} → surplus"
+    return f"unclaimed → {true}" if learned < 0 else f"{learned} → {true}"
+
+
+def _without_truth(record: RelationsRecord, source: int) -> _Layout:
+    learned, counts = record.fine_to_coarse[source], record.coarse_counts[source]
+    order = np.argsort(learned, kind="stable")
+    marks = np.where(learned[order][:, None] == np.arange(counts.shape[1]), LEARNED_ONLY, NONE)
+    columns = tuple(str(coarse) for coarse in range(counts.shape[1]))
+    names = tuple(str(fine) for fine in order)
+    return names, marks.astype(np.int64), _row_shares(counts)[order], columns, (0, 0, 0, 0)
+
+
+def _row_shares(counts: IntArray) -> FloatArray:
+    """Rows scaled to sum to 1; nan for rows without samples."""
+    totals = counts.sum(axis=1, keepdims=True).astype(np.float64)
+    shares: FloatArray = np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0)
+    return shares

@@ -1,0 +1,235 @@
+"""Intervals, paired contrasts and their corrections for a handful of seeds; knows neither files nor figures.
+
+With five seeds a percentile bootstrap covers about 84 % where it promises 95 %, so intervals here are Student-t or the
+studentised bootstrap (Efron and Tibshirani 1993, chapter 12.5). Contrasts are paired, because arms with the same seed
+share split, initial weights and data order. The sign-flip test is Fisher's exact randomisation test for paired data;
+Holm (1979) keeps the family-wise error of several contrasts at its level.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from fgtune.streams import numpy_stream
+
+Direction = Literal["maximize", "minimize", "none"]
+FloatArray = npt.NDArray[np.float64]
+
+_RELATIVE_ZERO = 1e-12  # a spread below this share of the mean is rounding, not variation
+_EXACT_PAIRS = 40  # 2 * 2^20 half sums; beyond that the sign-flip test is sampled
+_SAMPLED_FLIPS = 100_000
+_FEWEST_RESAMPLED = 5
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean and its confidence interval.
+
+    Attributes:
+        n: Number of values.
+        mean: Their mean; nan when n = 0.
+        sd: Sample standard deviation (n - 1 in the denominator); nan when n < 2.
+        low: Lower end of the interval; nan when n < 2, where no interval is defined.
+        high: Upper end of the interval.
+    """
+
+    n: int
+    mean: float
+    sd: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class PairedContrast:
+    """An arm against the baseline, over the seeds that both have.
+
+    Attributes:
+        seeds: The seeds that form a pair.
+        differences: Arm minus baseline, one a pair, in the order of ``seeds``.
+        estimate: Mean difference with its t interval.
+        baseline_mean: Mean of the baseline over the same seeds; nan without a pair.
+        p_t: Two-sided paired t-test; nan when n < 2 or when the differences do not vary.
+        p_exact: Two-sided sign-flip test; nan when n < 1.
+        p_floor: Smallest value that ``p_exact`` can take with n pairs, 2 / 2^n (1 for n = 0).
+        effect_size: d_z, the mean difference in standard deviations of the differences; nan when n < 2 or no spread.
+        improved: Share of pairs in which the arm is better (ties count half); nan without a pair or a direction.
+    """
+
+    seeds: tuple[int, ...]
+    differences: tuple[float, ...]
+    estimate: Estimate
+    baseline_mean: float
+    p_t: float
+    p_exact: float
+    p_floor: float
+    effect_size: float
+    improved: float
+
+    @property
+    def n(self) -> int:
+        """Number of pairs."""
+        return len(self.differences)
+
+    @property
+    def p_value(self) -> float:
+        """The p-value that enters the verdict: the t-test's, or the exact one where equal differences leave no t."""
+        if self.n < 2:
+            return math.nan
+        return self.p_exact if math.isnan(self.p_t) else self.p_t
+
+
+def _finite(values: Sequence[float] | FloatArray) -> FloatArray:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1 or not np.isfinite(array).all():
+        raise ValueError(f"values must be a flat sequence of finite numbers, got shape {array.shape}")
+    return array
+
+
+def _spread(array: FloatArray) -> float:
+    """Sample standard deviation; exactly 0 where the values differ by rounding alone."""
+    sd = float(array.std(ddof=1))
+    return 0.0 if sd <= _RELATIVE_ZERO * max(1.0, float(np.abs(array).max())) else sd
+
+
+def mean_interval(values: Sequence[float] | FloatArray, level: float = 0.95) -> Estimate:
+    """The mean with its Student-t interval.
+
+    Args:
+        values: (n,) finite numbers; n = 0 gives nan throughout, n = 1 a mean without an interval.
+        level: Confidence level in (0, 1).
+
+    Raises:
+        ValueError: Non-finite values; the caller counts those apart.
+    """
+    array = _finite(values)
+    n = array.size
+    if n == 0:
+        return Estimate(0, math.nan, math.nan, math.nan, math.nan)
+    mean = float(array.mean())
+    if n == 1:
+        return Estimate(1, mean, math.nan, math.nan, math.nan)
+    sd = _spread(array)
+    half = float(stats.t.ppf(0.5 + level / 2, n - 1)) * sd / math.sqrt(n)
+    return Estimate(n, mean, sd, mean - half, mean + half)
+
+
+def bootstrap_interval(
+    values: Sequence[float] | FloatArray, rng: np.random.Generator, level: float = 0.95, resamples: int = 4999
+) -> Estimate:
+    """The mean with its studentised bootstrap interval (bootstrap-t), which allows for skewed values.
+
+    Resamples whose values are all equal have no studentised mean and are left out. Needs some spread and n >= 5 (below,
+    too few distinct resamples exist and the tails are wild); with less, ``low`` and ``high`` are nan.
+
+    Args:
+        values: (n,) finite numbers.
+        rng: Source of the resamples.
+        level: Confidence level in (0, 1).
+        resamples: Number of bootstrap samples.
+    """
+    array = _finite(values)
+    n = array.size
+    plain = mean_interval(array, level)
+    if n < _FEWEST_RESAMPLED or plain.sd == 0.0:
+        return Estimate(n, plain.mean, plain.sd, math.nan, math.nan)
+    drawn = array[rng.integers(0, n, size=(resamples, n))]  # (resamples, n)
+    spread = drawn.std(axis=1, ddof=1)
+    usable = spread > _RELATIVE_ZERO * max(1.0, float(np.abs(array).max()))
+    studentised = (drawn[usable].mean(axis=1) - plain.mean) / spread[usable]
+    lower, upper = np.quantile(studentised, [0.5 - level / 2, 0.5 + level / 2]).tolist()
+    return Estimate(n, plain.mean, plain.sd, plain.mean - upper * plain.sd, plain.mean - lower * plain.sd)
+
+
+def _signed_sums(values: FloatArray) -> FloatArray:
+    """Sums under all 2^n choices of signs."""
+    sums = np.zeros(1)
+    for value in values:
+        sums = np.concatenate([sums - value, sums + value])
+    return sums
+
+
+def sign_flip_p(differences: Sequence[float] | FloatArray) -> float:
+    """Two-sided sign-flip test of paired differences: the share of sign choices with a mean at least as far from 0.
+
+    Exact up to 40 pairs: the 2^n signed sums are counted from two sorted halves of 2^(n/2). Beyond, 100,000 sign
+    choices from a fixed stream are counted, the observed one included.
+
+    Args:
+        differences: (n,) finite numbers; n = 0 gives nan.
+    """
+    array = _finite(differences)
+    n = array.size
+    if n == 0:
+        return math.nan
+    reach = abs(float(array.sum())) - 1e-9 * float(np.abs(array).sum())  # equal sums must count despite rounding
+    if reach <= 0:
+        return 1.0
+    if n > _EXACT_PAIRS:
+        flips = numpy_stream(0, "sign_flip", n).integers(0, 2, size=(_SAMPLED_FLIPS, n), dtype=np.int8) * 2 - 1
+        return float((1 + np.count_nonzero(np.abs(flips @ array) >= reach)) / (1 + _SAMPLED_FLIPS))
+    left, right = _signed_sums(array[: n // 2]), np.sort(_signed_sums(array[n // 2 :]))
+    above = right.size - np.searchsorted(right, reach - left, side="left")
+    return float(2 * above.sum() / 2.0**n)  # the signed sums are symmetric about 0
+
+
+def smallest_exact_p(n: int) -> float:
+    """The smallest two-sided p that a sign-flip test of n pairs can give: 2 / 2^n, at most 1."""
+    return min(1.0, 2.0 / 2.0**n)
+
+
+def paired_contrast(
+    arm: Mapping[int, float], baseline: Mapping[int, float], *, direction: Direction = "maximize", level: float = 0.95
+) -> PairedContrast:
+    """Compare an arm with the baseline over the seeds that both have.
+
+    Args:
+        arm: Value of the metric by seed, finite.
+        baseline: The same for the baseline.
+        direction: Which way the metric is better; ``none`` leaves ``improved`` undefined.
+        level: Confidence level of the interval.
+    """
+    seeds = tuple(sorted(arm.keys() & baseline.keys()))
+    differences = _finite([arm[seed] - baseline[seed] for seed in seeds])
+    estimate = mean_interval(differences, level)
+    n, sd = estimate.n, estimate.sd
+    varies = n >= 2 and sd > 0.0
+    effect = estimate.mean / sd if varies else math.nan
+    p_t = float(2 * stats.t.sf(abs(effect) * math.sqrt(n), n - 1)) if varies else math.nan
+    improved = math.nan
+    if n and direction != "none":
+        gains = differences if direction == "maximize" else -differences
+        improved = float(np.mean((gains > 0) + 0.5 * (gains == 0)))
+    return PairedContrast(
+        seeds=seeds,
+        differences=tuple(float(value) for value in differences),
+        estimate=estimate,
+        baseline_mean=float(np.mean([baseline[seed] for seed in seeds])) if n else math.nan,
+        p_t=p_t,
+        p_exact=sign_flip_p(differences),
+        p_floor=smallest_exact_p(n),
+        effect_size=effect,
+        improved=improved,
+    )
+
+
+def holm(p_values: Sequence[float]) -> tuple[float, ...]:
+    """Holm's step-down adjustment: reject where the adjusted p is at most alpha.
+
+    A nan (a contrast that could not be tested) stays nan but counts in the family, as a p of 1 would: a contrast that
+    was planned does not leave the family because its cells failed.
+    """
+    raw = np.asarray(p_values, dtype=np.float64)
+    filled = np.where(np.isnan(raw), 1.0, raw)
+    order = np.argsort(filled, kind="stable")
+    stepped = filled[order] * np.arange(raw.size, 0, -1)
+    adjusted = np.empty_like(filled)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(stepped))
+    return tuple(math.nan if math.isnan(p) else float(value) for p, value in zip(raw, adjusted, strict=True))

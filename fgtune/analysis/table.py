@@ -1,0 +1,87 @@
+"""The tidy table: one row a planned cell, and its files ``results.parquet`` and ``results.csv``."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pandas as pd
+
+from fgtune.analysis.inputs import PlannedCell, StudyData, read_study
+from fgtune.analysis.wording import level_text
+from fgtune.results.folder import StudyFolder
+from fgtune.results.formats import write_atomically
+from fgtune.results.records import CellResult
+
+MISSING = "MISSING"
+"""State of a planned cell that the ledger does not have."""
+
+
+def tidy_table(folder: StudyFolder | StudyData) -> pd.DataFrame:
+    """One row a planned cell, in the order of the plan.
+
+    Columns: ``cell_id, arm, label, seed, state`` (``MISSING`` where the ledger has no line), one column a factor,
+    ``is_baseline, num_fine``, one column a metric, ``seconds, epochs, solver, solves, solver_seconds,
+    solver_statuses`` (JSON), ``max_gap, attempts, cause``. Metrics stand as the ledger has them, those of PRUNED
+    cells included: filter on ``state``.
+    """
+    data = folder if isinstance(folder, StudyData) else read_study(folder)
+    metrics = sorted({name for result in data.results.values() for name in result.metrics})
+    rows = [_row(data, cell, metrics) for cell in data.planned]
+    table = pd.DataFrame(rows)
+    whole = ["num_fine", "epochs", "solves", "attempts"]
+    return table.astype(dict.fromkeys(whole, "Int64") | {"seed": "int64"} | dict.fromkeys(metrics, "float64"))
+
+
+def _row(data: StudyData, cell: PlannedCell, metrics: list[str]) -> dict[str, Any]:
+    arm = next(arm for arm in data.arms if arm.name == cell.arm)
+    result = data.results.get(cell.cell_id)
+    row: dict[str, Any] = {"cell_id": cell.cell_id, "arm": arm.name, "label": arm.label, "seed": cell.seed}
+    row["state"] = MISSING if result is None else result.state.value
+    row |= {path: _plain_level(arm.levels[path]) for path in data.factors}
+    row |= {"is_baseline": arm.is_baseline, "num_fine": num_fine(result)}
+    row |= {name: math.nan if result is None else result.metrics.get(name, math.nan) for name in metrics}
+    solver = result.solver if result is not None else None
+    return row | {
+        "seconds": math.nan if result is None else result.seconds,
+        "epochs": None if result is None else result.epochs,
+        "solver": None if solver is None else solver.solver,
+        "solves": None if solver is None else solver.solves,
+        "solver_seconds": math.nan if solver is None else solver.seconds,
+        "solver_statuses": None if solver is None else json.dumps(dict(solver.statuses), sort_keys=True),
+        "max_gap": math.nan if solver is None else solver.max_gap,
+        "attempts": None if result is None else result.attempts,
+        "cause": None if result is None else result.cause,
+    }
+
+
+def _plain_level(level: Any) -> Any:
+    """A level that a column can hold: numbers, truth values and text as they are, structures as text."""
+    return level if level is None or isinstance(level, bool | int | float | str) else level_text(level)
+
+
+def num_fine(result: CellResult | None) -> int | None:
+    """K_F of a finished cell, from its resolved config."""
+    if result is None:
+        return None
+    found = result.config.get("classes", {}).get("num_fine")
+    return None if found is None else int(found)
+
+
+def write_tables(folder: StudyFolder, data: StudyData | None = None) -> pd.DataFrame:
+    """Write ``results.parquet`` and ``results.csv``, each whole or not at all; return the tidy table.
+
+    Args:
+        folder: The study folder.
+        data: Its content, where it has been read already.
+    """
+    data = data if data is not None else read_study(folder)
+    table = tidy_table(data)
+    stored = table.copy()
+    for path in data.factors:
+        if len({type(level) for level in stored[path]}) > 1:  # a Parquet column has one type
+            stored[path] = [level_text(level) for level in stored[path]]
+    write_atomically(folder.results_parquet, stored.to_parquet(None, index=False))
+    write_atomically(folder.results_csv, stored.to_csv(None, index=False, lineterminator="\n").encode())
+    return table

@@ -1,0 +1,108 @@
+"""The answer to one planned contrast: helps, hurts, equivalent or undecided, and what it would take to decide.
+
+``equivalent`` follows the two one-sided tests (Schuirmann 1987): the interval at level 1 - 2 alpha lies within the
+margin. It comes first, since a difference that is certainly of no importance is no reason to change a setting, even
+where a test tells it from zero. ``helps`` and ``hurts`` need a Holm-adjusted p of at most alpha.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from fgtune.analysis.power import detectable_difference, seeds_for_exact_test, seeds_needed
+from fgtune.analysis.statistics import Direction, PairedContrast, mean_interval
+
+
+class Verdict(StrEnum):
+    """What a planned contrast says of an arm."""
+
+    HELPS = "helps"
+    HURTS = "hurts"
+    EQUIVALENT = "equivalent"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict and its grounds.
+
+    Attributes:
+        verdict: The answer.
+        reason: Why, in a clause a reader understands without the table.
+        p_adjusted: Holm-adjusted p; nan where nothing could be tested.
+        tost_low: Lower end of the (1 - 2 alpha) interval that equivalence is read from; nan when n < 2.
+        tost_high: Its upper end.
+        seeds_needed: Pairs with which a difference of the margin would be found with 80 % power at alpha / contrasts;
+            None when decided, unknown (n < 2) or beyond ``power.MOST_SEEDS``.
+        detectable: Smallest difference that these pairs find with 80 % power; nan when n < 2.
+    """
+
+    verdict: Verdict
+    reason: str
+    p_adjusted: float
+    tost_low: float
+    tost_high: float
+    seeds_needed: int | None
+    detectable: float
+
+
+def judge(
+    contrast: PairedContrast, p_adjusted: float, *, direction: Direction, alpha: float, margin: float, contrasts: int
+) -> Judgement:
+    """Decide one planned contrast.
+
+    Args:
+        contrast: The paired differences.
+        p_adjusted: Its Holm-adjusted p-value.
+        direction: Which way the metric is better. With ``none`` the answer is equivalent or undecided.
+        alpha: Family-wise level.
+        margin: A difference below this is of no importance, > 0.
+        contrasts: Number of contrasts that are corrected together, >= 1.
+    """
+    sd = contrast.estimate.sd
+    tost = mean_interval(contrast.differences, 1 - 2 * alpha)
+    detectable = detectable_difference(sd, contrast.n, alpha / contrasts)
+    verdict, reason = _decide(contrast, p_adjusted, (tost.low, tost.high), direction, alpha, margin)
+    needed = None
+    if verdict is Verdict.UNDECIDED:
+        needed = _more_seeds(contrast, alpha, margin, contrasts)
+    return Judgement(verdict, reason, p_adjusted, tost.low, tost.high, needed, detectable)
+
+
+def _decide(
+    contrast: PairedContrast,
+    p_adjusted: float,
+    tost: tuple[float, float],
+    direction: Direction,
+    alpha: float,
+    margin: float,
+) -> tuple[Verdict, str]:
+    if contrast.n == 0:
+        return Verdict.UNDECIDED, "no seed has a value in both arms"
+    if contrast.n == 1:
+        return Verdict.UNDECIDED, "one pair gives no interval"
+    if -margin < tost[0] and tost[1] < margin:
+        return Verdict.EQUIVALENT, f"the difference lies within ±{margin:g}"
+    if direction == "none":
+        return Verdict.UNDECIDED, "the metric has no better direction"
+    if p_adjusted <= alpha:
+        gains = contrast.estimate.mean > 0 if direction == "maximize" else contrast.estimate.mean < 0
+        return (Verdict.HELPS, "reliably better") if gains else (Verdict.HURTS, "reliably worse")
+    if contrast.estimate.sd == 0.0:
+        return (
+            Verdict.UNDECIDED,
+            f"all {contrast.n} differences are equal, and an exact test of {contrast.n} pairs cannot go below "
+            f"p = {contrast.p_floor:.3g}",
+        )
+    return Verdict.UNDECIDED, "these pairs cannot tell a difference that matters from none"
+
+
+def _more_seeds(contrast: PairedContrast, alpha: float, margin: float, contrasts: int) -> int | None:
+    """Pairs that would decide; where equal differences leave only the exact test, the pairs that test needs."""
+    if contrast.n < 2 or math.isnan(contrast.estimate.sd):
+        return None
+    if contrast.estimate.sd == 0.0:
+        return seeds_for_exact_test(alpha, contrasts)
+    return seeds_needed(contrast.estimate.sd, margin, alpha / contrasts)

@@ -1,0 +1,165 @@
+"""From a loaded study to its plan: arms with class numbers resolved against the data, cells block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from fgtune.config.base import stable_hash
+from fgtune.config.data import DataConfig
+from fgtune.config.design import DraftArm, draft_arms, levels_of
+from fgtune.config.load import LoadedStudy
+from fgtune.config.merge import patch
+from fgtune.config.plan import Arm, Cell, DataShape, Plan
+from fgtune.config.source import Path, dotted
+from fgtune.config.trial import TrialConfig
+from fgtune.errors import ConfigError, MultiConfigError
+
+
+def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape]) -> Plan:
+    """Every arm and cell of a study, checked as far as it can be without training.
+
+    Args:
+        loaded: The study.
+        shape_of: What the plan has to know of a data set; called once a data config.
+
+    Returns:
+        The plan. Its hash covers the study (without how it is executed) and the content of its data.
+
+    Raises:
+        ConfigError: When an arm is not a valid trial, asks for fewer fine classes than coarse ones, needs fine labels
+            that the data lack, or repeats another arm; ``MultiConfigError`` when several things are wrong.
+    """
+    factors, drafts = draft_arms(loaded)
+    _check_splits(loaded, drafts)
+    shapes = _shapes(loaded, drafts, shape_of)
+    resolved, errors = {}, []
+    for draft in drafts:
+        try:
+            resolved[draft.name] = resolve_classes(draft.config, shapes[_data_key(draft.config)])
+        except ConfigError as error:
+            errors.append(draft.place_error(error, loaded))
+            if draft.is_baseline:  # what is wrong with the trial itself is wrong with every arm: tell it once
+                break
+    MultiConfigError.raise_all(errors)
+    _check_distinct(loaded, drafts, resolved)
+    arms = tuple(Arm(draft.name, levels_of(factors, draft.config), draft.config, draft.is_baseline) for draft in drafts)
+    cells = tuple(
+        Cell(arm.name, seed, resolved[arm.name], arm.levels) for seed in loaded.study.seed_list for arm in arms
+    )
+    fingerprints = sorted(shape.fingerprint for shape in shapes.values())
+    study_hash = stable_hash({"study": loaded.study.identity(), "data": fingerprints})
+    return Plan(loaded.study, study_hash, factors, arms, cells, shapes, tuple(_warnings(resolved)))
+
+
+def resolve_classes(config: TrialConfig, shape: DataShape) -> TrialConfig:
+    """The config with ``classes.num_fine`` as a number, checked against the data.
+
+    Args:
+        config: A trial; ``num_fine_ratio`` is taken of the true number of fine classes and rounded half up.
+        shape: Of the trial's data.
+
+    Raises:
+        ConfigError: With a path below ``trial``, when K_F < K_C, or fine labels are needed and absent.
+    """
+    ratio, num_fine, path = config.classes.num_fine_ratio, config.classes.num_fine, "trial.classes.num_fine"
+    if ratio is not None:
+        path = "trial.classes.num_fine_ratio"
+        if shape.num_fine is None:
+            rule, fix = "needs fine labels, which the data do not have", "give classes.num_fine instead"
+            raise ConfigError(rule, path=path, value=ratio, fix=fix)
+        # Decimal of the shortest text: 1.15 * 10 is 11.5 as written, not 11.49999.
+        exact = Decimal(repr(ratio)) * shape.num_fine
+        num_fine = int(exact.to_integral_value(rounding=ROUND_HALF_UP))
+    most = max(shape.num_coarse)
+    if num_fine is None or num_fine < most:
+        given = f"{num_fine} fine classes" if ratio is None else f"{num_fine} fine classes ({ratio} x {shape.num_fine})"
+        rule = f"must be >= number of coarse classes, {given} cannot cover {most} coarse ones"
+        fix = (
+            f"ask for {most} or more"
+            if ratio is None
+            else f"use a ratio of {most / (shape.num_fine or most):g} or more"
+        )
+        raise ConfigError(rule, path=path, value=num_fine if ratio is None else ratio, fix=fix)
+    if config.relations.mode == "oracle" and shape.num_fine != num_fine:
+        needed = "fine labels, which the data do not have"
+        if shape.num_fine is not None:
+            needed = f"as many fine classes as the data have ({shape.num_fine}), not {num_fine}"
+        fix = (
+            "use learned or random_balanced relations" if shape.num_fine is None else "set classes.num_fine_ratio: 1.0"
+        )
+        raise ConfigError(f"oracle relations need {needed}", path="trial.relations.mode", value="oracle", fix=fix)
+    plain = patch(config.to_plain(), {"classes.num_fine": num_fine}, TrialConfig)
+    return TrialConfig.from_plain(plain)
+
+
+def _data_key(config: TrialConfig) -> str:
+    """The key of a trial's data in ``Plan.shapes``."""
+    return stable_hash(config.data.to_plain())
+
+
+def _shapes(
+    loaded: LoadedStudy, drafts: list[DraftArm], shape_of: Callable[[DataConfig], DataShape]
+) -> dict[str, DataShape]:
+    """The shape of every data set that some arm uses."""
+    shapes: dict[str, DataShape] = {}
+    for draft in drafts:
+        key = _data_key(draft.config)
+        if key not in shapes:
+            try:
+                shapes[key] = shape_of(draft.config.data)
+            except ConfigError as error:
+                raise draft.place_error(_about_data(error), loaded) from error
+    return shapes
+
+
+def _about_data(error: ConfigError) -> ConfigError:
+    """An error from loading data, its own place (a data file, say) told in the rule."""
+    path = error.path if error.path.startswith("trial") else "trial.data"
+    rule = f"{error.where}: {error.rule}" if error.where else error.rule
+    given: dict[str, Any] = {"value": error.value} if error.has_value else {}
+    return type(error)(rule, path=path, fix=error.fix, **given)
+
+
+def _check_splits(loaded: LoadedStudy, drafts: list[DraftArm]) -> None:
+    """Every metric's split must be evaluated in every arm; training losses need no evaluation."""
+    metrics = loaded.study.metrics
+    named: dict[Path, str] = {("metrics", "primary"): metrics.primary}
+    named |= {("metrics", "also", position): name for position, name in enumerate(metrics.also)}
+    errors = []
+    for path, name in named.items():
+        split = name.partition("/")[0]
+        lacking = [draft for draft in drafts if split not in draft.config.evaluation.splits]
+        if split != "train" and lacking:
+            rule = f"{split} is not among trial.evaluation.splits ({', '.join(lacking[0].config.evaluation.splits)})"
+            fix = f"add {split} to trial.evaluation.splits"
+            error = ConfigError(rule, where=loaded.origins.where(path), path=dotted(path), value=name, fix=fix)
+            errors.append(error)
+    MultiConfigError.raise_all(errors)
+
+
+def _check_distinct(loaded: LoadedStudy, drafts: list[DraftArm], resolved: Mapping[str, TrialConfig]) -> None:
+    """Two arms must not be the same trial."""
+    seen: dict[str, str] = {}
+    errors = []
+    for draft in drafts:
+        key = stable_hash(resolved[draft.name].to_plain())
+        if key in seen:
+            rule = f"arms {seen[key]!r} and {draft.name!r} are the same trial once classes are resolved"
+            place = next(iter(draft.places.values()), ("design",))
+            errors.append(
+                ConfigError(rule, where=loaded.origins.where(place), path=dotted(place), fix="drop one of them")
+            )
+        seen.setdefault(key, draft.name)
+    MultiConfigError.raise_all(errors)
+
+
+def _warnings(resolved: Mapping[str, TrialConfig]) -> list[str]:
+    """What is allowed and yet likely a mistake."""
+    return [
+        f"arm {name}: batch_size {config.batch_size} is below 2 x num_fine = {2 * config.classes.num_fine}, "
+        "so a batch cannot show every fine class twice and the mean prediction is a poor estimate"
+        for name, config in resolved.items()
+        if config.classes.num_fine is not None and config.batch_size < 2 * config.classes.num_fine
+    ]

@@ -1,0 +1,82 @@
+"""From a data config to a checked, read-only ``Dataset``: the one way in for every kind of data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib import import_module
+
+import numpy as np
+
+from fgtune.config.data import DataConfig
+from fgtune.data import DATASETS
+from fgtune.data.apportion import apportion
+from fgtune.data.base import Dataset, IntArray
+from fgtune.data.check import check_dataset
+from fgtune.errors import DataError
+from fgtune.streams import numpy_stream
+
+
+def load_dataset(config: DataConfig) -> Dataset:
+    """Load or make the data set that ``config`` describes.
+
+    The whole data set is checked before ``limit`` applies, so a fault does not hide behind a small sample. Fine labels
+    are renumbered 0 .. K_F*-1 in their order, over the samples in use: K_F* counts the fine classes that occur.
+
+    Args:
+        config: Any kind in ``DATASETS``.
+
+    Returns:
+        The data set, its arrays read-only.
+
+    Raises:
+        DataError: If the data cannot be used (see ``check_dataset``), or ``limit`` is too small for its labels.
+    """
+    module, function = DATASETS[config.kind].split(":")
+    dataset: Dataset = getattr(import_module(module), function)(config)
+    check_dataset(dataset)
+    if config.limit is not None and config.limit < len(dataset.inputs):
+        seed = getattr(config, "data_seed", 0)  # kinds that draw nothing themselves have no data seed
+        dataset = _take(dataset, _limited_rows(dataset, config.limit, seed))
+    return _sealed(dataset)
+
+
+def _limited_rows(dataset: Dataset, limit: int, seed: int) -> IntArray:
+    """Sorted rows of ``limit`` samples, in proportion to joint coarse label and given split, each of which stays."""
+    parts = [dataset.coarse] if dataset.given_split is None else [dataset.coarse, dataset.given_split[:, None]]
+    _, group, sizes = np.unique(np.hstack(parts), axis=0, return_inverse=True, return_counts=True)
+    if limit < len(sizes):
+        raise DataError(
+            f"must be >= {len(sizes)}, the number of different coarse labels (joint over sources and a given split)",
+            where=dataset.name,
+            path="trial.data.limit",
+            value=limit,
+            fix="Raise the limit, so that every coarse class keeps a sample.",
+        )
+    kept = apportion(sizes, limit)
+    shuffled = numpy_stream(seed, "limit").permutation(len(dataset.inputs))
+    rows = shuffled[np.argsort(group.reshape(-1)[shuffled], kind="stable")]  # group by group, shuffled within
+    rank = np.arange(rows.size) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return np.sort(rows[rank < np.repeat(kept, sizes)]).astype(np.int64)
+
+
+def _take(dataset: Dataset, rows: IntArray) -> Dataset:
+    return replace(
+        dataset,
+        inputs=dataset.inputs[rows],
+        coarse=dataset.coarse[rows],
+        fine=None if dataset.fine is None else dataset.fine[rows],
+        given_split=None if dataset.given_split is None else dataset.given_split[rows],
+    )
+
+
+def _sealed(dataset: Dataset) -> Dataset:
+    """The data set with contiguous fine labels and read-only, C-ordered arrays."""
+    fine, num_fine = None, None
+    if dataset.fine is not None:
+        present, renumbered = np.unique(dataset.fine, return_inverse=True)
+        fine, num_fine = renumbered.astype(np.int64), int(present.size)
+    inputs, coarse = np.ascontiguousarray(dataset.inputs), np.ascontiguousarray(dataset.coarse)
+    for array in (inputs, coarse, fine, dataset.given_split):
+        if array is not None:
+            array.setflags(write=False)
+    return replace(dataset, inputs=inputs, coarse=coarse, fine=fine, num_fine=num_fine)

@@ -1,0 +1,91 @@
+"""Division of a data set into train, val and test: by seed, stratified on coarse labels, blind to fine labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from fgtune.config.data import SplitConfig
+from fgtune.data.base import Dataset, IntArray, Splits
+from fgtune.data.check import SPLIT_NAMES
+from fgtune.errors import DataError
+from fgtune.streams import numpy_stream
+
+
+def split_dataset(dataset: Dataset, config: SplitConfig, seed: int) -> Splits:
+    """Divide a data set; its own split wins, and then neither ``config`` nor ``seed`` matters.
+
+    A stratum is a joint tuple of coarse labels, -1 included. Each stratum is divided by the fractions with every part
+    rounded up or down, so that a part differs from its fraction by less than one sample a stratum; the sizes do not
+    depend on the seed. Where rounding leaves a choice, a part goes first to training when a coarse class would
+    otherwise have no training sample, then to an empty part of a stratum of three or more, then to whichever part has
+    had least of its share so far.
+
+    Args:
+        dataset: A checked data set.
+        config: The fractions.
+        seed: Seed of the study's block.
+
+    Returns:
+        Sorted rows of each part, read-only. Every coarse class of every source has a training sample.
+
+    Raises:
+        DataError: If a part would be empty.
+    """
+    part = dataset.given_split
+    if part is None:
+        part = _draw(dataset.coarse, np.array([config.train, config.val, config.test]), numpy_stream(seed, "split"))
+    rows = [np.flatnonzero(part == index).astype(np.int64) for index in range(3)]
+    for name, chosen in zip(SPLIT_NAMES, rows, strict=True):
+        if chosen.size == 0:
+            raise DataError(
+                f"leaves no sample for {name} ({len(part)} samples in all)",
+                where=dataset.name,
+                path=f"trial.data.split.{name}",
+                value=getattr(config, name),
+                fix=f"Raise {name}, or use more samples.",
+            )
+        chosen.setflags(write=False)
+    return Splits(*rows)
+
+
+def _draw(coarse: IntArray, fractions: npt.NDArray[np.float64], rng: np.random.Generator) -> IntArray:
+    """Part of each sample, (N,) in {0, 1, 2}."""
+    strata, stratum, sizes = np.unique(coarse, axis=0, return_inverse=True, return_counts=True)
+    counts = stratum_counts(strata, sizes, fractions)
+    shuffled = rng.permutation(len(coarse))
+    rows = shuffled[np.argsort(stratum.reshape(-1)[shuffled], kind="stable")]  # stratum by stratum, shuffled within
+    part = np.empty(len(coarse), dtype=np.int64)
+    part[rows] = np.repeat(np.tile(np.arange(3), len(sizes)), counts.ravel())
+    return part
+
+
+def stratum_counts(strata: IntArray, sizes: IntArray, fractions: npt.NDArray[np.float64]) -> IntArray:
+    """How many samples of each stratum go to each part; ``split_dataset`` states the rule.
+
+    Args:
+        strata: (strata, sources) coarse labels of each stratum, -1 for none.
+        sizes: (strata,) samples of each.
+        fractions: (3,) shares of train, val and test, summing to 1.
+
+    Returns:
+        (strata, 3) int64 with row sums ``sizes``.
+    """
+    quotas = np.round(sizes[:, None] * fractions, 9)  # 0.7 * 10 must be 7, not a little less
+    counts = np.floor(quotas).astype(np.int64)
+    owed = np.zeros(3)
+    trained: set[tuple[int, int]] = set()
+    for index, (stratum, size, quota) in enumerate(zip(strata, sizes, quotas, strict=True)):
+        count = counts[index]
+        labels = {(source, int(label)) for source, label in enumerate(stratum) if label >= 0}
+        owed += quota - count
+        choices = [part for part in range(3) if quota[part] > count[part]]
+        for _ in range(int(size - count.sum())):
+            untrained = count[0] == 0 and not labels <= trained
+            ranked = [(untrained and p == 0, size >= 3 and count[p] == 0, float(owed[p]), -p) for p in choices]
+            chosen = choices.pop(ranked.index(max(ranked)))
+            count[chosen] += 1
+            owed[chosen] -= 1.0
+        if count[0] > 0:
+            trained |= labels
+    return counts

@@ -1,0 +1,68 @@
+"""What a plan, the trainer and the evaluator each get to see of a data set."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fgtune.config.plan import DataShape
+from fgtune.data.base import Dataset, EvaluationView, IntArray, Splits, TrainingView
+
+
+def describe(dataset: Dataset) -> DataShape:
+    """What a plan has to know: class numbers and fingerprint."""
+    return DataShape(num_coarse=dataset.num_coarse, num_fine=dataset.num_fine, fingerprint=dataset.fingerprint)
+
+
+def training_view(dataset: Dataset, splits: Splits, neighbors: IntArray | None) -> TrainingView:
+    """The data without fine labels and without labels of the test split.
+
+    Args:
+        dataset: The whole data set.
+        splits: Its parts.
+        neighbors: (n_train, k) positions within the training split, -1 for none; or None.
+    """
+    return TrainingView(
+        inputs=dataset.inputs,
+        train=splits.train,
+        val=splits.val,
+        train_coarse=_read_only(dataset.coarse[splits.train]),
+        val_coarse=_read_only(dataset.coarse[splits.val]),
+        num_coarse=dataset.num_coarse,
+        neighbors=neighbors,
+    )
+
+
+def evaluation_view(dataset: Dataset, splits: Splits) -> EvaluationView:
+    """Every split with all its labels, fine ones and true relations included."""
+    return EvaluationView(
+        inputs=dataset.inputs,
+        splits=splits,
+        coarse=dataset.coarse,
+        num_coarse=dataset.num_coarse,
+        fine=dataset.fine,
+        true_fine_to_coarse=true_relations(dataset),
+    )
+
+
+def true_relations(dataset: Dataset) -> IntArray | None:
+    """The true parent of each fine class, oracle information: the coarse label that most of its samples carry.
+
+    Returns:
+        (sources, K_F*) int64, counted over all samples that the source labels; ties go to the lowest coarse class; -1
+        where a source labels no sample of a fine class. None without fine labels.
+    """
+    if dataset.fine is None or dataset.num_fine is None:
+        return None
+    parents = np.full((dataset.num_sources, dataset.num_fine), -1, dtype=np.int64)
+    for source, num_coarse in enumerate(dataset.num_coarse):
+        labels = dataset.coarse[:, source]
+        known = labels >= 0
+        pairs = dataset.fine[known] * num_coarse + labels[known]
+        counts = np.bincount(pairs, minlength=dataset.num_fine * num_coarse).reshape(dataset.num_fine, num_coarse)
+        parents[source] = np.where(counts.any(axis=1), counts.argmax(axis=1), -1)
+    return _read_only(parents)
+
+
+def _read_only(array: IntArray) -> IntArray:
+    array.setflags(write=False)
+    return array

@@ -1,0 +1,170 @@
+"""What every metric means: range, direction, empty-input behaviour, and whether it reads fine labels.
+
+The catalogue needs neither NumPy nor SciPy, so that analysis and reporting can read it at no cost.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from fgtune.errors import ConfigError
+
+Direction = Literal["maximize", "minimize", "none"]
+
+SPLITS = ("train", "val", "test")
+"""Prefixes that a metric's name carries in the records: ``test/ari``."""
+
+_NO_SAMPLES = "nan when there are no samples"
+_NO_TERM = "absent when its weight is 0 or the split has no samples"
+_NO_TRUTH = "nan when no source has a true parent for every fine class"
+
+
+@dataclass(frozen=True)
+class MetricSpec:
+    """What one metric means.
+
+    Attributes:
+        name: Name after the split prefix.
+        description: What is measured, in a sentence fragment.
+        low: Smallest possible value.
+        high: Largest possible value; ``inf`` where the bound depends on the classes or there is none.
+        direction: Which way is better; ``none`` where neither is.
+        oracle: Whether it reads fine labels.
+        empty: What an input without samples (or without labels, or terms) yields.
+    """
+
+    name: str
+    description: str
+    low: float
+    high: float
+    direction: Direction
+    oracle: bool
+    empty: str
+
+
+def _clustering_specs() -> tuple[MetricSpec, ...]:
+    def share(name: str, description: str, low: float = 0.0) -> MetricSpec:
+        return MetricSpec(name, description, low, 1.0, "maximize", True, _NO_SAMPLES)
+
+    return (
+        share("clustering_accuracy", "share of samples whose predicted class is matched to their true one (Hungarian)"),
+        share("macro_accuracy", "mean over true classes of the share matched, under the same matching"),
+        share("ari", "adjusted Rand index: agreement on pairs of samples, 0 expected by chance", low=-0.5),
+        share("nmi", "mutual information over the arithmetic mean of the two entropies"),
+        share("v_measure", "harmonic mean of homogeneity and completeness"),
+        share("homogeneity", "share of the true classes' entropy that the predicted classes explain"),
+        share("completeness", "share of the predicted classes' entropy that the true classes explain"),
+    )
+
+
+def _relation_specs() -> tuple[MetricSpec, ...]:
+    def edits(name: str, description: str, empty: str = _NO_TRUTH) -> MetricSpec:
+        return MetricSpec(name, description, 0.0, math.inf, "minimize", True, empty)
+
+    return (
+        edits(
+            "ged",
+            "exact edit distance between learned and true relations, fine classes aligned on the data",
+            f"{_NO_TRUTH}, or when there are no samples to align on",
+        ),
+        edits("ged_structure", "exact edit distance between learned and true relations, fine classes anonymous"),
+        edits("size_distance", "sum over coarse classes of the difference in number of fine classes"),
+        edits(
+            "ged_reference",
+            "what the published tool reports as edit distance; 0 whenever the column sizes agree",
+            f"{_NO_TRUTH}, or when the number of fine classes is not the true one",
+        ),
+    )
+
+
+def _label_free_specs() -> tuple[MetricSpec, ...]:
+    return (
+        MetricSpec(
+            "coarse_accuracy",
+            "share of labelled samples whose predicted class has their coarse label as parent, mean over sources",
+            0.0,
+            1.0,
+            "maximize",
+            False,
+            "nan when no sample carries a coarse label",
+        ),
+        MetricSpec(
+            "neighbor_agreement",
+            "share of pairs of a sample and one of its nearest neighbours with the same predicted class",
+            0.0,
+            1.0,
+            "maximize",
+            False,
+            "nan when no sample has a neighbour",
+        ),
+        MetricSpec(
+            "mean_confidence", "mean of the largest class probability", 0.0, 1.0, "maximize", False, _NO_SAMPLES
+        ),
+        MetricSpec(
+            "effective_classes",
+            "exponential of the entropy of the mean prediction, from 1 to K_F",
+            1.0,
+            math.inf,
+            "none",
+            False,
+            _NO_SAMPLES,
+        ),
+        MetricSpec(
+            "num_used_classes",
+            "number of fine classes predicted for at least one sample",
+            0.0,
+            math.inf,
+            "none",
+            False,
+            "0 when there are no samples",
+        ),
+        MetricSpec(
+            "silhouette",
+            "mean silhouette of the predicted classes in feature space, on a subsample",
+            -1.0,
+            1.0,
+            "maximize",
+            False,
+            "nan when fewer than two classes are predicted, or every sample is alone in its class",
+        ),
+    )
+
+
+def _loss_specs() -> tuple[MetricSpec, ...]:
+    def loss(name: str, description: str, empty: str = _NO_TERM) -> MetricSpec:
+        return MetricSpec(name, description, 0.0, math.inf, "minimize", False, empty)
+
+    return (
+        loss("loss", "weighted sum of the loss terms", "absent when the split has no samples"),
+        loss("loss_coarse", "cross-entropy of the coarse label under the relations (FALCON eq. 4), unweighted"),
+        loss("loss_nn", "disagreement with the teacher's prediction for neighbours (FALCON eq. 6), unweighted"),
+        loss("loss_conf", "cross-entropy to the sharpened teacher within the coarse class (FALCON eq. 7), unweighted"),
+        loss("loss_reg", "distance of the mean prediction from uniform (FALCON eq. 9), unweighted; at most log K_F"),
+    )
+
+
+METRICS: dict[str, MetricSpec] = {
+    spec.name: spec for spec in (*_clustering_specs(), *_relation_specs(), *_label_free_specs(), *_loss_specs())
+}
+"""Every metric by its name after the split prefix."""
+
+
+def spec_of(name: str) -> MetricSpec:
+    """The meaning of ``name``, with or without a split prefix (``test/ari``, ``ari``).
+
+    Raises:
+        ConfigError: Unknown prefix or metric; the nearest known name is given.
+    """
+    prefix, slash, base = name.rpartition("/")
+    if slash and prefix not in SPLITS:
+        raise ConfigError(f"a metric's split must be one of {', '.join(SPLITS)}", value=name, fix=f"write test/{base}")
+    if base in METRICS:
+        return METRICS[base]
+    near = difflib.get_close_matches(base, METRICS, n=1, cutoff=0.5)
+    known = f"known metrics: {', '.join(METRICS)}"
+    raise ConfigError(
+        "unknown metric", value=name, fix=f"did you mean {prefix}{slash}{near[0]}? ({known})" if near else known
+    )

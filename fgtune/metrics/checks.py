@@ -1,0 +1,69 @@
+"""Checks of metric inputs: what every array must be, told with its name, the rule and the value."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from fgtune.errors import TrialError
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+
+def integers(array: npt.ArrayLike, name: str, ndim: tuple[int, ...], low: int, high: int | None = None) -> IntArray:
+    """``array`` as int64 after checking its type, number of dimensions and range.
+
+    Args:
+        array: Anything that NumPy reads as integers; an empty list counts as integers.
+        name: What the caller calls it, for messages.
+        ndim: Allowed numbers of dimensions.
+        low: Smallest allowed value.
+        high: First value that is too large, or None.
+
+    Raises:
+        ValueError: Another type, number of dimensions or range.
+    """
+    values = np.asarray(array)
+    if values.size == 0 and values.dtype == np.float64:
+        values = values.astype(np.int64)
+    if not np.issubdtype(values.dtype, np.integer):
+        raise ValueError(f"{name} must be integers, got dtype {values.dtype}")
+    if values.ndim not in ndim:
+        allowed = " or ".join(map(str, ndim))
+        raise ValueError(f"{name} must have {allowed} dimension(s), got shape {values.shape}")
+    if values.size and (values.min() < low or (high is not None and values.max() >= high)):
+        rule = f">= {low}" if high is None else f"in [{low}, {high - 1}]"
+        raise ValueError(f"{name} must be {rule}, got values from {values.min()} to {values.max()}")
+    return values.astype(np.int64, copy=False)
+
+
+def counts_matrix(counts: npt.ArrayLike) -> IntArray:
+    """``counts`` as a (predicted, true) contingency matrix of int64, >= 0.
+
+    Raises:
+        ValueError: Not a matrix of non-negative integers.
+    """
+    return integers(counts, "counts", (2,), 0)
+
+
+def reals(array: npt.ArrayLike, name: str) -> FloatArray:
+    """``array`` as a finite float64 matrix.
+
+    Raises:
+        ValueError: Not two-dimensional, or without columns.
+        TrialError: NaN or infinity, which a model that has diverged yields.
+    """
+    values = np.asarray(array, dtype=np.float64)
+    if values.ndim != 2 or values.shape[1] == 0:
+        raise ValueError(f"{name} must be a matrix with at least one column, got shape {values.shape}")
+    bad = int((~np.isfinite(values)).any(axis=1).sum())
+    if bad:
+        raise TrialError(f"{name} must be finite, {bad} of {len(values)} rows hold NaN or infinity")
+    return values
+
+
+def same_length(first: int, second: int, names: str) -> None:
+    """Raise ``ValueError`` unless two arrays have one length."""
+    if first != second:
+        raise ValueError(f"{names} must have the same length, got {first} and {second}")

@@ -1,0 +1,94 @@
+"""Agreement of predictions with coarse labels through the learned relations; reads no fine labels.
+
+A data set has one or more sources of coarse labels, -1 where a source gives none. Values are means over the sources
+that label at least one sample, so that a source with many labels does not hide one with few.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from fgtune.metrics.checks import IntArray, integers, same_length
+from fgtune.metrics.contingency import contingency
+
+
+def _columns(labels: IntArray) -> IntArray:
+    return labels[:, None] if labels.ndim == 1 else labels
+
+
+def coarse_counts(preds: npt.ArrayLike, coarse: npt.ArrayLike, num_fine: int, num_coarse: Sequence[int]) -> IntArray:
+    """Count samples by predicted fine class and coarse label, source by source.
+
+    Args:
+        preds: (n,) integers in [0, num_fine).
+        coarse: (n,) or (n, S) integers; source s uses [0, num_coarse[s]) and -1 for none.
+        num_fine: K_F.
+        num_coarse: K_C of each of the S sources.
+
+    Returns:
+        (S, K_F, max K_C) int64; columns beyond a source's own K_C are zero.
+
+    Raises:
+        ValueError: Another type, shape or range, or another number of sources.
+    """
+    predicted = integers(preds, "preds", (1,), 0, num_fine)
+    labels = _columns(integers(coarse, "coarse", (1, 2), -1))
+    same_length(len(predicted), len(labels), "preds and coarse")
+    if labels.shape[1] != len(num_coarse):
+        raise ValueError(f"coarse has {labels.shape[1]} source(s), num_coarse names {len(num_coarse)}")
+    counts = np.zeros((len(num_coarse), num_fine, max(num_coarse, default=0)), dtype=np.int64)
+    for source, classes in enumerate(num_coarse):
+        labelled = labels[:, source] >= 0
+        counts[source, :, :classes] = contingency(predicted[labelled], labels[labelled, source], num_fine, classes)
+    return counts
+
+
+def _mean_of_shares(hits: IntArray, totals: IntArray) -> float:
+    labelled = totals > 0
+    return float(np.mean(hits[labelled] / totals[labelled])) if labelled.any() else math.nan
+
+
+def coarse_accuracy(preds: npt.ArrayLike, fine_to_coarse: npt.ArrayLike, coarse: npt.ArrayLike) -> float:
+    """Share of labelled samples whose predicted fine class has their coarse label as parent.
+
+    Args:
+        preds: (n,) integers in [0, K_F).
+        fine_to_coarse: (K_F,) or (S, K_F) learned parents, >= 0.
+        coarse: (n,) or (n, S) coarse labels, -1 for none.
+
+    Returns:
+        In [0, 1], larger is better, mean over sources; nan when no sample is labelled.
+
+    Raises:
+        ValueError: Another type, shape or range, or another number of sources.
+    """
+    parents = np.atleast_2d(integers(fine_to_coarse, "fine_to_coarse", (1, 2), 0))
+    predicted = integers(preds, "preds", (1,), 0, parents.shape[1])
+    labels = _columns(integers(coarse, "coarse", (1, 2), -1))
+    same_length(len(predicted), len(labels), "preds and coarse")
+    if labels.shape[1] != len(parents):
+        raise ValueError(f"coarse has {labels.shape[1]} source(s), fine_to_coarse has {len(parents)}")
+    hits = (labels == parents[:, predicted].T).sum(axis=0)  # (S,); parents are >= 0, so -1 never hits
+    return _mean_of_shares(hits, (labels >= 0).sum(axis=0))
+
+
+def coarse_accuracy_from_counts(counts: npt.ArrayLike, fine_to_coarse: npt.ArrayLike) -> float:
+    """``coarse_accuracy`` from stored counts, to the last bit.
+
+    Args:
+        counts: (S, K_F, max K_C) as ``coarse_counts`` yields.
+        fine_to_coarse: (S, K_F) learned parents in [0, max K_C).
+
+    Raises:
+        ValueError: Another type, shape or range.
+    """
+    table = integers(counts, "counts", (3,), 0)
+    parents = integers(fine_to_coarse, "fine_to_coarse", (2,), 0, table.shape[2])
+    if parents.shape != table.shape[:2]:
+        raise ValueError(f"fine_to_coarse must have shape {table.shape[:2]} as the counts say, got {parents.shape}")
+    hits = np.take_along_axis(table, parents[:, :, None], axis=2).sum(axis=(1, 2))
+    return _mean_of_shares(hits, table.sum(axis=(1, 2)))

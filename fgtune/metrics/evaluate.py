@@ -1,0 +1,41 @@
+"""All oracle metrics from what a study folder stores of a cell, so that training and a later check agree to the bit."""
+
+from __future__ import annotations
+
+import math
+
+import numpy.typing as npt
+
+from fgtune.metrics import clustering, relations
+from fgtune.metrics.checks import counts_matrix
+
+
+def evaluate_counts(fine_counts: npt.ArrayLike, learned: npt.ArrayLike, true: npt.ArrayLike) -> dict[str, float]:
+    """Every oracle metric of the catalogue, from counts and relations alone.
+
+    Args:
+        fine_counts: (K_F, K*) samples by predicted x true fine class.
+        learned: (S, K_F) or (K_F,) learned parents.
+        true: (S, K*) or (K*,) true parents, -1 for unknown.
+
+    Returns:
+        Values by name without split prefix; a metric that is nan here (see its ``empty`` in the catalogue) is left out.
+
+    Raises:
+        ValueError: Another type, shape or range.
+    """
+    counts = counts_matrix(fine_counts)
+    values = {
+        "clustering_accuracy": clustering.clustering_accuracy_from_counts(counts),
+        "macro_accuracy": clustering.macro_accuracy_from_counts(counts),
+        "ari": clustering.ari_from_counts(counts),
+        "nmi": clustering.nmi_from_counts(counts),
+        "v_measure": clustering.v_measure_from_counts(counts),
+        "homogeneity": clustering.homogeneity_from_counts(counts),
+        "completeness": clustering.completeness_from_counts(counts),
+        "ged": relations.ged(learned, true, counts),
+        "ged_structure": relations.ged_structure(learned, true),
+        "size_distance": relations.size_distance(learned, true),
+        "ged_reference": relations.ged_reference(learned, true),
+    }
+    return {name: value for name, value in values.items() if not math.isnan(value)}

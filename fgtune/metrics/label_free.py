@@ -1,0 +1,130 @@
+"""Metrics of predictions and features that read no label at all, and may therefore select models."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from fgtune.metrics.checks import FloatArray, integers, reals, same_length
+
+_SUM_TOLERANCE = 1e-3
+
+
+def neighbor_agreement(preds: npt.ArrayLike, neighbors: npt.ArrayLike) -> float:
+    """Share of pairs (sample, neighbour) with the same predicted class.
+
+    Args:
+        preds: (n,) integers >= 0.
+        neighbors: (n, k) positions in [0, n), -1 where a sample has fewer than k neighbours.
+
+    Returns:
+        In [0, 1], larger is better (a collapsed prediction has 1); nan when there is no pair.
+
+    Raises:
+        ValueError: Another type, shape or range.
+    """
+    predicted = integers(preds, "preds", (1,), 0)
+    positions = integers(neighbors, "neighbors", (2,), -1, len(predicted))
+    same_length(len(predicted), len(positions), "preds and neighbors")
+    valid = positions >= 0
+    pairs = int(valid.sum())
+    if pairs == 0:
+        return math.nan
+    return int((predicted[positions] == predicted[:, None])[valid].sum()) / pairs
+
+
+def _probabilities(probs: npt.ArrayLike) -> FloatArray:
+    values = reals(probs, "probs")
+    wrong = (values < 0).any(axis=1) | (np.abs(values.sum(axis=1) - 1) > _SUM_TOLERANCE)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(
+            f"rows of probs must be >= 0 and sum to 1, got sum {values[row].sum():g} and "
+            f"minimum {values[row].min():g} in row {row}"
+        )
+    return values
+
+
+def mean_confidence(probs: npt.ArrayLike) -> float:
+    """Mean over samples of the largest class probability.
+
+    Args:
+        probs: (n, K_F) probabilities, rows sum to 1.
+
+    Returns:
+        In [1 / K_F, 1]; nan without samples.
+
+    Raises:
+        ValueError: Not a matrix of probabilities.
+        TrialError: NaN or infinity.
+    """
+    values = _probabilities(probs)
+    return min(1.0, float(values.max(axis=1).mean())) if len(values) else math.nan
+
+
+def effective_classes(probs: npt.ArrayLike) -> float:
+    """Effective number of classes in use: exp of the entropy of the mean prediction (Hill number of order 1).
+
+    Args:
+        probs: (n, K_F) probabilities, rows sum to 1.
+
+    Returns:
+        In [1, K_F]: 1 when all mass lies on one class, K_F when the mean is uniform; nan without samples.
+
+    Raises:
+        ValueError: Not a matrix of probabilities.
+        TrialError: NaN or infinity.
+    """
+    values = _probabilities(probs)
+    if len(values) == 0:
+        return math.nan
+    mass = values.sum(axis=0)
+    shares = mass[mass > 0] / mass.sum()
+    entropy = -float((shares * np.log(shares)).sum())
+    return min(max(math.exp(entropy), 1.0), float(values.shape[1]))
+
+
+def num_used_classes(preds: npt.ArrayLike) -> float:
+    """Number of fine classes predicted for at least one sample; 0 without samples.
+
+    Args:
+        preds: (n,) integers >= 0.
+
+    Raises:
+        ValueError: Another type, shape or range.
+    """
+    return float(len(np.unique(integers(preds, "preds", (1,), 0))))
+
+
+def silhouette(features: npt.ArrayLike, preds: npt.ArrayLike, max_samples: int, rng: np.random.Generator) -> float:
+    """Mean silhouette (Rousseeuw 1987, Euclidean) of the predicted classes in feature space.
+
+    Args:
+        features: (n, d) finite.
+        preds: (n,) integers >= 0.
+        max_samples: At least 2; of more samples this many are drawn without replacement (the cost is quadratic).
+        rng: Draws the subsample; left untouched when there is nothing to draw.
+
+    Returns:
+        In [-1, 1], larger is better; nan when the (sub)sample has fewer than two predicted classes, or every sample is
+        alone in its class.
+
+    Raises:
+        ValueError: Another type, shape or range.
+        TrialError: NaN or infinity in the features.
+    """
+    if max_samples < 2:
+        raise ValueError(f"max_samples must be >= 2, got {max_samples}")
+    values = reals(features, "features")
+    predicted = integers(preds, "preds", (1,), 0)
+    same_length(len(values), len(predicted), "features and preds")
+    if len(values) > max_samples:
+        drawn = np.sort(rng.choice(len(values), size=max_samples, replace=False))
+        values, predicted = values[drawn], predicted[drawn]
+    if not 2 <= len(np.unique(predicted)) <= len(predicted) - 1:
+        return math.nan
+    from sklearn.metrics import silhouette_score  # half a second to import, which only this metric needs
+
+    return float(silhouette_score(values, predicted))

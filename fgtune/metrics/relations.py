@@ -1,0 +1,187 @@
+"""Distances between learned and true relations of fine to coarse classes; all are oracle metrics, 0 is best.
+
+Relations are graphs: one node a coarse class, one node a fine class, one edge from each fine class to its parent.
+Coarse nodes are known by name and stand in both graphs. Inserting or deleting a node or an edge costs 1; a coarse node
+is substituted by itself alone and a fine node by fine nodes alone, at no cost. With unit costs the edit distance is the
+least cost over all partial one-to-one alignments of fine nodes (deleting and inserting a coarse node again costs 2 and
+saves no edge), and an alignment costs
+
+    0 for an aligned pair with the same parent,
+    2 for an aligned pair with different parents (one edge deleted, one inserted: a rewired edge),
+    2 for a fine node without partner (the node and its edge).
+
+``ged`` restricts the alignments to those that agree best with the data, ``ged_structure`` allows all, so
+``size_distance <= ged_structure <= ged``. Every function takes ``learned``: (K_F,) or (S, K_F) and ``true``: (K*,) or
+(S, K*) integers and returns the mean over the S sources. A true parent may be -1 for unknown; a source with one is left
+out, and without any complete source the value is nan.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from fgtune.metrics.checks import IntArray, counts_matrix, integers
+from fgtune.metrics.clustering import assign
+
+_REFERENCE_CAP = 4
+
+
+def _both(learned: npt.ArrayLike, true: npt.ArrayLike) -> tuple[IntArray, IntArray]:
+    """Checked (S, K_F) and (S, K*) parents."""
+    ours = np.atleast_2d(integers(learned, "learned", (1, 2), 0))
+    theirs = np.atleast_2d(integers(true, "true", (1, 2), -1))
+    if len(ours) != len(theirs):
+        raise ValueError(f"learned and true must have the same sources, got {len(ours)} and {len(theirs)}")
+    return ours, theirs
+
+
+def _mean_over_complete(values: npt.NDArray[np.int64], true: IntArray) -> float:
+    complete = (true >= 0).all(axis=1)
+    return float(np.mean(values[complete])) if complete.any() else math.nan
+
+
+def _memberships(parents: IntArray, num_coarse: int) -> npt.NDArray[np.bool_]:
+    """(S, K, K_C): whether coarse class j is the parent of fine class i in source s."""
+    membership: npt.NDArray[np.bool_] = parents[:, :, None] == np.arange(num_coarse)
+    return membership
+
+
+def _size_differences(ours: IntArray, theirs: IntArray) -> IntArray:
+    """n_j - n*_j as (S, K_C) int64."""
+    num_coarse = 1 + int(max(ours.max(initial=0), theirs.max(initial=0)))
+    sizes, true_sizes = (_memberships(parents, num_coarse).sum(axis=1, dtype=np.int64) for parents in (ours, theirs))
+    difference: IntArray = sizes - true_sizes
+    return difference
+
+
+def align(learned: npt.ArrayLike, true: npt.ArrayLike, counts: npt.ArrayLike) -> IntArray:
+    """Align learned with true fine classes on the data (Hungarian), ties by agreement of parents.
+
+    Classes without samples, and other ties, leave several matchings that agree with the data equally well. Among those
+    the one is taken whose parents agree most often over all sources, so that ``ged`` does not depend on how classes are
+    numbered.
+
+    Args:
+        learned: (K_F,) or (S, K_F) learned parents.
+        true: (K*,) or (S, K*) true parents.
+        counts: (K_F, K*) samples by predicted x true class.
+
+    Returns:
+        (K_F,) int64: the true class of each learned one, -1 for surplus ones.
+
+    Raises:
+        ValueError: Another type, shape or range.
+    """
+    ours, theirs = _both(learned, true)
+    table = counts_matrix(counts)
+    if table.shape != (ours.shape[1], theirs.shape[1]):
+        raise ValueError(f"counts must have shape {(ours.shape[1], theirs.shape[1])}, got {table.shape}")
+    agreement = (ours[:, :, None] == theirs[:, None, :]).sum(axis=0)  # (K_F, K*)
+    # One sample must outweigh all agreements that a matching can gain; integers stay exact in float64.
+    one_sample = len(ours) * min(table.shape) + 1
+    return assign((table * one_sample + agreement).astype(np.float64))
+
+
+def ged(learned: npt.ArrayLike, true: npt.ArrayLike, counts: npt.ArrayLike) -> float:
+    """Exact edit distance between learned and true relations with fine nodes aligned on the data.
+
+    2 for every edge rewired and 2 for every surplus or missing fine node with its edge: the least cost over alignments
+    that match most samples (an alignment of fewer than min(K_F, K*) pairs is never cheaper, since a pair costs at most
+    2 and its two nodes alone cost 4).
+
+    Args:
+        learned: (K_F,) or (S, K_F) learned parents.
+        true: (K*,) or (S, K*) true parents.
+        counts: (K_F, K*) samples by predicted x true class.
+
+    Returns:
+        Even for one source, in [2 |K_F - K*|, 2 max(K_F, K*)]; nan without samples or without truth.
+
+    Raises:
+        ValueError: Another type, shape or range.
+    """
+    ours, theirs = _both(learned, true)
+    aligned = align(ours, theirs, counts)
+    if not counts_matrix(counts).any():
+        return math.nan
+    pairs = np.flatnonzero(aligned >= 0)
+    rewired = (ours[:, pairs] != theirs[:, aligned[pairs]]).sum(axis=1)
+    return _mean_over_complete(2 * rewired + 2 * abs(ours.shape[1] - theirs.shape[1]), theirs)
+
+
+def ged_structure(learned: npt.ArrayLike, true: npt.ArrayLike) -> float:
+    """Exact edit distance between learned and true relations with anonymous fine nodes.
+
+    With n_j and n*_j the numbers of fine classes of coarse class j, (x)+ = max(x, 0), the distance is
+
+        2 max( sum_j (n_j - n*_j)+ , sum_j (n*_j - n_j)+ )  =  sum_j |n_j - n*_j| + |K_F - K*|.
+
+    Proof. Let an alignment hold s pairs with the same parent and d pairs with different ones. By the costs in the
+    module docstring it costs 2 d + 2 (K_F - s - d) + 2 (K* - s - d) = 2 (K_F + K* - s - (s + d)). At most
+    min(n_j, n*_j) pairs share the parent j, so s <= m := sum_j min(n_j, n*_j); and s + d <= min(K_F, K*). Hence the
+    cost is at least 2 (K_F + K* - m - min(K_F, K*)) = 2 (max(K_F, K*) - m). This is attained: pair min(n_j, n*_j) fine
+    nodes within every j, then pair leftovers until one side has none; both bounds hold with equality, since the
+    leftovers of one j lie all on one side and so never share their parent, and m <= min(K_F, K*).
+    Finally K_F - m = sum_j (n_j - n*_j)+ and K* - m = sum_j (n*_j - n_j)+, which gives the first form, and
+    2 max(x, y) = x + y + |x - y| with x - y = K_F - K* gives the second.
+
+    So for K_F = K* it equals ``size_distance``, and only column sizes count; ``ged`` sees which classes are in them.
+
+    Args:
+        learned: (K_F,) or (S, K_F) learned parents.
+        true: (K*,) or (S, K*) true parents.
+
+    Returns:
+        Even for one source, in [2 |K_F - K*|, 2 max(K_F, K*)]; nan without truth.
+
+    Raises:
+        ValueError: Another type, shape or range.
+    """
+    ours, theirs = _both(learned, true)
+    difference = _size_differences(ours, theirs)
+    surplus, missing = np.maximum(difference, 0).sum(axis=1), np.maximum(-difference, 0).sum(axis=1)
+    return _mean_over_complete(2 * np.maximum(surplus, missing), theirs)
+
+
+def size_distance(learned: npt.ArrayLike, true: npt.ArrayLike) -> float:
+    """Sum over coarse classes of |n_j - n*_j|, in [|K_F - K*|, K_F + K*]; nan without truth.
+
+    Args:
+        learned: (K_F,) or (S, K_F) learned parents.
+        true: (K*,) or (S, K*) true parents.
+
+    Raises:
+        ValueError: Another type, shape or range.
+    """
+    ours, theirs = _both(learned, true)
+    return _mean_over_complete(np.abs(_size_differences(ours, theirs)).sum(axis=1), theirs)
+
+
+def ged_reference(learned: npt.ArrayLike, true: npt.ArrayLike) -> float:
+    """The number that the published evaluation reports as graph edit distance; kept only to compare with its tables.
+
+    FALCON's evaluation uses GMatch4py's approximation with nodes identified by position. It comes to the sum, over the
+    coarse classes j with n_j != n*_j, of min(|symmetric difference of the two sets of fine ids of j|, 4). Fine ids are
+    not aligned with the data, and columns of the right size cost nothing whatever they hold: a random balanced M has 0.
+
+    Args:
+        learned: (K,) or (S, K) learned parents.
+        true: (K,) or (S, K) true parents.
+
+    Returns:
+        In [0, 4 K_C]; nan without truth, and when K_F differs from K*, where positions mean nothing.
+
+    Raises:
+        ValueError: Another type, shape or range.
+    """
+    ours, theirs = _both(learned, true)
+    if ours.shape[1] != theirs.shape[1]:
+        return math.nan
+    difference = _size_differences(ours, theirs)
+    num_coarse = difference.shape[1]
+    unshared = (_memberships(ours, num_coarse) ^ _memberships(theirs, num_coarse)).sum(axis=1)  # (S, K_C)
+    capped = np.where(difference != 0, np.minimum(unshared, _REFERENCE_CAP), 0)
+    return _mean_over_complete(capped.sum(axis=1), theirs)

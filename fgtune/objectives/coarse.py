@@ -1,0 +1,33 @@
+"""Coarse cross-entropy under the relations, in log space (FALCON eq. 4): -log sum of p_i over the fine classes of y."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from fgtune.config.trial import ObjectiveConfig
+from fgtune.objectives.base import Need, StepOutputs, labelled_pairs, mean_over_pairs
+
+
+class CoarseTerm:
+    """Mean of -log p(y), with log p(y) the log-sum-exp of log p_i over the fine classes i whose parent is y.
+
+    By itself it cannot split a coarse class: its gradient on log p depends on i only through p_i within the class
+    (FALCON appendix B: equal gradients with respect to every p_i of the true group).
+    """
+
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.RELATIONS})
+
+    def __init__(self, config: ObjectiveConfig) -> None:
+        del config  # nothing to set
+
+    def __call__(self, outputs: StepOutputs) -> Tensor:
+        """The term, a scalar >= 0."""
+        sums, counts = [], []
+        for rows, labels, in_group in labelled_pairs(outputs):
+            log_coarse = outputs.log_probs[rows].masked_fill(~in_group, -torch.inf).logsumexp(dim=1)  # (n,)
+            sums.append(-log_coarse.sum())
+            counts.append(len(labels))
+        return mean_over_pairs(sums, counts, outputs.log_probs)

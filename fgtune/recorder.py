@@ -1,0 +1,116 @@
+"""The driver's record keeper: what becomes of each cell goes to the study folder first, then to tracking and display.
+
+The ledger line is written last of a cell's files, so a cell in the ledger has its curve and its relations; a driver
+killed before that runs the cell again from its checkpoint and gets the same result.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from fgtune.config.plan import Cell
+from fgtune.errors import TrackingError
+from fgtune.progress import ProgressDisplay
+from fgtune.results.folder import StudyFolder
+from fgtune.results.records import CellResult, CellState, EpochMetrics, TrialOutcome
+from fgtune.tracking import Tracker
+
+
+class Recorder:
+    """A ``CellObserver`` that records.
+
+    Args:
+        folder: The locked study folder.
+        cells: Planned cells by id.
+        tracker: Where cells are tracked; when it fails, the person is told once and the study goes on.
+        display: What the person sees.
+    """
+
+    def __init__(
+        self, folder: StudyFolder, cells: Mapping[str, Cell], tracker: Tracker, display: ProgressDisplay
+    ) -> None:
+        self._folder, self._cells, self._tracker, self._display = folder, cells, tracker, display
+        self._host = platform.node()
+        self._seen: dict[str, list[EpochMetrics]] = {}
+        self.tracking_failed = False
+
+    def on_start(self, cell_id: str) -> None:
+        """Nothing is recorded before there is a result."""
+
+    def on_epochs(self, cell_id: str, epochs: Sequence[EpochMetrics]) -> None:
+        """Keep the curve of a running cell, in case it fails."""
+        self._seen.setdefault(cell_id, []).extend(epochs)
+        self._display.epochs(cell_id, epochs)
+
+    def on_retry(self, cell_id: str, cause: str) -> None:
+        """Tell the person."""
+        cell = self._cells[cell_id]
+        self._display.say(f"{cell.arm}, seed {cell.seed} crashed ({cause}) and is started again from its checkpoint")
+
+    def on_complete(self, cell_id: str, outcome: TrialOutcome, attempts: int) -> None:
+        """Record a finished cell."""
+        self._folder.write_relations(cell_id, outcome.relations)
+        self._record(
+            cell_id,
+            outcome.history,
+            state=CellState.COMPLETE,
+            metrics=outcome.metrics,
+            seconds=outcome.seconds,
+            solver=outcome.solver,
+            attempts=attempts,
+        )
+        self._folder.checkpoint_file(cell_id).unlink(missing_ok=True)
+
+    def on_fail(self, cell_id: str, cause: str, details: str, attempts: int) -> None:
+        """Record a failed cell with its cause; its checkpoint stays, for ``--retry-failed``."""
+        history = _without_repeats(self._seen.get(cell_id, []))
+        if details:
+            self._folder.write_failure(cell_id, details)
+        self._record(
+            cell_id,
+            history,
+            state=CellState.FAIL,
+            metrics={},
+            seconds=sum(entry.seconds for entry in history),
+            attempts=attempts,
+            cause=cause,
+        )
+
+    def _record(self, cell_id: str, history: Sequence[EpochMetrics], **outcome: object) -> None:
+        cell = self._cells[cell_id]
+        if history:
+            self._folder.write_curve(cell_id, cell.arm, cell.seed, history)
+        result = self._folder.ledger.append(
+            CellResult(
+                cell_id=cell_id,
+                arm=cell.arm,
+                seed=cell.seed,
+                config_hash=cell.config_hash,
+                epochs=history[-1].epoch if history else 0,
+                levels=dict(cell.levels),
+                config=cell.config.to_plain(),
+                finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+                host=self._host,
+                **outcome,  # type: ignore[arg-type]
+            )
+        )
+        self._seen.pop(cell_id, None)
+        self._display.finished(result)
+        try:
+            if not self.tracking_failed:
+                self._tracker.log_cell(result, history)
+        except TrackingError as error:
+            self.tracking_lost(error)
+
+    def tracking_lost(self, error: TrackingError) -> None:
+        """Tell once that tracking failed; the ledger has everything, and tracking is made good at the end."""
+        if not self.tracking_failed:
+            self._display.say(f"warning: tracking failed, the study goes on: {error}")
+        self.tracking_failed = True
+
+
+def _without_repeats(epochs: Sequence[EpochMetrics]) -> list[EpochMetrics]:
+    """One entry an epoch, the last one: a restarted trial repeats the epochs since its checkpoint."""
+    return [entry for _, entry in sorted({entry.epoch: entry for entry in epochs}.items())]

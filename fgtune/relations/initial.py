@@ -1,0 +1,70 @@
+"""Where relations come from before anything is learned: the balance weight, random relations, a random affinity.
+
+Source: FALCON (ICML 2024), section 4 and its released code, which starts from the solution for a random affinity.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fgtune.errors import SolverError
+from fgtune.relations.base import FloatArray, IntArray
+
+
+def beta_from_balance(balance: float, num_fine: int, num_coarse: int) -> float:
+    """The weight beta = balance * K_C / (2 K_F).
+
+    Moving one fine class off a balanced layout costs 2 beta / K_C, and an affinity whose entries sum to 1 lets it gain
+    about 1 / K_F; at ``balance = 1`` the two are equal and balance becomes nearly a hard constraint.
+
+    Args:
+        balance: Dimensionless weight b >= 0.
+        num_fine: K_F >= K_C.
+        num_coarse: K_C >= 1.
+
+    Returns:
+        ``RelationsProblem.beta``.
+
+    Raises:
+        SolverError: num_fine >= num_coarse >= 1 does not hold, or balance is not a finite number >= 0.
+    """
+    _check_counts(num_fine, num_coarse)
+    if not (np.isfinite(balance) and balance >= 0.0):
+        raise SolverError(f"relations: balance must be finite and >= 0, got {balance}")
+    return float(balance) * num_coarse / (2 * num_fine)
+
+
+def random_balanced(num_fine: int, num_coarse: int, rng: np.random.Generator) -> IntArray:
+    """Random relations with column sizes equal to within one; which columns are larger is random too.
+
+    Returns:
+        ``fine_to_coarse``: (num_fine,) int64, every coarse class occurs.
+
+    Raises:
+        SolverError: num_fine >= num_coarse >= 1 does not hold.
+    """
+    _check_counts(num_fine, num_coarse)
+    parents: IntArray = rng.permutation(num_coarse)[np.arange(num_fine) % num_coarse].astype(np.int64)
+    return rng.permutation(parents)
+
+
+def initial_affinity(num_fine: int, num_coarse: int, rng: np.random.Generator) -> FloatArray:
+    """The row softmax of standard normal numbers, whose solution gives the relations before the first update.
+
+    Rows sum to 1, so beta weighs K_F times less here than beside a learned affinity, as in the reference code.
+
+    Returns:
+        (num_fine, num_coarse) float64, positive.
+
+    Raises:
+        SolverError: num_fine >= num_coarse >= 1 does not hold.
+    """
+    _check_counts(num_fine, num_coarse)
+    weights = np.exp(rng.standard_normal((num_fine, num_coarse)))
+    affinity: FloatArray = weights / weights.sum(axis=1, keepdims=True)
+    return affinity
+
+
+def _check_counts(num_fine: int, num_coarse: int) -> None:
+    if not num_fine >= num_coarse >= 1:
+        raise SolverError(f"relations: num_fine >= num_coarse >= 1 must hold, got {num_fine} x {num_coarse}")

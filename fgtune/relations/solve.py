@@ -1,0 +1,128 @@
+"""The way to solve for relations: one check of the problem, any solver, one post-condition for all.
+
+``solve`` is what the rest of fgtune calls. It brings the problem into normal form, hands it to the solver that the
+config names, and believes nothing the solver says without recomputing it (DESIGN rule: a solver returns evidence).
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import time
+from collections.abc import Callable
+from typing import cast
+
+import numpy as np
+
+from fgtune.config.trial import SolverConfig
+from fgtune.errors import SolverError
+from fgtune.relations import SOLVERS
+from fgtune.relations.base import RawSolution, RelationsProblem, RelationsSolution, SolveStatus, objective_value
+from fgtune.relations.structure import normal_form
+
+CLAIM_TOLERANCE = 1e-6
+"""How far a solver's claims may be from what is recomputed, relative to the sum of what the fine classes can lose."""
+
+Backend = Callable[[RelationsProblem, SolverConfig], RawSolution]
+
+
+def solve(problem: RelationsProblem, config: SolverConfig) -> RelationsSolution:
+    """Choose the parents of all fine classes with the solver that ``config`` names.
+
+    Args:
+        problem: The programme; ``affinity`` may be of any real dtype and is computed with as float64.
+        config: Solver kind and its settings.
+
+    Returns:
+        A checked solution; ``status`` is ``TIME_LIMIT`` when it is only the best found in time.
+
+    Raises:
+        SolverError: The problem is not well formed, no solution was found, or the solution breaks the post-condition.
+    """
+    backend = load_solver(config.kind)
+    started = time.perf_counter()
+    problem = checked_problem(problem)
+    normal = normal_form(problem)
+    raw = backend(normal.problem, config)
+    check_solution(normal.problem, raw, config.kind)
+    objective = objective_value(problem, raw.fine_to_coarse)
+    return RelationsSolution(
+        fine_to_coarse=raw.fine_to_coarse,
+        status=raw.status,
+        objective=objective,
+        bound=min(objective, normal.restore(raw.bound)),  # above it only by rounding
+        seconds=time.perf_counter() - started,
+        solver=config.kind,
+    )
+
+
+def load_solver(name: str) -> Backend:
+    """Import the solver called ``name`` in ``SOLVERS``.
+
+    Raises:
+        SolverError: There is no solver of that name.
+    """
+    if name not in SOLVERS:
+        raise SolverError(f"relations solver must be one of {', '.join(sorted(SOLVERS))}, got {name!r}")
+    module, _, function = SOLVERS[name].partition(":")
+    return cast(Backend, getattr(importlib.import_module(module), function))
+
+
+def checked_problem(problem: RelationsProblem) -> RelationsProblem:
+    """The problem with a float64 affinity.
+
+    Raises:
+        SolverError: The affinity is not a finite real matrix with at least as many rows as columns, beta is not a
+            finite number >= 0, or the numbers are so large that sums of them overflow.
+    """
+    given = np.asarray(problem.affinity)
+    if given.ndim != 2:
+        raise SolverError(f"relations: affinity must have shape (num_fine, num_coarse), got {given.shape}")
+    num_fine, num_coarse = given.shape
+    if not num_fine >= num_coarse >= 1:
+        raise SolverError(f"relations: num_fine >= num_coarse >= 1 must hold, got {num_fine} x {num_coarse}")
+    if given.dtype.kind not in "fiu":
+        raise SolverError(f"relations: affinity must hold real numbers, got dtype {given.dtype}")
+    affinity = given.astype(np.float64)
+    bad = np.argwhere(~np.isfinite(affinity))
+    if bad.size:
+        fine, coarse = (int(index) for index in bad[0])
+        raise SolverError(
+            f"relations: affinity must be finite, got {affinity[fine, coarse]} for fine class {fine} and coarse class "
+            f"{coarse} ({len(bad)} such entries)"
+        )
+    beta = float(problem.beta)
+    if not (math.isfinite(beta) and beta >= 0.0):
+        raise SolverError(f"relations: beta must be finite and >= 0, got {beta}")
+    largest = max(float(np.abs(affinity).max()), beta)
+    if largest > np.finfo(np.float64).max / (4 * num_fine**2):
+        raise SolverError(f"relations: affinity and beta must be small enough to be added, got {largest:g}")
+    return RelationsProblem(affinity, beta)
+
+
+def check_solution(problem: RelationsProblem, raw: RawSolution, solver: str) -> None:
+    """The post-condition of every solver, for a problem in normal form.
+
+    Each fine class has one parent in range and each coarse class at least one member; the objective recomputed from the
+    parents is what the solver claims; the bound does not exceed it, and meets it when the solver claims optimality.
+
+    Raises:
+        SolverError: Any of this does not hold.
+    """
+    num_fine, num_coarse = problem.affinity.shape
+    parents = raw.fine_to_coarse
+    if parents.shape != (num_fine,) or parents.dtype != np.int64:
+        raise SolverError(f"{solver}: parents must be ({num_fine},) int64, got {parents.shape} {parents.dtype}")
+    if parents.min() < 0 or parents.max() >= num_coarse:
+        raise SolverError(f"{solver}: parents must be in 0..{num_coarse - 1}, got {parents.min()}..{parents.max()}")
+    empty = np.flatnonzero(np.bincount(parents, minlength=num_coarse) == 0)
+    if empty.size:
+        raise SolverError(f"{solver}: every coarse class needs a fine class, got none for {empty.tolist()}")
+    objective = objective_value(problem, parents)
+    tolerance = CLAIM_TOLERANCE * (float(np.ptp(problem.affinity, axis=1).sum()) + problem.beta + abs(objective))
+    if not abs(raw.objective - objective) <= tolerance:
+        raise SolverError(f"{solver}: claims the objective {raw.objective:.12g}, but the parents give {objective:.12g}")
+    if not raw.bound <= objective + tolerance:
+        raise SolverError(f"{solver}: claims the bound {raw.bound:.12g}, above its own objective {objective:.12g}")
+    if raw.status is SolveStatus.OPTIMAL and not objective - raw.bound <= tolerance:
+        raise SolverError(f"{solver}: claims optimality, but objective {objective:.12g} > bound {raw.bound:.12g}")

@@ -1,0 +1,94 @@
+"""Write ``report.html``: one page that needs no network, rebuilt from the study folder alone.
+
+Plotly's script is inlined once and figures are inert JSON beside it. The page's content security policy allows its own
+two scripts, by digest, and no request to anywhere; text from the study is escaped by the template in addition.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from fgtune.analysis import wording
+from fgtune.analysis.inputs import read_study
+from fgtune.analysis.summary import summarise
+from fgtune.reporting.page import all_figures, page_context
+from fgtune.results.folder import StudyFolder
+from fgtune.results.formats import write_atomically
+
+
+def write_report(folder: StudyFolder) -> Path:
+    """Write the report of a study, finished or not, and return its path.
+
+    The file is replaced as a whole, and the same folder content gives the same bytes.
+
+    Raises:
+        StudyFolderError: The folder lacks its plan or resolved study, or a file of it cannot be read.
+    """
+    data = read_study(folder)
+    summary = summarise(data)
+    provenance = folder.read_provenance() if folder.provenance_file.is_file() else {}
+    context = page_context(data, summary, provenance)
+    page = _render(context | {"summary_json": script_json(json.dumps(summary.to_plain(), allow_nan=False))})
+    write_atomically(folder.report_file, page.encode())
+    return folder.report_file
+
+
+def script_json(text: str) -> Markup:
+    """JSON made safe inside a ``<script>`` element: no character can end the element or open a comment."""
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+def tight(text: str) -> str:
+    """Text whose numbers keep their units: no line break within ``95 %`` or ``n = 5 pairs``."""
+    return re.sub(r"(?<=\d) (?=%|pairs?\b)| (?==)|(?<==) ", "\u00a0", text)
+
+
+def _render(context: Mapping[str, Any]) -> str:
+    environment = Environment(
+        loader=PackageLoader("fgtune.reporting", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": wording.number,
+        "p": wording.p_text,
+        "percent": wording.percent,
+        "seconds": wording.seconds_text,
+        "level": wording.level_text,
+        "plain": "{:g}".format,
+        "cap": wording.capital,
+        "tight": tight,
+    }
+    environment.globals |= {"interval": wording.interval, "count": wording.count}
+    scripts = {"plotly_js": get_plotlyjs(), "report_js": _own_file("report.js")}
+    figures = {figure.key: script_json(figure.spec.to_json()) for figure in all_figures(context)}
+    return environment.get_template("report.html.j2").render(
+        **context,
+        **{name: Markup(text) for name, text in scripts.items()},
+        report_css=Markup(_own_file("report.css")),
+        figure_json=figures,
+        script_policy=" ".join(_digest(text) for text in scripts.values()),
+    )
+
+
+def _own_file(name: str) -> str:
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
+
+
+def _digest(script: str) -> str:
+    """A script's entry in a content security policy."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"

@@ -1,0 +1,209 @@
+"""What the page shows, as plain text and figures: the context of ``report.html.j2``, without any markup of its own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+
+from fgtune.analysis.figure_data import (
+    LearningPanel,
+    SensitivityPanel,
+    forest_rows,
+    learning_panels,
+    sensitivity_panels,
+    solver_points,
+)
+from fgtune.analysis.inputs import StudyData
+from fgtune.analysis.relations_data import RelationsPanel, relations_panels
+from fgtune.analysis.summary import StudySummary
+from fgtune.analysis.wording import capital, interval, number
+from fgtune.reporting.figures import forest_figure, learning_figure, sensitivity_figure, solver_figure
+from fgtune.reporting.relations_figure import relations_figure
+from fgtune.reporting.theme import ArmStyle, arm_styles
+
+_BETTER = {"maximize": "higher is better", "minimize": "lower is better", "none": ""}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure on the page.
+
+    Attributes:
+        key: Unique on the page; the id of its element.
+        title: Its heading.
+        alt: What it shows, with the numbers that matter, for readers who do not see it.
+        spec: Plotly's figure.
+        note: A line below it; may be empty.
+        hint: A few words beside the heading; may be empty.
+    """
+
+    key: str
+    title: str
+    alt: str
+    spec: go.Figure
+    note: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class FigureGroup:
+    """Figures that share a heading, shown side by side where the screen is wide; ``title`` may be empty."""
+
+    title: str
+    figures: tuple[Figure, ...]
+
+    @property
+    def columns(self) -> int:
+        """How many stand side by side on a wide screen, so that no row is left with one."""
+        return 2 if len(self.figures) in {2, 4} else 3
+
+
+def sensitivity_groups(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[FigureGroup, ...]:
+    """One group a factor, one figure a metric."""
+    groups: dict[str, list[Figure]] = {}
+    panels = sensitivity_panels(data)
+    for rank, panel in enumerate(panels):
+        if any(point.estimate.n for point in panel.points):
+            figure = sensitivity_figure(panel, styles)
+            hint = _BETTER[panel.metric.direction]
+            made = Figure(f"levels-{rank}", panel.metric.title, _sensitivity_alt(panel), figure, hint=hint)
+            groups.setdefault(panel.axis, []).append(made)
+    return tuple(FigureGroup(axis, tuple(figures)) for axis, figures in groups.items())
+
+
+def _sensitivity_alt(panel: SensitivityPanel) -> str:
+    parts = [
+        f"{point.tick}: {number(point.estimate.mean)}"
+        + ("" if math.isnan(point.estimate.low) else f" ({interval(point.estimate.low, point.estimate.high)})")
+        for point in panel.points
+        if point.estimate.n
+    ]
+    return f"Mean {panel.metric.title} with interval by {panel.axis}. {'; '.join(parts)}."
+
+
+def learning_groups(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[FigureGroup, ...]:
+    """One group a factor, one figure a metric."""
+    groups: dict[str, list[Figure]] = {}
+    for rank, panel in enumerate(learning_panels(data)):
+        figure, hint = learning_figure(panel, styles), _BETTER[panel.metric.direction]
+        made = Figure(f"curves-{rank}", panel.metric.title, _learning_alt(panel), figure, hint=hint)
+        groups.setdefault(panel.group, []).append(made)
+    return tuple(FigureGroup(title, tuple(figures)) for title, figures in groups.items())
+
+
+def _learning_alt(panel: LearningPanel) -> str:
+    ends = [f"{curve.label}: {number(curve.mean[-1])} at epoch {curve.epochs[-1]}" for curve in panel.curves]
+    return f"Mean {panel.metric.title} by epoch with interval bands. At the end, {'; '.join(ends)}."
+
+
+def relations_group(panels: Sequence[RelationsPanel]) -> FigureGroup | None:
+    """The median seed's relations, arm by arm; None where none are stored."""
+    figures = []
+    for rank, panel in enumerate(panels):
+        source = f", source {panel.source}" if panel.num_sources > 1 else ""
+        title = f"{panel.label}{source}"
+        made = Figure(
+            f"relations-{rank}", title, _relations_alt(panel), relations_figure(panel), _relations_note(panel)
+        )
+        figures.append(made)
+    return FigureGroup("", tuple(figures)) if figures else None
+
+
+def _relations_note(panel: RelationsPanel) -> str:
+    text = f"seed {panel.seed}, primary metric {number(panel.value)}"
+    if not panel.has_truth:
+        return text
+    right, wrong, surplus, unclaimed = panel.counts
+    extra = [f"{n} {word}" for n, word in ((surplus, "surplus"), (unclaimed, "unclaimed")) if n]
+    return f"{text}; {', '.join([f'{right} of {right + wrong} aligned classes under their true parent', *extra])}"
+
+
+def _relations_alt(panel: RelationsPanel) -> str:
+    return f"Learned relations of {panel.label}: {_relations_note(panel)}."
+
+
+def forest_figures(data: StudyData, summary: StudySummary, styles: Mapping[str, ArmStyle]) -> tuple[Figure, ...]:
+    """Paired differences of the planned contrasts; nothing where there is no pair."""
+    rows = forest_rows(summary)
+    if not rows:
+        return ()
+    info = summary.metrics[0]
+    alt = " ".join(contrast.sentence for contrast in summary.contrasts)
+    spec = forest_figure(rows, styles, info, summary.margin)
+    note = f"Shaded: differences within ±{summary.margin:g}, which the study file calls unimportant."
+    title = f"{capital(info.title)}: difference to the baseline ({data.baseline.label})"
+    return (Figure("differences", title, alt, spec, note),)
+
+
+def solver_figures(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[Figure, ...]:
+    """Seconds a solve; nothing where no relations were solved."""
+    points = solver_points(data)
+    if not points:
+        return ()
+    alt = "Mean seconds a solve of the relations in every cell, arm by arm; the table below has the numbers."
+    return (Figure("solver-seconds", "Time a solve", alt, solver_figure(points, styles)),)
+
+
+def flatten(value: Any, path: str = "") -> list[tuple[str, str]]:
+    """Nested plain data as (dotted path, text) rows."""
+    if isinstance(value, Mapping):
+        return [row for key, item in value.items() for row in flatten(item, f"{path}.{key}" if path else str(key))]
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        if any(isinstance(item, Mapping) for item in value):
+            return [row for rank, item in enumerate(value) for row in flatten(item, f"{path}.{rank}")]
+        return [(path, ", ".join(_scalar(item) for item in value) or "none")]
+    return [(path, _scalar(value))]
+
+
+def _scalar(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def all_figures(context: Mapping[str, Any]) -> list[Figure]:
+    """Every figure of the page, in its order."""
+    groups = [*context["sensitivity"], *context["learning"]]
+    if context["relations"] is not None:
+        groups.append(context["relations"])
+    grouped = [figure for group in groups for figure in group.figures]
+    return [*context["forest"], *grouped, *context["solver_figures"]]
+
+
+def page_context(data: StudyData, summary: StudySummary, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything that the template reads besides scripts and styles.
+
+    Args:
+        data: The study folder's content.
+        summary: Its summary.
+        provenance: ``provenance.json`` as plain data; empty where the file is missing.
+    """
+    styles, panels = arm_styles(data.arms), relations_panels(data)
+    finished = [data.results[cell.cell_id] for cell in data.cells(data.baseline.name) if cell.cell_id in data.results]
+    config = dict(finished[0].config) if finished else data.study.trial.to_plain()
+    return {
+        "summary": summary,
+        "styles": styles,
+        "sensitivity": sensitivity_groups(data, styles),
+        "learning": learning_groups(data, styles),
+        "relations": relations_group(panels),
+        "relations_truth": any(panel.has_truth for panel in panels),
+        "forest": forest_figures(data, summary, styles),
+        "solver_figures": solver_figures(data, styles),
+        "config": config,
+        "study_settings": {
+            "design": data.study.design.to_plain(),
+            "seeds": list(data.study.seed_list),
+            "metrics": data.study.metrics.to_plain(),
+            "execution": data.study.execution.to_plain(),
+        },
+        "provenance": flatten(provenance),
+        "last_finished": max((result.finished_at for result in data.results.values()), default=""),
+        "trainer_seconds": math.fsum(result.seconds for result in data.results.values()),
+    }

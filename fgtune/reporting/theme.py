@@ -1,0 +1,77 @@
+"""How figures look: one colour and symbol an arm in every figure, safe for colour-blind readers, fit for print."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from fgtune.analysis.inputs import PlannedArm
+
+BASELINE_COLOR = "#64748b"
+INK = "#334155"
+RIGHT_COLOR, WRONG_COLOR, MISSED_COLOR = "#0072B2", "#D55E00", "#94a3b8"
+
+# Okabe and Ito (2008) without its yellow and black, which vanish on white and on dark ground.
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "star", "triangle-down", "hexagon")
+_DASHES = ("solid", "dash", "dot", "dashdot")
+
+
+@dataclass(frozen=True)
+class ArmStyle:
+    """Colour, marker and dash of an arm; the three together stay distinct for 24 arms besides the baseline."""
+
+    color: str
+    symbol: str
+    dash: str
+
+    def fill(self, opacity: float) -> str:
+        """The colour as ``rgba(...)``."""
+        red, green, blue = (int(self.color[place : place + 2], 16) for place in (1, 3, 5))
+        return f"rgba({red},{green},{blue},{opacity})"
+
+
+def arm_styles(arms: Sequence[PlannedArm]) -> Mapping[str, ArmStyle]:
+    """A style for every arm, by name; the baseline is grey, so that colour means "differs from the baseline"."""
+    styles = {}
+    others = [arm.name for arm in arms if not arm.is_baseline]
+    for rank, name in enumerate(others):
+        color = _COLORS[rank % len(_COLORS)]
+        dash = _DASHES[(rank // len(_COLORS)) % len(_DASHES)]
+        styles[name] = ArmStyle(color, _SYMBOLS[(rank + 1) % len(_SYMBOLS)], dash)
+    return styles | {arm.name: ArmStyle(BASELINE_COLOR, "circle", "solid") for arm in arms if arm.is_baseline}
+
+
+def shown(text: str, longest: int = 40) -> str:
+    """Text for a figure: cut to ``longest`` characters, and escaped, since Plotly reads a subset of HTML."""
+    cut = text if len(text) <= longest else text[: longest - 1] + "…"
+    return escape(cut, quote=False)
+
+
+def base_layout(height: int, **changes: Any) -> dict[str, Any]:
+    """The layout that all figures share; ``changes`` are laid over it."""
+    return {
+        "height": height,
+        "autosize": True,
+        "margin": {"l": 56, "r": 16, "t": 12, "b": 44},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", "size": 12, "color": INK},
+        "showlegend": False,
+        "hovermode": "closest",
+        "dragmode": False,
+    } | changes
+
+
+def axis(title: str, **changes: Any) -> dict[str, Any]:
+    """An axis with light grid lines and no frame."""
+    return {
+        "title": {"text": title, "standoff": 8, "font": {"size": 12}},
+        "gridcolor": "#e2e8f0",
+        "zeroline": False,
+        "automargin": True,
+        "fixedrange": True,
+        "ticks": "",
+    } | changes

@@ -1,0 +1,259 @@
+"""The study folder: every file's place and format, who may write, and whether it belongs to the study at hand.
+
+Every file but the ledger is written under a temporary name and then renamed, so that a reader finds the old one or the
+new one. ``provenance.json`` comes first and makes a folder a study folder: it holds the study's hash.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fgtune.config.load import LoadedStudy
+from fgtune.config.plan import Plan
+from fgtune.config.source import parse_yaml
+from fgtune.config.study import Study
+from fgtune.errors import StudyFolderError
+from fgtune.results.formats import CELL_COLUMNS, differences, parse_plan, plan_text, resolved_text, write_atomically
+from fgtune.results.ledger import Ledger
+from fgtune.results.records import EpochMetrics, RelationsRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class StudyFolder:
+    """The folder at ``root``, which need not exist yet.
+
+    Attributes:
+        root: ``reports/NAME``, say.
+        study_file: The study as given.
+        resolved_file: The study with every default filled in.
+        plan_file: One row a planned cell.
+        ledger_file: One line a finished cell.
+        curves_dir: Per-epoch metrics, one part a cell, until they are gathered in ``curves_file``.
+        relations_dir: Learned relations, one ``.npz`` a cell.
+        checkpoints_dir: Checkpoints of cells under way.
+        failures_dir: Tracebacks of cells that failed, one text file each.
+        scratch_dir: Files of the scheduler during a run; worthless afterwards.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        self.study_file = self.root / "study.yaml"
+        self.resolved_file = self.root / "study.resolved.yaml"
+        self.plan_file = self.root / "plan.csv"
+        self.ledger_file = self.root / "results.jsonl"
+        self.curves_file = self.root / "curves.parquet"
+        self.curves_dir = self.root / "curves"
+        self.results_parquet = self.root / "results.parquet"
+        self.results_csv = self.root / "results.csv"
+        self.relations_dir = self.root / "relations"
+        self.checkpoints_dir = self.root / "checkpoints"
+        self.failures_dir = self.root / "failures"
+        self.scratch_dir = self.root / ".ray"
+        self.report_file = self.root / "report.html"
+        self.provenance_file = self.root / "provenance.json"
+        self.lock_file = self.root / ".lock"
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger of finished cells."""
+        return Ledger(self.ledger_file)
+
+    # Whose folder it is
+
+    def check(self, plan: Plan) -> bool:
+        """Whether the folder already holds this study; writes nothing.
+
+        Returns:
+            True for the study's own folder, False for one that does not exist or is empty.
+
+        Raises:
+            StudyFolderError: When it holds another study, or something that is no study.
+        """
+        if not self.provenance_file.exists():
+            self._refuse_foreign()
+            return False
+        theirs = self.read_provenance().get("study_hash")
+        if theirs == plan.study_hash:
+            return True
+        differing = self._differences(plan.study)
+        what = "differs in " + ", ".join(differing) if differing else "has the same settings on other data"
+        raise StudyFolderError(
+            f"belongs to another study (hash {theirs}, here {plan.study_hash}): it {what}",
+            where=str(self.root),
+            fix="choose another folder with --out, give the study another name, or restore the study file",
+        )
+
+    def create_or_check(self, plan: Plan, loaded: LoadedStudy, provenance: Mapping[str, Any]) -> None:
+        """Make the folder this study's, before the first trial; in its own folder, note that it is continued.
+
+        Args:
+            plan: All cells.
+            loaded: The study as given.
+            provenance: From ``collect_provenance``.
+
+        Raises:
+            StudyFolderError: As ``check`` does; nothing is written then.
+        """
+        record = dict(provenance)
+        if self.check(plan):
+            first = self.read_provenance()
+            record = {**first, "continued": [*first.get("continued", []), record]}
+        self.root.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.provenance_file, (json.dumps(record, indent=2) + "\n").encode())
+        write_atomically(self.study_file, loaded.source_text.encode())
+        write_atomically(self.resolved_file, resolved_text(plan).encode())
+        write_atomically(self.plan_file, plan_text(plan).encode())
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder: no other process on this machine may write to it meanwhile.
+
+        Raises:
+            StudyFolderError: When another process holds it, or the folder is no study folder.
+        """
+        if not self.provenance_file.exists():
+            self._refuse_foreign()
+        self.root.mkdir(parents=True, exist_ok=True)
+        with self.lock_file.open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                file.seek(0)
+                holder = file.read().strip() or "unknown"
+                rule = f"is being written by another process (pid {holder})"
+                raise StudyFolderError(rule, where=str(self.root), fix="wait for it, or stop it with Ctrl-C") from error
+            except OSError as error:
+                rule = f"cannot be locked ({error.strerror})"
+                raise StudyFolderError(rule, where=str(self.root), fix="choose a local disk with --out") from error
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n")
+            file.flush()
+            yield
+
+    def _refuse_foreign(self) -> None:
+        """Raise when something other than a study is here."""
+        if self.root.exists() and not self.root.is_dir():
+            raise StudyFolderError("must be a folder", where=str(self.root), fix="choose another with --out")
+        if self.root.is_dir() and any(not _is_own_debris(each) for each in self.root.iterdir()):
+            rule = "is not empty and holds no study"
+            raise StudyFolderError(rule, where=str(self.root), fix="choose another with --out, or empty it")
+
+    def _differences(self, study: Study, most: int = 6) -> list[str]:
+        """The settings in which the folder's study differs from ``study``, with both values."""
+        if not self.resolved_file.exists():
+            return []
+        theirs = parse_yaml(self.resolved_file.read_text(encoding="utf-8"), str(self.resolved_file)).data
+        found = list(differences(theirs, study.to_plain()))
+        return found if len(found) <= most else [*found[:most], f"and {len(found) - most} more"]
+
+    # Study, plan, provenance
+
+    def read_study(self) -> Study:
+        """The folder's study, every default filled in."""
+        text = self.resolved_file.read_text(encoding="utf-8")
+        return Study.from_plain(parse_yaml(text, str(self.resolved_file)).data)
+
+    def read_plan(self) -> list[dict[str, Any]]:
+        """The planned cells: ``cell_id``, ``arm``, ``seed`` (int) and the level of each factor."""
+        return parse_plan(self.plan_file.read_text(encoding="utf-8"))
+
+    def read_provenance(self) -> dict[str, Any]:
+        """What ``provenance.json`` holds.
+
+        Raises:
+            StudyFolderError: When it is no JSON.
+        """
+        try:
+            record: dict[str, Any] = json.loads(self.provenance_file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            fix = "restore it from a copy, or choose another folder with --out"
+            raise StudyFolderError("is not JSON", where=str(self.provenance_file), fix=fix) from error
+        return record
+
+    # Cells
+
+    def checkpoint_file(self, cell_id: str) -> Path:
+        """Where a cell under way keeps its checkpoint."""
+        return self.checkpoints_dir / f"{cell_id}.pt"
+
+    def write_failure(self, cell_id: str, details: str) -> Path:
+        """Store what is known of a failure (a traceback, as a rule); returns the file."""
+        path = self.failures_dir / f"{cell_id}.txt"
+        write_atomically(path, details.encode())
+        return path
+
+    def write_relations(self, cell_id: str, record: RelationsRecord) -> Path:
+        """Store the relations of a finished cell; returns the file."""
+        arrays = {name: value for name, value in vars(record).items() if value is not None}
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
+        path = self.relations_dir / f"{cell_id}.npz"
+        write_atomically(path, buffer.getvalue())
+        return path
+
+    def read_relations(self, cell_id: str) -> RelationsRecord | None:
+        """The relations of a finished cell, or None where none were stored."""
+        path = self.relations_dir / f"{cell_id}.npz"
+        if not path.exists():
+            return None
+        with np.load(path, allow_pickle=False) as arrays:
+            return RelationsRecord(**{name: arrays[name] for name in arrays.files})
+
+    # Curves
+
+    def write_curve(self, cell_id: str, arm: str, seed: int, history: Sequence[EpochMetrics]) -> Path:
+        """Store the per-epoch metrics of a cell, in place of any stored before; returns the file."""
+        import pandas as pd  # here, so that validating a study does not wait for it
+
+        rows = [
+            {"cell_id": cell_id, "arm": arm, "seed": seed, "epoch": each.epoch, "step": each.step}
+            | {"seconds": each.seconds}
+            | dict(sorted(each.metrics.items()))
+            for each in history
+        ]
+        path = self.curves_dir / f"{cell_id}.parquet"
+        write_atomically(path, pd.DataFrame(rows).to_parquet(None, index=False))
+        return path
+
+    def read_curves(self) -> pd.DataFrame:
+        """All curves: ``cell_id, arm, seed, epoch, step, seconds`` and one column a metric (NaN where not measured).
+
+        A cell's own part, which is the later one, takes the place of its rows in the gathered file.
+        """
+        import pandas as pd
+
+        stored = (pd.read_parquet(path) for path in sorted(self.curves_dir.glob("*.parquet")))
+        parts = [part for part in stored if len(part)]
+        if self.curves_file.exists():
+            gathered = pd.read_parquet(self.curves_file)
+            newer = {part["cell_id"].iloc[0] for part in parts}
+            kept = gathered[~gathered["cell_id"].isin(newer)]
+            parts = [kept, *parts] if len(kept) else parts
+        if not parts:
+            return pd.DataFrame(columns=[*CELL_COLUMNS, "epoch", "step", "seconds"])
+        curves = pd.concat(parts, ignore_index=True)
+        return curves.sort_values(["seed", "arm", "cell_id", "epoch"], kind="stable", ignore_index=True)
+
+    def gather_curves(self) -> Path:
+        """Put all curves into ``curves.parquet`` and drop the parts; returns the file."""
+        curves = self.read_curves()
+        write_atomically(self.curves_file, curves.to_parquet(None, index=False))
+        for path in self.curves_dir.glob("*.parquet"):
+            path.unlink()
+        return self.curves_file
+
+
+def _is_own_debris(path: Path) -> bool:
+    """Files that a killed process may leave in a folder before it is a study's."""
+    return path.name == ".lock" or (path.name.startswith(".") and path.suffix == ".tmp")

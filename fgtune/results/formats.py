@@ -1,0 +1,92 @@
+"""The formats of a study folder's small files: whole or not at all, readable by people and by scripts."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from fgtune.config.plan import Plan
+
+CELL_COLUMNS = ("cell_id", "arm", "seed")
+_IRRELEVANT = ("execution", "smoke")
+"""Parts of a study that its hash leaves out."""
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a whole file, or leave the old one as it is; parent folders are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def resolved_text(plan: Plan) -> str:
+    """The study with every default, as YAML in the order of the fields."""
+    writer = YAML()
+    writer.width = 120
+    writer.indent(mapping=2, sequence=4, offset=2)
+    buffer = io.StringIO()
+    buffer.write(f"# The study with every default filled in. Study hash: {plan.study_hash}\n")
+    writer.dump(plan.study.to_plain(), buffer)
+    return buffer.getvalue()
+
+
+def plan_text(plan: Plan) -> str:
+    """The plan as CSV."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([*CELL_COLUMNS, *plan.factors])
+    for cell in plan.cells:
+        levels = [_level_text(cell.levels[factor]) for factor in plan.factors]
+        writer.writerow([cell.cell_id, cell.arm, cell.seed, *levels])
+    return buffer.getvalue()
+
+
+def parse_plan(text: str) -> list[dict[str, Any]]:
+    """The rows of ``plan_text``: ``cell_id``, ``arm``, ``seed`` as an int, and the level of each factor."""
+    return [
+        {key: value if key in CELL_COLUMNS else _level(value) for key, value in row.items()}
+        | {"seed": int(row["seed"])}
+        for row in csv.DictReader(io.StringIO(text))
+    ]
+
+
+def _level_text(level: Any) -> str:
+    """A level in a CSV cell: text as it is, nothing for none, everything else as JSON."""
+    if level is None:
+        return ""
+    return level if isinstance(level, str) else json.dumps(level)
+
+
+def _level(text: str) -> Any:
+    """A level read back from a CSV cell."""
+    if text == "":
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def differences(theirs: Any, ours: Any, path: str = "") -> Iterator[str]:
+    """``path (theirs there, ours here)`` for every setting that differs."""
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        for key in dict.fromkeys([*theirs, *ours]):
+            if path or key not in _IRRELEVANT:
+                yield from differences(theirs.get(key), ours.get(key), f"{path}.{key}" if path else key)
+    elif theirs != ours:
+        yield f"{path} ({theirs!r} there, {ours!r} here)"

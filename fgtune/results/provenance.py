@@ -1,0 +1,98 @@
+"""Where results come from: versions, code state, machine, command, data. No secrets, no environment variables."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from fgtune import __version__
+from fgtune.config.plan import Plan
+
+PACKAGES = (
+    "ray", "torch", "torchvision", "optuna", "mlflow", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow",
+    "faiss-cpu", "cvxpy", "highspy", "pyscipopt", "plotly", "jinja2", "pydantic", "ruamel.yaml", "typer", "rich",
+)  # fmt: skip
+"""Packages whose versions may change a number, a figure or the way a study is read."""
+
+_GIT_TIMEOUT_S = 10.0
+
+
+def collect_provenance(plan: Plan, command: Sequence[str] | None = None) -> dict[str, Any]:
+    """What a reader needs to know to repeat the study, as plain data.
+
+    Args:
+        plan: The study's plan.
+        command: The command line; the running process's own when left out. Passwords in URLs are masked.
+    """
+    return {
+        "study": plan.study.study,
+        "study_hash": plan.study_hash,
+        "data": {key: shape.fingerprint for key, shape in sorted(plan.shapes.items())},
+        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": [_masked(part) for part in (sys.argv if command is None else command)],
+        "fgtune": __version__,
+        "git": git_state(Path.cwd()),
+        "python": platform.python_version(),
+        "packages": _versions(),
+        "host": host_facts(),
+    }
+
+
+def host_facts() -> dict[str, Any]:
+    """The machine: name, system, processor cores that this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"name": platform.node(), "system": platform.platform(), "machine": platform.machine(), "cpus": cores}
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """The commit of the repository around ``folder`` and a digest of what differs from it; None outside of one.
+
+    Returns:
+        ``commit``, ``dirty`` (tracked files changed), ``diff_hash`` (of ``git diff HEAD``; None when clean) and
+        ``untracked`` (number of files that git neither tracks nor ignores).
+    """
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is None:
+        return None
+    difference = _git(folder, "diff", "HEAD", "--no-ext-diff", "--binary") or b""
+    untracked = _git(folder, "ls-files", "--others", "--exclude-standard", "--full-name", ":/") or b""
+    return {
+        "commit": commit.decode().strip(),
+        "dirty": bool(difference),
+        "diff_hash": hashlib.sha256(difference).hexdigest()[:16] if difference else None,
+        "untracked": len(untracked.splitlines()),
+    }
+
+
+def _git(folder: Path, *arguments: str) -> bytes | None:
+    """The output of a git command, or None where it fails or git is absent."""
+    try:
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, timeout=_GIT_TIMEOUT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _versions() -> dict[str, str | None]:
+    """The installed version of each package, None for one that is absent."""
+    versions: dict[str, str | None] = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = None
+    return versions
+
+
+def _masked(part: str) -> str:
+    """A part of a command line without the password in a URL."""
+    return re.sub(r"(://[^/:@\s]*):[^/@\s]*@", r"\1:***@", part)

@@ -1,0 +1,112 @@
+"""What a tracker does, free of any tracking library, and the tracker that does nothing.
+
+The driver is the only caller. A tracker may raise ``TrackingError`` from every method; the study goes on without it,
+since the ledger holds everything, and ``sync`` brings the store up to date later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from fgtune.config.plan import Plan
+from fgtune.results.records import CellResult, EpochMetrics
+
+ArmSummary = Mapping[str, Mapping[str, float | None]]
+"""Metric name -> statistic (``mean``, ``sd``, ``n``, ``ci_lo``, ``ci_hi``) -> value; None where it does not exist."""
+
+
+class StudyEnd(StrEnum):
+    """How a launch of a study ended; the values stand in the tag ``fgtune.state``."""
+
+    COMPLETE = "COMPLETE"
+    """Every planned cell is complete (exit code 0)."""
+    FAILED_CELLS = "FAILED_CELLS"
+    """Finished, with failed cells (exit code 3)."""
+    BUDGET = "BUDGET"
+    """A budget ran out (exit code 4)."""
+    INTERRUPTED = "INTERRUPTED"
+    """Stopped by the user, state saved (exit code 130)."""
+    ERROR = "ERROR"
+    """The driver itself failed (exit code 1)."""
+
+
+class Tracker(Protocol):
+    """One study in a tracking store. Every method may be repeated: nothing is ever stored twice."""
+
+    @property
+    def uri(self) -> str:
+        """Where the study is tracked, without passwords; ``none`` when it is not."""
+        ...
+
+    def start(self, plan: Plan, folder: Path, *, commit: str | None = None) -> None:
+        """Find or create the study's own run and mark it as running.
+
+        Args:
+            plan: The study and its cells.
+            folder: The study folder, named in the store so that people find it.
+            commit: Git commit that the study runs from, where known.
+
+        Raises:
+            TrackingError: The store did not take it. Later calls try again by themselves.
+        """
+        ...
+
+    def log_cell(self, result: CellResult, curve: Sequence[EpochMetrics]) -> None:
+        """Store one finished cell, unless exactly this outcome is stored already.
+
+        Raises:
+            TrackingError: The store did not take it, or took a part; the next ``log_cell`` or ``sync`` completes it.
+        """
+        ...
+
+    def sync(self, results: Iterable[CellResult], read_curve: Callable[[str], Sequence[EpochMetrics]]) -> int:
+        """Store every finished cell that the store lacks; ``read_curve`` maps a cell id to its curve.
+
+        Returns:
+            How many cells were stored; of several results of one cell the last counts.
+
+        Raises:
+            TrackingError: As ``log_cell``.
+        """
+        ...
+
+    def log_summary(self, arms: Mapping[str, ArmSummary], answer: str) -> None:
+        """Store one summary an arm, and the study's answer (Markdown).
+
+        Raises:
+            TrackingError: The store did not take it.
+        """
+        ...
+
+    def finish(self, end: StudyEnd, artifacts: Sequence[Path] = ()) -> None:
+        """Attach files (report, resolved study, results) to the study's own run and mark it as ended.
+
+        Raises:
+            TrackingError: The store did not take it, or a file does not exist.
+        """
+        ...
+
+
+class NullTracker:
+    """Tracks nothing; what ``--tracking-uri none`` gives."""
+
+    uri = "none"
+
+    def start(self, plan: Plan, folder: Path, *, commit: str | None = None) -> None:
+        """Do nothing."""
+
+    def log_cell(self, result: CellResult, curve: Sequence[EpochMetrics]) -> None:
+        """Do nothing."""
+
+    def sync(self, results: Iterable[CellResult], read_curve: Callable[[str], Sequence[EpochMetrics]]) -> int:  # noqa: ARG002
+        """Do nothing; no cell is stored."""
+        return 0
+
+    def log_summary(self, arms: Mapping[str, ArmSummary], answer: str) -> None:
+        """Do nothing."""
+
+    def finish(self, end: StudyEnd, artifacts: Sequence[Path] = ()) -> None:
+        """Do nothing."""

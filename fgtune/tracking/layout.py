@@ -1,0 +1,220 @@
+"""The shape of a study in MLflow: names, tags, parameters and metric points, as plain data without mlflow.
+
+A study is an experiment; its own run is the parent; a cell is a child run, and so is the summary of an arm. Everything
+here is a function of the records alone, times included, so that logging a record again yields the very same points,
+which MLflow stores once. ``docs/tracking.md`` shows the result to users.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import posixpath
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from ruamel.yaml import YAML
+
+from fgtune import __version__
+from fgtune.config.base import stable_hash
+from fgtune.config.plan import Plan
+from fgtune.config.study import Study
+from fgtune.errors import TrackingError
+from fgtune.results.records import CellResult, CellState, EpochMetrics
+from fgtune.tracking.base import ArmSummary
+
+MAX_KEY, MAX_PARAM, MAX_TAG = 250, 6000, 5000
+"""Lengths that every MLflow store accepts (a tag may have 8000 characters in recent ones)."""
+
+RUN_STATUS = {CellState.COMPLETE: "FINISHED", CellState.FAIL: "FAILED", CellState.PRUNED: "KILLED"}
+LOGGED = "fgtune.logged"
+"""Set last: names the outcome that the run holds completely."""
+
+
+class Point(NamedTuple):
+    """One metric value; ``timestamp`` in milliseconds since 1970."""
+
+    key: str
+    value: float
+    timestamp: int
+    step: int
+
+
+class DatasetUse(NamedTuple):
+    """A data set as MLflow lists it."""
+
+    name: str
+    digest: str
+    source: str
+    profile: str
+
+
+def safe_key(name: str) -> str:
+    """``name`` as MLflow takes it for metrics and parameters: letters, digits, ``_ - . /`` and spaces, a clean path.
+
+    A name that has to change gets a digest, so that two names never become one.
+    """
+    clean = posixpath.normpath(re.sub(r"[^/\w.\- ]", "_", name)).strip("/")
+    if clean == name and name != "." and not name.startswith("..") and len(name) <= MAX_KEY:
+        return name
+    clean = clean.replace("..", "_").strip("./") or "unnamed"
+    return f"{clean[: MAX_KEY - 7]}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+
+
+def shortened(text: str, limit: int) -> str:
+    """``text`` cut to ``limit`` characters, with a mark where it was cut."""
+    return text if len(text) <= limit else text[: limit - 2] + " …"
+
+
+def milliseconds(moment: datetime) -> int:
+    """Milliseconds since 1970."""
+    return round(moment.timestamp() * 1000)
+
+
+def time_span(result: CellResult) -> tuple[int, int]:
+    """Start and end of a cell in milliseconds: its finish, and its trainer seconds before that."""
+    try:
+        finished = datetime.fromisoformat(result.finished_at)
+    except ValueError as error:
+        raise TrackingError(f"cell {result.cell_id} has no readable finish time: {result.finished_at!r}") from error
+    end = milliseconds(finished if finished.tzinfo else finished.replace(tzinfo=UTC))
+    return max(0, end - round(1000 * result.seconds)), end
+
+
+def outcome_key(result: CellResult) -> str:
+    """Names one outcome of a cell; a cell that is run again has another."""
+    return f"{result.state.value} {result.finished_at}"
+
+
+def plain_yaml(data: Any) -> str:
+    """Plain data as YAML text."""
+    stream = io.StringIO()
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.dump(data, stream)
+    return stream.getvalue()
+
+
+def study_tags(plan: Plan, folder: str, commit: str | None) -> dict[str, str]:
+    """Tags of the parent run that each launch renews."""
+    tags = {
+        "fgtune.role": "study",
+        "fgtune.study": plan.study.study,
+        "fgtune.study_hash": plan.study_hash,
+        "fgtune.design": plan.study.design.kind,
+        "fgtune.primary_metric": plan.study.metrics.primary,
+        "fgtune.version": __version__,
+        "fgtune.folder": folder,
+        "fgtune.state": "RUNNING",
+    }
+    if commit:
+        tags["mlflow.source.git.commit"] = commit
+    return {key: shortened(value, MAX_TAG) for key, value in tags.items()}
+
+
+def study_note(study: Study, answer: str = "") -> str:
+    """The parent's description: what is asked and expected, and the answer once there is one."""
+    parts = [f"**Question.** {study.question}"]
+    parts += [f"**Expected.** {study.expectation}"] if study.expectation else []
+    parts += [f"**Source.** {study.source}"] if study.source else []
+    if answer:
+        parts.insert(0, f"**Answer.** {answer}")
+    return shortened("\n\n".join(parts), MAX_TAG)
+
+
+def arm_role(plan: Plan, arm: str) -> str:
+    """``baseline`` or ``arm``."""
+    return "baseline" if any(known.is_baseline and known.name == arm for known in plan.arms) else "arm"
+
+
+def cell_tags(plan: Plan, result: CellResult) -> dict[str, str]:
+    """Tags of a cell's run, apart from its parent and from ``fgtune.logged``; empty where there is nothing to say."""
+    tags = {
+        "fgtune.config_hash": result.config_hash,
+        "fgtune.arm": result.arm,
+        "fgtune.contrast_role": arm_role(plan, result.arm),
+        "fgtune.seed": str(result.seed),
+        "fgtune.block": str(result.seed),
+        "fgtune.state": result.state.value,
+        "fgtune.status_reason": result.cause or "",
+        "fgtune.attempts": str(result.attempts),
+        "fgtune.host": result.host,
+        "fgtune.non_finite": ", ".join(sorted(name for name, v in result.metrics.items() if not math.isfinite(v))),
+    }
+    return {key: shortened(value, MAX_TAG) for key, value in tags.items()}
+
+
+def level_params(levels: Mapping[str, object]) -> dict[str, str]:
+    """What the design varies, as parameters; values other than text are written as JSON."""
+    texts = {path: level if isinstance(level, str) else json.dumps(level) for path, level in levels.items()}
+    return {safe_key(path): shortened(text, MAX_PARAM) for path, text in texts.items()}
+
+
+def cell_params(result: CellResult) -> dict[str, str]:
+    """Parameters of a cell's run: what the design varies, the seed, and the resolved K_F as ``num_fine``."""
+    params = level_params(result.levels) | {"seed": str(result.seed)}
+    num_fine = result.config.get("classes", {}).get("num_fine")
+    return params if num_fine is None else params | {"num_fine": str(num_fine)}
+
+
+def final_points(result: CellResult) -> list[Point]:
+    """The reported values of a complete cell, once each at step 0, and what its solver cost.
+
+    A failed or pruned cell reports nothing here, so that no mean over runs takes its last value for a result.
+    """
+    _, end = time_span(result)
+    reported = result.metrics if result.state is CellState.COMPLETE else {}
+    order = {"test": 0, "val": 1, "train": 2}
+    values = dict(sorted(reported.items(), key=lambda item: order.get(item[0].partition("/")[0], 3)))
+    if result.solver is not None:
+        values |= {"solver/seconds": result.solver.seconds, "solver/solves": float(result.solver.solves)}
+        values |= {"solver/max_gap": result.solver.max_gap}
+    return [Point(safe_key(name), value, end, 0) for name, value in values.items() if math.isfinite(value)]
+
+
+def curve_points(result: CellResult, curve: Iterable[EpochMetrics]) -> list[Point]:
+    """Every finite metric of every epoch under ``curve/...`` with the epoch as step; of a repeated epoch the last."""
+    moment, end = time_span(result)
+    points: list[Point] = []
+    for epoch in sorted({epoch.epoch: epoch for epoch in curve}.values(), key=lambda epoch: epoch.epoch):
+        moment = min(end, moment + round(1000 * epoch.seconds))
+        finite = ((name, value) for name, value in epoch.metrics.items() if math.isfinite(value))
+        points += [Point(safe_key(f"curve/{name}"), value, moment, epoch.epoch) for name, value in finite]
+    return points
+
+
+def summary_points(summary: ArmSummary, now: int) -> list[Point]:
+    """Statistics of an arm as ``arm/<metric>/<statistic>``."""
+    return [
+        Point(safe_key(f"arm/{metric}/{name}"), float(value), now, 0)
+        for metric, statistics in summary.items()
+        for name, value in statistics.items()
+        if value is not None and math.isfinite(value)
+    ]
+
+
+def cell_dataset(plan: Plan, config: Mapping[str, Any]) -> DatasetUse | None:
+    """The data set of a cell; None where the plan does not know its shape."""
+    data = config.get("data", {})
+    shape = plan.shapes.get(stable_hash(data))
+    if shape is None:
+        return None
+    name = str(data["kind"]) if "path" not in data else posixpath.basename(str(data["path"]))
+    source = {"tags": {"mlflow.source.type": "LOCAL", "mlflow.source.name": f"fgtune data, {plain_text(data)}"}}
+    profile = {"num_coarse": list(shape.num_coarse), "num_fine": shape.num_fine}
+    return DatasetUse(shortened(name, 500), shape.fingerprint[:36], json.dumps(source), json.dumps(profile))
+
+
+def plain_text(data: Mapping[str, Any]) -> str:
+    """Plain data on one line."""
+    return json.dumps(data, sort_keys=True)
+
+
+def tally(states: Sequence[str], planned: int) -> str:
+    """Counts of cell states in words, ``18 COMPLETE, 1 FAIL of 20 planned``."""
+    counts = [f"{states.count(state.value)} {state.value}" for state in CellState if state.value in states]
+    return f"{', '.join(counts) or 'none'} of {planned} planned"

@@ -1,0 +1,189 @@
+"""Keeps a study in MLflow, through a client bound to one store; no global state of MLflow is touched.
+
+Every run is found by its tags before it is created, and a run that holds an outcome completely says so in a tag that is
+set last. A call that failed half-way is therefore made good by the next one, whichever process makes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mlflow.entities import Dataset, DatasetInput, InputTag
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
+
+from fgtune.config.plan import Plan
+from fgtune.errors import ConfigError, TrackingError
+from fgtune.results.records import CellResult, EpochMetrics
+from fgtune.tracking import layout
+from fgtune.tracking.base import ArmSummary, StudyEnd
+from fgtune.tracking.layout import LOGGED
+from fgtune.tracking.store import Store, brief_reason, quiet_mlflow
+from fgtune.tracking.study_runs import Launch, StudyRuns, points_not_there, write
+
+_FAULTS = (MlflowException, SQLAlchemyError, OSError, ImportError)
+"""What mlflow, its database and its artifact stores raise; requests' own errors are OSErrors."""
+
+_END_STATUS = {
+    StudyEnd.COMPLETE: "FINISHED",
+    StudyEnd.FAILED_CELLS: "FINISHED",
+    StudyEnd.BUDGET: "KILLED",
+    StudyEnd.INTERRUPTED: "KILLED",
+    StudyEnd.ERROR: "FAILED",
+}
+
+
+class MlflowTracker:
+    """A ``Tracker`` on MLflow. Made by ``open_tracker``; used by one thread of one process."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._client = store.client
+        self._launch: Launch | None = None
+        self._runs: StudyRuns | None = None
+
+    @property
+    def uri(self) -> str:
+        """The store, without passwords."""
+        return self._store.uri
+
+    def start(self, plan: Plan, folder: Path, *, commit: str | None = None) -> None:
+        """Find or create the study's own run, mark it as running, and prove that files can be stored.
+
+        Raises:
+            ConfigError: The experiment of this name was deleted in MLflow.
+            TrackingError: The store did not take it.
+        """
+        self._launch = Launch(plan, str(folder.resolve()), commit)
+        self._runs = None
+        with self._calling("the study"):
+            self._refuse_deleted(plan.study.study)
+        with self._study("the study") as runs:
+            text = layout.plain_yaml(plan.study.to_plain())
+            self._client.log_text(runs.parent, text, "study.resolved.yaml")
+
+    def log_cell(self, result: CellResult, curve: Sequence[EpochMetrics]) -> None:
+        """Store one finished cell; see ``Tracker.log_cell``."""
+        with self._study(f"cell {result.cell_id}") as runs:
+            if not _holds(runs, result):
+                self._write_cell(runs, result, curve)
+
+    def sync(self, results: Iterable[CellResult], read_curve: Callable[[str], Sequence[EpochMetrics]]) -> int:
+        """Store every finished cell that the store lacks; see ``Tracker.sync``."""
+        latest = {result.cell_id: result for result in results}
+        with self._study("the ledger") as runs:
+            missing = [result for result in latest.values() if not _holds(runs, result)]
+        for result in missing:
+            self.log_cell(result, read_curve(result.cell_id))
+        return len(missing)
+
+    def log_summary(self, arms: Mapping[str, ArmSummary], answer: str) -> None:
+        """Store a summary run for every arm, and the answer in the description of the parent."""
+        with self._study("the summary") as runs:
+            plan = self._started.plan
+            for arm, summary in arms.items():
+                self._write_summary(runs, arm, summary)
+            self._client.set_tag(runs.parent, "mlflow.note.content", layout.study_note(plan.study, answer))
+
+    def finish(self, end: StudyEnd, artifacts: Sequence[Path] = ()) -> None:
+        """Attach files to the parent run, count the cells in its tags, and mark it as ended."""
+        with self._study("the end of the study") as runs:
+            for path in artifacts:
+                self._client.log_artifact(runs.parent, str(path))
+            cells = (run.data.tags for (role, _), run in runs.children.items() if role == "cell")
+            states = [tags["fgtune.state"] for tags in cells if LOGGED in tags]
+            tally = layout.tally(states, len(self._started.plan.cells))
+            write(self._client, runs.parent, tags={"fgtune.state": end.value, "fgtune.cells": tally})
+            self._client.set_terminated(runs.parent, _END_STATUS[end])
+
+    @property
+    def _started(self) -> Launch:
+        if self._launch is None:
+            raise TrackingError("tracking was not started for any study")
+        return self._launch
+
+    @contextmanager
+    def _calling(self, what: str) -> Iterator[None]:
+        """Turn every fault of the store into a ``TrackingError``, and keep mlflow from printing it."""
+        try:
+            with quiet_mlflow():
+                yield
+        except _FAULTS as fault:
+            self._runs = None  # read again before the next write: a call that failed may still have taken effect
+            raise TrackingError(f"{self.uri} did not take {what}: {brief_reason(fault)}") from fault
+
+    @contextmanager
+    def _study(self, what: str) -> Iterator[StudyRuns]:
+        """The study's runs, for writing ``what``."""
+        launch = self._started
+        with self._calling(what):
+            if self._runs is None:
+                self._runs = StudyRuns(self._store, launch)
+            yield self._runs
+
+    def _refuse_deleted(self, name: str) -> None:
+        """MLflow keeps the name of a deleted experiment and takes no runs for it."""
+        found = self._client.get_experiment_by_name(name)
+        if found is not None and found.lifecycle_stage != "active":
+            raise ConfigError(
+                "the MLflow experiment of this name was deleted",
+                path="study",
+                value=name,
+                fix=f"run `mlflow experiments restore --experiment-id {found.experiment_id}`, or rename the study",
+            )
+
+    def _write_cell(self, runs: StudyRuns, result: CellResult, curve: Sequence[EpochMetrics]) -> None:
+        """Write a cell into its run; ``LOGGED`` comes last, and all before it may be repeated."""
+        plan = self._started.plan
+        finals = layout.final_points(result)
+        points = finals + layout.curve_points(result, curve)
+        _retire(runs, result, {point.key for point in finals})
+        start, end = layout.time_span(result)
+        run = runs.child("cell", result.cell_id, f"{result.arm} / seed {result.seed}", {}, start)
+        run_id = run.info.run_id
+        tags = {k: v for k, v in layout.cell_tags(plan, result).items() if v or k in run.data.tags}
+        replaced = run.data.tags.get(LOGGED)
+        if replaced is not None:
+            tags["fgtune.retry"] = f"replaces {replaced}"
+            points = points_not_there(self._client, run_id, points)
+        write(self._client, run_id, points, layout.cell_params(result), tags)
+        dataset = layout.cell_dataset(plan, result.config)
+        if dataset is not None:
+            data = Dataset(dataset.name, dataset.digest, "code", dataset.source, profile=dataset.profile)
+            self._client.log_inputs(run_id, [DatasetInput(data, [InputTag("mlflow.data.context", "training")])])
+        self._client.log_text(run_id, layout.plain_yaml(dict(result.config)), "config.yaml")
+        self._client.set_terminated(run_id, layout.RUN_STATUS[result.state], end_time=end)
+        self._client.set_tag(run_id, LOGGED, layout.outcome_key(result))
+        runs.refresh("cell", result.cell_id)
+
+    def _write_summary(self, runs: StudyRuns, arm: str, summary: ArmSummary) -> None:
+        """Write the summary of an arm into its run; values that did not change are not written again."""
+        plan = self._started.plan
+        now = layout.milliseconds(datetime.now(UTC))
+        levels = next((known.levels for known in plan.arms if known.name == arm), {})
+        tags = {"fgtune.contrast_role": layout.arm_role(plan, arm)}
+        run = runs.child("arm_summary", arm, f"{arm} / all seeds", tags, now)
+        known = run.data.metrics
+        points = [point for point in layout.summary_points(summary, now) if known.get(point.key) != point.value]
+        write(self._client, run.info.run_id, points, layout.level_params(levels))
+        self._client.set_terminated(run.info.run_id, "FINISHED", end_time=now)
+        runs.refresh("arm_summary", arm)
+
+
+def _holds(runs: StudyRuns, result: CellResult) -> bool:
+    """Whether the store holds exactly this outcome, completely."""
+    run = runs.children.get(("cell", result.cell_id))
+    return run is not None and run.data.tags.get(LOGGED) == layout.outcome_key(result)
+
+
+def _retire(runs: StudyRuns, result: CellResult, reported: set[str]) -> None:
+    """Discard a cell's run that reports what this outcome does not, since MLflow cannot take a metric back.
+
+    That is a success replaced by a failure.
+    """
+    run = runs.children.get(("cell", result.cell_id))
+    if run is not None and {key for key in run.data.metrics if not key.startswith("curve/")} - reported:
+        runs.discard("cell", result.cell_id)

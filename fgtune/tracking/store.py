@@ -1,0 +1,284 @@
+"""Opening an MLflow tracking store: what can be wrong with it is found and explained before a study starts.
+
+MLflow migrates a new database in place, so two processes that meet an empty one leave a half-migrated file behind that
+no later process can use, and an unreachable server is asked again for minutes. Here a new SQLite store is built beside
+its place and moved there when it is whole, an existing one is looked at before MLflow may touch it, and servers and
+databases get a few seconds to answer.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import socket
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from fgtune.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+PATIENCE_S = 5
+"""Seconds that a server, a database or a lock may take at the start."""
+
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
+"""Set before mlflow is imported, unless the user set them: no telemetry, no chatter, no minutes of retries."""
+
+_CHATTY = ("mlflow", "alembic", "urllib3")
+_DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_USE_SQLITE = "use a database such as sqlite:///mlflow.db, the address of a server, or none"
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open store.
+
+    Attributes:
+        client: Bound to the store; MLflow's global tracking URI is left alone.
+        uri: The store without passwords.
+        artifact_root: Where experiments of a SQLite store keep their files (``mlruns`` beside the database); None
+            where the server decides.
+    """
+
+    client: MlflowClient
+    uri: str
+    artifact_root: Path | None
+
+
+def shown_uri(uri: str) -> str:
+    """``uri`` without a password."""
+    try:
+        password = urlsplit(uri).password
+    except ValueError:
+        return uri
+    return uri.replace(f":{password}@", ":***@") if password else uri
+
+
+@contextmanager
+def quiet_mlflow() -> Iterator[None]:
+    """Keep mlflow, alembic and urllib3 from writing to the terminal; what goes wrong arrives as an exception."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import mlflow  # noqa: F401 (its import sets the level of its logger, so it comes first)
+
+    loggers = [logging.getLogger(name) for name in _CHATTY]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def open_store(uri: str, directory: Path) -> Store:
+    """Open ``uri``; a relative SQLite path starts from ``directory``, and a missing SQLite store is created.
+
+    Raises:
+        ConfigError: The store cannot be used; nothing in it was changed.
+    """
+    scheme = urlsplit(uri).scheme if "://" in uri or uri.startswith("file:") else ""
+    if scheme in {"", "file"} and not uri.startswith("databricks"):
+        raise _no_file_store(uri)
+    artifact_root: Path | None = None
+    if scheme.startswith("sqlite"):
+        path = _sqlite_path(uri, directory)
+        uri, artifact_root = f"sqlite:///{path}", path.parent / "mlruns"
+        _prepare_sqlite(path, uri)
+    elif scheme.split("+")[0] in _DATABASE_PORTS:
+        _reach_database(uri)
+    return Store(_connected(uri), shown_uri(uri), artifact_root)
+
+
+def _no_file_store(uri: str) -> ConfigError:
+    """MLflow keeps no runs in plain folders any more."""
+    folder = uri.removeprefix("file://").removeprefix("file:")
+    if folder.endswith((".db", ".sqlite", ".sqlite3")):
+        fix = f"write sqlite:///{folder}"
+    else:
+        fix = (
+            f"{_USE_SQLITE}; runs kept in a folder are carried over by "
+            f"`mlflow migrate-filestore --source {folder or './mlruns'} --target sqlite:///mlflow.db`"
+        )
+    return ConfigError(
+        "must be a database or a server, MLflow no longer writes to folders", path="tracking-uri", value=uri, fix=fix
+    )
+
+
+def _sqlite_path(uri: str, directory: Path) -> Path:
+    """The absolute path that a ``sqlite:///`` address names."""
+    _, separator, rest = uri.partition(":///")
+    name = rest.partition("?")[0]
+    if not separator or not name or name == ":memory:":
+        raise ConfigError(
+            "must name a file", path="tracking-uri", value=uri, fix="write sqlite:///mlflow.db or sqlite:////path/to.db"
+        )
+    return (directory / name).resolve()
+
+
+def _prepare_sqlite(path: Path, uri: str) -> None:
+    """Create the store at ``path``, or make sure that the one there can be used as it is."""
+    try:
+        if path.is_dir():
+            raise ConfigError("must name a file, this is a folder", path="tracking-uri", value=uri, fix=_USE_SQLITE)
+        if not path.exists() or path.stat().st_size == 0:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _create_sqlite(path)
+        _inspect_sqlite(path, uri)
+    except (OSError, sqlite3.Error) as error:
+        raise _unusable(uri, error, "check that the file is an MLflow store that you may write to") from error
+
+
+def _create_sqlite(path: Path) -> None:
+    """Build a whole store beside ``path`` and move it there, so that no process ever meets a half-built one."""
+    building = path.with_name(f".{path.name}.{os.getpid()}.new")
+    building.unlink(missing_ok=True)
+    with quiet_mlflow():
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        try:
+            SqlAlchemyStore(f"sqlite:///{building}", str(path.parent / "mlruns")).engine.dispose()
+            _move_into_place(building, path)
+        finally:
+            building.unlink(missing_ok=True)
+
+
+def _move_into_place(building: Path, path: Path) -> None:
+    """Give ``building`` its final name, unless another process was first: a link, unlike a move, never overwrites."""
+    if path.exists() and path.stat().st_size == 0:
+        path.unlink()
+    try:
+        path.hardlink_to(building)
+    except FileExistsError:
+        return
+    except OSError:  # a file system without hard links
+        if not path.exists():
+            building.replace(path)
+
+
+def _inspect_sqlite(path: Path, uri: str) -> None:
+    """Refuse a database of another program, of another MLflow schema, or one that cannot be written."""
+    connection = sqlite3.connect(path, timeout=PATIENCE_S, isolation_level=None)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if not {"experiments", "runs"} <= tables:
+            raise ConfigError(
+                "this database belongs to another program, it holds no MLflow experiments",
+                path="tracking-uri",
+                value=uri,
+                fix="name a new file for the tracking store",
+            )
+        versions = (
+            connection.execute("SELECT version_num FROM alembic_version").fetchall()
+            if ("alembic_version" in tables)
+            else []
+        )
+        runs = int(connection.execute("SELECT count(*) FROM runs").fetchone()[0])
+    finally:
+        connection.close()
+    _require_schema(uri, [str(row[0]) for row in versions], runs)
+
+
+def _require_schema(uri: str, versions: list[str], runs: int) -> None:
+    """The schema must be the one of the installed MLflow."""
+    with quiet_mlflow():
+        import mlflow
+        from alembic.script import ScriptDirectory
+
+        scripts = ScriptDirectory(str(Path(mlflow.__file__).parent / "store" / "db_migrations"))
+        head = scripts.get_current_head()
+        known = {script.revision for script in scripts.walk_revisions()}
+    if versions == [head]:
+        return
+    path = uri.removeprefix("sqlite:///")
+    if versions and not set(versions) <= known:
+        rule = f"this store was written by a newer MLflow than the installed {mlflow.__version__}"
+        fix = "install that version of mlflow, or name a new file"
+    elif runs == 0:
+        rule = "this store is half-migrated: its creation was cut off before any run was stored"
+        fix = f"move it away (mv {path} {path}.broken) and start again"
+    else:
+        rule = (
+            f"this store has the schema of an older MLflow than the installed {mlflow.__version__}, or is half-migrated"
+        )
+        fix = f"copy {path} to a safe place, then run `mlflow db upgrade {uri}`; if that fails, name a new file"
+    raise ConfigError(rule, path="tracking-uri", value=uri, fix=fix)
+
+
+def _reach_database(uri: str) -> None:
+    """Connect once to a database server; MLflow itself would try for minutes."""
+    import sqlalchemy
+
+    try:
+        address = sqlalchemy.make_url(uri)
+        port = address.port or _DATABASE_PORTS[address.get_backend_name()]
+        if address.host:
+            socket.create_connection((address.host, port), timeout=PATIENCE_S).close()
+        engine = sqlalchemy.create_engine(uri)
+        engine.connect().close()
+        engine.dispose()
+    except ImportError as error:
+        raise _unusable(uri, error, f"install the database driver: pip install {error.name}") from error
+    except (OSError, sqlalchemy.exc.SQLAlchemyError) as error:
+        raise _unusable(uri, error, "check that the database runs, and the address, user and password") from error
+
+
+def _connected(uri: str) -> MlflowClient:
+    """A client that has had one answer from the store."""
+    with quiet_mlflow():
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        brief = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(PATIENCE_S)}
+        try:
+            with _environment(brief):
+                client = MlflowClient(tracking_uri=uri)
+                client.search_experiments(max_results=1)
+        except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
+            remedy = "check the address, that the MLflow server runs, and MLFLOW_TRACKING_USERNAME, _PASSWORD or _TOKEN"
+            raise _unusable(uri, error, f"{remedy}; or track elsewhere: {_USE_SQLITE}") from error
+    return client
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for the length of a call; the only switch that mlflow offers for its patience."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def brief_reason(error: BaseException) -> str:
+    """The first line of an error's text, at most 300 characters; of a failed HTTP request the cause alone."""
+    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    cause = re.search(r"HTTPS?ConnectionPool.*\): ([^)]+)", text)
+    return (cause.group(1).strip("\"' ") if cause else text)[:300]
+
+
+def _unusable(uri: str, error: BaseException, fix: str) -> ConfigError:
+    shown = shown_uri(uri)
+    reason = brief_reason(error).replace(uri, shown)
+    return ConfigError(f"the tracking store cannot be used ({reason})", path="tracking-uri", value=shown, fix=fix)

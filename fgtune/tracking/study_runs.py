@@ -1,0 +1,178 @@
+"""The runs of one study in an MLflow store: found by their tags before they are created, and written in batches."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+
+from fgtune.config.plan import Plan
+from fgtune.tracking import layout
+from fgtune.tracking.layout import Point
+from fgtune.tracking.store import Store
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+BATCH_METRICS, BATCH_PARAMS, PAGE = 1000, 100, 1000
+"""MLflow's limits: metrics and parameters a call, runs an answer."""
+
+Role = Literal["cell", "arm_summary"]
+_NAME_TAG = {"cell": "fgtune.cell_id", "arm_summary": "fgtune.arm"}
+_PARENT = "mlflow.parentRunId"
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One launch of a study.
+
+    Attributes:
+        plan: The study and its cells.
+        folder: The study folder.
+        commit: Git commit that the study runs from, where known.
+    """
+
+    plan: Plan
+    folder: str
+    commit: str | None
+
+
+class StudyRuns:
+    """The parent run of a study and its children, as last read from the store or written to it.
+
+    Attributes:
+        parent: Id of the study's own run.
+        children: Runs by role and by what they are named after (cell id or arm).
+    """
+
+    def __init__(self, store: Store, launch: Launch) -> None:
+        """Find or create the experiment and the parent run, and mark the parent as running."""
+        self._client: MlflowClient = store.client
+        self._plan = launch.plan
+        self._experiment = _experiment(store, launch.plan.study.study)
+        self.children: dict[tuple[str, str], Run] = {}
+        parents: list[Run] = []
+        for run in self._search():
+            role = run.data.tags.get("fgtune.role", "")
+            if role == "study":
+                parents.append(run)
+            elif role in _NAME_TAG:
+                self.children.setdefault((role, run.data.tags.get(_NAME_TAG[role], "")), run)
+        tags = layout.study_tags(launch.plan, launch.folder, launch.commit)
+        self.parent = self._resume(parents[0], tags) if parents else self._begin(tags)
+
+    def child(self, role: Role, ident: str, name: str, tags: Mapping[str, str], start_ms: int) -> Run:
+        """The child run of ``role`` and ``ident``, created where it does not exist."""
+        run = self.children.get((role, ident))
+        if run is None:
+            identity = {_PARENT: self.parent, "fgtune.role": role, _NAME_TAG[role]: ident}
+            identity |= {"fgtune.study": self._plan.study.study, "fgtune.study_hash": self._plan.study_hash}
+            run = self.children[role, ident] = self._create(name, identity | dict(tags), start_ms)
+        return run
+
+    def refresh(self, role: Role, ident: str) -> None:
+        """Read a child run again after it was written."""
+        self.children[role, ident] = self._client.get_run(self.children[role, ident].info.run_id)
+
+    def discard(self, role: Role, ident: str) -> None:
+        """Move a child run to MLflow's deleted runs, where it can be restored."""
+        self._client.delete_run(self.children[role, ident].info.run_id)
+        del self.children[role, ident]
+
+    def _begin(self, tags: Mapping[str, str]) -> str:
+        """A new parent run; children of one that was deleted become its own."""
+        study = self._plan.study
+        note = {"mlflow.note.content": layout.study_note(study)}
+        run = self._create(f"{study.study} {self._plan.study_hash[:6]}", note | dict(tags), _now())
+        parent = str(run.info.run_id)
+        for orphan in self.children.values():
+            self._client.set_tag(orphan.info.run_id, _PARENT, parent)
+        return parent
+
+    def _resume(self, run: Run, tags: Mapping[str, str]) -> str:
+        """The parent run of an earlier launch, running again."""
+        parent = str(run.info.run_id)
+        self._client.update_run(parent, status="RUNNING")
+        write(self._client, parent, tags=tags)
+        return parent
+
+    def _create(self, name: str, tags: Mapping[str, str], start_ms: int) -> Run:
+        origin = {"mlflow.user": _user(), "mlflow.source.name": "fgtune", "mlflow.source.type": "LOCAL"}
+        return self._client.create_run(self._experiment, start_time=start_ms, tags=origin | dict(tags), run_name=name)
+
+    def _search(self) -> Iterator[Run]:
+        """All runs of the study that are not deleted, oldest first."""
+        token: str | None = None
+        while True:
+            page = self._client.search_runs(
+                [self._experiment],
+                filter_string=f"tags.`fgtune.study_hash` = '{self._plan.study_hash}'",
+                max_results=PAGE,
+                order_by=["attributes.start_time ASC"],
+                page_token=token,
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+
+def _experiment(store: Store, name: str) -> str:
+    """The id of the experiment ``name``, created where it does not exist."""
+    found = store.client.get_experiment_by_name(name)
+    if found is None:
+        location = None if store.artifact_root is None else Path(store.artifact_root, name).as_uri()
+        kind = {"mlflow.experimentKind": "custom_model_development"}  # the page opens on runs, not on traces
+        try:
+            return str(store.client.create_experiment(name, artifact_location=location, tags=kind))
+        except MlflowException:
+            found = store.client.get_experiment_by_name(name)  # another process was first
+            if found is None:
+                raise
+    return str(found.experiment_id)
+
+
+def write(
+    client: MlflowClient,
+    run_id: str,
+    points: Sequence[Point] = (),
+    params: Mapping[str, str] | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Log parameters, tags and metric points in as few calls as MLflow's limits allow."""
+    run_params = [Param(key, value) for key, value in (params or {}).items()]
+    run_tags = [RunTag(key, value) for key, value in (tags or {}).items()]
+    metrics = [Metric(point.key, point.value, point.timestamp, point.step) for point in points]
+    for first in range(0, len(run_params), BATCH_PARAMS):
+        client.log_batch(run_id, params=run_params[first : first + BATCH_PARAMS])
+    if run_tags:
+        client.log_batch(run_id, tags=run_tags)
+    for first in range(0, len(metrics), BATCH_METRICS):
+        client.log_batch(run_id, metrics=metrics[first : first + BATCH_METRICS])
+
+
+def points_not_there(client: MlflowClient, run_id: str, points: Sequence[Point]) -> list[Point]:
+    """The points whose value a run does not have already at that step, from an earlier outcome of its cell."""
+    keys = sorted({point.key for point in points})
+    there = {
+        (metric.key, metric.step): metric.value for key in keys for metric in client.get_metric_history(run_id, key)
+    }
+    return [point for point in points if there.get((point.key, point.step)) != point.value]
+
+
+def _now() -> int:
+    return layout.milliseconds(datetime.now(UTC))
+
+
+def _user() -> str:
+    """Who runs the study; a container's user may have no name."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"

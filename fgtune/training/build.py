@@ -1,0 +1,42 @@
+"""From a resolved config and prepared data to a trainer; the one place that hands fine labels to the evaluator."""
+
+from __future__ import annotations
+
+from fgtune.config.trial import TrialConfig
+from fgtune.data.base import EvaluationView, TrainingView
+from fgtune.errors import TrialError
+from fgtune.training.evaluator import Evaluator
+from fgtune.training.prepared import PreparedSplit
+from fgtune.training.trainer import Trainer
+
+
+def build_trainer(
+    config: TrialConfig,
+    training: TrainingView,
+    evaluation: EvaluationView,
+    prepared: PreparedSplit,
+    seed: int,
+    threads: int = 1,
+) -> Trainer:
+    """The trainer of one cell.
+
+    Args:
+        config: Resolved trial config.
+        training: What training may see.
+        evaluation: What only the evaluator holds. ``relations.mode: oracle`` reads the true relations from it, by name.
+        prepared: The preparation both views come from; it holds the neighbours within the evaluated splits.
+        seed: The block.
+        threads: Threads of a neighbour search during training.
+    """
+    if config.classes.num_fine is None:
+        raise TrialError("the trial config is not resolved: classes.num_fine is None")
+    evaluator = Evaluator(
+        evaluation,
+        config.evaluation.splits,
+        config.classes.num_fine,
+        prepared.evaluation_neighbors,
+        config.evaluation.silhouette_samples,
+        seed,
+    )
+    truth = evaluation.true_fine_to_coarse if config.relations.mode == "oracle" else None
+    return Trainer(config, training, evaluator, seed, truth=truth, threads=threads)

@@ -1,0 +1,92 @@
+"""Neighbours during training: which there are, which are drawn, and what the teacher says of them (FALCON eq. 6)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fgtune.config.trial import NeighborsConfig
+from fgtune.data.base import TrainingView
+from fgtune.models.classifier import FineClassifier
+from fgtune.neighbors import coarse_groups, find_neighbors
+from fgtune.training.compute import Compute, log_of
+
+
+class NeighborSource:
+    """Neighbours of the training samples.
+
+    Args:
+        config: Scope, features, refreshing, targets.
+        view: The training split; holds the neighbours among raw inputs where those are used.
+        compute: Runs networks.
+        initial: The model before the first step.
+        teacher: The teacher before the first step.
+        threads: Threads of a search in features.
+    """
+
+    def __init__(
+        self,
+        config: NeighborsConfig,
+        view: TrainingView,
+        compute: Compute,
+        initial: FineClassifier,
+        teacher: FineClassifier,
+        threads: int,
+    ) -> None:
+        self._config, self._view, self._compute, self._threads = config, view, compute, threads
+        if config.features != "inputs":
+            self._positions = self._search(initial)
+        elif view.neighbors is None:
+            raise ValueError("neighbours among raw inputs are prepared before training, and there are none")
+        else:
+            self._positions = compute.to_device(view.neighbors)
+        self.memory: Tensor | None = None
+        """(n_train, K_F) the teacher's last log-probabilities of every sample; None unless ``targets: memory``."""
+        if config.targets == "memory":
+            probs = compute.predict(teacher, view.inputs[view.train]).probs
+            self.memory = log_of(compute.to_device(probs))
+
+    def _search(self, model: FineClassifier) -> Tensor:
+        """(n_train, stored) neighbours in the features of ``model`` on the samples as they are."""
+        features = self._compute.predict(model, self._view.inputs[self._view.train]).features
+        groups = coarse_groups(self._view.train_coarse) if self._config.scope == "coarse" else None
+        return self._compute.to_device(find_neighbors(features, groups, self._config.stored, self._threads))
+
+    def refresh_if_due(self, epoch: int, teacher: FineClassifier) -> None:
+        """Search again in the teacher's features before ``epoch`` (1-based), every ``refresh_epochs``."""
+        every = self._config.refresh_epochs
+        if every is not None and epoch > 1 and (epoch - 1) % every == 0:
+            self._positions = self._search(teacher)
+
+    def draw(self, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Positions (B, k) of drawn neighbours of ``rows`` (B,), and which of them exist (B, k)."""
+        return draw_neighbors(self._positions[rows], self._config.sampled, generator)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a fresh source cannot find again by itself."""
+        return {"positions": self._positions.cpu(), "memory": None if self.memory is None else self.memory.cpu()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore a state."""
+        self._positions = state["positions"].to(self._compute.device)
+        self.memory = None if state["memory"] is None else state["memory"].to(self._compute.device)
+
+
+def draw_neighbors(neighbors: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw ``count`` distinct neighbours a row, all of them where a row has fewer.
+
+    Args:
+        neighbors: (B, k) int64 positions in the training split, -1 where a sample has fewer than k.
+        count: How many to draw.
+        generator: Source of the draw, on the device of ``neighbors``.
+
+    Returns:
+        Positions (B, min(count, k)) int64, and (B, min(count, k)) bool that tells which are neighbours at all.
+    """
+    keys = torch.rand(neighbors.shape, generator=generator, device=neighbors.device)
+    keys = keys.masked_fill(neighbors < 0, -1.0)
+    chosen = keys.topk(min(count, neighbors.shape[1]), dim=1).indices
+    positions = neighbors.gather(1, chosen)
+    return positions, positions >= 0

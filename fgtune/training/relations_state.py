@@ -1,0 +1,131 @@
+"""The relations during training: one M a source, re-solved from the teacher's predictions every so many steps."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fgtune.config.trial import RelationsConfig
+from fgtune.errors import TrialError
+from fgtune.relations.base import RelationsProblem, RelationsSolution
+from fgtune.relations.initial import beta_from_balance, initial_affinity, random_balanced
+from fgtune.relations.solve import solve
+from fgtune.results.records import IntArray, SolverUse
+from fgtune.streams import numpy_stream
+
+
+class RelationsState:
+    """Holds M, collects the affinity, and solves when it is time.
+
+    The affinity of a source is the mean, over its labelled samples seen since the last solve, of the teacher's
+    prediction times the one-hot coarse label (released FALCON code: C = P'^T Y / n), so its entries sum to 1.
+
+    Args:
+        config: The relations config.
+        num_fine: K_F.
+        num_coarse: K_C of each source.
+        seed: Seed of the cell; the initial M depends on nothing else.
+        truth: (sources, K_F) true parents; required by ``mode: oracle`` and read by no other mode.
+    """
+
+    def __init__(
+        self,
+        config: RelationsConfig,
+        num_fine: int,
+        num_coarse: tuple[int, ...],
+        seed: int,
+        device: torch.device,
+        truth: IntArray | None = None,
+    ) -> None:
+        self.config, self.num_fine, self.num_coarse, self.device = config, num_fine, num_coarse, device
+        self.learned = config.mode == "learned"
+        self._uses: Counter[str] = Counter()
+        self._solves, self._seconds, self._max_gap = 0, 0.0, 0.0
+        self._affinity = [torch.zeros(num_fine, k, dtype=torch.float64, device=device) for k in num_coarse]
+        self._counts = [0] * len(num_coarse)
+        if config.mode == "oracle":
+            self._set(self._checked_truth(truth))
+            return
+        streams = [numpy_stream(seed, "relations", source) for source in range(len(num_coarse))]
+        if config.mode == "random_balanced":
+            self._set([random_balanced(num_fine, k, rng) for k, rng in zip(num_coarse, streams, strict=True)])
+        else:
+            drawn = [initial_affinity(num_fine, k, rng) for k, rng in zip(num_coarse, streams, strict=True)]
+            self._set([self._solve(affinity, balanced=True).fine_to_coarse for affinity in drawn])
+
+    def _checked_truth(self, truth: IntArray | None) -> list[IntArray]:
+        shape = (len(self.num_coarse), self.num_fine)
+        if truth is None or truth.shape != shape or (truth < 0).any():
+            given = None if truth is None else truth.shape
+            raise TrialError(f"relations.mode: oracle needs true relations of shape {shape} without gaps, got {given}")
+        return list(truth)
+
+    def _set(self, parents: list[IntArray]) -> None:
+        self.fine_to_coarse = np.stack(parents).astype(np.int64)  # (sources, num_fine)
+        self.tensor = torch.from_numpy(self.fine_to_coarse.copy()).to(self.device)
+
+    def _solve(self, affinity: np.ndarray, balanced: bool) -> RelationsSolution:
+        num_fine, num_coarse = affinity.shape
+        beta = beta_from_balance(self.config.balance, num_fine, num_coarse) if balanced else 0.0
+        solution = solve(RelationsProblem(affinity, beta), self.config.solver)
+        self._solves += 1
+        self._seconds += solution.seconds
+        self._uses[solution.status.value] += 1
+        self._max_gap = max(self._max_gap, solution.gap)
+        return solution
+
+    @torch.no_grad()
+    def collect(self, teacher_probs: Tensor, coarse: Tensor) -> None:
+        """Add a batch: ``teacher_probs`` (B, num_fine) on view x1, ``coarse`` (B, sources) with -1 for none."""
+        for source, num_coarse in enumerate(self.num_coarse):
+            labels = coarse[:, source]
+            onehot = labels.unsqueeze(1) == torch.arange(num_coarse, device=labels.device)  # (B, K_C), no row for -1
+            self._affinity[source] += teacher_probs.double().T @ onehot.double()
+            self._counts[source] += int((labels >= 0).sum())
+
+    def solve_if_due(self, step: int, balanced: bool) -> None:
+        """Re-solve every source when ``step``, counted over the whole training from 1, is a multiple of the period."""
+        if not self.learned or step % self.config.every_steps:
+            return
+        parents = list(self.fine_to_coarse)
+        for source, affinity in enumerate(self._affinity):
+            if self._counts[source]:
+                mean = affinity.cpu().numpy() / self._counts[source]
+                if not np.isfinite(mean).all():
+                    raise TrialError(f"non-finite predictions of the teacher up to step {step}: training diverged")
+                parents[source] = self._solve(mean, balanced).fine_to_coarse
+            affinity.zero_()
+            self._counts[source] = 0
+        self._set(parents)
+
+    def use(self) -> SolverUse | None:
+        """All solves so far; None when nothing was solved."""
+        if not self._solves:
+            return None
+        return SolverUse(
+            self.config.solver.kind, self._solves, self._seconds, dict(sorted(self._uses.items())), self._max_gap
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that ``load_state_dict`` needs to go on exactly."""
+        return {
+            "fine_to_coarse": self.tensor.cpu(),
+            "affinity": [affinity.cpu() for affinity in self._affinity],
+            "counts": list(self._counts),
+            "solves": self._solves,
+            "seconds": self._seconds,
+            "statuses": dict(self._uses),
+            "max_gap": self._max_gap,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore a state."""
+        self._set(list(state["fine_to_coarse"].numpy()))
+        self._affinity = [affinity.to(self.device) for affinity in state["affinity"]]
+        self._counts = list(state["counts"])
+        self._solves, self._seconds, self._max_gap = state["solves"], state["seconds"], state["max_gap"]
+        self._uses = Counter(state["statuses"])

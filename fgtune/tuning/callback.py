@@ -1,0 +1,74 @@
+"""From Tune's callbacks in the driver to ``CellObserver``; a cell counts as finished only when its outcome arrived."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+from ray import tune
+
+from fgtune.tuning.job import cell_id_of
+from fgtune.tuning.observer import CellObserver
+
+
+class ObserverCallback(tune.Callback):  # type: ignore[misc]
+    """Tells ``observer`` what happens to each cell."""
+
+    def __init__(self, observer: CellObserver) -> None:
+        self._observer = observer
+        self._started: set[str] = set()
+        self._finished: set[str] = set()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune writes its run config to disk; an observer lives in the driver alone
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ObserverCallback:
+        return self
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial runs, or runs again."""
+        cell_id = cell_id_of(trial)
+        if cell_id not in self._started:
+            self._started.add(cell_id)
+            self._observer.on_start(cell_id)
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[Any],
+        trial: Any,
+        result: dict[str, Any],
+        **info: Any,
+    ) -> None:
+        """A step is done; the last one carries the outcome or a failure that a retry would only repeat."""
+        cell_id = cell_id_of(trial)
+        if result.get("epochs"):
+            self._observer.on_epochs(cell_id, result["epochs"])
+        attempts = 1 + trial.num_failures
+        if "outcome" in result:
+            self._finished.add(cell_id)
+            self._observer.on_complete(cell_id, pickle.loads(result["outcome"]), attempts)  # noqa: S301 (our own worker)
+        elif "failure" in result:
+            self._finished.add(cell_id)
+            self._observer.on_fail(cell_id, result["failure"], "", attempts)
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial crashed and will be tried again."""
+        self._observer.on_retry(cell_id_of(trial), _cause(trial)[0])
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial crashed once more than it may."""
+        cell_id = cell_id_of(trial)
+        if cell_id not in self._finished:
+            cause, details = _cause(trial)
+            self._observer.on_fail(cell_id, cause, details, trial.num_failures)
+
+
+def _cause(trial: Any) -> tuple[str, str]:
+    """One line that names the error, and everything Ray knows of it."""
+    error = trial.get_pickled_error() or trial.get_error()
+    if error is None:
+        return "the worker ended without a message", ""
+    inner = getattr(error, "cause", None) or error  # a RayTaskError carries the worker's own exception
+    lines = [line.strip() for line in str(inner).splitlines() if line.strip()]
+    return f"{type(inner).__name__}: {lines[-1] if lines else 'no message'}", str(error)

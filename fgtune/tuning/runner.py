@@ -1,0 +1,92 @@
+"""Runs cells with Ray Tune and tells an observer what became of each; the record is kept elsewhere, by the driver."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+# Tune's own files and tables are not used: the driver keeps the ledger and draws the progress.
+os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
+os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
+os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "86400")
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+import ray
+from ray import tune
+
+from fgtune.config.plan import Cell
+from fgtune.config.study import ExecutionConfig
+from fgtune.data.base import Dataset
+from fgtune.training.prepared import PreparedSplit
+from fgtune.tuning.callback import ObserverCallback
+from fgtune.tuning.job import JOB, cell_id_of, job_of
+from fgtune.tuning.observer import CellObserver
+from fgtune.tuning.session import check_resources
+from fgtune.tuning.stopping import FlagStopper, StopFlag
+from fgtune.tuning.trainable import CellTrainable
+
+
+def run_cells(
+    cells: Sequence[Cell],
+    execution: ExecutionConfig,
+    datasets: Mapping[str, Dataset],
+    prepared: Mapping[str, PreparedSplit],
+    scratch: Path,
+    checkpoints: Path,
+    observer: CellObserver,
+    flag: StopFlag,
+) -> None:
+    """Run ``cells``, in this order as resources allow, inside an open ``ray_session``.
+
+    Args:
+        cells: Cells still to be run.
+        execution: Resources a trial, retries, concurrency.
+        datasets: By ``dataset_key``.
+        prepared: By ``preparation_key``.
+        scratch: Folder for Tune's own files; removed at the end.
+        checkpoints: Folder of the cells' checkpoints.
+        observer: Hears of every event.
+        flag: Stops the run when set; unfinished cells then keep a checkpoint and are not reported as finished.
+    """
+    if not cells:
+        return
+    check_resources(execution)
+    trainable = tune.with_parameters(
+        CellTrainable,
+        datasets={key: ray.put(dataset) for key, dataset in datasets.items()},
+        prepared={key: ray.put(split) for key, split in prepared.items()},
+        checkpoint_dir=str(checkpoints.resolve()),
+        checkpoint_every_epochs=execution.checkpoint_every_epochs,
+        cpus=execution.cpus,
+    )
+    trainable = tune.with_resources(trainable, {"cpu": execution.cpus, "gpu": execution.gpus})
+    tuner = tune.Tuner(
+        trainable,
+        param_space={JOB: tune.grid_search([job_of(cell) for cell in cells])},
+        tune_config=tune.TuneConfig(
+            reuse_actors=True,
+            max_concurrent_trials=execution.max_concurrent,
+            trial_name_creator=cell_id_of,
+            trial_dirname_creator=cell_id_of,
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(scratch.resolve()),
+            verbose=0,
+            stop=FlagStopper(flag),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+            failure_config=tune.FailureConfig(max_failures=execution.max_failures),
+            callbacks=[ObserverCallback(observer)],
+        ),
+    )
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are told by the observer, with their cause
+    try:
+        tuner.fit()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

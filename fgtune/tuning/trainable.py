@@ -1,0 +1,128 @@
+"""One cell as a Ray Tune trainable: builds the trainer, steps it, keeps its checkpoint, may reuse its process."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+
+from fgtune.config.trial import TrialConfig
+from fgtune.data.base import Dataset
+from fgtune.errors import FgtuneError
+from fgtune.results.records import EpochMetrics, TrialOutcome
+from fgtune.training.prepared import PreparedSplit, views
+from fgtune.tuning.job import JOB
+
+REPORT_EVERY_S = 1.0
+"""A step trains whole epochs until this much time has passed: enough for a live display, too rare to cost anything."""
+
+
+class CellTrainable(tune.Trainable):  # type: ignore[misc]
+    """Trains one cell after another in one process.
+
+    The data arrive as references into Ray's object store and are mapped read-only. The checkpoint is fgtune's own
+    file in the study folder: a restarted trial, and a later call on the same study, both go on from it.
+    """
+
+    def setup(
+        self,
+        config: dict[str, Any],
+        datasets: Mapping[str, ray.ObjectRef],
+        prepared: Mapping[str, ray.ObjectRef],
+        checkpoint_dir: str,
+        checkpoint_every_epochs: int,
+        cpus: float,
+    ) -> None:
+        """Called once a process."""
+        self._datasets, self._prepared = datasets, prepared
+        self._checkpoints = Path(checkpoint_dir)
+        self._checkpoint_every = checkpoint_every_epochs
+        self._threads = max(1, int(cpus))
+        limit_threads(self._threads)
+        self._begin(config[JOB])
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take up another cell in the same process; nothing of the last one remains."""
+        self._keep_progress()
+        self._begin(new_config[JOB])
+        return True
+
+    def _begin(self, job: Mapping[str, Any]) -> None:
+        self._cell_id: str = job["cell_id"]
+        self._path = self._checkpoints / f"{self._cell_id}.pt"
+        self._failure: str | None = None
+        self._trainer: Any = None  # a Trainer; torch is imported in workers only
+        self._saved_epoch = 0
+        try:
+            self._trainer = self._build(job)
+        except FgtuneError as error:  # would fail again in the same way: told as a result, not retried
+            self._failure = f"{type(error).__name__}: {error}"
+
+    def _build(self, job: Mapping[str, Any]) -> Any:
+        from fgtune.training.build import build_trainer
+        from fgtune.training.checkpoint import load_checkpoint
+
+        config = TrialConfig.from_plain(job["config"])
+        dataset: Dataset = ray.get(self._datasets[job["dataset_key"]])
+        prepared: PreparedSplit = ray.get(self._prepared[job["preparation_key"]])
+        training, evaluation = views(dataset, prepared)
+        trainer = build_trainer(config, training, evaluation, prepared, job["seed"], self._threads)
+        state = load_checkpoint(self._path)
+        if state is not None:
+            trainer.load_state_dict(state)
+            self._saved_epoch = trainer.epoch
+        return trainer
+
+    def step(self) -> dict[str, Any]:
+        """Train for about a second; the last result of a cell carries its outcome or its failure."""
+        if self._failure is None:
+            try:
+                return self._advance()
+            except FgtuneError as error:
+                self._failure = f"{type(error).__name__}: {error}"
+        return {"done": True, "cell_id": self._cell_id, "failure": self._failure}
+
+    def _advance(self) -> dict[str, Any]:
+        started = time.monotonic()
+        epochs: list[EpochMetrics] = []
+        for entry in self._trainer:
+            epochs.append(entry)
+            if entry.epoch - self._saved_epoch >= self._checkpoint_every:
+                self._keep_progress()
+            if time.monotonic() - started >= REPORT_EVERY_S:
+                break
+        result: dict[str, Any] = {"cell_id": self._cell_id, "epochs": epochs, "done": False}
+        if self._trainer.epoch >= self._trainer.config.epochs:
+            outcome: TrialOutcome = self._trainer.outcome()
+            self._trainer = None
+            result |= {"done": True, "outcome": pickle.dumps(outcome)}
+        return result
+
+    def _keep_progress(self) -> None:
+        """Write the checkpoint of an unfinished cell, unless it is already there."""
+        if self._trainer is None or self._trainer.epoch == self._saved_epoch:
+            return
+        from fgtune.training.checkpoint import save_checkpoint
+
+        save_checkpoint(self._path, self._trainer.state_dict())
+        self._saved_epoch = self._trainer.epoch
+
+    def cleanup(self) -> None:
+        """Called when the process is stopped: an unfinished cell keeps what it has."""
+        self._keep_progress()
+
+
+def limit_threads(threads: int) -> None:
+    """Let torch, FAISS and BLAS use ``threads`` threads, so that trials side by side do not fight for cores."""
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    import faiss
+    import torch
+
+    torch.set_num_threads(threads)
+    faiss.omp_set_num_threads(threads)

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from fgtune.analysis.figure_data import (
+    arm_groups,
+    forest_rows,
+    learning_panels,
+    sensitivity_panels,
+    solver_points,
+)
+from fgtune.analysis.inputs import read_study
+from fgtune.analysis.statistics import mean_interval
+from fgtune.analysis.summary import summarise
+from fgtune.analysis.table import tidy_table
+
+PRIMARY = "test/clustering_accuracy"
+
+
+@pytest.fixture(scope="module")
+def folder(synthetic, kf_accuracy, tmp_path_factory):
+    faults = synthetic.Faults(pruned={("num_fine_ratio=1.2", 1)})
+    return synthetic.SyntheticStudy(accuracy=kf_accuracy, faults=faults).write(tmp_path_factory.mktemp("figures"))
+
+
+def test_sensitivity_panel_holds_means_intervals_and_seeds_by_level(folder):
+    table = tidy_table(folder)
+    panel = sensitivity_panels(read_study(folder))[0]
+    assert (panel.metric.name, panel.axis, panel.numeric, panel.log) == (PRIMARY, "K_F/K_F*", True, False)
+    assert [point.x for point in panel.points] == [0.8, 1.0, 1.2, 1.5]
+    for point in panel.points:
+        rows = table[(table["arm"] == point.arm) & (table["state"] == "COMPLETE")].sort_values("seed")
+        assert point.seeds == tuple(zip(rows["seed"], rows[PRIMARY], strict=True))
+        assert point.estimate == mean_interval(rows[PRIMARY].to_numpy())
+    assert [point.estimate.n for point in panel.points] == [5, 5, 4, 5]
+
+
+def test_there_is_a_panel_for_every_shown_metric(folder):
+    assert [p.metric.name for p in sensitivity_panels(read_study(folder))] == [PRIMARY, "test/ari", "test/ged"]
+
+
+def test_learning_curves_average_finished_seeds_alone(folder):
+    panel = learning_panels(read_study(folder))[0]
+    curves = folder.read_curves()
+    for curve in panel.curves:
+        own = curves[curves["arm"] == curve.arm]
+        if curve.arm == "num_fine_ratio=1.2":
+            own = own[own["seed"] != 1]
+        last = own.loc[own["epoch"] == 60, PRIMARY]
+        expected = mean_interval(last.to_numpy())
+        assert (curve.n, curve.epochs) == (len(last), tuple(range(1, 61)))
+        assert (curve.mean[-1], curve.low[-1], curve.high[-1]) == pytest.approx(
+            (expected.mean, expected.low, expected.high)
+        )
+    assert [p.metric.name for p in learning_panels(read_study(folder))][-1] == "train/loss"
+
+
+def test_curves_of_one_seed_have_no_band(synthetic, tmp_path):
+    text = synthetic.KF_STUDY.replace("seeds: 5", "seeds: 1")
+    data = read_study(synthetic.SyntheticStudy(text=text).write(tmp_path))
+    curve = learning_panels(data)[0].curves[0]
+    assert np.isnan(curve.low).all()
+    assert np.isfinite(curve.mean).all()
+
+
+def test_forest_holds_the_paired_differences(folder):
+    summary = summarise(folder)
+    rows = forest_rows(summary)
+    table = tidy_table(folder)
+    values = {arm: table[table["arm"] == arm].set_index("seed")[PRIMARY] for arm in table["arm"].unique()}
+    assert [row.arm for row in rows] == [arm.arm for arm in summary.arms[1:]]
+    for row in rows:
+        for seed, difference in row.differences:
+            assert difference == pytest.approx(values[row.arm][seed] - values["baseline"][seed])
+    assert [len(row.differences) for row in rows] == [5, 4, 5]
+
+
+def test_solver_points_are_seconds_a_solve_of_every_cell(folder):
+    points = solver_points(read_study(folder))
+    results = {(result.arm, result.seed): result.solver for result in folder.ledger.read()}
+    assert len(points) == 20
+    for point in points:
+        use = results[point.arm, point.seed]
+        assert point.seconds_per_solve == pytest.approx(use.seconds / use.solves)
+
+
+def test_several_factors_get_a_panel_each_at_the_baseline_of_the_others(synthetic, tmp_path):
+    text = synthetic.KF_STUDY.replace(
+        "factors: {classes.num_fine_ratio: [0.8, 1.0, 1.2, 1.5]}",
+        "grid: full\n  factors: {classes.num_fine_ratio: [0.8, 1.0], optimizer.lr: [0.001, 0.01, 0.1], "
+        "neighbors.scope: [coarse, global]}",
+    ).replace("baseline: {classes.num_fine_ratio: 1.0}", "baseline: {}")
+    data = read_study(synthetic.SyntheticStudy(text=text.replace("seeds: 5", "seeds: 2")).write(tmp_path))
+    groups = dict(arm_groups(data))
+    assert len(data.arms) == 12
+    assert [arm.levels["optimizer.lr"] for arm in groups["optimizer.lr"]] == [0.1, 0.001, 0.01]
+    assert all(arm.levels["neighbors.scope"] == "coarse" for arm in groups["optimizer.lr"])
+    panels = {panel.factor: panel for panel in sensitivity_panels(data) if panel.metric.name == PRIMARY}
+    assert [point.x for point in panels["optimizer.lr"].points] == [0.001, 0.01, 0.1]
+    assert panels["optimizer.lr"].log
+    assert not panels["classes.num_fine_ratio"].log
+    scope = panels["neighbors.scope"]
+    assert (scope.numeric, [point.tick for point in scope.points]) == (False, ["coarse", "global"])
+    assert {panel.group for panel in learning_panels(data)} == {"K_F/K_F*", "lr", "scope"}
+
+
+def test_a_comparison_has_its_arms_on_the_axis(synthetic, tmp_path):
+    data = read_study(synthetic.SyntheticStudy(text=synthetic.SOLVER_STUDY).write(tmp_path))
+    panel = sensitivity_panels(data)[0]
+    assert (panel.factor, panel.numeric) == (None, False)
+    assert [(point.x, point.tick) for point in panel.points] == [(0.0, "flow"), (1.0, "scip"), (2.0, "cvxpy")]
+
+
+def test_figures_of_an_empty_study_are_empty(synthetic, tmp_path):
+    arms = ("baseline", *(f"num_fine_ratio={ratio}" for ratio in (0.8, 1.2, 1.5)))
+    faults = synthetic.Faults(missing={(arm, seed) for arm in arms for seed in range(5)})
+    data = read_study(synthetic.SyntheticStudy(faults=faults).write(tmp_path))
+    assert learning_panels(data) == ()
+    assert solver_points(data) == ()
+    assert all(math.isnan(point.estimate.mean) for point in sensitivity_panels(data)[0].points)

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import re
+from typing import get_args
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fgtune.config.base import stable_hash
+from fgtune.config.data import ArraysConfig, DataConfig, DigitsConfig, HierarchyConfig, PatchesConfig
+from fgtune.data import DATASETS
+from fgtune.data.check import check_dataset
+from fgtune.data.load import load_dataset
+from fgtune.errors import DataError
+
+
+@pytest.fixture(params=list(DATASETS))
+def config(request, tmp_path):
+    """A config of each kind in the registry."""
+    if request.param == "arrays":
+        path = tmp_path / "data.npz"
+        np.savez(
+            path, inputs=np.random.default_rng(0).random((90, 4)), coarse=np.arange(90) % 3, fine=np.arange(90) % 9
+        )
+        return ArraysConfig(path=str(path))
+    made = {"digits": DigitsConfig(), "patches": PatchesConfig(), "hierarchy": HierarchyConfig(num_samples=300)}
+    return made[request.param]
+
+
+def test_the_registry_covers_every_kind_of_config():
+    kinds = [member.model_fields["kind"].default for member in get_args(get_args(DataConfig)[0])]
+    assert sorted(kinds) == sorted(DATASETS)
+
+
+def test_every_kind_gives_a_valid_read_only_data_set(config):
+    data = load_dataset(config)
+    check_dataset(data)
+    assert data.inputs.dtype == np.float32
+    assert data.coarse.dtype == data.fine.dtype == np.int64
+    assert np.unique(data.fine).tolist() == list(range(data.num_fine))
+    for array in (data.inputs, data.coarse, data.fine):
+        assert array.flags.c_contiguous
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
+
+
+def test_every_kind_repeats_exactly(config):
+    np.random.seed(1)  # noqa: NPY002 (the global state must not matter)
+    first = load_dataset(config)
+    np.random.seed(2)  # noqa: NPY002
+    assert load_dataset(config).fingerprint == first.fingerprint
+
+
+def test_every_kind_takes_a_limit_in_proportion_to_coarse_classes(config):
+    whole = load_dataset(config)
+    limit = 64
+    part = load_dataset(type(config).from_plain(config.to_plain() | {"limit": limit}))
+    check_dataset(part)
+    assert len(part.inputs) == limit
+    assert part.num_coarse == whole.num_coarse
+    quota = np.bincount(whole.coarse[:, 0]) * limit / len(whole.inputs)
+    assert np.abs(np.bincount(part.coarse[:, 0]) - quota).max() <= 1
+    rows = {row.tobytes() for row in whole.inputs}
+    assert all(row.tobytes() in rows for row in part.inputs)
+
+
+def test_a_limit_above_the_size_changes_nothing(config):
+    same = type(config).from_plain(config.to_plain() | {"limit": 10_000})
+    assert load_dataset(same).fingerprint == load_dataset(config).fingerprint
+
+
+def test_data_seed_changes_the_samples_that_a_limit_keeps():
+    kept = [load_dataset(HierarchyConfig(num_samples=300, limit=50, data_seed=seed)).fingerprint for seed in (0, 1)]
+    assert kept[0] != kept[1]
+
+
+def test_a_limit_counts_and_numbers_only_the_fine_classes_that_remain():
+    data = load_dataset(PatchesConfig(limit=40))
+    assert data.num_fine == np.unique(data.fine).size < 128
+
+
+def test_a_limit_below_the_number_of_coarse_classes_raises():
+    with pytest.raises(DataError, match=re.escape("patches: trial.data.limit: must be >= 32")):
+        load_dataset(PatchesConfig(limit=20))
+
+
+def test_a_limit_does_not_hide_a_fault(tmp_path):
+    inputs = np.zeros((500, 2))
+    inputs[499] = np.nan
+    np.savez(tmp_path / "bad.npz", inputs=inputs, coarse=np.arange(500) % 2)
+    with pytest.raises(DataError, match="2 NaN and 0 infinite values, the first in row 499"):
+        load_dataset(ArraysConfig(path=str(tmp_path / "bad.npz"), limit=10))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.data())
+def test_a_limited_data_set_keeps_all_that_is_checked(tmp_path_factory, data):
+    count = data.draw(st.integers(10, 60))
+    labels = st.lists(st.integers(-1, 2), min_size=count, max_size=count)
+    coarse = np.unique(data.draw(labels), return_inverse=True)[1].astype(np.int64)
+    split = np.array([0, 1, 2])[np.arange(count) % 3]
+    split[np.unique(coarse, return_index=True)[1]] = 0
+    path = tmp_path_factory.mktemp("limits") / f"{stable_hash([coarse.tolist()])}.npz"
+    np.savez(path, inputs=np.arange(count)[:, None], coarse=coarse, split=split)
+    limit = data.draw(st.integers(10, count))
+    groups = np.unique(np.stack([coarse, split]), axis=1).shape[1]
+    config = ArraysConfig(path=str(path), limit=limit)
+    if limit < groups:
+        with pytest.raises(DataError, match=f"must be >= {groups}"):
+            load_dataset(config)
+        return
+    part = load_dataset(config)
+    check_dataset(part)
+    rows = part.inputs[:, 0].astype(int)
+    assert len(rows) == limit
+    assert (np.diff(rows) > 0).all()
+    assert (part.coarse[:, 0] == coarse[rows]).all()
+    assert (part.given_split == split[rows]).all()

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
+
+from fgtune.config.trial import FlowSolverConfig
+from fgtune.relations.base import RelationsProblem, objective_value
+from fgtune.relations.flow import solve_flow
+
+
+def assignment_on_slots(problem: RelationsProblem) -> float:
+    """Optimum by one rectangular assignment: each column as slots of rising cost, the first of them with a bonus."""
+    num_fine, num_coarse = problem.affinity.shape
+    depth = num_fine - num_coarse + 1
+    column, slot = np.divmod(np.arange(num_coarse * depth), depth)
+    marginal = problem.beta / num_coarse * (2 * slot + 1)
+    bonus = 10 * (float(np.ptp(problem.affinity)) + 2 * problem.beta / num_coarse * num_fine + 1)
+    cost = marginal - problem.affinity[:, column] - bonus * (slot == 0)
+    fine, chosen = linear_sum_assignment(cost)
+    parents = np.empty(num_fine, dtype=np.int64)
+    parents[fine] = column[chosen]
+    return objective_value(problem, parents)
+
+
+@settings(deadline=None, max_examples=150, derandomize=True)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    num_coarse=st.integers(1, 9),
+    surplus=st.integers(0, 40),
+    levels=st.sampled_from([0, 1, 2, 5]),
+    pull=st.sampled_from([0.0, 1.0, 4.0]),
+    beta=st.sampled_from([0.0, 1e-6, 0.01, 0.25, 1.0, 3.0, 50.0]),
+)
+def test_equals_one_assignment_on_slots(seed, num_coarse, surplus, levels, pull, beta):
+    rng = np.random.default_rng(seed)
+    shape = (num_coarse + surplus, num_coarse)
+    affinity = rng.integers(0, levels + 1, shape).astype(float) if levels else rng.normal(size=shape)
+    affinity[:, 0] += pull  # most fine classes want the first column
+    problem = RelationsProblem(affinity, beta)
+    raw = solve_flow(problem, FlowSolverConfig())
+    assert np.bincount(raw.fine_to_coarse, minlength=num_coarse).min() >= 1
+    assert raw.objective == pytest.approx(assignment_on_slots(problem), abs=1e-9)
+    assert raw.bound == pytest.approx(raw.objective, abs=1e-9)
+
+
+@pytest.mark.parametrize("num_fine", [240, 251])
+def test_equals_one_assignment_on_slots_at_real_size(num_fine, learned_affinity):
+    problem = RelationsProblem(learned_affinity(num_fine, 30), 0.02)
+    raw = solve_flow(problem, FlowSolverConfig())
+    assert raw.objective == pytest.approx(assignment_on_slots(problem), rel=1e-12)
+    assert raw.bound == pytest.approx(raw.objective, rel=1e-12)
+
+
+def test_ties_go_to_the_lowest_index():
+    raw = solve_flow(RelationsProblem(np.zeros((5, 1)), 0.0), FlowSolverConfig())
+    assert raw.fine_to_coarse.tolist() == [0] * 5
+    raw = solve_flow(
+        RelationsProblem(np.array([[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]), 0.0), FlowSolverConfig()
+    )
+    assert sorted(raw.fine_to_coarse[:2].tolist()) == [0, 1]
+    assert raw.fine_to_coarse[2] == 2
+
+
+def test_the_worst_case_of_one_favourite_column_stays_exact():
+    affinity = np.zeros((300, 20))
+    affinity[:, 0] = 1.0
+    raw = solve_flow(RelationsProblem(affinity, 1e3), FlowSolverConfig())
+    assert np.bincount(raw.fine_to_coarse).tolist() == [15] * 20
+    assert raw.objective == raw.bound == -15.0

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fgtune.errors import StudyFolderError
+from fgtune.results.ledger import Ledger
+from fgtune.results.records import CellResult, CellState, SolverUse
+
+
+def result(cell_id: str = "c0", **changes) -> CellResult:
+    made = CellResult(
+        cell_id=cell_id,
+        arm="num_fine_ratio=0.8",
+        seed=3,
+        config_hash="abc",
+        state=CellState.COMPLETE,
+        metrics={"test/ari": 0.1 + 0.2, "test/accuracy": 1 / 3},
+        seconds=1.5,
+        epochs=60,
+        levels={"classes.num_fine_ratio": 0.8, "relations.solver": {"kind": "flow"}},
+        config={"epochs": 60, "data": {"kind": "digits", "limit": None}},
+        solver=SolverUse("flow", 12, 0.25, {"optimal": 12}, 0.0),
+        finished_at="2026-01-01T00:00:00+00:00",
+        host="there, über",
+    )
+    return replace(made, **changes)
+
+
+@pytest.fixture
+def ledger(tmp_path) -> Ledger:
+    return Ledger(tmp_path / "study" / "results.jsonl")
+
+
+def test_a_ledger_that_does_not_exist_is_empty(ledger):
+    assert ledger.read() == []
+    assert not ledger.path.exists()
+
+
+def test_results_are_read_back_as_they_were(ledger):
+    written = [result("a"), result("b", state=CellState.FAIL, cause="it\nbroke", solver=None), result("c", metrics={})]
+    for each in written:
+        assert ledger.append(each) == each
+    assert ledger.read() == written
+    assert len(ledger.path.read_bytes().splitlines()) == 3
+
+
+def test_the_latest_result_of_a_cell_wins(ledger):
+    ledger.append(result("a", state=CellState.FAIL, cause="x"))
+    ledger.append(result("b"))
+    again = ledger.append(result("a", attempts=2))
+    assert ledger.read() == [result("b"), again]
+
+
+def test_the_same_metrics_give_the_same_bytes_whatever_their_order(tmp_path):
+    metrics = {"b": 0.1, "a": 1e-300, "c": 3}
+    one, two = Ledger(tmp_path / "one"), Ledger(tmp_path / "two")
+    one.append(result(metrics=metrics))
+    two.append(result(metrics=dict(reversed(metrics.items()))))
+    assert one.path.read_bytes() == two.path.read_bytes()
+    assert list(json.loads(one.path.read_bytes())["metrics"]) == ["a", "b", "c"]
+
+
+def test_metrics_that_are_not_finite_are_left_out_and_named(ledger):
+    metrics = {"val/a": math.nan, "test/b": 0.5, "test/c": -math.inf}
+    stored = ledger.append(result(metrics=metrics))
+    assert stored.metrics == {"test/b": 0.5}
+    assert stored.cause == "not finite: test/c, val/a"
+    assert ledger.read() == [stored]
+    assert ledger.append(result(metrics=metrics, cause="stopped")).cause == "stopped; not finite: test/c, val/a"
+
+
+def test_a_gap_without_a_bound_is_read_back_as_infinite(ledger):
+    ledger.append(result(solver=SolverUse("scip", 1, 30.0, {"time_limit": 1}, math.inf)))
+    assert "Infinity" not in ledger.path.read_text()
+    assert ledger.read()[0].solver.max_gap == math.inf
+
+
+def test_a_line_torn_at_any_byte_loses_nothing_that_was_finished(tmp_path):
+    whole = Ledger(tmp_path / "whole")
+    for name in ("a", "b", "c"):
+        whole.append(result(name))
+    content = whole.path.read_bytes()
+    ends = [index for index, byte in enumerate(content) if byte == ord("\n")]
+    for cut in range(len(content) + 1):
+        torn = Ledger(tmp_path / "torn")
+        torn.path.write_bytes(content[:cut])
+        finished = ["a", "b", "c"][: sum(end <= cut for end in ends)]
+        assert [each.cell_id for each in torn.read()] == finished
+        torn.append(result("d"))
+        assert [each.cell_id for each in torn.read()] == [*finished, "d"]
+        assert torn.path.read_bytes().startswith(
+            content[: cut if cut in (0, *ends) else max([-1, *(e for e in ends if e < cut)]) + 1]
+        )
+        assert len(torn.path.read_bytes().splitlines()) == len(finished) + 1
+
+
+def test_zeros_left_by_a_power_cut_are_a_torn_line(ledger):
+    ledger.append(result("a"))
+    with ledger.path.open("ab") as file:
+        file.write(b"\x00" * 50)
+    assert [each.cell_id for each in ledger.read()] == ["a"]
+    ledger.append(result("b"))
+    assert ledger.read() == [result("a"), result("b")]
+
+
+@pytest.mark.parametrize(
+    "line", ["", "{", "[]", '{"cell_id": "x"}', "null", '{"solver": 3}', "\x00"], ids=lambda line: repr(line)
+)
+def test_a_line_in_the_middle_that_is_no_result_is_told_with_its_number(ledger, line):
+    ledger.append(result("a"))
+    with ledger.path.open("a") as file:
+        file.write(f"{line}\n")
+    ledger.append(result("b"))
+    with pytest.raises(
+        StudyFolderError, match=r"results\.jsonl:2: this line of the ledger is no result, got .*Fix: rest"
+    ):
+        ledger.read()
+
+
+def test_keys_of_another_version_are_not_read_as_if_known(ledger):
+    ledger.append(result("a"))
+    ledger.path.write_text(ledger.path.read_text().replace('"host":', '"hostess":'))
+    with pytest.raises(StudyFolderError, match=r"results\.jsonl:1: "):
+        ledger.read()
+
+
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+RESULTS = st.builds(
+    result,
+    cell_id=st.sampled_from(["a", "b", "c"]),
+    seed=st.integers(0, 2**40),
+    state=st.sampled_from(CellState),
+    metrics=st.dictionaries(st.text(max_size=6), FLOATS, max_size=4),
+    seconds=FLOATS,
+    levels=st.dictionaries(st.text(max_size=4), FLOATS | st.text(max_size=4) | st.none() | st.booleans(), max_size=3),
+    cause=st.none() | st.text(max_size=20),
+    arm=st.text(max_size=10),
+)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(RESULTS, max_size=5), st.data())
+def test_any_results_are_read_back_exactly_after_any_cut(tmp_path_factory, results, data):
+    ledger = Ledger(tmp_path_factory.getbasetemp() / "any.jsonl")
+    ledger.path.unlink(missing_ok=True)
+    for each in results:
+        ledger.append(each)
+    latest = {}
+    for each in results:
+        latest.pop(each.cell_id, None)
+        latest[each.cell_id] = each
+    assert ledger.read() == list(latest.values())
+    if results:
+        content = ledger.path.read_bytes()
+        cut = data.draw(st.integers(0, len(content)))
+        ledger.path.write_bytes(content[:cut])
+        kept = ledger.read()
+        complete = content[:cut].count(b"\n")
+        assert {each.cell_id for each in results[:complete]} <= {each.cell_id for each in kept}

@@ -1,6 +1,7 @@
 """The command line: ``fgtune VERB``. Verbs look at a study before anything heavy is imported.
 
-Exit codes: 0 done; 1 error; 2 the study file, the data or the command is wrong, nothing was started; 130 interrupted.
+Exit codes: 0 done; 1 error; 2 the study file, the data or the command is wrong, nothing was started; 3 finished, with
+failed cells; 130 interrupted, everything finished is saved.
 """
 
 from __future__ import annotations
@@ -17,17 +18,12 @@ from rich.console import Console
 from rich.table import Table
 
 from fgtune import __version__
-from fgtune.config.data import DataConfig
-from fgtune.config.expand import expand
-from fgtune.config.load import LoadedStudy, load_study
-from fgtune.config.plan import DataShape, Plan
+from fgtune.config.plan import Plan
 from fgtune.config.schema import study_schema
-from fgtune.config.source import Path as ConfigPath
-from fgtune.config.source import dotted
-from fgtune.errors import ConfigError, FgtuneError, MultiConfigError
-from fgtune.metrics import METRICS, spec_of
+from fgtune.errors import ConfigError, FgtuneError
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellState
+from fgtune.study import open_study
 
 app = typer.Typer(
     name="fgtune",
@@ -63,82 +59,59 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def open_study(path: Path, overrides: Sequence[str] = (), smoke: bool = False) -> tuple[LoadedStudy, Plan]:
-    """Load, expand and check a study: all that can be known before the first trial. Writes nothing.
-
-    Args:
-        path: The study file.
-        overrides: ``dotted.path=value`` each.
-        smoke: Shrink the study.
-
-    Raises:
-        ConfigError: When the file, an override, an arm, a metric or the data is wrong.
-    """
-    loaded = load_study(path, overrides, smoke)
-    check_metric_names(loaded)
-    plan = expand(loaded, shape_of)
-    check_metric_needs(loaded, plan)
-    return loaded, plan
-
-
-def shape_of(config: DataConfig) -> DataShape:
-    """Load a data set and describe it."""
-    from fgtune.data.load import load_dataset
-    from fgtune.data.views import describe
-
-    return describe(load_dataset(config))
-
-
-def check_metric_names(loaded: LoadedStudy) -> None:
-    """Raise unless every metric that the study names is known."""
-    errors = []
-    for path, name in _named_metrics(loaded):
-        try:
-            spec_of(name)
-        except ConfigError as error:
-            errors.append(error.located(loaded.origins.where(path), dotted(path)))
-    MultiConfigError.raise_all(errors)
-
-
-def check_metric_needs(loaded: LoadedStudy, plan: Plan) -> None:
-    """Raise when a metric will not be measured: it reads fine labels that some data lack, or a split left out."""
-    blind = any(shape.num_fine is None for shape in plan.shapes.values())
-    unmeasured = any("train" not in arm.config.evaluation.splits for arm in plan.arms)
-    free = ", ".join(name for name, spec in METRICS.items() if not spec.oracle)
-    errors = []
-    for path, name in _named_metrics(loaded):
-        where, spec = loaded.origins.where(path), spec_of(name)
-        if blind and spec.oracle:
-            rule, fix = "reads fine labels, which the data do not have", f"choose among: {free}"
-            errors.append(ConfigError(rule, where=where, path=dotted(path), value=name, fix=fix))
-        elif unmeasured and name.startswith("train/") and not spec.name.startswith("loss"):
-            rule, fix = "train is not among trial.evaluation.splits", "add train to trial.evaluation.splits"
-            errors.append(ConfigError(rule, where=where, path=dotted(path), value=name, fix=fix))
-    MultiConfigError.raise_all(errors)
-
-
-def _named_metrics(loaded: LoadedStudy) -> list[tuple[ConfigPath, str]]:
-    """The metrics that the study names, and where."""
-    metrics = loaded.study.metrics
-    also: list[tuple[ConfigPath, str]] = [(("metrics", "also", n), name) for n, name in enumerate(metrics.also)]
-    return [(("metrics", "primary"), metrics.primary), *also]
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fgtune {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
 def _options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_tell_version)
+    ] = False,
 ) -> None:
-    if version:
-        typer.echo(f"fgtune {__version__}")
-        raise typer.Exit
+    """Options before the verb."""
+    del version  # its callback has acted on it
+
+
+@app.command()
+def run(
+    study: StudyArgument,
+    set_: SetOption = None,
+    smoke: SmokeOption = False,
+    out: OutOption = DEFAULT_OUT,
+    tracking_uri: Annotated[
+        str | None,
+        typer.Option(
+            "--tracking-uri",
+            metavar="URI",
+            help="MLflow store; 'none' turns tracking off. Default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db.",
+        ),
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")] = False,
+) -> None:
+    """Run what is left of a study, and write its report."""
+    from fgtune.run import RunOptions, run_study
+
+    options = RunOptions(study, tuple(set_ or ()), smoke, out, tracking_uri, retry_failed)
+    raise typer.Exit(run_study(options))
+
+
+@app.command("report")
+def rebuild_report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="The study folder.")]) -> None:
+    """Rebuild tables and report of a study from its folder alone."""
+    from fgtune.run import report
+
+    typer.echo(f"report: {report(folder)}")
 
 
 @app.command()
 def validate(study: StudyArgument, set_: SetOption = None, smoke: SmokeOption = False) -> None:
     """Check a study file, every arm of its design, and its data."""
-    loaded, plan = open_study(study, set_ or (), smoke)
+    plan = open_study(study, set_ or (), smoke).plan
     print_warnings(plan)
-    typer.echo(f"{loaded.path}: valid, {counted(plan)}, study hash {plan.study_hash}")
+    typer.echo(f"{study}: valid, {counted(plan)}, study hash {plan.study_hash}")
 
 
 @app.command("plan")
@@ -150,7 +123,7 @@ def show_plan(
     cells: Annotated[bool, typer.Option("--cells", help="One row a cell instead of one an arm.")] = False,
 ) -> None:
     """Show the cells of a study and how far its folder is with them; start nothing, write nothing."""
-    _, plan = open_study(study, set_ or (), smoke)
+    plan = open_study(study, set_ or (), smoke).plan
     folder = StudyFolder(out / plan.study.study)
     states = {}
     if folder.check(plan):

@@ -74,8 +74,8 @@ def resolve_classes(config: TrialConfig, shape: DataShape) -> TrialConfig:
         num_fine = int(exact.to_integral_value(rounding=ROUND_HALF_UP))
     most = max(shape.num_coarse)
     if num_fine is None or num_fine < most:
-        given = f"{num_fine} fine classes" if ratio is None else f"{num_fine} fine classes ({ratio} x {shape.num_fine})"
-        rule = f"must be >= number of coarse classes, {given} cannot cover {most} coarse ones"
+        given = f"K_F = {num_fine}" if ratio is None else f"K_F = {num_fine} ({ratio} x {shape.num_fine})"
+        rule = f"must be >= number of coarse classes, {given} cannot cover K_C = {most}"
         fix = (
             f"ask for {most} or more"
             if ratio is None
@@ -115,9 +115,9 @@ def _shapes(
 
 
 def _about_data(error: ConfigError) -> ConfigError:
-    """An error from loading data, its own place (a data file, say) told in the rule."""
-    path = error.path if error.path.startswith("trial") else "trial.data"
-    rule = f"{error.where}: {error.rule}" if error.where else error.rule
+    """An error from loading data, its own place (an array of a file, say) told in the rule."""
+    path, inside = (error.path, "") if error.path.startswith("trial") else ("trial.data", error.path)
+    rule = ": ".join(part for part in (error.where, inside, error.rule) if part)
     given: dict[str, Any] = {"value": error.value} if error.has_value else {}
     return type(error)(rule, path=path, fix=error.fix, **given)
 

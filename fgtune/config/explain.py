@@ -117,10 +117,11 @@ class _Teller:
                 return ConfigError(str(detail["ctx"]["error"]), where=where, path=at, fix=self._default(path))
             case kind if kind in _TYPES:
                 rule = "must be " + " or ".join(dict.fromkeys(_TYPES[each] for each in kinds if each in _TYPES))
-                fix = _cast(kind, value) or self._default(path)
+                fix = _cast(kind, value) or self._default(path) or _remedy(detail)
                 return ConfigError(rule, where=where, path=at, value=value, fix=fix)
             case _:
-                return ConfigError(_rule(detail), where=where, path=at, value=value, fix=self._default(path))
+                fix = self._default(path) or _remedy(detail)
+                return ConfigError(_rule(detail), where=where, path=at, value=value, fix=fix)
 
     def _wrong_kind(self, path: Path, detail: Mapping[str, Any]) -> ConfigError:
         """A mapping whose ``kind`` is absent or unknown."""
@@ -206,6 +207,28 @@ def _rule(detail: Mapping[str, Any]) -> str:
     if kind == "finite_number":
         return "must be a finite number"
     return str(detail["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
+
+
+def _remedy(detail: Mapping[str, Any]) -> str:
+    """The fix for a wrong value that has no default."""
+    kind, context, value = detail["type"], detail.get("ctx", {}), detail["input"]
+    if kind in _LIMITS:
+        limit = f"{context[_LIMITS[kind][1]]:g}"
+        words = {
+            "ge": f"{limit} or more",
+            "gt": f"more than {limit}",
+            "le": f"{limit} or less",
+            "lt": f"less than {limit}",
+        }
+        return f"use {words[_LIMITS[kind][1]]}"
+    if kind == "string_pattern_mismatch":
+        slug = re.sub(r"[^A-Za-z0-9_.-]+", "_", str(value)).strip("_.-")
+        if context["pattern"] == METRIC_PATTERN:
+            return f"write test/{slug.rpartition('.')[2].lower()}"
+        return f"for example {slug.lower() if context['pattern'] == DOTTED_PATTERN else slug.replace('.', '_')}"
+    if kind in {"too_short", "string_too_short"}:
+        return "give at least one value" if kind == "too_short" else "write something"
+    return "write its settings as `key: value` lines" if _TYPES.get(kind) == "a mapping" else ""
 
 
 def sorted_by_place(errors: list[ConfigError]) -> list[ConfigError]:

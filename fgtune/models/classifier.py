@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from fgtune.config.trial import ModelConfig
 from fgtune.models import BACKBONES, HEADS
-from fgtune.models.initialize import build_on_meta
+from fgtune.models.initialize import build_by_seed
 
 
 def _registered(registry: dict[str, str], kind: str) -> Any:
@@ -47,7 +47,7 @@ class FineClassifier(nn.Module):
 
 def build_classifier(config: ModelConfig, input_shape: Sequence[int], num_fine: int, seed: int) -> FineClassifier:
     """A fine classifier on the CPU with initial weights by ``seed``; a frozen backbone needs no gradient."""
-    model = build_on_meta(lambda: FineClassifier(config, input_shape, num_fine), seed)
+    model = build_by_seed(lambda: FineClassifier(config, input_shape, num_fine), seed)
     if config.freeze_backbone:
         model.backbone.requires_grad_(False)
     return model

@@ -38,10 +38,9 @@ def initialize(model: nn.Module, seed: int) -> None:
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
-def build_on_meta(factory: Callable[[], ModuleT], seed: int) -> ModuleT:
-    """Build ``factory()`` without drawing from global random state, then initialise it by ``seed`` on the CPU."""
-    with torch.device("meta"):
+def build_by_seed(factory: Callable[[], ModuleT], seed: int) -> ModuleT:
+    """Build ``factory()`` on the CPU with initial weights by ``seed``; global random state ends as it began."""
+    with torch.random.fork_rng(devices=[]):  # constructors draw weights that are replaced right after
         model = factory()
-    model.to_empty(device="cpu")
     initialize(model, seed)
     return model

@@ -93,7 +93,7 @@ class MlflowTracker:
         with self._study("the end of the study") as runs:
             for path in artifacts:
                 self._client.log_artifact(runs.parent, str(path))
-            cells = (run.data.tags for (role, _), run in runs.children.items() if role == "cell")
+            cells = (run.tags for (role, _), run in runs.children.items() if role == "cell")
             states = [tags["fgtune.state"] for tags in cells if LOGGED in tags]
             tally = layout.tally(states, len(self._started.plan.cells))
             write(self._client, runs.parent, tags={"fgtune.state": end.value, "fgtune.cells": tally})
@@ -111,9 +111,11 @@ class MlflowTracker:
         try:
             with quiet_mlflow():
                 yield
-        except _FAULTS as fault:
+        except BaseException as fault:  # an interrupt included
             self._runs = None  # read again before the next write: a call that failed may still have taken effect
-            raise TrackingError(f"{self.uri} did not take {what}: {brief_reason(fault)}") from fault
+            if isinstance(fault, _FAULTS):
+                raise TrackingError(f"{self.uri} did not take {what}: {brief_reason(fault)}") from fault
+            raise
 
     @contextmanager
     def _study(self, what: str) -> Iterator[StudyRuns]:
@@ -143,21 +145,20 @@ class MlflowTracker:
         _retire(runs, result, {point.key for point in finals})
         start, end = layout.time_span(result)
         run = runs.child("cell", result.cell_id, f"{result.arm} / seed {result.seed}", {}, start)
-        run_id = run.info.run_id
-        tags = {k: v for k, v in layout.cell_tags(plan, result).items() if v or k in run.data.tags}
-        replaced = run.data.tags.get(LOGGED)
-        if replaced is not None:
-            tags["fgtune.retry"] = f"replaces {replaced}"
-            points = points_not_there(self._client, run_id, points)
-        write(self._client, run_id, points, layout.cell_params(result), tags)
+        tags = {key: value for key, value in layout.cell_tags(plan, result).items() if value or key in run.tags}
+        if LOGGED in run.tags:
+            tags["fgtune.retry"] = f"replaces {run.tags[LOGGED]}"
+            points = points_not_there(self._client, run.run_id, points)
+        write(self._client, run.run_id, points, layout.cell_params(result), tags)
         dataset = layout.cell_dataset(plan, result.config)
         if dataset is not None:
             data = Dataset(dataset.name, dataset.digest, "code", dataset.source, profile=dataset.profile)
-            self._client.log_inputs(run_id, [DatasetInput(data, [InputTag("mlflow.data.context", "training")])])
-        self._client.log_text(run_id, layout.plain_yaml(dict(result.config)), "config.yaml")
-        self._client.set_terminated(run_id, layout.RUN_STATUS[result.state], end_time=end)
-        self._client.set_tag(run_id, LOGGED, layout.outcome_key(result))
-        runs.refresh("cell", result.cell_id)
+            self._client.log_inputs(run.run_id, [DatasetInput(data, [InputTag("mlflow.data.context", "training")])])
+        self._client.log_text(run.run_id, layout.plain_yaml(dict(result.config)), "config.yaml")
+        self._client.set_terminated(run.run_id, layout.RUN_STATUS[result.state], end_time=end)
+        self._client.set_tag(run.run_id, LOGGED, layout.outcome_key(result))
+        run.tags.update(tags | {LOGGED: layout.outcome_key(result)})
+        run.metrics.update({point.key: point.value for point in points})
 
     def _write_summary(self, runs: StudyRuns, arm: str, summary: ArmSummary) -> None:
         """Write the summary of an arm into its run; values that did not change are not written again."""
@@ -166,17 +167,16 @@ class MlflowTracker:
         levels = next((known.levels for known in plan.arms if known.name == arm), {})
         tags = {"fgtune.contrast_role": layout.arm_role(plan, arm)}
         run = runs.child("arm_summary", arm, f"{arm} / all seeds", tags, now)
-        known = run.data.metrics
-        points = [point for point in layout.summary_points(summary, now) if known.get(point.key) != point.value]
-        write(self._client, run.info.run_id, points, layout.level_params(levels))
-        self._client.set_terminated(run.info.run_id, "FINISHED", end_time=now)
-        runs.refresh("arm_summary", arm)
+        points = [p for p in layout.summary_points(summary, now) if run.metrics.get(p.key) != p.value]
+        write(self._client, run.run_id, points, layout.level_params(levels))
+        self._client.set_terminated(run.run_id, "FINISHED", end_time=now)
+        run.metrics.update({point.key: point.value for point in points})
 
 
 def _holds(runs: StudyRuns, result: CellResult) -> bool:
     """Whether the store holds exactly this outcome, completely."""
     run = runs.children.get(("cell", result.cell_id))
-    return run is not None and run.data.tags.get(LOGGED) == layout.outcome_key(result)
+    return run is not None and run.tags.get(LOGGED) == layout.outcome_key(result)
 
 
 def _retire(runs: StudyRuns, result: CellResult, reported: set[str]) -> None:
@@ -185,5 +185,5 @@ def _retire(runs: StudyRuns, result: CellResult, reported: set[str]) -> None:
     That is a success replaced by a failure.
     """
     run = runs.children.get(("cell", result.cell_id))
-    if run is not None and {key for key in run.data.metrics if not key.startswith("curve/")} - reported:
+    if run is not None and {key for key in run.metrics if not key.startswith("curve/")} - reported:
         runs.discard("cell", result.cell_id)

@@ -20,8 +20,8 @@ from fgtune.tracking.store import Store
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-BATCH_METRICS, BATCH_PARAMS, PAGE = 1000, 100, 1000
-"""MLflow's limits: metrics and parameters a call, runs an answer."""
+BATCH_ALL, BATCH_KEYS, PAGE = 1000, 100, 1000
+"""MLflow's limits: entries a call, of these parameters and tags each; and runs an answer."""
 
 Role = Literal["cell", "arm_summary"]
 _NAME_TAG = {"cell": "fgtune.cell_id", "arm_summary": "fgtune.arm"}
@@ -43,12 +43,21 @@ class Launch:
     commit: str | None
 
 
+@dataclass(frozen=True)
+class Child:
+    """A child run as last read from the store or written to it; the mappings follow what is written."""
+
+    run_id: str
+    tags: dict[str, str]
+    metrics: dict[str, float]
+
+
 class StudyRuns:
     """The parent run of a study and its children, as last read from the store or written to it.
 
     Attributes:
         parent: Id of the study's own run.
-        children: Runs by role and by what they are named after (cell id or arm).
+        children: By role and by what they are named after (cell id or arm).
     """
 
     def __init__(self, store: Store, launch: Launch) -> None:
@@ -56,44 +65,40 @@ class StudyRuns:
         self._client: MlflowClient = store.client
         self._plan = launch.plan
         self._experiment = _experiment(store, launch.plan.study.study)
-        self.children: dict[tuple[str, str], Run] = {}
+        self.children: dict[tuple[str, str], Child] = {}
         parents: list[Run] = []
         for run in self._search():
             role = run.data.tags.get("fgtune.role", "")
             if role == "study":
                 parents.append(run)
             elif role in _NAME_TAG:
-                self.children.setdefault((role, run.data.tags.get(_NAME_TAG[role], "")), run)
+                self.children.setdefault((role, run.data.tags.get(_NAME_TAG[role], "")), _child(run))
         tags = layout.study_tags(launch.plan, launch.folder, launch.commit)
         self.parent = self._resume(parents[0], tags) if parents else self._begin(tags)
+        for child in self.children.values():
+            if child.tags.get(_PARENT) != self.parent:  # its parent was deleted
+                self._client.set_tag(child.run_id, _PARENT, self.parent)
 
-    def child(self, role: Role, ident: str, name: str, tags: Mapping[str, str], start_ms: int) -> Run:
+    def child(self, role: Role, ident: str, name: str, tags: Mapping[str, str], start_ms: int) -> Child:
         """The child run of ``role`` and ``ident``, created where it does not exist."""
-        run = self.children.get((role, ident))
-        if run is None:
+        child = self.children.get((role, ident))
+        if child is None:
             identity = {_PARENT: self.parent, "fgtune.role": role, _NAME_TAG[role]: ident}
             identity |= {"fgtune.study": self._plan.study.study, "fgtune.study_hash": self._plan.study_hash}
-            run = self.children[role, ident] = self._create(name, identity | dict(tags), start_ms)
-        return run
-
-    def refresh(self, role: Role, ident: str) -> None:
-        """Read a child run again after it was written."""
-        self.children[role, ident] = self._client.get_run(self.children[role, ident].info.run_id)
+            child = self.children[role, ident] = _child(self._create(name, identity | dict(tags), start_ms))
+        return child
 
     def discard(self, role: Role, ident: str) -> None:
         """Move a child run to MLflow's deleted runs, where it can be restored."""
-        self._client.delete_run(self.children[role, ident].info.run_id)
+        self._client.delete_run(self.children[role, ident].run_id)
         del self.children[role, ident]
 
     def _begin(self, tags: Mapping[str, str]) -> str:
-        """A new parent run; children of one that was deleted become its own."""
+        """A new parent run."""
         study = self._plan.study
         note = {"mlflow.note.content": layout.study_note(study)}
         run = self._create(f"{study.study} {self._plan.study_hash[:6]}", note | dict(tags), _now())
-        parent = str(run.info.run_id)
-        for orphan in self.children.values():
-            self._client.set_tag(orphan.info.run_id, _PARENT, parent)
-        return parent
+        return str(run.info.run_id)
 
     def _resume(self, run: Run, tags: Mapping[str, str]) -> str:
         """The parent run of an earlier launch, running again."""
@@ -123,6 +128,10 @@ class StudyRuns:
                 return
 
 
+def _child(run: Run) -> Child:
+    return Child(str(run.info.run_id), dict(run.data.tags), dict(run.data.metrics))
+
+
 def _experiment(store: Store, name: str) -> str:
     """The id of the experiment ``name``, created where it does not exist."""
     found = store.client.get_experiment_by_name(name)
@@ -149,12 +158,12 @@ def write(
     run_params = [Param(key, value) for key, value in (params or {}).items()]
     run_tags = [RunTag(key, value) for key, value in (tags or {}).items()]
     metrics = [Metric(point.key, point.value, point.timestamp, point.step) for point in points]
-    for first in range(0, len(run_params), BATCH_PARAMS):
-        client.log_batch(run_id, params=run_params[first : first + BATCH_PARAMS])
-    if run_tags:
-        client.log_batch(run_id, tags=run_tags)
-    for first in range(0, len(metrics), BATCH_METRICS):
-        client.log_batch(run_id, metrics=metrics[first : first + BATCH_METRICS])
+    while run_params or run_tags or metrics:
+        some_params, run_params = run_params[:BATCH_KEYS], run_params[BATCH_KEYS:]
+        some_tags, run_tags = run_tags[:BATCH_KEYS], run_tags[BATCH_KEYS:]
+        room = BATCH_ALL - len(some_params) - len(some_tags)
+        some_metrics, metrics = metrics[:room], metrics[room:]
+        client.log_batch(run_id, metrics=some_metrics, params=some_params, tags=some_tags)
 
 
 def points_not_there(client: MlflowClient, run_id: str, points: Sequence[Point]) -> list[Point]:

@@ -51,15 +51,24 @@ def test_written_tables_hold_the_same_numbers(partial):
     assert not [path for path in partial.root.iterdir() if path.suffix == ".tmp"]
 
 
-def test_levels_of_mixed_types_can_be_stored(synthetic, tmp_path):
-    text = synthetic.KF_STUDY.replace(
-        "classes.num_fine_ratio: [0.8, 1.0, 1.2, 1.5]", "neighbors.refresh_epochs: [null, 5]"
-    )
+@pytest.mark.parametrize(
+    ("factor", "trial", "stored"),
+    [
+        ("neighbors.refresh_epochs: [null, 5]", "neighbors: {features: teacher}", {None, 5.0}),
+        ("data.fine_per_coarse: [3, [2, 3, 4, 3]]", "data: {kind: hierarchy}", {"3", "[2, 3, 4, 3]"}),
+    ],
+    ids=["none and a number", "a number and a list"],
+)
+def test_levels_of_mixed_types_can_be_stored(synthetic, tmp_path, factor, trial, stored):
+    text = synthetic.KF_STUDY.replace("classes.num_fine_ratio: [0.8, 1.0, 1.2, 1.5]", factor)
     text = text.replace("baseline: {classes.num_fine_ratio: 1.0}", "baseline: {}")
-    text = text.replace("classes: {num_fine_ratio: 1.0}", "classes: {num_fine: 10}\n  neighbors: {features: teacher}")
+    text = text.replace(
+        "data: {kind: digits}", trial if trial.startswith("data") else f"data: {{kind: digits}}\n  {trial}"
+    )
     folder = synthetic.SyntheticStudy(text=text).write(tmp_path)
     write_tables(folder)
-    assert set(pd.read_parquet(folder.results_parquet)["neighbors.refresh_epochs"]) == {"none", "5"}
+    column = pd.read_parquet(folder.results_parquet)[factor.partition(":")[0]]
+    assert {None if pd.isna(level) else level for level in column} == stored
 
 
 def test_arms_are_labelled_by_what_sets_them_apart(synthetic, tmp_path):

@@ -61,7 +61,7 @@ BAD = [
     (("seeds: 3", "seeds: 0"), "tiny.yaml:9: seeds: must be >= 1, got 0. Fix: leave it out for the default, 5"),
     (("seeds: 3", "seeds: many"), "tiny.yaml:9: seeds: must be a whole number or a list, got 'many'."),
     (("seeds: 3", "seeds: []"), "tiny.yaml:9: seeds: must not be empty, got []. Fix: leave it out for the default, 5"),
-    (("seeds: 3", "seeds: [1, -1]"), "tiny.yaml:9: seeds[1]: must be >= 0, got -1"),
+    (("seeds: 3", "seeds: [1, -1]"), "tiny.yaml:9: seeds[1]: must be >= 0, got -1. Fix: use 0 or more"),
     (("seeds: 3", "seeds: [1, 1]"), "tiny.yaml:9: seeds: must differ, 1 is given twice"),
     (("study: tiny", "study: a b"), "tiny.yaml:1: study: must be letters, digits, '-' and '_' only, and begin with a"),
     (("study: tiny\n", ""), "tiny.yaml: study: must be given. Fix: add `study:` (Name of the study and of its folder)"),

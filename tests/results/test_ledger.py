@@ -81,23 +81,30 @@ def test_a_gap_without_a_bound_is_read_back_as_infinite(ledger):
     assert ledger.read()[0].solver.max_gap == math.inf
 
 
-def test_a_line_torn_at_any_byte_loses_nothing_that_was_finished(tmp_path):
+def test_a_line_torn_at_any_byte_loses_nothing_that_was_finished(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.fsync", lambda _: None)  # thousands of syncs are slow, and no machine crashes here
     whole = Ledger(tmp_path / "whole")
-    for name in ("a", "b", "c"):
+    for name in ("a", "b", "c", "d"):
         whole.append(result(name))
-    content = whole.path.read_bytes()
-    ends = [index for index, byte in enumerate(content) if byte == ord("\n")]
+    lines = whole.path.read_bytes().splitlines(keepends=True)
+    content, next_line = b"".join(lines[:3]), lines[3]
     for cut in range(len(content) + 1):
         torn = Ledger(tmp_path / "torn")
         torn.path.write_bytes(content[:cut])
-        finished = ["a", "b", "c"][: sum(end <= cut for end in ends)]
-        assert [each.cell_id for each in torn.read()] == finished
+        # A line that lacks only its line end is finished.
+        finished = sum(len(b"".join(lines[:n])) - 1 <= cut for n in (1, 2, 3))
+        assert [each.cell_id for each in torn.read()] == ["a", "b", "c"][:finished]
         torn.append(result("d"))
-        assert [each.cell_id for each in torn.read()] == [*finished, "d"]
-        assert torn.path.read_bytes().startswith(
-            content[: cut if cut in (0, *ends) else max([-1, *(e for e in ends if e < cut)]) + 1]
-        )
-        assert len(torn.path.read_bytes().splitlines()) == len(finished) + 1
+        assert torn.path.read_bytes() == b"".join(lines[:finished]) + next_line
+
+
+def test_a_result_returned_from_append_was_synced_before(ledger, monkeypatch):
+    synced = []
+    monkeypatch.setattr("os.fsync", lambda descriptor: synced.append(descriptor))
+    ledger.append(result())
+    assert len(synced) == 2  # the file, and the folder that gained it
+    ledger.append(result())
+    assert len(synced) == 3
 
 
 def test_zeros_left_by_a_power_cut_are_a_torn_line(ledger):

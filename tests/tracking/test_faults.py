@@ -18,8 +18,8 @@ from fgtune.tracking.store import Store
 class Flaky:
     """A client whose ``fatal``-th call fails."""
 
-    def __init__(self, client, fatal, *, after):
-        self._client, self._fatal, self._after = client, fatal, after
+    def __init__(self, client, fatal, *, after, fault=MlflowException("connection lost\nwith details")):
+        self._client, self._fatal, self._after, self._fault = client, fatal, after, fault
         self.calls = []
 
     def __getattr__(self, name):
@@ -27,10 +27,10 @@ class Flaky:
             self.calls.append(name)
             fails = len(self.calls) == self._fatal
             if fails and not self._after:
-                raise MlflowException("connection lost\nwith details")
+                raise self._fault
             answer = getattr(self._client, name)(*args, **kwargs)
             if fails:
-                raise MlflowException("connection lost\nwith details")
+                raise self._fault
             return answer
 
         return call
@@ -130,3 +130,18 @@ def test_fault_in_any_call_of_a_retry_is_made_good_by_the_next_sync(real, make_p
     for number, (fatal, after) in enumerate(faults(calls)):
         study(f"fault{number}", fatal, after=after)
         assert content(store.client, f"fault{number}") == expected, f"call {fatal}, {calls[fatal - 1]}"
+
+
+def test_interrupt_in_a_call_leaves_nothing_double(real, plan, results, curve):
+    store = real._store
+    real.start(plan, Path("x"))
+    flaky = Flaky(store.client, math.inf, after=True, fault=KeyboardInterrupt())
+    tracker = MlflowTracker(Store(flaky, store.uri, store.artifact_root))
+    tracker.start(plan, Path("x"))
+    flaky._fatal = len(flaky.calls) + 1
+    with pytest.raises(KeyboardInterrupt):
+        tracker.log_cell(results[0], curve)
+    assert flaky.calls[-1] == "create_run"
+    assert tracker.sync(results[:1], lambda _: curve) == 1
+    tracker.finish(StudyEnd.INTERRUPTED)
+    assert sorted(role for role, _ in content(store.client, "kf_small")) == ["cell", "study"]

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fgtune.analysis.figure_data import forest_rows, learning_panels, sensitivity_panels, solver_points
+from fgtune.analysis.inputs import PlannedArm, read_study
+from fgtune.analysis.relations_data import relations_panels
+from fgtune.analysis.summary import summarise
+from fgtune.reporting.figures import (
+    forest_figure,
+    learning_figure,
+    sensitivity_figure,
+    solver_figure,
+    spread_apart,
+)
+from fgtune.reporting.relations_figure import relations_figure
+from fgtune.reporting.theme import arm_styles, shown
+
+
+@pytest.fixture(scope="module")
+def study(synthetic, kf_accuracy, tmp_path_factory):
+    return read_study(synthetic.SyntheticStudy(accuracy=kf_accuracy).write(tmp_path_factory.mktemp("figures")))
+
+
+def _arms(n):
+    return [PlannedArm(str(i), str(i), i == 0, {}) for i in range(n)]
+
+
+def test_styles_tell_arms_apart_and_keep_grey_for_the_baseline():
+    styles = arm_styles(_arms(25))
+    assert len({(style.color, style.symbol, style.dash) for style in styles.values()}) == 25
+    assert [name for name, style in styles.items() if style.color == styles["0"].color] == ["0"]
+
+
+def test_text_in_figures_is_escaped_and_cut():
+    assert shown("<b>x</b> & y") == "&lt;b&gt;x&lt;/b&gt; &amp; y"
+    assert shown("a" * 50, 10) == "a" * 9 + "…"
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
+def test_labels_spread_apart_keep_their_order_and_range(values):
+    placed = spread_apart(values, 0.1, 0.0, 1.0)
+    order = sorted(range(len(values)), key=lambda i: values[i])
+    gaps = [placed[after] - placed[before] for before, after in itertools.pairwise(order)]
+    assert all(gap >= 0.1 - 1e-9 for gap in gaps)
+    assert all(-1e-9 <= y <= 1 + 1e-9 for y in placed)
+
+
+def test_labels_with_room_stay_where_they_are():
+    assert spread_apart([0.9, 0.1, 0.5], 0.1, 0.0, 1.0) == [0.9, 0.1, 0.5]
+
+
+def test_sensitivity_figure_shows_means_intervals_and_every_seed(study):
+    panel = sensitivity_panels(study)[0]
+    figure = sensitivity_figure(panel, arm_styles(study.arms))
+    means = [trace for trace in figure.data if trace.error_y.array is not None]
+    assert [trace.y[0] for trace in means] == [point.estimate.mean for point in panel.points]
+    for trace, point in zip(means, panel.points, strict=True):
+        assert trace.y[0] + trace.error_y.array[0] == pytest.approx(point.estimate.high)
+        assert trace.y[0] - trace.error_y.arrayminus[0] == pytest.approx(point.estimate.low)
+    seeds = [trace for trace in figure.data if trace.mode == "markers" and len(trace.y) == 5]
+    assert [list(trace.y) for trace in seeds] == [[value for _, value in point.seeds] for point in panel.points]
+    assert list(figure.layout.xaxis.ticktext) == ["0.8", "1.0", "1.2", "1.5"]
+
+
+def test_arms_keep_their_colour_in_every_figure(study):
+    styles = arm_styles(study.arms)
+    levels = sensitivity_figure(sensitivity_panels(study)[0], styles)
+    curves = learning_figure(learning_panels(study)[0], styles)
+    by_level = {
+        trace.text[0].split(":")[0]: trace.marker.color for trace in levels.data if trace.error_y.array is not None
+    }
+    by_curve = {trace.name: trace.line.color for trace in curves.data if trace.name is not None}
+    assert by_level == by_curve
+    assert len(by_curve) == 4
+
+
+def test_learning_curves_are_named_at_their_ends(study):
+    figure = learning_figure(learning_panels(study)[0], arm_styles(study.arms))
+    assert {note.text for note in figure.layout.annotations} == {arm.label for arm in study.arms}
+    assert not figure.layout.showlegend
+
+
+def test_many_learning_curves_get_a_legend(synthetic, tmp_path):
+    levels = ", ".join(f"{ratio / 10}" for ratio in range(8, 18))
+    text = synthetic.KF_STUDY.replace("[0.8, 1.0, 1.2, 1.5]", f"[{levels}]").replace("seeds: 5", "seeds: 2")
+    data = read_study(synthetic.SyntheticStudy(text=text).write(tmp_path))
+    figure = learning_figure(learning_panels(data)[0], arm_styles(data.arms))
+    assert figure.layout.showlegend
+    assert sum(trace.showlegend is not False for trace in figure.data) == 10
+
+
+def test_forest_figure_shows_the_margin_and_every_pair(study):
+    summary = summarise(study)
+    rows = forest_rows(summary)
+    figure = forest_figure(rows, arm_styles(study.arms), summary.metrics[0], summary.margin)
+    band = next(shape for shape in figure.layout.shapes if shape.type == "rect")
+    assert (band.x0, band.x1) == (-0.02, 0.02)
+    pairs = [trace for trace in figure.data if len(trace.x) == 5]
+    assert [list(trace.x) for trace in pairs] == [[value for _, value in row.differences] for row in rows]
+    assert next(iter(figure.layout.yaxis.ticktext)) == "K_F/K_F* 0.8<br><i>hurts</i>"
+    low, high = figure.layout.xaxis.range
+    assert all(low < row.estimate.low and row.estimate.high < high for row in rows)
+
+
+def test_solver_axis_is_logarithmic_where_times_span_a_decade(synthetic, tmp_path):
+    solvers = {"flow": 0.0003, "scip": 0.03, "cvxpy": 0.012}
+    data = read_study(synthetic.SyntheticStudy(text=synthetic.SOLVER_STUDY, solvers=solvers).write(tmp_path))
+    points = solver_points(data)
+    assert solver_figure(points, arm_styles(data.arms)).layout.xaxis.type == "log"
+    flow = [point for point in points if point.solver == "flow"]
+    assert solver_figure(flow, arm_styles(data.arms)).layout.xaxis.rangemode == "tozero"
+
+
+def test_relations_figure_marks_every_edge(study):
+    panel = relations_panels(study)[0]
+    figure = relations_figure(panel)
+    heatmap, *marks = figure.data
+    assert [[math.isclose(a, b, abs_tol=1e-4) for a, b in zip(r, s, strict=True)] for r, s in
+            zip(heatmap.z, panel.shares, strict=True)] == [[True] * 10] * 10  # fmt: skip
+    assert sum(len(trace.x) for trace in marks) == (panel.marks > 0).sum()
+    assert list(figure.layout.yaxis.ticktext) == list(panel.rows)
+
+
+def test_large_relations_are_drawn_without_names(synthetic, tmp_path, monkeypatch):
+    monkeypatch.setattr("fgtune.reporting.relations_figure._MOST_NAMED", 5)
+    data = read_study(synthetic.SyntheticStudy().write(tmp_path))
+    figure = relations_figure(relations_panels(data)[0])
+    assert figure.layout.yaxis.ticktext is None
+    assert figure.layout.yaxis.showticklabels is False

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from fgtune.analysis.summary import summarise
+from fgtune.errors import StudyFolderError
+from fgtune.reporting.html import script_json, tight, write_report
+from fgtune.reporting.page import flatten
+from fgtune.results.folder import StudyFolder
+
+_EMBEDDED = re.compile(r'<script type="application/json" id="fgtune-summary">(.*?)</script>', re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def folder(synthetic, kf_accuracy, tmp_path_factory):
+    return synthetic.SyntheticStudy(accuracy=kf_accuracy).write(tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture(scope="module")
+def page(folder):
+    return write_report(folder).read_text(encoding="utf-8")
+
+
+def test_report_lies_in_the_folder_without_leftovers(folder, page):
+    assert folder.report_file.name == "report.html"
+    assert page.startswith("<!doctype html>")
+    assert not list(folder.root.glob(".*.tmp"))
+
+
+def test_plotly_is_inlined_once(page):
+    assert len(re.findall(r"plotly\.js v\d", page)) == 1
+    assert not re.search(r"<script[^>]+src=", page)
+    assert not re.search(r"<link[^>]+href=\"(?!data:)", page)
+
+
+def test_embedded_summary_is_the_summary(folder, page):
+    assert json.loads(_EMBEDDED.search(page).group(1)) == summarise(folder).to_plain()
+
+
+def test_the_page_tells_question_answer_and_verdicts(folder, page):
+    summary = summarise(folder)
+    assert summary.question in page
+    assert summary.expectation in page
+    assert tight(summary.answer) in page
+    for contrast in summary.contrasts:
+        assert f'<span class="chip {contrast.judgement.verdict}">' in page
+
+
+def test_the_same_folder_gives_the_same_bytes(folder, page):
+    assert write_report(folder).read_text(encoding="utf-8") == page
+
+
+def test_report_needs_neither_plotly_figures_of_the_past_nor_tables(folder, page):
+    folder.report_file.unlink()
+    assert not folder.results_parquet.exists()
+    assert write_report(folder).read_text(encoding="utf-8") == page
+
+
+def test_provenance_may_be_missing(synthetic, tmp_path):
+    folder = synthetic.SyntheticStudy(text=synthetic.KF_STUDY.replace("seeds: 5", "seeds: 1")).write(tmp_path)
+    folder.provenance_file.unlink()
+    assert "The folder has no <code>provenance.json</code>." in write_report(folder).read_text(encoding="utf-8")
+
+
+def test_a_folder_without_a_study_gets_no_report(tmp_path):
+    with pytest.raises(StudyFolderError, match="this file of a study folder is missing"):
+        write_report(StudyFolder(tmp_path))
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_json_cannot_end_its_script_element():
+    text = json.dumps({"a": "</script><!--<script>&\u2028"}, ensure_ascii=False)
+    safe = script_json(text)
+    assert not set("<>&\u2028") & set(safe)
+    assert json.loads(safe) == json.loads(text)
+
+
+def test_numbers_keep_their_units_on_one_line():
+    assert tight("95 % interval, n = 5 pairs): so") == "95\u00a0% interval, n\u00a0=\u00a05\u00a0pairs): so"
+
+
+def test_nested_settings_flatten_to_dotted_rows():
+    nested = {"git": {"commit": "ab", "dirty": False}, "command": ["a", "b"], "runs": [{"n": 1}], "x": None}
+    assert flatten(nested) == [
+        ("git.commit", "ab"),
+        ("git.dirty", "false"),
+        ("command", "a, b"),
+        ("runs.0.n", "1"),
+        ("x", "none"),
+    ]

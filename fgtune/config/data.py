@@ -10,6 +10,7 @@ from fgtune.config.base import Config
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 PositiveFloat = Annotated[float, Field(gt=0.0)]
+Weight = Annotated[float, Field(ge=0.0)]
 
 
 class SplitConfig(Config):

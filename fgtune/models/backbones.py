@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from fgtune.config.trial import LinearBackboneConfig, MlpConfig
+from fgtune.config.model import LinearBackboneConfig, MlpConfig
 
 
 class Mlp(nn.Module):

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from fgtune.config.trial import ModelConfig
+from fgtune.config.model import ModelConfig
 from fgtune.models import BACKBONES, HEADS
 from fgtune.models.initialize import build_by_seed
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fgtune.config.trial import CosineHeadConfig, LinearHeadConfig
+from fgtune.config.model import CosineHeadConfig, LinearHeadConfig
 
 
 class LinearHead(nn.Module):

@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol
 
 from torch import Tensor
 
-from fgtune.config.trial import ObjectiveConfig
+from fgtune.config.objective import ObjectiveConfig
 
 
 class Need(StrEnum):

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fgtune.config.trial import ObjectiveConfig
+from fgtune.config.objective import ObjectiveConfig
 from fgtune.objectives.base import Need, StepOutputs, labelled_pairs, mean_over_pairs
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fgtune.config.trial import ObjectiveConfig
+from fgtune.config.objective import ObjectiveConfig
 from fgtune.objectives.base import Need, StepOutputs, labelled_pairs, mean_over_pairs, provided
 
 

@@ -7,7 +7,7 @@ from importlib import import_module
 
 from torch import Tensor
 
-from fgtune.config.trial import ObjectiveConfig, PseudoLabelConfig
+from fgtune.config.objective import ObjectiveConfig, PseudoLabelConfig
 from fgtune.objectives import TERMS
 from fgtune.objectives.base import Need, StepOutputs, Term
 

@@ -14,7 +14,7 @@ from typing import cast
 
 import numpy as np
 
-from fgtune.config.trial import SolverConfig
+from fgtune.config.relations import SolverConfig
 from fgtune.errors import SolverError
 from fgtune.relations import SOLVERS
 from fgtune.relations.base import RawSolution, RelationsProblem, RelationsSolution, SolveStatus, objective_value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fgtune.config.trial import AugmentationConfig, NoiseConfig
+from fgtune.config.model import AugmentationConfig, NoiseConfig
 
 
 class Views:

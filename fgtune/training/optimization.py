@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from fgtune.config.trial import (
+from fgtune.config.training import (
     AdamConfig,
     ConstantScheduleConfig,
     MultistepScheduleConfig,

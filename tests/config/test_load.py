@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fgtune.config.load import load_study
 from fgtune.config.study import Study
-from fgtune.config.trial import AdamConfig
+from fgtune.config.training import AdamConfig
 from fgtune.errors import ConfigError, MultiConfigError
 
 SHIPPED = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from fgtune.config.trial import ObjectiveConfig, PseudoLabelConfig
+from fgtune.config.objective import ObjectiveConfig, PseudoLabelConfig
 from fgtune.objectives import TERMS
 from fgtune.objectives.base import StepOutputs
 from fgtune.objectives.coarse import CoarseTerm

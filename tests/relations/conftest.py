@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from fgtune.config.trial import SolverConfig
+from fgtune.config.relations import SolverConfig
 from fgtune.relations.base import RelationsProblem
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fgtune.config.trial import SolverConfig
+from fgtune.config.relations import SolverConfig
 from fgtune.errors import SolverError
 from fgtune.relations import SOLVERS
 from fgtune.relations.base import RelationsProblem, SolveStatus

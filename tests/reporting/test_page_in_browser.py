@@ -96,7 +96,7 @@ def _filled(page: Page) -> bool:
     """Whether every figure is as wide as its box."""
     drawn = "p.querySelector('svg.main-svg').clientWidth"
     boxes = page.evaluate(f"[...document.querySelectorAll('.plot')].map(p => [p.clientWidth, {drawn}])")
-    return all(0 < width and abs(width - box) < 2 for box, width in boxes)
+    return all(width > 0 and abs(width - box) < 2 for box, width in boxes)
 
 
 def _fits(page: Page, width: int) -> bool:

@@ -14,11 +14,13 @@ from fgtune.tracking import StudyEnd, open_tracker
 from fgtune.tracking.mlflow_tracker import MlflowTracker
 from fgtune.tracking.store import Store
 
+LOST = MlflowException("connection lost\nwith details")
+
 
 class Flaky:
     """A client whose ``fatal``-th call fails."""
 
-    def __init__(self, client, fatal, *, after, fault=MlflowException("connection lost\nwith details")):
+    def __init__(self, client, fatal, *, after, fault=LOST):
         self._client, self._fatal, self._after, self._fault = client, fatal, after, fault
         self.calls = []
 

@@ -228,16 +228,15 @@ def test_cell_run_again_reports_its_new_value(run_study, store, plan, results, m
 
 def test_failure_after_a_success_leaves_no_reported_value(run_study, store, plan, results, make_result):
     tracker = run_study(results[:1])
-    failed = make_result(plan.cells[0], state=CellState.FAIL, metrics={}, solver=None, finished_at=LATER)
-    tracker.log_cell(failed, [])
+    tracker.log_cell(make_result(plan.cells[0], state=CellState.FAIL, metrics={}, solver=None, finished_at=LATER), [])
     run = store.only("cell")
     assert (run.info.status, run.data.metrics) == ("FAILED", {})
 
 
 def test_summary_runs_carry_statistics_and_the_parent_the_answer(run_study, store, results, summary):
     tracker = run_study(results)
-    tracker.log_summary(summary, "At 120 % accuracy is **equivalent**.")
-    tracker.log_summary(summary, "At 120 % accuracy is **equivalent**.")
+    for _ in range(2):
+        tracker.log_summary(summary, "At 120 % accuracy is **equivalent**.")
     runs = {run.info.run_name: run for run in store.runs("arm_summary")}
     assert set(runs) == {"baseline / all seeds", "num_fine=12 / all seeds"}
     run = runs["num_fine=12 / all seeds"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import model_validator
+from pydantic import ConfigDict, model_validator
 
 from fgtune.config.base import Config
 from fgtune.config.data import Fraction, PositiveFloat, Weight

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from fgtune.analysis.figure_data import ForestRow, LearningPanel, LevelPoint, SensitivityPanel, SolverPoint
+from fgtune.analysis.figure_data import Curve, ForestRow, LearningPanel, LevelPoint, SensitivityPanel, SolverPoint
 from fgtune.analysis.statistics import Estimate
 from fgtune.analysis.wording import MetricInfo, number, seconds_text
 from fgtune.reporting.theme import ArmStyle, axis, base_layout, shown
@@ -125,19 +125,7 @@ def learning_figure(panel: LearningPanel, styles: Mapping[str, ArmStyle]) -> go.
     ordered = sorted(panel.curves, key=lambda curve: not curve.is_baseline)
     direct = len(ordered) <= _DIRECT_LABELS and all(len(curve.label) <= _LABEL_CHARACTERS for curve in ordered)
     for curve in ordered:
-        banded = [place for place, low in enumerate(curve.low) if not math.isnan(low)]
-        figure.add_trace(
-            go.Scatter(
-                x=[curve.epochs[i] for i in banded] + [curve.epochs[i] for i in reversed(banded)],
-                y=[_short(curve.high[i]) for i in banded] + [_short(curve.low[i]) for i in reversed(banded)],
-                fill="toself",
-                fillcolor=styles[curve.arm].fill(0.14),
-                line={"width": 0},
-                mode="lines",
-                hoverinfo="skip",
-                showlegend=False,
-            )
-        )
+        _add_band(figure, curve, styles[curve.arm])
     for curve in ordered:
         style = styles[curve.arm]
         figure.add_trace(
@@ -160,6 +148,22 @@ def learning_figure(panel: LearningPanel, styles: Mapping[str, ArmStyle]) -> go.
     if direct:
         _label_ends(figure, panel, styles)
     return figure
+
+
+def _add_band(figure: go.Figure, curve: Curve, style: ArmStyle) -> None:
+    banded = [place for place, low in enumerate(curve.low) if not math.isnan(low)]
+    figure.add_trace(
+        go.Scatter(
+            x=[curve.epochs[i] for i in banded] + [curve.epochs[i] for i in reversed(banded)],
+            y=[_short(curve.high[i]) for i in banded] + [_short(curve.low[i]) for i in reversed(banded)],
+            fill="toself",
+            fillcolor=style.fill(0.14),
+            line={"width": 0},
+            mode="lines",
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    )
 
 
 def _short(value: float) -> float | None:
@@ -236,18 +240,23 @@ def forest_figure(
             )
         )
     names = [f"{shown(row.label, 22)}<br><i>{row.verdict}</i>" for row in rows]
-    ends = [end for row in rows for end in (row.estimate.low, row.estimate.high) if not math.isnan(end)]
-    drawn = [*ends, *(value for row in rows for _, value in row.differences), -1.5 * margin, 1.5 * margin]
-    pad = 0.03 * (max(drawn) - min(drawn))
     ticks = {"tickvals": list(range(len(rows))), "ticktext": names}
     figure.update_layout(
         base_layout(
             90 + 56 * max(1, len(rows)),
-            xaxis=axis(f"difference in {shown(info.title)}", range=[min(drawn) - pad, max(drawn) + pad]),
+            xaxis=axis(f"difference in {shown(info.title)}", range=_forest_range(rows, margin)),
             yaxis=axis("", showgrid=False, range=[len(rows) - 0.4, -0.6], **ticks),
         )
     )
     return figure
+
+
+def _forest_range(rows: Sequence[ForestRow], margin: float) -> list[float]:
+    """From end to end of every interval, every pair and the margin, with some air."""
+    ends = [end for row in rows for end in (row.estimate.low, row.estimate.high) if not math.isnan(end)]
+    drawn = [*ends, *(value for row in rows for _, value in row.differences), -1.5 * margin, 1.5 * margin]
+    pad = 0.03 * (max(drawn) - min(drawn))
+    return [min(drawn) - pad, max(drawn) + pad]
 
 
 def solver_figure(points: Sequence[SolverPoint], styles: Mapping[str, ArmStyle]) -> go.Figure:

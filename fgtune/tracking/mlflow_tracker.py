@@ -130,11 +130,12 @@ class MlflowTracker:
         """MLflow keeps the name of a deleted experiment and takes no runs for it."""
         found = self._client.get_experiment_by_name(name)
         if found is not None and found.lifecycle_stage != "active":
+            restore = f"MLFLOW_TRACKING_URI={self.uri} mlflow experiments restore --experiment-id {found.experiment_id}"
             raise ConfigError(
                 "the MLflow experiment of this name was deleted",
                 path="study",
                 value=name,
-                fix=f"run `mlflow experiments restore --experiment-id {found.experiment_id}`, or rename the study",
+                fix=f"run `{restore}`, or rename the study",
             )
 
     def _write_cell(self, runs: StudyRuns, result: CellResult, curve: Sequence[EpochMetrics]) -> None:

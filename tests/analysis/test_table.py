@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -108,3 +110,13 @@ def test_an_unreadable_resolved_study_is_refused(synthetic, tmp_path):
     folder.resolved_file.write_text("study: x\n")
     with pytest.raises(StudyFolderError, match="is not the resolved study that this version writes"):
         read_study(folder)
+
+
+def test_analysis_needs_no_heavy_library():
+    code = (
+        "import sys, fgtune.analysis.summary, fgtune.analysis.figure_data, fgtune.analysis.relations_data as _;"
+        "heavy = {'torch', 'ray', 'mlflow', 'plotly', 'jinja2', 'cvxpy', 'optuna'} & set(sys.modules);"
+        "sys.exit(f'imported {sorted(heavy)}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -69,13 +69,18 @@ def open_study(path: Path, overrides: Sequence[str] = (), smoke: bool = False) -
 
 
 def check_metric_names(loaded: LoadedStudy) -> None:
-    """Raise unless every metric that the study names is known."""
+    """Raise unless every metric that the study names is known, and the primary one has a direction."""
     errors = []
     for path, name in _named_metrics(loaded):
+        where = loaded.origins.where(path)
         try:
-            spec_of(name)
+            spec = spec_of(name)
         except ConfigError as error:
-            errors.append(error.located(loaded.origins.where(path), dotted(path)))
+            errors.append(error.located(where, dotted(path)))
+            continue
+        if spec.direction == "none" and path[-1] == "primary":
+            rule, fix = "has no better or worse, so no arm could win by it", "move it to metrics.also"
+            errors.append(ConfigError(rule, where=where, path=dotted(path), value=name, fix=fix))
     MultiConfigError.raise_all(errors)
 
 

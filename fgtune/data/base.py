@@ -24,6 +24,7 @@ class Dataset:
         num_coarse: K_C of each source; labels of source s lie in [0, num_coarse[s]), and every class has samples.
         fine: (N,) int64 in [0, num_fine), or None. Oracle information.
         num_fine: K_F*, or None without fine labels.
+        fine_values: (N, columns) float32 continuous fine targets, finite, or None. Oracle information.
         given_split: (N,) int64 with 0 train, 1 validation, 2 test, where the data brings its own split; else None.
     """
 
@@ -33,13 +34,14 @@ class Dataset:
     num_coarse: tuple[int, ...]
     fine: IntArray | None = None
     num_fine: int | None = None
+    fine_values: FloatArray | None = None
     given_split: IntArray | None = None
 
     @cached_property
     def fingerprint(self) -> str:
         """Digest of inputs, labels and given split."""
         digest = hashlib.sha256()
-        for array in (self.inputs, self.coarse, self.fine, self.given_split):
+        for array in (self.inputs, self.coarse, self.fine, self.fine_values, self.given_split):
             if array is not None:
                 digest.update(f"{array.dtype}{array.shape}".encode())
                 digest.update(np.ascontiguousarray(array).data)
@@ -96,6 +98,7 @@ class EvaluationView:
         num_coarse: K_C of each source.
         fine: (N,) or None.
         true_fine_to_coarse: (sources, K_F*) majority parent of each fine class over all samples, or None.
+        fine_values: (N, columns) continuous fine targets, or None.
     """
 
     inputs: FloatArray
@@ -104,3 +107,4 @@ class EvaluationView:
     num_coarse: tuple[int, ...]
     fine: IntArray | None
     true_fine_to_coarse: IntArray | None
+    fine_values: FloatArray | None = None

@@ -41,6 +41,7 @@ def evaluation_view(dataset: Dataset, splits: Splits) -> EvaluationView:
         num_coarse=dataset.num_coarse,
         fine=dataset.fine,
         true_fine_to_coarse=true_relations(dataset),
+        fine_values=dataset.fine_values,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -120,7 +120,6 @@ class TrialOutcome:
     relations: RelationsRecord
     solver: SolverUse | None
     seconds: float
-    warnings: tuple[str, ...] = field(default=())
 
     @property
     def metrics(self) -> Mapping[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -151,8 +152,17 @@ def test_diverging_cells_fail_with_their_cause_and_the_others_go_on(options, ray
     assert len(lines) == len(before.splitlines()) + 2
 
 
-def workers_of(process):
-    return [child for child in process.children(recursive=True) if "CellTrainable" in " ".join(child.cmdline())]
+MARK = "FGTUNE_TEST_STUDY"
+"""Inherited by every process of a study that a test starts: Ray's are no children of the driver."""
+
+
+def workers_of(options):
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get(MARK) == str(options.out) and "Trainable" in " ".join(process.cmdline()):
+                found.append(process)
+    return found
 
 
 def long_study(options):
@@ -171,7 +181,8 @@ def start(options):
     command = [sys.executable, "-m", "fgtune.run", str(options.study), "--out", str(options.out)]
     command += [part for override in options.overrides for part in ("--set", override)]
     command += ["--tracking-uri", options.tracking_uri]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    environ = {**os.environ, MARK: str(options.out)}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environ)
 
 
 def wait_for_checkpoint(options, process):
@@ -205,10 +216,10 @@ def test_killed_driver_loses_nothing_finished_and_continuing_repeats_the_uncut_r
     options = long_study(options)
     process = start(options)
     wait_for_checkpoint(options, process)
-    family = psutil.Process(process.pid).children(recursive=True)
+    workers = workers_of(options)
     process.kill()
     process.wait()
-    psutil.wait_procs(family, timeout=30)
+    psutil.wait_procs(workers, timeout=60)
     code, printed = run(options)
     assert code == 0, printed
     assert metrics_of(options) == uncut_long
@@ -218,8 +229,7 @@ def test_killed_worker_is_started_again_from_its_checkpoint(options, uncut_long,
     options = long_study(options)
     process = start(options)
     wait_for_checkpoint(options, process)
-    victim = workers_of(psutil.Process(process.pid))[0]
-    os.kill(victim.pid, signal.SIGKILL)
+    workers_of(options)[0].kill()
     printed, _ = process.communicate(timeout=240)
     assert process.returncode == 0, printed
     assert "is started again from its checkpoint" in printed

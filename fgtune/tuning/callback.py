@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
+from pathlib import Path
 from typing import Any
 
-from ray import tune
+from ray import cloudpickle, tune
 
 from fgtune.tuning.job import cell_id_of
 from fgtune.tuning.observer import CellObserver
@@ -65,10 +67,19 @@ class ObserverCallback(tune.Callback):  # type: ignore[misc]
 
 
 def _cause(trial: Any) -> tuple[str, str]:
-    """One line that names the error, and everything Ray knows of it."""
-    error = trial.get_pickled_error() or trial.get_error()
+    """One line that names the error, and everything Ray knows of it.
+
+    Tune's own accessors look in its storage, where the files arrive only later; the driver has them at once.
+    """
+    error: object = None
+    with contextlib.suppress(OSError, TypeError, pickle.UnpicklingError, AttributeError, ImportError):
+        error = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
+    if error is None:
+        with contextlib.suppress(OSError, TypeError):
+            error = Path(trial.error_file).read_text(encoding="utf-8")
     if error is None:
         return "the worker ended without a message", ""
     inner = getattr(error, "cause", None) or error  # a RayTaskError carries the worker's own exception
     lines = [line.strip() for line in str(inner).splitlines() if line.strip()]
-    return f"{type(inner).__name__}: {lines[-1] if lines else 'no message'}", str(error)
+    name = "" if isinstance(inner, str) else f"{type(inner).__name__}: "
+    return f"{name}{lines[-1] if lines else 'no message'}", str(error)

@@ -6,8 +6,11 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from rich.console import Console
@@ -24,6 +27,9 @@ from fgtune.results.provenance import collect_provenance
 from fgtune.results.records import CellResult, CellState, EpochMetrics
 from fgtune.study import OpenedStudy, open_study
 from fgtune.tracking import StudyEnd, Tracker, open_tracker
+
+if TYPE_CHECKING:
+    from fgtune.tuning.stopping import StopFlag
 
 EXIT_CODES = {StudyEnd.COMPLETE: 0, StudyEnd.FAILED_CELLS: 3, StudyEnd.INTERRUPTED: 130}
 
@@ -71,14 +77,42 @@ def run_study(options: RunOptions, console: Console | None = None) -> int:
     opened = open_study(options.study, options.overrides, options.smoke)
     plan = opened.plan
     folder = StudyFolder(options.out / plan.study.study)
-    folder.check(plan)
+    settled = settled_cells(folder, plan, options.retry_failed) if folder.check(plan) else {}
     _check_machine(plan)
-    tracker = open_tracker(options.tracking_uri)
     for warning in plan.warnings:
         console.print(f"warning: {warning}", markup=False, highlight=False)
-    with folder.lock():
+    with ThreadPoolExecutor(1) as background, ExitStack() as stack:
+        opening = background.submit(open_tracker, options.tracking_uri)  # seconds of imports, while Ray starts
+        flag = None
+        if len(settled) < len(plan.cells):
+            flag = _start_ray(plan, len(plan.cells) - len(settled), stack)
+        tracker = opening.result()
+        stack.enter_context(folder.lock())
         folder.create_or_check(plan, opened.loaded, collect_provenance(plan))
-        return _Run(options, opened, folder, tracker, console).execute()
+        return _Run(options, opened, folder, tracker, console, flag).execute()
+
+
+def settled_cells(folder: StudyFolder, plan: Plan, retry_failed: bool) -> dict[str, CellResult]:
+    """Planned cells that need no run: they have a result, and not one that is to be tried again."""
+    planned = {cell.cell_id for cell in plan.cells}
+    return {
+        result.cell_id: result
+        for result in folder.ledger.read()
+        if result.cell_id in planned and not (retry_failed and result.state is CellState.FAIL)
+    }
+
+
+def _start_ray(plan: Plan, cells: int, stack: ExitStack) -> StopFlag:
+    """Open a Ray session that ends with ``stack``; Ctrl-C from now on stops in order."""
+    from fgtune.tuning.session import check_resources, ray_session, warm_up
+    from fgtune.tuning.stopping import StopFlag
+
+    flag = StopFlag()
+    stack.enter_context(flag.on_signals())
+    stack.enter_context(ray_session())
+    check_resources(plan.study.execution)
+    warm_up(plan.study.execution, cells)
+    return flag
 
 
 def report(root: Path) -> Path:
@@ -99,15 +133,15 @@ class _Run:
     folder: StudyFolder
     tracker: Tracker
     console: Console
+    flag: StopFlag | None
     display: ProgressDisplay = field(init=False)
     recorder: Recorder = field(init=False)
 
     def execute(self) -> int:
         plan, study = self.opened.plan, self.opened.plan.study
         cells = {cell.cell_id: cell for cell in plan.cells}
-        finished = {each.cell_id: each for each in self.folder.ledger.read() if each.cell_id in cells}
-        pending = [cell for cell in plan.cells if not self._is_settled(finished.get(cell.cell_id))]
-        kept = {cell_id: each for cell_id, each in finished.items() if self._is_settled(each)}
+        kept = settled_cells(self.folder, plan, self.options.retry_failed)
+        pending = [cell for cell in plan.cells if cell.cell_id not in kept]
         tally = Tally(
             cells,
             study.metrics.primary,
@@ -120,29 +154,21 @@ class _Run:
         self._tracked(lambda: self.tracker.start(plan, self.folder.root, commit=self._commit()))
         self._tracked(self._sync_tracking)
         display.say(f"{study.study}: {len(plan.arms)} arms x {len(study.seed_list)} seeds = {len(cells)} cells")
-        interrupted = False
-        if pending:
+        if pending and self.flag is not None:
             display.open()
             try:
-                interrupted = self._train(pending)
+                self._train(pending, self.flag)
             finally:
                 display.close()
-        elif kept:
+        else:
             display.say(f"all {len(cells)} cells are finished already; nothing is run")
-        return self._conclude(interrupted)
+        return self._conclude(interrupted=self.flag is not None and self.flag.is_set)
 
-    def _is_settled(self, result: CellResult | None) -> bool:
-        """Whether a cell needs no run: it has a result, and not one that is to be tried again."""
-        return result is not None and not (self.options.retry_failed and result.state is CellState.FAIL)
-
-    def _train(self, pending: Sequence[Cell]) -> bool:
-        """Run cells; returns whether the person interrupted."""
+    def _train(self, pending: Sequence[Cell], flag: StopFlag) -> None:
+        """Run cells until all are recorded or the flag is set."""
         from fgtune.training.prepared import dataset_key, preparation_key, prepare_split
         from fgtune.tuning.runner import run_cells
-        from fgtune.tuning.session import ray_session
-        from fgtune.tuning.stopping import StopFlag
 
-        flag = StopFlag()
         datasets = self.opened.datasets
         prepared = {}
         for cell in pending:
@@ -150,18 +176,16 @@ class _Run:
             if key not in prepared:
                 dataset = datasets[dataset_key(cell.config)]
                 prepared[key] = prepare_split(dataset, cell.config, cell.seed, threads=os.cpu_count() or 1)
-        with flag.on_signals(), ray_session():
-            run_cells(
-                pending,
-                self.opened.plan.study.execution,
-                datasets,
-                prepared,
-                scratch=self.folder.scratch_dir,
-                checkpoints=self.folder.checkpoints_dir,
-                observer=self.recorder,
-                flag=flag,
-            )
-        return flag.is_set
+        run_cells(
+            pending,
+            self.opened.plan.study.execution,
+            datasets,
+            prepared,
+            scratch=self.folder.scratch_dir,
+            checkpoints=self.folder.checkpoints_dir,
+            observer=self.recorder,
+            flag=flag,
+        )
 
     def _conclude(self, interrupted: bool) -> int:
         """Tables, report, tracking, and the last words."""

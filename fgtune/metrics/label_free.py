@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from fgtune.metrics.checks import FloatArray, integers, reals, same_length
+from fgtune.metrics.checks import FloatArray, IntArray, integers, reals, same_length
 
 _SUM_TOLERANCE = 1e-3
 
@@ -125,6 +125,24 @@ def silhouette(features: npt.ArrayLike, preds: npt.ArrayLike, max_samples: int, 
         values, predicted = values[drawn], predicted[drawn]
     if not 2 <= len(np.unique(predicted)) <= len(predicted) - 1:
         return math.nan
-    from sklearn.metrics import silhouette_score  # half a second to import, which only this metric needs
+    return _mean_silhouette(values, predicted)
 
-    return float(silhouette_score(values, predicted))
+
+def _mean_silhouette(values: FloatArray, predicted: IntArray) -> float:
+    """The mean of (b - a) / max(a, b): mean distance a to one's own class, b to the nearest other; 0 when alone.
+
+    A few lines here cost a tenth of scikit-learn's call, and a training process need not import it.
+    """
+    _, labels, sizes = np.unique(predicted, return_inverse=True, return_counts=True)
+    centred = values - values.mean(axis=0)
+    squares = (centred**2).sum(axis=1)
+    distances = np.sqrt(np.maximum(squares[:, None] + squares - 2 * centred @ centred.T, 0.0))  # (n, n)
+    np.fill_diagonal(distances, 0.0)
+    sums = distances @ np.eye(len(sizes))[labels]  # (n, classes)
+    rows, own = np.arange(len(labels)), sizes[labels]
+    within = sums[rows, labels] / np.maximum(own - 1, 1)
+    means = sums / sizes
+    means[rows, labels] = np.inf
+    nearest = means.min(axis=1)
+    widths = (nearest - within) / np.maximum(np.maximum(within, nearest), np.finfo(np.float64).tiny)
+    return float(np.where(own > 1, widths, 0.0).mean())

@@ -27,7 +27,6 @@ from fgtune.training.prepared import PreparedSplit
 from fgtune.tuning.callback import ObserverCallback
 from fgtune.tuning.job import JOB, cell_id_of, job_of
 from fgtune.tuning.observer import CellObserver
-from fgtune.tuning.session import check_resources
 from fgtune.tuning.stopping import FlagStopper, StopFlag
 from fgtune.tuning.trainable import CellTrainable
 
@@ -56,7 +55,6 @@ def run_cells(
     """
     if not cells:
         return
-    check_resources(execution)
     trainable = tune.with_parameters(
         CellTrainable,
         datasets={key: ray.put(dataset) for key, dataset in datasets.items()},

@@ -85,7 +85,7 @@ def run_study(options: RunOptions, console: Console | None = None) -> int:
         opening = background.submit(open_tracker, options.tracking_uri)  # seconds of imports, while Ray starts
         flag = None
         if len(settled) < len(plan.cells):
-            flag = _start_ray(plan, len(plan.cells) - len(settled), stack)
+            flag = _start_ray(plan, stack)
         tracker = opening.result()
         stack.enter_context(folder.lock())
         folder.create_or_check(plan, opened.loaded, collect_provenance(plan))
@@ -102,16 +102,15 @@ def settled_cells(folder: StudyFolder, plan: Plan, retry_failed: bool) -> dict[s
     }
 
 
-def _start_ray(plan: Plan, cells: int, stack: ExitStack) -> StopFlag:
+def _start_ray(plan: Plan, stack: ExitStack) -> StopFlag:
     """Open a Ray session that ends with ``stack``; Ctrl-C from now on stops in order."""
-    from fgtune.tuning.session import check_resources, ray_session, warm_up
+    from fgtune.tuning.session import check_resources, ray_session
     from fgtune.tuning.stopping import StopFlag
 
     flag = StopFlag()
     stack.enter_context(flag.on_signals())
     stack.enter_context(ray_session())
     check_resources(plan.study.execution)
-    warm_up(plan.study.execution, cells)
     return flag
 
 

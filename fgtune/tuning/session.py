@@ -25,29 +25,6 @@ def ray_session() -> Iterator[None]:
         ray.shutdown()
 
 
-def warm_up(execution: ExecutionConfig, cells: int) -> None:
-    """Let idle workers import what a trial imports, while the driver does something else; returns at once.
-
-    Ray hands an actor one of these workers, so the first trials need not wait for torch. GPU trials start in workers of
-    their own and are left alone.
-    """
-    if execution.gpus > 0:
-        return
-    places = int(ray.cluster_resources().get("CPU", 1) // execution.cpus)
-    for _ in range(min(cells, places, execution.max_concurrent or places)):
-        _import_what_trials_import.options(num_cpus=execution.cpus).remote()
-
-
-@ray.remote
-def _import_what_trials_import() -> None:
-    import torch
-
-    import fgtune.training.build
-    import fgtune.tuning.trainable  # noqa: F401
-
-    torch.optim.SGD([torch.zeros(1, requires_grad=True)])  # torch imports its compiler with the first optimiser
-
-
 def check_resources(execution: ExecutionConfig) -> None:
     """Refuse, before anything runs, a trial that no node of the session can ever hold.
 

@@ -152,6 +152,14 @@ def schema(
     typer.echo(f"wrote {write}")
 
 
+@app.command()
+def settings() -> None:
+    """Print every setting of a study file with its type, default and meaning."""
+    from fgtune.config.reference import settings_page
+
+    typer.echo(settings_page(), nl=False)
+
+
 def counted(plan: Plan) -> str:
     """The plan's size in words."""
     arms, seeds = len(plan.arms), len(plan.study.seed_list)

@@ -64,8 +64,18 @@ def open_study(path: Path, overrides: Sequence[str] = (), smoke: bool = False) -
         return describe(dataset)
 
     plan = expand(loaded, shape_of)
+    _check_fit(plan, datasets)
     check_metric_needs(loaded, plan)
     return OpenedStudy(loaded, plan, datasets)
+
+
+def _check_fit(plan: Plan, datasets: Mapping[str, Dataset]) -> None:
+    """Raise unless augmentation, backbone and weights file of every arm fit its data."""
+    from fgtune.training.fit import check_fit
+
+    for arm in plan.arms:
+        dataset = datasets[stable_hash(arm.config.data.to_plain())]
+        check_fit(arm.config, dataset.inputs.shape[1:])
 
 
 def check_metric_names(loaded: LoadedStudy) -> None:

@@ -55,12 +55,11 @@ def _unrecorded(state: CellState, primary: str) -> str:
 
 def failure_bounds(data: StudyData, info: MetricInfo) -> tuple[Bounds, ...]:
     """Worst and best case of every arm that lost cells, and of every arm if the baseline lost some."""
-    baseline = data.baseline
-    lost_baseline = data.lost(baseline.name, info.name)
     made = []
     for arm in data.arms:
+        baseline = data.baseline_of(arm)
         lost = data.lost(arm.name, info.name)
-        if not lost and (arm.is_baseline or not lost_baseline):
+        if not lost and (arm.is_baseline or not data.lost(baseline.name, info.name)):
             continue
         cases = _cases(data, arm, info)
         low, high = _mean([case[0] for case in cases.values()]), _mean([case[1] for case in cases.values()])

@@ -10,8 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from fgtune.analysis.wording import factor_name, level_text
-from fgtune.config.design import BASELINE
-from fgtune.config.study import ComparisonDesign, Study
+from fgtune.config.comparison import DATASET
+from fgtune.config.designs import crossed_name
+from fgtune.config.study import AblationDesign, ComparisonDesign, Study
 from fgtune.errors import StudyFolderError
 from fgtune.results.folder import StudyFolder
 from fgtune.results.formats import CELL_COLUMNS
@@ -33,8 +34,8 @@ class PlannedArm:
 
     Attributes:
         name: Its name in the plan.
-        label: Its name for readers: the levels that set it apart, or the arm's own name in a comparison.
-        is_baseline: Whether the others are compared with it.
+        label: Its name for readers: the levels that set it apart, or the arm's own name where the design names arms.
+        is_baseline: Whether the others (on the same data set, where there are several) are compared with it.
         levels: Value of every factor.
     """
 
@@ -42,6 +43,11 @@ class PlannedArm:
     label: str
     is_baseline: bool
     levels: Mapping[str, Any]
+
+    @property
+    def dataset(self) -> str:
+        """Name of its data set in a comparison over several, else empty."""
+        return str(self.levels.get(DATASET, ""))
 
 
 @dataclass(frozen=True)
@@ -68,8 +74,12 @@ class StudyData:
 
     @property
     def baseline(self) -> PlannedArm:
-        """The arm that others are compared with."""
+        """The arm that others are compared with; the first one of a comparison over several data sets."""
         return next(arm for arm in self.arms if arm.is_baseline)
+
+    def baseline_of(self, arm: PlannedArm) -> PlannedArm:
+        """The arm that ``arm`` is compared with: the baseline on its own data set."""
+        return next(each for each in self.arms if each.is_baseline and each.dataset == arm.dataset)
 
     @property
     def level(self) -> float:
@@ -176,26 +186,27 @@ def _arms(study: Study, plan: Sequence[Mapping[str, Any]], factors: tuple[str, .
     levels: dict[str, dict[str, Any]] = {}
     for row in plan:
         levels.setdefault(row["arm"], {path: row[path] for path in factors})
-    baseline = _baseline_name(study, levels)
+    baselines = _baseline_names(study, levels)
+    first = levels[baselines[0]]
     return tuple(
-        PlannedArm(name, _label(study, name, own, levels[baseline]), name == baseline, own)
-        for name, own in levels.items()
+        PlannedArm(name, _label(study, name, own, first), name in baselines, own) for name, own in levels.items()
     )
 
 
-def _baseline_name(study: Study, names: Iterable[str]) -> str:
-    names = list(names)
-    if isinstance(study.design, ComparisonDesign):
-        wanted = study.design.baseline or study.design.arms[0].name
-    else:
-        wanted = BASELINE
-    if wanted not in names:
-        raise StudyFolderError(f"plan.csv must hold the baseline arm {wanted!r}", value=names)
+def _baseline_names(study: Study, names: Iterable[str]) -> tuple[str, ...]:
+    names, design = list(names), study.design
+    wanted: tuple[str, ...] = (design.baseline_arm,)
+    if isinstance(design, ComparisonDesign) and design.datasets:
+        baseline = design.baseline or design.arms[0].name
+        wanted = tuple(crossed_name(baseline, dataset) for dataset in design.datasets)
+    for name in wanted:
+        if name not in names:
+            raise StudyFolderError(f"plan.csv must hold the baseline arm {name!r}", value=names)
     return wanted
 
 
 def _label(study: Study, name: str, levels: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
-    if isinstance(study.design, ComparisonDesign):
+    if isinstance(study.design, ComparisonDesign | AblationDesign):
         return name
     paths = list(levels)
     changed = [path for path in paths if levels[path] != baseline[path]]

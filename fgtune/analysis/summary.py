@@ -179,12 +179,10 @@ def _contrast_summary(
 
 
 def _contrasts(data: StudyData, info: MetricInfo) -> list[tuple[PlannedArm, PairedContrast]]:
-    baseline = data.values(data.baseline.name, info.name)
-    return [
-        (
-            arm,
-            paired_contrast(data.values(arm.name, info.name), baseline, direction=info.direction, level=data.level),
-        )
-        for arm in data.arms
-        if not arm.is_baseline
-    ]
+    pairs = []
+    for arm in data.arms:
+        if not arm.is_baseline:
+            own = data.values(arm.name, info.name)
+            baseline = data.values(data.baseline_of(arm).name, info.name)
+            pairs.append((arm, paired_contrast(own, baseline, direction=info.direction, level=data.level)))
+    return pairs

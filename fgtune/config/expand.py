@@ -6,13 +6,19 @@ from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+from fgtune.config.arms import DraftArm
 from fgtune.config.base import stable_hash
 from fgtune.config.data import DataConfig
-from fgtune.config.design import DraftArm, draft_arms, levels_of
+from fgtune.config.design import draft_arms
 from fgtune.config.load import LoadedStudy
 from fgtune.config.merge import patch
 from fgtune.config.plan import Arm, Cell, DataShape, Plan
+from fgtune.config.scheduling import NoSchedulerConfig
+from fgtune.config.search import SearchDesign
+from fgtune.config.search_arms import SearchPlan
 from fgtune.config.source import Path, dotted
+from fgtune.config.space_check import build_space
+from fgtune.config.study import Study
 from fgtune.config.trial import TrialConfig
 from fgtune.errors import ConfigError, MultiConfigError
 
@@ -31,7 +37,8 @@ def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape]) -> 
         ConfigError: When an arm is not a valid trial, asks for fewer fine classes than coarse ones, needs fine labels
             that the data lack, or repeats another arm; ``MultiConfigError`` when several things are wrong.
     """
-    factors, drafts = draft_arms(loaded)
+    made = draft_arms(loaded)
+    drafts = list(made.arms)
     _check_splits(loaded, drafts)
     shapes = _shapes(loaded, drafts, shape_of)
     resolved, errors = {}, []
@@ -44,13 +51,34 @@ def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape]) -> 
                 break
     MultiConfigError.raise_all(errors)
     _check_distinct(loaded, drafts, resolved)
-    arms = tuple(Arm(draft.name, levels_of(factors, draft.config), draft.config, draft.is_baseline) for draft in drafts)
+    arms = tuple(map(_arm, drafts))
     cells = tuple(
         Cell(arm.name, seed, resolved[arm.name], arm.levels) for seed in loaded.study.seed_list for arm in arms
     )
     fingerprints = sorted(shape.fingerprint for shape in shapes.values())
     study_hash = stable_hash({"study": loaded.study.identity(), "data": fingerprints})
-    return Plan(loaded.study, study_hash, factors, arms, cells, shapes, tuple(_warnings(resolved)))
+    warnings = (*made.warnings, *_warnings(resolved))
+    search = _search_plan(loaded, shapes)
+    factors = made.factors if search is None else search.factors
+    return Plan(loaded.study, study_hash, factors, arms, cells, shapes, warnings, search)
+
+
+def _search_plan(loaded: LoadedStudy, shapes: Mapping[str, DataShape]) -> SearchPlan | None:
+    """What a proposer needs, for a study that searches; its trials all have the data of the baseline."""
+    design = loaded.study.design
+    if not isinstance(design, SearchDesign):
+        return None
+    shape = shapes[_data_key(loaded.study.trial)]
+
+    def resolve(config: TrialConfig) -> TrialConfig:
+        return resolve_classes(config, shape)
+
+    return SearchPlan(design, build_space(loaded, design, resolve), resolve)
+
+
+def _arm(draft: DraftArm) -> Arm:
+    """The arm as the plan has it."""
+    return Arm(draft.name, draft.levels, draft.config, draft.is_baseline, draft.role, draft.removed, draft.dataset)
 
 
 def resolve_classes(config: TrialConfig, shape: DataShape) -> TrialConfig:
@@ -127,16 +155,29 @@ def _check_splits(loaded: LoadedStudy, drafts: list[DraftArm]) -> None:
     metrics = loaded.study.metrics
     named: dict[Path, str] = {("metrics", "primary"): metrics.primary}
     named |= {("metrics", "also", position): name for position, name in enumerate(metrics.also)}
+    named |= judged_metrics(loaded.study)
     errors = []
     for path, name in named.items():
         split = name.partition("/")[0]
         lacking = [draft for draft in drafts if split not in draft.config.evaluation.splits]
-        if split != "train" and lacking:
+        if split not in {"train", "cost"} and lacking:
             rule = f"{split} is not among trial.evaluation.splits ({', '.join(lacking[0].config.evaluation.splits)})"
             fix = f"add {split} to trial.evaluation.splits"
             error = ConfigError(rule, where=loaded.origins.where(path), path=dotted(path), value=name, fix=fix)
             errors.append(error)
     MultiConfigError.raise_all(errors)
+
+
+def judged_metrics(study: Study) -> dict[Path, str]:
+    """The metrics that trials are judged by while the study runs, by their place: the search's and the scheduler's."""
+    design, scheduler = study.design, study.scheduler
+    named: dict[Path, str] = {}
+    if isinstance(design, SearchDesign):
+        several = not isinstance(design.metric, str)
+        named |= {("design", "metric", *((rank,) if several else ())): each for rank, each in enumerate(design.metrics)}
+    if not isinstance(scheduler, NoSchedulerConfig) and scheduler.metric is not None:
+        named[("scheduler", "metric")] = scheduler.metric
+    return named
 
 
 def _check_distinct(loaded: LoadedStudy, drafts: list[DraftArm], resolved: Mapping[str, TrialConfig]) -> None:

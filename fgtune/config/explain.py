@@ -10,9 +10,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from fgtune.config.base import Config
-from fgtune.config.paths import all_paths, default_of, item_at, kinds_of, model_at, nearest, suggestion
+from fgtune.config.names import ARM_PATTERN, DOTTED_PATTERN, METRIC_PATTERN, NAME_PATTERN, PART_PATTERN
+from fgtune.config.paths import all_paths, default_of, item_at, kind_of, model_at, models_at, nearest, suggestion
 from fgtune.config.source import Origins, Path, dotted
-from fgtune.config.study import ARM_PATTERN, DOTTED_PATTERN, METRIC_PATTERN, NAME_PATTERN, Study
+from fgtune.config.study import Study
 from fgtune.errors import ConfigError
 
 _TYPES = {
@@ -37,6 +38,7 @@ _PATTERNS = {
     NAME_PATTERN: "must be letters, digits, '-' and '_' only, and begin with a letter or digit",
     ARM_PATTERN: "must be letters, digits and '_', '.', '+', '-' only, and begin with a letter or digit",
     DOTTED_PATTERN: "must be a dotted path of lower-case names, such as classes.num_fine",
+    PART_PATTERN: "must be lower-case letters, digits and '_' only, and begin with a letter",
     METRIC_PATTERN: "must be a split and a metric, such as test/ari",
 }
 
@@ -135,10 +137,9 @@ class _Teller:
         fix = suggestion(str(value), kinds, "choose one of")
         return ConfigError("unknown kind", where=self.origins.where(at), path=dotted(at), value=value, fix=fix)
 
-    def _kinds(self, path: Path) -> list[str]:
+    def _kinds(self, path: Path) -> list[str | None]:
         """The kinds that the section at ``path`` may have."""
-        parent = model_at(self.root, self.data, path[:-1])
-        return [] if parent is None else kinds_of(parent, str(path[-1]))
+        return [kind_of(model) for model in models_at(self.root, self.data, path)]
 
     def _known_keys(self, path: Path) -> str:
         """The fix for an unknown key: a near one beside it, its right place elsewhere, or all that are known."""
@@ -225,7 +226,9 @@ def _remedy(detail: Mapping[str, Any]) -> str:
         slug = re.sub(r"[^A-Za-z0-9_.-]+", "_", str(value)).strip("_.-")
         if context["pattern"] == METRIC_PATTERN:
             return f"write test/{slug.rpartition('.')[2].lower()}"
-        return f"for example {slug.lower() if context['pattern'] == DOTTED_PATTERN else slug.replace('.', '_')}"
+        if context["pattern"] in {DOTTED_PATTERN, PART_PATTERN}:
+            slug = slug.lower()
+        return f"for example {slug if context['pattern'] == DOTTED_PATTERN else slug.replace('.', '_')}"
     if kind in {"too_short", "string_too_short"}:
         return "give at least one value" if kind == "too_short" else "write something"
     return "write its settings as `key: value` lines" if _TYPES.get(kind) == "a mapping" else ""

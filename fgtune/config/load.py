@@ -19,12 +19,14 @@ from fgtune.config.explain import explain, sorted_by_place
 from fgtune.config.merge import locate, patch
 from fgtune.config.paths import default_of
 from fgtune.config.source import Origins, Path, parse_value, parse_yaml
+from fgtune.config.space_file import inline_space
 from fgtune.config.study import Study
 from fgtune.config.trial import TrialConfig
 from fgtune.errors import ConfigError, MultiConfigError
 
-SMOKE_SEEDS, SMOKE_EPOCHS, SMOKE_LIMIT = 2, 3, 300
-"""``--smoke``: at most so many seeds, epochs and samples, unless the study's own ``smoke`` map says otherwise."""
+SMOKE_SEEDS, SMOKE_EPOCHS, SMOKE_LIMIT, SMOKE_TRIALS = 2, 3, 300, 4
+"""``--smoke``: at most so many seeds, epochs, samples and trials of a search, unless the study's own ``smoke`` map says
+otherwise."""
 SMOKE_SUFFIX = "-smoke"
 
 _ConfigT = TypeVar("_ConfigT", bound=Config)
@@ -63,10 +65,10 @@ def load_study(path: str | FilePath, overrides: Sequence[str] = (), smoke: bool 
     path = FilePath(path)
     text = _read(path)
     source = parse_yaml(text, str(path))
-    raw, origins = source.data, source.origins
+    raw, origins = inline_space(source.data, source.origins, path)
     if smoke:
         raw, origins = _apply_smoke(raw, origins)
-    raw, origins = _apply_overrides(raw, origins, overrides)
+    raw, origins = inline_space(*_apply_overrides(raw, origins, overrides), path)  # one of them may name another file
     if smoke and isinstance(raw.get("study"), str):
         raw = {**raw, "study": raw["study"] + SMOKE_SUFFIX}
     return LoadedStudy(validated(Study, raw, origins), raw, text, path, origins)
@@ -120,6 +122,15 @@ def _smoke_changes(raw: Mapping[str, Any]) -> dict[str, Any]:
         wanted.append(("trial.epochs", SMOKE_EPOCHS, trial.get("epochs", default_of(TrialConfig, "epochs"))))
         if isinstance(trial.get("data"), dict):
             wanted.append(("trial.data.limit", SMOKE_LIMIT, trial["data"].get("limit", sys.maxsize)))
+    design = raw.get("design")
+    if isinstance(design, dict):
+        if design.get("kind") == "search":
+            wanted.append(("design.trials", SMOKE_TRIALS, design.get("trials") or sys.maxsize))
+        datasets = design.get("datasets")
+        for name, data in datasets.items() if isinstance(datasets, dict) else ():
+            if isinstance(data, dict):
+                limit = data.get("limit") or sys.maxsize
+                wanted.append((f"design.datasets.{name}.limit", SMOKE_LIMIT, limit))
     return changes | {path: most for path, most, given in wanted if isinstance(given, int) and given > most}
 
 

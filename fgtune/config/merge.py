@@ -20,7 +20,9 @@ from fgtune.config.paths import default_of, model_at
 from fgtune.config.source import Path
 
 _EXCLUSIVE: dict[Path, str] = {("classes", "num_fine"): "num_fine_ratio", ("classes", "num_fine_ratio"): "num_fine"}
-_DOTTED_KEYS: frozenset[Path] = frozenset({("design", "factors"), ("design", "baseline"), ("smoke",)})
+_DOTTED_KEYS: frozenset[Path] = frozenset(
+    {("design", "factors"), ("design", "baseline"), ("design", "space", "parameters"), ("smoke",)}
+)
 """Sections of a study whose keys are dotted paths themselves."""
 
 

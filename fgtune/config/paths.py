@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic_core import PydanticUndefined
 
@@ -32,17 +32,24 @@ def kinds_of(model: type[Config], name: str) -> list[str]:
 
 def model_at(root: type[Config], data: Any, path: Path) -> type[Config] | None:
     """The config class of the mapping at ``path`` in ``data``, which is meant for ``root``; None where none stands."""
+    return _chosen(models_at(root, data, path), value_at(data, path)) if path else root
+
+
+def models_at(root: type[Config], data: Any, path: Path) -> list[type[Config]]:
+    """The config classes that may stand at ``path`` in ``data``, meant for ``root``, whatever its ``kind`` says."""
     model: type[Config] | None = root
-    candidates: list[type[Config]] = []
+    candidates, of_any_key = [root], False
     for part in path:
-        if isinstance(part, str):
+        if isinstance(part, str) and not of_any_key:
             field = model.model_fields.get(part) if model is not None else None
             if field is None:
-                return None
-            candidates = submodels(field.annotation)
+                return []
+            candidates, of_any_key = submodels(field.annotation), get_origin(field.annotation) is dict
+        else:
+            of_any_key = False
         data = item_at(data, part)
-        model = _chosen(candidates, data)
-    return model
+        model = None if of_any_key else _chosen(candidates, data)
+    return [] if of_any_key else candidates
 
 
 def _chosen(candidates: list[type[Config]], data: Any) -> type[Config] | None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fgtune.config.base import stable_hash
 from fgtune.config.study import Study
 from fgtune.config.trial import TrialConfig
+
+if TYPE_CHECKING:
+    from fgtune.config.search_arms import SearchPlan
 
 
 @dataclass(frozen=True)
@@ -31,16 +34,25 @@ class Arm:
     """One configuration apart from its seed.
 
     Attributes:
-        name: Unique in the plan; ``baseline`` for the baseline of a sensitivity design.
-        levels: Value of every factor of the plan in this arm, by dotted path below ``trial``.
+        name: Unique in the plan; ``baseline`` for the baseline of a sensitivity design or search, ``full`` for that of
+            an ablation, ``arm@dataset`` in a comparison over several data sets.
+        levels: Value of every factor of the plan in this arm: by dotted path below ``trial``; by component, true where
+            it is on, in an ablation; and ``dataset`` in a comparison over several.
         config: The trial config as written, before class numbers are resolved from the data.
-        is_baseline: Whether other arms are compared with this one.
+        is_baseline: Whether other arms (on the same data set, where there are several) are compared with this one.
+        role: How the design came to this arm: ``baseline``, ``comparison``, ``one_at_a_time``, ``grid``, ``random``,
+            ``sobol``, ``search``, or the scheme of an ablation that named it.
+        removed: Components of an ablation that are off, in the order of the file.
+        dataset: Name of its data set in a comparison over several, else empty.
     """
 
     name: str
     levels: Mapping[str, Any]
     config: TrialConfig
     is_baseline: bool
+    role: str = ""
+    removed: tuple[str, ...] = ()
+    dataset: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,8 +88,14 @@ class Plan:
     """Shape of each data set used, by ``stable_hash`` of its config."""
     warnings: tuple[str, ...] = ()
     """What is allowed and yet likely a mistake, one sentence each."""
+    search: SearchPlan | None = None
+    """What proposes the further arms of a search, of which ``arms`` and ``cells`` have the baseline alone."""
 
     @property
     def baseline(self) -> Arm:
-        """The arm that others are compared with."""
+        """The arm that others are compared with; the first one of a comparison over several data sets."""
         return next(arm for arm in self.arms if arm.is_baseline)
+
+    def baseline_of(self, arm: Arm) -> Arm:
+        """The arm that ``arm`` is compared with: the baseline on its own data set."""
+        return next(each for each in self.arms if each.is_baseline and each.dataset == arm.dataset)

@@ -73,12 +73,13 @@ class Source:
     origins: Origins
 
 
-def parse_yaml(text: str, name: str) -> Source:
+def parse_yaml(text: str, name: str, begin: str = "study: NAME") -> Source:
     """Parse the text of a config file whose root is a mapping.
 
     Args:
         text: YAML 1.2.
         name: The file's name, for messages.
+        begin: How such a file may begin, for the message about one that holds no mapping.
 
     Returns:
         Plain data (str keys; str, int, finite float, bool, None, list, dict), and the line of each value.
@@ -90,7 +91,7 @@ def parse_yaml(text: str, name: str) -> Source:
     walker = _Walker(lambda line: f"{name}:{line}")
     data = _load(text, walker)
     if not isinstance(data, dict):
-        raise ConfigError("must hold a mapping of keys to values", where=name, fix="begin with `study: NAME`")
+        raise ConfigError("must hold a mapping of keys to values", where=name, fix=f"begin with `{begin}`")
     origins = Origins(name, walker.lines)
     MultiConfigError.raise_all(list(_implausible(data, (), origins)))
     return Source(data, origins)

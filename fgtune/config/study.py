@@ -2,62 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Self
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from fgtune.config.base import Config
 from fgtune.config.data import PositiveFloat
+from fgtune.config.designs import AblationDesign, ComparisonDesign, SensitivityDesign
+from fgtune.config.names import ARM_PATTERN, DOTTED_PATTERN, METRIC_PATTERN, NAME_PATTERN, DottedPath, MetricName
+from fgtune.config.scheduling import NoSchedulerConfig, PbtConfig, SchedulerConfig
+from fgtune.config.search import SearchDesign
 from fgtune.config.trial import TrialConfig
 
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
-ARM_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
-DOTTED_PATTERN = r"^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*$"
-METRIC_PATTERN = r"^(train|val|test)/[a-z0-9_]+$"
+__all__ = [
+    "ARM_PATTERN",
+    "DOTTED_PATTERN",
+    "METRIC_PATTERN",
+    "NAME_PATTERN",
+    "AblationDesign",
+    "ComparisonDesign",
+    "DesignConfig",
+    "ExecutionConfig",
+    "MetricsConfig",
+    "SearchDesign",
+    "SensitivityDesign",
+    "Study",
+]
 
-DottedPath = Annotated[str, Field(pattern=DOTTED_PATTERN)]
-Levels = Annotated[tuple[JsonValue, ...], Field(min_length=1)]
-MetricName = Annotated[str, Field(pattern=METRIC_PATTERN)]
-
-
-class SensitivityDesign(Config):
-    """Vary factors around a baseline: one at a time, or in a full grid."""
-
-    kind: Literal["sensitivity"] = "sensitivity"
-    factors: Annotated[dict[DottedPath, Levels], Field(min_length=1)]
-    """Dotted paths below ``trial`` and their levels."""
-    baseline: dict[DottedPath, JsonValue] = Field(default_factory=dict)
-    """Levels of the baseline arm where they differ from ``trial``."""
-    grid: Literal["one_at_a_time", "full"] = "one_at_a_time"
-
-
-class ArmConfig(Config):
-    """One named arm of a comparison: a patch of the trial."""
-
-    name: Annotated[str, Field(pattern=ARM_PATTERN, max_length=80)]
-    set: dict[DottedPath, JsonValue] = Field(default_factory=dict)
-    """Dotted paths below ``trial`` and their values in this arm."""
-
-
-class ComparisonDesign(Config):
-    """Compare named arms, each a patch of the trial; the first is the baseline unless another is named."""
-
-    kind: Literal["comparison"] = "comparison"
-    arms: Annotated[tuple[ArmConfig, ...], Field(min_length=1)]
-    baseline: str | None = None
-
-    @model_validator(mode="after")
-    def _names(self) -> ComparisonDesign:
-        names = [arm.name for arm in self.arms]
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        if repeated:
-            raise ValueError(f"arm names must differ, {repeated} appear more than once")
-        if self.baseline is not None and self.baseline not in names:
-            raise ValueError(f"baseline must name an arm, one of {names}, got {self.baseline!r}")
-        return self
-
-
-DesignConfig = Annotated[SensitivityDesign | ComparisonDesign, Field(discriminator="kind")]
+DesignConfig = Annotated[
+    SensitivityDesign | AblationDesign | ComparisonDesign | SearchDesign, Field(discriminator="kind")
+]
 
 
 class MetricsConfig(Config):
@@ -102,6 +76,8 @@ class Study(Config):
     seeds: Annotated[int, Field(ge=1)] | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = 5
     """A number n (seeds 0 .. n-1) or the seeds themselves; each is one block that all arms share."""
     metrics: MetricsConfig = MetricsConfig()
+    scheduler: SchedulerConfig = NoSchedulerConfig()
+    """When a trial is stopped early; without a word here, none is."""
     trial: TrialConfig
     execution: ExecutionConfig = ExecutionConfig()
     smoke: dict[DottedPath, JsonValue] = Field(default_factory=dict)
@@ -115,6 +91,18 @@ class Study(Config):
             if repeated is not None:
                 raise ValueError(f"must differ, {repeated} is given twice")
         return seeds
+
+    @model_validator(mode="after")
+    def _scheduler_fits(self) -> Self:
+        scheduler, design = self.scheduler, self.design
+        if isinstance(scheduler, NoSchedulerConfig):
+            return self
+        if isinstance(scheduler, PbtConfig) and not isinstance(design, SearchDesign):
+            raise ValueError(f"scheduler pbt changes parameters of a search; the design is a {design.kind}")
+        judged = design.metrics if isinstance(design, SearchDesign) else ()
+        if scheduler.metric is None and (len(judged) != 1 or judged[0].startswith("cost/")):
+            raise ValueError(f"scheduler {scheduler.kind} needs a metric to judge running trials by")
+        return self
 
     @property
     def seed_list(self) -> tuple[int, ...]:

@@ -10,10 +10,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from fgtune.config.augmentation import AugmentationConfig, NoAugmentationConfig
 from fgtune.config.base import Config
+from fgtune.config.clustering import ClusteringConfig
 from fgtune.config.data import DataConfig, PositiveFloat
 from fgtune.config.evaluation import EvaluationConfig
-from fgtune.config.model import AugmentationConfig, ModelConfig, NoAugmentationConfig
+from fgtune.config.model import ModelConfig
 from fgtune.config.objective import ObjectiveConfig
 from fgtune.config.relations import RelationsConfig
 from fgtune.config.training import (
@@ -48,6 +50,7 @@ class TrialConfig(Config):
     model: ModelConfig = ModelConfig()
     classes: ClassesConfig
     objective: ObjectiveConfig = Field(default_factory=lambda: ObjectiveConfig.from_plain({}))
+    clustering: ClusteringConfig = ClusteringConfig()
     teacher: TeacherConfig = TeacherConfig()
     neighbors: NeighborsConfig = NeighborsConfig()
     relations: RelationsConfig = RelationsConfig()
@@ -57,7 +60,7 @@ class TrialConfig(Config):
     epochs: Annotated[int, Field(ge=1)] = 100
     batch_size: Annotated[int, Field(ge=2)] = 256
     """Upper bound; an epoch is cut into batches of equal size (to within one sample)."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16 runs the network under autocast; losses are computed in fp32 either way."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """bf16 and fp16 (with gradient scaling, on a GPU only) run the network under autocast; losses are fp32 always."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     evaluation: EvaluationConfig = EvaluationConfig()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,35 +15,93 @@ FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
 
+class Inputs(Protocol):
+    """(N, ...) inputs that are read by rows: an array in memory, or images that lie on disk (``fgtune.data.images``).
+
+    float32 numbers are used as they are; uint8 ones are the pixels of (N, channels, height, width) images and stand
+    for pixel / 255.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, ...)."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or uint8."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any, /) -> npt.NDArray[Any]:
+        """The rows of an index array or slice, as an array in memory."""
+
+
+class StoredInputs(ABC):
+    """Inputs that are not an array in memory; they may be pickled, and then travel as a reference to their files."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """(N, ...)."""
+
+    @property
+    @abstractmethod
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or uint8."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Digest of the content."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def __getitem__(self, rows: Any, /) -> npt.NDArray[Any]:
+        """The rows of an index array or slice, as an array in memory."""
+
+    @abstractmethod
+    def take(self, rows: IntArray) -> StoredInputs:
+        """These rows, still unread."""
+
+
 @dataclass(frozen=True)
 class Dataset:
-    """A whole data set in memory.
+    """A whole data set.
 
     Attributes:
         name: Kind or file name, for messages.
-        inputs: (N, ...) float32, finite.
+        inputs: (N, ...) float32, finite, or uint8 images.
         coarse: (N, sources) int64; -1 where a source gives no label.
         num_coarse: K_C of each source; labels of source s lie in [0, num_coarse[s]), and every class has samples.
         fine: (N,) int64 in [0, num_fine), or None. Oracle information.
         num_fine: K_F*, or None without fine labels.
         fine_values: (N, columns) float32 continuous fine targets, finite, or None. Oracle information.
         given_split: (N,) int64 with 0 train, 1 validation, 2 test, where the data brings its own split; else None.
+        coarse_names: Names of the coarse classes of each source, where the data brings names; for people to read.
+        fine_names: Names of the fine classes; oracle information.
     """
 
     name: str
-    inputs: FloatArray
+    inputs: Inputs
     coarse: IntArray
     num_coarse: tuple[int, ...]
     fine: IntArray | None = None
     num_fine: int | None = None
     fine_values: FloatArray | None = None
     given_split: IntArray | None = None
+    coarse_names: tuple[tuple[str, ...], ...] | None = None
+    fine_names: tuple[str, ...] | None = None
 
     @cached_property
     def fingerprint(self) -> str:
         """Digest of inputs, labels and given split."""
         digest = hashlib.sha256()
-        for array in (self.inputs, self.coarse, self.fine, self.fine_values, self.given_split):
+        in_memory = None if isinstance(self.inputs, StoredInputs) else np.asarray(self.inputs)
+        if isinstance(self.inputs, StoredInputs):
+            digest.update(self.inputs.fingerprint.encode())
+        for array in (in_memory, self.coarse, self.fine, self.fine_values, self.given_split):
             if array is not None:
                 digest.update(f"{array.dtype}{array.shape}".encode())
                 digest.update(np.ascontiguousarray(array).data)
@@ -56,7 +116,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Splits:
-    """Sorted, disjoint index arrays into a data set, each (n,) int64."""
+    """Sorted index arrays into a data set, each (n,) int64; disjoint, or all alike in a transductive study."""
 
     train: IntArray
     val: IntArray
@@ -78,7 +138,7 @@ class TrainingView:
             fewer; None when no term needs neighbours, or the trainer finds them in its own features.
     """
 
-    inputs: FloatArray
+    inputs: Inputs
     train: IntArray
     val: IntArray
     train_coarse: IntArray
@@ -101,7 +161,7 @@ class EvaluationView:
         fine_values: (N, columns) continuous fine targets, or None.
     """
 
-    inputs: FloatArray
+    inputs: Inputs
     splits: Splits
     coarse: IntArray
     num_coarse: tuple[int, ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fgtune.data.base import Dataset, IntArray
+from fgtune.data.base import Dataset, FloatArray, IntArray
 from fgtune.errors import DataError
 
 MIN_SAMPLES = 10
@@ -14,12 +14,14 @@ SPLIT_NAMES = ("train", "val", "test")
 def check_dataset(dataset: Dataset) -> None:
     """Raise ``DataError`` unless the data set can be used.
 
-    Inputs are finite float32 with at least one number a sample; all arrays have one entry a sample; coarse labels are
-    -1 or lie in [0, K_C), each coarse class of each source with a sample; fine labels are >= 0; a given split has
-    samples in each part, and training samples of every coarse class.
+    Inputs are finite float32 with at least one number a sample, or uint8 images; all arrays have one entry a sample;
+    coarse labels are -1 or lie in [0, K_C), each coarse class of each source with a sample; fine labels are >= 0;
+    continuous fine targets are finite; a given split has samples in each part, and training samples of every coarse
+    class.
     """
     _check_inputs(dataset)
-    for name, array in (("coarse", dataset.coarse), ("fine", dataset.fine), ("split", dataset.given_split)):
+    arrays = {"coarse": dataset.coarse, "fine": dataset.fine, "fine_values": dataset.fine_values}
+    for name, array in (arrays | {"split": dataset.given_split}).items():
         if array is not None and len(array) != len(dataset.inputs):
             raise DataError(
                 f"must have one entry a sample ({len(dataset.inputs)}), it has {len(array)}",
@@ -38,13 +40,15 @@ def check_dataset(dataset: Dataset) -> None:
             value=int(dataset.fine[row]),
             fix="Give every sample its fine class, or leave out 'fine' altogether.",
         )
+    if dataset.fine_values is not None:
+        _check_fine_values(dataset, dataset.fine_values)
     if dataset.given_split is not None:
         _check_given_split(dataset, dataset.given_split)
 
 
 def _check_inputs(dataset: Dataset) -> None:
     inputs = dataset.inputs
-    if inputs.ndim < 2 or 0 in inputs.shape[1:]:
+    if len(inputs.shape) < 2 or 0 in inputs.shape[1:]:
         raise DataError(
             "must be (N, ...), with at least one number a sample",
             where=dataset.name,
@@ -60,6 +64,10 @@ def _check_inputs(dataset: Dataset) -> None:
             value=len(inputs),
             fix="Use more samples.",
         )
+    if inputs.dtype == np.uint8:
+        _check_images(dataset)
+        return
+    inputs = np.asarray(inputs)
     finite = np.isfinite(inputs)
     if not finite.all():
         nans = int(np.isnan(inputs).sum())
@@ -70,6 +78,31 @@ def _check_inputs(dataset: Dataset) -> None:
             where=dataset.name,
             path="inputs",
             fix="Remove or fill these samples, and scale values that float32 cannot hold.",
+        )
+
+
+def _check_images(dataset: Dataset) -> None:
+    shape = dataset.inputs.shape
+    if len(shape) != 4 or shape[1] not in (1, 3):
+        raise DataError(
+            "uint8 inputs are pixels and must be (N, 1 or 3, height, width)",
+            where=dataset.name,
+            path="inputs",
+            value=shape,
+            fix="Transpose the images, or convert the inputs to float32.",
+        )
+
+
+def _check_fine_values(dataset: Dataset, values: FloatArray) -> None:
+    if values.ndim != 2 or values.shape[1] == 0:
+        raise DataError("must be (N, columns)", where=dataset.name, path="fine_values", value=values.shape)
+    finite = np.isfinite(values).all(axis=1)
+    if not finite.all():
+        raise DataError(
+            f"continuous fine targets must be finite, row {int(np.argmin(finite))} is not",
+            where=dataset.name,
+            path="fine_values",
+            fix="Give every sample its target, or remove the samples that have none.",
         )
 
 

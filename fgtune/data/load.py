@@ -10,8 +10,10 @@ import numpy as np
 from fgtune.config.data import DataConfig
 from fgtune.data import DATASETS
 from fgtune.data.apportion import apportion
-from fgtune.data.base import Dataset, IntArray
+from fgtune.data.base import Dataset, IntArray, StoredInputs
 from fgtune.data.check import check_dataset
+from fgtune.data.image_cache import keep_images
+from fgtune.data.images import ImageFiles
 from fgtune.errors import DataError
 from fgtune.streams import numpy_stream
 
@@ -19,7 +21,8 @@ from fgtune.streams import numpy_stream
 def load_dataset(config: DataConfig) -> Dataset:
     """Load or make the data set that ``config`` describes.
 
-    The whole data set is checked before ``limit`` applies, so a fault does not hide behind a small sample. Fine labels
+    The whole data set is checked before ``limit`` applies, so a fault does not hide behind a small sample; image files
+    are an exception: their pixels are read only after it, once. Fine labels
     are renumbered 0 .. K_F*-1 in their order, over the samples in use: K_F* counts the fine classes that occur.
 
     Args:
@@ -37,6 +40,8 @@ def load_dataset(config: DataConfig) -> Dataset:
     if config.limit is not None and config.limit < len(dataset.inputs):
         seed = getattr(config, "data_seed", 0)  # kinds that draw nothing themselves have no data seed
         dataset = _take(dataset, _limited_rows(dataset, config.limit, seed))
+    if isinstance(dataset.inputs, ImageFiles):
+        dataset = replace(dataset, inputs=keep_images(dataset.inputs))
     return _sealed(dataset)
 
 
@@ -60,23 +65,31 @@ def _limited_rows(dataset: Dataset, limit: int, seed: int) -> IntArray:
 
 
 def _take(dataset: Dataset, rows: IntArray) -> Dataset:
+    inputs = dataset.inputs
     return replace(
         dataset,
-        inputs=dataset.inputs[rows],
+        inputs=inputs.take(rows) if isinstance(inputs, StoredInputs) else inputs[rows],
         coarse=dataset.coarse[rows],
         fine=None if dataset.fine is None else dataset.fine[rows],
+        fine_values=None if dataset.fine_values is None else dataset.fine_values[rows],
         given_split=None if dataset.given_split is None else dataset.given_split[rows],
     )
 
 
 def _sealed(dataset: Dataset) -> Dataset:
     """The data set with contiguous fine labels and read-only, C-ordered arrays."""
-    fine, num_fine = None, None
+    fine, num_fine, names = None, None, None
     if dataset.fine is not None:
         present, renumbered = np.unique(dataset.fine, return_inverse=True)
         fine, num_fine = renumbered.astype(np.int64), int(present.size)
-    inputs, coarse = np.ascontiguousarray(dataset.inputs), np.ascontiguousarray(dataset.coarse)
-    for array in (inputs, coarse, fine, dataset.given_split):
-        if array is not None:
+        names = None if dataset.fine_names is None else tuple(dataset.fine_names[old] for old in present)
+    stored = isinstance(dataset.inputs, StoredInputs)
+    inputs = dataset.inputs if stored else np.ascontiguousarray(np.asarray(dataset.inputs))
+    coarse = np.ascontiguousarray(dataset.coarse)
+    values = None if dataset.fine_values is None else np.ascontiguousarray(dataset.fine_values)
+    for array in (inputs, coarse, fine, values, dataset.given_split):
+        if isinstance(array, np.ndarray):
             array.setflags(write=False)
-    return replace(dataset, inputs=inputs, coarse=coarse, fine=fine, num_fine=num_fine)
+    return replace(
+        dataset, inputs=inputs, coarse=coarse, fine=fine, num_fine=num_fine, fine_values=values, fine_names=names
+    )

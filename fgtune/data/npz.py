@@ -1,4 +1,4 @@
-"""Reads ``.npz`` archives without trusting them: nothing is unpickled, sizes are checked before memory is taken."""
+"""Reads ``.npz`` and ``.npy`` without trusting them: nothing is unpickled, sizes are checked before memory is taken."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fgtune.data.faults import reason_of
 from fgtune.errors import DataError
 
 AnyArray = npt.NDArray[Any]
@@ -73,13 +75,36 @@ def read_npz(path: Path, required: Sequence[str], optional: Sequence[str]) -> di
     try:
         with zipfile.ZipFile(path) as archive:
             members = _members(archive, where, required, optional)
-            headers = {name: _header(archive, member, name, where) for name, member in members.items()}
+            streams = {name: partial(archive.open, member) for name, member in members.items()}
+            headers = {name: _header(streams[name], member.file_size, name, where) for name, member in members.items()}
             _check_memory(sum(header.payload for header in headers.values()), where)
-            return {name: _array(archive, member, name, where) for name, member in members.items()}
+            return {name: _array(stream, name, where) for name, stream in streams.items()}
     except _DAMAGE as error:
         raise DataError(
-            f"is not a readable .npz archive ({_reason(error)})", where=where, path="trial.data.path", fix=_REWRITE
+            f"is not a readable .npz archive ({reason_of(error)})", where=where, path="trial.data.path", fix=_REWRITE
         ) from error
+
+
+def read_npy(path: Path, name: str) -> AnyArray:
+    """Read one array from an ``.npy``.
+
+    Args:
+        path: The file.
+        name: What the array is, for messages.
+
+    Raises:
+        DataError: As ``read_npz``.
+    """
+    where = str(path)
+    if not path.is_file():
+        fix = f"Name an .npy file; relative paths start from {Path.cwd()}."
+        raise DataError("no such file", where=where, path=name, fix=fix)
+    try:
+        header = _header(lambda: path.open("rb"), path.stat().st_size, name, where)
+        _check_memory(header.payload, where)
+        return _array(lambda: path.open("rb"), name, where)
+    except OSError as error:
+        raise _unreadable(name, where, error) from error
 
 
 def _members(
@@ -109,12 +134,12 @@ def _members(
     return members
 
 
-def _header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str, where: str) -> _Header:
+def _header(opened: Callable[[], IO[bytes]], size: int, name: str, where: str) -> _Header:
     """Parse one array's header, and see that the bytes after it are as many as it promises."""
     try:
-        with archive.open(member) as stream:
+        with opened() as stream:
             shape, dtype = _read_header(stream)
-            header = _Header(shape, dtype, member.file_size - stream.tell())
+            header = _Header(shape, dtype, size - stream.tell())
     except _DAMAGE as error:
         raise _unreadable(name, where, error) from error
     if dtype.hasobject:
@@ -146,9 +171,9 @@ def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     return shape, dtype
 
 
-def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str, where: str) -> AnyArray:
+def _array(opened: Callable[[], IO[bytes]], name: str, where: str) -> AnyArray:
     try:
-        with archive.open(member) as stream:
+        with opened() as stream:
             array: AnyArray = np.lib.format.read_array(stream, allow_pickle=False)
             return array
     except _DAMAGE as error:
@@ -175,9 +200,4 @@ def memory_bytes() -> int:
 
 
 def _unreadable(name: str, where: str, error: BaseException) -> DataError:
-    return DataError(f"cannot be read ({_reason(error)})", where=where, path=name, fix=_REWRITE)
-
-
-def _reason(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return text[0][:160] if text else type(error).__name__
+    return DataError(f"cannot be read ({reason_of(error)})", where=where, path=name, fix=_REWRITE)

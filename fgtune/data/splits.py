@@ -15,6 +15,8 @@ from fgtune.streams import numpy_stream
 def split_dataset(dataset: Dataset, config: SplitConfig, seed: int) -> Splits:
     """Divide a data set; its own split wins, and then neither ``config`` nor ``seed`` matters.
 
+    A transductive study has all samples in every part instead, whatever else the data set or the config says.
+
     A stratum is a joint tuple of coarse labels, -1 included. Each stratum is divided by the fractions with every part
     rounded up or down, so that a part differs from its fraction by less than one sample a stratum; the sizes do not
     depend on the seed. Where rounding leaves a choice, a part goes first to training when a coarse class would
@@ -32,9 +34,14 @@ def split_dataset(dataset: Dataset, config: SplitConfig, seed: int) -> Splits:
     Raises:
         DataError: If a part would be empty.
     """
+    if config.transductive:
+        every = np.arange(len(dataset.inputs), dtype=np.int64)
+        every.setflags(write=False)
+        return Splits(every, every, every)
     part = dataset.given_split
     if part is None:
-        part = _draw(dataset.coarse, np.array([config.train, config.val, config.test]), numpy_stream(seed, "split"))
+        fractions = np.array([config.train, config.val, config.test])
+        part = draw_parts(dataset.coarse, fractions, numpy_stream(seed, "split"))
     rows = [np.flatnonzero(part == index).astype(np.int64) for index in range(3)]
     for name, chosen in zip(SPLIT_NAMES, rows, strict=True):
         if chosen.size == 0:
@@ -49,8 +56,17 @@ def split_dataset(dataset: Dataset, config: SplitConfig, seed: int) -> Splits:
     return Splits(*rows)
 
 
-def _draw(coarse: IntArray, fractions: npt.NDArray[np.float64], rng: np.random.Generator) -> IntArray:
-    """Part of each sample, (N,) in {0, 1, 2}."""
+def draw_parts(coarse: IntArray, fractions: npt.NDArray[np.float64], rng: np.random.Generator) -> IntArray:
+    """Part of each sample, stratified on the joint coarse label.
+
+    Args:
+        coarse: (N, sources).
+        fractions: (3,) shares of train, val and test, summing to 1.
+        rng: Draws who goes where; the sizes do not depend on it.
+
+    Returns:
+        (N,) int64 in {0, 1, 2}.
+    """
     strata, stratum, sizes = np.unique(coarse, axis=0, return_inverse=True, return_counts=True)
     counts = stratum_counts(strata, sizes, fractions)
     shuffled = rng.permutation(len(coarse))
@@ -58,6 +74,20 @@ def _draw(coarse: IntArray, fractions: npt.NDArray[np.float64], rng: np.random.G
     part = np.empty(len(coarse), dtype=np.int64)
     part[rows] = np.repeat(np.tile(np.arange(3), len(sizes)), counts.ravel())
     return part
+
+
+def held_out(coarse: IntArray, fraction: float, seed: int) -> IntArray:
+    """Divide an official training part into training (0) and validation (1), stratified on coarse labels.
+
+    Args:
+        coarse: (n, sources) labels of the part.
+        fraction: Share held out for validation.
+        seed: Of the set, not of the study: the division is part of the data.
+
+    Returns:
+        (n,) int64 in {0, 1}.
+    """
+    return draw_parts(coarse, np.array([1.0 - fraction, fraction, 0.0]), numpy_stream(seed, "held_out"))
 
 
 def stratum_counts(strata: IntArray, sizes: IntArray, fractions: npt.NDArray[np.float64]) -> IntArray:

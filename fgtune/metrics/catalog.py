@@ -7,47 +7,22 @@ from __future__ import annotations
 
 import difflib
 import math
-from dataclasses import dataclass
-from typing import Literal
 
 from fgtune.errors import ConfigError
+from fgtune.metrics.feature_specs import family_member, listed_members, probe_specs
+from fgtune.metrics.spec import SPLITS, Direction, MetricSpec, Reads
 
-Direction = Literal["maximize", "minimize", "none"]
-
-SPLITS = ("train", "val", "test")
-"""Prefixes that a metric's name carries in the records: ``test/ari``."""
+__all__ = ["METRICS", "SPLITS", "Direction", "MetricSpec", "find_spec", "spec_of"]
 
 _NO_SAMPLES = "nan when there are no samples"
 _NO_TERM = "absent when its weight is 0 or the split has no samples"
+_NO_COARSE = "nan when no sample carries a coarse label"
 _NO_TRUTH = "nan when no source has a true parent for every fine class"
-
-
-@dataclass(frozen=True)
-class MetricSpec:
-    """What one metric means.
-
-    Attributes:
-        name: Name after the split prefix.
-        description: What is measured, in a sentence fragment.
-        low: Smallest possible value.
-        high: Largest possible value; ``inf`` where the bound depends on the classes or there is none.
-        direction: Which way is better; ``none`` where neither is.
-        oracle: Whether it reads fine labels.
-        empty: What an input without samples (or without labels, or terms) yields.
-    """
-
-    name: str
-    description: str
-    low: float
-    high: float
-    direction: Direction
-    oracle: bool
-    empty: str
 
 
 def _clustering_specs() -> tuple[MetricSpec, ...]:
     def share(name: str, description: str, low: float = 0.0) -> MetricSpec:
-        return MetricSpec(name, description, low, 1.0, "maximize", True, _NO_SAMPLES)
+        return MetricSpec(name, description, low, 1.0, "maximize", "fine classes", _NO_SAMPLES)
 
     return (
         share("clustering_accuracy", "share of samples whose predicted class is matched to their true one (Hungarian)"),
@@ -62,7 +37,7 @@ def _clustering_specs() -> tuple[MetricSpec, ...]:
 
 def _relation_specs() -> tuple[MetricSpec, ...]:
     def edits(name: str, description: str, empty: str = _NO_TRUTH) -> MetricSpec:
-        return MetricSpec(name, description, 0.0, math.inf, "minimize", True, empty)
+        return MetricSpec(name, description, 0.0, math.inf, "minimize", "fine classes", empty)
 
     return (
         edits(
@@ -81,6 +56,10 @@ def _relation_specs() -> tuple[MetricSpec, ...]:
 
 
 def _label_free_specs() -> tuple[MetricSpec, ...]:
+    def top(name: str, which: str) -> MetricSpec:
+        described = f"share of labelled samples whose coarse label is {which}, mean over sources"
+        return MetricSpec(name, described, 0.0, 1.0, "maximize", "coarse labels", _NO_COARSE)
+
     return (
         MetricSpec(
             "coarse_accuracy",
@@ -88,20 +67,22 @@ def _label_free_specs() -> tuple[MetricSpec, ...]:
             0.0,
             1.0,
             "maximize",
-            False,
-            "nan when no sample carries a coarse label",
+            "coarse labels",
+            _NO_COARSE,
         ),
+        top("coarse_top1", "the most probable one"),
+        top("coarse_top5", "among the five most probable ones (1 with five coarse classes or fewer)"),
         MetricSpec(
             "neighbor_agreement",
             "share of pairs of a sample and one of its nearest neighbours with the same predicted class",
             0.0,
             1.0,
             "maximize",
-            False,
+            "coarse labels",
             "nan when no sample has a neighbour",
         ),
         MetricSpec(
-            "mean_confidence", "mean of the largest class probability", 0.0, 1.0, "maximize", False, _NO_SAMPLES
+            "mean_confidence", "mean of the largest class probability", 0.0, 1.0, "maximize", "no labels", _NO_SAMPLES
         ),
         MetricSpec(
             "effective_classes",
@@ -109,7 +90,7 @@ def _label_free_specs() -> tuple[MetricSpec, ...]:
             1.0,
             math.inf,
             "none",
-            False,
+            "no labels",
             _NO_SAMPLES,
         ),
         MetricSpec(
@@ -118,7 +99,7 @@ def _label_free_specs() -> tuple[MetricSpec, ...]:
             0.0,
             math.inf,
             "none",
-            False,
+            "no labels",
             "0 when there are no samples",
         ),
         MetricSpec(
@@ -127,15 +108,21 @@ def _label_free_specs() -> tuple[MetricSpec, ...]:
             -1.0,
             1.0,
             "maximize",
-            False,
+            "no labels",
             "nan when fewer than two classes are predicted, or every sample is alone in its class",
         ),
     )
 
 
 def _loss_specs() -> tuple[MetricSpec, ...]:
-    def loss(name: str, description: str, empty: str = _NO_TERM) -> MetricSpec:
-        return MetricSpec(name, description, 0.0, math.inf, "minimize", False, empty)
+    def loss(
+        name: str,
+        description: str,
+        empty: str = _NO_TERM,
+        reads: Reads = "coarse labels",
+        splits: tuple[str, ...] = ("train", "val"),
+    ) -> MetricSpec:
+        return MetricSpec(name, description, 0.0, math.inf, "minimize", reads, empty, splits=splits)
 
     return (
         loss("loss", "weighted sum of the loss terms", "absent when the split has no samples"),
@@ -143,26 +130,55 @@ def _loss_specs() -> tuple[MetricSpec, ...]:
         loss("loss_nn", "disagreement with the teacher's prediction for neighbours (FALCON eq. 6), unweighted"),
         loss("loss_conf", "cross-entropy to the sharpened teacher within the coarse class (FALCON eq. 7), unweighted"),
         loss("loss_reg", "distance of the mean prediction from uniform (FALCON eq. 9), unweighted; at most log K_F"),
+        loss("loss_base", "cross-entropy of the coarse label by a head of its own (Xu et al.), unweighted"),
+        loss(
+            "loss_fine",
+            "cross-entropy of the fine label (upper bound of Xu et al.), unweighted",
+            reads="fine classes",
+            splits=("train",),
+        ),
+        loss("loss_instance", "cross-entropy of a sample's own index (Xu et al.), unweighted", splits=("train",)),
+        loss(
+            "loss_entropic",
+            "log2 K minus the entropy, in bits, of the features' use of K prototypes (FIERCE), unweighted",
+        ),
     )
 
 
 METRICS: dict[str, MetricSpec] = {
-    spec.name: spec for spec in (*_clustering_specs(), *_relation_specs(), *_label_free_specs(), *_loss_specs())
+    spec.name: spec
+    for spec in (
+        *_clustering_specs(),
+        *_relation_specs(),
+        *_label_free_specs(),
+        *_loss_specs(),
+        *listed_members(),
+        *probe_specs(),
+    )
 }
-"""Every metric by its name after the split prefix."""
+"""Every metric by its name after the split prefix; of families with a number in their name, the published members."""
+
+
+def find_spec(name: str) -> MetricSpec | None:
+    """The meaning of ``name`` (without split prefix), members of families included; None for an unknown one."""
+    return METRICS.get(name) or family_member(name)
 
 
 def spec_of(name: str) -> MetricSpec:
     """The meaning of ``name``, with or without a split prefix (``test/ari``, ``ari``).
 
     Raises:
-        ConfigError: Unknown prefix or metric; the nearest known name is given.
+        ConfigError: Unknown prefix or metric, with the nearest known name; or a split on which it is never measured.
     """
     prefix, slash, base = name.rpartition("/")
     if slash and prefix not in SPLITS:
         raise ConfigError(f"a metric's split must be one of {', '.join(SPLITS)}", value=name, fix=f"write test/{base}")
-    if base in METRICS:
-        return METRICS[base]
+    spec = find_spec(base)
+    if spec is not None:
+        if slash and prefix not in spec.splits:
+            choices = " or ".join(f"{split}/{base}" for split in spec.splits)
+            raise ConfigError("is not measured on this split", value=name, fix=f"write {choices}")
+        return spec
     near = difflib.get_close_matches(base, METRICS, n=1, cutoff=0.5)
     known = f"known metrics: {', '.join(METRICS)}"
     raise ConfigError(

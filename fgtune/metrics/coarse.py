@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from fgtune.metrics.checks import IntArray, integers, same_length
+from fgtune.metrics.checks import FloatArray, IntArray, integers, reals, same_length
 from fgtune.metrics.contingency import contingency
 
 
@@ -92,3 +92,61 @@ def coarse_accuracy_from_counts(counts: npt.ArrayLike, fine_to_coarse: npt.Array
         raise ValueError(f"fine_to_coarse must have shape {table.shape[:2]} as the counts say, got {parents.shape}")
     hits = np.take_along_axis(table, parents[:, :, None], axis=2).sum(axis=(1, 2))
     return _mean_of_shares(hits, table.sum(axis=(1, 2)))
+
+
+def coarse_probabilities(probs: npt.ArrayLike, fine_to_coarse: npt.ArrayLike, num_coarse: int) -> FloatArray:
+    """Probability of each coarse class of one source: those of its fine classes, summed.
+
+    Args:
+        probs: (n, K_F) finite.
+        fine_to_coarse: (K_F,) learned parents in [0, num_coarse).
+        num_coarse: K_C of the source.
+
+    Returns:
+        (n, K_C) float64.
+
+    Raises:
+        ValueError: Another type, shape or range.
+        TrialError: NaN or infinity in the probabilities.
+    """
+    values = reals(probs, "probs")
+    parents = integers(fine_to_coarse, "fine_to_coarse", (1,), 0, num_coarse)
+    same_length(values.shape[1], len(parents), "columns of probs and fine_to_coarse")
+    member = np.zeros((len(parents), num_coarse))
+    member[np.arange(len(parents)), parents] = 1.0
+    return values @ member
+
+
+def coarse_top(probs: Sequence[npt.ArrayLike], coarse: npt.ArrayLike, k: int) -> float:
+    """Share of labelled samples whose coarse label is among the k most probable coarse classes.
+
+    Of equally probable classes the one with the lower number counts as more probable.
+
+    Args:
+        probs: For each source, (n, K_C) finite probabilities or scores of its coarse classes.
+        coarse: (n,) or (n, S) coarse labels, -1 for none.
+        k: At least 1; the value is 1 where a source has no more than k classes.
+
+    Returns:
+        In [0, 1], larger is better, mean over sources; nan when no sample is labelled.
+
+    Raises:
+        ValueError: Another type, shape or range, or another number of sources.
+        TrialError: NaN or infinity in the probabilities.
+    """
+    if k < 1:
+        raise ValueError(f"k must be >= 1, got {k}")
+    labels = _columns(integers(coarse, "coarse", (1, 2), -1))
+    if labels.shape[1] != len(probs):
+        raise ValueError(f"coarse has {labels.shape[1]} source(s), probs has {len(probs)}")
+    hits = np.zeros(len(probs), dtype=np.int64)
+    for source, given in enumerate(probs):
+        values = reals(given, "probs")
+        same_length(len(values), len(labels), "probs and coarse")
+        rows = np.flatnonzero(labels[:, source] >= 0)
+        own = integers(labels[rows, source], "coarse", (1,), 0, values.shape[1])
+        score = values[rows, own][:, None]
+        before = np.arange(values.shape[1]) < own[:, None]
+        rank = ((values[rows] > score) | ((values[rows] == score) & before)).sum(axis=1)
+        hits[source] = (rank < k).sum()
+    return _mean_of_shares(hits, (labels >= 0).sum(axis=0))

@@ -11,7 +11,7 @@ from fgtune.metrics.checks import counts_matrix
 
 
 def evaluate_counts(fine_counts: npt.ArrayLike, learned: npt.ArrayLike, true: npt.ArrayLike) -> dict[str, float]:
-    """Every oracle metric of the catalogue, from counts and relations alone.
+    """Every oracle metric of the catalogue that follows from counts and relations alone.
 
     Args:
         fine_counts: (K_F, K*) samples by predicted x true fine class.

@@ -3,8 +3,12 @@
 BACKBONES: dict[str, str] = {
     "mlp": "fgtune.models.backbones:Mlp",
     "linear": "fgtune.models.backbones:LinearBackbone",
+    "identity": "fgtune.models.backbones:Identity",
+    "small_cnn": "fgtune.models.small_cnn:SmallCnn",
+    "resnet18": "fgtune.models.resnet:ResNet",
+    "resnet50": "fgtune.models.resnet:ResNet",
 }
-"""Backbone classes by ``kind``: ``cls(config, input_shape)``, a module (B, *input_shape) -> (B, feature_dim)."""
+"""Backbone classes by ``kind``: ``cls(config, input_shape)``, a module that ``fgtune.models.base`` describes."""
 
 HEADS: dict[str, str] = {
     "linear": "fgtune.models.heads:LinearHead",

@@ -1,4 +1,4 @@
-"""Backbones: modules that turn a batch of inputs into features (B, feature_dim)."""
+"""Backbones for vectors: modules that turn a batch of flattened inputs into features (B, feature_dim)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from fgtune.config.model import LinearBackboneConfig, MlpConfig
+from fgtune.config.model import IdentityConfig, LinearBackboneConfig, MlpConfig
 
 
 class Mlp(nn.Module):
@@ -48,3 +48,15 @@ class LinearBackbone(nn.Module):
         """Features (B, dim) of inputs (B, *input_shape)."""
         features: Tensor = self.linear(inputs.flatten(1))
         return features
+
+
+class Identity(nn.Module):
+    """The flattened inputs themselves: for features computed beforehand. It has no parameters."""
+
+    def __init__(self, config: IdentityConfig, input_shape: Sequence[int]) -> None:  # noqa: ARG002 (one signature)
+        super().__init__()
+        self.feature_dim = math.prod(input_shape)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Features (B, D) of inputs (B, *input_shape) with D numbers each."""
+        return inputs.flatten(1)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from fgtune.config.model import ModelConfig
+from fgtune.errors import TrialError
 from fgtune.models import BACKBONES, HEADS
+from fgtune.models.base import SpatialBackbone
 from fgtune.models.initialize import build_by_seed
+from fgtune.models.weights import WeightsReport, load_weights, read_weights
+
+CPP_COMPILERS = ("g++", "c++", "clang++")
 
 
 def _registered(registry: dict[str, str], kind: str) -> Any:
@@ -18,14 +26,33 @@ def _registered(registry: dict[str, str], kind: str) -> Any:
     return getattr(import_module(module), name)
 
 
+def check_weights(config: ModelConfig, input_shape: Sequence[int]) -> None:
+    """Raise unless the weights file that the config names, if any, fits its backbone; no memory is taken for one.
+
+    Raises:
+        ConfigError: As from ``read_weights``, or the backbone cannot take such inputs.
+    """
+    if config.weights is not None:
+        with torch.device("meta"):
+            backbone = _registered(BACKBONES, config.backbone.kind)(config.backbone, input_shape)
+        read_weights(backbone, config.weights)
+
+
 class FineClassifier(nn.Module):
-    """Inputs (B, *input_shape) -> features (B, feature_dim) -> logits (B, num_fine)."""
+    """Inputs (B, *input_shape) -> features (B, feature_dim) -> logits (B, num_fine).
+
+    Attributes:
+        weights_report: What was taken from a weights file, or None where the weights were drawn.
+    """
 
     def __init__(self, config: ModelConfig, input_shape: Sequence[int], num_fine: int) -> None:
         super().__init__()
         self.backbone = _registered(BACKBONES, config.backbone.kind)(config.backbone, input_shape)
         self.head = _registered(HEADS, config.head.kind)(config.head, self.backbone.feature_dim, num_fine)
         self.freeze_backbone = config.freeze_backbone
+        self.channels_last = config.channels_last
+        self.compiles = config.compile
+        self.weights_report: WeightsReport | None = None
 
     def train(self, mode: bool = True) -> FineClassifier:
         """Set training mode; a frozen backbone stays in evaluation mode, so that its statistics do not move."""
@@ -34,20 +61,63 @@ class FineClassifier(nn.Module):
             self.backbone.train(False)
         return self
 
+    def compile_backbone(self) -> None:
+        """Compile the backbone if the config asks for it; a copy of a model is not compiled until it does this too.
+
+        Raises:
+            TrialError: There is no C++ compiler.
+        """
+        if not self.compiles:
+            return
+        if not any(shutil.which(each) for each in (os.environ.get("CXX"), *CPP_COMPILERS) if each):
+            raise TrialError(
+                f"model.compile needs a C++ compiler, and none of {', '.join(CPP_COMPILERS)} is on the PATH; "
+                "install one, name it in CXX, or set model.compile: false"
+            )
+        self.backbone.compile()
+
     def features(self, inputs: Tensor) -> Tensor:
         """Features (B, feature_dim)."""
-        features: Tensor = self.backbone(inputs)
+        features: Tensor = self.backbone(self._laid_out(inputs))
         return features
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Logits (B, num_fine)."""
-        logits: Tensor = self.head(self.backbone(inputs))
+        logits: Tensor = self.head(self.features(inputs))
         return logits
+
+    def spatial(self, inputs: Tensor) -> Tensor | None:
+        """The backbone's last spatial map (B, C, h, w), or None where it has none."""
+        if not isinstance(self.backbone, SpatialBackbone):
+            return None
+        return self.backbone.spatial(self._laid_out(inputs))
+
+    def _laid_out(self, inputs: Tensor) -> Tensor:
+        """Images with channels innermost in memory where the config asks for it."""
+        if self.channels_last and inputs.ndim == 4:
+            return inputs.contiguous(memory_format=torch.channels_last)
+        return inputs
 
 
 def build_classifier(config: ModelConfig, input_shape: Sequence[int], num_fine: int, seed: int) -> FineClassifier:
-    """A fine classifier on the CPU with initial weights by ``seed``; a frozen backbone needs no gradient."""
+    """A fine classifier on the CPU: weights by ``seed``, the backbone's from a file where the config names one.
+
+    Args:
+        config: Backbone, head, weights, switches.
+        input_shape: Shape of one sample as the network sees it (after augmentation).
+        num_fine: K_F.
+        seed: Of the initial weights.
+
+    Raises:
+        ConfigError: The backbone cannot take such inputs, or the weights file does not fit it.
+        TrialError: Compilation is asked for and impossible.
+    """
     model = build_by_seed(lambda: FineClassifier(config, input_shape, num_fine), seed)
+    if config.weights is not None:
+        model.weights_report = load_weights(model.backbone, config.weights)
     if config.freeze_backbone:
         model.backbone.requires_grad_(False)
+    if config.channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    model.compile_backbone()
     return model

@@ -35,6 +35,11 @@ class CosineHead(nn.Module):
         nn.init.normal_(self.prototypes, generator=generator)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Logits (B, num_fine) of features (B, feature_dim)."""
-        similarity = functional.normalize(features, dim=1) @ functional.normalize(self.prototypes, dim=1).T
-        return similarity / self.temperature
+        """Logits (B, num_fine) of features (B, feature_dim), in fp32 also under autocast.
+
+        In fp16 the floor under a norm would round to 0 and a feature of all zeros become NaN.
+        """
+        with torch.autocast(features.device.type, enabled=False):
+            directions = functional.normalize(self.prototypes.float(), dim=1)
+            similarity = functional.normalize(features.float(), dim=1) @ directions.T
+            return similarity / self.temperature

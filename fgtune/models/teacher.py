@@ -32,6 +32,7 @@ class EmaTeacher:
         self, student: FineClassifier, decay: float, warmup: bool, buffers: Literal["shared", "averaged"]
     ) -> None:
         self.model = copy.deepcopy(student).requires_grad_(False)
+        self.model.compile_backbone()
         self.decay, self.warmup, self.shared = decay, warmup, buffers == "shared"
         self.updates = 0
         if self.shared:

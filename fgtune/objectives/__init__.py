@@ -8,5 +8,9 @@ TERMS: dict[str, str] = {
     "nn": "fgtune.objectives.neighbor:NeighborTerm",
     "conf": "fgtune.objectives.confidence:ConfidenceTerm",
     "reg": "fgtune.objectives.uniformity:UniformityTerm",
+    "base": "fgtune.objectives.coarse_head:BaseTerm",
+    "fine": "fgtune.objectives.fine_labels:FineTerm",
+    "instance": "fgtune.objectives.instance:instance_term",
+    "entropic": "fgtune.objectives.entropic:EntropicTerm",
 }
-"""Term classes by name; the weight of term ``x`` is ``objective.lambda_x`` in the trial config."""
+"""Makers of terms by name, ``make(config, context)``; the weight of term ``x`` is ``objective.lambda_x``."""

@@ -1,22 +1,45 @@
-"""What a term is: its needs, and its value on the outputs of one forward pass."""
+"""What a term is: its needs, its own parameters and buffers, and its value on the outputs of one forward pass."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
-from torch import Tensor
-
-from fgtune.config.objective import ObjectiveConfig
+import torch
+from torch import Tensor, nn
 
 
 class Need(StrEnum):
     """What the trainer has to provide for a term; it builds nothing that no chosen term needs."""
 
+    FINE_HEAD = "fine head"
+    """A classifier over fine classes: ``log_probs``."""
     RELATIONS = "relations"
     TEACHER = "teacher"
+    """The EMA teacher's fine head on view x1."""
     NEIGHBORS = "neighbors"
+    FINE_LABELS = "fine labels"
+    """Fine labels themselves: only the upper bound asks for them."""
+    KEYS = "keys"
+    """Features of view x1 by a momentum encoder of the term's own decay."""
+
+
+@dataclass(frozen=True)
+class TermContext:
+    """What a term may know when it is made.
+
+    Attributes:
+        feature_dim: Columns of the features.
+        num_fine: K_F.
+        num_coarse: K_C of each source.
+        groups: (n_train,) int64: equal for training samples that agree in every coarse label.
+    """
+
+    feature_dim: int
+    num_fine: int
+    num_coarse: tuple[int, ...]
+    groups: Tensor
 
 
 @dataclass(frozen=True)
@@ -24,40 +47,61 @@ class StepOutputs:
     """Outputs of one forward pass over a batch of B samples; all floats are fp32.
 
     Attributes:
-        log_probs: (B, num_fine) log-softmax of the student on view x0; carries the gradient.
         coarse: (B, sources) int64 coarse labels, -1 for none.
-        fine_to_coarse: (sources, num_fine) int64 relations; None unless a term needs ``RELATIONS``.
-        teacher_logits: (B, num_fine) of the teacher on view x1; None unless a term needs ``TEACHER``.
-        neighbor_log_probs: (B, k, num_fine) teacher log-softmax of k sampled neighbours; None unless needed.
+        features: (B, feature_dim) of the student on view x0; carries the gradient.
+        rows: (B,) int64 positions in the training split; None where the samples are not of it (validation).
+        log_probs: (B, num_fine) log-softmax of the student on view x0; carries the gradient.
+        fine_to_coarse: (sources, num_fine) int64 relations.
+        teacher_logits: (B, num_fine) of the teacher on view x1.
+        neighbor_log_probs: (B, k, num_fine) teacher log-softmax of k sampled neighbours.
         neighbor_valid: (B, k) bool; False where a sample has fewer than k neighbours.
         softness: tau in [0, 1]: 1 soft, 0 hard pseudo-labels.
+        fine: (B,) int64 fine labels; given to no term but one that needs ``FINE_LABELS``.
+        keys: (B, feature_dim) features of view x1 by the momentum encoder.
+        generator: Source of a term's own draws, on the device of the outputs; None draws nothing.
+
+    What no chosen term needs is None.
     """
 
-    log_probs: Tensor
     coarse: Tensor
+    features: Tensor | None = None
+    rows: Tensor | None = None
+    log_probs: Tensor | None = None
     fine_to_coarse: Tensor | None = None
     teacher_logits: Tensor | None = None
     neighbor_log_probs: Tensor | None = None
     neighbor_valid: Tensor | None = None
     softness: float = 1.0
+    fine: Tensor | None = None
+    keys: Tensor | None = None
+    generator: torch.Generator | None = None
 
 
-class Term(Protocol):
-    """A loss term: a non-negative scalar (), to be minimised, 0 where a batch has nothing it could be computed on."""
+class Term(nn.Module):
+    """A loss term: a scalar () >= 0, to be minimised, 0 where a batch has nothing it could be computed on.
 
-    needs: ClassVar[frozenset[Need]]
+    Its parameters are trained with the model and its buffers are checkpointed with it.
+    """
 
-    def __init__(self, config: ObjectiveConfig) -> None: ...
+    needs: ClassVar[frozenset[Need]] = frozenset()
+    on_validation: ClassVar[bool] = True
+    """Whether the term has a value on samples outside the training split."""
 
-    def __call__(self, outputs: StepOutputs) -> Tensor:
+    def forward(self, outputs: StepOutputs) -> Tensor:
         """The unweighted value of the term."""
-        ...
+        raise NotImplementedError
+
+    def initialize_buffers(self, seed: int) -> None:
+        """Set what is drawn once and not trained; called once, after parameters have their initial values."""
+
+    def after_step(self) -> None:
+        """Called after every optimiser step; for state that trails training."""
 
 
-def provided(value: Tensor | None, what: Need) -> Tensor:
+def provided(value: Tensor | None, what: str) -> Tensor:
     """``value``, or a clear error where the trainer did not provide what a term declared."""
     if value is None:
-        raise ValueError(f"the outputs lack {what.value}, which this term needs")
+        raise ValueError(f"the outputs lack {what}, which this term needs")
     return value
 
 
@@ -77,9 +121,9 @@ def labelled_pairs(outputs: StepOutputs) -> list[tuple[Tensor, Tensor, Tensor]]:
     return pairs
 
 
-def mean_over_pairs(sums: list[Tensor], counts: list[int], log_probs: Tensor) -> Tensor:
-    """Mean over all (sample, source) pairs, or a zero that keeps the graph where there are none."""
+def mean_over_pairs(sums: list[Tensor], counts: list[int], reference: Tensor) -> Tensor:
+    """Mean over all (sample, source) pairs, or a zero that keeps the graph of ``reference`` where there are none."""
     total = sum(counts)
     if total == 0:
-        return log_probs.sum() * 0.0
+        return reference.sum() * 0.0
     return sum(sums[1:], start=sums[0]) / total

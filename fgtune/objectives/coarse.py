@@ -8,26 +8,27 @@ import torch
 from torch import Tensor
 
 from fgtune.config.objective import ObjectiveConfig
-from fgtune.objectives.base import Need, StepOutputs, labelled_pairs, mean_over_pairs
+from fgtune.objectives.base import Need, StepOutputs, Term, TermContext, labelled_pairs, mean_over_pairs, provided
 
 
-class CoarseTerm:
+class CoarseTerm(Term):
     """Mean of -log p(y), with log p(y) the log-sum-exp of log p_i over the fine classes i whose parent is y.
 
     By itself it cannot split a coarse class: its gradient on log p depends on i only through p_i within the class
     (FALCON appendix B: equal gradients with respect to every p_i of the true group).
     """
 
-    needs: ClassVar[frozenset[Need]] = frozenset({Need.RELATIONS})
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.FINE_HEAD, Need.RELATIONS})
 
-    def __init__(self, config: ObjectiveConfig) -> None:
-        del config  # nothing to set
+    def __init__(self, config: ObjectiveConfig, context: TermContext) -> None:  # noqa: ARG002 (one signature for all)
+        super().__init__()
 
-    def __call__(self, outputs: StepOutputs) -> Tensor:
+    def forward(self, outputs: StepOutputs) -> Tensor:
         """The term, a scalar >= 0."""
+        log_probs = provided(outputs.log_probs, Need.FINE_HEAD)
         sums, counts = [], []
         for rows, labels, in_group in labelled_pairs(outputs):
-            log_coarse = outputs.log_probs[rows].masked_fill(~in_group, -torch.inf).logsumexp(dim=1)  # (n,)
+            log_coarse = log_probs[rows].masked_fill(~in_group, -torch.inf).logsumexp(dim=1)  # (n,)
             sums.append(-log_coarse.sum())
             counts.append(len(labels))
-        return mean_over_pairs(sums, counts, outputs.log_probs)
+        return mean_over_pairs(sums, counts, log_probs)

@@ -9,23 +9,25 @@ from torch import Tensor
 from torch.nn import functional
 
 from fgtune.config.objective import ObjectiveConfig
-from fgtune.objectives.base import Need, StepOutputs, labelled_pairs, mean_over_pairs, provided
+from fgtune.objectives.base import Need, StepOutputs, Term, TermContext, labelled_pairs, mean_over_pairs, provided
 
 
-class ConfidenceTerm:
+class ConfidenceTerm(Term):
     """Mean cross-entropy between a pseudo-label and the student's prediction over all fine classes.
 
     The soft pseudo-label t is the teacher's softmax at temperature T over the fine classes of the coarse label, zero
     elsewhere; the hard one h is one-hot at its largest entry; the target is tau * t + (1 - tau) * h.
     """
 
-    needs: ClassVar[frozenset[Need]] = frozenset({Need.RELATIONS, Need.TEACHER})
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.FINE_HEAD, Need.RELATIONS, Need.TEACHER})
 
-    def __init__(self, config: ObjectiveConfig) -> None:
+    def __init__(self, config: ObjectiveConfig, context: TermContext) -> None:  # noqa: ARG002 (one signature for all)
+        super().__init__()
         self.temperature = config.pseudo_labels.temperature
 
-    def __call__(self, outputs: StepOutputs) -> Tensor:
+    def forward(self, outputs: StepOutputs) -> Tensor:
         """The term, a scalar >= 0."""
+        log_probs = provided(outputs.log_probs, Need.FINE_HEAD)
         teacher = provided(outputs.teacher_logits, Need.TEACHER)
         sums, counts = [], []
         for rows, labels, in_group in labelled_pairs(outputs):
@@ -34,6 +36,6 @@ class ConfidenceTerm:
             if outputs.softness < 1.0:
                 hard = functional.one_hot(target.argmax(dim=1), target.shape[1]).to(target.dtype)
                 target = outputs.softness * target + (1.0 - outputs.softness) * hard
-            sums.append(-(target * outputs.log_probs[rows]).sum())
+            sums.append(-(target * log_probs[rows]).sum())
             counts.append(len(labels))
-        return mean_over_pairs(sums, counts, outputs.log_probs)
+        return mean_over_pairs(sums, counts, log_probs)

@@ -5,39 +5,72 @@ from __future__ import annotations
 import math
 from importlib import import_module
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from fgtune.config.objective import ObjectiveConfig, PseudoLabelConfig
 from fgtune.objectives import TERMS
-from fgtune.objectives.base import Need, StepOutputs, Term
+from fgtune.objectives.base import Need, StepOutputs, Term, TermContext, provided
 
 
-class Objective:
-    """The objective of one trial.
+class Objective(nn.Module):
+    """The objective of one trial; a module, since terms may have parameters and buffers.
 
     Attributes:
-        terms: The chosen terms by name, with their weights (> 0).
+        weights: Weight of each chosen term (> 0), by name.
         needs: Union of what the terms need.
     """
 
-    def __init__(self, config: ObjectiveConfig) -> None:
-        self.terms: dict[str, tuple[float, Term]] = {}
+    def __init__(self, config: ObjectiveConfig, context: TermContext) -> None:
+        super().__init__()
+        self.weights: dict[str, float] = {}
+        chosen: dict[str, nn.Module] = {}
         for name, place in TERMS.items():
             weight: float = getattr(config, f"lambda_{name}")
             if weight > 0:
                 module, _, attribute = place.partition(":")
-                self.terms[name] = (weight, getattr(import_module(module), attribute)(config))
-        self.needs: frozenset[Need] = frozenset().union(*(term.needs for _, term in self.terms.values()))
+                self.weights[name] = weight
+                chosen[name] = getattr(import_module(module), attribute)(config, context)
+        self._terms = nn.ModuleDict(chosen)
+        entropic = self.weights.get("entropic", 0.0) if config.entropic.weighting == "normalized" else 0.0
+        self._divisor = 1.0 + entropic
 
-    def __call__(self, outputs: StepOutputs) -> tuple[Tensor, dict[str, Tensor]]:
-        """The weighted sum, a scalar with gradient, and the detached unweighted value of every term."""
-        total = outputs.log_probs.new_zeros(())
+    def term(self, name: str) -> Term | None:
+        """A chosen term by name, or None."""
+        return self._chosen().get(name)
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What the trainer has to provide."""
+        return frozenset().union(*(term.needs for term in self._chosen().values()))
+
+    def forward(self, outputs: StepOutputs, validation: bool = False) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum, a scalar with gradient, and the detached unweighted value of every term.
+
+        Args:
+            outputs: Of one forward pass.
+            validation: Leave out terms that have no value, or no label-free one, outside the training split.
+        """
         values: dict[str, Tensor] = {}
-        for name, (weight, term) in self.terms.items():
-            value = term(outputs)
-            total = total + weight * value
-            values[name] = value.detach()
-        return total, values
+        total = provided(outputs.log_probs if outputs.features is None else outputs.features, "features").new_zeros(())
+        for name, term in self._chosen().items():
+            if term.on_validation or not validation:
+                value = term(outputs)
+                total = total + self.weights[name] * value
+                values[name] = value.detach()
+        return total / self._divisor, values
+
+    def initialize_buffers(self, seed: int) -> None:
+        """Set what terms draw once; call after their parameters have their initial values."""
+        for term in self._chosen().values():
+            term.initialize_buffers(seed)
+
+    def after_step(self) -> None:
+        """Call after every optimiser step."""
+        for term in self._chosen().values():
+            term.after_step()
+
+    def _chosen(self) -> dict[str, Term]:
+        return {name: term for name, term in self._terms.items() if isinstance(term, Term)}
 
 
 def soft_epochs(config: PseudoLabelConfig, epochs: int) -> int:

@@ -23,13 +23,16 @@ def build_trainer(
     Args:
         config: Resolved trial config.
         training: What training may see.
-        evaluation: What only the evaluator holds. ``relations.mode: oracle`` reads the true relations from it, by name.
+        evaluation: What only the evaluator holds. Two settings read oracle information from it, by name:
+            ``relations.mode: oracle`` the true relations, ``objective.lambda_fine`` the fine labels.
         prepared: The preparation both views come from; it holds the neighbours within the evaluated splits.
         seed: The block.
         threads: Threads of a neighbour search during training.
     """
     if config.classes.num_fine is None:
         raise TrialError("the trial config is not resolved: classes.num_fine is None")
+    if config.objective.lambda_fine > 0 and evaluation.fine is None:
+        raise TrialError("objective.lambda_fine reads fine labels, and the data have none")
     evaluator = Evaluator(
         evaluation,
         config.evaluation.splits,
@@ -37,6 +40,10 @@ def build_trainer(
         prepared.evaluation_neighbors,
         config.evaluation.silhouette_samples,
         seed,
+        config.evaluation,
     )
+    fine = None
+    if config.objective.lambda_fine > 0 and evaluation.fine is not None:
+        fine = evaluation.fine[training.train]
     truth = evaluation.true_fine_to_coarse if config.relations.mode == "oracle" else None
-    return Trainer(config, training, evaluator, seed, truth=truth, threads=threads)
+    return Trainer(config, training, evaluator, seed, truth=truth, fine=fine, threads=threads)

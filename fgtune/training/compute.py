@@ -1,16 +1,25 @@
-"""Where and in which precision networks run: device, autocast, and predictions on arrays."""
+"""Where and in which precision networks run: device, autocast, gradient scaling, and predictions on arrays."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fgtune.data.base import Inputs
 from fgtune.errors import TrialError
 from fgtune.models.classifier import FineClassifier
-from fgtune.training.evaluator import FloatArray, Predictions
+from fgtune.training.augment_ops import as_float
+from fgtune.training.evaluator import Predictions
 
 EVALUATION_BATCH = 4096
+"""Most samples in one pass of ``Compute.predict``."""
+EVALUATION_NUMBERS = 2**22
+"""Most input numbers in one such pass: 27 images of 224 x 224, 1,365 of 32 x 32, so that maps fit in memory."""
 
 
 class Compute:
@@ -18,10 +27,14 @@ class Compute:
 
     Args:
         device: ``auto`` (a GPU where there is one), ``cpu`` or ``cuda``.
-        precision: ``fp32``, or ``bf16`` for the network under autocast; what comes out is fp32 either way.
+        precision: ``fp32``, or ``bf16`` or ``fp16`` for the network under autocast; what comes out is fp32 either way.
+            ``fp16`` scales the loss, so that small gradients do not vanish, and skips a step whose gradients overflow.
+
+    Attributes:
+        scaler: The loss scaler of ``fp16``; None in other precisions.
 
     Raises:
-        TrialError: ``cuda`` was asked for and torch sees no GPU.
+        TrialError: ``cuda`` or ``fp16`` was asked for and torch sees no GPU.
     """
 
     def __init__(self, device: str, precision: str) -> None:
@@ -31,33 +44,68 @@ class Compute:
                 "device: cuda was asked for, and torch sees no GPU; use device: auto, or give trials a GPU"
             )
         self.device = torch.device("cuda" if available and device != "cpu" else "cpu")
-        self.half = precision == "bf16"
+        if precision == "fp16" and self.device.type == "cpu":
+            raise TrialError("precision: fp16 needs a GPU, and this trial runs on the CPU; use bf16 or fp32 there")
+        self._autocast = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+        self.scaler = torch.amp.GradScaler(self.device.type) if precision == "fp16" else None
 
     def to_device(self, array: np.ndarray) -> Tensor:
         """A tensor of its own on the device; the array may be read-only."""
         return torch.from_numpy(np.array(array)).to(self.device)
 
+    def autocast(self) -> torch.autocast:
+        """The context that networks run in."""
+        return torch.autocast(self.device.type, self._autocast, enabled=self._autocast is not None)
+
     def logits(self, model: nn.Module, inputs: Tensor) -> Tensor:
         """Logits in fp32 of ``inputs`` on the device."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+        with self.autocast():
             logits: Tensor = model(inputs)
         return logits.float()
 
+    def backward_and_step(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
+        """Gradients of ``loss``, added to what the parameters hold, and one step of the optimiser."""
+        if self.scaler is None:
+            torch.autograd.backward(loss)
+            optimizer.step()
+            return
+        torch.autograd.backward(self.scaler.scale(loss))
+        self.scaler.step(optimizer)
+        self.scaler.update()
+
     @torch.no_grad()
-    def predict(self, model: FineClassifier, inputs: FloatArray) -> Predictions:
-        """Predictions of ``model`` in evaluation mode on ``inputs`` (n, ...)."""
+    def predict(
+        self, model: FineClassifier, inputs: Inputs, view: Callable[[Tensor], Tensor] = as_float
+    ) -> Predictions:
+        """Predictions of ``model`` in evaluation mode.
+
+        Args:
+            model: The network; its mode is as before afterwards.
+            inputs: (n, ...) float32, or uint8 images.
+            view: What the network sees of a batch on the device: ``Views.evaluation``, or the inputs as they are.
+        """
         probs, features = [], []
         was_training = model.training
         model.eval()
-        for start in range(0, len(inputs), EVALUATION_BATCH):
-            batch = self.to_device(inputs[start : start + EVALUATION_BATCH])
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-                found = model.features(batch)
+        size = max(1, min(EVALUATION_BATCH, EVALUATION_NUMBERS // max(1, math.prod(inputs.shape[1:]))))
+        for start in range(0, len(inputs), size):
+            batch = self.to_device(inputs[start : start + size])
+            with self.autocast():
+                found = model.features(view(batch))
                 logits = model.head(found)
             probs.append(logits.float().softmax(dim=1).cpu())
             features.append(found.float().cpu())
         model.train(was_training)
         return Predictions(torch.cat(probs).numpy(), torch.cat(features).numpy())
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint has to keep: the scale of the loss; empty but in ``fp16``."""
+        return {} if self.scaler is None else self.scaler.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore a state."""
+        if self.scaler is not None:
+            self.scaler.load_state_dict(state)
 
 
 def log_of(probs: Tensor) -> Tensor:

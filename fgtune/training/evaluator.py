@@ -5,14 +5,15 @@ Training calls it with predictions and gets numbers back; no label passes the ot
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from fgtune.config.evaluation import EvaluationConfig
 from fgtune.data.base import EvaluationView
-from fgtune.metrics.coarse import coarse_accuracy, coarse_counts
+from fgtune.metrics.coarse import coarse_accuracy, coarse_counts, coarse_probabilities, coarse_top
 from fgtune.metrics.contingency import contingency
 from fgtune.metrics.evaluate import evaluate_counts
 from fgtune.metrics.label_free import (
@@ -22,18 +23,28 @@ from fgtune.metrics.label_free import (
     num_used_classes,
     silhouette,
 )
+from fgtune.metrics.retrieval import recalls
 from fgtune.results.records import IntArray, RelationsRecord
 from fgtune.streams import numpy_stream
+from fgtune.training.final_metrics import few_shot, probe_classes, probe_values
 
 FloatArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Outputs on n samples: ``probs`` (n, num_fine) float32 rows summing to 1, ``features`` (n, d) float32."""
+    """Outputs on n samples.
+
+    Attributes:
+        probs: (n, num_fine) float32, rows summing to 1.
+        features: (n, d) float32, the input of the head.
+        coarse_probs: For each source, (n, K_C) float32 probabilities of a coarse head; None without one, when the
+            probabilities of fine classes are summed by their learned parents.
+    """
 
     probs: FloatArray
     features: FloatArray
+    coarse_probs: tuple[FloatArray, ...] | None = None
 
     @property
     def fine(self) -> IntArray:
@@ -51,7 +62,9 @@ class Evaluator:
         num_fine: K_F.
         neighbors: For each split, (n, k) positions within it, -1 padded; for neighbour agreement.
         silhouette_samples: Cap of the silhouette's sample.
-        seed: Seed of that sample.
+        seed: Seed of that sample, and of the draws for few-shot episodes and attention maps.
+        config: What to measure besides: Recall@k, probes, few-shot episodes, attention maps; its splits and silhouette
+            cap are not read. None measures none of these.
     """
 
     def __init__(
@@ -62,8 +75,10 @@ class Evaluator:
         neighbors: Mapping[str, IntArray],
         silhouette_samples: int,
         seed: int,
+        config: EvaluationConfig | None = None,
     ) -> None:
         self.splits = splits
+        self._config = EvaluationConfig() if config is None else config
         self._view, self._num_fine, self._neighbors = view, num_fine, neighbors
         self._silhouette_samples, self._seed = silhouette_samples, seed
 
@@ -89,6 +104,7 @@ class Evaluator:
         rng = numpy_stream(self._seed, "silhouette", split)
         values = {
             "coarse_accuracy": coarse_accuracy(fine, fine_to_coarse, coarse),
+            **self._coarse_top(predictions, fine_to_coarse, coarse),
             "mean_confidence": mean_confidence(predictions.probs),
             "effective_classes": effective_classes(predictions.probs),
             "num_used_classes": num_used_classes(fine),
@@ -96,10 +112,67 @@ class Evaluator:
         }
         if split in self._neighbors:
             values["neighbor_agreement"] = neighbor_agreement(fine, self._neighbors[split])
+        values |= self._recall(split, predictions.features)
         record = self.record(split, fine, fine_to_coarse)
         if record.fine_counts is not None and record.true_fine_to_coarse is not None:
             values |= evaluate_counts(record.fine_counts, fine_to_coarse, record.true_fine_to_coarse)
-        return {f"{split}/{name}": value for name, value in values.items() if np.isfinite(value)}
+        return _named(split, values)
+
+    @property
+    def final_splits(self) -> tuple[str, ...]:
+        """Splits whose predictions ``measure_final`` needs; empty when nothing is left to measure at the end."""
+        view, config = self._view, self._config
+        probes = (view.fine is not None and {"knn", "linear"} & {*config.probes}) or (
+            view.fine_values is not None and "ridge" in config.probes
+        )
+        episodes = config.few_shot is not None and view.fine is not None
+        if not probes and not episodes:
+            return ()
+        return tuple(dict.fromkeys((*(("train",) if probes else ()), *self.splits)))
+
+    def measure_final(self, predictions: Mapping[str, Predictions]) -> dict[str, float]:
+        """What is measured once, after the last epoch: probes, continuous targets, few-shot episodes.
+
+        Probes are fitted on the training split, and not judged on it, nor on a split that shares samples with it, as
+        all do in a transductive study.
+
+        Args:
+            predictions: For each of ``final_splits``, on ``rows(split)``, in that order.
+
+        Returns:
+            Values under names ``<split>/<metric>``; what is undefined, or lacks its fine targets, is left out.
+        """
+        if not self.final_splits:
+            return {}
+        features = {split: predictions[split].features for split in self.final_splits}
+        train = self.rows("train")
+        held_out = {split: features[split] for split in self.splits if not np.intersect1d(train, self.rows(split)).size}
+        view, config = self._view, self._config
+        metrics: dict[str, float] = {}
+        if view.fine is not None:
+            fine = {split: view.fine[self.rows(split)] for split in {"train", *features}}
+            if config.few_shot is not None:
+                for split in self.splits:
+                    values = few_shot(config.few_shot, features[split], fine[split], fine["train"], self._seed, split)
+                    metrics |= _named(split, values)
+            for split, values in probe_classes(config, features.get("train"), fine, held_out).items():
+                metrics |= _named(split, values)
+        if view.fine_values is not None and "ridge" in config.probes:
+            targets = {split: view.fine_values[self.rows(split)] for split in features}
+            for split, values in probe_values(features["train"], targets, held_out).items():
+                metrics |= _named(split, values)
+        return metrics
+
+    @property
+    def attention_rows(self) -> IntArray:
+        """Sorted rows whose attention maps are to be stored: the same for all arms of a block, drawn without labels.
+
+        They come from the split that results are reported on: ``test``, or the last one evaluated.
+        """
+        rows = self.rows("test" if "test" in self.splits else self.splits[-1])
+        count = min(self._config.attention_samples, len(rows))
+        drawn: IntArray = np.sort(numpy_stream(self._seed, "attention").permutation(rows)[:count])
+        return drawn
 
     def record(self, split: str, fine: IntArray, fine_to_coarse: IntArray) -> RelationsRecord:
         """Relations and counts of ``fine`` (n,), the predicted fine classes on ``rows(split)``."""
@@ -109,3 +182,33 @@ class Evaluator:
             return RelationsRecord(fine_to_coarse, labels)
         fine_counts = contingency(fine, view.fine[rows], self._num_fine, view.true_fine_to_coarse.shape[1])
         return RelationsRecord(fine_to_coarse, labels, view.true_fine_to_coarse, fine_counts)
+
+    def _coarse_top(self, predictions: Predictions, fine_to_coarse: IntArray, coarse: IntArray) -> dict[str, float]:
+        """Top-1 and top-5 of the coarse head's probabilities, or without one of those summed over fine classes."""
+        probs: Sequence[npt.ArrayLike] | None = predictions.coarse_probs
+        if probs is None:
+            summed = zip(fine_to_coarse, self._view.num_coarse, strict=True)
+            probs = [coarse_probabilities(predictions.probs, parents, number) for parents, number in summed]
+        return {f"coarse_top{k}": coarse_top(probs, coarse, k) for k in (1, 5)}
+
+    def _recall(self, split: str, features: FloatArray) -> dict[str, float]:
+        """Recall@k of coarse labels, mean over sources that label two samples, and of fine classes."""
+        ks = self._config.recall
+        if not ks:
+            return {}
+        view, rows = self._view, self.rows(split)
+        labels = view.coarse[rows] if view.fine is None else np.column_stack([view.coarse[rows], view.fine[rows]])
+        table = recalls(features, labels, ks)
+        values: dict[str, float] = {}
+        sources = len(view.num_coarse)
+        for k, row in zip(ks, table, strict=True):
+            defined = row[:sources][np.isfinite(row[:sources])]
+            values[f"recall_coarse_{k}"] = float(defined.mean()) if len(defined) else np.nan
+            if view.fine is not None:
+                values[f"recall_fine_{k}"] = float(row[sources])
+        return values
+
+
+def _named(split: str, values: Mapping[str, float]) -> dict[str, float]:
+    """``values`` under ``<split>/<metric>``, without those that are undefined."""
+    return {f"{split}/{name}": value for name, value in values.items() if np.isfinite(value)}

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from fgtune.config.training import NeighborsConfig
-from fgtune.data.base import TrainingView
+from fgtune.data.base import Inputs, TrainingView
 from fgtune.models.classifier import FineClassifier
 from fgtune.neighbors import coarse_groups, find_neighbors
-from fgtune.training.compute import Compute, log_of
+from fgtune.training.compute import log_of
+from fgtune.training.evaluator import Predictions
 
 
 class NeighborSource:
@@ -20,39 +22,42 @@ class NeighborSource:
     Args:
         config: Scope, features, refreshing, targets.
         view: The training split; holds the neighbours among raw inputs where those are used.
-        compute: Runs networks.
+        run: Predictions of a model on inputs (n, ...), without noise.
         initial: The model before the first step.
         teacher: The teacher before the first step.
         threads: Threads of a search in features.
+        device: Where training runs.
     """
 
     def __init__(
         self,
         config: NeighborsConfig,
         view: TrainingView,
-        compute: Compute,
+        run: Callable[[FineClassifier, Inputs], Predictions],
         initial: FineClassifier,
         teacher: FineClassifier,
         threads: int,
+        device: torch.device,
     ) -> None:
-        self._config, self._view, self._compute, self._threads = config, view, compute, threads
+        self._config, self._view, self._run, self._threads, self._device = config, view, run, threads, device
         if config.features != "inputs":
             self._positions = self._search(initial)
         elif view.neighbors is None:
             raise ValueError("neighbours among raw inputs are prepared before training, and there are none")
         else:
-            self._positions = compute.to_device(view.neighbors)
+            self._positions = torch.from_numpy(view.neighbors.copy()).to(device)
         self.memory: Tensor | None = None
         """(n_train, K_F) the teacher's last log-probabilities of every sample; None unless ``targets: memory``."""
         if config.targets == "memory":
-            probs = compute.predict(teacher, view.inputs[view.train]).probs
-            self.memory = log_of(compute.to_device(probs))
+            probs = run(teacher, view.inputs[view.train]).probs
+            self.memory = log_of(torch.from_numpy(probs).to(device))
 
     def _search(self, model: FineClassifier) -> Tensor:
         """(n_train, stored) neighbours in the features of ``model`` on the samples as they are."""
-        features = self._compute.predict(model, self._view.inputs[self._view.train]).features
+        features = self._run(model, self._view.inputs[self._view.train]).features
         groups = coarse_groups(self._view.train_coarse) if self._config.scope == "coarse" else None
-        return self._compute.to_device(find_neighbors(features, groups, self._config.stored, self._threads))
+        found = find_neighbors(features, groups, self._config.stored, self._threads)
+        return torch.from_numpy(found).to(self._device)
 
     def refresh_if_due(self, epoch: int, teacher: FineClassifier) -> None:
         """Search again in the teacher's features before ``epoch`` (1-based), every ``refresh_epochs``."""
@@ -70,8 +75,8 @@ class NeighborSource:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore a state."""
-        self._positions = state["positions"].to(self._compute.device)
-        self.memory = None if state["memory"] is None else state["memory"].to(self._compute.device)
+        self._positions = state["positions"].to(self._device)
+        self.memory = None if state["memory"] is None else state["memory"].to(self._device)
 
 
 def draw_neighbors(neighbors: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

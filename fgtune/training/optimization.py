@@ -37,9 +37,9 @@ def num_batches(num_samples: int, batch_size: int) -> int:
     return max(1, min(math.ceil(num_samples / batch_size), num_samples // 2))
 
 
-def build_optimizer(config: OptimizerConfig, model: nn.Module) -> torch.optim.Optimizer:
-    """The optimiser over the parameters that need a gradient."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+def build_optimizer(config: OptimizerConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    """The optimiser over ``parameters``; where there are none it has nothing to do."""
+    parameters = parameters or [nn.Parameter(torch.empty(0))]
     if isinstance(config, AdamConfig):
         return torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)
     return torch.optim.SGD(

@@ -87,6 +87,20 @@ class RelationsState:
             self._affinity[source] += teacher_probs.double().T @ onehot.double()
             self._counts[source] += int((labels >= 0).sum())
 
+    def solve_for(self, fine_probs: np.ndarray, coarse: IntArray) -> None:
+        """Relations of fine classes that were found otherwise: the best parents for ``fine_probs`` (n, num_fine).
+
+        Args:
+            fine_probs: Of the training split, rows summing to 1.
+            coarse: (n, sources) with -1 for none.
+        """
+        parents = list(self.fine_to_coarse)
+        for source, num_coarse in enumerate(self.num_coarse):
+            onehot = coarse[:, source, None] == np.arange(num_coarse)  # (n, K_C), no entry for -1
+            affinity = fine_probs.astype(np.float64).T @ onehot / max(1, int(onehot.sum()))
+            parents[source] = self._solve(affinity, balanced=False).fine_to_coarse
+        self._set(parents)
+
     def solve_if_due(self, step: int, balanced: bool) -> None:
         """Re-solve every source when ``step``, counted over the whole training from 1, is a multiple of the period."""
         if not self.learned or step % self.config.every_steps:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -107,7 +108,7 @@ class SyntheticStudy:
         place = (cell.arm, cell.seed)
         if place in self.faults.missing:
             return
-        rng = np.random.default_rng([cell.seed, int(cell.cell_id[:8], 16)])
+        rng = np.random.default_rng([cell.seed, zlib.crc32(cell.arm.encode())])
         cause = self.faults.failed.get(place)
         state = CellState.COMPLETE if cause is None else CellState.FAIL
         if place in self.faults.pruned:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fgtune.data.base import Dataset
 
@@ -26,3 +31,43 @@ def make_dataset() -> Callable[..., Dataset]:
         return Dataset(**(given | fields))
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def cache_folder(tmp_path, monkeypatch):
+    """Decoded images go below the test's own folder; returns where."""
+    monkeypatch.setenv("FGTUNE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "images"
+
+
+@pytest.fixture
+def save_image() -> Callable[..., np.ndarray]:
+    """Write a random image of (height, width) and return its pixels, (height, width, 3); PNG keeps them exactly."""
+    rng = np.random.default_rng(0)
+
+    def save(path: Path, shape=(8, 8), mode="RGB") -> np.ndarray:
+        pixels = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).convert(mode).save(path)
+        return pixels
+
+    return save
+
+
+@pytest.fixture(scope="session")
+def layouts() -> ModuleType:
+    """The module that writes tiny data sets in published layouts."""
+    name = "fgtune_data_layouts"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / "layouts.py")
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def cifar_root(layouts, tmp_path_factory) -> Path:
+    """A folder with a tiny CIFAR-100; tests must not change it."""
+    root = tmp_path_factory.mktemp("cifar")
+    layouts.write_cifar100(root)
+    return root

@@ -59,6 +59,14 @@ def test_the_evaluation_view_holds_everything(make_dataset):
     assert view.true_fine_to_coarse.tolist() == [[0, 0, 1]]
 
 
+def test_continuous_fine_targets_reach_the_evaluation_view_alone(make_dataset):
+    values = np.random.default_rng(0).standard_normal((12, 2)).astype(np.float32)
+    data = dataclasses.replace(make_dataset([0, 0, 1] * 4), fine_values=values)
+    splits = split_dataset(data, SplitConfig(), 0)
+    assert evaluation_view(data, splits).fine_values is data.fine_values
+    assert not any(np.shares_memory(array, values) for array in arrays_in(training_view(data, splits, None)))
+
+
 def test_without_fine_labels_there_are_no_true_relations(make_dataset):
     assert true_relations(make_dataset([0, 1] * 6)) is None
 

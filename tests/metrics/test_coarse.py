@@ -6,8 +6,18 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import top_k_accuracy_score
 
-from fgtune.metrics.coarse import coarse_accuracy, coarse_accuracy_from_counts, coarse_counts
+from fgtune.errors import TrialError
+from fgtune.metrics.coarse import (
+    coarse_accuracy,
+    coarse_accuracy_from_counts,
+    coarse_counts,
+    coarse_probabilities,
+    coarse_top,
+)
 
 PARENTS = np.array([0, 0, 1, 1])
 
@@ -54,9 +64,52 @@ def test_counts_of_one_source_take_plain_labels():
     np.testing.assert_array_equal(coarse_counts([1, 0], [1, 1], 2, (2,)), [[[0, 1], [0, 1]]])
 
 
+def test_coarse_probabilities_sum_those_of_the_fine_classes():
+    probs = np.array([[0.1, 0.2, 0.3, 0.4], [1.0, 0.0, 0.0, 0.0]])
+    np.testing.assert_allclose(coarse_probabilities(probs, [0, 2, 0, 2], 4), [[0.4, 0, 0.6, 0], [1, 0, 0, 0]])
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10**6), st.integers(3, 8), st.integers(1, 7))
+def test_top_k_equals_scikit_learn(seed, num_coarse, k):
+    rng = np.random.default_rng(seed)
+    probs, labels = rng.dirichlet(np.ones(num_coarse), 30), rng.integers(0, num_coarse, 30)
+    k = min(k, num_coarse - 1)
+    expected = top_k_accuracy_score(labels, probs, k=k, labels=range(num_coarse))
+    assert coarse_top([probs], labels, k) == pytest.approx(expected)
+
+
+def test_top_one_may_differ_from_the_parent_of_the_top_fine_class():
+    probs = np.array([[0.4, 0.0, 0.3, 0.3]])
+    assert coarse_accuracy(probs.argmax(axis=1), PARENTS, [1]) == 0.0
+    assert coarse_top([coarse_probabilities(probs, PARENTS, 2)], [1], 1) == 1.0
+
+
+def test_equal_probabilities_rank_by_class_number_so_a_uniform_prediction_is_no_hit_for_all():
+    uniform = np.full((4, 4), 0.25)
+    assert coarse_top([uniform], np.arange(4), 1) == 0.25
+    assert coarse_top([uniform], np.arange(4), 3) == 0.75
+    assert coarse_top([uniform], np.arange(4), 5) == 1.0
+
+
+def test_top_k_is_the_mean_over_sources_that_label_something():
+    probs = [np.array([[0.9, 0.1]] * 4), np.array([[0.2, 0.3, 0.5]] * 4), np.array([[1.0]] * 4)]
+    coarse = np.array([[0, 2, -1], [0, -1, -1], [0, -1, -1], [1, 0, -1]])
+    assert coarse_top(probs, coarse, 1) == (3 / 4 + 1 / 2) / 2
+    assert coarse_top(probs, coarse, 2) == (1 + 1 / 2) / 2
+    assert math.isnan(coarse_top(probs, np.full((4, 3), -1), 1))
+    assert math.isnan(coarse_top([np.empty((0, 2))], [], 1))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: coarse_top([np.ones((1, 2))], [0], 0), r"k must be >= 1, got 0"),
+        (lambda: coarse_top([np.ones((1, 2))], [[0, 0]], 1), r"coarse has 2 source\(s\), probs has 1"),
+        (lambda: coarse_top([np.ones((1, 2))], [2], 1), r"coarse must be in \[0, 1\], got values from 2 to 2"),
+        (lambda: coarse_top([np.ones((2, 2))], [0], 1), r"probs and coarse must have the same length, got 2 and 1"),
+        (lambda: coarse_probabilities(np.ones((1, 3)), PARENTS, 2), r"columns of probs and fine_to_coarse .*3 and 4"),
+        (lambda: coarse_probabilities(np.ones((1, 4)), PARENTS, 1), r"fine_to_coarse must be in \[0, 0\]"),
         (lambda: coarse_accuracy([4], PARENTS, [0]), r"preds must be in \[0, 3\], got values from 4 to 4"),
         (lambda: coarse_accuracy([0], PARENTS, [-2]), r"coarse must be >= -1, got values from -2 to -2"),
         (lambda: coarse_accuracy([0], -PARENTS, [0]), r"fine_to_coarse must be >= 0, got values from -1 to 0"),
@@ -73,3 +126,8 @@ def test_counts_of_one_source_take_plain_labels():
 def test_bad_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_diverged_model_is_told():
+    with pytest.raises(TrialError, match="probs must be finite, 1 of 2 rows hold NaN or infinity"):
+        coarse_top([np.array([[math.nan, 1.0], [0.0, 1.0]])], [0, 1], 1)

@@ -8,24 +8,12 @@ import pytest
 import torch
 
 from fgtune.config.model import ModelConfig
-from fgtune.models import BACKBONES, HEADS
 from fgtune.models.classifier import build_classifier
 from fgtune.models.teacher import EmaTeacher
 
 
 def config(**parts):
     return ModelConfig.from_plain(parts)
-
-
-@pytest.mark.parametrize("backbone", list(BACKBONES))
-@pytest.mark.parametrize("head", list(HEADS))
-def test_every_backbone_and_head_maps_a_batch_to_logits_with_gradients(backbone, head):
-    model = build_classifier(config(backbone={"kind": backbone}, head={"kind": head}), (3, 4, 4), 6, seed=0)
-    logits = model(torch.ones(5, 3, 4, 4) * torch.arange(5.0).view(5, 1, 1, 1))
-    assert logits.shape == (5, 6)
-    assert model.features(torch.ones(5, 3, 4, 4)).shape == (5, model.backbone.feature_dim)
-    logits.square().sum().backward()
-    assert all(torch.isfinite(p.grad).all() for p in model.parameters())
 
 
 def test_weights_depend_on_the_seed_alone_and_leave_global_state_untouched():
@@ -50,6 +38,7 @@ def test_arms_share_every_weight_whose_name_and_shape_agree():
 
 def test_initial_distribution_is_torchs_own():
     weight = build_classifier(config(backbone={"kind": "linear", "dim": 400}), (100,), 2, seed=0).backbone.linear.weight
+    weight = weight.detach()
     bound = 1 / 10  # kaiming uniform with a = sqrt(5) is uniform within 1 / sqrt(fan_in)
     assert weight.abs().max() <= bound
     assert float(weight.std()) == pytest.approx(bound / 3**0.5, rel=0.02)

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from fgtune.config.objective import ObjectiveConfig, PseudoLabelConfig
+from fgtune.errors import TrialError
 from fgtune.objectives import TERMS
-from fgtune.objectives.base import StepOutputs
+from fgtune.objectives.base import StepOutputs, TermContext
 from fgtune.objectives.coarse import CoarseTerm
 from fgtune.objectives.confidence import ConfidenceTerm
 from fgtune.objectives.neighbor import NeighborTerm
@@ -21,6 +22,7 @@ from fgtune.objectives.uniformity import UniformityTerm
 NUM_FINE, BATCH, K = 5, 7, 3
 RELATIONS = np.array([[0, 0, 1, 1, 1], [0, 1, 1, 0, 1]])
 CONFIG = ObjectiveConfig.from_plain({})
+CONTEXT = TermContext(feature_dim=4, num_fine=NUM_FINE, num_coarse=(2, 2), groups=torch.tensor([0, 0, 1, 1, 1]))
 
 
 def make_outputs(
@@ -90,15 +92,16 @@ CASES = [
 ]
 
 
-def test_every_registered_term_is_in_this_suite():
-    assert [case.id for case in CASES] == list(TERMS)
+def test_every_registered_term_is_tested():
+    tested = {case.id for case in CASES} | {"base", "fine", "instance", "entropic"}  # the latter in files of their own
+    assert tested == set(TERMS)
 
 
 @pytest.mark.parametrize(("term", "slow"), CASES)
 @pytest.mark.parametrize("seed", range(5))
 def test_term_equals_slow_formula(term, slow, seed):
     _, outputs = make_outputs(seed)
-    assert term(CONFIG)(outputs).item() == pytest.approx(slow(outputs), abs=1e-12)
+    assert term(CONFIG, CONTEXT)(outputs).item() == pytest.approx(slow(outputs), abs=1e-12)
 
 
 @pytest.mark.parametrize(("term", "slow"), CASES)
@@ -106,7 +109,7 @@ def test_term_passes_gradient_check(term, slow):
     logits, outputs = make_outputs(1)
 
     def value(x: torch.Tensor) -> torch.Tensor:
-        return term(CONFIG)(StepOutputs(**{**vars(outputs), "log_probs": x.log_softmax(dim=1)}))
+        return term(CONFIG, CONTEXT)(StepOutputs(**{**vars(outputs), "log_probs": x.log_softmax(dim=1)}))
 
     assert torch.autograd.gradcheck(value, (logits,))
 
@@ -121,7 +124,7 @@ def test_term_is_zero_with_a_gradient_where_nothing_is_labelled(term, slow):
             "neighbor_valid": torch.zeros_like(outputs.neighbor_valid),
         }
     )
-    value = term(CONFIG)(bare)
+    value = term(CONFIG, CONTEXT)(bare)
     value.backward()
     assert torch.isfinite(logits.grad).all()
     if term is not UniformityTerm:
@@ -131,32 +134,49 @@ def test_term_is_zero_with_a_gradient_where_nothing_is_labelled(term, slow):
 def test_coarse_term_gives_equal_gradients_to_every_probability_of_the_true_group():
     # FALCON, appendix B: as a function of p the loss is -log of the group's sum, which cannot tell its members apart.
     p = torch.tensor([[0.1, 0.25, 0.3, 0.15, 0.2]], dtype=torch.float64, requires_grad=True)
-    outputs = StepOutputs(p.log(), torch.tensor([[1]]), torch.tensor([[0, 0, 1, 1, 1]]))
-    CoarseTerm(CONFIG)(outputs).backward()
+    outputs = StepOutputs(torch.tensor([[1]]), log_probs=p.log(), fine_to_coarse=torch.tensor([[0, 0, 1, 1, 1]]))
+    CoarseTerm(CONFIG, CONTEXT)(outputs).backward()
     np.testing.assert_allclose(p.grad[0].numpy(), [0, 0, -1 / 0.65, -1 / 0.65, -1 / 0.65], atol=1e-12)
 
 
 def test_neighbor_term_stays_finite_where_probabilities_underflow():
     log_p = torch.tensor([[0.0, -400.0]], dtype=torch.float32, requires_grad=True)
     log_q = torch.tensor([[[-400.0, 0.0]]], dtype=torch.float32)
-    outputs = StepOutputs(log_p, torch.tensor([[0]]), neighbor_log_probs=log_q, neighbor_valid=torch.tensor([[True]]))
-    value = NeighborTerm(CONFIG)(outputs)
+    outputs = StepOutputs(
+        torch.tensor([[0]]), log_probs=log_p, neighbor_log_probs=log_q, neighbor_valid=torch.tensor([[True]])
+    )
+    value = NeighborTerm(CONFIG, CONTEXT)(outputs)
     value.backward()
-    assert float(value) == pytest.approx(400.0 - math.log(2))
+    assert value.item() == pytest.approx(400.0 - math.log(2))
     assert torch.isfinite(log_p.grad).all()
 
 
 def test_uniformity_term_spans_zero_to_log_number_of_classes():
-    uniform = torch.full((8, 4), -math.log(4.0))
-    collapsed = torch.tensor([[0.0, -torch.inf, -torch.inf, -torch.inf]]).expand(8, 4)
+    uniform = torch.full((8, NUM_FINE), -math.log(NUM_FINE))
+    collapsed = torch.tensor([[0.0, *[-torch.inf] * (NUM_FINE - 1)]]).expand(8, NUM_FINE)
     labels = torch.zeros(8, 1, dtype=torch.int64)
-    assert float(UniformityTerm(CONFIG)(StepOutputs(uniform, labels))) == pytest.approx(0.0, abs=1e-6)
-    assert float(UniformityTerm(CONFIG)(StepOutputs(collapsed, labels))) == pytest.approx(math.log(4.0))
+    term = UniformityTerm(CONFIG, CONTEXT)
+    assert term(StepOutputs(labels, log_probs=uniform)).item() == pytest.approx(0.0, abs=1e-6)
+    assert term(StepOutputs(labels, log_probs=collapsed)).item() == pytest.approx(math.log(NUM_FINE))
+
+
+def test_uniformity_term_measures_the_distance_from_a_given_prior():
+    sizes = [4.0, 1.0, 1.0, 2.0, 2.0]
+    term = UniformityTerm(ObjectiveConfig.from_plain({"prior": sizes}), CONTEXT)
+    matching = torch.tensor(sizes).div(10).log().expand(8, NUM_FINE)
+    labels = torch.zeros(8, 1, dtype=torch.int64)
+    assert term(StepOutputs(labels, log_probs=matching)).item() == pytest.approx(0.0, abs=1e-6)
+    _, outputs = make_outputs(4)
+    mean = outputs.log_probs.detach().exp().mean(dim=0).numpy()
+    expected = sum(m * math.log(m / (s / 10)) for m, s in zip(mean, sizes, strict=True))
+    assert term(outputs).item() == pytest.approx(expected, abs=1e-6)
+    with pytest.raises(TrialError, match=r"objective.prior needs one size a fine class \(5\), it has 2"):
+        UniformityTerm(ObjectiveConfig.from_plain({"prior": [1.0, 1.0]}), CONTEXT)
 
 
 def test_objective_is_the_weighted_sum_and_leaves_out_terms_of_weight_zero():
     config = ObjectiveConfig.from_plain({"lambda_nn": 0.0, "lambda_reg": 3.0})
-    objective = Objective(config)
+    objective = Objective(config, CONTEXT)
     _, outputs = make_outputs(3)
     total, values = objective(outputs)
     assert set(values) == {"coarse", "conf", "reg"}
@@ -177,6 +197,6 @@ def test_softness_follows_the_published_schedule():
 
 
 def test_missing_input_of_a_term_is_named():
-    outputs = StepOutputs(torch.zeros(1, 2), torch.zeros(1, 1, dtype=torch.int64))
+    outputs = StepOutputs(torch.zeros(1, 1, dtype=torch.int64), log_probs=torch.zeros(1, 2))
     with pytest.raises(ValueError, match="the outputs lack relations, which this term needs"):
-        CoarseTerm(CONFIG)(outputs)
+        CoarseTerm(CONFIG, CONTEXT)(outputs)

@@ -20,7 +20,7 @@ def curve(trainer):
 
 
 def weights(trainer):
-    return torch.cat([p.flatten() for p in trainer.model.parameters()])
+    return torch.cat([p.flatten() for p in trainer.networks.model.parameters()])
 
 
 def test_same_seed_repeats_exactly_whatever_global_random_state_is(make_trainer):
@@ -111,7 +111,7 @@ def test_every_metric_is_in_the_catalogue_and_within_its_range(make_trainer):
 def test_arms_share_split_order_and_backbone_whatever_their_number_of_classes(make_trainer):
     six, nine = make_trainer(), make_trainer({"classes.num_fine": 9})
     np.testing.assert_array_equal(six.view.train, nine.view.train)
-    assert torch.equal(six.model.backbone.layers[0].weight, nine.model.backbone.layers[0].weight)
+    assert torch.equal(six.networks.model.backbone.layers[0].weight, nine.networks.model.backbone.layers[0].weight)
 
 
 def test_relations_are_solved_by_a_global_step_counter(make_trainer):
@@ -123,7 +123,7 @@ def test_relations_are_solved_by_a_global_step_counter(make_trainer):
 
 def test_term_of_weight_zero_is_neither_computed_nor_prepared_for(make_trainer):
     trainer = make_trainer({"objective.lambda_nn": 0.0})
-    assert trainer.neighbors is None
+    assert trainer.networks.neighbors is None
     assert trainer.view.neighbors is None
     assert "train/loss_nn" not in curve(trainer)[-1]
 

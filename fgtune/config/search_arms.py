@@ -1,0 +1,68 @@
+"""The arms of a search: the baseline, which the plan has from the start, and one for every point that is proposed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fgtune.config.arms import DraftArm, Drafts, levels_of
+from fgtune.config.designs import BASELINE
+from fgtune.config.load import LoadedStudy
+from fgtune.config.plan import Arm
+from fgtune.config.search import SearchDesign
+from fgtune.config.space import Point, SearchSpace
+from fgtune.config.trial import TrialConfig
+
+_ARM = re.compile(r"trial-(\d{4,})")
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """What a proposer has to know of a study that searches.
+
+    Attributes:
+        design: As in the study file.
+        space: Checked.
+        resolve: Makes the class numbers of a trial definite against the study's data; raises ``ConfigError`` where they
+            do not go together, which makes a point infeasible.
+    """
+
+    design: SearchDesign
+    space: SearchSpace
+    resolve: Callable[[TrialConfig], TrialConfig]
+
+    @property
+    def factors(self) -> tuple[str, ...]:
+        """The searched paths, in the order in which they are chosen."""
+        return tuple(self.space.parameters)
+
+    def arm(self, number: int, point: Point, config: TrialConfig) -> Arm:
+        """The arm of the proposed point ``number``, whose config is not resolved yet."""
+        levels = {**levels_of(self.factors, config), **point}
+        return Arm(trial_name(number), levels, config, is_baseline=False, role="search")
+
+    def point(self, levels: dict[str, object]) -> Point | None:
+        """The point behind the levels of an arm; None where they lie outside the space."""
+        try:
+            return self.space.walk(lambda path, domain: domain.own(levels[path]))
+        except LookupError:
+            return None
+
+
+def trial_name(number: int) -> str:
+    """The arm of the proposed point ``number``: ``trial-0007``."""
+    return f"trial-{number:04d}"
+
+
+def trial_number(arm: str) -> int | None:
+    """The number of a proposed point from the name of its arm; None for the baseline."""
+    found = _ARM.fullmatch(arm)
+    return None if found is None else int(found.group(1))
+
+
+def search_arms(loaded: LoadedStudy, design: SearchDesign) -> Drafts:
+    """The searched paths as factors, and the baseline alone: the other arms come one after the other."""
+    factors = tuple(design.space.parameters)
+    base = loaded.study.trial
+    return Drafts(factors, [DraftArm(BASELINE, base, True, {}, levels_of(factors, base), role="baseline")])

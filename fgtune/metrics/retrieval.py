@@ -1,0 +1,165 @@
+"""Nearest neighbours by cosine similarity over whole splits, in blocks, and Recall@k (Xu et al., arXiv 2005.09681).
+
+The published code fills an n x n similarity matrix and sorts all of it. Here FAISS proposes a few candidates a query,
+block by block, and they are ranked again in float64 with ties going to the lower index. So the result depends neither
+on threads nor on how blocks are cut, unless more than ``_MARGIN`` items are equally near to within float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from fgtune.errors import TrialError
+from fgtune.metrics.checks import FloatArray, IntArray, integers, same_length
+
+Float32Array = npt.NDArray[np.float32]
+
+_QUERY_BLOCK = 4096
+"""Queries searched at once; their candidates are all that is kept of a block."""
+
+_MARGIN = 8
+"""Candidates beyond those needed, so that rounding in float32 decides nothing unless this many are equally near."""
+
+_BLOCK_NUMBERS = 1 << 22
+"""Numbers gathered at once when candidates are ranked again (16 MiB in float32)."""
+
+
+def unit_rows(features: npt.ArrayLike, name: str) -> Float32Array:
+    """``features`` (n, d) as float32 rows of length 1, contiguous; a zero row stays zero.
+
+    Raises:
+        ValueError: Not a matrix with columns.
+        TrialError: NaN or infinity, which a model that has diverged yields.
+    """
+    values = np.asarray(features)
+    if values.ndim != 2 or values.shape[1] == 0:
+        raise ValueError(f"{name} must be a matrix with at least one column, got shape {values.shape}")
+    unit = np.empty(values.shape, dtype=np.float32)
+    broken = 0
+    for start in range(0, len(values), _QUERY_BLOCK):  # in blocks: a float64 copy of the whole would double the memory
+        block = values[start : start + _QUERY_BLOCK].astype(np.float64)
+        norms = np.sqrt(np.einsum("nd,nd->n", block, block))
+        finite = np.isfinite(norms)
+        broken += int((~finite).sum())
+        unit[start : start + _QUERY_BLOCK] = block / np.where(finite & (norms > 0.0), norms, 1.0)[:, None]
+    if broken:
+        raise TrialError(f"{name} must be finite, {broken} of {len(values)} rows hold NaN or infinity")
+    return unit
+
+
+def nearest_blocks(
+    queries: Float32Array, gallery: Float32Array, k: int, *, same: bool = False
+) -> Iterator[tuple[slice, IntArray]]:
+    """The k items of the gallery nearest to each query, a block of queries at a time.
+
+    Args:
+        queries: (m, d) float32 rows of length 1 or 0, as ``unit_rows`` yields.
+        gallery: (n, d) likewise.
+        k: At least 1.
+        same: Queries and gallery are one array, and an item is left out, by its index, where it is its own query.
+
+    Yields:
+        The slice of the block, and (block, k) int64 positions in the gallery, nearest first, ties by lower index; fewer
+        columns where the gallery holds fewer items. Nothing when there is no query.
+
+    Raises:
+        ValueError: k below 1, or ``same`` with two arrays.
+    """
+    if k < 1:
+        raise ValueError(f"k must be >= 1, got {k}")
+    if same and queries is not gallery:
+        raise ValueError("same: queries and gallery must be one array")
+    import faiss
+
+    wanted = min(k, len(gallery) - same)
+    count = min(k + same + _MARGIN, len(gallery))
+    for start in range(0, len(queries), _QUERY_BLOCK):
+        rows = slice(start, min(start + _QUERY_BLOCK, len(queries)))
+        if wanted < 1:
+            yield rows, np.empty((rows.stop - start, 0), dtype=np.int64)
+            continue
+        candidates = faiss.knn(queries[rows], gallery, count, metric=faiss.METRIC_INNER_PRODUCT)[1]
+        own = np.arange(rows.start, rows.stop) if same else None
+        yield rows, _ranked(queries[rows], gallery, candidates, own)[:, :wanted]
+
+
+def _ranked(queries: Float32Array, gallery: Float32Array, candidates: IntArray, own: IntArray | None) -> IntArray:
+    """``candidates`` (m, c) by falling similarity in float64, ties by lower index, ``own`` (m,) last."""
+    candidates.sort(axis=1)
+    similarity = np.empty(candidates.shape)
+    step = max(1, _BLOCK_NUMBERS // (candidates.shape[1] * gallery.shape[1]))
+    for start in range(0, len(queries), step):
+        part = slice(start, start + step)
+        # einsum adds every dot product up in the same order, so duplicates tie exactly; a matrix product need not.
+        similarity[part] = np.einsum("md,mcd->mc", queries[part], gallery[candidates[part]], dtype=np.float64)
+    if own is not None:
+        similarity[candidates == own[:, None]] = -np.inf
+    order = np.argsort(-similarity, axis=1, kind="stable")
+    return np.take_along_axis(candidates, order, axis=1)
+
+
+def recall_at_k(features: npt.ArrayLike, labels: npt.ArrayLike, ks: Sequence[int]) -> dict[int, float]:
+    """Recall@k: share of samples with at least one other sample of their label among the k nearest by cosine.
+
+    Every labelled sample is a query against all other labelled ones; it is left out of its own list by index, not by
+    position, so duplicates cannot leave it in. A sample whose label nobody else has is a miss.
+
+    Args:
+        features: (n, d) finite.
+        labels: (n,) integers, -1 for none; unlabelled samples are neither queries nor found.
+        ks: Each at least 1; where k exceeds the number of other samples, all of them count.
+
+    Returns:
+        Value in [0, 1] by k, larger is better and never falling in k; nan with fewer than two labelled samples.
+
+    Raises:
+        ValueError: Another type, shape or range.
+        TrialError: NaN or infinity in the features.
+    """
+    column = integers(labels, "labels", (1,), -1)[:, None]
+    return {k: float(value) for k, value in zip(ks, recalls(features, column, ks)[:, 0], strict=True)}
+
+
+def recalls(features: npt.ArrayLike, labels: npt.ArrayLike, ks: Sequence[int]) -> FloatArray:
+    """``recall_at_k`` of several labellings, one search for all that label the same samples.
+
+    Args:
+        features: (n, d) finite.
+        labels: (n, L) integers, -1 for none.
+        ks: Each at least 1.
+
+    Returns:
+        (len(ks), L) float64; nan for a labelling with fewer than two labelled samples.
+
+    Raises:
+        ValueError: Another type, shape or range.
+        TrialError: NaN or infinity in the features.
+    """
+    if not ks or min(ks) < 1:
+        raise ValueError(f"ks must be one or more numbers >= 1, got {list(ks)}")
+    unit = unit_rows(features, "features")
+    table = integers(labels, "labels", (2,), -1)
+    same_length(len(unit), len(table), "features and labels")
+    known = table >= 0
+    values = np.full((len(ks), table.shape[1]), np.nan)
+    masks, which = np.unique(known, axis=1, return_inverse=True) if table.shape[1] else (known, np.empty(0, np.int64))
+    for number, mask in enumerate(masks.T):
+        if mask.sum() < 2:
+            continue
+        columns = np.flatnonzero(which.reshape(-1) == number)
+        first = _first_hits(unit if mask.all() else unit[mask], table[np.ix_(mask, columns)], max(ks))
+        values[:, columns] = [(first < k).mean(axis=0) for k in ks]
+    return values
+
+
+def _first_hits(unit: Float32Array, labels: IntArray, k: int) -> IntArray:
+    """(n, L) place of the nearest other sample with the same label in each labelling, k where none is among the k."""
+    first = np.full(labels.shape, k, dtype=np.int64)
+    for rows, neighbors in nearest_blocks(unit, unit, k, same=True):
+        for column in range(labels.shape[1]):
+            hits = labels[neighbors, column] == labels[rows, column, None]
+            first[rows, column] = np.where(hits.any(axis=1), hits.argmax(axis=1), k)
+    return first

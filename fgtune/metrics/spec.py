@@ -1,0 +1,47 @@
+"""The form of a catalogue entry; needs nothing but the standard library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Direction = Literal["maximize", "minimize", "none"]
+Reads = Literal["no labels", "coarse labels", "fine classes", "fine values"]
+
+SPLITS = ("train", "val", "test")
+"""Prefixes that a metric's name carries in the records: ``test/ari``."""
+
+
+@dataclass(frozen=True)
+class MetricSpec:
+    """What one metric means.
+
+    Attributes:
+        name: Name after the split prefix.
+        description: What is measured, in a sentence fragment.
+        low: Smallest possible value, possibly ``-inf``.
+        high: Largest possible value; ``inf`` where the bound depends on the classes or there is none.
+        direction: Which way is better; ``none`` where neither is.
+        reads: The labels that it needs; both kinds of fine targets make it an oracle metric.
+        empty: What an input without samples (or without labels, or terms) yields.
+        setting: Dotted path below ``trial``, and an entry that the list there must have for the metric to be measured;
+            None where it always is.
+        splits: Splits on which it is measured, where the config asks for them.
+        final: Measured after the last epoch only, so it has no curve and cannot stop a trial early.
+    """
+
+    name: str
+    description: str
+    low: float
+    high: float
+    direction: Direction
+    reads: Reads
+    empty: str
+    setting: tuple[str, int | str] | None = None
+    splits: tuple[str, ...] = SPLITS
+    final: bool = False
+
+    @property
+    def oracle(self) -> bool:
+        """Whether it reads fine labels."""
+        return self.reads in ("fine classes", "fine values")

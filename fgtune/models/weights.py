@@ -1,0 +1,191 @@
+"""Initial backbone weights from a local file: plain state dicts, and those that MoCo v3 and solo-learn save.
+
+Layouts: MoCo v3 (github.com/facebookresearch/moco-v3) keeps ``base_encoder``, ``momentum_encoder`` and ``predictor``
+under ``state_dict``, each key after ``module.`` where it trained on several GPUs, the projector in the encoder's
+``fc``. solo-learn (github.com/vturrisi/solo-learn) keeps ``backbone``, ``projector``, ``classifier`` and for methods
+with a momentum encoder ``momentum_backbone`` and more. A file is read without unpickling code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import pickle
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fgtune.config.model import WeightsConfig
+from fgtune.errors import ConfigError
+
+logger = logging.getLogger(__name__)
+
+PREFIXES: dict[tuple[str, str], str] = {
+    ("plain", "base"): "",
+    ("moco_v3", "base"): "base_encoder.",
+    ("moco_v3", "momentum"): "momentum_encoder.",
+    ("solo_learn", "base"): "backbone.",
+    ("solo_learn", "momentum"): "momentum_backbone.",
+}
+"""What the backbone's keys begin with, by layout and encoder."""
+
+HEADS = ("fc", "head", "classifier")
+"""Modules of an encoder that sit on top of the features; they are left behind."""
+
+SHOWN = 8
+"""Keys that a message names before it counts the rest."""
+
+
+@dataclass(frozen=True)
+class WeightsReport:
+    """What became of the tensors in a weights file.
+
+    Attributes:
+        loaded: Keys of the backbone that were set.
+        dropped: Keys of the file that were left behind on purpose: classifiers, projectors, the other encoder.
+    """
+
+    loaded: tuple[str, ...]
+    dropped: tuple[str, ...]
+
+
+def load_weights(backbone: nn.Module, config: WeightsConfig) -> WeightsReport:
+    """Set every parameter and buffer of ``backbone`` from a file.
+
+    Raises:
+        ConfigError: As ``read_weights`` does; the backbone is then as it was.
+    """
+    encoder, dropped = read_weights(backbone, config)
+    backbone.load_state_dict(encoder, strict=False)  # what strictness would check is checked already, in more words
+    if dropped:
+        logger.info("%s: left behind on purpose: %s", config.path, ", ".join(dropped))
+    return WeightsReport(tuple(encoder), dropped)
+
+
+def read_weights(backbone: nn.Module, config: WeightsConfig) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The tensors for ``backbone`` in a file, by the backbone's keys, and the file's keys that are left behind.
+
+    ``num_batches_tracked`` alone may be absent, as in torchvision's older files: nothing that is used depends on it.
+
+    Args:
+        backbone: Says which keys and shapes are needed; its own tensors are not read, so it may be a meta module.
+        config: File and layout.
+
+    Raises:
+        ConfigError: There is no such file, it is not of its layout or digest, it holds code, keys are missing or
+            unexpected, or a shape differs.
+    """
+    encoder, dropped = _encoder(_read(config), config)
+    expected = backbone.state_dict()
+    _check_keys(expected, encoder, config)
+    _check_shapes(expected, encoder, config)
+    return encoder, dropped
+
+
+def _error(rule: str, config: WeightsConfig, fix: str) -> ConfigError:
+    return ConfigError(rule, path="trial.model.weights.path", value=config.path, fix=fix)
+
+
+def _read(config: WeightsConfig) -> dict[str, Any]:
+    """The state dict in the file: what stands under ``state_dict``, or else the whole."""
+    path = Path(config.path)
+    try:
+        if config.sha256 is not None:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if digest != config.sha256:
+                fix = "use the file that the study was written for, or give its new digest"
+                raise _error(f"has sha256 {digest}, and the study asks for {config.sha256}", config, fix)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        fix = "give the path from the working directory, or an absolute one"
+        raise _error(f"cannot be read ({reason})", config, fix) from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+        raise _unreadable(error, config) from error
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    if not isinstance(content, dict) or not content:
+        raise _error("holds no state dict (a mapping from key to tensor)", config, "save model.state_dict()")
+    return content
+
+
+def _unreadable(error: Exception, config: WeightsConfig) -> ConfigError:
+    """The error for a file that cannot be read as plain tensors; torch's own words advise to trust it, these do not."""
+    foreign = re.search(r"GLOBAL ([\w.]+)", str(error))
+    if foreign is not None:
+        rule = f"holds more than tensors ({foreign.group(1)}); it was refused, and nothing in it was run"
+        fix = "where you trust its source, save its state dict alone: torch.save(checkpoint['state_dict'], path)"
+        return _error(rule, config, fix)
+    return _error("is not a complete file of torch.save", config, "fetch or save it again")
+
+
+def _encoder(state: Mapping[str, Any], config: WeightsConfig) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The backbone's tensors by its own keys, and the file's keys that are left behind."""
+    names = {str(key): str(key).removeprefix("module.") for key in state}
+    prefix = PREFIXES[config.layout, config.encoder]
+    if config.layout == "plain" and all(name.startswith(("backbone.", "head.")) for name in names.values()):
+        prefix = "backbone."  # a whole classifier of fgtune
+    encoder: dict[str, Tensor] = {}
+    dropped: list[str] = []
+    for key, name in names.items():
+        inner = name.removeprefix(prefix)
+        if not name.startswith(prefix) or inner.partition(".")[0] in HEADS:
+            dropped.append(key)
+        elif isinstance(state[key], Tensor):
+            encoder[inner] = state[key]
+        else:
+            kind = type(state[key]).__name__
+            raise _error(f"{key} is not a tensor but of type {kind}", config, _layout_fix(names.values()))
+    if not encoder:
+        rule = f"has no key that begins with {prefix!r}, as layout {config.layout} ({config.encoder} encoder) has"
+        raise _error(rule, config, _layout_fix(names.values()))
+    return encoder, tuple(dropped)
+
+
+def _layout_fix(names: Any) -> str:
+    """Advice by what the keys begin with."""
+    heads = list(dict.fromkeys(name.partition(".")[0] for name in names))
+    return f"choose the layout that fits its keys, which begin with {_some(heads)}"
+
+
+def _check_keys(expected: Mapping[str, Tensor], given: Mapping[str, Tensor], config: WeightsConfig) -> None:
+    missing = [key for key in expected if key not in given and not key.endswith(".num_batches_tracked")]
+    unexpected = [key for key in given if key not in expected]
+    problems = [f"lacks {_some(missing)}"] * bool(missing) + [f"has unexpected {_some(unexpected)}"] * bool(unexpected)
+    if problems:
+        rule = f"{' and '.join(problems)} (keys of the backbone)"
+        raise _error(rule, config, "use the backbone and the layout that the file was saved from")
+
+
+def _check_shapes(expected: Mapping[str, Tensor], given: Mapping[str, Tensor], config: WeightsConfig) -> None:
+    stem = "conv1.weight"
+    if stem in expected and stem in given:
+        mine, theirs = expected[stem].shape, given[stem].shape
+        if len(mine) == len(theirs) == 4 and mine[2:] != theirs[2:]:
+            names = {3: "the CIFAR stem", 7: "the ImageNet stem"}
+            rule = (
+                f"has {names.get(theirs[2], 'a stem')} (conv1 {theirs[2]}x{theirs[3]}), and the backbone has "
+                f"{names.get(mine[2], 'another')} ({mine[2]}x{mine[3]}); stems are not converted"
+            )
+            other = {3: "cifar", 7: "imagenet"}.get(theirs[2])
+            fix = f"set model.backbone.stem: {other}, or use other weights" if other else "use other weights"
+            raise _error(rule, config, fix)
+    differing = [
+        f"{key} {tuple(given[key].shape)} instead of {tuple(expected[key].shape)}"
+        for key in given
+        if given[key].shape != expected[key].shape
+    ]
+    if differing:
+        raise _error(f"differs in shape: {_some(differing)}", config, "use the backbone that the file was saved from")
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first few of ``names``, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

@@ -1,0 +1,204 @@
+"""Random image operations on a whole batch at once, every sample with draws of its own from the caller's generator.
+
+torchvision's random transforms draw one set of parameters a call, from the global state. The operations here draw
+(B,) parameters from a generator on the images' device and apply them as tensor operations; for given parameters each
+sample comes out as torchvision's functional transform would make it, to rounding. Images are (B, C, H, W) float32 in
+[0, 1] throughout.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+ASPECT = (3 / 4, 4 / 3)
+"""Range of width / height of a random resized crop."""
+CROP_ATTEMPTS = 10
+LUMA = (0.2989, 0.587, 0.114)
+"""Weights of red, green and blue in a grey value (ITU-R BT.601)."""
+
+
+def as_float(inputs: Tensor) -> Tensor:
+    """Inputs as floating point: uint8 pixels over 255, others as they are."""
+    return inputs.float() / 255 if inputs.dtype == torch.uint8 else inputs
+
+
+def uniform(count: int | tuple[int, ...], low: float, high: float, like: Tensor, generator: torch.Generator) -> Tensor:
+    """``count`` numbers in [low, high), float32 on the device of ``like``."""
+    shape = (count,) if isinstance(count, int) else count
+    return low + (high - low) * torch.rand(shape, generator=generator, device=like.device)
+
+
+def _choice(share: Tensor, choices: Tensor | int) -> Tensor:
+    """A whole number in [0, choices) for each ``share`` in [0, 1); no float32 below 1 rounds up to ``choices``."""
+    return (share * choices).long()
+
+
+def _each(values: Tensor) -> Tensor:
+    """(B,) as (B, 1, 1, 1)."""
+    return values[:, None, None, None]
+
+
+def random_flip(images: Tensor, p: float, generator: torch.Generator) -> Tensor:
+    """Each image mirrored left to right with probability ``p``."""
+    chosen = uniform(len(images), 0, 1, images, generator) < p
+    return torch.where(_each(chosen), images.flip(-1), images)
+
+
+def random_shift(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
+    """A window of the image's own size, at a uniform place in the image with ``padding`` zeros on each side."""
+    count, _, height, width = images.shape
+    padded = functional.pad(images, (padding,) * 4)
+    top, left = _choice(uniform((2, count), 0, 1, images, generator), 2 * padding + 1)
+    rows = top[:, None] + torch.arange(height, device=images.device)
+    columns = left[:, None] + torch.arange(width, device=images.device)
+    batch = torch.arange(count, device=images.device)[:, None, None]
+    windows = padded.permute(0, 2, 3, 1)[batch, rows[:, :, None], columns[:, None, :]]
+    return windows.permute(0, 3, 1, 2).contiguous()
+
+
+def draw_crops(images: Tensor, scale: tuple[float, float], generator: torch.Generator) -> Tensor:
+    """Crops of torchvision's ``RandomResizedCrop``, one an image.
+
+    Each has a share of the area that is uniform in ``scale`` and a logarithm of width / height that is uniform in
+    ``ASPECT``; of ten draws the first that fits is taken, and the largest centred crop within ``ASPECT`` where none is.
+
+    Returns:
+        (B, 4) int64: top, left, height, width.
+    """
+    count, _, height, width = images.shape
+    area = height * width * uniform((count, CROP_ATTEMPTS), *scale, images, generator)
+    ratio = uniform((count, CROP_ATTEMPTS), math.log(ASPECT[0]), math.log(ASPECT[1]), images, generator).exp()
+    place = uniform((2, count), 0, 1, images, generator)
+    heights, widths = (area / ratio).sqrt().round().long(), (area * ratio).sqrt().round().long()
+    fits = (heights > 0) & (heights <= height) & (widths > 0) & (widths <= width)
+    first = fits.byte().argmax(dim=1, keepdim=True)
+    crop_height, crop_width = heights.gather(1, first)[:, 0], widths.gather(1, first)[:, 0]
+    top = _choice(place[0], height - crop_height + 1)
+    left = _choice(place[1], width - crop_width + 1)
+    drawn = torch.stack([top, left, crop_height, crop_width], dim=1)
+    most_height = min(height, round(width / ASPECT[0]))
+    most_width = min(width, round(height * ASPECT[1]))
+    central = ((height - most_height) // 2, (width - most_width) // 2, most_height, most_width)
+    return torch.where(fits.any(dim=1, keepdim=True), drawn, drawn.new_tensor(central))
+
+
+def resize_crops(images: Tensor, crops: Tensor, size: int) -> Tensor:
+    """Each image's crop as (B, C, size, size): bilinear, antialiased, as two matrix products a sample.
+
+    Args:
+        images: (B, C, H, W).
+        crops: (B, 4) top, left, height, width.
+        size: Side of the result.
+    """
+    rows = _resampling(crops[:, 0], crops[:, 2], size, images.shape[2])
+    columns = _resampling(crops[:, 1], crops[:, 3], size, images.shape[3])
+    return torch.einsum("bph,bchw->bcpw", rows, images) @ columns.mT[:, None]
+
+
+def _resampling(start: Tensor, length: Tensor, size: int, full: int) -> Tensor:
+    """(B, size, full) weights that resample [start, start + length) of ``full`` pixels to ``size``.
+
+    A triangle around the centre of each new pixel, as wide as an old pixel or a new one, whichever is larger.
+    """
+    scale = (length / size)[:, None, None]
+    center = (torch.arange(size, device=start.device)[:, None] + 0.5) * scale
+    inside = torch.arange(full, device=start.device) - start[:, None, None]
+    weights = (1 - (inside + 0.5 - center).abs() / scale.clamp_min(1)).clamp_min(0)
+    weights = weights * ((inside >= 0) & (inside < length[:, None, None]))
+    return weights / weights.sum(dim=2, keepdim=True)
+
+
+def gray(images: Tensor) -> Tensor:
+    """Grey values (B, 1, H, W) of red, green, blue (B, 3, H, W)."""
+    return torch.einsum("c,bchw->bhw", images.new_tensor(LUMA), images)[:, None]
+
+
+def random_gray(images: Tensor, p: float, generator: torch.Generator) -> Tensor:
+    """Each image without colour with probability ``p``."""
+    chosen = uniform(len(images), 0, 1, images, generator) < p
+    return torch.where(_each(chosen), gray(images), images)
+
+
+def _blend(images: Tensor, others: Tensor, share: Tensor) -> Tensor:
+    return (_each(share) * images + _each(1 - share) * others).clamp(0, 1)
+
+
+def adjust_brightness(images: Tensor, factor: Tensor) -> Tensor:
+    """Pixels times ``factor`` (B,), cut off at 1."""
+    return (images * _each(factor)).clamp(0, 1)
+
+
+def adjust_contrast(images: Tensor, factor: Tensor) -> Tensor:
+    """``factor`` (B,) of the image and the rest of its mean grey value."""
+    return _blend(images, gray(images).mean(dim=(1, 2, 3), keepdim=True), factor)
+
+
+def adjust_saturation(images: Tensor, factor: Tensor) -> Tensor:
+    """``factor`` (B,) of the image and the rest of its grey version."""
+    return _blend(images, gray(images), factor)
+
+
+def adjust_hue(images: Tensor, shift: Tensor) -> Tensor:
+    """Hue turned by ``shift`` (B,) in turns, through the hexagonal HSV model (Smith 1978)."""
+    value, largest = images.max(dim=1, keepdim=True)
+    chroma = value - images.amin(dim=1, keepdim=True)
+    after, before = images.gather(1, (largest + 1) % 3), images.gather(1, (largest + 2) % 3)
+    hue = 2 * largest + (after - before) / torch.where(chroma > 0, chroma, 1.0)  # in sixths of a turn, red = 0
+    corner = images.new_tensor((5.0, 3.0, 1.0))[:, None, None]
+    sector = (corner + hue + 6 * _each(shift)) % 6
+    return value - chroma * torch.minimum(sector, 4 - sector).clamp(0, 1)
+
+
+def random_jitter(
+    images: Tensor, strength: tuple[float, float, float, float], p: float, generator: torch.Generator
+) -> Tensor:
+    """Brightness, contrast, saturation and hue changed in random order, with probability ``p`` an image.
+
+    Args:
+        images: (B, 3, H, W) in [0, 1].
+        strength: Factors are uniform in [1 - s, 1 + s] (not below 0) for the first three, the turn of the hue in
+            [-s, s] for the last.
+        p: Probability that an image is changed at all.
+        generator: Source of all draws.
+    """
+    count = len(images)
+    chosen = uniform(count, 0, 1, images, generator) < p
+    order = torch.rand((count, 4), generator=generator, device=images.device).argsort(dim=1)
+    order = torch.where(chosen[:, None], order, -1)
+    factors = [uniform(count, max(0.0, 1 - s), 1 + s, images, generator) for s in strength[:3]]
+    factors.append(uniform(count, -strength[3], strength[3], images, generator))
+    images = images.clone()
+    for turn in order.T:
+        for number, change in enumerate((adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue)):
+            rows = (turn == number).nonzero()[:, 0]
+            images[rows] = change(images[rows], factors[number][rows])
+    return images
+
+
+def random_blur(images: Tensor, sigma: tuple[float, float], p: float, generator: torch.Generator) -> Tensor:
+    """A Gaussian blur with a standard deviation uniform in ``sigma`` pixels, with probability ``p`` an image."""
+    chosen = uniform(len(images), 0, 1, images, generator) < p
+    drawn = uniform(len(images), *sigma, images, generator)
+    radius = math.ceil(3 * sigma[1])
+    return torch.where(_each(chosen), blur(images, drawn, radius), images)
+
+
+def blur(images: Tensor, sigma: Tensor, radius: int) -> Tensor:
+    """Gaussian blur with ``sigma`` (B,), the kernel cut off at ``radius`` pixels, images mirrored at their borders."""
+    count, channels, height, width = images.shape
+    radius = min(radius, height - 1, width - 1)  # mirroring has no more pixels than that
+    offsets = torch.arange(-radius, radius + 1, device=images.device)
+    kernel = (-0.5 * (offsets / sigma[:, None]).square()).softmax(dim=1)  # exp, and a sum of 1
+    kernel = kernel.repeat_interleave(channels, dim=0)[:, None]  # (B * C, 1, 2 * radius + 1)
+    flat = functional.pad(images, (radius,) * 4, mode="reflect").reshape(1, count * channels, *_grown(images, radius))
+    flat = functional.conv2d(flat, kernel[..., None], groups=count * channels)
+    flat = functional.conv2d(flat, kernel[:, :, None], groups=count * channels)
+    return flat.reshape(count, channels, height, width)
+
+
+def _grown(images: Tensor, radius: int) -> tuple[int, int]:
+    return images.shape[2] + 2 * radius, images.shape[3] + 2 * radius

@@ -1,0 +1,99 @@
+"""Fine classes for methods that learn none: k-means on features, within coarse classes or over all (GEORGE-like).
+
+Clusters are found on the training split. A sample of any split belongs to the nearest centre, so, as with a fine head,
+no coarse label is used at test time.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from fgtune.config.clustering import ClusteringConfig
+from fgtune.errors import TrialError
+from fgtune.results.records import IntArray
+
+FloatArray = npt.NDArray[np.float32]
+
+
+class ClusteredClasses:
+    """Centres of ``num_fine`` clusters of training features.
+
+    Args:
+        config: Scope, sizes, restarts.
+        features: (n, d) of the training split.
+        groups: (n,) coarse class of each sample in the first source, -1 for none; read by ``scope: coarse`` only.
+        num_fine: K_F.
+        seed: Of the k-means restarts.
+
+    Raises:
+        TrialError: Fewer samples than clusters, in all or in a coarse class that needs one.
+    """
+
+    def __init__(
+        self, config: ClusteringConfig, features: FloatArray, groups: IntArray, num_fine: int, seed: int
+    ) -> None:
+        self._config, self._seed = config, seed
+        if config.scope == "global":
+            found = [self._fit(features, num_fine)]
+        else:
+            found = self._fit_within(features, groups, num_fine)
+        self.centers: npt.NDArray[np.float64] = np.concatenate(found)
+        squares = self._squared_distances(features).min(axis=1)
+        self._variance = max(float(squares.mean()) / features.shape[1], 1e-12)
+
+    def _fit(self, features: FloatArray, clusters: int) -> npt.NDArray[np.float64]:
+        from sklearn.cluster import KMeans
+
+        if len(features) < clusters:
+            raise TrialError(f"{clusters} clusters need as many training samples, there are {len(features)}")
+        fitted = KMeans(clusters, n_init=self._config.restarts, random_state=self._seed % 2**32).fit(features)
+        self.inertia = float(fitted.inertia_)
+        return np.asarray(fitted.cluster_centers_, dtype=np.float64)
+
+    def _fit_within(self, features: FloatArray, groups: IntArray, num_fine: int) -> list[npt.NDArray[np.float64]]:
+        parts = [features[groups == group] for group in np.unique(groups[groups >= 0])]
+        if len(parts) > num_fine:
+            raise TrialError(f"{num_fine} clusters cannot cover {len(parts)} coarse classes")
+        if self._config.sizes == "balanced":
+            sizes = [num_fine // len(parts) + (place < num_fine % len(parts)) for place in range(len(parts))]
+            return [self._fit(part, size) for part, size in zip(parts, sizes, strict=True)]
+        return self._grow(parts, num_fine)
+
+    def _grow(self, parts: list[FloatArray], num_fine: int) -> list[npt.NDArray[np.float64]]:
+        """Give each coarse class one cluster, then each further one where it lowers the sum of squares most."""
+        fits = [[self._fit_scored(part, 1)] for part in parts]
+        sizes = [1] * len(parts)
+        for _ in range(num_fine - len(parts)):
+            for part, fit, size in zip(parts, fits, sizes, strict=True):
+                if len(fit) == size and len(part) > size:
+                    fit.append(self._fit_scored(part, size + 1))
+            gains = [
+                fit[size - 1][0] - fit[size][0] if len(fit) > size else -np.inf
+                for fit, size in zip(fits, sizes, strict=True)
+            ]
+            best = int(np.argmax(gains))
+            if gains[best] == -np.inf:
+                raise TrialError(f"{num_fine} clusters need as many training samples with a coarse label")
+            sizes[best] += 1
+        return [fit[size - 1][1] for fit, size in zip(fits, sizes, strict=True)]
+
+    def _fit_scored(self, part: FloatArray, clusters: int) -> tuple[float, npt.NDArray[np.float64]]:
+        centers = self._fit(part, clusters)
+        return self.inertia, centers
+
+    def _squared_distances(self, features: FloatArray) -> npt.NDArray[np.float64]:
+        """(n, K_F) squared distances to the centres."""
+        values = features.astype(np.float64)
+        cross = values @ self.centers.T
+        squares = (values**2).sum(axis=1)[:, None] + (self.centers**2).sum(axis=1)
+        distances: npt.NDArray[np.float64] = np.maximum(squares - 2 * cross, 0.0)
+        return distances
+
+    def probabilities(self, features: FloatArray) -> FloatArray:
+        """(n, K_F) posterior of the centres as equal spherical Gaussians of the pooled variance, over ``features``."""
+        logits = -self._squared_distances(features) / (2 * self._variance)
+        logits -= logits.max(axis=1, keepdims=True)
+        weights = np.exp(logits)
+        probs: FloatArray = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+        return probs

@@ -1,0 +1,107 @@
+"""What is measured once, at the end of a trial: probes of the features, continuous targets, few-shot episodes.
+
+Only the evaluator calls this, with fine labels that training never sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from fgtune.config.evaluation import EvaluationConfig, FewShotConfig
+from fgtune.metrics.episodes import UNKNOWN, episodes, mean_interval
+from fgtune.metrics.probes import accuracy, fit_linear, knn_predict
+from fgtune.metrics.regression import fit_ridge, mean_squared_error, r_squared, rank_mse
+from fgtune.results.records import IntArray
+from fgtune.streams import numpy_stream
+
+FloatArray = npt.NDArray[np.float32]
+
+
+def probe_classes(
+    config: EvaluationConfig,
+    train_features: FloatArray | None,
+    fine: Mapping[str, IntArray],
+    held_out: Mapping[str, FloatArray],
+) -> dict[str, dict[str, float]]:
+    """``knn_fine`` and ``linear_fine``, as far as the config asks for them.
+
+    Args:
+        config: Which probes.
+        train_features: (n, d); None is allowed where no probe is asked for.
+        fine: (n,) fine classes of the training split and of every split in ``held_out``.
+        held_out: (m, d) features of each split to judge on.
+
+    Returns:
+        Values by metric, by split.
+    """
+    values: dict[str, dict[str, float]] = {split: {} for split in held_out}
+    if train_features is None or len(train_features) == 0:
+        return values
+    if "knn" in config.probes:
+        for split, features in held_out.items():
+            preds = knn_predict(train_features, fine["train"], features, config.knn_neighbors)
+            values[split]["knn_fine"] = accuracy(preds, fine[split])
+    if "linear" in config.probes:
+        probe = fit_linear(train_features, fine["train"])
+        for split, features in held_out.items():
+            values[split]["linear_fine"] = accuracy(probe.predict(features), fine[split])
+    return values
+
+
+def probe_values(
+    train_features: FloatArray, targets: Mapping[str, FloatArray], held_out: Mapping[str, FloatArray]
+) -> dict[str, dict[str, float]]:
+    """``ridge_r2`` and ``ridge_mse``, and for a single target column ``rank_mse``.
+
+    ``rank_mse`` orders samples by the feature where there is only one (in either order, since its sign is arbitrary),
+    else by what the ridge probe predicts.
+
+    Args:
+        train_features: (n, d).
+        targets: (n, columns) of the training split and of every split in ``held_out``.
+        held_out: (m, d) features of each split to judge on.
+
+    Returns:
+        Values by metric, by split; none when there are fewer than two training samples.
+    """
+    values: dict[str, dict[str, float]] = {split: {} for split in held_out}
+    if len(train_features) < 2:
+        return values
+    probe = fit_ridge(train_features, targets["train"])
+    for split, features in held_out.items():
+        preds, target = probe.predict(features), targets[split]
+        values[split] = {"ridge_r2": r_squared(preds, target), "ridge_mse": mean_squared_error(preds, target)}
+        if target.shape[1] == 1:
+            alone = features.shape[1] == 1
+            scores = features[:, 0] if alone else preds[:, 0]
+            values[split]["rank_mse"] = rank_mse(scores, target[:, 0], either_order=alone)
+    return values
+
+
+def few_shot(
+    config: FewShotConfig, features: FloatArray, fine: IntArray, train_fine: IntArray, seed: int, split: str
+) -> dict[str, float]:
+    """``fewshot_<shots>`` with ``_low`` and ``_high``, for every number of shots.
+
+    Args:
+        config: Episodes.
+        features: (n, d) of the split.
+        fine: (n,) their fine classes.
+        train_fine: Fine classes of the training split; those are left out where the config asks for novel classes.
+        seed: Seed of the block: all its arms meet the same episodes.
+        split: Names the stream of draws.
+
+    Returns:
+        Values by metric; nan where no episode can be drawn.
+    """
+    labels = np.where(np.isin(fine, train_fine), UNKNOWN, fine) if config.classes == "novel" else fine
+    values = {}
+    for shots in config.shots:
+        rng = numpy_stream(seed, "few_shot", split, shots)
+        found = episodes(features, labels, config.ways, shots, config.queries, config.episodes, rng)
+        name = f"fewshot_{shots}"
+        values[name], values[f"{name}_low"], values[f"{name}_high"] = mean_interval(found)
+    return values

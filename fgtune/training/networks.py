@@ -1,0 +1,196 @@
+"""The networks of one trial: student, teacher, momentum encoder, term heads, and the passes through them.
+
+What no chosen term needs is not built, not run and not trained.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fgtune.config.objective import QueueInstanceConfig
+from fgtune.config.trial import TrialConfig
+from fgtune.data.base import Inputs, TrainingView
+from fgtune.models.classifier import FineClassifier, build_classifier
+from fgtune.models.initialize import build_by_seed
+from fgtune.models.teacher import EmaTeacher
+from fgtune.neighbors import coarse_groups
+from fgtune.objectives.base import Need, TermContext
+from fgtune.objectives.coarse_head import BaseTerm
+from fgtune.objectives.objective import Objective
+from fgtune.streams import derive_seed
+from fgtune.training.augment import Views
+from fgtune.training.clusters import ClusteredClasses
+from fgtune.training.compute import Compute
+from fgtune.training.evaluator import FloatArray, Predictions
+from fgtune.training.fit import view_shape
+from fgtune.training.neighbor_source import NeighborSource
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the slow networks say of a batch, without gradients; None where no term needs it.
+
+    Attributes:
+        logits: (B, K_F) of the teacher on view x1.
+        neighbor_log_probs: (B, k, K_F) of the teacher on drawn neighbours.
+        neighbor_valid: (B, k) bool.
+        keys: (B, feature_dim) of the momentum encoder on view x1.
+    """
+
+    logits: Tensor | None = None
+    neighbor_log_probs: Tensor | None = None
+    neighbor_valid: Tensor | None = None
+    keys: Tensor | None = None
+
+
+class Networks:
+    """Everything with weights.
+
+    Attributes:
+        has_fine_head: Whether some term trains a classifier over fine classes; otherwise they are clusters.
+    """
+
+    def __init__(self, config: TrialConfig, view: TrainingView, num_fine: int, seed: int, threads: int) -> None:
+        self.config, self.view, self.num_fine, self.seed = config, view, num_fine, seed
+        self.compute = Compute(config.device, config.precision)
+        self.views = Views(config.augmentation)
+        shape = view_shape(config.augmentation, view.inputs.shape[1:])
+        device = self.compute.device
+        self.model = build_classifier(config.model, shape, num_fine, seed).to(device)
+        groups = torch.from_numpy(coarse_groups(view.train_coarse))
+        context = TermContext(self.model.backbone.feature_dim, num_fine, view.num_coarse, groups)
+        self.objective = build_by_seed(lambda: Objective(config.objective, context), seed)
+        self.objective.initialize_buffers(seed)
+        self.objective.to(device)
+        self.has_fine_head = Need.FINE_HEAD in self.objective.needs
+        self.teacher = EmaTeacher(self.model, config.teacher.decay, config.teacher.warmup, config.teacher.buffers)
+        self.key_encoder: EmaTeacher | None = None
+        if Need.KEYS in self.objective.needs and isinstance(config.objective.instance, QueueInstanceConfig):
+            self.key_encoder = EmaTeacher(self.model, config.objective.instance.key_momentum, False, "averaged")
+        self.neighbors: NeighborSource | None = None
+        if Need.NEIGHBORS in self.objective.needs:
+            self.neighbors = NeighborSource(
+                config.neighbors, view, self.run, self.model, self.teacher.model, threads, device
+            )
+        self._clusters: ClusteredClasses | None = None
+
+    def trained(self) -> list[nn.Parameter]:
+        """Parameters that the optimiser moves."""
+        modules: list[nn.Module] = [self.model.backbone, self.objective]
+        if self.has_fine_head:
+            modules.insert(1, self.model.head)
+        return [parameter for module in modules for parameter in module.parameters() if parameter.requires_grad]
+
+    # --- passes ------------------------------------------------------------------------------------------------
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Prepare for training in ``epoch`` (1-based)."""
+        self.model.train()
+        if self.neighbors is not None:
+            self.neighbors.refresh_if_due(epoch, self.teacher.model)
+
+    def student_pass(self, inputs: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        """Features (B, d) and, with a fine head, log-probabilities (B, K_F) on view x0, in fp32, with gradients."""
+        seen = self.views.student(inputs, generator)
+        with self.compute.autocast():
+            features = self.model.features(seen)
+            logits = self.model.head(features) if self.has_fine_head else None
+        return features.float(), None if logits is None else logits.float().log_softmax(dim=1)
+
+    @torch.no_grad()
+    def teacher_pass(
+        self, rows: Tensor, inputs: Tensor, all_inputs: Tensor, streams: dict[str, torch.Generator]
+    ) -> Targets:
+        """Targets of ``rows`` (B,), with ``inputs`` their rows of ``all_inputs`` (n_train, ...)."""
+        if not self.has_fine_head and self.key_encoder is None:
+            return Targets()
+        seen = self.views.teacher(inputs, streams["x1"])
+        keys = None
+        if self.key_encoder is not None:
+            with self.compute.autocast():
+                keys = self.key_encoder.model.features(seen).float()
+        if not self.has_fine_head:
+            return Targets(keys=keys)
+        logits = self.compute.logits(self.teacher.model, seen)
+        if self.neighbors is None:
+            return Targets(logits, keys=keys)
+        positions, valid = self.neighbors.draw(rows, streams["draw"])
+        if self.neighbors.memory is not None:
+            self.neighbors.memory[rows] = logits.log_softmax(dim=1)
+            return Targets(logits, self.neighbors.memory[positions.clamp_min(0)], valid, keys)
+        log_q = logits.new_zeros((*positions.shape, self.num_fine))
+        drawn = positions[valid]
+        if len(drawn) < 2:  # batch norm cannot normalise a single sample
+            return Targets(logits, log_q, torch.zeros_like(valid), keys)
+        found = self.compute.logits(self.teacher.model, self.views.teacher(all_inputs[drawn], streams["x1"]))
+        log_q[valid] = found.log_softmax(dim=1)
+        return Targets(logits, log_q, valid, keys)
+
+    def after_step(self) -> None:
+        """Let everything that trails the student follow; call after every optimiser step."""
+        if self.has_fine_head or self.config.evaluation.weights == "teacher":
+            self.teacher.update()
+        if self.key_encoder is not None:
+            self.key_encoder.update()
+        self.objective.after_step()
+
+    # --- predictions -------------------------------------------------------------------------------------------
+
+    def run(self, model: FineClassifier, inputs: Inputs) -> Predictions:
+        """Head probabilities and features of ``model`` in evaluation mode on ``inputs`` (n, ...)."""
+        return self.compute.predict(model, inputs, self.views.evaluation)
+
+    def predict(self, inputs: Inputs) -> Predictions:
+        """Predictions of the evaluated weights: fine classes by head or cluster, coarse ones by a coarse head."""
+        student = self.config.evaluation.weights == "student"
+        found = self.run(self.model if student else self.teacher.model, inputs)
+        probs = found.probs if self._clusters is None else self._clusters.probabilities(found.features)
+        return Predictions(probs, found.features, self._coarse_probs(found.features))
+
+    @torch.no_grad()
+    def _coarse_probs(self, features: FloatArray) -> tuple[FloatArray, ...] | None:
+        base = self.objective.term("base")
+        if not isinstance(base, BaseTerm):
+            return None
+        logits = base.coarse_logits(self.compute.to_device(features))
+        return tuple(each.softmax(dim=1).cpu().numpy() for each in logits)
+
+    def cluster(self, epoch: int) -> FloatArray:
+        """Find fine classes in the features of the training split; their probabilities there, (n_train, K_F)."""
+        student = self.config.evaluation.weights == "student"
+        features = self.run(self.model if student else self.teacher.model, self.view.inputs[self.view.train]).features
+        seed = derive_seed(self.seed, "clusters", epoch)
+        self._clusters = ClusteredClasses(
+            self.config.clustering, features, self.view.train_coarse[:, 0], self.num_fine, seed
+        )
+        return self._clusters.probabilities(features)
+
+    # --- checkpoints -------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights and whatever trails them."""
+        return {
+            "model": self.model.state_dict(),
+            "teacher": self.teacher.model.state_dict(),
+            "teacher_updates": self.teacher.updates,
+            "keys": None if self.key_encoder is None else self.key_encoder.model.state_dict(),
+            "objective": self.objective.state_dict(),
+            "neighbors": None if self.neighbors is None else self.neighbors.state_dict(),
+            "compute": self.compute.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore a state."""
+        self.model.load_state_dict(state["model"])
+        self.teacher.model.load_state_dict(state["teacher"])
+        self.teacher.updates = state["teacher_updates"]
+        if self.key_encoder is not None:
+            self.key_encoder.model.load_state_dict(state["keys"])
+        self.objective.load_state_dict(state["objective"])
+        if self.neighbors is not None:
+            self.neighbors.load_state_dict(state["neighbors"])
+        self.compute.load_state_dict(state["compute"])

@@ -1,0 +1,160 @@
+"""Every preset trains on the same backbone and data order, is measured by the same evaluator, and resumes exactly."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from fgtune.config.clustering import ClusteringConfig
+from fgtune.config.objective import PRESETS
+from fgtune.errors import TrialError
+from fgtune.metrics import METRICS
+from fgtune.training.checkpoint import load_checkpoint, save_checkpoint
+from fgtune.training.clusters import ClusteredClasses
+
+QUEUE = {"objective.instance": {"kind": "queue", "size": 64, "projection_dim": 8}}
+METHODS = [pytest.param({"objective.preset": preset}, id=preset) for preset in PRESETS]
+METHODS += [
+    pytest.param({"objective.preset": "base_indi", "objective.instance.scope": "coarse"}, id="base_indi-coarse"),
+    pytest.param({"objective.preset": "indi", **QUEUE}, id="indi-queue"),
+    pytest.param({"objective.preset": "falcon_instance", **QUEUE}, id="falcon-queue"),
+    pytest.param({"objective.preset": "scan", "neighbors.scope": "global"}, id="scan-global"),
+    pytest.param({"objective.preset": "base", "clustering.scope": "global"}, id="base-global"),
+    pytest.param({"objective.preset": "base", "clustering.sizes": "variance"}, id="base-variance"),
+    pytest.param({"objective.preset": "fierce", "evaluation.weights": "teacher"}, id="fierce-teacher"),
+]
+COMPARED = {"clustering_accuracy", "ari", "nmi", "ged", "coarse_accuracy", "coarse_top1", "silhouette"}
+    "clustering_accuracy",
+    "ari",
+    "nmi",
+    "ged",
+    "coarse_accuracy",
+    "coarse_top1",
+    "silhouette",
+    "neighbor_agreement",
+}
+
+
+def curve(trainer):
+    return [dict(entry.metrics) for entry in trainer]
+
+
+@pytest.mark.parametrize("changes", METHODS)
+def test_every_method_is_measured_alike_and_resumes_exactly(make_trainer, tmp_path, changes):
+    trainer = make_trainer(changes)
+    expected = curve(trainer)
+    assert {f"test/{name}" for name in COMPARED} <= set(expected[-1])
+    for name, value in expected[-1].items():
+        spec = METRICS[name.split("/")[1]]
+        assert spec.low - 1e-6 <= value <= spec.high + 1e-6, name
+    cut = make_trainer(changes)
+    next(cut)
+    next(cut)
+    save_checkpoint(tmp_path / "cell.pt", cut.state_dict())
+    resumed = make_trainer(changes)
+    resumed.load_state_dict(load_checkpoint(tmp_path / "cell.pt"))
+    curve(resumed)
+    assert [dict(entry.metrics) for entry in resumed.history] == expected
+    np.testing.assert_array_equal(resumed.outcome().relations.fine_counts, trainer.outcome().relations.fine_counts)
+
+
+@pytest.mark.parametrize("changes", [p for p in METHODS if p.id != "fine"])
+def test_no_method_but_the_upper_bound_reads_fine_labels(make_trainer, scramble_fine, changes):
+    honest, scrambled = make_trainer(changes), make_trainer(changes, change_data=scramble_fine)
+    for ours, theirs in zip(honest, scrambled, strict=True):
+        for name in ours.metrics:
+            if not METRICS[name.split("/")[1]].oracle:
+                assert ours.metrics[name] == theirs.metrics[name], name
+    np.testing.assert_array_equal(honest.relations.fine_to_coarse, scrambled.relations.fine_to_coarse)
+
+
+def test_upper_bound_reads_fine_labels_and_refuses_to_run_without(make_trainer):
+    easy = {"objective.preset": "fine", "epochs": 20, "data.num_samples": 600}
+    trainer = make_trainer(easy)
+    assert curve(trainer)[-1]["test/clustering_accuracy"] > 0.85
+    assert "val/loss_fine" not in trainer.history[-1].metrics
+    with pytest.raises(TrialError, match="lambda_fine reads fine labels, and the data have none"):
+        make_trainer({"objective.preset": "fine"}, change_data=lambda data: replace(data, fine=None, num_fine=None))
+
+
+def test_methods_share_the_initial_backbone_and_its_data(make_trainer):
+    falcon, indi = make_trainer(), make_trainer({"objective.preset": "indi"})
+    for ours, theirs in zip(
+        falcon.networks.model.backbone.parameters(), indi.networks.model.backbone.parameters(), strict=True
+    ):
+        assert torch.equal(ours, theirs)
+    np.testing.assert_array_equal(falcon.view.train, indi.view.train)
+
+
+def test_a_method_without_a_fine_head_trains_none_and_an_untrained_one_trains_nothing(make_trainer):
+    base = make_trainer({"objective.preset": "base"})
+    before = [p.clone() for p in base.networks.model.head.parameters()]
+    curve(base)
+    assert all(torch.equal(a, b) for a, b in zip(before, base.networks.model.head.parameters(), strict=True))
+    untrained = make_trainer({"objective.preset": "untrained"})
+    before = [p.clone() for p in untrained.networks.model.parameters()]
+    metrics = curve(untrained)
+    assert untrained.step == 0
+    assert not [name for name in metrics[-1] if name.startswith("train/") or "loss" in name]
+    assert all(torch.equal(a, b) for a, b in zip(before, untrained.networks.model.parameters(), strict=True))
+
+
+def test_oracle_relations_without_a_fine_head_are_refused(make_trainer):
+    with pytest.raises(TrialError, match="oracle needs an objective with a fine head"):
+        make_trainer({"objective.preset": "base", "relations.mode": "oracle"})
+
+
+def test_clusters_on_separated_data_are_the_fine_classes(make_trainer):
+    easy = {
+        "data.separation": 12.0,
+        "data.coarse_separation": 24.0,
+        "model.backbone": {"kind": "identity"},
+        "epochs": 1,
+    }
+    for scope in ("coarse", "global"):
+        metrics = curve(make_trainer({"objective.preset": "untrained", "clustering.scope": scope, **easy}))[-1]
+        assert metrics["test/clustering_accuracy"] > 0.97
+        assert metrics["test/ged"] == 0
+
+
+@pytest.fixture
+def blobs():
+    rng = np.random.default_rng(0)
+    centers = np.array([[0, 0], [10, 0], [20, 0], [0, 50]])
+    groups = np.repeat([0, 0, 0, 1], 40)
+    return (np.repeat(centers, 40, axis=0) + rng.normal(size=(160, 2))).astype(np.float32), groups
+
+
+def test_clusters_grow_where_they_lower_the_sum_of_squares_most(blobs):
+    features, groups = blobs
+    grown = ClusteredClasses(ClusteringConfig(sizes="variance"), features, groups, 4, seed=0)
+    assert sum(center[1] > 25 for center in grown.centers) == 1  # three in the first coarse class, one in the second
+    balanced = ClusteredClasses(ClusteringConfig(sizes="balanced"), features, groups, 4, seed=0)
+    assert sum(center[1] > 25 for center in balanced.centers) == 2
+
+
+def test_cluster_probabilities_are_rows_of_a_posterior_peaked_at_the_nearest_center(blobs):
+    features, groups = blobs
+    clusters = ClusteredClasses(ClusteringConfig(sizes="variance"), features, groups, 4, seed=0)
+    probs = clusters.probabilities(features)
+    np.testing.assert_allclose(probs.sum(axis=1), 1, atol=1e-6)
+    nearest = np.linalg.norm(features[:, None] - clusters.centers, axis=2).argmin(axis=1)
+    np.testing.assert_array_equal(probs.argmax(axis=1), nearest)
+
+
+def test_too_few_samples_for_the_clusters_is_a_clear_error(blobs):
+    features, groups = blobs
+    with pytest.raises(TrialError, match="1 clusters cannot cover 2 coarse classes"):
+        ClusteredClasses(ClusteringConfig(), features, groups, 1, seed=0)
+    with pytest.raises(TrialError, match="5 clusters need as many training samples, there are 3"):
+        ClusteredClasses(ClusteringConfig(), features[:3], groups[:3], 5, seed=0)
+
+
+def test_every_term_of_a_combination_contributes(make_trainer):
+    last = curve(make_trainer({"objective.preset": "falcon_entropic", "objective.lambda_instance": 0.1}))[-1]
+    assert {f"train/loss_{name}" for name in ("coarse", "nn", "conf", "reg", "instance", "entropic")} <= set(last)
+    assert math.isfinite(last["train/loss"])

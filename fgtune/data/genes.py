@@ -1,7 +1,7 @@
 """Highly variable genes, by the two usual rules; both need no more than means, variances and a smoother.
 
 Sources: Stuart et al. 2019, "Comprehensive integration of single-cell data" (variance-stabilised counts, here
-``seurat_v3``); Satija et al. 2015, "Spatial reconstruction of single-cell gene expression data" (normalised dispersions).
+``seurat_v3``); Satija et al. 2015, "Spatial reconstruction of single-cell gene expression data" (dispersions).
 """
 
 from __future__ import annotations

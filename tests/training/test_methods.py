@@ -28,15 +28,6 @@ METHODS += [
     pytest.param({"objective.preset": "fierce", "evaluation.weights": "teacher"}, id="fierce-teacher"),
 ]
 COMPARED = {"clustering_accuracy", "ari", "nmi", "ged", "coarse_accuracy", "coarse_top1", "silhouette"}
-    "clustering_accuracy",
-    "ari",
-    "nmi",
-    "ged",
-    "coarse_accuracy",
-    "coarse_top1",
-    "silhouette",
-    "neighbor_agreement",
-}
 
 
 def curve(trainer):

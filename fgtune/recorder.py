@@ -52,6 +52,8 @@ class Recorder:
     def on_complete(self, cell_id: str, outcome: TrialOutcome, attempts: int) -> None:
         """Record a finished cell."""
         self._folder.write_relations(cell_id, outcome.relations)
+        if outcome.attention is not None:
+            self._folder.write_attention(cell_id, outcome.attention)
         self._record(
             cell_id,
             outcome.history,

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 from fgtune.config.base import stable_hash
 from fgtune.config.data import DataConfig
-from fgtune.config.expand import expand
+from fgtune.config.expand import expand, judged_metrics
 from fgtune.config.load import LoadedStudy, load_study
+from fgtune.config.paths import value_at
 from fgtune.config.plan import DataShape, Plan
 from fgtune.config.source import Path as ConfigPath
 from fgtune.config.source import dotted
 from fgtune.errors import ConfigError, MultiConfigError
-from fgtune.metrics import METRICS, spec_of
+from fgtune.metrics import METRICS, MetricSpec, spec_of
+from fgtune.tuning.objectives import COST, check_judged_metrics
 
 if TYPE_CHECKING:
     from fgtune.data.base import Dataset
@@ -49,6 +51,7 @@ def open_study(path: Path, overrides: Sequence[str] = (), smoke: bool = False) -
     """
     loaded = load_study(path, overrides, smoke)
     check_metric_names(loaded)
+    check_judged_metrics(loaded)
     datasets: dict[str, Dataset] = {}
 
     def shape_of(config: DataConfig) -> DataShape:
@@ -95,24 +98,40 @@ def check_metric_names(loaded: LoadedStudy) -> None:
 
 
 def check_metric_needs(loaded: LoadedStudy, plan: Plan) -> None:
-    """Raise when a metric will not be measured: it reads fine labels that some data lack, or a split left out."""
-    blind = any(shape.num_fine is None for shape in plan.shapes.values())
-    unmeasured = any("train" not in arm.config.evaluation.splits for arm in plan.arms)
-    free = ", ".join(name for name, spec in METRICS.items() if not spec.oracle)
+    """Raise when a metric will not be measured: its fine targets, its split or its setting are missing somewhere."""
     errors = []
     for path, name in _named_metrics(loaded):
-        where, spec = loaded.origins.where(path), spec_of(name)
-        if blind and spec.oracle:
-            rule, fix = "reads fine labels, which the data do not have", f"choose among: {free}"
-            errors.append(ConfigError(rule, where=where, path=dotted(path), value=name, fix=fix))
-        elif unmeasured and name.startswith("train/") and not spec.name.startswith("loss"):
-            rule, fix = "train is not among trial.evaluation.splits", "add train to trial.evaluation.splits"
-            errors.append(ConfigError(rule, where=where, path=dotted(path), value=name, fix=fix))
+        found = _unmeasured(name, spec_of(name), plan)
+        if found is not None:
+            rule, fix = found
+            errors.append(ConfigError(rule, where=loaded.origins.where(path), path=dotted(path), value=name, fix=fix))
     MultiConfigError.raise_all(errors)
+
+
+def _unmeasured(name: str, spec: MetricSpec, plan: Plan) -> tuple[str, str] | None:
+    """Why a metric will not be measured in some arm, and what to do; None when it will."""
+    shapes = plan.shapes.values()
+    blind = spec.reads == "fine classes" and any(shape.num_fine is None for shape in shapes)
+    if blind or (spec.reads == "fine values" and any(shape.num_values is None for shape in shapes)):
+        free = ", ".join(each for each, other in METRICS.items() if not other.oracle)
+        kind = "fine labels" if blind else "continuous fine targets"
+        return f"reads {kind}, which the data do not have", f"choose among: {free}"
+    configs = [arm.config for arm in plan.arms]
+    train = name.startswith("train/") and not spec.name.startswith("loss")
+    if train and any("train" not in config.evaluation.splits for config in configs):
+        return "train is not among trial.evaluation.splits", "add train to trial.evaluation.splits"
+    if spec.name.startswith("attention_") and any(config.evaluation.attention_samples == 0 for config in configs):
+        return "is not measured by default", "set trial.evaluation.attention_samples, to 32 say"
+    if spec.setting is not None:
+        path, entry = spec.setting
+        if any(entry not in (value_at(config.to_plain(), path) or ()) for config in configs):
+            return "is not measured by default", f"add {entry} to trial.{path}"
+    return None
 
 
 def _named_metrics(loaded: LoadedStudy) -> list[tuple[ConfigPath, str]]:
     """The metrics that the study names, and where."""
     metrics = loaded.study.metrics
     also: list[tuple[ConfigPath, str]] = [(("metrics", "also", n), name) for n, name in enumerate(metrics.also)]
-    return [(("metrics", "primary"), metrics.primary), *also]
+    judged = [(path, name) for path, name in judged_metrics(loaded.study).items() if not name.startswith(COST)]
+    return [(("metrics", "primary"), metrics.primary), *also, *judged]

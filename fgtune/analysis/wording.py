@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fgtune.analysis.statistics import Direction
-from fgtune.metrics import METRICS
+from fgtune.metrics.catalog import find_spec
 
 _ACRONYMS = {"ari": "ARI", "nmi": "NMI", "ged": "GED", "v": "V"}
 _FACTORS = {"classes.num_fine_ratio": "K_F/K_F*", "classes.num_fine": "K_F", "classes": "K_F"}
@@ -46,7 +46,7 @@ def metric_info(name: str) -> MetricInfo:
     split, _, base = name.rpartition("/")
     words = " ".join(_ACRONYMS.get(word, word) for word in base.split("_"))
     title = f"{words} ({split})" if split else words
-    spec = METRICS.get(base)
+    spec = find_spec(base)
     if spec is None:
         return MetricInfo(name, title, words, -math.inf, math.inf, "none", oracle=False, description="")
     return MetricInfo(name, title, words, spec.low, spec.high, spec.direction, spec.oracle, spec.description)

@@ -16,7 +16,7 @@ from fgtune.config.data_images import (
     ProductsConfig,
     TieredImageNetConfig,
 )
-from fgtune.config.data_synthetic import DigitsConfig, HierarchyConfig, PatchesConfig
+from fgtune.config.data_synthetic import DiabetesConfig, DigitsConfig, HierarchyConfig, PatchesConfig
 from fgtune.config.data_tables import ArraysConfig, SingleCellConfig
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "BreedsConfig",
     "Cifar100Config",
     "DataConfig",
+    "DiabetesConfig",
     "DigitsConfig",
     "FewShotDataConfig",
     "Fraction",
@@ -43,6 +44,7 @@ __all__ = [
 DataConfig = Annotated[
     DigitsConfig
     | PatchesConfig
+    | DiabetesConfig
     | HierarchyConfig
     | ArraysConfig
     | ImageFolderConfig

@@ -8,23 +8,44 @@ from pydantic import Field, model_validator
 
 from fgtune.config.data_base import BaseDataConfig, Fraction, PositiveFloat
 
+DigitGroups = tuple[Annotated[tuple[Annotated[int, Field(ge=0, le=9)], ...], Field(min_length=1)], ...]
+
 
 class DigitsConfig(BaseDataConfig):
     """scikit-learn's 1,797 handwritten 8x8 digits, pixel values scaled to [0, 1]; the digit is the fine class."""
 
     kind: Literal["digits"] = "digits"
-    coarse_groups: tuple[Annotated[tuple[Annotated[int, Field(ge=0, le=9)], ...], Field(min_length=1)], ...] = Field(
-        default=((0, 1, 2, 3, 4), (5, 6, 7, 8, 9)), min_length=1
-    )
+    coarse_groups: DigitGroups = Field(default=((0, 1, 2, 3, 4), (5, 6, 7, 8, 9)), min_length=1)
     """Digits of each coarse class; a digit belongs to one group at most, digits in no group are left out."""
+    second_groups: Annotated[DigitGroups, Field(min_length=1)] | None = None
+    """Another grouping of the same digits, as a second source: it labels the samples with odd index alone, and
+    ``coarse_groups`` then those with even index."""
+    samples: Literal["all", "even", "odd"] = "all"
+    """Use all samples, or those with even or odd index alone."""
 
     @model_validator(mode="after")
     def _groups_disjoint(self) -> DigitsConfig:
-        digits = [digit for group in self.coarse_groups for digit in group]
-        repeated = sorted({digit for digit in digits if digits.count(digit) > 1})
-        if repeated:
-            raise ValueError(f"a digit belongs to one group at most; {repeated} appear more than once in coarse_groups")
+        used = []
+        for name, groups in (("coarse_groups", self.coarse_groups), ("second_groups", self.second_groups or ())):
+            digits = [digit for group in groups for digit in group]
+            repeated = sorted({digit for digit in digits if digits.count(digit) > 1})
+            if repeated:
+                raise ValueError(f"a digit belongs to one group at most; {repeated} appear more than once in {name}")
+            used.append(set(digits))
+        if self.second_groups is not None and used[0] != used[1]:
+            raise ValueError("coarse_groups and second_groups must hold the same digits")
+        if self.second_groups is not None and self.samples != "all":
+            raise ValueError("two groupings share the samples by index, so they need samples: all")
         return self
+
+
+class DiabetesConfig(BaseDataConfig):
+    """scikit-learn's 442 diabetes patients: 10 standardised measurements, and the progression after a year.
+
+    The progression is a continuous fine target; the coarse class is whether it lies above its median.
+    """
+
+    kind: Literal["diabetes"] = "diabetes"
 
 
 class PatchesConfig(BaseDataConfig):

@@ -80,10 +80,11 @@ class ChoiceDomain(_Domain):
         Raises:
             LookupError: It is not in the domain.
         """
-        for each in self.values:
-            if _same(value, each) or (isinstance(each, dict) and _agrees(value, each)):
-                return each
-        raise LookupError(value)
+        found = [each for each in self.values if _same(value, each)]
+        found += [each for each in self.values if isinstance(each, dict) and _agrees(value, each)]
+        if not found:
+            raise LookupError(value)
+        return max(found, key=lambda each: len(each) if isinstance(each, dict) else 0)
 
 
 class _ContinuousDomain(_Domain):

@@ -73,7 +73,7 @@ def _search_plan(loaded: LoadedStudy, shapes: Mapping[str, DataShape]) -> Search
     def resolve(config: TrialConfig) -> TrialConfig:
         return resolve_classes(config, shape)
 
-    return SearchPlan(design, build_space(loaded, design, resolve), resolve)
+    return SearchPlan(design, build_space(loaded, design, resolve))
 
 
 def _arm(draft: DraftArm) -> Arm:
@@ -202,5 +202,7 @@ def _warnings(resolved: Mapping[str, TrialConfig]) -> list[str]:
         f"arm {name}: batch_size {config.batch_size} is below 2 x num_fine = {2 * config.classes.num_fine}, "
         "so a batch cannot show every fine class twice and the mean prediction is a poor estimate"
         for name, config in resolved.items()
-        if config.classes.num_fine is not None and config.batch_size < 2 * config.classes.num_fine
+        if config.objective.lambda_reg > 0
+        and config.classes.num_fine is not None
+        and config.batch_size < 2 * config.classes.num_fine
     ]

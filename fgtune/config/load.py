@@ -65,10 +65,12 @@ def load_study(path: str | FilePath, overrides: Sequence[str] = (), smoke: bool 
     path = FilePath(path)
     text = _read(path)
     source = parse_yaml(text, str(path))
-    raw, origins = inline_space(source.data, source.origins, path)
+    raw, origins = source.data, source.origins
+    if not any(override.partition("=")[0].strip() == "design.space" for override in overrides):
+        raw, origins = inline_space(raw, origins, path)  # first, so that overrides may reach into the space
     if smoke:
         raw, origins = _apply_smoke(raw, origins)
-    raw, origins = inline_space(*_apply_overrides(raw, origins, overrides), path)  # one of them may name another file
+    raw, origins = inline_space(*_apply_overrides(raw, origins, overrides), path)
     if smoke and isinstance(raw.get("study"), str):
         raw = {**raw, "study": raw["study"] + SMOKE_SUFFIX}
     return LoadedStudy(validated(Study, raw, origins), raw, text, path, origins)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from fgtune.config.arms import DraftArm, Drafts, levels_of
@@ -24,13 +23,10 @@ class SearchPlan:
     Attributes:
         design: As in the study file.
         space: Checked.
-        resolve: Makes the class numbers of a trial definite against the study's data; raises ``ConfigError`` where they
-            do not go together, which makes a point infeasible.
     """
 
     design: SearchDesign
     space: SearchSpace
-    resolve: Callable[[TrialConfig], TrialConfig]
 
     @property
     def factors(self) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from fgtune.config.merge import patch
 from fgtune.config.operations import AbsentError, EvaluationError, Lookup
 from fgtune.config.paths import has_path, value_at
 from fgtune.config.trial import TrialConfig
-from fgtune.errors import FgtuneError
+from fgtune.errors import ConfigError, FgtuneError
 
 Point = dict[str, Any]
 """Values of the active parameters by dotted path."""
@@ -48,6 +48,7 @@ class SearchSpace:
         constraints: What every point must fulfil.
         trial: The trial as the study file has it, defaults not filled in.
         base: The same, validated.
+        resolve: Makes the class numbers of a trial definite against the data; raises ``ConfigError`` where it cannot.
     """
 
     parameters: Mapping[str, Domain]
@@ -55,6 +56,7 @@ class SearchSpace:
     constraints: tuple[Expression, ...]
     trial: Mapping[str, Any]
     base: TrialConfig
+    resolve: Callable[[TrialConfig], TrialConfig]
 
     @property
     def max_size(self) -> int | None:
@@ -95,10 +97,10 @@ class SearchSpace:
         return self._extend(list(self.parameters), {})
 
     def config(self, point: Point) -> TrialConfig:
-        """The trial at a point.
+        """The trial at a point, class numbers not resolved.
 
         Raises:
-            InfeasibleError: The config or a constraint forbids it.
+            InfeasibleError: The config, the data or a constraint forbids it.
         """
         plain = patch(self.trial, point, TrialConfig)
         try:
@@ -107,7 +109,10 @@ class SearchSpace:
             first = error.errors(include_url=False)[0]
             place = ".".join(map(str, first["loc"]))
             raise InfeasibleError(f"{place}: {first['msg']}", validation=error) from error
-        get = _reader(config.to_plain())
+        try:
+            get = self._reader(config)
+        except ConfigError as error:
+            raise InfeasibleError(str(error)) from error
         for rank, constraint in enumerate(self.constraints):
             try:
                 holds = constraint.holds(get, if_absent=True)
@@ -144,20 +149,30 @@ class SearchSpace:
             if name in chosen:
                 return chosen[name]
             if settled is None:
-                settled = _reader(self._settled(chosen))
+                settled = self._settled(chosen)
             return settled(name)
 
         return get
 
-    def _settled(self, chosen: Point) -> dict[str, Any]:
-        """The trial under the values chosen so far; they need not make a valid one yet."""
+    def _settled(self, chosen: Point) -> Lookup:
+        """The settings of the trial under the values chosen so far; they need not make a valid one yet."""
         try:
-            return TrialConfig.from_plain(patch(self.trial, chosen, TrialConfig)).to_plain()
-        except ValidationError:
-            return patch(self.base.to_plain(), chosen, TrialConfig)
+            return self._reader(TrialConfig.from_plain(patch(self.trial, chosen, TrialConfig)))
+        except (ValidationError, ConfigError):
+            return _plain_reader(patch(self.base.to_plain(), chosen, TrialConfig))
+
+    def _reader(self, config: TrialConfig) -> Lookup:
+        """Settings of a trial, with the class number that the data make of it."""
+        stated, resolved = _plain_reader(config.to_plain()), _plain_reader(self.resolve(config).to_plain())
+
+        def get(name: str) -> Any:
+            value = stated(name)
+            return resolved(name) if value is None else value
+
+        return get
 
 
-def _reader(plain: Mapping[str, Any]) -> Lookup:
+def _plain_reader(plain: Mapping[str, Any]) -> Lookup:
     def get(name: str) -> Any:
         if not has_path(plain, name):
             raise AbsentError(name)

@@ -7,10 +7,11 @@ what its setting allows, a condition that never holds and constraints that exclu
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from fgtune.config.domains import ChoiceDomain
 from fgtune.config.explain import explain
 from fgtune.config.expression import Expression, parse_expression
 from fgtune.config.load import LoadedStudy
@@ -59,8 +60,9 @@ def build_space(loaded: LoadedStudy, design: SearchDesign, resolve: Resolve) -> 
         constraints=constraints,
         trial=loaded.raw["trial"],
         base=loaded.study.trial,
+        resolve=resolve,
     )
-    _try_out(loaded, space, resolve)
+    _try_out(loaded, space)
     _check_sampler(loaded, design, space)
     _check_start(loaded, design, space)
     return space
@@ -76,7 +78,7 @@ def _path_errors(loaded: LoadedStudy, design: SearchDesign) -> Iterator[ConfigEr
     paths = list(design.space.parameters)
     for path in paths:
         place: Path = (*_PARAMETERS, path)
-        inside = [other for other in paths if other.startswith(f"{path}.")]
+        inside = [other for other in paths if other.startswith(f"{path}.") and _reaches(design, path, other)]
         if path not in known:
             near = nearest_path(path, known)
             fix = f"did you mean {near!r}?" if near else "`fgtune schema` prints all settings"
@@ -86,6 +88,15 @@ def _path_errors(loaded: LoadedStudy, design: SearchDesign) -> Iterator[ConfigEr
         elif inside:
             fix = "give one of them choices that are mappings, or search the inner settings alone"
             yield _error(loaded, place, f"parameters must not overlap, {inside[0]} lies within this one", fix)
+
+
+def _reaches(design: SearchDesign, path: str, inner: str) -> bool:
+    """Whether the outer parameter may set the inner one; choices of partial mappings leave the rest of a section be."""
+    domain = design.space.parameters[path]
+    if not isinstance(domain, ChoiceDomain):
+        return True
+    key = inner[len(path) + 1 :].partition(".")[0]
+    return any(not isinstance(value, dict) or "kind" in value or key in value for value in domain.values)
 
 
 def _expressions(loaded: LoadedStudy, design: SearchDesign) -> tuple[dict[str, Expression], tuple[Expression, ...]]:
@@ -141,7 +152,7 @@ def _ordered(loaded: LoadedStudy, design: SearchDesign, conditions: dict[str, Ex
     return order
 
 
-def _try_out(loaded: LoadedStudy, space: SearchSpace, resolve: Resolve) -> None:
+def _try_out(loaded: LoadedStudy, space: SearchSpace) -> None:
     """Try points until it is clear that the space is sound; raise for what is wrong with it."""
     reasons: Counter[int | str] = Counter()
     seen: set[str] = set()
@@ -153,14 +164,12 @@ def _try_out(loaded: LoadedStudy, space: SearchSpace, resolve: Resolve) -> None:
             break
         seen |= point.keys()
         try:
-            resolve(space.config(point))
+            space.config(point)
         except InfeasibleError as error:
             _blame_domain(loaded, space, point, error)
             if isinstance(error.__cause__, EvaluationError) and error.constraint is not None:
                 raise _misread(loaded, (*_CONSTRAINTS, error.constraint), error.__cause__) from error
             reasons[str(error) if error.constraint is None else error.constraint] += 1
-        except ConfigError as error:
-            reasons[str(error)] += 1
         else:
             feasible.append(point)
     if not feasible:
@@ -193,12 +202,13 @@ def _misread(loaded: LoadedStudy, place: Path, error: EvaluationError) -> Config
     return _error(loaded, place, error.rule, error.fix)
 
 
-def _ends(space: SearchSpace, feasible: list[Point]) -> Iterable[Point]:
-    """For every parameter, a feasible point moved to either end of its domain."""
-    for path, domain in space.parameters.items():
-        around = next((point for point in feasible if path in point), None)
-        if around is not None:
-            yield from ({**around, path: domain.at(share)} for share in (0.0, 1.0))
+def _ends(space: SearchSpace, feasible: list[Point]) -> Iterator[Point]:
+    """For every parameter, a feasible point moved to either end of its domain; what comes to exist there, midway."""
+    for end in space.parameters:
+        around = next((point for point in feasible if end in point), {})
+        for share in (0.0, 1.0):
+            moved = {**around, end: space.parameters[end].at(share)}
+            yield space.walk(lambda path, domain, moved=moved: moved[path] if path in moved else domain.at(0.5))  # type: ignore[misc]
 
 
 def _blame_domain(loaded: LoadedStudy, space: SearchSpace, point: Point, error: InfeasibleError) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 DATASETS: dict[str, str] = {
     "digits": "fgtune.data.digits:load_digits",
     "patches": "fgtune.data.patches:make_patches",
+    "diabetes": "fgtune.data.diabetes:load_diabetes",
     "hierarchy": "fgtune.data.hierarchy:make_hierarchy",
     "arrays": "fgtune.data.arrays:load_arrays",
     "image_folder": "fgtune.data.image_folder:load_image_folder",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -81,6 +82,8 @@ class Dataset:
         given_split: (N,) int64 with 0 train, 1 validation, 2 test, where the data brings its own split; else None.
         coarse_names: Names of the coarse classes of each source, where the data brings names; for people to read.
         fine_names: Names of the fine classes; oracle information.
+        regions: Where parts of each image lie, by name, (N, H, W) bool each, where the maker of the images knows; for
+            judging attention maps.
     """
 
     name: str
@@ -93,6 +96,7 @@ class Dataset:
     given_split: IntArray | None = None
     coarse_names: tuple[tuple[str, ...], ...] | None = None
     fine_names: tuple[str, ...] | None = None
+    regions: Mapping[str, npt.NDArray[np.bool_]] | None = None
 
     @cached_property
     def fingerprint(self) -> str:
@@ -168,3 +172,4 @@ class EvaluationView:
     fine: IntArray | None
     true_fine_to_coarse: IntArray | None
     fine_values: FloatArray | None = None
+    regions: Mapping[str, npt.NDArray[np.bool_]] | None = None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from fgtune.config.data import DigitsConfig
-from fgtune.data.base import Dataset
+from fgtune.config.data_synthetic import DigitGroups
+from fgtune.data.base import Dataset, IntArray
 
 
 def load_digits(config: DigitsConfig) -> Dataset:
@@ -17,18 +18,33 @@ def load_digits(config: DigitsConfig) -> Dataset:
     from sklearn.datasets import load_digits as sklearn_digits
 
     pixels, digit = sklearn_digits(return_X_y=True)
-    coarse_of = np.full(10, -1, dtype=np.int64)
-    fine_of = np.full(10, -1, dtype=np.int64)
     ordered = [member for group in config.coarse_groups for member in sorted(group)]
+    fine_of = np.full(10, -1, dtype=np.int64)
     fine_of[ordered] = np.arange(len(ordered))
-    for coarse, group in enumerate(config.coarse_groups):
-        coarse_of[list(group)] = coarse
-    used = coarse_of[digit] >= 0
+    index = np.arange(len(digit))
+    wanted = {"all": index >= 0, "even": index % 2 == 0, "odd": index % 2 == 1}[config.samples]
+    used = wanted & (fine_of[digit] >= 0)
+    coarse = _labels(config.coarse_groups, digit)[:, None]
+    num_coarse: tuple[int, ...] = (len(config.coarse_groups),)
+    if config.second_groups is not None:
+        even = index % 2 == 0
+        second = _labels(config.second_groups, digit)
+        coarse = np.column_stack([np.where(even, coarse[:, 0], -1), np.where(even, -1, second)])
+        num_coarse = (*num_coarse, len(config.second_groups))
     return Dataset(
         name="digits",
         inputs=(pixels[used] / 16.0).astype(np.float32),
-        coarse=coarse_of[digit[used]][:, None],
-        num_coarse=(len(config.coarse_groups),),
+        coarse=coarse[used],
+        num_coarse=num_coarse,
         fine=fine_of[digit[used]],
         num_fine=len(ordered),
     )
+
+
+def _labels(groups: DigitGroups, digit: IntArray) -> IntArray:
+    """(N,) group of each digit, -1 for one in no group."""
+    group_of = np.full(10, -1, dtype=np.int64)
+    for number, group in enumerate(groups):
+        group_of[list(group)] = number
+    labels: IntArray = group_of[digit]
+    return labels

@@ -73,6 +73,7 @@ def _take(dataset: Dataset, rows: IntArray) -> Dataset:
         fine=None if dataset.fine is None else dataset.fine[rows],
         fine_values=None if dataset.fine_values is None else dataset.fine_values[rows],
         given_split=None if dataset.given_split is None else dataset.given_split[rows],
+        regions=None if dataset.regions is None else {name: mask[rows] for name, mask in dataset.regions.items()},
     )
 
 
@@ -87,7 +88,7 @@ def _sealed(dataset: Dataset) -> Dataset:
     inputs = dataset.inputs if stored else np.ascontiguousarray(np.asarray(dataset.inputs))
     coarse = np.ascontiguousarray(dataset.coarse)
     values = None if dataset.fine_values is None else np.ascontiguousarray(dataset.fine_values)
-    for array in (inputs, coarse, fine, values, dataset.given_split):
+    for array in (inputs, coarse, fine, values, dataset.given_split, *(dataset.regions or {}).values()):
         if isinstance(array, np.ndarray):
             array.setflags(write=False)
     return replace(

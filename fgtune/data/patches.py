@@ -42,6 +42,10 @@ def make_patches(config: PatchesConfig) -> Dataset:
         num_coarse=(config.num_big,),
         fine=small,
         num_fine=config.num_small,
+        regions={
+            "big": _covered(config.canvas, big_at, config.big_size),
+            "small": _covered(config.canvas, small_at, config.small_size),
+        },
     )
 
 
@@ -84,6 +88,14 @@ def place_squares(count: int, canvas: int, big: int, small: int, rng: np.random.
         places = np.flatnonzero(~np.outer(meets[row], meets[column]))
         small_at[image] = divmod(int(places[pick[image]]), small_starts.size)
     return big_at.astype(np.int64), small_at.astype(np.int64)
+
+
+def _covered(canvas: int, at: IntArray, side: int) -> npt.NDArray[np.bool_]:
+    """(N, canvas, canvas): which pixels each image's square covers."""
+    pixels = np.arange(canvas)
+    rows, columns = ((pixels >= start[:, None]) & (pixels < start[:, None] + side) for start in at.T)
+    covered: npt.NDArray[np.bool_] = rows[:, :, None] & columns[:, None, :]
+    return covered
 
 
 def _paint(images: FloatArray, at: IntArray, side: int, colors: npt.NDArray[np.float32]) -> None:

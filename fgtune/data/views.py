@@ -9,8 +9,13 @@ from fgtune.data.base import Dataset, EvaluationView, IntArray, Splits, Training
 
 
 def describe(dataset: Dataset) -> DataShape:
-    """What a plan has to know: class numbers and fingerprint."""
-    return DataShape(num_coarse=dataset.num_coarse, num_fine=dataset.num_fine, fingerprint=dataset.fingerprint)
+    """What a plan has to know: class numbers, fine targets and fingerprint."""
+    return DataShape(
+        num_coarse=dataset.num_coarse,
+        num_fine=dataset.num_fine,
+        fingerprint=dataset.fingerprint,
+        num_values=None if dataset.fine_values is None else int(dataset.fine_values.shape[1]),
+    )
 
 
 def training_view(dataset: Dataset, splits: Splits, neighbors: IntArray | None) -> TrainingView:
@@ -42,6 +47,7 @@ def evaluation_view(dataset: Dataset, splits: Splits) -> EvaluationView:
         fine=dataset.fine,
         true_fine_to_coarse=true_relations(dataset),
         fine_values=dataset.fine_values,
+        regions=dataset.regions,
     )
 
 

@@ -1,7 +1,7 @@
 """Catalogue entries of what is measured on features: retrieval, probes, continuous targets, few-shot episodes.
 
-Recall@k and few-shot accuracy are families with a number in their name; any member has an entry, and the ones that
-papers report are listed.
+Recall@k, few-shot accuracy and attention in a region are families with a number or a region in their name; any member
+has an entry, and the ones that papers report are listed.
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ from fgtune.metrics.spec import Direction, MetricSpec
 
 PUBLISHED_RECALLS = (1, 2, 4, 8, 10, 100, 1000)
 PUBLISHED_SHOTS = (1, 5)
+PATCH_REGIONS = ("big", "small")
 
 _HELD_OUT = ("val", "test")
 _NO_TARGETS = "absent when the training split or this one has no sample, or they share samples"
-_MEMBER = re.compile(r"recall_(?P<labels>coarse|fine)_(?P<k>[1-9]\d*)|fewshot_(?P<shots>[1-9]\d*)(?P<end>_low|_high)?")
+_MEMBER = re.compile(
+    r"recall_(?P<labels>coarse|fine)_(?P<k>[1-9]\d*)|fewshot_(?P<shots>[1-9]\d*)(?P<end>_low|_high)?|attention_(?P<region>[a-z]\w*)"
+)
 
 
 def family_member(name: str) -> MetricSpec | None:
@@ -27,6 +30,8 @@ def family_member(name: str) -> MetricSpec | None:
         return None
     if found["labels"]:
         return _recall(found["labels"], int(found["k"]))
+    if found["region"]:
+        return _attention(found["region"])
     return _few_shot(int(found["shots"]), found["end"] or "")
 
 
@@ -36,6 +41,7 @@ def listed_members() -> Iterator[MetricSpec]:
         yield from (_recall(labels, k) for k in PUBLISHED_RECALLS)
     for shots in PUBLISHED_SHOTS:
         yield from (_few_shot(shots, end) for end in ("", "_low", "_high"))
+    yield from (_attention(region) for region in PATCH_REGIONS)
 
 
 def _recall(labels: str, k: int) -> MetricSpec:
@@ -50,6 +56,20 @@ def _recall(labels: str, k: int) -> MetricSpec:
         "coarse labels" if labels == "coarse" else "fine classes",
         "nan when fewer than two samples are labelled",
         setting=("evaluation.recall", k),
+    )
+
+
+def _attention(region: str) -> MetricSpec:
+    return MetricSpec(
+        f"attention_{region}",
+        f"share of the attention that lies in the region {region}, over its share of the area: 1 for a blind map",
+        0.0,
+        math.inf,
+        "none",
+        "no labels",
+        "absent unless evaluation.attention_samples is positive and the data know the region",
+        splits=_HELD_OUT,
+        final=True,
     )
 
 

@@ -24,7 +24,7 @@ from fgtune.config.study import Study
 from fgtune.errors import StudyFolderError
 from fgtune.results.formats import CELL_COLUMNS, differences, parse_plan, plan_text, resolved_text, write_atomically
 from fgtune.results.ledger import Ledger
-from fgtune.results.records import EpochMetrics, RelationsRecord
+from fgtune.results.records import AttentionRecord, EpochMetrics, RelationsRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,6 +42,7 @@ class StudyFolder:
         curves_dir: Per-epoch metrics, one part a cell, until they are gathered in ``curves_file``.
         relations_dir: Learned relations, one ``.npz`` a cell.
         checkpoints_dir: Checkpoints of cells under way.
+        attention_dir: Attention maps of a few samples, one ``.npz`` a cell, where the study asks for them.
         failures_dir: Tracebacks of cells that failed, one text file each.
         scratch_dir: Files of the scheduler during a run; worthless afterwards.
     """
@@ -58,6 +59,7 @@ class StudyFolder:
         self.results_csv = self.root / "results.csv"
         self.relations_dir = self.root / "relations"
         self.checkpoints_dir = self.root / "checkpoints"
+        self.attention_dir = self.root / "attention"
         self.failures_dir = self.root / "failures"
         self.scratch_dir = self.root / ".ray"
         self.report_file = self.root / "report.html"
@@ -209,6 +211,14 @@ class StudyFolder:
             return None
         with np.load(path, allow_pickle=False) as arrays:
             return RelationsRecord(**{name: arrays[name] for name in arrays.files})
+
+    def write_attention(self, cell_id: str, record: AttentionRecord) -> Path:
+        """Store the attention maps of a finished cell; returns the file."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **vars(record))
+        path = self.attention_dir / f"{cell_id}.npz"
+        write_atomically(path, buffer.getvalue())
+        return path
 
     # Curves
 

@@ -67,6 +67,21 @@ class RelationsRecord:
 
 
 @dataclass(frozen=True)
+class AttentionRecord:
+    """Where the features of a few samples come from, as stored in ``attention/<cell_id>.npz``.
+
+    Attributes:
+        rows: (n,) int64 rows of the data set; the same in all arms of a block.
+        maps: (n, H, W) float32 attention maps, each of Euclidean length 1.
+        inputs: (n, ...) the samples themselves.
+    """
+
+    rows: IntArray
+    maps: npt.NDArray[np.float32]
+    inputs: npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
 class CellResult:
     """One line of the ledger: a finished cell.
 
@@ -120,6 +135,7 @@ class TrialOutcome:
     relations: RelationsRecord
     solver: SolverUse | None
     seconds: float
+    attention: AttentionRecord | None = None
 
     @property
     def metrics(self) -> Mapping[str, float]:

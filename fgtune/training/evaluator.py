@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from fgtune.config.evaluation import EvaluationConfig
 from fgtune.data.base import EvaluationView
+from fgtune.metrics.attention import attention_share
 from fgtune.metrics.coarse import coarse_accuracy, coarse_counts, coarse_probabilities, coarse_top
 from fgtune.metrics.contingency import contingency
 from fgtune.metrics.evaluate import evaluate_counts
@@ -24,7 +25,7 @@ from fgtune.metrics.label_free import (
     silhouette,
 )
 from fgtune.metrics.retrieval import recalls
-from fgtune.results.records import IntArray, RelationsRecord
+from fgtune.results.records import AttentionRecord, IntArray, RelationsRecord
 from fgtune.streams import numpy_stream
 from fgtune.training.final_metrics import few_shot, probe_classes, probe_values
 
@@ -173,6 +174,16 @@ class Evaluator:
         count = min(self._config.attention_samples, len(rows))
         drawn: IntArray = np.sort(numpy_stream(self._seed, "attention").permutation(rows)[:count])
         return drawn
+
+    def measure_attention(self, attention: AttentionRecord) -> dict[str, float]:
+        """How much of the attention lies in each known region, relative to the region's share of the area."""
+        split = "test" if "test" in self.splits else self.splits[-1]
+        values = {}
+        for name, masks in (self._view.regions or {}).items():
+            inside = masks[attention.rows]
+            area = inside.mean(axis=(1, 2))
+            values[f"attention_{name}"] = float(np.mean(attention_share(attention.maps, inside) / area))
+        return _named(split, values)
 
     def record(self, split: str, fine: IntArray, fine_to_coarse: IntArray) -> RelationsRecord:
         """Relations and counts of ``fine`` (n,), the predicted fine classes on ``rows(split)``."""

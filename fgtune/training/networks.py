@@ -8,12 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from fgtune.config.objective import QueueInstanceConfig
 from fgtune.config.trial import TrialConfig
 from fgtune.data.base import Inputs, TrainingView
+from fgtune.errors import TrialError
+from fgtune.metrics.attention import attention_map
 from fgtune.models.classifier import FineClassifier, build_classifier
 from fgtune.models.initialize import build_by_seed
 from fgtune.models.teacher import EmaTeacher
@@ -28,6 +32,8 @@ from fgtune.training.compute import Compute
 from fgtune.training.evaluator import FloatArray, Predictions
 from fgtune.training.fit import view_shape
 from fgtune.training.neighbor_source import NeighborSource
+
+ATTENTION_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -158,6 +164,21 @@ class Networks:
             return None
         logits = base.coarse_logits(self.compute.to_device(features))
         return tuple(each.softmax(dim=1).cpu().numpy() for each in logits)
+
+    @torch.no_grad()
+    def attention(self, inputs: Inputs) -> npt.NDArray[np.float32]:
+        """Attention maps (n, H, W) of the evaluated weights on ``inputs`` (n, ...); needs a spatial backbone."""
+        student = self.config.evaluation.weights == "student"
+        model = (self.model if student else self.teacher.model).eval()
+        maps = []
+        for start in range(0, len(inputs), ATTENTION_BATCH):
+            batch = self.views.evaluation(self.compute.to_device(np.asarray(inputs[start : start + ATTENTION_BATCH])))
+            with self.compute.autocast():
+                spatial = model.spatial(batch)
+            if spatial is None:
+                raise TrialError("evaluation.attention_samples needs a backbone with feature maps, such as small_cnn")
+            maps.append(attention_map(spatial.float().cpu().numpy()))
+        return np.concatenate(maps)
 
     def cluster(self, epoch: int) -> FloatArray:
         """Find fine classes in the features of the training split; their probabilities there, (n_train, K_F)."""

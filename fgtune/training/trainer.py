@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,7 +22,7 @@ from fgtune.data.base import TrainingView
 from fgtune.errors import TrialError
 from fgtune.objectives.base import StepOutputs
 from fgtune.objectives.objective import soft_epochs, softness
-from fgtune.results.records import EpochMetrics, IntArray, TrialOutcome
+from fgtune.results.records import AttentionRecord, EpochMetrics, IntArray, TrialOutcome
 from fgtune.streams import torch_stream
 from fgtune.training.compute import log_of
 from fgtune.training.evaluator import Evaluator, Predictions
@@ -107,7 +108,14 @@ class Trainer:
         self._settle_classes()
         record = self.evaluator.record(split, self.predict(split).fine, self.relations.fine_to_coarse)
         seconds = sum(entry.seconds for entry in self.history)
-        return TrialOutcome(tuple(self.history), record, self.relations.use(), seconds)
+        return TrialOutcome(tuple(self.history), record, self.relations.use(), seconds, self._attention())
+
+    def _attention(self) -> AttentionRecord | None:
+        rows = self.evaluator.attention_rows
+        if not len(rows):
+            return None
+        inputs = np.asarray(self.view.inputs[rows])
+        return AttentionRecord(rows, self.networks.attention(inputs), inputs)
 
     # --- training ----------------------------------------------------------------------------------------------
 
@@ -180,6 +188,9 @@ class Trainer:
         if last:
             needed = {split: self.predict(split) for split in self.evaluator.final_splits}
             metrics |= self.evaluator.measure_final(needed)
+            attention = self._attention()
+            if attention is not None:
+                metrics |= self.evaluator.measure_attention(attention)
         return metrics | self._validation_loss(epoch)
 
     @torch.no_grad()

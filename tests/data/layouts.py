@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 OFFICIAL = {
@@ -213,5 +214,79 @@ def tiny_config(kind: str, root: Path) -> dict[str, Any]:
     elif kind == "few_shot":
         write_birds(root)
         return plain | {"path": str(root / "images"), "classes": str(root / "lists"), "size": 8}
+    elif kind == "single_cell":
+        pytest.importorskip("h5py", reason="h5py comes with fgtune[singlecell]")
+        write_h5ad(root / "cells.h5ad")
+        few = {"kind": "counts", "min_genes": 1, "min_cells": 1, "genes": {"kind": "dispersion", "count": 20}}
+        return plain | {"path": str(root / "cells.h5ad"), "fine": "state", "coarse": "type", "preprocess": few}
     size = {} if kind == "cifar100" else {"size": 8}
     return plain | {"path": str(root)} | size
+
+
+def cells(count: int = 90, genes: int = 30) -> tuple[np.ndarray, list[str], list[str]]:
+    """Raw counts of six cell states in three types, with most genes quiet; states and types by name."""
+    rng = np.random.default_rng(0)
+    state = np.arange(count) % 6
+    rate = 0.3 + 3.0 * (np.arange(genes)[None, :] % 6 == state[:, None])
+    names = [f"state {number}" for number in state]
+    return rng.poisson(rate).astype(np.float32), names, [f"type {number % 3}" for number in state]
+
+
+def write_h5ad(file: Path, encoding: str = "new", sparse: str | None = "csr", **obs: list[str]) -> np.ndarray:
+    """An AnnData file with h5py alone, in one of three published encodings of ``obs``; returns the counts.
+
+    ``new`` is anndata's present one (from 0.8), ``references`` that of 0.7, ``records`` the one before.
+    """
+    import h5py
+
+    counts, states, types = cells()
+    columns = {"state": states, "type": types, **obs}
+    with h5py.File(file, "w") as root:
+        _write_matrix(root, "X", counts, sparse, old=encoding == "records")
+        _write_matrix(root.create_group("layers"), "doubled", 2 * counts, None, old=False)
+        if encoding == "records":
+            _write_records(root, columns)
+            return counts
+        obs_group = root.create_group("obs")
+        for name, labels in columns.items():
+            categories = sorted({label for label in labels if label})
+            codes = np.array([categories.index(label) if label else -1 for label in labels], dtype=np.int8)
+            if encoding == "new":
+                group = obs_group.create_group(name)
+                group.attrs["encoding-type"] = "categorical"
+                group["codes"], group["categories"] = codes, np.array(categories, dtype=object)
+            else:
+                obs_group[name] = codes
+                obs_group.require_group("__categories")[name] = np.array(categories, dtype=object)
+                obs_group[name].attrs["categories"] = obs_group["__categories"][name].ref
+        obs_group["plain"] = np.array(states, dtype=object)
+        obs_group["number"] = np.arange(len(states)) % 4
+        missing = obs_group.create_group("missing")
+        missing["values"], missing["mask"] = np.arange(len(states)) % 2, np.arange(len(states)) % 3 == 0
+    return counts
+
+
+def _write_matrix(group: Any, name: str, counts: np.ndarray, sparse: str | None, old: bool) -> None:
+    from scipy.sparse import csc_array, csr_array
+
+    if sparse is None:
+        group[name] = counts
+        return
+    matrix = (csr_array if sparse == "csr" else csc_array)(counts)
+    node = group.create_group(name)
+    node["data"], node["indices"], node["indptr"] = matrix.data, matrix.indices, matrix.indptr
+    if old:
+        node.attrs["h5sparse_format"], node.attrs["h5sparse_shape"] = sparse, json.dumps(counts.shape)
+    else:
+        node.attrs["encoding-type"], node.attrs["shape"] = f"{sparse}_matrix", counts.shape
+
+
+def _write_records(root: Any, columns: dict[str, list[str]]) -> None:
+    length = len(next(iter(columns.values())))
+    records = np.zeros(length, dtype=[("index", "S8"), *((name, "i1") for name in columns), ("plain", "S20")])
+    for name, labels in columns.items():
+        categories = sorted(set(labels))
+        records[name] = [categories.index(label) for label in labels]
+        root[f"uns/{name}_categories"] = np.array(categories, dtype="S20")
+    records["plain"] = [label.encode() for label in columns["state"]]
+    root["obs"] = records

@@ -18,6 +18,7 @@ from fgtune.config.data_images import (
 )
 from fgtune.config.data_synthetic import DiabetesConfig, DigitsConfig, HierarchyConfig, PatchesConfig
 from fgtune.config.data_tables import ArraysConfig, SingleCellConfig
+from fgtune.config.plugin import BY_KIND, OWN, SHIPPED, PluginDataConfig
 
 __all__ = [
     "ArraysConfig",
@@ -33,6 +34,7 @@ __all__ = [
     "ImageFolderConfig",
     "OxfordPetsConfig",
     "PatchesConfig",
+    "PluginDataConfig",
     "PositiveFloat",
     "ProductsConfig",
     "SingleCellConfig",
@@ -41,7 +43,7 @@ __all__ = [
     "Weight",
 ]
 
-DataConfig = Annotated[
+_ShippedDataConfig = Annotated[
     DigitsConfig
     | PatchesConfig
     | DiabetesConfig
@@ -57,3 +59,5 @@ DataConfig = Annotated[
     | FewShotDataConfig,
     Field(discriminator="kind"),
 ]
+
+DataConfig = Annotated[Annotated[_ShippedDataConfig, SHIPPED] | Annotated[PluginDataConfig, OWN], BY_KIND]

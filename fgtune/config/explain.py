@@ -15,6 +15,7 @@ from fgtune.config.paths import all_paths, default_of, item_at, kind_of, model_a
 from fgtune.config.source import Origins, Path, dotted
 from fgtune.config.study import Study
 from fgtune.errors import ConfigError
+from fgtune.plugins import KIND_PATTERN
 
 _TYPES = {
     "int_type": "a whole number",
@@ -39,6 +40,7 @@ _PATTERNS = {
     ARM_PATTERN: "must be letters, digits and '_', '.', '+', '-' only, and begin with a letter or digit",
     DOTTED_PATTERN: "must be a dotted path of lower-case names, such as classes.num_fine",
     PART_PATTERN: "must be lower-case letters, digits and '_' only, and begin with a letter",
+    KIND_PATTERN: "must be a place in a package of your own, such as package.module:name",
     METRIC_PATTERN: "must be a split and a metric, such as test/ari",
 }
 
@@ -222,7 +224,7 @@ def _remedy(detail: Mapping[str, Any]) -> str:
             "lt": f"less than {limit}",
         }
         return f"use {words[_LIMITS[kind][1]]}"
-    if kind == "string_pattern_mismatch":
+    if kind == "string_pattern_mismatch" and context["pattern"] != KIND_PATTERN:
         slug = re.sub(r"[^A-Za-z0-9_.-]+", "_", str(value)).strip("_.-")
         if context["pattern"] == METRIC_PATTERN:
             return f"write test/{slug.rpartition('.')[2].lower()}"

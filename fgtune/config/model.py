@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from fgtune.config.base import Config
 from fgtune.config.data import PositiveFloat
+from fgtune.config.plugin import BY_KIND, OWN, SHIPPED, PluginConfig
 
 Width = Annotated[int, Field(ge=1)]
 
@@ -75,10 +76,12 @@ class ResNet50Config(_ResNetConfig):
 
 ResNetConfig = ResNet18Config | ResNet50Config
 
-BackboneConfig = Annotated[
+_ShippedBackboneConfig = Annotated[
     MlpConfig | LinearBackboneConfig | IdentityConfig | SmallCnnConfig | ResNet18Config | ResNet50Config,
     Field(discriminator="kind"),
 ]
+
+BackboneConfig = Annotated[Annotated[_ShippedBackboneConfig, SHIPPED] | Annotated[PluginConfig, OWN], BY_KIND]
 
 
 class LinearHeadConfig(Config):

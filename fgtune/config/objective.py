@@ -8,6 +8,8 @@ from pydantic import ConfigDict, Field, model_validator
 
 from fgtune.config.base import Config
 from fgtune.config.data import Fraction, PositiveFloat, Weight
+from fgtune.config.names import PartName
+from fgtune.config.plugin import PluginTermConfig
 
 _FALCON = {"lambda_coarse": 0.5, "lambda_nn": 0.5, "lambda_conf": 0.5, "lambda_reg": 2.0}
 
@@ -143,6 +145,8 @@ class ObjectiveConfig(Config):
     # Lax about lists, which are not tuples to a strict validator once a "before" validator has seen the data.
     prior: Annotated[tuple[PositiveFloat, ...], Field(strict=False)] | None = None
     """Relative sizes of the fine classes, any order, for ``lambda_reg``; None is uniform (published)."""
+    extra: dict[PartName, PluginTermConfig] = Field(default_factory=dict)
+    """Terms of your own, by a name for each; term ``x`` is measured as ``loss_x``."""
 
     @model_validator(mode="before")
     @classmethod
@@ -153,3 +157,10 @@ class ObjectiveConfig(Config):
         # An unknown preset is one error, about the preset; without values to fill in there would be one a weight.
         values = PRESETS.get(preset, {}) if isinstance(preset, str) else {}
         return {**dict.fromkeys(WEIGHTS, 0.0), **values, **data}
+
+    @model_validator(mode="after")
+    def _names_are_free(self) -> ObjectiveConfig:
+        taken = sorted(name for name in self.extra if f"lambda_{name}" in WEIGHTS)
+        if taken:
+            raise ValueError(f"extra needs a name that no term of fgtune has, it has {', '.join(taken)}")
+        return self

@@ -9,6 +9,7 @@ from typing import Any, get_args, get_origin
 from pydantic_core import PydanticUndefined
 
 from fgtune.config.base import Config
+from fgtune.config.plugin import AnyPlugin, is_plugin_kind
 from fgtune.config.source import Path
 
 
@@ -20,9 +21,9 @@ def submodels(annotation: Any) -> list[type[Config]]:
 
 
 def kind_of(model: type[Config]) -> str | None:
-    """The value of ``kind`` that chooses ``model`` among its alternatives, or None where there are none."""
+    """The value of ``kind`` that chooses ``model`` among its alternatives; None for one without or with any kind."""
     field = model.model_fields.get("kind")
-    return None if field is None else str(field.default)
+    return None if field is None or field.is_required() else str(field.default)
 
 
 def kinds_of(model: type[Config], name: str) -> list[str]:
@@ -57,7 +58,9 @@ def _chosen(candidates: list[type[Config]], data: Any) -> type[Config] | None:
     if len(candidates) == 1:
         return candidates[0]
     kind = data.get("kind") if isinstance(data, dict) else None
-    return next((model for model in candidates if kind_of(model) == kind), None)
+    if is_plugin_kind(kind):
+        return next((model for model in candidates if issubclass(model, AnyPlugin)), None)
+    return next((model for model in candidates if kind is not None and kind_of(model) == kind), None)
 
 
 def item_at(data: Any, part: str | int) -> Any:

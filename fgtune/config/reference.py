@@ -63,7 +63,9 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 
 def _kind_of(model: type[BaseModel]) -> str | None:
     field = model.model_fields.get("kind")
-    return None if field is None else str(get_args(field.annotation)[0])
+    if field is None:
+        return None
+    return "package.module:name" if field.is_required() else str(get_args(field.annotation)[0])
 
 
 def _type_text(field: FieldInfo) -> str:

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from fgtune.config.base import Config
 from fgtune.config.data import PositiveFloat, Weight
+from fgtune.config.plugin import BY_KIND, OWN, SHIPPED, PluginConfig
 
 
 class FlowSolverConfig(Config):
@@ -30,7 +31,11 @@ class CvxpySolverConfig(Config):
     time_limit_s: PositiveFloat = 30.0
 
 
-SolverConfig = Annotated[FlowSolverConfig | ScipSolverConfig | CvxpySolverConfig, Field(discriminator="kind")]
+_ShippedSolverConfig = Annotated[
+    FlowSolverConfig | ScipSolverConfig | CvxpySolverConfig, Field(discriminator="kind")
+]
+
+SolverConfig = Annotated[Annotated[_ShippedSolverConfig, SHIPPED] | Annotated[PluginConfig, OWN], BY_KIND]
 
 
 class RelationsConfig(Config):

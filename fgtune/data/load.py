@@ -7,7 +7,8 @@ from importlib import import_module
 
 import numpy as np
 
-from fgtune.config.data import DataConfig
+from fgtune.config.data import DataConfig, PluginDataConfig
+from fgtune.config.plugin_options import load_plugin
 from fgtune.data import DATASETS
 from fgtune.data.apportion import apportion
 from fgtune.data.base import Dataset, IntArray, StoredInputs
@@ -34,8 +35,7 @@ def load_dataset(config: DataConfig) -> Dataset:
     Raises:
         DataError: If the data cannot be used (see ``check_dataset``), or ``limit`` is too small for its labels.
     """
-    module, function = DATASETS[config.kind].split(":")
-    dataset: Dataset = getattr(import_module(module), function)(config)
+    dataset = _whole(config)
     check_dataset(dataset)
     if config.limit is not None and config.limit < len(dataset.inputs):
         seed = getattr(config, "data_seed", 0)  # kinds that draw nothing themselves have no data seed
@@ -43,6 +43,20 @@ def load_dataset(config: DataConfig) -> Dataset:
     if isinstance(dataset.inputs, ImageFiles):
         dataset = replace(dataset, inputs=keep_images(dataset.inputs))
     return _sealed(dataset)
+
+
+def _whole(config: DataConfig) -> Dataset:
+    """What the loader of this kind gives."""
+    if not isinstance(config, PluginDataConfig):
+        module, function = DATASETS[config.kind].split(":")
+        shipped: Dataset = getattr(import_module(module), function)(config)
+        return shipped
+    load, options = load_plugin(config, "trial.data")
+    dataset = load(options)
+    if not isinstance(dataset, Dataset):
+        rule, fix = "must return a Dataset", "build an fgtune.data.base.Dataset"
+        raise DataError(rule, where=config.kind, value=type(dataset).__name__, fix=fix)
+    return dataset
 
 
 def _limited_rows(dataset: Dataset, limit: int, seed: int) -> IntArray:

@@ -11,8 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fgtune.config.model import ModelConfig
-from fgtune.errors import TrialError
+from fgtune.config.model import BackboneConfig, ModelConfig
+from fgtune.config.plugin import PluginConfig
+from fgtune.config.plugin_options import load_plugin
+from fgtune.errors import ConfigError, TrialError
 from fgtune.models import BACKBONES, HEADS
 from fgtune.models.base import SpatialBackbone
 from fgtune.models.initialize import build_by_seed
@@ -26,6 +28,22 @@ def _registered(registry: dict[str, str], kind: str) -> Any:
     return getattr(import_module(module), name)
 
 
+def backbone_class(config: BackboneConfig) -> tuple[Any, Any]:
+    """The class of a backbone, and what it takes as its config: for one of the user's own, its options.
+
+    Raises:
+        ConfigError: As from ``load_plugin``, or what the kind names is not a module.
+    """
+    if not isinstance(config, PluginConfig):
+        return _registered(BACKBONES, config.kind), config
+    path = "trial.model.backbone"
+    target, options = load_plugin(config, path)
+    if not (isinstance(target, type) and issubclass(target, nn.Module)):
+        rule, fix = "must be a class of modules", "derive it from torch.nn.Module"
+        raise ConfigError(rule, path=f"{path}.kind", value=config.kind, fix=fix)
+    return target, options
+
+
 def check_weights(config: ModelConfig, input_shape: Sequence[int]) -> None:
     """Raise unless the weights file that the config names, if any, fits its backbone; no memory is taken for one.
 
@@ -34,7 +52,8 @@ def check_weights(config: ModelConfig, input_shape: Sequence[int]) -> None:
     """
     if config.weights is not None:
         with torch.device("meta"):
-            backbone = _registered(BACKBONES, config.backbone.kind)(config.backbone, input_shape)
+            backbone_type, settings = backbone_class(config.backbone)
+            backbone = backbone_type(settings, input_shape)
         read_weights(backbone, config.weights)
 
 
@@ -47,7 +66,8 @@ class FineClassifier(nn.Module):
 
     def __init__(self, config: ModelConfig, input_shape: Sequence[int], num_fine: int) -> None:
         super().__init__()
-        self.backbone = _registered(BACKBONES, config.backbone.kind)(config.backbone, input_shape)
+        backbone_type, settings = backbone_class(config.backbone)
+        self.backbone = backbone_type(settings, input_shape)
         self.head = _registered(HEADS, config.head.kind)(config.head, self.backbone.feature_dim, num_fine)
         self.freeze_backbone = config.freeze_backbone
         self.channels_last = config.channels_last

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from fgtune.config.objective import ObjectiveConfig, PseudoLabelConfig
 from fgtune.objectives import TERMS
 from fgtune.objectives.base import Need, StepOutputs, Term, TermContext, provided
+from fgtune.objectives.extra import extra_terms
 
 
 class Objective(nn.Module):
@@ -30,6 +31,9 @@ class Objective(nn.Module):
                 module, _, attribute = place.partition(":")
                 self.weights[name] = weight
                 chosen[name] = getattr(import_module(module), attribute)(config, context)
+        for name, (term, options) in extra_terms(config).items():
+            self.weights[name] = config.extra[name].weight
+            chosen[name] = term(options, context)
         self._terms = nn.ModuleDict(chosen)
         entropic = self.weights.get("entropic", 0.0) if config.entropic.weighting == "normalized" else 0.0
         self._divisor = 1.0 + entropic

@@ -10,10 +10,12 @@ import importlib
 import math
 import time
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
+from fgtune.config.plugin import PluginConfig
+from fgtune.config.plugin_options import load_plugin
 from fgtune.config.relations import SolverConfig
 from fgtune.errors import SolverError
 from fgtune.relations import SOLVERS
@@ -23,7 +25,8 @@ from fgtune.relations.structure import normal_form
 CLAIM_TOLERANCE = 1e-6
 """How far a solver's claims may be from what is recomputed, relative to the sum of what the fine classes can lose."""
 
-Backend = Callable[[RelationsProblem, SolverConfig], RawSolution]
+Backend = Callable[[RelationsProblem, Any], RawSolution]
+"""A solver: takes a problem in normal form and its own config."""
 
 
 def solve(problem: RelationsProblem, config: SolverConfig) -> RelationsSolution:
@@ -38,12 +41,13 @@ def solve(problem: RelationsProblem, config: SolverConfig) -> RelationsSolution:
 
     Raises:
         SolverError: The problem is not well formed, no solution was found, or the solution breaks the post-condition.
+        ConfigError: A solver of the user's own cannot be imported, or its options are wrong.
     """
-    backend = load_solver(config.kind)
+    backend, settings = solver_of(config)
     started = time.perf_counter()
     problem = checked_problem(problem)
     normal = normal_form(problem)
-    raw = backend(normal.problem, config)
+    raw = backend(normal.problem, settings)
     check_solution(normal.problem, raw, config.kind)
     objective = objective_value(problem, raw.fine_to_coarse)
     return RelationsSolution(
@@ -54,6 +58,17 @@ def solve(problem: RelationsProblem, config: SolverConfig) -> RelationsSolution:
         seconds=time.perf_counter() - started,
         solver=config.kind,
     )
+
+
+def solver_of(config: SolverConfig) -> tuple[Backend, Any]:
+    """The solver that ``config`` names, and what it takes as its config: for one of the user's own, its options.
+
+    Raises:
+        ConfigError: As from ``load_plugin``.
+    """
+    if isinstance(config, PluginConfig):
+        return load_plugin(config, "trial.relations.solver")
+    return load_solver(config.kind), config
 
 
 def load_solver(name: str) -> Backend:
@@ -109,6 +124,8 @@ def check_solution(problem: RelationsProblem, raw: RawSolution, solver: str) -> 
     Raises:
         SolverError: Any of this does not hold.
     """
+    if not isinstance(raw, RawSolution):
+        raise SolverError(f"{solver}: must return a RawSolution, got {type(raw).__name__}")
     num_fine, num_coarse = problem.affinity.shape
     parents = raw.fine_to_coarse
     if parents.shape != (num_fine,) or parents.dtype != np.int64:

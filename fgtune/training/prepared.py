@@ -88,4 +88,10 @@ def _measured(config: TrialConfig) -> list[str]:
 
 
 def _needs_neighbors(config: TrialConfig) -> bool:
-    return config.objective.lambda_nn > 0 and config.neighbors.features == "inputs"
+    if config.neighbors.features != "inputs":
+        return False
+    if not config.objective.extra:
+        return config.objective.lambda_nn > 0
+    from fgtune.objectives.extra import needs_neighbors  # needs torch, which terms of the user's own import anyway
+
+    return needs_neighbors(config.objective)

@@ -1,0 +1,114 @@
+"""What can be said of a data set before anything is trained: sizes, nesting, agreement of sources, duplicates.
+
+What reads fine labels says so in its name or text: it is oracle information.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fgtune.data.base import Dataset, FloatArray, Inputs, IntArray
+from fgtune.data.views import true_relations
+
+_BLOCK = 1024
+
+
+@dataclass(frozen=True)
+class SourcePair:
+    """How two coarse labellings relate.
+
+    Attributes:
+        first: Number of the one source.
+        second: Number of the other.
+        cells: (K_C of first, K_C of second) counts: samples that both label, or else fine classes (oracle).
+        by_fine_classes: Whether ``cells`` counts fine classes, because no sample is labelled by both.
+    """
+
+    first: int
+    second: int
+    cells: IntArray
+    by_fine_classes: bool
+
+    @property
+    def non_empty(self) -> int:
+        """Number of pairs of labels that occur."""
+        return int((self.cells > 0).sum())
+
+    def surprise(self, given_first: bool) -> float:
+        """Share of what is counted whose label is not the most frequent one given its label in the other source."""
+        axis = 1 if given_first else 0
+        return 1.0 - float(self.cells.max(axis=axis).sum()) / max(1, int(self.cells.sum()))
+
+
+def source_pairs(dataset: Dataset) -> Iterator[SourcePair]:
+    """Every two sources."""
+    relations = true_relations(dataset)
+    for second in range(dataset.num_sources):
+        for first in range(second):
+            labels = dataset.coarse[:, [first, second]]
+            by_fine = not (labels >= 0).all(axis=1).any()
+            if by_fine and relations is None:
+                continue
+            if by_fine and relations is not None:
+                labels = relations[[first, second]].T
+            labels = labels[(labels >= 0).all(axis=1)]
+            cells = np.zeros((dataset.num_coarse[first], dataset.num_coarse[second]), dtype=np.int64)
+            np.add.at(cells, (labels[:, 0], labels[:, 1]), 1)
+            yield SourcePair(first, second, cells, by_fine)
+
+
+def nesting(dataset: Dataset, source: int) -> tuple[float, float] | None:
+    """How far fine classes nest in the coarse classes of a source; oracle.
+
+    Returns:
+        Share of fine classes all of whose labelled samples have one parent, and share of labelled samples that carry
+        the most frequent parent of their fine class; None without fine labels.
+    """
+    if dataset.fine is None or dataset.num_fine is None:
+        return None
+    labels = dataset.coarse[:, source]
+    known = labels >= 0
+    counts = np.zeros((dataset.num_fine, dataset.num_coarse[source]), dtype=np.int64)
+    np.add.at(counts, (dataset.fine[known], labels[known]), 1)
+    counts = counts[counts.any(axis=1)]
+    return float(((counts > 0).sum(axis=1) == 1).mean()), float(counts.max(axis=1).sum() / counts.sum())
+
+
+def purity(fine: IntArray, coarse: IntArray, neighbors: IntArray, num_coarse: int) -> FloatArray:
+    """Share of neighbours of the same fine class, by coarse class; oracle.
+
+    Args:
+        fine: (n,) fine classes.
+        coarse: (n,) coarse labels of one source, -1 for none.
+        neighbors: (n, k) positions, -1 for none.
+        num_coarse: K_C of the source.
+
+    Returns:
+        (num_coarse,) in [0, 1]; NaN where no sample has a neighbour.
+    """
+    found = neighbors >= 0
+    same = (fine[neighbors] == fine[:, None]) & found
+    hits, all_found = (
+        np.bincount(coarse[coarse >= 0], weights=each.sum(axis=1)[coarse >= 0], minlength=num_coarse)
+        for each in (same, found)
+    )
+    shares: FloatArray = np.full(num_coarse, np.nan, dtype=np.float32)
+    met = all_found > 0
+    shares[met] = hits[met] / all_found[met]
+    return shares
+
+
+def duplicate_groups(inputs: Inputs) -> IntArray:
+    """Group of each sample: samples share one when their inputs are bit for bit the same; (N,), numbered from 0."""
+    digests = np.empty(len(inputs), dtype="S16")
+    for start in range(0, len(inputs), _BLOCK):
+        block = np.ascontiguousarray(inputs[start : start + _BLOCK])
+        digests[start : start + len(block)] = [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in block]
+    padded = np.array([bytes(digest).ljust(16, b"\0") for digest in digests])
+    group: npt.NDArray[np.int64] = np.unique(padded, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    return group

@@ -1,0 +1,179 @@
+"""Code of the user's own package: imported only where the command line or the environment names the package.
+
+A study file says ``kind: package.module:name`` for a part that fgtune does not ship. The file alone is no permission:
+who runs the study names the package with ``--plugins`` or in ``FGTUNE_PLUGINS``, and until then nothing of it is
+imported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TypeVar
+
+from fgtune.errors import ConfigError
+
+ENVIRONMENT = "FGTUNE_PLUGINS"
+"""Environment variable with the names of packages that may be imported, separated by commas."""
+
+KIND_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
+"""What the kind of a part outside of fgtune looks like: ``package.module:name``."""
+
+_PACKAGE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
+
+TargetT = TypeVar("TargetT")
+
+
+@dataclass(frozen=True)
+class Permit:
+    """Which packages may be imported, and where to look for them besides the usual places; travels to workers.
+
+    Attributes:
+        packages: Names of packages; each stands for itself and all that is below it.
+        search_path: Folders, searched after everything else.
+    """
+
+    packages: tuple[str, ...] = ()
+    search_path: tuple[str, ...] = ()
+
+
+_granted: list[Permit] = []
+"""Permits in force besides the environment's, the latest last."""
+
+
+def parse_packages(texts: Iterable[str], where: str) -> tuple[str, ...]:
+    """The packages that texts such as ``mine,theirs.parts`` name.
+
+    Raises:
+        ConfigError: A name cannot be that of a package.
+    """
+    names = [name.strip() for text in texts for name in text.split(",") if name.strip()]
+    for name in names:
+        if not _PACKAGE.fullmatch(name):
+            rule, fix = "must be the name of a package", "write the name that `import` takes, e.g. mypackage"
+            raise ConfigError(rule, where=where, value=name, fix=fix)
+    return tuple(dict.fromkeys(names))
+
+
+def permitted() -> tuple[str, ...]:
+    """The packages that may be imported now."""
+    named = parse_packages([os.environ.get(ENVIRONMENT, "")], ENVIRONMENT)
+    return tuple(dict.fromkeys([*named, *(name for permit in _granted for name in permit.packages)]))
+
+
+def permit_for_workers() -> Permit:
+    """What a process elsewhere needs so that it may, and can, import what this one does."""
+    packages = permitted()
+    return Permit(packages, tuple(str(Path(folder).resolve()) for folder in sys.path) if packages else ())
+
+
+@contextmanager
+def permitting(packages: Sequence[str] = (), search_path: Sequence[str] | None = None) -> Iterator[None]:
+    """Permit packages, besides those of the environment, for the time of a ``with`` block.
+
+    Args:
+        packages: Their names.
+        search_path: Folders to search for modules after everything else; None is the working directory. Nothing is
+            added where nothing is permitted.
+
+    Raises:
+        ConfigError: A name cannot be that of a package.
+    """
+    permit = Permit(parse_packages(packages, "--plugins"))
+    _granted.append(permit)
+    folders = [str(Path.cwd())] if search_path is None else search_path
+    added = [folder for folder in folders if folder not in sys.path] if permitted() else []
+    sys.path.extend(added)
+    try:
+        yield
+    finally:
+        _granted.remove(permit)
+        for folder in added:
+            sys.path.remove(folder)
+
+
+def resolve(kind: str, path: str = "") -> Any:
+    """The object at ``package.module:name``; its module is imported now if it may be.
+
+    Args:
+        kind: The place, of the form of ``KIND_PATTERN``.
+        path: Dotted config path, for messages.
+
+    Raises:
+        ConfigError: The package is not permitted (nothing is imported then), or there is no such module or name, or
+            the module cannot be imported.
+    """
+    module, _, name = kind.partition(":")
+    if not any(module == each or module.startswith(f"{each}.") for each in permitted()):
+        package = module.partition(".")[0]
+        rule = f"a study file alone may not have the package {package!r} imported"
+        fix = f"if you trust it, add --plugins {package} to the command, or set {ENVIRONMENT}={package}"
+        raise ConfigError(rule, path=path, value=kind, fix=fix)
+    try:
+        found = importlib.import_module(module)
+    except ConfigError:
+        raise
+    except Exception as error:  # someone else's code runs here: whatever stops it is told, not only missing modules
+        raise _cannot_import(module, error, kind, path) from error
+    if not hasattr(found, name):
+        known = [each for each, value in vars(found).items() if getattr(value, "__module__", None) == module]
+        fix = f"it defines: {', '.join(known)}" if known else "check the spelling"
+        raise ConfigError(f"module {module} has no {name!r}", path=path, value=kind, fix=fix)
+    return getattr(found, name)
+
+
+def _cannot_import(module: str, error: Exception, kind: str, path: str) -> ConfigError:
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    if missing is not None and f"{module}.".startswith(f"{missing}."):
+        rule, fix = f"there is no module {missing!r}", "install the package, or start from the folder that holds it"
+    elif missing is not None:
+        rule, fix = f"module {module} needs {missing!r}, which is not installed", f"install {missing}"
+    else:
+        rule, fix = f"importing {module} fails with {type(error).__name__}: {error}", "mend it first"
+    return ConfigError(rule, path=path, value=kind, fix=fix)
+
+
+def takes(options: type[Any]) -> Callable[[TargetT], TargetT]:
+    """Decorator for a function or class that a study names: ``options`` is the config class of what it takes.
+
+    A class may as well define ``Options`` inside itself.
+    """
+
+    def mark(target: TargetT) -> TargetT:
+        target.Options = options  # type: ignore[attr-defined]
+        return target
+
+    return mark
+
+
+def origins() -> dict[str, dict[str, str | None]]:
+    """Version and digest of the source of each permitted package that was imported, for provenance."""
+    found = {}
+    for package in sorted({name.partition(".")[0] for name in permitted()} & sys.modules.keys()):
+        owners = metadata.packages_distributions().get(package)
+        found[package] = {
+            "version": metadata.version(owners[0]) if owners else None,
+            "sha256": _source_digest(package),
+        }
+    return found
+
+
+def _source_digest(package: str) -> str | None:
+    """Digest of a package's Python files, or of the one file of a module; None where there are none."""
+    file = getattr(sys.modules[package], "__file__", None)
+    folders = [Path(folder) for folder in getattr(sys.modules[package], "__path__", ())]
+    sources = [(each.relative_to(folder), each) for folder in folders for each in folder.rglob("*.py")]
+    if not sources and file is not None:
+        sources = [(Path(Path(file).name), Path(file))]
+    digest = hashlib.sha256()
+    for name, source in sorted(sources):
+        digest.update(f"{name.as_posix()}\n".encode() + source.read_bytes())
+    return digest.hexdigest()[:16] if sources else None

@@ -1,0 +1,38 @@
+"""Every shipped study is valid, opens with its question, and runs in miniature."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from fgtune.results.folder import StudyFolder
+from fgtune.results.records import CellState
+from fgtune.run import RunOptions, run_study
+
+STUDIES = sorted((Path(__file__).parents[1] / "studies").glob("*.yaml"))
+QUICK = {"kf_sensitivity", "loss_ablation"}
+"""Run with every test run; the others on demand, with ``-m slow``."""
+
+
+def test_there_are_studies():
+    assert QUICK < {path.stem for path in STUDIES}
+
+
+@pytest.mark.parametrize(
+    "path", [pytest.param(p, id=p.stem, marks=[] if p.stem in QUICK else pytest.mark.slow) for p in STUDIES]
+)
+def test_study_runs_in_miniature_and_reports(path, tmp_path, ray_started):
+    out = io.StringIO()
+    options = RunOptions(path, smoke=True, out=tmp_path, tracking_uri="none")
+    assert run_study(options, Console(file=out, width=300)) == 0, out.getvalue()
+    folder = StudyFolder(tmp_path / f"{path.stem}-smoke")
+    results = folder.ledger.read()
+    assert results
+    assert {result.state for result in results} == {CellState.COMPLETE}
+    study = folder.read_study()
+    for result in results:
+        assert study.metrics.primary in result.metrics
+    assert folder.report_file.is_file()

@@ -21,6 +21,7 @@ from fgtune import __version__
 from fgtune.config.plan import Plan
 from fgtune.config.schema import study_schema
 from fgtune.errors import ConfigError, FgtuneError
+from fgtune.plugins import permitting
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellState
 from fgtune.study import open_study
@@ -39,6 +40,10 @@ SetOption = Annotated[
     typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the study file, e.g. trial.epochs=3."),
 ]
 SmokeOption = Annotated[bool, typer.Option("--smoke", help="Few epochs, little data, two seeds; own folder.")]
+PluginsOption = Annotated[
+    list[str] | None,
+    typer.Option("--plugins", metavar="PACKAGE", help="Import what the study names in this package of yours."),
+]
 OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Parent of the study folder.")]
 
 DEFAULT_OUT = Path("reports")
@@ -90,11 +95,12 @@ def run(
         ),
     ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")] = False,
+    plugins: PluginsOption = None,
 ) -> None:
     """Run what is left of a study, and write its report."""
     from fgtune.run import RunOptions, run_study
 
-    options = RunOptions(study, tuple(set_ or ()), smoke, out, tracking_uri, retry_failed)
+    options = RunOptions(study, tuple(set_ or ()), smoke, out, tracking_uri, retry_failed, tuple(plugins or ()))
     raise typer.Exit(run_study(options))
 
 
@@ -106,10 +112,25 @@ def rebuild_report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="T
     typer.echo(f"report: {report(folder)}")
 
 
+@app.command("verify")
+def verify_folder(folder: Annotated[Path, typer.Argument(metavar="DIR", help="The study folder.")]) -> None:
+    """Recompute the numbers of a study from what its folder stores, and tell any that do not agree."""
+    from fgtune.verify import verify
+
+    compared, problems = verify(folder)
+    for problem in problems:
+        typer.echo(problem, err=True)
+    typer.echo(f"{compared} values compared, {len(problems)} do not agree")
+    raise typer.Exit(1 if problems else 0)
+
+
 @app.command()
-def validate(study: StudyArgument, set_: SetOption = None, smoke: SmokeOption = False) -> None:
+def validate(
+    study: StudyArgument, set_: SetOption = None, smoke: SmokeOption = False, plugins: PluginsOption = None
+) -> None:
     """Check a study file, every arm of its design, and its data."""
-    plan = open_study(study, set_ or (), smoke).plan
+    with permitting(plugins or ()):
+        plan = open_study(study, set_ or (), smoke).plan
     print_warnings(plan)
     typer.echo(f"{study}: valid, {counted(plan)}, study hash {plan.study_hash}")
 
@@ -121,9 +142,11 @@ def show_plan(
     smoke: SmokeOption = False,
     out: OutOption = DEFAULT_OUT,
     cells: Annotated[bool, typer.Option("--cells", help="One row a cell instead of one an arm.")] = False,
+    plugins: PluginsOption = None,
 ) -> None:
     """Show the cells of a study and how far its folder is with them; start nothing, write nothing."""
-    plan = open_study(study, set_ or (), smoke).plan
+    with permitting(plugins or ()):
+        plan = open_study(study, set_ or (), smoke).plan
     folder = StudyFolder(out / plan.study.study)
     states = {}
     if folder.check(plan):

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from fgtune.metrics.evaluate import evaluate_counts
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellState
 from fgtune.run import RunOptions, report, run_study
+from fgtune.verify import verify
 
 
 @pytest.fixture
@@ -84,6 +86,23 @@ def test_stored_counts_give_the_ledgers_metrics_again(uncut):
         again = evaluate_counts(record.fine_counts, record.fine_to_coarse, record.true_fine_to_coarse)
         for name, value in again.items():
             assert result.metrics[f"test/{name}"] == value
+
+
+def test_folder_verifies_and_a_changed_number_is_found(uncut, tmp_path):
+    compared, problems = verify(uncut[0].out / "small")
+    assert problems == []
+    assert compared > 40
+    copy = tmp_path / "small"
+    shutil.copytree(uncut[0].out / "small", copy)
+    ledger = StudyFolder(copy).ledger_file
+    value = StudyFolder(copy).ledger.read()[0].metrics["test/ari"]
+    ledger.write_text(
+        ledger.read_text(encoding="utf-8").replace(f'"test/ari": {value}', '"test/ari": 0.999'), encoding="utf-8"
+    )
+    problems = verify(copy)[1]
+    assert any("test/ari is 0.999, its counts give" in problem for problem in problems)
+    assert any("is not the table that the ledger gives" in problem for problem in problems)
+    assert any("its numbers are not those that the ledger gives" in problem for problem in problems)
 
 
 def test_second_call_runs_nothing_and_rebuilds_the_same_results(uncut):

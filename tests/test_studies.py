@@ -18,7 +18,7 @@ QUICK = {"kf_sensitivity", "loss_ablation"}
 
 
 def test_there_are_studies():
-    assert QUICK < {path.stem for path in STUDIES}
+    assert {path.stem for path in STUDIES} > QUICK
 
 
 @pytest.mark.parametrize(

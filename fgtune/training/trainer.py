@@ -77,6 +77,7 @@ class Trainer:
         )
         self.history: list[EpochMetrics] = []
         self.step = 0
+        self._settled = 0  # epoch whose features the clusters were found in
 
     # --- iteration ---------------------------------------------------------------------------------------------
 
@@ -105,7 +106,7 @@ class Trainer:
     def outcome(self) -> TrialOutcome:
         """What the finished trial hands over: the curve, the relations on the test split, the cost of the solver."""
         split = "test" if "test" in self.evaluator.splits else self.evaluator.splits[-1]
-        self._settle_classes()
+        self._settle_classes(self.epoch)
         record = self.evaluator.record(split, self.predict(split).fine, self.relations.fine_to_coarse)
         seconds = sum(entry.seconds for entry in self.history)
         return TrialOutcome(tuple(self.history), record, self.relations.use(), seconds, self._attention())
@@ -174,14 +175,15 @@ class Trainer:
         """Predictions of the evaluated weights (student or teacher) on a split of the evaluator, without noise."""
         return self.networks.predict(self.view.inputs[self.evaluator.rows(split)])
 
-    def _settle_classes(self) -> None:
-        """Without a fine head: find fine classes in the features as they are now, and their parents."""
-        if not self.networks.has_fine_head:
-            probs = self.networks.cluster(self.epoch)
+    def _settle_classes(self, epoch: int) -> None:
+        """Without a fine head: find fine classes in the features after ``epoch``, and their parents, once."""
+        if not self.networks.has_fine_head and self._settled != epoch:
+            self._settled = epoch
+            probs = self.networks.cluster(epoch)
             self.relations.solve_for(probs, self.view.train_coarse)
 
     def _evaluate(self, epoch: int, last: bool) -> dict[str, float]:
-        self._settle_classes()
+        self._settle_classes(epoch)
         metrics: dict[str, float] = {}
         for split in self.evaluator.splits:
             metrics |= self.evaluator.measure(split, self.predict(split), self.relations.fine_to_coarse)

@@ -13,6 +13,7 @@ from fgtune.config.clustering import ClusteringConfig
 from fgtune.config.objective import PRESETS
 from fgtune.errors import TrialError
 from fgtune.metrics import METRICS
+from fgtune.metrics.evaluate import evaluate_counts
 from fgtune.training.checkpoint import load_checkpoint, save_checkpoint
 from fgtune.training.clusters import ClusteredClasses
 
@@ -50,6 +51,9 @@ def test_every_method_is_measured_alike_and_resumes_exactly(make_trainer, tmp_pa
     resumed.load_state_dict(load_checkpoint(tmp_path / "cell.pt"))
     curve(resumed)
     assert [dict(entry.metrics) for entry in resumed.history] == expected
+    stored = trainer.outcome().relations
+    for name, value in evaluate_counts(stored.fine_counts, stored.fine_to_coarse, stored.true_fine_to_coarse).items():
+        assert expected[-1][f"test/{name}"] == value, name
     np.testing.assert_array_equal(resumed.outcome().relations.fine_counts, trainer.outcome().relations.fine_counts)
 
 

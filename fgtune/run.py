@@ -20,6 +20,7 @@ from fgtune.analysis.table import write_tables
 from fgtune.config.plan import Cell, Plan
 from fgtune.errors import ConfigError, TrackingError
 from fgtune.metrics import spec_of
+from fgtune.plugins import permitting
 from fgtune.progress import ProgressDisplay, Tally
 from fgtune.recorder import Recorder
 from fgtune.results.folder import StudyFolder
@@ -45,6 +46,7 @@ class RunOptions:
         out: Parent of the study folder.
         tracking_uri: MLflow store; None looks at the environment, ``none`` turns tracking off.
         retry_failed: Run failed cells again.
+        plugins: Packages that may be imported because the study names parts in them, besides ``FGTUNE_PLUGINS``.
     """
 
     study: Path
@@ -53,12 +55,14 @@ class RunOptions:
     out: Path = Path("reports")
     tracking_uri: str | None = None
     retry_failed: bool = False
+    plugins: tuple[str, ...] = ()
 
     def command(self) -> str:
         """The command line that continues this run."""
         parts = ["python", "-m", "fgtune.run", str(self.study)]
         parts += [part for override in self.overrides for part in ("--set", override)]
         parts += ["--smoke"] * self.smoke
+        parts += [part for package in self.plugins for part in ("--plugins", package)]
         parts += ["--out", str(self.out)] * (self.out != Path("reports"))
         parts += ["--tracking-uri", self.tracking_uri] if self.tracking_uri else []
         return shlex.join(parts)
@@ -73,7 +77,11 @@ def run_study(options: RunOptions, console: Console | None = None) -> int:
     Raises:
         ConfigError: The study, the data, the folder or the store is wrong; nothing was started.
     """
-    console = console or _plain_console()
+    with permitting(options.plugins):
+        return _run_study(options, console or _plain_console())
+
+
+def _run_study(options: RunOptions, console: Console) -> int:
     opened = open_study(options.study, options.overrides, options.smoke)
     plan = opened.plan
     folder = StudyFolder(options.out / plan.study.study)

@@ -9,14 +9,19 @@ from typing import TYPE_CHECKING
 
 from fgtune.config.base import stable_hash
 from fgtune.config.data import DataConfig
+from fgtune.config.design import draft_arms
+from fgtune.config.domains import ChoiceDomain
 from fgtune.config.expand import expand, judged_metrics
 from fgtune.config.load import LoadedStudy, load_study
 from fgtune.config.paths import value_at
 from fgtune.config.plan import DataShape, Plan
+from fgtune.config.plugin import is_plugin_kind
+from fgtune.config.search import SearchDesign
 from fgtune.config.source import Path as ConfigPath
 from fgtune.config.source import dotted
 from fgtune.errors import ConfigError, MultiConfigError
 from fgtune.metrics import METRICS, MetricSpec, spec_of
+from fgtune.plugins import resolve
 from fgtune.tuning.objectives import COST, check_judged_metrics
 
 if TYPE_CHECKING:
@@ -52,6 +57,7 @@ def open_study(path: Path, overrides: Sequence[str] = (), smoke: bool = False) -
     loaded = load_study(path, overrides, smoke)
     check_metric_names(loaded)
     check_judged_metrics(loaded)
+    _check_own_parts(loaded)
     datasets: dict[str, Dataset] = {}
 
     def shape_of(config: DataConfig) -> DataShape:
@@ -70,6 +76,35 @@ def open_study(path: Path, overrides: Sequence[str] = (), smoke: bool = False) -
     _check_fit(plan, datasets)
     check_metric_needs(loaded, plan)
     return OpenedStudy(loaded, plan, datasets)
+
+
+def _check_own_parts(loaded: LoadedStudy) -> None:
+    """Import and check the parts that live in packages of the user's own, before any data are read."""
+    from fgtune.training.own_parts import check_own_parts
+
+    for draft in draft_arms(loaded).arms:
+        try:
+            check_own_parts(draft.config)
+        except ConfigError as error:
+            errors = error.errors if isinstance(error, MultiConfigError) else (error,)
+            MultiConfigError.raise_all([draft.place_error(each, loaded) for each in errors])
+    if isinstance(loaded.study.design, SearchDesign):
+        _check_searched_kinds(loaded, loaded.study.design)
+
+
+def _check_searched_kinds(loaded: LoadedStudy, design: SearchDesign) -> None:
+    """Import the parts among the values of a search, so that none is refused once trials run."""
+    for name, domain in design.space.parameters.items():
+        if not isinstance(domain, ChoiceDomain):
+            continue
+        path = ("design", "space", "parameters", name)
+        for value in domain.values:
+            kind = value.get("kind") if isinstance(value, dict) else value if name.endswith(".kind") else None
+            if isinstance(kind, str) and is_plugin_kind(kind):
+                try:
+                    resolve(kind)
+                except ConfigError as error:
+                    raise error.located(loaded.origins.where(path), dotted(path)) from error
 
 
 def _check_fit(plan: Plan, datasets: Mapping[str, Dataset]) -> None:

@@ -224,7 +224,9 @@ def _remedy(detail: Mapping[str, Any]) -> str:
             "lt": f"less than {limit}",
         }
         return f"use {words[_LIMITS[kind][1]]}"
-    if kind == "string_pattern_mismatch" and context["pattern"] != KIND_PATTERN:
+    if kind == "string_pattern_mismatch" and context["pattern"] == KIND_PATTERN:
+        return "write the module, a colon, and the name of a class or function in it"
+    if kind == "string_pattern_mismatch":
         slug = re.sub(r"[^A-Za-z0-9_.-]+", "_", str(value)).strip("_.-")
         if context["pattern"] == METRIC_PATTERN:
             return f"write test/{slug.rpartition('.')[2].lower()}"

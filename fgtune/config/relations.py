@@ -31,9 +31,7 @@ class CvxpySolverConfig(Config):
     time_limit_s: PositiveFloat = 30.0
 
 
-_ShippedSolverConfig = Annotated[
-    FlowSolverConfig | ScipSolverConfig | CvxpySolverConfig, Field(discriminator="kind")
-]
+_ShippedSolverConfig = Annotated[FlowSolverConfig | ScipSolverConfig | CvxpySolverConfig, Field(discriminator="kind")]
 
 SolverConfig = Annotated[Annotated[_ShippedSolverConfig, SHIPPED] | Annotated[PluginConfig, OWN], BY_KIND]
 

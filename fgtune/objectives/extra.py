@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from fgtune.config.base import Config
-from fgtune.config.objective import ObjectiveConfig, PluginTermConfig, QueueInstanceConfig
+from fgtune.config.objective import ObjectiveConfig, QueueInstanceConfig
+from fgtune.config.plugin import PluginTermConfig
 from fgtune.config.plugin_options import load_plugin
 from fgtune.errors import ConfigError
 from fgtune.objectives.base import Need, Term

@@ -16,6 +16,7 @@ from typing import Any
 
 from fgtune import __version__
 from fgtune.config.plan import Plan
+from fgtune.plugins import origins as plugin_origins
 
 PACKAGES = (
     "ray", "torch", "torchvision", "optuna", "mlflow", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow",
@@ -43,6 +44,7 @@ def collect_provenance(plan: Plan, command: Sequence[str] | None = None) -> dict
         "git": git_state(Path.cwd()),
         "python": platform.python_version(),
         "packages": _versions(),
+        "plugins": plugin_origins(),
         "host": host_facts(),
     }
 

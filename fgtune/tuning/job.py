@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from fgtune.config.plan import Cell
+from fgtune.plugins import permit_for_workers
 from fgtune.training.prepared import dataset_key, preparation_key
 
 JOB = "job"
@@ -18,6 +20,7 @@ def job_of(cell: Cell) -> dict[str, Any]:
         "config": cell.config.to_plain(),
         "dataset_key": dataset_key(cell.config),
         "preparation_key": preparation_key(cell.config, cell.seed),
+        "plugins": asdict(permit_for_workers()),
     }
 
 

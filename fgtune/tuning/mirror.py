@@ -15,6 +15,8 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 from sqlalchemy.exc import SQLAlchemyError
 
+from fgtune.config.search import Mode
+
 ARM, NUMBER, CELL_ID = "arm", "number", "cell_id"
 """User attributes of every mirrored trial: its arm, the arm's number, and its cells (one a seed, joined by commas)."""
 
@@ -33,7 +35,7 @@ class Mirror:
     """
 
     def __init__(
-        self, path: Path, name: str, modes: Sequence[str], metrics: Sequence[str], warn: Callable[[str], None]
+        self, path: Path, name: str, modes: Sequence[Mode], metrics: Sequence[str], warn: Callable[[str], None]
     ) -> None:
         self.path = path
         self._name, self._modes, self._metrics, self._warn = name, list(modes), list(metrics), warn
@@ -51,7 +53,7 @@ class Mirror:
             return {}
 
     def open(self, trials: Sequence[FrozenTrial]) -> None:
-        """Make the file hold exactly ``trials``: what is missing is added, a file that holds anything else made anew."""
+        """Make the file hold exactly ``trials``: what is missing is added; one that holds anything else is made anew."""
         wanted = [trial.user_attrs[ARM] for trial in trials]
         try:
             present = self._present()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import optuna
@@ -115,11 +116,9 @@ def make_sampler(config: SamplerConfig, distributions: Distributions, seed: int,
 
 
 def _cmaes(config: CmaEsConfig, seed: int) -> BaseSampler:
-    try:
-        import cmaes  # noqa: F401  (Optuna imports it only when it first samples)
-    except ModuleNotFoundError as error:
+    if find_spec("cmaes") is None:  # Optuna would find out only when it first samples
         rule, fix = "cmaes needs a package that is not installed", "pip install cmaes, or use tpe"
-        raise ConfigError(rule, path="design.sampler", fix=fix) from error
+        raise ConfigError(rule, path="design.sampler", fix=fix)
     return CmaEsSampler(sigma0=config.sigma, popsize=config.population, warn_independent_sampling=False, seed=seed)
 
 
@@ -130,7 +129,12 @@ class _Sequence(QMCSampler):
         super().__init__(qmc_type=config.sequence, scramble=config.scramble, seed=seed, warn_independent_sampling=False)
         self._distributions = dict(distributions)
 
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+    def infer_relative_search_space(
+        self,
+        study: Study,  # noqa: ARG002 (Optuna's signature)
+        trial: FrozenTrial,  # noqa: ARG002
+    ) -> dict[str, BaseDistribution]:
+        """Every parameter that has more than one value."""
         return {path: each for path, each in self._distributions.items() if not each.single()}
 
 

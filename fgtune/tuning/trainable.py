@@ -6,6 +6,7 @@ import os
 import pickle
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ray import tune
 from fgtune.config.trial import TrialConfig
 from fgtune.data.base import Dataset
 from fgtune.errors import FgtuneError
+from fgtune.plugins import Permit, permitting
 from fgtune.results.records import EpochMetrics, TrialOutcome
 from fgtune.training.prepared import PreparedSplit, views
 from fgtune.tuning.job import JOB
@@ -57,12 +59,18 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         self._cell_id: str = job["cell_id"]
         self._path = self._checkpoints / f"{self._cell_id}.pt"
         self._failure: str | None = None
+        self._plugins = Permit(**job["plugins"])
         self._trainer: Any = None  # a Trainer; torch is imported in workers only
         self._saved_epoch = 0
         try:
-            self._trainer = self._build(job)
+            with self._permitted():
+                self._trainer = self._build(job)
         except FgtuneError as error:  # would fail again in the same way: told as a result, not retried
             self._failure = f"{type(error).__name__}: {error}"
+
+    def _permitted(self) -> AbstractContextManager[None]:
+        """This process may import what the driver's may: it inherits no permission from one that began before."""
+        return permitting(self._plugins.packages, self._plugins.search_path)
 
     def _build(self, job: Mapping[str, Any]) -> Any:
         from fgtune.training.build import build_trainer
@@ -83,7 +91,8 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         """Train for about a second; the last result of a cell carries its outcome or its failure."""
         if self._failure is None:
             try:
-                return self._advance()
+                with self._permitted():
+                    return self._advance()
             except FgtuneError as error:
                 self._failure = f"{type(error).__name__}: {error}"
         return {"done": True, "cell_id": self._cell_id, "failure": self._failure}

@@ -34,6 +34,9 @@ app = typer.Typer(
     add_completion=False,
 )
 
+data_app = typer.Typer(no_args_is_help=True)
+app.add_typer(data_app, name="data", help="Look at data before anything is trained.")
+
 StudyArgument = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file, studies/NAME.yaml.")]
 SetOption = Annotated[
     list[str] | None,
@@ -110,6 +113,14 @@ def rebuild_report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="T
     from fgtune.run import report
 
     typer.echo(f"report: {report(folder)}")
+
+
+@data_app.command("check")
+def check_data(study: StudyArgument, set_: SetOption = None, smoke: SmokeOption = False) -> None:
+    """Tell what the data of a study look like: classes, sizes, sources, nesting, neighbours, and what is suspicious."""
+    from fgtune.data_check import check
+
+    typer.echo(check(study, set_ or (), smoke))
 
 
 @app.command("verify")

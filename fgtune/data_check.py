@@ -221,7 +221,7 @@ def _trial_warnings(dataset: Dataset, trials: Sequence[TrialConfig]) -> Iterator
         except ConfigError as error:
             text = str(error)
         else:
-            if num_fine is None or trial.batch_size >= 2 * num_fine:
+            if not isinstance(num_fine, int) or trial.batch_size >= 2 * num_fine:
                 continue
             text = (
                 f"batch_size {trial.batch_size} is below 2 x K_F = {2 * num_fine}: a batch cannot show every fine "

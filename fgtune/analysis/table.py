@@ -10,6 +10,8 @@ import pandas as pd
 
 from fgtune.analysis.inputs import PlannedCell, StudyData, read_study
 from fgtune.analysis.wording import level_text
+from fgtune.config.classes import ESTIMATE
+from fgtune.metrics.spec import SPLITS
 from fgtune.results.folder import StudyFolder
 from fgtune.results.formats import write_atomically
 from fgtune.results.records import CellResult
@@ -62,10 +64,13 @@ def _plain_level(level: Any) -> Any:
 
 
 def num_fine(result: CellResult | None) -> int | None:
-    """K_F of a finished cell, from its resolved config."""
+    """K_F of a finished cell: from its resolved config, or as the trial estimated it."""
     if result is None:
         return None
     found = result.config.get("classes", {}).get("num_fine")
+    if found == ESTIMATE:
+        measured = [result.metrics.get(f"{split}/num_fine") for split in SPLITS]
+        found = next((value for value in measured if value is not None), None)
     return None if found is None else int(found)
 
 

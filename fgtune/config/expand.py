@@ -82,7 +82,7 @@ def _arm(draft: DraftArm) -> Arm:
 
 
 def resolve_classes(config: TrialConfig, shape: DataShape) -> TrialConfig:
-    """The config with ``classes.num_fine`` as a number, checked against the data.
+    """The config with ``classes.num_fine`` as a number, or left to be estimated, checked against the data.
 
     Args:
         config: A trial; ``num_fine_ratio`` is taken of the true number of fine classes and rounded half up.
@@ -91,7 +91,10 @@ def resolve_classes(config: TrialConfig, shape: DataShape) -> TrialConfig:
     Raises:
         ConfigError: With a path below ``trial``, when K_F < K_C, or fine labels are needed and absent.
     """
-    ratio, num_fine, path = config.classes.num_fine_ratio, config.classes.num_fine, "trial.classes.num_fine"
+    if config.classes.estimator is not None:
+        _check_estimated(config)
+        return config
+    ratio, num_fine, path = config.classes.num_fine_ratio, config.classes.number, "trial.classes.num_fine"
     if ratio is not None:
         path = "trial.classes.num_fine_ratio"
         if shape.num_fine is None:
@@ -120,6 +123,19 @@ def resolve_classes(config: TrialConfig, shape: DataShape) -> TrialConfig:
         raise ConfigError(f"oracle relations need {needed}", path="trial.relations.mode", value="oracle", fix=fix)
     plain = patch(config.to_plain(), {"classes.num_fine": num_fine}, TrialConfig)
     return TrialConfig.from_plain(plain)
+
+
+def _check_estimated(config: TrialConfig) -> None:
+    """Raise where a setting needs K_F before the trial estimates it."""
+    path, value, rule = "trial.classes.num_fine", config.classes.num_fine, ""
+    if config.relations.mode == "oracle":
+        rule = "oracle relations need the true number of fine classes, not an estimate"
+    elif config.objective.lambda_fine > 0:
+        rule = "lambda_fine needs a class for every fine label, which an estimate cannot promise"
+    elif config.objective.prior is not None:
+        rule = "objective.prior needs one size a fine class, and their number is to be estimated"
+    if rule:
+        raise ConfigError(rule, path=path, value=value, fix="give num_fine as a number, or num_fine_ratio")
 
 
 def _data_key(config: TrialConfig) -> str:
@@ -199,10 +215,10 @@ def _check_distinct(loaded: LoadedStudy, drafts: list[DraftArm], resolved: Mappi
 def _warnings(resolved: Mapping[str, TrialConfig]) -> list[str]:
     """What is allowed and yet likely a mistake."""
     return [
-        f"arm {name}: batch_size {config.batch_size} is below 2 x num_fine = {2 * config.classes.num_fine}, "
+        f"arm {name}: batch_size {config.batch_size} is below 2 x num_fine = {2 * num_fine}, "
         "so a batch cannot show every fine class twice and the mean prediction is a poor estimate"
         for name, config in resolved.items()
         if config.objective.lambda_reg > 0
-        and config.classes.num_fine is not None
-        and config.batch_size < 2 * config.classes.num_fine
+        and (num_fine := config.classes.number) is not None
+        and config.batch_size < 2 * num_fine
     ]

@@ -5,7 +5,8 @@ One rule serves the arms of a design, ``--set``, ``--smoke`` and a study's own `
 * A value replaces what stands at its path. A mapping that has no ``kind`` is merged key by key instead.
 * Setting a mapping's ``kind`` to another value starts that mapping afresh, since its old keys belong to the old kind;
   keys patched beside ``kind`` are kept.
-* ``classes.num_fine`` and ``classes.num_fine_ratio`` exclude each other: setting one drops the other.
+* ``classes.num_fine`` and ``classes.num_fine_ratio`` exclude each other: setting one drops the other. Setting either to
+  a number drops ``classes.estimator``.
 * Sections that are not there are created; whether they may exist is for validation to say.
 """
 
@@ -16,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fgtune.config.base import Config
+from fgtune.config.classes import ESTIMATE
 from fgtune.config.paths import default_of, model_at
 from fgtune.config.source import Path
 
@@ -81,6 +83,8 @@ def _set(data: dict[str, Any], path: Path, value: Any, root: type[Config] | None
     other = _EXCLUSIVE.get(path[-2:])
     if other is not None and value is not None and (*path[:-1], other) not in named:
         node.pop(other, None)
+        if value != ESTIMATE and (*path[:-1], "estimator") not in named:
+            node.pop("estimator", None)
     node[key] = value
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from fgtune.config.augmentation import AugmentationConfig, NoAugmentationConfig
 from fgtune.config.base import Config
+from fgtune.config.classes import ClassesConfig
 from fgtune.config.clustering import ClusteringConfig
-from fgtune.config.data import DataConfig, PositiveFloat
+from fgtune.config.data import DataConfig
 from fgtune.config.evaluation import EvaluationConfig
 from fgtune.config.model import ModelConfig
 from fgtune.config.objective import ObjectiveConfig
@@ -26,21 +27,6 @@ from fgtune.config.training import (
     SgdConfig,
     TeacherConfig,
 )
-
-
-class ClassesConfig(Config):
-    """The number of fine classes K_F: ``num_fine``, or ``num_fine_ratio`` times the number that the data holds."""
-
-    num_fine: Annotated[int, Field(ge=1)] | None = None
-    """K_F itself. Needs no fine labels."""
-    num_fine_ratio: PositiveFloat | None = None
-    """K_F / K_F*, rounded half up. Reads the true number of fine classes, so it is an oracle setting."""
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> ClassesConfig:
-        if (self.num_fine is None) == (self.num_fine_ratio is None):
-            raise ValueError("give exactly one of num_fine and num_fine_ratio")
-        return self
 
 
 class TrialConfig(Config):

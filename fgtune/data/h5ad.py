@@ -74,9 +74,9 @@ class H5adFile:
         if name not in (obs.dtype.names or ()):  # anndata before 0.7: one table of records
             known = ", ".join(field for field in obs.dtype.names or () if field != "index")
             raise self._wrong(f"no column {name!r} in obs, which has {known or 'no columns'}", path)
-        values = obs[name]
+        values = self._values(obs)[name]
         if self._has(self._root, "uns", f"{name}_categories"):
-            categories = self._text(self._child(self._child(self._root, "uns"), f"{name}_categories")[...])
+            categories = self._text(self._values(self._child(self._child(self._root, "uns"), f"{name}_categories")))
             return _of_codes(values, categories)
         return self._text(values)
 
@@ -85,20 +85,28 @@ class H5adFile:
         if not isinstance(node, self._h5py.Group):
             categories = node.attrs.get("categories")  # anndata 0.7: a reference to the categories
             if categories is None:
-                return self._text(node[...])
-            return _of_codes(node[...], self._text(self._child(self._child(obs, "__categories"), name)[...]))
+                return self._text(self._values(node))
+            return _of_codes(
+                self._values(node), self._text(self._values(self._child(self._child(obs, "__categories"), name)))
+            )
         if "codes" in node and "categories" in node:
             categories = self._child(node, "categories")
             if isinstance(categories, self._h5py.Group):
                 categories = self._child(categories, "values")
-            return _of_codes(self._child(node, "codes")[...], self._text(categories[...]))
+            return _of_codes(self._values(self._child(node, "codes")), self._text(self._values(categories)))
         if "values" in node and "mask" in node:  # numbers or text of which some are missing
-            mask = self._child(node, "mask")[...]
+            mask = self._values(self._child(node, "mask"))
             return [
                 "" if gone else text
-                for text, gone in zip(self._text(self._child(node, "values")[...]), mask, strict=True)
+                for text, gone in zip(self._text(self._values(self._child(node, "values"))), mask, strict=True)
             ]
         raise self._wrong(f"column {name!r} of obs is of no known encoding", "trial.data.path")
+
+    def _values(self, node: Any) -> npt.NDArray[Any]:
+        """The content of a data set, once its size is known to be bearable."""
+        self._check_memory(node.size * node.dtype.itemsize)
+        values: npt.NDArray[Any] = node[...]
+        return values
 
     def _dense(self, node: Any) -> npt.NDArray[np.float32]:
         if node.ndim != 2 or node.dtype.kind not in "buif":

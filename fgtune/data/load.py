@@ -22,9 +22,9 @@ from fgtune.streams import numpy_stream
 def load_dataset(config: DataConfig) -> Dataset:
     """Load or make the data set that ``config`` describes.
 
-    The whole data set is checked before ``limit`` applies, so a fault does not hide behind a small sample; image files
-    are an exception: their pixels are read only after it, once. Fine labels
-    are renumbered 0 .. K_F*-1 in their order, over the samples in use: K_F* counts the fine classes that occur.
+    The whole data set is checked before ``limit`` applies, so a fault does not hide behind a small sample; pixels of
+    image files are an exception, they are read after it. Fine labels are renumbered 0 .. K_F*-1 in their order, over
+    the samples in use: K_F* counts the fine classes that occur.
 
     Args:
         config: Any kind in ``DATASETS``.

@@ -94,6 +94,15 @@ def _label_free_specs() -> tuple[MetricSpec, ...]:
             _NO_SAMPLES,
         ),
         MetricSpec(
+            "num_fine",
+            "number of fine classes K_F of the trial, as given or as estimated from the training split",
+            1.0,
+            math.inf,
+            "none",
+            "coarse labels",
+            "K_F all the same",
+        ),
+        MetricSpec(
             "num_used_classes",
             "number of fine classes predicted for at least one sample",
             0.0,

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from fgtune.config.model import BackboneConfig, ModelConfig
 from fgtune.config.plugin import PluginConfig
 from fgtune.config.plugin_options import load_plugin
-from fgtune.errors import ConfigError, TrialError
+from fgtune.errors import TrialError
 from fgtune.models import BACKBONES, HEADS
 from fgtune.models.base import SpatialBackbone
 from fgtune.models.initialize import build_by_seed
@@ -32,16 +32,11 @@ def backbone_class(config: BackboneConfig) -> tuple[Any, Any]:
     """The class of a backbone, and what it takes as its config: for one of the user's own, its options.
 
     Raises:
-        ConfigError: As from ``load_plugin``, or what the kind names is not a module.
+        ConfigError: As from ``load_plugin``.
     """
     if not isinstance(config, PluginConfig):
         return _registered(BACKBONES, config.kind), config
-    path = "trial.model.backbone"
-    target, options = load_plugin(config, path)
-    if not (isinstance(target, type) and issubclass(target, nn.Module)):
-        rule, fix = "must be a class of modules", "derive it from torch.nn.Module"
-        raise ConfigError(rule, path=f"{path}.kind", value=config.kind, fix=fix)
-    return target, options
+    return load_plugin(config, "trial.model.backbone", nn.Module)
 
 
 def check_weights(config: ModelConfig, input_shape: Sequence[int]) -> None:

@@ -16,10 +16,7 @@ def load_term(config: PluginTermConfig, path: str) -> tuple[type[Term], Config]:
     Raises:
         ConfigError: As from ``load_plugin``, or what it names is no term, or one that reads fine labels.
     """
-    target, options = load_plugin(config, path)
-    if not (isinstance(target, type) and issubclass(target, Term)):
-        rule, fix = "must be a class of terms", "derive it from fgtune.objectives.base.Term"
-        raise ConfigError(rule, path=f"{path}.kind", value=config.kind, fix=fix)
+    target, options = load_plugin(config, path, Term)
     if Need.FINE_LABELS in target.needs:
         rule, fix = "asks for fine labels, which only lambda_fine may read", "take FINE_LABELS out of its needs"
         raise ConfigError(rule, path=f"{path}.kind", value=config.kind, fix=fix)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fgtune.config.trial import TrialConfig
 from fgtune.data.base import EvaluationView, TrainingView
 from fgtune.errors import TrialError
+from fgtune.training.estimation import with_num_fine
 from fgtune.training.evaluator import Evaluator
 from fgtune.training.prepared import PreparedSplit
 from fgtune.training.trainer import Trainer
@@ -21,7 +22,7 @@ def build_trainer(
     """The trainer of one cell.
 
     Args:
-        config: Resolved trial config.
+        config: Resolved trial config; where it says ``estimate``, K_F is estimated first, without fine labels.
         training: What training may see.
         evaluation: What only the evaluator holds. Two settings read oracle information from it, by name:
             ``relations.mode: oracle`` the true relations, ``objective.lambda_fine`` the fine labels.
@@ -29,14 +30,13 @@ def build_trainer(
         seed: The block.
         threads: Threads of a neighbour search during training.
     """
-    if config.classes.num_fine is None:
-        raise TrialError("the trial config is not resolved: classes.num_fine is None")
+    config, num_fine = with_num_fine(config, training, seed)
     if config.objective.lambda_fine > 0 and evaluation.fine is None:
         raise TrialError("objective.lambda_fine reads fine labels, and the data have none")
     evaluator = Evaluator(
         evaluation,
         config.evaluation.splits,
-        config.classes.num_fine,
+        num_fine,
         prepared.evaluation_neighbors,
         config.evaluation.silhouette_samples,
         seed,

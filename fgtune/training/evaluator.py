@@ -108,6 +108,7 @@ class Evaluator:
             **self._coarse_top(predictions, fine_to_coarse, coarse),
             "mean_confidence": mean_confidence(predictions.probs),
             "effective_classes": effective_classes(predictions.probs),
+            "num_fine": float(self._num_fine),
             "num_used_classes": num_used_classes(fine),
             "silhouette": silhouette(predictions.features, fine, self._silhouette_samples, rng),
         }

@@ -9,6 +9,7 @@ from fgtune.config.base import stable_hash
 from fgtune.config.trial import TrialConfig
 from fgtune.data.base import Dataset, EvaluationView, IntArray, Splits, TrainingView
 from fgtune.data.splits import split_dataset
+from fgtune.data.vectors import vectors
 from fgtune.data.views import evaluation_view, training_view
 from fgtune.neighbors import coarse_groups, find_neighbors
 
@@ -49,7 +50,7 @@ def prepare_split(dataset: Dataset, config: TrialConfig, seed: int, threads: int
 
     def search(rows: IntArray, k: int, scope: str) -> IntArray:
         groups = coarse_groups(dataset.coarse[rows]) if scope == "coarse" else None
-        found = find_neighbors(dataset.inputs[rows], groups, k, threads)
+        found = find_neighbors(vectors(dataset.inputs, rows), groups, k, threads)
         found.setflags(write=False)
         return found
 

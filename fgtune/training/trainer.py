@@ -59,10 +59,11 @@ class Trainer:
         fine: IntArray | None = None,
         threads: int = 1,
     ) -> None:
-        if config.classes.num_fine is None:
-            raise ValueError("the trial config must be resolved: classes.num_fine is None")
+        num_fine = config.classes.number
+        if num_fine is None:
+            raise ValueError(f"the trial config must be resolved: classes.num_fine is {config.classes.num_fine}")
         self.config, self.view, self.evaluator, self.seed = config, view, evaluator, seed
-        self.networks = Networks(config, view, config.classes.num_fine, seed, threads)
+        self.networks = Networks(config, view, num_fine, seed, threads)
         self.compute = self.networks.compute
         self.objective = self.networks.objective
         self.soft_epochs = soft_epochs(config.objective.pseudo_labels, config.epochs)
@@ -73,7 +74,7 @@ class Trainer:
         self.fine = None if fine is None else self.compute.to_device(fine)
         self.optimizer = build_optimizer(config.optimizer, self.networks.trained())
         self.relations = RelationsState(
-            config.relations, config.classes.num_fine, view.num_coarse, seed, self.compute.device, truth=truth
+            config.relations, num_fine, view.num_coarse, seed, self.compute.device, truth=truth
         )
         self.history: list[EpochMetrics] = []
         self.step = 0

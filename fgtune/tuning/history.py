@@ -48,7 +48,7 @@ def ledger_trials(
     levels = dict(proposed)
     for rank, result in enumerate(results):
         by_arm.setdefault(result.arm, {})[result.seed] = result
-        levels.setdefault(result.arm, result.levels)
+        levels[result.arm] = result.levels  # exact, where the plan file has text
         last[result.arm] = rank
     known = []
     for arm in sorted(levels, key=lambda each: last.get(each, len(last) + 1_000_000)):

@@ -53,7 +53,7 @@ class Mirror:
             return {}
 
     def open(self, trials: Sequence[FrozenTrial]) -> None:
-        """Make the file hold exactly ``trials``: what is missing is added; one that holds anything else is made anew."""
+        """Make the file hold exactly ``trials``: what is missing is added; one with anything else is made anew."""
         wanted = [trial.user_attrs[ARM] for trial in trials]
         try:
             present = self._present()

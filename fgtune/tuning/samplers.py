@@ -93,7 +93,6 @@ def make_sampler(config: SamplerConfig, distributions: Distributions, seed: int,
                     n_startup_trials=config.startup_trials,
                     multivariate=together,
                     group=together,
-                    warn_independent_sampling=False,
                     seed=own,
                 )
             case GpConfig():

@@ -87,3 +87,23 @@ def test_each_fault_is_named(make_dataset, fields, message):
 def test_each_fault_of_coarse_labels_is_named(make_dataset, coarse, message):
     with pytest.raises(DataError, match=re.escape(message)):
         check_dataset(make_dataset(coarse))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_are_bytes_with_one_or_three_channels(make_dataset, channels):
+    check_dataset(make_dataset(COARSE, inputs=np.zeros((12, channels, 4, 5), np.uint8)))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"inputs": np.zeros((12, 5), np.uint8)}, "inputs: uint8 inputs are pixels and must be (N, 1 or 3,"),
+        ({"inputs": np.zeros((12, 4, 5, 3), np.uint8)}, "height, width), got (12, 4, 5, 3). Fix: Transpose"),
+        ({"fine_values": np.zeros((11, 1), np.float32)}, "fine_values: must have one entry a sample (12), it has 11"),
+        ({"fine_values": np.zeros(12, np.float32)}, "fine_values: must be (N, columns), got (12,)"),
+        ({"fine_values": np.full((12, 2), np.inf, np.float32)}, "continuous fine targets must be finite, row 0"),
+    ],
+)  # fmt: skip
+def test_bad_images_and_targets_are_told(make_dataset, fields, message):
+    with pytest.raises(DataError, match=re.escape(message)):
+        check_dataset(make_dataset(COARSE, **fields))

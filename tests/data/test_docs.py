@@ -37,7 +37,9 @@ def test_every_kind_has_a_config_on_the_page():
     assert {plain["kind"] for plain in CONFIGS} == set(DATASETS)
 
 
-@pytest.mark.parametrize(("program", "plain"), zip(blocks("python"), CONFIGS[-2:], strict=True), ids=["text", "audio"])
+@pytest.mark.parametrize(
+    ("program", "plain"), list(zip(blocks("python"), CONFIGS[-2:], strict=True)), ids=["text", "audio"]
+)
 def test_the_programs_make_features_that_load(program, plain, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(compile(program, str(PAGE), "exec"), {})  # noqa: S102 (a program of our own page)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fgtune.config.data import DigitsConfig, SplitConfig
 from fgtune.data.base import Dataset
 from fgtune.data.digits import load_digits
-from fgtune.data.splits import split_dataset, stratum_counts
+from fgtune.data.splits import held_out, split_dataset, stratum_counts
 from fgtune.errors import DataError
 
 FRACTIONS = [(0.7, 0.1, 0.2), (0.6, 0.2, 0.2), (0.34, 0.33, 0.33), (0.05, 0.45, 0.5), (0.8, 0.1, 0.1)]
@@ -130,3 +130,23 @@ def test_a_split_without_validation_samples_raises():
         ),
     ):
         split_dataset(data, SplitConfig(train=0.9, val=0.04, test=0.06), 0)
+
+
+@pytest.mark.parametrize("given", [None, np.repeat([0, 1, 2], 10)])
+def test_a_transductive_study_has_all_samples_in_every_part(given):
+    dataset = dataset_of(np.arange(30)[:, None] % 2, given_split=given)
+    splits = split_dataset(dataset, SplitConfig(transductive=True), seed=3)
+    for part in (splits.train, splits.val, splits.test):
+        assert part.tolist() == list(range(30))
+        assert not part.flags.writeable
+
+
+@settings(deadline=None, max_examples=60)
+@given(coarse_labels(), st.floats(0.05, 0.6), st.integers(0, 10**6))
+def test_what_is_held_out_of_an_official_part_is_stratified(coarse, fraction, seed):
+    held = held_out(coarse, fraction, seed)
+    assert set(held.tolist()) <= {0, 1}
+    assert np.array_equal(held, held_out(coarse, fraction, seed))
+    for stratum in np.unique(coarse, axis=0):
+        members = (coarse == stratum).all(axis=1)
+        assert abs(held[members].sum() - fraction * members.sum()) < 1 + 1e-9

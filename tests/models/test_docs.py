@@ -9,7 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from fgtune.config.model import ModelConfig, WeightsConfig
-from fgtune.config.paths import submodels
+from fgtune.config.paths import kind_of, submodels
 from fgtune.config.trial import TrialConfig
 
 PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
@@ -26,7 +26,7 @@ def test_the_example_is_a_valid_trial():
 )
 def test_every_kind_and_field_is_in_the_tables(model, section):
     for config in submodels(model.model_fields[section].annotation):
-        assert f"`{config.model_fields['kind'].default}`" in PAGE
+        assert f"`{kind_of(config) or 'package.module:name'}`" in PAGE
         for field in config.model_fields.keys() - {"kind"}:
             assert f"`{field}`" in PAGE, field
 

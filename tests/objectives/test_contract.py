@@ -1,0 +1,28 @@
+"""The contract that every registered term keeps."""
+
+from __future__ import annotations
+
+import pytest
+
+from fgtune.objectives import TERMS
+from fgtune.testing.terms import CHECKS, TermCase
+
+
+def alone(name: str, **changes):
+    return {"preset": "untrained", f"lambda_{name}": 1.0, **changes}
+
+
+CASES = {
+    **{name: TermCase(alone(name)) for name in TERMS if name != "entropic"},
+    "base, smoothed": TermCase(alone("base", label_smoothing=0.2)),
+    "instance, coarse": TermCase(alone("instance", instance={"kind": "parametric", "scope": "coarse"})),
+    "instance, queue": TermCase(alone("instance", instance={"kind": "queue", "size": 16, "projection_dim": 3})),
+    "entropic": TermCase(alone("entropic"), smooth=False),  # hard assignments pass gradients straight through
+    "entropic, soft": TermCase(alone("entropic", entropic={"assignment": "soft"})),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_every_term_keeps_the_contract(case, check):
+    check(case)

@@ -116,11 +116,14 @@ def rebuild_report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="T
 
 
 @data_app.command("check")
-def check_data(study: StudyArgument, set_: SetOption = None, smoke: SmokeOption = False) -> None:
+def check_data(
+    study: StudyArgument, set_: SetOption = None, smoke: SmokeOption = False, plugins: PluginsOption = None
+) -> None:
     """Tell what the data of a study look like: classes, sizes, sources, nesting, neighbours, and what is suspicious."""
     from fgtune.data_check import check
 
-    typer.echo(check(study, set_ or (), smoke))
+    with permitting(plugins or ()):
+        typer.echo(check(study, set_ or (), smoke))
 
 
 @app.command("verify")

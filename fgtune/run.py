@@ -18,6 +18,8 @@ from rich.console import Console
 from fgtune.analysis.summary import StudySummary, summarise
 from fgtune.analysis.table import write_tables
 from fgtune.config.plan import Cell, Plan
+from fgtune.config.search import SearchDesign
+from fgtune.config.study import Study
 from fgtune.errors import ConfigError, TrackingError
 from fgtune.metrics import spec_of
 from fgtune.plugins import permitting
@@ -84,6 +86,7 @@ def run_study(options: RunOptions, console: Console | None = None) -> int:
 def _run_study(options: RunOptions, console: Console) -> int:
     opened = open_study(options.study, options.overrides, options.smoke)
     plan = opened.plan
+    _check_runs(plan.study)
     folder = StudyFolder(options.out / plan.study.study)
     settled = settled_cells(folder, plan, options.retry_failed) if folder.check(plan) else {}
     _check_machine(plan)
@@ -270,6 +273,16 @@ def arm_statistics(summary: StudySummary) -> dict[str, dict[str, dict[str, float
         }
         for arm in summary.arms
     }
+
+
+def _check_runs(study: Study) -> None:
+    """Refuse what this version can check and plan but not run."""
+    if isinstance(study.design, SearchDesign):
+        rule, fix = "can be validated and planned, but this version cannot run it yet", "use an enumerated design"
+        raise ConfigError(rule, path="design.kind", value=study.design.kind, fix=fix)
+    if study.scheduler.kind != "none":
+        rule, fix = "can be validated, but this version cannot stop trials early yet", "leave the scheduler out"
+        raise ConfigError(rule, path="scheduler.kind", value=study.scheduler.kind, fix=fix)
 
 
 def _check_machine(plan: Plan) -> None:

@@ -45,7 +45,7 @@ def load_plugin(config: AnyPlugin, path: str, base: type[Any] | None = None) -> 
     try:
         return target, options.from_plain(config.options)
     except ValidationError as error:
-        base = (*path.split("."), "options")
+        section = (*path.split("."), "options")
         # Without a name the origins know no place; whoever knows the study file adds it.
-        MultiConfigError.raise_all(explain(error, config.options, options, Origins(""), base))
+        MultiConfigError.raise_all(explain(error, config.options, options, Origins(""), section))
         raise

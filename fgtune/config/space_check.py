@@ -25,9 +25,9 @@ from fgtune.config.trial import TrialConfig
 from fgtune.errors import ConfigError, MultiConfigError
 from fgtune.streams import numpy_stream
 
-DRAWS = 400
+DRAWS = 200
 """Random points that are tried; of a finite space with no more points than this, all are."""
-MORE_DRAWS = 4000
+MORE_DRAWS = 2000
 """Points that are tried before constraints count as excluding everything."""
 _PARAMETERS: Path = ("design", "space", "parameters")
 _CONSTRAINTS: Path = ("design", "space", "constraints")

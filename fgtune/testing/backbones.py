@@ -78,6 +78,8 @@ def starts_from_the_seed_alone(case: BackboneCase) -> None:
     torch.set_rng_state(before)
     changed = _equal(first.state_dict(), again.state_dict())
     require(not changed, f"the same seed must give the same weights, it does not in {changed}")
+    same = torch.equal(first.eval()(case.batch()), again.eval()(case.batch()))
+    require(same, "the same seed must give the same logits: all that they depend on must be a parameter or a buffer")
     drawn = [name for name, p in first.named_parameters() if p.numel() > 1 and p.max() > p.min()]
     fixed = sorted(set(drawn) - set(_equal(first.state_dict(), other.state_dict())))
     require(not fixed, f"another seed must give other weights, it does not in {fixed}")

@@ -6,6 +6,7 @@ whatever is wrong with the file is told once and mended by writing it anew at th
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ class Mirror:
     ) -> None:
         self.path = path
         self._name, self._modes, self._metrics, self._warn = name, list(modes), list(metrics), warn
-        self._study: optuna.Study | None = None
+        self._study: optuna.Study | None = None  # open for writing
+        self._loaded: optuna.Study | None = None
         self._arms: set[str] = set()
 
     def attributes(self) -> dict[str, dict[str, Any]]:
@@ -58,7 +60,7 @@ class Mirror:
         try:
             present = self._present()
             if present is None or present != wanted[: len(present)]:
-                self._study = None
+                self._loaded = None
                 self.path.unlink(missing_ok=True)
                 present = []
             self._study = self._load()
@@ -97,12 +99,17 @@ class Mirror:
         return [each.user_attrs[ARM] for each in trials]
 
     def _load(self) -> optuna.Study:
-        """The study in the file, made where it is not there."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        storage = RDBStorage(f"sqlite:///{self.path.resolve()}", engine_kwargs={"connect_args": {"timeout": 10}})
-        study = optuna.create_study(storage=storage, study_name=self._name, directions=self._modes, load_if_exists=True)
-        study.set_metric_names(self._metrics)
-        return study
+        """The study in the file, made where it is not there; read once."""
+        if self._loaded is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            storage = RDBStorage(f"sqlite:///{self.path.resolve()}", engine_kwargs={"connect_args": {"timeout": 10}})
+            self._loaded = optuna.create_study(
+                storage=storage, study_name=self._name, directions=self._modes, load_if_exists=True
+            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                self._loaded.set_metric_names(self._metrics)
+        return self._loaded
 
     def _lost(self, error: Exception) -> None:
         self._study = None

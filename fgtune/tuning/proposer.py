@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,11 @@ from fgtune.tuning.mirror import ARM, CELL_ID, NUMBER, Mirror
 from fgtune.tuning.objectives import Objective
 from fgtune.tuning.suggestion import KnownTrial, Suggestion
 
-MAX_TRIES = 100
-"""Questions to the sampler for one new feasible point, besides one for every point that is known."""
+MAX_TRIES = {"gp": 20}
+DEFAULT_TRIES = 100
+"""Questions to the sampler for one new feasible point; fewer for one that takes half a second for each."""
+MAX_REPEATS = 8
+"""Known points in a row after which a sampler that learns is taken to have settled on them."""
 MAX_DRAWS = 4000
 """Random points looked at for a new one when the sampler finds none; a space of no more points is gone through."""
 
@@ -155,11 +158,21 @@ class Proposer:
         budget = self._plan.design.trials
         if (budget is not None and self.issued >= budget) or self._is_exhausted():
             return None
-        for _ in range(MAX_TRIES + len(self._answers)):
+        for _ in self._tries():
             suggestion = self._try(self._start_points.pop(0) if self._start_points else None)
             if suggestion is not None:
                 return suggestion
         return self._unseen()
+
+    def _tries(self) -> Iterator[None]:
+        """Once for every question that one new point may take."""
+        sampler, reused = self._plan.design.sampler.kind, self.reused
+        # A continued search asks a sampler that does not learn the same questions again, so it repeats all it knows.
+        repeats = len(self._answers) if sampler in {"random", "qmc", "brute_force"} else MAX_REPEATS
+        for _ in range(MAX_TRIES.get(sampler, DEFAULT_TRIES) + repeats):
+            if self.reused - reused > repeats:
+                return
+            yield
 
     def _again(self, known: KnownTrial) -> Suggestion:
         """An unfinished suggestion of an earlier call."""

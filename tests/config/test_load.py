@@ -54,7 +54,10 @@ BAD = [
     (("lr: 0.1", "nesterov: on"), "tiny.yaml:15: trial.optimizer.nesterov: must be true or false, got 'on'. Fix: writ"),
     (("lr: 0.1", "momentum: 1.0"), "tiny.yaml:15: trial.optimizer.momentum: must be < 1, got 1.0. Fix: leave it out f"),
     (("kind: digits", "kind: digts"), "tiny.yaml:13: trial.data.kind: unknown kind, got 'digts'. Fix: did you mean 'd"),
-    (("kind: digits", "kind: cifar"), "tiny.yaml:13: trial.data.kind: unknown kind, got 'cifar'. Fix: did you mean 'cifar100'?"),
+    (
+        ("kind: digits", "kind: cifar"),
+        "tiny.yaml:13: trial.data.kind: unknown kind, got 'cifar'. Fix: did you mean 'cifar100'?",
+    ),
     (("kind: sgd, ", ""), "tiny.yaml:15: trial.optimizer.kind: must be given. Fix: choose one of: sgd, adamw"),
     (("kind: sgd", "kind: [sgd]"), "tiny.yaml:15: trial.optimizer.kind: unknown kind, got ['sgd']. Fix: did"),
     (("{kind: sgd, lr: 0.1}", "sgd"), "tiny.yaml:15: trial.optimizer: must be a mapping, got 'sgd'"),

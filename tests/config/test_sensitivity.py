@@ -101,7 +101,10 @@ WRONG = [
      "design.factors.optimizer.lr.step: unknown key."),
     ({"factors": {"optimizer.lr": {"low": -1.0, "high": 1.0, "count": 2}}},
      "design.factors.optimizer.lr: must be > 0, got -1.0"),
-    ({"factors": {"epochs": {"low": 10, "high": 20}}}, "design.factors.epochs: must be a whole number, got 10.0. Fix: add `integer: true` to the range"),
+    (
+        {"factors": {"epochs": {"low": 10, "high": 20}}},
+        "design.factors.epochs: must be a whole number, got 10.0. Fix: add `integer: true` to the range",
+    ),
     ({"factors": {"epochs": [20]}, "grid": "sobol"}, "design: grid sobol needs points"),
     ({"factors": {"epochs": [20]}, "points": 3}, "design: points goes with grid random or sobol, not with one_at_a"),
     ({"factors": {"epochs": [20, 30]}, "grid": "random", "points": 3},

@@ -36,6 +36,9 @@ ORACLE = {
     "loss_fine",
 }
 LABEL_FREE = {
+    "num_fine",
+    "attention_big",
+    "attention_small",
     *(f"recall_coarse_{k}" for k in (1, 2, 4, 8, 10, 100, 1000)),
     "coarse_accuracy",
     "coarse_top1",
@@ -77,7 +80,7 @@ def test_entries_state_range_direction_and_empty_behaviour(spec):
 
 def test_only_what_must_be_asked_for_or_fitted_is_missing_from_curves_and_splits():
     assert {name for name, spec in METRICS.items() if spec.final} == {
-        name for name in METRICS if name.startswith("fewshot")
+        name for name in METRICS if name.startswith(("fewshot", "attention"))
     } | {"knn_fine", "linear_fine", "ridge_r2", "ridge_mse", "rank_mse"}
     assert {name for name, spec in METRICS.items() if "train" not in spec.splits} == {
         "knn_fine",

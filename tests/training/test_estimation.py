@@ -138,7 +138,7 @@ def test_merging_joins_halves_of_one_normal_and_leaves_two_apart():
     points = np.random.default_rng(0).standard_normal((200, 3))
     quarters = (points[:, 0] > 0) + 2 * (points[:, 1] > 0)
     assert len(np.unique(merge_redundant(points, quarters, 0.5))) == 1
-    apart = np.concatenate([points, points + [12, 0, 0]])
+    apart = np.concatenate([points, points + np.array([12.0, 0.0, 0.0])])
     merged = merge_redundant(apart, np.concatenate([quarters, quarters + 4]), 0.5)
     np.testing.assert_array_equal(np.unique(merged), [0, 1])
     assert len(np.unique(merged[:200])) == 1

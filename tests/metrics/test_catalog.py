@@ -46,6 +46,7 @@ LABEL_FREE = {
     "neighbor_agreement",
     "mean_confidence",
     "effective_classes",
+    "num_fine",
     "num_used_classes",
     "silhouette",
     "loss",
@@ -88,6 +89,8 @@ def test_only_what_must_be_asked_for_or_fitted_is_missing_from_curves_and_splits
         "ridge_r2",
         "ridge_mse",
         "rank_mse",
+        "attention_big",
+        "attention_small",
     }
     assert {name for name, spec in METRICS.items() if "test" not in spec.splits} == {
         name for name in METRICS if name.startswith("loss")

@@ -172,8 +172,9 @@ def _source_digest(package: str) -> str | None:
     folders = [Path(folder) for folder in getattr(sys.modules[package], "__path__", ())]
     sources = [(each.relative_to(folder), each) for folder in folders for each in folder.rglob("*.py")]
     if not sources and file is not None:
-        sources = [(Path(Path(file).name), Path(file))]
+        source = Path(file)
+        sources = [(Path(source.name), source)]
     digest = hashlib.sha256()
-    for name, source in sorted(sources):
-        digest.update(f"{name.as_posix()}\n".encode() + source.read_bytes())
+    for name, place in sorted(sources):
+        digest.update(f"{name.as_posix()}\n".encode() + place.read_bytes())
     return digest.hexdigest()[:16] if sources else None

@@ -46,7 +46,6 @@ LABEL_FREE = {
     "neighbor_agreement",
     "mean_confidence",
     "effective_classes",
-    "num_fine",
     "num_used_classes",
     "silhouette",
     "loss",

@@ -95,11 +95,13 @@ def test_folder_verifies_and_a_changed_number_is_found(uncut, tmp_path):
     copy = tmp_path / "small"
     shutil.copytree(uncut[0].out / "small", copy)
     ledger = StudyFolder(copy).ledger_file
-    value = StudyFolder(copy).ledger.read()[0].metrics["test/ari"]
-    changed = ledger.read_text(encoding="utf-8").replace(f'"test/ari": {value}', '"test/ari": 0.999')
+    value = StudyFolder(copy).ledger.read()[0].metrics["test/clustering_accuracy"]
+    changed = ledger.read_text(encoding="utf-8").replace(
+        f'"test/clustering_accuracy": {value}', '"test/clustering_accuracy": 0.999'
+    )
     ledger.write_text(changed, encoding="utf-8")
     problems = verify(copy)[1]
-    assert any("test/ari is 0.999, its counts give" in problem for problem in problems)
+    assert any("test/clustering_accuracy is 0.999, its counts give" in problem for problem in problems)
     assert any("is not the table that the ledger gives" in problem for problem in problems)
     assert any("its numbers are not those that the ledger gives" in problem for problem in problems)
 

@@ -99,7 +99,7 @@ def _run_study(options: RunOptions, console: Console) -> int:
             flag = _start_ray(plan, stack)
         tracker = opening.result()
         stack.enter_context(folder.lock())
-        folder.create_or_check(plan, opened.loaded, collect_provenance(plan))
+        folder.create_or_check(plan, opened.loaded, collect_provenance(plan, shlex.split(options.command())))
         return _Run(options, opened, folder, tracker, console, flag).execute()
 
 

@@ -24,6 +24,8 @@ from fgtune.relations.structure import normal_form
 
 CLAIM_TOLERANCE = 1e-6
 """How far a solver's claims may be from what is recomputed, relative to the sum of what the fine classes can lose."""
+CLAIM_FLOOR = 1e-30
+"""The same, absolutely: a normal form is of size 1, or nothing but a beta that no solver can tell from 0."""
 
 Backend = Callable[[RelationsProblem, Any], RawSolution]
 """A solver: takes a problem in normal form and its own config."""
@@ -136,7 +138,8 @@ def check_solution(problem: RelationsProblem, raw: RawSolution, solver: str) -> 
     if empty.size:
         raise SolverError(f"{solver}: every coarse class needs a fine class, got none for {empty.tolist()}")
     objective = objective_value(problem, parents)
-    tolerance = CLAIM_TOLERANCE * (float(np.ptp(problem.affinity, axis=1).sum()) + problem.beta + abs(objective))
+    scale = float(np.ptp(problem.affinity, axis=1).sum()) + problem.beta + abs(objective)
+    tolerance = CLAIM_TOLERANCE * scale + CLAIM_FLOOR
     if not abs(raw.objective - objective) <= tolerance:
         raise SolverError(f"{solver}: claims the objective {raw.objective:.12g}, but the parents give {objective:.12g}")
     if not raw.bound <= objective + tolerance:

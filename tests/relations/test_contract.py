@@ -103,3 +103,10 @@ def test_a_time_limit_without_a_solution_raises(name, solver_config, learned_aff
         SolverError, match=rf"^{name}: no solution within the time limit of 1e-09 s \(status '\w+'\)\. Fix"
     ):
         solve(problem, solver_config(name, time_limit_s=1e-9))
+
+
+@pytest.mark.parametrize("name", list(SOLVERS))
+def test_a_beta_too_small_to_be_told_from_zero_is_solved(name):
+    problem = RelationsProblem(np.zeros((1, 1)), 1.401298464324817e-45)
+    solution = solve(problem, solver_config(name))
+    np.testing.assert_array_equal(solution.fine_to_coarse, [0])

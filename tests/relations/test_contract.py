@@ -105,8 +105,8 @@ def test_a_time_limit_without_a_solution_raises(name, solver_config, learned_aff
         solve(problem, solver_config(name, time_limit_s=1e-9))
 
 
-@pytest.mark.parametrize("name", list(SOLVERS))
-def test_a_beta_too_small_to_be_told_from_zero_is_solved(name):
+@pytest.mark.parametrize("name", NAMES)
+def test_a_beta_too_small_to_be_told_from_zero_is_solved(name, solver_config):
     problem = RelationsProblem(np.zeros((1, 1)), 1.401298464324817e-45)
     solution = solve(problem, solver_config(name))
     np.testing.assert_array_equal(solution.fine_to_coarse, [0])

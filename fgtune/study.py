@@ -11,7 +11,8 @@ from fgtune.config.base import stable_hash
 from fgtune.config.data import DataConfig
 from fgtune.config.design import draft_arms
 from fgtune.config.domains import ChoiceDomain
-from fgtune.config.expand import expand, judged_metrics
+from fgtune.config.expand import expand
+from fgtune.config.judged import judged_metrics
 from fgtune.config.load import LoadedStudy, load_study
 from fgtune.config.paths import value_at
 from fgtune.config.plan import DataShape, Plan

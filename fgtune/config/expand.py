@@ -10,15 +10,14 @@ from fgtune.config.arms import DraftArm
 from fgtune.config.base import stable_hash
 from fgtune.config.data import DataConfig
 from fgtune.config.design import draft_arms
+from fgtune.config.judged import check_scheduler, judged_metrics, meaning_warnings
 from fgtune.config.load import LoadedStudy
 from fgtune.config.merge import patch
 from fgtune.config.plan import Arm, Cell, DataShape, Plan
-from fgtune.config.scheduling import NoSchedulerConfig
 from fgtune.config.search import SearchDesign
 from fgtune.config.search_arms import SearchPlan
 from fgtune.config.source import Path, dotted
 from fgtune.config.space_check import build_space
-from fgtune.config.study import Study
 from fgtune.config.trial import TrialConfig
 from fgtune.errors import ConfigError, MultiConfigError
 
@@ -37,6 +36,7 @@ def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape]) -> 
         ConfigError: When an arm is not a valid trial, asks for fewer fine classes than coarse ones, needs fine labels
             that the data lack, or repeats another arm; ``MultiConfigError`` when several things are wrong.
     """
+    check_scheduler(loaded)
     made = draft_arms(loaded)
     drafts = list(made.arms)
     _check_splits(loaded, drafts)
@@ -57,7 +57,7 @@ def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape]) -> 
     )
     fingerprints = sorted(shape.fingerprint for shape in shapes.values())
     study_hash = stable_hash({"study": loaded.study.identity(), "data": fingerprints})
-    warnings = (*made.warnings, *_warnings(resolved))
+    warnings = (*made.warnings, *_warnings(resolved), *meaning_warnings(loaded.study))
     search = _search_plan(loaded, shapes)
     factors = made.factors if search is None else search.factors
     return Plan(loaded.study, study_hash, factors, arms, cells, shapes, warnings, search)
@@ -182,18 +182,6 @@ def _check_splits(loaded: LoadedStudy, drafts: list[DraftArm]) -> None:
             error = ConfigError(rule, where=loaded.origins.where(path), path=dotted(path), value=name, fix=fix)
             errors.append(error)
     MultiConfigError.raise_all(errors)
-
-
-def judged_metrics(study: Study) -> dict[Path, str]:
-    """The metrics that trials are judged by while the study runs, by their place: the search's and the scheduler's."""
-    design, scheduler = study.design, study.scheduler
-    named: dict[Path, str] = {}
-    if isinstance(design, SearchDesign):
-        several = not isinstance(design.metric, str)
-        named |= {("design", "metric", *((rank,) if several else ())): each for rank, each in enumerate(design.metrics)}
-    if not isinstance(scheduler, NoSchedulerConfig) and scheduler.metric is not None:
-        named[("scheduler", "metric")] = scheduler.metric
-    return named
 
 
 def _check_distinct(loaded: LoadedStudy, drafts: list[DraftArm], resolved: Mapping[str, TrialConfig]) -> None:

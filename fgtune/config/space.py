@@ -112,7 +112,7 @@ class SearchSpace:
         try:
             get = self._reader(config)
         except ConfigError as error:
-            raise InfeasibleError(str(error)) from error
+            raise InfeasibleError(f"{error.path}: {error.rule}") from error
         for rank, constraint in enumerate(self.constraints):
             try:
                 holds = constraint.holds(get, if_absent=True)

@@ -6,6 +6,7 @@ what its setting allows, a condition that never holds and constraints that exclu
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 
@@ -29,6 +30,7 @@ DRAWS = 200
 """Random points that are tried; of a finite space with no more points than this, all are."""
 MORE_DRAWS = 2000
 """Points that are tried before constraints count as excluding everything."""
+_NUMBER = re.compile(r"[-+]?\d[\d.e+-]*")
 _PARAMETERS: Path = ("design", "space", "parameters")
 _CONSTRAINTS: Path = ("design", "space", "constraints")
 
@@ -48,7 +50,7 @@ def build_space(loaded: LoadedStudy, design: SearchDesign, resolve: Resolve) -> 
             ``MultiConfigError`` when several things are.
     """
     if not design.space.parameters:
-        where = loaded.origins.where(("design", "space"))
+        where = loaded.origins.where(("design", "space", "parameters"))
         fix = "give at least one `path: {kind: ..., ...}` below parameters"
         raise ConfigError("must have at least one parameter", where=where, path="design.space.parameters", fix=fix)
     MultiConfigError.raise_all(list(_path_errors(loaded, design)))
@@ -169,7 +171,7 @@ def _try_out(loaded: LoadedStudy, space: SearchSpace) -> None:
             _blame_domain(loaded, space, point, error)
             if isinstance(error.__cause__, EvaluationError) and error.constraint is not None:
                 raise _misread(loaded, (*_CONSTRAINTS, error.constraint), error.__cause__) from error
-            reasons[str(error) if error.constraint is None else error.constraint] += 1
+            reasons[_NUMBER.sub("..", str(error)) if error.constraint is None else error.constraint] += 1
         else:
             feasible.append(point)
     if not feasible:

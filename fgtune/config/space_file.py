@@ -31,6 +31,7 @@ class _Merged:
                 continue
             if key == "parameters" and isinstance(value, dict) and isinstance(self.data.get(key, {}), dict):
                 self.data[key] = {**self.data.get(key, {}), **value}
+                self.places.setdefault((key,), origins.where((*base, key)))
                 for path in value:
                     self._place((key, path), (key, path), origins, base, fresh=True)
             elif key == "constraints" and isinstance(value, list) and isinstance(self.data.get(key, []), list):
@@ -99,6 +100,7 @@ def _read(file: FilePath, merged: _Merged, chain: tuple[FilePath, ...], place: s
     for name in _includes(source.data, where, "include"):
         _read(_found(name, [file.parent], where, "include"), merged, (*chain, file.resolve()), where)
     merged.add(source.data, source.origins, ())
+    merged.places[()] = f"{file}:{source.origins.lines.get((), 1)}"
 
 
 def _includes(space: Mapping[str, Any], where: str, path: str) -> list[str]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import Field, JsonValue, field_validator, model_validator
+from pydantic import Field, JsonValue, field_validator
 
 from fgtune.config.base import Config
 from fgtune.config.data import PositiveFloat
 from fgtune.config.designs import AblationDesign, ComparisonDesign, SensitivityDesign
 from fgtune.config.names import ARM_PATTERN, DOTTED_PATTERN, METRIC_PATTERN, NAME_PATTERN, DottedPath, MetricName
-from fgtune.config.scheduling import NoSchedulerConfig, PbtConfig, SchedulerConfig
+from fgtune.config.scheduling import NoSchedulerConfig, SchedulerConfig
 from fgtune.config.search import SearchDesign
 from fgtune.config.trial import TrialConfig
 
@@ -91,18 +91,6 @@ class Study(Config):
             if repeated is not None:
                 raise ValueError(f"must differ, {repeated} is given twice")
         return seeds
-
-    @model_validator(mode="after")
-    def _scheduler_fits(self) -> Self:
-        scheduler, design = self.scheduler, self.design
-        if isinstance(scheduler, NoSchedulerConfig):
-            return self
-        if isinstance(scheduler, PbtConfig) and not isinstance(design, SearchDesign):
-            raise ValueError(f"scheduler pbt changes parameters of a search; the design is a {design.kind}")
-        judged = design.metrics if isinstance(design, SearchDesign) else ()
-        if scheduler.metric is None and (len(judged) != 1 or judged[0].startswith("cost/")):
-            raise ValueError(f"scheduler {scheduler.kind} needs a metric to judge running trials by")
-        return self
 
     @property
     def seed_list(self) -> tuple[int, ...]:

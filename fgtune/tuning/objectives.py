@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from fgtune.config.expand import judged_metrics
+from fgtune.config.judged import judged_metrics
 from fgtune.config.load import LoadedStudy
 from fgtune.config.scheduling import NoSchedulerConfig
 from fgtune.config.search import Mode, SearchDesign

@@ -16,7 +16,6 @@ from typing import Any
 
 import optuna
 
-from fgtune.config.operations import EvaluationError
 from fgtune.config.plan import Cell
 from fgtune.config.search_arms import SearchPlan
 from fgtune.config.space import InfeasibleError, Point
@@ -27,6 +26,7 @@ from fgtune.streams import numpy_stream
 from fgtune.tuning.dialogue import Dialogue
 from fgtune.tuning.mirror import ARM, CELL_ID, NUMBER, Mirror
 from fgtune.tuning.objectives import Objective
+from fgtune.tuning.points import drawn, key_of, keyed
 from fgtune.tuning.suggestion import KnownTrial, Suggestion
 
 MAX_TRIES = {"gp": 20}
@@ -83,7 +83,8 @@ class Proposer:
         names = [each.name for each in objectives]
         self._mirror = None if storage is None else Mirror(storage, name, modes, names, warn)
         self._notes: Mapping[str, Mapping[str, Any]] = {} if self._mirror is None else self._mirror.attributes()
-        self._answers: dict[str, _Answer] = {}  # by config hash
+        # By config hash. The baseline is run apart from the suggestions: under way until `learn` tells how it ended.
+        self._answers = {key_of(plan.space.resolve(plan.space.base)): _Answer(None)}
         self._open: dict[int, tuple[optuna.Trial, Suggestion]] = {}
         self._told: dict[int, CellState] = {}
         self._unfinished: list[KnownTrial] = []
@@ -122,7 +123,7 @@ class Proposer:
         if known.state is None:
             raise ValueError(f"{known.arm} did not end yet")
         state, values = self._judged(known.state, known.values)
-        key = _key(self._space.resolve(self._space.config(dict(known.point))))
+        key = key_of(self._space.resolve(self._space.config(dict(known.point))))
         if known.number is not None:
             self._told[known.number] = state
         if self._answers.get(key, _Answer(None)).state is None:
@@ -195,7 +196,7 @@ class Proposer:
             self.rejected += 1
             self._optuna.reject(trial, error)
             return None
-        answer = self._answers.get(_key(self._space.resolve(config)))
+        answer = self._answers.get(key_of(self._space.resolve(config)))
         if answer is None:
             return self._issue(trial, point, config)
         self.reused += 1
@@ -211,7 +212,7 @@ class Proposer:
         trial.set_user_attr(ARM, arm.name)
         trial.set_user_attr(NUMBER, number)
         trial.set_user_attr(CELL_ID, ",".join(cell.cell_id for cell in cells))
-        self._answers[_key(resolved)] = _Answer(None)
+        self._answers[key_of(resolved)] = _Answer(None)
         suggestion = Suggestion(number, point, arm, cells)
         self._open[number] = (trial, suggestion)
         return suggestion
@@ -224,16 +225,8 @@ class Proposer:
         if size is None or size > MAX_DRAWS:
             return False
         if self._points is None:
-            self._points = dict(self._keyed(self._space.points()))
+            self._points = dict(keyed(self._space, self._space.points()))
         return self._points.keys() <= self._answers.keys()
-
-    def _keyed(self, points: Iterable[Point]) -> Iterable[tuple[str, Point]]:
-        """The feasible ones of some points, with their config hashes."""
-        for point in points:
-            try:
-                yield _key(self._space.resolve(self._space.config(point))), point
-            except InfeasibleError:
-                continue
 
     def _unseen(self) -> Suggestion | None:
         """A new feasible point drawn at random, for samplers that keep to what is known or forbidden."""
@@ -242,7 +235,7 @@ class Proposer:
             listed = list(self._points.items())
             candidates: Iterable[tuple[str, Point]] = [listed[int(rank)] for rank in rng.permutation(len(listed))]
         else:
-            candidates = self._keyed(self._draws(rng))
+            candidates = keyed(self._space, drawn(self._space, rng, MAX_DRAWS))
         for key, point in candidates:
             suggestion = None if key in self._answers else self._try(point)
             if suggestion is not None:
@@ -251,13 +244,6 @@ class Proposer:
             return None
         rule = f"leaves no new point: the sampler and {MAX_DRAWS} random points gave none that its constraints allow"
         raise ConfigError(rule, path="design.space", fix="loosen the constraints, or widen the domains")
-
-    def _draws(self, rng: Any) -> Iterable[Point]:
-        for _ in range(MAX_DRAWS):
-            try:
-                yield self._space.draw(rng)
-            except EvaluationError:
-                continue
 
     # Tell
 
@@ -289,7 +275,7 @@ class Proposer:
         final, kept = self._judged(state, tuple(values or ()))
         trial, suggestion = self._open.pop(number)
         self._told[number] = final
-        self._answers[_key(suggestion.config)] = _Answer(final, kept, dict(intermediate or {}))
+        self._answers[key_of(suggestion.config)] = _Answer(final, kept, dict(intermediate or {}))
         frozen = self._optuna.tell(trial, final, kept, intermediate or {})
         if self._mirror is not None:
             self._mirror.add(frozen)
@@ -302,8 +288,3 @@ class Proposer:
         if len(values) != self._arity:
             raise ValueError(f"a complete trial needs {self._arity} values, got {len(values)}")
         return (state, values) if all(math.isfinite(value) for value in values) else (CellState.FAIL, ())
-
-
-def _key(resolved: TrialConfig) -> str:
-    """What tells points apart: two with the same resolved config are the same trial."""
-    return Cell("", 0, resolved, {}).config_hash

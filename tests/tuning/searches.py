@@ -38,7 +38,7 @@ FINITE = {
     },
     "neighbors.sampled": {"kind": "choice", "values": [1, 5, 20, 30]},
 }  # fmt: skip
-"""5 x 4 points, of which those with 30 sampled of 20 stored neighbours are no valid trials: 15 are."""
+"""5 x 4 points, of which those with 30 sampled of 20 stored neighbours are no valid trials and one is the baseline."""
 
 
 def search_plan(folder: Path, parameters: Mapping[str, Any], **design: Any) -> Plan:

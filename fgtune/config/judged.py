@@ -1,0 +1,59 @@
+"""What trials are judged by while a study runs: the metrics of a search and of a scheduler, and whether they can serve.
+
+Which metrics there are, and which of them read fine labels, is for ``fgtune.tuning.objectives`` to check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fgtune.config.load import LoadedStudy
+from fgtune.config.scheduling import NoSchedulerConfig, PbtConfig
+from fgtune.config.search import SearchDesign
+from fgtune.config.source import Path
+from fgtune.config.study import Study
+from fgtune.errors import ConfigError
+
+
+def judged_metrics(study: Study) -> dict[Path, str]:
+    """The metrics (and costs) that trials are judged by while the study runs, by their place in the file."""
+    design, scheduler = study.design, study.scheduler
+    named: dict[Path, str] = {}
+    if isinstance(design, SearchDesign):
+        several = not isinstance(design.metric, str)
+        named |= {("design", "metric", *((rank,) if several else ())): each for rank, each in enumerate(design.metrics)}
+    if not isinstance(scheduler, NoSchedulerConfig) and scheduler.metric is not None:
+        named["scheduler", "metric"] = scheduler.metric
+    return named
+
+
+def check_scheduler(loaded: LoadedStudy) -> None:
+    """Raise when the scheduler does not go with the design, or has nothing to judge running trials by.
+
+    Raises:
+        ConfigError: At ``scheduler``.
+    """
+    scheduler, design = loaded.study.scheduler, loaded.study.design
+    if isinstance(scheduler, NoSchedulerConfig):
+        return
+    where = loaded.origins.where(("scheduler",))
+    if isinstance(scheduler, PbtConfig) and not isinstance(design, SearchDesign):
+        rule = f"pbt changes the parameters of a search, the design is a {design.kind}"
+        raise ConfigError(rule, where=where, path="scheduler", fix="use asha, hyperband, median or plateau")
+    judged = design.metrics if isinstance(design, SearchDesign) else ()
+    if scheduler.metric is None and (len(judged) != 1 or judged[0].startswith("cost/")):
+        rule, fix = f"{scheduler.kind} needs a metric to judge running trials by", "add `metric:`, e.g. val/silhouette"
+        raise ConfigError(rule, where=where, path="scheduler", fix=fix)
+
+
+def meaning_warnings(study: Study) -> Iterator[str]:
+    """Metrics that do not mean the same in every trial of a search."""
+    if not isinstance(study.design, SearchDesign):
+        return
+    weights = [path for path in study.design.space.parameters if path.startswith("objective.")]
+    for name in study.design.metrics:
+        if weights and name.endswith("/loss"):
+            yield (
+                f"{name} is the sum that {weights[0]} enters, so it is lowest where the weights are, whatever they do; "
+                "search by a metric that they do not enter"
+            )

@@ -1,0 +1,89 @@
+"""What analysis and report make of studies of every design, from their folders alone."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from fgtune.analysis.inputs import read_study
+from fgtune.analysis.summary import summarise
+from fgtune.reporting.html import write_report
+
+ABLATION = {
+    "kind": "ablation",
+    "components": {name: {"off": {f"objective.lambda_{name}": 0.0}} for name in ("coarse", "nn", "conf")},
+    "constraints": ["conf implies coarse"],
+}
+COMPARISON = {
+    "kind": "comparison",
+    "arms": [{"name": "falcon"}, {"name": "no_nn", "set": {"objective.lambda_nn": 0.0}}],
+    "datasets": {"all": {"kind": "digits"}, "some": {"kind": "digits", "limit": 500}},
+}
+SOBOL = {
+    "kind": "sensitivity",
+    "grid": "sobol",
+    "points": 3,
+    "factors": {
+        "objective.lambda_nn": {"low": 0.1, "high": 1.0, "scale": "log"},
+        "relations.solver.kind": ["scip", "flow"],
+    },
+}
+SEARCH = {
+    "kind": "search",
+    "trials": 3,
+    "metric": "val/silhouette",
+    "space": {"parameters": {"objective.lambda_nn": {"kind": "uniform", "low": 0.1, "high": 1.0}}},
+}
+
+
+@pytest.fixture
+def folder_of(synthetic, tmp_path):
+    def write(design, **options):
+        study = {
+            "study": "designed", "question": "Which?", "design": design, "seeds": 4,
+            "metrics": {"primary": "test/clustering_accuracy", "also": ["test/ari"]},
+            "trial": {"data": {"kind": "digits"}, "classes": {"num_fine": 10}, "epochs": 20},
+        }  # fmt: skip
+        return synthetic.SyntheticStudy(text=json.dumps(study), **options).write(tmp_path)
+
+    return write
+
+
+def test_an_ablation_is_compared_with_the_full_method_component_by_component(folder_of):
+    folder = folder_of(ABLATION, accuracy={"full": 0.9, "no_coarse": 0.5, "no_nn": 0.7, "no_conf": 0.8}, noise=0.001)
+    data, summary = read_study(folder), summarise(folder)
+    assert data.factors == ("coarse", "nn", "conf")
+    assert data.baseline.name == summary.baseline.arm == "full"
+    assert {arm.label: dict(arm.levels) for arm in data.arms}["no_coarse"] == {
+        "coarse": False,
+        "nn": True,
+        "conf": False,
+    }
+    effects = {contrast.arm: round(contrast.contrast.estimate.mean, 1) for contrast in summary.contrasts}
+    assert effects == {"no_coarse": -0.4, "no_nn": -0.2, "no_conf": -0.1}
+
+
+def test_arms_are_compared_with_the_baseline_on_their_own_data(folder_of):
+    accuracy = {"falcon@all": 0.9, "no_nn@all": 0.8, "falcon@some": 0.6, "no_nn@some": 0.4}
+    folder = folder_of(COMPARISON, accuracy=accuracy, noise=0.001)
+    data, summary = read_study(folder), summarise(folder)
+    assert [arm.name for arm in data.arms if arm.is_baseline] == ["falcon@all", "falcon@some"]
+    assert [data.baseline_of(arm).name for arm in data.arms] == ["falcon@all"] * 2 + ["falcon@some"] * 2
+    effects = {contrast.arm: round(contrast.contrast.estimate.mean, 1) for contrast in summary.contrasts}
+    assert effects == {"no_nn@all": -0.1, "no_nn@some": -0.2}
+
+
+def test_bounds_of_lost_cells_are_against_the_baseline_on_the_same_data(folder_of, synthetic):
+    faults = synthetic.Faults(failed={("falcon@some", 0): "TrialError: loss is not finite"})
+    summary = summarise(folder_of(COMPARISON, faults=faults))
+    assert [bound.arm for bound in summary.bounds] == ["falcon@some", "no_nn@some"]
+
+
+@pytest.mark.parametrize(
+    "design", [ABLATION, COMPARISON, SOBOL, SEARCH], ids=["ablation", "comparison", "sobol", "search"]
+)
+def test_a_report_is_written_for_every_design(folder_of, design):
+    page = write_report(folder_of(design)).read_text(encoding="utf-8")
+    assert "designed" in page
+    assert len(page) > 100_000

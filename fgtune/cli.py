@@ -18,12 +18,15 @@ from rich.console import Console
 from rich.table import Table
 
 from fgtune import __version__
+from fgtune.analysis.timing import TimeLeft, cells_at_once, machine, time_left
 from fgtune.config.plan import Plan
 from fgtune.config.schema import study_schema
 from fgtune.errors import ConfigError, FgtuneError
+from fgtune.export import ExportFormat
 from fgtune.plugins import permitting
 from fgtune.results.folder import StudyFolder
-from fgtune.results.records import CellState
+from fgtune.results.records import CellResult, CellState
+from fgtune.searching import grown_plan, most_cells, size_text
 from fgtune.study import open_study
 
 app = typer.Typer(
@@ -46,6 +49,15 @@ SmokeOption = Annotated[bool, typer.Option("--smoke", help="Few epochs, little d
 PluginsOption = Annotated[
     list[str] | None,
     typer.Option("--plugins", metavar="PACKAGE", help="Import what the study names in this package of yours."),
+]
+FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The study folder.")]
+TrackingOption = Annotated[
+    str | None,
+    typer.Option(
+        "--tracking-uri",
+        metavar="URI",
+        help="MLflow store; 'none' turns tracking off. Default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db.",
+    ),
 ]
 OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Parent of the study folder.")]
 
@@ -89,21 +101,38 @@ def run(
     set_: SetOption = None,
     smoke: SmokeOption = False,
     out: OutOption = DEFAULT_OUT,
-    tracking_uri: Annotated[
-        str | None,
-        typer.Option(
-            "--tracking-uri",
-            metavar="URI",
-            help="MLflow store; 'none' turns tracking off. Default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db.",
-        ),
-    ] = None,
+    tracking_uri: TrackingOption = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="KEY=PATTERN", help="Run some cells: arm=falcon*, seed=3, or FACTOR=LEVEL."),
+    ] = None,
+    max_concurrent: Annotated[
+        int | None, typer.Option("--max-concurrent", metavar="N", min=1, help="Trials at once, at most.")
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option("--address", metavar="HOST:PORT", help="Ray cluster, or 'auto'. Default: RAY_ADDRESS, else none."),
+    ] = None,
     plugins: PluginsOption = None,
 ) -> None:
     """Run what is left of a study, and write its report."""
     from fgtune.run import RunOptions, run_study
 
-    options = RunOptions(study, tuple(set_ or ()), smoke, out, tracking_uri, retry_failed, tuple(plugins or ()))
+    overrides = tuple(set_ or ())
+    if max_concurrent is not None:
+        overrides += (f"execution.max_concurrent={max_concurrent}",)
+    options = RunOptions(
+        study,
+        overrides,
+        smoke,
+        out,
+        tracking_uri,
+        retry_failed,
+        tuple(plugins or ()),
+        only=tuple(only or ()),
+        address=address,
+    )
     raise typer.Exit(run_study(options))
 
 
@@ -113,6 +142,102 @@ def rebuild_report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="T
     from fgtune.run import report
 
     typer.echo(f"report: {report(folder)}")
+
+
+@app.command()
+def status(folder: FolderArgument) -> None:
+    """Tell how far a study is, what failed, how long the rest takes, and how to go on."""
+    from fgtune.status import print_status, read_status
+
+    print_status(read_status(folder), _console())
+
+
+@app.command("extend")
+def extend_study(
+    folder: FolderArgument,
+    seeds: Annotated[int, typer.Option("--seeds", metavar="N", min=1, help="How many seeds the study shall have.")],
+    tracking_uri: Annotated[
+        str | None, typer.Option("--tracking-uri", metavar="URI", help="MLflow store. Default: that of the last run.")
+    ] = None,
+) -> None:
+    """Add seeds to a study, finished or not, and run their cells."""
+    from fgtune.extend import extend
+
+    raise typer.Exit(extend(folder, seeds, tracking_uri))
+
+
+@app.command("compare")
+def compare_folders(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="DIR DIR...", help="Study folders; the first is compared to.")
+    ],
+    arm: Annotated[
+        str | None, typer.Option("--arm", metavar="NAME", help="The arm of every study; default: the best of each.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write the table too, as .csv or .parquet.")
+    ] = None,
+) -> None:
+    """Put studies side by side, and compare an arm of each where that is fair."""
+    from fgtune.compare import compare, print_comparison
+
+    print_comparison(compare(folders, arm, out), _console())
+    if out is not None:
+        typer.echo(f"wrote {out}")
+
+
+@app.command("export")
+def export_results(
+    folder: FolderArgument,
+    form: Annotated[ExportFormat, typer.Option("--format", help="Tidy table, or a table for a paper.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Where to; CSV and LaTeX are else printed.")
+    ] = None,
+) -> None:
+    """Give a study's results to other programs and to papers."""
+    from fgtune.export import export
+
+    content = export(folder, form, out)
+    typer.echo(content.decode(), nl=False) if out is None else typer.echo(f"wrote {out}")
+
+
+@app.command("refit")
+def refit_arm(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The study folder.")],
+    arm: Annotated[str, typer.Option("--arm", metavar="NAME", help="An arm, or the best one by its mean.")] = "best",
+    seed: Annotated[int | None, typer.Option("--seed", help="Default: the study's first seed.", min=0)] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="MODEL", help="Model folder. Default: DIR/models/ARM-seedS.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Train again, and replace a model that is there.")] = False,
+    tracking_uri: TrackingOption = None,
+    plugins: PluginsOption = None,
+) -> None:
+    """Train an arm of a study on all training data, and write the model and the fine class of every sample."""
+    from fgtune.refit import RefitOptions, refit
+
+    refit(RefitOptions(folder, arm, seed, out, force, tracking_uri, tuple(plugins or ())), typer.echo)
+
+
+@app.command("predict")
+def predict_classes(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The model folder.")],
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="Inputs in .npz, .npy, .parquet or .csv, a .yaml with a data config or a study, or kind=digits.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where predictions go, .parquet or .csv.")] = Path(
+        "predictions.parquet"
+    ),
+    plugins: PluginsOption = None,
+) -> None:
+    """Write fine class, confidence and coarse parent of new samples."""
+    from fgtune.predict import PredictOptions, predict
+
+    predict(PredictOptions(model, data, out, tuple(plugins or ())), typer.echo)
 
 
 @data_app.command("check")
@@ -146,7 +271,7 @@ def validate(
     with permitting(plugins or ()):
         plan = open_study(study, set_ or (), smoke).plan
     print_warnings(plan)
-    typer.echo(f"{study}: valid, {counted(plan)}, study hash {plan.study_hash}")
+    typer.echo(f"{study}: valid, {size_text(plan)}, study hash {plan.study_hash}")
 
 
 @app.command("plan")
@@ -162,15 +287,19 @@ def show_plan(
     with permitting(plugins or ()):
         plan = open_study(study, set_ or (), smoke).plan
     folder = StudyFolder(out / plan.study.study)
-    states = {}
-    if folder.check(plan):
-        states = {result.cell_id: result.state for result in folder.ledger.read()}
+    results = folder.ledger.read() if folder.check(plan) else []
+    plan = grown_plan(plan, folder)
+    states = {result.cell_id: result.state for result in results}
     print_warnings(plan)
-    console = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=200)
-    console.print(f"{plan.study.study}: {counted(plan)}, study hash {plan.study_hash}", markup=False)
+    console = _console()
+    console.print(f"{plan.study.study}: {size_text(plan)}, study hash {plan.study_hash}", markup=False)
     console.print(_cell_table(plan, states) if cells else _arm_table(plan, states))
     open_cells = sum(cell.cell_id not in states for cell in plan.cells)
-    console.print(f"{open_cells} of {len(plan.cells)} cells to run, in {folder.root}", markup=False)
+    open_cells += most_cells(plan) - len(plan.cells)
+    console.print(f"{open_cells} of {most_cells(plan)} cells to run, in {folder.root}", markup=False)
+    left = plan_time_left(plan, results)
+    if left is not None:
+        console.print(f"time: {left.sentence()}", markup=False)
 
 
 @app.command()
@@ -197,10 +326,17 @@ def settings() -> None:
     typer.echo(settings_page(), nl=False)
 
 
-def counted(plan: Plan) -> str:
-    """The plan's size in words."""
-    arms, seeds = len(plan.arms), len(plan.study.seed_list)
-    return f"{arms} arm{'s'[: arms > 1]} x {seeds} seed{'s'[: seeds > 1]} = {len(plan.cells)} cells"
+def plan_time_left(plan: Plan, results: Sequence[CellResult]) -> TimeLeft | None:
+    """Estimate the time for what the plan has and the ledger has not; the points of a search are yet to be proposed."""
+    ended = {result.cell_id for result in results}
+    pending = [cell.arm for cell in plan.cells if cell.cell_id not in ended]
+    pending += [""] * (most_cells(plan) - len(plan.cells))
+    return time_left(pending, results, cells_at_once(plan.study.execution, *machine()))
+
+
+def _console() -> Console:
+    """Standard output: as wide as it is in a terminal, wide elsewhere."""
+    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=200)
 
 
 def print_warnings(plan: Plan) -> None:

@@ -23,6 +23,7 @@ class Tally:
         maximize: Whether larger is better.
         finished: Results so far, earlier calls included.
         resumed: How many of them were there when this run began.
+        total: Cells to come to, where ``cells`` grows; None for as many as there are.
     """
 
     cells: dict[str, Cell]
@@ -30,8 +31,14 @@ class Tally:
     maximize: bool
     finished: dict[str, CellResult] = field(default_factory=dict)
     resumed: int = 0
+    total: int | None = None
     epochs: dict[str, int] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
+
+    @property
+    def size(self) -> int:
+        """Cells to come to."""
+        return max(len(self.cells), self.total or 0)
 
     @property
     def failed(self) -> int:
@@ -59,7 +66,7 @@ class Tally:
         done = self.work_done()
         if done <= 0:
             return None
-        left = len(self.cells) - self.resumed - done
+        left = self.size - self.resumed - done
         return max(0.0, left) * (time.monotonic() - self.started) / done
 
 
@@ -97,11 +104,11 @@ class ProgressDisplay:
                 TextColumn("{task.fields[status]}"),
                 console=self.console,
             )
-            self._task = self._bar.add_task("cells", total=len(tally.cells), status="starting")
+            self._task = self._bar.add_task("cells", total=tally.size, status="starting")
             self._bar.start()
             self._refresh()
         if tally.resumed:
-            self.say(f"{tally.resumed} of {len(tally.cells)} cells are finished already and are not run again")
+            self.say(f"{tally.resumed} of {tally.size} cells are finished already and are not run again")
 
     def close(self) -> None:
         """Stop showing; what was shown stays."""
@@ -128,7 +135,7 @@ class ProgressDisplay:
 
     def _line(self, result: CellResult) -> str:
         tally = self.tally
-        head = f"[{len(tally.finished)}/{len(tally.cells)}] {result.arm}, seed {result.seed}"
+        head = f"[{len(tally.finished)}/{tally.size}] {result.arm}, seed {result.seed}"
         if result.state is CellState.COMPLETE:
             value = result.metrics.get(tally.primary)
             what = f"{tally.primary} {value:.4f}" if value is not None else f"{tally.primary} undefined"
@@ -142,7 +149,7 @@ class ProgressDisplay:
         if best is not None:
             parts.append(f"best {best.metrics[self.tally.primary]:.4f} ({best.arm}, seed {best.seed})")
         parts.append(f"{self.tally.failed} failed")
-        if len(self.tally.finished) < len(self.tally.cells):
+        if len(self.tally.finished) < self.tally.size:
             parts.append(f"about {duration(self.tally.seconds_left())} left")
         return " | ".join(parts)
 

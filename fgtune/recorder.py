@@ -7,15 +7,13 @@ killed before that runs the cell again from its checkpoint and gets the same res
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from fgtune.config.plan import Cell
-from fgtune.errors import TrackingError
 from fgtune.progress import ProgressDisplay
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, CellState, EpochMetrics, TrialOutcome
-from fgtune.tracking import Tracker
 
 
 class Recorder:
@@ -24,17 +22,23 @@ class Recorder:
     Args:
         folder: The locked study folder.
         cells: Planned cells by id.
-        tracker: Where cells are tracked; when it fails, the person is told once and the study goes on.
+        track: Stores a finished cell and its curve where the study is tracked.
         display: What the person sees.
+        heard: Called with every result once it is in the ledger.
     """
 
     def __init__(
-        self, folder: StudyFolder, cells: Mapping[str, Cell], tracker: Tracker, display: ProgressDisplay
+        self,
+        folder: StudyFolder,
+        cells: Mapping[str, Cell],
+        track: Callable[[CellResult, Sequence[EpochMetrics]], None],
+        display: ProgressDisplay,
+        heard: Callable[[CellResult], None] = lambda _: None,
     ) -> None:
-        self._folder, self._cells, self._tracker, self._display = folder, cells, tracker, display
+        self._folder, self._cells, self._track, self._display = folder, cells, track, display
+        self._heard = heard
         self._host = platform.node()
         self._seen: dict[str, list[EpochMetrics]] = {}
-        self.tracking_failed = False
 
     def on_start(self, cell_id: str) -> None:
         """Nothing is recorded before there is a result."""
@@ -43,6 +47,10 @@ class Recorder:
         """Keep the curve of a running cell, in case it fails."""
         self._seen.setdefault(cell_id, []).extend(epochs)
         self._display.epochs(cell_id, epochs)
+
+    def on_restored(self, cell_id: str, epochs: Sequence[EpochMetrics]) -> None:
+        """Keep the earlier part of the curve, too."""
+        self._seen.setdefault(cell_id, []).extend(epochs)
 
     def on_retry(self, cell_id: str, cause: str) -> None:
         """Tell the person."""
@@ -65,9 +73,23 @@ class Recorder:
         )
         self._folder.checkpoint_file(cell_id).unlink(missing_ok=True)
 
+    def on_prune(self, cell_id: str, cause: str, attempts: int) -> None:
+        """Record a cell that was stopped early, with what it had reached."""
+        history = without_repeats(self._seen.get(cell_id, []))
+        self._record(
+            cell_id,
+            history,
+            state=CellState.PRUNED,
+            metrics=history[-1].metrics if history else {},
+            seconds=sum(entry.seconds for entry in history),
+            attempts=attempts,
+            cause=cause,
+        )
+        self._folder.checkpoint_file(cell_id).unlink(missing_ok=True)
+
     def on_fail(self, cell_id: str, cause: str, details: str, attempts: int) -> None:
         """Record a failed cell with its cause; its checkpoint stays, for ``--retry-failed``."""
-        history = _without_repeats(self._seen.get(cell_id, []))
+        history = without_repeats(self._seen.get(cell_id, []))
         if details:
             self._folder.write_failure(cell_id, details)
         self._record(
@@ -100,19 +122,10 @@ class Recorder:
         )
         self._seen.pop(cell_id, None)
         self._display.finished(result)
-        try:
-            if not self.tracking_failed:
-                self._tracker.log_cell(result, history)
-        except TrackingError as error:
-            self.tracking_lost(error)
-
-    def tracking_lost(self, error: TrackingError) -> None:
-        """Tell once that tracking failed; the ledger has everything, and tracking is made good at the end."""
-        if not self.tracking_failed:
-            self._display.say(f"warning: tracking failed, the study goes on: {error}")
-        self.tracking_failed = True
+        self._heard(result)
+        self._track(result, history)
 
 
-def _without_repeats(epochs: Sequence[EpochMetrics]) -> list[EpochMetrics]:
+def without_repeats(epochs: Sequence[EpochMetrics]) -> list[EpochMetrics]:
     """One entry an epoch, the last one: a restarted trial repeats the epochs since its checkpoint."""
     return [entry for _, entry in sorted({entry.epoch: entry for entry in epochs}.items())]

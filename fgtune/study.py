@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from fgtune.config.load import LoadedStudy, load_study
 from fgtune.config.paths import value_at
 from fgtune.config.plan import DataShape, Plan
 from fgtune.config.plugin import is_plugin_kind
+from fgtune.config.published_check import published_metrics
 from fgtune.config.search import SearchDesign
 from fgtune.config.source import Path as ConfigPath
 from fgtune.config.source import dotted
@@ -118,7 +119,7 @@ def _check_fit(plan: Plan, datasets: Mapping[str, Dataset]) -> None:
 
 
 def check_metric_names(loaded: LoadedStudy) -> None:
-    """Raise unless every metric that the study names is known, and the primary one has a direction."""
+    """Raise unless every metric that the study names is known, the primary has a direction, published values fit."""
     errors = []
     for path, name in _named_metrics(loaded):
         where = loaded.origins.where(path)
@@ -130,7 +131,19 @@ def check_metric_names(loaded: LoadedStudy) -> None:
         if spec.direction == "none" and path[-1] == "primary":
             rule, fix = "has no better or worse, so no arm could win by it", "move it to metrics.also"
             errors.append(ConfigError(rule, where=where, path=dotted(path), value=name, fix=fix))
-    MultiConfigError.raise_all(errors)
+    MultiConfigError.raise_all(errors or list(_published_out_of_range(loaded)))
+
+
+def _published_out_of_range(loaded: LoadedStudy) -> Iterator[ConfigError]:
+    """Published values that their metric cannot have: per cent, most likely."""
+    for path, name in published_metrics(loaded.study).items():
+        spec, place = spec_of(name), (*path[:-1], "value")
+        value = loaded.study.published[int(path[1])].results[int(path[3])].value
+        if not spec.low <= value <= spec.high:
+            rule = f"must be in {name}'s own unit, {spec.low:g} to {spec.high:g}"
+            fix = f"divide per cent by 100: {value / 100:g}" if spec.high == 1 else "check the number"
+            where = loaded.origins.where(place)
+            yield ConfigError(rule, where=where, path=dotted(place), value=value, fix=fix)
 
 
 def check_metric_needs(loaded: LoadedStudy, plan: Plan) -> None:
@@ -170,4 +183,5 @@ def _named_metrics(loaded: LoadedStudy) -> list[tuple[ConfigPath, str]]:
     metrics = loaded.study.metrics
     also: list[tuple[ConfigPath, str]] = [(("metrics", "also", n), name) for n, name in enumerate(metrics.also)]
     judged = [(path, name) for path, name in judged_metrics(loaded.study).items() if not name.startswith(COST)]
-    return [(("metrics", "primary"), metrics.primary), *also, *judged]
+    published = published_metrics(loaded.study).items()
+    return [(("metrics", "primary"), metrics.primary), *also, *judged, *published]

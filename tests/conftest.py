@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import settings
@@ -46,6 +49,28 @@ def small_study(tmp_path) -> Path:
     return path
 
 
+def _analysis_module(file: str) -> ModuleType:
+    name = f"fgtune_{Path(file).stem}_studies"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / "analysis" / file)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def synthetic() -> ModuleType:
+    """The module that writes study folders with made-up numbers."""
+    return _analysis_module("synthetic.py")
+
+
+@pytest.fixture(scope="session")
+def synthetic_search() -> ModuleType:
+    """The module that writes folders of searches with made-up numbers."""
+    return _analysis_module("synthetic_search.py")
+
+
 @pytest.fixture(scope="session")
 def ray_started():
     """The suite's one Ray session; runs inside it neither start nor stop Ray."""
@@ -53,3 +78,46 @@ def ray_started():
 
     with ray_session():
         yield
+
+
+@pytest.fixture(scope="session")
+def train_study():
+    """Trains all cells of a study file one by one without Ray; leaves the study folder that a run leaves."""
+
+    def train(study: Path, out: Path, overrides: tuple[str, ...] = ()) -> Path:
+        from fgtune.config.base import stable_hash
+        from fgtune.results.folder import StudyFolder
+        from fgtune.results.provenance import collect_provenance
+        from fgtune.results.records import CellResult, CellState
+        from fgtune.study import open_study
+        from fgtune.training.build import build_trainer
+        from fgtune.training.prepared import prepare_split, views
+
+        opened = open_study(study, overrides)
+        folder = StudyFolder(out / opened.plan.study.study)
+        folder.create_or_check(opened.plan, opened.loaded, collect_provenance(opened.plan, ["test"]))
+        for cell in opened.plan.cells:
+            dataset = opened.datasets[stable_hash(cell.config.data.to_plain())]
+            prepared = prepare_split(dataset, cell.config, cell.seed, threads=1)
+            trainer = build_trainer(cell.config, *views(dataset, prepared), prepared, cell.seed)
+            for _ in trainer:
+                pass
+            outcome = trainer.outcome()
+            folder.write_relations(cell.cell_id, outcome.relations)
+            ident = {"cell_id": cell.cell_id, "arm": cell.arm, "seed": cell.seed, "config_hash": cell.config_hash}
+            folder.ledger.append(
+                CellResult(
+                    **ident,
+                    state=CellState.COMPLETE,
+                    metrics=outcome.metrics,
+                    seconds=outcome.seconds,
+                    epochs=cell.config.epochs,
+                    levels=dict(cell.levels),
+                    config=cell.config.to_plain(),
+                    solver=outcome.solver,
+                    finished_at="2026-01-01T00:00:00+00:00",
+                )
+            )
+        return folder.root
+
+    return train

@@ -1,4 +1,7 @@
-"""Every shipped study is valid, opens with its question, and runs in miniature."""
+"""Every shipped study that needs no files is valid, opens with its question, and runs in miniature.
+
+Those that do need files are in ``test_recipes``, which writes them.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from fgtune.config.load import load_study
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellState
 from fgtune.run import RunOptions, run_study
 
-STUDIES = sorted((Path(__file__).parents[1] / "studies").glob("*.yaml"))
+STUDIES = [
+    path
+    for path in sorted((Path(__file__).parents[1] / "studies").glob("*.yaml"))
+    if getattr(load_study(path).study.trial.data, "path", None) is None
+]
 QUICK = {"kf_sensitivity", "loss_ablation"}
 """Run with every test run; the others on demand, with ``-m slow``."""
 
@@ -31,8 +39,9 @@ def test_study_runs_in_miniature_and_reports(path, tmp_path, ray_started):
     folder = StudyFolder(tmp_path / f"{path.stem}-smoke")
     results = folder.ledger.read()
     assert results
-    assert {result.state for result in results} == {CellState.COMPLETE}
     study = folder.read_study()
+    states = {result.state for result in results}
+    assert states == {CellState.COMPLETE} or (study.scheduler.kind != "none" and CellState.FAIL not in states)
     for result in results:
         assert study.metrics.primary in result.metrics
     assert folder.report_file.is_file()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from fgtune.analysis.power import MOST_SEEDS
 from fgtune.analysis.records import ArmSummary, ContrastSummary
 from fgtune.analysis.statistics import PairedContrast
 from fgtune.analysis.verdicts import Judgement, Verdict
 from fgtune.analysis.wording import MetricInfo, capital, count, interval, number, percent
+from fgtune.config.comparison import DATASET
+from fgtune.config.designs import crossed_name
 
 _MOST_LISTED = 5  # contrasts that the answer tells one by one; beyond, it groups them
 _ORDER = (Verdict.HELPS, Verdict.HURTS, Verdict.EQUIVALENT, Verdict.UNDECIDED)
@@ -40,13 +43,14 @@ def contrast_sentence(
     """
     if contrast.n == 0:
         return f"{label}: no pair of finished cells to compare with the baseline yet."
-    text = f"{label}: {info.short} {_difference_words(contrast)} ({_evidence(contrast, level)})"
+    text = f"{label}: {info.short} {difference_words(contrast)} ({evidence(contrast, level)})"
     if judgement is None:
         return f"{text}: exploratory."
     return f"{text}: {judgement.verdict.value}{_advice(contrast, judgement, margin)}."
 
 
-def _difference_words(contrast: PairedContrast) -> str:
+def difference_words(contrast: PairedContrast) -> str:
+    """The mean difference of at least one pair in words: ``0.021 higher than the baseline's 0.534``."""
     mean, base = contrast.estimate.mean, number(contrast.baseline_mean)
     if not any(contrast.differences):
         return f"the same as the baseline's {base} in every pair"
@@ -55,7 +59,13 @@ def _difference_words(contrast: PairedContrast) -> str:
     return f"{number(abs(mean))} {'higher' if mean > 0 else 'lower'} than the baseline's {base}"
 
 
-def _evidence(contrast: PairedContrast, level: float) -> str:
+def evidence(contrast: PairedContrast, level: float) -> str:
+    """What a mean difference rests on: its interval and the number of pairs.
+
+    Args:
+        contrast: With at least one pair.
+        level: Confidence level of the interval.
+    """
     pairs = f"n = {count(contrast.n, 'pair')}"
     if contrast.n < 2:
         return f"no interval, {pairs}"
@@ -89,7 +99,7 @@ def _advice(contrast: PairedContrast, judgement: Judgement, margin: float) -> st
 def answer_sentence(
     arms: Sequence[ArmSummary], contrasts: Sequence[ContrastSummary], info: MetricInfo, level: float
 ) -> str:
-    """The study's answer: the baseline's score, then what each other arm does to it.
+    """The study's answer: the baseline's score, then what each other arm does to it; data set by data set.
 
     Args:
         arms: All arms.
@@ -97,24 +107,47 @@ def answer_sentence(
         info: The primary metric.
         level: Confidence level of the intervals.
     """
-    baseline = next(arm for arm in arms if arm.is_baseline)
-    estimate = baseline.estimates[info.name]
-    name = "the baseline" if baseline.label == "baseline" else f"the baseline ({baseline.label})"
+    datasets = list(dict.fromkeys(_dataset(arm) for arm in arms))
+    sentences = []
+    for dataset in datasets:
+        own = {arm.arm for arm in arms if _dataset(arm) == dataset}
+        baseline = next(arm for arm in arms if arm.is_baseline and arm.arm in own)
+        told = [contrast for contrast in contrasts if contrast.arm in own]
+        sentence = _one_answer(baseline, told, info, level, dataset)
+        sentences.append(f"On {dataset}, {sentence}" if dataset else capital(sentence))
+    return " ".join(sentences)
+
+
+def _dataset(arm: ArmSummary) -> str:
+    return str(arm.levels.get(DATASET, ""))
+
+
+def _one_answer(
+    baseline: ArmSummary, contrasts: Sequence[ContrastSummary], info: MetricInfo, level: float, dataset: str
+) -> str:
+    """The answer on one data set (empty where there is but one), without a capital letter."""
+    estimate, label = baseline.estimates[info.name], _on_its_own(baseline.label, dataset)
+    name = "the baseline" if label == "baseline" else f"the baseline ({label})"
     if estimate.n == 0:
-        return f"No answer yet: {name} has no finished cell with {info.title}."
+        return f"no answer yet: {name} has no finished cell with {info.title}."
     spread = (
         "no interval from one seed"
         if estimate.n < 2
         else (f"{percent(level)} interval {interval(estimate.low, estimate.high)}, n = {estimate.n}")
     )
-    score = f"{capital(name)} reaches {info.title} {number(estimate.mean)} ({spread})"
-    told = [contrast for contrast in contrasts if contrast.contrast.n > 0]
+    score = f"{name} reaches {info.title} {number(estimate.mean)} ({spread})"
+    told = [replace(each, label=_on_its_own(each.label, dataset)) for each in contrasts if each.contrast.n > 0]
     if not told:
         return f"{score}; {'nothing can be compared with it yet' if contrasts else 'no other arm was planned'}."
     words = _one_by_one(told) if len(told) <= _MOST_LISTED else _grouped(told)
     waiting = len(contrasts) - len(told)
     tail = f"; {count(waiting, 'arm')} cannot be compared yet" if waiting else ""
     return f"{score}. Against it, {words}{tail}."
+
+
+def _on_its_own(label: str, dataset: str) -> str:
+    """The label of an arm without the name of its data set."""
+    return label.removesuffix(crossed_name("", dataset)) if dataset else label
 
 
 def _one_by_one(contrasts: Sequence[ContrastSummary]) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.power import seeds_for_exact_test
 from fgtune.analysis.records import ContrastSummary, SolverRow
+from fgtune.analysis.search import SearchSummary
+from fgtune.analysis.selection import Selection, sign_of
 from fgtune.analysis.statistics import smallest_exact_p
-from fgtune.analysis.wording import MetricInfo, count, metric_info
+from fgtune.analysis.wording import COST, MetricInfo, capital, count, metric_info, number
 from fgtune.config.load import SMOKE_SUFFIX
 
 
@@ -33,6 +36,69 @@ def study_warnings(
         *_metric_warnings(data, metrics),
         *_solver_warnings(solvers),
         *_ledger_warnings(data),
+    )
+
+
+def search_warnings(data: StudyData, search: SearchSummary) -> Iterator[str]:
+    """What a reader must know of a search, before the warnings that every study may have."""
+    counts = search.counts
+    if counts.asked is not None and counts.proposed < counts.asked:
+        yield (
+            f"{counts.proposed} of the {counts.asked} trials that the study asks for were proposed: the search was cut "
+            "off, or its space has no further points."
+        )
+    if search.oracle:
+        yield (
+            "The search selects by what a user without fine labels, or before the test, could not know: an upper bound "
+            "on what such a search can reach, not a method."
+        )
+    for selection in search.searched:
+        if not selection.criterion.startswith(COST):  # nobody takes a cost for a guide
+            yield from _misled_warnings(data, search, selection)
+    if len(search.searched) == 1:
+        yield from _winner_warnings(data, search, search.searched[0])
+    elif any(selection.n > 1 for selection in search.searched):
+        yield (
+            "Which trials are best, or on the front, is decided on the seeds that also judge them, so their lead over "
+            "the baseline is optimistic and its intervals too narrow; the held-out numbers below say what is left "
+            "where there are two seeds or more."
+        )
+
+
+def _misled_warnings(data: StudyData, search: SearchSummary, selection: Selection) -> Iterator[str]:
+    """Where the criterion leads away from what counts."""
+    primary, found = metric_info(data.study.metrics.primary), selection.agreement
+    title = next(info.title for info in search.criteria if info.name == selection.criterion)
+    loss = -sign_of(primary.direction) * selection.primary.contrast.estimate.mean
+    parts = []
+    if found is not None and found.rho < 0:
+        turned = f"rank correlation {number(found.rho)}"
+        parts.append(f"trials that are better by the one tend to be worse by the other ({turned})")
+    if found is not None and loss > 0:
+        parts.append(f"the chosen trial is worse than the baseline by {number(loss)}")
+    if parts:
+        yield f"{capital(title)} is a poor guide to {primary.title} here: {', and '.join(parts)}."
+
+
+def _winner_warnings(data: StudyData, search: SearchSummary, selection: Selection) -> Iterator[str]:
+    if selection.n < 2:
+        return
+    title = next(info.title for info in search.criteria if info.name == selection.criterion)
+    plain, honest = selection.own.contrast.estimate.mean, selection.own.held_out
+    text = (
+        f"By {title}, {selection.arm} is the best of {selection.n} on the seeds that also judge it, so its lead is "
+        "optimistic and its interval too narrow"
+    )
+    if math.isnan(honest):
+        yield f"{text}; only a comparison with the baseline on seeds that the search has not seen tells what is left."
+        return
+    worth = ""
+    if selection.criterion != data.study.metrics.primary and not math.isnan(selection.primary.held_out):
+        primary = metric_info(data.study.metrics.primary)
+        worth = f", and in {primary.title} {number(selection.primary.held_out, sign=True)}"
+    yield (
+        f"{text}: judging on each seed what the other seeds choose leaves {number(honest, sign=True)} of "
+        f"{number(plain, sign=True)} over the baseline{worth}."
     )
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from fgtune.analysis.inputs import PlannedArm, StudyData
-from fgtune.analysis.records import Bounds, Counts, FailureRow
+from fgtune.analysis.records import Bounds, Counts, FailureRow, PrunedGroup
 from fgtune.analysis.wording import MetricInfo
 from fgtune.results.records import CellState
 
@@ -24,8 +24,13 @@ def count_cells(data: StudyData, arm: str | None = None) -> Counts:
     )
 
 
-def failure_rows(data: StudyData) -> tuple[FailureRow, ...]:
-    """Every cell that ended without a usable value of the primary metric, in the order of the plan."""
+def failure_rows(data: StudyData, *, pruned: bool = True) -> tuple[FailureRow, ...]:
+    """Every cell that ended without a usable value of the primary metric, in the order of the plan.
+
+    Args:
+        data: The study.
+        pruned: Whether to list cells that were stopped early too; ``pruned_groups`` has them otherwise.
+    """
     primary = data.study.metrics.primary
     arms = {arm.name: arm for arm in data.arms}
     lost = {(arm, seed) for arm in arms for seed in data.lost(arm, primary)}
@@ -33,6 +38,8 @@ def failure_rows(data: StudyData) -> tuple[FailureRow, ...]:
     for cell in data.planned:
         if (cell.arm, cell.seed) in lost:
             result = data.results[cell.cell_id]
+            if result.state is CellState.PRUNED and not pruned:
+                continue
             rows.append(
                 FailureRow(
                     cell_id=cell.cell_id,
@@ -47,6 +54,20 @@ def failure_rows(data: StudyData) -> tuple[FailureRow, ...]:
                 )
             )
     return tuple(rows)
+
+
+def pruned_groups(data: StudyData) -> tuple[PrunedGroup, ...]:
+    """The cells that were stopped early, by the epoch at which they were."""
+    by_epoch: dict[int, list[tuple[str, str]]] = {}
+    for cell in data.planned:
+        result = data.results.get(cell.cell_id)
+        if result is not None and result.state is CellState.PRUNED:
+            cause = result.cause or _unrecorded(result.state, "")
+            by_epoch.setdefault(result.epochs, []).append((cell.arm, cause))
+    return tuple(
+        PrunedGroup(epoch, tuple(dict.fromkeys(arm for arm, _ in found)), len(found), found[0][1])
+        for epoch, found in sorted(by_epoch.items())
+    )
 
 
 def _unrecorded(state: CellState, primary: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from pydantic import ValidationError
@@ -86,7 +87,7 @@ class StudyData:
         """Confidence level of the intervals, 1 - alpha."""
         return 1.0 - self.study.metrics.alpha
 
-    @property
+    @cached_property
     def measured(self) -> frozenset[str]:
         """Metrics that some planned cell has in the ledger."""
         return frozenset(name for result in self.results.values() for name in result.metrics)
@@ -107,7 +108,15 @@ class StudyData:
 
     def cells(self, arm: str) -> tuple[PlannedCell, ...]:
         """Planned cells of an arm."""
-        return tuple(cell for cell in self.planned if cell.arm == arm)
+        return self._by_arm.get(arm, ())
+
+    @cached_property
+    def _by_arm(self) -> dict[str, tuple[PlannedCell, ...]]:
+        """The planned cells by arm: a search has many arms, and each is asked for often."""
+        found: dict[str, list[PlannedCell]] = {}
+        for cell in self.planned:
+            found.setdefault(cell.arm, []).append(cell)
+        return {arm: tuple(cells) for arm, cells in found.items()}
 
     def values(self, arm: str, metric: str) -> dict[int, float]:
         """Finite values of a metric by seed, over the arm's COMPLETE cells."""

@@ -113,6 +113,23 @@ class FailureRow:
 
 
 @dataclass(frozen=True)
+class PrunedGroup:
+    """Cells that were stopped early at the same epoch.
+
+    Attributes:
+        epoch: Their last one.
+        arms: Their arms, in the order of the plan.
+        cells: How many cells.
+        cause: What the first of them was stopped for.
+    """
+
+    epoch: int
+    arms: tuple[str, ...]
+    cells: int
+    cause: str
+
+
+@dataclass(frozen=True)
 class SolverRow:
     """How one solver served one arm, over all cells that ended.
 

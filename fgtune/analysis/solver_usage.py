@@ -23,6 +23,16 @@ def solver_rows(data: StudyData) -> tuple[SolverRow, ...]:
     return tuple(rows)
 
 
+def solver_rows_together(data: StudyData) -> tuple[SolverRow, ...]:
+    """One row a solver over all arms together, for studies with more arms than a table should list."""
+    by_solver: dict[str, list[CellResult]] = {}
+    for cell in data.planned:
+        result = data.results.get(cell.cell_id)
+        if result is not None and result.solver is not None:
+            by_solver.setdefault(result.solver.solver, []).append(result)
+    return tuple(_row("", "all arms", solver, results) for solver, results in by_solver.items())
+
+
 def _row(arm: str, label: str, solver: str, results: list[CellResult]) -> SolverRow:
     uses = [result.solver for result in results if result.solver is not None]
     solves, seconds = sum(use.solves for use in uses), math.fsum(use.seconds for use in uses)

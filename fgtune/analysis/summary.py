@@ -10,18 +10,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fgtune.analysis.answer import answer_sentence, contrast_sentence
-from fgtune.analysis.cautions import study_warnings
-from fgtune.analysis.failures import count_cells, failure_bounds, failure_rows
+from fgtune.analysis.failures import count_cells
+from fgtune.analysis.findings import FINDERS
 from fgtune.analysis.inputs import PlannedArm, StudyData, read_study
-from fgtune.analysis.records import ArmSummary, Bounds, ContrastSummary, Counts, FailureRow, SolverRow
-from fgtune.analysis.solver_usage import solver_rows
-from fgtune.analysis.statistics import PairedContrast, bootstrap_interval, holm, mean_interval, paired_contrast
+from fgtune.analysis.published import PublishedComparison, published_comparisons
+from fgtune.analysis.records import ArmSummary, Bounds, ContrastSummary, Counts, FailureRow, PrunedGroup, SolverRow
+from fgtune.analysis.search import SearchSummary
+from fgtune.analysis.statistics import mean_interval
 from fgtune.analysis.table import num_fine
-from fgtune.analysis.verdicts import Judgement, judge
 from fgtune.analysis.wording import MetricInfo, metric_info
 from fgtune.results.folder import StudyFolder
-from fgtune.streams import numpy_stream
 
 
 @dataclass(frozen=True)
@@ -33,10 +31,14 @@ class StudySummary:
         metrics: What each shown metric means, the primary first.
         level: Confidence level of the intervals.
         arms: In the order of the plan.
-        contrasts: Planned: every other arm against the baseline on the primary metric, Holm-corrected together.
-        exploratory: The same arms on the other metrics; uncorrected, without verdicts.
+        contrasts: Planned: every other arm against the baseline on the primary metric, Holm-corrected together; none
+            in a search, whose points follow from its results.
+        exploratory: The same arms on the other metrics, and the chosen points of a search; uncorrected, no verdicts.
+        pruned: Cells stopped early by their last epoch, where they are too many to stand among the failures.
         bounds: What the lost cells could have changed, for arms that lost some.
         warnings: What a reader must know before believing the numbers.
+        published: What papers report for some of the arms, beside our numbers.
+        search: What a search found; None for other designs.
     """
 
     study: str
@@ -58,8 +60,11 @@ class StudySummary:
     exploratory: tuple[ContrastSummary, ...]
     bounds: tuple[Bounds, ...]
     failures: tuple[FailureRow, ...]
+    pruned: tuple[PrunedGroup, ...]
     solvers: tuple[SolverRow, ...]
     warnings: tuple[str, ...]
+    published: tuple[PublishedComparison, ...] = ()
+    search: SearchSummary | None = None
 
     @property
     def baseline(self) -> ArmSummary:
@@ -90,21 +95,17 @@ def summarise(folder: StudyFolder | StudyData) -> StudySummary:
     """Summarise a study from its folder alone, finished or not."""
     data = folder if isinstance(folder, StudyData) else read_study(folder)
     metrics = tuple(metric_info(name) for name in data.shown_metrics)
-    primary, others = metrics[0], metrics[1:]
     study = data.study
     arms = tuple(_arm(data, arm) for arm in data.arms)
-    contrasts = _planned(data, primary)
-    exploratory = tuple(item for info in others for item in _exploratory(data, info))
-    bounds = failure_bounds(data, primary)
-    solvers = solver_rows(data)
+    found = FINDERS[study.design.kind](data, arms, metrics)
     return StudySummary(
         study=study.study,
         question=study.question,
         expectation=study.expectation,
         source=study.source,
         design=study.design.kind,
-        answer=answer_sentence(arms, contrasts, primary, data.level),
-        primary=primary.name,
+        answer=found.answer,
+        primary=metrics[0].name,
         metrics=metrics,
         alpha=study.metrics.alpha,
         level=data.level,
@@ -113,12 +114,15 @@ def summarise(folder: StudyFolder | StudyData) -> StudySummary:
         factors=data.factors,
         counts=count_cells(data),
         arms=arms,
-        contrasts=contrasts,
-        exploratory=exploratory,
-        bounds=bounds,
-        failures=failure_rows(data),
-        solvers=solvers,
-        warnings=study_warnings(data, metrics, contrasts, solvers),
+        contrasts=found.contrasts,
+        exploratory=found.exploratory,
+        bounds=found.bounds,
+        failures=found.failures,
+        pruned=found.pruned,
+        solvers=found.solvers,
+        warnings=found.warnings,
+        search=found.search,
+        published=published_comparisons(data),
     )
 
 
@@ -137,52 +141,3 @@ def _arm(data: StudyData, arm: PlannedArm) -> ArmSummary:
         },
         seconds=mean_interval([result.seconds for result in finished if math.isfinite(result.seconds)], data.level),
     )
-
-
-def _planned(data: StudyData, info: MetricInfo) -> tuple[ContrastSummary, ...]:
-    pairs = _contrasts(data, info)
-    adjusted = holm([contrast.p_value for _, contrast in pairs])
-    settings = data.study.metrics
-    made = []
-    for (arm, contrast), p_adjusted in zip(pairs, adjusted, strict=True):
-        judgement = judge(
-            contrast,
-            p_adjusted,
-            direction=info.direction,
-            alpha=settings.alpha,
-            margin=settings.equivalence_margin,
-            contrasts=len(pairs),
-        )
-        made.append(_contrast_summary(data, arm, info, contrast, judgement))
-    return tuple(made)
-
-
-def _exploratory(data: StudyData, info: MetricInfo) -> tuple[ContrastSummary, ...]:
-    return tuple(_contrast_summary(data, arm, info, contrast, None) for arm, contrast in _contrasts(data, info))
-
-
-def _contrast_summary(
-    data: StudyData, arm: PlannedArm, info: MetricInfo, contrast: PairedContrast, judgement: Judgement | None
-) -> ContrastSummary:
-    rng = numpy_stream(0, "bootstrap", arm.name, info.name)
-    margin = data.study.metrics.equivalence_margin
-    return ContrastSummary(
-        arm=arm.name,
-        label=arm.label,
-        metric=info.name,
-        planned=judgement is not None,
-        contrast=contrast,
-        bootstrap=bootstrap_interval(contrast.differences, rng, data.level),
-        judgement=judgement,
-        sentence=contrast_sentence(arm.label, contrast, judgement, info, data.level, margin),
-    )
-
-
-def _contrasts(data: StudyData, info: MetricInfo) -> list[tuple[PlannedArm, PairedContrast]]:
-    pairs = []
-    for arm in data.arms:
-        if not arm.is_baseline:
-            own = data.values(arm.name, info.name)
-            baseline = data.values(data.baseline_of(arm).name, info.name)
-            pairs.append((arm, paired_contrast(own, baseline, direction=info.direction, level=data.level)))
-    return pairs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -19,19 +20,37 @@ from fgtune.results.records import CellResult
 MISSING = "MISSING"
 """State of a planned cell that the ledger does not have."""
 
+COLUMNS = (
+    "cell_id", "arm", "label", "seed", "state", "is_baseline", "num_fine", "seconds", "epochs", "solver", "solves",
+    "solver_seconds", "solver_statuses", "max_gap", "attempts", "cause",
+)  # fmt: skip
+"""Columns that every table has, besides those of factors and metrics."""
+
+
+def factor_columns(factors: Iterable[str]) -> dict[str, str]:
+    """The column of each factor: its path; ``trial.PATH`` where every table has a column of that name already.
+
+    A factor ``epochs`` is what was asked for, in ``trial.epochs``; the column ``epochs`` is what a cell ran. No path
+    begins with ``trial.``, and metrics have a slash in their names, so that no two columns are ever one.
+    """
+    return {path: f"trial.{path}" if path in COLUMNS else path for path in factors}
+
 
 def tidy_table(folder: StudyFolder | StudyData) -> pd.DataFrame:
     """One row a planned cell, in the order of the plan.
 
-    Columns: ``cell_id, arm, label, seed, state`` (``MISSING`` where the ledger has no line), one column a factor,
-    ``is_baseline, num_fine``, one column a metric, ``seconds, epochs, solver, solves, solver_seconds,
-    solver_statuses`` (JSON), ``max_gap, attempts, cause``. Metrics stand as the ledger has them, those of PRUNED
-    cells included: filter on ``state``.
+    Columns: ``cell_id, arm, label, seed, state`` (``MISSING`` where the ledger has no line), one column a factor (see
+    ``factor_columns``; levels of several types as text), ``is_baseline, num_fine``, one column a metric, ``seconds,
+    epochs, solver, solves, solver_seconds, solver_statuses`` (JSON), ``max_gap, attempts, cause``. Metrics stand as the
+    ledger has them, those of PRUNED cells included: filter on ``state``.
     """
     data = folder if isinstance(folder, StudyData) else read_study(folder)
     metrics = sorted({name for result in data.results.values() for name in result.metrics})
     rows = [_row(data, cell, metrics) for cell in data.planned]
     table = pd.DataFrame(rows)
+    for column in factor_columns(data.factors).values():
+        if len({type(level) for level in table[column]}) > 1:  # a Parquet column has one type
+            table[column] = [level_text(level) for level in table[column]]
     whole = ["num_fine", "epochs", "solves", "attempts"]
     return table.astype(dict.fromkeys(whole, "Int64") | {"seed": "int64"} | dict.fromkeys(metrics, "float64"))
 
@@ -41,7 +60,7 @@ def _row(data: StudyData, cell: PlannedCell, metrics: list[str]) -> dict[str, An
     result = data.results.get(cell.cell_id)
     row: dict[str, Any] = {"cell_id": cell.cell_id, "arm": arm.name, "label": arm.label, "seed": cell.seed}
     row["state"] = MISSING if result is None else result.state.value
-    row |= {path: _plain_level(arm.levels[path]) for path in data.factors}
+    row |= {column: _plain_level(arm.levels[path]) for path, column in factor_columns(data.factors).items()}
     row |= {"is_baseline": arm.is_baseline, "num_fine": num_fine(result)}
     row |= {name: math.nan if result is None else result.metrics.get(name, math.nan) for name in metrics}
     solver = result.solver if result is not None else None
@@ -83,10 +102,6 @@ def write_tables(folder: StudyFolder, data: StudyData | None = None) -> pd.DataF
     """
     data = data if data is not None else read_study(folder)
     table = tidy_table(data)
-    stored = table.copy()
-    for path in data.factors:
-        if len({type(level) for level in stored[path]}) > 1:  # a Parquet column has one type
-            stored[path] = [level_text(level) for level in stored[path]]
-    write_atomically(folder.results_parquet, stored.to_parquet(None, index=False))
-    write_atomically(folder.results_csv, stored.to_csv(None, index=False, lineterminator="\n").encode())
+    write_atomically(folder.results_parquet, table.to_parquet(None, index=False))
+    write_atomically(folder.results_csv, table.to_csv(None, index=False, lineterminator="\n").encode())
     return table

@@ -13,6 +13,12 @@ from fgtune.metrics.catalog import find_spec
 
 _ACRONYMS = {"ari": "ARI", "nmi": "NMI", "ged": "GED", "v": "V"}
 _FACTORS = {"classes.num_fine_ratio": "K_F/K_F*", "classes.num_fine": "K_F", "classes": "K_F"}
+COST = "cost/"
+"""Prefix of what a trial cost in seconds; not a metric, but what a search may optimise."""
+_COSTS = {
+    "cost/seconds": ("seconds in the trainer", "wall seconds of training and evaluation"),
+    "cost/solver_seconds": ("seconds in the solver", "wall seconds of all solves of the relations"),
+}
 DASH = "–"
 
 
@@ -42,7 +48,10 @@ class MetricInfo:
 
 
 def metric_info(name: str) -> MetricInfo:
-    """Look a metric up in the catalogue; one that an older or newer version wrote has no known range or direction."""
+    """Look a metric or cost up; one that an older or newer version wrote has no known range or direction."""
+    if name in _COSTS:
+        title, meaning = _COSTS[name]
+        return MetricInfo(name, title, title, 0.0, math.inf, "minimize", oracle=False, description=meaning)
     split, _, base = name.rpartition("/")
     words = " ".join(_ACRONYMS.get(word, word) for word in base.split("_"))
     title = f"{words} ({split})" if split else words

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from fgtune.config.arms import DraftArm, Drafts, arm_config, levels_of
@@ -29,44 +31,79 @@ def comparison_arms(loaded: LoadedStudy, design: ComparisonDesign) -> Drafts:
     drafts, errors = [], []
     for dataset, data in datasets.items():
         for position, arm in order:
-            errors += [
-                _data_error(loaded, position, path) for path in arm.set if data and f"{path}.".startswith("data.")
-            ]
-            draft, wrong = _draft(loaded, position, arm, dataset, data, factors, is_baseline=arm.name == baseline)
+            errors += _clashes(loaded, design, position, dataset)
+            own = _Own(dataset, data, design.dataset_settings.get(dataset, {}))
+            draft, wrong = _draft(loaded, position, arm, own, factors, is_baseline=arm.name == baseline)
             errors += wrong
             drafts += [draft] if draft is not None else []
     MultiConfigError.raise_all(list({str(error): error for error in errors}.values()))
     return Drafts((DATASET, *factors) if design.datasets else factors, drafts)
 
 
+@dataclass(frozen=True)
+class _Own:
+    """What a data set brings: its name, the data, and further settings; nothing where the trial has the only one."""
+
+    name: str
+    data: DataConfig | None
+    settings: Mapping[str, Any]
+
+
 def _draft(
     loaded: LoadedStudy,
     position: int,
     arm: ArmConfig,
-    dataset: str,
-    data: DataConfig | None,
+    own: _Own,
     factors: tuple[str, ...],
     *,
     is_baseline: bool,
 ) -> tuple[DraftArm | None, list[ConfigError]]:
     places: dict[str, Path] = {path: ("design", "arms", position, "set", path) for path in arm.set}
     patches: list[dict[str, Any]] = [dict(arm.set)]
-    if data is not None:
-        places["data"] = ("design", "datasets", dataset)
-        patches.insert(0, {"data": data.to_plain()})
+    if own.data is not None:
+        places["data"] = ("design", "datasets", own.name)
+        places |= {path: ("design", "dataset_settings", own.name, path) for path in own.settings}
+        patches = [{"data": own.data.to_plain()}, dict(own.settings), *patches]
     config, errors = arm_config(loaded, patches, places)
     if config is None:
         return None, errors
     levels = levels_of(factors, config)
     name = arm.name
-    if data is not None:
-        name, levels = crossed_name(arm.name, dataset), {DATASET: dataset, **levels}
+    if own.data is not None:
+        name, levels = crossed_name(arm.name, own.name), {DATASET: own.name, **levels}
     role = "baseline" if is_baseline else "comparison"
-    return DraftArm(name, config, is_baseline, places, levels, role, dataset=dataset), []
+    return DraftArm(name, config, is_baseline, places, levels, role, dataset=own.name), []
 
 
-def _data_error(loaded: LoadedStudy, position: int, path: str) -> ConfigError:
-    at: Path = ("design", "arms", position, "set", path)
-    rule = "must not change the data, which design.datasets sets for every arm"
-    fix = "make it a data set of its own"
+def _clashes(loaded: LoadedStudy, design: ComparisonDesign, position: int, dataset: str) -> list[ConfigError]:
+    """Settings that both an arm and its data set would change; and data changed elsewhere than among the data sets."""
+    if not dataset:
+        return []
+    settings = design.dataset_settings.get(dataset, {})
+    at: Path = ("design", "arms", position, "set")
+    errors = [
+        _clash(loaded, (*at, path), "must not change the data, which design.datasets sets for every arm")
+        for path in design.arms[position].set
+        if _overlap(path, "data")
+    ]
+    errors += [
+        _clash(loaded, (*at, path), f"must not change {other}, which dataset_settings sets for {dataset}")
+        for path in design.arms[position].set
+        for other in settings
+        if _overlap(path, other)
+    ]
+    return errors + [
+        _clash(loaded, ("design", "dataset_settings", dataset, path), "must not change the data")
+        for path in settings
+        if _overlap(path, "data")
+    ]
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether one dotted path is the other or lies below it."""
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
+
+
+def _clash(loaded: LoadedStudy, at: Path, rule: str) -> ConfigError:
+    fix = "make it a data set of its own" if "the data" in rule else "leave it to one of them"
     return ConfigError(rule, where=loaded.origins.where(at), path=dotted(at), fix=fix)

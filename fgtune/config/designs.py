@@ -161,6 +161,8 @@ class ComparisonDesign(Config):
     datasets: dict[PartName, DataConfig] = Field(default_factory=dict)
     """Data sets by name, each in place of ``trial.data``: every arm runs on every one of them, and is compared with
     the baseline on the same data. Empty means ``trial.data`` alone."""
+    dataset_settings: dict[PartName, dict[DottedPath, JsonValue]] = Field(default_factory=dict)
+    """What else a data set needs: dotted paths below ``trial`` and their values in every arm on it, a backbone say."""
 
     @model_validator(mode="after")
     def _names(self) -> Self:
@@ -170,6 +172,9 @@ class ComparisonDesign(Config):
             raise ValueError(f"arm names must differ, {repeated} appear more than once")
         if self.baseline is not None and self.baseline not in names:
             raise ValueError(f"baseline must name an arm, one of {names}, got {self.baseline!r}")
+        unknown = sorted(self.dataset_settings.keys() - self.datasets.keys())
+        if unknown:
+            raise ValueError(f"dataset_settings must name data sets, one of {[*self.datasets]}, got {unknown[0]!r}")
         return self
 
     @property

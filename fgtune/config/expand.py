@@ -14,6 +14,7 @@ from fgtune.config.judged import check_scheduler, judged_metrics, meaning_warnin
 from fgtune.config.load import LoadedStudy
 from fgtune.config.merge import patch
 from fgtune.config.plan import Arm, Cell, DataShape, Plan
+from fgtune.config.published_check import check_published, published_metrics
 from fgtune.config.search import SearchDesign
 from fgtune.config.search_arms import SearchPlan
 from fgtune.config.source import Path, dotted
@@ -52,6 +53,7 @@ def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape]) -> 
     MultiConfigError.raise_all(errors)
     _check_distinct(loaded, drafts, resolved)
     arms = tuple(map(_arm, drafts))
+    check_published(loaded, arms)
     cells = tuple(
         Cell(arm.name, seed, resolved[arm.name], arm.levels) for seed in loaded.study.seed_list for arm in arms
     )
@@ -171,7 +173,7 @@ def _check_splits(loaded: LoadedStudy, drafts: list[DraftArm]) -> None:
     metrics = loaded.study.metrics
     named: dict[Path, str] = {("metrics", "primary"): metrics.primary}
     named |= {("metrics", "also", position): name for position, name in enumerate(metrics.also)}
-    named |= judged_metrics(loaded.study)
+    named |= judged_metrics(loaded.study) | published_metrics(loaded.study)
     errors = []
     for path, name in named.items():
         split = name.partition("/")[0]

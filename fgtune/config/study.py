@@ -10,6 +10,7 @@ from fgtune.config.base import Config
 from fgtune.config.data import PositiveFloat
 from fgtune.config.designs import AblationDesign, ComparisonDesign, SensitivityDesign
 from fgtune.config.names import ARM_PATTERN, DOTTED_PATTERN, METRIC_PATTERN, NAME_PATTERN, DottedPath, MetricName
+from fgtune.config.published import PublishedTable
 from fgtune.config.scheduling import NoSchedulerConfig, SchedulerConfig
 from fgtune.config.search import SearchDesign
 from fgtune.config.trial import TrialConfig
@@ -47,6 +48,19 @@ class MetricsConfig(Config):
     """A difference of the primary metric below this is of no importance, in the metric's own unit."""
 
 
+class BudgetConfig(Config):
+    """What one call may use; what is left is saved, and the next call goes on. None means no limit."""
+
+    cells: Annotated[int, Field(ge=1)] | None = None
+    """Cells to start."""
+    wall_s: PositiveFloat | None = None
+    """Seconds by the clock, from the first trial on."""
+    core_s: PositiveFloat | None = None
+    """Seconds of all trials times the cores that each holds."""
+    gpu_s: PositiveFloat | None = None
+    """Seconds of all trials times the GPUs that each holds."""
+
+
 class ExecutionConfig(Config):
     """Resources and fault handling; no result depends on these."""
 
@@ -59,6 +73,9 @@ class ExecutionConfig(Config):
     max_concurrent: Annotated[int, Field(ge=1)] | None = None
     """Trials at once; None lets the machine's resources decide."""
     checkpoint_every_epochs: Annotated[int, Field(ge=1)] = 10
+    """A checkpoint is also written whenever a trial is stopped in order."""
+    budget: BudgetConfig = BudgetConfig()
+    """When it is used up, running trials stop in order and the exit code is 4."""
 
 
 class Study(Config):
@@ -78,6 +95,8 @@ class Study(Config):
     metrics: MetricsConfig = MetricsConfig()
     scheduler: SchedulerConfig = NoSchedulerConfig()
     """When a trial is stopped early; without a word here, none is."""
+    published: tuple[PublishedTable, ...] = ()
+    """What papers report for arms of this study; the report shows it beside what came out here."""
     trial: TrialConfig
     execution: ExecutionConfig = ExecutionConfig()
     smoke: dict[DottedPath, JsonValue] = Field(default_factory=dict)
@@ -98,6 +117,6 @@ class Study(Config):
         return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
 
     def identity(self) -> dict[str, Any]:
-        """What makes two studies the same: everything but how they are executed and what ``--smoke`` would do."""
+        """What makes two studies the same: all but how they run, what ``--smoke`` would do and what papers report."""
         plain = self.to_plain()
-        return {key: value for key, value in plain.items() if key not in {"execution", "smoke"}}
+        return {key: value for key, value in plain.items() if key not in {"execution", "smoke", "published"}}

@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from fgtune.analysis.figure_data import Curve, ForestRow, LearningPanel, LevelPoint, SensitivityPanel, SolverPoint
 from fgtune.analysis.statistics import Estimate
 from fgtune.analysis.wording import MetricInfo, number, seconds_text
-from fgtune.reporting.theme import ArmStyle, axis, base_layout, shown
+from fgtune.reporting.theme import ArmStyle, axis, base_layout, short, shown
 
 _DIRECT_LABELS = 6  # more curves than this get a legend instead of labels at their ends
 _LABEL_CHARACTERS = 16
@@ -131,7 +131,7 @@ def learning_figure(panel: LearningPanel, styles: Mapping[str, ArmStyle]) -> go.
         figure.add_trace(
             go.Scatter(
                 x=list(curve.epochs),
-                y=[_short(value) for value in curve.mean],
+                y=[short(value) for value in curve.mean],
                 mode="lines" if len(curve.epochs) > 1 else "markers",
                 line={"color": style.color, "width": 2, "dash": style.dash},
                 marker={"color": style.color, "symbol": style.symbol},
@@ -155,7 +155,7 @@ def _add_band(figure: go.Figure, curve: Curve, style: ArmStyle) -> None:
     figure.add_trace(
         go.Scatter(
             x=[curve.epochs[i] for i in banded] + [curve.epochs[i] for i in reversed(banded)],
-            y=[_short(curve.high[i]) for i in banded] + [_short(curve.low[i]) for i in reversed(banded)],
+            y=[short(curve.high[i]) for i in banded] + [short(curve.low[i]) for i in reversed(banded)],
             fill="toself",
             fillcolor=style.fill(0.14),
             line={"width": 0},
@@ -164,11 +164,6 @@ def _add_band(figure: go.Figure, curve: Curve, style: ArmStyle) -> None:
             showlegend=False,
         )
     )
-
-
-def _short(value: float) -> float | None:
-    """Five significant digits: more cannot be seen, and pages stay small."""
-    return None if math.isnan(value) else float(f"{value:.5g}")
 
 
 def _label_ends(figure: go.Figure, panel: LearningPanel, styles: Mapping[str, ArmStyle]) -> None:
@@ -271,7 +266,7 @@ def solver_figure(points: Sequence[SolverPoint], styles: Mapping[str, ArmStyle])
         names.append(shown(label, 22) + (f"<br><i>{shown(solver)}</i>" if several and label != solver else ""))
         figure.add_trace(
             go.Scatter(
-                x=[_short(point.seconds_per_solve) for point in own],
+                x=[short(point.seconds_per_solve) for point in own],
                 y=[place] * len(own),
                 mode="markers",
                 marker={

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
-
-import plotly.graph_objects as go
 
 from fgtune.analysis.figure_data import (
     LearningPanel,
@@ -19,47 +16,17 @@ from fgtune.analysis.figure_data import (
 )
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.relations_data import RelationsPanel, relations_panels
+from fgtune.analysis.search_figures import BASELINE, BEST
 from fgtune.analysis.summary import StudySummary
+from fgtune.analysis.trials import is_spread
 from fgtune.analysis.wording import capital, interval, number
+from fgtune.reporting.blocks import BETTER, Figure, FigureGroup
 from fgtune.reporting.figures import forest_figure, learning_figure, sensitivity_figure, solver_figure
 from fgtune.reporting.relations_figure import relations_figure
+from fgtune.reporting.spread_page import spread_page
 from fgtune.reporting.theme import ArmStyle, arm_styles
 
-_BETTER = {"maximize": "higher is better", "minimize": "lower is better", "none": ""}
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A figure on the page.
-
-    Attributes:
-        key: Unique on the page; the id of its element.
-        title: Its heading.
-        alt: What it shows, with the numbers that matter, for readers who do not see it.
-        spec: Plotly's figure.
-        note: A line below it; may be empty.
-        hint: A few words beside the heading; may be empty.
-    """
-
-    key: str
-    title: str
-    alt: str
-    spec: go.Figure
-    note: str = ""
-    hint: str = ""
-
-
-@dataclass(frozen=True)
-class FigureGroup:
-    """Figures that share a heading, shown side by side where the screen is wide; ``title`` may be empty."""
-
-    title: str
-    figures: tuple[Figure, ...]
-
-    @property
-    def columns(self) -> int:
-        """How many stand side by side on a wide screen, so that no row is left with one."""
-        return 2 if len(self.figures) in {2, 4} else 3
+_MOST_ROWS = 24  # arms beyond which tables of them are folded, and no figure of a spread study has a row for each
 
 
 def sensitivity_groups(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[FigureGroup, ...]:
@@ -69,7 +36,7 @@ def sensitivity_groups(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple
     for rank, panel in enumerate(panels):
         if any(point.estimate.n for point in panel.points):
             figure = sensitivity_figure(panel, styles)
-            hint = _BETTER[panel.metric.direction]
+            hint = BETTER[panel.metric.direction]
             made = Figure(f"levels-{rank}", panel.metric.title, _sensitivity_alt(panel), figure, hint=hint)
             groups.setdefault(panel.axis, []).append(made)
     return tuple(FigureGroup(axis, tuple(figures)) for axis, figures in groups.items())
@@ -89,7 +56,7 @@ def learning_groups(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[Fi
     """One group a factor, one figure a metric."""
     groups: dict[str, list[Figure]] = {}
     for rank, panel in enumerate(learning_panels(data)):
-        figure, hint = learning_figure(panel, styles), _BETTER[panel.metric.direction]
+        figure, hint = learning_figure(panel, styles), BETTER[panel.metric.direction]
         made = Figure(f"curves-{rank}", panel.metric.title, _learning_alt(panel), figure, hint=hint)
         groups.setdefault(panel.group, []).append(made)
     return tuple(FigureGroup(title, tuple(figures)) for title, figures in groups.items())
@@ -170,10 +137,38 @@ def _scalar(value: Any) -> str:
 def all_figures(context: Mapping[str, Any]) -> list[Figure]:
     """Every figure of the page, in its order."""
     groups = [*context["sensitivity"], *context["learning"]]
+    spread = context["spread"]
     if context["relations"] is not None:
         groups.append(context["relations"])
     grouped = [figure for group in groups for figure in group.figures]
-    return [*context["forest"], *grouped, *context["solver_figures"]]
+    return [*context["forest"], *(spread.figures if spread is not None else []), *grouped, *context["solver_figures"]]
+
+
+def _enumerated_parts(data: StudyData, summary: StudySummary, styles: Mapping[str, ArmStyle]) -> dict[str, Any]:
+    """The figures of arms that are compared one by one."""
+    return {
+        "spread": None,
+        "forest": forest_figures(data, summary, styles),
+        "sensitivity": sensitivity_groups(data, styles),
+        "learning": learning_groups(data, styles),
+        "solver_figures": solver_figures(data, styles),
+        "relations_panels": relations_panels(data),
+    }
+
+
+def _spread_parts(data: StudyData, summary: StudySummary, styles: Mapping[str, ArmStyle]) -> dict[str, Any]:
+    """The figures of points in a space; those with a row or panel an arm only where the arms are few."""
+    few = len(data.arms) <= _MOST_ROWS
+    page = spread_page(data, summary.search)
+    told = {row.arm for row in page.rows if row.kind in {BASELINE, BEST}}
+    return {
+        "spread": page,
+        "forest": forest_figures(data, summary, styles) if few else (),
+        "sensitivity": (),
+        "learning": (),
+        "solver_figures": solver_figures(data, styles) if few and summary.search is None else (),
+        "relations_panels": tuple(panel for panel in relations_panels(data) if panel.arm in told),
+    }
 
 
 def page_context(data: StudyData, summary: StudySummary, provenance: Mapping[str, Any]) -> dict[str, Any]:
@@ -184,23 +179,23 @@ def page_context(data: StudyData, summary: StudySummary, provenance: Mapping[str
         summary: Its summary.
         provenance: ``provenance.json`` as plain data; empty where the file is missing.
     """
-    styles, panels = arm_styles(data.arms), relations_panels(data)
+    styles = arm_styles(data.arms)
+    parts = (_spread_parts if is_spread(data) else _enumerated_parts)(data, summary, styles)
+    panels = parts.pop("relations_panels")
     finished = [data.results[cell.cell_id] for cell in data.cells(data.baseline.name) if cell.cell_id in data.results]
     config = dict(finished[0].config) if finished else data.study.trial.to_plain()
-    return {
+    return parts | {
         "summary": summary,
+        "most_rows": _MOST_ROWS,
         "styles": styles,
-        "sensitivity": sensitivity_groups(data, styles),
-        "learning": learning_groups(data, styles),
         "relations": relations_group(panels),
         "relations_truth": any(panel.has_truth for panel in panels),
-        "forest": forest_figures(data, summary, styles),
-        "solver_figures": solver_figures(data, styles),
         "config": config,
         "study_settings": {
             "design": data.study.design.to_plain(),
             "seeds": list(data.study.seed_list),
             "metrics": data.study.metrics.to_plain(),
+            "scheduler": data.study.scheduler.to_plain(),
             "execution": data.study.execution.to_plain(),
         },
         "provenance": flatten(provenance),

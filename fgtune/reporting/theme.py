@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -48,6 +49,11 @@ def shown(text: str, longest: int = 40) -> str:
     """Text for a figure: cut to ``longest`` characters, and escaped, since Plotly reads a subset of HTML."""
     cut = text if len(text) <= longest else text[: longest - 1] + "…"
     return escape(cut, quote=False)
+
+
+def short(value: float) -> float | None:
+    """Five significant digits: more cannot be seen, and pages stay small; None for nan."""
+    return None if math.isnan(value) else float(f"{value:.5g}")
 
 
 def base_layout(height: int, **changes: Any) -> dict[str, Any]:

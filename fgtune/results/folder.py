@@ -6,10 +6,8 @@ new one. ``provenance.json`` comes first and makes a folder a study folder: it h
 
 from __future__ import annotations
 
-import fcntl
 import io
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,8 +20,10 @@ from fgtune.config.plan import Plan
 from fgtune.config.source import parse_yaml
 from fgtune.config.study import Study
 from fgtune.errors import StudyFolderError
+from fgtune.results.extension import extended_record, former_hashes, outgrown_error
 from fgtune.results.formats import CELL_COLUMNS, differences, parse_plan, plan_text, resolved_text, write_atomically
 from fgtune.results.ledger import Ledger
+from fgtune.results.locking import lock_holder, locked
 from fgtune.results.records import AttentionRecord, EpochMetrics, RelationsRecord
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ class StudyFolder:
         checkpoints_dir: Checkpoints of cells under way.
         attention_dir: Attention maps of a few samples, one ``.npz`` a cell, where the study asks for them.
         failures_dir: Tracebacks of cells that failed, one text file each.
+        optuna_file: Copy of a search's finished trials for optuna-dashboard.
+        stopping_file: Verdicts of early stopping, one line each, where the study stops trials early.
         scratch_dir: Files of the scheduler during a run; worthless afterwards.
     """
 
@@ -61,6 +63,8 @@ class StudyFolder:
         self.checkpoints_dir = self.root / "checkpoints"
         self.attention_dir = self.root / "attention"
         self.failures_dir = self.root / "failures"
+        self.optuna_file = self.root / "optuna.db"
+        self.stopping_file = self.root / "stopping.jsonl"
         self.scratch_dir = self.root / ".ray"
         self.report_file = self.root / "report.html"
         self.provenance_file = self.root / "provenance.json"
@@ -85,9 +89,13 @@ class StudyFolder:
         if not self.provenance_file.exists():
             self._refuse_foreign()
             return False
-        theirs = self.read_provenance().get("study_hash")
+        record = self.read_provenance()
+        theirs = record.get("study_hash")
         if theirs == plan.study_hash:
             return True
+        outgrown = outgrown_error(record, plan, str(self.root))
+        if outgrown is not None:
+            raise outgrown
         differing = self._differences(plan.study)
         what = "differs in " + ", ".join(differing) if differing else "has the same settings on other data"
         raise StudyFolderError(
@@ -117,6 +125,34 @@ class StudyFolder:
         write_atomically(self.resolved_file, resolved_text(plan).encode())
         write_atomically(self.plan_file, plan_text(plan).encode())
 
+    def extend(self, plan: Plan, command: Sequence[str]) -> None:
+        """Make the folder that of the same study with further seeds; finished cells stay. The folder must be locked.
+
+        A process killed in here leaves the earlier or the later study; doing the same again completes it.
+
+        Args:
+            plan: The study with its further seeds.
+            command: The command line that continues it.
+
+        Raises:
+            StudyFolderError: The folder's study differs in more than seeds, or its data do; nothing is written then.
+        """
+        record = self.read_provenance()
+        if record.get("study_hash") != plan.study_hash:
+            planned = [row["cell_id"] for row in self.read_plan()]
+            record = extended_record(record, self.read_study(), plan, planned, command)
+            write_atomically(self.provenance_file, (json.dumps(record, indent=2) + "\n").encode())
+        write_atomically(self.resolved_file, resolved_text(plan).encode())
+        write_atomically(self.plan_file, plan_text(plan).encode())
+
+    def former_hashes(self) -> tuple[str, ...]:
+        """The hashes that the folder's study had before seeds were added to it; empty for a folder without a study."""
+        return former_hashes(self.read_provenance()) if self.provenance_file.exists() else ()
+
+    def holder(self) -> str | None:
+        """The process that writes to the folder now: its id, ``unknown`` where it has left none, None without one."""
+        return lock_holder(self.lock_file)
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the folder: no other process on this machine may write to it meanwhile.
@@ -127,20 +163,7 @@ class StudyFolder:
         if not self.provenance_file.exists():
             self._refuse_foreign()
         self.root.mkdir(parents=True, exist_ok=True)
-        with self.lock_file.open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                file.seek(0)
-                holder = file.read().strip() or "unknown"
-                rule = f"is being written by another process (pid {holder})"
-                raise StudyFolderError(rule, where=str(self.root), fix="wait for it, or stop it with Ctrl-C") from error
-            except OSError as error:
-                rule = f"cannot be locked ({error.strerror})"
-                raise StudyFolderError(rule, where=str(self.root), fix="choose a local disk with --out") from error
-            file.truncate(0)
-            file.write(f"{os.getpid()}\n")
-            file.flush()
+        with locked(self.lock_file):
             yield
 
     def _refuse_foreign(self) -> None:
@@ -165,6 +188,10 @@ class StudyFolder:
         """The folder's study, every default filled in."""
         text = self.resolved_file.read_text(encoding="utf-8")
         return Study.from_plain(parse_yaml(text, str(self.resolved_file)).data)
+
+    def write_plan(self, plan: Plan) -> None:
+        """Replace ``plan.csv``: a search has proposed another trial. The folder must be locked."""
+        write_atomically(self.plan_file, plan_text(plan).encode())
 
     def read_plan(self) -> list[dict[str, Any]]:
         """The planned cells: ``cell_id``, ``arm``, ``seed`` (int) and the level of each factor."""
@@ -235,6 +262,17 @@ class StudyFolder:
         path = self.curves_dir / f"{cell_id}.parquet"
         write_atomically(path, pd.DataFrame(rows).to_parquet(None, index=False))
         return path
+
+    def read_metric(self, cell_id: str, metric: str) -> dict[int, float]:
+        """A metric of one cell by epoch, from its own part of the curves; empty once those are gathered."""
+        import pandas as pd
+
+        path = self.curves_dir / f"{cell_id}.parquet"
+        curve = pd.read_parquet(path) if path.exists() else pd.DataFrame()
+        if metric not in curve.columns:
+            return {}
+        known = curve[curve[metric].notna()]
+        return {int(epoch): float(value) for epoch, value in zip(known["epoch"], known[metric], strict=True)}
 
     def read_curves(self) -> pd.DataFrame:
         """All curves: ``cell_id, arm, seed, epoch, step, seconds`` and one column a metric (NaN where not measured).

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from fgtune.config.plan import Plan
 
 CELL_COLUMNS = ("cell_id", "arm", "seed")
-_IRRELEVANT = ("execution", "smoke")
+_IRRELEVANT = ("execution", "smoke", "published")
 """Parts of a study that its hash leaves out."""
 
 

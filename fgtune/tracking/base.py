@@ -27,6 +27,8 @@ class StudyEnd(StrEnum):
     """Finished, with failed cells (exit code 3)."""
     BUDGET = "BUDGET"
     """A budget ran out (exit code 4)."""
+    PARTIAL = "PARTIAL"
+    """Every cell that the call selected is complete, others are left (exit code 0)."""
     INTERRUPTED = "INTERRUPTED"
     """Stopped by the user, state saved (exit code 130)."""
     ERROR = "ERROR"
@@ -52,6 +54,10 @@ class Tracker(Protocol):
         Raises:
             TrackingError: The store did not take it. Later calls try again by themselves.
         """
+        ...
+
+    def grow(self, plan: Plan) -> None:
+        """The study that was started has further arms from now on: a search has proposed them."""
         ...
 
     def log_cell(self, result: CellResult, curve: Sequence[EpochMetrics]) -> None:
@@ -96,6 +102,9 @@ class NullTracker:
     uri = "none"
 
     def start(self, plan: Plan, folder: Path, *, commit: str | None = None) -> None:
+        """Do nothing."""
+
+    def grow(self, plan: Plan) -> None:
         """Do nothing."""
 
     def log_cell(self, result: CellResult, curve: Sequence[EpochMetrics]) -> None:

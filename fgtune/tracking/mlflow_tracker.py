@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from fgtune.config.plan import Plan
 from fgtune.errors import ConfigError, TrackingError
+from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, EpochMetrics
 from fgtune.tracking import layout
 from fgtune.tracking.base import ArmSummary, StudyEnd
@@ -24,13 +26,14 @@ from fgtune.tracking.layout import LOGGED
 from fgtune.tracking.store import Store, brief_reason, quiet_mlflow
 from fgtune.tracking.study_runs import Launch, StudyRuns, points_not_there, write
 
-_FAULTS = (MlflowException, SQLAlchemyError, OSError, ImportError)
+FAULTS = (MlflowException, SQLAlchemyError, OSError, ImportError)
 """What mlflow, its database and its artifact stores raise; requests' own errors are OSErrors."""
 
 _END_STATUS = {
     StudyEnd.COMPLETE: "FINISHED",
     StudyEnd.FAILED_CELLS: "FINISHED",
     StudyEnd.BUDGET: "KILLED",
+    StudyEnd.PARTIAL: "FINISHED",
     StudyEnd.INTERRUPTED: "KILLED",
     StudyEnd.ERROR: "FAILED",
 }
@@ -57,13 +60,17 @@ class MlflowTracker:
             ConfigError: The experiment of this name was deleted in MLflow.
             TrackingError: The store did not take it.
         """
-        self._launch = Launch(plan, str(folder.resolve()), commit)
+        self._launch = Launch(plan, str(folder.resolve()), commit, StudyFolder(folder).former_hashes())
         self._runs = None
         with self._calling("the study"):
             self._refuse_deleted(plan.study.study)
         with self._study("the study") as runs:
             text = layout.plain_yaml(plan.study.to_plain())
             self._client.log_text(runs.parent, text, "study.resolved.yaml")
+
+    def grow(self, plan: Plan) -> None:
+        """Take up the larger plan; see ``Tracker.grow``."""
+        self._launch = replace(self._started, plan=plan)
 
     def log_cell(self, result: CellResult, curve: Sequence[EpochMetrics]) -> None:
         """Store one finished cell; see ``Tracker.log_cell``."""
@@ -113,7 +120,7 @@ class MlflowTracker:
                 yield
         except BaseException as fault:  # an interrupt included
             self._runs = None  # read again before the next write: a call that failed may still have taken effect
-            if isinstance(fault, _FAULTS):
+            if isinstance(fault, FAULTS):
                 raise TrackingError(f"{self.uri} did not take {what}: {brief_reason(fault)}") from fault
             raise
 

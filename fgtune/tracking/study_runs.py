@@ -36,11 +36,13 @@ class Launch:
         plan: The study and its cells.
         folder: The study folder.
         commit: Git commit that the study runs from, where known.
+        former: Hashes that the study had before seeds were added to it; its runs bear them still.
     """
 
     plan: Plan
     folder: str
     commit: str | None
+    former: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,13 @@ class StudyRuns:
         """Find or create the experiment and the parent run, and mark the parent as running."""
         self._client: MlflowClient = store.client
         self._plan = launch.plan
-        self._experiment = _experiment(store, launch.plan.study.study)
+        self._experiment = experiment_id(store, launch.plan.study.study)
+        for study_hash in launch.former:
+            for run in list(self._search(study_hash)):
+                self._client.set_tag(run.info.run_id, "fgtune.study_hash", self._plan.study_hash)
         self.children: dict[tuple[str, str], Child] = {}
         parents: list[Run] = []
-        for run in self._search():
+        for run in self._search(self._plan.study_hash):
             role = run.data.tags.get("fgtune.role", "")
             if role == "study":
                 parents.append(run)
@@ -111,13 +116,13 @@ class StudyRuns:
         origin = {"mlflow.user": _user(), "mlflow.source.name": "fgtune", "mlflow.source.type": "LOCAL"}
         return self._client.create_run(self._experiment, start_time=start_ms, tags=origin | dict(tags), run_name=name)
 
-    def _search(self) -> Iterator[Run]:
-        """All runs of the study that are not deleted, oldest first."""
+    def _search(self, study_hash: str) -> Iterator[Run]:
+        """All runs of the study with this hash that are not deleted, oldest first."""
         token: str | None = None
         while True:
             page = self._client.search_runs(
                 [self._experiment],
-                filter_string=f"tags.`fgtune.study_hash` = '{self._plan.study_hash}'",
+                filter_string=f"tags.`fgtune.study_hash` = '{study_hash}'",
                 max_results=PAGE,
                 order_by=["attributes.start_time ASC"],
                 page_token=token,
@@ -132,7 +137,7 @@ def _child(run: Run) -> Child:
     return Child(str(run.info.run_id), dict(run.data.tags), dict(run.data.metrics))
 
 
-def _experiment(store: Store, name: str) -> str:
+def experiment_id(store: Store, name: str) -> str:
     """The id of the experiment ``name``, created where it does not exist."""
     found = store.client.get_experiment_by_name(name)
     if found is None:

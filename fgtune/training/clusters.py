@@ -26,6 +26,10 @@ class ClusteredClasses:
         num_fine: K_F.
         seed: Of the k-means restarts.
 
+    Attributes:
+        centers: (num_fine, d) float64.
+        variance: Of a feature around its nearest centre, pooled over all clusters and dimensions.
+
     Raises:
         TrialError: Fewer samples than clusters, in all or in a coarse class that needs one.
     """
@@ -39,8 +43,8 @@ class ClusteredClasses:
         else:
             found = self._fit_within(features, groups, num_fine)
         self.centers: npt.NDArray[np.float64] = np.concatenate(found)
-        squares = self._squared_distances(features).min(axis=1)
-        self._variance = max(float(squares.mean()) / features.shape[1], 1e-12)
+        squares = squared_distances(features, self.centers).min(axis=1)
+        self.variance = max(float(squares.mean()) / features.shape[1], 1e-12)
 
     def _fit(self, features: FloatArray, clusters: int) -> npt.NDArray[np.float64]:
         from sklearn.cluster import KMeans
@@ -82,18 +86,24 @@ class ClusteredClasses:
         centers = self._fit(part, clusters)
         return self.inertia, centers
 
-    def _squared_distances(self, features: FloatArray) -> npt.NDArray[np.float64]:
-        """(n, K_F) squared distances to the centres."""
-        values = features.astype(np.float64)
-        cross = values @ self.centers.T
-        squares = (values**2).sum(axis=1)[:, None] + (self.centers**2).sum(axis=1)
-        distances: npt.NDArray[np.float64] = np.maximum(squares - 2 * cross, 0.0)
-        return distances
-
     def probabilities(self, features: FloatArray) -> FloatArray:
-        """(n, K_F) posterior of the centres as equal spherical Gaussians of the pooled variance, over ``features``."""
-        logits = -self._squared_distances(features) / (2 * self._variance)
-        logits -= logits.max(axis=1, keepdims=True)
-        weights = np.exp(logits)
-        probs: FloatArray = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
-        return probs
+        """(n, K_F) posterior of the centres, see ``cluster_probabilities``."""
+        return cluster_probabilities(features, self.centers, self.variance)
+
+
+def squared_distances(features: FloatArray, centers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """(n, K_F) squared distances of features (n, d) to centres (K_F, d)."""
+    values = features.astype(np.float64)
+    cross = values @ centers.T
+    squares = (values**2).sum(axis=1)[:, None] + (centers**2).sum(axis=1)
+    distances: npt.NDArray[np.float64] = np.maximum(squares - 2 * cross, 0.0)
+    return distances
+
+
+def cluster_probabilities(features: FloatArray, centers: npt.NDArray[np.float64], variance: float) -> FloatArray:
+    """(n, K_F) posterior of centres (K_F, d) as equal spherical Gaussians of one ``variance``, over features (n, d)."""
+    logits = -squared_distances(features, centers) / (2 * variance)
+    logits -= logits.max(axis=1, keepdims=True)
+    weights = np.exp(logits)
+    probs: FloatArray = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    return probs

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fgtune.data.base import Inputs
+from fgtune.data.base import Inputs, IntArray
 from fgtune.errors import TrialError
 from fgtune.models.classifier import FineClassifier
 from fgtune.training.augment_ops import as_float
@@ -75,21 +75,27 @@ class Compute:
 
     @torch.no_grad()
     def predict(
-        self, model: FineClassifier, inputs: Inputs, view: Callable[[Tensor], Tensor] = as_float
+        self,
+        model: FineClassifier,
+        inputs: Inputs,
+        view: Callable[[Tensor], Tensor] = as_float,
+        rows: IntArray | None = None,
     ) -> Predictions:
-        """Predictions of ``model`` in evaluation mode.
+        """Predictions of ``model`` in evaluation mode, block by block, so that stored inputs need little memory.
 
         Args:
             model: The network; its mode is as before afterwards.
-            inputs: (n, ...) float32, or uint8 images.
+            inputs: (N, ...) float32, or uint8 images.
             view: What the network sees of a batch on the device: ``Views.evaluation``, or the inputs as they are.
+            rows: (n,) rows to predict; None for all.
         """
         probs, features = [], []
         was_training = model.training
         model.eval()
         size = max(1, min(EVALUATION_BATCH, EVALUATION_NUMBERS // max(1, math.prod(inputs.shape[1:]))))
-        for start in range(0, len(inputs), size):
-            batch = self.to_device(inputs[start : start + size])
+        for start in range(0, len(inputs) if rows is None else len(rows), size):
+            block = slice(start, start + size)
+            batch = self.to_device(inputs[block if rows is None else rows[block]])
             with self.autocast():
                 found = model.features(view(batch))
                 logits = model.head(found)

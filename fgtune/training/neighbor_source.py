@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fgtune.config.training import NeighborsConfig
-from fgtune.data.base import Inputs, TrainingView
+from fgtune.data.base import IntArray, TrainingView
 from fgtune.models.classifier import FineClassifier
 from fgtune.neighbors import coarse_groups, find_neighbors
 from fgtune.training.compute import log_of
@@ -22,7 +22,7 @@ class NeighborSource:
     Args:
         config: Scope, features, refreshing, targets.
         view: The training split; holds the neighbours among raw inputs where those are used.
-        run: Predictions of a model on inputs (n, ...), without noise.
+        run: Predictions of a model on rows (n,) of the data set, without noise.
         initial: The model before the first step.
         teacher: The teacher before the first step.
         threads: Threads of a search in features.
@@ -33,7 +33,7 @@ class NeighborSource:
         self,
         config: NeighborsConfig,
         view: TrainingView,
-        run: Callable[[FineClassifier, Inputs], Predictions],
+        run: Callable[[FineClassifier, IntArray], Predictions],
         initial: FineClassifier,
         teacher: FineClassifier,
         threads: int,
@@ -49,12 +49,12 @@ class NeighborSource:
         self.memory: Tensor | None = None
         """(n_train, K_F) the teacher's last log-probabilities of every sample; None unless ``targets: memory``."""
         if config.targets == "memory":
-            probs = run(teacher, view.inputs[view.train]).probs
+            probs = run(teacher, view.train).probs
             self.memory = log_of(torch.from_numpy(probs).to(device))
 
     def _search(self, model: FineClassifier) -> Tensor:
         """(n_train, stored) neighbours in the features of ``model`` on the samples as they are."""
-        features = self._run(model, self._view.inputs[self._view.train]).features
+        features = self._run(model, self._view.train).features
         groups = coarse_groups(self._view.train_coarse) if self._config.scope == "coarse" else None
         found = find_neighbors(features, groups, self._config.stored, self._threads)
         return torch.from_numpy(found).to(self._device)

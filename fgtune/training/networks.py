@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from fgtune.config.objective import QueueInstanceConfig
 from fgtune.config.trial import TrialConfig
-from fgtune.data.base import Inputs, TrainingView
+from fgtune.data.base import Inputs, IntArray, TrainingView
 from fgtune.errors import TrialError
 from fgtune.metrics.attention import attention_map
 from fgtune.models.classifier import FineClassifier, build_classifier
@@ -27,6 +27,7 @@ from fgtune.objectives.coarse_head import BaseTerm
 from fgtune.objectives.objective import Objective
 from fgtune.streams import derive_seed
 from fgtune.training.augment import Views
+from fgtune.training.batches import TrainingInputs
 from fgtune.training.clusters import ClusteredClasses
 from fgtune.training.compute import Compute
 from fgtune.training.evaluator import FloatArray, Predictions
@@ -109,7 +110,7 @@ class Networks:
 
     @torch.no_grad()
     def teacher_pass(
-        self, rows: Tensor, inputs: Tensor, all_inputs: Tensor, streams: dict[str, torch.Generator]
+        self, rows: Tensor, inputs: Tensor, all_inputs: TrainingInputs, streams: dict[str, torch.Generator]
     ) -> Targets:
         """Targets of ``rows`` (B,), with ``inputs`` their rows of ``all_inputs`` (n_train, ...)."""
         if not self.has_fine_head and self.key_encoder is None:
@@ -146,14 +147,22 @@ class Networks:
 
     # --- predictions -------------------------------------------------------------------------------------------
 
-    def run(self, model: FineClassifier, inputs: Inputs) -> Predictions:
-        """Head probabilities and features of ``model`` in evaluation mode on ``inputs`` (n, ...)."""
-        return self.compute.predict(model, inputs, self.views.evaluation)
+    @property
+    def evaluated(self) -> FineClassifier:
+        """The network that is judged: the student or its teacher."""
+        return self.model if self.config.evaluation.weights == "student" else self.teacher.model
 
-    def predict(self, inputs: Inputs) -> Predictions:
-        """Predictions of the evaluated weights: fine classes by head or cluster, coarse ones by a coarse head."""
-        student = self.config.evaluation.weights == "student"
-        found = self.run(self.model if student else self.teacher.model, inputs)
+    @property
+    def clusters(self) -> ClusteredClasses | None:
+        """The clusters that stand for fine classes; None with a fine head, and before they are found."""
+        return self._clusters
+
+    def run(self, model: FineClassifier, rows: IntArray) -> Predictions:
+        """Head probabilities and features of ``model`` in evaluation mode on ``rows`` (n,) of the data set."""
+        return self.compute.predict(model, self.view.inputs, self.views.evaluation, rows)
+
+    def interpret(self, found: Predictions) -> Predictions:
+        """What ``run`` of the evaluated weights found, with fine classes by head or cluster, and a coarse head's."""
         probs = found.probs if self._clusters is None else self._clusters.probabilities(found.features)
         return Predictions(probs, found.features, self._coarse_probs(found.features))
 
@@ -168,8 +177,7 @@ class Networks:
     @torch.no_grad()
     def attention(self, inputs: Inputs) -> npt.NDArray[np.float32]:
         """Attention maps (n, H, W) of the evaluated weights on ``inputs`` (n, ...); needs a spatial backbone."""
-        student = self.config.evaluation.weights == "student"
-        model = (self.model if student else self.teacher.model).eval()
+        model = self.evaluated.eval()
         maps = []
         for start in range(0, len(inputs), ATTENTION_BATCH):
             batch = self.views.evaluation(self.compute.to_device(np.asarray(inputs[start : start + ATTENTION_BATCH])))
@@ -180,10 +188,8 @@ class Networks:
             maps.append(attention_map(spatial.float().cpu().numpy()))
         return np.concatenate(maps)
 
-    def cluster(self, epoch: int) -> FloatArray:
-        """Find fine classes in the features of the training split; their probabilities there, (n_train, K_F)."""
-        student = self.config.evaluation.weights == "student"
-        features = self.run(self.model if student else self.teacher.model, self.view.inputs[self.view.train]).features
+    def cluster(self, epoch: int, features: FloatArray) -> FloatArray:
+        """Find fine classes in ``features`` (n_train, d); their probabilities there, (n_train, K_F)."""
         seed = derive_seed(self.seed, "clusters", epoch)
         self._clusters = ClusteredClasses(
             self.config.clustering, features, self.view.train_coarse[:, 0], self.num_fine, seed

@@ -34,7 +34,9 @@ class PreparedSplit:
     evaluation_neighbors: Mapping[str, IntArray] = field(default_factory=dict)
 
 
-def prepare_split(dataset: Dataset, config: TrialConfig, seed: int, threads: int) -> PreparedSplit:
+def prepare_split(
+    dataset: Dataset, config: TrialConfig, seed: int, threads: int, splits: Splits | None = None
+) -> PreparedSplit:
     """Split a data set by seed, and find neighbours among raw inputs where the trial uses them.
 
     Args:
@@ -42,11 +44,12 @@ def prepare_split(dataset: Dataset, config: TrialConfig, seed: int, threads: int
         config: The trial; only what ``preparation_key`` covers is read.
         seed: Seed of the block.
         threads: Threads of the neighbour search; the result does not depend on it.
+        splits: Parts to use in place of those that the config and the seed give.
 
     Raises:
         DataError: If the split leaves a part empty.
     """
-    splits = split_dataset(dataset, config.data.split, seed)
+    splits = split_dataset(dataset, config.data.split, seed) if splits is None else splits
 
     def search(rows: IntArray, k: int, scope: str) -> IntArray:
         groups = coarse_groups(dataset.coarse[rows]) if scope == "coarse" else None

@@ -22,12 +22,14 @@ from fgtune.data.base import TrainingView
 from fgtune.errors import TrialError
 from fgtune.objectives.base import StepOutputs
 from fgtune.objectives.objective import soft_epochs, softness
-from fgtune.results.records import AttentionRecord, EpochMetrics, IntArray, TrialOutcome
+from fgtune.results.records import AttentionRecord, EpochMetrics, IntArray, RelationsRecord, TrialOutcome
 from fgtune.streams import torch_stream
+from fgtune.training.batches import training_inputs
 from fgtune.training.compute import log_of
-from fgtune.training.evaluator import Evaluator, Predictions
+from fgtune.training.evaluator import Evaluator
 from fgtune.training.networks import Networks
 from fgtune.training.optimization import build_optimizer, learning_rate, num_batches
+from fgtune.training.passes import Passes
 from fgtune.training.relations_state import RelationsState
 
 CHECKPOINT_VERSION = 2
@@ -69,7 +71,7 @@ class Trainer:
         self.soft_epochs = soft_epochs(config.objective.pseudo_labels, config.epochs)
         if config.relations.mode == "oracle" and not self.networks.has_fine_head:
             raise TrialError("relations.mode: oracle needs an objective with a fine head")
-        self.inputs = self.compute.to_device(view.inputs[view.train])
+        self.inputs = training_inputs(view.inputs, view.train, self.compute)
         self.coarse = self.compute.to_device(view.train_coarse)
         self.fine = None if fine is None else self.compute.to_device(fine)
         self.optimizer = build_optimizer(config.optimizer, self.networks.trained())
@@ -79,6 +81,7 @@ class Trainer:
         self.history: list[EpochMetrics] = []
         self.step = 0
         self._settled = 0  # epoch whose features the clusters were found in
+        self._final: tuple[RelationsRecord, AttentionRecord | None] | None = None  # of the last evaluation
 
     # --- iteration ---------------------------------------------------------------------------------------------
 
@@ -90,6 +93,7 @@ class Trainer:
         if self.epoch >= self.config.epochs:
             raise StopIteration
         started = time.perf_counter()
+        self._final = None
         epoch = self.epoch + 1
         metrics = self._train_epoch(epoch) if self.objective.weights else {}
         last = epoch == self.config.epochs
@@ -106,11 +110,18 @@ class Trainer:
 
     def outcome(self) -> TrialOutcome:
         """What the finished trial hands over: the curve, the relations on the test split, the cost of the solver."""
-        split = "test" if "test" in self.evaluator.splits else self.evaluator.splits[-1]
-        self._settle_classes(self.epoch)
-        record = self.evaluator.record(split, self.predict(split).fine, self.relations.fine_to_coarse)
+        if self._final is None:  # nothing was evaluated since the checkpoint that this trainer was restored from
+            passes = Passes(self.networks)
+            self._settle_classes(self.epoch, passes)
+            self._final = self._record(passes), self._attention()
+        record, attention = self._final
         seconds = sum(entry.seconds for entry in self.history)
-        return TrialOutcome(tuple(self.history), record, self.relations.use(), seconds, self._attention())
+        return TrialOutcome(tuple(self.history), record, self.relations.use(), seconds, attention)
+
+    def _record(self, passes: Passes) -> RelationsRecord:
+        split = "test" if "test" in self.evaluator.splits else self.evaluator.splits[-1]
+        fine = passes.predict(self.evaluator.rows(split)).fine
+        return self.evaluator.record(split, fine, self.relations.fine_to_coarse)
 
     def _attention(self) -> AttentionRecord | None:
         rows = self.evaluator.attention_rows
@@ -172,36 +183,34 @@ class Trainer:
 
     # --- evaluation --------------------------------------------------------------------------------------------
 
-    def predict(self, split: str) -> Predictions:
-        """Predictions of the evaluated weights (student or teacher) on a split of the evaluator, without noise."""
-        return self.networks.predict(self.view.inputs[self.evaluator.rows(split)])
-
-    def _settle_classes(self, epoch: int) -> None:
+    def _settle_classes(self, epoch: int, passes: Passes) -> None:
         """Without a fine head: find fine classes in the features after ``epoch``, and their parents, once."""
         if not self.networks.has_fine_head and self._settled != epoch:
             self._settled = epoch
-            probs = self.networks.cluster(epoch)
+            probs = self.networks.cluster(epoch, passes.features(self.view.train))
             self.relations.solve_for(probs, self.view.train_coarse)
 
     def _evaluate(self, epoch: int, last: bool) -> dict[str, float]:
-        self._settle_classes(epoch)
+        passes = Passes(self.networks)
+        self._settle_classes(epoch, passes)
         metrics: dict[str, float] = {}
         for split in self.evaluator.splits:
-            metrics |= self.evaluator.measure(split, self.predict(split), self.relations.fine_to_coarse)
+            predictions = passes.predict(self.evaluator.rows(split))
+            metrics |= self.evaluator.measure(split, predictions, self.relations.fine_to_coarse)
         if last:
-            needed = {split: self.predict(split) for split in self.evaluator.final_splits}
+            needed = {split: passes.predict(self.evaluator.rows(split)) for split in self.evaluator.final_splits}
             metrics |= self.evaluator.measure_final(needed)
             attention = self._attention()
             if attention is not None:
                 metrics |= self.evaluator.measure_attention(attention)
-        return metrics | self._validation_loss(epoch)
+            self._final = self._record(passes), attention
+        return metrics | self._validation_loss(epoch, passes)
 
     @torch.no_grad()
-    def _validation_loss(self, epoch: int) -> dict[str, float]:
+    def _validation_loss(self, epoch: int, passes: Passes) -> dict[str, float]:
         """The objective on the validation split, label-free; networks in evaluation mode, nearest neighbours."""
-        inputs = self.view.inputs[self.view.val]
         student, teacher = (
-            self.networks.run(model, inputs) for model in (self.networks.model, self.networks.teacher.model)
+            passes.run(model, self.view.val) for model in (self.networks.model, self.networks.teacher.model)
         )
         log_teacher = log_of(self.compute.to_device(teacher.probs))
         near = self.evaluator.neighbors_of("val")
@@ -245,3 +254,4 @@ class Trainer:
         self.relations.load_state_dict(state["relations"])
         self.history = [EpochMetrics(**entry) for entry in state["history"]]
         self.step = state["step"]
+        self._final = None

@@ -9,15 +9,23 @@ from typing import Any
 
 from ray import cloudpickle, tune
 
+from fgtune.tuning.budget import Budget
 from fgtune.tuning.job import cell_id_of
 from fgtune.tuning.observer import CellObserver
+from fgtune.tuning.umpire import Umpire
 
 
 class ObserverCallback(tune.Callback):  # type: ignore[misc]
-    """Tells ``observer`` what happens to each cell."""
+    """Tells ``observer`` what happens to each cell.
 
-    def __init__(self, observer: CellObserver) -> None:
-        self._observer = observer
+    Args:
+        observer: Hears of every event.
+        budget: Counts the time of running cells.
+        umpire: Knows which cells were stopped early; None where none is.
+    """
+
+    def __init__(self, observer: CellObserver, budget: Budget, umpire: Umpire | None = None) -> None:
+        self._observer, self._budget, self._umpire = observer, budget, umpire
         self._started: set[str] = set()
         self._finished: set[str] = set()
 
@@ -30,6 +38,7 @@ class ObserverCallback(tune.Callback):  # type: ignore[misc]
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial runs, or runs again."""
         cell_id = cell_id_of(trial)
+        self._budget.started(cell_id)
         if cell_id not in self._started:
             self._started.add(cell_id)
             self._observer.on_start(cell_id)
@@ -44,15 +53,21 @@ class ObserverCallback(tune.Callback):  # type: ignore[misc]
     ) -> None:
         """A step is done; the last one carries the outcome or a failure that a retry would only repeat."""
         cell_id = cell_id_of(trial)
+        if result.get("restored"):
+            self._observer.on_restored(cell_id, result["restored"])
         if result.get("epochs"):
             self._observer.on_epochs(cell_id, result["epochs"])
         attempts = 1 + trial.num_failures
-        if "outcome" in result:
+        stopped = None if self._umpire is None else self._umpire.reason(cell_id)
+        if "outcome" in result or "failure" in result or stopped is not None:
             self._finished.add(cell_id)
+            self._budget.ended(cell_id)
+        if "outcome" in result:
             self._observer.on_complete(cell_id, pickle.loads(result["outcome"]), attempts)  # noqa: S301 (our own worker)
         elif "failure" in result:
-            self._finished.add(cell_id)
             self._observer.on_fail(cell_id, result["failure"], "", attempts)
+        elif stopped is not None:
+            self._observer.on_prune(cell_id, stopped, attempts)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial crashed and will be tried again."""
@@ -61,6 +76,7 @@ class ObserverCallback(tune.Callback):  # type: ignore[misc]
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial crashed once more than it may."""
         cell_id = cell_id_of(trial)
+        self._budget.ended(cell_id)
         if cell_id not in self._finished:
             cause, details = _cause(trial)
             self._observer.on_fail(cell_id, cause, details, trial.num_failures)

@@ -17,11 +17,17 @@ class CellObserver(Protocol):
     def on_epochs(self, cell_id: str, epochs: Sequence[EpochMetrics]) -> None:
         """Epochs that a running cell has finished since the last call."""
 
+    def on_restored(self, cell_id: str, epochs: Sequence[EpochMetrics]) -> None:
+        """Epochs that a cell had finished before it was cut off; it goes on from there."""
+
     def on_retry(self, cell_id: str, cause: str) -> None:
         """A cell crashed and will be started again from its checkpoint."""
 
     def on_complete(self, cell_id: str, outcome: TrialOutcome, attempts: int) -> None:
         """A cell is finished."""
+
+    def on_prune(self, cell_id: str, cause: str, attempts: int) -> None:
+        """A cell was stopped early; what it reached was told by ``on_epochs``."""
 
     def on_fail(self, cell_id: str, cause: str, details: str, attempts: int) -> None:
         """A cell failed for good. ``cause`` is one line; ``details`` may hold a traceback."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 # Tune's own files and tables are not used: the driver keeps the ledger and draws the progress.
@@ -14,6 +14,7 @@ os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
 os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # relative paths in a study are relative to where it was started
 os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
 os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "86400")
+os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "64")  # the feed says how many may wait; one would start slowly
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -21,19 +22,22 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 import ray
 from ray import tune
 
-from fgtune.config.plan import Cell
 from fgtune.config.study import ExecutionConfig
 from fgtune.data.base import Dataset
 from fgtune.training.prepared import PreparedSplit
+from fgtune.tuning.budget import Budget
 from fgtune.tuning.callback import ObserverCallback
-from fgtune.tuning.job import JOB, cell_id_of, job_of
+from fgtune.tuning.feed import CellFeed
+from fgtune.tuning.job import cell_id_of
 from fgtune.tuning.observer import CellObserver
+from fgtune.tuning.searcher import FeedSearcher, UmpireScheduler
 from fgtune.tuning.stopping import FlagStopper, StopFlag
 from fgtune.tuning.trainable import CellTrainable
+from fgtune.tuning.umpire import Umpire
 
 
 def run_cells(
-    cells: Sequence[Cell],
+    feed: CellFeed,
     execution: ExecutionConfig,
     datasets: Mapping[str, Dataset],
     prepared: Mapping[str, PreparedSplit],
@@ -41,21 +45,22 @@ def run_cells(
     checkpoints: Path,
     observer: CellObserver,
     flag: StopFlag,
+    umpire: Umpire | None = None,
 ) -> None:
-    """Run ``cells``, in this order as resources allow, inside an open ``ray_session``.
+    """Run the cells of ``feed``, in its order as resources allow, inside an open ``ray_session``.
 
     Args:
-        cells: Cells still to be run.
+        feed: Hands out cells still to be run.
         execution: Resources a trial, retries, concurrency.
         datasets: By ``dataset_key``.
-        prepared: By ``preparation_key``.
+        prepared: By ``preparation_key``; a worker prepares by itself what is not among them.
         scratch: Folder for Tune's own files; removed at the end.
         checkpoints: Folder of the cells' checkpoints.
         observer: Hears of every event.
         flag: Stops the run when set; unfinished cells then keep a checkpoint and are not reported as finished.
+        umpire: Stops single cells early; None lets every cell run to its end.
     """
-    if not cells:
-        return
+    budget = Budget(execution)
     trainable = tune.with_parameters(
         CellTrainable,
         datasets={key: ray.put(dataset) for key, dataset in datasets.items()},
@@ -67,10 +72,11 @@ def run_cells(
     trainable = tune.with_resources(trainable, {"cpu": execution.cpus, "gpu": execution.gpus})
     tuner = tune.Tuner(
         trainable,
-        param_space={JOB: tune.grid_search([job_of(cell) for cell in cells])},
         tune_config=tune.TuneConfig(
+            search_alg=FeedSearcher(feed, umpire),
+            scheduler=None if umpire is None else UmpireScheduler(umpire),
+            num_samples=-1,  # the feed says when it is over
             reuse_actors=True,
-            max_concurrent_trials=execution.max_concurrent,
             trial_name_creator=cell_id_of,
             trial_dirname_creator=cell_id_of,
         ),
@@ -78,10 +84,10 @@ def run_cells(
             name="tune",
             storage_path=str(scratch.resolve()),
             verbose=0,
-            stop=FlagStopper(flag),
+            stop=FlagStopper(flag, budget),
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=execution.max_failures),
-            callbacks=[ObserverCallback(observer)],
+            callbacks=[ObserverCallback(observer, budget, umpire)],
         ),
     )
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are told by the observer, with their cause

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,16 +15,41 @@ from fgtune.errors import ConfigError
 
 
 @contextmanager
-def ray_session() -> Iterator[None]:
-    """A Ray session: the one already open, the one that RAY_ADDRESS names, or a local one that ends with the block."""
+def ray_session(address: str | None = None) -> Iterator[None]:
+    """A Ray session: the one already open, the cluster at an address, or a local one that ends with the block.
+
+    Args:
+        address: Of a cluster, ``host:port`` or ``auto``; None for the one that RAY_ADDRESS names, if it does.
+
+    Raises:
+        ConfigError: There is no cluster at the address.
+    """
     if ray.is_initialized():
         yield
         return
-    ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    address = address or os.environ.get("RAY_ADDRESS") or None
+    own = {"include_dashboard": False} if address is None else {}
+    try:
+        if address is not None:
+            _knock(address)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
+    except (OSError, ValueError, RuntimeError) as error:
+        if address is None:
+            raise
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        rule, fix = f"answers with no Ray cluster ({reason})", "start one with `ray start --head`, or leave it out"
+        raise ConfigError(rule, where="--address", value=address, fix=fix) from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise where nobody listens: Ray itself would try for many minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 def check_resources(execution: ExecutionConfig) -> None:
@@ -41,3 +68,13 @@ def check_resources(execution: ExecutionConfig) -> None:
                 value=wanted,
                 fix=f"lower it, e.g. --set execution.{name}={largest:g}",
             )
+
+
+def slots(execution: ExecutionConfig) -> int:
+    """How many trials the machines of the session hold at once; 1 at least."""
+    wanted = {"CPU": execution.cpus, "GPU": execution.gpus}
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    fitting = [
+        min(int(node.get(name, 0.0) / each + 1e-9) for name, each in wanted.items() if each > 0) for node in nodes
+    ]
+    return max(1, sum(fitting))

@@ -11,12 +11,19 @@ from typing import Any
 
 from ray import tune
 
+from fgtune.tuning.budget import Budget
+
 
 class StopFlag:
-    """Set by the first Ctrl-C or SIGTERM; the run then stops in order, keeping what every trial has."""
+    """Set by the first Ctrl-C or SIGTERM, or by a budget; the run then stops in order, keeping what every trial has.
+
+    Attributes:
+        spent: Which limit was reached, where a budget set the flag.
+    """
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self.spent: str | None = None
 
     @property
     def is_set(self) -> bool:
@@ -52,10 +59,10 @@ class StopFlag:
 
 
 class FlagStopper(tune.Stopper):  # type: ignore[misc]
-    """Stops every trial once the flag is set."""
+    """Stops every trial once the flag is set, and sets it once the budget is used up."""
 
-    def __init__(self, flag: StopFlag) -> None:
-        self._flag = flag
+    def __init__(self, flag: StopFlag, budget: Budget) -> None:
+        self._flag, self._budget = flag, budget
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:  # noqa: ARG002 (Tune's signature)
         """No single trial is stopped by itself."""
@@ -63,6 +70,9 @@ class FlagStopper(tune.Stopper):  # type: ignore[misc]
 
     def stop_all(self) -> bool:
         """Whether to stop everything."""
+        if not self._flag.is_set and (spent := self._budget.spent()) is not None:
+            self._flag.spent = spent
+            self._flag.set()
         return self._flag.is_set
 
     def __getstate__(self) -> dict[str, Any]:

@@ -18,11 +18,12 @@ from fgtune.data.base import Dataset
 from fgtune.errors import FgtuneError
 from fgtune.plugins import Permit, permitting
 from fgtune.results.records import EpochMetrics, TrialOutcome
-from fgtune.training.prepared import PreparedSplit, views
+from fgtune.training.prepared import PreparedSplit, prepare_split, views
 from fgtune.tuning.job import JOB
 
 REPORT_EVERY_S = 1.0
-"""A step trains whole epochs until this much time has passed: enough for a live display, too rare to cost anything."""
+"""A step trains whole epochs until this much time has passed: enough for a live display, too rare to cost anything.
+It ends earlier at an epoch whose verdict the trial has to wait for."""
 
 
 class CellTrainable(tune.Trainable):  # type: ignore[misc]
@@ -43,6 +44,7 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
     ) -> None:
         """Called once a process."""
         self._datasets, self._prepared = datasets, prepared
+        self._own_preparations: dict[str, PreparedSplit] = {}
         self._checkpoints = Path(checkpoint_dir)
         self._checkpoint_every = checkpoint_every_epochs
         self._threads = max(1, int(cpus))
@@ -59,9 +61,11 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         self._cell_id: str = job["cell_id"]
         self._path = self._checkpoints / f"{self._cell_id}.pt"
         self._failure: str | None = None
+        self._waits_at = frozenset(job["waits_at"])
         self._plugins = Permit(**job["plugins"])
         self._trainer: Any = None  # a Trainer; torch is imported in workers only
         self._saved_epoch = 0
+        self._restored: tuple[EpochMetrics, ...] = ()  # epochs of an earlier attempt, told again: the driver may be new
         try:
             with self._permitted():
                 self._trainer = self._build(job)
@@ -78,14 +82,25 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
 
         config = TrialConfig.from_plain(job["config"])
         dataset: Dataset = ray.get(self._datasets[job["dataset_key"]])
-        prepared: PreparedSplit = ray.get(self._prepared[job["preparation_key"]])
+        prepared = self._preparation(dataset, config, job)
         training, evaluation = views(dataset, prepared)
         trainer = build_trainer(config, training, evaluation, prepared, job["seed"], self._threads)
         state = load_checkpoint(self._path)
         if state is not None:
             trainer.load_state_dict(state)
             self._saved_epoch = trainer.epoch
+            self._restored = tuple(trainer.history)
         return trainer
+
+    def _preparation(self, dataset: Dataset, config: TrialConfig, job: Mapping[str, Any]) -> PreparedSplit:
+        """The shared preparation; made here, once a process, for settings that nobody knew of beforehand."""
+        key: str = job["preparation_key"]
+        if key in self._prepared:
+            shared: PreparedSplit = ray.get(self._prepared[key])
+            return shared
+        if key not in self._own_preparations:
+            self._own_preparations[key] = prepare_split(dataset, config, job["seed"], self._threads)
+        return self._own_preparations[key]
 
     def step(self) -> dict[str, Any]:
         """Train for about a second; the last result of a cell carries its outcome or its failure."""
@@ -104,9 +119,11 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
             epochs.append(entry)
             if entry.epoch - self._saved_epoch >= self._checkpoint_every:
                 self._keep_progress()
-            if time.monotonic() - started >= REPORT_EVERY_S:
+            if entry.epoch in self._waits_at or time.monotonic() - started >= REPORT_EVERY_S:
                 break
         result: dict[str, Any] = {"cell_id": self._cell_id, "epochs": epochs, "done": False}
+        if self._restored:
+            result["restored"], self._restored = self._restored, ()
         if self._trainer.epoch >= self._trainer.config.epochs:
             outcome: TrialOutcome = self._trainer.outcome()
             self._trainer = None
@@ -132,6 +149,8 @@ def limit_threads(threads: int) -> None:
     os.environ["OMP_NUM_THREADS"] = str(threads)
     import faiss
     import torch
+    from threadpoolctl import threadpool_limits
 
     torch.set_num_threads(threads)
     faiss.omp_set_num_threads(threads)
+    threadpool_limits(threads)  # stays in force: the pools of NumPy's and SciPy's BLAS, loaded before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -74,10 +75,36 @@ def test_arms_are_compared_with_the_baseline_on_their_own_data(folder_of):
     assert effects == {"no_nn@all": -0.1, "no_nn@some": -0.2}
 
 
+def test_the_answer_has_a_clause_for_every_data_set(folder_of, synthetic):
+    accuracy = {"falcon@all": 0.9, "no_nn@all": 0.8, "falcon@some": 0.6, "no_nn@some": 0.4}
+    missing = {("falcon@some", seed) for seed in range(4)}
+    folder = folder_of(COMPARISON, accuracy=accuracy, noise=0.001)
+    summary = summarise(folder)
+    means = {arm.arm: f"{arm.estimates['test/clustering_accuracy'].mean:.3f}" for arm in summary.arms}
+    for dataset in ("all", "some"):
+        reached = f"On {dataset}, the baseline (falcon) reaches clustering accuracy (test) {means[f'falcon@{dataset}']}"
+        assert reached in summary.answer
+    assert summary.answer.count("no_nn (") == 2
+    assert "@" not in summary.answer
+    assert summary.answer.index("On all") < summary.answer.index("On some")
+    data = read_study(folder)
+    kept = {cell.cell_id: data.results[cell.cell_id] for cell in data.planned if (cell.arm, cell.seed) not in missing}
+    assert "On some, no answer yet" in summarise(replace(data, results=kept)).answer
+
+
 def test_bounds_of_lost_cells_are_against_the_baseline_on_the_same_data(folder_of, synthetic):
     faults = synthetic.Faults(failed={("falcon@some", 0): "TrialError: loss is not finite"})
     summary = summarise(folder_of(COMPARISON, faults=faults))
     assert [bound.arm for bound in summary.bounds] == ["falcon@some", "no_nn@some"]
+
+
+@pytest.mark.parametrize(("seeds", "listed", "grouped"), [((0, 1, 2), 12, 0), ((0, 1, 2, 3), 0, 16)])
+def test_many_stopped_cells_are_grouped_outside_a_search_too(folder_of, synthetic, seeds, listed, grouped):
+    pruned = {(f"{arm}@{on}", seed) for arm in ("falcon", "no_nn") for on in ("all", "some") for seed in seeds}
+    summary = summarise(folder_of(COMPARISON, faults=synthetic.Faults(pruned=pruned)))
+    assert [row.state for row in summary.failures] == ["PRUNED"] * listed
+    assert sum(group.cells for group in summary.pruned) == grouped
+    assert len(summary.bounds) == 4
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 
 from fgtune.analysis.inputs import read_study
-from fgtune.analysis.table import MISSING, tidy_table, write_tables
+from fgtune.analysis.table import COLUMNS, MISSING, factor_columns, tidy_table, write_tables
+from fgtune.config.names import RESERVED_COLUMNS
+from fgtune.config.trial import TrialConfig
 from fgtune.errors import StudyFolderError
 from fgtune.results.folder import StudyFolder
 
@@ -71,6 +73,7 @@ def test_levels_of_mixed_types_can_be_stored(synthetic, tmp_path, factor, trial,
     write_tables(folder)
     column = pd.read_parquet(folder.results_parquet)[factor.partition(":")[0]]
     assert {None if pd.isna(level) else level for level in column} == stored
+    assert folder.results_csv.read_text() == tidy_table(folder).to_csv(None, index=False, lineterminator="\n")
 
 
 def test_arms_are_labelled_by_what_sets_them_apart(synthetic, tmp_path):
@@ -120,3 +123,31 @@ def test_analysis_needs_no_heavy_library():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_factor_named_like_a_column_gets_a_column_of_its_own(synthetic, tmp_path):
+    text = synthetic.KF_STUDY.replace("classes.num_fine_ratio: [0.8, 1.0, 1.2, 1.5]", "epochs: [60, 20]")
+    text = text.replace("baseline: {classes.num_fine_ratio: 1.0}", "baseline: {}")
+    faults = synthetic.Faults(pruned={("epochs=20", 1)})
+    folder = synthetic.SyntheticStudy(text=text, faults=faults).write(tmp_path)
+    write_tables(folder)
+    for table in (tidy_table(folder), pd.read_parquet(folder.results_parquet), pd.read_csv(folder.results_csv)):
+        assert table.columns.is_unique
+        assert table.groupby("arm")["trial.epochs"].unique().map(list).to_dict() == {
+            "baseline": [60],
+            "epochs=20": [20],
+        }
+        stopped = table[table["state"] == "PRUNED"].iloc[0]
+        assert (stopped["trial.epochs"], stopped["epochs"]) == (20, 12)
+
+
+def test_every_table_has_the_documented_columns_and_no_component_may_take_one(partial):
+    table = tidy_table(partial)
+    assert [column for column in table.columns if column in COLUMNS] == list(COLUMNS)
+    assert set(COLUMNS) <= RESERVED_COLUMNS
+
+
+def test_no_two_columns_are_ever_one():
+    factors = [*TrialConfig.model_fields, *COLUMNS, "model.backbone", "optimizer.lr"]
+    columns = [*COLUMNS, *factor_columns(dict.fromkeys(factors)).values()]
+    assert len(set(columns)) == len(columns)

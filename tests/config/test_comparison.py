@@ -43,6 +43,14 @@ def test_every_data_set_has_its_own_baseline(tmp_path):
     assert plan.baseline.name == plan.study.design.baseline_arm == "no_nn@easy"
 
 
+def test_a_data_set_may_bring_settings_of_its_own(tmp_path):
+    settings = {"hard": {"model.backbone": {"kind": "mlp", "hidden": [16]}, "epochs": 7}}
+    plan = plan_with(tmp_path, arms=ARMS, datasets=DATASETS, dataset_settings=settings)
+    assert [arm.config.epochs for arm in plan.arms] == [plan.study.trial.epochs] * 2 + [7] * 2
+    assert [arm.config.model.backbone.hidden == (16,) for arm in plan.arms] == [False, False, True, True]
+    assert plan.factors == ("dataset", "objective.lambda_nn")
+
+
 def test_without_data_sets_the_trial_has_the_data(tmp_path):
     plan = plan_with(tmp_path, arms=ARMS)
     assert [arm.name for arm in plan.arms] == ["falcon", "no_nn"]
@@ -62,6 +70,14 @@ WRONG = [
      "design.datasets.A B: must be lower-case letters, digits and '_' only, and begin with a letter"),
     ({"arms": [{"name": "x", "set": {"data.limit": 100}}], "datasets": DATASETS},
      "design.arms[0].set.data.limit: must not change the data, which design.datasets sets for every arm"),
+    ({"arms": ARMS, "datasets": DATASETS, "dataset_settings": {"easier": {"epochs": 7}}},
+     "design: dataset_settings must name data sets, one of ['easy', 'hard'], got 'easier'"),
+    ({"arms": ARMS, "datasets": DATASETS, "dataset_settings": {"easy": {"data.limit": 100}}},
+     "design.dataset_settings.easy.data.limit: must not change the data"),
+    ({"arms": ARMS, "datasets": DATASETS, "dataset_settings": {"easy": {"objective": {"lambda_nn": 0.3}}}},
+     "design.arms[1].set.objective.lambda_nn: must not change objective, which dataset_settings sets for easy"),
+    ({"arms": ARMS, "datasets": DATASETS, "dataset_settings": {"easy": {"epochs": 0}}},
+     "design.dataset_settings.easy.epochs: must be >= 1, got 0"),
 ]  # fmt: skip
 
 

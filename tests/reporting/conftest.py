@@ -8,16 +8,26 @@ from types import ModuleType
 import pytest
 
 
-@pytest.fixture(scope="session")
-def synthetic() -> ModuleType:
-    """The module that writes study folders with made-up numbers."""
-    name = "fgtune_synthetic_studies"
+def _module(file: str) -> ModuleType:
+    name = f"fgtune_{Path(file).stem}_studies"
     if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / "analysis" / "synthetic.py")
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / "analysis" / file)
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
         spec.loader.exec_module(module)
     return sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def synthetic() -> ModuleType:
+    """The module that writes study folders with made-up numbers."""
+    return _module("synthetic.py")
+
+
+@pytest.fixture(scope="session")
+def synthetic_search() -> ModuleType:
+    """The module that writes folders of searches with made-up numbers."""
+    return _module("synthetic_search.py")
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from fgtune.reporting.html import write_report
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 WIDTHS = (1280, 400)
 HOSTILE = """</script><script>window.pwned = 1</script><img src=x onerror="window.pwned = 2"> & "quotes\""""
-KINDS = ("complete", "partial and hostile", "one arm without fine labels", "one seed", "nothing run")
+KINDS = ("complete", "partial and hostile", "one arm without fine labels", "one seed", "search", "nothing run")
 
 
 @dataclass
@@ -53,7 +53,9 @@ def _open(browser: Browser, report: Path, width: int = 1280) -> Opened:
     return opened
 
 
-def _study(synthetic: ModuleType, kind: str):
+def _study(synthetic: ModuleType, synthetic_search: ModuleType, kind: str):
+    if kind == "search":
+        return synthetic_search.SyntheticSearch(trials=14, pruned={6: 3, 9: 9}, failed={4})
     arms = ("baseline", *(f"num_fine_ratio={ratio}" for ratio in (0.8, 1.2, 1.5)))
     if kind == "partial and hostile":
         quoted = "'" + HOSTILE + "'"
@@ -79,13 +81,13 @@ def _study(synthetic: ModuleType, kind: str):
 
 
 @pytest.fixture(scope="module")
-def open_kind(browser, synthetic, tmp_path_factory) -> Callable[[str], Opened]:
+def open_kind(browser, synthetic, synthetic_search, tmp_path_factory) -> Callable[[str], Opened]:
     """Each kind of study is written and opened once."""
     known: dict[str, Opened] = {}
 
     def opened(kind: str) -> Opened:
         if kind not in known:
-            folder = _study(synthetic, kind).write(tmp_path_factory.mktemp("page"))
+            folder = _study(synthetic, synthetic_search, kind).write(tmp_path_factory.mktemp("page"))
             known[kind] = _open(browser, write_report(folder))
         return known[kind]
 
@@ -163,8 +165,9 @@ def test_only_a_partial_study_shows_a_banner(open_kind):
     assert open_kind("complete").page.locator(".banner").count() == 0
 
 
-def test_figures_and_tables_are_named_for_readers_who_do_not_see_them(open_kind):
-    page = open_kind("complete").page
+@pytest.mark.parametrize("kind", ["complete", "search"])
+def test_figures_and_tables_are_named_for_readers_who_do_not_see_them(kind, open_kind):
+    page = open_kind(kind).page
     labels = page.evaluate("[...document.querySelectorAll('.plot')].map(p => p.getAttribute('aria-label'))")
     assert all(label and len(label) > 30 for label in labels)
     assert page.locator("table").count() == page.locator("table > caption").count()

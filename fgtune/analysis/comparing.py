@@ -1,0 +1,253 @@
+"""Several studies side by side: the arms of each, and what one arm of each differs by where a comparison is fair.
+
+Two arms of different studies are compared seed by seed when they were judged by the same metric, on the same data and
+splits, after as many epochs; otherwise the reason is told instead. No study file planned such a contrast, so all of
+them are exploratory.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fgtune.analysis.inputs import StudyData, read_study
+from fgtune.analysis.records import ArmSummary
+from fgtune.analysis.statistics import PairedContrast, paired_contrast
+from fgtune.analysis.summary import summarise
+from fgtune.analysis.trials import criteria_of, seed_values
+from fgtune.analysis.wording import count, metric_info
+from fgtune.config.base import stable_hash
+from fgtune.errors import StudyFolderError
+from fgtune.results.folder import StudyFolder
+
+
+@dataclass(frozen=True)
+class ComparedStudy:
+    """One study of a comparison.
+
+    Attributes:
+        name: Of the study; the folder's path where two studies have one name.
+        primary: Its primary metric.
+        criterion: What its best arm is chosen by: the primary metric, or the first objective of a search.
+        arms: In the order of the plan.
+        chosen: The arm that stands for the study; None before any arm has a value.
+    """
+
+    name: str
+    primary: str
+    criterion: str
+    arms: tuple[ArmSummary, ...]
+    chosen: ArmSummary | None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One study's arm against the first study's.
+
+    Attributes:
+        study: Its name.
+        reasons: Why the two may not be compared; empty where they may.
+        notes: What to know before believing the difference.
+        contrast: The paired differences, study minus first study; None where they may not be compared.
+    """
+
+    study: str
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...]
+    contrast: PairedContrast | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Several studies: each one's arms, and the differences to the first study."""
+
+    studies: tuple[ComparedStudy, ...]
+    differences: tuple[Difference, ...]
+    level: float
+    """Confidence level of the intervals of differences, that of the first study."""
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row an arm, as a table has it."""
+        found = {difference.study: difference for difference in self.differences}
+        return [
+            _row(study, arm, found.get(study.name) if arm is study.chosen else None, self.studies[0])
+            for study in self.studies
+            for arm in study.arms
+        ]
+
+
+def compare_studies(folders: Sequence[StudyFolder], arm: str | None = None) -> Comparison:
+    """Put studies side by side.
+
+    Args:
+        folders: Two or more; the first is the one that others are compared with.
+        arm: The arm of every study that is compared; None for the best of each.
+
+    Raises:
+        StudyFolderError: A folder holds no study, or has no arm of that name.
+    """
+    data = [read_study(folder) for folder in folders]
+    plain = [each.study.study for each in data]
+    names = [name if plain.count(name) == 1 else str(each.folder.root) for name, each in zip(plain, data, strict=True)]
+    studies = tuple(_study(name, each, arm) for name, each in zip(names, data, strict=True))
+    differences = tuple(
+        _difference(studies[0], data[0], study, each, best=arm is None)
+        for study, each in zip(studies[1:], data[1:], strict=True)
+    )
+    return Comparison(studies, differences, data[0].level)
+
+
+def best_arm(data: StudyData) -> str | None:
+    """The arm with the best mean, among those with the most values; of a search by its first objective.
+
+    A study without fine labels could not choose by more, so that its best arm is what it would really give.
+    """
+    info = criteria_of(data)[0]
+    values = {arm.name: list(seed_values(data, arm.name, info.name).values()) for arm in data.arms}
+    most = max(map(len, values.values()))
+    sign = -1.0 if info.direction == "minimize" else 1.0
+    means = {arm: sign * math.fsum(own) / most for arm, own in values.items() if most and len(own) == most}
+    return max(means, key=lambda arm: means[arm], default=None)
+
+
+def _study(name: str, data: StudyData, wanted: str | None) -> ComparedStudy:
+    arms, primary = summarise(data).arms, data.study.metrics.primary
+    known = [arm.arm for arm in arms]
+    if wanted is not None and wanted not in known:
+        fix = f"its arms are {', '.join(known[:10])}{', ...' * (len(known) > 10)}"
+        raise StudyFolderError("has no arm of this name", where=str(data.folder.root), value=wanted, fix=fix)
+    named = best_arm(data) if wanted is None else wanted
+    chosen = next((arm for arm in arms if arm.arm == named and arm.estimates[primary].n > 0), None)
+    return ComparedStudy(name, primary, criteria_of(data)[0].name, arms, chosen)
+
+
+def _difference(
+    first: ComparedStudy, first_data: StudyData, study: ComparedStudy, data: StudyData, *, best: bool
+) -> Difference:
+    if first.chosen is None or study.chosen is None:
+        lacking = first.name if first.chosen is None else study.name
+        return Difference(study.name, (f"{lacking} has no finished cell with {study.primary}",), (), None)
+    if first.primary != study.primary:
+        reason = f"other metrics: {study.primary} here, {first.primary} in {first.name}"
+        return Difference(study.name, (reason,), (), None)
+    theirs, ours = _Side(first, first_data, first.chosen.arm), _Side(study, data, study.chosen.arm)
+    reasons = _reasons(theirs, ours)
+    if reasons:
+        return Difference(study.name, reasons, (), None)
+    direction = metric_info(first.primary).direction
+    contrast = paired_contrast(ours.values, theirs.values, direction=direction, level=first_data.level)
+    if contrast.n == 0:
+        return Difference(study.name, ("no seed has a value in both, so nothing can be paired",), (), None)
+    notes = (*(_choice_notes(first, study) if best else ()), *_notes(theirs, ours, contrast.n))
+    return Difference(study.name, (), notes, contrast)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One of two arms that are compared."""
+
+    study: ComparedStudy
+    data: StudyData
+    arm: str
+
+    @property
+    def values(self) -> dict[int, float]:
+        """The primary metric by seed."""
+        return self.data.values(self.arm, self.study.primary)
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The trial config, from one of its finished cells."""
+        results = self.data.results
+        return next(results[cell.cell_id].config for cell in self.data.cells(self.arm) if cell.cell_id in results)
+
+    @property
+    def fingerprint(self) -> str | None:
+        """The digest of its data, as the study found them."""
+        found = self.data.folder.read_provenance().get("data", {}).get(stable_hash(self.config["data"]))
+        return None if found is None else str(found)
+
+    @property
+    def code(self) -> str:
+        """Version and commit that the study was begun with."""
+        record = self.data.folder.read_provenance()
+        commit = (record.get("git") or {}).get("commit") or ""
+        return f"fgtune {record.get('fgtune', 'unknown')}{f' at {commit[:8]}' if commit else ''}"
+
+
+def _reasons(theirs: _Side, ours: _Side) -> tuple[str, ...]:
+    """Why two arms may not be compared."""
+    there, here, first = theirs.config, ours.config, theirs.study.name
+    found = []
+    if theirs.fingerprint is None or ours.fingerprint is None:
+        lacking = first if theirs.fingerprint is None else ours.study.name
+        found.append(f"the fingerprint of the data of {lacking} is not in its provenance.json")
+    elif theirs.fingerprint != ours.fingerprint:
+        found.append(f"other data: {_data_words(here)} here, {_data_words(there)} in {first}")
+    if here["data"].get("split") != there["data"].get("split"):
+        found.append(f"other splits: {here['data'].get('split')} here, {there['data'].get('split')} in {first}")
+    if here["epochs"] != there["epochs"]:
+        found.append(f"other epochs: {here['epochs']} here, {there['epochs']} in {first}")
+    return tuple(found)
+
+
+def _choice_notes(first: ComparedStudy, study: ComparedStudy) -> Iterator[str]:
+    """What the choice of the best arms does to their difference."""
+    if first.primary in (first.criterion, study.criterion) and max(len(first.arms), len(study.arms)) > 1:
+        yield "the best arms were chosen by these very numbers, which flatters the study with more of them"
+    for each in (first, study):
+        if each.criterion != each.primary:
+            yield f"the best arm of {each.name} is that by {each.criterion}, as it was searched for"
+
+
+def _notes(theirs: _Side, ours: _Side, pairs: int) -> Iterator[str]:
+    """What to know before believing a difference."""
+    unpaired = theirs.values.keys() ^ ours.values.keys()
+    if unpaired:
+        yield f"{count(len(unpaired), 'seed')} left out, which only one of the two has"
+    if _same(theirs, ours):
+        yield "both arms have the same configuration: they can differ by machine and code alone"
+    if pairs == 1:
+        yield "one pair gives no interval"
+    if theirs.code != ours.code:
+        yield f"made by different code ({ours.code} here, {theirs.code} in {theirs.study.name})"
+
+
+def _same(theirs: _Side, ours: _Side) -> bool:
+    """Whether the cells of two arms have the same ids, where they have the same seeds."""
+    known = {cell.seed: cell.cell_id for cell in theirs.data.cells(theirs.arm)}
+    return all(known.get(cell.seed, cell.cell_id) == cell.cell_id for cell in ours.data.cells(ours.arm))
+
+
+def _data_words(config: Mapping[str, Any]) -> str:
+    settings = config["data"]
+    extra = ", ".join(f"{key} {settings[key]}" for key in ("path", "limit") if settings.get(key) is not None)
+    return f"{settings['kind']}{f' ({extra})' if extra else ''}"
+
+
+def _row(study: ComparedStudy, arm: ArmSummary, difference: Difference | None, first: ComparedStudy) -> dict[str, Any]:
+    estimate = arm.estimates[study.primary]
+    contrast = None if difference is None else difference.contrast
+    compared = None if contrast is None or first.chosen is None else f"{first.name}: {first.chosen.arm}"
+    return {
+        "study": study.name,
+        "arm": arm.arm,
+        "label": arm.label,
+        "is_baseline": arm.is_baseline,
+        "metric": study.primary,
+        "n": estimate.n,
+        "mean": estimate.mean,
+        "low": estimate.low,
+        "high": estimate.high,
+        "num_fine": ", ".join(map(str, arm.num_fine)),
+        "seconds": arm.seconds.mean,
+        "failed": arm.counts.failed,
+        "compared_with": compared,
+        "pairs": 0 if contrast is None else contrast.n,
+        "difference": math.nan if contrast is None else contrast.estimate.mean,
+        "difference_low": math.nan if contrast is None else contrast.estimate.low,
+        "difference_high": math.nan if contrast is None else contrast.estimate.high,
+        "reasons": None if difference is None or not difference.reasons else "; ".join(difference.reasons),
+    }

@@ -1,0 +1,235 @@
+"""How much of a metric's variation over a space each parameter explains: functional ANOVA on a random forest.
+
+Hutter, Hoos and Leyton-Brown (2014): a forest is fitted to the finished points, and the variance of its prediction
+over the whole space is split exactly, leaf by leaf, into what one parameter explains alone (main effect) and what it
+explains together with any others (total effect). Every parameter is a number in [0, 1], uniform there.
+
+A forest finds structure in noise as well. Therefore each share comes with an interval (the points are drawn again),
+with the share that the parameter reaches by chance (its own column is shuffled, the others stay), and with the
+forest's skill on points that it has not seen. Where points are few, trees split along the strongest parameters alone
+and understate the weak ones.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from fgtune.streams import derive_seed, numpy_stream
+
+FloatArray = npt.NDArray[np.float64]
+
+FEWEST = 8
+"""Fewer points than this are not decomposed at all."""
+_TREES, _REPLICATE_TREES, _REPLICATES, _SHUFFLES = 64, 8, 30, 16
+_MOST_LEAVES = 64  # the decomposition compares every two leaves
+_SMALLEST_LEAF = 2
+_CHANCE = 0.95
+_POINTS_A_PARAMETER = 5
+_FEWEST_RELIABLE = 20
+
+
+@dataclass(frozen=True)
+class Importance:
+    """One parameter's share of the variation.
+
+    Attributes:
+        parameter: Dotted path.
+        main: Share that it explains alone, in [0, 1].
+        low: Lower end of the interval of ``main``.
+        high: Upper end.
+        total: Share that it explains alone or together with others, at least ``main``.
+        chance: What ``main`` reaches in 95 of 100 cases where the parameter plays no part.
+    """
+
+    parameter: str
+    main: float
+    low: float
+    high: float
+    total: float
+    chance: float
+
+    @property
+    def above_chance(self) -> bool:
+        """Whether it explains more alone than a parameter without effect would."""
+        return self.main > self.chance
+
+
+@dataclass(frozen=True)
+class Importances:
+    """The decomposition of one metric.
+
+    Attributes:
+        metric: Its name.
+        n: Number of points that it rests on.
+        level: Confidence level of the intervals.
+        skill: 1 - mean squared error over variance on points left out of a tree's sample; 0 or less: the forest knows
+            nothing, and the shares mean nothing.
+        items: Every parameter, the largest main effect first; empty where nothing can be said.
+        doubts: Why the shares should not be relied on; empty where nothing speaks against them.
+    """
+
+    metric: str
+    n: int
+    level: float
+    skill: float
+    items: tuple[Importance, ...]
+    doubts: tuple[str, ...]
+
+    @property
+    def reliable(self) -> bool:
+        """Whether nothing speaks against the shares."""
+        return not self.doubts
+
+
+def importances(
+    metric: str, shares: FloatArray, values: FloatArray, parameters: Sequence[str], *, seed: int, level: float = 0.95
+) -> Importances:
+    """Decompose the variation of ``values`` over the points.
+
+    Args:
+        metric: Name of the values.
+        shares: (n, d) place of every point in [0, 1]^d; nan where a parameter is inactive. An inactive parameter has
+            no effect there, which is told to the forest by a place drawn at random, anew in every replicate.
+        values: (n,) finite.
+        parameters: (d,) names.
+        seed: Of forests, resamples and shuffles; the same arguments give the same result.
+        level: Confidence level of the intervals.
+
+    Raises:
+        ValueError: Shapes do not agree, or values are not finite.
+    """
+    n, d = shares.shape
+    if values.shape != (n,) or len(parameters) != d or not np.isfinite(values).all():
+        raise ValueError(f"needs finite values for {n} points and a name for {d} parameters")
+    if n < FEWEST:
+        return Importances(metric, n, level, math.nan, (), (f"only {n} finished points, {FEWEST} are the least",))
+    if float(np.ptp(values)) == 0.0:
+        return Importances(metric, n, level, math.nan, (), ("every point has the same value",))
+    main, total, skill = _forest_shares(shares, values, derive_seed(seed, "forest"), _TREES, skilled=True)
+    half = float(stats.norm.ppf(0.5 + level / 2)) * _redrawn(shares, values, seed).std(axis=0, ddof=1)  # (d,)
+    chance = [_chance(shares, values, k, derive_seed(seed, "chance", name)) for k, name in enumerate(parameters)]
+    items = [
+        Importance(
+            parameter=name,
+            main=float(main[k]),
+            low=max(0.0, float(main[k] - half[k])),
+            high=min(1.0, float(main[k] + half[k])),
+            total=float(total[k]),
+            chance=chance[k],
+        )
+        for k, name in enumerate(parameters)
+    ]
+    ranked = tuple(sorted(items, key=lambda item: (-item.main, item.parameter)))
+    return Importances(metric, n, level, skill, ranked, _doubts(n, d, skill))
+
+
+def _redrawn(shares: FloatArray, values: FloatArray, seed: int) -> FloatArray:
+    """(replicates, d) main effects over points drawn again with replacement."""
+    drawn = []
+    for rank in range(_REPLICATES):
+        rows = numpy_stream(seed, "rows", rank).integers(0, len(values), len(values))
+        own = derive_seed(seed, "redrawn", rank)
+        drawn.append(_forest_shares(shares[rows], values[rows], own, _REPLICATE_TREES)[0])
+    return np.array(drawn)
+
+
+def _chance(shares: FloatArray, values: FloatArray, column: int, seed: int) -> float:
+    """The main effect that one parameter reaches by chance, its places shuffled among the points."""
+    reached = []
+    for rank in range(_SHUFFLES):
+        mixed = shares.copy()
+        mixed[:, column] = numpy_stream(seed, "shuffle", rank).permutation(shares[:, column])
+        reached.append(_forest_shares(mixed, values, derive_seed(seed, "forest", rank), _REPLICATE_TREES)[0][column])
+    return float(np.quantile(reached, _CHANCE))
+
+
+def _doubts(n: int, d: int, skill: float) -> tuple[str, ...]:
+    doubts = []
+    wanted = max(_FEWEST_RELIABLE, _POINTS_A_PARAMETER * d)
+    if n < wanted:
+        doubts.append(f"{n} finished points are few for {d} parameters, {wanted} would do")
+    if not skill > 0:
+        doubts.append("the forest predicts points that it has not seen no better than their mean does")
+    return tuple(doubts)
+
+
+def _forest_shares(
+    shares: FloatArray, values: FloatArray, seed: int, trees: int, *, skilled: bool = False
+) -> tuple[FloatArray, FloatArray, float]:
+    """Main and total effects (d,) of a forest as shares of its variance, and its skill where asked for.
+
+    The trees are grown one by one: scikit-learn's forest spends most of its time on what so small a one does not need.
+    """
+    from sklearn.tree import DecisionTreeRegressor  # a report that needs no forest does not wait for it
+
+    n, d = shares.shape
+    rng = np.random.default_rng(seed)
+    filled = np.where(np.isnan(shares), rng.random(shares.shape), shares).astype(np.float32)  # (n, d), as trees have it
+    parts, votes, voters = np.empty((trees, 1 + 2 * d)), np.zeros(n), np.zeros(n)
+    for rank in range(trees):
+        rows = rng.integers(0, n, n)
+        tree = DecisionTreeRegressor(
+            min_samples_leaf=_SMALLEST_LEAF, max_leaf_nodes=_MOST_LEAVES, random_state=int(rng.integers(2**31))
+        )
+        tree.fit(filled[rows], values[rows], check_input=False)
+        parts[rank] = _tree_variances(tree.tree_)
+        if skilled:
+            left_out = np.setdiff1d(np.arange(n), rows)
+            votes[left_out] += tree.predict(filled[left_out], check_input=False)
+            voters[left_out] += 1
+    variance, *effects = parts.mean(axis=0).tolist()
+    scale = 1.0 / variance if variance > 0 else 0.0
+    skill = _skill(votes, voters, values) if skilled else math.nan
+    return scale * np.array(effects[:d]), scale * np.array(effects[d:]), skill
+
+
+def _skill(votes: FloatArray, voters: FloatArray, values: FloatArray) -> float:
+    """1 - mean squared error over variance, each point predicted by the trees whose sample left it out."""
+    judged = voters > 0
+    errors = values[judged] - votes[judged] / voters[judged]
+    return 1.0 - float(np.mean(errors**2) / values.var())
+
+
+def _tree_variances(tree: Any) -> FloatArray:
+    """(1 + 2 d,) variance of a tree's prediction over the unit cube, then main, then total effects, unscaled.
+
+    The prediction is constant on boxes l with value v_l (centred) and widths w_lk; with o_k(l, m) the length that two
+    boxes share along k, E[E[f | x_u]^2] = sum_lm v_l v_m prod_{k in u} o_k(l, m) prod_{k not in u} w_lk w_mk.
+    """
+    lower, upper, values = _boxes(tree)  # (L, d), (L, d), (L,)
+    widths = upper - lower
+    volumes = widths.prod(axis=1)  # (L,)
+    centred = values - float(volumes @ values)
+    variance = float(volumes @ centred**2)
+    overlaps = np.minimum(upper[:, None], upper[None]) - np.maximum(lower[:, None], lower[None])  # (L, L, d)
+    overlaps = np.maximum(overlaps, 0.0)
+    d = widths.shape[1]
+    main, total = np.empty(d), np.empty(d)
+    for k in range(d):
+        others = np.delete(widths, k, axis=1).prod(axis=1) * centred
+        main[k] = others @ overlaps[:, :, k] @ others
+        alone = widths[:, k] * centred
+        total[k] = variance - alone @ np.delete(overlaps, k, axis=2).prod(axis=2) @ alone
+    return np.concatenate([[variance], np.maximum(main, 0.0), np.maximum(total, np.maximum(main, 0.0))])
+
+
+def _boxes(tree: Any) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Lower and upper corners (L, d) of a tree's leaves in the unit cube, and their values (L,)."""
+    lower, upper = np.zeros((tree.node_count, tree.n_features)), np.ones((tree.node_count, tree.n_features))
+    for node in range(tree.node_count):  # parents come before their children
+        left, right = int(tree.children_left[node]), int(tree.children_right[node])
+        if left < 0:
+            continue
+        feature, threshold = int(tree.feature[node]), float(tree.threshold[node])
+        for child in (left, right):
+            lower[child], upper[child] = lower[node], upper[node]
+        upper[left, feature] = lower[right, feature] = threshold
+    leaves = tree.children_left[: tree.node_count] < 0
+    return lower[leaves], upper[leaves], tree.value[leaves, 0, 0].astype(np.float64)

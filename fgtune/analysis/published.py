@@ -1,0 +1,170 @@
+"""What papers report for arms of a study, beside what came out here, and where the two protocols differ."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scipy import stats
+
+from fgtune.analysis.inputs import StudyData
+from fgtune.analysis.statistics import Estimate, mean_interval
+from fgtune.analysis.wording import level_text, metric_info
+from fgtune.config.paths import has_path, value_at
+from fgtune.config.published import PublishedResult, PublishedTable, find_arm
+
+_LIMIT = "data.limit"
+_SHOWN = 60
+"""Longest value that the sentence on protocols spells out."""
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """One published number beside ours.
+
+    Attributes:
+        arm: Name in the plan.
+        label: Its name for readers.
+        row: What the source calls it; empty where it does not matter.
+        metric: The metric's name.
+        title: The metric in words.
+        value: Published mean.
+        sd: Published standard deviation over runs; nan where it is not known.
+        n: Published number of runs; None where it is not known.
+        ours: Mean and interval over our COMPLETE cells.
+        difference: Ours minus the published mean; nan while there is no cell.
+        low: Lower end of the interval of the difference of the two means (Welch 1947), with the runs of both as
+            independent draws; nan where either side has fewer than two runs or no known deviation.
+        high: Its upper end.
+    """
+
+    arm: str
+    label: str
+    row: str
+    metric: str
+    title: str
+    value: float
+    sd: float
+    n: int | None
+    ours: Estimate
+    difference: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class PublishedComparison:
+    """The numbers of one source.
+
+    Attributes:
+        source: Where they stand.
+        protocol: A sentence on how far the two protocols agree.
+        differs: Whether some setting is known to differ.
+        note: What the study file adds.
+        rows: In the order of the study file.
+    """
+
+    source: str
+    protocol: str
+    differs: bool
+    note: str
+    rows: tuple[PublishedRow, ...]
+
+    @property
+    def gives_deviations(self) -> bool:
+        """Whether the source tells how far its runs lie apart, for at least one number."""
+        return any(not math.isnan(row.sd) for row in self.rows)
+
+
+def published_comparisons(data: StudyData) -> tuple[PublishedComparison, ...]:
+    """One comparison a published table of the study; rows whose arm is not in the plan are left out."""
+    made = []
+    for table in data.study.published:
+        pairs = [(result, arm) for result in table.results if (arm := _arm_of(data, result)) is not None]
+        rows = tuple(_row(data, table, result, arm) for result, arm in pairs)
+        if rows:
+            differences = list(_differences(data, table, {row.arm for row in rows}))
+            sentence = _protocol_sentence(table, differences)
+            made.append(PublishedComparison(table.source, sentence, bool(differences), table.note, rows))
+    return tuple(made)
+
+
+def _arm_of(data: StudyData, result: PublishedResult) -> str | None:
+    levels = {arm.name: arm.levels for arm in data.arms}
+    baselines = {arm.name: data.baseline_of(arm).levels for arm in data.arms}
+    return find_arm(result, levels, baselines)
+
+
+def _row(data: StudyData, table: PublishedTable, result: PublishedResult, arm: str) -> PublishedRow:
+    ours = mean_interval(list(data.values(arm, result.metric).values()), data.level)
+    sd, n = math.nan if result.sd is None else result.sd, result.n or table.n
+    low, high = difference_interval(ours, result.value, sd, n, data.level)
+    label = next(each.label for each in data.arms if each.name == arm)
+    title = metric_info(result.metric).title
+    difference = ours.mean - result.value
+    return PublishedRow(arm, label, result.row, result.metric, title, result.value, sd, n, ours, difference, low, high)
+
+
+def difference_interval(ours: Estimate, mean: float, sd: float, n: int | None, level: float) -> tuple[float, float]:
+    """The interval of our mean minus a published one, for unequal variances (Welch 1947).
+
+    Args:
+        ours: Our mean, deviation and n.
+        mean: The published mean.
+        sd: Its standard deviation over runs; nan where it is not known.
+        n: Its number of runs; None where it is not known.
+        level: Confidence level.
+
+    Returns:
+        Lower and upper end; nan where one side has fewer than two values or no deviation.
+    """
+    if n is None or n < 2 or ours.n < 2 or math.isnan(sd):
+        return math.nan, math.nan
+    first, second = ours.sd**2 / ours.n, sd**2 / n
+    difference, variance = ours.mean - mean, first + second
+    if variance == 0:
+        return difference, difference
+    freedom = variance**2 / (first**2 / (ours.n - 1) + second**2 / (n - 1))
+    half = float(stats.t.ppf(0.5 + level / 2, freedom)) * math.sqrt(variance)
+    return difference - half, difference + half
+
+
+def _differences(data: StudyData, table: PublishedTable, arms: set[str]) -> Iterator[str]:
+    """``path is A here, B there`` for every setting of the published protocol that some of the arms does not have."""
+    configs = [_config_of(data, arm) for arm in sorted(arms)]
+    published = {_LIMIT: None, **table.protocol} if table.protocol else {}
+    for path, there in published.items():
+        here = [value_at(config, path) if has_path(config, path) else "absent" for config in configs]
+        if any(value != there for value in here):
+            distinct = list({json.dumps(value, sort_keys=True): value for value in here}.values())
+            yield f"{path} is {' or '.join(map(_shown, distinct))} here, {_shown(there)} there"
+
+
+def _config_of(data: StudyData, arm: str) -> Mapping[str, Any]:
+    """The config of an arm's first finished cell; the study's own trial before any has ended."""
+    for cell in data.cells(arm):
+        if cell.cell_id in data.results:
+            return data.results[cell.cell_id].config
+    return data.study.trial.to_plain()
+
+
+def _shown(value: Any) -> str:
+    text = level_text(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _protocol_sentence(table: PublishedTable, differences: list[str]) -> str:
+    if not table.protocol:
+        return "The study file does not state the protocol behind these numbers, so they may not be comparable."
+    if differences:
+        return (
+            "The protocols differ, so a difference between the numbers is no verdict on the method: "
+            f"{'; '.join(differences)}."
+        )
+    return (
+        f"The settings that the study file compares agree ({', '.join(table.protocol)}); "
+        "what the source leaves unsaid may still differ."
+    )

@@ -1,0 +1,150 @@
+"""The points of a study that spreads its arms over a space (a search, random or Sobol points), one record each.
+
+A point counts with the mean over its cells when all of them are COMPLETE, as the search itself is told; one that was
+stopped early, failed or is unfinished never enters a comparison.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fgtune.analysis.inputs import PlannedArm, StudyData
+from fgtune.analysis.wording import MetricInfo, metric_info
+from fgtune.config.search import SearchDesign
+from fgtune.config.study import SensitivityDesign
+from fgtune.results.records import CellResult, CellState
+
+UNFINISHED = "UNFINISHED"
+"""State of a point some of whose cells have not ended."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One point of the space, over its seeds.
+
+    Attributes:
+        arm: Its name in the plan.
+        is_baseline: Whether it is the arm that others are compared with.
+        levels: Value of every varied path; None where a condition leaves the parameter out.
+        state: COMPLETE when all its cells are; FAIL or PRUNED when one of them is; else ``UNFINISHED``.
+        order: Its place among the points in the order of their end, from 1; None while it is unfinished.
+        means: Mean over its cells by metric, where each of them has it; of a PRUNED point, over the cells that were
+            stopped, each at the epoch at which it was.
+        epochs: Epochs of the shortest of those cells; 0 before any ended.
+        seeds: Number of cells that ended.
+    """
+
+    arm: str
+    is_baseline: bool
+    levels: Mapping[str, Any]
+    state: str
+    order: int | None
+    means: Mapping[str, float]
+    epochs: int
+    seeds: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether all its cells ran to their end."""
+        return self.state == CellState.COMPLETE.value
+
+    def value(self, metric: str) -> float:
+        """Its mean, nan where it has none or did not run to its end."""
+        return self.means.get(metric, math.nan) if self.complete else math.nan
+
+
+def is_spread(data: StudyData) -> bool:
+    """Whether the study's arms are points in a space rather than planned one against the other."""
+    design = data.study.design
+    return isinstance(design, SearchDesign) or (isinstance(design, SensitivityDesign) and design.points is not None)
+
+
+def criteria_of(data: StudyData) -> tuple[MetricInfo, ...]:
+    """What points are judged by: the objectives of a search, each with its direction there; else the primary metric."""
+    design = data.study.design
+    if not isinstance(design, SearchDesign):
+        return (metric_info(data.study.metrics.primary),)
+    infos = [metric_info(name) for name in design.metrics]
+    return tuple(
+        info if mode is None else replace(info, direction=mode) for info, mode in zip(infos, design.modes, strict=True)
+    )
+
+
+def shown_infos(data: StudyData) -> tuple[MetricInfo, ...]:
+    """Criteria, then the other shown metrics; a criterion with its direction in the search."""
+    criteria = criteria_of(data)
+    named = {info.name for info in criteria}
+    return (*criteria, *(metric_info(name) for name in data.shown_metrics if name not in named))
+
+
+def value_of(result: CellResult, metric: str) -> float:
+    """A metric or cost (``cost/seconds``, ``cost/solver_seconds``) of a cell that ended; nan where it has none."""
+    if metric == "cost/seconds":
+        return result.seconds
+    if metric == "cost/solver_seconds":
+        return 0.0 if result.solver is None else result.solver.seconds
+    return float(result.metrics.get(metric, math.nan))
+
+
+def seed_values(data: StudyData, arm: str, metric: str) -> dict[int, float]:
+    """Finite values of a metric or cost by seed, over the arm's COMPLETE cells."""
+    found = {}
+    for cell in data.cells(arm):
+        result = data.results.get(cell.cell_id)
+        if result is not None and result.state is CellState.COMPLETE:
+            value = value_of(result, metric)
+            if math.isfinite(value):
+                found[cell.seed] = value
+    return found
+
+
+def trials_of(data: StudyData) -> tuple[Trial, ...]:
+    """Every point of the study in the order of the plan, the baseline among them."""
+    names = [info.name for info in shown_infos(data)]
+    made = [_trial(data, arm, names) for arm in data.arms]
+    ends = _ends(data)
+    ended = sorted((trial.arm for trial in made if _counts(trial)), key=lambda arm: ends[arm])
+    order = {arm: rank for rank, arm in enumerate(ended, start=1)}
+    return tuple(replace(trial, order=order.get(trial.arm)) for trial in made)
+
+
+def _counts(trial: Trial) -> bool:
+    return trial.state != UNFINISHED and not trial.is_baseline
+
+
+def _ends(data: StudyData) -> dict[str, tuple[str, int]]:
+    """When the last cell of each arm ended: the time, and its place in the ledger where times agree."""
+    lines = {cell_id: rank for rank, cell_id in enumerate(data.results)}
+    ends: dict[str, tuple[str, int]] = {}
+    for cell in data.planned:
+        result = data.results.get(cell.cell_id)
+        if result is not None:
+            end = (result.finished_at, lines[cell.cell_id])
+            ends[cell.arm] = max(ends.get(cell.arm, end), end)
+    return ends
+
+
+def _trial(data: StudyData, arm: PlannedArm, names: Sequence[str]) -> Trial:
+    cells = data.cells(arm.name)
+    results = [data.results[cell.cell_id] for cell in cells if cell.cell_id in data.results]
+    state = _joint_state(results) if len(results) == len(cells) else UNFINISHED
+    told = [result for result in results if state != CellState.PRUNED.value or result.state is CellState.PRUNED]
+    means = {name: math.fsum(value_of(result, name) for result in told) / len(told) for name in names if told}
+    return Trial(
+        arm=arm.name,
+        is_baseline=arm.is_baseline,
+        levels=dict(arm.levels),
+        state=state,
+        order=None,
+        means={name: value for name, value in means.items() if math.isfinite(value)},
+        epochs=min((result.epochs for result in told), default=0),
+        seeds=len(results),
+    )
+
+
+def _joint_state(results: Sequence[CellResult]) -> str:
+    states = {result.state for result in results}
+    return next(each.value for each in (CellState.FAIL, CellState.PRUNED, CellState.COMPLETE) if each in states)

@@ -1,0 +1,88 @@
+"""Adding seeds to a study that has a folder: the one change of a study that keeps what is finished.
+
+A cell depends on its own seed alone, so further seeds add cells and change none. The study's hash covers its seeds and
+changes with them; ``provenance.json`` keeps every change under ``extended``, so that the folder still knows the study
+by its earlier hashes.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from fgtune.config.base import stable_hash
+from fgtune.config.plan import Plan
+from fgtune.config.study import Study
+from fgtune.errors import StudyFolderError
+
+
+def more_seeds(seeds: int | Sequence[int], wanted: int) -> int | list[int]:
+    """The seeds of a study that is to have ``wanted`` of them.
+
+    Args:
+        seeds: Those it has: a number n for 0 .. n-1, or the seeds themselves.
+        wanted: How many it shall have.
+
+    Returns:
+        ``wanted`` where the study gives a number; else its own seeds and then those that follow its largest one.
+    """
+    if isinstance(seeds, int):
+        return wanted
+    following = range(max(seeds) + 1, max(seeds) + 1 + wanted - len(seeds))
+    return [*seeds, *following]
+
+
+def extended_record(
+    record: Mapping[str, Any], before: Study, plan: Plan, planned: Sequence[str], command: Sequence[str]
+) -> dict[str, Any]:
+    """The provenance of a folder whose study becomes that of ``plan``, which has further seeds.
+
+    Args:
+        record: The folder's provenance.
+        before: The folder's study.
+        plan: The study with its further seeds.
+        planned: Ids of the cells that the folder has planned.
+        command: The command line that continues the extended study.
+
+    Raises:
+        StudyFolderError: More than the seeds differs, or the data are others than those the study has run on.
+    """
+    where = str(record.get("study", before.study))
+    settings = {key: value for key, value in before.identity().items() if key != "seeds"}
+    others = {key: value for key, value in plan.study.identity().items() if key != "seeds"}
+    if settings != others or not set(before.seed_list) <= set(plan.study.seed_list):
+        raise StudyFolderError("only seeds may be added to a study that has begun", where=where)
+    fingerprints = sorted(shape.fingerprint for shape in plan.shapes.values())
+    if stable_hash({"study": before.identity(), "data": fingerprints}) != record.get("study_hash"):
+        fix = "bring back the data that the finished cells were run on, or start a study of another name"
+        raise StudyFolderError("the data have changed since the study was begun", where=where, fix=fix)
+    if not set(planned) <= {cell.cell_id for cell in plan.cells}:
+        fix = "go on with the version of fgtune that began it, or start a study of another name"
+        raise StudyFolderError("this version of fgtune plans other cells for the same study", where=where, fix=fix)
+    entry = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "from": {"study_hash": record["study_hash"], "seeds": list(before.seed_list)},
+        "to": {"study_hash": plan.study_hash, "seeds": list(plan.study.seed_list)},
+        "command": list(command),
+    }
+    return {**record, "study_hash": plan.study_hash, "extended": [*record.get("extended", []), entry]}
+
+
+def former_hashes(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """The hashes that a study had before seeds were added to it, the oldest first."""
+    return tuple(entry["from"]["study_hash"] for entry in record.get("extended", []))
+
+
+def outgrown_error(record: Mapping[str, Any], plan: Plan, where: str) -> StudyFolderError | None:
+    """What to tell someone who runs a study as it was before seeds were added; None where that is not the case."""
+    if plan.study_hash not in former_hashes(record):
+        return None
+    last = record["extended"][-1]
+    had, has = len(plan.study.seed_list), len(last["to"]["seeds"])
+    rule = (
+        f"this study was extended from {had} to {has} seeds ({last['at'][:10]}), and it is now asked for with {had}; "
+        "nothing was changed, and every finished cell is kept"
+    )
+    return StudyFolderError(rule, where=where, fix=f"go on with: {shlex.join(last['command'])}")

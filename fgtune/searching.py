@@ -1,0 +1,178 @@
+"""A search as the driver runs it: its plan grows with every suggestion, and the plan file with it.
+
+A suggestion stands in ``plan.csv`` before its first cell runs, so a driver killed at any moment finds again what it had
+handed out: finished trials are told to the proposer anew, unfinished ones are run first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from fgtune.config.plan import Arm, Cell, Plan
+from fgtune.config.search_arms import SearchPlan, trial_number
+from fgtune.errors import StudyFolderError
+from fgtune.results.folder import StudyFolder
+from fgtune.results.records import CellResult
+
+if TYPE_CHECKING:
+    from fgtune.tuning.feed import SearchFeed
+    from fgtune.tuning.suggestion import KnownTrial, Suggestion
+
+
+def grown_plan(plan: Plan, folder: StudyFolder) -> Plan:
+    """The plan with the trials that a search has proposed so far; any other plan as it is.
+
+    Raises:
+        StudyFolderError: A row of ``plan.csv`` is not of this study.
+    """
+    if plan.search is None or not folder.plan_file.is_file():
+        return plan
+    exact = {result.arm: result.levels for result in folder.ledger.read()}
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for row in folder.read_plan():
+        rows.setdefault(row["arm"], []).append(row)
+    for name, own in rows.items():
+        number = trial_number(name)
+        if number is not None:
+            levels = exact.get(name) or {path: own[0][path] for path in plan.factors}
+            plan = _with_arm(plan, *_arm(plan, plan.search, number, levels))
+            _check_row(plan, name, own, folder)
+    return plan
+
+
+def _arm(plan: Plan, search: SearchPlan, number: int, levels: Mapping[str, Any]) -> tuple[Arm, tuple[Cell, ...]]:
+    """A proposed arm from its levels in the plan file; without cells where they are no point of the space."""
+    point = search.point(dict(levels))
+    if point is None:
+        return Arm("", levels, search.space.base, is_baseline=False), ()
+    config = search.space.config(point)
+    arm, resolved = search.arm(number, point, config), search.space.resolve(config)
+    return arm, tuple(Cell(arm.name, seed, resolved, arm.levels) for seed in plan.study.seed_list)
+
+
+def _check_row(plan: Plan, name: str, rows: Sequence[Mapping[str, Any]], folder: StudyFolder) -> None:
+    known = {cell.cell_id for cell in plan.cells if cell.arm == name}
+    if not {row["cell_id"] for row in rows} <= known:
+        rule = f"{name} is not a trial that this study proposes"
+        fix = "restore plan.csv from a copy, or choose another folder with --out"
+        raise StudyFolderError(rule, where=str(folder.plan_file), fix=fix)
+
+
+def _with_arm(plan: Plan, arm: Arm, cells: Sequence[Cell]) -> Plan:
+    return replace(plan, arms=(*plan.arms, arm), cells=(*plan.cells, *cells))
+
+
+def size_text(plan: Plan) -> str:
+    """The plan's size in words."""
+    seeds = len(plan.study.seed_list)
+    blocks = f"{seeds} seed{'s'[: seeds > 1]}"
+    if plan.search is None:
+        arms = len(plan.arms)
+        return f"{arms} arm{'s'[: arms > 1]} x {blocks} = {len(plan.cells)} cells"
+    trials = most_arms(plan) - 1
+    return f"the baseline and up to {trials} trial{'s'[: trials > 1]} x {blocks}, at most {most_cells(plan)} cells"
+
+
+def most_cells(plan: Plan) -> int:
+    """How many cells a study has at most: a search need not use its whole budget of trials."""
+    return most_arms(plan) * len(plan.study.seed_list)
+
+
+def most_arms(plan: Plan) -> int:
+    """How many arms a study has at most, the baseline included."""
+    if plan.search is None:
+        return len(plan.arms)
+    size = plan.search.space.max_size
+    limits = [each for each in (plan.search.design.trials, size) if each is not None]
+    return max(1 + min(limits), len(plan.arms))
+
+
+def grown(plan: Plan, suggestion: Suggestion) -> Plan:
+    """The plan with a suggestion; as it is where it has that already."""
+    if any(arm.name == suggestion.arm.name for arm in plan.arms):
+        return plan
+    return _with_arm(plan, suggestion.arm, suggestion.cells)
+
+
+def earlier_studies(plan: Plan) -> tuple[list[KnownTrial], list[str]]:
+    """Trials of earlier studies that a search starts from, and a sentence on each study.
+
+    Raises:
+        ConfigError: One of its ``warm_start`` folders holds no ledger.
+    """
+    from fgtune.tuning.history import earlier_trials
+    from fgtune.tuning.objectives import objectives_of
+
+    if plan.search is None:
+        return [], []
+    return earlier_trials(plan.search, objectives_of(plan.search.design), plan.search.design.warm_start)
+
+
+def search_feed(
+    plan: Plan,
+    folder: StudyFolder,
+    finished: Mapping[str, CellResult],
+    earlier: Sequence[KnownTrial],
+    announce: Callable[[Suggestion], None],
+    warn: Callable[[str], None],
+) -> SearchFeed:
+    """The cells of a search: those of the baseline that are left, then what is proposed.
+
+    Args:
+        plan: Grown.
+        folder: Locked.
+        finished: Results that count, by cell id, in the order in which they ended.
+        earlier: From ``earlier_studies``.
+        announce: Called with every suggestion before its first cell is handed out.
+        warn: Told what does not stop the search: an unwritable mirror, an early end.
+    """
+    from fgtune.tuning.feed import SearchFeed
+    from fgtune.tuning.history import baseline_trial, ledger_trials
+    from fgtune.tuning.objectives import objectives_of
+    from fgtune.tuning.proposer import Proposer
+
+    search = plan.search
+    if search is None:
+        raise TypeError("the study is no search")
+    objectives = objectives_of(search.design)
+
+    before = _curves(folder, objectives[0].name)
+
+    def curve(cell_id: str) -> Mapping[int, float]:
+        return before.get(cell_id) or folder.read_metric(cell_id, objectives[0].name)
+
+    proposed = [(arm.name, arm.levels) for arm in plan.arms if trial_number(arm.name) is not None]
+    proposer = Proposer(
+        search,
+        objectives,
+        plan.study.seed_list,
+        storage=folder.optuna_file,
+        name=plan.study.study,
+        warn=warn,
+    )
+    proposer.restore([*earlier, *ledger_trials(plan, search, objectives, finished.values(), proposed, curve)])
+    baseline = [cell for cell in plan.cells if cell.arm == plan.baseline.name and cell.cell_id not in finished]
+    return SearchFeed(
+        proposer,
+        objectives,
+        baseline=baseline,
+        finished=finished,
+        announce=announce,
+        baseline_trial=lambda results: baseline_trial(plan, search, objectives, results),
+        curve=curve,
+        warn=warn,
+    )
+
+
+def _curves(folder: StudyFolder, metric: str) -> dict[str, dict[int, float]]:
+    """A metric by cell and epoch, of the cells that ended in earlier calls."""
+    curves = folder.read_curves()
+    if metric not in curves.columns:
+        return {}
+    known = curves[curves[metric].notna()]
+    return {
+        str(cell_id): {int(epoch): float(value) for epoch, value in zip(own["epoch"], own[metric], strict=True)}
+        for cell_id, own in known.groupby("cell_id")
+    }

@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from markupsafe import escape
+
+from fgtune.analysis.importances import importances
+from fgtune.analysis.inputs import read_study
+from fgtune.analysis.search_figures import (
+    curves_panels,
+    front_panels,
+    history_panels,
+    scatter_panels,
+)
+from fgtune.analysis.summary import summarise
+from fgtune.analysis.trials import criteria_of, trials_of
+from fgtune.reporting.html import tight, write_report
+from fgtune.reporting.importances_figure import importances_figure
+from fgtune.reporting.search_figures import (
+    KIND_STYLES,
+    curves_figure,
+    history_figure,
+    pair_figure,
+    scatter_figure,
+)
+
+PRUNED = {number: 3 if number % 2 else 9 for number in range(6, 40, 3)}
+SOBOL = {
+    "study": "sobol",
+    "question": "Which?",
+    "seeds": 2,
+    "metrics": {"primary": "test/clustering_accuracy", "also": ["test/ari", "test/silhouette"]},
+    "design": {
+        "kind": "sensitivity",
+        "grid": "sobol",
+        "points": 30,
+        "factors": {
+            "objective.lambda_nn": {"low": 0.1, "high": 10.0, "scale": "log"},
+            "relations.solver.kind": ["scip", "flow"],
+        },
+    },
+    "trial": {"data": {"kind": "digits"}, "classes": {"num_fine": 10}, "epochs": 4},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(synthetic_search, tmp_path_factory):
+    search = synthetic_search.SyntheticSearch(pruned=PRUNED, failed={4})
+    return search.write(tmp_path_factory.mktemp("search"))
+
+
+@pytest.fixture(scope="module")
+def page(folder):
+    return write_report(folder).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def sobol(synthetic, tmp_path_factory):
+    return synthetic.SyntheticStudy(text=json.dumps(SOBOL)).write(tmp_path_factory.mktemp("sobol"))
+
+
+def _titles(page):
+    found = re.findall(r"<(?:h2|h3|h4)[^>]*>(.*?)</(?:h2|h3|h4)>", page)
+    return [re.sub(r" ?<small>.*", "", title) for title in found]
+
+
+def test_the_page_of_a_search_has_its_own_sections(folder, page):
+    assert escape(tight(summarise(folder).answer)) in page
+    titles = _titles(page)
+    for wanted in ("What the search found", "Parameters", "What each explains", "Learning curves", "Failed cells"):
+        assert wanted in titles
+    for unwanted in ("Arms", "Metrics over the levels"):
+        assert unwanted not in titles
+    assert 'class="chip' not in page.split("<main>")[1]
+
+
+def test_stopped_trials_do_not_flood_the_failures(page):
+    table = re.search(r'aria-label="Failed cells">(.*?)</table>', page, re.DOTALL).group(1)
+    assert table.count("<code>") == 1
+    assert "trial-0004" in table
+    stopped = re.search(r'aria-label="Cells stopped early">(.*?)</table>', page, re.DOTALL).group(1)
+    assert stopped.count("<tr>") == 1 + len(set(PRUNED.values()))
+
+
+def test_the_best_ten_trials_are_in_sight_and_all_of_them_at_hand(page):
+    open_table, folded = re.findall(r'aria-label="Trials">(.*?)</table>', page, re.DOTALL)
+    assert open_table.count('<th scope="row">') == 11
+    assert folded.count('<th scope="row">') == 41
+    assert "stopped at epoch 9" in folded
+
+
+def test_the_same_search_gives_the_same_bytes(folder, page):
+    assert write_report(folder).read_text(encoding="utf-8") == page
+
+
+def test_figures_of_a_search_stay_small(page):
+    specs = re.findall(r'<script type="application/json" id="[a-z]+-\d+-data">(.*?)</script>', page, re.DOTALL)
+    assert len(specs) > 10
+    assert sum(map(len, specs)) < 700_000
+
+
+def test_a_search_that_has_not_begun_has_a_page(synthetic_search, tmp_path):
+    search = synthetic_search.SyntheticSearch(trials=0, baseline=False)
+    assert "No answer yet" in write_report(search.write(tmp_path)).read_text(encoding="utf-8")
+
+
+def test_points_of_a_sobol_design_get_panels_and_importances(sobol):
+    page = write_report(sobol).read_text(encoding="utf-8")
+    titles = _titles(page)
+    assert titles.count("Over lambda_nn") == titles.count("Over solver") == 3
+    assert "What each explains" in titles
+    assert "What choosing by each label-free metric yields" in page  # test/silhouette against the primary metric
+    assert "The verdict on each of 30 arms" in page  # folded, since nobody reads thirty
+    assert "differences-data" not in page
+
+
+# Single figures
+
+
+def test_every_kind_of_point_has_colour_and_shape_of_its_own():
+    assert len({style.symbol for style in KIND_STYLES.values()}) == 4
+    assert len({style.color for style in KIND_STYLES.values()}) == 4
+
+
+def test_history_draws_values_best_so_far_and_the_stopped(folder):
+    data = read_study(folder)
+    (panel,) = history_panels(data, trials_of(data))
+    step, others, best, stopped = history_figure(panel, ["trial-0029"]).data
+    assert len(others.x) + len(best.x) == len(panel.points)
+    assert step.y[-1] == pytest.approx(panel.points[-1].best, rel=1e-4)
+    assert step.x[-1] == 40
+    assert len(stopped.x) == len(PRUNED) + 1
+
+
+def test_parameter_panels_follow_the_domain(folder):
+    data = read_study(folder)
+    panels = {p.axis.title: p for p in scatter_panels(data, trials_of(data), criteria_of(data))}
+    assert scatter_figure(panels["lr"]).layout.xaxis.type == "log"
+    strips = scatter_figure(panels["solver"])
+    assert list(strips.layout.xaxis.ticktext) == ["flow", "scip"]
+    assert all(abs(x - round(x)) <= 0.25 for trace in strips.data for x in trace.x)
+    drawn = sum(len(trace.x) for trace in strips.data)
+    assert drawn == len(panels["solver"].points)
+
+
+def test_importances_are_drawn_with_intervals_and_chance():
+    import numpy as np
+
+    places = np.random.default_rng(0).random((40, 2))
+    found = importances("m", places, places[:, 0], ["a.b", "c.d"], seed=0)
+    bars, total, chance = importances_figure(found, {"a.b": "b", "c.d": "d"}).data
+    for place, item in enumerate(found.items):
+        assert bars.x[place] + bars.error_x.array[place] == pytest.approx(item.high, abs=1e-4)
+        assert bars.x[place] - bars.error_x.arrayminus[place] == pytest.approx(item.low, abs=1e-4)
+    assert list(total.x) == pytest.approx([item.total for item in found.items], abs=1e-4)
+    assert list(chance.x) == pytest.approx([item.chance for item in found.items], abs=1e-4)
+    assert bars.marker.color[0] != bars.marker.color[1]  # above chance, and not
+
+
+def test_costs_of_several_magnitudes_get_a_logarithmic_axis(synthetic_search, tmp_path):
+    text = synthetic_search.TWO_CRITERIA
+    folder = synthetic_search.SyntheticSearch(text=text, trials=12, curves=False).write(tmp_path)
+    data = read_study(folder)
+    (panel,) = front_panels(data, trials_of(data))
+    layout = pair_figure(panel).layout
+    assert (layout.xaxis.type, layout.yaxis.type) == (None, "log")
+
+
+def test_curves_of_one_kind_are_one_trace_with_gaps(folder):
+    data = read_study(folder)
+    panel = curves_panels(data, trials_of(data))[0]
+    figure = curves_figure(panel)
+    assert len(figure.data) == 5  # four kinds of lines, and where the stopped ones end
+    lines = [trace for trace in figure.data if trace.mode == "lines"]
+    assert sum(trace.x.count(None) for trace in lines) == len(panel.curves)
+    ends = next(trace for trace in figure.data if trace.mode == "markers")
+    assert sorted(ends.x) == sorted(PRUNED.values())

@@ -1,0 +1,283 @@
+"""Searches, early stopping and budgets from the study file to the ledger: real Ray, a real MLflow store, real files."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import mlflow
+import optuna
+import psutil
+import pytest
+from rich.console import Console
+
+from fgtune.errors import ConfigError
+from fgtune.results.folder import StudyFolder
+from fgtune.results.records import CellState
+from fgtune.run import RunOptions, run_study
+
+METRIC = "val/silhouette"
+STUDY = {
+    "study": "small",
+    "question": "Which weights are best on an easy hierarchy?",
+    "design": {
+        "kind": "search",
+        "metric": METRIC,
+        "trials": 4,
+        "sampler": {"kind": "tpe", "startup_trials": 2},
+        "space": {
+            "parameters": {
+                "objective.lambda_nn": {"kind": "log_uniform", "low": 0.1, "high": 2.0},
+                "objective.lambda_reg": {"kind": "quantized", "low": 0.0, "high": 4.0, "step": 1.0},
+            }
+        },
+    },
+    "seeds": 1,
+    "metrics": {"primary": "test/clustering_accuracy", "also": []},
+    "trial": {
+        "data": {"kind": "hierarchy", "num_samples": 300, "num_coarse": 2, "fine_per_coarse": 3, "dim": 6},
+        "model": {"backbone": {"kind": "mlp", "hidden": [16]}},
+        "classes": {"num_fine": 6},
+        "relations": {"every_steps": 3},
+        "epochs": 8,
+        "batch_size": 64,
+    },
+    "execution": {"checkpoint_every_epochs": 1},
+}
+
+
+@pytest.fixture
+def options(tmp_path):
+    return made(tmp_path)
+
+
+def made(folder: Path, tracking: str = "none", **changes) -> RunOptions:
+    """Options for the search, changed at its top level, and in its design."""
+    design = STUDY["design"] | changes.pop("design", {})
+    (folder / "small.yaml").write_text(json.dumps(STUDY | {"design": design} | changes, indent=1))
+    return RunOptions(folder / "small.yaml", out=folder / "reports", tracking_uri=tracking)
+
+
+def run(options):
+    out = io.StringIO()
+    return run_study(options, Console(file=out, width=300)), out.getvalue()
+
+
+def folder_of(options):
+    return StudyFolder(options.out / "small")
+
+
+def mirrored(folder):
+    """Trials that optuna-dashboard would show: arm and state."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.load_study(study_name="small", storage=f"sqlite:///{folder.optuna_file}")
+    return [(trial.user_attrs["arm"], trial.state.name) for trial in study.get_trials()]
+
+
+def test_a_search_plans_runs_and_mirrors_every_trial(options, ray_started):
+    code, printed = run(options)
+    assert code == 0, printed
+    folder = folder_of(options)
+    arms = ["baseline", *(f"trial-{n:04d}" for n in range(4))]
+    assert [row["arm"] for row in folder.read_plan()] == arms
+    results = folder.ledger.read()
+    assert sorted(result.arm for result in results) == arms
+    assert {row["cell_id"] for row in folder.read_plan()} == {result.cell_id for result in results}
+    assert sorted(mirrored(folder)) == [(arm, "COMPLETE") for arm in arms]
+    for result in results:
+        if result.arm != "baseline":
+            assert 0.1 <= result.levels["objective.lambda_nn"] <= 2.0
+            assert result.config["objective"]["lambda_nn"] == result.levels["objective.lambda_nn"]
+    before = folder.ledger_file.read_bytes()
+    code, printed = run(options)
+    assert code == 0
+    assert "nothing is run" in printed
+    assert folder.ledger_file.read_bytes() == before
+
+
+def test_the_plan_of_a_search_tells_what_the_folder_has(options, ray_started, capsys):
+    from fgtune.cli import main
+
+    options = replace(options, overrides=("execution.budget.cells=2",))
+    code, printed = run(options)
+    assert code == 4, printed
+    assert "the budget of 2 cells is used up: 2 of 5 cells are finished" in printed
+    assert main(["plan", str(options.study), "--out", str(options.out)]) == 0
+    shown = capsys.readouterr().out
+    assert "the baseline and up to 4 trials x 1 seed, at most 5 cells" in shown
+    assert "3 of 5 cells to run" in shown
+
+
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        {"kind": "asha", "grace_epochs": 1, "reduction": 2},
+        pytest.param({"kind": "hyperband", "reduction": 2}, marks=pytest.mark.slow),
+        pytest.param({"kind": "median", "grace_epochs": 1, "min_trials": 2}, marks=pytest.mark.slow),
+        pytest.param(
+            {"kind": "plateau", "grace_epochs": 2, "patience_epochs": 2, "tolerance": 10}, marks=pytest.mark.slow
+        ),
+    ],
+    ids=lambda scheduler: scheduler["kind"],
+)
+def test_a_stopped_trial_is_pruned_with_its_last_epoch_everywhere(tmp_path, ray_started, scheduler):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    options = made(tmp_path, uri, scheduler=scheduler, design={"trials": 10, "sampler": {"kind": "random"}})
+    code, printed = run(options)
+    assert code == 0, printed
+    folder = folder_of(options)
+    results = folder.ledger.read()
+    assert len(results) == 11
+    pruned = [result for result in results if result.state is CellState.PRUNED]
+    assert pruned
+    curves = folder.read_curves()
+    for result in results:
+        own = curves[curves["cell_id"] == result.cell_id]
+        assert list(own["epoch"]) == list(range(1, result.epochs + 1))
+        assert (result.epochs < 8) == (result.state is CellState.PRUNED)
+    for result in pruned:
+        assert result.cause.startswith(f"stopped after epoch {result.epochs} by {scheduler['kind']}: ")
+        assert METRIC in result.metrics
+    assert sorted(mirrored(folder)) == sorted((result.arm, result.state.value) for result in results)
+    assert not list(folder.checkpoints_dir.glob("*"))
+    runs = mlflow.MlflowClient(uri).search_runs(["1"], "tags.`fgtune.role` = 'cell'")
+    assert Counter(each.info.status for each in runs) == {"KILLED": len(pruned), "FINISHED": 11 - len(pruned)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["tpe", "gp", "cmaes", "nsga2", "qmc", "random", "brute_force"])
+def test_every_sampler_runs_to_its_end(tmp_path, ray_started, kind):
+    if kind == "cmaes":
+        pytest.importorskip("cmaes")
+    changes = {"sampler": {"kind": kind}, "trials": 4}
+    if kind == "brute_force":
+        changes["space"] = {"parameters": {"neighbors.sampled": {"kind": "choice", "values": [1, 2, 3, 4]}}}
+    if kind == "nsga2":
+        changes["metric"] = [METRIC, "cost/solver_seconds"]
+    options = made(tmp_path, design=changes)
+    code, printed = run(options)
+    assert code == 0, printed
+    assert [result.state for result in folder_of(options).ledger.read()] == [CellState.COMPLETE] * 5
+    assert folder_of(options).report_file.is_file()
+
+
+def test_enumerated_cells_stop_early_where_asked(tmp_path, ray_started):
+    design = {"kind": "sensitivity", "factors": {"objective.lambda_reg": [0.0, 1.0, 2.0, 3.0, 4.0]}}
+    scheduler = {"kind": "asha", "metric": METRIC, "grace_epochs": 2, "reduction": 2}
+    options = made(tmp_path, scheduler=scheduler)
+    options.study.write_text(json.dumps(STUDY | {"design": design, "scheduler": scheduler}))
+    code, printed = run(options)
+    assert code == 0, printed
+    states = Counter(result.state for result in folder_of(options).ledger.read())
+    assert states[CellState.PRUNED] > 0
+    assert states[CellState.COMPLETE] > 0
+    assert sum(states.values()) == 5
+
+
+def test_only_runs_a_part_and_the_next_call_the_rest(tmp_path, ray_started):
+    design = {"kind": "sensitivity", "factors": {"objective.lambda_reg": [1.0, 2.0]}}
+    options = made(tmp_path)
+    options.study.write_text(json.dumps(STUDY | {"design": design, "seeds": 2}))
+    code, printed = run(replace(options, only=("seed=1",)))
+    assert code == 0, printed
+    assert "every cell that --only selects is finished; 2 of 4 cells are finished" in printed
+    assert {result.seed for result in folder_of(options).ledger.read()} == {1}
+    code, printed = run(options)
+    assert code == 0
+    assert len(folder_of(options).ledger.read()) == 4
+
+
+def test_only_goes_with_planned_cells_alone(options):
+    with pytest.raises(ConfigError, match="needs cells that are planned beforehand"):
+        run(replace(options, only=("seed=0",)))
+    assert not options.out.exists()
+
+
+def test_a_budget_of_seconds_stops_in_order_and_the_next_call_goes_on(tmp_path, ray_started):
+    options = made(tmp_path, execution={"budget": {"wall_s": 0.01}})
+    code, printed = run(options)
+    assert code == 4, printed
+    assert "the budget of 0.01 wall seconds is used up" in printed
+    assert "continue with: python -m fgtune.run" in printed
+    code, printed = run(replace(options, overrides=("execution.budget.wall_s=null",)))
+    assert code == 0, printed
+    assert len(folder_of(options).ledger.read()) == 5
+
+
+def test_a_warm_start_without_results_is_refused_before_anything_is_written(options):
+    options = replace(options, overrides=("design.warm_start=[nowhere]",))
+    with pytest.raises(ConfigError, match=r"design.warm_start\[0\]: holds no results"):
+        run(options)
+    assert not options.out.exists()
+
+
+def test_a_search_learns_from_an_earlier_study(tmp_path, ray_started):
+    first = made(tmp_path)
+    assert run(first)[0] == 0
+    (tmp_path / "two").mkdir()
+    second = made(tmp_path / "two", design={"warm_start": [str(folder_of(first).root)], "trials": 2})
+    code, printed = run(second)
+    assert code == 0, printed
+    assert "5 of 5 finished settings are of use to this search" in printed
+    arms = [arm for arm, _ in mirrored(folder_of(second))]
+    assert sum(arm.startswith("small/") for arm in arms) == 5
+    known = {result.config_hash for result in folder_of(first).ledger.read()}
+    assert not known & {r.config_hash for r in folder_of(second).ledger.read() if r.arm != "baseline"}
+
+
+def start(options):
+    command = [sys.executable, "-m", "fgtune.run", str(options.study), "--out", str(options.out)]
+    command += ["--tracking-uri", options.tracking_uri]
+    environ = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, env=environ)
+
+
+def killed_at(options, seconds: float) -> None:
+    """Start the driver, and kill it after some seconds of work; its workers end with it."""
+    process = start(options)
+    deadline = time.monotonic() + 60
+    while not folder_of(options).plan_file.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(seconds)
+    children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    psutil.wait_procs(children, timeout=60)
+
+
+def check_once_each(options, trials: int, uri: str) -> None:
+    folder = folder_of(options)
+    lines = [json.loads(line) for line in folder.ledger_file.read_text().splitlines()]
+    cells = Counter(line["cell_id"] for line in lines)
+    assert set(cells.values()) == {1}
+    assert set(cells) == {row["cell_id"] for row in folder.read_plan()}
+    assert sorted(line["arm"] for line in lines) == ["baseline", *(f"trial-{n:04d}" for n in range(trials))]
+    states = mirrored(folder)
+    assert len(states) == trials + 1
+    assert {state for _, state in states} <= {"COMPLETE", "PRUNED"}
+    runs = mlflow.MlflowClient(uri).search_runs(["1"], "tags.`fgtune.role` = 'cell'")
+    assert sorted(each.data.tags["fgtune.cell_id"] for each in runs) == sorted(cells)
+
+
+@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_search_killed_at_random_moments_loses_and_repeats_nothing(tmp_path, kills):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    trials = 3 * kills
+    scheduler = {"kind": "asha", "grace_epochs": 2, "reduction": 2}
+    trial = STUDY["trial"] | {"epochs": 60}
+    options = made(tmp_path, uri, trial=trial, scheduler=scheduler, design={"trials": trials})
+    rng = random.Random(kills)
+    for _ in range(kills):
+        killed_at(options, rng.uniform(4.0, 12.0))
+    process = start(options)
+    assert process.wait(timeout=300) == 0
+    check_once_each(options, trials, uri)

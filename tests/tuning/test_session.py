@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import socket
+
+import pytest
+import ray
+
+from fgtune.config.study import ExecutionConfig
+from fgtune.errors import ConfigError
+from fgtune.tuning.session import ray_session, slots
+
+
+def test_an_address_where_nobody_listens_is_refused_at_once(monkeypatch):
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, but not listening
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with (
+            pytest.raises(ConfigError, match=r"--address: answers with no Ray cluster") as caught,
+            ray_session(address),
+        ):
+            pass
+    assert caught.value.value == address
+
+
+def test_as_many_trials_run_at_once_as_whole_trials_fit_on_each_node(monkeypatch):
+    nodes = [
+        {"Alive": True, "Resources": {"CPU": 4.0, "GPU": 1.0}},
+        {"Alive": True, "Resources": {"CPU": 3.0}},
+        {"Alive": False, "Resources": {"CPU": 64.0}},
+    ]
+    monkeypatch.setattr(ray, "nodes", lambda: nodes)
+    assert slots(ExecutionConfig(cpus=2)) == 2 + 1
+    assert slots(ExecutionConfig(cpus=0.5)) == 8 + 6
+    assert slots(ExecutionConfig(cpus=1, gpus=0.25)) == 4
+    assert slots(ExecutionConfig(cpus=100)) == 1

@@ -117,6 +117,7 @@ class Recorder:
                 config=cell.config.to_plain(),
                 finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
                 host=self._host,
+                fork=cell.fork,
                 **outcome,  # type: ignore[arg-type]
             )
         )

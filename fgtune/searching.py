@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from fgtune.config.plan import Arm, Cell, Plan
-from fgtune.config.search_arms import SearchPlan, trial_number
+from fgtune.config.plan import Arm, Cell, Fork, Plan
+from fgtune.config.scheduling import PbtConfig
+from fgtune.config.search_arms import FORKED, SearchPlan, trial_number
 from fgtune.errors import StudyFolderError
 from fgtune.results.folder import StudyFolder
+from fgtune.results.formats import FORK
 from fgtune.results.records import CellResult
 
 if TYPE_CHECKING:
@@ -37,16 +39,21 @@ def grown_plan(plan: Plan, folder: StudyFolder) -> Plan:
         number = trial_number(name)
         if number is not None:
             levels = exact.get(name) or {path: own[0][path] for path in plan.factors}
-            plan = _with_arm(plan, *_arm(plan, plan.search, number, levels))
+            plan = _with_arm(plan, *_arm(plan, plan.search, number, levels, own[0]))
             _check_row(plan, name, own, folder)
     return plan
 
 
-def _arm(plan: Plan, search: SearchPlan, number: int, levels: Mapping[str, Any]) -> tuple[Arm, tuple[Cell, ...]]:
+def _arm(
+    plan: Plan, search: SearchPlan, number: int, levels: Mapping[str, Any], row: Mapping[str, Any]
+) -> tuple[Arm, tuple[Cell, ...]]:
     """A proposed arm from its levels in the plan file; without cells where they are no point of the space."""
     point = search.point(dict(levels))
     if point is None:
         return Arm("", levels, search.space.base, is_baseline=False), ()
+    if row.get(FORK):
+        arm, cell = search.fork(number, point, row["seed"], Fork.parse(row[FORK]))
+        return arm, (cell,)
     config = search.space.config(point)
     arm, resolved = search.arm(number, point, config), search.space.resolve(config)
     return arm, tuple(Cell(arm.name, seed, resolved, arm.levels) for seed in plan.study.seed_list)
@@ -71,8 +78,11 @@ def size_text(plan: Plan) -> str:
     if plan.search is None:
         arms = len(plan.arms)
         return f"{arms} arm{'s'[: arms > 1]} x {blocks} = {len(plan.cells)} cells"
-    trials = most_arms(plan) - 1
-    return f"the baseline and up to {trials} trial{'s'[: trials > 1]} x {blocks}, at most {most_cells(plan)} cells"
+    trials = most_arms(plan) - 1 - _forks(plan)
+    planned = f"the baseline and up to {trials} trial{'s'[: trials > 1]} x {blocks}"
+    if isinstance(plan.study.scheduler, PbtConfig):
+        return f"{planned}, and a cell for each replacement ({_forks(plan)} so far)"
+    return f"{planned}, at most {most_cells(plan)} cells"
 
 
 def most_cells(plan: Plan) -> int:
@@ -81,12 +91,16 @@ def most_cells(plan: Plan) -> int:
 
 
 def most_arms(plan: Plan) -> int:
-    """How many arms a study has at most, the baseline included."""
+    """How many arms a study has at most, the baseline included; of a population, with the replacements so far."""
     if plan.search is None:
         return len(plan.arms)
-    size = plan.search.space.max_size
+    size, forks = plan.search.space.max_size, _forks(plan)
     limits = [each for each in (plan.search.design.trials, size) if each is not None]
-    return max(1 + min(limits), len(plan.arms))
+    return max(1 + min(limits) + forks, len(plan.arms))
+
+
+def _forks(plan: Plan) -> int:
+    return sum(arm.role == FORKED for arm in plan.arms)
 
 
 def grown(plan: Plan, suggestion: Suggestion) -> Plan:
@@ -117,6 +131,7 @@ def search_feed(
     earlier: Sequence[KnownTrial],
     announce: Callable[[Suggestion], None],
     warn: Callable[[str], None],
+    forks: Sequence[Suggestion] | None = None,
 ) -> SearchFeed:
     """The cells of a search: those of the baseline that are left, then what is proposed.
 
@@ -127,6 +142,7 @@ def search_feed(
         earlier: From ``earlier_studies``.
         announce: Called with every suggestion before its first cell is handed out.
         warn: Told what does not stop the search: an unwritable mirror, an early end.
+        forks: Of a population, the replacements of earlier calls; None where trials are not replaced.
     """
     from fgtune.tuning.feed import SearchFeed
     from fgtune.tuning.history import baseline_trial, ledger_trials
@@ -163,6 +179,7 @@ def search_feed(
         baseline_trial=lambda results: baseline_trial(plan, search, objectives, results),
         curve=curve,
         warn=warn,
+        forks=forks,
     )
 
 

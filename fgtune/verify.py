@@ -11,6 +11,7 @@ from fgtune.analysis.inputs import read_study
 from fgtune.analysis.summary import summarise
 from fgtune.analysis.table import tidy_table
 from fgtune.config.base import stable_hash
+from fgtune.config.plan import cell_id_of
 from fgtune.metrics.evaluate import evaluate_counts
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellState
@@ -45,7 +46,7 @@ def _cells(folder: StudyFolder) -> Iterator[tuple[int, str]]:
         config = dict(result.config)
         agrees = stable_hash(config) == result.config_hash
         yield 1, "" if agrees else f"{name}: its config does not have the hash {result.config_hash}"
-        agrees = stable_hash({"config": config, "seed": result.seed}) == result.cell_id
+        agrees = cell_id_of(config, result.seed, result.fork) == result.cell_id
         yield 1, "" if agrees else f"{name}: its config and seed do not have this id"
         if result.state is not CellState.COMPLETE:
             continue

@@ -16,7 +16,7 @@ from fgtune.config.designs import crossed_name
 from fgtune.config.study import AblationDesign, ComparisonDesign, Study
 from fgtune.errors import StudyFolderError
 from fgtune.results.folder import StudyFolder
-from fgtune.results.formats import CELL_COLUMNS
+from fgtune.results.formats import CELL_COLUMNS, FORK
 from fgtune.results.records import CellResult, CellState
 
 
@@ -155,7 +155,7 @@ def read_study(folder: StudyFolder) -> StudyData:
         StudyFolderError: A file is missing, unreadable, or names no baseline.
     """
     study, plan = _read_files(folder)
-    factors = tuple(column for column in plan[0] if column not in CELL_COLUMNS)
+    factors = tuple(column for column in plan[0] if column not in {*CELL_COLUMNS, FORK})
     planned = tuple(PlannedCell(row["cell_id"], row["arm"], row["seed"]) for row in plan)
     known = {cell.cell_id for cell in planned}
     lines = folder.ledger.read()

@@ -43,7 +43,7 @@ class Arm:
         config: The trial config as written, before class numbers are resolved from the data.
         is_baseline: Whether other arms (on the same data set, where there are several) are compared with this one.
         role: How the design came to this arm: ``baseline``, ``comparison``, ``one_at_a_time``, ``grid``, ``random``,
-            ``sobol``, ``search``, or the scheme of an ablation that named it.
+            ``sobol``, ``search``, ``fork`` (of a population), or the scheme of an ablation that named it.
         removed: Components of an ablation that are off, in the order of the file.
         dataset: Name of its data set in a comparison over several, else empty.
     """
@@ -58,13 +58,53 @@ class Arm:
 
 
 @dataclass(frozen=True)
+class Fork:
+    """Where a cell of population based training begins: with what another cell had learned.
+
+    Attributes:
+        donor: Id of that cell.
+        epoch: After which of its epochs.
+    """
+
+    donor: str
+    epoch: int
+
+    @property
+    def text(self) -> str:
+        """``DONOR@EPOCH``, as in ``plan.csv``."""
+        return f"{self.donor}@{self.epoch}"
+
+    @classmethod
+    def parse(cls, text: str) -> Fork:
+        """The fork that ``text`` stands for.
+
+        Raises:
+            ValueError: It is not of the form ``DONOR@EPOCH``.
+        """
+        donor, _, epoch = text.rpartition("@")
+        return cls(donor, int(epoch))
+
+
+def cell_id_of(config: Mapping[str, Any], seed: int, fork: Fork | None = None) -> str:
+    """Digest of a resolved config (plain data), a seed and, for a cell that forks off another one, where it does."""
+    identity: dict[str, Any] = {"config": dict(config), "seed": seed}
+    if fork is not None:
+        identity["fork"] = {"donor": fork.donor, "epoch": fork.epoch}
+    return stable_hash(identity)
+
+
+@dataclass(frozen=True)
 class Cell:
-    """One arm x one seed. ``config`` is resolved: ``classes.num_fine`` is a number and ``num_fine_ratio`` is None."""
+    """One arm x one seed. ``config`` is resolved: ``classes.num_fine`` is a number and ``num_fine_ratio`` is None.
+
+    ``fork`` says which cell's training it goes on from; None for one that begins anew.
+    """
 
     arm: str
     seed: int
     config: TrialConfig
     levels: Mapping[str, Any] = field(compare=False)
+    fork: Fork | None = None
 
     @property
     def config_hash(self) -> str:
@@ -73,8 +113,8 @@ class Cell:
 
     @property
     def cell_id(self) -> str:
-        """Digest of the resolved config and the seed: the same cell has the same id in every study."""
-        return stable_hash({"config": self.config.to_plain(), "seed": self.seed})
+        """Digest of what was trained (config, seed, origin of a fork): the same cell has the same id in every study."""
+        return cell_id_of(self.config.to_plain(), self.seed, self.fork)
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from fgtune.config.arms import DraftArm, Drafts, levels_of
 from fgtune.config.designs import BASELINE
 from fgtune.config.load import LoadedStudy
-from fgtune.config.plan import Arm
+from fgtune.config.plan import Arm, Cell, Fork
 from fgtune.config.search import SearchDesign
 from fgtune.config.space import Point, SearchSpace
 from fgtune.config.trial import TrialConfig
 
+FORKED = "fork"
+"""Role of an arm that goes on from another cell's training."""
 _ARM = re.compile(r"trial-(\d{4,})")
 
 
@@ -33,10 +35,20 @@ class SearchPlan:
         """The searched paths, in the order in which they are chosen."""
         return tuple(self.space.parameters)
 
-    def arm(self, number: int, point: Point, config: TrialConfig) -> Arm:
-        """The arm of the proposed point ``number``, whose config is not resolved yet."""
+    def arm(self, number: int, point: Point, config: TrialConfig, role: str = "search") -> Arm:
+        """The arm of the proposed point ``number``, whose config is not resolved yet; ``role`` is ``fork`` for one."""
         levels = {**levels_of(self.factors, config), **point}
-        return Arm(trial_name(number), levels, config, is_baseline=False, role="search")
+        return Arm(trial_name(number), levels, config, is_baseline=False, role=role)
+
+    def fork(self, number: int, point: Point, seed: int, origin: Fork) -> tuple[Arm, Cell]:
+        """The arm and the cell of a point that goes on from another cell's training.
+
+        Raises:
+            InfeasibleError: The point is forbidden.
+        """
+        config = self.space.config(point)
+        arm = self.arm(number, point, config, role=FORKED)
+        return arm, Cell(arm.name, seed, self.space.resolve(config), arm.levels, origin)
 
     def point(self, levels: dict[str, object]) -> Point | None:
         """The point behind the levels of an arm; None where they lie outside the space."""

@@ -13,8 +13,11 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from fgtune.config.plan import Plan
+from fgtune.config.scheduling import PbtConfig
 
 CELL_COLUMNS = ("cell_id", "arm", "seed")
+FORK = "fork"
+"""Column of population based training alone: ``DONOR@EPOCH`` for a cell that goes on from another's training."""
 _IRRELEVANT = ("execution", "smoke", "published")
 """Parts of a study that its hash leaves out."""
 
@@ -47,19 +50,21 @@ def resolved_text(plan: Plan) -> str:
 
 def plan_text(plan: Plan) -> str:
     """The plan as CSV."""
+    forks = isinstance(plan.study.scheduler, PbtConfig)
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*CELL_COLUMNS, *plan.factors])
+    writer.writerow([*CELL_COLUMNS, *[FORK] * forks, *plan.factors])
     for cell in plan.cells:
         levels = [_level_text(cell.levels[factor]) for factor in plan.factors]
-        writer.writerow([cell.cell_id, cell.arm, cell.seed, *levels])
+        origin = ["" if cell.fork is None else cell.fork.text] * forks
+        writer.writerow([cell.cell_id, cell.arm, cell.seed, *origin, *levels])
     return buffer.getvalue()
 
 
 def parse_plan(text: str) -> list[dict[str, Any]]:
-    """The rows of ``plan_text``: ``cell_id``, ``arm``, ``seed`` as an int, and the level of each factor."""
+    """The rows of ``plan_text``: ``cell_id``, ``arm``, ``seed`` as an int, maybe ``fork``, the level of each factor."""
     return [
-        {key: value if key in CELL_COLUMNS else _level(value) for key, value in row.items()}
+        {key: value if key in {*CELL_COLUMNS, FORK} else _level(value) for key, value in row.items()}
         | {"seed": int(row["seed"])}
         for row in csv.DictReader(io.StringIO(text))
     ]

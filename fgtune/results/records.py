@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fgtune.config.plan import Fork
+
 IntArray = npt.NDArray[np.int64]
 
 
@@ -95,6 +97,8 @@ class CellResult:
         attempts: 1 + number of restarts after crashes.
         cause: Why a FAIL or PRUNED cell ended, and which metrics were not finite; else None.
         finished_at: ISO 8601, UTC.
+        fork: Of a cell that went on from another's training: from which, and after which epoch. ``epochs`` counts the
+            epochs before, ``seconds`` and ``solver`` do not.
     """
 
     cell_id: str
@@ -112,10 +116,14 @@ class CellResult:
     cause: str | None = None
     finished_at: str = ""
     host: str = ""
+    fork: Fork | None = None
 
     def to_plain(self) -> dict[str, Any]:
-        """The record as plain JSON data."""
-        return asdict(self) | {"state": self.state.value}
+        """The record as plain JSON data; ``fork`` is there only where there is one."""
+        plain = asdict(self) | {"state": self.state.value}
+        if self.fork is None:
+            del plain["fork"]
+        return plain
 
     @classmethod
     def from_plain(cls, data: Mapping[str, Any]) -> CellResult:
@@ -124,6 +132,8 @@ class CellResult:
         fields["state"] = CellState(fields["state"])
         if fields.get("solver") is not None:
             fields["solver"] = SolverUse(**fields["solver"])
+        if fields.get("fork") is not None:
+            fields["fork"] = Fork(**fields["fork"])
         return cls(**fields)
 
 

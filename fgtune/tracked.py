@@ -1,8 +1,13 @@
-"""Tracking that never stops a study: a fault of the store is told once, and made good at the end from the ledger."""
+"""Tracking that never stops a study, nor holds it up.
+
+A fault of the store is told once, and made good at the end from the ledger. Everything is written by one thread beside
+the driver's: a tenth of a second a cell would else pass before the next one starts.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pandas as pd
 
@@ -15,7 +20,7 @@ from fgtune.tracking import StudyEnd, Tracker
 
 
 class SafeTracking:
-    """A tracker, its faults caught.
+    """A tracker in a thread of its own, its faults caught. ``finish`` waits for all that was to be written.
 
     Args:
         tracker: Where the study is tracked.
@@ -26,29 +31,49 @@ class SafeTracking:
     def __init__(self, tracker: Tracker, folder: StudyFolder, say: Callable[[str], None]) -> None:
         self._tracker, self._folder, self._say = tracker, folder, say
         self._is_lost = False
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="tracking")
+        self._begun: list[Future[object]] = []
 
     def start(self, plan: Plan) -> None:
-        """Find or create the study's run, and store finished cells that it lacks."""
-        self._try(lambda: self._tracker.start(plan, self._folder.root, commit=self._commit()))
-        self._try(self._sync)
+        """Find or create the study's run, and store finished cells that it lacks.
+
+        Raises:
+            ConfigError: The study cannot be tracked as it is.
+        """
+
+        def work() -> None:
+            self._try(lambda: self._tracker.start(plan, self._folder.root, commit=self._commit()))
+            self._try(self._sync)
+
+        self._thread.submit(work).result()
 
     def grow(self, plan: Plan) -> None:
         """The plan has further arms from now on."""
-        self._tracker.grow(plan)
+        self._later(lambda: self._tracker.grow(plan))
 
     def log_cell(self, result: CellResult, history: Sequence[EpochMetrics]) -> None:
         """Store a finished cell; after a fault not before the end."""
-        if not self._is_lost:
-            self._try(lambda: self._tracker.log_cell(result, history))
+        self._later(lambda: None if self._is_lost else self._try(lambda: self._tracker.log_cell(result, history)))
 
     def finish(self, end: StudyEnd, summary: StudySummary) -> None:
         """Store the summary and the files that people look for, and mark the study as ended."""
         folder = self._folder
         artifacts = [folder.report_file, folder.resolved_file, folder.results_csv, folder.plan_file]
-        if self._is_lost:
-            self._try(self._sync)
-        self._try(lambda: self._tracker.log_summary(arm_statistics(summary), summary.answer))
-        self._try(lambda: self._tracker.finish(end, artifacts))
+
+        def work() -> None:
+            if self._is_lost:
+                self._try(self._sync)
+            self._try(lambda: self._tracker.log_summary(arm_statistics(summary), summary.answer))
+            self._try(lambda: self._tracker.finish(end, artifacts))
+
+        self._later(work)
+        self._thread.shutdown()
+        for each in self._begun:
+            each.result()  # what is no fault of the store is an error of the driver
+
+    def _later(self, work: Callable[[], object]) -> None:
+        self._begun = [each for each in self._begun if not each.done() or each.exception() is not None]
+        self._begun.append(self._thread.submit(work))
 
     def _try(self, action: Callable[[], object]) -> None:
         try:

@@ -1,31 +1,28 @@
 """The command line: ``fgtune VERB``. Verbs look at a study before anything heavy is imported.
 
 Exit codes: 0 done; 1 error; 2 the study file, the data or the command is wrong, nothing was started; 3 finished, with
-failed cells; 130 interrupted, everything finished is saved.
+failed cells; 4 a budget ran out; 130 interrupted, everything finished is saved.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from fgtune import __version__
-from fgtune.analysis.timing import TimeLeft, cells_at_once, machine, time_left
 from fgtune.config.plan import Plan
 from fgtune.config.schema import study_schema
 from fgtune.errors import ConfigError, FgtuneError
 from fgtune.export import ExportFormat
+from fgtune.plan_view import arm_table, cell_table, plan_time_left
 from fgtune.plugins import permitting
 from fgtune.results.folder import StudyFolder
-from fgtune.results.records import CellResult, CellState
 from fgtune.searching import grown_plan, most_cells, size_text
 from fgtune.study import open_study
 
@@ -293,7 +290,7 @@ def show_plan(
     print_warnings(plan)
     console = _console()
     console.print(f"{plan.study.study}: {size_text(plan)}, study hash {plan.study_hash}", markup=False)
-    console.print(_cell_table(plan, states) if cells else _arm_table(plan, states))
+    console.print(cell_table(plan, states) if cells else arm_table(plan, states))
     open_cells = sum(cell.cell_id not in states for cell in plan.cells)
     open_cells += most_cells(plan) - len(plan.cells)
     console.print(f"{open_cells} of {most_cells(plan)} cells to run, in {folder.root}", markup=False)
@@ -326,14 +323,6 @@ def settings() -> None:
     typer.echo(settings_page(), nl=False)
 
 
-def plan_time_left(plan: Plan, results: Sequence[CellResult]) -> TimeLeft | None:
-    """Estimate the time for what the plan has and the ledger has not; the points of a search are yet to be proposed."""
-    ended = {result.cell_id for result in results}
-    pending = [cell.arm for cell in plan.cells if cell.cell_id not in ended]
-    pending += [""] * (most_cells(plan) - len(plan.cells))
-    return time_left(pending, results, cells_at_once(plan.study.execution, *machine()))
-
-
 def _console() -> Console:
     """Standard output: as wide as it is in a terminal, wide elsewhere."""
     return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=200)
@@ -343,35 +332,3 @@ def print_warnings(plan: Plan) -> None:
     """Tell what is likely a mistake."""
     for warning in plan.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-
-
-def _arm_table(plan: Plan, states: dict[str, CellState]) -> Table:
-    """One row an arm: levels, K_F, and its cells by state."""
-    table = Table("arm", *plan.factors, "K_F", "cells", *(("done", "failed", "pruned") if states else ()))
-    for arm in plan.arms:
-        cells = [cell for cell in plan.cells if cell.arm == arm.name]
-        count = Counter(states[cell.cell_id] for cell in cells if cell.cell_id in states)
-        row = [arm.name + " *" * arm.is_baseline, *(_shown(arm.levels[factor]) for factor in plan.factors)]
-        row += [str(cells[0].config.classes.num_fine), str(len(cells))]
-        row += [str(count[state]) for state in (CellState.COMPLETE, CellState.FAIL, CellState.PRUNED) if states]
-        table.add_row(*row)
-    table.caption = "* the baseline"
-    return table
-
-
-def _cell_table(plan: Plan, states: dict[str, CellState]) -> Table:
-    """One row a cell, in the order in which they run."""
-    table = Table("cell", "seed", "arm", *plan.factors, "K_F", "state")
-    for cell in plan.cells:
-        levels = [_shown(cell.levels[factor]) for factor in plan.factors]
-        state = states.get(cell.cell_id)
-        shown = "to run" if state is None else state.value
-        table.add_row(cell.cell_id, str(cell.seed), cell.arm, *levels, str(cell.config.classes.num_fine), shown)
-    return table
-
-
-def _shown(level: object) -> str:
-    """A level in a table."""
-    if level is None:
-        return "-"
-    return level if isinstance(level, str) else json.dumps(level)

@@ -40,7 +40,10 @@ def compare(roots: Sequence[Path], arm: str | None = None, out: Path | None = No
     _check(roots, out)
     comparison = compare_studies([StudyFolder(root) for root in roots], arm)
     if out is not None:
-        write_atomically(out, encoded(table_of(comparison), out.suffix))
+        try:
+            write_atomically(out, encoded(table_of(comparison), out.suffix))
+        except OSError as error:
+            raise ConfigError(f"cannot be written ({error.strerror})", where=str(out)) from error
     return comparison
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from fgtune.analysis.summary import summarise
 from fgtune.analysis.table import write_tables
 from fgtune.config.plan import Cell, Plan
-from fgtune.config.scheduling import NoSchedulerConfig
+from fgtune.config.scheduling import NoSchedulerConfig, PbtConfig
 from fgtune.config.search import SearchDesign
 from fgtune.metrics import spec_of
 from fgtune.progress import ProgressDisplay, Tally
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from fgtune.tuning.feed import CellFeed, LimitedFeed
+    from fgtune.tuning.population import Nursery
     from fgtune.tuning.stopping import StopFlag
     from fgtune.tuning.suggestion import KnownTrial, Suggestion
     from fgtune.tuning.umpire import Umpire
@@ -97,7 +99,7 @@ class Driver:
         study, folder = plan.study, self.launch.folder
         self.cells = {cell.cell_id: cell for cell in plan.cells}
         metric, maximize = _followed(plan)
-        tally = Tally(
+        self.tally = tally = Tally(
             self.cells,
             metric,
             maximize=maximize,
@@ -116,9 +118,23 @@ class Driver:
             self.display.open()
             try:
                 feed = self._train(self.flag)
+            except Exception:
+                self._save_what_there_is()
+                raise
             finally:
                 self.display.close()
         return self._conclude(feed)
+
+    def _save_what_there_is(self) -> None:
+        """After an error of the driver itself: the report of what is finished, and the study's end where it is tracked.
+
+        Whatever fails here must not hide the error.
+        """
+        folder = self.launch.folder
+        with contextlib.suppress(Exception):
+            write_tables(folder)
+            write_report(folder)
+            self.tracking.finish(StudyEnd.ERROR, summarise(folder))
 
     def _train(self, flag: StopFlag) -> LimitedFeed:
         """Run cells until none is left, a budget is used up, or the flag is set."""
@@ -137,7 +153,9 @@ class Driver:
         at_once = execution.max_concurrent
         if self.plan.search is not None and at_once is None:
             at_once = slots(execution)  # a point is not proposed before it can run: it would know less
-        feed = LimitedFeed(self._feed(), at_once, execution.budget.cells)
+        nursery = self._nursery()
+        umpire = self._umpire(nursery)
+        feed = LimitedFeed(self._feed(nursery), at_once, execution.budget.cells)
         run_cells(
             feed,
             execution,
@@ -147,7 +165,7 @@ class Driver:
             checkpoints=self.launch.folder.checkpoints_dir,
             observer=Recorder(self.launch.folder, self.cells, self.tracking.log_cell, self.display, feed.ended),
             flag=flag,
-            umpire=self._umpire(),
+            umpire=umpire,
         )
         return feed
 
@@ -157,13 +175,16 @@ class Driver:
             return self.launch.pending
         return [cell for cell in self.plan.cells if cell.arm == self.plan.baseline.name]
 
-    def _feed(self) -> CellFeed:
+    def _feed(self, nursery: Nursery | None) -> CellFeed:
         from fgtune.tuning.feed import ListFeed
 
         if self.plan.search is None:
             return ListFeed(self.launch.pending)
-        settled, say = self.launch.settled, self.display.say
-        return search_feed(self.plan, self.launch.folder, settled, self.launch.earlier, self._announce, say)
+        settled, say, forks = self.launch.settled, self.display.say, None if nursery is None else nursery.known
+        feed = search_feed(self.plan, self.launch.folder, settled, self.launch.earlier, self._announce, say, forks)
+        if nursery is not None:
+            nursery.attach(lambda: feed.next_number, feed.adopt)
+        return feed
 
     def _announce(self, suggestion: Suggestion) -> None:
         """Write a suggestion down before it runs."""
@@ -172,9 +193,19 @@ class Driver:
             self.plan = larger
             self.launch.folder.write_plan(larger)
             self.tracking.grow(larger)
+            self.tally.total = most_cells(larger)
         self.cells.update({cell.cell_id: cell for cell in suggestion.cells})
 
-    def _umpire(self) -> Umpire | None:
+    def _nursery(self) -> Nursery | None:
+        """Where forks come from, in population based training."""
+        from fgtune.tuning.population import Nursery
+
+        scheduler, search = self.plan.study.scheduler, self.plan.search
+        if search is None or not isinstance(scheduler, PbtConfig):
+            return None
+        return Nursery(search, scheduler, self.cells)
+
+    def _umpire(self, nursery: Nursery | None) -> Umpire | None:
         from fgtune.tuning.objectives import stopping_objective
         from fgtune.tuning.umpire import Umpire
 
@@ -182,7 +213,8 @@ class Driver:
         objective = stopping_objective(study)
         if isinstance(study.scheduler, NoSchedulerConfig) or objective is None:
             return None
-        return Umpire(study.scheduler, objective, self.launch.folder.stopping_file)
+        judge = None if nursery is None else nursery.judge()
+        return Umpire(study.scheduler, objective, self.launch.folder.stopping_file, judge, nursery)
 
     # The end
 
@@ -194,6 +226,9 @@ class Driver:
         for each in results:
             if each.state is not CellState.FAIL:  # a worker may have written one after its cell was stopped
                 folder.checkpoint_file(each.cell_id).unlink(missing_ok=True)
+        if end is StudyEnd.COMPLETE:  # until then a cell may yet go on from another one's milestone
+            for state in folder.checkpoints_dir.glob("*.*.pt"):
+                state.unlink(missing_ok=True)
         if len(results) == len(self.cells):
             folder.gather_curves()
         write_tables(folder)
@@ -214,7 +249,8 @@ class Driver:
         done = {each.cell_id for each in results}
         selected = {cell.cell_id for cell in self.launch.selected} if self.plan.search is None else set(self.cells)
         left = selected - done
-        if left or (feed is not None and not feed.is_done):
+        whole = len(self.plan.arms) >= most_arms(self.plan)  # of a search: all its trials were proposed
+        if left or not (feed is None or feed.is_done or whole):
             if feed is not None and (feed.is_spent or (self.flag is not None and self.flag.spent)):
                 return StudyEnd.BUDGET
             if self.flag is not None and self.flag.is_set:
@@ -222,7 +258,8 @@ class Driver:
             raise RuntimeError(f"{len(left)} cells ended without a result; run the same command again to continue")
         if any(each.state is CellState.FAIL for each in results if each.cell_id in selected):
             return StudyEnd.FAILED_CELLS
-        return StudyEnd.COMPLETE if done >= self.cells.keys() else StudyEnd.PARTIAL
+        complete = {each.cell_id for each in results if each.state is not CellState.FAIL}
+        return StudyEnd.COMPLETE if complete >= self.cells.keys() else StudyEnd.PARTIAL
 
     def _last_words(self, end: StudyEnd, results: Sequence[CellResult]) -> list[str]:
         """What became of an unfinished study, and how to go on."""

@@ -103,7 +103,7 @@ def refit(options: RefitOptions, say: Say = print) -> Path:
         identity = (cell.cell_id, dataset.fingerprint, _trained_on(choice.config), __version__)
         there = check_target(target, identity, options.force)
         log = open_model_log(options.tracking_uri)
-        for line in (choice.reason, *_unfinished(folder, results), *_oracle_notes(choice.config)):
+        for line in (choice.reason, *_unfinished(folder, results), *_notes(choice, results)):
             say(line)
         if there:
             card = read_card(target)
@@ -210,8 +210,12 @@ def _unfinished(folder: StudyFolder, results: Sequence[CellResult]) -> Iterator[
         yield f"note: {missing} of {len(planned)} planned cells have no result yet"
 
 
-def _oracle_notes(config: TrialConfig) -> Iterator[str]:
-    """What of the fine labels this arm is trained with."""
+def _notes(choice: Choice, results: Sequence[CellResult]) -> Iterator[str]:
+    """What of the fine labels this arm is trained with, and how its training differs from the study's."""
+    config = choice.config
+    fork = next((each.fork for each in results if each.arm == choice.arm and each.fork is not None), None)
+    if fork is not None:
+        yield f"note: in the study this arm went on from epoch {fork.epoch} of another; here it trains from the start"
     if config.objective.lambda_fine > 0:
         yield "note: this arm is trained on fine labels (objective.lambda_fine); it shows what they are worth"
     if config.relations.mode == "oracle":

@@ -18,8 +18,6 @@ from rich.console import Console
 from fgtune.analysis.table import write_tables
 from fgtune.config.only import selected_cells
 from fgtune.config.plan import Plan
-from fgtune.config.scheduling import PbtConfig
-from fgtune.config.study import Study
 from fgtune.driver import Driver, Launch
 from fgtune.errors import ConfigError
 from fgtune.plugins import permitting
@@ -105,7 +103,6 @@ def run_study(options: RunOptions, console: Console | None = None, opened: Opene
 
 def _run_study(options: RunOptions, console: Console, opened: OpenedStudy) -> int:
     folder = StudyFolder(options.out / opened.plan.study.study)
-    _check_runs(opened.plan.study)
     begun = folder.check(opened.plan)
     _check_machine(opened.plan, options.address)
     selected_cells(opened.plan, options.only)
@@ -164,13 +161,6 @@ def report(root: Path) -> Path:
     folder = StudyFolder(root)
     write_tables(folder)
     return write_report(folder)
-
-
-def _check_runs(study: Study) -> None:
-    """Refuse what this version can check and plan but not run."""
-    if isinstance(study.scheduler, PbtConfig):
-        rule, fix = "can be validated, but this version cannot run it yet", "use asha, hyperband, median or plateau"
-        raise ConfigError(rule, path="scheduler.kind", value=study.scheduler.kind, fix=fix)
 
 
 def _check_machine(plan: Plan, address: str | None) -> None:

@@ -6,7 +6,7 @@ handed out: finished trials are told to the proposer anew, unfinished ones are r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +52,10 @@ def _arm(
     if point is None:
         return Arm("", levels, search.space.base, is_baseline=False), ()
     if row.get(FORK):
-        arm, cell = search.fork(number, point, row["seed"], Fork.parse(row[FORK]))
+        try:
+            arm, cell = search.fork(number, point, row["seed"], Fork.parse(row[FORK]))
+        except ValueError:
+            return Arm("", levels, search.space.base, is_baseline=False), ()
         return arm, (cell,)
     config = search.space.config(point)
     arm, resolved = search.arm(number, point, config), search.space.resolve(config)
@@ -157,8 +160,10 @@ def search_feed(
     before = _curves(folder, objectives[0].name)
 
     def curve(cell_id: str) -> Mapping[int, float]:
-        return before.get(cell_id) or folder.read_metric(cell_id, objectives[0].name)
+        return folder.read_metric(cell_id, objectives[0].name) or before.get(cell_id, {})
 
+    if forks is not None:
+        forks = [*{each.number: each for each in (*_planned_forks(plan, search), *forks)}.values()]
     proposed = [(arm.name, arm.levels) for arm in plan.arms if trial_number(arm.name) is not None]
     proposer = Proposer(
         search,
@@ -181,6 +186,16 @@ def search_feed(
         warn=warn,
         forks=forks,
     )
+
+
+def _planned_forks(plan: Plan, search: SearchPlan) -> Iterator[Suggestion]:
+    """The replacements that the plan has."""
+    from fgtune.tuning.suggestion import Suggestion
+
+    for arm in plan.arms:
+        number, point = trial_number(arm.name), search.point(dict(arm.levels))
+        if arm.role == FORKED and number is not None and point is not None:
+            yield Suggestion(number, point, arm, tuple(cell for cell in plan.cells if cell.arm == arm.name))
 
 
 def _curves(folder: StudyFolder, metric: str) -> dict[str, dict[int, float]]:

@@ -17,6 +17,7 @@ from fgtune.config.search import SearchDesign
 from fgtune.config.study import Study
 from fgtune.errors import StudyFolderError
 from fgtune.results.folder import StudyFolder
+from fgtune.results.formats import FORK
 from fgtune.results.records import CellResult, CellState
 from fgtune.started import last_command, read_started, require_study
 from fgtune.tuning.objectives import Objective, mean_values, natural_mode, objectives_of
@@ -102,7 +103,7 @@ def read_status(root: Path) -> StudyStatus:
     results = {each.cell_id: each for each in folder.ledger.read() if each.cell_id in known}
     objective = ranking(study)
     arms = tuple(_arm(name, rows, results, objective) for name, rows in _by_arm(plan).items())
-    proposed = _proposed(study, arms)
+    proposed = _proposed(study, plan)
     coming = 0 if proposed is None or proposed[1] is None else max(0, proposed[1] - proposed[0])
     pending = [row["arm"] for row in plan if row["cell_id"] not in results] + [""] * coming * len(study.seed_list)
     cut_off = {path.stem for path in folder.checkpoints_dir.glob("*.pt")} - results.keys()
@@ -168,11 +169,12 @@ def _arm(
     )
 
 
-def _proposed(study: Study, arms: Sequence[ArmStatus]) -> tuple[int, int | None] | None:
-    """Points proposed so far and in all; None where the design is no search."""
+def _proposed(study: Study, plan: Sequence[Mapping[str, Any]]) -> tuple[int, int | None] | None:
+    """Points proposed so far and in all, replacements of a population apart; None where the design is no search."""
     if not isinstance(study.design, SearchDesign):
         return None
-    return sum(arm.arm != study.design.baseline_arm for arm in arms), study.design.trials
+    proposed = {row["arm"] for row in plan if not row.get(FORK)} - {study.design.baseline_arm}
+    return len(proposed), study.design.trials
 
 
 def _machine_of(record: Mapping[str, Any]) -> tuple[int, int | None]:

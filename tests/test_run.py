@@ -267,18 +267,6 @@ def test_folder_of_another_study_is_refused_before_anything_is_written(uncut, sm
     assert sorted((path, path.stat().st_mtime_ns) for path in folder.root.rglob("*")) == before
 
 
-def test_what_cannot_be_run_yet_is_refused_before_anything_is_written(options):
-    from fgtune.errors import ConfigError
-
-    search = (
-        "design={kind: search, trials: 3, metric: val/loss,"
-        " space: {parameters: {optimizer.lr: {kind: log_uniform, low: 0.01, high: 0.1}}}}"
-    )
-    with pytest.raises(ConfigError, match=r"scheduler\.kind: can be validated, but this version cannot run it yet"):
-        run(replace(options, overrides=(search, "scheduler={kind: pbt}")))
-    assert not options.out.exists()
-
-
 def test_more_cores_than_the_machine_has_are_refused(options):
     from fgtune.errors import ConfigError
 

@@ -170,6 +170,7 @@ def test_every_sampler_runs_to_its_end(tmp_path, ray_started, kind):
     assert folder_of(options).report_file.is_file()
 
 
+@pytest.mark.slow
 def test_enumerated_cells_stop_early_where_asked(tmp_path, ray_started):
     design = {"kind": "sensitivity", "factors": {"objective.lambda_reg": [0.0, 1.0, 2.0, 3.0, 4.0]}}
     scheduler = {"kind": "asha", "metric": METRIC, "grace_epochs": 2, "reduction": 2}
@@ -220,6 +221,7 @@ def test_a_warm_start_without_results_is_refused_before_anything_is_written(opti
     assert not options.out.exists()
 
 
+@pytest.mark.slow
 def test_a_search_learns_from_an_earlier_study(tmp_path, ray_started):
     first = made(tmp_path)
     assert run(first)[0] == 0

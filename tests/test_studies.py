@@ -21,7 +21,7 @@ STUDIES = [
     for path in sorted((Path(__file__).parents[1] / "studies").glob("*.yaml"))
     if getattr(load_study(path).study.trial.data, "path", None) is None
 ]
-QUICK = {"kf_sensitivity", "loss_ablation"}
+QUICK = {"kf_sensitivity"}
 """Run with every test run; the others on demand, with ``-m slow``."""
 
 

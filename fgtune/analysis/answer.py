@@ -87,6 +87,8 @@ def evidence(contrast: PairedContrast, level: float) -> str:
 def _advice(contrast: PairedContrast, judgement: Judgement, margin: float) -> str:
     if judgement.verdict is Verdict.EQUIVALENT:
         return f" within ±{margin:g}"
+    if judgement.stopped:
+        return f"; {judgement.reason}"
     if judgement.verdict is not Verdict.UNDECIDED or contrast.n < 2:
         return f"; {judgement.reason}" if judgement.verdict is Verdict.UNDECIDED else ""
     if contrast.estimate.sd == 0.0:

@@ -13,6 +13,7 @@ from fgtune.analysis.selection import Selection, sign_of
 from fgtune.analysis.statistics import smallest_exact_p
 from fgtune.analysis.wording import COST, MetricInfo, capital, count, metric_info, number
 from fgtune.config.load import SMOKE_SUFFIX
+from fgtune.results.records import CellState
 
 
 def study_warnings(
@@ -32,11 +33,22 @@ def study_warnings(
     return (
         *_smoke_warning(data),
         *_seed_warnings(data, contrasts),
+        *_stopping_warning(contrasts),
         *_oracle_settings(data),
         *_metric_warnings(data, metrics),
         *_solver_warnings(solvers),
         *_ledger_warnings(data),
     )
+
+
+def _stopping_warning(contrasts: Sequence[ContrastSummary]) -> Iterator[str]:
+    """Planned contrasts that early stopping has thinned out."""
+    thinned = sum(contrast.judgement is not None and contrast.judgement.stopped > 0 for contrast in contrasts)
+    if thinned:
+        yield (
+            f"{count(thinned, 'arm')} cannot be judged: a scheduler stopped some of their pairs for being bad, and the "
+            "pairs left would make any arm look better than it is. Run the study without a scheduler for verdicts."
+        )
 
 
 def search_warnings(data: StudyData, search: SearchSummary) -> Iterator[str]:
@@ -51,6 +63,12 @@ def search_warnings(data: StudyData, search: SearchSummary) -> Iterator[str]:
         yield (
             "The search selects by what a user without fine labels, or before the test, could not know: an upper bound "
             "on what such a search can reach, not a method."
+        )
+    copies = sum(each.fork is not None and each.state is CellState.COMPLETE for each in data.results.values())
+    if copies:
+        yield (
+            f"{count(copies, 'finished trial')} went on from another one's training: the settings shown are those of "
+            "the last part, and what they would reach from the start is not known."
         )
     for selection in search.searched:
         if not selection.criterion.startswith(COST):  # nobody takes a cost for a guide

@@ -20,6 +20,7 @@ from fgtune.analysis.statistics import PairedContrast, bootstrap_interval, holm,
 from fgtune.analysis.trials import is_spread
 from fgtune.analysis.verdicts import Judgement, judge
 from fgtune.analysis.wording import MetricInfo
+from fgtune.results.records import CellState
 from fgtune.streams import numpy_stream
 
 _MOST_PRUNED = 12  # more cells stopped early than this are grouped instead of listed among those that failed
@@ -105,9 +106,22 @@ def _planned(data: StudyData, info: MetricInfo) -> tuple[ContrastSummary, ...]:
             alpha=settings.alpha,
             margin=settings.equivalence_margin,
             contrasts=len(pairs),
+            stopped=_stopped_pairs(data, arm),
         )
         made.append(_contrast_summary(data, arm, info, contrast, judgement))
     return tuple(made)
+
+
+def _stopped_pairs(data: StudyData, arm: PlannedArm) -> int:
+    """Seeds at which a scheduler stopped the arm or its baseline."""
+    return len(
+        {
+            cell.seed
+            for each in (arm, data.baseline_of(arm))
+            for cell in data.cells(each.name)
+            if cell.cell_id in data.results and data.results[cell.cell_id].state is CellState.PRUNED
+        }
+    )
 
 
 def _exploratory(data: StudyData, info: MetricInfo, arms: Sequence[PlannedArm]) -> tuple[ContrastSummary, ...]:

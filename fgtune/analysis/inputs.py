@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from pydantic import ValidationError
-
 from fgtune.analysis.wording import factor_name, level_text
 from fgtune.config.comparison import DATASET
 from fgtune.config.designs import crossed_name
@@ -154,7 +152,7 @@ def read_study(folder: StudyFolder) -> StudyData:
     Raises:
         StudyFolderError: A file is missing, unreadable, or names no baseline.
     """
-    study, plan = _read_files(folder)
+    study, plan = folder.read_study(), folder.read_plan()
     factors = tuple(column for column in plan[0] if column not in {*CELL_COLUMNS, FORK})
     planned = tuple(PlannedCell(row["cell_id"], row["arm"], row["seed"]) for row in plan)
     known = {cell.cell_id for cell in planned}
@@ -168,27 +166,6 @@ def read_study(folder: StudyFolder) -> StudyData:
         results={line.cell_id: line for line in lines if line.cell_id in known},
         unplanned=sum(line.cell_id not in known for line in lines),
     )
-
-
-def _read_files(folder: StudyFolder) -> tuple[Study, list[dict[str, Any]]]:
-    for path in (folder.resolved_file, folder.plan_file):
-        if not path.is_file():
-            fix = "name the folder of a study that was started"
-            raise StudyFolderError("this file of a study folder is missing", where=str(path), fix=fix)
-    try:
-        study = folder.read_study()
-    except ValidationError as error:
-        fix = "restore the file, or run the study again"
-        rule = f"is not the resolved study that this version writes ({error.error_count()} problems)"
-        raise StudyFolderError(rule, where=str(folder.resolved_file), fix=fix) from error
-    try:
-        plan = folder.read_plan()
-    except (KeyError, ValueError) as error:
-        rule = f"every row must hold {', '.join(CELL_COLUMNS)}"
-        raise StudyFolderError(rule, where=str(folder.plan_file), fix="restore the file") from error
-    if not plan or not set(CELL_COLUMNS) <= plan[0].keys():
-        raise StudyFolderError(f"needs rows with {', '.join(CELL_COLUMNS)}", where=str(folder.plan_file))
-    return study, plan
 
 
 def _arms(study: Study, plan: Sequence[Mapping[str, Any]], factors: tuple[str, ...]) -> tuple[PlannedArm, ...]:

@@ -9,6 +9,7 @@ from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.selection import Selection, pareto_front, select
 from fgtune.analysis.trials import UNFINISHED, Trial, criteria_of, trials_of
 from fgtune.analysis.wording import MetricInfo, metric_info
+from fgtune.config.scheduling import PbtConfig
 from fgtune.config.search import SearchDesign
 from fgtune.results.records import CellState
 
@@ -18,7 +19,7 @@ class TrialCounts:
     """How the points of a search ended; a point with several seeds failed or was pruned if one of its cells was.
 
     Attributes:
-        asked: How many the study asks for; None for every point of the space.
+        asked: How many the study asks for; None for every point of the space, and for a population, which grows.
         proposed: How many there are so far.
         complete: All cells ran to their end.
         pruned: Stopped early.
@@ -60,7 +61,7 @@ class SearchSummary:
         criteria: What it optimised, each with its direction in the search.
         sampler: Who proposed.
         scheduler: Who stopped trials early; ``none`` for nobody.
-        oracle: Whether a criterion reads fine labels or the test split.
+        oracle: Whether a criterion, or what trials were stopped by, reads fine labels or the test split.
         counts: How its points ended.
         savings: What early stopping saved.
         trials: The baseline and every point, in the order of the plan.
@@ -103,18 +104,29 @@ def summarise_search(data: StudyData) -> SearchSummary:
     if not isinstance(design, SearchDesign):
         raise TypeError(f"the design is a {design.kind}, not a search")
     criteria, trials = criteria_of(data), trials_of(data)
+    asked = None if isinstance(data.study.scheduler, PbtConfig) else design.trials
     points = [trial for trial in trials if not trial.is_baseline]
     return SearchSummary(
         criteria=criteria,
         sampler=design.sampler.kind,
         scheduler=data.study.scheduler.kind,
-        oracle=any(info.oracle or info.name.startswith("test/") for info in criteria),
-        counts=_counts(points, design.trials),
+        oracle=any(_is_oracle(info) for info in (*criteria, *_stopping_metric(data))),
+        counts=_counts(points, asked),
         savings=_savings(data),
         trials=trials,
         front=pareto_front(points, criteria) if len(criteria) > 1 else (),
         selections=selections_of(data, trials),
     )
+
+
+def _is_oracle(info: MetricInfo) -> bool:
+    return info.oracle or info.name.startswith("test/")
+
+
+def _stopping_metric(data: StudyData) -> tuple[MetricInfo, ...]:
+    """What a scheduler judges by, where the study names it apart from the criteria."""
+    name = getattr(data.study.scheduler, "metric", None)
+    return () if name is None else (metric_info(name),)
 
 
 def selections_of(data: StudyData, trials: Sequence[Trial]) -> tuple[Selection, ...]:
@@ -154,10 +166,14 @@ def _savings(data: StudyData) -> Savings:
 
 
 def _epochs(data: StudyData) -> Iterator[tuple[int, int]]:
-    """Epochs planned and trained, of every cell of a point that completed or was stopped."""
+    """Epochs planned and trained, of every cell of a point that completed or was stopped.
+
+    A fork trains what was planned for the cell whose place it takes.
+    """
     for cell in data.planned:
         result = data.results.get(cell.cell_id)
         if result is None or cell.arm == data.baseline.name or result.state is CellState.FAIL:
             continue
         planned = int(result.config.get("epochs", data.study.trial.epochs))
-        yield planned, min(result.epochs, planned)
+        begins = 0 if result.fork is None else result.fork.epoch
+        yield (0 if begins else planned), min(result.epochs, planned) - begins

@@ -149,8 +149,8 @@ def select(
         values = [trial.value(primary.name) for trial in both]
         random_regret = best.value(primary.name) - math.fsum(values) / len(values)
     if differs and best is not None:
-        regret = _contrast(data, best.arm, chosen.arm, primary)
-        agreement = _agreement(both, criterion, primary, data.level)
+        regret = arm_contrast(data, best.arm, chosen.arm, primary)
+        agreement = agreement_of(both, criterion, primary, data.level)
     table = {trial.arm: seed_values(data, trial.arm, criterion.name) for trial in points}
     return Selection(
         criterion=criterion.name,
@@ -166,12 +166,14 @@ def select(
     )
 
 
-def _contrast(data: StudyData, arm: str, other: str, info: MetricInfo) -> PairedContrast:
+def arm_contrast(data: StudyData, arm: str, other: str, info: MetricInfo) -> PairedContrast:
+    """One arm minus another on a metric, over the seeds that both have."""
     one, two = seed_values(data, arm, info.name), seed_values(data, other, info.name)
     return paired_contrast(one, two, direction=info.direction, level=data.level)
 
 
-def _agreement(trials: Sequence[Trial], one: MetricInfo, two: MetricInfo, level: float) -> RankCorrelation:
+def agreement_of(trials: Sequence[Trial], one: MetricInfo, two: MetricInfo, level: float) -> RankCorrelation:
+    """How far two metrics rank points alike, each turned so that more is better; all points have both."""
     first = [sign_of(one.direction) * trial.value(one.name) for trial in trials]
     second = [sign_of(two.direction) * trial.value(two.name) for trial in trials]
     return spearman(first, second, level)
@@ -184,7 +186,7 @@ def _gain(
     table: Mapping[str, Mapping[int, float]],
     criterion: MetricInfo,
 ) -> Gain:
-    contrast = _contrast(data, chosen.arm, data.baseline.name, info)
+    contrast = arm_contrast(data, chosen.arm, data.baseline.name, info)
     judged = {arm: seed_values(data, arm, info.name) for arm in (*table, data.baseline.name)}
     return Gain(info.name, contrast, _held_out(table, criterion, judged, data.baseline.name))
 

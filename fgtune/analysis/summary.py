@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from fgtune.analysis.choosing import Choice, choices_of
 from fgtune.analysis.failures import count_cells
 from fgtune.analysis.findings import FINDERS
 from fgtune.analysis.inputs import PlannedArm, StudyData, read_study
@@ -37,6 +38,8 @@ class StudySummary:
         pruned: Cells stopped early by their last epoch, where they are too many to stand among the failures.
         bounds: What the lost cells could have changed, for arms that lost some.
         warnings: What a reader must know before believing the numbers.
+        choices: What choosing an arm by each label-free metric would cost; empty for few arms, and for points of a
+            space, whose own part has it.
         published: What papers report for some of the arms, beside our numbers.
         search: What a search found; None for other designs.
     """
@@ -64,6 +67,7 @@ class StudySummary:
     solvers: tuple[SolverRow, ...]
     warnings: tuple[str, ...]
     published: tuple[PublishedComparison, ...] = ()
+    choices: tuple[Choice, ...] = ()
     search: SearchSummary | None = None
 
     @property
@@ -123,6 +127,7 @@ def summarise(folder: StudyFolder | StudyData) -> StudySummary:
         warnings=found.warnings,
         search=found.search,
         published=published_comparisons(data),
+        choices=choices_of(data),
     )
 
 

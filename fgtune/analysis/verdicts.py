@@ -37,6 +37,7 @@ class Judgement:
         seeds_needed: Pairs with which a difference of the margin would be found with 80 % power at alpha / contrasts;
             None when decided, unknown (n < 2) or beyond ``power.MOST_SEEDS``.
         detectable: Smallest difference that these pairs find with 80 % power; nan when n < 2.
+        stopped: Pairs lost to early stopping. The others are a selection of what went well, so nothing is decided.
     """
 
     verdict: Verdict
@@ -46,10 +47,18 @@ class Judgement:
     tost_high: float
     seeds_needed: int | None
     detectable: float
+    stopped: int = 0
 
 
 def judge(
-    contrast: PairedContrast, p_adjusted: float, *, direction: Direction, alpha: float, margin: float, contrasts: int
+    contrast: PairedContrast,
+    p_adjusted: float,
+    *,
+    direction: Direction,
+    alpha: float,
+    margin: float,
+    contrasts: int,
+    stopped: int = 0,
 ) -> Judgement:
     """Decide one planned contrast.
 
@@ -60,15 +69,20 @@ def judge(
         alpha: Family-wise level.
         margin: A difference below this is of no importance, > 0.
         contrasts: Number of contrasts that are corrected together, >= 1.
+        stopped: Pairs lost to early stopping; with any, the answer is undecided.
     """
     sd = contrast.estimate.sd
     tost = mean_interval(contrast.differences, 1 - 2 * alpha)
     detectable = detectable_difference(sd, contrast.n, alpha / contrasts)
     verdict, reason = _decide(contrast, p_adjusted, (tost.low, tost.high), direction, alpha, margin)
     needed = None
-    if verdict is Verdict.UNDECIDED:
+    if stopped:
+        pairs = "pair was" if stopped == 1 else "pairs were"
+        verdict = Verdict.UNDECIDED
+        reason = f"{stopped} {pairs} stopped early, so those left are the ones that went well"
+    elif verdict is Verdict.UNDECIDED:
         needed = _more_seeds(contrast, alpha, margin, contrasts)
-    return Judgement(verdict, reason, p_adjusted, tost.low, tost.high, needed, detectable)
+    return Judgement(verdict, reason, p_adjusted, tost.low, tost.high, needed, detectable, stopped)
 
 
 def _decide(

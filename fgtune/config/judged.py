@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fgtune.config.load import LoadedStudy
+from fgtune.config.population import check_population
 from fgtune.config.scheduling import NoSchedulerConfig, PbtConfig
 from fgtune.config.search import SearchDesign
 from fgtune.config.source import Path
@@ -40,6 +41,8 @@ def check_scheduler(loaded: LoadedStudy) -> None:
     if isinstance(scheduler, PbtConfig) and not isinstance(design, SearchDesign):
         rule = f"pbt changes the parameters of a search, the design is a {design.kind}"
         raise ConfigError(rule, where=where, path="scheduler", fix="use asha, hyperband, median or plateau")
+    if isinstance(scheduler, PbtConfig) and isinstance(design, SearchDesign):
+        check_population(loaded, design)
     judged = design.metrics if isinstance(design, SearchDesign) else ()
     if scheduler.metric is None and (len(judged) != 1 or judged[0].startswith("cost/")):
         rule, fix = f"{scheduler.kind} needs a metric to judge running trials by", "add `metric:`, e.g. val/silhouette"

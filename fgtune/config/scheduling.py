@@ -54,12 +54,13 @@ class MedianConfig(_StoppingConfig):
 
 
 class PbtConfig(_StoppingConfig):
-    """Population based training (Jaderberg et al. 2017): bad trials go on from a good one's weights and settings."""
+    """Population based training (Jaderberg et al. 2017): copies of good trials, settings nudged, replace bad ones."""
 
     kind: Literal["pbt"] = "pbt"
     interval_epochs: Annotated[int, Field(ge=1)] = 5
+    """Epochs from one milestone, at which trials are judged, to the next."""
     quantile: Annotated[float, Field(gt=0.0, le=0.5)] = 0.25
-    """Share of the population that is replaced, and share that replaces it."""
+    """Share of the trials at a milestone that is replaced, and share that may be copied."""
     resample_probability: Annotated[float, Field(ge=0.0, le=1.0)] = 0.25
     """Draw a parameter anew instead of nudging it."""
 

@@ -119,4 +119,6 @@ class Study(Config):
     def identity(self) -> dict[str, Any]:
         """What makes two studies the same: all but how they run, what ``--smoke`` would do and what papers report."""
         plain = self.to_plain()
+        if not plain["design"].get("dataset_settings"):  # studies begun before there were any keep their hash
+            plain["design"].pop("dataset_settings", None)
         return {key: value for key, value in plain.items() if key not in {"execution", "smoke", "published"}}

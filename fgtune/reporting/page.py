@@ -186,6 +186,7 @@ def page_context(data: StudyData, summary: StudySummary, provenance: Mapping[str
     config = dict(finished[0].config) if finished else data.study.trial.to_plain()
     return parts | {
         "summary": summary,
+        "titles": {info.name: info.title for info in summary.metrics},
         "most_rows": _MOST_ROWS,
         "styles": styles,
         "relations": relations_group(panels),

@@ -16,6 +16,7 @@ from fgtune.config.base import stable_hash
 from fgtune.config.plan import Plan
 from fgtune.config.study import Study
 from fgtune.errors import StudyFolderError
+from fgtune.results.provenance import masked
 
 
 def more_seeds(seeds: int | Sequence[int], wanted: int) -> int | list[int]:
@@ -65,7 +66,7 @@ def extended_record(
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "from": {"study_hash": record["study_hash"], "seeds": list(before.seed_list)},
         "to": {"study_hash": plan.study_hash, "seeds": list(plan.study.seed_list)},
-        "command": list(command),
+        "command": [masked(part) for part in command],
     }
     return {**record, "study_hash": plan.study_hash, "extended": [*record.get("extended", []), entry]}
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from fgtune.config.load import LoadedStudy
 from fgtune.config.plan import Plan
@@ -41,7 +42,7 @@ class StudyFolder:
         ledger_file: One line a finished cell.
         curves_dir: Per-epoch metrics, one part a cell, until they are gathered in ``curves_file``.
         relations_dir: Learned relations, one ``.npz`` a cell.
-        checkpoints_dir: Checkpoints of cells under way.
+        checkpoints_dir: Checkpoints of cells under way; of a population, also ``CELL.EPOCH.pt`` that others go on from.
         attention_dir: Attention maps of a few samples, one ``.npz`` a cell, where the study asks for them.
         failures_dir: Tracebacks of cells that failed, one text file each.
         optuna_file: Copy of a search's finished trials for optuna-dashboard.
@@ -185,17 +186,44 @@ class StudyFolder:
     # Study, plan, provenance
 
     def read_study(self) -> Study:
-        """The folder's study, every default filled in."""
+        """The folder's study, every default filled in.
+
+        Raises:
+            StudyFolderError: When the file is missing, or is not what this version writes.
+        """
+        self._require(self.resolved_file)
         text = self.resolved_file.read_text(encoding="utf-8")
-        return Study.from_plain(parse_yaml(text, str(self.resolved_file)).data)
+        try:
+            return Study.from_plain(parse_yaml(text, str(self.resolved_file)).data)
+        except ValidationError as error:
+            fix = "restore the file, or run the study again"
+            rule = f"is not the resolved study that this version writes ({error.error_count()} problems)"
+            raise StudyFolderError(rule, where=str(self.resolved_file), fix=fix) from error
 
     def write_plan(self, plan: Plan) -> None:
         """Replace ``plan.csv``: a search has proposed another trial. The folder must be locked."""
         write_atomically(self.plan_file, plan_text(plan).encode())
 
     def read_plan(self) -> list[dict[str, Any]]:
-        """The planned cells: ``cell_id``, ``arm``, ``seed`` (int) and the level of each factor."""
-        return parse_plan(self.plan_file.read_text(encoding="utf-8"))
+        """The planned cells: ``cell_id``, ``arm``, ``seed`` (int) and the level of each factor; one at least.
+
+        Raises:
+            StudyFolderError: When the file is missing, or a row is no cell.
+        """
+        self._require(self.plan_file)
+        try:
+            plan = parse_plan(self.plan_file.read_text(encoding="utf-8"))
+        except (KeyError, TypeError, ValueError) as error:
+            rule = f"every row must hold {', '.join(CELL_COLUMNS)}"
+            raise StudyFolderError(rule, where=str(self.plan_file), fix="restore the file") from error
+        if not plan or not set(CELL_COLUMNS) <= plan[0].keys():
+            raise StudyFolderError(f"needs rows with {', '.join(CELL_COLUMNS)}", where=str(self.plan_file))
+        return plan
+
+    def _require(self, path: Path) -> None:
+        if not path.is_file():
+            fix = "name the folder of a study that was started"
+            raise StudyFolderError("this file of a study folder is missing", where=str(path), fix=fix)
 
     def read_provenance(self) -> dict[str, Any]:
         """What ``provenance.json`` holds.
@@ -205,7 +233,9 @@ class StudyFolder:
         """
         try:
             record: dict[str, Any] = json.loads(self.provenance_file.read_text(encoding="utf-8"))
-        except ValueError as error:
+            if not isinstance(record, dict):
+                raise TypeError("no mapping")
+        except (TypeError, ValueError) as error:
             fix = "restore it from a copy, or choose another folder with --out"
             raise StudyFolderError("is not JSON", where=str(self.provenance_file), fix=fix) from error
         return record

@@ -39,7 +39,7 @@ def collect_provenance(plan: Plan, command: Sequence[str] | None = None) -> dict
         "study_hash": plan.study_hash,
         "data": {key: shape.fingerprint for key, shape in sorted(plan.shapes.items())},
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": [_masked(part) for part in (sys.argv if command is None else command)],
+        "command": [masked(part) for part in (sys.argv if command is None else command)],
         "fgtune": __version__,
         "git": git_state(Path.cwd()),
         "python": platform.python_version(),
@@ -95,6 +95,6 @@ def _versions() -> dict[str, str | None]:
     return versions
 
 
-def _masked(part: str) -> str:
+def masked(part: str) -> str:
     """A part of a command line without the password in a URL."""
     return re.sub(r"(://[^/:@\s]*):[^/@\s]*@", r"\1:***@", part)

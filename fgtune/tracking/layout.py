@@ -145,6 +145,8 @@ def cell_tags(plan: Plan, result: CellResult) -> dict[str, str]:
         "fgtune.host": result.host,
         "fgtune.non_finite": ", ".join(sorted(name for name, v in result.metrics.items() if not math.isfinite(v))),
     }
+    if result.fork is not None:
+        tags["fgtune.fork"] = result.fork.text
     return {key: shortened(value, MAX_TAG) for key, value in tags.items()}
 
 

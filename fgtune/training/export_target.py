@@ -27,6 +27,9 @@ def check_target(target: Path, identity: tuple[str, ...], force: bool) -> bool:
     Raises:
         ConfigError: It cannot be written, or holds another model and ``force`` is off, or something that is no model.
     """
+    if not target.name:
+        fix = "use --out models/best, say"
+        raise ConfigError("must name a folder of its own", where="--out", value=str(target), fix=fix)
     check_writable(target)
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return False

@@ -106,6 +106,7 @@ class SearchFeed:
         baseline_trial: The baseline as the proposer may learn from it, given its results.
         curve: The objective by epoch of a finished cell.
         warn: Told when the search cannot go on.
+        forks: Of a population, the replacements of earlier calls; None where trials are not replaced.
     """
 
     def __init__(
@@ -119,6 +120,7 @@ class SearchFeed:
         baseline_trial: Callable[[Sequence[CellResult]], KnownTrial | None],
         curve: Callable[[str], Mapping[int, float]],
         warn: Callable[[str], None],
+        forks: Iterable[Suggestion] | None = None,
     ) -> None:
         self._proposer, self._objectives = proposer, objectives
         self._announce, self._baseline_trial, self._curve, self._warn = announce, baseline_trial, curve, warn
@@ -127,11 +129,30 @@ class SearchFeed:
         self._open: dict[str, Suggestion] = {}
         self._baseline = {cell.cell_id for cell in self._queue}
         self._is_done = False
+        self._replaces = forks is not None
+        self._under_way: set[str] = set()
+        for fork in forks or ():
+            self.adopt(fork)
 
     @property
     def is_over(self) -> bool:
-        """Whether the search has no further point to ask for and nothing waits to be started."""
-        return self._is_done and not self._queue
+        """Whether the search has no further point to ask for, nothing waits to be started, and nothing is replaced."""
+        return self._is_done and not self._queue and not (self._replaces and self._under_way)
+
+    @property
+    def next_number(self) -> int:
+        """The number of the next new suggestion."""
+        return self._proposer.next_number
+
+    def adopt(self, fork: Suggestion) -> None:
+        """Take up a fork, to be run before any other cell; one that is in the ledger already is left alone."""
+        cell = fork.cells[0]
+        if cell.cell_id in self._results:
+            return
+        self._announce(fork)
+        self._proposer.adopt(fork)
+        self._open[cell.cell_id] = fork
+        self._queue.appendleft(cell)
 
     def take(self) -> Cell | None:
         """The next cell; asks for another point when those of the last are all handed out."""
@@ -145,7 +166,11 @@ class SearchFeed:
                 self._is_done = True
             else:
                 self._begin(suggestion)
-        return self._queue.popleft() if self._queue else None
+        if not self._queue:
+            return None
+        cell = self._queue.popleft()
+        self._under_way.add(cell.cell_id)
+        return cell
 
     def _begin(self, suggestion: Suggestion) -> None:
         self._announce(suggestion)
@@ -159,6 +184,7 @@ class SearchFeed:
     def ended(self, result: CellResult) -> None:
         """Take up a result; tell the proposer once all seeds of its point are in."""
         self._results[result.cell_id] = result
+        self._under_way.discard(result.cell_id)
         suggestion = self._open.get(result.cell_id)
         if suggestion is not None:
             self._settle(suggestion)

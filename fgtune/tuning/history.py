@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from fgtune.config.designs import BASELINE
 from fgtune.config.paths import has_path, value_at
-from fgtune.config.plan import Cell, Plan
+from fgtune.config.plan import Cell, Fork, Plan
 from fgtune.config.search_arms import SearchPlan, trial_number
 from fgtune.config.space import InfeasibleError, Point
 from fgtune.config.trial import TrialConfig
@@ -46,10 +47,13 @@ def ledger_trials(
     by_arm: dict[str, dict[int, CellResult]] = {}
     last: dict[str, int] = {}
     levels = dict(proposed)
+    forks = {cell.arm: cell.fork for cell in plan.cells if cell.fork is not None}
     for rank, result in enumerate(results):
         by_arm.setdefault(result.arm, {})[result.seed] = result
         levels[result.arm] = result.levels  # exact, where the plan file has text
         last[result.arm] = rank
+        if result.fork is not None:
+            forks[result.arm] = result.fork
     known = []
     for arm in sorted(levels, key=lambda each: last.get(each, len(last) + 1_000_000)):
         found = by_arm.get(arm, {})
@@ -58,11 +62,10 @@ def ledger_trials(
         complete = len(finished) == len(plan.study.seed_list)
         if point is None or (number is None and not (arm == BASELINE and complete)):
             continue
-        cells = _cell_ids(plan, search, arm, point, levels[arm])
-        if complete:
-            known.append(_finished(arm, number, point, finished, objectives, curve, cells))
-        else:
-            known.append(KnownTrial(arm, number, point, None, cell_ids=cells))
+        fork = forks.get(arm)
+        cells = _cell_ids(plan, search, arm, point, levels[arm], fork)
+        trial = KnownTrial(arm, number, point, None, cell_ids=cells, fork=fork)
+        known.append(_finished(trial, finished, objectives, curve) if complete else trial)
     return known
 
 
@@ -91,7 +94,7 @@ def earlier_trials(
         by_config: dict[str, list[CellResult]] = {}
         results = _ledger(folder, f"design.warm_start[{rank}]")
         for result in results:
-            if result.state is CellState.COMPLETE:
+            if result.state is CellState.COMPLETE and result.fork is None:
                 by_config.setdefault(result.config_hash, []).append(result)
         taken = 0
         for group in by_config.values():
@@ -123,24 +126,21 @@ def _own_point(plan: Plan, search: SearchPlan, arm: str, levels: Mapping[str, ob
     return search.point(dict(levels))
 
 
-def _cell_ids(plan: Plan, search: SearchPlan, arm: str, point: Point, levels: Mapping[str, object]) -> tuple[str, ...]:
+def _cell_ids(
+    plan: Plan, search: SearchPlan, arm: str, point: Point, levels: Mapping[str, object], fork: Fork | None
+) -> tuple[str, ...]:
     config = search.space.resolve(search.space.config(point))
-    return tuple(Cell(arm, seed, config, levels).cell_id for seed in plan.study.seed_list)
+    return tuple(Cell(arm, seed, config, levels, fork).cell_id for seed in plan.study.seed_list)
 
 
 def _finished(
-    arm: str,
-    number: int | None,
-    point: Point,
-    results: Sequence[CellResult],
-    objectives: Sequence[Objective],
-    curve: Curve | None,
-    cells: tuple[str, ...],
+    trial: KnownTrial, results: Sequence[CellResult], objectives: Sequence[Objective], curve: Curve | None
 ) -> KnownTrial:
+    """The trial with what its cells came to."""
     state = joint_state(results)
     values = tuple(mean_values(objectives, results)) if state is CellState.COMPLETE else ()
     intermediate = mean_curve([curve(each.cell_id) for each in results]) if curve is not None else {}
-    return KnownTrial(arm, number, point, state, values, intermediate, cells)
+    return replace(trial, state=state, values=values, intermediate=intermediate)
 
 
 def joint_state(results: Sequence[CellResult]) -> CellState:

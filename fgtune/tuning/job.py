@@ -20,6 +20,7 @@ def job_of(cell: Cell) -> dict[str, Any]:
         "config": cell.config.to_plain(),
         "dataset_key": dataset_key(cell.config),
         "preparation_key": preparation_key(cell.config, cell.seed),
+        "fork": None if cell.fork is None else asdict(cell.fork),
         "plugins": asdict(permit_for_workers()),
     }
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from fgtune.config.plan import Fork
 from fgtune.config.scheduling import (
     AshaConfig,
     HyperbandConfig,
@@ -31,12 +32,14 @@ class Candidate:
         block: Its seed.
         key: Digest of its config; all seeds of an arm have the same.
         epochs: Length of its full training.
+        begins: Epochs that another trial had trained before it forked off; 0 for one that begins anew.
     """
 
     cell_id: str
     block: int
     key: str
     epochs: int
+    begins: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,10 +49,12 @@ class Verdict:
     Attributes:
         stop: Whether to stop it.
         reason: In a few words with numbers; empty where it goes on.
+        fork: What a copy that takes its place begins with; None where nothing does.
     """
 
     stop: bool
     reason: str = ""
+    fork: Fork | None = None
 
 
 class Judge(Protocol):
@@ -232,7 +237,7 @@ def judge_of(config: StoppingConfig) -> Judge:
     """The rule that a study file asks for.
 
     Raises:
-        TypeError: For population based training, which stops nothing by a rule alone.
+        TypeError: For population based training, whose rule is ``fgtune.tuning.population.Population``.
     """
     match config:
         case AshaConfig():

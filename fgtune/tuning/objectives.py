@@ -62,7 +62,9 @@ def stopping_objective(study: Study) -> Objective | None:
     if isinstance(scheduler, NoSchedulerConfig):
         return None
     if scheduler.metric is not None:
-        return Objective(scheduler.metric, scheduler.mode or natural_mode(scheduler.metric))
+        searched = objectives_of(study.design) if isinstance(study.design, SearchDesign) else ()
+        same = next((each.mode for each in searched if each.name == scheduler.metric), None)
+        return Objective(scheduler.metric, scheduler.mode or same or natural_mode(scheduler.metric))
     if not isinstance(study.design, SearchDesign):
         raise TypeError("a scheduler without a metric belongs to a search")  # refused when the study is validated
     only = objectives_of(study.design)[0]

@@ -88,6 +88,8 @@ class Proposer:
         self._open: dict[int, tuple[optuna.Trial, Suggestion]] = {}
         self._told: dict[int, CellState] = {}
         self._unfinished: list[KnownTrial] = []
+        # Forks are run beside the suggestions: they use up none of the budget, and answer no question of the sampler.
+        self._forks: dict[int, Suggestion | None] = {}
         self._start_points: list[Point] | None = None
         self._points: dict[str, Point] | None = None
         self.reused = self.rejected = 0
@@ -95,7 +97,13 @@ class Proposer:
     @property
     def issued(self) -> int:
         """Number of suggestions handed out, those of earlier calls included."""
-        return len(self._told) + len(self._open) + len(self._unfinished)
+        return len(self._told.keys() - self._forks.keys()) + len(self._open) + len(self._unfinished)
+
+    @property
+    def next_number(self) -> int:
+        """The number of the next new suggestion."""
+        waiting = [each.number for each in self._unfinished if each.number is not None]
+        return max([*self._told, *self._open, *self._forks, *waiting], default=-1) + 1
 
     @property
     def running(self) -> tuple[Suggestion, ...]:
@@ -113,8 +121,10 @@ class Proposer:
         if self._start_points is not None:
             raise RuntimeError("restore comes before the first ask")
         for trial in known:
+            if trial.fork is not None and trial.number is not None:
+                self._forks.setdefault(trial.number, None)
             if trial.state is None:
-                self._unfinished.append(trial)
+                self._unfinished += [trial] if trial.fork is None else []
             else:
                 self.learn(trial)
 
@@ -126,13 +136,20 @@ class Proposer:
         key = key_of(self._space.resolve(self._space.config(dict(known.point))))
         if known.number is not None:
             self._told[known.number] = state
-        if self._answers.get(key, _Answer(None)).state is None:
+        if known.fork is None and self._answers.get(key, _Answer(None)).state is not None:
+            return
+        if known.fork is None:  # the value of a fork is not that of a whole trial at its point
             self._answers[key] = _Answer(state, values, known.intermediate)
-            attrs = {ARM: known.arm, NUMBER: known.number, CELL_ID: ",".join(known.cell_ids)}
-            notes = self._notes.get(known.arm, {})
-            frozen = self._optuna.add(known.point, state, values, known.intermediate, attrs, notes)
-            if self._mirror is not None and self._start_points is not None:
-                self._mirror.add(frozen)
+        attrs = {ARM: known.arm, NUMBER: known.number, CELL_ID: ",".join(known.cell_ids)}
+        notes = self._notes.get(known.arm, {})
+        frozen = self._optuna.add(known.point, state, values, known.intermediate, attrs, notes)
+        if self._mirror is not None and self._start_points is not None:
+            self._mirror.add(frozen)
+
+    def adopt(self, fork: Suggestion) -> None:
+        """Take up a fork that is about to run, or to run again; ``tell`` says how it ended."""
+        if fork.number not in self._told:
+            self._forks[fork.number] = fork
 
     def _begin(self) -> list[Point]:
         """What is done once, before the first question: the starting points that are left, and the mirror."""
@@ -206,7 +223,7 @@ class Proposer:
 
     def _issue(self, trial: optuna.Trial, point: Point, config: TrialConfig, number: int | None = None) -> Suggestion:
         if number is None:
-            number = max([*self._told, *self._open], default=-1) + 1
+            number = self.next_number
         arm, resolved = self._plan.arm(number, point, config), self._space.resolve(config)
         cells = tuple(Cell(arm.name, seed, resolved, arm.levels) for seed in self._seeds)
         trial.set_user_attr(ARM, arm.name)
@@ -269,6 +286,12 @@ class Proposer:
             ValueError: The number was never handed out, or there are too few or too many values.
         """
         if number in self._told:
+            return self._told[number]
+        fork = self._forks.get(number)
+        if fork is not None:
+            cells = tuple(cell.cell_id for cell in fork.cells)
+            origin, shown = fork.cells[0].fork, dict(intermediate or {})
+            self.learn(KnownTrial(fork.arm.name, number, fork.point, state, tuple(values or ()), shown, cells, origin))
             return self._told[number]
         if number not in self._open:
             raise ValueError(f"suggestion {number} was never handed out")

@@ -38,7 +38,9 @@ class FeedSearcher(Searcher):  # type: ignore[misc]
         return str(Searcher.FINISHED) if self._feed.is_over else None
 
     def _job(self, cell: Cell) -> dict[str, Any]:
-        return job_of(cell) | {"waits_at": [] if self._umpire is None else self._umpire.admit(cell)}
+        if self._umpire is None:
+            return job_of(cell) | {"waits_at": [], "keeps_states": False}
+        return job_of(cell) | {"waits_at": self._umpire.admit(cell), "keeps_states": self._umpire.forks}
 
     def set_search_properties(self, *_args: Any, **_spec: Any) -> bool:
         """Nothing of Tune's own search settings is used."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fgtune.config.plan import Arm, Cell
+from fgtune.config.plan import Arm, Cell, Fork
 from fgtune.config.trial import TrialConfig
 from fgtune.results.records import CellState
 
@@ -45,6 +45,7 @@ class KnownTrial:
         values: One an objective, where it is COMPLETE.
         intermediate: The objective by epoch, of a search with one.
         cell_ids: Its cells.
+        fork: Of a trial that went on from another one's training; its value is none of a whole trial at its point.
     """
 
     arm: str
@@ -54,3 +55,4 @@ class KnownTrial:
     values: tuple[float, ...] = ()
     intermediate: Mapping[int, float] = field(default_factory=dict)
     cell_ids: tuple[str, ...] = ()
+    fork: Fork | None = None

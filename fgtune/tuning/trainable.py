@@ -15,7 +15,7 @@ from ray import tune
 
 from fgtune.config.trial import TrialConfig
 from fgtune.data.base import Dataset
-from fgtune.errors import FgtuneError
+from fgtune.errors import FgtuneError, TrialError
 from fgtune.plugins import Permit, permitting
 from fgtune.results.records import EpochMetrics, TrialOutcome
 from fgtune.training.prepared import PreparedSplit, prepare_split, views
@@ -61,7 +61,8 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         self._cell_id: str = job["cell_id"]
         self._path = self._checkpoints / f"{self._cell_id}.pt"
         self._failure: str | None = None
-        self._waits_at = frozenset(job["waits_at"])
+        self._waits_at, self._keeps_states = frozenset(job["waits_at"]), bool(job["keeps_states"])
+        self._begins: int = 0 if job["fork"] is None else job["fork"]["epoch"]
         self._plugins = Permit(**job["plugins"])
         self._trainer: Any = None  # a Trainer; torch is imported in workers only
         self._saved_epoch = 0
@@ -88,9 +89,27 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         state = load_checkpoint(self._path)
         if state is not None:
             trainer.load_state_dict(state)
-            self._saved_epoch = trainer.epoch
-            self._restored = tuple(trainer.history)
+        elif job["fork"] is not None:
+            self._fork(trainer, job["fork"]["donor"])
+        self._saved_epoch = trainer.epoch
+        self._restored = tuple(trainer.history[self._begins :])
         return trainer
+
+    def _fork(self, trainer: Any, donor: str) -> None:
+        """Go on from what another cell had learned."""
+        from fgtune.training.checkpoint import load_checkpoint
+        from fgtune.training.fork import begin_from
+
+        state = load_checkpoint(self._state_path(donor, self._begins))
+        if state is None:
+            raise TrialError(
+                f"the state of cell {donor} after epoch {self._begins} is gone, so nothing goes on from it"
+            )
+        begin_from(trainer, state)
+
+    def _state_path(self, cell_id: str, epoch: int) -> Path:
+        """Where a cell keeps its state at a milestone, for others to go on from."""
+        return self._checkpoints / f"{cell_id}.{epoch}.pt"
 
     def _preparation(self, dataset: Dataset, config: TrialConfig, job: Mapping[str, Any]) -> PreparedSplit:
         """The shared preparation; made here, once a process, for settings that nobody knew of beforehand."""
@@ -113,22 +132,39 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         return {"done": True, "cell_id": self._cell_id, "failure": self._failure}
 
     def _advance(self) -> dict[str, Any]:
-        started = time.monotonic()
-        epochs: list[EpochMetrics] = []
-        for entry in self._trainer:
-            epochs.append(entry)
-            if entry.epoch - self._saved_epoch >= self._checkpoint_every:
-                self._keep_progress()
-            if entry.epoch in self._waits_at or time.monotonic() - started >= REPORT_EVERY_S:
-                break
+        epochs = self._epochs()
         result: dict[str, Any] = {"cell_id": self._cell_id, "epochs": epochs, "done": False}
         if self._restored:
             result["restored"], self._restored = self._restored, ()
         if self._trainer.epoch >= self._trainer.config.epochs:
-            outcome: TrialOutcome = self._trainer.outcome()
+            from fgtune.training.fork import own_part
+
+            outcome: TrialOutcome = own_part(self._trainer.outcome(), self._begins)
             self._trainer = None
             result |= {"done": True, "outcome": pickle.dumps(outcome)}
         return result
+
+    def _epochs(self) -> list[EpochMetrics]:
+        """Train some epochs; none where the verdict on the last restored one has to come first."""
+        started = time.monotonic()
+        epochs: list[EpochMetrics] = []
+        if self._restored and self._restored[-1].epoch in self._waits_at:
+            return epochs
+        for entry in self._trainer:
+            epochs.append(entry)
+            if self._keeps_states and entry.epoch in self._waits_at:
+                self._keep_state(entry.epoch)
+            if entry.epoch - self._saved_epoch >= self._checkpoint_every:
+                self._keep_progress()
+            if entry.epoch in self._waits_at or time.monotonic() - started >= REPORT_EVERY_S:
+                break
+        return epochs
+
+    def _keep_state(self, epoch: int) -> None:
+        """Write what others may go on from, before anyone hears of the epoch."""
+        from fgtune.training.checkpoint import save_checkpoint
+
+        save_checkpoint(self._state_path(self._cell_id, epoch), self._trainer.state_dict())
 
     def _keep_progress(self) -> None:
         """Write the checkpoint of an unfinished cell, unless it is already there."""

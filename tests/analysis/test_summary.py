@@ -217,3 +217,18 @@ def test_unplanned_ledger_lines_are_left_out_and_told(synthetic, tmp_path):
     summary = summarise(folder)
     assert summary.counts.planned == 19
     assert summary.warnings[-1] == "The ledger has 1 line of cells that are not in the plan; they are left out."
+
+
+@pytest.mark.parametrize("arm", ["num_fine_ratio=0.8", "baseline"])
+def test_an_arm_with_pairs_stopped_early_gets_no_verdict(synthetic, tmp_path, kf_accuracy, arm):
+    faults = synthetic.Faults(pruned={(arm, 1), (arm, 3)})
+    folder = synthetic.SyntheticStudy(accuracy=kf_accuracy, noise=0.001, faults=faults).write(tmp_path)
+    summary = summarise(folder)
+    hit = {contrast.arm for contrast in summary.contrasts} if arm == "baseline" else {arm}
+    for contrast in summary.contrasts:
+        if contrast.arm in hit:
+            assert contrast.judgement.verdict.value == "undecided"
+            assert contrast.sentence.endswith("2 pairs were stopped early, so those left are the ones that went well.")
+        else:
+            assert contrast.judgement.verdict.value != "undecided"
+    assert any("cannot be judged: a scheduler stopped some of their pairs" in warning for warning in summary.warnings)

@@ -67,3 +67,15 @@ def test_one_pair_leaves_power_undefined():
     assert found.seeds_needed is None
     assert math.isnan(found.detectable)
     assert found.reason == "one pair gives no interval"
+
+
+def test_pairs_lost_to_early_stopping_leave_any_difference_undecided():
+    differences = [0.10, 0.12, 0.09, 0.11, 0.10]
+    baseline = dict.fromkeys(range(5), 0.5)
+    contrast = paired_contrast({seed: 0.5 + d for seed, d in enumerate(differences)}, baseline, direction="maximize")
+    settings = {"direction": "maximize", "alpha": 0.05, "margin": 0.02, "contrasts": 1}
+    assert judge(contrast, 0.001, **settings).verdict is Verdict.HELPS
+    stopped = judge(contrast, 0.001, **settings, stopped=2)
+    assert stopped.verdict is Verdict.UNDECIDED
+    assert stopped.reason == "2 pairs were stopped early, so those left are the ones that went well"
+    assert stopped.seeds_needed is None

@@ -141,3 +141,10 @@ def test_a_run_is_not_refused_because_someone_asks_who_holds_the_folder(folder):
         with folder.lock():
             assert folder.holder() == str(os.getpid())
         release.join()
+
+
+def test_a_password_in_the_command_is_not_stored(folder, make):
+    folder.extend(make("seeds=4")[1], [*COMMAND, "--tracking-uri", "postgresql://me:secret@host/db"])
+    text = folder.provenance_file.read_text()
+    assert "postgresql://me:***@host/db" in text
+    assert "secret" not in text

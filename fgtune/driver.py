@@ -214,7 +214,8 @@ class Driver:
         if isinstance(study.scheduler, NoSchedulerConfig) or objective is None:
             return None
         judge = None if nursery is None else nursery.judge()
-        return Umpire(study.scheduler, objective, self.launch.folder.stopping_file, judge, nursery)
+        spared = [arm.name for arm in self.plan.arms if arm.is_baseline]
+        return Umpire(study.scheduler, objective, self.launch.folder.stopping_file, judge, nursery, spared)
 
     # The end
 

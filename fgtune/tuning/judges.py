@@ -227,8 +227,11 @@ class Plateau:
         last = list(own.values())[-self._patience :]
         if not self.decides_at(candidate, epoch) or len(last) < self._patience:
             return Verdict(False)
-        spread = 0.0 if all(each == -math.inf for each in last) else statistics.pstdev(last)
-        if not spread <= self._tolerance:
+        finite = [each for each in last if math.isfinite(each)]
+        if finite and len(finite) < len(last):
+            return Verdict(False)
+        spread = statistics.pstdev(finite) if finite else 0.0
+        if spread > self._tolerance:
             return Verdict(False)
         return Verdict(True, f"its last {self._patience} scores spread by {spread:.2g}")
 

@@ -26,6 +26,10 @@ REPORT_EVERY_S = 1.0
 It ends earlier at an epoch whose verdict the trial has to wait for."""
 
 
+KEPT_PREPARATIONS = 2
+"""Splits and neighbours that a process keeps besides the shared ones; each holds a table as long as the data."""
+
+
 class CellTrainable(tune.Trainable):  # type: ignore[misc]
     """Trains one cell after another in one process.
 
@@ -118,6 +122,8 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
             shared: PreparedSplit = ray.get(self._prepared[key])
             return shared
         if key not in self._own_preparations:
+            while len(self._own_preparations) >= KEPT_PREPARATIONS:
+                del self._own_preparations[next(iter(self._own_preparations))]
             self._own_preparations[key] = prepare_split(dataset, config, job["seed"], self._threads)
         return self._own_preparations[key]
 

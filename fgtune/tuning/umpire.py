@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from fgtune.config.plan import Cell, Fork
 from fgtune.config.scheduling import StoppingConfig
 from fgtune.config.search_arms import trial_number
+from fgtune.errors import StudyFolderError
 from fgtune.results.records import EpochMetrics
 from fgtune.tuning.judges import Candidate, Judge, Verdict, judge_of
 from fgtune.tuning.objectives import Objective
@@ -32,6 +33,8 @@ class Umpire:
         path: The file of verdicts, which need not exist yet.
         judge: The rule; None for that of ``config``.
         nursery: Makes copies that take a stopped trial's place; None where nothing does.
+        spared: Arms that are never stopped, the baseline above all: others are compared with it. They are judged like
+            any other trial, so that the others have them to compete with.
     """
 
     def __init__(
@@ -41,7 +44,10 @@ class Umpire:
         path: Path,
         judge: Judge | None = None,
         nursery: Nursery | None = None,
+        spared: Collection[str] = (),
     ) -> None:
+        self._spared, self._spared_cells = frozenset(spared), set[str]()
+        self._every: dict[str, int] = {}
         self._config, self._objective, self._path, self._nursery = config, objective, path, nursery
         self._judge = judge or judge_of(config)
         self._waits: dict[str, list[int]] = {}
@@ -71,10 +77,13 @@ class Umpire:
         begins = 0 if cell.fork is None else cell.fork.epoch
         candidate = Candidate(cell.cell_id, cell.seed, cell.config_hash, config.epochs, begins)
         self._candidates[cell.cell_id] = candidate
-        every = config.evaluation.every_epochs
+        every = self._every[cell.cell_id] = config.evaluation.every_epochs
         asked = [epoch for epoch in range(1, config.epochs) if self._judge.decides_at(candidate, epoch)]
         measured = {math.ceil(epoch / every) * every for epoch in asked}  # the metric is there at the next evaluation
         self._waits[cell.cell_id] = sorted(epoch for epoch in measured if epoch < config.epochs)
+        if cell.arm in self._spared:
+            self._spared_cells.add(cell.cell_id)
+            self._waits[cell.cell_id] = []
         return self._waits[cell.cell_id]
 
     def hear(self, cell_id: str, epochs: Sequence[EpochMetrics]) -> bool:
@@ -84,6 +93,8 @@ class Umpire:
             return False
         for entry in epochs:
             value = entry.metrics.get(self._objective.name)
+            if value is None and entry.epoch % self._every[cell_id] == 0:
+                value = math.nan  # measured and undefined: as bad as can be
             if value is None or entry.epoch >= candidate.epochs:
                 continue
             if self.forks and entry.epoch not in self._waits[cell_id]:
@@ -111,10 +122,13 @@ class Umpire:
         known = self._verdicts.get((candidate.cell_id, epoch))
         if known is not None:
             return known
-        score = -math.inf if math.isnan(value) else value if self._objective.mode == "maximize" else -value
+        sign = 1.0 if self._objective.mode == "maximize" else -1.0
+        score = sign * value if math.isfinite(value) else -math.inf
         verdict = self._judge.observe(candidate, epoch, score)
         if verdict is None:
             return None
+        if candidate.cell_id in self._spared_cells:
+            verdict = Verdict(False)
         fork = None
         if verdict.stop and verdict.fork is not None and self._nursery is not None:
             fork = self._nursery.make(candidate, verdict.fork)
@@ -166,8 +180,14 @@ class Umpire:
         whole = content[: content.rfind(b"\n") + 1]
         if whole != content:
             self._path.write_bytes(whole)
-        for text in whole.splitlines():
-            line: dict[str, Any] = json.loads(text)
-            begins = line.get("begins", 0)
-            candidate = Candidate(line["cell_id"], line["seed"], line["config_hash"], line["epochs"], begins)
-            yield candidate, line["epoch"], -math.inf if line["score"] is None else line["score"], line
+        for number, text in enumerate(whole.splitlines(), start=1):
+            try:
+                line: dict[str, Any] = json.loads(text)
+                begins = line.get("begins", 0)
+                candidate = Candidate(line["cell_id"], line["seed"], line["config_hash"], line["epochs"], begins)
+                epoch, score = int(line["epoch"]), line["score"]
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                fix = "restore the file from a copy, or delete the line: its verdict is then found again"
+                where = f"{self._path}:{number}"
+                raise StudyFolderError("this line is no verdict", where=where, value=text[:80], fix=fix) from error
+            yield candidate, epoch, -math.inf if score is None else float(score), line

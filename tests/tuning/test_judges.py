@@ -128,6 +128,12 @@ def test_plateau_stops_what_does_not_move():
     assert told(judge, {"flat": flat, "rising": rising}) == {"flat": 5}
 
 
+def test_a_plateau_of_undefined_scores_is_one_and_a_mixture_is_none():
+    judge = judge_of(PlateauConfig(grace_epochs=2, patience_epochs=2, tolerance=0.01))
+    never, once = [-math.inf, -math.inf], [0.5, -math.inf, 0.5, 0.5]
+    assert told(judge, {"never": never, "once": once}) == {"never": 2, "once": 4}
+
+
 @pytest.mark.parametrize(
     "config",
     [

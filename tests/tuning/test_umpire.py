@@ -8,6 +8,7 @@ import pytest
 from fgtune.config.plan import Cell
 from fgtune.config.scheduling import AshaConfig, MedianConfig
 from fgtune.config.trial import TrialConfig
+from fgtune.errors import StudyFolderError
 from fgtune.results.records import EpochMetrics
 from fgtune.tuning.objectives import Objective
 from fgtune.tuning.umpire import Umpire
@@ -130,8 +131,33 @@ def test_a_torn_last_line_is_forgotten(path):
     assert [json.loads(line)["stop"] for line in path.read_text().splitlines()] == [False, True]
 
 
-def test_an_epoch_without_the_metric_is_passed_over(path):
+def test_an_epoch_that_was_not_evaluated_is_passed_over(path):
     judge = umpire(path)
-    judge.admit(cell(0))
-    assert not judge.hear(cell(0).cell_id, [EpochMetrics(2, 2, {"train/loss": 1.0}, 0.1)])
+    judge.admit(cell(0, every=3))
+    assert not judge.hear(cell(0, every=3).cell_id, [EpochMetrics(2, 2, {"train/loss": 1.0}, 0.1)])
     assert not path.exists()
+
+
+def test_a_metric_that_is_undefined_at_an_evaluation_loses(path):
+    judge = umpire(path)
+    for rank in (0, 1):
+        judge.admit(cell(rank))
+    judge.hear(cell(0).cell_id, epochs(0.1, 0.1))
+    assert judge.hear(cell(1).cell_id, [EpochMetrics(2, 2, {"val/loss": 1.0}, 0.1)])
+
+
+def test_a_spared_arm_is_judged_with_the_others_and_never_stopped(path):
+    judge = Umpire(ASHA, Objective(METRIC, "maximize"), path, spared=[cell(1).arm])
+    assert judge.admit(cell(1)) == []
+    for rank in (0, 2):
+        judge.admit(cell(rank))
+    judge.hear(cell(0).cell_id, epochs(0.5, 0.5))
+    assert not judge.hear(cell(1).cell_id, epochs(0.4, 0.4))
+    assert judge.hear(cell(2).cell_id, epochs(0.3, 0.3))
+    assert "rank 3 of 3" in judge.reason(cell(2).cell_id)
+
+
+def test_a_line_that_is_no_verdict_is_told_with_its_place(path):
+    path.write_text("[1, 2]\n")
+    with pytest.raises(StudyFolderError, match=r"stopping\.jsonl:1: this line is no verdict"):
+        umpire(path)

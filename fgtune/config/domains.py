@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue, field_validator, model_validator
@@ -226,7 +227,9 @@ class QuantizedDomain(_Domain):
         raise LookupError(value)
 
     def _value(self, rank: int) -> float:
-        return float(f"{self.low + rank * self.step:.{SIGNIFICANT}g}")
+        # Of the numbers as they are written: -1.9 + 19 * 0.1 is 0 then, and not 2e-16.
+        exact = Decimal(repr(self.low)) + rank * Decimal(repr(self.step))
+        return float(f"{float(exact):.{SIGNIFICANT}g}")
 
 
 Domain = ChoiceDomain | UniformDomain | LogUniformDomain | IntDomain | QuantizedDomain

@@ -134,4 +134,4 @@ def test_levels_of_a_range_rise_from_low_to_high(low, ratio, log, count):
     assert levels == sorted(levels)
     if len(levels) == count > 2 and ratio > 2:
         steps = np.diff(np.log(levels) if log else levels)
-        assert steps.max() - steps.min() <= 2e-3 * (math.log(made.high / made.low) if log else made.high)
+        assert steps.max() - steps.min() <= 4e-3 * (math.log(made.high / made.low) if log else made.high)

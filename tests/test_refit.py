@@ -160,6 +160,7 @@ def test_wrong_calls_exit_2_with_one_line_and_write_nothing(folder, tmp_path, ca
     assert "is no study folder" in fails(str(tmp_path))
     (tmp_path / "file").touch()
     assert "cannot be written" in fails(str(folder), "--out", str(tmp_path / "file" / "model"))
+    assert "must name a folder of its own" in fails(str(folder), "--out", ".")
     assert sorted(folder.rglob("*")) == before
 
 

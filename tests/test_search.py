@@ -115,6 +115,8 @@ def test_the_plan_of_a_search_tells_what_the_folder_has(options, ray_started, ca
     shown = capsys.readouterr().out
     assert "the baseline and up to 4 trials x 1 seed, at most 5 cells" in shown
     assert "3 of 5 cells to run" in shown
+    code, printed = run(replace(options, overrides=("execution.budget.cells=3",)))
+    assert code == 0, printed  # just enough is enough
 
 
 @pytest.mark.parametrize(

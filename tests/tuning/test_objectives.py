@@ -87,6 +87,12 @@ def test_running_trials_are_judged_by_the_scheduler_or_the_search(tmp_path):
     assert judged == Objective("val/silhouette", "maximize")
 
 
+def test_a_scheduler_judges_the_metric_of_the_search_the_way_the_search_does(tmp_path):
+    scheduler = {"kind": "asha", "metric": "val/silhouette"}
+    judged = stopping_objective(study_with(tmp_path, scheduler, metric="val/silhouette", mode="minimize").study)
+    assert judged == Objective("val/silhouette", "minimize")
+
+
 def test_an_unknown_direction_is_an_error():
     with pytest.raises(ConfigError, match="has no better or worse of its own, got 'val/effective_classes'"):
         natural_mode("val/effective_classes")

@@ -88,6 +88,7 @@ def check(options, trials: int, epochs: int) -> Counter:
     return Counter(result.state for result in results.values())
 
 
+@pytest.mark.slow
 def test_bad_trials_are_replaced_by_copies_of_good_ones(tmp_path, ray_started):
     options = made(tmp_path)
     code, printed = search.run(options)

@@ -245,6 +245,7 @@ def test_killed_driver_loses_nothing_finished_and_continuing_repeats_the_uncut_r
     assert metrics_of(options) == uncut_long
 
 
+@pytest.mark.slow
 def test_killed_worker_is_started_again_from_its_checkpoint(options, uncut_long, ray_started):
     options = long_study(options)
     process = start(options)

@@ -186,6 +186,7 @@ def test_enumerated_cells_stop_early_where_asked(tmp_path, ray_started):
     assert sum(states.values()) == 5
 
 
+@pytest.mark.slow
 def test_only_runs_a_part_and_the_next_call_the_rest(tmp_path, ray_started):
     design = {"kind": "sensitivity", "factors": {"objective.lambda_reg": [1.0, 2.0]}}
     options = made(tmp_path)

@@ -256,7 +256,8 @@ def _table(status: StudyStatus) -> Table:
     arms = list(status.arms)
     if len(arms) > _MOST_ROWS:
         sign = -1.0 if status.objective.mode == "maximize" else 1.0
-        arms.sort(key=lambda arm: (arm.scored == 0, sign * arm.score if arm.scored else 0.0))
+        # Those with most scored cells first: the seeds that early stopping leaves an arm are the ones that went well.
+        arms.sort(key=lambda arm: (-arm.scored, sign * arm.score if arm.scored else 0.0))
         table.caption = f"the best {_MOST_ROWS} of {len(arms)} arms"
     for arm in arms[:_MOST_ROWS]:
         ended = arm.planned - arm.left

@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
+import psutil
 import pytest
 from hypothesis import settings
 
@@ -121,3 +124,21 @@ def train_study():
         return folder.root
 
     return train
+
+
+@pytest.fixture(scope="session")
+def until_ended():
+    """Wait, a minute at most, until processes are gone; a zombie that nobody has waited for yet counts as gone."""
+
+    def has_ended(process: psutil.Process) -> bool:
+        try:
+            return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+    def wait(processes: Sequence[psutil.Process]) -> None:
+        deadline = time.monotonic() + 60
+        while not all(map(has_ended, processes)) and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+    return wait

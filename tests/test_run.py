@@ -232,14 +232,14 @@ def test_ctrl_c_saves_prints_the_line_that_continues_and_continuing_repeats_the_
     assert metrics_of(options) == uncut_long
 
 
-def test_killed_driver_loses_nothing_finished_and_continuing_repeats_the_uncut_run(options, uncut_long):
+def test_killed_driver_loses_nothing_finished_and_continuing_repeats_the_uncut_run(options, uncut_long, until_ended):
     options = long_study(options)
     process = start(options)
     wait_for_checkpoint(options, process)
     workers = workers_of(options)
     process.kill()
     process.wait()
-    psutil.wait_procs(workers, timeout=60)
+    until_ended(workers)
     code, printed = run(options)
     assert code == 0, printed
     assert metrics_of(options) == uncut_long

@@ -246,7 +246,7 @@ def start(options):
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, env=environ)
 
 
-def killed_at(options, seconds: float) -> None:
+def killed_at(options, seconds: float, until_ended) -> None:
     """Start the driver, and kill it after some seconds of work; its workers end with it."""
     process = start(options)
     deadline = time.monotonic() + 60
@@ -256,7 +256,7 @@ def killed_at(options, seconds: float) -> None:
     children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
     process.send_signal(signal.SIGKILL)
     process.wait()
-    psutil.wait_procs(children, timeout=60)
+    until_ended(children)
 
 
 def check_once_each(options, trials: int, uri: str) -> None:
@@ -274,7 +274,7 @@ def check_once_each(options, trials: int, uri: str) -> None:
 
 
 @pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.slow)])
-def test_a_search_killed_at_random_moments_loses_and_repeats_nothing(tmp_path, kills):
+def test_a_search_killed_at_random_moments_loses_and_repeats_nothing(tmp_path, kills, until_ended):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     trials = 3 * kills
     scheduler = {"kind": "asha", "grace_epochs": 2, "reduction": 2}
@@ -282,7 +282,7 @@ def test_a_search_killed_at_random_moments_loses_and_repeats_nothing(tmp_path, k
     options = made(tmp_path, uri, trial=trial, scheduler=scheduler, design={"trials": trials})
     rng = random.Random(kills)
     for _ in range(kills):
-        killed_at(options, rng.uniform(4.0, 12.0))
+        killed_at(options, rng.uniform(4.0, 12.0), until_ended)
     process = start(options)
     assert process.wait(timeout=300) == 0
     check_once_each(options, trials, uri)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -256,6 +257,9 @@ def killed_at(options, seconds: float, until_ended) -> None:
     children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
     process.send_signal(signal.SIGKILL)
     process.wait()
+    for child in children:  # a driver killed while Ray starts leaves some that would linger for minutes
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
     until_ended(children)
 
 

@@ -8,15 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fgtune.analysis.summary import summarise
-from fgtune.analysis.table import write_tables
 from fgtune.config.plan import Cell, Plan
 from fgtune.config.scheduling import NoSchedulerConfig, PbtConfig
 from fgtune.config.search import SearchDesign
 from fgtune.metrics import spec_of
 from fgtune.progress import ProgressDisplay, Tally
 from fgtune.recorder import Recorder
-from fgtune.reporting.html import write_report
+from fgtune.reporting.html import write_up
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, CellState
 from fgtune.searching import grown, most_arms, most_cells, search_feed, size_text
@@ -130,11 +128,8 @@ class Driver:
 
         Whatever fails here must not hide the error.
         """
-        folder = self.launch.folder
         with contextlib.suppress(Exception):
-            write_tables(folder)
-            write_report(folder)
-            self.tracking.finish(StudyEnd.ERROR, summarise(folder))
+            self.tracking.finish(StudyEnd.ERROR, write_up(self.launch.folder)[1])
 
     def _train(self, flag: StopFlag) -> LimitedFeed:
         """Run cells until none is left, a budget is used up, or the flag is set."""
@@ -232,9 +227,7 @@ class Driver:
                 state.unlink(missing_ok=True)
         if len(results) == len(self.cells):
             folder.gather_curves()
-        write_tables(folder)
-        path = write_report(folder)
-        summary = summarise(folder)
+        path, summary = write_up(folder)
         self.tracking.finish(end, summary)
         for line in self._last_words(end, results):
             say(line)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from fgtune.analysis.table import write_tables
 from fgtune.config.only import selected_cells
 from fgtune.config.plan import Plan
 from fgtune.driver import Driver, Launch
@@ -103,18 +102,16 @@ def run_study(options: RunOptions, console: Console | None = None, opened: Opene
 
 def _run_study(options: RunOptions, console: Console, opened: OpenedStudy) -> int:
     folder = StudyFolder(options.out / opened.plan.study.study)
-    begun = folder.check(opened.plan)
+    folder.check(opened.plan)
     _check_machine(opened.plan, options.address)
-    selected_cells(opened.plan, options.only)
     earlier, notes = earlier_studies(opened.plan)
-    if begun:
-        grown_plan(opened.plan, folder)
+    is_idle = _launch(options, opened, folder, earlier).is_idle
     for note in (*(f"warning: {warning}" for warning in opened.plan.warnings), *notes):
         console.print(note, markup=False, highlight=False)
     with ThreadPoolExecutor(1) as background, ExitStack() as stack:
         opening = background.submit(open_tracker, options.tracking_uri)  # seconds of imports, while Ray starts
         flag = None
-        if not _launch(options, opened, folder, earlier).is_idle:
+        if not is_idle:
             flag = _start_ray(opened.plan, options.address, stack)
         tracker = opening.result()
         stack.enter_context(folder.lock())
@@ -156,11 +153,9 @@ def _start_ray(plan: Plan, address: str | None, stack: ExitStack) -> StopFlag:
 
 def report(root: Path) -> Path:
     """Rebuild tables and report of a study folder from its files alone; returns the report."""
-    from fgtune.reporting.html import write_report
+    from fgtune.reporting.html import write_up
 
-    folder = StudyFolder(root)
-    write_tables(folder)
-    return write_report(folder)
+    return write_up(StudyFolder(root))[0]
 
 
 def _check_machine(plan: Plan, address: str | None) -> None:

@@ -35,43 +35,37 @@ def grown_plan(plan: Plan, folder: StudyFolder) -> Plan:
     rows: dict[str, list[dict[str, Any]]] = {}
     for row in folder.read_plan():
         rows.setdefault(row["arm"], []).append(row)
+    arms, cells = list(plan.arms), list(plan.cells)
     for name, own in rows.items():
         number = trial_number(name)
         if number is not None:
             levels = exact.get(name) or {path: own[0][path] for path in plan.factors}
-            plan = _with_arm(plan, *_arm(plan, plan.search, number, levels, own[0]))
-            _check_row(plan, name, own, folder)
-    return plan
+            made = _proposed(plan, plan.search, number, levels, own[0])
+            if made is None or not {row["cell_id"] for row in own} <= {cell.cell_id for cell in made[1]}:
+                rule = f"{name} is not a trial that this study proposes"
+                fix = "restore plan.csv from a copy, or choose another folder with --out"
+                raise StudyFolderError(rule, where=str(folder.plan_file), fix=fix)
+            arms.append(made[0])
+            cells += made[1]
+    return replace(plan, arms=tuple(arms), cells=tuple(cells))
 
 
-def _arm(
+def _proposed(
     plan: Plan, search: SearchPlan, number: int, levels: Mapping[str, Any], row: Mapping[str, Any]
-) -> tuple[Arm, tuple[Cell, ...]]:
-    """A proposed arm from its levels in the plan file; without cells where they are no point of the space."""
+) -> tuple[Arm, tuple[Cell, ...]] | None:
+    """A proposed arm from its levels in the plan file; None where they are no point of the space."""
     point = search.point(dict(levels))
     if point is None:
-        return Arm("", levels, search.space.base, is_baseline=False), ()
+        return None
     if row.get(FORK):
         try:
             arm, cell = search.fork(number, point, row["seed"], Fork.parse(row[FORK]))
         except ValueError:
-            return Arm("", levels, search.space.base, is_baseline=False), ()
+            return None
         return arm, (cell,)
     config = search.space.config(point)
     arm, resolved = search.arm(number, point, config), search.space.resolve(config)
     return arm, tuple(Cell(arm.name, seed, resolved, arm.levels) for seed in plan.study.seed_list)
-
-
-def _check_row(plan: Plan, name: str, rows: Sequence[Mapping[str, Any]], folder: StudyFolder) -> None:
-    known = {cell.cell_id for cell in plan.cells if cell.arm == name}
-    if not {row["cell_id"] for row in rows} <= known:
-        rule = f"{name} is not a trial that this study proposes"
-        fix = "restore plan.csv from a copy, or choose another folder with --out"
-        raise StudyFolderError(rule, where=str(folder.plan_file), fix=fix)
-
-
-def _with_arm(plan: Plan, arm: Arm, cells: Sequence[Cell]) -> Plan:
-    return replace(plan, arms=(*plan.arms, arm), cells=(*plan.cells, *cells))
 
 
 def size_text(plan: Plan) -> str:
@@ -110,7 +104,7 @@ def grown(plan: Plan, suggestion: Suggestion) -> Plan:
     """The plan with a suggestion; as it is where it has that already."""
     if any(arm.name == suggestion.arm.name for arm in plan.arms):
         return plan
-    return _with_arm(plan, suggestion.arm, suggestion.cells)
+    return replace(plan, arms=(*plan.arms, suggestion.arm), cells=(*plan.cells, *suggestion.cells))
 
 
 def earlier_studies(plan: Plan) -> tuple[list[KnownTrial], list[str]]:

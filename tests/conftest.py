@@ -75,6 +75,12 @@ def synthetic_search() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def kf_accuracy() -> dict[str, float]:
+    """Accuracies that make the low ratio hurt much, the high one less, and the middle one nearly not."""
+    return {"baseline": 0.934, "num_fine_ratio=0.8": 0.81, "num_fine_ratio=1.2": 0.925, "num_fine_ratio=1.5": 0.86}
+
+
+@pytest.fixture(scope="session")
 def ray_started():
     """The suite's one Ray session; runs inside it neither start nor stop Ray."""
     from fgtune.tuning.session import ray_session

@@ -15,7 +15,7 @@ from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.wording import MetricInfo, metric_info
 from fgtune.config.search import SearchDesign
 from fgtune.config.study import SensitivityDesign
-from fgtune.results.records import CellResult, CellState
+from fgtune.results.records import CellResult, CellState, joint_state
 
 UNFINISHED = "UNFINISHED"
 """State of a point some of whose cells have not ended."""
@@ -130,7 +130,7 @@ def _ends(data: StudyData) -> dict[str, tuple[str, int]]:
 def _trial(data: StudyData, arm: PlannedArm, names: Sequence[str]) -> Trial:
     cells = data.cells(arm.name)
     results = [data.results[cell.cell_id] for cell in cells if cell.cell_id in data.results]
-    state = _joint_state(results) if len(results) == len(cells) else UNFINISHED
+    state = joint_state(results).value if len(results) == len(cells) else UNFINISHED
     told = [result for result in results if state != CellState.PRUNED.value or result.state is CellState.PRUNED]
     means = {name: math.fsum(value_of(result, name) for result in told) / len(told) for name in names if told}
     return Trial(
@@ -143,8 +143,3 @@ def _trial(data: StudyData, arm: PlannedArm, names: Sequence[str]) -> Trial:
         epochs=min((result.epochs for result in told), default=0),
         seeds=len(results),
     )
-
-
-def _joint_state(results: Sequence[CellResult]) -> str:
-    states = {result.state for result in results}
-    return next(each.value for each in (CellState.FAIL, CellState.PRUNED, CellState.COMPLETE) if each in states)

@@ -19,11 +19,27 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from fgtune.analysis import wording
-from fgtune.analysis.inputs import read_study
-from fgtune.analysis.summary import summarise
+from fgtune.analysis.inputs import StudyData, read_study
+from fgtune.analysis.summary import StudySummary, summarise
+from fgtune.analysis.table import write_tables
 from fgtune.reporting.page import all_figures, page_context
 from fgtune.results.folder import StudyFolder
 from fgtune.results.formats import write_atomically
+
+
+def write_up(folder: StudyFolder) -> tuple[Path, StudySummary]:
+    """Write tables and report of a study, finished or not, from one reading of its folder.
+
+    Returns:
+        The report, and the summary that it shows.
+
+    Raises:
+        StudyFolderError: The folder lacks its plan or resolved study, or a file of it cannot be read.
+    """
+    data = read_study(folder)
+    write_tables(folder, data)
+    summary = summarise(data)
+    return _write_page(folder, data, summary), summary
 
 
 def write_report(folder: StudyFolder) -> Path:
@@ -35,7 +51,10 @@ def write_report(folder: StudyFolder) -> Path:
         StudyFolderError: The folder lacks its plan or resolved study, or a file of it cannot be read.
     """
     data = read_study(folder)
-    summary = summarise(data)
+    return _write_page(folder, data, summarise(data))
+
+
+def _write_page(folder: StudyFolder, data: StudyData, summary: StudySummary) -> Path:
     provenance = folder.read_provenance() if folder.provenance_file.is_file() else {}
     context = page_context(data, summary, provenance)
     page = _render(context | {"summary_json": script_json(json.dumps(summary.to_plain(), allow_nan=False))})

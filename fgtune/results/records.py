@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -135,6 +135,12 @@ class CellResult:
         if fields.get("fork") is not None:
             fields["fork"] = Fork(**fields["fork"])
         return cls(**fields)
+
+
+def joint_state(results: Sequence[CellResult]) -> CellState:
+    """How an arm ended, given all its cells: failed or pruned if any of them did."""
+    states = {each.state for each in results}
+    return next(state for state in (CellState.FAIL, CellState.PRUNED, CellState.COMPLETE) if state in states)
 
 
 @dataclass(frozen=True)

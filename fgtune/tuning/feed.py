@@ -8,8 +8,8 @@ from typing import Protocol
 
 from fgtune.config.plan import Cell
 from fgtune.errors import ConfigError
-from fgtune.results.records import CellResult, CellState
-from fgtune.tuning.history import joint_state, mean_curve
+from fgtune.results.records import CellResult, CellState, joint_state
+from fgtune.tuning.history import mean_curve
 from fgtune.tuning.objectives import Objective, mean_values
 from fgtune.tuning.proposer import Proposer
 from fgtune.tuning.suggestion import KnownTrial, Suggestion

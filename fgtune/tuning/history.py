@@ -17,7 +17,7 @@ from fgtune.config.space import InfeasibleError, Point
 from fgtune.config.trial import TrialConfig
 from fgtune.errors import ConfigError, StudyFolderError
 from fgtune.results.ledger import Ledger
-from fgtune.results.records import CellResult, CellState
+from fgtune.results.records import CellResult, CellState, joint_state
 from fgtune.tuning.objectives import Objective, mean_values
 from fgtune.tuning.suggestion import KnownTrial
 
@@ -141,12 +141,6 @@ def _finished(
     values = tuple(mean_values(objectives, results)) if state is CellState.COMPLETE else ()
     intermediate = mean_curve([curve(each.cell_id) for each in results]) if curve is not None else {}
     return replace(trial, state=state, values=values, intermediate=intermediate)
-
-
-def joint_state(results: Sequence[CellResult]) -> CellState:
-    """How an arm ended, given all its cells: failed or pruned if any of them did."""
-    states = {each.state for each in results}
-    return next(state for state in (CellState.FAIL, CellState.PRUNED, CellState.COMPLETE) if state in states)
 
 
 def mean_curve(curves: Sequence[Mapping[int, float]]) -> dict[int, float]:

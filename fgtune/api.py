@@ -185,8 +185,17 @@ class Results:
 
     @property
     def complete(self) -> bool:
-        """Whether every planned cell has run to its end or was stopped early as planned; none failed, none missing."""
-        return bool(self.table["state"].isin(["COMPLETE", "PRUNED"]).all())
+        """Whether every planned cell has run to its end or was stopped early as planned; none failed, none missing.
+
+        A comparison that searches inside its arms is not complete before every arm has its settings.
+        """
+        chosen = all(self._data.cells(arm) for arm in self._data.searches)
+        return chosen and bool(self.table["state"].isin(["COMPLETE", "PRUNED"]).all())
+
+    @property
+    def searches(self) -> dict[str, Results]:
+        """Of a comparison that searches inside its arms: the results of each search that has begun, by its arm."""
+        return {arm: Results(own.folder.root) for arm, own in self._data.searches.items() if own is not None}
 
     @property
     def report(self) -> Path | None:
@@ -246,7 +255,7 @@ def plan(study: StudyFile | StrPath, out: StrPath = "reports") -> StudyPlan:
     Raises:
         ConfigError: The study or its data is wrong, or the folder holds another study.
     """
-    from fgtune.searching import grown_plan
+    from fgtune.growing import grown_plan
 
     made = _file(study).open().plan
     folder = StudyFolder(Path(out) / made.study.study)

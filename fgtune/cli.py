@@ -20,10 +20,11 @@ from fgtune.config.plan import Plan
 from fgtune.config.schema import study_schema
 from fgtune.errors import ConfigError, FgtuneError
 from fgtune.export import ExportFormat
-from fgtune.plan_view import arm_table, cell_table, plan_time_left
+from fgtune.growing import grown_plan
+from fgtune.plan_view import arm_table, cell_table, inside_views, plan_time_left
 from fgtune.plugins import permitting
 from fgtune.results.folder import StudyFolder
-from fgtune.searching import grown_plan, most_cells, size_text
+from fgtune.searching import most_cells, size_text
 from fgtune.study import open_study
 
 app = typer.Typer(
@@ -294,7 +295,10 @@ def show_plan(
     open_cells = sum(cell.cell_id not in states for cell in plan.cells)
     open_cells += most_cells(plan) - len(plan.cells)
     console.print(f"{open_cells} of {most_cells(plan)} cells to run, in {folder.root}", markup=False)
-    left = plan_time_left(plan, results)
+    inside = inside_views(plan, folder)
+    for each in inside:
+        console.print(each.sentence, markup=False)
+    left = plan_time_left(plan, results, inside)
     if left is not None:
         console.print(f"time: {left.sentence()}", markup=False)
 

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 from fgtune.config.plan import Cell, Plan
 from fgtune.config.scheduling import NoSchedulerConfig, PbtConfig
 from fgtune.config.search import SearchDesign
+from fgtune.growing import grown
 from fgtune.metrics import spec_of
 from fgtune.progress import ProgressDisplay, Tally
 from fgtune.recorder import Recorder
 from fgtune.reporting.html import write_up
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, CellState
-from fgtune.searching import grown, most_arms, most_cells, search_feed, size_text
+from fgtune.searching import most_arms, most_cells, search_feed, size_text
 from fgtune.study import OpenedStudy
 from fgtune.tracked import SafeTracking
 from fgtune.tracking import StudyEnd, Tracker
@@ -25,6 +26,7 @@ from fgtune.tracking import StudyEnd, Tracker
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from fgtune.tuning.budget import Budget
     from fgtune.tuning.feed import CellFeed, LimitedFeed
     from fgtune.tuning.population import Nursery
     from fgtune.tuning.stopping import StopFlag
@@ -55,13 +57,14 @@ class Launch:
     @property
     def pending(self) -> list[Cell]:
         """Planned cells that are left to run."""
-        return [cell for cell in self.selected if cell.cell_id not in self.settled]
+        left = {cell.cell_id: cell for cell in self.selected if cell.cell_id not in self.settled}
+        return list(left.values())  # two arms whose searches chose the same settings share their cells
 
     @property
     def is_idle(self) -> bool:
         """Whether there is certainly nothing to run."""
         plan = self.opened.plan
-        return not self.pending and len(plan.arms) >= most_arms(plan)
+        return not self.pending and not plan.unchosen and len(plan.arms) >= most_arms(plan)
 
 
 def _followed(plan: Plan) -> tuple[str, bool]:
@@ -83,12 +86,14 @@ class Driver:
         tracker: Where the study is tracked.
         console: Where progress is told.
         flag: Of the open Ray session; None where nothing is to be run.
+        budget: What the call may use, shared with the other studies that it runs.
     """
 
     launch: Launch
     tracker: Tracker
     console: Console
     flag: StopFlag | None
+    budget: Budget
     plan: Plan = field(init=False)
 
     def execute(self) -> StudyEnd:
@@ -150,7 +155,7 @@ class Driver:
             at_once = slots(execution)  # a point is not proposed before it can run: it would know less
         nursery = self._nursery()
         umpire = self._umpire(nursery)
-        feed = LimitedFeed(self._feed(nursery), at_once, execution.budget.cells)
+        feed = LimitedFeed(self._feed(nursery), at_once, self.budget)
         run_cells(
             feed,
             execution,
@@ -161,6 +166,7 @@ class Driver:
             observer=Recorder(self.launch.folder, self.cells, self.tracking.log_cell, self.display, feed.ended),
             flag=flag,
             umpire=umpire,
+            budget=self.budget,
         )
         return feed
 
@@ -206,7 +212,7 @@ class Driver:
 
         study = self.plan.study
         objective = stopping_objective(study)
-        if isinstance(study.scheduler, NoSchedulerConfig) or objective is None:
+        if isinstance(study.scheduler, NoSchedulerConfig) or objective is None:  # nothing, or searches inside arms
             return None
         judge = None if nursery is None else nursery.judge()
         spared = [arm.name for arm in self.plan.arms if arm.is_baseline]

@@ -1,7 +1,8 @@
 """``fgtune extend DIR --seeds N``: further seeds for a study that has a folder, finished or not.
 
-Everything comes from the folder: the study as it was resolved (so that no file it was made of is needed again), and the
-command that ran it. What is finished stays; the cells of the new seeds run as ``fgtune run`` would run them.
+Everything comes from the folder: the study as it was given, spaces and overrides put in (so that no file it was made of
+is needed again), and the command that ran it. What is finished stays; the cells of the new seeds run as ``fgtune run``
+would run them.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fgtune.config.load import reloaded
 from fgtune.config.search import SearchDesign
 from fgtune.config.study import Study
 from fgtune.errors import ConfigError, StudyFolderError
+from fgtune.growing import grown_plan
 from fgtune.plugins import permitting
 from fgtune.results.extension import more_seeds
-from fgtune.results.folder import StudyFolder
+from fgtune.results.folder import GIVEN, StudyFolder
 from fgtune.started import Started, read_started
 
 if TYPE_CHECKING:
@@ -58,7 +61,7 @@ def extend(root: Path, seeds: int, tracking_uri: str | None = None, console: Con
         options = _options(folder, study, started, seeds, tracking_uri)
         with folder.lock():
             opened = _open(folder, study, seeds)
-            folder.extend(opened.plan, shlex.split(options.command()))
+            folder.extend(grown_plan(opened.plan, folder), shlex.split(options.command()))
         return run_study(options, console, opened)
 
 
@@ -106,9 +109,16 @@ def _override(study: Study, seeds: int) -> str:
 
 
 def _open(folder: StudyFolder, study: Study, seeds: int) -> OpenedStudy:
-    """The folder's study with further seeds, checked like any other; ``study.yaml`` stays as it was given."""
-    from fgtune.study import open_study
+    """The folder's study with further seeds, checked like any other; ``study.yaml`` stays as it was given.
 
-    opened = open_study(folder.resolved_file, [_override(study, seeds)])
-    text = folder.study_file.read_text(encoding="utf-8") if folder.study_file.is_file() else opened.loaded.source_text
-    return replace(opened, loaded=replace(opened.loaded, source_text=text))
+    It is made from what was given, since presets fill in what a study leaves open: an arm that sets another preset than
+    the trial would find the trial's values filled in already in the resolved study.
+    """
+    from fgtune.study import open_loaded, open_study
+
+    given = folder.read_provenance().get(GIVEN)
+    text = folder.study_file.read_text(encoding="utf-8") if folder.study_file.is_file() else ""
+    if given is None:  # a folder of an earlier version
+        opened = open_study(folder.resolved_file, [_override(study, seeds)])
+        return replace(opened, loaded=replace(opened.loaded, source_text=text or opened.loaded.source_text))
+    return open_loaded(reloaded({**given, "seeds": more_seeds(study.seeds, seeds)}, text, folder.provenance_file))

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from fgtune.arm_tuning import ArmSearches, check_search_folders
 from fgtune.config.only import selected_cells
 from fgtune.config.plan import Plan
 from fgtune.driver import Driver, Launch
 from fgtune.errors import ConfigError
+from fgtune.growing import grown_plan
 from fgtune.plugins import permitting
 from fgtune.results.folder import StudyFolder
 from fgtune.results.provenance import collect_provenance
-from fgtune.results.records import CellResult, CellState
-from fgtune.searching import earlier_studies, grown_plan
+from fgtune.searching import earlier_studies
 from fgtune.study import OpenedStudy, open_study
 from fgtune.tracking import StudyEnd, open_tracker
 
@@ -101,8 +102,11 @@ def run_study(options: RunOptions, console: Console | None = None, opened: Opene
 
 
 def _run_study(options: RunOptions, console: Console, opened: OpenedStudy) -> int:
+    from fgtune.tuning.budget import Budget
+
     folder = StudyFolder(options.out / opened.plan.study.study)
     folder.check(opened.plan)
+    check_search_folders(opened.plan, folder)
     _check_machine(opened.plan, options.address)
     earlier, notes = earlier_studies(opened.plan)
     is_idle = _launch(options, opened, folder, earlier).is_idle
@@ -118,25 +122,22 @@ def _run_study(options: RunOptions, console: Console, opened: OpenedStudy) -> in
         launch = _launch(options, opened, folder, earlier)  # what another process finished meanwhile counts
         provenance = collect_provenance(opened.plan, shlex.split(options.command()))
         folder.create_or_check(launch.opened.plan, opened.loaded, provenance)
-        return EXIT_CODES[Driver(launch, tracker, console, flag).execute()]
+        budget = Budget(opened.plan.study.execution)
+        if launch.opened.plan.unchosen:
+            searches = ArmSearches(launch, options.retry_failed, options.tracking_uri, console, flag, budget)
+            end = searches.run()
+            if end is not None:
+                return EXIT_CODES[end]
+            launch = _launch(options, opened, folder, earlier)  # with what they have chosen
+        return EXIT_CODES[Driver(launch, tracker, console, flag, budget).execute()]
 
 
 def _launch(options: RunOptions, opened: OpenedStudy, folder: StudyFolder, earlier: Sequence[KnownTrial]) -> Launch:
     """What there is to do now."""
     plan = grown_plan(opened.plan, folder)
-    settled = settled_cells(folder, plan, options.retry_failed)
+    settled = folder.settled(plan, options.retry_failed)
     selected = selected_cells(plan, options.only)
     return Launch(replace(opened, plan=plan), folder, selected, settled, earlier, options.command())
-
-
-def settled_cells(folder: StudyFolder, plan: Plan, retry_failed: bool) -> dict[str, CellResult]:
-    """Planned cells that need no run: they have a result, and not one that is to be tried again."""
-    planned = {cell.cell_id for cell in plan.cells}
-    return {
-        result.cell_id: result
-        for result in folder.ledger.read()
-        if result.cell_id in planned and not (retry_failed and result.state is CellState.FAIL)
-    }
 
 
 def _start_ray(plan: Plan, address: str | None, stack: ExitStack) -> StopFlag:

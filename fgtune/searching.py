@@ -1,71 +1,23 @@
-"""A search as the driver runs it: its plan grows with every suggestion, and the plan file with it.
+"""A search as the driver runs it: how large it may become, and what it hands out.
 
-A suggestion stands in ``plan.csv`` before its first cell runs, so a driver killed at any moment finds again what it had
-handed out: finished trials are told to the proposer anew, unfinished ones are run first.
+What a driver killed at any moment had handed out is in ``plan.csv``: finished trials are told to the proposer anew,
+unfinished ones are run first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from fgtune.config.plan import Arm, Cell, Fork, Plan
+from fgtune.config.plan import Plan
 from fgtune.config.scheduling import PbtConfig
 from fgtune.config.search_arms import FORKED, SearchPlan, trial_number
-from fgtune.errors import StudyFolderError
 from fgtune.results.folder import StudyFolder
-from fgtune.results.formats import FORK
 from fgtune.results.records import CellResult
 
 if TYPE_CHECKING:
     from fgtune.tuning.feed import SearchFeed
     from fgtune.tuning.suggestion import KnownTrial, Suggestion
-
-
-def grown_plan(plan: Plan, folder: StudyFolder) -> Plan:
-    """The plan with the trials that a search has proposed so far; any other plan as it is.
-
-    Raises:
-        StudyFolderError: A row of ``plan.csv`` is not of this study.
-    """
-    if plan.search is None or not folder.plan_file.is_file():
-        return plan
-    exact = {result.arm: result.levels for result in folder.ledger.read()}
-    rows: dict[str, list[dict[str, Any]]] = {}
-    for row in folder.read_plan():
-        rows.setdefault(row["arm"], []).append(row)
-    arms, cells = list(plan.arms), list(plan.cells)
-    for name, own in rows.items():
-        number = trial_number(name)
-        if number is not None:
-            levels = exact.get(name) or {path: own[0][path] for path in plan.factors}
-            made = _proposed(plan, plan.search, number, levels, own[0])
-            if made is None or not {row["cell_id"] for row in own} <= {cell.cell_id for cell in made[1]}:
-                rule = f"{name} is not a trial that this study proposes"
-                fix = "restore plan.csv from a copy, or choose another folder with --out"
-                raise StudyFolderError(rule, where=str(folder.plan_file), fix=fix)
-            arms.append(made[0])
-            cells += made[1]
-    return replace(plan, arms=tuple(arms), cells=tuple(cells))
-
-
-def _proposed(
-    plan: Plan, search: SearchPlan, number: int, levels: Mapping[str, Any], row: Mapping[str, Any]
-) -> tuple[Arm, tuple[Cell, ...]] | None:
-    """A proposed arm from its levels in the plan file; None where they are no point of the space."""
-    point = search.point(dict(levels))
-    if point is None:
-        return None
-    if row.get(FORK):
-        try:
-            arm, cell = search.fork(number, point, row["seed"], Fork.parse(row[FORK]))
-        except ValueError:
-            return None
-        return arm, (cell,)
-    config = search.space.config(point)
-    arm, resolved = search.arm(number, point, config), search.space.resolve(config)
-    return arm, tuple(Cell(arm.name, seed, resolved, arm.levels) for seed in plan.study.seed_list)
 
 
 def size_text(plan: Plan) -> str:
@@ -74,7 +26,9 @@ def size_text(plan: Plan) -> str:
     blocks = f"{seeds} seed{'s'[: seeds > 1]}"
     if plan.search is None:
         arms = len(plan.arms)
-        return f"{arms} arm{'s'[: arms > 1]} x {blocks} = {len(plan.cells)} cells"
+        text = f"{arms} arm{'s'[: arms > 1]} x {blocks} = {arms * seeds} cells"
+        inside = [size_text(each.plan) for each in plan.arm_searches]
+        return text if not inside else f"{text}, after a search inside {len(inside)} of the arms ({inside[0]} each)"
     trials = most_arms(plan) - 1 - _forks(plan)
     planned = f"the baseline and up to {trials} trial{'s'[: trials > 1]} x {blocks}"
     if isinstance(plan.study.scheduler, PbtConfig):
@@ -83,8 +37,15 @@ def size_text(plan: Plan) -> str:
 
 
 def most_cells(plan: Plan) -> int:
-    """How many cells a study has at most: a search need not use its whole budget of trials."""
-    return most_arms(plan) * len(plan.study.seed_list)
+    """How many cells a study has at most: a search need not use its whole budget of trials.
+
+    Two arms whose searches chose the same settings share their cells. The cells of the searches themselves are not
+    among these.
+    """
+    seeds = len(plan.study.seed_list)
+    if plan.search is None:
+        return len({cell.cell_id for cell in plan.cells}) + len(plan.unchosen) * seeds
+    return most_arms(plan) * seeds
 
 
 def most_arms(plan: Plan) -> int:
@@ -98,13 +59,6 @@ def most_arms(plan: Plan) -> int:
 
 def _forks(plan: Plan) -> int:
     return sum(arm.role == FORKED for arm in plan.arms)
-
-
-def grown(plan: Plan, suggestion: Suggestion) -> Plan:
-    """The plan with a suggestion; as it is where it has that already."""
-    if any(arm.name == suggestion.arm.name for arm in plan.arms):
-        return plan
-    return replace(plan, arms=(*plan.arms, suggestion.arm), cells=(*plan.cells, *suggestion.cells))
 
 
 def earlier_studies(plan: Plan) -> tuple[list[KnownTrial], list[str]]:

@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from fgtune.analysis.timing import TimeLeft, cells_at_once, counted_cells, duration, machine, time_left
+from fgtune.config.arm_search import part_names
+from fgtune.config.designs import ComparisonDesign
 from fgtune.config.search import SearchDesign
 from fgtune.config.study import Study
 from fgtune.errors import StudyFolderError
@@ -61,8 +63,11 @@ class StudyStatus:
         seconds: Trainer seconds of everything that ended.
         objective: What arms are ranked by.
         best: The best arm by it among those with the most finished cells; None before any has a value.
-        left: Estimate of the rest.
+        left: Estimate of the rest, with that of the searches inside arms.
         command: The command line that continues the study, and the folder to type it in where that is known.
+        results: What has ended.
+        searches: Of a comparison that searches inside its arms: how far each search is that has begun, by its arm.
+        unchosen: Arms whose search has not chosen their settings yet.
     """
 
     root: Path
@@ -78,6 +83,9 @@ class StudyStatus:
     best: ArmStatus | None
     left: TimeLeft | None
     command: tuple[str, Path | None] | None
+    results: tuple[CellResult, ...]
+    searches: Mapping[str, StudyStatus]
+    unchosen: tuple[str, ...]
 
     def count(self, state: CellState) -> int:
         """Cells that ended in this state."""
@@ -102,10 +110,17 @@ def read_status(root: Path) -> StudyStatus:
     known = {row["cell_id"] for row in plan}
     results = {each.cell_id: each for each in folder.ledger.read() if each.cell_id in known}
     objective = ranking(study)
-    arms = tuple(_arm(name, rows, results, objective) for name, rows in _by_arm(plan).items())
+    by_arm = _by_arm(plan)
+    searches = _searches(study, folder)
+    unchosen = tuple(name for name in _searched_arms(study) if name not in by_arm)
+    arms = tuple(_arm(name, rows, results, objective) for name, rows in by_arm.items())
+    arms += tuple(ArmStatus(name, len(study.seed_list), 0, 0, 0, 0.0, math.nan, 0) for name in unchosen)
     proposed = _proposed(study, plan)
     coming = 0 if proposed is None or proposed[1] is None else max(0, proposed[1] - proposed[0])
     pending = [row["arm"] for row in plan if row["cell_id"] not in results] + [""] * coming * len(study.seed_list)
+    pending += [name for name in unchosen for _ in study.seed_list]
+    inside = sum(_left_inside(study, searches.get(name)) for name in unchosen)
+    ended = [*results.values(), *(each for search in searches.values() for each in search.results)]
     cut_off = {path.stem for path in folder.checkpoints_dir.glob("*.pt")} - results.keys()
     record = folder.read_provenance()
     return StudyStatus(
@@ -124,9 +139,34 @@ def read_status(root: Path) -> StudyStatus:
         seconds=math.fsum(each.seconds for each in results.values() if math.isfinite(each.seconds)),
         objective=objective,
         best=best_of(arms, objective),
-        left=time_left(pending, results.values(), cells_at_once(study.execution, *_machine_of(record))),
+        left=time_left(pending + [""] * inside, ended, cells_at_once(study.execution, *_machine_of(record))),
         command=_command(folder, record),
+        results=tuple(results.values()),
+        searches=searches,
+        unchosen=unchosen,
     )
+
+
+def _searched_arms(study: Study) -> tuple[str, ...]:
+    return study.design.searched_arms if isinstance(study.design, ComparisonDesign) else ()
+
+
+def _searches(study: Study, folder: StudyFolder) -> dict[str, StudyStatus]:
+    """How far the searches inside arms are, those that have begun."""
+    if not isinstance(study.design, ComparisonDesign):
+        return {}
+    folders = {arm: folder.tuning_dir / part for arm, part in part_names(study.design).items()}
+    return {arm: read_status(own) for arm, own in folders.items() if StudyFolder(own).plan_file.is_file()}
+
+
+def _left_inside(study: Study, search: StudyStatus | None) -> int:
+    """Cells that the search inside an arm may yet run."""
+    if search is not None:
+        return search.planned - search.ended
+    design = study.design
+    if not isinstance(design, ComparisonDesign) or design.search is None or design.search.trials is None:
+        return 0
+    return (1 + design.search.trials) * len(design.search.seed_list)
 
 
 def ranking(study: Study) -> Objective:
@@ -207,6 +247,9 @@ def print_status(status: StudyStatus, console: Console) -> None:
     if status.proposed is not None:
         done, all_ = status.proposed
         say(f"search: {done} points proposed" + ("" if all_ is None else f" of {all_}"))
+    for arm, search in status.searches.items():
+        so_far = _progress(search) if arm in status.unchosen else f"over after {counted_cells(search.ended)}"
+        say(f"search inside {arm}: {so_far}")
     console.print(_table(status))
     for result in status.failures:
         say(f"failed: {result.arm}, seed {result.seed}: {result.cause}")

@@ -56,10 +56,15 @@ def open_study(path: Path, overrides: Sequence[str] = (), smoke: bool = False) -
     Raises:
         ConfigError: When the file, an override, an arm, a metric or the data is wrong.
     """
-    loaded = load_study(path, overrides, smoke)
-    check_metric_names(loaded)
-    check_judged_metrics(loaded)
-    _check_own_parts(loaded)
+    return open_loaded(load_study(path, overrides, smoke))
+
+
+def open_loaded(loaded: LoadedStudy) -> OpenedStudy:
+    """Expand and check a study that has been read; see ``open_study``."""
+    _check_names(loaded)
+    for search in draft_arms(loaded).searches:
+        with search.telling():
+            _check_names(search.loaded)
     datasets: dict[str, Dataset] = {}
 
     def shape_of(config: DataConfig) -> DataShape:
@@ -77,7 +82,17 @@ def open_study(path: Path, overrides: Sequence[str] = (), smoke: bool = False) -
     plan = expand(loaded, shape_of)
     _check_fit(plan, datasets)
     check_metric_needs(loaded, plan)
+    for each in plan.arm_searches:
+        with each.search.telling():
+            check_metric_needs(each.search.loaded, each.plan)
     return OpenedStudy(loaded, plan, datasets)
+
+
+def _check_names(loaded: LoadedStudy) -> None:
+    """What can be checked before any data are read: metrics, and the parts of the user's own packages."""
+    check_metric_names(loaded)
+    check_judged_metrics(loaded)
+    _check_own_parts(loaded)
 
 
 def _check_own_parts(loaded: LoadedStudy) -> None:

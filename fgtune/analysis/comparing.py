@@ -14,9 +14,10 @@ from typing import Any
 
 from fgtune.analysis.inputs import StudyData, read_study
 from fgtune.analysis.records import ArmSummary
+from fgtune.analysis.selection import best_arm
 from fgtune.analysis.statistics import PairedContrast, paired_contrast
 from fgtune.analysis.summary import summarise
-from fgtune.analysis.trials import criteria_of, seed_values
+from fgtune.analysis.trials import criteria_of
 from fgtune.analysis.wording import count, metric_info
 from fgtune.config.base import stable_hash
 from fgtune.errors import StudyFolderError
@@ -97,19 +98,6 @@ def compare_studies(folders: Sequence[StudyFolder], arm: str | None = None) -> C
         for study, each in zip(studies[1:], data[1:], strict=True)
     )
     return Comparison(studies, differences, data[0].level)
-
-
-def best_arm(data: StudyData) -> str | None:
-    """The arm with the best mean, among those with the most values; of a search by its first objective.
-
-    A study without fine labels could not choose by more, so that its best arm is what it would really give.
-    """
-    info = criteria_of(data)[0]
-    values = {arm.name: list(seed_values(data, arm.name, info.name).values()) for arm in data.arms}
-    most = max(map(len, values.values()))
-    sign = -1.0 if info.direction == "minimize" else 1.0
-    means = {arm: sign * math.fsum(own) / most for arm, own in values.items() if most and len(own) == most}
-    return max(means, key=lambda arm: means[arm], default=None)
 
 
 def _study(name: str, data: StudyData, wanted: str | None) -> ComparedStudy:

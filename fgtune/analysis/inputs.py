@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from fgtune.analysis.wording import factor_name, level_text
+from fgtune.config.arm_search import part_names
 from fgtune.config.comparison import DATASET
 from fgtune.config.designs import crossed_name
 from fgtune.config.study import AblationDesign, ComparisonDesign, Study
 from fgtune.errors import StudyFolderError
 from fgtune.results.folder import StudyFolder
-from fgtune.results.formats import CELL_COLUMNS, FORK
 from fgtune.results.records import CellResult, CellState
 
 
@@ -61,6 +61,8 @@ class StudyData:
         planned: In the order of the plan.
         results: Last ledger line of each planned cell that has one, by ``cell_id``.
         unplanned: Number of ledger lines whose cell is not in the plan.
+        searches: Of a comparison that searches inside its arms, each of these searches by its arm; None where it has
+            not begun.
     """
 
     folder: StudyFolder
@@ -70,6 +72,7 @@ class StudyData:
     planned: tuple[PlannedCell, ...]
     results: Mapping[str, CellResult]
     unplanned: int
+    searches: Mapping[str, StudyData | None] = field(default_factory=dict)
 
     @property
     def baseline(self) -> PlannedArm:
@@ -152,8 +155,7 @@ def read_study(folder: StudyFolder) -> StudyData:
     Raises:
         StudyFolderError: A file is missing, unreadable, or names no baseline.
     """
-    study, plan = folder.read_study(), folder.read_plan()
-    factors = tuple(column for column in plan[0] if column not in {*CELL_COLUMNS, FORK})
+    study, plan, factors = folder.read_study(), folder.read_plan(), folder.read_factors()
     planned = tuple(PlannedCell(row["cell_id"], row["arm"], row["seed"]) for row in plan)
     known = {cell.cell_id for cell in planned}
     lines = folder.ledger.read()
@@ -165,13 +167,26 @@ def read_study(folder: StudyFolder) -> StudyData:
         planned=planned,
         results={line.cell_id: line for line in lines if line.cell_id in known},
         unplanned=sum(line.cell_id not in known for line in lines),
+        searches=_searches(study, folder),
     )
+
+
+def _searches(study: Study, folder: StudyFolder) -> dict[str, StudyData | None]:
+    """The searches inside the arms of a comparison."""
+    if not isinstance(study.design, ComparisonDesign):
+        return {}
+    folders = {arm: StudyFolder(folder.tuning_dir / part) for arm, part in part_names(study.design).items()}
+    return {arm: read_study(own) if own.plan_file.is_file() else None for arm, own in folders.items()}
 
 
 def _arms(study: Study, plan: Sequence[Mapping[str, Any]], factors: tuple[str, ...]) -> tuple[PlannedArm, ...]:
     levels: dict[str, dict[str, Any]] = {}
+    if isinstance(study.design, ComparisonDesign):  # also arms whose settings are yet to be chosen, and in their order
+        levels = {name: dict.fromkeys(factors) for name, _, _ in study.design.crossed()}
+        planned = {row["arm"] for row in plan} | {*study.design.searched_arms}
+        levels = {name: own for name, own in levels.items() if name in planned}
     for row in plan:
-        levels.setdefault(row["arm"], {path: row[path] for path in factors})
+        levels[row["arm"]] = {path: row[path] for path in factors}
     baselines = _baseline_names(study, levels)
     first = levels[baselines[0]]
     return tuple(

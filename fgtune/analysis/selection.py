@@ -15,7 +15,7 @@ from scipy import stats
 
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.statistics import Direction, PairedContrast, paired_contrast
-from fgtune.analysis.trials import Trial, seed_values
+from fgtune.analysis.trials import Trial, criteria_of, seed_values
 from fgtune.analysis.wording import MetricInfo
 
 _FEWEST_RANKED = 5
@@ -92,6 +92,19 @@ def best_trial(trials: Sequence[Trial], info: MetricInfo) -> Trial | None:
     """The COMPLETE point with the best mean, the first one of several; None where no point has the metric."""
     judged = [trial for trial in trials if math.isfinite(trial.value(info.name))]
     return max(judged, key=lambda trial: sign_of(info.direction) * trial.value(info.name), default=None)
+
+
+def best_arm(data: StudyData) -> str | None:
+    """The arm with the best mean, among those with the most values; of a search by its first objective.
+
+    A study without fine labels could not choose by more, so that its best arm is what it would really give.
+    """
+    info = criteria_of(data)[0]
+    values = {arm.name: list(seed_values(data, arm.name, info.name).values()) for arm in data.arms}
+    most = max(map(len, values.values()), default=0)
+    sign = sign_of(info.direction)
+    means = {arm: sign * math.fsum(own) / most for arm, own in values.items() if most and len(own) == most}
+    return max(means, key=lambda arm: means[arm], default=None)
 
 
 def spearman(one: Sequence[float], two: Sequence[float], level: float = 0.95) -> RankCorrelation:

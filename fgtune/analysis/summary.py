@@ -13,6 +13,7 @@ from typing import Any
 from fgtune.analysis.choosing import Choice, choices_of
 from fgtune.analysis.failures import count_cells
 from fgtune.analysis.findings import FINDERS
+from fgtune.analysis.given import GivenSummary, given_to_arms
 from fgtune.analysis.inputs import PlannedArm, StudyData, read_study
 from fgtune.analysis.published import PublishedComparison, published_comparisons
 from fgtune.analysis.records import ArmSummary, Bounds, ContrastSummary, Counts, FailureRow, PrunedGroup, SolverRow
@@ -42,6 +43,7 @@ class StudySummary:
             space, whose own part has it.
         published: What papers report for some of the arms, beside our numbers.
         search: What a search found; None for other designs.
+        given: What the searches inside the arms of a comparison were given; None where there are none.
     """
 
     study: str
@@ -69,6 +71,7 @@ class StudySummary:
     published: tuple[PublishedComparison, ...] = ()
     choices: tuple[Choice, ...] = ()
     search: SearchSummary | None = None
+    given: GivenSummary | None = None
 
     @property
     def baseline(self) -> ArmSummary:
@@ -102,6 +105,7 @@ def summarise(folder: StudyFolder | StudyData) -> StudySummary:
     study = data.study
     arms = tuple(_arm(data, arm) for arm in data.arms)
     found = FINDERS[study.design.kind](data, arms, metrics)
+    given = given_to_arms(data)
     return StudySummary(
         study=study.study,
         question=study.question,
@@ -124,8 +128,9 @@ def summarise(folder: StudyFolder | StudyData) -> StudySummary:
         failures=found.failures,
         pruned=found.pruned,
         solvers=found.solvers,
-        warnings=found.warnings,
+        warnings=(*(() if given is None else given.warnings), *found.warnings),
         search=found.search,
+        given=given,
         published=published_comparisons(data),
         choices=choices_of(data),
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from fgtune.analysis.inputs import PlannedCell, StudyData, read_study
+from fgtune.analysis.inputs import PlannedArm, PlannedCell, StudyData, read_study
 from fgtune.analysis.wording import level_text
 from fgtune.config.classes import ESTIMATE
 from fgtune.metrics.spec import SPLITS
@@ -46,8 +46,9 @@ def tidy_table(folder: StudyFolder | StudyData) -> pd.DataFrame:
     """
     data = folder if isinstance(folder, StudyData) else read_study(folder)
     metrics = sorted({name for result in data.results.values() for name in result.metrics})
-    rows = [_row(data, cell, metrics) for cell in data.planned]
-    table = pd.DataFrame(rows)
+    arms = {arm.name: arm for arm in data.arms}
+    rows = [_row(data, arms[cell.arm], cell, metrics) for cell in data.planned]
+    table = pd.DataFrame(rows, columns=None if rows else [*COLUMNS, *factor_columns(data.factors).values()])
     for column in factor_columns(data.factors).values():
         if len({type(level) for level in table[column]}) > 1:  # a Parquet column has one type
             table[column] = [level_text(level) for level in table[column]]
@@ -55,8 +56,7 @@ def tidy_table(folder: StudyFolder | StudyData) -> pd.DataFrame:
     return table.astype(dict.fromkeys(whole, "Int64") | {"seed": "int64"} | dict.fromkeys(metrics, "float64"))
 
 
-def _row(data: StudyData, cell: PlannedCell, metrics: list[str]) -> dict[str, Any]:
-    arm = next(arm for arm in data.arms if arm.name == cell.arm)
+def _row(data: StudyData, arm: PlannedArm, cell: PlannedCell, metrics: list[str]) -> dict[str, Any]:
     result = data.results.get(cell.cell_id)
     row: dict[str, Any] = {"cell_id": cell.cell_id, "arm": arm.name, "label": arm.label, "seed": cell.seed}
     row["state"] = MISSING if result is None else result.state.value

@@ -130,7 +130,7 @@ def _ends(data: StudyData) -> dict[str, tuple[str, int]]:
 def _trial(data: StudyData, arm: PlannedArm, names: Sequence[str]) -> Trial:
     cells = data.cells(arm.name)
     results = [data.results[cell.cell_id] for cell in cells if cell.cell_id in data.results]
-    state = joint_state(results).value if len(results) == len(cells) else UNFINISHED
+    state = joint_state(results).value if cells and len(results) == len(cells) else UNFINISHED
     told = [result for result in results if state != CellState.PRUNED.value or result.state is CellState.PRUNED]
     means = {name: math.fsum(value_of(result, name) for result in told) / len(told) for name in names if told}
     return Trial(

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from fgtune.config.arm_search import ArmSearch
 from fgtune.config.explain import explain
 from fgtune.config.load import LoadedStudy
 from fgtune.config.merge import patch
@@ -58,11 +59,13 @@ class Drafts:
         factors: Columns of the plan: dotted paths below ``trial``, components, or ``dataset``.
         arms: The baseline first (on each data set, where there are several).
         warnings: What was left out and why, one sentence each.
+        searches: The searches inside arms of a comparison.
     """
 
     factors: tuple[str, ...]
     arms: Sequence[DraftArm]
     warnings: tuple[str, ...] = ()
+    searches: tuple[ArmSearch, ...] = ()
 
 
 def levels_of(factors: Sequence[str], config: TrialConfig) -> dict[str, Any]:
@@ -71,13 +74,19 @@ def levels_of(factors: Sequence[str], config: TrialConfig) -> dict[str, Any]:
     return {factor: value_at(plain, factor) for factor in factors}
 
 
+def patched_trial(loaded: LoadedStudy, patches: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The trial as plain data with patches applied one after the other, defaults not filled in."""
+    plain = dict(loaded.raw["trial"])
+    for changes in patches:
+        plain = patch(plain, changes, TrialConfig)
+    return plain
+
+
 def arm_config(
     loaded: LoadedStudy, patches: Sequence[Mapping[str, Any]], places: Mapping[str, Path]
 ) -> tuple[TrialConfig | None, list[ConfigError]]:
     """The trial with patches applied one after the other, or what is wrong with it."""
-    plain = dict(loaded.raw["trial"])
-    for changes in patches:
-        plain = patch(plain, changes, TrialConfig)
+    plain = patched_trial(loaded, patches)
     try:
         return TrialConfig.from_plain(plain), []
     except ValidationError as error:

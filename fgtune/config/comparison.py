@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fgtune.config.arms import DraftArm, Drafts, arm_config, levels_of
+from fgtune.config.arm_search import arm_search
+from fgtune.config.arms import DraftArm, Drafts, arm_config, levels_of, patched_trial
 from fgtune.config.data import DataConfig
-from fgtune.config.designs import ArmConfig, ComparisonDesign, crossed_name
+from fgtune.config.designs import ArmConfig, ComparisonDesign
 from fgtune.config.load import LoadedStudy
 from fgtune.config.source import Path, dotted
+from fgtune.config.trial import TrialConfig
 from fgtune.errors import ConfigError, MultiConfigError
 
 DATASET = "dataset"
@@ -25,19 +27,31 @@ def comparison_arms(loaded: LoadedStudy, design: ComparisonDesign) -> Drafts:
             ``MultiConfigError`` when several things are wrong.
     """
     baseline = design.baseline or design.arms[0].name
-    order = sorted(enumerate(design.arms), key=lambda each: each[1].name != baseline)
-    datasets: dict[str, DataConfig | None] = {**design.datasets} or {"": None}
-    factors = tuple(dict.fromkeys(path for arm in design.arms for path in arm.set))
-    drafts, errors = [], []
-    for dataset, data in datasets.items():
-        for position, arm in order:
-            errors += _clashes(loaded, design, position, dataset)
-            own = _Own(dataset, data, design.dataset_settings.get(dataset, {}))
-            draft, wrong = _draft(loaded, position, arm, own, factors, is_baseline=arm.name == baseline)
-            errors += wrong
-            drafts += [draft] if draft is not None else []
+    positions = {arm.name: position for position, arm in enumerate(design.arms)}
+    factors = tuple(dict.fromkeys(path for arm in design.arms for path in (*arm.set, *_searched(arm))))
+    drafts, searches, errors = [], [], []
+    for name, arm, dataset in design.crossed():
+        position = positions[arm]
+        errors += _clashes(loaded, design, position, dataset)
+        own = _Own(dataset, design.datasets.get(dataset), design.dataset_settings.get(dataset, {}))
+        patches, places = _patches(design, position, own)
+        config, wrong = arm_config(loaded, patches, places)
+        errors += wrong
+        if config is None:
+            continue
+        drafts.append(_draft(name, config, own, factors, places, is_baseline=arm == baseline))
+        if design.arms[position].space is not None:
+            try:
+                searches.append(arm_search(loaded, name, position, patched_trial(loaded, patches), places))
+            except ConfigError as error:
+                errors.append(error)
     MultiConfigError.raise_all(list({str(error): error for error in errors}.values()))
-    return Drafts((DATASET, *factors) if design.datasets else factors, drafts)
+    return Drafts((DATASET, *factors) if design.datasets else factors, drafts, searches=tuple(searches))
+
+
+def _searched(arm: ArmConfig) -> tuple[str, ...]:
+    """The paths that the search inside an arm varies."""
+    return () if arm.space is None else tuple(arm.space.parameters)
 
 
 @dataclass(frozen=True)
@@ -49,30 +63,32 @@ class _Own:
     settings: Mapping[str, Any]
 
 
-def _draft(
-    loaded: LoadedStudy,
-    position: int,
-    arm: ArmConfig,
-    own: _Own,
-    factors: tuple[str, ...],
-    *,
-    is_baseline: bool,
-) -> tuple[DraftArm | None, list[ConfigError]]:
+def _patches(design: ComparisonDesign, position: int, own: _Own) -> tuple[list[dict[str, Any]], dict[str, Path]]:
+    """What an arm changes in the trial on a data set, and where the file says so."""
+    arm = design.arms[position]
     places: dict[str, Path] = {path: ("design", "arms", position, "set", path) for path in arm.set}
     patches: list[dict[str, Any]] = [dict(arm.set)]
     if own.data is not None:
         places["data"] = ("design", "datasets", own.name)
         places |= {path: ("design", "dataset_settings", own.name, path) for path in own.settings}
         patches = [{"data": own.data.to_plain()}, dict(own.settings), *patches]
-    config, errors = arm_config(loaded, patches, places)
-    if config is None:
-        return None, errors
+    return patches, places
+
+
+def _draft(
+    name: str,
+    config: TrialConfig,
+    own: _Own,
+    factors: tuple[str, ...],
+    places: Mapping[str, Path],
+    *,
+    is_baseline: bool,
+) -> DraftArm:
     levels = levels_of(factors, config)
-    name = arm.name
     if own.data is not None:
-        name, levels = crossed_name(arm.name, own.name), {DATASET: own.name, **levels}
+        levels = {DATASET: own.name, **levels}
     role = "baseline" if is_baseline else "comparison"
-    return DraftArm(name, config, is_baseline, places, levels, role, dataset=own.name), []
+    return DraftArm(name, config, is_baseline, places, levels, role, dataset=own.name)
 
 
 def _clashes(loaded: LoadedStudy, design: ComparisonDesign, position: int, dataset: str) -> list[ConfigError]:

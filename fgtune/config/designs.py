@@ -14,6 +14,7 @@ from fgtune.config.base import Config
 from fgtune.config.data import DataConfig
 from fgtune.config.domains import check_bounds
 from fgtune.config.names import RESERVED_COLUMNS, ArmName, DottedPath, Levels, PartName
+from fgtune.config.sampling import ArmSearchConfig, StatedSpace
 
 BASELINE = "baseline"
 """Name of the baseline arm of a sensitivity design and of a search."""
@@ -150,6 +151,8 @@ class ArmConfig(Config):
     name: ArmName
     set: dict[DottedPath, JsonValue] = Field(default_factory=dict)
     """Dotted paths below ``trial`` and their values in this arm."""
+    space: StatedSpace | None = None
+    """What the search inside this arm varies, or the file that states it; an arm without one runs as it is set."""
 
 
 class ComparisonDesign(Config):
@@ -163,6 +166,8 @@ class ComparisonDesign(Config):
     the baseline on the same data. Empty means ``trial.data`` alone."""
     dataset_settings: dict[PartName, dict[DottedPath, JsonValue]] = Field(default_factory=dict)
     """What else a data set needs: dotted paths below ``trial`` and their values in every arm on it, a backbone say."""
+    search: ArmSearchConfig | None = None
+    """Search the settings of every arm that has a ``space`` before arms are compared, each as long as the others."""
 
     @model_validator(mode="after")
     def _names(self) -> Self:
@@ -176,6 +181,29 @@ class ComparisonDesign(Config):
         if unknown:
             raise ValueError(f"dataset_settings must name data sets, one of {[*self.datasets]}, got {unknown[0]!r}")
         return self
+
+    @model_validator(mode="after")
+    def _searched(self) -> Self:
+        searched = [arm.name for arm in self.arms if arm.space is not None]
+        if searched and self.search is None:
+            raise ValueError(f"arm {searched[0]!r} has a space; say with `search:` how it is searched")
+        if self.search is not None and not searched:
+            raise ValueError("search needs an arm with a space, and no arm has one")
+        return self
+
+    @property
+    def searched_arms(self) -> tuple[str, ...]:
+        """Names in the plan of the arms whose settings are searched, data set by data set."""
+        has_space = {arm.name for arm in self.arms if arm.space is not None}
+        return tuple(name for name, arm, _ in self.crossed() if arm in has_space)
+
+    def crossed(self) -> tuple[tuple[str, str, str], ...]:
+        """Name in the plan, own name and data set of every arm: data set by data set, the baseline first on each."""
+        baseline = self.baseline or self.arms[0].name
+        order = sorted((arm.name for arm in self.arms), key=lambda name: name != baseline)
+        if not self.datasets:
+            return tuple((name, name, "") for name in order)
+        return tuple((crossed_name(name, dataset), name, dataset) for dataset in self.datasets for name in order)
 
     @property
     def baseline_arm(self) -> str:

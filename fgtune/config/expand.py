@@ -13,7 +13,7 @@ from fgtune.config.design import draft_arms
 from fgtune.config.judged import check_scheduler, judged_metrics, meaning_warnings
 from fgtune.config.load import LoadedStudy
 from fgtune.config.merge import patch
-from fgtune.config.plan import Arm, Cell, DataShape, Plan
+from fgtune.config.plan import Arm, ArmSearchPlan, Cell, DataShape, Plan
 from fgtune.config.published_check import check_published, published_metrics
 from fgtune.config.search import SearchDesign
 from fgtune.config.search_arms import SearchPlan
@@ -51,18 +51,26 @@ def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape]) -> 
             if draft.is_baseline:  # what is wrong with the trial itself is wrong with every arm: tell it once
                 break
     MultiConfigError.raise_all(errors)
-    _check_distinct(loaded, drafts, resolved)
+    searched = {each.arm for each in made.searches}
+    _check_distinct(loaded, [draft for draft in drafts if draft.name not in searched], resolved)
     arms = tuple(map(_arm, drafts))
     check_published(loaded, arms)
     cells = tuple(
-        Cell(arm.name, seed, resolved[arm.name], arm.levels) for seed in loaded.study.seed_list for arm in arms
+        Cell(arm.name, seed, resolved[arm.name], arm.levels)
+        for seed in loaded.study.seed_list
+        for arm in arms
+        if arm.name not in searched
     )
+    searches = []
+    for each in made.searches:
+        with each.telling():
+            searches.append(ArmSearchPlan(each, expand(each.loaded, lambda config: shapes[_key(config)])))
     fingerprints = sorted(shape.fingerprint for shape in shapes.values())
     study_hash = stable_hash({"study": loaded.study.identity(), "data": fingerprints})
     warnings = (*made.warnings, *_warnings(resolved), *meaning_warnings(loaded.study))
     search = _search_plan(loaded, shapes)
     factors = made.factors if search is None else search.factors
-    return Plan(loaded.study, study_hash, factors, arms, cells, shapes, warnings, search)
+    return Plan(loaded.study, study_hash, factors, arms, cells, shapes, warnings, search, tuple(searches))
 
 
 def _search_plan(loaded: LoadedStudy, shapes: Mapping[str, DataShape]) -> SearchPlan | None:
@@ -142,7 +150,11 @@ def _check_estimated(config: TrialConfig) -> None:
 
 def _data_key(config: TrialConfig) -> str:
     """The key of a trial's data in ``Plan.shapes``."""
-    return stable_hash(config.data.to_plain())
+    return _key(config.data)
+
+
+def _key(config: DataConfig) -> str:
+    return stable_hash(config.to_plain())
 
 
 def _shapes(

@@ -18,7 +18,7 @@ from fgtune.errors import ConfigError
 
 def judged_metrics(study: Study) -> dict[Path, str]:
     """The metrics (and costs) that trials are judged by while the study runs, by their place in the file."""
-    design, scheduler = study.design, study.scheduler
+    design, scheduler = study.design, study.own_scheduler
     named: dict[Path, str] = {}
     if isinstance(design, SearchDesign):
         several = not isinstance(design.metric, str)
@@ -34,13 +34,13 @@ def check_scheduler(loaded: LoadedStudy) -> None:
     Raises:
         ConfigError: At ``scheduler``.
     """
-    scheduler, design = loaded.study.scheduler, loaded.study.design
-    if isinstance(scheduler, NoSchedulerConfig):
-        return
+    scheduler, design = loaded.study.own_scheduler, loaded.study.design
     where = loaded.origins.where(("scheduler",))
-    if isinstance(scheduler, PbtConfig) and not isinstance(design, SearchDesign):
+    if isinstance(loaded.study.scheduler, PbtConfig) and not isinstance(design, SearchDesign):
         rule = f"pbt changes the parameters of a search, the design is a {design.kind}"
         raise ConfigError(rule, where=where, path="scheduler", fix="use asha, hyperband, median or plateau")
+    if isinstance(scheduler, NoSchedulerConfig):
+        return
     if isinstance(scheduler, PbtConfig) and isinstance(design, SearchDesign):
         check_population(loaded, design)
     judged = design.metrics if isinstance(design, SearchDesign) else ()

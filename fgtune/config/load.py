@@ -19,7 +19,7 @@ from fgtune.config.explain import explain, sorted_by_place
 from fgtune.config.merge import locate, patch
 from fgtune.config.paths import default_of
 from fgtune.config.source import Origins, Path, parse_value, parse_yaml
-from fgtune.config.space_file import inline_space
+from fgtune.config.space_file import inline_spaces
 from fgtune.config.study import Study
 from fgtune.config.trial import TrialConfig
 from fgtune.errors import ConfigError, MultiConfigError
@@ -67,13 +67,28 @@ def load_study(path: str | FilePath, overrides: Sequence[str] = (), smoke: bool 
     source = parse_yaml(text, str(path))
     raw, origins = source.data, source.origins
     if not any(override.partition("=")[0].strip() == "design.space" for override in overrides):
-        raw, origins = inline_space(raw, origins, path)  # first, so that overrides may reach into the space
+        raw, origins = inline_spaces(raw, origins, path)  # first, so that overrides may reach into the space
     if smoke:
         raw, origins = _apply_smoke(raw, origins)
-    raw, origins = inline_space(*_apply_overrides(raw, origins, overrides), path)
+    raw, origins = inline_spaces(*_apply_overrides(raw, origins, overrides), path)
     if smoke and isinstance(raw.get("study"), str):
         raw = {**raw, "study": raw["study"] + SMOKE_SUFFIX}
     return LoadedStudy(validated(Study, raw, origins), raw, text, path, origins)
+
+
+def reloaded(raw: Mapping[str, Any], source_text: str, path: FilePath) -> LoadedStudy:
+    """A study from the plain data that ``load_study`` made of its file, changed maybe.
+
+    Args:
+        raw: Spaces, ``--smoke`` and ``--set`` put in; defaults not filled in.
+        source_text: The file as it was given.
+        path: Where the study comes from, for messages.
+
+    Raises:
+        ConfigError: The data are no valid study.
+    """
+    origins = Origins(str(path))
+    return LoadedStudy(validated(Study, dict(raw), origins), raw, source_text, path, origins)
 
 
 def validated(
@@ -128,6 +143,8 @@ def _smoke_changes(raw: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(design, dict):
         if design.get("kind") == "search":
             wanted.append(("design.trials", SMOKE_TRIALS, design.get("trials") or sys.maxsize))
+        if isinstance(design.get("search"), dict):
+            wanted.append(("design.search.trials", SMOKE_TRIALS, design["search"].get("trials") or sys.maxsize))
         datasets = design.get("datasets")
         for name, data in datasets.items() if isinstance(datasets, dict) else ():
             if isinstance(data, dict):

@@ -29,6 +29,9 @@ def selected_cells(plan: Plan, conditions: Sequence[str]) -> tuple[Cell, ...]:
     if plan.search is not None:
         fix = "leave --only out, or narrow the space"
         raise ConfigError("needs cells that are planned beforehand, a search has none", where=OPTION, fix=fix)
+    if plan.unchosen:
+        rule = f"needs planned cells, and the search inside {plan.unchosen[0].search.arm} has chosen none yet"
+        raise ConfigError(rule, where=OPTION, fix="run the study without --only first")
     wanted: dict[str, list[str]] = {}
     for condition in conditions:
         key, equals, pattern = (part.strip() for part in condition.partition("="))

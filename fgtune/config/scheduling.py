@@ -8,7 +8,7 @@ from pydantic import Field
 
 from fgtune.config.base import Config
 from fgtune.config.names import MetricName
-from fgtune.config.search import Mode
+from fgtune.config.sampling import Mode
 
 Reduction = Annotated[float, Field(gt=1.0)]
 

@@ -7,7 +7,7 @@ YAML allows and a config cannot mean (a key given twice, dates, NaN, sets, recur
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,6 +63,24 @@ class Origins:
     def with_patched(self, patched: Mapping[Path, str]) -> Origins:
         """The same, with values from elsewhere; later ones win."""
         return Origins(self.name, self.lines, {**self.patched, **patched})
+
+    def moved(self, moves: Sequence[tuple[Path, Path]]) -> Origins:
+        """The same places for a study made of parts of this one.
+
+        Args:
+            moves: Where a value (with everything below it) stands here, and where it stands there; what is given
+                later wins.
+        """
+
+        def there(known: Mapping[Path, Any]) -> Iterator[tuple[Path, Any]]:
+            for old, new in moves:
+                for path, place in known.items():
+                    if path[: len(old)] == old:
+                        yield (*new, *path[len(old) :]), place
+
+        lines = dict(there(self.lines))
+        patched = dict(there(self.patched))
+        return Origins(self.name, lines, patched)
 
 
 @dataclass(frozen=True)

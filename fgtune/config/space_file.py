@@ -11,10 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
-from fgtune.config.source import Origins, Path, parse_yaml
+from fgtune.config.source import Origins, Path, dotted, parse_yaml
 from fgtune.errors import ConfigError
-
-_SPACE: Path = ("design", "space")
 
 
 @dataclass
@@ -54,8 +52,8 @@ class _Merged:
                 self.places[(*path, *known[len(source) :])] = origins.where(known)
 
 
-def inline_space(raw: dict[str, Any], origins: Origins, study_path: FilePath) -> tuple[dict[str, Any], Origins]:
-    """The study with its search space spelled out; other studies, and what is no space at all, as they are.
+def inline_spaces(raw: dict[str, Any], origins: Origins, study_path: FilePath) -> tuple[dict[str, Any], Origins]:
+    """The study with its search spaces spelled out; other studies, and what is no space at all, as they are.
 
     Args:
         raw: The study's plain data.
@@ -66,24 +64,37 @@ def inline_space(raw: dict[str, Any], origins: Origins, study_path: FilePath) ->
         ConfigError: A file is not there, cannot be read, or includes itself.
     """
     design = raw.get("design")
-    if not isinstance(design, dict) or design.get("kind") != "search":
+    if not isinstance(design, dict):
         return raw, origins
-    space, place = design.get("space"), origins.where(_SPACE)
     folders = [FilePath(), study_path.parent, study_path.parent.parent]
+    if design.get("kind") == "search":
+        space, origins = _inlined(design.get("space"), origins, ("design", "space"), folders)
+        return ({**raw, "design": {**design, "space": space}} if "space" in design else raw), origins
+    arms = design.get("arms")
+    if not isinstance(arms, list):
+        return raw, origins
+    made = list(arms)
+    for position, arm in enumerate(arms):
+        if isinstance(arm, dict) and "space" in arm:
+            space, origins = _inlined(arm["space"], origins, ("design", "arms", position, "space"), folders)
+            made[position] = {**arm, "space": space}
+    return {**raw, "design": {**design, "arms": made}}, origins
+
+
+def _inlined(space: Any, origins: Origins, at: Path, folders: list[FilePath]) -> tuple[Any, Origins]:
+    """A space spelled out, and the places of all that is in it; what names no file stays as it is."""
+    place, path = origins.where(at), dotted(at)
     merged = _Merged()
     if isinstance(space, str):
-        file = _found(space, folders, place, "design.space")
-        _read(file, merged, (), place)
+        _read(_found(space, folders, place, path), merged, (), place)
     elif isinstance(space, dict) and space.get("include"):
-        included = _includes(space, place, "design.space.include")
-        for name in included:
-            where = origins.where((*_SPACE, "include"))
-            _read(_found(name, folders, where, "design.space.include"), merged, (), where)
-        merged.add(space, origins, _SPACE)
+        for name in _includes(space, place, f"{path}.include"):
+            where = origins.where((*at, "include"))
+            _read(_found(name, folders, where, f"{path}.include"), merged, (), where)
+        merged.add(space, origins, at)
     else:
-        return raw, origins
-    places = {(*_SPACE, *path): where for path, where in merged.places.items()}
-    return {**raw, "design": {**design, "space": merged.data}}, origins.with_patched(places)
+        return space, origins
+    return merged.data, origins.with_patched({(*at, *below): where for below, where in merged.places.items()})
 
 
 def _read(file: FilePath, merged: _Merged, chain: tuple[FilePath, ...], place: str) -> None:

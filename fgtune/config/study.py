@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field, JsonValue, field_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from fgtune.config.base import Config
 from fgtune.config.data import PositiveFloat
@@ -94,7 +94,8 @@ class Study(Config):
     """A number n (seeds 0 .. n-1) or the seeds themselves; each is one block that all arms share."""
     metrics: MetricsConfig = MetricsConfig()
     scheduler: SchedulerConfig = NoSchedulerConfig()
-    """When a trial is stopped early; without a word here, none is."""
+    """When a trial is stopped early; without a word here, none is. In a comparison with ``search``, trials of the
+    searches alone."""
     published: tuple[PublishedTable, ...] = ()
     """What papers report for arms of this study; the report shows it beside what came out here."""
     trial: TrialConfig
@@ -111,6 +112,24 @@ class Study(Config):
                 raise ValueError(f"must differ, {repeated} is given twice")
         return seeds
 
+    @model_validator(mode="after")
+    def _searches_on_other_seeds(self) -> Self:
+        if isinstance(self.design, ComparisonDesign) and self.design.search is not None:
+            shared = sorted(set(self.seed_list) & set(self.design.search.seed_list))
+            if shared:
+                raise ValueError(
+                    f"design.search.seeds must not be seeds of the study, {shared[0]} is: "
+                    "settings chosen on a seed look better there than they are"
+                )
+        return self
+
+    @property
+    def own_scheduler(self) -> SchedulerConfig:
+        """What stops trials of this study: none where the scheduler belongs to the searches inside its arms."""
+        if isinstance(self.design, ComparisonDesign) and self.design.search is not None:
+            return NoSchedulerConfig()
+        return self.scheduler
+
     @property
     def seed_list(self) -> tuple[int, ...]:
         """The seeds, spelled out."""
@@ -119,6 +138,11 @@ class Study(Config):
     def identity(self) -> dict[str, Any]:
         """What makes two studies the same: all but how they run, what ``--smoke`` would do and what papers report."""
         plain = self.to_plain()
-        if not plain["design"].get("dataset_settings"):  # studies begun before there were any keep their hash
-            plain["design"].pop("dataset_settings", None)
+        design = plain["design"]
+        for later in ("dataset_settings", "search"):  # studies begun before there were any keep their hash
+            if not design.get(later):
+                design.pop(later, None)
+        for arm in design["arms"] if isinstance(self.design, ComparisonDesign) else ():
+            if arm["space"] is None:
+                del arm["space"]
         return {key: value for key, value in plain.items() if key not in {"execution", "smoke", "published"}}

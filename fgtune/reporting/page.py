@@ -25,6 +25,7 @@ from fgtune.reporting.figures import forest_figure, learning_figure, sensitivity
 from fgtune.reporting.relations_figure import relations_figure
 from fgtune.reporting.spread_page import spread_page
 from fgtune.reporting.theme import ArmStyle, arm_styles
+from fgtune.results.folder import GIVEN
 
 _MOST_ROWS = 24  # arms beyond which tables of them are folded, and no figure of a spread study has a row for each
 
@@ -199,7 +200,7 @@ def page_context(data: StudyData, summary: StudySummary, provenance: Mapping[str
             "scheduler": data.study.scheduler.to_plain(),
             "execution": data.study.execution.to_plain(),
         },
-        "provenance": flatten(provenance),
+        "provenance": flatten({key: value for key, value in provenance.items() if key != GIVEN}),
         "last_finished": max((result.finished_at for result in data.results.values()), default=""),
         "trainer_seconds": math.fsum(result.seconds for result in data.results.values()),
     }

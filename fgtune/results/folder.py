@@ -22,13 +22,25 @@ from fgtune.config.source import parse_yaml
 from fgtune.config.study import Study
 from fgtune.errors import StudyFolderError
 from fgtune.results.extension import extended_record, former_hashes, outgrown_error
-from fgtune.results.formats import CELL_COLUMNS, differences, parse_plan, plan_text, resolved_text, write_atomically
+from fgtune.results.formats import (
+    CELL_COLUMNS,
+    differences,
+    parse_plan,
+    plan_factors,
+    plan_text,
+    resolved_text,
+    write_atomically,
+)
 from fgtune.results.ledger import Ledger
 from fgtune.results.locking import lock_holder, locked
-from fgtune.results.records import AttentionRecord, EpochMetrics, RelationsRecord
+from fgtune.results.records import AttentionRecord, CellResult, CellState, EpochMetrics, RelationsRecord
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+GIVEN = "given"
+"""Key of the study in ``provenance.json`` as it was given: overrides and spaces put in, defaults not filled in."""
 
 
 class StudyFolder:
@@ -46,6 +58,7 @@ class StudyFolder:
         attention_dir: Attention maps of a few samples, one ``.npz`` a cell, where the study asks for them.
         failures_dir: Tracebacks of cells that failed, one text file each.
         optuna_file: Copy of a search's finished trials for optuna-dashboard.
+        tuning_dir: Of a comparison that searches inside its arms: a study folder for each of these searches.
         stopping_file: Verdicts of early stopping, one line each, where the study stops trials early.
         scratch_dir: Files of the scheduler during a run; worthless afterwards.
     """
@@ -66,6 +79,7 @@ class StudyFolder:
         self.failures_dir = self.root / "failures"
         self.optuna_file = self.root / "optuna.db"
         self.stopping_file = self.root / "stopping.jsonl"
+        self.tuning_dir = self.root / "tuning"
         self.scratch_dir = self.root / ".ray"
         self.report_file = self.root / "report.html"
         self.provenance_file = self.root / "provenance.json"
@@ -75,6 +89,15 @@ class StudyFolder:
     def ledger(self) -> Ledger:
         """The ledger of finished cells."""
         return Ledger(self.ledger_file)
+
+    def settled(self, plan: Plan, retry_failed: bool = False) -> dict[str, CellResult]:
+        """Planned cells that need no run: they have a result, and not one that is to be tried again; by id."""
+        planned = {cell.cell_id for cell in plan.cells}
+        return {
+            result.cell_id: result
+            for result in self.ledger.read()
+            if result.cell_id in planned and not (retry_failed and result.state is CellState.FAIL)
+        }
 
     # Whose folder it is
 
@@ -116,10 +139,10 @@ class StudyFolder:
         Raises:
             StudyFolderError: As ``check`` does; nothing is written then.
         """
-        record = dict(provenance)
+        record = {**provenance, GIVEN: dict(loaded.raw)}
         if self.check(plan):
             first = self.read_provenance()
-            record = {**first, "continued": [*first.get("continued", []), record]}
+            record = {**first, "continued": [*first.get("continued", []), dict(provenance)]}
         self.root.mkdir(parents=True, exist_ok=True)
         write_atomically(self.provenance_file, (json.dumps(record, indent=2) + "\n").encode())
         write_atomically(self.study_file, loaded.source_text.encode())
@@ -205,20 +228,31 @@ class StudyFolder:
         write_atomically(self.plan_file, plan_text(plan).encode())
 
     def read_plan(self) -> list[dict[str, Any]]:
-        """The planned cells: ``cell_id``, ``arm``, ``seed`` (int) and the level of each factor; one at least.
+        """The planned cells: ``cell_id``, ``arm``, ``seed`` (int) and the level of each factor.
+
+        There is one at least, but for a comparison all of whose arms are still being searched.
 
         Raises:
             StudyFolderError: When the file is missing, or a row is no cell.
         """
         self._require(self.plan_file)
         try:
-            plan = parse_plan(self.plan_file.read_text(encoding="utf-8"))
+            return parse_plan(self.plan_file.read_text(encoding="utf-8"))
         except (KeyError, TypeError, ValueError) as error:
             rule = f"every row must hold {', '.join(CELL_COLUMNS)}"
             raise StudyFolderError(rule, where=str(self.plan_file), fix="restore the file") from error
-        if not plan or not set(CELL_COLUMNS) <= plan[0].keys():
-            raise StudyFolderError(f"needs rows with {', '.join(CELL_COLUMNS)}", where=str(self.plan_file))
-        return plan
+
+    def read_factors(self) -> tuple[str, ...]:
+        """The factors that the plan has a column for.
+
+        Raises:
+            StudyFolderError: When the file is missing, or has no header.
+        """
+        self._require(self.plan_file)
+        try:
+            return plan_factors(self.plan_file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise StudyFolderError(str(error), where=str(self.plan_file), fix="restore the file") from error
 
     def _require(self, path: Path) -> None:
         if not path.is_file():

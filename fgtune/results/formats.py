@@ -62,12 +62,29 @@ def plan_text(plan: Plan) -> str:
 
 
 def parse_plan(text: str) -> list[dict[str, Any]]:
-    """The rows of ``plan_text``: ``cell_id``, ``arm``, ``seed`` as an int, maybe ``fork``, the level of each factor."""
+    """The rows of ``plan_text``: ``cell_id``, ``arm``, ``seed`` as an int, maybe ``fork``, the level of each factor.
+
+    Raises:
+        ValueError: The columns of a cell are missing, or a seed is no number.
+    """
+    plan_factors(text)
     return [
         {key: value if key in {*CELL_COLUMNS, FORK} else _level(value) for key, value in row.items()}
         | {"seed": int(row["seed"])}
         for row in csv.DictReader(io.StringIO(text))
     ]
+
+
+def plan_factors(text: str) -> tuple[str, ...]:
+    """The factors among the columns of ``plan_text``.
+
+    Raises:
+        ValueError: The columns of a cell are missing.
+    """
+    header = next(csv.reader(io.StringIO(text)), [])
+    if not set(CELL_COLUMNS) <= set(header):
+        raise ValueError(f"needs the columns {', '.join(CELL_COLUMNS)}")
+    return tuple(column for column in header if column not in {*CELL_COLUMNS, FORK})
 
 
 def _level_text(level: Any) -> str:

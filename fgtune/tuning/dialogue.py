@@ -17,7 +17,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from fgtune.config.operations import EvaluationError
-from fgtune.config.search import SearchDesign, TpeConfig
+from fgtune.config.sampling import TpeConfig
+from fgtune.config.search import SearchDesign
 from fgtune.config.space import InfeasibleError, Point, SearchSpace
 from fgtune.results.records import CellState
 from fgtune.tuning.samplers import distribution_of, label_of, make_sampler, value_of

@@ -9,6 +9,7 @@ from typing import Protocol
 from fgtune.config.plan import Cell
 from fgtune.errors import ConfigError
 from fgtune.results.records import CellResult, CellState, joint_state
+from fgtune.tuning.budget import Budget
 from fgtune.tuning.history import mean_curve
 from fgtune.tuning.objectives import Objective, mean_values
 from fgtune.tuning.proposer import Proposer
@@ -57,11 +58,11 @@ class LimitedFeed:
     Args:
         feed: Where cells come from.
         at_once: Cells under way; None for any number.
-        in_all: Cells handed out; None for any number.
+        budget: Says how many cells may be started, and is told of each; None for any number.
     """
 
-    def __init__(self, feed: CellFeed, at_once: int | None = None, in_all: int | None = None) -> None:
-        self._feed, self._at_once, self._left = feed, at_once, in_all
+    def __init__(self, feed: CellFeed, at_once: int | None = None, budget: Budget | None = None) -> None:
+        self._feed, self._at_once, self._budget = feed, at_once, budget
         self._running: set[str] = set()
         self.is_spent = False
 
@@ -79,13 +80,14 @@ class LimitedFeed:
         """The next cell, if there is room for it."""
         if self._at_once is not None and len(self._running) >= self._at_once:
             return None
-        if self._left == 0:
+        if self._budget is not None and self._budget.cells == 0:
             self.is_spent = not self._feed.is_over
             return None
         cell = self._feed.take()
         if cell is not None:
             self._running.add(cell.cell_id)
-            self._left = None if self._left is None else self._left - 1
+            if self._budget is not None and self._budget.cells is not None:
+                self._budget.cells -= 1
         return cell
 
     def ended(self, result: CellResult) -> None:

@@ -16,7 +16,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 from sqlalchemy.exc import SQLAlchemyError
 
-from fgtune.config.search import Mode
+from fgtune.config.sampling import Mode
 
 ARM, NUMBER, CELL_ID = "arm", "number", "cell_id"
 """User attributes of every mirrored trial: its arm, the arm's number, and its cells (one a seed, joined by commas)."""

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from fgtune.config.judged import judged_metrics
 from fgtune.config.load import LoadedStudy
+from fgtune.config.sampling import Mode
 from fgtune.config.scheduling import NoSchedulerConfig
-from fgtune.config.search import Mode, SearchDesign
+from fgtune.config.search import SearchDesign
 from fgtune.config.source import Path, dotted
 from fgtune.config.study import Study
 from fgtune.errors import ConfigError, MultiConfigError
@@ -58,7 +59,7 @@ def objectives_of(design: SearchDesign) -> tuple[Objective, ...]:
 
 def stopping_objective(study: Study) -> Objective | None:
     """What running trials are judged by; None where none is stopped early."""
-    scheduler = study.scheduler
+    scheduler = study.own_scheduler
     if isinstance(scheduler, NoSchedulerConfig):
         return None
     if scheduler.metric is not None:
@@ -100,7 +101,7 @@ def check_judged_metrics(loaded: LoadedStudy) -> None:
     Raises:
         ConfigError: Something is not; ``MultiConfigError`` when several things are not.
     """
-    design, scheduler = loaded.study.design, loaded.study.scheduler
+    design, scheduler = loaded.study.design, loaded.study.own_scheduler
     modes: dict[Path, Mode | None] = {("scheduler", "metric"): None}
     if not isinstance(scheduler, NoSchedulerConfig):
         modes["scheduler", "metric"] = scheduler.mode

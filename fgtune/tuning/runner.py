@@ -46,6 +46,7 @@ def run_cells(
     observer: CellObserver,
     flag: StopFlag,
     umpire: Umpire | None = None,
+    budget: Budget | None = None,
 ) -> None:
     """Run the cells of ``feed``, in its order as resources allow, inside an open ``ray_session``.
 
@@ -59,8 +60,10 @@ def run_cells(
         observer: Hears of every event.
         flag: Stops the run when set; unfinished cells then keep a checkpoint and are not reported as finished.
         umpire: Stops single cells early; None lets every cell run to its end.
+        budget: Counts seconds, and stops the run when they are used up; None for one that begins now.
     """
-    budget = Budget(execution)
+    budget = budget or Budget(execution)
+    budget.begin()
     trainable = tune.with_parameters(
         CellTrainable,
         datasets={key: ray.put(dataset) for key, dataset in datasets.items()},

@@ -28,7 +28,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from fgtune.config.domains import ChoiceDomain, Domain, IntDomain, LogUniformDomain, QuantizedDomain
-from fgtune.config.search import (
+from fgtune.config.sampling import (
     BruteForceConfig,
     CmaEsConfig,
     GpConfig,

@@ -31,7 +31,12 @@ def test_without_limits_nothing_is_ever_spent(clock):
 
 def test_wall_seconds_count_from_the_beginning(clock):
     each = budget(clock, wall_s=10)
-    clock.now += 9
+    clock.now += 50  # nothing has begun
+    assert each.spent() is None
+    each.begin()
+    clock.now += 5
+    each.begin()  # the next study of the same call
+    clock.now += 4
     assert each.spent() is None
     clock.now += 1
     assert each.spent() == "the budget of 10 wall seconds is used up"

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from fgtune.config.study import BudgetConfig, ExecutionConfig
 from fgtune.errors import ConfigError
 from fgtune.results.records import CellResult, CellState
+from fgtune.tuning.budget import Budget
 from fgtune.tuning.feed import LimitedFeed, ListFeed, SearchFeed
 from fgtune.tuning.history import baseline_trial, ledger_trials
 from fgtune.tuning.objectives import objectives_of
@@ -79,15 +81,29 @@ def test_no_more_cells_are_under_way_than_allowed(plan):
     assert (feed.is_over, feed.is_done, feed.is_spent) == (True, True, False)
 
 
+def budget_of(**limits):
+    return Budget(ExecutionConfig(budget=BudgetConfig(**limits)))
+
+
+def test_two_feeds_share_one_budget_of_cells(plan):
+    shared = budget_of(cells=3)
+    first, second = (LimitedFeed(ListFeed(plan.cells[:2]), budget=shared) for _ in "ab")
+    assert len(drained(first)) == 2
+    assert not first.is_spent
+    assert second.take() is not None
+    assert second.take() is None
+    assert second.is_spent
+
+
 def test_a_limit_of_cells_ends_the_feed_before_its_time(plan):
-    feed = LimitedFeed(ListFeed(plan.cells), in_all=1)
+    feed = LimitedFeed(ListFeed(plan.cells), budget=budget_of(cells=1))
     assert feed.take() is not None
     assert feed.take() is None
     assert (feed.is_over, feed.is_done, feed.is_spent) == (True, False, True)
 
 
 def test_a_limit_as_large_as_the_list_is_not_spent(plan):
-    feed = LimitedFeed(ListFeed(plan.cells), in_all=len(plan.cells))
+    feed = LimitedFeed(ListFeed(plan.cells), budget=budget_of(cells=len(plan.cells)))
     assert len(drained(feed)) == len(plan.cells)
     assert (feed.is_done, feed.is_spent) == (True, False)
 

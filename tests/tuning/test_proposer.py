@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
-from fgtune.config.search import SamplerConfig
+from fgtune.config.sampling import SamplerConfig
 from fgtune.errors import ConfigError
 from fgtune.results.records import CellState
 from fgtune.tuning.suggestion import KnownTrial

@@ -25,6 +25,7 @@ from fgtune.errors import ConfigError, StudyFolderError, TrackingError
 from fgtune.metrics import spec_of
 from fgtune.plugins import permitting
 from fgtune.results.folder import StudyFolder
+from fgtune.results.ranking import best_by_mean
 from fgtune.results.records import CellResult, CellState
 from fgtune.tuning.objectives import COST, Objective, mean_values, natural_mode, objectives_of
 
@@ -179,21 +180,18 @@ def _best(study: Study, complete: dict[str, list[CellResult]]) -> tuple[str, str
         objective = objectives[0]
     else:
         objective = Objective(study.metrics.primary, natural_mode(study.metrics.primary))
-    most = max(map(len, complete.values()))
-    means = {arm: mean_values([objective], cells)[0] for arm, cells in complete.items() if len(cells) == most}
-    finite = {arm: mean for arm, mean in means.items() if math.isfinite(mean)}
-    if not finite:
+    scores = {arm: (mean_values([objective], cells)[0], len(cells)) for arm, cells in complete.items()}
+    best = best_by_mean(scores, objective.mode)
+    if best is None:
         rule, fix = f"no arm has the metric {objective.name}", f"name one of {listed}"
         raise ConfigError(rule, path="arm", value=BEST, fix=fix)
-    sign = 1.0 if objective.mode == "maximize" else -1.0
-    best = max(finite, key=lambda arm: sign * finite[arm])
+    mean, most = scores[best]
+    rivals = sum(n == most and math.isfinite(each) for each, n in scores.values())
     oracle = not objective.name.startswith(COST) and spec_of(objective.name).oracle
     kind = "an oracle metric: it reads fine labels" if oracle else "a label-free metric"
     seeds = f"{most} seed{'s'[: most > 1]}"
-    reason = (
-        f"arm {best}: best of {len(finite)} by the mean of {objective.name} over {seeds}, {finite[best]:.4g} ({kind})"
-    )
-    left_out = len(complete) - len(finite)
+    reason = f"arm {best}: best of {rivals} by the mean of {objective.name} over {seeds}, {mean:.4g} ({kind})"
+    left_out = len(complete) - rivals
     return best, reason + (f"; {left_out} arms with fewer complete cells were left out" if left_out else "")
 
 

@@ -20,6 +20,7 @@ from fgtune.config.study import Study
 from fgtune.errors import StudyFolderError
 from fgtune.results.folder import StudyFolder
 from fgtune.results.formats import FORK
+from fgtune.results.ranking import best_by_mean
 from fgtune.results.records import CellResult, CellState
 from fgtune.started import last_command, read_started, require_study
 from fgtune.tuning.objectives import Objective, mean_values, natural_mode, objectives_of
@@ -123,6 +124,7 @@ def read_status(root: Path) -> StudyStatus:
     ended = [*results.values(), *(each for search in searches.values() for each in search.results)]
     cut_off = {path.stem for path in folder.checkpoints_dir.glob("*.pt")} - results.keys()
     record = folder.read_provenance()
+    best = best_by_mean({arm.arm: (arm.score, arm.scored) for arm in arms}, objective.mode)
     return StudyStatus(
         root=root,
         study=study,
@@ -138,7 +140,7 @@ def read_status(root: Path) -> StudyStatus:
         ),
         seconds=math.fsum(each.seconds for each in results.values() if math.isfinite(each.seconds)),
         objective=objective,
-        best=best_of(arms, objective),
+        best=next((arm for arm in arms if arm.arm == best), None),
         left=time_left(pending + [""] * inside, ended, cells_at_once(study.execution, *_machine_of(record))),
         command=_command(folder, record),
         results=tuple(results.values()),
@@ -174,13 +176,6 @@ def ranking(study: Study) -> Objective:
     if isinstance(study.design, SearchDesign):
         return objectives_of(study.design)[0]
     return Objective(study.metrics.primary, natural_mode(study.metrics.primary))
-
-
-def best_of(arms: Sequence[ArmStatus], objective: Objective) -> ArmStatus | None:
-    """The arm with the best mean among those with the most values, the earlier of two equal ones."""
-    sign = 1.0 if objective.mode == "maximize" else -1.0
-    most = max((arm.scored for arm in arms), default=0)
-    return max((arm for arm in arms if most and arm.scored == most), key=lambda arm: sign * arm.score, default=None)
 
 
 def _by_arm(plan: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:

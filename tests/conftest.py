@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -130,6 +133,40 @@ def train_study():
         return folder.root
 
     return train
+
+
+@pytest.fixture(scope="session")
+def start_driver():
+    """Start ``python -m fgtune.run`` with the given options in a process of its own."""
+
+    def start(options):
+        command = [sys.executable, "-m", "fgtune.run", str(options.study), "--out", str(options.out)]
+        command += ["--tracking-uri", options.tracking_uri]
+        environ = {**os.environ, "OMP_NUM_THREADS": "1"}
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, env=environ)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def kill_driver(start_driver, until_ended):
+    """Start the driver, and kill it with SIGKILL after some seconds of work; its workers end with it."""
+
+    def kill(options, seconds: float) -> None:
+        process = start_driver(options)
+        deadline = time.monotonic() + 60
+        while not list(options.out.glob("*/plan.csv")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(seconds)
+        children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        for child in children:  # a driver killed while Ray starts leaves some that would linger for minutes
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+        until_ended(children)
+
+    return kill
 
 
 @pytest.fixture(scope="session")

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import mlflow
-import psutil
 import pytest
 from rich.console import Console
 
@@ -274,45 +266,3 @@ def test_arms_whose_searches_choose_the_same_share_their_cells(tmp_path, ray_sta
     (contrast,) = summarise(folder).contrasts
     assert contrast.contrast.differences == (0.0, 0.0)
     assert verify(folder.root)[1] == []
-
-
-def killed(options, seconds: float, until_ended) -> None:
-    """Start the driver, and kill it and its workers after some seconds."""
-    command = [sys.executable, "-m", "fgtune.run", str(options.study), "--out", str(options.out)]
-    process = subprocess.Popen(
-        [*command, "--tracking-uri", options.tracking_uri],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    time.sleep(seconds)
-    children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    for child in children:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            child.kill()
-    until_ended(children)
-
-
-@pytest.mark.slow
-def test_killed_at_random_moments_it_ends_like_an_uncut_run(tmp_path, ray_started, until_ended):
-    ends = []
-    for name, kills in (("uncut", 0), ("cut", 6)):
-        folder = tmp_path / name
-        folder.mkdir()
-        trial = STUDY["trial"] | {"epochs": 40}
-        execution = STUDY["execution"] | {"max_concurrent": 1}  # one after the other, so that the order is the same
-        options = made(folder, f"sqlite:///{folder}/mlflow.db", trial=trial, execution=execution)
-        rng = random.Random(kills)
-        for _ in range(kills):
-            killed(options, rng.uniform(8.0, 16.0), until_ended)
-        code, text = run(options)
-        assert code == 0, text
-        parent = folder_of(options)
-        own = {part: lines_of(each) for part, each in {"": parent, **parts_of(parent)}.items()}
-        assert all(set(Counter(line["cell_id"] for line in lines).values()) == {1} for lines in own.values())
-        ends.append({(part, line["cell_id"]): line["metrics"] for part, lines in own.items() for line in lines})
-        runs = mlflow.MlflowClient(options.tracking_uri).search_runs(["1", "2", "3"], "tags.`fgtune.role` = 'cell'")
-        assert len(runs) == sum(map(len, own.values()))
-    assert ends[0] == ends[1]

@@ -123,11 +123,11 @@ def test_a_population_goes_on_after_a_budget(tmp_path, ray_started):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_population_killed_at_random_moments_loses_and_repeats_nothing(tmp_path, until_ended):
+def test_a_population_killed_at_random_moments_loses_and_repeats_nothing(tmp_path, start_driver, kill_driver):
     options = made(tmp_path, trials=12, epochs=60, interval=15, execution={"checkpoint_every_epochs": 1})
     rng = random.Random(0)
     for _ in range(4):
-        search.killed_at(options, rng.uniform(7.0, 12.0), until_ended)
-    process = search.start(options)
+        kill_driver(options, rng.uniform(7.0, 12.0))
+    process = start_driver(options)
     assert process.wait(timeout=300) == 0
     assert check(options, 12, 60)[CellState.PRUNED] > 0

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import mlflow
 import optuna
-import psutil
 import pytest
 from rich.console import Console
 
@@ -240,29 +233,6 @@ def test_a_search_learns_from_an_earlier_study(tmp_path, ray_started):
     assert not known & {r.config_hash for r in folder_of(second).ledger.read() if r.arm != "baseline"}
 
 
-def start(options):
-    command = [sys.executable, "-m", "fgtune.run", str(options.study), "--out", str(options.out)]
-    command += ["--tracking-uri", options.tracking_uri]
-    environ = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, env=environ)
-
-
-def killed_at(options, seconds: float, until_ended) -> None:
-    """Start the driver, and kill it after some seconds of work; its workers end with it."""
-    process = start(options)
-    deadline = time.monotonic() + 60
-    while not folder_of(options).plan_file.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(seconds)
-    children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    for child in children:  # a driver killed while Ray starts leaves some that would linger for minutes
-        with contextlib.suppress(psutil.NoSuchProcess):
-            child.kill()
-    until_ended(children)
-
-
 def check_once_each(options, trials: int, uri: str) -> None:
     folder = folder_of(options)
     lines = [json.loads(line) for line in folder.ledger_file.read_text().splitlines()]
@@ -278,7 +248,7 @@ def check_once_each(options, trials: int, uri: str) -> None:
 
 
 @pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.slow)])
-def test_a_search_killed_at_random_moments_loses_and_repeats_nothing(tmp_path, kills, until_ended):
+def test_a_search_killed_at_random_moments_loses_and_repeats_nothing(tmp_path, kills, start_driver, kill_driver):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     trials = 3 * kills
     scheduler = {"kind": "asha", "grace_epochs": 2, "reduction": 2}
@@ -286,7 +256,7 @@ def test_a_search_killed_at_random_moments_loses_and_repeats_nothing(tmp_path, k
     options = made(tmp_path, uri, trial=trial, scheduler=scheduler, design={"trials": trials})
     rng = random.Random(kills)
     for _ in range(kills):
-        killed_at(options, rng.uniform(4.0, 12.0), until_ended)
-    process = start(options)
+        kill_driver(options, rng.uniform(4.0, 12.0))
+    process = start_driver(options)
     assert process.wait(timeout=300) == 0
     check_once_each(options, trials, uri)

@@ -17,6 +17,7 @@ from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.statistics import Direction, PairedContrast, paired_contrast
 from fgtune.analysis.trials import Trial, criteria_of, seed_values
 from fgtune.analysis.wording import MetricInfo
+from fgtune.results.ranking import best_by_mean
 
 _FEWEST_RANKED = 5
 
@@ -100,11 +101,9 @@ def best_arm(data: StudyData) -> str | None:
     A study without fine labels could not choose by more, so that its best arm is what it would really give.
     """
     info = criteria_of(data)[0]
-    values = {arm.name: list(seed_values(data, arm.name, info.name).values()) for arm in data.arms}
-    most = max(map(len, values.values()), default=0)
-    sign = sign_of(info.direction)
-    means = {arm: sign * math.fsum(own) / most for arm, own in values.items() if most and len(own) == most}
-    return max(means, key=lambda arm: means[arm], default=None)
+    values = {arm.name: [*seed_values(data, arm.name, info.name).values()] for arm in data.arms}
+    scores = {arm: (math.fsum(own) / len(own), len(own)) for arm, own in values.items() if own}
+    return best_by_mean(scores, "minimize" if info.direction == "minimize" else "maximize")
 
 
 def spearman(one: Sequence[float], two: Sequence[float], level: float = 0.95) -> RankCorrelation:

@@ -1,0 +1,119 @@
+"""Random small studies of every design, their driver killed again and again: nothing is lost, repeated or changed."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+from collections import Counter
+from pathlib import Path
+
+import mlflow
+import optuna
+import pytest
+from rich.console import Console
+
+from fgtune.results.folder import StudyFolder
+from fgtune.run import RunOptions, run_study
+
+KILLS = 20
+LR = {"kind": "log_uniform", "low": 0.01, "high": 0.3}
+REG = {"kind": "uniform", "low": 0.5, "high": 4.0}
+
+
+def design_of(kind: str, rng: random.Random) -> dict:
+    """A small design of a kind, some of it drawn."""
+    weights = rng.sample([0.1, 0.2, 0.5, 1.0, 2.0], 3)
+    if kind == "sensitivity":
+        grid = rng.choice(["one_at_a_time", "full"])
+        return {
+            "kind": kind,
+            "grid": grid,
+            "factors": {"objective.lambda_nn": weights, "relations.every_steps": [2, 9]},
+        }
+    if kind == "ablation":
+        off = {name: {"off": {f"objective.lambda_{name}": 0.0}} for name in ("nn", "conf", "reg")}
+        return {"kind": kind, "components": off, "schemes": [rng.choice(["leave_one_out", "add_one_in", "ladder"])]}
+    if kind == "comparison":
+        arms = [{"name": f"w{n}", "set": {"objective.lambda_nn": each}} for n, each in enumerate(weights)]
+        return {"kind": kind, "arms": [*arms, {"name": "base", "set": {"objective.preset": "base"}}]}
+    if kind == "tuned comparison":
+        arms = [{"name": "falcon", "space": {"parameters": {"optimizer.lr": LR, "objective.lambda_reg": REG}}}]
+        arms += [{"name": "base", "set": {"objective.preset": "base"}, "space": {"parameters": {"optimizer.lr": LR}}}]
+        search = {"metric": "val/silhouette", "trials": 4, "sampler": {"kind": "tpe", "startup_trials": 2}}
+        return {"kind": "comparison", "arms": [*arms, {"name": "own"}], "search": search}
+    space = {"parameters": {"optimizer.lr": LR, "objective.lambda_reg": REG}}
+    sampler = rng.choice([{"kind": "random"}, {"kind": "tpe", "startup_trials": 4}, {"kind": "qmc"}])
+    return {"kind": "search", "metric": "val/silhouette", "trials": 8, "sampler": sampler, "space": space}
+
+
+def study_of(kind: str, seed: int, epochs: int) -> dict:
+    rng = random.Random(f"{kind} {seed}")
+    study = {
+        "study": "killed",
+        "question": "Does anything change when the driver is killed?",
+        "design": design_of(kind, rng),
+        "seeds": rng.choice([1, 2]),
+        "metrics": {"primary": "test/clustering_accuracy", "also": []},
+        "trial": {
+            "data": {"kind": "hierarchy", "num_samples": 300, "num_coarse": 2, "fine_per_coarse": 3, "dim": 6},
+            "model": {"backbone": {"kind": "mlp", "hidden": [16]}},
+            "classes": {"num_fine": 6},
+            "relations": {"every_steps": 3},
+            "epochs": epochs,
+            "batch_size": 64,
+        },
+        "execution": {"checkpoint_every_epochs": 5},
+    }
+    if "search" in study["design"] or kind == "search":  # one cell after the other, so that both runs ask the same
+        study["execution"]["max_concurrent"] = 1
+        study["scheduler"] = {"kind": "asha", "grace_epochs": epochs // 4, "reduction": 2}
+    return study
+
+
+def ended(options) -> dict[str, dict]:
+    """Metrics and state by folder and cell, once it is clear that each cell stands in its ledger exactly once."""
+    root = options.out / "killed"
+    found = {}
+    for ledger in sorted(root.rglob("results.jsonl")):
+        folder = StudyFolder(ledger.parent)
+        lines = [json.loads(line) for line in ledger.read_text().splitlines()]
+        assert set(Counter(line["cell_id"] for line in lines).values()) == {1}
+        assert {line["cell_id"] for line in lines} == {row["cell_id"] for row in folder.read_plan()}
+        part = str(ledger.parent.relative_to(root))
+        found |= {f"{part} {line['cell_id']}": [line["state"], line["epochs"], line["metrics"]] for line in lines}
+    return found
+
+
+def check_trackers(options, cells: int) -> None:
+    """One MLflow run a cell, and no Optuna trial left running."""
+    client = mlflow.MlflowClient(options.tracking_uri)
+    experiments = [each.experiment_id for each in client.search_experiments()]
+    runs = client.search_runs(experiments, "tags.`fgtune.role` = 'cell'", max_results=1000)
+    assert len(runs) == len({(r.info.experiment_id, r.data.tags["fgtune.cell_id"]) for r in runs}) == cells
+    for path in options.out.rglob("optuna.db"):
+        for each in optuna.get_all_study_summaries(f"sqlite:///{path}"):
+            trials = optuna.load_study(study_name=each.study_name, storage=f"sqlite:///{path}").trials
+            assert all(trial.state.is_finished() for trial in trials)
+
+
+def made(folder: Path, study: dict) -> RunOptions:
+    folder.mkdir()
+    (folder / "killed.yaml").write_text(json.dumps(study))
+    return RunOptions(folder / "killed.yaml", out=folder / "reports", tracking_uri=f"sqlite:///{folder}/mlflow.db")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("kind", ["sensitivity", "ablation", "comparison", "tuned comparison", "search"])
+def test_a_study_killed_twenty_times_ends_like_an_uncut_one(tmp_path, ray_started, kill_driver, kind):
+    study = study_of(kind, seed=0, epochs=1000)
+    whole, cut = made(tmp_path / "whole", study), made(tmp_path / "cut", study)
+    rng = random.Random(kind)
+    for _ in range(KILLS):
+        kill_driver(cut, rng.uniform(5.0, 14.0))
+    for options in (cut, whole):
+        out = io.StringIO()
+        assert run_study(options, Console(file=out, width=500)) == 0, out.getvalue()
+    assert ended(cut) == ended(whole)
+    check_trackers(cut, len(ended(cut)))

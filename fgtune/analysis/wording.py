@@ -91,12 +91,17 @@ def level_text(level: Any) -> str:
     return json.dumps(level, sort_keys=True)
 
 
+_ROUNDING = 1e-12
+"""What is below this in size is what rounding leaves of nothing."""
+
+
 def number(value: float | None, *, sign: bool = False) -> str:
     """A number with as many digits as a reader needs: three decimals below 1, fewer above; a dash for nan."""
     if value is None or math.isnan(value):
         return DASH
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
+    value = 0.0 if abs(value) < _ROUNDING else value
     size = abs(value)
     decimals = 3 if size < 1 else 2 if size < 100 else 1 if size < 1000 else 0
     if 0 < size < 0.0005:

@@ -19,7 +19,8 @@ def ray_session(address: str | None = None) -> Iterator[None]:
     """A Ray session: the one already open, the cluster at an address, or a local one that ends with the block.
 
     Args:
-        address: Of a cluster, ``host:port`` or ``auto``; None for the one that RAY_ADDRESS names, if it does.
+        address: Of a cluster, ``host:port`` or ``auto``; None for the one that RAY_ADDRESS names, if it does. A cluster
+            that happens to run on this machine is joined where somebody says so alone (``auto``).
 
     Raises:
         ConfigError: There is no cluster at the address.
@@ -32,12 +33,13 @@ def ray_session(address: str | None = None) -> Iterator[None]:
     try:
         if address is not None:
             _knock(address)
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
+        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
     except (OSError, ValueError, RuntimeError) as error:
         if address is None:
             raise
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        rule, fix = f"answers with no Ray cluster ({reason})", "start one with `ray start --head`, or leave it out"
+        rule = f"answers with no Ray cluster that this machine may join ({reason})"
+        fix = "start one with `ray start --head`, set RAY_AUTH_MODE=token where it asks for a token, or leave it out"
         raise ConfigError(rule, where="--address", value=address, fix=fix) from error
     try:
         yield

@@ -23,6 +23,7 @@ from fgtune.analysis.wording import (
         (-0.1214, True, "−0.121"),
         (0.0, True, "0.000"),
         (-0.0, False, "0.000"),
+        (-2e-17, True, "0.000"),
         (0.0123, True, "+0.012"),
         (0.00012, False, "1e−04"),
         (12.345, False, "12.35"),

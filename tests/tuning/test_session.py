@@ -34,3 +34,18 @@ def test_as_many_trials_run_at_once_as_whole_trials_fit_on_each_node(monkeypatch
     assert slots(ExecutionConfig(cpus=0.5)) == 8 + 6
     assert slots(ExecutionConfig(cpus=1, gpus=0.25)) == 4
     assert slots(ExecutionConfig(cpus=100)) == 1
+
+
+@pytest.mark.parametrize(("environ", "given", "asked"), [({}, None, "local"), ({"RAY_ADDRESS": "h:1"}, None, "h:1")])
+def test_a_cluster_that_nobody_named_is_not_joined(monkeypatch, environ, given, asked):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    seen = []
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **options: seen.append(options["address"]))
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    monkeypatch.setattr("fgtune.tuning.session._knock", lambda address: None)
+    with ray_session(given):
+        pass
+    assert seen == [asked]

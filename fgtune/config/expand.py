@@ -13,6 +13,7 @@ from fgtune.config.design import draft_arms
 from fgtune.config.judged import check_scheduler, judged_metrics, meaning_warnings
 from fgtune.config.load import LoadedStudy
 from fgtune.config.merge import patch
+from fgtune.config.mistakes import likely_mistakes
 from fgtune.config.plan import Arm, ArmSearchPlan, Cell, DataShape, Plan
 from fgtune.config.published_check import check_published, published_metrics
 from fgtune.config.search import SearchDesign
@@ -67,8 +68,10 @@ def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape]) -> 
             searches.append(ArmSearchPlan(each, expand(each.loaded, lambda config: shapes[_key(config)])))
     fingerprints = sorted(shape.fingerprint for shape in shapes.values())
     study_hash = stable_hash({"study": loaded.study.identity(), "data": fingerprints})
-    warnings = (*made.warnings, *_warnings(resolved), *meaning_warnings(loaded.study))
     search = _search_plan(loaded, shapes)
+    spaces = {each.search.arm: each.plan.search.space for each in searches if each.plan.search is not None}
+    spaces |= {"the search": search.space} if search is not None else {}
+    warnings = (*made.warnings, *likely_mistakes(resolved, spaces, shapes), *meaning_warnings(loaded.study))
     factors = made.factors if search is None else search.factors
     return Plan(loaded.study, study_hash, factors, arms, cells, shapes, warnings, search, tuple(searches))
 
@@ -212,15 +215,3 @@ def _check_distinct(loaded: LoadedStudy, drafts: list[DraftArm], resolved: Mappi
             )
         seen.setdefault(key, draft.name)
     MultiConfigError.raise_all(errors)
-
-
-def _warnings(resolved: Mapping[str, TrialConfig]) -> list[str]:
-    """What is allowed and yet likely a mistake."""
-    return [
-        f"arm {name}: batch_size {config.batch_size} is below 2 x num_fine = {2 * num_fine}, "
-        "so a batch cannot show every fine class twice and the mean prediction is a poor estimate"
-        for name, config in resolved.items()
-        if config.objective.lambda_reg > 0
-        and (num_fine := config.classes.number) is not None
-        and config.batch_size < 2 * num_fine
-    ]

@@ -25,12 +25,14 @@ class DataShape:
         num_fine: True number of fine classes K_F*, or None where the data brings no fine labels.
         fingerprint: Digest of the data's content.
         num_values: Columns of continuous fine targets, or None without any.
+        num_samples: Samples of all parts together; None where nobody has counted.
     """
 
     num_coarse: tuple[int, ...]
     num_fine: int | None
     fingerprint: str
     num_values: int | None = None
+    num_samples: int | None = None
 
 
 @dataclass(frozen=True)

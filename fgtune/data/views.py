@@ -9,12 +9,13 @@ from fgtune.data.base import Dataset, EvaluationView, IntArray, Splits, Training
 
 
 def describe(dataset: Dataset) -> DataShape:
-    """What a plan has to know: class numbers, fine targets and fingerprint."""
+    """What a plan has to know: class numbers, fine targets, fingerprint and size."""
     return DataShape(
         num_coarse=dataset.num_coarse,
         num_fine=dataset.num_fine,
         fingerprint=dataset.fingerprint,
         num_values=None if dataset.fine_values is None else int(dataset.fine_values.shape[1]),
+        num_samples=len(dataset.inputs),
     )
 
 

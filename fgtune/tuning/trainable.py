@@ -70,7 +70,7 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         self._plugins = Permit(**job["plugins"])
         self._trainer: Any = None  # a Trainer; torch is imported in workers only
         self._saved_epoch = 0
-        self._restored: tuple[EpochMetrics, ...] = ()  # epochs of an earlier attempt, told again: the driver may be new
+        self._retold: tuple[EpochMetrics, ...] = ()  # epochs of an earlier attempt, told again: the driver may be new
         try:
             with self._permitted():
                 self._trainer = self._build(job)
@@ -96,7 +96,7 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         elif job["fork"] is not None:
             self._fork(trainer, job["fork"]["donor"])
         self._saved_epoch = trainer.epoch
-        self._restored = tuple(trainer.history[self._begins :])
+        self._retold = tuple(trainer.history[self._begins :])
         return trainer
 
     def _fork(self, trainer: Any, donor: str) -> None:
@@ -140,8 +140,8 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
     def _advance(self) -> dict[str, Any]:
         epochs = self._epochs()
         result: dict[str, Any] = {"cell_id": self._cell_id, "epochs": epochs, "done": False}
-        if self._restored:
-            result["restored"], self._restored = self._restored, ()
+        if self._retold:
+            result["restored"], self._retold = self._retold, ()
         if self._trainer.epoch >= self._trainer.config.epochs:
             from fgtune.training.fork import own_part
 
@@ -154,7 +154,7 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         """Train some epochs; none where the verdict on the last restored one has to come first."""
         started = time.monotonic()
         epochs: list[EpochMetrics] = []
-        if self._restored and self._restored[-1].epoch in self._waits_at:
+        if self._retold and self._retold[-1].epoch in self._waits_at:
             return epochs
         for entry in self._trainer:
             epochs.append(entry)

@@ -26,7 +26,7 @@ def arrays_in(view):
 
 def test_describe_names_class_numbers_and_fingerprint(make_dataset):
     data = make_dataset([[0, 1], [1, 0], [1, 2]] * 4, fine=np.arange(12) % 5, num_fine=5)
-    assert describe(data) == DataShape((2, 3), 5, data.fingerprint)
+    assert describe(data) == DataShape((2, 3), 5, data.fingerprint, num_samples=12)
 
 
 def test_the_training_view_holds_neither_fine_labels_nor_test_labels(make_dataset):

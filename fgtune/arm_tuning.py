@@ -16,7 +16,7 @@ from fgtune.config.plan import ArmSearchPlan, Plan
 from fgtune.driver import Driver, Launch
 from fgtune.growing import chosen, grown_plan, search_folder
 from fgtune.reporting.html import write_up
-from fgtune.results.folder import StudyFolder
+from fgtune.results.folder import INSIDE, StudyFolder
 from fgtune.results.provenance import collect_provenance
 from fgtune.study import OpenedStudy
 from fgtune.tracking import StudyEnd, open_tracker
@@ -78,8 +78,10 @@ class ArmSearches:
         self._say(f"search inside {each.search.arm}, in {folder.root}")
         plan, command = grown_plan(each.plan, folder), self.launch.command
         opened = OpenedStudy(each.search.loaded, plan, self.launch.opened.datasets)
-        folder.create_or_check(plan, opened.loaded, collect_provenance(plan, shlex.split(command)))
-        launch = Launch(opened, folder, plan.cells, folder.settled(plan, self.retry_failed), (), command)
+        inside = {INSIDE: {"study": self.launch.opened.plan.study.study, "arm": each.search.arm}}
+        folder.create_or_check(plan, opened.loaded, collect_provenance(plan, shlex.split(command)) | inside)
+        settled = folder.settled(plan, self.retry_failed)
+        launch = Launch(opened, folder, plan.cells, settled, (), command, is_inside=True)
         return Driver(launch, open_tracker(self.tracking_uri), self.console, self.flag, self.budget).execute()
 
     def _with_choice(self, plan: Plan, each: ArmSearchPlan, folder: StudyFolder) -> Plan:

@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 
 from fgtune import __version__
+from fgtune.analysis.timing import counted_cells
 from fgtune.config.plan import Plan
 from fgtune.config.schema import study_schema
 from fgtune.errors import ConfigError, FgtuneError
@@ -292,15 +293,16 @@ def show_plan(
     console = _console()
     console.print(f"{plan.study.study}: {size_text(plan)}, study hash {plan.study_hash}", markup=False)
     console.print(cell_table(plan, states) if cells else arm_table(plan, states))
-    open_cells = sum(cell.cell_id not in states for cell in plan.cells)
-    open_cells += most_cells(plan) - len(plan.cells)
-    console.print(f"{open_cells} of {most_cells(plan)} cells to run, in {folder.root}", markup=False)
     inside = inside_views(plan, folder)
+    left = most_cells(plan) - len({cell.cell_id for cell in plan.cells} & states.keys())
+    searched = sum(each.left for each in inside)
+    more = f", and up to {counted_cells(searched)} in the searches" if searched else ""
+    console.print(f"{left} of {most_cells(plan)} cells to run{more}, in {folder.root}", markup=False)
     for each in inside:
         console.print(each.sentence, markup=False)
-    left = plan_time_left(plan, results, inside)
-    if left is not None:
-        console.print(f"time: {left.sentence()}", markup=False)
+    time = plan_time_left(plan, results, inside)
+    if time is not None:
+        console.print(f"time: {time.sentence()}", markup=False)
 
 
 @app.command()

@@ -45,6 +45,7 @@ class Launch:
         settled: Results that count, by cell id, in the order in which cells ended.
         earlier: Trials of earlier studies that a search starts from.
         command: The line that continues the study.
+        is_inside: Whether it is the search inside an arm of a comparison, which goes on when it is over.
     """
 
     opened: OpenedStudy
@@ -53,6 +54,7 @@ class Launch:
     settled: Mapping[str, CellResult]
     earlier: Sequence[KnownTrial]
     command: str
+    is_inside: bool = False
 
     @property
     def pending(self) -> list[Cell]:
@@ -241,7 +243,8 @@ class Driver:
             say(summary.answer)
             if end is StudyEnd.FAILED_CELLS:
                 failed = sum(each.state is CellState.FAIL for each in results)
-                say(f"{failed} of {len(self.cells)} cells failed; run them again with --retry-failed")
+                again = "" if self.launch.is_inside else "; run them again with --retry-failed"
+                say(f"{failed} of {len(self.cells)} cells failed{again}")
         say(f"report: {path}")
         return end
 

@@ -54,6 +54,9 @@ def _with_choices(plan: Plan, folder: StudyFolder) -> Plan:
 
 def _chosen_before(plan: Plan, each: ArmSearchPlan, folder: StudyFolder, ids: set[str]) -> Plan:
     """The plan with the choice that gave an arm the cells with these ids."""
+    if not folder.plan_file.is_file():
+        rule = f"the search that chose the settings of {each.search.arm} is missing"
+        raise StudyFolderError(rule, where=str(folder.root), fix="bring the folder back, or choose another with --out")
     searched = grown_plan(each.plan, folder)
     for arm in searched.arms:
         larger = chosen(plan, each, searched, arm.name)

@@ -63,8 +63,9 @@ def inside_views(plan: Plan, folder: StudyFolder) -> list[InsideView]:
 def plan_time_left(plan: Plan, results: Sequence[CellResult], inside: Sequence[InsideView] = ()) -> TimeLeft | None:
     """Estimate the time for what the plan has and the ledger has not; the points of a search are yet to be proposed."""
     ended = {result.cell_id for result in results}
-    pending = [cell.arm for cell in plan.cells if cell.cell_id not in ended]
-    pending += [""] * (most_cells(plan) - len(plan.cells) + sum(each.left for each in inside))
+    cells = {cell.cell_id: cell.arm for cell in plan.cells}
+    pending = [arm for cell_id, arm in cells.items() if cell_id not in ended]
+    pending += [""] * (most_cells(plan) - len(cells) + sum(each.left for each in inside))
     known = [*results, *(result for each in inside for result in each.results)]
     return time_left(pending, known, cells_at_once(plan.study.execution, *machine()))
 

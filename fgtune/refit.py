@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -128,7 +128,8 @@ def _read(folder: StudyFolder) -> tuple[Study, list[CellResult]]:
         rule = "is no study folder" if folder.root.exists() else "no such study folder"
         raise StudyFolderError(rule, where=str(folder.root), fix="name a folder that `fgtune run` wrote, reports/NAME")
     data = read_study(folder)
-    return data.study, folder.ledger.read()
+    ended = [(cell.arm, data.results[cell.cell_id]) for cell in data.planned if cell.cell_id in data.results]
+    return data.study, [replace(result, arm=arm) for arm, result in ended]  # two arms may share cells
 
 
 def choose(study: Study, results: Sequence[CellResult], arm: str, where: str) -> Choice:

@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -19,7 +19,7 @@ from fgtune.arm_tuning import ArmSearches, check_search_folders
 from fgtune.config.only import selected_cells
 from fgtune.config.plan import Plan
 from fgtune.driver import Driver, Launch
-from fgtune.errors import ConfigError
+from fgtune.errors import ConfigError, TrackingError
 from fgtune.growing import grown_plan
 from fgtune.plugins import permitting
 from fgtune.results.folder import StudyFolder
@@ -118,6 +118,8 @@ def _run_study(options: RunOptions, console: Console, opened: OpenedStudy) -> in
         if not is_idle:
             flag = _start_ray(opened.plan, options.address, stack)
         tracker = opening.result()
+        with suppress(TrackingError):  # a fault of the store stops nothing, a name that it refuses does
+            tracker.check([opened.plan.study.study, *(each.plan.study.study for each in opened.plan.arm_searches)])
         stack.enter_context(folder.lock())
         launch = _launch(options, opened, folder, earlier)  # what another process finished meanwhile counts
         provenance = collect_provenance(opened.plan, shlex.split(options.command()))

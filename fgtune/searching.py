@@ -27,8 +27,8 @@ def size_text(plan: Plan) -> str:
     if plan.search is None:
         arms = len(plan.arms)
         text = f"{arms} arm{'s'[: arms > 1]} x {blocks} = {arms * seeds} cells"
-        inside = [size_text(each.plan) for each in plan.arm_searches]
-        return text if not inside else f"{text}, after a search inside {len(inside)} of the arms ({inside[0]} each)"
+        inside = [most_cells(each.plan) for each in plan.arm_searches]
+        return text if not inside else f"{text}, after searches inside {len(inside)} of the arms, at most {sum(inside)}"
     trials = most_arms(plan) - 1 - _forks(plan)
     planned = f"the baseline and up to {trials} trial{'s'[: trials > 1]} x {blocks}"
     if isinstance(plan.study.scheduler, PbtConfig):

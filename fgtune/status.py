@@ -18,7 +18,7 @@ from fgtune.config.designs import ComparisonDesign
 from fgtune.config.search import SearchDesign
 from fgtune.config.study import Study
 from fgtune.errors import StudyFolderError
-from fgtune.results.folder import StudyFolder
+from fgtune.results.folder import INSIDE, StudyFolder
 from fgtune.results.formats import FORK
 from fgtune.results.ranking import best_by_mean
 from fgtune.results.records import CellResult, CellState
@@ -69,6 +69,7 @@ class StudyStatus:
         results: What has ended.
         searches: Of a comparison that searches inside its arms: how far each search is that has begun, by its arm.
         unchosen: Arms whose search has not chosen their settings yet.
+        is_inside: Whether it is itself the search inside an arm, which is run by the comparison.
     """
 
     root: Path
@@ -87,16 +88,16 @@ class StudyStatus:
     results: tuple[CellResult, ...]
     searches: Mapping[str, StudyStatus]
     unchosen: tuple[str, ...]
+    is_inside: bool
 
     def count(self, state: CellState) -> int:
         """Cells that ended in this state."""
-        field = {CellState.COMPLETE: "complete", CellState.FAIL: "failed", CellState.PRUNED: "pruned"}[state]
-        return sum(getattr(arm, field) for arm in self.arms)
+        return sum(each.state is state for each in self.results)
 
     @property
     def ended(self) -> int:
-        """Cells that have a result."""
-        return sum(arm.planned - arm.left for arm in self.arms)
+        """Cells that have a result; one that two arms share counts once."""
+        return len(self.results)
 
 
 def read_status(root: Path) -> StudyStatus:
@@ -118,7 +119,8 @@ def read_status(root: Path) -> StudyStatus:
     arms += tuple(ArmStatus(name, len(study.seed_list), 0, 0, 0, 0.0, math.nan, 0) for name in unchosen)
     proposed = _proposed(study, plan)
     coming = 0 if proposed is None or proposed[1] is None else max(0, proposed[1] - proposed[0])
-    pending = [row["arm"] for row in plan if row["cell_id"] not in results] + [""] * coming * len(study.seed_list)
+    pending = [*{row["cell_id"]: row["arm"] for row in plan if row["cell_id"] not in results}.values()]
+    pending += [""] * coming * len(study.seed_list)
     pending += [name for name in unchosen for _ in study.seed_list]
     inside = sum(_left_inside(study, searches.get(name)) for name in unchosen)
     ended = [*results.values(), *(each for search in searches.values() for each in search.results)]
@@ -134,11 +136,11 @@ def read_status(root: Path) -> StudyStatus:
         under_way=len(cut_off & known),
         arms=arms,
         failures=tuple(
-            results[row["cell_id"]]
-            for row in plan
-            if row["cell_id"] in results and results[row["cell_id"]].state is CellState.FAIL
+            results[cell_id]
+            for cell_id in dict.fromkeys(row["cell_id"] for row in plan)
+            if cell_id in results and results[cell_id].state is CellState.FAIL
         ),
-        seconds=math.fsum(each.seconds for each in results.values() if math.isfinite(each.seconds)),
+        seconds=math.fsum(each.seconds for each in ended if math.isfinite(each.seconds)),
         objective=objective,
         best=next((arm for arm in arms if arm.arm == best), None),
         left=time_left(pending + [""] * inside, ended, cells_at_once(study.execution, *_machine_of(record))),
@@ -146,6 +148,7 @@ def read_status(root: Path) -> StudyStatus:
         results=tuple(results.values()),
         searches=searches,
         unchosen=unchosen,
+        is_inside=INSIDE in record,
     )
 
 
@@ -267,7 +270,7 @@ def _tell_rest(status: StudyStatus, say: _Teller) -> None:
     if status.best is not None:
         best = status.best
         say(f"best so far: {best.arm}, {status.objective.name} {best.score:.4f} (mean of {counted_cells(best.scored)})")
-    retry = " --retry-failed" if status.ended == status.planned and status.failures else ""
+    retry = " --retry-failed" if status.ended == status.planned and status.failures and not status.is_inside else ""
     if status.command is not None and status.holder is None and (status.ended < status.planned or retry):
         line, folder = status.command
         place = f" (in {folder})" if folder is not None and folder != Path.cwd() else ""

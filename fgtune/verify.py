@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fgtune.analysis.inputs import read_study
+from fgtune.analysis.selection import best_arm
 from fgtune.analysis.summary import summarise
 from fgtune.analysis.table import tidy_table
 from fgtune.config.base import stable_hash
@@ -23,7 +24,8 @@ def verify(root: Path) -> tuple[int, list[str]]:
     """Recompute what the folder's files let be recomputed.
 
     Checked are, for every complete cell, its config against its hash and id and its metrics that follow from the stored
-    counts; then ``results.csv`` and the summary in ``report.html`` against the ledger.
+    counts; then ``results.csv`` and the summary in ``report.html`` against the ledger. Of a comparison that searches
+    inside its arms the searches are checked too, and that each arm runs what its search found best.
 
     Returns:
         How many values were compared, and one line for each that does not agree.
@@ -33,7 +35,7 @@ def verify(root: Path) -> tuple[int, list[str]]:
     """
     folder = StudyFolder(root)
     compared, problems = 0, []
-    for count, problem in (*_cells(folder), *_table(folder), *_report(folder)):
+    for count, problem in (*_cells(folder), *_table(folder), *_report(folder), *_choices(folder)):
         compared += count
         if problem:
             problems.append(problem)
@@ -59,6 +61,23 @@ def _cells(folder: StudyFolder) -> Iterator[tuple[int, str]]:
                 stored = result.metrics.get(f"test/{metric}")
                 if stored is not None:
                     yield 1, "" if stored == value else f"{name}: test/{metric} is {stored}, its counts give {value}"
+
+
+def _choices(folder: StudyFolder) -> Iterator[tuple[int, str]]:
+    """The searches inside arms, and what they chose."""
+    data = read_study(folder)
+    for arm in data.arms:
+        search = data.searches.get(arm.name)
+        if search is None:
+            continue
+        compared, problems = verify(search.folder.root)
+        yield compared, ""
+        yield from ((0, f"search inside {arm.name}: {problem}") for problem in problems)
+        if data.cells(arm.name):
+            best = best_arm(search) or search.baseline.name
+            levels = next(each.levels for each in search.arms if each.name == best)
+            agrees = all(arm.levels.get(path) == level for path, level in levels.items())
+            yield 1, "" if agrees else f"arm {arm.name}: does not run {best}, the best that its search has"
 
 
 def _table(folder: StudyFolder) -> Iterator[tuple[int, str]]:

@@ -13,12 +13,16 @@ import pytest
 from rich.console import Console
 
 import fgtune
+from fgtune.analysis.figure_data import learning_panels
+from fgtune.analysis.inputs import read_study
 from fgtune.analysis.summary import summarise
 from fgtune.cli import main
 from fgtune.errors import ConfigError, StudyFolderError
 from fgtune.extend import extend
+from fgtune.refit import choose
 from fgtune.results.folder import StudyFolder
 from fgtune.run import RunOptions, run_study
+from fgtune.status import read_status
 from fgtune.verify import verify
 
 METRIC = "val/silhouette"
@@ -202,7 +206,7 @@ def test_a_budget_of_cells_is_shared_and_the_next_call_goes_on(tmp_path, ray_sta
     assert [len(lines_of(part)) for part in parts_of(folder).values()] == [1, 4]
     assert not folder.ledger_file.exists()
     page = folder.report_file.read_text(encoding="utf-8")
-    assert "are not over: these arms have no settings yet" in page
+    assert "Not over, so without settings and cells so far" in page
     with pytest.raises(ConfigError, match="has chosen none yet"):
         run(replace(options, overrides=(), only=("arm=base",)))
     code, text = run(replace(options, overrides=()))
@@ -223,7 +227,7 @@ def cut_off(tmp_path_factory, ray_started):
 
 def test_cut_off_before_any_arm_has_its_settings_it_still_reports(cut_off, capsys):
     folder = folder_of(cut_off)
-    assert "are not over: these arms have no settings yet" in folder.report_file.read_text(encoding="utf-8")
+    assert "Not over, so without settings and cells so far" in folder.report_file.read_text(encoding="utf-8")
     results = fgtune.open_results(folder.root)
     assert len(results.table) == 0
     assert not results.complete
@@ -253,7 +257,7 @@ def test_a_folder_of_another_search_is_refused_before_anything_is_written(cut_of
 
 
 @pytest.mark.slow
-def test_arms_whose_searches_choose_the_same_share_their_cells(tmp_path, ray_started):
+def test_arms_whose_searches_choose_the_same_share_their_cells(tmp_path, ray_started, capsys):
     one = {"parameters": {"optimizer.lr": {"kind": "choice", "values": [0.1]}}}
     design = STUDY["design"] | {"arms": [{"name": "own"}, {"name": "tuned", "space": one}]}
     design["search"] = {"metric": METRIC, "sampler": {"kind": "brute_force"}}
@@ -263,6 +267,17 @@ def test_arms_whose_searches_choose_the_same_share_their_cells(tmp_path, ray_sta
     folder = folder_of(options)
     assert len(lines_of(folder)) == 2
     assert len(folder.read_plan()) == 4
-    (contrast,) = summarise(folder).contrasts
-    assert contrast.contrast.differences == (0.0, 0.0)
+    summary = summarise(folder)
+    assert summary.contrasts == ()  # no difference to oneself is tested
+    assert [arm.estimates["test/clustering_accuracy"].n for arm in summary.arms] == [2, 2]
     assert verify(folder.root)[1] == []
+    assert "the baseline’s own cells" in folder.report_file.read_text(encoding="utf-8")
+    data = read_study(folder)
+    assert {curve.arm for panel in learning_panels(data) for curve in panel.curves} == {"own", "tuned"}
+    results = [replace(data.results[cell.cell_id], arm=cell.arm) for cell in data.planned]
+    configs = [choose(data.study, results, arm, "").config for arm in ("own", "tuned", "best")]
+    assert configs == configs[:1] * 3
+    status = read_status(folder.root)
+    assert (status.ended, status.planned) == (2, 2)
+    assert main(["plan", str(options.study), "--out", str(options.out)]) == 0
+    assert "0 of 2 cells to run," in capsys.readouterr().out

@@ -189,7 +189,8 @@ def _complete(data: StudyData, cell_id: str) -> bool:
 
 
 def _curve(data: StudyData, curves: pd.DataFrame, arm: PlannedArm, metric: str) -> Curve:
-    own = curves.loc[curves["arm"] == arm.name, ["seed", "epoch", metric]]
+    ids = [cell.cell_id for cell in data.cells(arm.name)]  # two arms may share cells
+    own = curves.loc[curves["cell_id"].isin(ids), ["seed", "epoch", metric]]
     own = own[np.isfinite(own[metric].to_numpy(dtype=np.float64))]
     grouped = own.groupby("epoch", sort=True)[metric].agg(["count", "mean", "std"])
     n = grouped["count"].to_numpy()

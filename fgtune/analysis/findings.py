@@ -151,7 +151,7 @@ def _contrasts(
 ) -> list[tuple[PlannedArm, PairedContrast]]:
     pairs = []
     for arm in arms:
-        if not arm.is_baseline:
+        if not arm.is_baseline and not data.repeats_baseline(arm):  # a difference of nothing to itself is no test
             own = data.values(arm.name, info.name)
             baseline = data.values(data.baseline_of(arm).name, info.name)
             pairs.append((arm, paired_contrast(own, baseline, direction=info.direction, level=data.level)))

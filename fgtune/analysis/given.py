@@ -9,6 +9,7 @@ from typing import Any
 
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.search import TrialCounts, summarise_search
+from fgtune.analysis.selection import sign_of
 from fgtune.analysis.trials import Trial
 from fgtune.analysis.wording import MetricInfo, count, factor_name, metric_info, number
 from fgtune.config.arm_search import part_names
@@ -91,6 +92,11 @@ class GivenSummary:
     fixed: tuple[str, ...]
     warnings: tuple[str, ...]
 
+    @property
+    def seconds(self) -> float:
+        """Trainer seconds of all searches."""
+        return math.fsum(arm.seconds for arm in self.arms)
+
 
 def given_to_arms(data: StudyData) -> GivenSummary | None:
     """What every arm of a comparison was given; None where it searches inside no arm."""
@@ -98,9 +104,11 @@ def given_to_arms(data: StudyData) -> GivenSummary | None:
     if not isinstance(design, ComparisonDesign) or design.search is None:
         return None
     parts = part_names(design)
+    settled = {arm.name for arm in data.arms if data.cells(arm.name)}
     begun = [(arm, own) for arm in data.arms if (own := data.searches.get(arm.name)) is not None]
     arms = tuple(_given(data, arm, own, parts[arm.name]) for arm, own in begun)
-    waiting = tuple(name for name in data.searches if data.searches[name] is None)
+    waiting = tuple(name for name in data.searches if data.searches[name] is None and name not in settled)
+    lost = [name for name in data.searches if data.searches[name] is None and name in settled]
     fixed = tuple(arm.name for arm in data.arms if arm.name not in parts)
     info = metric_info(design.search.metric)
     return GivenSummary(
@@ -112,7 +120,7 @@ def given_to_arms(data: StudyData) -> GivenSummary | None:
         arms=arms,
         waiting=waiting,
         fixed=fixed,
-        warnings=tuple(_warnings(info, arms, waiting, fixed)),
+        warnings=(*_lost(lost), *_warnings(data, info, arms, waiting, fixed)),
     )
 
 
@@ -169,12 +177,17 @@ def _end(domain: DomainConfig, value: Any) -> str:
     return "lower" if share <= _NEAR_END else "upper" if share >= 1 - _NEAR_END else ""
 
 
+def _lost(arms: list[str]) -> Iterator[str]:
+    if arms:
+        yield f"The folder lacks the searches inside {_listed(arms)}: what these arms were given cannot be told."
+
+
 def _warnings(
-    info: MetricInfo, arms: tuple[GivenArm, ...], waiting: tuple[str, ...], fixed: tuple[str, ...]
+    data: StudyData, info: MetricInfo, arms: tuple[GivenArm, ...], waiting: tuple[str, ...], fixed: tuple[str, ...]
 ) -> Iterator[str]:
     under_way = [*(each.arm for each in arms if not each.chosen), *waiting]
     if under_way:
-        yield f"The searches inside {_listed(under_way)} are not over: these arms have no settings yet, and no cells."
+        yield f"Not over, so without settings and cells so far: the search inside {_listed(under_way)}."
     if info.oracle or info.name.startswith("test/"):
         yield (
             f"Settings were chosen by {info.title}, which a user without fine labels, or before the test, could not "
@@ -182,14 +195,13 @@ def _warnings(
         )
     if fixed:
         yield f"Beside arms that were searched, these run as the study file sets them: {_listed(fixed)}."
-    tried = {each.arm: each.counts.proposed for each in arms if each.chosen}
+    over = [each for each in arms if each.chosen]
+    tried = {each.arm: each.counts.proposed for each in over}
     if len(set(tried.values())) > 1:
         parts = ", ".join(f"{arm} {trials}" for arm, trials in tried.items())
         yield f"The arms were not given as many trials as each other ({parts}): some spaces have no more points."
-    for each in arms:
-        lost = each.counts.failed
-        if lost:
-            yield f"In the search inside {each.arm}, {count(lost, 'trial')} of {each.counts.proposed} failed."
+    yield from (told for each in over for told in _little_choice(each))
+    yield from _worse(data, over, info)
     for each in arms:
         names = [setting.path for setting in each.settings]
         ends = [
@@ -199,6 +211,32 @@ def _warnings(
         ]
         if ends:
             yield f"The search inside {each.arm} chose {_listed(ends)}: a wider range may hold better settings."
+
+
+def _little_choice(arm: GivenArm) -> Iterator[str]:
+    """Told of an arm some of whose trials could not be chosen."""
+    counts = arm.counts
+    if counts.complete == counts.proposed:
+        return
+    parts = [(counts.failed, "failed"), (counts.pruned, "stopped early on some seed")]
+    why = " and ".join(f"{n} {word}" for n, word in parts if n)
+    if counts.complete == 0:
+        yield f"{arm.arm} was not tuned: none of its {count(counts.proposed, 'trial')} could be chosen, {why}."
+    else:
+        yield f"{arm.arm} could choose among {counts.complete} of its {count(counts.proposed, 'trial')}: {why}."
+
+
+def _worse(data: StudyData, arms: list[GivenArm], info: MetricInfo) -> Iterator[str]:
+    """Told of arms that the search made better by its metric and worse by the primary one."""
+    primary = metric_info(data.study.metrics.primary)
+    for arm in arms:
+        own, chosen = arm.values[primary.name]
+        lost = sign_of(primary.direction) * (own - chosen)
+        if primary.name != info.name and lost > data.study.metrics.equivalence_margin:
+            yield (
+                f"Tuning by {info.title} took {arm.arm} from {number(own)} to {number(chosen)} in {primary.title}, on "
+                "the seeds of the search: the metric that chooses is no guide here."
+            )
 
 
 def _listed(names: list[str] | tuple[str, ...]) -> str:

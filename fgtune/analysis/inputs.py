@@ -107,6 +107,11 @@ class StudyData:
         wanted = (self.study.metrics.primary, *self.study.metrics.also)
         return tuple(name for name in dict.fromkeys(wanted) if measured and name not in measured)
 
+    def repeats_baseline(self, arm: PlannedArm) -> bool:
+        """Whether an arm has the very cells of its baseline: the search inside it chose the same settings."""
+        ids, others = ({cell.cell_id for cell in self.cells(each.name)} for each in (arm, self.baseline_of(arm)))
+        return not arm.is_baseline and bool(ids) and ids == others
+
     def cells(self, arm: str) -> tuple[PlannedCell, ...]:
         """Planned cells of an arm."""
         return self._by_arm.get(arm, ())
@@ -182,7 +187,10 @@ def _searches(study: Study, folder: StudyFolder) -> dict[str, StudyData | None]:
 def _arms(study: Study, plan: Sequence[Mapping[str, Any]], factors: tuple[str, ...]) -> tuple[PlannedArm, ...]:
     levels: dict[str, dict[str, Any]] = {}
     if isinstance(study.design, ComparisonDesign):  # also arms whose settings are yet to be chosen, and in their order
-        levels = {name: dict.fromkeys(factors) for name, _, _ in study.design.crossed()}
+        levels = {
+            name: dict.fromkeys(factors) | ({DATASET: dataset} if dataset else {})
+            for name, _, dataset in study.design.crossed()
+        }
         planned = {row["arm"] for row in plan} | {*study.design.searched_arms}
         levels = {name: own for name, own in levels.items() if name in planned}
     for row in plan:

@@ -15,6 +15,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from fgtune.config.base import stable_hash
 from fgtune.config.designs import ComparisonDesign
 from fgtune.config.load import LoadedStudy, validated
 from fgtune.config.source import Path
@@ -80,7 +81,7 @@ def arm_search(
     part = part_names(design)[arm]
     stated = {key: value for key, value in loaded.raw["design"]["search"].items() if key != "seeds"}
     raw: dict[str, Any] = {
-        "study": f"{loaded.study.study}-{part}"[:_MAX_NAME],
+        "study": _name(f"{loaded.study.study}-{part}"),
         "question": f"Which settings of {arm} are best by {design.search.metric}?",
         "source": f"The search inside an arm of {loaded.study.study}",
         "design": {"kind": "search", "space": loaded.raw["design"]["arms"][position]["space"], **stated},
@@ -100,6 +101,11 @@ def arm_search(
     with _telling(position):
         study = validated(Study, raw, origins)
     return ArmSearch(arm, part, position, LoadedStudy(study, raw, _text(raw, arm, loaded), loaded.path, origins))
+
+
+def _name(name: str) -> str:
+    """A study's name of the length that is allowed; one that has to be cut gets a digest, so that two stay apart."""
+    return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 7]}-{stable_hash(name)[:6]}"
 
 
 def _text(raw: Mapping[str, Any], arm: str, loaded: LoadedStudy) -> str:

@@ -26,6 +26,7 @@ def comparison_arms(loaded: LoadedStudy, design: ComparisonDesign) -> Drafts:
         ConfigError: When an arm is not a valid trial, or changes the data that the design crosses it with;
             ``MultiConfigError`` when several things are wrong.
     """
+    _check_seeds(loaded, design)
     baseline = design.baseline or design.arms[0].name
     positions = {arm.name: position for position, arm in enumerate(design.arms)}
     factors = tuple(dict.fromkeys(path for arm in design.arms for path in (*arm.set, *_searched(arm))))
@@ -47,6 +48,20 @@ def comparison_arms(loaded: LoadedStudy, design: ComparisonDesign) -> Drafts:
                 errors.append(error)
     MultiConfigError.raise_all(list({str(error): error for error in errors}.values()))
     return Drafts((DATASET, *factors) if design.datasets else factors, drafts, searches=tuple(searches))
+
+
+def _check_seeds(loaded: LoadedStudy, design: ComparisonDesign) -> None:
+    """Raise where a seed of the study is one of the searches."""
+    shared = [] if design.search is None else sorted({*loaded.study.seed_list} & {*design.search.seed_list})
+    if shared:
+        free = max(*loaded.study.seed_list, 999) + 1
+        raise ConfigError(
+            "must not be seeds of the study: settings look better than they are on the seeds that chose them",
+            where=loaded.origins.where(("design", "search", "seeds")),
+            path="design.search.seeds",
+            value=shared[0],
+            fix=f"give others, [{free}] say, or a number of seeds alone, which are then far from the study's",
+        )
 
 
 def _searched(arm: ArmConfig) -> tuple[str, ...]:
@@ -105,6 +120,16 @@ def _clashes(loaded: LoadedStudy, design: ComparisonDesign, position: int, datas
     errors += [
         _clash(loaded, (*at, path), f"must not change {other}, which dataset_settings sets for {dataset}")
         for path in design.arms[position].set
+        for other in settings
+        if _overlap(path, other)
+    ]
+    errors += [
+        _clash(
+            loaded,
+            ("design", "arms", position, "space", "parameters", path),
+            f"must not search {other}, which dataset_settings sets for {dataset}",
+        )
+        for path in _searched(design.arms[position])
         for other in settings
         if _overlap(path, other)
     ]

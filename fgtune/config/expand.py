@@ -53,9 +53,10 @@ def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape]) -> 
                 break
     MultiConfigError.raise_all(errors)
     searched = {each.arm for each in made.searches}
-    _check_distinct(loaded, [draft for draft in drafts if draft.name not in searched], resolved)
+    spaces = {each.arm: each.loaded.raw["design"]["space"] for each in made.searches}
+    _check_distinct(loaded, drafts, resolved, spaces)
     arms = tuple(map(_arm, drafts))
-    check_published(loaded, arms)
+    check_published(loaded, arms, searched)
     cells = tuple(
         Cell(arm.name, seed, resolved[arm.name], arm.levels)
         for seed in loaded.study.seed_list
@@ -69,9 +70,10 @@ def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape]) -> 
     fingerprints = sorted(shape.fingerprint for shape in shapes.values())
     study_hash = stable_hash({"study": loaded.study.identity(), "data": fingerprints})
     search = _search_plan(loaded, shapes)
-    spaces = {each.search.arm: each.plan.search.space for each in searches if each.plan.search is not None}
-    spaces |= {"the search": search.space} if search is not None else {}
-    warnings = (*made.warnings, *likely_mistakes(resolved, spaces, shapes), *meaning_warnings(loaded.study))
+    searched_spaces = {each.search.arm: each.plan.search.space for each in searches if each.plan.search is not None}
+    searched_spaces |= {"the search": search.space} if search is not None else {}
+    mistakes = likely_mistakes(resolved, searched_spaces, shapes)
+    warnings = (*made.warnings, *mistakes, *meaning_warnings(loaded.study))
     factors = made.factors if search is None else search.factors
     return Plan(loaded.study, study_hash, factors, arms, cells, shapes, warnings, search, tuple(searches))
 
@@ -201,12 +203,17 @@ def _check_splits(loaded: LoadedStudy, drafts: list[DraftArm]) -> None:
     MultiConfigError.raise_all(errors)
 
 
-def _check_distinct(loaded: LoadedStudy, drafts: list[DraftArm], resolved: Mapping[str, TrialConfig]) -> None:
-    """Two arms must not be the same trial."""
+def _check_distinct(
+    loaded: LoadedStudy,
+    drafts: list[DraftArm],
+    resolved: Mapping[str, TrialConfig],
+    spaces: Mapping[str, Any],
+) -> None:
+    """Two arms must not be the same trial; those that are searched, not the same in the same space."""
     seen: dict[str, str] = {}
     errors = []
     for draft in drafts:
-        key = stable_hash(resolved[draft.name].to_plain())
+        key = stable_hash([resolved[draft.name].to_plain(), spaces.get(draft.name)])
         if key in seen:
             rule = f"arms {seen[key]!r} and {draft.name!r} are the same trial once classes are resolved"
             place = next(iter(draft.places.values()), ("design",))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fgtune.config.designs import ComparisonDesign
 from fgtune.config.load import LoadedStudy
 from fgtune.config.population import check_population
 from fgtune.config.scheduling import NoSchedulerConfig, PbtConfig
@@ -50,7 +51,13 @@ def check_scheduler(loaded: LoadedStudy) -> None:
 
 
 def meaning_warnings(study: Study) -> Iterator[str]:
-    """Metrics that do not mean the same in every trial of a search."""
+    """Metrics that do not mean the same in every trial of a search, and stops that leave it little to choose from."""
+    inside = study.design.search if isinstance(study.design, ComparisonDesign) else None
+    if inside is not None and not isinstance(study.scheduler, NoSchedulerConfig) and len(inside.seed_list) > 1:
+        yield (
+            f"{study.scheduler.kind} stops trials seed by seed, and an arm can only choose one that ran to its end on "
+            "every seed of its search, or its own settings, which are never stopped; one seed leaves it more to choose"
+        )
     if not isinstance(study.design, SearchDesign):
         return
     weights = [path for path in study.design.space.parameters if path.startswith("objective.")]

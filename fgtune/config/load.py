@@ -145,6 +145,7 @@ def _smoke_changes(raw: Mapping[str, Any]) -> dict[str, Any]:
             wanted.append(("design.trials", SMOKE_TRIALS, design.get("trials") or sys.maxsize))
         if isinstance(design.get("search"), dict):
             wanted.append(("design.search.trials", SMOKE_TRIALS, design["search"].get("trials") or sys.maxsize))
+            wanted.append(("design.search.seeds", SMOKE_SEEDS, design["search"].get("seeds")))
         datasets = design.get("datasets")
         for name, data in datasets.items() if isinstance(datasets, dict) else ():
             if isinstance(data, dict):

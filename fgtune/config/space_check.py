@@ -85,6 +85,9 @@ def _path_errors(loaded: LoadedStudy, design: SearchDesign) -> Iterator[ConfigEr
             near = nearest_path(path, known)
             fix = f"did you mean {near!r}?" if near else "`fgtune schema` prints all settings"
             yield _error(loaded, place, "no such setting in trial", fix)
+        elif path == "objective.lambda_fine" and not design.oracle:
+            fix = "say `oracle: true`, or leave it out"
+            yield _error(loaded, place, "trains on fine labels, which a search without `oracle` must not", fix)
         elif path.split(".")[0] == "data":
             yield _error(loaded, place, "the data must be the same in every trial", "compare data sets by a comparison")
         elif inside:

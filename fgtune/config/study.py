@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import Field, JsonValue, field_validator, model_validator
+from pydantic import Field, JsonValue, field_validator
 
 from fgtune.config.base import Config
 from fgtune.config.data import PositiveFloat
@@ -111,17 +111,6 @@ class Study(Config):
             if repeated is not None:
                 raise ValueError(f"must differ, {repeated} is given twice")
         return seeds
-
-    @model_validator(mode="after")
-    def _searches_on_other_seeds(self) -> Self:
-        if isinstance(self.design, ComparisonDesign) and self.design.search is not None:
-            shared = sorted(set(self.seed_list) & set(self.design.search.seed_list))
-            if shared:
-                raise ValueError(
-                    f"design.search.seeds must not be seeds of the study, {shared[0]} is: "
-                    "settings chosen on a seed look better there than they are"
-                )
-        return self
 
     @property
     def own_scheduler(self) -> SchedulerConfig:

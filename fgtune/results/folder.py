@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+INSIDE = "inside"
+"""Key of the comparison and the arm in the ``provenance.json`` of a search inside an arm."""
 GIVEN = "given"
 """Key of the study in ``provenance.json`` as it was given: overrides and spaces put in, defaults not filled in."""
 

@@ -43,6 +43,10 @@ class Tracker(Protocol):
         """Where the study is tracked, without passwords; ``none`` when it is not."""
         ...
 
+    def check(self, studies: Sequence[str]) -> None:
+        """Raise ``ConfigError`` where a study of one of these names could not be tracked; stores nothing."""
+        ...
+
     def start(self, plan: Plan, folder: Path, *, commit: str | None = None) -> None:
         """Find or create the study's own run and mark it as running.
 
@@ -100,6 +104,9 @@ class NullTracker:
     """Tracks nothing; what ``--tracking-uri none`` gives."""
 
     uri = "none"
+
+    def check(self, studies: Sequence[str]) -> None:
+        """Do nothing."""
 
     def start(self, plan: Plan, folder: Path, *, commit: str | None = None) -> None:
         """Do nothing."""

@@ -53,6 +53,12 @@ class MlflowTracker:
         """The store, without passwords."""
         return self._store.uri
 
+    def check(self, studies: Sequence[str]) -> None:
+        """Raise where an experiment of one of these names was deleted; see ``Tracker.check``."""
+        with self._calling("the study"):
+            for name in studies:
+                self._refuse_deleted(name)
+
     def start(self, plan: Plan, folder: Path, *, commit: str | None = None) -> None:
         """Find or create the study's own run, mark it as running, and prove that files can be stored.
 

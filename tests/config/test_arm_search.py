@@ -131,8 +131,8 @@ def test_a_space_may_be_a_file(tmp_path):
 
 
 def test_smoke_shrinks_the_searches_too(tmp_path):
-    study = load_study(file_with(tmp_path), smoke=True).study
-    assert study.design.search.trials == 4
+    study = load_study(file_with(tmp_path, search=SEARCH | {"seeds": 9}), smoke=True).study
+    assert (study.design.search.trials, study.design.search.seeds) == (4, 2)
 
 
 def test_an_override_reaches_what_arms_are_given(tmp_path):
@@ -149,7 +149,13 @@ def bad_arm(**space):
     [
         ({"search": None}, "arm 'falcon' has a space; say with `search:` how it is searched"),
         ({"arms": [{"name": "falcon"}]}, "search needs an arm with a space"),
-        ({"search": SEARCH | {"seeds": [1, 7]}}, "must not be seeds of the study, 1 is"),
+        ({"search": SEARCH | {"seeds": [1, 7]}}, "design.search.seeds: must not be seeds of the study"),
+        ({"arms": [*ARMS, {"name": "again", "space": SPACE}]}, "arms 'falcon' and 'again' are the same trial"),
+        ({"arms": bad_arm(parameters={"objective.lambda_fine": REG})}, "trains on fine labels"),
+        (
+            {"datasets": DATASETS, "dataset_settings": {"hard": {"optimizer.lr": 0.3}}},
+            "must not search optimizer.lr, which dataset_settings sets for hard",
+        ),
         ({"search": SEARCH | {"seeds": [7, 7]}}, "seeds must differ"),
         ({"search": {"metric": "val/silhouette"}}, "trials must be given"),
         ({"search": SEARCH | {"metric": "test/ari"}}, "design.search.metric: reads fine labels"),
@@ -178,6 +184,20 @@ def test_what_is_wrong_with_a_search_is_told_at_its_place_in_the_comparison(tmp_
 
 def test_a_population_is_no_search_inside_an_arm(tmp_path):
     assert "pbt changes the parameters of a search" in refused(tmp_path, study={"scheduler": {"kind": "pbt"}})
+
+
+def test_names_too_long_are_cut_apart(tmp_path):
+    plan = plan_with(tmp_path, study={"study": "s" * 95}, datasets=DATASETS)
+    names = [each.plan.study.study for each in plan.arm_searches]
+    assert len(set(names)) == 4
+    assert max(map(len, names)) <= 100
+
+
+def test_few_survivors_of_a_scheduler_are_warned_of(tmp_path):
+    scheduler = {"scheduler": {"kind": "asha"}}
+    assert not plan_with(tmp_path, study=scheduler).warnings
+    (told,) = plan_with(tmp_path, study=scheduler, search=SEARCH | {"seeds": 2}).warnings
+    assert told.startswith("asha stops trials seed by seed")
 
 
 def test_a_scheduler_judges_the_searches_by_their_metric(tmp_path):

@@ -7,6 +7,7 @@ other. Its choice goes into the comparison's ``plan.csv`` before any cell of it 
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -63,8 +64,13 @@ class ArmSearches:
         plan, folder = self.launch.opened.plan, self.launch.folder
         for each in plan.unchosen:
             own = search_folder(folder, each)
-            with own.lock():
-                end = self._search(each, own)
+            try:
+                with own.lock():
+                    end = self._search(each, own)
+            except Exception:
+                with suppress(Exception):  # whatever fails here must not hide the error
+                    write_up(folder)
+                raise
             if end in {StudyEnd.INTERRUPTED, StudyEnd.BUDGET}:
                 path, _ = write_up(folder)
                 self._say(f"report: {path}")

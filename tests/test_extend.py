@@ -169,6 +169,22 @@ def test_seeds_that_were_listed_are_kept_and_followed_and_a_cut_extension_goes_o
     assert read_started(begun).line == options.command()
 
 
+def test_an_arm_with_another_preset_than_the_trial_keeps_its_cells(small_study_text, tmp_path, runs):
+    arms = "{kind: comparison, arms: [{name: falcon}, {name: base, set: {objective.preset: base}}]}"
+    design = "{kind: sensitivity, factors: {classes.num_fine_ratio: [1.0, 1.5]}}"
+    assert design in small_study_text
+    (tmp_path / "small.yaml").write_text(small_study_text.replace(design, arms), encoding="utf-8")
+    opened = open_study(tmp_path / "small.yaml")
+    folder = StudyFolder(tmp_path / "reports" / "small")
+    record = {"study": "small", "study_hash": opened.plan.study_hash, "command": ["fgtune", "run", "small.yaml"]}
+    folder.create_or_check(opened.plan, opened.loaded, record)
+    planned = {row["cell_id"] for row in folder.read_plan()}
+    with pytest.raises(Killed):
+        extend(folder.root, 3, "none")
+    assert planned < {row["cell_id"] for row in folder.read_plan()}
+    assert len(folder.read_plan()) == 6
+
+
 def test_as_many_seeds_as_there_are_is_no_extension(begun, base, runs):
     with chdir(base), pytest.raises(ConfigError, match="must be more than the 2 seeds"):
         extend(begun.root, 2)

@@ -77,9 +77,18 @@ def mirrored(folder):
     return [(trial.user_attrs["arm"], trial.state.name) for trial in study.get_trials()]
 
 
-def test_a_search_plans_runs_and_mirrors_every_trial(options, ray_started):
-    code, printed = run(options)
-    assert code == 0, printed
+def test_a_search_cut_by_a_budget_goes_on_and_plans_and_mirrors_every_trial(options, ray_started, capsys):
+    from fgtune.cli import main
+
+    code, printed = run(replace(options, overrides=("execution.budget.cells=2",)))
+    assert code == 4, printed
+    assert "the budget of 2 cells is used up: 2 of 5 cells are finished" in printed
+    assert main(["plan", str(options.study), "--out", str(options.out)]) == 0
+    shown = capsys.readouterr().out
+    assert "the baseline and up to 4 trials x 1 seed, at most 5 cells" in shown
+    assert "3 of 5 cells to run" in shown
+    code, printed = run(replace(options, overrides=("execution.budget.cells=3",)))
+    assert code == 0, printed  # just enough is enough
     folder = folder_of(options)
     arms = ["baseline", *(f"trial-{n:04d}" for n in range(4))]
     assert [row["arm"] for row in folder.read_plan()] == arms
@@ -96,21 +105,6 @@ def test_a_search_plans_runs_and_mirrors_every_trial(options, ray_started):
     assert code == 0
     assert "nothing is run" in printed
     assert folder.ledger_file.read_bytes() == before
-
-
-def test_the_plan_of_a_search_tells_what_the_folder_has(options, ray_started, capsys):
-    from fgtune.cli import main
-
-    options = replace(options, overrides=("execution.budget.cells=2",))
-    code, printed = run(options)
-    assert code == 4, printed
-    assert "the budget of 2 cells is used up: 2 of 5 cells are finished" in printed
-    assert main(["plan", str(options.study), "--out", str(options.out)]) == 0
-    shown = capsys.readouterr().out
-    assert "the baseline and up to 4 trials x 1 seed, at most 5 cells" in shown
-    assert "3 of 5 cells to run" in shown
-    code, printed = run(replace(options, overrides=("execution.budget.cells=3",)))
-    assert code == 0, printed  # just enough is enough
 
 
 @pytest.mark.parametrize(
@@ -200,6 +194,7 @@ def test_only_goes_with_planned_cells_alone(options):
     assert not options.out.exists()
 
 
+@pytest.mark.slow
 def test_a_budget_of_seconds_stops_in_order_and_the_next_call_goes_on(tmp_path, ray_started):
     options = made(tmp_path, execution={"budget": {"wall_s": 0.01}})
     code, printed = run(options)

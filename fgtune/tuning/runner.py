@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 # Tune's own files and tables are not used: the driver keeps the ledger and draws the progress.
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
@@ -64,17 +65,8 @@ def run_cells(
     """
     budget = budget or Budget(execution)
     budget.begin()
-    trainable = tune.with_parameters(
-        CellTrainable,
-        datasets={key: ray.put(dataset) for key, dataset in datasets.items()},
-        prepared={key: ray.put(split) for key, split in prepared.items()},
-        checkpoint_dir=str(checkpoints.resolve()),
-        checkpoint_every_epochs=execution.checkpoint_every_epochs,
-        cpus=execution.cpus,
-    )
-    trainable = tune.with_resources(trainable, {"cpu": execution.cpus, "gpu": execution.gpus})
     tuner = tune.Tuner(
-        trainable,
+        _trainable(execution, datasets, prepared, checkpoints),
         tune_config=tune.TuneConfig(
             search_alg=FeedSearcher(feed, umpire),
             scheduler=None if umpire is None else UmpireScheduler(umpire),
@@ -98,3 +90,21 @@ def run_cells(
         tuner.fit()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _trainable(
+    execution: ExecutionConfig,
+    datasets: Mapping[str, Dataset],
+    prepared: Mapping[str, PreparedSplit],
+    checkpoints: Path,
+) -> Any:
+    """What Tune runs: cells with their data in Ray's object store, and the resources of one."""
+    trainable = tune.with_parameters(
+        CellTrainable,
+        datasets={key: ray.put(dataset) for key, dataset in datasets.items()},
+        prepared={key: ray.put(split) for key, split in prepared.items()},
+        checkpoint_dir=str(checkpoints.resolve()),
+        checkpoint_every_epochs=execution.checkpoint_every_epochs,
+        cpus=execution.cpus,
+    )
+    return tune.with_resources(trainable, {"cpu": execution.cpus, "gpu": execution.gpus})

@@ -107,7 +107,7 @@ def made(folder: Path, study: dict) -> RunOptions:
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("kind", ["sensitivity", "ablation", "comparison", "tuned comparison", "search"])
 def test_a_study_killed_twenty_times_ends_like_an_uncut_one(tmp_path, ray_started, kill_driver, kind):
-    study = study_of(kind, seed=0, epochs=1000)
+    study = study_of(kind, seed=0, epochs=300)
     whole, cut = made(tmp_path / "whole", study), made(tmp_path / "cut", study)
     rng = random.Random(kind)
     for _ in range(KILLS):

@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from fgtune.config.trial import TrialConfig
+from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.load import load_dataset
 from fgtune.data.splits import split_dataset
 from fgtune.data.views import training_view
-from fgtune.training.estimation import ESTIMATORS, estimate_num_fine
+from fgtune.training.estimation.estimators import ESTIMATORS, estimate_num_fine
 
 DATASETS: dict[str, dict[str, Any]] = {
     "digits": {"kind": "digits"},

@@ -1,7 +1,7 @@
 """fgtune: ablation and hyperparameter studies for methods that learn fine classes from coarse labels.
 
-From Python, ``load_study``, ``plan``, ``run`` and ``open_results`` do what the command line does (``docs/python.md``);
-each is imported when it is first used. Type checkers read ``__init__.pyi``.
+From Python, ``load_study``, ``plan``, ``run_study`` and ``open_results`` do what the command line does; see
+``docs/python.md``. Each is imported when it is first used. Type checkers read ``__init__.pyi``.
 """
 
 from __future__ import annotations
@@ -13,20 +13,19 @@ __version__ = "0.1.0"
 _HOMES = {
     "ConfigError": "errors",
     "FgtuneError": "errors",
-    "load_study": "api",
-    "open_results": "api",
-    "plan": "api",
+    "load_study": "app.api",
+    "open_results": "app.api",
+    "plan": "app.api",
+    "run_study": "app.api",
 }
 
-__all__ = [*_HOMES, "__version__", "run"]
+__all__ = [*_HOMES, "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for; ``run`` is the module ``fgtune.run``, which can be called like the function."""
+    """Import what is asked for."""
     from importlib import import_module
 
-    if name == "run":
-        return import_module("fgtune.run")
     if name in _HOMES:
         return getattr(import_module(f"fgtune.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

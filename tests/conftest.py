@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import signal
 import subprocess
@@ -15,6 +14,8 @@ from types import ModuleType
 
 import psutil
 import pytest
+import support.synthetic
+import support.synthetic_search
 from hypothesis import settings
 
 # In CI the same examples every time, so that a change and not chance decides; at a desk new ones each time.
@@ -23,6 +24,8 @@ if os.environ.get("CI"):
     settings.load_profile("ci")
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch, FAISS and BLAS are first imported
+
+pytest_plugins = ["support.small_cell"]
 
 SMALL_STUDY = """
 study: small
@@ -55,26 +58,16 @@ def small_study(tmp_path) -> Path:
     return path
 
 
-def _analysis_module(file: str) -> ModuleType:
-    name = f"fgtune_{Path(file).stem}_studies"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / "analysis" / file)
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
 @pytest.fixture(scope="session")
 def synthetic() -> ModuleType:
     """The module that writes study folders with made-up numbers."""
-    return _analysis_module("synthetic.py")
+    return support.synthetic
 
 
 @pytest.fixture(scope="session")
 def synthetic_search() -> ModuleType:
     """The module that writes folders of searches with made-up numbers."""
-    return _analysis_module("synthetic_search.py")
+    return support.synthetic_search
 
 
 @pytest.fixture(scope="session")
@@ -97,11 +90,11 @@ def train_study():
     """Trains all cells of a study file one by one without Ray; leaves the study folder that a run leaves."""
 
     def train(study: Path, out: Path, overrides: tuple[str, ...] = ()) -> Path:
-        from fgtune.config.base import stable_hash
+        from fgtune.config.schema.base import stable_hash
+        from fgtune.engine.opening import open_study
         from fgtune.results.folder import StudyFolder
         from fgtune.results.provenance import collect_provenance
         from fgtune.results.records import CellResult, CellState
-        from fgtune.study import open_study
         from fgtune.training.build import build_trainer
         from fgtune.training.prepared import prepare_split, views
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
-from fgtune.config.data import DigitsConfig
+from fgtune.config.schema.data import DigitsConfig
 from fgtune.data.load import load_dataset
 from fgtune.errors import TrialError
 from fgtune.neighbors import coarse_groups, find_neighbors

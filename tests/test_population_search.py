@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
 import re
 from collections import Counter
-from pathlib import Path
 
 import pytest
+from support import search_runs as search
 
 from fgtune.analysis.summary import summarise
+from fgtune.app.verify import verify
 from fgtune.results.records import CellState
-from fgtune.verify import verify
 
-
-def load(name: str):
-    """The module beside this one (tests are no package)."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-search = load("test_search")
 SPACE = {
     "parameters": {
         "objective.lambda_nn": {"kind": "log_uniform", "low": 0.1, "high": 2.0},

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+import support.layouts
 from rich.console import Console
 
-from fgtune.config.load import load_study
-from fgtune.data.wordnet import TASKS
+from fgtune.config.reading.load import load_study
+from fgtune.data.sets.wordnet import TASKS
+from fgtune.engine.opening import open_study
+from fgtune.engine.run import RunOptions, run_study
 from fgtune.errors import ConfigError
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellState
-from fgtune.run import RunOptions, run_study
-from fgtune.study import open_study
 
 STUDIES = Path(__file__).parents[1] / "studies"
 QUICK = "hyperspectral_fierce"
@@ -29,12 +28,7 @@ QUICK = "hyperspectral_fierce"
 @pytest.fixture(scope="module")
 def layouts() -> ModuleType:
     """The module that writes tiny data sets, beside the tests of the loaders."""
-    name = "fgtune_recipe_layouts"
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / "data" / "layouts.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+    return support.layouts
 
 
 def cifar(layouts: ModuleType, root: Path) -> dict[str, object]:

@@ -2,51 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import json
 import random
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import mlflow
-import optuna
 import pytest
-from rich.console import Console
+from support.search_runs import METRIC, STUDY, folder_of, made, mirrored, run
 
 from fgtune.errors import ConfigError
-from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellState
-from fgtune.run import RunOptions, run_study
-
-METRIC = "val/silhouette"
-STUDY = {
-    "study": "small",
-    "question": "Which weights are best on an easy hierarchy?",
-    "design": {
-        "kind": "search",
-        "metric": METRIC,
-        "trials": 4,
-        "sampler": {"kind": "tpe", "startup_trials": 2},
-        "space": {
-            "parameters": {
-                "objective.lambda_nn": {"kind": "log_uniform", "low": 0.1, "high": 2.0},
-                "objective.lambda_reg": {"kind": "quantized", "low": 0.0, "high": 4.0, "step": 1.0},
-            }
-        },
-    },
-    "seeds": 1,
-    "metrics": {"primary": "test/clustering_accuracy", "also": []},
-    "trial": {
-        "data": {"kind": "hierarchy", "num_samples": 300, "num_coarse": 2, "fine_per_coarse": 3, "dim": 6},
-        "model": {"backbone": {"kind": "mlp", "hidden": [16]}},
-        "classes": {"num_fine": 6},
-        "relations": {"every_steps": 3},
-        "epochs": 8,
-        "batch_size": 64,
-    },
-    "execution": {"checkpoint_every_epochs": 1},
-}
 
 
 @pytest.fixture
@@ -54,31 +20,8 @@ def options(tmp_path):
     return made(tmp_path)
 
 
-def made(folder: Path, tracking: str = "none", **changes) -> RunOptions:
-    """Options for the search, changed at its top level, and in its design."""
-    design = STUDY["design"] | changes.pop("design", {})
-    (folder / "small.yaml").write_text(json.dumps(STUDY | {"design": design} | changes, indent=1))
-    return RunOptions(folder / "small.yaml", out=folder / "reports", tracking_uri=tracking)
-
-
-def run(options):
-    out = io.StringIO()
-    return run_study(options, Console(file=out, width=300)), out.getvalue()
-
-
-def folder_of(options):
-    return StudyFolder(options.out / "small")
-
-
-def mirrored(folder):
-    """Trials that optuna-dashboard would show: arm and state."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.load_study(study_name="small", storage=f"sqlite:///{folder.optuna_file}")
-    return [(trial.user_attrs["arm"], trial.state.name) for trial in study.get_trials()]
-
-
 def test_a_search_cut_by_a_budget_goes_on_and_plans_and_mirrors_every_trial(options, ray_started, capsys):
-    from fgtune.cli import main
+    from fgtune.app.cli import main
 
     code, printed = run(replace(options, overrides=("execution.budget.cells=2",)))
     assert code == 4, printed

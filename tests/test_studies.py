@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from fgtune.config.load import load_study
+from fgtune.config.reading.load import load_study
+from fgtune.engine.run import RunOptions, run_study
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellState
-from fgtune.run import RunOptions, run_study
 
 STUDIES = [
     path

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.records import Bounds, Counts, FailureRow, PrunedGroup
-from fgtune.analysis.wording import MetricInfo
+from fgtune.analysis.text.formatting import MetricInfo
 from fgtune.results.records import CellState
 
 

@@ -16,9 +16,9 @@ from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.records import ContrastSummary
 from fgtune.analysis.statistics import Estimate, mean_interval
 from fgtune.analysis.summary import StudySummary
+from fgtune.analysis.text.formatting import MetricInfo, factor_name, level_text, metric_info
 from fgtune.analysis.verdicts import Verdict
-from fgtune.analysis.wording import MetricInfo, factor_name, level_text, metric_info
-from fgtune.config.study import ComparisonDesign
+from fgtune.config.schema.study import ComparisonDesign
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from fgtune.analysis.wording import factor_name, level_text
-from fgtune.config.arm_search import part_names
-from fgtune.config.comparison import DATASET
-from fgtune.config.designs import crossed_name
-from fgtune.config.study import AblationDesign, ComparisonDesign, Study
+from fgtune.analysis.text.formatting import factor_name, level_text
+from fgtune.config.arms.arm_search import part_names
+from fgtune.config.arms.comparison import DATASET
+from fgtune.config.schema.designs import crossed_name
+from fgtune.config.schema.study import AblationDesign, ComparisonDesign, Study
 from fgtune.errors import StudyFolderError
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, CellState

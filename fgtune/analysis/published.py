@@ -12,9 +12,9 @@ from scipy import stats
 
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.statistics import Estimate, mean_interval
-from fgtune.analysis.wording import level_text, metric_info
-from fgtune.config.paths import has_path, value_at
-from fgtune.config.published import PublishedResult, PublishedTable, find_arm
+from fgtune.analysis.text.formatting import level_text, metric_info
+from fgtune.config.schema.paths import has_path, value_at
+from fgtune.config.schema.published import PublishedResult, PublishedTable, find_arm
 
 _LIMIT = "data.limit"
 _SHOWN = 60

@@ -10,17 +10,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fgtune.analysis.choosing import Choice, choices_of
 from fgtune.analysis.failures import count_cells
-from fgtune.analysis.findings import FINDERS
-from fgtune.analysis.given import GivenSummary, given_to_arms
 from fgtune.analysis.inputs import PlannedArm, StudyData, read_study
 from fgtune.analysis.published import PublishedComparison, published_comparisons
 from fgtune.analysis.records import ArmSummary, Bounds, ContrastSummary, Counts, FailureRow, PrunedGroup, SolverRow
-from fgtune.analysis.search import SearchSummary
+from fgtune.analysis.search.arm_search_summary import GivenSummary, given_to_arms
+from fgtune.analysis.search.label_free_choice import Choice, choices_of
+from fgtune.analysis.search.overview import SearchSummary
 from fgtune.analysis.statistics import mean_interval
 from fgtune.analysis.table import num_fine
-from fgtune.analysis.wording import MetricInfo, metric_info
+from fgtune.analysis.text.findings import FINDERS
+from fgtune.analysis.text.formatting import MetricInfo, metric_info
 from fgtune.results.folder import StudyFolder
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 
 from fgtune.analysis.inputs import PlannedArm, PlannedCell, StudyData, read_study
-from fgtune.analysis.wording import level_text
-from fgtune.config.classes import ESTIMATE
-from fgtune.metrics.spec import SPLITS
+from fgtune.analysis.text.formatting import level_text
+from fgtune.catalog.spec import SPLITS
+from fgtune.config.schema.classes import ESTIMATE
 from fgtune.results.folder import StudyFolder
 from fgtune.results.formats import write_atomically
 from fgtune.results.records import CellResult

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fgtune.config.study import ExecutionConfig
+from fgtune.config.schema.study import ExecutionConfig
 from fgtune.results.records import CellResult, CellState
 
 _GPUS = Path("/proc/driver/nvidia/gpus")

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fgtune.analysis.inputs import PlannedArm, StudyData
-from fgtune.analysis.wording import MetricInfo, metric_info
-from fgtune.config.search import SearchDesign
-from fgtune.config.study import SensitivityDesign
+from fgtune.analysis.text.formatting import MetricInfo, metric_info
+from fgtune.config.schema.search import SearchDesign
+from fgtune.config.schema.study import SensitivityDesign
 from fgtune.results.records import CellResult, CellState, joint_state
 
 UNFINISHED = "UNFINISHED"

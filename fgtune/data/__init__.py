@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 DATASETS: dict[str, str] = {
-    "digits": "fgtune.data.digits:load_digits",
-    "patches": "fgtune.data.patches:make_patches",
-    "diabetes": "fgtune.data.diabetes:load_diabetes",
-    "hierarchy": "fgtune.data.hierarchy:make_hierarchy",
-    "arrays": "fgtune.data.arrays:load_arrays",
-    "image_folder": "fgtune.data.image_folder:load_image_folder",
-    "cifar100": "fgtune.data.cifar:load_cifar100",
-    "single_cell": "fgtune.data.single_cell:load_single_cell",
-    "breeds": "fgtune.data.imagenet:load_breeds",
-    "tiered_imagenet": "fgtune.data.imagenet:load_tiered_imagenet",
-    "oxford_pets": "fgtune.data.listed_images:load_oxford_pets",
-    "products": "fgtune.data.listed_images:load_products",
-    "few_shot": "fgtune.data.few_shot:load_few_shot",
+    "digits": "fgtune.data.sets.scikit_learn:load_digits",
+    "patches": "fgtune.data.sets.patches:make_patches",
+    "diabetes": "fgtune.data.sets.scikit_learn:load_diabetes",
+    "hierarchy": "fgtune.data.sets.hierarchy:make_hierarchy",
+    "arrays": "fgtune.data.sets.arrays:load_arrays",
+    "image_folder": "fgtune.data.sets.image_folder:load_image_folder",
+    "cifar100": "fgtune.data.sets.cifar:load_cifar100",
+    "single_cell": "fgtune.data.sets.single_cell:load_single_cell",
+    "breeds": "fgtune.data.sets.imagenet:load_breeds",
+    "tiered_imagenet": "fgtune.data.sets.imagenet:load_tiered_imagenet",
+    "oxford_pets": "fgtune.data.sets.listed_images:load_oxford_pets",
+    "products": "fgtune.data.sets.listed_images:load_products",
+    "few_shot": "fgtune.data.sets.few_shot:load_few_shot",
 }
 """Kind of data config -> ``module:function`` that makes its ``Dataset``; ``fgtune.data.load`` imports it when asked."""

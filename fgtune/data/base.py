@@ -17,7 +17,7 @@ IntArray = npt.NDArray[np.int64]
 
 
 class Inputs(Protocol):
-    """(N, ...) inputs that are read by rows: an array in memory, or images that lie on disk (``fgtune.data.images``).
+    """(N, ...) inputs that are read by rows: an array in memory, or images on disk (``fgtune.data.readers.images``).
 
     float32 numbers are used as they are; uint8 ones are the pixels of (N, channels, height, width) images and stand
     for pixel / 255.

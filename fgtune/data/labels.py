@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fgtune.config.data_tables import CoarseRule
+from fgtune.config.schema.data_tables import CoarseRule
 from fgtune.data.base import FloatArray, IntArray
 from fgtune.data.check import SPLIT_NAMES
 from fgtune.errors import DataError

@@ -7,14 +7,14 @@ from importlib import import_module
 
 import numpy as np
 
-from fgtune.config.data import DataConfig, PluginDataConfig
-from fgtune.config.plugin_options import load_plugin
+from fgtune.config.reading.plugin_options import load_plugin
+from fgtune.config.schema.data import DataConfig, PluginDataConfig
 from fgtune.data import DATASETS
-from fgtune.data.apportion import apportion
 from fgtune.data.base import Dataset, IntArray, StoredInputs
 from fgtune.data.check import check_dataset
-from fgtune.data.image_cache import keep_images
-from fgtune.data.images import ImageFiles
+from fgtune.data.readers.image_cache import keep_images
+from fgtune.data.readers.images import ImageFiles
+from fgtune.data.splits import apportion
 from fgtune.errors import DataError
 from fgtune.streams import numpy_stream
 

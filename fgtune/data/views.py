@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fgtune.config.plan import DataShape
+from fgtune.config.arms.records import DataShape
 from fgtune.data.base import Dataset, EvaluationView, IntArray, Splits, TrainingView
 
 

@@ -4,9 +4,9 @@ BACKBONES: dict[str, str] = {
     "mlp": "fgtune.models.backbones:Mlp",
     "linear": "fgtune.models.backbones:LinearBackbone",
     "identity": "fgtune.models.backbones:Identity",
-    "small_cnn": "fgtune.models.small_cnn:SmallCnn",
-    "resnet18": "fgtune.models.resnet:ResNet",
-    "resnet50": "fgtune.models.resnet:ResNet",
+    "small_cnn": "fgtune.models.backbones:SmallCnn",
+    "resnet18": "fgtune.models.backbones:ResNet",
+    "resnet50": "fgtune.models.backbones:ResNet",
 }
 """Backbone classes by ``kind``: ``cls(config, input_shape)``, a module that ``fgtune.models.base`` describes."""
 

@@ -1,4 +1,4 @@
-"""Backbones for vectors: modules that turn a batch of flattened inputs into features (B, feature_dim)."""
+"""The backbones: features of each sample, from a multi-layer perceptron to ResNet-50."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import itertools
 import math
 from collections.abc import Sequence
 
+import torchvision
 from torch import Tensor, nn
 
-from fgtune.config.model import IdentityConfig, LinearBackboneConfig, MlpConfig
+from fgtune.config.schema.model import IdentityConfig, LinearBackboneConfig, MlpConfig, ResNetConfig, SmallCnnConfig
+from fgtune.models.base import image_shape
 
 
 class Mlp(nn.Module):
@@ -60,3 +62,70 @@ class Identity(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Features (B, D) of inputs (B, *input_shape) with D numbers each."""
         return inputs.flatten(1)
+
+
+class SmallCnn(nn.Module):
+    """3x3 convolutions, each followed by optional batch norm and ReLU, with max-pooling by 2 between them.
+
+    The features are the mean over places of the last map, (B, channels[-1], h, w) with h and w the image's size over
+    2^(stages - 1).
+    """
+
+    def __init__(self, config: SmallCnnConfig, input_shape: Sequence[int]) -> None:
+        super().__init__()
+        in_channels, _, _ = image_shape(config, input_shape)
+        layers: list[nn.Module] = []
+        for fan_in, fan_out in itertools.pairwise([in_channels, *config.channels]):
+            if layers:
+                layers.append(nn.MaxPool2d(2))
+            layers.append(nn.Conv2d(fan_in, fan_out, 3, padding=1, bias=config.norm == "none"))
+            if config.norm == "batch":
+                layers.append(nn.BatchNorm2d(fan_out))
+            layers.append(nn.ReLU())
+        self.layers = nn.Sequential(*layers)
+        self.feature_dim = config.channels[-1]
+
+    def spatial(self, inputs: Tensor) -> Tensor:
+        """The last map (B, feature_dim, h, w) of images (B, channels, height, width)."""
+        maps: Tensor = self.layers(inputs)
+        return maps
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Features (B, feature_dim) of images (B, channels, height, width)."""
+        return self.spatial(inputs).mean(dim=(2, 3))
+
+
+class ResNet(nn.Module):
+    """ResNet-18 or ResNet-50 (He et al. 2016) without its classifier.
+
+    The CIFAR stem is a 3x3 convolution of stride 1 without max-pool. Its padding is 1, which keeps the image size; the
+    released FALCON and solo-learn code pad by 2, and weights from there were trained at that size (``padding: 2``).
+    """
+
+    def __init__(self, config: ResNetConfig, input_shape: Sequence[int]) -> None:
+        super().__init__()
+        channels, _, _ = image_shape(config, input_shape)
+        full = getattr(torchvision.models, config.kind)(weights=None)
+        cifar = config.stem == "cifar"
+        if cifar:
+            self.conv1 = nn.Conv2d(channels, 64, 3, stride=1, padding=config.padding, bias=False)
+        else:
+            self.conv1 = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
+        self.bn1: nn.Module = full.bn1
+        self.relu: nn.Module = full.relu
+        self.maxpool: nn.Module = nn.Identity() if cifar else full.maxpool
+        self.layer1: nn.Module = full.layer1
+        self.layer2: nn.Module = full.layer2
+        self.layer3: nn.Module = full.layer3
+        self.layer4: nn.Module = full.layer4
+        self.feature_dim: int = full.fc.in_features
+
+    def spatial(self, inputs: Tensor) -> Tensor:
+        """The last map (B, feature_dim, h, w) of images (B, channels, height, width)."""
+        stem = self.maxpool(self.relu(self.bn1(self.conv1(inputs))))
+        maps: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(stem))))
+        return maps
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Features (B, feature_dim) of images (B, channels, height, width): the mean over places of the last map."""
+        return self.spatial(inputs).mean(dim=(2, 3))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from fgtune.config.model import ResNetConfig, SmallCnnConfig
+from fgtune.config.schema.model import ResNetConfig, SmallCnnConfig
 from fgtune.errors import ConfigError
 
 if TYPE_CHECKING:

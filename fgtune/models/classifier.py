@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fgtune.config.model import BackboneConfig, ModelConfig
-from fgtune.config.plugin import PluginConfig
-from fgtune.config.plugin_options import load_plugin
+from fgtune.config.reading.plugin_options import load_plugin
+from fgtune.config.schema.model import BackboneConfig, ModelConfig
+from fgtune.config.schema.plugin import PluginConfig
 from fgtune.errors import TrialError
 from fgtune.models import BACKBONES, HEADS
 from fgtune.models.base import SpatialBackbone

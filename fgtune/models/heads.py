@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fgtune.config.model import CosineHeadConfig, LinearHeadConfig
+from fgtune.config.schema.model import CosineHeadConfig, LinearHeadConfig
 
 
 class LinearHead(nn.Module):

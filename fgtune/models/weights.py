@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fgtune.config.model import WeightsConfig
+from fgtune.config.schema.model import WeightsConfig
 from fgtune.errors import ConfigError
 
 logger = logging.getLogger(__name__)

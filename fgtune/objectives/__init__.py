@@ -4,13 +4,13 @@ A term is one module and one line here. Torch is imported by the submodules only
 """
 
 TERMS: dict[str, str] = {
-    "coarse": "fgtune.objectives.coarse:CoarseTerm",
-    "nn": "fgtune.objectives.neighbor:NeighborTerm",
-    "conf": "fgtune.objectives.confidence:ConfidenceTerm",
-    "reg": "fgtune.objectives.uniformity:UniformityTerm",
-    "base": "fgtune.objectives.coarse_head:BaseTerm",
+    "coarse": "fgtune.objectives.falcon:CoarseTerm",
+    "nn": "fgtune.objectives.falcon:NeighborTerm",
+    "conf": "fgtune.objectives.falcon:ConfidenceTerm",
+    "reg": "fgtune.objectives.falcon:UniformityTerm",
+    "base": "fgtune.objectives.xu:BaseTerm",
     "fine": "fgtune.objectives.fine_labels:FineTerm",
-    "instance": "fgtune.objectives.instance:instance_term",
-    "entropic": "fgtune.objectives.entropic:EntropicTerm",
+    "instance": "fgtune.objectives.xu:instance_term",
+    "entropic": "fgtune.objectives.fierce:EntropicTerm",
 }
 """Makers of terms by name, ``make(config, context)``; the weight of term ``x`` is ``objective.lambda_x``."""

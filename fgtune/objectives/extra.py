@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fgtune.config.base import Config
-from fgtune.config.objective import ObjectiveConfig, QueueInstanceConfig
-from fgtune.config.plugin import PluginTermConfig
-from fgtune.config.plugin_options import load_plugin
+from fgtune.config.reading.plugin_options import load_plugin
+from fgtune.config.schema.base import Config
+from fgtune.config.schema.objective import ObjectiveConfig, QueueInstanceConfig
+from fgtune.config.schema.plugin import PluginTermConfig
 from fgtune.errors import ConfigError
 from fgtune.objectives.base import Need, Term
 

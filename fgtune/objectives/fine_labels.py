@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn import functional
 
-from fgtune.config.objective import ObjectiveConfig
+from fgtune.config.schema.objective import ObjectiveConfig
 from fgtune.objectives.base import Need, StepOutputs, Term, TermContext, provided
 
 

@@ -7,7 +7,7 @@ from importlib import import_module
 
 from torch import Tensor, nn
 
-from fgtune.config.objective import ObjectiveConfig, PseudoLabelConfig
+from fgtune.config.schema.objective import ObjectiveConfig, PseudoLabelConfig
 from fgtune.objectives import TERMS
 from fgtune.objectives.base import Need, StepOutputs, Term, TermContext, provided
 from fgtune.objectives.extra import extra_terms

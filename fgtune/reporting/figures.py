@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 
 from fgtune.analysis.figure_data import Curve, ForestRow, LearningPanel, LevelPoint, SensitivityPanel, SolverPoint
 from fgtune.analysis.statistics import Estimate
-from fgtune.analysis.wording import MetricInfo, number, seconds_text
+from fgtune.analysis.text.formatting import MetricInfo, number, seconds_text
 from fgtune.reporting.theme import ArmStyle, axis, base_layout, short, shown
 
 _DIRECT_LABELS = 6  # more curves than this get a legend instead of labels at their ends

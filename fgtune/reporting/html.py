@@ -18,10 +18,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from fgtune.analysis import wording
 from fgtune.analysis.inputs import StudyData, read_study
 from fgtune.analysis.summary import StudySummary, summarise
 from fgtune.analysis.table import write_tables
+from fgtune.analysis.text import formatting as wording
 from fgtune.reporting.page import all_figures, page_context
 from fgtune.results.folder import StudyFolder
 from fgtune.results.formats import write_atomically

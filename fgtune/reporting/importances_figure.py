@@ -1,4 +1,4 @@
-"""What each parameter explains, as a figure; numbers come from ``fgtune.analysis.importances``."""
+"""What each parameter explains, as a figure; numbers come from ``fgtune.analysis.search.importances``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import plotly.graph_objects as go
 
-from fgtune.analysis.importances import Importances
+from fgtune.analysis.search.importances import Importances
 from fgtune.reporting.theme import (
     BASELINE_COLOR,
     MISSED_COLOR,

@@ -16,10 +16,10 @@ from fgtune.analysis.figure_data import (
 )
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.relations_data import RelationsPanel, relations_panels
-from fgtune.analysis.search_figures import BASELINE, BEST
+from fgtune.analysis.search.figure_data import BASELINE, BEST
 from fgtune.analysis.summary import StudySummary
+from fgtune.analysis.text.formatting import capital, interval, number
 from fgtune.analysis.trials import is_spread
-from fgtune.analysis.wording import capital, interval, number
 from fgtune.reporting.blocks import BETTER, Figure, FigureGroup
 from fgtune.reporting.figures import forest_figure, learning_figure, sensitivity_figure, solver_figure
 from fgtune.reporting.relations_figure import relations_figure

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from fgtune.analysis.search_figures import (
+from fgtune.analysis.search.figure_data import (
     BASELINE,
     BEST,
     COMPLETE,
@@ -21,7 +21,7 @@ from fgtune.analysis.search_figures import (
     TrialCurve,
     on_log_scale,
 )
-from fgtune.analysis.wording import number
+from fgtune.analysis.text.formatting import number
 from fgtune.reporting.theme import (
     BASELINE_COLOR,
     MISSED_COLOR,

@@ -6,11 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fgtune.analysis.importances import Importances
 from fgtune.analysis.inputs import StudyData
-from fgtune.analysis.search import SearchSummary, selections_of
-from fgtune.analysis.search_answer import short_level
-from fgtune.analysis.search_figures import (
+from fgtune.analysis.search.axes import axes_of
+from fgtune.analysis.search.figure_data import (
     BASELINE,
     BEST,
     STOPPED,
@@ -28,18 +26,15 @@ from fgtune.analysis.search_figures import (
     ranked,
     scatter_panels,
 )
-from fgtune.analysis.selection import Selection
-from fgtune.analysis.spread import axes_of
+from fgtune.analysis.search.importances import Importances
+from fgtune.analysis.search.overview import SearchSummary, selections_of
+from fgtune.analysis.search.selection import Selection
+from fgtune.analysis.text.formatting import MetricInfo, metric_info, number
+from fgtune.analysis.text.search_answer import short_level
 from fgtune.analysis.trials import Trial, shown_infos, trials_of
-from fgtune.analysis.wording import MetricInfo, metric_info, number
 from fgtune.reporting.blocks import BETTER, Figure, FigureGroup
 from fgtune.reporting.importances_figure import importances_figure
-from fgtune.reporting.search_figures import (
-    curves_figure,
-    history_figure,
-    pair_figure,
-    scatter_figure,
-)
+from fgtune.reporting.search_figures import curves_figure, history_figure, pair_figure, scatter_figure
 
 _TOP = 10  # points in the table that is always open
 

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from fgtune.config.base import stable_hash
-from fgtune.config.plan import Plan
-from fgtune.config.study import Study
+from fgtune.config.arms.plan import Plan
+from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.study import Study
 from fgtune.errors import StudyFolderError
 from fgtune.results.provenance import masked
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import ValidationError
 
-from fgtune.config.load import LoadedStudy
-from fgtune.config.plan import Plan
-from fgtune.config.source import parse_yaml
-from fgtune.config.study import Study
+from fgtune.config.arms.plan import Plan
+from fgtune.config.reading.load import LoadedStudy
+from fgtune.config.reading.source import parse_yaml
+from fgtune.config.schema.study import Study
 from fgtune.errors import StudyFolderError
 from fgtune.results.extension import extended_record, former_hashes, outgrown_error
 from fgtune.results.formats import (

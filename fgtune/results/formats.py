@@ -12,8 +12,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from fgtune.config.plan import Plan
-from fgtune.config.scheduling import PbtConfig
+from fgtune.config.arms.plan import Plan
+from fgtune.config.schema.scheduling import PbtConfig
 
 CELL_COLUMNS = ("cell_id", "arm", "seed")
 FORK = "fork"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fgtune import __version__
-from fgtune.config.plan import Plan
+from fgtune.config.arms.plan import Plan
 from fgtune.plugins import origins as plugin_origins
 
 PACKAGES = (

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fgtune.config.model import ModelConfig
+from fgtune.config.schema.model import ModelConfig
 from fgtune.models.classifier import FineClassifier, build_classifier
 from fgtune.testing.contract import Plain, permitted, require
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from fgtune.config.plugin import is_plugin_kind
+from fgtune.config.schema.plugin import is_plugin_kind
 from fgtune.plugins import permitting
 
 Plain = Mapping[str, Any]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import TypeAdapter
 
-from fgtune.config.data import DataConfig
+from fgtune.config.schema.data import DataConfig
 from fgtune.data.base import Dataset
 from fgtune.data.check import check_dataset as check_arrays
 from fgtune.data.load import load_dataset

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fgtune.config.objective import ObjectiveConfig
+from fgtune.config.schema.objective import ObjectiveConfig
 from fgtune.models.initialize import build_by_seed
 from fgtune.objectives.base import Need, StepOutputs, Term, TermContext
 from fgtune.objectives.objective import Objective

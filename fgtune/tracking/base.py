@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from fgtune.config.plan import Plan
+from fgtune.config.arms.plan import Plan
 from fgtune.results.records import CellResult, EpochMetrics
 
 ArmSummary = Mapping[str, Mapping[str, float | None]]

@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 from ruamel.yaml import YAML
 
 from fgtune import __version__
-from fgtune.config.base import stable_hash
-from fgtune.config.plan import Plan
-from fgtune.config.study import Study
+from fgtune.config.arms.plan import Plan
+from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.study import Study
 from fgtune.errors import TrackingError
 from fgtune.results.records import CellResult, CellState, EpochMetrics
 from fgtune.tracking.base import ArmSummary

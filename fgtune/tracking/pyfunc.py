@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fgtune.training.export import FineModel
-    from fgtune.training.export_folder import ModelCard
+    from fgtune.exporting.folder import ModelCard
+    from fgtune.exporting.trained_model import FineModel
 
 
 class FineClasses:
@@ -36,8 +36,8 @@ class FineClasses:
         """
         import pandas as pd
 
-        from fgtune.training.export import checked_inputs, table_inputs
-        from fgtune.training.export_folder import label_table
+        from fgtune.exporting.folder import label_table
+        from fgtune.exporting.trained_model import checked_inputs, table_inputs
 
         where, facts = "inputs", self._model.inputs
         given = next(iter(model_input.values())) if isinstance(model_input, dict) else model_input
@@ -48,6 +48,6 @@ class FineClasses:
 
 def _load_pyfunc(path: str) -> FineClasses:
     """The model in a folder; MLflow calls this."""
-    from fgtune.training.export_folder import load_model
+    from fgtune.exporting.folder import load_model
 
     return FineClasses(*load_model(Path(path)))

@@ -14,8 +14,8 @@ from fgtune.errors import ConfigError, TrackingError
 from fgtune.tracking import layout, tracking_uri
 
 if TYPE_CHECKING:
+    from fgtune.exporting.folder import ModelCard
     from fgtune.tracking.store import Store
-    from fgtune.training.export_folder import ModelCard
 
 LOADER = "fgtune.tracking.pyfunc"
 _DIGEST = "fgtune.model_digest"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 
-from fgtune.config.plan import Plan
+from fgtune.config.arms.plan import Plan
 from fgtune.tracking import layout
 from fgtune.tracking.layout import Point
 from fgtune.tracking.store import Store

@@ -12,7 +12,7 @@ import torch
 import torchvision.transforms.v2.functional as tv
 from torch import Tensor
 
-from fgtune.config.augmentation import (
+from fgtune.config.schema.augmentation import (
     AugmentationConfig,
     CifarConfig,
     CropFlipConfig,
@@ -30,7 +30,7 @@ from fgtune.training.augment_ops import (
     random_shift,
     resize_crops,
 )
-from fgtune.training.fit import view_shape
+from fgtune.training.input_checks import view_shape
 
 
 class Pipeline(Protocol):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fgtune.config.trial import TrialConfig
+from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import EvaluationView, TrainingView
 from fgtune.errors import TrialError
-from fgtune.training.estimation import with_num_fine
+from fgtune.training.estimation.estimators import with_num_fine
 from fgtune.training.evaluator import Evaluator
 from fgtune.training.prepared import PreparedSplit
 from fgtune.training.trainer import Trainer

@@ -1,14 +1,19 @@
-"""Checkpoints of a trial: one file, replaced atomically, read without unpickling code."""
+"""Checkpoints of a trial in training: written whole or not at all, read back, carried over to a fork of the cell."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from fgtune.errors import TrialError
+from fgtune.results.records import TrialOutcome
+from fgtune.training.trainer import Trainer
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -36,3 +41,35 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
     except (OSError, RuntimeError, EOFError, ValueError, KeyError):
         return None
     return state
+
+
+def begin_from(trainer: Trainer, state: dict[str, Any]) -> None:
+    """Give a fresh trainer what another one had learned: weights, moments of the optimiser, relations, epochs done.
+
+    Its settings stay its own: a state also holds the donor's learning rate, momentum and weight decay, which are left
+    out, and the donor's use of the relations solver, which is not this cell's.
+
+    Args:
+        trainer: Of a cell with the same networks and the same terms in its objective.
+        state: From the donor's ``state_dict``.
+
+    Raises:
+        TrialError: The state does not fit the trainer.
+    """
+    own = trainer.optimizer.state_dict()["param_groups"]
+    unused = {"solves": 0, "seconds": 0.0, "statuses": {}, "max_gap": 0.0}
+    mixed = state | {
+        "optimizer": state["optimizer"] | {"param_groups": own},
+        "relations": state["relations"] | unused,
+    }
+    try:
+        trainer.load_state_dict(mixed)
+    except (RuntimeError, KeyError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise TrialError(f"cannot go on from the donor's state: {reason}") from error
+
+
+def own_part(outcome: TrialOutcome, begins: int) -> TrialOutcome:
+    """The outcome of a cell that began after ``begins`` epochs of another one, without those epochs."""
+    history = outcome.history[begins:]
+    return replace(outcome, history=history, seconds=sum(entry.seconds for entry in history))

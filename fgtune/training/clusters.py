@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from fgtune.config.clustering import ClusteringConfig
+from fgtune.config.schema.classes import ClusteringConfig
 from fgtune.errors import TrialError
 from fgtune.results.records import IntArray
 

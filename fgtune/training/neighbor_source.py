@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fgtune.config.training import NeighborsConfig
+from fgtune.config.schema.training import NeighborsConfig
 from fgtune.data.base import IntArray, TrainingView
 from fgtune.models.classifier import FineClassifier
 from fgtune.neighbors import coarse_groups, find_neighbors

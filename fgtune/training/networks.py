@@ -13,8 +13,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from fgtune.config.objective import QueueInstanceConfig
-from fgtune.config.trial import TrialConfig
+from fgtune.config.schema.objective import QueueInstanceConfig
+from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Inputs, IntArray, TrainingView
 from fgtune.errors import TrialError
 from fgtune.metrics.attention import attention_map
@@ -23,15 +23,15 @@ from fgtune.models.initialize import build_by_seed
 from fgtune.models.teacher import EmaTeacher
 from fgtune.neighbors import coarse_groups
 from fgtune.objectives.base import Need, TermContext
-from fgtune.objectives.coarse_head import BaseTerm
 from fgtune.objectives.objective import Objective
+from fgtune.objectives.xu import BaseTerm
 from fgtune.streams import derive_seed
 from fgtune.training.augment import Views
 from fgtune.training.batches import TrainingInputs
 from fgtune.training.clusters import ClusteredClasses
 from fgtune.training.compute import Compute
 from fgtune.training.evaluator import FloatArray, Predictions
-from fgtune.training.fit import view_shape
+from fgtune.training.input_checks import view_shape
 from fgtune.training.neighbor_source import NeighborSource
 
 ATTENTION_BATCH = 64

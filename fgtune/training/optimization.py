@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from fgtune.config.training import (
+from fgtune.config.schema.training import (
     AdamConfig,
     ConstantScheduleConfig,
     MultistepScheduleConfig,

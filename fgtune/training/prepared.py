@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from fgtune.config.base import stable_hash
-from fgtune.config.trial import TrialConfig
+from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Dataset, EvaluationView, IntArray, Splits, TrainingView
 from fgtune.data.splits import split_dataset
 from fgtune.data.vectors import vectors

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fgtune.config.trial import TrialConfig
+from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import TrainingView
 from fgtune.errors import TrialError
 from fgtune.objectives.base import StepOutputs
@@ -29,7 +29,7 @@ from fgtune.training.compute import log_of
 from fgtune.training.evaluator import Evaluator
 from fgtune.training.networks import Networks
 from fgtune.training.optimization import build_optimizer, learning_rate, num_batches
-from fgtune.training.passes import Passes
+from fgtune.training.prediction_cache import Passes
 from fgtune.training.relations_state import RelationsState
 
 CHECKPOINT_VERSION = 2

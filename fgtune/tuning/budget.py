@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from fgtune.config.study import ExecutionConfig
+from fgtune.config.schema.study import ExecutionConfig
 
 
 class Budget:

@@ -10,9 +10,9 @@ from typing import Any
 from ray import cloudpickle, tune
 
 from fgtune.tuning.budget import Budget
+from fgtune.tuning.early_stopping.referee import Umpire
 from fgtune.tuning.job import cell_id_of
 from fgtune.tuning.observer import CellObserver
-from fgtune.tuning.umpire import Umpire
 
 
 class ObserverCallback(tune.Callback):  # type: ignore[misc]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from fgtune.config.plan import Cell
+from fgtune.config.arms.records import Cell
 from fgtune.plugins import permit_for_workers
 from fgtune.training.prepared import dataset_key, preparation_key
 

@@ -23,18 +23,18 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 import ray
 from ray import tune
 
-from fgtune.config.study import ExecutionConfig
+from fgtune.config.schema.study import ExecutionConfig
 from fgtune.data.base import Dataset
 from fgtune.training.prepared import PreparedSplit
 from fgtune.tuning.budget import Budget
 from fgtune.tuning.callback import ObserverCallback
-from fgtune.tuning.feed import CellFeed
+from fgtune.tuning.early_stopping.referee import Umpire
 from fgtune.tuning.job import cell_id_of
 from fgtune.tuning.observer import CellObserver
-from fgtune.tuning.searcher import FeedSearcher, UmpireScheduler
-from fgtune.tuning.stopping import FlagStopper, StopFlag
+from fgtune.tuning.ray_search import FeedSearcher, UmpireScheduler
+from fgtune.tuning.search.feed import CellFeed
+from fgtune.tuning.stop_flag import FlagStopper, StopFlag
 from fgtune.tuning.trainable import CellTrainable
-from fgtune.tuning.umpire import Umpire
 
 
 def run_cells(

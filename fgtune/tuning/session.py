@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import ray
 
-from fgtune.config.study import ExecutionConfig
+from fgtune.config.schema.study import ExecutionConfig
 from fgtune.errors import ConfigError
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import ray
 from ray import tune
 
-from fgtune.config.trial import TrialConfig
+from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Dataset
 from fgtune.errors import FgtuneError, TrialError
 from fgtune.plugins import Permit, permitting
@@ -101,8 +101,7 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
 
     def _fork(self, trainer: Any, donor: str) -> None:
         """Go on from what another cell had learned."""
-        from fgtune.training.checkpoint import load_checkpoint
-        from fgtune.training.fork import begin_from
+        from fgtune.training.checkpoint import begin_from, load_checkpoint
 
         state = load_checkpoint(self._state_path(donor, self._begins))
         if state is None:
@@ -143,7 +142,7 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         if self._retold:
             result["restored"], self._retold = self._retold, ()
         if self._trainer.epoch >= self._trainer.config.epochs:
-            from fgtune.training.fork import own_part
+            from fgtune.training.checkpoint import own_part
 
             outcome: TrialOutcome = own_part(self._trainer.outcome(), self._begins)
             self._trainer = None

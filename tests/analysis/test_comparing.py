@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from fgtune.analysis.comparing import compare_studies
-from fgtune.config.base import stable_hash
+from fgtune.config.schema.base import stable_hash
 from fgtune.errors import StudyFolderError
 from fgtune.results.folder import StudyFolder
 

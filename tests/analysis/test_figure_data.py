@@ -5,13 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from fgtune.analysis.figure_data import (
-    arm_groups,
-    forest_rows,
-    learning_panels,
-    sensitivity_panels,
-    solver_points,
-)
+from fgtune.analysis.figure_data import arm_groups, forest_rows, learning_panels, sensitivity_panels, solver_points
 from fgtune.analysis.inputs import read_study
 from fgtune.analysis.statistics import mean_interval
 from fgtune.analysis.summary import summarise

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from fgtune.analysis.timing import cells_at_once, duration, time_left
-from fgtune.config.study import ExecutionConfig
+from fgtune.config.schema.study import ExecutionConfig
 from fgtune.results.records import CellResult, CellState
 
 

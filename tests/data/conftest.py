@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+import support.layouts
 from PIL import Image
 
 from fgtune.data.base import Dataset
@@ -57,12 +56,7 @@ def save_image() -> Callable[..., np.ndarray]:
 @pytest.fixture(scope="session")
 def layouts() -> ModuleType:
     """The module that writes tiny data sets in published layouts."""
-    name = "fgtune_data_layouts"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / "layouts.py")
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
+    return support.layouts
 
 
 @pytest.fixture(scope="session")

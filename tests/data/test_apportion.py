@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fgtune.data.apportion import apportion
+from fgtune.data.splits import apportion
 
 
 @settings(deadline=None, max_examples=200)

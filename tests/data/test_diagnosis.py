@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fgtune.config.data_images import Cifar100Config
+from fgtune.config.schema.data_images import Cifar100Config
 from fgtune.data.diagnosis import duplicate_groups, nesting, purity, source_pairs
 from fgtune.data.load import load_dataset
 from fgtune.data.vectors import vectors

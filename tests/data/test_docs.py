@@ -10,8 +10,8 @@ import pytest
 from pydantic import TypeAdapter
 from ruamel.yaml import YAML
 
-from fgtune.config.base import Config
-from fgtune.config.data import DataConfig
+from fgtune.config.schema.base import Config
+from fgtune.config.schema.data import DataConfig
 from fgtune.data import DATASETS
 from fgtune.data.load import load_dataset
 from fgtune.data.views import true_relations

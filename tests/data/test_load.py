@@ -9,10 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from fgtune.config.base import stable_hash
-from fgtune.config.data import ArraysConfig, DataConfig, DiabetesConfig, DigitsConfig, HierarchyConfig, PatchesConfig
-from fgtune.config.paths import kinds_of
-from fgtune.config.trial import TrialConfig
+from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.data import (
+    ArraysConfig,
+    DataConfig,
+    DiabetesConfig,
+    DigitsConfig,
+    HierarchyConfig,
+    PatchesConfig,
+)
+from fgtune.config.schema.paths import kinds_of
+from fgtune.config.schema.trial import TrialConfig
 from fgtune.data import DATASETS
 from fgtune.data.check import check_dataset
 from fgtune.data.load import load_dataset

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fgtune.config.data import DigitsConfig, SplitConfig
+from fgtune.config.schema.data import DigitsConfig, SplitConfig
 from fgtune.data.base import Dataset
-from fgtune.data.digits import load_digits
+from fgtune.data.sets.scikit_learn import load_digits
 from fgtune.data.splits import held_out, split_dataset, stratum_counts
 from fgtune.errors import DataError
 

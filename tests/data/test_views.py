@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fgtune.config.data import SplitConfig
-from fgtune.config.plan import DataShape
+from fgtune.config.arms.records import DataShape
+from fgtune.config.schema.data import SplitConfig
 from fgtune.data.base import Dataset
 from fgtune.data.splits import split_dataset
 from fgtune.data.views import describe, evaluation_view, training_view, true_relations

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn import metrics as sklearn_metrics
 
+from fgtune.catalog.metrics import METRICS
 from fgtune.metrics import clustering
-from fgtune.metrics.catalog import METRICS
 from fgtune.metrics.contingency import contingency
 
 NAMES = ("clustering_accuracy", "macro_accuracy", "ari", "nmi", "v_measure", "homogeneity", "completeness")

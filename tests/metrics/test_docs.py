@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fgtune.metrics import METRICS
+from fgtune.catalog import METRICS
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 ARROWS = {"maximize": "↑", "minimize": "↓", "none": "–"}

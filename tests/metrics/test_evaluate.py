@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fgtune.metrics import METRICS
+from fgtune.catalog import METRICS
 from fgtune.metrics.clustering import ari_from_counts, clustering_accuracy_from_counts
 from fgtune.metrics.contingency import contingency
 from fgtune.metrics.evaluate import evaluate_counts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fgtune.config.model import ModelConfig
+from fgtune.config.schema.model import ModelConfig
 from fgtune.errors import TrialError
 from fgtune.models.classifier import build_classifier
 from fgtune.models.teacher import EmaTeacher

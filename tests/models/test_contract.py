@@ -8,8 +8,8 @@ import functools
 import pytest
 import torch
 
-from fgtune.config.model import ModelConfig
-from fgtune.config.paths import kinds_of
+from fgtune.config.schema.model import ModelConfig
+from fgtune.config.schema.paths import kinds_of
 from fgtune.models import BACKBONES, HEADS
 from fgtune.models.classifier import FineClassifier, build_classifier
 from fgtune.models.teacher import EmaTeacher

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from fgtune.config.model import ModelConfig, WeightsConfig
-from fgtune.config.paths import kind_of, submodels
-from fgtune.config.trial import TrialConfig
+from fgtune.config.schema.model import ModelConfig, WeightsConfig
+from fgtune.config.schema.paths import kind_of, submodels
+from fgtune.config.schema.trial import TrialConfig
 
 PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from fgtune.config.model import ModelConfig
+from fgtune.config.schema.model import ModelConfig
 from fgtune.models.classifier import build_classifier
 from fgtune.models.initialize import build_by_seed
 

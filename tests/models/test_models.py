@@ -7,7 +7,7 @@ import copy
 import pytest
 import torch
 
-from fgtune.config.model import ModelConfig
+from fgtune.config.schema.model import ModelConfig
 from fgtune.models.classifier import build_classifier
 from fgtune.models.teacher import EmaTeacher
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 import torchvision
 
-from fgtune.config.model import ModelConfig
+from fgtune.config.schema.model import ModelConfig
 from fgtune.errors import ConfigError
 from fgtune.models.classifier import build_classifier, check_weights
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from fgtune.config.objective import ObjectiveConfig
+from fgtune.config.schema.objective import ObjectiveConfig
 from fgtune.objectives.base import StepOutputs, TermContext
-from fgtune.objectives.entropic import EntropicTerm
+from fgtune.objectives.fierce import EntropicTerm
 from fgtune.objectives.objective import Objective
 
 DIM, K = 6, 4

@@ -9,15 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from fgtune.config.objective import ObjectiveConfig, PseudoLabelConfig
+from fgtune.config.schema.objective import ObjectiveConfig, PseudoLabelConfig
 from fgtune.errors import TrialError
 from fgtune.objectives import TERMS
 from fgtune.objectives.base import StepOutputs, TermContext
-from fgtune.objectives.coarse import CoarseTerm
-from fgtune.objectives.confidence import ConfidenceTerm
-from fgtune.objectives.neighbor import NeighborTerm
+from fgtune.objectives.falcon import CoarseTerm, ConfidenceTerm, NeighborTerm, UniformityTerm
 from fgtune.objectives.objective import Objective, soft_epochs, softness
-from fgtune.objectives.uniformity import UniformityTerm
 
 NUM_FINE, BATCH, K = 5, 7, 3
 RELATIONS = np.array([[0, 0, 1, 1, 1], [0, 1, 1, 0, 1]])

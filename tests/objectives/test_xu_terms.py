@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from fgtune.config.objective import ObjectiveConfig
+from fgtune.config.schema.objective import ObjectiveConfig
 from fgtune.objectives.base import Need, StepOutputs, TermContext
-from fgtune.objectives.coarse_head import BaseTerm
 from fgtune.objectives.fine_labels import FineTerm
-from fgtune.objectives.instance import instance_term
 from fgtune.objectives.objective import Objective
+from fgtune.objectives.xu import BaseTerm, instance_term
 
 DIM, TRAIN, BATCH = 5, 12, 6
 GROUPS = torch.tensor([0, 2, 1, 0, 2, 2, 1, 0, 0, 2, 1, 1])

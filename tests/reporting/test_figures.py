@@ -11,13 +11,7 @@ from fgtune.analysis.figure_data import forest_rows, learning_panels, sensitivit
 from fgtune.analysis.inputs import PlannedArm, read_study
 from fgtune.analysis.relations_data import relations_panels
 from fgtune.analysis.summary import summarise
-from fgtune.reporting.figures import (
-    forest_figure,
-    learning_figure,
-    sensitivity_figure,
-    solver_figure,
-    spread_apart,
-)
+from fgtune.reporting.figures import forest_figure, learning_figure, sensitivity_figure, solver_figure, spread_apart
 from fgtune.reporting.relations_figure import relations_figure
 from fgtune.reporting.theme import arm_styles, shown
 

@@ -6,25 +6,14 @@ import re
 import pytest
 from markupsafe import escape
 
-from fgtune.analysis.importances import importances
 from fgtune.analysis.inputs import read_study
-from fgtune.analysis.search_figures import (
-    curves_panels,
-    front_panels,
-    history_panels,
-    scatter_panels,
-)
+from fgtune.analysis.search.figure_data import curves_panels, front_panels, history_panels, scatter_panels
+from fgtune.analysis.search.importances import importances
 from fgtune.analysis.summary import summarise
 from fgtune.analysis.trials import criteria_of, trials_of
 from fgtune.reporting.html import tight, write_report
 from fgtune.reporting.importances_figure import importances_figure
-from fgtune.reporting.search_figures import (
-    KIND_STYLES,
-    curves_figure,
-    history_figure,
-    pair_figure,
-    scatter_figure,
-)
+from fgtune.reporting.search_figures import KIND_STYLES, curves_figure, history_figure, pair_figure, scatter_figure
 
 PRUNED = {number: 3 if number % 2 else 9 for number in range(6, 40, 3)}
 SOBOL = {

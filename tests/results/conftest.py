@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from fgtune.config.expand import expand
-from fgtune.config.load import LoadedStudy, load_study
-from fgtune.config.plan import DataShape, Plan
+from fgtune.config.arms.expand import expand
+from fgtune.config.arms.plan import Plan
+from fgtune.config.arms.records import DataShape
+from fgtune.config.reading.load import LoadedStudy, load_study
 
 TEXT = """\
 # Question: what?

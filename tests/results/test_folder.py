@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fgtune.config.load import load_study
+from fgtune.config.reading.load import load_study
 from fgtune.errors import StudyFolderError
 from fgtune.results.folder import StudyFolder
 from fgtune.results.formats import write_atomically

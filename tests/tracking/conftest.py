@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 
-from fgtune.config.base import stable_hash
-from fgtune.config.plan import Arm, Cell, DataShape, Plan
-from fgtune.config.study import Study
+from fgtune.config.arms.plan import Plan
+from fgtune.config.arms.records import Arm, Cell, DataShape
+from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.study import Study
 from fgtune.results.records import CellResult, CellState, EpochMetrics, SolverUse
 from fgtune.tracking import Tracker, open_tracker
 

@@ -80,7 +80,7 @@ def test_reported_values_come_before_training_terms(plan, make_result):
 def test_file_of_a_user_is_listed_by_its_name(plan, make_plan, make_result):
     from dataclasses import replace
 
-    from fgtune.config.base import stable_hash
+    from fgtune.config.schema.base import stable_hash
 
     data = {"kind": "arrays", "path": "data/mine.npz"}
     shaped = replace(plan, shapes={stable_hash(data): next(iter(plan.shapes.values()))})

@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fgtune.app.refit import RefitOptions, refit
 from fgtune.data.load import load_dataset
+from fgtune.engine.opening import open_study
 from fgtune.errors import ConfigError, TrackingError
-from fgtune.refit import RefitOptions, refit
-from fgtune.study import open_study
+from fgtune.exporting.folder import load_model, read_card
 from fgtune.tracking import open_tracker
 from fgtune.tracking.pyfunc import _load_pyfunc
 from fgtune.tracking.pyfunc_log import open_model_log
-from fgtune.training.export_folder import load_model, read_card
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,12 @@ import torch
 import torchvision.transforms.v2 as transforms
 from pydantic import TypeAdapter, ValidationError
 
-from fgtune.config.augmentation import AugmentationConfig
-from fgtune.config.paths import kinds_of
-from fgtune.config.trial import TrialConfig
+from fgtune.config.schema.augmentation import AugmentationConfig
+from fgtune.config.schema.paths import kinds_of
+from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError
 from fgtune.training.augment import AUGMENTATIONS, Views
-from fgtune.training.fit import view_shape
+from fgtune.training.input_checks import view_shape
 
 SIZED = {"cifar": 16, "imagenet_strong_weak": 14}
 IMAGE_KINDS = ["cifar", "imagenet_strong_weak", "crop_flip"]

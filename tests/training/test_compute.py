@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from fgtune.config.model import ModelConfig
+from fgtune.config.schema.model import ModelConfig
 from fgtune.errors import TrialError
 from fgtune.models.classifier import build_classifier
 from fgtune.training import compute as module

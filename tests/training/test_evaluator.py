@@ -13,9 +13,9 @@ from sklearn.metrics import r2_score
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
-from fgtune.config.evaluation import EvaluationConfig
+from fgtune.catalog import METRICS, spec_of
+from fgtune.config.schema.evaluation import EvaluationConfig
 from fgtune.data.base import EvaluationView, Splits
-from fgtune.metrics import METRICS, spec_of
 from fgtune.training.evaluator import Evaluator, Predictions
 
 N, DIM, NUM_FINE = 400, 6, 4

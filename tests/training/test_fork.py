@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from fgtune.errors import TrialError
-from fgtune.training.checkpoint import load_checkpoint, save_checkpoint
-from fgtune.training.fork import begin_from, own_part
+from fgtune.training.checkpoint import begin_from, load_checkpoint, own_part, save_checkpoint
 
 
 def trained(trainer, epochs: int, path):

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from fgtune.config.clustering import ClusteringConfig
-from fgtune.config.objective import PRESETS
+from fgtune.catalog import METRICS
+from fgtune.config.schema.classes import ClusteringConfig
+from fgtune.config.schema.objective import PRESETS
 from fgtune.errors import TrialError
-from fgtune.metrics import METRICS
 from fgtune.metrics.evaluate import evaluate_counts
 from fgtune.training.checkpoint import load_checkpoint, save_checkpoint
 from fgtune.training.clusters import ClusteredClasses

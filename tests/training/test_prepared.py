@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fgtune.config.base import stable_hash
-from fgtune.config.trial import TrialConfig
+from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.load import load_dataset
 from fgtune.neighbors import coarse_groups, find_neighbors
 from fgtune.training.prepared import dataset_key, preparation_key, prepare_split, views

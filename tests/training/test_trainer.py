@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from fgtune.catalog import METRICS
 from fgtune.errors import TrialError
-from fgtune.metrics import METRICS
 from fgtune.training.checkpoint import load_checkpoint, save_checkpoint
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fgtune.config.study import BudgetConfig, ExecutionConfig
+from fgtune.config.schema.study import BudgetConfig, ExecutionConfig
 from fgtune.tuning.budget import Budget
 
 

@@ -5,7 +5,7 @@ import socket
 import pytest
 import ray
 
-from fgtune.config.study import ExecutionConfig
+from fgtune.config.schema.study import ExecutionConfig
 from fgtune.errors import ConfigError
 from fgtune.tuning.session import ray_session, slots
 

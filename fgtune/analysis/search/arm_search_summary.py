@@ -1,0 +1,243 @@
+"""What the searches inside the arms of a comparison were given, and what came of it: the ledger of an equal budget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fgtune.analysis.inputs import PlannedArm, StudyData
+from fgtune.analysis.search.overview import TrialCounts, summarise_search
+from fgtune.analysis.search.selection import sign_of
+from fgtune.analysis.text.formatting import MetricInfo, count, factor_name, metric_info, number
+from fgtune.analysis.trials import Trial
+from fgtune.config.arms.arm_search import part_names
+from fgtune.config.schema.designs import ComparisonDesign
+from fgtune.config.schema.domains import DomainConfig, IntDomain, LogUniformDomain, QuantizedDomain, UniformDomain
+from fgtune.config.schema.search import SearchDesign
+
+_NEAR_END = 0.02
+"""Share of a range that counts as its end."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One searched setting of an arm.
+
+    Attributes:
+        path: Below ``trial``.
+        own: As the study file sets it.
+        chosen: What the search chose; the same as ``own`` where it chose the arm's own settings.
+        at_end: The end of its range that the choice lies at; empty elsewhere.
+    """
+
+    path: str
+    own: Any
+    chosen: Any
+    at_end: str
+
+
+@dataclass(frozen=True)
+class GivenArm:
+    """What one arm was given.
+
+    Attributes:
+        arm: Its name.
+        report: Its search's own report, relative to the study folder.
+        counts: How the points of its search ended.
+        cells: Cells of its search that ended, those with its own settings included.
+        epochs: Epochs that they trained.
+        seconds: Trainer seconds that they took.
+        chosen: The trial that its search chose; ``baseline`` for its own settings, empty before there is a choice.
+        values: By metric (what the search judged by, then the primary): the mean with its own settings and with the
+            chosen ones, over the seeds of the search; nan where there is none.
+        settings: The searched ones; empty before there is a choice.
+    """
+
+    arm: str
+    report: str
+    counts: TrialCounts
+    cells: int
+    epochs: int
+    seconds: float
+    chosen: str
+    values: Mapping[str, tuple[float, float]]
+    settings: tuple[Setting, ...]
+
+
+@dataclass(frozen=True)
+class GivenSummary:
+    """The searches inside the arms of a comparison.
+
+    Attributes:
+        criterion: What settings were chosen by, with its direction in the search.
+        sampler: Who proposed.
+        scheduler: Who stopped trials early; ``none`` for nobody.
+        seeds: Those of the searches.
+        asked: Trials for each arm; None for every point of its space.
+        arms: Searched ones, in the order of the plan; those whose search has not begun are left out.
+        waiting: Arms whose search has not begun.
+        fixed: Arms without a search.
+        warnings: What a reader must know before taking the comparison for a fair one.
+    """
+
+    criterion: MetricInfo
+    sampler: str
+    scheduler: str
+    seeds: tuple[int, ...]
+    asked: int | None
+    arms: tuple[GivenArm, ...]
+    waiting: tuple[str, ...]
+    fixed: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Trainer seconds of all searches."""
+        return math.fsum(arm.seconds for arm in self.arms)
+
+
+def given_to_arms(data: StudyData) -> GivenSummary | None:
+    """What every arm of a comparison was given; None where it searches inside no arm."""
+    design = data.study.design
+    if not isinstance(design, ComparisonDesign) or design.search is None:
+        return None
+    parts = part_names(design)
+    settled = {arm.name for arm in data.arms if data.cells(arm.name)}
+    begun = [(arm, own) for arm in data.arms if (own := data.searches.get(arm.name)) is not None]
+    arms = tuple(_given(data, arm, own, parts[arm.name]) for arm, own in begun)
+    waiting = tuple(name for name in data.searches if data.searches[name] is None and name not in settled)
+    lost = [name for name in data.searches if data.searches[name] is None and name in settled]
+    fixed = tuple(arm.name for arm in data.arms if arm.name not in parts)
+    info = metric_info(design.search.metric)
+    return GivenSummary(
+        criterion=info if design.search.mode is None else replace(info, direction=design.search.mode),
+        sampler=design.search.sampler.kind,
+        scheduler=data.study.scheduler.kind,
+        seeds=design.search.seed_list,
+        asked=design.search.trials,
+        arms=arms,
+        waiting=waiting,
+        fixed=fixed,
+        warnings=(*_lost(lost), *_warnings(data, info, arms, waiting, fixed)),
+    )
+
+
+def _given(data: StudyData, arm: PlannedArm, own: StudyData, part: str) -> GivenArm:
+    search = summarise_search(own)
+    chosen = _chosen(data, arm, own)
+    best = None if chosen is None else search.trial(chosen.name)
+    names = dict.fromkeys([search.criteria[0].name, data.study.metrics.primary])
+    ended = own.results.values()
+    return GivenArm(
+        arm=arm.name,
+        report=f"{data.folder.tuning_dir.name}/{part}/{own.folder.report_file.name}",
+        counts=search.counts,
+        cells=len(ended),
+        epochs=sum(result.epochs for result in ended),
+        seconds=math.fsum(result.seconds for result in ended if math.isfinite(result.seconds)),
+        chosen="" if chosen is None else chosen.name,
+        values={name: (search.baseline.value(name), _value(best, name)) for name in names},
+        settings=() if chosen is None else tuple(_settings(own, chosen)),
+    )
+
+
+def _value(trial: Trial | None, name: str) -> float:
+    return math.nan if trial is None else trial.value(name)
+
+
+def _chosen(data: StudyData, arm: PlannedArm, own: StudyData) -> PlannedArm | None:
+    """The arm of the search whose settings the comparison runs; None before there is a choice."""
+    if not data.cells(arm.name):
+        return None
+    fits = (each for each in own.arms if all(arm.levels.get(path) == each.levels[path] for path in own.factors))
+    return next(fits, None)
+
+
+def _settings(own: StudyData, chosen: PlannedArm) -> Iterator[Setting]:
+    design = own.study.design
+    domains = design.space.parameters if isinstance(design, SearchDesign) else {}
+    for path in own.factors:
+        before, after = own.baseline.levels[path], chosen.levels[path]
+        at_end = "" if chosen.is_baseline or path not in domains else _end(domains[path], after)
+        yield Setting(path, before, after, at_end)
+
+
+def _end(domain: DomainConfig, value: Any) -> str:
+    """The end of a range that a value lies at: ``lower``, ``upper``, or none."""
+    if not isinstance(domain, UniformDomain | LogUniformDomain | IntDomain | QuantizedDomain):
+        return ""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return ""
+    low, high, at = float(domain.low), float(domain.high), float(value)
+    if isinstance(domain, LogUniformDomain) or (isinstance(domain, IntDomain) and domain.log):
+        low, high, at = math.log(low), math.log(high), math.log(at)
+    share = 0.5 if low == high else (at - low) / (high - low)
+    return "lower" if share <= _NEAR_END else "upper" if share >= 1 - _NEAR_END else ""
+
+
+def _lost(arms: list[str]) -> Iterator[str]:
+    if arms:
+        yield f"The folder lacks the searches inside {_listed(arms)}: what these arms were given cannot be told."
+
+
+def _warnings(
+    data: StudyData, info: MetricInfo, arms: tuple[GivenArm, ...], waiting: tuple[str, ...], fixed: tuple[str, ...]
+) -> Iterator[str]:
+    under_way = [*(each.arm for each in arms if not each.chosen), *waiting]
+    if under_way:
+        yield f"Not over, so without settings and cells so far: the search inside {_listed(under_way)}."
+    if info.oracle or info.name.startswith("test/"):
+        yield (
+            f"Settings were chosen by {info.title}, which a user without fine labels, or before the test, could not "
+            "know: an upper bound on what tuning can reach."
+        )
+    if fixed:
+        yield f"Beside arms that were searched, these run as the study file sets them: {_listed(fixed)}."
+    over = [each for each in arms if each.chosen]
+    tried = {each.arm: each.counts.proposed for each in over}
+    if len(set(tried.values())) > 1:
+        parts = ", ".join(f"{arm} {trials}" for arm, trials in tried.items())
+        yield f"The arms were not given as many trials as each other ({parts}): some spaces have no more points."
+    yield from (told for each in over for told in _little_choice(each))
+    yield from _worse(data, over, info)
+    for each in arms:
+        names = [setting.path for setting in each.settings]
+        ends = [
+            f"{factor_name(setting.path, names)} at the {setting.at_end} end of its range ({number(setting.chosen)})"
+            for setting in each.settings
+            if setting.at_end
+        ]
+        if ends:
+            yield f"The search inside {each.arm} chose {_listed(ends)}: a wider range may hold better settings."
+
+
+def _little_choice(arm: GivenArm) -> Iterator[str]:
+    """Told of an arm some of whose trials could not be chosen."""
+    counts = arm.counts
+    if counts.complete == counts.proposed:
+        return
+    parts = [(counts.failed, "failed"), (counts.pruned, "stopped early on some seed")]
+    why = " and ".join(f"{n} {word}" for n, word in parts if n)
+    if counts.complete == 0:
+        yield f"{arm.arm} was not tuned: none of its {count(counts.proposed, 'trial')} could be chosen, {why}."
+    else:
+        yield f"{arm.arm} could choose among {counts.complete} of its {count(counts.proposed, 'trial')}: {why}."
+
+
+def _worse(data: StudyData, arms: list[GivenArm], info: MetricInfo) -> Iterator[str]:
+    """Told of arms that the search made better by its metric and worse by the primary one."""
+    primary = metric_info(data.study.metrics.primary)
+    for arm in arms:
+        own, chosen = arm.values[primary.name]
+        lost = sign_of(primary.direction) * (own - chosen)
+        if primary.name != info.name and lost > data.study.metrics.equivalence_margin:
+            yield (
+                f"Tuning by {info.title} took {arm.arm} from {number(own)} to {number(chosen)} in {primary.title}, on "
+                "the seeds of the search: the metric that chooses is no guide here."
+            )
+
+
+def _listed(names: list[str] | tuple[str, ...]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,179 @@
+"""What a search found: its best points, what they are worth, what they cost, and how its trials ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from fgtune.analysis.inputs import StudyData
+from fgtune.analysis.search.selection import Selection, pareto_front, select
+from fgtune.analysis.text.formatting import MetricInfo, metric_info
+from fgtune.analysis.trials import UNFINISHED, Trial, criteria_of, trials_of
+from fgtune.config.schema.scheduling import PbtConfig
+from fgtune.config.schema.search import SearchDesign
+from fgtune.results.records import CellState
+
+
+@dataclass(frozen=True)
+class TrialCounts:
+    """How the points of a search ended; a point with several seeds failed or was pruned if one of its cells was.
+
+    Attributes:
+        asked: How many the study asks for; None for every point of the space, and for a population, which grows.
+        proposed: How many there are so far.
+        complete: All cells ran to their end.
+        pruned: Stopped early.
+        failed: Failed.
+        unfinished: Some cell has not ended.
+    """
+
+    asked: int | None
+    proposed: int
+    complete: int
+    pruned: int
+    failed: int
+    unfinished: int
+
+
+@dataclass(frozen=True)
+class Savings:
+    """Epochs that early stopping did not train, over the cells of the points that completed or were stopped.
+
+    Attributes:
+        planned: Epochs of those cells, had none been stopped.
+        trained: Epochs that they ran.
+    """
+
+    planned: int
+    trained: int
+
+    @property
+    def share(self) -> float:
+        """Share of the planned epochs that was not trained; 0 without a cell."""
+        return 1 - self.trained / self.planned if self.planned else 0.0
+
+
+@dataclass(frozen=True)
+class SearchSummary:
+    """What a search found; plain data.
+
+    Attributes:
+        criteria: What it optimised, each with its direction in the search.
+        sampler: Who proposed.
+        scheduler: Who stopped trials early; ``none`` for nobody.
+        oracle: Whether a criterion, or what trials were stopped by, reads fine labels or the test split.
+        counts: How its points ended.
+        savings: What early stopping saved.
+        trials: The baseline and every point, in the order of the plan.
+        front: With several criteria, the points that no other one beats, in the order of the plan; else empty.
+        selections: What choosing by each criterion yields, then by each other shown label-free metric.
+    """
+
+    criteria: tuple[MetricInfo, ...]
+    sampler: str
+    scheduler: str
+    oracle: bool
+    counts: TrialCounts
+    savings: Savings
+    trials: tuple[Trial, ...]
+    front: tuple[str, ...]
+    selections: tuple[Selection, ...]
+
+    @property
+    def baseline(self) -> Trial:
+        """The arm that points are compared with."""
+        return next(trial for trial in self.trials if trial.is_baseline)
+
+    @property
+    def searched(self) -> tuple[Selection, ...]:
+        """The selections by the search's own criteria."""
+        return tuple(selection for selection in self.selections if selection.searched)
+
+    def trial(self, arm: str) -> Trial:
+        """The point of this name."""
+        return next(trial for trial in self.trials if trial.arm == arm)
+
+
+def summarise_search(data: StudyData) -> SearchSummary:
+    """Summarise a search from what its folder holds, finished or not.
+
+    Raises:
+        TypeError: The study's design is no search.
+    """
+    design = data.study.design
+    if not isinstance(design, SearchDesign):
+        raise TypeError(f"the design is a {design.kind}, not a search")
+    criteria, trials = criteria_of(data), trials_of(data)
+    asked = None if isinstance(data.study.scheduler, PbtConfig) else design.trials
+    points = [trial for trial in trials if not trial.is_baseline]
+    return SearchSummary(
+        criteria=criteria,
+        sampler=design.sampler.kind,
+        scheduler=data.study.scheduler.kind,
+        oracle=any(_is_oracle(info) for info in (*criteria, *_stopping_metric(data))),
+        counts=_counts(points, asked),
+        savings=_savings(data),
+        trials=trials,
+        front=pareto_front(points, criteria) if len(criteria) > 1 else (),
+        selections=selections_of(data, trials),
+    )
+
+
+def _is_oracle(info: MetricInfo) -> bool:
+    return info.oracle or info.name.startswith("test/")
+
+
+def _stopping_metric(data: StudyData) -> tuple[MetricInfo, ...]:
+    """What a scheduler judges by, where the study names it apart from the criteria."""
+    name = getattr(data.study.scheduler, "metric", None)
+    return () if name is None else (metric_info(name),)
+
+
+def selections_of(data: StudyData, trials: Sequence[Trial]) -> tuple[Selection, ...]:
+    """What choosing by each criterion of a search yields, then by each other shown metric that reads no fine labels.
+
+    Metrics of the test split choose as well as those of the validation split here, but only the latter are there
+    before a choice has to be made; the names tell them apart.
+    """
+    criteria = criteria_of(data) if isinstance(data.study.design, SearchDesign) else ()
+    primary = metric_info(data.study.metrics.primary)
+    named = {info.name for info in criteria}
+    others = [metric_info(name) for name in data.shown_metrics if name not in named]
+    found = [select(data, trials, info, primary, searched=True) for info in criteria]
+    found += [
+        select(data, trials, info, primary, searched=False)
+        for info in others
+        if not info.oracle and info.direction != "none"
+    ]
+    return tuple(selection for selection in found if selection is not None)
+
+
+def _counts(points: Sequence[Trial], asked: int | None) -> TrialCounts:
+    states = [trial.state for trial in points]
+    return TrialCounts(
+        asked=asked,
+        proposed=len(points),
+        complete=states.count(CellState.COMPLETE.value),
+        pruned=states.count(CellState.PRUNED.value),
+        failed=states.count(CellState.FAIL.value),
+        unfinished=states.count(UNFINISHED),
+    )
+
+
+def _savings(data: StudyData) -> Savings:
+    pairs = list(_epochs(data))
+    return Savings(sum(planned for planned, _ in pairs), sum(trained for _, trained in pairs))
+
+
+def _epochs(data: StudyData) -> Iterator[tuple[int, int]]:
+    """Epochs planned and trained, of every cell of a point that completed or was stopped.
+
+    A fork trains what was planned for the cell whose place it takes.
+    """
+    for cell in data.planned:
+        result = data.results.get(cell.cell_id)
+        if result is None or cell.arm == data.baseline.name or result.state is CellState.FAIL:
+            continue
+        planned = int(result.config.get("epochs", data.study.trial.epochs))
+        begins = 0 if result.fork is None else result.fork.epoch
+        yield (0 if begins else planned), min(result.epochs, planned) - begins

@@ -1,0 +1,228 @@
+"""What it is worth to choose a point by one metric when another one counts: gain, regret, and how far the two agree.
+
+The best of many points looks better than it is: the seeds that chose it also judge it (the winner's curse). Besides
+the plain difference there is therefore one in which each seed judges a point that the other seeds chose.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from fgtune.analysis.inputs import StudyData
+from fgtune.analysis.statistics import Direction, PairedContrast, paired_contrast
+from fgtune.analysis.text.formatting import MetricInfo
+from fgtune.analysis.trials import Trial, criteria_of, seed_values
+from fgtune.results.records import best_by_mean
+
+_FEWEST_RANKED = 5
+
+
+@dataclass(frozen=True)
+class RankCorrelation:
+    """Spearman's rank correlation over points, turned so that 1 means: what one metric calls better, the other does.
+
+    Attributes:
+        n: Number of points with both.
+        rho: In [-1, 1]; nan with fewer than three points or without variation.
+        low: Lower end of the interval (Bonett and Wright 2000); nan with fewer than five points or rho of 1 or -1.
+        high: Upper end.
+    """
+
+    n: int
+    rho: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Gain:
+    """One point against the baseline on one metric.
+
+    Attributes:
+        metric: Its name.
+        contrast: Paired differences over the seeds that both have.
+        held_out: Mean difference where each seed judges the point that the other seeds chose; nan below two seeds.
+    """
+
+    metric: str
+    contrast: PairedContrast
+    held_out: float
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What choosing by one metric yields.
+
+    Attributes:
+        criterion: The metric that chooses.
+        searched: Whether the search itself optimised it; else it was looked at afterwards, and is exploratory.
+        n: Number of points to choose among.
+        arm: The point that it chooses.
+        own: What the choice gains over the baseline on the criterion itself.
+        primary: What it gains on the primary metric.
+        best_arm: The point with the best primary metric among the same ones; empty where that is not defined.
+        regret: Primary metric of the best point minus that of the chosen one, seed by seed; in the metric's own
+            direction, so positive for accuracy. None where that is not defined, or where the criterion is the primary.
+        random_regret: The same for a point drawn at random: mean over the points; nan where that is not defined.
+        agreement: Of criterion and primary metric over the points; None as for ``regret``.
+    """
+
+    criterion: str
+    searched: bool
+    n: int
+    arm: str
+    own: Gain
+    primary: Gain
+    best_arm: str
+    regret: PairedContrast | None
+    random_regret: float
+    agreement: RankCorrelation | None
+
+
+def sign_of(direction: Direction) -> float:
+    """1 where more is better, -1 where less is."""
+    return -1.0 if direction == "minimize" else 1.0
+
+
+def best_trial(trials: Sequence[Trial], info: MetricInfo) -> Trial | None:
+    """The COMPLETE point with the best mean, the first one of several; None where no point has the metric."""
+    judged = [trial for trial in trials if math.isfinite(trial.value(info.name))]
+    return max(judged, key=lambda trial: sign_of(info.direction) * trial.value(info.name), default=None)
+
+
+def best_arm(data: StudyData) -> str | None:
+    """The arm with the best mean, among those with the most values; of a search by its first objective.
+
+    A study without fine labels could not choose by more, so that its best arm is what it would really give.
+    """
+    info = criteria_of(data)[0]
+    values = {arm.name: [*seed_values(data, arm.name, info.name).values()] for arm in data.arms}
+    scores = {arm: (math.fsum(own) / len(own), len(own)) for arm, own in values.items() if own}
+    return best_by_mean(scores, "minimize" if info.direction == "minimize" else "maximize")
+
+
+def spearman(one: Sequence[float], two: Sequence[float], level: float = 0.95) -> RankCorrelation:
+    """Spearman's rank correlation with its interval.
+
+    Args:
+        one: (n,) finite numbers.
+        two: (n,) finite numbers.
+        level: Confidence level.
+    """
+    n = len(one)
+    if n < 3 or len(set(one)) < 2 or len(set(two)) < 2:
+        return RankCorrelation(n, math.nan, math.nan, math.nan)
+    rho = float(np.corrcoef(stats.rankdata(one), stats.rankdata(two))[0, 1])
+    if n < _FEWEST_RANKED or abs(rho) > 1 - 1e-12:
+        return RankCorrelation(n, min(max(rho, -1.0), 1.0), math.nan, math.nan)
+    half = float(stats.norm.ppf(0.5 + level / 2)) * math.sqrt((1 + rho**2 / 2) / (n - 3))
+    centre = math.atanh(rho)
+    return RankCorrelation(n, rho, math.tanh(centre - half), math.tanh(centre + half))
+
+
+def pareto_front(trials: Sequence[Trial], infos: Sequence[MetricInfo]) -> tuple[str, ...]:
+    """The COMPLETE points that no other one beats: at least as good in every metric, better in one."""
+    judged = [trial for trial in trials if all(math.isfinite(trial.value(info.name)) for info in infos)]
+    scores = [[sign_of(info.direction) * trial.value(info.name) for info in infos] for trial in judged]
+    return tuple(
+        trial.arm
+        for trial, own in zip(judged, scores, strict=True)
+        if not any(other != own and all(b >= a for a, b in zip(own, other, strict=True)) for other in scores)
+    )
+
+
+def select(
+    data: StudyData, trials: Sequence[Trial], criterion: MetricInfo, primary: MetricInfo, *, searched: bool
+) -> Selection | None:
+    """Choose by ``criterion`` among the points (the baseline is none); None where no point has it.
+
+    Args:
+        data: The study.
+        trials: Its points.
+        criterion: What chooses, with its direction.
+        primary: What counts.
+        searched: Whether the search optimised the criterion.
+    """
+    points = [trial for trial in trials if not trial.is_baseline and math.isfinite(trial.value(criterion.name))]
+    chosen = best_trial(points, criterion)
+    if chosen is None:
+        return None
+    both = [trial for trial in points if math.isfinite(trial.value(primary.name))]
+    best = best_trial(both, primary) if primary.direction != "none" else None
+    differs = criterion.name != primary.name and best is not None
+    regret = agreement = None
+    random_regret = math.nan
+    if best is not None:
+        values = [trial.value(primary.name) for trial in both]
+        random_regret = best.value(primary.name) - math.fsum(values) / len(values)
+    if differs and best is not None:
+        regret = arm_contrast(data, best.arm, chosen.arm, primary)
+        agreement = agreement_of(both, criterion, primary, data.level)
+    table = {trial.arm: seed_values(data, trial.arm, criterion.name) for trial in points}
+    return Selection(
+        criterion=criterion.name,
+        searched=searched,
+        n=len(points),
+        arm=chosen.arm,
+        own=_gain(data, chosen, criterion, table, criterion),
+        primary=_gain(data, chosen, primary, table, criterion),
+        best_arm="" if best is None else best.arm,
+        regret=regret,
+        random_regret=random_regret,
+        agreement=agreement,
+    )
+
+
+def arm_contrast(data: StudyData, arm: str, other: str, info: MetricInfo) -> PairedContrast:
+    """One arm minus another on a metric, over the seeds that both have."""
+    one, two = seed_values(data, arm, info.name), seed_values(data, other, info.name)
+    return paired_contrast(one, two, direction=info.direction, level=data.level)
+
+
+def agreement_of(trials: Sequence[Trial], one: MetricInfo, two: MetricInfo, level: float) -> RankCorrelation:
+    """How far two metrics rank points alike, each turned so that more is better; all points have both."""
+    first = [sign_of(one.direction) * trial.value(one.name) for trial in trials]
+    second = [sign_of(two.direction) * trial.value(two.name) for trial in trials]
+    return spearman(first, second, level)
+
+
+def _gain(
+    data: StudyData,
+    chosen: Trial,
+    info: MetricInfo,
+    table: Mapping[str, Mapping[int, float]],
+    criterion: MetricInfo,
+) -> Gain:
+    contrast = arm_contrast(data, chosen.arm, data.baseline.name, info)
+    judged = {arm: seed_values(data, arm, info.name) for arm in (*table, data.baseline.name)}
+    return Gain(info.name, contrast, _held_out(table, criterion, judged, data.baseline.name))
+
+
+def _held_out(
+    table: Mapping[str, Mapping[int, float]],
+    criterion: MetricInfo,
+    judged: Mapping[str, Mapping[int, float]],
+    baseline: str,
+) -> float:
+    """Mean over the seeds of: the point that the other seeds choose, minus the baseline, at the seed left out."""
+    seeds = sorted(judged[baseline])
+    if len(seeds) < 2:
+        return math.nan
+    gains = []
+    for seed in seeds:
+        others = [each for each in seeds if each != seed]
+        scored = {arm: values for arm, values in table.items() if all(each in values for each in others)}
+        arm = max(scored, key=lambda arm: sign_of(criterion.direction) * _sum(scored[arm], others), default=None)
+        if arm is None or seed not in judged[arm]:
+            return math.nan
+        gains.append(judged[arm][seed] - judged[baseline][seed])
+    return math.fsum(gains) / len(gains)
+
+
+def _sum(values: Mapping[int, float], seeds: Sequence[int]) -> float:
+    return math.fsum(values[seed] for seed in seeds)

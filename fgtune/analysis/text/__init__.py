@@ -1,0 +1,1 @@
+"""Numbers as sentences: the answer of a study, its warnings, and how values are written."""

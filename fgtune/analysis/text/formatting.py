@@ -1,0 +1,154 @@
+"""How metrics, factors, levels and numbers are put into words: once, so that sentences, tables and figures agree."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fgtune.analysis.statistics import Direction
+from fgtune.catalog.metrics import find_spec
+
+_ACRONYMS = {"ari": "ARI", "nmi": "NMI", "ged": "GED", "v": "V"}
+_FACTORS = {"classes.num_fine_ratio": "K_F/K_F*", "classes.num_fine": "K_F", "classes": "K_F"}
+COST = "cost/"
+"""Prefix of what a trial cost in seconds; not a metric, but what a search may optimise."""
+_COSTS = {
+    "cost/seconds": ("seconds in the trainer", "wall seconds of training and evaluation"),
+    "cost/solver_seconds": ("seconds in the solver", "wall seconds of all solves of the relations"),
+}
+DASH = "–"
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """What a reader has to know of a metric.
+
+    Attributes:
+        name: As in the study file, ``test/ari``.
+        title: In words, ``ARI (test)``.
+        short: Without the split, ``ARI``.
+        low: Lower end of its range, possibly -inf.
+        high: Upper end of its range, possibly inf.
+        direction: Which way it is better; ``none`` where that is not defined.
+        oracle: Whether it reads fine labels.
+        description: What it measures, in a sentence fragment; empty where the catalogue does not have it.
+    """
+
+    name: str
+    title: str
+    short: str
+    low: float
+    high: float
+    direction: Direction
+    oracle: bool
+    description: str
+
+
+def metric_info(name: str) -> MetricInfo:
+    """Look a metric or cost up; one that an older or newer version wrote has no known range or direction."""
+    if name in _COSTS:
+        title, meaning = _COSTS[name]
+        return MetricInfo(name, title, title, 0.0, math.inf, "minimize", oracle=False, description=meaning)
+    split, _, base = name.rpartition("/")
+    words = " ".join(_ACRONYMS.get(word, word) for word in base.split("_"))
+    title = f"{words} ({split})" if split else words
+    spec = find_spec(base)
+    if spec is None:
+        return MetricInfo(name, title, words, -math.inf, math.inf, "none", oracle=False, description="")
+    return MetricInfo(name, title, words, spec.low, spec.high, spec.direction, spec.oracle, spec.description)
+
+
+def factor_name(path: str, among: Sequence[str] = ()) -> str:
+    """A factor's name for axes and labels: a symbol, or the shortest tail of its path that is unique among factors.
+
+    A final ``kind`` says nothing and is left out: ``relations.solver.kind`` is ``solver``.
+    """
+    if path in _FACTORS:
+        return _FACTORS[path]
+    parts = path.removesuffix(".kind").split(".")
+    others = [other.removesuffix(".kind").split(".") for other in among if other != path]
+    for length in range(1, len(parts) + 1):
+        if all(other[-length:] != parts[-length:] for other in others):
+            return ".".join(parts[-length:])
+    return path
+
+
+def level_text(level: Any) -> str:
+    """A factor level as text: numbers without noise, ``{kind: flow}`` as its kind, other structures as JSON."""
+    if isinstance(level, bool) or level is None:
+        return {True: "true", False: "false", None: "none"}[level]
+    if isinstance(level, float) and level.is_integer() and abs(level) < 1e4:
+        return f"{level:.1f}"
+    if isinstance(level, int | float):
+        return f"{level:.6g}"
+    if isinstance(level, str):
+        return level
+    if isinstance(level, dict) and set(level) == {"kind"}:
+        return str(level["kind"])
+    return json.dumps(level, sort_keys=True)
+
+
+_ROUNDING = 1e-12
+"""What is below this in size is what rounding leaves of nothing."""
+
+
+def number(value: float | None, *, sign: bool = False) -> str:
+    """A number with as many digits as a reader needs: three decimals below 1, fewer above; a dash for nan."""
+    if value is None or math.isnan(value):
+        return DASH
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    value = 0.0 if abs(value) < _ROUNDING else value
+    size = abs(value)
+    decimals = 3 if size < 1 else 2 if size < 100 else 1 if size < 1000 else 0
+    if 0 < size < 0.0005:
+        text = f"{value:+.0e}" if sign else f"{value:.0e}"
+    else:
+        text = f"{value:+,.{decimals}f}" if sign and round(value, decimals) != 0 else f"{value:,.{decimals}f}"
+    text = text.removeprefix("-") if float(text.replace(",", "")) == 0 else text
+    return text.replace("-", "−").replace(",", "\u202f")
+
+
+def interval(low: float, high: float, *, sign: bool = False) -> str:
+    """An interval as ``low to high``; a dash where it is undefined."""
+    if math.isnan(low) or math.isnan(high):
+        return DASH
+    return f"{number(low, sign=sign)} to {number(high, sign=sign)}"
+
+
+def p_text(p: float) -> str:
+    """A p-value: three decimals, ``<0.001`` below, a dash for nan."""
+    if math.isnan(p):
+        return DASH
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def percent(share: float) -> str:
+    """A share in per cent, three digits: ``95 %``; a dash for nan."""
+    return DASH if math.isnan(share) else f"{100 * share:.3g} %"
+
+
+def count(n: int, singular: str, plural: str | None = None) -> str:
+    """``1 cell``, ``3 cells``."""
+    return f"{n} {singular if n == 1 else plural or singular + 's'}"
+
+
+def capital(text: str) -> str:
+    """The text with its first letter in upper case."""
+    return text[:1].upper() + text[1:]
+
+
+def seconds_text(seconds: float) -> str:
+    """A duration: microseconds to hours, two or three digits."""
+    if math.isnan(seconds):
+        return DASH
+    if seconds < 1e-3:
+        return f"{seconds * 1e6:.3g} µs"
+    if seconds < 1:
+        return f"{seconds * 1e3:.3g} ms"
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,127 @@
+"""A study as a LaTeX table: arms by metrics, each a mean with half its interval; needs the package booktabs alone."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from fgtune.analysis.records import ArmSummary
+from fgtune.analysis.statistics import Estimate
+from fgtune.analysis.summary import StudySummary
+from fgtune.analysis.text.formatting import MetricInfo, count, percent
+from fgtune.analysis.verdicts import Verdict
+
+_ESCAPES = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", '"': "''", "±": r"$\pm$", "×": r"$\times$", "→": r"$\rightarrow$", "≥": r"$\geq$",
+    "≤": r"$\leq$", "∞": r"$\infty$", "−": "$-$", "–": "--", "\u202f": r"\,", "\u00a0": "~",
+    "α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "δ": r"$\delta$", "ε": r"$\epsilon$", "η": r"$\eta$",
+    "θ": r"$\theta$", "κ": r"$\kappa$", "λ": r"$\lambda$", "μ": r"$\mu$", "ρ": r"$\rho$", "σ": r"$\sigma$",
+    "τ": r"$\tau$", "φ": r"$\phi$", "ω": r"$\omega$", "Δ": r"$\Delta$",
+}  # fmt: skip
+
+_MARKS = {
+    Verdict.HELPS: "^{+}",
+    Verdict.HURTS: "^{-}",
+    Verdict.EQUIVALENT: "^{=}",
+    Verdict.UNDECIDED: "^{?}",
+}
+_ARROWS = {"maximize": r" $\uparrow$", "minimize": r" $\downarrow$", "none": ""}
+
+
+def escape(text: str) -> str:
+    """Text as LaTeX shows it: special characters, Greek letters and a few signs; all others stand as they are."""
+    return "".join(_ESCAPES.get(character, character) for character in " ".join(text.split()))
+
+
+def latex_table(summary: StudySummary) -> str:
+    """The arms of a study by its shown metrics, as a ``table`` environment with caption and label."""
+    columns = len(summary.metrics)
+    head = [escape(info.title) + _ARROWS[info.direction] for info in summary.metrics]
+    lines = [
+        "% needs \\usepackage{booktabs}",
+        r"\begin{table}",
+        r"  \centering",
+        f"  \\caption{{{_caption(summary)}}}",
+        f"  \\label{{tab:{summary.study}}}",
+        f"  \\begin{{tabular}}{{l{'r' * columns}r}}",
+        r"    \toprule",
+        f"    {' & '.join(['arm', *head, '$n$'])} \\\\",
+        r"    \midrule",
+        *(f"    {_row(summary, arm)} \\\\" for arm in summary.arms),
+        r"    \bottomrule",
+        r"  \end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _row(summary: StudySummary, arm: ArmSummary) -> str:
+    name = escape(arm.label) + (" (baseline)" if arm.is_baseline and arm.label != "baseline" else "")
+    n = arm.estimates[summary.primary].n
+    cells = [_cell(summary, arm, info, n) for info in summary.metrics]
+    return " & ".join([name, *cells, str(n)])
+
+
+def _cell(summary: StudySummary, arm: ArmSummary, info: MetricInfo, n: int) -> str:
+    """Mean and half interval, the verdict's mark on the primary metric, and n where it is not the row's."""
+    estimate = arm.estimates[info.name]
+    contrast = summary.contrast_of(arm.arm) if info.name == summary.primary else None
+    mark = ""
+    if contrast is not None and contrast.judgement is not None and contrast.contrast.n > 0:
+        mark = _MARKS[contrast.judgement.verdict]
+    text = value_text(estimate, mark)
+    return text if estimate.n in (n, 0) else f"{text} ($n = {estimate.n}$)"
+
+
+def value_text(estimate: Estimate, mark: str = "") -> str:
+    """Mean, half the interval and a mark, in math; the mean alone where there is no interval, a dash without any."""
+    if estimate.n == 0:
+        return "--"
+    half = (estimate.high - estimate.low) / 2
+    sizes = [abs(estimate.mean)] + [half] * math.isfinite(half)
+    decimals = _decimals(max(sizes))
+    mean = _number(estimate.mean, decimals)
+    text = f"{mean} \\pm {_number(half, decimals)}" if math.isfinite(half) else mean
+    return f"${text}\\,{mark}$" if mark else f"${text}$"
+
+
+def _decimals(size: float) -> int | None:
+    """Digits after the point; None for sizes that are better told as a power of ten."""
+    if 0 < size < 0.0005 or size >= 1e6:
+        return None
+    return 3 if size < 1 else 2 if size < 100 else 1 if size < 1000 else 0
+
+
+def _number(value: float, decimals: int | None) -> str:
+    if decimals is None:
+        return re.sub(r"e([+-])0*(\d+)", lambda found: f" \\cdot 10^{{{_exponent(found)}}}", f"{value:.2e}")
+    text = f"{value:.{decimals}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
+
+
+def _exponent(found: re.Match[str]) -> str:
+    return found[2] if found[1] == "+" else f"-{found[2]}"
+
+
+def _caption(summary: StudySummary) -> str:
+    """What the numbers are, and how many cells are not in them."""
+    counts = summary.counts
+    seeds = ", ".join(map(str, summary.seeds))
+    level = percent(summary.level).replace(" %", "\\,\\%")
+    parts = [
+        f"Study {escape(summary.study)}: mean $\\pm$ half the width of its {level} interval, "
+        f"over the seeds {seeds} ($n$ completed cells an arm)."
+    ]
+    judged = [contrast for contrast in summary.contrasts if contrast.judgement is not None and contrast.contrast.n]
+    if judged:
+        primary = escape(summary.metrics[0].title)
+        marks = ", ".join(f"${mark}$ {verdict.value}" for verdict, mark in _MARKS.items())
+        parts.append(f"Against the baseline on {primary}: {marks} (Holm-corrected, $\\alpha = {summary.alpha:g}$).")
+    lost = [f"{count(counts.failed, 'cell')} failed"] * (counts.failed > 0)
+    lost += [f"{count(counts.pruned, 'cell')} stopped early"] * (counts.pruned > 0)
+    lost += [f"{count(counts.missing, 'cell')} not run yet"] * (counts.missing > 0)
+    if lost:
+        parts.append(f"Left out: {', '.join(lost)}.")
+    return " ".join(parts)

@@ -1,0 +1,136 @@
+"""What a search found, in sentences with numbers; every word follows from its summary."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fgtune.analysis.search.overview import SearchSummary
+from fgtune.analysis.search.selection import Selection, sign_of
+from fgtune.analysis.text.answer import difference_words, evidence
+from fgtune.analysis.text.formatting import MetricInfo, capital, count, factor_name, level_text, metric_info, number
+
+_MOST_LEVELS = 6
+
+
+def search_answer(search: SearchSummary, primary: MetricInfo, level: float) -> str:
+    """The best setting that was found, what it is by the search's own criterion, and what it is worth.
+
+    Args:
+        search: What was found.
+        primary: The metric that counts.
+        level: Confidence level of the intervals.
+    """
+    if not search.searched:
+        ended = search.counts.proposed - search.counts.unfinished
+        why = f"of {count(ended, 'trial')} that ended, none ran to its end with a value of" if ended else "no trial has"
+        return f"No answer yet: {why} {' and '.join(info.title for info in search.criteria)}."
+    if len(search.criteria) > 1:
+        return _several(search, primary)
+    selection, info = search.searched[0], search.criteria[0]
+    sentences = [_best_sentence(search, selection, info, level)]
+    if selection.criterion != primary.name:
+        sentences.append(_worth_sentence(search, selection, primary, level))
+    sentences.append(regret_sentence(selection, primary))
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _best_sentence(search: SearchSummary, selection: Selection, info: MetricInfo, level: float) -> str:
+    trial, contrast = search.trial(selection.arm), selection.own.contrast
+    setting = setting_text(trial.levels, search.baseline.levels)
+    found = f"{capital(selection.arm)}{f' ({setting})' if setting else ''}, the best of {_finished(selection.n)}"
+    reached = f"reaches {info.title} {number(trial.value(info.name))}"
+    if contrast.n == 0:
+        return f"{found}, {reached}; the baseline has no value to compare it with."
+    better = sign_of(info.direction) * contrast.estimate.mean > 0
+    verdict = "" if better else ", so no trial beat the baseline"
+    return f"{found}, {reached}, {difference_words(contrast)} ({evidence(contrast, level)}){verdict}."
+
+
+def _finished(n: int) -> str:
+    return count(n, "finished trial")
+
+
+def _worth_sentence(search: SearchSummary, selection: Selection, primary: MetricInfo, level: float) -> str:
+    contrast, value = selection.primary.contrast, search.trial(selection.arm).value(primary.name)
+    if math.isnan(value):
+        return f"Its {primary.title} was not measured."
+    if contrast.n == 0:
+        return f"Its {primary.title} is {number(value)}."
+    return f"Its {primary.title} is {number(value)}, {difference_words(contrast)} ({evidence(contrast, level)})."
+
+
+def regret_sentence(selection: Selection, primary: MetricInfo) -> str:
+    """What choosing by the criterion costs in the primary metric; empty where it is the primary or undefined.
+
+    Args:
+        selection: By one criterion.
+        primary: The metric that counts.
+    """
+    regret = selection.regret
+    if regret is None or regret.n == 0:
+        return ""
+    if selection.best_arm == selection.arm:
+        return f"No finished trial has a better {primary.title}: this choice cost nothing."
+    cost = sign_of(primary.direction) * regret.estimate.mean
+    best = regret.baseline_mean + regret.estimate.mean
+    text = (
+        f"The best trial by {primary.title} itself, {selection.best_arm}, has {number(best)}: choosing without it cost "
+    )
+    return f"{text}{number(cost)} (n = {count(regret.n, 'pair')})."
+
+
+def _several(search: SearchSummary, primary: MetricInfo) -> str:
+    titles = [info.title for info in search.criteria]
+    n = max(selection.n for selection in search.searched)
+    front = len(search.front)
+    head = (
+        f"Of {_finished(n)}, {front} {'is' if front == 1 else 'are'} on the Pareto front of {_listed(titles)}: "
+        "no other is at least as good in all and better in one."
+    )
+    parts = []
+    for selection, info in zip(search.searched, search.criteria, strict=True):
+        trial, contrast = search.trial(selection.arm), selection.own.contrast
+        against = f" against the baseline's {number(contrast.baseline_mean)}" if contrast.n else ""
+        value = trial.value(primary.name)
+        also = "" if math.isnan(value) or info.name == primary.name else f", with {primary.title} {number(value)}"
+        parts.append(f"Best by {info.title}: {selection.arm} with {number(trial.value(info.name))}{against}{also}.")
+    reached = [search.trial(arm).value(primary.name) for arm in search.front]
+    reached = [value for value in reached if math.isfinite(value)]
+    best = next((selection.best_arm for selection in search.searched if selection.best_arm), "")
+    tail = ""
+    if reached and best and primary.name not in {info.name for info in search.criteria}:
+        top = max(reached, key=lambda value: sign_of(primary.direction) * value)
+        reach = "down to" if primary.direction == "minimize" else "up to"
+        best_value = number(search.trial(best).value(primary.name))
+        rest = "no trial is better" if best in search.front else f"the best of all trials, {best}, has {best_value}"
+        tail = f" The front holds {primary.title} {reach} {number(top)}; {rest}."
+    return f"{head} {' '.join(parts)}{tail}"
+
+
+def setting_text(levels: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
+    """The levels of a point that differ from the baseline's, to four digits; inactive ones are left out."""
+    changed = [path for path, level in levels.items() if level is not None and level != baseline.get(path)]
+    shown = [f"{factor_name(path, list(levels))} {short_level(levels[path])}" for path in changed[:_MOST_LEVELS]]
+    more = len(changed) - len(shown)
+    return ", ".join([*shown, *([f"and {more} more"] if more else [])])
+
+
+def short_level(level: Any) -> str:
+    """A level as text, numbers to four significant digits; a dash for an inactive one."""
+    if level is None:
+        return "–"
+    if isinstance(level, float):
+        return f"{level:.4g}"
+    return level_text(level)
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def selection_title(selection: Selection, search: SearchSummary | None) -> str:
+    """The name of a selection's criterion for readers."""
+    infos = {} if search is None else {info.name: info for info in search.criteria}
+    return infos.get(selection.criterion, metric_info(selection.criterion)).title

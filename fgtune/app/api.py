@@ -1,0 +1,333 @@
+"""fgtune from Python, for notebooks and scripts: open a study, look at its plan, run it, read its results.
+
+``import fgtune`` offers these functions without importing anything of them; what is heavy is imported by the call that
+needs it, torch and Ray by ``run_study`` alone where a study has only to be read. Errors made on purpose are
+``FgtuneError``; a cell that fails is reported in the results.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from fgtune.config.arms.plan import Plan
+from fgtune.config.reading.load import LoadedStudy
+from fgtune.config.reading.load import load_study as load_file
+from fgtune.config.schema.study import Study
+from fgtune.errors import ConfigError
+from fgtune.plugins import permitting
+from fgtune.results.folder import StudyFolder
+from fgtune.results.launch_record import require_study
+from fgtune.results.records import CellResult, RelationsRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fgtune.analysis.inputs import StudyData
+    from fgtune.analysis.summary import StudySummary
+    from fgtune.engine.opening import OpenedStudy
+
+StrPath = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class StudyFile:
+    """A study file that has been read and validated, and what was asked of it; made by ``load_study``.
+
+    Attributes:
+        path: The file.
+        overrides: ``dotted.path=value`` each.
+        smoke: Whether the study was made small.
+        plugins: Packages that may be imported because the study names parts in them.
+        loaded: What was read.
+    """
+
+    path: Path
+    overrides: tuple[str, ...]
+    smoke: bool
+    plugins: tuple[str, ...]
+    loaded: LoadedStudy
+
+    @property
+    def study(self) -> Study:
+        """The study, every default filled in."""
+        return self.loaded.study
+
+    @property
+    def name(self) -> str:
+        """Name of the study and of its folder."""
+        return self.study.study
+
+    def open(self) -> OpenedStudy:
+        """Load the data, and check everything that can be checked before the first trial.
+
+        Raises:
+            ConfigError: An arm, a metric or the data is wrong.
+        """
+        from fgtune.engine.opening import open_study
+
+        with permitting(self.plugins):
+            return open_study(self.path, self.overrides, self.smoke)
+
+    def __repr__(self) -> str:
+        return f"StudyFile({self.name!r}, {self.study.design.kind}, {len(self.study.seed_list)} seeds)"
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """The cells of a study, and how far its folder is with them; made by ``plan``.
+
+    Attributes:
+        plan: Arms and cells as the study has them.
+        folder: The study folder, which need not exist.
+        finished: Results that the folder has, by ``cell_id``.
+    """
+
+    plan: Plan
+    folder: Path
+    finished: dict[str, CellResult]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is allowed and yet likely a mistake."""
+        return self.plan.warnings
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row a cell, in the order in which they run.
+
+        Columns: ``cell_id, arm, seed``, one column a factor, ``num_fine`` (text where it is estimated) and ``state``,
+        which is ``MISSING`` for a cell without a result.
+        """
+        import pandas as pd
+
+        from fgtune.analysis.table import MISSING, factor_columns
+
+        columns = factor_columns(self.plan.factors)
+        rows = []
+        for cell in self.plan.cells:
+            row = {"cell_id": cell.cell_id, "arm": cell.arm, "seed": cell.seed}
+            row |= {column: cell.levels[path] for path, column in columns.items()}
+            result = self.finished.get(cell.cell_id)
+            state = MISSING if result is None else result.state.value
+            rows.append(row | {"num_fine": cell.config.classes.num_fine, "state": state})
+        return pd.DataFrame(rows)
+
+    def __len__(self) -> int:
+        return len(self.plan.cells)
+
+    def __repr__(self) -> str:
+        done = sum(cell.cell_id in self.finished for cell in self.plan.cells)
+        return f"StudyPlan({self.plan.study.study!r}, {len(self.plan.arms)} arms, {len(self)} cells, {done} finished)"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(repr(self))}</p>{self.table.to_html(max_rows=60)}"
+
+
+class Results:
+    """What a study folder holds; read when it is asked for, once. ``open_results`` makes it.
+
+    Attributes:
+        folder: The study folder.
+    """
+
+    def __init__(self, root: StrPath) -> None:
+        self.folder = StudyFolder(Path(root))
+        require_study(self.folder)
+
+    @cached_property
+    def _data(self) -> StudyData:
+        from fgtune.analysis.inputs import read_study
+
+        return read_study(self.folder)
+
+    @property
+    def study(self) -> Study:
+        """The study, every default filled in."""
+        return self._data.study
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The tidy table, one row a planned cell: arm, seed, state, levels, metrics, seconds, cause of a failure."""
+        from fgtune.analysis.table import tidy_table
+
+        return tidy_table(self._data)
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """Metrics of every epoch: ``cell_id, arm, seed, epoch, step, seconds`` and one column a metric."""
+        return self.folder.read_curves()
+
+    @cached_property
+    def summary(self) -> StudySummary:
+        """Arms with intervals, contrasts with verdicts, failures, warnings; what the report shows."""
+        from fgtune.analysis.summary import summarise
+
+        return summarise(self._data)
+
+    @property
+    def answer(self) -> str:
+        """The study's question answered in a sentence with numbers."""
+        return self.summary.answer
+
+    @property
+    def failed(self) -> pd.DataFrame:
+        """The rows of ``table`` whose cell failed, with their causes."""
+        return self.table[self.table["state"] == "FAIL"]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every planned cell has run to its end or was stopped early as planned; none failed, none missing.
+
+        A comparison that searches inside its arms is not complete before every arm has its settings.
+        """
+        chosen = all(self._data.cells(arm) for arm in self._data.searches)
+        return chosen and bool(self.table["state"].isin(["COMPLETE", "PRUNED"]).all())
+
+    @property
+    def searches(self) -> dict[str, Results]:
+        """Of a comparison that searches inside its arms: the results of each search that has begun, by its arm."""
+        return {arm: Results(own.folder.root) for arm, own in self._data.searches.items() if own is not None}
+
+    @property
+    def report(self) -> Path | None:
+        """The report, or None before there is one."""
+        return self.folder.report_file if self.folder.report_file.is_file() else None
+
+    def relations(self, cell_id: str) -> RelationsRecord:
+        """Learned and true relations of a finished cell, and the counts behind its metrics.
+
+        Raises:
+            ConfigError: The study has no such cell, or the cell has none: it failed, or has not run.
+        """
+        record = self.folder.read_relations(cell_id) if cell_id in set(self.table["cell_id"]) else None
+        if record is None:
+            known = [cell for cell in self.table["cell_id"] if (self.folder.relations_dir / f"{cell}.npz").is_file()]
+            fix = f"cells that have relations: {', '.join(known[:6])}{', ...' * (len(known) > 6)}" if known else ""
+            raise ConfigError("no relations are stored for this cell", where="cell_id", value=cell_id, fix=fix)
+        return record
+
+    def __repr__(self) -> str:
+        counts = self.table["state"].value_counts()
+        words = ", ".join(f"{number} {state}" for state, number in counts.items())
+        return f"Results({self.study.study!r}: {words} of {len(self.table)} cells)"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(repr(self))}<br>{escape(self.answer)}</p>{self.table.to_html(max_rows=20)}"
+
+
+def load_study(
+    path: StrPath, overrides: Sequence[str] = (), smoke: bool = False, plugins: Sequence[str] = ()
+) -> StudyFile:
+    """Read and validate a study file; its data are not looked at yet.
+
+    Args:
+        path: The study file.
+        overrides: ``dotted.path=value`` each, as after ``--set``.
+        smoke: Make it small: few epochs, little data, two seeds.
+        plugins: Packages that may be imported because the study names parts in them.
+
+    Raises:
+        ConfigError: Something in the file is wrong.
+    """
+    given = _texts(overrides, "overrides")
+    loaded = load_file(Path(path), given, smoke)
+    return StudyFile(Path(path), given, smoke, _texts(plugins, "plugins"), loaded)
+
+
+def plan(study: StudyFile | StrPath, out: StrPath = "reports") -> StudyPlan:
+    """The cells of a study, and how far its folder is with them; starts nothing, writes nothing.
+
+    A search has the baseline's cells, and those of the points that were proposed so far.
+
+    Args:
+        study: From ``load_study``, or a study file.
+        out: Parent of the study folder.
+
+    Raises:
+        ConfigError: The study or its data is wrong, or the folder holds another study.
+    """
+    from fgtune.engine.plan_growth import grown_plan
+
+    made = _file(study).open().plan
+    folder = StudyFolder(Path(out) / made.study.study)
+    results = folder.ledger.read() if folder.check(made) else []
+    return StudyPlan(grown_plan(made, folder), folder.root, {result.cell_id: result for result in results})
+
+
+def run_study(
+    study: StudyFile | StrPath,
+    out: StrPath = "reports",
+    *,
+    only: Sequence[str] = (),
+    tracking_uri: str | None = None,
+    retry_failed: bool = False,
+    address: str | None = None,
+    quiet: bool = False,
+) -> Results:
+    """Run what is left of a study, as ``fgtune run`` does, and read its results.
+
+    Progress is printed, one line a finished cell. Ctrl-C (the stop button of a notebook) stops in order; ``complete``
+    of the results then is False, and another call goes on. Failed cells are in ``failed`` of the results.
+
+    Args:
+        study: From ``load_study``, or a study file.
+        out: Parent of the study folder.
+        only: Run the cells that meet these conditions alone, ``arm=NAME`` say, as after ``--only``.
+        tracking_uri: MLflow store; None looks at the environment, ``none`` turns tracking off.
+        retry_failed: Run failed cells again.
+        address: Ray cluster; None looks at the environment, and else opens a session on this machine.
+        quiet: Print nothing.
+
+    Raises:
+        ConfigError: The study, the data, the folder or the store is wrong; nothing was started.
+        FgtuneError: Something else that was expected to go wrong.
+    """
+    from fgtune.engine.run import RunOptions
+    from fgtune.engine.run import run_study as run_opened
+
+    file = _file(study)
+    opened = file.open()
+    options = RunOptions(
+        file.path,
+        file.overrides,
+        file.smoke,
+        Path(out),
+        tracking_uri,
+        retry_failed,
+        plugins=file.plugins,
+        only=_texts(only, "only"),
+        address=address,
+    )
+    console = Console(
+        file=sys.stdout, quiet=quiet, width=500, highlight=False, force_terminal=False, force_jupyter=False
+    )
+    run_opened(options, console, opened)
+    return Results(Path(out) / file.name)
+
+
+def open_results(folder: StrPath) -> Results:
+    """The results in a study folder, finished or not.
+
+    Raises:
+        ConfigError: There is no study in it.
+    """
+    return Results(folder)
+
+
+def _file(study: StudyFile | StrPath) -> StudyFile:
+    return study if isinstance(study, StudyFile) else load_study(study)
+
+
+def _texts(given: Sequence[str], name: str) -> tuple[str, ...]:
+    if isinstance(given, str):
+        raise ConfigError("must be a list of texts", where=name, value=given, fix=f"write [{given!r}]")
+    return tuple(given)

@@ -1,0 +1,340 @@
+"""The command line: ``fgtune VERB``. Verbs look at a study before anything heavy is imported.
+
+Exit codes: 0 done; 1 error; 2 the study file, the data or the command is wrong, nothing was started; 3 finished, with
+failed cells; 4 a budget ran out; 130 interrupted, everything finished is saved.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from fgtune import __version__
+from fgtune.analysis.timing import counted_cells
+from fgtune.app.export import ExportFormat
+from fgtune.app.plan import arm_table, cell_table, inside_views, plan_time_left
+from fgtune.config.arms.plan import Plan
+from fgtune.config.reading.reference import study_schema
+from fgtune.engine.opening import open_study
+from fgtune.engine.plan_growth import grown_plan
+from fgtune.engine.searching import most_cells, size_text
+from fgtune.errors import ConfigError, FgtuneError
+from fgtune.plugins import permitting
+from fgtune.results.folder import StudyFolder
+
+app = typer.Typer(
+    name="fgtune",
+    help="Which parts and settings of a coarse-to-fine discovery method matter, by how much, and how sure are we?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+data_app = typer.Typer(no_args_is_help=True)
+app.add_typer(data_app, name="data", help="Look at data before anything is trained.")
+
+StudyArgument = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file, studies/NAME.yaml.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the study file, e.g. trial.epochs=3."),
+]
+SmokeOption = Annotated[bool, typer.Option("--smoke", help="Few epochs, little data, two seeds; own folder.")]
+PluginsOption = Annotated[
+    list[str] | None,
+    typer.Option("--plugins", metavar="PACKAGE", help="Import what the study names in this package of yours."),
+]
+FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The study folder.")]
+TrackingOption = Annotated[
+    str | None,
+    typer.Option(
+        "--tracking-uri",
+        metavar="URI",
+        help="MLflow store; 'none' turns tracking off. Default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db.",
+    ),
+]
+OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Parent of the study folder.")]
+
+DEFAULT_OUT = Path("reports")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; errors made on purpose are told without a traceback."""
+    try:
+        app(arguments, prog_name="fgtune")
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except FgtuneError as error:
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
+        return 2 if isinstance(error, ConfigError) else 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fgtune {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_tell_version)
+    ] = False,
+) -> None:
+    """Options before the verb."""
+    del version  # its callback has acted on it
+
+
+@app.command()
+def run(
+    study: StudyArgument,
+    set_: SetOption = None,
+    smoke: SmokeOption = False,
+    out: OutOption = DEFAULT_OUT,
+    tracking_uri: TrackingOption = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="KEY=PATTERN", help="Run some cells: arm=falcon*, seed=3, or FACTOR=LEVEL."),
+    ] = None,
+    max_concurrent: Annotated[
+        int | None, typer.Option("--max-concurrent", metavar="N", min=1, help="Trials at once, at most.")
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option("--address", metavar="HOST:PORT", help="Ray cluster, or 'auto'. Default: RAY_ADDRESS, else none."),
+    ] = None,
+    plugins: PluginsOption = None,
+) -> None:
+    """Run what is left of a study, and write its report."""
+    from fgtune.engine.run import RunOptions, run_study
+
+    overrides = tuple(set_ or ())
+    if max_concurrent is not None:
+        overrides += (f"execution.max_concurrent={max_concurrent}",)
+    options = RunOptions(
+        study,
+        overrides,
+        smoke,
+        out,
+        tracking_uri,
+        retry_failed,
+        tuple(plugins or ()),
+        only=tuple(only or ()),
+        address=address,
+    )
+    raise typer.Exit(run_study(options))
+
+
+@app.command("report")
+def rebuild_report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="The study folder.")]) -> None:
+    """Rebuild tables and report of a study from its folder alone."""
+    from fgtune.engine.run import report
+
+    typer.echo(f"report: {report(folder)}")
+
+
+@app.command()
+def status(folder: FolderArgument) -> None:
+    """Tell how far a study is, what failed, how long the rest takes, and how to go on."""
+    from fgtune.app.status import print_status, read_status
+
+    print_status(read_status(folder), _console())
+
+
+@app.command("extend")
+def extend_study(
+    folder: FolderArgument,
+    seeds: Annotated[int, typer.Option("--seeds", metavar="N", min=1, help="How many seeds the study shall have.")],
+    tracking_uri: Annotated[
+        str | None, typer.Option("--tracking-uri", metavar="URI", help="MLflow store. Default: that of the last run.")
+    ] = None,
+) -> None:
+    """Add seeds to a study, finished or not, and run their cells."""
+    from fgtune.app.extend import extend
+
+    raise typer.Exit(extend(folder, seeds, tracking_uri))
+
+
+@app.command("compare")
+def compare_folders(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="DIR DIR...", help="Study folders; the first is compared to.")
+    ],
+    arm: Annotated[
+        str | None, typer.Option("--arm", metavar="NAME", help="The arm of every study; default: the best of each.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write the table too, as .csv or .parquet.")
+    ] = None,
+) -> None:
+    """Put studies side by side, and compare an arm of each where that is fair."""
+    from fgtune.app.compare import compare, print_comparison
+
+    print_comparison(compare(folders, arm, out), _console())
+    if out is not None:
+        typer.echo(f"wrote {out}")
+
+
+@app.command("export")
+def export_results(
+    folder: FolderArgument,
+    form: Annotated[ExportFormat, typer.Option("--format", help="Tidy table, or a table for a paper.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Where to; CSV and LaTeX are else printed.")
+    ] = None,
+) -> None:
+    """Give a study's results to other programs and to papers."""
+    from fgtune.app.export import export
+
+    content = export(folder, form, out)
+    typer.echo(content.decode(), nl=False) if out is None else typer.echo(f"wrote {out}")
+
+
+@app.command("refit")
+def refit_arm(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The study folder.")],
+    arm: Annotated[str, typer.Option("--arm", metavar="NAME", help="An arm, or the best one by its mean.")] = "best",
+    seed: Annotated[int | None, typer.Option("--seed", help="Default: the study's first seed.", min=0)] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="MODEL", help="Model folder. Default: DIR/models/ARM-seedS.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Train again, and replace a model that is there.")] = False,
+    tracking_uri: TrackingOption = None,
+    plugins: PluginsOption = None,
+) -> None:
+    """Train an arm of a study on all training data, and write the model and the fine class of every sample."""
+    from fgtune.app.refit import RefitOptions, refit
+
+    refit(RefitOptions(folder, arm, seed, out, force, tracking_uri, tuple(plugins or ())), typer.echo)
+
+
+@app.command("predict")
+def predict_classes(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The model folder.")],
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="Inputs in .npz, .npy, .parquet or .csv, a .yaml with a data config or a study, or kind=digits.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where predictions go, .parquet or .csv.")] = Path(
+        "predictions.parquet"
+    ),
+    plugins: PluginsOption = None,
+) -> None:
+    """Write fine class, confidence and coarse parent of new samples."""
+    from fgtune.app.predict import PredictOptions, predict
+
+    predict(PredictOptions(model, data, out, tuple(plugins or ())), typer.echo)
+
+
+@data_app.command("check")
+def check_data(
+    study: StudyArgument, set_: SetOption = None, smoke: SmokeOption = False, plugins: PluginsOption = None
+) -> None:
+    """Tell what the data of a study look like: classes, sizes, sources, nesting, neighbours, and what is suspicious."""
+    from fgtune.app.data_check import check
+
+    with permitting(plugins or ()):
+        typer.echo(check(study, set_ or (), smoke))
+
+
+@app.command("verify")
+def verify_folder(folder: Annotated[Path, typer.Argument(metavar="DIR", help="The study folder.")]) -> None:
+    """Recompute the numbers of a study from what its folder stores, and tell any that do not agree."""
+    from fgtune.app.verify import verify
+
+    compared, problems = verify(folder)
+    for problem in problems:
+        typer.echo(problem, err=True)
+    typer.echo(f"{compared} values compared, {len(problems)} do not agree")
+    raise typer.Exit(1 if problems else 0)
+
+
+@app.command()
+def validate(
+    study: StudyArgument, set_: SetOption = None, smoke: SmokeOption = False, plugins: PluginsOption = None
+) -> None:
+    """Check a study file, every arm of its design, and its data."""
+    with permitting(plugins or ()):
+        plan = open_study(study, set_ or (), smoke).plan
+    print_warnings(plan)
+    typer.echo(f"{study}: valid, {size_text(plan)}, study hash {plan.study_hash}")
+
+
+@app.command("plan")
+def show_plan(
+    study: StudyArgument,
+    set_: SetOption = None,
+    smoke: SmokeOption = False,
+    out: OutOption = DEFAULT_OUT,
+    cells: Annotated[bool, typer.Option("--cells", help="One row a cell instead of one an arm.")] = False,
+    plugins: PluginsOption = None,
+) -> None:
+    """Show the cells of a study and how far its folder is with them; start nothing, write nothing."""
+    with permitting(plugins or ()):
+        plan = open_study(study, set_ or (), smoke).plan
+    folder = StudyFolder(out / plan.study.study)
+    results = folder.ledger.read() if folder.check(plan) else []
+    plan = grown_plan(plan, folder)
+    states = {result.cell_id: result.state for result in results}
+    print_warnings(plan)
+    console = _console()
+    console.print(f"{plan.study.study}: {size_text(plan)}, study hash {plan.study_hash}", markup=False)
+    console.print(cell_table(plan, states) if cells else arm_table(plan, states))
+    inside = inside_views(plan, folder)
+    left = most_cells(plan) - len({cell.cell_id for cell in plan.cells} & states.keys())
+    searched = sum(each.left for each in inside)
+    more = f", and up to {counted_cells(searched)} in the searches" if searched else ""
+    console.print(f"{left} of {most_cells(plan)} cells to run{more}, in {folder.root}", markup=False)
+    for each in inside:
+        console.print(each.sentence, markup=False)
+    time = plan_time_left(plan, results, inside)
+    if time is not None:
+        console.print(f"time: {time.sentence()}", markup=False)
+
+
+@app.command()
+def schema(
+    write: Annotated[Path | None, typer.Option("--write", metavar="FILE", help="Write it to a file instead.")] = None,
+) -> None:
+    """Print the JSON schema of study files, for editors."""
+    text = json.dumps(study_schema(), indent=2)
+    if write is None:
+        typer.echo(text)
+        return
+    try:
+        write.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot be written ({error.strerror})", where=str(write)) from error
+    typer.echo(f"wrote {write}")
+
+
+@app.command()
+def settings() -> None:
+    """Print every setting of a study file with its type, default and meaning."""
+    from fgtune.config.reading.reference import settings_page
+
+    typer.echo(settings_page(), nl=False)
+
+
+def _console() -> Console:
+    """Standard output: as wide as it is in a terminal, wide elsewhere."""
+    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=200)
+
+
+def print_warnings(plan: Plan) -> None:
+    """Tell what is likely a mistake."""
+    for warning in plan.warnings:
+        print(f"warning: {warning}", file=sys.stderr)

@@ -1,0 +1,267 @@
+"""``fgtune data check``: what a study's data look like before anything is trained, in plain text."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fgtune.config.arms.design import draft_arms
+from fgtune.config.arms.expand import resolve_classes
+from fgtune.config.reading.load import load_study
+from fgtune.config.schema.base import Config, stable_hash
+from fgtune.config.schema.data import DataConfig
+from fgtune.config.schema.trial import TrialConfig
+from fgtune.data.base import Dataset, IntArray, Splits
+from fgtune.data.check import SPLIT_NAMES
+from fgtune.data.diagnosis import SourcePair, duplicate_groups, nesting, purity, source_pairs
+from fgtune.data.load import load_dataset
+from fgtune.data.readers.images import ImageFiles
+from fgtune.data.splits import split_dataset
+from fgtune.data.vectors import vectors
+from fgtune.data.views import describe
+from fgtune.errors import ConfigError
+from fgtune.neighbors import find_neighbors
+from fgtune.streams import numpy_stream
+
+PURITY_NEIGHBORS = 20
+"""Neighbours a sample, as many as FALCON stores."""
+PURITY_SAMPLES = 10_000
+"""Purity is measured on at most this many training samples, drawn at random."""
+TINY = 10
+"""A class of fewer samples is told."""
+_LISTED = 24
+"""Up to so many classes are listed one by one."""
+
+
+def check(source: Path | DataConfig, overrides: Sequence[str] = (), smoke: bool = False) -> str:
+    """Describe every data set of a study, or one data set.
+
+    Args:
+        source: A study file, or a data config.
+        overrides: ``dotted.path=value`` each, for a study.
+        smoke: Look at the study as ``--smoke`` would run it.
+
+    Returns:
+        The report, without a newline at its end. Figures that read fine labels are marked "oracle".
+
+    Raises:
+        ConfigError: If the study file or the data cannot be used.
+    """
+    if isinstance(source, Config):
+        return _report(source, load_dataset(source), [], seed=0)
+    loaded = load_study(source, overrides, smoke)
+    trials: dict[str, list[TrialConfig]] = {}
+    for arm in draft_arms(loaded).arms:
+        trials.setdefault(stable_hash(arm.config.data.to_plain()), []).append(arm.config)
+    seed = loaded.study.seed_list[0]
+    reports = [_report(arms[0].data, load_dataset(arms[0].data), arms, seed) for arms in trials.values()]
+    return "\n\n".join(reports)
+
+
+def _report(config: DataConfig, dataset: Dataset, trials: Sequence[TrialConfig], seed: int) -> str:
+    splits = split_dataset(dataset, config.split, seed)
+    lines = [f"{dataset.name} (kind {config.kind})", *_shape(dataset, splits, seed)]
+    for source in range(dataset.num_sources):
+        lines += _coarse(dataset, source)
+    for pair in source_pairs(dataset):
+        lines += _pair(pair)
+    lines += _fine(dataset)
+    lines += _purity(dataset, splits, seed)
+    warnings = [*_tiny_classes(dataset, splits), *_duplicates(dataset, splits), *_trial_warnings(dataset, trials)]
+    lines += [f"warning: {warning}" for warning in warnings] or ["no warnings"]
+    return "\n  ".join(lines)
+
+
+def _shape(dataset: Dataset, splits: Splits, seed: int) -> list[str]:
+    shape = " x ".join(map(str, dataset.inputs.shape[1:]))
+    parts = ", ".join(f"{name} {len(getattr(splits, name)):,}" for name in SPLIT_NAMES)
+    origin = "given by the data" if dataset.given_split is not None else f"drawn by seed {seed}"
+    if np.array_equal(splits.train, splits.test):
+        origin = "transductive: all parts are the same samples"
+    return [
+        f"{len(dataset.inputs):,} samples of {shape} {dataset.inputs.dtype}, fingerprint {dataset.fingerprint}",
+        f"split ({origin}): {parts}",
+    ]
+
+
+def _coarse(dataset: Dataset, source: int) -> list[str]:
+    labels, num_coarse = dataset.coarse[:, source], dataset.num_coarse[source]
+    sizes = np.bincount(labels[labels >= 0], minlength=num_coarse)
+    place = f" of source {source}" if dataset.num_sources > 1 else ""
+    names = None if dataset.coarse_names is None else dataset.coarse_names[source]
+    lines = [f"{num_coarse} coarse classes{place}, {_sizes(sizes, names)}"]
+    unlabelled = int((labels < 0).sum())
+    if unlabelled:
+        lines.append(f"{unlabelled:,} samples without a coarse label{place} ({unlabelled / len(labels):.1%})")
+    nested = nesting(dataset, source)
+    if nested is not None:
+        lines.append(
+            f"nesting{place} (oracle): {nested[0]:.1%} of fine classes have one parent; "
+            f"{nested[1]:.1%} of samples carry the most frequent parent of their fine class"
+        )
+    return lines
+
+
+def _pair(pair: SourcePair) -> list[str]:
+    counted = "fine classes (oracle; no sample is labelled by both)" if pair.by_fine_classes else "samples"
+    return [
+        f"sources {pair.first} and {pair.second}, by {counted}: {pair.non_empty} pairs of labels occur; "
+        f"source {pair.second} is not what source {pair.first} lets expect on {pair.surprise(given_first=True):.1%}, "
+        f"the other way round on {pair.surprise(given_first=False):.1%}"
+    ]
+
+
+def _fine(dataset: Dataset) -> list[str]:
+    lines = []
+    if dataset.fine is not None and dataset.num_fine is not None:
+        sizes = np.bincount(dataset.fine, minlength=dataset.num_fine)
+        lines.append(f"{dataset.num_fine} fine classes (oracle), {_sizes(sizes, dataset.fine_names)}")
+    if dataset.fine_values is not None:
+        for column, values in enumerate(dataset.fine_values.T):
+            shown = ", ".join(f"{value:.4g}" for value in np.quantile(values, [0.0, 0.5, 1.0]))
+            lines.append(f"continuous fine target {column} (oracle): least, median and greatest {shown}")
+    return lines or ["no fine labels: metrics that read them cannot be measured"]
+
+
+def _purity(dataset: Dataset, splits: Splits, seed: int) -> list[str]:
+    """Neighbour purity by coarse class, within the training part."""
+    if dataset.fine is None:
+        return []
+    rows = splits.train
+    if len(rows) > PURITY_SAMPLES:
+        rows = np.sort(numpy_stream(seed, "data_check").permutation(rows)[:PURITY_SAMPLES])
+    features, fine = vectors(dataset.inputs, rows), dataset.fine[rows]
+    lines = []
+    for source, num_coarse in enumerate(dataset.num_coarse):
+        labels = dataset.coarse[rows, source]
+        known = np.flatnonzero(labels >= 0)
+        if not known.size:
+            continue
+        found = find_neighbors(features[known], labels[known], PURITY_NEIGHBORS, os.cpu_count() or 1)
+        shares = purity(fine[known], labels[known], found, num_coarse)
+        chance = _chance(fine[known], labels[known])
+        names = None if dataset.coarse_names is None else dataset.coarse_names[source]
+        place = f" of source {source}" if dataset.num_sources > 1 else ""
+        lines.append(
+            f"neighbour purity{place} (oracle; {PURITY_NEIGHBORS} nearest by raw inputs within the coarse class, "
+            f"{len(known):,} training samples): mean {np.nanmean(shares):.1%}, {chance:.1%} by chance; "
+            f"{_listing(shares, names, percent=True)}"
+        )
+    return lines
+
+
+def _chance(fine: IntArray, coarse: IntArray) -> float:
+    """Mean over coarse classes of the purity of random neighbours."""
+    shares = []
+    for label in np.unique(coarse):
+        sizes = np.unique(fine[coarse == label], return_counts=True)[1].astype(np.float64)
+        total = sizes.sum()
+        if total > 1:
+            shares.append(float((sizes * (sizes - 1)).sum() / (total * (total - 1))))
+    return float(np.mean(shares)) if shares else float("nan")
+
+
+# --- warnings ------------------------------------------------------------------------------------------------------
+
+
+def _tiny_classes(dataset: Dataset, splits: Splits) -> Iterator[str]:
+    for source, num_coarse in enumerate(dataset.num_coarse):
+        labels = dataset.coarse[splits.train, source]
+        sizes = np.bincount(labels[labels >= 0], minlength=num_coarse)
+        few = np.flatnonzero(sizes <= PURITY_NEIGHBORS)
+        if few.size:
+            place = f" of source {source}" if dataset.num_sources > 1 else ""
+            names = None if dataset.coarse_names is None else dataset.coarse_names[source]
+            yield (
+                f"{_counted(few.size, 'coarse class')}{place} with {PURITY_NEIGHBORS} training samples or fewer, so "
+                f"some samples have fewer neighbours than are stored: {_named(few, names)}"
+            )
+    if dataset.fine is not None and dataset.num_fine is not None:
+        sizes = np.bincount(dataset.fine[splits.train], minlength=dataset.num_fine)
+        few = np.flatnonzero(sizes < TINY)
+        # Where test classes are novel, as in few-shot sets, they have no training samples by design.
+        few = few[sizes[few] > 0] if dataset.given_split is not None else few
+        if few.size:
+            yield (
+                f"{_counted(few.size, 'fine class')} (oracle) with fewer than {TINY} training samples: "
+                f"{_named(few, dataset.fine_names)}"
+            )
+
+
+def _duplicates(dataset: Dataset, splits: Splits) -> Iterator[str]:
+    if isinstance(dataset.inputs, ImageFiles):
+        yield "duplicates were not looked for: the images exceed data.budget_gib and would all have to be decoded"
+        return
+    group = duplicate_groups(dataset.inputs)
+    extra = len(group) - int(group.max()) - 1
+    if not extra:
+        return
+    yield f"{extra:,} samples have the same inputs as an earlier one"
+    if not np.array_equal(splits.train, splits.test):
+        leaked = int(np.isin(group[splits.test], group[splits.train]).sum())
+        if leaked:
+            yield f"{leaked:,} test samples have the same inputs as a training sample"
+    for source in range(dataset.num_sources):
+        pairs = np.unique(np.stack([group, dataset.coarse[:, source]], axis=1), axis=0)
+        pairs = pairs[pairs[:, 1] >= 0]
+        contradictory = int((np.bincount(pairs[:, 0]) > 1).sum())
+        if contradictory:
+            yield f"{_counted(contradictory, 'input')} with several coarse labels of source {source}"
+
+
+def _trial_warnings(dataset: Dataset, trials: Sequence[TrialConfig]) -> Iterator[str]:
+    told: set[str] = set()
+    for trial in trials:
+        try:
+            num_fine = resolve_classes(trial, describe(dataset)).classes.num_fine
+        except ConfigError as error:
+            text = str(error)
+        else:
+            if not isinstance(num_fine, int) or trial.batch_size >= 2 * num_fine:
+                continue
+            text = (
+                f"batch_size {trial.batch_size} is below 2 x K_F = {2 * num_fine}: a batch cannot show every fine "
+                "class twice, and its mean prediction is a poor estimate"
+            )
+        if text not in told:
+            told.add(text)
+            yield text
+
+
+# --- words ---------------------------------------------------------------------------------------------------------
+
+
+def _sizes(sizes: IntArray, names: Sequence[str] | None) -> str:
+    least, most = int(sizes.min()), int(sizes.max())
+    if least == most:
+        return f"{least:,} samples each"
+    return f"{least:,} to {most:,} samples each: {_listing(sizes, names)}"
+
+
+def _listing(values: npt.NDArray[np.generic], names: Sequence[str] | None, percent: bool = False) -> str:
+    """Every class with its value; of many classes, the extremes."""
+
+    def told(index: int) -> str:
+        value = "none" if np.isnan(values[index]) else f"{values[index]:.1%}" if percent else f"{values[index]:,}"
+        return f"{names[index] if names is not None else f'class {index}'}: {value}"
+
+    if len(values) <= _LISTED:
+        return ", ".join(told(index) for index in range(len(values)))
+    order = np.argsort(values, kind="stable")
+    half = _LISTED // 4
+    least, most = (", ".join(told(int(index)) for index in part) for part in (order[:half], order[-half:]))
+    return f"least {least}; greatest {most}"
+
+
+def _named(classes: IntArray, names: Sequence[str] | None) -> str:
+    shown = [f"class {index}" if names is None else names[int(index)] for index in classes[: _LISTED // 2]]
+    return ", ".join(shown) + (", ..." if len(classes) > len(shown) else "")
+
+
+def _counted(number: int, noun: str) -> str:
+    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"

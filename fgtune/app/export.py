@@ -1,0 +1,65 @@
+"""``fgtune export DIR``: a study's results for other programs and for papers, from its folder alone."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+
+from fgtune.errors import ConfigError
+from fgtune.results.folder import StudyFolder
+from fgtune.results.launch_record import require_study
+
+
+class ExportFormat(StrEnum):
+    """What to write."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
+    LATEX = "latex"
+
+
+def export(root: Path, form: ExportFormat, out: Path | None = None) -> bytes:
+    """The results of a study, finished or not, in another form; written to a file where one is named.
+
+    CSV and Parquet hold the tidy table, one row a planned cell; LaTeX is a table of arms by metrics.
+
+    Args:
+        root: The study folder.
+        form: What to make.
+        out: The file; Parquet needs one.
+
+    Returns:
+        The content, of the file too.
+
+    Raises:
+        ConfigError: There is no study in the folder, or Parquet is to go to the terminal.
+    """
+    from fgtune.results.formats import write_atomically
+
+    folder = StudyFolder(root)
+    require_study(folder)
+    if form is ExportFormat.PARQUET and out is None:
+        fix = "name a file, e.g. --out results.parquet"
+        raise ConfigError("Parquet cannot be shown in a terminal", where="--format", value=form.value, fix=fix)
+    content = _content(folder, form)
+    if out is not None:
+        try:
+            write_atomically(out, content)
+        except OSError as error:
+            raise ConfigError(f"cannot be written ({error.strerror})", where=str(out)) from error
+    return content
+
+
+def _content(folder: StudyFolder, form: ExportFormat) -> bytes:
+    from fgtune.analysis.inputs import read_study
+    from fgtune.analysis.summary import summarise
+    from fgtune.analysis.table import tidy_table
+    from fgtune.analysis.text.latex import latex_table
+
+    data = read_study(folder)
+    if form is ExportFormat.LATEX:
+        return latex_table(summarise(data)).encode()
+    table = tidy_table(data)
+    if form is ExportFormat.PARQUET:
+        return bytes(table.to_parquet(None, index=False))
+    return table.to_csv(None, index=False, lineterminator="\n").encode()

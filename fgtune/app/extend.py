@@ -1,0 +1,124 @@
+"""``fgtune extend DIR --seeds N``: further seeds for a study that has a folder, finished or not.
+
+Everything comes from the folder: the study as it was given, spaces and overrides put in (so that no file it was made of
+is needed again), and the command that ran it. What is finished stays; the cells of the new seeds run as ``fgtune run``
+would run them.
+"""
+
+from __future__ import annotations
+
+import shlex
+from contextlib import chdir
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fgtune.config.reading.load import reloaded
+from fgtune.config.schema.search import SearchDesign
+from fgtune.config.schema.study import Study
+from fgtune.engine.plan_growth import grown_plan
+from fgtune.errors import ConfigError, StudyFolderError
+from fgtune.plugins import permitting
+from fgtune.results.extension import more_seeds
+from fgtune.results.folder import GIVEN, StudyFolder
+from fgtune.results.launch_record import Started, read_started
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from fgtune.engine.opening import OpenedStudy
+    from fgtune.engine.run import RunOptions
+
+_MASK = ":***@"
+
+
+def extend(root: Path, seeds: int, tracking_uri: str | None = None, console: Console | None = None) -> int:
+    """Give a study as many seeds as asked for, and run the cells that this adds.
+
+    A study with ``seeds: n`` gets the seeds 0 .. N-1; one that lists its seeds keeps them and gets those that follow
+    the largest. Cut off, it is continued by the same call, or by the line it prints.
+
+    Args:
+        root: The study folder.
+        seeds: Number of seeds that the study shall have, more than it has.
+        tracking_uri: MLflow store, where it is not the one of the last run.
+        console: Where progress is told; standard output when left out.
+
+    Returns:
+        The exit code, as ``run_study`` gives it.
+
+    Raises:
+        ConfigError: There is no study in the folder, it has that many seeds already, its data have changed, or another
+            process is writing to it. Nothing is started then, and nothing written.
+    """
+    from fgtune.engine.run import run_study
+
+    folder = StudyFolder(root.resolve())
+    started = read_started(folder)
+    study = folder.read_study()
+    _check_seeds(folder, study, seeds)
+    with chdir(started.directory(folder.root) or Path.cwd()), permitting(started.plugins):
+        options = _options(folder, study, started, seeds, tracking_uri)
+        with folder.lock():
+            opened = _open(folder, study, seeds)
+            folder.extend(grown_plan(opened.plan, folder), shlex.split(options.command()))
+        return run_study(options, console, opened)
+
+
+def _check_seeds(folder: StudyFolder, study: Study, seeds: int) -> None:
+    """Refuse what adds no seed, unless it continues the extension that was made last."""
+    if isinstance(study.design, SearchDesign):
+        rule = "a search judges every point by the seeds it began with, so none can be added"
+        fix = "compare its best points on more seeds in a study of design comparison"
+        raise StudyFolderError(rule, where=str(folder.root), fix=fix)
+    extensions = folder.read_provenance().get("extended", [])
+    begun = bool(extensions) and len(extensions[-1]["to"]["seeds"]) == seeds
+    if study.study != folder.root.name:
+        fix = f"rename the folder to {study.study}"
+        raise StudyFolderError(f"holds the study {study.study!r} under another name", where=str(folder.root), fix=fix)
+    has = len(study.seed_list)
+    if seeds <= has and not begun:
+        rule = f"must be more than the {has} seeds that the study has"
+        raise ConfigError(rule, where="--seeds", value=seeds, fix=f"ask for {has + 1} or more")
+
+
+def _options(folder: StudyFolder, study: Study, started: Started, seeds: int, tracking_uri: str | None) -> RunOptions:
+    """What ``fgtune run`` would be asked for, to run the extended study."""
+    from fgtune.engine.run import RunOptions
+
+    uri = tracking_uri or started.tracking_uri
+    if uri is not None and _MASK in uri:
+        fix = "give it with --tracking-uri, or 'none' for no tracking"
+        raise ConfigError("its password is not stored with the study", where="--tracking-uri", value=uri, fix=fix)
+    kept = [override for override in started.overrides if override.partition("=")[0].strip() != "seeds"]
+    out = started.out if started.directory(folder.root) is not None else folder.root.parent
+    return RunOptions(
+        started.study,
+        (*kept, _override(study, seeds)),
+        started.smoke,
+        out,
+        uri,
+        plugins=started.plugins,
+        address=started.address,
+    )
+
+
+def _override(study: Study, seeds: int) -> str:
+    """The ``--set`` option that gives a study its further seeds."""
+    return f"seeds={more_seeds(study.seeds, seeds)}"
+
+
+def _open(folder: StudyFolder, study: Study, seeds: int) -> OpenedStudy:
+    """The folder's study with further seeds, checked like any other; ``study.yaml`` stays as it was given.
+
+    It is made from what was given, since presets fill in what a study leaves open: an arm that sets another preset than
+    the trial would find the trial's values filled in already in the resolved study.
+    """
+    from fgtune.engine.opening import open_loaded, open_study
+
+    given = folder.read_provenance().get(GIVEN)
+    text = folder.study_file.read_text(encoding="utf-8") if folder.study_file.is_file() else ""
+    if given is None:  # a folder of an earlier version
+        opened = open_study(folder.resolved_file, [_override(study, seeds)])
+        return replace(opened, loaded=replace(opened.loaded, source_text=text or opened.loaded.source_text))
+    return open_loaded(reloaded({**given, "seeds": more_seeds(study.seeds, seeds)}, text, folder.provenance_file))

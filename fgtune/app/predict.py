@@ -1,0 +1,181 @@
+"""``fgtune predict``: the fine class of new samples, by a model that ``fgtune refit`` wrote."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from fgtune.config.reading.source import parse_value, parse_yaml
+from fgtune.config.schema.data import DataConfig, SingleCellConfig
+from fgtune.config.schema.data_tables import TABLE_SUFFIXES, CountsConfig, NoGenesConfig
+from fgtune.errors import ConfigError
+from fgtune.plugins import permitting
+from fgtune.results.formats import write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fgtune.data.base import Dataset, Inputs
+    from fgtune.exporting.folder import ModelCard
+    from fgtune.exporting.trained_model import FineModel
+
+OUT_SUFFIXES = (".parquet", ".csv")
+DEFAULT_OUT = Path("predictions.parquet")
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """What the command line asks for.
+
+    Attributes:
+        model: The model folder.
+        data: A file of inputs (``.npz``, ``.npy``, ``.parquet``, ``.csv``), a YAML file with a data config or a study,
+            or a data config on the command line: ``kind=digits,samples=odd``.
+        out: Where the predictions go, ``.parquet`` or ``.csv``.
+        plugins: Packages that may be imported because model or data name parts in them.
+    """
+
+    model: Path
+    data: str
+    out: Path = DEFAULT_OUT
+    plugins: tuple[str, ...] = ()
+
+
+def predict(options: PredictOptions, say: Callable[[str], None] = print) -> Path:
+    """Write fine class, confidence and coarse parent of every sample.
+
+    Args:
+        options: What is asked for.
+        say: Told what came of it, one line at a time.
+
+    Returns:
+        The file.
+
+    Raises:
+        ConfigError: The model, the data or the file's name is wrong; nothing was written.
+    """
+    if options.out.suffix.lower() not in OUT_SUFFIXES:
+        fix = "for example --out predictions.parquet"
+        raise ConfigError("must end in .parquet or .csv", path="--out", value=str(options.out), fix=fix)
+    if options.out.is_dir() or options.out.resolve() == Path(options.data).resolve():
+        raise ConfigError("must be a file of its own", path="--out", value=str(options.out), fix="name another file")
+    from fgtune.exporting.folder import label_table, load_model
+    from fgtune.exporting.train import check_writable
+    from fgtune.exporting.trained_model import range_warning
+
+    check_writable(options.out)
+    with permitting(options.plugins):
+        model, card = load_model(options.model)
+        inputs = read_inputs(options.data, model, card)
+        warning = range_warning(inputs, model.inputs)
+        if warning is not None:
+            say(f"warning: {warning}")
+        table = label_table(model.predict(inputs), card.coarse_names)
+    write_atomically(options.out, _content(table, options.out.suffix.lower()))
+    mean, used = float(table["confidence"].mean()), table["fine_class"].nunique()
+    say(f"{len(table):,} samples in {used} of {card.num_fine} fine classes, mean confidence {mean:.3f}: {options.out}")
+    return options.out
+
+
+def _content(table: pd.DataFrame, suffix: str) -> bytes:
+    return table.to_parquet(None, index=False) if suffix == ".parquet" else table.to_csv(None, index=False).encode()
+
+
+# --- data ----------------------------------------------------------------------------------------------------------
+
+
+def read_inputs(data: str, model: FineModel, card: ModelCard) -> Inputs:
+    """The samples that ``data`` names, checked against what the model was trained on.
+
+    Raises:
+        ConfigError: They cannot be read, or are not like the samples in training.
+    """
+    from fgtune.data.readers.npz import read_npy, read_npz
+    from fgtune.data.readers.tables import read_table
+    from fgtune.exporting.trained_model import checked_inputs, table_inputs
+
+    path, facts = Path(data), model.inputs
+    suffix = path.suffix.lower()
+    given: Any
+    if suffix == ".npz":
+        given = read_npz(path, ("inputs",), ("coarse", "fine", "fine_values", "split"))["inputs"]
+    elif suffix == ".npy":
+        given = read_npy(path, "inputs")
+    elif suffix in TABLE_SUFFIXES:
+        named = [] if facts.columns is None else list(facts.columns)
+        given = table_inputs(read_table(path, named, others=facts.columns is None), facts, data)
+    else:
+        given = _described(data, model, card).inputs
+    return checked_inputs(given, facts, data)
+
+
+def _described(data: str, model: FineModel, card: ModelCard) -> Dataset:
+    """The data set of a data config, from a YAML file or the command line."""
+    from fgtune.data.load import load_dataset
+
+    if data.startswith("kind="):
+        plain: Any = _from_line(data)
+    elif Path(data).suffix.lower() in (".yaml", ".yml"):
+        plain = _from_file(Path(data))
+    else:
+        fix = "give .npz, .npy, .parquet, .csv, a .yaml with a data config, or kind=digits"
+        raise ConfigError("is no data that can be read", path="DATA", value=data, fix=fix)
+    config = _validated(plain, data)
+    dataset = load_dataset(config)
+    _check_genes(config, dataset, model, card)
+    return dataset
+
+
+def _from_line(text: str) -> dict[str, Any]:
+    """A data config from ``kind=digits,samples=odd``; values are YAML."""
+    # As a YAML flow mapping, so that commas inside brackets stay where they are.
+    value = parse_value("{" + re.sub(r"(^|,)\s*(\w+)=", r"\1 \2: ", text) + "}", text)
+    if not isinstance(value, dict):
+        raise ConfigError("must have the form kind=KIND,setting=value", path="DATA", value=text)
+    return value
+
+
+def _from_file(path: Path) -> Any:
+    """The data config in a YAML file: the file itself, or its ``data``, or ``trial.data`` of a study."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ConfigError("no such file", where=str(path), fix="check the path") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError("is not readable UTF-8 text", where=str(path)) from error
+    found: Any = parse_yaml(text, str(path), begin="kind: digits").data
+    for key in ("trial", "data"):
+        if isinstance(found, dict) and "kind" not in found and key in found:
+            found = found[key]
+    if not isinstance(found, dict) or "kind" not in found:
+        fix = "write `kind: digits`, say, or name a study file with trial.data"
+        raise ConfigError("holds no data config", where=str(path), fix=fix)
+    return found
+
+
+def _validated(plain: Any, where: str) -> DataConfig:
+    try:
+        config: DataConfig = TypeAdapter(DataConfig).validate_json(json.dumps(plain), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"][1:])
+        fix = "docs/settings.md lists the settings of every kind of data"
+        raise ConfigError(first["msg"], where=where, path=place, fix=fix) from error
+    return config
+
+
+def _check_genes(config: DataConfig, dataset: Dataset, model: FineModel, card: ModelCard) -> None:
+    """Refuse cells whose genes were chosen anew: the model's inputs are those that were chosen in training."""
+    if not isinstance(config, SingleCellConfig) or dataset.fingerprint == card.fingerprint:
+        return
+    preprocess = config.preprocess or (None if config.path is None else CountsConfig())
+    if isinstance(preprocess, CountsConfig) and not isinstance(preprocess.genes, NoGenesConfig):
+        rule = f"chooses variable genes among these cells, and the model takes the {model.inputs.shape[0]} of its own"
+        fix = "write the expression of the model's genes into a file, and give it with preprocess: {kind: ready}"
+        raise ConfigError(rule, where=dataset.name, path="preprocess.genes", value=preprocess.genes.kind, fix=fix)

@@ -1,0 +1,295 @@
+"""``fgtune refit``: from a study to a model, trained on all training data, and the fine class of every sample.
+
+The chosen arm is trained on the training and the validation samples of the seed's split, since nothing is selected any
+more; test samples stay out, so that its test metrics mean what they mean in the study. In a transductive study all
+samples are training samples.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from fgtune import __version__
+from fgtune.analysis.inputs import read_study
+from fgtune.catalog import spec_of
+from fgtune.config.arms.records import Cell
+from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.designs import ComparisonDesign
+from fgtune.config.schema.search import SearchDesign
+from fgtune.config.schema.study import Study
+from fgtune.config.schema.trial import TrialConfig
+from fgtune.errors import ConfigError, StudyFolderError, TrackingError
+from fgtune.plugins import permitting
+from fgtune.results.folder import StudyFolder
+from fgtune.results.records import CellResult, CellState, best_by_mean
+from fgtune.tuning.search.objectives import COST, Objective, mean_values, natural_mode, objectives_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fgtune.data.base import Dataset
+    from fgtune.exporting.folder import ModelCard
+    from fgtune.exporting.train import Trained
+
+BEST = "best"
+"""In place of an arm's name: the arm with the best mean."""
+_LISTED = 12
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class RefitOptions:
+    """What the command line asks for.
+
+    Attributes:
+        folder: The study folder.
+        arm: Name of an arm, or ``best``.
+        seed: Of split, initial weights and data order; None is the first seed of the study.
+        out: The model folder; None is ``models/ARM-seedS`` in the study folder.
+        force: Replace a model that is there.
+        tracking_uri: MLflow store; None looks at the environment, ``none`` turns tracking off.
+        plugins: Packages that may be imported because the study names parts in them.
+    """
+
+    folder: Path
+    arm: str = BEST
+    seed: int | None = None
+    out: Path | None = None
+    force: bool = False
+    tracking_uri: str | None = None
+    plugins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The arm to train, its config, and how it was chosen, in a sentence."""
+
+    arm: str
+    config: TrialConfig
+    reason: str
+
+
+def refit(options: RefitOptions, say: Say = print) -> Path:
+    """Train an arm of a study and write its model folder.
+
+    Args:
+        options: What is asked for.
+        say: Told one line of progress at a time.
+
+    Returns:
+        The model folder. Where it holds this very model already, nothing is trained.
+
+    Raises:
+        ConfigError: The study folder, the arm, the data, the model folder or the store is wrong; nothing was started.
+        TrialError: Training failed.
+    """
+    from fgtune.exporting.folder import read_card
+    from fgtune.exporting.train import check_target
+    from fgtune.tracking.pyfunc_log import open_model_log
+
+    with permitting(options.plugins):
+        folder = StudyFolder(options.folder)
+        study, results = _read(folder)
+        choice = choose(study, results, options.arm, str(folder.root))
+        seed = study.seed_list[0] if options.seed is None else options.seed
+        cell = Cell(choice.arm, seed, choice.config, {})
+        dataset = _same_data(folder, choice.config)
+        target = options.out or folder.root / "models" / f"{choice.arm}-seed{seed}"
+        identity = (cell.cell_id, dataset.fingerprint, _trained_on(choice.config), __version__)
+        there = check_target(target, identity, options.force)
+        log = open_model_log(options.tracking_uri)
+        for line in (choice.reason, *_unfinished(folder, results), *_notes(choice, results)):
+            say(line)
+        if there:
+            card = read_card(target)
+            say(f"{target} holds this model already; nothing is trained")
+        else:
+            card = _train(folder, study, choice, cell, dataset, target, say)
+        if log is not None:
+            try:
+                say(f"MLflow: {log.log(target, card)} in {log.uri}")
+            except TrackingError as error:
+                say(f"warning: tracking failed, the model is in {target}: {error}")
+    return target
+
+
+# --- which arm -----------------------------------------------------------------------------------------------------
+
+
+def _read(folder: StudyFolder) -> tuple[Study, list[CellResult]]:
+    """The study of a folder and its finished cells."""
+    if not folder.provenance_file.is_file():
+        rule = "is no study folder" if folder.root.exists() else "no such study folder"
+        raise StudyFolderError(rule, where=str(folder.root), fix="name a folder that `fgtune run` wrote, reports/NAME")
+    data = read_study(folder)
+    ended = [(cell.arm, data.results[cell.cell_id]) for cell in data.planned if cell.cell_id in data.results]
+    return data.study, [replace(result, arm=arm) for arm, result in ended]  # two arms may share cells
+
+
+def choose(study: Study, results: Sequence[CellResult], arm: str, where: str) -> Choice:
+    """The arm that ``arm`` names, or the best one.
+
+    The best arm has the best mean over its COMPLETE cells: of the metric of a search, else of the study's primary one.
+    Only arms with as many complete cells as any arm has are compared.
+
+    Args:
+        study: The study.
+        results: Its finished cells.
+        arm: Name of an arm, or ``best``.
+        where: The study folder, for messages.
+
+    Raises:
+        ConfigError: No such arm, no complete cell, or no single best.
+    """
+    complete: dict[str, list[CellResult]] = {}
+    for result in sorted(results, key=lambda each: each.seed):
+        if result.state is CellState.COMPLETE:
+            complete.setdefault(result.arm, []).append(result)
+    if not complete:
+        raise StudyFolderError("has no complete cell", where=where, fix="run it first, or see why its cells fail")
+    if arm == BEST:
+        arm, reason = _best(study, complete)
+    elif arm in complete:
+        reason = f"arm {arm}, as asked for"
+    else:
+        states = sorted({result.state.value for result in results if result.arm == arm})
+        rule = f"has no complete cell, only {', '.join(states)}" if states else "no such arm among the finished cells"
+        raise ConfigError(rule, where=where, path="arm", value=arm, fix=f"choose among {_listed(sorted(complete))}")
+    cells = complete[arm]
+    if len({result.config_hash for result in cells}) > 1:
+        raise StudyFolderError(f"arm {arm} has cells of several configs", where=where, fix="choose another arm")
+    return Choice(arm, TrialConfig.from_plain(dict(cells[0].config)), reason)
+
+
+def _best(study: Study, complete: dict[str, list[CellResult]]) -> tuple[str, str]:
+    """The arm with the best mean, and how it was found."""
+    design, listed = study.design, _listed(sorted(complete))
+    if isinstance(design, ComparisonDesign) and len(design.datasets) > 1:
+        fix = f"name one of {listed} with --arm"
+        raise ConfigError("no arm is best over several data sets", path="arm", value=BEST, fix=fix)
+    if isinstance(design, SearchDesign):
+        objectives = objectives_of(design)
+        if len(objectives) > 1:
+            rule = f"no arm is best by {' and '.join(each.name for each in objectives)} at once"
+            raise ConfigError(rule, path="arm", value=BEST, fix=f"name one of {listed} with --arm; the report compares")
+        objective = objectives[0]
+    else:
+        objective = Objective(study.metrics.primary, natural_mode(study.metrics.primary))
+    scores = {arm: (mean_values([objective], cells)[0], len(cells)) for arm, cells in complete.items()}
+    best = best_by_mean(scores, objective.mode)
+    if best is None:
+        rule, fix = f"no arm has the metric {objective.name}", f"name one of {listed}"
+        raise ConfigError(rule, path="arm", value=BEST, fix=fix)
+    mean, most = scores[best]
+    rivals = sum(n == most and math.isfinite(each) for each, n in scores.values())
+    oracle = not objective.name.startswith(COST) and spec_of(objective.name).oracle
+    kind = "an oracle metric: it reads fine labels" if oracle else "a label-free metric"
+    seeds = f"{most} seed{'s'[: most > 1]}"
+    reason = f"arm {best}: best of {rivals} by the mean of {objective.name} over {seeds}, {mean:.4g} ({kind})"
+    left_out = len(complete) - rivals
+    return best, reason + (f"; {left_out} arms with fewer complete cells were left out" if left_out else "")
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_LISTED])
+    return f"{shown} and {len(names) - _LISTED} more" if len(names) > _LISTED else shown
+
+
+def _unfinished(folder: StudyFolder, results: Sequence[CellResult]) -> Iterator[str]:
+    """How much of the study is still to come."""
+    planned = {row["cell_id"] for row in folder.read_plan()}
+    missing = len(planned - {result.cell_id for result in results})
+    if missing:
+        yield f"note: {missing} of {len(planned)} planned cells have no result yet"
+
+
+def _notes(choice: Choice, results: Sequence[CellResult]) -> Iterator[str]:
+    """What of the fine labels this arm is trained with, and how its training differs from the study's."""
+    config = choice.config
+    fork = next((each.fork for each in results if each.arm == choice.arm and each.fork is not None), None)
+    if fork is not None:
+        yield f"note: in the study this arm went on from epoch {fork.epoch} of another; here it trains from the start"
+    if config.objective.lambda_fine > 0:
+        yield "note: this arm is trained on fine labels (objective.lambda_fine); it shows what they are worth"
+    if config.relations.mode == "oracle":
+        yield "note: this arm is given the true relations (relations.mode: oracle)"
+
+
+def _same_data(folder: StudyFolder, config: TrialConfig) -> Dataset:
+    """The data of a trial, which must be those that the study ran on."""
+    from fgtune.data.load import load_dataset
+
+    dataset = load_dataset(config.data)
+    known = folder.read_provenance().get("data", {}).get(stable_hash(config.data.to_plain()))
+    if known is not None and known != dataset.fingerprint:
+        rule = f"the data have changed since the study ran (fingerprint {known} then, {dataset.fingerprint} now)"
+        raise ConfigError(rule, where=dataset.name, fix="restore the data, or run the study again")
+    return dataset
+
+
+# --- the model -----------------------------------------------------------------------------------------------------
+
+
+def _train(
+    folder: StudyFolder, study: Study, choice: Choice, cell: Cell, dataset: Dataset, target: Path, say: Say
+) -> ModelCard:
+    """Train the arm, write its folder, and tell what came of it."""
+    from fgtune.exporting.folder import load_model, write_model
+    from fgtune.exporting.train import train_on_all, training_labels
+
+    threads = max(1, int(study.execution.cpus))
+    trained = train_on_all(cell.config, dataset, cell.seed, threads, say)
+    card = _card(folder, study, choice, cell, dataset, trained)
+    labels = training_labels(trained.model, dataset, trained.splits, card.coarse_names, threads)
+    card = write_model(target, trained.model, card, labels)
+    load_model(target)  # what was written can be read
+    for name in dict.fromkeys((study.metrics.primary, *study.metrics.also)):
+        if name in card.metrics:
+            oracle = " (oracle)" if spec_of(name).oracle else ""
+            say(f"{name}: {card.metrics[name]:.4g}{oracle}")
+    used = labels["fine_class"].nunique()
+    say(f"{len(labels):,} samples in {used} of {card.num_fine} fine classes, mean confidence {_mean(labels):.3f}")
+    say(f"model: {target}")
+    return card
+
+
+def _mean(labels: pd.DataFrame) -> float:
+    return float(labels["confidence"].mean())
+
+
+def _card(
+    folder: StudyFolder, study: Study, choice: Choice, cell: Cell, dataset: Dataset, trained: Trained
+) -> ModelCard:
+    from fgtune.exporting.folder import ModelCard
+
+    return ModelCard(
+        fgtune=__version__,
+        study=study.study,
+        study_hash=str(folder.read_provenance().get("study_hash", "")),
+        arm=choice.arm,
+        seed=cell.seed,
+        cell_id=cell.cell_id,
+        chosen_by=choice.reason,
+        data=dataset.name,
+        fingerprint=dataset.fingerprint,
+        samples=len(dataset.inputs),
+        trained_on=_trained_on(cell.config),
+        trained_samples=len(trained.splits.train),
+        input=trained.model.inputs,
+        weights=cell.config.evaluation.weights,
+        num_fine=int(trained.model.fine_to_coarse.shape[1]),
+        num_coarse=dataset.num_coarse,
+        coarse_names=dataset.coarse_names,
+        metrics=trained.metrics,
+        seconds=trained.seconds,
+        files={},
+    )
+
+
+def _trained_on(config: TrialConfig) -> Literal["all samples", "training and validation samples"]:
+    return "all samples" if config.data.split.transductive else "training and validation samples"

@@ -1,0 +1,95 @@
+"""Checks a study folder against itself: what can be computed again from what is stored must come out the same."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from fgtune.analysis.inputs import read_study
+from fgtune.analysis.search.selection import best_arm
+from fgtune.analysis.summary import summarise
+from fgtune.analysis.table import tidy_table
+from fgtune.config.arms.records import cell_id_of
+from fgtune.config.schema.base import stable_hash
+from fgtune.metrics.evaluate import evaluate_counts
+from fgtune.results.folder import StudyFolder
+from fgtune.results.records import CellState
+
+_SUMMARY = re.compile(r'<script type="application/json" id="fgtune-summary">(.*?)</script>', re.DOTALL)
+
+
+def verify(root: Path) -> tuple[int, list[str]]:
+    """Recompute what the folder's files let be recomputed.
+
+    Checked are, for every complete cell, its config against its hash and id and its metrics that follow from the stored
+    counts; then ``results.csv`` and the summary in ``report.html`` against the ledger. Of a comparison that searches
+    inside its arms the searches are checked too, and that each arm runs what its search found best.
+
+    Returns:
+        How many values were compared, and one line for each that does not agree.
+
+    Raises:
+        StudyFolderError: It is no study folder, or a file of it cannot be read.
+    """
+    folder = StudyFolder(root)
+    compared, problems = 0, []
+    for count, problem in (*_cells(folder), *_table(folder), *_report(folder), *_choices(folder)):
+        compared += count
+        if problem:
+            problems.append(problem)
+    return compared, problems
+
+
+def _cells(folder: StudyFolder) -> Iterator[tuple[int, str]]:
+    for result in folder.ledger.read():
+        name = f"cell {result.cell_id} ({result.arm}, seed {result.seed})"
+        config = dict(result.config)
+        agrees = stable_hash(config) == result.config_hash
+        yield 1, "" if agrees else f"{name}: its config does not have the hash {result.config_hash}"
+        agrees = cell_id_of(config, result.seed, result.fork) == result.cell_id
+        yield 1, "" if agrees else f"{name}: its config and seed do not have this id"
+        if result.state is not CellState.COMPLETE:
+            continue
+        record = folder.read_relations(result.cell_id)
+        if record is None:
+            yield 1, f"{name}: its relations are missing"
+        elif record.fine_counts is not None and record.true_fine_to_coarse is not None:
+            again = evaluate_counts(record.fine_counts, record.fine_to_coarse, record.true_fine_to_coarse)
+            for metric, value in again.items():
+                stored = result.metrics.get(f"test/{metric}")
+                if stored is not None:
+                    yield 1, "" if stored == value else f"{name}: test/{metric} is {stored}, its counts give {value}"
+
+
+def _choices(folder: StudyFolder) -> Iterator[tuple[int, str]]:
+    """The searches inside arms, and what they chose."""
+    data = read_study(folder)
+    for arm in data.arms:
+        search = data.searches.get(arm.name)
+        if search is None:
+            continue
+        compared, problems = verify(search.folder.root)
+        yield compared, ""
+        yield from ((0, f"search inside {arm.name}: {problem}") for problem in problems)
+        if data.cells(arm.name):
+            best = best_arm(search) or search.baseline.name
+            levels = next(each.levels for each in search.arms if each.name == best)
+            agrees = all(arm.levels.get(path) == level for path, level in levels.items())
+            yield 1, "" if agrees else f"arm {arm.name}: does not run {best}, the best that its search has"
+
+
+def _table(folder: StudyFolder) -> Iterator[tuple[int, str]]:
+    if folder.results_csv.is_file():
+        expected = tidy_table(folder).to_csv(None, index=False, lineterminator="\n")
+        agrees = folder.results_csv.read_text(encoding="utf-8") == expected
+        yield 1, "" if agrees else f"{folder.results_csv}: is not the table that the ledger gives"
+
+
+def _report(folder: StudyFolder) -> Iterator[tuple[int, str]]:
+    if folder.report_file.is_file():
+        found = _SUMMARY.search(folder.report_file.read_text(encoding="utf-8"))
+        expected = json.loads(json.dumps(summarise(read_study(folder)).to_plain()))
+        agrees = found is not None and json.loads(found.group(1)) == expected
+        yield 1, "" if agrees else f"{folder.report_file}: its numbers are not those that the ledger gives"

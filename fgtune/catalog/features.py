@@ -1,0 +1,151 @@
+"""Catalogue entries of what is measured on features: retrieval, probes, continuous targets, few-shot episodes.
+
+Recall@k, few-shot accuracy and attention in a region are families with a number or a region in their name; any member
+has an entry, and the ones that papers report are listed.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+
+from fgtune.catalog.spec import Direction, MetricSpec
+
+PUBLISHED_RECALLS = (1, 2, 4, 8, 10, 100, 1000)
+PUBLISHED_SHOTS = (1, 5)
+PATCH_REGIONS = ("big", "small")
+
+_HELD_OUT = ("val", "test")
+_NO_TARGETS = "absent when the training split or this one has no sample, or they share samples"
+_MEMBER = re.compile(
+    r"recall_(?P<labels>coarse|fine)_(?P<k>[1-9]\d*)|fewshot_(?P<shots>[1-9]\d*)(?P<end>_low|_high)?|attention_(?P<region>[a-z]\w*)"
+)
+
+
+def family_member(name: str) -> MetricSpec | None:
+    """The entry of ``recall_fine_16``, ``fewshot_3_low`` and the like; None for a name of no family."""
+    found = _MEMBER.fullmatch(name)
+    if found is None:
+        return None
+    if found["labels"]:
+        return _recall(found["labels"], int(found["k"]))
+    if found["region"]:
+        return _attention(found["region"])
+    return _few_shot(int(found["shots"]), found["end"] or "")
+
+
+def listed_members() -> Iterator[MetricSpec]:
+    """The entries of the families that papers report."""
+    for labels in ("coarse", "fine"):
+        yield from (_recall(labels, k) for k in PUBLISHED_RECALLS)
+    for shots in PUBLISHED_SHOTS:
+        yield from (_few_shot(shots, end) for end in ("", "_low", "_high"))
+    yield from (_attention(region) for region in PATCH_REGIONS)
+
+
+def _recall(labels: str, k: int) -> MetricSpec:
+    mean = ", mean over sources" if labels == "coarse" else ""
+    near = "the nearest sample" if k == 1 else f"the {k} nearest samples"
+    return MetricSpec(
+        f"recall_{labels}_{k}",
+        f"share of samples with one of their {labels} class among {near} of the split by cosine{mean}",
+        0.0,
+        1.0,
+        "maximize",
+        "coarse labels" if labels == "coarse" else "fine classes",
+        "nan when fewer than two samples are labelled",
+        setting=("evaluation.recall", k),
+    )
+
+
+def _attention(region: str) -> MetricSpec:
+    return MetricSpec(
+        f"attention_{region}",
+        f"share of the attention that lies in the region {region}, over its share of the area: 1 for a blind map",
+        0.0,
+        math.inf,
+        "none",
+        "no labels",
+        "absent unless evaluation.attention_samples is positive and the data know the region",
+        splits=_HELD_OUT,
+        final=True,
+    )
+
+
+def _few_shot(shots: int, end: str) -> MetricSpec:
+    accuracy = f"accuracy of the nearest class mean of {shots} sample{'s' * (shots > 1)} a class, mean over episodes"
+    bound = {"": "", "_low": "lower end of the 95 % interval of ", "_high": "upper end of the 95 % interval of "}[end]
+    direction: Direction = "none" if end else "maximize"
+    return MetricSpec(
+        f"fewshot_{shots}{end}",
+        bound + accuracy,
+        0.0,
+        1.0,
+        direction,
+        "fine classes",
+        "absent when too few classes have enough samples for an episode" + (", or with one episode" if end else ""),
+        setting=("evaluation.few_shot.shots", shots),
+        final=True,
+    )
+
+
+def probe_specs() -> tuple[MetricSpec, ...]:
+    """What is fitted on features of the training split."""
+
+    def classes(probe: str, description: str) -> MetricSpec:
+        return MetricSpec(
+            f"{probe}_fine",
+            description,
+            0.0,
+            1.0,
+            "maximize",
+            "fine classes",
+            _NO_TARGETS,
+            setting=("evaluation.probes", probe),
+            splits=_HELD_OUT,
+            final=True,
+        )
+
+    def values(name: str, description: str, low: float, high: float, direction: Direction, empty: str) -> MetricSpec:
+        return MetricSpec(
+            name,
+            description,
+            low,
+            high,
+            direction,
+            "fine values",
+            empty,
+            setting=("evaluation.probes", "ridge"),
+            splits=_HELD_OUT,
+            final=True,
+        )
+
+    return (
+        classes("knn", "accuracy of a vote among the nearest training samples by cosine"),
+        classes("linear", "accuracy of multinomial logistic regression on standardised features"),
+        values(
+            "ridge_r2",
+            "coefficient of determination of a ridge probe, mean over target columns",
+            -math.inf,
+            1.0,
+            "maximize",
+            f"{_NO_TARGETS}; nan when no column varies",
+        ),
+        values(
+            "ridge_mse",
+            "squared error of a ridge probe, mean over samples and target columns",
+            0.0,
+            math.inf,
+            "minimize",
+            _NO_TARGETS,
+        ),
+        values(
+            "rank_mse",
+            "squared error of targets read off the order of the one feature, or of the ridge probe's prediction",
+            0.0,
+            math.inf,
+            "minimize",
+            f"{_NO_TARGETS}, or there are several target columns",
+        ),
+    )

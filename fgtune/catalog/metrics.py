@@ -1,0 +1,195 @@
+"""What every metric means: range, direction, empty-input behaviour, and whether it reads fine labels.
+
+The catalogue needs neither NumPy nor SciPy, so that analysis and reporting can read it at no cost.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+
+from fgtune.catalog.features import family_member, listed_members, probe_specs
+from fgtune.catalog.spec import SPLITS, Direction, MetricSpec, Reads
+from fgtune.errors import ConfigError
+
+__all__ = ["METRICS", "SPLITS", "Direction", "MetricSpec", "find_spec", "spec_of"]
+
+_NO_SAMPLES = "nan when there are no samples"
+_NO_TERM = "absent when its weight is 0 or the split has no samples"
+_NO_COARSE = "nan when no sample carries a coarse label"
+_NO_TRUTH = "nan when no source has a true parent for every fine class"
+
+
+def _clustering_specs() -> tuple[MetricSpec, ...]:
+    def share(name: str, description: str, low: float = 0.0) -> MetricSpec:
+        return MetricSpec(name, description, low, 1.0, "maximize", "fine classes", _NO_SAMPLES)
+
+    return (
+        share("clustering_accuracy", "share of samples whose predicted class is matched to their true one (Hungarian)"),
+        share("macro_accuracy", "mean over true classes of the share matched, under the same matching"),
+        share("ari", "adjusted Rand index: agreement on pairs of samples, 0 expected by chance", low=-0.5),
+        share("nmi", "mutual information over the arithmetic mean of the two entropies"),
+        share("v_measure", "harmonic mean of homogeneity and completeness"),
+        share("homogeneity", "share of the true classes' entropy that the predicted classes explain"),
+        share("completeness", "share of the predicted classes' entropy that the true classes explain"),
+    )
+
+
+def _relation_specs() -> tuple[MetricSpec, ...]:
+    def edits(name: str, description: str, empty: str = _NO_TRUTH) -> MetricSpec:
+        return MetricSpec(name, description, 0.0, math.inf, "minimize", "fine classes", empty)
+
+    return (
+        edits(
+            "ged",
+            "exact edit distance between learned and true relations, fine classes aligned on the data",
+            f"{_NO_TRUTH}, or when there are no samples to align on",
+        ),
+        edits("ged_structure", "exact edit distance between learned and true relations, fine classes anonymous"),
+        edits("size_distance", "sum over coarse classes of the difference in number of fine classes"),
+        edits(
+            "ged_reference",
+            "what the published tool reports as edit distance; 0 whenever the column sizes agree",
+            f"{_NO_TRUTH}, or when the number of fine classes is not the true one",
+        ),
+    )
+
+
+def _label_free_specs() -> tuple[MetricSpec, ...]:
+    def top(name: str, which: str) -> MetricSpec:
+        described = f"share of labelled samples whose coarse label is {which}, mean over sources"
+        return MetricSpec(name, described, 0.0, 1.0, "maximize", "coarse labels", _NO_COARSE)
+
+    return (
+        MetricSpec(
+            "coarse_accuracy",
+            "share of labelled samples whose predicted class has their coarse label as parent, mean over sources",
+            0.0,
+            1.0,
+            "maximize",
+            "coarse labels",
+            _NO_COARSE,
+        ),
+        top("coarse_top1", "the most probable one"),
+        top("coarse_top5", "among the five most probable ones (1 with five coarse classes or fewer)"),
+        MetricSpec(
+            "neighbor_agreement",
+            "share of pairs of a sample and one of its nearest neighbours with the same predicted class",
+            0.0,
+            1.0,
+            "maximize",
+            "coarse labels",
+            "nan when no sample has a neighbour",
+        ),
+        MetricSpec(
+            "mean_confidence", "mean of the largest class probability", 0.0, 1.0, "maximize", "no labels", _NO_SAMPLES
+        ),
+        MetricSpec(
+            "effective_classes",
+            "exponential of the entropy of the mean prediction, from 1 to K_F",
+            1.0,
+            math.inf,
+            "none",
+            "no labels",
+            _NO_SAMPLES,
+        ),
+        MetricSpec(
+            "num_fine",
+            "number of fine classes K_F of the trial, as given or as estimated from the training split",
+            1.0,
+            math.inf,
+            "none",
+            "coarse labels",
+            "K_F all the same",
+        ),
+        MetricSpec(
+            "num_used_classes",
+            "number of fine classes predicted for at least one sample",
+            0.0,
+            math.inf,
+            "none",
+            "no labels",
+            "0 when there are no samples",
+        ),
+        MetricSpec(
+            "silhouette",
+            "mean silhouette of the predicted classes in feature space, on a subsample",
+            -1.0,
+            1.0,
+            "maximize",
+            "no labels",
+            "nan when fewer than two classes are predicted, or every sample is alone in its class",
+        ),
+    )
+
+
+def _loss_specs() -> tuple[MetricSpec, ...]:
+    def loss(
+        name: str,
+        description: str,
+        empty: str = _NO_TERM,
+        reads: Reads = "coarse labels",
+        splits: tuple[str, ...] = ("train", "val"),
+    ) -> MetricSpec:
+        return MetricSpec(name, description, 0.0, math.inf, "minimize", reads, empty, splits=splits)
+
+    return (
+        loss("loss", "weighted sum of the loss terms", "absent when the split has no samples"),
+        loss("loss_coarse", "cross-entropy of the coarse label under the relations (FALCON eq. 4), unweighted"),
+        loss("loss_nn", "disagreement with the teacher's prediction for neighbours (FALCON eq. 6), unweighted"),
+        loss("loss_conf", "cross-entropy to the sharpened teacher within the coarse class (FALCON eq. 7), unweighted"),
+        loss("loss_reg", "distance of the mean prediction from uniform (FALCON eq. 9), unweighted; at most log K_F"),
+        loss("loss_base", "cross-entropy of the coarse label by a head of its own (Xu et al.), unweighted"),
+        loss(
+            "loss_fine",
+            "cross-entropy of the fine label (upper bound of Xu et al.), unweighted",
+            reads="fine classes",
+            splits=("train",),
+        ),
+        loss("loss_instance", "cross-entropy of a sample's own index (Xu et al.), unweighted", splits=("train",)),
+        loss(
+            "loss_entropic",
+            "log2 K minus the entropy, in bits, of the features' use of K prototypes (FIERCE), unweighted",
+        ),
+    )
+
+
+METRICS: dict[str, MetricSpec] = {
+    spec.name: spec
+    for spec in (
+        *_clustering_specs(),
+        *_relation_specs(),
+        *_label_free_specs(),
+        *_loss_specs(),
+        *listed_members(),
+        *probe_specs(),
+    )
+}
+"""Every metric by its name after the split prefix; of families with a number in their name, the published members."""
+
+
+def find_spec(name: str) -> MetricSpec | None:
+    """The meaning of ``name`` (without split prefix), members of families included; None for an unknown one."""
+    return METRICS.get(name) or family_member(name)
+
+
+def spec_of(name: str) -> MetricSpec:
+    """The meaning of ``name``, with or without a split prefix (``test/ari``, ``ari``).
+
+    Raises:
+        ConfigError: Unknown prefix or metric, with the nearest known name; or a split on which it is never measured.
+    """
+    prefix, slash, base = name.rpartition("/")
+    if slash and prefix not in SPLITS:
+        raise ConfigError(f"a metric's split must be one of {', '.join(SPLITS)}", value=name, fix=f"write test/{base}")
+    spec = find_spec(base)
+    if spec is not None:
+        if slash and prefix not in spec.splits:
+            choices = " or ".join(f"{split}/{base}" for split in spec.splits)
+            raise ConfigError("is not measured on this split", value=name, fix=f"write {choices}")
+        return spec
+    near = difflib.get_close_matches(base, METRICS, n=1, cutoff=0.5)
+    known = f"known metrics: {', '.join(METRICS)}"
+    raise ConfigError(
+        "unknown metric", value=name, fix=f"did you mean {prefix}{slash}{near[0]}? ({known})" if near else known
+    )

@@ -1,0 +1,150 @@
+"""The arms of a comparison: named patches of the trial, on one data set or on each of several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fgtune.config.arms.arm_search import arm_search
+from fgtune.config.arms.drafts import DraftArm, Drafts, arm_config, levels_of, patched_trial
+from fgtune.config.reading.load import LoadedStudy
+from fgtune.config.schema.data import DataConfig
+from fgtune.config.schema.designs import ArmConfig, ComparisonDesign
+from fgtune.config.schema.paths import Path, dotted
+from fgtune.config.schema.trial import TrialConfig
+from fgtune.errors import ConfigError, MultiConfigError
+
+DATASET = "dataset"
+"""The factor that names the data set of a comparison over several."""
+
+
+def comparison_arms(loaded: LoadedStudy, design: ComparisonDesign) -> Drafts:
+    """One arm a patch (and data set), data set by data set, the baseline first on each.
+
+    Raises:
+        ConfigError: When an arm is not a valid trial, or changes the data that the design crosses it with;
+            ``MultiConfigError`` when several things are wrong.
+    """
+    _check_seeds(loaded, design)
+    baseline = design.baseline or design.arms[0].name
+    positions = {arm.name: position for position, arm in enumerate(design.arms)}
+    factors = tuple(dict.fromkeys(path for arm in design.arms for path in (*arm.set, *_searched(arm))))
+    drafts, searches, errors = [], [], []
+    for name, arm, dataset in design.crossed():
+        position = positions[arm]
+        errors += _clashes(loaded, design, position, dataset)
+        own = _Own(dataset, design.datasets.get(dataset), design.dataset_settings.get(dataset, {}))
+        patches, places = _patches(design, position, own)
+        config, wrong = arm_config(loaded, patches, places)
+        errors += wrong
+        if config is None:
+            continue
+        drafts.append(_draft(name, config, own, factors, places, is_baseline=arm == baseline))
+        if design.arms[position].space is not None:
+            try:
+                searches.append(arm_search(loaded, name, position, patched_trial(loaded, patches), places))
+            except ConfigError as error:
+                errors.append(error)
+    MultiConfigError.raise_all(list({str(error): error for error in errors}.values()))
+    return Drafts((DATASET, *factors) if design.datasets else factors, drafts, searches=tuple(searches))
+
+
+def _check_seeds(loaded: LoadedStudy, design: ComparisonDesign) -> None:
+    """Raise where a seed of the study is one of the searches."""
+    shared = [] if design.search is None else sorted({*loaded.study.seed_list} & {*design.search.seed_list})
+    if shared:
+        free = max(*loaded.study.seed_list, 999) + 1
+        raise ConfigError(
+            "must not be seeds of the study: settings look better than they are on the seeds that chose them",
+            where=loaded.origins.where(("design", "search", "seeds")),
+            path="design.search.seeds",
+            value=shared[0],
+            fix=f"give others, [{free}] say, or a number of seeds alone, which are then far from the study's",
+        )
+
+
+def _searched(arm: ArmConfig) -> tuple[str, ...]:
+    """The paths that the search inside an arm varies."""
+    return () if arm.space is None else tuple(arm.space.parameters)
+
+
+@dataclass(frozen=True)
+class _Own:
+    """What a data set brings: its name, the data, and further settings; nothing where the trial has the only one."""
+
+    name: str
+    data: DataConfig | None
+    settings: Mapping[str, Any]
+
+
+def _patches(design: ComparisonDesign, position: int, own: _Own) -> tuple[list[dict[str, Any]], dict[str, Path]]:
+    """What an arm changes in the trial on a data set, and where the file says so."""
+    arm = design.arms[position]
+    places: dict[str, Path] = {path: ("design", "arms", position, "set", path) for path in arm.set}
+    patches: list[dict[str, Any]] = [dict(arm.set)]
+    if own.data is not None:
+        places["data"] = ("design", "datasets", own.name)
+        places |= {path: ("design", "dataset_settings", own.name, path) for path in own.settings}
+        patches = [{"data": own.data.to_plain()}, dict(own.settings), *patches]
+    return patches, places
+
+
+def _draft(
+    name: str,
+    config: TrialConfig,
+    own: _Own,
+    factors: tuple[str, ...],
+    places: Mapping[str, Path],
+    *,
+    is_baseline: bool,
+) -> DraftArm:
+    levels = levels_of(factors, config)
+    if own.data is not None:
+        levels = {DATASET: own.name, **levels}
+    role = "baseline" if is_baseline else "comparison"
+    return DraftArm(name, config, is_baseline, places, levels, role, dataset=own.name)
+
+
+def _clashes(loaded: LoadedStudy, design: ComparisonDesign, position: int, dataset: str) -> list[ConfigError]:
+    """Settings that both an arm and its data set would change; and data changed elsewhere than among the data sets."""
+    if not dataset:
+        return []
+    settings = design.dataset_settings.get(dataset, {})
+    at: Path = ("design", "arms", position, "set")
+    errors = [
+        _clash(loaded, (*at, path), "must not change the data, which design.datasets sets for every arm")
+        for path in design.arms[position].set
+        if _overlap(path, "data")
+    ]
+    errors += [
+        _clash(loaded, (*at, path), f"must not change {other}, which dataset_settings sets for {dataset}")
+        for path in design.arms[position].set
+        for other in settings
+        if _overlap(path, other)
+    ]
+    errors += [
+        _clash(
+            loaded,
+            ("design", "arms", position, "space", "parameters", path),
+            f"must not search {other}, which dataset_settings sets for {dataset}",
+        )
+        for path in _searched(design.arms[position])
+        for other in settings
+        if _overlap(path, other)
+    ]
+    return errors + [
+        _clash(loaded, ("design", "dataset_settings", dataset, path), "must not change the data")
+        for path in settings
+        if _overlap(path, "data")
+    ]
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether one dotted path is the other or lies below it."""
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
+
+
+def _clash(loaded: LoadedStudy, at: Path, rule: str) -> ConfigError:
+    fix = "make it a data set of its own" if "the data" in rule else "leave it to one of them"
+    return ConfigError(rule, where=loaded.origins.where(at), path=dotted(at), fix=fix)

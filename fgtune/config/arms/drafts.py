@@ -1,0 +1,147 @@
+"""What the designs make their arms of: patches of the trial, each validated as a whole, with its place in the file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from fgtune.config.arms.arm_search import ArmSearch
+from fgtune.config.reading.explain import explain
+from fgtune.config.reading.load import LoadedStudy
+from fgtune.config.reading.merge import patch
+from fgtune.config.schema.paths import Path, dotted, value_at
+from fgtune.config.schema.trial import TrialConfig
+from fgtune.errors import ConfigError
+
+MAX_ARMS = 5000
+"""A design with more arms is taken for a mistake."""
+
+
+@dataclass(frozen=True)
+class DraftArm:
+    """An arm before its class numbers are resolved.
+
+    Attributes:
+        name: Unique in the study.
+        config: Validated.
+        is_baseline: Whether other arms are compared with this one.
+        places: For each dotted path that the arm patches, where the study file says so.
+        levels: Value of every factor.
+        role: How the design came to this arm, see ``Arm``.
+        removed: Components that are off, see ``Arm``.
+        dataset: Name of its data set where the design crosses several, else empty.
+    """
+
+    name: str
+    config: TrialConfig
+    is_baseline: bool
+    places: Mapping[str, Path] = field(default_factory=dict)
+    levels: Mapping[str, Any] = field(default_factory=dict)
+    role: str = ""
+    removed: tuple[str, ...] = ()
+    dataset: str = ""
+
+    def place_error(self, error: ConfigError, loaded: LoadedStudy) -> ConfigError:
+        """The error (with a path below ``trial``) told at the place that brought it about."""
+        return placed(error, self.places, loaded, blame=not self.is_baseline)
+
+
+@dataclass(frozen=True)
+class Drafts:
+    """What a design comes to.
+
+    Attributes:
+        factors: Columns of the plan: dotted paths below ``trial``, components, or ``dataset``.
+        arms: The baseline first (on each data set, where there are several).
+        warnings: What was left out and why, one sentence each.
+        searches: The searches inside arms of a comparison.
+    """
+
+    factors: tuple[str, ...]
+    arms: Sequence[DraftArm]
+    warnings: tuple[str, ...] = ()
+    searches: tuple[ArmSearch, ...] = ()
+
+
+def levels_of(factors: Sequence[str], config: TrialConfig) -> dict[str, Any]:
+    """The value of every factor in ``config``; None where the config has no such setting."""
+    plain = config.to_plain()
+    return {factor: value_at(plain, factor) for factor in factors}
+
+
+def patched_trial(loaded: LoadedStudy, patches: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The trial as plain data with patches applied one after the other, defaults not filled in."""
+    plain = dict(loaded.raw["trial"])
+    for changes in patches:
+        plain = patch(plain, changes, TrialConfig)
+    return plain
+
+
+def arm_config(
+    loaded: LoadedStudy, patches: Sequence[Mapping[str, Any]], places: Mapping[str, Path]
+) -> tuple[TrialConfig | None, list[ConfigError]]:
+    """The trial with patches applied one after the other, or what is wrong with it."""
+    plain = patched_trial(loaded, patches)
+    try:
+        return TrialConfig.from_plain(plain), []
+    except ValidationError as error:
+        told = explain(error, plain, TrialConfig, loaded.origins, ("trial",))
+        return None, [placed(each, places, loaded, blame=True) for each in told]
+
+
+def placed(error: ConfigError, places: Mapping[str, Path], loaded: LoadedStudy, *, blame: bool) -> ConfigError:
+    """An error about the merged trial, told at the patch that brought it about.
+
+    Args:
+        error: With a path below ``trial``.
+        places: Where the file patches the trial, by dotted path below ``trial``.
+        loaded: The study.
+        blame: Tell an error elsewhere in the trial at the first patch, since without it the trial was valid.
+    """
+    below = error.path.removeprefix("trial").removeprefix(".")
+    for path, place in places.items():
+        if below == path or below.startswith((f"{path}.", f"{path}[")):
+            return error.located(loaded.origins.where(place), dotted(place) + below[len(path) :])
+    for path, place in places.items():
+        if f"{path}.".startswith(f"{below}."):
+            return error.located(loaded.origins.where(place), dotted(place))
+    if not places or not blame:
+        return error if error.where else error.located(loaded.origins.where(("trial", *below.split("."))))
+    place = next(iter(places.values()))
+    given = {"value": error.value} if error.has_value else {}
+    rule = f"does not go with {error.path}: {error.rule}"
+    return ConfigError(rule, where=loaded.origins.where(place), path=dotted(place), fix=error.fix, **given)
+
+
+def level_label(level: Any, levels: Sequence[Any]) -> str:
+    """A level as text; a mapping by its kind, with its other settings where another level has the same kind."""
+    if isinstance(level, str):
+        return level
+    if isinstance(level, dict) and "kind" in level:
+        same = [other for other in levels if isinstance(other, dict) and other.get("kind") == level["kind"]]
+        rest = ",".join(f"{key}={level_label(value, ())}" for key, value in level.items() if key != "kind")
+        return f"{level['kind']}({rest})" if len(same) > 1 and rest else str(level["kind"])
+    return json.dumps(level, separators=(",", ":"))
+
+
+def factor_labels(factors: Sequence[str]) -> dict[str, str]:
+    """The shortest dotted suffix that names each factor; a final ``kind`` says nothing and is left out."""
+    parts = {factor: factor.removesuffix(".kind").split(".") for factor in factors}
+    labels = {}
+    for factor, own in parts.items():
+        others = [other for name, other in parts.items() if name != factor]
+        lengths = range(1, len(own) + 1)
+        length = next((n for n in lengths if all(other[-n:] != own[-n:] for other in others)), None)
+        labels[factor] = factor if length is None else ".".join(own[-length:])
+    return labels
+
+
+def too_many(loaded: LoadedStudy, what: str) -> ConfigError:
+    """The error for a design that has gone past ``MAX_ARMS``."""
+    where = loaded.origins.where(("design",))
+    rule = f"must have at most {MAX_ARMS} arms, {what} has more"
+    return ConfigError(rule, where=where, path="design", fix="give fewer, or draw some with grid: sobol")

@@ -1,0 +1,225 @@
+"""From a loaded study to its plan: arms with class numbers resolved against the data, cells block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from fgtune.config.arms.design import draft_arms
+from fgtune.config.arms.drafts import DraftArm
+from fgtune.config.arms.judged_metrics import check_scheduler, judged_metrics, meaning_warnings
+from fgtune.config.arms.plan import ArmSearchPlan, Plan
+from fgtune.config.arms.plan_warnings import likely_mistakes
+from fgtune.config.arms.published_check import check_published, published_metrics
+from fgtune.config.arms.records import Arm, Cell, DataShape
+from fgtune.config.arms.search import SearchPlan
+from fgtune.config.reading.load import LoadedStudy
+from fgtune.config.reading.merge import patch
+from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.data import DataConfig
+from fgtune.config.schema.paths import Path, dotted
+from fgtune.config.schema.search import SearchDesign
+from fgtune.config.schema.trial import TrialConfig
+from fgtune.config.spaces.space_check import build_space
+from fgtune.errors import ConfigError, MultiConfigError
+
+
+def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape]) -> Plan:
+    """Every arm and cell of a study, checked as far as it can be without training.
+
+    Args:
+        loaded: The study.
+        shape_of: What the plan has to know of a data set; called once a data config.
+
+    Returns:
+        The plan. Its hash covers the study (without how it is executed) and the content of its data.
+
+    Raises:
+        ConfigError: When an arm is not a valid trial, asks for fewer fine classes than coarse ones, needs fine labels
+            that the data lack, or repeats another arm; ``MultiConfigError`` when several things are wrong.
+    """
+    check_scheduler(loaded)
+    made = draft_arms(loaded)
+    drafts = list(made.arms)
+    _check_splits(loaded, drafts)
+    shapes = _shapes(loaded, drafts, shape_of)
+    resolved, errors = {}, []
+    for draft in drafts:
+        try:
+            resolved[draft.name] = resolve_classes(draft.config, shapes[_data_key(draft.config)])
+        except ConfigError as error:
+            errors.append(draft.place_error(error, loaded))
+            if draft.is_baseline:  # what is wrong with the trial itself is wrong with every arm: tell it once
+                break
+    MultiConfigError.raise_all(errors)
+    searched = {each.arm for each in made.searches}
+    spaces = {each.arm: each.loaded.raw["design"]["space"] for each in made.searches}
+    _check_distinct(loaded, drafts, resolved, spaces)
+    arms = tuple(map(_arm, drafts))
+    check_published(loaded, arms, searched)
+    cells = tuple(
+        Cell(arm.name, seed, resolved[arm.name], arm.levels)
+        for seed in loaded.study.seed_list
+        for arm in arms
+        if arm.name not in searched
+    )
+    searches = []
+    for each in made.searches:
+        with each.telling():
+            searches.append(ArmSearchPlan(each, expand(each.loaded, lambda config: shapes[_key(config)])))
+    fingerprints = sorted(shape.fingerprint for shape in shapes.values())
+    study_hash = stable_hash({"study": loaded.study.identity(), "data": fingerprints})
+    search = _search_plan(loaded, shapes)
+    searched_spaces = {each.search.arm: each.plan.search.space for each in searches if each.plan.search is not None}
+    searched_spaces |= {"the search": search.space} if search is not None else {}
+    mistakes = likely_mistakes(resolved, searched_spaces, shapes)
+    warnings = (*made.warnings, *mistakes, *meaning_warnings(loaded.study))
+    factors = made.factors if search is None else search.factors
+    return Plan(loaded.study, study_hash, factors, arms, cells, shapes, warnings, search, tuple(searches))
+
+
+def _search_plan(loaded: LoadedStudy, shapes: Mapping[str, DataShape]) -> SearchPlan | None:
+    """What a proposer needs, for a study that searches; its trials all have the data of the baseline."""
+    design = loaded.study.design
+    if not isinstance(design, SearchDesign):
+        return None
+    shape = shapes[_data_key(loaded.study.trial)]
+
+    def resolve(config: TrialConfig) -> TrialConfig:
+        return resolve_classes(config, shape)
+
+    return SearchPlan(design, build_space(loaded, design, resolve))
+
+
+def _arm(draft: DraftArm) -> Arm:
+    """The arm as the plan has it."""
+    return Arm(draft.name, draft.levels, draft.config, draft.is_baseline, draft.role, draft.removed, draft.dataset)
+
+
+def resolve_classes(config: TrialConfig, shape: DataShape) -> TrialConfig:
+    """The config with ``classes.num_fine`` as a number, or left to be estimated, checked against the data.
+
+    Args:
+        config: A trial; ``num_fine_ratio`` is taken of the true number of fine classes and rounded half up.
+        shape: Of the trial's data.
+
+    Raises:
+        ConfigError: With a path below ``trial``, when K_F < K_C, or fine labels are needed and absent.
+    """
+    if config.classes.estimator is not None:
+        _check_estimated(config)
+        return config
+    ratio, num_fine, path = config.classes.num_fine_ratio, config.classes.number, "trial.classes.num_fine"
+    if ratio is not None:
+        path = "trial.classes.num_fine_ratio"
+        if shape.num_fine is None:
+            rule, fix = "needs fine labels, which the data do not have", "give classes.num_fine instead"
+            raise ConfigError(rule, path=path, value=ratio, fix=fix)
+        # Decimal of the shortest text: 1.15 * 10 is 11.5 as written, not 11.49999.
+        exact = Decimal(repr(ratio)) * shape.num_fine
+        num_fine = int(exact.to_integral_value(rounding=ROUND_HALF_UP))
+    most = max(shape.num_coarse)
+    if num_fine is None or num_fine < most:
+        given = f"K_F = {num_fine}" if ratio is None else f"K_F = {num_fine} ({ratio} x {shape.num_fine})"
+        rule = f"must be >= number of coarse classes, {given} cannot cover K_C = {most}"
+        fix = (
+            f"ask for {most} or more"
+            if ratio is None
+            else f"use a ratio of {most / (shape.num_fine or most):g} or more"
+        )
+        raise ConfigError(rule, path=path, value=num_fine if ratio is None else ratio, fix=fix)
+    if config.relations.mode == "oracle" and shape.num_fine != num_fine:
+        needed = "fine labels, which the data do not have"
+        if shape.num_fine is not None:
+            needed = f"as many fine classes as the data have ({shape.num_fine}), not {num_fine}"
+        fix = (
+            "use learned or random_balanced relations" if shape.num_fine is None else "set classes.num_fine_ratio: 1.0"
+        )
+        raise ConfigError(f"oracle relations need {needed}", path="trial.relations.mode", value="oracle", fix=fix)
+    plain = patch(config.to_plain(), {"classes.num_fine": num_fine}, TrialConfig)
+    return TrialConfig.from_plain(plain)
+
+
+def _check_estimated(config: TrialConfig) -> None:
+    """Raise where a setting needs K_F before the trial estimates it."""
+    path, value, rule = "trial.classes.num_fine", config.classes.num_fine, ""
+    if config.relations.mode == "oracle":
+        rule = "oracle relations need the true number of fine classes, not an estimate"
+    elif config.objective.lambda_fine > 0:
+        rule = "lambda_fine needs a class for every fine label, which an estimate cannot promise"
+    elif config.objective.prior is not None:
+        rule = "objective.prior needs one size a fine class, and their number is to be estimated"
+    if rule:
+        raise ConfigError(rule, path=path, value=value, fix="give num_fine as a number, or num_fine_ratio")
+
+
+def _data_key(config: TrialConfig) -> str:
+    """The key of a trial's data in ``Plan.shapes``."""
+    return _key(config.data)
+
+
+def _key(config: DataConfig) -> str:
+    return stable_hash(config.to_plain())
+
+
+def _shapes(
+    loaded: LoadedStudy, drafts: list[DraftArm], shape_of: Callable[[DataConfig], DataShape]
+) -> dict[str, DataShape]:
+    """The shape of every data set that some arm uses."""
+    shapes: dict[str, DataShape] = {}
+    for draft in drafts:
+        key = _data_key(draft.config)
+        if key not in shapes:
+            try:
+                shapes[key] = shape_of(draft.config.data)
+            except ConfigError as error:
+                raise draft.place_error(_about_data(error), loaded) from error
+    return shapes
+
+
+def _about_data(error: ConfigError) -> ConfigError:
+    """An error from loading data, its own place (an array of a file, say) told in the rule."""
+    path, inside = (error.path, "") if error.path.startswith("trial") else ("trial.data", error.path)
+    rule = ": ".join(part for part in (error.where, inside, error.rule) if part)
+    given: dict[str, Any] = {"value": error.value} if error.has_value else {}
+    return type(error)(rule, path=path, fix=error.fix, **given)
+
+
+def _check_splits(loaded: LoadedStudy, drafts: list[DraftArm]) -> None:
+    """Every metric's split must be evaluated in every arm; training losses need no evaluation."""
+    metrics = loaded.study.metrics
+    named: dict[Path, str] = {("metrics", "primary"): metrics.primary}
+    named |= {("metrics", "also", position): name for position, name in enumerate(metrics.also)}
+    named |= judged_metrics(loaded.study) | published_metrics(loaded.study)
+    errors = []
+    for path, name in named.items():
+        split = name.partition("/")[0]
+        lacking = [draft for draft in drafts if split not in draft.config.evaluation.splits]
+        if split not in {"train", "cost"} and lacking:
+            rule = f"{split} is not among trial.evaluation.splits ({', '.join(lacking[0].config.evaluation.splits)})"
+            fix = f"add {split} to trial.evaluation.splits"
+            error = ConfigError(rule, where=loaded.origins.where(path), path=dotted(path), value=name, fix=fix)
+            errors.append(error)
+    MultiConfigError.raise_all(errors)
+
+
+def _check_distinct(
+    loaded: LoadedStudy,
+    drafts: list[DraftArm],
+    resolved: Mapping[str, TrialConfig],
+    spaces: Mapping[str, Any],
+) -> None:
+    """Two arms must not be the same trial; those that are searched, not the same in the same space."""
+    seen: dict[str, str] = {}
+    errors = []
+    for draft in drafts:
+        key = stable_hash([resolved[draft.name].to_plain(), spaces.get(draft.name)])
+        if key in seen:
+            rule = f"arms {seen[key]!r} and {draft.name!r} are the same trial once classes are resolved"
+            place = next(iter(draft.places.values()), ("design",))
+            errors.append(
+                ConfigError(rule, where=loaded.origins.where(place), path=dotted(place), fix="drop one of them")
+            )
+        seen.setdefault(key, draft.name)
+    MultiConfigError.raise_all(errors)

@@ -1,0 +1,225 @@
+"""The arms of a sensitivity design: levels of factors around a baseline, in grids or at spread points."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fgtune.config.arms.drafts import (
+    MAX_ARMS,
+    DraftArm,
+    Drafts,
+    arm_config,
+    factor_labels,
+    level_label,
+    levels_of,
+    too_many,
+)
+from fgtune.config.reading.load import LoadedStudy
+from fgtune.config.schema.designs import BASELINE, RangeConfig, SensitivityDesign
+from fgtune.config.schema.domains import spread
+from fgtune.config.schema.paths import Path, dotted, has_path, nearest, nearest_path, paths_in, value_at
+from fgtune.config.schema.trial import TrialConfig
+from fgtune.errors import ConfigError, MultiConfigError
+from fgtune.streams import derive_seed
+
+_DIGITS = 4
+"""Significant digits of a level computed from a range: enough to tell levels apart, few enough to read."""
+_DRAWS_A_POINT = 200
+"""So many points may be drawn for each distinct one that is asked for."""
+
+_Level = tuple[Any, Path]
+"""A level and where the file gives it."""
+
+
+def sensitivity_arms(loaded: LoadedStudy, design: SensitivityDesign) -> Drafts:
+    """The factors, and the baseline with the arms around it.
+
+    Raises:
+        ConfigError: When a factor does not exist, levels repeat, an arm is not a valid trial, or there are too many or
+            too few; ``MultiConfigError`` when several things are wrong.
+    """
+    factors = tuple(design.factors)
+    base_places: dict[str, Path] = {path: ("design", "baseline", path) for path in design.baseline}
+    base, errors = arm_config(loaded, (design.baseline,), base_places)
+    MultiConfigError.raise_all(errors)
+    if base is None:  # unreachable: without errors there is a config
+        raise ConfigError("the baseline is not valid", where=loaded.origins.where(("design",)))
+    MultiConfigError.raise_all(list(_factor_errors(loaded, design, base)))
+    baseline = DraftArm(BASELINE, base, True, base_places, levels_of(factors, base), role="baseline")
+    if design.points is not None:
+        return Drafts(factors, [baseline, *_drawn_arms(loaded, design, base)])
+    drafts = [baseline, *_grid_arms(loaded, design, base, errors)]
+    MultiConfigError.raise_all(errors)
+    for factor in factors:
+        if not any(factor in draft.places for draft in drafts[1:]):
+            path: Path = ("design", "factors", factor)
+            rule = "must have a level other than the baseline's"
+            given = [level for level, _ in _levels(factor, design)]
+            raise ConfigError(rule, where=loaded.origins.where(path), path=dotted(path), value=given)
+    return Drafts(factors, drafts)
+
+
+def range_levels(given: RangeConfig) -> list[float | int]:
+    """``count`` levels from ``low`` to ``high``, evenly spaced on its scale; rounded ones that agree are one."""
+    shares = [step / (given.count - 1) for step in range(given.count)]
+    return list(dict.fromkeys(_level_at(given, share) for share in shares))
+
+
+def _level_at(given: RangeConfig, share: float) -> float | int:
+    value = spread(share, given.low, given.high, log=given.scale == "log")
+    if given.integer:
+        return round(value)
+    return value if value in (given.low, given.high) else float(f"{value:.{_DIGITS}g}")
+
+
+def _for_range(error: ConfigError, design: SensitivityDesign) -> ConfigError:
+    """The error with the remedy that a range has for levels that are not whole numbers."""
+    given = design.factors.get(error.path.removeprefix("design.factors."))
+    if not isinstance(given, RangeConfig) or error.rule != "must be a whole number":
+        return error
+    fix = "add `integer: true` to the range"
+    return ConfigError(error.rule, where=error.where, path=error.path, value=error.value, fix=fix)
+
+
+def _levels(factor: str, design: SensitivityDesign) -> list[_Level]:
+    given, path = design.factors[factor], ("design", "factors", factor)
+    if isinstance(given, RangeConfig):
+        return [(level, path) for level in range_levels(given)]
+    return [(level, (*path, position)) for position, level in enumerate(given)]
+
+
+def _grid_arms(
+    loaded: LoadedStudy, design: SensitivityDesign, base: TrialConfig, errors: list[ConfigError]
+) -> Iterator[DraftArm]:
+    """The arms of a one-at-a-time or full grid that differ from the baseline; what is wrong is added to ``errors``."""
+    role = "grid" if design.grid == "full" else "one_at_a_time"
+    sizes = [len(_levels(factor, design)) for factor in design.factors]
+    if (math.prod(sizes) if design.grid == "full" else sum(sizes)) > MAX_ARMS:
+        raise too_many(loaded, "the grid")
+    for changes, places in _combinations(design):
+        config, wrong = arm_config(loaded, (design.baseline, changes), places)
+        errors += [_for_range(each, design) for each in wrong]
+        if config is not None and config != base:
+            levels = levels_of(tuple(design.factors), config)
+            yield DraftArm(_arm_name(changes, design), config, False, places, levels, role)
+
+
+def _combinations(design: SensitivityDesign) -> Iterator[tuple[dict[str, Any], dict[str, Path]]]:
+    """The patches of the baseline that make its arms, each with the place of its levels."""
+    options = [[(factor, level, place) for level, place in _levels(factor, design)] for factor in design.factors]
+    if design.grid == "full":
+        chosen: Iterator[Sequence[tuple[str, Any, Path]]] = itertools.product(*options)
+    else:
+        chosen = ((option,) for each in options for option in each)
+    for combination in chosen:
+        yield (
+            {factor: level for factor, level, _ in combination},
+            {factor: place for factor, _, place in combination},
+        )
+
+
+def _drawn_arms(loaded: LoadedStudy, design: SensitivityDesign, base: TrialConfig) -> list[DraftArm]:
+    """Arms at distinct points spread over the ranges and levels of all factors together."""
+    wanted = design.points or 0
+    if wanted > MAX_ARMS:
+        raise too_many(loaded, f"{wanted} points")
+    places: dict[str, Path] = {factor: ("design", "factors", factor) for factor in design.factors}
+    drafts: list[DraftArm] = []
+    errors: list[ConfigError] = []
+    seen = [base]
+    for point in itertools.islice(_points(design), wanted * _DRAWS_A_POINT):
+        config, wrong = arm_config(loaded, (design.baseline, point), places)
+        errors += [_for_range(each, design) for each in wrong]
+        if len(errors) > 0 or len(drafts) == wanted:
+            break
+        if config is not None and config not in seen:
+            seen.append(config)
+            levels = levels_of(tuple(design.factors), config)
+            drafts.append(DraftArm("", config, False, places, levels, design.grid))
+    MultiConfigError.raise_all(errors)
+    if len(drafts) < wanted:
+        path: Path = ("design", "points")
+        where, rule = loaded.origins.where(path), "must be at most the number of distinct points of the factors"
+        fix = f"ask for {len(drafts)}, or use grid: full"
+        raise ConfigError(rule, where=where, path=dotted(path), value=wanted, fix=fix)
+    width = len(str(wanted))
+    return [replace(draft, name=f"point-{rank:0{width}d}") for rank, draft in enumerate(drafts, start=1)]
+
+
+def _points(design: SensitivityDesign) -> Iterator[dict[str, Any]]:
+    """An endless sequence of points: independent ones, or a scrambled Sobol sequence (Owen 1998)."""
+    seed = derive_seed(design.design_seed, "design", design.grid)
+    dimensions = len(design.factors)
+    if design.grid == "sobol":
+        from scipy.stats import qmc  # here, since other designs need not wait for it
+
+        sequence = qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(seed))
+        draws: Iterator[Sequence[float]] = (sequence.random(1)[0].tolist() for _ in itertools.count())
+    else:
+        rng = np.random.default_rng(seed)
+        draws = (rng.random(dimensions).tolist() for _ in itertools.count())
+    for shares in draws:
+        yield {
+            factor: _level_drawn(given, share)
+            for (factor, given), share in zip(design.factors.items(), shares, strict=True)
+        }
+
+
+def _level_drawn(given: RangeConfig | tuple[Any, ...], share: float) -> Any:
+    if not isinstance(given, RangeConfig):
+        return given[min(int(share * len(given)), len(given) - 1)]
+    if given.integer:
+        return spread(share, given.low, given.high, log=given.scale == "log", integer=True)
+    return _level_at(given, share)
+
+
+def _factor_errors(loaded: LoadedStudy, design: SensitivityDesign, base: TrialConfig) -> Iterator[ConfigError]:
+    """Factors that do not exist, overlap, or have a level twice."""
+    plain = base.to_plain()
+    for factor, levels in design.factors.items():
+        path: Path = ("design", "factors", factor)
+        where = loaded.origins.where(path)
+        if not has_path(plain, factor):
+            yield ConfigError("no such setting in trial", where=where, path=dotted(path), fix=_existing(plain, factor))
+        inside = [other for other in design.factors if other.startswith(f"{factor}.")]
+        if inside:
+            rule = f"factors must not overlap, {inside[0]} lies within this one"
+            yield ConfigError(rule, where=where, path=dotted(path), fix="make one factor with mappings as its levels")
+        seen: dict[str, int] = {}
+        for position, level in enumerate([] if isinstance(levels, RangeConfig) else levels):
+            text = json.dumps(level, sort_keys=True)
+            if text in seen:
+                at = (*path, position)
+                yield ConfigError(
+                    "level given twice", where=loaded.origins.where(at), path=dotted(at), value=level, fix="drop one"
+                )
+            seen[text] = position
+
+
+def _existing(plain: Mapping[str, Any], factor: str) -> str:
+    """The fix for a factor that is not there."""
+    section, _, leaf = factor.rpartition(".")
+    parent = value_at(plain, section) if section else plain
+    if isinstance(parent, dict):
+        beside = nearest(leaf, parent)
+        if beside is not None:
+            return f"did you mean {f'{section}.{beside}'.lstrip('.')!r}?"
+        if "kind" in parent:
+            settings = ", ".join(key for key in parent if key != "kind") or "no settings"
+            return f"{section} is of kind {parent['kind']!r}, which has {settings}"
+    near = nearest_path(factor, paths_in(plain))
+    return f"did you mean {near!r}?" if near else f"sections of trial: {', '.join(plain)}"
+
+
+def _arm_name(changes: Mapping[str, Any], design: SensitivityDesign) -> str:
+    """``leaf=value`` of every changed factor, joined by commas."""
+    labels = factor_labels(tuple(design.factors))
+    levels = {factor: [level for level, _ in _levels(factor, design)] for factor in changes}
+    return ",".join(f"{labels[path]}={level_label(level, levels[path])}" for path, level in changes.items())

@@ -1,0 +1,180 @@
+"""From a study file and the command line to a validated study.
+
+Values come, weakest first, from the defaults, the file, ``--smoke`` and ``--set``; every error names where its value
+was given.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from fgtune.config.reading.explain import explain, sorted_by_place
+from fgtune.config.reading.merge import locate, patch
+from fgtune.config.reading.source import Origins, parse_value, parse_yaml
+from fgtune.config.reading.space_file import inline_spaces
+from fgtune.config.schema.base import Config
+from fgtune.config.schema.paths import Path, default_of
+from fgtune.config.schema.study import Study
+from fgtune.config.schema.trial import TrialConfig
+from fgtune.errors import ConfigError, MultiConfigError
+
+SMOKE_SEEDS, SMOKE_EPOCHS, SMOKE_LIMIT, SMOKE_TRIALS = 2, 3, 300, 4
+"""``--smoke``: at most so many seeds, epochs, samples and trials of a search, unless the study's own ``smoke`` map says
+otherwise."""
+SMOKE_SUFFIX = "-smoke"
+
+_ConfigT = TypeVar("_ConfigT", bound=Config)
+
+
+@dataclass(frozen=True)
+class LoadedStudy:
+    """A study, and what it was made of.
+
+    Attributes:
+        study: Validated, every default filled in.
+        raw: The file's plain data after ``--smoke`` and ``--set``, defaults not filled in.
+        source_text: The file as given.
+        path: The file.
+        origins: Where each value was given.
+    """
+
+    study: Study
+    raw: Mapping[str, Any]
+    source_text: str
+    path: FilePath
+    origins: Origins
+
+
+def load_study(path: str | FilePath, overrides: Sequence[str] = (), smoke: bool = False) -> LoadedStudy:
+    """Read, patch and validate a study file.
+
+    Args:
+        path: The study file.
+        overrides: ``dotted.path=value`` each, from the root of the file, the value in YAML; later ones win.
+        smoke: Make the study small enough for about a minute on two cores, under the name ``NAME-smoke``.
+
+    Raises:
+        ConfigError: When anything is wrong; ``MultiConfigError`` when several things are, with one line each.
+    """
+    path = FilePath(path)
+    text = _read(path)
+    source = parse_yaml(text, str(path))
+    raw, origins = source.data, source.origins
+    if not any(override.partition("=")[0].strip() == "design.space" for override in overrides):
+        raw, origins = inline_spaces(raw, origins, path)  # first, so that overrides may reach into the space
+    if smoke:
+        raw, origins = _apply_smoke(raw, origins)
+    raw, origins = inline_spaces(*_apply_overrides(raw, origins, overrides), path)
+    if smoke and isinstance(raw.get("study"), str):
+        raw = {**raw, "study": raw["study"] + SMOKE_SUFFIX}
+    return LoadedStudy(validated(Study, raw, origins), raw, text, path, origins)
+
+
+def reloaded(raw: Mapping[str, Any], source_text: str, path: FilePath) -> LoadedStudy:
+    """A study from the plain data that ``load_study`` made of its file, changed maybe.
+
+    Args:
+        raw: Spaces, ``--smoke`` and ``--set`` put in; defaults not filled in.
+        source_text: The file as it was given.
+        path: Where the study comes from, for messages.
+
+    Raises:
+        ConfigError: The data are no valid study.
+    """
+    origins = Origins(str(path))
+    return LoadedStudy(validated(Study, dict(raw), origins), raw, source_text, path, origins)
+
+
+def validated(
+    model: type[_ConfigT],
+    data: Any,
+    origins: Origins,
+    base: Path = (),
+) -> _ConfigT:
+    """Validate plain data; on failure raise errors that say where each wrong value was given.
+
+    Args:
+        model: The config class.
+        data: Plain data.
+        origins: Where each value was given.
+        base: Path of ``data`` within the study file.
+
+    Raises:
+        ConfigError: When anything is wrong; ``MultiConfigError`` when several things are.
+    """
+    try:
+        return model.from_plain(data)
+    except ValidationError as error:
+        MultiConfigError.raise_all(sorted_by_place(explain(error, data, model, origins, base)))
+        raise
+
+
+def _read(path: FilePath) -> str:
+    """The file's text."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        near = sorted(each.name for each in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+        fix = f"the folder {path.parent} holds: {', '.join(near)}" if near else "check the path"
+        raise ConfigError("no such study file", where=str(path), fix=fix) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError("must be UTF-8 text", where=str(path), fix="save it as UTF-8") from error
+    except OSError as error:
+        raise ConfigError(f"cannot be read ({error.strerror})", where=str(path)) from error
+
+
+def _smoke_changes(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The built-in changes of ``--smoke``; a value of a wrong type is left for validation to tell."""
+    seeds = raw.get("seeds", default_of(Study, "seeds"))
+    changes: dict[str, Any] = {"seeds": seeds[:SMOKE_SEEDS]} if isinstance(seeds, list) else {}
+    wanted = [("seeds", SMOKE_SEEDS, seeds)]
+    trial = raw.get("trial")
+    if isinstance(trial, dict):
+        wanted.append(("trial.epochs", SMOKE_EPOCHS, trial.get("epochs", default_of(TrialConfig, "epochs"))))
+        if isinstance(trial.get("data"), dict):
+            wanted.append(("trial.data.limit", SMOKE_LIMIT, trial["data"].get("limit", sys.maxsize)))
+    design = raw.get("design")
+    if isinstance(design, dict):
+        if design.get("kind") == "search":
+            wanted.append(("design.trials", SMOKE_TRIALS, design.get("trials") or sys.maxsize))
+        if isinstance(design.get("search"), dict):
+            wanted.append(("design.search.trials", SMOKE_TRIALS, design["search"].get("trials") or sys.maxsize))
+            wanted.append(("design.search.seeds", SMOKE_SEEDS, design["search"].get("seeds")))
+        datasets = design.get("datasets")
+        for name, data in datasets.items() if isinstance(datasets, dict) else ():
+            if isinstance(data, dict):
+                limit = data.get("limit") or sys.maxsize
+                wanted.append((f"design.datasets.{name}.limit", SMOKE_LIMIT, limit))
+    return changes | {path: most for path, most, given in wanted if isinstance(given, int) and given > most}
+
+
+def _apply_smoke(raw: dict[str, Any], origins: Origins) -> tuple[dict[str, Any], Origins]:
+    """Shrink the study by the built-in changes, then by its own ``smoke`` map."""
+    changes = _smoke_changes(raw)
+    raw = patch(raw, changes, Study)
+    origins = origins.with_patched({locate(path): "--smoke" for path in changes})
+    own = raw.get("smoke")
+    if isinstance(own, dict):
+        raw = patch(raw, own, Study)
+        origins = origins.with_patched({locate(path): origins.where(("smoke", path)) for path in own})
+    return raw, origins
+
+
+def _apply_overrides(raw: dict[str, Any], origins: Origins, overrides: Sequence[str]) -> tuple[dict[str, Any], Origins]:
+    """Apply ``--set path=value`` options in their order."""
+    for override in overrides:
+        where = f"--set {override}"
+        path, equals, value = override.partition("=")
+        path = path.strip()
+        if not equals or not all(path.split(".")):
+            fix = "for example --set trial.epochs=3"
+            raise ConfigError("must have the form path=value", where=where, fix=fix)
+        raw = patch(raw, {path: parse_value(value, where)}, Study)
+        origins = origins.with_patched({locate(path): where})
+    return raw, origins

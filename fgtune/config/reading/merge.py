@@ -1,0 +1,94 @@
+"""Patches: how values named by dotted paths change a tree of plain data.
+
+One rule serves the arms of a design, ``--set``, ``--smoke`` and a study's own ``smoke`` map:
+
+* A value replaces what stands at its path. A mapping that has no ``kind`` is merged key by key instead.
+* Setting a mapping's ``kind`` to another value starts that mapping afresh, since its old keys belong to the old kind;
+  keys patched beside ``kind`` are kept.
+* ``classes.num_fine`` and ``classes.num_fine_ratio`` exclude each other: setting one drops the other. Setting either to
+  a number drops ``classes.estimator``.
+* Sections that are not there are created; whether they may exist is for validation to say.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fgtune.config.schema.base import Config
+from fgtune.config.schema.classes import ESTIMATE
+from fgtune.config.schema.paths import Path, default_of, model_at
+
+_EXCLUSIVE: dict[Path, str] = {("classes", "num_fine"): "num_fine_ratio", ("classes", "num_fine_ratio"): "num_fine"}
+_DOTTED_KEYS: frozenset[Path] = frozenset(
+    {("design", "factors"), ("design", "baseline"), ("design", "space", "parameters"), ("smoke",)}
+)
+"""Sections of a study whose keys are dotted paths themselves."""
+
+
+def patch(data: Mapping[str, Any], changes: Mapping[str, Any], root: type[Config] | None = None) -> dict[str, Any]:
+    """A copy of ``data`` with ``changes`` applied.
+
+    Args:
+        data: Plain data.
+        changes: New values by dotted path.
+        root: The config class that ``data`` is meant for; a section left out of ``data`` then begins with the ``kind``
+            of its default, so that ``optimizer.lr`` may be set where the file says nothing of an optimizer.
+
+    Returns:
+        New plain data; neither argument is changed and nothing is shared with them.
+    """
+    patched = copy.deepcopy(dict(data))
+    steps = [(locate(path), value) for path, value in changes.items()]
+    flat = [leaf for path, value in steps for leaf in _leaves(path, value)]
+    # Sections before what is in them, `kind` before its siblings.
+    flat.sort(key=lambda step: (len(step[0]), step[0][-1] != "kind"))
+    named = {path for path, _ in flat}
+    for path, value in flat:
+        _set(patched, path, copy.deepcopy(value), root, named)
+    return patched
+
+
+def locate(path: str) -> Path:
+    """The parts of a dotted path; the rest of one that leads into the factors of a design is a single key."""
+    parts = tuple(path.split("."))
+    for section in _DOTTED_KEYS:
+        if parts[: len(section)] == section and len(parts) > len(section):
+            return (*section, ".".join(parts[len(section) :]))
+    return parts
+
+
+def _leaves(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
+    """The single replacements that a patch means: mappings without ``kind`` are taken apart."""
+    if not isinstance(value, dict) or not value or "kind" in value:
+        yield path, value
+        return
+    for key, below in value.items():
+        yield from _leaves((*path, key), below)
+
+
+def _set(data: dict[str, Any], path: Path, value: Any, root: type[Config] | None, named: set[Path]) -> None:
+    """Set one value in place."""
+    node = data
+    for end, part in enumerate(path[:-1], start=1):
+        below = node.get(str(part))
+        if not isinstance(below, dict):
+            below = node[str(part)] = _default_kind(data, path[:end], root)
+        node = below
+    key = str(path[-1])
+    if key == "kind" and node.get("kind", value) != value:
+        node.clear()
+    other = _EXCLUSIVE.get(path[-2:])
+    if other is not None and value is not None and (*path[:-1], other) not in named:
+        node.pop(other, None)
+        if value != ESTIMATE and (*path[:-1], "estimator") not in named:
+            node.pop("estimator", None)
+    node[key] = value
+
+
+def _default_kind(data: Any, path: Path, root: type[Config] | None) -> dict[str, Any]:
+    """What a section that is not there begins with."""
+    parent = model_at(root, data, path[:-1]) if root is not None else None
+    default = default_of(parent, str(path[-1])) if parent is not None else None
+    return {"kind": default["kind"]} if isinstance(default, dict) and "kind" in default else {}

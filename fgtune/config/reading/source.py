@@ -1,0 +1,222 @@
+"""Study files as text: YAML into plain data, with the line of every value, and without surprises.
+
+YAML is read by ruamel.yaml's pure safe loader (YAML 1.2): ``1e-3`` is a number, ``off`` is text, ``010`` is ten. What
+YAML allows and a config cannot mean (a key given twice, dates, NaN, sets, recursive anchors) is an error with its line.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+
+from fgtune.config.schema.paths import Path, dotted
+from fgtune.errors import ConfigError, MultiConfigError
+
+MAX_NODES = 100_000
+_MERGE_TAG = "tag:yaml.org,2002:merge"
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Where each value of a study was given: a line of the file, or an option of the command line.
+
+    Attributes:
+        name: The file's name as the user gave it.
+        lines: 1-based line of each key and list item.
+        patched: Values that did not come from the place where they stand, and where they came from.
+    """
+
+    name: str
+    lines: Mapping[Path, int] = field(default_factory=dict)
+    patched: Mapping[Path, str] = field(default_factory=dict)
+
+    def where(self, path: Path) -> str:
+        """The place to look at for the value at ``path``; for one that is not there, its nearest parent's."""
+        for end in range(len(path), 0, -1):
+            if path[:end] in self.patched:
+                return self.patched[path[:end]]
+        if path not in self.lines:  # a section that exists only because something in it was patched
+            inside = [given for patched, given in self.patched.items() if patched[: len(path)] == path]
+            if inside:
+                return inside[-1]
+        for end in range(len(path), 0, -1):
+            if path[:end] in self.lines:
+                return f"{self.name}:{self.lines[path[:end]]}"
+        return self.name
+
+    def with_patched(self, patched: Mapping[Path, str]) -> Origins:
+        """The same, with values from elsewhere; later ones win."""
+        return Origins(self.name, self.lines, {**self.patched, **patched})
+
+    def moved(self, moves: Sequence[tuple[Path, Path]]) -> Origins:
+        """The same places for a study made of parts of this one.
+
+        Args:
+            moves: Where a value (with everything below it) stands here, and where it stands there; what is given
+                later wins.
+        """
+
+        def there(known: Mapping[Path, Any]) -> Iterator[tuple[Path, Any]]:
+            for old, new in moves:
+                for path, place in known.items():
+                    if path[: len(old)] == old:
+                        yield (*new, *path[len(old) :]), place
+
+        lines = dict(there(self.lines))
+        patched = dict(there(self.patched))
+        return Origins(self.name, lines, patched)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A parsed file: its root mapping as plain data, and where everything stands."""
+
+    data: dict[str, Any]
+    origins: Origins
+
+
+def parse_yaml(text: str, name: str, begin: str = "study: NAME") -> Source:
+    """Parse the text of a config file whose root is a mapping.
+
+    Args:
+        text: YAML 1.2.
+        name: The file's name, for messages.
+        begin: How such a file may begin, for the message about one that holds no mapping.
+
+    Returns:
+        Plain data (str keys; str, int, finite float, bool, None, list, dict), and the line of each value.
+
+    Raises:
+        ConfigError: For text that is not YAML, a root that is no mapping, a repeated key, or a value that no config
+            can hold; all such values are told at once.
+    """
+    walker = _Walker(lambda line: f"{name}:{line}")
+    data = _load(text, walker)
+    if not isinstance(data, dict):
+        raise ConfigError("must hold a mapping of keys to values", where=name, fix=f"begin with `{begin}`")
+    origins = Origins(name, walker.lines)
+    MultiConfigError.raise_all(list(_implausible(data, (), origins)))
+    return Source(data, origins)
+
+
+def parse_value(text: str, where: str) -> Any:
+    """Parse the value of a command-line override as YAML; empty text is null.
+
+    Raises:
+        ConfigError: For text that is not YAML, or a value that no config can hold; placed at ``where``.
+    """
+    value = _load(text, _Walker(lambda _: where))
+    MultiConfigError.raise_all(list(_implausible(value, (), Origins(where))))
+    return value
+
+
+def _load(text: str, walker: _Walker) -> Any:
+    """Check the node tree of ``text``, then construct its values."""
+    try:
+        root = YAML(typ="safe", pure=True).compose(text)
+        if root is not None:
+            walker.visit(root, (), ())
+        MultiConfigError.raise_all(walker.repeated)
+        return YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        raise _syntax_error(error, walker.place) from error
+
+
+def _syntax_error(error: YAMLError, place: Callable[[int], str]) -> ConfigError:
+    """A parser's complaint with its line."""
+    if not isinstance(error, MarkedYAMLError):
+        fix = "save the file as UTF-8 text without control characters"
+        return ConfigError(f"is not YAML: {str(error).splitlines()[0]}", where=place(1), fix=fix)
+    mark = error.problem_mark or error.context_mark
+    context = f" {error.context}" if error.context else ""
+    return ConfigError(
+        f"is not valid YAML: {error.problem}{context}",
+        where=place(mark.line + 1 if mark is not None else 1),
+        fix="look at this line and the one above: indentation by spaces, ': ' after keys, brackets and quotes closed",
+    )
+
+
+class _Walker:
+    """Collects the line of every path of a node tree, and the keys that are given twice in one mapping."""
+
+    def __init__(self, place: Callable[[int], str]) -> None:
+        self.place = place
+        self.lines: dict[Path, int] = {}
+        self.repeated: list[ConfigError] = []
+        self._visits = 0
+
+    def visit(self, node: Node, path: Path, parents: tuple[Node, ...]) -> None:
+        """Walk ``node``, which stands at ``path`` below ``parents``."""
+        line = node.start_mark.line + 1
+        if any(node is parent for parent in parents):
+            raise ConfigError("an anchor must not contain itself", where=self.place(line), path=dotted(path))
+        self._visits += 1
+        if self._visits > MAX_NODES:
+            raise ConfigError(f"must hold at most {MAX_NODES} values, aliases expanded", where=self.place(line))
+        self.lines.setdefault(path, line)
+        if isinstance(node, MappingNode):
+            self._visit_mapping(node, path, (*parents, node))
+        elif isinstance(node, SequenceNode):
+            for position, item in enumerate(node.value):
+                self.visit(item, (*path, position), (*parents, node))
+
+    def _visit_mapping(self, node: MappingNode, path: Path, parents: tuple[Node, ...]) -> None:
+        seen: dict[str, int] = {}
+        merged: list[Node] = []
+        for key, value in node.value:
+            if key.tag == _MERGE_TAG:
+                merged += value.value if isinstance(value, SequenceNode) else [value]
+                continue
+            line = key.start_mark.line + 1
+            below = (*path, str(key.value))
+            if str(key.value) in seen:
+                self.repeated.append(
+                    ConfigError(
+                        f"key given twice, on lines {seen[str(key.value)]} and {line}",
+                        where=self.place(line),
+                        path=dotted(below),
+                        fix="keep one of the two lines",
+                    )
+                )
+            seen[str(key.value)] = line
+            self.lines[below] = line
+            self.visit(value, below, parents)
+        for node_below in merged:  # keys of the mapping itself win, so the merged ones come last and only fill gaps
+            if isinstance(node_below, MappingNode):
+                known = dict(self.lines)
+                self.visit(node_below, path, parents)
+                self.lines |= known
+
+
+def _implausible(value: Any, path: Path, origins: Origins) -> Iterator[ConfigError]:
+    """Errors for every value that plain JSON data cannot hold."""
+    where = origins.where(path)
+    if isinstance(value, dict):
+        for key, below in value.items():
+            if isinstance(key, str):
+                yield from _implausible(below, (*path, key), origins)
+            else:
+                at = (*path, str(key))
+                yield ConfigError(
+                    "a key must be text", where=origins.where(at), path=dotted(at), value=key, fix="put it in quotes"
+                )
+    elif isinstance(value, list):
+        for position, below in enumerate(value):
+            yield from _implausible(below, (*path, position), origins)
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield ConfigError("must be a finite number", where=where, path=dotted(path), value=value)
+    elif value is not None and not isinstance(value, str | int | float | bool):
+        fix = "write it as text in quotes, or as a number"
+        yield ConfigError(
+            "must be text, a number, true, false, null, a list or a mapping",
+            where=where,
+            path=dotted(path),
+            value=value,
+            fix=fix,
+        )

@@ -1,0 +1,1 @@
+"""What may be written in a study file: frozen, typed, closed to unknown keys."""

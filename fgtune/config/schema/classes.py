@@ -1,0 +1,117 @@
+"""Settings of fine classes: how many there are, how they are found, and how clusters become fine classes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from fgtune.config.schema.base import Config
+from fgtune.config.schema.data_base import PositiveFloat
+
+
+class ClusteringConfig(Config):
+    """Where no term of the objective needs a fine head, fine classes are k-means clusters of the learned features."""
+
+    scope: Literal["coarse", "global"] = "coarse"
+    """Cluster within each coarse class (GEORGE-like), or all samples together."""
+    sizes: Literal["balanced", "variance"] = "balanced"
+    """Clusters a coarse class: equal, or grown where one more lowers the sum of squares most."""
+    restarts: Annotated[int, Field(ge=1)] = 10
+    """Restarts of k-means, the best of which counts."""
+
+
+class BaseEstimatorConfig(Config):
+    """What all estimators of K_F share: they cluster raw training inputs within each coarse class."""
+
+    max_per_coarse: Annotated[int, Field(ge=2)] = 12
+    """Largest number of fine classes considered in a coarse class."""
+    pca_variance: Annotated[float, Field(gt=0.0, le=1.0)] = 0.7
+    """Share of a coarse class's variance that its principal components keep; 1 keeps all."""
+    max_samples: Annotated[int, Field(ge=10)] = 2000
+    """Samples used of a coarse class, drawn by seed; the cost is quadratic in it."""
+    restarts: Annotated[int, Field(ge=1)] = 4
+    """Restarts of each k-means, the best of which counts."""
+
+
+class PruningEstimatorConfig(BaseEstimatorConfig):
+    """Over-cluster, annihilate components that do not pay for their parameters, merge pairs that one normal explains.
+
+    Component-wise EM with a minimum message length (Figueiredo and Jain 2002) on spherical Gaussians of one variance,
+    then greedy merging by the BIC of one against two normals on the axis between two clusters.
+    """
+
+    kind: Literal["pruning"] = "pruning"
+    axis_cost: Annotated[float, Field(ge=0.0)] | None = 0.5
+    """Parameters a dimension that a pair of clusters pays, when it is judged whether it is one, for having chosen the
+    axis between them; larger merges more. None merges nothing."""
+
+
+class SilhouetteEstimatorConfig(BaseEstimatorConfig):
+    """The number of k-means clusters with the largest mean silhouette, or one where a Gaussian scores as high."""
+
+    kind: Literal["silhouette"] = "silhouette"
+    references: Annotated[int, Field(ge=2)] = 5
+    """Gaussian samples of the same covariance; to be split, the data must exceed their best silhouettes by two standard
+    deviations."""
+
+
+class StabilityEstimatorConfig(BaseEstimatorConfig):
+    """The largest number of clusters that two halves of the data agree on: prediction strength."""
+
+    kind: Literal["stability"] = "stability"
+    threshold: Annotated[float, Field(gt=0.0, le=1.0)] = 0.8
+    """Prediction strength needed (Tibshirani and Walther 2005: 0.8 to 0.9)."""
+    repeats: Annotated[int, Field(ge=1)] = 5
+    """Random halvings that the strength is averaged over."""
+
+
+EstimatorConfig = Annotated[
+    PruningEstimatorConfig | SilhouetteEstimatorConfig | StabilityEstimatorConfig, Field(discriminator="kind")
+]
+
+ESTIMATE: Literal["estimate"] = "estimate"
+"""In place of a number: each trial estimates K_F."""
+
+
+def _form(value: object) -> str:
+    """Whether a value is meant as the word or as a number, so that an error speaks of the one that was meant."""
+    return "word" if isinstance(value, str) else "number"
+
+
+NumFine = Annotated[
+    Annotated[Annotated[int, Field(ge=1)], Tag("number")] | Annotated[Literal["estimate"], Tag("word")],
+    Discriminator(_form),
+]
+
+
+class ClassesConfig(Config):
+    """The number of fine classes K_F: ``num_fine``, or ``num_fine_ratio`` times the number that the data holds."""
+
+    num_fine: NumFine | None = None
+    """K_F itself, or the word ``estimate``: each trial then estimates it from the inputs and coarse labels of its
+    training split. Needs no fine labels."""
+    num_fine_ratio: PositiveFloat | None = None
+    """K_F / K_F*, rounded half up. Reads the true number of fine classes, so it is an oracle setting."""
+    estimator: EstimatorConfig | None = None
+    """How K_F is estimated, with ``num_fine: estimate`` only; ``silhouette`` then unless given."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_estimator(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("num_fine") == ESTIMATE and data.get("estimator") is None:
+            return data | {"estimator": {"kind": "silhouette"}}
+        return data
+
+    @model_validator(mode="after")
+    def _agrees(self) -> ClassesConfig:
+        if (self.num_fine is None) == (self.num_fine_ratio is None):
+            raise ValueError("give exactly one of num_fine and num_fine_ratio")
+        if self.estimator is not None and self.num_fine != ESTIMATE:
+            raise ValueError("an estimator needs num_fine: estimate")
+        return self
+
+    @property
+    def number(self) -> int | None:
+        """K_F where it is a number already; None where it is to be estimated, or to be resolved from a ratio."""
+        return self.num_fine if isinstance(self.num_fine, int) else None

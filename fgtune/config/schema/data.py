@@ -1,0 +1,63 @@
+"""Configs of all data sets, by kind; the loaders themselves live in ``fgtune.data``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from fgtune.config.schema.data_base import BaseDataConfig, Fraction, PositiveFloat, SplitConfig, Weight
+from fgtune.config.schema.data_images import (
+    BreedsConfig,
+    Cifar100Config,
+    FewShotDataConfig,
+    ImageFolderConfig,
+    OxfordPetsConfig,
+    ProductsConfig,
+    TieredImageNetConfig,
+)
+from fgtune.config.schema.data_synthetic import DiabetesConfig, DigitsConfig, HierarchyConfig, PatchesConfig
+from fgtune.config.schema.data_tables import ArraysConfig, SingleCellConfig
+from fgtune.config.schema.plugin import BY_KIND, OWN, SHIPPED, PluginDataConfig
+
+__all__ = [
+    "ArraysConfig",
+    "BaseDataConfig",
+    "BreedsConfig",
+    "Cifar100Config",
+    "DataConfig",
+    "DiabetesConfig",
+    "DigitsConfig",
+    "FewShotDataConfig",
+    "Fraction",
+    "HierarchyConfig",
+    "ImageFolderConfig",
+    "OxfordPetsConfig",
+    "PatchesConfig",
+    "PluginDataConfig",
+    "PositiveFloat",
+    "ProductsConfig",
+    "SingleCellConfig",
+    "SplitConfig",
+    "TieredImageNetConfig",
+    "Weight",
+]
+
+_ShippedDataConfig = Annotated[
+    DigitsConfig
+    | PatchesConfig
+    | DiabetesConfig
+    | HierarchyConfig
+    | ArraysConfig
+    | ImageFolderConfig
+    | Cifar100Config
+    | SingleCellConfig
+    | BreedsConfig
+    | TieredImageNetConfig
+    | OxfordPetsConfig
+    | ProductsConfig
+    | FewShotDataConfig,
+    Field(discriminator="kind"),
+]
+
+DataConfig = Annotated[Annotated[_ShippedDataConfig, SHIPPED] | Annotated[PluginDataConfig, OWN], BY_KIND]

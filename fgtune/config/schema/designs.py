@@ -1,0 +1,217 @@
+"""The designs that a study file may state: how the arms of an enumerated study are chosen.
+
+``fgtune.config.arms.design`` turns them into arms; the design that searches is in ``fgtune.config.schema.search``.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, JsonValue, field_validator, model_validator
+
+from fgtune.config.schema.base import Config
+from fgtune.config.schema.data import DataConfig
+from fgtune.config.schema.domains import check_bounds
+from fgtune.config.schema.names import RESERVED_COLUMNS, ArmName, DottedPath, Levels, PartName
+from fgtune.config.schema.sampling import ArmSearchConfig, StatedSpace
+
+BASELINE = "baseline"
+"""Name of the baseline arm of a sensitivity design and of a search."""
+FULL_METHOD = "full"
+"""Name of the baseline arm of an ablation: every component on."""
+
+
+class RangeConfig(Config):
+    """Levels of a numeric factor given by their range, evenly spaced or drawn, on a linear or a logarithmic scale."""
+
+    low: float
+    high: float
+    scale: Literal["linear", "log"] = "linear"
+    integer: bool = False
+    """Round every level to a whole number."""
+    count: Annotated[int, Field(ge=2)] = 5
+    """Number of levels of the grids; random and Sobol points lie anywhere in the range."""
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        check_bounds(self.low, self.high, log=self.scale == "log")
+        return self
+
+
+class SensitivityDesign(Config):
+    """Vary factors around a baseline: one at a time, in a full grid, or at points spread over their levels."""
+
+    kind: Literal["sensitivity"] = "sensitivity"
+    factors: Annotated[dict[DottedPath, Levels | RangeConfig], Field(min_length=1)]
+    """Dotted paths below ``trial`` and their levels: a list, or a range."""
+    baseline: dict[DottedPath, JsonValue] = Field(default_factory=dict)
+    """Levels of the baseline arm where they differ from ``trial``."""
+    grid: Literal["one_at_a_time", "full", "random", "sobol"] = "one_at_a_time"
+    points: Annotated[int, Field(ge=1)] | None = None
+    """Number of arms besides the baseline; of ``random`` and ``sobol`` only, which need it."""
+    design_seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the points of ``random`` and ``sobol``, apart from the seeds of the study."""
+
+    @model_validator(mode="after")
+    def _points_where_drawn(self) -> Self:
+        drawn = self.grid in {"random", "sobol"}
+        if drawn and self.points is None:
+            raise ValueError(f"grid {self.grid} needs points, the number of arms besides the baseline")
+        if not drawn and self.points is not None:
+            raise ValueError(f"points goes with grid random or sobol, not with {self.grid}")
+        return self
+
+    @property
+    def baseline_arm(self) -> str:
+        """Name of the arm that others are compared with."""
+        return BASELINE
+
+
+class ComponentConfig(Config):
+    """A part of the method that can be taken away."""
+
+    off: Annotated[dict[DottedPath, JsonValue], Field(min_length=1)]
+    """Dotted paths below ``trial`` and their values without this component."""
+
+
+Scheme = Literal["leave_one_out", "add_one_in", "ladder", "pairwise", "factorial"]
+
+
+class AblationDesign(Config):
+    """Take named components away from the full method, which is ``trial`` and the baseline.
+
+    Where a constraint forbids a combination, the largest allowed part of it stands in (for ``add_one_in`` the smallest
+    allowed whole that has it): with ``confidence implies coarse``, leaving out ``coarse`` leaves out ``confidence``
+    too. A combination that no single other one can stand in for is left out, and the plan says so.
+    """
+
+    kind: Literal["ablation"] = "ablation"
+    components: Annotated[dict[PartName, ComponentConfig], Field(min_length=1)]
+    """Components by name, in the order of the ladder."""
+    groups: dict[PartName, Annotated[tuple[PartName, ...], Field(min_length=2)]] = Field(default_factory=dict)
+    """Components that are taken away, and added, together."""
+    schemes: Annotated[tuple[Scheme, ...], Field(min_length=1)] = ("leave_one_out",)
+    """``leave_one_out``: all but one; ``add_one_in``: one alone; ``ladder``: the first, the first two, ...;
+    ``pairwise``: all but one and all but two; ``factorial``: every combination. An arm of several schemes runs once."""
+    over: Annotated[tuple[PartName, ...], Field(min_length=1)] | None = None
+    """Components and groups that the schemes combine, in order; None means all components, and for leave_one_out and
+    add_one_in all groups as well."""
+    constraints: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """What every arm must fulfil, in names of components (true where on): ``confidence implies coarse``."""
+
+    @field_validator("components", "groups")
+    @classmethod
+    def _not_reserved(cls, parts: dict[str, object]) -> dict[str, object]:
+        taken = sorted(RESERVED_COLUMNS & parts.keys())
+        if taken:
+            raise ValueError(f"{taken[0]!r} is a column of the results; give it another name")
+        return parts
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Self:
+        both = sorted(self.components.keys() & self.groups.keys())
+        if both:
+            raise ValueError(f"a group must not be named like a component, {both[0]!r} is both")
+        for name, members in self.groups.items():
+            _distinct_and_known(f"group {name}", members, list(self.components), "a component")
+        _distinct_and_known("over", self.over or (), [*self.components, *self.groups], "a component or group")
+        if len(set(self.schemes)) < len(self.schemes):
+            raise ValueError("schemes must differ, one is given twice")
+        return self
+
+    @model_validator(mode="after")
+    def _patches_apart(self) -> Self:
+        for (one, first), (two, second) in combinations(self.components.items(), 2):
+            for path, value in first.off.items():
+                for other, wanted in second.off.items():
+                    inside = f"{path}.".startswith(f"{other}.") or f"{other}.".startswith(f"{path}.")
+                    if inside and not (path == other and value == wanted):
+                        raise ValueError(f"components {one!r} and {two!r} both change {min(path, other, key=len)}")
+        return self
+
+    @property
+    def baseline_arm(self) -> str:
+        """Name of the arm that others are compared with."""
+        return FULL_METHOD
+
+
+def _distinct_and_known(what: str, names: tuple[str, ...], known: list[str], kind: str) -> None:
+    """Raise unless ``names`` are known and differ."""
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{what}: {name!r} is not {kind}; there are {known}")
+        if names.count(name) > 1:
+            raise ValueError(f"{what}: {name!r} is given twice")
+
+
+class ArmConfig(Config):
+    """One named arm of a comparison: a patch of the trial."""
+
+    name: ArmName
+    set: dict[DottedPath, JsonValue] = Field(default_factory=dict)
+    """Dotted paths below ``trial`` and their values in this arm."""
+    space: StatedSpace | None = None
+    """What the search inside this arm varies, or the file that states it; an arm without one runs as it is set."""
+
+
+class ComparisonDesign(Config):
+    """Compare named arms, each a patch of the trial; the first is the baseline unless another is named."""
+
+    kind: Literal["comparison"] = "comparison"
+    arms: Annotated[tuple[ArmConfig, ...], Field(min_length=1)]
+    baseline: str | None = None
+    datasets: dict[PartName, DataConfig] = Field(default_factory=dict)
+    """Data sets by name, each in place of ``trial.data``: every arm runs on every one of them, and is compared with
+    the baseline on the same data. Empty means ``trial.data`` alone."""
+    dataset_settings: dict[PartName, dict[DottedPath, JsonValue]] = Field(default_factory=dict)
+    """What else a data set needs: dotted paths below ``trial`` and their values in every arm on it, a backbone say."""
+    search: ArmSearchConfig | None = None
+    """Search the settings of every arm that has a ``space`` before arms are compared, each as long as the others."""
+
+    @model_validator(mode="after")
+    def _names(self) -> Self:
+        names = [arm.name for arm in self.arms]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"arm names must differ, {repeated} appear more than once")
+        if self.baseline is not None and self.baseline not in names:
+            raise ValueError(f"baseline must name an arm, one of {names}, got {self.baseline!r}")
+        unknown = sorted(self.dataset_settings.keys() - self.datasets.keys())
+        if unknown:
+            raise ValueError(f"dataset_settings must name data sets, one of {[*self.datasets]}, got {unknown[0]!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _searched(self) -> Self:
+        searched = [arm.name for arm in self.arms if arm.space is not None]
+        if searched and self.search is None:
+            raise ValueError(f"arm {searched[0]!r} has a space; say with `search:` how it is searched")
+        if self.search is not None and not searched:
+            raise ValueError("search needs an arm with a space, and no arm has one")
+        return self
+
+    @property
+    def searched_arms(self) -> tuple[str, ...]:
+        """Names in the plan of the arms whose settings are searched, data set by data set."""
+        has_space = {arm.name for arm in self.arms if arm.space is not None}
+        return tuple(name for name, arm, _ in self.crossed() if arm in has_space)
+
+    def crossed(self) -> tuple[tuple[str, str, str], ...]:
+        """Name in the plan, own name and data set of every arm: data set by data set, the baseline first on each."""
+        baseline = self.baseline or self.arms[0].name
+        order = sorted((arm.name for arm in self.arms), key=lambda name: name != baseline)
+        if not self.datasets:
+            return tuple((name, name, "") for name in order)
+        return tuple((crossed_name(name, dataset), name, dataset) for dataset in self.datasets for name in order)
+
+    @property
+    def baseline_arm(self) -> str:
+        """Name of the arm that others are compared with; on the first data set, where there are several."""
+        name = self.baseline or self.arms[0].name
+        return name if not self.datasets else crossed_name(name, next(iter(self.datasets)))
+
+
+def crossed_name(arm: str, dataset: str) -> str:
+    """Name of an arm on one of several data sets."""
+    return f"{arm}@{dataset}"

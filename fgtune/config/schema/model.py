@@ -1,0 +1,140 @@
+"""Configs of backbones, heads and their initial weights."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from fgtune.config.schema.base import Config
+from fgtune.config.schema.data import PositiveFloat
+from fgtune.config.schema.plugin import BY_KIND, OWN, SHIPPED, PluginConfig
+
+Width = Annotated[int, Field(ge=1)]
+
+
+class MlpConfig(Config):
+    """A multilayer perceptron on flattened inputs; its last hidden layer gives the features."""
+
+    kind: Literal["mlp"] = "mlp"
+    hidden: Annotated[tuple[Width, ...], Field(min_length=1)] = (128, 128)
+    """Width of each hidden layer."""
+    norm: Literal["none", "batch"] = "batch"
+    """Normalisation between a linear layer and its ReLU; the reference MLP has none."""
+
+
+class LinearBackboneConfig(Config):
+    """One linear map of the flattened inputs to the features, without a non-linearity."""
+
+    kind: Literal["linear"] = "linear"
+    dim: Width = 64
+    """Number of features."""
+
+
+class IdentityConfig(Config):
+    """The flattened inputs are the features: for features computed beforehand. It has no parameters."""
+
+    kind: Literal["identity"] = "identity"
+
+
+class SmallCnnConfig(Config):
+    """A plain convolutional network for images of 28 to 64 pixels; features are the spatial mean of its last map."""
+
+    kind: Literal["small_cnn"] = "small_cnn"
+    channels: Annotated[tuple[Width, ...], Field(min_length=1)] = (32, 64, 128)
+    """Channels of each 3x3 convolution; the image is halved between them, not after the last."""
+    norm: Literal["none", "batch"] = "batch"
+    """Normalisation between a convolution and its ReLU."""
+
+
+class _ResNetConfig(Config):
+    padding: Literal[1, 2] = 1
+    """Padding of the CIFAR stem: 1 keeps the image size; the FALCON reference has 2 (32x32 becomes 34x34)."""
+
+    @model_validator(mode="after")
+    def _padding_has_a_use(self) -> _ResNetConfig:
+        if self.padding != 1 and getattr(self, "stem", None) == "imagenet":
+            raise ValueError("padding is a setting of the CIFAR stem; leave it out with stem: imagenet")
+        return self
+
+
+class ResNet18Config(_ResNetConfig):
+    """torchvision's ResNet-18 without its classifier; 512 features."""
+
+    kind: Literal["resnet18"] = "resnet18"
+    stem: Literal["cifar", "imagenet"] = "cifar"
+    """``cifar``: 3x3 convolution, stride 1, no max-pool; ``imagenet``: 7x7, stride 2, max-pool."""
+
+
+class ResNet50Config(_ResNetConfig):
+    """torchvision's ResNet-50 without its classifier; 2048 features."""
+
+    kind: Literal["resnet50"] = "resnet50"
+    stem: Literal["cifar", "imagenet"] = "imagenet"
+    """``cifar``: 3x3 convolution, stride 1, no max-pool; ``imagenet``: 7x7, stride 2, max-pool."""
+
+
+ResNetConfig = ResNet18Config | ResNet50Config
+
+_ShippedBackboneConfig = Annotated[
+    MlpConfig | LinearBackboneConfig | IdentityConfig | SmallCnnConfig | ResNet18Config | ResNet50Config,
+    Field(discriminator="kind"),
+]
+
+BackboneConfig = Annotated[Annotated[_ShippedBackboneConfig, SHIPPED] | Annotated[PluginConfig, OWN], BY_KIND]
+
+
+class LinearHeadConfig(Config):
+    """A linear classifier with bias over the fine classes."""
+
+    kind: Literal["linear"] = "linear"
+
+
+class CosineHeadConfig(Config):
+    """Cosine similarity to one prototype a fine class, divided by a temperature."""
+
+    kind: Literal["cosine"] = "cosine"
+    temperature: PositiveFloat = 0.07
+
+
+HeadConfig = Annotated[LinearHeadConfig | CosineHeadConfig, Field(discriminator="kind")]
+
+
+class WeightsConfig(Config):
+    """A local file with the backbone's initial weights; read without unpickling code."""
+
+    path: Annotated[str, Field(min_length=1)]
+    """The file, relative to the working directory or absolute."""
+    layout: Literal["plain", "moco_v3", "solo_learn"] = "plain"
+    """How its keys are named: the backbone's own (torchvision's), as MoCo v3 saves them, or as solo-learn does."""
+    encoder: Literal["base", "momentum"] = "base"
+    """Which of the two encoders in a MoCo v3 or solo-learn file."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """Digest that the file must have; it ties a cell to the content of the file, not to its name alone."""
+
+    @model_validator(mode="after")
+    def _has_two_encoders(self) -> WeightsConfig:
+        if self.layout == "plain" and self.encoder == "momentum":
+            raise ValueError("encoder: momentum needs layout: moco_v3 or solo_learn; a plain file holds one encoder")
+        return self
+
+
+class ModelConfig(Config):
+    """Backbone (inputs to features) and head (features to fine-class logits)."""
+
+    backbone: BackboneConfig = MlpConfig()
+    head: HeadConfig = LinearHeadConfig()
+    weights: WeightsConfig | None = None
+    """Initial weights of the backbone from a file; None draws them by seed. The head's are drawn by seed always."""
+    freeze_backbone: bool = False
+    """Train the head alone; batch-norm statistics of the backbone then stay fixed too."""
+    channels_last: bool = False
+    """Keep images and convolutions with channels innermost in memory: same results to rounding, faster on many GPUs."""
+    compile: bool = False
+    """Run the backbone through torch.compile; it needs a C++ compiler, and costs its time before the first step."""
+
+    @model_validator(mode="after")
+    def _weights_have_a_place(self) -> ModelConfig:
+        if self.weights is not None and isinstance(self.backbone, IdentityConfig):
+            raise ValueError("the identity backbone has no parameters, so weights must be left out")
+        return self

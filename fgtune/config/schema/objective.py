@@ -1,0 +1,166 @@
+"""Loss weights, presets of them, and the settings of single terms; defaults are the published values."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+
+from fgtune.config.schema.base import Config
+from fgtune.config.schema.data import Fraction, PositiveFloat, Weight
+from fgtune.config.schema.names import PartName
+from fgtune.config.schema.plugin import PluginTermConfig
+
+_FALCON = {"lambda_coarse": 0.5, "lambda_nn": 0.5, "lambda_conf": 0.5, "lambda_reg": 2.0}
+
+PRESETS: dict[str, dict[str, float]] = {
+    "falcon": _FALCON,
+    "base": {"lambda_base": 1.0},
+    "fine": {"lambda_fine": 1.0},
+    "indi": {"lambda_instance": 1.0},
+    "base_indi": {"lambda_base": 1.0, "lambda_instance": 1.0},
+    "label_smoothing": {"lambda_base": 1.0, "label_smoothing": 0.1},
+    "fierce": {"lambda_base": 1.0, "lambda_entropic": 1.0},
+    "scan": {"lambda_nn": 1.0, "lambda_reg": 5.0},
+    "falcon_instance": {**_FALCON, "lambda_instance": 0.1},
+    "falcon_entropic": {**_FALCON, "lambda_entropic": 0.1},
+    "untrained": {},
+}
+"""Values by preset name; weights that a preset leaves out are 0, and one given in the study file wins over both."""
+
+WEIGHTS = (
+    "lambda_coarse",
+    "lambda_nn",
+    "lambda_conf",
+    "lambda_reg",
+    "lambda_base",
+    "lambda_fine",
+    "lambda_instance",
+    "lambda_entropic",
+    "label_smoothing",
+)
+"""What a preset may set."""
+
+
+class PseudoLabelConfig(Config):
+    """Targets of the confidence term (FALCON eq. 7 and the released code's hardening)."""
+
+    temperature: PositiveFloat = 0.9
+    """Temperature T of the teacher's softmax in the soft target."""
+    hardening: Literal["cosine", "none", "hard"] = "cosine"
+    """``cosine``: soft to hard over the soft phase; ``none``: soft throughout; ``hard``: one-hot from the start."""
+    soft_fraction: Fraction = 0.3
+    """Length S of the soft phase as a share of the epochs (reference: 30 of 100, 3 of 10)."""
+
+
+class ParametricInstanceConfig(Config):
+    """One linear classifier row a training sample (Xu et al., arXiv 2005.09681)."""
+
+    kind: Literal["parametric"] = "parametric"
+    scope: Literal["all", "coarse"] = "all"
+    """The softmax runs over all samples, or over those of the same coarse class (the efficient variant)."""
+    temperature: PositiveFloat = 1.0
+
+
+class QueueInstanceConfig(Config):
+    """Contrast with a queue of momentum-encoded samples (the ICCV 2021 form of Xu et al., after MoCo v2)."""
+
+    kind: Literal["queue"] = "queue"
+    size: Annotated[int, Field(ge=2)] = 65536
+    """Keys kept."""
+    key_momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.999
+    temperature: PositiveFloat = 0.2
+    projection_dim: Annotated[int, Field(ge=1)] = 128
+
+
+InstanceConfig = Annotated[ParametricInstanceConfig | QueueInstanceConfig, Field(discriminator="kind")]
+
+
+class EntropicConfig(Config):
+    """Entropy of the batch-averaged histogram of features over fixed prototypes (FIERCE, arXiv 2208.03684)."""
+
+    prototypes: Annotated[int, Field(ge=2)] = 100
+    """Prototypes K in each group."""
+    groups: Annotated[int, Field(ge=1)] = 1
+    """Independent sets of prototypes, their entropies averaged."""
+    similarity: Literal["cosine", "dot", "neg_sq_dist"] = "cosine"
+    temperature: PositiveFloat = 1.0
+    """Divides the similarity. Cosines lie in [-1, 1] and Gumbel noise has deviation 1.28: at 1 the signal is weak."""
+    assignment: Literal["hard", "soft"] = "hard"
+    """One-hot with a straight-through gradient, or the softmax itself."""
+    noise: Literal["gumbel", "none"] = "gumbel"
+    scale: PositiveFloat = 1.0
+    """Prototypes are drawn uniformly from [-scale, scale] in every dimension."""
+    weighting: Literal["additive", "normalized"] = "additive"
+    """Add the weighted term, or divide the whole sum by 1 + its weight besides (published for ages)."""
+
+
+def _preset_fills(schema: dict[str, Any]) -> None:
+    """In the JSON schema no weight is required: the preset fills in what is left out."""
+    schema["required"] = []
+    for name in WEIGHTS:
+        schema["properties"][name].pop("default", None)
+
+
+class ObjectiveConfig(Config):
+    """Loss weights; a weight of 0 removes its term and what only that term needs."""
+
+    model_config = ConfigDict(json_schema_extra=_preset_fills)
+
+    preset: Literal[
+        "falcon",
+        "base",
+        "fine",
+        "indi",
+        "base_indi",
+        "label_smoothing",
+        "fierce",
+        "scan",
+        "falcon_instance",
+        "falcon_entropic",
+        "untrained",
+    ] = "falcon"
+    """Values of the weights that are left out."""
+    lambda_coarse: Weight
+    """Cross-entropy of the coarse label under the relations (FALCON eq. 4)."""
+    lambda_nn: Weight
+    """Agreement with the teacher's prediction for nearest neighbours (FALCON eq. 6; SCAN)."""
+    lambda_conf: Weight
+    """Cross-entropy to the teacher's sharpened prediction within the coarse class (FALCON eq. 7)."""
+    lambda_reg: Weight
+    """Distance of the batch-mean prediction from the prior over fine classes (FALCON eq. 9)."""
+    lambda_base: Weight
+    """Cross-entropy of the coarse label by a coarse head of its own (Xu et al., Base; FIERCE)."""
+    lambda_fine: Weight
+    """Cross-entropy of the fine label: an upper bound that reads fine labels."""
+    lambda_instance: Weight
+    """Classification of every sample as itself: the lambda_I of Xu et al."""
+    lambda_entropic: Weight
+    """Low entropy of quantised features (FIERCE)."""
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)]
+    """Share of the target of ``lambda_base`` that is spread over all coarse classes."""
+    pseudo_labels: PseudoLabelConfig = PseudoLabelConfig()
+    instance: InstanceConfig = ParametricInstanceConfig()
+    entropic: EntropicConfig = EntropicConfig()
+    # Lax about lists, which are not tuples to a strict validator once a "before" validator has seen the data.
+    prior: Annotated[tuple[PositiveFloat, ...], Field(strict=False)] | None = None
+    """Relative sizes of the fine classes, any order, for ``lambda_reg``; None is uniform (published)."""
+    extra: dict[PartName, PluginTermConfig] = Field(default_factory=dict)
+    """Terms of your own, by a name for each; term ``x`` is measured as ``loss_x``."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_preset(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        preset = data.get("preset", "falcon")
+        # An unknown preset is one error, about the preset; without values to fill in there would be one a weight.
+        values = PRESETS.get(preset, {}) if isinstance(preset, str) else {}
+        return {**dict.fromkeys(WEIGHTS, 0.0), **values, **data}
+
+    @model_validator(mode="after")
+    def _names_are_free(self) -> ObjectiveConfig:
+        taken = sorted(name for name in self.extra if f"lambda_{name}" in WEIGHTS)
+        if taken:
+            raise ValueError(f"extra needs a name that no term of fgtune has, it has {', '.join(taken)}")
+        return self

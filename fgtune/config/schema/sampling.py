@@ -1,0 +1,149 @@
+"""Search spaces as a study file states them, and who proposes points of them: what designs that search are made of."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from fgtune.config.schema.base import Config
+from fgtune.config.schema.data import Fraction
+from fgtune.config.schema.domains import DomainConfig
+from fgtune.config.schema.names import DottedPath
+
+OBJECTIVE_PATTERN = r"^((train|val|test)/[a-z0-9_]+|cost/(seconds|solver_seconds))$"
+
+ObjectiveName = Annotated[str, Field(pattern=OBJECTIVE_PATTERN)]
+"""A metric, or what a trial cost: ``cost/seconds`` in the trainer, ``cost/solver_seconds`` in the relations solver."""
+Mode = Literal["maximize", "minimize"]
+
+
+def _may_be_a_file(schema: dict[str, Any]) -> None:
+    """A study file may name a file instead of stating the space."""
+    own = {key: schema.pop(key) for key in ("$ref", "allOf") if key in schema}
+    schema["anyOf"] = [{"type": "string", "minLength": 1}, own]
+
+
+class SpaceConfig(Config):
+    """A search space: which settings vary, over what, under which conditions, and which combinations are allowed."""
+
+    include: tuple[str, ...] = ()
+    """Files with further spaces, relative to this one; what is stated here wins. Merged when the study is read."""
+    parameters: dict[DottedPath, DomainConfig] = Field(default_factory=dict)
+    """Dotted paths below ``trial`` and their domains."""
+    constraints: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """What every point must fulfil: expressions in parameters and other settings of the trial."""
+
+
+class TpeConfig(Config):
+    """Tree-structured Parzen estimator; the published choice for FALCON."""
+
+    kind: Literal["tpe"] = "tpe"
+    startup_trials: Annotated[int, Field(ge=0)] = 10
+    """Random points before the estimator is used."""
+    multivariate: bool = True
+    """Model parameters together; those of one condition form a group of their own."""
+
+
+class GpConfig(Config):
+    """Gaussian process with expected improvement."""
+
+    kind: Literal["gp"] = "gp"
+    startup_trials: Annotated[int, Field(ge=1)] = 10
+    """Random points before the process is used."""
+
+
+class CmaEsConfig(Config):
+    """Covariance matrix adaptation; numbers alone, two parameters or more, one objective."""
+
+    kind: Literal["cmaes"] = "cmaes"
+    sigma: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    """First step size as a share of each range; None for the package's choice."""
+    population: Annotated[int, Field(ge=2)] | None = None
+
+
+class NsgaConfig(Config):
+    """NSGA-II, an evolutionary algorithm for several objectives."""
+
+    kind: Literal["nsga2"] = "nsga2"
+    population: Annotated[int, Field(ge=2)] = 20
+    crossover_probability: Fraction = 0.9
+    mutation_probability: Fraction | None = None
+    """None for one parameter a child on average."""
+
+
+class QmcConfig(Config):
+    """A quasi-random sequence, which covers the space evenly; no conditions."""
+
+    kind: Literal["qmc"] = "qmc"
+    sequence: Literal["sobol", "halton"] = "sobol"
+    scramble: bool = True
+
+
+class RandomConfig(Config):
+    """Independent points."""
+
+    kind: Literal["random"] = "random"
+
+
+class BruteForceConfig(Config):
+    """Every point of a finite space, in random order."""
+
+    kind: Literal["brute_force"] = "brute_force"
+
+
+SamplerConfig = Annotated[
+    TpeConfig | GpConfig | CmaEsConfig | NsgaConfig | QmcConfig | RandomConfig | BruteForceConfig,
+    Field(discriminator="kind"),
+]
+
+
+StatedSpace = Annotated[SpaceConfig, Field(json_schema_extra=_may_be_a_file)]
+"""A space, or the file that states it."""
+
+
+def check_end(trials: int | None, sampler: SamplerConfig) -> None:
+    """Raise ``ValueError`` for a search without an end."""
+    if trials is None and not isinstance(sampler, BruteForceConfig):
+        raise ValueError(f"trials must be given; sampler {sampler.kind} has no end of its own")
+
+
+SEARCH_SEEDS_FROM = 10_000
+"""First seed of the searches inside arms, where the study gives their number alone: far from the seeds of any study."""
+
+
+class ArmSearchConfig(Config):
+    """A search inside every arm of a comparison that has a space, the same for all: as many trials, the same judge.
+
+    What a search chooses (the arm's own settings are among the candidates) is then run on the seeds of the study, of
+    which the search has seen none.
+    """
+
+    metric: ObjectiveName
+    """What settings are chosen by: the mean over the seeds of the search at the last epoch."""
+    mode: Mode | None = None
+    """Which way it is better; None for what is known of it."""
+    oracle: bool = False
+    """Allow a metric that reads fine labels, or the test split."""
+    trials: Annotated[int, Field(ge=1)] | None = None
+    """Points for each arm besides its own settings; None, for every point, goes with ``brute_force`` alone."""
+    sampler: SamplerConfig = TpeConfig()
+    seeds: Annotated[int, Field(ge=1)] | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = 1
+    """Seeds of the searches, a number n (10000 .. 10000 + n - 1) or the seeds themselves; none may be one of the
+    study's."""
+    design_seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the samplers."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        check_end(self.trials, self.sampler)
+        if isinstance(self.seeds, tuple) and len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("seeds must differ, one is given twice")
+        return self
+
+    @property
+    def seed_list(self) -> tuple[int, ...]:
+        """The seeds, spelled out."""
+        if isinstance(self.seeds, tuple):
+            return self.seeds
+        return tuple(range(SEARCH_SEEDS_FROM, SEARCH_SEEDS_FROM + self.seeds))

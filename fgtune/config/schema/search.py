@@ -1,0 +1,81 @@
+"""The design that searches: its space, who proposes points, by what they are judged, and how many there may be."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, JsonValue, field_validator, model_validator
+
+from fgtune.config.schema.base import Config
+from fgtune.config.schema.designs import BASELINE
+from fgtune.config.schema.names import DottedPath
+from fgtune.config.schema.sampling import (
+    CmaEsConfig,
+    Mode,
+    ObjectiveName,
+    SamplerConfig,
+    StatedSpace,
+    TpeConfig,
+    check_end,
+)
+
+
+class SearchDesign(Config):
+    """Propose points of a space one after the other, learning from those that are finished; ``trial`` is the baseline.
+
+    A metric that reads fine labels selects by what a user without them could not know, and needs ``oracle: true``.
+    """
+
+    kind: Literal["search"] = "search"
+    space: StatedSpace
+    """The space itself, or the file that states it."""
+    sampler: SamplerConfig = TpeConfig()
+    trials: Annotated[int, Field(ge=1)] | None = None
+    """Number of points to run besides the baseline; None, for every point, goes with ``brute_force`` alone."""
+    metric: ObjectiveName | Annotated[tuple[ObjectiveName, ...], Field(min_length=2, max_length=4)]
+    """What is optimised, the mean over the seeds at the last epoch; several metrics give a Pareto front."""
+    mode: Mode | tuple[Mode, ...] | None = None
+    """Which way each metric is better; None for what is known of it."""
+    oracle: bool = False
+    """Allow a metric that reads fine labels, or the test split."""
+    start: tuple[dict[DottedPath, JsonValue], ...] = ()
+    """Points to run first; parameters that one leaves out are proposed."""
+    warm_start: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Folders of earlier studies whose finished cells the sampler may learn from."""
+    design_seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the sampler, apart from the seeds of the study."""
+
+    @field_validator("metric")
+    @classmethod
+    def _metrics_differ(cls, metric: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        names = (metric,) if isinstance(metric, str) else metric
+        repeated = next((name for name in names if names.count(name) > 1), None)
+        if repeated is not None:
+            raise ValueError(f"must differ, {repeated} is given twice")
+        return metric
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if isinstance(self.mode, tuple) and len(self.mode) != len(self.metrics):
+            raise ValueError(f"mode needs one entry a metric ({len(self.metrics)}), it has {len(self.mode)}")
+        check_end(self.trials, self.sampler)
+        if isinstance(self.sampler, CmaEsConfig) and len(self.metrics) > 1:
+            raise ValueError("sampler cmaes has one objective; use nsga2, tpe or gp for several")
+        return self
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics, spelled out."""
+        return (self.metric,) if isinstance(self.metric, str) else self.metric
+
+    @property
+    def modes(self) -> tuple[Mode | None, ...]:
+        """The mode of each metric, None where the study leaves it to the metric."""
+        if isinstance(self.mode, tuple):
+            return self.mode
+        return (self.mode,) * len(self.metrics)
+
+    @property
+    def baseline_arm(self) -> str:
+        """Name of the arm that others are compared with."""
+        return BASELINE

@@ -1,0 +1,137 @@
+"""The config of a study: its question, its design, its seeds, its metrics, and the trial that the design varies."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, JsonValue, field_validator
+
+from fgtune.config.schema.base import Config
+from fgtune.config.schema.data import PositiveFloat
+from fgtune.config.schema.designs import AblationDesign, ComparisonDesign, SensitivityDesign
+from fgtune.config.schema.names import ARM_PATTERN, DOTTED_PATTERN, METRIC_PATTERN, NAME_PATTERN, DottedPath, MetricName
+from fgtune.config.schema.published import PublishedTable
+from fgtune.config.schema.scheduling import NoSchedulerConfig, SchedulerConfig
+from fgtune.config.schema.search import SearchDesign
+from fgtune.config.schema.trial import TrialConfig
+
+__all__ = [
+    "ARM_PATTERN",
+    "DOTTED_PATTERN",
+    "METRIC_PATTERN",
+    "NAME_PATTERN",
+    "AblationDesign",
+    "ComparisonDesign",
+    "DesignConfig",
+    "ExecutionConfig",
+    "MetricsConfig",
+    "SearchDesign",
+    "SensitivityDesign",
+    "Study",
+]
+
+DesignConfig = Annotated[
+    SensitivityDesign | AblationDesign | ComparisonDesign | SearchDesign, Field(discriminator="kind")
+]
+
+
+class MetricsConfig(Config):
+    """What the study is judged by; fixed before the first trial."""
+
+    primary: MetricName = "test/clustering_accuracy"
+    """The metric of the planned contrasts."""
+    also: tuple[MetricName, ...] = ("test/ari", "test/ged")
+    """Further metrics that the report shows; contrasts on them are marked exploratory."""
+    alpha: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.05
+    """Level of the planned contrasts together (Holm)."""
+    equivalence_margin: PositiveFloat = 0.02
+    """A difference of the primary metric below this is of no importance, in the metric's own unit."""
+
+
+class BudgetConfig(Config):
+    """What one call may use; what is left is saved, and the next call goes on. None means no limit."""
+
+    cells: Annotated[int, Field(ge=1)] | None = None
+    """Cells to start."""
+    wall_s: PositiveFloat | None = None
+    """Seconds by the clock, from the first trial on."""
+    core_s: PositiveFloat | None = None
+    """Seconds of all trials times the cores that each holds."""
+    gpu_s: PositiveFloat | None = None
+    """Seconds of all trials times the GPUs that each holds."""
+
+
+class ExecutionConfig(Config):
+    """Resources and fault handling; no result depends on these."""
+
+    cpus: PositiveFloat = 1.0
+    """CPU cores a trial."""
+    gpus: Annotated[float, Field(ge=0.0)] = 0.0
+    """GPUs a trial; a fraction shares one."""
+    max_failures: Annotated[int, Field(ge=0)] = 1
+    """How often a crashed trial is started again from its checkpoint before it counts as failed."""
+    max_concurrent: Annotated[int, Field(ge=1)] | None = None
+    """Trials at once; None lets the machine's resources decide."""
+    checkpoint_every_epochs: Annotated[int, Field(ge=1)] = 10
+    """A checkpoint is also written whenever a trial is stopped in order."""
+    budget: BudgetConfig = BudgetConfig()
+    """When it is used up, running trials stop in order and the exit code is 4."""
+
+
+class Study(Config):
+    """One study file, validated, every default filled in."""
+
+    study: Annotated[str, Field(pattern=NAME_PATTERN, max_length=100)]
+    """Name of the study and of its folder."""
+    question: Annotated[str, Field(min_length=1)]
+    """What the study asks, in a sentence."""
+    expectation: str = ""
+    """What is expected and why, written down before the first trial."""
+    source: str = ""
+    """Paper, table or figure that the study answers to."""
+    design: DesignConfig
+    seeds: Annotated[int, Field(ge=1)] | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = 5
+    """A number n (seeds 0 .. n-1) or the seeds themselves; each is one block that all arms share."""
+    metrics: MetricsConfig = MetricsConfig()
+    scheduler: SchedulerConfig = NoSchedulerConfig()
+    """When a trial is stopped early; without a word here, none is. In a comparison with ``search``, trials of the
+    searches alone."""
+    published: tuple[PublishedTable, ...] = ()
+    """What papers report for arms of this study; the report shows it beside what came out here."""
+    trial: TrialConfig
+    execution: ExecutionConfig = ExecutionConfig()
+    smoke: dict[DottedPath, JsonValue] = Field(default_factory=dict)
+    """Paths (from the root of this file) that ``--smoke`` sets besides its own defaults."""
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: int | tuple[int, ...]) -> int | tuple[int, ...]:
+        if isinstance(seeds, tuple):
+            repeated = next((seed for seed in seeds if seeds.count(seed) > 1), None)
+            if repeated is not None:
+                raise ValueError(f"must differ, {repeated} is given twice")
+        return seeds
+
+    @property
+    def own_scheduler(self) -> SchedulerConfig:
+        """What stops trials of this study: none where the scheduler belongs to the searches inside its arms."""
+        if isinstance(self.design, ComparisonDesign) and self.design.search is not None:
+            return NoSchedulerConfig()
+        return self.scheduler
+
+    @property
+    def seed_list(self) -> tuple[int, ...]:
+        """The seeds, spelled out."""
+        return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+
+    def identity(self) -> dict[str, Any]:
+        """What makes two studies the same: all but how they run, what ``--smoke`` would do and what papers report."""
+        plain = self.to_plain()
+        design = plain["design"]
+        for later in ("dataset_settings", "search"):  # studies begun before there were any keep their hash
+            if not design.get(later):
+                design.pop(later, None)
+        for arm in design["arms"] if isinstance(self.design, ComparisonDesign) else ():
+            if arm["space"] is None:
+                del arm["space"]
+        return {key: value for key, value in plain.items() if key not in {"execution", "smoke", "published"}}

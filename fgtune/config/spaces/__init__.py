@@ -1,0 +1,1 @@
+"""Search spaces: domains, conditions and constraints, and the points that they allow."""

@@ -1,0 +1,188 @@
+"""A search space made ready: conditions and constraints parsed, parameters in the order of their conditions.
+
+A point is a mapping from the paths of the active parameters to values. Every point becomes a full trial config before
+anything runs, so what the config refuses (a rule between settings, say) is infeasible like what a constraint forbids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from fgtune.config.reading.merge import patch
+from fgtune.config.schema.domains import Domain
+from fgtune.config.schema.paths import has_path, value_at
+from fgtune.config.schema.trial import TrialConfig
+from fgtune.config.spaces.expression import Expression
+from fgtune.config.spaces.operations import AbsentError, EvaluationError, Lookup
+from fgtune.errors import ConfigError, FgtuneError
+
+Point = dict[str, Any]
+"""Values of the active parameters by dotted path."""
+
+
+class InfeasibleError(FgtuneError):
+    """A point that must not run.
+
+    Attributes:
+        constraint: Rank of the constraint that forbids it; None where the config itself does.
+        validation: What the config says, where it does.
+    """
+
+    def __init__(self, reason: str, constraint: int | None = None, validation: ValidationError | None = None) -> None:
+        super().__init__(reason)
+        self.constraint, self.validation = constraint, validation
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """A space over one trial.
+
+    Attributes:
+        parameters: Domains by dotted path below ``trial``, each after those that its condition names.
+        conditions: When a parameter exists, where that is said.
+        constraints: What every point must fulfil.
+        trial: The trial as the study file has it, defaults not filled in.
+        base: The same, validated.
+        resolve: Makes the class numbers of a trial definite against the data; raises ``ConfigError`` where it cannot.
+    """
+
+    parameters: Mapping[str, Domain]
+    conditions: Mapping[str, Expression]
+    constraints: tuple[Expression, ...]
+    trial: Mapping[str, Any]
+    base: TrialConfig
+    resolve: Callable[[TrialConfig], TrialConfig]
+
+    @property
+    def max_size(self) -> int | None:
+        """An upper bound on the number of points; None where there is no end of them."""
+        size = 1
+        for domain in self.parameters.values():
+            if domain.size is None:
+                return None
+            size *= domain.size + (domain.when is not None)
+        return size
+
+    def walk(self, choose: Callable[[str, Domain], Any]) -> Point:
+        """Choose a value for every parameter that exists under the values chosen before it.
+
+        Args:
+            choose: Called with path and domain, in order.
+
+        Raises:
+            EvaluationError: A condition cannot be evaluated.
+        """
+        chosen: Point = {}
+        for path, domain in self.parameters.items():
+            if self.is_active(path, chosen):
+                chosen[path] = choose(path, domain)
+        return chosen
+
+    def is_active(self, path: str, chosen: Point) -> bool:
+        """Whether a parameter exists under the values chosen before it."""
+        condition = self.conditions.get(path)
+        return condition is None or condition.holds(self._lookup(chosen), if_absent=False)
+
+    def draw(self, rng: np.random.Generator) -> Point:
+        """A random point, feasible or not."""
+        return self.walk(lambda _, domain: domain.at(float(rng.random())))
+
+    def points(self) -> Iterator[Point]:
+        """Every point of a finite space, feasible or not; look at ``max_size`` first."""
+        return self._extend(list(self.parameters), {})
+
+    def config(self, point: Point) -> TrialConfig:
+        """The trial at a point, class numbers not resolved.
+
+        Raises:
+            InfeasibleError: The config, the data or a constraint forbids it.
+        """
+        plain = patch(self.trial, point, TrialConfig)
+        try:
+            config = TrialConfig.from_plain(plain)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            raise InfeasibleError(f"{place}: {first['msg']}", validation=error) from error
+        try:
+            get = self._reader(config)
+        except ConfigError as error:
+            raise InfeasibleError(f"{error.path}: {error.rule}") from error
+        for rank, constraint in enumerate(self.constraints):
+            try:
+                holds = constraint.holds(get, if_absent=True)
+            except EvaluationError as error:
+                raise InfeasibleError(str(error), rank) from error
+            if not holds:
+                raise InfeasibleError(f"breaks the constraint `{constraint.text}`", rank)
+        return config
+
+    def point_of(self, plain: Mapping[str, Any]) -> Point | None:
+        """The point that a trial config in plain data stands at, or None where it lies outside the space."""
+        try:
+            return self.walk(lambda path, domain: _held(domain, plain, path))
+        except LookupError:
+            return None
+
+    def _extend(self, rest: list[str], chosen: Point) -> Iterator[Point]:
+        if not rest:
+            yield chosen
+            return
+        path, *further = rest
+        if not self.is_active(path, chosen):
+            yield from self._extend(further, chosen)
+            return
+        for value in self.parameters[path].values_in_order():
+            yield from self._extend(further, {**chosen, path: value})
+
+    def _lookup(self, chosen: Point) -> Lookup:
+        """Chosen values first; other settings as the trial has them under those."""
+        settled: Lookup | None = None
+
+        def get(name: str) -> Any:
+            nonlocal settled
+            if name in chosen:
+                return chosen[name]
+            if settled is None:
+                settled = self._settled(chosen)
+            return settled(name)
+
+        return get
+
+    def _settled(self, chosen: Point) -> Lookup:
+        """The settings of the trial under the values chosen so far; they need not make a valid one yet."""
+        try:
+            return self._reader(TrialConfig.from_plain(patch(self.trial, chosen, TrialConfig)))
+        except (ValidationError, ConfigError):
+            return _plain_reader(patch(self.base.to_plain(), chosen, TrialConfig))
+
+    def _reader(self, config: TrialConfig) -> Lookup:
+        """Settings of a trial, with the class number that the data make of it."""
+        stated, resolved = _plain_reader(config.to_plain()), _plain_reader(self.resolve(config).to_plain())
+
+        def get(name: str) -> Any:
+            value = stated(name)
+            return resolved(name) if value is None else value
+
+        return get
+
+
+def _plain_reader(plain: Mapping[str, Any]) -> Lookup:
+    def get(name: str) -> Any:
+        if not has_path(plain, name):
+            raise AbsentError(name)
+        return value_at(plain, name)
+
+    return get
+
+
+def _held(domain: Domain, plain: Mapping[str, Any], path: str) -> Any:
+    """The domain's own value for what ``plain`` has at ``path``."""
+    if not has_path(plain, path):
+        raise LookupError(path)
+    return domain.own(value_at(plain, path))

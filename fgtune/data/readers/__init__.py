@@ -1,0 +1,1 @@
+"""Files of every kind, read without running anything that they hold."""

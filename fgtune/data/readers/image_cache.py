@@ -1,0 +1,219 @@
+"""The pixels of an image set, decoded once: in a memory-mapped file keyed by content, in memory, or not kept at all.
+
+The file is shared read-only by all processes of a machine; on another machine of a cluster it is made again from the
+images when it is first read. It is never changed: other images, or another size, have another key and another file.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fgtune.data.base import IntArray, StoredInputs
+from fgtune.data.readers.images import ByteArray, ImageFiles, in_parallel, stat_of
+from fgtune.data.readers.npz import memory_bytes
+from fgtune.errors import DataError
+
+CACHE_VARIABLE = "FGTUNE_CACHE"
+"""Environment variable that names the folder of caches; default ``fgtune`` in the user's cache folder."""
+_BLOCK = 4096
+"""Images decoded between two writes to memory."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class CachedImages(StoredInputs):
+    """Decoded images in a memory-mapped file; pickled as the name of the file and of the images that it comes from.
+
+    Attributes:
+        file: The cache, an ``.npy`` of (N, 3, size, size) uint8.
+        source: The images.
+        content: Digest of the images' bytes and of how they are decoded; the key of the file.
+    """
+
+    file: Path
+    source: ImageFiles
+    content: str
+    _pixels: ByteArray | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, 3, size, size)."""
+        return self.source.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """uint8."""
+        return self.source.dtype
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the images' bytes and of how they are decoded."""
+        return self.content
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, rows: Any, /) -> ByteArray:
+        """Pixels of rows; a slice gives a read-only view of the file, an index array a copy."""
+        if self._pixels is None:
+            self._pixels = _opened(self.file, self.shape)
+            if self._pixels is None:
+                _write(self.source, self.file)
+                self._pixels = _opened(self.file, self.shape)
+        if self._pixels is None:
+            raise DataError("the cache of decoded images cannot be read back", where=str(self.file))
+        return np.asarray(self._pixels[rows])
+
+    def take(self, rows: IntArray) -> ImageFiles:
+        """These rows, as image files."""
+        return self.source.take(rows)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"file": self.file, "source": self.source, "content": self.content, "_pixels": None}
+
+
+def keep_images(images: ImageFiles) -> StoredInputs | ByteArray:
+    """The images as they shall be kept: see ``Keeping``.
+
+    Returns:
+        Images that decode at every reading when their pixels exceed the budget; without a cache, an array in memory
+        when they fill no more than half of it, else likewise; ``CachedImages`` otherwise.
+
+    Raises:
+        DataError: If an image cannot be decoded, or the disk has no room for the cache.
+    """
+    needed = int(np.prod(images.shape, dtype=np.int64))
+    if needed > images.keeping.budget_bytes or (not images.keeping.cache and needed > memory_bytes() // 2):
+        logger.warning("%s of pixels are not kept: images are decoded whenever they are read", _told(needed))
+        return images
+    if not images.keeping.cache:
+        return images[:]
+    folder = cache_folder()
+    content = _content(images, folder)
+    cached = CachedImages(folder / f"{content}.npy", images, content)
+    if _opened(cached.file, cached.shape) is None:
+        _write(images, cached.file)
+    return cached
+
+
+def cache_folder() -> Path:
+    """Where caches lie; made when missing."""
+    given = os.environ.get(CACHE_VARIABLE)
+    base = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fgtune"
+    folder = base / "images"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"folder of decoded images cannot be made ({error.strerror})",
+            where=str(folder),
+            fix=f"Set {CACHE_VARIABLE} to a folder that can be written, or data.cache to false.",
+        ) from error
+    return folder
+
+
+def _content(images: ImageFiles, folder: Path) -> str:
+    """Digest of all files and of how they are decoded.
+
+    Reading every byte is remembered under names, lengths and modification times: while these stay, the content does.
+    """
+    how = f"{images.size}{images.resize}"
+    stats = [stat_of(images.file(row)) for row in range(len(images))]
+    identity = hashlib.sha256(f"{Path(images.root).resolve()}{how}".encode())
+    for name, stat in zip(images.names, stats, strict=True):
+        identity.update(bytes(name) + b"\0%d %d\0" % (stat.st_size, stat.st_mtime_ns))
+    memo = folder / f"{identity.hexdigest()[:32]}.json"
+    try:
+        remembered = json.loads(memo.read_text(encoding="ascii"))
+        if isinstance(remembered, str) and len(remembered) == 32 and remembered.isalnum():
+            return remembered
+    except (OSError, ValueError):
+        pass  # not there, or damaged: it is made again
+    digests = np.zeros((len(images), 32), dtype=np.uint8)
+
+    def digest(row: int) -> None:
+        try:
+            digests[row] = np.frombuffer(hashlib.sha256(images.file(row).read_bytes()).digest(), dtype=np.uint8)
+        except OSError as error:
+            raise DataError(f"image cannot be read ({error.strerror})", where=str(images.file(row))) from error
+
+    in_parallel(digest, len(images))
+    content = hashlib.sha256(how.encode() + digests.tobytes()).hexdigest()[:32]
+    with _replacing(memo) as temporary:
+        temporary.write_text(json.dumps(content), encoding="ascii")
+    return content
+
+
+def _opened(file: Path, shape: tuple[int, ...]) -> ByteArray | None:
+    """The cache, read-only; None where it is missing, truncated or of another shape."""
+    try:
+        pixels = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return pixels if pixels.shape == shape and pixels.dtype == np.uint8 else None
+
+
+def _write(images: ImageFiles, file: Path) -> None:
+    """Decode all images into a new cache file; one process of a machine at a time."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(file.with_suffix(".lock")):
+        if _opened(file, images.shape) is not None:  # another process was faster
+            return
+        needed = int(np.prod(images.shape, dtype=np.int64))
+        free = shutil.disk_usage(file.parent).free
+        if needed > free:
+            raise DataError(
+                f"decoded images take {_told(needed)}, {_told(free)} are free",
+                where=str(file.parent),
+                fix=f"Set {CACHE_VARIABLE} to a folder with room, data.cache to false, or a smaller data.size.",
+            )
+        side = f"{images.size} x {images.size}"
+        logger.warning("decoding %d images of %s into %s (%s)", len(images), side, file, _told(needed))
+        with _replacing(file) as temporary:
+            pixels = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=images.shape)
+            for start in range(0, len(images), _BLOCK):
+                rows = np.arange(start, min(start + _BLOCK, len(images)))
+                images.decode_into(pixels[start : start + _BLOCK], rows)
+            pixels.flush()
+
+
+@contextmanager
+def _locked(lock: Path) -> Iterator[None]:
+    """Hold a lock file, which the system lets go of when the process ends, however it ends."""
+    with lock.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _replacing(file: Path) -> Iterator[Path]:
+    """A temporary file that takes the place of ``file`` at the end, or vanishes on an error."""
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=".partial-", suffix=file.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.replace(file)
+    finally:
+        if sys.exc_info()[0] is not None or temporary.exists():
+            temporary.unlink(missing_ok=True)
+
+
+def _told(count: int) -> str:
+    """A number of bytes, for people."""
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"

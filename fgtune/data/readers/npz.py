@@ -1,0 +1,203 @@
+"""Reads ``.npz`` and ``.npy`` without trusting them: nothing is unpickled, sizes are checked before memory is taken."""
+
+from __future__ import annotations
+
+import lzma
+import math
+import os
+import struct
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fgtune.data.readers.data_errors import reason_of
+from fgtune.errors import DataError
+
+AnyArray = npt.NDArray[Any]
+
+# What zipfile, its decompressors and NumPy's header parser raise on damaged or hostile bytes.
+_DAMAGE = (
+    ValueError,
+    OSError,
+    EOFError,
+    RuntimeError,  # encrypted members, unknown compression (NotImplementedError), header nested too deep
+    MemoryError,  # the parser's stack on a nested header
+    OverflowError,
+    TypeError,
+    SyntaxError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
+_REWRITE = "Write the file again with numpy.savez(path, inputs=..., coarse=...)."
+_FALLBACK_MEMORY = 16 * 2**30
+_NAMES_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class _Header:
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    payload: int
+    """Bytes after the header."""
+
+
+def read_npz(path: Path, required: Sequence[str], optional: Sequence[str]) -> dict[str, AnyArray]:
+    """Read all arrays of an ``.npz``.
+
+    Args:
+        path: The file.
+        required: Names that must be there.
+        optional: Names that may be there; any other name is an error.
+
+    Returns:
+        The arrays by name.
+
+    Raises:
+        DataError: If the file is missing or damaged, a name is missing or unknown, an array holds Python objects (they
+            are not unpickled), or the arrays would fill more than half of the machine's memory.
+    """
+    where = str(path)
+    if not path.is_file():
+        rule = "is not a regular file" if path.exists() else "no such file"
+        fix = f"Name an .npz file; relative paths start from {Path.cwd()}."
+        raise DataError(rule, where=where, path="trial.data.path", fix=fix)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = _members(archive, where, required, optional)
+            streams = {name: partial(archive.open, member) for name, member in members.items()}
+            headers = {name: _header(streams[name], member.file_size, name, where) for name, member in members.items()}
+            _check_memory(sum(header.payload for header in headers.values()), where)
+            return {name: _array(stream, name, where) for name, stream in streams.items()}
+    except _DAMAGE as error:
+        raise DataError(
+            f"is not a readable .npz archive ({reason_of(error)})", where=where, path="trial.data.path", fix=_REWRITE
+        ) from error
+
+
+def read_npy(path: Path, name: str) -> AnyArray:
+    """Read one array from an ``.npy``.
+
+    Args:
+        path: The file.
+        name: What the array is, for messages.
+
+    Raises:
+        DataError: As ``read_npz``.
+    """
+    where = str(path)
+    if not path.is_file():
+        fix = f"Name an .npy file; relative paths start from {Path.cwd()}."
+        raise DataError("no such file", where=where, path=name, fix=fix)
+    try:
+        header = _header(lambda: path.open("rb"), path.stat().st_size, name, where)
+        _check_memory(header.payload, where)
+        return _array(lambda: path.open("rb"), name, where)
+    except OSError as error:
+        raise _unreadable(name, where, error) from error
+
+
+def _members(
+    archive: zipfile.ZipFile, where: str, required: Sequence[str], optional: Sequence[str]
+) -> dict[str, zipfile.ZipInfo]:
+    members: dict[str, zipfile.ZipInfo] = {}
+    for info in archive.infolist():
+        name = info.filename.removesuffix(".npy")
+        if name in members:
+            raise DataError(f"array {name!r} occurs twice", where=where, fix=_REWRITE)
+        members[name] = info
+    known = (*required, *optional)
+    present = ", ".join(sorted(members)[:_NAMES_SHOWN]) or "nothing"
+    present += f" and {len(members) - _NAMES_SHOWN} more" if len(members) > _NAMES_SHOWN else ""
+    if missing := [name for name in required if name not in members]:
+        raise DataError(
+            f"array {missing[0]!r} is missing; the file holds {present}",
+            where=where,
+            fix=f"Save the arrays under the names {', '.join(known)}.",
+        )
+    if unknown := sorted(name for name in members if name not in known):
+        raise DataError(
+            f"unknown array {unknown[0]!r}; the file holds {present}",
+            where=where,
+            fix=f"Keep only {', '.join(known)}.",
+        )
+    return members
+
+
+def _header(opened: Callable[[], IO[bytes]], size: int, name: str, where: str) -> _Header:
+    """Parse one array's header, and see that the bytes after it are as many as it promises."""
+    try:
+        with opened() as stream:
+            shape, dtype = _read_header(stream)
+            header = _Header(shape, dtype, size - stream.tell())
+    except _DAMAGE as error:
+        raise _unreadable(name, where, error) from error
+    if dtype.hasobject:
+        raise DataError(
+            "holds Python objects, which would have to be unpickled; fgtune never does that",
+            where=where,
+            path=name,
+            fix="Convert the array to numbers, or to fixed-width strings for 'split', before saving it.",
+        )
+    promised = math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or promised != header.payload:
+        raise DataError(
+            f"is damaged: {header.payload} bytes of data where shape {shape} of {dtype} takes {promised}",
+            where=where,
+            path=name,
+            fix=_REWRITE,
+        )
+    return header
+
+
+def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    elif version == (2, 0):
+        shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
+    else:
+        raise ValueError(f"format version {version} is for records only")
+    return shape, dtype
+
+
+def _array(opened: Callable[[], IO[bytes]], name: str, where: str) -> AnyArray:
+    try:
+        with opened() as stream:
+            array: AnyArray = np.lib.format.read_array(stream, allow_pickle=False)
+            return array
+    except _DAMAGE as error:
+        raise _unreadable(name, where, error) from error
+
+
+def _check_memory(needed: int, where: str) -> None:
+    limit = memory_bytes() // 2
+    if needed > limit:
+        raise DataError(
+            f"unpacks to {needed / 2**30:.1f} GiB, more than half of this machine's memory ({limit / 2**30:.1f} GiB)",
+            where=where,
+            path="trial.data.path",
+            fix="Store fewer samples, or run on a larger machine.",
+        )
+
+
+def memory_bytes() -> int:
+    """Physical memory of this machine; 16 GiB where the system does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return _FALLBACK_MEMORY
+
+
+def _unreadable(name: str, where: str, error: BaseException) -> DataError:
+    return DataError(f"cannot be read ({reason_of(error)})", where=where, path=name, fix=_REWRITE)

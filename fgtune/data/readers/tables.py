@@ -1,0 +1,153 @@
+"""Tables (CSV and Parquet) read by column names; what is wrong with them is told with the file and the column."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fgtune.data.base import FloatArray, IntArray
+from fgtune.data.labels import number_classes, parts_of
+from fgtune.data.readers.data_errors import reason_of
+from fgtune.data.readers.npz import memory_bytes
+from fgtune.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class TableLabels:
+    """The labels of a table's rows, as ``Dataset`` holds them."""
+
+    coarse: IntArray | None
+    coarse_names: tuple[tuple[str, ...], ...]
+    fine: IntArray | None
+    fine_names: tuple[str, ...] | None
+    fine_values: FloatArray | None
+    given_split: IntArray | None
+
+
+def read_table(
+    path: Path, columns: Sequence[str], others: bool = False, config_path: str = "trial.data.path"
+) -> pd.DataFrame:
+    """Read columns of a ``.csv`` or ``.parquet``.
+
+    Args:
+        path: The file.
+        columns: Columns that must be there.
+        others: Read all other columns as well.
+        config_path: Where the config names the file.
+
+    Raises:
+        DataError: If the file is missing or damaged, a column is missing or occurs twice, or the table would fill more
+            than half of the machine's memory.
+    """
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    where = str(path)
+    if not path.is_file():
+        fix = f"Name a .csv or .parquet file; relative paths start from {Path.cwd()}."
+        raise DataError("no such file", where=where, path=config_path, fix=fix)
+    parquet = path.suffix.lower() == ".parquet"
+    try:
+        taken = None if others else list(columns)
+        names = pyarrow.parquet.read_schema(path).names if parquet else _csv_header(path)
+        _check_columns(names, columns, where)
+        limit = memory_bytes() // 2
+        if (size := path.stat().st_size) > limit:
+            raise DataError(f"takes {size / 2**30:.1f} GiB, more than half of this machine's memory", where=where)
+        if parquet:
+            frame: pd.DataFrame = pyarrow.parquet.read_table(path, columns=taken).to_pandas()
+        else:
+            options = pyarrow.csv.ConvertOptions(include_columns=taken, strings_can_be_null=True)
+            frame = pyarrow.csv.read_csv(path, convert_options=options).to_pandas()
+    except (pa.ArrowException, OSError, ValueError, csv.Error) as error:
+        kind = "Parquet file" if parquet else "CSV file in UTF-8"
+        raise DataError(f"is not a readable {kind} ({reason_of(error)})", where=where, path=config_path) from error
+    return frame
+
+
+def _csv_header(path: Path) -> list[str]:
+    """The column names as written; pandas would rename a repeated one."""
+    with path.open(newline="", encoding="utf-8-sig") as stream:
+        return next(csv.reader(stream), [])
+
+
+def _check_columns(names: Sequence[str], columns: Sequence[str], where: str) -> None:
+    repeated = next((name for name in names if list(names).count(name) > 1), None)
+    if repeated is not None:
+        raise DataError(f"column {repeated!r} occurs twice", where=where, fix="Rename one of them.")
+    missing = next((name for name in columns if name not in names), None)
+    if missing is not None:
+        shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+        raise DataError(
+            f"no column {missing!r}; the table has {shown or 'no columns'}",
+            where=where,
+            fix="Name the columns as the first line of the table does.",
+        )
+
+
+def numbers(frame: pd.DataFrame, columns: Sequence[str], where: str) -> FloatArray:
+    """Columns of real numbers as (N, columns) float32; empty cells become NaN, which the check of the data tells of.
+
+    Raises:
+        DataError: If a column holds anything else.
+    """
+    taken = []
+    for name in columns:
+        column = frame[name]
+        if column.dtype.kind not in "buif":
+            raise DataError(
+                "must be a column of real numbers",
+                where=where,
+                path=name,
+                value=str(column.dtype),
+                fix="Name the columns of features under data.columns.features, and leave text out.",
+            )
+        with np.errstate(over="ignore"):
+            taken.append(column.to_numpy(dtype=np.float64, na_value=np.nan).astype(np.float32))
+    if not taken:
+        raise DataError("no column is left for the features", where=where, fix="Name them under data.columns.features.")
+    return np.stack(taken, axis=1)
+
+
+def labels_of(
+    frame: pd.DataFrame,
+    where: str,
+    coarse: Sequence[str] = (),
+    fine: str | None = None,
+    fine_values: Sequence[str] = (),
+    split: str | None = None,
+) -> TableLabels:
+    """The labels in the named columns; an empty sequence or None is a label that the data lack.
+
+    Raises:
+        DataError: If a sample has no fine class, a target is no number, or a split has another part than the three.
+    """
+    numbered = [number_classes(frame[name].tolist()) for name in coarse]
+    fine_numbers, fine_names = (None, None) if fine is None else number_classes(frame[fine].tolist())
+    if fine_numbers is not None and (fine_numbers < 0).any():
+        row = int(np.argmax(fine_numbers < 0))
+        raise DataError(
+            f"every sample needs a fine class, row {row} has none",
+            where=where,
+            path=str(fine),
+            fix="Fill the column, or leave fine out altogether.",
+        )
+    return TableLabels(
+        coarse=np.stack([labels for labels, _ in numbered], axis=1) if numbered else None,
+        coarse_names=tuple(names for _, names in numbered),
+        fine=fine_numbers,
+        fine_names=fine_names,
+        fine_values=numbers(frame, fine_values, where) if fine_values else None,
+        given_split=None if split is None else parts_of(frame[split].to_numpy(), where, split),
+    )

@@ -1,0 +1,1 @@
+"""The data sets by name: which files or generators they are made of, and what their classes are."""

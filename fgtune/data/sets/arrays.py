@@ -1,0 +1,142 @@
+"""A user's own data: ``.npz``, ``.npy`` files side by side, or a table in CSV or Parquet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from fgtune.config.schema.data_tables import TABLE_SUFFIXES, ArrayFilesConfig, ArraysConfig, TableColumnsConfig
+from fgtune.data.base import Dataset, FloatArray, IntArray
+from fgtune.data.check import SPLIT_NAMES
+from fgtune.data.labels import as_values, derive_coarse, parts_of
+from fgtune.data.readers.npz import AnyArray, read_npy, read_npz
+from fgtune.data.readers.tables import labels_of, numbers, read_table
+from fgtune.errors import DataError
+
+
+def load_arrays(config: ArraysConfig) -> Dataset:
+    """Read the file or files; what holds for data of every kind is left to ``check_dataset``.
+
+    Returns:
+        Inputs (N, ...) float32 from any real dtype; coarse (N, sources) from (N,) or (N, sources); K_C of a source
+        is its highest label + 1. Whole numbers in ``fine`` are classes, real ones continuous targets.
+
+    Raises:
+        DataError: If a file cannot be read, or an array has the wrong dtype or number of dimensions.
+    """
+    path = Path(config.path)
+    if config.columns is not None and path.suffix.lower() in TABLE_SUFFIXES:
+        return _from_table(path, config.columns, config)
+    if config.files is not None:
+        return _from_arrays(_read_files(path, config.files), config)
+    required = ("inputs",) if config.derive_coarse else ("inputs", "coarse")
+    return _from_arrays(read_npz(path, required, ("fine", "fine_values", "split")), config)
+
+
+def _read_files(path: Path, files: ArrayFilesConfig) -> dict[str, AnyArray]:
+    named = {"inputs": str(path), "coarse": files.coarse, "fine": files.fine, "split": files.split}
+    return {name: read_npy(Path(file), name) for name, file in named.items() if file is not None}
+
+
+def _from_arrays(arrays: dict[str, AnyArray], config: ArraysConfig) -> Dataset:
+    where = config.path
+    fine, values = arrays.get("fine"), arrays.get("fine_values")
+    if fine is not None and fine.dtype.kind == "f":
+        if values is not None:
+            raise DataError(
+                "holds continuous targets, and so does 'fine_values'",
+                where=where,
+                path="fine",
+                fix="Keep whole numbers (classes) in 'fine' and real numbers in 'fine_values'.",
+            )
+        fine, values = None, fine
+    fine_values = None if values is None else as_values(values, where, "fine_values")
+    if config.derive_coarse is not None:
+        coarse = derive_coarse(fine_values, config.derive_coarse, where)
+    else:
+        coarse = _labels(arrays["coarse"], "coarse", where, max_dims=2)
+        coarse = coarse[:, None] if coarse.ndim == 1 else coarse
+    return Dataset(
+        name=where,
+        inputs=_inputs(arrays["inputs"], where),
+        coarse=coarse,
+        num_coarse=tuple(int(labels.max(initial=-1)) + 1 for labels in coarse.T),
+        fine=None if fine is None else _labels(fine, "fine", where, max_dims=1),
+        fine_values=fine_values,
+        given_split=_split(arrays["split"], where) if "split" in arrays else None,
+    )
+
+
+def _from_table(path: Path, columns: TableColumnsConfig, config: ArraysConfig) -> Dataset:
+    where = config.path
+    named = [*columns.coarse, *columns.fine_values, *filter(None, (columns.fine, columns.split))]
+    frame = read_table(path, [*(columns.features or ()), *named], others=columns.features is None)
+    features = columns.features or tuple(str(name) for name in frame.columns if name not in named)
+    labels = labels_of(frame, where, columns.coarse, columns.fine, columns.fine_values, columns.split)
+    if labels.coarse is None:
+        rule = config.derive_coarse or "median"
+        coarse, names = derive_coarse(labels.fine_values, rule, where), None
+    else:
+        coarse, names = labels.coarse, labels.coarse_names
+    return Dataset(
+        name=where,
+        inputs=numbers(frame, features, where),
+        coarse=coarse,
+        num_coarse=tuple(int(source.max(initial=-1)) + 1 for source in coarse.T),
+        fine=labels.fine,
+        fine_values=labels.fine_values,
+        given_split=labels.given_split,
+        coarse_names=names,
+        fine_names=labels.fine_names,
+    )
+
+
+def _inputs(array: AnyArray, where: str) -> FloatArray:
+    if array.dtype.kind not in "buif":
+        raise DataError(
+            "must be real numbers",
+            where=where,
+            path="inputs",
+            value=str(array.dtype),
+            fix="Convert the inputs, e.g. with .astype(numpy.float32).",
+        )
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and the check tells of it
+        return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def _labels(array: AnyArray, name: str, where: str, max_dims: int) -> IntArray:
+    if array.dtype.kind not in "iu":
+        raise DataError(
+            "labels must be integers",
+            where=where,
+            path=name,
+            value=str(array.dtype),
+            fix=f"Number the classes from 0{' (-1 for none)' if name == 'coarse' else ''}, use .astype(numpy.int64).",
+        )
+    if not 1 <= array.ndim <= max_dims or (array.ndim == 2 and array.shape[1] == 0):
+        raise DataError(
+            "must be (N,) or (N, sources)" if max_dims == 2 else "must be (N,)",
+            where=where,
+            path=name,
+            value=array.shape,
+            fix="Use .reshape(-1) for one label a sample.",
+        )
+    if array.size and array.max() > np.iinfo(np.int64).max:
+        raise DataError("labels must fit in int64", where=where, path=name, value=int(array.max()))
+    return array.astype(np.int64)
+
+
+def _split(array: AnyArray, where: str) -> IntArray:
+    """0 train, 1 val, 2 test; from these integers, or from the names."""
+    if array.dtype.kind in "iu":
+        return _labels(array, "split", where, max_dims=1)
+    if array.dtype.kind not in "US" or array.ndim != 1:
+        raise DataError(
+            "must be (N,) integers or strings",
+            where=where,
+            path="split",
+            value=f"{array.dtype} of shape {array.shape}",
+            fix=f"Write one of {', '.join(map(repr, SPLIT_NAMES))}, or 0, 1, 2, for every sample.",
+        )
+    return parts_of(np.char.decode(array, "ascii", "replace") if array.dtype.kind == "S" else array, where)

@@ -1,0 +1,64 @@
+"""The real data sets that come inside scikit-learn: digits, and diabetes with its continuous target."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fgtune.config.schema.data import DiabetesConfig, DigitsConfig
+from fgtune.config.schema.data_synthetic import DigitGroups
+from fgtune.data.base import Dataset, IntArray
+
+
+def load_digits(config: DigitsConfig) -> Dataset:
+    """The digits as (N, 64) float32 in [0, 1]; 1,797 of them with all ten digits in use.
+
+    Fine classes are numbered group by group, by digit within a group; with the default groups the fine class is the
+    digit itself.
+    """
+    from sklearn.datasets import load_digits as sklearn_digits
+
+    pixels, digit = sklearn_digits(return_X_y=True)
+    ordered = [member for group in config.coarse_groups for member in sorted(group)]
+    fine_of = np.full(10, -1, dtype=np.int64)
+    fine_of[ordered] = np.arange(len(ordered))
+    index = np.arange(len(digit))
+    wanted = {"all": index >= 0, "even": index % 2 == 0, "odd": index % 2 == 1}[config.samples]
+    used = wanted & (fine_of[digit] >= 0)
+    coarse = _labels(config.coarse_groups, digit)[:, None]
+    num_coarse: tuple[int, ...] = (len(config.coarse_groups),)
+    if config.second_groups is not None:
+        even = index % 2 == 0
+        second = _labels(config.second_groups, digit)
+        coarse = np.column_stack([np.where(even, coarse[:, 0], -1), np.where(even, -1, second)])
+        num_coarse = (*num_coarse, len(config.second_groups))
+    return Dataset(
+        name="digits",
+        inputs=(pixels[used] / 16.0).astype(np.float32),
+        coarse=coarse[used],
+        num_coarse=num_coarse,
+        fine=fine_of[digit[used]],
+        num_fine=len(ordered),
+    )
+
+
+def _labels(groups: DigitGroups, digit: IntArray) -> IntArray:
+    """(N,) group of each digit, -1 for one in no group."""
+    group_of = np.full(10, -1, dtype=np.int64)
+    for number, group in enumerate(groups):
+        group_of[list(group)] = number
+    labels: IntArray = group_of[digit]
+    return labels
+
+
+def load_diabetes(config: DiabetesConfig) -> Dataset:  # noqa: ARG001 (nothing to set)
+    """442 patients, 10 inputs of unit variance; coarse: above the median; continuous target: progression."""
+    from sklearn.datasets import load_diabetes as sklearn_diabetes
+
+    measurements, progression = sklearn_diabetes(return_X_y=True)
+    return Dataset(
+        name="diabetes",
+        inputs=(measurements / measurements.std(axis=0)).astype(np.float32),
+        coarse=(progression > np.median(progression)).astype(np.int64)[:, None],
+        num_coarse=(2,),
+        fine_values=progression.astype(np.float32)[:, None],
+    )

@@ -1,0 +1,174 @@
+"""The class hierarchy of the BREEDS release, and the superclasses that its tasks cut from it.
+
+Santurkar, Tsipras and Madry, "BREEDS: Benchmarks for Subpopulation Shift" (ICLR 2021), section 3 and appendix A: a
+superclass is a node at a given depth of an edited WordNet with enough ImageNet classes below it. A node's depth is its
+longest path from the root; of superclasses with more classes than wanted, classes are drawn by a fixed seed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fgtune.data.readers.data_files import read_lines
+from fgtune.errors import DataError
+
+INFO_FILES = ("dataset_class_info.json", "class_hierarchy.txt", "node_names.txt")
+LAYOUT = f"INFO/{{{','.join(INFO_FILES)}}}"
+GET = "Take them from imagenet_class_hierarchy/modified of https://github.com/MadryLab/BREEDS-Benchmarks."
+_PATH = "trial.data.info"
+_ROOT = "n00001740"
+_CHOICE_SEED = 2
+
+
+@dataclass(frozen=True)
+class BreedsTask:
+    """Where a task's superclasses lie: ``depth`` below the root, under ``ancestor``; and how many of which size."""
+
+    depth: int
+    ancestor: str
+    num_coarse: int
+    fine_each: int
+
+
+TASKS: Mapping[str, BreedsTask] = {
+    "living17": BreedsTask(5, "n00004258", 17, 4),
+    "nonliving26": BreedsTask(5, "n00021939", 26, 4),
+    "entity13": BreedsTask(3, _ROOT, 13, 20),
+    "entity30": BreedsTask(4, _ROOT, 30, 8),
+}
+
+
+@dataclass(frozen=True)
+class Hierarchy:
+    """The release's files.
+
+    Attributes:
+        classes: Names of the ImageNet classes by WordNet id.
+        children: Ids directly below each id.
+        names: Names of inner nodes by id.
+    """
+
+    classes: Mapping[str, str]
+    children: Mapping[str, tuple[str, ...]]
+    names: Mapping[str, str]
+
+    def pruned(self) -> dict[str, tuple[str, ...]]:
+        """The edges that lie on a path to an ImageNet class."""
+        parents: dict[str, list[str]] = {}
+        for parent, below in self.children.items():
+            for child in below:
+                parents.setdefault(child, []).append(parent)
+        kept: dict[str, set[str]] = {}
+        seen, waiting = set(self.classes), list(self.classes)
+        while waiting:
+            node = waiting.pop()
+            for parent in parents.get(node, ()):
+                kept.setdefault(parent, set()).add(node)
+                if parent not in seen:
+                    seen.add(parent)
+                    waiting.append(parent)
+        return {node: tuple(sorted(below)) for node, below in kept.items()}
+
+
+def read_hierarchy(info: Path) -> Hierarchy:
+    """Read the three files.
+
+    Raises:
+        DataError: If one is missing or damaged.
+    """
+    lines = {name: read_lines(info / name, f"BREEDS file {name!r}", _PATH, LAYOUT, GET) for name in INFO_FILES}
+    try:
+        listed = json.loads("\n".join(lines["dataset_class_info.json"]))
+        classes = {str(wnid): str(name) for _, wnid, name in listed}
+    except (ValueError, TypeError, RecursionError) as error:
+        raise _damaged(info / INFO_FILES[0], "a list of [number, WordNet id, name]") from error
+    children: dict[str, list[str]] = {}
+    for line in lines["class_hierarchy.txt"]:
+        parts = line.split()
+        if len(parts) != 2:
+            raise _damaged(info / INFO_FILES[1], f"'parent child' in every line, not {line[:60]!r}")
+        children.setdefault(parts[0], []).append(parts[1])
+    names = dict(line.split("\t", 1) for line in lines["node_names.txt"] if "\t" in line)
+    return Hierarchy(classes, {node: tuple(below) for node, below in children.items()}, names)
+
+
+def superclasses(hierarchy: Hierarchy, task: str) -> dict[str, tuple[str, ...]]:
+    """The superclasses of a task and the ImageNet classes of each, by WordNet id.
+
+    Args:
+        hierarchy: The release's files.
+        task: A key of ``TASKS``.
+
+    Raises:
+        DataError: If the hierarchy does not give the task its published shape.
+    """
+    wanted, edges = TASKS[task], hierarchy.pruned()
+    depths = _depths(edges, _ROOT)
+    below = _reachable(edges, wanted.ancestor)
+    rng = np.random.RandomState(_CHOICE_SEED)  # the generator of the release, whose draws these must be
+    found: dict[str, tuple[str, ...]] = {}
+    for node in sorted(node for node, depth in depths.items() if depth == wanted.depth and node in below):
+        classes = sorted(_classes_below(edges, node, hierarchy.classes))
+        if len(classes) >= wanted.fine_each:
+            drawn = rng.permutation(len(classes))[: wanted.fine_each]
+            found[node] = tuple(classes[index] for index in drawn)
+    members = [wnid for classes in found.values() for wnid in classes]
+    if len(found) != wanted.num_coarse or len(set(members)) != len(members):
+        raise DataError(
+            f"the class hierarchy gives {len(found)} superclasses with {len(set(members))} classes; {task} has "
+            f"{wanted.num_coarse} with {wanted.num_coarse * wanted.fine_each}",
+            path=_PATH,
+            fix=GET,
+        )
+    return found
+
+
+def _depths(edges: Mapping[str, tuple[str, ...]], root: str) -> dict[str, int]:
+    """Longest path from the root to every node that it reaches."""
+    reached = _reachable(edges, root)
+    open_parents = dict.fromkeys(reached, 0)
+    for node in reached:
+        for child in edges.get(node, ()):
+            open_parents[child] += 1
+    depths, ready, done = {root: 0}, [root], 0
+    while ready:
+        node = ready.pop()
+        done += 1
+        for child in edges.get(node, ()):
+            depths[child] = max(depths.get(child, 0), depths[node] + 1)
+            open_parents[child] -= 1
+            if not open_parents[child]:
+                ready.append(child)
+    if done != len(reached):
+        raise DataError("the class hierarchy has a cycle", path=_PATH, fix=GET)
+    return depths
+
+
+def _reachable(edges: Mapping[str, tuple[str, ...]], start: str) -> set[str]:
+    """A node and all below it."""
+    seen, waiting = {start}, [start]
+    while waiting:
+        fresh = set(edges.get(waiting.pop(), ())) - seen
+        seen |= fresh
+        waiting += fresh
+    return seen
+
+
+def _classes_below(edges: Mapping[str, tuple[str, ...]], node: str, classes: Mapping[str, str]) -> set[str]:
+    """ImageNet classes at or below a node; what lies below a class belongs to it."""
+    found, seen, waiting = {node} & classes.keys(), {node}, [node]
+    while waiting:
+        fresh = set(edges.get(waiting.pop(), ())) - seen
+        seen |= fresh
+        found |= fresh & classes.keys()
+        waiting += fresh - classes.keys()
+    return found
+
+
+def _damaged(file: Path, expected: str) -> DataError:
+    return DataError(f"must be {expected}", where=str(file), path=_PATH, fix=GET)

@@ -1,0 +1,102 @@
+"""A comparison whose arms are searched first: the searches run one after the other, and each one's choice is planned.
+
+A search is a study with a folder of its own (``tuning/ARM``), so that it is continued, tracked and reported like any
+other. Its choice goes into the comparison's ``plan.csv`` before any cell of it runs, and stays.
+"""
+
+from __future__ import annotations
+
+import shlex
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fgtune.analysis.inputs import read_study
+from fgtune.analysis.search.selection import best_arm
+from fgtune.config.arms.plan import ArmSearchPlan, Plan
+from fgtune.engine.driver import Driver, Launch
+from fgtune.engine.opening import OpenedStudy
+from fgtune.engine.plan_growth import chosen, grown_plan, search_folder
+from fgtune.reporting.html import write_up
+from fgtune.results.folder import INSIDE, StudyFolder
+from fgtune.results.provenance import collect_provenance
+from fgtune.tracking import StudyEnd, open_tracker
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from fgtune.tuning.budget import Budget
+    from fgtune.tuning.stop_flag import StopFlag
+
+
+def check_search_folders(plan: Plan, folder: StudyFolder) -> None:
+    """Raise ``StudyFolderError`` where the folder of a search holds something else; writes nothing."""
+    for each in plan.arm_searches:
+        search_folder(folder, each).check(each.plan)
+
+
+@dataclass(frozen=True)
+class ArmSearches:
+    """Runs the searches of a comparison that have chosen nothing yet.
+
+    Attributes:
+        launch: Of the comparison; its folder is locked.
+        retry_failed: Whether failed cells of these searches run again.
+        tracking_uri: Where they are tracked, each as an experiment of its own.
+        console: Where progress is told.
+        flag: Of the open Ray session.
+        budget: What the call may use.
+    """
+
+    launch: Launch
+    retry_failed: bool
+    tracking_uri: str | None
+    console: Console
+    flag: StopFlag | None
+    budget: Budget
+
+    def run(self) -> StudyEnd | None:
+        """Run them, and plan what they choose.
+
+        Returns:
+            None when every arm has its settings; else how the call ended: interrupted, or out of budget.
+        """
+        plan, folder = self.launch.opened.plan, self.launch.folder
+        for each in plan.unchosen:
+            own = search_folder(folder, each)
+            try:
+                with own.lock():
+                    end = self._search(each, own)
+            except Exception:
+                with suppress(Exception):  # whatever fails here must not hide the error
+                    write_up(folder)
+                raise
+            if end in {StudyEnd.INTERRUPTED, StudyEnd.BUDGET}:
+                path, _ = write_up(folder)
+                self._say(f"report: {path}")
+                return end
+            plan = self._with_choice(plan, each, own)
+            folder.write_plan(plan)
+        return None
+
+    def _search(self, each: ArmSearchPlan, folder: StudyFolder) -> StudyEnd:
+        """Run one search to its end, or until the call has to stop."""
+        self._say(f"search inside {each.search.arm}, in {folder.root}")
+        plan, command = grown_plan(each.plan, folder), self.launch.command
+        opened = OpenedStudy(each.search.loaded, plan, self.launch.opened.datasets)
+        inside = {INSIDE: {"study": self.launch.opened.plan.study.study, "arm": each.search.arm}}
+        folder.create_or_check(plan, opened.loaded, collect_provenance(plan, shlex.split(command)) | inside)
+        settled = folder.settled(plan, self.retry_failed)
+        launch = Launch(opened, folder, plan.cells, settled, (), command, is_inside=True)
+        return Driver(launch, open_tracker(self.tracking_uri), self.console, self.flag, self.budget).execute()
+
+    def _with_choice(self, plan: Plan, each: ArmSearchPlan, folder: StudyFolder) -> Plan:
+        """The plan with the arm at its best settings; at its own where no trial of the search has a value."""
+        searched = grown_plan(each.plan, folder)
+        name = best_arm(read_study(folder)) or searched.baseline.name
+        larger = chosen(plan, each, searched, name)
+        self._say(f"{each.search.arm} runs with {'its own settings' if name == searched.baseline.name else name}")
+        return larger
+
+    def _say(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)

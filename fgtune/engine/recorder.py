@@ -1,0 +1,132 @@
+"""The driver's record keeper: what becomes of each cell goes to the study folder first, then to tracking and display.
+
+The ledger line is written last of a cell's files, so a cell in the ledger has its curve and its relations; a driver
+killed before that runs the cell again from its checkpoint and gets the same result.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from fgtune.config.arms.records import Cell
+from fgtune.engine.progress import ProgressDisplay
+from fgtune.results.folder import StudyFolder
+from fgtune.results.records import CellResult, CellState, EpochMetrics, TrialOutcome
+
+
+class Recorder:
+    """A ``CellObserver`` that records.
+
+    Args:
+        folder: The locked study folder.
+        cells: Planned cells by id.
+        track: Stores a finished cell and its curve where the study is tracked.
+        display: What the person sees.
+        heard: Called with every result once it is in the ledger.
+    """
+
+    def __init__(
+        self,
+        folder: StudyFolder,
+        cells: Mapping[str, Cell],
+        track: Callable[[CellResult, Sequence[EpochMetrics]], None],
+        display: ProgressDisplay,
+        heard: Callable[[CellResult], None] = lambda _: None,
+    ) -> None:
+        self._folder, self._cells, self._track, self._display = folder, cells, track, display
+        self._heard = heard
+        self._host = platform.node()
+        self._seen: dict[str, list[EpochMetrics]] = {}
+
+    def on_start(self, cell_id: str) -> None:
+        """Nothing is recorded before there is a result."""
+
+    def on_epochs(self, cell_id: str, epochs: Sequence[EpochMetrics]) -> None:
+        """Keep the curve of a running cell, in case it fails."""
+        self._seen.setdefault(cell_id, []).extend(epochs)
+        self._display.epochs(cell_id, epochs)
+
+    def on_restored(self, cell_id: str, epochs: Sequence[EpochMetrics]) -> None:
+        """Keep the earlier part of the curve, too."""
+        self._seen.setdefault(cell_id, []).extend(epochs)
+
+    def on_retry(self, cell_id: str, cause: str) -> None:
+        """Tell the person."""
+        cell = self._cells[cell_id]
+        self._display.say(f"{cell.arm}, seed {cell.seed} crashed ({cause}) and is started again from its checkpoint")
+
+    def on_complete(self, cell_id: str, outcome: TrialOutcome, attempts: int) -> None:
+        """Record a finished cell."""
+        self._folder.write_relations(cell_id, outcome.relations)
+        if outcome.attention is not None:
+            self._folder.write_attention(cell_id, outcome.attention)
+        self._record(
+            cell_id,
+            outcome.history,
+            state=CellState.COMPLETE,
+            metrics=outcome.metrics,
+            seconds=outcome.seconds,
+            solver=outcome.solver,
+            attempts=attempts,
+        )
+        self._folder.checkpoint_file(cell_id).unlink(missing_ok=True)
+
+    def on_prune(self, cell_id: str, cause: str, attempts: int) -> None:
+        """Record a cell that was stopped early, with what it had reached."""
+        history = without_repeats(self._seen.get(cell_id, []))
+        self._record(
+            cell_id,
+            history,
+            state=CellState.PRUNED,
+            metrics=history[-1].metrics if history else {},
+            seconds=sum(entry.seconds for entry in history),
+            attempts=attempts,
+            cause=cause,
+        )
+        self._folder.checkpoint_file(cell_id).unlink(missing_ok=True)
+
+    def on_fail(self, cell_id: str, cause: str, details: str, attempts: int) -> None:
+        """Record a failed cell with its cause; its checkpoint stays, for ``--retry-failed``."""
+        history = without_repeats(self._seen.get(cell_id, []))
+        if details:
+            self._folder.write_failure(cell_id, details)
+        self._record(
+            cell_id,
+            history,
+            state=CellState.FAIL,
+            metrics={},
+            seconds=sum(entry.seconds for entry in history),
+            attempts=attempts,
+            cause=cause,
+        )
+
+    def _record(self, cell_id: str, history: Sequence[EpochMetrics], **outcome: object) -> None:
+        cell = self._cells[cell_id]
+        if history:
+            self._folder.write_curve(cell_id, cell.arm, cell.seed, history)
+        result = self._folder.ledger.append(
+            CellResult(
+                cell_id=cell_id,
+                arm=cell.arm,
+                seed=cell.seed,
+                config_hash=cell.config_hash,
+                epochs=history[-1].epoch if history else 0,
+                levels=dict(cell.levels),
+                config=cell.config.to_plain(),
+                finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+                host=self._host,
+                fork=cell.fork,
+                **outcome,  # type: ignore[arg-type]
+            )
+        )
+        self._seen.pop(cell_id, None)
+        self._display.finished(result)
+        self._heard(result)
+        self._track(result, history)
+
+
+def without_repeats(epochs: Sequence[EpochMetrics]) -> list[EpochMetrics]:
+    """One entry an epoch, the last one: a restarted trial repeats the epochs since its checkpoint."""
+    return [entry for _, entry in sorted({entry.epoch: entry for entry in epochs}.items())]

@@ -1,0 +1,176 @@
+"""One call on a study, from its file to its report; the place that puts the adapters together."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from fgtune.config.arms.only import selected_cells
+from fgtune.config.arms.plan import Plan
+from fgtune.engine.arm_searches import ArmSearches, check_search_folders
+from fgtune.engine.driver import Driver, Launch
+from fgtune.engine.opening import OpenedStudy, open_study
+from fgtune.engine.plan_growth import grown_plan
+from fgtune.engine.searching import earlier_studies
+from fgtune.errors import ConfigError, TrackingError
+from fgtune.plugins import permitting
+from fgtune.results.folder import StudyFolder
+from fgtune.results.provenance import collect_provenance
+from fgtune.tracking import StudyEnd, open_tracker
+
+if TYPE_CHECKING:
+    from fgtune.tuning.search.suggestion import KnownTrial
+    from fgtune.tuning.stop_flag import StopFlag
+
+EXIT_CODES = {
+    StudyEnd.COMPLETE: 0,
+    StudyEnd.PARTIAL: 0,
+    StudyEnd.FAILED_CELLS: 3,
+    StudyEnd.BUDGET: 4,
+    StudyEnd.INTERRUPTED: 130,
+}
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What the command line asks for.
+
+    Attributes:
+        study: The study file.
+        overrides: ``--set`` options.
+        smoke: Shrink the study.
+        out: Parent of the study folder.
+        tracking_uri: MLflow store; None looks at the environment, ``none`` turns tracking off.
+        retry_failed: Run failed cells again.
+        plugins: Packages that may be imported because the study names parts in them, besides ``FGTUNE_PLUGINS``.
+        only: Conditions that cells must meet to be run, ``KEY=PATTERN`` each.
+        address: Ray cluster; None looks at the environment, and else opens a session on this machine.
+    """
+
+    study: Path
+    overrides: tuple[str, ...] = ()
+    smoke: bool = False
+    out: Path = Path("reports")
+    tracking_uri: str | None = None
+    retry_failed: bool = False
+    plugins: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    address: str | None = None
+
+    def command(self) -> str:
+        """The command line that continues this run."""
+        parts = ["python", "-m", "fgtune.run", str(self.study)]
+        parts += [part for override in self.overrides for part in ("--set", override)]
+        parts += ["--smoke"] * self.smoke
+        parts += [part for package in self.plugins for part in ("--plugins", package)]
+        parts += ["--out", str(self.out)] * (self.out != Path("reports"))
+        parts += [part for condition in self.only for part in ("--only", condition)]
+        parts += ["--address", self.address] if self.address else []
+        parts += ["--tracking-uri", self.tracking_uri] if self.tracking_uri else []
+        return shlex.join(parts)
+
+
+def run_study(options: RunOptions, console: Console | None = None, opened: OpenedStudy | None = None) -> int:
+    """Run what is left of a study and write its report.
+
+    Args:
+        options: What the command line asks for.
+        console: Where progress is told; standard output when left out.
+        opened: The study, where it has been opened already; it is then not read again.
+
+    Returns:
+        The exit code: 0 every planned (or selected) cell complete, 3 finished with failed cells, 4 a budget ran out,
+        130 interrupted.
+
+    Raises:
+        ConfigError: The study, the data, the folder or the store is wrong; nothing was started.
+    """
+    with permitting(options.plugins):
+        opened = opened or open_study(options.study, options.overrides, options.smoke)
+        return _run_study(options, console or _plain_console(), opened)
+
+
+def _run_study(options: RunOptions, console: Console, opened: OpenedStudy) -> int:
+    from fgtune.tuning.budget import Budget
+
+    folder = StudyFolder(options.out / opened.plan.study.study)
+    folder.check(opened.plan)
+    check_search_folders(opened.plan, folder)
+    _check_machine(opened.plan, options.address)
+    earlier, notes = earlier_studies(opened.plan)
+    is_idle = _launch(options, opened, folder, earlier).is_idle
+    for note in (*(f"warning: {warning}" for warning in opened.plan.warnings), *notes):
+        console.print(note, markup=False, highlight=False)
+    with ThreadPoolExecutor(1) as background, ExitStack() as stack:
+        opening = background.submit(open_tracker, options.tracking_uri)  # seconds of imports, while Ray starts
+        flag = None
+        if not is_idle:
+            flag = _start_ray(opened.plan, options.address, stack)
+        tracker = opening.result()
+        with suppress(TrackingError):  # a fault of the store stops nothing, a name that it refuses does
+            tracker.check([opened.plan.study.study, *(each.plan.study.study for each in opened.plan.arm_searches)])
+        stack.enter_context(folder.lock())
+        launch = _launch(options, opened, folder, earlier)  # what another process finished meanwhile counts
+        provenance = collect_provenance(opened.plan, shlex.split(options.command()))
+        folder.create_or_check(launch.opened.plan, opened.loaded, provenance)
+        budget = Budget(opened.plan.study.execution)
+        if launch.opened.plan.unchosen:
+            searches = ArmSearches(launch, options.retry_failed, options.tracking_uri, console, flag, budget)
+            end = searches.run()
+            if end is not None:
+                return EXIT_CODES[end]
+            launch = _launch(options, opened, folder, earlier)  # with what they have chosen
+        return EXIT_CODES[Driver(launch, tracker, console, flag, budget).execute()]
+
+
+def _launch(options: RunOptions, opened: OpenedStudy, folder: StudyFolder, earlier: Sequence[KnownTrial]) -> Launch:
+    """What there is to do now."""
+    plan = grown_plan(opened.plan, folder)
+    settled = folder.settled(plan, options.retry_failed)
+    selected = selected_cells(plan, options.only)
+    return Launch(replace(opened, plan=plan), folder, selected, settled, earlier, options.command())
+
+
+def _start_ray(plan: Plan, address: str | None, stack: ExitStack) -> StopFlag:
+    """Open a Ray session that ends with ``stack``; Ctrl-C from now on stops in order."""
+    from fgtune.tuning.session import check_resources, ray_session
+    from fgtune.tuning.stop_flag import StopFlag
+
+    flag = StopFlag()
+    stack.enter_context(flag.on_signals())
+    stack.enter_context(ray_session(address))
+    check_resources(plan.study.execution)
+    return flag
+
+
+def report(root: Path) -> Path:
+    """Rebuild tables and report of a study folder from its files alone; returns the report."""
+    from fgtune.reporting.html import write_up
+
+    return write_up(StudyFolder(root))[0]
+
+
+def _check_machine(plan: Plan, address: str | None) -> None:
+    """Refuse a trial that this machine cannot hold, before Ray starts; a cluster is asked once it is there."""
+    cores = os.cpu_count() or 1
+    if address is None and not os.environ.get("RAY_ADDRESS") and plan.study.execution.cpus > cores:
+        raise ConfigError(
+            f"must be at most the {cores} cores of this machine",
+            path="execution.cpus",
+            value=plan.study.execution.cpus,
+            fix=f"lower it, e.g. --set execution.cpus={cores}",
+        )
+
+
+def _plain_console() -> Console:
+    """Standard output: as wide as it is in a terminal, never wrapped elsewhere."""
+    return Console() if sys.stdout.isatty() else Console(width=500, highlight=False)

@@ -1,0 +1,120 @@
+"""Tracking that never stops a study, nor holds it up.
+
+A fault of the store is told once, and made good at the end from the ledger. Everything is written by one thread beside
+the driver's: a tenth of a second a cell would else pass before the next one starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pandas as pd
+
+from fgtune.analysis.summary import StudySummary
+from fgtune.config.arms.plan import Plan
+from fgtune.errors import TrackingError
+from fgtune.results.folder import StudyFolder
+from fgtune.results.records import CellResult, EpochMetrics
+from fgtune.tracking import StudyEnd, Tracker
+
+
+class SafeTracking:
+    """A tracker in a thread of its own, its faults caught. ``finish`` waits for all that was to be written.
+
+    Args:
+        tracker: Where the study is tracked.
+        folder: The study folder, which has everything.
+        say: Tells the person, once.
+    """
+
+    def __init__(self, tracker: Tracker, folder: StudyFolder, say: Callable[[str], None]) -> None:
+        self._tracker, self._folder, self._say = tracker, folder, say
+        self._is_lost = False
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="tracking")
+        self._begun: list[Future[object]] = []
+
+    def start(self, plan: Plan) -> None:
+        """Find or create the study's run, and store finished cells that it lacks.
+
+        Raises:
+            ConfigError: The study cannot be tracked as it is.
+        """
+
+        def work() -> None:
+            self._try(lambda: self._tracker.start(plan, self._folder.root, commit=self._commit()))
+            self._try(self._sync)
+
+        self._thread.submit(work).result()
+
+    def grow(self, plan: Plan) -> None:
+        """The plan has further arms from now on."""
+        self._later(lambda: self._tracker.grow(plan))
+
+    def log_cell(self, result: CellResult, history: Sequence[EpochMetrics]) -> None:
+        """Store a finished cell; after a fault not before the end."""
+        self._later(lambda: None if self._is_lost else self._try(lambda: self._tracker.log_cell(result, history)))
+
+    def finish(self, end: StudyEnd, summary: StudySummary) -> None:
+        """Store the summary and the files that people look for, and mark the study as ended."""
+        folder = self._folder
+        artifacts = [folder.report_file, folder.resolved_file, folder.results_csv, folder.plan_file]
+
+        def work() -> None:
+            if self._is_lost:
+                self._try(self._sync)
+            self._try(lambda: self._tracker.log_summary(arm_statistics(summary), summary.answer))
+            self._try(lambda: self._tracker.finish(end, artifacts))
+
+        self._later(work)
+        self._thread.shutdown()
+        for each in self._begun:
+            each.result()  # what is no fault of the store is an error of the driver
+
+    def _later(self, work: Callable[[], object]) -> None:
+        self._begun = [each for each in self._begun if not each.done() or each.exception() is not None]
+        self._begun.append(self._thread.submit(work))
+
+    def _try(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except TrackingError as error:
+            if not self._is_lost:
+                self._say(f"warning: tracking failed, the study goes on: {error}")
+            self._is_lost = True
+
+    def _sync(self) -> None:
+        results = self._folder.ledger.read()
+        if results:
+            curves = self._folder.read_curves()
+            self._tracker.sync(results, lambda cell_id: curve_of(curves, cell_id))
+
+    def _commit(self) -> str | None:
+        git = self._folder.read_provenance().get("git")
+        return git.get("commit") if isinstance(git, dict) else None
+
+
+def curve_of(curves: pd.DataFrame, cell_id: str) -> list[EpochMetrics]:
+    """The stored curve of a cell; empty where none was stored."""
+    rows = curves[curves["cell_id"] == cell_id].sort_values("epoch")
+    metrics = [column for column in rows.columns if "/" in column]
+    return [
+        EpochMetrics(
+            int(row["epoch"]),
+            int(row["step"]),
+            {name: float(row[name]) for name in metrics if pd.notna(row[name])},
+            float(row["seconds"]),
+        )
+        for row in rows.to_dict("records")
+    ]
+
+
+def arm_statistics(summary: StudySummary) -> dict[str, dict[str, dict[str, float | None]]]:
+    """Per arm and metric: mean, sd, n and the interval, as tracking stores them."""
+    return {
+        arm.arm: {
+            name: {"mean": each.mean, "sd": each.sd, "n": each.n, "ci_lo": each.low, "ci_hi": each.high}
+            for name, each in arm.estimates.items()
+        }
+        for arm in summary.arms
+    }

@@ -1,0 +1,275 @@
+"""The model folder: weights, config, relations and the labels of every sample, readable without unpickling anything.
+
+A folder is written beside its place and then renamed, so a reader finds a whole model or none. ``model.json`` names the
+other files with their digests, and a file that was damaged or exchanged is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, ValidationError
+from ruamel.yaml import YAML
+
+from fgtune.config.reading.source import parse_yaml
+from fgtune.config.schema.base import Config
+from fgtune.config.schema.trial import TrialConfig
+from fgtune.data.base import IntArray
+from fgtune.errors import ConfigError
+from fgtune.exporting.trained_model import Clusters, FineLabels, FineModel, InputFacts, empty_network
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT: Literal[1] = 1
+"""Version of the folder's layout; readers refuse another one."""
+
+CARD = "model.json"
+WEIGHTS, CONFIG, RELATIONS, LABELS = "weights.safetensors", "config.yaml", "relations.npz", "labels.parquet"
+
+_Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class ModelCard(Config):
+    """What ``model.json`` holds."""
+
+    format: Literal[1] = FORMAT
+    fgtune: str
+    """Version that wrote the folder."""
+    study: str
+    study_hash: str
+    arm: str
+    seed: int
+    cell_id: str
+    """Of this arm and seed, in this study and in any other."""
+    chosen_by: str
+    """How the arm was chosen, in a sentence."""
+    data: str
+    """Name of the data set."""
+    fingerprint: str
+    """Of its content, labels included."""
+    samples: int
+    """In all."""
+    trained_on: Literal["all samples", "training and validation samples"]
+    trained_samples: int
+    input: InputFacts
+    weights: Literal["student", "teacher"]
+    num_fine: Annotated[int, Field(ge=1)]
+    num_coarse: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+    """K_C of each source."""
+    coarse_names: tuple[tuple[str, ...], ...] | None = None
+    """Names of the coarse classes of each source, where the data bring names."""
+    metrics: dict[str, float]
+    """After the last epoch; ``test/...`` on samples that were not trained on, where some were held back."""
+    seconds: float
+    """Of training."""
+    files: dict[str, _Digest]
+    """SHA-256 of every other file."""
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What makes two models the same: same cell on the same data, by the same version."""
+        return self.cell_id, self.fingerprint, self.trained_on, self.fgtune
+
+
+def label_table(
+    labels: FineLabels, coarse_names: Sequence[Sequence[str]] | None = None, given: IntArray | None = None
+) -> pd.DataFrame:
+    """One row a sample: ``row, fine_class, confidence, coarse_parent``; with several sources ``coarse_parent_0`` etc.
+
+    Args:
+        labels: What the model says.
+        coarse_names: Names of the coarse classes of each source; adds ``coarse_parent_name``.
+        given: (n, sources) coarse labels of the data, -1 for none; adds ``coarse_label``, empty for none.
+    """
+    import pandas as pd
+
+    columns: dict[str, object] = {
+        "row": np.arange(len(labels.fine), dtype=np.int64),
+        "fine_class": labels.fine,
+        "confidence": labels.confidence,
+    }
+    sources = labels.parents.shape[1]
+    for source in range(sources):
+        suffix = f"_{source}" if sources > 1 else ""
+        parents = labels.parents[:, source]
+        columns[f"coarse_parent{suffix}"] = parents
+        if coarse_names is not None:
+            columns[f"coarse_parent_name{suffix}"] = np.asarray(coarse_names[source], dtype=object)[parents]
+        if given is not None:
+            known = pd.array(given[:, source], dtype="Int64")
+            known[given[:, source] < 0] = pd.NA
+            columns[f"coarse_label{suffix}"] = known
+    return pd.DataFrame(columns)
+
+
+# --- writing -------------------------------------------------------------------------------------------------------
+
+
+def write_model(target: Path, model: FineModel, card: ModelCard, labels: pd.DataFrame) -> ModelCard:
+    """Write a model folder, in place of a model that is there.
+
+    Args:
+        target: The folder.
+        model: What predicts.
+        card: Facts about it; ``files`` is filled in here.
+        labels: ``label_table`` of every sample that the model comes with.
+
+    Returns:
+        The card as written.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    building = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir()
+    try:
+        card = _write_files(building, model, card, labels)
+        _move(building, target)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return card
+
+
+def _write_files(folder: Path, model: FineModel, card: ModelCard, labels: pd.DataFrame) -> ModelCard:
+    """Write all files of a model into an empty folder."""
+    from safetensors.torch import save
+
+    tensors = {name: value.detach().cpu().contiguous() for name, value in model.network.state_dict().items()}
+    contents = {
+        WEIGHTS: save(tensors, metadata={"format": "pt"}),
+        CONFIG: _config_text(model.config),
+        RELATIONS: _relations(model, card.num_coarse),
+        LABELS: labels.to_parquet(None, index=False),
+    }
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    card = card.model_copy(update={"files": digests})
+    contents[CARD] = (json.dumps(card.to_plain(), indent=2) + "\n").encode()
+    for name, content in contents.items():
+        with (folder / name).open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    return card
+
+
+def _move(building: Path, target: Path) -> None:
+    """Give a whole folder its name; what stood there is removed last."""
+    old = target.with_name(f".{target.name}.{os.getpid()}.old")
+    if target.exists():
+        target.rename(old)
+    try:
+        building.rename(target)
+    except OSError:
+        if old.exists():
+            old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _config_text(config: TrialConfig) -> bytes:
+    writer = YAML()
+    writer.width = 120
+    writer.indent(mapping=2, sequence=4, offset=2)
+    buffer = io.StringIO()
+    buffer.write("# The config of this trial, every default filled in.\n")
+    writer.dump(config.to_plain(), buffer)
+    return buffer.getvalue().encode()
+
+
+def _relations(model: FineModel, num_coarse: Sequence[int]) -> bytes:
+    arrays: dict[str, npt.NDArray[Any]] = {"fine_to_coarse": model.fine_to_coarse}
+    arrays["num_coarse"] = np.array(num_coarse, dtype=np.int64)
+    if model.clusters is not None:
+        arrays |= {"centers": model.clusters.centers, "variance": np.array(model.clusters.variance)}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+# --- reading -------------------------------------------------------------------------------------------------------
+
+
+def read_card(folder: Path) -> ModelCard:
+    """What ``model.json`` says.
+
+    Raises:
+        ConfigError: There is no model, or ``model.json`` cannot be read by this version.
+    """
+    path = folder / CARD
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        rule = "is no model folder, it has no model.json" if folder.exists() else "no such model folder"
+        raise ConfigError(rule, where=str(folder), fix="make one with `fgtune refit STUDY_FOLDER`") from error
+    except (OSError, ValueError) as error:
+        raise ConfigError("is not JSON", where=str(path), fix=_AGAIN) from error
+    version = plain.get("format") if isinstance(plain, dict) else None
+    if version != FORMAT:
+        rule = f"has format {version}, and this version of fgtune reads {FORMAT}"
+        raise ConfigError(rule, where=str(path), fix="use the version of fgtune that wrote it, or refit the arm")
+    try:
+        return ModelCard.from_plain(plain)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ConfigError(f"is damaged: {place}: {first['msg']}", where=str(path), fix=_AGAIN) from error
+
+
+def load_model(folder: Path) -> tuple[FineModel, ModelCard]:
+    """Read a model folder; nothing in it is unpickled.
+
+    Raises:
+        ConfigError: No model, another format, or a file that is missing or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    card = read_card(folder)
+    check_files(folder, card)
+    config = _read_config(folder / CONFIG)
+    try:
+        with np.load(folder / RELATIONS, allow_pickle=False) as arrays:
+            stored = {name: arrays[name] for name in arrays.files}
+        clusters = Clusters(stored["centers"], float(stored["variance"])) if "centers" in stored else None
+        network = empty_network(config, card.input, card.num_fine)
+        network.load_state_dict(load((folder / WEIGHTS).read_bytes()))
+    except ConfigError:
+        raise
+    except (SafetensorError, RuntimeError, KeyError, ValueError, OSError) as error:
+        rule = f"does not hold together ({str(error).splitlines()[0]})"
+        raise ConfigError(rule, where=str(folder), fix=_AGAIN) from error
+    network.eval()
+    return FineModel(config, card.input, network, stored["fine_to_coarse"], clusters), card
+
+
+_AGAIN = "refit the arm again, or restore the folder from a copy"
+
+
+def _read_config(path: Path) -> TrialConfig:
+    try:
+        return TrialConfig.from_plain(parse_yaml(path.read_text(encoding="utf-8"), str(path)).data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ConfigError(f"{place}: {first['msg']}", where=str(path), fix=_AGAIN) from error
+
+
+def check_files(folder: Path, card: ModelCard) -> None:
+    """Raise unless every file is there, and is the one that was written."""
+    for name in (WEIGHTS, CONFIG, RELATIONS, LABELS):
+        path = folder / name
+        if not path.is_file():
+            raise ConfigError("is missing from the model", where=str(path), fix=_AGAIN)
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != card.files.get(name):
+            raise ConfigError("is damaged: its content is not what was written", where=str(path), fix=_AGAIN)

@@ -1,0 +1,187 @@
+"""Training a cell once more to keep its model, and writing it to a folder."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from fgtune.config.schema.data_tables import ArraysConfig
+from fgtune.config.schema.trial import TrialConfig
+from fgtune.data.base import Dataset, Splits
+from fgtune.data.readers.tables import read_table
+from fgtune.data.splits import split_dataset
+from fgtune.errors import ConfigError
+from fgtune.exporting.folder import CARD, check_files, label_table, read_card
+from fgtune.exporting.trained_model import Clusters, FineModel, empty_network, facts_of
+from fgtune.training.build import build_trainer
+from fgtune.training.prepared import prepare_split, views
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fgtune.results.records import EpochMetrics
+    from fgtune.training.trainer import Trainer
+
+
+def check_writable(path: Path) -> None:
+    """Raise unless a file or folder can be made at ``path``; nothing is made.
+
+    Raises:
+        ConfigError: The nearest folder that exists is none, or may not be written to.
+    """
+    nearest = next(folder for folder in (path.absolute().parent, *path.absolute().parents) if folder.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        rule = f"cannot be written: {nearest} is no folder that you may write to"
+        raise ConfigError(rule, where=str(path), fix="choose another place with --out")
+
+
+def check_target(target: Path, identity: tuple[str, ...], force: bool) -> bool:
+    """Whether the folder already holds this very model; raise where it may not be written.
+
+    Raises:
+        ConfigError: It cannot be written, or holds another model and ``force`` is off, or something that is no model.
+    """
+    if not target.name:
+        fix = "use --out models/best, say"
+        raise ConfigError("must name a folder of its own", where="--out", value=str(target), fix=fix)
+    check_writable(target)
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return False
+    if not (target / CARD).is_file():
+        raise ConfigError("is there already and holds no model", where=str(target), fix="choose another with --out")
+    try:
+        card = read_card(target)
+        check_files(target, card)
+    except ConfigError:
+        card = None
+    if card is not None and card.identity == identity:
+        return not force
+    if force:
+        return False
+    what = "a damaged model" if card is None else f"another model ({card.arm}, seed {card.seed}, fgtune {card.fgtune})"
+    raise ConfigError(f"holds {what}", where=str(target), fix="replace it with --force, or choose another with --out")
+
+
+PROGRESS_EVERY_S = 2.0
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training gave.
+
+    Attributes:
+        model: Ready to predict.
+        splits: The samples that were trained on (``train``) and held back (``test``).
+        metrics: After the last epoch; without ``val/...`` where validation samples were trained on.
+        seconds: In the trainer.
+    """
+
+    model: FineModel
+    splits: Splits
+    metrics: dict[str, float]
+    seconds: float
+
+
+def train_on_all(config: TrialConfig, dataset: Dataset, seed: int, threads: int, say: Callable[[str], None]) -> Trained:
+    """Train on the training and the validation samples of the seed's split; test samples are evaluated on alone.
+
+    Args:
+        config: Resolved trial config.
+        dataset: Its data.
+        seed: Of split, initial weights, data order.
+        threads: Threads of torch and of the neighbour search, as in the study.
+        say: Told one line at a time.
+
+    Raises:
+        DataError: The split leaves a part empty.
+        TrialError: Training failed.
+    """
+    splits = all_training_splits(split_dataset(dataset, config.data.split, seed))
+    say(f"training on {len(splits.train):,} of {len(dataset.inputs):,} samples, {config.epochs} epochs")
+    with _threads(threads):
+        prepared = prepare_split(dataset, config, seed, threads, splits)
+        trainer = build_trainer(config, *views(dataset, prepared), prepared, seed, threads)
+        told = time.monotonic()
+        for entry in trainer:
+            if time.monotonic() - told >= PROGRESS_EVERY_S or entry.epoch == config.epochs:
+                told = time.monotonic()
+                say(_progress(entry, config.epochs))
+        outcome = trainer.outcome()
+    held_back = not config.data.split.transductive
+    metrics = {
+        name: float(value)
+        for name, value in sorted(outcome.metrics.items())
+        if math.isfinite(value) and not (held_back and name.startswith("val/"))
+    }
+    return Trained(_model_of(trainer, dataset), splits, metrics, outcome.seconds)
+
+
+def all_training_splits(splits: Splits) -> Splits:
+    """The same parts, with the validation samples among the training ones; the test part is left alone."""
+    train = np.union1d(splits.train, splits.val).astype(np.int64)
+    train.setflags(write=False)
+    return Splits(train, splits.val, splits.test)
+
+
+def training_labels(
+    model: FineModel, dataset: Dataset, splits: Splits, coarse_names: Sequence[Sequence[str]] | None, threads: int
+) -> pd.DataFrame:
+    """``label_table`` of every sample, with its given coarse label and whether the model was trained on it."""
+    with _threads(threads):
+        table = label_table(model.predict(dataset.inputs), coarse_names, dataset.coarse)
+    table["trained_on"] = np.isin(table["row"].to_numpy(), splits.train)
+    return table
+
+
+def _model_of(trainer: Trainer, dataset: Dataset) -> FineModel:
+    """The model that a finished trainer holds, in a network of its own: the one that will be loaded, never compiled."""
+    config, clusters = trainer.config, trainer.networks.clusters
+    facts = facts_of(dataset, trainer.view.train, config.data.kind, _columns(config))
+    network = empty_network(config, facts, trainer.networks.num_fine)
+    network.load_state_dict(trainer.networks.evaluated.state_dict())
+    return FineModel(
+        config,
+        facts,
+        network.eval(),
+        trainer.relations.fine_to_coarse,
+        None if clusters is None else Clusters(clusters.centers, clusters.variance),
+    )
+
+
+def _columns(config: TrialConfig) -> tuple[str, ...] | None:
+    """The columns that the inputs came from, in their order; None where they came from no table."""
+    data = config.data
+    if not isinstance(data, ArraysConfig) or data.columns is None:
+        return None
+    if data.columns.features is not None:
+        return data.columns.features
+    named = {*data.columns.coarse, *data.columns.fine_values, data.columns.fine, data.columns.split}
+    return tuple(str(name) for name in read_table(Path(data.path), [], others=True).columns if name not in named)
+
+
+def _progress(entry: EpochMetrics, epochs: int) -> str:
+    loss = entry.metrics.get("train/loss")
+    return f"epoch {entry.epoch}/{epochs}" + ("" if loss is None else f", loss {loss:.4g}")
+
+
+@contextmanager
+def _threads(threads: int) -> Iterator[None]:
+    """Let torch and BLAS use so many threads for a while, as in a trial: sums come out the same."""
+    from threadpoolctl import threadpool_limits
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with threadpool_limits(threads):
+            yield
+    finally:
+        torch.set_num_threads(before)

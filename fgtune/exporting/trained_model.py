@@ -1,0 +1,235 @@
+"""A trained model on its own: the network, the relations, and what it takes to name the fine class of new samples.
+
+Nothing here depends on the data set or on the study that the model comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import Field
+
+from fgtune.config.schema.base import Config
+from fgtune.config.schema.trial import TrialConfig
+from fgtune.data.base import Dataset, FloatArray, Inputs, IntArray, StoredInputs
+from fgtune.errors import ConfigError
+from fgtune.models.classifier import FineClassifier, build_classifier
+from fgtune.training.augment import Views
+from fgtune.training.clusters import cluster_probabilities
+from fgtune.training.compute import Compute
+from fgtune.training.input_checks import view_shape
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_BLOCK = 8192
+
+
+class InputFacts(Config):
+    """What a sample must look like, as the model saw it in training.
+
+    Inputs are used as they are given, uint8 pixels over 255; mean and standard deviation of images are settings of the
+    augmentation, so the trial config holds them.
+    """
+
+    shape: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+    """Shape of one sample."""
+    dtype: Annotated[str, Field(pattern="^(float32|uint8)$")]
+    """float32, or uint8 for the pixels of images."""
+    low: float
+    """Smallest number in the training samples."""
+    high: float
+    """Largest number in the training samples."""
+    columns: tuple[str, ...] | None = None
+    """Columns of the table that the inputs came from, in their order; None where they came from no table."""
+    raw: bool = False
+    """Whether numbers of any type may be given, whole ones included, because the training data were read that way."""
+
+
+@dataclass(frozen=True)
+class FineLabels:
+    """What a model says of n samples.
+
+    Attributes:
+        fine: (n,) int64 fine class, the most probable one; no coarse label is used.
+        confidence: (n,) float32 probability of that class.
+        parents: (n, sources) int64 coarse parent of that class, as learned.
+    """
+
+    fine: IntArray
+    confidence: FloatArray
+    parents: IntArray
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Fine classes of a model without a fine head: a sample belongs to the nearest centre of its features.
+
+    Attributes:
+        centers: (num_fine, d) float64.
+        variance: Of a feature around its centre, for the confidence.
+    """
+
+    centers: npt.NDArray[np.float64]
+    variance: float
+
+
+class FineModel:
+    """A trained network, ready to predict.
+
+    Args:
+        config: The trial config; ``classes.num_fine`` is a number.
+        inputs: What a sample must look like.
+        network: The weights that the study judged (student or teacher), on any device.
+        fine_to_coarse: (sources, num_fine) learned parents.
+        clusters: Centres that stand for fine classes; None with a fine head.
+    """
+
+    def __init__(
+        self,
+        config: TrialConfig,
+        inputs: InputFacts,
+        network: FineClassifier,
+        fine_to_coarse: IntArray,
+        clusters: Clusters | None,
+    ) -> None:
+        self.config, self.inputs, self.clusters = config, inputs, clusters
+        self.fine_to_coarse = fine_to_coarse
+        gpu = torch.cuda.is_available()
+        # A model that was trained on a GPU also predicts without one.
+        device = config.device if gpu or config.device != "cuda" else "auto"
+        on_gpu = gpu and device != "cpu"
+        self._compute = Compute(device, config.precision if on_gpu or config.precision != "fp16" else "fp32")
+        self._views = Views(config.augmentation)
+        self.network = network.to(self._compute.device)
+
+    def predict(self, inputs: Inputs) -> FineLabels:
+        """Fine class, confidence and coarse parent of ``inputs`` (n, ...), which ``checked_inputs`` has passed."""
+        found = self._compute.predict(self.network, inputs, self._views.evaluation)
+        probs = found.probs
+        if self.clusters is not None:
+            probs = cluster_probabilities(found.features, self.clusters.centers, self.clusters.variance)
+        fine: IntArray = probs.argmax(axis=1).astype(np.int64)
+        return FineLabels(fine, probs.max(axis=1), np.ascontiguousarray(self.fine_to_coarse[:, fine].T))
+
+
+def empty_network(config: TrialConfig, inputs: InputFacts, num_fine: int) -> FineClassifier:
+    """A network of the model's shape, for stored weights; no weights file that the config names is read."""
+    settings = config.model.model_copy(update={"weights": None, "compile": False})
+    return build_classifier(settings, view_shape(config.augmentation, inputs.shape), num_fine, seed=0)
+
+
+def facts_of(dataset: Dataset, rows: IntArray, kind: str, columns: Sequence[str] | None = None) -> InputFacts:
+    """What samples of ``dataset`` look like; the range of numbers is that of ``rows``, read in blocks."""
+    inputs = dataset.inputs
+    low, high = 0.0, 255.0
+    if inputs.dtype != np.uint8:
+        low, high = np.inf, -np.inf
+        for start in range(0, len(rows), _BLOCK):
+            block = inputs[rows[start : start + _BLOCK]]
+            low, high = min(low, float(block.min())), max(high, float(block.max()))
+    return InputFacts(
+        shape=tuple(int(length) for length in inputs.shape[1:]),
+        dtype=str(inputs.dtype),
+        low=low,
+        high=high,
+        columns=None if columns is None else tuple(columns),
+        raw=kind == "arrays",
+    )
+
+
+# --- new inputs ----------------------------------------------------------------------------------------------------
+
+
+def checked_inputs(given: Any, facts: InputFacts, where: str) -> Inputs:
+    """New samples in the form that the model was trained on.
+
+    Args:
+        given: An array (n, ...), or images that lie on disk.
+        facts: What a sample must look like.
+        where: Where they come from, for messages.
+
+    Raises:
+        ConfigError: Wrong shape or type, no samples, or numbers that are not finite.
+    """
+    stored = isinstance(given, StoredInputs)
+    inputs = given if stored else np.asarray(given)
+    shape = tuple(inputs.shape)
+    if shape[1:] != facts.shape or not shape:
+        fix = f"the model takes an array of shape (n, {', '.join(map(str, facts.shape))})"
+        if shape == facts.shape:
+            fix += "; give a single sample as inputs[None]"
+        raise ConfigError(f"samples must have shape {facts.shape}", where=where, value=shape[1:], fix=fix)
+    if not shape[0]:
+        raise ConfigError("holds no samples", where=where, value=shape)
+    checked = inputs if stored else _checked_type(inputs, facts, where)
+    if str(checked.dtype) != facts.dtype:
+        rule, fix = f"samples must be {facts.dtype}, as in training", "give the data in the form of the training data"
+        raise ConfigError(rule, where=where, value=str(checked.dtype), fix=fix)
+    return checked
+
+
+def _checked_type(inputs: npt.NDArray[Any], facts: InputFacts, where: str) -> npt.NDArray[Any]:
+    """An array of the right type: real numbers as float32, pixels as they are."""
+    if inputs.dtype.kind not in "buif":
+        raise ConfigError("samples must be real numbers", where=where, value=str(inputs.dtype))
+    if facts.dtype == "uint8":
+        if inputs.dtype != np.uint8:
+            fix = "give whole pixels from 0 to 255, as .astype(numpy.uint8)"
+            raise ConfigError(
+                "samples must be uint8 pixels, as in training", where=where, value=str(inputs.dtype), fix=fix
+            )
+        return inputs
+    if inputs.dtype == np.uint8 and len(facts.shape) == 3 and not facts.raw:
+        rule = f"samples are uint8 pixels, in training they were numbers from {facts.low:g} to {facts.high:g}"
+        raise ConfigError(
+            rule, where=where, value="uint8", fix="scale them as the training data were, e.g. inputs / 255"
+        )
+    with np.errstate(over="ignore"):
+        numbers = np.ascontiguousarray(inputs, dtype=np.float32)
+    finite = np.isfinite(numbers).reshape(len(numbers), -1).all(axis=1)
+    if not finite.all():
+        rule = f"must be finite in float32; {int((~finite).sum())} samples are not, first row {int(finite.argmin())}"
+        raise ConfigError(rule, where=where, fix="remove or fill these samples")
+    return numbers
+
+
+def range_warning(inputs: Inputs, facts: InputFacts) -> str | None:
+    """A sentence where the numbers of new samples lie far outside of those in training; else None."""
+    if inputs.dtype == np.uint8 or isinstance(inputs, StoredInputs):
+        return None
+    values = np.asarray(inputs)
+    low, high = float(values.min()), float(values.max())
+    span = facts.high - facts.low
+    if low >= facts.low - span and high <= facts.high + span:
+        return None
+    return (
+        f"the samples hold numbers from {low:g} to {high:g}, in training {facts.low:g} to {facts.high:g}: "
+        "were they scaled in the same way?"
+    )
+
+
+def table_inputs(frame: pd.DataFrame, facts: InputFacts, where: str) -> npt.NDArray[Any]:
+    """The samples in a pandas table: by the training data's column names, or all columns where there are none.
+
+    Raises:
+        ConfigError: A column is missing or holds no numbers.
+    """
+    names = [str(name) for name in frame.columns]
+    wanted = names if facts.columns is None else list(facts.columns)
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+        fix = f"it has {shown}; name its columns as in the training data"
+        raise ConfigError(f"the table lacks the column {missing[0]!r}", where=where, fix=fix)
+    taken = frame.set_axis(names, axis=1)[wanted]
+    for name, dtype in taken.dtypes.items():
+        if dtype.kind not in "buif":
+            fix = "keep only the columns of inputs" if facts.columns is None else "give numbers"
+            raise ConfigError(f"the column {name!r} must hold numbers", where=where, value=str(dtype), fix=fix)
+    return np.stack([taken[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in wanted], axis=1)

@@ -1,0 +1,65 @@
+"""Entropic regularisation (FIERCE): features, quantised over fixed prototypes, should spread over all of them."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from fgtune.config.schema.objective import ObjectiveConfig
+from fgtune.objectives.base import StepOutputs, Term, TermContext, provided
+from fgtune.streams import torch_stream
+
+
+class EntropicTerm(Term):
+    """log2 K minus the entropy, in bits, of the batch-averaged assignment of features to K prototypes.
+
+    With several groups of prototypes it is the mean over them.
+
+    The average runs over the batch: a collapsed batch has entropy 0, one that spreads evenly log2 K. From B hard
+    assignments at most log2 B bits can be seen, so the term has a floor of log2(K / B) when B < K.
+    """
+
+    def __init__(self, config: ObjectiveConfig, context: TermContext) -> None:
+        super().__init__()
+        self.settings = config.entropic
+        shape = (self.settings.groups, self.settings.prototypes, context.feature_dim)
+        self.prototypes: Tensor
+        self.register_buffer("prototypes", torch.empty(shape))
+
+    def initialize_buffers(self, seed: int) -> None:
+        """Draw the prototypes uniformly from [-scale, scale] in every dimension; they stay as they are."""
+        scale = self.settings.scale
+        self.prototypes.uniform_(-scale, scale, generator=torch_stream(seed, "prototypes"))
+
+    def similarity(self, features: Tensor) -> Tensor:
+        """Similarity (groups, B, prototypes) of features (B, feature_dim)."""
+        prototypes = self.prototypes.to(features.dtype)
+        if self.settings.similarity == "dot":
+            return features @ prototypes.transpose(1, 2)
+        if self.settings.similarity == "cosine":
+            return functional.normalize(features, dim=1) @ functional.normalize(prototypes, dim=2).transpose(1, 2)
+        squares = features.square().sum(dim=1)[None, :, None] + prototypes.square().sum(dim=2)[:, None, :]
+        return 2 * features @ prototypes.transpose(1, 2) - squares
+
+    def assignments(self, features: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Assignment (groups, B, prototypes), rows summing to 1; hard ones carry the soft ones' gradient."""
+        logits = self.similarity(features) / self.settings.temperature
+        if self.settings.noise == "gumbel" and generator is not None:
+            uniform = torch.rand(logits.shape, generator=generator, device=logits.device, dtype=logits.dtype)
+            tiny = torch.finfo(logits.dtype).tiny
+            logits = logits - (-uniform.clamp_min(tiny).log()).clamp_min(tiny).log()
+        soft = logits.softmax(dim=2)
+        if self.settings.assignment == "soft":
+            return soft
+        hard = functional.one_hot(soft.argmax(dim=2), soft.shape[2]).to(soft.dtype)
+        return hard + soft - soft.detach()
+
+    def forward(self, outputs: StepOutputs) -> Tensor:
+        """The term, a scalar in [0, log2 K]."""
+        mean = self.assignments(provided(outputs.features, "features"), outputs.generator).mean(dim=1)  # (groups, K)
+        entropy = -torch.special.xlogy(mean, mean.clamp_min(1e-12)).sum(dim=1) / math.log(2)  # (groups,)
+        value: Tensor = math.log2(mean.shape[1]) - entropy.mean()
+        return value

@@ -1,0 +1,149 @@
+"""The loss terms of Xu et al.: super-class classification, and individual classification (lambda_instance)."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fgtune.config.schema.objective import ObjectiveConfig, ParametricInstanceConfig, QueueInstanceConfig
+from fgtune.objectives.base import Need, StepOutputs, Term, TermContext, mean_over_pairs, provided
+
+
+class BaseTerm(Term):
+    """Mean cross-entropy over all (sample, source) pairs with a label; one linear head a source.
+
+    Label smoothing spreads a share of each target over all coarse classes of the source.
+    """
+
+    def __init__(self, config: ObjectiveConfig, context: TermContext) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(nn.Linear(context.feature_dim, k) for k in context.num_coarse)
+        self.smoothing = config.label_smoothing
+
+    def coarse_logits(self, features: Tensor) -> list[Tensor]:
+        """For each source, (B, K_C) logits of features (B, feature_dim)."""
+        return [head(features) for head in self.heads]
+
+    def forward(self, outputs: StepOutputs) -> Tensor:
+        """The term, a scalar >= 0."""
+        features = provided(outputs.features, "features")
+        sums, counts = [], []
+        for source, logits in enumerate(self.coarse_logits(features)):
+            labels = outputs.coarse[:, source]
+            known = int((labels >= 0).sum())
+            if known:
+                loss = functional.cross_entropy(
+                    logits, labels, ignore_index=-1, reduction="sum", label_smoothing=self.smoothing
+                )
+                sums.append(loss)
+                counts.append(known)
+        return mean_over_pairs(sums, counts, features)
+
+
+def instance_term(config: ObjectiveConfig, context: TermContext) -> Term:
+    """The form that the config asks for."""
+    if isinstance(config.instance, QueueInstanceConfig):
+        return QueueInstanceTerm(config.instance, context)
+    return ParametricInstanceTerm(config.instance, context)
+
+
+class ParametricInstanceTerm(Term):
+    """Mean cross-entropy of a sample's own index under a linear classifier with one row a training sample.
+
+    With ``scope: all`` the softmax runs over all n samples. With ``scope: coarse`` it runs over the n_b samples that
+    share every coarse label with the sample: the rows of each group are gathered, so a batch costs O(d n_b) a sample
+    and no n-wide matrix is formed (Xu et al., the efficient variant).
+    """
+
+    on_validation: ClassVar[bool] = False  # a validation sample is no class
+
+    def __init__(self, config: ParametricInstanceConfig, context: TermContext) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(len(context.groups), context.feature_dim))
+        self.temperature = config.temperature
+        self.within = config.scope == "coarse"
+        order = torch.argsort(context.groups, stable=True)
+        sizes = torch.bincount(context.groups)
+        starts = sizes.cumsum(0) - sizes
+        position = torch.empty_like(order)
+        position[order] = torch.arange(len(order)) - starts[context.groups[order]]
+        self.groups: Tensor
+        self.order: Tensor
+        self.position: Tensor
+        self.register_buffer("groups", context.groups.clone(), persistent=False)
+        self.register_buffer("order", order, persistent=False)  # training positions, group by group
+        self.register_buffer("position", position, persistent=False)  # place of each sample within its group
+        self._bounds = [(int(start), int(start + size)) for start, size in zip(starts, sizes, strict=True)]
+
+    def reset_parameters(self, generator: torch.Generator) -> None:
+        """Draw as torch's linear layers do: uniform within 1 / sqrt(feature_dim)."""
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5), generator=generator)
+
+    def forward(self, outputs: StepOutputs) -> Tensor:
+        """The term, a scalar in [0, ...); 0 for a sample that is alone in its group."""
+        features, rows = provided(outputs.features, "features"), provided(outputs.rows, "rows")
+        if not self.within:
+            return functional.cross_entropy(features @ self.weight.T / self.temperature, rows)
+        total = features.sum() * 0.0
+        groups = self.groups[rows]
+        for group in torch.unique(groups).tolist():
+            chosen = (groups == group).nonzero().squeeze(1)
+            start, end = self._bounds[group]
+            logits = features[chosen] @ self.weight[self.order[start:end]].T / self.temperature  # (m, n_b)
+            total = total + functional.cross_entropy(logits, self.position[rows[chosen]], reduction="sum")
+        return total / len(rows)
+
+
+class QueueInstanceTerm(Term):
+    """InfoNCE of a sample's projection against its momentum key and a queue of earlier keys (MoCo v2 form).
+
+    Keys are features of view x1 by a momentum encoder, projected by a momentum copy of the projection head.
+    """
+
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.KEYS})
+    on_validation: ClassVar[bool] = False  # the queue holds training samples
+
+    def __init__(self, config: QueueInstanceConfig, context: TermContext) -> None:
+        super().__init__()
+        self.temperature, self.momentum = config.temperature, config.key_momentum
+        self.query = _projection(context.feature_dim, config.projection_dim)
+        self.key = _projection(context.feature_dim, config.projection_dim).requires_grad_(False)
+        self.queue: Tensor
+        self.filled: Tensor
+        self.register_buffer("queue", torch.zeros(config.size, config.projection_dim))
+        self.register_buffer("filled", torch.zeros((), dtype=torch.int64))  # keys ever put in
+        self._fresh: Tensor | None = None
+
+    def initialize_buffers(self, seed: int) -> None:  # noqa: ARG002 (a copy, not a draw)
+        """The key projection starts as a copy of the query projection."""
+        self.key.load_state_dict(self.query.state_dict())
+
+    def forward(self, outputs: StepOutputs) -> Tensor:
+        """The term, a scalar >= 0; the queue counts only as far as it is filled."""
+        query = functional.normalize(self.query(provided(outputs.features, "features")), dim=1)  # (B, p)
+        with torch.no_grad():
+            key = functional.normalize(self.key(provided(outputs.keys, Need.KEYS)), dim=1)
+        known = self.queue[: min(int(self.filled), len(self.queue))]
+        logits = torch.cat([(query * key).sum(dim=1, keepdim=True), query @ known.T], dim=1) / self.temperature
+        self._fresh = key
+        return functional.cross_entropy(logits, torch.zeros(len(query), dtype=torch.int64, device=query.device))
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Let the key projection trail, and put the batch's keys in place of the oldest ones."""
+        pairs = list(zip(self.key.parameters(), self.query.parameters(), strict=True))
+        torch._foreach_lerp_([mine for mine, _ in pairs], [theirs for _, theirs in pairs], 1.0 - self.momentum)
+        if self._fresh is not None:
+            fresh = self._fresh[-len(self.queue) :]
+            places = (self.filled + torch.arange(len(fresh), device=fresh.device)) % len(self.queue)
+            self.queue[places] = fresh
+            self.filled += len(fresh)
+            self._fresh = None
+
+
+def _projection(feature_dim: int, projection_dim: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(feature_dim, feature_dim), nn.ReLU(), nn.Linear(feature_dim, projection_dim))

@@ -1,0 +1,208 @@
+"""An estimate of K_F from the training split: the clusters found within each coarse class, summed. Reads no fine label.
+
+FALCON (ICML 2024), table 6, estimates K_F beforehand with a deep embedding (Wang et al. 2018). Here clusters are sought
+among the raw inputs, projected on the principal components of their coarse class.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from fgtune.config.schema.classes import (
+    BaseEstimatorConfig,
+    ClassesConfig,
+    EstimatorConfig,
+    PruningEstimatorConfig,
+    SilhouetteEstimatorConfig,
+    StabilityEstimatorConfig,
+)
+from fgtune.config.schema.trial import TrialConfig
+from fgtune.data.base import Inputs, IntArray, TrainingView
+from fgtune.errors import TrialError
+from fgtune.metrics.label_free import silhouette
+from fgtune.streams import numpy_stream
+from fgtune.training.estimation.pruning import merge_redundant, mixture_labels
+
+FloatArray = npt.NDArray[np.float64]
+Count = Callable[[FloatArray, EstimatorConfig, np.random.Generator], int]
+"""Clusters in (m, d) points of one coarse class."""
+
+_DEVIATIONS = 2.0
+"""Standard deviations by which a silhouette must exceed that of Gaussian samples, as a prediction of a new one."""
+_FEWEST = 4
+"""A coarse class with fewer samples counts as one fine class."""
+
+
+def with_num_fine(config: TrialConfig, view: TrainingView, seed: int) -> tuple[TrialConfig, int]:
+    """The config with ``classes.num_fine`` as a number, estimated where it says ``estimate``; and that number.
+
+    Args:
+        config: Resolved trial config.
+        view: What training may see.
+        seed: The block; one seed gives one estimate.
+
+    Raises:
+        TrialError: The config is not resolved (it has a ratio), or an input is not finite.
+    """
+    classes = config.classes
+    if classes.number is not None:
+        return config, classes.number
+    if classes.estimator is None:
+        raise TrialError("the trial config is not resolved: classes.num_fine is None")
+    found = estimate_num_fine(classes.estimator, view, seed)
+    return config.model_copy(update={"classes": ClassesConfig(num_fine=found)}), found
+
+
+def estimate_num_fine(config: EstimatorConfig, view: TrainingView, seed: int) -> int:
+    """K_F, at least the number of coarse classes.
+
+    With several sources, each gives an estimate and the largest counts: a source that labels few samples sees few of
+    the fine classes. Samples without a label are left out; a coarse class without samples counts as one fine class.
+
+    Args:
+        config: The estimator.
+        view: Inputs and coarse labels of the training split.
+        seed: Of subsamples, k-means starts and reference samples.
+
+    Raises:
+        TrialError: An input is not finite.
+    """
+    return max(sum(found) for found in estimate_per_coarse(config, view, seed))
+
+
+def estimate_per_coarse(config: EstimatorConfig, view: TrainingView, seed: int) -> tuple[tuple[int, ...], ...]:
+    """For each source, the number of fine classes found in each of its coarse classes, each at least 1."""
+    count = ESTIMATORS[config.kind]
+    found = []
+    for source, num_coarse in enumerate(view.num_coarse):
+        numbers = []
+        for coarse in range(num_coarse):
+            rng = numpy_stream(seed, "num_fine", source, coarse)
+            rows = view.train[view.train_coarse[:, source] == coarse]
+            if len(rows) > config.max_samples:
+                rows = np.sort(rng.choice(rows, size=config.max_samples, replace=False))
+            points = _projected(view.inputs, rows, config.pca_variance)
+            distinct = len(np.unique(points, axis=0))
+            numbers.append(count(points, config, rng) if distinct >= _FEWEST else 1)
+        found.append(tuple(numbers))
+    return tuple(found)
+
+
+def _projected(inputs: Inputs, rows: IntArray, share: float) -> FloatArray:
+    """(m, d) scores of these rows on their leading principal components, which keep ``share`` of the variance."""
+    taken = inputs[rows]
+    values = taken.reshape(len(rows), math.prod(taken.shape[1:])).astype(np.float64)
+    if not np.isfinite(values).all():
+        raise TrialError("the estimate of num_fine met inputs that are not finite")
+    if len(rows) < _FEWEST:
+        return values
+    values -= values.mean(axis=0)
+    wide = values.shape[1] > len(values)
+    gram = values @ values.T if wide else values.T @ values
+    variances, vectors = np.linalg.eigh(gram)
+    variances, vectors = np.maximum(variances[::-1], 0.0), vectors[:, ::-1]
+    total = variances.sum()
+    if total <= 0:
+        return values[:, :1] * 0.0
+    kept = min(int(np.searchsorted(np.cumsum(variances), share * total * (1 - 1e-12))) + 1, len(variances))
+    scores = vectors[:, :kept] * np.sqrt(variances[:kept]) if wide else values @ vectors[:, :kept]
+    return np.ascontiguousarray(scores)
+
+
+def kmeans(points: FloatArray, clusters: int, config: BaseEstimatorConfig, rng: np.random.Generator) -> FloatArray:
+    """(clusters, d) centres of the best of ``config.restarts`` runs."""
+    from sklearn.cluster import KMeans
+
+    state = int(rng.integers(2**32))
+    fitted = KMeans(clusters, n_init=config.restarts, random_state=state).fit(points)
+    return np.asarray(fitted.cluster_centers_, dtype=np.float64)
+
+
+def nearest(points: FloatArray, centers: FloatArray) -> IntArray:
+    """(m,) int64 nearest centre of each point."""
+    found: IntArray = ((centers**2).sum(axis=1) - 2 * points @ centers.T).argmin(axis=1).astype(np.int64)
+    return found
+
+
+def _by_pruning(points: FloatArray, config: EstimatorConfig, rng: np.random.Generator) -> int:
+    if not isinstance(config, PruningEstimatorConfig):
+        raise TypeError(f"expected a pruning estimator, got {config.kind}")
+    # A component needs two points, or its variance is nothing but the others'.
+    most = min(config.max_per_coarse, len(np.unique(points, axis=0)) // 2)
+    labels = mixture_labels(points, kmeans(points, most, config, rng))
+    if config.axis_cost is not None:
+        labels = merge_redundant(points, labels, config.axis_cost)
+    return len(np.unique(labels))
+
+
+def _by_silhouette(points: FloatArray, config: EstimatorConfig, rng: np.random.Generator) -> int:
+    if not isinstance(config, SilhouetteEstimatorConfig):
+        raise TypeError(f"expected a silhouette estimator, got {config.kind}")
+
+    def best(values: FloatArray) -> tuple[float, int]:
+        """The largest mean silhouette and its number of clusters, the smaller of equal ones."""
+        most = min(config.max_per_coarse, len(np.unique(values, axis=0)) - 1)
+        scores = [
+            (silhouette(values, nearest(values, kmeans(values, k, config, rng)), len(values), rng), -k)
+            for k in range(2, most + 1)
+        ]
+        score, negative = max(scores)
+        return score, -negative
+
+    score, clusters = best(points)
+    scale = points.std(axis=0)  # of principal components: their covariance is diagonal
+    expected = [best(rng.standard_normal(points.shape) * scale)[0] for _ in range(config.references)]
+    margin = _DEVIATIONS * float(np.std(expected, ddof=1)) * math.sqrt(1 + 1 / config.references)
+    return clusters if score > float(np.mean(expected)) + margin else 1
+
+
+def _by_stability(points: FloatArray, config: EstimatorConfig, rng: np.random.Generator) -> int:
+    """The largest k with a mean prediction strength of at least the threshold; 1 always has strength 1."""
+    if not isinstance(config, StabilityEstimatorConfig):
+        raise TypeError(f"expected a stability estimator, got {config.kind}")
+    half = len(points) // 2
+    chosen = 1
+    for k in range(2, min(config.max_per_coarse, half // 2) + 1):
+        strengths = []
+        for _ in range(config.repeats):
+            order = rng.permutation(len(points))
+            first, second = points[order[:half]], points[order[half:]]
+            if min(len(np.unique(part, axis=0)) for part in (first, second)) < k:
+                strengths.append(0.0)
+                continue
+            centers = kmeans(first, k, config, rng), kmeans(second, k, config, rng)
+            strengths.append(prediction_strength(nearest(second, centers[0]), nearest(second, centers[1]), k))
+        if float(np.mean(strengths)) >= config.threshold:
+            chosen = k
+    return chosen
+
+
+def prediction_strength(predicted: IntArray, own: IntArray, clusters: int) -> float:
+    """Least share, over a half's own clusters, of pairs that the other half's centres keep together.
+
+    Tibshirani and Walther (2005), equation 2.1.
+
+    Args:
+        predicted: (n,) in [0, clusters): nearest centre found on the other half.
+        own: (n,) in [0, clusters): nearest centre found on this half.
+        clusters: Number of clusters in both.
+
+    Returns:
+        In [0, 1]; a cluster of fewer than two points has strength 0.
+    """
+    counts = np.bincount(own * clusters + predicted, minlength=clusters**2).reshape(clusters, clusters)
+    sizes = counts.sum(axis=1)
+    together = (counts * (counts - 1)).sum(axis=1)
+    return float(np.min(together / np.maximum(sizes * (sizes - 1), 1)))
+
+
+ESTIMATORS: Mapping[str, Count] = {
+    "pruning": _by_pruning,
+    "silhouette": _by_silhouette,
+    "stability": _by_stability,
+}
+"""Estimators by the ``kind`` of their config."""

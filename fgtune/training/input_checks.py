@@ -1,0 +1,98 @@
+"""Whether a trial fits its data, and the parts of the user's own packages: checked before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from fgtune.config.reading.plugin_options import load_plugin
+from fgtune.config.schema.augmentation import (
+    AugmentationConfig,
+    CifarConfig,
+    NoAugmentationConfig,
+    NoiseConfig,
+    StrongWeakConfig,
+)
+from fgtune.config.schema.model import ResNet18Config, ResNet50Config, SmallCnnConfig
+from fgtune.config.schema.plugin import PluginConfig, PluginDataConfig
+from fgtune.config.schema.trial import TrialConfig
+from fgtune.errors import ConfigError, MultiConfigError
+from fgtune.models.base import image_shape
+from fgtune.relations.solve import solver_of
+
+
+def check_fit(config: TrialConfig, input_shape: Sequence[int]) -> None:
+    """Raise unless the trial's augmentation, backbone and weights file fit samples of ``input_shape``.
+
+    Raises:
+        ConfigError: With a path below ``trial``.
+    """
+    shape = view_shape(config.augmentation, input_shape)
+    if isinstance(config.model.backbone, SmallCnnConfig | ResNet18Config | ResNet50Config):
+        image_shape(config.model.backbone, shape)
+    if config.model.weights is not None:
+        from fgtune.models.classifier import check_weights
+
+        check_weights(config.model, shape)
+
+
+def view_shape(config: AugmentationConfig, input_shape: Sequence[int]) -> tuple[int, ...]:
+    """Shape of one sample in the views, which is what the network sees.
+
+    Args:
+        config: The augmentation.
+        input_shape: Shape of one sample of the data.
+
+    Raises:
+        ConfigError: The augmentation is for images and the samples are none, or their channels do not fit.
+    """
+    if isinstance(config, NoAugmentationConfig | NoiseConfig):
+        return tuple(input_shape)
+    path = "trial.augmentation"
+    if len(input_shape) != 3:
+        rule = f"needs images (channels, height, width), and a sample has shape {tuple(input_shape)}"
+        raise ConfigError(rule, path=f"{path}.kind", value=config.kind, fix="use noise or none for vectors")
+    channels, height, width = input_shape
+    if len(config.mean) not in {1, channels}:
+        rule = f"must have one value, or one a channel ({channels})"
+        raise ConfigError(rule, path=f"{path}.mean", value=list(config.mean), fix="give mean and std of your own data")
+    if isinstance(config, StrongWeakConfig) and channels != 3:
+        rule = f"changes colours, so it needs 3 channels, and the images have {channels}"
+        raise ConfigError(rule, path=f"{path}.kind", value=config.kind, fix="use crop_flip")
+    if isinstance(config, CifarConfig | StrongWeakConfig):
+        return channels, config.size, config.size
+    return channels, height, width
+
+
+def check_own_parts(config: TrialConfig) -> None:
+    """Raise unless every part of the user's own may be imported, is of its sort, and takes its options.
+
+    Nothing is imported for a trial of shipped parts alone.
+
+    Raises:
+        ConfigError: With a path below ``trial``; ``MultiConfigError`` when several parts are wrong.
+    """
+    errors: list[ConfigError] = []
+    for check in _checks(config):
+        try:
+            check()
+        except ConfigError as error:
+            errors += error.errors if isinstance(error, MultiConfigError) else [error]
+    MultiConfigError.raise_all(errors)
+
+
+def _checks(config: TrialConfig) -> Iterator[Callable[[], object]]:
+    """One check a part of the user's own."""
+    data, backbone, solver = config.data, config.model.backbone, config.relations.solver
+    if isinstance(data, PluginDataConfig):
+        yield partial(load_plugin, data, "trial.data")
+    if isinstance(backbone, PluginConfig):
+        from fgtune.models.classifier import backbone_class
+
+        yield partial(backbone_class, backbone)
+    if isinstance(solver, PluginConfig):
+        yield partial(solver_of, solver)
+    if config.objective.extra:
+        from fgtune.objectives.extra import extra_terms
+
+        yield partial(extra_terms, config.objective)

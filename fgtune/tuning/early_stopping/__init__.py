@@ -1,0 +1,1 @@
+"""Which running cells are stopped, judged by seed block."""

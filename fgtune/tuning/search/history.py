@@ -1,0 +1,176 @@
+"""What a search knows before its first question: its own ledger, its baseline, and the ledgers of earlier studies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from fgtune.config.arms.plan import Plan
+from fgtune.config.arms.records import Cell, Fork
+from fgtune.config.arms.search import SearchPlan, trial_number
+from fgtune.config.schema.designs import BASELINE
+from fgtune.config.schema.paths import has_path, value_at
+from fgtune.config.schema.trial import TrialConfig
+from fgtune.config.spaces.space import InfeasibleError, Point
+from fgtune.errors import ConfigError, StudyFolderError
+from fgtune.results.ledger import Ledger
+from fgtune.results.records import CellResult, CellState, joint_state
+from fgtune.tuning.search.objectives import Objective, mean_values
+from fgtune.tuning.search.suggestion import KnownTrial
+
+Curve = Callable[[str], Mapping[int, float]]
+"""The objective by epoch of a cell, from its stored curve."""
+
+
+def ledger_trials(
+    plan: Plan,
+    search: SearchPlan,
+    objectives: Sequence[Objective],
+    results: Iterable[CellResult],
+    proposed: Iterable[tuple[str, Mapping[str, object]]] = (),
+    curve: Curve | None = None,
+) -> list[KnownTrial]:
+    """The search's own trials, as ``Proposer.restore`` takes them: finished ones in the order of their end.
+
+    Args:
+        plan: Of the study; its cells have the baseline.
+        search: What is searched.
+        objectives: What is optimised.
+        results: The ledger, in the order in which cells finished.
+        proposed: Arm and levels of every suggestion handed out so far, in order (rows of the plan file); those without
+            a result for every seed come back unfinished.
+        curve: For intermediate values; None to leave them out.
+    """
+    by_arm: dict[str, dict[int, CellResult]] = {}
+    last: dict[str, int] = {}
+    levels = dict(proposed)
+    forks = {cell.arm: cell.fork for cell in plan.cells if cell.fork is not None}
+    for rank, result in enumerate(results):
+        by_arm.setdefault(result.arm, {})[result.seed] = result
+        levels[result.arm] = result.levels  # exact, where the plan file has text
+        last[result.arm] = rank
+        if result.fork is not None:
+            forks[result.arm] = result.fork
+    known = []
+    for arm in sorted(levels, key=lambda each: last.get(each, len(last) + 1_000_000)):
+        found = by_arm.get(arm, {})
+        finished = [found[seed] for seed in plan.study.seed_list if seed in found]
+        number, point = trial_number(arm), _own_point(plan, search, arm, levels[arm])
+        complete = len(finished) == len(plan.study.seed_list)
+        if point is None or (number is None and not (arm == BASELINE and complete)):
+            continue
+        fork = forks.get(arm)
+        cells = _cell_ids(plan, search, arm, point, levels[arm], fork)
+        trial = KnownTrial(arm, number, point, None, cell_ids=cells, fork=fork)
+        known.append(_finished(trial, finished, objectives, curve) if complete else trial)
+    return known
+
+
+def baseline_trial(
+    plan: Plan, search: SearchPlan, objectives: Sequence[Objective], results: Sequence[CellResult]
+) -> KnownTrial | None:
+    """The baseline as the search may learn from it; None where it lies outside the space or is not finished."""
+    known = ledger_trials(plan, search, objectives, [each for each in results if each.arm == BASELINE])
+    return known[0] if known else None
+
+
+def earlier_trials(
+    search: SearchPlan, objectives: Sequence[Objective], folders: Sequence[str]
+) -> tuple[list[KnownTrial], list[str]]:
+    """Finished trials of earlier studies that this search may learn from, and a sentence a folder on what was taken.
+
+    Taken is what differs from this study's trial in searched settings alone, lies in the space, and is complete with
+    every objective; other settings (data, epochs) would make its values mean something else.
+
+    Raises:
+        ConfigError: A folder holds no ledger that can be read.
+    """
+    known: list[KnownTrial] = []
+    notes = []
+    for rank, folder in enumerate(folders):
+        by_config: dict[str, list[CellResult]] = {}
+        results = _ledger(folder, f"design.warm_start[{rank}]")
+        for result in results:
+            if result.state is CellState.COMPLETE and result.fork is None:
+                by_config.setdefault(result.config_hash, []).append(result)
+        taken = 0
+        for group in by_config.values():
+            point = _foreign_point(search, group[0])
+            values = tuple(mean_values(objectives, group))
+            if point is not None and all(map(math.isfinite, values)):
+                taken += 1
+                arm, cells = f"{Path(folder).name}/{group[0].arm}", tuple(each.cell_id for each in group)
+                known.append(KnownTrial(arm, None, point, CellState.COMPLETE, values, cell_ids=cells))
+        notes.append(f"{folder}: {taken} of {len(by_config)} finished settings are of use to this search")
+    return known, notes
+
+
+def _ledger(folder: str, path: str) -> list[CellResult]:
+    file = Path(folder) / "results.jsonl"
+    fix = "name the folder of a study that was run"
+    if not file.is_file():
+        raise ConfigError("holds no results", path=path, value=folder, fix=fix)
+    try:
+        return Ledger(file).read()
+    except StudyFolderError as error:
+        raise ConfigError(str(error), path=path, value=folder, fix=fix) from error
+
+
+def _own_point(plan: Plan, search: SearchPlan, arm: str, levels: Mapping[str, object]) -> Point | None:
+    if arm == BASELINE:
+        point = search.space.point_of(plan.baseline.config.to_plain())
+        return None if point is None or not _is_same(search, point, plan.baseline.config) else point
+    return search.point(dict(levels))
+
+
+def _cell_ids(
+    plan: Plan, search: SearchPlan, arm: str, point: Point, levels: Mapping[str, object], fork: Fork | None
+) -> tuple[str, ...]:
+    config = search.space.resolve(search.space.config(point))
+    return tuple(Cell(arm, seed, config, levels, fork).cell_id for seed in plan.study.seed_list)
+
+
+def _finished(
+    trial: KnownTrial, results: Sequence[CellResult], objectives: Sequence[Objective], curve: Curve | None
+) -> KnownTrial:
+    """The trial with what its cells came to."""
+    state = joint_state(results)
+    values = tuple(mean_values(objectives, results)) if state is CellState.COMPLETE else ()
+    intermediate = mean_curve([curve(each.cell_id) for each in results]) if curve is not None else {}
+    return replace(trial, state=state, values=values, intermediate=intermediate)
+
+
+def mean_curve(curves: Sequence[Mapping[int, float]]) -> dict[int, float]:
+    """Mean over cells by epoch, for the epochs that all of them have."""
+    shared = set.intersection(*(set(each) for each in curves)) if curves else set()
+    return {epoch: math.fsum(each[epoch] for each in curves) / len(curves) for epoch in sorted(shared)}
+
+
+def _foreign_point(search: SearchPlan, result: CellResult) -> Point | None:
+    """The point of another study's cell, or None where it is not one of this search's."""
+
+    def value(path: str) -> object:
+        level = result.levels.get(path)
+        if level is None and not has_path(result.config, path):
+            raise LookupError(path)
+        return value_at(result.config, path) if level is None else level
+
+    try:
+        point = search.space.walk(lambda path, domain: domain.own(value(path)))
+        config = TrialConfig.from_plain(dict(result.config))
+    except (LookupError, ValidationError):
+        return None
+    return point if _is_same(search, point, config) else None
+
+
+def _is_same(search: SearchPlan, point: Point, config: TrialConfig) -> bool:
+    """Whether the trial at a point is this one, class numbers resolved."""
+    try:
+        here = search.space.config(point)
+        return search.space.resolve(here) == search.space.resolve(config)
+    except (InfeasibleError, ConfigError):
+        return False

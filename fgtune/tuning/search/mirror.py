@@ -1,0 +1,117 @@
+"""``optuna.db`` in the study folder: finished trials of a search, for optuna-dashboard and for samplers with a memory.
+
+The ledger is the truth and this is a copy of it: only finished trials are written, so none is ever left running, and
+whatever is wrong with the file is told once and mended by writing it anew at the next start.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial
+from sqlalchemy.exc import SQLAlchemyError
+
+from fgtune.config.schema.sampling import Mode
+
+ARM, NUMBER, CELL_ID = "arm", "number", "cell_id"
+"""User attributes of every mirrored trial: its arm, the arm's number, and its cells (one a seed, joined by commas)."""
+
+_FAULTS = (SQLAlchemyError, OSError, ValueError, KeyError, RuntimeError, optuna.exceptions.OptunaError)
+
+
+class Mirror:
+    """The mirror at ``path``.
+
+    Args:
+        path: The SQLite file, which need not exist yet.
+        name: Of the study within it.
+        modes: ``maximize`` or ``minimize``, one an objective.
+        metrics: Names of the objectives.
+        warn: Told once when the file can no longer be written.
+    """
+
+    def __init__(
+        self, path: Path, name: str, modes: Sequence[Mode], metrics: Sequence[str], warn: Callable[[str], None]
+    ) -> None:
+        self.path = path
+        self._name, self._modes, self._metrics, self._warn = name, list(modes), list(metrics), warn
+        self._study: optuna.Study | None = None  # open for writing
+        self._loaded: optuna.Study | None = None
+        self._arms: set[str] = set()
+
+    def attributes(self) -> dict[str, dict[str, Any]]:
+        """What samplers noted on each mirrored trial, by arm; empty where the file cannot be read."""
+        if not self.path.exists():
+            return {}
+        try:
+            trials = self._load().get_trials(deepcopy=False)
+            return {each.user_attrs[ARM]: dict(each.system_attrs) for each in trials if ARM in each.user_attrs}
+        except _FAULTS:
+            return {}
+
+    def open(self, trials: Sequence[FrozenTrial]) -> None:
+        """Make the file hold exactly ``trials``: what is missing is added; one with anything else is made anew."""
+        wanted = [trial.user_attrs[ARM] for trial in trials]
+        try:
+            present = self._present()
+            if present is None or present != wanted[: len(present)]:
+                self._loaded = None
+                self.path.unlink(missing_ok=True)
+                present = []
+            self._study = self._load()
+            self._arms = set(present)
+            for trial in trials[len(present) :]:
+                self._add(trial)
+        except _FAULTS as error:
+            self._lost(error)
+
+    def add(self, trial: FrozenTrial) -> None:
+        """Add a finished trial, unless it is there."""
+        if self._study is not None and trial.user_attrs[ARM] not in self._arms:
+            try:
+                self._add(trial)
+            except _FAULTS as error:
+                self._lost(error)
+
+    def _add(self, trial: FrozenTrial) -> None:
+        if self._study is None:
+            raise RuntimeError("the mirror is not open")
+        self._study.add_trial(trial)
+        self._arms.add(trial.user_attrs[ARM])
+
+    def _present(self) -> list[str] | None:
+        """Arms of the mirrored trials in their order; None where the file is not such a mirror."""
+        if not self.path.exists():
+            return []
+        try:
+            study = self._load()
+            trials = study.get_trials(deepcopy=False)
+            fits = [each.name.lower() for each in study.directions] == self._modes
+        except _FAULTS:
+            return None
+        if not fits or any(not each.state.is_finished() or ARM not in each.user_attrs for each in trials):
+            return None
+        return [each.user_attrs[ARM] for each in trials]
+
+    def _load(self) -> optuna.Study:
+        """The study in the file, made where it is not there; read once."""
+        if self._loaded is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            storage = RDBStorage(f"sqlite:///{self.path.resolve()}", engine_kwargs={"connect_args": {"timeout": 10}})
+            self._loaded = optuna.create_study(
+                storage=storage, study_name=self._name, directions=self._modes, load_if_exists=True
+            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                self._loaded.set_metric_names(self._metrics)
+        return self._loaded
+
+    def _lost(self, error: Exception) -> None:
+        self._study = None
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        self._warn(f"{self.path} cannot be written ({reason}); the search goes on, the next start writes it anew")

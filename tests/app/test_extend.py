@@ -1,0 +1,246 @@
+"""Seeds added to a study that was run, through real Ray and a real MLflow store, from another folder than the first."""
+
+from __future__ import annotations
+
+import io
+import json
+import shlex
+from contextlib import chdir
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from fgtune.app import extend as extend_module
+from fgtune.app.cli import main
+from fgtune.app.extend import extend
+from fgtune.app.verify import verify
+from fgtune.engine.opening import open_study
+from fgtune.engine.run import RunOptions, run_study
+from fgtune.errors import ConfigError, StudyFolderError
+from fgtune.results.folder import StudyFolder
+from fgtune.results.launch_record import read_started
+from fgtune.results.records import CellState
+
+ARRAYS = "{kind: arrays, path: mine.npz}"
+HIERARCHY = "{kind: hierarchy, num_samples: 300, num_coarse: 2, fine_per_coarse: 3, dim: 6}"
+OPTIONS = RunOptions(Path("small.yaml"), ("trial.epochs=2", "seeds=1"), tracking_uri="sqlite:///mlflow.db")
+
+
+def told(action) -> tuple[int, str]:
+    out = io.StringIO()
+    return action(Console(file=out, width=500)), out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory, small_study_text) -> Path:
+    """A folder with a study that reads data from a relative path."""
+    folder = tmp_path_factory.mktemp("base")
+    assert HIERARCHY in small_study_text
+    (folder / "small.yaml").write_text(small_study_text.replace(HIERARCHY, ARRAYS), encoding="utf-8")
+    rng = np.random.default_rng(0)
+    fine = rng.integers(0, 6, 240)
+    inputs = rng.normal(size=(240, 6)) + 4 * np.eye(6)[fine]
+    np.savez(folder / "mine.npz", inputs=inputs, coarse=fine // 3, fine=fine)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def extended(base, tmp_path_factory, ray_started):
+    """The study run with one seed, then extended to two from elsewhere: its folder, its first ledger, what was told."""
+    with chdir(base):
+        code, text = told(lambda console: run_study(OPTIONS, console))
+    assert code == 0, text
+    folder = StudyFolder(base / "reports" / "small")
+    first = folder.ledger_file.read_bytes()
+    with chdir(tmp_path_factory.mktemp("elsewhere")):
+        code, text = told(lambda console: extend(folder.root, 2, console=console))
+        assert not list(Path().iterdir())
+    assert code == 0, text
+    return folder, first, text
+
+
+def test_finished_cells_stay_and_the_new_ones_are_those_of_the_longer_study(extended, base):
+    folder, first, text = extended
+    assert folder.ledger_file.read_bytes().startswith(first)
+    results = folder.ledger.read()
+    assert [result.state for result in results] == [CellState.COMPLETE] * 4
+    with chdir(base):
+        plan = open_study(Path("small.yaml"), ["trial.epochs=2", "seeds=2"]).plan
+    assert {result.cell_id for result in results} == {cell.cell_id for cell in plan.cells}
+    assert folder.check(plan) is True
+    assert "2 of 4 cells are finished already and are not run again" in text
+
+
+def test_the_folder_is_whole_and_its_study_file_as_it_was_given(extended, base):
+    folder, _, _ = extended
+    assert verify(folder.root)[1] == []
+    assert folder.study_file.read_bytes() == (base / "small.yaml").read_bytes()
+    assert folder.read_study().seeds == 2
+    assert len(folder.read_plan()) == 4
+    assert folder.read_curves().groupby("cell_id").size().tolist() == [2] * 4
+
+
+def test_cells_have_one_mlflow_run_each_below_the_same_parent(extended, base):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{base}/mlflow.db")
+    runs = client.search_runs([client.get_experiment_by_name("small").experiment_id])
+    roles = sorted(run.data.tags["fgtune.role"] for run in runs)
+    assert roles == ["arm_summary"] * 2 + ["cell"] * 4 + ["study"]
+    (parent,) = [run.info.run_id for run in runs if run.data.tags["fgtune.role"] == "study"]
+    assert {run.data.tags.get("mlflow.parentRunId", parent) for run in runs} == {parent}
+    assert {run.data.tags["fgtune.study_hash"] for run in runs} == {extended[0].read_provenance()["study_hash"]}
+
+
+def test_the_study_with_its_old_seeds_is_told_how_to_go_on_and_that_line_does(extended, base):
+    folder, _, _ = extended
+    before = folder.ledger_file.read_bytes()
+    with chdir(base):
+        with pytest.raises(StudyFolderError, match="was extended from 1 to 2 seeds") as caught:
+            run_study(OPTIONS)
+        line = str(caught.value).partition("go on with: ")[2]
+        assert shlex.split(line)[:4] == ["python", "-m", "fgtune.run", "small.yaml"]
+        assert main(["run", *shlex.split(line)[3:]]) == 0
+    assert folder.ledger_file.read_bytes() == before
+
+
+def test_the_same_extension_again_runs_nothing(extended, tmp_path):
+    folder, _, _ = extended
+    before = folder.ledger_file.read_bytes()
+    code, text = told(lambda console: extend(folder.root, 2, console=console))
+    assert (code, folder.ledger_file.read_bytes()) == (0, before)
+    assert "all 4 cells are finished already" in text
+    assert len(folder.read_provenance()["extended"]) == 1
+
+
+@pytest.mark.parametrize("seeds", [1, 0])
+def test_fewer_seeds_are_refused(extended, seeds):
+    with pytest.raises(ConfigError, match="must be more than the 2 seeds that the study has"):
+        extend(extended[0].root, seeds)
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+@pytest.fixture
+def begun(base, tmp_path) -> StudyFolder:
+    """A study with the seeds 4 and 7 of which nothing has run."""
+    with chdir(base):
+        options = RunOptions(Path("small.yaml"), ("seeds=[4, 7]",), out=tmp_path / "reports", tracking_uri="none")
+        opened = open_study(options.study, options.overrides)
+    folder = StudyFolder(tmp_path / "reports" / "small")
+    record = {
+        "study": "small",
+        "study_hash": opened.plan.study_hash,
+        "started_at": "2026-01-02T03:04:05+00:00",
+        "command": shlex.split(options.command()),
+    }
+    folder.create_or_check(opened.plan, opened.loaded, record)
+    return folder
+
+
+@pytest.fixture
+def runs(monkeypatch) -> list[RunOptions]:
+    """What an extension asks to be run, in place of running it: the process ends there."""
+    asked = []
+
+    def killed(options, console, opened):
+        asked.append((options, opened.plan.study.seed_list))
+        raise Killed
+
+    monkeypatch.setattr("fgtune.engine.run.run_study", killed)
+    return asked
+
+
+def test_seeds_that_were_listed_are_kept_and_followed_and_a_cut_extension_goes_on(begun, base, runs):
+    with chdir(base):
+        for _ in range(2):
+            with pytest.raises(Killed):
+                extend(begun.root, 4)
+    assert [seeds for _, seeds in runs] == [(4, 7, 8, 9)] * 2
+    options = runs[0][0]
+    assert options.overrides == ("seeds=[4, 7, 8, 9]",)
+    assert (options.out, options.tracking_uri) == (begun.root.parent, "none")
+    assert len(begun.read_provenance()["extended"]) == 1
+    assert {row["seed"] for row in begun.read_plan()} == {4, 7, 8, 9}
+    assert read_started(begun).line == options.command()
+
+
+def test_an_arm_with_another_preset_than_the_trial_keeps_its_cells(small_study_text, tmp_path, runs):
+    arms = "{kind: comparison, arms: [{name: falcon}, {name: base, set: {objective.preset: base}}]}"
+    design = "{kind: sensitivity, factors: {classes.num_fine_ratio: [1.0, 1.5]}}"
+    assert design in small_study_text
+    (tmp_path / "small.yaml").write_text(small_study_text.replace(design, arms), encoding="utf-8")
+    opened = open_study(tmp_path / "small.yaml")
+    folder = StudyFolder(tmp_path / "reports" / "small")
+    record = {"study": "small", "study_hash": opened.plan.study_hash, "command": ["fgtune", "run", "small.yaml"]}
+    folder.create_or_check(opened.plan, opened.loaded, record)
+    planned = {row["cell_id"] for row in folder.read_plan()}
+    with pytest.raises(Killed):
+        extend(folder.root, 3, "none")
+    assert planned < {row["cell_id"] for row in folder.read_plan()}
+    assert len(folder.read_plan()) == 6
+
+
+def test_as_many_seeds_as_there_are_is_no_extension(begun, base, runs):
+    with chdir(base), pytest.raises(ConfigError, match="must be more than the 2 seeds"):
+        extend(begun.root, 2)
+    assert runs == []
+
+
+def test_changed_data_are_refused_and_nothing_is_written(begun, base, runs, tmp_path):
+    with np.load(base / "mine.npz") as arrays:
+        changed = dict(arrays)
+    changed["inputs"] = changed["inputs"] + 1
+    np.savez(tmp_path / "mine.npz", **changed)
+    before = {path: path.read_bytes() for path in begun.root.iterdir() if path != begun.lock_file}
+    with chdir(tmp_path), pytest.raises(StudyFolderError, match="the data have changed since the study was begun"):
+        extend(begun.root, 4)
+    assert {path: path.read_bytes() for path in begun.root.iterdir() if path != begun.lock_file} == before
+    assert runs == []
+
+
+def test_a_running_study_is_not_extended(begun, base):
+    with chdir(base), begun.lock(), pytest.raises(StudyFolderError, match="is being written by another process"):
+        extend(begun.root, 4)
+
+
+def test_a_masked_password_is_asked_for(begun, base, runs):
+    record = begun.read_provenance()
+    record["command"] = [*record["command"][:-1], "http://me:***@host:5000"]
+    begun.provenance_file.write_text(json.dumps(record))
+    with chdir(base):
+        with pytest.raises(ConfigError, match="its password is not stored with the study"):
+            extend(begun.root, 4)
+        with pytest.raises(Killed):
+            extend(begun.root, 4, tracking_uri="none")
+
+
+def test_a_renamed_folder_is_refused(begun, runs):
+    renamed = begun.root.rename(begun.root.with_name("other"))
+    with pytest.raises(StudyFolderError, match="holds the study 'small' under another name"):
+        extend(renamed, 4)
+
+
+def test_a_search_is_refused(begun, monkeypatch, runs):
+    study = begun.read_study()
+    search = {
+        "kind": "search",
+        "space": {"parameters": {"optimizer.lr": {"kind": "uniform", "low": 0.01, "high": 0.1}}},
+        "trials": 3,
+        "metric": "val/silhouette",
+    }
+    plain = study.to_plain() | {"design": search}
+    monkeypatch.setattr(StudyFolder, "read_study", lambda _: type(study).from_plain(plain))
+    with pytest.raises(StudyFolderError, match="a search judges every point by the seeds it began with"):
+        extend_module.extend(begun.root, 4)
+
+
+def test_the_command_line_asks_for_a_number_of_seeds(begun, capsys):
+    assert main(["extend", str(begun.root)]) == 2
+    assert main(["extend", str(begun.root), "--seeds", "0"]) == 2
+    assert main(["extend", str(begun.root), "--seeds", "1"]) == 2
+    assert "error: --seeds: must be more than the 2 seeds that the study has, got 1" in capsys.readouterr().err

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fgtune.data.readers import image_cache
+from fgtune.data.readers.image_cache import CachedImages, cache_folder, keep_images
+from fgtune.data.readers.images import ImageFiles, Keeping, read_image
+from fgtune.errors import DataError
+
+
+@pytest.fixture
+def make_files(tmp_path, save_image):
+    """Twelve PNGs of 8 x 8 and their pixels."""
+
+    def make(**fields):
+        pixels = [save_image(tmp_path / "set" / f"{index}.png") for index in range(12)]
+        fields = {"size": 8, "resize": "crop", "keeping": Keeping()} | fields
+        files = ImageFiles.of(tmp_path / "set", [f"{index}.png" for index in range(12)], **fields)
+        return files, np.stack(pixels).transpose(0, 3, 1, 2)
+
+    return make
+
+
+def test_rows_decode_to_the_pixels_of_their_files(make_files):
+    files, pixels = make_files()
+    assert files.shape == (12, 3, 8, 8)
+    assert np.array_equal(files[:], pixels)
+    assert np.array_equal(files[np.array([5, 0, 5])], pixels[[5, 0, 5]])
+    assert np.array_equal(files[7], pixels[7])
+    assert np.array_equal(files.take(np.array([3, 1]))[:], pixels[[3, 1]])
+
+
+@pytest.mark.parametrize("shape", [(8, 20), (31, 8), (8, 8), (16, 32)])
+def test_resize_modes_agree_with_pillow_and_torchvision(tmp_path, save_image, shape):
+    from torchvision.transforms.v2 import functional
+
+    pixels = save_image(tmp_path / "a.png", shape)
+    height, width = shape
+    image = Image.fromarray(pixels)
+    squashed = np.asarray(image.resize((8, 8), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
+    assert np.array_equal(read_image(tmp_path / "a.png", 8, "squash"), squashed)
+    resized = functional.resize(image, 8)
+    cropped = np.asarray(functional.center_crop(resized, [8, 8])).transpose(2, 0, 1)
+    assert np.array_equal(read_image(tmp_path / "a.png", 8, "crop"), cropped)
+    padded = read_image(tmp_path / "a.png", 8, "pad")
+    short = 8 * min(shape) // max(shape)
+    filled = padded.any(axis=0)
+    assert filled.any(axis=1).sum() == (short if height < width else 8)
+    assert filled.any(axis=0).sum() == (short if width < height else 8)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK"])
+def test_images_of_other_modes_come_as_rgb(tmp_path, save_image, mode):
+    suffix = "jpg" if mode == "CMYK" else "png"
+    save_image(tmp_path / f"a.{suffix}", mode=mode)
+    assert read_image(tmp_path / f"a.{suffix}", 8, "crop").shape == (3, 8, 8)
+
+
+def _truncate(path):
+    path.write_bytes(path.read_bytes()[:60])
+
+
+BROKEN = {
+    "truncated": (_truncate, "image cannot be decoded ("),
+    "empty": (lambda path: path.write_bytes(b""), "is none of JPEG, PNG"),
+    "text": (lambda path: path.write_text("no image"), "is none of JPEG, PNG"),
+    "missing": (lambda path: path.unlink(), "image cannot be"),
+    "postscript": (lambda path: path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n"), "is none of"),
+    "folder": (lambda path: (path.unlink(), path.mkdir()), "image cannot be"),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+@pytest.mark.parametrize("keeping", [Keeping(), Keeping(cache=False), Keeping(budget_bytes=1)], ids=str)
+def test_a_bad_image_gives_one_error_that_names_it(make_files, tmp_path, fault, keeping, cache_folder):
+    files, _ = make_files(keeping=keeping)
+    break_it, message = BROKEN[fault]
+    break_it(tmp_path / "set" / "7.png")
+    with pytest.raises(DataError, match=re.escape(message)) as caught:
+        keep_images(files)[:]
+    assert f"{tmp_path / 'set' / '7.png'}: " in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not list(cache_folder.glob(".partial-*"))
+
+
+def test_an_image_bomb_is_refused_before_it_is_decoded(tmp_path, monkeypatch, save_image):
+    monkeypatch.setattr("fgtune.data.readers.images.MAX_PIXELS", 63)
+    save_image(tmp_path / "a.png")
+    with pytest.raises(DataError, match="8 x 8 pixels are too many"):
+        read_image(tmp_path / "a.png", 8, "crop")
+
+
+def test_the_cache_holds_the_same_pixels_and_is_written_once(make_files, cache_folder, caplog, monkeypatch):
+    files, pixels = make_files()
+    cached = keep_images(files)
+    assert isinstance(cached, CachedImages)
+    assert np.array_equal(cached[:], pixels)
+    assert np.array_equal(cached[np.array([4, 2])], pixels[[4, 2]])
+    assert not cached[:3].flags.writeable
+    assert f"decoding 12 images of 8 x 8 into {cached.file} (0.0 MiB)" in caplog.text
+    monkeypatch.setattr(ImageFiles, "decode_into", lambda *_: pytest.fail("decoded twice"))
+    monkeypatch.setattr("pathlib.Path.read_bytes", lambda *_: pytest.fail("read twice"))
+    again = keep_images(files)
+    assert again.fingerprint == cached.fingerprint
+    assert np.array_equal(again[:], pixels)
+    assert [path.suffix for path in sorted(cache_folder.glob("*.npy"))] == [".npy"]
+
+
+def test_copied_images_share_the_cache_and_changed_ones_do_not(make_files, tmp_path, save_image, monkeypatch):
+    files, _ = make_files()
+    cached = keep_images(files)
+    shutil.copytree(tmp_path / "set", tmp_path / "copy")
+    copied = ImageFiles(str(tmp_path / "copy"), files.names, 8)
+    assert keep_images(copied).file == cached.file
+    os.utime(tmp_path / "set" / "3.png")
+    assert keep_images(files).file == cached.file
+    changed = save_image(tmp_path / "set" / "3.png")
+    renewed = keep_images(files)
+    assert renewed.file != cached.file
+    assert np.array_equal(renewed[3], changed.transpose(2, 0, 1))
+    assert keep_images(ImageFiles(str(tmp_path / "copy"), files.names, 4)).file != cached.file
+
+
+def test_a_truncated_cache_is_made_again(make_files):
+    files, pixels = make_files()
+    cached = keep_images(files)
+    cached.file.write_bytes(cached.file.read_bytes()[:200])
+    assert np.array_equal(keep_images(files)[:], pixels)
+
+
+def test_a_cached_set_travels_as_a_reference_and_is_made_again_elsewhere(make_files, monkeypatch, tmp_path):
+    files, pixels = make_files()
+    cached = keep_images(files)
+    cached[:]
+    message = pickle.dumps(cached)
+    assert len(message) < 1500
+    shutil.rmtree(cache_folder())  # another machine
+    assert np.array_equal(pickle.loads(message)[np.arange(12)], pixels)  # noqa: S301 (pickled here)
+
+
+def test_without_a_cache_pixels_are_an_array_in_memory(make_files, cache_folder):
+    files, pixels = make_files(keeping=Keeping(cache=False))
+    kept = keep_images(files)
+    assert isinstance(kept, np.ndarray)
+    assert np.array_equal(kept, pixels)
+    assert not cache_folder.exists()
+
+
+def test_a_set_above_the_budget_is_decoded_when_it_is_read(make_files, cache_folder, caplog):
+    files, pixels = make_files(keeping=Keeping(budget_bytes=12 * 3 * 64 - 1))
+    kept = keep_images(files)
+    assert kept is files
+    assert "pixels are not kept" in caplog.text
+    assert np.array_equal(kept[np.array([11])], pixels[[11]])
+    assert not cache_folder.exists()
+
+
+def test_a_full_disk_is_told_before_anything_is_written(make_files, monkeypatch, cache_folder):
+    monkeypatch.setattr(image_cache.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 0, 10))
+    with pytest.raises(DataError, match=re.escape("decoded images take 0.0 MiB, 0.0 MiB are free. Fix: Set FGTUNE")):
+        keep_images(make_files()[0])
+    assert not list(cache_folder.glob("*.npy"))
+
+
+def test_a_cache_folder_that_cannot_be_made_is_told(make_files, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("FGTUNE_CACHE", str(tmp_path / "file"))
+    with pytest.raises(DataError, match="folder of decoded images cannot be made"):
+        keep_images(make_files()[0])

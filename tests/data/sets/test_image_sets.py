@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from pydantic import TypeAdapter
+
+from fgtune.config.schema.data import DataConfig
+from fgtune.data.load import load_dataset
+from fgtune.data.views import true_relations
+from fgtune.errors import DataError
+
+
+def load(plain, **changes):
+    return load_dataset(TypeAdapter(DataConfig).validate_json(json.dumps(plain | changes)))
+
+
+@pytest.fixture
+def tiny(layouts, tmp_path):
+    """Write a tiny set of a kind; returns its plain config and its folder."""
+
+    def make(kind):
+        return layouts.tiny_config(kind, tmp_path / "set"), tmp_path / "set"
+
+    return make
+
+
+def shades(data) -> np.ndarray:
+    """Mean brightness of every image; the writers give each image one shade."""
+    return data.inputs[:].reshape(len(data.inputs), -1).mean(axis=1)
+
+
+# --- ImageNet subsets ----------------------------------------------------------------------------------------------
+
+
+def test_breeds_takes_its_classes_from_imagenets_folders(tiny):
+    data = load(tiny("breeds")[0])
+    assert data.num_coarse == (17,)
+    assert data.num_fine == 68
+    assert np.bincount(true_relations(data)[0]).tolist() == [4] * 17
+    assert np.bincount(data.given_split).tolist() == [184, 20, 68]
+    assert data.coarse_names[0][0] == "group 000"
+    assert data.fine_names[0].startswith("name of n30000")
+    of_class = shades(data)
+    assert all(np.ptp(of_class[data.fine == fine]) < 3 for fine in range(68))
+
+
+def test_held_out_images_are_stratified_and_follow_their_seed(tiny):
+    plain, _ = tiny("breeds")
+    first, again, other = load(plain), load(plain), load(plain, split_seed=1)
+    assert set(np.bincount(first.coarse[first.given_split == 1, 0], minlength=17)) == {1, 2}  # 1.2 of 12
+    assert np.array_equal(first.given_split, again.given_split)
+    assert not np.array_equal(first.given_split, other.given_split)
+    assert np.array_equal(first.given_split == 2, other.given_split == 2)
+
+
+def test_tiered_imagenet_numbers_its_parents_by_name(tiny, layouts):
+    plain, root = tiny("tiered_imagenet")
+    data = load(plain)
+    assert data.coarse_names == (("parent_a", "parent_b", "parent_c"),)
+    parents = layouts.write_tiered(root / "info")
+    assert [data.coarse_names[0][parent] for parent in true_relations(data)[0]] == [
+        parents[name] for name in data.fine_names
+    ]
+    with (root / "info" / "train.csv").open("r+") as file:
+        text = file.read()
+        file.seek(0)
+        file.write("wnid,parent\n" + text)
+    assert load(plain).fingerprint == data.fingerprint
+
+
+def _append(name, text):
+    def append(root):
+        with (root / name).open("a") as file:
+            file.write(text)
+
+    return append
+
+
+def _remove(name):
+    return lambda root: shutil.rmtree(root / name) if (root / name).is_dir() else (root / name).unlink()
+
+
+def _write(name, text):
+    return lambda root: (root / name).write_text(text)
+
+
+FAULTS = {
+    "breeds: a class folder is missing": ("breeds", _remove("train/n30003001"), "images of class n30003001 not found"),
+    "breeds: no validation images": ("breeds", _remove("val"), "not found; looked for"),
+    "breeds: info is gone": ("breeds", _remove("info"), "trial.data.info: BREEDS file 'dataset_class_info.json' not"),
+    "tiered: a list is missing": ("tiered_imagenet", _remove("info/val.csv"), "class list 'val.csv' not found"),
+    "tiered: relabelled": (
+        "tiered_imagenet",
+        _append("info/test.csv", "n00000000,parent_b\n"),
+        "class n00000000 has two parents, 'parent_c' and 'parent_b'",
+    ),
+    "tiered: no such rows": ("tiered_imagenet", _write("info/val.csv", "a;b\nc;d\n"), "must have rows 'wnid,parent'"),
+    "tiered: empty": ("tiered_imagenet", _write("info/val.csv", ""), "must have rows 'wnid,parent'"),
+    "pets: no annotations": ("oxford_pets", _remove("annotations"), "list of images 'trainval.txt' not found; looked"),
+    "pets: three columns": (
+        "oxford_pets",
+        _append("annotations/test.txt", "a 1 1\n"),
+        "test.txt: trial.data.path: must have 4 columns in every row, got 'a 1 1'",
+    ),
+    "pets: two species": (
+        "oxford_pets",
+        _append("annotations/test.txt", "Abyssinian_1 1 2 1\n"),
+        "fine class 0 is in two coarse classes",
+    ),
+    "pets: third species": ("oxford_pets", _append("annotations/test.txt", "a_1 9 3 1\n"), "species 1 or 2"),
+    "pets: words": ("oxford_pets", _append("annotations/test.txt", "a_1 one 1 1\n"), "labels must be whole numbers"),
+    "pets: an image is missing": (
+        "oxford_pets",
+        _remove("images/boxer_3.jpg"),
+        "boxer_3.jpg: trial.data.path: image cannot be read (No such file or directory)",
+    ),
+    "pets: climbing": ("oxford_pets", _append("annotations/test.txt", "../../x_1 1 1 1\n"), "must lie below"),
+    "products: a list is missing": ("products", _remove("Ebay_test.txt"), "list of images 'Ebay_test.txt' not found"),
+    "products: two kinds": (
+        "products",
+        _append("Ebay_test.txt", "61 1 1 bicycle_final/x.JPG\n"),
+        "fine class 1 is in two coarse classes",
+    ),
+    "products: absolute": ("products", _append("Ebay_test.txt", "61 99 1 /etc/x.JPG\n"), "must lie below"),
+    "products: header only": ("products", _write("Ebay_test.txt", "image_id class_id\n"), "must have 4 columns"),
+    "few shot: no list": ("few_shot", _remove("lists/val.txt"), "class list 'val.txt' not found; looked for"),
+    "few shot: unknown class": ("few_shot", _append("lists/val.txt", "009.Owl\n"), "class '009.Owl' not found"),
+    "few shot: listed twice": ("few_shot", _append("lists/val.txt", "001.Bird_0\n"), "'001.Bird_0' is listed twice"),
+    "few shot: no images": ("few_shot", _remove("images"), "folder of images not found; looked for"),
+    "few shot: empty class": (
+        "few_shot",
+        lambda root: [file.unlink() for file in (root / "images" / "002.Bird_1").iterdir()],
+        "coarse class 1 has no samples",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_gives_one_clear_error(tiny, fault):
+    kind, damage, message = FAULTS[fault]
+    plain, root = tiny(kind)
+    damage(root)
+    with pytest.raises(DataError, match=re.escape(message)) as caught:
+        load(plain)
+    assert "\n" not in str(caught.value)
+    if "not found" in message:
+        assert "Expected layout: " in str(caught.value)
+        assert str(root) in str(caught.value)
+
+
+# --- Oxford-IIIT Pet, Stanford Online Products ---------------------------------------------------------------------
+
+
+def test_pets_are_cats_and_dogs_by_breed(tiny):
+    data = load(tiny("oxford_pets")[0])
+    assert data.coarse_names == (("cat", "dog"),)
+    assert data.fine_names == ("Abyssinian", "american_bulldog", "Bombay", "boxer", "pug")
+    assert true_relations(data)[0].tolist() == [0, 1, 0, 1, 1]
+    assert np.bincount(data.given_split).tolist() == [45, 5, 20]
+    assert np.abs(shades(data) - 40 * (data.fine + 1)).max() < 3
+
+
+def test_pets_where_torchvision_puts_them(tiny, tmp_path):
+    plain, root = tiny("oxford_pets")
+    first = load(plain).fingerprint
+    (tmp_path / "downloads").mkdir()
+    root.rename(tmp_path / "downloads" / "oxford-iiit-pet")
+    assert load(plain, path=str(tmp_path / "downloads"), download=True).fingerprint == first
+
+
+def test_products_are_drawn_from_both_files_by_seed(tiny):
+    plain, _ = tiny("products")
+    data, again, other = load(plain), load(plain), load(plain, data_seed=1)
+    assert data.coarse_names == (("bicycle", "cabinet", "chair"),)
+    assert data.num_fine == 12
+    assert np.bincount(data.given_split).tolist() == [36, 4, 32]
+    assert true_relations(data)[0].tolist() == [(fine + 1) % 3 for fine in range(12)]
+    assert np.array_equal(data.given_split, again.given_split)
+    assert not np.array_equal(data.given_split == 2, other.given_split == 2)
+    train = data.given_split == 0
+    assert np.unique(data.fine[train]).max() > 5 >= np.unique(data.fine[train]).min()  # of both official files
+
+
+def test_all_products_as_training_leave_nothing_to_test(tiny):
+    with pytest.raises(DataError, match=re.escape("train_count: must be below the number of images (72), got")):
+        load(tiny("products")[0], train_count=72)
+
+
+# --- few-shot ------------------------------------------------------------------------------------------------------
+
+
+def test_base_classes_are_coarse_labels_and_novel_ones_have_none(tiny):
+    data = load(tiny("few_shot")[0])
+    assert data.num_coarse == (5,)
+    assert data.num_fine == 8
+    assert data.coarse[:, 0].tolist() == [fine if fine < 5 else -1 for fine in data.fine]
+    assert data.given_split.tolist() == [0 if fine < 5 else 1 if fine == 5 else 2 for fine in data.fine]
+    assert data.fine_names[5] == "006.Bird_5"
+    assert np.abs(shades(data) - (30 * data.fine + np.tile(np.arange(10), 8))).max() < 3
+
+
+def test_cifar_fs_divides_images_of_both_files_by_class(cifar_root, layouts, tmp_path):
+    names = layouts.FINE_NAMES
+    layouts.write_class_lists(tmp_path / "lists", names[20:84], names[:16], names[84:])
+    plain = {"kind": "few_shot", "layout": "cifar100", "path": str(cifar_root), "classes": str(tmp_path / "lists")}
+    data = load(plain)
+    assert data.inputs.shape == (96 * 12, 3, 32, 32)
+    assert data.num_coarse == (64,)
+    assert np.bincount(data.given_split).tolist() == [64 * 12, 16 * 12, 16 * 12]
+    class_id = data.inputs[:, 0, 0, 0]
+    assert (np.array(data.fine_names)[data.fine] == np.array(names)[class_id]).all()
+    layouts.write_class_lists(tmp_path / "lists", ["owl"], names[:16], names[84:])
+    with pytest.raises(DataError, match="class 'owl' is not among the 100 of CIFAR-100"):
+        load(plain)

@@ -1,0 +1,81 @@
+"""Searches over toy objectives, without data, trainer or Ray: plans made of small studies."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fgtune.config.arms.expand import expand
+from fgtune.config.arms.plan import Plan
+from fgtune.config.arms.records import DataShape
+from fgtune.config.reading.load import load_study
+from fgtune.results.records import CellState
+from fgtune.tuning.search.objectives import objectives_of
+from fgtune.tuning.search.proposer import Proposer
+
+SHAPE = DataShape(num_coarse=(2,), num_fine=10, fingerprint="f00d")
+
+NUMBERS = {
+    "objective.lambda_nn": {"kind": "log_uniform", "low": 0.1, "high": 2.0},
+    "objective.lambda_reg": {"kind": "uniform", "low": 0.0, "high": 6.0},
+}
+"""Two continuous parameters."""
+CONDITIONAL = {
+    "relations.solver.kind": {"kind": "choice", "values": ["flow", "scip"]},
+    "relations.solver.time_limit_s": {
+        "kind": "log_uniform", "low": 1.0, "high": 60.0, "when": "relations.solver.kind == 'scip'",
+    },
+    "relations.every_steps": {"kind": "int", "low": 1, "high": 50},
+}  # fmt: skip
+"""A choice, a parameter that exists under one of its values only, and a whole number."""
+FINITE = {
+    "objective.pseudo_labels.hardening": {"kind": "choice", "values": ["cosine", "none", "hard"]},
+    "objective.pseudo_labels.soft_fraction": {
+        "kind": "quantized", "low": 0.1, "high": 0.3, "step": 0.1,
+        "when": "objective.pseudo_labels.hardening == 'cosine'",
+    },
+    "neighbors.sampled": {"kind": "choice", "values": [1, 5, 20, 30]},
+}  # fmt: skip
+"""5 x 4 points, of which those with 30 sampled of 20 stored neighbours are no valid trials and one is the baseline."""
+
+
+def search_plan(folder: Path, parameters: Mapping[str, Any], **design: Any) -> Plan:
+    """The plan of a search over some parameters; what is in ``space`` goes beside them."""
+    space = {"parameters": dict(parameters), **design.pop("space", {})}
+    study = {
+        "study": "s",
+        "question": "q",
+        "seeds": design.pop("seeds", 1),
+        "design": {"kind": "search", "trials": 12, "metric": "val/silhouette", "space": space, **design},
+        "trial": {"data": {"kind": "digits"}, "classes": {"num_fine": 10}},
+    }
+    path = folder / "s.yaml"
+    path.write_text(json.dumps(study, indent=1))
+    return expand(load_study(path), lambda _: SHAPE)
+
+
+def proposer_of(plan: Plan, **options: Any) -> Proposer:
+    assert plan.search is not None
+    return Proposer(plan.search, objectives_of(plan.search.design), plan.study.seed_list, **options)
+
+
+def valley(point: Mapping[str, Any]) -> float:
+    """A smooth objective, 0 at its maximum (lambda_nn 0.5, lambda_reg 2)."""
+    off_nn = math.log(point["objective.lambda_nn"] / 0.5)
+    return -(off_nn**2) - (point["objective.lambda_reg"] - 2.0) ** 2 / 4.0
+
+
+def run_all(
+    proposer: Proposer,
+    objective: Callable[[Mapping[str, Any]], float | Sequence[float]] = lambda point: float(len(str(sorted(point)))),
+) -> list[dict[str, Any]]:
+    """Ask and tell one by one until the search ends; returns the points."""
+    points = []
+    while (suggestion := proposer.ask()) is not None:
+        found = objective(suggestion.point)
+        proposer.tell(suggestion.number, CellState.COMPLETE, [found] if isinstance(found, float) else list(found))
+        points.append(dict(suggestion.point))
+    return points

@@ -1,0 +1,60 @@
+"""Data, augmentation, backbone and weights are checked together from shapes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from fgtune.config.schema.trial import TrialConfig
+from fgtune.errors import ConfigError
+from fgtune.training.input_checks import check_fit
+
+
+def trial(**parts) -> TrialConfig:
+    return TrialConfig.from_plain({"data": {"kind": "digits"}, "classes": {"num_fine": 10}, **parts})
+
+
+@pytest.mark.parametrize(
+    ("parts", "shape"),
+    [
+        ({}, (64,)),
+        ({}, (3, 8, 8)),
+        ({"model": {"backbone": {"kind": "resnet18"}}, "augmentation": {"kind": "cifar"}}, (3, 32, 32)),
+        ({"model": {"backbone": {"kind": "small_cnn"}}, "augmentation": {"kind": "crop_flip"}}, (1, 28, 28)),
+    ],
+)
+def test_what_fits_passes(parts, shape):
+    check_fit(trial(**parts), shape)
+
+
+@pytest.mark.parametrize(
+    ("parts", "shape", "message"),
+    [
+        ({"augmentation": {"kind": "cifar"}}, (64,), "trial.augmentation.kind: needs images"),
+        ({"model": {"backbone": {"kind": "resnet50"}}}, (64,), "trial.model.backbone.kind: needs images"),
+        ({"model": {"backbone": {"kind": "small_cnn", "channels": [2] * 5}}}, (3, 8, 8), "at least 16 x 16 pixels"),
+        ({"model": {"weights": {"path": "none.pt"}}}, (64,), "trial.model.weights.path: cannot be read"),
+    ],
+)
+def test_what_does_not_fit_is_told(parts, shape, message):
+    with pytest.raises(ConfigError, match=message):
+        check_fit(trial(**parts), shape)
+
+
+def test_the_backbone_is_judged_by_the_size_of_the_views(tmp_path):
+    path = tmp_path / "w.pt"
+    parts = {"model": {"backbone": {"kind": "linear", "dim": 2}, "weights": {"path": str(path)}}}
+    parts["augmentation"] = {"kind": "cifar", "size": 4}
+    torch.save({"linear.weight": torch.zeros(2, 3 * 4 * 4), "linear.bias": torch.zeros(2)}, path)
+    check_fit(trial(**parts), (3, 8, 8))
+    parts["augmentation"]["size"] = 8
+    with pytest.raises(ConfigError, match=r"linear.weight \(2, 48\) instead of \(2, 192\)"):
+        check_fit(trial(**parts), (3, 8, 8))
+
+
+def test_checking_shapes_needs_no_torch():
+    code = "import sys, fgtune.training.input_checks; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

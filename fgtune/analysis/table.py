@@ -13,8 +13,8 @@ from fgtune.analysis.inputs import PlannedArm, PlannedCell, StudyData, read_stud
 from fgtune.analysis.text.formatting import level_text
 from fgtune.catalog.spec import SPLITS
 from fgtune.config.schema.classes import ESTIMATE
+from fgtune.files import write_atomically
 from fgtune.results.folder import StudyFolder
-from fgtune.results.formats import write_atomically
 from fgtune.results.records import CellResult
 
 MISSING = "MISSING"

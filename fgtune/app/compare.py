@@ -35,7 +35,7 @@ def compare(roots: Sequence[Path], arm: str | None = None, out: Path | None = No
             kind; nothing is written then.
     """
     from fgtune.analysis.comparing import compare_studies
-    from fgtune.results.formats import write_atomically
+    from fgtune.files import write_atomically
 
     _check(roots, out)
     comparison = compare_studies([StudyFolder(root) for root in roots], arm)

@@ -34,7 +34,7 @@ def export(root: Path, form: ExportFormat, out: Path | None = None) -> bytes:
     Raises:
         ConfigError: There is no study in the folder, or Parquet is to go to the terminal.
     """
-    from fgtune.results.formats import write_atomically
+    from fgtune.files import write_atomically
 
     folder = StudyFolder(root)
     require_study(folder)

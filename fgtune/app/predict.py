@@ -15,8 +15,8 @@ from fgtune.config.reading.source import parse_value, parse_yaml
 from fgtune.config.schema.data import DataConfig, SingleCellConfig
 from fgtune.config.schema.data_tables import TABLE_SUFFIXES, CountsConfig, NoGenesConfig
 from fgtune.errors import ConfigError
+from fgtune.files import write_atomically
 from fgtune.plugins import permitting
-from fgtune.results.formats import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd

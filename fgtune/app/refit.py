@@ -26,6 +26,7 @@ from fgtune.errors import ConfigError, StudyFolderError, TrackingError
 from fgtune.plugins import permitting
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, CellState, best_by_mean
+from fgtune.text import first_of
 from fgtune.tuning.search.objectives import COST, Objective, mean_values, natural_mode, objectives_of
 
 if TYPE_CHECKING:
@@ -159,7 +160,9 @@ def choose(study: Study, results: Sequence[CellResult], arm: str, where: str) ->
     else:
         states = sorted({result.state.value for result in results if result.arm == arm})
         rule = f"has no complete cell, only {', '.join(states)}" if states else "no such arm among the finished cells"
-        raise ConfigError(rule, where=where, path="arm", value=arm, fix=f"choose among {_listed(sorted(complete))}")
+        raise ConfigError(
+            rule, where=where, path="arm", value=arm, fix=f"choose among {first_of(sorted(complete), _LISTED)}"
+        )
     cells = complete[arm]
     if len({result.config_hash for result in cells}) > 1:
         raise StudyFolderError(f"arm {arm} has cells of several configs", where=where, fix="choose another arm")
@@ -168,7 +171,7 @@ def choose(study: Study, results: Sequence[CellResult], arm: str, where: str) ->
 
 def _best(study: Study, complete: dict[str, list[CellResult]]) -> tuple[str, str]:
     """The arm with the best mean, and how it was found."""
-    design, listed = study.design, _listed(sorted(complete))
+    design, listed = study.design, first_of(sorted(complete), _LISTED)
     if isinstance(design, ComparisonDesign) and len(design.datasets) > 1:
         fix = f"name one of {listed} with --arm"
         raise ConfigError("no arm is best over several data sets", path="arm", value=BEST, fix=fix)
@@ -193,11 +196,6 @@ def _best(study: Study, complete: dict[str, list[CellResult]]) -> tuple[str, str
     reason = f"arm {best}: best of {rivals} by the mean of {objective.name} over {seeds}, {mean:.4g} ({kind})"
     left_out = len(complete) - rivals
     return best, reason + (f"; {left_out} arms with fewer complete cells were left out" if left_out else "")
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_LISTED])
-    return f"{shown} and {len(names) - _LISTED} more" if len(names) > _LISTED else shown
 
 
 def _unfinished(folder: StudyFolder, results: Sequence[CellResult]) -> Iterator[str]:

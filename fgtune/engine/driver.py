@@ -22,6 +22,7 @@ from fgtune.engine.searching import most_arms, most_cells, search_feed, size_tex
 from fgtune.reporting.html import write_up
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, CellState
+from fgtune.text import first_of
 from fgtune.tracking import StudyEnd, Tracker
 
 if TYPE_CHECKING:
@@ -279,7 +280,6 @@ class Driver:
         spent = None if self.flag is None else self.flag.spent
         cells = self.plan.study.execution.budget.cells
         lost = [cell for cell in self.cells.values() if cell.cell_id not in {each.cell_id for each in results}]
-        names = ", ".join(f"{cell.arm} seed {cell.seed}" for cell in lost[:5])
-        more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
-        missing = [f"missing: {names}{more}"] if lost else []
+        names = first_of([f"{cell.arm} seed {cell.seed}" for cell in lost], 5)
+        missing = [f"missing: {names}"] if lost else []
         return [f"{spent or f'the budget of {cells} cells is used up'}: {finished}", *missing, again]

@@ -26,6 +26,7 @@ from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import IntArray
 from fgtune.errors import ConfigError
 from fgtune.exporting.trained_model import Clusters, FineLabels, FineModel, InputFacts, empty_network
+from fgtune.files import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -154,10 +155,7 @@ def _write_files(folder: Path, model: FineModel, card: ModelCard, labels: pd.Dat
     card = card.model_copy(update={"files": digests})
     contents[CARD] = (json.dumps(card.to_plain(), indent=2) + "\n").encode()
     for name, content in contents.items():
-        with (folder / name).open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        write_atomically(folder / name, content)
     return card
 
 

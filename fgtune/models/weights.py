@@ -12,7 +12,7 @@ import hashlib
 import logging
 import pickle
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from fgtune.config.schema.model import WeightsConfig
 from fgtune.errors import ConfigError
+from fgtune.text import first_of
 
 logger = logging.getLogger(__name__)
 
@@ -36,9 +37,6 @@ PREFIXES: dict[tuple[str, str], str] = {
 
 HEADS = ("fc", "head", "classifier")
 """Modules of an encoder that sit on top of the features; they are left behind."""
-
-SHOWN = 8
-"""Keys that a message names before it counts the rest."""
 
 
 @dataclass(frozen=True)
@@ -151,13 +149,15 @@ def _encoder(state: Mapping[str, Any], config: WeightsConfig) -> tuple[dict[str,
 def _layout_fix(names: Any) -> str:
     """Advice by what the keys begin with."""
     heads = list(dict.fromkeys(name.partition(".")[0] for name in names))
-    return f"choose the layout that fits its keys, which begin with {_some(heads)}"
+    return f"choose the layout that fits its keys, which begin with {first_of(heads)}"
 
 
 def _check_keys(expected: Mapping[str, Tensor], given: Mapping[str, Tensor], config: WeightsConfig) -> None:
     missing = [key for key in expected if key not in given and not key.endswith(".num_batches_tracked")]
     unexpected = [key for key in given if key not in expected]
-    problems = [f"lacks {_some(missing)}"] * bool(missing) + [f"has unexpected {_some(unexpected)}"] * bool(unexpected)
+    problems = [
+        f"{what} {first_of(keys)}" for what, keys in (("lacks", missing), ("has unexpected", unexpected)) if keys
+    ]
     if problems:
         rule = f"{' and '.join(problems)} (keys of the backbone)"
         raise _error(rule, config, "use the backbone and the layout that the file was saved from")
@@ -182,10 +182,6 @@ def _check_shapes(expected: Mapping[str, Tensor], given: Mapping[str, Tensor], c
         if given[key].shape != expected[key].shape
     ]
     if differing:
-        raise _error(f"differs in shape: {_some(differing)}", config, "use the backbone that the file was saved from")
-
-
-def _some(names: Sequence[str]) -> str:
-    """The first few of ``names``, and how many more there are."""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+        raise _error(
+            f"differs in shape: {first_of(differing)}", config, "use the backbone that the file was saved from"
+        )

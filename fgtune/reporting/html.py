@@ -22,9 +22,9 @@ from fgtune.analysis.inputs import StudyData, read_study
 from fgtune.analysis.summary import StudySummary, summarise
 from fgtune.analysis.table import write_tables
 from fgtune.analysis.text import formatting as wording
+from fgtune.files import write_atomically
 from fgtune.reporting.page import all_figures, page_context
 from fgtune.results.folder import StudyFolder
-from fgtune.results.formats import write_atomically
 
 
 def write_up(folder: StudyFolder) -> tuple[Path, StudySummary]:

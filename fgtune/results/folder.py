@@ -21,6 +21,7 @@ from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.reading.source import parse_yaml
 from fgtune.config.schema.study import Study
 from fgtune.errors import StudyFolderError
+from fgtune.files import write_atomically
 from fgtune.results.extension import extended_record, former_hashes, outgrown_error
 from fgtune.results.formats import (
     CELL_COLUMNS,
@@ -29,12 +30,12 @@ from fgtune.results.formats import (
     plan_factors,
     plan_text,
     resolved_text,
-    write_atomically,
 )
 from fgtune.results.layout import FolderLayout
 from fgtune.results.ledger import Ledger
 from fgtune.results.locking import lock_holder, locked
 from fgtune.results.records import AttentionRecord, CellResult, CellState, EpochMetrics, RelationsRecord
+from fgtune.text import first_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,7 +86,7 @@ class StudyFolder(FolderLayout):
         if outgrown is not None:
             raise outgrown
         differing = self._differences(plan.study)
-        what = "differs in " + ", ".join(differing) if differing else "has the same settings on other data"
+        what = f"differs in {first_of(differing, 6)}" if differing else "has the same settings on other data"
         raise StudyFolderError(
             f"belongs to another study (hash {theirs}, here {plan.study_hash}): it {what}",
             where=str(self.root),
@@ -162,13 +163,12 @@ class StudyFolder(FolderLayout):
             rule = "is not empty and holds no study"
             raise StudyFolderError(rule, where=str(self.root), fix="choose another with --out, or empty it")
 
-    def _differences(self, study: Study, most: int = 6) -> list[str]:
+    def _differences(self, study: Study) -> list[str]:
         """The settings in which the folder's study differs from ``study``, with both values."""
         if not self.resolved_file.exists():
             return []
         theirs = parse_yaml(self.resolved_file.read_text(encoding="utf-8"), str(self.resolved_file)).data
-        found = list(differences(theirs, study.to_plain()))
-        return found if len(found) <= most else [*found[:most], f"and {len(found) - most} more"]
+        return list(differences(theirs, study.to_plain()))
 
     # Study, plan, provenance
 

@@ -1,13 +1,11 @@
-"""The formats of a study folder's small files: whole or not at all, readable by people and by scripts."""
+"""The formats of a study folder's small files, readable by people and by scripts."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -20,21 +18,6 @@ FORK = "fork"
 """Column of population based training alone: ``DONOR@EPOCH`` for a cell that goes on from another's training."""
 _IRRELEVANT = ("execution", "smoke", "published")
 """Parts of a study that its hash leaves out."""
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a whole file, or leave the old one as it is; parent folders are made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def resolved_text(plan: Plan) -> str:

@@ -15,7 +15,6 @@ import pytest
 from fgtune.config.reading.load import load_study
 from fgtune.errors import StudyFolderError
 from fgtune.results.folder import StudyFolder
-from fgtune.results.formats import write_atomically
 from fgtune.results.records import EpochMetrics, RelationsRecord
 
 
@@ -168,19 +167,6 @@ def test_two_processes_never_write_one_folder(folder):
         assert folder.lock_file.read_text().strip() == str(os.getpid())
     with folder.lock():
         pass
-
-
-def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    path = tmp_path / "a" / "file"
-    write_atomically(path, b"one")
-
-    def full(_):
-        raise OSError("disk full")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="disk full"):
-        write_atomically(path, b"two")
-    assert tree(tmp_path) == {"a/file": b"one"}
 
 
 def test_relations_are_read_back_exactly_and_without_pickles(folder):

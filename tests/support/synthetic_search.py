@@ -12,8 +12,9 @@ from fgtune.config.arms.expand import expand
 from fgtune.config.arms.plan import Plan
 from fgtune.config.arms.records import Arm, Cell, DataShape
 from fgtune.config.reading.load import load_study
+from fgtune.files import write_atomically
 from fgtune.results.folder import StudyFolder
-from fgtune.results.formats import plan_text, write_atomically
+from fgtune.results.formats import plan_text
 from fgtune.results.records import CellResult, CellState, EpochMetrics, SolverUse
 
 SEARCH_STUDY = """

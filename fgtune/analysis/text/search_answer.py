@@ -10,6 +10,7 @@ from fgtune.analysis.search.overview import SearchSummary
 from fgtune.analysis.search.selection import Selection, sign_of
 from fgtune.analysis.text.answer import difference_words, evidence
 from fgtune.analysis.text.formatting import MetricInfo, capital, count, factor_name, level_text, metric_info, number
+from fgtune.text import first_of
 
 _MOST_LEVELS = 6
 
@@ -112,9 +113,9 @@ def _several(search: SearchSummary, primary: MetricInfo) -> str:
 def setting_text(levels: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
     """The levels of a point that differ from the baseline's, to four digits; inactive ones are left out."""
     changed = [path for path, level in levels.items() if level is not None and level != baseline.get(path)]
-    shown = [f"{factor_name(path, list(levels))} {short_level(levels[path])}" for path in changed[:_MOST_LEVELS]]
-    more = len(changed) - len(shown)
-    return ", ".join([*shown, *([f"and {more} more"] if more else [])])
+    return first_of(
+        [f"{factor_name(path, list(levels))} {short_level(levels[path])}" for path in changed], _MOST_LEVELS
+    )
 
 
 def short_level(level: Any) -> str:

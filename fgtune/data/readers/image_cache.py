@@ -12,8 +12,6 @@ import json
 import logging
 import os
 import shutil
-import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +24,7 @@ from fgtune.data.base import IntArray, StoredInputs
 from fgtune.data.readers.images import ByteArray, ImageFiles, in_parallel, stat_of
 from fgtune.data.readers.npz import memory_bytes
 from fgtune.errors import DataError
+from fgtune.files import replacing
 
 CACHE_VARIABLE = "FGTUNE_CACHE"
 """Environment variable that names the folder of caches; default ``fgtune`` in the user's cache folder."""
@@ -99,7 +98,7 @@ def keep_images(images: ImageFiles) -> StoredInputs | ByteArray:
     """
     needed = int(np.prod(images.shape, dtype=np.int64))
     if needed > images.keeping.budget_bytes or (not images.keeping.cache and needed > memory_bytes() // 2):
-        logger.warning("%s of pixels are not kept: images are decoded whenever they are read", _told(needed))
+        logger.warning("%s of pixels are not kept: images are decoded whenever they are read", _size_text(needed))
         return images
     if not images.keeping.cache:
         return images[:]
@@ -154,7 +153,7 @@ def _content(images: ImageFiles, folder: Path) -> str:
 
     in_parallel(digest, len(images))
     content = hashlib.sha256(how.encode() + digests.tobytes()).hexdigest()[:32]
-    with _replacing(memo) as temporary:
+    with replacing(memo) as temporary:
         temporary.write_text(json.dumps(content), encoding="ascii")
     return content
 
@@ -178,13 +177,13 @@ def _write(images: ImageFiles, file: Path) -> None:
         free = shutil.disk_usage(file.parent).free
         if needed > free:
             raise DataError(
-                f"decoded images take {_told(needed)}, {_told(free)} are free",
+                f"decoded images take {_size_text(needed)}, {_size_text(free)} are free",
                 where=str(file.parent),
                 fix=f"Set {CACHE_VARIABLE} to a folder with room, data.cache to false, or a smaller data.size.",
             )
         side = f"{images.size} x {images.size}"
-        logger.warning("decoding %d images of %s into %s (%s)", len(images), side, file, _told(needed))
-        with _replacing(file) as temporary:
+        logger.warning("decoding %d images of %s into %s (%s)", len(images), side, file, _size_text(needed))
+        with replacing(file) as temporary:
             pixels = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=images.shape)
             for start in range(0, len(images), _BLOCK):
                 rows = np.arange(start, min(start + _BLOCK, len(images)))
@@ -200,20 +199,6 @@ def _locked(lock: Path) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _replacing(file: Path) -> Iterator[Path]:
-    """A temporary file that takes the place of ``file`` at the end, or vanishes on an error."""
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=".partial-", suffix=file.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.replace(file)
-    finally:
-        if sys.exc_info()[0] is not None or temporary.exists():
-            temporary.unlink(missing_ok=True)
-
-
-def _told(count: int) -> str:
+def _size_text(count: int) -> str:
     """A number of bytes, for people."""
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"

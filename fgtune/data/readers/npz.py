@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from fgtune.data.readers.data_errors import reason_of
 from fgtune.errors import DataError
+from fgtune.text import first_of
 
 AnyArray = npt.NDArray[Any]
 
@@ -41,7 +42,6 @@ _DAMAGE = (
 )
 _REWRITE = "Write the file again with numpy.savez(path, inputs=..., coarse=...)."
 _FALLBACK_MEMORY = 16 * 2**30
-_NAMES_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,7 @@ def _members(
             raise DataError(f"array {name!r} occurs twice", where=where, fix=_REWRITE)
         members[name] = info
     known = (*required, *optional)
-    present = ", ".join(sorted(members)[:_NAMES_SHOWN]) or "nothing"
-    present += f" and {len(members) - _NAMES_SHOWN} more" if len(members) > _NAMES_SHOWN else ""
+    present = first_of(sorted(members)) or "nothing"
     if missing := [name for name in required if name not in members]:
         raise DataError(
             f"array {missing[0]!r} is missing; the file holds {present}",

@@ -15,11 +15,10 @@ from fgtune.data.labels import number_classes, parts_of
 from fgtune.data.readers.data_errors import reason_of
 from fgtune.data.readers.npz import memory_bytes
 from fgtune.errors import DataError
+from fgtune.text import first_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -88,9 +87,8 @@ def _check_columns(names: Sequence[str], columns: Sequence[str], where: str) -> 
         raise DataError(f"column {repeated!r} occurs twice", where=where, fix="Rename one of them.")
     missing = next((name for name in columns if name not in names), None)
     if missing is not None:
-        shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
         raise DataError(
-            f"no column {missing!r}; the table has {shown or 'no columns'}",
+            f"no column {missing!r}; the table has {first_of(names) or 'no columns'}",
             where=where,
             fix="Name the columns as the first line of the table does.",
         )

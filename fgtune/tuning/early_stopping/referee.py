@@ -6,9 +6,8 @@ trains an epoch again after a crash is told the verdict of the first time.
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 from fgtune.config.arms.records import Cell, Fork
 from fgtune.config.arms.search import trial_number
 from fgtune.config.schema.scheduling import StoppingConfig
-from fgtune.errors import StudyFolderError
+from fgtune.files import JsonLines
 from fgtune.results.records import EpochMetrics
 from fgtune.tuning.early_stopping.population import Nursery
 from fgtune.tuning.early_stopping.rules import Candidate, Judge, Verdict, judge_of
@@ -48,14 +47,16 @@ class Umpire:
     ) -> None:
         self._spared, self._spared_cells = frozenset(spared), set[str]()
         self._every: dict[str, int] = {}
-        self._config, self._objective, self._path, self._nursery = config, objective, path, nursery
+        self._config, self._objective, self._nursery = config, objective, nursery
         self._judge = judge or judge_of(config)
         self._waits: dict[str, list[int]] = {}
         self._forks: dict[str, Suggestion] = {}
         self._verdicts: dict[tuple[str, int], Verdict] = {}
         self._candidates: dict[str, Candidate] = {}
         self._reasons: dict[str, str] = {}
-        for candidate, epoch, score, line in self._read():
+        fix = "restore the file from a copy, or delete the line: its verdict is then found again"
+        self._lines = JsonLines(path, _observation, rule="this line is no verdict", fix=fix)
+        for candidate, epoch, score, line in self._lines.read():
             verdict = self._judge.observe(candidate, epoch, score)
             reason = verdict.reason if verdict is not None else ""
             self._verdicts[candidate.cell_id, epoch] = self._remembered(candidate, line, reason)
@@ -169,25 +170,11 @@ class Umpire:
         if fork is not None and verdict.fork is not None:
             origin = {"donor": verdict.fork.donor, "epoch": verdict.fork.epoch}
             line["fork"] = {"number": fork.number, "point": dict(fork.point), **origin}
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        self._lines.append(line)
 
-    def _read(self) -> Iterator[tuple[Candidate, int, float, dict[str, Any]]]:
-        """Earlier observations in their order; a line torn by a crash was acted on by nobody and is skipped."""
-        if not self._path.exists():
-            return
-        content = self._path.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
-        if whole != content:
-            self._path.write_bytes(whole)
-        for number, text in enumerate(whole.splitlines(), start=1):
-            try:
-                line: dict[str, Any] = json.loads(text)
-                begins = line.get("begins", 0)
-                candidate = Candidate(line["cell_id"], line["seed"], line["config_hash"], line["epochs"], begins)
-                epoch, score = int(line["epoch"]), line["score"]
-            except (ValueError, TypeError, KeyError, AttributeError) as error:
-                fix = "restore the file from a copy, or delete the line: its verdict is then found again"
-                where = f"{self._path}:{number}"
-                raise StudyFolderError("this line is no verdict", where=where, value=text[:80], fix=fix) from error
-            yield candidate, epoch, -math.inf if score is None else float(score), line
+
+def _observation(line: dict[str, Any]) -> tuple[Candidate, int, float, dict[str, Any]]:
+    """An earlier observation: whom it is of, after which epoch, its score, and the whole line."""
+    candidate = Candidate(line["cell_id"], line["seed"], line["config_hash"], line["epochs"], line.get("begins", 0))
+    score = -math.inf if line["score"] is None else float(line["score"])
+    return candidate, int(line["epoch"]), score, line

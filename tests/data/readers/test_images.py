@@ -87,7 +87,7 @@ def test_a_bad_image_gives_one_error_that_names_it(make_files, tmp_path, fault, 
         keep_images(files)[:]
     assert f"{tmp_path / 'set' / '7.png'}: " in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert not list(cache_folder.glob(".partial-*"))
+    assert not list(cache_folder.glob(".*.tmp"))
 
 
 def test_an_image_bomb_is_refused_before_it_is_decoded(tmp_path, monkeypatch, save_image):

@@ -29,7 +29,7 @@ class ConfigError(FgtuneError):
         super().__init__(str(self))
 
     def located(self, where: str, path: str | None = None) -> ConfigError:
-        """The same error, told with its place in the study file."""
+        """The same error, with its place in the study file."""
         given = {"value": self.value} if self.has_value else {}
         return type(self)(self.rule, where=where, path=self.path if path is None else path, fix=self.fix, **given)
 
@@ -57,7 +57,7 @@ class MultiConfigError(ConfigError):
         return type(self), (self.errors,)
 
     def located(self, where: str, path: str | None = None) -> MultiConfigError:
-        """The same errors, each told with its place in the study file."""
+        """The same errors, each with its place in the study file."""
         return type(self)([error.located(where, path) for error in self.errors])
 
     @staticmethod

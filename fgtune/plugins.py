@@ -1,7 +1,7 @@
 """Code of the user's own package: imported only where the command line or the environment names the package.
 
 A study file says ``kind: package.module:name`` for a part that fgtune does not ship. The file alone is no permission:
-who runs the study names the package with ``--plugins`` or in ``FGTUNE_PLUGINS``, and until then nothing of it is
+whoever runs the study names the package with ``--plugins`` or in ``FGTUNE_PLUGINS``, and until then nothing of it is
 imported.
 """
 
@@ -121,7 +121,7 @@ def resolve(kind: str, path: str = "") -> Any:
         found = importlib.import_module(module)
     except ConfigError:
         raise
-    except Exception as error:  # someone else's code runs here: whatever stops it is told, not only missing modules
+    except Exception as error:  # someone else's code runs here: whatever stops it is reported, not only missing modules
         raise _cannot_import(module, error, kind, path) from error
     if not hasattr(found, name):
         known = [each for each, value in vars(found).items() if getattr(value, "__module__", None) == module]

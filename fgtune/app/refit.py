@@ -91,7 +91,7 @@ def refit(options: RefitOptions, say: Say = print) -> Path:
     """
     from fgtune.exporting.folder import read_card
     from fgtune.exporting.train import check_target
-    from fgtune.tracking.pyfunc_log import open_model_log
+    from fgtune.tracking.pyfunc import open_model_log
 
     with permitting(options.plugins):
         folder = StudyFolder(options.folder)

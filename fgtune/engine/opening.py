@@ -97,11 +97,11 @@ def _check_names(loaded: LoadedStudy) -> None:
 
 def _check_own_parts(loaded: LoadedStudy) -> None:
     """Import and check the parts that live in packages of the user's own, before any data are read."""
-    from fgtune.training.input_checks import check_own_parts
+    from fgtune.training.input_checks import check_user_parts
 
     for draft in draft_arms(loaded).arms:
         try:
-            check_own_parts(draft.config)
+            check_user_parts(draft.config)
         except ConfigError as error:
             errors = error.errors if isinstance(error, MultiConfigError) else (error,)
             MultiConfigError.raise_all([draft.place_error(each, loaded) for each in errors])
@@ -126,11 +126,11 @@ def _check_searched_kinds(loaded: LoadedStudy, design: SearchDesign) -> None:
 
 def _check_fit(plan: Plan, datasets: Mapping[str, Dataset]) -> None:
     """Raise unless augmentation, backbone and weights file of every arm fit its data."""
-    from fgtune.training.input_checks import check_fit
+    from fgtune.training.input_checks import check_inputs
 
     for arm in plan.arms:
         dataset = datasets[stable_hash(arm.config.data.to_plain())]
-        check_fit(arm.config, dataset.inputs.shape[1:])
+        check_inputs(arm.config, dataset.inputs.shape[1:])
 
 
 def check_metric_names(loaded: LoadedStudy) -> None:

@@ -88,7 +88,7 @@ def label_table(
     """One row a sample: ``row, fine_class, confidence, coarse_parent``; with several sources ``coarse_parent_0`` etc.
 
     Args:
-        labels: What the model says.
+        labels: The model's predictions.
         coarse_names: Names of the coarse classes of each source; adds ``coarse_parent_name``.
         given: (n, sources) coarse labels of the data, -1 for none; adds ``coarse_label``, empty for none.
     """
@@ -197,7 +197,7 @@ def _relations(model: FineModel, num_coarse: Sequence[int]) -> bytes:
 
 
 def read_card(folder: Path) -> ModelCard:
-    """What ``model.json`` says.
+    """The contents of ``model.json``.
 
     Raises:
         ConfigError: There is no model, or ``model.json`` cannot be read by this version.

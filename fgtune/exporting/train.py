@@ -76,7 +76,7 @@ PROGRESS_EVERY_S = 2.0
 
 @dataclass(frozen=True)
 class Trained:
-    """What training gave.
+    """The result of training.
 
     Attributes:
         model: Ready to predict.
@@ -91,7 +91,9 @@ class Trained:
     seconds: float
 
 
-def train_on_all(config: TrialConfig, dataset: Dataset, seed: int, threads: int, say: Callable[[str], None]) -> Trained:
+def train_on_all(
+    config: TrialConfig, dataset: Dataset, seed: int, threads: int, report: Callable[[str], None]
+) -> Trained:
     """Train on the training and the validation samples of the seed's split; test samples are evaluated on alone.
 
     Args:
@@ -99,22 +101,22 @@ def train_on_all(config: TrialConfig, dataset: Dataset, seed: int, threads: int,
         dataset: Its data.
         seed: Of split, initial weights, data order.
         threads: Threads of torch and of the neighbour search, as in the study.
-        say: Told one line at a time.
+        report: Called with one line of progress at a time.
 
     Raises:
         DataError: The split leaves a part empty.
         TrialError: Training failed.
     """
     splits = all_training_splits(split_dataset(dataset, config.data.split, seed))
-    say(f"training on {len(splits.train):,} of {len(dataset.inputs):,} samples, {config.epochs} epochs")
+    report(f"training on {len(splits.train):,} of {len(dataset.inputs):,} samples, {config.epochs} epochs")
     with _threads(threads):
         prepared = prepare_split(dataset, config, seed, threads, splits)
         trainer = build_trainer(config, *views(dataset, prepared), prepared, seed, threads)
-        told = time.monotonic()
+        reported = time.monotonic()
         for entry in trainer:
-            if time.monotonic() - told >= PROGRESS_EVERY_S or entry.epoch == config.epochs:
-                told = time.monotonic()
-                say(_progress(entry, config.epochs))
+            if time.monotonic() - reported >= PROGRESS_EVERY_S or entry.epoch == config.epochs:
+                reported = time.monotonic()
+                report(_progress(entry, config.epochs))
         outcome = trainer.outcome()
     held_back = not config.data.split.transductive
     metrics = {

@@ -53,7 +53,7 @@ class InputFacts(Config):
 
 @dataclass(frozen=True)
 class FineLabels:
-    """What a model says of n samples.
+    """Predictions of a model for n samples.
 
     Attributes:
         fine: (n,) int64 fine class, the most probable one; no coarse label is used.
@@ -85,7 +85,7 @@ class FineModel:
     Args:
         config: The trial config; ``classes.num_fine`` is a number.
         inputs: What a sample must look like.
-        network: The weights that the study judged (student or teacher), on any device.
+        network: The weights that the study evaluated (student or teacher), on any device.
         fine_to_coarse: (sources, num_fine) learned parents.
         clusters: Centres that stand for fine classes; None with a fine head.
     """

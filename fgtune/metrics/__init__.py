@@ -1,5 +1,5 @@
 """Metrics of fine-class discovery: pure functions of arrays.
 
-What each number means (its range, its direction, whether it reads fine labels) is said in ``fgtune.catalog``. The
-functions are imported from the submodules.
+``fgtune.catalog`` says what each number means: its range, its direction, whether it reads fine labels. Import the
+functions from the submodules.
 """

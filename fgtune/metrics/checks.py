@@ -1,4 +1,4 @@
-"""Checks of metric inputs: what every array must be, told with its name, the rule and the value."""
+"""Checks of metric inputs; an error states the name of the array, the rule and the value."""
 
 from __future__ import annotations
 

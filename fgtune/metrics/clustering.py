@@ -1,6 +1,6 @@
-"""Agreement of predicted with true fine classes, computed from their contingency matrix alone.
+"""The contingency matrix of predicted and true fine classes, and every measure of their agreement computed from it.
 
-Every function takes ``counts``: (P, T) integers >= 0, samples by predicted x true class, and is blind to the numbering
+Every measure takes ``counts``: (P, T) integers >= 0, samples by predicted x true class, and is blind to the numbering
 of either. P and T may differ. Without samples (all counts 0) every value is nan. All are oracle metrics.
 
 Sources: Hungarian-matched accuracy as in FALCON's evaluation (unmatched predicted and true classes count as errors);
@@ -16,7 +16,32 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from fgtune.metrics.checks import FloatArray, IntArray, counts_matrix
+from fgtune.metrics.checks import FloatArray, IntArray, counts_matrix, integers, same_length
+
+
+def contingency(preds: npt.ArrayLike, target: npt.ArrayLike, num_preds: int, num_target: int) -> IntArray:
+    """Count samples by predicted and true class.
+
+    Args:
+        preds: (n,) integers in [0, num_preds).
+        target: (n,) integers in [0, num_target).
+        num_preds: Number of predicted classes P >= 1; classes that win no sample keep their (zero) row.
+        num_target: Number of true classes T >= 1.
+
+    Returns:
+        (P, T) int64; all zero when there are no samples.
+
+    Raises:
+        ValueError: Another type, shape or range, or lengths that differ.
+    """
+    for name, number in (("num_preds", num_preds), ("num_target", num_target)):
+        if number < 1:
+            raise ValueError(f"{name} must be >= 1, got {number}")
+    rows = integers(preds, "preds", (1,), 0, num_preds)
+    columns = integers(target, "target", (1,), 0, num_target)
+    same_length(len(rows), len(columns), "preds and target")
+    flat = np.bincount(rows * num_target + columns, minlength=num_preds * num_target)
+    return flat.astype(np.int64, copy=False).reshape(num_preds, num_target)
 
 
 def assign(weights: FloatArray) -> IntArray:

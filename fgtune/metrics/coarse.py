@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fgtune.metrics.checks import FloatArray, IntArray, integers, reals, same_length
-from fgtune.metrics.contingency import contingency
+from fgtune.metrics.clustering import contingency
 
 
 def _columns(labels: IntArray) -> IntArray:

@@ -1,4 +1,4 @@
-"""Probes of frozen features: a classifier of fine classes is fitted on the training split and judged on another.
+"""Probes of frozen features: a classifier of fine classes is fitted on the training split and evaluated on another.
 
 All read fine labels. They ask what the features hold, not what the model predicts: k nearest neighbours (Wu et al.
 2018, with plain votes) and multinomial logistic regression. Both are deterministic.

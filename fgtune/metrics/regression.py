@@ -1,6 +1,6 @@
-"""Continuous fine targets: what features of a model trained on coarse labels still say about a quantity it never saw.
+"""Continuous fine targets: what features learned from coarse labels hold about a quantity that training never saw.
 
-FIERCE (arXiv 2208.03684) judges its models so: by a probe from features to abundances, and by the order in which one
+FIERCE (arXiv 2208.03684) evaluates its models so: by a probe from features to abundances, and by the order in which one
 feature puts ages. Its probe was trained by gradient steps on unscaled features, which is ill-conditioned; here it is
 ridge regression in closed form on standardised features.
 """
@@ -86,7 +86,7 @@ def fit_ridge(train_features: npt.ArrayLike, train_values: npt.ArrayLike) -> Rid
 
 
 def r_squared(preds: npt.ArrayLike, target: npt.ArrayLike) -> float:
-    """Coefficient of determination, mean over columns, against the mean of the samples judged.
+    """Coefficient of determination, mean over columns, against the mean of the evaluated samples.
 
     Args:
         preds: (n, columns) finite.

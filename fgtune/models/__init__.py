@@ -11,7 +11,7 @@ BACKBONES: dict[str, str] = {
 """Backbone classes by ``kind``: ``cls(config, input_shape)``, a module that ``fgtune.models.base`` describes."""
 
 HEADS: dict[str, str] = {
-    "linear": "fgtune.models.heads:LinearHead",
-    "cosine": "fgtune.models.heads:CosineHead",
+    "linear": "fgtune.models.classifier:LinearHead",
+    "cosine": "fgtune.models.classifier:CosineHead",
 }
 """Head classes by ``kind``: ``cls(config, feature_dim, num_fine)``, (B, feature_dim) -> (B, num_fine)."""

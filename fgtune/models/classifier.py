@@ -1,4 +1,4 @@
-"""The fine classifier: backbone and head, built from their configs by seed."""
+"""The fine classifier: a backbone and a head, built from their configs by seed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from fgtune.config.reading.plugin_options import load_plugin
-from fgtune.config.schema.model import BackboneConfig, ModelConfig
+from fgtune.config.schema.model import BackboneConfig, CosineHeadConfig, LinearHeadConfig, ModelConfig
 from fgtune.config.schema.plugin import PluginConfig
 from fgtune.errors import TrialError
 from fgtune.models import BACKBONES, HEADS
@@ -50,6 +51,42 @@ def check_weights(config: ModelConfig, input_shape: Sequence[int]) -> None:
             backbone_type, settings = backbone_class(config.backbone)
             backbone = backbone_type(settings, input_shape)
         read_weights(backbone, config.weights)
+
+
+class LinearHead(nn.Module):
+    """A linear classifier with bias (the FALCON reference)."""
+
+    def __init__(self, config: LinearHeadConfig, feature_dim: int, num_fine: int) -> None:  # noqa: ARG002 (one signature)
+        super().__init__()
+        self.linear = nn.Linear(feature_dim, num_fine)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits (B, num_fine) of features (B, feature_dim)."""
+        logits: Tensor = self.linear(features)
+        return logits
+
+
+class CosineHead(nn.Module):
+    """Cosine similarity to one prototype a fine class, over a temperature (in the FALCON code, unused by the paper)."""
+
+    def __init__(self, config: CosineHeadConfig, feature_dim: int, num_fine: int) -> None:
+        super().__init__()
+        self.prototypes = nn.Parameter(torch.empty(num_fine, feature_dim))
+        self.temperature = config.temperature
+
+    def reset_parameters(self, generator: torch.Generator) -> None:
+        """Draw the prototypes from a standard normal distribution; only their directions matter."""
+        nn.init.normal_(self.prototypes, generator=generator)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits (B, num_fine) of features (B, feature_dim), in fp32 also under autocast.
+
+        In fp16 the floor under a norm would round to 0 and a feature of all zeros become NaN.
+        """
+        with torch.autocast(features.device.type, enabled=False):
+            directions = functional.normalize(self.prototypes.float(), dim=1)
+            similarity = functional.normalize(features.float(), dim=1) @ directions.T
+            return similarity / self.temperature
 
 
 class FineClassifier(nn.Module):

@@ -59,7 +59,7 @@ ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 def build_by_seed(factory: Callable[[], ModuleT], seed: int) -> ModuleT:
-    """Build ``factory()`` on the CPU with initial weights by ``seed``; global random state ends as it began."""
+    """Build ``factory()`` on the CPU with initial weights by ``seed``; the global random state is left as it was."""
     with torch.random.fork_rng(devices=[]):  # constructors draw weights that are replaced right after
         model = factory()
     initialize(model, seed)

@@ -9,7 +9,7 @@ TERMS: dict[str, str] = {
     "conf": "fgtune.objectives.falcon:ConfidenceTerm",
     "reg": "fgtune.objectives.falcon:UniformityTerm",
     "base": "fgtune.objectives.xu:BaseTerm",
-    "fine": "fgtune.objectives.fine_labels:FineTerm",
+    "fine": "fgtune.objectives.xu:FineTerm",
     "instance": "fgtune.objectives.xu:instance_term",
     "entropic": "fgtune.objectives.fierce:EntropicTerm",
 }

@@ -22,12 +22,12 @@ class Need(StrEnum):
     FINE_LABELS = "fine labels"
     """Fine labels themselves: only the upper bound asks for them."""
     KEYS = "keys"
-    """Features of view x1 by a momentum encoder of the term's own decay."""
+    """Features of view x1 by a momentum encoder, whose decay is a setting of the term."""
 
 
 @dataclass(frozen=True)
 class TermContext:
-    """What a term may know when it is made.
+    """What a term receives when it is built.
 
     Attributes:
         feature_dim: Columns of the features.
@@ -56,7 +56,7 @@ class StepOutputs:
         neighbor_log_probs: (B, k, num_fine) teacher log-softmax of k sampled neighbours.
         neighbor_valid: (B, k) bool; False where a sample has fewer than k neighbours.
         softness: tau in [0, 1]: 1 soft, 0 hard pseudo-labels.
-        fine: (B,) int64 fine labels; given to no term but one that needs ``FINE_LABELS``.
+        fine: (B,) int64 fine labels; only for a term that needs ``FINE_LABELS``.
         keys: (B, feature_dim) features of view x1 by the momentum encoder.
         generator: Source of a term's own draws, on the device of the outputs; None draws nothing.
 

@@ -1,4 +1,4 @@
-"""The loss terms of Xu et al.: super-class classification, and individual classification (lambda_instance)."""
+"""The loss terms of Xu et al.: coarse classification (Base), individual classification, and the upper bound (Fine)."""
 
 from __future__ import annotations
 
@@ -42,6 +42,22 @@ class BaseTerm(Term):
                 sums.append(loss)
                 counts.append(known)
         return mean_over_pairs(sums, counts, features)
+
+
+class FineTerm(Term):
+    """Mean cross-entropy of the fine label by the fine head: the upper bound, which reads fine labels."""
+
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.FINE_HEAD, Need.FINE_LABELS})
+    on_validation: ClassVar[bool] = False  # a validation loss that read fine labels would not be label-free
+
+    def __init__(self, config: ObjectiveConfig, context: TermContext) -> None:  # noqa: ARG002 (one signature for all)
+        super().__init__()
+
+    def forward(self, outputs: StepOutputs) -> Tensor:
+        """The term, a scalar >= 0."""
+        return functional.nll_loss(
+            provided(outputs.log_probs, Need.FINE_HEAD), provided(outputs.fine, Need.FINE_LABELS)
+        )
 
 
 def instance_term(config: ObjectiveConfig, context: TermContext) -> Term:

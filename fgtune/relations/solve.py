@@ -1,7 +1,7 @@
-"""The way to solve for relations: one check of the problem, any solver, one post-condition for all.
+"""Solving for relations: one check of the problem, any solver, one post-condition for all.
 
 ``solve`` is what the rest of fgtune calls. It brings the problem into normal form, hands it to the solver that the
-config names, and believes nothing the solver says without recomputing it (DESIGN rule: a solver returns evidence).
+config names, and recomputes everything that the solver claims: a solver returns evidence, not only an answer.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from fgtune.relations.structure import normal_form
 CLAIM_TOLERANCE = 1e-6
 """How far a solver's claims may be from what is recomputed, relative to the sum of what the fine classes can lose."""
 CLAIM_FLOOR = 1e-30
-"""The same, absolutely: a normal form is of size 1, or nothing but a beta that no solver can tell from 0."""
+"""The same, absolutely: a normal form is of size 1, or nothing but a beta that no solver can distinguish from 0."""
 
 Backend = Callable[[RelationsProblem, Any], RawSolution]
 """A solver: takes a problem in normal form and its own config."""

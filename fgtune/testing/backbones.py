@@ -67,7 +67,7 @@ def maps_inputs_to_features(case: BackboneCase) -> None:
 
 
 def starts_from_the_seed_alone(case: BackboneCase) -> None:
-    """Initial weights are a function of the seed, and global random state ends as it began."""
+    """Initial weights are a function of the seed, and the global random state is left as it was."""
     _built.cache_clear()
     before = torch.get_rng_state()
     first = case.build(seed=0)

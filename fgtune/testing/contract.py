@@ -1,4 +1,4 @@
-"""What the checks of all sorts of parts share: how a broken rule is told, and the permission to import the part."""
+"""What the checks of all sorts of parts share: how a broken rule is reported, and the permission to import the part."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class DataCase:
 
     Attributes:
         data: The section ``trial.data``.
-        whole: What it gives; loaded when the case is made.
+        whole: The data set; loaded when the case is made.
     """
 
     data: Plain

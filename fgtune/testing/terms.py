@@ -189,7 +189,7 @@ def has_a_value_in_validation(case: TermCase) -> None:
 
 
 def starts_from_the_seed_alone(case: TermCase) -> None:
-    """Parameters and buffers are a function of the seed, and global random state ends as it began."""
+    """Parameters and buffers are a function of the seed, and the global random state is left as it was."""
     before = torch.get_rng_state()
     first = case.fresh(0).state_dict()
     require(torch.equal(before, torch.get_rng_state()), "building must leave the global random state as it was")

@@ -1,18 +1,175 @@
-"""Models of fgtune as MLflow loads them: ``mlflow.pyfunc.load_model(uri).predict(inputs)`` gives a table.
+"""Refitted models in MLflow: how they are logged, and how ``mlflow.pyfunc.load_model(uri).predict(inputs)`` runs them.
 
-MLflow finds ``_load_pyfunc`` by the name of this module, which the stored model carries; no object is pickled.
+MLflow finds ``_load_pyfunc`` by the name of this module, which the stored model carries; no object is pickled. A model
+is logged once, below the study's own run where there is one.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from fgtune import __version__
+from fgtune.errors import ConfigError, TrackingError
+from fgtune.tracking import layout, tracking_uri
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from fgtune.exporting.folder import ModelCard
     from fgtune.exporting.trained_model import FineModel
+    from fgtune.tracking.store import Store
+
+LOADER = "fgtune.tracking.pyfunc"
+_DIGEST = "fgtune.model_digest"
+
+
+def open_model_log(
+    uri: str | None = None, *, environ: Mapping[str, str] | None = None, directory: Path | None = None
+) -> ModelLog | None:
+    """Open the tracking store for models; None where tracking is turned off. Arguments as for ``open_tracker``.
+
+    Raises:
+        ConfigError: The store cannot be used; nothing was logged.
+    """
+    chosen = tracking_uri(uri, environ)
+    if chosen.strip().lower() == "none":
+        return None
+    from fgtune.tracking.store import open_store
+
+    return ModelLog(open_store(chosen, directory or Path.cwd()))
+
+
+class ModelLog:
+    """Logs models into one store, through a client that is bound to it; no global state of MLflow is touched."""
+
+    def __init__(self, store: Store) -> None:
+        self._store, self._client = store, store.client
+
+    @property
+    def uri(self) -> str:
+        """The store, without passwords."""
+        return self._store.uri
+
+    def log(self, folder: Path, card: ModelCard) -> str:
+        """Log the model in ``folder`` as a pyfunc, in a run of its own below the study's run.
+
+        Returns:
+            The address that ``mlflow.pyfunc.load_model`` takes; that of the earlier one where exactly this model, file
+            by file, is in the store.
+
+        Raises:
+            ConfigError: The experiment of this name was deleted in MLflow.
+            TrackingError: The store did not take it.
+        """
+        from fgtune.tracking.mlflow_tracker import FAULTS
+        from fgtune.tracking.store import brief_reason, quiet_mlflow
+
+        try:
+            with quiet_mlflow():
+                return self._log(folder, card)
+        except FAULTS as fault:
+            raise TrackingError(f"{self.uri} did not take the model: {brief_reason(fault)}") from fault
+
+    def _log(self, folder: Path, card: ModelCard) -> str:
+        from fgtune.tracking.study_runs import experiment_id
+
+        self._refuse_deleted(card.study)
+        experiment = experiment_id(self._store, card.study)
+        digest = hashlib.sha256("".join(card.files[name] for name in sorted(card.files)).encode()).hexdigest()[:16]
+        known = self._client.search_logged_models([experiment], filter_string=f"tags.`{_DIGEST}` = '{digest}'")
+        for each in known:
+            if each.status.value == "READY":
+                return str(each.model_uri)
+        run = self._run(experiment, card, digest)
+        return self._upload(experiment, run, folder, card, digest)
+
+    def _run(self, experiment: str, card: ModelCard, digest: str) -> str:
+        """A new run for the model, with what it is and how good it was."""
+        from fgtune.tracking.study_runs import write
+
+        tags = {
+            "fgtune.role": "model",
+            "fgtune.study": card.study,
+            "fgtune.study_hash": card.study_hash,
+            "fgtune.arm": card.arm,
+            "fgtune.seed": str(card.seed),
+            "fgtune.cell_id": card.cell_id,
+            "fgtune.version": card.fgtune,
+            _DIGEST: digest,
+            "mlflow.source.name": "fgtune refit",
+            "mlflow.source.type": "LOCAL",
+            "mlflow.note.content": layout.shortened(card.chosen_by, layout.MAX_TAG),
+        }
+        parent = self._parent(experiment, card.study_hash)
+        if parent is not None:
+            tags["mlflow.parentRunId"] = parent
+        name = f"model {card.arm} / seed {card.seed}"
+        run = str(self._client.create_run(experiment, tags=tags, run_name=name).info.run_id)
+        now = self._client.get_run(run).info.start_time
+        points = [layout.Point(layout.safe_key(name), value, now, 0) for name, value in card.metrics.items()]
+        write(self._client, run, points, {"seed": str(card.seed), "num_fine": str(card.num_fine), "arm": card.arm})
+        return run
+
+    def _parent(self, experiment: str, study_hash: str) -> str | None:
+        """The study's own run, or None where the study was not tracked here."""
+        found = self._client.search_runs(
+            [experiment],
+            filter_string=f"tags.`fgtune.study_hash` = '{study_hash}' and tags.`fgtune.role` = 'study'",
+            max_results=1,
+            order_by=["attributes.start_time ASC"],
+        )
+        return str(found[0].info.run_id) if found else None
+
+    def _upload(self, experiment: str, run: str, folder: Path, card: ModelCard, digest: str) -> str:
+        """Store the files, and mark the model as ready when all of them are there."""
+        import mlflow.pyfunc
+        from mlflow.entities import LoggedModelOutput
+        from mlflow.models import Model
+
+        tags = {_DIGEST: digest, "fgtune.arm": card.arm, "fgtune.study_hash": card.study_hash}
+        params = {"arm": card.arm, "seed": str(card.seed), "num_fine": str(card.num_fine)}
+        logged = self._client.create_logged_model(experiment, _model_name(card), run, tags, params, "fgtune")
+        try:
+            with tempfile.TemporaryDirectory(prefix="fgtune-") as scratch:
+                local = Path(scratch, "model")
+                mlflow.pyfunc.save_model(
+                    local,
+                    loader_module=LOADER,
+                    data_path=str(folder),
+                    mlflow_model=Model(run_id=run, model_id=logged.model_id, model_uuid=logged.model_id),
+                    pip_requirements=[f"fgtune=={__version__}"],
+                    metadata={"fgtune": {"arm": card.arm, "seed": card.seed, "study": card.study}},
+                )
+                self._client.log_model_artifacts(logged.model_id, os.fspath(local))
+        except BaseException:
+            self._client.finalize_logged_model(logged.model_id, "FAILED")
+            self._client.set_terminated(run, "FAILED")
+            raise
+        ready = self._client.finalize_logged_model(logged.model_id, "READY")
+        self._client.log_outputs(run, [LoggedModelOutput(model_id=logged.model_id, step=0)])
+        self._client.set_terminated(run, "FINISHED")
+        return str(ready.model_uri)
+
+    def _refuse_deleted(self, name: str) -> None:
+        """MLflow keeps the name of a deleted experiment and takes no runs for it."""
+        found = self._client.get_experiment_by_name(name)
+        if found is not None and found.lifecycle_stage != "active":
+            fix = f"run `mlflow experiments restore --experiment-id {found.experiment_id}`, or add --tracking-uri none"
+            raise ConfigError("the MLflow experiment of this name was deleted", path="study", value=name, fix=fix)
+
+
+def _model_name(card: ModelCard) -> str:
+    """A name that MLflow takes: no slashes, colons, dots, percent signs, quotes."""
+    kept = "".join(letter if letter.isalnum() or letter in "-_+=@" else "_" for letter in card.arm)
+    return f"{kept}-seed{card.seed}"[:250]
+
+
+# --- loading ---------------------------------------------------------------------------------------------------------
 
 
 class FineClasses:

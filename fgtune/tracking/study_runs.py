@@ -79,7 +79,7 @@ class StudyRuns:
             elif role in _NAME_TAG:
                 self.children.setdefault((role, run.data.tags.get(_NAME_TAG[role], "")), _child(run))
         tags = layout.study_tags(launch.plan, launch.folder, launch.commit)
-        self.parent = self._resume(parents[0], tags) if parents else self._begin(tags)
+        self.parent = self._resume(parents[0], tags) if parents else self._create_parent(tags)
         for child in self.children.values():
             if child.tags.get(_PARENT) != self.parent:  # its parent was deleted
                 self._client.set_tag(child.run_id, _PARENT, self.parent)
@@ -98,7 +98,7 @@ class StudyRuns:
         self._client.delete_run(self.children[role, ident].run_id)
         del self.children[role, ident]
 
-    def _begin(self, tags: Mapping[str, str]) -> str:
+    def _create_parent(self, tags: Mapping[str, str]) -> str:
         """A new parent run."""
         study = self._plan.study
         note = {"mlflow.note.content": layout.study_note(study)}

@@ -1,4 +1,4 @@
-"""Random image operations on a whole batch at once, every sample with draws of its own from the caller's generator.
+"""Random image operations on a whole batch at once, with separate draws for each sample from the caller's generator.
 
 torchvision's random transforms draw one set of parameters a call, from the global state. The operations here draw
 (B,) parameters from a generator on the images' device and apply them as tensor operations; for given parameters each

@@ -1,4 +1,4 @@
-"""Checkpoints of a trial in training: written whole or not at all, read back, carried over to a fork of the cell."""
+"""Checkpoints of a trial in training: written whole or not at all, read back, and used to start a fork of a cell."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
     return state
 
 
-def begin_from(trainer: Trainer, state: dict[str, Any]) -> None:
-    """Give a fresh trainer what another one had learned: weights, moments of the optimiser, relations, epochs done.
+def start_from(trainer: Trainer, state: dict[str, Any]) -> None:
+    """Start a new trainer from what another one has learned: weights, optimiser moments, relations, epochs done.
 
-    Its settings stay its own: a state also holds the donor's learning rate, momentum and weight decay, which are left
-    out, and the donor's use of the relations solver, which is not this cell's.
+    The trainer keeps its settings: the donor's learning rate, momentum and weight decay, which a state also holds, are
+    left out, and so is the donor's use of the relations solver.
 
     Args:
         trainer: Of a cell with the same networks and the same terms in its objective.
@@ -44,10 +44,10 @@ def begin_from(trainer: Trainer, state: dict[str, Any]) -> None:
     Raises:
         TrialError: The state does not fit the trainer.
     """
-    own = trainer.optimizer.state_dict()["param_groups"]
+    settings = trainer.optimizer.state_dict()["param_groups"]
     unused = {"solves": 0, "seconds": 0.0, "statuses": {}, "max_gap": 0.0}
     mixed = state | {
-        "optimizer": state["optimizer"] | {"param_groups": own},
+        "optimizer": state["optimizer"] | {"param_groups": settings},
         "relations": state["relations"] | unused,
     }
     try:
@@ -57,7 +57,7 @@ def begin_from(trainer: Trainer, state: dict[str, Any]) -> None:
         raise TrialError(f"cannot go on from the donor's state: {reason}") from error
 
 
-def own_part(outcome: TrialOutcome, begins: int) -> TrialOutcome:
-    """The outcome of a cell that began after ``begins`` epochs of another one, without those epochs."""
-    history = outcome.history[begins:]
+def without_donor(outcome: TrialOutcome, epochs: int) -> TrialOutcome:
+    """The outcome of a cell that started from a donor's state after ``epochs`` epochs, without the donor's epochs."""
+    history = outcome.history[epochs:]
     return replace(outcome, history=history, seconds=sum(entry.seconds for entry in history))

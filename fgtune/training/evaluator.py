@@ -1,6 +1,6 @@
 """The evaluator: the one place that holds fine labels, and turns predictions into metrics.
 
-Training calls it with predictions and gets numbers back; no label passes the other way.
+Training passes predictions to it and receives numbers; it never receives labels.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy.typing as npt
 from fgtune.config.schema.evaluation import EvaluationConfig
 from fgtune.data.base import EvaluationView
 from fgtune.metrics.attention import attention_share
+from fgtune.metrics.clustering import contingency
 from fgtune.metrics.coarse import coarse_accuracy, coarse_counts, coarse_probabilities, coarse_top
-from fgtune.metrics.contingency import contingency
 from fgtune.metrics.evaluate import evaluate_counts
 from fgtune.metrics.label_free import (
     effective_classes,
@@ -135,8 +135,8 @@ class Evaluator:
     def measure_final(self, predictions: Mapping[str, Predictions]) -> dict[str, float]:
         """What is measured once, after the last epoch: probes, continuous targets, few-shot episodes.
 
-        Probes are fitted on the training split, and not judged on it, nor on a split that shares samples with it, as
-        all do in a transductive study.
+        Probes are fitted on the training split, and evaluated neither on it nor on a split that shares samples with
+        it, as all do in a transductive study.
 
         Args:
             predictions: For each of ``final_splits``, on ``rows(split)``, in that order.

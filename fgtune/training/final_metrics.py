@@ -32,7 +32,7 @@ def probe_classes(
         config: Which probes.
         train_features: (n, d); None is allowed where no probe is asked for.
         fine: (n,) fine classes of the training split and of every split in ``held_out``.
-        held_out: (m, d) features of each split to judge on.
+        held_out: (m, d) features of each split to evaluate on.
 
     Returns:
         Values by metric, by split.
@@ -62,7 +62,7 @@ def probe_values(
     Args:
         train_features: (n, d).
         targets: (n, columns) of the training split and of every split in ``held_out``.
-        held_out: (m, d) features of each split to judge on.
+        held_out: (m, d) features of each split to evaluate on.
 
     Returns:
         Values by metric, by split; none when there are fewer than two training samples.
@@ -91,7 +91,7 @@ def few_shot(
         features: (n, d) of the split.
         fine: (n,) their fine classes.
         train_fine: Fine classes of the training split; those are left out where the config asks for novel classes.
-        seed: Seed of the block: all its arms meet the same episodes.
+        seed: Seed of the block: all its arms have the same episodes.
         split: Names the stream of draws.
 
     Returns:

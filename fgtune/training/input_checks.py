@@ -1,4 +1,4 @@
-"""Whether a trial fits its data, and the parts of the user's own packages: checked before anything runs."""
+"""Checks before anything runs: whether a trial fits its data, and whether the user's own parts can be used."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fgtune.models.base import image_shape
 from fgtune.relations.solve import solver_of
 
 
-def check_fit(config: TrialConfig, input_shape: Sequence[int]) -> None:
+def check_inputs(config: TrialConfig, input_shape: Sequence[int]) -> None:
     """Raise unless the trial's augmentation, backbone and weights file fit samples of ``input_shape``.
 
     Raises:
@@ -64,8 +64,8 @@ def view_shape(config: AugmentationConfig, input_shape: Sequence[int]) -> tuple[
     return channels, height, width
 
 
-def check_own_parts(config: TrialConfig) -> None:
-    """Raise unless every part of the user's own may be imported, is of its sort, and takes its options.
+def check_user_parts(config: TrialConfig) -> None:
+    """Raise unless every part of the user's own may be imported, is of the right kind, and takes its options.
 
     Nothing is imported for a trial of shipped parts alone.
 
@@ -93,6 +93,6 @@ def _checks(config: TrialConfig) -> Iterator[Callable[[], object]]:
     if isinstance(solver, PluginConfig):
         yield partial(solver_of, solver)
     if config.objective.extra:
-        from fgtune.objectives.extra import extra_terms
+        from fgtune.objectives.objective import extra_terms
 
         yield partial(extra_terms, config.objective)

@@ -1,4 +1,4 @@
-"""Neighbours during training: which there are, which are drawn, and what the teacher says of them (FALCON eq. 6)."""
+"""Neighbours during training: those stored, those drawn for a step, and the teacher's memory of them (FALCON eq. 6)."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def draw_neighbors(neighbors: Tensor, count: int, generator: torch.Generator) ->
         generator: Source of the draw, on the device of ``neighbors``.
 
     Returns:
-        Positions (B, min(count, k)) int64, and (B, min(count, k)) bool that tells which are neighbours at all.
+        Positions (B, min(count, k)) int64, and (B, min(count, k)) bool: which of them exist.
     """
     keys = torch.rand(neighbors.shape, generator=generator, device=neighbors.device)
     keys = keys.masked_fill(neighbors < 0, -1.0)

@@ -1,4 +1,4 @@
-"""The networks of one trial: student, teacher, momentum encoder, term heads, and the passes through them.
+"""The networks of one trial: student, teacher, momentum encoder, term heads; and what they predict.
 
 What no chosen term needs is not built, not run and not trained.
 """
@@ -27,9 +27,8 @@ from fgtune.objectives.objective import Objective
 from fgtune.objectives.xu import BaseTerm
 from fgtune.streams import derive_seed
 from fgtune.training.augment import Views
-from fgtune.training.batches import TrainingInputs
 from fgtune.training.clusters import ClusteredClasses
-from fgtune.training.compute import Compute
+from fgtune.training.compute import Compute, TrainingInputs
 from fgtune.training.evaluator import FloatArray, Predictions
 from fgtune.training.input_checks import view_shape
 from fgtune.training.neighbor_source import NeighborSource
@@ -39,7 +38,7 @@ ATTENTION_BATCH = 64
 
 @dataclass(frozen=True)
 class Targets:
-    """What the slow networks say of a batch, without gradients; None where no term needs it.
+    """Outputs of teacher and momentum encoder on a batch, without gradients; None where no term needs them.
 
     Attributes:
         logits: (B, K_F) of the teacher on view x1.
@@ -81,7 +80,7 @@ class Networks:
         self.neighbors: NeighborSource | None = None
         if Need.NEIGHBORS in self.objective.needs:
             self.neighbors = NeighborSource(
-                config.neighbors, view, self.run, self.model, self.teacher.model, threads, device
+                config.neighbors, view, self.predict, self.model, self.teacher.model, threads, device
             )
         self._clusters: ClusteredClasses | None = None
 
@@ -92,15 +91,15 @@ class Networks:
             modules.insert(1, self.model.head)
         return [parameter for module in modules for parameter in module.parameters() if parameter.requires_grad]
 
-    # --- passes ------------------------------------------------------------------------------------------------
+    # --- training ----------------------------------------------------------------------------------------------
 
-    def begin_epoch(self, epoch: int) -> None:
+    def start_epoch(self, epoch: int) -> None:
         """Prepare for training in ``epoch`` (1-based)."""
         self.model.train()
         if self.neighbors is not None:
             self.neighbors.refresh_if_due(epoch, self.teacher.model)
 
-    def student_pass(self, inputs: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
+    def student_outputs(self, inputs: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
         """Features (B, d) and, with a fine head, log-probabilities (B, K_F) on view x0, in fp32, with gradients."""
         seen = self.views.student(inputs, generator)
         with self.compute.autocast():
@@ -109,7 +108,7 @@ class Networks:
         return features.float(), None if logits is None else logits.float().log_softmax(dim=1)
 
     @torch.no_grad()
-    def teacher_pass(
+    def targets(
         self, rows: Tensor, inputs: Tensor, all_inputs: TrainingInputs, streams: dict[str, torch.Generator]
     ) -> Targets:
         """Targets of ``rows`` (B,), with ``inputs`` their rows of ``all_inputs`` (n_train, ...)."""
@@ -149,20 +148,20 @@ class Networks:
 
     @property
     def evaluated(self) -> FineClassifier:
-        """The network that is judged: the student or its teacher."""
+        """The network that metrics are measured on: the student or its teacher."""
         return self.model if self.config.evaluation.weights == "student" else self.teacher.model
 
     @property
     def clusters(self) -> ClusteredClasses | None:
-        """The clusters that stand for fine classes; None with a fine head, and before they are found."""
+        """The clusters that serve as fine classes; None with a fine head, and before they are found."""
         return self._clusters
 
-    def run(self, model: FineClassifier, rows: IntArray) -> Predictions:
+    def predict(self, model: FineClassifier, rows: IntArray) -> Predictions:
         """Head probabilities and features of ``model`` in evaluation mode on ``rows`` (n,) of the data set."""
         return self.compute.predict(model, self.view.inputs, self.views.evaluation, rows)
 
     def interpret(self, found: Predictions) -> Predictions:
-        """What ``run`` of the evaluated weights found, with fine classes by head or cluster, and a coarse head's."""
+        """``found`` by ``predict``, with fine classes by cluster where there is no fine head, and with coarse ones."""
         probs = found.probs if self._clusters is None else self._clusters.probabilities(found.features)
         return Predictions(probs, found.features, self._coarse_probs(found.features))
 
@@ -221,3 +220,35 @@ class Networks:
         if self.neighbors is not None:
             self.neighbors.load_state_dict(state["neighbors"])
         self.compute.load_state_dict(state["compute"])
+
+
+class PredictionCache:
+    """Predictions of the networks with their present weights; discard the cache before the next training step.
+
+    A prediction is kept by model and rows, so that metrics, clusters and the validation loss share it, and so that the
+    three parts of a transductive study, which are the same samples, cost one pass through a network.
+
+    Args:
+        networks: In training or evaluation mode.
+    """
+
+    def __init__(self, networks: Networks) -> None:
+        self._networks = networks
+        self._kept: list[tuple[FineClassifier, IntArray, Predictions]] = []
+
+    def outputs(self, model: FineClassifier, rows: IntArray) -> Predictions:
+        """Head probabilities and features of ``model`` on ``rows`` (n,) of the data set, without noise."""
+        for other, seen, predictions in self._kept:
+            if other is model and (seen is rows or np.array_equal(seen, rows)):
+                return predictions
+        predictions = self._networks.predict(model, rows)
+        self._kept.append((model, rows, predictions))
+        return predictions
+
+    def predict(self, rows: IntArray) -> Predictions:
+        """Predictions of the evaluated weights on ``rows`` (n,), as metrics read them."""
+        return self._networks.interpret(self.outputs(self._networks.evaluated, rows))
+
+    def features(self, rows: IntArray) -> FloatArray:
+        """(n, d) features of the evaluated weights on ``rows`` (n,)."""
+        return self.outputs(self._networks.evaluated, rows).features

@@ -96,6 +96,6 @@ def _needs_neighbors(config: TrialConfig) -> bool:
         return False
     if not config.objective.extra:
         return config.objective.lambda_nn > 0
-    from fgtune.objectives.extra import needs_neighbors  # needs torch, which terms of the user's own import anyway
+    from fgtune.objectives.objective import needs_neighbors  # imports torch, as a user's terms do
 
     return needs_neighbors(config.objective)

@@ -1,7 +1,7 @@
 """The trainer: an iterator that yields the metrics of one epoch after another.
 
-It sees a ``TrainingView`` (no fine labels) and an ``Evaluator`` that answers with numbers, and it builds only what the
-chosen terms need. Every random draw belongs to a stream named by purpose and epoch, so a restart from a checkpoint
+It has a ``TrainingView`` (no fine labels) and an ``Evaluator`` that returns metrics, and it builds only what the chosen
+terms need. Every random draw belongs to a stream named by purpose and epoch, so a restart from a checkpoint
 repeats an uninterrupted run exactly.
 """
 
@@ -24,12 +24,10 @@ from fgtune.objectives.base import StepOutputs
 from fgtune.objectives.objective import soft_epochs, softness
 from fgtune.results.records import AttentionRecord, EpochMetrics, IntArray, RelationsRecord, TrialOutcome
 from fgtune.streams import torch_stream
-from fgtune.training.batches import training_inputs
-from fgtune.training.compute import log_of
+from fgtune.training.compute import log_of, training_inputs
 from fgtune.training.evaluator import Evaluator
-from fgtune.training.networks import Networks
+from fgtune.training.networks import Networks, PredictionCache
 from fgtune.training.optimization import build_optimizer, learning_rate, num_batches
-from fgtune.training.prediction_cache import Passes
 from fgtune.training.relations_state import RelationsState
 
 CHECKPOINT_VERSION = 2
@@ -41,10 +39,10 @@ class Trainer:
     Args:
         config: Resolved: ``classes.num_fine`` is a number.
         view: What training may see.
-        evaluator: Answers with metrics; holds the fine labels.
+        evaluator: Computes metrics; holds the fine labels.
         seed: The block: initial weights, data order, noise and neighbour draws are functions of it.
-        truth: (sources, K_F) true relations, given only when ``relations.mode`` is ``oracle``.
-        fine: (n_train,) fine labels, given only to an objective that asks for them by name (``lambda_fine``).
+        truth: (sources, K_F) true relations, passed only when ``relations.mode`` is ``oracle``.
+        fine: (n_train,) fine labels, passed only to an objective that asks for them by name (``lambda_fine``).
         threads: Threads of the neighbour search.
 
     Raises:
@@ -89,7 +87,7 @@ class Trainer:
         return self
 
     def __next__(self) -> EpochMetrics:
-        """Train one epoch, evaluate if it is due, and return what came out."""
+        """Train one epoch, evaluate if it is due, and return the metrics."""
         if self.epoch >= self.config.epochs:
             raise StopIteration
         started = time.perf_counter()
@@ -109,18 +107,18 @@ class Trainer:
         return len(self.history)
 
     def outcome(self) -> TrialOutcome:
-        """What the finished trial hands over: the curve, the relations on the test split, the cost of the solver."""
+        """The result of the finished trial: the curve, the relations on the test split, the cost of the solver."""
         if self._final is None:  # nothing was evaluated since the checkpoint that this trainer was restored from
-            passes = Passes(self.networks)
-            self._settle_classes(self.epoch, passes)
-            self._final = self._record(passes), self._attention()
+            cache = PredictionCache(self.networks)
+            self._settle_classes(self.epoch, cache)
+            self._final = self._record(cache), self._attention()
         record, attention = self._final
         seconds = sum(entry.seconds for entry in self.history)
         return TrialOutcome(tuple(self.history), record, self.relations.use(), seconds, attention)
 
-    def _record(self, passes: Passes) -> RelationsRecord:
+    def _record(self, cache: PredictionCache) -> RelationsRecord:
         split = "test" if "test" in self.evaluator.splits else self.evaluator.splits[-1]
-        fine = passes.predict(self.evaluator.rows(split)).fine
+        fine = cache.predict(self.evaluator.rows(split)).fine
         return self.evaluator.record(split, fine, self.relations.fine_to_coarse)
 
     def _attention(self) -> AttentionRecord | None:
@@ -136,7 +134,7 @@ class Trainer:
         config = self.config
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(config.schedule, config.optimizer.lr, epoch, config.epochs)
-        self.networks.begin_epoch(epoch)
+        self.networks.start_epoch(epoch)
         order = torch.randperm(len(self.inputs), generator=torch_stream(self.seed, "order", epoch))
         device = self.compute.device
         streams = {name: torch_stream(self.seed, name, epoch, device=device) for name in ("x0", "x1", "draw", "term")}
@@ -153,10 +151,10 @@ class Trainer:
     def _train_step(self, rows: Tensor, epoch: int, streams: dict[str, torch.Generator]) -> dict[str, Tensor]:
         """One optimiser step on ``rows`` (B,), positions in the training split; returns the detached loss values."""
         inputs, coarse = self.inputs[rows], self.coarse[rows]
-        targets = self.networks.teacher_pass(rows, inputs, self.inputs, streams)
+        targets = self.networks.targets(rows, inputs, self.inputs, streams)
         if self.relations.learned and targets.logits is not None:
             self.relations.collect(targets.logits.softmax(dim=1), coarse)
-        features, log_probs = self.networks.student_pass(inputs, streams["x0"])
+        features, log_probs = self.networks.student_outputs(inputs, streams["x0"])
         outputs = StepOutputs(
             coarse=coarse,
             features=features,
@@ -183,34 +181,34 @@ class Trainer:
 
     # --- evaluation --------------------------------------------------------------------------------------------
 
-    def _settle_classes(self, epoch: int, passes: Passes) -> None:
+    def _settle_classes(self, epoch: int, cache: PredictionCache) -> None:
         """Without a fine head: find fine classes in the features after ``epoch``, and their parents, once."""
         if not self.networks.has_fine_head and self._settled != epoch:
             self._settled = epoch
-            probs = self.networks.cluster(epoch, passes.features(self.view.train))
+            probs = self.networks.cluster(epoch, cache.features(self.view.train))
             self.relations.solve_for(probs, self.view.train_coarse)
 
     def _evaluate(self, epoch: int, last: bool) -> dict[str, float]:
-        passes = Passes(self.networks)
-        self._settle_classes(epoch, passes)
+        cache = PredictionCache(self.networks)
+        self._settle_classes(epoch, cache)
         metrics: dict[str, float] = {}
         for split in self.evaluator.splits:
-            predictions = passes.predict(self.evaluator.rows(split))
+            predictions = cache.predict(self.evaluator.rows(split))
             metrics |= self.evaluator.measure(split, predictions, self.relations.fine_to_coarse)
         if last:
-            needed = {split: passes.predict(self.evaluator.rows(split)) for split in self.evaluator.final_splits}
+            needed = {split: cache.predict(self.evaluator.rows(split)) for split in self.evaluator.final_splits}
             metrics |= self.evaluator.measure_final(needed)
             attention = self._attention()
             if attention is not None:
                 metrics |= self.evaluator.measure_attention(attention)
-            self._final = self._record(passes), attention
-        return metrics | self._validation_loss(epoch, passes)
+            self._final = self._record(cache), attention
+        return metrics | self._validation_loss(epoch, cache)
 
     @torch.no_grad()
-    def _validation_loss(self, epoch: int, passes: Passes) -> dict[str, float]:
+    def _validation_loss(self, epoch: int, cache: PredictionCache) -> dict[str, float]:
         """The objective on the validation split, label-free; networks in evaluation mode, nearest neighbours."""
         student, teacher = (
-            passes.run(model, self.view.val) for model in (self.networks.model, self.networks.teacher.model)
+            cache.outputs(model, self.view.val) for model in (self.networks.model, self.networks.teacher.model)
         )
         log_teacher = log_of(self.compute.to_device(teacher.probs))
         near = self.evaluator.neighbors_of("val")
@@ -234,7 +232,7 @@ class Trainer:
     # --- checkpoints -------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that a fresh trainer of the same cell needs to go on exactly as this one would."""
+        """Everything that a new trainer of the same cell needs to continue exactly as this one would."""
         return {
             "version": CHECKPOINT_VERSION,
             "networks": self.networks.state_dict(),

@@ -101,14 +101,14 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
 
     def _fork(self, trainer: Any, donor: str) -> None:
         """Go on from what another cell had learned."""
-        from fgtune.training.checkpoint import begin_from, load_checkpoint
+        from fgtune.training.checkpoint import load_checkpoint, start_from
 
         state = load_checkpoint(self._state_path(donor, self._begins))
         if state is None:
             raise TrialError(
                 f"the state of cell {donor} after epoch {self._begins} is gone, so nothing goes on from it"
             )
-        begin_from(trainer, state)
+        start_from(trainer, state)
 
     def _state_path(self, cell_id: str, epoch: int) -> Path:
         """Where a cell keeps its state at a milestone, for others to go on from."""
@@ -142,9 +142,9 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         if self._retold:
             result["restored"], self._retold = self._retold, ()
         if self._trainer.epoch >= self._trainer.config.epochs:
-            from fgtune.training.checkpoint import own_part
+            from fgtune.training.checkpoint import without_donor
 
-            outcome: TrialOutcome = own_part(self._trainer.outcome(), self._begins)
+            outcome: TrialOutcome = without_donor(self._trainer.outcome(), self._begins)
             self._trainer = None
             result |= {"done": True, "outcome": pickle.dumps(outcome)}
         return result

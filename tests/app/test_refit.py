@@ -16,7 +16,7 @@ from fgtune.config.reading.merge import patch
 from fgtune.config.schema.study import Study
 from fgtune.errors import ConfigError, StudyFolderError
 from fgtune.exporting.folder import load_model, read_card
-from fgtune.metrics.contingency import contingency
+from fgtune.metrics.clustering import contingency
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, CellState
 

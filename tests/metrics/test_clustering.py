@@ -14,7 +14,7 @@ from sklearn import metrics as sklearn_metrics
 
 from fgtune.catalog.metrics import METRICS
 from fgtune.metrics import clustering
-from fgtune.metrics.contingency import contingency
+from fgtune.metrics.clustering import contingency
 
 NAMES = ("clustering_accuracy", "macro_accuracy", "ari", "nmi", "v_measure", "homogeneity", "completeness")
 SYMMETRIC = ("clustering_accuracy", "ari", "nmi", "v_measure")

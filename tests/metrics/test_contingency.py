@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics.cluster import contingency_matrix
 
-from fgtune.metrics.contingency import contingency
+from fgtune.metrics.clustering import contingency
 
 
 @settings(deadline=None, max_examples=50)

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from fgtune.catalog import METRICS
-from fgtune.metrics.clustering import ari_from_counts, clustering_accuracy_from_counts
-from fgtune.metrics.contingency import contingency
+from fgtune.metrics.clustering import ari_from_counts, clustering_accuracy_from_counts, contingency
 from fgtune.metrics.evaluate import evaluate_counts
 from fgtune.metrics.relations import ged
 

@@ -10,9 +10,8 @@ import torch
 
 from fgtune.config.schema.objective import ObjectiveConfig
 from fgtune.objectives.base import Need, StepOutputs, TermContext
-from fgtune.objectives.fine_labels import FineTerm
 from fgtune.objectives.objective import Objective
-from fgtune.objectives.xu import BaseTerm, instance_term
+from fgtune.objectives.xu import BaseTerm, FineTerm, instance_term
 
 DIM, TRAIN, BATCH = 5, 12, 6
 GROUPS = torch.tensor([0, 2, 1, 0, 2, 2, 1, 0, 0, 2, 1, 1])

@@ -17,7 +17,7 @@ from fgtune.errors import ConfigError, TrackingError
 from fgtune.exporting.folder import load_model, read_card
 from fgtune.tracking import open_tracker
 from fgtune.tracking.pyfunc import _load_pyfunc
-from fgtune.tracking.pyfunc_log import open_model_log
+from fgtune.tracking.pyfunc import open_model_log
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,7 @@ import torch
 
 from fgtune.data.base import StoredInputs
 from fgtune.training import compute as compute_module
-from fgtune.training.batches import StreamedRows, training_inputs
-from fgtune.training.compute import Compute
+from fgtune.training.compute import Compute, StreamedRows, training_inputs
 from fgtune.training.networks import Networks
 
 
@@ -97,17 +96,17 @@ def test_streamed_rows_are_positions_of_the_training_split():
 def passes(monkeypatch):
     """Counts passes by model and number of rows, attention maps by number of samples."""
     seen: Counter = Counter()
-    run, attention = Networks.run, Networks.attention
+    predict, attention = Networks.predict, Networks.attention
 
     def counted(self, model, rows):
         seen["teacher" if model is self.teacher.model else "student", len(rows)] += 1
-        return run(self, model, rows)
+        return predict(self, model, rows)
 
     def mapped(self, inputs):
         seen["attention", len(inputs)] += 1
         return attention(self, inputs)
 
-    monkeypatch.setattr(Networks, "run", counted)
+    monkeypatch.setattr(Networks, "predict", counted)
     monkeypatch.setattr(Networks, "attention", mapped)
     return seen
 

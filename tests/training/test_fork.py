@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fgtune.errors import TrialError
-from fgtune.training.checkpoint import begin_from, load_checkpoint, own_part, save_checkpoint
+from fgtune.training.checkpoint import load_checkpoint, save_checkpoint, start_from, without_donor
 
 
 def trained(trainer, epochs: int, path):
@@ -25,7 +25,7 @@ def test_with_the_same_settings_it_repeats_what_the_donor_does(make_trainer, tmp
     donor = make_trainer()
     state = trained(donor, 2, tmp_path / "donor.2.pt")
     copy = make_trainer()
-    begin_from(copy, state)
+    start_from(copy, state)
     assert copy.epoch == 2
     theirs, ours = [dict(each.metrics) for each in donor], [dict(each.metrics) for each in copy]
     assert ours == theirs
@@ -34,11 +34,11 @@ def test_with_the_same_settings_it_repeats_what_the_donor_does(make_trainer, tmp
 
 def test_its_outcome_counts_its_own_epochs_seconds_and_solves(make_trainer, tmp_path):
     copy = make_trainer()
-    begin_from(copy, trained(make_trainer(), 2, tmp_path / "donor.2.pt"))
+    start_from(copy, trained(make_trainer(), 2, tmp_path / "donor.2.pt"))
     list(copy)
     whole = make_trainer()
     list(whole)
-    outcome = own_part(copy.outcome(), 2)
+    outcome = without_donor(copy.outcome(), 2)
     assert [each.epoch for each in outcome.history] == [3, 4]
     assert outcome.seconds == pytest.approx(sum(each.seconds for each in copy.history[2:]))
     first = make_trainer()
@@ -53,7 +53,7 @@ def test_the_optimizers_own_numbers_are_in_force(make_trainer, tmp_path):
     changes = {"optimizer.lr": 0.03, "optimizer.momentum": 0.4, "optimizer.weight_decay": 0.02}
     changes["schedule"] = {"kind": "constant"}
     copy = make_trainer(changes)
-    begin_from(copy, state)
+    start_from(copy, state)
     next(copy)
     for group in copy.optimizer.param_groups:
         assert (group["lr"], group["momentum"], group["weight_decay"]) == (0.03, 0.4, 0.02)
@@ -64,7 +64,7 @@ def test_without_a_learning_rate_to_speak_of_nothing_moves(make_trainer, tmp_pat
     donor = make_trainer()
     state = trained(donor, 2, tmp_path / "donor.2.pt")
     copy = make_trainer({"optimizer.lr": 1e-30})
-    begin_from(copy, state)
+    start_from(copy, state)
     next(copy)
     assert torch.equal(weights(copy), weights(donor))
 
@@ -73,7 +73,7 @@ def test_the_weights_of_its_terms_are_in_force(make_trainer, tmp_path):
     state = trained(make_trainer(), 2, tmp_path / "donor.2.pt")
     own = {"coarse": 0.7, "nn": 0.3, "conf": 1.1, "reg": 0.9}
     copy = make_trainer({f"objective.lambda_{name}": weight for name, weight in own.items()})
-    begin_from(copy, state)
+    start_from(copy, state)
     metrics = next(copy).metrics
     total = sum(weight * metrics[f"train/loss_{name}"] for name, weight in own.items())
     assert metrics["train/loss"] == pytest.approx(total, rel=1e-5)
@@ -84,7 +84,7 @@ def test_the_settings_of_relations_and_pseudo_labels_and_views_are_in_force(make
 
     def curve(changes):
         copy = make_trainer(changes)
-        begin_from(copy, state)
+        start_from(copy, state)
         return [dict(each.metrics) for each in copy], copy
 
     plain, _ = curve({})
@@ -101,4 +101,4 @@ def test_the_settings_of_relations_and_pseudo_labels_and_views_are_in_force(make
 def test_a_state_of_other_networks_is_refused_in_a_sentence(make_trainer, tmp_path):
     state = trained(make_trainer({"model.backbone.hidden": [8]}), 1, tmp_path / "donor.1.pt")
     with pytest.raises(TrialError, match="cannot go on from the donor's state"):
-        begin_from(make_trainer(), state)
+        start_from(make_trainer(), state)

@@ -10,7 +10,7 @@ import torch
 
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError
-from fgtune.training.input_checks import check_fit
+from fgtune.training.input_checks import check_inputs
 
 
 def trial(**parts) -> TrialConfig:
@@ -27,7 +27,7 @@ def trial(**parts) -> TrialConfig:
     ],
 )
 def test_what_fits_passes(parts, shape):
-    check_fit(trial(**parts), shape)
+    check_inputs(trial(**parts), shape)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_what_fits_passes(parts, shape):
 )
 def test_what_does_not_fit_is_told(parts, shape, message):
     with pytest.raises(ConfigError, match=message):
-        check_fit(trial(**parts), shape)
+        check_inputs(trial(**parts), shape)
 
 
 def test_the_backbone_is_judged_by_the_size_of_the_views(tmp_path):
@@ -49,10 +49,10 @@ def test_the_backbone_is_judged_by_the_size_of_the_views(tmp_path):
     parts = {"model": {"backbone": {"kind": "linear", "dim": 2}, "weights": {"path": str(path)}}}
     parts["augmentation"] = {"kind": "cifar", "size": 4}
     torch.save({"linear.weight": torch.zeros(2, 3 * 4 * 4), "linear.bias": torch.zeros(2)}, path)
-    check_fit(trial(**parts), (3, 8, 8))
+    check_inputs(trial(**parts), (3, 8, 8))
     parts["augmentation"]["size"] = 8
     with pytest.raises(ConfigError, match=r"linear.weight \(2, 48\) instead of \(2, 192\)"):
-        check_fit(trial(**parts), (3, 8, 8))
+        check_inputs(trial(**parts), (3, 8, 8))
 
 
 def test_checking_shapes_needs_no_torch():

@@ -124,7 +124,7 @@ def merge_redundant(points: FloatArray, labels: IntArray, axis_cost: float) -> I
     """Merge pairs of clusters, the clearest first, while one normal explains a pair better than two.
 
     On the axis between the means of a pair, two normals of equal variance have one mean and one weight more than one
-    normal, and the axis was chosen to tell them apart. The pair stays two when the gain in log-likelihood is at least
+    normal, and the axis was chosen to separate them. The pair stays two when the gain in log-likelihood is at least
     (2 + axis_cost d) / 2 log n, the BIC with ``axis_cost`` parameters a dimension for that choice.
 
     Args:

@@ -11,8 +11,7 @@ from typing import Any
 from fgtune.analysis.text.formatting import factor_name, level_text
 from fgtune.config.arms.arm_search import part_names
 from fgtune.config.arms.comparison import DATASET
-from fgtune.config.schema.designs import crossed_name
-from fgtune.config.schema.study import AblationDesign, ComparisonDesign, Study
+from fgtune.config.schema.study import Study
 from fgtune.errors import StudyFolderError
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, CellState
@@ -178,21 +177,17 @@ def read_study(folder: StudyFolder) -> StudyData:
 
 def _searches(study: Study, folder: StudyFolder) -> dict[str, StudyData | None]:
     """The searches inside the arms of a comparison."""
-    if not isinstance(study.design, ComparisonDesign):
-        return {}
     folders = {arm: StudyFolder(folder.tuning_dir / part) for arm, part in part_names(study.design).items()}
     return {arm: read_study(own) if own.plan_file.is_file() else None for arm, own in folders.items()}
 
 
 def _arms(study: Study, plan: Sequence[Mapping[str, Any]], factors: tuple[str, ...]) -> tuple[PlannedArm, ...]:
-    levels: dict[str, dict[str, Any]] = {}
-    if isinstance(study.design, ComparisonDesign):  # also arms whose settings are yet to be chosen, and in their order
-        levels = {
-            name: dict.fromkeys(factors) | ({DATASET: dataset} if dataset else {})
-            for name, _, dataset in study.design.crossed()
-        }
-        planned = {row["arm"] for row in plan} | {*study.design.searched_arms}
-        levels = {name: own for name, own in levels.items() if name in planned}
+    planned = {row["arm"] for row in plan} | {*study.design.searched_arms}
+    levels: dict[str, dict[str, Any]] = {  # also arms whose settings are yet to be chosen, and in their order
+        name: dict.fromkeys(factors) | ({DATASET: dataset} if dataset else {})
+        for name, _, dataset in study.design.crossed()
+        if name in planned
+    }
     for row in plan:
         levels[row["arm"]] = {path: row[path] for path in factors}
     baselines = _baseline_names(study, levels)
@@ -203,11 +198,7 @@ def _arms(study: Study, plan: Sequence[Mapping[str, Any]], factors: tuple[str, .
 
 
 def _baseline_names(study: Study, names: Iterable[str]) -> tuple[str, ...]:
-    names, design = list(names), study.design
-    wanted: tuple[str, ...] = (design.baseline_arm,)
-    if isinstance(design, ComparisonDesign) and design.datasets:
-        baseline = design.baseline or design.arms[0].name
-        wanted = tuple(crossed_name(baseline, dataset) for dataset in design.datasets)
+    names, wanted = list(names), study.design.baseline_arms
     for name in wanted:
         if name not in names:
             raise StudyFolderError(f"plan.csv must hold the baseline arm {name!r}", value=names)
@@ -215,7 +206,7 @@ def _baseline_names(study: Study, names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _label(study: Study, name: str, levels: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
-    if isinstance(study.design, ComparisonDesign | AblationDesign):
+    if study.design.names_arms:
         return name
     paths = list(levels)
     changed = [path for path in paths if levels[path] != baseline[path]]

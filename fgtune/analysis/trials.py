@@ -13,8 +13,6 @@ from typing import Any
 
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.text.formatting import MetricInfo, metric_info
-from fgtune.config.schema.search import SearchDesign
-from fgtune.config.schema.study import SensitivityDesign
 from fgtune.results.records import CellResult, CellState, joint_state
 
 UNFINISHED = "UNFINISHED"
@@ -58,19 +56,13 @@ class Trial:
 
 def is_spread(data: StudyData) -> bool:
     """Whether the study's arms are points in a space rather than planned one against the other."""
-    design = data.study.design
-    return isinstance(design, SearchDesign) or (isinstance(design, SensitivityDesign) and design.points is not None)
+    return data.study.design.samples_points
 
 
 def criteria_of(data: StudyData) -> tuple[MetricInfo, ...]:
     """What points are judged by: the objectives of a search, each with its direction there; else the primary metric."""
-    design = data.study.design
-    if not isinstance(design, SearchDesign):
-        return (metric_info(data.study.metrics.primary),)
-    infos = [metric_info(name) for name in design.metrics]
-    return tuple(
-        info if mode is None else replace(info, direction=mode) for info, mode in zip(infos, design.modes, strict=True)
-    )
+    infos = [(metric_info(name), mode) for name, mode in data.study.ranking]
+    return tuple(info if mode is None else replace(info, direction=mode) for info, mode in infos)
 
 
 def shown_infos(data: StudyData) -> tuple[MetricInfo, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fgtune.config.arms.design import draft_arms
+from fgtune.config.arms.designs import draft_arms
 from fgtune.config.arms.expand import resolve_classes
 from fgtune.config.reading.load import load_study
 from fgtune.config.schema.base import Config, stable_hash

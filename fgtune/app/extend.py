@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fgtune.config.reading.load import reloaded
-from fgtune.config.schema.search import SearchDesign
 from fgtune.config.schema.study import Study
 from fgtune.engine.plan_growth import grown_plan
 from fgtune.errors import ConfigError, StudyFolderError
@@ -67,7 +66,7 @@ def extend(root: Path, seeds: int, tracking_uri: str | None = None, console: Con
 
 def _check_seeds(folder: StudyFolder, study: Study, seeds: int) -> None:
     """Refuse what adds no seed, unless it continues the extension that was made last."""
-    if isinstance(study.design, SearchDesign):
+    if not study.design.plans_cells:
         rule = "a search judges every point by the seeds it began with, so none can be added"
         fix = "compare its best points on more seeds in a study of design comparison"
         raise StudyFolderError(rule, where=str(folder.root), fix=fix)

@@ -18,8 +18,6 @@ from fgtune.analysis.inputs import read_study
 from fgtune.catalog import spec_of
 from fgtune.config.arms.records import Cell
 from fgtune.config.schema.base import stable_hash
-from fgtune.config.schema.designs import ComparisonDesign
-from fgtune.config.schema.search import SearchDesign
 from fgtune.config.schema.study import Study
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError, StudyFolderError, TrackingError
@@ -27,7 +25,7 @@ from fgtune.plugins import permitting
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, CellState, best_by_mean
 from fgtune.text import first_of
-from fgtune.tuning.search.objectives import COST, Objective, mean_values, natural_mode, objectives_of
+from fgtune.tuning.search.objectives import COST, mean_values, ranking_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -172,17 +170,13 @@ def choose(study: Study, results: Sequence[CellResult], arm: str, where: str) ->
 def _best(study: Study, complete: dict[str, list[CellResult]]) -> tuple[str, str]:
     """The arm with the best mean, and how it was found."""
     design, listed = study.design, first_of(sorted(complete), _LISTED)
-    if isinstance(design, ComparisonDesign) and len(design.datasets) > 1:
+    if len(design.baseline_arms) > 1:
         fix = f"name one of {listed} with --arm"
         raise ConfigError("no arm is best over several data sets", path="arm", value=BEST, fix=fix)
-    if isinstance(design, SearchDesign):
-        objectives = objectives_of(design)
-        if len(objectives) > 1:
-            rule = f"no arm is best by {' and '.join(each.name for each in objectives)} at once"
-            raise ConfigError(rule, path="arm", value=BEST, fix=f"name one of {listed} with --arm; the report compares")
-        objective = objectives[0]
-    else:
-        objective = Objective(study.metrics.primary, natural_mode(study.metrics.primary))
+    objective, *others = ranking_of(study)
+    if others:
+        rule = f"no arm is best by {' and '.join(each.name for each in (objective, *others))} at once"
+        raise ConfigError(rule, path="arm", value=BEST, fix=f"name one of {listed} with --arm; the report compares")
     scores = {arm: (mean_values([objective], cells)[0], len(cells)) for arm, cells in complete.items()}
     best = best_by_mean(scores, objective.mode)
     if best is None:

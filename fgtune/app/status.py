@@ -14,15 +14,13 @@ from rich.table import Table
 
 from fgtune.analysis.timing import TimeLeft, cells_at_once, counted_cells, duration, machine, time_left
 from fgtune.config.arms.arm_search import part_names
-from fgtune.config.schema.designs import ComparisonDesign
-from fgtune.config.schema.search import SearchDesign
 from fgtune.config.schema.study import Study
 from fgtune.errors import StudyFolderError
 from fgtune.results.folder import INSIDE, StudyFolder
 from fgtune.results.formats import FORK
 from fgtune.results.launch_record import last_command, read_started, require_study
 from fgtune.results.records import CellResult, CellState, best_by_mean
-from fgtune.tuning.search.objectives import Objective, mean_values, natural_mode, objectives_of
+from fgtune.tuning.search.objectives import Objective, mean_values, ranking_of
 
 
 @dataclass(frozen=True)
@@ -110,10 +108,10 @@ def read_status(root: Path) -> StudyStatus:
     study, plan = folder.read_study(), folder.read_plan()
     known = {row["cell_id"] for row in plan}
     results = {each.cell_id: each for each in folder.ledger.read() if each.cell_id in known}
-    objective = ranking(study)
+    objective = ranking_of(study)[0]
     by_arm = _by_arm(plan)
     searches = _searches(study, folder)
-    unchosen = tuple(name for name in _searched_arms(study) if name not in by_arm)
+    unchosen = tuple(name for name in study.design.searched_arms if name not in by_arm)
     arms = tuple(_arm(name, rows, results, objective) for name, rows in by_arm.items())
     arms += tuple(ArmStatus(name, len(study.seed_list), 0, 0, 0, 0.0, math.nan, 0) for name in unchosen)
     proposed = _proposed(study, plan)
@@ -151,14 +149,8 @@ def read_status(root: Path) -> StudyStatus:
     )
 
 
-def _searched_arms(study: Study) -> tuple[str, ...]:
-    return study.design.searched_arms if isinstance(study.design, ComparisonDesign) else ()
-
-
 def _searches(study: Study, folder: StudyFolder) -> dict[str, StudyStatus]:
     """How far the searches inside arms are, those that have begun."""
-    if not isinstance(study.design, ComparisonDesign):
-        return {}
     folders = {arm: folder.tuning_dir / part for arm, part in part_names(study.design).items()}
     return {arm: read_status(own) for arm, own in folders.items() if StudyFolder(own).plan_file.is_file()}
 
@@ -167,17 +159,8 @@ def _left_inside(study: Study, search: StudyStatus | None) -> int:
     """Cells that the search inside an arm may yet run."""
     if search is not None:
         return search.planned - search.ended
-    design = study.design
-    if not isinstance(design, ComparisonDesign) or design.search is None or design.search.trials is None:
-        return 0
-    return (1 + design.search.trials) * len(design.search.seed_list)
-
-
-def ranking(study: Study) -> Objective:
-    """What the arms of a study are ranked by: the first objective of a search, the primary metric of any other."""
-    if isinstance(study.design, SearchDesign):
-        return objectives_of(study.design)[0]
-    return Objective(study.metrics.primary, natural_mode(study.metrics.primary))
+    own = study.design.arm_search
+    return 0 if own is None or own.trials is None else (1 + own.trials) * len(own.seed_list)
 
 
 def _by_arm(plan: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
@@ -208,10 +191,10 @@ def _arm(
 
 def _proposed(study: Study, plan: Sequence[Mapping[str, Any]]) -> tuple[int, int | None] | None:
     """Points proposed so far and in all, replacements of a population apart; None where the design is no search."""
-    if not isinstance(study.design, SearchDesign):
+    if study.design.plans_cells:
         return None
     proposed = {row["arm"] for row in plan if not row.get(FORK)} - {study.design.baseline_arm}
-    return len(proposed), study.design.trials
+    return len(proposed), study.design.most_points
 
 
 def _machine_of(record: Mapping[str, Any]) -> tuple[int, int | None]:

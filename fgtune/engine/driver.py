@@ -12,7 +12,6 @@ from fgtune.catalog import spec_of
 from fgtune.config.arms.plan import Plan
 from fgtune.config.arms.records import Cell
 from fgtune.config.schema.scheduling import NoSchedulerConfig, PbtConfig
-from fgtune.config.schema.search import SearchDesign
 from fgtune.engine.opening import OpenedStudy
 from fgtune.engine.plan_growth import grown
 from fgtune.engine.progress import ProgressDisplay, Tally
@@ -73,12 +72,10 @@ class Launch:
 
 def _followed(plan: Plan) -> tuple[str, bool]:
     """The metric that progress shows, and whether more of it is better: what a search optimises, else the primary."""
-    design, primary = plan.study.design, plan.study.metrics.primary
-    if isinstance(design, SearchDesign) and not design.metrics[0].startswith("cost/"):
-        primary = design.metrics[0]
-        if design.modes[0] is not None:
-            return primary, design.modes[0] == "maximize"
-    return primary, spec_of(primary).direction != "minimize"
+    name, mode = plan.study.ranking[0]
+    if name.startswith("cost/"):
+        name, mode = plan.study.metrics.primary, None
+    return name, (mode or spec_of(name).direction) != "minimize"
 
 
 @dataclass

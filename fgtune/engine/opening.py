@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fgtune.catalog import METRICS, MetricSpec, spec_of
-from fgtune.config.arms.design import draft_arms
+from fgtune.config.arms.designs import draft_arms
 from fgtune.config.arms.expand import expand
 from fgtune.config.arms.judged_metrics import judged_metrics
 from fgtune.config.arms.plan import Plan
@@ -17,11 +17,11 @@ from fgtune.config.arms.records import DataShape
 from fgtune.config.reading.load import LoadedStudy, load_study
 from fgtune.config.schema.base import stable_hash
 from fgtune.config.schema.data import DataConfig
+from fgtune.config.schema.designs import Design
 from fgtune.config.schema.domains import ChoiceDomain
 from fgtune.config.schema.paths import Path as ConfigPath
 from fgtune.config.schema.paths import dotted, value_at
 from fgtune.config.schema.plugin import is_plugin_kind
-from fgtune.config.schema.search import SearchDesign
 from fgtune.errors import ConfigError, MultiConfigError
 from fgtune.plugins import resolve
 from fgtune.tuning.search.objectives import COST, check_judged_metrics
@@ -105,13 +105,12 @@ def _check_own_parts(loaded: LoadedStudy) -> None:
         except ConfigError as error:
             errors = error.errors if isinstance(error, MultiConfigError) else (error,)
             MultiConfigError.raise_all([draft.place_error(each, loaded) for each in errors])
-    if isinstance(loaded.study.design, SearchDesign):
-        _check_searched_kinds(loaded, loaded.study.design)
+    _check_searched_kinds(loaded, loaded.study.design)
 
 
-def _check_searched_kinds(loaded: LoadedStudy, design: SearchDesign) -> None:
+def _check_searched_kinds(loaded: LoadedStudy, design: Design) -> None:
     """Import the parts among the values of a search, so that none is refused once trials run."""
-    for name, domain in design.space.parameters.items():
+    for name, domain in design.domains.items():
         if not isinstance(domain, ChoiceDomain):
             continue
         path = ("design", "space", "parameters", name)

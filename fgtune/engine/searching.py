@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from fgtune.config.arms.plan import Plan
 from fgtune.config.arms.search import FORKED, SearchPlan, trial_number
-from fgtune.config.schema.scheduling import PbtConfig
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult
 
@@ -31,7 +30,7 @@ def size_text(plan: Plan) -> str:
         return text if not inside else f"{text}, after searches inside {len(inside)} of the arms, at most {sum(inside)}"
     trials = most_arms(plan) - 1 - _forks(plan)
     planned = f"the baseline and up to {trials} trial{'s'[: trials > 1]} x {blocks}"
-    if isinstance(plan.study.scheduler, PbtConfig):
+    if plan.study.scheduler.forks:
         return f"{planned}, and a cell for each replacement ({_forks(plan)} so far)"
     return f"{planned}, at most {most_cells(plan)} cells"
 

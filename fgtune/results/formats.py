@@ -11,7 +11,6 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from fgtune.config.arms.plan import Plan
-from fgtune.config.schema.scheduling import PbtConfig
 
 CELL_COLUMNS = ("cell_id", "arm", "seed")
 FORK = "fork"
@@ -33,7 +32,7 @@ def resolved_text(plan: Plan) -> str:
 
 def plan_text(plan: Plan) -> str:
     """The plan as CSV."""
-    forks = isinstance(plan.study.scheduler, PbtConfig)
+    forks = plan.study.scheduler.forks
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([*CELL_COLUMNS, *[FORK] * forks, *plan.factors])

@@ -13,9 +13,7 @@ from fgtune.analysis.search.selection import sign_of
 from fgtune.analysis.text.formatting import MetricInfo, count, factor_name, metric_info, number
 from fgtune.analysis.trials import Trial
 from fgtune.config.arms.arm_search import part_names
-from fgtune.config.schema.designs import ComparisonDesign
-from fgtune.config.schema.domains import DomainConfig, IntDomain, LogUniformDomain, QuantizedDomain, UniformDomain
-from fgtune.config.schema.search import SearchDesign
+from fgtune.config.schema.domains import IntDomain, LogUniformDomain, QuantizedDomain, UniformDomain
 
 _NEAR_END = 0.02
 """Share of a range that counts as its end."""
@@ -100,23 +98,23 @@ class GivenSummary:
 
 def given_to_arms(data: StudyData) -> GivenSummary | None:
     """What every arm of a comparison was given; None where it searches inside no arm."""
-    design = data.study.design
-    if not isinstance(design, ComparisonDesign) or design.search is None:
+    search = data.study.design.arm_search
+    if search is None:
         return None
-    parts = part_names(design)
+    parts = part_names(data.study.design)
     settled = {arm.name for arm in data.arms if data.cells(arm.name)}
     begun = [(arm, own) for arm in data.arms if (own := data.searches.get(arm.name)) is not None]
     arms = tuple(_given(data, arm, own, parts[arm.name]) for arm, own in begun)
     waiting = tuple(name for name in data.searches if data.searches[name] is None and name not in settled)
     lost = [name for name in data.searches if data.searches[name] is None and name in settled]
     fixed = tuple(arm.name for arm in data.arms if arm.name not in parts)
-    info = metric_info(design.search.metric)
+    info = metric_info(search.metric)
     return GivenSummary(
-        criterion=info if design.search.mode is None else replace(info, direction=design.search.mode),
-        sampler=design.search.sampler.kind,
+        criterion=info if search.mode is None else replace(info, direction=search.mode),
+        sampler=search.sampler.kind,
         scheduler=data.study.scheduler.kind,
-        seeds=design.search.seed_list,
-        asked=design.search.trials,
+        seeds=search.seed_list,
+        asked=search.trials,
         arms=arms,
         waiting=waiting,
         fixed=fixed,
@@ -156,15 +154,14 @@ def _chosen(data: StudyData, arm: PlannedArm, own: StudyData) -> PlannedArm | No
 
 
 def _settings(own: StudyData, chosen: PlannedArm) -> Iterator[Setting]:
-    design = own.study.design
-    domains = design.space.parameters if isinstance(design, SearchDesign) else {}
+    domains = own.study.design.domains
     for path in own.factors:
         before, after = own.baseline.levels[path], chosen.levels[path]
         at_end = "" if chosen.is_baseline or path not in domains else _end(domains[path], after)
         yield Setting(path, before, after, at_end)
 
 
-def _end(domain: DomainConfig, value: Any) -> str:
+def _end(domain: object, value: Any) -> str:
     """The end of a range that a value lies at: ``lower``, ``upper``, or none."""
     if not isinstance(domain, UniformDomain | LogUniformDomain | IntDomain | QuantizedDomain):
         return ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,6 @@ from fgtune.analysis.text.formatting import factor_name, level_text
 from fgtune.analysis.trials import Trial
 from fgtune.config.schema.designs import RangeConfig
 from fgtune.config.schema.domains import ChoiceDomain, Domain, IntDomain, LogUniformDomain
-from fgtune.config.schema.search import SearchDesign
-from fgtune.config.schema.study import SensitivityDesign
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -79,14 +77,8 @@ class Axis:
 
 def axes_of(data: StudyData) -> tuple[Axis, ...]:
     """The axes of a search's space, or of the factors of random or Sobol points, in the order of the plan."""
-    design = data.study.design
-    if isinstance(design, SearchDesign):
-        given: Mapping[str, Domain | RangeConfig | tuple[Any, ...]] = design.space.parameters
-    elif isinstance(design, SensitivityDesign):
-        given = design.factors
-    else:
-        raise TypeError(f"a {design.kind} has no space")
-    return tuple(_axis(path, factor_name(path, data.factors), given[path]) for path in data.factors if path in given)
+    factors, domains = data.factors, data.study.design.domains
+    return tuple(_axis(path, factor_name(path, factors), domains[path]) for path in factors if path in domains)
 
 
 def _axis(path: str, title: str, given: Domain | RangeConfig | tuple[Any, ...]) -> Axis:

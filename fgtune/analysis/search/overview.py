@@ -9,7 +9,6 @@ from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.search.selection import Selection, pareto_front, select
 from fgtune.analysis.text.formatting import MetricInfo, metric_info
 from fgtune.analysis.trials import UNFINISHED, Trial, criteria_of, trials_of
-from fgtune.config.schema.scheduling import PbtConfig
 from fgtune.config.schema.search import SearchDesign
 from fgtune.results.records import CellState
 
@@ -104,7 +103,7 @@ def summarise_search(data: StudyData) -> SearchSummary:
     if not isinstance(design, SearchDesign):
         raise TypeError(f"the design is a {design.kind}, not a search")
     criteria, trials = criteria_of(data), trials_of(data)
-    asked = None if isinstance(data.study.scheduler, PbtConfig) else design.trials
+    asked = None if data.study.scheduler.forks else design.trials
     points = [trial for trial in trials if not trial.is_baseline]
     return SearchSummary(
         criteria=criteria,
@@ -125,7 +124,7 @@ def _is_oracle(info: MetricInfo) -> bool:
 
 def _stopping_metric(data: StudyData) -> tuple[MetricInfo, ...]:
     """What a scheduler judges by, where the study names it apart from the criteria."""
-    name = getattr(data.study.scheduler, "metric", None)
+    name = data.study.scheduler.metric
     return () if name is None else (metric_info(name),)
 
 
@@ -135,7 +134,7 @@ def selections_of(data: StudyData, trials: Sequence[Trial]) -> tuple[Selection, 
     Metrics of the test split choose as well as those of the validation split here, but only the latter are there
     before a choice has to be made; the names tell them apart.
     """
-    criteria = criteria_of(data) if isinstance(data.study.design, SearchDesign) else ()
+    criteria = criteria_of(data) if data.study.design.criteria else ()
     primary = metric_info(data.study.metrics.primary)
     named = {info.name for info in criteria}
     others = [metric_info(name) for name in data.shown_metrics if name not in named]

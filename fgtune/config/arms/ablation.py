@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fgtune.config.arms.drafts import MAX_ARMS, DraftArm, Drafts, arm_config, too_many
+from fgtune.config.arms.draft_arms import MAX_ARMS, DraftArm, Drafts, arm_config, too_many
 from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.schema.designs import FULL_METHOD, AblationDesign, Scheme
 from fgtune.config.schema.paths import Path, dotted, suggestion

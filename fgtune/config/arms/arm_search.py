@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 
 from fgtune.config.reading.load import LoadedStudy, validated
 from fgtune.config.schema.base import stable_hash
-from fgtune.config.schema.designs import ComparisonDesign
+from fgtune.config.schema.designs import Design
 from fgtune.config.schema.paths import Path
 from fgtune.config.schema.study import Study
 from fgtune.errors import ConfigError, MultiConfigError
@@ -48,7 +48,7 @@ class ArmSearch:
             yield
 
 
-def part_names(design: ComparisonDesign) -> dict[str, str]:
+def part_names(design: Design) -> dict[str, str]:
     """The folder name of every searched arm, by its name in the plan: letters, digits, ``_`` and ``-`` alone."""
     names: dict[str, str] = {}
     for arm in design.searched_arms:
@@ -75,17 +75,17 @@ def arm_search(
     Raises:
         ConfigError: The search is no valid study.
     """
-    design = loaded.study.design
-    if not isinstance(design, ComparisonDesign) or design.search is None:
+    search = loaded.study.design.arm_search
+    if search is None:
         raise TypeError("the design searches inside no arm")
-    part = part_names(design)[arm]
+    part = part_names(loaded.study.design)[arm]
     stated = {key: value for key, value in loaded.raw["design"]["search"].items() if key != "seeds"}
     raw: dict[str, Any] = {
         "study": _name(f"{loaded.study.study}-{part}"),
-        "question": f"Which settings of {arm} are best by {design.search.metric}?",
+        "question": f"Which settings of {arm} are best by {search.metric}?",
         "source": f"The search inside an arm of {loaded.study.study}",
         "design": {"kind": "search", "space": loaded.raw["design"]["arms"][position]["space"], **stated},
-        "seeds": list(design.search.seed_list),
+        "seeds": list(search.seed_list),
         **{key: loaded.raw[key] for key in ("metrics", "scheduler", "execution") if key in loaded.raw},
         "trial": dict(trial),
     }

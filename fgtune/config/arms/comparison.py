@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fgtune.config.arms.arm_search import arm_search
-from fgtune.config.arms.drafts import DraftArm, Drafts, arm_config, levels_of, patched_trial
+from fgtune.config.arms.draft_arms import DraftArm, Drafts, arm_config, levels_of, patched_trial
 from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.designs import ArmConfig, ComparisonDesign

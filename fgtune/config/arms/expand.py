@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from fgtune.config.arms.design import draft_arms
-from fgtune.config.arms.drafts import DraftArm
-from fgtune.config.arms.judged_metrics import check_scheduler, judged_metrics, meaning_warnings
+from fgtune.config.arms.designs import DESIGNS, design_warnings, draft_arms
+from fgtune.config.arms.draft_arms import DraftArm
+from fgtune.config.arms.judged_metrics import check_scheduler, judged_metrics
 from fgtune.config.arms.plan import ArmSearchPlan, Plan
 from fgtune.config.arms.plan_warnings import likely_mistakes
 from fgtune.config.arms.published_check import check_published, published_metrics
@@ -19,9 +19,7 @@ from fgtune.config.reading.merge import patch
 from fgtune.config.schema.base import stable_hash
 from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.paths import Path, dotted
-from fgtune.config.schema.search import SearchDesign
 from fgtune.config.schema.trial import TrialConfig
-from fgtune.config.spaces.space_check import build_space
 from fgtune.errors import ConfigError, MultiConfigError
 
 
@@ -74,7 +72,7 @@ def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape]) -> 
     searched_spaces = {each.search.arm: each.plan.search.space for each in searches if each.plan.search is not None}
     searched_spaces |= {"the search": search.space} if search is not None else {}
     mistakes = likely_mistakes(resolved, searched_spaces, shapes)
-    warnings = (*made.warnings, *mistakes, *meaning_warnings(loaded.study))
+    warnings = (*made.warnings, *mistakes, *design_warnings(loaded.study))
     factors = made.factors if search is None else search.factors
     return Plan(loaded.study, study_hash, factors, arms, cells, shapes, warnings, search, tuple(searches))
 
@@ -82,14 +80,11 @@ def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape]) -> 
 def _search_plan(loaded: LoadedStudy, shapes: Mapping[str, DataShape]) -> SearchPlan | None:
     """What a proposer needs, for a study that searches; its trials all have the data of the baseline."""
     design = loaded.study.design
-    if not isinstance(design, SearchDesign):
-        return None
-    shape = shapes[_data_key(loaded.study.trial)]
 
     def resolve(config: TrialConfig) -> TrialConfig:
-        return resolve_classes(config, shape)
+        return resolve_classes(config, shapes[_data_key(loaded.study.trial)])
 
-    return SearchPlan(design, build_space(loaded, design, resolve))
+    return DESIGNS[design.kind].search_plan(loaded, design, resolve)
 
 
 def _arm(draft: DraftArm) -> Arm:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from fgtune.config.arms.drafts import DraftArm, Drafts, levels_of
+from fgtune.config.arms.draft_arms import DraftArm, Drafts, levels_of
 from fgtune.config.arms.records import Arm, Cell, Fork
 from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.schema.designs import BASELINE

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fgtune.config.arms.drafts import (
+from fgtune.config.arms.draft_arms import (
     MAX_ARMS,
     DraftArm,
     Drafts,

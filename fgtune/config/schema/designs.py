@@ -1,20 +1,21 @@
-"""The designs that a study file may state: how the arms of an enumerated study are chosen.
+"""The designs that a study file may state, and what the rest of the program asks of any of them.
 
-``fgtune.config.arms.design`` turns them into arms; the design that searches is in ``fgtune.config.schema.search``.
+The design that searches is in ``fgtune.config.schema.search``; what a layer does with a design is in its ``DESIGNS``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import combinations
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from fgtune.config.schema.base import Config
 from fgtune.config.schema.data import DataConfig
-from fgtune.config.schema.domains import check_bounds
+from fgtune.config.schema.domains import DomainConfig, check_bounds
 from fgtune.config.schema.names import RESERVED_COLUMNS, ArmName, DottedPath, Levels, PartName
-from fgtune.config.schema.sampling import ArmSearchConfig, StatedSpace
+from fgtune.config.schema.sampling import ArmSearchConfig, Mode, StatedSpace
 
 BASELINE = "baseline"
 """Name of the baseline arm of a sensitivity design and of a search."""
@@ -39,7 +40,65 @@ class RangeConfig(Config):
         return self
 
 
-class SensitivityDesign(Config):
+class Design(Config):
+    """What any design can be asked; the answers here hold unless a design gives its own."""
+
+    plans_cells: ClassVar[bool] = True
+    """Whether all cells are known beforehand, so that some can be selected and further seeds added to each."""
+    names_arms: ClassVar[bool] = False
+    """Whether the arms have names that say more to a reader than the levels that set them apart."""
+
+    @property
+    def baseline_arm(self) -> str:
+        """Name of the arm that others are compared with; on the first data set, where there are several."""
+        return BASELINE
+
+    @property
+    def baseline_arms(self) -> tuple[str, ...]:
+        """Names of the arms that others are compared with, one a data set."""
+        return (self.baseline_arm,)
+
+    @property
+    def criteria(self) -> tuple[tuple[str, Mode | None], ...]:
+        """The metrics and costs that the design itself judges arms by, each with the mode that the file states."""
+        return ()
+
+    @property
+    def allows_oracle(self) -> bool:
+        """Whether ``criteria`` may read fine labels, or the test split."""
+        return False
+
+    @property
+    def most_points(self) -> int | None:
+        """How many points are proposed besides the baseline; None where cells are planned, or every point is run."""
+        return None
+
+    @property
+    def samples_points(self) -> bool:
+        """Whether the arms are points of a space, rather than settings that are planned one against the other."""
+        return False
+
+    @property
+    def domains(self) -> Mapping[str, DomainConfig | RangeConfig | tuple[Any, ...]]:
+        """What each varied setting may be, by its dotted path, where the arms are points of a space."""
+        return {}
+
+    @property
+    def arm_search(self) -> ArmSearchConfig | None:
+        """How the settings of arms are searched before arms are compared; None where they are not."""
+        return None
+
+    @property
+    def searched_arms(self) -> tuple[str, ...]:
+        """Names in the plan of the arms whose settings are searched, data set by data set."""
+        return ()
+
+    def crossed(self) -> tuple[tuple[str, str, str], ...]:
+        """Name in the plan, own name and data set of every arm that the file names, in the order of the plan."""
+        return ()
+
+
+class SensitivityDesign(Design):
     """Vary factors around a baseline: one at a time, in a full grid, or at points spread over their levels."""
 
     kind: Literal["sensitivity"] = "sensitivity"
@@ -63,9 +122,14 @@ class SensitivityDesign(Config):
         return self
 
     @property
-    def baseline_arm(self) -> str:
-        """Name of the arm that others are compared with."""
-        return BASELINE
+    def samples_points(self) -> bool:
+        """Whether the arms are random or Sobol points."""
+        return self.points is not None
+
+    @property
+    def domains(self) -> Mapping[str, RangeConfig | tuple[Any, ...]]:
+        """The levels of each factor, listed or as a range."""
+        return self.factors
 
 
 class ComponentConfig(Config):
@@ -78,13 +142,15 @@ class ComponentConfig(Config):
 Scheme = Literal["leave_one_out", "add_one_in", "ladder", "pairwise", "factorial"]
 
 
-class AblationDesign(Config):
+class AblationDesign(Design):
     """Take named components away from the full method, which is ``trial`` and the baseline.
 
     Where a constraint forbids a combination, the largest allowed part of it stands in (for ``add_one_in`` the smallest
     allowed whole that has it): with ``confidence implies coarse``, leaving out ``coarse`` leaves out ``confidence``
     too. A combination that no single other one can stand in for is left out, and the plan says so.
     """
+
+    names_arms: ClassVar[bool] = True
 
     kind: Literal["ablation"] = "ablation"
     components: Annotated[dict[PartName, ComponentConfig], Field(min_length=1)]
@@ -132,7 +198,7 @@ class AblationDesign(Config):
 
     @property
     def baseline_arm(self) -> str:
-        """Name of the arm that others are compared with."""
+        """The full method."""
         return FULL_METHOD
 
 
@@ -155,8 +221,10 @@ class ArmConfig(Config):
     """What the search inside this arm varies, or the file that states it; an arm without one runs as it is set."""
 
 
-class ComparisonDesign(Config):
+class ComparisonDesign(Design):
     """Compare named arms, each a patch of the trial; the first is the baseline unless another is named."""
+
+    names_arms: ClassVar[bool] = True
 
     kind: Literal["comparison"] = "comparison"
     arms: Annotated[tuple[ArmConfig, ...], Field(min_length=1)]
@@ -192,24 +260,36 @@ class ComparisonDesign(Config):
         return self
 
     @property
+    def arm_search(self) -> ArmSearchConfig | None:
+        """How the settings of every arm that has a space are searched."""
+        return self.search
+
+    @property
     def searched_arms(self) -> tuple[str, ...]:
-        """Names in the plan of the arms whose settings are searched, data set by data set."""
+        """Names in the plan of the arms that have a space, data set by data set."""
         has_space = {arm.name for arm in self.arms if arm.space is not None}
         return tuple(name for name, arm, _ in self.crossed() if arm in has_space)
 
     def crossed(self) -> tuple[tuple[str, str, str], ...]:
         """Name in the plan, own name and data set of every arm: data set by data set, the baseline first on each."""
-        baseline = self.baseline or self.arms[0].name
-        order = sorted((arm.name for arm in self.arms), key=lambda name: name != baseline)
+        order = sorted((arm.name for arm in self.arms), key=lambda name: name != self._baseline)
         if not self.datasets:
             return tuple((name, name, "") for name in order)
         return tuple((crossed_name(name, dataset), name, dataset) for dataset in self.datasets for name in order)
 
     @property
+    def _baseline(self) -> str:
+        return self.baseline or self.arms[0].name
+
+    @property
     def baseline_arm(self) -> str:
-        """Name of the arm that others are compared with; on the first data set, where there are several."""
-        name = self.baseline or self.arms[0].name
-        return name if not self.datasets else crossed_name(name, next(iter(self.datasets)))
+        """The baseline on the first data set."""
+        return self.baseline_arms[0]
+
+    @property
+    def baseline_arms(self) -> tuple[str, ...]:
+        """The baseline on each data set."""
+        return tuple(crossed_name(self._baseline, each) for each in self.datasets) or (self._baseline,)
 
 
 def crossed_name(arm: str, dataset: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -16,10 +16,17 @@ Reduction = Annotated[float, Field(gt=1.0)]
 class NoSchedulerConfig(Config):
     """Every trial runs to its last epoch."""
 
+    forks: ClassVar[bool] = False
+    metric: ClassVar[None] = None
+    mode: ClassVar[None] = None
+
     kind: Literal["none"] = "none"
 
 
 class _StoppingConfig(Config):
+    forks: ClassVar[bool] = False
+    """Whether trials go on from the training of others, with other settings."""
+
     metric: MetricName | None = None
     """What trials are judged by while they run; None for the metric of a search with one."""
     mode: Mode | None = None
@@ -55,6 +62,8 @@ class MedianConfig(_StoppingConfig):
 
 class PbtConfig(_StoppingConfig):
     """Population based training (Jaderberg et al. 2017): copies of good trials, settings nudged, replace bad ones."""
+
+    forks: ClassVar[bool] = True
 
     kind: Literal["pbt"] = "pbt"
     interval_epochs: Annotated[int, Field(ge=1)] = 5

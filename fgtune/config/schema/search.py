@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
-from fgtune.config.schema.base import Config
-from fgtune.config.schema.designs import BASELINE
+from fgtune.config.schema.designs import Design
+from fgtune.config.schema.domains import DomainConfig
 from fgtune.config.schema.names import DottedPath
 from fgtune.config.schema.sampling import (
     CmaEsConfig,
@@ -20,11 +21,13 @@ from fgtune.config.schema.sampling import (
 )
 
 
-class SearchDesign(Config):
+class SearchDesign(Design):
     """Propose points of a space one after the other, learning from those that are finished; ``trial`` is the baseline.
 
     A metric that reads fine labels selects by what a user without them could not know, and needs ``oracle: true``.
     """
+
+    plans_cells: ClassVar[bool] = False
 
     kind: Literal["search"] = "search"
     space: StatedSpace
@@ -76,6 +79,26 @@ class SearchDesign(Config):
         return (self.mode,) * len(self.metrics)
 
     @property
-    def baseline_arm(self) -> str:
-        """Name of the arm that others are compared with."""
-        return BASELINE
+    def criteria(self) -> tuple[tuple[str, Mode | None], ...]:
+        """The metrics that are optimised."""
+        return tuple(zip(self.metrics, self.modes, strict=True))
+
+    @property
+    def allows_oracle(self) -> bool:
+        """What ``oracle`` says."""
+        return self.oracle
+
+    @property
+    def most_points(self) -> int | None:
+        """What ``trials`` says."""
+        return self.trials
+
+    @property
+    def samples_points(self) -> bool:
+        """Whether the arms are points of a space: they are."""
+        return True
+
+    @property
+    def domains(self) -> Mapping[str, DomainConfig]:
+        """The parameters of the space."""
+        return self.space.parameters

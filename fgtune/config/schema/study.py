@@ -11,6 +11,7 @@ from fgtune.config.schema.data import PositiveFloat
 from fgtune.config.schema.designs import AblationDesign, ComparisonDesign, SensitivityDesign
 from fgtune.config.schema.names import ARM_PATTERN, DOTTED_PATTERN, METRIC_PATTERN, NAME_PATTERN, DottedPath, MetricName
 from fgtune.config.schema.published import PublishedTable
+from fgtune.config.schema.sampling import Mode
 from fgtune.config.schema.scheduling import NoSchedulerConfig, SchedulerConfig
 from fgtune.config.schema.search import SearchDesign
 from fgtune.config.schema.trial import TrialConfig
@@ -115,9 +116,15 @@ class Study(Config):
     @property
     def own_scheduler(self) -> SchedulerConfig:
         """What stops trials of this study: none where the scheduler belongs to the searches inside its arms."""
-        if isinstance(self.design, ComparisonDesign) and self.design.search is not None:
-            return NoSchedulerConfig()
-        return self.scheduler
+        return self.scheduler if self.design.arm_search is None else NoSchedulerConfig()
+
+    @property
+    def ranking(self) -> tuple[tuple[str, Mode | None], ...]:
+        """The metrics or costs that arms are ranked by, the first one first, each with the mode that the file states.
+
+        The criteria of a design that has some, else the primary metric.
+        """
+        return self.design.criteria or ((self.metrics.primary, None),)
 
     @property
     def seed_list(self) -> tuple[int, ...]:

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from fgtune.catalog import METRICS, spec_of
 from fgtune.config.arms.judged_metrics import judged_metrics
 from fgtune.config.reading.load import LoadedStudy
-from fgtune.config.schema.paths import Path, dotted
+from fgtune.config.schema.designs import Design
+from fgtune.config.schema.paths import dotted
 from fgtune.config.schema.sampling import Mode
-from fgtune.config.schema.scheduling import NoSchedulerConfig
-from fgtune.config.schema.search import SearchDesign
 from fgtune.config.schema.study import Study
 from fgtune.errors import ConfigError, MultiConfigError
 from fgtune.results.records import CellResult, SolverUse
@@ -50,25 +49,25 @@ class Objective:
         return self.value(result.metrics, result.seconds, result.solver)
 
 
-def objectives_of(design: SearchDesign) -> tuple[Objective, ...]:
+def objectives_of(design: Design) -> tuple[Objective, ...]:
     """The objectives of a search, modes filled in; the study has been checked by ``check_judged_metrics``."""
-    return tuple(
-        Objective(name, mode or natural_mode(name)) for name, mode in zip(design.metrics, design.modes, strict=True)
-    )
+    return tuple(Objective(name, mode or natural_mode(name)) for name, mode in design.criteria)
+
+
+def ranking_of(study: Study) -> tuple[Objective, ...]:
+    """What the arms of a study are ranked by: the objectives of a search, the primary metric of any other design."""
+    return tuple(Objective(name, mode or natural_mode(name)) for name, mode in study.ranking)
 
 
 def stopping_objective(study: Study) -> Objective | None:
     """What running trials are judged by; None where none is stopped early."""
     scheduler = study.own_scheduler
-    if isinstance(scheduler, NoSchedulerConfig):
+    if scheduler.kind == "none":
         return None
     if scheduler.metric is not None:
-        searched = objectives_of(study.design) if isinstance(study.design, SearchDesign) else ()
-        same = next((each.mode for each in searched if each.name == scheduler.metric), None)
+        same = next((each.mode for each in objectives_of(study.design) if each.name == scheduler.metric), None)
         return Objective(scheduler.metric, scheduler.mode or same or natural_mode(scheduler.metric))
-    if not isinstance(study.design, SearchDesign):
-        raise TypeError("a scheduler without a metric belongs to a search")  # refused when the study is validated
-    only = objectives_of(study.design)[0]
+    only = objectives_of(study.design)[0]  # a scheduler without a metric belongs to a search, or was refused
     return Objective(only.name, scheduler.mode or only.mode)
 
 
@@ -102,22 +101,12 @@ def check_judged_metrics(loaded: LoadedStudy) -> None:
         ConfigError: Something is not; ``MultiConfigError`` when several things are not.
     """
     design, scheduler = loaded.study.design, loaded.study.own_scheduler
-    modes: dict[Path, Mode | None] = {("scheduler", "metric"): None}
-    if not isinstance(scheduler, NoSchedulerConfig):
-        modes["scheduler", "metric"] = scheduler.mode
-    oracle = isinstance(design, SearchDesign) and design.oracle
+    modes = dict(design.criteria)
     errors: list[ConfigError] = []
     for path, name in judged_metrics(loaded.study).items():
-        mode = modes.get(path)
-        if isinstance(design, SearchDesign) and path[0] == "design":
-            mode = design.modes[design.metrics.index(name)]
-        found = _errors(
-            name,
-            mode,
-            oracle=oracle,
-            running=path[0] == "scheduler",
-            enumerated=not isinstance(design, SearchDesign),
-        )
+        running = path[0] == "scheduler"
+        mode = scheduler.mode if running else modes[name]
+        found = _errors(name, mode, oracle=design.allows_oracle, running=running, enumerated=design.plans_cells)
         errors += [each.located(loaded.origins.where(path), dotted(path)) for each in found]
     MultiConfigError.raise_all(errors)
 

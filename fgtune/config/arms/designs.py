@@ -1,0 +1,138 @@
+"""What a study file comes to under each kind of design: its arms, its search, its warnings; one object a kind."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Generic, TypeVar
+
+from fgtune.config.arms.ablation import ablation_arms
+from fgtune.config.arms.comparison import comparison_arms
+from fgtune.config.arms.draft_arms import Drafts
+from fgtune.config.arms.search import SearchPlan, search_arms
+from fgtune.config.arms.sensitivity import sensitivity_arms
+from fgtune.config.reading.load import LoadedStudy
+from fgtune.config.schema.designs import AblationDesign, ComparisonDesign, Design, SensitivityDesign
+from fgtune.config.schema.search import SearchDesign
+from fgtune.config.schema.study import Study
+from fgtune.config.schema.trial import TrialConfig
+from fgtune.config.spaces.population import check_population
+from fgtune.config.spaces.space_check import build_space
+from fgtune.errors import ConfigError
+
+D = TypeVar("D", bound=Design)
+
+
+class DesignKind(ABC, Generic[D]):
+    """What planning has to know of a kind of design; what holds of most kinds is written here."""
+
+    @abstractmethod
+    def draft_arms(self, loaded: LoadedStudy, design: D) -> Drafts:
+        """The factors and arms, the baseline first.
+
+        Raises:
+            ConfigError: When a factor does not exist, levels repeat, or an arm is not a valid trial;
+                ``MultiConfigError`` when several things are wrong.
+        """
+
+    def search_plan(
+        self, loaded: LoadedStudy, design: D, resolve: Callable[[TrialConfig], TrialConfig]
+    ) -> SearchPlan | None:
+        """What proposes further arms, with class numbers that ``resolve`` makes definite; None where nothing does."""
+        del loaded, design, resolve
+        return None
+
+    def check_forks(self, loaded: LoadedStudy, design: D) -> None:
+        """Raise ``ConfigError`` unless trials can go on from the training of others, with other settings."""
+        del design
+        where, path = loaded.origins.where(("scheduler",)), "scheduler"
+        rule = f"pbt changes the parameters of a search, the design is a {loaded.study.design.kind}"
+        raise ConfigError(rule, where=where, path=path, fix="use asha, hyperband, median or plateau")
+
+    def warnings(self, study: Study, design: D) -> Iterator[str]:
+        """What is allowed and yet likely a mistake, one sentence each."""
+        del study, design
+        yield from ()
+
+
+class SensitivityKind(DesignKind[SensitivityDesign]):
+    """Levels of factors around a baseline."""
+
+    def draft_arms(self, loaded: LoadedStudy, design: SensitivityDesign) -> Drafts:
+        """The baseline and the grid, or the points, around it."""
+        return sensitivity_arms(loaded, design)
+
+
+class AblationKind(DesignKind[AblationDesign]):
+    """Components of the full method that are on or off."""
+
+    def draft_arms(self, loaded: LoadedStudy, design: AblationDesign) -> Drafts:
+        """The full method, then scheme by scheme what is left of it."""
+        return ablation_arms(loaded, design)
+
+
+class ComparisonKind(DesignKind[ComparisonDesign]):
+    """Named arms, whose settings may be searched before they are compared."""
+
+    def draft_arms(self, loaded: LoadedStudy, design: ComparisonDesign) -> Drafts:
+        """Every arm on every data set, and the searches inside arms."""
+        return comparison_arms(loaded, design)
+
+    def warnings(self, study: Study, design: ComparisonDesign) -> Iterator[str]:
+        """Early stopping that leaves the search inside an arm little to choose from."""
+        search, scheduler = design.search, study.scheduler.kind
+        if search is not None and scheduler != "none" and len(search.seed_list) > 1:
+            yield (
+                f"{scheduler} stops trials seed by seed, and an arm can only choose one that ran to its end on "
+                "every seed of its search, or its own settings, which are never stopped; one seed leaves it more to "
+                "choose"
+            )
+
+
+class SearchKind(DesignKind[SearchDesign]):
+    """Points of a space, proposed one after the other."""
+
+    def draft_arms(self, loaded: LoadedStudy, design: SearchDesign) -> Drafts:
+        """The baseline alone."""
+        return search_arms(loaded, design)
+
+    def search_plan(
+        self, loaded: LoadedStudy, design: SearchDesign, resolve: Callable[[TrialConfig], TrialConfig]
+    ) -> SearchPlan:
+        """The design and its space, checked."""
+        return SearchPlan(design, build_space(loaded, design, resolve))
+
+    def check_forks(self, loaded: LoadedStudy, design: SearchDesign) -> None:
+        """Raise ``ConfigError`` where a parameter is fixed once a training has begun, or there are several seeds."""
+        check_population(loaded, design)
+
+    def warnings(self, study: Study, design: SearchDesign) -> Iterator[str]:
+        """Metrics that do not mean the same in every trial."""
+        del study
+        weights = [path for path in design.space.parameters if path.startswith("objective.")]
+        for name in design.metrics:
+            if weights and name.endswith("/loss"):
+                yield (
+                    f"{name} is the sum that {weights[0]} enters, so it is lowest where the weights are, whatever they "
+                    "do; search by a metric that they do not enter"
+                )
+
+
+DESIGNS: Mapping[str, DesignKind[Any]] = {
+    "sensitivity": SensitivityKind(),
+    "ablation": AblationKind(),
+    "comparison": ComparisonKind(),
+    "search": SearchKind(),
+}
+"""Every kind of design that a study file may state."""
+
+
+def draft_arms(loaded: LoadedStudy) -> Drafts:
+    """The factors and arms of a study, the baseline first; see ``DesignKind.draft_arms``."""
+    design = loaded.study.design
+    return DESIGNS[design.kind].draft_arms(loaded, design)
+
+
+def design_warnings(study: Study) -> tuple[str, ...]:
+    """What the design allows and is yet likely a mistake, one sentence each."""
+    return tuple(DESIGNS[study.design.kind].warnings(study, study.design))

@@ -6,19 +6,17 @@ images when it is first read. It is never changed: other images, or another size
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 
 from fgtune.data.base import IntArray, StoredInputs
 from fgtune.data.readers.images import ByteArray, ImageFiles, in_parallel, stat_of
@@ -170,7 +168,7 @@ def _opened(file: Path, shape: tuple[int, ...]) -> ByteArray | None:
 def _write(images: ImageFiles, file: Path) -> None:
     """Decode all images into a new cache file; one process of a machine at a time."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(file.with_suffix(".lock")):
+    with FileLock(file.with_suffix(".lock")):
         if _opened(file, images.shape) is not None:  # another process was faster
             return
         needed = int(np.prod(images.shape, dtype=np.int64))
@@ -189,14 +187,6 @@ def _write(images: ImageFiles, file: Path) -> None:
                 rows = np.arange(start, min(start + _BLOCK, len(images)))
                 images.decode_into(pixels[start : start + _BLOCK], rows)
             pixels.flush()
-
-
-@contextmanager
-def _locked(lock: Path) -> Iterator[None]:
-    """Hold a lock file, which the system lets go of when the process ends, however it ends."""
-    with lock.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
 
 
 def _size_text(count: int) -> str:

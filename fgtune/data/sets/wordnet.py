@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import networkx as nx
 import numpy as np
 
 from fgtune.data.readers.data_files import read_lines
@@ -49,30 +50,19 @@ class Hierarchy:
 
     Attributes:
         classes: Names of the ImageNet classes by WordNet id.
-        children: Ids directly below each id.
+        graph: An edge from each id to those directly below it.
         names: Names of inner nodes by id.
     """
 
     classes: Mapping[str, str]
-    children: Mapping[str, tuple[str, ...]]
+    graph: nx.DiGraph[str]
     names: Mapping[str, str]
 
-    def pruned(self) -> dict[str, tuple[str, ...]]:
+    def pruned(self) -> nx.DiGraph[str]:
         """The edges that lie on a path to an ImageNet class."""
-        parents: dict[str, list[str]] = {}
-        for parent, below in self.children.items():
-            for child in below:
-                parents.setdefault(child, []).append(parent)
-        kept: dict[str, set[str]] = {}
-        seen, waiting = set(self.classes), list(self.classes)
-        while waiting:
-            node = waiting.pop()
-            for parent in parents.get(node, ()):
-                kept.setdefault(parent, set()).add(node)
-                if parent not in seen:
-                    seen.add(parent)
-                    waiting.append(parent)
-        return {node: tuple(sorted(below)) for node, below in kept.items()}
+        classes = self.graph.nodes & self.classes.keys()
+        kept = classes.union(*(nx.ancestors(self.graph, wnid) for wnid in classes))
+        return self.graph.subgraph(kept)
 
 
 def read_hierarchy(info: Path) -> Hierarchy:
@@ -87,14 +77,12 @@ def read_hierarchy(info: Path) -> Hierarchy:
         classes = {str(wnid): str(name) for _, wnid, name in listed}
     except (ValueError, TypeError, RecursionError) as error:
         raise _damaged(info / INFO_FILES[0], "a list of [number, WordNet id, name]") from error
-    children: dict[str, list[str]] = {}
-    for line in lines["class_hierarchy.txt"]:
-        parts = line.split()
-        if len(parts) != 2:
-            raise _damaged(info / INFO_FILES[1], f"'parent child' in every line, not {line[:60]!r}")
-        children.setdefault(parts[0], []).append(parts[1])
+    edges = [line.split() for line in lines["class_hierarchy.txt"]]
+    wrong = next((edge for edge in edges if len(edge) != 2), None)
+    if wrong is not None:
+        raise _damaged(info / INFO_FILES[1], f"'parent child' in every line, not {' '.join(wrong)[:60]!r}")
     names = dict(line.split("\t", 1) for line in lines["node_names.txt"] if "\t" in line)
-    return Hierarchy(classes, {node: tuple(below) for node, below in children.items()}, names)
+    return Hierarchy(classes, nx.DiGraph(edges), names)
 
 
 def superclasses(hierarchy: Hierarchy, task: str) -> dict[str, tuple[str, ...]]:
@@ -107,13 +95,13 @@ def superclasses(hierarchy: Hierarchy, task: str) -> dict[str, tuple[str, ...]]:
     Raises:
         DataError: If the hierarchy does not give the task its published shape.
     """
-    wanted, edges = TASKS[task], hierarchy.pruned()
-    depths = _depths(edges, _ROOT)
-    below = _reachable(edges, wanted.ancestor)
+    wanted, graph = TASKS[task], hierarchy.pruned()
+    depths = _depths(graph, _ROOT)
+    below = {wanted.ancestor} | (nx.descendants(graph, wanted.ancestor) if wanted.ancestor in graph else set())
     rng = np.random.RandomState(_CHOICE_SEED)  # the generator of the release, whose draws these must be
     found: dict[str, tuple[str, ...]] = {}
     for node in sorted(node for node, depth in depths.items() if depth == wanted.depth and node in below):
-        classes = sorted(_classes_below(edges, node, hierarchy.classes))
+        classes = sorted(_classes_below(graph, node, hierarchy.classes))
         if len(classes) >= wanted.fine_each:
             drawn = rng.permutation(len(classes))[: wanted.fine_each]
             found[node] = tuple(classes[index] for index in drawn)
@@ -128,46 +116,25 @@ def superclasses(hierarchy: Hierarchy, task: str) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _depths(edges: Mapping[str, tuple[str, ...]], root: str) -> dict[str, int]:
+def _depths(graph: nx.DiGraph[str], root: str) -> dict[str, int]:
     """Longest path from the root to every node that it reaches."""
-    reached = _reachable(edges, root)
-    open_parents = dict.fromkeys(reached, 0)
-    for node in reached:
-        for child in edges.get(node, ()):
-            open_parents[child] += 1
-    depths, ready, done = {root: 0}, [root], 0
-    while ready:
-        node = ready.pop()
-        done += 1
-        for child in edges.get(node, ()):
-            depths[child] = max(depths.get(child, 0), depths[node] + 1)
-            open_parents[child] -= 1
-            if not open_parents[child]:
-                ready.append(child)
-    if done != len(reached):
-        raise DataError("the class hierarchy has a cycle", path=_PATH, fix=GET)
+    if root not in graph:
+        return {root: 0}
+    reached = graph.subgraph(nx.descendants(graph, root) | {root})
+    depths: dict[str, int] = {}
+    try:
+        for node in nx.topological_sort(reached):
+            depths[node] = max((depths[parent] + 1 for parent in reached.predecessors(node)), default=0)
+    except nx.NetworkXUnfeasible as error:
+        raise DataError("the class hierarchy has a cycle", path=_PATH, fix=GET) from error
     return depths
 
 
-def _reachable(edges: Mapping[str, tuple[str, ...]], start: str) -> set[str]:
-    """A node and all below it."""
-    seen, waiting = {start}, [start]
-    while waiting:
-        fresh = set(edges.get(waiting.pop(), ())) - seen
-        seen |= fresh
-        waiting += fresh
-    return seen
-
-
-def _classes_below(edges: Mapping[str, tuple[str, ...]], node: str, classes: Mapping[str, str]) -> set[str]:
+def _classes_below(graph: nx.DiGraph[str], node: str, classes: Mapping[str, str]) -> set[str]:
     """ImageNet classes at or below a node; what lies below a class belongs to it."""
-    found, seen, waiting = {node} & classes.keys(), {node}, [node]
-    while waiting:
-        fresh = set(edges.get(waiting.pop(), ())) - seen
-        seen |= fresh
-        found |= fresh & classes.keys()
-        waiting += fresh - classes.keys()
-    return found
+    open_edges = nx.subgraph_view(graph, filter_edge=lambda above, _: above == node or above not in classes)
+    below: set[str] = nx.descendants(open_edges, node)
+    return (below | {node}) & classes.keys()
 
 
 def _damaged(file: Path, expected: str) -> DataError:

@@ -61,7 +61,7 @@ class StudyData:
         results: Last ledger line of each planned cell that has one, by ``cell_id``.
         unplanned: Number of ledger lines whose cell is not in the plan.
         searches: Of a comparison that searches inside its arms, each of these searches by its arm; None where it has
-            not begun.
+            not started.
     """
 
     folder: StudyFolder
@@ -124,14 +124,12 @@ class StudyData:
         return {arm: tuple(cells) for arm, cells in found.items()}
 
     def values(self, arm: str, metric: str) -> dict[int, float]:
-        """Finite values of a metric by seed, over the arm's COMPLETE cells."""
+        """Finite values of a metric or cost by seed, over the arm's COMPLETE cells."""
         found = {}
         for cell in self.cells(arm):
             result = self.results.get(cell.cell_id)
-            if result is not None and result.state is CellState.COMPLETE:
-                value = result.metrics.get(metric, math.nan)
-                if math.isfinite(value):
-                    found[cell.seed] = float(value)
+            if result is not None and result.state is CellState.COMPLETE and math.isfinite(result.value(metric)):
+                found[cell.seed] = result.value(metric)
         return found
 
     def lost(self, arm: str, metric: str) -> tuple[int, ...]:

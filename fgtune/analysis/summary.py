@@ -1,27 +1,35 @@
 """The whole study in plain records: arms with estimates, planned contrasts with verdicts, failures, solvers, warnings.
 
-``summarise`` is what a report, a command line and a script read; ``to_plain`` makes JSON of it.
+``summarise`` is what a report, a command line and a script read; ``to_plain`` makes JSON of it. Enumerated arms are
+compared one by one, a search is summarised as a search: ``SUMMARISERS`` has a function for each kind of design.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from fgtune.analysis.failures import count_cells
+from fgtune.analysis.cells import count_cells, failure_bounds, failure_rows, pruned_groups, solver_rows
 from fgtune.analysis.inputs import PlannedArm, StudyData, read_study
 from fgtune.analysis.published import PublishedComparison, published_comparisons
 from fgtune.analysis.records import ArmSummary, Bounds, ContrastSummary, Counts, FailureRow, PrunedGroup, SolverRow
-from fgtune.analysis.search.arm_search_summary import GivenSummary, given_to_arms
-from fgtune.analysis.search.label_free_choice import Choice, choices_of
-from fgtune.analysis.search.overview import SearchSummary
-from fgtune.analysis.statistics import mean_interval
+from fgtune.analysis.search.arm_search_summary import ArmSearchesSummary, summarise_arm_searches
+from fgtune.analysis.search.overview import SearchSummary, summarise_search
+from fgtune.analysis.search.selection import LabelFreeChoice, label_free_choices
+from fgtune.analysis.statistics import PairedContrast, bootstrap_interval, holm, mean_interval, paired_contrast
 from fgtune.analysis.table import num_fine
-from fgtune.analysis.text.findings import FINDERS
+from fgtune.analysis.text.answer import answer_sentence, contrast_sentence
 from fgtune.analysis.text.formatting import MetricInfo, metric_info
+from fgtune.analysis.text.search_answer import search_answer
+from fgtune.analysis.text.warnings import search_warnings, study_warnings
+from fgtune.analysis.verdicts import Judgement, judge
 from fgtune.results.folder import StudyFolder
+from fgtune.results.records import CellState
+from fgtune.streams import numpy_stream
+
+_MOST_PRUNED = 12  # more cells stopped early than this are grouped instead of listed among those that failed
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,7 @@ class StudySummary:
             space, whose own part has it.
         published: What papers report for some of the arms, beside our numbers.
         search: What a search found; None for other designs.
-        given: What the searches inside the arms of a comparison were given; None where there are none.
+        arm_searches: What the searches inside the arms of a comparison came to; None where there are none.
     """
 
     study: str
@@ -51,7 +59,6 @@ class StudySummary:
     expectation: str
     source: str
     design: str
-    answer: str
     primary: str
     metrics: tuple[MetricInfo, ...]
     alpha: float
@@ -61,17 +68,18 @@ class StudySummary:
     factors: tuple[str, ...]
     counts: Counts
     arms: tuple[ArmSummary, ...]
-    contrasts: tuple[ContrastSummary, ...]
-    exploratory: tuple[ContrastSummary, ...]
-    bounds: tuple[Bounds, ...]
-    failures: tuple[FailureRow, ...]
-    pruned: tuple[PrunedGroup, ...]
-    solvers: tuple[SolverRow, ...]
-    warnings: tuple[str, ...]
+    answer: str = ""
+    contrasts: tuple[ContrastSummary, ...] = ()
+    exploratory: tuple[ContrastSummary, ...] = ()
+    bounds: tuple[Bounds, ...] = ()
+    failures: tuple[FailureRow, ...] = ()
+    pruned: tuple[PrunedGroup, ...] = ()
+    solvers: tuple[SolverRow, ...] = ()
+    warnings: tuple[str, ...] = ()
     published: tuple[PublishedComparison, ...] = ()
-    choices: tuple[Choice, ...] = ()
+    choices: tuple[LabelFreeChoice, ...] = ()
     search: SearchSummary | None = None
-    given: GivenSummary | None = None
+    arm_searches: ArmSearchesSummary | None = None
 
     @property
     def baseline(self) -> ArmSummary:
@@ -85,6 +93,7 @@ class StudySummary:
     def to_plain(self) -> dict[str, Any]:
         """The summary as JSON data; numbers that are undefined or unbounded become None."""
         plain: dict[str, Any] = _plain(asdict(self))
+        plain["given"] = plain.pop("arm_searches")  # as reports have it, which ``verify`` compares with
         return plain
 
 
@@ -103,16 +112,13 @@ def summarise(folder: StudyFolder | StudyData) -> StudySummary:
     data = folder if isinstance(folder, StudyData) else read_study(folder)
     metrics = tuple(metric_info(name) for name in data.shown_metrics)
     study = data.study
-    arms = tuple(_arm(data, arm) for arm in data.arms)
-    found = FINDERS[study.design.kind](data, arms, metrics)
-    given = given_to_arms(data)
-    return StudySummary(
+    arm_searches = summarise_arm_searches(data)
+    summary = StudySummary(
         study=study.study,
         question=study.question,
         expectation=study.expectation,
         source=study.source,
         design=study.design.kind,
-        answer=found.answer,
         primary=metrics[0].name,
         metrics=metrics,
         alpha=study.metrics.alpha,
@@ -121,19 +127,13 @@ def summarise(folder: StudyFolder | StudyData) -> StudySummary:
         seeds=tuple(dict.fromkeys(cell.seed for cell in data.planned)),
         factors=data.factors,
         counts=count_cells(data),
-        arms=arms,
-        contrasts=found.contrasts,
-        exploratory=found.exploratory,
-        bounds=found.bounds,
-        failures=found.failures,
-        pruned=found.pruned,
-        solvers=found.solvers,
-        warnings=(*(() if given is None else given.warnings), *found.warnings),
-        search=found.search,
-        given=given,
+        arms=tuple(_arm(data, arm) for arm in data.arms),
+        warnings=() if arm_searches is None else arm_searches.warnings,
         published=published_comparisons(data),
-        choices=choices_of(data),
+        choices=label_free_choices(data),
+        arm_searches=arm_searches,
     )
+    return SUMMARISERS[study.design.kind](data, summary)
 
 
 def _arm(data: StudyData, arm: PlannedArm) -> ArmSummary:
@@ -151,3 +151,114 @@ def _arm(data: StudyData, arm: PlannedArm) -> ArmSummary:
         },
         seconds=mean_interval([result.seconds for result in finished if math.isfinite(result.seconds)], data.level),
     )
+
+
+def _compared(data: StudyData, summary: StudySummary) -> StudySummary:
+    """Every arm is a planned contrast with the baseline on the primary metric, corrected together."""
+    primary, others = summary.metrics[0], summary.metrics[1:]
+    contrasts = _planned(data, primary)
+    solvers = solver_rows(data, together=data.study.design.samples_points)
+    many = summary.counts.pruned > _MOST_PRUNED
+    return replace(
+        summary,
+        answer=answer_sentence(summary.arms, contrasts, primary, data.level),
+        contrasts=contrasts,
+        exploratory=tuple(item for info in others for item in _exploratory(data, info, data.arms)),
+        bounds=failure_bounds(data, primary),
+        failures=failure_rows(data, pruned=not many),
+        pruned=pruned_groups(data) if many else (),
+        solvers=solvers,
+        warnings=(*summary.warnings, *study_warnings(data, summary.metrics, contrasts, solvers)),
+    )
+
+
+def _searched(data: StudyData, summary: StudySummary) -> StudySummary:
+    """No arm is a planned contrast: which points there are depends on the results. The chosen ones are exploratory."""
+    search = summarise_search(data)
+    chosen = {selection.arm for selection in search.searched} | set(search.front)
+    points = [arm for arm in data.arms if arm.name in chosen]
+    solvers = solver_rows(data, together=True)
+    return replace(
+        summary,
+        answer=search_answer(search, summary.metrics[0], data.level),
+        exploratory=tuple(item for info in summary.metrics for item in _exploratory(data, info, points)),
+        failures=failure_rows(data, pruned=False),
+        pruned=pruned_groups(data),
+        solvers=solvers,
+        warnings=(*search_warnings(data, search), *study_warnings(data, summary.metrics, (), solvers)),
+        search=search,
+    )
+
+
+SUMMARISERS: Mapping[str, Callable[[StudyData, StudySummary], StudySummary]] = {
+    "sensitivity": _compared,
+    "ablation": _compared,
+    "comparison": _compared,
+    "search": _searched,
+}
+"""What each kind of design adds to the summary: answer, contrasts, failures, solvers, warnings."""
+
+
+def _planned(data: StudyData, info: MetricInfo) -> tuple[ContrastSummary, ...]:
+    pairs = _contrasts(data, info, data.arms)
+    adjusted = holm([contrast.p_value for _, contrast in pairs])
+    settings = data.study.metrics
+    made = []
+    for (arm, contrast), p_adjusted in zip(pairs, adjusted, strict=True):
+        judgement = judge(
+            contrast,
+            p_adjusted,
+            direction=info.direction,
+            alpha=settings.alpha,
+            margin=settings.equivalence_margin,
+            contrasts=len(pairs),
+            stopped=_stopped_pairs(data, arm),
+        )
+        made.append(_contrast_summary(data, arm, info, contrast, judgement))
+    return tuple(made)
+
+
+def _stopped_pairs(data: StudyData, arm: PlannedArm) -> int:
+    """Seeds at which a scheduler stopped the arm or its baseline."""
+    return len(
+        {
+            cell.seed
+            for each in (arm, data.baseline_of(arm))
+            for cell in data.cells(each.name)
+            if cell.cell_id in data.results and data.results[cell.cell_id].state is CellState.PRUNED
+        }
+    )
+
+
+def _exploratory(data: StudyData, info: MetricInfo, arms: Sequence[PlannedArm]) -> tuple[ContrastSummary, ...]:
+    pairs = _contrasts(data, info, arms)
+    return tuple(_contrast_summary(data, arm, info, contrast, None) for arm, contrast in pairs)
+
+
+def _contrast_summary(
+    data: StudyData, arm: PlannedArm, info: MetricInfo, contrast: PairedContrast, judgement: Judgement | None
+) -> ContrastSummary:
+    rng = numpy_stream(0, "bootstrap", arm.name, info.name)
+    margin = data.study.metrics.equivalence_margin
+    return ContrastSummary(
+        arm=arm.name,
+        label=arm.label,
+        metric=info.name,
+        planned=judgement is not None,
+        contrast=contrast,
+        bootstrap=bootstrap_interval(contrast.differences, rng, data.level),
+        judgement=judgement,
+        sentence=contrast_sentence(arm.label, contrast, judgement, info, data.level, margin),
+    )
+
+
+def _contrasts(
+    data: StudyData, info: MetricInfo, arms: Sequence[PlannedArm]
+) -> list[tuple[PlannedArm, PairedContrast]]:
+    pairs = []
+    for arm in arms:
+        if not arm.is_baseline and not data.repeats_baseline(arm):  # a difference of nothing to itself is no test
+            own = data.values(arm.name, info.name)
+            baseline = data.values(data.baseline_of(arm).name, info.name)
+            pairs.append((arm, paired_contrast(own, baseline, direction=info.direction, level=data.level)))
+    return pairs

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from fgtune.config.schema.study import ExecutionConfig
 from fgtune.results.records import CellResult, CellState
+from fgtune.text import duration
 
 _GPUS = Path("/proc/driver/nvidia/gpus")
 
@@ -89,19 +90,6 @@ def machine() -> tuple[int, int | None]:
     """Cores that this process may use, and GPUs of the machine (None where its driver does not tell)."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cores, len(list(_GPUS.iterdir())) if _GPUS.is_dir() else None
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: ``0.4 s``, ``42 s``, ``3 min``, ``1 h 20 min``, ``2 d 3 h``."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
 def counted_cells(number: int) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.text.formatting import MetricInfo, metric_info
-from fgtune.results.records import CellResult, CellState, joint_state
+from fgtune.results.records import CellState, joint_state
 
 UNFINISHED = "UNFINISHED"
 """State of a point some of whose cells have not ended."""
@@ -54,11 +54,6 @@ class Trial:
         return self.means.get(metric, math.nan) if self.complete else math.nan
 
 
-def is_spread(data: StudyData) -> bool:
-    """Whether the study's arms are points in a space rather than planned one against the other."""
-    return data.study.design.samples_points
-
-
 def criteria_of(data: StudyData) -> tuple[MetricInfo, ...]:
     """What points are judged by: the objectives of a search, each with its direction there; else the primary metric."""
     infos = [(metric_info(name), mode) for name, mode in data.study.ranking]
@@ -70,27 +65,6 @@ def shown_infos(data: StudyData) -> tuple[MetricInfo, ...]:
     criteria = criteria_of(data)
     named = {info.name for info in criteria}
     return (*criteria, *(metric_info(name) for name in data.shown_metrics if name not in named))
-
-
-def value_of(result: CellResult, metric: str) -> float:
-    """A metric or cost (``cost/seconds``, ``cost/solver_seconds``) of a cell that ended; nan where it has none."""
-    if metric == "cost/seconds":
-        return result.seconds
-    if metric == "cost/solver_seconds":
-        return 0.0 if result.solver is None else result.solver.seconds
-    return float(result.metrics.get(metric, math.nan))
-
-
-def seed_values(data: StudyData, arm: str, metric: str) -> dict[int, float]:
-    """Finite values of a metric or cost by seed, over the arm's COMPLETE cells."""
-    found = {}
-    for cell in data.cells(arm):
-        result = data.results.get(cell.cell_id)
-        if result is not None and result.state is CellState.COMPLETE:
-            value = value_of(result, metric)
-            if math.isfinite(value):
-                found[cell.seed] = value
-    return found
 
 
 def trials_of(data: StudyData) -> tuple[Trial, ...]:
@@ -123,8 +97,8 @@ def _trial(data: StudyData, arm: PlannedArm, names: Sequence[str]) -> Trial:
     cells = data.cells(arm.name)
     results = [data.results[cell.cell_id] for cell in cells if cell.cell_id in data.results]
     state = joint_state(results).value if cells and len(results) == len(cells) else UNFINISHED
-    told = [result for result in results if state != CellState.PRUNED.value or result.state is CellState.PRUNED]
-    means = {name: math.fsum(value_of(result, name) for result in told) / len(told) for name in names if told}
+    counted = [result for result in results if state != CellState.PRUNED.value or result.state is CellState.PRUNED]
+    means = {name: math.fsum(each.value(name) for each in counted) / len(counted) for name in names if counted}
     return Trial(
         arm=arm.name,
         is_baseline=arm.is_baseline,
@@ -132,6 +106,6 @@ def _trial(data: StudyData, arm: PlannedArm, names: Sequence[str]) -> Trial:
         state=state,
         order=None,
         means={name: value for name, value in means.items() if math.isfinite(value)},
-        epochs=min((result.epochs for result in told), default=0),
+        epochs=min((result.epochs for result in counted), default=0),
         seeds=len(results),
     )

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from fgtune.analysis.timing import TimeLeft, cells_at_once, counted_cells, duration, machine, time_left
+from fgtune.analysis.timing import TimeLeft, cells_at_once, counted_cells, machine, time_left
 from fgtune.config.arms.arm_search import part_names
 from fgtune.config.schema.study import Study
 from fgtune.errors import StudyFolderError
@@ -20,6 +20,7 @@ from fgtune.results.folder import INSIDE, StudyFolder
 from fgtune.results.formats import FORK
 from fgtune.results.launch_record import last_command, read_started, require_study
 from fgtune.results.records import CellResult, CellState, best_by_mean
+from fgtune.text import duration
 from fgtune.tuning.search.objectives import Objective, mean_values, ranking_of
 
 

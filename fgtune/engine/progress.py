@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from fgtune.config.arms.records import Cell
 from fgtune.results.records import CellResult, CellState, EpochMetrics
+from fgtune.text import duration
 
 
 @dataclass
@@ -68,16 +69,6 @@ class Tally:
             return None
         left = self.size - self.resumed - done
         return max(0.0, left) * (time.monotonic() - self.started) / done
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds as a person says them: ``42 s``, ``3 min``, ``1 h 20 min``."""
-    if seconds is None:
-        return "?"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 class ProgressDisplay:
@@ -150,7 +141,8 @@ class ProgressDisplay:
             parts.append(f"best {best.metrics[self.tally.primary]:.4f} ({best.arm}, seed {best.seed})")
         parts.append(f"{self.tally.failed} failed")
         if len(self.tally.finished) < self.tally.size:
-            parts.append(f"about {duration(self.tally.seconds_left())} left")
+            left = self.tally.seconds_left()
+            parts.append(f"about {'?' if left is None else duration(left)} left")
         return " | ".join(parts)
 
     def _refresh(self) -> None:

@@ -19,7 +19,6 @@ from fgtune.analysis.relations_data import RelationsPanel, relations_panels
 from fgtune.analysis.search.figure_data import BASELINE, BEST
 from fgtune.analysis.summary import StudySummary
 from fgtune.analysis.text.formatting import capital, interval, number
-from fgtune.analysis.trials import is_spread
 from fgtune.reporting.blocks import BETTER, Figure, FigureGroup
 from fgtune.reporting.figures import forest_figure, learning_figure, sensitivity_figure, solver_figure
 from fgtune.reporting.relations_figure import relations_figure
@@ -181,7 +180,7 @@ def page_context(data: StudyData, summary: StudySummary, provenance: Mapping[str
         provenance: ``provenance.json`` as plain data; empty where the file is missing.
     """
     styles = arm_styles(data.arms)
-    parts = (_spread_parts if is_spread(data) else _enumerated_parts)(data, summary, styles)
+    parts = (_spread_parts if data.study.design.samples_points else _enumerated_parts)(data, summary, styles)
     panels = parts.pop("relations_panels")
     finished = [data.results[cell.cell_id] for cell in data.cells(data.baseline.name) if cell.cell_id in data.results]
     config = dict(finished[0].config) if finished else data.study.trial.to_plain()

@@ -119,6 +119,14 @@ class CellResult:
     host: str = ""
     fork: Fork | None = None
 
+    def value(self, metric: str) -> float:
+        """A metric or cost (``cost/seconds``, ``cost/solver_seconds``); nan where the cell has none."""
+        if metric == "cost/seconds":
+            return self.seconds
+        if metric == "cost/solver_seconds":
+            return 0.0 if self.solver is None else self.solver.seconds
+        return float(self.metrics.get(metric, math.nan))
+
     def to_plain(self) -> dict[str, Any]:
         """The record as plain JSON data; ``fork`` is there only where there is one."""
         plain = asdict(self) | {"state": self.state.value}

@@ -6,9 +6,10 @@ import math
 
 import pytest
 
-from fgtune.analysis.timing import cells_at_once, duration, time_left
+from fgtune.analysis.timing import cells_at_once, time_left
 from fgtune.config.schema.study import ExecutionConfig
 from fgtune.results.records import CellResult, CellState
+from fgtune.text import duration
 
 
 def ended(arm: str, seconds: float, state: CellState = CellState.COMPLETE) -> CellResult:

@@ -132,7 +132,7 @@ def test_the_next_call_runs_nothing_and_changes_nothing(finished):
 def test_the_summary_tells_what_every_arm_was_given(finished):
     options, _ = finished
     folder = folder_of(options)
-    given = summarise(folder).given
+    given = summarise(folder).arm_searches
     assert [each.arm for each in given.arms] == ["base"]
     assert given.fixed == ("own",)
     assert (given.asked, given.seeds, given.criterion.name) == (3, (10_000,), METRIC)

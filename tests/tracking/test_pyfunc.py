@@ -16,8 +16,7 @@ from fgtune.engine.opening import open_study
 from fgtune.errors import ConfigError, TrackingError
 from fgtune.exporting.folder import load_model, read_card
 from fgtune.tracking import open_tracker
-from fgtune.tracking.pyfunc import _load_pyfunc
-from fgtune.tracking.pyfunc import open_model_log
+from fgtune.tracking.pyfunc import _load_pyfunc, open_model_log
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What the searches inside the arms of a comparison were given, and what came of it: the ledger of an equal budget."""
+"""The searches inside the arms of a comparison: what each arm was given, and what came of it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from fgtune.analysis.text.formatting import MetricInfo, count, factor_name, metr
 from fgtune.analysis.trials import Trial
 from fgtune.config.arms.arm_search import part_names
 from fgtune.config.schema.domains import IntDomain, LogUniformDomain, QuantizedDomain, UniformDomain
+from fgtune.text import listed
 
 _NEAR_END = 0.02
 """Share of a range that counts as its end."""
@@ -37,8 +38,8 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class GivenArm:
-    """What one arm was given.
+class ArmSearchSummary:
+    """What one arm was given, and what its search chose.
 
     Attributes:
         arm: Its name.
@@ -65,7 +66,7 @@ class GivenArm:
 
 
 @dataclass(frozen=True)
-class GivenSummary:
+class ArmSearchesSummary:
     """The searches inside the arms of a comparison.
 
     Attributes:
@@ -74,8 +75,8 @@ class GivenSummary:
         scheduler: Who stopped trials early; ``none`` for nobody.
         seeds: Those of the searches.
         asked: Trials for each arm; None for every point of its space.
-        arms: Searched ones, in the order of the plan; those whose search has not begun are left out.
-        waiting: Arms whose search has not begun.
+        arms: Searched ones, in the order of the plan; those whose search has not started are left out.
+        waiting: Arms whose search has not started.
         fixed: Arms without a search.
         warnings: What a reader must know before taking the comparison for a fair one.
     """
@@ -85,7 +86,7 @@ class GivenSummary:
     scheduler: str
     seeds: tuple[int, ...]
     asked: int | None
-    arms: tuple[GivenArm, ...]
+    arms: tuple[ArmSearchSummary, ...]
     waiting: tuple[str, ...]
     fixed: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -96,20 +97,20 @@ class GivenSummary:
         return math.fsum(arm.seconds for arm in self.arms)
 
 
-def given_to_arms(data: StudyData) -> GivenSummary | None:
-    """What every arm of a comparison was given; None where it searches inside no arm."""
+def summarise_arm_searches(data: StudyData) -> ArmSearchesSummary | None:
+    """Summarise the searches inside the arms of a comparison; None where it searches inside no arm."""
     search = data.study.design.arm_search
     if search is None:
         return None
     parts = part_names(data.study.design)
     settled = {arm.name for arm in data.arms if data.cells(arm.name)}
-    begun = [(arm, own) for arm in data.arms if (own := data.searches.get(arm.name)) is not None]
-    arms = tuple(_given(data, arm, own, parts[arm.name]) for arm, own in begun)
+    started = [(arm, own) for arm in data.arms if (own := data.searches.get(arm.name)) is not None]
+    arms = tuple(_arm_search(data, arm, own, parts[arm.name]) for arm, own in started)
     waiting = tuple(name for name in data.searches if data.searches[name] is None and name not in settled)
     lost = [name for name in data.searches if data.searches[name] is None and name in settled]
     fixed = tuple(arm.name for arm in data.arms if arm.name not in parts)
     info = metric_info(search.metric)
-    return GivenSummary(
+    return ArmSearchesSummary(
         criterion=info if search.mode is None else replace(info, direction=search.mode),
         sampler=search.sampler.kind,
         scheduler=data.study.scheduler.kind,
@@ -122,13 +123,13 @@ def given_to_arms(data: StudyData) -> GivenSummary | None:
     )
 
 
-def _given(data: StudyData, arm: PlannedArm, own: StudyData, part: str) -> GivenArm:
+def _arm_search(data: StudyData, arm: PlannedArm, own: StudyData, part: str) -> ArmSearchSummary:
     search = summarise_search(own)
     chosen = _chosen(data, arm, own)
     best = None if chosen is None else search.trial(chosen.name)
     names = dict.fromkeys([search.criteria[0].name, data.study.metrics.primary])
     ended = own.results.values()
-    return GivenArm(
+    return ArmSearchSummary(
         arm=arm.name,
         report=f"{data.folder.tuning_dir.name}/{part}/{own.folder.report_file.name}",
         counts=search.counts,
@@ -176,28 +177,33 @@ def _end(domain: object, value: Any) -> str:
 
 def _lost(arms: list[str]) -> Iterator[str]:
     if arms:
-        yield f"The folder lacks the searches inside {_listed(arms)}: what these arms were given cannot be told."
+        yield f"The folder lacks the searches inside {listed(arms)}: what these arms were given cannot be told."
 
 
 def _warnings(
-    data: StudyData, info: MetricInfo, arms: tuple[GivenArm, ...], waiting: tuple[str, ...], fixed: tuple[str, ...]
+    data: StudyData,
+    info: MetricInfo,
+    arms: tuple[ArmSearchSummary, ...],
+    waiting: tuple[str, ...],
+    fixed: tuple[str, ...],
 ) -> Iterator[str]:
     under_way = [*(each.arm for each in arms if not each.chosen), *waiting]
     if under_way:
-        yield f"Not over, so without settings and cells so far: the search inside {_listed(under_way)}."
+        yield f"Not over, so without settings and cells so far: the search inside {listed(under_way)}."
     if info.oracle or info.name.startswith("test/"):
         yield (
             f"Settings were chosen by {info.title}, which a user without fine labels, or before the test, could not "
             "know: an upper bound on what tuning can reach."
         )
     if fixed:
-        yield f"Beside arms that were searched, these run as the study file sets them: {_listed(fixed)}."
+        yield f"Beside arms that were searched, these run as the study file sets them: {listed(fixed)}."
     over = [each for each in arms if each.chosen]
     tried = {each.arm: each.counts.proposed for each in over}
     if len(set(tried.values())) > 1:
         parts = ", ".join(f"{arm} {trials}" for arm, trials in tried.items())
         yield f"The arms were not given as many trials as each other ({parts}): some spaces have no more points."
-    yield from (told for each in over for told in _little_choice(each))
+    for each in over:
+        yield from _little_choice(each)
     yield from _worse(data, over, info)
     for each in arms:
         names = [setting.path for setting in each.settings]
@@ -207,11 +213,11 @@ def _warnings(
             if setting.at_end
         ]
         if ends:
-            yield f"The search inside {each.arm} chose {_listed(ends)}: a wider range may hold better settings."
+            yield f"The search inside {each.arm} chose {listed(ends)}: a wider range may hold better settings."
 
 
-def _little_choice(arm: GivenArm) -> Iterator[str]:
-    """Told of an arm some of whose trials could not be chosen."""
+def _little_choice(arm: ArmSearchSummary) -> Iterator[str]:
+    """Of an arm some of whose trials could not be chosen."""
     counts = arm.counts
     if counts.complete == counts.proposed:
         return
@@ -223,8 +229,8 @@ def _little_choice(arm: GivenArm) -> Iterator[str]:
         yield f"{arm.arm} could choose among {counts.complete} of its {count(counts.proposed, 'trial')}: {why}."
 
 
-def _worse(data: StudyData, arms: list[GivenArm], info: MetricInfo) -> Iterator[str]:
-    """Told of arms that the search made better by its metric and worse by the primary one."""
+def _worse(data: StudyData, arms: list[ArmSearchSummary], info: MetricInfo) -> Iterator[str]:
+    """Of arms that the search made better by its metric and worse by the primary one."""
     primary = metric_info(data.study.metrics.primary)
     for arm in arms:
         own, chosen = arm.values[primary.name]
@@ -234,7 +240,3 @@ def _worse(data: StudyData, arms: list[GivenArm], info: MetricInfo) -> Iterator[
                 f"Tuning by {info.title} took {arm.arm} from {number(own)} to {number(chosen)} in {primary.title}, on "
                 "the seeds of the search: the metric that chooses is no guide here."
             )
-
-
-def _listed(names: list[str] | tuple[str, ...]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

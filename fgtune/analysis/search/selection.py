@@ -9,17 +9,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.statistics import Direction, PairedContrast, paired_contrast
-from fgtune.analysis.text.formatting import MetricInfo
-from fgtune.analysis.trials import Trial, criteria_of, seed_values
+from fgtune.analysis.text.formatting import MetricInfo, metric_info
+from fgtune.analysis.trials import Trial, criteria_of, trials_of
 from fgtune.results.records import best_by_mean
 
 _FEWEST_RANKED = 5
+_FEWEST_ARMS = 4
+"""Arms on one data set from which on a choice among them says anything about what chose."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,46 @@ class RankCorrelation:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """What choosing by one metric costs in the primary one.
+
+    Attributes:
+        criterion: The metric that chooses.
+        n: Number of points to choose among.
+        arm: The point that it chooses.
+        best_arm: The point with the best primary metric among those with both; empty where that is not defined.
+        regret: Primary metric of the best point minus that of the chosen one, seed by seed; in the metric's own
+            direction, so positive for accuracy. None where that is not defined, or where the criterion is the primary.
+        random_regret: The same for a point drawn at random: mean over the points; nan where that is not defined.
+        agreement: Of criterion and primary metric over the points; None as for ``regret``.
+    """
+
+    criterion: str
+    n: int
+    arm: str
+    best_arm: str
+    regret: PairedContrast | None
+    random_regret: float
+    agreement: RankCorrelation | None
+
+
+@dataclass(frozen=True)
+class LabelFreeChoice(Choice):
+    """Which arm of a study a label-free metric would choose.
+
+    Every arm counts, the baseline too: they are the settings among which a user without fine labels would have to
+    choose.
+
+    Attributes:
+        dataset: The data set in a comparison over several, else empty.
+        value: Mean of the primary metric of the chosen arm.
+    """
+
+    dataset: str
+    value: float
+
+
+@dataclass(frozen=True)
 class Gain:
     """One point against the baseline on one metric.
 
@@ -55,33 +98,19 @@ class Gain:
 
 
 @dataclass(frozen=True)
-class Selection:
-    """What choosing by one metric yields.
+class Selection(Choice):
+    """Which point of a space a metric chooses; the baseline is none to choose.
 
     Attributes:
-        criterion: The metric that chooses.
-        searched: Whether the search itself optimised it; else it was looked at afterwards, and is exploratory.
-        n: Number of points to choose among.
-        arm: The point that it chooses.
+        searched: Whether the search itself optimised the criterion; else it was looked at afterwards, and is
+            exploratory.
         own: What the choice gains over the baseline on the criterion itself.
         primary: What it gains on the primary metric.
-        best_arm: The point with the best primary metric among the same ones; empty where that is not defined.
-        regret: Primary metric of the best point minus that of the chosen one, seed by seed; in the metric's own
-            direction, so positive for accuracy. None where that is not defined, or where the criterion is the primary.
-        random_regret: The same for a point drawn at random: mean over the points; nan where that is not defined.
-        agreement: Of criterion and primary metric over the points; None as for ``regret``.
     """
 
-    criterion: str
     searched: bool
-    n: int
-    arm: str
     own: Gain
     primary: Gain
-    best_arm: str
-    regret: PairedContrast | None
-    random_regret: float
-    agreement: RankCorrelation | None
 
 
 def sign_of(direction: Direction) -> float:
@@ -101,7 +130,7 @@ def best_arm(data: StudyData) -> str | None:
     A study without fine labels could not choose by more, so that its best arm is what it would really give.
     """
     info = criteria_of(data)[0]
-    values = {arm.name: [*seed_values(data, arm.name, info.name).values()] for arm in data.arms}
+    values = {arm.name: [*data.values(arm.name, info.name).values()] for arm in data.arms}
     scores = {arm: (math.fsum(own) / len(own), len(own)) for arm, own in values.items() if own}
     return best_by_mean(scores, "minimize" if info.direction == "minimize" else "maximize")
 
@@ -152,35 +181,65 @@ def select(
     chosen = best_trial(points, criterion)
     if chosen is None:
         return None
-    both = [trial for trial in points if math.isfinite(trial.value(primary.name))]
-    best = best_trial(both, primary) if primary.direction != "none" else None
-    differs = criterion.name != primary.name and best is not None
-    regret = agreement = None
-    random_regret = math.nan
-    if best is not None:
-        values = [trial.value(primary.name) for trial in both]
-        random_regret = best.value(primary.name) - math.fsum(values) / len(values)
-    if differs and best is not None:
-        regret = arm_contrast(data, best.arm, chosen.arm, primary)
-        agreement = agreement_of(both, criterion, primary, data.level)
-    table = {trial.arm: seed_values(data, trial.arm, criterion.name) for trial in points}
+    table = {trial.arm: data.values(trial.arm, criterion.name) for trial in points}
     return Selection(
-        criterion=criterion.name,
         searched=searched,
         n=len(points),
-        arm=chosen.arm,
         own=_gain(data, chosen, criterion, table, criterion),
         primary=_gain(data, chosen, primary, table, criterion),
-        best_arm="" if best is None else best.arm,
-        regret=regret,
-        random_regret=random_regret,
-        agreement=agreement,
+        **_cost(data, chosen, points, criterion, primary),
     )
+
+
+def label_free_choices(data: StudyData) -> tuple[LabelFreeChoice, ...]:
+    """By data set, then by label-free metric that the study shows.
+
+    Empty where there are too few arms, the primary metric reads no fine labels itself, or the arms are points of a
+    space, which have selections instead.
+    """
+    primary = metric_info(data.study.metrics.primary)
+    criteria = [metric_info(name) for name in data.shown_metrics[1:]]
+    criteria = [info for info in criteria if not info.oracle and info.direction != "none"]
+    if data.study.design.samples_points or not primary.oracle or primary.direction == "none":
+        return ()
+    trials = {trial.arm: trial for trial in trials_of(data)}
+    by_dataset: dict[str, list[Trial]] = {}
+    for arm in data.arms:
+        by_dataset.setdefault(arm.dataset, []).append(trials[arm.name])
+    made = []
+    for dataset, arms in by_dataset.items():
+        for info in criteria:
+            both = [each for each in arms if math.isfinite(each.value(info.name) + each.value(primary.name))]
+            chosen = best_trial(both, info)
+            if chosen is not None and len(both) >= _FEWEST_ARMS:
+                cost = _cost(data, chosen, both, info, primary)
+                value = chosen.value(primary.name)
+                made.append(LabelFreeChoice(dataset=dataset, n=len(both), value=value, **cost))
+    return tuple(made)
+
+
+def _cost(
+    data: StudyData, chosen: Trial, points: Sequence[Trial], criterion: MetricInfo, primary: MetricInfo
+) -> dict[str, Any]:
+    """The fields of a ``Choice`` that say what was chosen, and what that costs."""
+    fields: dict[str, Any] = {"criterion": criterion.name, "arm": chosen.arm}
+    both = [trial for trial in points if math.isfinite(trial.value(primary.name))]
+    best = best_trial(both, primary) if primary.direction != "none" else None
+    if best is None:
+        return fields | {"best_arm": "", "regret": None, "random_regret": math.nan, "agreement": None}
+    mean = math.fsum(trial.value(primary.name) for trial in both) / len(both)
+    differs = criterion.name != primary.name
+    return fields | {
+        "best_arm": best.arm,
+        "regret": arm_contrast(data, best.arm, chosen.arm, primary) if differs else None,
+        "random_regret": best.value(primary.name) - mean,
+        "agreement": agreement_of(both, criterion, primary, data.level) if differs else None,
+    }
 
 
 def arm_contrast(data: StudyData, arm: str, other: str, info: MetricInfo) -> PairedContrast:
     """One arm minus another on a metric, over the seeds that both have."""
-    one, two = seed_values(data, arm, info.name), seed_values(data, other, info.name)
+    one, two = data.values(arm, info.name), data.values(other, info.name)
     return paired_contrast(one, two, direction=info.direction, level=data.level)
 
 
@@ -199,7 +258,7 @@ def _gain(
     criterion: MetricInfo,
 ) -> Gain:
     contrast = arm_contrast(data, chosen.arm, data.baseline.name, info)
-    judged = {arm: seed_values(data, arm, info.name) for arm in (*table, data.baseline.name)}
+    judged = {arm: data.values(arm, info.name) for arm in (*table, data.baseline.name)}
     return Gain(info.name, contrast, _held_out(table, criterion, judged, data.baseline.name))
 
 

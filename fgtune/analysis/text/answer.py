@@ -12,6 +12,7 @@ from fgtune.analysis.text.formatting import MetricInfo, capital, count, interval
 from fgtune.analysis.verdicts import Judgement, Verdict
 from fgtune.config.arms.comparison import DATASET
 from fgtune.config.schema.designs import crossed_name
+from fgtune.text import listed
 
 _MOST_LISTED = 5  # contrasts that the answer tells one by one; beyond, it groups them
 _ORDER = (Verdict.HELPS, Verdict.HURTS, Verdict.EQUIVALENT, Verdict.UNDECIDED)
@@ -157,7 +158,7 @@ def _one_by_one(contrasts: Sequence[ContrastSummary]) -> str:
     for verdict in _ORDER:
         group = [item for item in contrasts if item.judgement is not None and item.judgement.verdict is verdict]
         if group:
-            members = _listed([f"{item.label} ({number(item.contrast.estimate.mean, sign=True)})" for item in group])
+            members = listed([f"{item.label} ({number(item.contrast.estimate.mean, sign=True)})" for item in group])
             parts.append(f"{members} {_GROUP_WORDS[verdict][len(group) > 1]}")
     return "; ".join(parts)
 
@@ -171,8 +172,4 @@ def _grouped(contrasts: Sequence[ContrastSummary]) -> str:
             shown = f"{largest.label} {number(largest.contrast.estimate.mean, sign=True)}"
             detail = shown if len(group) == 1 else f"largest: {shown}"
             parts.append(f"{len(group)} {_GROUP_WORDS[verdict][len(group) > 1]} ({detail})")
-    return f"of {len(contrasts)} arms " + _listed(parts)
-
-
-def _listed(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    return f"of {len(contrasts)} arms " + listed(parts)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from fgtune.analysis.search.overview import SearchSummary
 from fgtune.analysis.search.selection import Selection, sign_of
 from fgtune.analysis.text.answer import difference_words, evidence
-from fgtune.analysis.text.formatting import MetricInfo, capital, count, factor_name, level_text, metric_info, number
-from fgtune.text import first_of
+from fgtune.analysis.text.formatting import MetricInfo, capital, count, factor_name, level_text, number
+from fgtune.text import first_of, listed
 
 _MOST_LEVELS = 6
 
@@ -87,7 +87,7 @@ def _several(search: SearchSummary, primary: MetricInfo) -> str:
     n = max(selection.n for selection in search.searched)
     front = len(search.front)
     head = (
-        f"Of {_finished(n)}, {front} {'is' if front == 1 else 'are'} on the Pareto front of {_listed(titles)}: "
+        f"Of {_finished(n)}, {front} {'is' if front == 1 else 'are'} on the Pareto front of {listed(titles)}: "
         "no other is at least as good in all and better in one."
     )
     parts = []
@@ -125,13 +125,3 @@ def short_level(level: Any) -> str:
     if isinstance(level, float):
         return f"{level:.4g}"
     return level_text(level)
-
-
-def _listed(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def selection_title(selection: Selection, search: SearchSummary | None) -> str:
-    """The name of a selection's criterion for readers."""
-    infos = {} if search is None else {info.name: info for info in search.criteria}
-    return infos.get(selection.criterion, metric_info(selection.criterion)).title

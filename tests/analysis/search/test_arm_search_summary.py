@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from fgtune.analysis.inputs import read_study
-from fgtune.analysis.search.arm_search_summary import given_to_arms
+from fgtune.analysis.search.arm_search_summary import summarise_arm_searches
 from fgtune.analysis.summary import summarise
 from fgtune.config.arms.expand import expand
 from fgtune.config.arms.records import Cell, DataShape
@@ -80,7 +80,7 @@ def settled(plan, folder, points, states=(), choose="trial-0001"):
     (each,) = plan.arm_searches
     searched = write_search(folder, each, points, states)
     folder.write_plan(chosen(plan, each, searched, choose))
-    return given_to_arms(read_study(folder))
+    return summarise_arm_searches(read_study(folder))
 
 
 @pytest.mark.parametrize("design", [{}, {"datasets": DATASETS}])
@@ -88,8 +88,8 @@ def test_a_comparison_whose_arms_have_no_settings_yet_has_a_report(begun, design
     _, folder = begun(**design)
     path, summary = write_up(folder)
     assert path.is_file()
-    assert summary.given.arms == ()
-    assert len(summary.given.waiting) == (2 if design else 1)
+    assert summary.arm_searches.arms == ()
+    assert len(summary.arm_searches.waiting) == (2 if design else 1)
     assert any("Not over, so without settings" in told for told in summary.warnings)
 
 
@@ -131,5 +131,5 @@ def test_a_folder_without_its_searches_says_so(begun):
     settled(plan, folder, [0.2, 0.5])
     folder.tuning_dir.rename(folder.root.parent / "elsewhere")
     summary = summarise(folder)
-    assert summary.given.waiting == ()
+    assert summary.arm_searches.waiting == ()
     assert any("lacks the searches inside falcon" in told for told in summary.warnings)

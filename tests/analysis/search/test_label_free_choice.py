@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from fgtune.analysis.inputs import read_study
-from fgtune.analysis.search.label_free_choice import choices_of
+from fgtune.analysis.search.selection import label_free_choices
 from fgtune.reporting.html import write_report
 from fgtune.results.records import CellState
 
@@ -47,7 +47,7 @@ def folder_of(synthetic, tmp_path):
 
 
 def test_each_label_free_metric_chooses_its_best_arm_and_pays_the_difference(folder_of):
-    by = {choice.criterion: choice for choice in choices_of(read_study(folder_of()))}
+    by = {choice.criterion: choice for choice in label_free_choices(read_study(folder_of()))}
     assert list(by) == [CRITERION, LOSS]  # test/ari reads fine labels
     assert (by[CRITERION].arm, by[LOSS].arm) == ("b", "d")
     for choice, value in ((by[CRITERION], 0.605), (by[LOSS], 0.705)):
@@ -66,7 +66,7 @@ def test_each_label_free_metric_chooses_its_best_arm_and_pays_the_difference(fol
 
 def test_every_data_set_is_told_apart(folder_of):
     datasets = {"all": {"kind": "digits"}, "some": {"kind": "digits", "limit": 500}}
-    found = choices_of(read_study(folder_of(datasets=datasets)))
+    found = label_free_choices(read_study(folder_of(datasets=datasets)))
     assert [(each.dataset, each.criterion) for each in found] == [
         (dataset, criterion) for dataset in datasets for criterion in (CRITERION, LOSS)
     ]
@@ -74,14 +74,14 @@ def test_every_data_set_is_told_apart(folder_of):
 
 
 def test_an_arm_that_was_stopped_is_none_to_choose(folder_of):
-    by = {choice.criterion: choice for choice in choices_of(read_study(folder_of(pruned={"b"})))}
+    by = {choice.criterion: choice for choice in label_free_choices(read_study(folder_of(pruned={"b"})))}
     assert by[CRITERION].arm == by[CRITERION].best_arm == "c"
     assert by[CRITERION].n == 4
     assert by[CRITERION].regret.estimate.mean == 0.0
 
 
 def test_few_arms_say_nothing_of_what_chose(folder_of):
-    assert choices_of(read_study(folder_of({name: ARMS[name] for name in "abc"}))) == ()
+    assert label_free_choices(read_study(folder_of({name: ARMS[name] for name in "abc"}))) == ()
 
 
 def test_the_page_shows_what_choosing_costs(folder_of):
@@ -91,4 +91,4 @@ def test_the_page_shows_what_choosing_costs(folder_of):
     section = page.partition('id="choosing"')[2].partition("</section>")[0]
     assert "0.300" in section
     assert "0.200" in section
-    assert not math.isnan(choices_of(read_study(folder))[0].agreement.rho)
+    assert not math.isnan(label_free_choices(read_study(folder))[0].agreement.rho)

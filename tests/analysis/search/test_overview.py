@@ -22,11 +22,10 @@ from fgtune.analysis.search.figure_data import (
     scatter_panels,
 )
 from fgtune.analysis.search.overview import summarise_search
-from fgtune.analysis.summary import summarise
+from fgtune.analysis.summary import SUMMARISERS, summarise
 from fgtune.analysis.table import tidy_table
-from fgtune.analysis.text.findings import FINDERS
 from fgtune.analysis.text.formatting import metric_info
-from fgtune.analysis.trials import criteria_of, seed_values, trials_of
+from fgtune.analysis.trials import criteria_of, trials_of
 from fgtune.config.schema.study import DesignConfig
 
 PRIMARY = "test/clustering_accuracy"
@@ -53,7 +52,7 @@ def two(synthetic_search, tmp_path_factory):
 
 def test_every_kind_of_design_is_summarised():
     union, *_ = get_args(DesignConfig)
-    assert {each.model_fields["kind"].default for each in get_args(union)} == FINDERS.keys()
+    assert {each.model_fields["kind"].default for each in get_args(union)} == SUMMARISERS.keys()
 
 
 def test_trials_are_counted_by_how_they_ended(summary):
@@ -79,7 +78,7 @@ def test_no_trial_of_a_search_is_a_planned_contrast(summary):
 def test_the_answer_tells_setting_criterion_worth_and_regret(folder, summary):
     data, chosen = read_study(folder), summary.search.searched[0]
     mean = {
-        (arm, metric): math.fsum(seed_values(data, arm, metric).values()) / 3
+        (arm, metric): math.fsum(data.values(arm, metric).values()) / 3
         for arm in ("baseline", chosen.arm, chosen.best_arm)
         for metric in (CRITERION, PRIMARY)
     }

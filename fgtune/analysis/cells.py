@@ -1,14 +1,15 @@
-"""Cells that failed, were pruned, gave no number or are missing: counted, listed with their cause, and bounded."""
+"""How the cells of a study ended: counted, listed with their cause, bounded; and how their solver served them."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 from fgtune.analysis.inputs import PlannedArm, StudyData
-from fgtune.analysis.records import Bounds, Counts, FailureRow, PrunedGroup
+from fgtune.analysis.records import Bounds, Counts, FailureRow, PrunedGroup, SolverRow
 from fgtune.analysis.text.formatting import MetricInfo
-from fgtune.results.records import CellState
+from fgtune.results.records import CellResult, CellState
 
 
 def count_cells(data: StudyData, arm: str | None = None) -> Counts:
@@ -106,3 +107,41 @@ def _difference(arm: dict[int, tuple[float, float]], baseline: dict[int, tuple[f
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else math.nan
+
+
+def solver_rows(data: StudyData, *, together: bool = False) -> tuple[SolverRow, ...]:
+    """One row an arm and solver, in the order of the plan; empty where no relations were solved.
+
+    Args:
+        data: The study.
+        together: Whether to take all arms together, for studies with more arms than a table should list.
+    """
+    groups: dict[tuple[str, str, str], list[CellResult]] = {}
+    for arm in data.arms:
+        name, label = ("", "all arms") if together else (arm.name, arm.label)
+        for cell in data.cells(arm.name):
+            result = data.results.get(cell.cell_id)
+            if result is not None and result.solver is not None:
+                groups.setdefault((name, label, result.solver.solver), []).append(result)
+    return tuple(_solver_row(*names, results) for names, results in groups.items())
+
+
+def _solver_row(arm: str, label: str, solver: str, results: list[CellResult]) -> SolverRow:
+    uses = [result.solver for result in results if result.solver is not None]
+    solves, seconds = sum(use.solves for use in uses), math.fsum(use.seconds for use in uses)
+    trainer = math.fsum(result.seconds for result in results)
+    statuses: Counter[str] = Counter()
+    for use in uses:
+        statuses.update(use.statuses)
+    return SolverRow(
+        arm=arm,
+        label=label,
+        solver=solver,
+        cells=len(results),
+        solves=solves,
+        seconds=seconds,
+        seconds_per_solve=seconds / solves if solves else math.nan,
+        share=seconds / trainer if trainer > 0 else math.nan,
+        statuses=dict(sorted(statuses.items())),
+        max_gap=max(use.max_gap for use in uses),
+    )

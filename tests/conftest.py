@@ -93,6 +93,7 @@ def train_study():
         from fgtune.config.schema.base import stable_hash
         from fgtune.engine.opening import open_study
         from fgtune.results.folder import StudyFolder
+        from fgtune.results.options import RunOptions
         from fgtune.results.provenance import collect_provenance
         from fgtune.results.records import CellResult, CellState
         from fgtune.training.build import build_trainer
@@ -100,7 +101,7 @@ def train_study():
 
         opened = open_study(study, overrides)
         folder = StudyFolder(out / opened.plan.study.study)
-        folder.create_or_check(opened.plan, opened.loaded, collect_provenance(opened.plan, ["test"]))
+        folder.create_or_check(opened.plan, opened.loaded, collect_provenance(opened.plan, RunOptions(study)))
         for cell in opened.plan.cells:
             dataset = opened.datasets[stable_hash(cell.config.data.to_plain())]
             prepared = prepare_split(dataset, cell.config, cell.seed, threads=1)

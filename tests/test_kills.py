@@ -13,8 +13,9 @@ import optuna
 import pytest
 from rich.console import Console
 
-from fgtune.engine.run import RunOptions, run_study
+from fgtune.engine.run import run_study
 from fgtune.results.folder import StudyFolder
+from fgtune.results.options import RunOptions
 
 KILLS = 20
 LR = {"kind": "log_uniform", "low": 0.01, "high": 0.3}

@@ -17,10 +17,11 @@ from fgtune import plugins
 from fgtune.app.cli import main
 from fgtune.config.reading.plugin_options import load_plugin
 from fgtune.config.schema.plugin import PluginConfig
-from fgtune.engine.run import RunOptions, run_study
+from fgtune.engine.run import run_study
 from fgtune.errors import ConfigError, SolverError
 from fgtune.plugins import Permit, parse_packages, permit_for_workers, permitted, permitting, resolve
 from fgtune.results.folder import StudyFolder
+from fgtune.results.options import RunOptions
 from fgtune.results.records import CellState
 from fgtune.testing.backbones import check_backbone
 from fgtune.testing.contract import ContractError

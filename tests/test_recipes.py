@@ -15,9 +15,10 @@ from rich.console import Console
 from fgtune.config.reading.load import load_study
 from fgtune.data.sets.wordnet import TASKS
 from fgtune.engine.opening import open_study
-from fgtune.engine.run import RunOptions, run_study
+from fgtune.engine.run import run_study
 from fgtune.errors import ConfigError
 from fgtune.results.folder import StudyFolder
+from fgtune.results.options import RunOptions
 from fgtune.results.records import CellState
 
 STUDIES = Path(__file__).parents[1] / "studies"

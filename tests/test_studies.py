@@ -12,8 +12,9 @@ import pytest
 from rich.console import Console
 
 from fgtune.config.reading.load import load_study
-from fgtune.engine.run import RunOptions, run_study
+from fgtune.engine.run import run_study
 from fgtune.results.folder import StudyFolder
+from fgtune.results.options import RunOptions
 from fgtune.results.records import CellState
 
 STUDIES = [

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -25,7 +25,7 @@ from fgtune.config.schema.study import Study
 from fgtune.errors import ConfigError
 from fgtune.plugins import permitting
 from fgtune.results.folder import StudyFolder
-from fgtune.results.launch_record import require_study
+from fgtune.results.options import RunOptions
 from fgtune.results.records import CellResult, RelationsRecord
 
 if TYPE_CHECKING:
@@ -43,17 +43,11 @@ class StudyFile:
     """A study file that has been read and validated, and what was asked of it; made by ``load_study``.
 
     Attributes:
-        path: The file.
-        overrides: ``dotted.path=value`` each.
-        smoke: Whether the study was made small.
-        plugins: Packages that may be imported because the study names parts in them.
+        options: What was asked of it.
         loaded: What was read.
     """
 
-    path: Path
-    overrides: tuple[str, ...]
-    smoke: bool
-    plugins: tuple[str, ...]
+    options: RunOptions
     loaded: LoadedStudy
 
     @property
@@ -72,10 +66,10 @@ class StudyFile:
         Raises:
             ConfigError: An arm, a metric or the data is wrong.
         """
-        from fgtune.engine.opening import open_study
+        from fgtune.engine.opening import open_loaded
 
-        with permitting(self.plugins):
-            return open_study(self.path, self.overrides, self.smoke)
+        with permitting(self.options.plugins):
+            return open_loaded(self.loaded)
 
     def __repr__(self) -> str:
         return f"StudyFile({self.name!r}, {self.study.design.kind}, {len(self.study.seed_list)} seeds)"
@@ -141,7 +135,7 @@ class Results:
 
     def __init__(self, root: StrPath) -> None:
         self.folder = StudyFolder(Path(root))
-        require_study(self.folder)
+        self.folder.require_study()
 
     @cached_property
     def _data(self) -> StudyData:
@@ -238,9 +232,8 @@ def load_study(
     Raises:
         ConfigError: Something in the file is wrong.
     """
-    given = _texts(overrides, "overrides")
-    loaded = load_file(Path(path), given, smoke)
-    return StudyFile(Path(path), given, smoke, _texts(plugins, "plugins"), loaded)
+    options = RunOptions(Path(path), _texts(overrides, "overrides"), smoke, plugins=_texts(plugins, "plugins"))
+    return StudyFile(options, load_file(options.study, options.overrides, smoke))
 
 
 def plan(study: StudyFile | StrPath, out: StrPath = "reports") -> StudyPlan:
@@ -291,19 +284,15 @@ def run_study(
         ConfigError: The study, the data, the folder or the store is wrong; nothing was started.
         FgtuneError: Something else that was expected to go wrong.
     """
-    from fgtune.engine.run import RunOptions
     from fgtune.engine.run import run_study as run_opened
 
     file = _file(study)
     opened = file.open()
-    options = RunOptions(
-        file.path,
-        file.overrides,
-        file.smoke,
-        Path(out),
-        tracking_uri,
-        retry_failed,
-        plugins=file.plugins,
+    options = replace(
+        file.options,
+        out=Path(out),
+        tracking_uri=tracking_uri,
+        retry_failed=retry_failed,
         only=_texts(only, "only"),
         address=address,
     )

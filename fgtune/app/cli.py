@@ -27,6 +27,7 @@ from fgtune.engine.searching import most_cells, size_text
 from fgtune.errors import ConfigError, FgtuneError
 from fgtune.plugins import permitting
 from fgtune.results.folder import StudyFolder
+from fgtune.results.options import DEFAULT_OUT, RunOptions
 
 app = typer.Typer(
     name="fgtune",
@@ -59,8 +60,6 @@ TrackingOption = Annotated[
     ),
 ]
 OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Parent of the study folder.")]
-
-DEFAULT_OUT = Path("reports")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -116,7 +115,7 @@ def run(
     plugins: PluginsOption = None,
 ) -> None:
     """Run what is left of a study, and write its report."""
-    from fgtune.engine.run import RunOptions, run_study
+    from fgtune.engine.run import run_study
 
     overrides = tuple(set_ or ())
     if max_concurrent is not None:

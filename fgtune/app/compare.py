@@ -12,7 +12,6 @@ from rich.table import Table
 
 from fgtune.errors import ConfigError
 from fgtune.results.folder import StudyFolder
-from fgtune.results.launch_record import require_study
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +66,7 @@ def _check(roots: Sequence[Path], out: Path | None) -> None:
         raise ConfigError("needs two study folders or more", where="compare", value=[str(root) for root in roots])
     seen: set[Path] = set()
     for root in roots:
-        require_study(StudyFolder(root))
+        StudyFolder(root).require_study()
         if root.resolve() in seen:
             raise ConfigError("is named twice", where=str(root), fix="name each study folder once")
         seen.add(root.resolve())

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from fgtune.errors import ConfigError
 from fgtune.results.folder import StudyFolder
-from fgtune.results.launch_record import require_study
 
 
 class ExportFormat(StrEnum):
@@ -37,7 +36,7 @@ def export(root: Path, form: ExportFormat, out: Path | None = None) -> bytes:
     from fgtune.files import write_atomically
 
     folder = StudyFolder(root)
-    require_study(folder)
+    folder.require_study()
     if form is ExportFormat.PARQUET and out is None:
         fix = "name a file, e.g. --out results.parquet"
         raise ConfigError("Parquet cannot be shown in a terminal", where="--format", value=form.value, fix=fix)

@@ -1,13 +1,12 @@
 """``fgtune extend DIR --seeds N``: further seeds for a study that has a folder, finished or not.
 
 Everything comes from the folder: the study as it was given, spaces and overrides put in (so that no file it was made of
-is needed again), and the command that ran it. What is finished stays; the cells of the new seeds run as ``fgtune run``
+is needed again), and the options of the run. What is finished stays; the cells of the new seeds run as ``fgtune run``
 would run them.
 """
 
 from __future__ import annotations
 
-import shlex
 from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
@@ -20,15 +19,12 @@ from fgtune.errors import ConfigError, StudyFolderError
 from fgtune.plugins import permitting
 from fgtune.results.extension import more_seeds
 from fgtune.results.folder import GIVEN, StudyFolder
-from fgtune.results.launch_record import Started, read_started
+from fgtune.results.options import MASK, RunOptions, last_call
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from fgtune.engine.opening import OpenedStudy
-    from fgtune.engine.run import RunOptions
-
-_MASK = ":***@"
 
 
 def extend(root: Path, seeds: int, tracking_uri: str | None = None, console: Console | None = None) -> int:
@@ -53,14 +49,15 @@ def extend(root: Path, seeds: int, tracking_uri: str | None = None, console: Con
     from fgtune.engine.run import run_study
 
     folder = StudyFolder(root.resolve())
-    started = read_started(folder)
+    folder.require_study()
+    last = _last_options(folder)
     study = folder.read_study()
     _check_seeds(folder, study, seeds)
-    with chdir(started.directory(folder.root) or Path.cwd()), permitting(started.plugins):
-        options = _options(folder, study, started, seeds, tracking_uri)
+    with chdir(last.directory(folder.root) or Path.cwd()), permitting(last.plugins):
+        options = _options(folder, study, last, seeds, tracking_uri)
         with folder.lock():
             opened = _open(folder, study, seeds)
-            folder.extend(grown_plan(opened.plan, folder), shlex.split(options.command()))
+            folder.extend(grown_plan(opened.plan, folder), options)
         return run_study(options, console, opened)
 
 
@@ -81,25 +78,28 @@ def _check_seeds(folder: StudyFolder, study: Study, seeds: int) -> None:
         raise ConfigError(rule, where="--seeds", value=seeds, fix=f"ask for {has + 1} or more")
 
 
-def _options(folder: StudyFolder, study: Study, started: Started, seeds: int, tracking_uri: str | None) -> RunOptions:
-    """What ``fgtune run`` would be asked for, to run the extended study."""
-    from fgtune.engine.run import RunOptions
+def _last_options(folder: StudyFolder) -> RunOptions:
+    """The options of the run, or of the extension, that came last."""
+    last, where = last_call(folder.read_provenance()), str(folder.provenance_file)
+    if last.options is None and not last.command:
+        fix = "restore the file, or run the study once more"
+        raise StudyFolderError("names no command that runs the study", where=where, fix=fix)
+    if last.options is None:
+        rule = "lacks the options of the run, which earlier versions did not store"
+        raise StudyFolderError(rule, where=where, fix=f"run the study once more with this version: {last.line}")
+    return last.options
 
-    uri = tracking_uri or started.tracking_uri
-    if uri is not None and _MASK in uri:
+
+def _options(folder: StudyFolder, study: Study, last: RunOptions, seeds: int, tracking_uri: str | None) -> RunOptions:
+    """What ``fgtune run`` would be asked for, to run the extended study."""
+    uri = tracking_uri or last.tracking_uri
+    if uri is not None and MASK in uri:
         fix = "give it with --tracking-uri, or 'none' for no tracking"
         raise ConfigError("its password is not stored with the study", where="--tracking-uri", value=uri, fix=fix)
-    kept = [override for override in started.overrides if override.partition("=")[0].strip() != "seeds"]
-    out = started.out if started.directory(folder.root) is not None else folder.root.parent
-    return RunOptions(
-        started.study,
-        (*kept, _override(study, seeds)),
-        started.smoke,
-        out,
-        uri,
-        plugins=started.plugins,
-        address=started.address,
-    )
+    kept = [override for override in last.overrides if override.partition("=")[0].strip() != "seeds"]
+    overrides = (*kept, _override(study, seeds))
+    out = last.out if last.directory(folder.root) is not None else folder.root.parent
+    return replace(last, overrides=overrides, out=out, tracking_uri=uri, retry_failed=False, only=())
 
 
 def _override(study: Study, seeds: int) -> str:

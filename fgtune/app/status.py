@@ -15,10 +15,9 @@ from rich.table import Table
 from fgtune.analysis.timing import TimeLeft, cells_at_once, counted_cells, machine, time_left
 from fgtune.config.arms.arm_search import part_names
 from fgtune.config.schema.study import Study
-from fgtune.errors import StudyFolderError
 from fgtune.results.folder import INSIDE, StudyFolder
 from fgtune.results.formats import FORK
-from fgtune.results.launch_record import last_command, read_started, require_study
+from fgtune.results.options import last_call
 from fgtune.results.records import CellResult, CellState, best_by_mean
 from fgtune.text import duration
 from fgtune.tuning.search.objectives import Objective, mean_values, ranking_of
@@ -105,7 +104,7 @@ def read_status(root: Path) -> StudyStatus:
         StudyFolderError: There is no study in it, or a file of it cannot be read.
     """
     folder = StudyFolder(root)
-    require_study(folder)
+    folder.require_study()
     study, plan = folder.read_study(), folder.read_plan()
     known = {row["cell_id"] for row in plan}
     results = {each.cell_id: each for each in folder.ledger.read() if each.cell_id in known}
@@ -208,13 +207,10 @@ def _machine_of(record: Mapping[str, Any]) -> tuple[int, int | None]:
 
 def _command(folder: StudyFolder, record: Mapping[str, Any]) -> tuple[str, Path | None] | None:
     """The line that continues the study, and where to type it; None where no command is recorded."""
-    if not last_command(record):
+    last = last_call(record)
+    if not last.command:
         return None
-    try:
-        started = read_started(folder)
-    except StudyFolderError:
-        return None
-    return started.line, started.directory(folder.root)
+    return last.line, None if last.options is None else last.options.directory(folder.root)
 
 
 def print_status(status: StudyStatus, console: Console) -> None:

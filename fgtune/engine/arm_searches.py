@@ -6,7 +6,6 @@ other. Its choice goes into the comparison's ``plan.csv`` before any cell of it 
 
 from __future__ import annotations
 
-import shlex
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -41,16 +40,12 @@ class ArmSearches:
 
     Attributes:
         launch: Of the comparison; its folder is locked.
-        retry_failed: Whether failed cells of these searches run again.
-        tracking_uri: Where they are tracked, each as an experiment of its own.
         console: Where progress is told.
         flag: Of the open Ray session.
         budget: What the call may use.
     """
 
     launch: Launch
-    retry_failed: bool
-    tracking_uri: str | None
     console: Console
     flag: StopFlag | None
     budget: Budget
@@ -82,13 +77,13 @@ class ArmSearches:
     def _search(self, each: ArmSearchPlan, folder: StudyFolder) -> StudyEnd:
         """Run one search to its end, or until the call has to stop."""
         self._say(f"search inside {each.search.arm}, in {folder.root}")
-        plan, command = grown_plan(each.plan, folder), self.launch.command
+        plan, options = grown_plan(each.plan, folder), self.launch.options
         opened = OpenedStudy(each.search.loaded, plan, self.launch.opened.datasets)
         inside = {INSIDE: {"study": self.launch.opened.plan.study.study, "arm": each.search.arm}}
-        folder.create_or_check(plan, opened.loaded, collect_provenance(plan, shlex.split(command)) | inside)
-        settled = folder.settled(plan, self.retry_failed)
-        launch = Launch(opened, folder, plan.cells, settled, (), command, is_inside=True)
-        return Driver(launch, open_tracker(self.tracking_uri), self.console, self.flag, self.budget).execute()
+        folder.create_or_check(plan, opened.loaded, collect_provenance(plan, options) | inside)
+        settled = folder.settled(plan, options.retry_failed)
+        launch = Launch(opened, folder, plan.cells, settled, (), options, is_inside=True)
+        return Driver(launch, open_tracker(options.tracking_uri), self.console, self.flag, self.budget).execute()
 
     def _with_choice(self, plan: Plan, each: ArmSearchPlan, folder: StudyFolder) -> Plan:
         """The plan with the arm at its best settings; at its own where no trial of the search has a value."""

@@ -20,6 +20,7 @@ from fgtune.engine.safe_tracking import SafeTracking
 from fgtune.engine.searching import most_arms, most_cells, search_feed, size_text
 from fgtune.reporting.html import write_up
 from fgtune.results.folder import StudyFolder
+from fgtune.results.options import RunOptions
 from fgtune.results.records import CellResult, CellState
 from fgtune.text import first_of
 from fgtune.tracking import StudyEnd, Tracker
@@ -45,7 +46,7 @@ class Launch:
         selected: Cells that this call may run, settled ones included; of a search, all.
         settled: Results that count, by cell id, in the order in which cells ended.
         earlier: Trials of earlier studies that a search starts from.
-        command: The line that continues the study.
+        options: What the call is asked for.
         is_inside: Whether it is the search inside an arm of a comparison, which goes on when it is over.
     """
 
@@ -54,7 +55,7 @@ class Launch:
     selected: tuple[Cell, ...]
     settled: Mapping[str, CellResult]
     earlier: Sequence[KnownTrial]
-    command: str
+    options: RunOptions
     is_inside: bool = False
 
     @property
@@ -267,7 +268,7 @@ class Driver:
         """What became of an unfinished study, and how to go on."""
         root, most = self.launch.folder.root, most_cells(self.plan)
         finished = f"{len(results)} of {most} cells are finished and saved in {root}"
-        again = f"continue with: {self.launch.command}"
+        again = f"continue with: {self.launch.options.command()}"
         if end is StudyEnd.PARTIAL:
             return [f"every cell that --only selects is finished; {finished}"]
         if end is StudyEnd.INTERRUPTED:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,7 @@ from fgtune.engine.searching import earlier_studies
 from fgtune.errors import ConfigError, TrackingError
 from fgtune.plugins import permitting
 from fgtune.results.folder import StudyFolder
+from fgtune.results.options import RunOptions
 from fgtune.results.provenance import collect_provenance
 from fgtune.tracking import StudyEnd, open_tracker
 
@@ -40,50 +40,11 @@ EXIT_CODES = {
 }
 
 
-@dataclass(frozen=True)
-class RunOptions:
-    """What the command line asks for.
-
-    Attributes:
-        study: The study file.
-        overrides: ``--set`` options.
-        smoke: Shrink the study.
-        out: Parent of the study folder.
-        tracking_uri: MLflow store; None looks at the environment, ``none`` turns tracking off.
-        retry_failed: Run failed cells again.
-        plugins: Packages that may be imported because the study names parts in them, besides ``FGTUNE_PLUGINS``.
-        only: Conditions that cells must meet to be run, ``KEY=PATTERN`` each.
-        address: Ray cluster; None looks at the environment, and else opens a session on this machine.
-    """
-
-    study: Path
-    overrides: tuple[str, ...] = ()
-    smoke: bool = False
-    out: Path = Path("reports")
-    tracking_uri: str | None = None
-    retry_failed: bool = False
-    plugins: tuple[str, ...] = ()
-    only: tuple[str, ...] = ()
-    address: str | None = None
-
-    def command(self) -> str:
-        """The command line that continues this run."""
-        parts = ["python", "-m", "fgtune.run", str(self.study)]
-        parts += [part for override in self.overrides for part in ("--set", override)]
-        parts += ["--smoke"] * self.smoke
-        parts += [part for package in self.plugins for part in ("--plugins", package)]
-        parts += ["--out", str(self.out)] * (self.out != Path("reports"))
-        parts += [part for condition in self.only for part in ("--only", condition)]
-        parts += ["--address", self.address] if self.address else []
-        parts += ["--tracking-uri", self.tracking_uri] if self.tracking_uri else []
-        return shlex.join(parts)
-
-
 def run_study(options: RunOptions, console: Console | None = None, opened: OpenedStudy | None = None) -> int:
     """Run what is left of a study and write its report.
 
     Args:
-        options: What the command line asks for.
+        options: What is asked for.
         console: Where progress is told; standard output when left out.
         opened: The study, where it has been opened already; it is then not read again.
 
@@ -120,11 +81,11 @@ def _run_study(options: RunOptions, console: Console, opened: OpenedStudy) -> in
             tracker.check([opened.plan.study.study, *(each.plan.study.study for each in opened.plan.arm_searches)])
         stack.enter_context(folder.lock())
         launch = _launch(options, opened, folder, earlier)  # what another process finished meanwhile counts
-        provenance = collect_provenance(opened.plan, shlex.split(options.command()))
+        provenance = collect_provenance(opened.plan, options)
         folder.create_or_check(launch.opened.plan, opened.loaded, provenance)
         budget = Budget(opened.plan.study.execution)
         if launch.opened.plan.unchosen:
-            searches = ArmSearches(launch, options.retry_failed, options.tracking_uri, console, flag, budget)
+            searches = ArmSearches(launch, console, flag, budget)
             end = searches.run()
             if end is not None:
                 return EXIT_CODES[end]
@@ -137,7 +98,7 @@ def _launch(options: RunOptions, opened: OpenedStudy, folder: StudyFolder, earli
     plan = grown_plan(opened.plan, folder)
     settled = folder.settled(plan, options.retry_failed)
     selected = selected_cells(plan, options.only)
-    return Launch(replace(opened, plan=plan), folder, selected, settled, earlier, options.command())
+    return Launch(replace(opened, plan=plan), folder, selected, settled, earlier, options)
 
 
 def _start_ray(plan: Plan, address: str | None, stack: ExitStack) -> StopFlag:

@@ -25,6 +25,7 @@ from fgtune.reporting.relations_figure import relations_figure
 from fgtune.reporting.spread_page import spread_page
 from fgtune.reporting.theme import ArmStyle, arm_styles
 from fgtune.results.folder import GIVEN
+from fgtune.results.options import OPTIONS
 
 _MOST_ROWS = 24  # arms beyond which tables of them are folded, and no figure of a spread study has a row for each
 
@@ -116,9 +117,10 @@ def solver_figures(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[Fig
 
 
 def flatten(value: Any, path: str = "") -> list[tuple[str, str]]:
-    """Nested plain data as (dotted path, text) rows."""
+    """Nested provenance as (dotted path, text) rows; the study as given and the options stand elsewhere in it."""
     if isinstance(value, Mapping):
-        return [row for key, item in value.items() for row in flatten(item, f"{path}.{key}" if path else str(key))]
+        shown = {key: item for key, item in value.items() if key not in {GIVEN, OPTIONS}}
+        return [row for key, item in shown.items() for row in flatten(item, f"{path}.{key}" if path else str(key))]
     if isinstance(value, Sequence) and not isinstance(value, str):
         if any(isinstance(item, Mapping) for item in value):
             return [row for rank, item in enumerate(value) for row in flatten(item, f"{path}.{rank}")]
@@ -199,7 +201,7 @@ def page_context(data: StudyData, summary: StudySummary, provenance: Mapping[str
             "scheduler": data.study.scheduler.to_plain(),
             "execution": data.study.execution.to_plain(),
         },
-        "provenance": flatten({key: value for key, value in provenance.items() if key != GIVEN}),
+        "provenance": flatten(provenance),
         "last_finished": max((result.finished_at for result in data.results.values()), default=""),
         "trainer_seconds": math.fsum(result.seconds for result in data.results.values()),
     }

@@ -16,7 +16,7 @@ from fgtune.config.arms.plan import Plan
 from fgtune.config.schema.base import stable_hash
 from fgtune.config.schema.study import Study
 from fgtune.errors import StudyFolderError
-from fgtune.results.provenance import masked
+from fgtune.results.options import RunOptions
 
 
 def more_seeds(seeds: int | Sequence[int], wanted: int) -> int | list[int]:
@@ -36,7 +36,7 @@ def more_seeds(seeds: int | Sequence[int], wanted: int) -> int | list[int]:
 
 
 def extended_record(
-    record: Mapping[str, Any], before: Study, plan: Plan, planned: Sequence[str], command: Sequence[str]
+    record: Mapping[str, Any], before: Study, plan: Plan, planned: Sequence[str], options: RunOptions
 ) -> dict[str, Any]:
     """The provenance of a folder whose study becomes that of ``plan``, which has further seeds.
 
@@ -45,7 +45,7 @@ def extended_record(
         before: The folder's study.
         plan: The study with its further seeds.
         planned: Ids of the cells that the folder has planned.
-        command: The command line that continues the extended study.
+        options: Those of a run that continues the extended study.
 
     Raises:
         StudyFolderError: More than the seeds differs, or the data are others than those the study has run on.
@@ -66,7 +66,7 @@ def extended_record(
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "from": {"study_hash": record["study_hash"], "seeds": list(before.seed_list)},
         "to": {"study_hash": plan.study_hash, "seeds": list(plan.study.seed_list)},
-        "command": [masked(part) for part in command],
+        **options.record(),
     }
     return {**record, "study_hash": plan.study_hash, "extended": [*record.get("extended", []), entry]}
 

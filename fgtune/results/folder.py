@@ -34,6 +34,7 @@ from fgtune.results.formats import (
 from fgtune.results.layout import FolderLayout
 from fgtune.results.ledger import Ledger
 from fgtune.results.locking import lock_holder, locked
+from fgtune.results.options import RunOptions
 from fgtune.results.records import AttentionRecord, CellResult, CellState, EpochMetrics, RelationsRecord
 from fgtune.text import first_of
 
@@ -114,14 +115,14 @@ class StudyFolder(FolderLayout):
         write_atomically(self.resolved_file, resolved_text(plan).encode())
         write_atomically(self.plan_file, plan_text(plan).encode())
 
-    def extend(self, plan: Plan, command: Sequence[str]) -> None:
+    def extend(self, plan: Plan, options: RunOptions) -> None:
         """Make the folder that of the same study with further seeds; finished cells stay. The folder must be locked.
 
         A process killed in here leaves the earlier or the later study; doing the same again completes it.
 
         Args:
             plan: The study with its further seeds.
-            command: The command line that continues it.
+            options: Those of a run that continues it.
 
         Raises:
             StudyFolderError: The folder's study differs in more than seeds, or its data do; nothing is written then.
@@ -129,7 +130,7 @@ class StudyFolder(FolderLayout):
         record = self.read_provenance()
         if record.get("study_hash") != plan.study_hash:
             planned = [row["cell_id"] for row in self.read_plan()]
-            record = extended_record(record, self.read_study(), plan, planned, command)
+            record = extended_record(record, self.read_study(), plan, planned, options)
             write_atomically(self.provenance_file, (json.dumps(record, indent=2) + "\n").encode())
         write_atomically(self.resolved_file, resolved_text(plan).encode())
         write_atomically(self.plan_file, plan_text(plan).encode())
@@ -171,6 +172,13 @@ class StudyFolder(FolderLayout):
         return list(differences(theirs, study.to_plain()))
 
     # Study, plan, provenance
+
+    def require_study(self) -> None:
+        """Raise ``StudyFolderError`` unless the folder holds a study."""
+        for path in (self.provenance_file, self.resolved_file, self.plan_file):
+            if not path.is_file():
+                rule, fix = f"is no study folder, it lacks {path.name}", "name the folder of a study that was started"
+                raise StudyFolderError(rule, where=str(self.root), fix=fix)
 
     def read_study(self) -> Study:
         """The folder's study, every default filled in.

@@ -5,10 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import re
 import subprocess
-import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -17,6 +14,7 @@ from typing import Any
 from fgtune import __version__
 from fgtune.config.arms.plan import Plan
 from fgtune.plugins import origins as plugin_origins
+from fgtune.results.options import RunOptions
 
 PACKAGES = (
     "ray", "torch", "torchvision", "optuna", "mlflow", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow",
@@ -27,19 +25,19 @@ PACKAGES = (
 _GIT_TIMEOUT_S = 10.0
 
 
-def collect_provenance(plan: Plan, command: Sequence[str] | None = None) -> dict[str, Any]:
+def collect_provenance(plan: Plan, options: RunOptions) -> dict[str, Any]:
     """What a reader needs to know to repeat the study, as plain data.
 
     Args:
         plan: The study's plan.
-        command: The command line; the running process's own when left out. Passwords in URLs are masked.
+        options: What the call was asked for. Passwords in URLs are masked.
     """
     return {
         "study": plan.study.study,
         "study_hash": plan.study_hash,
         "data": {key: shape.fingerprint for key, shape in sorted(plan.shapes.items())},
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": [masked(part) for part in (sys.argv if command is None else command)],
+        **options.record(),
         "fgtune": __version__,
         "git": git_state(Path.cwd()),
         "python": platform.python_version(),
@@ -93,8 +91,3 @@ def _versions() -> dict[str, str | None]:
         except metadata.PackageNotFoundError:
             versions[name] = None
     return versions
-
-
-def masked(part: str) -> str:
-    """A part of a command line without the password in a URL."""
-    return re.sub(r"(://[^/:@\s]*):[^/@\s]*@", r"\1:***@", part)

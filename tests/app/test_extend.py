@@ -17,10 +17,10 @@ from fgtune.app.cli import main
 from fgtune.app.extend import extend
 from fgtune.app.verify import verify
 from fgtune.engine.opening import open_study
-from fgtune.engine.run import RunOptions, run_study
+from fgtune.engine.run import run_study
 from fgtune.errors import ConfigError, StudyFolderError
 from fgtune.results.folder import StudyFolder
-from fgtune.results.launch_record import read_started
+from fgtune.results.options import RunOptions, last_call
 from fgtune.results.records import CellState
 
 ARRAYS = "{kind: arrays, path: mine.npz}"
@@ -136,7 +136,7 @@ def begun(base, tmp_path) -> StudyFolder:
         "study": "small",
         "study_hash": opened.plan.study_hash,
         "started_at": "2026-01-02T03:04:05+00:00",
-        "command": shlex.split(options.command()),
+        **options.record(),
     }
     folder.create_or_check(opened.plan, opened.loaded, record)
     return folder
@@ -166,7 +166,8 @@ def test_seeds_that_were_listed_are_kept_and_followed_and_a_cut_extension_goes_o
     assert (options.out, options.tracking_uri) == (begun.root.parent, "none")
     assert len(begun.read_provenance()["extended"]) == 1
     assert {row["seed"] for row in begun.read_plan()} == {4, 7, 8, 9}
-    assert read_started(begun).line == options.command()
+    last = last_call(begun.read_provenance())
+    assert (last.line, last.options) == (options.command(), options)
 
 
 def test_an_arm_with_another_preset_than_the_trial_keeps_its_cells(small_study_text, tmp_path, runs):
@@ -176,7 +177,8 @@ def test_an_arm_with_another_preset_than_the_trial_keeps_its_cells(small_study_t
     (tmp_path / "small.yaml").write_text(small_study_text.replace(design, arms), encoding="utf-8")
     opened = open_study(tmp_path / "small.yaml")
     folder = StudyFolder(tmp_path / "reports" / "small")
-    record = {"study": "small", "study_hash": opened.plan.study_hash, "command": ["fgtune", "run", "small.yaml"]}
+    options = RunOptions(Path("small.yaml"))
+    record = {"study": "small", "study_hash": opened.plan.study_hash, **options.record()}
     folder.create_or_check(opened.plan, opened.loaded, record)
     planned = {row["cell_id"] for row in folder.read_plan()}
     with pytest.raises(Killed):
@@ -210,13 +212,29 @@ def test_a_running_study_is_not_extended(begun, base):
 
 def test_a_masked_password_is_asked_for(begun, base, runs):
     record = begun.read_provenance()
-    record["command"] = [*record["command"][:-1], "http://me:***@host:5000"]
-    begun.provenance_file.write_text(json.dumps(record))
+    options = RunOptions(Path("small.yaml"), out=begun.root.parent, tracking_uri="http://me:secret@host:5000")
+    begun.provenance_file.write_text(json.dumps(record | options.record()))
+    assert "secret" not in begun.provenance_file.read_text()
     with chdir(base):
         with pytest.raises(ConfigError, match="its password is not stored with the study"):
             extend(begun.root, 4)
         with pytest.raises(Killed):
             extend(begun.root, 4, tracking_uri="none")
+
+
+@pytest.mark.parametrize("stored", [True, False], ids=["options of another form", "no options"])
+def test_a_folder_of_an_earlier_version_is_told_to_be_run_once_more(begun, runs, stored):
+    record = begun.read_provenance() | {"options": {"file": "small.yaml"}}
+    if not stored:
+        del record["options"]
+    begun.provenance_file.write_text(json.dumps(record))
+    with pytest.raises(StudyFolderError, match="lacks the options of the run") as caught:
+        extend(begun.root, 4)
+    assert str(caught.value).endswith(f"run the study once more with this version: {shlex.join(record['command'])}")
+    begun.provenance_file.write_text(json.dumps(record | {"command": []}))
+    with pytest.raises(StudyFolderError, match="names no command that runs the study"):
+        extend(begun.root, 4)
+    assert runs == []
 
 
 def test_a_renamed_folder_is_refused(begun, runs):

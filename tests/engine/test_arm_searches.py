@@ -21,9 +21,10 @@ from fgtune.app.extend import extend
 from fgtune.app.refit import choose
 from fgtune.app.status import read_status
 from fgtune.app.verify import verify
-from fgtune.engine.run import RunOptions, run_study
+from fgtune.engine.run import run_study
 from fgtune.errors import ConfigError, StudyFolderError
 from fgtune.results.folder import StudyFolder
+from fgtune.results.options import RunOptions
 
 METRIC = "val/silhouette"
 STUDY = {

@@ -21,9 +21,10 @@ from rich.console import Console
 
 from fgtune.analysis.summary import summarise
 from fgtune.app.verify import verify
-from fgtune.engine.run import RunOptions, report, run_study
+from fgtune.engine.run import report, run_study
 from fgtune.metrics.evaluate import evaluate_counts
 from fgtune.results.folder import StudyFolder
+from fgtune.results.options import RunOptions
 from fgtune.results.records import CellState
 
 

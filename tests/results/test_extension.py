@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shlex
 import threading
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,8 +14,9 @@ from fgtune.errors import StudyFolderError
 from fgtune.results import folder as folder_module
 from fgtune.results.extension import more_seeds
 from fgtune.results.folder import StudyFolder
+from fgtune.results.options import RunOptions
 
-COMMAND = ("python", "-m", "fgtune.run", "small.yaml", "--set", "seeds=4")
+OPTIONS = RunOptions(Path("small.yaml"), ("seeds=4",))
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def test_further_seeds_follow_those_that_are_there(seeds, wanted, given):
 def test_an_extended_folder_keeps_its_cells_and_knows_its_former_hash(folder, make):
     before, rows = make()[1], folder.read_plan()
     _, plan = make("seeds=4")
-    folder.extend(plan, COMMAND)
+    folder.extend(plan, OPTIONS)
     assert folder.check(plan) is True
     assert folder.read_study() == plan.study
     assert folder.read_plan()[: len(rows)] == rows
@@ -53,21 +55,21 @@ def test_an_extended_folder_keeps_its_cells_and_knows_its_former_hash(folder, ma
 
 def test_the_study_as_it_was_is_told_what_happened_and_how_to_go_on(folder, make):
     loaded, plan = make()
-    folder.extend(make("seeds=4")[1], COMMAND)
+    folder.extend(make("seeds=4")[1], OPTIONS)
     before = tree(folder)
     with pytest.raises(StudyFolderError) as caught:
         folder.create_or_check(plan, loaded, {})
     text = str(caught.value)
     assert "was extended from 2 to 4 seeds" in text
     assert "every finished cell is kept" in text
-    assert f"Fix: go on with: {shlex.join(COMMAND)}" in text
+    assert f"Fix: go on with: {OPTIONS.command()}" in text
     assert tree(folder) == before
 
 
 def test_a_study_extended_twice_is_known_by_all_its_hashes(folder, make):
     plans = [make()[1], make("seeds=3")[1], make("seeds=4")[1]]
-    folder.extend(plans[1], COMMAND)
-    folder.extend(plans[2], COMMAND)
+    folder.extend(plans[1], OPTIONS)
+    folder.extend(plans[2], OPTIONS)
     assert folder.former_hashes() == (plans[0].study_hash, plans[1].study_hash)
     for plan, had in ((plans[0], 2), (plans[1], 3)):
         with pytest.raises(StudyFolderError, match=f"from {had} to 4 seeds"):
@@ -87,14 +89,14 @@ def test_a_study_extended_twice_is_known_by_all_its_hashes(folder, make):
 def test_anything_but_further_seeds_is_refused_and_changes_nothing(folder, make, overrides, fingerprint, rule):
     before = tree(folder)
     with pytest.raises(StudyFolderError, match=rule):
-        folder.extend(make(*overrides, fingerprint=fingerprint)[1], COMMAND)
+        folder.extend(make(*overrides, fingerprint=fingerprint)[1], OPTIONS)
     assert tree(folder) == before
 
 
 def test_cells_that_this_version_does_not_plan_are_refused(folder, make):
     folder.plan_file.write_text(folder.plan_file.read_text() + "0123456789ab,gone,0,4,learned,flow,false\n")
     with pytest.raises(StudyFolderError, match="plans other cells for the same study"):
-        folder.extend(make("seeds=4")[1], COMMAND)
+        folder.extend(make("seeds=4")[1], OPTIONS)
 
 
 @pytest.mark.parametrize("written", [0, 1, 2])
@@ -110,10 +112,10 @@ def test_an_extension_cut_short_leaves_a_study_that_can_be_extended(folder, make
 
     monkeypatch.setattr(folder_module, "write_atomically", killed)
     with pytest.raises(KeyboardInterrupt):
-        folder.extend(plan, COMMAND)
+        folder.extend(plan, OPTIONS)
     monkeypatch.undo()
     assert folder.check(former if written == 0 else plan) is True
-    folder.extend(plan, COMMAND)
+    folder.extend(plan, OPTIONS)
     assert folder.check(plan) is True
     assert folder.read_study() == plan.study
     assert len(folder.read_plan()) == len(plan.cells)
@@ -144,7 +146,7 @@ def test_a_run_is_not_refused_because_someone_asks_who_holds_the_folder(folder):
 
 
 def test_a_password_in_the_command_is_not_stored(folder, make):
-    folder.extend(make("seeds=4")[1], [*COMMAND, "--tracking-uri", "postgresql://me:secret@host/db"])
+    folder.extend(make("seeds=4")[1], replace(OPTIONS, tracking_uri="postgresql://me:secret@host/db"))
     text = folder.provenance_file.read_text()
     assert "postgresql://me:***@host/db" in text
     assert "secret" not in text

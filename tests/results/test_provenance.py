@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 
+from fgtune.results.options import RunOptions
 from fgtune.results.provenance import PACKAGES, collect_provenance, git_state
 
 
@@ -51,10 +53,10 @@ def test_without_git_there_is_no_git_state(repository, monkeypatch):
 
 
 def test_provenance_tells_versions_machine_command_and_data(small_plan):
-    facts = collect_provenance(small_plan, ["fgtune", "run", "s.yaml"])
+    facts = collect_provenance(small_plan, RunOptions(Path("s.yaml")))
     assert facts["study_hash"] == small_plan.study_hash
     assert list(facts["data"].values()) == ["f00d"]
-    assert facts["command"] == ["fgtune", "run", "s.yaml"]
+    assert facts["command"] == ["python", "-m", "fgtune.run", "s.yaml"]
     assert set(facts["packages"]) == set(PACKAGES)
     assert facts["packages"]["numpy"]
     assert facts["host"]["cpus"] >= 1
@@ -64,8 +66,9 @@ def test_provenance_tells_versions_machine_command_and_data(small_plan):
 
 def test_passwords_and_environment_stay_out(small_plan, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hunter2")
-    command = ["run", "s.yaml", "--tracking-uri", "postgresql://me:hunter2@db:5432/x", "--set", "a=http://t:1@h/"]
-    facts = collect_provenance(small_plan, command)
+    uri = "postgresql://me:hunter2@db:5432/x"
+    facts = collect_provenance(small_plan, RunOptions(Path("s.yaml"), ("a=http://t:1@h/",), tracking_uri=uri))
     assert "hunter2" not in json.dumps(facts)
-    assert facts["command"][3] == "postgresql://me:***@db:5432/x"
-    assert facts["command"][5] == "a=http://t:***@h/"
+    assert facts["command"][4:] == ["--set", "a=http://t:***@h/", "--tracking-uri", "postgresql://me:***@db:5432/x"]
+    assert facts["options"]["tracking_uri"] == "postgresql://me:***@db:5432/x"
+    assert facts["options"]["overrides"] == ["a=http://t:***@h/"]

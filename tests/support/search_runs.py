@@ -9,8 +9,9 @@ from pathlib import Path
 import optuna
 from rich.console import Console
 
-from fgtune.engine.run import RunOptions, run_study
+from fgtune.engine.run import run_study
 from fgtune.results.folder import StudyFolder
+from fgtune.results.options import RunOptions
 
 METRIC = "val/silhouette"
 STUDY = {

@@ -14,7 +14,7 @@ from statistics import median
 import numpy as np
 from pydantic import TypeAdapter
 
-from fgtune.config.schema.relations import SolverConfig
+from fgtune.config.schema.classes import SolverConfig
 from fgtune.relations import SOLVERS
 from fgtune.relations.base import RelationsProblem
 from fgtune.relations.initial import beta_from_balance

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from fgtune.config.arms.only import selected_cells
-from fgtune.config.arms.plan import Plan
+from fgtune.config.arms.plan import Plan, selected_cells
 from fgtune.engine.arm_searches import ArmSearches, check_search_folders
 from fgtune.engine.driver import Driver, Launch
 from fgtune.engine.opening import OpenedStudy, open_study

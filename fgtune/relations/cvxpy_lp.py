@@ -24,7 +24,7 @@ from typing import Any
 import cvxpy as cp
 import numpy as np
 
-from fgtune.config.schema.relations import CvxpySolverConfig
+from fgtune.config.schema.classes import CvxpySolverConfig
 from fgtune.errors import SolverError
 from fgtune.relations.base import FloatArray, IntArray, RawSolution, RelationsProblem, SolveStatus, objective_value
 from fgtune.relations.structure import balanced_size, forced_penalty, lagrangian_bound, size_range

@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fgtune.config.schema.relations import FlowSolverConfig
+from fgtune.config.schema.classes import FlowSolverConfig
 from fgtune.relations.base import FloatArray, IntArray, RawSolution, RelationsProblem, SolveStatus, objective_value
 from fgtune.relations.structure import balanced_size, lagrangian_bound
 

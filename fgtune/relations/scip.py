@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pyscipopt
 
-from fgtune.config.schema.relations import ScipSolverConfig
+from fgtune.config.schema.classes import ScipSolverConfig
 from fgtune.errors import SolverError
 from fgtune.relations.base import RawSolution, RelationsProblem, SolveStatus
 from fgtune.relations.structure import balanced_size, forced_penalty, lagrangian_bound

@@ -15,8 +15,8 @@ from typing import Any, cast
 import numpy as np
 
 from fgtune.config.reading.plugin_options import load_plugin
+from fgtune.config.schema.classes import SolverConfig
 from fgtune.config.schema.plugin import PluginConfig
-from fgtune.config.schema.relations import SolverConfig
 from fgtune.errors import SolverError
 from fgtune.relations import SOLVERS
 from fgtune.relations.base import RawSolution, RelationsProblem, RelationsSolution, SolveStatus, objective_value

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import TypeAdapter
 
-from fgtune.config.schema.relations import SolverConfig
+from fgtune.config.schema.classes import SolverConfig
 from fgtune.relations.base import RelationsProblem, RelationsSolution, SolveStatus
 from fgtune.relations.solve import solve
 from fgtune.testing.contract import Plain, permitted, require

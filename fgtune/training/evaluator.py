@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fgtune.config.schema.evaluation import EvaluationConfig
+from fgtune.config.schema.training import EvaluationConfig
 from fgtune.data.base import EvaluationView
 from fgtune.metrics.attention import attention_share
 from fgtune.metrics.clustering import contingency

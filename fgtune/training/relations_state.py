@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fgtune.config.schema.relations import RelationsConfig
+from fgtune.config.schema.classes import RelationsConfig
 from fgtune.errors import TrialError
 from fgtune.relations.base import RelationsProblem, RelationsSolution
 from fgtune.relations.initial import beta_from_balance, initial_affinity, random_balanced

@@ -9,7 +9,7 @@ import pytest
 
 from fgtune.analysis.inputs import read_study
 from fgtune.analysis.table import COLUMNS, MISSING, factor_columns, tidy_table, write_tables
-from fgtune.config.schema.names import RESERVED_COLUMNS
+from fgtune.config.schema.base import RESERVED_COLUMNS
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import StudyFolderError
 from fgtune.results.folder import StudyFolder

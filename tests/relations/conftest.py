@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from fgtune.config.schema.relations import SolverConfig
+from fgtune.config.schema.classes import SolverConfig
 from fgtune.testing.solvers import enumerate_all, naive_value
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fgtune.config.schema.classes import RelationsConfig
 from fgtune.config.schema.paths import kinds_of
-from fgtune.config.schema.relations import RelationsConfig
 from fgtune.errors import SolverError
 from fgtune.relations import SOLVERS
 from fgtune.relations.base import RelationsProblem, SolveStatus

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fgtune.config.schema.relations import CvxpySolverConfig, FlowSolverConfig
+from fgtune.config.schema.classes import CvxpySolverConfig, FlowSolverConfig
 from fgtune.errors import SolverError
 from fgtune.relations import cvxpy_lp
 from fgtune.relations.base import RelationsProblem, SolveStatus

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from fgtune.config.schema.relations import FlowSolverConfig
+from fgtune.config.schema.classes import FlowSolverConfig
 from fgtune.relations.base import RelationsProblem, objective_value
 from fgtune.relations.flow import solve_flow
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fgtune.config.schema.relations import ScipSolverConfig
+from fgtune.config.schema.classes import ScipSolverConfig
 from fgtune.errors import SolverError
 from fgtune.relations import scip
 from fgtune.relations.base import RelationsProblem, SolveStatus

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from fgtune.config.schema.relations import FlowSolverConfig
+from fgtune.config.schema.classes import FlowSolverConfig
 from fgtune.errors import SolverError
 from fgtune.relations.base import RawSolution, RelationsProblem, RelationsSolution, SolveStatus, objective_value
 from fgtune.relations.solve import check_solution, load_solver, solve
@@ -131,7 +131,7 @@ def test_gap_is_relative_and_never_negative():
 def test_the_default_solver_imports_no_solver_library():
     code = (
         "import sys, numpy as np\n"
-        "from fgtune.config.schema.relations import FlowSolverConfig\n"
+        "from fgtune.config.schema.classes import FlowSolverConfig\n"
         "from fgtune.relations.base import RelationsProblem\n"
         "from fgtune.relations.solve import solve\n"
         "solve(RelationsProblem(np.eye(3), 0.1), FlowSolverConfig())\n"

@@ -10,8 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from fgtune.config.reading.source import Origins
-from fgtune.config.schema.base import Config
-from fgtune.config.schema.names import ARM_PATTERN, DOTTED_PATTERN, METRIC_PATTERN, NAME_PATTERN, PART_PATTERN
+from fgtune.config.schema.base import ARM_PATTERN, DOTTED_PATTERN, METRIC_PATTERN, NAME_PATTERN, PART_PATTERN, Config
 from fgtune.config.schema.paths import (
     Path,
     all_paths,

@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from fgtune.config.schema.base import Config
-from fgtune.config.schema.data import Fraction, PositiveFloat, Weight
+from fgtune.config.schema.base import Config, Fraction, PositiveFloat, Weight
 
 Size = Annotated[int, Field(ge=4)]
 Channels = Annotated[tuple[float, ...], Field(min_length=1)]

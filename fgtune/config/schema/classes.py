@@ -1,4 +1,4 @@
-"""Settings of fine classes: how many there are, how they are found, and how clusters become fine classes."""
+"""The fine classes: how many, how they are formed, and how their relations to the coarse ones come about."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from fgtune.config.schema.base import Config
-from fgtune.config.schema.data_base import PositiveFloat
+from fgtune.config.schema.base import Config, Count, PositiveFloat, Weight
+from fgtune.config.schema.plugin import BY_KIND, OWN, SHIPPED, PluginConfig
 
 
 class ClusteringConfig(Config):
@@ -17,7 +17,7 @@ class ClusteringConfig(Config):
     """Cluster within each coarse class (GEORGE-like), or all samples together."""
     sizes: Literal["balanced", "variance"] = "balanced"
     """Clusters a coarse class: equal, or grown where one more lowers the sum of squares most."""
-    restarts: Annotated[int, Field(ge=1)] = 10
+    restarts: Count = 10
     """Restarts of k-means, the best of which counts."""
 
 
@@ -30,7 +30,7 @@ class BaseEstimatorConfig(Config):
     """Share of a coarse class's variance that its principal components keep; 1 keeps all."""
     max_samples: Annotated[int, Field(ge=10)] = 2000
     """Samples used of a coarse class, drawn by seed; the cost is quadratic in it."""
-    restarts: Annotated[int, Field(ge=1)] = 4
+    restarts: Count = 4
     """Restarts of each k-means, the best of which counts."""
 
 
@@ -62,7 +62,7 @@ class StabilityEstimatorConfig(BaseEstimatorConfig):
     kind: Literal["stability"] = "stability"
     threshold: Annotated[float, Field(gt=0.0, le=1.0)] = 0.8
     """Prediction strength needed (Tibshirani and Walther 2005: 0.8 to 0.9)."""
-    repeats: Annotated[int, Field(ge=1)] = 5
+    repeats: Count = 5
     """Random halvings that the strength is averaged over."""
 
 
@@ -80,7 +80,7 @@ def _form(value: object) -> str:
 
 
 NumFine = Annotated[
-    Annotated[Annotated[int, Field(ge=1)], Tag("number")] | Annotated[Literal["estimate"], Tag("word")],
+    Annotated[Count, Tag("number")] | Annotated[Literal["estimate"], Tag("word")],
     Discriminator(_form),
 ]
 
@@ -115,3 +115,42 @@ class ClassesConfig(Config):
     def number(self) -> int | None:
         """K_F where it is a number already; None where it is to be estimated, or to be resolved from a ratio."""
         return self.num_fine if isinstance(self.num_fine, int) else None
+
+
+class FlowSolverConfig(Config):
+    """Exact successive shortest paths in NumPy."""
+
+    kind: Literal["flow"] = "flow"
+
+
+class ScipSolverConfig(Config):
+    """The binary quadratic programme as it is, by SCIP's branch and bound."""
+
+    kind: Literal["scip"] = "scip"
+    time_limit_s: PositiveFloat = 30.0
+
+
+class CvxpySolverConfig(Config):
+    """The programme linearised by slots; its LP relaxation, which is integral, by CVXPY with HiGHS."""
+
+    kind: Literal["cvxpy"] = "cvxpy"
+    time_limit_s: PositiveFloat = 30.0
+
+
+_ShippedSolverConfig = Annotated[FlowSolverConfig | ScipSolverConfig | CvxpySolverConfig, Field(discriminator="kind")]
+
+SolverConfig = Annotated[Annotated[_ShippedSolverConfig, SHIPPED] | Annotated[PluginConfig, OWN], BY_KIND]
+
+
+class RelationsConfig(Config):
+    """How the relations M between fine and coarse classes come about."""
+
+    mode: Literal["learned", "oracle", "random_balanced"] = "learned"
+    """``oracle`` reads fine labels to know the true M; ``random_balanced`` fixes a random M with equal column sizes."""
+    solver: SolverConfig = FlowSolverConfig()
+    balance: Weight = 1.0
+    """b = beta / beta*, with beta* = K_C / (2 K_F): at 1, balance becomes nearly a hard constraint."""
+    balance_after_soft: bool = False
+    """Keep the balance term after the soft phase; the reference drops it there."""
+    every_steps: Count = 20
+    """Solve again every so many optimiser steps, counted over the whole training."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from fgtune.config.schema.data_base import BaseDataConfig, Fraction, PositiveFloat, SplitConfig, Weight
+from fgtune.config.schema.data_base import BaseDataConfig, SplitConfig
 from fgtune.config.schema.data_images import (
     BreedsConfig,
     Cifar100Config,
@@ -16,8 +16,14 @@ from fgtune.config.schema.data_images import (
     ProductsConfig,
     TieredImageNetConfig,
 )
-from fgtune.config.schema.data_synthetic import DiabetesConfig, DigitsConfig, HierarchyConfig, PatchesConfig
-from fgtune.config.schema.data_tables import ArraysConfig, SingleCellConfig
+from fgtune.config.schema.data_tables import (
+    ArraysConfig,
+    DiabetesConfig,
+    DigitsConfig,
+    HierarchyConfig,
+    PatchesConfig,
+    SingleCellConfig,
+)
 from fgtune.config.schema.plugin import BY_KIND, OWN, SHIPPED, PluginDataConfig
 
 __all__ = [
@@ -29,18 +35,15 @@ __all__ = [
     "DiabetesConfig",
     "DigitsConfig",
     "FewShotDataConfig",
-    "Fraction",
     "HierarchyConfig",
     "ImageFolderConfig",
     "OxfordPetsConfig",
     "PatchesConfig",
     "PluginDataConfig",
-    "PositiveFloat",
     "ProductsConfig",
     "SingleCellConfig",
     "SplitConfig",
     "TieredImageNetConfig",
-    "Weight",
 ]
 
 _ShippedDataConfig = Annotated[

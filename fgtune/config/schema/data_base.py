@@ -6,22 +6,17 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from fgtune.config.schema.base import Config
-
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-PositiveFloat = Annotated[float, Field(gt=0.0)]
-Weight = Annotated[float, Field(ge=0.0)]
-Name = Annotated[str, Field(min_length=1)]
+from fgtune.config.schema.base import Config, OpenFraction
 
 
 class SplitConfig(Config):
     """How samples are divided by seed, stratified on coarse labels alone; the fractions sum to 1."""
 
-    train: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.7
+    train: OpenFraction = 0.7
     """Share of samples that training sees."""
-    val: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
+    val: OpenFraction = 0.1
     """Share of samples for label-free selection."""
-    test: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
+    test: OpenFraction = 0.2
     """Share of samples that results are reported on."""
     transductive: bool = False
     """Train, validate and test on all samples alike, as FALCON does on single cells; the shares then mean nothing."""

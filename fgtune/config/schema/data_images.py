@@ -6,17 +6,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from fgtune.config.schema.data_base import BaseDataConfig, Name, PositiveFloat
+from fgtune.config.schema.base import Count, OpenFraction, PositiveFloat, Text
+from fgtune.config.schema.data_base import BaseDataConfig
 from fgtune.config.schema.data_tables import CoarseRule
 
-OpenFraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 Seed = Annotated[int, Field(ge=0)]
 
 
 class ImageSetConfig(BaseDataConfig):
     """What all sets of image files share: the size they are decoded to, and where the pixels are kept."""
 
-    path: Name
+    path: Text
     """Folder of the set, relative to the working directory or absolute."""
     size: Annotated[int, Field(ge=4)]
     """Side in pixels to which every image is brought, as (3, size, size) uint8."""
@@ -34,17 +34,17 @@ class ImageFolderConfig(ImageSetConfig):
     kind: Literal["image_folder"] = "image_folder"
     size: Annotated[int, Field(ge=4)] = 64
     """Side in pixels to which every image is brought."""
-    table: Name | None = None
+    table: Text | None = None
     """A CSV, relative to ``path``; None reads labels from the folders."""
-    image: Name = "path"
+    image: Text = "path"
     """Column of image paths, relative to ``path``."""
-    coarse: tuple[Name, ...] = ()
+    coarse: tuple[Text, ...] = ()
     """One column of coarse labels a source."""
-    fine: Name | None = None
+    fine: Text | None = None
     """Column of fine classes."""
-    fine_values: tuple[Name, ...] = ()
+    fine_values: tuple[Text, ...] = ()
     """Columns of continuous fine targets (an age, say)."""
-    split_column: Name | None = None
+    split_column: Text | None = None
     """Column of 'train', 'val', 'test', or 0, 1, 2."""
     derive_coarse: CoarseRule | None = None
     """Make the coarse labels from the continuous fine targets."""
@@ -74,13 +74,13 @@ class Cifar100Config(BaseDataConfig):
     """
 
     kind: Literal["cifar100"] = "cifar100"
-    path: Name
+    path: Text
     """Folder that holds ``cifar-100-python``, or that folder itself."""
     download: bool = False
     """Let torchvision fetch the set into ``path`` where it is missing."""
     variant: Literal["full", "cifar68", "cifar_si"] = "full"
     """All 100 classes; 68 of them, in groups of 2 to 5; or all of them with a share of each class's images dropped."""
-    fractions: Name | None = None
+    fractions: Text | None = None
     """For ``cifar_si``: a text file with the 100 kept shares, by fine id. None draws them by ``fractions_seed``."""
     fractions_seed: Seed = 0
     """Seed of drawn shares: in the published range (.3173 to .9881, mean .6468), but not the published shares."""
@@ -107,7 +107,7 @@ class ImageNetSubsetConfig(ImageSetConfig):
     stratified on coarse classes, is held out for validation.
     """
 
-    info: Name
+    info: Text
     """Folder of the files that name the classes."""
     size: Annotated[int, Field(ge=4)] = 256
     """Side in pixels to which every image is brought."""
@@ -160,7 +160,7 @@ class ProductsConfig(ImageSetConfig):
     kind: Literal["products"] = "products"
     size: Annotated[int, Field(ge=4)] = 256
     """Side in pixels to which every image is brought."""
-    train_count: Annotated[int, Field(ge=1)] = 80_000
+    train_count: Count = 80_000
     """Images drawn for training and validation; the rest is the test split."""
     val_fraction: OpenFraction = 0.1
     """Share of the drawn images that is held out for validation."""
@@ -177,7 +177,7 @@ class FewShotDataConfig(ImageSetConfig):
     kind: Literal["few_shot"] = "few_shot"
     layout: Literal["class_folders", "cifar100"] = "class_folders"
     """``path`` holds one folder a class (``images/CLASS`` in CUB), or CIFAR-100's python pickles."""
-    classes: Name
+    classes: Text
     """Folder of ``train.txt``, ``val.txt`` and ``test.txt``: one class name a line."""
     size: Annotated[int, Field(ge=4)] = 84
     """Side in pixels to which every image is brought; CIFAR images stay 32."""

@@ -1,4 +1,4 @@
-"""Configs of data that come as vectors: a user's own arrays and tables, and single cells."""
+"""Configs of data that come as rows: made here or by scikit-learn, arrays and tables of a user, and single cells."""
 
 from __future__ import annotations
 
@@ -6,8 +6,132 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from fgtune.config.schema.base import Config
-from fgtune.config.schema.data_base import BaseDataConfig, Name, PositiveFloat
+from fgtune.config.schema.base import Config, Count, Fraction, PositiveFloat, Text
+from fgtune.config.schema.data_base import BaseDataConfig
+
+DigitGroups = tuple[Annotated[tuple[Annotated[int, Field(ge=0, le=9)], ...], Field(min_length=1)], ...]
+
+
+class DigitsConfig(BaseDataConfig):
+    """scikit-learn's 1,797 handwritten 8x8 digits, pixel values scaled to [0, 1]; the digit is the fine class."""
+
+    kind: Literal["digits"] = "digits"
+    coarse_groups: DigitGroups = Field(default=((0, 1, 2, 3, 4), (5, 6, 7, 8, 9)), min_length=1)
+    """Digits of each coarse class; a digit belongs to one group at most, digits in no group are left out."""
+    second_groups: Annotated[DigitGroups, Field(min_length=1)] | None = None
+    """Another grouping of the same digits, as a second source: it labels the samples with odd index alone, and
+    ``coarse_groups`` then those with even index."""
+    samples: Literal["all", "even", "odd"] = "all"
+    """Use all samples, or those with even or odd index alone."""
+
+    @model_validator(mode="after")
+    def _groups_disjoint(self) -> DigitsConfig:
+        used = []
+        for name, groups in (("coarse_groups", self.coarse_groups), ("second_groups", self.second_groups or ())):
+            digits = [digit for group in groups for digit in group]
+            repeated = sorted({digit for digit in digits if digits.count(digit) > 1})
+            if repeated:
+                raise ValueError(f"a digit belongs to one group at most; {repeated} appear more than once in {name}")
+            used.append(set(digits))
+        if self.second_groups is not None and used[0] != used[1]:
+            raise ValueError("coarse_groups and second_groups must hold the same digits")
+        if self.second_groups is not None and self.samples != "all":
+            raise ValueError("two groupings share the samples by index, so they need samples: all")
+        return self
+
+
+class DiabetesConfig(BaseDataConfig):
+    """scikit-learn's 442 diabetes patients: 10 standardised measurements, and the progression after a year.
+
+    The progression is a continuous fine target; the coarse class is whether it lies above its median.
+    """
+
+    kind: Literal["diabetes"] = "diabetes"
+
+
+class PatchesConfig(BaseDataConfig):
+    """The colour-patch images of Xu et al. (arXiv 2005.09681, section 4.1): one big and one small patch an image.
+
+    The coarse class is the big patch, the fine class the small one. As published (``nested: false``) the two are drawn
+    independently, so fine classes are not nested in coarse ones; ``nested: true`` gives each small patch one big
+    parent. The paper states neither the canvas nor the patch sizes; these are dials here.
+    """
+
+    kind: Literal["patches"] = "patches"
+    nested: bool = False
+    num_images: Annotated[int, Field(ge=10)] = 512
+    num_big: Count = 32
+    """Number of big patches = coarse classes."""
+    num_small: Count = 128
+    """Number of small patches = fine classes."""
+    canvas: Annotated[int, Field(ge=8)] = 32
+    """Side of the square image in pixels."""
+    big_size: Count = 14
+    """Side of a big patch in pixels."""
+    small_size: Count = 5
+    """Side of a small patch in pixels."""
+    data_seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the images themselves, apart from the seeds of the study."""
+
+    @model_validator(mode="after")
+    def _patches_fit(self) -> PatchesConfig:
+        total = self.big_size + self.small_size
+        if total > self.canvas:
+            raise ValueError(f"big_size + small_size must be <= canvas ({self.canvas}), they sum to {total}")
+        if self.nested and self.num_small < self.num_big:
+            raise ValueError(f"nested patches need num_small >= num_big, got {self.num_small} < {self.num_big}")
+        if self.num_images < max(self.num_big, self.num_small):
+            raise ValueError(
+                f"num_images must be >= num_big and num_small, so that every patch occurs; got {self.num_images} < "
+                f"{max(self.num_big, self.num_small)}"
+            )
+        return self
+
+
+class HierarchyConfig(BaseDataConfig):
+    """Gaussian fine classes around coarse centres: a two-level tree whose difficulties are dials."""
+
+    kind: Literal["hierarchy"] = "hierarchy"
+    num_samples: Annotated[int, Field(ge=10)] = 2000
+    num_coarse: Count = 4
+    fine_per_coarse: Count | Annotated[tuple[Count, ...], Field(min_length=1)] = 3
+    """Fine classes in each coarse class; one number, or one number a coarse class."""
+    dim: Count = 16
+    """Number of input dimensions."""
+    separation: PositiveFloat = 4.0
+    """Expected distance between fine centres of one coarse class, in standard deviations of a fine class."""
+    coarse_separation: PositiveFloat = 8.0
+    """Expected distance between coarse centres, in the same unit."""
+    imbalance: Annotated[float, Field(ge=1.0)] = 1.0
+    """Ratio of the largest to the smallest fine class; sizes fall geometrically."""
+    coarse_noise: Fraction = 0.0
+    """Share of samples whose coarse label is replaced by a uniformly drawn other one, after ``non_nested``."""
+    non_nested: Fraction = 0.0
+    """Share of each fine class that carries a second parent's label: one other coarse class, fixed per fine class."""
+    data_seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the samples themselves, apart from the seeds of the study."""
+
+    @model_validator(mode="after")
+    def _shape_agrees(self) -> HierarchyConfig:
+        sizes = self.fine_per_coarse
+        if isinstance(sizes, tuple) and len(sizes) != self.num_coarse:
+            raise ValueError(
+                f"fine_per_coarse needs one number a coarse class ({self.num_coarse}), it has {len(sizes)}"
+            )
+        if self.num_coarse == 1 and (self.coarse_noise > 0 or self.non_nested > 0):
+            raise ValueError("coarse_noise and non_nested need at least two coarse classes")
+        if self.num_samples < sum(self.fine_in_each):
+            raise ValueError(
+                f"num_samples must be >= the number of fine classes ({sum(self.fine_in_each)}), got {self.num_samples}"
+            )
+        return self
+
+    @property
+    def fine_in_each(self) -> tuple[int, ...]:
+        """Number of fine classes in each coarse class."""
+        sizes = self.fine_per_coarse
+        return sizes if isinstance(sizes, tuple) else (sizes,) * self.num_coarse
+
 
 TABLE_SUFFIXES = (".csv", ".parquet")
 
@@ -18,26 +142,26 @@ CoarseRule = Literal["median", "argmax"]
 class ArrayFilesConfig(Config):
     """The ``.npy`` files beside the inputs, one array each."""
 
-    coarse: Name | None = None
+    coarse: Text | None = None
     """(N,) or (N, sources) integers, -1 for none."""
-    fine: Name | None = None
+    fine: Text | None = None
     """(N,) integers for classes; (N,) or (N, columns) real numbers for continuous targets."""
-    split: Name | None = None
+    split: Text | None = None
     """(N,) of 'train', 'val', 'test', or 0, 1, 2."""
 
 
 class TableColumnsConfig(Config):
     """Which columns of a table mean what. Labels may be numbers or text; an empty cell or -1 means no label."""
 
-    features: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    features: Annotated[tuple[Text, ...], Field(min_length=1)] | None = None
     """Columns of numbers that form the inputs; None takes every column that is not named below."""
-    coarse: tuple[Name, ...] = ()
+    coarse: tuple[Text, ...] = ()
     """One column of coarse labels a source."""
-    fine: Name | None = None
+    fine: Text | None = None
     """Column of fine classes."""
-    fine_values: tuple[Name, ...] = ()
+    fine_values: tuple[Text, ...] = ()
     """Columns of continuous fine targets (an age, abundances)."""
-    split: Name | None = None
+    split: Text | None = None
     """Column of 'train', 'val', 'test', or 0, 1, 2."""
 
     @model_validator(mode="after")
@@ -58,7 +182,7 @@ class ArraysConfig(BaseDataConfig):
     """
 
     kind: Literal["arrays"] = "arrays"
-    path: Name
+    path: Text
     """The file, relative to the working directory or absolute."""
     files: ArrayFilesConfig | None = None
     """The other arrays, where ``path`` is an ``.npy``."""
@@ -90,11 +214,11 @@ class SeuratV3Config(Config):
     """The genes whose counts vary most for their mean (Stuart et al. 2019), from raw counts."""
 
     kind: Literal["seurat_v3"] = "seurat_v3"
-    count: Annotated[int, Field(ge=1)] = 2000
+    count: Count = 2000
     """Number of genes kept."""
     span: Annotated[float, Field(gt=0.0, le=1.0)] = 0.3
     """Share of genes in each local regression of the variance on the mean."""
-    batch_key: Name | None = None
+    batch_key: Text | None = None
     """Column of cells' batches (patients, say): genes are ranked within each, and the ranks combined."""
 
 
@@ -102,9 +226,9 @@ class DispersionConfig(Config):
     """The genes of largest normalised dispersion (Satija et al. 2015), from log-normalised counts."""
 
     kind: Literal["dispersion"] = "dispersion"
-    count: Annotated[int, Field(ge=1)] = 2000
+    count: Count = 2000
     """Number of genes kept."""
-    bins: Annotated[int, Field(ge=1)] = 20
+    bins: Count = 20
     """Bins of the mean, within which dispersions are standardised."""
 
 
@@ -139,15 +263,15 @@ class SingleCellConfig(BaseDataConfig):
     """Single cells from an AnnData file; without a path, the 700 blood cells that scanpy carries (pbmc68k_reduced)."""
 
     kind: Literal["single_cell"] = "single_cell"
-    path: Name | None = None
+    path: Text | None = None
     """An ``.h5ad``; None reads ``pbmc68k_reduced`` from the installed scanpy."""
-    fine: Name | None = None
+    fine: Text | None = None
     """Column of ``obs`` with cell states (fine classes)."""
-    coarse: Name | None = None
+    coarse: Text | None = None
     """Column of ``obs`` with cell types (coarse classes)."""
-    coarse_of: dict[Name, Name] = Field(default_factory=dict)
+    coarse_of: dict[Text, Text] = Field(default_factory=dict)
     """Coarse class of each fine class, by name, in place of a column; cells of other fine classes are left out."""
-    layer: Name | None = None
+    layer: Text | None = None
     """Layer of the matrix; None reads ``X``."""
     preprocess: PreprocessConfig | None = None
     """None: from raw counts for a file; as it stands for pbmc68k_reduced, which scanpy has scaled already."""

@@ -11,10 +11,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
-from fgtune.config.schema.base import Config
+from fgtune.config.schema.base import RESERVED_COLUMNS, ArmName, Config, Count, DottedPath, Levels, PartName, Text
 from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.domains import DomainConfig, check_bounds
-from fgtune.config.schema.names import RESERVED_COLUMNS, ArmName, DottedPath, Levels, PartName
 from fgtune.config.schema.sampling import ArmSearchConfig, Mode, StatedSpace
 
 BASELINE = "baseline"
@@ -107,7 +106,7 @@ class SensitivityDesign(Design):
     baseline: dict[DottedPath, JsonValue] = Field(default_factory=dict)
     """Levels of the baseline arm where they differ from ``trial``."""
     grid: Literal["one_at_a_time", "full", "random", "sobol"] = "one_at_a_time"
-    points: Annotated[int, Field(ge=1)] | None = None
+    points: Count | None = None
     """Number of arms besides the baseline; of ``random`` and ``sobol`` only, which need it."""
     design_seed: Annotated[int, Field(ge=0)] = 0
     """Seed of the points of ``random`` and ``sobol``, apart from the seeds of the study."""
@@ -163,7 +162,7 @@ class AblationDesign(Design):
     over: Annotated[tuple[PartName, ...], Field(min_length=1)] | None = None
     """Components and groups that the schemes combine, in order; None means all components, and for leave_one_out and
     add_one_in all groups as well."""
-    constraints: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    constraints: tuple[Text, ...] = ()
     """What every arm must fulfil, in names of components (true where on): ``confidence implies coarse``."""
 
     @field_validator("components", "groups")

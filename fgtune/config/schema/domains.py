@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
-from fgtune.config.schema.base import Config
+from fgtune.config.schema.base import Config, PositiveFloat, Text
 
 SIGNIFICANT = 12
 """Digits that a drawn number keeps; what lies beyond is noise of the arithmetic."""
@@ -43,7 +43,7 @@ def spread(u: float, low: float, high: float, *, log: bool, integer: bool = Fals
 
 
 class _Domain(Config):
-    when: Annotated[str, Field(min_length=1)] | None = None
+    when: Text | None = None
     """Condition under which the parameter exists at all, an expression in other parameters and settings."""
 
 
@@ -186,7 +186,7 @@ class QuantizedDomain(_Domain):
     kind: Literal["quantized"] = "quantized"
     low: float
     high: float
-    step: Annotated[float, Field(gt=0.0)]
+    step: PositiveFloat
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:

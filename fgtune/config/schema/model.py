@@ -6,18 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from fgtune.config.schema.base import Config
-from fgtune.config.schema.data import PositiveFloat
+from fgtune.config.schema.base import Config, Count, PositiveFloat, Text
 from fgtune.config.schema.plugin import BY_KIND, OWN, SHIPPED, PluginConfig
-
-Width = Annotated[int, Field(ge=1)]
 
 
 class MlpConfig(Config):
     """A multilayer perceptron on flattened inputs; its last hidden layer gives the features."""
 
     kind: Literal["mlp"] = "mlp"
-    hidden: Annotated[tuple[Width, ...], Field(min_length=1)] = (128, 128)
+    hidden: Annotated[tuple[Count, ...], Field(min_length=1)] = (128, 128)
     """Width of each hidden layer."""
     norm: Literal["none", "batch"] = "batch"
     """Normalisation between a linear layer and its ReLU; the reference MLP has none."""
@@ -27,7 +24,7 @@ class LinearBackboneConfig(Config):
     """One linear map of the flattened inputs to the features, without a non-linearity."""
 
     kind: Literal["linear"] = "linear"
-    dim: Width = 64
+    dim: Count = 64
     """Number of features."""
 
 
@@ -41,7 +38,7 @@ class SmallCnnConfig(Config):
     """A plain convolutional network for images of 28 to 64 pixels; features are the spatial mean of its last map."""
 
     kind: Literal["small_cnn"] = "small_cnn"
-    channels: Annotated[tuple[Width, ...], Field(min_length=1)] = (32, 64, 128)
+    channels: Annotated[tuple[Count, ...], Field(min_length=1)] = (32, 64, 128)
     """Channels of each 3x3 convolution; the image is halved between them, not after the last."""
     norm: Literal["none", "batch"] = "batch"
     """Normalisation between a convolution and its ReLU."""
@@ -103,7 +100,7 @@ HeadConfig = Annotated[LinearHeadConfig | CosineHeadConfig, Field(discriminator=
 class WeightsConfig(Config):
     """A local file with the backbone's initial weights; read without unpickling code."""
 
-    path: Annotated[str, Field(min_length=1)]
+    path: Text
     """The file, relative to the working directory or absolute."""
     layout: Literal["plain", "moco_v3", "solo_learn"] = "plain"
     """How its keys are named: the backbone's own (torchvision's), as MoCo v3 saves them, or as solo-learn does."""

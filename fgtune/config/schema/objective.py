@@ -6,9 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from fgtune.config.schema.base import Config
-from fgtune.config.schema.data import Fraction, PositiveFloat, Weight
-from fgtune.config.schema.names import PartName
+from fgtune.config.schema.base import Config, Count, Fraction, PartName, PositiveFloat, Weight
 from fgtune.config.schema.plugin import PluginTermConfig
 
 _FALCON = {"lambda_coarse": 0.5, "lambda_nn": 0.5, "lambda_conf": 0.5, "lambda_reg": 2.0}
@@ -70,7 +68,7 @@ class QueueInstanceConfig(Config):
     """Keys kept."""
     key_momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.999
     temperature: PositiveFloat = 0.2
-    projection_dim: Annotated[int, Field(ge=1)] = 128
+    projection_dim: Count = 128
 
 
 InstanceConfig = Annotated[ParametricInstanceConfig | QueueInstanceConfig, Field(discriminator="kind")]
@@ -81,7 +79,7 @@ class EntropicConfig(Config):
 
     prototypes: Annotated[int, Field(ge=2)] = 100
     """Prototypes K in each group."""
-    groups: Annotated[int, Field(ge=1)] = 1
+    groups: Count = 1
     """Independent sets of prototypes, their entropies averaged."""
     similarity: Literal["cosine", "dot", "neg_sq_dist"] = "cosine"
     temperature: PositiveFloat = 1.0

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, JsonValue, Tag
 
-from fgtune.config.schema.base import Config
-from fgtune.config.schema.data_base import BaseDataConfig, Weight
+from fgtune.config.schema.base import Config, Weight
+from fgtune.config.schema.data_base import BaseDataConfig
 from fgtune.plugins import KIND_PATTERN
 
 PluginKind = Annotated[str, Field(pattern=KIND_PATTERN)]

@@ -7,14 +7,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
-from fgtune.config.schema.base import Config
-from fgtune.config.schema.names import DottedPath, MetricName
+from fgtune.config.schema.base import Config, Count, DottedPath, MetricName, Text
 from fgtune.config.schema.paths import all_paths, suggestion
 from fgtune.config.schema.trial import TrialConfig
-
-Runs = Annotated[int, Field(ge=1)]
-Deviation = Annotated[float, Field(ge=0.0)]
-Text = Annotated[str, Field(min_length=1)]
 
 
 class PublishedResult(Config):
@@ -27,9 +22,9 @@ class PublishedResult(Config):
     metric: MetricName
     """The metric; its unit is this one's, so 59.6 % accuracy is 0.596."""
     value: float
-    sd: Deviation | None = None
+    sd: Annotated[float, Field(ge=0.0)] | None = None
     """Standard deviation over runs, where it is published."""
-    n: Runs | None = None
+    n: Count | None = None
     """Number of runs; None takes that of the table."""
     row: str = ""
     """What the source calls this arm, where that is another name."""
@@ -48,7 +43,7 @@ class PublishedTable(Config):
     """Where they stand, e.g. "FALCON (ICML 2024), Table 2"."""
     protocol: dict[DottedPath, JsonValue] = Field(default_factory=dict)
     """Paths below ``trial`` and their values in the source, so that the report can say where this study differs."""
-    n: Runs | None = None
+    n: Count | None = None
     """Number of runs behind each number, where it is published."""
     note: str = ""
     """What a reader must know to compare the numbers."""

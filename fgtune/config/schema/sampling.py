@@ -6,10 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fgtune.config.schema.base import Config
-from fgtune.config.schema.data import Fraction
+from fgtune.config.schema.base import Config, Count, DottedPath, Fraction, Text
 from fgtune.config.schema.domains import DomainConfig
-from fgtune.config.schema.names import DottedPath
 
 OBJECTIVE_PATTERN = r"^((train|val|test)/[a-z0-9_]+|cost/(seconds|solver_seconds))$"
 
@@ -31,7 +29,7 @@ class SpaceConfig(Config):
     """Files with further spaces, relative to this one; what is stated here wins. Merged when the study is read."""
     parameters: dict[DottedPath, DomainConfig] = Field(default_factory=dict)
     """Dotted paths below ``trial`` and their domains."""
-    constraints: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    constraints: tuple[Text, ...] = ()
     """What every point must fulfil: expressions in parameters and other settings of the trial."""
 
 
@@ -49,7 +47,7 @@ class GpConfig(Config):
     """Gaussian process with expected improvement."""
 
     kind: Literal["gp"] = "gp"
-    startup_trials: Annotated[int, Field(ge=1)] = 10
+    startup_trials: Count = 10
     """Random points before the process is used."""
 
 
@@ -125,10 +123,10 @@ class ArmSearchConfig(Config):
     """Which way it is better; None for what is known of it."""
     oracle: bool = False
     """Allow a metric that reads fine labels, or the test split."""
-    trials: Annotated[int, Field(ge=1)] | None = None
+    trials: Count | None = None
     """Points for each arm besides its own settings; None, for every point, goes with ``brute_force`` alone."""
     sampler: SamplerConfig = TpeConfig()
-    seeds: Annotated[int, Field(ge=1)] | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = 1
+    seeds: Count | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = 1
     """Seeds of the searches, a number n (10000 .. 10000 + n - 1) or the seeds themselves; none may be one of the
     study's."""
     design_seed: Annotated[int, Field(ge=0)] = 0

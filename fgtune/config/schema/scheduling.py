@@ -6,8 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from fgtune.config.schema.base import Config
-from fgtune.config.schema.names import MetricName
+from fgtune.config.schema.base import Config, Count, Fraction, MetricName
 from fgtune.config.schema.sampling import Mode
 
 Reduction = Annotated[float, Field(gt=1.0)]
@@ -37,11 +36,11 @@ class AshaConfig(_StoppingConfig):
     """Asynchronous successive halving (Li et al. 2020): of the trials at a rung, the best share goes on."""
 
     kind: Literal["asha"] = "asha"
-    grace_epochs: Annotated[int, Field(ge=1)] = 5
+    grace_epochs: Count = 5
     """The first rung: no trial is stopped before it."""
     reduction: Reduction = 3.0
     """One of so many goes on from rung to rung, which lie so many times apart."""
-    brackets: Annotated[int, Field(ge=1)] = 1
+    brackets: Count = 1
 
 
 class HyperbandConfig(_StoppingConfig):
@@ -55,8 +54,8 @@ class MedianConfig(_StoppingConfig):
     """Stop a trial that is worse than the median of the others' running averages at its epoch (Vizier)."""
 
     kind: Literal["median"] = "median"
-    grace_epochs: Annotated[int, Field(ge=1)] = 5
-    min_trials: Annotated[int, Field(ge=1)] = 3
+    grace_epochs: Count = 5
+    min_trials: Count = 3
     """Other trials that must have come as far."""
 
 
@@ -66,11 +65,11 @@ class PbtConfig(_StoppingConfig):
     forks: ClassVar[bool] = True
 
     kind: Literal["pbt"] = "pbt"
-    interval_epochs: Annotated[int, Field(ge=1)] = 5
+    interval_epochs: Count = 5
     """Epochs from one milestone, at which trials are judged, to the next."""
     quantile: Annotated[float, Field(gt=0.0, le=0.5)] = 0.25
     """Share of the trials at a milestone that is replaced, and share that may be copied."""
-    resample_probability: Annotated[float, Field(ge=0.0, le=1.0)] = 0.25
+    resample_probability: Fraction = 0.25
     """Draw a parameter anew instead of nudging it."""
 
 
@@ -78,7 +77,7 @@ class PlateauConfig(_StoppingConfig):
     """Stop a trial whose metric has not moved for some epochs."""
 
     kind: Literal["plateau"] = "plateau"
-    grace_epochs: Annotated[int, Field(ge=1)] = 5
+    grace_epochs: Count = 5
     patience_epochs: Annotated[int, Field(ge=2)] = 5
     """Epochs that are looked back on."""
     tolerance: Annotated[float, Field(ge=0.0)] = 1e-3

@@ -7,9 +7,9 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
+from fgtune.config.schema.base import Count, DottedPath, Text
 from fgtune.config.schema.designs import Design
 from fgtune.config.schema.domains import DomainConfig
-from fgtune.config.schema.names import DottedPath
 from fgtune.config.schema.sampling import (
     CmaEsConfig,
     Mode,
@@ -33,7 +33,7 @@ class SearchDesign(Design):
     space: StatedSpace
     """The space itself, or the file that states it."""
     sampler: SamplerConfig = TpeConfig()
-    trials: Annotated[int, Field(ge=1)] | None = None
+    trials: Count | None = None
     """Number of points to run besides the baseline; None, for every point, goes with ``brute_force`` alone."""
     metric: ObjectiveName | Annotated[tuple[ObjectiveName, ...], Field(min_length=2, max_length=4)]
     """What is optimised, the mean over the seeds at the last epoch; several metrics give a Pareto front."""
@@ -43,7 +43,7 @@ class SearchDesign(Design):
     """Allow a metric that reads fine labels, or the test split."""
     start: tuple[dict[DottedPath, JsonValue], ...] = ()
     """Points to run first; parameters that one leaves out are proposed."""
-    warm_start: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    warm_start: tuple[Text, ...] = ()
     """Folders of earlier studies whose finished cells the sampler may learn from."""
     design_seed: Annotated[int, Field(ge=0)] = 0
     """Seed of the sampler, apart from the seeds of the study."""

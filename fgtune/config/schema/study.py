@@ -6,10 +6,19 @@ from typing import Annotated, Any
 
 from pydantic import Field, JsonValue, field_validator
 
-from fgtune.config.schema.base import Config
-from fgtune.config.schema.data import PositiveFloat
+from fgtune.config.schema.base import (
+    ARM_PATTERN,
+    DOTTED_PATTERN,
+    METRIC_PATTERN,
+    NAME_PATTERN,
+    Config,
+    Count,
+    DottedPath,
+    MetricName,
+    PositiveFloat,
+    Text,
+)
 from fgtune.config.schema.designs import AblationDesign, ComparisonDesign, SensitivityDesign
-from fgtune.config.schema.names import ARM_PATTERN, DOTTED_PATTERN, METRIC_PATTERN, NAME_PATTERN, DottedPath, MetricName
 from fgtune.config.schema.published import PublishedTable
 from fgtune.config.schema.sampling import Mode
 from fgtune.config.schema.scheduling import NoSchedulerConfig, SchedulerConfig
@@ -52,7 +61,7 @@ class MetricsConfig(Config):
 class BudgetConfig(Config):
     """What one call may use; what is left is saved, and the next call goes on. None means no limit."""
 
-    cells: Annotated[int, Field(ge=1)] | None = None
+    cells: Count | None = None
     """Cells to start."""
     wall_s: PositiveFloat | None = None
     """Seconds by the clock, from the first trial on."""
@@ -71,9 +80,9 @@ class ExecutionConfig(Config):
     """GPUs a trial; a fraction shares one."""
     max_failures: Annotated[int, Field(ge=0)] = 1
     """How often a crashed trial is started again from its checkpoint before it counts as failed."""
-    max_concurrent: Annotated[int, Field(ge=1)] | None = None
+    max_concurrent: Count | None = None
     """Trials at once; None lets the machine's resources decide."""
-    checkpoint_every_epochs: Annotated[int, Field(ge=1)] = 10
+    checkpoint_every_epochs: Count = 10
     """A checkpoint is also written whenever a trial is stopped in order."""
     budget: BudgetConfig = BudgetConfig()
     """When it is used up, running trials stop in order and the exit code is 4."""
@@ -84,14 +93,14 @@ class Study(Config):
 
     study: Annotated[str, Field(pattern=NAME_PATTERN, max_length=100)]
     """Name of the study and of its folder."""
-    question: Annotated[str, Field(min_length=1)]
+    question: Text
     """What the study asks, in a sentence."""
     expectation: str = ""
     """What is expected and why, written down before the first trial."""
     source: str = ""
     """Paper, table or figure that the study answers to."""
     design: DesignConfig
-    seeds: Annotated[int, Field(ge=1)] | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = 5
+    seeds: Count | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = 5
     """A number n (seeds 0 .. n-1) or the seeds themselves; each is one block that all arms share."""
     metrics: MetricsConfig = MetricsConfig()
     scheduler: SchedulerConfig = NoSchedulerConfig()

@@ -11,14 +11,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from fgtune.config.schema.augmentation import AugmentationConfig, NoAugmentationConfig
-from fgtune.config.schema.base import Config
-from fgtune.config.schema.classes import ClassesConfig, ClusteringConfig
+from fgtune.config.schema.base import Config, Count
+from fgtune.config.schema.classes import ClassesConfig, ClusteringConfig, RelationsConfig
 from fgtune.config.schema.data import DataConfig
-from fgtune.config.schema.evaluation import EvaluationConfig
 from fgtune.config.schema.model import ModelConfig
 from fgtune.config.schema.objective import ObjectiveConfig
-from fgtune.config.schema.relations import RelationsConfig
 from fgtune.config.schema.training import (
+    EvaluationConfig,
     MultistepScheduleConfig,
     NeighborsConfig,
     OptimizerConfig,
@@ -42,7 +41,7 @@ class TrialConfig(Config):
     augmentation: AugmentationConfig = NoAugmentationConfig()
     optimizer: OptimizerConfig = SgdConfig()
     schedule: ScheduleConfig = MultistepScheduleConfig()
-    epochs: Annotated[int, Field(ge=1)] = 100
+    epochs: Count = 100
     batch_size: Annotated[int, Field(ge=2)] = 256
     """Upper bound; an epoch is cut into batches of equal size (to within one sample)."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fgtune.config.schema.data import DiabetesConfig, DigitsConfig
-from fgtune.config.schema.data_synthetic import DigitGroups
+from fgtune.config.schema.data_tables import DigitGroups
 from fgtune.data.base import Dataset, IntArray
 
 

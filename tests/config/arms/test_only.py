@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from fgtune.config.arms.expand import expand
-from fgtune.config.arms.only import selected_cells
+from fgtune.config.arms.plan import selected_cells
 from fgtune.config.arms.records import DataShape
 from fgtune.config.reading.load import load_study
 from fgtune.errors import ConfigError

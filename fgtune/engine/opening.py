@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 from fgtune.catalog import METRICS, MetricSpec, spec_of
 from fgtune.config.arms.designs import draft_arms
 from fgtune.config.arms.expand import expand
-from fgtune.config.arms.judged_metrics import judged_metrics
+from fgtune.config.arms.judged_metrics import judged_metrics, published_metrics
 from fgtune.config.arms.plan import Plan
-from fgtune.config.arms.published_check import published_metrics
 from fgtune.config.arms.records import DataShape
 from fgtune.config.reading.load import LoadedStudy, load_study
 from fgtune.config.schema.base import stable_hash
@@ -63,7 +62,7 @@ def open_loaded(loaded: LoadedStudy) -> OpenedStudy:
     """Expand and check a study that has been read; see ``open_study``."""
     _check_names(loaded)
     for search in draft_arms(loaded).searches:
-        with search.telling():
+        with search.relocated_errors():
             _check_names(search.loaded)
     datasets: dict[str, Dataset] = {}
 
@@ -83,7 +82,7 @@ def open_loaded(loaded: LoadedStudy) -> OpenedStudy:
     _check_fit(plan, datasets)
     check_metric_needs(loaded, plan)
     for each in plan.arm_searches:
-        with each.search.telling():
+        with each.search.relocated_errors():
             check_metric_needs(each.search.loaded, each.plan)
     return OpenedStudy(loaded, plan, datasets)
 

@@ -42,9 +42,9 @@ class ArmSearch:
     loaded: LoadedStudy
 
     @contextmanager
-    def telling(self) -> Iterator[None]:
-        """Errors of the search, told at the paths of the comparison that it is made of."""
-        with _telling(self.position):
+    def relocated_errors(self) -> Iterator[None]:
+        """Move errors of the search to the paths of the comparison that it is made of."""
+        with _relocated_errors(self.position):
             yield
 
 
@@ -98,7 +98,7 @@ def arm_search(
         (("design", "arms", position, "space"), ("design", "space")),
     ]
     origins = loaded.origins.moved(moves)
-    with _telling(position):
+    with _relocated_errors(position):
         study = validated(Study, raw, origins)
     return ArmSearch(arm, part, position, LoadedStudy(study, raw, _text(raw, arm, loaded), loaded.path, origins))
 
@@ -119,7 +119,7 @@ def _text(raw: Mapping[str, Any], arm: str, loaded: LoadedStudy) -> str:
 
 
 @contextmanager
-def _telling(position: int) -> Iterator[None]:
+def _relocated_errors(position: int) -> Iterator[None]:
     try:
         yield
     except ConfigError as error:

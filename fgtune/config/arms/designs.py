@@ -9,14 +9,13 @@ from typing import Any, Generic, TypeVar
 from fgtune.config.arms.ablation import ablation_arms
 from fgtune.config.arms.comparison import comparison_arms
 from fgtune.config.arms.draft_arms import Drafts
-from fgtune.config.arms.search import SearchPlan, search_arms
+from fgtune.config.arms.search import SearchPlan, check_population, search_arms
 from fgtune.config.arms.sensitivity import sensitivity_arms
 from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.schema.designs import AblationDesign, ComparisonDesign, Design, SensitivityDesign
 from fgtune.config.schema.search import SearchDesign
 from fgtune.config.schema.study import Study
 from fgtune.config.schema.trial import TrialConfig
-from fgtune.config.spaces.population import check_population
 from fgtune.config.spaces.space_check import build_space
 from fgtune.errors import ConfigError
 
@@ -103,7 +102,7 @@ class SearchKind(DesignKind[SearchDesign]):
         return SearchPlan(design, build_space(loaded, design, resolve))
 
     def check_forks(self, loaded: LoadedStudy, design: SearchDesign) -> None:
-        """Raise ``ConfigError`` where a parameter is fixed once a training has begun, or there are several seeds."""
+        """Raise ``ConfigError`` where a parameter is fixed once training has started, or there are several seeds."""
         check_population(loaded, design)
 
     def warnings(self, study: Study, design: SearchDesign) -> Iterator[str]:

@@ -1,8 +1,7 @@
-"""What the designs make their arms of: patches of the trial, each validated as a whole, with its place in the file."""
+"""Arms as a design drafts them: patches of the trial, each validated as a whole, with their places in the file."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,7 +45,7 @@ class DraftArm:
     dataset: str = ""
 
     def place_error(self, error: ConfigError, loaded: LoadedStudy) -> ConfigError:
-        """The error (with a path below ``trial``) told at the place that brought it about."""
+        """The error (with a path below ``trial``) at the place that brought it about."""
         return placed(error, self.places, loaded, blame=not self.is_baseline)
 
 
@@ -89,18 +88,18 @@ def arm_config(
     try:
         return TrialConfig.from_plain(plain), []
     except ValidationError as error:
-        told = explain(error, plain, TrialConfig, loaded.origins, ("trial",))
-        return None, [placed(each, places, loaded, blame=True) for each in told]
+        found = explain(error, plain, TrialConfig, loaded.origins, ("trial",))
+        return None, [placed(each, places, loaded, blame=True) for each in found]
 
 
 def placed(error: ConfigError, places: Mapping[str, Path], loaded: LoadedStudy, *, blame: bool) -> ConfigError:
-    """An error about the merged trial, told at the patch that brought it about.
+    """An error about the merged trial, moved to the patch that brought it about.
 
     Args:
         error: With a path below ``trial``.
         places: Where the file patches the trial, by dotted path below ``trial``.
         loaded: The study.
-        blame: Tell an error elsewhere in the trial at the first patch, since without it the trial was valid.
+        blame: Move an error elsewhere in the trial to the first patch, since without it the trial was valid.
     """
     below = error.path.removeprefix("trial").removeprefix(".")
     for path, place in places.items():
@@ -115,29 +114,6 @@ def placed(error: ConfigError, places: Mapping[str, Path], loaded: LoadedStudy, 
     given = {"value": error.value} if error.has_value else {}
     rule = f"does not go with {error.path}: {error.rule}"
     return ConfigError(rule, where=loaded.origins.where(place), path=dotted(place), fix=error.fix, **given)
-
-
-def level_label(level: Any, levels: Sequence[Any]) -> str:
-    """A level as text; a mapping by its kind, with its other settings where another level has the same kind."""
-    if isinstance(level, str):
-        return level
-    if isinstance(level, dict) and "kind" in level:
-        same = [other for other in levels if isinstance(other, dict) and other.get("kind") == level["kind"]]
-        rest = ",".join(f"{key}={level_label(value, ())}" for key, value in level.items() if key != "kind")
-        return f"{level['kind']}({rest})" if len(same) > 1 and rest else str(level["kind"])
-    return json.dumps(level, separators=(",", ":"))
-
-
-def factor_labels(factors: Sequence[str]) -> dict[str, str]:
-    """The shortest dotted suffix that names each factor; a final ``kind`` says nothing and is left out."""
-    parts = {factor: factor.removesuffix(".kind").split(".") for factor in factors}
-    labels = {}
-    for factor, own in parts.items():
-        others = [other for name, other in parts.items() if name != factor]
-        lengths = range(1, len(own) + 1)
-        length = next((n for n in lengths if all(other[-n:] != own[-n:] for other in others)), None)
-        labels[factor] = factor if length is None else ".".join(own[-length:])
-    return labels
 
 
 def too_many(loaded: LoadedStudy, what: str) -> ConfigError:

@@ -8,10 +8,9 @@ from typing import Any
 
 from fgtune.config.arms.designs import DESIGNS, design_warnings, draft_arms
 from fgtune.config.arms.draft_arms import DraftArm
-from fgtune.config.arms.judged_metrics import check_scheduler, judged_metrics
+from fgtune.config.arms.judged_metrics import check_scheduler, judged_metrics, published_metrics
 from fgtune.config.arms.plan import ArmSearchPlan, Plan
-from fgtune.config.arms.plan_warnings import likely_mistakes
-from fgtune.config.arms.published_check import check_published, published_metrics
+from fgtune.config.arms.plan_checks import check_distinct, check_published, plan_warnings
 from fgtune.config.arms.records import Arm, Cell, DataShape
 from fgtune.config.arms.search import SearchPlan
 from fgtune.config.reading.load import LoadedStudy
@@ -48,12 +47,12 @@ def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape]) -> 
             resolved[draft.name] = resolve_classes(draft.config, shapes[_data_key(draft.config)])
         except ConfigError as error:
             errors.append(draft.place_error(error, loaded))
-            if draft.is_baseline:  # what is wrong with the trial itself is wrong with every arm: tell it once
+            if draft.is_baseline:  # what is wrong with the trial itself is wrong with every arm: report it once
                 break
     MultiConfigError.raise_all(errors)
     searched = {each.arm for each in made.searches}
     spaces = {each.arm: each.loaded.raw["design"]["space"] for each in made.searches}
-    _check_distinct(loaded, drafts, resolved, spaces)
+    check_distinct(loaded, drafts, resolved, spaces)
     arms = tuple(map(_arm, drafts))
     check_published(loaded, arms, searched)
     cells = tuple(
@@ -64,15 +63,15 @@ def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape]) -> 
     )
     searches = []
     for each in made.searches:
-        with each.telling():
+        with each.relocated_errors():
             searches.append(ArmSearchPlan(each, expand(each.loaded, lambda config: shapes[_key(config)])))
     fingerprints = sorted(shape.fingerprint for shape in shapes.values())
     study_hash = stable_hash({"study": loaded.study.identity(), "data": fingerprints})
     search = _search_plan(loaded, shapes)
     searched_spaces = {each.search.arm: each.plan.search.space for each in searches if each.plan.search is not None}
     searched_spaces |= {"the search": search.space} if search is not None else {}
-    mistakes = likely_mistakes(resolved, searched_spaces, shapes)
-    warnings = (*made.warnings, *mistakes, *design_warnings(loaded.study))
+    found = plan_warnings(resolved, searched_spaces, shapes)
+    warnings = (*made.warnings, *found, *design_warnings(loaded.study))
     factors = made.factors if search is None else search.factors
     return Plan(loaded.study, study_hash, factors, arms, cells, shapes, warnings, search, tuple(searches))
 
@@ -174,7 +173,7 @@ def _shapes(
 
 
 def _about_data(error: ConfigError) -> ConfigError:
-    """An error from loading data, its own place (an array of a file, say) told in the rule."""
+    """An error from loading data, its own place (an array of a file, say) named in the rule."""
     path, inside = (error.path, "") if error.path.startswith("trial") else ("trial.data", error.path)
     rule = ": ".join(part for part in (error.where, inside, error.rule) if part)
     given: dict[str, Any] = {"value": error.value} if error.has_value else {}
@@ -196,25 +195,4 @@ def _check_splits(loaded: LoadedStudy, drafts: list[DraftArm]) -> None:
             fix = f"add {split} to trial.evaluation.splits"
             error = ConfigError(rule, where=loaded.origins.where(path), path=dotted(path), value=name, fix=fix)
             errors.append(error)
-    MultiConfigError.raise_all(errors)
-
-
-def _check_distinct(
-    loaded: LoadedStudy,
-    drafts: list[DraftArm],
-    resolved: Mapping[str, TrialConfig],
-    spaces: Mapping[str, Any],
-) -> None:
-    """Two arms must not be the same trial; those that are searched, not the same in the same space."""
-    seen: dict[str, str] = {}
-    errors = []
-    for draft in drafts:
-        key = stable_hash([resolved[draft.name].to_plain(), spaces.get(draft.name)])
-        if key in seen:
-            rule = f"arms {seen[key]!r} and {draft.name!r} are the same trial once classes are resolved"
-            place = next(iter(draft.places.values()), ("design",))
-            errors.append(
-                ConfigError(rule, where=loaded.origins.where(place), path=dotted(place), fix="drop one of them")
-            )
-        seen.setdefault(key, draft.name)
     MultiConfigError.raise_all(errors)

@@ -1,4 +1,4 @@
-"""What trials are judged by while a study runs: the metrics of a search and of a scheduler, and whether they can serve.
+"""The metrics that a study names to judge trials while they run, or as published; and whether a scheduler can serve.
 
 Which metrics there are, and which of them read fine labels, is for ``fgtune.tuning.search.objectives`` to check.
 """
@@ -20,6 +20,15 @@ def judged_metrics(study: Study) -> dict[Path, str]:
     if scheduler.metric is not None:
         named["scheduler", "metric"] = scheduler.metric
     return named
+
+
+def published_metrics(study: Study) -> dict[Path, str]:
+    """The metrics of the published results, by their place in the file."""
+    return {
+        ("published", table, "results", row, "metric"): result.metric
+        for table, each in enumerate(study.published)
+        for row, result in enumerate(each.results)
+    }
 
 
 def check_scheduler(loaded: LoadedStudy) -> None:

@@ -1,4 +1,4 @@
-"""The arms of a sensitivity design: levels of factors around a baseline, in grids or at spread points."""
+"""The arms of a sensitivity design: levels of factors around a baseline, in grids, or at random or Sobol points."""
 
 from __future__ import annotations
 
@@ -11,26 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from fgtune.config.arms.draft_arms import (
-    MAX_ARMS,
-    DraftArm,
-    Drafts,
-    arm_config,
-    factor_labels,
-    level_label,
-    levels_of,
-    too_many,
-)
+from fgtune.config.arms.draft_arms import MAX_ARMS, DraftArm, Drafts, arm_config, levels_of, too_many
 from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.schema.designs import BASELINE, RangeConfig, SensitivityDesign
-from fgtune.config.schema.domains import spread
+from fgtune.config.schema.domains import value_at_share
 from fgtune.config.schema.paths import Path, dotted, has_path, nearest, nearest_path, paths_in, value_at
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError, MultiConfigError
 from fgtune.streams import derive_seed
 
 _DIGITS = 4
-"""Significant digits of a level computed from a range: enough to tell levels apart, few enough to read."""
+"""Significant digits of a level computed from a range: enough to keep levels apart, few enough to read."""
 _DRAWS_A_POINT = 200
 """So many points may be drawn for each distinct one that is asked for."""
 
@@ -73,7 +64,7 @@ def range_levels(given: RangeConfig) -> list[float | int]:
 
 
 def _level_at(given: RangeConfig, share: float) -> float | int:
-    value = spread(share, given.low, given.high, log=given.scale == "log")
+    value = value_at_share(share, given.low, given.high, log=given.scale == "log")
     if given.integer:
         return round(value)
     return value if value in (given.low, given.high) else float(f"{value:.{_DIGITS}g}")
@@ -176,7 +167,7 @@ def _level_drawn(given: RangeConfig | tuple[Any, ...], share: float) -> Any:
     if not isinstance(given, RangeConfig):
         return given[min(int(share * len(given)), len(given) - 1)]
     if given.integer:
-        return spread(share, given.low, given.high, log=given.scale == "log", integer=True)
+        return value_at_share(share, given.low, given.high, log=given.scale == "log", integer=True)
     return _level_at(given, share)
 
 
@@ -220,6 +211,29 @@ def _existing(plain: Mapping[str, Any], factor: str) -> str:
 
 def _arm_name(changes: Mapping[str, Any], design: SensitivityDesign) -> str:
     """``leaf=value`` of every changed factor, joined by commas."""
-    labels = factor_labels(tuple(design.factors))
+    labels = _factor_labels(tuple(design.factors))
     levels = {factor: [level for level, _ in _levels(factor, design)] for factor in changes}
-    return ",".join(f"{labels[path]}={level_label(level, levels[path])}" for path, level in changes.items())
+    return ",".join(f"{labels[path]}={_level_label(level, levels[path])}" for path, level in changes.items())
+
+
+def _level_label(level: Any, levels: Sequence[Any]) -> str:
+    """A level as text; a mapping by its kind, with its other settings where another level has the same kind."""
+    if isinstance(level, str):
+        return level
+    if isinstance(level, dict) and "kind" in level:
+        same = [other for other in levels if isinstance(other, dict) and other.get("kind") == level["kind"]]
+        rest = ",".join(f"{key}={_level_label(value, ())}" for key, value in level.items() if key != "kind")
+        return f"{level['kind']}({rest})" if len(same) > 1 and rest else str(level["kind"])
+    return json.dumps(level, separators=(",", ":"))
+
+
+def _factor_labels(factors: Sequence[str]) -> dict[str, str]:
+    """The shortest dotted suffix that names each factor; a final ``kind`` says nothing and is left out."""
+    parts = {factor: factor.removesuffix(".kind").split(".") for factor in factors}
+    labels = {}
+    for factor, own in parts.items():
+        others = [other for name, other in parts.items() if name != factor]
+        lengths = range(1, len(own) + 1)
+        length = next((n for n in lengths if all(other[-n:] != own[-n:] for other in others)), None)
+        labels[factor] = factor if length is None else ".".join(own[-length:])
+    return labels

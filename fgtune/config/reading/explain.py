@@ -78,14 +78,14 @@ def explain(
     for detail in error.errors(include_url=False):
         path = plain_path(detail["loc"], data, keep_last=detail["type"] in {"missing", "extra_forbidden"})
         found.setdefault(path, []).append(detail)
-    told = []
+    errors = []
     for path, details in found.items():
         if any(len(other) > len(path) and other[: len(path)] == path for other in found):
             # A whole fails because a part does, or another alternative of a union was meant: the part says it.
             details = [detail for detail in details if detail["type"] not in {*_TYPES, "too_short"}]
         if details:
-            told.append(_Teller(data, root, origins, base).tell(path, details))
-    return told
+            errors.append(_Explainer(data, root, origins, base).error(path, details))
+    return errors
 
 
 def plain_path(loc: tuple[int | str, ...], data: Any, *, keep_last: bool = False) -> Path:
@@ -105,13 +105,13 @@ def plain_path(loc: tuple[int | str, ...], data: Any, *, keep_last: bool = False
     return path
 
 
-class _Teller:
-    """Tells the problems of one document."""
+class _Explainer:
+    """Explains the problems of one document."""
 
     def __init__(self, data: Any, root: type[Config], origins: Origins, base: Path) -> None:
         self.data, self.root, self.origins, self.base = data, root, origins, base
 
-    def tell(self, path: Path, details: list[Mapping[str, Any]]) -> ConfigError:
+    def error(self, path: Path, details: list[Mapping[str, Any]]) -> ConfigError:
         """The problem at one path; several details are the alternatives of a union, or the first stands for all."""
         kinds = [detail["type"] for detail in details]
         limits = [detail for detail in details if detail["type"] not in _TYPES]

@@ -130,7 +130,7 @@ def _read(path: FilePath) -> str:
 
 
 def _smoke_changes(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """The built-in changes of ``--smoke``; a value of a wrong type is left for validation to tell."""
+    """The built-in changes of ``--smoke``; a value of a wrong type is left for validation to refuse."""
     seeds = raw.get("seeds", default_of(Study, "seeds"))
     changes: dict[str, Any] = {"seeds": seeds[:SMOKE_SEEDS]} if isinstance(seeds, list) else {}
     wanted = [("seeds", SMOKE_SEEDS, seeds)]

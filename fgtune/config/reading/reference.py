@@ -62,7 +62,7 @@ def settings_page(root: type[Config] = Study) -> str:
             homes[model] = path
     for path, model in _sections(root, ""):
         if homes[model] != path:
-            continue  # told at its home: the data sets of a comparison are those of the trial
+            continue  # documented at its home: the data sets of a comparison are those of the trial
         fields = [(name, field) for name, field in model.model_fields.items() if name != "kind"]
         kind = _kind_of(model)
         title = f"`{path}`" if path else "The file"

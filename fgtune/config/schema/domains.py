@@ -1,7 +1,7 @@
 """The domains of a search space: which values a parameter may take, and on what scale they are drawn.
 
 A domain gives the value at a share in [0, 1) of it (``at``), lists its values where they are finitely many (``size``,
-``values_in_order``), and knows its own values again (``own``). Samplers are told of it by ``fgtune.tuning``.
+``values_in_order``), and knows its own values again (``own``). ``fgtune.tuning`` translates it for samplers.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def check_bounds(low: float, high: float, *, log: bool, equal: bool = False) -> 
         raise ValueError(f"low must be > 0 on a logarithmic scale, got {low:g}")
 
 
-def spread(u: float, low: float, high: float, *, log: bool, integer: bool = False) -> float | int:
+def value_at_share(u: float, low: float, high: float, *, log: bool, integer: bool = False) -> float | int:
     """The value at share ``u`` in [0, 1] of a range; whole numbers share it evenly."""
     if integer:
         # Every whole number owns the numbers that round to it.
@@ -124,7 +124,7 @@ class UniformDomain(_ContinuousDomain):
 
     def at(self, u: float) -> float:
         """The value at share ``u`` of the range."""
-        return float(spread(u, self.low, self.high, log=False))
+        return float(value_at_share(u, self.low, self.high, log=False))
 
 
 class LogUniformDomain(_ContinuousDomain):
@@ -139,7 +139,7 @@ class LogUniformDomain(_ContinuousDomain):
 
     def at(self, u: float) -> float:
         """The value at share ``u`` of the logarithmic range."""
-        return float(spread(u, self.low, self.high, log=True))
+        return float(value_at_share(u, self.low, self.high, log=True))
 
 
 class IntDomain(_Domain):
@@ -158,7 +158,7 @@ class IntDomain(_Domain):
 
     def at(self, u: float) -> int:
         """The value at share ``u`` of the range."""
-        return int(spread(u, self.low, self.high, log=self.log, integer=True))
+        return int(value_at_share(u, self.low, self.high, log=self.log, integer=True))
 
     @property
     def size(self) -> int | None:
@@ -203,7 +203,7 @@ class QuantizedDomain(_Domain):
 
     def at(self, u: float) -> float:
         """The value at share ``u`` of the values."""
-        return self._value(int(spread(u, 0, round(self.steps), log=False, integer=True)))
+        return self._value(int(value_at_share(u, 0, round(self.steps), log=False, integer=True)))
 
     @property
     def size(self) -> int | None:

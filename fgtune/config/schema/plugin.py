@@ -1,4 +1,4 @@
-"""Configs of parts that live in the user's own package, and the rule by which ``kind`` tells them from shipped ones."""
+"""Configs of parts that live in a package of the user, and how a ``kind`` shows that it names one of them."""
 
 from __future__ import annotations
 

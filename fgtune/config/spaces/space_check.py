@@ -1,4 +1,4 @@
-"""From a stated search space to one that can be searched; everything that is wrong with it is told before a trial runs.
+"""From a stated search space to one that can be searched; everything that is wrong with it shows before a trial runs.
 
 Besides what the text shows (unknown paths, circular conditions), points are tried out: a domain that reaches beyond
 what its setting allows, a condition that never holds and constraints that exclude everything come to light so.
@@ -220,18 +220,18 @@ def _blame_domain(loaded: LoadedStudy, space: SearchSpace, point: Point, error: 
     if error.validation is None:
         return
     plain = patch(space.trial, point, TrialConfig)
-    for told in explain(error.validation, plain, TrialConfig, loaded.origins):
+    for found in explain(error.validation, plain, TrialConfig, loaded.origins):
         for path in point:
-            if told.path == path and told.rule == "unknown key":
+            if found.path == path and found.rule == "unknown key":
                 section = path.rpartition(".")[0]
                 fix = f"add `when:` with the kinds of {section} that have it"
                 raise _error(loaded, (*_PARAMETERS, path), "does not exist in every point of the space", fix)
-            if told.has_value and (told.path == path or told.path.startswith((f"{path}.", f"{path}["))):
-                raise _error(loaded, (*_PARAMETERS, path), told.rule, told.fix, value=told.value)
+            if found.has_value and (found.path == path or found.path.startswith((f"{path}.", f"{path}["))):
+                raise _error(loaded, (*_PARAMETERS, path), found.rule, found.fix, value=found.value)
 
 
 def _nothing_left(loaded: LoadedStudy, space: SearchSpace, reasons: Counter[int | str]) -> ConfigError:
-    """The error for a space without a feasible point, told at what excludes the most of it."""
+    """The error for a space without a feasible point, placed at what excludes the most of it."""
     reason, count = reasons.most_common(1)[0]
     tried = reasons.total()
     what = f"every one of the {tried} points" if space.max_size == tried else f"each of {tried} points tried"

@@ -8,9 +8,9 @@ import pytest
 
 from fgtune.config.arms.expand import expand
 from fgtune.config.arms.records import Cell, DataShape, Fork
+from fgtune.config.arms.search import is_changeable
 from fgtune.config.reading.load import load_study
 from fgtune.config.schema.trial import TrialConfig
-from fgtune.config.spaces.population import is_changeable
 from fgtune.errors import ConfigError
 
 LR = {"optimizer.lr": {"kind": "log_uniform", "low": 0.01, "high": 1.0}}

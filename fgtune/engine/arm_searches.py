@@ -24,8 +24,7 @@ from fgtune.tracking import StudyEnd, open_tracker
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from fgtune.tuning.budget import Budget
-    from fgtune.tuning.stop_flag import StopFlag
+    from fgtune.tuning.call_limits import Budget, StopFlag
 
 
 def check_search_folders(plan: Plan, folder: StudyFolder) -> None:

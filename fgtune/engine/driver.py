@@ -17,7 +17,7 @@ from fgtune.engine.plan_growth import grown
 from fgtune.engine.progress import ProgressDisplay, Tally
 from fgtune.engine.recorder import Recorder
 from fgtune.engine.safe_tracking import SafeTracking
-from fgtune.engine.searching import most_arms, most_cells, search_feed, size_text
+from fgtune.engine.searching import most_arms, most_cells, open_search, size_text
 from fgtune.reporting.html import write_up
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
@@ -28,12 +28,12 @@ from fgtune.tracking import StudyEnd, Tracker
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from fgtune.tuning.budget import Budget
-    from fgtune.tuning.early_stopping.population import Nursery
-    from fgtune.tuning.early_stopping.referee import Umpire
-    from fgtune.tuning.search.feed import CellFeed, LimitedFeed
-    from fgtune.tuning.search.suggestion import KnownTrial, Suggestion
-    from fgtune.tuning.stop_flag import StopFlag
+    from fgtune.tuning.call_limits import Budget, StopFlag
+    from fgtune.tuning.early_stopping.decisions import EarlyStopping
+    from fgtune.tuning.early_stopping.population import ForkPool
+    from fgtune.tuning.search.cell_queue import CellQueue
+    from fgtune.tuning.search.search import Search
+    from fgtune.tuning.search.suggestions import KnownTrial, Suggestion
 
 
 @dataclass(frozen=True)
@@ -116,19 +116,19 @@ class Driver:
         self.tracking = SafeTracking(self.tracker, folder, self.display.say)
         self.tracking.start(plan)
         self.display.say(f"{study.study}: {size_text(plan)}")
-        feed = None
+        queue = None
         if self.launch.is_idle or self.flag is None:
             self.display.say(f"all {len(self.cells)} cells are finished already; nothing is run")
         else:
             self.display.open()
             try:
-                feed = self._train(self.flag)
+                queue = self._train(self.flag)
             except Exception:
                 self._save_what_there_is()
                 raise
             finally:
                 self.display.close()
-        return self._conclude(feed)
+        return self._conclude(queue)
 
     def _save_what_there_is(self) -> None:
         """After an error of the driver itself: the report of what is finished, and the study's end where it is tracked.
@@ -138,12 +138,10 @@ class Driver:
         with contextlib.suppress(Exception):
             self.tracking.finish(StudyEnd.ERROR, write_up(self.launch.folder)[1])
 
-    def _train(self, flag: StopFlag) -> LimitedFeed:
+    def _train(self, flag: StopFlag) -> CellQueue:
         """Run cells until none is left, a budget is used up, or the flag is set."""
         from fgtune.training.prepared import dataset_key, preparation_key, prepare_split
         from fgtune.tuning.runner import run_cells
-        from fgtune.tuning.search.feed import LimitedFeed
-        from fgtune.tuning.session import slots
 
         datasets, execution = self.launch.opened.datasets, self.plan.study.execution
         prepared = {}
@@ -152,25 +150,20 @@ class Driver:
             if key not in prepared:
                 dataset = datasets[dataset_key(cell.config)]
                 prepared[key] = prepare_split(dataset, cell.config, cell.seed, threads=os.cpu_count() or 1)
-        at_once = execution.max_concurrent
-        if self.plan.search is not None and at_once is None:
-            at_once = slots(execution)  # a point is not proposed before it can run: it would know less
-        nursery = self._nursery()
-        umpire = self._umpire(nursery)
-        feed = LimitedFeed(self._feed(nursery), at_once, self.budget)
+        queue, stopping = self._queue_and_stopping()
         run_cells(
-            feed,
+            queue,
             execution,
             datasets,
             prepared,
             scratch=self.launch.folder.scratch_dir,
             checkpoints=self.launch.folder.checkpoints_dir,
-            observer=Recorder(self.launch.folder, self.cells, self.tracking.log_cell, self.display, feed.ended),
+            observer=Recorder(self.launch.folder, self.cells, self.tracking.log_cell, self.display, queue.on_result),
             flag=flag,
-            umpire=umpire,
+            stopping=stopping,
             budget=self.budget,
         )
-        return feed
+        return queue
 
     def _known_beforehand(self) -> Sequence[Cell]:
         """Cells whose split and neighbours are prepared here, once, for all workers."""
@@ -178,16 +171,45 @@ class Driver:
             return self.launch.pending
         return [cell for cell in self.plan.cells if cell.arm == self.plan.baseline.name]
 
-    def _feed(self, nursery: Nursery | None) -> CellFeed:
-        from fgtune.tuning.search.feed import ListFeed
+    def _queue_and_stopping(self) -> tuple[CellQueue, EarlyStopping | None]:
+        """What hands out the cells, and what stops them early."""
+        from fgtune.tuning.search.cell_queue import CellQueue
+        from fgtune.tuning.search.objectives import stopping_objective
 
-        if self.plan.search is None:
-            return ListFeed(self.launch.pending)
-        settled, say, forks = self.launch.settled, self.display.say, None if nursery is None else nursery.known
-        feed = search_feed(self.plan, self.launch.folder, settled, self.launch.earlier, self._announce, say, forks)
-        if nursery is not None:
-            nursery.attach(lambda: feed.next_number, feed.adopt)
-        return feed
+        plan, execution, scheduler = self.plan, self.plan.study.execution, self.plan.study.scheduler
+        forks: ForkPool | None = None
+        if plan.search is None:
+            queue = CellQueue(self.launch.pending, execution.max_concurrent, self.budget)
+        else:
+            queue = search = self._search()
+            if isinstance(scheduler, PbtConfig):
+                from fgtune.tuning.early_stopping.population import ForkPool
+
+                forks = ForkPool(search, plan.search, scheduler, self.cells)
+        objective = stopping_objective(plan.study)
+        if isinstance(scheduler, NoSchedulerConfig) or objective is None:  # nothing, or searches inside arms
+            return queue, None
+        from fgtune.tuning.early_stopping.decisions import EarlyStopping
+
+        exempt = [arm.name for arm in plan.arms if arm.is_baseline]
+        return queue, EarlyStopping(scheduler, objective, self.launch.folder.stopping_file, forks, exempt)
+
+    def _search(self) -> Search:
+        from fgtune.tuning.session import slots
+
+        execution, launch = self.plan.study.execution, self.launch
+        # A point is not proposed before it can run: it would know less.
+        at_once = slots(execution) if execution.max_concurrent is None else execution.max_concurrent
+        return open_search(
+            self.plan,
+            launch.folder,
+            launch.settled,
+            launch.earlier,
+            announce=self._announce,
+            warn=self.display.say,
+            at_once=at_once,
+            budget=self.budget,
+        )
 
     def _announce(self, suggestion: Suggestion) -> None:
         """Write a suggestion down before it runs."""
@@ -199,34 +221,13 @@ class Driver:
             self.tally.total = most_cells(larger)
         self.cells.update({cell.cell_id: cell for cell in suggestion.cells})
 
-    def _nursery(self) -> Nursery | None:
-        """Where forks come from, in population based training."""
-        from fgtune.tuning.early_stopping.population import Nursery
-
-        scheduler, search = self.plan.study.scheduler, self.plan.search
-        if search is None or not isinstance(scheduler, PbtConfig):
-            return None
-        return Nursery(search, scheduler, self.cells)
-
-    def _umpire(self, nursery: Nursery | None) -> Umpire | None:
-        from fgtune.tuning.early_stopping.referee import Umpire
-        from fgtune.tuning.search.objectives import stopping_objective
-
-        study = self.plan.study
-        objective = stopping_objective(study)
-        if isinstance(study.scheduler, NoSchedulerConfig) or objective is None:  # nothing, or searches inside arms
-            return None
-        judge = None if nursery is None else nursery.judge()
-        spared = [arm.name for arm in self.plan.arms if arm.is_baseline]
-        return Umpire(study.scheduler, objective, self.launch.folder.stopping_file, judge, nursery, spared)
-
     # The end
 
-    def _conclude(self, feed: LimitedFeed | None) -> StudyEnd:
+    def _conclude(self, queue: CellQueue | None) -> StudyEnd:
         """Tables, report, tracking, and the last words."""
         folder, say = self.launch.folder, self.display.say
         results = [each for each in folder.ledger.read() if each.cell_id in self.cells]
-        end = self._end(results, feed)
+        end = self._end(results, queue)
         for each in results:
             if each.state is not CellState.FAIL:  # a worker may have written one after its cell was stopped
                 folder.checkpoint_file(each.cell_id).unlink(missing_ok=True)
@@ -248,13 +249,13 @@ class Driver:
         say(f"report: {path}")
         return end
 
-    def _end(self, results: Sequence[CellResult], feed: LimitedFeed | None) -> StudyEnd:
+    def _end(self, results: Sequence[CellResult], queue: CellQueue | None) -> StudyEnd:
         done = {each.cell_id for each in results}
         selected = {cell.cell_id for cell in self.launch.selected} if self.plan.search is None else set(self.cells)
         left = selected - done
         whole = len(self.plan.arms) >= most_arms(self.plan)  # of a search: all its trials were proposed
-        if left or not (feed is None or feed.is_done or whole):
-            if feed is not None and (feed.is_spent or (self.flag is not None and self.flag.spent)):
+        if left or not (queue is None or queue.is_done or whole):
+            if queue is not None and (queue.is_spent or (self.flag is not None and self.flag.spent)):
                 return StudyEnd.BUDGET
             if self.flag is not None and self.flag.is_set:
                 return StudyEnd.INTERRUPTED

@@ -18,7 +18,7 @@ from fgtune.results.folder import StudyFolder
 from fgtune.results.formats import FORK
 
 if TYPE_CHECKING:
-    from fgtune.tuning.search.suggestion import Suggestion
+    from fgtune.tuning.search.suggestions import Suggestion
 
 
 def grown_plan(plan: Plan, folder: StudyFolder) -> Plan:

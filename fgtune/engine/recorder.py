@@ -24,7 +24,7 @@ class Recorder:
         cells: Planned cells by id.
         track: Stores a finished cell and its curve where the study is tracked.
         display: What the person sees.
-        heard: Called with every result once it is in the ledger.
+        on_result: Called with every result once it is in the ledger.
     """
 
     def __init__(
@@ -33,10 +33,10 @@ class Recorder:
         cells: Mapping[str, Cell],
         track: Callable[[CellResult, Sequence[EpochMetrics]], None],
         display: ProgressDisplay,
-        heard: Callable[[CellResult], None] = lambda _: None,
+        on_result: Callable[[CellResult], None] = lambda _: None,
     ) -> None:
         self._folder, self._cells, self._track, self._display = folder, cells, track, display
-        self._heard = heard
+        self._on_result = on_result
         self._host = platform.node()
         self._seen: dict[str, list[EpochMetrics]] = {}
 
@@ -123,7 +123,7 @@ class Recorder:
         )
         self._seen.pop(cell_id, None)
         self._display.finished(result)
-        self._heard(result)
+        self._on_result(result)
         self._track(result, history)
 
 

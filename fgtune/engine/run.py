@@ -27,8 +27,8 @@ from fgtune.results.provenance import collect_provenance
 from fgtune.tracking import StudyEnd, open_tracker
 
 if TYPE_CHECKING:
-    from fgtune.tuning.search.suggestion import KnownTrial
-    from fgtune.tuning.stop_flag import StopFlag
+    from fgtune.tuning.call_limits import StopFlag
+    from fgtune.tuning.search.suggestions import KnownTrial
 
 EXIT_CODES = {
     StudyEnd.COMPLETE: 0,
@@ -60,7 +60,7 @@ def run_study(options: RunOptions, console: Console | None = None, opened: Opene
 
 
 def _run_study(options: RunOptions, console: Console, opened: OpenedStudy) -> int:
-    from fgtune.tuning.budget import Budget
+    from fgtune.tuning.call_limits import Budget
 
     folder = StudyFolder(options.out / opened.plan.study.study)
     folder.check(opened.plan)
@@ -102,8 +102,8 @@ def _launch(options: RunOptions, opened: OpenedStudy, folder: StudyFolder, earli
 
 def _start_ray(plan: Plan, address: str | None, stack: ExitStack) -> StopFlag:
     """Open a Ray session that ends with ``stack``; Ctrl-C from now on stops in order."""
+    from fgtune.tuning.call_limits import StopFlag
     from fgtune.tuning.session import check_resources, ray_session
-    from fgtune.tuning.stop_flag import StopFlag
 
     flag = StopFlag()
     stack.enter_context(flag.on_signals())

@@ -1,6 +1,6 @@
 """A search as the driver runs it: how large it may become, and what it hands out.
 
-What a driver killed at any moment had handed out is in ``plan.csv``: finished trials are told to the proposer anew,
+What a driver killed at any moment had handed out is in ``plan.csv``: the search learns of finished trials anew,
 unfinished ones are run first.
 """
 
@@ -15,8 +15,9 @@ from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult
 
 if TYPE_CHECKING:
-    from fgtune.tuning.search.feed import SearchFeed
-    from fgtune.tuning.search.suggestion import KnownTrial, Suggestion
+    from fgtune.tuning.call_limits import Budget
+    from fgtune.tuning.search.search import Search
+    from fgtune.tuning.search.suggestions import KnownTrial, Suggestion
 
 
 def size_text(plan: Plan) -> str:
@@ -74,16 +75,17 @@ def earlier_studies(plan: Plan) -> tuple[list[KnownTrial], list[str]]:
     return earlier_trials(plan.search, objectives_of(plan.search.design), plan.search.design.warm_start)
 
 
-def search_feed(
+def open_search(
     plan: Plan,
     folder: StudyFolder,
     finished: Mapping[str, CellResult],
     earlier: Sequence[KnownTrial],
     announce: Callable[[Suggestion], None],
     warn: Callable[[str], None],
-    forks: Sequence[Suggestion] | None = None,
-) -> SearchFeed:
-    """The cells of a search: those of the baseline that are left, then what is proposed.
+    at_once: int | None,
+    budget: Budget,
+) -> Search:
+    """The search of a study as its folder and earlier studies have left it.
 
     Args:
         plan: Grown.
@@ -91,53 +93,41 @@ def search_feed(
         finished: Results that count, by cell id, in the order in which they ended.
         earlier: From ``earlier_studies``.
         announce: Called with every suggestion before its first cell is handed out.
-        warn: Told what does not stop the search: an unwritable mirror, an early end.
-        forks: Of a population, the replacements of earlier calls; None where trials are not replaced.
+        warn: Called with what does not stop the study: an unwritable mirror, an early end.
+        at_once: Largest number of cells under way; None for any number.
+        budget: What the call may use.
     """
-    from fgtune.tuning.search.feed import SearchFeed
-    from fgtune.tuning.search.history import baseline_trial, ledger_trials
-    from fgtune.tuning.search.objectives import objectives_of
-    from fgtune.tuning.search.proposer import Proposer
+    from fgtune.tuning.search.history import ledger_trials
+    from fgtune.tuning.search.search import Search
 
-    search = plan.search
-    if search is None:
-        raise TypeError("the study is no search")
-    objectives = objectives_of(search.design)
-
-    before = _curves(folder, objectives[0].name)
+    if plan.search is None:
+        raise TypeError(f"{plan.study.study} is no search")
+    objective = plan.search.design.metrics[0]
+    before = _curves(folder, objective)
 
     def curve(cell_id: str) -> Mapping[int, float]:
-        return folder.read_metric(cell_id, objectives[0].name) or before.get(cell_id, {})
+        return folder.read_metric(cell_id, objective) or before.get(cell_id, {})
 
-    if forks is not None:
-        forks = [*{each.number: each for each in (*_planned_forks(plan, search), *forks)}.values()]
-    proposed = [(arm.name, arm.levels) for arm in plan.arms if trial_number(arm.name) is not None]
-    proposer = Proposer(
-        search,
-        objectives,
-        plan.study.seed_list,
-        storage=folder.optuna_file,
-        name=plan.study.study,
-        warn=warn,
-    )
-    proposer.restore([*earlier, *ledger_trials(plan, search, objectives, finished.values(), proposed, curve)])
-    baseline = [cell for cell in plan.cells if cell.arm == plan.baseline.name and cell.cell_id not in finished]
-    return SearchFeed(
-        proposer,
-        objectives,
-        baseline=baseline,
+    search = Search(
+        plan,
         finished=finished,
         announce=announce,
-        baseline_trial=lambda results: baseline_trial(plan, search, objectives, results),
         curve=curve,
+        storage=folder.optuna_file,
         warn=warn,
-        forks=forks,
+        at_once=at_once,
+        budget=budget,
     )
+    proposed = [(arm.name, arm.levels) for arm in plan.arms if trial_number(arm.name) is not None]
+    search.restore([*earlier, *ledger_trials(plan, finished.values(), proposed, curve)])
+    for fork in _planned_forks(plan, plan.search):
+        search.add_fork(fork)
+    return search
 
 
 def _planned_forks(plan: Plan, search: SearchPlan) -> Iterator[Suggestion]:
     """The replacements that the plan has."""
-    from fgtune.tuning.search.suggestion import Suggestion
+    from fgtune.tuning.search.suggestions import Suggestion
 
     for arm in plan.arms:
         number, point = trial_number(arm.name), search.point(dict(arm.levels))

@@ -1,4 +1,4 @@
-"""Runs cells with Ray Tune and tells an observer what became of each; the record is kept elsewhere, by the driver."""
+"""Runs cells with Ray Tune and reports to an observer what became of each; the record is kept by the driver."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
 os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # relative paths in a study are relative to where it was started
 os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
 os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "86400")
-os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "64")  # the feed says how many may wait; one would start slowly
+os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "64")  # the queue says how many may wait; one would start slowly
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -26,19 +26,15 @@ from ray import tune
 from fgtune.config.schema.study import ExecutionConfig
 from fgtune.data.base import Dataset
 from fgtune.training.prepared import PreparedSplit
-from fgtune.tuning.budget import Budget
-from fgtune.tuning.callback import ObserverCallback
-from fgtune.tuning.early_stopping.referee import Umpire
-from fgtune.tuning.job import cell_id_of
-from fgtune.tuning.observer import CellObserver
-from fgtune.tuning.ray_search import FeedSearcher, UmpireScheduler
-from fgtune.tuning.search.feed import CellFeed
-from fgtune.tuning.stop_flag import FlagStopper, StopFlag
-from fgtune.tuning.trainable import CellTrainable
+from fgtune.tuning.call_limits import Budget, StopFlag
+from fgtune.tuning.early_stopping.decisions import EarlyStopping
+from fgtune.tuning.ray_adapters import CellObserver, CellSearcher, EarlyStoppingScheduler, FlagStopper, ObserverCallback
+from fgtune.tuning.search.cell_queue import CellQueue
+from fgtune.tuning.trainable import CellTrainable, cell_id_of
 
 
 def run_cells(
-    feed: CellFeed,
+    cells: CellQueue,
     execution: ExecutionConfig,
     datasets: Mapping[str, Dataset],
     prepared: Mapping[str, PreparedSplit],
@@ -46,31 +42,31 @@ def run_cells(
     checkpoints: Path,
     observer: CellObserver,
     flag: StopFlag,
-    umpire: Umpire | None = None,
+    stopping: EarlyStopping | None = None,
     budget: Budget | None = None,
 ) -> None:
-    """Run the cells of ``feed``, in its order as resources allow, inside an open ``ray_session``.
+    """Run the cells of a queue, in its order as resources allow, inside an open ``ray_session``.
 
     Args:
-        feed: Hands out cells still to be run.
+        cells: Hands out what is left to run.
         execution: Resources a trial, retries, concurrency.
         datasets: By ``dataset_key``.
         prepared: By ``preparation_key``; a worker prepares by itself what is not among them.
         scratch: Folder for Tune's own files; removed at the end.
         checkpoints: Folder of the cells' checkpoints.
-        observer: Hears of every event.
+        observer: Receives every event.
         flag: Stops the run when set; unfinished cells then keep a checkpoint and are not reported as finished.
-        umpire: Stops single cells early; None lets every cell run to its end.
-        budget: Counts seconds, and stops the run when they are used up; None for one that begins now.
+        stopping: Stops single cells early; None lets every cell run to its end.
+        budget: Counts seconds, and stops the run when they are used up; None for one that starts now.
     """
     budget = budget or Budget(execution)
-    budget.begin()
+    budget.start()
     tuner = tune.Tuner(
         _trainable(execution, datasets, prepared, checkpoints),
         tune_config=tune.TuneConfig(
-            search_alg=FeedSearcher(feed, umpire),
-            scheduler=None if umpire is None else UmpireScheduler(umpire),
-            num_samples=-1,  # the feed says when it is over
+            search_alg=CellSearcher(cells, stopping),
+            scheduler=None if stopping is None else EarlyStoppingScheduler(stopping),
+            num_samples=-1,  # the queue says when it is over
             reuse_actors=True,
             trial_name_creator=cell_id_of,
             trial_dirname_creator=cell_id_of,
@@ -82,10 +78,10 @@ def run_cells(
             stop=FlagStopper(flag, budget),
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=execution.max_failures),
-            callbacks=[ObserverCallback(observer, budget, umpire)],
+            callbacks=[ObserverCallback(observer, budget, stopping)],
         ),
     )
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are told by the observer, with their cause
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are shown by the observer, with their cause
     try:
         tuner.fit()
     finally:

@@ -32,7 +32,7 @@ def ray_session(address: str | None = None) -> Iterator[None]:
     own = {"include_dashboard": False} if address is None else {}
     try:
         if address is not None:
-            _knock(address)
+            _check_reachable(address)
         ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
     except (OSError, ValueError, RuntimeError) as error:
         if address is None:
@@ -47,7 +47,7 @@ def ray_session(address: str | None = None) -> Iterator[None]:
         ray.shutdown()
 
 
-def _knock(address: str) -> None:
+def _check_reachable(address: str) -> None:
     """Raise where nobody listens: Ray itself would try for many minutes."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if colon and port.isdigit():

@@ -7,27 +7,47 @@ import pickle
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
 
+from fgtune.config.arms.records import Cell
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Dataset
 from fgtune.errors import FgtuneError, TrialError
-from fgtune.plugins import Permit, permitting
+from fgtune.plugins import Permit, permit_for_workers, permitting
 from fgtune.results.records import EpochMetrics, TrialOutcome
-from fgtune.training.prepared import PreparedSplit, prepare_split, views
-from fgtune.tuning.job import JOB
+from fgtune.training.prepared import PreparedSplit, dataset_key, preparation_key, prepare_split, views
 
 REPORT_EVERY_S = 1.0
 """A step trains whole epochs until this much time has passed: enough for a live display, too rare to cost anything.
-It ends earlier at an epoch whose verdict the trial has to wait for."""
-
-
+It ends earlier at an epoch after which the trial has to wait for a decision."""
 KEPT_PREPARATIONS = 2
 """Splits and neighbours that a process keeps besides the shared ones; each holds a table as long as the data."""
+JOB = "job"
+"""The one key of a Tune config: plain data that travels to a worker for one cell."""
+
+
+def job_of(cell: Cell) -> dict[str, Any]:
+    """What a worker needs to know of a cell."""
+    return {
+        "cell_id": cell.cell_id,
+        "seed": cell.seed,
+        "config": cell.config.to_plain(),
+        "dataset_key": dataset_key(cell.config),
+        "preparation_key": preparation_key(cell.config, cell.seed),
+        "fork": None if cell.fork is None else asdict(cell.fork),
+        "plugins": asdict(permit_for_workers()),
+    }
+
+
+def cell_id_of(trial: Any) -> str:
+    """The cell that a Ray trial runs; also the name of the trial and of its folder."""
+    cell_id: str = trial.config[JOB]["cell_id"]
+    return cell_id
 
 
 class CellTrainable(tune.Trainable):  # type: ignore[misc]
@@ -53,32 +73,32 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         self._checkpoint_every = checkpoint_every_epochs
         self._threads = max(1, int(cpus))
         limit_threads(self._threads)
-        self._begin(config[JOB])
+        self._start(config[JOB])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take up another cell in the same process; nothing of the last one remains."""
         self._keep_progress()
-        self._begin(new_config[JOB])
+        self._start(new_config[JOB])
         return True
 
-    def _begin(self, job: Mapping[str, Any]) -> None:
+    def _start(self, job: Mapping[str, Any]) -> None:
         self._cell_id: str = job["cell_id"]
         self._path = self._checkpoints / f"{self._cell_id}.pt"
         self._failure: str | None = None
         self._waits_at, self._keeps_states = frozenset(job["waits_at"]), bool(job["keeps_states"])
-        self._begins: int = 0 if job["fork"] is None else job["fork"]["epoch"]
+        self._fork_epoch: int = 0 if job["fork"] is None else job["fork"]["epoch"]
         self._plugins = Permit(**job["plugins"])
         self._trainer: Any = None  # a Trainer; torch is imported in workers only
         self._saved_epoch = 0
-        self._retold: tuple[EpochMetrics, ...] = ()  # epochs of an earlier attempt, told again: the driver may be new
+        self._unreported: tuple[EpochMetrics, ...] = ()  # epochs of an earlier attempt: the driver may be a new one
         try:
             with self._permitted():
                 self._trainer = self._build(job)
-        except FgtuneError as error:  # would fail again in the same way: told as a result, not retried
+        except FgtuneError as error:  # would fail again in the same way: reported as a result, not retried
             self._failure = f"{type(error).__name__}: {error}"
 
     def _permitted(self) -> AbstractContextManager[None]:
-        """This process may import what the driver's may: it inherits no permission from one that began before."""
+        """This process may import what the driver's may: it inherits no permission from one that started before."""
         return permitting(self._plugins.packages, self._plugins.search_path)
 
     def _build(self, job: Mapping[str, Any]) -> Any:
@@ -96,17 +116,17 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         elif job["fork"] is not None:
             self._fork(trainer, job["fork"]["donor"])
         self._saved_epoch = trainer.epoch
-        self._retold = tuple(trainer.history[self._begins :])
+        self._unreported = tuple(trainer.history[self._fork_epoch :])
         return trainer
 
     def _fork(self, trainer: Any, donor: str) -> None:
         """Go on from what another cell had learned."""
         from fgtune.training.checkpoint import load_checkpoint, start_from
 
-        state = load_checkpoint(self._state_path(donor, self._begins))
+        state = load_checkpoint(self._state_path(donor, self._fork_epoch))
         if state is None:
             raise TrialError(
-                f"the state of cell {donor} after epoch {self._begins} is gone, so nothing goes on from it"
+                f"the state of cell {donor} after epoch {self._fork_epoch} is gone, so nothing goes on from it"
             )
         start_from(trainer, state)
 
@@ -139,21 +159,21 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
     def _advance(self) -> dict[str, Any]:
         epochs = self._epochs()
         result: dict[str, Any] = {"cell_id": self._cell_id, "epochs": epochs, "done": False}
-        if self._retold:
-            result["restored"], self._retold = self._retold, ()
+        if self._unreported:
+            result["restored"], self._unreported = self._unreported, ()
         if self._trainer.epoch >= self._trainer.config.epochs:
             from fgtune.training.checkpoint import without_donor
 
-            outcome: TrialOutcome = without_donor(self._trainer.outcome(), self._begins)
+            outcome: TrialOutcome = without_donor(self._trainer.outcome(), self._fork_epoch)
             self._trainer = None
             result |= {"done": True, "outcome": pickle.dumps(outcome)}
         return result
 
     def _epochs(self) -> list[EpochMetrics]:
-        """Train some epochs; none where the verdict on the last restored one has to come first."""
+        """Train some epochs; none where the decision on the last restored one has to come first."""
         started = time.monotonic()
         epochs: list[EpochMetrics] = []
-        if self._retold and self._retold[-1].epoch in self._waits_at:
+        if self._unreported and self._unreported[-1].epoch in self._waits_at:
             return epochs
         for entry in self._trainer:
             epochs.append(entry)
@@ -166,7 +186,7 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         return epochs
 
     def _keep_state(self, epoch: int) -> None:
-        """Write what others may go on from, before anyone hears of the epoch."""
+        """Write what others may go on from, before anyone learns of the epoch."""
         from fgtune.training.checkpoint import save_checkpoint
 
         save_checkpoint(self._state_path(self._cell_id, epoch), self._trainer.state_dict())

@@ -13,8 +13,7 @@ from fgtune.config.arms.plan import Plan
 from fgtune.config.arms.records import DataShape
 from fgtune.config.reading.load import load_study
 from fgtune.results.records import CellState
-from fgtune.tuning.search.objectives import objectives_of
-from fgtune.tuning.search.proposer import Proposer
+from fgtune.tuning.search.search import Search
 
 SHAPE = DataShape(num_coarse=(2,), num_fine=10, fingerprint="f00d")
 
@@ -43,23 +42,19 @@ FINITE = {
 
 
 def search_plan(folder: Path, parameters: Mapping[str, Any], **design: Any) -> Plan:
-    """The plan of a search over some parameters; what is in ``space`` goes beside them."""
+    """The plan of a search over some parameters; what is in ``space`` goes beside them, ``scheduler`` to the study."""
     space = {"parameters": dict(parameters), **design.pop("space", {})}
     study = {
-        "study": "s",
+        "study": "search",
         "question": "q",
         "seeds": design.pop("seeds", 1),
+        "scheduler": design.pop("scheduler", {"kind": "none"}),
         "design": {"kind": "search", "trials": 12, "metric": "val/silhouette", "space": space, **design},
         "trial": {"data": {"kind": "digits"}, "classes": {"num_fine": 10}},
     }
     path = folder / "s.yaml"
     path.write_text(json.dumps(study, indent=1))
     return expand(load_study(path), lambda _: SHAPE)
-
-
-def proposer_of(plan: Plan, **options: Any) -> Proposer:
-    assert plan.search is not None
-    return Proposer(plan.search, objectives_of(plan.search.design), plan.study.seed_list, **options)
 
 
 def valley(point: Mapping[str, Any]) -> float:
@@ -69,13 +64,13 @@ def valley(point: Mapping[str, Any]) -> float:
 
 
 def run_all(
-    proposer: Proposer,
+    search: Search,
     objective: Callable[[Mapping[str, Any]], float | Sequence[float]] = lambda point: float(len(str(sorted(point)))),
 ) -> list[dict[str, Any]]:
-    """Ask and tell one by one until the search ends; returns the points."""
+    """Suggest and record one by one until the search ends; returns the points."""
     points = []
-    while (suggestion := proposer.ask()) is not None:
+    while (suggestion := search.suggest()) is not None:
         found = objective(suggestion.point)
-        proposer.tell(suggestion.number, CellState.COMPLETE, [found] if isinstance(found, float) else list(found))
+        search.record(suggestion.number, CellState.COMPLETE, [found] if isinstance(found, float) else list(found))
         points.append(dict(suggestion.point))
     return points

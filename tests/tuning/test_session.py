@@ -45,7 +45,7 @@ def test_a_cluster_that_nobody_named_is_not_joined(monkeypatch, environ, given, 
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", lambda **options: seen.append(options["address"]))
     monkeypatch.setattr(ray, "shutdown", lambda: None)
-    monkeypatch.setattr("fgtune.tuning.session._knock", lambda address: None)
+    monkeypatch.setattr("fgtune.tuning.session._check_reachable", lambda address: None)
     with ray_session(given):
         pass
     assert seen == [asked]

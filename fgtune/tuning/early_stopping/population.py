@@ -1,14 +1,14 @@
 """Population based training: which trials are replaced, by a copy of which one, and with which settings.
 
 No trial is changed under way, so that a cell's id says how it was trained: a trial that is replaced ends there, and a
-new one, a fork, begins from what its donor had learned at that epoch, with the donor's settings nudged or drawn anew.
+new one, a fork, starts from what its donor had learned at that epoch, with the donor's settings perturbed or resampled.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,8 +21,11 @@ from fgtune.config.schema.trial import TrialConfig
 from fgtune.config.spaces.operations import EvaluationError
 from fgtune.config.spaces.space import InfeasibleError, Point, SearchSpace
 from fgtune.streams import numpy_stream
-from fgtune.tuning.early_stopping.rules import Candidate, Verdict
-from fgtune.tuning.search.suggestion import Suggestion
+from fgtune.tuning.early_stopping.rules import Candidate, Decision
+from fgtune.tuning.search.suggestions import Suggestion
+
+if TYPE_CHECKING:
+    from fgtune.tuning.search.search import Search
 
 FACTORS = (0.8, 1.2)
 """A number is multiplied by one of these (Jaderberg et al. 2017)."""
@@ -30,12 +33,12 @@ MAX_TRIES = 100
 """Points looked at for one that the space allows and that no other fork of the same donor has."""
 
 
-class Population:
+class TruncationSelection:
     """Truncation selection (Jaderberg et al. 2017): at milestones the worst share is replaced by copies of the best.
 
     A trial is compared with those of its block that came to the milestone before it, itself included: of n, the worst
     ``floor(n * quantile)`` are replaced and the best as many may be copied. Nobody waits for the others, so the first
-    few that come to a milestone go on whatever they score. A fork is not judged again where it begins.
+    few that come to a milestone go on whatever they score. A fork is not judged again where it starts.
 
     Args:
         interval: Epochs from milestone to milestone.
@@ -48,13 +51,13 @@ class Population:
         self._reached: dict[tuple[int, int], dict[str, tuple[float, int]]] = {}
 
     def decides_at(self, candidate: Candidate, epoch: int) -> bool:
-        """At every milestone after the trial's beginning."""
-        return epoch % self._interval == 0 and candidate.begins < epoch < candidate.epochs
+        """At every milestone after the trial's start."""
+        return epoch % self._interval == 0 and candidate.fork_epoch < epoch < candidate.epochs
 
-    def observe(self, candidate: Candidate, epoch: int, score: float) -> Verdict | None:
-        """Judge at the last milestone passed, once."""
+    def observe(self, candidate: Candidate, epoch: int, score: float) -> Decision | None:
+        """Decide at the last milestone passed, once."""
         milestone = epoch // self._interval * self._interval
-        if milestone <= candidate.begins:
+        if milestone <= candidate.fork_epoch:
             return None
         reached = self._reached.setdefault((candidate.block, milestone), {})
         if candidate.cell_id in reached:
@@ -63,15 +66,15 @@ class Population:
         share = int(len(reached) * self._quantile + 1e-9)
         better = sum(other > score for other, _ in reached.values())
         if better < len(reached) - share:
-            return Verdict(False)
+            return Decision(False)
         best = sorted(reached, key=lambda cell_id: -reached[cell_id][0])[:share]  # of equals, those that came first
         donors = [cell_id for cell_id in best if math.isfinite(reached[cell_id][0])]
         if not donors:
-            return Verdict(False)
+            return Decision(False)
         rng = numpy_stream(self._seed, "donor", candidate.cell_id, milestone)
         donor = donors[int(rng.integers(len(donors)))]
         reason = f"rank {better + 1} of {len(reached)} at epoch {milestone}"
-        return Verdict(True, reason, Fork(donor, reached[donor][1]))
+        return Decision(True, reason, Fork(donor, reached[donor][1]))
 
 
 def explored(space: SearchSpace, point: Point, resample: float, rng: np.random.Generator) -> Point:
@@ -91,12 +94,12 @@ def explored(space: SearchSpace, point: Point, resample: float, rng: np.random.G
         anew, share, up = rng.random(), float(rng.random()), bool(rng.random() < 0.5)
         if path not in point or anew < resample:
             return domain.at(share)
-        return nudged(domain, point[path], up)
+        return perturbed(domain, point[path], up)
 
     return space.walk(choose)
 
 
-def nudged(domain: Domain, value: Any, up: bool) -> Any:
+def perturbed(domain: Domain, value: Any, up: bool) -> Any:
     """A value beside another one: 1.2 or 0.8 times as much within the bounds, or the next or last one of a list."""
     if isinstance(domain, UniformDomain | LogUniformDomain):
         product = float(f"{value * FACTORS[up]:.{SIGNIFICANT}g}")
@@ -106,33 +109,28 @@ def nudged(domain: Domain, value: Any, up: bool) -> Any:
     return listed[min(max(rank + (1 if up else -1), 0), len(listed) - 1)]
 
 
-class Nursery:
-    """Makes forks and remembers those there are; used from the driver's thread alone.
+class ForkPool:
+    """Makes forks, remembers those there are, and hands them to the search; used from the driver's thread alone.
 
     Args:
-        search: Space and design of the search.
+        search: Runs them.
+        plan: Space and design of the search.
         config: Of the scheduler.
         cells: Cells of the study by id, which grow while it runs.
     """
 
-    def __init__(self, search: SearchPlan, config: PbtConfig, cells: Mapping[str, Cell]) -> None:
-        self._search, self._config, self._cells = search, config, cells
+    def __init__(self, search: Search, plan: SearchPlan, config: PbtConfig, cells: Mapping[str, Cell]) -> None:
+        self._search, self._plan, self._config, self._cells = search, plan, config, cells
         self._known: dict[str, Suggestion] = {}
-        self._next_number: Callable[[], int] | None = None
-        self._adopt: Callable[[Suggestion], None] | None = None
 
     @property
     def known(self) -> tuple[Suggestion, ...]:
         """All forks, in the order in which they were made."""
         return tuple(self._known.values())
 
-    def judge(self) -> Population:
+    def rule(self) -> TruncationSelection:
         """The rule that says who is replaced."""
-        return Population(self._config.interval_epochs, self._config.quantile, self._search.design.design_seed)
-
-    def attach(self, next_number: Callable[[], int], adopt: Callable[[Suggestion], None]) -> None:
-        """Say how forks are numbered and who runs them."""
-        self._next_number, self._adopt = next_number, adopt
+        return TruncationSelection(self._config.interval_epochs, self._config.quantile, self._plan.design.design_seed)
 
     def make(self, loser: Candidate, origin: Fork) -> Suggestion | None:
         """A fork that takes a trial's place; None where no point near the donor's is allowed and new.
@@ -140,18 +138,16 @@ class Nursery:
         It differs from its donor in some setting, or it would only repeat it, and has the same terms in its objective:
         what a term of weight 0 would have learned, the donor did not.
         """
-        if self._next_number is None:
-            raise RuntimeError("nothing is attached that runs forks")
         donor = self._cells[origin.donor]
-        point = self._search.point(dict(donor.levels))
+        point = self._plan.point(dict(donor.levels))
         if point is None:
             raise ValueError(f"{donor.arm} is no point of the space")
-        number = self._next_number()
-        rng = numpy_stream(self._search.design.design_seed, "explore", loser.cell_id, origin.epoch)
+        number = self._search.next_number
+        rng = numpy_stream(self._plan.design.design_seed, "explore", loser.cell_id, origin.epoch)
         for _ in range(MAX_TRIES):
             try:
-                found = explored(self._search.space, point, self._config.resample_probability, rng)
-                fork = self.again(number, found, loser.block, origin)
+                found = explored(self._plan.space, point, self._config.resample_probability, rng)
+                fork = self._at(number, found, loser.block, origin)
             except (InfeasibleError, EvaluationError):
                 continue
             cell = fork.cells[0]
@@ -161,24 +157,20 @@ class Nursery:
                 return fork
         return None
 
-    def again(self, number: int, point: Point, seed: int, origin: Fork) -> Suggestion:
-        """The fork at a point.
+    def restore(self, number: int, point: Point, seed: int, origin: Fork) -> Suggestion:
+        """Make the fork of an earlier call anew, and have it run where it has no result yet."""
+        fork = self._at(number, point, seed, origin)
+        self._known[fork.cells[0].cell_id] = fork
+        self._search.add_fork(fork)
+        return fork
 
-        Raises:
-            InfeasibleError: The point is forbidden.
-        """
-        arm, cell = self._search.fork(number, point, seed, origin)
+    def _at(self, number: int, point: Point, seed: int, origin: Fork) -> Suggestion:
+        arm, cell = self._plan.fork(number, point, seed, origin)
         return Suggestion(number, point, arm, (cell,))
 
-    def remember(self, fork: Suggestion) -> None:
-        """Take up a fork of an earlier call."""
-        self._known[fork.cells[0].cell_id] = fork
-
-    def deliver(self, fork: Suggestion) -> None:
-        """Hand a fork, written down by now, to those who run it."""
-        if self._adopt is None:
-            raise RuntimeError("nothing is attached that runs forks")
-        self._adopt(fork)
+    def run(self, fork: Suggestion) -> None:
+        """Have a new fork run, whose decision is stored by now."""
+        self._search.add_fork(fork)
 
     def arm_of(self, cell_id: str) -> str:
         """The arm of a cell."""

@@ -1,7 +1,7 @@
-"""Rules that stop running trials: pure functions of what they were told, so that telling it again restores their state.
+"""Rules that stop running trials: pure functions of the observed scores, so that replaying these restores their state.
 
-A score is a metric turned so that larger is better; one that is not a number is the worst there is. Trials are judged
-within their block: those of one seed share split, initial weights and data order, so they are compared like with like.
+A score is a metric turned so that larger is better; one that is not a number is the worst there is. Trials are compared
+within their block: those of one seed share split, initial weights and data order, so like is compared with like.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from fgtune.streams import derive_seed
 
 @dataclass(frozen=True)
 class Candidate:
-    """A trial as a judge sees it.
+    """A trial as a rule sees it.
 
     Attributes:
         cell_id: Names it.
         block: Its seed.
         key: Digest of its config; all seeds of an arm have the same.
         epochs: Length of its full training.
-        begins: Epochs that another trial had trained before it forked off; 0 for one that begins anew.
+        fork_epoch: Epochs that another trial had trained before it forked off; 0 for one that starts anew.
     """
 
     cell_id: str
     block: int
     key: str
     epochs: int
-    begins: int = 0
+    fork_epoch: int = 0
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What a judge says of a trial at an epoch.
+class Decision:
+    """What a rule says of a trial at an epoch.
 
     Attributes:
         stop: Whether to stop it.
         reason: In a few words with numbers; empty where it goes on.
-        fork: What a copy that takes its place begins with; None where nothing does.
+        fork: What a copy that takes its place starts from; None where nothing does.
     """
 
     stop: bool
@@ -51,19 +51,19 @@ class Verdict:
     fork: Fork | None = None
 
 
-class Judge(Protocol):
-    """A rule. Told of every trial's epochs in order; the same sequence gives the same verdicts."""
+class StoppingRule(Protocol):
+    """Observes every trial's epochs in order; the same sequence gives the same decisions."""
 
     def decides_at(self, candidate: Candidate, epoch: int) -> bool:
-        """Whether the trial may be stopped at this epoch, so that it has to wait for the verdict."""
+        """Whether the trial may be stopped at this epoch, so that it has to wait for the decision."""
         ...
 
-    def observe(self, candidate: Candidate, epoch: int, score: float) -> Verdict | None:
-        """Take up a score and judge; None where the rule has no use for it."""
+    def observe(self, candidate: Candidate, epoch: int, score: float) -> Decision | None:
+        """Take up a score and decide; None where the rule has no use for it."""
         ...
 
 
-class Halving:
+class SuccessiveHalving:
     """Asynchronous successive halving, in one bracket or several (Li et al. 2020, the rule that stops).
 
     At rung k, after ``first * reduction**k`` epochs, a trial goes on if it is among the best ``1 / reduction`` of those
@@ -100,8 +100,8 @@ class Halving:
                 return first
         return brackets[-1][0]
 
-    def observe(self, candidate: Candidate, epoch: int, score: float) -> Verdict | None:
-        """Judge at the highest rung reached, once."""
+    def observe(self, candidate: Candidate, epoch: int, score: float) -> Decision | None:
+        """Decide at the highest rung reached, once."""
         passed = [rung for rung in self.rungs(candidate) if rung <= epoch]
         if not passed:
             return None
@@ -112,8 +112,8 @@ class Halving:
         better = sum(other > score for other in rung.values())
         allowed = max(1, int(len(rung) / self._reduction))
         if better < allowed:
-            return Verdict(False)
-        return Verdict(True, f"rank {better + 1} of {len(rung)} at rung {passed[-1]}, {allowed} may go on")
+            return Decision(False)
+        return Decision(True, f"rank {better + 1} of {len(rung)} at rung {passed[-1]}, {allowed} may go on")
 
 
 class Brackets(Protocol):
@@ -126,7 +126,7 @@ class Brackets(Protocol):
 
 @dataclass(frozen=True)
 class GraceBrackets:
-    """Brackets that begin at ``grace``, ``grace * reduction``, ...: the later, the more trials reach their end."""
+    """Brackets that start at ``grace``, ``grace * reduction``, ...: the later, the more trials reach their end."""
 
     grace: int
     reduction: float
@@ -152,11 +152,11 @@ class HyperbandBrackets:
         ]
 
 
-class Median:
+class MedianRule:
     """Stop a trial whose best score so far is below the median of the others' running means (Golovin et al. 2017).
 
     Args:
-        grace: Epochs before any verdict.
+        grace: Epochs before any decision.
         min_trials: Others that must have come as far.
     """
 
@@ -168,8 +168,8 @@ class Median:
         """At every epoch from the grace period to the last but one."""
         return self._grace <= epoch < candidate.epochs
 
-    def observe(self, candidate: Candidate, epoch: int, score: float) -> Verdict | None:
-        """Judge against the other trials of the block that have come as far."""
+    def observe(self, candidate: Candidate, epoch: int, score: float) -> Decision | None:
+        """Compare with the other trials of the block that have come as far."""
         block = self._scores.setdefault(candidate.block, {})
         own = block.setdefault(candidate.cell_id, {})
         if epoch in own:
@@ -178,11 +178,11 @@ class Median:
         others = [_mean_until(scores, epoch) for cell_id, scores in block.items() if cell_id != candidate.cell_id]
         reached = [mean for mean in others if mean is not None]
         if not self.decides_at(candidate, epoch) or len(reached) < self._min_trials:
-            return Verdict(False)
+            return Decision(False)
         best, median = max(own.values()), statistics.median(reached)
         if best >= median:
-            return Verdict(False)
-        return Verdict(True, f"its best is below the median of {len(reached)} others")
+            return Decision(False)
+        return Decision(True, f"its best is below the median of {len(reached)} others")
 
 
 def _mean_until(scores: Mapping[int, float], epoch: int) -> float | None:
@@ -195,11 +195,11 @@ def _mean_until(scores: Mapping[int, float], epoch: int) -> float | None:
     return -math.inf if -math.inf in seen else statistics.fmean(seen)
 
 
-class Plateau:
+class PlateauRule:
     """Stop a trial whose score has not moved: standard deviation of the last scores within a tolerance.
 
     Args:
-        grace: Epochs before any verdict.
+        grace: Epochs before any decision.
         patience: Scores that are looked back on.
         tolerance: Largest standard deviation (population) of a plateau, in the metric's unit.
     """
@@ -212,38 +212,38 @@ class Plateau:
         """At every epoch from the grace period to the last but one."""
         return self._grace <= epoch < candidate.epochs
 
-    def observe(self, candidate: Candidate, epoch: int, score: float) -> Verdict | None:
-        """Judge by the trial's own last scores."""
+    def observe(self, candidate: Candidate, epoch: int, score: float) -> Decision | None:
+        """Decide by the trial's own last scores."""
         own = self._scores.setdefault(candidate.cell_id, {})
         if epoch in own:
             return None
         own[epoch] = score
         last = list(own.values())[-self._patience :]
         if not self.decides_at(candidate, epoch) or len(last) < self._patience:
-            return Verdict(False)
+            return Decision(False)
         finite = [each for each in last if math.isfinite(each)]
         if finite and len(finite) < len(last):
-            return Verdict(False)
+            return Decision(False)
         spread = statistics.pstdev(finite) if finite else 0.0
         if spread > self._tolerance:
-            return Verdict(False)
-        return Verdict(True, f"its last {self._patience} scores spread by {spread:.2g}")
+            return Decision(False)
+        return Decision(True, f"its last {self._patience} scores spread by {spread:.2g}")
 
 
-def judge_of(config: StoppingConfig) -> Judge:
+def stopping_rule(config: StoppingConfig) -> StoppingRule:
     """The rule that a study file asks for.
 
     Raises:
-        TypeError: For population based training, whose rule is ``fgtune.tuning.early_stopping.population.Population``.
+        TypeError: For population based training, whose rule is ``population.TruncationSelection``.
     """
     match config:
         case AshaConfig():
             brackets = GraceBrackets(config.grace_epochs, config.reduction, config.brackets)
-            return Halving(config.reduction, brackets)
+            return SuccessiveHalving(config.reduction, brackets)
         case HyperbandConfig():
-            return Halving(config.reduction, HyperbandBrackets(config.reduction))
+            return SuccessiveHalving(config.reduction, HyperbandBrackets(config.reduction))
         case MedianConfig():
-            return Median(config.grace_epochs, config.min_trials)
+            return MedianRule(config.grace_epochs, config.min_trials)
         case PlateauConfig():
-            return Plateau(config.grace_epochs, config.patience_epochs, config.tolerance)
+            return PlateauRule(config.grace_epochs, config.patience_epochs, config.tolerance)
     raise TypeError(f"{config.kind} is no stopping rule")

@@ -19,8 +19,8 @@ from fgtune.config.spaces.space import InfeasibleError, Point
 from fgtune.errors import ConfigError, StudyFolderError
 from fgtune.results.ledger import Ledger
 from fgtune.results.records import CellResult, CellState, joint_state
-from fgtune.tuning.search.objectives import Objective, mean_values
-from fgtune.tuning.search.suggestion import KnownTrial
+from fgtune.tuning.search.objectives import Objective, mean_values, objectives_of
+from fgtune.tuning.search.suggestions import KnownTrial
 
 Curve = Callable[[str], Mapping[int, float]]
 """The objective by epoch of a cell, from its stored curve."""
@@ -28,23 +28,22 @@ Curve = Callable[[str], Mapping[int, float]]
 
 def ledger_trials(
     plan: Plan,
-    search: SearchPlan,
-    objectives: Sequence[Objective],
     results: Iterable[CellResult],
     proposed: Iterable[tuple[str, Mapping[str, object]]] = (),
     curve: Curve | None = None,
 ) -> list[KnownTrial]:
-    """The search's own trials, as ``Proposer.restore`` takes them: finished ones in the order of their end.
+    """The search's own trials, as ``Search.restore`` takes them: finished ones in the order of their end.
 
     Args:
-        plan: Of the study; its cells have the baseline.
-        search: What is searched.
-        objectives: What is optimised.
+        plan: Of a study that searches; its cells have the baseline.
         results: The ledger, in the order in which cells finished.
         proposed: Arm and levels of every suggestion handed out so far, in order (rows of the plan file); those without
             a result for every seed come back unfinished.
         curve: For intermediate values; None to leave them out.
     """
+    if plan.search is None:
+        raise TypeError(f"{plan.study.study} is no search")
+    search, objectives = plan.search, objectives_of(plan.search.design)
     by_arm: dict[str, dict[int, CellResult]] = {}
     last: dict[str, int] = {}
     levels = dict(proposed)
@@ -70,11 +69,9 @@ def ledger_trials(
     return known
 
 
-def baseline_trial(
-    plan: Plan, search: SearchPlan, objectives: Sequence[Objective], results: Sequence[CellResult]
-) -> KnownTrial | None:
+def baseline_trial(plan: Plan, results: Sequence[CellResult]) -> KnownTrial | None:
     """The baseline as the search may learn from it; None where it lies outside the space or is not finished."""
-    known = ledger_trials(plan, search, objectives, [each for each in results if each.arm == BASELINE])
+    known = ledger_trials(plan, [each for each in results if each.arm == BASELINE])
     return known[0] if known else None
 
 

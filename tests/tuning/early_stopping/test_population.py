@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,12 +18,12 @@ from fgtune.config.arms.records import Cell, Fork
 from fgtune.config.schema.domains import ChoiceDomain, IntDomain, LogUniformDomain, QuantizedDomain, UniformDomain
 from fgtune.config.schema.scheduling import PbtConfig
 from fgtune.results.records import CellResult, CellState, EpochMetrics
-from fgtune.tuning.early_stopping.population import Nursery, Population, explored, nudged
-from fgtune.tuning.early_stopping.referee import Umpire
+from fgtune.tuning.early_stopping.decisions import EarlyStopping
+from fgtune.tuning.early_stopping.population import ForkPool, TruncationSelection, explored, perturbed
 from fgtune.tuning.early_stopping.rules import Candidate
-from fgtune.tuning.search.feed import SearchFeed
-from fgtune.tuning.search.history import baseline_trial, ledger_trials
+from fgtune.tuning.search.history import ledger_trials
 from fgtune.tuning.search.objectives import objectives_of
+from fgtune.tuning.search.search import Search
 
 METRIC = "val/silhouette"
 PBT = PbtConfig(interval_epochs=2, quantile=0.5)
@@ -37,47 +38,47 @@ scores = st.one_of(st.integers(-3, 3).map(float), st.floats(-1, 1), st.just(-mat
 
 @given(st.lists(scores, min_size=1, max_size=20), st.integers(1, 10), st.integers(0, 5))
 def test_the_worst_share_is_replaced_by_one_of_the_best_share(arriving, twentieths, seed):
-    judge = Population(2, twentieths / 20, seed)
+    rule = TruncationSelection(2, twentieths / 20, seed)
     for rank, score in enumerate(arriving):
-        verdict = judge.observe(member(str(rank)), 2, score)
+        decision = rule.observe(member(str(rank)), 2, score)
         there = arriving[: rank + 1]
         share = math.floor(Fraction(twentieths, 20) * len(there))
         worst = len([other for other in there if other > score]) + share >= len(there)
         best = sorted(there, reverse=True)[:share]
         expected = share > 0 and worst and max(best) > -math.inf
-        assert verdict.stop == (verdict.fork is not None) == expected
+        assert decision.stop == (decision.fork is not None) == expected
         if expected:
-            donor = arriving[int(verdict.fork.donor)]
+            donor = arriving[int(decision.fork.donor)]
             assert donor >= best[-1]
             assert donor > score
-            assert int(verdict.fork.donor) <= rank
-            assert verdict.fork.epoch == 2
+            assert int(decision.fork.donor) <= rank
+            assert decision.fork.epoch == 2
 
 
 def test_every_one_of_the_best_share_is_copied_some_time():
-    judge = Population(1, 0.5, 0)
+    rule = TruncationSelection(1, 0.5, 0)
     for rank in range(40):
-        judge.observe(member(f"good-{rank}"), 1, 1.0 + rank % 4)
-    donors = {judge.observe(member(f"bad-{rank}"), 1, -float(rank)).fork.donor for rank in range(10)}
+        rule.observe(member(f"good-{rank}"), 1, 1.0 + rank % 4)
+    donors = {rule.observe(member(f"bad-{rank}"), 1, -float(rank)).fork.donor for rank in range(10)}
     assert len(donors) > 5
     assert donors <= {f"good-{rank}" for rank in range(40) if rank % 4 >= 1}
 
 
-def test_a_fork_is_judged_after_its_beginning_only():
-    judge = Population(2, 0.5, 0)
+def test_a_fork_is_judged_after_its_start_only():
+    rule = TruncationSelection(2, 0.5, 0)
     young = member("young", begins=4)
-    assert [epoch for epoch in range(1, 10) if judge.decides_at(young, epoch)] == [6, 8]
+    assert [epoch for epoch in range(1, 10) if rule.decides_at(young, epoch)] == [6, 8]
     for epoch in (2, 4, 5):
-        judge.observe(member("old"), epoch, 1.0)
-        assert judge.observe(young, epoch, -1.0) is None
-    judge.observe(member("old"), 6, 1.0)
-    assert judge.observe(young, 6, -1.0).fork == Fork("old", 6)
+        rule.observe(member("old"), epoch, 1.0)
+        assert rule.observe(young, epoch, -1.0) is None
+    rule.observe(member("old"), 6, 1.0)
+    assert rule.observe(young, 6, -1.0).fork == Fork("old", 6)
 
 
 def test_a_block_is_judged_by_itself():
-    judge = Population(2, 0.5, 0)
-    judge.observe(Candidate("a", 0, "a", 9), 2, 1.0)
-    assert not judge.observe(Candidate("b", 1, "b", 9), 2, 0.0).stop
+    rule = TruncationSelection(2, 0.5, 0)
+    rule.observe(Candidate("a", 0, "a", 9), 2, 1.0)
+    assert not rule.observe(Candidate("b", 1, "b", 9), 2, 0.0).stop
 
 
 @given(st.floats(0.1, 5), st.floats(0.1, 5), st.floats(0, 1), st.booleans(), st.booleans())
@@ -85,7 +86,7 @@ def test_a_nudged_number_is_a_fifth_more_or_less_within_its_bounds(low, width, s
     kind = LogUniformDomain if log else UniformDomain
     domain = kind(low=low, high=low + width)
     value = domain.at(share)
-    found = nudged(domain, value, up)
+    found = perturbed(domain, value, up)
     assert found == pytest.approx(np.clip(value * (1.2 if up else 0.8), low, low + width), rel=1e-11)
     assert domain.own(found) == found
 
@@ -102,7 +103,7 @@ def test_a_nudged_choice_is_the_next_one_or_the_last(domain):
     listed = list(domain.values_in_order())
     for rank, value in enumerate(listed):
         for up, expected in ((True, listed[min(rank + 1, 3)]), (False, listed[max(rank - 1, 0)])):
-            found = nudged(domain, value, up)
+            found = perturbed(domain, value, up)
             assert (type(found), found) == (type(expected), expected)
 
 
@@ -137,34 +138,22 @@ def result_of(cell: Cell, state=CellState.COMPLETE, cause=None) -> CellResult:
 
 
 class Study:
-    """A search with a population as the driver puts it together, without Ray; may be cut off and begun again."""
+    """A search with a population as the driver puts it together, without Ray; may be cut off and started again."""
 
     def __init__(self, folder: Path, finished=(), announced=(), **design) -> None:
-        self.plan = toy.search_plan(folder, design.pop("parameters", toy.NUMBERS), trials=design.pop("trials", 4))
+        parameters, trials = design.pop("parameters", toy.NUMBERS), design.pop("trials", 4)
+        self.plan = toy.search_plan(folder, parameters, trials=trials, scheduler=PBT.to_plain())
         self.folder, self.finished, self.announced = folder, list(finished), list(announced)
         self.cells = {cell.cell_id: cell for cell in self.plan.cells}
         for each in announced:
             self.cells.update({cell.cell_id: cell for cell in each.cells})
-        search = self.plan.search
-        self.nursery = Nursery(search, PBT, self.cells)
-        objectives = objectives_of(search.design)
-        self.umpire = Umpire(PBT, objectives[0], folder / "stopping.jsonl", self.nursery.judge(), self.nursery)
-        self.proposer = toy.proposer_of(self.plan)
+        grown = replace(self.plan, cells=tuple(cell for cell in self.cells.values() if cell.arm != "baseline"))
+        self.search = Search(grown, finished={each.cell_id: each for each in self.finished}, announce=self.announce)
         proposed = [(each.arm.name, each.arm.levels) for each in announced]
-        grown = type(self.plan)(**{**vars(self.plan), "cells": tuple(self.cells.values())})
-        self.proposer.restore(ledger_trials(grown, search, objectives, self.finished, proposed))
-        self.feed = SearchFeed(
-            self.proposer,
-            objectives,
-            baseline=[],
-            finished={each.cell_id: each for each in self.finished},
-            announce=self.announce,
-            baseline_trial=lambda results: baseline_trial(self.plan, search, objectives, results),
-            curve=lambda _: {},
-            warn=lambda _: None,
-            forks=self.nursery.known,
-        )
-        self.nursery.attach(lambda: self.feed.next_number, self.feed.adopt)
+        self.search.restore(ledger_trials(grown, self.finished, proposed))
+        self.forks = ForkPool(self.search, self.plan.search, PBT, self.cells)
+        objective = objectives_of(self.plan.search.design)[0]
+        self.stopping = EarlyStopping(PBT, objective, folder / "stopping.jsonl", self.forks)
 
     def announce(self, suggestion) -> None:
         if suggestion.arm.name not in {each.arm.name for each in self.announced}:
@@ -172,20 +161,20 @@ class Study:
         self.cells.update({cell.cell_id: cell for cell in suggestion.cells})
 
     def take(self) -> Cell:
-        cell = self.feed.take()
-        self.umpire.admit(cell)
+        cell = self.search.take()
+        self.stopping.register(cell)
         return cell
 
     def at(self, cell: Cell, epoch: int, score: float) -> bool:
-        """Tell the umpire of an epoch; a cell that is replaced is in the ledger then."""
-        replaced = self.umpire.hear(cell.cell_id, [EpochMetrics(epoch, epoch, {METRIC: score}, 0.1)])
+        """Report an epoch to early stopping; a cell that is replaced is in the ledger then."""
+        replaced = self.stopping.should_stop(cell.cell_id, [EpochMetrics(epoch, epoch, {METRIC: score}, 0.1)])
         if replaced:
             self.end(cell, CellState.PRUNED)
         return replaced
 
     def end(self, cell: Cell, state=CellState.COMPLETE) -> None:
-        self.finished.append(result_of(cell, state, self.umpire.reason(cell.cell_id)))
-        self.feed.ended(self.finished[-1])
+        self.finished.append(result_of(cell, state, self.stopping.reason(cell.cell_id)))
+        self.search.on_result(self.finished[-1])
 
 
 def test_a_replaced_trial_is_followed_by_a_copy_of_a_better_one(tmp_path):
@@ -197,33 +186,33 @@ def test_a_replaced_trial_is_followed_by_a_copy_of_a_better_one(tmp_path):
     assert fork.fork == Fork(good.cell_id, 2)
     assert (good.arm, bad.arm, fork.arm) == ("trial-0000", "trial-0001", "trial-0002")
     told = "replaced after epoch 2 by a copy of trial-0000: trial-0002 (rank 2 of 2 at epoch 2)"
-    assert study.umpire.reason(bad.cell_id) == told
+    assert study.stopping.reason(bad.cell_id) == told
     assert fork.config_hash != good.config_hash
-    assert study.umpire.admit(fork) == [2 * each for each in range(2, 50)]
+    assert study.stopping.register(fork) == [2 * each for each in range(2, 50)]
     assert [each.arm.name for each in study.announced] == ["trial-0000", "trial-0001", "trial-0002"]
 
 
-def test_forks_use_up_no_trial_of_the_budget_and_the_feed_waits_for_them(tmp_path):
+def test_forks_use_up_no_trial_of_the_budget_and_the_search_waits_for_them(tmp_path):
     study = Study(tmp_path, trials=2)
     good, bad = study.take(), study.take()
     study.at(good, 2, 1.0)
-    assert study.feed.take() is None
-    assert not study.feed.is_over  # the one under way may yet be replaced
+    assert study.search.take() is None
+    assert not study.search.is_over  # the one under way may yet be replaced
     study.at(bad, 2, 0.0)
     fork = study.take()
     study.end(good)
-    assert not study.feed.is_over
+    assert not study.search.is_over
     study.end(fork)
-    assert study.feed.is_over
-    trials = [(trial.user_attrs["arm"], trial.state.name) for trial in study.proposer._optuna.trials]
+    assert study.search.is_over
+    trials = [(trial.user_attrs["arm"], trial.state.name) for trial in study.search._optuna.trials]
     assert trials == [("trial-0000", "COMPLETE"), ("trial-0001", "PRUNED"), ("trial-0002", "COMPLETE")]
 
 
 def test_the_baseline_is_no_member(tmp_path):
     study = Study(tmp_path)
     (baseline,) = study.plan.cells
-    assert study.umpire.admit(baseline) == []
-    assert not study.umpire.hear(baseline.cell_id, [EpochMetrics(2, 2, {METRIC: 1.0}, 0.1)])
+    assert study.stopping.register(baseline) == []
+    assert not study.stopping.should_stop(baseline.cell_id, [EpochMetrics(2, 2, {METRIC: 1.0}, 0.1)])
     assert not (tmp_path / "stopping.jsonl").exists()
 
 
@@ -235,7 +224,7 @@ def test_where_no_other_point_is_allowed_nobody_is_replaced(tmp_path):
     assert study.at(second, 2, 0.0)  # the other value is free for a copy of the first
     third = study.take()
     late = Candidate("late", 0, "late", 100)
-    assert study.nursery.make(late, third.fork) is None  # and taken now
+    assert study.forks.make(late, third.fork) is None  # and taken now
 
 
 def test_a_fork_has_the_terms_of_its_donor(tmp_path):
@@ -247,7 +236,7 @@ def test_a_fork_has_the_terms_of_its_donor(tmp_path):
         arm, config = f"trial-{rank:04d}", space.resolve(space.config(levels))
         study.cells[f"donor-{rank}"] = Cell(arm, 0, config, levels)
         for loser in range(30):
-            fork = study.nursery.make(Candidate(f"{arm}-{loser}", 0, "x", 9), Fork(f"donor-{rank}", 2))
+            fork = study.forks.make(Candidate(f"{arm}-{loser}", 0, "x", 9), Fork(f"donor-{rank}", 2))
             assert (fork.config.objective.lambda_reg > 0) == (weight > 0)
 
 
@@ -263,19 +252,19 @@ def test_a_driver_killed_at_a_replacement_neither_loses_nor_repeats_it(tmp_path,
 
     again = Study(tmp_path, finished, announced)
     assert [each.arm.name for each in again.announced] == ["trial-0000", "trial-0001", "trial-0002"]
-    assert again.nursery.known == first.nursery.known
+    assert again.forks.known == first.forks.known
     taken = [again.take() for _ in range(3 if lost != "nothing" else 2)]
-    expected = {good.cell_id, first.nursery.known[0].cells[0].cell_id}
+    expected = {good.cell_id, first.forks.known[0].cells[0].cell_id}
     if lost != "nothing":
         expected.add(bad.cell_id)
         retaken = next(cell for cell in taken if cell.cell_id == bad.cell_id)
         assert again.at(retaken, 2, 0.0)
-        assert again.finished[-1].cause == first.umpire.reason(bad.cell_id)
+        assert again.finished[-1].cause == first.stopping.reason(bad.cell_id)
     assert {cell.cell_id for cell in taken} == expected
     assert (tmp_path / "stopping.jsonl").read_bytes() == written
     assert again.take().arm == "trial-0003"  # two of four trials are left to propose
     assert again.take().arm == "trial-0004"
-    assert again.feed.take() is None
+    assert again.search.take() is None
 
 
 def test_a_finished_fork_is_not_run_again(tmp_path):
@@ -286,18 +275,18 @@ def test_a_finished_fork_is_not_run_again(tmp_path):
     first.end(first.take())
     again = Study(tmp_path, first.finished, first.announced, trials=2)
     assert again.take().cell_id == good.cell_id
-    assert again.feed.take() is None
-    states = {trial.user_attrs["arm"]: trial.state.name for trial in again.proposer._optuna.trials if trial.user_attrs}
+    assert again.search.take() is None
+    states = {trial.user_attrs["arm"]: trial.state.name for trial in again.search._optuna.trials if trial.user_attrs}
     assert states["trial-0001"] == "PRUNED"
     assert states["trial-0002"] == "COMPLETE"
 
 
-def test_verdicts_are_stored_with_the_copy_that_followed(tmp_path):
+def test_decisions_are_stored_with_the_copy_that_followed(tmp_path):
     study = Study(tmp_path)
     good, bad = study.take(), study.take()
     study.at(good, 2, 1.0)
     study.at(bad, 2, 0.0)
-    fork = study.nursery.known[0]
+    fork = study.forks.known[0]
     lines = [json.loads(line) for line in (tmp_path / "stopping.jsonl").read_text().splitlines()]
     assert [line["stop"] for line in lines] == [False, True]
     assert "fork" not in lines[0]

@@ -10,6 +10,7 @@ from fgtune.results.ledger import Ledger
 from fgtune.results.records import CellResult, CellState
 from fgtune.tuning.search.history import baseline_trial, earlier_trials, ledger_trials
 from fgtune.tuning.search.objectives import objectives_of
+from fgtune.tuning.search.search import Search
 
 METRIC = "val/silhouette"
 
@@ -23,7 +24,7 @@ def result_of(cell, value: float | None, state=CellState.COMPLETE) -> CellResult
 
 
 def known_of(plan, results, **options):
-    return ledger_trials(plan, plan.search, objectives_of(plan.search.design), results, **options)
+    return ledger_trials(plan, results, **options)
 
 
 @pytest.fixture
@@ -32,8 +33,8 @@ def plan(tmp_path):
 
 
 def some(plan, n: int):
-    proposer = toy.proposer_of(plan)
-    return [proposer.ask() for _ in range(n)]
+    search = Search(plan)
+    return [search.suggest() for _ in range(n)]
 
 
 def test_the_ledger_gives_back_what_was_proposed_and_how_it_ended(plan):
@@ -54,10 +55,10 @@ def test_the_ledger_gives_back_what_was_proposed_and_how_it_ended(plan):
 def test_a_search_is_the_same_after_its_ledger_was_read(plan):
     suggestions = some(plan, 4)
     results = [result_of(cell, 0.1) for each in suggestions[:3] for cell in each.cells]
-    proposer = toy.proposer_of(plan)
-    proposer.restore(known_of(plan, results, proposed=[(each.arm.name, each.arm.levels) for each in suggestions]))
-    assert proposer.issued == 4
-    again = proposer.ask()
+    search = Search(plan)
+    search.restore(known_of(plan, results, proposed=[(each.arm.name, each.arm.levels) for each in suggestions]))
+    assert search.issued == 4
+    again = search.suggest()
     assert (again.number, again.point, again.cells) == (3, suggestions[3].point, suggestions[3].cells)
 
 
@@ -86,12 +87,12 @@ def test_intermediate_values_are_means_of_the_epochs_that_all_seeds_have(plan):
 def test_the_baseline_is_known_where_it_lies_in_the_space(tmp_path):
     plan = toy.search_plan(tmp_path, toy.NUMBERS)
     results = [result_of(cell, 0.7) for cell in plan.cells]
-    known = baseline_trial(plan, plan.search, objectives_of(plan.search.design), results)
+    known = baseline_trial(plan, results)
     assert known.point == {"objective.lambda_nn": 0.5, "objective.lambda_reg": 2.0}
     assert (known.number, known.values) == (None, (0.7,))
     outside = {**toy.NUMBERS, "objective.lambda_nn": {"kind": "uniform", "low": 1.0, "high": 2.0}}
     plan = toy.search_plan(tmp_path, outside)
-    assert baseline_trial(plan, plan.search, objectives_of(plan.search.design), results) is None
+    assert baseline_trial(plan, results) is None
 
 
 def test_earlier_studies_teach_what_differs_in_searched_settings_alone(tmp_path):
@@ -110,10 +111,10 @@ def test_earlier_studies_teach_what_differs_in_searched_settings_alone(tmp_path)
     assert [each.values for each in known] == [(0.5,), (0.5,)]
     assert known[0].arm == "before/trial-0000"
     assert notes == [f"{folder}: 2 of 3 finished settings are of use to this search"]
-    proposer = toy.proposer_of(plan, storage=tmp_path / "optuna.db")
-    proposer.restore(known)
-    assert proposer.issued == 0
-    assert proposer.ask().number == 0
+    search = Search(plan, storage=tmp_path / "optuna.db")
+    search.restore(known)
+    assert search.issued == 0
+    assert search.suggest().number == 0
 
 
 def test_ratios_of_the_number_of_classes_come_back_from_levels(tmp_path):

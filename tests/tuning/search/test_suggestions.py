@@ -14,7 +14,8 @@ from support import searches as toy
 from fgtune.config.schema.sampling import SamplerConfig
 from fgtune.errors import ConfigError
 from fgtune.results.records import CellState
-from fgtune.tuning.search.suggestion import KnownTrial
+from fgtune.tuning.search.search import Search
+from fgtune.tuning.search.suggestions import KnownTrial
 
 SAMPLERS = {
     "tpe": {"kind": "tpe", "startup_trials": 4},
@@ -42,12 +43,12 @@ def budget(sampler, trials: int) -> int:
     return min(trials, 7) if sampler["kind"] == "gp" else trials
 
 
-def optuna_trials(proposer):
-    return proposer._optuna.trials
+def optuna_trials(search):
+    return search._optuna.trials
 
 
-def states_of(proposer) -> set[TrialState]:
-    return {trial.state for trial in optuna_trials(proposer)}
+def states_of(search) -> set[TrialState]:
+    return {trial.state for trial in optuna_trials(search)}
 
 
 def test_every_sampler_is_tested():
@@ -59,14 +60,14 @@ def test_every_sampler_is_tested():
 def test_a_search_hands_out_as_many_distinct_points_as_its_budget(tmp_path, sampler):
     trials = budget(sampler, 12)
     plan = toy.search_plan(tmp_path, toy.NUMBERS, sampler=sampler, trials=trials)
-    proposer = toy.proposer_of(plan)
-    points = toy.run_all(proposer, toy.valley)
+    search = Search(plan)
+    points = toy.run_all(search, toy.valley)
     assert len({json.dumps(point, sort_keys=True) for point in points}) == trials
     for point in points:
         assert 0.1 <= point["objective.lambda_nn"] <= 2.0
         assert 0.0 <= point["objective.lambda_reg"] <= 6.0
-    assert states_of(proposer) == {TrialState.COMPLETE}
-    assert proposer.ask() is None
+    assert states_of(search) == {TrialState.COMPLETE}
+    assert search.suggest() is None
 
 
 @sampler("tpe", "gp", "cmaes", "nsga2")
@@ -75,7 +76,7 @@ def test_a_sampler_that_learns_ends_nearer_the_optimum_than_it_began(tmp_path, s
     plan = toy.search_plan(
         tmp_path, toy.NUMBERS, sampler={**sampler, **POPULATION.get(sampler["kind"], {})}, trials=trials
     )
-    found = [toy.valley(point) for point in toy.run_all(toy.proposer_of(plan), toy.valley)]
+    found = [toy.valley(point) for point in toy.run_all(Search(plan), toy.valley)]
     third = trials // 3
     assert sum(found[-third:]) > sum(found[:third])
     assert max(found) > -0.1
@@ -85,24 +86,24 @@ def test_a_sampler_that_learns_ends_nearer_the_optimum_than_it_began(tmp_path, s
 def test_the_same_answers_give_the_same_questions(tmp_path, sampler):
     trials = budget(sampler, 12)
     plan = toy.search_plan(tmp_path, toy.NUMBERS, sampler=sampler, trials=trials)
-    first = toy.run_all(toy.proposer_of(plan), toy.valley)
-    assert toy.run_all(toy.proposer_of(plan), toy.valley) == first
+    first = toy.run_all(Search(plan), toy.valley)
+    assert toy.run_all(Search(plan), toy.valley) == first
     other = toy.search_plan(tmp_path, toy.NUMBERS, sampler=sampler, design_seed=1, trials=trials)
-    assert toy.run_all(toy.proposer_of(other), toy.valley) != first
+    assert toy.run_all(Search(other), toy.valley) != first
 
 
 @sampler(*WITH_CONDITIONS)
 def test_parameters_exist_where_their_condition_holds(tmp_path, sampler):
     plan = toy.search_plan(tmp_path, toy.CONDITIONAL, sampler=sampler, trials=budget(sampler, 20))
-    proposer = toy.proposer_of(plan)
+    search = Search(plan)
     kinds = set()
-    while (suggestion := proposer.ask()) is not None:
+    while (suggestion := search.suggest()) is not None:
         solver = suggestion.config.relations.solver
         kinds.add(solver.kind)
         assert ("relations.solver.time_limit_s" in suggestion.point) == (solver.kind == "scip")
         level = suggestion.arm.levels["relations.solver.time_limit_s"]
         assert level == (solver.time_limit_s if solver.kind == "scip" else None)
-        proposer.tell(suggestion.number, CellState.COMPLETE, [float(suggestion.point["relations.every_steps"])])
+        search.record(suggestion.number, CellState.COMPLETE, [float(suggestion.point["relations.every_steps"])])
     assert kinds == {"flow", "scip"}
 
 
@@ -110,12 +111,12 @@ def test_parameters_exist_where_their_condition_holds(tmp_path, sampler):
 def test_a_finite_space_is_gone_through_once_and_ends_the_search(tmp_path, sampler):
     trials = None if sampler["kind"] == "brute_force" else 200
     plan = toy.search_plan(tmp_path, toy.FINITE, sampler=sampler, trials=trials)
-    proposer = toy.proposer_of(plan)
-    points = toy.run_all(proposer)
+    search = Search(plan)
+    points = toy.run_all(search)
     assert len(points) == 14
     assert len({json.dumps(point, sort_keys=True) for point in points}) == 14
     assert all(point["neighbors.sampled"] < 30 for point in points)
-    assert TrialState.RUNNING not in states_of(proposer)
+    assert TrialState.RUNNING not in states_of(search)
 
 
 @sampler(*WITHOUT_END)
@@ -123,14 +124,14 @@ def test_forbidden_points_never_come_out(tmp_path, sampler):
     constraint = "objective.lambda_reg < 2 * objective.lambda_nn"  # about a sixth of the space
     trials = budget(sampler, 15)
     plan = toy.search_plan(tmp_path, toy.NUMBERS, sampler=sampler, space={"constraints": [constraint]}, trials=trials)
-    proposer = toy.proposer_of(plan)
-    points = toy.run_all(proposer, toy.valley)
+    search = Search(plan)
+    points = toy.run_all(search, toy.valley)
     assert len(points) == trials
     assert all(point["objective.lambda_reg"] < 2 * point["objective.lambda_nn"] for point in points)
-    assert proposer.rejected > 0
-    complete = [trial for trial in optuna_trials(proposer) if trial.state is TrialState.COMPLETE]
-    assert len(complete) == trials + proposer.reused
-    assert TrialState.RUNNING not in states_of(proposer)
+    assert search.rejected > 0
+    complete = [trial for trial in optuna_trials(search) if trial.state is TrialState.COMPLETE]
+    assert len(complete) == trials + search.reused
+    assert TrialState.RUNNING not in states_of(search)
 
 
 def test_a_space_that_is_almost_forbidden_is_searched_all_the_same(tmp_path):
@@ -138,7 +139,7 @@ def test_a_space_that_is_almost_forbidden_is_searched_all_the_same(tmp_path):
     plan = toy.search_plan(
         tmp_path, toy.NUMBERS, sampler={"kind": "qmc"}, space={"constraints": [constraint]}, trials=5
     )
-    assert len(toy.run_all(toy.proposer_of(plan), toy.valley)) == 5
+    assert len(toy.run_all(Search(plan), toy.valley)) == 5
 
 
 def test_tpe_learns_what_is_forbidden(tmp_path):
@@ -146,28 +147,28 @@ def test_tpe_learns_what_is_forbidden(tmp_path):
     plan = toy.search_plan(
         tmp_path, toy.NUMBERS, sampler=SAMPLERS["tpe"], space={"constraints": [constraint]}, trials=40
     )
-    proposer = toy.proposer_of(plan)
-    toy.run_all(proposer, toy.valley)
-    told = [trial for trial in optuna_trials(proposer) if trial.constraints]
+    search = Search(plan)
+    toy.run_all(search, toy.valley)
+    told = [trial for trial in optuna_trials(search) if trial.constraints]
     assert told
     assert {trial.state for trial in told} == {TrialState.PRUNED}
-    assert proposer.rejected < 5 * 40 * 0.8  # blind draws would be rejected five times of six
+    assert search.rejected < 5 * 40 * 0.8  # blind draws would be rejected five times of six
 
 
 @sampler("tpe", "nsga2", "random", "gp")
 def test_several_objectives(tmp_path, sampler):
     metric = ["val/silhouette", "cost/solver_seconds"]
     plan = toy.search_plan(tmp_path, toy.NUMBERS, sampler=sampler, metric=metric, trials=budget(sampler, 14))
-    proposer = toy.proposer_of(plan)
-    points = toy.run_all(proposer, lambda point: (toy.valley(point), point["objective.lambda_reg"]))
+    search = Search(plan)
+    points = toy.run_all(search, lambda point: (toy.valley(point), point["objective.lambda_reg"]))
     assert len(points) == budget(sampler, 14)
-    suggestion = optuna_trials(proposer)[-1]
+    suggestion = optuna_trials(search)[-1]
     assert suggestion.values == [toy.valley(points[-1]), points[-1]["objective.lambda_reg"]]
 
 
 def test_a_suggestion_is_a_full_trial_for_every_seed(tmp_path):
     plan = toy.search_plan(tmp_path, toy.NUMBERS, seeds=[3, 5])
-    suggestion = toy.proposer_of(plan).ask()
+    suggestion = Search(plan).suggest()
     assert suggestion.arm.name == "trial-0000"
     assert suggestion.arm.role == "search"
     assert [cell.seed for cell in suggestion.cells] == [3, 5]
@@ -187,33 +188,33 @@ ENDS = [
 
 @pytest.mark.parametrize(("state", "values", "told", "value"), ENDS, ids=[f"{each[0]}-{each[1]}" for each in ENDS])
 def test_optuna_is_told_the_truth(tmp_path, state, values, told, value):
-    proposer = toy.proposer_of(toy.search_plan(tmp_path, toy.NUMBERS))
-    suggestion = proposer.ask()
-    assert [each.number for each in proposer.running] == [0]
-    final = proposer.tell(suggestion.number, state, values, {1: 0.5, 2: math.nan, 3: 0.25})
-    trial = optuna_trials(proposer)[0]
+    search = Search(toy.search_plan(tmp_path, toy.NUMBERS))
+    suggestion = search.suggest()
+    assert [each.number for each in search.running] == [0]
+    final = search.record(suggestion.number, state, values, {1: 0.5, 2: math.nan, 3: 0.25})
+    trial = optuna_trials(search)[0]
     assert (trial.state, trial.value) == (told, value)
     assert trial.intermediate_values == {1: 0.5, 3: 0.25}
     assert final.value == told.name
     assert trial.user_attrs["cell_id"] == suggestion.cells[0].cell_id
-    assert proposer.running == ()
-    assert proposer.tell(suggestion.number, CellState.COMPLETE, [9.0]) is final
+    assert search.running == ()
+    assert search.record(suggestion.number, CellState.COMPLETE, [9.0]) is final
 
 
 def test_numbers_never_handed_out_and_missing_values_are_refused(tmp_path):
-    proposer = toy.proposer_of(toy.search_plan(tmp_path, toy.NUMBERS))
+    search = Search(toy.search_plan(tmp_path, toy.NUMBERS))
     with pytest.raises(ValueError, match="suggestion 3 was never handed out"):
-        proposer.tell(3, CellState.FAIL)
-    proposer.ask()
+        search.record(3, CellState.FAIL)
+    search.suggest()
     with pytest.raises(ValueError, match="a complete trial needs 1 values, got 0"):
-        proposer.tell(0, CellState.COMPLETE)
-    proposer.tell(0, CellState.FAIL)
+        search.record(0, CellState.COMPLETE)
+    search.record(0, CellState.FAIL)
 
 
 def test_points_to_start_from_come_first_and_may_leave_something_open(tmp_path):
     start = [{"objective.lambda_nn": 0.6, "objective.lambda_reg": 2}, {"objective.lambda_reg": 3.0}]
-    proposer = toy.proposer_of(toy.search_plan(tmp_path, toy.NUMBERS, start=start))
-    first, second, third = proposer.ask(), proposer.ask(), proposer.ask()
+    search = Search(toy.search_plan(tmp_path, toy.NUMBERS, start=start))
+    first, second, third = search.suggest(), search.suggest(), search.suggest()
     assert first.point == {"objective.lambda_nn": 0.6, "objective.lambda_reg": 2.0}
     assert second.point["objective.lambda_reg"] == 3.0
     assert third.point["objective.lambda_reg"] not in (2.0, 3.0)
@@ -221,12 +222,12 @@ def test_points_to_start_from_come_first_and_may_leave_something_open(tmp_path):
 
 def test_a_point_that_is_known_is_answered_without_running(tmp_path):
     plan = toy.search_plan(tmp_path, toy.FINITE, sampler={"kind": "tpe", "startup_trials": 2}, trials=15)
-    proposer = toy.proposer_of(plan)
-    points = toy.run_all(proposer, lambda point: -float(point["neighbors.sampled"]))
+    search = Search(plan)
+    points = toy.run_all(search, lambda point: -float(point["neighbors.sampled"]))
     assert len({json.dumps(point, sort_keys=True) for point in points}) == len(points) == 14
-    assert proposer.reused > 0
+    assert search.reused > 0
     by_point = {}
-    for trial in optuna_trials(proposer):
+    for trial in optuna_trials(search):
         if trial.state is TrialState.COMPLETE:
             by_point.setdefault(json.dumps(trial.params, sort_keys=True), set()).add(trial.value)
     assert all(len(values) == 1 for values in by_point.values())
@@ -241,26 +242,26 @@ BASE = {
 
 def test_the_baseline_is_never_a_suggestion_and_is_learned_from_when_it_ends(tmp_path):
     plan = toy.search_plan(tmp_path, toy.FINITE, sampler={"kind": "brute_force"}, trials=None)
-    proposer = toy.proposer_of(plan)
-    first = proposer.ask()
-    proposer.tell(first.number, CellState.COMPLETE, [0.0])
-    proposer.learn(KnownTrial("baseline", None, BASE, CellState.COMPLETE, (1.0,), {}, ("c",)))
-    assert BASE not in [dict(first.point), *toy.run_all(proposer)]
-    learned = [trial for trial in optuna_trials(proposer) if trial.user_attrs.get("arm") == "baseline"]
+    search = Search(plan)
+    first = search.suggest()
+    search.record(first.number, CellState.COMPLETE, [0.0])
+    search.learn(KnownTrial("baseline", None, BASE, CellState.COMPLETE, (1.0,), {}, ("c",)))
+    assert BASE not in [dict(first.point), *toy.run_all(search)]
+    learned = [trial for trial in optuna_trials(search) if trial.user_attrs.get("arm") == "baseline"]
     assert [(trial.params, trial.value) for trial in learned] == [(BASE, 1.0)]
 
 
 def test_points_under_way_are_not_handed_out_twice(tmp_path):
     plan = toy.search_plan(tmp_path, toy.FINITE, sampler={"kind": "random"}, trials=200)
-    proposer = toy.proposer_of(plan)
+    search = Search(plan)
     suggestions = []
-    while (suggestion := proposer.ask()) is not None:
+    while (suggestion := search.suggest()) is not None:
         suggestions.append(suggestion)
     assert len({json.dumps(dict(each.point), sort_keys=True) for each in suggestions}) == len(suggestions) == 14
-    assert len(proposer.running) == 14
+    assert len(search.running) == 14
     for each in reversed(suggestions):
-        proposer.tell(each.number, CellState.COMPLETE, [0.0])
-    assert TrialState.RUNNING not in states_of(proposer)
+        search.record(each.number, CellState.COMPLETE, [0.0])
+    assert TrialState.RUNNING not in states_of(search)
 
 
 def test_values_of_every_kind_come_back_as_they_were_stated(tmp_path):
@@ -273,7 +274,7 @@ def test_values_of_every_kind_come_back_as_they_were_stated(tmp_path):
         "model.backbone.hidden": {"kind": "choice", "values": [[16], [16, 16]]},
     }
     plan = toy.search_plan(tmp_path, parameters, sampler={"kind": "brute_force"}, trials=None)
-    points = toy.run_all(toy.proposer_of(plan))
+    points = toy.run_all(Search(plan))
     assert len(points) == 3 * 2 * 2 * 2
     assert [point["schedule"] for point in points if point["schedule"] in schedules] == [p["schedule"] for p in points]
     assert {type(point["optimizer.nesterov"]) for point in points} == {bool}
@@ -285,7 +286,7 @@ def test_a_missing_package_is_told_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr("fgtune.tuning.search.samplers.find_spec", lambda _: None)
     message = r"^design\.sampler: cmaes needs a package that is not installed\. Fix: pip install cmaes, or use tpe$"
     with pytest.raises(ConfigError, match=message):
-        toy.proposer_of(plan)
+        Search(plan)
 
 
 # Cut off and continued
@@ -301,15 +302,15 @@ def killed_and_continued(plan, data, mirror) -> list[KnownTrial]:
     ledger: list[KnownTrial] = []
     proposed: dict[int, KnownTrial] = {}
     while len(ledger) < plan.search.design.trials:
-        proposer = toy.proposer_of(plan, storage=mirror)
+        search = Search(plan, storage=mirror)
         ended = {known.number for known in ledger}
         unfinished = [each for number, each in proposed.items() if number not in ended]
-        proposer.restore([*ledger, *unfinished])
-        running = [proposer.ask() for _ in unfinished]
+        search.restore([*ledger, *unfinished])
+        running = [search.suggest() for _ in unfinished]
         assert [each.point for each in running] == [each.point for each in unfinished]
         assert [each.cells[0].cell_id for each in running] == [each.cell_ids[0] for each in unfinished]
         for _ in range(data.draw(st.integers(1, 25), label="events until the kill")):
-            full = len(running) == 3 or proposer.issued == plan.search.design.trials
+            full = len(running) == 3 or search.issued == plan.search.design.trials
             if running and (full or data.draw(st.booleans(), label="one ends")):
                 one = running.pop(data.draw(st.integers(0, len(running) - 1), label="which"))
                 state = data.draw(st.sampled_from([CellState.COMPLETE, CellState.FAIL]), label="how")
@@ -317,14 +318,14 @@ def killed_and_continued(plan, data, mirror) -> list[KnownTrial]:
                 ledger.append(finished(one, state, values))
                 if data.draw(st.integers(0, 9), label="killed between ledger and tell") == 0:
                     break
-                proposer.tell(one.number, state, values)
-            elif (suggestion := proposer.ask()) is not None:
+                search.record(one.number, state, values)
+            elif (suggestion := search.suggest()) is not None:
                 assert suggestion.number not in proposed
                 proposed[suggestion.number] = finished(suggestion, None, ())
                 running.append(suggestion)
-    proposer = toy.proposer_of(plan, storage=mirror)
-    proposer.restore(ledger)
-    assert proposer.ask() is None
+    search = Search(plan, storage=mirror)
+    search.restore(ledger)
+    assert search.suggest() is None
     return ledger
 
 
@@ -351,14 +352,14 @@ def test_the_mirror_holds_what_the_ledger_holds_and_nothing_that_runs(tmp_path_f
 
 def test_a_search_that_is_continued_learns_from_what_it_knows(tmp_path):
     plan = toy.search_plan(tmp_path, toy.NUMBERS, sampler={"kind": "tpe", "startup_trials": 5}, trials=40)
-    first = toy.proposer_of(plan)
+    first = Search(plan)
     known = []
     for _ in range(20):
-        suggestion = first.ask()
+        suggestion = first.suggest()
         value = toy.valley(suggestion.point)
-        first.tell(suggestion.number, CellState.COMPLETE, [value])
+        first.record(suggestion.number, CellState.COMPLETE, [value])
         known.append(finished(suggestion, values=[value]))
-    second = toy.proposer_of(plan)
+    second = Search(plan)
     second.restore(known)
     rest = toy.run_all(second, toy.valley)
     assert len(rest) == 20
@@ -366,17 +367,17 @@ def test_a_search_that_is_continued_learns_from_what_it_knows(tmp_path):
 
 
 def test_restoring_after_the_first_question_is_refused(tmp_path):
-    proposer = toy.proposer_of(toy.search_plan(tmp_path, toy.NUMBERS))
-    proposer.ask()
+    search = Search(toy.search_plan(tmp_path, toy.NUMBERS))
+    search.suggest()
     with pytest.raises(RuntimeError, match="restore comes before the first ask"):
-        proposer.restore([])
+        search.restore([])
 
 
 def test_starting_points_are_not_started_again(tmp_path):
     start = [{"objective.lambda_reg": float(value)} for value in range(4)]
     plan = toy.search_plan(tmp_path, toy.NUMBERS, start=start)
-    first = toy.proposer_of(plan)
-    one, two = first.ask(), first.ask()
-    second = toy.proposer_of(plan)
+    first = Search(plan)
+    one, two = first.suggest(), first.suggest()
+    second = Search(plan)
     second.restore([finished(one), finished(two, None, ())])
-    assert [second.ask().point["objective.lambda_reg"] for _ in range(3)] == [1.0, 2.0, 3.0]
+    assert [second.suggest().point["objective.lambda_reg"] for _ in range(3)] == [1.0, 2.0, 3.0]

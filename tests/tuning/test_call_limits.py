@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from fgtune.config.schema.study import BudgetConfig, ExecutionConfig
-from fgtune.tuning.budget import Budget
+from fgtune.tuning.call_limits import Budget
 
 
 class Clock:
@@ -24,7 +24,7 @@ def budget(clock, cpus=2.0, gpus=0.5, **limits):
 
 def test_without_limits_nothing_is_ever_spent(clock):
     each = budget(clock)
-    each.started("a")
+    each.cell_started("a")
     clock.now += 1e9
     assert each.spent() is None
 
@@ -33,9 +33,9 @@ def test_wall_seconds_count_from_the_beginning(clock):
     each = budget(clock, wall_s=10)
     clock.now += 50  # nothing has begun
     assert each.spent() is None
-    each.begin()
+    each.start()
     clock.now += 5
-    each.begin()  # the next study of the same call
+    each.start()  # the next study of the same call
     clock.now += 4
     assert each.spent() is None
     clock.now += 1
@@ -45,20 +45,20 @@ def test_wall_seconds_count_from_the_beginning(clock):
 @pytest.mark.parametrize(("limit", "unit"), [({"core_s": 20}, "core-seconds"), ({"gpu_s": 5}, "GPU-seconds")])
 def test_held_resources_count_while_cells_run(clock, limit, unit):
     each = budget(clock, **limit)
-    each.started("a")
+    each.cell_started("a")
     clock.now += 4  # 8 core-seconds, 2 GPU-seconds
-    each.ended("a")
+    each.cell_ended("a")
     clock.now += 100
     assert each.spent() is None
-    each.started("b")
-    each.started("c")
-    each.started("c")  # a restart does not begin it anew
+    each.cell_started("b")
+    each.cell_started("c")
+    each.cell_started("c")  # a restart does not begin it anew
     clock.now += 3  # 12 more, 3 more
     assert unit in each.spent()
 
 
 def test_a_cell_that_never_started_ends_without_cost(clock):
     each = budget(clock, core_s=1)
-    each.ended("a")
+    each.cell_ended("a")
     clock.now += 50
     assert each.spent() is None

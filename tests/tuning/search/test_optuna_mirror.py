@@ -9,7 +9,8 @@ from optuna.trial import TrialState
 from support import searches as toy
 
 from fgtune.results.records import CellState
-from fgtune.tuning.search.suggestion import KnownTrial
+from fgtune.tuning.search.search import Search
+from fgtune.tuning.search.suggestions import KnownTrial
 
 
 def studied(path: Path) -> optuna.Study:
@@ -18,13 +19,13 @@ def studied(path: Path) -> optuna.Study:
 
 def run(plan, path, count: int, known=(), warn=pytest.fail) -> list[KnownTrial]:
     """Run some trials of a search; returns the ledger, what was known included."""
-    proposer = toy.proposer_of(plan, storage=path, warn=warn)
+    search = Search(plan, storage=path, warn=warn)
     ledger = list(known)
-    proposer.restore(ledger)
+    search.restore(ledger)
     for _ in range(count):
-        one = proposer.ask()
+        one = search.suggest()
         value = toy.valley(one.point)
-        proposer.tell(one.number, CellState.COMPLETE, [value], {1: value - 1, 2: value})
+        search.record(one.number, CellState.COMPLETE, [value], {1: value - 1, 2: value})
         cells = tuple(cell.cell_id for cell in one.cells)
         ledger.append(KnownTrial(one.arm.name, one.number, one.point, CellState.COMPLETE, (value,), {}, cells))
     return ledger
@@ -45,12 +46,12 @@ def test_the_mirror_shows_every_finished_trial_with_its_cell(tmp_path):
 
 def test_running_and_reused_trials_are_not_mirrored(tmp_path):
     plan = toy.search_plan(tmp_path, toy.FINITE, sampler={"kind": "tpe", "startup_trials": 2}, trials=15)
-    proposer = toy.proposer_of(plan, storage=tmp_path / "optuna.db")
-    points = toy.run_all(proposer, lambda point: -float(point["neighbors.sampled"]))
-    assert proposer.reused > 0
+    search = Search(plan, storage=tmp_path / "optuna.db")
+    points = toy.run_all(search, lambda point: -float(point["neighbors.sampled"]))
+    assert search.reused > 0
     assert len(studied(tmp_path / "optuna.db").trials) == len(points)
-    proposer = toy.proposer_of(toy.search_plan(tmp_path, toy.NUMBERS), storage=tmp_path / "other.db")
-    proposer.ask()
+    search = Search(toy.search_plan(tmp_path, toy.NUMBERS), storage=tmp_path / "other.db")
+    search.suggest()
     assert studied(tmp_path / "other.db").trials == []
 
 
@@ -105,8 +106,8 @@ def test_a_mirror_that_cannot_be_written_is_told_once_and_stops_nothing(tmp_path
 def test_what_samplers_note_on_trials_survives_a_restart(tmp_path):
     plan = toy.search_plan(tmp_path, toy.NUMBERS, sampler={"kind": "nsga2", "population": 3}, trials=20)
     ledger = run(plan, tmp_path / "optuna.db", 7)
-    proposer = toy.proposer_of(plan, storage=tmp_path / "optuna.db")
-    proposer.restore(ledger)
-    generations = [trial.system_attrs["NSGAIISampler:generation"] for trial in proposer._optuna.trials]
+    search = Search(plan, storage=tmp_path / "optuna.db")
+    search.restore(ledger)
+    generations = [trial.system_attrs["NSGAIISampler:generation"] for trial in search._optuna.trials]
     assert generations == sorted(generations)
     assert generations[-1] >= 1

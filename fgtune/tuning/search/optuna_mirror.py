@@ -1,7 +1,7 @@
 """``optuna.db`` in the study folder: finished trials of a search, for optuna-dashboard and for samplers with a memory.
 
 The ledger is the truth and this is a copy of it: only finished trials are written, so none is ever left running, and
-whatever is wrong with the file is told once and mended by writing it anew at the next start.
+whatever is wrong with the file is warned of once and repaired by writing the file anew at the next start.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 from sqlalchemy.exc import SQLAlchemyError
 
-from fgtune.config.schema.sampling import Mode
+from fgtune.tuning.search.objectives import Objective
 
 ARM, NUMBER, CELL_ID = "arm", "number", "cell_id"
 """User attributes of every mirrored trial: its arm, the arm's number, and its cells (one a seed, joined by commas)."""
@@ -30,16 +30,13 @@ class Mirror:
     Args:
         path: The SQLite file, which need not exist yet.
         name: Of the study within it.
-        modes: ``maximize`` or ``minimize``, one an objective.
-        metrics: Names of the objectives.
-        warn: Told once when the file can no longer be written.
+        objectives: What is optimised.
+        warn: Called once when the file can no longer be written.
     """
 
-    def __init__(
-        self, path: Path, name: str, modes: Sequence[Mode], metrics: Sequence[str], warn: Callable[[str], None]
-    ) -> None:
-        self.path = path
-        self._name, self._modes, self._metrics, self._warn = name, list(modes), list(metrics), warn
+    def __init__(self, path: Path, name: str, objectives: Sequence[Objective], warn: Callable[[str], None]) -> None:
+        self.path, self._name, self._warn = path, name, warn
+        self._metrics, self._modes = [each.name for each in objectives], [each.mode for each in objectives]
         self._study: optuna.Study | None = None  # open for writing
         self._loaded: optuna.Study | None = None
         self._arms: set[str] = set()

@@ -1,0 +1,176 @@
+"""Early stopping of running trials; every decision is kept in a file, so that a restart goes on from the same state.
+
+``stopping.jsonl`` in the study folder has one line an observation, written before anyone acts on it. A trial that
+trains an epoch again after a crash gets the decision of the first time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fgtune.config.arms.records import Cell, Fork
+from fgtune.config.arms.search import trial_number
+from fgtune.config.schema.scheduling import StoppingConfig
+from fgtune.files import JsonLines
+from fgtune.results.records import EpochMetrics
+from fgtune.tuning.early_stopping.population import ForkPool
+from fgtune.tuning.early_stopping.rules import Candidate, Decision, StoppingRule, stopping_rule
+from fgtune.tuning.search.objectives import Objective
+from fgtune.tuning.search.suggestions import Suggestion
+
+
+class EarlyStopping:
+    """Decides which running trials of a study go on; used from one thread.
+
+    Args:
+        config: Of the scheduler.
+        objective: What trials are judged by.
+        path: The file of decisions, which need not exist yet.
+        forks: Makes the copies that take a stopped trial's place; None where nothing does.
+        exempt: Arms that are never stopped, the baseline above all: others are compared with it. They are judged like
+            any other trial, so that the others have them to compete with.
+    """
+
+    def __init__(
+        self,
+        config: StoppingConfig,
+        objective: Objective,
+        path: Path,
+        forks: ForkPool | None = None,
+        exempt: Collection[str] = (),
+    ) -> None:
+        self._config, self._objective, self._pool = config, objective, forks
+        self._exempt, self._exempt_cells = frozenset(exempt), set[str]()
+        self._rule: StoppingRule = stopping_rule(config) if forks is None else forks.rule()
+        self._every: dict[str, int] = {}
+        self._waits: dict[str, list[int]] = {}
+        self._forks: dict[str, Suggestion] = {}
+        self._decisions: dict[tuple[str, int], Decision] = {}
+        self._candidates: dict[str, Candidate] = {}
+        self._reasons: dict[str, str] = {}
+        fix = "restore the file from a copy, or delete the line: its decision is then made again"
+        self._lines = JsonLines(path, _observation, rule="this line is no decision", fix=fix)
+        for candidate, epoch, score, line in self._lines.read():
+            decision = self._rule.observe(candidate, epoch, score)
+            reason = decision.reason if decision is not None else ""
+            self._decisions[candidate.cell_id, epoch] = self._restored(candidate, line, reason)
+
+    @property
+    def makes_forks(self) -> bool:
+        """Whether a copy takes the place of a stopped trial, so that states have to be kept for it."""
+        return self._pool is not None
+
+    def register(self, cell: Cell) -> list[int]:
+        """Take up a cell that is about to run.
+
+        Returns:
+            Epochs after which it has to wait for a decision, first to last.
+        """
+        if self.makes_forks and trial_number(cell.arm) is None:
+            return []  # the baseline is no member of the population: it is there to compare with
+        config = cell.config
+        fork_epoch = 0 if cell.fork is None else cell.fork.epoch
+        candidate = Candidate(cell.cell_id, cell.seed, cell.config_hash, config.epochs, fork_epoch)
+        self._candidates[cell.cell_id] = candidate
+        every = self._every[cell.cell_id] = config.evaluation.every_epochs
+        asked = [epoch for epoch in range(1, config.epochs) if self._rule.decides_at(candidate, epoch)]
+        measured = {math.ceil(epoch / every) * every for epoch in asked}  # the metric is there at the next evaluation
+        self._waits[cell.cell_id] = sorted(epoch for epoch in measured if epoch < config.epochs)
+        if cell.arm in self._exempt:
+            self._exempt_cells.add(cell.cell_id)
+            self._waits[cell.cell_id] = []
+        return self._waits[cell.cell_id]
+
+    def should_stop(self, cell_id: str, epochs: Sequence[EpochMetrics]) -> bool:
+        """Whether a cell is to be stopped, judged by the epochs that it has finished since the last call."""
+        candidate = self._candidates.get(cell_id)
+        if candidate is None:
+            return False
+        for entry in epochs:
+            value = entry.metrics.get(self._objective.name)
+            if value is None and entry.epoch % self._every[cell_id] == 0:
+                value = math.nan  # measured and undefined: as bad as can be
+            if value is None or entry.epoch >= candidate.epochs:
+                continue
+            if self.makes_forks and entry.epoch not in self._waits[cell_id]:
+                continue  # no state is kept that a copy could start from
+            decision = self._decide(candidate, entry.epoch, value)
+            if decision is not None and decision.stop:
+                self._reasons[cell_id] = self._explained(cell_id, entry.epoch, decision)
+                return True
+        return False
+
+    def _explained(self, cell_id: str, epoch: int, decision: Decision) -> str:
+        """Why a cell is stopped, in a sentence."""
+        if self._pool is None or decision.fork is None:
+            why = f": {decision.reason}" if decision.reason else ""
+            return f"stopped after epoch {epoch} by {self._config.kind}{why}"
+        donor = self._pool.arm_of(decision.fork.donor)
+        rank = f" ({decision.reason})" if decision.reason else ""
+        return f"replaced after epoch {epoch} by a copy of {donor}: {self._forks[cell_id].arm.name}{rank}"
+
+    def reason(self, cell_id: str) -> str | None:
+        """Why a cell was stopped; None for one that was not."""
+        return self._reasons.get(cell_id)
+
+    def _decide(self, candidate: Candidate, epoch: int, value: float) -> Decision | None:
+        known = self._decisions.get((candidate.cell_id, epoch))
+        if known is not None:
+            return known
+        sign = 1.0 if self._objective.mode == "maximize" else -1.0
+        score = sign * value if math.isfinite(value) else -math.inf
+        decision = self._rule.observe(candidate, epoch, score)
+        if decision is None:
+            return None
+        if candidate.cell_id in self._exempt_cells:
+            decision = Decision(False)
+        fork = None
+        if decision.stop and decision.fork is not None and self._pool is not None:
+            fork = self._pool.make(candidate, decision.fork)
+            if fork is None:  # nothing near the donor's settings is allowed and new: the trial keeps its place
+                decision = Decision(False)
+        self._decisions[candidate.cell_id, epoch] = decision
+        self._write(candidate, epoch, score, decision, fork)
+        if fork is not None and self._pool is not None:
+            self._forks[candidate.cell_id] = fork
+            self._pool.run(fork)
+        return decision
+
+    def _restored(self, candidate: Candidate, line: dict[str, Any], reason: str) -> Decision:
+        """The decision of an earlier call, and with it the copy that took the trial's place."""
+        decision, stored = Decision(line["stop"], reason), line.get("fork")
+        if stored is None or self._pool is None:
+            return decision
+        origin = Fork(stored["donor"], stored["epoch"])
+        self._forks[candidate.cell_id] = self._pool.restore(stored["number"], stored["point"], candidate.block, origin)
+        return replace(decision, fork=origin)
+
+    def _write(
+        self, candidate: Candidate, epoch: int, score: float, decision: Decision, fork: Suggestion | None = None
+    ) -> None:
+        line: dict[str, Any] = {
+            "cell_id": candidate.cell_id,
+            "seed": candidate.block,
+            "config_hash": candidate.key,
+            "epochs": candidate.epochs,
+            "epoch": epoch,
+            "score": score if math.isfinite(score) else None,
+            "stop": decision.stop,
+        }
+        if candidate.fork_epoch:
+            line["begins"] = candidate.fork_epoch
+        if fork is not None and decision.fork is not None:
+            origin = {"donor": decision.fork.donor, "epoch": decision.fork.epoch}
+            line["fork"] = {"number": fork.number, "point": dict(fork.point), **origin}
+        self._lines.append(line)
+
+
+def _observation(line: dict[str, Any]) -> tuple[Candidate, int, float, dict[str, Any]]:
+    """An earlier observation: whom it is of, after which epoch, its score, and the whole line."""
+    candidate = Candidate(line["cell_id"], line["seed"], line["config_hash"], line["epochs"], line.get("begins", 0))
+    score = -math.inf if line["score"] is None else float(line["score"])
+    return candidate, int(line["epoch"]), score, line

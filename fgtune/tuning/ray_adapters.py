@@ -1,0 +1,227 @@
+"""What fgtune plugs into Ray Tune: where its trials come from, which it stops, and who receives their events.
+
+Ray's own Optuna searcher reports early stops as complete and leaves trials whose value is not a number running for
+ever; here the ledger is written first and Optuna learns from it. Tune saves searchers, schedulers and callbacks to its
+own files, which fgtune does not use: these live in the driver alone and save nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from ray import cloudpickle, tune
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from fgtune.config.arms.records import Cell
+from fgtune.results.records import EpochMetrics, TrialOutcome
+from fgtune.tuning.call_limits import Budget, StopFlag
+from fgtune.tuning.early_stopping.decisions import EarlyStopping
+from fgtune.tuning.search.cell_queue import CellQueue
+from fgtune.tuning.trainable import JOB, cell_id_of, job_of
+
+
+class CellSearcher(Searcher):  # type: ignore[misc]
+    """Gives Tune the cells of a queue.
+
+    Args:
+        cells: Where cells come from.
+        stopping: Registers each cell that starts; None where nothing is stopped early.
+    """
+
+    def __init__(self, cells: CellQueue, stopping: EarlyStopping | None = None) -> None:
+        super().__init__(metric=None, mode=None)
+        self._cells, self._stopping = cells, stopping
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next cell as a Tune config; None to be asked again later."""
+        cell = self._cells.take()
+        if cell is not None:
+            return {JOB: self._job(cell)}
+        return str(Searcher.FINISHED) if self._cells.is_over else None
+
+    def _job(self, cell: Cell) -> dict[str, Any]:
+        if self._stopping is None:
+            return job_of(cell) | {"waits_at": [], "keeps_states": False}
+        return job_of(cell) | {"waits_at": self._stopping.register(cell), "keeps_states": self._stopping.makes_forks}
+
+    def set_search_properties(self, *_args: Any, **_spec: Any) -> bool:
+        """Nothing of Tune's own search settings is used."""
+        return True
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """The ledger says how a trial ended, and the queue learns it from there."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Save nothing."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Restore nothing."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> CellSearcher:
+        return self
+
+
+class EarlyStoppingScheduler(FIFOScheduler):  # type: ignore[misc]
+    """Runs cells in their order and stops those that early stopping decides against."""
+
+    def __init__(self, stopping: EarlyStopping) -> None:
+        super().__init__()
+        self._stopping = stopping
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Whether the trial goes on."""
+        epochs = [*(result.get("restored") or ()), *(result.get("epochs") or ())]
+        stop = self._stopping.should_stop(cell_id_of(trial), epochs)
+        return str(TrialScheduler.STOP if stop else TrialScheduler.CONTINUE)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> EarlyStoppingScheduler:
+        return self
+
+
+class FlagStopper(tune.Stopper):  # type: ignore[misc]
+    """Stops every trial once the flag is set, and sets it once the budget is used up."""
+
+    def __init__(self, flag: StopFlag, budget: Budget) -> None:
+        self._flag, self._budget = flag, budget
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """No single trial is stopped by itself."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether to stop everything."""
+        if not self._flag.is_set and (spent := self._budget.spent()) is not None:
+            self._flag.spent = spent
+            self._flag.set()
+        return self._flag.is_set
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune writes its run config to disk; a flag lives in the driver alone
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FlagStopper:
+        return self
+
+
+class CellObserver(Protocol):
+    """What happens to cells while they run: called in the driver's own thread, in the order of events.
+
+    An exception ends the run.
+    """
+
+    def on_start(self, cell_id: str) -> None:
+        """A cell was handed to a worker, for the first time in this run."""
+
+    def on_epochs(self, cell_id: str, epochs: Sequence[EpochMetrics]) -> None:
+        """Epochs that a running cell has finished since the last call."""
+
+    def on_restored(self, cell_id: str, epochs: Sequence[EpochMetrics]) -> None:
+        """Epochs that a cell had finished before it was cut off; it goes on from there."""
+
+    def on_retry(self, cell_id: str, cause: str) -> None:
+        """A cell crashed and will be started again from its checkpoint."""
+
+    def on_complete(self, cell_id: str, outcome: TrialOutcome, attempts: int) -> None:
+        """A cell is finished."""
+
+    def on_prune(self, cell_id: str, cause: str, attempts: int) -> None:
+        """A cell was stopped early; what it reached was reported to ``on_epochs``."""
+
+    def on_fail(self, cell_id: str, cause: str, details: str, attempts: int) -> None:
+        """A cell failed for good. ``cause`` is one line; ``details`` may hold a traceback."""
+
+
+class ObserverCallback(tune.Callback):  # type: ignore[misc]
+    """Reports to ``observer`` what happens to each cell, which counts as finished only when its outcome arrived.
+
+    Args:
+        observer: Receives every event.
+        budget: Counts the time of running cells.
+        stopping: Knows which cells were stopped early; None where none is.
+    """
+
+    def __init__(self, observer: CellObserver, budget: Budget, stopping: EarlyStopping | None = None) -> None:
+        self._observer, self._budget, self._stopping = observer, budget, stopping
+        self._started: set[str] = set()
+        self._finished: set[str] = set()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune writes its run config to disk; an observer lives in the driver alone
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ObserverCallback:
+        return self
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial runs, or runs again."""
+        cell_id = cell_id_of(trial)
+        self._budget.cell_started(cell_id)
+        if cell_id not in self._started:
+            self._started.add(cell_id)
+            self._observer.on_start(cell_id)
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[Any],
+        trial: Any,
+        result: dict[str, Any],
+        **info: Any,
+    ) -> None:
+        """A step is done; the last one carries the outcome or a failure that a retry would only repeat."""
+        cell_id = cell_id_of(trial)
+        if result.get("restored"):
+            self._observer.on_restored(cell_id, result["restored"])
+        if result.get("epochs"):
+            self._observer.on_epochs(cell_id, result["epochs"])
+        attempts = 1 + trial.num_failures
+        stopped = None if self._stopping is None else self._stopping.reason(cell_id)
+        if "outcome" in result or "failure" in result or stopped is not None:
+            self._finished.add(cell_id)
+            self._budget.cell_ended(cell_id)
+        if "outcome" in result:
+            self._observer.on_complete(cell_id, pickle.loads(result["outcome"]), attempts)  # noqa: S301 (our own worker)
+        elif "failure" in result:
+            self._observer.on_fail(cell_id, result["failure"], "", attempts)
+        elif stopped is not None:
+            self._observer.on_prune(cell_id, stopped, attempts)
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial crashed and will be tried again."""
+        self._observer.on_retry(cell_id_of(trial), _cause(trial)[0])
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial crashed once more than it may."""
+        cell_id = cell_id_of(trial)
+        self._budget.cell_ended(cell_id)
+        if cell_id not in self._finished:
+            cause, details = _cause(trial)
+            self._observer.on_fail(cell_id, cause, details, trial.num_failures)
+
+
+def _cause(trial: Any) -> tuple[str, str]:
+    """One line that names the error, and everything Ray knows of it.
+
+    Tune's own accessors look in its storage, where the files arrive only later; the driver has them at once.
+    """
+    error: object = None
+    with contextlib.suppress(OSError, TypeError, pickle.UnpicklingError, AttributeError, ImportError):
+        error = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
+    if error is None:
+        with contextlib.suppress(OSError, TypeError):
+            error = Path(trial.error_file).read_text(encoding="utf-8")
+    if error is None:
+        return "the worker ended without a message", ""
+    inner = getattr(error, "cause", None) or error  # a RayTaskError carries the worker's own exception
+    lines = [line.strip() for line in str(inner).splitlines() if line.strip()]
+    name = "" if isinstance(inner, str) else f"{type(inner).__name__}: "
+    return f"{name}{lines[-1] if lines else 'no message'}", str(error)

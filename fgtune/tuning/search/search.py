@@ -1,0 +1,329 @@
+"""A search at work: which cell runs next, what is known of every point, and when it is over. Knows nothing of Ray.
+
+Optuna proposes and the ledger decides: Optuna sees a study in memory that is built from the ledger at every start;
+points that the space forbids never come out, points that are known are answered without running, and the search ends
+when its budget of trials or its space does.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import optuna
+
+from fgtune.config.arms.plan import Plan
+from fgtune.config.arms.records import Cell
+from fgtune.config.arms.search import trial_number
+from fgtune.config.schema.trial import TrialConfig
+from fgtune.config.spaces.space import InfeasibleError, Point
+from fgtune.errors import ConfigError
+from fgtune.results.records import CellResult, CellState, joint_state
+from fgtune.streams import numpy_stream
+from fgtune.tuning.call_limits import Budget
+from fgtune.tuning.search.cell_queue import CellQueue
+from fgtune.tuning.search.history import Curve, baseline_trial, mean_curve
+from fgtune.tuning.search.objectives import mean_values, objectives_of
+from fgtune.tuning.search.optuna_study import OptunaStudy
+from fgtune.tuning.search.suggestions import MAX_DRAWS, KnownPoints, KnownTrial, PointResult, Suggestion
+
+MAX_TRIES = {"gp": 20}
+DEFAULT_TRIES = 100
+"""Questions to the sampler for one new feasible point; fewer for one that takes half a second for each."""
+MAX_REPEATS = 8
+"""Known points in a row after which a sampler that learns is taken to have settled on them."""
+
+
+class Search(CellQueue):
+    """Hands out the baseline's cells, then those of one suggestion after the other; used from one thread.
+
+    Args:
+        plan: Of a study that searches.
+        finished: Results that are there already, the baseline's included; by cell id.
+        announce: Called with every suggestion before its first cell is handed out.
+        curve: The objective by epoch of a finished cell.
+        storage: The file that mirrors Optuna's study for optuna-dashboard; None for none.
+        warn: Called with what does not stop the study: the mirror cannot be written (once), the search ends early.
+        at_once: Largest number of cells under way; None for any number.
+        budget: Says how many cells may still be started; None for any number.
+
+    Attributes:
+        reused: Number of proposals that were answered from what is known.
+        rejected: Number of proposals that the space forbids.
+
+    Raises:
+        ConfigError: The sampler needs a package that is not installed.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        finished: Mapping[str, CellResult] | None = None,
+        announce: Callable[[Suggestion], None] = lambda _: None,
+        curve: Curve = lambda _: {},
+        storage: Path | None = None,
+        warn: Callable[[str], None] = warnings.warn,
+        at_once: int | None = None,
+        budget: Budget | None = None,
+    ) -> None:
+        if plan.search is None:
+            raise TypeError(f"{plan.study.study} is no search")
+        self._results = dict(finished or {})
+        own = [cell for cell in plan.cells if cell.arm == plan.baseline.name]
+        super().__init__([cell for cell in own if cell.cell_id not in self._results], at_once, budget)
+        self._plan, self._search, self._space = plan, plan.search, plan.search.space
+        self._announce, self._curve, self._warn = announce, curve, warn
+        self._objectives = objectives_of(plan.search.design)
+        self._optuna = OptunaStudy(
+            plan.search.design, self._space, self._objectives, storage=storage, name=plan.study.study, warn=warn
+        )
+        self._points = KnownPoints(self._space)
+        # The baseline is run apart from the suggestions: under way until its results say how it ended.
+        self._points[self._space.base] = None
+        self._open: dict[int, tuple[optuna.Trial | None, Suggestion]] = {}  # a fork has no trial of Optuna's
+        self._ended: dict[int, CellState] = {}
+        self._unfinished: list[KnownTrial] = []
+        # Forks are run beside the suggestions: they use up none of the budget, and answer no question of the sampler.
+        self._forks: set[int] = set()
+        self._has_forks = plan.study.scheduler.forks
+        self._start_points: list[Point] | None = None
+        self._has_no_more = False
+        self.reused = self.rejected = 0
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no further point will be asked for, no cell waits to be started, and none may yet be replaced."""
+        return self._has_no_more and not self._waiting and not (self._has_forks and self._running)
+
+    @property
+    def issued(self) -> int:
+        """Number of suggestions handed out, those of earlier calls included."""
+        return len((self._ended.keys() | self._open.keys()) - self._forks) + len(self._unfinished)
+
+    @property
+    def next_number(self) -> int:
+        """The number of the next new suggestion."""
+        unfinished = [each.number for each in self._unfinished if each.number is not None]
+        return max([*self._ended, *self._open, *self._forks, *unfinished], default=-1) + 1
+
+    @property
+    def running(self) -> tuple[Suggestion, ...]:
+        """Suggestions that were handed out and did not end yet."""
+        return tuple(suggestion for _, suggestion in self._open.values())
+
+    # Cells
+
+    def _next(self) -> Cell | None:
+        """The next cell; asks for another point when those of the last are all handed out."""
+        while not self._waiting and not self._has_no_more:
+            try:
+                suggestion = self.suggest()
+            except ConfigError as error:
+                self._warn(f"the search ends here: {error}")
+                suggestion = None
+            if suggestion is None:
+                self._has_no_more = True
+            else:
+                self._announce(suggestion)
+                self._waiting.extend(cell for cell in suggestion.cells if cell.cell_id not in self._results)
+                self._record_if_complete(suggestion)
+        return super()._next()
+
+    def on_result(self, result: CellResult) -> None:
+        """Take up a result; Optuna learns of a point once all its seeds are in."""
+        super().on_result(result)
+        self._results[result.cell_id] = result
+        number = trial_number(result.arm)
+        if number is not None and number in self._open:
+            self._record_if_complete(self._open[number][1])
+        elif result.arm == self._plan.baseline.name:
+            known = baseline_trial(self._plan, list(self._results.values()))
+            if known is not None and known.state is not None:
+                self.learn(known)
+
+    def _record_if_complete(self, suggestion: Suggestion) -> None:
+        results = [self._results[cell.cell_id] for cell in suggestion.cells if cell.cell_id in self._results]
+        if len(results) == len(suggestion.cells):
+            state = joint_state(results)
+            values = mean_values(self._objectives, results) if state is CellState.COMPLETE else None
+            self.record(suggestion.number, state, values, mean_curve([self._curve(each.cell_id) for each in results]))
+
+    def add_fork(self, fork: Suggestion) -> None:
+        """Take up a fork, to be run before any other cell; one that is known or in the ledger is left alone."""
+        cell = fork.cells[0]
+        if cell.cell_id in self._results or fork.number in self._open:
+            return
+        self._announce(fork)
+        self._forks.add(fork.number)
+        self._open[fork.number] = (None, fork)
+        self._waiting.appendleft(cell)
+
+    # What is known
+
+    def restore(self, known: Iterable[KnownTrial]) -> None:
+        """Take up what is known, in the order in which it ended; unfinished suggestions are handed out again first.
+
+        Raises:
+            RuntimeError: A question was asked before.
+        """
+        if self._start_points is not None:
+            raise RuntimeError("restore comes before the first ask")
+        for trial in known:
+            if trial.fork is not None and trial.number is not None:
+                self._forks.add(trial.number)
+            if trial.state is not None:
+                self.learn(trial)
+            elif trial.fork is None:
+                self._unfinished.append(trial)
+
+    def learn(self, known: KnownTrial) -> None:
+        """Take up one point that ended and that Optuna was not asked for in this call: the baseline, say."""
+        if known.state is None:
+            raise ValueError(f"{known.arm} did not end yet")
+        result = self._counted(known.state, known.values, known.intermediate)
+        if known.number is not None:
+            self._ended[known.number] = result.state
+        if known.fork is None:  # the value of a fork is not that of a whole trial at its point
+            config = self._space.config(dict(known.point))
+            if self._points.get(config) is not None:
+                return
+            self._points[config] = result
+        self._optuna.add(known, result)
+
+    def record(
+        self,
+        number: int,
+        state: CellState,
+        values: Sequence[float] | None = None,
+        intermediate: Mapping[int, float] | None = None,
+    ) -> CellState:
+        """Take up how a suggestion ended.
+
+        Args:
+            number: Of the suggestion.
+            state: COMPLETE with values; PRUNED when it was stopped early; FAIL otherwise.
+            values: One an objective; any that is not finite makes the trial a failure.
+            intermediate: The objective by epoch, of a search with one; what a pruned trial is judged by.
+
+        Returns:
+            The state that counts; of a suggestion that ended before, the one it had then.
+
+        Raises:
+            ValueError: The number was never handed out, or there are too few or too many values.
+        """
+        if number in self._ended:
+            return self._ended[number]
+        if number not in self._open:
+            raise ValueError(f"suggestion {number} was never handed out")
+        trial, suggestion = self._open[number]
+        result = self._counted(state, tuple(values or ()), intermediate or {})
+        self._ended[number] = result.state
+        del self._open[number]
+        if trial is not None:
+            self._points[suggestion.config] = result
+            self._optuna.tell(trial, result)
+        else:
+            cells, origin = tuple(cell.cell_id for cell in suggestion.cells), suggestion.cells[0].fork
+            known = KnownTrial(suggestion.arm.name, number, suggestion.point, result.state, cell_ids=cells, fork=origin)
+            self._optuna.add(known, result)
+        return result.state
+
+    def _counted(self, state: CellState, values: tuple[float, ...], intermediate: Mapping[int, float]) -> PointResult:
+        """A result as it counts: only complete trials have values, and all of them are finite."""
+        if state is not CellState.COMPLETE:
+            return PointResult(state, (), intermediate)
+        if len(values) != len(self._objectives):
+            raise ValueError(f"a complete trial needs {len(self._objectives)} values, got {len(values)}")
+        if not all(map(math.isfinite, values)):
+            return PointResult(CellState.FAIL, (), intermediate)
+        return PointResult(state, values, intermediate)
+
+    # Questions
+
+    def suggest(self) -> Suggestion | None:
+        """The next point to run; None when the budget is used up or every point of the space is known or under way.
+
+        Raises:
+            ConfigError: No new feasible point was found, though the space is infinite.
+        """
+        if self._start_points is None:
+            self._optuna.open_mirror()
+            self._start_points = self._remaining_start_points()
+        if self._unfinished:
+            return self._repeat(self._unfinished.pop(0))
+        budget = self._search.design.trials
+        if (budget is not None and self.issued >= budget) or self._points.is_exhausted:
+            return None
+        for _ in self._tries():
+            suggestion = self._try(self._start_points.pop(0) if self._start_points else None)
+            if suggestion is not None:
+                return suggestion
+        return self._try_unseen()
+
+    def _remaining_start_points(self) -> list[Point]:
+        """As many as suggestions were handed out are used up, and maybe more that were rejected; those are again."""
+        parameters, left = self._space.parameters, self._search.design.start[self.issued :]
+        return [{path: parameters[path].own(value) for path, value in fixed.items()} for fixed in left]
+
+    def _tries(self) -> Iterator[None]:
+        """Once for every question that one new point may take."""
+        sampler, reused = self._search.design.sampler.kind, self.reused
+        # A continued search asks a sampler that does not learn the same questions again, so it repeats all it knows.
+        repeats = len(self._points) if sampler in {"random", "qmc", "brute_force"} else MAX_REPEATS
+        for _ in range(MAX_TRIES.get(sampler, DEFAULT_TRIES) + repeats):
+            if self.reused - reused > repeats:
+                return
+            yield
+
+    def _repeat(self, known: KnownTrial) -> Suggestion:
+        """An unfinished suggestion of an earlier call."""
+        asked = self._optuna.ask(known.point)
+        if asked is None:  # unreachable: its conditions were evaluated when it was first handed out
+            raise RuntimeError(f"{known.arm} cannot be handed out again")
+        trial, point = asked
+        return self._issue(trial, point, self._space.config(point), known.number)
+
+    def _try(self, fixed: Point | None = None) -> Suggestion | None:
+        """Ask the sampler once; None for a point that is forbidden or known, which is answered at once."""
+        asked = self._optuna.ask(fixed)
+        if asked is None:
+            self.rejected += 1
+            return None
+        trial, point = asked
+        try:
+            config = self._space.config(point)
+        except InfeasibleError as error:
+            self.rejected += 1
+            self._optuna.reject(trial, error)
+            return None
+        if config not in self._points:
+            return self._issue(trial, point, config)
+        self.reused += 1
+        # While the same point is under way nothing can be said of this one but that it gave nothing.
+        self._optuna.tell(trial, self._points.get(config) or PointResult(CellState.FAIL))
+        return None
+
+    def _issue(self, trial: optuna.Trial, point: Point, config: TrialConfig, number: int | None = None) -> Suggestion:
+        number = self.next_number if number is None else number
+        arm, resolved = self._search.arm(number, point, config), self._space.resolve(config)
+        cells = tuple(Cell(arm.name, seed, resolved, arm.levels) for seed in self._plan.study.seed_list)
+        suggestion = Suggestion(number, point, arm, cells)
+        self._optuna.accept(trial, suggestion)
+        self._points[resolved] = None
+        self._open[number] = (trial, suggestion)
+        return suggestion
+
+    def _try_unseen(self) -> Suggestion | None:
+        """A new feasible point drawn at random, for samplers that keep to what is known or forbidden."""
+        rng = numpy_stream(self._search.design.design_seed, "unseen", self._optuna.questions)
+        for point in self._points.new_points(rng):
+            suggestion = self._try(point)
+            if suggestion is not None:
+                return suggestion
+        if self._space.max_size is not None:
+            return None
+        rule = f"leaves no new point: the sampler and {MAX_DRAWS} random points gave none that its constraints allow"
+        raise ConfigError(rule, path="design.space", fix="loosen the constraints, or widen the domains")

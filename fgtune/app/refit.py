@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from fgtune import __version__
 from fgtune.analysis.inputs import read_study
-from fgtune.catalog import spec_of
+from fgtune.catalog import COST, spec_of
 from fgtune.config.arms.records import Cell
 from fgtune.config.schema.base import stable_hash
 from fgtune.config.schema.study import Study
@@ -25,7 +25,7 @@ from fgtune.plugins import permitting
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, CellState, best_by_mean
 from fgtune.text import first_of
-from fgtune.tuning.search.objectives import COST, mean_values, ranking_of
+from fgtune.tuning.search.objectives import mean_values, ranking_of
 
 if TYPE_CHECKING:
     import pandas as pd

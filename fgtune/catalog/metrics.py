@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import difflib
 import math
+from typing import Literal
 
 from fgtune.catalog.features import family_member, listed_members, probe_specs
 from fgtune.catalog.spec import SPLITS, Direction, MetricSpec, Reads
 from fgtune.errors import ConfigError
 
-__all__ = ["METRICS", "SPLITS", "Direction", "MetricSpec", "find_spec", "spec_of"]
+__all__ = ["COST", "METRICS", "SPLITS", "Direction", "MetricSpec", "find_spec", "natural_mode", "spec_of"]
+
+COST = "cost/"
+"""Prefix of what a trial costs in seconds (``cost/seconds`` in the trainer, ``cost/solver_seconds`` in the solver): no
+metric, but what a search may optimise."""
 
 _NO_SAMPLES = "nan when there are no samples"
 _NO_TERM = "absent when its weight is 0 or the split has no samples"
@@ -193,3 +198,18 @@ def spec_of(name: str) -> MetricSpec:
     raise ConfigError(
         "unknown metric", value=name, fix=f"did you mean {prefix}{slash}{near[0]}? ({known})" if near else known
     )
+
+
+def natural_mode(name: str) -> Literal["maximize", "minimize"]:
+    """Which way a metric or cost is better by itself.
+
+    Raises:
+        ConfigError: An unknown metric, or one without a better way.
+    """
+    if name.startswith(COST):
+        return "minimize"
+    direction = spec_of(name).direction
+    if direction == "none":
+        rule, fix = "has no better or worse of its own", "say `mode: maximize` or `mode: minimize`"
+        raise ConfigError(rule, value=name, fix=fix)
+    return direction

@@ -14,8 +14,9 @@ from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.search.axes import Axis, axes_of, by_mean, unit_places
 from fgtune.analysis.search.importances import Importances, importances
 from fgtune.analysis.search.selection import best_trial, pareto_front, sign_of
-from fgtune.analysis.text.formatting import COST, MetricInfo, metric_info
+from fgtune.analysis.text.formatting import MetricInfo, metric_info
 from fgtune.analysis.trials import Trial, criteria_of
+from fgtune.catalog import COST
 from fgtune.results.records import CellState
 
 BASELINE, BEST, COMPLETE, STOPPED = "baseline", "best", "complete", "stopped"

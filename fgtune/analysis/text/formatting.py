@@ -13,8 +13,6 @@ from fgtune.catalog.metrics import find_spec
 
 _ACRONYMS = {"ari": "ARI", "nmi": "NMI", "ged": "GED", "v": "V"}
 _FACTORS = {"classes.num_fine_ratio": "K_F/K_F*", "classes.num_fine": "K_F", "classes": "K_F"}
-COST = "cost/"
-"""Prefix of what a trial cost in seconds; not a metric, but what a search may optimise."""
 _COSTS = {
     "cost/seconds": ("seconds in the trainer", "wall seconds of training and evaluation"),
     "cost/solver_seconds": ("seconds in the solver", "wall seconds of all solves of the relations"),

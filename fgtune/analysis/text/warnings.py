@@ -11,7 +11,8 @@ from fgtune.analysis.records import ContrastSummary, SolverRow
 from fgtune.analysis.search.overview import SearchSummary
 from fgtune.analysis.search.selection import Selection, sign_of
 from fgtune.analysis.statistics import smallest_exact_p
-from fgtune.analysis.text.formatting import COST, MetricInfo, capital, count, metric_info, number
+from fgtune.analysis.text.formatting import MetricInfo, capital, count, metric_info, number
+from fgtune.catalog import COST
 from fgtune.config.reading.load import SMOKE_SUFFIX
 from fgtune.results.records import CellState
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from fgtune.config.arms.designs import DESIGNS, design_warnings, draft_arms
 from fgtune.config.arms.draft_arms import DraftArm
-from fgtune.config.arms.judged_metrics import check_scheduler, judged_metrics, published_metrics
+from fgtune.config.arms.metric_checks import check_scheduler, check_splits
 from fgtune.config.arms.plan import ArmSearchPlan, Plan
 from fgtune.config.arms.plan_checks import check_distinct, check_published, plan_warnings
 from fgtune.config.arms.records import Arm, Cell, DataShape
@@ -17,7 +17,6 @@ from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.reading.merge import patch
 from fgtune.config.schema.base import stable_hash
 from fgtune.config.schema.data import DataConfig
-from fgtune.config.schema.paths import Path, dotted
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError, MultiConfigError
 
@@ -39,7 +38,7 @@ def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape]) -> 
     check_scheduler(loaded)
     made = draft_arms(loaded)
     drafts = list(made.arms)
-    _check_splits(loaded, drafts)
+    check_splits(loaded, drafts)
     shapes = _shapes(loaded, drafts, shape_of)
     resolved, errors = {}, []
     for draft in drafts:
@@ -178,21 +177,3 @@ def _about_data(error: ConfigError) -> ConfigError:
     rule = ": ".join(part for part in (error.where, inside, error.rule) if part)
     given: dict[str, Any] = {"value": error.value} if error.has_value else {}
     return type(error)(rule, path=path, fix=error.fix, **given)
-
-
-def _check_splits(loaded: LoadedStudy, drafts: list[DraftArm]) -> None:
-    """Every metric's split must be evaluated in every arm; training losses need no evaluation."""
-    metrics = loaded.study.metrics
-    named: dict[Path, str] = {("metrics", "primary"): metrics.primary}
-    named |= {("metrics", "also", position): name for position, name in enumerate(metrics.also)}
-    named |= judged_metrics(loaded.study) | published_metrics(loaded.study)
-    errors = []
-    for path, name in named.items():
-        split = name.partition("/")[0]
-        lacking = [draft for draft in drafts if split not in draft.config.evaluation.splits]
-        if split not in {"train", "cost"} and lacking:
-            rule = f"{split} is not among trial.evaluation.splits ({', '.join(lacking[0].config.evaluation.splits)})"
-            fix = f"add {split} to trial.evaluation.splits"
-            error = ConfigError(rule, where=loaded.origins.where(path), path=dotted(path), value=name, fix=fix)
-            errors.append(error)
-    MultiConfigError.raise_all(errors)

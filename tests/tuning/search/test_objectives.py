@@ -5,14 +5,14 @@ import math
 
 import pytest
 
+from fgtune.catalog import natural_mode
+from fgtune.config.arms.metric_checks import check_metrics
 from fgtune.config.reading.load import load_study
 from fgtune.errors import ConfigError
 from fgtune.results.records import CellResult, CellState, SolverUse
 from fgtune.tuning.search.objectives import (
     Objective,
-    check_judged_metrics,
     mean_values,
-    natural_mode,
     objectives_of,
     stopping_objective,
 )
@@ -68,15 +68,15 @@ BAD = [
 @pytest.mark.parametrize(("design", "scheduler", "message"), BAD, ids=[each[2][:50] for each in BAD])
 def test_what_selection_must_not_see_is_told_at_its_place(tmp_path, design, scheduler, message):
     with pytest.raises(ConfigError) as caught:
-        check_judged_metrics(study_with(tmp_path, scheduler, **design))
+        check_metrics(study_with(tmp_path, scheduler, **design))
     place, _, rest = str(caught.value).partition(": ")
     assert place.startswith(str(tmp_path / "s.yaml:"))
     assert rest.startswith(message)
 
 
 def test_fine_labels_may_be_used_where_the_study_says_so(tmp_path):
-    check_judged_metrics(study_with(tmp_path, {"kind": "asha"}, metric="test/ari", oracle=True))
-    check_judged_metrics(study_with(tmp_path, metric=["val/silhouette", "cost/seconds"]))
+    check_metrics(study_with(tmp_path, {"kind": "asha"}, metric="test/ari", oracle=True))
+    check_metrics(study_with(tmp_path, metric=["val/silhouette", "cost/seconds"]))
 
 
 def test_running_trials_are_judged_by_the_scheduler_or_the_search(tmp_path):

@@ -206,8 +206,8 @@ def _notes(choice: Choice, results: Sequence[CellResult]) -> Iterator[str]:
     fork = next((each.fork for each in results if each.arm == choice.arm and each.fork is not None), None)
     if fork is not None:
         yield f"note: in the study this arm went on from epoch {fork.epoch} of another; here it trains from the start"
-    if config.objective.lambda_fine > 0:
-        yield "note: this arm is trained on fine labels (objective.lambda_fine); it shows what they are worth"
+    for weight in config.objective.oracle_weights:
+        yield f"note: this arm is trained on fine labels (objective.{weight}); it shows what they are worth"
     if config.relations.mode == "oracle":
         yield "note: this arm is given the true relations (relations.mode: oracle)"
 

@@ -1,4 +1,4 @@
-"""What every metric is: name, range, direction, oracle or not. Numbers about metrics; no code that computes them."""
+"""What every metric and loss term is: name, range, direction, oracle or not; no code that computes them."""
 
 from fgtune.catalog.metrics import COST, METRICS, MetricSpec, find_spec, natural_mode, spec_of
 

@@ -11,6 +11,7 @@ from typing import Literal
 
 from fgtune.catalog.features import family_member, listed_members, probe_specs
 from fgtune.catalog.spec import SPLITS, Direction, MetricSpec, Reads
+from fgtune.catalog.terms import TERMS
 from fgtune.errors import ConfigError
 
 __all__ = ["COST", "METRICS", "SPLITS", "Direction", "MetricSpec", "find_spec", "natural_mode", "spec_of"]
@@ -129,32 +130,21 @@ def _label_free_specs() -> tuple[MetricSpec, ...]:
 
 
 def _loss_specs() -> tuple[MetricSpec, ...]:
-    def loss(
-        name: str,
-        description: str,
-        empty: str = _NO_TERM,
-        reads: Reads = "coarse labels",
-        splits: tuple[str, ...] = ("train", "val"),
-    ) -> MetricSpec:
+    def loss(name: str, description: str, empty: str, reads: Reads, splits: tuple[str, ...]) -> MetricSpec:
         return MetricSpec(name, description, 0.0, math.inf, "minimize", reads, empty, splits=splits)
 
+    both, no_samples = ("train", "val"), "absent when the split has no samples"
     return (
-        loss("loss", "weighted sum of the loss terms", "absent when the split has no samples"),
-        loss("loss_coarse", "cross-entropy of the coarse label under the relations (FALCON eq. 4), unweighted"),
-        loss("loss_nn", "disagreement with the teacher's prediction for neighbours (FALCON eq. 6), unweighted"),
-        loss("loss_conf", "cross-entropy to the sharpened teacher within the coarse class (FALCON eq. 7), unweighted"),
-        loss("loss_reg", "distance of the mean prediction from uniform (FALCON eq. 9), unweighted; at most log K_F"),
-        loss("loss_base", "cross-entropy of the coarse label by a head of its own (Xu et al.), unweighted"),
-        loss(
-            "loss_fine",
-            "cross-entropy of the fine label (upper bound of Xu et al.), unweighted",
-            reads="fine classes",
-            splits=("train",),
-        ),
-        loss("loss_instance", "cross-entropy of a sample's own index (Xu et al.), unweighted", splits=("train",)),
-        loss(
-            "loss_entropic",
-            "log2 K minus the entropy, in bits, of the features' use of K prototypes (FIERCE), unweighted",
+        loss("loss", "weighted sum of the loss terms", no_samples, "coarse labels", both),
+        *(
+            loss(
+                f"loss_{name}",
+                f"{term.description}, unweighted",
+                _NO_TERM,
+                term.reads,
+                both if term.on_validation else ("train",),
+            )
+            for name, term in TERMS.items()
         ),
     )
 

@@ -25,6 +25,10 @@ def attention_map(feature_map: npt.ArrayLike) -> npt.NDArray[np.float32]:
     Raises:
         ValueError: Another shape.
         TrialError: NaN or infinity.
+
+    Example:
+        >>> attention_map([[[[3.0, 0.0], [0.0, 0.0]]]]).tolist()
+        [[[1.0, 0.0], [0.0, 0.0]]]
     """
     activations = np.asarray(feature_map)
     if activations.ndim != 4 or 0 in activations.shape[1:]:
@@ -55,6 +59,10 @@ def attention_share(maps: npt.ArrayLike, masks: npt.ArrayLike) -> FloatArray:
 
     Raises:
         ValueError: Another shape or range.
+
+    Example:
+        >>> attention_share([[[1.0, 0.0]]], masks=[[[0, 1, 0, 0]]]).tolist()  # half of the cell lies inside
+        [0.5]
     """
     attention, inside = np.asarray(maps, dtype=np.float64), np.asarray(masks, dtype=np.float64)
     for name, array in (("maps", attention), ("masks", inside)):

@@ -23,6 +23,12 @@ def integers(array: npt.ArrayLike, name: str, ndim: tuple[int, ...], low: int, h
 
     Raises:
         ValueError: Another type, number of dimensions or range.
+
+    Example:
+        >>> integers([0, 3], "preds", ndim=(1,), low=0, high=3)
+        Traceback (most recent call last):
+            ...
+        ValueError: preds must be in [0, 2], got values from 0 to 3
     """
     values = np.asarray(array)
     if values.size == 0 and values.dtype == np.float64:
@@ -43,6 +49,10 @@ def counts_matrix(counts: npt.ArrayLike) -> IntArray:
 
     Raises:
         ValueError: Not a matrix of non-negative integers.
+
+    Example:
+        >>> counts_matrix([[1, 2]]).shape
+        (1, 2)
     """
     return integers(counts, "counts", (2,), 0)
 
@@ -53,6 +63,10 @@ def reals(array: npt.ArrayLike, name: str) -> FloatArray:
     Raises:
         ValueError: Not two-dimensional, or without columns.
         TrialError: NaN or infinity, which a model that has diverged yields.
+
+    Example:
+        >>> reals([[1, 2]], "features").tolist()
+        [[1.0, 2.0]]
     """
     values = np.asarray(array, dtype=np.float64)
     if values.ndim != 2 or values.shape[1] == 0:
@@ -64,6 +78,13 @@ def reals(array: npt.ArrayLike, name: str) -> FloatArray:
 
 
 def same_length(first: int, second: int, names: str) -> None:
-    """Raise ``ValueError`` unless two arrays have one length."""
+    """Raise ``ValueError`` unless two arrays have one length.
+
+    Example:
+        >>> same_length(2, 3, "preds and target")
+        Traceback (most recent call last):
+            ...
+        ValueError: preds and target must have the same length, got 2 and 3
+    """
     if first != second:
         raise ValueError(f"{names} must have the same length, got {first} and {second}")

@@ -33,6 +33,10 @@ def contingency(preds: npt.ArrayLike, target: npt.ArrayLike, num_preds: int, num
 
     Raises:
         ValueError: Another type, shape or range, or lengths that differ.
+
+    Example:
+        >>> contingency([0, 0, 1, 2], [1, 1, 0, 0], num_preds=3, num_target=2).tolist()
+        [[0, 2], [1, 0], [1, 0]]
     """
     for name, number in (("num_preds", num_preds), ("num_target", num_target)):
         if number < 1:
@@ -52,6 +56,10 @@ def assign(weights: FloatArray) -> IntArray:
 
     Returns:
         (P,) int64: the column of each row, -1 where P > T leaves a row without one.
+
+    Example:
+        >>> assign(np.array([[1.0, 5.0], [0.0, 4.0], [2.0, 2.0]])).tolist()
+        [1, -1, 0]
     """
     rows, columns = linear_sum_assignment(weights, maximize=True)
     paired = np.full(weights.shape[0], -1, dtype=np.int64)
@@ -70,6 +78,10 @@ def matching(counts: npt.ArrayLike) -> IntArray:
 
     Raises:
         ValueError: Counts that are not a matrix of non-negative integers.
+
+    Example:
+        >>> matching([[0, 3], [2, 0], [1, 0]]).tolist()
+        [1, 0, -1]
     """
     table = counts_matrix(counts)
     class_sizes = np.maximum(table.sum(axis=0), 1)
@@ -86,14 +98,24 @@ def _matched_per_class(table: IntArray) -> IntArray:
 
 
 def clustering_accuracy_from_counts(counts: npt.ArrayLike) -> float:
-    """Share of samples in matched pairs of classes, in [0, 1], larger is better; nan without samples."""
+    """Share of samples in matched pairs of classes, in [0, 1], larger is better; nan without samples.
+
+    Example:
+        >>> clustering_accuracy_from_counts([[0, 3], [4, 0], [1, 0]])  # 7 of 8 samples are matched
+        0.875
+    """
     table = counts_matrix(counts)
     total = int(table.sum())
     return int(_matched_per_class(table).sum()) / total if total else math.nan
 
 
 def macro_accuracy_from_counts(counts: npt.ArrayLike) -> float:
-    """Mean of per-class accuracy over the true classes that have samples, under ``matching``; in [0, 1] or nan."""
+    """Mean of per-class accuracy over the true classes that have samples, under ``matching``; in [0, 1] or nan.
+
+    Example:
+        >>> macro_accuracy_from_counts([[0, 3], [1, 0], [1, 0]])  # (1/2 + 3/3) / 2
+        0.75
+    """
     table = counts_matrix(counts)
     sizes = table.sum(axis=0)
     present = sizes > 0
@@ -106,6 +128,12 @@ def ari_from_counts(counts: npt.ArrayLike) -> float:
     """Adjusted Rand index, in [-0.5, 1], 0 expected by chance, larger is better; nan without samples.
 
     Two labellings without any disagreeing pair score 1 (a single sample, say).
+
+    Example:
+        >>> ari_from_counts([[0, 3], [3, 0]])
+        1.0
+        >>> round(ari_from_counts([[2, 2], [2, 2]]), 3)  # less agreement than chance gives
+        -0.167
     """
     table = counts_matrix(counts)
     total = int(table.sum())
@@ -145,6 +173,12 @@ def nmi_from_counts(counts: npt.ArrayLike) -> float:
     """Mutual information over the mean of both entropies, in [0, 1], larger is better; nan without samples.
 
     1 when both labellings have a single class. Equals ``v_measure_from_counts`` but for rounding.
+
+    Example:
+        >>> round(nmi_from_counts([[0, 3], [3, 0]]), 3)
+        1.0
+        >>> nmi_from_counts([[2, 2], [2, 2]])
+        0.0
     """
     table = counts_matrix(counts)
     if not table.any():
@@ -155,7 +189,12 @@ def nmi_from_counts(counts: npt.ArrayLike) -> float:
 
 
 def homogeneity_from_counts(counts: npt.ArrayLike) -> float:
-    """1 - H(true | predicted) / H(true): 1 when each predicted class holds one true class only; in [0, 1] or nan."""
+    """1 - H(true | predicted) / H(true): 1 when each predicted class holds one true class only; in [0, 1] or nan.
+
+    Example:
+        >>> round(homogeneity_from_counts([[2, 0], [1, 0], [0, 3]]), 3)  # a true class may be split
+        1.0
+    """
     table = counts_matrix(counts)
     if not table.any():
         return math.nan
@@ -164,12 +203,22 @@ def homogeneity_from_counts(counts: npt.ArrayLike) -> float:
 
 
 def completeness_from_counts(counts: npt.ArrayLike) -> float:
-    """1 - H(predicted | true) / H(predicted): 1 when each true class lies in one predicted class; in [0, 1] or nan."""
+    """1 - H(predicted | true) / H(predicted): 1 when each true class lies in one predicted class; in [0, 1] or nan.
+
+    Example:
+        >>> completeness_from_counts([[2, 1], [0, 0]])  # a predicted class may hold several true ones
+        1.0
+    """
     return homogeneity_from_counts(counts_matrix(counts).T)
 
 
 def v_measure_from_counts(counts: npt.ArrayLike) -> float:
-    """Harmonic mean of homogeneity and completeness, in [0, 1], larger is better; nan without samples."""
+    """Harmonic mean of homogeneity and completeness, in [0, 1], larger is better; nan without samples.
+
+    Example:
+        >>> round(v_measure_from_counts([[2, 0], [1, 0], [0, 3]]), 3)
+        0.813
+    """
     homogeneity, completeness = homogeneity_from_counts(counts), completeness_from_counts(counts)
     total = homogeneity + completeness
     return total if math.isnan(total) or total == 0 else 2 * homogeneity * completeness / total

@@ -34,6 +34,10 @@ def coarse_counts(preds: npt.ArrayLike, coarse: npt.ArrayLike, num_fine: int, nu
 
     Raises:
         ValueError: Another type, shape or range, or another number of sources.
+
+    Example:
+        >>> coarse_counts([0, 1, 2, 2], [0, 0, 1, -1], num_fine=3, num_coarse=[2]).tolist()
+        [[[1, 0], [1, 0], [0, 1]]]
     """
     predicted = integers(preds, "preds", (1,), 0, num_fine)
     labels = _columns(integers(coarse, "coarse", (1, 2), -1))
@@ -65,6 +69,10 @@ def coarse_accuracy(preds: npt.ArrayLike, fine_to_coarse: npt.ArrayLike, coarse:
 
     Raises:
         ValueError: Another type, shape or range, or another number of sources.
+
+    Example:
+        >>> coarse_accuracy([0, 1, 2, 2], fine_to_coarse=[0, 0, 1], coarse=[0, 1, -1, -1])  # 1 of 2 labelled samples
+        0.5
     """
     parents = np.atleast_2d(integers(fine_to_coarse, "fine_to_coarse", (1, 2), 0))
     predicted = integers(preds, "preds", (1,), 0, parents.shape[1])
@@ -85,6 +93,10 @@ def coarse_accuracy_from_counts(counts: npt.ArrayLike, fine_to_coarse: npt.Array
 
     Raises:
         ValueError: Another type, shape or range.
+
+    Example:
+        >>> coarse_accuracy_from_counts([[[1, 0], [0, 1], [0, 0]]], fine_to_coarse=[[0, 0, 1]])
+        0.5
     """
     table = integers(counts, "counts", (3,), 0)
     parents = integers(fine_to_coarse, "fine_to_coarse", (2,), 0, table.shape[2])
@@ -108,6 +120,10 @@ def coarse_probabilities(probs: npt.ArrayLike, fine_to_coarse: npt.ArrayLike, nu
     Raises:
         ValueError: Another type, shape or range.
         TrialError: NaN or infinity in the probabilities.
+
+    Example:
+        >>> coarse_probabilities([[0.5, 0.25, 0.25]], fine_to_coarse=[0, 1, 1], num_coarse=2).tolist()
+        [[0.5, 0.5]]
     """
     values = reals(probs, "probs")
     parents = integers(fine_to_coarse, "fine_to_coarse", (1,), 0, num_coarse)
@@ -133,6 +149,10 @@ def coarse_top(probs: Sequence[npt.ArrayLike], coarse: npt.ArrayLike, k: int) ->
     Raises:
         ValueError: Another type, shape or range, or another number of sources.
         TrialError: NaN or infinity in the probabilities.
+
+    Example:
+        >>> coarse_top([[[0.5, 0.3, 0.2], [0.6, 0.1, 0.3]]], coarse=[1, 1], k=2)
+        0.5
     """
     if k < 1:
         raise ValueError(f"k must be >= 1, got {k}")

@@ -51,6 +51,12 @@ def episodes(
     Raises:
         ValueError: Another type, shape or range.
         TrialError: NaN or infinity in the features.
+
+    Example:
+        >>> features, labels = [[0.0], [0.1], [0.2], [1.0], [1.1], [1.2]], [0, 0, 0, 1, 1, 1]
+        >>> rng = np.random.default_rng(0)
+        >>> episodes(features, labels, ways=2, shots=1, queries=2, num_episodes=2, rng=rng).tolist()
+        [1.0, 1.0]
     """
     least = {"ways": (ways, 2), "shots": (shots, 1), "queries": (queries, 1), "num_episodes": (num_episodes, 1)}
     for name, (number, low) in least.items():
@@ -114,6 +120,10 @@ def mean_interval(values: npt.ArrayLike, level: float = 0.95) -> tuple[float, fl
 
     Returns:
         Mean, lower and upper end; nan without values, the ends nan with a single one.
+
+    Example:
+        >>> [round(end, 3) for end in mean_interval([0.4, 0.5, 0.6])]
+        [0.5, 0.252, 0.748]
     """
     accuracies = np.asarray(values, dtype=np.float64)
     if accuracies.size == 0:

@@ -23,6 +23,11 @@ def evaluate_counts(fine_counts: npt.ArrayLike, learned: npt.ArrayLike, true: np
 
     Raises:
         ValueError: Another type, shape or range.
+
+    Example:
+        >>> values = evaluate_counts([[3, 0], [0, 4]], learned=[0, 1], true=[0, 1])
+        >>> values["clustering_accuracy"], values["ged"]
+        (1.0, 0.0)
     """
     counts = counts_matrix(fine_counts)
     values = {

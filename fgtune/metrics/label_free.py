@@ -24,6 +24,10 @@ def neighbor_agreement(preds: npt.ArrayLike, neighbors: npt.ArrayLike) -> float:
 
     Raises:
         ValueError: Another type, shape or range.
+
+    Example:
+        >>> neighbor_agreement([0, 0, 1], neighbors=[[1, 2], [0, -1], [0, 1]])  # 2 of 5 pairs
+        0.4
     """
     predicted = integers(preds, "preds", (1,), 0)
     positions = integers(neighbors, "neighbors", (2,), -1, len(predicted))
@@ -59,6 +63,10 @@ def mean_confidence(probs: npt.ArrayLike) -> float:
     Raises:
         ValueError: Not a matrix of probabilities.
         TrialError: NaN or infinity.
+
+    Example:
+        >>> mean_confidence([[0.75, 0.25], [0.5, 0.5]])
+        0.625
     """
     values = _probabilities(probs)
     return min(1.0, float(values.max(axis=1).mean())) if len(values) else math.nan
@@ -76,6 +84,12 @@ def effective_classes(probs: npt.ArrayLike) -> float:
     Raises:
         ValueError: Not a matrix of probabilities.
         TrialError: NaN or infinity.
+
+    Example:
+        >>> effective_classes([[1.0, 0.0], [0.0, 1.0]])
+        2.0
+        >>> effective_classes([[1.0, 0.0], [1.0, 0.0]])
+        1.0
     """
     values = _probabilities(probs)
     if len(values) == 0:
@@ -94,6 +108,10 @@ def num_used_classes(preds: npt.ArrayLike) -> float:
 
     Raises:
         ValueError: Another type, shape or range.
+
+    Example:
+        >>> num_used_classes([0, 3, 3])
+        2.0
     """
     return float(len(np.unique(integers(preds, "preds", (1,), 0))))
 
@@ -114,6 +132,11 @@ def silhouette(features: npt.ArrayLike, preds: npt.ArrayLike, max_samples: int, 
     Raises:
         ValueError: Another type, shape or range.
         TrialError: NaN or infinity in the features.
+
+    Example:
+        >>> features = [[0.0], [0.1], [1.0], [1.1]]
+        >>> round(silhouette(features, [0, 0, 1, 1], max_samples=4, rng=np.random.default_rng(0)), 3)
+        0.9
     """
     if max_samples < 2:
         raise ValueError(f"max_samples must be >= 2, got {max_samples}")

@@ -64,7 +64,12 @@ class Standardizer:
 
 
 def accuracy(preds: npt.ArrayLike, target: npt.ArrayLike) -> float:
-    """Share of ``preds`` (n,) that equal ``target`` (n,), integers >= 0; nan without samples."""
+    """Share of ``preds`` (n,) that equal ``target`` (n,), integers >= 0; nan without samples.
+
+    Example:
+        >>> accuracy([0, 1, 1, 2], [0, 1, 2, 2])
+        0.75
+    """
     predicted, true = integers(preds, "preds", (1,), 0), integers(target, "target", (1,), 0)
     same_length(len(predicted), len(true), "preds and target")
     return float((predicted == true).mean()) if len(true) else math.nan
@@ -89,6 +94,10 @@ def knn_predict(
     Raises:
         ValueError: Another type, shape or range.
         TrialError: NaN or infinity in the features.
+
+    Example:
+        >>> knn_predict([[1, 0], [2, 0], [0, 1]], [4, 4, 7], [[3, 1], [0, 5]], k=1).tolist()
+        [4, 7]
     """
     gallery, queries = unit_rows(train_features, "train features"), unit_rows(features, "features")
     labels = integers(train_labels, "train_labels", (1,), 0)
@@ -140,6 +149,10 @@ def fit_linear(train_features: npt.ArrayLike, train_labels: npt.ArrayLike) -> Li
     Raises:
         ValueError: Another type, shape or range.
         TrialError: NaN or infinity in the features.
+
+    Example:
+        >>> fit_linear([[0.0], [0.2], [0.8], [1.0]], [0, 0, 1, 1]).predict([[0.1], [0.9]]).tolist()
+        [0, 1]
     """
     standardizer = Standardizer.fit(train_features)
     values = standardizer(train_features)

@@ -59,6 +59,11 @@ def fit_ridge(train_features: npt.ArrayLike, train_values: npt.ArrayLike) -> Rid
     Raises:
         ValueError: Another shape, or fewer than two samples.
         TrialError: NaN or infinity.
+
+    Example:
+        >>> probe = fit_ridge([[0.0], [1.0], [2.0]], [[1.0], [3.0], [5.0]])
+        >>> probe.predict([[4.0]]).round(2).tolist()
+        [[9.0]]
     """
     targets = reals(train_values, "train values")
     if len(targets) < 2:
@@ -99,6 +104,12 @@ def r_squared(preds: npt.ArrayLike, target: npt.ArrayLike) -> float:
     Raises:
         ValueError: Another shape.
         TrialError: NaN or infinity.
+
+    Example:
+        >>> r_squared([[0.0], [2.0]], [[0.0], [2.0]])
+        1.0
+        >>> r_squared([[1.0], [1.0]], [[0.0], [2.0]])  # the mean
+        0.0
     """
     predicted, true = _both(preds, target)
     if len(true) == 0:
@@ -115,6 +126,10 @@ def mean_squared_error(preds: npt.ArrayLike, target: npt.ArrayLike) -> float:
     Raises:
         ValueError: Another shape.
         TrialError: NaN or infinity.
+
+    Example:
+        >>> mean_squared_error([[1.0], [1.0]], [[0.0], [3.0]])
+        2.5
     """
     predicted, true = _both(preds, target)
     return float(np.square(predicted - true).mean()) if len(true) else math.nan
@@ -146,6 +161,12 @@ def rank_mse(scores: npt.ArrayLike, target: npt.ArrayLike, *, either_order: bool
     Raises:
         ValueError: Another shape.
         TrialError: NaN or infinity.
+
+    Example:
+        >>> rank_mse([0.1, 0.2, 0.9], [30.0, 20.0, 10.0], either_order=True)
+        0.0
+        >>> rank_mse([5.0, 5.0], [10.0, 20.0], either_order=False)  # ties share the mean of their places
+        25.0
     """
     if np.ndim(scores) != 1 or np.ndim(target) != 1:
         raise ValueError(f"scores and target must be (n,), got shapes {np.shape(scores)} and {np.shape(target)}")

@@ -74,6 +74,10 @@ def align(learned: npt.ArrayLike, true: npt.ArrayLike, counts: npt.ArrayLike) ->
 
     Raises:
         ValueError: Another type, shape or range.
+
+    Example:
+        >>> align([0, 0, 1], [0, 1, 1], counts=[[4, 0, 0], [0, 0, 5], [0, 3, 0]]).tolist()
+        [0, 2, 1]
     """
     ours, theirs = _both(learned, true)
     table = counts_matrix(counts)
@@ -102,6 +106,10 @@ def ged(learned: npt.ArrayLike, true: npt.ArrayLike, counts: npt.ArrayLike) -> f
 
     Raises:
         ValueError: Another type, shape or range.
+
+    Example:
+        >>> ged([0, 0, 1], [0, 1, 1], counts=[[4, 0, 0], [0, 0, 5], [0, 3, 0]])  # one edge is to be rewired
+        2.0
     """
     ours, theirs = _both(learned, true)
     aligned = align(ours, theirs, counts)
@@ -139,6 +147,12 @@ def ged_structure(learned: npt.ArrayLike, true: npt.ArrayLike) -> float:
 
     Raises:
         ValueError: Another type, shape or range.
+
+    Example:
+        >>> ged_structure([0, 0, 1], [0, 1, 1])
+        2.0
+        >>> ged_structure([0, 1, 0, 1], [0, 0, 1, 1])  # fine nodes are anonymous
+        0.0
     """
     ours, theirs = _both(learned, true)
     difference = _size_differences(ours, theirs)
@@ -155,6 +169,10 @@ def size_distance(learned: npt.ArrayLike, true: npt.ArrayLike) -> float:
 
     Raises:
         ValueError: Another type, shape or range.
+
+    Example:
+        >>> size_distance([0, 0, 1], [0, 1, 1])
+        2.0
     """
     ours, theirs = _both(learned, true)
     return _mean_over_complete(np.abs(_size_differences(ours, theirs)).sum(axis=1), theirs)
@@ -176,6 +194,10 @@ def ged_reference(learned: npt.ArrayLike, true: npt.ArrayLike) -> float:
 
     Raises:
         ValueError: Another type, shape or range.
+
+    Example:
+        >>> ged_reference([0, 1, 0, 1], [0, 0, 1, 1])  # wrong, but of the right sizes
+        0.0
     """
     ours, theirs = _both(learned, true)
     if ours.shape[1] != theirs.shape[1]:

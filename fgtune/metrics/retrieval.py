@@ -33,6 +33,10 @@ def unit_rows(features: npt.ArrayLike, name: str) -> Float32Array:
     Raises:
         ValueError: Not a matrix with columns.
         TrialError: NaN or infinity, which a model that has diverged yields.
+
+    Example:
+        >>> unit_rows([[3, 0], [0, 0]], "features").tolist()
+        [[1.0, 0.0], [0.0, 0.0]]
     """
     values = np.asarray(features)
     if values.ndim != 2 or values.shape[1] == 0:
@@ -118,6 +122,10 @@ def recall_at_k(features: npt.ArrayLike, labels: npt.ArrayLike, ks: Sequence[int
     Raises:
         ValueError: Another type, shape or range.
         TrialError: NaN or infinity in the features.
+
+    Example:
+        >>> recall_at_k([[1, 0], [1, 0.1], [0, 1], [0.1, 1]], [0, 0, 0, 1], ks=[1, 3])  # of class 1 there is one sample
+        {1: 0.5, 3: 0.75}
     """
     column = integers(labels, "labels", (1,), -1)[:, None]
     return {k: float(value) for k, value in zip(ks, recalls(features, column, ks)[:, 0], strict=True)}
@@ -137,6 +145,10 @@ def recalls(features: npt.ArrayLike, labels: npt.ArrayLike, ks: Sequence[int]) -
     Raises:
         ValueError: Another type, shape or range.
         TrialError: NaN or infinity in the features.
+
+    Example:
+        >>> recalls([[1, 0], [1, 0.1], [0, 1], [0.1, 1]], [[0, 0], [0, 1], [1, 1], [1, 0]], ks=[1]).tolist()
+        [[1.0, 0.0]]
     """
     if not ks or min(ks) < 1:
         raise ValueError(f"ks must be one or more numbers >= 1, got {list(ks)}")

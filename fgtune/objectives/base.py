@@ -91,6 +91,14 @@ class Term(nn.Module):
         """The unweighted value of the term."""
         raise NotImplementedError
 
+    def added_divisor(self, weight: float) -> float:  # noqa: ARG002 (0 but for a term that normalises the sum)
+        """What is added to the number, 1 otherwise, that the weighted sum is divided by; >= 0."""
+        return 0.0
+
+    def coarse_logits(self, features: Tensor) -> list[Tensor] | None:  # noqa: ARG002 (one signature for all)
+        """For each source, (B, K_C) logits of features (B, feature_dim) by a coarse head of the term; None without."""
+        return None
+
     def initialize_buffers(self, seed: int) -> None:
         """Set what is drawn once and not trained; called once, after parameters have their initial values."""
 

@@ -34,6 +34,10 @@ class EntropicTerm(Term):
         scale = self.settings.scale
         self.prototypes.uniform_(-scale, scale, generator=torch_stream(seed, "prototypes"))
 
+    def added_divisor(self, weight: float) -> float:
+        """The term's weight where it is to be normalised (published for ages), else 0."""
+        return weight if self.settings.weighting == "normalized" else 0.0
+
     def similarity(self, features: Tensor) -> Tensor:
         """Similarity (groups, B, prototypes) of features (B, feature_dim)."""
         prototypes = self.prototypes.to(features.dtype)

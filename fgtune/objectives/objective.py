@@ -10,12 +10,12 @@ from importlib import import_module
 
 from torch import Tensor, nn
 
+from fgtune.catalog.terms import TERMS
 from fgtune.config.reading.plugin_options import load_plugin
 from fgtune.config.schema.base import Config
 from fgtune.config.schema.objective import ObjectiveConfig, PseudoLabelConfig, QueueInstanceConfig
 from fgtune.config.schema.plugin import PluginTermConfig
 from fgtune.errors import ConfigError
-from fgtune.objectives import TERMS
 from fgtune.objectives.base import Need, StepOutputs, Term, TermContext, provided
 
 
@@ -31,18 +31,16 @@ class Objective(nn.Module):
         super().__init__()
         self.weights: dict[str, float] = {}
         chosen: dict[str, nn.Module] = {}
-        for name, place in TERMS.items():
-            weight: float = getattr(config, f"lambda_{name}")
-            if weight > 0:
-                module, _, attribute = place.partition(":")
-                self.weights[name] = weight
+        for name, spec in TERMS.items():
+            if config.weight(name) > 0:
+                module, _, attribute = spec.place.partition(":")
+                self.weights[name] = config.weight(name)
                 chosen[name] = getattr(import_module(module), attribute)(config, context)
         for name, (term, options) in extra_terms(config).items():
             self.weights[name] = config.extra[name].weight
             chosen[name] = term(options, context)
         self._terms = nn.ModuleDict(chosen)
-        entropic = self.weights.get("entropic", 0.0) if config.entropic.weighting == "normalized" else 0.0
-        self._divisor = 1.0 + entropic
+        self._divisor = 1.0 + sum(term.added_divisor(self.weights[name]) for name, term in self._chosen().items())
 
     def term(self, name: str) -> Term | None:
         """A chosen term by name, or None."""
@@ -68,6 +66,11 @@ class Objective(nn.Module):
                 total = total + self.weights[name] * value
                 values[name] = value.detach()
         return total / self._divisor, values
+
+    def coarse_logits(self, features: Tensor) -> list[Tensor] | None:
+        """For each source, (B, K_C) logits of features (B, feature_dim) by a term's coarse head; None without one."""
+        found = (term.coarse_logits(features) for term in self._chosen().values())
+        return next((logits for logits in found if logits is not None), None)
 
     def initialize_buffers(self, seed: int) -> None:
         """Set what terms draw once; call after their parameters have their initial values."""
@@ -133,4 +136,6 @@ def extra_terms(config: ObjectiveConfig) -> dict[str, tuple[type[Term], Config]]
 
 def needs_neighbors(config: ObjectiveConfig) -> bool:
     """Whether some term, extra ones included, is computed on neighbours."""
-    return config.lambda_nn > 0 or any(Need.NEIGHBORS in term.needs for term, _ in extra_terms(config).values())
+    return any(TERMS[name].neighbors for name in config.terms) or any(
+        Need.NEIGHBORS in term.needs for term, _ in extra_terms(config).values()
+    )

@@ -89,6 +89,11 @@ def objective_value(problem: RelationsProblem, fine_to_coarse: IntArray) -> floa
 
     The imbalance K_C * sum_j n_j^2 - K_F^2 is an integer and computed as one, so that equal sizes cost exactly 0
     whatever beta is.
+
+    Example:
+        >>> problem = RelationsProblem(np.array([[0.9, 0.1], [0.6, 0.4], [0.8, 0.2]]), beta=0.0)
+        >>> round(objective_value(problem, np.array([0, 1, 0])), 6)
+        -2.1
     """
     num_fine, num_coarse = problem.affinity.shape
     sizes = np.bincount(fine_to_coarse, minlength=num_coarse)

@@ -49,6 +49,11 @@ def solve_cvxpy(problem: RelationsProblem, config: CvxpySolverConfig) -> RawSolu
 
     Raises:
         SolverError: HiGHS ended in a way that ``STATUSES`` does not list, or its values are not integral.
+
+    Example:
+        >>> problem = RelationsProblem(np.array([[0.0, -0.5], [0.0, -0.1], [0.0, -0.6]]), beta=0.0)
+        >>> solve_cvxpy(problem, CvxpySolverConfig()).fine_to_coarse.tolist()
+        [0, 1, 0]
     """
     program = _program(problem)
     try:

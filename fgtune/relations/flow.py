@@ -36,7 +36,14 @@ from fgtune.relations.structure import balanced_size, lagrangian_bound
 
 
 def solve_flow(problem: RelationsProblem, config: FlowSolverConfig) -> RawSolution:  # noqa: ARG001 (no settings)
-    """Solve ``problem``, which is in normal form, to proven optimality; deterministic, and without a time limit."""
+    """Solve ``problem``, which is in normal form, to proven optimality; deterministic, and without a time limit.
+
+    Example:
+        >>> problem = RelationsProblem(np.array([[0.0, -0.5], [0.0, -0.1], [0.0, -0.6]]), beta=0.0)
+        >>> solution = solve_flow(problem, FlowSolverConfig())
+        >>> solution.fine_to_coarse.tolist(), solution.status.value
+        ([0, 1, 0], 'optimal')
+    """
     network = _Network(problem)
     while network.surplus.max() > 0:
         network.send_one_unit()

@@ -27,6 +27,10 @@ def beta_from_balance(balance: float, num_fine: int, num_coarse: int) -> float:
 
     Raises:
         SolverError: num_fine >= num_coarse >= 1 does not hold, or balance is not a finite number >= 0.
+
+    Example:
+        >>> beta_from_balance(balance=1.0, num_fine=10, num_coarse=2)
+        0.1
     """
     _check_counts(num_fine, num_coarse)
     if not (np.isfinite(balance) and balance >= 0.0):
@@ -42,6 +46,11 @@ def random_balanced(num_fine: int, num_coarse: int, rng: np.random.Generator) ->
 
     Raises:
         SolverError: num_fine >= num_coarse >= 1 does not hold.
+
+    Example:
+        >>> parents = random_balanced(7, 3, np.random.default_rng(0))
+        >>> sorted(np.bincount(parents).tolist())
+        [2, 2, 3]
     """
     _check_counts(num_fine, num_coarse)
     parents: IntArray = rng.permutation(num_coarse)[np.arange(num_fine) % num_coarse].astype(np.int64)
@@ -58,6 +67,10 @@ def initial_affinity(num_fine: int, num_coarse: int, rng: np.random.Generator) -
 
     Raises:
         SolverError: num_fine >= num_coarse >= 1 does not hold.
+
+    Example:
+        >>> initial_affinity(4, 2, np.random.default_rng(0)).sum(axis=1).round(6).tolist()
+        [1.0, 1.0, 1.0, 1.0]
     """
     _check_counts(num_fine, num_coarse)
     weights = np.exp(rng.standard_normal((num_fine, num_coarse)))

@@ -35,6 +35,11 @@ def solve_scip(problem: RelationsProblem, config: ScipSolverConfig) -> RawSoluti
 
     Raises:
         SolverError: No solution was found in time, or SCIP ended in a way that ``STATUSES`` does not list.
+
+    Example:
+        >>> problem = RelationsProblem(np.array([[0.0, -0.5], [0.0, -0.1], [0.0, -0.6]]), beta=0.0)
+        >>> solve_scip(problem, ScipSolverConfig()).fine_to_coarse.tolist()
+        [0, 1, 0]
     """
     model, choices = _model(problem)
     model.setParam("limits/time", config.time_limit_s)

@@ -44,6 +44,13 @@ def solve(problem: RelationsProblem, config: SolverConfig) -> RelationsSolution:
     Raises:
         SolverError: The problem is not well formed, no solution was found, or the solution breaks the post-condition.
         ConfigError: A solver of the user's own cannot be imported, or its options are wrong.
+
+    Example:
+        >>> from fgtune.config.schema.relations import FlowSolverConfig
+        >>> problem = RelationsProblem(np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]]), beta=0.0)
+        >>> solution = solve(problem, FlowSolverConfig())
+        >>> solution.fine_to_coarse.tolist(), round(solution.objective, 6), solution.status.value
+        ([0, 0, 1], -2.0, 'optimal')
     """
     backend, settings = solver_of(config)
     started = time.perf_counter()
@@ -78,6 +85,10 @@ def load_solver(name: str) -> Backend:
 
     Raises:
         SolverError: There is no solver of that name.
+
+    Example:
+        >>> load_solver("flow").__name__
+        'solve_flow'
     """
     if name not in SOLVERS:
         raise SolverError(f"relations solver must be one of {', '.join(sorted(SOLVERS))}, got {name!r}")

@@ -46,6 +46,10 @@ def normal_form(problem: RelationsProblem) -> NormalForm:
     2 w exceeds the largest row spread, every optimum has sizes q and q + 1 only (see ``size_range``), the penalty is
     ``forced_penalty`` for all of them, and what is left to choose does not depend on beta. So no finite beta, however
     huge, can drown the affinity.
+
+    Example:
+        >>> normal_form(RelationsProblem(np.array([[4.0, 1.0], [2.0, 2.0]]), beta=0.0)).problem.affinity.tolist()
+        [[0.0, -0.75], [0.0, 0.0]]
     """
     num_coarse = problem.affinity.shape[1]
     best = problem.affinity.max(axis=1, keepdims=True)
@@ -60,13 +64,23 @@ def normal_form(problem: RelationsProblem) -> NormalForm:
 
 
 def balanced_size(problem: RelationsProblem) -> tuple[int, int]:
-    """(q, r): every coarse class gets q fine classes when sizes are equal, and r fine classes are left over."""
+    """(q, r): every coarse class gets q fine classes when sizes are equal, and r fine classes are left over.
+
+    Example:
+        >>> balanced_size(RelationsProblem(np.zeros((7, 3)), beta=1.0))
+        (2, 1)
+    """
     num_fine, num_coarse = problem.affinity.shape
     return int(num_fine // num_coarse), int(num_fine % num_coarse)
 
 
 def forced_penalty(problem: RelationsProblem) -> float:
-    """The balance penalty of sizes as equal as possible, >= 0; 0 when num_coarse divides num_fine."""
+    """The balance penalty of sizes as equal as possible, >= 0; 0 when num_coarse divides num_fine.
+
+    Example:
+        >>> forced_penalty(RelationsProblem(np.zeros((3, 2)), beta=1.0))
+        0.25
+    """
     num_coarse = int(problem.affinity.shape[1])
     _, remainder = balanced_size(problem)
     return problem.beta * (remainder * (num_coarse - remainder) / num_coarse**2)
@@ -79,6 +93,10 @@ def size_range(problem: RelationsProblem) -> tuple[int, int]:
     largest row spread R of the affinity. In an optimum therefore n_j - n_k <= D = 1 + floor(R / 2 w), and a largest
     column of size m leaves at least (K_C - 1) (m - D) to the others, which bounds m; likewise for the smallest. Such a
     move never empties a column, so the range holds beside n_j >= 1.
+
+    Example:
+        >>> size_range(RelationsProblem(np.zeros((7, 3)), beta=1.0))
+        (2, 3)
     """
     num_fine, num_coarse = problem.affinity.shape
     step = 2.0 * problem.beta / num_coarse
@@ -106,6 +124,11 @@ def lagrangian_bound(problem: RelationsProblem, prices: FloatArray) -> float:
 
     Returns:
         The bound, in the units of ``objective_value``.
+
+    Example:
+        >>> problem = RelationsProblem(np.array([[1.0, 0.0], [0.0, 1.0]]), beta=0.0)
+        >>> lagrangian_bound(problem, np.zeros(2))
+        -2.0
     """
     num_fine, num_coarse = problem.affinity.shape
     quotient, _ = balanced_size(problem)

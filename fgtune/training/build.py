@@ -25,14 +25,15 @@ def build_trainer(
         config: Resolved trial config; where it says ``estimate``, K_F is estimated first, without fine labels.
         training: What training may see.
         evaluation: What only the evaluator holds. Two settings read oracle information from it, by name:
-            ``relations.mode: oracle`` the true relations, ``objective.lambda_fine`` the fine labels.
+            ``relations.mode: oracle`` the true relations, a term that reads fine labels (``lambda_fine``) the labels.
         prepared: The preparation both views come from; it holds the neighbours within the evaluated splits.
         seed: The block.
         threads: Threads of a neighbour search during training.
     """
     config, num_fine = with_num_fine(config, training, seed)
-    if config.objective.lambda_fine > 0 and evaluation.fine is None:
-        raise TrialError("objective.lambda_fine reads fine labels, and the data have none")
+    oracle = config.objective.oracle_weights
+    if oracle and evaluation.fine is None:
+        raise TrialError(f"objective.{oracle[0]} reads fine labels, and the data have none")
     evaluator = Evaluator(
         evaluation,
         config.evaluation.splits,
@@ -42,8 +43,6 @@ def build_trainer(
         seed,
         config.evaluation,
     )
-    fine = None
-    if config.objective.lambda_fine > 0 and evaluation.fine is not None:
-        fine = evaluation.fine[training.train]
+    fine = evaluation.fine[training.train] if oracle and evaluation.fine is not None else None
     truth = evaluation.true_fine_to_coarse if config.relations.mode == "oracle" else None
     return Trainer(config, training, evaluator, seed, truth=truth, fine=fine, threads=threads)

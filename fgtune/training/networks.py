@@ -24,7 +24,6 @@ from fgtune.models.teacher import EmaTeacher
 from fgtune.neighbors import coarse_groups
 from fgtune.objectives.base import Need, TermContext
 from fgtune.objectives.objective import Objective
-from fgtune.objectives.xu import BaseTerm
 from fgtune.streams import derive_seed
 from fgtune.training.augment import Views
 from fgtune.training.clusters import ClusteredClasses
@@ -167,11 +166,8 @@ class Networks:
 
     @torch.no_grad()
     def _coarse_probs(self, features: FloatArray) -> tuple[FloatArray, ...] | None:
-        base = self.objective.term("base")
-        if not isinstance(base, BaseTerm):
-            return None
-        logits = base.coarse_logits(self.compute.to_device(features))
-        return tuple(each.softmax(dim=1).cpu().numpy() for each in logits)
+        logits = self.objective.coarse_logits(self.compute.to_device(features))
+        return None if logits is None else tuple(each.softmax(dim=1).cpu().numpy() for each in logits)
 
     @torch.no_grad()
     def attention(self, inputs: Inputs) -> npt.NDArray[np.float32]:

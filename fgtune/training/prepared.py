@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from fgtune.catalog.terms import TERMS
 from fgtune.config.schema.base import stable_hash
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Dataset, EvaluationView, IntArray, Splits, TrainingView
@@ -94,8 +95,10 @@ def _measured(config: TrialConfig) -> list[str]:
 def _needs_neighbors(config: TrialConfig) -> bool:
     if config.neighbors.features != "inputs":
         return False
+    if any(TERMS[name].neighbors for name in config.objective.terms):
+        return True
     if not config.objective.extra:
-        return config.objective.lambda_nn > 0
+        return False
     from fgtune.objectives.objective import needs_neighbors  # imports torch, as a user's terms do
 
     return needs_neighbors(config.objective)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fgtune.objectives import TERMS
+from fgtune.catalog.terms import TERMS
 from fgtune.testing.terms import CHECKS, TermCase
 
 

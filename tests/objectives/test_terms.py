@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from fgtune.catalog.terms import TERMS
 from fgtune.config.schema.objective import ObjectiveConfig, PseudoLabelConfig
 from fgtune.errors import TrialError
-from fgtune.objectives import TERMS
 from fgtune.objectives.base import StepOutputs, TermContext
 from fgtune.objectives.falcon import CoarseTerm, ConfidenceTerm, NeighborTerm, UniformityTerm
 from fgtune.objectives.objective import Objective, soft_epochs, softness

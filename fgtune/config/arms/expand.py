@@ -139,8 +139,10 @@ def _check_estimated(config: TrialConfig) -> None:
     path, value, rule = "trial.classes.num_fine", config.classes.num_fine, ""
     if config.relations.mode == "oracle":
         rule = "oracle relations need the true number of fine classes, not an estimate"
-    elif config.objective.lambda_fine > 0:
-        rule = "lambda_fine needs a class for every fine label, which an estimate cannot promise"
+    elif config.objective.oracle_weights:
+        rule = (
+            f"{config.objective.oracle_weights[0]} needs a class for every fine label, which an estimate cannot promise"
+        )
     elif config.objective.prior is not None:
         rule = "objective.prior needs one size a fine class, and their number is to be estimated"
     if rule:

@@ -108,7 +108,7 @@ def _drawn(space: SearchSpace) -> Iterator[TrialConfig]:
 
 def _small_batches(where: str, config: TrialConfig) -> Iterator[str]:
     num_fine = config.classes.number
-    if config.objective.lambda_reg > 0 and num_fine is not None and config.batch_size < 2 * num_fine:
+    if config.objective.weight("reg") > 0 and num_fine is not None and config.batch_size < 2 * num_fine:
         yield (
             f"{where}: batch_size {config.batch_size} is below 2 x num_fine = {2 * num_fine}, "
             "so a batch cannot show every fine class twice and the mean prediction is a poor estimate"
@@ -118,7 +118,7 @@ def _small_batches(where: str, config: TrialConfig) -> Iterator[str]:
 def _long_queue(where: str, config: TrialConfig, shapes: Mapping[str, DataShape]) -> Iterator[str]:
     """A momentum queue that is longer than the data: slow, and a sample is set apart from itself."""
     instance, samples = config.objective.instance, shapes[stable_hash(config.data.to_plain())].num_samples
-    if not isinstance(instance, QueueInstanceConfig) or config.objective.lambda_instance == 0 or samples is None:
+    if not isinstance(instance, QueueInstanceConfig) or config.objective.weight("instance") == 0 or samples is None:
         return
     if instance.size > samples:
         yield (

@@ -10,6 +10,7 @@ from fgtune.config.arms.records import Arm, Cell, Fork
 from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.schema.augmentation import NoiseConfig
 from fgtune.config.schema.designs import BASELINE
+from fgtune.config.schema.objective import ORACLE_WEIGHTS, WEIGHTS
 from fgtune.config.schema.paths import all_paths
 from fgtune.config.schema.search import SearchDesign
 from fgtune.config.schema.trial import TrialConfig
@@ -82,8 +83,7 @@ def search_arms(loaded: LoadedStudy, design: SearchDesign) -> Drafts:
 _CHANGEABLE = re.compile(
     r"""
     objective\.(
-        lambda_(coarse|nn|conf|reg|base|instance|entropic) | label_smoothing
-        | pseudo_labels\.(temperature|hardening|soft_fraction)
+        label_smoothing | pseudo_labels\.(temperature|hardening|soft_fraction)
         | instance\.(temperature|key_momentum) | entropic\.temperature
     )
     | optimizer\.(lr|momentum|weight_decay)
@@ -101,6 +101,8 @@ def is_changeable(path: str, noise: bool) -> bool:
         path: Dotted, below ``trial``.
         noise: Whether the augmentation is noise, whose ``std`` is its strength; that of images is their scale.
     """
+    if path.removeprefix("objective.") in {*WEIGHTS} - {*ORACLE_WEIGHTS}:
+        return True
     return _CHANGEABLE.fullmatch(path) is not None or (noise and path == "augmentation.std")
 
 

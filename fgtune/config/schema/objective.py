@@ -1,11 +1,15 @@
-"""Loss weights, presets of them, and the settings of single terms; defaults are the published values."""
+"""Loss weights, presets of them, and the settings of single terms; defaults are the published values.
+
+A term has its weight from the registry, ``fgtune.catalog.terms``; only settings of its own are declared here.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, create_model, model_validator
 
+from fgtune.catalog.terms import TERMS, weight_of
 from fgtune.config.schema.base import Config, Count, Fraction, PartName, PositiveFloat, Weight
 from fgtune.config.schema.plugin import PluginTermConfig
 
@@ -26,18 +30,11 @@ PRESETS: dict[str, dict[str, float]] = {
 }
 """Values by preset name; weights that a preset leaves out are 0, and one given in the study file wins over both."""
 
-WEIGHTS = (
-    "lambda_coarse",
-    "lambda_nn",
-    "lambda_conf",
-    "lambda_reg",
-    "lambda_base",
-    "lambda_fine",
-    "lambda_instance",
-    "lambda_entropic",
-    "label_smoothing",
-)
+WEIGHTS = (*map(weight_of, TERMS), "label_smoothing")
 """What a preset may set."""
+
+ORACLE_WEIGHTS = tuple(weight_of(name) for name, term in TERMS.items() if term.reads == "fine classes")
+"""Weights of terms that read fine labels."""
 
 
 class PseudoLabelConfig(Config):
@@ -100,10 +97,8 @@ def _preset_fills(schema: dict[str, Any]) -> None:
         schema["properties"][name].pop("default", None)
 
 
-class ObjectiveConfig(Config):
-    """Loss weights; a weight of 0 removes its term and what only that term needs."""
-
-    model_config = ConfigDict(json_schema_extra=_preset_fills)
+class PresetConfig(Config):
+    """The preset that fills in weights."""
 
     preset: Literal[
         "falcon",
@@ -119,22 +114,26 @@ class ObjectiveConfig(Config):
         "untrained",
     ] = "falcon"
     """Values of the weights that are left out."""
-    lambda_coarse: Weight
-    """Cross-entropy of the coarse label under the relations (FALCON eq. 4)."""
-    lambda_nn: Weight
-    """Agreement with the teacher's prediction for nearest neighbours (FALCON eq. 6; SCAN)."""
-    lambda_conf: Weight
-    """Cross-entropy to the teacher's sharpened prediction within the coarse class (FALCON eq. 7)."""
-    lambda_reg: Weight
-    """Distance of the batch-mean prediction from the prior over fine classes (FALCON eq. 9)."""
-    lambda_base: Weight
-    """Cross-entropy of the coarse label by a coarse head of its own (Xu et al., Base; FIERCE)."""
-    lambda_fine: Weight
-    """Cross-entropy of the fine label: an upper bound that reads fine labels."""
-    lambda_instance: Weight
-    """Classification of every sample as itself: the lambda_I of Xu et al."""
-    lambda_entropic: Weight
-    """Low entropy of quantised features (FIERCE)."""
+
+
+if TYPE_CHECKING:
+    WeightsConfig = PresetConfig
+else:
+    WeightsConfig = create_model(
+        "WeightsConfig",
+        __base__=PresetConfig,
+        **{
+            weight_of(name): (Weight, Field(description=f"{term.description[0].upper()}{term.description[1:]}."))
+            for name, term in TERMS.items()
+        },
+    )
+
+
+class ObjectiveConfig(WeightsConfig):
+    """Loss weights ``lambda_x``, one a term; a weight of 0 removes its term and what only that term needs."""
+
+    model_config = ConfigDict(json_schema_extra=_preset_fills)
+
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)]
     """Share of the target of ``lambda_base`` that is spread over all coarse classes."""
     pseudo_labels: PseudoLabelConfig = PseudoLabelConfig()
@@ -145,6 +144,21 @@ class ObjectiveConfig(Config):
     """Relative sizes of the fine classes, any order, for ``lambda_reg``; None is uniform (published)."""
     extra: dict[PartName, PluginTermConfig] = Field(default_factory=dict)
     """Terms of your own, by a name for each; term ``x`` is measured as ``loss_x``."""
+
+    def weight(self, term: str) -> float:
+        """The weight of a term of fgtune by the term's name, >= 0."""
+        weight: float = getattr(self, weight_of(term))
+        return weight
+
+    @property
+    def terms(self) -> frozenset[str]:
+        """Names of fgtune's terms with a weight above 0."""
+        return frozenset(name for name in TERMS if self.weight(name) > 0)
+
+    @property
+    def oracle_weights(self) -> tuple[str, ...]:
+        """Weights above 0 of terms that read fine labels."""
+        return tuple(weight_of(name) for name in sorted(self.terms) if weight_of(name) in ORACLE_WEIGHTS)
 
     @model_validator(mode="before")
     @classmethod
@@ -158,7 +172,7 @@ class ObjectiveConfig(Config):
 
     @model_validator(mode="after")
     def _names_are_free(self) -> ObjectiveConfig:
-        taken = sorted(name for name in self.extra if f"lambda_{name}" in WEIGHTS)
+        taken = sorted({*self.extra} & {*TERMS})
         if taken:
             raise ValueError(f"extra needs a name that no term of fgtune has, it has {', '.join(taken)}")
         return self

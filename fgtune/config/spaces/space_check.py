@@ -16,6 +16,7 @@ from fgtune.config.reading.explain import explain
 from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.reading.merge import patch
 from fgtune.config.schema.domains import ChoiceDomain
+from fgtune.config.schema.objective import ORACLE_WEIGHTS
 from fgtune.config.schema.paths import Path, all_paths, dotted, nearest_path
 from fgtune.config.schema.search import SearchDesign
 from fgtune.config.schema.trial import TrialConfig
@@ -84,7 +85,7 @@ def _path_errors(loaded: LoadedStudy, design: SearchDesign) -> Iterator[ConfigEr
             near = nearest_path(path, known)
             fix = f"did you mean {near!r}?" if near else "`fgtune schema` prints all settings"
             yield _error(loaded, place, "no such setting in trial", fix)
-        elif path == "objective.lambda_fine" and not design.oracle:
+        elif path.removeprefix("objective.") in ORACLE_WEIGHTS and not design.oracle:
             fix = "say `oracle: true`, or leave it out"
             yield _error(loaded, place, "trains on fine labels, which a search without `oracle` must not", fix)
         elif path.split(".")[0] == "data":

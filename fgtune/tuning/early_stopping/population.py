@@ -15,9 +15,7 @@ import numpy as np
 from fgtune.config.arms.records import Cell, Fork
 from fgtune.config.arms.search import SearchPlan
 from fgtune.config.schema.domains import SIGNIFICANT, Domain, LogUniformDomain, UniformDomain
-from fgtune.config.schema.objective import WEIGHTS
 from fgtune.config.schema.scheduling import PbtConfig
-from fgtune.config.schema.trial import TrialConfig
 from fgtune.config.spaces.operations import EvaluationError
 from fgtune.config.spaces.space import InfeasibleError, Point, SearchSpace
 from fgtune.streams import numpy_stream
@@ -152,7 +150,7 @@ class ForkPool:
                 continue
             cell = fork.cells[0]
             is_new = cell.config_hash != donor.config_hash and cell.cell_id not in self._known
-            if is_new and _terms(cell.config) == _terms(donor.config):
+            if is_new and cell.config.objective.terms == donor.config.objective.terms:
                 self._known[cell.cell_id] = fork
                 return fork
         return None
@@ -175,8 +173,3 @@ class ForkPool:
     def arm_of(self, cell_id: str) -> str:
         """The arm of a cell."""
         return self._cells[cell_id].arm
-
-
-def _terms(config: TrialConfig) -> frozenset[str]:
-    """The terms of an objective that are on."""
-    return frozenset(name for name in WEIGHTS if name.startswith("lambda_") and getattr(config.objective, name) > 0)

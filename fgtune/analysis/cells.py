@@ -7,22 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from fgtune.analysis.inputs import PlannedArm, StudyData
-from fgtune.analysis.records import Bounds, Counts, FailureRow, PrunedGroup, SolverRow
+from fgtune.analysis.records import Bounds, FailureRow, PrunedGroup, SolverRow
 from fgtune.analysis.text.formatting import MetricInfo
 from fgtune.results.records import CellResult, CellState
-
-
-def count_cells(data: StudyData, arm: str | None = None) -> Counts:
-    """Count the cells of an arm, or of the whole plan, by how they ended."""
-    cells = data.planned if arm is None else data.cells(arm)
-    states = [data.results[cell.cell_id].state for cell in cells if cell.cell_id in data.results]
-    return Counts(
-        planned=len(cells),
-        complete=states.count(CellState.COMPLETE),
-        failed=states.count(CellState.FAIL),
-        pruned=states.count(CellState.PRUNED),
-        missing=len(cells) - len(states),
-    )
 
 
 def failure_rows(data: StudyData, *, pruned: bool = True) -> tuple[FailureRow, ...]:

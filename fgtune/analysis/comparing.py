@@ -14,11 +14,10 @@ from typing import Any
 
 from fgtune.analysis.inputs import StudyData, read_study
 from fgtune.analysis.records import ArmSummary
-from fgtune.analysis.search.selection import best_arm
 from fgtune.analysis.statistics import PairedContrast, paired_contrast
 from fgtune.analysis.summary import summarise
 from fgtune.analysis.text.formatting import count, metric_info
-from fgtune.analysis.trials import criteria_of
+from fgtune.analysis.trials import best_arm, criteria_of
 from fgtune.config.schema.base import stable_hash
 from fgtune.errors import StudyFolderError
 from fgtune.results.folder import StudyFolder

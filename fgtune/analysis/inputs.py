@@ -14,16 +14,37 @@ from fgtune.config.arms.comparison import DATASET
 from fgtune.config.schema.study import Study
 from fgtune.errors import StudyFolderError
 from fgtune.results.folder import StudyFolder
+from fgtune.results.formats import FORK
 from fgtune.results.records import CellResult, CellState
 
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """One row of ``plan.csv``."""
+    """One row of ``plan.csv``; a forked cell goes on from another one, in population based training."""
 
     cell_id: str
     arm: str
     seed: int
+    is_forked: bool = False
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many planned cells ended how.
+
+    Attributes:
+        planned: All of them.
+        complete: Ended with state COMPLETE.
+        failed: Ended with state FAIL.
+        pruned: Ended with state PRUNED.
+        missing: Not in the ledger: not run yet, or cut off.
+    """
+
+    planned: int
+    complete: int
+    failed: int
+    pruned: int
+    missing: int
 
 
 @dataclass(frozen=True)
@@ -87,6 +108,11 @@ class StudyData:
         """Confidence level of the intervals, 1 - alpha."""
         return 1.0 - self.study.metrics.alpha
 
+    @property
+    def unchosen(self) -> tuple[str, ...]:
+        """Arms that have no cells yet, because the search inside them has not chosen their settings."""
+        return tuple(arm for arm in self.searches if not self.cells(arm))
+
     @cached_property
     def measured(self) -> frozenset[str]:
         """Metrics that some planned cell has in the ledger."""
@@ -114,6 +140,18 @@ class StudyData:
     def cells(self, arm: str) -> tuple[PlannedCell, ...]:
         """Planned cells of an arm."""
         return self._by_arm.get(arm, ())
+
+    def count(self, arm: str | None = None) -> Counts:
+        """The cells of an arm, or of the whole plan, by how they ended."""
+        cells = self.planned if arm is None else self.cells(arm)
+        states = [self.results[cell.cell_id].state for cell in cells if cell.cell_id in self.results]
+        return Counts(
+            planned=len(cells),
+            complete=states.count(CellState.COMPLETE),
+            failed=states.count(CellState.FAIL),
+            pruned=states.count(CellState.PRUNED),
+            missing=len(cells) - len(states),
+        )
 
     @cached_property
     def _by_arm(self) -> dict[str, tuple[PlannedCell, ...]]:
@@ -158,7 +196,7 @@ def read_study(folder: StudyFolder) -> StudyData:
         StudyFolderError: A file is missing, unreadable, or names no baseline.
     """
     study, plan, factors = folder.read_study(), folder.read_plan(), folder.read_factors()
-    planned = tuple(PlannedCell(row["cell_id"], row["arm"], row["seed"]) for row in plan)
+    planned = tuple(PlannedCell(row["cell_id"], row["arm"], row["seed"], bool(row.get(FORK))) for row in plan)
     known = {cell.cell_id for cell in planned}
     lines = folder.ledger.read()
     return StudyData(

@@ -6,27 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fgtune.analysis.inputs import Counts
 from fgtune.analysis.statistics import Estimate, PairedContrast
 from fgtune.analysis.verdicts import Judgement
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How many planned cells ended how.
-
-    Attributes:
-        planned: All of them.
-        complete: Ended with state COMPLETE.
-        failed: Ended with state FAIL.
-        pruned: Ended with state PRUNED.
-        missing: Not in the ledger: not run yet, or cut off.
-    """
-
-    planned: int
-    complete: int
-    failed: int
-    pruned: int
-    missing: int
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from fgtune.analysis.cells import count_cells, failure_bounds, failure_rows, pruned_groups, solver_rows
-from fgtune.analysis.inputs import PlannedArm, StudyData, read_study
+from fgtune.analysis.cells import failure_bounds, failure_rows, pruned_groups, solver_rows
+from fgtune.analysis.inputs import Counts, PlannedArm, StudyData, read_study
 from fgtune.analysis.published import PublishedComparison, published_comparisons
-from fgtune.analysis.records import ArmSummary, Bounds, ContrastSummary, Counts, FailureRow, PrunedGroup, SolverRow
+from fgtune.analysis.records import ArmSummary, Bounds, ContrastSummary, FailureRow, PrunedGroup, SolverRow
 from fgtune.analysis.search.arm_search_summary import ArmSearchesSummary, summarise_arm_searches
 from fgtune.analysis.search.overview import SearchSummary, summarise_search
 from fgtune.analysis.search.selection import LabelFreeChoice, label_free_choices
@@ -126,7 +126,7 @@ def summarise(folder: StudyFolder | StudyData) -> StudySummary:
         margin=study.metrics.equivalence_margin,
         seeds=tuple(dict.fromkeys(cell.seed for cell in data.planned)),
         factors=data.factors,
-        counts=count_cells(data),
+        counts=data.count(),
         arms=tuple(_arm(data, arm) for arm in data.arms),
         warnings=() if arm_searches is None else arm_searches.warnings,
         published=published_comparisons(data),
@@ -145,7 +145,7 @@ def _arm(data: StudyData, arm: PlannedArm) -> ArmSummary:
         is_baseline=arm.is_baseline,
         levels=dict(arm.levels),
         num_fine=tuple(sorted(sizes)),
-        counts=count_cells(data, arm.name),
+        counts=data.count(arm.name),
         estimates={
             name: mean_interval(list(data.values(arm.name, name).values()), data.level) for name in data.shown_metrics
         },

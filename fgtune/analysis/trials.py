@@ -13,7 +13,7 @@ from typing import Any
 
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.text.formatting import MetricInfo, metric_info
-from fgtune.results.records import CellState, joint_state
+from fgtune.results.records import CellState, best_by_mean, joint_state
 
 UNFINISHED = "UNFINISHED"
 """State of a point some of whose cells have not ended."""
@@ -58,6 +58,22 @@ def criteria_of(data: StudyData) -> tuple[MetricInfo, ...]:
     """What points are judged by: the objectives of a search, each with its direction there; else the primary metric."""
     infos = [(metric_info(name), mode) for name, mode in data.study.ranking]
     return tuple(info if mode is None else replace(info, direction=mode) for info, mode in infos)
+
+
+def arm_means(data: StudyData) -> dict[str, tuple[float, int]]:
+    """Of each arm, the mean of the first criterion over its COMPLETE cells that have it, and how many those are."""
+    name = criteria_of(data)[0].name
+    values = {arm.name: data.values(arm.name, name).values() for arm in data.arms}
+    return {arm: (math.fsum(own) / len(own), len(own)) for arm, own in values.items() if own}
+
+
+def best_arm(data: StudyData) -> str | None:
+    """The arm with the best mean, among those with the most values; of a search by its first objective.
+
+    A study without fine labels could not choose by more, so that its best arm is what it would really give.
+    """
+    direction = criteria_of(data)[0].direction
+    return best_by_mean(arm_means(data), "minimize" if direction == "minimize" else "maximize")
 
 
 def shown_infos(data: StudyData) -> tuple[MetricInfo, ...]:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fgtune.analysis.inputs import read_study
-from fgtune.analysis.search.selection import best_arm
 from fgtune.analysis.summary import summarise
 from fgtune.analysis.table import tidy_table
+from fgtune.analysis.trials import best_arm
 from fgtune.config.arms.records import cell_id_of
 from fgtune.config.schema.base import stable_hash
 from fgtune.metrics.evaluate import evaluate_counts

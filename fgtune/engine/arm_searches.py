@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fgtune.analysis.inputs import read_study
-from fgtune.analysis.search.selection import best_arm
+from fgtune.analysis.trials import best_arm
 from fgtune.config.arms.plan import ArmSearchPlan, Plan
 from fgtune.engine.driver import Driver, Launch
 from fgtune.engine.opening import OpenedStudy

@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+from dataclasses import astuple
 
 import pytest
 from rich.console import Console
@@ -45,7 +46,7 @@ def told(root) -> str:
 
 def test_cells_are_counted_by_arm_and_state(partial):
     status = read_status(partial.root)
-    counts = {arm.arm: (arm.planned, arm.complete, arm.failed, arm.pruned, arm.left) for arm in status.arms}
+    counts = {arm.arm: astuple(arm.counts) for arm in status.arms}
     assert counts == {
         "baseline": (5, 4, 0, 0, 1),
         "num_fine_ratio=0.8": (5, 4, 1, 0, 0),
@@ -185,6 +186,6 @@ def test_a_search_counts_the_points_that_are_not_proposed_yet(synthetic_search, 
     assert status.proposed == (6, 40)
     assert status.planned == (1 + 40) * 3
     assert status.left.cells == status.planned - status.ended == 3 * (40 - 5)
-    assert status.objective.name == "val/silhouette"
+    assert status.criterion.name == "val/silhouette"
     text = told(search.root)
     assert "search: 6 points proposed of 40" in text

@@ -17,8 +17,7 @@ from scipy import stats
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.statistics import Direction, PairedContrast, paired_contrast
 from fgtune.analysis.text.formatting import MetricInfo, metric_info
-from fgtune.analysis.trials import Trial, criteria_of, trials_of
-from fgtune.results.records import best_by_mean
+from fgtune.analysis.trials import Trial, trials_of
 
 _FEWEST_RANKED = 5
 _FEWEST_ARMS = 4
@@ -122,17 +121,6 @@ def best_trial(trials: Sequence[Trial], info: MetricInfo) -> Trial | None:
     """The COMPLETE point with the best mean, the first one of several; None where no point has the metric."""
     judged = [trial for trial in trials if math.isfinite(trial.value(info.name))]
     return max(judged, key=lambda trial: sign_of(info.direction) * trial.value(info.name), default=None)
-
-
-def best_arm(data: StudyData) -> str | None:
-    """The arm with the best mean, among those with the most values; of a search by its first objective.
-
-    A study without fine labels could not choose by more, so that its best arm is what it would really give.
-    """
-    info = criteria_of(data)[0]
-    values = {arm.name: [*data.values(arm.name, info.name).values()] for arm in data.arms}
-    scores = {arm: (math.fsum(own) / len(own), len(own)) for arm, own in values.items() if own}
-    return best_by_mean(scores, "minimize" if info.direction == "minimize" else "maximize")
 
 
 def spearman(one: Sequence[float], two: Sequence[float], level: float = 0.95) -> RankCorrelation:

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fgtune.analysis.statistics import Direction
-from fgtune.catalog.metrics import find_spec
+from fgtune.catalog.metrics import Direction, find_spec
 
 _ACRONYMS = {"ari": "ARI", "nmi": "NMI", "ged": "GED", "v": "V"}
 _FACTORS = {"classes.num_fine_ratio": "K_F/K_F*", "classes.num_fine": "K_F", "classes": "K_F"}

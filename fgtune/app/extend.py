@@ -17,7 +17,7 @@ from fgtune.config.schema.study import Study
 from fgtune.engine.plan_growth import grown_plan
 from fgtune.errors import ConfigError, StudyFolderError
 from fgtune.plugins import permitting
-from fgtune.results.extension import more_seeds
+from fgtune.results.extension import check_hashes, more_seeds
 from fgtune.results.folder import GIVEN, StudyFolder
 from fgtune.results.options import MASK, RunOptions, last_call
 
@@ -50,6 +50,7 @@ def extend(root: Path, seeds: int, tracking_uri: str | None = None, console: Con
 
     folder = StudyFolder(root.resolve())
     folder.require_study()
+    check_hashes(folder.read_provenance(), str(folder.root))
     last = _last_options(folder)
     study = folder.read_study()
     _check_seeds(folder, study, seeds)

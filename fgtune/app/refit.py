@@ -99,8 +99,8 @@ def refit(options: RefitOptions, say: Say = print) -> Path:
         cell = Cell(choice.arm, seed, choice.config, {})
         dataset = _same_data(folder, choice.config)
         target = options.out or folder.root / "models" / f"{choice.arm}-seed{seed}"
-        identity = (cell.cell_id, dataset.fingerprint, _trained_on(choice.config), __version__)
-        there = check_target(target, identity, options.force)
+        key = (cell.cell_id, dataset.fingerprint, _trained_on(choice.config), __version__)
+        there = check_target(target, key, options.force)
         log = open_model_log(options.tracking_uri)
         for line in (choice.reason, *_unfinished(folder, results), *_notes(choice, results)):
             say(line)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
 
 from fgtune.analysis.inputs import read_study
 from fgtune.analysis.summary import summarise
@@ -13,7 +16,9 @@ from fgtune.analysis.table import tidy_table
 from fgtune.analysis.trials import best_arm
 from fgtune.config.arms.records import cell_id_of
 from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.trial import TrialConfig
 from fgtune.metrics.evaluate import evaluate_counts
+from fgtune.results.extension import HASH
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellState
 
@@ -42,10 +47,19 @@ def verify(root: Path) -> tuple[int, list[str]]:
     return compared, problems
 
 
+def _identity(config: Mapping[str, Any], scheme: int) -> dict[str, Any]:
+    """What of a stored config is hashed; a folder without defaults left out hashes all of it."""
+    try:
+        return dict(config) if scheme == 1 else TrialConfig.from_plain(dict(config)).identity()
+    except ValidationError:
+        return {}  # has no hash in the ledger, so that the cell is reported
+
+
 def _cells(folder: StudyFolder) -> Iterator[tuple[int, str]]:
+    scheme = folder.read_provenance().get(HASH, 1)
     for result in folder.ledger.read():
         name = f"cell {result.cell_id} ({result.arm}, seed {result.seed})"
-        config = dict(result.config)
+        config = _identity(result.config, scheme)
         agrees = stable_hash(config) == result.config_hash
         yield 1, "" if agrees else f"{name}: its config does not have the hash {result.config_hash}"
         agrees = cell_id_of(config, result.seed, result.fork) == result.cell_id

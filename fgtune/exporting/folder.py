@@ -77,7 +77,7 @@ class ModelCard(Config):
     """SHA-256 of every other file."""
 
     @property
-    def identity(self) -> tuple[str, ...]:
+    def key(self) -> tuple[str, ...]:
         """What makes two models the same: same cell on the same data, by the same version."""
         return self.cell_id, self.fingerprint, self.trained_on, self.fgtune
 

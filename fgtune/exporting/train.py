@@ -44,7 +44,7 @@ def check_writable(path: Path) -> None:
         raise ConfigError(rule, where=str(path), fix="choose another place with --out")
 
 
-def check_target(target: Path, identity: tuple[str, ...], force: bool) -> bool:
+def check_target(target: Path, key: tuple[str, ...], force: bool) -> bool:
     """Whether the folder already holds this very model; raise where it may not be written.
 
     Raises:
@@ -63,7 +63,7 @@ def check_target(target: Path, identity: tuple[str, ...], force: bool) -> bool:
         check_files(target, card)
     except ConfigError:
         card = None
-    if card is not None and card.identity == identity:
+    if card is not None and card.key == key:
         return not force
     if force:
         return False

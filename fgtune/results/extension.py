@@ -13,10 +13,31 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fgtune.config.arms.plan import Plan
-from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.base import HASH_SCHEME, stable_hash
 from fgtune.config.schema.study import Study
 from fgtune.errors import StudyFolderError
 from fgtune.results.options import RunOptions
+
+HASH = "hash"
+"""Key in ``provenance.json`` of the scheme by which its hashes were made; without it, the first."""
+
+
+def check_hashes(record: Mapping[str, Any], where: str) -> None:
+    """Raise where the cells of a folder have ids that this version would not give them.
+
+    Args:
+        record: The folder's provenance.
+        where: The folder.
+
+    Raises:
+        StudyFolderError: Another version of fgtune wrote it, which makes its hashes in another way.
+    """
+    theirs = record.get(HASH, 1)
+    if theirs != HASH_SCHEME:
+        age = "an earlier" if theirs < HASH_SCHEME else "a later"
+        rule = f"was written by {age} version of fgtune, whose cells have other ids; nothing was changed"
+        fix = "choose another folder with --out, or go on with that version; report, status and verify read it"
+        raise StudyFolderError(rule, where=where, fix=fix)
 
 
 def more_seeds(seeds: int | Sequence[int], wanted: int) -> int | list[int]:

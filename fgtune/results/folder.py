@@ -19,10 +19,11 @@ from pydantic import ValidationError
 from fgtune.config.arms.plan import Plan
 from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.reading.source import parse_yaml
+from fgtune.config.schema.base import HASH_SCHEME
 from fgtune.config.schema.study import Study
 from fgtune.errors import StudyFolderError
 from fgtune.files import write_atomically
-from fgtune.results.extension import extended_record, former_hashes, outgrown_error
+from fgtune.results.extension import HASH, check_hashes, extended_record, former_hashes, outgrown_error
 from fgtune.results.formats import (
     CELL_COLUMNS,
     differences,
@@ -83,6 +84,7 @@ class StudyFolder(FolderLayout):
         theirs = record.get("study_hash")
         if theirs == plan.study_hash:
             return True
+        check_hashes(record, str(self.root))
         outgrown = outgrown_error(record, plan, str(self.root))
         if outgrown is not None:
             raise outgrown
@@ -105,7 +107,7 @@ class StudyFolder(FolderLayout):
         Raises:
             StudyFolderError: As ``check`` does; nothing is written then.
         """
-        record = {**provenance, GIVEN: dict(loaded.raw)}
+        record = {**provenance, HASH: HASH_SCHEME, GIVEN: dict(loaded.raw)}
         if self.check(plan):
             first = self.read_provenance()
             record = {**first, "continued": [*first.get("continued", []), dict(provenance)]}

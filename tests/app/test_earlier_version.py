@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -51,3 +52,35 @@ def test_a_changed_metric_of_it_is_still_found(folder, capsys):
     ledger.write_text(text.replace(old, '"test/clustering_accuracy": 0.999', 1), encoding="utf-8")
     assert main(["verify", str(folder)]) == 1
     assert "test/clustering_accuracy is 0.999" in capsys.readouterr().err
+
+
+def test_a_changed_setting_of_it_is_still_found(folder, capsys):
+    ledger = folder / "results.jsonl"
+    text = ledger.read_text(encoding="utf-8")
+    ledger.write_text(text.replace('"momentum": 0.9', '"momentum": 0.8', 1), encoding="utf-8")
+    assert main(["verify", str(folder)]) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert "its config does not have the hash " in first
+    assert second.endswith("its config and seed do not have this id")
+
+
+def test_its_hashes_are_checked_by_the_rule_that_made_them(folder, capsys):
+    record = folder / "provenance.json"
+    record.write_text(json.dumps(json.loads(record.read_text(encoding="utf-8")) | {"hash": 2}), encoding="utf-8")
+    assert main(["verify", str(folder)]) == 1
+    cells = {"small": 4, "small_search": 8}[folder.name]
+    assert len(capsys.readouterr().err.splitlines()) == 2 * cells
+
+
+@pytest.mark.parametrize("verb", ["run", "plan", "extend"])
+def test_it_is_not_run_on_with_other_ids(verb, tmp_path, capsys):
+    root = Path(shutil.copytree(FOLDERS / "small", tmp_path / "reports" / "small"))
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    study = [str(Path(shutil.copy(root / "study.yaml", tmp_path / "small.yaml"))), "--out", str(root.parent)]
+    arguments = {"run": [*study, "--tracking-uri", "none"], "plan": study, "extend": [str(root), "--seeds", "9"]}
+    assert main([verb, *arguments[verb]]) == 2
+    assert capsys.readouterr().err == (
+        f"error: {root}: was written by an earlier version of fgtune, whose cells have other ids; nothing was changed. "
+        "Fix: choose another folder with --out, or go on with that version; report, status and verify read it\n"
+    )
+    assert {path: path.read_bytes() for path in before} == before

@@ -33,7 +33,7 @@ def test_a_new_folder_holds_study_plan_and_provenance_before_the_first_trial(fol
     folder.create_or_check(plan, loaded, provenance)
     assert sorted(tree(folder.root)) == ["plan.csv", "provenance.json", "study.resolved.yaml", "study.yaml"]
     assert folder.study_file.read_text() == loaded.source_text
-    assert folder.read_provenance() == {**provenance, "given": loaded.raw}
+    assert folder.read_provenance() == {**provenance, "hash": 2, "given": loaded.raw}
     assert folder.check(plan) is True
 
 

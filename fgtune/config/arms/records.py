@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from fgtune.config.schema.base import stable_hash
@@ -84,7 +85,7 @@ class Fork:
 
 
 def cell_id_of(config: Mapping[str, Any], seed: int, fork: Fork | None = None) -> str:
-    """Digest of a resolved config (plain data), a seed and, for a cell that forks off another one, where it does."""
+    """Digest of a resolved config's identity, a seed and, for a cell that forks off another one, where it does."""
     identity: dict[str, Any] = {"config": dict(config), "seed": seed}
     if fork is not None:
         identity["fork"] = {"donor": fork.donor, "epoch": fork.epoch}
@@ -106,10 +107,10 @@ class Cell:
 
     @property
     def config_hash(self) -> str:
-        """Digest of the resolved config."""
-        return stable_hash(self.config.to_plain())
+        """Digest of the resolved config: of the settings that differ from their defaults."""
+        return self.config.digest
 
-    @property
+    @cached_property
     def cell_id(self) -> str:
         """Digest of what was trained (config, seed, origin of a fork): the same cell has the same id in every study."""
-        return cell_id_of(self.config.to_plain(), self.seed, self.fork)
+        return cell_id_of(self.config.identity(), self.seed, self.fork)

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any, Self
+from collections.abc import Mapping
+from functools import cache, cached_property
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+HASH_SCHEME = 2
+"""How configs become hashes, as ``provenance.json`` records it: 1 hashed the whole config, 2 its ``identity``.
+
+To be raised whenever an existing default, or ``identity`` itself, changes: hashes would then mean something else.
+"""
 
 
 class Config(BaseModel):
@@ -15,6 +23,9 @@ class Config(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+    implied: ClassVar[Mapping[str, Any]] = {}
+    """Values that stand for a setting left out, of fields that a validator fills in and that so have no default."""
 
     @classmethod
     def from_plain(cls, data: Any) -> Self:
@@ -25,6 +36,56 @@ class Config(BaseModel):
         """The config as plain data, every default filled in; ``from_plain`` reads it back to an equal config."""
         plain: dict[str, Any] = self.model_dump(mode="json")
         return plain
+
+    def identity(self) -> dict[str, Any]:
+        """What sets this config apart from its defaults, as plain data: what it hashes.
+
+        A setting at its default is left out, so that a later version may add one and no hash changes. What names the
+        class of a config (``kind``, of one value) always stays, since two classes may differ in nothing else.
+        """
+        defaults = _defaults(type(self))
+        values = ((name, getattr(self, name)) for name in type(self).model_fields)
+        return {name: _identity(value) for name, value in values if not _is_default(value, defaults.get(name, _NONE))}
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of the config's identity: equal for two configs that mean the same, however they are written."""
+        return stable_hash(self.identity())
+
+    def __copy__(self) -> Self:
+        """A copy without the cached digest: ``model_copy`` changes fields of it."""
+        copied = super().__copy__()
+        copied.__dict__.pop("digest", None)
+        return copied
+
+
+_NONE = object()
+
+
+@cache
+def _defaults(config: type[Config]) -> dict[str, Any]:
+    """The values that a config's fields have when nothing is said, of those that may be left out."""
+    optional = {name: field for name, field in config.model_fields.items() if not field.is_required()}
+    defaults = {
+        name: field.get_default(call_default_factory=True)
+        for name, field in optional.items()
+        if not (get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1)
+    }
+    return defaults | dict(config.implied)
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    # By type too: 1, 1.0 and True are equal and not the same setting.
+    return type(value) is type(default) and bool(value == default)
+
+
+def _identity(value: Any) -> Any:
+    """The identity of a field's value: of every config inside it, the rest as it is."""
+    if isinstance(value, Config):
+        return value.identity()
+    if isinstance(value, Mapping):
+        return {key: _identity(each) for key, each in value.items()}
+    return [_identity(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def stable_hash(data: Any, length: int = 12) -> str:

@@ -5,7 +5,7 @@ A term has its weight from the registry, ``fgtune.catalog.terms``; only settings
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, create_model, model_validator
 
@@ -133,6 +133,7 @@ class ObjectiveConfig(WeightsConfig):
     """Loss weights ``lambda_x``, one a term; a weight of 0 removes its term and what only that term needs."""
 
     model_config = ConfigDict(json_schema_extra=_preset_fills)
+    implied: ClassVar = dict.fromkeys(WEIGHTS, 0.0)
 
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)]
     """Share of the target of ``lambda_base`` that is spread over all coarse classes."""

@@ -88,6 +88,9 @@ class ExecutionConfig(Config):
     """When it is used up, running trials stop in order and the exit code is 4."""
 
 
+_NO_IDENTITY = {"execution", "smoke", "published"}
+
+
 class Study(Config):
     """One study file, validated, every default filled in."""
 
@@ -142,12 +145,4 @@ class Study(Config):
 
     def identity(self) -> dict[str, Any]:
         """What makes two studies the same: all but how they run, what ``--smoke`` would do and what papers report."""
-        plain = self.to_plain()
-        design = plain["design"]
-        for later in ("dataset_settings", "search"):  # studies begun before there were any keep their hash
-            if not design.get(later):
-                design.pop(later, None)
-        for arm in design["arms"] if isinstance(self.design, ComparisonDesign) else ():
-            if arm["space"] is None:
-                del arm["space"]
-        return {key: value for key, value in plain.items() if key not in {"execution", "smoke", "published"}}
+        return {key: value for key, value in super().identity().items() if key not in _NO_IDENTITY}

@@ -248,7 +248,7 @@ def plan(study: StudyFile | StrPath, out: StrPath = "reports") -> StudyPlan:
     Raises:
         ConfigError: The study or its data is wrong, or the folder holds another study.
     """
-    from fgtune.engine.plan_growth import grown_plan
+    from fgtune.engine.designs import grown_plan
 
     made = _file(study).open().plan
     folder = StudyFolder(Path(out) / made.study.study)

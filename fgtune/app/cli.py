@@ -21,9 +21,8 @@ from fgtune.app.export import ExportFormat
 from fgtune.app.plan import arm_table, cell_table, inside_views, plan_time_left
 from fgtune.config.arms.plan import Plan
 from fgtune.config.reading.reference import study_schema
+from fgtune.engine.designs import grown_plan, most_cells, size_text
 from fgtune.engine.opening import open_study
-from fgtune.engine.plan_growth import grown_plan
-from fgtune.engine.searching import most_cells, size_text
 from fgtune.errors import ConfigError, FgtuneError
 from fgtune.plugins import permitting
 from fgtune.results.folder import StudyFolder

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from fgtune.config.reading.load import reloaded
 from fgtune.config.schema.study import Study
-from fgtune.engine.plan_growth import grown_plan
+from fgtune.engine.designs import grown_plan
 from fgtune.errors import ConfigError, StudyFolderError
 from fgtune.plugins import permitting
 from fgtune.results.extension import check_hashes, more_seeds

@@ -11,8 +11,8 @@ from rich.table import Table
 
 from fgtune.analysis.timing import TimeLeft, cells_at_once, counted_cells, machine, time_left
 from fgtune.config.arms.plan import Plan
-from fgtune.engine.plan_growth import grown_plan, search_folder
-from fgtune.engine.searching import most_cells
+from fgtune.engine.designs import grown_plan, most_cells
+from fgtune.engine.plan_growth import search_folder
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, CellState
 
@@ -50,7 +50,7 @@ class InsideView:
 
 def inside_views(plan: Plan, folder: StudyFolder) -> list[InsideView]:
     """The searches inside the arms of a grown plan."""
-    unchosen = {each.search.arm for each in plan.unchosen}
+    unchosen = {each.search.arm for each in plan.pending_arm_searches}
     views = []
     for each in plan.arm_searches:
         own = search_folder(folder, each)

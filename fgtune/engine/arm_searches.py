@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from fgtune.analysis.inputs import read_study
 from fgtune.analysis.trials import best_arm
 from fgtune.config.arms.plan import ArmSearchPlan, Plan
-from fgtune.engine.driver import Driver, Launch
-from fgtune.engine.opening import OpenedStudy
-from fgtune.engine.plan_growth import chosen, grown_plan, search_folder
+from fgtune.engine.designs import grown_plan
+from fgtune.engine.driver import Driver
+from fgtune.engine.opening import Launch, OpenedStudy
+from fgtune.engine.plan_growth import chosen, search_folder
 from fgtune.reporting.html import write_up
 from fgtune.results.folder import INSIDE, StudyFolder
 from fgtune.results.provenance import collect_provenance
@@ -56,7 +57,7 @@ class ArmSearches:
             None when every arm has its settings; else how the call ended: interrupted, or out of budget.
         """
         plan, folder = self.launch.opened.plan, self.launch.folder
-        for each in plan.unchosen:
+        for each in plan.pending_arm_searches:
             own = search_folder(folder, each)
             try:
                 with own.lock():
@@ -81,7 +82,7 @@ class ArmSearches:
         inside = {INSIDE: {"study": self.launch.opened.plan.study.study, "arm": each.search.arm}}
         folder.create_or_check(plan, opened.loaded, collect_provenance(plan, options) | inside)
         settled = folder.settled(plan, options.retry_failed)
-        launch = Launch(opened, folder, plan.cells, settled, (), options, is_inside=True)
+        launch = Launch(opened, folder, plan.cells, settled, (), options, is_arm_search=True)
         return Driver(launch, open_tracker(options.tracking_uri), self.console, self.flag, self.budget).execute()
 
     def _with_choice(self, plan: Plan, each: ArmSearchPlan, folder: StudyFolder) -> Plan:

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fgtune.catalog import spec_of
 from fgtune.config.arms.plan import Plan
-from fgtune.config.arms.records import Cell
-from fgtune.config.schema.scheduling import NoSchedulerConfig, PbtConfig
-from fgtune.engine.opening import OpenedStudy
+from fgtune.engine.designs import DESIGNS, PlannedDesign
+from fgtune.engine.opening import Launch
 from fgtune.engine.plan_growth import grown
 from fgtune.engine.progress import ProgressDisplay, Tally
 from fgtune.engine.recorder import Recorder
 from fgtune.engine.safe_tracking import SafeTracking
-from fgtune.engine.searching import most_arms, most_cells, open_search, size_text
 from fgtune.reporting.html import write_up
-from fgtune.results.folder import StudyFolder
-from fgtune.results.options import RunOptions
 from fgtune.results.records import CellResult, CellState
 from fgtune.text import first_of
 from fgtune.tracking import StudyEnd, Tracker
@@ -30,45 +26,8 @@ if TYPE_CHECKING:
 
     from fgtune.tuning.call_limits import Budget, StopFlag
     from fgtune.tuning.early_stopping.decisions import EarlyStopping
-    from fgtune.tuning.early_stopping.population import ForkPool
     from fgtune.tuning.search.cell_queue import CellQueue
-    from fgtune.tuning.search.search import Search
-    from fgtune.tuning.search.suggestions import KnownTrial, Suggestion
-
-
-@dataclass(frozen=True)
-class Launch:
-    """What one call begins with.
-
-    Attributes:
-        opened: The study; of a search, its plan has the trials proposed so far.
-        folder: Locked, the study's own.
-        selected: Cells that this call may run, settled ones included; of a search, all.
-        settled: Results that count, by cell id, in the order in which cells ended.
-        earlier: Trials of earlier studies that a search starts from.
-        options: What the call is asked for.
-        is_inside: Whether it is the search inside an arm of a comparison, which goes on when it is over.
-    """
-
-    opened: OpenedStudy
-    folder: StudyFolder
-    selected: tuple[Cell, ...]
-    settled: Mapping[str, CellResult]
-    earlier: Sequence[KnownTrial]
-    options: RunOptions
-    is_inside: bool = False
-
-    @property
-    def pending(self) -> list[Cell]:
-        """Planned cells that are left to run."""
-        left = {cell.cell_id: cell for cell in self.selected if cell.cell_id not in self.settled}
-        return list(left.values())  # two arms whose searches chose the same settings share their cells
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether there is certainly nothing to run."""
-        plan = self.opened.plan
-        return not self.pending and not plan.unchosen and len(plan.arms) >= most_arms(plan)
+    from fgtune.tuning.search.suggestions import Suggestion
 
 
 def _followed(plan: Plan) -> tuple[str, bool]:
@@ -97,10 +56,12 @@ class Driver:
     flag: StopFlag | None
     budget: Budget
     plan: Plan = field(init=False)
+    kind: PlannedDesign = field(init=False)
 
     def execute(self) -> StudyEnd:
         """Run, write tables and report, and say how it ended."""
         self.plan = plan = self.launch.opened.plan
+        self.kind = DESIGNS[plan.study.design.kind]
         study, folder = plan.study, self.launch.folder
         self.cells = {cell.cell_id: cell for cell in plan.cells}
         metric, maximize = _followed(plan)
@@ -110,14 +71,14 @@ class Driver:
             maximize=maximize,
             finished=dict(self.launch.settled),
             resumed=len(self.launch.settled),
-            total=most_cells(plan),
+            total=self.kind.most_cells(plan),
         )
         self.display = ProgressDisplay(tally, self.console)
         self.tracking = SafeTracking(self.tracker, folder, self.display.say)
         self.tracking.start(plan)
-        self.display.say(f"{study.study}: {size_text(plan)}")
+        self.display.say(f"{study.study}: {self.kind.size_text(plan)}")
         queue = None
-        if self.launch.is_idle or self.flag is None:
+        if self.kind.is_idle(self.launch) or self.flag is None:
             self.display.say(f"all {len(self.cells)} cells are finished already; nothing is run")
         else:
             self.display.open()
@@ -145,7 +106,7 @@ class Driver:
 
         datasets, execution = self.launch.opened.datasets, self.plan.study.execution
         prepared = {}
-        for cell in self._known_beforehand():
+        for cell in self.kind.prepared_cells(self.plan, self.launch):
             key = preparation_key(cell.config, cell.seed)
             if key not in prepared:
                 dataset = datasets[dataset_key(cell.config)]
@@ -165,51 +126,19 @@ class Driver:
         )
         return queue
 
-    def _known_beforehand(self) -> Sequence[Cell]:
-        """Cells whose split and neighbours are prepared here, once, for all workers."""
-        if self.plan.search is None:
-            return self.launch.pending
-        return [cell for cell in self.plan.cells if cell.arm == self.plan.baseline.name]
-
     def _queue_and_stopping(self) -> tuple[CellQueue, EarlyStopping | None]:
         """What hands out the cells, and what stops them early."""
-        from fgtune.tuning.search.cell_queue import CellQueue
         from fgtune.tuning.search.objectives import stopping_objective
 
-        plan, execution, scheduler = self.plan, self.plan.study.execution, self.plan.study.scheduler
-        forks: ForkPool | None = None
-        if plan.search is None:
-            queue = CellQueue(self.launch.pending, execution.max_concurrent, self.budget)
-        else:
-            queue = search = self._search()
-            if isinstance(scheduler, PbtConfig):
-                from fgtune.tuning.early_stopping.population import ForkPool
-
-                forks = ForkPool(search, plan.search, scheduler, self.cells)
-        objective = stopping_objective(plan.study)
-        if isinstance(scheduler, NoSchedulerConfig) or objective is None:  # nothing, or searches inside arms
+        plan, say = self.plan, self.display.say
+        queue, forks = self.kind.open_queue(plan, self.launch, self.cells, self._announce, say, self.budget)
+        scheduler, objective = plan.study.stopping, stopping_objective(plan.study)
+        if scheduler is None or objective is None:
             return queue, None
         from fgtune.tuning.early_stopping.decisions import EarlyStopping
 
         exempt = [arm.name for arm in plan.arms if arm.is_baseline]
         return queue, EarlyStopping(scheduler, objective, self.launch.folder.stopping_file, forks, exempt)
-
-    def _search(self) -> Search:
-        from fgtune.tuning.session import slots
-
-        execution, launch = self.plan.study.execution, self.launch
-        # A point is not proposed before it can run: it would know less.
-        at_once = slots(execution) if execution.max_concurrent is None else execution.max_concurrent
-        return open_search(
-            self.plan,
-            launch.folder,
-            launch.settled,
-            launch.earlier,
-            announce=self._announce,
-            warn=self.display.say,
-            at_once=at_once,
-            budget=self.budget,
-        )
 
     def _announce(self, suggestion: Suggestion) -> None:
         """Write a suggestion down before it runs."""
@@ -218,7 +147,7 @@ class Driver:
             self.plan = larger
             self.launch.folder.write_plan(larger)
             self.tracking.grow(larger)
-            self.tally.total = most_cells(larger)
+            self.tally.total = self.kind.most_cells(larger)
         self.cells.update({cell.cell_id: cell for cell in suggestion.cells})
 
     # The end
@@ -244,30 +173,30 @@ class Driver:
             say(summary.answer)
             if end is StudyEnd.FAILED_CELLS:
                 failed = sum(each.state is CellState.FAIL for each in results)
-                again = "" if self.launch.is_inside else "; run them again with --retry-failed"
+                again = "" if self.launch.is_arm_search else "; run them again with --retry-failed"
                 say(f"{failed} of {len(self.cells)} cells failed{again}")
         say(f"report: {path}")
         return end
 
     def _end(self, results: Sequence[CellResult], queue: CellQueue | None) -> StudyEnd:
         done = {each.cell_id for each in results}
-        selected = {cell.cell_id for cell in self.launch.selected} if self.plan.search is None else set(self.cells)
-        left = selected - done
-        whole = len(self.plan.arms) >= most_arms(self.plan)  # of a search: all its trials were proposed
+        required = self.kind.required_cells(self.launch, self.cells)
+        left = required - done
+        whole = len(self.plan.arms) >= self.kind.most_arms(self.plan)  # of a search: all its trials were proposed
         if left or not (queue is None or queue.is_done or whole):
             if queue is not None and (queue.is_spent or (self.flag is not None and self.flag.spent)):
                 return StudyEnd.BUDGET
             if self.flag is not None and self.flag.is_set:
                 return StudyEnd.INTERRUPTED
             raise RuntimeError(f"{len(left)} cells ended without a result; run the same command again to continue")
-        if any(each.state is CellState.FAIL for each in results if each.cell_id in selected):
+        if any(each.state is CellState.FAIL for each in results if each.cell_id in required):
             return StudyEnd.FAILED_CELLS
         complete = {each.cell_id for each in results if each.state is not CellState.FAIL}
         return StudyEnd.COMPLETE if complete >= self.cells.keys() else StudyEnd.PARTIAL
 
     def _last_words(self, end: StudyEnd, results: Sequence[CellResult]) -> list[str]:
         """What became of an unfinished study, and how to go on."""
-        root, most = self.launch.folder.root, most_cells(self.plan)
+        root, most = self.launch.folder.root, self.kind.most_cells(self.plan)
         finished = f"{len(results)} of {most} cells are finished and saved in {root}"
         again = f"continue with: {self.launch.options.command()}"
         if end is StudyEnd.PARTIAL:

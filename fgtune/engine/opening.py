@@ -1,4 +1,4 @@
-"""Opening a study: file, arms, metrics and data, checked together before anything is started or written."""
+"""Opening a study: file, arms, metrics and data, checked together before anything starts; what a call begins with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fgtune.config.arms.designs import draft_arms
 from fgtune.config.arms.expand import expand
 from fgtune.config.arms.metric_checks import check_measured, check_metrics
 from fgtune.config.arms.plan import Plan
-from fgtune.config.arms.records import DataShape
+from fgtune.config.arms.records import Cell, DataShape
 from fgtune.config.reading.load import LoadedStudy, load_study
 from fgtune.config.schema.base import stable_hash
 from fgtune.config.schema.data import DataConfig
@@ -21,9 +21,13 @@ from fgtune.config.schema.paths import dotted
 from fgtune.config.schema.plugin import is_plugin_kind
 from fgtune.errors import ConfigError, MultiConfigError
 from fgtune.plugins import resolve
+from fgtune.results.folder import StudyFolder
+from fgtune.results.options import RunOptions
+from fgtune.results.records import CellResult
 
 if TYPE_CHECKING:
     from fgtune.data.base import Dataset
+    from fgtune.tuning.search.suggestions import KnownTrial
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,35 @@ class OpenedStudy:
     loaded: LoadedStudy
     plan: Plan
     datasets: Mapping[str, Dataset]
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What one call begins with.
+
+    Attributes:
+        opened: The study; of a search, its plan has the trials proposed so far.
+        folder: Locked, the study's own.
+        selected: Cells that this call may run, settled ones included; of a search, all.
+        settled: Results that count, by cell id, in the order in which cells ended.
+        earlier: Trials of earlier studies that a search starts from.
+        options: What the call is asked for.
+        is_arm_search: Whether it is the search inside an arm of a comparison, which goes on when it is over.
+    """
+
+    opened: OpenedStudy
+    folder: StudyFolder
+    selected: tuple[Cell, ...]
+    settled: Mapping[str, CellResult]
+    earlier: Sequence[KnownTrial]
+    options: RunOptions
+    is_arm_search: bool = False
+
+    @property
+    def pending(self) -> list[Cell]:
+        """Planned cells that are left to run."""
+        left = {cell.cell_id: cell for cell in self.selected if cell.cell_id not in self.settled}
+        return list(left.values())  # two arms whose searches chose the same settings share their cells
 
 
 def open_study(path: Path, overrides: Sequence[str] = (), smoke: bool = False) -> OpenedStudy:

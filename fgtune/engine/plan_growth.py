@@ -21,44 +21,36 @@ if TYPE_CHECKING:
     from fgtune.tuning.search.suggestions import Suggestion
 
 
-def grown_plan(plan: Plan, folder: StudyFolder) -> Plan:
-    """The plan with what its folder knows of it beyond the study file.
-
-    Of a search, the trials proposed so far; of a comparison, what the searches inside its arms have chosen.
-
-    Raises:
-        StudyFolderError: ``plan.csv`` holds what this study does not propose.
-    """
-    if not folder.plan_file.is_file():
-        return plan
-    return _with_choices(plan, folder) if plan.search is None else _with_proposals(plan, folder)
-
-
 def search_folder(folder: StudyFolder, each: ArmSearchPlan) -> StudyFolder:
     """The folder of the search inside an arm."""
     return StudyFolder(folder.tuning_dir / each.search.part)
 
 
-def _with_choices(plan: Plan, folder: StudyFolder) -> Plan:
-    """The plan with the settings that the searches inside its arms have chosen; a choice once made stays."""
+def with_choices(plan: Plan, folder: StudyFolder) -> Plan:
+    """The plan with the settings that the searches inside its arms have chosen; a choice once made stays.
+
+    Raises:
+        StudyFolderError: ``plan.csv`` holds what no search can have chosen.
+    """
     if not plan.arm_searches:
         return plan
     rows: dict[str, set[str]] = {}
     for row in folder.read_plan():
         rows.setdefault(row["arm"], set()).add(row["cell_id"])
-    for each in plan.unchosen:
+    for each in plan.pending_arm_searches:
         ids = rows.get(each.search.arm)
         if ids:
-            plan = _chosen_before(plan, each, search_folder(folder, each), ids)
+            own = search_folder(folder, each)
+            if not own.plan_file.is_file():
+                rule = f"the search that chose the settings of {each.search.arm} is missing"
+                fix = "bring the folder back, or choose another with --out"
+                raise StudyFolderError(rule, where=str(own.root), fix=fix)
+            plan = _chosen_before(plan, each, with_proposals(each.plan, own), own, ids)
     return plan
 
 
-def _chosen_before(plan: Plan, each: ArmSearchPlan, folder: StudyFolder, ids: set[str]) -> Plan:
+def _chosen_before(plan: Plan, each: ArmSearchPlan, searched: Plan, folder: StudyFolder, ids: set[str]) -> Plan:
     """The plan with the choice that gave an arm the cells with these ids."""
-    if not folder.plan_file.is_file():
-        rule = f"the search that chose the settings of {each.search.arm} is missing"
-        raise StudyFolderError(rule, where=str(folder.root), fix="bring the folder back, or choose another with --out")
-    searched = grown_plan(each.plan, folder)
     for arm in searched.arms:
         larger = chosen(plan, each, searched, arm.name)
         if ids <= {cell.cell_id for cell in larger.cells if cell.arm == each.search.arm}:
@@ -75,8 +67,12 @@ def chosen(plan: Plan, each: ArmSearchPlan, searched: Plan, name: str) -> Plan:
     return plan.with_choice(each.search.arm, found, resolved)
 
 
-def _with_proposals(plan: Plan, folder: StudyFolder) -> Plan:
-    """The plan with the trials that a search has proposed so far."""
+def with_proposals(plan: Plan, folder: StudyFolder) -> Plan:
+    """The plan with the trials that a search has proposed so far.
+
+    Raises:
+        StudyFolderError: ``plan.csv`` holds a trial that the search does not propose.
+    """
     if plan.search is None:
         return plan
     exact = {result.arm: result.levels for result in folder.ledger.read()}

@@ -15,10 +15,9 @@ from rich.console import Console
 
 from fgtune.config.arms.plan import Plan, selected_cells
 from fgtune.engine.arm_searches import ArmSearches, check_search_folders
-from fgtune.engine.driver import Driver, Launch
-from fgtune.engine.opening import OpenedStudy, open_study
-from fgtune.engine.plan_growth import grown_plan
-from fgtune.engine.searching import earlier_studies
+from fgtune.engine.designs import DESIGNS, grown_plan
+from fgtune.engine.driver import Driver
+from fgtune.engine.opening import Launch, OpenedStudy, open_study
 from fgtune.errors import ConfigError, TrackingError
 from fgtune.plugins import permitting
 from fgtune.results.folder import StudyFolder
@@ -66,8 +65,9 @@ def _run_study(options: RunOptions, console: Console, opened: OpenedStudy) -> in
     folder.check(opened.plan)
     check_search_folders(opened.plan, folder)
     _check_machine(opened.plan, options.address)
-    earlier, notes = earlier_studies(opened.plan)
-    is_idle = _launch(options, opened, folder, earlier).is_idle
+    kind = DESIGNS[opened.plan.study.design.kind]
+    earlier, notes = kind.earlier_studies(opened.plan)
+    is_idle = kind.is_idle(_launch(options, opened, folder, earlier))
     for note in (*(f"warning: {warning}" for warning in opened.plan.warnings), *notes):
         console.print(note, markup=False, highlight=False)
     with ThreadPoolExecutor(1) as background, ExitStack() as stack:
@@ -83,7 +83,7 @@ def _run_study(options: RunOptions, console: Console, opened: OpenedStudy) -> in
         provenance = collect_provenance(opened.plan, options)
         folder.create_or_check(launch.opened.plan, opened.loaded, provenance)
         budget = Budget(opened.plan.study.execution)
-        if launch.opened.plan.unchosen:
+        if launch.opened.plan.pending_arm_searches:
             searches = ArmSearches(launch, console, flag, budget)
             end = searches.run()
             if end is not None:

@@ -1,4 +1,4 @@
-"""A search as the driver runs it: how large it may become, and what it hands out.
+"""The search of a study as its folder and earlier studies have left it.
 
 What a driver killed at any moment had handed out is in ``plan.csv``: the search learns of finished trials anew,
 unfinished ones are run first.
@@ -18,47 +18,6 @@ if TYPE_CHECKING:
     from fgtune.tuning.call_limits import Budget
     from fgtune.tuning.search.search import Search
     from fgtune.tuning.search.suggestions import KnownTrial, Suggestion
-
-
-def size_text(plan: Plan) -> str:
-    """The plan's size in words."""
-    seeds = len(plan.study.seed_list)
-    blocks = f"{seeds} seed{'s'[: seeds > 1]}"
-    if plan.search is None:
-        arms = len(plan.arms)
-        text = f"{arms} arm{'s'[: arms > 1]} x {blocks} = {arms * seeds} cells"
-        inside = [most_cells(each.plan) for each in plan.arm_searches]
-        return text if not inside else f"{text}, after searches inside {len(inside)} of the arms, at most {sum(inside)}"
-    trials = most_arms(plan) - 1 - _forks(plan)
-    planned = f"the baseline and up to {trials} trial{'s'[: trials > 1]} x {blocks}"
-    if plan.study.scheduler.forks:
-        return f"{planned}, and a cell for each replacement ({_forks(plan)} so far)"
-    return f"{planned}, at most {most_cells(plan)} cells"
-
-
-def most_cells(plan: Plan) -> int:
-    """How many cells a study has at most: a search need not use its whole budget of trials.
-
-    Two arms whose searches chose the same settings share their cells. The cells of the searches themselves are not
-    among these.
-    """
-    seeds = len(plan.study.seed_list)
-    if plan.search is None:
-        return len({cell.cell_id for cell in plan.cells}) + len(plan.unchosen) * seeds
-    return most_arms(plan) * seeds
-
-
-def most_arms(plan: Plan) -> int:
-    """How many arms a study has at most, the baseline included; of a population, with the replacements so far."""
-    if plan.search is None:
-        return len(plan.arms)
-    size, forks = plan.search.space.max_size, _forks(plan)
-    limits = [each for each in (plan.search.design.trials, size) if each is not None]
-    return max(1 + min(limits) + forks, len(plan.arms))
-
-
-def _forks(plan: Plan) -> int:
-    return sum(arm.role == FORKED for arm in plan.arms)
 
 
 def earlier_studies(plan: Plan) -> tuple[list[KnownTrial], list[str]]:

@@ -124,8 +124,8 @@ def _is_oracle(info: MetricInfo) -> bool:
 
 def _stopping_metric(data: StudyData) -> tuple[MetricInfo, ...]:
     """What a scheduler judges by, where the study names it apart from the criteria."""
-    name = data.study.scheduler.metric
-    return () if name is None else (metric_info(name),)
+    stopping = data.study.stopping
+    return () if stopping is None or stopping.metric is None else (metric_info(stopping.metric),)
 
 
 def selections_of(data: StudyData, trials: Sequence[Trial]) -> tuple[Selection, ...]:

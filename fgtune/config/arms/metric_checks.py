@@ -36,11 +36,11 @@ def check_scheduler(loaded: LoadedStudy) -> None:
     Raises:
         ConfigError: At ``scheduler``.
     """
-    scheduler, design = loaded.study.own_scheduler, loaded.study.design
+    scheduler, design = loaded.study.stopping, loaded.study.design
     if loaded.study.scheduler.forks:
         DESIGNS[design.kind].check_forks(loaded, design)
     names = [name for name, _ in design.criteria]
-    if scheduler.kind != "none" and scheduler.metric is None and (len(names) != 1 or names[0].startswith(COST)):
+    if scheduler is not None and scheduler.metric is None and (len(names) != 1 or names[0].startswith(COST)):
         rule, fix = f"{scheduler.kind} needs a metric to judge running trials by", "add `metric:`, e.g. val/silhouette"
         raise _at(loaded, ("scheduler",), ConfigError(rule, fix=fix))
 
@@ -80,11 +80,11 @@ def _named(study: Study) -> dict[Path, str]:
 
 def _judged(study: Study) -> dict[Path, tuple[str, Mode | None]]:
     """The metrics and costs that trials are judged by while the study runs, each with its stated direction."""
-    criteria, scheduler = study.design.criteria, study.own_scheduler
+    criteria, scheduler = study.design.criteria, study.stopping
     several = len(criteria) > 1
     named: dict[Path, tuple[str, Mode | None]]
     named = {("design", "metric", *((n,) if several else ())): each for n, each in enumerate(criteria)}
-    if scheduler.metric is not None:
+    if scheduler is not None and scheduler.metric is not None:
         named["scheduler", "metric"] = scheduler.metric, scheduler.mode
     return named
 

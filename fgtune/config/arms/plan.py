@@ -56,7 +56,7 @@ class Plan:
         return next(arm for arm in self.arms if arm.is_baseline)
 
     @property
-    def unchosen(self) -> tuple[ArmSearchPlan, ...]:
+    def pending_arm_searches(self) -> tuple[ArmSearchPlan, ...]:
         """The searches whose arms have no cells yet: what they choose is not known."""
         planned = {cell.arm for cell in self.cells}
         return tuple(each for each in self.arm_searches if each.search.arm not in planned)
@@ -101,11 +101,11 @@ def selected_cells(plan: Plan, conditions: Sequence[str]) -> tuple[Cell, ...]:
     """
     if not conditions:
         return plan.cells
-    if plan.search is not None:
+    if not plan.study.design.plans_cells:
         fix = "leave --only out, or narrow the space"
         raise ConfigError("needs cells that are planned beforehand, a search has none", where=OPTION, fix=fix)
-    if plan.unchosen:
-        rule = f"needs planned cells, and the search inside {plan.unchosen[0].search.arm} has chosen none yet"
+    for each in plan.pending_arm_searches:
+        rule = f"needs planned cells, and the search inside {each.search.arm} has chosen none yet"
         raise ConfigError(rule, where=OPTION, fix="run the study without --only first")
     wanted: dict[str, list[str]] = {}
     for condition in conditions:

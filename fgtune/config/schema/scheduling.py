@@ -16,8 +16,6 @@ class NoSchedulerConfig(Config):
     """Every trial runs to its last epoch."""
 
     forks: ClassVar[bool] = False
-    metric: ClassVar[None] = None
-    mode: ClassVar[None] = None
 
     kind: Literal["none"] = "none"
 

@@ -21,7 +21,7 @@ from fgtune.config.schema.base import (
 from fgtune.config.schema.designs import AblationDesign, ComparisonDesign, SensitivityDesign
 from fgtune.config.schema.published import PublishedTable
 from fgtune.config.schema.sampling import Mode
-from fgtune.config.schema.scheduling import NoSchedulerConfig, SchedulerConfig
+from fgtune.config.schema.scheduling import NoSchedulerConfig, SchedulerConfig, StoppingConfig
 from fgtune.config.schema.search import SearchDesign
 from fgtune.config.schema.trial import TrialConfig
 
@@ -126,9 +126,10 @@ class Study(Config):
         return seeds
 
     @property
-    def own_scheduler(self) -> SchedulerConfig:
-        """What stops trials of this study: none where the scheduler belongs to the searches inside its arms."""
-        return self.scheduler if self.design.arm_search is None else NoSchedulerConfig()
+    def stopping(self) -> StoppingConfig | None:
+        """What stops trials of this study early; None for nothing, also where it stops searches inside arms alone."""
+        scheduler, is_own = self.scheduler, self.design.arm_search is None
+        return None if isinstance(scheduler, NoSchedulerConfig) or not is_own else scheduler
 
     @property
     def ranking(self) -> tuple[tuple[str, Mode | None], ...]:

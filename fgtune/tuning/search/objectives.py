@@ -54,8 +54,8 @@ def ranking_of(study: Study) -> tuple[Objective, ...]:
 
 def stopping_objective(study: Study) -> Objective | None:
     """What running trials are judged by; None where none is stopped early."""
-    scheduler = study.own_scheduler
-    if scheduler.kind == "none":
+    scheduler = study.stopping
+    if scheduler is None:
         return None
     if scheduler.metric is not None:
         same = next((each.mode for each in objectives_of(study.design) if each.name == scheduler.metric), None)

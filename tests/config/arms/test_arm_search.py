@@ -52,7 +52,7 @@ def test_an_arm_with_a_space_has_no_cells_before_its_settings_are_chosen(tmp_pat
     plan = plan_with(tmp_path)
     assert [arm.name for arm in plan.arms] == ["falcon", "base", "fixed"]
     assert {cell.arm for cell in plan.cells} == {"fixed"}
-    assert [each.search.arm for each in plan.unchosen] == ["falcon", "base"]
+    assert [each.search.arm for each in plan.pending_arm_searches] == ["falcon", "base"]
     assert plan.factors == ("optimizer.lr", "objective.lambda_reg", "objective.preset")
 
 
@@ -83,7 +83,7 @@ def test_a_choice_gives_an_arm_its_cells_in_their_place(tmp_path):
         config = each.plan.search.space.config(point)
         found = each.plan.search.arm(3, point, config)
         plan = plan.with_choice(each.search.arm, found, each.plan.search.space.resolve(config))
-    assert not plan.unchosen
+    assert not plan.pending_arm_searches
     assert [(cell.seed, cell.arm) for cell in plan.cells] == [
         (s, a) for s in (0, 1) for a in ("falcon", "base", "fixed")
     ]
@@ -203,5 +203,5 @@ def test_few_survivors_of_a_scheduler_are_warned_of(tmp_path):
 
 def test_a_scheduler_judges_the_searches_by_their_metric(tmp_path):
     plan = plan_with(tmp_path, study={"scheduler": {"kind": "asha"}})
-    assert plan.study.own_scheduler.kind == "none"
-    assert {each.plan.study.own_scheduler.kind for each in plan.arm_searches} == {"asha"}
+    assert plan.study.stopping is None
+    assert {each.plan.study.stopping.kind for each in plan.arm_searches} == {"asha"}

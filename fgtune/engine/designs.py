@@ -1,0 +1,230 @@
+"""What a call does under each kind of design: how large the study may become, what runs; one object a kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from fgtune.config.arms.plan import Plan
+from fgtune.config.arms.records import Cell
+from fgtune.config.arms.search import FORKED
+from fgtune.config.schema.scheduling import PbtConfig
+from fgtune.engine.opening import Launch
+from fgtune.engine.plan_growth import with_choices, with_proposals
+from fgtune.engine.searching import earlier_studies, open_search
+from fgtune.results.folder import StudyFolder
+
+if TYPE_CHECKING:
+    from fgtune.tuning.call_limits import Budget
+    from fgtune.tuning.early_stopping.population import ForkPool
+    from fgtune.tuning.search.cell_queue import CellQueue
+    from fgtune.tuning.search.suggestions import KnownTrial, Suggestion
+
+
+class PlannedDesign:
+    """A design whose cells are all planned beforehand; what holds of most kinds is written here."""
+
+    def size_text(self, plan: Plan) -> str:
+        """The plan's size in words."""
+        arms = len(plan.arms)
+        return f"{arms} arm{'s'[: arms > 1]} x {_seeds(plan)} = {arms * len(plan.study.seed_list)} cells"
+
+    def most_arms(self, plan: Plan) -> int:
+        """How many arms the study has at most, the baseline included."""
+        return len(plan.arms)
+
+    def most_cells(self, plan: Plan) -> int:
+        """How many cells the study has at most, those of searches inside its arms apart; equal cells count once."""
+        return len({cell.cell_id for cell in plan.cells})
+
+    def grown_plan(self, plan: Plan, folder: StudyFolder) -> Plan:
+        """The plan with what a folder that has a ``plan.csv`` knows of it beyond the study file.
+
+        Raises:
+            StudyFolderError: ``plan.csv`` holds what this study does not come to.
+        """
+        del folder
+        return plan
+
+    def earlier_studies(self, plan: Plan) -> tuple[list[KnownTrial], list[str]]:
+        """Trials of earlier studies that the study starts from, and a sentence on each of these studies.
+
+        Raises:
+            ConfigError: A folder of an earlier study holds no ledger.
+        """
+        del plan
+        return [], []
+
+    def is_idle(self, launch: Launch) -> bool:
+        """Whether there is certainly nothing to run."""
+        return not launch.pending
+
+    def prepared_cells(self, plan: Plan, launch: Launch) -> Sequence[Cell]:
+        """Cells whose split and neighbours are prepared once for all workers."""
+        del plan
+        return launch.pending
+
+    def required_cells(self, launch: Launch, cells: Mapping[str, Cell]) -> set[str]:
+        """Ids of the cells of which the call owes a result, of all that the plan has in the end."""
+        del cells
+        return {cell.cell_id for cell in launch.selected}
+
+    def open_queue(
+        self,
+        plan: Plan,
+        launch: Launch,
+        cells: Mapping[str, Cell],
+        announce: Callable[[Suggestion], None],
+        warn: Callable[[str], None],
+        budget: Budget,
+    ) -> tuple[CellQueue, ForkPool | None]:
+        """What hands out the cells of the call, and what makes new ones of running ones where the scheduler does so.
+
+        Args:
+            plan: Grown.
+            launch: What there is to do.
+            cells: By id; ``announce`` adds to them.
+            announce: Called with every suggestion before its first cell is handed out.
+            warn: Called with what does not stop the study.
+            budget: What the call may use.
+        """
+        from fgtune.tuning.search.cell_queue import CellQueue
+
+        del cells, announce, warn
+        return CellQueue(launch.pending, plan.study.execution.max_concurrent, budget), None
+
+
+class ComparisonDesign(PlannedDesign):
+    """Named arms; one whose settings are searched first has no cells before the search has chosen them."""
+
+    def size_text(self, plan: Plan) -> str:
+        """Its arms and cells, and how large the searches inside arms may become."""
+        most = [most_cells(each.plan) for each in plan.arm_searches]
+        text = super().size_text(plan)
+        return f"{text}, after searches inside {len(most)} of the arms, at most {sum(most)}" if most else text
+
+    def most_cells(self, plan: Plan) -> int:
+        """The planned cells, and those of arms whose settings are yet to be chosen."""
+        return super().most_cells(plan) + len(plan.pending_arm_searches) * len(plan.study.seed_list)
+
+    def grown_plan(self, plan: Plan, folder: StudyFolder) -> Plan:
+        """The plan with what the searches inside arms have chosen."""
+        return with_choices(plan, folder)
+
+    def is_idle(self, launch: Launch) -> bool:
+        """Whether nothing is left, no search inside an arm either."""
+        return not launch.pending and not launch.opened.plan.pending_arm_searches
+
+
+class SearchDesign(PlannedDesign):
+    """Points of a space, proposed one after the other; the baseline alone is planned beforehand."""
+
+    def size_text(self, plan: Plan) -> str:
+        """The most trials, and what population based training adds to them."""
+        forks = _forks(plan)
+        trials = self.most_arms(plan) - 1 - forks
+        planned = f"the baseline and up to {trials} trial{'s'[: trials > 1]} x {_seeds(plan)}"
+        if plan.study.scheduler.forks:
+            return f"{planned}, and a cell for each replacement ({forks} so far)"
+        return f"{planned}, at most {self.most_cells(plan)} cells"
+
+    def most_arms(self, plan: Plan) -> int:
+        """The trials of the budget or points of the space, the fewer; of a population, with the replacements so far."""
+        size = None if plan.search is None else plan.search.space.max_size
+        limits = [each for each in (plan.study.design.most_points, size) if each is not None]
+        return max(1 + min(limits) + _forks(plan), len(plan.arms))
+
+    def most_cells(self, plan: Plan) -> int:
+        """Every seed of every arm; the search need not use its whole budget of trials."""
+        return self.most_arms(plan) * len(plan.study.seed_list)
+
+    def grown_plan(self, plan: Plan, folder: StudyFolder) -> Plan:
+        """The plan with the trials that were proposed."""
+        return with_proposals(plan, folder)
+
+    def earlier_studies(self, plan: Plan) -> tuple[list[KnownTrial], list[str]]:
+        """What the studies of ``warm_start`` know."""
+        return earlier_studies(plan)
+
+    def is_idle(self, launch: Launch) -> bool:
+        """Whether all trials were proposed and have ended."""
+        plan = launch.opened.plan
+        return not launch.pending and len(plan.arms) >= self.most_arms(plan)
+
+    def prepared_cells(self, plan: Plan, launch: Launch) -> Sequence[Cell]:
+        """Those of the baseline, whose data all trials share."""
+        del launch
+        return [cell for cell in plan.cells if cell.arm == plan.baseline.name]
+
+    def required_cells(self, launch: Launch, cells: Mapping[str, Cell]) -> set[str]:
+        """All cells that were proposed."""
+        del launch
+        return set(cells)
+
+    def open_queue(
+        self,
+        plan: Plan,
+        launch: Launch,
+        cells: Mapping[str, Cell],
+        announce: Callable[[Suggestion], None],
+        warn: Callable[[str], None],
+        budget: Budget,
+    ) -> tuple[CellQueue, ForkPool | None]:
+        """The search as its folder has left it, and its forks in population based training."""
+        from fgtune.tuning.session import slots
+
+        execution, scheduler = plan.study.execution, plan.study.scheduler
+        # A point is not proposed before it can run: it would know less.
+        at_once = slots(execution) if execution.max_concurrent is None else execution.max_concurrent
+        search = open_search(
+            plan,
+            launch.folder,
+            launch.settled,
+            launch.earlier,
+            announce=announce,
+            warn=warn,
+            at_once=at_once,
+            budget=budget,
+        )
+        if plan.search is None or not isinstance(scheduler, PbtConfig):
+            return search, None
+        from fgtune.tuning.early_stopping.population import ForkPool
+
+        return search, ForkPool(search, plan.search, scheduler, cells)
+
+
+DESIGNS: Mapping[str, PlannedDesign] = {
+    "sensitivity": PlannedDesign(),
+    "ablation": PlannedDesign(),
+    "comparison": ComparisonDesign(),
+    "search": SearchDesign(),
+}
+"""Every kind of design that a study file may state."""
+
+
+def _seeds(plan: Plan) -> str:
+    seeds = len(plan.study.seed_list)
+    return f"{seeds} seed{'s'[: seeds > 1]}"
+
+
+def _forks(plan: Plan) -> int:
+    return sum(arm.role == FORKED for arm in plan.arms)
+
+
+def size_text(plan: Plan) -> str:
+    """The plan's size in words."""
+    return DESIGNS[plan.study.design.kind].size_text(plan)
+
+
+def most_cells(plan: Plan) -> int:
+    """How many cells the study has at most, those of searches inside its arms apart; equal cells count once."""
+    return DESIGNS[plan.study.design.kind].most_cells(plan)
+
+
+def grown_plan(plan: Plan, folder: StudyFolder) -> Plan:
+    """The plan with what its folder knows of it beyond the study file: proposed trials, chosen settings of arms.
+
+    Raises:
+        StudyFolderError: ``plan.csv`` holds what this study does not come to.
+    """
+    return DESIGNS[plan.study.design.kind].grown_plan(plan, folder) if folder.plan_file.is_file() else plan

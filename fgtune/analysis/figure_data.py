@@ -18,7 +18,6 @@ from fgtune.analysis.statistics import Estimate, mean_interval
 from fgtune.analysis.summary import StudySummary
 from fgtune.analysis.text.formatting import MetricInfo, factor_name, level_text, metric_info
 from fgtune.analysis.verdicts import Verdict
-from fgtune.config.schema.study import ComparisonDesign
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -141,7 +140,7 @@ def sensitivity_panels(data: StudyData) -> tuple[SensitivityPanel, ...]:
 
 def arm_groups(data: StudyData) -> list[tuple[str | None, tuple[PlannedArm, ...]]]:
     """The arms that vary one factor alone, baseline included, factor by factor; all arms together in a comparison."""
-    if isinstance(data.study.design, ComparisonDesign) or not data.factors:
+    if not data.study.design.varies_factors or not data.factors:
         return [(None, data.arms)]
     base = data.baseline.levels
     groups: list[tuple[str | None, tuple[PlannedArm, ...]]] = []

@@ -9,7 +9,6 @@ from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.search.selection import Selection, pareto_front, select
 from fgtune.analysis.text.formatting import MetricInfo, metric_info
 from fgtune.analysis.trials import UNFINISHED, Trial, criteria_of, trials_of
-from fgtune.config.schema.search import SearchDesign
 from fgtune.results.records import CellState
 
 
@@ -100,14 +99,14 @@ def summarise_search(data: StudyData) -> SearchSummary:
         TypeError: The study's design is no search.
     """
     design = data.study.design
-    if not isinstance(design, SearchDesign):
+    if design.plans_cells:
         raise TypeError(f"the design is a {design.kind}, not a search")
     criteria, trials = criteria_of(data), trials_of(data)
-    asked = None if data.study.scheduler.forks else design.trials
+    asked = None if data.study.scheduler.forks else design.most_points
     points = [trial for trial in trials if not trial.is_baseline]
     return SearchSummary(
         criteria=criteria,
-        sampler=design.sampler.kind,
+        sampler=design.proposer,
         scheduler=data.study.scheduler.kind,
         oracle=any(_is_oracle(info) for info in (*criteria, *_stopping_metric(data))),
         counts=_counts(points, asked),

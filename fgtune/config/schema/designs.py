@@ -46,6 +46,8 @@ class Design(Config):
     """Whether all cells are known beforehand, so that some can be selected and further seeds added to each."""
     names_arms: ClassVar[bool] = False
     """Whether the arms have names that say more to a reader than the levels that set them apart."""
+    varies_factors: ClassVar[bool] = True
+    """Whether arms that differ from the baseline in one factor alone belong together, one figure a factor."""
 
     @property
     def baseline_arm(self) -> str:
@@ -71,6 +73,11 @@ class Design(Config):
     def most_points(self) -> int | None:
         """How many points are proposed besides the baseline; None where cells are planned, or every point is run."""
         return None
+
+    @property
+    def proposer(self) -> str:
+        """Name of the sampler that proposes points; empty where cells are planned."""
+        return ""
 
     @property
     def samples_points(self) -> bool:
@@ -224,6 +231,7 @@ class ComparisonDesign(Design):
     """Compare named arms, each a patch of the trial; the first is the baseline unless another is named."""
 
     names_arms: ClassVar[bool] = True
+    varies_factors: ClassVar[bool] = False
 
     kind: Literal["comparison"] = "comparison"
     arms: Annotated[tuple[ArmConfig, ...], Field(min_length=1)]

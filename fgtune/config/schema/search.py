@@ -94,6 +94,11 @@ class SearchDesign(Design):
         return self.trials
 
     @property
+    def proposer(self) -> str:
+        """The kind of the sampler."""
+        return self.sampler.kind
+
+    @property
     def samples_points(self) -> bool:
         """Whether the arms are points of a space: they are."""
         return True

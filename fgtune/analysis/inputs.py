@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from fgtune.analysis.text.formatting import factor_name, level_text
-from fgtune.config.arms.arm_search import part_names
+from fgtune.config.arms.arm_search import arm_search_folders
 from fgtune.config.arms.comparison import DATASET
 from fgtune.config.schema.study import Study
 from fgtune.errors import StudyFolderError
@@ -213,7 +213,7 @@ def read_study(folder: StudyFolder) -> StudyData:
 
 def _searches(study: Study, folder: StudyFolder) -> dict[str, StudyData | None]:
     """The searches inside the arms of a comparison."""
-    folders = {arm: StudyFolder(folder.tuning_dir / part) for arm, part in part_names(study.design).items()}
+    folders = {arm: StudyFolder(folder.tuning_dir / part) for arm, part in arm_search_folders(study.design).items()}
     return {arm: read_study(own) if own.plan_file.is_file() else None for arm, own in folders.items()}
 
 

@@ -18,7 +18,7 @@ from rich.console import Console
 from fgtune import __version__
 from fgtune.analysis.timing import counted_cells
 from fgtune.app.export import ExportFormat
-from fgtune.app.plan import arm_table, cell_table, inside_views, plan_time_left
+from fgtune.app.plan import arm_search_views, arm_table, cell_table, plan_time_left
 from fgtune.config.arms.plan import Plan
 from fgtune.config.reading.reference import study_schema
 from fgtune.engine.designs import grown_plan, most_cells, size_text
@@ -291,14 +291,14 @@ def show_plan(
     console = _console()
     console.print(f"{plan.study.study}: {size_text(plan)}, study hash {plan.study_hash}", markup=False)
     console.print(cell_table(plan, states) if cells else arm_table(plan, states))
-    inside = inside_views(plan, folder)
+    searches = arm_search_views(plan, folder)
     left = most_cells(plan) - len({cell.cell_id for cell in plan.cells} & states.keys())
-    searched = sum(each.left for each in inside)
+    searched = sum(each.left for each in searches)
     more = f", and up to {counted_cells(searched)} in the searches" if searched else ""
     console.print(f"{left} of {most_cells(plan)} cells to run{more}, in {folder.root}", markup=False)
-    for each in inside:
+    for each in searches:
         console.print(each.sentence, markup=False)
-    time = plan_time_left(plan, results, inside)
+    time = plan_time_left(plan, results, searches)
     if time is not None:
         console.print(f"time: {time.sentence()}", markup=False)
 

@@ -12,13 +12,13 @@ from rich.table import Table
 from fgtune.analysis.timing import TimeLeft, cells_at_once, counted_cells, machine, time_left
 from fgtune.config.arms.plan import Plan
 from fgtune.engine.designs import grown_plan, most_cells
-from fgtune.engine.plan_growth import search_folder
+from fgtune.engine.plan_growth import arm_search_folder
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, CellState
 
 
 @dataclass(frozen=True)
-class InsideView:
+class ArmSearchView:
     """How far the search inside an arm is.
 
     Attributes:
@@ -48,25 +48,27 @@ class InsideView:
         return f"search inside {self.arm}: {self.ended} of at most {counted_cells(self.most)} ended"
 
 
-def inside_views(plan: Plan, folder: StudyFolder) -> list[InsideView]:
+def arm_search_views(plan: Plan, folder: StudyFolder) -> list[ArmSearchView]:
     """The searches inside the arms of a grown plan."""
-    unchosen = {each.search.arm for each in plan.pending_arm_searches}
+    pending = {each.search.arm for each in plan.pending_arm_searches}
     views = []
     for each in plan.arm_searches:
-        own = search_folder(folder, each)
+        own = arm_search_folder(folder, each)
         results = list(own.settled(searched := grown_plan(each.plan, own)).values())
         arm = each.search.arm
-        views.append(InsideView(arm, arm not in unchosen, len(results), most_cells(searched), results))
+        views.append(ArmSearchView(arm, arm not in pending, len(results), most_cells(searched), results))
     return views
 
 
-def plan_time_left(plan: Plan, results: Sequence[CellResult], inside: Sequence[InsideView] = ()) -> TimeLeft | None:
+def plan_time_left(
+    plan: Plan, results: Sequence[CellResult], searches: Sequence[ArmSearchView] = ()
+) -> TimeLeft | None:
     """Estimate the time for what the plan has and the ledger has not; the points of a search are yet to be proposed."""
     ended = {result.cell_id for result in results}
     cells = {cell.cell_id: cell.arm for cell in plan.cells}
     pending = [arm for cell_id, arm in cells.items() if cell_id not in ended]
-    pending += [""] * (most_cells(plan) - len(cells) + sum(each.left for each in inside))
-    known = [*results, *(result for each in inside for result in each.results)]
+    pending += [""] * (most_cells(plan) - len(cells) + sum(each.left for each in searches))
+    known = [*results, *(result for each in searches for result in each.results)]
     return time_left(pending, known, cells_at_once(plan.study.execution, *machine()))
 
 

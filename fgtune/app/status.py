@@ -15,7 +15,7 @@ from fgtune.analysis.inputs import Counts, StudyData, read_study
 from fgtune.analysis.text.formatting import MetricInfo
 from fgtune.analysis.timing import TimeLeft, cells_at_once, counted_cells, machine, time_left
 from fgtune.analysis.trials import arm_means, best_arm, criteria_of
-from fgtune.results.folder import INSIDE, StudyFolder
+from fgtune.results.folder import ARM_SEARCH, StudyFolder
 from fgtune.results.options import LastCall, last_call
 from fgtune.results.records import CellResult, CellState
 from fgtune.text import duration
@@ -139,7 +139,7 @@ def _status(data: StudyData) -> StudyStatus:
         left=time_left(pending + [""] * inside, ended, cells_at_once(study.execution, *_machine_of(record))),
         last=last_call(record),
         searches=searches,
-        is_inside=INSIDE in record,
+        is_inside=ARM_SEARCH in record,
     )
 
 

@@ -16,9 +16,9 @@ from fgtune.config.arms.plan import ArmSearchPlan, Plan
 from fgtune.engine.designs import grown_plan
 from fgtune.engine.driver import Driver
 from fgtune.engine.opening import Launch, OpenedStudy
-from fgtune.engine.plan_growth import chosen, search_folder
+from fgtune.engine.plan_growth import arm_search_folder, chosen
 from fgtune.reporting.html import write_up
-from fgtune.results.folder import INSIDE, StudyFolder
+from fgtune.results.folder import ARM_SEARCH, StudyFolder
 from fgtune.results.provenance import collect_provenance
 from fgtune.tracking import StudyEnd, open_tracker
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from fgtune.tuning.call_limits import Budget, StopFlag
 
 
-def check_search_folders(plan: Plan, folder: StudyFolder) -> None:
+def check_arm_search_folders(plan: Plan, folder: StudyFolder) -> None:
     """Raise ``StudyFolderError`` where the folder of a search holds something else; writes nothing."""
     for each in plan.arm_searches:
-        search_folder(folder, each).check(each.plan)
+        arm_search_folder(folder, each).check(each.plan)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class ArmSearches:
         """
         plan, folder = self.launch.opened.plan, self.launch.folder
         for each in plan.pending_arm_searches:
-            own = search_folder(folder, each)
+            own = arm_search_folder(folder, each)
             try:
                 with own.lock():
                     end = self._search(each, own)
@@ -79,8 +79,8 @@ class ArmSearches:
         self._say(f"search inside {each.search.arm}, in {folder.root}")
         plan, options = grown_plan(each.plan, folder), self.launch.options
         opened = OpenedStudy(each.search.loaded, plan, self.launch.opened.datasets)
-        inside = {INSIDE: {"study": self.launch.opened.plan.study.study, "arm": each.search.arm}}
-        folder.create_or_check(plan, opened.loaded, collect_provenance(plan, options) | inside)
+        record = {ARM_SEARCH: {"study": self.launch.opened.plan.study.study, "arm": each.search.arm}}
+        folder.create_or_check(plan, opened.loaded, collect_provenance(plan, options) | record)
         settled = folder.settled(plan, options.retry_failed)
         launch = Launch(opened, folder, plan.cells, settled, (), options, is_arm_search=True)
         return Driver(launch, open_tracker(options.tracking_uri), self.console, self.flag, self.budget).execute()

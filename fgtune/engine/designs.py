@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fgtune.tuning.search.suggestions import KnownTrial, Suggestion
 
 
-class PlannedDesign:
+class PlannedKind:
     """A design whose cells are all planned beforehand; what holds of most kinds is written here."""
 
     def size_text(self, plan: Plan) -> str:
@@ -94,7 +94,7 @@ class PlannedDesign:
         return CellQueue(launch.pending, plan.study.execution.max_concurrent, budget), None
 
 
-class ComparisonDesign(PlannedDesign):
+class ComparisonKind(PlannedKind):
     """Named arms; one whose settings are searched first has no cells before the search has chosen them."""
 
     def size_text(self, plan: Plan) -> str:
@@ -116,7 +116,7 @@ class ComparisonDesign(PlannedDesign):
         return not launch.pending and not launch.opened.plan.pending_arm_searches
 
 
-class SearchDesign(PlannedDesign):
+class SearchKind(PlannedKind):
     """Points of a space, proposed one after the other; the baseline alone is planned beforehand."""
 
     def size_text(self, plan: Plan) -> str:
@@ -193,11 +193,11 @@ class SearchDesign(PlannedDesign):
         return search, ForkPool(search, plan.search, scheduler, cells)
 
 
-DESIGNS: Mapping[str, PlannedDesign] = {
-    "sensitivity": PlannedDesign(),
-    "ablation": PlannedDesign(),
-    "comparison": ComparisonDesign(),
-    "search": SearchDesign(),
+DESIGNS: Mapping[str, PlannedKind] = {
+    "sensitivity": PlannedKind(),
+    "ablation": PlannedKind(),
+    "comparison": ComparisonKind(),
+    "search": SearchKind(),
 }
 """Every kind of design that a study file may state."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fgtune.catalog import spec_of
 from fgtune.config.arms.plan import Plan
-from fgtune.engine.designs import DESIGNS, PlannedDesign
+from fgtune.engine.designs import DESIGNS, PlannedKind
 from fgtune.engine.opening import Launch
 from fgtune.engine.plan_growth import grown
 from fgtune.engine.progress import ProgressDisplay, Tally
@@ -56,7 +56,7 @@ class Driver:
     flag: StopFlag | None
     budget: Budget
     plan: Plan = field(init=False)
-    kind: PlannedDesign = field(init=False)
+    kind: PlannedKind = field(init=False)
 
     def execute(self) -> StudyEnd:
         """Run, write tables and report, and say how it ended."""

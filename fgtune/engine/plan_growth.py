@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from fgtune.tuning.search.suggestions import Suggestion
 
 
-def search_folder(folder: StudyFolder, each: ArmSearchPlan) -> StudyFolder:
+def arm_search_folder(folder: StudyFolder, each: ArmSearchPlan) -> StudyFolder:
     """The folder of the search inside an arm."""
-    return StudyFolder(folder.tuning_dir / each.search.part)
+    return StudyFolder(folder.tuning_dir / each.search.folder_name)
 
 
 def with_choices(plan: Plan, folder: StudyFolder) -> Plan:
@@ -40,7 +40,7 @@ def with_choices(plan: Plan, folder: StudyFolder) -> Plan:
     for each in plan.pending_arm_searches:
         ids = rows.get(each.search.arm)
         if ids:
-            own = search_folder(folder, each)
+            own = arm_search_folder(folder, each)
             if not own.plan_file.is_file():
                 rule = f"the search that chose the settings of {each.search.arm} is missing"
                 fix = "bring the folder back, or choose another with --out"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from fgtune.config.arms.plan import Plan, selected_cells
-from fgtune.engine.arm_searches import ArmSearches, check_search_folders
+from fgtune.engine.arm_searches import ArmSearches, check_arm_search_folders
 from fgtune.engine.designs import DESIGNS, grown_plan
 from fgtune.engine.driver import Driver
 from fgtune.engine.opening import Launch, OpenedStudy, open_study
@@ -63,7 +63,7 @@ def _run_study(options: RunOptions, console: Console, opened: OpenedStudy) -> in
 
     folder = StudyFolder(options.out / opened.plan.study.study)
     folder.check(opened.plan)
-    check_search_folders(opened.plan, folder)
+    check_arm_search_folders(opened.plan, folder)
     _check_machine(opened.plan, options.address)
     kind = DESIGNS[opened.plan.study.design.kind]
     earlier, notes = kind.earlier_studies(opened.plan)

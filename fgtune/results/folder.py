@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-INSIDE = "inside"
+ARM_SEARCH = "inside"
 """Key of the comparison and the arm in the ``provenance.json`` of a search inside an arm."""
 GIVEN = "given"
 """Key of the study in ``provenance.json`` as it was given: overrides and spaces put in, defaults not filled in."""

@@ -12,7 +12,7 @@ from fgtune.analysis.search.overview import TrialCounts, summarise_search
 from fgtune.analysis.search.selection import sign_of
 from fgtune.analysis.text.formatting import MetricInfo, count, factor_name, metric_info, number
 from fgtune.analysis.trials import Trial
-from fgtune.config.arms.arm_search import part_names
+from fgtune.config.arms.arm_search import arm_search_folders
 from fgtune.config.schema.domains import IntDomain, LogUniformDomain, QuantizedDomain, UniformDomain
 from fgtune.text import listed
 
@@ -102,7 +102,7 @@ def summarise_arm_searches(data: StudyData) -> ArmSearchesSummary | None:
     search = data.study.design.arm_search
     if search is None:
         return None
-    parts = part_names(data.study.design)
+    parts = arm_search_folders(data.study.design)
     settled = {arm.name for arm in data.arms if data.cells(arm.name)}
     started = [(arm, own) for arm in data.arms if (own := data.searches.get(arm.name)) is not None]
     arms = tuple(_arm_search(data, arm, own, parts[arm.name]) for arm, own in started)

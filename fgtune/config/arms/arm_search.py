@@ -31,13 +31,13 @@ class ArmSearch:
 
     Attributes:
         arm: Name of the arm in the plan of the comparison.
-        part: Name of its folder below ``tuning``.
+        folder_name: Name of its folder below ``tuning``.
         position: Of the arm in the study file.
         loaded: The search as a study.
     """
 
     arm: str
-    part: str
+    folder_name: str
     position: int
     loaded: LoadedStudy
 
@@ -48,7 +48,7 @@ class ArmSearch:
             yield
 
 
-def part_names(design: Design) -> dict[str, str]:
+def arm_search_folders(design: Design) -> dict[str, str]:
     """The folder name of every searched arm, by its name in the plan: letters, digits, ``_`` and ``-`` alone."""
     names: dict[str, str] = {}
     for arm in design.searched_arms:
@@ -78,10 +78,10 @@ def arm_search(
     search = loaded.study.design.arm_search
     if search is None:
         raise TypeError("the design searches inside no arm")
-    part = part_names(loaded.study.design)[arm]
+    folder_name = arm_search_folders(loaded.study.design)[arm]
     stated = {key: value for key, value in loaded.raw["design"]["search"].items() if key != "seeds"}
     raw: dict[str, Any] = {
-        "study": _name(f"{loaded.study.study}-{part}"),
+        "study": _name(f"{loaded.study.study}-{folder_name}"),
         "question": f"Which settings of {arm} are best by {search.metric}?",
         "source": f"The search inside an arm of {loaded.study.study}",
         "design": {"kind": "search", "space": loaded.raw["design"]["arms"][position]["space"], **stated},
@@ -100,7 +100,7 @@ def arm_search(
     origins = loaded.origins.moved(moves)
     with _relocated_errors(position):
         study = validated(Study, raw, origins)
-    return ArmSearch(arm, part, position, LoadedStudy(study, raw, _text(raw, arm, loaded), loaded.path, origins))
+    return ArmSearch(arm, folder_name, position, LoadedStudy(study, raw, _text(raw, arm, loaded), loaded.path, origins))
 
 
 def _name(name: str) -> str:

@@ -47,7 +47,7 @@ def begun(tmp_path):
 
 def write_search(folder, each, points, states):
     """A search whose trials have these learning rates, the arm's own settings first; returns its grown plan."""
-    search, own = each.plan.search, StudyFolder(folder.tuning_dir / each.search.part)
+    search, own = each.plan.search, StudyFolder(folder.tuning_dir / each.search.folder_name)
     arms = list(each.plan.arms)
     for number, lr in enumerate(points):
         point = {"optimizer.lr": lr}

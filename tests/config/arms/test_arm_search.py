@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from fgtune.config.arms.arm_search import part_names
+from fgtune.config.arms.arm_search import arm_search_folders
 from fgtune.config.arms.expand import expand
 from fgtune.config.arms.plan import Plan
 from fgtune.config.arms.records import DataShape
@@ -119,7 +119,7 @@ def test_folder_names_are_plain_and_differ():
     design = {"kind": "comparison", "arms": arms, "search": SEARCH}
     from fgtune.config.schema.designs import ComparisonDesign
 
-    names = part_names(ComparisonDesign.from_plain(design))
+    names = arm_search_folders(ComparisonDesign.from_plain(design))
     assert list(names) == ["a+b", "a.b", "a-b"]
     assert sorted(names.values()) == ["a-b", "a-b-2", "a-b-3"]
 

@@ -111,9 +111,9 @@ def placed(error: ConfigError, places: Mapping[str, Path], loaded: LoadedStudy, 
     if not places or not blame:
         return error if error.where else error.located(loaded.origins.where(("trial", *below.split("."))))
     place = next(iter(places.values()))
-    given = {"value": error.value} if error.has_value else {}
+    value = {"value": error.value} if error.has_value else {}
     rule = f"does not go with {error.path}: {error.rule}"
-    return ConfigError(rule, where=loaded.origins.where(place), path=dotted(place), fix=error.fix, **given)
+    return ConfigError(rule, where=loaded.origins.where(place), path=dotted(place), fix=error.fix, **value)
 
 
 def too_many(loaded: LoadedStudy, what: str) -> ConfigError:

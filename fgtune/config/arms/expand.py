@@ -114,8 +114,8 @@ def resolve_classes(config: TrialConfig, shape: DataShape) -> TrialConfig:
         num_fine = int(exact.to_integral_value(rounding=ROUND_HALF_UP))
     most = max(shape.num_coarse)
     if num_fine is None or num_fine < most:
-        given = f"K_F = {num_fine}" if ratio is None else f"K_F = {num_fine} ({ratio} x {shape.num_fine})"
-        rule = f"must be >= number of coarse classes, {given} cannot cover K_C = {most}"
+        asked = f"K_F = {num_fine}" if ratio is None else f"K_F = {num_fine} ({ratio} x {shape.num_fine})"
+        rule = f"must be >= number of coarse classes, {asked} cannot cover K_C = {most}"
         fix = (
             f"ask for {most} or more"
             if ratio is None
@@ -177,5 +177,5 @@ def _about_data(error: ConfigError) -> ConfigError:
     """An error from loading data, its own place (an array of a file, say) named in the rule."""
     path, inside = (error.path, "") if error.path.startswith("trial") else ("trial.data", error.path)
     rule = ": ".join(part for part in (error.where, inside, error.rule) if part)
-    given: dict[str, Any] = {"value": error.value} if error.has_value else {}
-    return type(error)(rule, path=path, fix=error.fix, **given)
+    value: dict[str, Any] = {"value": error.value} if error.has_value else {}
+    return type(error)(rule, path=path, fix=error.fix, **value)

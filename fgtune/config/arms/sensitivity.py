@@ -52,38 +52,38 @@ def sensitivity_arms(loaded: LoadedStudy, design: SensitivityDesign) -> Drafts:
         if not any(factor in draft.places for draft in drafts[1:]):
             path: Path = ("design", "factors", factor)
             rule = "must have a level other than the baseline's"
-            given = [level for level, _ in _levels(factor, design)]
-            raise ConfigError(rule, where=loaded.origins.where(path), path=dotted(path), value=given)
+            levels = [level for level, _ in _levels(factor, design)]
+            raise ConfigError(rule, where=loaded.origins.where(path), path=dotted(path), value=levels)
     return Drafts(factors, drafts)
 
 
-def range_levels(given: RangeConfig) -> list[float | int]:
+def range_levels(levels: RangeConfig) -> list[float | int]:
     """``count`` levels from ``low`` to ``high``, evenly spaced on its scale; rounded ones that agree are one."""
-    shares = [step / (given.count - 1) for step in range(given.count)]
-    return list(dict.fromkeys(_level_at(given, share) for share in shares))
+    shares = [step / (levels.count - 1) for step in range(levels.count)]
+    return list(dict.fromkeys(_level_at(levels, share) for share in shares))
 
 
-def _level_at(given: RangeConfig, share: float) -> float | int:
-    value = value_at_share(share, given.low, given.high, log=given.scale == "log")
-    if given.integer:
+def _level_at(levels: RangeConfig, share: float) -> float | int:
+    value = value_at_share(share, levels.low, levels.high, log=levels.scale == "log")
+    if levels.integer:
         return round(value)
-    return value if value in (given.low, given.high) else float(f"{value:.{_DIGITS}g}")
+    return value if value in (levels.low, levels.high) else float(f"{value:.{_DIGITS}g}")
 
 
 def _for_range(error: ConfigError, design: SensitivityDesign) -> ConfigError:
     """The error with the remedy that a range has for levels that are not whole numbers."""
-    given = design.factors.get(error.path.removeprefix("design.factors."))
-    if not isinstance(given, RangeConfig) or error.rule != "must be a whole number":
+    levels = design.factors.get(error.path.removeprefix("design.factors."))
+    if not isinstance(levels, RangeConfig) or error.rule != "must be a whole number":
         return error
     fix = "add `integer: true` to the range"
     return ConfigError(error.rule, where=error.where, path=error.path, value=error.value, fix=fix)
 
 
 def _levels(factor: str, design: SensitivityDesign) -> list[_Level]:
-    given, path = design.factors[factor], ("design", "factors", factor)
-    if isinstance(given, RangeConfig):
-        return [(level, path) for level in range_levels(given)]
-    return [(level, (*path, position)) for position, level in enumerate(given)]
+    levels, path = design.factors[factor], ("design", "factors", factor)
+    if isinstance(levels, RangeConfig):
+        return [(level, path) for level in range_levels(levels)]
+    return [(level, (*path, position)) for position, level in enumerate(levels)]
 
 
 def _grid_arms(
@@ -158,17 +158,17 @@ def _points(design: SensitivityDesign) -> Iterator[dict[str, Any]]:
         draws = (rng.random(dimensions).tolist() for _ in itertools.count())
     for shares in draws:
         yield {
-            factor: _level_drawn(given, share)
-            for (factor, given), share in zip(design.factors.items(), shares, strict=True)
+            factor: _level_drawn(levels, share)
+            for (factor, levels), share in zip(design.factors.items(), shares, strict=True)
         }
 
 
-def _level_drawn(given: RangeConfig | tuple[Any, ...], share: float) -> Any:
-    if not isinstance(given, RangeConfig):
-        return given[min(int(share * len(given)), len(given) - 1)]
-    if given.integer:
-        return value_at_share(share, given.low, given.high, log=given.scale == "log", integer=True)
-    return _level_at(given, share)
+def _level_drawn(levels: RangeConfig | tuple[Any, ...], share: float) -> Any:
+    if not isinstance(levels, RangeConfig):
+        return levels[min(int(share * len(levels)), len(levels) - 1)]
+    if levels.integer:
+        return value_at_share(share, levels.low, levels.high, log=levels.scale == "log", integer=True)
+    return _level_at(levels, share)
 
 
 def _factor_errors(loaded: LoadedStudy, design: SensitivityDesign, base: TrialConfig) -> Iterator[ConfigError]:

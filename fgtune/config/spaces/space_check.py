@@ -263,8 +263,8 @@ def _check_sampler(loaded: LoadedStudy, design: SearchDesign, space: SearchSpace
 def _check_start(loaded: LoadedStudy, design: SearchDesign, space: SearchSpace) -> None:
     """Raise for a starting point that is not in the space."""
     errors = []
-    for rank, given in enumerate(design.start):
-        for path, value in given.items():
+    for rank, values in enumerate(design.start):
+        for path, value in values.items():
             place: Path = ("design", "start", rank, path)
             if path not in space.parameters:
                 near = nearest_path(path, space.parameters)
@@ -276,9 +276,9 @@ def _check_start(loaded: LoadedStudy, design: SearchDesign, space: SearchSpace) 
             except LookupError:
                 domain = {key: each for key, each in space.parameters[path].to_plain().items() if key != "when"}
                 errors.append(_error(loaded, place, f"must be in its domain {domain}", value=value))
-        if given.keys() >= space.parameters.keys():
+        if values.keys() >= space.parameters.keys():
             try:
-                space.config(space.walk(lambda path, _, given=given: given[path]))  # type: ignore[misc]
+                space.config(space.walk(lambda path, _, values=values: values[path]))  # type: ignore[misc]
             except InfeasibleError as error:
                 errors.append(_error(loaded, ("design", "start", rank), f"is not feasible: {error}"))
     MultiConfigError.raise_all(errors)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from fgtune.analysis.statistics import (
     bootstrap_interval,
@@ -108,6 +109,12 @@ def test_holm_is_the_closed_test_of_bonferroni(p_values):
         subsets = [s for size in indices for s in itertools.combinations(indices, size + 1) if i in s]
         closed = max(min(1.0, len(s) * min(p_values[j] for j in s)) for s in subsets)
         assert adjusted == pytest.approx(closed)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.floats(0, 1) | st.sampled_from([0.01, 0.05]), max_size=12))
+def test_holm_is_that_of_statsmodels_to_the_last_bit(p_values):
+    assert list(holm(p_values)) == multipletests(p_values, method="holm")[1].tolist()
 
 
 def test_holm_keeps_an_untestable_contrast_in_the_family():

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from scipy import stats
 
 from fgtune.analysis.inputs import StudyData
@@ -134,7 +133,7 @@ def spearman(one: Sequence[float], two: Sequence[float], level: float = 0.95) ->
     n = len(one)
     if n < 3 or len(set(one)) < 2 or len(set(two)) < 2:
         return RankCorrelation(n, math.nan, math.nan, math.nan)
-    rho = float(np.corrcoef(stats.rankdata(one), stats.rankdata(two))[0, 1])
+    rho = float(stats.spearmanr(one, two).statistic)
     if n < _FEWEST_RANKED or abs(rho) > 1 - 1e-12:
         return RankCorrelation(n, min(max(rho, -1.0), 1.0), math.nan, math.nan)
     half = float(stats.norm.ppf(0.5 + level / 2)) * math.sqrt((1 + rho**2 / 2) / (n - 3))

@@ -1,24 +1,29 @@
 """Conditions and constraints as text: a small closed language of numbers, texts, names and comparisons.
 
-Source to tree by a tokenizer and a recursive-descent parser of its own; nothing of a file is ever run as Python. From
-the weakest binding: ``implies``, ``or``, ``and``, ``not``, comparisons (``< <= > >= == != in``, ``not in``), ``+ -``,
-``* /``, unary ``-``, and the functions ``min``, ``max``, ``abs``. Names are dotted config paths; texts stand in
-quotes; ``true``, ``false`` and ``null`` are themselves; lists stand in brackets. ``and``, ``or`` and ``implies``
-look at their right side only where the left one does not decide.
+A precedence-climbing parser makes functions of the text; nothing of a file is ever run as Python. From the weakest
+binding: ``implies``, ``or``, ``and``, ``not``, comparisons (``< <= > >= == != in``, ``not in``), ``+ -``, ``* /``,
+unary ``-``, the functions ``min``, ``max``, ``abs``. Names are dotted config paths; texts stand in quotes; ``true``,
+``false`` and ``null`` are themselves; lists stand in brackets. ``and``, ``or`` and ``implies`` look at their right
+side only where the left one does not decide. Without Python's surprises: ``true`` is not 1, texts do not add.
 """
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from fgtune.config.spaces.operations import COMPARISONS, AbsentError, Lookup, binary, compare, number, truth
 from fgtune.errors import ConfigError
 
 MAX_LENGTH = 500
 """Characters of an expression; parsing and evaluating nest no deeper than that allows."""
+
+Lookup = Callable[[str], Any]
+"""The value of a name; raises ``AbsentError`` where the name has none."""
+
+_Evaluate = Callable[[Lookup], Any]
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?)(?![\w.])"
@@ -29,7 +34,34 @@ _TOKEN = re.compile(
 _WORDS = frozenset({"and", "or", "not", "in", "implies"})
 _CONSTANTS: dict[str, Any] = {"true": True, "false": False, "null": None}
 _FUNCTIONS: dict[str, Callable[..., Any]] = {"min": min, "max": max, "abs": abs}
+_ORDER: dict[str, Callable[[Any, Any], Any]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+}
+_IMPLIES, _OR, _AND, _NOT, _COMPARES, _SUM, _PRODUCT = range(1, 8)
+_STRENGTH = (
+    {"implies": _IMPLIES, "or": _OR, "and": _AND, "+": _SUM, "-": _SUM, "*": _PRODUCT, "/": _PRODUCT}
+    | dict.fromkeys(_ORDER, _COMPARES)
+    | dict.fromkeys(("==", "!=", "in", "not in"), _COMPARES)
+)
+"""How tightly each binary operator binds."""
 _DEPTH = 40
+
+
+class AbsentError(Exception):
+    """A name stands for a setting that the config at hand does not have."""
+
+
+class EvaluationError(ConfigError):
+    """An expression has no value for the settings at hand: texts compared with numbers, a division by zero."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +120,7 @@ class _Token:
 
 
 class _Parser:
-    """One method a level of binding; each returns a function of the lookup."""
+    """Makes a function of the lookup of every part of the text."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -97,8 +129,8 @@ class _Parser:
         self._next = 0
         self._depth = 0
 
-    def whole(self) -> Callable[[Lookup], Any]:
-        made = self._implication()
+    def whole(self) -> _Evaluate:
+        made = self._expression()
         if self._token.kind != "end":
             raise self._wrong("cannot be read on from here")
         return made
@@ -109,16 +141,22 @@ class _Parser:
     def _token(self) -> _Token:
         return self._tokens[self._next]
 
-    def _take(self, *texts: str) -> str | None:
-        """The next token if it is one of ``texts``."""
-        token = self._token
-        if token.kind in {"sign", "word"} and token.text in texts:
-            self._next += 1
-            return token.text
-        return None
+    def _take(self, text: str) -> bool:
+        """Whether ``text`` comes next; it is then left behind."""
+        found = self._token.kind in {"sign", "word"} and self._token.text == text
+        self._next += found
+        return found
+
+    def _operator(self) -> tuple[str, int]:
+        """The binary operator that comes next and how tightly it binds; 0 where none does."""
+        token, after = self._token, self._tokens[min(self._next + 1, len(self._tokens) - 1)]
+        if token.kind not in {"sign", "word"}:
+            return "", 0
+        sign = "not in" if (token.text, after.kind, after.text) == ("not", "word", "in") else token.text
+        return sign, _STRENGTH.get(sign, 0)
 
     def _expect(self, text: str) -> None:
-        if self._take(text) is None:
+        if not self._take(text):
             raise self._wrong(f"needs {text!r} here")
 
     def _wrong(self, rule: str) -> ConfigError:
@@ -127,87 +165,58 @@ class _Parser:
             return ConfigError("ends too early", value=self.text, fix="complete the expression")
         return ConfigError(rule, value=rest, fix="for example `a.b <= 2 * c.d`, `kind in ['x', 'y']`, `a implies b`")
 
-    # Levels, from the weakest
+    # Grammar
 
-    def _implication(self) -> Callable[[Lookup], Any]:
-        self._depth += 1
+    def _expression(self, least: int = _IMPLIES) -> _Evaluate:
+        """What follows, up to an operator that binds less tightly than ``least``."""
+        self._depth += least == _IMPLIES
         if self._depth > _DEPTH:
             raise ConfigError(f"must nest at most {_DEPTH} deep", value=self.text)
-        left = self._disjunction()
-        if self._take("implies"):
-            right, text = self._implication(), self.text
-            self._depth -= 1
-            return lambda get: not truth(left(get), text) or truth(right(get), text)
-        self._depth -= 1
-        return left
-
-    def _disjunction(self) -> Callable[[Lookup], Any]:
-        parts, text = [self._conjunction()], self.text
-        while self._take("or"):
-            parts.append(self._conjunction())
-        return parts[0] if len(parts) == 1 else lambda get: any(truth(part(get), text) for part in parts)
-
-    def _conjunction(self) -> Callable[[Lookup], Any]:
-        parts, text = [self._negation()], self.text
-        while self._take("and"):
-            parts.append(self._negation())
-        return parts[0] if len(parts) == 1 else lambda get: all(truth(part(get), text) for part in parts)
-
-    def _negation(self) -> Callable[[Lookup], Any]:
-        if self._take("not"):
-            inner, text = self._negation(), self.text
-            return lambda get: not truth(inner(get), text)
-        return self._comparison()
-
-    def _comparison(self) -> Callable[[Lookup], Any]:
-        first = self._sum()
-        steps: list[tuple[str, Callable[[Lookup], Any]]] = []
+        left = self._operand(least)
         while True:
-            sign = self._take(*COMPARISONS, "in")
-            if sign is None and self._token.text == "not" and self._tokens[self._next + 1].text == "in":
-                self._next += 2
-                sign = "not in"
-            if sign is None:
-                break
-            steps.append((sign, self._sum()))
-        if not steps:
-            return first
-        text = self.text
+            sign, strength = self._operator()
+            if strength < least:
+                self._depth -= least == _IMPLIES
+                return left
+            if strength == _COMPARES:
+                left = self._comparison(left)
+                continue
+            self._next += 1
+            right = self._expression(strength if strength == _IMPLIES else strength + 1)
+            left = _joined(sign, left, right, self.text)
+
+    def _comparison(self, first: _Evaluate) -> _Evaluate:
+        steps, text = [], self.text
+        while (found := self._operator())[1] == _COMPARES:
+            self._next += len(found[0].split())
+            steps.append((found[0], self._expression(_SUM)))
 
         def evaluate(get: Lookup) -> bool:
             left = first(get)
             for sign, term in steps:
                 right = term(get)
-                if not compare(sign, left, right, text):
+                if not _compare(sign, left, right, text):
                     return False
                 left = right
             return True
 
         return evaluate
 
-    def _sum(self) -> Callable[[Lookup], Any]:
-        return self._chain(("+", "-"), self._product)
-
-    def _product(self) -> Callable[[Lookup], Any]:
-        return self._chain(("*", "/"), self._unary)
-
-    def _chain(self, signs: tuple[str, ...], below: Callable[[], Callable[[Lookup], Any]]) -> Callable[[Lookup], Any]:
-        made, text = below(), self.text
-        while (sign := self._take(*signs)) is not None:
-            made = binary(sign, made, below(), text)
-        return made
-
-    def _unary(self) -> Callable[[Lookup], Any]:
+    def _operand(self, least: int) -> _Evaluate:
+        text = self.text
+        if least <= _NOT and self._take("not"):
+            denied = self._expression(_NOT)
+            return lambda get: not truth(denied(get), text)
         negative = False
         while self._take("-"):
             negative = not negative
-        inner, text = self._atom(), self.text
-        return (lambda get: -number(inner(get), text)) if negative else inner
+        inner = self._atom()
+        return (lambda get: -_number(inner(get), text)) if negative else inner
 
-    def _atom(self) -> Callable[[Lookup], Any]:
+    def _atom(self) -> _Evaluate:
         token = self._token
         if self._take("("):
-            made = self._implication()
+            made = self._expression()
             self._expect(")")
             return made
         if self._take("["):
@@ -221,7 +230,7 @@ class _Parser:
         constant = _literal(token)
         return lambda _: constant
 
-    def _name(self, name: str) -> Callable[[Lookup], Any]:
+    def _name(self, name: str) -> _Evaluate:
         if name in _CONSTANTS:
             constant = _CONSTANTS[name]
             return lambda _: constant
@@ -233,17 +242,17 @@ class _Parser:
             if not items or (name == "abs" and len(items) > 1):
                 raise ConfigError(f"{name}() takes {'one number' if name == 'abs' else 'numbers'}", value=text)
             if name == "abs":
-                return lambda get: abs(number(items[0](get), text))
-            return lambda get: function([number(item(get), text) for item in items])
+                return lambda get: abs(_number(items[0](get), text))
+            return lambda get: function([_number(item(get), text) for item in items])
         self.names.append(name)
         return lambda get: get(name)
 
-    def _items(self, end: str) -> list[Callable[[Lookup], Any]]:
-        items: list[Callable[[Lookup], Any]] = []
-        while self._take(end) is None:
+    def _items(self, end: str) -> list[_Evaluate]:
+        items: list[_Evaluate] = []
+        while not self._take(end):
             if items:
                 self._expect(",")
-            items.append(self._implication())
+            items.append(self._expression())
         return items
 
 
@@ -266,3 +275,56 @@ def _literal(token: _Token) -> Any:
     if token.kind == "text":
         return token.text[1:-1]
     return int(token.text) if token.text.isdigit() else float(token.text)
+
+
+def truth(value: Any, text: str) -> bool:
+    """``value``, which must be true or false, of the expression ``text``."""
+    if not isinstance(value, bool):
+        fix = "compare it with something, e.g. `a > 0`"
+        raise EvaluationError(f"must be true or false, `{text}` gives {value!r}", fix=fix)
+    return value
+
+
+def _number(value: Any, text: str) -> Any:
+    """``value``, which must be a number, of the expression ``text``."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise EvaluationError(f"calculates with {value!r}, which is no number, in `{text}`")
+    return value
+
+
+def _joined(sign: str, left: _Evaluate, right: _Evaluate, text: str) -> _Evaluate:
+    """A logical or an arithmetic operator applied to what ``left`` and ``right`` give."""
+    if sign == "implies":
+        return lambda get: not truth(left(get), text) or truth(right(get), text)
+    if sign == "or":
+        return lambda get: truth(left(get), text) or truth(right(get), text)
+    if sign == "and":
+        return lambda get: truth(left(get), text) and truth(right(get), text)
+    operation = _ARITHMETIC[sign]
+
+    def evaluate(get: Lookup) -> Any:
+        one, two = _number(left(get), text), _number(right(get), text)
+        if sign == "/" and two == 0:
+            raise EvaluationError(f"divides by zero in `{text}`")
+        try:
+            return operation(one, two)
+        except OverflowError as error:
+            raise EvaluationError(f"calculates beyond the largest number in `{text}`") from error
+
+    return evaluate
+
+
+def _compare(sign: str, left: Any, right: Any, text: str) -> bool:
+    """Whether a comparison holds; only numbers have an order."""
+    if sign in {"in", "not in"}:
+        if not isinstance(right, list | tuple):
+            raise EvaluationError(f"`in` needs a list on its right in `{text}`", fix="write `a in ['x', 'y']`")
+        return any(_equal(left, item) for item in right) == (sign == "in")
+    if sign in {"==", "!="}:
+        return _equal(left, right) == (sign == "==")
+    return bool(_ORDER[sign](_number(left, text), _number(right, text)))
+
+
+def _equal(left: Any, right: Any) -> bool:
+    """Equality without Python's ``True == 1``."""
+    return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)

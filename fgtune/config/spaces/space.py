@@ -17,8 +17,7 @@ from fgtune.config.reading.merge import patch
 from fgtune.config.schema.domains import Domain
 from fgtune.config.schema.paths import has_path, value_at
 from fgtune.config.schema.trial import TrialConfig
-from fgtune.config.spaces.expression import Expression
-from fgtune.config.spaces.operations import AbsentError, EvaluationError, Lookup
+from fgtune.config.spaces.expression import AbsentError, EvaluationError, Expression, Lookup
 from fgtune.errors import ConfigError, FgtuneError
 
 Point = dict[str, Any]

@@ -20,8 +20,7 @@ from fgtune.config.schema.objective import ORACLE_WEIGHTS
 from fgtune.config.schema.paths import Path, all_paths, dotted, nearest_path
 from fgtune.config.schema.search import SearchDesign
 from fgtune.config.schema.trial import TrialConfig
-from fgtune.config.spaces.expression import Expression, parse_expression
-from fgtune.config.spaces.operations import EvaluationError
+from fgtune.config.spaces.expression import EvaluationError, Expression, parse_expression
 from fgtune.config.spaces.space import InfeasibleError, Point, SearchSpace
 from fgtune.errors import ConfigError, MultiConfigError
 from fgtune.streams import numpy_stream

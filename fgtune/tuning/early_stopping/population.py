@@ -16,7 +16,7 @@ from fgtune.config.arms.records import Cell, Fork
 from fgtune.config.arms.search import SearchPlan
 from fgtune.config.schema.domains import SIGNIFICANT, Domain, LogUniformDomain, UniformDomain
 from fgtune.config.schema.scheduling import PbtConfig
-from fgtune.config.spaces.operations import EvaluationError
+from fgtune.config.spaces.expression import EvaluationError
 from fgtune.config.spaces.space import InfeasibleError, Point, SearchSpace
 from fgtune.streams import numpy_stream
 from fgtune.tuning.early_stopping.rules import Candidate, Decision

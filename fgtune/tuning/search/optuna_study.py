@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from fgtune.config.schema.sampling import TpeConfig
 from fgtune.config.schema.search import SearchDesign
-from fgtune.config.spaces.operations import EvaluationError
+from fgtune.config.spaces.expression import EvaluationError
 from fgtune.config.spaces.space import InfeasibleError, Point, SearchSpace
 from fgtune.results.records import CellState
 from fgtune.tuning.search.objectives import Objective

@@ -10,7 +10,7 @@ import numpy as np
 
 from fgtune.config.arms.records import Arm, Cell, Fork
 from fgtune.config.schema.trial import TrialConfig
-from fgtune.config.spaces.operations import EvaluationError
+from fgtune.config.spaces.expression import EvaluationError
 from fgtune.config.spaces.space import InfeasibleError, Point, SearchSpace
 from fgtune.results.records import CellState
 

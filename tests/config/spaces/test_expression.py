@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fgtune.config.spaces.expression import parse_expression
-from fgtune.config.spaces.operations import AbsentError, EvaluationError
+from fgtune.config.spaces.expression import AbsentError, EvaluationError, parse_expression
 from fgtune.errors import ConfigError
 
 SETTINGS = {"a": 2, "b.c": 0.5, "kind": "scip", "on": True, "off": False, "none": None, "hidden": [64, 64]}

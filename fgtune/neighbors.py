@@ -10,12 +10,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 
+from fgtune.arrays import Float32Array, IntArray
 from fgtune.errors import TrialError
-
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
 
 _MARGIN = 8
 """Candidates beyond k, so that rounding in FAISS decides nothing unless this many samples are equally near."""
@@ -37,7 +34,7 @@ def coarse_groups(coarse: IntArray) -> IntArray:
     return group.reshape(-1).astype(np.int64)
 
 
-def find_neighbors(features: FloatArray, groups: IntArray | None, k: int, threads: int) -> IntArray:
+def find_neighbors(features: Float32Array, groups: IntArray | None, k: int, threads: int) -> IntArray:
     """The k nearest other samples of the same group, by cosine similarity.
 
     FAISS proposes candidates in float32; they are ranked again in float64, ties by lower index, so the result depends
@@ -77,7 +74,7 @@ def find_neighbors(features: FloatArray, groups: IntArray | None, k: int, thread
     return neighbors
 
 
-def _within(features: FloatArray, k: int, threads: int) -> IntArray:
+def _within(features: Float32Array, k: int, threads: int) -> IntArray:
     """Neighbours within one group of more than k samples, (m, k) positions."""
     norms = np.sqrt(np.einsum("md,md->m", features, features, dtype=np.float64))
     unit = (features / np.where(norms > 0.0, norms, 1.0)[:, None]).astype(np.float32)
@@ -94,7 +91,7 @@ def _within(features: FloatArray, k: int, threads: int) -> IntArray:
     return neighbors
 
 
-def _search(unit: FloatArray, count: int, threads: int) -> IntArray:
+def _search(unit: Float32Array, count: int, threads: int) -> IntArray:
     """The ``count`` rows of largest inner product with each row, (m, count)."""
     import faiss
 

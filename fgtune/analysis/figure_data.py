@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
@@ -18,8 +17,7 @@ from fgtune.analysis.statistics import Estimate, mean_interval
 from fgtune.analysis.summary import StudySummary
 from fgtune.analysis.text.formatting import MetricInfo, factor_name, level_text, metric_info
 from fgtune.analysis.verdicts import Verdict
-
-FloatArray = npt.NDArray[np.float64]
+from fgtune.arrays import FloatArray
 
 _LOG_SPAN = 30.0  # levels that span more than this factor are drawn on a logarithmic axis
 

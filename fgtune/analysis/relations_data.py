@@ -8,14 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from fgtune.analysis.inputs import PlannedArm, StudyData
+from fgtune.arrays import FloatArray, IntArray
 from fgtune.metrics.relations import align
 from fgtune.results.records import RelationsRecord
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 NONE, RIGHT, LEARNED_ONLY, TRUE_ONLY = 0, 1, 2, 3
 """Codes of ``RelationsPanel.marks``: no edge; an edge of both relations, of the learned alone, of the true alone."""

@@ -11,16 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from scipy import stats
 
+from fgtune.arrays import FloatArray
+from fgtune.catalog.spec import Direction
 from fgtune.streams import numpy_stream
-
-Direction = Literal["maximize", "minimize", "none"]
-FloatArray = npt.NDArray[np.float64]
 
 _RELATIVE_ZERO = 1e-12  # a spread below this share of the mean is rounding, not variation
 _EXACT_PAIRS = 40  # 2 * 2^20 half sums; beyond that the sign-flip test is sampled

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from fgtune.analysis.power import detectable_difference, seeds_for_exact_test, seeds_needed
-from fgtune.analysis.statistics import Direction, PairedContrast, mean_interval
+from fgtune.analysis.statistics import PairedContrast, mean_interval
+from fgtune.catalog.spec import Direction
 
 
 class Verdict(StrEnum):

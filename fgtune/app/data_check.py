@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from fgtune.arrays import IntArray
 from fgtune.config.arms.designs import draft_arms
 from fgtune.config.arms.expand import resolve_classes
 from fgtune.config.reading.load import load_study
 from fgtune.config.schema.base import Config, stable_hash
 from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.trial import TrialConfig
-from fgtune.data.base import Dataset, IntArray, Splits
+from fgtune.data.base import Dataset, Splits
 from fgtune.data.check import SPLIT_NAMES
 from fgtune.data.diagnosis import SourcePair, duplicate_groups, nesting, purity, source_pairs
 from fgtune.data.load import load_dataset

@@ -12,8 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
+from fgtune.arrays import Float32Array, IntArray
 
 
 class Inputs(Protocol):
@@ -92,7 +91,7 @@ class Dataset:
     num_coarse: tuple[int, ...]
     fine: IntArray | None = None
     num_fine: int | None = None
-    fine_values: FloatArray | None = None
+    fine_values: Float32Array | None = None
     given_split: IntArray | None = None
     coarse_names: tuple[tuple[str, ...], ...] | None = None
     fine_names: tuple[str, ...] | None = None
@@ -171,5 +170,5 @@ class EvaluationView:
     num_coarse: tuple[int, ...]
     fine: IntArray | None
     true_fine_to_coarse: IntArray | None
-    fine_values: FloatArray | None = None
+    fine_values: Float32Array | None = None
     regions: Mapping[str, npt.NDArray[np.bool_]] | None = None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fgtune.data.base import Dataset, FloatArray, IntArray
+from fgtune.arrays import Float32Array, IntArray
+from fgtune.data.base import Dataset
 from fgtune.errors import DataError
 
 MIN_SAMPLES = 10
@@ -93,7 +94,7 @@ def _check_images(dataset: Dataset) -> None:
         )
 
 
-def _check_fine_values(dataset: Dataset, values: FloatArray) -> None:
+def _check_fine_values(dataset: Dataset, values: Float32Array) -> None:
     if values.ndim != 2 or values.shape[1] == 0:
         raise DataError("must be (N, columns)", where=dataset.name, path="fine_values", value=values.shape)
     finite = np.isfinite(values).all(axis=1)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fgtune.data.base import Dataset, FloatArray, Inputs, IntArray
+from fgtune.arrays import Float32Array, IntArray
+from fgtune.data.base import Dataset, Inputs
 from fgtune.data.views import true_relations
 
 _BLOCK = 1024
@@ -79,7 +80,7 @@ def nesting(dataset: Dataset, source: int) -> tuple[float, float] | None:
     return float(((counts > 0).sum(axis=1) == 1).mean()), float(counts.max(axis=1).sum() / counts.sum())
 
 
-def purity(fine: IntArray, coarse: IntArray, neighbors: IntArray, num_coarse: int) -> FloatArray:
+def purity(fine: IntArray, coarse: IntArray, neighbors: IntArray, num_coarse: int) -> Float32Array:
     """Share of neighbours of the same fine class, by coarse class; oracle.
 
     Args:
@@ -97,7 +98,7 @@ def purity(fine: IntArray, coarse: IntArray, neighbors: IntArray, num_coarse: in
         np.bincount(coarse[coarse >= 0], weights=each.sum(axis=1)[coarse >= 0], minlength=num_coarse)
         for each in (same, found)
     )
-    shares: FloatArray = np.full(num_coarse, np.nan, dtype=np.float32)
+    shares: Float32Array = np.full(num_coarse, np.nan, dtype=np.float32)
     met = all_found > 0
     shares[met] = hits[met] / all_found[met]
     return shares

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fgtune.arrays import Float32Array, IntArray
 from fgtune.config.schema.data_tables import CoarseRule
-from fgtune.data.base import FloatArray, IntArray
 from fgtune.data.check import SPLIT_NAMES
 from fgtune.errors import DataError
 
@@ -44,7 +44,7 @@ def _is_whole(name: str) -> bool:
     return name.removeprefix("-").isascii() and name.removeprefix("-").isdigit()
 
 
-def as_values(array: npt.NDArray[Any], where: str, path: str) -> FloatArray:
+def as_values(array: npt.NDArray[Any], where: str, path: str) -> Float32Array:
     """Continuous targets (N,) or (N, columns) of any real dtype as (N, columns) float32."""
     if array.dtype.kind not in "buif" or not 1 <= array.ndim <= 2:
         raise DataError(
@@ -77,7 +77,7 @@ def parts_of(labels: npt.NDArray[Any], where: str, path: str = "split") -> IntAr
     return parts
 
 
-def derive_coarse(values: FloatArray | None, rule: CoarseRule, where: str) -> IntArray:
+def derive_coarse(values: Float32Array | None, rule: CoarseRule, where: str) -> IntArray:
     """Coarse labels from continuous fine targets, as FIERCE makes them.
 
     Args:

@@ -7,10 +7,11 @@ from importlib import import_module
 
 import numpy as np
 
+from fgtune.arrays import IntArray
 from fgtune.config.reading.plugin_options import load_plugin
 from fgtune.config.schema.data import DataConfig, PluginDataConfig
 from fgtune.data import DATASETS
-from fgtune.data.base import Dataset, IntArray, StoredInputs
+from fgtune.data.base import Dataset, StoredInputs
 from fgtune.data.check import check_dataset
 from fgtune.data.readers.image_cache import keep_images
 from fgtune.data.readers.images import ImageFiles

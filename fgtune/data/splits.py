@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from fgtune.arrays import IntArray
 from fgtune.config.schema.data import SplitConfig
-from fgtune.data.base import Dataset, IntArray, Splits
+from fgtune.data.base import Dataset, Splits
 from fgtune.data.check import SPLIT_NAMES
 from fgtune.errors import DataError
 from fgtune.streams import numpy_stream

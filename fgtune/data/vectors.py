@@ -7,14 +7,15 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from fgtune.data.base import FloatArray, Inputs, IntArray
+from fgtune.arrays import Float32Array, IntArray
+from fgtune.data.base import Inputs
 
 THUMBNAIL = 32
 """Side to which larger images are averaged: cosine similarity of pixels needs no more, and memory bears no more."""
 _BLOCK = 1024
 
 
-def vectors(inputs: Inputs, rows: IntArray) -> FloatArray:
+def vectors(inputs: Inputs, rows: IntArray) -> Float32Array:
     """Rows as (n, d) float32: numbers as they are; images as pixels / 255, those above 32 x 32 averaged down.
 
     Args:
@@ -27,7 +28,7 @@ def vectors(inputs: Inputs, rows: IntArray) -> FloatArray:
     return np.concatenate(blocks) if blocks else np.empty((0, 0), dtype=np.float32)
 
 
-def _thumbnails(images: npt.NDArray[np.uint8]) -> FloatArray:
+def _thumbnails(images: npt.NDArray[np.uint8]) -> Float32Array:
     """(n, d) mean values of pixels in at most 32 x 32 nearly equal fields."""
     values = images.astype(np.float32) / 255.0
     for axis in (2, 3):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from fgtune.arrays import IntArray
 from fgtune.config.arms.records import DataShape
-from fgtune.data.base import Dataset, EvaluationView, IntArray, Splits, TrainingView
+from fgtune.data.base import Dataset, EvaluationView, Splits, TrainingView
 
 
 def describe(dataset: Dataset) -> DataShape:

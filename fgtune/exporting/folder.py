@@ -20,10 +20,10 @@ import numpy.typing as npt
 from pydantic import Field, ValidationError
 from ruamel.yaml import YAML
 
+from fgtune.arrays import IntArray
 from fgtune.config.reading.source import parse_yaml
 from fgtune.config.schema.base import Config
 from fgtune.config.schema.trial import TrialConfig
-from fgtune.data.base import IntArray
 from fgtune.errors import ConfigError
 from fgtune.exporting.trained_model import Clusters, FineLabels, FineModel, InputFacts, empty_network
 from fgtune.files import write_atomically

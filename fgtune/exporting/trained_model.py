@@ -14,9 +14,10 @@ import numpy.typing as npt
 import torch
 from pydantic import Field
 
+from fgtune.arrays import Float32Array, IntArray
 from fgtune.config.schema.base import Config
 from fgtune.config.schema.trial import TrialConfig
-from fgtune.data.base import Dataset, FloatArray, Inputs, IntArray, StoredInputs
+from fgtune.data.base import Dataset, Inputs, StoredInputs
 from fgtune.errors import ConfigError
 from fgtune.models.classifier import FineClassifier, build_classifier
 from fgtune.training.augment import Views
@@ -62,7 +63,7 @@ class FineLabels:
     """
 
     fine: IntArray
-    confidence: FloatArray
+    confidence: Float32Array
     parents: IntArray
 
 

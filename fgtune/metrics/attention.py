@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from fgtune.arrays import FloatArray
 from fgtune.errors import TrialError
-from fgtune.metrics.checks import FloatArray, same_length
+from fgtune.metrics.checks import same_length
 
 
 def attention_map(feature_map: npt.ArrayLike) -> npt.NDArray[np.float32]:

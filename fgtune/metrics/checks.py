@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from fgtune.arrays import FloatArray, IntArray
 from fgtune.errors import TrialError
-
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
 
 
 def integers(array: npt.ArrayLike, name: str, ndim: tuple[int, ...], low: int, high: int | None = None) -> IntArray:

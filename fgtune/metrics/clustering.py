@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from fgtune.metrics.checks import FloatArray, IntArray, counts_matrix, integers, same_length
+from fgtune.arrays import FloatArray, IntArray
+from fgtune.metrics.checks import counts_matrix, integers, same_length
 
 
 def contingency(preds: npt.ArrayLike, target: npt.ArrayLike, num_preds: int, num_target: int) -> IntArray:

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from fgtune.metrics.checks import FloatArray, IntArray, integers, reals, same_length
+from fgtune.arrays import FloatArray, IntArray
+from fgtune.metrics.checks import integers, reals, same_length
 from fgtune.metrics.clustering import contingency
 
 

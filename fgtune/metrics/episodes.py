@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
-from fgtune.metrics.checks import FloatArray, IntArray, integers, reals, same_length
+from fgtune.arrays import FloatArray, IntArray
+from fgtune.metrics.checks import integers, reals, same_length
 
 _BLOCK_NUMBERS = 1 << 22
 """Feature values gathered at once (32 MiB in float64)."""

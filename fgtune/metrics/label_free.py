@@ -7,7 +7,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from fgtune.metrics.checks import FloatArray, IntArray, integers, reals, same_length
+from fgtune.arrays import FloatArray, IntArray
+from fgtune.metrics.checks import integers, reals, same_length
 
 _SUM_TOLERANCE = 1e-3
 

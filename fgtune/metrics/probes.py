@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fgtune.metrics.checks import FloatArray, IntArray, integers, reals, same_length
+from fgtune.arrays import FloatArray, IntArray
+from fgtune.metrics.checks import integers, reals, same_length
 from fgtune.metrics.retrieval import nearest_blocks, unit_rows
 
 LINEAR_ITERATIONS = 1000

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fgtune.metrics.checks import FloatArray, reals, same_length
+from fgtune.arrays import FloatArray
+from fgtune.metrics.checks import reals, same_length
 from fgtune.metrics.probes import Standardizer
 
 PENALTIES: FloatArray = np.logspace(3, -6, 37)

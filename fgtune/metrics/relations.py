@@ -23,7 +23,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from fgtune.metrics.checks import IntArray, counts_matrix, integers
+from fgtune.arrays import IntArray
+from fgtune.metrics.checks import counts_matrix, integers
 from fgtune.metrics.clustering import assign
 
 _REFERENCE_CAP = 4

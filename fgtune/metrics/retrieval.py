@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from fgtune.arrays import FloatArray, IntArray
 from fgtune.errors import TrialError
-from fgtune.metrics.checks import FloatArray, IntArray, integers, same_length
+from fgtune.metrics.checks import integers, same_length
 
 Float32Array = npt.NDArray[np.float32]
 

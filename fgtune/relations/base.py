@@ -15,10 +15,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+from fgtune.arrays import FloatArray, IntArray
 
 
 class SolveStatus(StrEnum):

@@ -24,9 +24,10 @@ from typing import Any
 import cvxpy as cp
 import numpy as np
 
+from fgtune.arrays import FloatArray, IntArray
 from fgtune.config.schema.classes import CvxpySolverConfig
 from fgtune.errors import SolverError
-from fgtune.relations.base import FloatArray, IntArray, RawSolution, RelationsProblem, SolveStatus, objective_value
+from fgtune.relations.base import RawSolution, RelationsProblem, SolveStatus, objective_value
 from fgtune.relations.structure import balanced_size, forced_penalty, lagrangian_bound, size_range
 
 INTEGRALITY_TOLERANCE = 1e-6

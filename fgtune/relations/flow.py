@@ -30,8 +30,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from fgtune.arrays import FloatArray, IntArray
 from fgtune.config.schema.classes import FlowSolverConfig
-from fgtune.relations.base import FloatArray, IntArray, RawSolution, RelationsProblem, SolveStatus, objective_value
+from fgtune.relations.base import RawSolution, RelationsProblem, SolveStatus, objective_value
 from fgtune.relations.structure import balanced_size, lagrangian_bound
 
 

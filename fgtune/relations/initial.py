@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from fgtune.arrays import FloatArray, IntArray
 from fgtune.errors import SolverError
-from fgtune.relations.base import FloatArray, IntArray
 
 
 def beta_from_balance(balance: float, num_fine: int, num_coarse: int) -> float:

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fgtune.relations.base import FloatArray, RelationsProblem
+from fgtune.arrays import FloatArray
+from fgtune.relations.base import RelationsProblem
 
 
 @dataclass(frozen=True)

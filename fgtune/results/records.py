@@ -11,9 +11,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from fgtune.arrays import IntArray
 from fgtune.config.arms.records import Fork
-
-IntArray = npt.NDArray[np.int64]
 
 
 class CellState(StrEnum):

@@ -9,11 +9,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from fgtune.arrays import Float32Array, IntArray
 from fgtune.config.schema.classes import ClusteringConfig
 from fgtune.errors import TrialError
-from fgtune.results.records import IntArray
-
-FloatArray = npt.NDArray[np.float32]
 
 
 class ClusteredClasses:
@@ -35,7 +33,7 @@ class ClusteredClasses:
     """
 
     def __init__(
-        self, config: ClusteringConfig, features: FloatArray, groups: IntArray, num_fine: int, seed: int
+        self, config: ClusteringConfig, features: Float32Array, groups: IntArray, num_fine: int, seed: int
     ) -> None:
         self._config, self._seed = config, seed
         if config.scope == "global":
@@ -46,7 +44,7 @@ class ClusteredClasses:
         squares = squared_distances(features, self.centers).min(axis=1)
         self.variance = max(float(squares.mean()) / features.shape[1], 1e-12)
 
-    def _fit(self, features: FloatArray, clusters: int) -> npt.NDArray[np.float64]:
+    def _fit(self, features: Float32Array, clusters: int) -> npt.NDArray[np.float64]:
         from sklearn.cluster import KMeans
 
         if len(features) < clusters:
@@ -55,7 +53,7 @@ class ClusteredClasses:
         self.inertia = float(fitted.inertia_)
         return np.asarray(fitted.cluster_centers_, dtype=np.float64)
 
-    def _fit_within(self, features: FloatArray, groups: IntArray, num_fine: int) -> list[npt.NDArray[np.float64]]:
+    def _fit_within(self, features: Float32Array, groups: IntArray, num_fine: int) -> list[npt.NDArray[np.float64]]:
         parts = [features[groups == group] for group in np.unique(groups[groups >= 0])]
         if len(parts) > num_fine:
             raise TrialError(f"{num_fine} clusters cannot cover {len(parts)} coarse classes")
@@ -64,7 +62,7 @@ class ClusteredClasses:
             return [self._fit(part, size) for part, size in zip(parts, sizes, strict=True)]
         return self._grow(parts, num_fine)
 
-    def _grow(self, parts: list[FloatArray], num_fine: int) -> list[npt.NDArray[np.float64]]:
+    def _grow(self, parts: list[Float32Array], num_fine: int) -> list[npt.NDArray[np.float64]]:
         """Give each coarse class one cluster, then each further one where it lowers the sum of squares most."""
         fits = [[self._fit_scored(part, 1)] for part in parts]
         sizes = [1] * len(parts)
@@ -82,16 +80,16 @@ class ClusteredClasses:
             sizes[best] += 1
         return [fit[size - 1][1] for fit, size in zip(fits, sizes, strict=True)]
 
-    def _fit_scored(self, part: FloatArray, clusters: int) -> tuple[float, npt.NDArray[np.float64]]:
+    def _fit_scored(self, part: Float32Array, clusters: int) -> tuple[float, npt.NDArray[np.float64]]:
         centers = self._fit(part, clusters)
         return self.inertia, centers
 
-    def probabilities(self, features: FloatArray) -> FloatArray:
+    def probabilities(self, features: Float32Array) -> Float32Array:
         """(n, K_F) posterior of the centres, see ``cluster_probabilities``."""
         return cluster_probabilities(features, self.centers, self.variance)
 
 
-def squared_distances(features: FloatArray, centers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def squared_distances(features: Float32Array, centers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """(n, K_F) squared distances of features (n, d) to centres (K_F, d)."""
     values = features.astype(np.float64)
     cross = values @ centers.T
@@ -100,10 +98,10 @@ def squared_distances(features: FloatArray, centers: npt.NDArray[np.float64]) ->
     return distances
 
 
-def cluster_probabilities(features: FloatArray, centers: npt.NDArray[np.float64], variance: float) -> FloatArray:
+def cluster_probabilities(features: Float32Array, centers: npt.NDArray[np.float64], variance: float) -> Float32Array:
     """(n, K_F) posterior of centres (K_F, d) as equal spherical Gaussians of one ``variance``, over features (n, d)."""
     logits = -squared_distances(features, centers) / (2 * variance)
     logits -= logits.max(axis=1, keepdims=True)
     weights = np.exp(logits)
-    probs: FloatArray = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    probs: Float32Array = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
     return probs

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fgtune.data.base import Inputs, IntArray, StoredInputs
+from fgtune.arrays import IntArray
+from fgtune.data.base import Inputs, StoredInputs
 from fgtune.errors import TrialError
 from fgtune.models.classifier import FineClassifier
 from fgtune.training.augment_ops import as_float

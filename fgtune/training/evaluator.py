@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from fgtune.arrays import Float32Array, IntArray
 from fgtune.config.schema.training import EvaluationConfig
 from fgtune.data.base import EvaluationView
 from fgtune.metrics.attention import attention_share
@@ -25,11 +26,9 @@ from fgtune.metrics.label_free import (
     silhouette,
 )
 from fgtune.metrics.retrieval import recalls
-from fgtune.results.records import AttentionRecord, IntArray, RelationsRecord
+from fgtune.results.records import AttentionRecord, RelationsRecord
 from fgtune.streams import numpy_stream
 from fgtune.training.final_metrics import few_shot, probe_classes, probe_values
-
-FloatArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -43,9 +42,9 @@ class Predictions:
             probabilities of fine classes are summed by their learned parents.
     """
 
-    probs: FloatArray
-    features: FloatArray
-    coarse_probs: tuple[FloatArray, ...] | None = None
+    probs: Float32Array
+    features: Float32Array
+    coarse_probs: tuple[Float32Array, ...] | None = None
 
     @property
     def fine(self) -> IntArray:
@@ -203,7 +202,7 @@ class Evaluator:
             probs = [coarse_probabilities(predictions.probs, parents, number) for parents, number in summed]
         return {f"coarse_top{k}": coarse_top(probs, coarse, k) for k in (1, 5)}
 
-    def _recall(self, split: str, features: FloatArray) -> dict[str, float]:
+    def _recall(self, split: str, features: Float32Array) -> dict[str, float]:
         """Recall@k of coarse labels, mean over sources that label two samples, and of fine classes."""
         ks = self._config.recall
         if not ks:

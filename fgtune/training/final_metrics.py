@@ -8,23 +8,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 
+from fgtune.arrays import Float32Array, IntArray
 from fgtune.config.schema.training import EvaluationConfig, FewShotConfig
 from fgtune.metrics.episodes import UNKNOWN, episodes, mean_interval
 from fgtune.metrics.probes import accuracy, fit_linear, knn_predict
 from fgtune.metrics.regression import fit_ridge, mean_squared_error, r_squared, rank_mse
-from fgtune.results.records import IntArray
 from fgtune.streams import numpy_stream
-
-FloatArray = npt.NDArray[np.float32]
 
 
 def probe_classes(
     config: EvaluationConfig,
-    train_features: FloatArray | None,
+    train_features: Float32Array | None,
     fine: Mapping[str, IntArray],
-    held_out: Mapping[str, FloatArray],
+    held_out: Mapping[str, Float32Array],
 ) -> dict[str, dict[str, float]]:
     """``knn_fine`` and ``linear_fine``, as far as the config asks for them.
 
@@ -52,7 +49,7 @@ def probe_classes(
 
 
 def probe_values(
-    train_features: FloatArray, targets: Mapping[str, FloatArray], held_out: Mapping[str, FloatArray]
+    train_features: Float32Array, targets: Mapping[str, Float32Array], held_out: Mapping[str, Float32Array]
 ) -> dict[str, dict[str, float]]:
     """``ridge_r2`` and ``ridge_mse``, and for a single target column ``rank_mse``.
 
@@ -82,7 +79,7 @@ def probe_values(
 
 
 def few_shot(
-    config: FewShotConfig, features: FloatArray, fine: IntArray, train_fine: IntArray, seed: int, split: str
+    config: FewShotConfig, features: Float32Array, fine: IntArray, train_fine: IntArray, seed: int, split: str
 ) -> dict[str, float]:
     """``fewshot_<shots>`` with ``_low`` and ``_high``, for every number of shots.
 

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fgtune.arrays import IntArray
 from fgtune.config.schema.training import NeighborsConfig
-from fgtune.data.base import IntArray, TrainingView
+from fgtune.data.base import TrainingView
 from fgtune.models.classifier import FineClassifier
 from fgtune.neighbors import coarse_groups, find_neighbors
 from fgtune.training.compute import log_of

@@ -13,9 +13,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from fgtune.arrays import Float32Array, IntArray
 from fgtune.config.schema.objective import QueueInstanceConfig
 from fgtune.config.schema.trial import TrialConfig
-from fgtune.data.base import Inputs, IntArray, TrainingView
+from fgtune.data.base import Inputs, TrainingView
 from fgtune.errors import TrialError
 from fgtune.metrics.attention import attention_map
 from fgtune.models.classifier import FineClassifier, build_classifier
@@ -28,7 +29,7 @@ from fgtune.streams import derive_seed
 from fgtune.training.augment import Views
 from fgtune.training.clusters import ClusteredClasses
 from fgtune.training.compute import Compute, TrainingInputs
-from fgtune.training.evaluator import FloatArray, Predictions
+from fgtune.training.evaluator import Predictions
 from fgtune.training.input_checks import view_shape
 from fgtune.training.neighbor_source import NeighborSource
 
@@ -165,7 +166,7 @@ class Networks:
         return Predictions(probs, found.features, self._coarse_probs(found.features))
 
     @torch.no_grad()
-    def _coarse_probs(self, features: FloatArray) -> tuple[FloatArray, ...] | None:
+    def _coarse_probs(self, features: Float32Array) -> tuple[Float32Array, ...] | None:
         logits = self.objective.coarse_logits(self.compute.to_device(features))
         return None if logits is None else tuple(each.softmax(dim=1).cpu().numpy() for each in logits)
 
@@ -183,7 +184,7 @@ class Networks:
             maps.append(attention_map(spatial.float().cpu().numpy()))
         return np.concatenate(maps)
 
-    def cluster(self, epoch: int, features: FloatArray) -> FloatArray:
+    def cluster(self, epoch: int, features: Float32Array) -> Float32Array:
         """Find fine classes in ``features`` (n_train, d); their probabilities there, (n_train, K_F)."""
         seed = derive_seed(self.seed, "clusters", epoch)
         self._clusters = ClusteredClasses(
@@ -245,6 +246,6 @@ class PredictionCache:
         """Predictions of the evaluated weights on ``rows`` (n,), as metrics read them."""
         return self._networks.interpret(self.outputs(self._networks.evaluated, rows))
 
-    def features(self, rows: IntArray) -> FloatArray:
+    def features(self, rows: IntArray) -> Float32Array:
         """(n, d) features of the evaluated weights on ``rows`` (n,)."""
         return self.outputs(self._networks.evaluated, rows).features

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from fgtune.arrays import IntArray
 from fgtune.catalog.terms import TERMS
 from fgtune.config.schema.base import stable_hash
 from fgtune.config.schema.trial import TrialConfig
-from fgtune.data.base import Dataset, EvaluationView, IntArray, Splits, TrainingView
+from fgtune.data.base import Dataset, EvaluationView, Splits, TrainingView
 from fgtune.data.splits import split_dataset
 from fgtune.data.vectors import vectors
 from fgtune.data.views import evaluation_view, training_view

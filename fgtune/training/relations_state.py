@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fgtune.arrays import IntArray
 from fgtune.config.schema.classes import RelationsConfig
 from fgtune.errors import TrialError
 from fgtune.relations.base import RelationsProblem, RelationsSolution
 from fgtune.relations.initial import beta_from_balance, initial_affinity, random_balanced
 from fgtune.relations.solve import solve
-from fgtune.results.records import IntArray, SolverUse
+from fgtune.results.records import SolverUse
 from fgtune.streams import numpy_stream
 
 

@@ -17,12 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fgtune.arrays import IntArray
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import TrainingView
 from fgtune.errors import TrialError
 from fgtune.objectives.base import StepOutputs
 from fgtune.objectives.objective import soft_epochs, softness
-from fgtune.results.records import AttentionRecord, EpochMetrics, IntArray, RelationsRecord, TrialOutcome
+from fgtune.results.records import AttentionRecord, EpochMetrics, RelationsRecord, TrialOutcome
 from fgtune.streams import torch_stream
 from fgtune.training.compute import log_of, training_inputs
 from fgtune.training.evaluator import Evaluator

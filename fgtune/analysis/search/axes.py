@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.text.formatting import factor_name, level_text
 from fgtune.analysis.trials import Trial
+from fgtune.arrays import FloatArray
 from fgtune.config.schema.designs import RangeConfig
 from fgtune.config.schema.domains import ChoiceDomain, Domain, IntDomain, LogUniformDomain
-
-FloatArray = npt.NDArray[np.float64]
 
 _LOG_SPAN = 30.0  # listed numbers that span more than this factor lie on a logarithmic axis
 

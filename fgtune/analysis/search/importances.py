@@ -18,12 +18,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import stats
 
+from fgtune.arrays import FloatArray
 from fgtune.streams import derive_seed, numpy_stream
-
-FloatArray = npt.NDArray[np.float64]
 
 FEWEST = 8
 """Fewer points than this are not decomposed at all."""

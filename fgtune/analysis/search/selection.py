@@ -14,9 +14,10 @@ from typing import Any
 from scipy import stats
 
 from fgtune.analysis.inputs import StudyData
-from fgtune.analysis.statistics import Direction, PairedContrast, paired_contrast
+from fgtune.analysis.statistics import PairedContrast, paired_contrast
 from fgtune.analysis.text.formatting import MetricInfo, metric_info
 from fgtune.analysis.trials import Trial, trials_of
+from fgtune.catalog.spec import Direction
 
 _FEWEST_RANKED = 5
 _FEWEST_ARMS = 4

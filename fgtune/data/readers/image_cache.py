@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from fgtune.data.base import IntArray, StoredInputs
-from fgtune.data.readers.images import ByteArray, ImageFiles, in_parallel, stat_of
+from fgtune.arrays import ByteArray, IntArray
+from fgtune.data.base import StoredInputs
+from fgtune.data.readers.images import ImageFiles, in_parallel, stat_of
 from fgtune.data.readers.npz import memory_bytes
 from fgtune.errors import DataError
 from fgtune.files import replacing

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fgtune.data.base import IntArray, StoredInputs
+from fgtune.arrays import ByteArray, IntArray
+from fgtune.data.base import StoredInputs
 from fgtune.data.readers.data_errors import reason_of
 from fgtune.errors import DataError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-ByteArray = npt.NDArray[np.uint8]
 Resize = Literal["crop", "squash", "pad"]
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "PPM")

@@ -16,13 +16,11 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from fgtune.arrays import AnyArray
 from fgtune.data.readers.data_errors import reason_of
 from fgtune.errors import DataError
 from fgtune.text import first_of
-
-AnyArray = npt.NDArray[Any]
 
 # What zipfile, its decompressors and NumPy's header parser raise on damaged or hostile bytes.
 _DAMAGE = (

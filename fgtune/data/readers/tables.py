@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fgtune.data.base import FloatArray, IntArray
+from fgtune.arrays import Float32Array, IntArray
 from fgtune.data.labels import number_classes, parts_of
 from fgtune.data.readers.data_errors import reason_of
 from fgtune.data.readers.npz import memory_bytes
@@ -29,7 +29,7 @@ class TableLabels:
     coarse_names: tuple[tuple[str, ...], ...]
     fine: IntArray | None
     fine_names: tuple[str, ...] | None
-    fine_values: FloatArray | None
+    fine_values: Float32Array | None
     given_split: IntArray | None
 
 
@@ -94,7 +94,7 @@ def _check_columns(names: Sequence[str], columns: Sequence[str], where: str) -> 
         )
 
 
-def numbers(frame: pd.DataFrame, columns: Sequence[str], where: str) -> FloatArray:
+def numbers(frame: pd.DataFrame, columns: Sequence[str], where: str) -> Float32Array:
     """Columns of real numbers as (N, columns) float32; empty cells become NaN, which the check of the data tells of.
 
     Raises:

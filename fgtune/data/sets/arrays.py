@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from fgtune.arrays import AnyArray, Float32Array, IntArray
 from fgtune.config.schema.data_tables import TABLE_SUFFIXES, ArrayFilesConfig, ArraysConfig, TableColumnsConfig
-from fgtune.data.base import Dataset, FloatArray, IntArray
+from fgtune.data.base import Dataset
 from fgtune.data.check import SPLIT_NAMES
 from fgtune.data.labels import as_values, derive_coarse, parts_of
-from fgtune.data.readers.npz import AnyArray, read_npy, read_npz
+from fgtune.data.readers.npz import read_npy, read_npz
 from fgtune.data.readers.tables import labels_of, numbers, read_table
 from fgtune.errors import DataError
 
@@ -92,7 +93,7 @@ def _from_table(path: Path, columns: TableColumnsConfig, config: ArraysConfig) -
     )
 
 
-def _inputs(array: AnyArray, where: str) -> FloatArray:
+def _inputs(array: AnyArray, where: str) -> Float32Array:
     if array.dtype.kind not in "buif":
         raise DataError(
             "must be real numbers",

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from fgtune.arrays import IntArray
 from fgtune.config.schema.data_images import Cifar100Config
-from fgtune.data.base import Dataset, IntArray
+from fgtune.data.base import Dataset
 from fgtune.data.readers.data_files import read_lines
 from fgtune.data.sets.cifar_files import NUM_FINE, CifarFiles, CifarPart, read_cifar100
 from fgtune.data.sets.cifar_taxonomies import CIFAR68_DROPPED, alternative_groups, nested_groups

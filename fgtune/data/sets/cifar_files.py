@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fgtune.data.base import IntArray
+from fgtune.arrays import ByteArray, IntArray
 from fgtune.data.readers.data_errors import missing, reason_of
-from fgtune.data.readers.images import ByteArray
 from fgtune.data.readers.safe_pickle import read_pickled_dict
 from fgtune.errors import DataError
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fgtune.data.base import IntArray
+from fgtune.arrays import IntArray
 from fgtune.errors import DataError
 
 SHARED_GROUPS = (

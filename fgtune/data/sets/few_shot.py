@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from fgtune.arrays import IntArray
 from fgtune.config.schema.data_images import FewShotDataConfig
-from fgtune.data.base import Dataset, Inputs, IntArray
+from fgtune.data.base import Dataset, Inputs
 from fgtune.data.check import SPLIT_NAMES
 from fgtune.data.readers.data_errors import missing
 from fgtune.data.readers.data_files import folders_in, images_in, read_lines

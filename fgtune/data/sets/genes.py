@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from fgtune.data.base import IntArray
+from fgtune.arrays import IntArray
 
 Float64Array = npt.NDArray[np.float64]
 

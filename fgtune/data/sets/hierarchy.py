@@ -7,8 +7,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from fgtune.arrays import IntArray
 from fgtune.config.schema.data import HierarchyConfig
-from fgtune.data.base import Dataset, IntArray
+from fgtune.data.base import Dataset
 from fgtune.data.splits import apportion
 from fgtune.streams import numpy_stream
 

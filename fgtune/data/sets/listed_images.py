@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from fgtune.arrays import IntArray
 from fgtune.config.schema.data_images import OxfordPetsConfig, ProductsConfig
-from fgtune.data.base import Dataset, IntArray
+from fgtune.data.base import Dataset
 from fgtune.data.readers.data_errors import reason_of
 from fgtune.data.readers.data_files import inside, read_lines
 from fgtune.data.sets.image_folder import image_files

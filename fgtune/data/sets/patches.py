@@ -11,8 +11,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from fgtune.arrays import Float32Array, IntArray
 from fgtune.config.schema.data import PatchesConfig
-from fgtune.data.base import Dataset, FloatArray, IntArray
+from fgtune.data.base import Dataset
 from fgtune.streams import numpy_stream
 
 
@@ -98,6 +99,6 @@ def _covered(canvas: int, at: IntArray, side: int) -> npt.NDArray[np.bool_]:
     return covered
 
 
-def _paint(images: FloatArray, at: IntArray, side: int, colors: npt.NDArray[np.float32]) -> None:
+def _paint(images: Float32Array, at: IntArray, side: int, colors: npt.NDArray[np.float32]) -> None:
     for image, (row, column), color in zip(images, at, colors, strict=True):
         image[:, row : row + side, column : column + side] = color[:, None, None]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from fgtune.arrays import IntArray
 from fgtune.config.schema.data import DiabetesConfig, DigitsConfig
 from fgtune.config.schema.data_tables import DigitGroups
-from fgtune.data.base import Dataset, IntArray
+from fgtune.data.base import Dataset
 
 
 def load_digits(config: DigitsConfig) -> Dataset:

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array, issparse
 
+from fgtune.arrays import Float32Array, IntArray
 from fgtune.config.schema.data_tables import CountsConfig, DispersionConfig, SeuratV3Config, SingleCellConfig
-from fgtune.data.base import Dataset, FloatArray, IntArray
+from fgtune.data.base import Dataset
 from fgtune.data.labels import number_classes
 from fgtune.data.readers.h5ad import INSTALL, H5adFile, Matrix, open_h5ad
 from fgtune.data.readers.npz import memory_bytes
@@ -119,7 +120,7 @@ def _labelled(fine: Sequence[str] | None, coarse: Sequence[str], coarse_of: Mapp
 
 def _prepared(
     matrix: Matrix, rows: IntArray, preprocess: object, batches: Sequence[str] | None, where: str
-) -> tuple[FloatArray, IntArray]:
+) -> tuple[Float32Array, IntArray]:
     """Inputs, and the cells that they are."""
     if not isinstance(preprocess, CountsConfig):
         return _dense(matrix[rows], where), rows
@@ -165,7 +166,7 @@ def _normalised(counts: csr_array, target: float) -> csr_array:
     return scaled
 
 
-def _dense(matrix: Matrix, where: str) -> FloatArray:
+def _dense(matrix: Matrix, where: str) -> Float32Array:
     needed = 4 * matrix.shape[0] * matrix.shape[1]
     if needed > memory_bytes() // 2:
         raise DataError(

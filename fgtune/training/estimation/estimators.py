@@ -10,8 +10,8 @@ import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import numpy.typing as npt
 
+from fgtune.arrays import FloatArray, IntArray
 from fgtune.config.schema.classes import (
     BaseEstimatorConfig,
     ClassesConfig,
@@ -21,13 +21,12 @@ from fgtune.config.schema.classes import (
     StabilityEstimatorConfig,
 )
 from fgtune.config.schema.trial import TrialConfig
-from fgtune.data.base import Inputs, IntArray, TrainingView
+from fgtune.data.base import Inputs, TrainingView
 from fgtune.errors import TrialError
 from fgtune.metrics.label_free import silhouette
 from fgtune.streams import numpy_stream
 from fgtune.training.estimation.pruning import merge_redundant, mixture_labels
 
-FloatArray = npt.NDArray[np.float64]
 Count = Callable[[FloatArray, EstimatorConfig, np.random.Generator], int]
 """Clusters in (m, d) points of one coarse class."""
 

@@ -10,10 +10,8 @@ import itertools
 import math
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+from fgtune.arrays import FloatArray, IntArray
 
 _VARIANCE_FLOOR = 1e-3
 """Smallest variance of a component, as a share of the mean variance of a coordinate."""

@@ -16,7 +16,7 @@ from fgtune.config.arms.plan import ArmSearchPlan, Plan
 from fgtune.engine.designs import grown_plan
 from fgtune.engine.driver import Driver
 from fgtune.engine.opening import Launch, OpenedStudy
-from fgtune.engine.plan_growth import arm_search_folder, chosen
+from fgtune.engine.plan_growth import arm_search_folder, with_choice
 from fgtune.reporting.html import write_up
 from fgtune.results.folder import ARM_SEARCH, StudyFolder
 from fgtune.results.provenance import collect_provenance
@@ -40,7 +40,7 @@ class ArmSearches:
 
     Attributes:
         launch: Of the comparison; its folder is locked.
-        console: Where progress is told.
+        console: Where progress is shown.
         flag: Of the open Ray session.
         budget: What the call may use.
     """
@@ -89,7 +89,7 @@ class ArmSearches:
         """The plan with the arm at its best settings; at its own where no trial of the search has a value."""
         searched = grown_plan(each.plan, folder)
         name = best_arm(read_study(folder)) or searched.baseline.name
-        larger = chosen(plan, each, searched, name)
+        larger = with_choice(plan, each, searched, name)
         self._say(f"{each.search.arm} runs with {'its own settings' if name == searched.baseline.name else name}")
         return larger
 

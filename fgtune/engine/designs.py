@@ -16,8 +16,8 @@ from fgtune.results.folder import StudyFolder
 
 if TYPE_CHECKING:
     from fgtune.tuning.call_limits import Budget
+    from fgtune.tuning.cell_queue import CellQueue
     from fgtune.tuning.early_stopping.population import ForkPool
-    from fgtune.tuning.search.cell_queue import CellQueue
     from fgtune.tuning.search.suggestions import KnownTrial, Suggestion
 
 
@@ -88,7 +88,7 @@ class PlannedKind:
             warn: Called with what does not stop the study.
             budget: What the call may use.
         """
-        from fgtune.tuning.search.cell_queue import CellQueue
+        from fgtune.tuning.cell_queue import CellQueue
 
         del cells, announce, warn
         return CellQueue(launch.pending, plan.study.execution.max_concurrent, budget), None

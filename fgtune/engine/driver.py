@@ -12,7 +12,7 @@ from fgtune.catalog import spec_of
 from fgtune.config.arms.plan import Plan
 from fgtune.engine.designs import DESIGNS, PlannedKind
 from fgtune.engine.opening import Launch
-from fgtune.engine.plan_growth import grown
+from fgtune.engine.plan_growth import with_suggestion
 from fgtune.engine.progress import ProgressDisplay, Tally
 from fgtune.engine.recorder import Recorder
 from fgtune.engine.safe_tracking import SafeTracking
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from fgtune.tuning.call_limits import Budget, StopFlag
+    from fgtune.tuning.cell_queue import CellQueue
     from fgtune.tuning.early_stopping.decisions import EarlyStopping
-    from fgtune.tuning.search.cell_queue import CellQueue
     from fgtune.tuning.search.suggestions import Suggestion
 
 
@@ -45,7 +45,7 @@ class Driver:
     Attributes:
         launch: What there is to do.
         tracker: Where the study is tracked.
-        console: Where progress is told.
+        console: Where progress is shown.
         flag: Of the open Ray session; None where nothing is to be run.
         budget: What the call may use, shared with the other studies that it runs.
     """
@@ -142,7 +142,7 @@ class Driver:
 
     def _announce(self, suggestion: Suggestion) -> None:
         """Write a suggestion down before it runs."""
-        larger = grown(self.plan, suggestion)
+        larger = with_suggestion(self.plan, suggestion)
         if larger is not self.plan:
             self.plan = larger
             self.launch.folder.write_plan(larger)
@@ -153,7 +153,7 @@ class Driver:
     # The end
 
     def _conclude(self, queue: CellQueue | None) -> StudyEnd:
-        """Tables, report, tracking, and the last words."""
+        """Tables, report, tracking, and the closing lines."""
         folder, say = self.launch.folder, self.display.say
         results = [each for each in folder.ledger.read() if each.cell_id in self.cells]
         end = self._end(results, queue)

@@ -52,7 +52,7 @@ def with_choices(plan: Plan, folder: StudyFolder) -> Plan:
 def _chosen_before(plan: Plan, each: ArmSearchPlan, searched: Plan, folder: StudyFolder, ids: set[str]) -> Plan:
     """The plan with the choice that gave an arm the cells with these ids."""
     for arm in searched.arms:
-        larger = chosen(plan, each, searched, arm.name)
+        larger = with_choice(plan, each, searched, arm.name)
         if ids <= {cell.cell_id for cell in larger.cells if cell.arm == each.search.arm}:
             return larger
     rule = f"its cells of {each.search.arm} are none that the search in {folder.root} could choose"
@@ -60,7 +60,7 @@ def _chosen_before(plan: Plan, each: ArmSearchPlan, searched: Plan, folder: Stud
     raise StudyFolderError(rule, where=str(folder.root.parent.parent / "plan.csv"), fix=fix)
 
 
-def chosen(plan: Plan, each: ArmSearchPlan, searched: Plan, name: str) -> Plan:
+def with_choice(plan: Plan, each: ArmSearchPlan, searched: Plan, name: str) -> Plan:
     """The plan with one arm of a search as the choice of the arm that it searches inside of."""
     found = next(arm for arm in searched.arms if arm.name == name)
     resolved = next(cell.config for cell in searched.cells if cell.arm == name)
@@ -112,8 +112,8 @@ def _proposed(
     return arm, tuple(Cell(arm.name, seed, resolved, arm.levels) for seed in plan.study.seed_list)
 
 
-def grown(plan: Plan, suggestion: Suggestion) -> Plan:
-    """The plan with a suggestion; as it is where it has that already."""
+def with_suggestion(plan: Plan, suggestion: Suggestion) -> Plan:
+    """The plan with a suggestion; unchanged where it has it already."""
     if any(arm.name == suggestion.arm.name for arm in plan.arms):
         return plan
     return replace(plan, arms=(*plan.arms, suggestion.arm), cells=(*plan.cells, *suggestion.cells))

@@ -23,7 +23,7 @@ class Tally:
         primary: Name of the primary metric.
         maximize: Whether larger is better.
         finished: Results so far, earlier calls included.
-        resumed: How many of them were there when this run began.
+        resumed: How many of them were there when this run started.
         total: Cells to come to, where ``cells`` grows; None for as many as there are.
     """
 

@@ -53,7 +53,7 @@ class Recorder:
         self._seen.setdefault(cell_id, []).extend(epochs)
 
     def on_retry(self, cell_id: str, cause: str) -> None:
-        """Tell the person."""
+        """Show it to the person."""
         cell = self._cells[cell_id]
         self._display.say(f"{cell.arm}, seed {cell.seed} crashed ({cause}) and is started again from its checkpoint")
 

@@ -1,7 +1,7 @@
 """Tracking that never stops a study, nor holds it up.
 
-A fault of the store is told once, and made good at the end from the ledger. Everything is written by one thread beside
-the driver's: a tenth of a second a cell would else pass before the next one starts.
+A fault of the store is warned of once, and made up for at the end from the ledger. One thread beside the driver writes
+everything: a tenth of a second a cell would else pass before the next one starts.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ class SafeTracking:
     Args:
         tracker: Where the study is tracked.
         folder: The study folder, which has everything.
-        say: Tells the person, once.
+        say: Shows a line to the person; called once.
     """
 
     def __init__(self, tracker: Tracker, folder: StudyFolder, say: Callable[[str], None]) -> None:
         self._tracker, self._folder, self._say = tracker, folder, say
         self._is_lost = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tracking")
-        self._begun: list[Future[object]] = []
+        self._submitted: list[Future[object]] = []
 
     def start(self, plan: Plan) -> None:
         """Find or create the study's run, and store finished cells that it lacks.
@@ -68,12 +68,12 @@ class SafeTracking:
 
         self._later(work)
         self._thread.shutdown()
-        for each in self._begun:
+        for each in self._submitted:
             each.result()  # what is no fault of the store is an error of the driver
 
     def _later(self, work: Callable[[], object]) -> None:
-        self._begun = [each for each in self._begun if not each.done() or each.exception() is not None]
-        self._begun.append(self._thread.submit(work))
+        self._submitted = [each for each in self._submitted if not each.done() or each.exception() is not None]
+        self._submitted.append(self._thread.submit(work))
 
     def _try(self, action: Callable[[], object]) -> None:
         try:

@@ -27,11 +27,10 @@ def earlier_studies(plan: Plan) -> tuple[list[KnownTrial], list[str]]:
         ConfigError: One of its ``warm_start`` folders holds no ledger.
     """
     from fgtune.tuning.search.history import earlier_trials
-    from fgtune.tuning.search.objectives import objectives_of
 
     if plan.search is None:
         return [], []
-    return earlier_trials(plan.search, objectives_of(plan.search.design), plan.search.design.warm_start)
+    return earlier_trials(plan.search, plan.search.design.warm_start)
 
 
 def open_search(

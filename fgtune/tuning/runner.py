@@ -27,9 +27,9 @@ from fgtune.config.schema.study import ExecutionConfig
 from fgtune.data.base import Dataset
 from fgtune.training.prepared import PreparedSplit
 from fgtune.tuning.call_limits import Budget, StopFlag
+from fgtune.tuning.cell_queue import CellQueue
 from fgtune.tuning.early_stopping.decisions import EarlyStopping
 from fgtune.tuning.ray_adapters import CellObserver, CellSearcher, EarlyStoppingScheduler, FlagStopper, ObserverCallback
-from fgtune.tuning.search.cell_queue import CellQueue
 from fgtune.tuning.trainable import CellTrainable, cell_id_of
 
 

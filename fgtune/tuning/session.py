@@ -20,7 +20,7 @@ def ray_session(address: str | None = None) -> Iterator[None]:
 
     Args:
         address: Of a cluster, ``host:port`` or ``auto``; None for the one that RAY_ADDRESS names, if it does. A cluster
-            that happens to run on this machine is joined where somebody says so alone (``auto``).
+            that happens to run on this machine is joined only where somebody says so (``auto``).
 
     Raises:
         ConfigError: There is no cluster at the address.

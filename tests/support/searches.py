@@ -10,9 +10,10 @@ from typing import Any
 
 from fgtune.config.arms.expand import expand
 from fgtune.config.arms.plan import Plan
-from fgtune.config.arms.records import DataShape
+from fgtune.config.arms.records import Cell, DataShape
 from fgtune.config.reading.load import load_study
-from fgtune.results.records import CellState
+from fgtune.results.records import CellResult, CellState
+from fgtune.tuning.cell_queue import CellQueue
 from fgtune.tuning.search.search import Search
 
 SHAPE = DataShape(num_coarse=(2,), num_fine=10, fingerprint="f00d")
@@ -74,3 +75,28 @@ def run_all(
         search.record(suggestion.number, CellState.COMPLETE, [found] if isinstance(found, float) else list(found))
         points.append(dict(suggestion.point))
     return points
+
+
+def result_of(cell: Cell, value: float = 0.5, state: CellState = CellState.COMPLETE) -> CellResult:
+    """The ledger's line of a cell."""
+    return CellResult(
+        cell_id=cell.cell_id,
+        arm=cell.arm,
+        seed=cell.seed,
+        config_hash=cell.config_hash,
+        state=state,
+        metrics={"val/silhouette": value} if state is CellState.COMPLETE else {},
+        seconds=1.0,
+        epochs=3,
+        levels=dict(cell.levels),
+        config=cell.config.to_plain(),
+    )
+
+
+def drained(queue: CellQueue, result: Callable[[Cell], CellResult] = result_of) -> list[Cell]:
+    """Run every cell at once; the cells in their order."""
+    cells = []
+    while (cell := queue.take()) is not None:
+        cells.append(cell)
+        queue.on_result(result(cell))
+    return cells

@@ -81,7 +81,7 @@ def explored(space: SearchSpace, point: Point, resample: float, rng: np.random.G
     Args:
         space: What is searched.
         point: Of the donor.
-        resample: Probability of drawing a parameter anew, for each.
+        resample: Probability of resampling a parameter, for each.
         rng: Where draws come from.
 
     Raises:
@@ -89,8 +89,8 @@ def explored(space: SearchSpace, point: Point, resample: float, rng: np.random.G
     """
 
     def choose(path: str, domain: Domain) -> Any:
-        anew, share, up = rng.random(), float(rng.random()), bool(rng.random() < 0.5)
-        if path not in point or anew < resample:
+        chance, share, up = rng.random(), float(rng.random()), bool(rng.random() < 0.5)
+        if path not in point or chance < resample:
             return domain.at(share)
         return perturbed(domain, point[path], up)
 
@@ -156,7 +156,7 @@ class ForkPool:
         return None
 
     def restore(self, number: int, point: Point, seed: int, origin: Fork) -> Suggestion:
-        """Make the fork of an earlier call anew, and have it run where it has no result yet."""
+        """The fork of an earlier call, to be run where it has no result yet."""
         fork = self._at(number, point, seed, origin)
         self._known[fork.cells[0].cell_id] = fork
         self._search.add_fork(fork)

@@ -26,7 +26,7 @@ class Candidate:
         block: Its seed.
         key: Digest of its config; all seeds of an arm have the same.
         epochs: Length of its full training.
-        fork_epoch: Epochs that another trial had trained before it forked off; 0 for one that starts anew.
+        fork_epoch: Epochs that another trial had trained before it forked off; 0 for one that starts from scratch.
     """
 
     cell_id: str
@@ -224,10 +224,10 @@ class PlateauRule:
         finite = [each for each in last if math.isfinite(each)]
         if finite and len(finite) < len(last):
             return Decision(False)
-        spread = statistics.pstdev(finite) if finite else 0.0
-        if spread > self._tolerance:
+        deviation = statistics.pstdev(finite) if finite else 0.0
+        if deviation > self._tolerance:
             return Decision(False)
-        return Decision(True, f"its last {self._patience} scores spread by {spread:.2g}")
+        return Decision(True, f"its last {self._patience} scores spread by {deviation:.2g}")
 
 
 def stopping_rule(config: StoppingConfig) -> StoppingRule:

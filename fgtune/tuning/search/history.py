@@ -75,9 +75,7 @@ def baseline_trial(plan: Plan, results: Sequence[CellResult]) -> KnownTrial | No
     return known[0] if known else None
 
 
-def earlier_trials(
-    search: SearchPlan, objectives: Sequence[Objective], folders: Sequence[str]
-) -> tuple[list[KnownTrial], list[str]]:
+def earlier_trials(search: SearchPlan, folders: Sequence[str]) -> tuple[list[KnownTrial], list[str]]:
     """Finished trials of earlier studies that this search may learn from, and a sentence a folder on what was taken.
 
     Taken is what differs from this study's trial in searched settings alone, lies in the space, and is complete with
@@ -86,7 +84,7 @@ def earlier_trials(
     Raises:
         ConfigError: A folder holds no ledger that can be read.
     """
-    known: list[KnownTrial] = []
+    objectives, known = objectives_of(search.design), list[KnownTrial]()
     notes = []
     for rank, folder in enumerate(folders):
         by_config: dict[str, list[CellResult]] = {}
@@ -134,7 +132,7 @@ def _cell_ids(
 def _finished(
     trial: KnownTrial, results: Sequence[CellResult], objectives: Sequence[Objective], curve: Curve | None
 ) -> KnownTrial:
-    """The trial with what its cells came to."""
+    """The trial with how its cells ended."""
     state = joint_state(results)
     values = tuple(mean_values(objectives, results)) if state is CellState.COMPLETE else ()
     intermediate = mean_curve([curve(each.cell_id) for each in results]) if curve is not None else {}

@@ -1,7 +1,7 @@
 """``optuna.db`` in the study folder: finished trials of a search, for optuna-dashboard and for samplers with a memory.
 
 The ledger is the truth and this is a copy of it: only finished trials are written, so none is ever left running, and
-whatever is wrong with the file is warned of once and repaired by writing the file anew at the next start.
+whatever is wrong with the file is warned of once and repaired by rewriting the file at the next start.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Mirror:
             return {}
 
     def open(self, trials: Sequence[FrozenTrial]) -> None:
-        """Make the file hold exactly ``trials``: what is missing is added; one with anything else is made anew."""
+        """Make the file hold exactly ``trials``: what is missing is added; a file with anything else is replaced."""
         wanted = [trial.user_attrs[ARM] for trial in trials]
         try:
             present = self._present()
@@ -96,7 +96,7 @@ class Mirror:
         return [each.user_attrs[ARM] for each in trials]
 
     def _load(self) -> optuna.Study:
-        """The study in the file, made where it is not there; read once."""
+        """The study in the file, created where there is none; read once."""
         if self._loaded is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             storage = RDBStorage(f"sqlite:///{self.path.resolve()}", engine_kwargs={"connect_args": {"timeout": 10}})

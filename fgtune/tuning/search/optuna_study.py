@@ -1,8 +1,8 @@
 """Optuna's side of a search: a study in memory that is asked for points and learns how they ended, and its mirror.
 
-Every question is answered, so that no trial of the study stays running, and every answer is in Optuna's own words:
-a failure is FAIL, an early stop PRUNED, a point that the space forbids FAIL or, for the sampler that learns from it, an
-infeasible one.
+Every question is answered, so that no trial of the study stays running, and every answer is in Optuna's own states:
+a failure is FAIL, an early stop PRUNED, a point that the space forbids FAIL or, for the sampler that learns from it,
+PRUNED with a violated constraint.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class OptunaStudy:
 
     @property
     def trials(self) -> list[FrozenTrial]:
-        """Everything that Optuna's study holds, in the order of its beginning."""
+        """Everything that Optuna's study holds, in the order in which it came in."""
         return self._study.get_trials(deepcopy=False)
 
     def open_mirror(self) -> None:

@@ -1,7 +1,7 @@
-"""From the study file's samplers and domains to Optuna's; the only place that knows how one is written in the other.
+"""The study file's samplers and domains as Optuna's; the only place that translates between the two.
 
-A sampler is made anew for every question, with a seed of its own: what it proposes then depends on the study seed, the
-number of the question and what it has been told, and not on what happened in this process before.
+Every question gets a new sampler with a seed of its own: what it proposes then depends on the study seed, the number of
+the question and the results so far, and not on what happened in this process before.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Distributions = Mapping[str, BaseDistribution]
 
 
 def distribution_of(domain: Domain) -> BaseDistribution:
-    """The domain in Optuna's words."""
+    """The domain as a distribution of Optuna's."""
     if isinstance(domain, ChoiceDomain):
         return CategoricalDistribution([label_of(domain, value) for value in domain.values])
     if isinstance(domain, IntDomain):
@@ -56,7 +56,7 @@ def distribution_of(domain: Domain) -> BaseDistribution:
 
 
 def label_of(domain: Domain, value: Any) -> Any:
-    """A value of the domain as Optuna keeps it: choices that are not all texts or all numbers as JSON text."""
+    """A value of the domain as Optuna stores it: choices that are not all texts or all numbers become JSON text."""
     if not isinstance(domain, ChoiceDomain):
         return value
     texts = all(isinstance(each, str) for each in domain.values)
@@ -138,7 +138,7 @@ class _Sequence(QMCSampler):
 
 
 class _Enumerator(BruteForceSampler):
-    """Every point once; when there is none left is for the proposer to see, which knows what is feasible."""
+    """Every point once; whether one is left is for ``Search`` to see, which knows what is feasible."""
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """Do not stop the study, as Optuna's own would: under ask and tell that is an error."""

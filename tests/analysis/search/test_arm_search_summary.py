@@ -13,7 +13,7 @@ from fgtune.analysis.summary import summarise
 from fgtune.config.arms.expand import expand
 from fgtune.config.arms.records import Cell, DataShape
 from fgtune.config.reading.load import load_study
-from fgtune.engine.plan_growth import chosen
+from fgtune.engine.plan_growth import with_choice
 from fgtune.reporting.html import write_up
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, CellState
@@ -79,7 +79,7 @@ def settled(plan, folder, points, states=(), choose="trial-0001"):
     """The summary once the search inside the only searched arm has chosen a trial."""
     (each,) = plan.arm_searches
     searched = write_search(folder, each, points, states)
-    folder.write_plan(chosen(plan, each, searched, choose))
+    folder.write_plan(with_choice(plan, each, searched, choose))
     return summarise_arm_searches(read_study(folder))
 
 

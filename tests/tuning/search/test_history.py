@@ -9,7 +9,6 @@ from fgtune.errors import ConfigError
 from fgtune.results.ledger import Ledger
 from fgtune.results.records import CellResult, CellState
 from fgtune.tuning.search.history import baseline_trial, earlier_trials, ledger_trials
-from fgtune.tuning.search.objectives import objectives_of
 from fgtune.tuning.search.search import Search
 
 METRIC = "val/silhouette"
@@ -106,7 +105,7 @@ def test_earlier_studies_teach_what_differs_in_searched_settings_alone(tmp_path)
     longer = result_of(suggestions[3].cells[0], 9.0)
     ledger.append(replace(longer, config={**longer.config, "epochs": 7}, config_hash="other"))
     folder = str(tmp_path / "before")
-    known, notes = earlier_trials(plan.search, objectives_of(plan.search.design), [folder])
+    known, notes = earlier_trials(plan.search, [folder])
     assert [each.point for each in known] == [each.point for each in suggestions[:2]]
     assert [each.values for each in known] == [(0.5,), (0.5,)]
     assert known[0].arm == "before/trial-0000"
@@ -123,7 +122,7 @@ def test_ratios_of_the_number_of_classes_come_back_from_levels(tmp_path):
     ledger = Ledger(tmp_path / "before" / "results.jsonl")
     for each in some(plan, 2):  # and 1.0 is the baseline's
         ledger.append(result_of(each.cells[0], 1.0))
-    known, _ = earlier_trials(plan.search, objectives_of(plan.search.design), [str(tmp_path / "before")])
+    known, _ = earlier_trials(plan.search, [str(tmp_path / "before")])
     assert sorted(each.point["classes.num_fine_ratio"] for each in known) == [0.8, 1.2]
 
 
@@ -131,4 +130,4 @@ def test_a_folder_without_results_is_refused(tmp_path):
     plan = toy.search_plan(tmp_path, toy.NUMBERS)
     Ledger(tmp_path / "results.jsonl").append(result_of(plan.cells[0], 1.0))
     with pytest.raises(ConfigError, match=r"^design\.warm_start\[1\]: holds no results, got 'nowhere'"):
-        earlier_trials(plan.search, objectives_of(plan.search.design), [str(tmp_path), "nowhere"])
+        earlier_trials(plan.search, [str(tmp_path), "nowhere"])

@@ -3,23 +3,10 @@ from __future__ import annotations
 import pytest
 from support import searches as toy
 
-from fgtune.config.schema.study import BudgetConfig, ExecutionConfig
 from fgtune.errors import ConfigError
-from fgtune.results.records import CellResult, CellState
-from fgtune.tuning.call_limits import Budget
-from fgtune.tuning.search.cell_queue import CellQueue
+from fgtune.results.records import CellState
 from fgtune.tuning.search.history import ledger_trials
 from fgtune.tuning.search.search import Search
-
-METRIC = "val/silhouette"
-
-
-def result_of(cell, value=0.5, state=CellState.COMPLETE) -> CellResult:
-    metrics = {METRIC: value} if state is CellState.COMPLETE else {}
-    return CellResult(
-        cell.cell_id, cell.arm, cell.seed, cell.config_hash, state, metrics, 1.0, 3, dict(cell.levels),
-        cell.config.to_plain(),
-    )  # fmt: skip
 
 
 def search_of(plan, finished=(), proposed=(), warnings=None, announced=None) -> Search:
@@ -33,67 +20,15 @@ def search_of(plan, finished=(), proposed=(), warnings=None, announced=None) -> 
     return search
 
 
-def drained(queue, result_of=result_of):
-    """Run every cell at once; the cells in their order."""
-    cells = []
-    while (cell := queue.take()) is not None:
-        cells.append(cell)
-        queue.on_result(result_of(cell))
-    return cells
-
-
 @pytest.fixture
 def plan(tmp_path):
     return toy.search_plan(tmp_path, toy.NUMBERS, seeds=2, trials=4)
 
 
-def test_a_list_is_handed_out_in_its_order(plan):
-    queue = CellQueue(plan.cells)
-    assert [queue.take(), queue.take(), queue.take()] == [*plan.cells, None]
-    assert queue.is_over
-
-
-def test_no_more_cells_are_under_way_than_allowed(plan):
-    queue = CellQueue(plan.cells, at_once=1)
-    first = queue.take()
-    assert queue.take() is None
-    assert not queue.is_over
-    queue.on_result(result_of(first))
-    assert queue.take() == plan.cells[1]
-    assert (queue.is_over, queue.is_done, queue.is_spent) == (True, True, False)
-
-
-def budget_of(**limits):
-    return Budget(ExecutionConfig(budget=BudgetConfig(**limits)))
-
-
-def test_two_queues_share_one_budget_of_cells(plan):
-    shared = budget_of(cells=3)
-    first, second = (CellQueue(plan.cells[:2], budget=shared) for _ in "ab")
-    assert len(drained(first)) == 2
-    assert not first.is_spent
-    assert second.take() is not None
-    assert second.take() is None
-    assert second.is_spent
-
-
-def test_a_limit_of_cells_ends_the_queue_before_its_time(plan):
-    queue = CellQueue(plan.cells, budget=budget_of(cells=1))
-    assert queue.take() is not None
-    assert queue.take() is None
-    assert (queue.is_over, queue.is_done, queue.is_spent) == (True, False, True)
-
-
-def test_a_limit_as_large_as_the_list_is_not_spent(plan):
-    queue = CellQueue(plan.cells, budget=budget_of(cells=len(plan.cells)))
-    assert len(drained(queue)) == len(plan.cells)
-    assert (queue.is_done, queue.is_spent) == (True, False)
-
-
 def test_a_search_hands_out_the_baseline_then_every_seed_of_every_trial(plan):
     announced = []
     search = search_of(plan, announced=announced)
-    cells = drained(search)
+    cells = toy.drained(search)
     arms = [cell.arm for cell in cells]
     assert arms == [each for each in ("baseline", "trial-0000", "trial-0001", "trial-0002", "trial-0003") for _ in "ab"]
     assert [cell.seed for cell in cells] == [0, 1] * 5
@@ -104,12 +39,12 @@ def test_a_search_hands_out_the_baseline_then_every_seed_of_every_trial(plan):
 
 def test_a_trial_is_announced_before_its_cells_and_recorded_when_all_seeds_are_in(plan):
     announced = []
-    search = search_of(plan, finished=[result_of(cell) for cell in plan.cells], announced=announced)
+    search = search_of(plan, finished=[toy.result_of(cell) for cell in plan.cells], announced=announced)
     one, two = search.take(), search.take()
     assert [each.cells for each in announced] == [(one, two)]
-    search.on_result(result_of(two))
+    search.on_result(toy.result_of(two))
     assert len(search.running) == 1
-    search.on_result(result_of(one))
+    search.on_result(toy.result_of(one))
     assert not search.running
 
 
@@ -119,12 +54,12 @@ def test_a_search_cut_off_anywhere_goes_on_without_losing_or_repeating_a_cell(pl
     search = search_of(plan, announced=announced)
     for _ in range(kill_after):
         cell = search.take()
-        finished.append(result_of(cell, value=float(len(finished))))
+        finished.append(toy.result_of(cell, value=float(len(finished))))
         search.on_result(finished[-1])
     under_way = search.take()  # handed out, and lost with the driver
     proposed = [(each.arm.name, each.arm.levels) for each in announced]
     again = search_of(plan, finished=finished, proposed=proposed, announced=announced)
-    rest = drained(again)
+    rest = toy.drained(again)
     assert rest[0] == under_way
     ids = [result.cell_id for result in finished] + [cell.cell_id for cell in rest]
     assert len(ids) == len(set(ids)) == 10
@@ -138,7 +73,7 @@ def test_a_space_that_is_used_up_ends_the_search(tmp_path):
     parameters = {"neighbors.sampled": {"kind": "choice", "values": [1, 5, 7]}}
     plan = toy.search_plan(tmp_path, parameters, trials=50)
     search = search_of(plan)
-    sampled = [cell.config.neighbors.sampled for cell in drained(search)]
+    sampled = [cell.config.neighbors.sampled for cell in toy.drained(search)]
     assert sorted(sampled) == [1, 5, 7]  # 5 is the baseline's
     assert search.is_over
 
@@ -155,7 +90,7 @@ def test_a_space_without_a_new_point_ends_the_search_with_a_warning(plan, monkey
         return suggest()
 
     monkeypatch.setattr(search, "suggest", suggest_twice)
-    assert [cell.arm for cell in drained(search)] == ["baseline"] * 2 + ["trial-0000"] * 2
+    assert [cell.arm for cell in toy.drained(search)] == ["baseline"] * 2 + ["trial-0000"] * 2
     assert warnings == ["the search ends here: design.space: leaves no new point"]
     assert search.is_over
 
@@ -163,7 +98,7 @@ def test_a_space_without_a_new_point_ends_the_search_with_a_warning(plan, monkey
 def test_failed_and_stopped_trials_are_told_as_what_they_are(plan):
     search = search_of(plan)
     states = {"trial-0000": CellState.FAIL, "trial-0001": CellState.PRUNED}
-    drained(search, lambda cell: result_of(cell, state=states.get(cell.arm, CellState.COMPLETE)))
+    toy.drained(search, lambda cell: toy.result_of(cell, state=states.get(cell.arm, CellState.COMPLETE)))
     told = {trial.user_attrs["arm"]: trial.state.name for trial in search._optuna.trials}
     assert told["trial-0000"] == "FAIL"
     assert told["trial-0001"] == "PRUNED"

@@ -109,7 +109,7 @@ class StudyData:
         return 1.0 - self.study.metrics.alpha
 
     @property
-    def unchosen(self) -> tuple[str, ...]:
+    def pending_arms(self) -> tuple[str, ...]:
         """Arms that have no cells yet, because the search inside them has not chosen their settings."""
         return tuple(arm for arm in self.searches if not self.cells(arm))
 

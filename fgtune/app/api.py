@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from fgtune.config.arms.plan import Plan
+from fgtune.app.plan import StudyPlan, read_plan
 from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.reading.load import load_study as load_file
 from fgtune.config.schema.study import Study
@@ -26,7 +26,7 @@ from fgtune.errors import ConfigError
 from fgtune.plugins import permitting
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
-from fgtune.results.records import CellResult, RelationsRecord
+from fgtune.results.records import RelationsRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,57 +73,6 @@ class StudyFile:
 
     def __repr__(self) -> str:
         return f"StudyFile({self.name!r}, {self.study.design.kind}, {len(self.study.seed_list)} seeds)"
-
-
-@dataclass(frozen=True)
-class StudyPlan:
-    """The cells of a study, and how far its folder is with them; made by ``plan``.
-
-    Attributes:
-        plan: Arms and cells as the study has them.
-        folder: The study folder, which need not exist.
-        finished: Results that the folder has, by ``cell_id``.
-    """
-
-    plan: Plan
-    folder: Path
-    finished: dict[str, CellResult]
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What is allowed and yet likely a mistake."""
-        return self.plan.warnings
-
-    @cached_property
-    def table(self) -> pd.DataFrame:
-        """One row a cell, in the order in which they run.
-
-        Columns: ``cell_id, arm, seed``, one column a factor, ``num_fine`` (text where it is estimated) and ``state``,
-        which is ``MISSING`` for a cell without a result.
-        """
-        import pandas as pd
-
-        from fgtune.analysis.table import MISSING, factor_columns
-
-        columns = factor_columns(self.plan.factors)
-        rows = []
-        for cell in self.plan.cells:
-            row = {"cell_id": cell.cell_id, "arm": cell.arm, "seed": cell.seed}
-            row |= {column: cell.levels[path] for path, column in columns.items()}
-            result = self.finished.get(cell.cell_id)
-            state = MISSING if result is None else result.state.value
-            rows.append(row | {"num_fine": cell.config.classes.num_fine, "state": state})
-        return pd.DataFrame(rows)
-
-    def __len__(self) -> int:
-        return len(self.plan.cells)
-
-    def __repr__(self) -> str:
-        done = sum(cell.cell_id in self.finished for cell in self.plan.cells)
-        return f"StudyPlan({self.plan.study.study!r}, {len(self.plan.arms)} arms, {len(self)} cells, {done} finished)"
-
-    def _repr_html_(self) -> str:
-        return f"<p>{escape(repr(self))}</p>{self.table.to_html(max_rows=60)}"
 
 
 class Results:
@@ -248,12 +197,8 @@ def plan(study: StudyFile | StrPath, out: StrPath = "reports") -> StudyPlan:
     Raises:
         ConfigError: The study or its data is wrong, or the folder holds another study.
     """
-    from fgtune.engine.designs import grown_plan
-
     made = _file(study).open().plan
-    folder = StudyFolder(Path(out) / made.study.study)
-    results = folder.ledger.read() if folder.check(made) else []
-    return StudyPlan(grown_plan(made, folder), folder.root, {result.cell_id: result for result in results})
+    return read_plan(made, StudyFolder(Path(out) / made.study.study))
 
 
 def run_study(

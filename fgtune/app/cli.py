@@ -16,16 +16,14 @@ import typer
 from rich.console import Console
 
 from fgtune import __version__
-from fgtune.analysis.timing import counted_cells
+from fgtune.app import api
 from fgtune.app.export import ExportFormat
-from fgtune.app.plan import arm_search_views, arm_table, cell_table, plan_time_left
+from fgtune.app.plan import print_plan
 from fgtune.config.arms.plan import Plan
 from fgtune.config.reading.reference import study_schema
-from fgtune.engine.designs import grown_plan, most_cells, size_text
-from fgtune.engine.opening import open_study
+from fgtune.engine.designs import size_text
 from fgtune.errors import ConfigError, FgtuneError
 from fgtune.plugins import permitting
-from fgtune.results.folder import StudyFolder
 from fgtune.results.options import DEFAULT_OUT, RunOptions
 
 app = typer.Typer(
@@ -265,10 +263,9 @@ def validate(
     study: StudyArgument, set_: SetOption = None, smoke: SmokeOption = False, plugins: PluginsOption = None
 ) -> None:
     """Check a study file, every arm of its design, and its data."""
-    with permitting(plugins or ()):
-        plan = open_study(study, set_ or (), smoke).plan
-    print_warnings(plan)
-    typer.echo(f"{study}: valid, {size_text(plan)}, study hash {plan.study_hash}")
+    made = api.load_study(study, set_ or (), smoke, plugins or ()).open().plan
+    print_warnings(made)
+    typer.echo(f"{study}: valid, {size_text(made)}, study hash {made.study_hash}")
 
 
 @app.command("plan")
@@ -281,26 +278,9 @@ def show_plan(
     plugins: PluginsOption = None,
 ) -> None:
     """Show the cells of a study and how far its folder is with them; start nothing, write nothing."""
-    with permitting(plugins or ()):
-        plan = open_study(study, set_ or (), smoke).plan
-    folder = StudyFolder(out / plan.study.study)
-    results = folder.ledger.read() if folder.check(plan) else []
-    plan = grown_plan(plan, folder)
-    states = {result.cell_id: result.state for result in results}
-    print_warnings(plan)
-    console = _console()
-    console.print(f"{plan.study.study}: {size_text(plan)}, study hash {plan.study_hash}", markup=False)
-    console.print(cell_table(plan, states) if cells else arm_table(plan, states))
-    searches = arm_search_views(plan, folder)
-    left = most_cells(plan) - len({cell.cell_id for cell in plan.cells} & states.keys())
-    searched = sum(each.left for each in searches)
-    more = f", and up to {counted_cells(searched)} in the searches" if searched else ""
-    console.print(f"{left} of {most_cells(plan)} cells to run{more}, in {folder.root}", markup=False)
-    for each in searches:
-        console.print(each.sentence, markup=False)
-    time = plan_time_left(plan, results, searches)
-    if time is not None:
-        console.print(f"time: {time.sentence()}", markup=False)
+    made = api.plan(api.load_study(study, set_ or (), smoke, plugins or ()), out)
+    print_warnings(made.plan)
+    print_plan(made, _console(), cells=cells)
 
 
 @app.command()

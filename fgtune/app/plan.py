@@ -1,101 +1,169 @@
-"""A plan for the eye: tables of its arms and cells with what the ledger has of them, and the time for the rest."""
+"""A plan and how far its folder is with it: as a record, as tables for a person, and the time for the rest."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.table import Table
 
 from fgtune.analysis.timing import TimeLeft, cells_at_once, counted_cells, machine, time_left
 from fgtune.config.arms.plan import Plan
-from fgtune.engine.designs import grown_plan, most_cells
+from fgtune.config.arms.records import Cell
+from fgtune.engine.designs import grown_plan, most_cells, size_text
 from fgtune.engine.plan_growth import arm_search_folder
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, CellState
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 @dataclass(frozen=True)
-class ArmSearchView:
-    """How far the search inside an arm is.
+class StudyPlan:
+    """The cells of a study, and how far its folder is with them; made by ``plan``.
 
     Attributes:
-        arm: The arm.
-        chosen: Whether it has chosen the arm's settings.
-        ended: Its cells that have ended.
-        most: How many it may have.
-        results: What ended.
+        plan: Arms and cells as the study has them; of a search, with what was proposed so far.
+        folder: The study folder, which need not exist.
+        finished: Results that the folder has, by ``cell_id``.
+        searches: The searches inside arms of a comparison, by arm.
     """
 
-    arm: str
-    chosen: bool
-    ended: int
-    most: int
-    results: Sequence[CellResult]
+    plan: Plan
+    folder: Path
+    finished: dict[str, CellResult]
+    searches: dict[str, StudyPlan]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is allowed and yet likely a mistake."""
+        return self.plan.warnings
 
     @property
     def left(self) -> int:
-        """Cells that it may yet run."""
-        return 0 if self.chosen else self.most - self.ended
+        """Cells that are yet to run, at most; those of the searches inside arms are not among these."""
+        return most_cells(self.plan) - len({cell.cell_id for cell in self.plan.cells} & self.finished.keys())
+
+    @cached_property
+    def left_in_searches(self) -> int:
+        """Cells that the searches inside arms may yet run: those whose arms have no settings yet."""
+        return sum(self.searches[each.search.arm].left for each in self.plan.pending_arm_searches)
 
     @property
-    def sentence(self) -> str:
-        """How far it is, in words."""
-        if self.chosen:
-            return f"search inside {self.arm}: over after {counted_cells(self.ended)}"
-        return f"search inside {self.arm}: {self.ended} of at most {counted_cells(self.most)} ended"
+    def time_left(self) -> TimeLeft | None:
+        """An estimate of the time for the rest, on this machine; None where nothing is left or nothing is finished."""
+        cells = {cell.cell_id: cell.arm for cell in self.plan.cells}
+        pending = [arm for cell_id, arm in cells.items() if cell_id not in self.finished]
+        pending += [""] * (most_cells(self.plan) - len(cells) + self.left_in_searches)
+        known = [*self.finished.values()]
+        known += [result for each in self.searches.values() for result in each.finished.values()]
+        return time_left(pending, known, cells_at_once(self.plan.study.execution, *machine()))
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row a cell, in the order in which they run.
+
+        Columns: ``cell_id, arm, seed``, one column a factor, ``num_fine`` (text where it is estimated) and ``state``,
+        which is ``MISSING`` for a cell without a result.
+        """
+        import pandas as pd
+
+        from fgtune.analysis.table import MISSING, factor_columns
+
+        columns = factor_columns(self.plan.factors)
+        rows = []
+        for cell in self.plan.cells:
+            row = {"cell_id": cell.cell_id, "arm": cell.arm, "seed": cell.seed}
+            row |= {column: cell.levels[path] for path, column in columns.items()}
+            result = self.finished.get(cell.cell_id)
+            state = MISSING if result is None else result.state.value
+            rows.append(row | {"num_fine": cell.config.classes.num_fine, "state": state})
+        return pd.DataFrame(rows)
+
+    def __len__(self) -> int:
+        return len(self.plan.cells)
+
+    def __repr__(self) -> str:
+        done = sum(cell.cell_id in self.finished for cell in self.plan.cells)
+        return f"StudyPlan({self.plan.study.study!r}, {len(self.plan.arms)} arms, {len(self)} cells, {done} finished)"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(repr(self))}</p>{self.table.to_html(max_rows=60)}"
 
 
-def arm_search_views(plan: Plan, folder: StudyFolder) -> list[ArmSearchView]:
-    """The searches inside the arms of a grown plan."""
-    pending = {each.search.arm for each in plan.pending_arm_searches}
-    views = []
+def read_plan(plan: Plan, folder: StudyFolder) -> StudyPlan:
+    """A plan with what its folder knows of it; writes nothing.
+
+    Raises:
+        StudyFolderError: The folder holds another study, or something that is no study.
+    """
+    results = folder.ledger.read() if folder.check(plan) else []
+    plan = grown_plan(plan, folder)
+    searches = {}
     for each in plan.arm_searches:
         own = arm_search_folder(folder, each)
-        results = list(own.settled(searched := grown_plan(each.plan, own)).values())
-        arm = each.search.arm
-        views.append(ArmSearchView(arm, arm not in pending, len(results), most_cells(searched), results))
-    return views
+        searched = grown_plan(each.plan, own)
+        searches[each.search.arm] = StudyPlan(searched, own.root, own.settled(searched), {})
+    return StudyPlan(plan, folder.root, {result.cell_id: result for result in results}, searches)
 
 
-def plan_time_left(
-    plan: Plan, results: Sequence[CellResult], searches: Sequence[ArmSearchView] = ()
-) -> TimeLeft | None:
-    """Estimate the time for what the plan has and the ledger has not; the points of a search are yet to be proposed."""
-    ended = {result.cell_id for result in results}
-    cells = {cell.cell_id: cell.arm for cell in plan.cells}
-    pending = [arm for cell_id, arm in cells.items() if cell_id not in ended]
-    pending += [""] * (most_cells(plan) - len(cells) + sum(each.left for each in searches))
-    known = [*results, *(result for each in searches for result in each.results)]
-    return time_left(pending, known, cells_at_once(plan.study.execution, *machine()))
+def print_plan(made: StudyPlan, console: Console, *, cells: bool) -> None:
+    """Print it for a person: one row an arm, or one row a cell."""
+
+    def say(text: str) -> None:
+        console.print(text, markup=False)
+
+    plan = made.plan
+    say(f"{plan.study.study}: {size_text(plan)}, study hash {plan.study_hash}")
+    console.print(_cell_table(made) if cells else _arm_table(made))
+    more = f", and up to {counted_cells(made.left_in_searches)} in the searches" if made.left_in_searches else ""
+    say(f"{made.left} of {most_cells(plan)} cells to run{more}, in {made.folder}")
+    pending = {each.search.arm for each in plan.pending_arm_searches}
+    for arm, search in made.searches.items():
+        ended = len(search.finished)
+        far = f"{ended} of at most {counted_cells(most_cells(search.plan))} ended"
+        say(f"search inside {arm}: {far if arm in pending else f'over after {counted_cells(ended)}'}")
+    time = made.time_left
+    if time is not None:
+        say(f"time: {time.sentence()}")
 
 
-def arm_table(plan: Plan, states: Mapping[str, CellState]) -> Table:
+def _arm_table(made: StudyPlan) -> Table:
     """One row an arm: levels, K_F, and its cells by state."""
-    table = Table("arm", *plan.factors, "K_F", "cells", *(("done", "failed", "pruned") if states else ()))
+    plan, finished = made.plan, made.finished
+    by_arm: dict[str, list[Cell]] = {}
+    for cell in plan.cells:
+        by_arm.setdefault(cell.arm, []).append(cell)
+    table = Table("arm", *plan.factors, "K_F", "cells", *(("done", "failed", "pruned") if finished else ()))
     for arm in plan.arms:
-        cells = [cell for cell in plan.cells if cell.arm == arm.name]
-        count = Counter(states[cell.cell_id] for cell in cells if cell.cell_id in states)
+        cells = by_arm.get(arm.name, [])
+        count = Counter(finished[cell.cell_id].state for cell in cells if cell.cell_id in finished)
         row = [arm.name + " *" * arm.is_baseline, *(_shown(arm.levels[factor]) for factor in plan.factors)]
         size, number = "searched", len(plan.study.seed_list)
         if cells:
             size, number = str(cells[0].config.classes.num_fine), len(cells)
         row += [size, str(number)]
-        row += [str(count[state]) for state in (CellState.COMPLETE, CellState.FAIL, CellState.PRUNED) if states]
+        row += [str(count[state]) for state in (CellState.COMPLETE, CellState.FAIL, CellState.PRUNED) if finished]
         table.add_row(*row)
     table.caption = "* the baseline"
     return table
 
 
-def cell_table(plan: Plan, states: Mapping[str, CellState]) -> Table:
+def _cell_table(made: StudyPlan) -> Table:
     """One row a cell, in the order in which they run."""
+    plan = made.plan
     table = Table("cell", "seed", "arm", *plan.factors, "K_F", "state")
     for cell in plan.cells:
         levels = [_shown(cell.levels[factor]) for factor in plan.factors]
-        state = states.get(cell.cell_id)
-        shown = "to run" if state is None else state.value
+        result = made.finished.get(cell.cell_id)
+        shown = "to run" if result is None else result.state.value
         table.add_row(cell.cell_id, str(cell.seed), cell.arm, *levels, str(cell.config.classes.num_fine), shown)
     return table
 

@@ -55,7 +55,7 @@ class StudyStatus:
         left: Estimate of the rest, with that of the searches inside arms.
         last: How it was run last.
         searches: Of a comparison that searches inside its arms: how far each search is that has started, by its arm.
-        is_inside: Whether it is itself the search inside an arm, which is run by the comparison.
+        is_arm_search: Whether it is itself the search inside an arm, which is run by the comparison.
     """
 
     data: StudyData
@@ -67,7 +67,7 @@ class StudyStatus:
     left: TimeLeft | None
     last: LastCall
     searches: Mapping[str, StudyStatus]
-    is_inside: bool
+    is_arm_search: bool
 
     @property
     def results(self) -> tuple[CellResult, ...]:
@@ -124,8 +124,8 @@ def _status(data: StudyData) -> StudyStatus:
     coming = 0 if proposed is None or proposed[1] is None else max(0, proposed[1] - proposed[0])
     pending = [*{cell.cell_id: cell.arm for cell in data.planned if cell.cell_id not in results}.values()]
     pending += [""] * coming * len(study.seed_list)
-    pending += [arm for arm in data.unchosen for _ in study.seed_list]
-    inside = sum(_left_inside(data, searches.get(arm)) for arm in data.unchosen)
+    pending += [arm for arm in data.pending_arms for _ in study.seed_list]
+    searched = sum(_left_in_search(data, searches.get(arm)) for arm in data.pending_arms)
     ended = [*results.values(), *(each for search in searches.values() for each in search.results)]
     known = {cell.cell_id for cell in data.planned}
     record = folder.read_provenance()
@@ -136,20 +136,20 @@ def _status(data: StudyData) -> StudyStatus:
         planned=len(results) + len(pending),
         under_way=len(({path.stem for path in folder.checkpoints_dir.glob("*.pt")} - results.keys()) & known),
         arms=_arms(data),
-        left=time_left(pending + [""] * inside, ended, cells_at_once(study.execution, *_machine_of(record))),
+        left=time_left(pending + [""] * searched, ended, cells_at_once(study.execution, *_machine_of(record))),
         last=last_call(record),
         searches=searches,
-        is_inside=ARM_SEARCH in record,
+        is_arm_search=ARM_SEARCH in record,
     )
 
 
 def _arms(data: StudyData) -> tuple[ArmStatus, ...]:
     """How far each arm is; one whose settings are not chosen yet will have a cell a seed."""
-    means, unchosen, found = arm_means(data), data.unchosen, []
+    means, waiting, found = arm_means(data), data.pending_arms, []
     later = Counts(len(data.study.seed_list), 0, 0, 0, len(data.study.seed_list))
     for arm in data.arms:
         ended = [data.results[cell.cell_id] for cell in data.cells(arm.name) if cell.cell_id in data.results]
-        counts = later if arm.name in unchosen else data.count(arm.name)
+        counts = later if arm.name in waiting else data.count(arm.name)
         found.append(ArmStatus(arm.name, counts, _seconds(ended), *means.get(arm.name, (math.nan, 0))))
     return tuple(found)
 
@@ -158,7 +158,7 @@ def _seconds(results: Iterable[CellResult]) -> float:
     return math.fsum(each.seconds for each in results if math.isfinite(each.seconds))
 
 
-def _left_inside(data: StudyData, search: StudyStatus | None) -> int:
+def _left_in_search(data: StudyData, search: StudyStatus | None) -> int:
     """Cells that the search inside an arm may yet run."""
     if search is not None:
         return search.planned - search.ended
@@ -197,7 +197,7 @@ def print_status(status: StudyStatus, console: Console) -> None:
         done, all_ = status.proposed
         say(f"search: {done} points proposed" + ("" if all_ is None else f" of {all_}"))
     for arm, search in status.searches.items():
-        so_far = _progress(search) if arm in status.data.unchosen else f"over after {counted_cells(search.ended)}"
+        so_far = _progress(search) if arm in status.data.pending_arms else f"over after {counted_cells(search.ended)}"
         say(f"search inside {arm}: {so_far}")
     console.print(_table(status))
     for result in status.failures:
@@ -223,7 +223,7 @@ def _rest(status: StudyStatus) -> Iterator[str]:
     if best is not None:
         mean = f"{status.criterion.name} {best.score:.4f} (mean of {counted_cells(best.scored)})"
         yield f"best so far: {best.arm}, {mean}"
-    retry = " --retry-failed" if status.ended == status.planned and status.failures and not status.is_inside else ""
+    retry = " --retry-failed" if status.ended == status.planned and status.failures and not status.is_arm_search else ""
     last = status.last
     if last.command and status.holder is None and (status.ended < status.planned or retry):
         folder = None if last.options is None else last.options.directory(status.data.folder.root)

@@ -79,5 +79,5 @@ def test_a_fork_is_another_cell_and_any_other_cell_is_named_as_before():
     assert {plain.config_hash} == {fork.config_hash for fork in forks}
     from fgtune.config.schema.base import stable_hash
 
-    assert plain.cell_id == stable_hash({"config": config.to_plain(), "seed": 0})
+    assert plain.cell_id == stable_hash({"config": config.identity(), "seed": 0})
     assert Fork.parse(forks[0].fork.text) == forks[0].fork

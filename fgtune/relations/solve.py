@@ -46,7 +46,7 @@ def solve(problem: RelationsProblem, config: SolverConfig) -> RelationsSolution:
         ConfigError: A solver of the user's own cannot be imported, or its options are wrong.
 
     Example:
-        >>> from fgtune.config.schema.relations import FlowSolverConfig
+        >>> from fgtune.config.schema.classes import FlowSolverConfig
         >>> problem = RelationsProblem(np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]]), beta=0.0)
         >>> solution = solve(problem, FlowSolverConfig())
         >>> solution.fine_to_coarse.tolist(), round(solution.objective, 6), solution.status.value

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fgtune.arrays import Float32Array, IntArray
-from fgtune.config.schema.training import EvaluationConfig
+from fgtune.config.schema.trial import EvaluationConfig
 from fgtune.data.base import EvaluationView
 from fgtune.metrics.attention import attention_share
 from fgtune.metrics.clustering import contingency

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from fgtune.arrays import Float32Array, IntArray
-from fgtune.config.schema.training import EvaluationConfig, FewShotConfig
+from fgtune.config.schema.trial import EvaluationConfig, FewShotConfig
 from fgtune.metrics.episodes import UNKNOWN, episodes, mean_interval
 from fgtune.metrics.probes import accuracy, fit_linear, knn_predict
 from fgtune.metrics.regression import fit_ridge, mean_squared_error, r_squared, rank_mse

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fgtune.arrays import IntArray
-from fgtune.config.schema.training import NeighborsConfig
+from fgtune.config.schema.trial import NeighborsConfig
 from fgtune.data.base import TrainingView
 from fgtune.models.classifier import FineClassifier
 from fgtune.neighbors import coarse_groups, find_neighbors

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from fgtune.config.schema.training import (
+from fgtune.config.schema.trial import (
     AdamConfig,
     ConstantScheduleConfig,
     MultistepScheduleConfig,

@@ -9,9 +9,9 @@ import sys
 import pytest
 
 from fgtune.catalog import METRICS, find_spec, spec_of
+from fgtune.config.schema.base import METRIC_PATTERN
 from fgtune.config.schema.paths import value_at
-from fgtune.config.schema.study import METRIC_PATTERN
-from fgtune.config.schema.training import EvaluationConfig
+from fgtune.config.schema.trial import EvaluationConfig
 from fgtune.errors import ConfigError
 
 ORACLE = {

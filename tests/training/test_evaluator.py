@@ -14,7 +14,7 @@ from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
 from fgtune.catalog import METRICS, spec_of
-from fgtune.config.schema.training import EvaluationConfig
+from fgtune.config.schema.trial import EvaluationConfig
 from fgtune.data.base import EvaluationView, Splits
 from fgtune.training.evaluator import Evaluator, Predictions
 

@@ -7,9 +7,6 @@ from typing import Annotated, Any
 from pydantic import Field, JsonValue, field_validator
 
 from fgtune.config.schema.base import (
-    ARM_PATTERN,
-    DOTTED_PATTERN,
-    METRIC_PATTERN,
     NAME_PATTERN,
     Config,
     Count,
@@ -24,21 +21,6 @@ from fgtune.config.schema.sampling import Mode
 from fgtune.config.schema.scheduling import NoSchedulerConfig, SchedulerConfig, StoppingConfig
 from fgtune.config.schema.search import SearchDesign
 from fgtune.config.schema.trial import TrialConfig
-
-__all__ = [
-    "ARM_PATTERN",
-    "DOTTED_PATTERN",
-    "METRIC_PATTERN",
-    "NAME_PATTERN",
-    "AblationDesign",
-    "ComparisonDesign",
-    "DesignConfig",
-    "ExecutionConfig",
-    "MetricsConfig",
-    "SearchDesign",
-    "SensitivityDesign",
-    "Study",
-]
 
 DesignConfig = Annotated[
     SensitivityDesign | AblationDesign | ComparisonDesign | SearchDesign, Field(discriminator="kind")

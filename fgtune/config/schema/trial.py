@@ -6,25 +6,158 @@ field docstrings say what each setting does; ``docs/settings.md`` says which val
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from fgtune.config.schema.augmentation import AugmentationConfig, NoAugmentationConfig
-from fgtune.config.schema.base import Config, Count
+from fgtune.config.schema.base import Config, Count, Fraction, PositiveFloat, Weight
 from fgtune.config.schema.classes import ClassesConfig, ClusteringConfig, RelationsConfig
 from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.model import ModelConfig
 from fgtune.config.schema.objective import ObjectiveConfig
-from fgtune.config.schema.training import (
-    EvaluationConfig,
-    MultistepScheduleConfig,
-    NeighborsConfig,
-    OptimizerConfig,
-    ScheduleConfig,
-    SgdConfig,
-    TeacherConfig,
-)
+
+
+class TeacherConfig(Config):
+    """The EMA teacher."""
+
+    decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.99
+    warmup: bool = True
+    """Use min(decay, (1 + t) / (10 + t)) after t updates."""
+    buffers: Literal["shared", "averaged"] = "shared"
+    """Batch-norm statistics: the student's own, updated by teacher passes too (reference), or averaged like weights."""
+
+
+class NeighborsConfig(Config):
+    """Nearest neighbours by cosine, found once unless refreshed; a sample is never its own neighbour."""
+
+    stored: Count = 20
+    """Neighbours kept a sample (fewer where its coarse class is smaller)."""
+    sampled: Count = 5
+    """Neighbours drawn without replacement each time a sample is visited."""
+    scope: Literal["coarse", "global"] = "coarse"
+    """Search among samples of the same coarse class, or among all (SCAN-like)."""
+    features: Literal["inputs", "initial", "teacher"] = "inputs"
+    """What is compared: raw inputs, features of the initial (pretrained) backbone, or current teacher features."""
+    refresh_epochs: Count | None = None
+    """Search again every so many epochs; only with ``features: teacher``."""
+    targets: Literal["forward", "memory"] = "forward"
+    """Teacher predictions of neighbours: a forward pass of their view (reference), or the last one remembered."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> NeighborsConfig:
+        if self.sampled > self.stored:
+            raise ValueError(f"sampled ({self.sampled}) must be <= stored ({self.stored})")
+        if self.refresh_epochs is not None and self.features != "teacher":
+            raise ValueError("refresh_epochs needs features: teacher")
+        return self
+
+
+class SgdConfig(Config):
+    """Stochastic gradient descent."""
+
+    kind: Literal["sgd"] = "sgd"
+    lr: PositiveFloat = 0.1
+    momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
+    weight_decay: Weight = 0.0
+    nesterov: bool = False
+
+
+class AdamConfig(Config):
+    """Adam with decoupled weight decay."""
+
+    kind: Literal["adamw"] = "adamw"
+    lr: PositiveFloat = 1e-3
+    weight_decay: Weight = 0.0
+
+
+OptimizerConfig = Annotated[SgdConfig | AdamConfig, Field(discriminator="kind")]
+
+
+class ConstantScheduleConfig(Config):
+    """The learning rate stays as it is."""
+
+    kind: Literal["constant"] = "constant"
+
+
+class MultistepScheduleConfig(Config):
+    """The learning rate is multiplied by ``gamma`` at each milestone."""
+
+    kind: Literal["multistep"] = "multistep"
+    milestones: tuple[Fraction, ...] = (0.6, 0.8)
+    """Shares of the epochs."""
+    gamma: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
+
+
+class CosineScheduleConfig(Config):
+    """Cosine decay to ``min_lr``, restarted every ``period`` (a share of the epochs; 1 = no restart)."""
+
+    kind: Literal["cosine"] = "cosine"
+    min_lr: Weight = 0.0
+    period: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+
+
+ScheduleConfig = Annotated[
+    ConstantScheduleConfig | MultistepScheduleConfig | CosineScheduleConfig, Field(discriminator="kind")
+]
+
+
+def _distinct(numbers: Sequence[object]) -> None:
+    """Raise unless all differ."""
+    repeated = next((number for number in numbers if list(numbers).count(number) > 1), None)
+    if repeated is not None:
+        raise ValueError(f"must differ, {repeated} is given twice")
+
+
+class FewShotConfig(Config):
+    """Few-shot episodes on features as they are, with the nearest class mean; reads fine labels."""
+
+    ways: Annotated[int, Field(ge=2)] = 5
+    """Fine classes an episode."""
+    shots: Annotated[tuple[Count, ...], Field(min_length=1)] = (1, 5)
+    """Support samples a class; each number yields a metric of its own, ``fewshot_1`` and so on."""
+    queries: Count = 15
+    """Query samples a class."""
+    episodes: Count = 600
+    """Episodes for each number of shots."""
+    classes: Literal["all", "novel"] = "all"
+    """Draw from all fine classes of the evaluated split, or from those alone of which training has no sample. With a
+    given split that keeps fine classes apart, the two are the same."""
+
+    @field_validator("shots")
+    @classmethod
+    def _shots_differ(cls, shots: tuple[int, ...]) -> tuple[int, ...]:
+        _distinct(shots)
+        return shots
+
+
+class EvaluationConfig(Config):
+    """What is measured while training."""
+
+    every_epochs: Count = 1
+    """Evaluate every so many epochs, and always after the last."""
+    weights: Literal["student", "teacher"] = "student"
+    splits: Annotated[tuple[Literal["train", "val", "test"], ...], Field(min_length=1)] = ("val", "test")
+    silhouette_samples: Annotated[int, Field(ge=2)] = 500
+    """The silhouette is computed on at most this many samples of a split, drawn by seed."""
+    recall: tuple[Count, ...] = ()
+    """The k of Recall@k, for coarse and fine labels: [1, 2, 4, 8] in the paper. Its cost is quadratic in the split."""
+    probes: tuple[Literal["knn", "linear", "ridge"], ...] = ()
+    """Fitted on features of the training split after the last epoch: ``knn`` and ``linear`` read fine classes,
+    ``ridge`` continuous fine targets."""
+    knn_neighbors: Count = 20
+    """Votes a sample in the ``knn`` probe."""
+    few_shot: FewShotConfig | None = None
+    """Few-shot episodes after the last epoch; None for none."""
+    attention_samples: Annotated[int, Field(ge=0)] = 0
+    """Attention maps of so many samples are stored after the last epoch; needs a convolutional backbone."""
+
+    @field_validator("recall", "probes")
+    @classmethod
+    def _entries_differ(cls, entries: tuple[object, ...]) -> tuple[object, ...]:
+        _distinct(entries)
+        return entries
 
 
 class TrialConfig(Config):

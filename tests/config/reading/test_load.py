@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fgtune.config.reading.load import load_study
 from fgtune.config.schema.study import Study
-from fgtune.config.schema.training import AdamConfig
+from fgtune.config.schema.trial import AdamConfig
 from fgtune.errors import ConfigError, MultiConfigError
 
 SHIPPED = sorted((Path(__file__).parents[3] / "studies").glob("*.yaml"))

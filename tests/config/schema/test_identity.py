@@ -19,8 +19,7 @@ from fgtune.config.schema.base import Config
 from fgtune.config.schema.designs import ComparisonDesign
 from fgtune.config.schema.objective import ObjectiveConfig
 from fgtune.config.schema.study import Study
-from fgtune.config.schema.training import AdamConfig, SgdConfig
-from fgtune.config.schema.trial import TrialConfig
+from fgtune.config.schema.trial import AdamConfig, SgdConfig, TrialConfig
 
 PLAIN = {"data": {"kind": "digits"}, "classes": {"num_fine": 10}}
 DEFAULTS = Path(__file__).with_name("defaults.json")

@@ -1,18 +1,26 @@
 # make study   run the main study and say where its report lies
-# make test    check style, types, layers and behaviour
-# Both set up .venv from requirements.lock first, when it is not there or out of date.
+# make test    check style, types, layers and behaviour, and how much of the code the tests reach
+# make test-slow  the tests that take minutes each: every shipped study, every kill test
+# All set up .venv from requirements.lock first, when it is not there or out of date.
 
 PYTHON ?= python3
 BIN := .venv/bin
+WORKERS ?= 2
 READY := .venv/.ready
 
-.PHONY: study test lint setup browser clean
+# A test run starts dozens of processes: none of them should compile the package and the tests anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: study test test-slow lint setup browser clean
 
 study: $(READY)
 	$(BIN)/python -m fgtune.run studies/kf_sensitivity.yaml
 
 test: lint browser
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS) --cov --cov-report=term:skip-covered
+
+test-slow: $(READY)
+	$(BIN)/pytest -n $(WORKERS) -m slow --timeout 1800
 
 lint: $(READY)
 	$(BIN)/ruff check .

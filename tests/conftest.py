@@ -23,9 +23,29 @@ settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch, FAISS and BLAS are first imported
-
 pytest_plugins = ["support.small_cell"]
+
+STARTS_RAY = {"ray_started", "start_driver", "kill_driver"}
+STARTS_PROCESSES = STARTS_RAY | {"browser"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts Ray or Chromium, and deal files to the workers of pytest-xdist, all with Ray to one of them.
+
+    A file is the unit, since fixtures of a module are expensive; Ray's files come first and together, because they are
+    one session and the longest piece of work. Without workers the groups mean nothing.
+    """
+    groups: dict[Path, str] = {}
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & STARTS_PROCESSES:
+            item.add_marker(pytest.mark.integration)
+        if fixtures & STARTS_RAY:
+            groups[item.path] = "ray"
+    items.sort(key=lambda item: groups.get(item.path) != "ray")  # stable: otherwise in the order of collection
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(groups.get(item.path, item.path.as_posix())))
+
 
 SMALL_STUDY = """
 study: small
@@ -90,6 +110,12 @@ def train_study():
     """Trains all cells of a study file one by one without Ray; leaves the study folder that a run leaves."""
 
     def train(study: Path, out: Path, overrides: tuple[str, ...] = ()) -> Path:
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1):  # as in a trial, whatever ran in this process before: sums come out the same
+            return train_cells(study, out, overrides)
+
+    def train_cells(study: Path, out: Path, overrides: tuple[str, ...]) -> Path:
         from fgtune.config.schema.base import stable_hash
         from fgtune.engine.opening import open_study
         from fgtune.results.folder import StudyFolder

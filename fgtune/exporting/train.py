@@ -177,13 +177,21 @@ def _progress(entry: EpochMetrics, epochs: int) -> str:
 
 @contextmanager
 def _threads(threads: int) -> Iterator[None]:
-    """Let torch and BLAS use so many threads for a while, as in a trial: sums come out the same."""
+    """Let torch, BLAS and OpenMP use so many threads for a while, as in a trial.
+
+    Sums over another number of threads differ in the last bit, k-means with more than 256 samples among them.
+    """
     from threadpoolctl import threadpool_limits
 
-    before = torch.get_num_threads()
+    before, variable = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
     torch.set_num_threads(threads)
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # libraries that are loaded only now, scikit-learn's, read it
     try:
         with threadpool_limits(threads):
             yield
     finally:
         torch.set_num_threads(before)
+        if variable is None:
+            del os.environ["OMP_NUM_THREADS"]
+        else:
+            os.environ["OMP_NUM_THREADS"] = variable

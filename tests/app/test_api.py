@@ -27,16 +27,19 @@ def imported(code: str) -> set[str]:
     return set(done.stdout.rsplit("imported:", 1)[1].split())
 
 
+@pytest.mark.integration
 def test_importing_fgtune_imports_nothing():
     assert imported("import fgtune; fgtune.__version__; dir(fgtune)") == set()
 
 
+@pytest.mark.integration
 def test_a_study_is_loaded_and_planned_without_torch_and_ray(small_study):
     assert not imported(f"import fgtune; fgtune.load_study({str(small_study)!r}).study") & {"torch", "ray", "pandas"}
     code = f"import fgtune; fgtune.plan({str(small_study)!r}).table; fgtune.run_study"
     assert not imported(code) & {"torch", "ray", "mlflow", "optuna"}
 
 
+@pytest.mark.integration
 def test_results_are_read_without_torch_and_ray(synthetic, tmp_path):
     root = str(synthetic.SyntheticStudy().write(tmp_path).root)
     code = f"import fgtune; r = fgtune.open_results({root!r})"

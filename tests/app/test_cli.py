@@ -293,6 +293,7 @@ def test_the_schema_is_printed_or_written(capsys, tmp_path):
     assert "cannot be written (No such file or directory)" in capsys.readouterr().err
 
 
+@pytest.mark.integration
 def test_looking_at_a_study_imports_nothing_heavy(write):
     path = write()
     code = (

@@ -19,6 +19,7 @@ def test_every_block_is_python():
         compile(block, "docs/python.md", "exec")
 
 
+@pytest.mark.integration
 @pytest.mark.slow  # a smoke run of a shipped study
 def test_the_page_runs_from_top_to_bottom(tmp_path):
     (tmp_path / "studies").symlink_to(ROOT / "studies")

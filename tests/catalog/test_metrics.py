@@ -166,6 +166,7 @@ def test_unknown_split_is_refused():
         spec_of("dev/ari")
 
 
+@pytest.mark.integration
 def test_reading_the_catalogue_imports_no_heavy_library():
     code = (
         "import sys, fgtune.metrics; "
@@ -175,6 +176,7 @@ def test_reading_the_catalogue_imports_no_heavy_library():
     assert out.stdout.strip() == "[]"
 
 
+@pytest.mark.integration
 def test_the_numeric_modules_need_neither_torch_nor_scikit_learn():
     code = (
         "import sys, fgtune.metrics.evaluate, fgtune.metrics.label_free, fgtune.metrics.coarse; "

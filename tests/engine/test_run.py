@@ -215,6 +215,7 @@ def wait_for_checkpoint(options, process):
         time.sleep(0.05)
 
 
+@pytest.mark.integration
 def test_ctrl_c_saves_prints_the_line_that_continues_and_continuing_repeats_the_uncut_run(options, uncut_long):
     options = long_study(options)
     process = start(options)
@@ -233,6 +234,7 @@ def test_ctrl_c_saves_prints_the_line_that_continues_and_continuing_repeats_the_
     assert metrics_of(options) == uncut_long
 
 
+@pytest.mark.integration
 def test_killed_driver_loses_nothing_finished_and_continuing_repeats_the_uncut_run(options, uncut_long, until_ended):
     options = long_study(options)
     process = start(options)
@@ -246,6 +248,7 @@ def test_killed_driver_loses_nothing_finished_and_continuing_repeats_the_uncut_r
     assert metrics_of(options) == uncut_long
 
 
+@pytest.mark.integration
 @pytest.mark.slow
 def test_killed_worker_is_started_again_from_its_checkpoint(options, uncut_long, ray_started):
     options = long_study(options)

@@ -128,6 +128,7 @@ def test_gap_is_relative_and_never_negative():
     assert gap(-2.0, -np.inf) == np.inf
 
 
+@pytest.mark.integration
 def test_the_default_solver_imports_no_solver_library():
     code = (
         "import sys, numpy as np\n"

@@ -147,6 +147,7 @@ def test_a_damaged_provenance_is_told(folder, make, provenance):
         folder.check(make()[1])
 
 
+@pytest.mark.integration
 def test_two_processes_never_write_one_folder(folder):
     holder = textwrap.dedent(f"""
         import sys

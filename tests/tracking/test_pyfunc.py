@@ -49,6 +49,7 @@ def test_mlflow_loads_the_model_and_gets_the_labels_for_an_array_and_a_table(stu
         pd.testing.assert_frame_equal(found, labels[list(found.columns)])
 
 
+@pytest.mark.integration
 @pytest.mark.slow
 def test_a_fresh_process_loads_the_model_and_gets_the_labels(study, store_file, tmp_path):
     _, _, model = study

@@ -55,6 +55,7 @@ def test_the_backbone_is_judged_by_the_size_of_the_views(tmp_path):
         check_inputs(trial(**parts), (3, 8, 8))
 
 
+@pytest.mark.integration
 def test_checking_shapes_needs_no_torch():
     code = "import sys, fgtune.training.input_checks; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

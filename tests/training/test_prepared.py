@@ -138,6 +138,7 @@ def test_views_give_training_the_neighbors_and_the_evaluator_the_fine_labels(dat
     assert evaluation.true_fine_to_coarse.tolist() == [np.repeat(np.arange(4), 3).tolist()]
 
 
+@pytest.mark.integration
 def test_preparing_needs_neither_torch_nor_any_adapter():
     code = (
         "import sys, fgtune.training.prepared, fgtune.data.load; "

@@ -119,11 +119,13 @@ def parse_value(text: str, where: str) -> Any:
 def _load(text: str, walker: _Walker) -> Any:
     """Check the node tree of ``text``, then construct its values."""
     try:
-        root = YAML(typ="safe", pure=True).compose(text)
-        if root is not None:
-            walker.visit(root, (), ())
+        yaml = YAML(typ="safe", pure=True)
+        root = yaml.compose(text)
+        if root is None:
+            return None
+        walker.visit(root, (), ())
         MultiConfigError.raise_all(walker.repeated)
-        return YAML(typ="safe", pure=True).load(text)
+        return yaml.constructor.construct_document(root)
     except YAMLError as error:
         raise _syntax_error(error, walker.place) from error
 

@@ -1,6 +1,6 @@
-"""The points of a study that spreads its arms over a space (a search, random or Sobol points), one record each.
+"""The points of a study whose arms lie in a space (a search, random or Sobol points): one record each, and their ranks.
 
-A point counts with the mean over its cells when all of them are COMPLETE, as the search itself is told; one that was
+A point counts with the mean over its cells when all of them are COMPLETE, as in the search itself; one that was
 stopped early, failed or is unfinished never enters a comparison.
 """
 
@@ -13,10 +13,15 @@ from typing import Any
 
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.text.formatting import MetricInfo, metric_info
+from fgtune.catalog.spec import Direction
 from fgtune.results.records import CellState, best_by_mean, joint_state
 
 UNFINISHED = "UNFINISHED"
 """State of a point some of whose cells have not ended."""
+
+BASELINE, BEST, COMPLETE, STOPPED = "baseline", "best", "complete", "stopped"
+"""Kinds of a point in figures: the baseline; the best or, with several criteria, on the Pareto front; others that ran
+to their end; those stopped early, whose values are of the epoch at which they were."""
 
 
 @dataclass(frozen=True)
@@ -125,3 +130,59 @@ def _trial(data: StudyData, arm: PlannedArm, names: Sequence[str]) -> Trial:
         epochs=min((result.epochs for result in counted), default=0),
         seeds=len(results),
     )
+
+
+def sign_of(direction: Direction) -> float:
+    """1 where more is better, -1 where less is."""
+    return -1.0 if direction == "minimize" else 1.0
+
+
+def best_trial(trials: Sequence[Trial], info: MetricInfo) -> Trial | None:
+    """The COMPLETE point with the best mean, the first one of several; None where no point has the metric."""
+    judged = [trial for trial in trials if math.isfinite(trial.value(info.name))]
+    return max(judged, key=lambda trial: sign_of(info.direction) * trial.value(info.name), default=None)
+
+
+def pareto_front(trials: Sequence[Trial], infos: Sequence[MetricInfo]) -> tuple[str, ...]:
+    """The COMPLETE points that no other one beats: at least as good in every metric, better in one."""
+    judged = [trial for trial in trials if all(math.isfinite(trial.value(info.name)) for info in infos)]
+    scores = [[sign_of(info.direction) * trial.value(info.name) for info in infos] for trial in judged]
+    return tuple(
+        trial.arm
+        for trial, own in zip(judged, scores, strict=True)
+        if not any(other != own and all(b >= a for a, b in zip(own, other, strict=True)) for other in scores)
+    )
+
+
+def kinds_of(data: StudyData, trials: Sequence[Trial]) -> dict[str, str]:
+    """How each point is drawn, by arm; those that failed or are unfinished are not."""
+    criteria = criteria_of(data)
+    points = [trial for trial in trials if not trial.is_baseline]
+    first = best_trial(points, criteria[0])
+    best = set(pareto_front(points, criteria)) if len(criteria) > 1 else {first.arm} if first is not None else set()
+    kinds = {}
+    for trial in trials:
+        if trial.complete:
+            kinds[trial.arm] = BASELINE if trial.is_baseline else BEST if trial.arm in best else COMPLETE
+        elif trial.state == CellState.PRUNED.value:
+            kinds[trial.arm] = STOPPED
+    return kinds
+
+
+def ranked(data: StudyData, trials: Sequence[Trial]) -> tuple[Trial, ...]:
+    """The points from the best to the worst.
+
+    The Pareto front comes first, then the others by the first criterion, then those that were stopped (the longest
+    first), that failed, and that are unfinished.
+    """
+    criterion = criteria_of(data)[0]
+    kinds = kinds_of(data, trials)
+    states = [CellState.COMPLETE.value, CellState.PRUNED.value, CellState.FAIL.value]
+
+    def rank(trial: Trial) -> tuple[int, int, float, float]:
+        state = states.index(trial.state) if trial.state in states else len(states)
+        value = trial.value(criterion.name)
+        score = -sign_of(criterion.direction) * value if math.isfinite(value) else math.inf
+        return state, 0 if kinds.get(trial.arm) == BEST else 1, score, -trial.epochs
+
+    return tuple(sorted((trial for trial in trials if not trial.is_baseline), key=rank))

@@ -21,9 +21,9 @@ from plotly.offline import get_plotlyjs
 from fgtune.analysis.inputs import StudyData, read_study
 from fgtune.analysis.summary import StudySummary, summarise
 from fgtune.analysis.table import write_tables
-from fgtune.analysis.text import formatting as wording
+from fgtune.analysis.text import formatting
 from fgtune.files import write_atomically
-from fgtune.reporting.page import all_figures, page_context
+from fgtune.reporting.page import page_context
 from fgtune.results.folder import StudyFolder
 
 
@@ -83,18 +83,18 @@ def _render(context: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "number": wording.number,
-        "p": wording.p_text,
-        "percent": wording.percent,
-        "seconds": wording.seconds_text,
-        "level": wording.level_text,
+        "number": formatting.number,
+        "p": formatting.p_text,
+        "percent": formatting.percent,
+        "seconds": formatting.seconds_text,
+        "level": formatting.level_text,
         "plain": "{:g}".format,
-        "cap": wording.capital,
+        "cap": formatting.capital,
         "tight": tight,
     }
-    environment.globals |= {"interval": wording.interval, "count": wording.count}
+    environment.globals |= {"interval": formatting.interval, "count": formatting.count}
     scripts = {"plotly_js": get_plotlyjs(), "report_js": _own_file("report.js")}
-    figures = {figure.key: script_json(figure.spec.to_json()) for figure in all_figures(context)}
+    figures = {figure.key: script_json(figure.spec.to_json()) for figure in context["panels"].figures}
     return environment.get_template("report.html.j2").render(
         **context,
         **{name: Markup(text) for name, text in scripts.items()},

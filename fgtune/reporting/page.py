@@ -4,116 +4,89 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from fgtune.analysis.figure_data import (
-    LearningPanel,
-    SensitivityPanel,
-    forest_rows,
-    learning_panels,
-    sensitivity_panels,
-    solver_points,
-)
 from fgtune.analysis.inputs import StudyData
-from fgtune.analysis.relations_data import RelationsPanel, relations_panels
-from fgtune.analysis.search.figure_data import BASELINE, BEST
+from fgtune.analysis.search.axes import axes_of
+from fgtune.analysis.search.overview import selections_of
+from fgtune.analysis.search.selection import Selection
 from fgtune.analysis.summary import StudySummary
-from fgtune.analysis.text.formatting import capital, interval, number
-from fgtune.reporting.blocks import BETTER, Figure, FigureGroup
-from fgtune.reporting.figures import forest_figure, learning_figure, sensitivity_figure, solver_figure
-from fgtune.reporting.relations_figure import relations_figure
-from fgtune.reporting.spread_page import spread_page
-from fgtune.reporting.theme import ArmStyle, arm_styles
+from fgtune.analysis.text.formatting import MetricInfo
+from fgtune.analysis.text.search_answer import short_level
+from fgtune.analysis.trials import STOPPED, Trial, kinds_of, ranked, shown_infos, trials_of
+from fgtune.reporting.panels import MOST_ROWS, panels_of_arms, panels_of_space
+from fgtune.reporting.theme import arm_styles
 from fgtune.results.folder import GIVEN
 from fgtune.results.options import OPTIONS
 
-_MOST_ROWS = 24  # arms beyond which tables of them are folded, and no figure of a spread study has a row for each
+_TOP = 10  # points in the table that is always open
 
 
-def sensitivity_groups(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[FigureGroup, ...]:
-    """One group a factor, one figure a metric."""
-    groups: dict[str, list[Figure]] = {}
-    panels = sensitivity_panels(data)
-    for rank, panel in enumerate(panels):
-        if any(point.estimate.n for point in panel.points):
-            figure = sensitivity_figure(panel, styles)
-            hint = BETTER[panel.metric.direction]
-            made = Figure(f"levels-{rank}", panel.metric.title, _sensitivity_alt(panel), figure, hint=hint)
-            groups.setdefault(panel.axis, []).append(made)
-    return tuple(FigureGroup(axis, tuple(figures)) for axis, figures in groups.items())
+@dataclass(frozen=True)
+class TrialRow:
+    """A point as the table shows it.
+
+    Attributes:
+        arm: Its name.
+        kind: How figures draw it; empty for those that failed or are unfinished.
+        state: In words.
+        values: Its value of every shown metric; nan unless it ran to its end.
+        levels: The level of every setting, in words.
+    """
+
+    arm: str
+    kind: str
+    state: str
+    values: tuple[float, ...]
+    levels: tuple[str, ...]
 
 
-def _sensitivity_alt(panel: SensitivityPanel) -> str:
-    parts = [
-        f"{point.tick}: {number(point.estimate.mean)}"
-        + ("" if math.isnan(point.estimate.low) else f" ({interval(point.estimate.low, point.estimate.high)})")
-        for point in panel.points
-        if point.estimate.n
-    ]
-    return f"Mean {panel.metric.title} with interval by {panel.axis}. {'; '.join(parts)}."
+@dataclass(frozen=True)
+class TrialTable:
+    """The points of a space, and what choosing among them yields.
+
+    Attributes:
+        metrics: The criteria first, then the other shown metrics; columns of the table.
+        primary: Place of the primary metric among them.
+        settings: Names of the varied settings; further columns.
+        rows: The baseline, then the points from the best to the worst.
+        top: How many of them are always in sight.
+        selections: What choosing by each metric yields.
+        stopped: Whether any point was stopped early.
+        front: Whether several criteria make a front of several best points.
+    """
+
+    metrics: tuple[MetricInfo, ...]
+    primary: int
+    settings: tuple[str, ...]
+    rows: tuple[TrialRow, ...]
+    top: int
+    selections: tuple[Selection, ...]
+    stopped: bool
+    front: bool
 
 
-def learning_groups(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[FigureGroup, ...]:
-    """One group a factor, one figure a metric."""
-    groups: dict[str, list[Figure]] = {}
-    for rank, panel in enumerate(learning_panels(data)):
-        figure, hint = learning_figure(panel, styles), BETTER[panel.metric.direction]
-        made = Figure(f"curves-{rank}", panel.metric.title, _learning_alt(panel), figure, hint=hint)
-        groups.setdefault(panel.group, []).append(made)
-    return tuple(FigureGroup(title, tuple(figures)) for title, figures in groups.items())
-
-
-def _learning_alt(panel: LearningPanel) -> str:
-    ends = [f"{curve.label}: {number(curve.mean[-1])} at epoch {curve.epochs[-1]}" for curve in panel.curves]
-    return f"Mean {panel.metric.title} by epoch with interval bands. At the end, {'; '.join(ends)}."
-
-
-def relations_group(panels: Sequence[RelationsPanel]) -> FigureGroup | None:
-    """The median seed's relations, arm by arm; None where none are stored."""
-    figures = []
-    for rank, panel in enumerate(panels):
-        source = f", source {panel.source}" if panel.num_sources > 1 else ""
-        title = f"{panel.label}{source}"
-        made = Figure(
-            f"relations-{rank}", title, _relations_alt(panel), relations_figure(panel), _relations_note(panel)
-        )
-        figures.append(made)
-    return FigureGroup("", tuple(figures)) if figures else None
-
-
-def _relations_note(panel: RelationsPanel) -> str:
-    text = f"seed {panel.seed}, primary metric {number(panel.value)}"
-    if not panel.has_truth:
-        return text
-    right, wrong, surplus, unclaimed = panel.counts
-    extra = [f"{n} {word}" for n, word in ((surplus, "surplus"), (unclaimed, "unclaimed")) if n]
-    return f"{text}; {', '.join([f'{right} of {right + wrong} aligned classes under their true parent', *extra])}"
-
-
-def _relations_alt(panel: RelationsPanel) -> str:
-    return f"Learned relations of {panel.label}: {_relations_note(panel)}."
-
-
-def forest_figures(data: StudyData, summary: StudySummary, styles: Mapping[str, ArmStyle]) -> tuple[Figure, ...]:
-    """Paired differences of the planned contrasts; nothing where there is no pair."""
-    rows = forest_rows(summary)
-    if not rows:
-        return ()
-    info = summary.metrics[0]
-    alt = " ".join(contrast.sentence for contrast in summary.contrasts)
-    spec = forest_figure(rows, styles, info, summary.margin)
-    note = f"Shaded: differences within ±{summary.margin:g}, which the study file calls unimportant."
-    title = f"{capital(info.title)}: difference to the baseline ({data.baseline.label})"
-    return (Figure("differences", title, alt, spec, note),)
-
-
-def solver_figures(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[Figure, ...]:
-    """Seconds a solve; nothing where no relations were solved."""
-    points = solver_points(data)
-    if not points:
-        return ()
-    alt = "Mean seconds a solve of the relations in every cell, arm by arm; the table below has the numbers."
-    return (Figure("solver-seconds", "Time a solve", alt, solver_figure(points, styles)),)
+def _trial_table(
+    data: StudyData, summary: StudySummary, trials: Sequence[Trial], selections: tuple[Selection, ...]
+) -> TrialTable:
+    infos, axes, kinds = shown_infos(data), axes_of(data), kinds_of(data, trials)
+    rows = []
+    for trial in (*(trial for trial in trials if trial.is_baseline), *ranked(data, trials)):
+        state = trial.state.lower().replace("pruned", f"stopped at epoch {trial.epochs}")
+        levels = tuple(short_level(trial.levels.get(axis.path)) for axis in axes)
+        values = tuple(trial.value(info.name) for info in infos)
+        rows.append(TrialRow(trial.arm, kinds.get(trial.arm, ""), state, values, levels))
+    return TrialTable(
+        metrics=infos,
+        primary=[info.name for info in infos].index(summary.primary),
+        settings=tuple(axis.title for axis in axes),
+        rows=tuple(rows),
+        top=_TOP,
+        selections=selections,
+        stopped=STOPPED in kinds.values(),
+        front=summary.search is not None and len(summary.search.criteria) > 1,
+    )
 
 
 def flatten(value: Any, path: str = "") -> list[tuple[str, str]]:
@@ -136,43 +109,6 @@ def _scalar(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def all_figures(context: Mapping[str, Any]) -> list[Figure]:
-    """Every figure of the page, in its order."""
-    groups = [*context["sensitivity"], *context["learning"]]
-    spread = context["spread"]
-    if context["relations"] is not None:
-        groups.append(context["relations"])
-    grouped = [figure for group in groups for figure in group.figures]
-    return [*context["forest"], *(spread.figures if spread is not None else []), *grouped, *context["solver_figures"]]
-
-
-def _enumerated_parts(data: StudyData, summary: StudySummary, styles: Mapping[str, ArmStyle]) -> dict[str, Any]:
-    """The figures of arms that are compared one by one."""
-    return {
-        "spread": None,
-        "forest": forest_figures(data, summary, styles),
-        "sensitivity": sensitivity_groups(data, styles),
-        "learning": learning_groups(data, styles),
-        "solver_figures": solver_figures(data, styles),
-        "relations_panels": relations_panels(data),
-    }
-
-
-def _spread_parts(data: StudyData, summary: StudySummary, styles: Mapping[str, ArmStyle]) -> dict[str, Any]:
-    """The figures of points in a space; those with a row or panel an arm only where the arms are few."""
-    few = len(data.arms) <= _MOST_ROWS
-    page = spread_page(data, summary.search)
-    told = {row.arm for row in page.rows if row.kind in {BASELINE, BEST}}
-    return {
-        "spread": page,
-        "forest": forest_figures(data, summary, styles) if few else (),
-        "sensitivity": (),
-        "learning": (),
-        "solver_figures": solver_figures(data, styles) if few and summary.search is None else (),
-        "relations_panels": tuple(panel for panel in relations_panels(data) if panel.arm in told),
-    }
-
-
 def page_context(data: StudyData, summary: StudySummary, provenance: Mapping[str, Any]) -> dict[str, Any]:
     """Everything that the template reads besides scripts and styles.
 
@@ -181,19 +117,23 @@ def page_context(data: StudyData, summary: StudySummary, provenance: Mapping[str
         summary: Its summary.
         provenance: ``provenance.json`` as plain data; empty where the file is missing.
     """
-    styles = arm_styles(data.arms)
-    parts = (_spread_parts if data.study.design.samples_points else _enumerated_parts)(data, summary, styles)
-    panels = parts.pop("relations_panels")
+    styles, points = arm_styles(data.arms), None
+    if data.study.design.samples_points:
+        trials = trials_of(data) if summary.search is None else summary.search.trials
+        selections = selections_of(data, trials) if summary.search is None else summary.search.selections
+        points = _trial_table(data, summary, trials, selections)
+        panels = panels_of_space(data, summary, styles, trials, selections)
+    else:
+        panels = panels_of_arms(data, summary, styles)
     finished = [data.results[cell.cell_id] for cell in data.cells(data.baseline.name) if cell.cell_id in data.results]
-    config = dict(finished[0].config) if finished else data.study.trial.to_plain()
-    return parts | {
+    return {
         "summary": summary,
-        "titles": {info.name: info.title for info in summary.metrics},
-        "most_rows": _MOST_ROWS,
+        "panels": panels,
+        "points": points,
+        "titles": {info.name: info.title for info in (summary.metrics if points is None else points.metrics)},
+        "most_rows": MOST_ROWS,
         "styles": styles,
-        "relations": relations_group(panels),
-        "relations_truth": any(panel.has_truth for panel in panels),
-        "config": config,
+        "config": dict(finished[0].config) if finished else data.study.trial.to_plain(),
         "study_settings": {
             "design": data.study.design.to_plain(),
             "seeds": list(data.study.seed_list),

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+import plotly.graph_objects as go
+
 from fgtune.analysis.inputs import PlannedArm
 
 BASELINE_COLOR = "#64748b"
+FAINT = "#94a3b8"
 INK = "#334155"
-RIGHT_COLOR, WRONG_COLOR, MISSED_COLOR = "#0072B2", "#D55E00", "#94a3b8"
+RIGHT_COLOR, WRONG_COLOR, MISSED_COLOR = "#0072B2", "#D55E00", FAINT
 
 # Okabe and Ito (2008) without its yellow and black, which vanish on white and on dark ground.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -81,3 +84,26 @@ def axis(title: str, **changes: Any) -> dict[str, Any]:
         "fixedrange": True,
         "ticks": "",
     } | changes
+
+
+def log_axis(values: Sequence[float]) -> dict[str, Any]:
+    """Makes an axis logarithmic, with a tick a decade; at 1, 2 and 5 where there are fewer than two decades."""
+    return {"type": "log", "dtick": 1 if max(values) / min(values) > 100 else "D2", "tickformat": "~g"}
+
+
+def rows_axis(names: Sequence[str]) -> dict[str, Any]:
+    """A vertical axis of named rows, the first one on top."""
+    ticks = {"tickvals": list(range(len(names))), "ticktext": list(names)}
+    return axis("", showgrid=False, range=[len(names) - 0.4, -0.6], **ticks)
+
+
+def marks(
+    xs: Sequence[float | None],
+    ys: Sequence[float | None],
+    marker: Mapping[str, Any],
+    texts: Sequence[str] | None = None,
+    **more: Any,
+) -> go.Scatter:
+    """Marks without a line; each shows its text under the mouse, where there are texts."""
+    hover = {"hoverinfo": "skip"} if texts is None else {"text": list(texts), "hoverinfo": "text"}
+    return go.Scatter(x=list(xs), y=list(ys), mode="markers", marker=dict(marker), **hover, **more)

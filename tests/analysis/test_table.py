@@ -118,7 +118,7 @@ def test_an_unreadable_resolved_study_is_refused(synthetic, tmp_path):
 @pytest.mark.integration
 def test_analysis_needs_no_heavy_library():
     code = (
-        "import sys, fgtune.analysis.summary, fgtune.analysis.figure_data, fgtune.analysis.relations_data as _;"
+        "import sys, fgtune.analysis.summary, fgtune.analysis.curve_panels, fgtune.analysis.relations_data as _;"
         "heavy = {'torch', 'ray', 'mlflow', 'plotly', 'jinja2', 'cvxpy', 'optuna'} & set(sys.modules);"
         "sys.exit(f'imported {sorted(heavy)}' if heavy else 0)"
     )

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 import fgtune
-from fgtune.analysis.figure_data import learning_panels
+from fgtune.analysis.curve_panels import learning_panels
 from fgtune.analysis.inputs import read_study
 from fgtune.analysis.summary import summarise
 from fgtune.app.cli import main

@@ -7,12 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fgtune.analysis.figure_data import forest_rows, learning_panels, sensitivity_panels, solver_points
+from fgtune.analysis.curve_panels import learning_panels
 from fgtune.analysis.inputs import PlannedArm, read_study
+from fgtune.analysis.level_panels import sensitivity_panels, solver_points
 from fgtune.analysis.relations_data import relations_panels
 from fgtune.analysis.summary import summarise
-from fgtune.reporting.figures import forest_figure, learning_figure, sensitivity_figure, solver_figure, spread_apart
+from fgtune.reporting.curve_figures import learning_figure, spread_apart
+from fgtune.reporting.level_figures import sensitivity_figure
 from fgtune.reporting.relations_figure import relations_figure
+from fgtune.reporting.row_figures import forest_figure, solver_figure
 from fgtune.reporting.theme import arm_styles, shown
 
 
@@ -92,15 +95,15 @@ def test_many_learning_curves_get_a_legend(synthetic, tmp_path):
 
 def test_forest_figure_shows_the_margin_and_every_pair(study):
     summary = summarise(study)
-    rows = forest_rows(summary)
+    rows = summary.contrasts
     figure = forest_figure(rows, arm_styles(study.arms), summary.metrics[0], summary.margin)
     band = next(shape for shape in figure.layout.shapes if shape.type == "rect")
     assert (band.x0, band.x1) == (-0.02, 0.02)
     pairs = [trace for trace in figure.data if len(trace.x) == 5]
-    assert [list(trace.x) for trace in pairs] == [[value for _, value in row.differences] for row in rows]
+    assert [list(trace.x) for trace in pairs] == [list(row.contrast.differences) for row in rows]
     assert next(iter(figure.layout.yaxis.ticktext)) == "K_F/K_F* 0.8<br><i>hurts</i>"
     low, high = figure.layout.xaxis.range
-    assert all(low < row.estimate.low and row.estimate.high < high for row in rows)
+    assert all(low < row.contrast.estimate.low and row.contrast.estimate.high < high for row in rows)
 
 
 def test_solver_axis_is_logarithmic_where_times_span_a_decade(synthetic, tmp_path):

@@ -6,14 +6,16 @@ import re
 import pytest
 from markupsafe import escape
 
+from fgtune.analysis.curve_panels import history_panels, trial_curves_panels
 from fgtune.analysis.inputs import read_study
-from fgtune.analysis.search.figure_data import curves_panels, front_panels, history_panels, scatter_panels
+from fgtune.analysis.level_panels import front_panels, scatter_panels
 from fgtune.analysis.search.importances import importances
 from fgtune.analysis.summary import summarise
 from fgtune.analysis.trials import criteria_of, trials_of
+from fgtune.reporting.curve_figures import history_figure, trial_curves_figure
 from fgtune.reporting.html import tight, write_report
-from fgtune.reporting.importances_figure import importances_figure
-from fgtune.reporting.search_figures import KIND_STYLES, curves_figure, history_figure, pair_figure, scatter_figure
+from fgtune.reporting.level_figures import KIND_STYLES, pair_figure, scatter_figure
+from fgtune.reporting.row_figures import importances_figure
 
 PRUNED = {number: 3 if number % 2 else 9 for number in range(6, 40, 3)}
 SOBOL = {
@@ -159,8 +161,8 @@ def test_costs_of_several_magnitudes_get_a_logarithmic_axis(synthetic_search, tm
 
 def test_curves_of_one_kind_are_one_trace_with_gaps(folder):
     data = read_study(folder)
-    panel = curves_panels(data, trials_of(data))[0]
-    figure = curves_figure(panel)
+    panel = trial_curves_panels(data, trials_of(data))[0]
+    figure = trial_curves_figure(panel)
     assert len(figure.data) == 5  # four kinds of lines, and where the stopped ones end
     lines = [trace for trace in figure.data if trace.mode == "lines"]
     assert sum(trace.x.count(None) for trace in lines) == len(panel.curves)

@@ -9,9 +9,8 @@ from typing import Any
 
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.search.overview import TrialCounts, summarise_search
-from fgtune.analysis.search.selection import sign_of
 from fgtune.analysis.text.formatting import MetricInfo, count, factor_name, metric_info, number
-from fgtune.analysis.trials import Trial
+from fgtune.analysis.trials import Trial, sign_of
 from fgtune.config.arms.arm_search import arm_search_folders
 from fgtune.config.schema.domains import IntDomain, LogUniformDomain, QuantizedDomain, UniformDomain
 from fgtune.text import listed

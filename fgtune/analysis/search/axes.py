@@ -1,4 +1,4 @@
-"""The axes of a space over which a study spreads its arms: where a level lies on a figure, and in the unit cube."""
+"""The axes on which the arms of a study lie: where a level is on a figure, and in the unit cube of a space."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from typing import Any
 import numpy as np
 
 from fgtune.analysis.inputs import StudyData
-from fgtune.analysis.text.formatting import factor_name, level_text
+from fgtune.analysis.text.formatting import MetricInfo, factor_name, level_text
 from fgtune.analysis.trials import Trial
 from fgtune.arrays import FloatArray
+from fgtune.catalog import COST
 from fgtune.config.schema.designs import RangeConfig
 from fgtune.config.schema.domains import ChoiceDomain, Domain, IntDomain, LogUniformDomain
 
-_LOG_SPAN = 30.0  # listed numbers that span more than this factor lie on a logarithmic axis
+_LOG_SPAN = 30.0  # numbers that span more than this factor lie on a logarithmic axis
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One varied setting.
+    """One varied setting, or the arms of a comparison.
 
     Attributes:
-        path: Dotted path.
+        path: Dotted path; empty where the axis is the arms.
         title: Its name for readers.
         numeric: Whether its levels are numbers on a scale.
         log: Whether that scale is logarithmic.
@@ -73,6 +74,16 @@ class Axis:
         return min(max(share, 0.0), 1.0)
 
 
+def spans_magnitudes(values: Sequence[float]) -> bool:
+    """Whether values span so much that a linear scale would show the largest alone."""
+    return len(values) > 0 and min(values) > 0 and max(values) / min(values) > _LOG_SPAN
+
+
+def on_log_scale(info: MetricInfo, values: Sequence[float]) -> bool:
+    """Whether values of a metric are costs that span magnitudes."""
+    return info.name.startswith(COST) and spans_magnitudes(values)
+
+
 def axes_of(data: StudyData) -> tuple[Axis, ...]:
     """The axes of a search's space, or of the factors of random or Sobol points, in the order of the plan."""
     factors, domains = data.factors, data.study.design.domains
@@ -81,21 +92,21 @@ def axes_of(data: StudyData) -> tuple[Axis, ...]:
 
 def _axis(path: str, title: str, given: Domain | RangeConfig | tuple[Any, ...]) -> Axis:
     if isinstance(given, ChoiceDomain):
-        return _listed(path, title, given.values)
+        return listed_axis(path, title, given.values)
     if isinstance(given, Sequence):
-        return _listed(path, title, given)
+        return listed_axis(path, title, given)
     log = isinstance(given, LogUniformDomain)
     log = log or (isinstance(given, IntDomain) and given.log)
     log = log or (isinstance(given, RangeConfig) and given.scale == "log")
     return Axis(path, title, numeric=True, log=log, low=float(given.low), high=float(given.high))
 
 
-def _listed(path: str, title: str, levels: Sequence[Any]) -> Axis:
+def listed_axis(path: str, title: str, levels: Sequence[Any]) -> Axis:
+    """The axis of listed levels: numbers by size where all of them are, else categories in their order."""
     if all(_is_number(level) for level in levels):
         numbers = tuple(sorted(float(level) for level in levels))
-        low, high = numbers[0], numbers[-1]
-        log = low > 0 and high / low > _LOG_SPAN
-        return Axis(path, title, True, log, low, high, tuple(level_text(each) for each in sorted(levels)), numbers)
+        words = tuple(level_text(each) for each in sorted(levels))
+        return Axis(path, title, True, spans_magnitudes(numbers), numbers[0], numbers[-1], words, numbers)
     return Axis(path, title, False, False, 0.0, float(len(levels) - 1), tuple(map(level_text, levels)))
 
 

@@ -20,6 +20,10 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from fgtune.analysis.inputs import StudyData
+from fgtune.analysis.search.axes import axes_of, by_mean, on_log_scale, unit_places
+from fgtune.analysis.text.formatting import MetricInfo
+from fgtune.analysis.trials import Trial
 from fgtune.arrays import FloatArray
 from fgtune.streams import derive_seed, numpy_stream
 
@@ -94,7 +98,7 @@ def importances(
     Args:
         metric: Name of the values.
         shares: (n, d) place of every point in [0, 1]^d; nan where a parameter is inactive. An inactive parameter has
-            no effect there, which is told to the forest by a place drawn at random, anew in every replicate.
+            no effect there, so its place is drawn at random, anew in every replicate.
         values: (n,) finite.
         parameters: (d,) names.
         seed: Of forests, resamples and shuffles; the same arguments give the same result.
@@ -126,6 +130,27 @@ def importances(
     ]
     ranked = tuple(sorted(items, key=lambda item: (-item.main, item.parameter)))
     return Importances(metric, n, level, skill, ranked, _doubts(n, d, skill))
+
+
+def metric_importances(
+    data: StudyData, trials: Sequence[Trial], metrics: Sequence[MetricInfo], *, seed: int = 0
+) -> tuple[Importances, ...]:
+    """What each varied setting explains of each metric over the space, from the points that ran to their end.
+
+    Args:
+        data: The study.
+        trials: Its points; the baseline is left out, for nobody drew it.
+        metrics: What to decompose; a cost of several magnitudes by its logarithm.
+        seed: Of forests, resamples and shuffles.
+    """
+    axes, made = axes_of(data), []
+    for info in metrics:
+        judged = [trial for trial in trials if not trial.is_baseline and math.isfinite(trial.value(info.name))]
+        places = unit_places([by_mean(axis, judged, info.name) for axis in axes], judged)
+        values = np.array([trial.value(info.name) for trial in judged])
+        values = np.log10(values) if on_log_scale(info, values.tolist()) else values
+        made.append(importances(info.name, places, values, [axis.path for axis in axes], seed=seed, level=data.level))
+    return tuple(made)
 
 
 def _redrawn(shares: FloatArray, values: FloatArray, seed: int) -> FloatArray:

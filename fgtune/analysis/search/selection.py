@@ -16,8 +16,7 @@ from scipy import stats
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.statistics import PairedContrast, paired_contrast
 from fgtune.analysis.text.formatting import MetricInfo, metric_info
-from fgtune.analysis.trials import Trial, trials_of
-from fgtune.catalog.spec import Direction
+from fgtune.analysis.trials import Trial, best_trial, sign_of, trials_of
 
 _FEWEST_RANKED = 5
 _FEWEST_ARMS = 4
@@ -112,17 +111,6 @@ class Selection(Choice):
     primary: Gain
 
 
-def sign_of(direction: Direction) -> float:
-    """1 where more is better, -1 where less is."""
-    return -1.0 if direction == "minimize" else 1.0
-
-
-def best_trial(trials: Sequence[Trial], info: MetricInfo) -> Trial | None:
-    """The COMPLETE point with the best mean, the first one of several; None where no point has the metric."""
-    judged = [trial for trial in trials if math.isfinite(trial.value(info.name))]
-    return max(judged, key=lambda trial: sign_of(info.direction) * trial.value(info.name), default=None)
-
-
 def spearman(one: Sequence[float], two: Sequence[float], level: float = 0.95) -> RankCorrelation:
     """Spearman's rank correlation with its interval.
 
@@ -140,17 +128,6 @@ def spearman(one: Sequence[float], two: Sequence[float], level: float = 0.95) ->
     half = float(stats.norm.ppf(0.5 + level / 2)) * math.sqrt((1 + rho**2 / 2) / (n - 3))
     centre = math.atanh(rho)
     return RankCorrelation(n, rho, math.tanh(centre - half), math.tanh(centre + half))
-
-
-def pareto_front(trials: Sequence[Trial], infos: Sequence[MetricInfo]) -> tuple[str, ...]:
-    """The COMPLETE points that no other one beats: at least as good in every metric, better in one."""
-    judged = [trial for trial in trials if all(math.isfinite(trial.value(info.name)) for info in infos)]
-    scores = [[sign_of(info.direction) * trial.value(info.name) for info in infos] for trial in judged]
-    return tuple(
-        trial.arm
-        for trial, own in zip(judged, scores, strict=True)
-        if not any(other != own and all(b >= a for a, b in zip(own, other, strict=True)) for other in scores)
-    )
 
 
 def select(

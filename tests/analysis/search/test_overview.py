@@ -6,26 +6,16 @@ from typing import get_args
 
 import pytest
 
+from fgtune.analysis.curve_panels import history_panels, trial_curves_panels
 from fgtune.analysis.inputs import read_study
+from fgtune.analysis.level_panels import agreement_panels, front_panels, scatter_panels
 from fgtune.analysis.search.axes import axes_of
-from fgtune.analysis.search.figure_data import (
-    BASELINE,
-    BEST,
-    STOPPED,
-    agreement_panels,
-    curves_panels,
-    front_panels,
-    history_panels,
-    kinds_of,
-    metric_importances,
-    ranked,
-    scatter_panels,
-)
+from fgtune.analysis.search.importances import metric_importances
 from fgtune.analysis.search.overview import summarise_search
 from fgtune.analysis.summary import SUMMARISERS, summarise
 from fgtune.analysis.table import tidy_table
 from fgtune.analysis.text.formatting import metric_info
-from fgtune.analysis.trials import criteria_of, trials_of
+from fgtune.analysis.trials import BASELINE, BEST, STOPPED, criteria_of, kinds_of, ranked, trials_of
 from fgtune.config.schema.study import DesignConfig
 
 PRIMARY = "test/clustering_accuracy"
@@ -225,12 +215,12 @@ def test_kinds_tell_the_baseline_the_best_and_the_stopped(folder, summary):
 
 def test_curves_of_stopped_trials_end_where_they_were_stopped(folder):
     data = read_study(folder)
-    panel = curves_panels(data, trials_of(data))[0]
+    panel = trial_curves_panels(data, trials_of(data))[0]
     ends = {curve.arm: curve.epochs[-1] for curve in panel.curves}
     assert panel.metric.name == CRITERION
     assert {arm: end for arm, end in ends.items() if end != 27} == {f"trial-{n:04d}": end for n, end in PRUNED.items()}
     own = folder.read_curves().query("arm == 'trial-0006' and epoch == 9")[CRITERION]
-    assert next(c.values[-1] for c in panel.curves if c.arm == "trial-0006") == pytest.approx(own.mean())
+    assert next(c.mean[-1] for c in panel.curves if c.arm == "trial-0006") == pytest.approx(own.mean())
 
 
 def test_a_trial_stopped_in_one_seed_alone_is_told_by_that_seed(synthetic_search, tmp_path):
@@ -242,7 +232,7 @@ def test_a_trial_stopped_in_one_seed_alone_is_told_by_that_seed(synthetic_search
     assert (stopped.state, stopped.epochs) == ("PRUNED", 9)
     assert stopped.means[CRITERION] == line.metrics[CRITERION]
     assert math.isnan(stopped.value(CRITERION))
-    curve = next(curve for curve in curves_panels(data, trials)[0].curves if curve.arm == "trial-0001")
+    curve = next(curve for curve in trial_curves_panels(data, trials)[0].curves if curve.arm == "trial-0001")
     assert curve.epochs[-1] == 9
     assert summarise_search(data).savings.trained == 27 * 8 + 9
 

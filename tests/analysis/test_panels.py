@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from fgtune.analysis.figure_data import arm_groups, forest_rows, learning_panels, sensitivity_panels, solver_points
+from fgtune.analysis.curve_panels import learning_panels
 from fgtune.analysis.inputs import read_study
+from fgtune.analysis.level_panels import arm_groups, sensitivity_panels, solver_points
 from fgtune.analysis.statistics import mean_interval
 from fgtune.analysis.summary import summarise
 from fgtune.analysis.table import tidy_table
@@ -23,7 +24,8 @@ def folder(synthetic, kf_accuracy, tmp_path_factory):
 def test_sensitivity_panel_holds_means_intervals_and_seeds_by_level(folder):
     table = tidy_table(folder)
     panel = sensitivity_panels(read_study(folder))[0]
-    assert (panel.metric.name, panel.axis, panel.numeric, panel.log) == (PRIMARY, "K_F/K_F*", True, False)
+    axis = panel.axis
+    assert (panel.metric.name, axis.title, axis.numeric, axis.log) == (PRIMARY, "K_F/K_F*", True, False)
     assert [point.x for point in panel.points] == [0.8, 1.0, 1.2, 1.5]
     for point in panel.points:
         rows = table[(table["arm"] == point.arm) & (table["state"] == "COMPLETE")].sort_values("seed")
@@ -62,14 +64,13 @@ def test_curves_of_one_seed_have_no_band(synthetic, tmp_path):
 
 def test_forest_holds_the_paired_differences(folder):
     summary = summarise(folder)
-    rows = forest_rows(summary)
     table = tidy_table(folder)
     values = {arm: table[table["arm"] == arm].set_index("seed")[PRIMARY] for arm in table["arm"].unique()}
-    assert [row.arm for row in rows] == [arm.arm for arm in summary.arms[1:]]
-    for row in rows:
-        for seed, difference in row.differences:
+    assert [row.arm for row in summary.contrasts] == [arm.arm for arm in summary.arms[1:]]
+    for row in summary.contrasts:
+        for seed, difference in zip(row.contrast.seeds, row.contrast.differences, strict=True):
             assert difference == pytest.approx(values[row.arm][seed] - values["baseline"][seed])
-    assert [len(row.differences) for row in rows] == [5, 4, 5]
+    assert [len(row.contrast.differences) for row in summary.contrasts] == [5, 4, 5]
 
 
 def test_solver_points_are_seconds_a_solve_of_every_cell(folder):
@@ -92,19 +93,19 @@ def test_several_factors_get_a_panel_each_at_the_baseline_of_the_others(syntheti
     assert len(data.arms) == 12
     assert [arm.levels["optimizer.lr"] for arm in groups["optimizer.lr"]] == [0.1, 0.001, 0.01]
     assert all(arm.levels["neighbors.scope"] == "coarse" for arm in groups["optimizer.lr"])
-    panels = {panel.factor: panel for panel in sensitivity_panels(data) if panel.metric.name == PRIMARY}
+    panels = {panel.axis.path: panel for panel in sensitivity_panels(data) if panel.metric.name == PRIMARY}
     assert [point.x for point in panels["optimizer.lr"].points] == [0.001, 0.01, 0.1]
-    assert panels["optimizer.lr"].log
-    assert not panels["classes.num_fine_ratio"].log
+    assert panels["optimizer.lr"].axis.log
+    assert not panels["classes.num_fine_ratio"].axis.log
     scope = panels["neighbors.scope"]
-    assert (scope.numeric, [point.tick for point in scope.points]) == (False, ["coarse", "global"])
+    assert (scope.axis.numeric, [point.tick for point in scope.points]) == (False, ["coarse", "global"])
     assert {panel.group for panel in learning_panels(data)} == {"K_F/K_F*", "lr", "scope"}
 
 
 def test_a_comparison_has_its_arms_on_the_axis(synthetic, tmp_path):
     data = read_study(synthetic.SyntheticStudy(text=synthetic.SOLVER_STUDY).write(tmp_path))
     panel = sensitivity_panels(data)[0]
-    assert (panel.factor, panel.numeric) == (None, False)
+    assert (panel.axis.path, panel.axis.numeric) == ("", False)
     assert [(point.x, point.tick) for point in panel.points] == [(0.0, "flow"), (1.0, "scip"), (2.0, "cvxpy")]
 
 

@@ -1,0 +1,173 @@
+"""The numbers behind curves: a metric by epoch for arms and for points of a space, and a search's best value so far."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from fgtune.analysis.inputs import PlannedArm, StudyData
+from fgtune.analysis.level_panels import arm_groups
+from fgtune.analysis.text.formatting import MetricInfo, factor_name, metric_info
+from fgtune.analysis.trials import BASELINE, COMPLETE, Trial, criteria_of, kinds_of, shown_infos
+from fgtune.results.records import CellState
+
+_MOST_VERTICES = 12_000  # of all curves of points in one panel together
+_EXTRA = ("train/loss",)  # drawn beside the shown metrics
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A metric by epoch, over the finished seeds of an arm, or over those of a point until one was stopped.
+
+    Attributes:
+        arm: Name in the plan.
+        label: Name for readers.
+        kind: As in ``kinds_of``.
+        epochs: (E,) int.
+        mean: (E,) mean over the seeds that have a finite value at that epoch.
+        low: (E,) lower end of the t interval; nan where fewer than two seeds have one. Empty for points of a space.
+        high: (E,) upper end.
+        n: Number of seeds.
+    """
+
+    arm: str
+    label: str
+    kind: str
+    epochs: tuple[int, ...]
+    mean: tuple[float, ...]
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+    n: int = 0
+
+
+@dataclass(frozen=True)
+class CurvesPanel:
+    """Curves of one metric; ``group`` names the factor that the arms vary, if there are several."""
+
+    metric: MetricInfo
+    group: str
+    curves: tuple[Curve, ...]
+
+
+@dataclass(frozen=True)
+class HistoryPoint:
+    """A finished point in the order of its end; ``best`` is the best value until then, its own included."""
+
+    order: int
+    arm: str
+    value: float
+    best: float
+
+
+@dataclass(frozen=True)
+class HistoryPanel:
+    """How one criterion came along.
+
+    Attributes:
+        metric: The criterion.
+        baseline: Its value in the baseline; nan without one.
+        points: Those that ran to their end.
+        stopped: Places, in the same order, of those that did not.
+    """
+
+    metric: MetricInfo
+    baseline: float
+    points: tuple[HistoryPoint, ...]
+    stopped: tuple[int, ...]
+
+
+def learning_panels(data: StudyData) -> tuple[CurvesPanel, ...]:
+    """Curves of the shown metrics and the training loss, where they were recorded by epoch; finished cells alone."""
+    curves = data.folder.read_curves()
+    if curves.empty:
+        return ()
+    complete = {cell_id for cell_id, result in data.results.items() if result.state is CellState.COMPLETE}
+    curves = curves[curves["cell_id"].isin(complete)]
+    names = [name for name in (*data.shown_metrics, *_EXTRA) if name in curves.columns]
+    groups = arm_groups(data)
+    panels = []
+    for factor, arms in groups:
+        title = factor_name(factor, data.factors) if factor is not None and len(groups) > 1 else ""
+        for name in names:
+            drawn = [_arm_curve(data, curves, arm, name) for arm in arms]
+            panels.append(CurvesPanel(metric_info(name), title, tuple(curve for curve in drawn if curve.epochs)))
+    return tuple(panel for panel in panels if panel.curves)
+
+
+def _arm_curve(data: StudyData, curves: pd.DataFrame, arm: PlannedArm, metric: str) -> Curve:
+    ids = [cell.cell_id for cell in data.cells(arm.name)]  # two arms may share cells
+    own = curves.loc[curves["cell_id"].isin(ids), ["seed", "epoch", metric]]
+    own = own[np.isfinite(own[metric].to_numpy(dtype=np.float64))]
+    grouped = own.groupby("epoch", sort=True)[metric].agg(["count", "mean", "std"])
+    n, mean = grouped["count"].to_numpy(), grouped["mean"].to_numpy(dtype=np.float64)
+    quantile = stats.t.ppf(0.5 + data.level / 2, np.maximum(n - 1, 1))
+    half = np.where(n >= 2, quantile * grouped["std"].to_numpy() / np.sqrt(np.maximum(n, 1)), math.nan)  # (E,)
+    return Curve(
+        arm=arm.name,
+        label=arm.label,
+        kind=BASELINE if arm.is_baseline else COMPLETE,
+        epochs=tuple(int(epoch) for epoch in grouped.index),
+        mean=tuple(mean.tolist()),
+        low=tuple((mean - half).tolist()),
+        high=tuple((mean + half).tolist()),
+        n=int(own["seed"].nunique()),
+    )
+
+
+def trial_curves_panels(data: StudyData, trials: Sequence[Trial]) -> tuple[CurvesPanel, ...]:
+    """Every point's curve of the criteria, the shown metrics and the training loss, where they were recorded."""
+    curves = data.folder.read_curves()
+    if curves.empty:
+        return ()
+    kinds = kinds_of(data, trials)
+    curves = curves[curves["arm"].isin(kinds) & curves["cell_id"].isin(data.results)]
+    curves = curves[curves["epoch"] <= curves["arm"].map({trial.arm: trial.epochs for trial in trials})]
+    names = dict.fromkeys([*(info.name for info in shown_infos(data)), *_EXTRA])
+    panels = [
+        CurvesPanel(metric_info(name), "", _trial_curves(curves, kinds, name))
+        for name in names
+        if name in curves.columns
+    ]
+    return tuple(panel for panel in panels if panel.curves)
+
+
+def _trial_curves(curves: pd.DataFrame, kinds: Mapping[str, str], metric: str) -> tuple[Curve, ...]:
+    finite = curves[np.isfinite(curves[metric].to_numpy(dtype=np.float64))]
+    means = finite.groupby(["arm", "epoch"], sort=True)[metric].mean()
+    stride = max(1, math.ceil(len(means) / _MOST_VERTICES))
+    by_arm: dict[str, list[tuple[int, float]]] = {}
+    for (arm, epoch), value in means.items():
+        by_arm.setdefault(str(arm), []).append((int(epoch), float(value)))
+    made = []
+    for arm, kind in kinds.items():
+        own = by_arm.get(arm, [])
+        kept = [pair for place, pair in enumerate(own) if place % stride == 0 or place == len(own) - 1]
+        if kept:
+            epochs, values = zip(*kept, strict=True)
+            made.append(Curve(arm, arm, kind, epochs, values))
+    return tuple(made)
+
+
+def history_panels(data: StudyData, trials: Sequence[Trial]) -> tuple[HistoryPanel, ...]:
+    """Each criterion in the order in which points ended; none before one ran to its end."""
+    panels = []
+    ended = sorted((trial for trial in trials if trial.order is not None), key=lambda trial: trial.order or 0)
+    for info in criteria_of(data):
+        judged = [trial for trial in ended if math.isfinite(trial.value(info.name))]
+        values = [trial.value(info.name) for trial in judged]
+        best = accumulate(values, min if info.direction == "minimize" else max)
+        points = tuple(
+            HistoryPoint(trial.order or 0, trial.arm, value, top)
+            for trial, value, top in zip(judged, values, best, strict=True)
+        )
+        stopped = tuple(trial.order or 0 for trial in ended if not math.isfinite(trial.value(info.name)))
+        baseline = next((trial.value(info.name) for trial in trials if trial.is_baseline), math.nan)
+        if points:
+            panels.append(HistoryPanel(info, baseline, points, stopped))
+    return tuple(panels)

@@ -1,0 +1,215 @@
+"""The numbers behind figures of a metric over a setting, over the arms, or over another metric; and of solver times."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from fgtune.analysis.inputs import PlannedArm, StudyData
+from fgtune.analysis.search.axes import Axis, axes_of, listed_axis
+from fgtune.analysis.statistics import Estimate, mean_interval
+from fgtune.analysis.text.formatting import MetricInfo, factor_name, level_text, metric_info
+from fgtune.analysis.trials import BASELINE, Trial, best_trial, criteria_of, kinds_of
+
+
+@dataclass(frozen=True)
+class LevelPoint:
+    """An enumerated arm over the levels of a setting.
+
+    Attributes:
+        arm: Name in the plan.
+        label: Name for readers.
+        is_baseline: Whether the others are compared with it.
+        x: Its level as a number; its rank on a categorical axis.
+        tick: Its level as text.
+        estimate: Mean and interval.
+        seeds: (seed, value) of every finished cell.
+    """
+
+    arm: str
+    label: str
+    is_baseline: bool
+    x: float
+    tick: str
+    estimate: Estimate
+    seeds: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
+class SensitivityPanel:
+    """One metric over the levels of one setting, the others at their baseline level; or over the arms of a comparison.
+
+    Attributes:
+        axis: The setting, or the arms.
+        metric: The metric on the other axis.
+        points: Sorted by level where numeric, else in the order of the plan.
+    """
+
+    axis: Axis
+    metric: MetricInfo
+    points: tuple[LevelPoint, ...]
+
+
+@dataclass(frozen=True)
+class TrialPoint:
+    """A point of a space drawn by two numbers; ``epochs`` is that of its shortest cell, ``kind`` as in ``kinds_of``."""
+
+    arm: str
+    kind: str
+    x: float
+    y: float
+    epochs: int
+
+
+@dataclass(frozen=True)
+class ScatterPanel:
+    """One metric over one setting of a space, all others moving along.
+
+    Attributes:
+        axis: The setting.
+        metric: The metric on the other axis.
+        baseline: The baseline's value; nan without one.
+        points: Those that have both.
+    """
+
+    axis: Axis
+    metric: MetricInfo
+    baseline: float
+    points: tuple[TrialPoint, ...]
+
+
+@dataclass(frozen=True)
+class PairPanel:
+    """Two metrics of every point that ran to its end.
+
+    Attributes:
+        x: The metric on the horizontal axis.
+        y: The other one.
+        points: With the baseline.
+        marked: Points to name: the chosen one and the best one, or none.
+    """
+
+    x: MetricInfo
+    y: MetricInfo
+    points: tuple[TrialPoint, ...]
+    marked: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SolverPoint:
+    """Seconds a solve of the relations took on average, in one cell."""
+
+    arm: str
+    label: str
+    solver: str
+    seed: int
+    seconds_per_solve: float
+
+
+def sensitivity_panels(data: StudyData) -> tuple[SensitivityPanel, ...]:
+    """A panel for every factor and shown metric, factor by factor; for a comparison, one a metric over its arms."""
+    panels = []
+    for factor, arms in arm_groups(data):
+        if factor is None:
+            axis = listed_axis("", "arm", [arm.label for arm in arms])
+        else:
+            axis = listed_axis(factor, factor_name(factor, data.factors), [arm.levels[factor] for arm in arms])
+        if axis.numeric:
+            arms = tuple(sorted(arms, key=lambda arm: float(arm.levels[axis.path])))
+        for name in data.shown_metrics:
+            points = tuple(_level_point(data, arm, axis, rank, name) for rank, arm in enumerate(arms))
+            panels.append(SensitivityPanel(axis, metric_info(name), points))
+    return tuple(panels)
+
+
+def arm_groups(data: StudyData) -> list[tuple[str | None, tuple[PlannedArm, ...]]]:
+    """The arms that vary one factor alone, baseline included, factor by factor; all arms together in a comparison."""
+    if not data.study.design.varies_factors or not data.factors:
+        return [(None, data.arms)]
+    base = data.baseline.levels
+    groups: list[tuple[str | None, tuple[PlannedArm, ...]]] = []
+    for factor in data.factors:
+        others = [path for path in data.factors if path != factor]
+        groups.append((factor, tuple(arm for arm in data.arms if all(arm.levels[p] == base[p] for p in others))))
+    return groups
+
+
+def _level_point(data: StudyData, arm: PlannedArm, axis: Axis, rank: int, metric: str) -> LevelPoint:
+    values = data.values(arm.name, metric)
+    return LevelPoint(
+        arm=arm.name,
+        label=arm.label,
+        is_baseline=arm.is_baseline,
+        x=float(arm.levels[axis.path]) if axis.numeric else float(rank),
+        tick=level_text(arm.levels[axis.path]) if axis.path else arm.label,
+        estimate=mean_interval(list(values.values()), data.level),
+        seeds=tuple(sorted(values.items())),
+    )
+
+
+def scatter_panels(data: StudyData, trials: Sequence[Trial], metrics: Sequence[MetricInfo]) -> tuple[ScatterPanel, ...]:
+    """A panel for every metric and setting of the space, metric by metric, where any point has both."""
+    kinds, panels = kinds_of(data, trials), []
+    for info in metrics:
+        baseline = next((trial.value(info.name) for trial in trials if trial.is_baseline), math.nan)
+        for axis in axes_of(data):
+            places = ((trial, axis.place(trial.levels.get(axis.path))) for trial in trials if trial.arm in kinds)
+            points = tuple(
+                TrialPoint(trial.arm, kinds[trial.arm], place, trial.means[info.name], trial.epochs)
+                for trial, place in places
+                if place is not None and info.name in trial.means
+            )
+            if any(point.kind != BASELINE for point in points):
+                panels.append(ScatterPanel(axis, info, baseline, points))
+    return tuple(panels)
+
+
+def front_panels(data: StudyData, trials: Sequence[Trial]) -> tuple[PairPanel, ...]:
+    """Every two criteria against each other; none with one criterion."""
+    kinds = kinds_of(data, trials)
+    panels = (PairPanel(*pair, _both(trials, kinds, *pair)) for pair in combinations(criteria_of(data), 2))
+    return tuple(panel for panel in panels if any(point.kind != BASELINE for point in panel.points))
+
+
+def agreement_panels(data: StudyData, trials: Sequence[Trial], metrics: Sequence[MetricInfo]) -> tuple[PairPanel, ...]:
+    """Each of some metrics against the primary one, with what each of the two would choose; none for the primary."""
+    primary = metric_info(data.study.metrics.primary)
+    kinds, panels = kinds_of(data, trials), []
+    for info in metrics:
+        points = _both(trials, kinds, info, primary)
+        own = {point.arm for point in points if point.kind != BASELINE}
+        if info.name == primary.name or not own:
+            continue
+        both = [trial for trial in trials if trial.arm in own]
+        chosen = [best_trial(both, info), best_trial(both, primary) if primary.direction != "none" else None]
+        marked = tuple(dict.fromkeys(trial.arm for trial in chosen if trial is not None))
+        panels.append(PairPanel(info, primary, points, marked))
+    return tuple(panels)
+
+
+def _both(
+    trials: Sequence[Trial], kinds: Mapping[str, str], one: MetricInfo, two: MetricInfo
+) -> tuple[TrialPoint, ...]:
+    """The points that ran to their end and have both metrics."""
+
+    def made() -> Iterator[TrialPoint]:
+        for trial in trials:
+            x, y = trial.value(one.name), trial.value(two.name)
+            if math.isfinite(x) and math.isfinite(y):
+                yield TrialPoint(trial.arm, kinds[trial.arm], x, y, trial.epochs)
+
+    return tuple(made())
+
+
+def solver_points(data: StudyData) -> tuple[SolverPoint, ...]:
+    """Mean seconds a solve, cell by cell, over all cells that ended and solved anything."""
+    labels = {arm.name: arm.label for arm in data.arms}
+    points = []
+    for cell in data.planned:
+        result = data.results.get(cell.cell_id)
+        if result is not None and result.solver is not None and result.solver.solves > 0:
+            use = result.solver
+            points.append(SolverPoint(cell.arm, labels[cell.arm], use.solver, cell.seed, use.seconds / use.solves))
+    return tuple(points)

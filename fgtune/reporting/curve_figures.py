@@ -1,0 +1,182 @@
+"""Figures of curves: a metric by epoch of arms or of points, and a search's values in the order they came."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import plotly.graph_objects as go
+
+from fgtune.analysis.curve_panels import Curve, CurvesPanel, HistoryPanel
+from fgtune.analysis.search.axes import on_log_scale
+from fgtune.analysis.text.formatting import number
+from fgtune.analysis.trials import BASELINE, BEST, COMPLETE, STOPPED
+from fgtune.reporting.level_figures import KIND_STYLES, kind_marker
+from fgtune.reporting.theme import (
+    BASELINE_COLOR,
+    WRONG_COLOR,
+    ArmStyle,
+    axis,
+    base_layout,
+    log_axis,
+    marks,
+    short,
+    shown,
+)
+
+_DIRECT_LABELS = 6  # more curves than this get a legend instead of labels at their ends
+_LABEL_CHARACTERS = 16
+_WIDTHS = {STOPPED: 1.0, COMPLETE: 1.0, BASELINE: 2.5, BEST: 2.5}
+
+
+def learning_figure(panel: CurvesPanel, styles: Mapping[str, ArmStyle]) -> go.Figure:
+    """Mean and interval band by epoch for every arm, named at the end of its line where there is room."""
+    figure = go.Figure()
+    ordered = sorted(panel.curves, key=lambda curve: curve.kind != BASELINE)
+    direct = len(ordered) <= _DIRECT_LABELS and all(len(curve.label) <= _LABEL_CHARACTERS for curve in ordered)
+    for curve in ordered:
+        figure.add_trace(_band(curve, styles[curve.arm]))
+    for curve in ordered:
+        style = styles[curve.arm]
+        figure.add_trace(
+            go.Scatter(
+                x=list(curve.epochs),
+                y=[short(value) for value in curve.mean],
+                mode="lines" if len(curve.epochs) > 1 else "markers",
+                line={"color": style.color, "width": 2, "dash": style.dash},
+                marker={"color": style.color, "symbol": style.symbol},
+                name=shown(curve.label, 28),
+                hovertemplate=f"{shown(curve.label)}, epoch %{{x}}: %{{y:.3f}} (n = {curve.n})<extra></extra>",
+            )
+        )
+    layout = base_layout(300, xaxis=axis("epoch", showgrid=False), yaxis=axis(""))
+    if direct:
+        layout["margin"] = layout["margin"] | {"r": 14 + 6.4 * max(len(curve.label) for curve in ordered)}
+    else:
+        layout |= {"showlegend": True, "height": 340, "legend": {"orientation": "h", "y": -0.28, "x": 0}}
+    figure.update_layout(layout)
+    if direct:
+        _label_ends(figure, panel, styles)
+    return figure
+
+
+def _band(curve: Curve, style: ArmStyle) -> go.Scatter:
+    banded = [place for place, low in enumerate(curve.low) if not math.isnan(low)]
+    return go.Scatter(
+        x=[curve.epochs[i] for i in banded] + [curve.epochs[i] for i in reversed(banded)],
+        y=[short(curve.high[i]) for i in banded] + [short(curve.low[i]) for i in reversed(banded)],
+        fill="toself",
+        fillcolor=style.fill(0.14),
+        line={"width": 0},
+        mode="lines",
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def _label_ends(figure: go.Figure, panel: CurvesPanel, styles: Mapping[str, ArmStyle]) -> None:
+    """Names at the right edge, pushed apart where lines end close together."""
+    seen = [value for curve in panel.curves for part in (curve.low, curve.high, curve.mean) for value in part]
+    seen = [value for value in seen if not math.isnan(value)]
+    low, high = min(seen), max(seen)
+    pad = 0.06 * (high - low) or 0.5
+    figure.update_layout(yaxis={"range": [low - pad, high + pad]})
+    gap = 0.062 * (high - low + 2 * pad)  # a line of text in a panel of this height
+    ends = spread_apart([curve.mean[-1] for curve in panel.curves], gap, low - pad, high + pad)
+    for curve, y in zip(panel.curves, ends, strict=True):
+        figure.add_annotation(
+            x=1.0,
+            xref="paper",
+            y=y,
+            xanchor="left",
+            xshift=6,
+            showarrow=False,
+            text=shown(curve.label),
+            font={"color": styles[curve.arm].color, "size": 12},
+            name="direct",
+        )
+
+
+def spread_apart(values: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Move values as little as needed, in their order, until neighbours are ``gap`` apart, staying within the range."""
+    order = sorted(range(len(values)), key=lambda place: values[place])
+    placed = [0.0] * len(values)
+    floor = low
+    for place in order:
+        placed[place] = floor = max(values[place], floor)
+        floor += gap
+    ceiling = high
+    for place in reversed(order):
+        placed[place] = ceiling = min(placed[place], ceiling)
+        ceiling -= gap
+    return placed
+
+
+def trial_curves_figure(panel: CurvesPanel) -> go.Figure:
+    """Thin learning curves of all points, a cross where one was stopped; the best and the baseline stand out."""
+    figure = go.Figure()
+    for kind in KIND_STYLES:
+        own = [curve for curve in panel.curves if curve.kind == kind]
+        if own:
+            figure.add_trace(_lines(own, kind))
+        if kind == STOPPED:
+            texts = [f"{shown(curve.arm)}, stopped at epoch {curve.epochs[-1]}" for curve in own]
+            xs, ys = [curve.epochs[-1] for curve in own], [short(curve.mean[-1]) for curve in own]
+            figure.add_trace(marks(xs, ys, kind_marker(kind), texts))
+    figure.update_layout(base_layout(320, xaxis=axis("epoch", showgrid=False), yaxis=axis("")))
+    return figure
+
+
+def _lines(curves: Sequence[Curve], kind: str) -> go.Scatter:
+    """All curves of one kind as one trace, with gaps between them."""
+    xs: list[int | None] = []
+    ys: list[float | None] = []
+    names: list[str] = []
+    for curve in curves:
+        xs += [*curve.epochs, None]
+        ys += [*map(short, curve.mean), None]
+        names += [shown(curve.arm)] * (len(curve.epochs) + 1)
+    return go.Scatter(
+        x=xs,
+        y=ys,
+        mode="lines",
+        line={"color": KIND_STYLES[kind].color, "width": _WIDTHS[kind]},
+        opacity=KIND_STYLES[kind].opacity,
+        text=names,
+        hovertemplate="%{text}, epoch %{x}: %{y:.3f}<extra></extra>",
+    )
+
+
+def history_figure(panel: HistoryPanel, best: Sequence[str]) -> go.Figure:
+    """Every finished point by the order of its end, the best value so far as a step, the baseline as a dotted line.
+
+    Args:
+        panel: One criterion.
+        best: Arms drawn as the best.
+    """
+    figure = go.Figure()
+    if not math.isnan(panel.baseline):
+        figure.add_hline(panel.baseline, line={"color": BASELINE_COLOR, "width": 1.5, "dash": "dot"})
+    last = max([point.order for point in panel.points] + list(panel.stopped))
+    figure.add_trace(
+        go.Scatter(
+            x=[*(point.order for point in panel.points), last],
+            y=[*(short(point.best) for point in panel.points), short(panel.points[-1].best)],
+            mode="lines",
+            line={"color": WRONG_COLOR, "width": 2, "shape": "hv"},
+            hoverinfo="skip",
+        )
+    )
+    for kind in (COMPLETE, BEST):
+        own = [point for point in panel.points if (point.arm in best) == (kind == BEST)]
+        xs, ys = [point.order for point in own], [short(point.value) for point in own]
+        figure.add_trace(marks(xs, ys, kind_marker(kind), [f"{point.arm}: {number(point.value)}" for point in own]))
+    values = [point.value for point in panel.points] + [panel.baseline] * (not math.isnan(panel.baseline))
+    low, high = min(values), max(values)
+    log = on_log_scale(panel.metric, values)
+    floor = low * (low / high) ** 0.09 if log else low - 0.09 * (high - low or 1.0)
+    feet, texts = [short(floor)] * len(panel.stopped), ["stopped early or failed"] * len(panel.stopped)
+    figure.add_trace(marks(panel.stopped, feet, kind_marker(STOPPED), texts))
+    order = axis("trials in the order of their end", showgrid=False)
+    figure.update_layout(base_layout(320, xaxis=order, yaxis=axis("", **(log_axis(values) if log else {}))))
+    return figure

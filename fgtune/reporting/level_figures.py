@@ -1,0 +1,157 @@
+"""Figures of a metric over a setting, over arms, or over another metric; of arms with intervals, of points by kind."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+
+from fgtune.analysis.level_panels import PairPanel, ScatterPanel, SensitivityPanel, TrialPoint
+from fgtune.analysis.search.axes import on_log_scale
+from fgtune.analysis.text.formatting import number
+from fgtune.analysis.trials import BASELINE, BEST, COMPLETE, STOPPED
+from fgtune.reporting.row_figures import error_bar, estimate_text, mean_marker, seed_marker
+from fgtune.reporting.theme import (
+    BASELINE_COLOR,
+    FAINT,
+    MISSED_COLOR,
+    RIGHT_COLOR,
+    WRONG_COLOR,
+    ArmStyle,
+    axis,
+    base_layout,
+    log_axis,
+    marks,
+    short,
+    shown,
+)
+
+_GOLDEN = 0.618034  # multiples of it spread evenly, whatever their number
+_MOST_TICKS = 8  # listed levels up to this many are ticks of their axis
+
+
+@dataclass(frozen=True)
+class KindStyle:
+    """How points of one kind look; colour and shape both tell them apart."""
+
+    color: str
+    symbol: str
+    size: int
+    opacity: float
+
+
+KIND_STYLES: Mapping[str, KindStyle] = {
+    STOPPED: KindStyle(MISSED_COLOR, "x-thin", 6, 1.0),
+    COMPLETE: KindStyle(RIGHT_COLOR, "circle", 7, 0.55),
+    BASELINE: KindStyle(BASELINE_COLOR, "square", 10, 1.0),
+    BEST: KindStyle(WRONG_COLOR, "star", 13, 1.0),
+}
+"""In the order in which they are drawn, the last one on top."""
+
+
+def kind_marker(kind: str) -> dict[str, Any]:
+    """The marker of a kind of point."""
+    style = KIND_STYLES[kind]
+    line = {"color": style.color, "width": 1.5 if kind == STOPPED else 0}
+    return {"color": style.color, "symbol": style.symbol, "size": style.size, "opacity": style.opacity, "line": line}
+
+
+def sensitivity_figure(panel: SensitivityPanel, styles: Mapping[str, ArmStyle]) -> go.Figure:
+    """Mean, interval and single seeds at every level; a line joins the means where levels are numbers."""
+    figure = go.Figure()
+    log, points = panel.axis.log, [point for point in panel.points if point.estimate.n]
+    baseline = next((point for point in points if point.is_baseline), None)
+    if baseline is not None:
+        figure.add_hline(baseline.estimate.mean, line={"color": FAINT, "width": 1, "dash": "dot"})
+    if panel.axis.numeric:
+        means, line = [point.estimate.mean for point in points], {"color": "rgba(148,163,184,0.6)", "width": 2}
+        figure.add_trace(go.Scatter(x=[p.x for p in points], y=means, mode="lines", line=line, hoverinfo="skip"))
+    scaled = sorted({math.log10(point.x) if log else point.x for point in panel.points})
+    step = min((after - before for before, after in itertools.pairwise(scaled)), default=1.0)
+    shift = -0.16 * step  # single seeds lie beside the mean, so that the interval stays visible
+    for point in points:
+        x = point.x * 10**shift if log else point.x + shift
+        texts = [f"{shown(point.label)}, seed {seed}: {number(value)}" for seed, value in point.seeds]
+        values = [value for _, value in point.seeds]
+        figure.add_trace(marks([x] * len(values), values, seed_marker(styles[point.arm]), texts))
+    for point in points:
+        style, estimate = styles[point.arm], point.estimate
+        text, bar = estimate_text(point.label, estimate), error_bar(estimate, style.color)
+        figure.add_trace(marks([point.x], [estimate.mean], mean_marker(style), [text], error_y=bar))
+    pad = max(0.5 * step, 0.08 * (scaled[-1] - scaled[0])) if panel.axis.numeric else 0.6 * step
+    scale = {"type": "log" if log else "linear", "range": [scaled[0] - pad, scaled[-1] + pad]}
+    ticks = {"tickvals": [point.x for point in panel.points], "ticktext": [shown(p.tick, 24) for p in panel.points]}
+    levels = axis(shown(panel.axis.title), showgrid=False, **ticks, **scale)
+    figure.update_layout(base_layout(320, xaxis=levels, yaxis=axis("")))
+    return figure
+
+
+def scatter_figure(panel: ScatterPanel) -> go.Figure:
+    """A metric over one setting: numbers on their scale, categories as strips."""
+    figure = go.Figure()
+    if not math.isnan(panel.baseline):
+        figure.add_hline(panel.baseline, line={"color": BASELINE_COLOR, "width": 1, "dash": "dot"})
+    setting = panel.axis
+    for kind, own in _by_kind(panel.points):
+        xs = [short(point.x) if setting.numeric else _strip(point, rank) for rank, point in enumerate(own)]
+        after = ", stopped at epoch {}" if kind == STOPPED else ""
+        texts = [f"{shown(point.arm)}: {number(point.y)}{after.format(point.epochs)}" for point in own]
+        figure.add_trace(marks(xs, [short(point.y) for point in own], kind_marker(kind), texts))
+    ticks: dict[str, Any] = {}
+    if not setting.numeric:
+        names = [shown(text, 18) for text in setting.categories]
+        ticks = {"tickvals": list(range(len(names))), "ticktext": names, "range": [-0.6, len(names) - 0.4]}
+    elif setting.log:
+        ticks = log_axis([point.x for point in panel.points])
+    if setting.numeric and 0 < len(setting.numbers) <= _MOST_TICKS:
+        ticks |= {"tickvals": list(setting.numbers), "ticktext": list(setting.categories)}
+    values = [point.y for point in panel.points]
+    scale = log_axis(values) if on_log_scale(panel.metric, values) else {}
+    figure.update_layout(base_layout(260, xaxis=axis("", showgrid=False, **ticks), yaxis=axis("", **scale)))
+    return figure
+
+
+def _by_kind(points: Sequence[TrialPoint]) -> list[tuple[str, list[TrialPoint]]]:
+    """The points of every kind that there is, in the order of drawing."""
+    groups = [(kind, [point for point in points if point.kind == kind]) for kind in KIND_STYLES]
+    return [(kind, own) for kind, own in groups if own]
+
+
+def _strip(point: TrialPoint, rank: int) -> float:
+    """A category's place, points of a kind beside each other, the first one in the middle."""
+    return point.x + 0.5 * ((rank * _GOLDEN + 0.5) % 1 - 0.5)
+
+
+def pair_figure(panel: PairPanel) -> go.Figure:
+    """Two metrics of every point that ran to its end; marked points are named."""
+    figure = go.Figure()
+    for kind, own in _by_kind(panel.points):
+        texts = [f"{shown(point.arm)}: {number(point.x)}, {number(point.y)}" for point in own]
+        places = [short(point.x) for point in own], [short(point.y) for point in own]
+        figure.add_trace(marks(*places, kind_marker(kind), texts))
+    named = [point for point in panel.points if point.arm in panel.marked]
+    best = [point for point in named if point.kind not in {BEST, BASELINE}]
+    diamond = {"symbol": "diamond-open", "size": 14, "color": WRONG_COLOR, "line": {"width": 2}}
+    figure.add_trace(marks([short(point.x) for point in best], [short(point.y) for point in best], diamond))
+    xs, ys = [point.x for point in panel.points], [point.y for point in panel.points]
+    log_x, log_y = on_log_scale(panel.x, xs), on_log_scale(panel.y, ys)
+    for point in named:
+        right = point.x > sum(xs) / len(xs)
+        figure.add_annotation(
+            x=math.log10(point.x) if log_x else point.x,
+            y=math.log10(point.y) if log_y else point.y,
+            text=shown(point.arm),
+            showarrow=False,
+            xanchor="right" if right else "left",
+            xshift=8 if right else -8,
+            yshift=-16 if point.arm == panel.marked[0] and len(named) > 1 else 15,
+            font={"size": 11, "color": WRONG_COLOR},
+        )
+    x_axis = axis(shown(panel.x.title), **(log_axis(xs) if log_x else {}))
+    y_axis = axis(shown(panel.y.title), **(log_axis(ys) if log_y else {}))
+    figure.update_layout(base_layout(360, xaxis=x_axis, yaxis=y_axis))
+    return figure

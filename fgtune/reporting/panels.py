@@ -1,0 +1,327 @@
+"""The figures of the page with their words: one set of panels, whatever the study's arms are; no markup."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import plotly.graph_objects as go
+
+from fgtune.analysis.curve_panels import CurvesPanel, HistoryPanel, history_panels, learning_panels, trial_curves_panels
+from fgtune.analysis.inputs import StudyData
+from fgtune.analysis.level_panels import (
+    PairPanel,
+    ScatterPanel,
+    SensitivityPanel,
+    agreement_panels,
+    front_panels,
+    scatter_panels,
+    sensitivity_panels,
+    solver_points,
+)
+from fgtune.analysis.relations_data import RelationsPanel, relations_panels
+from fgtune.analysis.search.axes import axes_of, on_log_scale
+from fgtune.analysis.search.importances import Importances, metric_importances
+from fgtune.analysis.search.selection import Selection
+from fgtune.analysis.summary import StudySummary
+from fgtune.analysis.text.formatting import MetricInfo, capital, interval, metric_info, number
+from fgtune.analysis.trials import BASELINE, BEST, STOPPED, Trial, criteria_of, kinds_of, shown_infos
+from fgtune.reporting.curve_figures import history_figure, learning_figure, trial_curves_figure
+from fgtune.reporting.level_figures import pair_figure, scatter_figure, sensitivity_figure
+from fgtune.reporting.relations_figure import relations_figure
+from fgtune.reporting.row_figures import forest_figure, importances_figure, solver_figure
+from fgtune.reporting.theme import ArmStyle
+
+MOST_ROWS = 24
+"""Arms beyond which tables of them are folded, and points of a space have no figure with a row for each."""
+
+_BETTER = {"maximize": "higher is better", "minimize": "lower is better", "none": ""}
+
+Panel = TypeVar("Panel")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure on the page.
+
+    Attributes:
+        key: Unique on the page; the id of its element.
+        title: Its heading.
+        alt: What it shows, with the numbers that matter, for readers who do not see it.
+        spec: Plotly's figure.
+        note: A line below it; may be empty.
+        hint: A few words beside the heading; may be empty.
+    """
+
+    key: str
+    title: str
+    alt: str
+    spec: go.Figure
+    note: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class FigureGroup:
+    """Figures that share a heading, shown side by side where the screen is wide; ``title`` may be empty.
+
+    Attributes:
+        widest: How many stand side by side on a wide screen, at most.
+    """
+
+    title: str
+    figures: tuple[Figure, ...]
+    widest: int = 3
+
+    @property
+    def columns(self) -> int:
+        """How many stand side by side on a wide screen, so that no row is left with one."""
+        return 2 if len(self.figures) in {2, 4} else self.widest
+
+
+@dataclass(frozen=True)
+class Panels:
+    """Every figure of the page by its section; empty where there is nothing to show.
+
+    Attributes:
+        differences: Paired differences of the planned contrasts.
+        found: How the criteria of a search came along; criteria against each other, and against the primary metric.
+        importances: What each setting of a space explains.
+        levels: Metrics over each setting, or over the arms of a comparison.
+        curves: Metrics by epoch.
+        relations: Learned against true relations.
+        relations_truth: Whether any of them has true relations.
+        solvers: Seconds a solve.
+    """
+
+    differences: tuple[Figure, ...]
+    found: tuple[Figure, ...]
+    importances: FigureGroup
+    levels: tuple[FigureGroup, ...]
+    curves: tuple[FigureGroup, ...]
+    relations: FigureGroup
+    relations_truth: bool
+    solvers: tuple[Figure, ...]
+
+    @property
+    def figures(self) -> list[Figure]:
+        """All of them, in the order of the page."""
+        groups = (self.importances, *self.levels, *self.curves, self.relations)
+        grouped = [figure for group in groups for figure in group.figures]
+        return [*self.differences, *self.found, *grouped, *self.solvers]
+
+
+def panels_of_arms(data: StudyData, summary: StudySummary, styles: Mapping[str, ArmStyle]) -> Panels:
+    """The figures of arms that are compared one by one."""
+    relations = relations_panels(data)
+    return Panels(
+        differences=_differences(data, summary, styles),
+        found=(),
+        importances=FigureGroup("", ()),
+        levels=_levels(data, styles),
+        curves=_learning_curves(data, styles),
+        relations=_relations(relations),
+        relations_truth=any(panel.has_truth for panel in relations),
+        solvers=_solvers(data, styles),
+    )
+
+
+def panels_of_space(
+    data: StudyData,
+    summary: StudySummary,
+    styles: Mapping[str, ArmStyle],
+    trials: Sequence[Trial],
+    selections: Sequence[Selection],
+) -> Panels:
+    """The figures of points in a space; those with a row or panel an arm only where the arms are few.
+
+    Args:
+        data: The study.
+        summary: Its summary.
+        styles: Style of every arm.
+        trials: Its points.
+        selections: What choosing by each metric yields.
+    """
+    search, infos, kinds = summary.search, shown_infos(data), kinds_of(data, trials)
+    few, searched = len(data.arms) <= MOST_ROWS, search is not None
+    primary = metric_info(data.study.metrics.primary)
+    judged = tuple({info.name: info for info in (*criteria_of(data), primary)}.values())
+    choosing = [info for info in infos if info.name in {selection.criterion for selection in selections}]
+    relations = [panel for panel in relations_panels(data) if kinds.get(panel.arm) in {BASELINE, BEST}]
+    return Panels(
+        differences=_differences(data, summary, styles) if few else (),
+        found=(*(_history(data, trials, kinds) if searched else ()), *_pairs(data, trials, choosing)),
+        importances=_importances(data, trials, judged),
+        levels=_settings(data, trials, judged if searched else infos),
+        curves=_trial_curves(data, trials),
+        relations=_relations(relations),
+        relations_truth=any(panel.has_truth for panel in relations),
+        solvers=_solvers(data, styles) if few and not searched else (),
+    )
+
+
+def _grouped(
+    panels: Iterable[tuple[int, Panel]],
+    title: Callable[[Panel], str],
+    made: Callable[[int, Panel], Figure],
+    widest: int = 3,
+) -> tuple[FigureGroup, ...]:
+    """A figure for every numbered panel, in groups of one title each."""
+    groups: dict[str, list[Figure]] = {}
+    for rank, panel in panels:
+        groups.setdefault(title(panel), []).append(made(rank, panel))
+    return tuple(FigureGroup(name, tuple(figures), widest) for name, figures in groups.items())
+
+
+def _differences(data: StudyData, summary: StudySummary, styles: Mapping[str, ArmStyle]) -> tuple[Figure, ...]:
+    """Paired differences of the planned contrasts; nothing where there is no pair."""
+    contrasts = [item for item in summary.contrasts if item.contrast.n > 0]
+    if not contrasts:
+        return ()
+    info = summary.metrics[0]
+    alt = " ".join(contrast.sentence for contrast in summary.contrasts)
+    spec = forest_figure(contrasts, styles, info, summary.margin)
+    note = f"Shaded: differences within ±{summary.margin:g}, which the study file calls unimportant."
+    title = f"{capital(info.title)}: difference to the baseline ({data.baseline.label})"
+    return (Figure("differences", title, alt, spec, note),)
+
+
+def _solvers(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[Figure, ...]:
+    """Seconds a solve; nothing where no relations were solved."""
+    points = solver_points(data)
+    if not points:
+        return ()
+    alt = "Mean seconds a solve of the relations in every cell, arm by arm; the table below has the numbers."
+    return (Figure("solver-seconds", "Time a solve", alt, solver_figure(points, styles)),)
+
+
+def _levels(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[FigureGroup, ...]:
+    """One group a factor, one figure a metric."""
+
+    def made(rank: int, panel: SensitivityPanel) -> Figure:
+        parts = [
+            f"{point.tick}: {number(point.estimate.mean)}"
+            + ("" if math.isnan(point.estimate.low) else f" ({interval(point.estimate.low, point.estimate.high)})")
+            for point in panel.points
+            if point.estimate.n
+        ]
+        info = panel.metric
+        alt = f"Mean {info.title} with interval by {panel.axis.title}. {'; '.join(parts)}."
+        spec = sensitivity_figure(panel, styles)
+        return Figure(f"levels-{rank}", info.title, alt, spec, hint=_BETTER[info.direction])
+
+    numbered = enumerate(sensitivity_panels(data))
+    finished = [(rank, panel) for rank, panel in numbered if any(point.estimate.n for point in panel.points)]
+    return _grouped(finished, lambda panel: panel.axis.title, made)
+
+
+def _settings(data: StudyData, trials: Sequence[Trial], metrics: Sequence[MetricInfo]) -> tuple[FigureGroup, ...]:
+    """One group a metric, one figure a setting of the space."""
+
+    def made(rank: int, panel: ScatterPanel) -> Figure:
+        values = [point.y for point in panel.points if point.kind not in {STOPPED, BASELINE}]
+        ends = f", from {number(min(values))} to {number(max(values))}" if values else ""
+        alt = f"{panel.metric.title} over {panel.axis.title} for {len(values)} finished points{ends}."
+        return Figure(f"space-{rank}", f"over {panel.axis.title}", alt, scatter_figure(panel))
+
+    return _grouped(enumerate(scatter_panels(data, trials, metrics)), lambda panel: panel.metric.title, made)
+
+
+def _learning_curves(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[FigureGroup, ...]:
+    """One group a factor, one figure a metric."""
+
+    def made(rank: int, panel: CurvesPanel) -> Figure:
+        ends = [f"{curve.label}: {number(curve.mean[-1])} at epoch {curve.epochs[-1]}" for curve in panel.curves]
+        alt = f"Mean {panel.metric.title} by epoch with interval bands. At the end, {'; '.join(ends)}."
+        spec, hint = learning_figure(panel, styles), _BETTER[panel.metric.direction]
+        return Figure(f"curves-{rank}", panel.metric.title, alt, spec, hint=hint)
+
+    return _grouped(enumerate(learning_panels(data)), lambda panel: panel.group, made)
+
+
+def _trial_curves(data: StudyData, trials: Sequence[Trial]) -> tuple[FigureGroup, ...]:
+    """One figure a metric, one line a point."""
+
+    def made(rank: int, panel: CurvesPanel) -> Figure:
+        stopped = sum(curve.kind == STOPPED for curve in panel.curves)
+        marked = [curve for curve in panel.curves if curve.kind in {BASELINE, BEST} and not math.isnan(curve.mean[-1])]
+        ends = "; ".join(f"{curve.arm} ends at {number(curve.mean[-1])}" for curve in marked)
+        title = panel.metric.title
+        alt = f"{title} by epoch of {len(panel.curves)} points, {stopped} of them stopped early. {ends}"
+        return Figure(f"trials-{rank}", title, alt, trial_curves_figure(panel), hint=_BETTER[panel.metric.direction])
+
+    panels = trial_curves_panels(data, trials)
+    return _grouped(enumerate(panels), lambda panel: panel.group, made, widest=2 if len(panels) == 1 else 3)
+
+
+def _history(data: StudyData, trials: Sequence[Trial], kinds: Mapping[str, str]) -> tuple[Figure, ...]:
+    best = [arm for arm, kind in kinds.items() if kind == BEST]
+
+    def made(rank: int, panel: HistoryPanel) -> Figure:
+        first, last = panel.points[0], panel.points[-1]
+        alt = (
+            f"{panel.metric.title} of {len(panel.points)} finished trials in the order of their end; the best value "
+            f"goes from {number(first.best)} to {number(last.best)}, the baseline has {number(panel.baseline)}."
+        )
+        note = "Crosses at the foot: trials that were stopped early or failed." if panel.stopped else ""
+        spec, hint = history_figure(panel, best), _BETTER[panel.metric.direction]
+        return Figure(f"history-{rank}", panel.metric.title, alt, spec, note, hint)
+
+    return tuple(made(rank, panel) for rank, panel in enumerate(history_panels(data, trials)))
+
+
+def _pairs(data: StudyData, trials: Sequence[Trial], choosing: Sequence[MetricInfo]) -> tuple[Figure, ...]:
+    """Criteria against each other, then each metric that chooses against the primary one."""
+
+    def made(key: str, panel: PairPanel) -> Figure:
+        x, y = panel.x.title, panel.y.title
+        named = [point for point in panel.points if point.arm in panel.marked]
+        values = "; ".join(f"{point.arm}: {number(point.x)} and {number(point.y)}" for point in named)
+        title = f"Pareto front: {x} and {y}" if key.startswith("front") else f"{y} against {x}"
+        alt = f"{x} and {y} of {len(panel.points)} finished points. {values}".strip()
+        return Figure(key, title, alt, pair_figure(panel))
+
+    keyed = [(f"front-{rank}", panel) for rank, panel in enumerate(front_panels(data, trials))]
+    keyed += [(f"agreement-{rank}", panel) for rank, panel in enumerate(agreement_panels(data, trials, choosing))]
+    return tuple(made(key, panel) for key, panel in keyed)
+
+
+def _importances(data: StudyData, trials: Sequence[Trial], metrics: Sequence[MetricInfo]) -> FigureGroup:
+    names = {axis.path: axis.title for axis in axes_of(data)}
+
+    def made(rank: int, found: Importances) -> Figure:
+        parts = [
+            f"{names[item.parameter]} {item.main:.0%} ({item.low:.0%} to {item.high:.0%}; chance {item.chance:.0%})"
+            for item in found.items
+        ]
+        alt = f"Share of the variation that each parameter explains alone: {'; '.join(parts)}."
+        note = f"From {found.n} finished points; on points left out the forest explains {max(0.0, found.skill):.0%}."
+        note = note if found.reliable else f"Not reliable: {'; '.join(found.doubts)}. {note}"
+        values = [trial.value(found.metric) for trial in trials if not trial.is_baseline]
+        logged = on_log_scale(metrics[rank], [value for value in values if math.isfinite(value)])
+        title = f"{metrics[rank].title}, logarithm" if logged else metrics[rank].title
+        spec, hint = importances_figure(found, names), "" if found.reliable else "not reliable"
+        return Figure(f"importances-{rank}", title, alt, spec, note, hint)
+
+    found = enumerate(metric_importances(data, trials, metrics))
+    figures = tuple(made(rank, each) for rank, each in found if each.items)
+    return FigureGroup("", figures, widest=2 if len(figures) == 1 else 3)
+
+
+def _relations(panels: Sequence[RelationsPanel]) -> FigureGroup:
+    """The median seed's relations, arm by arm."""
+
+    def made(rank: int, panel: RelationsPanel) -> Figure:
+        note = f"seed {panel.seed}, primary metric {number(panel.value)}"
+        if panel.has_truth:
+            right, wrong, surplus, unclaimed = panel.counts
+            parts = [f"{right} of {right + wrong} aligned classes under their true parent"]
+            parts += [f"{n} {word}" for n, word in ((surplus, "surplus"), (unclaimed, "unclaimed")) if n]
+            note = f"{note}; {', '.join(parts)}"
+        title = f"{panel.label}, source {panel.source}" if panel.num_sources > 1 else panel.label
+        alt = f"Learned relations of {panel.label}: {note}."
+        return Figure(f"relations-{rank}", title, alt, relations_figure(panel), note)
+
+    return FigureGroup("", tuple(made(rank, panel) for rank, panel in enumerate(panels)))

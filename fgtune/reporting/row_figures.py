@@ -1,0 +1,163 @@
+"""Figures with a named row for every arm, solver or parameter: differences, solver times, importances."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from fgtune.analysis.level_panels import SolverPoint
+from fgtune.analysis.records import ContrastSummary
+from fgtune.analysis.search.importances import Importances
+from fgtune.analysis.statistics import Estimate
+from fgtune.analysis.text.formatting import MetricInfo, number, seconds_text
+from fgtune.analysis.verdicts import Verdict
+from fgtune.reporting.theme import (
+    BASELINE_COLOR,
+    MISSED_COLOR,
+    RIGHT_COLOR,
+    WRONG_COLOR,
+    ArmStyle,
+    axis,
+    base_layout,
+    marks,
+    rows_axis,
+    short,
+    shown,
+)
+
+_LOG_SPAN = 10.0  # solver times that span more than this factor are drawn on a logarithmic axis
+
+
+def error_bar(estimate: Estimate, color: str) -> dict[str, Any]:
+    """The interval of a mean as Plotly draws it; invisible where there is none."""
+    if math.isnan(estimate.high):
+        return {"visible": False}
+    above, below = estimate.high - estimate.mean, estimate.mean - estimate.low
+    whiskers = {"color": color, "thickness": 2, "width": 5}
+    return {"type": "data", "symmetric": False, "array": [above], "arrayminus": [below], **whiskers}
+
+
+def estimate_text(label: str, estimate: Estimate) -> str:
+    """A mean with its interval and n, as shown under the mouse."""
+    around = "" if math.isnan(estimate.low) else f" [{number(estimate.low)}, {number(estimate.high)}]"
+    return f"{shown(label)}: {number(estimate.mean)}{around}, n = {estimate.n}"
+
+
+def seed_marker(style: ArmStyle) -> dict[str, Any]:
+    """A small ring for a single seed."""
+    return {"color": style.fill(0.15), "size": 7, "line": {"color": style.color, "width": 1}}
+
+
+def mean_marker(style: ArmStyle) -> dict[str, Any]:
+    """A large mark for a mean."""
+    return {"color": style.color, "size": 10, "symbol": style.symbol}
+
+
+def forest_figure(
+    contrasts: Sequence[ContrastSummary], styles: Mapping[str, ArmStyle], info: MetricInfo, margin: float
+) -> go.Figure:
+    """Paired differences to the baseline: mean, interval, single pairs, and the band in which they do not matter.
+
+    Args:
+        contrasts: With at least one pair each.
+        styles: Style of every arm.
+        info: The metric.
+        margin: Half the width of the band.
+    """
+    figure = go.Figure()
+    figure.add_vrect(-margin, margin, fillcolor="rgba(148,163,184,0.22)", line_width=0, layer="below")
+    figure.add_vline(0.0, line={"color": BASELINE_COLOR, "width": 1})
+    names, drawn = [], [-1.5 * margin, 1.5 * margin]
+    for place, item in enumerate(contrasts):
+        style, pairs, estimate = styles[item.arm], item.contrast, item.contrast.estimate
+        texts = [
+            f"{shown(item.label)}, seed {seed}: {number(value, sign=True)}"
+            for seed, value in zip(pairs.seeds, pairs.differences, strict=True)
+        ]
+        figure.add_trace(marks(pairs.differences, [place - 0.22] * pairs.n, seed_marker(style), texts))
+        mean_text, bar = estimate_text(item.label, estimate), error_bar(estimate, style.color)
+        figure.add_trace(marks([estimate.mean], [place], mean_marker(style), [mean_text], error_x=bar))
+        drawn += [*pairs.differences, *(end for end in (estimate.low, estimate.high) if not math.isnan(end))]
+        verdict = Verdict.UNDECIDED if item.judgement is None else item.judgement.verdict
+        names.append(f"{shown(item.label, 22)}<br><i>{verdict.value}</i>")
+    pad = 0.03 * (max(drawn) - min(drawn))
+    figure.update_layout(
+        base_layout(
+            90 + 56 * max(1, len(names)),
+            xaxis=axis(f"difference in {shown(info.title)}", range=[min(drawn) - pad, max(drawn) + pad]),
+            yaxis=rows_axis(names),
+        )
+    )
+    return figure
+
+
+def solver_figure(points: Sequence[SolverPoint], styles: Mapping[str, ArmStyle]) -> go.Figure:
+    """Mean seconds a solve in every cell, arm by arm; a logarithmic axis where they span more than a decade."""
+    rows = list(dict.fromkeys((point.arm, point.label, point.solver) for point in points))
+    several = len({solver for _, _, solver in rows}) > 1
+    figure, names = go.Figure(), []
+    for place, (arm, label, solver) in enumerate(rows):
+        own = [point for point in points if (point.arm, point.solver) == (arm, solver)]
+        style = styles[arm]
+        names.append(shown(label, 22) + (f"<br><i>{shown(solver)}</i>" if several and label != solver else ""))
+        ring = {"color": style.color, "width": 1.2}
+        marker = {"color": style.fill(0.3), "size": 9, "symbol": style.symbol, "line": ring}
+        texts = [f"{shown(p.label)}, seed {p.seed}: {seconds_text(p.seconds_per_solve)} a solve" for p in own]
+        figure.add_trace(marks([short(p.seconds_per_solve) for p in own], [place] * len(own), marker, texts))
+    times = [point.seconds_per_solve for point in points]
+    log = min(times) > 0 and max(times) / min(times) > _LOG_SPAN
+    scale = {"type": "log", "dtick": 1} if log else {"rangemode": "tozero", "nticks": 6}
+    times_axis = axis("time a solve, mean of a cell", exponentformat="SI", ticksuffix="s", **scale)
+    figure.update_layout(base_layout(80 + 44 * max(1, len(rows)), xaxis=times_axis, yaxis=rows_axis(names)))
+    return figure
+
+
+def importances_figure(found: Importances, names: Mapping[str, str]) -> go.Figure:
+    """Main effects as bars with intervals, total effects as open marks, and what chance reaches as ticks.
+
+    Args:
+        found: The decomposition, with at least one item.
+        names: Names of the parameters for readers.
+    """
+    items, places = found.items, list(range(len(found.items)))
+    figure = go.Figure()
+    figure.add_trace(
+        go.Bar(
+            x=[short(item.main) for item in items],
+            y=places,
+            orientation="h",
+            width=0.5,
+            marker={"color": [RIGHT_COLOR if item.above_chance else MISSED_COLOR for item in items]},
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": [short(item.high - item.main) for item in items],
+                "arrayminus": [short(item.main - item.low) for item in items],
+                "color": BASELINE_COLOR,
+                "thickness": 1.5,
+                "width": 4,
+            },
+            text=[f"{shown(names[item.parameter])}: {item.main:.0%} alone, {item.total:.0%} in all" for item in items],
+            textposition="none",
+            hoverinfo="text",
+        )
+    )
+    for values, symbol, size, color in (
+        ([item.total for item in items], "circle-open", 9, RIGHT_COLOR),
+        ([item.chance for item in items], "line-ns", 18, WRONG_COLOR),
+    ):
+        marker = {"symbol": symbol, "size": size, "color": color, "line": {"color": color, "width": 2}}
+        figure.add_trace(marks(list(map(short, values)), places, marker))
+    top = max(max(item.high, item.total, item.chance) for item in items)
+    title = "share of the variation over the space"
+    figure.update_layout(
+        base_layout(
+            80 + 34 * max(2, len(items)),
+            xaxis=axis(title, range=[0, min(1.0, top) * 1.04], tickformat=".0%"),
+            yaxis=rows_axis([shown(names[item.parameter], 26) for item in items]),
+        )
+    )
+    return figure

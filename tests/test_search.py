@@ -179,7 +179,7 @@ def check_once_each(options, trials: int, uri: str) -> None:
     assert set(cells) == {row["cell_id"] for row in folder.read_plan()}
     assert sorted(line["arm"] for line in lines) == ["baseline", *(f"trial-{n:04d}" for n in range(trials))]
     curves = folder.read_curves()
-    for line in lines:  # stopped ones included: what a cell told before a cut is told again after it
+    for line in lines:  # stopped ones included: what a cell reported before a cut is reported again after it
         assert list(curves[curves["cell_id"] == line["cell_id"]]["epoch"]) == list(range(1, line["epochs"] + 1))
     states = mirrored(folder)
     assert len(states) == trials + 1

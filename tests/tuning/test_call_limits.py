@@ -31,7 +31,7 @@ def test_without_limits_nothing_is_ever_spent(clock):
 
 def test_wall_seconds_count_from_the_beginning(clock):
     each = budget(clock, wall_s=10)
-    clock.now += 50  # nothing has begun
+    clock.now += 50  # nothing has started
     assert each.spent() is None
     each.start()
     clock.now += 5

@@ -13,5 +13,5 @@ def attributes(source: type) -> set[str]:
 
 
 def test_no_attribute_is_one_that_ray_sets_for_itself():
-    """Ray's ``reset`` sets some of its own after ours: what a continued cell had to tell was lost so."""
+    """Ray's ``reset`` sets some of its own after ours: what a continued cell had to report was lost so."""
     assert not attributes(CellTrainable) & attributes(Trainable)

@@ -185,8 +185,8 @@ def test_a_replaced_trial_is_followed_by_a_copy_of_a_better_one(tmp_path):
     fork = study.take()
     assert fork.fork == Fork(good.cell_id, 2)
     assert (good.arm, bad.arm, fork.arm) == ("trial-0000", "trial-0001", "trial-0002")
-    told = "replaced after epoch 2 by a copy of trial-0000: trial-0002 (rank 2 of 2 at epoch 2)"
-    assert study.stopping.reason(bad.cell_id) == told
+    cause = "replaced after epoch 2 by a copy of trial-0000: trial-0002 (rank 2 of 2 at epoch 2)"
+    assert study.stopping.reason(bad.cell_id) == cause
     assert fork.config_hash != good.config_hash
     assert study.stopping.register(fork) == [2 * each for each in range(2, 50)]
     assert [each.arm.name for each in study.announced] == ["trial-0000", "trial-0001", "trial-0002"]

@@ -93,14 +93,14 @@ def test_a_spoilt_mirror_is_made_anew_and_stops_nothing(tmp_path, spoil):
     assert {trial.state for trial in trials} == {TrialState.COMPLETE}
 
 
-def test_a_mirror_that_cannot_be_written_is_told_once_and_stops_nothing(tmp_path):
-    plan, told = toy.search_plan(tmp_path, toy.NUMBERS), []
+def test_a_mirror_that_cannot_be_written_is_warned_of_once_and_stops_nothing(tmp_path):
+    plan, warnings = toy.search_plan(tmp_path, toy.NUMBERS), []
     (tmp_path / "file").write_text("in the way")
-    ledger = run(plan, tmp_path / "file" / "optuna.db", 3, warn=told.append)
+    ledger = run(plan, tmp_path / "file" / "optuna.db", 3, warn=warnings.append)
     assert len(ledger) == 3
-    assert len(told) == 1
-    assert "cannot be written" in told[0]
-    assert "the search goes on, the next start writes it anew" in told[0]
+    assert len(warnings) == 1
+    assert "cannot be written" in warnings[0]
+    assert "the search goes on, the next start writes it anew" in warnings[0]
 
 
 def test_what_samplers_note_on_trials_survives_a_restart(tmp_path):

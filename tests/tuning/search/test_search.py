@@ -95,11 +95,11 @@ def test_a_space_without_a_new_point_ends_the_search_with_a_warning(plan, monkey
     assert search.is_over
 
 
-def test_failed_and_stopped_trials_are_told_as_what_they_are(plan):
+def test_failed_and_stopped_trials_are_recorded_as_what_they_are(plan):
     search = search_of(plan)
     states = {"trial-0000": CellState.FAIL, "trial-0001": CellState.PRUNED}
     toy.drained(search, lambda cell: toy.result_of(cell, state=states.get(cell.arm, CellState.COMPLETE)))
-    told = {trial.user_attrs["arm"]: trial.state.name for trial in search._optuna.trials}
-    assert told["trial-0000"] == "FAIL"
-    assert told["trial-0001"] == "PRUNED"
-    assert told["trial-0002"] == told["trial-0003"] == "COMPLETE"
+    states = {trial.user_attrs["arm"]: trial.state.name for trial in search._optuna.trials}
+    assert states["trial-0000"] == "FAIL"
+    assert states["trial-0001"] == "PRUNED"
+    assert states["trial-0002"] == states["trial-0003"] == "COMPLETE"

@@ -149,9 +149,9 @@ def test_tpe_learns_what_is_forbidden(tmp_path):
     )
     search = Search(plan)
     toy.run_all(search, toy.valley)
-    told = [trial for trial in optuna_trials(search) if trial.constraints]
-    assert told
-    assert {trial.state for trial in told} == {TrialState.PRUNED}
+    broken = [trial for trial in optuna_trials(search) if trial.constraints]
+    assert broken
+    assert {trial.state for trial in broken} == {TrialState.PRUNED}
     assert search.rejected < 5 * 40 * 0.8  # blind draws would be rejected five times of six
 
 
@@ -186,16 +186,16 @@ ENDS = [
 ]
 
 
-@pytest.mark.parametrize(("state", "values", "told", "value"), ENDS, ids=[f"{each[0]}-{each[1]}" for each in ENDS])
-def test_optuna_is_told_the_truth(tmp_path, state, values, told, value):
+@pytest.mark.parametrize(("state", "values", "shown", "value"), ENDS, ids=[f"{each[0]}-{each[1]}" for each in ENDS])
+def test_optuna_learns_the_truth(tmp_path, state, values, shown, value):
     search = Search(toy.search_plan(tmp_path, toy.NUMBERS))
     suggestion = search.suggest()
     assert [each.number for each in search.running] == [0]
     final = search.record(suggestion.number, state, values, {1: 0.5, 2: math.nan, 3: 0.25})
     trial = optuna_trials(search)[0]
-    assert (trial.state, trial.value) == (told, value)
+    assert (trial.state, trial.value) == (shown, value)
     assert trial.intermediate_values == {1: 0.5, 3: 0.25}
-    assert final.value == told.name
+    assert final.value == shown.name
     assert trial.user_attrs["cell_id"] == suggestion.cells[0].cell_id
     assert search.running == ()
     assert search.record(suggestion.number, CellState.COMPLETE, [9.0]) is final
@@ -281,7 +281,7 @@ def test_values_of_every_kind_come_back_as_they_were_stated(tmp_path):
     assert {json.dumps(point["model.backbone.hidden"]) for point in points} == {"[16]", "[16, 16]"}
 
 
-def test_a_missing_package_is_told_at_once(tmp_path, monkeypatch):
+def test_a_missing_package_is_reported_at_once(tmp_path, monkeypatch):
     plan = toy.search_plan(tmp_path, toy.NUMBERS, sampler={"kind": "cmaes"})
     monkeypatch.setattr("fgtune.tuning.search.samplers.find_spec", lambda _: None)
     message = r"^design\.sampler: cmaes needs a package that is not installed\. Fix: pip install cmaes, or use tpe$"
@@ -316,7 +316,7 @@ def killed_and_continued(plan, data, mirror) -> list[KnownTrial]:
                 state = data.draw(st.sampled_from([CellState.COMPLETE, CellState.FAIL]), label="how")
                 values = (toy.valley(one.point),) if state is CellState.COMPLETE else ()
                 ledger.append(finished(one, state, values))
-                if data.draw(st.integers(0, 9), label="killed between ledger and tell") == 0:
+                if data.draw(st.integers(0, 9), label="killed between ledger and record") == 0:
                     break
                 search.record(one.number, state, values)
             elif (suggestion := search.suggest()) is not None:

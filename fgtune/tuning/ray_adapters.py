@@ -11,7 +11,7 @@ import contextlib
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from ray import cloudpickle, tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -25,7 +25,17 @@ from fgtune.tuning.early_stopping.decisions import EarlyStopping
 from fgtune.tuning.trainable import JOB, cell_id_of, job_of
 
 
-class CellSearcher(Searcher):  # type: ignore[misc]
+class _DriverOnly:
+    """Mixin of what Tune would copy, and write to disk with its own state: it lives in the driver alone."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+
+class CellSearcher(_DriverOnly, Searcher):  # type: ignore[misc]
     """Gives Tune the cells of a queue.
 
     Args:
@@ -62,14 +72,8 @@ class CellSearcher(Searcher):  # type: ignore[misc]
     def restore(self, checkpoint_path: str) -> None:
         """Restore nothing."""
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> CellSearcher:
-        return self
-
-
-class EarlyStoppingScheduler(FIFOScheduler):  # type: ignore[misc]
+class EarlyStoppingScheduler(_DriverOnly, FIFOScheduler):  # type: ignore[misc]
     """Runs cells in their order and stops those that early stopping decides against."""
 
     def __init__(self, stopping: EarlyStopping) -> None:
@@ -82,14 +86,8 @@ class EarlyStoppingScheduler(FIFOScheduler):  # type: ignore[misc]
         stop = self._stopping.should_stop(cell_id_of(trial), epochs)
         return str(TrialScheduler.STOP if stop else TrialScheduler.CONTINUE)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> EarlyStoppingScheduler:
-        return self
-
-
-class FlagStopper(tune.Stopper):  # type: ignore[misc]
+class FlagStopper(_DriverOnly, tune.Stopper):  # type: ignore[misc]
     """Stops every trial once the flag is set, and sets it once the budget is used up."""
 
     def __init__(self, flag: StopFlag, budget: Budget) -> None:
@@ -105,12 +103,6 @@ class FlagStopper(tune.Stopper):  # type: ignore[misc]
             self._flag.spent = spent
             self._flag.set()
         return self._flag.is_set
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}  # Tune writes its run config to disk; a flag lives in the driver alone
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> FlagStopper:
-        return self
 
 
 class CellObserver(Protocol):
@@ -141,7 +133,7 @@ class CellObserver(Protocol):
         """A cell failed for good. ``cause`` is one line; ``details`` may hold a traceback."""
 
 
-class ObserverCallback(tune.Callback):  # type: ignore[misc]
+class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
     """Reports to ``observer`` what happens to each cell, which counts as finished only when its outcome arrived.
 
     Args:
@@ -154,12 +146,6 @@ class ObserverCallback(tune.Callback):  # type: ignore[misc]
         self._observer, self._budget, self._stopping = observer, budget, stopping
         self._started: set[str] = set()
         self._finished: set[str] = set()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}  # Tune writes its run config to disk; an observer lives in the driver alone
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> ObserverCallback:
-        return self
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial runs, or runs again."""

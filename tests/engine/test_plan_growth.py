@@ -1,0 +1,84 @@
+"""What a search adds to its plan comes back from ``plan.csv`` as it was."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+
+import pytest
+from support import searches as toy
+
+from fgtune.config.arms.records import Fork
+from fgtune.engine.plan_growth import with_proposals, with_suggestion
+from fgtune.errors import StudyFolderError
+from fgtune.results.folder import StudyFolder
+from fgtune.tuning.search.search import Search
+from fgtune.tuning.search.suggestions import Suggestion
+
+
+@pytest.fixture
+def plan(tmp_path):
+    return toy.search_plan(tmp_path, toy.CONDITIONAL, seeds=2)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return StudyFolder(tmp_path / "study")
+
+
+def grown(plan, count: int):
+    search = Search(plan)
+    for _ in range(count):
+        plan = with_suggestion(plan, search.suggest())
+    return plan
+
+
+def test_a_suggestion_adds_its_arm_and_its_cells_once(plan):
+    suggestion = Search(plan).suggest()
+    larger = with_suggestion(plan, suggestion)
+    assert larger.arms == (*plan.arms, suggestion.arm)
+    assert larger.cells == (*plan.cells, *suggestion.cells)
+    assert with_suggestion(larger, suggestion) is larger
+
+
+def test_proposed_trials_come_back_from_the_plan_file(plan, folder):
+    larger = grown(plan, 5)
+    folder.root.mkdir()
+    folder.write_plan(larger)
+    again = with_proposals(plan, folder)
+    assert [arm.name for arm in again.arms] == ["baseline", *(f"trial-{n:04d}" for n in range(5))]
+    assert [(arm.name, arm.config) for arm in again.arms] == [(arm.name, arm.config) for arm in larger.arms]
+    assert [cell.cell_id for cell in again.cells] == [cell.cell_id for cell in larger.cells]
+
+
+def test_a_fork_comes_back_with_its_origin(tmp_path, folder):
+    plan = toy.search_plan(tmp_path, toy.NUMBERS, scheduler={"kind": "pbt"})
+    larger = grown(plan, 1)
+    origin = Fork(larger.cells[-1].cell_id, 4)
+    point = {"objective.lambda_nn": 0.25, "objective.lambda_reg": 1.5}
+    arm, cell = plan.search.fork(1, point, 0, origin)
+    larger = with_suggestion(larger, Suggestion(1, point, arm, (cell,)))
+    folder.root.mkdir()
+    folder.write_plan(larger)
+    again = with_proposals(plan, folder)
+    assert (again.cells[-1].fork, again.cells[-1].cell_id, again.arms[-1].role) == (origin, cell.cell_id, "fork")
+
+
+@pytest.mark.parametrize(("column", "value"), [("relations.every_steps", "3000"), ("cell_id", "0123")])
+def test_a_trial_that_the_search_does_not_propose_is_refused(plan, folder, column, value):
+    folder.root.mkdir()
+    folder.write_plan(grown(plan, 1))
+    rows = list(csv.DictReader(folder.plan_file.open()))
+    for row in rows:
+        row[column] = value if row["arm"] == "trial-0000" else row[column]
+    with folder.plan_file.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    with pytest.raises(StudyFolderError, match="trial-0000 is not a trial that this study proposes"):
+        with_proposals(plan, folder)
+
+
+def test_a_plan_that_is_no_search_stays_as_it_is(plan, folder):
+    other = replace(plan, search=None)
+    assert with_proposals(other, folder) is other

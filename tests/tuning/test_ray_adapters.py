@@ -1,0 +1,180 @@
+"""What Tune's searcher, scheduler, stopper and callbacks do, called as Tune calls them; no Ray session runs."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from types import SimpleNamespace
+
+import pytest
+from ray import cloudpickle
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+from support import searches as toy
+
+from fgtune.config.arms.records import Cell
+from fgtune.config.schema.scheduling import AshaConfig
+from fgtune.config.schema.study import BudgetConfig, ExecutionConfig
+from fgtune.results.records import EpochMetrics
+from fgtune.tuning.call_limits import Budget, StopFlag
+from fgtune.tuning.cell_queue import CellQueue
+from fgtune.tuning.early_stopping.decisions import EarlyStopping
+from fgtune.tuning.ray_adapters import CellSearcher, EarlyStoppingScheduler, FlagStopper, ObserverCallback
+from fgtune.tuning.search.objectives import Objective
+from fgtune.tuning.trainable import JOB, job_of
+
+METRIC = "val/silhouette"
+
+
+class Events:
+    """An observer that lists the calls it receives."""
+
+    def __init__(self) -> None:
+        self.seen = []
+
+    def __getattr__(self, name):
+        if not name.startswith("on_"):
+            raise AttributeError(name)
+        return lambda *arguments: self.seen.append((name, *arguments))
+
+
+@pytest.fixture
+def cells(tmp_path) -> list[Cell]:
+    return list(toy.search_plan(tmp_path, toy.NUMBERS, seeds=3).cells)
+
+
+@pytest.fixture
+def stopping(tmp_path):
+    config = AshaConfig(grace_epochs=2, reduction=2.0)
+    return EarlyStopping(config, Objective(METRIC, "maximize"), tmp_path / "stopping.jsonl")
+
+
+@pytest.fixture
+def budget():
+    return Budget(ExecutionConfig())
+
+
+def trial_of(cell: Cell, failures: int = 0, **fields) -> SimpleNamespace:
+    """As much of a Ray trial as is looked at."""
+    return SimpleNamespace(config={JOB: job_of(cell)}, num_failures=failures, **fields)
+
+
+def epochs(*scores: float) -> list[EpochMetrics]:
+    return [EpochMetrics(n, n, {METRIC: score}, 0.1) for n, score in enumerate(scores, start=1)]
+
+
+def test_the_searcher_waits_where_no_cell_may_start_and_finishes_with_its_queue(cells):
+    queue = CellQueue(cells[:2], at_once=1)
+    searcher = CellSearcher(queue)
+    first = searcher.suggest("a")[JOB]
+    assert (first["cell_id"], first["waits_at"], first["keeps_states"]) == (cells[0].cell_id, [], False)
+    assert searcher.suggest("b") is None
+    queue.on_result(toy.result_of(cells[0]))
+    assert searcher.suggest("b")[JOB]["cell_id"] == cells[1].cell_id
+    queue.on_result(toy.result_of(cells[1]))
+    assert searcher.suggest("c") == Searcher.FINISHED
+
+
+def test_a_job_says_after_which_epochs_its_cell_waits_for_a_decision(cells, stopping):
+    job = CellSearcher(CellQueue(cells), stopping).suggest("a")[JOB]
+    assert job["waits_at"] == [epoch for epoch in (2, 4, 8, 16, 32, 64) if epoch < cells[0].config.epochs]
+
+
+def test_the_scheduler_decides_by_restored_and_new_epochs(cells, stopping):
+    one = cells[0]
+    two = Cell("other", 0, type(one.config).from_plain(one.config.to_plain() | {"batch_size": 7}), {})
+    for cell in (one, two):
+        stopping.register(cell)
+    scheduler = EarlyStoppingScheduler(stopping)
+    assert scheduler.on_trial_result(None, trial_of(one), {"epochs": epochs(0.5, 0.5)}) == TrialScheduler.CONTINUE
+    restored, new = epochs(0.4, 0.4)
+    result = {"restored": [restored], "epochs": [new]}
+    assert scheduler.on_trial_result(None, trial_of(two), result) == TrialScheduler.STOP
+
+
+def test_everything_stops_when_the_flag_is_set_or_the_budget_used_up():
+    flag = StopFlag()
+    assert not FlagStopper(flag, Budget(ExecutionConfig())).stop_all()
+    spent = Budget(ExecutionConfig(budget=BudgetConfig(wall_s=1e-9)))
+    spent.start()
+    stopper = FlagStopper(flag, spent)
+    assert not stopper("a", {})
+    assert stopper.stop_all()
+    assert flag.is_set
+    assert flag.spent == "the budget of 1e-09 wall seconds is used up"
+
+
+def test_an_observer_learns_of_a_cell_from_its_start_to_its_outcome(cells, budget):
+    events, trial, cell_id = Events(), trial_of(cells[0]), cells[0].cell_id
+    callback = ObserverCallback(events, budget)
+    callback.on_trial_start(0, [], trial)
+    callback.on_trial_start(0, [], trial)  # again, after a crash
+    old, new = epochs(0.1, 0.2)
+    callback.on_trial_result(0, [], trial, {"restored": [old], "epochs": [new]})
+    callback.on_trial_result(0, [], trial, {"epochs": [], "outcome": pickle.dumps("the outcome")})
+    assert events.seen == [
+        ("on_start", cell_id),
+        ("on_restored", cell_id, [old]),
+        ("on_epochs", cell_id, [new]),
+        ("on_complete", cell_id, "the outcome", 1),
+    ]
+
+
+def test_an_observer_learns_that_a_cell_was_stopped_and_why(cells, budget, stopping):
+    events, cell = Events(), cells[0]
+    callback = ObserverCallback(events, budget, stopping)
+    stopping.register(cell)
+    stopping._reasons[cell.cell_id] = "stopped after epoch 2 by asha"
+    callback.on_trial_result(0, [], trial_of(cell), {"epochs": []})
+    assert events.seen == [("on_prune", cell.cell_id, "stopped after epoch 2 by asha", 1)]
+
+
+def test_a_failure_that_a_retry_would_repeat_is_final(cells, budget):
+    events, cell = Events(), cells[0]
+    ObserverCallback(events, budget).on_trial_result(0, [], trial_of(cell, failures=1), {"failure": "TrialError: no"})
+    assert events.seen == [("on_fail", cell.cell_id, "TrialError: no", "", 2)]
+
+
+@pytest.mark.parametrize("pickled", [True, False])
+def test_a_crash_is_reported_with_the_last_line_of_its_error(cells, budget, tmp_path, pickled):
+    pickle_file, text_file = tmp_path / "error.pkl", tmp_path / "error.txt"
+    if pickled:
+        pickle_file.write_bytes(cloudpickle.dumps(ValueError("first line\nthe cause")))
+    text_file.write_text("Traceback\nOSError: the cause\n")
+    trial = trial_of(cells[0], failures=2, pickled_error_file=str(pickle_file), error_file=str(text_file))
+    events, cell_id = Events(), cells[0].cell_id
+    callback = ObserverCallback(events, budget)
+    callback.on_trial_recover(0, [], trial)
+    callback.on_trial_error(0, [], trial)
+    cause = "ValueError: the cause" if pickled else "OSError: the cause"
+    retry, fail = events.seen
+    assert retry == ("on_retry", cell_id, cause)
+    assert fail[:3] == ("on_fail", cell_id, cause)
+    assert fail[4] == 2
+
+
+def test_a_worker_that_left_no_message_has_a_cause_all_the_same(cells, budget):
+    events = Events()
+    trial = trial_of(cells[0], failures=1, pickled_error_file=None, error_file=None)
+    ObserverCallback(events, budget).on_trial_error(0, [], trial)
+    assert events.seen == [("on_fail", cells[0].cell_id, "the worker ended without a message", "", 1)]
+
+
+def test_a_crash_after_the_outcome_changes_nothing(cells, budget):
+    events, trial = Events(), trial_of(cells[0], failures=1, pickled_error_file=None, error_file=None)
+    callback = ObserverCallback(events, budget)
+    callback.on_trial_result(0, [], trial, {"outcome": pickle.dumps("the outcome")})
+    callback.on_trial_error(0, [], trial)
+    assert [name for name, *_ in events.seen] == ["on_complete"]
+
+
+def test_what_lives_in_the_driver_is_neither_copied_nor_saved(cells, budget, stopping):
+    parts = [
+        CellSearcher(CellQueue(cells)),
+        EarlyStoppingScheduler(stopping),
+        FlagStopper(StopFlag(), budget),
+        ObserverCallback(Events(), budget),
+    ]
+    for part in parts:
+        assert copy.deepcopy(part) is part
+        assert part.__getstate__() == {}

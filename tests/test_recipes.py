@@ -13,7 +13,7 @@ import support.layouts
 from rich.console import Console
 
 from fgtune.config.reading.load import load_study
-from fgtune.data.sets.wordnet import TASKS
+from fgtune.data.sets.imagenet import TASKS
 from fgtune.engine.opening import open_study
 from fgtune.engine.run import run_study
 from fgtune.errors import ConfigError

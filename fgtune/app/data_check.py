@@ -22,8 +22,7 @@ from fgtune.data.diagnosis import SourcePair, duplicate_groups, nesting, purity,
 from fgtune.data.load import load_dataset
 from fgtune.data.readers.images import ImageFiles
 from fgtune.data.splits import split_dataset
-from fgtune.data.vectors import vectors
-from fgtune.data.views import describe
+from fgtune.data.views import describe, vectors
 from fgtune.errors import ConfigError
 from fgtune.neighbors import find_neighbors
 from fgtune.streams import numpy_stream

@@ -33,6 +33,11 @@ def number_classes(labels: Sequence[object] | npt.NDArray[Any]) -> tuple[IntArra
     return np.array([number.get(name, -1) for name in text], dtype=np.int64), tuple(names)
 
 
+def count_classes(coarse: IntArray) -> tuple[int, ...]:
+    """K_C of each source of (N, sources) labels: its highest label + 1."""
+    return tuple(int(labels.max(initial=-1)) + 1 for labels in coarse.T)
+
+
 def _name(label: object) -> str:
     """A label as text: 3.0, which tables make of whole numbers beside empty cells, is 3."""
     if isinstance(label, float | np.floating) and float(label).is_integer():
@@ -53,7 +58,7 @@ def as_values(array: npt.NDArray[Any], where: str, path: str) -> Float32Array:
             path=path,
             value=f"{array.dtype} of shape {array.shape}",
         )
-    with np.errstate(over="ignore"):  # the check tells of what float32 cannot hold
+    with np.errstate(over="ignore"):  # the check reports what float32 cannot hold
         return np.ascontiguousarray(array[:, None] if array.ndim == 1 else array, dtype=np.float32)
 
 
@@ -61,7 +66,7 @@ def parts_of(labels: npt.NDArray[Any], where: str, path: str = "split") -> IntAr
     """Parts of a split, (N,) in {0, 1, 2}, from these numbers or from 'train', 'val', 'test'.
 
     Raises:
-        DataError: At the first entry that is neither; its row is told.
+        DataError: At the first entry that is neither; the text names its row.
     """
     known = {name: part for part, name in enumerate(SPLIT_NAMES)} | {str(part): part for part in range(3)}
     parts = np.array([known.get(_name(label), -1) for label in labels], dtype=np.int64)

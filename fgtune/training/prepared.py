@@ -11,8 +11,7 @@ from fgtune.config.schema.base import stable_hash
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Dataset, EvaluationView, Splits, TrainingView
 from fgtune.data.splits import split_dataset
-from fgtune.data.vectors import vectors
-from fgtune.data.views import evaluation_view, training_view
+from fgtune.data.views import evaluation_view, training_view, vectors
 from fgtune.neighbors import coarse_groups, find_neighbors
 
 EVALUATION_NEIGHBORS = 5

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from fgtune.config.schema.data_images import Cifar100Config
 from fgtune.data.diagnosis import duplicate_groups, nesting, purity, source_pairs
 from fgtune.data.load import load_dataset
-from fgtune.data.vectors import vectors
+from fgtune.data.views import vectors
 
 
 def test_two_sources_on_the_same_samples(make_dataset):

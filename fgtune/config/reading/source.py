@@ -1,7 +1,7 @@
 """Study files as text: YAML into plain data, with the line of every value, and without surprises.
 
 YAML is read by ruamel.yaml's pure safe loader (YAML 1.2): ``1e-3`` is a number, ``off`` is text, ``010`` is ten. What
-YAML allows and a config cannot mean (a key given twice, dates, NaN, sets, recursive anchors) is an error with its line.
+YAML allows and a config cannot mean (a repeated key, dates, NaN, sets, recursive anchors) is an error with its line.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def parse_yaml(text: str, name: str, begin: str = "study: NAME") -> Source:
 
     Raises:
         ConfigError: For text that is not YAML, a root that is no mapping, a repeated key, or a value that no config
-            can hold; all such values are told at once.
+            can hold; all such values are reported at once.
     """
     walker = _Walker(lambda line: f"{name}:{line}")
     data = _load(text, walker)

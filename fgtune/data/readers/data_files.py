@@ -1,13 +1,33 @@
-"""Looking for a data set's files: what is missing is told with where it was looked for, its layout and its origin."""
+"""Looking for a data set's files, and words for what is wrong with them: where they were looked for, layout, origin."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
-from fgtune.data.readers.data_errors import missing
-from fgtune.data.readers.images import SUFFIXES
 from fgtune.errors import DataError
+
+
+def missing(what: str, looked: Sequence[Path], layout: str, get: str, path: str = "trial.data.path") -> DataError:
+    """The error of a data set that is not there.
+
+    Args:
+        what: The missing file or folder, in words.
+        looked: Where it was looked for.
+        layout: What is expected there.
+        get: How a user comes by it.
+        path: Where the config names the place.
+    """
+    places = ", ".join(str(place.resolve()) for place in looked)
+    return DataError(f"{what} not found; looked for {places}", path=path, fix=f"Expected layout: {layout}. {get}")
+
+
+def reason_of(error: BaseException) -> str:
+    """The first line of an exception's text, or its name where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:160] if lines else type(error).__name__
 
 
 def read_lines(file: Path, what: str, path: str, layout: str, get: str) -> list[str]:
@@ -31,16 +51,6 @@ def folders_in(folder: Path) -> list[str]:
         return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
 
 
-def images_in(folder: Path) -> list[str]:
-    """Names of the image files in a folder, sorted, hidden ones left out."""
-    with os.scandir(folder) as entries:
-        return sorted(
-            entry.name
-            for entry in entries
-            if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(".") and entry.is_file()
-        )
-
-
 def inside(root: Path, name: str, where: str, row: int) -> str:
     """``name`` if it lies below ``root``; a table must not reach for files elsewhere.
 
@@ -56,3 +66,28 @@ def inside(root: Path, name: str, where: str, row: int) -> str:
             fix="Write paths relative to data.path, without '..'.",
         )
     return name
+
+
+def fetch(name: str, data_set: str, root: Path, layout: str, get: str = "") -> None:
+    """Let torchvision download and unpack a data set.
+
+    Args:
+        name: The set, in words.
+        data_set: Its class in ``torchvision.datasets``.
+        root: Folder to unpack it in.
+        layout: What is expected there.
+        get: How else a user comes by it.
+
+    Raises:
+        DataError: If it cannot be downloaded.
+    """
+    datasets = import_module("torchvision.datasets")
+    try:
+        getattr(datasets, data_set)(str(root), download=True)
+    except (OSError, RuntimeError) as error:
+        raise DataError(
+            f"{name} cannot be downloaded ({reason_of(error)})",
+            path="trial.data.download",
+            value=True,
+            fix=f"Expected layout: {layout}. {get}".strip(),
+        ) from error

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csc_array, csr_array
 
-from fgtune.data.readers.data_errors import missing, reason_of
+from fgtune.data.readers.data_files import missing, reason_of
 from fgtune.data.readers.npz import memory_bytes
 from fgtune.errors import DataError
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from fgtune.arrays import ByteArray, IntArray
 from fgtune.data.base import StoredInputs
-from fgtune.data.readers.data_errors import reason_of
+from fgtune.data.readers.data_files import reason_of
 from fgtune.errors import DataError
 
 if TYPE_CHECKING:
@@ -110,6 +110,16 @@ class ImageFiles(StoredInputs):
             pixels[place] = read_image(self.file(int(rows[place])), self.size, self.resize)
 
         in_parallel(decode, len(rows))
+
+
+def images_in(folder: Path) -> list[str]:
+    """Names of the image files in a folder, sorted, hidden ones left out."""
+    with os.scandir(folder) as entries:
+        return sorted(
+            entry.name
+            for entry in entries
+            if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(".") and entry.is_file()
+        )
 
 
 def in_parallel(work: Callable[[int], None], count: int) -> None:

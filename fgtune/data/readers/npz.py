@@ -18,7 +18,7 @@ from typing import IO, Any
 import numpy as np
 
 from fgtune.arrays import AnyArray
-from fgtune.data.readers.data_errors import reason_of
+from fgtune.data.readers.data_files import reason_of
 from fgtune.errors import DataError
 from fgtune.text import first_of
 
@@ -189,7 +189,7 @@ def _check_memory(needed: int, where: str) -> None:
 
 
 def memory_bytes() -> int:
-    """Physical memory of this machine; 16 GiB where the system does not tell."""
+    """Physical memory of this machine; 16 GiB where the system does not say."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):

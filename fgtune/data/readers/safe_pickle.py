@@ -16,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from fgtune.data.readers.data_errors import reason_of
+from fgtune.data.readers.data_files import reason_of
 from fgtune.errors import DataError
 
 MAX_BYTES = 1 << 31

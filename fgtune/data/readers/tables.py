@@ -1,4 +1,4 @@
-"""Tables (CSV and Parquet) read by column names; what is wrong with them is told with the file and the column."""
+"""Tables (CSV and Parquet) read by column names; errors name the file and the column."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fgtune.arrays import Float32Array, IntArray
-from fgtune.data.labels import number_classes, parts_of
-from fgtune.data.readers.data_errors import reason_of
+from fgtune.config.schema.data_tables import CoarseRule
+from fgtune.data.base import Dataset, Inputs
+from fgtune.data.labels import count_classes, derive_coarse, number_classes, parts_of
+from fgtune.data.readers.data_files import reason_of
 from fgtune.data.readers.npz import memory_bytes
 from fgtune.errors import DataError
 from fgtune.text import first_of
@@ -25,12 +27,26 @@ if TYPE_CHECKING:
 class TableLabels:
     """The labels of a table's rows, as ``Dataset`` holds them."""
 
-    coarse: IntArray | None
-    coarse_names: tuple[tuple[str, ...], ...]
+    coarse: IntArray
+    coarse_names: tuple[tuple[str, ...], ...] | None
     fine: IntArray | None
     fine_names: tuple[str, ...] | None
     fine_values: Float32Array | None
     given_split: IntArray | None
+
+    def dataset(self, name: str, inputs: Inputs) -> Dataset:
+        """The data set of ``inputs`` with these labels."""
+        return Dataset(
+            name=name,
+            inputs=inputs,
+            coarse=self.coarse,
+            num_coarse=count_classes(self.coarse),
+            fine=self.fine,
+            fine_values=self.fine_values,
+            given_split=self.given_split,
+            coarse_names=self.coarse_names,
+            fine_names=self.fine_names,
+        )
 
 
 def read_table(
@@ -95,7 +111,7 @@ def _check_columns(names: Sequence[str], columns: Sequence[str], where: str) -> 
 
 
 def numbers(frame: pd.DataFrame, columns: Sequence[str], where: str) -> Float32Array:
-    """Columns of real numbers as (N, columns) float32; empty cells become NaN, which the check of the data tells of.
+    """Columns of real numbers as (N, columns) float32; empty cells become NaN, which ``check_dataset`` reports.
 
     Raises:
         DataError: If a column holds anything else.
@@ -125,8 +141,18 @@ def labels_of(
     fine: str | None = None,
     fine_values: Sequence[str] = (),
     split: str | None = None,
+    derived: CoarseRule | None = None,
 ) -> TableLabels:
     """The labels in the named columns; an empty sequence or None is a label that the data lack.
+
+    Args:
+        frame: The table.
+        where: Its file, for messages.
+        coarse: Columns of coarse classes, one a source; empty where ``derived`` says how they are made.
+        fine: Column of fine classes.
+        fine_values: Columns of continuous targets.
+        split: Column of the parts.
+        derived: How coarse classes are made of ``fine_values``.
 
     Raises:
         DataError: If a sample has no fine class, a target is no number, or a split has another part than the three.
@@ -141,11 +167,16 @@ def labels_of(
             path=str(fine),
             fix="Fill the column, or leave fine out altogether.",
         )
+    values = numbers(frame, fine_values, where) if fine_values else None
+    if derived is None:
+        labels = np.stack([labels for labels, _ in numbered], axis=1)
+    else:
+        labels = derive_coarse(values, derived, where)
     return TableLabels(
-        coarse=np.stack([labels for labels, _ in numbered], axis=1) if numbered else None,
-        coarse_names=tuple(names for _, names in numbered),
+        coarse=labels,
+        coarse_names=tuple(names for _, names in numbered) or None,
         fine=fine_numbers,
         fine_names=fine_names,
-        fine_values=numbers(frame, fine_values, where) if fine_values else None,
+        fine_values=values,
         given_split=None if split is None else parts_of(frame[split].to_numpy(), where, split),
     )

@@ -10,7 +10,7 @@ from fgtune.arrays import AnyArray, Float32Array, IntArray
 from fgtune.config.schema.data_tables import TABLE_SUFFIXES, ArrayFilesConfig, ArraysConfig, TableColumnsConfig
 from fgtune.data.base import Dataset
 from fgtune.data.check import SPLIT_NAMES
-from fgtune.data.labels import as_values, derive_coarse, parts_of
+from fgtune.data.labels import as_values, count_classes, derive_coarse, parts_of
 from fgtune.data.readers.npz import read_npy, read_npz
 from fgtune.data.readers.tables import labels_of, numbers, read_table
 from fgtune.errors import DataError
@@ -62,7 +62,7 @@ def _from_arrays(arrays: dict[str, AnyArray], config: ArraysConfig) -> Dataset:
         name=where,
         inputs=_inputs(arrays["inputs"], where),
         coarse=coarse,
-        num_coarse=tuple(int(labels.max(initial=-1)) + 1 for labels in coarse.T),
+        num_coarse=count_classes(coarse),
         fine=None if fine is None else _labels(fine, "fine", where, max_dims=1),
         fine_values=fine_values,
         given_split=_split(arrays["split"], where) if "split" in arrays else None,
@@ -74,23 +74,10 @@ def _from_table(path: Path, columns: TableColumnsConfig, config: ArraysConfig) -
     named = [*columns.coarse, *columns.fine_values, *filter(None, (columns.fine, columns.split))]
     frame = read_table(path, [*(columns.features or ()), *named], others=columns.features is None)
     features = columns.features or tuple(str(name) for name in frame.columns if name not in named)
-    labels = labels_of(frame, where, columns.coarse, columns.fine, columns.fine_values, columns.split)
-    if labels.coarse is None:
-        rule = config.derive_coarse or "median"
-        coarse, names = derive_coarse(labels.fine_values, rule, where), None
-    else:
-        coarse, names = labels.coarse, labels.coarse_names
-    return Dataset(
-        name=where,
-        inputs=numbers(frame, features, where),
-        coarse=coarse,
-        num_coarse=tuple(int(source.max(initial=-1)) + 1 for source in coarse.T),
-        fine=labels.fine,
-        fine_values=labels.fine_values,
-        given_split=labels.given_split,
-        coarse_names=names,
-        fine_names=labels.fine_names,
+    labels = labels_of(
+        frame, where, columns.coarse, columns.fine, columns.fine_values, columns.split, config.derive_coarse
     )
+    return labels.dataset(where, numbers(frame, features, where))
 
 
 def _inputs(array: AnyArray, where: str) -> Float32Array:
@@ -102,7 +89,7 @@ def _inputs(array: AnyArray, where: str) -> Float32Array:
             value=str(array.dtype),
             fix="Convert the inputs, e.g. with .astype(numpy.float32).",
         )
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and the check tells of it
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and the check reports it
         return np.ascontiguousarray(array, dtype=np.float32)
 
 

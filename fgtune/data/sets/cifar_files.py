@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from fgtune.arrays import ByteArray, IntArray
-from fgtune.data.readers.data_errors import missing, reason_of
+from fgtune.data.readers.data_files import fetch, missing
 from fgtune.data.readers.safe_pickle import read_pickled_dict
 from fgtune.errors import DataError
 
 FOLDER = "cifar-100-python"
 FILES = ("train", "test", "meta")
 LAYOUT = f"PATH/{FOLDER}/{{train,test,meta}}, as in cifar-100-python.tar.gz"
-GET = "Unpack https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz there, or set data.download: true."
+_ARCHIVE = "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"
+GET = f"Unpack {_ARCHIVE} there, or set data.download: true."
 NUM_FINE, NUM_COARSE, SIDE = 100, 20, 32
 
 
@@ -58,7 +59,7 @@ def read_cifar100(path: Path, download: bool) -> CifarFiles:
     """
     folder = path if path.name == FOLDER else path / FOLDER
     if download and not all((folder / name).is_file() for name in FILES):
-        _fetch(folder.parent)
+        fetch("CIFAR-100", "CIFAR100", folder.parent, LAYOUT, f"Unpack {_ARCHIVE} there.")
     for name in FILES:
         if not (folder / name).is_file():
             raise missing(f"CIFAR-100's file {name!r}", [folder / name], LAYOUT, GET)
@@ -69,20 +70,6 @@ def read_cifar100(path: Path, download: bool) -> CifarFiles:
     files = CifarFiles(_part(folder / "train"), _part(folder / "test"), *names)
     _check_groups(files, folder)
     return files
-
-
-def _fetch(root: Path) -> None:
-    from torchvision.datasets import CIFAR100
-
-    try:
-        CIFAR100(str(root), download=True)
-    except (OSError, RuntimeError) as error:
-        raise DataError(
-            f"CIFAR-100 cannot be downloaded ({reason_of(error)})",
-            path="trial.data.download",
-            value=True,
-            fix=f"Expected layout: {LAYOUT}. Unpack https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz there.",
-        ) from error
 
 
 def _part(file: Path) -> CifarPart:

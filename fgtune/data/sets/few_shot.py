@@ -10,8 +10,8 @@ from fgtune.arrays import IntArray
 from fgtune.config.schema.data_images import FewShotDataConfig
 from fgtune.data.base import Dataset, Inputs
 from fgtune.data.check import SPLIT_NAMES
-from fgtune.data.readers.data_errors import missing
-from fgtune.data.readers.data_files import folders_in, images_in, read_lines
+from fgtune.data.readers.data_files import folders_in, missing, read_lines
+from fgtune.data.readers.images import images_in
 from fgtune.data.sets.cifar_files import read_cifar100
 from fgtune.data.sets.image_folder import image_files
 from fgtune.errors import DataError

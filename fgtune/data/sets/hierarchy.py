@@ -47,14 +47,14 @@ def _centers(config: HierarchyConfig, parent: IntArray) -> npt.NDArray[np.float6
     """Fine centres, (K_F, dim)."""
     coarse = numpy_stream(config.data_seed, "hierarchy", "coarse_centers")
     fine = numpy_stream(config.data_seed, "hierarchy", "fine_centers")
-    coarse_centers = coarse.standard_normal((config.num_coarse, config.dim)) * spread(
+    coarse_centers = coarse.standard_normal((config.num_coarse, config.dim)) * center_deviation(
         config.coarse_separation, config.dim
     )
-    offsets = fine.standard_normal((parent.size, config.dim)) * spread(config.separation, config.dim)
+    offsets = fine.standard_normal((parent.size, config.dim)) * center_deviation(config.separation, config.dim)
     return coarse_centers[parent] + offsets
 
 
-def spread(distance: float, dim: int) -> float:
+def center_deviation(distance: float, dim: int) -> float:
     """Standard deviation s of i.i.d. N(0, s^2 I) points in ``dim`` dimensions whose expected distance is ``distance``.
 
     The difference of two such points is N(0, 2 s^2 I), and a standard normal vector has the expected length

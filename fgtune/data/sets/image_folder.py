@@ -8,10 +8,8 @@ import numpy as np
 
 from fgtune.config.schema.data_images import ImageFolderConfig, ImageSetConfig
 from fgtune.data.base import Dataset
-from fgtune.data.labels import derive_coarse
-from fgtune.data.readers.data_errors import missing
-from fgtune.data.readers.data_files import folders_in, images_in, inside
-from fgtune.data.readers.images import SUFFIXES, ImageFiles, Keeping
+from fgtune.data.readers.data_files import folders_in, inside, missing
+from fgtune.data.readers.images import SUFFIXES, ImageFiles, Keeping, images_in
 from fgtune.data.readers.tables import labels_of, read_table
 from fgtune.errors import DataError
 
@@ -26,7 +24,7 @@ def load_image_folder(config: ImageFolderConfig) -> Dataset:
     Classes are numbered by name.
 
     Raises:
-        DataError: If folder, table or columns are missing, or a path leaves the folder. Unreadable images are told
+        DataError: If folder, table or columns are missing, or a path leaves the folder. Unreadable images are reported
             when they are decoded.
     """
     root = Path(config.path)
@@ -74,20 +72,8 @@ def _from_table(root: Path, table: str, config: ImageFolderConfig) -> Dataset:
     named = [*config.coarse, *config.fine_values, *filter(None, (config.fine, config.split_column))]
     frame = read_table(path, [config.image, *named], config_path="trial.data.table")
     where = str(path)
-    labels = labels_of(frame, where, config.coarse, config.fine, config.fine_values, config.split_column)
-    if config.derive_coarse is not None:
-        coarse = derive_coarse(labels.fine_values, config.derive_coarse, where)
-    else:
-        coarse = np.empty((0, 0), dtype=np.int64) if labels.coarse is None else labels.coarse
-    names = [inside(root, str(name), where, row) for row, name in enumerate(frame[config.image].tolist())]
-    return Dataset(
-        name=where,
-        inputs=image_files(root, names, config),
-        coarse=coarse,
-        num_coarse=tuple(int(source.max(initial=-1)) + 1 for source in coarse.T),
-        fine=labels.fine,
-        fine_values=labels.fine_values,
-        given_split=labels.given_split,
-        coarse_names=labels.coarse_names or None,
-        fine_names=labels.fine_names,
+    labels = labels_of(
+        frame, where, config.coarse, config.fine, config.fine_values, config.split_column, config.derive_coarse
     )
+    names = [inside(root, str(name), where, row) for row, name in enumerate(frame[config.image].tolist())]
+    return labels.dataset(where, image_files(root, names, config))

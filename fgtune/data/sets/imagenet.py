@@ -1,20 +1,27 @@
-"""Subsets of ImageNet with coarse classes: the BREEDS tasks and tieredImageNet, from ImageNet's own folders."""
+"""Subsets of ImageNet with coarse classes, from ImageNet's own folders: the BREEDS tasks and tieredImageNet.
+
+Santurkar, Tsipras and Madry, "BREEDS: Benchmarks for Subpopulation Shift" (ICLR 2021), section 3 and appendix A: a
+superclass is a node at a given depth of an edited WordNet with enough ImageNet classes below it. A node's depth is its
+longest path from the root; of superclasses with more classes than wanted, classes are drawn by a fixed seed.
+"""
 
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import networkx as nx
 import numpy as np
 
 from fgtune.config.schema.data_images import BreedsConfig, ImageNetSubsetConfig, TieredImageNetConfig
 from fgtune.data.base import Dataset
-from fgtune.data.readers.data_errors import missing
-from fgtune.data.readers.data_files import images_in, read_lines
+from fgtune.data.readers.data_files import missing, read_lines
+from fgtune.data.readers.images import images_in
 from fgtune.data.sets.image_folder import image_files
-from fgtune.data.sets.wordnet import read_hierarchy, superclasses
 from fgtune.data.splits import held_out
 from fgtune.errors import DataError
 
@@ -22,7 +29,52 @@ LAYOUT = "PATH/train/WNID/*.JPEG and PATH/val/WNID/*.JPEG, with WNID such as n01
 GET = "ILSVRC 2012 is given out on https://www.image-net.org; sort its validation images into folders by class."
 TIERED_LAYOUT = "INFO/{train,val,test}.csv with a row 'wnid,parent' for each class"
 TIERED_GET = "Write them from the class lists of tieredImageNet (Ren et al. 2018)."
+INFO_FILES = ("dataset_class_info.json", "class_hierarchy.txt", "node_names.txt")
+INFO_LAYOUT = f"INFO/{{{','.join(INFO_FILES)}}}"
+INFO_GET = "Take them from imagenet_class_hierarchy/modified of https://github.com/MadryLab/BREEDS-Benchmarks."
+_PATH = "trial.data.info"
+_ROOT = "n00001740"
+_CHOICE_SEED = 2
 _WNID = re.compile(r"n\d{8}")
+
+
+@dataclass(frozen=True)
+class BreedsTask:
+    """Where a task's superclasses lie: ``depth`` below the root, under ``ancestor``; and how many of which size."""
+
+    depth: int
+    ancestor: str
+    num_coarse: int
+    fine_each: int
+
+
+TASKS: Mapping[str, BreedsTask] = {
+    "living17": BreedsTask(5, "n00004258", 17, 4),
+    "nonliving26": BreedsTask(5, "n00021939", 26, 4),
+    "entity13": BreedsTask(3, _ROOT, 13, 20),
+    "entity30": BreedsTask(4, _ROOT, 30, 8),
+}
+
+
+@dataclass(frozen=True)
+class Hierarchy:
+    """The release's files.
+
+    Attributes:
+        classes: Names of the ImageNet classes by WordNet id.
+        graph: An edge from each id to those directly below it.
+        names: Names of inner nodes by id.
+    """
+
+    classes: Mapping[str, str]
+    graph: nx.DiGraph[str]
+    names: Mapping[str, str]
+
+    def pruned(self) -> nx.DiGraph[str]:
+        """The edges that lie on a path to an ImageNet class."""
+        classes = self.graph.nodes & self.classes.keys()
+        kept = classes.union(*(nx.ancestors(self.graph, wnid) for wnid in classes))
+        return self.graph.subgraph(kept)
 
 
 def load_breeds(config: BreedsConfig) -> Dataset:
@@ -40,14 +92,14 @@ def load_tiered_imagenet(config: TieredImageNetConfig) -> Dataset:
         for wnid, parent in _read_classes(Path(config.info) / f"{part}.csv"):
             if parents.setdefault(wnid, parent) != parent:
                 rule = f"class {wnid} has two parents, {parents[wnid]!r} and {parent!r}"
-                raise DataError(rule, where=str(Path(config.info) / f"{part}.csv"), path="trial.data.info")
+                raise DataError(rule, where=str(Path(config.info) / f"{part}.csv"), path=_PATH)
     names = sorted(set(parents.values()))
     groups = [sorted(wnid for wnid, parent in parents.items() if parent == name) for name in names]
     return _subset("tiered_imagenet", config, groups, names, {})
 
 
 def _read_classes(file: Path) -> list[tuple[str, str]]:
-    lines = read_lines(file, f"class list {file.name!r}", "trial.data.info", TIERED_LAYOUT, TIERED_GET)
+    lines = read_lines(file, f"class list {file.name!r}", _PATH, TIERED_LAYOUT, TIERED_GET)
     rows = [[cell.strip() for cell in row] for row in csv.reader(lines)]
     if rows and not _WNID.fullmatch(rows[0][0]):  # a header
         rows = rows[1:]
@@ -56,7 +108,7 @@ def _read_classes(file: Path) -> list[tuple[str, str]]:
         raise DataError(
             "must have rows 'wnid,parent'",
             where=str(file),
-            path="trial.data.info",
+            path=_PATH,
             value=",".join(wrong or []),
             fix=f"Expected layout: {TIERED_LAYOUT}.",
         )
@@ -105,3 +157,81 @@ def _images_of(root: Path, part: str, wnid: str) -> list[str]:
     if not found:
         raise missing(f"images of class {wnid}", [folder], LAYOUT, GET)
     return found
+
+
+def read_hierarchy(info: Path) -> Hierarchy:
+    """Read the three files.
+
+    Raises:
+        DataError: If one is missing or damaged.
+    """
+    lines = {
+        name: read_lines(info / name, f"BREEDS file {name!r}", _PATH, INFO_LAYOUT, INFO_GET) for name in INFO_FILES
+    }
+    try:
+        listed = json.loads("\n".join(lines["dataset_class_info.json"]))
+        classes = {str(wnid): str(name) for _, wnid, name in listed}
+    except (ValueError, TypeError, RecursionError) as error:
+        raise _damaged(info / INFO_FILES[0], "a list of [number, WordNet id, name]") from error
+    edges = [line.split() for line in lines["class_hierarchy.txt"]]
+    wrong = next((edge for edge in edges if len(edge) != 2), None)
+    if wrong is not None:
+        raise _damaged(info / INFO_FILES[1], f"'parent child' in every line, not {' '.join(wrong)[:60]!r}")
+    names = dict(line.split("\t", 1) for line in lines["node_names.txt"] if "\t" in line)
+    return Hierarchy(classes, nx.DiGraph(edges), names)
+
+
+def superclasses(hierarchy: Hierarchy, task: str) -> dict[str, tuple[str, ...]]:
+    """The superclasses of a task and the ImageNet classes of each, by WordNet id.
+
+    Args:
+        hierarchy: The release's files.
+        task: A key of ``TASKS``.
+
+    Raises:
+        DataError: If the hierarchy does not give the task its published shape.
+    """
+    wanted, graph = TASKS[task], hierarchy.pruned()
+    depths = _depths(graph, _ROOT)
+    below = {wanted.ancestor} | (nx.descendants(graph, wanted.ancestor) if wanted.ancestor in graph else set())
+    rng = np.random.RandomState(_CHOICE_SEED)  # the generator of the release, whose draws these must be
+    found: dict[str, tuple[str, ...]] = {}
+    for node in sorted(node for node, depth in depths.items() if depth == wanted.depth and node in below):
+        classes = sorted(_classes_below(graph, node, hierarchy.classes))
+        if len(classes) >= wanted.fine_each:
+            drawn = rng.permutation(len(classes))[: wanted.fine_each]
+            found[node] = tuple(classes[index] for index in drawn)
+    members = [wnid for classes in found.values() for wnid in classes]
+    if len(found) != wanted.num_coarse or len(set(members)) != len(members):
+        raise DataError(
+            f"the class hierarchy gives {len(found)} superclasses with {len(set(members))} classes; {task} has "
+            f"{wanted.num_coarse} with {wanted.num_coarse * wanted.fine_each}",
+            path=_PATH,
+            fix=INFO_GET,
+        )
+    return found
+
+
+def _depths(graph: nx.DiGraph[str], root: str) -> dict[str, int]:
+    """Longest path from the root to every node that it reaches."""
+    if root not in graph:
+        return {root: 0}
+    reached = graph.subgraph(nx.descendants(graph, root) | {root})
+    depths: dict[str, int] = {}
+    try:
+        for node in nx.topological_sort(reached):
+            depths[node] = max((depths[parent] + 1 for parent in reached.predecessors(node)), default=0)
+    except nx.NetworkXUnfeasible as error:
+        raise DataError("the class hierarchy has a cycle", path=_PATH, fix=INFO_GET) from error
+    return depths
+
+
+def _classes_below(graph: nx.DiGraph[str], node: str, classes: Mapping[str, str]) -> set[str]:
+    """ImageNet classes at or below a node; what lies below a class belongs to it."""
+    open_edges = nx.subgraph_view(graph, filter_edge=lambda above, _: above == node or above not in classes)
+    below: set[str] = nx.descendants(open_edges, node)
+    return (below | {node}) & classes.keys()
+
+
+def _damaged(file: Path, expected: str) -> DataError:
+    return DataError(f"must be {expected}", where=str(file), path=_PATH, fix=INFO_GET)

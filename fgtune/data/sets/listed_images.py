@@ -10,8 +10,7 @@ import numpy as np
 from fgtune.arrays import IntArray
 from fgtune.config.schema.data_images import OxfordPetsConfig, ProductsConfig
 from fgtune.data.base import Dataset
-from fgtune.data.readers.data_errors import reason_of
-from fgtune.data.readers.data_files import inside, read_lines
+from fgtune.data.readers.data_files import fetch, inside, read_lines
 from fgtune.data.sets.image_folder import image_files
 from fgtune.data.splits import held_out
 from fgtune.errors import DataError
@@ -32,7 +31,7 @@ def load_oxford_pets(config: OxfordPetsConfig) -> Dataset:
     """
     root = Path(config.path)
     if config.download and not (root / PETS_FOLDER / "annotations").is_dir():
-        _fetch_pets(root)
+        fetch("Oxford-IIIT Pet", "OxfordIIITPet", root, PETS_LAYOUT)
     if not (root / "annotations").is_dir() and (root / PETS_FOLDER).is_dir():
         root = root / PETS_FOLDER
     rows: list[list[str]] = []
@@ -100,20 +99,6 @@ def load_products(config: ProductsConfig) -> Dataset:
         given_split=split,
         coarse_names=(tuple(folders[kind].removesuffix("_final") for kind in range(len(kinds))),),
     )
-
-
-def _fetch_pets(root: Path) -> None:
-    from torchvision.datasets import OxfordIIITPet
-
-    try:
-        OxfordIIITPet(str(root), download=True)
-    except (OSError, RuntimeError) as error:
-        raise DataError(
-            f"Oxford-IIIT Pet cannot be downloaded ({reason_of(error)})",
-            path="trial.data.download",
-            value=True,
-            fix=f"Expected layout: {PETS_LAYOUT}.",
-        ) from error
 
 
 def _rows(file: Path, columns: int, layout: str, get: str, header: bool = False) -> list[list[str]]:

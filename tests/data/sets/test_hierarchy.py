@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from fgtune.config.schema.data import HierarchyConfig
-from fgtune.data.sets.hierarchy import make_hierarchy, spread
+from fgtune.data.sets.hierarchy import center_deviation, make_hierarchy
 
 
 def parents(config):
@@ -22,7 +22,7 @@ def test_by_default_classes_are_nested_and_of_equal_size(per_coarse):
 
 @pytest.mark.parametrize("dim", [1, 2, 16, 300])
 def test_spread_gives_the_expected_distance(dim):
-    points = np.random.default_rng(0).standard_normal((2, 40_000, dim)).astype(np.float32) * spread(4.0, dim)
+    points = np.random.default_rng(0).standard_normal((2, 40_000, dim)).astype(np.float32) * center_deviation(4.0, dim)
     assert np.linalg.norm(points[0] - points[1], axis=1).mean() == pytest.approx(4.0, rel=0.02)
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fgtune.data.sets.wordnet import TASKS, Hierarchy, _depths, read_hierarchy, superclasses
+from fgtune.data.sets.imagenet import TASKS, Hierarchy, _depths, read_hierarchy, superclasses
 from fgtune.errors import DataError
 
 ROOT = "n00001740"

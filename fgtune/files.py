@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from fgtune.errors import StudyFolderError
+from fgtune.errors import ConfigError, StudyFolderError
 
 T = TypeVar("T")
 
@@ -38,6 +38,18 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write a whole file, or leave the old one as it is; parent folders are made."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
+
+
+def write_output(path: Path, content: bytes) -> None:
+    """Write a file that a person has named, whole or not at all.
+
+    Raises:
+        ConfigError: It cannot be written.
+    """
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise ConfigError(f"cannot be written ({error.strerror})", where=str(path)) from error
 
 
 class JsonLines(Generic[T]):

@@ -93,6 +93,13 @@ def num_fine(result: CellResult | None) -> int | None:
     return None if found is None else int(found)
 
 
+def encoded(table: pd.DataFrame, suffix: str) -> bytes:
+    """A table as the content of a file with this suffix, ``.csv`` or ``.parquet``."""
+    if suffix == ".parquet":
+        return bytes(table.to_parquet(None, index=False))
+    return table.to_csv(None, index=False, lineterminator="\n").encode()
+
+
 def write_tables(folder: StudyFolder, data: StudyData | None = None) -> pd.DataFrame:
     """Write ``results.parquet`` and ``results.csv``, each whole or not at all; return the tidy table.
 
@@ -102,6 +109,6 @@ def write_tables(folder: StudyFolder, data: StudyData | None = None) -> pd.DataF
     """
     data = data if data is not None else read_study(folder)
     table = tidy_table(data)
-    write_atomically(folder.results_parquet, table.to_parquet(None, index=False))
-    write_atomically(folder.results_csv, table.to_csv(None, index=False, lineterminator="\n").encode())
+    for path in (folder.results_parquet, folder.results_csv):
+        write_atomically(path, encoded(table, path.suffix))
     return table

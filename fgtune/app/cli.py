@@ -23,6 +23,7 @@ from fgtune.config.arms.plan import Plan
 from fgtune.config.reading.reference import study_schema
 from fgtune.engine.designs import size_text
 from fgtune.errors import ConfigError, FgtuneError
+from fgtune.files import write_output
 from fgtune.plugins import permitting
 from fgtune.results.options import DEFAULT_OUT, RunOptions
 
@@ -60,7 +61,7 @@ OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Parent of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code; errors made on purpose are told without a traceback."""
+    """Run the command line and return its exit code; errors made on purpose are printed without a traceback."""
     try:
         app(arguments, prog_name="fgtune")
     except SystemExit as stop:
@@ -74,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _tell_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"fgtune {__version__}")
         raise typer.Exit
@@ -83,7 +84,7 @@ def _tell_version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_tell_version)
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
     """Options before the verb."""
@@ -209,9 +210,9 @@ def refit_arm(
     plugins: PluginsOption = None,
 ) -> None:
     """Train an arm of a study on all training data, and write the model and the fine class of every sample."""
-    from fgtune.app.refit import RefitOptions, refit
+    from fgtune.app.refit import refit
 
-    refit(RefitOptions(folder, arm, seed, out, force, tracking_uri, tuple(plugins or ())), typer.echo)
+    refit(folder, arm, seed, out, force=force, tracking_uri=tracking_uri, plugins=plugins or (), say=typer.echo)
 
 
 @app.command("predict")
@@ -230,9 +231,9 @@ def predict_classes(
     plugins: PluginsOption = None,
 ) -> None:
     """Write fine class, confidence and coarse parent of new samples."""
-    from fgtune.app.predict import PredictOptions, predict
+    from fgtune.app.predict import predict
 
-    predict(PredictOptions(model, data, out, tuple(plugins or ())), typer.echo)
+    predict(model, data, out, plugins or (), typer.echo)
 
 
 @data_app.command("check")
@@ -248,7 +249,7 @@ def check_data(
 
 @app.command("verify")
 def verify_folder(folder: Annotated[Path, typer.Argument(metavar="DIR", help="The study folder.")]) -> None:
-    """Recompute the numbers of a study from what its folder stores, and tell any that do not agree."""
+    """Recompute the numbers of a study from what its folder stores, and report any that do not agree."""
     from fgtune.app.verify import verify
 
     compared, problems = verify(folder)
@@ -292,10 +293,7 @@ def schema(
     if write is None:
         typer.echo(text)
         return
-    try:
-        write.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"cannot be written ({error.strerror})", where=str(write)) from error
+    write_output(write, (text + "\n").encode())
     typer.echo(f"wrote {write}")
 
 

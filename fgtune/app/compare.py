@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fgtune.errors import ConfigError
+from fgtune.files import write_output
 from fgtune.results.folder import StudyFolder
 
 if TYPE_CHECKING:
@@ -34,15 +35,12 @@ def compare(roots: Sequence[Path], arm: str | None = None, out: Path | None = No
             kind; nothing is written then.
     """
     from fgtune.analysis.comparing import compare_studies
-    from fgtune.files import write_atomically
+    from fgtune.analysis.table import encoded
 
     _check(roots, out)
     comparison = compare_studies([StudyFolder(root) for root in roots], arm)
     if out is not None:
-        try:
-            write_atomically(out, encoded(table_of(comparison), out.suffix))
-        except OSError as error:
-            raise ConfigError(f"cannot be written ({error.strerror})", where=str(out)) from error
+        write_output(out, encoded(table_of(comparison), out.suffix))
     return comparison
 
 
@@ -52,13 +50,6 @@ def table_of(comparison: Comparison) -> pd.DataFrame:
 
     table = pd.DataFrame(comparison.rows())
     return table.astype({"compared_with": "string", "reasons": "string"})
-
-
-def encoded(table: pd.DataFrame, suffix: str) -> bytes:
-    """A table as the content of a file with this suffix."""
-    if suffix == ".parquet":
-        return bytes(table.to_parquet(None, index=False))
-    return table.to_csv(None, index=False, lineterminator="\n").encode()
 
 
 def _check(roots: Sequence[Path], out: Path | None) -> None:
@@ -76,7 +67,7 @@ def _check(roots: Sequence[Path], out: Path | None) -> None:
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Tell it to a person."""
+    """Print it for a person."""
     table = Table("study", "arm", "metric", "n", "mean", "interval", "K_F", "seconds a cell")
     for study in comparison.studies:
         for arm in study.arms:

@@ -32,7 +32,7 @@ PURITY_NEIGHBORS = 20
 PURITY_SAMPLES = 10_000
 """Purity is measured on at most this many training samples, drawn at random."""
 TINY = 10
-"""A class of fewer samples is told."""
+"""A class of fewer samples is reported."""
 _LISTED = 24
 """Up to so many classes are listed one by one."""
 
@@ -214,7 +214,7 @@ def _duplicates(dataset: Dataset, splits: Splits) -> Iterator[str]:
 
 
 def _trial_warnings(dataset: Dataset, trials: Sequence[TrialConfig]) -> Iterator[str]:
-    told: set[str] = set()
+    reported: set[str] = set()
     for trial in trials:
         try:
             num_fine = resolve_classes(trial, describe(dataset)).classes.num_fine
@@ -227,8 +227,8 @@ def _trial_warnings(dataset: Dataset, trials: Sequence[TrialConfig]) -> Iterator
                 f"batch_size {trial.batch_size} is below 2 x K_F = {2 * num_fine}: a batch cannot show every fine "
                 "class twice, and its mean prediction is a poor estimate"
             )
-        if text not in told:
-            told.add(text)
+        if text not in reported:
+            reported.add(text)
             yield text
 
 
@@ -245,15 +245,15 @@ def _sizes(sizes: IntArray, names: Sequence[str] | None) -> str:
 def _listing(values: npt.NDArray[np.generic], names: Sequence[str] | None, percent: bool = False) -> str:
     """Every class with its value; of many classes, the extremes."""
 
-    def told(index: int) -> str:
+    def name(index: int) -> str:
         value = "none" if np.isnan(values[index]) else f"{values[index]:.1%}" if percent else f"{values[index]:,}"
         return f"{names[index] if names is not None else f'class {index}'}: {value}"
 
     if len(values) <= _LISTED:
-        return ", ".join(told(index) for index in range(len(values)))
+        return ", ".join(name(index) for index in range(len(values)))
     order = np.argsort(values, kind="stable")
     half = _LISTED // 4
-    least, most = (", ".join(told(int(index)) for index in part) for part in (order[:half], order[-half:]))
+    least, most = (", ".join(name(int(index)) for index in part) for part in (order[:half], order[-half:]))
     return f"least {least}; greatest {most}"
 
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from fgtune.errors import ConfigError
+from fgtune.files import write_output
 from fgtune.results.folder import StudyFolder
 
 
@@ -33,8 +34,6 @@ def export(root: Path, form: ExportFormat, out: Path | None = None) -> bytes:
     Raises:
         ConfigError: There is no study in the folder, or Parquet is to go to the terminal.
     """
-    from fgtune.files import write_atomically
-
     folder = StudyFolder(root)
     folder.require_study()
     if form is ExportFormat.PARQUET and out is None:
@@ -42,23 +41,17 @@ def export(root: Path, form: ExportFormat, out: Path | None = None) -> bytes:
         raise ConfigError("Parquet cannot be shown in a terminal", where="--format", value=form.value, fix=fix)
     content = _content(folder, form)
     if out is not None:
-        try:
-            write_atomically(out, content)
-        except OSError as error:
-            raise ConfigError(f"cannot be written ({error.strerror})", where=str(out)) from error
+        write_output(out, content)
     return content
 
 
 def _content(folder: StudyFolder, form: ExportFormat) -> bytes:
     from fgtune.analysis.inputs import read_study
     from fgtune.analysis.summary import summarise
-    from fgtune.analysis.table import tidy_table
+    from fgtune.analysis.table import encoded, tidy_table
     from fgtune.analysis.text.latex import latex_table
 
     data = read_study(folder)
     if form is ExportFormat.LATEX:
         return latex_table(summarise(data)).encode()
-    table = tidy_table(data)
-    if form is ExportFormat.PARQUET:
-        return bytes(table.to_parquet(None, index=False))
-    return table.to_csv(None, index=False, lineterminator="\n").encode()
+    return encoded(tidy_table(data), f".{form.value}")

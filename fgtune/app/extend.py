@@ -37,7 +37,7 @@ def extend(root: Path, seeds: int, tracking_uri: str | None = None, console: Con
         root: The study folder.
         seeds: Number of seeds that the study shall have, more than it has.
         tracking_uri: MLflow store, where it is not the one of the last run.
-        console: Where progress is told; standard output when left out.
+        console: Where progress is shown; standard output when left out.
 
     Returns:
         The exit code, as ``run_study`` gives it.
@@ -69,25 +69,22 @@ def _check_seeds(folder: StudyFolder, study: Study, seeds: int) -> None:
         fix = "compare its best points on more seeds in a study of design comparison"
         raise StudyFolderError(rule, where=str(folder.root), fix=fix)
     extensions = folder.read_provenance().get("extended", [])
-    begun = bool(extensions) and len(extensions[-1]["to"]["seeds"]) == seeds
+    was_cut_off = bool(extensions) and len(extensions[-1]["to"]["seeds"]) == seeds
     if study.study != folder.root.name:
         fix = f"rename the folder to {study.study}"
         raise StudyFolderError(f"holds the study {study.study!r} under another name", where=str(folder.root), fix=fix)
     has = len(study.seed_list)
-    if seeds <= has and not begun:
+    if seeds <= has and not was_cut_off:
         rule = f"must be more than the {has} seeds that the study has"
         raise ConfigError(rule, where="--seeds", value=seeds, fix=f"ask for {has + 1} or more")
 
 
 def _last_options(folder: StudyFolder) -> RunOptions:
     """The options of the run, or of the extension, that came last."""
-    last, where = last_call(folder.read_provenance()), str(folder.provenance_file)
-    if last.options is None and not last.command:
-        fix = "restore the file, or run the study once more"
-        raise StudyFolderError("names no command that runs the study", where=where, fix=fix)
+    last = last_call(folder.read_provenance())
     if last.options is None:
-        rule = "lacks the options of the run, which earlier versions did not store"
-        raise StudyFolderError(rule, where=where, fix=f"run the study once more with this version: {last.line}")
+        fix = f"restore the file, or run the study once more{': ' * bool(last.command)}{last.line}"
+        raise StudyFolderError("lacks the options of the last run", where=str(folder.provenance_file), fix=fix)
     return last.options
 
 
@@ -98,14 +95,9 @@ def _options(folder: StudyFolder, study: Study, last: RunOptions, seeds: int, tr
         fix = "give it with --tracking-uri, or 'none' for no tracking"
         raise ConfigError("its password is not stored with the study", where="--tracking-uri", value=uri, fix=fix)
     kept = [override for override in last.overrides if override.partition("=")[0].strip() != "seeds"]
-    overrides = (*kept, _override(study, seeds))
+    overrides = (*kept, f"seeds={more_seeds(study.seeds, seeds)}")
     out = last.out if last.directory(folder.root) is not None else folder.root.parent
     return replace(last, overrides=overrides, out=out, tracking_uri=uri, retry_failed=False, only=())
-
-
-def _override(study: Study, seeds: int) -> str:
-    """The ``--set`` option that gives a study its further seeds."""
-    return f"seeds={more_seeds(study.seeds, seeds)}"
 
 
 def _open(folder: StudyFolder, study: Study, seeds: int) -> OpenedStudy:
@@ -114,11 +106,8 @@ def _open(folder: StudyFolder, study: Study, seeds: int) -> OpenedStudy:
     It is made from what was given, since presets fill in what a study leaves open: an arm that sets another preset than
     the trial would find the trial's values filled in already in the resolved study.
     """
-    from fgtune.engine.opening import open_loaded, open_study
+    from fgtune.engine.opening import open_loaded
 
-    given = folder.read_provenance().get(GIVEN)
+    raw = folder.read_provenance()[GIVEN] | {"seeds": more_seeds(study.seeds, seeds)}
     text = folder.study_file.read_text(encoding="utf-8") if folder.study_file.is_file() else ""
-    if given is None:  # a folder of an earlier version
-        opened = open_study(folder.resolved_file, [_override(study, seeds)])
-        return replace(opened, loaded=replace(opened.loaded, source_text=text or opened.loaded.source_text))
-    return open_loaded(reloaded({**given, "seeds": more_seeds(study.seeds, seeds)}, text, folder.provenance_file))
+    return open_loaded(reloaded(raw, text, folder.provenance_file))

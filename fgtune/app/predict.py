@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +18,6 @@ from fgtune.files import write_atomically
 from fgtune.plugins import permitting
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from fgtune.data.base import Dataset, Inputs
     from fgtune.exporting.folder import ModelCard
     from fgtune.exporting.trained_model import FineModel
@@ -29,30 +26,22 @@ OUT_SUFFIXES = (".parquet", ".csv")
 DEFAULT_OUT = Path("predictions.parquet")
 
 
-@dataclass(frozen=True)
-class PredictOptions:
-    """What the command line asks for.
+def predict(
+    model: Path,
+    data: str,
+    out: Path = DEFAULT_OUT,
+    plugins: Sequence[str] = (),
+    say: Callable[[str], None] = print,
+) -> Path:
+    """Write fine class, confidence and coarse parent of every sample.
 
-    Attributes:
+    Args:
         model: The model folder.
         data: A file of inputs (``.npz``, ``.npy``, ``.parquet``, ``.csv``), a YAML file with a data config or a study,
             or a data config on the command line: ``kind=digits,samples=odd``.
         out: Where the predictions go, ``.parquet`` or ``.csv``.
         plugins: Packages that may be imported because model or data name parts in them.
-    """
-
-    model: Path
-    data: str
-    out: Path = DEFAULT_OUT
-    plugins: tuple[str, ...] = ()
-
-
-def predict(options: PredictOptions, say: Callable[[str], None] = print) -> Path:
-    """Write fine class, confidence and coarse parent of every sample.
-
-    Args:
-        options: What is asked for.
-        say: Told what came of it, one line at a time.
+        say: Receives what came of it, one line at a time.
 
     Returns:
         The file.
@@ -60,31 +49,28 @@ def predict(options: PredictOptions, say: Callable[[str], None] = print) -> Path
     Raises:
         ConfigError: The model, the data or the file's name is wrong; nothing was written.
     """
-    if options.out.suffix.lower() not in OUT_SUFFIXES:
+    if out.suffix.lower() not in OUT_SUFFIXES:
         fix = "for example --out predictions.parquet"
-        raise ConfigError("must end in .parquet or .csv", path="--out", value=str(options.out), fix=fix)
-    if options.out.is_dir() or options.out.resolve() == Path(options.data).resolve():
-        raise ConfigError("must be a file of its own", path="--out", value=str(options.out), fix="name another file")
+        raise ConfigError("must end in .parquet or .csv", path="--out", value=str(out), fix=fix)
+    if out.is_dir() or out.resolve() == Path(data).resolve():
+        raise ConfigError("must be a file of its own", path="--out", value=str(out), fix="name another file")
+    from fgtune.analysis.table import encoded
     from fgtune.exporting.folder import label_table, load_model
     from fgtune.exporting.train import check_writable
     from fgtune.exporting.trained_model import range_warning
 
-    check_writable(options.out)
-    with permitting(options.plugins):
-        model, card = load_model(options.model)
-        inputs = read_inputs(options.data, model, card)
-        warning = range_warning(inputs, model.inputs)
+    check_writable(out)
+    with permitting(plugins):
+        loaded, card = load_model(model)
+        inputs = read_inputs(data, loaded, card)
+        warning = range_warning(inputs, loaded.inputs)
         if warning is not None:
             say(f"warning: {warning}")
-        table = label_table(model.predict(inputs), card.coarse_names)
-    write_atomically(options.out, _content(table, options.out.suffix.lower()))
+        table = label_table(loaded.predict(inputs), card.coarse_names)
+    write_atomically(out, encoded(table, out.suffix.lower()))
     mean, used = float(table["confidence"].mean()), table["fine_class"].nunique()
-    say(f"{len(table):,} samples in {used} of {card.num_fine} fine classes, mean confidence {mean:.3f}: {options.out}")
-    return options.out
-
-
-def _content(table: pd.DataFrame, suffix: str) -> bytes:
-    return table.to_parquet(None, index=False) if suffix == ".parquet" else table.to_csv(None, index=False).encode()
+    say(f"{len(table):,} samples in {used} of {card.num_fine} fine classes, mean confidence {mean:.3f}: {out}")
+    return out
 
 
 # --- data ----------------------------------------------------------------------------------------------------------

@@ -42,29 +42,6 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class RefitOptions:
-    """What the command line asks for.
-
-    Attributes:
-        folder: The study folder.
-        arm: Name of an arm, or ``best``.
-        seed: Of split, initial weights and data order; None is the first seed of the study.
-        out: The model folder; None is ``models/ARM-seedS`` in the study folder.
-        force: Replace a model that is there.
-        tracking_uri: MLflow store; None looks at the environment, ``none`` turns tracking off.
-        plugins: Packages that may be imported because the study names parts in them.
-    """
-
-    folder: Path
-    arm: str = BEST
-    seed: int | None = None
-    out: Path | None = None
-    force: bool = False
-    tracking_uri: str | None = None
-    plugins: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Choice:
     """The arm to train, its config, and how it was chosen, in a sentence."""
 
@@ -73,12 +50,28 @@ class Choice:
     reason: str
 
 
-def refit(options: RefitOptions, say: Say = print) -> Path:
+def refit(
+    root: Path,
+    arm: str = BEST,
+    seed: int | None = None,
+    out: Path | None = None,
+    *,
+    force: bool = False,
+    tracking_uri: str | None = None,
+    plugins: Sequence[str] = (),
+    say: Say = print,
+) -> Path:
     """Train an arm of a study and write its model folder.
 
     Args:
-        options: What is asked for.
-        say: Told one line of progress at a time.
+        root: The study folder.
+        arm: Name of an arm, or ``best``.
+        seed: Of split, initial weights and data order; None is the first seed of the study.
+        out: The model folder; None is ``models/ARM-seedS`` in the study folder.
+        force: Replace a model that is there.
+        tracking_uri: MLflow store; None looks at the environment, ``none`` turns tracking off.
+        plugins: Packages that may be imported because the study names parts in them.
+        say: Receives one line of progress at a time.
 
     Returns:
         The model folder. Where it holds this very model already, nothing is trained.
@@ -91,17 +84,17 @@ def refit(options: RefitOptions, say: Say = print) -> Path:
     from fgtune.exporting.train import check_target
     from fgtune.tracking.pyfunc import open_model_log
 
-    with permitting(options.plugins):
-        folder = StudyFolder(options.folder)
+    with permitting(plugins):
+        folder = StudyFolder(root)
         study, results = _read(folder)
-        choice = choose(study, results, options.arm, str(folder.root))
-        seed = study.seed_list[0] if options.seed is None else options.seed
+        choice = choose(study, results, arm, str(folder.root))
+        seed = study.seed_list[0] if seed is None else seed
         cell = Cell(choice.arm, seed, choice.config, {})
         dataset = _same_data(folder, choice.config)
-        target = options.out or folder.root / "models" / f"{choice.arm}-seed{seed}"
+        target = out or folder.root / "models" / f"{choice.arm}-seed{seed}"
         key = (cell.cell_id, dataset.fingerprint, _trained_on(choice.config), __version__)
-        there = check_target(target, key, options.force)
-        log = open_model_log(options.tracking_uri)
+        there = check_target(target, key, force)
+        log = open_model_log(tracking_uri)
         for line in (choice.reason, *_unfinished(folder, results), *_notes(choice, results)):
             say(line)
         if there:
@@ -230,7 +223,7 @@ def _same_data(folder: StudyFolder, config: TrialConfig) -> Dataset:
 def _train(
     folder: StudyFolder, study: Study, choice: Choice, cell: Cell, dataset: Dataset, target: Path, say: Say
 ) -> ModelCard:
-    """Train the arm, write its folder, and tell what came of it."""
+    """Train the arm, write its folder, and report what came of it."""
     from fgtune.exporting.folder import load_model, write_model
     from fgtune.exporting.train import train_on_all, training_labels
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from fgtune.analysis.inputs import read_study
 from fgtune.analysis.summary import summarise
-from fgtune.analysis.table import tidy_table
+from fgtune.analysis.table import encoded, tidy_table
 from fgtune.analysis.trials import best_arm
 from fgtune.config.arms.records import cell_id_of
 from fgtune.config.schema.base import stable_hash
@@ -96,8 +96,7 @@ def _choices(folder: StudyFolder) -> Iterator[tuple[int, str]]:
 
 def _table(folder: StudyFolder) -> Iterator[tuple[int, str]]:
     if folder.results_csv.is_file():
-        expected = tidy_table(folder).to_csv(None, index=False, lineterminator="\n")
-        agrees = folder.results_csv.read_text(encoding="utf-8") == expected
+        agrees = folder.results_csv.read_bytes() == encoded(tidy_table(folder), ".csv")
         yield 1, "" if agrees else f"{folder.results_csv}: is not the table that the ledger gives"
 
 

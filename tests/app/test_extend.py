@@ -223,17 +223,18 @@ def test_a_masked_password_is_asked_for(begun, base, runs):
 
 
 @pytest.mark.parametrize("stored", [True, False], ids=["options of another form", "no options"])
-def test_a_folder_of_an_earlier_version_is_told_to_be_run_once_more(begun, runs, stored):
+def test_a_folder_without_the_options_of_its_run_is_to_be_run_once_more(begun, runs, stored):
     record = begun.read_provenance() | {"options": {"file": "small.yaml"}}
     if not stored:
         del record["options"]
     begun.provenance_file.write_text(json.dumps(record))
-    with pytest.raises(StudyFolderError, match="lacks the options of the run") as caught:
+    with pytest.raises(StudyFolderError, match="lacks the options of the last run") as caught:
         extend(begun.root, 4)
-    assert str(caught.value).endswith(f"run the study once more with this version: {shlex.join(record['command'])}")
+    assert str(caught.value).endswith(f"run the study once more: {shlex.join(record['command'])}")
     begun.provenance_file.write_text(json.dumps(record | {"command": []}))
-    with pytest.raises(StudyFolderError, match="names no command that runs the study"):
+    with pytest.raises(StudyFolderError, match="lacks the options of the last run") as caught:
         extend(begun.root, 4)
+    assert str(caught.value).endswith("run the study once more")
     assert runs == []
 
 

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from fgtune.app.cli import main
-from fgtune.app.predict import PredictOptions, predict
-from fgtune.app.refit import RefitOptions, refit
+from fgtune.app.predict import predict
+from fgtune.app.refit import refit
 from fgtune.data.load import load_dataset
 from fgtune.errors import ConfigError
 from fgtune.exporting.folder import load_model, read_card
@@ -30,7 +30,7 @@ def study_file(tmp_path_factory, small_study_text):
 
 
 def fitted(folder: Path, out: Path) -> Path:
-    return refit(RefitOptions(folder, arm="baseline", out=out, tracking_uri="none"), lambda _: None)
+    return refit(folder, "baseline", out=out, tracking_uri="none", say=lambda _: None)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def inputs(models):
 
 def predicted(model: Path, data: object, tmp_path: Path) -> pd.DataFrame:
     out = tmp_path / "predictions.parquet"
-    predict(PredictOptions(model, str(data), out), lambda _: None)
+    predict(model, str(data), out, say=lambda _: None)
     return pd.read_parquet(out)
 
 
@@ -121,7 +121,7 @@ def test_a_table_is_read_by_the_column_names_of_the_training_data(tmp_path, trai
 def test_unlike_numbers_are_warned_of(model, inputs, tmp_path):
     lines: list[str] = []
     np.save(tmp_path / "mine.npy", inputs * 100)
-    predict(PredictOptions(model, str(tmp_path / "mine.npy"), tmp_path / "out.csv"), lines.append)
+    predict(model, str(tmp_path / "mine.npy"), tmp_path / "out.csv", say=lines.append)
     assert "were they scaled in the same way" in lines[0]
     assert list(pd.read_csv(tmp_path / "out.csv").columns) == COLUMNS
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from fgtune.app.cli import main
-from fgtune.app.refit import RefitOptions, choose, refit
+from fgtune.app.refit import choose, refit
 from fgtune.config.reading.merge import patch
 from fgtune.config.schema.study import Study
 from fgtune.errors import ConfigError, StudyFolderError
@@ -43,18 +43,18 @@ def transductive(request, tmp_path_factory, train_study, study_file):
     return train_study(study_file, tmp_path_factory.mktemp("reports"), (TRANSDUCTIVE, *request.param))
 
 
-def options(folder: Path, out: Path | None, **changes) -> RefitOptions:
-    return replace(RefitOptions(folder, out=out, tracking_uri="none"), **changes)
-
-
 def quiet(_: str) -> None:
     pass
+
+
+def refitted(folder: Path, out: Path | None, say=quiet, **options) -> Path:
+    return refit(folder, out=out, say=say, **{"tracking_uri": "none"} | options)
 
 
 def test_refit_where_nothing_is_held_back_gives_the_cells_own_metrics_and_predictions(transductive, tmp_path):
     study = StudyFolder(transductive)
     for result in study.ledger.read():
-        out = refit(options(transductive, tmp_path / result.cell_id, arm=result.arm, seed=result.seed), quiet)
+        out = refitted(transductive, tmp_path / result.cell_id, arm=result.arm, seed=result.seed)
         card, record = read_card(out), study.read_relations(result.cell_id)
         assert card.cell_id == result.cell_id
         assert card.metrics == dict(result.metrics)
@@ -77,7 +77,7 @@ def _true_fine(result: CellResult) -> np.ndarray:
 
 def test_refit_trains_on_training_and_validation_samples_and_holds_the_test_samples_back(folder, tmp_path):
     lines: list[str] = []
-    out = refit(options(folder, tmp_path / "model", arm="baseline"), lines.append)
+    out = refitted(folder, tmp_path / "model", arm="baseline", say=lines.append)
     labels, card = pd.read_parquet(out / "labels.parquet"), read_card(out)
     assert len(labels) == 300
     assert labels["trained_on"].sum() == card.trained_samples == 240  # 0.7 + 0.1 of 300
@@ -94,7 +94,7 @@ def test_best_is_the_arm_with_the_best_mean_and_the_metric_is_told(folder, tmp_p
     for result in study.ledger.read():
         means.setdefault(result.arm, []).append(result.metrics["test/clustering_accuracy"])
     lines: list[str] = []
-    card = read_card(refit(options(folder, tmp_path / "model"), lines.append))
+    card = read_card(refitted(folder, tmp_path / "model", say=lines.append))
     assert card.arm == max(means, key=lambda arm: np.mean(means[arm]))
     assert card.seed == 0
     assert "test/clustering_accuracy" in lines[0]
@@ -102,17 +102,17 @@ def test_best_is_the_arm_with_the_best_mean_and_the_metric_is_told(folder, tmp_p
 
 
 def test_the_default_place_is_in_the_study_folder_and_a_second_call_trains_nothing(folder):
-    first = refit(options(folder, None, arm="baseline", seed=1), quiet)
+    first = refitted(folder, None, arm="baseline", seed=1)
     assert first == folder / "models" / "baseline-seed1"
     before = {path.name: path.stat().st_mtime_ns for path in first.iterdir()}
     lines: list[str] = []
-    assert refit(options(folder, None, arm="baseline", seed=1), lines.append) == first
+    assert refitted(folder, None, arm="baseline", seed=1, say=lines.append) == first
     assert {path.name: path.stat().st_mtime_ns for path in first.iterdir()} == before
     assert any("already" in line for line in lines)
 
 
 def test_nothing_in_a_model_folder_is_a_pickle(folder, tmp_path):
-    out = refit(options(folder, tmp_path / "model"), quiet)
+    out = refitted(folder, tmp_path / "model")
     names = {"weights.safetensors", "config.yaml", "relations.npz", "labels.parquet", "model.json"}
     assert {path.name for path in out.iterdir()} == names
     with np.load(out / "relations.npz", allow_pickle=False) as arrays:
@@ -122,27 +122,27 @@ def test_nothing_in_a_model_folder_is_a_pickle(folder, tmp_path):
 
 def test_another_model_is_replaced_only_by_force_and_other_files_never(folder, tmp_path):
     target = tmp_path / "model"
-    refit(options(folder, target, seed=0, arm="baseline"), quiet)
+    refitted(folder, target, seed=0, arm="baseline")
     with pytest.raises(ConfigError, match="another model"):
-        refit(options(folder, target, seed=1, arm="baseline"), quiet)
+        refitted(folder, target, seed=1, arm="baseline")
     assert read_card(target).seed == 0
-    refit(options(folder, target, seed=1, arm="baseline", force=True), quiet)
+    refitted(folder, target, seed=1, arm="baseline", force=True)
     assert read_card(target).seed == 1
     load_model(target)
     other = tmp_path / "mine"
     other.mkdir()
     (other / "thesis.txt").write_text("words")
     with pytest.raises(ConfigError, match="holds no model"):
-        refit(options(folder, other, force=True), quiet)
+        refitted(folder, other, force=True)
     assert [path.name for path in other.iterdir()] == ["thesis.txt"]
 
 
 def test_a_damaged_model_is_told_and_replaced_by_force(folder, tmp_path):
-    target = refit(options(folder, tmp_path / "model", arm="baseline"), quiet)
+    target = refitted(folder, tmp_path / "model", arm="baseline")
     (target / "weights.safetensors").write_bytes(b"\0" * 100)
     with pytest.raises(ConfigError, match="damaged"):
-        refit(options(folder, target, arm="baseline"), quiet)
-    refit(options(folder, target, arm="baseline", force=True), quiet)
+        refitted(folder, target, arm="baseline")
+    refitted(folder, target, arm="baseline", force=True)
     load_model(target)
 
 
@@ -173,7 +173,7 @@ def test_a_study_that_is_not_finished_is_told_as_such(folder, tmp_path):
     ledger = StudyFolder(copy).ledger_file
     ledger.write_bytes(b"".join(ledger.read_bytes().splitlines(keepends=True)[:3]))
     lines: list[str] = []
-    refit(options(copy, tmp_path / "model", arm="baseline"), lines.append)
+    refitted(copy, tmp_path / "model", arm="baseline", say=lines.append)
     assert "note: 1 of 4 planned cells have no result yet" in lines
 
 
@@ -187,7 +187,7 @@ def test_a_study_whose_data_changed_is_refused(folder, tmp_path):
     record["data"] = dict.fromkeys(record["data"], "0" * 16)
     (copy / "provenance.json").write_text(json.dumps(record))
     with pytest.raises(ConfigError, match="data have changed"):
-        refit(options(copy, tmp_path / "model"), quiet)
+        refitted(copy, tmp_path / "model")
 
 
 def test_an_arm_that_reads_fine_labels_is_told_as_such(tmp_path, train_study, study_file):
@@ -201,7 +201,7 @@ def test_an_arm_that_reads_fine_labels_is_told_as_such(tmp_path, train_study, st
     for number, (override, sentence) in enumerate(told.items()):
         folder = train_study(rates, tmp_path / str(number), ("seeds=1", "trial.epochs=1", override))
         lines: list[str] = []
-        refit(options(folder, tmp_path / f"m{number}"), lines.append)
+        refitted(folder, tmp_path / f"m{number}", say=lines.append)
         assert any(sentence in line for line in lines), lines
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fgtune.app.refit import RefitOptions, refit
+from fgtune.app.refit import refit
 from fgtune.data.load import load_dataset
 from fgtune.engine.opening import open_study
 from fgtune.errors import ConfigError, TrackingError
@@ -26,7 +26,7 @@ def study(tmp_path_factory, train_study, small_study_text):
     path = root / "small.yaml"
     path.write_text(small_study_text, encoding="utf-8")
     folder = train_study(path, root / "reports", ("seeds=1",))
-    model = refit(RefitOptions(folder, arm="baseline", tracking_uri="none"), lambda _: None)
+    model = refit(folder, arm="baseline", tracking_uri="none", say=lambda _: None)
     return path, folder, model
 
 
@@ -128,10 +128,10 @@ def _refusing(*_: object, **__: object) -> None:
 def test_refit_says_where_the_model_is_and_goes_on_when_tracking_fails(study, store_file, monkeypatch):
     _, folder, model = study
     lines: list[str] = []
-    refit(RefitOptions(folder, arm="baseline", tracking_uri=f"sqlite:///{store_file}"), lines.append)
+    refit(folder, arm="baseline", tracking_uri=f"sqlite:///{store_file}", say=lines.append)
     assert any(line.startswith("MLflow: models:/") for line in lines)
     monkeypatch.setattr("mlflow.MlflowClient.search_logged_models", _refusing)
-    assert refit(RefitOptions(folder, arm="baseline", tracking_uri=f"sqlite:///{store_file}"), lines.append) == model
+    assert refit(folder, arm="baseline", tracking_uri=f"sqlite:///{store_file}", say=lines.append) == model
     assert any(line.startswith("warning: tracking failed") for line in lines)
 
 
@@ -139,7 +139,7 @@ def test_tracking_is_off_on_request_and_a_bad_store_stops_before_training(study,
     _, folder, _ = study
     assert open_model_log("none") is None
     with pytest.raises(ConfigError, match="database or a server"):
-        refit(RefitOptions(folder, out=tmp_path / "m", tracking_uri="./mlruns"), lambda _: None)
+        refit(folder, out=tmp_path / "m", tracking_uri="./mlruns", say=lambda _: None)
     assert not (tmp_path / "m").exists()
 
 

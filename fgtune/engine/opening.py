@@ -17,7 +17,6 @@ from fgtune.config.schema.base import stable_hash
 from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.designs import Design
 from fgtune.config.schema.domains import ChoiceDomain
-from fgtune.config.schema.paths import dotted
 from fgtune.config.schema.plugin import is_plugin_kind
 from fgtune.errors import ConfigError, MultiConfigError
 from fgtune.plugins import resolve
@@ -148,7 +147,7 @@ def _check_searched_kinds(loaded: LoadedStudy, design: Design) -> None:
                 try:
                     resolve(kind)
                 except ConfigError as error:
-                    raise error.located(loaded.origins.where(path), dotted(path)) from error
+                    raise loaded.located(error, path) from error
 
 
 def _check_fit(plan: Plan, datasets: Mapping[str, Dataset]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from fgtune.config.arms.draft_arms import MAX_ARMS, DraftArm, Drafts, arm_config, too_many
 from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.schema.designs import FULL_METHOD, AblationDesign, Scheme
-from fgtune.config.schema.paths import Path, dotted, suggestion
+from fgtune.config.schema.paths import Path, suggestion
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.config.spaces.expression import Expression, parse_expression
 from fgtune.errors import ConfigError, MultiConfigError
@@ -41,7 +41,7 @@ def ablation_arms(loaded: LoadedStudy, design: AblationDesign) -> Drafts:
     base, errors = arm_config(loaded, (), {})
     MultiConfigError.raise_all(errors)
     if base is None:  # unreachable: without errors there is a config
-        raise ConfigError("the trial is not valid", where=loaded.origins.where(("trial",)))
+        raise loaded.error(("trial",), "the trial is not valid")
     _check_components(loaded, design, base)
     allowed = _Allowed(loaded, design)
     drafts = [DraftArm(FULL_METHOD, base, True, {}, _levels(design, full), "baseline")]
@@ -52,9 +52,8 @@ def ablation_arms(loaded: LoadedStudy, design: AblationDesign) -> Drafts:
         drafts += [draft] if draft is not None else []
     MultiConfigError.raise_all(list({str(error): error for error in errors}.values()))
     if len(drafts) == 1:
-        path: Path = ("design", "constraints")
-        where, rule = loaded.origins.where(path), "exclude everything but the full method"
-        raise ConfigError(rule, where=where, path=dotted(path), value=list(design.constraints), fix="drop one of them")
+        rule, stated = "exclude everything but the full method", list(design.constraints)
+        raise loaded.error(("design", "constraints"), rule, "drop one of them", value=stated)
     return Drafts(tuple(design.components), drafts, tuple(left_out))
 
 
@@ -83,9 +82,8 @@ def _check_components(loaded: LoadedStudy, design: AblationDesign, base: TrialCo
     for name, component in design.components.items():
         config, _ = arm_config(loaded, (component.off,), {})
         if config == base:
-            path: Path = ("design", "components", name)
             rule, fix = "changes nothing: the trial has these settings already", "turn the component on in trial"
-            errors.append(ConfigError(rule, where=loaded.origins.where(path), path=dotted(path), fix=fix))
+            errors.append(loaded.error(("design", "components", name), rule, fix))
     MultiConfigError.raise_all(errors)
 
 
@@ -101,9 +99,8 @@ class _Allowed:
                 rule = "must hold for the full method, where every component is on"
                 raise self._error(rank, rule, design.constraints[rank])
         if self._constraints and len(full) > MAX_CONSTRAINED:
-            where = loaded.origins.where(("design", "constraints"))
             rule = f"go with at most {MAX_CONSTRAINED} components, there are {len(full)}"
-            raise ConfigError(rule, where=where, path="design.constraints", fix="merge components that go together")
+            raise loaded.error(("design", "constraints"), rule, "merge components that go together")
         self._all = [frozenset(each) for each in _subsets(tuple(design.components))] if self._constraints else []
         self._all = [each for each in self._all if self(each)]
 
@@ -131,8 +128,7 @@ class _Allowed:
         try:
             expression = parse_expression(text)
         except ConfigError as error:
-            path: Path = ("design", "constraints", rank)
-            raise error.located(self._loaded.origins.where(path), dotted(path)) from error
+            raise self._loaded.located(error, ("design", "constraints", rank)) from error
         known = list(self._design.components)
         for name in expression.names:
             if name not in known:
@@ -143,12 +139,10 @@ class _Allowed:
         try:
             return constraint.holds(lambda name: name in on, if_absent=True)
         except ConfigError as error:
-            path: Path = ("design", "constraints", rank)
-            raise error.located(self._loaded.origins.where(path), dotted(path)) from error
+            raise self._loaded.located(error, ("design", "constraints", rank)) from error
 
     def _error(self, rank: int, rule: str, text: str, fix: str = "") -> ConfigError:
-        path: Path = ("design", "constraints", rank)
-        return ConfigError(rule, where=self._loaded.origins.where(path), path=dotted(path), value=text, fix=fix)
+        return self._loaded.error(("design", "constraints", rank), rule, fix, value=text)
 
 
 def _variants(

@@ -11,7 +11,7 @@ from fgtune.config.arms.draft_arms import DraftArm, Drafts, arm_config, levels_o
 from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.designs import ArmConfig, ComparisonDesign
-from fgtune.config.schema.paths import Path, dotted
+from fgtune.config.schema.paths import Path
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError, MultiConfigError
 
@@ -55,12 +55,11 @@ def _check_seeds(loaded: LoadedStudy, design: ComparisonDesign) -> None:
     shared = [] if design.search is None else sorted({*loaded.study.seed_list} & {*design.search.seed_list})
     if shared:
         free = max(*loaded.study.seed_list, 999) + 1
-        raise ConfigError(
+        raise loaded.error(
+            ("design", "search", "seeds"),
             "must not be seeds of the study: settings look better than they are on the seeds that chose them",
-            where=loaded.origins.where(("design", "search", "seeds")),
-            path="design.search.seeds",
+            f"give others, [{free}] say, or a number of seeds alone, which are then far from the study's",
             value=shared[0],
-            fix=f"give others, [{free}] say, or a number of seeds alone, which are then far from the study's",
         )
 
 
@@ -147,4 +146,4 @@ def _overlap(one: str, other: str) -> bool:
 
 def _clash(loaded: LoadedStudy, at: Path, rule: str) -> ConfigError:
     fix = "make it a data set of its own" if "the data" in rule else "leave it to one of them"
-    return ConfigError(rule, where=loaded.origins.where(at), path=dotted(at), fix=fix)
+    return loaded.error(at, rule, fix)

@@ -17,7 +17,6 @@ from fgtune.config.schema.search import SearchDesign
 from fgtune.config.schema.study import Study
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.config.spaces.space_check import build_space
-from fgtune.errors import ConfigError
 
 D = TypeVar("D", bound=Design)
 
@@ -44,9 +43,8 @@ class DesignKind(ABC, Generic[D]):
     def check_forks(self, loaded: LoadedStudy, design: D) -> None:
         """Raise ``ConfigError`` unless trials can go on from the training of others, with other settings."""
         del design
-        where, path = loaded.origins.where(("scheduler",)), "scheduler"
         rule = f"pbt changes the parameters of a search, the design is a {loaded.study.design.kind}"
-        raise ConfigError(rule, where=where, path=path, fix="use asha, hyperband, median or plateau")
+        raise loaded.error(("scheduler",), rule, "use asha, hyperband, median or plateau")
 
     def warnings(self, study: Study, design: D) -> Iterator[str]:
         """What is allowed and yet likely a mistake, one sentence each."""

@@ -107,17 +107,16 @@ def placed(error: ConfigError, places: Mapping[str, Path], loaded: LoadedStudy, 
             return error.located(loaded.origins.where(place), dotted(place) + below[len(path) :])
     for path, place in places.items():
         if f"{path}.".startswith(f"{below}."):
-            return error.located(loaded.origins.where(place), dotted(place))
+            return loaded.located(error, place)
     if not places or not blame:
         return error if error.where else error.located(loaded.origins.where(("trial", *below.split("."))))
     place = next(iter(places.values()))
     value = {"value": error.value} if error.has_value else {}
     rule = f"does not go with {error.path}: {error.rule}"
-    return ConfigError(rule, where=loaded.origins.where(place), path=dotted(place), fix=error.fix, **value)
+    return loaded.error(place, rule, error.fix, **value)
 
 
 def too_many(loaded: LoadedStudy, what: str) -> ConfigError:
     """The error for a design that has gone past ``MAX_ARMS``."""
-    where = loaded.origins.where(("design",))
     rule = f"must have at most {MAX_ARMS} arms, {what} has more"
-    return ConfigError(rule, where=where, path="design", fix="give fewer, or draw some with grid: sobol")
+    return loaded.error(("design",), rule, "give fewer, or draw some with grid: sobol")

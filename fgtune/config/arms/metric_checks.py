@@ -10,7 +10,7 @@ from fgtune.config.arms.draft_arms import DraftArm
 from fgtune.config.arms.plan import Plan
 from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.schema.designs import Design
-from fgtune.config.schema.paths import Path, dotted, value_at
+from fgtune.config.schema.paths import Path, value_at
 from fgtune.config.schema.sampling import Mode
 from fgtune.config.schema.study import Study
 from fgtune.errors import ConfigError, MultiConfigError
@@ -42,7 +42,7 @@ def check_scheduler(loaded: LoadedStudy) -> None:
     names = [name for name, _ in design.criteria]
     if scheduler is not None and scheduler.metric is None and (len(names) != 1 or names[0].startswith(COST)):
         rule, fix = f"{scheduler.kind} needs a metric to judge running trials by", "add `metric:`, e.g. val/silhouette"
-        raise _at(loaded, ("scheduler",), ConfigError(rule, fix=fix))
+        raise loaded.error(("scheduler",), rule, fix)
 
 
 def check_splits(loaded: LoadedStudy, drafts: Iterable[DraftArm]) -> None:
@@ -55,7 +55,7 @@ def check_splits(loaded: LoadedStudy, drafts: Iterable[DraftArm]) -> None:
         if split != "train" and lacking is not None:
             rule = f"{split} is not among trial.evaluation.splits ({', '.join(lacking)})"
             fix = f"add {split} to trial.evaluation.splits"
-            errors.append(_at(loaded, path, ConfigError(rule, value=name, fix=fix)))
+            errors.append(loaded.error(path, rule, fix, value=name))
     MultiConfigError.raise_all(errors)
 
 
@@ -66,7 +66,7 @@ def check_measured(loaded: LoadedStudy, plan: Plan) -> None:
         found = _unmeasured(name, spec_of(name), plan)
         if found is not None:
             rule, fix = found
-            errors.append(_at(loaded, path, ConfigError(rule, value=name, fix=fix)))
+            errors.append(loaded.error(path, rule, fix, value=name))
     MultiConfigError.raise_all(errors)
 
 
@@ -104,11 +104,11 @@ def _unknown(loaded: LoadedStudy) -> Iterator[ConfigError]:
         try:
             spec = spec_of(name)
         except ConfigError as error:
-            yield _at(loaded, path, error)
+            yield loaded.located(error, path)
             continue
         if spec.direction == "none" and path[-1] == "primary":
             rule, fix = "has no better or worse, so no arm could win by it", "move it to metrics.also"
-            yield _at(loaded, path, ConfigError(rule, value=name, fix=fix))
+            yield loaded.error(path, rule, fix, value=name)
 
 
 def _out_of_range(loaded: LoadedStudy) -> Iterator[ConfigError]:
@@ -119,7 +119,7 @@ def _out_of_range(loaded: LoadedStudy) -> Iterator[ConfigError]:
         if not spec.low <= value <= spec.high:
             rule = f"must be in {name}'s own unit, {spec.low:g} to {spec.high:g}"
             fix = f"divide per cent by 100: {value / 100:g}" if spec.high == 1 else "check the number"
-            yield _at(loaded, (*path[:-1], "value"), ConfigError(rule, value=value, fix=fix))
+            yield loaded.error((*path[:-1], "value"), rule, fix, value=value)
 
 
 def _not_permitted(loaded: LoadedStudy) -> Iterator[ConfigError]:
@@ -129,7 +129,7 @@ def _not_permitted(loaded: LoadedStudy) -> Iterator[ConfigError]:
         if name.startswith(COST):
             continue
         for rule, fix in _reasons(name, mode, design, is_running=path[0] == "scheduler"):
-            yield _at(loaded, path, ConfigError(rule, value=name, fix=fix))
+            yield loaded.error(path, rule, fix, value=name)
 
 
 def _reasons(name: str, mode: Mode | None, design: Design, *, is_running: bool) -> Iterator[tuple[str, str]]:
@@ -171,8 +171,3 @@ def _unmeasured(name: str, spec: MetricSpec, plan: Plan) -> tuple[str, str] | No
         if any(entry not in (value_at(config.to_plain(), path) or ()) for config in configs):
             return "is not measured by default", f"add {entry} to trial.{path}"
     return None
-
-
-def _at(loaded: LoadedStudy, path: Path, error: ConfigError) -> ConfigError:
-    """An error at its place in the study file."""
-    return error.located(loaded.origins.where(path), dotted(path))

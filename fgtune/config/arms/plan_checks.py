@@ -10,7 +10,7 @@ from fgtune.config.arms.records import Arm, DataShape
 from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.schema.base import stable_hash
 from fgtune.config.schema.objective import QueueInstanceConfig
-from fgtune.config.schema.paths import Path, dotted
+from fgtune.config.schema.paths import Path
 from fgtune.config.schema.published import find_arm
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.config.spaces.space import InfeasibleError, SearchSpace
@@ -32,9 +32,7 @@ def check_distinct(
         if key in seen:
             rule = f"arms {seen[key]!r} and {draft.name!r} are the same trial once classes are resolved"
             place = next(iter(draft.places.values()), ("design",))
-            errors.append(
-                ConfigError(rule, where=loaded.origins.where(place), path=dotted(place), fix="drop one of them")
-            )
+            errors.append(loaded.error(place, rule, "drop one of them"))
         seen.setdefault(key, draft.name)
     MultiConfigError.raise_all(errors)
 
@@ -60,18 +58,12 @@ def _errors(loaded: LoadedStudy, arms: Sequence[Arm], searched: Collection[str])
             found = find_arm(result, levels, baselines)
             if found in searched and result.arm is None:
                 path = ("published", table, "results", row, "levels")
-                rule, where = "must not describe an arm whose settings are searched", loaded.origins.where(path)
-                yield ConfigError(rule, where=where, path=dotted(path), value=result.levels, fix=f"write arm: {found}")
+                rule = "must not describe an arm whose settings are searched"
+                yield loaded.error(path, rule, f"write arm: {found}", value=result.levels)
             elif found is None:
                 key = "levels" if result.arm is None else "arm"
                 path = ("published", table, "results", row, key)
-                yield ConfigError(
-                    "must be one arm of the plan",
-                    where=loaded.origins.where(path),
-                    path=dotted(path),
-                    value=result.arm or result.levels,
-                    fix=fix,
-                )
+                yield loaded.error(path, "must be one arm of the plan", fix, value=result.arm or result.levels)
 
 
 _TRIED = 32

@@ -15,7 +15,7 @@ from fgtune.config.schema.paths import all_paths
 from fgtune.config.schema.search import SearchDesign
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.config.spaces.space import Point, SearchSpace
-from fgtune.errors import ConfigError, MultiConfigError
+from fgtune.errors import MultiConfigError
 
 FORKED = "fork"
 """Role of an arm that goes on from another cell's training."""
@@ -116,14 +116,13 @@ def check_population(loaded: LoadedStudy, design: SearchDesign) -> None:
     study, errors = loaded.study, []
     if len(study.seed_list) != 1:
         rule = "must be one seed for pbt, whose replacements would make another arm of a trial on each"
-        where, fix = loaded.origins.where(("seeds",)), "say `seeds: 1`, and compare the best arms on more seeds later"
-        errors.append(ConfigError(rule, where=where, path="seeds", value=len(study.seed_list), fix=fix))
+        fix = "say `seeds: 1`, and compare the best arms on more seeds later"
+        errors.append(loaded.error(("seeds",), rule, fix, value=len(study.seed_list)))
     noise = isinstance(study.trial.augmentation, NoiseConfig)
     known = set(all_paths(TrialConfig))
     for path in design.space.parameters:
         if path in known and not is_changeable(path, noise):
-            where = loaded.origins.where(("design", "space", "parameters", path))
             rule = "is fixed once a training has begun, and pbt changes settings under way"
             fix = "search weights and temperatures of the objective, the optimizer's numbers, relations; or use asha"
-            errors.append(ConfigError(rule, where=where, path=f"design.space.parameters.{path}", fix=fix))
+            errors.append(loaded.error(("design", "space", "parameters", path), rule, fix))
     MultiConfigError.raise_all(errors)

@@ -15,7 +15,7 @@ from fgtune.config.arms.draft_arms import MAX_ARMS, DraftArm, Drafts, arm_config
 from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.schema.designs import BASELINE, RangeConfig, SensitivityDesign
 from fgtune.config.schema.domains import value_at_share
-from fgtune.config.schema.paths import Path, dotted, has_path, nearest, nearest_path, paths_in, value_at
+from fgtune.config.schema.paths import Path, has_path, nearest, nearest_path, paths_in, value_at
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError, MultiConfigError
 from fgtune.streams import derive_seed
@@ -41,7 +41,7 @@ def sensitivity_arms(loaded: LoadedStudy, design: SensitivityDesign) -> Drafts:
     base, errors = arm_config(loaded, (design.baseline,), base_places)
     MultiConfigError.raise_all(errors)
     if base is None:  # unreachable: without errors there is a config
-        raise ConfigError("the baseline is not valid", where=loaded.origins.where(("design",)))
+        raise loaded.error(("design",), "the baseline is not valid")
     MultiConfigError.raise_all(list(_factor_errors(loaded, design, base)))
     baseline = DraftArm(BASELINE, base, True, base_places, levels_of(factors, base), role="baseline")
     if design.points is not None:
@@ -50,10 +50,9 @@ def sensitivity_arms(loaded: LoadedStudy, design: SensitivityDesign) -> Drafts:
     MultiConfigError.raise_all(errors)
     for factor in factors:
         if not any(factor in draft.places for draft in drafts[1:]):
-            path: Path = ("design", "factors", factor)
-            rule = "must have a level other than the baseline's"
             levels = [level for level, _ in _levels(factor, design)]
-            raise ConfigError(rule, where=loaded.origins.where(path), path=dotted(path), value=levels)
+            rule = "must have a level other than the baseline's"
+            raise loaded.error(("design", "factors", factor), rule, value=levels)
     return Drafts(factors, drafts)
 
 
@@ -136,10 +135,8 @@ def _drawn_arms(loaded: LoadedStudy, design: SensitivityDesign, base: TrialConfi
             drafts.append(DraftArm("", config, False, places, levels, design.grid))
     MultiConfigError.raise_all(errors)
     if len(drafts) < wanted:
-        path: Path = ("design", "points")
-        where, rule = loaded.origins.where(path), "must be at most the number of distinct points of the factors"
-        fix = f"ask for {len(drafts)}, or use grid: full"
-        raise ConfigError(rule, where=where, path=dotted(path), value=wanted, fix=fix)
+        rule, fix = "must be at most the number of distinct points", f"ask for {len(drafts)}, or use grid: full"
+        raise loaded.error(("design", "points"), f"{rule} of the factors", fix, value=wanted)
     width = len(str(wanted))
     return [replace(draft, name=f"point-{rank:0{width}d}") for rank, draft in enumerate(drafts, start=1)]
 
@@ -176,21 +173,17 @@ def _factor_errors(loaded: LoadedStudy, design: SensitivityDesign, base: TrialCo
     plain = base.to_plain()
     for factor, levels in design.factors.items():
         path: Path = ("design", "factors", factor)
-        where = loaded.origins.where(path)
         if not has_path(plain, factor):
-            yield ConfigError("no such setting in trial", where=where, path=dotted(path), fix=_existing(plain, factor))
+            yield loaded.error(path, "no such setting in trial", _existing(plain, factor))
         inside = [other for other in design.factors if other.startswith(f"{factor}.")]
         if inside:
             rule = f"factors must not overlap, {inside[0]} lies within this one"
-            yield ConfigError(rule, where=where, path=dotted(path), fix="make one factor with mappings as its levels")
+            yield loaded.error(path, rule, "make one factor with mappings as its levels")
         seen: dict[str, int] = {}
         for position, level in enumerate([] if isinstance(levels, RangeConfig) else levels):
             text = json.dumps(level, sort_keys=True)
             if text in seen:
-                at = (*path, position)
-                yield ConfigError(
-                    "level given twice", where=loaded.origins.where(at), path=dotted(at), value=level, fix="drop one"
-                )
+                yield loaded.error((*path, position), "level given twice", "drop one", value=level)
             seen[text] = position
 
 

@@ -19,7 +19,7 @@ from fgtune.config.reading.merge import locate, patch
 from fgtune.config.reading.source import Origins, parse_value, parse_yaml
 from fgtune.config.reading.space_file import inline_spaces
 from fgtune.config.schema.base import Config
-from fgtune.config.schema.paths import Path, default_of
+from fgtune.config.schema.paths import Path, default_of, dotted
 from fgtune.config.schema.study import Study
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError, MultiConfigError
@@ -49,6 +49,21 @@ class LoadedStudy:
     source_text: str
     path: FilePath
     origins: Origins
+
+    def error(self, path: Path, rule: str, fix: str = "", **value: object) -> ConfigError:
+        """The error that something is wrong at a path of the study file.
+
+        Args:
+            path: From the root of the file.
+            rule: What must hold.
+            fix: A likely remedy.
+            value: As ``value=...``, the value there.
+        """
+        return ConfigError(rule, where=self.origins.where(path), path=dotted(path), fix=fix, **value)
+
+    def located(self, error: ConfigError, path: Path) -> ConfigError:
+        """The error with its place in the study file, at a path from the root of the file."""
+        return error.located(self.origins.where(path), dotted(path))
 
 
 def load_study(path: str | FilePath, overrides: Sequence[str] = (), smoke: bool = False) -> LoadedStudy:

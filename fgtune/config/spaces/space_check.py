@@ -17,7 +17,7 @@ from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.reading.merge import patch
 from fgtune.config.schema.domains import ChoiceDomain
 from fgtune.config.schema.objective import ORACLE_WEIGHTS
-from fgtune.config.schema.paths import Path, all_paths, dotted, nearest_path
+from fgtune.config.schema.paths import Path, all_paths, nearest_path
 from fgtune.config.schema.search import SearchDesign
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.config.spaces.expression import EvaluationError, Expression, parse_expression
@@ -49,9 +49,8 @@ def build_space(loaded: LoadedStudy, design: SearchDesign, resolve: Resolve) -> 
             ``MultiConfigError`` when several things are.
     """
     if not design.space.parameters:
-        where = loaded.origins.where(("design", "space", "parameters"))
         fix = "give at least one `path: {kind: ..., ...}` below parameters"
-        raise ConfigError("must have at least one parameter", where=where, path="design.space.parameters", fix=fix)
+        raise loaded.error(_PARAMETERS, "must have at least one parameter", fix)
     MultiConfigError.raise_all(list(_path_errors(loaded, design)))
     conditions, constraints = _expressions(loaded, design)
     order = _ordered(loaded, design, conditions)
@@ -69,10 +68,6 @@ def build_space(loaded: LoadedStudy, design: SearchDesign, resolve: Resolve) -> 
     return space
 
 
-def _error(loaded: LoadedStudy, path: Path, rule: str, fix: str = "", **value: object) -> ConfigError:
-    return ConfigError(rule, where=loaded.origins.where(path), path=dotted(path), fix=fix, **value)
-
-
 def _path_errors(loaded: LoadedStudy, design: SearchDesign) -> Iterator[ConfigError]:
     """Parameters that no trial has, that lie within each other, or that must not be searched."""
     known = set(all_paths(TrialConfig))
@@ -83,15 +78,15 @@ def _path_errors(loaded: LoadedStudy, design: SearchDesign) -> Iterator[ConfigEr
         if path not in known:
             near = nearest_path(path, known)
             fix = f"did you mean {near!r}?" if near else "`fgtune schema` prints all settings"
-            yield _error(loaded, place, "no such setting in trial", fix)
+            yield loaded.error(place, "no such setting in trial", fix)
         elif path.removeprefix("objective.") in ORACLE_WEIGHTS and not design.oracle:
             fix = "say `oracle: true`, or leave it out"
-            yield _error(loaded, place, "trains on fine labels, which a search without `oracle` must not", fix)
+            yield loaded.error(place, "trains on fine labels, which a search without `oracle` must not", fix)
         elif path.split(".")[0] == "data":
-            yield _error(loaded, place, "the data must be the same in every trial", "compare data sets by a comparison")
+            yield loaded.error(place, "the data must be the same in every trial", "compare data sets by a comparison")
         elif inside:
             fix = "give one of them choices that are mappings, or search the inner settings alone"
-            yield _error(loaded, place, f"parameters must not overlap, {inside[0]} lies within this one", fix)
+            yield loaded.error(place, f"parameters must not overlap, {inside[0]} lies within this one", fix)
 
 
 def _reaches(design: SearchDesign, path: str, inner: str) -> bool:
@@ -112,13 +107,13 @@ def _expressions(loaded: LoadedStudy, design: SearchDesign) -> tuple[dict[str, E
         try:
             expression = parse_expression(text)
         except ConfigError as error:
-            errors.append(error.located(loaded.origins.where(place), dotted(place)))
+            errors.append(loaded.located(error, place))
             return None
         for name in expression.names:
             if name not in known:
                 near = nearest_path(name, known)
                 fix = f"did you mean {near!r}?" if near else "texts stand in quotes"
-                errors.append(_error(loaded, place, f"{name!r} is no setting of a trial", fix, value=text))
+                errors.append(loaded.error(place, f"{name!r} is no setting of a trial", fix, value=text))
         return expression
 
     conditions = {}
@@ -142,7 +137,7 @@ def _ordered(loaded: LoadedStudy, design: SearchDesign, conditions: dict[str, Ex
         if path in open_paths:
             circle = " -> ".join([*open_paths[open_paths.index(path) :], path])
             place: Path = (*_PARAMETERS, path, "when")
-            raise _error(loaded, place, f"conditions must not be circular ({circle})", "drop one of the conditions")
+            raise loaded.error(place, f"conditions must not be circular ({circle})", "drop one of the conditions")
         open_paths.append(path)
         for name in conditions[path].names if path in conditions else ():
             for other in design.space.parameters:
@@ -182,7 +177,7 @@ def _try_out(loaded: LoadedStudy, space: SearchSpace) -> None:
         if path not in seen:
             place: Path = (*_PARAMETERS, path, "when")
             text, fix = space.conditions[path].text, "check the values that it compares with"
-            raise _error(loaded, place, "holds in no point of the space", fix, value=text)
+            raise loaded.error(place, "holds in no point of the space", fix, value=text)
     for point in _ends(space, feasible):
         try:
             space.config(point)
@@ -203,7 +198,7 @@ def _tried(loaded: LoadedStudy, space: SearchSpace, rng: np.random.Generator, *,
 
 
 def _misread(loaded: LoadedStudy, place: Path, error: EvaluationError) -> ConfigError:
-    return _error(loaded, place, error.rule, error.fix)
+    return loaded.error(place, error.rule, error.fix)
 
 
 def _ends(space: SearchSpace, feasible: list[Point]) -> Iterator[Point]:
@@ -225,9 +220,9 @@ def _blame_domain(loaded: LoadedStudy, space: SearchSpace, point: Point, error: 
             if found.path == path and found.rule == "unknown key":
                 section = path.rpartition(".")[0]
                 fix = f"add `when:` with the kinds of {section} that have it"
-                raise _error(loaded, (*_PARAMETERS, path), "does not exist in every point of the space", fix)
+                raise loaded.error((*_PARAMETERS, path), "does not exist in every point of the space", fix)
             if found.has_value and (found.path == path or found.path.startswith((f"{path}.", f"{path}["))):
-                raise _error(loaded, (*_PARAMETERS, path), found.rule, found.fix, value=found.value)
+                raise loaded.error((*_PARAMETERS, path), found.rule, found.fix, value=found.value)
 
 
 def _nothing_left(loaded: LoadedStudy, space: SearchSpace, reasons: Counter[int | str]) -> ConfigError:
@@ -237,8 +232,8 @@ def _nothing_left(loaded: LoadedStudy, space: SearchSpace, reasons: Counter[int 
     what = f"every one of the {tried} points" if space.max_size == tried else f"each of {tried} points tried"
     if isinstance(reason, int):
         rule = f"constraints must leave something of the space; {what} breaks one, {count} break this one"
-        return _error(loaded, (*_CONSTRAINTS, reason), rule, "loosen it", value=space.constraints[reason].text)
-    return _error(loaded, ("design", "space"), f"{what} is no valid trial, {count} of them because {reason}")
+        return loaded.error((*_CONSTRAINTS, reason), rule, "loosen it", value=space.constraints[reason].text)
+    return loaded.error(("design", "space"), f"{what} is no valid trial, {count} of them because {reason}")
 
 
 def _check_sampler(loaded: LoadedStudy, design: SearchDesign, space: SearchSpace) -> None:
@@ -256,7 +251,7 @@ def _check_sampler(loaded: LoadedStudy, design: SearchDesign, space: SearchSpace
     elif sampler == "brute_force" and endless:
         lacking = f"needs a finite space, {endless[0]} has no end of values"
     if lacking:
-        raise _error(loaded, ("design", "sampler"), f"{sampler} {lacking}", "use tpe, gp, nsga2 or random")
+        raise loaded.error(("design", "sampler"), f"{sampler} {lacking}", "use tpe, gp, nsga2 or random")
 
 
 def _check_start(loaded: LoadedStudy, design: SearchDesign, space: SearchSpace) -> None:
@@ -268,16 +263,16 @@ def _check_start(loaded: LoadedStudy, design: SearchDesign, space: SearchSpace) 
             if path not in space.parameters:
                 near = nearest_path(path, space.parameters)
                 fix = f"did you mean {near!r}?" if near else ""
-                errors.append(_error(loaded, place, "is no parameter of the space", fix))
+                errors.append(loaded.error(place, "is no parameter of the space", fix))
                 continue
             try:
                 space.parameters[path].own(value)
             except LookupError:
                 domain = {key: each for key, each in space.parameters[path].to_plain().items() if key != "when"}
-                errors.append(_error(loaded, place, f"must be in its domain {domain}", value=value))
+                errors.append(loaded.error(place, f"must be in its domain {domain}", value=value))
         if values.keys() >= space.parameters.keys():
             try:
                 space.config(space.walk(lambda path, _, values=values: values[path]))  # type: ignore[misc]
             except InfeasibleError as error:
-                errors.append(_error(loaded, ("design", "start", rank), f"is not feasible: {error}"))
+                errors.append(loaded.error(("design", "start", rank), f"is not feasible: {error}"))
     MultiConfigError.raise_all(errors)

@@ -90,7 +90,7 @@ def open_study(path: Path, overrides: Sequence[str] = (), smoke: bool = False) -
 def open_loaded(loaded: LoadedStudy) -> OpenedStudy:
     """Expand and check a study that has been read; see ``open_study``."""
     _check_names(loaded)
-    for search in draft_arms(loaded).searches:
+    for search in draft_arms(loaded).arm_searches:
         with search.relocated_errors():
             _check_names(search.loaded)
     datasets: dict[str, Dataset] = {}

@@ -47,7 +47,7 @@ def comparison_arms(loaded: LoadedStudy, design: ComparisonDesign) -> Drafts:
             except ConfigError as error:
                 errors.append(error)
     MultiConfigError.raise_all(list({str(error): error for error in errors}.values()))
-    return Drafts((DATASET, *factors) if design.datasets else factors, drafts, searches=tuple(searches))
+    return Drafts((DATASET, *factors) if design.datasets else factors, drafts, arm_searches=tuple(searches))
 
 
 def _check_seeds(loaded: LoadedStudy, design: ComparisonDesign) -> None:

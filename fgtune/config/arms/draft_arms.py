@@ -57,13 +57,13 @@ class Drafts:
         factors: Columns of the plan: dotted paths below ``trial``, components, or ``dataset``.
         arms: The baseline first (on each data set, where there are several).
         warnings: What was left out and why, one sentence each.
-        searches: The searches inside arms of a comparison.
+        arm_searches: The searches inside arms of a comparison.
     """
 
     factors: tuple[str, ...]
     arms: Sequence[DraftArm]
     warnings: tuple[str, ...] = ()
-    searches: tuple[ArmSearch, ...] = ()
+    arm_searches: tuple[ArmSearch, ...] = ()
 
 
 def levels_of(factors: Sequence[str], config: TrialConfig) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -40,6 +40,35 @@ def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape]) -> 
     drafts = list(made.arms)
     check_splits(loaded, drafts)
     shapes = _shapes(loaded, drafts, shape_of)
+    resolved = _resolved(loaded, drafts, shapes)
+    stated = {each.arm: each.loaded.raw["design"]["space"] for each in made.arm_searches}
+    check_distinct(loaded, drafts, resolved, stated)
+    arms = tuple(map(_arm, drafts))
+    check_published(loaded, arms, stated.keys())
+    cells = tuple(
+        Cell(arm.name, seed, resolved[arm.name], arm.levels)
+        for seed in loaded.study.seed_list
+        for arm in arms
+        if arm.name not in stated
+    )
+    searches = []
+    for each in made.arm_searches:
+        with each.relocated_errors():
+            searches.append(ArmSearchPlan(each, expand(each.loaded, lambda config: shapes[_key(config)])))
+    fingerprints = sorted(shape.fingerprint for shape in shapes.values())
+    study_hash = stable_hash({"study": loaded.study.identity(), "data": fingerprints})
+    search = _search_plan(loaded, shapes)
+    spaces = {each.search.arm: each.plan.search.space for each in searches if each.plan.search is not None}
+    spaces |= {"the search": search.space} if search is not None else {}
+    warnings = (*made.warnings, *plan_warnings(resolved, spaces, shapes), *design_warnings(loaded.study))
+    factors = made.factors if search is None else search.factors
+    return Plan(loaded.study, study_hash, factors, arms, cells, shapes, warnings, search, tuple(searches))
+
+
+def _resolved(
+    loaded: LoadedStudy, drafts: Sequence[DraftArm], shapes: Mapping[str, DataShape]
+) -> dict[str, TrialConfig]:
+    """The config of each arm with definite class numbers."""
     resolved, errors = {}, []
     for draft in drafts:
         try:
@@ -49,30 +78,7 @@ def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape]) -> 
             if draft.is_baseline:  # what is wrong with the trial itself is wrong with every arm: report it once
                 break
     MultiConfigError.raise_all(errors)
-    searched = {each.arm for each in made.searches}
-    spaces = {each.arm: each.loaded.raw["design"]["space"] for each in made.searches}
-    check_distinct(loaded, drafts, resolved, spaces)
-    arms = tuple(map(_arm, drafts))
-    check_published(loaded, arms, searched)
-    cells = tuple(
-        Cell(arm.name, seed, resolved[arm.name], arm.levels)
-        for seed in loaded.study.seed_list
-        for arm in arms
-        if arm.name not in searched
-    )
-    searches = []
-    for each in made.searches:
-        with each.relocated_errors():
-            searches.append(ArmSearchPlan(each, expand(each.loaded, lambda config: shapes[_key(config)])))
-    fingerprints = sorted(shape.fingerprint for shape in shapes.values())
-    study_hash = stable_hash({"study": loaded.study.identity(), "data": fingerprints})
-    search = _search_plan(loaded, shapes)
-    searched_spaces = {each.search.arm: each.plan.search.space for each in searches if each.plan.search is not None}
-    searched_spaces |= {"the search": search.space} if search is not None else {}
-    found = plan_warnings(resolved, searched_spaces, shapes)
-    warnings = (*made.warnings, *found, *design_warnings(loaded.study))
-    factors = made.factors if search is None else search.factors
-    return Plan(loaded.study, study_hash, factors, arms, cells, shapes, warnings, search, tuple(searches))
+    return resolved
 
 
 def _search_plan(loaded: LoadedStudy, shapes: Mapping[str, DataShape]) -> SearchPlan | None:

@@ -81,7 +81,7 @@ class StudyData:
         planned: In the order of the plan.
         results: Last ledger line of each planned cell that has one, by ``cell_id``.
         unplanned: Number of ledger lines whose cell is not in the plan.
-        searches: Of a comparison that searches inside its arms, each of these searches by its arm; None where it has
+        arm_searches: Each search inside an arm of a comparison, by its arm; None where it has
             not started.
     """
 
@@ -92,7 +92,7 @@ class StudyData:
     planned: tuple[PlannedCell, ...]
     results: Mapping[str, CellResult]
     unplanned: int
-    searches: Mapping[str, StudyData | None] = field(default_factory=dict)
+    arm_searches: Mapping[str, StudyData | None] = field(default_factory=dict)
 
     @property
     def baseline(self) -> PlannedArm:
@@ -111,7 +111,7 @@ class StudyData:
     @property
     def pending_arms(self) -> tuple[str, ...]:
         """Arms that have no cells yet, because the search inside them has not chosen their settings."""
-        return tuple(arm for arm in self.searches if not self.cells(arm))
+        return tuple(arm for arm in self.arm_searches if not self.cells(arm))
 
     @cached_property
     def measured(self) -> frozenset[str]:
@@ -207,11 +207,11 @@ def read_study(folder: StudyFolder) -> StudyData:
         planned=planned,
         results={line.cell_id: line for line in lines if line.cell_id in known},
         unplanned=sum(line.cell_id not in known for line in lines),
-        searches=_searches(study, folder),
+        arm_searches=_arm_searches(study, folder),
     )
 
 
-def _searches(study: Study, folder: StudyFolder) -> dict[str, StudyData | None]:
+def _arm_searches(study: Study, folder: StudyFolder) -> dict[str, StudyData | None]:
     """The searches inside the arms of a comparison."""
     folders = {arm: StudyFolder(folder.tuning_dir / part) for arm, part in arm_search_folders(study.design).items()}
     return {arm: read_study(own) if own.plan_file.is_file() else None for arm, own in folders.items()}

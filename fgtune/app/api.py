@@ -132,13 +132,13 @@ class Results:
 
         A comparison that searches inside its arms is not complete before every arm has its settings.
         """
-        chosen = all(self._data.cells(arm) for arm in self._data.searches)
+        chosen = all(self._data.cells(arm) for arm in self._data.arm_searches)
         return chosen and bool(self.table["state"].isin(["COMPLETE", "PRUNED"]).all())
 
     @property
     def searches(self) -> dict[str, Results]:
         """Of a comparison that searches inside its arms: the results of each search that has begun, by its arm."""
-        return {arm: Results(own.folder.root) for arm, own in self._data.searches.items() if own is not None}
+        return {arm: Results(own.folder.root) for arm, own in self._data.arm_searches.items() if own is not None}
 
     @property
     def report(self) -> Path | None:

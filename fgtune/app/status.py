@@ -54,7 +54,7 @@ class StudyStatus:
         arms: In the order of the plan.
         left: Estimate of the rest, with that of the searches inside arms.
         last: How it was run last.
-        searches: Of a comparison that searches inside its arms: how far each search is that has started, by its arm.
+        arm_searches: How far each search inside an arm of a comparison is that has started, by its arm.
         is_arm_search: Whether it is itself the search inside an arm, which is run by the comparison.
     """
 
@@ -66,7 +66,7 @@ class StudyStatus:
     arms: tuple[ArmStatus, ...]
     left: TimeLeft | None
     last: LastCall
-    searches: Mapping[str, StudyStatus]
+    arm_searches: Mapping[str, StudyStatus]
     is_arm_search: bool
 
     @property
@@ -92,7 +92,7 @@ class StudyStatus:
     @property
     def seconds(self) -> float:
         """Trainer seconds of everything that ended, in the searches inside arms too."""
-        return math.fsum([_seconds(self.results), *(each.seconds for each in self.searches.values())])
+        return math.fsum([_seconds(self.results), *(each.seconds for each in self.arm_searches.values())])
 
     @property
     def criterion(self) -> MetricInfo:
@@ -119,7 +119,7 @@ def read_status(root: Path) -> StudyStatus:
 
 def _status(data: StudyData) -> StudyStatus:
     folder, study, results = data.folder, data.study, data.results
-    searches = {arm: _status(own) for arm, own in data.searches.items() if own is not None}
+    searches = {arm: _status(own) for arm, own in data.arm_searches.items() if own is not None}
     proposed = _proposed(data)
     coming = 0 if proposed is None or proposed[1] is None else max(0, proposed[1] - proposed[0])
     pending = [*{cell.cell_id: cell.arm for cell in data.planned if cell.cell_id not in results}.values()]
@@ -138,7 +138,7 @@ def _status(data: StudyData) -> StudyStatus:
         arms=_arms(data),
         left=time_left(pending + [""] * searched, ended, cells_at_once(study.execution, *_machine_of(record))),
         last=last_call(record),
-        searches=searches,
+        arm_searches=searches,
         is_arm_search=ARM_SEARCH in record,
     )
 
@@ -196,7 +196,7 @@ def print_status(status: StudyStatus, console: Console) -> None:
     if status.proposed is not None:
         done, all_ = status.proposed
         say(f"search: {done} points proposed" + ("" if all_ is None else f" of {all_}"))
-    for arm, search in status.searches.items():
+    for arm, search in status.arm_searches.items():
         so_far = _progress(search) if arm in status.data.pending_arms else f"over after {counted_cells(search.ended)}"
         say(f"search inside {arm}: {so_far}")
     console.print(_table(status))

@@ -81,7 +81,7 @@ def _choices(folder: StudyFolder) -> Iterator[tuple[int, str]]:
     """The searches inside arms, and what they chose."""
     data = read_study(folder)
     for arm in data.arms:
-        search = data.searches.get(arm.name)
+        search = data.arm_searches.get(arm.name)
         if search is None:
             continue
         compared, problems = verify(search.folder.root)

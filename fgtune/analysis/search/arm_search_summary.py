@@ -103,10 +103,10 @@ def summarise_arm_searches(data: StudyData) -> ArmSearchesSummary | None:
         return None
     parts = arm_search_folders(data.study.design)
     settled = {arm.name for arm in data.arms if data.cells(arm.name)}
-    started = [(arm, own) for arm in data.arms if (own := data.searches.get(arm.name)) is not None]
+    started = [(arm, own) for arm in data.arms if (own := data.arm_searches.get(arm.name)) is not None]
     arms = tuple(_arm_search(data, arm, own, parts[arm.name]) for arm, own in started)
-    waiting = tuple(name for name in data.searches if data.searches[name] is None and name not in settled)
-    lost = [name for name in data.searches if data.searches[name] is None and name in settled]
+    waiting = tuple(name for name in data.arm_searches if data.arm_searches[name] is None and name not in settled)
+    lost = [name for name in data.arm_searches if data.arm_searches[name] is None and name in settled]
     fixed = tuple(arm.name for arm in data.arms if arm.name not in parts)
     info = metric_info(search.metric)
     return ArmSearchesSummary(

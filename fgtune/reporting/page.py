@@ -132,6 +132,7 @@ def page_context(data: StudyData, summary: StudySummary, provenance: Mapping[str
         "points": points,
         "titles": {info.name: info.title for info in (summary.metrics if points is None else points.metrics)},
         "most_rows": MOST_ROWS,
+        "by_arm": not data.study.design.varies_factors,
         "styles": styles,
         "config": dict(finished[0].config) if finished else data.study.trial.to_plain(),
         "study_settings": {

@@ -19,7 +19,7 @@ from fgtune.config.reading.merge import locate, patch
 from fgtune.config.reading.source import Origins, parse_value, parse_yaml
 from fgtune.config.reading.space_file import inline_spaces
 from fgtune.config.schema.base import Config
-from fgtune.config.schema.paths import Path, default_of, dotted
+from fgtune.config.schema.paths import Path, default_of, dotted, fields_at
 from fgtune.config.schema.study import Study
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError, MultiConfigError
@@ -156,7 +156,7 @@ def _smoke_changes(raw: Mapping[str, Any]) -> dict[str, Any]:
             wanted.append(("trial.data.limit", SMOKE_LIMIT, trial["data"].get("limit", sys.maxsize)))
     design = raw.get("design")
     if isinstance(design, dict):
-        if design.get("kind") == "search":
+        if "trials" in fields_at(Study, raw, ("design",)):
             wanted.append(("design.trials", SMOKE_TRIALS, design.get("trials") or sys.maxsize))
         if isinstance(design.get("search"), dict):
             wanted.append(("design.search.trials", SMOKE_TRIALS, design["search"].get("trials") or sys.maxsize))

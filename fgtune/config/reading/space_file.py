@@ -12,7 +12,8 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from fgtune.config.reading.source import Origins, parse_yaml
-from fgtune.config.schema.paths import Path, dotted
+from fgtune.config.schema.paths import Path, dotted, fields_at
+from fgtune.config.schema.study import Study
 from fgtune.errors import ConfigError
 
 
@@ -68,9 +69,9 @@ def inline_spaces(raw: dict[str, Any], origins: Origins, study_path: FilePath) -
     if not isinstance(design, dict):
         return raw, origins
     folders = [FilePath(), study_path.parent, study_path.parent.parent]
-    if design.get("kind") == "search":
-        space, origins = _inlined(design.get("space"), origins, ("design", "space"), folders)
-        return ({**raw, "design": {**design, "space": space}} if "space" in design else raw), origins
+    if "space" in design and "space" in fields_at(Study, raw, ("design",)):
+        space, origins = _inlined(design["space"], origins, ("design", "space"), folders)
+        return {**raw, "design": {**design, "space": space}}, origins
     arms = design.get("arms")
     if not isinstance(arms, list):
         return raw, origins

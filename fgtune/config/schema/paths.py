@@ -46,6 +46,12 @@ def model_at(root: type[Config], data: Any, path: Path) -> type[Config] | None:
     return _chosen(models_at(root, data, path), value_at(data, path)) if path else root
 
 
+def fields_at(root: type[Config], data: Any, path: Path) -> frozenset[str]:
+    """The fields of the config class of the mapping at ``path`` in ``data``, which is meant for ``root``."""
+    model = model_at(root, data, path)
+    return frozenset() if model is None else frozenset(model.model_fields)
+
+
 def models_at(root: type[Config], data: Any, path: Path) -> list[type[Config]]:
     """The config classes that may stand at ``path`` in ``data``, meant for ``root``, whatever its ``kind`` says."""
     model: type[Config] | None = root

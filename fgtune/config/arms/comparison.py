@@ -11,7 +11,7 @@ from fgtune.config.arms.draft_arms import DraftArm, Drafts, arm_config, levels_o
 from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.designs import ArmConfig, ComparisonDesign
-from fgtune.config.schema.paths import Path
+from fgtune.config.schema.paths import Path, overlap
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError, MultiConfigError
 
@@ -114,13 +114,13 @@ def _clashes(loaded: LoadedStudy, design: ComparisonDesign, position: int, datas
     errors = [
         _clash(loaded, (*at, path), "must not change the data, which design.datasets sets for every arm")
         for path in design.arms[position].set
-        if _overlap(path, "data")
+        if overlap(path, "data")
     ]
     errors += [
         _clash(loaded, (*at, path), f"must not change {other}, which dataset_settings sets for {dataset}")
         for path in design.arms[position].set
         for other in settings
-        if _overlap(path, other)
+        if overlap(path, other)
     ]
     errors += [
         _clash(
@@ -130,18 +130,13 @@ def _clashes(loaded: LoadedStudy, design: ComparisonDesign, position: int, datas
         )
         for path in _searched(design.arms[position])
         for other in settings
-        if _overlap(path, other)
+        if overlap(path, other)
     ]
     return errors + [
         _clash(loaded, ("design", "dataset_settings", dataset, path), "must not change the data")
         for path in settings
-        if _overlap(path, "data")
+        if overlap(path, "data")
     ]
-
-
-def _overlap(one: str, other: str) -> bool:
-    """Whether one dotted path is the other or lies below it."""
-    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
 
 
 def _clash(loaded: LoadedStudy, at: Path, rule: str) -> ConfigError:

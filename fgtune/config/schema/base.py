@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache, cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 
@@ -102,6 +102,9 @@ Weight = Annotated[float, Field(ge=0.0)]
 Count = Annotated[int, Field(ge=1)]
 Text = Annotated[str, Field(min_length=1)]
 
+Seeds = Count | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+"""Their number, or the seeds themselves."""
+
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 ARM_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
 PART_PATTERN = r"^[a-z][a-z0-9_]*$"
@@ -122,3 +125,11 @@ RESERVED_COLUMNS = frozenset(
     }
 )  # fmt: skip
 """Columns of the plan and of the tidy table that no component may be named like."""
+
+
+def must_differ(values: Iterable[object]) -> None:
+    """Raise ``ValueError`` unless all values differ."""
+    listed = list(values)
+    repeated = next((value for value in listed if listed.count(value) > 1), None)
+    if repeated is not None:
+        raise ValueError(f"must differ, {repeated} is given twice")

@@ -14,6 +14,7 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 from fgtune.config.schema.base import RESERVED_COLUMNS, ArmName, Config, Count, DottedPath, Levels, PartName, Text
 from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.domains import DomainConfig, check_bounds
+from fgtune.config.schema.paths import overlap
 from fgtune.config.schema.sampling import ArmSearchConfig, Mode, StatedSpace
 
 BASELINE = "baseline"
@@ -197,8 +198,7 @@ class AblationDesign(Design):
         for (one, first), (two, second) in combinations(self.components.items(), 2):
             for path, value in first.off.items():
                 for other, wanted in second.off.items():
-                    inside = f"{path}.".startswith(f"{other}.") or f"{other}.".startswith(f"{path}.")
-                    if inside and not (path == other and value == wanted):
+                    if overlap(path, other) and not (path == other and value == wanted):
                         raise ValueError(f"components {one!r} and {two!r} both change {min(path, other, key=len)}")
         return self
 

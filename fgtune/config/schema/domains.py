@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
-from fgtune.config.schema.base import Config, PositiveFloat, Text
+from fgtune.config.schema.base import Config, PositiveFloat, Text, must_differ
 
 SIGNIFICANT = 12
 """Digits that a drawn number keeps; what lies beyond is noise of the arithmetic."""
@@ -56,10 +56,7 @@ class ChoiceDomain(_Domain):
     @field_validator("values")
     @classmethod
     def _differ(cls, values: tuple[JsonValue, ...]) -> tuple[JsonValue, ...]:
-        texts = [json.dumps(value, sort_keys=True) for value in values]
-        repeated = next((text for text in texts if texts.count(text) > 1), None)
-        if repeated is not None:
-            raise ValueError(f"must differ, {repeated} is given twice")
+        must_differ(json.dumps(value, sort_keys=True) for value in values)
         return values
 
     def at(self, u: float) -> Any:

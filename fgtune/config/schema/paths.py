@@ -23,6 +23,11 @@ def dotted(path: Path) -> str:
     return text
 
 
+def overlap(one: str, other: str) -> bool:
+    """Whether one dotted path is the other or lies below it."""
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
+
+
 def submodels(annotation: Any) -> list[type[Config]]:
     """The config classes in a field's annotation: itself, the members of a union, the items of a tuple."""
     if isinstance(annotation, type) and issubclass(annotation, Config):

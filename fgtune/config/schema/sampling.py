@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fgtune.config.schema.base import Config, Count, DottedPath, Fraction, Text
+from fgtune.config.schema.base import Config, Count, DottedPath, Fraction, Seeds, Text
 from fgtune.config.schema.domains import DomainConfig
 
 OBJECTIVE_PATTERN = r"^((train|val|test)/[a-z0-9_]+|cost/(seconds|solver_seconds))$"
@@ -126,7 +126,7 @@ class ArmSearchConfig(Config):
     trials: Count | None = None
     """Points for each arm besides its own settings; None, for every point, goes with ``brute_force`` alone."""
     sampler: SamplerConfig = TpeConfig()
-    seeds: Count | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = 1
+    seeds: Seeds = 1
     """Seeds of the searches, a number n (10000 .. 10000 + n - 1) or the seeds themselves; none may be one of the
     study's."""
     design_seed: Annotated[int, Field(ge=0)] = 0

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
-from fgtune.config.schema.base import Count, DottedPath, Text
+from fgtune.config.schema.base import Count, DottedPath, Text, must_differ
 from fgtune.config.schema.designs import Design
 from fgtune.config.schema.domains import DomainConfig
 from fgtune.config.schema.sampling import (
@@ -51,10 +51,7 @@ class SearchDesign(Design):
     @field_validator("metric")
     @classmethod
     def _metrics_differ(cls, metric: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        names = (metric,) if isinstance(metric, str) else metric
-        repeated = next((name for name in names if names.count(name) > 1), None)
-        if repeated is not None:
-            raise ValueError(f"must differ, {repeated} is given twice")
+        must_differ((metric,) if isinstance(metric, str) else metric)
         return metric
 
     @model_validator(mode="after")

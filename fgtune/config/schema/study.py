@@ -13,7 +13,9 @@ from fgtune.config.schema.base import (
     DottedPath,
     MetricName,
     PositiveFloat,
+    Seeds,
     Text,
+    must_differ,
 )
 from fgtune.config.schema.designs import AblationDesign, ComparisonDesign, SensitivityDesign
 from fgtune.config.schema.published import PublishedTable
@@ -85,7 +87,7 @@ class Study(Config):
     source: str = ""
     """Paper, table or figure that the study answers to."""
     design: DesignConfig
-    seeds: Count | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = 5
+    seeds: Seeds = 5
     """A number n (seeds 0 .. n-1) or the seeds themselves; each is one block that all arms share."""
     metrics: MetricsConfig = MetricsConfig()
     scheduler: SchedulerConfig = NoSchedulerConfig()
@@ -101,10 +103,7 @@ class Study(Config):
     @field_validator("seeds")
     @classmethod
     def _seeds_differ(cls, seeds: int | tuple[int, ...]) -> int | tuple[int, ...]:
-        if isinstance(seeds, tuple):
-            repeated = next((seed for seed in seeds if seeds.count(seed) > 1), None)
-            if repeated is not None:
-                raise ValueError(f"must differ, {repeated} is given twice")
+        must_differ(seeds if isinstance(seeds, tuple) else ())
         return seeds
 
     @property

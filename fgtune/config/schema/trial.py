@@ -6,13 +6,12 @@ field docstrings say what each setting does; ``docs/settings.md`` says which val
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from fgtune.config.schema.augmentation import AugmentationConfig, NoAugmentationConfig
-from fgtune.config.schema.base import Config, Count, Fraction, PositiveFloat, Weight
+from fgtune.config.schema.base import Config, Count, Fraction, PositiveFloat, Weight, must_differ
 from fgtune.config.schema.classes import ClassesConfig, ClusteringConfig, RelationsConfig
 from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.model import ModelConfig
@@ -103,13 +102,6 @@ ScheduleConfig = Annotated[
 ]
 
 
-def _distinct(numbers: Sequence[object]) -> None:
-    """Raise unless all differ."""
-    repeated = next((number for number in numbers if list(numbers).count(number) > 1), None)
-    if repeated is not None:
-        raise ValueError(f"must differ, {repeated} is given twice")
-
-
 class FewShotConfig(Config):
     """Few-shot episodes on features as they are, with the nearest class mean; reads fine labels."""
 
@@ -128,7 +120,7 @@ class FewShotConfig(Config):
     @field_validator("shots")
     @classmethod
     def _shots_differ(cls, shots: tuple[int, ...]) -> tuple[int, ...]:
-        _distinct(shots)
+        must_differ(shots)
         return shots
 
 
@@ -156,7 +148,7 @@ class EvaluationConfig(Config):
     @field_validator("recall", "probes")
     @classmethod
     def _entries_differ(cls, entries: tuple[object, ...]) -> tuple[object, ...]:
-        _distinct(entries)
+        must_differ(entries)
         return entries
 
 

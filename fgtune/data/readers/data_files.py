@@ -30,6 +30,34 @@ def reason_of(error: BaseException) -> str:
     return lines[0][:160] if lines else type(error).__name__
 
 
+def memory_bytes() -> int:
+    """Physical memory of this machine; 16 GiB where the system does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 16 * 2**30
+
+
+def check_memory(needed: int, what: str, where: str, path: str = "trial.data.path", fix: str = "") -> None:
+    """Raise ``DataError`` where ``needed`` bytes are more than half of this machine's memory.
+
+    Args:
+        needed: Bytes that are about to be taken.
+        what: What takes them, with its verb.
+        where: The file.
+        path: Where the config names it.
+        fix: A likely remedy; by default, fewer samples.
+    """
+    limit = memory_bytes() // 2
+    if needed > limit:
+        raise DataError(
+            f"{what} {needed / 2**30:.1f} GiB, more than half of this machine's memory ({limit / 2**30:.1f} GiB)",
+            where=where,
+            path=path,
+            fix=fix or "Store fewer samples, or run on a larger machine.",
+        )
+
+
 def read_lines(file: Path, what: str, path: str, layout: str, get: str) -> list[str]:
     """The lines of a small text file, stripped, without empty ones and ``#`` comments.
 

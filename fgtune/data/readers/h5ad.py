@@ -1,7 +1,8 @@
 """Reads AnnData files (``.h5ad``) through h5py alone: one matrix, and labels of cells by column.
 
-Written against the published on-disk format of anndata, its present encoding and the two before it; anndata itself and
-what it brings along are not needed. Only what lies in the file itself is read: links and external storage are refused.
+Written against the published on-disk format of anndata, its present encoding and the two before it. anndata itself
+reads annotations whole, whatever their size, and follows links to other files; here only what is asked for is read,
+once its size is known, and links and external storage are refused.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csc_array, csr_array
 
-from fgtune.data.readers.data_files import missing, reason_of
-from fgtune.data.readers.npz import memory_bytes
+from fgtune.data.readers.data_files import check_memory, missing, reason_of
 from fgtune.errors import DataError
+from fgtune.text import first_of
 
 Matrix = npt.NDArray[np.float32] | csr_array
 
@@ -38,7 +39,6 @@ _DAMAGE = (
     OverflowError,
     MemoryError,
 )
-_SHOWN = 12
 
 
 class H5adFile:
@@ -104,14 +104,14 @@ class H5adFile:
 
     def _values(self, node: Any) -> npt.NDArray[Any]:
         """The content of a data set, once its size is known to be bearable."""
-        self._check_memory(node.size * node.dtype.itemsize)
+        check_memory(node.size * node.dtype.itemsize, "the matrix takes", self._where)
         values: npt.NDArray[Any] = node[...]
         return values
 
     def _dense(self, node: Any) -> npt.NDArray[np.float32]:
         if node.ndim != 2 or node.dtype.kind not in "buif":
             raise self._wrong(f"the matrix must be numbers of cells x genes, it is {node.dtype} of shape {node.shape}")
-        self._check_memory(4 * node.shape[0] * node.shape[1])
+        check_memory(4 * node.shape[0] * node.shape[1], "the matrix takes", self._where)
         return np.asarray(node[...], dtype=np.float32)
 
     def _sparse(self, node: Any) -> csr_array:
@@ -122,7 +122,7 @@ class H5adFile:
         if kind not in ("csr", "csc") or len(shape) != 2:
             raise self._wrong(f"the matrix is of an unknown encoding, {kind!r}")
         parts = [self._child(node, name) for name in ("data", "indices", "indptr")]
-        self._check_memory(sum(part.size * part.dtype.itemsize for part in parts))
+        check_memory(sum(part.size * part.dtype.itemsize for part in parts), "the matrix takes", self._where)
         data, indices, indptr = (part[...] for part in parts)
         matrix = (csr_array if kind == "csr" else csc_array)((data.astype(np.float32), indices, indptr), shape=shape)
         matrix.check_format(full_check=True)
@@ -149,7 +149,7 @@ class H5adFile:
     def _list(self, name: str) -> str:
         group = self._child(self._root, name) if name in self._root else ()
         names = [str(key) for key in group if not str(key).startswith("_")]
-        return ", ".join(names[:_SHOWN]) + (" ..." if len(names) > _SHOWN else "") if names else "none"
+        return first_of(names, 12) or "none"
 
     def _text(self, values: npt.NDArray[Any]) -> list[str]:
         if values.ndim != 1 or values.dtype.kind not in "biufSUOT":
@@ -157,10 +157,6 @@ class H5adFile:
                 f"labels must be (cells,) text or numbers, they are {values.dtype} of shape {values.shape}"
             )
         return [_str(value) for value in values.tolist()]
-
-    def _check_memory(self, needed: int) -> None:
-        if needed > memory_bytes() // 2:
-            raise self._wrong(f"the matrix takes {needed / 2**30:.1f} GiB, more than half of this machine's memory")
 
     def _wrong(self, rule: str, path: str = "trial.data.path") -> DataError:
         return DataError(rule, where=self._where, path=path, fix=f"Expected layout: {LAYOUT}. {GET}")

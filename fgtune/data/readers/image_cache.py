@@ -20,8 +20,8 @@ from filelock import FileLock
 
 from fgtune.arrays import ByteArray, IntArray
 from fgtune.data.base import StoredInputs
+from fgtune.data.readers.data_files import memory_bytes
 from fgtune.data.readers.images import ImageFiles, in_parallel, stat_of
-from fgtune.data.readers.npz import memory_bytes
 from fgtune.errors import DataError
 from fgtune.files import replacing
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import lzma
 import math
-import os
 import struct
 import tokenize
 import zipfile
@@ -18,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 
 from fgtune.arrays import AnyArray
-from fgtune.data.readers.data_files import reason_of
+from fgtune.data.readers.data_files import check_memory, reason_of
 from fgtune.errors import DataError
 from fgtune.text import first_of
 
@@ -39,7 +38,6 @@ _DAMAGE = (
     lzma.LZMAError,
 )
 _REWRITE = "Write the file again with numpy.savez(path, inputs=..., coarse=...)."
-_FALLBACK_MEMORY = 16 * 2**30
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ def read_npz(path: Path, required: Sequence[str], optional: Sequence[str]) -> di
             members = _members(archive, where, required, optional)
             streams = {name: partial(archive.open, member) for name, member in members.items()}
             headers = {name: _header(streams[name], member.file_size, name, where) for name, member in members.items()}
-            _check_memory(sum(header.payload for header in headers.values()), where)
+            check_memory(sum(header.payload for header in headers.values()), "unpacks to", where)
             return {name: _array(stream, name, where) for name, stream in streams.items()}
     except _DAMAGE as error:
         raise DataError(
@@ -99,7 +97,7 @@ def read_npy(path: Path, name: str) -> AnyArray:
         raise DataError("no such file", where=where, path=name, fix=fix)
     try:
         header = _header(lambda: path.open("rb"), path.stat().st_size, name, where)
-        _check_memory(header.payload, where)
+        check_memory(header.payload, "unpacks to", where)
         return _array(lambda: path.open("rb"), name, where)
     except OSError as error:
         raise _unreadable(name, where, error) from error
@@ -175,25 +173,6 @@ def _array(opened: Callable[[], IO[bytes]], name: str, where: str) -> AnyArray:
             return array
     except _DAMAGE as error:
         raise _unreadable(name, where, error) from error
-
-
-def _check_memory(needed: int, where: str) -> None:
-    limit = memory_bytes() // 2
-    if needed > limit:
-        raise DataError(
-            f"unpacks to {needed / 2**30:.1f} GiB, more than half of this machine's memory ({limit / 2**30:.1f} GiB)",
-            where=where,
-            path="trial.data.path",
-            fix="Store fewer samples, or run on a larger machine.",
-        )
-
-
-def memory_bytes() -> int:
-    """Physical memory of this machine; 16 GiB where the system does not say."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return _FALLBACK_MEMORY
 
 
 def _unreadable(name: str, where: str, error: BaseException) -> DataError:

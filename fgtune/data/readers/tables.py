@@ -14,8 +14,7 @@ from fgtune.arrays import Float32Array, IntArray
 from fgtune.config.schema.data_tables import CoarseRule
 from fgtune.data.base import Dataset, Inputs
 from fgtune.data.labels import count_classes, derive_coarse, number_classes, parts_of
-from fgtune.data.readers.data_files import reason_of
-from fgtune.data.readers.npz import memory_bytes
+from fgtune.data.readers.data_files import check_memory, reason_of
 from fgtune.errors import DataError
 from fgtune.text import first_of
 
@@ -77,9 +76,7 @@ def read_table(
         taken = None if others else list(columns)
         names = pyarrow.parquet.read_schema(path).names if parquet else _csv_header(path)
         _check_columns(names, columns, where)
-        limit = memory_bytes() // 2
-        if (size := path.stat().st_size) > limit:
-            raise DataError(f"takes {size / 2**30:.1f} GiB, more than half of this machine's memory", where=where)
+        check_memory(path.stat().st_size, "takes", where, config_path)
         if parquet:
             frame: pd.DataFrame = pyarrow.parquet.read_table(path, columns=taken).to_pandas()
         else:

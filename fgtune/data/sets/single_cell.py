@@ -14,8 +14,8 @@ from fgtune.arrays import Float32Array, IntArray
 from fgtune.config.schema.data_tables import CountsConfig, DispersionConfig, SeuratV3Config, SingleCellConfig
 from fgtune.data.base import Dataset
 from fgtune.data.labels import number_classes
+from fgtune.data.readers.data_files import check_memory
 from fgtune.data.readers.h5ad import INSTALL, H5adFile, Matrix, open_h5ad
-from fgtune.data.readers.npz import memory_bytes
 from fgtune.data.sets.genes import variable_by_counts, variable_by_dispersion
 from fgtune.errors import DataError
 
@@ -168,12 +168,6 @@ def _normalised(counts: csr_array, target: float) -> csr_array:
 
 def _dense(matrix: Matrix, where: str) -> Float32Array:
     needed = 4 * matrix.shape[0] * matrix.shape[1]
-    if needed > memory_bytes() // 2:
-        raise DataError(
-            f"cells x genes take {needed / 2**30:.1f} GiB, more than half of this machine's memory",
-            where=where,
-            path="trial.data.preprocess",
-            fix="Keep fewer genes.",
-        )
+    check_memory(needed, "cells x genes take", where, "trial.data.preprocess", "Keep fewer genes.")
     dense: npt.NDArray[np.float32] = np.asarray(matrix.toarray() if issparse(matrix) else matrix, dtype=np.float32)
     return np.ascontiguousarray(dense)

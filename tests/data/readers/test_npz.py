@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fgtune.data.readers import npz
-from fgtune.data.readers.npz import memory_bytes, read_npz
+from fgtune.data.readers import data_files
+from fgtune.data.readers.data_files import memory_bytes
+from fgtune.data.readers.npz import read_npz
 from fgtune.errors import DataError
 
 REQUIRED, OPTIONAL = ("inputs", "coarse"), ("fine", "split")
@@ -138,7 +139,7 @@ def test_of_many_unknown_arrays_a_few_are_shown(tmp_path):
 def test_an_archive_that_unpacks_beyond_memory_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
     np.savez_compressed(tmp_path / "bomb.npz", inputs=np.zeros((1000, 1000)), coarse=np.zeros(1000, np.int64))
     assert (tmp_path / "bomb.npz").stat().st_size < 20_000
-    monkeypatch.setattr(npz, "memory_bytes", lambda: 2**23)
+    monkeypatch.setattr(data_files, "memory_bytes", lambda: 2**23)
     with pytest.raises(DataError, match=r"unpacks to 0\.0 GiB, more than half of this machine's memory"):
         read(tmp_path / "bomb.npz")
 

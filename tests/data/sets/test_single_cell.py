@@ -4,7 +4,9 @@ import re
 from importlib.util import find_spec
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.sparse import csr_matrix
 
 from fgtune.config.schema.data import SingleCellConfig
 from fgtune.data.load import load_dataset
@@ -46,6 +48,27 @@ def test_every_encoding_gives_the_same_cells(load, encoding, sparse):
     assert data.fine_names == tuple(f"state {number}" for number in range(6))
     assert data.fine.tolist() == [number % 6 for number in range(90)]
     assert true_relations(data)[0].tolist() == [0, 1, 2] * 2
+
+
+def test_a_file_that_anndata_wrote_is_read_as_anndata_reads_it(tmp_path):
+    anndata = pytest.importorskip("anndata")
+    counts = csr_matrix(np.random.default_rng(0).poisson(0.7, (40, 12)).astype(np.float32))
+
+    def text(values):  # anndata cannot write pandas' newer texts
+        return pd.Index([str(value) for value in values], dtype=object)
+
+    state = pd.Categorical.from_codes(np.arange(40) % 4 - 1, text(["a", "b", "c"]))
+    obs = pd.DataFrame({"state": state, "type": pd.Categorical.from_codes(np.arange(40) % 2, text(["x", "y"]))})
+    obs.index = text(range(40))
+    genes = pd.DataFrame(index=text(range(12)))
+    cells = anndata.AnnData(counts, obs=obs, var=genes, layers={"dense": 3 * counts.toarray()})
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    read = anndata.read_h5ad(tmp_path / "cells.h5ad")
+    with h5ad.open_h5ad(tmp_path / "cells.h5ad") as file:
+        assert np.array_equal(file.matrix(None).toarray(), read.X.toarray())
+        assert np.array_equal(file.matrix("dense"), read.layers["dense"])
+        assert file.column("state", "") == read.obs["state"].astype(object).fillna("").tolist()
+        assert file.column("type", "") == read.obs["type"].tolist()
 
 
 def test_matrix_as_it_stands_and_layers(load):

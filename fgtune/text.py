@@ -16,6 +16,11 @@ def listed(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
+def count(n: int, singular: str, plural: str | None = None) -> str:
+    """``1 cell``, ``3 cells``."""
+    return f"{n} {singular if n == 1 else plural or singular + 's'}"
+
+
 def duration(seconds: float) -> str:
     """Seconds as a person says them: ``0.4 s``, ``42 s``, ``3 min``, ``1 h 20 min``, ``2 d 3 h``."""
     if seconds < 9.95:

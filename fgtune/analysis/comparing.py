@@ -1,7 +1,7 @@
 """Several studies side by side: the arms of each, and what one arm of each differs by where a comparison is fair.
 
 Two arms of different studies are compared seed by seed when they were judged by the same metric, on the same data and
-splits, after as many epochs; otherwise the reason is told instead. No study file planned such a contrast, so all of
+splits, after as many epochs; otherwise the reason is given instead. No study file planned such a contrast, so all of
 them are exploratory.
 """
 
@@ -16,11 +16,12 @@ from fgtune.analysis.inputs import StudyData, read_study
 from fgtune.analysis.records import ArmSummary
 from fgtune.analysis.statistics import PairedContrast, paired_contrast
 from fgtune.analysis.summary import summarise
-from fgtune.analysis.text.formatting import count, metric_info
+from fgtune.analysis.text.formatting import metric_info
 from fgtune.analysis.trials import best_arm, criteria_of
 from fgtune.config.schema.base import stable_hash
 from fgtune.errors import StudyFolderError
 from fgtune.results.folder import StudyFolder
+from fgtune.text import count
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ class _Side:
 
     @property
     def code(self) -> str:
-        """Version and commit that the study was begun with."""
+        """Version and commit that the study was started with."""
         record = self.data.folder.read_provenance()
         commit = (record.get("git") or {}).get("commit") or ""
         return f"fgtune {record.get('fgtune', 'unknown')}{f' at {commit[:8]}' if commit else ''}"

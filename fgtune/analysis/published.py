@@ -75,7 +75,7 @@ class PublishedComparison:
 
     @property
     def gives_deviations(self) -> bool:
-        """Whether the source tells how far its runs lie apart, for at least one number."""
+        """Whether the source says how far its runs lie apart, for at least one number."""
         return any(not math.isnan(row.sd) for row in self.rows)
 
 

@@ -38,7 +38,7 @@ class RelationsPanel:
         shares: (rows, columns) float64 in [0, 1]: the row's test samples over true fine classes (columns in row order),
             or over coarse labels without fine labels. Rows without samples are nan.
         columns: Name of each column of ``shares``.
-        has_truth: Whether ``marks`` tells right from wrong.
+        has_truth: Whether ``marks`` distinguishes right from wrong.
         counts: Rows aligned with the right parent, with a wrong one, surplus, unclaimed; zeros without truth.
     """
 

@@ -1,7 +1,7 @@
 """How long the rest of a study takes: what finished cells took, and how many cells run at once.
 
 A cell is expected to take the mean of its arm's finished cells, or of all finished cells where its arm has none. Failed
-cells tell nothing of that. Seconds are those inside the trainer; what Ray needs to start is not in them.
+cells say nothing of that. Seconds are those inside the trainer; what Ray needs to start is not in them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fgtune.config.schema.study import ExecutionConfig
 from fgtune.results.records import CellResult, CellState
-from fgtune.text import duration
+from fgtune.text import count, duration
 
 _GPUS = Path("/proc/driver/nvidia/gpus")
 
@@ -87,11 +87,11 @@ def cells_at_once(execution: ExecutionConfig, cores: int, gpus: int | None = Non
 
 
 def machine() -> tuple[int, int | None]:
-    """Cores that this process may use, and GPUs of the machine (None where its driver does not tell)."""
+    """Cores that this process may use, and GPUs of the machine (None where its driver does not say)."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cores, len(list(_GPUS.iterdir())) if _GPUS.is_dir() else None
 
 
 def counted_cells(number: int) -> str:
     """``1 cell``, ``3 cells``."""
-    return f"{number} cell{'s'[: number != 1]}"
+    return count(number, "cell")

@@ -25,6 +25,7 @@ from fgtune.analysis.text import formatting
 from fgtune.files import write_atomically
 from fgtune.reporting.page import page_context
 from fgtune.results.folder import StudyFolder
+from fgtune.text import count
 
 
 def write_up(folder: StudyFolder) -> tuple[Path, StudySummary]:
@@ -92,7 +93,7 @@ def _render(context: Mapping[str, Any]) -> str:
         "cap": formatting.capital,
         "tight": tight,
     }
-    environment.globals |= {"interval": formatting.interval, "count": formatting.count}
+    environment.globals |= {"interval": formatting.interval, "count": count}
     scripts = {"plotly_js": get_plotlyjs(), "report_js": _own_file("report.js")}
     figures = {figure.key: script_json(figure.spec.to_json()) for figure in context["panels"].figures}
     return environment.get_template("report.html.j2").render(

@@ -30,8 +30,7 @@ from fgtune.analysis.text.formatting import MetricInfo, capital, interval, metri
 from fgtune.analysis.trials import BASELINE, BEST, STOPPED, Trial, criteria_of, kinds_of, shown_infos
 from fgtune.reporting.curve_figures import history_figure, learning_figure, trial_curves_figure
 from fgtune.reporting.level_figures import pair_figure, scatter_figure, sensitivity_figure
-from fgtune.reporting.relations_figure import relations_figure
-from fgtune.reporting.row_figures import forest_figure, importances_figure, solver_figure
+from fgtune.reporting.row_figures import forest_figure, importances_figure, relations_figure, solver_figure
 from fgtune.reporting.theme import ArmStyle
 
 MOST_ROWS = 24

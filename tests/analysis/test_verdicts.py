@@ -4,9 +4,8 @@ import math
 
 import pytest
 
-from fgtune.analysis.power import seeds_for_exact_test, seeds_needed
 from fgtune.analysis.statistics import mean_interval, paired_contrast
-from fgtune.analysis.verdicts import Verdict, judge
+from fgtune.analysis.verdicts import Verdict, judge, seeds_for_exact_test, seeds_needed
 
 
 def _judge(differences, direction="maximize", alpha=0.05, margin=0.02, contrasts=1):

@@ -14,8 +14,7 @@ from fgtune.analysis.relations_data import relations_panels
 from fgtune.analysis.summary import summarise
 from fgtune.reporting.curve_figures import learning_figure, spread_apart
 from fgtune.reporting.level_figures import sensitivity_figure
-from fgtune.reporting.relations_figure import relations_figure
-from fgtune.reporting.row_figures import forest_figure, solver_figure
+from fgtune.reporting.row_figures import forest_figure, relations_figure, solver_figure
 from fgtune.reporting.theme import arm_styles, shown
 
 
@@ -126,7 +125,7 @@ def test_relations_figure_marks_every_edge(study):
 
 
 def test_large_relations_are_drawn_without_names(synthetic, tmp_path, monkeypatch):
-    monkeypatch.setattr("fgtune.reporting.relations_figure._MOST_NAMED", 5)
+    monkeypatch.setattr("fgtune.reporting.row_figures._MOST_NAMED", 5)
     data = read_study(synthetic.SyntheticStudy().write(tmp_path))
     figure = relations_figure(relations_panels(data)[0])
     assert figure.layout.yaxis.ticktext is None

@@ -9,11 +9,11 @@ from typing import Any
 
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.search.overview import TrialCounts, summarise_search
-from fgtune.analysis.text.formatting import MetricInfo, count, factor_name, metric_info, number
+from fgtune.analysis.text.formatting import MetricInfo, factor_name, metric_info, number
 from fgtune.analysis.trials import Trial, sign_of
 from fgtune.config.arms.arm_search import arm_search_folders
 from fgtune.config.schema.domains import IntDomain, LogUniformDomain, QuantizedDomain, UniformDomain
-from fgtune.text import listed
+from fgtune.text import count, listed
 
 _NEAR_END = 0.02
 """Share of a range that counts as its end."""

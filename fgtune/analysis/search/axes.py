@@ -90,15 +90,15 @@ def axes_of(data: StudyData) -> tuple[Axis, ...]:
     return tuple(_axis(path, factor_name(path, factors), domains[path]) for path in factors if path in domains)
 
 
-def _axis(path: str, title: str, given: Domain | RangeConfig | tuple[Any, ...]) -> Axis:
-    if isinstance(given, ChoiceDomain):
-        return listed_axis(path, title, given.values)
-    if isinstance(given, Sequence):
-        return listed_axis(path, title, given)
-    log = isinstance(given, LogUniformDomain)
-    log = log or (isinstance(given, IntDomain) and given.log)
-    log = log or (isinstance(given, RangeConfig) and given.scale == "log")
-    return Axis(path, title, numeric=True, log=log, low=float(given.low), high=float(given.high))
+def _axis(path: str, title: str, domain: Domain | RangeConfig | tuple[Any, ...]) -> Axis:
+    if isinstance(domain, ChoiceDomain):
+        return listed_axis(path, title, domain.values)
+    if isinstance(domain, Sequence):
+        return listed_axis(path, title, domain)
+    log = isinstance(domain, LogUniformDomain)
+    log = log or (isinstance(domain, IntDomain) and domain.log)
+    log = log or (isinstance(domain, RangeConfig) and domain.scale == "log")
+    return Axis(path, title, numeric=True, log=log, low=float(domain.low), high=float(domain.high))
 
 
 def listed_axis(path: str, title: str, levels: Sequence[Any]) -> Axis:

@@ -131,7 +131,7 @@ def selections_of(data: StudyData, trials: Sequence[Trial]) -> tuple[Selection, 
     """What choosing by each criterion of a search yields, then by each other shown metric that reads no fine labels.
 
     Metrics of the test split choose as well as those of the validation split here, but only the latter are there
-    before a choice has to be made; the names tell them apart.
+    before a choice has to be made; the names say which is which.
     """
     criteria = criteria_of(data) if data.study.design.criteria else ()
     primary = metric_info(data.study.metrics.primary)

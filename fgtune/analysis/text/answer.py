@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fgtune.analysis.power import MOST_SEEDS
 from fgtune.analysis.records import ArmSummary, ContrastSummary
 from fgtune.analysis.statistics import PairedContrast
-from fgtune.analysis.text.formatting import MetricInfo, capital, count, interval, number, percent
-from fgtune.analysis.verdicts import Judgement, Verdict
+from fgtune.analysis.text.formatting import MetricInfo, capital, interval, number, percent
+from fgtune.analysis.verdicts import MOST_SEEDS, Judgement, Verdict
 from fgtune.config.arms.comparison import DATASET
 from fgtune.config.schema.designs import crossed_name
-from fgtune.text import listed
+from fgtune.text import count, listed
 
-_MOST_LISTED = 5  # contrasts that the answer tells one by one; beyond, it groups them
+_MOST_LISTED = 5  # contrasts that the answer lists one by one; beyond, it groups them
 _ORDER = (Verdict.HELPS, Verdict.HURTS, Verdict.EQUIVALENT, Verdict.UNDECIDED)
 _GROUP_WORDS = {
     Verdict.HELPS: ("helps", "help"),
@@ -115,8 +114,8 @@ def answer_sentence(
     for dataset in datasets:
         own = {arm.arm for arm in arms if _dataset(arm) == dataset}
         baseline = next(arm for arm in arms if arm.is_baseline and arm.arm in own)
-        told = [contrast for contrast in contrasts if contrast.arm in own]
-        sentence = _one_answer(baseline, told, info, level, dataset)
+        on_it = [contrast for contrast in contrasts if contrast.arm in own]
+        sentence = _one_answer(baseline, on_it, info, level, dataset)
         sentences.append(f"On {dataset}, {sentence}" if dataset else capital(sentence))
     return " ".join(sentences)
 
@@ -133,17 +132,17 @@ def _one_answer(
     name = "the baseline" if label == "baseline" else f"the baseline ({label})"
     if estimate.n == 0:
         return f"no answer yet: {name} has no finished cell with {info.title}."
-    spread = (
+    uncertainty = (
         "no interval from one seed"
         if estimate.n < 2
         else (f"{percent(level)} interval {interval(estimate.low, estimate.high)}, n = {estimate.n}")
     )
-    score = f"{name} reaches {info.title} {number(estimate.mean)} ({spread})"
-    told = [replace(each, label=_on_its_own(each.label, dataset)) for each in contrasts if each.contrast.n > 0]
-    if not told:
+    score = f"{name} reaches {info.title} {number(estimate.mean)} ({uncertainty})"
+    comparable = [replace(each, label=_on_its_own(each.label, dataset)) for each in contrasts if each.contrast.n > 0]
+    if not comparable:
         return f"{score}; {'nothing can be compared with it yet' if contrasts else 'no other arm was planned'}."
-    words = _one_by_one(told) if len(told) <= _MOST_LISTED else _grouped(told)
-    waiting = len(contrasts) - len(told)
+    words = _one_by_one(comparable) if len(comparable) <= _MOST_LISTED else _grouped(comparable)
+    waiting = len(contrasts) - len(comparable)
     tail = f"; {count(waiting, 'arm')} cannot be compared yet" if waiting else ""
     return f"{score}. Against it, {words}{tail}."
 

@@ -128,11 +128,6 @@ def percent(share: float) -> str:
     return DASH if math.isnan(share) else f"{100 * share:.3g} %"
 
 
-def count(n: int, singular: str, plural: str | None = None) -> str:
-    """``1 cell``, ``3 cells``."""
-    return f"{n} {singular if n == 1 else plural or singular + 's'}"
-
-
 def capital(text: str) -> str:
     """The text with its first letter in upper case."""
     return text[:1].upper() + text[1:]

@@ -8,8 +8,9 @@ import re
 from fgtune.analysis.records import ArmSummary
 from fgtune.analysis.statistics import Estimate
 from fgtune.analysis.summary import StudySummary
-from fgtune.analysis.text.formatting import MetricInfo, count, percent
+from fgtune.analysis.text.formatting import MetricInfo, percent
 from fgtune.analysis.verdicts import Verdict
+from fgtune.text import count
 
 _ESCAPES = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -88,7 +89,7 @@ def value_text(estimate: Estimate, mark: str = "") -> str:
 
 
 def _decimals(size: float) -> int | None:
-    """Digits after the point; None for sizes that are better told as a power of ten."""
+    """Digits after the point; None for sizes that are better written as a power of ten."""
     if 0 < size < 0.0005 or size >= 1e6:
         return None
     return 3 if size < 1 else 2 if size < 100 else 1 if size < 1000 else 0

@@ -14,7 +14,7 @@ from typing import Protocol
 from fgtune.config.arms.plan import Plan
 from fgtune.results.records import CellResult, EpochMetrics
 
-ArmSummary = Mapping[str, Mapping[str, float | None]]
+ArmStatistics = Mapping[str, Mapping[str, float | None]]
 """Metric name -> statistic (``mean``, ``sd``, ``n``, ``ci_lo``, ``ci_hi``) -> value; None where it does not exist."""
 
 
@@ -83,7 +83,7 @@ class Tracker(Protocol):
         """
         ...
 
-    def log_summary(self, arms: Mapping[str, ArmSummary], answer: str) -> None:
+    def log_summary(self, arms: Mapping[str, ArmStatistics], answer: str) -> None:
         """Store one summary an arm, and the study's answer (Markdown).
 
         Raises:
@@ -121,7 +121,7 @@ class NullTracker:
         """Do nothing; no cell is stored."""
         return 0
 
-    def log_summary(self, arms: Mapping[str, ArmSummary], answer: str) -> None:
+    def log_summary(self, arms: Mapping[str, ArmStatistics], answer: str) -> None:
         """Do nothing."""
 
     def finish(self, end: StudyEnd, artifacts: Sequence[Path] = ()) -> None:

@@ -25,7 +25,7 @@ from fgtune.config.schema.base import stable_hash
 from fgtune.config.schema.study import Study
 from fgtune.errors import TrackingError
 from fgtune.results.records import CellResult, CellState, EpochMetrics
-from fgtune.tracking.base import ArmSummary
+from fgtune.tracking.base import ArmStatistics
 
 MAX_KEY, MAX_PARAM, MAX_TAG = 250, 6000, 5000
 """Lengths that every MLflow store accepts (a tag may have 8000 characters in recent ones)."""
@@ -189,7 +189,7 @@ def curve_points(result: CellResult, curve: Iterable[EpochMetrics]) -> list[Poin
     return points
 
 
-def summary_points(summary: ArmSummary, now: int) -> list[Point]:
+def summary_points(summary: ArmStatistics, now: int) -> list[Point]:
     """Statistics of an arm as ``arm/<metric>/<statistic>``."""
     return [
         Point(safe_key(f"arm/{metric}/{name}"), float(value), now, 0)

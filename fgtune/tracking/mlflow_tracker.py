@@ -21,7 +21,7 @@ from fgtune.errors import ConfigError, TrackingError
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, EpochMetrics
 from fgtune.tracking import layout
-from fgtune.tracking.base import ArmSummary, StudyEnd
+from fgtune.tracking.base import ArmStatistics, StudyEnd
 from fgtune.tracking.layout import LOGGED
 from fgtune.tracking.store import Store, brief_reason, quiet_mlflow
 from fgtune.tracking.study_runs import Launch, StudyRuns, points_not_there, write
@@ -93,7 +93,7 @@ class MlflowTracker:
             self.log_cell(result, read_curve(result.cell_id))
         return len(missing)
 
-    def log_summary(self, arms: Mapping[str, ArmSummary], answer: str) -> None:
+    def log_summary(self, arms: Mapping[str, ArmStatistics], answer: str) -> None:
         """Store a summary run for every arm, and the answer in the description of the parent."""
         with self._study("the summary") as runs:
             plan = self._started.plan
@@ -174,7 +174,7 @@ class MlflowTracker:
         run.tags.update(tags | {LOGGED: layout.outcome_key(result)})
         run.metrics.update({point.key: point.value for point in points})
 
-    def _write_summary(self, runs: StudyRuns, arm: str, summary: ArmSummary) -> None:
+    def _write_summary(self, runs: StudyRuns, arm: str, summary: ArmStatistics) -> None:
         """Write the summary of an arm into its run; values that did not change are not written again."""
         plan = self._started.plan
         now = layout.milliseconds(datetime.now(UTC))

@@ -44,7 +44,7 @@ def ablation_arms(loaded: LoadedStudy, design: AblationDesign) -> Drafts:
         raise loaded.error(("trial",), "the trial is not valid")
     _check_components(loaded, design, base)
     allowed = _Allowed(loaded, design)
-    drafts = [DraftArm(FULL_METHOD, base, True, {}, _levels(design, full), "baseline")]
+    drafts = [DraftArm(FULL_METHOD, _levels(design, full), base, True, "baseline")]
     left_out: list[str] = []
     for variant in list(_variants(loaded, design, allowed, left_out)):  # counted before any is validated
         draft, wrong = _draft(loaded, design, variant)
@@ -69,7 +69,7 @@ def _draft(loaded: LoadedStudy, design: AblationDesign, variant: _Variant) -> tu
     if config is None:
         return None, errors
     levels = _levels(design, variant.on)
-    return DraftArm(variant.name, config, False, places, levels, variant.role, removed), []
+    return DraftArm(variant.name, levels, config, False, variant.role, removed, places=places), []
 
 
 def _place(component: str, path: str) -> Path:

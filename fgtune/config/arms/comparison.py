@@ -102,7 +102,7 @@ def _draft(
     if own.data is not None:
         levels = {DATASET: own.name, **levels}
     role = "baseline" if is_baseline else "comparison"
-    return DraftArm(name, config, is_baseline, places, levels, role, dataset=own.name)
+    return DraftArm(name, levels, config, is_baseline, role, dataset=own.name, places=places)
 
 
 def _clashes(loaded: LoadedStudy, design: ComparisonDesign, position: int, dataset: str) -> list[ConfigError]:

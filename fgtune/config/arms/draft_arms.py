@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from pydantic import ValidationError
 
 from fgtune.config.arms.arm_search import ArmSearch
+from fgtune.config.arms.records import Arm
 from fgtune.config.reading.explain import explain
 from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.reading.merge import patch
@@ -21,28 +22,19 @@ MAX_ARMS = 5000
 
 
 @dataclass(frozen=True)
-class DraftArm:
-    """An arm before its class numbers are resolved.
+class DraftArm(Arm):
+    """An arm, and where the study file says what it changes.
 
     Attributes:
-        name: Unique in the study.
-        config: Validated.
-        is_baseline: Whether other arms are compared with this one.
         places: For each dotted path that the arm patches, where the study file says so.
-        levels: Value of every factor.
-        role: How the design came to this arm, see ``Arm``.
-        removed: Components that are off, see ``Arm``.
-        dataset: Name of its data set where the design crosses several, else empty.
     """
 
-    name: str
-    config: TrialConfig
-    is_baseline: bool
     places: Mapping[str, Path] = field(default_factory=dict)
-    levels: Mapping[str, Any] = field(default_factory=dict)
-    role: str = ""
-    removed: tuple[str, ...] = ()
-    dataset: str = ""
+
+    @property
+    def arm(self) -> Arm:
+        """The arm as the plan has it."""
+        return Arm(**{each.name: getattr(self, each.name) for each in fields(Arm)})
 
     def place_error(self, error: ConfigError, loaded: LoadedStudy) -> ConfigError:
         """The error (with a path below ``trial``) at the place that brought it about."""

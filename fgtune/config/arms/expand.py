@@ -11,7 +11,7 @@ from fgtune.config.arms.draft_arms import DraftArm
 from fgtune.config.arms.metric_checks import check_scheduler, check_splits
 from fgtune.config.arms.plan import ArmSearchPlan, Plan
 from fgtune.config.arms.plan_checks import check_distinct, check_published, plan_warnings
-from fgtune.config.arms.records import Arm, Cell, DataShape
+from fgtune.config.arms.records import Cell, DataShape
 from fgtune.config.arms.search import SearchPlan
 from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.reading.merge import patch
@@ -43,7 +43,7 @@ def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape]) -> 
     resolved = _resolved(loaded, drafts, shapes)
     stated = {each.arm: each.loaded.raw["design"]["space"] for each in made.arm_searches}
     check_distinct(loaded, drafts, resolved, stated)
-    arms = tuple(map(_arm, drafts))
+    arms = tuple(draft.arm for draft in drafts)
     check_published(loaded, arms, stated.keys())
     cells = tuple(
         Cell(arm.name, seed, resolved[arm.name], arm.levels)
@@ -89,11 +89,6 @@ def _search_plan(loaded: LoadedStudy, shapes: Mapping[str, DataShape]) -> Search
         return resolve_classes(config, shapes[_data_key(loaded.study.trial)])
 
     return DESIGNS[design.kind].search_plan(loaded, design, resolve)
-
-
-def _arm(draft: DraftArm) -> Arm:
-    """The arm as the plan has it."""
-    return Arm(draft.name, draft.levels, draft.config, draft.is_baseline, draft.role, draft.removed, draft.dataset)
 
 
 def resolve_classes(config: TrialConfig, shape: DataShape) -> TrialConfig:

@@ -77,7 +77,7 @@ def search_arms(loaded: LoadedStudy, design: SearchDesign) -> Drafts:
     """The searched paths as factors, and the baseline alone: the other arms come one after the other."""
     factors = tuple(design.space.parameters)
     base = loaded.study.trial
-    return Drafts(factors, [DraftArm(BASELINE, base, True, {}, levels_of(factors, base), role="baseline")])
+    return Drafts(factors, [DraftArm(BASELINE, levels_of(factors, base), base, True, "baseline")])
 
 
 _CHANGEABLE = re.compile(

@@ -43,7 +43,7 @@ def sensitivity_arms(loaded: LoadedStudy, design: SensitivityDesign) -> Drafts:
     if base is None:  # unreachable: without errors there is a config
         raise loaded.error(("design",), "the baseline is not valid")
     MultiConfigError.raise_all(list(_factor_errors(loaded, design, base)))
-    baseline = DraftArm(BASELINE, base, True, base_places, levels_of(factors, base), role="baseline")
+    baseline = DraftArm(BASELINE, levels_of(factors, base), base, True, "baseline", places=base_places)
     if design.points is not None:
         return Drafts(factors, [baseline, *_drawn_arms(loaded, design, base)])
     drafts = [baseline, *_grid_arms(loaded, design, base, errors)]
@@ -98,7 +98,7 @@ def _grid_arms(
         errors += [_for_range(each, design) for each in wrong]
         if config is not None and config != base:
             levels = levels_of(tuple(design.factors), config)
-            yield DraftArm(_arm_name(changes, design), config, False, places, levels, role)
+            yield DraftArm(_arm_name(changes, design), levels, config, False, role, places=places)
 
 
 def _combinations(design: SensitivityDesign) -> Iterator[tuple[dict[str, Any], dict[str, Path]]]:
@@ -132,7 +132,7 @@ def _drawn_arms(loaded: LoadedStudy, design: SensitivityDesign, base: TrialConfi
         if config is not None and config not in seen:
             seen.append(config)
             levels = levels_of(tuple(design.factors), config)
-            drafts.append(DraftArm("", config, False, places, levels, design.grid))
+            drafts.append(DraftArm("", levels, config, False, design.grid, places=places))
     MultiConfigError.raise_all(errors)
     if len(drafts) < wanted:
         rule, fix = "must be at most the number of distinct points", f"ask for {len(drafts)}, or use grid: full"

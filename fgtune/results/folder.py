@@ -6,14 +6,12 @@ new one. ``provenance.json`` comes first and makes a folder a study folder: it h
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 from pydantic import ValidationError
 
 from fgtune.config.arms.plan import Plan
@@ -24,24 +22,13 @@ from fgtune.config.schema.study import Study
 from fgtune.errors import StudyFolderError
 from fgtune.files import write_atomically
 from fgtune.results.extension import HASH, check_hashes, extended_record, former_hashes, outgrown_error
-from fgtune.results.formats import (
-    CELL_COLUMNS,
-    differences,
-    parse_plan,
-    plan_factors,
-    plan_text,
-    resolved_text,
-)
-from fgtune.results.layout import FolderLayout
+from fgtune.results.formats import CELL_COLUMNS, differences, parse_plan, plan_factors, plan_text, resolved_text
+from fgtune.results.layout import CellFiles
 from fgtune.results.ledger import Ledger
 from fgtune.results.locking import lock_holder, locked
 from fgtune.results.options import RunOptions
-from fgtune.results.records import AttentionRecord, CellResult, CellState, EpochMetrics, RelationsRecord
+from fgtune.results.records import CellResult, CellState
 from fgtune.text import first_of
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 ARM_SEARCH = "inside"
 """Key of the comparison and the arm in the ``provenance.json`` of a search inside an arm."""
@@ -49,8 +36,8 @@ GIVEN = "given"
 """Key of the study in ``provenance.json`` as it was given: overrides and spaces put in, defaults not filled in."""
 
 
-class StudyFolder(FolderLayout):
-    """The folder at ``root``: what it holds is read, written and guarded here; where it lies, the layout says."""
+class StudyFolder(CellFiles):
+    """The folder at ``root``: whose it is, who writes to it, its study, plan and ledger."""
 
     @property
     def ledger(self) -> Ledger:
@@ -112,7 +99,7 @@ class StudyFolder(FolderLayout):
             first = self.read_provenance()
             record = {**first, "continued": [*first.get("continued", []), dict(provenance)]}
         self.root.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.provenance_file, (json.dumps(record, indent=2) + "\n").encode())
+        self._write_provenance(record)
         write_atomically(self.study_file, loaded.source_text.encode())
         write_atomically(self.resolved_file, resolved_text(plan).encode())
         write_atomically(self.plan_file, plan_text(plan).encode())
@@ -133,7 +120,7 @@ class StudyFolder(FolderLayout):
         if record.get("study_hash") != plan.study_hash:
             planned = [row["cell_id"] for row in self.read_plan()]
             record = extended_record(record, self.read_study(), plan, planned, options)
-            write_atomically(self.provenance_file, (json.dumps(record, indent=2) + "\n").encode())
+            self._write_provenance(record)
         write_atomically(self.resolved_file, resolved_text(plan).encode())
         write_atomically(self.plan_file, plan_text(plan).encode())
 
@@ -233,6 +220,9 @@ class StudyFolder(FolderLayout):
             fix = "name the folder of a study that was started"
             raise StudyFolderError("this file of a study folder is missing", where=str(path), fix=fix)
 
+    def _write_provenance(self, record: Mapping[str, Any]) -> None:
+        write_atomically(self.provenance_file, (json.dumps(record, indent=2) + "\n").encode())
+
     def read_provenance(self) -> dict[str, Any]:
         """What ``provenance.json`` holds.
 
@@ -247,93 +237,6 @@ class StudyFolder(FolderLayout):
             fix = "restore it from a copy, or choose another folder with --out"
             raise StudyFolderError("is not JSON", where=str(self.provenance_file), fix=fix) from error
         return record
-
-    # Cells
-
-    def write_failure(self, cell_id: str, details: str) -> Path:
-        """Store what is known of a failure (a traceback, as a rule); returns the file."""
-        path = self.failures_dir / f"{cell_id}.txt"
-        write_atomically(path, details.encode())
-        return path
-
-    def write_relations(self, cell_id: str, record: RelationsRecord) -> Path:
-        """Store the relations of a finished cell; returns the file."""
-        arrays = {name: value for name, value in vars(record).items() if value is not None}
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **arrays)
-        path = self.relations_dir / f"{cell_id}.npz"
-        write_atomically(path, buffer.getvalue())
-        return path
-
-    def read_relations(self, cell_id: str) -> RelationsRecord | None:
-        """The relations of a finished cell, or None where none were stored."""
-        path = self.relations_dir / f"{cell_id}.npz"
-        if not path.exists():
-            return None
-        with np.load(path, allow_pickle=False) as arrays:
-            return RelationsRecord(**{name: arrays[name] for name in arrays.files})
-
-    def write_attention(self, cell_id: str, record: AttentionRecord) -> Path:
-        """Store the attention maps of a finished cell; returns the file."""
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **vars(record))
-        path = self.attention_dir / f"{cell_id}.npz"
-        write_atomically(path, buffer.getvalue())
-        return path
-
-    # Curves
-
-    def write_curve(self, cell_id: str, arm: str, seed: int, history: Sequence[EpochMetrics]) -> Path:
-        """Store the per-epoch metrics of a cell, in place of any stored before; returns the file."""
-        import pandas as pd  # here, so that validating a study does not wait for it
-
-        rows = [
-            {"cell_id": cell_id, "arm": arm, "seed": seed, "epoch": each.epoch, "step": each.step}
-            | {"seconds": each.seconds}
-            | dict(sorted(each.metrics.items()))
-            for each in history
-        ]
-        path = self.curves_dir / f"{cell_id}.parquet"
-        write_atomically(path, pd.DataFrame(rows).to_parquet(None, index=False))
-        return path
-
-    def read_metric(self, cell_id: str, metric: str) -> dict[int, float]:
-        """A metric of one cell by epoch, from its own part of the curves; empty once those are gathered."""
-        import pandas as pd
-
-        path = self.curves_dir / f"{cell_id}.parquet"
-        curve = pd.read_parquet(path) if path.exists() else pd.DataFrame()
-        if metric not in curve.columns:
-            return {}
-        known = curve[curve[metric].notna()]
-        return {int(epoch): float(value) for epoch, value in zip(known["epoch"], known[metric], strict=True)}
-
-    def read_curves(self) -> pd.DataFrame:
-        """All curves: ``cell_id, arm, seed, epoch, step, seconds`` and one column a metric (NaN where not measured).
-
-        A cell's own part, which is the later one, takes the place of its rows in the gathered file.
-        """
-        import pandas as pd
-
-        stored = (pd.read_parquet(path) for path in sorted(self.curves_dir.glob("*.parquet")))
-        parts = [part for part in stored if len(part)]
-        if self.curves_file.exists():
-            gathered = pd.read_parquet(self.curves_file)
-            newer = {part["cell_id"].iloc[0] for part in parts}
-            kept = gathered[~gathered["cell_id"].isin(newer)]
-            parts = [kept, *parts] if len(kept) else parts
-        if not parts:
-            return pd.DataFrame(columns=[*CELL_COLUMNS, "epoch", "step", "seconds"])
-        curves = pd.concat(parts, ignore_index=True)
-        return curves.sort_values(["seed", "arm", "cell_id", "epoch"], kind="stable", ignore_index=True)
-
-    def gather_curves(self) -> Path:
-        """Put all curves into ``curves.parquet`` and drop the parts; returns the file."""
-        curves = self.read_curves()
-        write_atomically(self.curves_file, curves.to_parquet(None, index=False))
-        for path in self.curves_dir.glob("*.parquet"):
-            path.unlink()
-        return self.curves_file
 
 
 def _is_own_debris(path: Path) -> bool:

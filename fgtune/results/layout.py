@@ -1,8 +1,20 @@
-"""Where everything lies in a study folder: a contract that users and scripts rely on."""
+"""Where everything lies in a study folder, a contract that users and scripts rely on; and the files of its cells."""
 
 from __future__ import annotations
 
+import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fgtune.files import write_atomically
+from fgtune.results.formats import CELL_COLUMNS
+from fgtune.results.records import AttentionRecord, EpochMetrics, RelationsRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class FolderLayout:
@@ -50,3 +62,89 @@ class FolderLayout:
     def checkpoint_file(self, cell_id: str) -> Path:
         """Where a cell under way keeps its checkpoint."""
         return self.checkpoints_dir / f"{cell_id}.pt"
+
+
+class CellFiles(FolderLayout):
+    """What each cell leaves in the folder: relations, attention maps, curves, the traceback of a failure."""
+
+    def write_failure(self, cell_id: str, details: str) -> Path:
+        """Store what is known of a failure (a traceback, as a rule); returns the file."""
+        path = self.failures_dir / f"{cell_id}.txt"
+        write_atomically(path, details.encode())
+        return path
+
+    def write_relations(self, cell_id: str, record: RelationsRecord) -> Path:
+        """Store the relations of a finished cell; returns the file."""
+        arrays = {name: value for name, value in vars(record).items() if value is not None}
+        return _write_arrays(self.relations_dir / f"{cell_id}.npz", arrays)
+
+    def read_relations(self, cell_id: str) -> RelationsRecord | None:
+        """The relations of a finished cell, or None where none were stored."""
+        path = self.relations_dir / f"{cell_id}.npz"
+        if not path.exists():
+            return None
+        with np.load(path, allow_pickle=False) as arrays:
+            return RelationsRecord(**{name: arrays[name] for name in arrays.files})
+
+    def write_attention(self, cell_id: str, record: AttentionRecord) -> Path:
+        """Store the attention maps of a finished cell; returns the file."""
+        return _write_arrays(self.attention_dir / f"{cell_id}.npz", vars(record))
+
+    def write_curve(self, cell_id: str, arm: str, seed: int, history: Sequence[EpochMetrics]) -> Path:
+        """Store the per-epoch metrics of a cell, in place of any stored before; returns the file."""
+        import pandas as pd  # here, so that validating a study does not wait for it
+
+        rows = [
+            {"cell_id": cell_id, "arm": arm, "seed": seed, "epoch": each.epoch, "step": each.step}
+            | {"seconds": each.seconds}
+            | dict(sorted(each.metrics.items()))
+            for each in history
+        ]
+        path = self.curves_dir / f"{cell_id}.parquet"
+        write_atomically(path, pd.DataFrame(rows).to_parquet(None, index=False))
+        return path
+
+    def read_metric(self, cell_id: str, metric: str) -> dict[int, float]:
+        """A metric of one cell by epoch, from its own part of the curves; empty once those are gathered."""
+        import pandas as pd
+
+        path = self.curves_dir / f"{cell_id}.parquet"
+        curve = pd.read_parquet(path) if path.exists() else pd.DataFrame()
+        if metric not in curve.columns:
+            return {}
+        known = curve[curve[metric].notna()]
+        return {int(epoch): float(value) for epoch, value in zip(known["epoch"], known[metric], strict=True)}
+
+    def read_curves(self) -> pd.DataFrame:
+        """All curves: ``cell_id, arm, seed, epoch, step, seconds`` and one column a metric (NaN where not measured).
+
+        A cell's own part, which is the later one, takes the place of its rows in the gathered file.
+        """
+        import pandas as pd
+
+        stored = (pd.read_parquet(path) for path in sorted(self.curves_dir.glob("*.parquet")))
+        parts = [part for part in stored if len(part)]
+        if self.curves_file.exists():
+            gathered = pd.read_parquet(self.curves_file)
+            newer = {part["cell_id"].iloc[0] for part in parts}
+            kept = gathered[~gathered["cell_id"].isin(newer)]
+            parts = [kept, *parts] if len(kept) else parts
+        if not parts:
+            return pd.DataFrame(columns=[*CELL_COLUMNS, "epoch", "step", "seconds"])
+        curves = pd.concat(parts, ignore_index=True)
+        return curves.sort_values(["seed", "arm", "cell_id", "epoch"], kind="stable", ignore_index=True)
+
+    def gather_curves(self) -> Path:
+        """Put all curves into ``curves.parquet`` and drop the parts; returns the file."""
+        curves = self.read_curves()
+        write_atomically(self.curves_file, curves.to_parquet(None, index=False))
+        for path in self.curves_dir.glob("*.parquet"):
+            path.unlink()
+        return self.curves_file
+
+
+def _write_arrays(path: Path, arrays: Mapping[str, Any]) -> Path:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    write_atomically(path, buffer.getvalue())
+    return path

@@ -1,4 +1,4 @@
-"""The command line: ``fgtune VERB``. Verbs look at a study before anything heavy is imported.
+"""The command line: ``fgtune VERB``. A verb imports what it needs when it is called, so that help comes at once.
 
 Exit codes: 0 done; 1 error; 2 the study file, the data or the command is wrong, nothing was started; 3 finished, with
 failed cells; 4 a budget ran out; 130 interrupted, everything finished is saved.
@@ -10,22 +10,20 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from fgtune import __version__
-from fgtune.app import api
 from fgtune.app.export import ExportFormat
-from fgtune.app.plan import print_plan
-from fgtune.config.arms.plan import Plan
-from fgtune.config.reading.reference import study_schema
-from fgtune.engine.designs import size_text
 from fgtune.errors import ConfigError, FgtuneError
 from fgtune.files import write_output
-from fgtune.plugins import permitting
 from fgtune.results.options import DEFAULT_OUT, RunOptions
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from fgtune.config.arms.plan import Plan
 
 app = typer.Typer(
     name="fgtune",
@@ -242,6 +240,7 @@ def check_data(
 ) -> None:
     """Tell what the data of a study look like: classes, sizes, sources, nesting, neighbours, and what is suspicious."""
     from fgtune.app.data_check import check
+    from fgtune.plugins import permitting
 
     with permitting(plugins or ()):
         typer.echo(check(study, set_ or (), smoke))
@@ -264,7 +263,10 @@ def validate(
     study: StudyArgument, set_: SetOption = None, smoke: SmokeOption = False, plugins: PluginsOption = None
 ) -> None:
     """Check a study file, every arm of its design, and its data."""
-    made = api.load_study(study, set_ or (), smoke, plugins or ()).open().plan
+    from fgtune.app.api import load_study
+    from fgtune.engine.designs import size_text
+
+    made = load_study(study, set_ or (), smoke, plugins or ()).open().plan
     print_warnings(made)
     typer.echo(f"{study}: valid, {size_text(made)}, study hash {made.study_hash}")
 
@@ -279,6 +281,9 @@ def show_plan(
     plugins: PluginsOption = None,
 ) -> None:
     """Show the cells of a study and how far its folder is with them; start nothing, write nothing."""
+    from fgtune.app import api
+    from fgtune.app.plan import print_plan
+
     made = api.plan(api.load_study(study, set_ or (), smoke, plugins or ()), out)
     print_warnings(made.plan)
     print_plan(made, _console(), cells=cells)
@@ -289,6 +294,8 @@ def schema(
     write: Annotated[Path | None, typer.Option("--write", metavar="FILE", help="Write it to a file instead.")] = None,
 ) -> None:
     """Print the JSON schema of study files, for editors."""
+    from fgtune.config.reading.reference import study_schema
+
     text = json.dumps(study_schema(), indent=2)
     if write is None:
         typer.echo(text)
@@ -307,6 +314,8 @@ def settings() -> None:
 
 def _console() -> Console:
     """Standard output: as wide as it is in a terminal, wide elsewhere."""
+    from rich.console import Console
+
     return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=200)
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fgtune.errors import ConfigError
 from fgtune.files import write_output
-from fgtune.results.folder import StudyFolder
+
+if TYPE_CHECKING:
+    from fgtune.results.folder import StudyFolder
 
 
 class ExportFormat(StrEnum):
@@ -34,6 +37,8 @@ def export(root: Path, form: ExportFormat, out: Path | None = None) -> bytes:
     Raises:
         ConfigError: There is no study in the folder, or Parquet is to go to the terminal.
     """
+    from fgtune.results.folder import StudyFolder
+
     folder = StudyFolder(root)
     folder.require_study()
     if form is ExportFormat.PARQUET and out is None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fgtune.config.arms.designs import draft_arms
+from fgtune.config.arms.draft_arms import Drafts
 from fgtune.config.arms.expand import expand
 from fgtune.config.arms.metric_checks import check_measured, check_metrics
 from fgtune.config.arms.plan import Plan
@@ -89,8 +90,8 @@ def open_study(path: Path, overrides: Sequence[str] = (), smoke: bool = False) -
 
 def open_loaded(loaded: LoadedStudy) -> OpenedStudy:
     """Expand and check a study that has been read; see ``open_study``."""
-    _check_names(loaded)
-    for search in draft_arms(loaded).arm_searches:
+    made = _check_names(loaded)
+    for search in made.arm_searches:
         with search.relocated_errors():
             _check_names(search.loaded)
     datasets: dict[str, Dataset] = {}
@@ -107,7 +108,7 @@ def open_loaded(loaded: LoadedStudy) -> OpenedStudy:
         datasets[stable_hash(config.to_plain())] = dataset
         return describe(dataset)
 
-    plan = expand(loaded, shape_of)
+    plan = expand(loaded, shape_of, made)
     _check_fit(plan, datasets)
     check_measured(loaded, plan)
     for each in plan.arm_searches:
@@ -116,17 +117,19 @@ def open_loaded(loaded: LoadedStudy) -> OpenedStudy:
     return OpenedStudy(loaded, plan, datasets)
 
 
-def _check_names(loaded: LoadedStudy) -> None:
-    """What can be checked before any data are read: metrics, and the parts of the user's own packages."""
+def _check_names(loaded: LoadedStudy) -> Drafts:
+    """The arms, after what can be checked before any data are read: metrics, and parts of the user's own packages."""
     check_metrics(loaded)
-    _check_own_parts(loaded)
+    made = draft_arms(loaded)
+    _check_own_parts(loaded, made)
+    return made
 
 
-def _check_own_parts(loaded: LoadedStudy) -> None:
+def _check_own_parts(loaded: LoadedStudy, made: Drafts) -> None:
     """Import and check the parts that live in packages of the user's own, before any data are read."""
     from fgtune.training.input_checks import check_user_parts
 
-    for draft in draft_arms(loaded).arms:
+    for draft in made.arms:
         try:
             check_user_parts(draft.config)
         except ConfigError as error:

@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from fgtune.config.arms.designs import DESIGNS, design_warnings, draft_arms
-from fgtune.config.arms.draft_arms import DraftArm
+from fgtune.config.arms.draft_arms import DraftArm, Drafts
 from fgtune.config.arms.metric_checks import check_scheduler, check_splits
 from fgtune.config.arms.plan import ArmSearchPlan, Plan
 from fgtune.config.arms.plan_checks import check_distinct, check_published, plan_warnings
@@ -21,12 +21,13 @@ from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError, MultiConfigError
 
 
-def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape]) -> Plan:
+def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape], made: Drafts | None = None) -> Plan:
     """Every arm and cell of a study, checked as far as it can be without training.
 
     Args:
         loaded: The study.
         shape_of: What the plan has to know of a data set; called once a data config.
+        made: Its arms, where ``draft_arms`` has made them already.
 
     Returns:
         The plan. Its hash covers the study (without how it is executed) and the content of its data.
@@ -36,7 +37,7 @@ def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape]) -> 
             that the data lack, or repeats another arm; ``MultiConfigError`` when several things are wrong.
     """
     check_scheduler(loaded)
-    made = draft_arms(loaded)
+    made = draft_arms(loaded) if made is None else made
     drafts = list(made.arms)
     check_splits(loaded, drafts)
     shapes = _shapes(loaded, drafts, shape_of)

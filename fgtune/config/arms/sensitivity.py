@@ -123,14 +123,14 @@ def _drawn_arms(loaded: LoadedStudy, design: SensitivityDesign, base: TrialConfi
     places: dict[str, Path] = {factor: ("design", "factors", factor) for factor in design.factors}
     drafts: list[DraftArm] = []
     errors: list[ConfigError] = []
-    seen = [base]
+    seen = {base.digest}
     for point in itertools.islice(_points(design), wanted * _DRAWS_A_POINT):
         config, wrong = arm_config(loaded, (design.baseline, point), places)
         errors += [_for_range(each, design) for each in wrong]
         if len(errors) > 0 or len(drafts) == wanted:
             break
-        if config is not None and config not in seen:
-            seen.append(config)
+        if config is not None and config.digest not in seen:
+            seen.add(config.digest)
             levels = levels_of(tuple(design.factors), config)
             drafts.append(DraftArm("", levels, config, False, design.grid, places=places))
     MultiConfigError.raise_all(errors)

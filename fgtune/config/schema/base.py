@@ -43,19 +43,24 @@ class Config(BaseModel):
         A setting at its default is left out, so that a later version may add one and no hash changes. What names the
         class of a config (``kind``, of one value) always stays, since two classes may differ in nothing else.
         """
-        defaults = _defaults(type(self))
-        values = ((name, getattr(self, name)) for name in type(self).model_fields)
-        return {name: _identity(value) for name, value in values if not _is_default(value, defaults.get(name, _NONE))}
+        return dict(self._identity)
+
+    @cached_property
+    def _identity(self) -> dict[str, Any]:
+        defaults, values = _defaults(type(self)), self.__dict__
+        names = [name for name in type(self).model_fields if not _is_default(values[name], defaults.get(name, _NONE))]
+        return {name: _identity(values[name]) for name in names}
 
     @cached_property
     def digest(self) -> str:
         """Hash of the config's identity: equal for two configs that mean the same, however they are written."""
-        return stable_hash(self.identity())
+        return stable_hash(self._identity)
 
     def __copy__(self) -> Self:
-        """A copy without the cached digest: ``model_copy`` changes fields of it."""
+        """A copy without what is cached: ``model_copy`` changes fields of it."""
         copied = super().__copy__()
-        copied.__dict__.pop("digest", None)
+        for name in ("digest", "_identity"):
+            copied.__dict__.pop(name, None)
         return copied
 
 
@@ -76,7 +81,7 @@ def _defaults(config: type[Config]) -> dict[str, Any]:
 
 def _is_default(value: Any, default: Any) -> bool:
     # By type too: 1, 1.0 and True are equal and not the same setting.
-    return type(value) is type(default) and bool(value == default)
+    return value is default or (type(value) is type(default) and bool(value == default))
 
 
 def _identity(value: Any) -> Any:

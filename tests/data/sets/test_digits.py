@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from sklearn.datasets import load_digits as sklearn_digits
 
 from fgtune.config.schema.data import DigitsConfig
+from fgtune.data.sets import scikit_learn
 from fgtune.data.sets.scikit_learn import load_digits
 
 
@@ -33,3 +34,12 @@ def test_groups_choose_digits_and_number_fine_classes_group_by_group():
 def test_a_digit_in_two_groups_is_an_error():
     with pytest.raises(ValidationError, match=r"\[3\] appear more than once in coarse_groups"):
         DigitsConfig(coarse_groups=((1, 3), (3,)))
+
+
+@pytest.mark.parametrize("found", [True, False], ids=["file", "loader"])
+def test_the_digits_are_those_of_the_loader_of_scikit_learn(monkeypatch, found):
+    if not found:
+        monkeypatch.setattr(scikit_learn, "find_spec", lambda _: None)
+    for here, there in zip(scikit_learn._pixels_and_digits(), sklearn_digits(return_X_y=True), strict=True):
+        assert here.dtype == there.dtype
+        assert np.array_equal(here, there)

@@ -20,6 +20,7 @@ from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Dataset, Inputs, StoredInputs
 from fgtune.errors import ConfigError
 from fgtune.models.classifier import FineClassifier, build_classifier
+from fgtune.text import first_of
 from fgtune.training.augment import Views
 from fgtune.training.clusters import cluster_probabilities
 from fgtune.training.compute import Compute
@@ -225,8 +226,7 @@ def table_inputs(frame: pd.DataFrame, facts: InputFacts, where: str) -> npt.NDAr
     wanted = names if facts.columns is None else list(facts.columns)
     missing = [name for name in wanted if name not in names]
     if missing:
-        shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
-        fix = f"it has {shown}; name its columns as in the training data"
+        fix = f"it has {first_of(names)}; name its columns as in the training data"
         raise ConfigError(f"the table lacks the column {missing[0]!r}", where=where, fix=fix)
     taken = frame.set_axis(names, axis=1)[wanted]
     for name, dtype in taken.dtypes.items():

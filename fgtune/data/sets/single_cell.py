@@ -18,6 +18,7 @@ from fgtune.data.readers.data_files import check_memory
 from fgtune.data.readers.h5ad import INSTALL, H5adFile, Matrix, open_h5ad
 from fgtune.data.sets.genes import variable_by_counts, variable_by_dispersion
 from fgtune.errors import DataError
+from fgtune.text import first_of
 
 PBMC68K_COARSE: Mapping[str, str] = {
     "CD4+/CD25 T Reg": "T",
@@ -105,7 +106,7 @@ def _coarse_labels(
         raise DataError(
             f"no cell is of fine class {unused[0]!r}",
             path="trial.data.coarse_of",
-            fix=f"Write the names as the column does: {', '.join(sorted(set(fine or ()))[:12])}.",
+            fix=f"Write the names as the column does: {first_of(sorted(set(fine or ())), 12)}.",
         )
     return [coarse_of.get(name, "") for name in fine or ()]
 

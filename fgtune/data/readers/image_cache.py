@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 
 from fgtune.arrays import ByteArray, IntArray
 from fgtune.data.base import StoredInputs
@@ -86,7 +85,7 @@ class CachedImages(StoredInputs):
 
 
 def keep_images(images: ImageFiles) -> StoredInputs | ByteArray:
-    """The images as they shall be kept: see ``Keeping``.
+    """The images as they shall be kept: see ``CachePolicy``.
 
     Returns:
         Images that decode at every reading when their pixels exceed the budget; without a cache, an array in memory
@@ -96,10 +95,10 @@ def keep_images(images: ImageFiles) -> StoredInputs | ByteArray:
         DataError: If an image cannot be decoded, or the disk has no room for the cache.
     """
     needed = int(np.prod(images.shape, dtype=np.int64))
-    if needed > images.keeping.budget_bytes or (not images.keeping.cache and needed > memory_bytes() // 2):
+    if needed > images.policy.budget_bytes or (not images.policy.cache and needed > memory_bytes() // 2):
         logger.warning("%s of pixels are not kept: images are decoded whenever they are read", _size_text(needed))
         return images
-    if not images.keeping.cache:
+    if not images.policy.cache:
         return images[:]
     folder = cache_folder()
     content = _content(images, folder)
@@ -168,6 +167,8 @@ def _opened(file: Path, shape: tuple[int, ...]) -> ByteArray | None:
 
 def _write(images: ImageFiles, file: Path) -> None:
     """Decode all images into a new cache file; one process of a machine at a time."""
+    from filelock import FileLock
+
     file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(file.with_suffix(".lock")):
         if _opened(file, images.shape) is not None:  # another process was faster

@@ -31,7 +31,7 @@ MAX_PIXELS = 1 << 27
 
 
 @dataclass(frozen=True)
-class Keeping:
+class CachePolicy:
     """What is to become of the pixels: a cache file or not, and up to which size they are kept at all."""
 
     cache: bool = True
@@ -48,19 +48,19 @@ class ImageFiles(StoredInputs):
         size: Side of the square that every image is brought to.
         resize: ``crop`` brings the shorter side to ``size`` and cuts the centre, ``squash`` both sides, ``pad`` the
             longer side and fills with black.
-        keeping: How ``fgtune.data.readers.image_cache`` shall keep the pixels.
+        policy: How ``fgtune.data.readers.image_cache`` shall keep the pixels.
     """
 
     root: str
     names: npt.NDArray[np.bytes_] = field(repr=False)
     size: int
     resize: Resize = "crop"
-    keeping: Keeping = Keeping()
+    policy: CachePolicy = CachePolicy()
 
     @classmethod
-    def of(cls, root: Path, names: Sequence[str], size: int, resize: Resize, keeping: Keeping) -> ImageFiles:
+    def of(cls, root: Path, names: Sequence[str], size: int, resize: Resize, policy: CachePolicy) -> ImageFiles:
         """Images named by strings."""
-        return cls(str(root), np.array([os.fsencode(name) for name in names], dtype=np.bytes_), size, resize, keeping)
+        return cls(str(root), np.array([os.fsencode(name) for name in names], dtype=np.bytes_), size, resize, policy)
 
     @property
     def shape(self) -> tuple[int, ...]:

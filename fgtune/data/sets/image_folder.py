@@ -9,7 +9,7 @@ import numpy as np
 from fgtune.config.schema.data_images import ImageFolderConfig, ImageSetConfig
 from fgtune.data.base import Dataset
 from fgtune.data.readers.data_files import folders_in, inside, missing
-from fgtune.data.readers.images import SUFFIXES, ImageFiles, Keeping, images_in
+from fgtune.data.readers.images import SUFFIXES, CachePolicy, ImageFiles, images_in
 from fgtune.data.readers.tables import labels_of, read_table
 from fgtune.errors import DataError
 
@@ -35,8 +35,8 @@ def load_image_folder(config: ImageFolderConfig) -> Dataset:
 
 def image_files(root: Path, names: list[str], config: ImageSetConfig) -> ImageFiles:
     """Images of a set, to be decoded and kept as the config says."""
-    keeping = Keeping(config.cache, int(config.budget_gib * 2**30))
-    return ImageFiles.of(root, names, config.size, config.resize, keeping)
+    policy = CachePolicy(config.cache, int(config.budget_gib * 2**30))
+    return ImageFiles.of(root, names, config.size, config.resize, policy)
 
 
 def _from_folders(root: Path, config: ImageFolderConfig) -> Dataset:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from fgtune.data.readers import image_cache
 from fgtune.data.readers.image_cache import CachedImages, cache_folder, keep_images
-from fgtune.data.readers.images import ImageFiles, Keeping, read_image
+from fgtune.data.readers.images import CachePolicy, ImageFiles, read_image
 from fgtune.errors import DataError
 
 
@@ -21,7 +21,7 @@ def make_files(tmp_path, save_image):
 
     def make(**fields):
         pixels = [save_image(tmp_path / "set" / f"{index}.png") for index in range(12)]
-        fields = {"size": 8, "resize": "crop", "keeping": Keeping()} | fields
+        fields = {"size": 8, "resize": "crop", "policy": CachePolicy()} | fields
         files = ImageFiles.of(tmp_path / "set", [f"{index}.png" for index in range(12)], **fields)
         return files, np.stack(pixels).transpose(0, 3, 1, 2)
 
@@ -78,9 +78,9 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("fault", BROKEN)
-@pytest.mark.parametrize("keeping", [Keeping(), Keeping(cache=False), Keeping(budget_bytes=1)], ids=str)
-def test_a_bad_image_gives_one_error_that_names_it(make_files, tmp_path, fault, keeping, cache_folder):
-    files, _ = make_files(keeping=keeping)
+@pytest.mark.parametrize("policy", [CachePolicy(), CachePolicy(cache=False), CachePolicy(budget_bytes=1)], ids=str)
+def test_a_bad_image_gives_one_error_that_names_it(make_files, tmp_path, fault, policy, cache_folder):
+    files, _ = make_files(policy=policy)
     break_it, message = BROKEN[fault]
     break_it(tmp_path / "set" / "7.png")
     with pytest.raises(DataError, match=re.escape(message)) as caught:
@@ -146,7 +146,7 @@ def test_a_cached_set_travels_as_a_reference_and_is_made_again_elsewhere(make_fi
 
 
 def test_without_a_cache_pixels_are_an_array_in_memory(make_files, cache_folder):
-    files, pixels = make_files(keeping=Keeping(cache=False))
+    files, pixels = make_files(policy=CachePolicy(cache=False))
     kept = keep_images(files)
     assert isinstance(kept, np.ndarray)
     assert np.array_equal(kept, pixels)
@@ -154,7 +154,7 @@ def test_without_a_cache_pixels_are_an_array_in_memory(make_files, cache_folder)
 
 
 def test_a_set_above_the_budget_is_decoded_when_it_is_read(make_files, cache_folder, caplog):
-    files, pixels = make_files(keeping=Keeping(budget_bytes=12 * 3 * 64 - 1))
+    files, pixels = make_files(policy=CachePolicy(budget_bytes=12 * 3 * 64 - 1))
     kept = keep_images(files)
     assert kept is files
     assert "pixels are not kept" in caplog.text

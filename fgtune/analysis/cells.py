@@ -1,4 +1,4 @@
-"""How the cells of a study ended: counted, listed with their cause, bounded; and how their solver served them."""
+"""How the cells of a study ended: counted, listed with their cause, bounded; and how their solver performed."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def solver_rows(data: StudyData, *, together: bool = False) -> tuple[SolverRow, ...]:
-    """One row an arm and solver, in the order of the plan; empty where no relations were solved.
+    """One row per arm and solver, in the order of the plan; empty where no relations were solved.
 
     Args:
         data: The study.

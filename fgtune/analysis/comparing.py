@@ -70,7 +70,7 @@ class Comparison:
     """Confidence level of the intervals of differences, that of the first study."""
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row an arm, as a table has it."""
+        """One row per arm, as a table has it."""
         found = {difference.study: difference for difference in self.differences}
         return [
             _row(study, arm, found.get(study.name) if arm is study.chosen else None, self.studies[0])
@@ -80,7 +80,7 @@ class Comparison:
 
 
 def compare_studies(folders: Sequence[StudyFolder], arm: str | None = None) -> Comparison:
-    """Put studies side by side.
+    """Compare studies side by side.
 
     Args:
         folders: Two or more; the first is the one that others are compared with.

@@ -67,7 +67,7 @@ class HistoryPoint:
 
 @dataclass(frozen=True)
 class HistoryPanel:
-    """How one criterion came along.
+    """How one criterion developed in the course of a search.
 
     Attributes:
         metric: The criterion.

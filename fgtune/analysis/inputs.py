@@ -127,7 +127,7 @@ class StudyData:
 
     @property
     def unmeasured(self) -> tuple[str, ...]:
-        """Metrics that the study asks for and no finished cell has, for want of fine labels, say."""
+        """Metrics that the study asks for and no finished cell has: those of fine labels where there are none, say."""
         measured = self.measured
         wanted = (self.study.metrics.primary, *self.study.metrics.also)
         return tuple(name for name in dict.fromkeys(wanted) if measured and name not in measured)

@@ -109,7 +109,7 @@ class SolverPoint:
 
 
 def sensitivity_panels(data: StudyData) -> tuple[SensitivityPanel, ...]:
-    """A panel for every factor and shown metric, factor by factor; for a comparison, one a metric over its arms."""
+    """A panel for every factor and shown metric, factor by factor; for a comparison, one per metric over its arms."""
     panels = []
     for factor, arms in arm_groups(data):
         if factor is None:

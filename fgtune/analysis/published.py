@@ -80,7 +80,7 @@ class PublishedComparison:
 
 
 def published_comparisons(data: StudyData) -> tuple[PublishedComparison, ...]:
-    """One comparison a published table of the study; rows whose arm is not in the plan are left out."""
+    """One comparison per published table of the study; rows whose arm is not in the plan are left out."""
     made = []
     for table in data.study.published:
         pairs = [(result, arm) for result in table.results if (arm := _arm_of(data, result)) is not None]

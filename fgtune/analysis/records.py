@@ -1,4 +1,4 @@
-"""The records that make up a summary: one arm, one contrast, how many cells ended how; plain data."""
+"""The records that make up a summary: an arm, a contrast, lost cells, the use of a solver; plain data."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class PrunedGroup:
 
 @dataclass(frozen=True)
 class SolverRow:
-    """How one solver served one arm, over all cells that ended.
+    """How one solver performed in one arm, over all cells that ended.
 
     Attributes:
         cells: Number of cells that used it.

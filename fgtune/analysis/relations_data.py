@@ -6,6 +6,7 @@ The alignment is the one that the exact ``ged`` uses, so that the figure's wrong
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -85,7 +86,7 @@ def _cell_panels(data: StudyData, arm: PlannedArm, seed: int) -> list[RelationsP
 def _panel(record: RelationsRecord, source: int, arm: PlannedArm, seed: int, value: float) -> RelationsPanel:
     truth = None if record.true_fine_to_coarse is None else record.true_fine_to_coarse[source]
     known = truth is not None and record.fine_counts is not None and bool((truth >= 0).all())
-    rows, marks, shares, columns, counts = _with_truth(record, source) if known else _without_truth(record, source)
+    layout = _with_truth(record, source) if known else _without_truth(record, source)
     return RelationsPanel(
         arm=arm.name,
         label=arm.label,
@@ -93,19 +94,12 @@ def _panel(record: RelationsRecord, source: int, arm: PlannedArm, seed: int, val
         source=source,
         num_sources=len(record.fine_to_coarse),
         value=value,
-        rows=rows,
-        marks=marks,
-        shares=shares,
-        columns=columns,
         has_truth=known,
-        counts=counts,
+        **layout,
     )
 
 
-_Layout = tuple[tuple[str, ...], IntArray, FloatArray, tuple[str, ...], tuple[int, int, int, int]]
-
-
-def _with_truth(record: RelationsRecord, source: int) -> _Layout:
+def _with_truth(record: RelationsRecord, source: int) -> dict[str, Any]:
     if record.true_fine_to_coarse is None or record.fine_counts is None:
         raise ValueError("this layout needs true relations and fine counts")
     learned, truth = record.fine_to_coarse[source], record.true_fine_to_coarse[source]
@@ -129,8 +123,13 @@ def _with_truth(record: RelationsRecord, source: int) -> _Layout:
     shares = np.where(has_learned[:, None], _row_shares(record.fine_counts)[ours][:, order], np.nan)
     right = int((in_learned & in_true).any(axis=1).sum())
     names = tuple(_row_name(int(mine), int(true)) for mine, true in zip(ours, theirs, strict=True))
-    counts = (right, len(aligned) - right, len(surplus), len(unclaimed))
-    return names, marks.astype(np.int64), shares, tuple(str(true) for true in order), counts
+    return {
+        "rows": names,
+        "marks": marks.astype(np.int64),
+        "shares": shares,
+        "columns": tuple(str(true) for true in order),
+        "counts": (right, len(aligned) - right, len(surplus), len(unclaimed)),
+    }
 
 
 def _row_name(learned: int, true: int) -> str:
@@ -139,13 +138,17 @@ def _row_name(learned: int, true: int) -> str:
     return f"unclaimed → {true}" if learned < 0 else f"{learned} → {true}"
 
 
-def _without_truth(record: RelationsRecord, source: int) -> _Layout:
+def _without_truth(record: RelationsRecord, source: int) -> dict[str, Any]:
     learned, counts = record.fine_to_coarse[source], record.coarse_counts[source]
     order = np.argsort(learned, kind="stable")
     marks = np.where(learned[order][:, None] == np.arange(counts.shape[1]), LEARNED_ONLY, NONE)
-    columns = tuple(str(coarse) for coarse in range(counts.shape[1]))
-    names = tuple(str(fine) for fine in order)
-    return names, marks.astype(np.int64), _row_shares(counts)[order], columns, (0, 0, 0, 0)
+    return {
+        "rows": tuple(str(fine) for fine in order),
+        "marks": marks.astype(np.int64),
+        "shares": _row_shares(counts)[order],
+        "columns": tuple(str(coarse) for coarse in range(counts.shape[1])),
+        "counts": (0, 0, 0, 0),
+    }
 
 
 def _row_shares(counts: IntArray) -> FloatArray:

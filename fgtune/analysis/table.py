@@ -1,4 +1,4 @@
-"""The tidy table: one row a planned cell, and its files ``results.parquet`` and ``results.csv``."""
+"""The tidy table: one row per planned cell, and its files ``results.parquet`` and ``results.csv``."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def factor_columns(factors: Iterable[str]) -> dict[str, str]:
 
 
 def tidy_table(folder: StudyFolder | StudyData) -> pd.DataFrame:
-    """One row a planned cell, in the order of the plan.
+    """One row per planned cell, in the order of the plan.
 
-    Columns: ``cell_id, arm, label, seed, state`` (``MISSING`` where the ledger has no line), one column a factor (see
-    ``factor_columns``; levels of several types as text), ``is_baseline, num_fine``, one column a metric, ``seconds,
+    Columns: ``cell_id, arm, label, seed, state`` (``MISSING`` where the ledger has no line), one column per factor (see
+    ``factor_columns``; levels of several types as text), ``is_baseline, num_fine``, one column per metric, ``seconds,
     epochs, solver, solves, solver_seconds, solver_statuses`` (JSON), ``max_gap, attempts, cause``. Metrics stand as the
     ledger has them, those of PRUNED cells included: filter on ``state``.
     """

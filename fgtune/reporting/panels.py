@@ -86,7 +86,7 @@ class Panels:
 
     Attributes:
         differences: Paired differences of the planned contrasts.
-        found: How the criteria of a search came along; criteria against each other, and against the primary metric.
+        found: How the criteria of a search developed; criteria against each other, and against the primary metric.
         importances: What each setting of a space explains.
         levels: Metrics over each setting, or over the arms of a comparison.
         curves: Metrics by epoch.
@@ -134,7 +134,7 @@ def panels_of_space(
     trials: Sequence[Trial],
     selections: Sequence[Selection],
 ) -> Panels:
-    """The figures of points in a space; those with a row or panel an arm only where the arms are few.
+    """The figures of points in a space; those with a row or panel per arm only where the arms are few.
 
     Args:
         data: The study.
@@ -197,7 +197,7 @@ def _solvers(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[Figure, .
 
 
 def _levels(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[FigureGroup, ...]:
-    """One group a factor, one figure a metric."""
+    """One group per factor, one figure per metric."""
 
     def made(rank: int, panel: SensitivityPanel) -> Figure:
         parts = [
@@ -217,7 +217,7 @@ def _levels(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[FigureGrou
 
 
 def _settings(data: StudyData, trials: Sequence[Trial], metrics: Sequence[MetricInfo]) -> tuple[FigureGroup, ...]:
-    """One group a metric, one figure a setting of the space."""
+    """One group per metric, one figure per setting of the space."""
 
     def made(rank: int, panel: ScatterPanel) -> Figure:
         values = [point.y for point in panel.points if point.kind not in {STOPPED, BASELINE}]
@@ -229,7 +229,7 @@ def _settings(data: StudyData, trials: Sequence[Trial], metrics: Sequence[Metric
 
 
 def _learning_curves(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[FigureGroup, ...]:
-    """One group a factor, one figure a metric."""
+    """One group per factor, one figure per metric."""
 
     def made(rank: int, panel: CurvesPanel) -> Figure:
         ends = [f"{curve.label}: {number(curve.mean[-1])} at epoch {curve.epochs[-1]}" for curve in panel.curves]
@@ -241,7 +241,7 @@ def _learning_curves(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[F
 
 
 def _trial_curves(data: StudyData, trials: Sequence[Trial]) -> tuple[FigureGroup, ...]:
-    """One figure a metric, one line a point."""
+    """One figure per metric, one line per point."""
 
     def made(rank: int, panel: CurvesPanel) -> Figure:
         stopped = sum(curve.kind == STOPPED for curve in panel.curves)

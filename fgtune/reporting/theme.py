@@ -1,4 +1,4 @@
-"""How figures look: one colour and symbol an arm in every figure, safe for colour-blind readers, fit for print."""
+"""How figures look: one colour and symbol per arm in every figure, safe for colour-blind readers, fit for print."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def axis(title: str, **changes: Any) -> dict[str, Any]:
 
 
 def log_axis(values: Sequence[float]) -> dict[str, Any]:
-    """Makes an axis logarithmic, with a tick a decade; at 1, 2 and 5 where there are fewer than two decades."""
+    """Makes an axis logarithmic, with one tick per decade; at 1, 2 and 5 where there are fewer than two decades."""
     return {"type": "log", "dtick": 1 if max(values) / min(values) > 100 else "D2", "tickformat": "~g"}
 
 

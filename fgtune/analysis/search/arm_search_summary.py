@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fgtune.analysis.inputs import PlannedArm, StudyData
+from fgtune.analysis.search.axes import Axis, axes_of
 from fgtune.analysis.search.overview import TrialCounts, summarise_search
 from fgtune.analysis.text.formatting import MetricInfo, factor_name, metric_info, number
 from fgtune.analysis.trials import Trial, sign_of
 from fgtune.config.arms.arm_search import arm_search_folders
-from fgtune.config.schema.domains import IntDomain, LogUniformDomain, QuantizedDomain, UniformDomain
 from fgtune.text import count, listed
 
 _NEAR_END = 0.02
@@ -154,23 +154,16 @@ def _chosen(data: StudyData, arm: PlannedArm, own: StudyData) -> PlannedArm | No
 
 
 def _settings(own: StudyData, chosen: PlannedArm) -> Iterator[Setting]:
-    domains = own.study.design.domains
+    axes = {axis.path: axis for axis in axes_of(own)}
     for path in own.factors:
         before, after = own.baseline.levels[path], chosen.levels[path]
-        at_end = "" if chosen.is_baseline or path not in domains else _end(domains[path], after)
+        at_end = "" if chosen.is_baseline or path not in axes else _end(axes[path], after)
         yield Setting(path, before, after, at_end)
 
 
-def _end(domain: object, value: Any) -> str:
-    """The end of a range that a value lies at: ``lower``, ``upper``, or none."""
-    if not isinstance(domain, UniformDomain | LogUniformDomain | IntDomain | QuantizedDomain):
-        return ""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return ""
-    low, high, at = float(domain.low), float(domain.high), float(value)
-    if isinstance(domain, LogUniformDomain) or (isinstance(domain, IntDomain) and domain.log):
-        low, high, at = math.log(low), math.log(high), math.log(at)
-    share = 0.5 if low == high else (at - low) / (high - low)
+def _end(axis: Axis, value: Any) -> str:
+    """The end of a range that a value lies at: ``lower``, ``upper``, or none; listed levels have no ends."""
+    share = 0.5 if axis.categories else axis.share(value)
     return "lower" if share <= _NEAR_END else "upper" if share >= 1 - _NEAR_END else ""
 
 

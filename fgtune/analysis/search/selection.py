@@ -97,7 +97,7 @@ class Gain:
 
 @dataclass(frozen=True)
 class Selection(Choice):
-    """Which point of a space a metric chooses; the baseline is none to choose.
+    """Which point of a space a metric chooses; the baseline cannot be chosen.
 
     Attributes:
         searched: Whether the search itself optimised the criterion; else it was looked at afterwards, and is
@@ -133,7 +133,7 @@ def spearman(one: Sequence[float], two: Sequence[float], level: float = 0.95) ->
 def select(
     data: StudyData, trials: Sequence[Trial], criterion: MetricInfo, primary: MetricInfo, *, searched: bool
 ) -> Selection | None:
-    """Choose by ``criterion`` among the points (the baseline is none); None where no point has it.
+    """Choose by ``criterion`` among the points (never the baseline); None where no point has it.
 
     Args:
         data: The study.

@@ -45,7 +45,7 @@ class MetricInfo:
 
 
 def metric_info(name: str) -> MetricInfo:
-    """Look a metric or cost up; one that an older or newer version wrote has no known range or direction."""
+    """Look up a metric or cost; one that an older or newer version wrote has no known range or direction."""
     if name in _COSTS:
         title, meaning = _COSTS[name]
         return MetricInfo(name, title, title, 0.0, math.inf, "minimize", oracle=False, description=meaning)

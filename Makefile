@@ -11,12 +11,14 @@ READY := .venv/.ready
 # A test run starts dozens of processes: none of them should compile the package and the tests anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: study test test-slow lint setup browser clean
+.PHONY: study test pytest test-slow lint setup lowest browser clean
 
 study: $(READY)
 	$(BIN)/python -m fgtune.run studies/kf_sensitivity.yaml
 
-test: lint browser
+test: lint pytest
+
+pytest: $(READY) browser
 	$(BIN)/pytest -n $(WORKERS) --cov --cov-report=term:skip-covered
 
 test-slow: $(READY)
@@ -29,6 +31,15 @@ lint: $(READY)
 	$(BIN)/lint-imports --no-cache
 
 setup: $(READY)
+
+# In place of the locked versions the lowest that pyproject.toml allows, to run `make pytest` with; `make clean` goes back.
+lowest:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet "$$(grep '^uv==' requirements.lock)"
+	$(BIN)/uv pip compile --quiet pyproject.toml --extra singlecell --resolution lowest-direct -o .venv/lowest.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --requirements .venv/lowest.txt --group dev
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $(READY)
 
 # Bytecode is compiled once here: where Python may not write it later, every process would compile torch and ray anew.
 $(READY): requirements.lock pyproject.toml

@@ -39,6 +39,7 @@ def verify(root: Path) -> tuple[int, list[str]]:
         StudyFolderError: It is no study folder, or a file of it cannot be read.
     """
     folder = StudyFolder(root)
+    folder.require_study()
     compared, problems = 0, []
     for count, problem in (*_cells(folder), *_table(folder), *_report(folder), *_choices(folder)):
         compared += count

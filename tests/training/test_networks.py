@@ -1,0 +1,89 @@
+"""The networks of a trial: what is built and trained follows from the terms of its objective."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from fgtune.training.networks import PredictionCache
+
+
+@pytest.mark.parametrize(
+    ("changes", "head", "neighbors"),
+    [({}, True, True), ({"objective.lambda_nn": 0.0}, True, False), ({"objective.preset": "base"}, False, False)],
+    ids=["all terms", "no neighbours", "no fine head"],
+)
+def test_only_what_a_term_needs_is_built_and_trained(make_trainer, changes, head, neighbors):
+    networks = make_trainer(changes).networks
+    trained = {id(parameter) for parameter in networks.trained()}
+    assert networks.has_fine_head == head
+    assert (networks.neighbors is not None) == neighbors
+    assert all((id(parameter) in trained) == head for parameter in networks.model.head.parameters())
+    assert all(id(parameter) in trained for parameter in networks.model.backbone.parameters())
+    assert not any(id(parameter) in trained for parameter in networks.teacher.model.parameters())
+
+
+def test_the_teacher_is_the_running_mean_of_the_student(make_trainer):
+    networks = make_trainer({"teacher.decay": 0.75, "teacher.warmup": False}).networks
+    before = [each.clone() for each in networks.teacher.model.parameters()]
+    with torch.no_grad():
+        for each in networks.model.parameters():
+            each.add_(1.0)
+    networks.after_step()
+    for old, new, student in zip(before, networks.teacher.model.parameters(), networks.model.parameters(), strict=True):
+        assert torch.allclose(new, 0.75 * old + 0.25 * student, atol=1e-6)
+
+
+def test_metrics_are_measured_on_the_weights_that_the_config_names(make_trainer):
+    for weights in ("student", "teacher"):
+        networks = make_trainer({"evaluation.weights": weights}).networks
+        assert networks.evaluated is (networks.model if weights == "student" else networks.teacher.model)
+
+
+def test_predictions_are_those_of_the_network_in_evaluation_mode_whose_mode_is_kept(make_trainer):
+    networks = make_trainer().networks
+    networks.start_epoch(1)
+    rows = np.array([5, 3, 8])
+    found = networks.predict(networks.model, rows)
+    assert networks.model.training
+    with torch.no_grad():
+        expected = networks.model.eval()(torch.from_numpy(np.array(networks.view.inputs[rows]))).softmax(dim=1)
+    np.testing.assert_allclose(found.probs, expected.numpy(), atol=1e-6)
+
+
+def test_without_a_fine_head_classes_are_the_clusters_of_the_training_features(make_trainer):
+    trainer = make_trainer({"objective.preset": "base"})
+    networks, rows = trainer.networks, trainer.view.train
+    features = networks.predict(networks.evaluated, rows).features
+    probs = networks.cluster(1, features)
+    centers = networks.clusters.centers
+    nearest = ((features[:, None, :] - centers[None]) ** 2).sum(axis=2).argmin(axis=1)
+    assert (probs.argmax(axis=1) == nearest).all()
+    assert len(centers) == networks.num_fine == 6
+    read = networks.interpret(networks.predict(networks.evaluated, rows))
+    np.testing.assert_array_equal(read.fine, nearest)
+
+
+def test_a_state_restores_every_weight(make_trainer):
+    first = make_trainer(seed=0)
+    next(first)
+    second = make_trainer(seed=1)
+    second.networks.load_state_dict(first.networks.state_dict())
+    for name in ("model", "teacher"):
+        ours, theirs = (trainer.networks.state_dict()[name] for trainer in (first, second))
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    assert second.networks.teacher.updates == first.networks.teacher.updates > 0
+
+
+def test_a_prediction_is_made_once_for_the_same_model_and_rows(make_trainer, monkeypatch):
+    networks = make_trainer().networks
+    calls = []
+    predict = networks.predict
+    monkeypatch.setattr(networks, "predict", lambda model, rows: calls.append(len(rows)) or predict(model, rows))
+    cache = PredictionCache(networks)
+    rows = np.arange(10)
+    assert cache.features(rows) is cache.outputs(networks.evaluated, rows.copy()).features
+    cache.predict(rows)
+    cache.outputs(networks.evaluated, rows[:4])
+    assert calls == [10, 4]

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def first_of(names: Sequence[str], most: int = 8) -> str:
@@ -32,3 +36,8 @@ def duration(seconds: float) -> str:
         return f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+
+
+def print_line(console: Console, text: str) -> None:
+    """Print a line as it is: brackets are no markup, numbers get no colour, and nothing is wrapped."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)

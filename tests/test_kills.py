@@ -13,7 +13,7 @@ import optuna
 import pytest
 from rich.console import Console
 
-from fgtune.engine.run import run_study
+from fgtune.engine.run import execute
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
 
@@ -115,6 +115,6 @@ def test_a_study_killed_twenty_times_ends_like_an_uncut_one(tmp_path, ray_starte
         kill_driver(cut, rng.uniform(5.0, 14.0))
     for options in (cut, whole):
         out = io.StringIO()
-        assert run_study(options, Console(file=out, width=500)) == 0, out.getvalue()
+        assert execute(options, Console(file=out, width=500)) == 0, out.getvalue()
     assert ended(cut) == ended(whole)
     check_trackers(cut, len(ended(cut)))

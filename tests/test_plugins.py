@@ -17,7 +17,7 @@ from fgtune import plugins
 from fgtune.app.cli import main
 from fgtune.config.reading.plugin_options import load_plugin
 from fgtune.config.schema.plugin import PluginConfig
-from fgtune.engine.run import run_study
+from fgtune.engine.run import execute
 from fgtune.errors import ConfigError, SolverError
 from fgtune.plugins import Permit, parse_packages, permit_for_workers, permitted, permitting, resolve
 from fgtune.results.folder import StudyFolder
@@ -110,7 +110,7 @@ def test_the_example_runs_in_a_ray_session_that_began_without_permission(example
     fewer = ("seeds=1", "execution.max_concurrent=1")
     options = RunOptions(Path("rings.yaml"), fewer, out=Path("reports"), tracking_uri="none", plugins=("shapes",))
     out = io.StringIO()
-    assert run_study(options, Console(file=out, width=300)) == 0, out.getvalue()
+    assert execute(options, Console(file=out, width=300)) == 0, out.getvalue()
     folder = StudyFolder(example / "reports" / "rings")
     results = folder.ledger.read()
     assert [result.state for result in results] == [CellState.COMPLETE] * 2

@@ -15,7 +15,7 @@ from rich.console import Console
 from fgtune.config.reading.load import load_study
 from fgtune.data.sets.imagenet import TASKS
 from fgtune.engine.opening import open_study
-from fgtune.engine.run import run_study
+from fgtune.engine.run import execute
 from fgtune.errors import ConfigError
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
@@ -141,7 +141,7 @@ def test_recipe_runs_in_miniature_on_its_layout(name, layouts, tmp_path, monkeyp
     overrides = tuple(f"{path}={value}" for path, value in places.items())
     out = io.StringIO()
     options = RunOptions(STUDIES / f"{name}.yaml", overrides, smoke=True, out=tmp_path, tracking_uri="none")
-    assert run_study(options, Console(file=out, width=300)) == 0, out.getvalue()
+    assert execute(options, Console(file=out, width=300)) == 0, out.getvalue()
     folder = StudyFolder(tmp_path / f"{name}-smoke")
     results, study = folder.ledger.read(), folder.read_study()
     assert {result.arm for result in results} == {row["arm"] for row in folder.read_plan()}

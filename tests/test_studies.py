@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from fgtune.engine.run import run_study
+from fgtune.engine.run import execute
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
 from fgtune.results.records import CellState
@@ -36,7 +36,7 @@ def test_there_are_studies():
 def test_study_runs_in_miniature_and_reports(path, tmp_path, ray_started):
     out = io.StringIO()
     options = RunOptions(path, smoke=True, out=tmp_path, tracking_uri="none")
-    assert run_study(options, Console(file=out, width=300)) == 0, out.getvalue()
+    assert execute(options, Console(file=out, width=300)) == 0, out.getvalue()
     folder = StudyFolder(tmp_path / f"{path.stem}-smoke")
     results = folder.ledger.read()
     assert results

@@ -229,7 +229,7 @@ def run_study(
         ConfigError: The study, the data, the folder or the store is wrong; nothing was started.
         FgtuneError: Something else that was expected to go wrong.
     """
-    from fgtune.engine.run import run_study as run_opened
+    from fgtune.engine.run import execute
 
     file = _file(study)
     opened = file.open()
@@ -244,7 +244,7 @@ def run_study(
     console = Console(
         file=sys.stdout, quiet=quiet, width=500, highlight=False, force_terminal=False, force_jupyter=False
     )
-    run_opened(options, console, opened)
+    execute(options, console, opened)
     return Results(Path(out) / file.name)
 
 

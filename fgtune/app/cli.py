@@ -111,7 +111,7 @@ def run(
     plugins: PluginsOption = None,
 ) -> None:
     """Run what is left of a study, and write its report."""
-    from fgtune.engine.run import run_study
+    from fgtune.engine.run import execute
 
     overrides = tuple(set_ or ())
     if max_concurrent is not None:
@@ -127,7 +127,7 @@ def run(
         only=tuple(only or ()),
         address=address,
     )
-    raise typer.Exit(run_study(options))
+    raise typer.Exit(execute(options))
 
 
 @app.command("report")

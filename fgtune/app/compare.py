@@ -13,6 +13,7 @@ from rich.table import Table
 from fgtune.errors import ConfigError
 from fgtune.files import write_output
 from fgtune.results.folder import StudyFolder
+from fgtune.text import print_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +83,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     console.print(table)
     for difference in comparison.differences:
         for line in _lines(comparison, difference):
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+            print_line(console, line)
 
 
 def _lines(comparison: Comparison, difference: Difference) -> list[str]:

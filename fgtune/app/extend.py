@@ -40,13 +40,13 @@ def extend(root: Path, seeds: int, tracking_uri: str | None = None, console: Con
         console: Where progress is shown; standard output when left out.
 
     Returns:
-        The exit code, as ``run_study`` gives it.
+        The exit code, as ``execute`` gives it.
 
     Raises:
         ConfigError: There is no study in the folder, it has that many seeds already, its data have changed, or another
             process is writing to it. Nothing is started then, and nothing written.
     """
-    from fgtune.engine.run import run_study
+    from fgtune.engine.run import execute
 
     folder = StudyFolder(root.resolve())
     folder.require_study()
@@ -59,7 +59,7 @@ def extend(root: Path, seeds: int, tracking_uri: str | None = None, console: Con
         with folder.lock():
             opened = _open(folder, study, seeds)
             folder.extend(grown_plan(opened.plan, folder), options)
-        return run_study(options, console, opened)
+        return execute(options, console, opened)
 
 
 def _check_seeds(folder: StudyFolder, study: Study, seeds: int) -> None:

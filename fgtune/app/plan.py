@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from fgtune.engine.designs import grown_plan, most_cells, size_text
 from fgtune.engine.plan_growth import arm_search_folder
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, CellState
+from fgtune.text import print_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,11 +117,7 @@ def read_plan(plan: Plan, folder: StudyFolder) -> StudyPlan:
 
 def print_plan(made: StudyPlan, console: Console, *, cells: bool) -> None:
     """Print it for a person: one row an arm, or one row a cell."""
-
-    def say(text: str) -> None:
-        console.print(text, markup=False)
-
-    plan = made.plan
+    say, plan = partial(print_line, console), made.plan
     say(f"{plan.study.study}: {size_text(plan)}, study hash {plan.study_hash}")
     console.print(_cell_table(made) if cells else _arm_table(made))
     more = f", and up to {counted_cells(made.left_in_searches)} in the searches" if made.left_in_searches else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from fgtune.analysis.trials import arm_means, best_arm, criteria_of
 from fgtune.results.folder import ARM_SEARCH, StudyFolder
 from fgtune.results.options import LastCall, last_call
 from fgtune.results.records import CellResult, CellState
-from fgtune.text import duration
+from fgtune.text import duration, print_line
 
 
 @dataclass(frozen=True)
@@ -184,11 +185,7 @@ def _machine_of(record: Mapping[str, Any]) -> tuple[int, int | None]:
 
 def print_status(status: StudyStatus, console: Console) -> None:
     """Print it for a person."""
-
-    def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-    study = status.data.study
+    say, study = partial(print_line, console), status.data.study
     say(f"{study.study} ({study.design.kind}), in {status.data.folder.root}")
     say(f"question: {study.question}")
     running = "not running" if status.holder is None else f"running (process {status.holder})"

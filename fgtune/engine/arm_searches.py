@@ -20,6 +20,7 @@ from fgtune.engine.plan_growth import arm_search_folder, with_choice
 from fgtune.reporting.html import write_up
 from fgtune.results.folder import ARM_SEARCH, StudyFolder
 from fgtune.results.provenance import collect_provenance
+from fgtune.text import print_line
 from fgtune.tracking import StudyEnd, open_tracker
 
 if TYPE_CHECKING:
@@ -94,4 +95,4 @@ class ArmSearches:
         return larger
 
     def _say(self, text: str) -> None:
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        print_line(self.console, text)

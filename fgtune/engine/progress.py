@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from fgtune.config.arms.records import Cell
 from fgtune.results.records import CellResult, CellState, EpochMetrics
-from fgtune.text import duration
+from fgtune.text import duration, print_line
 
 
 @dataclass
@@ -109,7 +109,7 @@ class ProgressDisplay:
 
     def say(self, text: str) -> None:
         """One line for the person, above the bar."""
-        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        print_line(self.console, text)
 
     def epochs(self, cell_id: str, epochs: Sequence[EpochMetrics]) -> None:
         """A running cell has trained further."""

@@ -23,6 +23,7 @@ from fgtune.plugins import permitting
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
 from fgtune.results.provenance import collect_provenance
+from fgtune.text import print_line
 from fgtune.tracking import StudyEnd, open_tracker
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ EXIT_CODES = {
 }
 
 
-def run_study(options: RunOptions, console: Console | None = None, opened: OpenedStudy | None = None) -> int:
+def execute(options: RunOptions, console: Console | None = None, opened: OpenedStudy | None = None) -> int:
     """Run what is left of a study and write its report.
 
     Args:
@@ -55,10 +56,10 @@ def run_study(options: RunOptions, console: Console | None = None, opened: Opene
     """
     with permitting(options.plugins):
         opened = opened or open_study(options.study, options.overrides, options.smoke)
-        return _run_study(options, console or _plain_console(), opened)
+        return _execute(options, console or _plain_console(), opened)
 
 
-def _run_study(options: RunOptions, console: Console, opened: OpenedStudy) -> int:
+def _execute(options: RunOptions, console: Console, opened: OpenedStudy) -> int:
     from fgtune.tuning.call_limits import Budget
 
     folder = StudyFolder(options.out / opened.plan.study.study)
@@ -69,7 +70,7 @@ def _run_study(options: RunOptions, console: Console, opened: OpenedStudy) -> in
     earlier, notes = kind.earlier_studies(opened.plan)
     is_idle = kind.is_idle(_launch(options, opened, folder, earlier))
     for note in (*(f"warning: {warning}" for warning in opened.plan.warnings), *notes):
-        console.print(note, markup=False, highlight=False)
+        print_line(console, note)
     with ThreadPoolExecutor(1) as background, ExitStack() as stack:
         opening = background.submit(open_tracker, options.tracking_uri)  # seconds of imports, while Ray starts
         flag = None

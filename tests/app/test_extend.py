@@ -17,7 +17,7 @@ from fgtune.app.cli import main
 from fgtune.app.extend import extend
 from fgtune.app.verify import verify
 from fgtune.engine.opening import open_study
-from fgtune.engine.run import run_study
+from fgtune.engine.run import execute
 from fgtune.errors import ConfigError, StudyFolderError
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions, last_call
@@ -50,7 +50,7 @@ def base(tmp_path_factory, small_study_text) -> Path:
 def extended(base, tmp_path_factory, ray_started):
     """The study run with one seed, then extended to two from elsewhere: its folder, its first ledger, what was told."""
     with chdir(base):
-        code, text = told(lambda console: run_study(OPTIONS, console))
+        code, text = told(lambda console: execute(OPTIONS, console))
     assert code == 0, text
     folder = StudyFolder(base / "reports" / "small")
     first = folder.ledger_file.read_bytes()
@@ -99,7 +99,7 @@ def test_the_study_with_its_old_seeds_is_told_how_to_go_on_and_that_line_does(ex
     before = folder.ledger_file.read_bytes()
     with chdir(base):
         with pytest.raises(StudyFolderError, match="was extended from 1 to 2 seeds") as caught:
-            run_study(OPTIONS)
+            execute(OPTIONS)
         line = str(caught.value).partition("go on with: ")[2]
         assert shlex.split(line)[:4] == ["python", "-m", "fgtune.run", "small.yaml"]
         assert main(["run", *shlex.split(line)[3:]]) == 0
@@ -151,7 +151,7 @@ def runs(monkeypatch) -> list[RunOptions]:
         asked.append((options, opened.plan.study.seed_list))
         raise Killed
 
-    monkeypatch.setattr("fgtune.engine.run.run_study", killed)
+    monkeypatch.setattr("fgtune.engine.run.execute", killed)
     return asked
 
 

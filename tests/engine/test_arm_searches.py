@@ -21,7 +21,7 @@ from fgtune.app.extend import extend
 from fgtune.app.refit import choose
 from fgtune.app.status import read_status
 from fgtune.app.verify import verify
-from fgtune.engine.run import run_study
+from fgtune.engine.run import execute
 from fgtune.errors import ConfigError, StudyFolderError
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
@@ -73,7 +73,7 @@ def made(folder: Path, tracking: str = "none", **changes) -> RunOptions:
 
 def run(options):
     out = io.StringIO()
-    return run_study(options, Console(file=out, width=500)), out.getvalue()
+    return execute(options, Console(file=out, width=500)), out.getvalue()
 
 
 def folder_of(options) -> StudyFolder:

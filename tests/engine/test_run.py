@@ -21,7 +21,7 @@ from rich.console import Console
 
 from fgtune.analysis.summary import summarise
 from fgtune.app.verify import verify
-from fgtune.engine.run import report, run_study
+from fgtune.engine.run import execute, report
 from fgtune.metrics.evaluate import evaluate_counts
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
@@ -35,7 +35,7 @@ def options(small_study, tmp_path):
 
 def run(options):
     out = io.StringIO()
-    return run_study(options, Console(file=out, width=300)), out.getvalue()
+    return execute(options, Console(file=out, width=300)), out.getvalue()
 
 
 def metrics_of(options):

@@ -9,7 +9,7 @@ from pathlib import Path
 import optuna
 from rich.console import Console
 
-from fgtune.engine.run import run_study
+from fgtune.engine.run import execute
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
 
@@ -52,7 +52,7 @@ def made(folder: Path, tracking: str = "none", **changes) -> RunOptions:
 
 def run(options):
     out = io.StringIO()
-    return run_study(options, Console(file=out, width=300)), out.getvalue()
+    return execute(options, Console(file=out, width=300)), out.getvalue()
 
 
 def folder_of(options):

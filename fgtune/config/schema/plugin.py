@@ -15,7 +15,7 @@ Options = dict[str, JsonValue]
 
 
 class PluginConfig(Config):
-    """A part of your own: ``docs/plugins.md`` tells how to write one, and how to permit its import."""
+    """A part of your own: ``docs/plugins.md`` shows how to write one, and how to permit its import."""
 
     kind: PluginKind
     """Where it lives, as ``package.module:name``."""
@@ -24,7 +24,7 @@ class PluginConfig(Config):
 
 
 class PluginDataConfig(BaseDataConfig):
-    """A data set of your own: ``docs/plugins.md`` tells how to write one, and how to permit its import."""
+    """A data set of your own: ``docs/plugins.md`` shows how to write one, and how to permit its import."""
 
     kind: PluginKind
     """Where its loader lives, as ``package.module:name``."""

@@ -17,7 +17,6 @@ import typer
 from fgtune import __version__
 from fgtune.app.export import ExportFormat
 from fgtune.errors import ConfigError, FgtuneError
-from fgtune.files import write_output
 from fgtune.results.options import DEFAULT_OUT, RunOptions
 
 if TYPE_CHECKING:
@@ -300,7 +299,10 @@ def schema(
     if write is None:
         typer.echo(text)
         return
-    write_output(write, (text + "\n").encode())
+    try:
+        write.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot be written ({error.strerror})", where=str(write)) from error
     typer.echo(f"wrote {write}")
 
 

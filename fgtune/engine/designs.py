@@ -10,8 +10,7 @@ from fgtune.config.arms.records import Cell
 from fgtune.config.arms.search import FORKED
 from fgtune.config.schema.scheduling import PbtConfig
 from fgtune.engine.opening import Launch
-from fgtune.engine.plan_growth import with_choices, with_proposals
-from fgtune.engine.searching import earlier_studies, open_search
+from fgtune.engine.plan_growth import open_search, with_choices, with_proposals
 from fgtune.results.folder import StudyFolder
 
 if TYPE_CHECKING:
@@ -144,7 +143,9 @@ class SearchKind(PlannedKind):
 
     def earlier_studies(self, plan: Plan) -> tuple[list[KnownTrial], list[str]]:
         """What the studies of ``warm_start`` know."""
-        return earlier_studies(plan)
+        from fgtune.tuning.search.history import earlier_trials
+
+        return ([], []) if plan.search is None else earlier_trials(plan.search, plan.search.design.warm_start)
 
     def is_idle(self, launch: Launch) -> bool:
         """Whether all trials were proposed and have ended."""
@@ -178,9 +179,7 @@ class SearchKind(PlannedKind):
         at_once = slots(execution) if execution.max_concurrent is None else execution.max_concurrent
         search = open_search(
             plan,
-            launch.folder,
-            launch.settled,
-            launch.earlier,
+            launch,
             announce=announce,
             warn=warn,
             at_once=at_once,

@@ -1,23 +1,27 @@
-"""Plans that grow while a study runs: what a search proposes, and what the searches inside arms choose.
+"""Plans that grow while a study runs, and the search that makes one grow, as the folder of the study has left them.
 
-Whatever is added stands in ``plan.csv`` before its first cell runs, so that a driver killed at any moment finds again
-what it had decided.
+What a search proposes, and what the searches inside arms choose, stands in ``plan.csv`` before its first cell runs: a
+driver killed at any moment finds again what it had decided, learns of finished trials anew, and runs unfinished ones
+first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fgtune.config.arms.plan import ArmSearchPlan, Plan
 from fgtune.config.arms.records import Arm, Cell, Fork
-from fgtune.config.arms.search import SearchPlan, trial_number
+from fgtune.config.arms.search import FORKED, SearchPlan, trial_number
 from fgtune.errors import StudyFolderError
 from fgtune.results.folder import StudyFolder
 from fgtune.results.formats import FORK
 
 if TYPE_CHECKING:
+    from fgtune.engine.opening import Launch
+    from fgtune.tuning.call_limits import Budget
+    from fgtune.tuning.search.search import Search
     from fgtune.tuning.search.suggestions import Suggestion
 
 
@@ -117,3 +121,71 @@ def with_suggestion(plan: Plan, suggestion: Suggestion) -> Plan:
     if any(arm.name == suggestion.arm.name for arm in plan.arms):
         return plan
     return replace(plan, arms=(*plan.arms, suggestion.arm), cells=(*plan.cells, *suggestion.cells))
+
+
+def open_search(
+    plan: Plan,
+    launch: Launch,
+    announce: Callable[[Suggestion], None],
+    warn: Callable[[str], None],
+    at_once: int | None,
+    budget: Budget,
+) -> Search:
+    """The search of a study as its folder and earlier studies have left it.
+
+    Args:
+        plan: Grown.
+        launch: What the call began with.
+        announce: Called with every suggestion before its first cell is handed out.
+        warn: Called with what does not stop the study: an unwritable mirror, an early end.
+        at_once: Largest number of cells under way; None for any number.
+        budget: What the call may use.
+    """
+    from fgtune.tuning.search.history import ledger_trials
+    from fgtune.tuning.search.search import Search
+
+    if plan.search is None:
+        raise TypeError(f"{plan.study.study} is no search")
+    objective = plan.search.design.metrics[0]
+    before = _curves(launch.folder, objective)
+
+    def curve(cell_id: str) -> Mapping[int, float]:
+        return launch.folder.read_metric(cell_id, objective) or before.get(cell_id, {})
+
+    search = Search(
+        plan,
+        finished=launch.settled,
+        announce=announce,
+        curve=curve,
+        storage=launch.folder.optuna_file,
+        warn=warn,
+        at_once=at_once,
+        budget=budget,
+    )
+    proposed = [(arm.name, arm.levels) for arm in plan.arms if trial_number(arm.name) is not None]
+    search.restore([*launch.earlier, *ledger_trials(plan, launch.settled.values(), proposed, curve)])
+    for fork in _planned_forks(plan, plan.search):
+        search.add_fork(fork)
+    return search
+
+
+def _planned_forks(plan: Plan, search: SearchPlan) -> Iterator[Suggestion]:
+    """The replacements that the plan has."""
+    from fgtune.tuning.search.suggestions import Suggestion
+
+    for arm in plan.arms:
+        number, point = trial_number(arm.name), search.point(dict(arm.levels))
+        if arm.role == FORKED and number is not None and point is not None:
+            yield Suggestion(number, point, arm, tuple(cell for cell in plan.cells if cell.arm == arm.name))
+
+
+def _curves(folder: StudyFolder, metric: str) -> dict[str, dict[int, float]]:
+    """A metric by cell and epoch, of the cells that ended in earlier calls."""
+    curves = folder.read_curves()
+    if metric not in curves.columns:
+        return {}
+    known = curves[curves[metric].notna()]
+    return {
+        str(cell_id): {int(epoch): float(value) for epoch, value in zip(own["epoch"], own[metric], strict=True)}
+        for cell_id, own in known.groupby("cell_id")
+    }

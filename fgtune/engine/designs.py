@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fgtune.config.arms.plan import Plan
 from fgtune.config.arms.records import Cell
 from fgtune.config.arms.search import FORKED
-from fgtune.config.schema.scheduling import PbtConfig
+from fgtune.config.schema.tuning import PbtConfig
 from fgtune.engine.opening import Launch
 from fgtune.engine.plan_growth import open_search, with_choices, with_proposals
 from fgtune.results.folder import StudyFolder

@@ -13,8 +13,8 @@ from ray.tune.search import Searcher
 from support import searches as toy
 
 from fgtune.config.arms.records import Cell
-from fgtune.config.schema.scheduling import AshaConfig
 from fgtune.config.schema.study import BudgetConfig, ExecutionConfig
+from fgtune.config.schema.tuning import AshaConfig
 from fgtune.results.records import EpochMetrics
 from fgtune.tuning.call_limits import Budget, StopFlag
 from fgtune.tuning.cell_queue import CellQueue

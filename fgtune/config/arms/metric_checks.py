@@ -11,8 +11,8 @@ from fgtune.config.arms.plan import Plan
 from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.schema.designs import Design
 from fgtune.config.schema.paths import Path, value_at
-from fgtune.config.schema.sampling import Mode
 from fgtune.config.schema.study import Study
+from fgtune.config.schema.tuning import Mode
 from fgtune.errors import ConfigError, MultiConfigError
 
 

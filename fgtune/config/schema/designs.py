@@ -15,7 +15,7 @@ from fgtune.config.schema.base import RESERVED_COLUMNS, ArmName, Config, Count, 
 from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.domains import DomainConfig, check_bounds
 from fgtune.config.schema.paths import overlap
-from fgtune.config.schema.sampling import ArmSearchConfig, Mode, StatedSpace
+from fgtune.config.schema.tuning import ArmSearchConfig, Mode, StatedSpace
 
 BASELINE = "baseline"
 """Name of the baseline arm of a sensitivity design and of a search."""

@@ -10,7 +10,7 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 from fgtune.config.schema.base import Count, DottedPath, Text, must_differ
 from fgtune.config.schema.designs import Design
 from fgtune.config.schema.domains import DomainConfig
-from fgtune.config.schema.sampling import (
+from fgtune.config.schema.tuning import (
     CmaEsConfig,
     Mode,
     ObjectiveName,

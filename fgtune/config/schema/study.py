@@ -19,10 +19,9 @@ from fgtune.config.schema.base import (
 )
 from fgtune.config.schema.designs import AblationDesign, ComparisonDesign, SensitivityDesign
 from fgtune.config.schema.published import PublishedTable
-from fgtune.config.schema.sampling import Mode
-from fgtune.config.schema.scheduling import NoSchedulerConfig, SchedulerConfig, StoppingConfig
 from fgtune.config.schema.search import SearchDesign
 from fgtune.config.schema.trial import TrialConfig
+from fgtune.config.schema.tuning import Mode, NoSchedulerConfig, SchedulerConfig, StoppingConfig
 
 DesignConfig = Annotated[
     SensitivityDesign | AblationDesign | ComparisonDesign | SearchDesign, Field(discriminator="kind")

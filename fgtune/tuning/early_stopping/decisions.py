@@ -14,7 +14,7 @@ from typing import Any
 
 from fgtune.config.arms.records import Cell, Fork
 from fgtune.config.arms.search import trial_number
-from fgtune.config.schema.scheduling import StoppingConfig
+from fgtune.config.schema.tuning import StoppingConfig
 from fgtune.files import JsonLines
 from fgtune.results.records import EpochMetrics
 from fgtune.tuning.early_stopping.population import ForkPool

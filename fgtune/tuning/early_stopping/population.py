@@ -15,7 +15,7 @@ import numpy as np
 from fgtune.config.arms.records import Cell, Fork
 from fgtune.config.arms.search import SearchPlan
 from fgtune.config.schema.domains import SIGNIFICANT, Domain, LogUniformDomain, UniformDomain
-from fgtune.config.schema.scheduling import PbtConfig
+from fgtune.config.schema.tuning import PbtConfig
 from fgtune.config.spaces.expression import EvaluationError
 from fgtune.config.spaces.space import InfeasibleError, Point, SearchSpace
 from fgtune.streams import numpy_stream

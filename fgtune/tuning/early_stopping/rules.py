@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fgtune.config.arms.records import Fork
-from fgtune.config.schema.scheduling import AshaConfig, HyperbandConfig, MedianConfig, PlateauConfig, StoppingConfig
+from fgtune.config.schema.tuning import AshaConfig, HyperbandConfig, MedianConfig, PlateauConfig, StoppingConfig
 from fgtune.streams import derive_seed
 
 

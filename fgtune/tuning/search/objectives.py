@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from fgtune.catalog import natural_mode
 from fgtune.config.schema.designs import Design
-from fgtune.config.schema.sampling import Mode
 from fgtune.config.schema.study import Study
+from fgtune.config.schema.tuning import Mode
 from fgtune.results.records import CellResult, SolverUse
 
 

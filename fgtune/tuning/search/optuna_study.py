@@ -17,8 +17,8 @@ import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from fgtune.config.schema.sampling import TpeConfig
 from fgtune.config.schema.search import SearchDesign
+from fgtune.config.schema.tuning import TpeConfig
 from fgtune.config.spaces.expression import EvaluationError
 from fgtune.config.spaces.space import InfeasibleError, Point, SearchSpace
 from fgtune.results.records import CellState

@@ -28,7 +28,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from fgtune.config.schema.domains import ChoiceDomain, Domain, IntDomain, LogUniformDomain, QuantizedDomain
-from fgtune.config.schema.sampling import (
+from fgtune.config.schema.tuning import (
     BruteForceConfig,
     CmaEsConfig,
     GpConfig,

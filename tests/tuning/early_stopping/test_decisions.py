@@ -6,8 +6,8 @@ import math
 import pytest
 
 from fgtune.config.arms.records import Cell
-from fgtune.config.schema.scheduling import AshaConfig, MedianConfig
 from fgtune.config.schema.trial import TrialConfig
+from fgtune.config.schema.tuning import AshaConfig, MedianConfig
 from fgtune.errors import StudyFolderError
 from fgtune.results.records import EpochMetrics
 from fgtune.tuning.early_stopping.decisions import EarlyStopping

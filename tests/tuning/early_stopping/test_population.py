@@ -16,7 +16,7 @@ from support import searches as toy
 
 from fgtune.config.arms.records import Cell, Fork
 from fgtune.config.schema.domains import ChoiceDomain, IntDomain, LogUniformDomain, QuantizedDomain, UniformDomain
-from fgtune.config.schema.scheduling import PbtConfig
+from fgtune.config.schema.tuning import PbtConfig
 from fgtune.results.records import CellResult, CellState, EpochMetrics
 from fgtune.tuning.early_stopping.decisions import EarlyStopping
 from fgtune.tuning.early_stopping.population import ForkPool, TruncationSelection, explored, perturbed

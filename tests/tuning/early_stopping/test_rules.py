@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fgtune.config.schema.scheduling import AshaConfig, HyperbandConfig, MedianConfig, PbtConfig, PlateauConfig
+from fgtune.config.schema.tuning import AshaConfig, HyperbandConfig, MedianConfig, PbtConfig, PlateauConfig
 from fgtune.tuning.early_stopping.rules import Candidate, HyperbandBrackets, stopping_rule
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 from support import searches as toy
 
-from fgtune.config.schema.sampling import SamplerConfig
+from fgtune.config.schema.tuning import SamplerConfig
 from fgtune.errors import ConfigError
 from fgtune.results.records import CellState
 from fgtune.tuning.search.search import Search

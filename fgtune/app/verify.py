@@ -63,7 +63,7 @@ def _cells(folder: StudyFolder) -> Iterator[tuple[int, str]]:
         config = _identity(result.config, scheme)
         agrees = stable_hash(config) == result.config_hash
         yield 1, "" if agrees else f"{name}: its config does not have the hash {result.config_hash}"
-        agrees = cell_id_of(config, result.seed, result.fork) == result.cell_id
+        agrees = cell_id_of(config, result.seed, result.fork, scheme) == result.cell_id
         yield 1, "" if agrees else f"{name}: its config and seed do not have this id"
         if result.state is not CellState.COMPLETE:
             continue

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fgtune.config.arms.plan import Plan
-from fgtune.config.schema.base import HASH_SCHEME, stable_hash
+from fgtune.config.arms.records import study_hash_of
+from fgtune.config.schema.base import HASH_SCHEME
 from fgtune.config.schema.study import Study
 from fgtune.errors import StudyFolderError
 from fgtune.results.options import RunOptions
@@ -76,8 +77,7 @@ def extended_record(
     others = {key: value for key, value in plan.study.identity().items() if key != "seeds"}
     if settings != others or not set(before.seed_list) <= set(plan.study.seed_list):
         raise StudyFolderError("only seeds may be added to a study that has begun", where=where)
-    fingerprints = sorted(shape.fingerprint for shape in plan.shapes.values())
-    if stable_hash({"study": before.identity(), "data": fingerprints}) != record.get("study_hash"):
+    if study_hash_of(before, (shape.fingerprint for shape in plan.shapes.values())) != record.get("study_hash"):
         fix = "bring back the data that the finished cells were run on, or start a study of another name"
         raise StudyFolderError("the data have changed since the study was begun", where=where, fix=fix)
     if not set(planned) <= {cell.cell_id for cell in plan.cells}:

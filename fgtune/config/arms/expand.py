@@ -11,7 +11,7 @@ from fgtune.config.arms.draft_arms import DraftArm, Drafts
 from fgtune.config.arms.metric_checks import check_scheduler, check_splits
 from fgtune.config.arms.plan import ArmSearchPlan, Plan
 from fgtune.config.arms.plan_checks import check_distinct, check_published, plan_warnings
-from fgtune.config.arms.records import Cell, DataShape
+from fgtune.config.arms.records import Cell, DataShape, study_hash_of
 from fgtune.config.arms.search import SearchPlan
 from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.reading.merge import patch
@@ -56,8 +56,7 @@ def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape], mad
     for each in made.arm_searches:
         with each.relocated_errors():
             searches.append(ArmSearchPlan(each, expand(each.loaded, lambda config: shapes[_key(config)])))
-    fingerprints = sorted(shape.fingerprint for shape in shapes.values())
-    study_hash = stable_hash({"study": loaded.study.identity(), "data": fingerprints})
+    study_hash = study_hash_of(loaded.study, (shape.fingerprint for shape in shapes.values()))
     search = _search_plan(loaded, shapes)
     spaces = {each.search.arm: each.plan.search.space for each in searches if each.plan.search is not None}
     spaces |= {"the search": search.space} if search is not None else {}

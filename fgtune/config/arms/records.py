@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.base import HASH_SCHEME, stable_hash
+from fgtune.config.schema.study import Study
 from fgtune.config.schema.trial import TrialConfig
 
 
@@ -84,12 +85,26 @@ class Fork:
         return cls(donor, int(epoch))
 
 
-def cell_id_of(config: Mapping[str, Any], seed: int, fork: Fork | None = None) -> str:
-    """Digest of a resolved config's identity, a seed and, for a cell that forks off another one, where it does."""
+def cell_id_of(config: Mapping[str, Any], seed: int, fork: Fork | None = None, scheme: int = HASH_SCHEME) -> str:
+    """Digest of a resolved config's identity, a seed and, for a cell that forks off another one, where it does.
+
+    Args:
+        config: What of the config is hashed: its identity, and with scheme 1 all of it.
+        seed: The seed.
+        fork: Where the cell forks off.
+        scheme: Whose id it is; it is hashed too, since a later scheme has other defaults.
+    """
     identity: dict[str, Any] = {"config": dict(config), "seed": seed}
     if fork is not None:
         identity["fork"] = {"donor": fork.donor, "epoch": fork.epoch}
+    if scheme > 1:
+        identity["hash"] = scheme
     return stable_hash(identity)
+
+
+def study_hash_of(study: Study, fingerprints: Iterable[str]) -> str:
+    """Digest of a study's identity and of the content of its data sets."""
+    return stable_hash({"study": study.identity(), "data": sorted(fingerprints), "hash": HASH_SCHEME})
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 HASH_SCHEME = 2
 """How configs become hashes, as ``provenance.json`` records it: 1 hashed the whole config, 2 its ``identity``.
 
-To be raised whenever an existing default, or ``identity`` itself, changes: hashes would then mean something else.
+To be raised whenever an existing default, or ``identity`` itself, changes: ids would then mean something else. It is
+hashed into them, so that none is taken for one of before.
 """
 
 

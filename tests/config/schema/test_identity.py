@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
-from fgtune.config.arms.records import Cell
+from fgtune.config.arms.records import Cell, cell_id_of
 from fgtune.config.reading.merge import patch
 from fgtune.config.schema import objective
-from fgtune.config.schema.base import Config
+from fgtune.config.schema.base import HASH_SCHEME, Config
 from fgtune.config.schema.designs import ComparisonDesign
 from fgtune.config.schema.objective import ObjectiveConfig
 from fgtune.config.schema.study import Study
@@ -117,6 +117,13 @@ def test_cells_are_told_apart_by_their_config_and_seed():
     ids = {Cell("arm", seed, config, {}).cell_id for seed in (0, 1) for config in (trial(), trial(epochs=3))}
     assert len(ids) == 4
     assert Cell("other", 1, trial(epochs=100), {"epochs": 100}).cell_id == Cell("arm", 1, trial(), {}).cell_id
+
+
+def test_another_scheme_makes_other_ids():
+    identity = trial().identity()
+    ids = {cell_id_of(identity, 0, scheme=scheme) for scheme in (1, HASH_SCHEME, HASH_SCHEME + 1)}
+    assert len(ids) == 3
+    assert Cell("arm", 0, trial(), {}).cell_id == cell_id_of(identity, 0)
 
 
 def test_a_changed_copy_has_a_hash_of_its_own():

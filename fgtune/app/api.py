@@ -137,7 +137,7 @@ class Results:
 
     @property
     def searches(self) -> dict[str, Results]:
-        """Of a comparison that searches inside its arms: the results of each search that has begun, by its arm."""
+        """Of a comparison that searches inside its arms: the results of each search that has started, by its arm."""
         return {arm: Results(own.folder.root) for arm, own in self._data.arm_searches.items() if own is not None}
 
     @property
@@ -261,7 +261,7 @@ def _file(study: StudyFile | StrPath) -> StudyFile:
     return study if isinstance(study, StudyFile) else load_study(study)
 
 
-def _texts(given: Sequence[str], name: str) -> tuple[str, ...]:
-    if isinstance(given, str):
-        raise ConfigError("must be a list of texts", where=name, value=given, fix=f"write [{given!r}]")
-    return tuple(given)
+def _texts(values: Sequence[str], name: str) -> tuple[str, ...]:
+    if isinstance(values, str):
+        raise ConfigError("must be a list of texts", where=name, value=values, fix=f"write [{values!r}]")
+    return tuple(values)

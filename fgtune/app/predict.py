@@ -88,17 +88,17 @@ def read_inputs(data: str, model: FineModel, card: ModelCard) -> Inputs:
 
     path, facts = Path(data), model.inputs
     suffix = path.suffix.lower()
-    given: Any
+    inputs: Any
     if suffix == ".npz":
-        given = read_npz(path, ("inputs",), ("coarse", "fine", "fine_values", "split"))["inputs"]
+        inputs = read_npz(path, ("inputs",), ("coarse", "fine", "fine_values", "split"))["inputs"]
     elif suffix == ".npy":
-        given = read_npy(path, "inputs")
+        inputs = read_npy(path, "inputs")
     elif suffix in TABLE_SUFFIXES:
         named = [] if facts.columns is None else list(facts.columns)
-        given = table_inputs(read_table(path, named, others=facts.columns is None), facts, data)
+        inputs = table_inputs(read_table(path, named, others=facts.columns is None), facts, data)
     else:
-        given = _described(data, model, card).inputs
-    return checked_inputs(given, facts, data)
+        inputs = _described(data, model, card).inputs
+    return checked_inputs(inputs, facts, data)
 
 
 def _described(data: str, model: FineModel, card: ModelCard) -> Dataset:

@@ -44,7 +44,7 @@ def execute(options: RunOptions, console: Console | None = None, opened: OpenedS
 
     Args:
         options: What is asked for.
-        console: Where progress is told; standard output when left out.
+        console: Where progress is shown; standard output when left out.
         opened: The study, where it has been opened already; it is then not read again.
 
     Returns:

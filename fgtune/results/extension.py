@@ -98,7 +98,7 @@ def former_hashes(record: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def outgrown_error(record: Mapping[str, Any], plan: Plan, where: str) -> StudyFolderError | None:
-    """What to tell someone who runs a study as it was before seeds were added; None where that is not the case."""
+    """The error of a run of the study as it was before seeds were added; None where it is not run so."""
     if plan.study_hash not in former_hashes(record):
         return None
     last = record["extended"][-1]

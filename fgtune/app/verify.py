@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from fgtune.analysis.inputs import read_study
+from fgtune.analysis.inputs import StudyData, read_study
 from fgtune.analysis.summary import summarise
 from fgtune.analysis.table import encoded, tidy_table
 from fgtune.analysis.trials import best_arm
@@ -40,8 +40,12 @@ def verify(root: Path) -> tuple[int, list[str]]:
     """
     folder = StudyFolder(root)
     folder.require_study()
+    return _verify(read_study(folder))
+
+
+def _verify(data: StudyData) -> tuple[int, list[str]]:
     compared, problems = 0, []
-    for count, problem in (*_cells(folder), *_table(folder), *_report(folder), *_choices(folder)):
+    for count, problem in (*_cells(data.folder), *_table(data), *_report(data), *_choices(data)):
         compared += count
         if problem:
             problems.append(problem)
@@ -78,14 +82,14 @@ def _cells(folder: StudyFolder) -> Iterator[tuple[int, str]]:
                     yield 1, "" if stored == value else f"{name}: test/{metric} is {stored}, its counts give {value}"
 
 
-def _choices(folder: StudyFolder) -> Iterator[tuple[int, str]]:
+def _choices(data: StudyData) -> Iterator[tuple[int, str]]:
     """The searches inside arms, and what they chose."""
-    data = read_study(folder)
     for arm in data.arms:
         search = data.arm_searches.get(arm.name)
         if search is None:
             continue
-        compared, problems = verify(search.folder.root)
+        search.folder.require_study()
+        compared, problems = _verify(search)
         yield compared, ""
         yield from ((0, f"search inside {arm.name}: {problem}") for problem in problems)
         if data.cells(arm.name):
@@ -95,15 +99,17 @@ def _choices(folder: StudyFolder) -> Iterator[tuple[int, str]]:
             yield 1, "" if agrees else f"arm {arm.name}: does not run {best}, the best that its search has"
 
 
-def _table(folder: StudyFolder) -> Iterator[tuple[int, str]]:
-    if folder.results_csv.is_file():
-        agrees = folder.results_csv.read_bytes() == encoded(tidy_table(folder), ".csv")
-        yield 1, "" if agrees else f"{folder.results_csv}: is not the table that the ledger gives"
+def _table(data: StudyData) -> Iterator[tuple[int, str]]:
+    path = data.folder.results_csv
+    if path.is_file():
+        agrees = path.read_bytes() == encoded(tidy_table(data), ".csv")
+        yield 1, "" if agrees else f"{path}: is not the table that the ledger gives"
 
 
-def _report(folder: StudyFolder) -> Iterator[tuple[int, str]]:
-    if folder.report_file.is_file():
-        found = _SUMMARY.search(folder.report_file.read_text(encoding="utf-8"))
-        expected = json.loads(json.dumps(summarise(read_study(folder)).to_plain()))
+def _report(data: StudyData) -> Iterator[tuple[int, str]]:
+    path = data.folder.report_file
+    if path.is_file():
+        found = _SUMMARY.search(path.read_text(encoding="utf-8"))
+        expected = json.loads(json.dumps(summarise(data).to_plain()))
         agrees = found is not None and json.loads(found.group(1)) == expected
-        yield 1, "" if agrees else f"{folder.report_file}: its numbers are not those that the ledger gives"
+        yield 1, "" if agrees else f"{path}: its numbers are not those that the ledger gives"

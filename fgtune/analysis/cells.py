@@ -6,9 +6,9 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
+from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.records import Bounds, FailureRow, PrunedGroup, SolverRow
-from fgtune.analysis.text.formatting import MetricInfo
 from fgtune.results.records import CellResult, CellState
 
 

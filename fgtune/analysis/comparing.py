@@ -12,11 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fgtune.analysis.formatting import metric_info
 from fgtune.analysis.inputs import StudyData, read_study
 from fgtune.analysis.records import ArmSummary
 from fgtune.analysis.statistics import PairedContrast, paired_contrast
 from fgtune.analysis.summary import summarise
-from fgtune.analysis.text.formatting import metric_info
 from fgtune.analysis.trials import best_arm, criteria_of
 from fgtune.config.schema.base import stable_hash
 from fgtune.errors import StudyFolderError

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from fgtune.analysis.formatting import MetricInfo, factor_name, metric_info
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.level_panels import arm_groups
-from fgtune.analysis.text.formatting import MetricInfo, factor_name, metric_info
 from fgtune.analysis.trials import BASELINE, COMPLETE, Trial, criteria_of, kinds_of, shown_infos
 from fgtune.results.records import CellState
 

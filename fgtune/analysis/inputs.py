@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from fgtune.analysis.text.formatting import factor_name, level_text
+from fgtune.analysis.formatting import factor_name, level_text
 from fgtune.config.arms.arm_search import arm_search_folders
 from fgtune.config.arms.comparison import DATASET
 from fgtune.config.schema.study import Study

@@ -10,9 +10,9 @@ from typing import Any
 
 from scipy import stats
 
+from fgtune.analysis.formatting import level_text, metric_info
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.statistics import Estimate, mean_interval
-from fgtune.analysis.text.formatting import level_text, metric_info
 from fgtune.config.schema.paths import has_path, value_at
 from fgtune.config.schema.published import PublishedResult, PublishedTable, find_arm
 

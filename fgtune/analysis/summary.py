@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from fgtune.analysis.cells import failure_bounds, failure_rows, pruned_groups, solver_rows
+from fgtune.analysis.formatting import MetricInfo, metric_info
 from fgtune.analysis.inputs import Counts, PlannedArm, StudyData, read_study
 from fgtune.analysis.published import PublishedComparison, published_comparisons
 from fgtune.analysis.records import ArmSummary, Bounds, ContrastSummary, FailureRow, PrunedGroup, SolverRow
@@ -21,7 +22,6 @@ from fgtune.analysis.search.selection import LabelFreeChoice, label_free_choices
 from fgtune.analysis.statistics import PairedContrast, bootstrap_interval, holm, mean_interval, paired_contrast
 from fgtune.analysis.table import num_fine
 from fgtune.analysis.text.answer import answer_sentence, contrast_sentence
-from fgtune.analysis.text.formatting import MetricInfo, metric_info
 from fgtune.analysis.text.search_answer import search_answer
 from fgtune.analysis.text.warnings import search_warnings, study_warnings
 from fgtune.analysis.verdicts import Judgement, judge

@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from fgtune.analysis.formatting import level_text
 from fgtune.analysis.inputs import PlannedArm, PlannedCell, StudyData, read_study
-from fgtune.analysis.text.formatting import level_text
 from fgtune.catalog.spec import SPLITS
 from fgtune.config.schema.classes import ESTIMATE
 from fgtune.files import write_atomically

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from fgtune.analysis.formatting import MetricInfo, metric_info
 from fgtune.analysis.inputs import PlannedArm, StudyData
-from fgtune.analysis.text.formatting import MetricInfo, metric_info
 from fgtune.catalog.spec import Direction
 from fgtune.results.records import CellState, best_by_mean, joint_state
 

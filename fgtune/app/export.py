@@ -52,9 +52,9 @@ def export(root: Path, form: ExportFormat, out: Path | None = None) -> bytes:
 
 def _content(folder: StudyFolder, form: ExportFormat) -> bytes:
     from fgtune.analysis.inputs import read_study
+    from fgtune.analysis.latex import latex_table
     from fgtune.analysis.summary import summarise
     from fgtune.analysis.table import encoded, tidy_table
-    from fgtune.analysis.text.latex import latex_table
 
     data = read_study(folder)
     if form is ExportFormat.LATEX:

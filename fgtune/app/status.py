@@ -12,8 +12,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import Counts, StudyData, read_study
-from fgtune.analysis.text.formatting import MetricInfo
 from fgtune.analysis.timing import TimeLeft, cells_at_once, counted_cells, machine, time_left
 from fgtune.analysis.trials import arm_means, best_arm, criteria_of
 from fgtune.results.folder import ARM_SEARCH, StudyFolder

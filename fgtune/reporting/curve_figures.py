@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from fgtune.analysis.curve_panels import Curve, CurvesPanel, HistoryPanel
+from fgtune.analysis.formatting import number
 from fgtune.analysis.search.axes import on_log_scale
-from fgtune.analysis.text.formatting import number
 from fgtune.analysis.trials import BASELINE, BEST, COMPLETE, STOPPED
 from fgtune.reporting.level_figures import KIND_STYLES, kind_marker
 from fgtune.reporting.theme import (

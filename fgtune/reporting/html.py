@@ -18,10 +18,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from fgtune.analysis import formatting
 from fgtune.analysis.inputs import StudyData, read_study
 from fgtune.analysis.summary import StudySummary, summarise
 from fgtune.analysis.table import write_tables
-from fgtune.analysis.text import formatting
 from fgtune.files import write_atomically
 from fgtune.reporting.page import page_context
 from fgtune.results.folder import StudyFolder

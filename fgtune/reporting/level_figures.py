@@ -10,9 +10,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from fgtune.analysis.formatting import number
 from fgtune.analysis.level_panels import PairPanel, ScatterPanel, SensitivityPanel, TrialPoint
 from fgtune.analysis.search.axes import on_log_scale
-from fgtune.analysis.text.formatting import number
 from fgtune.analysis.trials import BASELINE, BEST, COMPLETE, STOPPED
 from fgtune.reporting.row_figures import error_bar, estimate_text, mean_marker, seed_marker
 from fgtune.reporting.theme import (

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.search.axes import axes_of
 from fgtune.analysis.search.overview import selections_of
 from fgtune.analysis.search.selection import Selection
 from fgtune.analysis.summary import StudySummary
-from fgtune.analysis.text.formatting import MetricInfo
 from fgtune.analysis.text.search_answer import short_level
 from fgtune.analysis.trials import STOPPED, Trial, kinds_of, ranked, shown_infos, trials_of
 from fgtune.reporting.panels import MOST_ROWS, panels_of_arms, panels_of_space

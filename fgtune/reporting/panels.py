@@ -10,6 +10,7 @@ from typing import TypeVar
 import plotly.graph_objects as go
 
 from fgtune.analysis.curve_panels import CurvesPanel, HistoryPanel, history_panels, learning_panels, trial_curves_panels
+from fgtune.analysis.formatting import MetricInfo, capital, interval, metric_info, number
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.level_panels import (
     PairPanel,
@@ -26,7 +27,6 @@ from fgtune.analysis.search.axes import axes_of, on_log_scale
 from fgtune.analysis.search.importances import Importances, metric_importances
 from fgtune.analysis.search.selection import Selection
 from fgtune.analysis.summary import StudySummary
-from fgtune.analysis.text.formatting import MetricInfo, capital, interval, metric_info, number
 from fgtune.analysis.trials import BASELINE, BEST, STOPPED, Trial, criteria_of, kinds_of, shown_infos
 from fgtune.reporting.curve_figures import history_figure, learning_figure, trial_curves_figure
 from fgtune.reporting.level_figures import pair_figure, scatter_figure, sensitivity_figure

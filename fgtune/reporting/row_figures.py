@@ -10,12 +10,12 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from fgtune.analysis.formatting import MetricInfo, number, seconds_text
 from fgtune.analysis.level_panels import SolverPoint
 from fgtune.analysis.records import ContrastSummary
 from fgtune.analysis.relations_data import LEARNED_ONLY, NONE, RIGHT, TRUE_ONLY, RelationsPanel
 from fgtune.analysis.search.importances import Importances
 from fgtune.analysis.statistics import Estimate
-from fgtune.analysis.text.formatting import MetricInfo, number, seconds_text
 from fgtune.analysis.verdicts import Verdict
 from fgtune.reporting.theme import (
     BASELINE_COLOR,

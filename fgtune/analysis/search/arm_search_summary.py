@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from fgtune.analysis.formatting import MetricInfo, factor_name, metric_info, number
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.search.axes import Axis, axes_of
 from fgtune.analysis.search.overview import TrialCounts, summarise_search
-from fgtune.analysis.text.formatting import MetricInfo, factor_name, metric_info, number
 from fgtune.analysis.trials import Trial, sign_of
 from fgtune.config.arms.arm_search import arm_search_folders
 from fgtune.text import count, listed

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from fgtune.analysis.formatting import MetricInfo, factor_name, level_text
 from fgtune.analysis.inputs import StudyData
-from fgtune.analysis.text.formatting import MetricInfo, factor_name, level_text
 from fgtune.analysis.trials import Trial
 from fgtune.arrays import FloatArray
 from fgtune.catalog import COST

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.search.axes import axes_of, by_mean, on_log_scale, unit_places
-from fgtune.analysis.text.formatting import MetricInfo
 from fgtune.analysis.trials import Trial
 from fgtune.arrays import FloatArray
 from fgtune.streams import derive_seed, numpy_stream

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from fgtune.analysis.formatting import MetricInfo, metric_info
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.search.selection import Selection, select
-from fgtune.analysis.text.formatting import MetricInfo, metric_info
 from fgtune.analysis.trials import UNFINISHED, Trial, criteria_of, pareto_front, trials_of
 from fgtune.results.records import CellState
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from scipy import stats
 
+from fgtune.analysis.formatting import MetricInfo, metric_info
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.statistics import PairedContrast, paired_contrast
-from fgtune.analysis.text.formatting import MetricInfo, metric_info
 from fgtune.analysis.trials import Trial, best_trial, sign_of, trials_of
 
 _FEWEST_RANKED = 5

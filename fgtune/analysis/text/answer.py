@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from fgtune.analysis.formatting import MetricInfo, capital, interval, number, percent
 from fgtune.analysis.records import ArmSummary, ContrastSummary
 from fgtune.analysis.statistics import PairedContrast
-from fgtune.analysis.text.formatting import MetricInfo, capital, interval, number, percent
 from fgtune.analysis.verdicts import MOST_SEEDS, Judgement, Verdict
 from fgtune.config.arms.comparison import DATASET
 from fgtune.config.schema.designs import crossed_name

@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from fgtune.analysis.formatting import MetricInfo, capital, factor_name, level_text, number
 from fgtune.analysis.search.overview import SearchSummary
 from fgtune.analysis.search.selection import Selection
 from fgtune.analysis.text.answer import difference_words, evidence
-from fgtune.analysis.text.formatting import MetricInfo, capital, factor_name, level_text, number
 from fgtune.analysis.trials import sign_of
 from fgtune.text import count, first_of, listed
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from fgtune.analysis.formatting import MetricInfo, capital, metric_info, number
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.records import ContrastSummary, SolverRow
 from fgtune.analysis.search.overview import SearchSummary
 from fgtune.analysis.search.selection import Selection
 from fgtune.analysis.statistics import smallest_exact_p
-from fgtune.analysis.text.formatting import MetricInfo, capital, metric_info, number
 from fgtune.analysis.trials import sign_of
 from fgtune.analysis.verdicts import seeds_for_exact_test
 from fgtune.catalog import COST

@@ -7,6 +7,7 @@ from typing import get_args
 import pytest
 
 from fgtune.analysis.curve_panels import history_panels, trial_curves_panels
+from fgtune.analysis.formatting import metric_info
 from fgtune.analysis.inputs import read_study
 from fgtune.analysis.level_panels import agreement_panels, front_panels, scatter_panels
 from fgtune.analysis.search.axes import axes_of
@@ -14,7 +15,6 @@ from fgtune.analysis.search.importances import metric_importances
 from fgtune.analysis.search.overview import summarise_search
 from fgtune.analysis.summary import SUMMARISERS, summarise
 from fgtune.analysis.table import tidy_table
-from fgtune.analysis.text.formatting import metric_info
 from fgtune.analysis.trials import BASELINE, BEST, STOPPED, criteria_of, kinds_of, ranked, trials_of
 from fgtune.config.schema.study import DesignConfig
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from fgtune.analysis.formatting import metric_info
 from fgtune.analysis.inputs import read_study
 from fgtune.analysis.search.selection import select, spearman
 from fgtune.analysis.table import tidy_table
-from fgtune.analysis.text.formatting import metric_info
 from fgtune.analysis.trials import best_trial, criteria_of, pareto_front, trials_of
 
 PRIMARY = "test/clustering_accuracy"

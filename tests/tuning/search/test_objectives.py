@@ -10,12 +10,7 @@ from fgtune.config.arms.metric_checks import check_metrics
 from fgtune.config.reading.load import load_study
 from fgtune.errors import ConfigError
 from fgtune.results.records import CellResult, CellState, SolverUse
-from fgtune.tuning.search.objectives import (
-    Objective,
-    mean_values,
-    objectives_of,
-    stopping_objective,
-)
+from fgtune.tuning.search.objectives import Objective, mean_values, objectives_of, stopping_objective
 
 SPACE = {"parameters": {"optimizer.lr": {"kind": "uniform", "low": 0.1, "high": 0.9}}}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import re
 
+from fgtune.analysis.formatting import MetricInfo, percent
 from fgtune.analysis.records import ArmSummary
 from fgtune.analysis.statistics import Estimate
 from fgtune.analysis.summary import StudySummary
-from fgtune.analysis.text.formatting import MetricInfo, percent
 from fgtune.analysis.verdicts import Verdict
 from fgtune.text import count
 

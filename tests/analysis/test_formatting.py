@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from fgtune.analysis.text.formatting import (
+from fgtune.analysis.formatting import (
     factor_name,
     interval,
     level_text,

@@ -170,12 +170,12 @@ def start_driver():
 
 @pytest.fixture(scope="session")
 def kill_driver(start_driver, until_ended):
-    """Start the driver, and kill it with SIGKILL after some seconds of work; its workers end with it."""
+    """Start the driver, and kill it with SIGKILL some seconds after a file appeared; its workers end with it."""
 
-    def kill(options, seconds: float) -> None:
+    def kill(options, seconds: float, file: str = "*/plan.csv") -> None:
         process = start_driver(options)
-        deadline = time.monotonic() + 60
-        while not list(options.out.glob("*/plan.csv")) and time.monotonic() < deadline:
+        deadline = time.monotonic() + 120
+        while not list(options.out.glob(file)) and time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.05)
         time.sleep(seconds)
         children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []

@@ -17,7 +17,9 @@ from fgtune.engine.run import execute
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
 
-KILLS = 20
+KINDS = ["sensitivity", "ablation", "comparison", "tuned comparison", "search"]
+QUICK = ["ablation", "tuned comparison", "search"]
+"""Killed once in every test run, as is a sensitivity study in ``engine/test_run``; all twenty times on demand."""
 LR = {"kind": "log_uniform", "low": 0.01, "high": 0.3}
 REG = {"kind": "uniform", "low": 0.5, "high": 4.0}
 
@@ -81,6 +83,9 @@ def ended(options) -> dict[str, dict]:
         lines = [json.loads(line) for line in ledger.read_text().splitlines()]
         assert set(Counter(line["cell_id"] for line in lines).values()) == {1}
         assert {line["cell_id"] for line in lines} == {row["cell_id"] for row in folder.read_plan()}
+        curves = folder.read_curves()
+        for line in lines:  # what a cell had reported before a cut is reported again after it
+            assert list(curves[curves["cell_id"] == line["cell_id"]]["epoch"]) == list(range(1, line["epochs"] + 1))
         part = str(ledger.parent.relative_to(root))
         found |= {f"{part} {line['cell_id']}": [line["state"], line["epochs"], line["metrics"]] for line in lines}
     return found
@@ -104,17 +109,30 @@ def made(folder: Path, study: dict) -> RunOptions:
     return RunOptions(folder / "killed.yaml", out=folder / "reports", tracking_uri=f"sqlite:///{folder}/mlflow.db")
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1500)
-@pytest.mark.parametrize("kind", ["sensitivity", "ablation", "comparison", "tuned comparison", "search"])
-def test_a_study_killed_twenty_times_ends_like_an_uncut_one(tmp_path, ray_started, kill_driver, kind):
-    study = study_of(kind, seed=0, epochs=300)
-    whole, cut = made(tmp_path / "whole", study), made(tmp_path / "cut", study)
-    rng = random.Random(kind)
-    for _ in range(KILLS):
-        kill_driver(cut, rng.uniform(5.0, 14.0))
+def check_that_nothing_changed(cut: RunOptions, whole: RunOptions) -> None:
+    """Run both to their end, and compare what stands in their folders and in the trackers."""
     for options in (cut, whole):
         out = io.StringIO()
         assert execute(options, Console(file=out, width=500)) == 0, out.getvalue()
     assert ended(cut) == ended(whole)
     check_trackers(cut, len(ended(cut)))
+
+
+@pytest.mark.parametrize("kind", QUICK)
+def test_a_study_killed_after_its_first_cell_ends_like_an_uncut_one(tmp_path, ray_started, kill_driver, kind):
+    study = study_of(kind, seed=0, epochs=40)
+    whole, cut = made(tmp_path / "whole", study), made(tmp_path / "cut", study)
+    kill_driver(cut, 0.5, file="**/results.jsonl")
+    check_that_nothing_changed(cut, whole)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_study_killed_twenty_times_ends_like_an_uncut_one(tmp_path, ray_started, kill_driver, kind):
+    study = study_of(kind, seed=0, epochs=300)
+    whole, cut = made(tmp_path / "whole", study), made(tmp_path / "cut", study)
+    rng = random.Random(kind)
+    for _ in range(20):
+        kill_driver(cut, rng.uniform(5.0, 14.0))
+    check_that_nothing_changed(cut, whole)

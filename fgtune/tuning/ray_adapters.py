@@ -82,9 +82,18 @@ class EarlyStoppingScheduler(_DriverOnly, FIFOScheduler):  # type: ignore[misc]
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Whether the trial goes on."""
-        epochs = [*(result.get("restored") or ()), *(result.get("epochs") or ())]
-        stop = self._stopping.should_stop(cell_id_of(trial), epochs)
+        stop = self._stopping.should_stop(cell_id_of(trial), _epochs_in(result))
         return str(TrialScheduler.STOP if stop else TrialScheduler.CONTINUE)
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        """Tune asks for no decision on a last result; others still compete with the epochs in it."""
+        if "outcome" in result:
+            self._stopping.observe_end(cell_id_of(trial), _epochs_in(result))
+
+
+def _epochs_in(result: dict[str, Any]) -> list[EpochMetrics]:
+    """The epochs that a result reports, restored ones first."""
+    return [*(result.get("restored") or ()), *(result.get("epochs") or ())]
 
 
 class FlagStopper(_DriverOnly, tune.Stopper):  # type: ignore[misc]

@@ -92,6 +92,20 @@ def test_the_scheduler_decides_by_restored_and_new_epochs(cells, stopping):
     assert scheduler.on_trial_result(None, trial_of(two), result) == TrialScheduler.STOP
 
 
+@pytest.mark.parametrize("ended", [False, True])
+def test_others_compete_with_a_cell_that_ends_with_its_first_report(cells, stopping, ended):
+    one = cells[0]
+    two = Cell("other", 0, type(one.config).from_plain(one.config.to_plain() | {"batch_size": 7}), {})
+    stopping.register(one)
+    stopping.register(two)
+    scheduler = EarlyStoppingScheduler(stopping)
+    last = {"epochs": epochs(0.5, 0.5, 0.5, 0.5)} | ({"outcome": b""} if ended else {})
+    scheduler.on_trial_complete(None, trial_of(one), last)  # Tune asks for no decision on a last result
+    result = scheduler.on_trial_result(None, trial_of(two), {"epochs": epochs(0.4, 0.4)})
+    assert result == (TrialScheduler.STOP if ended else TrialScheduler.CONTINUE)
+    assert stopping.reason(one.cell_id) is None
+
+
 def test_everything_stops_when_the_flag_is_set_or_the_budget_used_up():
     flag = StopFlag()
     assert not FlagStopper(flag, Budget(ExecutionConfig())).stop_all()

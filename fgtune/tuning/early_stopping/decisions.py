@@ -104,6 +104,14 @@ class EarlyStopping:
                 return True
         return False
 
+    def observe_end(self, cell_id: str, epochs: Sequence[EpochMetrics]) -> None:
+        """Take note of the epochs with which a cell has ended: it is stopped no more, others compete with them.
+
+        Without them it would depend on the pace of a cell that waits nowhere, such as the baseline, whether it counts.
+        """
+        self._exempt_cells.add(cell_id)
+        self.should_stop(cell_id, epochs)
+
     def _explained(self, cell_id: str, epoch: int, decision: Decision) -> str:
         """Why a cell is stopped, in a sentence."""
         if self._pool is None or decision.fork is None:

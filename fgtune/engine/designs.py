@@ -176,13 +176,13 @@ class SearchKind(PlannedKind):
 
         execution, scheduler = plan.study.execution, plan.study.scheduler
         # A point is not proposed before it can run: it would know less.
-        at_once = slots(execution) if execution.max_concurrent is None else execution.max_concurrent
+        max_running = slots(execution) if execution.max_concurrent is None else execution.max_concurrent
         search = open_search(
             plan,
             launch,
             announce=announce,
             warn=warn,
-            at_once=at_once,
+            max_running=max_running,
             budget=budget,
         )
         if plan.search is None or not isinstance(scheduler, PbtConfig):

@@ -128,7 +128,7 @@ def open_search(
     launch: Launch,
     announce: Callable[[Suggestion], None],
     warn: Callable[[str], None],
-    at_once: int | None,
+    max_running: int | None,
     budget: Budget,
 ) -> Search:
     """The search of a study as its folder and earlier studies have left it.
@@ -138,7 +138,7 @@ def open_search(
         launch: What the call began with.
         announce: Called with every suggestion before its first cell is handed out.
         warn: Called with what does not stop the study: an unwritable mirror, an early end.
-        at_once: Largest number of cells under way; None for any number.
+        max_running: Largest number of cells running at once; None for no limit.
         budget: What the call may use.
     """
     from fgtune.tuning.search.history import ledger_trials
@@ -159,7 +159,7 @@ def open_search(
         curve=curve,
         storage=launch.folder.optuna_file,
         warn=warn,
-        at_once=at_once,
+        max_running=max_running,
         budget=budget,
     )
     proposed = [(arm.name, arm.levels) for arm in plan.arms if trial_number(arm.name) is not None]

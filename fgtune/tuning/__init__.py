@@ -1,1 +1,1 @@
-"""Running the cells of a plan with Ray Tune: the scheduler, not the record. Ray is imported by the submodules only."""
+"""Running the cells of a plan with Ray Tune, which schedules but keeps no record; only submodules import Ray."""

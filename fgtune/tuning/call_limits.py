@@ -1,7 +1,7 @@
-"""What ends a call on a study early: a budget that is used up, or a person's Ctrl-C.
+"""What ends a call on a study early: an exhausted budget, or Ctrl-C.
 
-Spent seconds mean that running cells stop in order, spent cells that no other one is started. A call that runs several
-studies (the searches inside arms, then the comparison) has one budget for all of them.
+When the seconds are used up, running cells stop gracefully; when the cells are, no further one starts. A call that runs
+several studies (the searches inside arms, then the comparison) has one budget for all of them.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ class Budget:
         self._cell_seconds = 0.0
 
     def start(self) -> None:
-        """Cells may run from now on; only the first call counts."""
+        """Start the wall clock; only the first call counts."""
         self._started = self._clock() if self._started is None else self._started
 
     def cell_started(self, cell_id: str) -> None:
-        """A cell runs from now on."""
+        """Start counting the seconds of a cell."""
         self.start()
         self._running.setdefault(cell_id, self._clock())
 
     def cell_ended(self, cell_id: str) -> None:
-        """A cell runs no longer."""
+        """Stop counting the seconds of a cell."""
         started = self._running.pop(cell_id, None)
         if started is not None:
             self._cell_seconds += self._clock() - started
 
     def spent(self) -> str | None:
-        """Which limit is reached, in words; None while there is something left."""
+        """Which limit is reached, in words; None while none is."""
         limits, now = self._execution.budget, self._clock()
         cells = self._cell_seconds + sum(now - started for started in self._running.values())
         used = {
@@ -64,10 +64,10 @@ class Budget:
 
 
 class StopFlag:
-    """Set by the first Ctrl-C or SIGTERM, or by a budget; the run then stops in order, keeping what every trial has.
+    """Set by the first Ctrl-C or SIGTERM, or by a budget; the run then stops gracefully and trials keep their state.
 
     Attributes:
-        spent: Which limit was reached, where a budget set the flag.
+        spent: Which limit was reached, if a budget set the flag.
     """
 
     def __init__(self) -> None:
@@ -85,21 +85,21 @@ class StopFlag:
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """While open, the first SIGINT or SIGTERM sets the flag; the next one does what it did before."""
+        """While open, the first SIGINT or SIGTERM sets the flag; the next one goes to the previous handler."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
         def restore() -> None:
-            for number, handler in former.items():
+            for number, handler in previous.items():
                 signal.signal(number, handler)
 
         def handle(_number: int, _frame: FrameType | None) -> None:
             self.set()
             restore()
 
-        for number in former:
+        for number in previous:
             signal.signal(number, handle)
         try:
             yield

@@ -1,4 +1,4 @@
-"""Cells to run, handed out one by one within the limits of a call. Knows nothing of Ray."""
+"""Cells to run, handed out one by one within the limits of a call; independent of Ray."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from fgtune.tuning.call_limits import Budget
 
 
 class CellQueue:
-    """Hands out cells in their order; used from the driver's thread alone.
+    """Hands out cells in order; used from the driver's thread only.
 
     Args:
-        cells: Cells that are known beforehand.
-        at_once: Largest number of cells under way; None for any number.
-        budget: Says how many cells may still be started, and counts each one; None for any number.
+        cells: Cells known in advance.
+        max_running: Largest number of cells running at once; None for no limit.
+        budget: How many cells may still be started; each one is deducted. None for no limit.
 
     Attributes:
-        is_spent: Whether the budget of cells ended the queue before its time.
+        is_spent: Whether the budget of cells ended the queue early.
     """
 
-    def __init__(self, cells: Iterable[Cell], at_once: int | None = None, budget: Budget | None = None) -> None:
+    def __init__(self, cells: Iterable[Cell], max_running: int | None = None, budget: Budget | None = None) -> None:
         self._waiting = deque(cells)
-        self._at_once, self._budget = at_once, budget
+        self._max_running, self._budget = max_running, budget
         self._running: set[str] = set()
         self.is_spent = False
 
     @property
     def is_done(self) -> bool:
-        """Whether no cell is left to hand out, now or later, whatever the budget."""
+        """Whether no cell is left to hand out, now or later, regardless of the budget."""
         return not self._waiting
 
     @property
     def is_over(self) -> bool:
-        """Whether no cell will ever come again; ``is_spent`` says whether that is due to the budget alone."""
+        """Whether no further cell will come; ``is_spent`` says whether only the budget is the reason."""
         return self.is_spent or self.is_done
 
     def take(self) -> Cell | None:
-        """The next cell to start; None where there is none now."""
-        if self._at_once is not None and len(self._running) >= self._at_once:
+        """The next cell to start; None if there is none now."""
+        if self._max_running is not None and len(self._running) >= self._max_running:
             return None
         limit = None if self._budget is None else self._budget.cells
         if limit == 0:
@@ -57,5 +57,5 @@ class CellQueue:
         return self._waiting.popleft() if self._waiting else None
 
     def on_result(self, result: CellResult) -> None:
-        """A cell that was handed out is in the ledger, which makes room for another one."""
+        """A cell that was handed out is in the ledger, so another one may start."""
         self._running.discard(result.cell_id)

@@ -1,8 +1,8 @@
-"""What fgtune plugs into Ray Tune: where its trials come from, which it stops, and who receives their events.
+"""What fgtune plugs into Ray Tune: a searcher that hands out cells, a scheduler and a stopper, and a callback.
 
-Ray's own Optuna searcher reports early stops as complete and leaves trials whose value is not a number running for
-ever; here the ledger is written first and Optuna learns from it. Tune saves searchers, schedulers and callbacks to its
-own files, which fgtune does not use: these live in the driver alone and save nothing.
+Ray's OptunaSearch reports early stops as complete and leaves trials with a non-finite value running forever; here the
+ledger is written first and Optuna learns from it. Tune saves searchers, schedulers and callbacks to its own files,
+which fgtune does not use: these live in the driver only and save nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from fgtune.tuning.trainable import JOB, cell_id_of, job_of
 
 
 class _DriverOnly:
-    """Mixin of what Tune would copy, and write to disk with its own state: it lives in the driver alone."""
+    """Mixin that keeps Tune from copying an object and from writing its state to disk."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
@@ -36,11 +36,11 @@ class _DriverOnly:
 
 
 class CellSearcher(_DriverOnly, Searcher):  # type: ignore[misc]
-    """Gives Tune the cells of a queue.
+    """Hands Tune the cells of a queue.
 
     Args:
-        cells: Where cells come from.
-        stopping: Registers each cell that starts; None where nothing is stopped early.
+        cells: The queue.
+        stopping: Registers each cell that starts; None if nothing is stopped early.
     """
 
     def __init__(self, cells: CellQueue, stopping: EarlyStopping | None = None) -> None:
@@ -48,7 +48,7 @@ class CellSearcher(_DriverOnly, Searcher):  # type: ignore[misc]
         self._cells, self._stopping = cells, stopping
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next cell as a Tune config; None to be asked again later."""
+        """The next cell as a Tune config; None if there is none yet."""
         cell = self._cells.take()
         if cell is not None:
             return {JOB: self._job(cell)}
@@ -60,11 +60,11 @@ class CellSearcher(_DriverOnly, Searcher):  # type: ignore[misc]
         return job_of(cell) | {"waits_at": self._stopping.register(cell), "keeps_states": self._stopping.makes_forks}
 
     def set_search_properties(self, *_args: Any, **_spec: Any) -> bool:
-        """Nothing of Tune's own search settings is used."""
+        """Ignore Tune's search settings."""
         return True
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """The ledger says how a trial ended, and the queue learns it from there."""
+        """Do nothing: the queue learns from the ledger how a trial ended."""
 
     def save(self, checkpoint_path: str) -> None:
         """Save nothing."""
@@ -74,19 +74,19 @@ class CellSearcher(_DriverOnly, Searcher):  # type: ignore[misc]
 
 
 class EarlyStoppingScheduler(_DriverOnly, FIFOScheduler):  # type: ignore[misc]
-    """Runs cells in their order and stops those that early stopping decides against."""
+    """Runs cells in order and stops those that early stopping selects."""
 
     def __init__(self, stopping: EarlyStopping) -> None:
         super().__init__()
         self._stopping = stopping
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Whether the trial goes on."""
+        """STOP or CONTINUE."""
         stop = self._stopping.should_stop(cell_id_of(trial), _epochs_in(result))
         return str(TrialScheduler.STOP if stop else TrialScheduler.CONTINUE)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """Tune asks for no decision on a last result; others still compete with the epochs in it."""
+        """Tune asks for no decision on a last result, but other trials still compete with its epochs."""
         if "outcome" in result:
             self._stopping.observe_end(cell_id_of(trial), _epochs_in(result))
 
@@ -103,7 +103,7 @@ class FlagStopper(_DriverOnly, tune.Stopper):  # type: ignore[misc]
         self._flag, self._budget = flag, budget
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """No single trial is stopped by itself."""
+        """Never stop a single trial."""
         return False
 
     def stop_all(self) -> bool:
@@ -115,40 +115,40 @@ class FlagStopper(_DriverOnly, tune.Stopper):  # type: ignore[misc]
 
 
 class CellObserver(Protocol):
-    """What happens to cells while they run: called in the driver's own thread, in the order of events.
+    """Receives what happens to cells while they run; called in the driver's thread, in the order of events.
 
     An exception ends the run.
     """
 
     def on_start(self, cell_id: str) -> None:
-        """A cell was handed to a worker, for the first time in this run."""
+        """A cell was handed to a worker for the first time in this run."""
 
     def on_epochs(self, cell_id: str, epochs: Sequence[EpochMetrics]) -> None:
         """Epochs that a running cell has finished since the last call."""
 
     def on_restored(self, cell_id: str, epochs: Sequence[EpochMetrics]) -> None:
-        """Epochs that a cell had finished before it was cut off; it goes on from there."""
+        """Epochs that a cell had finished before it was interrupted; it continues from there."""
 
     def on_retry(self, cell_id: str, cause: str) -> None:
-        """A cell crashed and will be started again from its checkpoint."""
+        """A cell crashed and will restart from its checkpoint."""
 
     def on_complete(self, cell_id: str, outcome: TrialOutcome, attempts: int) -> None:
         """A cell is finished."""
 
     def on_prune(self, cell_id: str, cause: str, attempts: int) -> None:
-        """A cell was stopped early; what it reached was reported to ``on_epochs``."""
+        """A cell was stopped early; its epochs were reported to ``on_epochs``."""
 
     def on_fail(self, cell_id: str, cause: str, details: str, attempts: int) -> None:
         """A cell failed for good. ``cause`` is one line; ``details`` may hold a traceback."""
 
 
 class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
-    """Reports to ``observer`` what happens to each cell, which counts as finished only when its outcome arrived.
+    """Reports to ``observer`` what happens to each cell, which counts as finished only once its outcome arrives.
 
     Args:
         observer: Receives every event.
         budget: Counts the time of running cells.
-        stopping: Knows which cells were stopped early; None where none is.
+        stopping: Knows which cells were stopped early; None if none is.
     """
 
     def __init__(self, observer: CellObserver, budget: Budget, stopping: EarlyStopping | None = None) -> None:
@@ -157,7 +157,7 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
         self._finished: set[str] = set()
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial runs, or runs again."""
+        """A trial starts or restarts."""
         cell_id = cell_id_of(trial)
         self._budget.cell_started(cell_id)
         if cell_id not in self._started:
@@ -172,7 +172,7 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
         result: dict[str, Any],
         **info: Any,
     ) -> None:
-        """A step is done; the last one carries the outcome or a failure that a retry would only repeat."""
+        """A step is done; the last one carries the outcome, or a failure that a retry would only repeat."""
         cell_id = cell_id_of(trial)
         if result.get("restored"):
             self._observer.on_restored(cell_id, result["restored"])
@@ -191,11 +191,11 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
             self._observer.on_prune(cell_id, stopped, attempts)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial crashed and will be tried again."""
+        """A trial crashed and will be retried."""
         self._observer.on_retry(cell_id_of(trial), _cause(trial)[0])
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial crashed once more than it may."""
+        """A trial crashed once too often."""
         cell_id = cell_id_of(trial)
         self._budget.cell_ended(cell_id)
         if cell_id not in self._finished:
@@ -204,9 +204,9 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
 
 
 def _cause(trial: Any) -> tuple[str, str]:
-    """One line that names the error, and everything Ray knows of it.
+    """One line that names the error, and everything that Ray knows about it.
 
-    Tune's own accessors look in its storage, where the files arrive only later; the driver has them at once.
+    Tune's accessors read its storage, where the files arrive late; the driver has them immediately.
     """
     error: object = None
     with contextlib.suppress(OSError, TypeError, pickle.UnpicklingError, AttributeError, ImportError):

@@ -1,4 +1,4 @@
-"""Runs cells with Ray Tune and reports to an observer what became of each; the record is kept by the driver."""
+"""Runs cells with Ray Tune and reports what happens to each to an observer; the driver keeps the record."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-# Tune's own files and tables are not used: the driver keeps the ledger and draws the progress.
+# Tune's files and tables are not used: the driver keeps the ledger and shows the progress.
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
 os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
-os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # relative paths in a study are relative to where it was started
+os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # paths in a study are relative to where it was started
 os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
 os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "86400")
-os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "64")  # the queue says how many may wait; one would start slowly
+os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "64")  # the queue limits trials; Tune's limit of 1 starts slowly
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -45,18 +45,18 @@ def run_cells(
     stopping: EarlyStopping | None = None,
     budget: Budget | None = None,
 ) -> None:
-    """Run the cells of a queue, in its order as resources allow, inside an open ``ray_session``.
+    """Run the cells of a queue in order, as resources allow, inside an open ``ray_session``.
 
     Args:
-        cells: Hands out what is left to run.
-        execution: Resources a trial, retries, concurrency.
+        cells: Hands out the cells to run.
+        execution: Resources per trial, retries, concurrency.
         datasets: By ``dataset_key``.
-        prepared: By ``preparation_key``; a worker prepares by itself what is not among them.
-        scratch: Folder for Tune's own files; removed at the end.
+        prepared: By ``preparation_key``; a worker prepares whatever is missing here.
+        scratch: Folder for Tune's files; removed at the end.
         checkpoints: Folder of the cells' checkpoints.
         observer: Receives every event.
         flag: Stops the run when set; unfinished cells then keep a checkpoint and are not reported as finished.
-        stopping: Stops single cells early; None lets every cell run to its end.
+        stopping: Stops single cells early; None runs every cell to its end.
         budget: Counts seconds, and stops the run when they are used up; None for one that starts now.
     """
     budget = budget or Budget(execution)
@@ -66,7 +66,7 @@ def run_cells(
         tune_config=tune.TuneConfig(
             search_alg=CellSearcher(cells, stopping),
             scheduler=None if stopping is None else EarlyStoppingScheduler(stopping),
-            num_samples=-1,  # the queue says when it is over
+            num_samples=-1,  # the queue decides when it is over
             reuse_actors=True,
             trial_name_creator=cell_id_of,
             trial_dirname_creator=cell_id_of,
@@ -81,7 +81,7 @@ def run_cells(
             callbacks=[ObserverCallback(observer, budget, stopping)],
         ),
     )
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are shown by the observer, with their cause
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the observer shows failures, with their cause
     try:
         tuner.fit()
     finally:
@@ -94,7 +94,7 @@ def _trainable(
     prepared: Mapping[str, PreparedSplit],
     checkpoints: Path,
 ) -> Any:
-    """What Tune runs: cells with their data in Ray's object store, and the resources of one."""
+    """What Tune runs: ``CellTrainable`` with its data in Ray's object store and the resources of one trial."""
     trainable = tune.with_parameters(
         CellTrainable,
         datasets={key: ray.put(dataset) for key, dataset in datasets.items()},

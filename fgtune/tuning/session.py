@@ -1,4 +1,4 @@
-"""The Ray session that a study runs in, and the check that its trials fit."""
+"""The Ray session that a study runs in, and the check that its trials fit into it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def ray_session(address: str | None = None) -> Iterator[None]:
     """A Ray session: the one already open, the cluster at an address, or a local one that ends with the block.
 
     Args:
-        address: Of a cluster, ``host:port`` or ``auto``; None for the one that RAY_ADDRESS names, if it does. A cluster
-            that happens to run on this machine is joined only where somebody says so (``auto``).
+        address: Of a cluster, ``host:port`` or ``auto``; None for that of RAY_ADDRESS, if set. A cluster that happens
+            to run on this machine is joined only on request (``auto``).
 
     Raises:
         ConfigError: There is no cluster at the address.
@@ -29,11 +29,11 @@ def ray_session(address: str | None = None) -> Iterator[None]:
         yield
         return
     address = address or os.environ.get("RAY_ADDRESS") or None
-    own = {"include_dashboard": False} if address is None else {}
+    local = {"include_dashboard": False} if address is None else {}
     try:
         if address is not None:
             _check_reachable(address)
-        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
+        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
     except (OSError, ValueError, RuntimeError) as error:
         if address is None:
             raise
@@ -48,14 +48,14 @@ def ray_session(address: str | None = None) -> Iterator[None]:
 
 
 def _check_reachable(address: str) -> None:
-    """Raise where nobody listens: Ray itself would try for many minutes."""
+    """Raise OSError if nothing listens there: Ray itself would retry for many minutes."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if colon and port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 def check_resources(execution: ExecutionConfig) -> None:
-    """Refuse, before anything runs, a trial that no node of the session can ever hold.
+    """Reject, before anything runs, a trial that fits on no node of the session.
 
     Raises:
         ConfigError: ``execution.cpus`` or ``execution.gpus`` exceeds the largest node.
@@ -73,10 +73,7 @@ def check_resources(execution: ExecutionConfig) -> None:
 
 
 def slots(execution: ExecutionConfig) -> int:
-    """How many trials the machines of the session hold at once; 1 at least."""
-    wanted = {"CPU": execution.cpus, "GPU": execution.gpus}
+    """How many trials the nodes of the session hold at once, at least 1."""
+    wanted = {key: amount for key, amount in (("CPU", execution.cpus), ("GPU", execution.gpus)) if amount > 0}
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    fitting = [
-        min(int(node.get(name, 0.0) / each + 1e-9) for name, each in wanted.items() if each > 0) for node in nodes
-    ]
-    return max(1, sum(fitting))
+    return max(1, sum(min(int(node.get(key, 0.0) / n + 1e-9) for key, n in wanted.items()) for node in nodes))

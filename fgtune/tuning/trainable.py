@@ -1,4 +1,4 @@
-"""One cell as a Ray Tune trainable: builds the trainer, steps it, keeps its checkpoint, may reuse its process."""
+"""A cell as a Ray Tune trainable: builds the trainer, steps it, writes checkpoints, and may reuse its process."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from fgtune.results.records import EpochMetrics, TrialOutcome
 from fgtune.training.prepared import PreparedSplit, dataset_key, preparation_key, prepare_split, views
 
 REPORT_EVERY_S = 1.0
-"""A step trains whole epochs until this much time has passed: enough for a live display, too rare to cost anything.
-It ends earlier at an epoch after which the trial has to wait for a decision."""
+"""A step trains whole epochs until this much time has passed: often enough for a live display, too rare to cost
+anything. It ends earlier after an epoch at which the trial has to wait for a decision."""
 KEPT_PREPARATIONS = 2
-"""Splits and neighbours that a process keeps besides the shared ones; each holds a table as long as the data."""
+"""Preparations that a process keeps besides the shared ones; each holds a table as long as the data."""
 JOB = "job"
-"""The one key of a Tune config: plain data that travels to a worker for one cell."""
+"""The only key of a Tune config: plain data that a worker needs for one cell."""
 
 
 def job_of(cell: Cell) -> dict[str, Any]:
-    """What a worker needs to know of a cell."""
+    """What a worker needs to run a cell."""
     return {
         "cell_id": cell.cell_id,
         "seed": cell.seed,
@@ -53,8 +53,8 @@ def cell_id_of(trial: Any) -> str:
 class CellTrainable(tune.Trainable):  # type: ignore[misc]
     """Trains one cell after another in one process.
 
-    The data arrive as references into Ray's object store and are mapped read-only. The checkpoint is fgtune's own
-    file in the study folder: a restarted trial, and a later call on the same study, both go on from it.
+    The data arrive as references into Ray's object store and are mapped read-only. The checkpoint is a file in the
+    study folder, not Tune's: a restarted trial and a later call on the same study both resume from it.
     """
 
     def setup(
@@ -66,7 +66,7 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         checkpoint_every_epochs: int,
         cpus: float,
     ) -> None:
-        """Called once a process."""
+        """Called once per process."""
         self._datasets, self._prepared = datasets, prepared
         self._own_preparations: dict[str, PreparedSplit] = {}
         self._checkpoints = Path(checkpoint_dir)
@@ -76,7 +76,7 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         self._start(config[JOB])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take up another cell in the same process; nothing of the last one remains."""
+        """Switch to another cell in the same process; nothing of the last one remains."""
         self._keep_progress()
         self._start(new_config[JOB])
         return True
@@ -98,7 +98,7 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
             self._failure = f"{type(error).__name__}: {error}"
 
     def _permitted(self) -> AbstractContextManager[None]:
-        """This process may import what the driver's may: it inherits no permission from one that started before."""
+        """Allow this process the same plugins as the driver; it inherits nothing from an earlier cell."""
         return permitting(self._plugins.packages, self._plugins.search_path)
 
     def _build(self, job: Mapping[str, Any]) -> Any:
@@ -120,7 +120,7 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         return trainer
 
     def _fork(self, trainer: Any, donor: str) -> None:
-        """Go on from what another cell had learned."""
+        """Start from the state of another cell."""
         from fgtune.training.checkpoint import load_checkpoint, start_from
 
         state = load_checkpoint(self._state_path(donor, self._fork_epoch))
@@ -131,11 +131,11 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         start_from(trainer, state)
 
     def _state_path(self, cell_id: str, epoch: int) -> Path:
-        """Where a cell keeps its state at a milestone, for others to go on from."""
+        """Where a cell's state at a milestone is kept for forks."""
         return self._checkpoints / f"{cell_id}.{epoch}.pt"
 
     def _preparation(self, dataset: Dataset, config: TrialConfig, job: Mapping[str, Any]) -> PreparedSplit:
-        """The shared preparation; made here, once a process, for settings that nobody knew of beforehand."""
+        """The shared preparation; made here, once per process, for settings that were not known in advance."""
         key: str = job["preparation_key"]
         if key in self._prepared:
             shared: PreparedSplit = ray.get(self._prepared[key])
@@ -170,7 +170,7 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         return result
 
     def _epochs(self) -> list[EpochMetrics]:
-        """Train some epochs; none where the decision on the last restored one has to come first."""
+        """Train some epochs; none if the decision on the last restored one has to come first."""
         started = time.monotonic()
         epochs: list[EpochMetrics] = []
         if self._unreported and self._unreported[-1].epoch in self._waits_at:
@@ -186,13 +186,13 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         return epochs
 
     def _keep_state(self, epoch: int) -> None:
-        """Write what others may go on from, before anyone learns of the epoch."""
+        """Write the state that forks may start from, before the epoch is reported."""
         from fgtune.training.checkpoint import save_checkpoint
 
         save_checkpoint(self._state_path(self._cell_id, epoch), self._trainer.state_dict())
 
     def _keep_progress(self) -> None:
-        """Write the checkpoint of an unfinished cell, unless it is already there."""
+        """Write the checkpoint of an unfinished cell unless it is up to date."""
         if self._trainer is None or self._trainer.epoch == self._saved_epoch:
             return
         from fgtune.training.checkpoint import save_checkpoint
@@ -201,12 +201,12 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         self._saved_epoch = self._trainer.epoch
 
     def cleanup(self) -> None:
-        """Called when the process is stopped: an unfinished cell keeps what it has."""
+        """Called when the process stops: an unfinished cell keeps its progress."""
         self._keep_progress()
 
 
 def limit_threads(threads: int) -> None:
-    """Let torch, FAISS and BLAS use ``threads`` threads, so that trials side by side do not fight for cores."""
+    """Limit torch, FAISS and BLAS to ``threads`` threads, so that concurrent trials do not compete for cores."""
     os.environ["OMP_NUM_THREADS"] = str(threads)
     import faiss
     import torch
@@ -214,4 +214,4 @@ def limit_threads(threads: int) -> None:
 
     torch.set_num_threads(threads)
     faiss.omp_set_num_threads(threads)
-    threadpool_limits(threads)  # stays in force: the pools of NumPy's and SciPy's BLAS, loaded before
+    threadpool_limits(threads)  # stays in force for the BLAS pools of NumPy and SciPy, which are loaded by now

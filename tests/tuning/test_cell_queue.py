@@ -22,7 +22,7 @@ def test_a_list_is_handed_out_in_its_order(plan):
 
 
 def test_no_more_cells_are_under_way_than_allowed(plan):
-    queue = CellQueue(plan.cells, at_once=1)
+    queue = CellQueue(plan.cells, max_running=1)
     first = queue.take()
     assert queue.take() is None
     assert not queue.is_over

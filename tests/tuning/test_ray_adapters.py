@@ -64,7 +64,7 @@ def epochs(*scores: float) -> list[EpochMetrics]:
 
 
 def test_the_searcher_waits_where_no_cell_may_start_and_finishes_with_its_queue(cells):
-    queue = CellQueue(cells[:2], at_once=1)
+    queue = CellQueue(cells[:2], max_running=1)
     searcher = CellSearcher(queue)
     first = searcher.suggest("a")[JOB]
     assert (first["cell_id"], first["waits_at"], first["keeps_states"]) == (cells[0].cell_id, [], False)

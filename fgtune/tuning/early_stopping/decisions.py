@@ -1,7 +1,7 @@
-"""Early stopping of running trials; every decision is kept in a file, so that a restart goes on from the same state.
+"""Early stopping of running trials; every decision is kept in a file, so that a restart resumes from the same state.
 
-``stopping.jsonl`` in the study folder has one line an observation, written before anyone acts on it. A trial that
-trains an epoch again after a crash gets the decision of the first time.
+``stopping.jsonl`` in the study folder has one line per observation, written before anything acts on it. A trial that
+trains an epoch again after a crash gets the same decision again.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from fgtune.tuning.search.suggestions import Suggestion
 
 
 class EarlyStopping:
-    """Decides which running trials of a study go on; used from one thread.
+    """Decides which running trials of a study continue; used from one thread.
 
     Args:
-        config: Of the scheduler.
+        config: The scheduler's config.
         objective: What trials are judged by.
         path: The file of decisions, which need not exist yet.
-        forks: Makes the copies that take a stopped trial's place; None where nothing does.
-        exempt: Arms that are never stopped, the baseline above all: others are compared with it. They are judged like
-            any other trial, so that the others have them to compete with.
+        forks: Makes the forks that replace stopped trials; None if nothing replaces them.
+        exempt: Arms that are never stopped, such as the baseline that others are compared with. Their scores still
+            count for the others.
     """
 
     def __init__(
@@ -61,24 +61,24 @@ class EarlyStopping:
 
     @property
     def makes_forks(self) -> bool:
-        """Whether a copy takes the place of a stopped trial, so that states have to be kept for it."""
+        """Whether forks replace stopped trials, so that states have to be kept for them."""
         return self._pool is not None
 
     def register(self, cell: Cell) -> list[int]:
-        """Take up a cell that is about to run.
+        """Register a cell that is about to run.
 
         Returns:
-            Epochs after which it has to wait for a decision, first to last.
+            Epochs after which it has to wait for a decision, ascending.
         """
         if self.makes_forks and trial_number(cell.arm) is None:
-            return []  # the baseline is no member of the population: it is there to compare with
+            return []  # the baseline is not in the population; it is there for comparison
         config = cell.config
         fork_epoch = 0 if cell.fork is None else cell.fork.epoch
         candidate = Candidate(cell.cell_id, cell.seed, cell.config_hash, config.epochs, fork_epoch)
         self._candidates[cell.cell_id] = candidate
         every = self._every[cell.cell_id] = config.evaluation.every_epochs
         asked = [epoch for epoch in range(1, config.epochs) if self._rule.decides_at(candidate, epoch)]
-        measured = {math.ceil(epoch / every) * every for epoch in asked}  # the metric is there at the next evaluation
+        measured = {math.ceil(epoch / every) * every for epoch in asked}  # the metric comes with the next evaluation
         self._waits[cell.cell_id] = sorted(epoch for epoch in measured if epoch < config.epochs)
         if cell.arm in self._exempt:
             self._exempt_cells.add(cell.cell_id)
@@ -86,18 +86,18 @@ class EarlyStopping:
         return self._waits[cell.cell_id]
 
     def should_stop(self, cell_id: str, epochs: Sequence[EpochMetrics]) -> bool:
-        """Whether a cell is to be stopped, judged by the epochs that it has finished since the last call."""
+        """Whether to stop a cell, judged by the epochs that it finished since the last call."""
         candidate = self._candidates.get(cell_id)
         if candidate is None:
             return False
         for entry in epochs:
             value = entry.metrics.get(self._objective.name)
             if value is None and entry.epoch % self._every[cell_id] == 0:
-                value = math.nan  # measured and undefined: as bad as can be
+                value = math.nan  # measured but undefined: the worst score
             if value is None or entry.epoch >= candidate.epochs:
                 continue
             if self.makes_forks and entry.epoch not in self._waits[cell_id]:
-                continue  # no state is kept that a copy could start from
+                continue  # no state is kept that a fork could start from
             decision = self._decide(candidate, entry.epoch, value)
             if decision is not None and decision.stop:
                 self._reasons[cell_id] = self._explained(cell_id, entry.epoch, decision)
@@ -139,7 +139,7 @@ class EarlyStopping:
         fork = None
         if decision.stop and decision.fork is not None and self._pool is not None:
             fork = self._pool.make(candidate, decision.fork)
-            if fork is None:  # nothing near the donor's settings is allowed and new: the trial keeps its place
+            if fork is None:  # no new feasible point near the donor's: the trial keeps its place
                 decision = Decision(False)
         self._decisions[candidate.cell_id, epoch] = decision
         self._write(candidate, epoch, score, decision, fork)
@@ -149,7 +149,7 @@ class EarlyStopping:
         return decision
 
     def _restored(self, candidate: Candidate, line: dict[str, Any], reason: str) -> Decision:
-        """The decision of an earlier call, and with it the copy that took the trial's place."""
+        """The decision of an earlier call; restores the fork that replaced the trial."""
         decision, stored = Decision(line["stop"], reason), line.get("fork")
         if stored is None or self._pool is None:
             return decision
@@ -178,7 +178,7 @@ class EarlyStopping:
 
 
 def _observation(line: dict[str, Any]) -> tuple[Candidate, int, float, dict[str, Any]]:
-    """An earlier observation: whom it is of, after which epoch, its score, and the whole line."""
+    """An earlier observation: its trial, epoch and score, and the whole line."""
     candidate = Candidate(line["cell_id"], line["seed"], line["config_hash"], line["epochs"], line.get("begins", 0))
     score = -math.inf if line["score"] is None else float(line["score"])
     return candidate, int(line["epoch"]), score, line

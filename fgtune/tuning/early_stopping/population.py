@@ -1,7 +1,7 @@
-"""Population based training: which trials are replaced, by a copy of which one, and with which settings.
+"""Population based training: which trials are replaced, by a fork of which donor, and with which settings.
 
-No trial is changed under way, so that a cell's id says how it was trained: a trial that is replaced ends there, and a
-new one, a fork, starts from what its donor had learned at that epoch, with the donor's settings perturbed or resampled.
+No running trial is changed, so a cell's id determines how it was trained: a replaced trial ends, and a new one, the
+fork, starts from the donor's state at that epoch, with the donor's settings perturbed or resampled.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 FACTORS = (0.8, 1.2)
 """A number is multiplied by one of these (Jaderberg et al. 2017)."""
 MAX_TRIES = 100
-"""Points looked at for one that the space allows and that no other fork of the same donor has."""
+"""Points tried for one that is feasible and that no other fork of the same donor has."""
 
 
 class TruncationSelection:
-    """Truncation selection (Jaderberg et al. 2017): at milestones the worst share is replaced by copies of the best.
+    """Truncation selection (Jaderberg et al. 2017): at milestones, forks of the best trials replace the worst.
 
-    A trial is compared with those of its block that came to the milestone before it, itself included: of n, the worst
-    ``floor(n * quantile)`` are replaced and the best as many may be copied. Nobody waits for the others, so the first
-    few that come to a milestone go on whatever they score. A fork is not judged again where it starts.
+    A trial is compared with those of its block that reached the milestone so far, itself included: of n, the worst
+    ``floor(n * quantile)`` are replaced and as many of the best may be donors. No trial waits for the others, so the
+    first few at a milestone continue whatever they score. A fork is not judged again at the epoch where it starts.
 
     Args:
-        interval: Epochs from milestone to milestone.
-        quantile: Share that is replaced, and share that is copied; 0.5 at most, so that they never meet.
-        seed: Of the draw among those that may be copied.
+        interval: Epochs between milestones.
+        quantile: Share replaced, and share of donors; at most 0.5, so that they do not overlap.
+        seed: Seed of the draw of a donor.
     """
 
     def __init__(self, interval: int, quantile: float, seed: int) -> None:
@@ -65,7 +65,7 @@ class TruncationSelection:
         better = sum(other > score for other, _ in reached.values())
         if better < len(reached) - share:
             return Decision(False)
-        best = sorted(reached, key=lambda cell_id: -reached[cell_id][0])[:share]  # of equals, those that came first
+        best = sorted(reached, key=lambda cell_id: -reached[cell_id][0])[:share]  # ties: first come first
         donors = [cell_id for cell_id in best if math.isfinite(reached[cell_id][0])]
         if not donors:
             return Decision(False)
@@ -79,10 +79,10 @@ def explored(space: SearchSpace, point: Point, resample: float, rng: np.random.G
     """A point near another one, feasible or not.
 
     Args:
-        space: What is searched.
-        point: Of the donor.
-        resample: Probability of resampling a parameter, for each.
-        rng: Where draws come from.
+        space: The search space.
+        point: The donor's point.
+        resample: Probability of resampling, per parameter.
+        rng: Source of all draws.
 
     Raises:
         EvaluationError: A condition cannot be evaluated.
@@ -98,23 +98,23 @@ def explored(space: SearchSpace, point: Point, resample: float, rng: np.random.G
 
 
 def perturbed(domain: Domain, value: Any, up: bool) -> Any:
-    """A value beside another one: 1.2 or 0.8 times as much within the bounds, or the next or last one of a list."""
+    """A neighbouring value: 1.2 or 0.8 times it, clipped to the bounds, or the next or previous one of a list."""
     if isinstance(domain, UniformDomain | LogUniformDomain):
         product = float(f"{value * FACTORS[up]:.{SIGNIFICANT}g}")
         return min(max(product, domain.low), domain.high)
     listed = domain.values_in_order()
-    rank = next(rank for rank, each in enumerate(listed) if each == value and type(each) is type(value))
+    rank = next(rank for rank, other in enumerate(listed) if other == value and type(other) is type(value))
     return listed[min(max(rank + (1 if up else -1), 0), len(listed) - 1)]
 
 
 class ForkPool:
-    """Makes forks, remembers those there are, and hands them to the search; used from the driver's thread alone.
+    """Makes and remembers forks, and hands them to the search; used from the driver's thread only.
 
     Args:
         search: Runs them.
         plan: Space and design of the search.
-        config: Of the scheduler.
-        cells: Cells of the study by id, which grow while it runs.
+        config: The scheduler's config.
+        cells: Cells of the study by id; their number grows during the run.
     """
 
     def __init__(self, search: Search, plan: SearchPlan, config: PbtConfig, cells: Mapping[str, Cell]) -> None:
@@ -123,18 +123,18 @@ class ForkPool:
 
     @property
     def known(self) -> tuple[Suggestion, ...]:
-        """All forks, in the order in which they were made."""
+        """All forks in the order of their making."""
         return tuple(self._known.values())
 
     def rule(self) -> TruncationSelection:
-        """The rule that says who is replaced."""
+        """The rule that decides which trials are replaced."""
         return TruncationSelection(self._config.interval_epochs, self._config.quantile, self._plan.design.design_seed)
 
     def make(self, loser: Candidate, origin: Fork) -> Suggestion | None:
-        """A fork that takes a trial's place; None where no point near the donor's is allowed and new.
+        """A fork that replaces a trial; None if no point near the donor's is feasible and new.
 
-        It differs from its donor in some setting, or it would only repeat it, and has the same terms in its objective:
-        what a term of weight 0 would have learned, the donor did not.
+        It differs from its donor in some setting, or it would only repeat it, but its objective has the same terms:
+        the donor did not learn what a term of weight 0 would have taught.
         """
         donor = self._cells[origin.donor]
         point = self._plan.point(dict(donor.levels))
@@ -156,7 +156,7 @@ class ForkPool:
         return None
 
     def restore(self, number: int, point: Point, seed: int, origin: Fork) -> Suggestion:
-        """The fork of an earlier call, to be run where it has no result yet."""
+        """The fork of an earlier call, to run if it has no result yet."""
         fork = self._at(number, point, seed, origin)
         self._known[fork.cells[0].cell_id] = fork
         self._search.add_fork(fork)
@@ -167,7 +167,7 @@ class ForkPool:
         return Suggestion(number, point, arm, (cell,))
 
     def run(self, fork: Suggestion) -> None:
-        """Have a new fork run, whose decision is stored by now."""
+        """Queue a new fork; its decision has been written."""
         self._search.add_fork(fork)
 
     def arm_of(self, cell_id: str) -> str:

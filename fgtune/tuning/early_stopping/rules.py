@@ -1,15 +1,16 @@
-"""Rules that stop running trials: pure functions of the observed scores, so that replaying these restores their state.
+"""Rules that stop running trials: deterministic in the observed scores, so that replaying these restores their state.
 
-A score is a metric turned so that larger is better; one that is not a number is the worst there is. Trials are compared
-within their block: those of one seed share split, initial weights and data order, so like is compared with like.
+A score is a metric signed so that larger is better; an undefined one is the worst. Trials are compared within their
+block: those with the same seed share split, initial weights and data order.
 """
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from fgtune.config.arms.records import Fork
@@ -22,11 +23,11 @@ class Candidate:
     """A trial as a rule sees it.
 
     Attributes:
-        cell_id: Names it.
+        cell_id: Its cell.
         block: Its seed.
-        key: Digest of its config; all seeds of an arm have the same.
+        key: Digest of its config; the same for all seeds of an arm.
         epochs: Length of its full training.
-        fork_epoch: Epochs that another trial had trained before it forked off; 0 for one that starts from scratch.
+        fork_epoch: Epochs that its donor had trained; 0 for a trial that starts from scratch.
     """
 
     cell_id: str
@@ -38,12 +39,12 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Decision:
-    """What a rule says of a trial at an epoch.
+    """A rule's decision on a trial at an epoch.
 
     Attributes:
         stop: Whether to stop it.
-        reason: In a few words with numbers; empty where it goes on.
-        fork: What a copy that takes its place starts from; None where nothing does.
+        reason: A few words with numbers; empty if it continues.
+        fork: Where the fork that replaces it starts from; None if nothing replaces it.
     """
 
     stop: bool
@@ -55,23 +56,45 @@ class StoppingRule(Protocol):
     """Observes every trial's epochs in order; the same sequence gives the same decisions."""
 
     def decides_at(self, candidate: Candidate, epoch: int) -> bool:
-        """Whether the trial may be stopped at this epoch, so that it has to wait for the decision."""
+        """Whether the trial may be stopped at this epoch and so has to wait for the decision."""
         ...
 
     def observe(self, candidate: Candidate, epoch: int, score: float) -> Decision | None:
-        """Take up a score and decide; None where the rule has no use for it."""
+        """Record a score and decide; None if the rule does not use it."""
         ...
 
 
-class SuccessiveHalving:
-    """Asynchronous successive halving, in one bracket or several (Li et al. 2020, the rule that stops).
+Brackets = Callable[[int], Sequence[tuple[float, float]]]
+"""The brackets for a trial of this many epochs: first rung (epochs; beyond the last it stops nothing) and share of the
+trials, unnormalised."""
 
-    At rung k, after ``first * reduction**k`` epochs, a trial goes on if it is among the best ``1 / reduction`` of those
-    that reached the rung before it, itself included; the best one always goes on.
+
+def grace_brackets(_epochs: int, grace: int, reduction: float, count: int) -> Sequence[tuple[float, float]]:
+    """Brackets that start at ``grace``, ``grace * reduction``, ..., at equal cost each.
+
+    The later a bracket starts, the longer its trials run and the fewer it gets.
+    """
+    return [(grace * reduction**s, reduction**-s) for s in range(count)]
+
+
+def hyperband_brackets(epochs: int, reduction: float) -> Sequence[tuple[float, float]]:
+    """HyperBand's brackets: from many trials judged after one epoch to few that are never stopped (Li et al. 2018).
+
+    Bracket s has ``(s_max + 1) / (s + 1) * reduction**s`` trials with a first rung at ``R / reduction**s``.
+    """
+    most = int(math.log(max(1, epochs)) / math.log(reduction) + 1e-9)
+    return [(epochs / reduction**s, math.ceil((most + 1) / (s + 1) * reduction**s)) for s in range(most, -1, -1)]
+
+
+class SuccessiveHalving:
+    """Asynchronous successive halving with one or more brackets (Li et al. 2020, the stopping variant).
+
+    At rung k, after ``first * reduction**k`` epochs, a trial continues if it is among the best ``1 / reduction`` of
+    those that reached the rung so far, itself included; the best one always continues.
 
     Args:
         reduction: Larger than 1.
-        brackets: First rung (epochs) of each bracket and its share of the trials, by a trial's full length.
+        brackets: Gives the brackets for a trial's full length.
     """
 
     def __init__(self, reduction: float, brackets: Brackets) -> None:
@@ -79,20 +102,20 @@ class SuccessiveHalving:
         self._rungs: dict[tuple[int, float, int], dict[str, float]] = {}
 
     def decides_at(self, candidate: Candidate, epoch: int) -> bool:
-        """At the epochs of the rungs of its bracket."""
+        """At the rungs of its bracket."""
         return epoch in self.rungs(candidate)
 
     def rungs(self, candidate: Candidate) -> list[int]:
         """Epochs of the rungs in the trial's bracket, all before its end."""
-        rungs, place = [], self.first_rung(candidate)
-        while place < candidate.epochs:
-            rungs.append(int(place))
-            place *= self._reduction
-        return sorted(set(rungs))
+        rungs, rung = set[int](), self.first_rung(candidate)
+        while rung < candidate.epochs:
+            rungs.add(int(rung))
+            rung *= self._reduction
+        return sorted(rungs)
 
     def first_rung(self, candidate: Candidate) -> float:
-        """Where the first rung of the trial's bracket lies; the bracket depends on its config alone."""
-        brackets = self._brackets.of(candidate.epochs)
+        """The first rung of the trial's bracket, which depends only on its config."""
+        brackets = self._brackets(candidate.epochs)
         drawn = derive_seed(0, "bracket", candidate.key) / 2**63 * math.fsum(share for _, share in brackets)
         for first, share in brackets:
             drawn -= share
@@ -116,48 +139,12 @@ class SuccessiveHalving:
         return Decision(True, f"rank {better + 1} of {len(rung)} at rung {passed[-1]}, {allowed} may go on")
 
 
-class Brackets(Protocol):
-    """The brackets of a trial of so many epochs: first rung and share of each."""
-
-    def of(self, epochs: int) -> Sequence[tuple[float, float]]:
-        """First rung (epochs; one at or past the end stops nothing) and share of the trials."""
-        ...
-
-
-@dataclass(frozen=True)
-class GraceBrackets:
-    """Brackets that start at ``grace``, ``grace * reduction``, ...: the later, the more trials reach their end."""
-
-    grace: int
-    reduction: float
-    count: int
-
-    def of(self, epochs: int) -> Sequence[tuple[float, float]]:  # noqa: ARG002 (the same for all lengths)
-        """Equal cost a bracket: a bracket that lets trials run longer gets fewer of them."""
-        return [(self.grace * self.reduction**s, self.reduction**-s) for s in range(self.count)]
-
-
-@dataclass(frozen=True)
-class HyperbandBrackets:
-    """HyperBand's own: from many trials judged after one epoch to few that are never stopped (Li et al. 2018)."""
-
-    reduction: float
-
-    def of(self, epochs: int) -> Sequence[tuple[float, float]]:
-        """Bracket s has ``(s_max + 1) / (s + 1) * reduction**s`` trials with a first rung at ``R / reduction**s``."""
-        most = int(math.log(max(1, epochs)) / math.log(self.reduction) + 1e-9)
-        return [
-            (epochs / self.reduction**s, math.ceil((most + 1) / (s + 1) * self.reduction**s))
-            for s in range(most, -1, -1)
-        ]
-
-
 class MedianRule:
     """Stop a trial whose best score so far is below the median of the others' running means (Golovin et al. 2017).
 
     Args:
         grace: Epochs before any decision.
-        min_trials: Others that must have come as far.
+        min_trials: Number of other trials that must have reached the epoch.
     """
 
     def __init__(self, grace: int, min_trials: int) -> None:
@@ -169,7 +156,7 @@ class MedianRule:
         return self._grace <= epoch < candidate.epochs
 
     def observe(self, candidate: Candidate, epoch: int, score: float) -> Decision | None:
-        """Compare with the other trials of the block that have come as far."""
+        """Compare with the other trials of the block that reached the epoch."""
         block = self._scores.setdefault(candidate.block, {})
         own = block.setdefault(candidate.cell_id, {})
         if epoch in own:
@@ -186,21 +173,21 @@ class MedianRule:
 
 
 def _mean_until(scores: Mapping[int, float], epoch: int) -> float | None:
-    """Mean of the scores up to an epoch; None for a trial that has not come as far."""
+    """Mean of the scores up to an epoch; None for a trial that has not reached it."""
     if max(scores) < epoch:
         return None
-    seen = [score for place, score in scores.items() if place <= epoch]
+    seen = [score for measured, score in scores.items() if measured <= epoch]
     if not seen:
         return None
     return -math.inf if -math.inf in seen else statistics.fmean(seen)
 
 
 class PlateauRule:
-    """Stop a trial whose score has not moved: standard deviation of the last scores within a tolerance.
+    """Stop a trial on a plateau: the standard deviation of its last scores is within a tolerance.
 
     Args:
         grace: Epochs before any decision.
-        patience: Scores that are looked back on.
+        patience: Number of last scores considered.
         tolerance: Largest standard deviation (population) of a plateau, in the metric's unit.
     """
 
@@ -213,7 +200,7 @@ class PlateauRule:
         return self._grace <= epoch < candidate.epochs
 
     def observe(self, candidate: Candidate, epoch: int, score: float) -> Decision | None:
-        """Decide by the trial's own last scores."""
+        """Decide by the trial's last scores."""
         own = self._scores.setdefault(candidate.cell_id, {})
         if epoch in own:
             return None
@@ -221,7 +208,7 @@ class PlateauRule:
         last = list(own.values())[-self._patience :]
         if not self.decides_at(candidate, epoch) or len(last) < self._patience:
             return Decision(False)
-        finite = [each for each in last if math.isfinite(each)]
+        finite = [value for value in last if math.isfinite(value)]
         if finite and len(finite) < len(last):
             return Decision(False)
         deviation = statistics.pstdev(finite) if finite else 0.0
@@ -231,17 +218,19 @@ class PlateauRule:
 
 
 def stopping_rule(config: StoppingConfig) -> StoppingRule:
-    """The rule that a study file asks for.
+    """The stopping rule of a study file.
 
     Raises:
         TypeError: For population based training, whose rule is ``population.TruncationSelection``.
     """
     match config:
         case AshaConfig():
-            brackets = GraceBrackets(config.grace_epochs, config.reduction, config.brackets)
+            brackets = partial(
+                grace_brackets, grace=config.grace_epochs, reduction=config.reduction, count=config.brackets
+            )
             return SuccessiveHalving(config.reduction, brackets)
         case HyperbandConfig():
-            return SuccessiveHalving(config.reduction, HyperbandBrackets(config.reduction))
+            return SuccessiveHalving(config.reduction, partial(hyperband_brackets, reduction=config.reduction))
         case MedianConfig():
             return MedianRule(config.grace_epochs, config.min_trials)
         case PlateauConfig():

@@ -1,4 +1,4 @@
-"""What a search knows before its first question: its own ledger, its baseline, and the ledgers of earlier studies."""
+"""What a search knows before its first suggestion: its ledger, its baseline, and the ledgers of earlier studies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from fgtune.tuning.search.objectives import Objective, mean_values, objectives_o
 from fgtune.tuning.search.suggestions import KnownTrial
 
 Curve = Callable[[str], Mapping[int, float]]
-"""The objective by epoch of a cell, from its stored curve."""
+"""Maps a cell id to the cell's objective by epoch, from its stored curve."""
 
 
 def ledger_trials(
@@ -32,14 +32,14 @@ def ledger_trials(
     proposed: Iterable[tuple[str, Mapping[str, object]]] = (),
     curve: Curve | None = None,
 ) -> list[KnownTrial]:
-    """The search's own trials, as ``Search.restore`` takes them: finished ones in the order of their end.
+    """The search's own trials, as ``Search.restore`` takes them: finished ones in the order in which they ended.
 
     Args:
-        plan: Of a study that searches; its cells have the baseline.
+        plan: The plan of a search; its cells include the baseline.
         results: The ledger, in the order in which cells finished.
-        proposed: Arm and levels of every suggestion handed out so far, in order (rows of the plan file); those without
-            a result for every seed come back unfinished.
-        curve: For intermediate values; None to leave them out.
+        proposed: Arm and levels of every suggestion so far, in order (rows of the plan file); those without a result
+            for every seed come back unfinished.
+        curve: For intermediate values; None leaves them out.
     """
     if plan.search is None:
         raise TypeError(f"{plan.study.study} is no search")
@@ -55,7 +55,7 @@ def ledger_trials(
         if result.fork is not None:
             forks[result.arm] = result.fork
     known = []
-    for arm in sorted(levels, key=lambda each: last.get(each, len(last) + 1_000_000)):
+    for arm in sorted(levels, key=lambda arm: last.get(arm, len(last) + 1_000_000)):
         found = by_arm.get(arm, {})
         finished = [found[seed] for seed in plan.study.seed_list if seed in found]
         number, point = trial_number(arm), _own_point(plan, search, arm, levels[arm])
@@ -70,19 +70,19 @@ def ledger_trials(
 
 
 def baseline_trial(plan: Plan, results: Sequence[CellResult]) -> KnownTrial | None:
-    """The baseline as the search may learn from it; None where it lies outside the space or is not finished."""
-    known = ledger_trials(plan, [each for each in results if each.arm == BASELINE])
+    """The baseline, for the search to learn from; None if it lies outside the space or is not finished."""
+    known = ledger_trials(plan, [result for result in results if result.arm == BASELINE])
     return known[0] if known else None
 
 
 def earlier_trials(search: SearchPlan, folders: Sequence[str]) -> tuple[list[KnownTrial], list[str]]:
-    """Finished trials of earlier studies that this search may learn from, and a sentence a folder on what was taken.
+    """Finished trials of earlier studies that this search may learn from, and one sentence per folder on what was used.
 
-    Taken is what differs from this study's trial in searched settings alone, lies in the space, and is complete with
-    every objective; other settings (data, epochs) would make its values mean something else.
+    A trial is used if it differs from this study's trial only in searched settings, lies in the space, and is complete
+    in every objective; with other settings (data, epochs) its values would mean something else.
 
     Raises:
-        ConfigError: A folder holds no ledger that can be read.
+        ConfigError: A folder holds no readable ledger.
     """
     objectives, known = objectives_of(search.design), list[KnownTrial]()
     notes = []
@@ -132,21 +132,21 @@ def _cell_ids(
 def _finished(
     trial: KnownTrial, results: Sequence[CellResult], objectives: Sequence[Objective], curve: Curve | None
 ) -> KnownTrial:
-    """The trial with how its cells ended."""
+    """The trial, completed by the outcome of its cells."""
     state = joint_state(results)
     values = tuple(mean_values(objectives, results)) if state is CellState.COMPLETE else ()
-    intermediate = mean_curve([curve(each.cell_id) for each in results]) if curve is not None else {}
+    intermediate = mean_curve([curve(result.cell_id) for result in results]) if curve is not None else {}
     return replace(trial, state=state, values=values, intermediate=intermediate)
 
 
 def mean_curve(curves: Sequence[Mapping[int, float]]) -> dict[int, float]:
     """Mean over cells by epoch, for the epochs that all of them have."""
-    shared = set.intersection(*(set(each) for each in curves)) if curves else set()
-    return {epoch: math.fsum(each[epoch] for each in curves) / len(curves) for epoch in sorted(shared)}
+    shared = set.intersection(*map(set, curves)) if curves else set()
+    return {epoch: math.fsum(curve[epoch] for curve in curves) / len(curves) for epoch in sorted(shared)}
 
 
 def _foreign_point(search: SearchPlan, result: CellResult) -> Point | None:
-    """The point of another study's cell, or None where it is not one of this search's."""
+    """The point of another study's cell; None if it is not a point of this search."""
 
     def value(path: str) -> object:
         level = result.levels.get(path)
@@ -163,7 +163,7 @@ def _foreign_point(search: SearchPlan, result: CellResult) -> Point | None:
 
 
 def _is_same(search: SearchPlan, point: Point, config: TrialConfig) -> bool:
-    """Whether the trial at a point is this one, class numbers resolved."""
+    """Whether the point's trial is this one once the numbers of classes are resolved."""
     try:
         here = search.space.config(point)
         return search.space.resolve(here) == search.space.resolve(config)

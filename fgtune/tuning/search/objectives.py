@@ -1,7 +1,4 @@
-"""What a search optimises: which way each objective is better, and its value in a result.
-
-Imports neither Ray nor Optuna.
-"""
+"""What a search optimises: each objective's direction, and its value in a result. Imports neither Ray nor Optuna."""
 
 from __future__ import annotations
 
@@ -18,18 +15,18 @@ from fgtune.results.records import CellResult, SolverUse
 
 @dataclass(frozen=True)
 class Objective:
-    """One thing that a search optimises: its name, and which way it is better."""
+    """One quantity that a search optimises: its name and direction."""
 
     name: str
     mode: Mode
 
     def value(self, metrics: Mapping[str, float], seconds: float, solver: SolverUse | None) -> float:
-        """Its value for a trial that ended; nan where the trial does not have it.
+        """Its value for a trial that ended; nan if the trial does not have it.
 
         Args:
-            metrics: Of the last epoch.
+            metrics: Metrics of the last epoch.
             seconds: Wall seconds in the trainer.
-            solver: Use of the relations solver, None where nothing was solved.
+            solver: Use of the relations solver; None if nothing was solved.
         """
         if self.name == "cost/seconds":
             return seconds
@@ -38,12 +35,12 @@ class Objective:
         return metrics.get(self.name, math.nan)
 
     def of_result(self, result: CellResult) -> float:
-        """Its value in a line of the ledger."""
+        """Its value in a result of the ledger."""
         return self.value(result.metrics, result.seconds, result.solver)
 
 
 def objectives_of(design: Design) -> tuple[Objective, ...]:
-    """The objectives of a search, modes filled in; the study has been checked by ``check_metrics``."""
+    """The objectives of a search with their modes filled in; ``check_metrics`` has checked the study."""
     return tuple(Objective(name, mode or natural_mode(name)) for name, mode in design.criteria)
 
 
@@ -53,17 +50,18 @@ def ranking_of(study: Study) -> tuple[Objective, ...]:
 
 
 def stopping_objective(study: Study) -> Objective | None:
-    """What running trials are judged by; None where none is stopped early."""
+    """What early stopping judges running trials by; None if it is off."""
     scheduler = study.stopping
     if scheduler is None:
         return None
     if scheduler.metric is not None:
-        same = next((each.mode for each in objectives_of(study.design) if each.name == scheduler.metric), None)
-        return Objective(scheduler.metric, scheduler.mode or same or natural_mode(scheduler.metric))
-    only = objectives_of(study.design)[0]  # a scheduler without a metric belongs to a search, or was refused
-    return Objective(only.name, scheduler.mode or only.mode)
+        modes = {objective.name: objective.mode for objective in reversed(objectives_of(study.design))}
+        mode = scheduler.mode or modes.get(scheduler.metric) or natural_mode(scheduler.metric)
+        return Objective(scheduler.metric, mode)
+    first = objectives_of(study.design)[0]  # validation has refused a scheduler without a metric outside a search
+    return Objective(first.name, scheduler.mode or first.mode)
 
 
 def mean_values(objectives: Sequence[Objective], results: Sequence[CellResult]) -> list[float]:
-    """The value of each objective, mean over the cells (seeds) of one arm; nan where any cell lacks it."""
-    return [math.fsum(each.of_result(result) for result in results) / len(results) for each in objectives]
+    """Each objective's mean over the cells (seeds) of one arm; nan if any cell lacks it."""
+    return [math.fsum(map(objective.of_result, results)) / len(results) for objective in objectives]

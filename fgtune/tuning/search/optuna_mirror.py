@@ -1,7 +1,7 @@
-"""``optuna.db`` in the study folder: finished trials of a search, for optuna-dashboard and for samplers with a memory.
+"""``optuna.db`` in the study folder: finished trials of a search, for optuna-dashboard and for stateful samplers.
 
-The ledger is the truth and this is a copy of it: only finished trials are written, so none is ever left running, and
-whatever is wrong with the file is warned of once and repaired by rewriting the file at the next start.
+It is a copy of the ledger. Only finished trials are written, so none is ever left running; a fault of the file causes
+one warning and is repaired by rewriting the file at the next start.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from fgtune.tuning.search.objectives import Objective
 
 ARM, NUMBER, CELL_ID = "arm", "number", "cell_id"
-"""User attributes of every mirrored trial: its arm, the arm's number, and its cells (one a seed, joined by commas)."""
+"""User attributes of every mirrored trial: its arm, the arm's number, and its cells (one per seed, comma-separated)."""
 
 _FAULTS = (SQLAlchemyError, OSError, ValueError, KeyError, RuntimeError, optuna.exceptions.OptunaError)
 
@@ -29,30 +29,31 @@ class Mirror:
 
     Args:
         path: The SQLite file, which need not exist yet.
-        name: Of the study within it.
+        name: Name of the Optuna study in the file.
         objectives: What is optimised.
         warn: Called once when the file can no longer be written.
     """
 
     def __init__(self, path: Path, name: str, objectives: Sequence[Objective], warn: Callable[[str], None]) -> None:
         self.path, self._name, self._warn = path, name, warn
-        self._metrics, self._modes = [each.name for each in objectives], [each.mode for each in objectives]
+        self._metrics = [objective.name for objective in objectives]
+        self._modes = [objective.mode for objective in objectives]
         self._study: optuna.Study | None = None  # open for writing
         self._loaded: optuna.Study | None = None
         self._arms: set[str] = set()
 
     def attributes(self) -> dict[str, dict[str, Any]]:
-        """What samplers noted on each mirrored trial, by arm; empty where the file cannot be read."""
+        """System attributes that samplers stored with each mirrored trial, by arm; empty if the file is unreadable."""
         if not self.path.exists():
             return {}
         try:
             trials = self._load().get_trials(deepcopy=False)
-            return {each.user_attrs[ARM]: dict(each.system_attrs) for each in trials if ARM in each.user_attrs}
+            return {trial.user_attrs[ARM]: dict(trial.system_attrs) for trial in trials if ARM in trial.user_attrs}
         except _FAULTS:
             return {}
 
     def open(self, trials: Sequence[FrozenTrial]) -> None:
-        """Make the file hold exactly ``trials``: what is missing is added; a file with anything else is replaced."""
+        """Make the file hold exactly ``trials``: missing ones are added; a file with any other trial is replaced."""
         wanted = [trial.user_attrs[ARM] for trial in trials]
         try:
             present = self._present()
@@ -68,7 +69,7 @@ class Mirror:
             self._lost(error)
 
     def add(self, trial: FrozenTrial) -> None:
-        """Add a finished trial, unless it is there."""
+        """Add a finished trial unless it is already there."""
         if self._study is not None and trial.user_attrs[ARM] not in self._arms:
             try:
                 self._add(trial)
@@ -82,21 +83,21 @@ class Mirror:
         self._arms.add(trial.user_attrs[ARM])
 
     def _present(self) -> list[str] | None:
-        """Arms of the mirrored trials in their order; None where the file is not such a mirror."""
+        """Arms of the mirrored trials in order; None if the file is not a mirror of this search."""
         if not self.path.exists():
             return []
         try:
             study = self._load()
             trials = study.get_trials(deepcopy=False)
-            fits = [each.name.lower() for each in study.directions] == self._modes
+            fits = [direction.name.lower() for direction in study.directions] == self._modes
         except _FAULTS:
             return None
-        if not fits or any(not each.state.is_finished() or ARM not in each.user_attrs for each in trials):
+        if not fits or any(not trial.state.is_finished() or ARM not in trial.user_attrs for trial in trials):
             return None
-        return [each.user_attrs[ARM] for each in trials]
+        return [trial.user_attrs[ARM] for trial in trials]
 
     def _load(self) -> optuna.Study:
-        """The study in the file, created where there is none; read once."""
+        """The study in the file, created if there is none; read once."""
         if self._loaded is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             storage = RDBStorage(f"sqlite:///{self.path.resolve()}", engine_kwargs={"connect_args": {"timeout": 10}})

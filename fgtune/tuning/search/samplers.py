@@ -1,7 +1,7 @@
 """The study file's samplers and domains as Optuna's; the only place that translates between the two.
 
-Every question gets a new sampler with a seed of its own: what it proposes then depends on the study seed, the number of
-the question and the results so far, and not on what happened in this process before.
+Every ask gets a new sampler with its own seed: what it proposes depends on the study seed, the number of the ask and
+the results so far, but not on what this process did before.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Distributions = Mapping[str, BaseDistribution]
 
 
 def distribution_of(domain: Domain) -> BaseDistribution:
-    """The domain as a distribution of Optuna's."""
+    """The domain as an Optuna distribution."""
     if isinstance(domain, ChoiceDomain):
         return CategoricalDistribution([label_of(domain, value) for value in domain.values])
     if isinstance(domain, IntDomain):
@@ -56,12 +56,12 @@ def distribution_of(domain: Domain) -> BaseDistribution:
 
 
 def label_of(domain: Domain, value: Any) -> Any:
-    """A value of the domain as Optuna stores it: choices that are not all texts or all numbers become JSON text."""
+    """A value of the domain as Optuna stores it: choices become JSON unless all are strings or all are numbers."""
     if not isinstance(domain, ChoiceDomain):
         return value
-    texts = all(isinstance(each, str) for each in domain.values)
-    numbers = all(isinstance(each, int | float) and not isinstance(each, bool) for each in domain.values)
-    return value if texts or numbers else json.dumps(value, sort_keys=True)
+    strings = all(isinstance(choice, str) for choice in domain.values)
+    numbers = all(isinstance(choice, int | float) and not isinstance(choice, bool) for choice in domain.values)
+    return value if strings or numbers else json.dumps(value, sort_keys=True)
 
 
 def value_of(domain: Domain, label: Any) -> Any:
@@ -72,46 +72,45 @@ def value_of(domain: Domain, label: Any) -> Any:
 
 
 def make_sampler(config: SamplerConfig, distributions: Distributions, seed: int, question: int) -> BaseSampler:
-    """The sampler for one question.
+    """The sampler for one ask.
 
     Args:
-        config: As in the study file.
-        distributions: Of all parameters of a space without conditions; empty for one with conditions.
-        seed: Of the search.
-        question: How many have been asked before.
+        config: The sampler in the study file.
+        distributions: All parameters of a space without conditions; empty for a space with conditions.
+        seed: Seed of the search.
+        question: Number of asks before this one.
 
     Raises:
         ConfigError: The sampler needs a package that is not installed.
     """
-    own = derive_seed(seed, "sampler", question) % 2**31
+    ask_seed = derive_seed(seed, "sampler", question) % 2**31
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         match config:
             case TpeConfig():
-                together = config.multivariate
                 return TPESampler(
                     n_startup_trials=config.startup_trials,
-                    multivariate=together,
-                    group=together,
-                    seed=own,
+                    multivariate=config.multivariate,
+                    group=config.multivariate,
+                    seed=ask_seed,
                 )
             case GpConfig():
-                return GPSampler(n_startup_trials=config.startup_trials, warn_independent_sampling=False, seed=own)
+                return GPSampler(n_startup_trials=config.startup_trials, warn_independent_sampling=False, seed=ask_seed)
             case CmaEsConfig():
-                return _cmaes(config, own)
+                return _cmaes(config, ask_seed)
             case NsgaConfig():
                 return NSGAIISampler(
                     population_size=config.population,
                     crossover_prob=config.crossover_probability,
                     mutation_prob=config.mutation_probability,
-                    seed=own,
+                    seed=ask_seed,
                 )
             case QmcConfig():
                 return _Sequence(config, distributions, derive_seed(seed, "sequence") % 2**31)
             case RandomConfig():
-                return RandomSampler(seed=own)
+                return RandomSampler(seed=ask_seed)
             case BruteForceConfig():
-                return _Enumerator(seed=own)
+                return _Enumerator(seed=ask_seed)
 
 
 def _cmaes(config: CmaEsConfig, seed: int) -> BaseSampler:
@@ -122,7 +121,7 @@ def _cmaes(config: CmaEsConfig, seed: int) -> BaseSampler:
 
 
 class _Sequence(QMCSampler):
-    """A quasi-random sequence over a known space; Optuna's own draws its first point at random to learn the space."""
+    """A quasi-random sequence over a known space; Optuna's class draws its first point at random to learn the space."""
 
     def __init__(self, config: QmcConfig, distributions: Distributions, seed: int) -> None:
         super().__init__(qmc_type=config.sequence, scramble=config.scramble, seed=seed, warn_independent_sampling=False)
@@ -134,11 +133,11 @@ class _Sequence(QMCSampler):
         trial: FrozenTrial,  # noqa: ARG002
     ) -> dict[str, BaseDistribution]:
         """Every parameter that has more than one value."""
-        return {path: each for path, each in self._distributions.items() if not each.single()}
+        return {path: domain for path, domain in self._distributions.items() if not domain.single()}
 
 
 class _Enumerator(BruteForceSampler):
-    """Every point once; whether one is left is for ``Search`` to see, which knows what is feasible."""
+    """Every point once; ``Search``, which knows what is feasible, decides whether one is left."""
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
-        """Do not stop the study, as Optuna's own would: under ask and tell that is an error."""
+        """Do not stop the study as Optuna's class would: under ask and tell that is an error."""

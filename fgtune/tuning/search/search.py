@@ -1,8 +1,8 @@
-"""A search at work: which cell runs next, what is known of every point, and when it is over. Knows nothing of Ray.
+"""A running search: which cell comes next, what is known about each point, and when it is over; independent of Ray.
 
-Optuna proposes and the ledger decides: Optuna sees a study in memory that is built from the ledger at every start;
-points that the space forbids never come out, points that are known are answered without running, and the search ends
-when its budget of trials or its space does.
+Optuna proposes and the ledger decides: Optuna's in-memory study is built from the ledger at every start; infeasible
+points are never handed out, known points are answered without running, and the search ends when its budget of trials or
+its space is used up.
 """
 
 from __future__ import annotations
@@ -31,27 +31,27 @@ from fgtune.tuning.search.suggestions import MAX_DRAWS, KnownPoints, KnownTrial,
 
 MAX_TRIES = {"gp": 20}
 DEFAULT_TRIES = 100
-"""Questions to the sampler for one new feasible point; fewer for one that takes half a second for each."""
+"""Asks for one new feasible point; fewer for a sampler that takes half a second per ask."""
 MAX_REPEATS = 8
-"""Known points in a row after which a sampler that learns is taken to have settled on them."""
+"""Known points in a row after which a sampler that learns counts as converged."""
 
 
 class Search(CellQueue):
-    """Hands out the baseline's cells, then those of one suggestion after the other; used from one thread.
+    """Hands out the baseline's cells, then those of one suggestion after another; used from one thread.
 
     Args:
-        plan: Of a study that searches.
-        finished: Results that are there already, the baseline's included; by cell id.
+        plan: The plan of a search.
+        finished: Results so far, the baseline's included; by cell id.
         announce: Called with every suggestion before its first cell is handed out.
         curve: The objective by epoch of a finished cell.
-        storage: The file that mirrors Optuna's study for optuna-dashboard; None for none.
-        warn: Called with what does not stop the study: the mirror cannot be written (once), the search ends early.
-        at_once: Largest number of cells under way; None for any number.
-        budget: Says how many cells may still be started; None for any number.
+        storage: The file that mirrors Optuna's study for optuna-dashboard; None for no mirror.
+        warn: Called when the mirror cannot be written (once) and when the search ends early; neither stops the study.
+        max_running: Largest number of cells running at once; None for no limit.
+        budget: How many cells may still be started; None for no limit.
 
     Attributes:
-        reused: Number of proposals that were answered from what is known.
-        rejected: Number of proposals that the space forbids.
+        reused: Number of proposals answered from known results.
+        rejected: Number of infeasible proposals.
 
     Raises:
         ConfigError: The sampler needs a package that is not installed.
@@ -66,14 +66,14 @@ class Search(CellQueue):
         curve: Curve = lambda _: {},
         storage: Path | None = None,
         warn: Callable[[str], None] = warnings.warn,
-        at_once: int | None = None,
+        max_running: int | None = None,
         budget: Budget | None = None,
     ) -> None:
         if plan.search is None:
             raise TypeError(f"{plan.study.study} is no search")
         self._results = dict(finished or {})
-        own = [cell for cell in plan.cells if cell.arm == plan.baseline.name]
-        super().__init__([cell for cell in own if cell.cell_id not in self._results], at_once, budget)
+        baseline = [cell for cell in plan.cells if cell.arm == plan.baseline.name]
+        super().__init__([cell for cell in baseline if cell.cell_id not in self._results], max_running, budget)
         self._plan, self._search, self._space = plan, plan.search, plan.search.space
         self._announce, self._curve, self._warn = announce, curve, warn
         self._objectives = objectives_of(plan.search.design)
@@ -81,51 +81,50 @@ class Search(CellQueue):
             plan.search.design, self._space, self._objectives, storage=storage, name=plan.study.study, warn=warn
         )
         self._points = KnownPoints(self._space)
-        # The baseline is run apart from the suggestions: under way until its results say how it ended.
-        self._points[self._space.base] = None
-        self._open: dict[int, tuple[optuna.Trial | None, Suggestion]] = {}  # a fork has no trial of Optuna's
+        self._points[self._space.base] = None  # the baseline, which is no suggestion: running until its results are in
+        self._open: dict[int, tuple[optuna.Trial | None, Suggestion]] = {}  # a fork has no Optuna trial
         self._ended: dict[int, CellState] = {}
         self._unfinished: list[KnownTrial] = []
-        # Forks are run beside the suggestions: they use up none of the budget, and answer no question of the sampler.
+        # Forks run beside the suggestions: they use none of the budget and answer no ask.
         self._forks: set[int] = set()
         self._has_forks = plan.study.scheduler.forks
         self._start_points: list[Point] | None = None
-        self._has_no_more = False
+        self._is_exhausted = False
         self.reused = self.rejected = 0
 
     @property
     def is_done(self) -> bool:
-        """Whether no further point will be asked for, no cell waits to be started, and none may yet be replaced."""
-        return self._has_no_more and not self._waiting and not (self._has_forks and self._running)
+        """Whether no further point will be asked for, no cell is waiting, and no running one may yet be replaced."""
+        return self._is_exhausted and not self._waiting and not (self._has_forks and self._running)
 
     @property
     def issued(self) -> int:
-        """Number of suggestions handed out, those of earlier calls included."""
+        """Number of suggestions handed out, including earlier calls."""
         return len((self._ended.keys() | self._open.keys()) - self._forks) + len(self._unfinished)
 
     @property
     def next_number(self) -> int:
         """The number of the next new suggestion."""
-        unfinished = [each.number for each in self._unfinished if each.number is not None]
+        unfinished = [trial.number for trial in self._unfinished if trial.number is not None]
         return max([*self._ended, *self._open, *self._forks, *unfinished], default=-1) + 1
 
     @property
     def running(self) -> tuple[Suggestion, ...]:
-        """Suggestions that were handed out and did not end yet."""
+        """Suggestions that were handed out and have not ended."""
         return tuple(suggestion for _, suggestion in self._open.values())
 
     # Cells
 
     def _next(self) -> Cell | None:
-        """The next cell; asks for another point when those of the last are all handed out."""
-        while not self._waiting and not self._has_no_more:
+        """The next cell; asks for another point when all cells of the last one are handed out."""
+        while not self._waiting and not self._is_exhausted:
             try:
                 suggestion = self.suggest()
             except ConfigError as error:
                 self._warn(f"the search ends here: {error}")
                 suggestion = None
             if suggestion is None:
-                self._has_no_more = True
+                self._is_exhausted = True
             else:
                 self._announce(suggestion)
                 self._waiting.extend(cell for cell in suggestion.cells if cell.cell_id not in self._results)
@@ -133,7 +132,7 @@ class Search(CellQueue):
         return super()._next()
 
     def on_result(self, result: CellResult) -> None:
-        """Take up a result; Optuna learns of a point once all its seeds are in."""
+        """Record a result; Optuna is told about a point once all its seeds have finished."""
         super().on_result(result)
         self._results[result.cell_id] = result
         number = trial_number(result.arm)
@@ -149,10 +148,11 @@ class Search(CellQueue):
         if len(results) == len(suggestion.cells):
             state = joint_state(results)
             values = mean_values(self._objectives, results) if state is CellState.COMPLETE else None
-            self.record(suggestion.number, state, values, mean_curve([self._curve(each.cell_id) for each in results]))
+            curve = mean_curve([self._curve(result.cell_id) for result in results])
+            self.record(suggestion.number, state, values, curve)
 
     def add_fork(self, fork: Suggestion) -> None:
-        """Take up a fork, to be run before any other cell; one that is known or in the ledger is left alone."""
+        """Add a fork, to run before any other cell; one that is known or in the ledger is ignored."""
         cell = fork.cells[0]
         if cell.cell_id in self._results or fork.number in self._open:
             return
@@ -164,10 +164,10 @@ class Search(CellQueue):
     # What is known
 
     def restore(self, known: Iterable[KnownTrial]) -> None:
-        """Take up what is known, in the order in which it ended; unfinished suggestions are handed out again first.
+        """Record known trials, in the order in which they ended; unfinished ones will be handed out again first.
 
         Raises:
-            RuntimeError: A question was asked before.
+            RuntimeError: A point was already asked for.
         """
         if self._start_points is not None:
             raise RuntimeError("restore comes before the first ask")
@@ -180,13 +180,13 @@ class Search(CellQueue):
                 self._unfinished.append(trial)
 
     def learn(self, known: KnownTrial) -> None:
-        """Take up one point that ended and that Optuna was not asked for in this call: the baseline, say."""
+        """Record a finished point that this call did not ask Optuna for, such as the baseline."""
         if known.state is None:
             raise ValueError(f"{known.arm} did not end yet")
         result = self._counted(known.state, known.values, known.intermediate)
         if known.number is not None:
             self._ended[known.number] = result.state
-        if known.fork is None:  # the value of a fork is not that of a whole trial at its point
+        if known.fork is None:  # a fork's value is not that of a full trial at its point
             config = self._space.config(dict(known.point))
             if self._points.get(config) is not None:
                 return
@@ -200,19 +200,19 @@ class Search(CellQueue):
         values: Sequence[float] | None = None,
         intermediate: Mapping[int, float] | None = None,
     ) -> CellState:
-        """Take up how a suggestion ended.
+        """Record how a suggestion ended.
 
         Args:
-            number: Of the suggestion.
-            state: COMPLETE with values; PRUNED when it was stopped early; FAIL otherwise.
-            values: One an objective; any that is not finite makes the trial a failure.
-            intermediate: The objective by epoch, of a search with one; what a pruned trial is judged by.
+            number: The suggestion's number.
+            state: COMPLETE with values; PRUNED if it was stopped early; FAIL otherwise.
+            values: One per objective; a non-finite one makes the trial a failure.
+            intermediate: The objective by epoch, in a search with one objective; a pruned trial is judged by it.
 
         Returns:
-            The state that counts; of a suggestion that ended before, the one it had then.
+            The state that counts; for a suggestion that had already ended, its earlier one.
 
         Raises:
-            ValueError: The number was never handed out, or there are too few or too many values.
+            ValueError: The number was never handed out, or the number of values is wrong.
         """
         if number in self._ended:
             return self._ended[number]
@@ -226,13 +226,13 @@ class Search(CellQueue):
             self._points[suggestion.config] = result
             self._optuna.tell(trial, result)
         else:
-            cells, origin = tuple(cell.cell_id for cell in suggestion.cells), suggestion.cells[0].fork
-            known = KnownTrial(suggestion.arm.name, number, suggestion.point, result.state, cell_ids=cells, fork=origin)
+            ids, fork = tuple(cell.cell_id for cell in suggestion.cells), suggestion.cells[0].fork
+            known = KnownTrial(suggestion.arm.name, number, suggestion.point, result.state, cell_ids=ids, fork=fork)
             self._optuna.add(known, result)
         return result.state
 
     def _counted(self, state: CellState, values: tuple[float, ...], intermediate: Mapping[int, float]) -> PointResult:
-        """A result as it counts: only complete trials have values, and all of them are finite."""
+        """The result that counts: only a complete trial has values, and all of them are finite."""
         if state is not CellState.COMPLETE:
             return PointResult(state, (), intermediate)
         if len(values) != len(self._objectives):
@@ -241,13 +241,13 @@ class Search(CellQueue):
             return PointResult(CellState.FAIL, (), intermediate)
         return PointResult(state, values, intermediate)
 
-    # Questions
+    # Suggestions
 
     def suggest(self) -> Suggestion | None:
-        """The next point to run; None when the budget is used up or every point of the space is known or under way.
+        """The next point to run; None when the budget is used up or every point of the space is known or running.
 
         Raises:
-            ConfigError: No new feasible point was found, though the space is infinite.
+            ConfigError: No new feasible point was found in an infinite space.
         """
         if self._start_points is None:
             self._optuna.open_mirror()
@@ -264,14 +264,14 @@ class Search(CellQueue):
         return self._try_unseen()
 
     def _remaining_start_points(self) -> list[Point]:
-        """As many as suggestions were handed out are used up, and maybe more that were rejected; those are again."""
+        """Start points beyond the suggestions handed out; any that were rejected among them are rejected once more."""
         parameters, left = self._space.parameters, self._search.design.start[self.issued :]
         return [{path: parameters[path].own(value) for path, value in fixed.items()} for fixed in left]
 
     def _tries(self) -> Iterator[None]:
-        """Once for every question that one new point may take."""
+        """Once for every ask that one new point may take."""
         sampler, reused = self._search.design.sampler.kind, self.reused
-        # A continued search asks a sampler that does not learn the same questions again, so it repeats all it knows.
+        # In a continued search, a sampler that does not learn proposes all known points again.
         repeats = len(self._points) if sampler in {"random", "qmc", "brute_force"} else MAX_REPEATS
         for _ in range(MAX_TRIES.get(sampler, DEFAULT_TRIES) + repeats):
             if self.reused - reused > repeats:
@@ -279,15 +279,15 @@ class Search(CellQueue):
             yield
 
     def _repeat(self, known: KnownTrial) -> Suggestion:
-        """An unfinished suggestion of an earlier call."""
+        """Hand out an unfinished suggestion of an earlier call again."""
         asked = self._optuna.ask(known.point)
-        if asked is None:  # unreachable: its conditions were evaluated when it was first handed out
+        if asked is None:  # unreachable: its conditions could be evaluated when it was first handed out
             raise RuntimeError(f"{known.arm} cannot be handed out again")
         trial, point = asked
         return self._issue(trial, point, self._space.config(point), known.number)
 
     def _try(self, fixed: Point | None = None) -> Suggestion | None:
-        """Ask the sampler once; None for a point that is forbidden or known, which is answered at once."""
+        """Ask the sampler once; None for an infeasible or known point, about which Optuna is told immediately."""
         asked = self._optuna.ask(fixed)
         if asked is None:
             self.rejected += 1
@@ -302,7 +302,7 @@ class Search(CellQueue):
         if config not in self._points:
             return self._issue(trial, point, config)
         self.reused += 1
-        # While the same point is under way nothing can be said of this one but that it gave nothing.
+        # While the same point is still running, this proposal can only be told as a failure.
         self._optuna.tell(trial, self._points.get(config) or PointResult(CellState.FAIL))
         return None
 
@@ -317,7 +317,7 @@ class Search(CellQueue):
         return suggestion
 
     def _try_unseen(self) -> Suggestion | None:
-        """A new feasible point drawn at random, for samplers that keep to what is known or forbidden."""
+        """A new feasible point drawn at random, for samplers that propose only known or infeasible ones."""
         rng = numpy_stream(self._search.design.design_seed, "unseen", self._optuna.questions)
         for point in self._points.new_points(rng):
             suggestion = self._try(point)

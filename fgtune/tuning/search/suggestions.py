@@ -1,4 +1,4 @@
-"""What a search knows of points: those it suggests, those of earlier calls and studies, and how each one ended."""
+"""The points of a search: those it suggests, those known from earlier calls and studies, and how each ended."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fgtune.config.spaces.space import InfeasibleError, Point, SearchSpace
 from fgtune.results.records import CellState
 
 MAX_DRAWS = 4000
-"""Random points looked at for a new one when the sampler finds none; a space of no more points is enumerated."""
+"""Random points tried when the sampler finds no new one; a space with at most this many points is enumerated."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class Suggestion:
     """A point to run.
 
     Attributes:
-        number: Counts the points of a search; the arm is named after it.
+        number: Number of the point in the search; the arm is named after it.
         point: Values of the active parameters.
-        arm: As the plan would have it.
-        cells: What to run: one cell a seed, configs resolved.
+        arm: The point as an arm of the plan.
+        cells: One cell per seed, with resolved configs.
     """
 
     number: int
@@ -42,17 +42,17 @@ class Suggestion:
 
 @dataclass(frozen=True)
 class KnownTrial:
-    """A point of which something is known from before: from the ledger, the baseline, or an earlier study.
+    """A point known in advance: from the ledger, the baseline, or an earlier study.
 
     Attributes:
-        arm: ``trial-0007``, ``baseline``, or a name that says which study it is of.
-        number: Of the suggestion; None for a point that is none of this search's suggestions.
+        arm: ``trial-0007``, ``baseline``, or a name that includes the earlier study.
+        number: The suggestion's number; None for a point that is not a suggestion of this search.
         point: Values of the active parameters.
-        state: How it ended; None for a suggestion that did not end yet, which is then handed out again.
-        values: One an objective, where it is COMPLETE.
-        intermediate: The objective by epoch, of a search with one.
+        state: How it ended; None for an unfinished suggestion, which is handed out again.
+        values: One per objective, if it is COMPLETE.
+        intermediate: The objective by epoch, in a search with one objective.
         cell_ids: Its cells.
-        fork: Of a trial that went on from another one's training; its value is none of a whole trial at its point.
+        fork: Where a fork started from; its value is not that of a full trial at its point.
     """
 
     arm: str
@@ -67,7 +67,7 @@ class KnownTrial:
 
 @dataclass(frozen=True)
 class PointResult:
-    """How a point ended, as ``KnownTrial`` has it."""
+    """How a point ended; the fields are those of ``KnownTrial``."""
 
     state: CellState
     values: tuple[float, ...] = ()
@@ -75,10 +75,10 @@ class PointResult:
 
 
 class KnownPoints:
-    """Every point that ended or is under way. Two points with the same resolved config are the same trial.
+    """Every point that has ended or is running. Two points with the same resolved config are the same trial.
 
     Args:
-        space: What is searched.
+        space: The search space.
     """
 
     def __init__(self, space: SearchSpace) -> None:
@@ -93,11 +93,11 @@ class KnownPoints:
         return self._key(config) in self._results
 
     def get(self, config: TrialConfig) -> PointResult | None:
-        """How the point with this trial ended; None while it runs, and for a new one."""
+        """How the point with this trial ended; None while it runs and for a new one."""
         return self._results.get(self._key(config))
 
     def __setitem__(self, config: TrialConfig, result: PointResult | None) -> None:
-        """``result`` is None for a point that is under way."""
+        """``result`` is None for a running point."""
         self._results[self._key(config)] = result
 
     def _key(self, config: TrialConfig) -> str:
@@ -105,7 +105,7 @@ class KnownPoints:
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether a space that can be enumerated has no point left."""
+        """Whether an enumerable space has no point left."""
         size = self._space.max_size
         if size is None or size > MAX_DRAWS:
             return False
@@ -114,7 +114,7 @@ class KnownPoints:
         return self._enumerated.keys() <= self._results.keys()
 
     def new_points(self, rng: np.random.Generator) -> Iterator[Point]:
-        """Feasible points in random order that are not known when it comes to them."""
+        """Feasible points in random order, skipping those known by the time they come up."""
         if self._enumerated is not None:
             listed = list(self._enumerated.items())
             candidates = iter([listed[int(rank)] for rank in rng.permutation(len(listed))])
@@ -125,7 +125,7 @@ class KnownPoints:
                 yield point
 
     def _drawn(self, rng: np.random.Generator) -> Iterator[Point]:
-        """Random points, feasible or not; fewer where conditions cannot be evaluated."""
+        """Random points, feasible or not; fewer if conditions cannot be evaluated."""
         for _ in range(MAX_DRAWS):
             try:
                 yield self._space.draw(rng)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fgtune.config.schema.tuning import AshaConfig, HyperbandConfig, MedianConfig, PbtConfig, PlateauConfig
-from fgtune.tuning.early_stopping.rules import Candidate, HyperbandBrackets, stopping_rule
+from fgtune.tuning.early_stopping.rules import Candidate, hyperband_brackets, stopping_rule
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -90,7 +90,7 @@ def test_brackets_get_shares_and_one_of_hyperband_never_stops():
     published = {1: 27, 3: 12, 9: 6, 27: 4}  # Li et al. 2018, table 1: n of each bracket for R = 27
     for rung, share in published.items():
         assert first.count(rung) / 3000 == pytest.approx(share / sum(published.values()), abs=0.03)
-    assert dict(HyperbandBrackets(3.0).of(27)) == published
+    assert dict(hyperband_brackets(27, 3.0)) == published
     whole = next(str(n) for n in range(3000) if first[n] == 27)
     assert not any(rule.decides_at(candidate(whole, epochs=27), epoch) for epoch in range(1, 27))
 

@@ -19,8 +19,8 @@ T = TypeVar("T")
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary file that takes the place of ``path`` at the end of the block; on an error the old file stays.
 
-    Parent folders are made. The temporary file lies beside ``path``, is called ``.NAME.*.tmp`` and is synced to
-    the disk before it is renamed, so a reader finds the old content or the new one, also after a power cut.
+    Parent folders are created. The temporary file lies beside ``path``, is named ``.NAME.*.tmp`` and is synced to
+    disk before it is renamed, so a reader finds either the old content or the new, even after a power cut.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
@@ -35,13 +35,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a whole file, or leave the old one as it is; parent folders are made."""
+    """Write a whole file, or leave the old one as it is; parent folders are created."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
 
 def write_output(path: Path, content: bytes) -> None:
-    """Write a file that a person has named, whole or not at all.
+    """Write a file that the user has named, whole or not at all.
 
     Raises:
         ConfigError: It cannot be written.
@@ -53,16 +53,16 @@ def write_output(path: Path, content: bytes) -> None:
 
 
 class JsonLines(Generic[T]):
-    """A growing file of JSON objects, one a line, with one process that writes it.
+    """An append-only file of JSON objects, one per line, written by a single process.
 
-    A process killed in the middle of a line leaves a torn last line: readers ignore it, the next writer cuts it off.
+    A process killed while it writes leaves a torn last line: readers ignore it, the next writer removes it.
 
     Args:
         path: The file, which need not exist yet.
-        parse: Makes a value of an object; raises ValueError, TypeError, KeyError or AttributeError for others.
+        parse: Turns an object into a value; raises ValueError, TypeError, KeyError or AttributeError if it cannot.
         rule: What is wrong with a line that ``parse`` refuses.
         fix: What to do about it.
-        synced: Whether every line is on the disk before the next one is written; costs milliseconds a line.
+        synced: Whether every line is synced to disk before the next one is written; costs milliseconds per line.
     """
 
     def __init__(
@@ -75,14 +75,14 @@ class JsonLines(Generic[T]):
         """Add a line.
 
         Raises:
-            OSError: When the disk refuses; the file then holds what it held before, and at most a torn line.
+            OSError: The write failed; the file then holds what it held before and at most a torn line.
             ValueError: For a number that is not finite.
         """
         line = json.dumps(plain, allow_nan=False).encode() + b"\n"
         new = not self.path.exists()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab+") as file:
-            self._mend(file.fileno())
+            self._repair(file.fileno())
             file.write(line)
             file.flush()
             if self._synced:
@@ -106,7 +106,7 @@ class JsonLines(Generic[T]):
                 raise StudyFolderError(self._rule, where=f"{self.path}:{number}", value=line[:80], fix=self._fix)
             values.append(value)
         last = self._parse(tail)
-        return values if last is None else [*values, last]  # complete but for its line end
+        return values if last is None else [*values, last]  # complete except for its newline
 
     def _parse(self, line: bytes) -> T | None:
         try:
@@ -114,8 +114,8 @@ class JsonLines(Generic[T]):
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
 
-    def _mend(self, descriptor: int) -> None:
-        """Make the file end with a whole line: cut a torn one off, end one that lacks only its line end."""
+    def _repair(self, descriptor: int) -> None:
+        """Make the file end with a complete line: remove a torn one, or add the newline that a whole one lacks."""
         size = os.fstat(descriptor).st_size
         if size == 0 or os.pread(descriptor, 1, size - 1) == b"\n":
             return
@@ -124,7 +124,7 @@ class JsonLines(Generic[T]):
         if self._parse(content[start:]) is None:
             os.ftruncate(descriptor, start)
         else:
-            os.write(descriptor, b"\n")  # opened for appending: goes to the end
+            os.write(descriptor, b"\n")  # opened for appending, so it goes to the end
 
 
 def _sync_folder(folder: Path) -> None:

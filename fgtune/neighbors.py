@@ -18,7 +18,7 @@ _MARGIN = 8
 """Candidates beyond k, so that rounding in FAISS decides nothing unless this many samples are equally near."""
 
 _BLOCK_NUMBERS = 1 << 22
-"""Numbers gathered at once when candidates are ranked again (32 MiB in float64)."""
+"""Numbers gathered at once when candidates are re-ranked (32 MiB in float64)."""
 
 
 def coarse_groups(coarse: IntArray) -> IntArray:
@@ -43,7 +43,7 @@ def find_neighbors(features: Float32Array, groups: IntArray | None, k: int, thre
     Args:
         features: (n, ...) float32, finite; trailing dimensions are flattened.
         groups: (n,) group ids, or None to search among all samples.
-        k: Neighbours a sample, >= 1.
+        k: Neighbours per sample, >= 1.
         threads: Threads of the search, >= 1.
 
     Returns:

@@ -1,7 +1,7 @@
 """Code of the user's own package: imported only where the command line or the environment names the package.
 
-A study file says ``kind: package.module:name`` for a part that fgtune does not ship. The file alone is no permission:
-whoever runs the study names the package with ``--plugins`` or in ``FGTUNE_PLUGINS``, and until then nothing of it is
+A study file says ``kind: package.module:name`` for a part that fgtune does not ship. That alone permits nothing:
+whoever runs the study names the package with ``--plugins`` or in ``FGTUNE_PLUGINS``, and until then no part of it is
 imported.
 """
 
@@ -25,7 +25,7 @@ ENVIRONMENT = "FGTUNE_PLUGINS"
 """Environment variable with the names of packages that may be imported, separated by commas."""
 
 KIND_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
-"""What the kind of a part outside of fgtune looks like: ``package.module:name``."""
+"""What the ``kind`` of a plugin looks like: ``package.module:name``."""
 
 _PACKAGE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 
@@ -37,7 +37,7 @@ class Permit:
     """Which packages may be imported, and where to look for them besides the usual places; travels to workers.
 
     Attributes:
-        packages: Names of packages; each stands for itself and all that is below it.
+        packages: Package names; each covers everything below it.
         search_path: Folders, searched after everything else.
     """
 
@@ -70,18 +70,18 @@ def permitted() -> tuple[str, ...]:
 
 
 def permit_for_workers() -> Permit:
-    """What a process elsewhere needs so that it may, and can, import what this one does."""
+    """What another process needs to be allowed, and able, to import what this one can."""
     packages = permitted()
     return Permit(packages, tuple(str(Path(folder).resolve()) for folder in sys.path) if packages else ())
 
 
 @contextmanager
 def permitting(packages: Sequence[str] = (), search_path: Sequence[str] | None = None) -> Iterator[None]:
-    """Permit packages, besides those of the environment, for the time of a ``with`` block.
+    """Permit packages, besides those of the environment, for the duration of a ``with`` block.
 
     Args:
         packages: Their names.
-        search_path: Folders to search for modules after everything else; None is the working directory. Nothing is
+        search_path: Folders to search for modules after everything else; None means the working directory. Nothing is
             added where nothing is permitted.
 
     Raises:
@@ -104,7 +104,7 @@ def resolve(kind: str, path: str = "") -> Any:
     """The object at ``package.module:name``; its module is imported now if it may be.
 
     Args:
-        kind: The place, of the form of ``KIND_PATTERN``.
+        kind: Where the object lives, in the form of ``KIND_PATTERN``.
         path: Dotted config path, for messages.
 
     Raises:
@@ -142,9 +142,9 @@ def _cannot_import(module: str, error: Exception, kind: str, path: str) -> Confi
 
 
 def takes(options: type[Any]) -> Callable[[TargetT], TargetT]:
-    """Decorator for a function or class that a study names: ``options`` is the config class of what it takes.
+    """Decorator for a function or class that a study names; ``options`` is the config class of its settings.
 
-    A class may as well define ``Options`` inside itself.
+    A class may define ``Options`` in its body instead.
     """
 
     def mark(target: TargetT) -> TargetT:
@@ -155,7 +155,7 @@ def takes(options: type[Any]) -> Callable[[TargetT], TargetT]:
 
 
 def origins() -> dict[str, dict[str, str | None]]:
-    """Version and digest of the source of each permitted package that was imported, for provenance."""
+    """Version and source digest of each permitted package that was imported, for provenance."""
     found = {}
     for package in sorted({name.partition(".")[0] for name in permitted()} & sys.modules.keys()):
         owners = metadata.packages_distributions().get(package)

@@ -1,4 +1,4 @@
-"""Small pieces of sentences for messages and reports."""
+"""Phrases that messages and reports share: lists, counts, durations."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def count(n: int, singular: str, plural: str | None = None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: ``0.4 s``, ``42 s``, ``3 min``, ``1 h 20 min``, ``2 d 3 h``."""
+    """Seconds as a person would say them: ``0.4 s``, ``42 s``, ``3 min``, ``1 h 20 min``, ``2 d 3 h``."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     if seconds < 90:
@@ -39,5 +39,5 @@ def duration(seconds: float) -> str:
 
 
 def print_line(console: Console, text: str) -> None:
-    """Print a line as it is: brackets are no markup, numbers get no colour, and nothing is wrapped."""
+    """Print a line verbatim: without markup, highlighting or wrapping."""
     console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from fgtune import plugins
 from fgtune.app.cli import main
-from fgtune.config.reading.plugin_options import load_plugin
+from fgtune.config.reading.load import load_plugin
 from fgtune.config.schema.plugin import PluginConfig
 from fgtune.engine.run import execute
 from fgtune.errors import ConfigError, SolverError

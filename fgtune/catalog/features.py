@@ -24,7 +24,7 @@ _MEMBER = re.compile(
 
 
 def family_member(name: str) -> MetricSpec | None:
-    """The entry of ``recall_fine_16``, ``fewshot_3_low`` and the like; None for a name of no family."""
+    """The entry of ``recall_fine_16``, ``fewshot_3_low`` and the like; None for a name that belongs to no family."""
     found = _MEMBER.fullmatch(name)
     if found is None:
         return None
@@ -74,7 +74,7 @@ def _attention(region: str) -> MetricSpec:
 
 
 def _few_shot(shots: int, end: str) -> MetricSpec:
-    accuracy = f"accuracy of the nearest class mean of {shots} sample{'s' * (shots > 1)} a class, mean over episodes"
+    accuracy = f"accuracy of the nearest class mean of {shots} sample{'s' * (shots > 1)} per class, mean over episodes"
     bound = {"": "", "_low": "lower end of the 95 % interval of ", "_high": "upper end of the 95 % interval of "}[end]
     direction: Direction = "none" if end else "maximize"
     return MetricSpec(

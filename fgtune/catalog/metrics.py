@@ -17,8 +17,8 @@ from fgtune.errors import ConfigError
 __all__ = ["COST", "METRICS", "SPLITS", "Direction", "MetricSpec", "find_spec", "natural_mode", "spec_of"]
 
 COST = "cost/"
-"""Prefix of what a trial costs in seconds (``cost/seconds`` in the trainer, ``cost/solver_seconds`` in the solver): no
-metric, but what a search may optimise."""
+"""Prefix of what a trial costs in seconds (``cost/seconds`` in the trainer, ``cost/solver_seconds`` in the solver): not
+a metric, but a search may optimise it."""
 
 _NO_SAMPLES = "nan when there are no samples"
 _NO_TERM = "absent when its weight is 0 or the split has no samples"
@@ -164,12 +164,12 @@ METRICS: dict[str, MetricSpec] = {
 
 
 def find_spec(name: str) -> MetricSpec | None:
-    """The meaning of ``name`` (without split prefix), members of families included; None for an unknown one."""
+    """The entry of ``name`` (without split prefix), members of families included; None for an unknown one."""
     return METRICS.get(name) or family_member(name)
 
 
 def spec_of(name: str) -> MetricSpec:
-    """The meaning of ``name``, with or without a split prefix (``test/ari``, ``ari``).
+    """The entry of ``name``, with or without a split prefix (``test/ari``, ``ari``).
 
     Raises:
         ConfigError: Unknown prefix or metric, with the nearest known name; or a split on which it is never measured.
@@ -191,10 +191,10 @@ def spec_of(name: str) -> MetricSpec:
 
 
 def natural_mode(name: str) -> Literal["maximize", "minimize"]:
-    """Which way a metric or cost is better by itself.
+    """The direction in which a metric or cost improves.
 
     Raises:
-        ConfigError: An unknown metric, or one without a better way.
+        ConfigError: An unknown metric, or one without a direction.
     """
     if name.startswith(COST):
         return "minimize"

@@ -1,4 +1,4 @@
-"""The form of a catalogue entry; needs nothing but the standard library."""
+"""The type of a catalogue entry; needs only the standard library."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Direction = Literal["maximize", "minimize", "none"]
 Reads = Literal["no labels", "coarse labels", "fine classes", "fine values"]
 
 SPLITS = ("train", "val", "test")
-"""Prefixes that a metric's name carries in the records: ``test/ari``."""
+"""Prefixes of metric names in the records: ``test/ari``."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class MetricSpec:
         description: What is measured, in a sentence fragment.
         low: Smallest possible value, possibly ``-inf``.
         high: Largest possible value; ``inf`` where the bound depends on the classes or there is none.
-        direction: Which way is better; ``none`` where neither is.
+        direction: Which way is better; ``none`` if neither is.
         reads: The labels that it needs; both kinds of fine targets make it an oracle metric.
         empty: What an input without samples (or without labels, or terms) yields.
         setting: Dotted path below ``trial``, and an entry that the list there must have for the metric to be measured;

@@ -1,6 +1,6 @@
-"""The loss terms: one line a term, from which the setting of its weight, its class and its metric follow.
+"""The loss terms: one line per term, from which the setting of its weight, its class and its metric follow.
 
-The term ``x`` is weighted by ``objective.lambda_x`` and measured as ``loss_x``. A new term takes its module and a
+The term ``x`` is weighted by ``objective.lambda_x`` and measured as ``loss_x``. A new term needs its module and a
 line here; modules are imported when a term is used.
 """
 
@@ -13,11 +13,11 @@ from fgtune.catalog.spec import Reads
 
 @dataclass(frozen=True)
 class TermSpec:
-    """What the settings, the catalogue of metrics and the preparation of the data need to know of a term.
+    """What the settings, the metric catalogue and data preparation need to know about a term.
 
     Attributes:
-        place: ``module:name`` of its maker, called ``make(config, context)``: a ``fgtune.objectives.base.Term`` class,
-            or a function that returns one.
+        place: ``module:name`` of its factory, called as ``make(config, context)``: a ``fgtune.objectives.base.Term``
+            class, or a function that returns one.
         description: The loss in a sentence fragment, with its source.
         reads: The labels that it needs; a term that reads fine classes is an upper bound and never searched.
         on_validation: Whether it has a value on the validation split, as ``Term.on_validation`` says.
@@ -36,7 +36,7 @@ _COARSE = "cross-entropy of the coarse label under the relations (FALCON eq. 4)"
 _NN = "disagreement with the teacher's prediction for nearest neighbours (FALCON eq. 6; SCAN)"
 _CONF = "cross-entropy to the teacher's sharpened prediction within the coarse class (FALCON eq. 7)"
 _REG = "distance of the batch-mean prediction from the prior over fine classes (FALCON eq. 9)"
-_BASE = "cross-entropy of the coarse label by a coarse head of its own (Xu et al., Base; FIERCE)"
+_BASE = "cross-entropy of the coarse label under a separate coarse head (Xu et al., Base; FIERCE)"
 _FINE = "cross-entropy of the fine label: an upper bound that reads fine labels (Xu et al., Fine)"
 _INSTANCE = "cross-entropy of a sample's own index (the lambda_I of Xu et al.)"
 _ENTROPIC = "log2 K minus the entropy, in bits, of the features' use of K prototypes (FIERCE)"

@@ -8,7 +8,7 @@ from importlib import import_module
 import numpy as np
 
 from fgtune.arrays import IntArray
-from fgtune.config.reading.plugin_options import load_plugin
+from fgtune.config.reading.load import load_plugin
 from fgtune.config.schema.data import DataConfig, PluginDataConfig
 from fgtune.data import DATASETS
 from fgtune.data.base import Dataset, StoredInputs

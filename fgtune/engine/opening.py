@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from fgtune.config.arms.designs import draft_arms
 from fgtune.config.arms.draft_arms import Drafts
 from fgtune.config.arms.expand import expand
-from fgtune.config.arms.metric_checks import check_measured, check_metrics
 from fgtune.config.arms.plan import Plan
+from fgtune.config.arms.plan_checks import check_measured, check_metrics
 from fgtune.config.arms.records import Cell, DataShape
 from fgtune.config.reading.load import LoadedStudy, load_study
 from fgtune.config.schema.base import stable_hash

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fgtune.config.reading.plugin_options import load_plugin
+from fgtune.config.reading.load import load_plugin
 from fgtune.config.schema.model import BackboneConfig, CosineHeadConfig, LinearHeadConfig, ModelConfig
 from fgtune.config.schema.plugin import PluginConfig
 from fgtune.errors import TrialError

@@ -98,7 +98,7 @@ class UniformityTerm(Term):
         super().__init__()
         sizes = config.prior or (1.0,) * context.num_fine
         if len(sizes) != context.num_fine:
-            raise TrialError(f"objective.prior needs one size a fine class ({context.num_fine}), it has {len(sizes)}")
+            raise TrialError(f"objective.prior needs one size per fine class ({context.num_fine}), it has {len(sizes)}")
         self.log_prior: Tensor
         log_prior = torch.tensor(sizes, dtype=torch.float64).div(sum(sizes)).log()
         self.register_buffer("log_prior", log_prior, persistent=False)

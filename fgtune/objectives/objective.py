@@ -11,7 +11,7 @@ from importlib import import_module
 from torch import Tensor, nn
 
 from fgtune.catalog.terms import TERMS
-from fgtune.config.reading.plugin_options import load_plugin
+from fgtune.config.reading.load import load_plugin
 from fgtune.config.schema.base import Config
 from fgtune.config.schema.objective import ObjectiveConfig, PseudoLabelConfig, QueueInstanceConfig
 from fgtune.config.schema.plugin import PluginTermConfig

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from fgtune.config.reading.plugin_options import load_plugin
+from fgtune.config.reading.load import load_plugin
 from fgtune.config.schema.classes import SolverConfig
 from fgtune.config.schema.plugin import PluginConfig
 from fgtune.errors import SolverError

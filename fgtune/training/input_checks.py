@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from fgtune.config.reading.plugin_options import load_plugin
+from fgtune.config.reading.load import load_plugin
 from fgtune.config.schema.augmentation import (
     AugmentationConfig,
     CifarConfig,

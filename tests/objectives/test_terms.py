@@ -167,7 +167,7 @@ def test_uniformity_term_measures_the_distance_from_a_given_prior():
     mean = outputs.log_probs.detach().exp().mean(dim=0).numpy()
     expected = sum(m * math.log(m / (s / 10)) for m, s in zip(mean, sizes, strict=True))
     assert term(outputs).item() == pytest.approx(expected, abs=1e-6)
-    with pytest.raises(TrialError, match=r"objective.prior needs one size a fine class \(5\), it has 2"):
+    with pytest.raises(TrialError, match=r"objective.prior needs one size per fine class \(5\), it has 2"):
         UniformityTerm(ObjectiveConfig.from_plain({"prior": [1.0, 1.0]}), CONTEXT)
 
 

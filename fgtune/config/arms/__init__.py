@@ -1,1 +1,1 @@
-"""From a validated study to its plan: arms, cells, and what is checked about them."""
+"""From a validated study to its plan: arms, cells, and checks of them."""

@@ -16,14 +16,14 @@ from fgtune.config.spaces.expression import Expression, parse_expression
 from fgtune.errors import ConfigError, MultiConfigError
 
 MAX_CONSTRAINED = 16
-"""With constraints, so many components at most: every combination is looked at."""
+"""Most components that may go with constraints, since every combination is then examined."""
 
 Components = frozenset[str]
 
 
 @dataclass(frozen=True)
 class _Variant:
-    """A set of components that are on; the first scheme that comes to it names it."""
+    """A set of components that are on, named by the first scheme that produces it."""
 
     name: str
     role: Scheme
@@ -64,7 +64,9 @@ def _levels(design: AblationDesign, on: Components) -> dict[str, bool]:
 def _draft(loaded: LoadedStudy, design: AblationDesign, variant: _Variant) -> tuple[DraftArm | None, list[ConfigError]]:
     removed = tuple(name for name in design.components if name not in variant.on)
     patches: list[Mapping[str, Any]] = [design.components[name].off for name in removed]
-    places = {path: _place(name, path) for name in removed for path in design.components[name].off}
+    places: dict[str, Path] = {
+        path: ("design", "components", name, "off", path) for name in removed for path in design.components[name].off
+    }
     config, errors = arm_config(loaded, patches, places)
     if config is None:
         return None, errors
@@ -72,12 +74,8 @@ def _draft(loaded: LoadedStudy, design: AblationDesign, variant: _Variant) -> tu
     return DraftArm(variant.name, levels, config, False, variant.role, removed, places=places), []
 
 
-def _place(component: str, path: str) -> Path:
-    return ("design", "components", component, "off", path)
-
-
 def _check_components(loaded: LoadedStudy, design: AblationDesign, base: TrialConfig) -> None:
-    """Every component must change the trial; whether its patch is valid shows in the arms that lack it."""
+    """Raise unless every component changes the trial; arms without it show whether its patch is valid."""
     errors = []
     for name, component in design.components.items():
         config, _ = arm_config(loaded, (component.off,), {})
@@ -88,7 +86,7 @@ def _check_components(loaded: LoadedStudy, design: AblationDesign, base: TrialCo
 
 
 class _Allowed:
-    """Which combinations the constraints allow, and the nearest allowed one to any other."""
+    """Which combinations the constraints allow, and which allowed one is nearest to any other."""
 
     def __init__(self, loaded: LoadedStudy, design: AblationDesign) -> None:
         self._loaded, self._design = loaded, design
@@ -109,11 +107,11 @@ class _Allowed:
         return all(self._holds(rank, each, on) for rank, each in enumerate(self._constraints))
 
     def within(self, on: Components) -> Components | None:
-        """The largest allowed part of ``on``; None where several are equally large."""
+        """The largest allowed subset of ``on``; None where several are equally large."""
         return on if self(on) else self._only([each for each in self._all if each <= on], max)
 
     def around(self, on: Components) -> Components | None:
-        """The smallest allowed whole with ``on`` in it; None where several are equally small."""
+        """The smallest allowed set that contains ``on``; None where several are equally small."""
         return on if self(on) else self._only([each for each in self._all if each >= on], min)
 
     @staticmethod
@@ -154,14 +152,14 @@ def _variants(
         loaded: The study.
         design: Its design.
         allowed: What the constraints allow.
-        left_out: Takes a sentence for every combination that is forbidden and that no single other one stands in for.
+        left_out: Receives a sentence for every forbidden combination that no single other one can replace.
     """
     seen = {frozenset(design.components)}
     for scheme in design.schemes:
         for name, wanted in _wanted(design, scheme):
             on = allowed.around(wanted) if scheme == "add_one_in" else allowed.within(wanted)
             if scheme == "factorial" and on != wanted:
-                continue  # forbidden; whatever stands in for it comes by itself
+                continue  # forbidden, and its replacement is one of the other combinations
             if on is None:
                 left_out.append(f"arm {name} of {scheme} is left out: the constraints forbid it")
             elif on not in seen:
@@ -199,7 +197,7 @@ def _wanted(design: AblationDesign, scheme: Scheme) -> Iterator[tuple[str, Compo
 
 
 def _fixed(full: Components, units: Mapping[str, Components], combined: Sequence[str]) -> Components:
-    """Components that the scheme does not combine: they stay on."""
+    """Components that the scheme does not combine; they stay on."""
     return full - frozenset[str]().union(*(units[unit] for unit in combined))
 
 
@@ -211,5 +209,5 @@ def _factorial_name(off: Sequence[str], combined: Sequence[str]) -> str:
 
 
 def _subsets(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Every selection of names, smallest first, each in the given order."""
+    """Every subset of the names, smallest first, each in the given order."""
     return itertools.chain.from_iterable(itertools.combinations(names, size) for size in range(len(names) + 1))

@@ -1,7 +1,7 @@
 """The search inside one arm of a comparison: a study of its own, made of parts of the comparison.
 
-It has a folder of its own below that of the comparison, and everything that a search has: a plan that grows, a ledger,
-a report. Its baseline is the arm as the file sets it, so that the arm's own settings are among those it chooses from.
+It has its own folder below that of the comparison, and everything that a search has: a growing plan, a ledger,
+a report. Its baseline is the arm as the file sets it, so that the arm's own settings are among the candidates.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,7 @@ class ArmSearch:
     Attributes:
         arm: Name of the arm in the plan of the comparison.
         folder_name: Name of its folder below ``tuning``.
-        position: Of the arm in the study file.
+        position: Position of the arm in the study file.
         loaded: The search as a study.
     """
 
@@ -41,15 +41,13 @@ class ArmSearch:
     position: int
     loaded: LoadedStudy
 
-    @contextmanager
-    def relocated_errors(self) -> Iterator[None]:
+    def relocated_errors(self) -> AbstractContextManager[None]:
         """Move errors of the search to the paths of the comparison that it is made of."""
-        with _relocated_errors(self.position):
-            yield
+        return _relocated_errors(self.position)
 
 
 def arm_search_folders(design: Design) -> dict[str, str]:
-    """The folder name of every searched arm, by its name in the plan: letters, digits, ``_`` and ``-`` alone."""
+    """The folder name of every searched arm, by its name in the plan: only letters, digits, ``_`` and ``-``."""
     names: dict[str, str] = {}
     for arm in design.searched_arms:
         plain = name = re.sub(r"[^A-Za-z0-9_-]", "-", arm)
@@ -68,12 +66,12 @@ def arm_search(
     Args:
         loaded: The comparison.
         arm: Name of the arm in the plan.
-        position: Of the arm in the study file.
+        position: Position of the arm in the study file.
         trial: The arm's trial as plain data, defaults not filled in.
-        places: Where the file says what the arm sets, by dotted path below ``trial``.
+        places: Where the file gives what the arm sets, by dotted path below ``trial``.
 
     Raises:
-        ConfigError: The search is no valid study.
+        ConfigError: The search is not a valid study.
     """
     search = loaded.study.design.arm_search
     if search is None:
@@ -104,7 +102,7 @@ def arm_search(
 
 
 def _name(name: str) -> str:
-    """A study's name of the length that is allowed; one that has to be cut gets a digest, so that two stay apart."""
+    """A study name of at most the allowed length; one that is cut ends in a digest, so that two names stay distinct."""
     return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 7]}-{stable_hash(name)[:6]}"
 
 

@@ -1,4 +1,4 @@
-"""The arms of a comparison: named patches of the trial, on one data set or on each of several."""
+"""The arms of a comparison: named patches of the trial, on one data set or several."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DATASET = "dataset"
 
 
 def comparison_arms(loaded: LoadedStudy, design: ComparisonDesign) -> Drafts:
-    """One arm a patch (and data set), data set by data set, the baseline first on each.
+    """One arm per patch (and data set), data set by data set, the baseline first on each.
 
     Raises:
         ConfigError: When an arm is not a valid trial, or changes the data that the design crosses it with;
@@ -34,7 +34,7 @@ def comparison_arms(loaded: LoadedStudy, design: ComparisonDesign) -> Drafts:
     for name, arm, dataset in design.crossed():
         position = positions[arm]
         errors += _clashes(loaded, design, position, dataset)
-        own = _Own(dataset, design.datasets.get(dataset), design.dataset_settings.get(dataset, {}))
+        own = _Dataset(dataset, design.datasets.get(dataset), design.dataset_settings.get(dataset, {}))
         patches, places = _patches(design, position, own)
         config, wrong = arm_config(loaded, patches, places)
         errors += wrong
@@ -51,7 +51,7 @@ def comparison_arms(loaded: LoadedStudy, design: ComparisonDesign) -> Drafts:
 
 
 def _check_seeds(loaded: LoadedStudy, design: ComparisonDesign) -> None:
-    """Raise where a seed of the study is one of the searches."""
+    """Raise if the study and its searches share a seed."""
     shared = [] if design.search is None else sorted({*loaded.study.seed_list} & {*design.search.seed_list})
     if shared:
         free = max(*loaded.study.seed_list, 999) + 1
@@ -69,16 +69,16 @@ def _searched(arm: ArmConfig) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class _Own:
-    """What a data set brings: its name, the data, and further settings; nothing where the trial has the only one."""
+class _Dataset:
+    """A data set of the comparison: its name, data and further settings; empty where the trial has the only one."""
 
     name: str
     data: DataConfig | None
     settings: Mapping[str, Any]
 
 
-def _patches(design: ComparisonDesign, position: int, own: _Own) -> tuple[list[dict[str, Any]], dict[str, Path]]:
-    """What an arm changes in the trial on a data set, and where the file says so."""
+def _patches(design: ComparisonDesign, position: int, own: _Dataset) -> tuple[list[dict[str, Any]], dict[str, Path]]:
+    """What an arm changes in the trial on a data set, and where the file gives it."""
     arm = design.arms[position]
     places: dict[str, Path] = {path: ("design", "arms", position, "set", path) for path in arm.set}
     patches: list[dict[str, Any]] = [dict(arm.set)]
@@ -92,7 +92,7 @@ def _patches(design: ComparisonDesign, position: int, own: _Own) -> tuple[list[d
 def _draft(
     name: str,
     config: TrialConfig,
-    own: _Own,
+    own: _Dataset,
     factors: tuple[str, ...],
     places: Mapping[str, Path],
     *,
@@ -106,7 +106,7 @@ def _draft(
 
 
 def _clashes(loaded: LoadedStudy, design: ComparisonDesign, position: int, dataset: str) -> list[ConfigError]:
-    """Settings that both an arm and its data set would change; and data changed elsewhere than among the data sets."""
+    """Settings that both an arm and its data set would change, and changes of the data outside ``datasets``."""
     if not dataset:
         return []
     settings = design.dataset_settings.get(dataset, {})

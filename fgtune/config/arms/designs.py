@@ -1,4 +1,4 @@
-"""What a study file comes to under each kind of design: its arms, its search, its warnings; one object a kind."""
+"""How each kind of design is planned: its arms, its search, its warnings; one object per kind."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ D = TypeVar("D", bound=Design)
 
 
 class DesignKind(ABC, Generic[D]):
-    """What planning has to know of a kind of design; what holds of most kinds is written here."""
+    """What planning needs from a kind of design; the defaults suit most kinds."""
 
     @abstractmethod
     def draft_arms(self, loaded: LoadedStudy, design: D) -> Drafts:
@@ -36,18 +36,18 @@ class DesignKind(ABC, Generic[D]):
     def search_plan(
         self, loaded: LoadedStudy, design: D, resolve: Callable[[TrialConfig], TrialConfig]
     ) -> SearchPlan | None:
-        """What proposes further arms, with class numbers that ``resolve`` makes definite; None where nothing does."""
+        """What proposes further arms, their numbers of classes resolved by ``resolve``; None where nothing does."""
         del loaded, design, resolve
         return None
 
     def check_forks(self, loaded: LoadedStudy, design: D) -> None:
-        """Raise ``ConfigError`` unless trials can go on from the training of others, with other settings."""
+        """Raise ``ConfigError`` unless trials can continue the training of others with different settings."""
         del design
         rule = f"pbt changes the parameters of a search, the design is a {loaded.study.design.kind}"
         raise loaded.error(("scheduler",), rule, "use asha, hyperband, median or plateau")
 
     def warnings(self, study: Study, design: D) -> Iterator[str]:
-        """What is allowed and yet likely a mistake, one sentence each."""
+        """What is allowed but likely a mistake, one sentence each."""
         del study, design
         yield from ()
 
@@ -64,7 +64,7 @@ class AblationKind(DesignKind[AblationDesign]):
     """Components of the full method that are on or off."""
 
     def draft_arms(self, loaded: LoadedStudy, design: AblationDesign) -> Drafts:
-        """The full method, then scheme by scheme what is left of it."""
+        """The full method, then scheme by scheme its reduced versions."""
         return ablation_arms(loaded, design)
 
 
@@ -90,7 +90,7 @@ class SearchKind(DesignKind[SearchDesign]):
     """Points of a space, proposed one after the other."""
 
     def draft_arms(self, loaded: LoadedStudy, design: SearchDesign) -> Drafts:
-        """The baseline alone."""
+        """Only the baseline."""
         return search_arms(loaded, design)
 
     def search_plan(
@@ -104,7 +104,7 @@ class SearchKind(DesignKind[SearchDesign]):
         check_population(loaded, design)
 
     def warnings(self, study: Study, design: SearchDesign) -> Iterator[str]:
-        """Metrics that do not mean the same in every trial."""
+        """Metrics whose meaning differs between trials."""
         del study
         weights = [path for path in design.space.parameters if path.startswith("objective.")]
         for name in design.metrics:
@@ -131,5 +131,5 @@ def draft_arms(loaded: LoadedStudy) -> Drafts:
 
 
 def design_warnings(study: Study) -> tuple[str, ...]:
-    """What the design allows and is yet likely a mistake, one sentence each."""
+    """What the design allows but is likely a mistake, one sentence each."""
     return tuple(DESIGNS[study.design.kind].warnings(study, study.design))

@@ -1,4 +1,4 @@
-"""Arms as a design drafts them: patches of the trial, each validated as a whole, with their places in the file."""
+"""Arms as a design drafts them: patched trials, validated as a whole, that know their places in the file."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError
 
 MAX_ARMS = 5000
-"""A design with more arms is taken for a mistake."""
+"""A design with more arms is treated as a mistake."""
 
 
 @dataclass(frozen=True)
 class DraftArm(Arm):
-    """An arm, and where the study file says what it changes.
+    """An arm, and where the study file gives its changes.
 
     Attributes:
-        places: For each dotted path that the arm patches, where the study file says so.
+        places: For each dotted path that the arm patches, where the study file gives it.
     """
 
     places: Mapping[str, Path] = field(default_factory=dict)
@@ -37,13 +37,13 @@ class DraftArm(Arm):
         return Arm(**{each.name: getattr(self, each.name) for each in fields(Arm)})
 
     def place_error(self, error: ConfigError, loaded: LoadedStudy) -> ConfigError:
-        """The error (with a path below ``trial``) at the place that brought it about."""
+        """The error (with a path below ``trial``) at the place that caused it."""
         return placed(error, self.places, loaded, blame=not self.is_baseline)
 
 
 @dataclass(frozen=True)
 class Drafts:
-    """What a design comes to.
+    """What a design yields.
 
     Attributes:
         factors: Columns of the plan: dotted paths below ``trial``, components, or ``dataset``.
@@ -85,7 +85,7 @@ def arm_config(
 
 
 def placed(error: ConfigError, places: Mapping[str, Path], loaded: LoadedStudy, *, blame: bool) -> ConfigError:
-    """An error about the merged trial, moved to the patch that brought it about.
+    """An error about the merged trial, moved to the patch that caused it.
 
     Args:
         error: With a path below ``trial``.

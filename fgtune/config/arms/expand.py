@@ -8,9 +8,8 @@ from typing import Any
 
 from fgtune.config.arms.designs import DESIGNS, design_warnings, draft_arms
 from fgtune.config.arms.draft_arms import DraftArm, Drafts
-from fgtune.config.arms.metric_checks import check_scheduler, check_splits
 from fgtune.config.arms.plan import ArmSearchPlan, Plan
-from fgtune.config.arms.plan_checks import check_distinct, check_published, plan_warnings
+from fgtune.config.arms.plan_checks import check_distinct, check_published, check_scheduler, check_splits, plan_warnings
 from fgtune.config.arms.records import Cell, DataShape, study_hash_of
 from fgtune.config.arms.search import SearchPlan
 from fgtune.config.reading.load import LoadedStudy
@@ -26,14 +25,14 @@ def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape], mad
 
     Args:
         loaded: The study.
-        shape_of: What the plan has to know of a data set; called once a data config.
-        made: Its arms, where ``draft_arms`` has made them already.
+        shape_of: What the plan needs to know about a data set; called once per data config.
+        made: Its arms, if ``draft_arms`` has made them already.
 
     Returns:
         The plan. Its hash covers the study (without how it is executed) and the content of its data.
 
     Raises:
-        ConfigError: When an arm is not a valid trial, asks for fewer fine classes than coarse ones, needs fine labels
+        ConfigError: When an arm is not a valid trial, has fewer fine classes than coarse ones, needs fine labels
             that the data lack, or repeats another arm; ``MultiConfigError`` when several things are wrong.
     """
     check_scheduler(loaded)
@@ -68,14 +67,14 @@ def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape], mad
 def _resolved(
     loaded: LoadedStudy, drafts: Sequence[DraftArm], shapes: Mapping[str, DataShape]
 ) -> dict[str, TrialConfig]:
-    """The config of each arm with definite class numbers."""
+    """The config of each arm with resolved numbers of classes."""
     resolved, errors = {}, []
     for draft in drafts:
         try:
-            resolved[draft.name] = resolve_classes(draft.config, shapes[_data_key(draft.config)])
+            resolved[draft.name] = resolve_classes(draft.config, shapes[_key(draft.config.data)])
         except ConfigError as error:
             errors.append(draft.place_error(error, loaded))
-            if draft.is_baseline:  # what is wrong with the trial itself is wrong with every arm: report it once
+            if draft.is_baseline:  # an error of the trial itself is an error of every arm: report it once
                 break
     MultiConfigError.raise_all(errors)
     return resolved
@@ -86,7 +85,7 @@ def _search_plan(loaded: LoadedStudy, shapes: Mapping[str, DataShape]) -> Search
     design = loaded.study.design
 
     def resolve(config: TrialConfig) -> TrialConfig:
-        return resolve_classes(config, shapes[_data_key(loaded.study.trial)])
+        return resolve_classes(config, shapes[_key(loaded.study.trial.data)])
 
     return DESIGNS[design.kind].search_plan(loaded, design, resolve)
 
@@ -95,8 +94,8 @@ def resolve_classes(config: TrialConfig, shape: DataShape) -> TrialConfig:
     """The config with ``classes.num_fine`` as a number, or left to be estimated, checked against the data.
 
     Args:
-        config: A trial; ``num_fine_ratio`` is taken of the true number of fine classes and rounded half up.
-        shape: Of the trial's data.
+        config: A trial; ``num_fine_ratio`` times the true number of fine classes is rounded half up.
+        shape: Shape of the trial's data.
 
     Raises:
         ConfigError: With a path below ``trial``, when K_F < K_C, or fine labels are needed and absent.
@@ -110,7 +109,7 @@ def resolve_classes(config: TrialConfig, shape: DataShape) -> TrialConfig:
         if shape.num_fine is None:
             rule, fix = "needs fine labels, which the data do not have", "give classes.num_fine instead"
             raise ConfigError(rule, path=path, value=ratio, fix=fix)
-        # Decimal of the shortest text: 1.15 * 10 is 11.5 as written, not 11.49999.
+        # As a decimal: 1.15 * 10 is 11.5 as written, not 11.49999.
         exact = Decimal(repr(ratio)) * shape.num_fine
         num_fine = int(exact.to_integral_value(rounding=ROUND_HALF_UP))
     most = max(shape.num_coarse)
@@ -145,27 +144,23 @@ def _check_estimated(config: TrialConfig) -> None:
             f"{config.objective.oracle_weights[0]} needs a class for every fine label, which an estimate cannot promise"
         )
     elif config.objective.prior is not None:
-        rule = "objective.prior needs one size a fine class, and their number is to be estimated"
+        rule = "objective.prior needs one size per fine class, and their number is to be estimated"
     if rule:
         raise ConfigError(rule, path=path, value=value, fix="give num_fine as a number, or num_fine_ratio")
 
 
-def _data_key(config: TrialConfig) -> str:
-    """The key of a trial's data in ``Plan.shapes``."""
-    return _key(config.data)
-
-
 def _key(config: DataConfig) -> str:
+    """The key of a data set in ``Plan.shapes``."""
     return stable_hash(config.to_plain())
 
 
 def _shapes(
     loaded: LoadedStudy, drafts: list[DraftArm], shape_of: Callable[[DataConfig], DataShape]
 ) -> dict[str, DataShape]:
-    """The shape of every data set that some arm uses."""
+    """The shape of every data set that an arm uses."""
     shapes: dict[str, DataShape] = {}
     for draft in drafts:
-        key = _data_key(draft.config)
+        key = _key(draft.config.data)
         if key not in shapes:
             try:
                 shapes[key] = shape_of(draft.config.data)

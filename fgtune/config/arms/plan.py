@@ -1,4 +1,4 @@
-"""The plan of a study: its arms and cells, as frozen records, and the part of it that a call is to run."""
+"""The plan of a study: its arms and cells, as frozen records, and the selection of cells to run."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class ArmSearchPlan:
     """The search inside an arm of a comparison.
 
     Attributes:
-        search: As a study of its own.
-        plan: Of that study; its baseline is the arm with its own settings.
+        search: The search as a separate study.
+        plan: The plan of that study; its baseline is the arm with its own settings.
     """
 
     search: ArmSearch
@@ -34,7 +34,7 @@ class ArmSearchPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """All cells of a study, block by block (all arms of one seed before the next), so that a cut study stays paired."""
+    """All cells of a study, block by block (all arms of a seed before the next): an interrupted study stays paired."""
 
     study: Study
     study_hash: str
@@ -44,11 +44,11 @@ class Plan:
     shapes: Mapping[str, DataShape]
     """Shape of each data set used, by ``stable_hash`` of its config."""
     warnings: tuple[str, ...] = ()
-    """What is allowed and yet likely a mistake, one sentence each."""
+    """What is allowed but likely a mistake, one sentence each."""
     search: SearchPlan | None = None
-    """What proposes the further arms of a search, of which ``arms`` and ``cells`` have the baseline alone."""
+    """What proposes the further arms of a search, of which ``arms`` and ``cells`` hold only the baseline."""
     arm_searches: tuple[ArmSearchPlan, ...] = ()
-    """The searches inside arms of a comparison; ``cells`` has those of such an arm once its settings are chosen."""
+    """The searches inside arms of a comparison; ``cells`` holds those of such an arm once its settings are chosen."""
 
     @property
     def baseline(self) -> Arm:
@@ -57,7 +57,7 @@ class Plan:
 
     @property
     def pending_arm_searches(self) -> tuple[ArmSearchPlan, ...]:
-        """The searches whose arms have no cells yet: what they choose is not known."""
+        """The searches whose arms have no cells yet, since their choice is not known."""
         planned = {cell.arm for cell in self.cells}
         return tuple(each for each in self.arm_searches if each.search.arm not in planned)
 
@@ -65,9 +65,9 @@ class Plan:
         """The plan with the settings that the search inside an arm has chosen.
 
         Args:
-            name: Of the arm.
-            found: The arm of the search that it chose.
-            resolved: Its trial with definite class numbers.
+            name: Name of the arm.
+            found: The arm of the search that was chosen.
+            resolved: Its trial with resolved numbers of classes.
         """
         plain = found.config.to_plain()
         chosen = next(arm for arm in self.arms if arm.name == name)
@@ -89,12 +89,12 @@ OPTION = "--only"
 
 
 def selected_cells(plan: Plan, conditions: Sequence[str]) -> tuple[Cell, ...]:
-    """The cells that meet all conditions; every cell where there is none.
+    """The cells that meet all conditions; every cell if there are none.
 
     Args:
-        plan: Of an enumerated study.
+        plan: The plan of an enumerated study.
         conditions: ``arm=falcon*``, ``seed=3``, or a factor and its level, ``classes.num_fine_ratio=1.2``. Patterns
-            match whole values; of several conditions on one key, one has to hold.
+            match whole values; of several conditions on one key, one must hold.
 
     Raises:
         ConfigError: A condition has no ``=``, names an unknown key, or no cell meets them; or the study searches.

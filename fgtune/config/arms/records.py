@@ -14,14 +14,14 @@ from fgtune.config.schema.trial import TrialConfig
 
 @dataclass(frozen=True)
 class DataShape:
-    """What a plan has to know of a data set.
+    """What a plan needs to know about a data set.
 
     Attributes:
         num_coarse: K_C of each source.
-        num_fine: True number of fine classes K_F*, or None where the data brings no fine labels.
+        num_fine: True number of fine classes K_F*, or None where the data have no fine labels.
         fingerprint: Digest of the data's content.
         num_values: Columns of continuous fine targets, or None without any.
-        num_samples: Samples of all parts together; None where nobody has counted.
+        num_samples: Samples of all splits together; None where they were not counted.
     """
 
     num_coarse: tuple[int, ...]
@@ -42,7 +42,7 @@ class Arm:
             it is on, in an ablation; and ``dataset`` in a comparison over several.
         config: The trial config as written, before class numbers are resolved from the data.
         is_baseline: Whether other arms (on the same data set, where there are several) are compared with this one.
-        role: How the design came to this arm: ``baseline``, ``comparison``, ``one_at_a_time``, ``grid``, ``random``,
+        role: How the design arrived at this arm: ``baseline``, ``comparison``, ``one_at_a_time``, ``grid``, ``random``,
             ``sobol``, ``search``, ``fork`` (of a population), or the scheme of an ablation that named it.
         removed: Components of an ablation that are off, in the order of the file.
         dataset: Name of its data set in a comparison over several, else empty.
@@ -59,11 +59,11 @@ class Arm:
 
 @dataclass(frozen=True)
 class Fork:
-    """Where a cell of population based training begins: with what another cell had learned.
+    """Where a cell of population based training starts: from what another cell had learned.
 
     Attributes:
-        donor: Id of that cell.
-        epoch: After which of its epochs.
+        donor: Id of the other cell.
+        epoch: The epoch of the other cell after which this one starts.
     """
 
     donor: str
@@ -89,10 +89,10 @@ def cell_id_of(config: Mapping[str, Any], seed: int, fork: Fork | None = None, s
     """Digest of a resolved config's identity, a seed and, for a cell that forks off another one, where it does.
 
     Args:
-        config: What of the config is hashed: its identity, and with scheme 1 all of it.
+        config: The part of the config that is hashed: its identity, or with scheme 1 all of it.
         seed: The seed.
         fork: Where the cell forks off.
-        scheme: Whose id it is; it is hashed too, since a later scheme has other defaults.
+        scheme: The hash scheme; it is hashed too, since a later scheme has other defaults.
     """
     identity: dict[str, Any] = {"config": dict(config), "seed": seed}
     if fork is not None:
@@ -111,7 +111,7 @@ def study_hash_of(study: Study, fingerprints: Iterable[str]) -> str:
 class Cell:
     """One arm x one seed. ``config`` is resolved: ``classes.num_fine`` is a number and ``num_fine_ratio`` is None.
 
-    ``fork`` says which cell's training it goes on from; None for one that begins anew.
+    ``fork`` says which cell's training it continues; None for one that starts from scratch.
     """
 
     arm: str

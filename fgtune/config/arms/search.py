@@ -1,4 +1,4 @@
-"""The arms of a search: the baseline, then one for every proposed point; what population based training may change."""
+"""The arms of a search: the baseline, then one per proposed point; and what population based training may change."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from fgtune.config.spaces.space import Point, SearchSpace
 from fgtune.errors import MultiConfigError
 
 FORKED = "fork"
-"""Role of an arm that goes on from another cell's training."""
+"""Role of an arm that continues another cell's training."""
 _ARM = re.compile(r"trial-(\d{4,})")
 
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """What a proposer has to know of a study that searches.
+    """What a proposer needs to know about a study that searches.
 
     Attributes:
-        design: As in the study file.
-        space: Checked.
+        design: The design, as in the study file.
+        space: Its space, checked.
     """
 
     design: SearchDesign
@@ -40,12 +40,12 @@ class SearchPlan:
         return tuple(self.space.parameters)
 
     def arm(self, number: int, point: Point, config: TrialConfig, role: str = "search") -> Arm:
-        """The arm of the proposed point ``number``, whose config is not resolved yet; ``role`` is ``fork`` for one."""
+        """The arm of the proposed point ``number``, whose config is not resolved yet."""
         levels = {**levels_of(self.factors, config), **point}
         return Arm(trial_name(number), levels, config, is_baseline=False, role=role)
 
     def fork(self, number: int, point: Point, seed: int, origin: Fork) -> tuple[Arm, Cell]:
-        """The arm and the cell of a point that goes on from another cell's training.
+        """The arm and the cell of a point that continues another cell's training.
 
         Raises:
             InfeasibleError: The point is forbidden.
@@ -57,7 +57,7 @@ class SearchPlan:
     def point(self, levels: dict[str, object]) -> Point | None:
         """The point behind the levels of an arm; None where they lie outside the space."""
         try:
-            return self.space.walk(lambda path, domain: domain.own(levels[path]))
+            return self.space.walk(lambda path, domain: domain.canonical(levels[path]))
         except LookupError:
             return None
 
@@ -74,7 +74,7 @@ def trial_number(arm: str) -> int | None:
 
 
 def search_arms(loaded: LoadedStudy, design: SearchDesign) -> Drafts:
-    """The searched paths as factors, and the baseline alone: the other arms come one after the other."""
+    """The searched paths as factors, and only the baseline: the other arms are proposed one by one."""
     factors = tuple(design.space.parameters)
     base = loaded.study.trial
     return Drafts(factors, [DraftArm(BASELINE, levels_of(factors, base), base, True, "baseline")])
@@ -95,10 +95,10 @@ _CHANGEABLE = re.compile(
 
 
 def is_changeable(path: str, noise: bool) -> bool:
-    """Whether a setting of the trial can change in the middle of a training.
+    """Whether a setting of the trial can change during training.
 
     Args:
-        path: Dotted, below ``trial``.
+        path: Dotted path below ``trial``.
         noise: Whether the augmentation is noise, whose ``std`` is its strength; that of images is their scale.
     """
     if path.removeprefix("objective.") in {*WEIGHTS} - {*ORACLE_WEIGHTS}:
@@ -122,7 +122,7 @@ def check_population(loaded: LoadedStudy, design: SearchDesign) -> None:
     known = set(all_paths(TrialConfig))
     for path in design.space.parameters:
         if path in known and not is_changeable(path, noise):
-            rule = "is fixed once a training has begun, and pbt changes settings under way"
+            rule = "is fixed once training has started, and pbt changes settings during training"
             fix = "search weights and temperatures of the objective, the optimizer's numbers, relations; or use asha"
             errors.append(loaded.error(("design", "space", "parameters", path), rule, fix))
     MultiConfigError.raise_all(errors)

@@ -21,9 +21,9 @@ from fgtune.errors import ConfigError, MultiConfigError
 from fgtune.streams import derive_seed
 
 _DIGITS = 4
-"""Significant digits of a level computed from a range: enough to keep levels apart, few enough to read."""
-_DRAWS_A_POINT = 200
-"""So many points may be drawn for each distinct one that is asked for."""
+"""Significant digits of a level computed from a range: enough to distinguish levels, few enough to read."""
+_DRAWS_PER_POINT = 200
+"""Draws allowed for each distinct point requested."""
 
 _Level = tuple[Any, Path]
 """A level and where the file gives it."""
@@ -57,7 +57,7 @@ def sensitivity_arms(loaded: LoadedStudy, design: SensitivityDesign) -> Drafts:
 
 
 def range_levels(levels: RangeConfig) -> list[float | int]:
-    """``count`` levels from ``low`` to ``high``, evenly spaced on its scale; rounded ones that agree are one."""
+    """``count`` levels from ``low`` to ``high``, evenly spaced on its scale; equal ones after rounding appear once."""
     shares = [step / (levels.count - 1) for step in range(levels.count)]
     return list(dict.fromkeys(_level_at(levels, share) for share in shares))
 
@@ -70,7 +70,7 @@ def _level_at(levels: RangeConfig, share: float) -> float | int:
 
 
 def _for_range(error: ConfigError, design: SensitivityDesign) -> ConfigError:
-    """The error with the remedy that a range has for levels that are not whole numbers."""
+    """The error with a range's own remedy for levels that are not whole numbers."""
     levels = design.factors.get(error.path.removeprefix("design.factors."))
     if not isinstance(levels, RangeConfig) or error.rule != "must be a whole number":
         return error
@@ -88,7 +88,7 @@ def _levels(factor: str, design: SensitivityDesign) -> list[_Level]:
 def _grid_arms(
     loaded: LoadedStudy, design: SensitivityDesign, base: TrialConfig, errors: list[ConfigError]
 ) -> Iterator[DraftArm]:
-    """The arms of a one-at-a-time or full grid that differ from the baseline; what is wrong is added to ``errors``."""
+    """The arms of a one-at-a-time or full grid that differ from the baseline; adds what is wrong to ``errors``."""
     role = "grid" if design.grid == "full" else "one_at_a_time"
     sizes = [len(_levels(factor, design)) for factor in design.factors]
     if (math.prod(sizes) if design.grid == "full" else sum(sizes)) > MAX_ARMS:
@@ -124,7 +124,7 @@ def _drawn_arms(loaded: LoadedStudy, design: SensitivityDesign, base: TrialConfi
     drafts: list[DraftArm] = []
     errors: list[ConfigError] = []
     seen = {base.digest}
-    for point in itertools.islice(_points(design), wanted * _DRAWS_A_POINT):
+    for point in itertools.islice(_points(design), wanted * _DRAWS_PER_POINT):
         config, wrong = arm_config(loaded, (design.baseline, point), places)
         errors += [_for_range(each, design) for each in wrong]
         if len(errors) > 0 or len(drafts) == wanted:
@@ -146,7 +146,7 @@ def _points(design: SensitivityDesign) -> Iterator[dict[str, Any]]:
     seed = derive_seed(design.design_seed, "design", design.grid)
     dimensions = len(design.factors)
     if design.grid == "sobol":
-        from scipy.stats import qmc  # here, since other designs need not wait for it
+        from scipy.stats import qmc  # slow to import, and no other design needs it
 
         sequence = qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(seed))
         draws: Iterator[Sequence[float]] = (sequence.random(1)[0].tolist() for _ in itertools.count())
@@ -188,7 +188,7 @@ def _factor_errors(loaded: LoadedStudy, design: SensitivityDesign, base: TrialCo
 
 
 def _existing(plain: Mapping[str, Any], factor: str) -> str:
-    """The fix for a factor that is not there."""
+    """The fix for a factor that does not exist."""
     section, _, leaf = factor.rpartition(".")
     parent = value_at(plain, section) if section else plain
     if isinstance(parent, dict):
@@ -203,7 +203,7 @@ def _existing(plain: Mapping[str, Any], factor: str) -> str:
 
 
 def _arm_name(changes: Mapping[str, Any], design: SensitivityDesign) -> str:
-    """``leaf=value`` of every changed factor, joined by commas."""
+    """``leaf=value`` for every changed factor, joined by commas."""
     labels = _factor_labels(tuple(design.factors))
     levels = {factor: [level for level, _ in _levels(factor, design)] for factor in changes}
     return ",".join(f"{labels[path]}={_level_label(level, levels[path])}" for path, level in changes.items())
@@ -221,7 +221,7 @@ def _level_label(level: Any, levels: Sequence[Any]) -> str:
 
 
 def _factor_labels(factors: Sequence[str]) -> dict[str, str]:
-    """The shortest dotted suffix that names each factor; a final ``kind`` says nothing and is left out."""
+    """The shortest dotted suffix that identifies each factor; a final ``kind`` is left out."""
     parts = {factor: factor.removesuffix(".kind").split(".") for factor in factors}
     labels = {}
     for factor, own in parts.items():

@@ -1,1 +1,1 @@
-"""From the text of a study file to a validated ``Study``, with the place of every value for messages."""
+"""From the text of a study file to a validated ``Study`` that knows where every value was given."""

@@ -1,4 +1,4 @@
-"""What is wrong with a config, in words: validation errors as place, path, rule, given value and likely fix."""
+"""Validation errors in words: place, path, rule, given value and likely fix."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def explain(
     origins: Origins,
     base: Path = (),
 ) -> list[ConfigError]:
-    """Every distinct thing that is wrong, in the order of the file.
+    """Every distinct problem, in the order of the file.
 
     Args:
         error: What validating ``data`` raised.
@@ -72,29 +72,29 @@ def explain(
         base: Path of ``data`` within the study file.
 
     Returns:
-        One error a problem, each with its place, full dotted path, rule, value and fix.
+        One error per problem, each with its place, full dotted path, rule, value and fix.
     """
     found: dict[Path, list[Mapping[str, Any]]] = {}
     for detail in error.errors(include_url=False):
         path = plain_path(detail["loc"], data, keep_last=detail["type"] in {"missing", "extra_forbidden"})
         found.setdefault(path, []).append(detail)
-    errors = []
+    errors, explainer = [], _Explainer(data, root, origins, base)
     for path, details in found.items():
         if any(len(other) > len(path) and other[: len(path)] == path for other in found):
-            # A whole fails because a part does, or another alternative of a union was meant: the part says it.
+            # The whole fails because a part does, or another member of a union was meant: the part's error says it.
             details = [detail for detail in details if detail["type"] not in {*_TYPES, "too_short"}]
         if details:
-            errors.append(_Explainer(data, root, origins, base).error(path, details))
+            errors.append(explainer.error(path, details))
     return errors
 
 
 def plain_path(loc: tuple[int | str, ...], data: Any, *, keep_last: bool = False) -> Path:
-    """The parts of a validator's location that are keys and positions in ``data``, without the names of alternatives.
+    """The parts of a validation error's location that are keys and positions in ``data``.
 
     Args:
-        loc: As pydantic gives it; the chosen member of a union stands between the keys, and ``[key]`` after a bad key.
+        loc: As pydantic gives it, with the chosen member of a union between the keys and ``[key]`` after a bad key.
         data: The plain data.
-        keep_last: Keep the last part though ``data`` does not have it: a missing key.
+        keep_last: Keep the last part even if ``data`` does not have it: a missing key.
     """
     path: Path = ()
     for position, part in enumerate(loc):
@@ -112,7 +112,7 @@ class _Explainer:
         self.data, self.root, self.origins, self.base = data, root, origins, base
 
     def error(self, path: Path, details: list[Mapping[str, Any]]) -> ConfigError:
-        """The problem at one path; several details are the alternatives of a union, or the first stands for all."""
+        """The problem at one path; several details come from the members of a union, or the first stands for all."""
         kinds = [detail["type"] for detail in details]
         limits = [detail for detail in details if detail["type"] not in _TYPES]
         detail = limits[0] if limits else details[0]
@@ -139,7 +139,7 @@ class _Explainer:
 
     def _wrong_kind(self, path: Path, detail: Mapping[str, Any]) -> ConfigError:
         """A mapping whose ``kind`` is absent or unknown."""
-        kinds = [tag for tag in self._kinds(path) if tag]
+        kinds = [kind for model in models_at(self.root, self.data, path) if (kind := kind_of(model))]
         at = (*self.base, *path, "kind")
         if detail["type"] == "union_tag_not_found":
             return ConfigError(
@@ -149,12 +149,8 @@ class _Explainer:
         fix = suggestion(str(value), kinds, "choose one of")
         return ConfigError("unknown kind", where=self.origins.where(at), path=dotted(at), value=value, fix=fix)
 
-    def _kinds(self, path: Path) -> list[str | None]:
-        """The kinds that the section at ``path`` may have."""
-        return [kind_of(model) for model in models_at(self.root, self.data, path)]
-
     def _known_keys(self, path: Path) -> str:
-        """The fix for an unknown key: a near one beside it, its right place elsewhere, or all that are known."""
+        """The fix for an unknown key: a similar sibling, the section that has it, or all known keys."""
         model = model_at(self.root, self.data, path[:-1])
         name = str(path[-1])
         known = list(model.model_fields) if model is not None else []
@@ -187,7 +183,7 @@ def _choices(expected: str) -> list[str]:
 
 
 def _cast(kind: str, value: object) -> str:
-    """The fix for a value of another type that is likely meant."""
+    """The fix for a value of the wrong type whose meaning is likely clear."""
     if isinstance(value, float) and kind.startswith("int") and value.is_integer():
         return f"write {int(value)}"
     if isinstance(value, str) and kind.startswith(("int", "float")) and re.fullmatch(r"[-+0-9.eE_]+", value):

@@ -1,4 +1,4 @@
-"""From a study file and the command line to a validated study.
+"""From a study file and the command line to a validated study, and from a plugin's config to its validated options.
 
 Values come, weakest first, from the defaults, the file, ``--smoke`` and ``--set``; every error names where its value
 was given.
@@ -20,12 +20,14 @@ from fgtune.config.reading.source import Origins, parse_value, parse_yaml
 from fgtune.config.reading.space_file import inline_spaces
 from fgtune.config.schema.base import Config
 from fgtune.config.schema.paths import Path, default_of, dotted, fields_at
+from fgtune.config.schema.plugin import AnyPlugin
 from fgtune.config.schema.study import Study
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError, MultiConfigError
+from fgtune.plugins import resolve
 
 SMOKE_SEEDS, SMOKE_EPOCHS, SMOKE_LIMIT, SMOKE_TRIALS = 2, 3, 300, 4
-"""``--smoke``: at most so many seeds, epochs, samples and trials of a search, unless the study's own ``smoke`` map says
+"""``--smoke``: at most this many seeds, epochs, samples and search trials, unless the study's own ``smoke`` map says
 otherwise."""
 SMOKE_SUFFIX = "-smoke"
 
@@ -34,7 +36,7 @@ _ConfigT = TypeVar("_ConfigT", bound=Config)
 
 @dataclass(frozen=True)
 class LoadedStudy:
-    """A study, and what it was made of.
+    """A study, and what it was made from.
 
     Attributes:
         study: Validated, every default filled in.
@@ -51,7 +53,7 @@ class LoadedStudy:
     origins: Origins
 
     def error(self, path: Path, rule: str, fix: str = "", **value: object) -> ConfigError:
-        """The error that something is wrong at a path of the study file.
+        """An error about a path of the study file.
 
         Args:
             path: From the root of the file.
@@ -71,7 +73,7 @@ def load_study(path: str | FilePath, overrides: Sequence[str] = (), smoke: bool 
 
     Args:
         path: The study file.
-        overrides: ``dotted.path=value`` each, from the root of the file, the value in YAML; later ones win.
+        overrides: Of the form ``dotted.path=value``, from the root of the file, the value in YAML; later ones win.
         smoke: Make the study small enough for about a minute on two cores, under the name ``NAME-smoke``.
 
     Raises:
@@ -92,10 +94,10 @@ def load_study(path: str | FilePath, overrides: Sequence[str] = (), smoke: bool 
 
 
 def reloaded(raw: Mapping[str, Any], source_text: str, path: FilePath) -> LoadedStudy:
-    """A study from the plain data that ``load_study`` made of its file, changed maybe.
+    """A study from the plain data that ``load_study`` made from its file, possibly changed.
 
     Args:
-        raw: Spaces, ``--smoke`` and ``--set`` put in; defaults not filled in.
+        raw: With spaces, ``--smoke`` and ``--set`` applied; defaults not filled in.
         source_text: The file as it was given.
         path: Where the study comes from, for messages.
 
@@ -112,7 +114,7 @@ def validated(
     origins: Origins,
     base: Path = (),
 ) -> _ConfigT:
-    """Validate plain data; on failure raise errors that say where each wrong value was given.
+    """Validate plain data; errors say where each wrong value was given.
 
     Args:
         model: The config class.
@@ -127,6 +129,43 @@ def validated(
         return model.from_plain(data)
     except ValidationError as error:
         MultiConfigError.raise_all(sorted_by_place(explain(error, data, model, origins, base)))
+        raise
+
+
+class NoOptions(Config):
+    """The options of a plugin that has none."""
+
+
+def load_plugin(config: AnyPlugin, path: str, base: type[Any] | None = None) -> tuple[Any, Config]:
+    """Import the part that ``config`` names and validate its options with the part's own class.
+
+    Args:
+        config: Kind and options.
+        path: Dotted path of the config, for messages: ``trial.model.backbone``.
+        base: The part must be a class that derives from this one; None takes a function too.
+
+    Returns:
+        The object (a class or function), and an instance of its ``Options``, or of ``NoOptions`` where it has none.
+
+    Raises:
+        ConfigError: The package may not be imported, does not hold the part, or the options are wrong.
+    """
+    target = resolve(config.kind, f"{path}.kind")
+    if not callable(target):
+        raise ConfigError("must name a class or a function", path=f"{path}.kind", value=config.kind)
+    if base is not None and not (isinstance(target, type) and issubclass(target, base)):
+        rule, fix = f"must name a subclass of {base.__name__}", f"derive it from {base.__module__}.{base.__name__}"
+        raise ConfigError(rule, path=f"{path}.kind", value=config.kind, fix=fix)
+    options = getattr(target, "Options", NoOptions)
+    if not (isinstance(options, type) and issubclass(options, Config)):
+        rule, fix = "its Options must be a subclass of fgtune.config.schema.base.Config", "derive it from Config"
+        raise ConfigError(rule, path=f"{path}.kind", value=config.kind, fix=fix)
+    try:
+        return target, options.from_plain(config.options)
+    except ValidationError as error:
+        section = (*path.split("."), "options")
+        # Origins without a name give no place; the caller who knows the study file adds it.
+        MultiConfigError.raise_all(explain(error, config.options, options, Origins(""), section))
         raise
 
 

@@ -2,12 +2,12 @@
 
 One rule serves the arms of a design, ``--set``, ``--smoke`` and a study's own ``smoke`` map:
 
-* A value replaces what stands at its path. A mapping that has no ``kind`` is merged key by key instead.
-* Setting a mapping's ``kind`` to another value starts that mapping afresh, since its old keys belong to the old kind;
+* A value replaces what is at its path. A mapping without a ``kind`` is merged key by key instead.
+* Setting a mapping's ``kind`` to another value clears that mapping, since its old keys belong to the old kind;
   keys patched beside ``kind`` are kept.
 * ``classes.num_fine`` and ``classes.num_fine_ratio`` exclude each other: setting one drops the other. Setting either to
   a number drops ``classes.estimator``.
-* Sections that are not there are created; whether they may exist is for validation to say.
+* Missing sections are created; validation decides whether they may exist.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ def patch(data: Mapping[str, Any], changes: Mapping[str, Any], root: type[Config
     Args:
         data: Plain data.
         changes: New values by dotted path.
-        root: The config class that ``data`` is meant for; a section left out of ``data`` then begins with the ``kind``
-            of its default, so that ``optimizer.lr`` may be set where the file says nothing of an optimizer.
+        root: The config class that ``data`` is meant for; a section left out of ``data`` then starts with the ``kind``
+            of its default, so that ``optimizer.lr`` may be set where the file has no optimizer.
 
     Returns:
-        New plain data; neither argument is changed and nothing is shared with them.
+        New plain data; the arguments are not changed and share nothing with it.
     """
     patched = copy.deepcopy(dict(data))
     steps = [(locate(path), value) for path, value in changes.items()]
     flat = [leaf for path, value in steps for leaf in _leaves(path, value)]
-    # Sections before what is in them, `kind` before its siblings.
+    # Sections before their contents, `kind` before its siblings.
     flat.sort(key=lambda step: (len(step[0]), step[0][-1] != "kind"))
     named = {path for path, _ in flat}
     for path, value in flat:
@@ -51,7 +51,7 @@ def patch(data: Mapping[str, Any], changes: Mapping[str, Any], root: type[Config
 
 
 def locate(path: str) -> Path:
-    """The parts of a dotted path; the rest of one that leads into the factors of a design is a single key."""
+    """The parts of a dotted path; what follows a section with dotted keys, such as a design's factors, is one key."""
     parts = tuple(path.split("."))
     for section in _DOTTED_KEYS:
         if parts[: len(section)] == section and len(parts) > len(section):
@@ -60,7 +60,7 @@ def locate(path: str) -> Path:
 
 
 def _leaves(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
-    """The single replacements that a patch means: mappings without ``kind`` are taken apart."""
+    """The single replacements that a patch consists of: mappings without ``kind`` are split up."""
     if not isinstance(value, dict) or not value or "kind" in value:
         yield path, value
         return
@@ -88,7 +88,7 @@ def _set(data: dict[str, Any], path: Path, value: Any, root: type[Config] | None
 
 
 def _default_kind(data: Any, path: Path, root: type[Config] | None) -> dict[str, Any]:
-    """What a section that is not there begins with."""
+    """The initial content of a missing section."""
     parent = model_at(root, data, path[:-1]) if root is not None else None
     default = default_of(parent, str(path[-1])) if parent is not None else None
     return {"kind": default["kind"]} if isinstance(default, dict) and "kind" in default else {}

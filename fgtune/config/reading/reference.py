@@ -54,7 +54,7 @@ hold the settings of that kind alone.
 
 
 def settings_page(root: type[Config] = Study) -> str:
-    """The page in Markdown: one table a section, in the order of the file."""
+    """The page in Markdown: one table per section, in the order of the file."""
     parts = [_INTRODUCTION]
     homes: dict[type[BaseModel], str] = {}
     for path, model in _sections(root, ""):
@@ -77,7 +77,7 @@ def settings_page(root: type[Config] = Study) -> str:
 
 
 def _sections(model: type[BaseModel], path: str) -> Iterator[tuple[str, type[BaseModel]]]:
-    """The model itself and, below it, every section; one entry a kind."""
+    """The model itself and, below it, every section; one entry per kind."""
     yield path, model
     for name, field in model.model_fields.items():
         for part in _models_in(field.annotation):
@@ -104,7 +104,7 @@ def _type_text(field: FieldInfo) -> str:
 
 
 def _name(annotation: Any) -> str:
-    """A type in a reader's words."""
+    """A type in words."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is typing.Annotated:
         bounds = _bounds(parts[1:])

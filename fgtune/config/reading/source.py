@@ -1,4 +1,4 @@
-"""Study files as text: YAML into plain data, with the line of every value, and without surprises.
+"""From the text of study files to plain data with the line of every value, without YAML's surprises.
 
 YAML is read by ruamel.yaml's pure safe loader (YAML 1.2): ``1e-3`` is a number, ``off`` is text, ``010`` is ten. What
 YAML allows and a config cannot mean (a repeated key, dates, NaN, sets, recursive anchors) is an error with its line.
@@ -27,9 +27,9 @@ class Origins:
     """Where each value of a study was given: a line of the file, or an option of the command line.
 
     Attributes:
-        name: The file's name as the user gave it.
+        name: The file name as the user gave it.
         lines: 1-based line of each key and list item.
-        patched: Values that did not come from the place where they stand, and where they came from.
+        patched: Where values came from that are not from the file's own line.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Origins:
     patched: Mapping[Path, str] = field(default_factory=dict)
 
     def where(self, path: Path) -> str:
-        """The place to look at for the value at ``path``; for one that is not there, its nearest parent's."""
+        """Where the value at ``path`` was given; for a missing one, where its nearest parent was."""
         for end in range(len(path), 0, -1):
             if path[:end] in self.patched:
                 return self.patched[path[:end]]
@@ -51,14 +51,14 @@ class Origins:
         return self.name
 
     def with_patched(self, patched: Mapping[Path, str]) -> Origins:
-        """The same, with values from elsewhere; later ones win."""
+        """These origins with further patched values; later ones win."""
         return Origins(self.name, self.lines, {**self.patched, **patched})
 
     def moved(self, moves: Sequence[tuple[Path, Path]]) -> Origins:
-        """The same places for a study made of parts of this one.
+        """The origins of a study that is made of parts of this one.
 
         Args:
-            moves: Where a value (with everything below it) stands here, and where it stands there; what is given
+            moves: Path of a value (with everything below it) here, and its path there; what is given
                 later wins.
         """
 
@@ -68,14 +68,12 @@ class Origins:
                     if path[: len(old)] == old:
                         yield (*new, *path[len(old) :]), place
 
-        lines = dict(there(self.lines))
-        patched = dict(there(self.patched))
-        return Origins(self.name, lines, patched)
+        return Origins(self.name, dict(there(self.lines)), dict(there(self.patched)))
 
 
 @dataclass(frozen=True)
 class Source:
-    """A parsed file: its root mapping as plain data, and where everything stands."""
+    """A parsed file: its root mapping as plain data, and where everything was given."""
 
     data: dict[str, Any]
     origins: Origins
@@ -87,13 +85,13 @@ def parse_yaml(text: str, name: str, begin: str = "study: NAME") -> Source:
     Args:
         text: YAML 1.2.
         name: The file's name, for messages.
-        begin: How such a file may begin, for the message about one that holds no mapping.
+        begin: An example of a first line, for the message about a file without a mapping.
 
     Returns:
         Plain data (str keys; str, int, finite float, bool, None, list, dict), and the line of each value.
 
     Raises:
-        ConfigError: For text that is not YAML, a root that is no mapping, a repeated key, or a value that no config
+        ConfigError: For text that is not YAML, a root that is not a mapping, a repeated key, or a value that no config
             can hold; all such values are reported at once.
     """
     walker = _Walker(lambda line: f"{name}:{line}")
@@ -131,7 +129,7 @@ def _load(text: str, walker: _Walker) -> Any:
 
 
 def _syntax_error(error: YAMLError, place: Callable[[int], str]) -> ConfigError:
-    """A parser's complaint with its line."""
+    """A parser error with its line."""
     if not isinstance(error, MarkedYAMLError):
         fix = "save the file as UTF-8 text without control characters"
         return ConfigError(f"is not YAML: {str(error).splitlines()[0]}", where=place(1), fix=fix)
@@ -145,7 +143,7 @@ def _syntax_error(error: YAMLError, place: Callable[[int], str]) -> ConfigError:
 
 
 class _Walker:
-    """Collects the line of every path of a node tree, and the keys that are given twice in one mapping."""
+    """Collects the line of every path of a node tree, and keys given twice in one mapping."""
 
     def __init__(self, place: Callable[[int], str]) -> None:
         self.place = place
@@ -154,7 +152,7 @@ class _Walker:
         self._visits = 0
 
     def visit(self, node: Node, path: Path, parents: tuple[Node, ...]) -> None:
-        """Walk ``node``, which stands at ``path`` below ``parents``."""
+        """Walk ``node``, which is at ``path`` below ``parents``."""
         line = node.start_mark.line + 1
         if any(node is parent for parent in parents):
             raise ConfigError("an anchor must not contain itself", where=self.place(line), path=dotted(path))

@@ -1,6 +1,6 @@
-"""Search spaces in files of their own: found, read with everything that they include, and put into the study.
+"""Search spaces in separate files: found, read with everything they include, and inserted into the study.
 
-The study then holds the whole space, so that its hash covers it and its folder needs no other file; each value keeps
+The study then contains the whole space, so that its hash covers it and its folder needs no other file; each value keeps
 the place where it was given.
 """
 
@@ -25,7 +25,7 @@ class _Merged:
     places: dict[Path, str] = field(default_factory=dict)
 
     def add(self, data: Mapping[str, Any], origins: Origins, base: Path) -> None:
-        """Lay ``data``, which stands at ``base`` in its file, over what is there; constraints are added to."""
+        """Merge ``data``, which is at ``base`` in its file, over what is there; constraints accumulate."""
         for key, value in data.items():
             if key == "include":
                 continue
@@ -55,7 +55,7 @@ class _Merged:
 
 
 def inline_spaces(raw: dict[str, Any], origins: Origins, study_path: FilePath) -> tuple[dict[str, Any], Origins]:
-    """The study with its search spaces spelled out; other studies, and what is no space at all, as they are.
+    """The study with its search spaces spelled out; anything that is not a space is left as it is.
 
     Args:
         raw: The study's plain data.
@@ -63,7 +63,7 @@ def inline_spaces(raw: dict[str, Any], origins: Origins, study_path: FilePath) -
         study_path: The study file; spaces are looked for in the working directory, then beside it and above it.
 
     Raises:
-        ConfigError: A file is not there, cannot be read, or includes itself.
+        ConfigError: A file is missing, cannot be read, or includes itself.
     """
     design = raw.get("design")
     if not isinstance(design, dict):
@@ -84,7 +84,7 @@ def inline_spaces(raw: dict[str, Any], origins: Origins, study_path: FilePath) -
 
 
 def _inlined(space: Any, origins: Origins, at: Path, folders: list[FilePath]) -> tuple[Any, Origins]:
-    """A space spelled out, and the places of all that is in it; what names no file stays as it is."""
+    """A space spelled out, and where its values were given; one that names no file stays as it is."""
     place, path = origins.where(at), dotted(at)
     merged = _Merged()
     if isinstance(space, str):
@@ -100,7 +100,7 @@ def _inlined(space: Any, origins: Origins, at: Path, folders: list[FilePath]) ->
 
 
 def _read(file: FilePath, merged: _Merged, chain: tuple[FilePath, ...], place: str) -> None:
-    """Lay a file's space, its includes first, over ``merged``."""
+    """Merge a file's space, its includes first, over ``merged``."""
     if file.resolve() in chain:
         names = " -> ".join(each.name for each in (*chain[chain.index(file.resolve()) :], file))
         raise ConfigError(f"includes itself ({names})", where=place, path="include", fix="drop one of the includes")

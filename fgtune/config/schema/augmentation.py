@@ -33,12 +33,12 @@ class _ImageConfig(Config):
     flip_p: Fraction = 0.5
     """Probability of a horizontal flip; 0 where left and right matter, as in digits."""
     mean: Channels = (0.0,)
-    """Subtracted from each channel of images in [0, 1]; one value for all channels, or one a channel."""
+    """Subtracted from each channel of images in [0, 1]; one value for all channels, or one per channel."""
     std: PositiveChannels = (1.0,)
     """What each channel is divided by after that; as many values as ``mean``."""
 
     @model_validator(mode="after")
-    def _one_std_a_mean(self) -> _ImageConfig:
+    def _lengths_agree(self) -> _ImageConfig:
         if len(self.mean) != len(self.std):
             raise ValueError(
                 f"mean and std must have as many values as each other, they have {len(self.mean)} and {len(self.std)}"
@@ -55,7 +55,7 @@ class CifarConfig(_ImageConfig):
     crop_scale: tuple[PositiveFloat, PositiveFloat] = (0.08, 1.0)
     """Least and greatest share of the image's area that a crop shows."""
     views: Literal["same", "strong_weak"] = "same"
-    """Crops on both views (released code), or on the student's only (the paper's words, section 4.3)."""
+    """Crops on both views (released code), or on the student's only (as the paper says, section 4.3)."""
     mean: Channels = (0.4914, 0.4822, 0.4465)
     """Subtracted from each channel of images in [0, 1]; the default is CIFAR-100's, as released."""
     std: PositiveChannels = (0.247, 0.243, 0.261)

@@ -1,4 +1,4 @@
-"""The base of every config: frozen, closed to unknown keys, strict about types; and the types that fields share."""
+"""The bases of every config and of those of data sets: frozen, closed, strict; and the types that fields share."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping
 from functools import cache, cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 HASH_SCHEME = 2
 """How configs become hashes, as ``provenance.json`` records it: 1 hashed the whole config, 2 its ``identity``.
 
-To be raised whenever an existing default, or ``identity`` itself, changes: ids would then mean something else. It is
-hashed into them, so that none is taken for one of before.
+Increase it whenever an existing default, or ``identity`` itself, changes: ids would then mean something else. It is
+part of every hash, so that no id is mistaken for one of an earlier scheme.
 """
 
 
@@ -26,7 +26,7 @@ class Config(BaseModel):
     )
 
     implied: ClassVar[Mapping[str, Any]] = {}
-    """Values that stand for a setting left out, of fields that a validator fills in and that so have no default."""
+    """Values implied for omitted fields that have no default of their own because a validator fills them in."""
 
     @classmethod
     def from_plain(cls, data: Any) -> Self:
@@ -39,10 +39,10 @@ class Config(BaseModel):
         return plain
 
     def identity(self) -> dict[str, Any]:
-        """What sets this config apart from its defaults, as plain data: what it hashes.
+        """The settings that differ from their defaults, as plain data: what is hashed.
 
-        A setting at its default is left out, so that a later version may add one and no hash changes. What names the
-        class of a config (``kind``, of one value) always stays, since two classes may differ in nothing else.
+        A setting at its default is left out, so that later versions may add settings without changing any hash. The
+        field that names the class (a ``kind`` of one value) always stays, since two classes may differ in nothing else.
         """
         return dict(self._identity)
 
@@ -58,7 +58,7 @@ class Config(BaseModel):
         return stable_hash(self._identity)
 
     def __copy__(self) -> Self:
-        """A copy without what is cached: ``model_copy`` changes fields of it."""
+        """A copy without cached values, since ``model_copy`` changes its fields."""
         copied = super().__copy__()
         for name in ("digest", "_identity"):
             copied.__dict__.pop(name, None)
@@ -70,7 +70,7 @@ _NONE = object()
 
 @cache
 def _defaults(config: type[Config]) -> dict[str, Any]:
-    """The values that a config's fields have when nothing is said, of those that may be left out."""
+    """The defaults of a config's optional fields, those that a validator fills in included."""
     optional = {name: field for name, field in config.model_fields.items() if not field.is_required()}
     defaults = {
         name: field.get_default(call_default_factory=True)
@@ -81,12 +81,12 @@ def _defaults(config: type[Config]) -> dict[str, Any]:
 
 
 def _is_default(value: Any, default: Any) -> bool:
-    # By type too: 1, 1.0 and True are equal and not the same setting.
+    # By type too: 1, 1.0 and True are equal, yet different settings.
     return value is default or (type(value) is type(default) and bool(value == default))
 
 
 def _identity(value: Any) -> Any:
-    """The identity of a field's value: of every config inside it, the rest as it is."""
+    """A field's value with every config inside it replaced by its identity."""
     if isinstance(value, Config):
         return value.identity()
     if isinstance(value, Mapping):
@@ -104,7 +104,7 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 OpenFraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 PositiveFloat = Annotated[float, Field(gt=0.0)]
 Weight = Annotated[float, Field(ge=0.0)]
-"""The factor of a term, of a penalty, of a balance."""
+"""Of a term, a penalty or the balance."""
 Count = Annotated[int, Field(ge=1)]
 Text = Annotated[str, Field(min_length=1)]
 
@@ -119,7 +119,7 @@ METRIC_PATTERN = r"^(train|val|test)/[a-z0-9_]+$"
 
 ArmName = Annotated[str, Field(pattern=ARM_PATTERN, max_length=80)]
 PartName = Annotated[str, Field(pattern=PART_PATTERN, max_length=40)]
-"""Of a component, a group of components or a data set: usable as a column and in expressions."""
+"""Name of a component, a group of components or a data set: usable as a column and in expressions."""
 DottedPath = Annotated[str, Field(pattern=DOTTED_PATTERN)]
 Levels = Annotated[tuple[JsonValue, ...], Field(min_length=1)]
 MetricName = Annotated[str, Field(pattern=METRIC_PATTERN)]
@@ -139,3 +139,32 @@ def must_differ(values: Iterable[object]) -> None:
     repeated = next((value for value in listed if listed.count(value) > 1), None)
     if repeated is not None:
         raise ValueError(f"must differ, {repeated} is given twice")
+
+
+class SplitConfig(Config):
+    """How samples are divided by seed, stratified on coarse labels alone; the fractions sum to 1."""
+
+    train: OpenFraction = 0.7
+    """Share of samples that training sees."""
+    val: OpenFraction = 0.1
+    """Share of samples for label-free selection."""
+    test: OpenFraction = 0.2
+    """Share of samples that results are reported on."""
+    transductive: bool = False
+    """Train, validate and test on all samples alike, as FALCON does on single cells; the shares then mean nothing."""
+
+    @model_validator(mode="after")
+    def _sums_to_one(self) -> SplitConfig:
+        total = self.train + self.val + self.test
+        if abs(total - 1.0) > 1e-9:
+            raise ValueError(f"train + val + test must be 1, they sum to {total:g}")
+        return self
+
+
+class BaseDataConfig(Config):
+    """The fields of every kind of data."""
+
+    split: SplitConfig = SplitConfig()
+    """Ignored where the data set brings its own split."""
+    limit: Annotated[int, Field(ge=10)] | None = None
+    """Use at most this many samples, drawn by the data seed with coarse classes in proportion; None uses all."""

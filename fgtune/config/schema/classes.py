@@ -1,4 +1,4 @@
-"""The fine classes: how many, how they are formed, and how their relations to the coarse ones come about."""
+"""The fine classes: how many, how they are formed, and how their relations to the coarse ones are found."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from fgtune.config.schema.base import Config, Count, PositiveFloat, Weight
-from fgtune.config.schema.plugin import BY_KIND, OWN, SHIPPED, PluginConfig
+from fgtune.config.schema.plugin import BY_KIND, PLUGIN, SHIPPED, PluginConfig
 
 
 class ClusteringConfig(Config):
@@ -16,9 +16,9 @@ class ClusteringConfig(Config):
     scope: Literal["coarse", "global"] = "coarse"
     """Cluster within each coarse class (GEORGE-like), or all samples together."""
     sizes: Literal["balanced", "variance"] = "balanced"
-    """Clusters a coarse class: equal, or grown where one more lowers the sum of squares most."""
+    """Clusters per coarse class: the same number, or more where one more lowers the sum of squares most."""
     restarts: Count = 10
-    """Restarts of k-means, the best of which counts."""
+    """Restarts of k-means; the best one counts."""
 
 
 class BaseEstimatorConfig(Config):
@@ -29,9 +29,9 @@ class BaseEstimatorConfig(Config):
     pca_variance: Annotated[float, Field(gt=0.0, le=1.0)] = 0.7
     """Share of a coarse class's variance that its principal components keep; 1 keeps all."""
     max_samples: Annotated[int, Field(ge=10)] = 2000
-    """Samples used of a coarse class, drawn by seed; the cost is quadratic in it."""
+    """Samples used per coarse class, drawn by seed; the cost is quadratic in it."""
     restarts: Count = 4
-    """Restarts of each k-means, the best of which counts."""
+    """Restarts of each k-means; the best one counts."""
 
 
 class PruningEstimatorConfig(BaseEstimatorConfig):
@@ -43,7 +43,7 @@ class PruningEstimatorConfig(BaseEstimatorConfig):
 
     kind: Literal["pruning"] = "pruning"
     axis_cost: Annotated[float, Field(ge=0.0)] | None = 0.5
-    """Parameters a dimension that a pair of clusters pays, when it is judged whether it is one, for having chosen the
+    """Parameters per dimension that a pair of clusters is charged, when a merge is considered, for having chosen the
     axis between them; larger merges more. None merges nothing."""
 
 
@@ -75,7 +75,7 @@ ESTIMATE: Literal["estimate"] = "estimate"
 
 
 def _form(value: object) -> str:
-    """Whether a value is meant as the word or as a number, so that an error speaks of the one that was meant."""
+    """Whether a value is meant as the word or as a number, so that an error is about the one that was meant."""
     return "word" if isinstance(value, str) else "number"
 
 
@@ -94,7 +94,7 @@ class ClassesConfig(Config):
     num_fine_ratio: PositiveFloat | None = None
     """K_F / K_F*, rounded half up. Reads the true number of fine classes, so it is an oracle setting."""
     estimator: EstimatorConfig | None = None
-    """How K_F is estimated, with ``num_fine: estimate`` only; ``silhouette`` then unless given."""
+    """How K_F is estimated; only with ``num_fine: estimate``, where ``silhouette`` is the default."""
 
     @model_validator(mode="before")
     @classmethod
@@ -124,7 +124,7 @@ class FlowSolverConfig(Config):
 
 
 class ScipSolverConfig(Config):
-    """The binary quadratic programme as it is, by SCIP's branch and bound."""
+    """The binary quadratic programme as stated, by SCIP's branch and bound."""
 
     kind: Literal["scip"] = "scip"
     time_limit_s: PositiveFloat = 30.0
@@ -139,11 +139,11 @@ class CvxpySolverConfig(Config):
 
 _ShippedSolverConfig = Annotated[FlowSolverConfig | ScipSolverConfig | CvxpySolverConfig, Field(discriminator="kind")]
 
-SolverConfig = Annotated[Annotated[_ShippedSolverConfig, SHIPPED] | Annotated[PluginConfig, OWN], BY_KIND]
+SolverConfig = Annotated[Annotated[_ShippedSolverConfig, SHIPPED] | Annotated[PluginConfig, PLUGIN], BY_KIND]
 
 
 class RelationsConfig(Config):
-    """How the relations M between fine and coarse classes come about."""
+    """How the relations M between fine and coarse classes are found."""
 
     mode: Literal["learned", "oracle", "random_balanced"] = "learned"
     """``oracle`` reads fine labels to know the true M; ``random_balanced`` fixes a random M with equal column sizes."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from fgtune.config.schema.data_base import BaseDataConfig, SplitConfig
+from fgtune.config.schema.base import BaseDataConfig, SplitConfig
 from fgtune.config.schema.data_images import (
     BreedsConfig,
     Cifar100Config,
@@ -24,7 +24,7 @@ from fgtune.config.schema.data_tables import (
     PatchesConfig,
     SingleCellConfig,
 )
-from fgtune.config.schema.plugin import BY_KIND, OWN, SHIPPED, PluginDataConfig
+from fgtune.config.schema.plugin import BY_KIND, PLUGIN, SHIPPED, PluginDataConfig
 
 __all__ = [
     "ArraysConfig",
@@ -63,4 +63,4 @@ _ShippedDataConfig = Annotated[
     Field(discriminator="kind"),
 ]
 
-DataConfig = Annotated[Annotated[_ShippedDataConfig, SHIPPED] | Annotated[PluginDataConfig, OWN], BY_KIND]
+DataConfig = Annotated[Annotated[_ShippedDataConfig, SHIPPED] | Annotated[PluginDataConfig, PLUGIN], BY_KIND]

@@ -1,4 +1,4 @@
-"""Configs of image sets: how images are decoded and kept, and one config a published set or layout."""
+"""Configs of image sets: how images are decoded and kept, and one config per published set or layout."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from fgtune.config.schema.base import Count, OpenFraction, PositiveFloat, Text
-from fgtune.config.schema.data_base import BaseDataConfig
+from fgtune.config.schema.base import BaseDataConfig, Count, OpenFraction, PositiveFloat, Text
 from fgtune.config.schema.data_tables import CoarseRule
 
 Seed = Annotated[int, Field(ge=0)]
@@ -25,7 +24,7 @@ class ImageSetConfig(BaseDataConfig):
     cache: bool = True
     """Decode once into a memory-mapped file that all trials of a machine share; false keeps pixels in memory."""
     budget_gib: PositiveFloat = 20.0
-    """A set whose pixels take more than this is decoded from its files again and again instead of being kept."""
+    """A set whose pixels take more than this is decoded from its files every time instead of being kept."""
 
 
 class ImageFolderConfig(ImageSetConfig):
@@ -39,7 +38,7 @@ class ImageFolderConfig(ImageSetConfig):
     image: Text = "path"
     """Column of image paths, relative to ``path``."""
     coarse: tuple[Text, ...] = ()
-    """One column of coarse labels a source."""
+    """One column of coarse labels per source."""
     fine: Text | None = None
     """Column of fine classes."""
     fine_values: tuple[Text, ...] = ()
@@ -176,8 +175,8 @@ class FewShotDataConfig(ImageSetConfig):
 
     kind: Literal["few_shot"] = "few_shot"
     layout: Literal["class_folders", "cifar100"] = "class_folders"
-    """``path`` holds one folder a class (``images/CLASS`` in CUB), or CIFAR-100's python pickles."""
+    """``path`` holds one folder per class (``images/CLASS`` in CUB), or CIFAR-100's python pickles."""
     classes: Text
-    """Folder of ``train.txt``, ``val.txt`` and ``test.txt``: one class name a line."""
+    """Folder of ``train.txt``, ``val.txt`` and ``test.txt``: one class name per line."""
     size: Annotated[int, Field(ge=4)] = 84
     """Side in pixels to which every image is brought; CIFAR images stay 32."""

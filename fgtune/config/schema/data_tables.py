@@ -1,4 +1,4 @@
-"""Configs of data that come as rows: made here or by scikit-learn, arrays and tables of a user, and single cells."""
+"""Configs of data that come as rows: synthetic and scikit-learn sets, a user's arrays and tables, and single cells."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from fgtune.config.schema.base import Config, Count, Fraction, PositiveFloat, Text
-from fgtune.config.schema.data_base import BaseDataConfig
+from fgtune.config.schema.base import BaseDataConfig, Config, Count, Fraction, PositiveFloat, Text
 
 DigitGroups = tuple[Annotated[tuple[Annotated[int, Field(ge=0, le=9)], ...], Field(min_length=1)], ...]
 
@@ -19,10 +18,10 @@ class DigitsConfig(BaseDataConfig):
     coarse_groups: DigitGroups = Field(default=((0, 1, 2, 3, 4), (5, 6, 7, 8, 9)), min_length=1)
     """Digits of each coarse class; a digit belongs to one group at most, digits in no group are left out."""
     second_groups: Annotated[DigitGroups, Field(min_length=1)] | None = None
-    """Another grouping of the same digits, as a second source: it labels the samples with odd index alone, and
+    """Another grouping of the same digits, as a second source: it labels only the samples with odd index, and
     ``coarse_groups`` then those with even index."""
     samples: Literal["all", "even", "odd"] = "all"
-    """Use all samples, or those with even or odd index alone."""
+    """Use all samples, or only those with even or odd index."""
 
     @model_validator(mode="after")
     def _groups_disjoint(self) -> DigitsConfig:
@@ -50,11 +49,11 @@ class DiabetesConfig(BaseDataConfig):
 
 
 class PatchesConfig(BaseDataConfig):
-    """The colour-patch images of Xu et al. (arXiv 2005.09681, section 4.1): one big and one small patch an image.
+    """The colour-patch images of Xu et al. (arXiv 2005.09681, section 4.1): one big and one small patch per image.
 
     The coarse class is the big patch, the fine class the small one. As published (``nested: false``) the two are drawn
     independently, so fine classes are not nested in coarse ones; ``nested: true`` gives each small patch one big
-    parent. The paper states neither the canvas nor the patch sizes; these are dials here.
+    parent. The paper states neither the canvas nor the patch sizes; both can be set here.
     """
 
     kind: Literal["patches"] = "patches"
@@ -89,13 +88,13 @@ class PatchesConfig(BaseDataConfig):
 
 
 class HierarchyConfig(BaseDataConfig):
-    """Gaussian fine classes around coarse centres: a two-level tree whose difficulties are dials."""
+    """Gaussian fine classes around coarse centres: a two-level tree of adjustable difficulty."""
 
     kind: Literal["hierarchy"] = "hierarchy"
     num_samples: Annotated[int, Field(ge=10)] = 2000
     num_coarse: Count = 4
     fine_per_coarse: Count | Annotated[tuple[Count, ...], Field(min_length=1)] = 3
-    """Fine classes in each coarse class; one number, or one number a coarse class."""
+    """Fine classes in each coarse class; one number, or one number per coarse class."""
     dim: Count = 16
     """Number of input dimensions."""
     separation: PositiveFloat = 4.0
@@ -116,7 +115,7 @@ class HierarchyConfig(BaseDataConfig):
         sizes = self.fine_per_coarse
         if isinstance(sizes, tuple) and len(sizes) != self.num_coarse:
             raise ValueError(
-                f"fine_per_coarse needs one number a coarse class ({self.num_coarse}), it has {len(sizes)}"
+                f"fine_per_coarse needs one number per coarse class ({self.num_coarse}), it has {len(sizes)}"
             )
         if self.num_coarse == 1 and (self.coarse_noise > 0 or self.non_nested > 0):
             raise ValueError("coarse_noise and non_nested need at least two coarse classes")
@@ -140,7 +139,7 @@ CoarseRule = Literal["median", "argmax"]
 
 
 class ArrayFilesConfig(Config):
-    """The ``.npy`` files beside the inputs, one array each."""
+    """The ``.npy`` files that accompany the inputs, one array each."""
 
     coarse: Text | None = None
     """(N,) or (N, sources) integers, -1 for none."""
@@ -151,12 +150,12 @@ class ArrayFilesConfig(Config):
 
 
 class TableColumnsConfig(Config):
-    """Which columns of a table mean what. Labels may be numbers or text; an empty cell or -1 means no label."""
+    """What the columns of a table mean. Labels may be numbers or text; an empty cell or -1 means no label."""
 
     features: Annotated[tuple[Text, ...], Field(min_length=1)] | None = None
     """Columns of numbers that form the inputs; None takes every column that is not named below."""
     coarse: tuple[Text, ...] = ()
-    """One column of coarse labels a source."""
+    """One column of coarse labels per source."""
     fine: Text | None = None
     """Column of fine classes."""
     fine_values: tuple[Text, ...] = ()
@@ -189,7 +188,7 @@ class ArraysConfig(BaseDataConfig):
     columns: TableColumnsConfig | None = None
     """The columns, where ``path`` is a ``.csv`` or ``.parquet``."""
     derive_coarse: CoarseRule | None = None
-    """Make the coarse labels from continuous fine targets, where the data bring none."""
+    """Make the coarse labels from continuous fine targets, where the data have none."""
 
     @model_validator(mode="after")
     def _suits_the_file(self) -> ArraysConfig:
@@ -211,7 +210,7 @@ class NoGenesConfig(Config):
 
 
 class SeuratV3Config(Config):
-    """The genes whose counts vary most for their mean (Stuart et al. 2019), from raw counts."""
+    """The genes whose counts vary most given their mean (Stuart et al. 2019), from raw counts."""
 
     kind: Literal["seurat_v3"] = "seurat_v3"
     count: Count = 2000
@@ -240,11 +239,11 @@ class CountsConfig(Config):
 
     kind: Literal["counts"] = "counts"
     min_genes: Annotated[int, Field(ge=0)] = 200
-    """A cell needs this many expressed genes."""
+    """A cell must express this many genes."""
     min_cells: Annotated[int, Field(ge=0)] = 5
-    """A gene needs this many cells that express it, counted after cells are filtered."""
+    """A gene must be expressed in this many cells, counted after cells are filtered."""
     target_sum: PositiveFloat = 10_000.0
-    """Counts of a cell after normalisation."""
+    """Total count of each cell after normalisation."""
     log1p: bool = True
     """Take log(1 + x) after normalisation."""
     genes: GenesConfig = SeuratV3Config()

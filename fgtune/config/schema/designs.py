@@ -41,14 +41,14 @@ class RangeConfig(Config):
 
 
 class Design(Config):
-    """What any design can be asked; the answers here hold unless a design gives its own."""
+    """The interface of every design; the defaults here hold unless a design overrides them."""
 
     plans_cells: ClassVar[bool] = True
     """Whether all cells are known beforehand, so that some can be selected and further seeds added to each."""
     names_arms: ClassVar[bool] = False
     """Whether the arms have names that say more to a reader than the levels that set them apart."""
     varies_factors: ClassVar[bool] = True
-    """Whether arms that differ from the baseline in one factor alone belong together, one figure a factor."""
+    """Whether arms that differ from the baseline in a single factor belong together, in one figure per factor."""
 
     @property
     def baseline_arm(self) -> str:
@@ -57,7 +57,7 @@ class Design(Config):
 
     @property
     def baseline_arms(self) -> tuple[str, ...]:
-        """Names of the arms that others are compared with, one a data set."""
+        """Names of the arms that others are compared with, one per data set."""
         return (self.baseline_arm,)
 
     @property
@@ -82,7 +82,7 @@ class Design(Config):
 
     @property
     def samples_points(self) -> bool:
-        """Whether the arms are points of a space, rather than settings that are planned one against the other."""
+        """Whether the arms are points of a space, rather than settings planned for comparison with each other."""
         return False
 
     @property
@@ -115,7 +115,7 @@ class SensitivityDesign(Design):
     """Levels of the baseline arm where they differ from ``trial``."""
     grid: Literal["one_at_a_time", "full", "random", "sobol"] = "one_at_a_time"
     points: Count | None = None
-    """Number of arms besides the baseline; of ``random`` and ``sobol`` only, which need it."""
+    """Number of arms besides the baseline; for ``random`` and ``sobol`` only, which need it."""
     design_seed: Annotated[int, Field(ge=0)] = 0
     """Seed of the points of ``random`` and ``sobol``, apart from the seeds of the study."""
 
@@ -140,7 +140,7 @@ class SensitivityDesign(Design):
 
 
 class ComponentConfig(Config):
-    """A part of the method that can be taken away."""
+    """A part of the method that can be removed."""
 
     off: Annotated[dict[DottedPath, JsonValue], Field(min_length=1)]
     """Dotted paths below ``trial`` and their values without this component."""
@@ -150,11 +150,11 @@ Scheme = Literal["leave_one_out", "add_one_in", "ladder", "pairwise", "factorial
 
 
 class AblationDesign(Design):
-    """Take named components away from the full method, which is ``trial`` and the baseline.
+    """Remove named components from the full method, which is ``trial`` and the baseline.
 
-    Where a constraint forbids a combination, the largest allowed part of it stands in (for ``add_one_in`` the smallest
+    Where a constraint forbids a combination, its largest allowed part replaces it (for ``add_one_in`` the smallest
     allowed whole that has it): with ``confidence implies coarse``, leaving out ``coarse`` leaves out ``confidence``
-    too. A combination that no single other one can stand in for is left out, and the plan says so.
+    too. A combination that no single other one can replace is left out, and the plan says so.
     """
 
     names_arms: ClassVar[bool] = True
@@ -163,7 +163,7 @@ class AblationDesign(Design):
     components: Annotated[dict[PartName, ComponentConfig], Field(min_length=1)]
     """Components by name, in the order of the ladder."""
     groups: dict[PartName, Annotated[tuple[PartName, ...], Field(min_length=2)]] = Field(default_factory=dict)
-    """Components that are taken away, and added, together."""
+    """Components that are removed, and added, together."""
     schemes: Annotated[tuple[Scheme, ...], Field(min_length=1)] = ("leave_one_out",)
     """``leave_one_out``: all but one; ``add_one_in``: one alone; ``ladder``: the first, the first two, ...;
     ``pairwise``: all but one and all but two; ``factorial``: every combination. An arm of several schemes runs once."""
@@ -171,7 +171,7 @@ class AblationDesign(Design):
     """Components and groups that the schemes combine, in order; None means all components, and for leave_one_out and
     add_one_in all groups as well."""
     constraints: tuple[Text, ...] = ()
-    """What every arm must fulfil, in names of components (true where on): ``confidence implies coarse``."""
+    """What every arm must satisfy, in names of components (true where on): ``confidence implies coarse``."""
 
     @field_validator("components", "groups")
     @classmethod
@@ -240,9 +240,9 @@ class ComparisonDesign(Design):
     """Data sets by name, each in place of ``trial.data``: every arm runs on every one of them, and is compared with
     the baseline on the same data. Empty means ``trial.data`` alone."""
     dataset_settings: dict[PartName, dict[DottedPath, JsonValue]] = Field(default_factory=dict)
-    """What else a data set needs: dotted paths below ``trial`` and their values in every arm on it, a backbone say."""
+    """What else a data set needs, such as a backbone: dotted paths below ``trial``, and their values in its arms."""
     search: ArmSearchConfig | None = None
-    """Search the settings of every arm that has a ``space`` before arms are compared, each as long as the others."""
+    """Search the settings of every arm that has a ``space`` before arms are compared, with as many trials for each."""
 
     @model_validator(mode="after")
     def _names(self) -> Self:

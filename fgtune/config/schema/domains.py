@@ -1,7 +1,7 @@
 """The domains of a search space: which values a parameter may take, and on what scale they are drawn.
 
-A domain gives the value at a share in [0, 1) of it (``at``), lists its values where they are finitely many (``size``,
-``values_in_order``), and knows its own values again (``own``). ``fgtune.tuning`` translates it for samplers.
+A domain gives the value at a share of it in [0, 1) (``at``), lists its values where they are finitely many (``size``,
+``values_in_order``), and recognises its own values (``canonical``). ``fgtune.tuning`` translates it for samplers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 from fgtune.config.schema.base import Config, PositiveFloat, Text, must_differ
 
 SIGNIFICANT = 12
-"""Digits that a drawn number keeps; what lies beyond is noise of the arithmetic."""
+"""Digits that a drawn number keeps; beyond them lies rounding noise."""
 
 
 def check_bounds(low: float, high: float, *, log: bool, equal: bool = False) -> None:
@@ -32,7 +32,7 @@ def check_bounds(low: float, high: float, *, log: bool, equal: bool = False) -> 
 def value_at_share(u: float, low: float, high: float, *, log: bool, integer: bool = False) -> float | int:
     """The value at share ``u`` in [0, 1] of a range; whole numbers share it evenly."""
     if integer:
-        # Every whole number owns the numbers that round to it.
+        # Every whole number gets the numbers that round to it.
         first, last = low - 0.5, high + 0.5
         drawn = first * (last / first) ** u if log else first + u * (last - first)
         return int(min(max(round(drawn), low), high))
@@ -44,11 +44,11 @@ def value_at_share(u: float, low: float, high: float, *, log: bool, integer: boo
 
 class _Domain(Config):
     when: Text | None = None
-    """Condition under which the parameter exists at all, an expression in other parameters and settings."""
+    """Condition under which the parameter exists: an expression in other parameters and settings."""
 
 
 class ChoiceDomain(_Domain):
-    """One of some values; they may be numbers, texts, truth values, lists or mappings."""
+    """One of several values, which may be numbers, strings, booleans, lists or mappings."""
 
     kind: Literal["choice"] = "choice"
     values: Annotated[tuple[JsonValue, ...], Field(min_length=1)]
@@ -72,8 +72,8 @@ class ChoiceDomain(_Domain):
         """All values."""
         return self.values
 
-    def own(self, value: Any) -> Any:
-        """The domain's own way to write ``value`` (2 for 2.0; true is not 1); a mapping may have more settings.
+    def canonical(self, value: Any) -> Any:
+        """``value`` as the domain writes it (2 for 2.0; true is not 1); a mapping may have more settings.
 
         Raises:
             LookupError: It is not in the domain.
@@ -91,14 +91,14 @@ class _ContinuousDomain(_Domain):
 
     @property
     def size(self) -> int | None:
-        """None: there is no end of values."""
+        """None: there are infinitely many values."""
         return None
 
     def values_in_order(self) -> Sequence[Any]:
-        """Nothing can be listed."""
+        """Not possible: raises ``TypeError``."""
         raise TypeError("a continuous domain has no list of values; look at size first")
 
-    def own(self, value: Any) -> float:
+    def canonical(self, value: Any) -> float:
         """``value`` as a number within the bounds.
 
         Raises:
@@ -110,7 +110,7 @@ class _ContinuousDomain(_Domain):
 
 
 class UniformDomain(_ContinuousDomain):
-    """A number between two bounds, every part of the range alike."""
+    """A number between two bounds, drawn uniformly."""
 
     kind: Literal["uniform"] = "uniform"
 
@@ -125,7 +125,7 @@ class UniformDomain(_ContinuousDomain):
 
 
 class LogUniformDomain(_ContinuousDomain):
-    """A positive number between two bounds, every ratio alike."""
+    """A positive number between two bounds, drawn log-uniformly."""
 
     kind: Literal["log_uniform"] = "log_uniform"
 
@@ -146,7 +146,7 @@ class IntDomain(_Domain):
     low: int
     high: int
     log: bool = False
-    """Every ratio alike instead of every number."""
+    """Draw log-uniformly instead of uniformly."""
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:
@@ -166,7 +166,7 @@ class IntDomain(_Domain):
         """All whole numbers of the range."""
         return range(self.low, self.high + 1)
 
-    def own(self, value: Any) -> int:
+    def canonical(self, value: Any) -> int:
         """``value`` as a whole number within the bounds.
 
         Raises:
@@ -211,8 +211,8 @@ class QuantizedDomain(_Domain):
         """All values of the range."""
         return [self._value(rank) for rank in range(round(self.steps) + 1)]
 
-    def own(self, value: Any) -> float:
-        """The value of the domain that ``value`` is, up to the arithmetic's noise.
+    def canonical(self, value: Any) -> float:
+        """The value of the domain that equals ``value`` up to rounding noise.
 
         Raises:
             LookupError: It is not in the domain.
@@ -224,7 +224,7 @@ class QuantizedDomain(_Domain):
         raise LookupError(value)
 
     def _value(self, rank: int) -> float:
-        # Of the numbers as they are written: -1.9 + 19 * 0.1 is 0 then, and not 2e-16.
+        # In decimal, as the numbers are written: -1.9 + 19 * 0.1 is then 0, not 2e-16.
         exact = Decimal(repr(self.low)) + rank * Decimal(repr(self.step))
         return float(f"{float(exact):.{SIGNIFICANT}g}")
 
@@ -238,7 +238,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _agrees(value: Any, wanted: dict[str, Any]) -> bool:
-    """Whether ``value`` is a mapping with everything that is ``wanted``."""
+    """Whether ``value`` is a mapping that contains ``wanted``."""
     return isinstance(value, dict) and all(key in value and _same(value[key], each) for key, each in wanted.items())
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from fgtune.config.schema.base import Config, Count, PositiveFloat, Text
-from fgtune.config.schema.plugin import BY_KIND, OWN, SHIPPED, PluginConfig
+from fgtune.config.schema.plugin import BY_KIND, PLUGIN, SHIPPED, PluginConfig
 
 
 class MlpConfig(Config):
@@ -29,7 +29,7 @@ class LinearBackboneConfig(Config):
 
 
 class IdentityConfig(Config):
-    """The flattened inputs are the features: for features computed beforehand. It has no parameters."""
+    """The flattened inputs are the features, for features computed beforehand; it has no parameters."""
 
     kind: Literal["identity"] = "identity"
 
@@ -78,7 +78,7 @@ _ShippedBackboneConfig = Annotated[
     Field(discriminator="kind"),
 ]
 
-BackboneConfig = Annotated[Annotated[_ShippedBackboneConfig, SHIPPED] | Annotated[PluginConfig, OWN], BY_KIND]
+BackboneConfig = Annotated[Annotated[_ShippedBackboneConfig, SHIPPED] | Annotated[PluginConfig, PLUGIN], BY_KIND]
 
 
 class LinearHeadConfig(Config):
@@ -88,7 +88,7 @@ class LinearHeadConfig(Config):
 
 
 class CosineHeadConfig(Config):
-    """Cosine similarity to one prototype a fine class, divided by a temperature."""
+    """Cosine similarity to one prototype per fine class, divided by a temperature."""
 
     kind: Literal["cosine"] = "cosine"
     temperature: PositiveFloat = 0.07
@@ -107,7 +107,7 @@ class WeightsConfig(Config):
     encoder: Literal["base", "momentum"] = "base"
     """Which of the two encoders in a MoCo v3 or solo-learn file."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    """Digest that the file must have; it ties a cell to the content of the file, not to its name alone."""
+    """Digest that the file must have; it ties a cell to the content of the file, not just to its name."""
 
     @model_validator(mode="after")
     def _has_two_encoders(self) -> WeightsConfig:
@@ -122,13 +122,13 @@ class ModelConfig(Config):
     backbone: BackboneConfig = MlpConfig()
     head: HeadConfig = LinearHeadConfig()
     weights: WeightsConfig | None = None
-    """Initial weights of the backbone from a file; None draws them by seed. The head's are drawn by seed always."""
+    """Initial weights of the backbone from a file; None draws them by seed. The head's are always drawn by seed."""
     freeze_backbone: bool = False
-    """Train the head alone; batch-norm statistics of the backbone then stay fixed too."""
+    """Train only the head; batch-norm statistics of the backbone then stay fixed too."""
     channels_last: bool = False
     """Keep images and convolutions with channels innermost in memory: same results to rounding, faster on many GPUs."""
     compile: bool = False
-    """Run the backbone through torch.compile; it needs a C++ compiler, and costs its time before the first step."""
+    """Run the backbone through torch.compile, which needs a C++ compiler and takes time before the first step."""
 
     @model_validator(mode="after")
     def _weights_have_a_place(self) -> ModelConfig:

@@ -1,6 +1,6 @@
-"""Loss weights, presets of them, and the settings of single terms; defaults are the published values.
+"""Loss weights, their presets, and the settings of single terms; defaults are the published values.
 
-A term has its weight from the registry, ``fgtune.catalog.terms``; only settings of its own are declared here.
+Weights come from the registry, ``fgtune.catalog.terms``; only the other settings of a term are declared here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PRESETS: dict[str, dict[str, float]] = {
     "falcon_entropic": {**_FALCON, "lambda_entropic": 0.1},
     "untrained": {},
 }
-"""Values by preset name; weights that a preset leaves out are 0, and one given in the study file wins over both."""
+"""Values by preset name; weights that a preset leaves out are 0, and one given in the study file overrides both."""
 
 WEIGHTS = (*map(weight_of, TERMS), "label_smoothing")
 """What a preset may set."""
@@ -49,7 +49,7 @@ class PseudoLabelConfig(Config):
 
 
 class ParametricInstanceConfig(Config):
-    """One linear classifier row a training sample (Xu et al., arXiv 2005.09681)."""
+    """One linear classifier row per training sample (Xu et al., arXiv 2005.09681)."""
 
     kind: Literal["parametric"] = "parametric"
     scope: Literal["all", "coarse"] = "all"
@@ -62,7 +62,7 @@ class QueueInstanceConfig(Config):
 
     kind: Literal["queue"] = "queue"
     size: Annotated[int, Field(ge=2)] = 65536
-    """Keys kept."""
+    """Number of keys kept."""
     key_momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.999
     temperature: PositiveFloat = 0.2
     projection_dim: Count = 128
@@ -87,7 +87,7 @@ class EntropicConfig(Config):
     scale: PositiveFloat = 1.0
     """Prototypes are drawn uniformly from [-scale, scale] in every dimension."""
     weighting: Literal["additive", "normalized"] = "additive"
-    """Add the weighted term, or divide the whole sum by 1 + its weight besides (published for ages)."""
+    """Add the weighted term, or also divide the whole sum by 1 + its weight (published for ages)."""
 
 
 def _preset_fills(schema: dict[str, Any]) -> None:
@@ -130,7 +130,7 @@ else:
 
 
 class ObjectiveConfig(WeightsConfig):
-    """Loss weights ``lambda_x``, one a term; a weight of 0 removes its term and what only that term needs."""
+    """Loss weights ``lambda_x``, one per term; a weight of 0 removes its term and what only that term needs."""
 
     model_config = ConfigDict(json_schema_extra=_preset_fills)
     implied: ClassVar = dict.fromkeys(WEIGHTS, 0.0)
@@ -144,10 +144,10 @@ class ObjectiveConfig(WeightsConfig):
     prior: Annotated[tuple[PositiveFloat, ...], Field(strict=False)] | None = None
     """Relative sizes of the fine classes, any order, for ``lambda_reg``; None is uniform (published)."""
     extra: dict[PartName, PluginTermConfig] = Field(default_factory=dict)
-    """Terms of your own, by a name for each; term ``x`` is measured as ``loss_x``."""
+    """Your own terms by name; term ``x`` is measured as ``loss_x``."""
 
     def weight(self, term: str) -> float:
-        """The weight of a term of fgtune by the term's name, >= 0."""
+        """The weight of one of fgtune's terms, >= 0."""
         weight: float = getattr(self, weight_of(term))
         return weight
 
@@ -167,7 +167,7 @@ class ObjectiveConfig(WeightsConfig):
         if not isinstance(data, dict):
             return data
         preset = data.get("preset", "falcon")
-        # An unknown preset is one error, about the preset; without values to fill in there would be one a weight.
+        # An unknown preset is one error, about the preset; without values to fill in there would be one per weight.
         values = PRESETS.get(preset, {}) if isinstance(preset, str) else {}
         return {**dict.fromkeys(WEIGHTS, 0.0), **values, **data}
 

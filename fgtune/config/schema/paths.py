@@ -12,7 +12,7 @@ from fgtune.config.schema.base import Config
 from fgtune.config.schema.plugin import AnyPlugin, is_plugin_kind
 
 Path = tuple[str | int, ...]
-"""Keys and list positions from the root of the file to a value; a key that itself has dots is one part."""
+"""Keys and list positions from the root of the file to a value; a key that contains dots is one part."""
 
 
 def dotted(path: Path) -> str:
@@ -36,7 +36,7 @@ def submodels(annotation: Any) -> list[type[Config]]:
 
 
 def kind_of(model: type[Config]) -> str | None:
-    """The value of ``kind`` that chooses ``model`` among its alternatives; None for one without or with any kind."""
+    """The value of ``kind`` that selects ``model`` among its alternatives; None if it has no kind, or takes any."""
     field = model.model_fields.get("kind")
     return None if field is None or field.is_required() else str(field.default)
 
@@ -47,7 +47,7 @@ def kinds_of(model: type[Config], name: str) -> list[str]:
 
 
 def model_at(root: type[Config], data: Any, path: Path) -> type[Config] | None:
-    """The config class of the mapping at ``path`` in ``data``, which is meant for ``root``; None where none stands."""
+    """The config class of the mapping at ``path`` in ``data``, which is meant for ``root``; None if there is none."""
     return _chosen(models_at(root, data, path), value_at(data, path)) if path else root
 
 
@@ -127,7 +127,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def nearest_path(path: str, known: Iterable[str]) -> str | None:
-    """The known dotted path that ``path`` likely stands for: its last name elsewhere, or one spelled nearly so."""
+    """The known dotted path that ``path`` likely stands for: its last name elsewhere, or one of similar spelling."""
     paths = sorted(set(known), key=lambda each: (each.count("."), each))
     leaf = path.rpartition(".")[2]
     same_leaf = [each for each in paths if each.rpartition(".")[2] == leaf]
@@ -142,7 +142,7 @@ def suggestion(name: str, known: Iterable[str], what: str = "known") -> str:
 
 
 def has_path(data: Any, path: str) -> bool:
-    """Whether plain data has a key at a dotted path, be its value null."""
+    """Whether plain data has a key at a dotted path, even with the value null."""
     section, _, leaf = path.rpartition(".")
     parent = value_at(data, section) if section else data
     return isinstance(parent, dict) and leaf in parent

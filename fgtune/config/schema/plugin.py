@@ -1,4 +1,4 @@
-"""Configs of parts that live in a package of the user, and how a ``kind`` shows that it names one of them."""
+"""Configs of parts that live in a user's package, and how a ``kind`` shows that it names one of them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, JsonValue, Tag
 
-from fgtune.config.schema.base import Config, Weight
-from fgtune.config.schema.data_base import BaseDataConfig
+from fgtune.config.schema.base import BaseDataConfig, Config, Weight
 from fgtune.plugins import KIND_PATTERN
 
 PluginKind = Annotated[str, Field(pattern=KIND_PATTERN)]
@@ -15,7 +14,7 @@ Options = dict[str, JsonValue]
 
 
 class PluginConfig(Config):
-    """A part of your own: ``docs/plugins.md`` shows how to write one, and how to permit its import."""
+    """Your own part: ``docs/plugins.md`` shows how to write one, and how to permit its import."""
 
     kind: PluginKind
     """Where it lives, as ``package.module:name``."""
@@ -24,7 +23,7 @@ class PluginConfig(Config):
 
 
 class PluginDataConfig(BaseDataConfig):
-    """A data set of your own: ``docs/plugins.md`` shows how to write one, and how to permit its import."""
+    """Your own data set: ``docs/plugins.md`` shows how to write one, and how to permit its import."""
 
     kind: PluginKind
     """Where its loader lives, as ``package.module:name``."""
@@ -33,7 +32,7 @@ class PluginDataConfig(BaseDataConfig):
 
 
 class PluginTermConfig(PluginConfig):
-    """A loss term of your own; a weight of 0 removes it, and it is then not built."""
+    """Your own loss term; a weight of 0 removes it, and it is then not built."""
 
     weight: Weight
     """Its factor in the objective."""
@@ -43,7 +42,7 @@ AnyPlugin = PluginConfig | PluginDataConfig
 
 
 def is_plugin_kind(kind: object) -> bool:
-    """Whether a value of ``kind`` names a part outside of fgtune."""
+    """Whether a value of ``kind`` names a part outside fgtune."""
     return isinstance(kind, str) and ":" in kind
 
 
@@ -52,7 +51,7 @@ def _side(value: Any) -> str:
     return "own part" if is_plugin_kind(kind) else "shipped part"
 
 
-# Tags with a blank: they stand in the locations of validation errors, where no key can be mistaken for them.
-SHIPPED, OWN, BY_KIND = Tag("shipped part"), Tag("own part"), Discriminator(_side)
-"""Put a union of shipped configs and a plugin config together: ``Annotated[Annotated[Shipped, SHIPPED] |
-Annotated[PluginConfig, OWN], BY_KIND]``. The shipped ones are validated as if they were alone."""
+# Tags contain a space: they appear in the locations of validation errors, where no key can be mistaken for them.
+SHIPPED, PLUGIN, BY_KIND = Tag("shipped part"), Tag("own part"), Discriminator(_side)
+"""They join a union of shipped configs and a plugin config: ``Annotated[Annotated[Shipped, SHIPPED] |
+Annotated[PluginConfig, PLUGIN], BY_KIND]``. The shipped ones are validated as if they were alone."""

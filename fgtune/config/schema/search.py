@@ -1,4 +1,4 @@
-"""The design that searches: its space, who proposes points, by what they are judged, and how many there may be."""
+"""The search design: its space, its sampler, what points are judged by, and how many there may be."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class SearchDesign(Design):
     """The space itself, or the file that states it."""
     sampler: SamplerConfig = TpeConfig()
     trials: Count | None = None
-    """Number of points to run besides the baseline; None, for every point, goes with ``brute_force`` alone."""
+    """Number of points to run besides the baseline; None runs every point, with ``brute_force`` only."""
     metric: ObjectiveName | Annotated[tuple[ObjectiveName, ...], Field(min_length=2, max_length=4)]
     """What is optimised, the mean over the seeds at the last epoch; several metrics give a Pareto front."""
     mode: Mode | tuple[Mode, ...] | None = None
-    """Which way each metric is better; None for what is known of it."""
+    """Direction of each metric; None for its natural one."""
     oracle: bool = False
     """Allow a metric that reads fine labels, or the test split."""
     start: tuple[dict[DottedPath, JsonValue], ...] = ()
@@ -57,7 +57,7 @@ class SearchDesign(Design):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if isinstance(self.mode, tuple) and len(self.mode) != len(self.metrics):
-            raise ValueError(f"mode needs one entry a metric ({len(self.metrics)}), it has {len(self.mode)}")
+            raise ValueError(f"mode needs one entry per metric ({len(self.metrics)}), it has {len(self.mode)}")
         check_end(self.trials, self.sampler)
         if isinstance(self.sampler, CmaEsConfig) and len(self.metrics) > 1:
             raise ValueError("sampler cmaes has one objective; use nsga2, tpe or gp for several")
@@ -65,7 +65,7 @@ class SearchDesign(Design):
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The metrics, spelled out."""
+        """The metrics as a tuple."""
         return (self.metric,) if isinstance(self.metric, str) else self.metric
 
     @property
@@ -97,7 +97,7 @@ class SearchDesign(Design):
 
     @property
     def samples_points(self) -> bool:
-        """Whether the arms are points of a space: they are."""
+        """True: the arms are points of the space."""
         return True
 
     @property

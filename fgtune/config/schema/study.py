@@ -1,10 +1,11 @@
-"""The config of a study: its question, its design, its seeds, its metrics, and the trial that the design varies."""
+"""The config of a study: question, design, seeds, metrics, published results, and the trial that the design varies."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, JsonValue, field_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from fgtune.config.schema.base import (
     NAME_PATTERN,
@@ -18,7 +19,7 @@ from fgtune.config.schema.base import (
     must_differ,
 )
 from fgtune.config.schema.designs import AblationDesign, ComparisonDesign, SensitivityDesign
-from fgtune.config.schema.published import PublishedTable
+from fgtune.config.schema.paths import all_paths, suggestion
 from fgtune.config.schema.search import SearchDesign
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.config.schema.tuning import Mode, NoSchedulerConfig, SchedulerConfig, StoppingConfig
@@ -26,6 +27,54 @@ from fgtune.config.schema.tuning import Mode, NoSchedulerConfig, SchedulerConfig
 DesignConfig = Annotated[
     SensitivityDesign | AblationDesign | ComparisonDesign | SearchDesign, Field(discriminator="kind")
 ]
+
+
+class PublishedResult(Config):
+    """One published number."""
+
+    arm: Text | None = None
+    """Name of the arm, as ``fgtune plan`` prints it."""
+    levels: dict[DottedPath, JsonValue] = Field(default_factory=dict)
+    """Instead of a name: levels of the arm where they differ from the baseline's."""
+    metric: MetricName
+    """The metric; its unit is this one's, so 59.6 % accuracy is 0.596."""
+    value: float
+    sd: Annotated[float, Field(ge=0.0)] | None = None
+    """Standard deviation over runs, where it is published."""
+    n: Count | None = None
+    """Number of runs; None takes that of the table."""
+    row: str = ""
+    """What the source calls this arm, where that is another name."""
+
+    @model_validator(mode="after")
+    def _names_one_arm(self) -> PublishedResult:
+        if (self.arm is None) != bool(self.levels):
+            raise ValueError("give arm (its name) or levels (where it differs from the baseline), one of them")
+        return self
+
+
+class PublishedTable(Config):
+    """Numbers of one source that were obtained in the same way."""
+
+    source: Text
+    """Where they stand, e.g. "FALCON (ICML 2024), Table 2"."""
+    protocol: dict[DottedPath, JsonValue] = Field(default_factory=dict)
+    """Paths below ``trial`` and their values in the source, so that the report can say where this study differs."""
+    n: Count | None = None
+    """Number of runs behind each number, where it is published."""
+    note: str = ""
+    """What a reader must know in order to compare the numbers."""
+    results: Annotated[tuple[PublishedResult, ...], Field(min_length=1)]
+
+    @field_validator("protocol")
+    @classmethod
+    def _known_paths(cls, protocol: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        known = set(all_paths(TrialConfig))
+        for path in protocol:
+            if path not in known:
+                near = suggestion(path, known) if len(path) > 1 else ""
+                raise ValueError(f"{path} is no path below trial" + (f"; {near}" if near.startswith("did") else ""))
+        return protocol
 
 
 class MetricsConfig(Config):
@@ -36,13 +85,13 @@ class MetricsConfig(Config):
     also: tuple[MetricName, ...] = ("test/ari", "test/ged")
     """Further metrics that the report shows; contrasts on them are marked exploratory."""
     alpha: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.05
-    """Level of the planned contrasts together (Holm)."""
+    """Family-wise error rate of the planned contrasts (Holm)."""
     equivalence_margin: PositiveFloat = 0.02
-    """A difference of the primary metric below this is of no importance, in the metric's own unit."""
+    """Differences in the primary metric below this do not matter; in the metric's own unit."""
 
 
 class BudgetConfig(Config):
-    """What one call may use; what is left is saved, and the next call goes on. None means no limit."""
+    """What one call may use; unfinished work is saved, and the next call continues it. None means no limit."""
 
     cells: Count | None = None
     """Cells to start."""
@@ -58,17 +107,17 @@ class ExecutionConfig(Config):
     """Resources and fault handling; no result depends on these."""
 
     cpus: PositiveFloat = 1.0
-    """CPU cores a trial."""
+    """CPU cores per trial."""
     gpus: Annotated[float, Field(ge=0.0)] = 0.0
-    """GPUs a trial; a fraction shares one."""
+    """GPUs per trial; a fraction shares one."""
     max_failures: Annotated[int, Field(ge=0)] = 1
-    """How often a crashed trial is started again from its checkpoint before it counts as failed."""
+    """How often a crashed trial is restarted from its checkpoint before it counts as failed."""
     max_concurrent: Count | None = None
     """Trials at once; None lets the machine's resources decide."""
     checkpoint_every_epochs: Count = 10
-    """A checkpoint is also written whenever a trial is stopped in order."""
+    """A checkpoint is also written whenever a trial is stopped cleanly."""
     budget: BudgetConfig = BudgetConfig()
-    """When it is used up, running trials stop in order and the exit code is 4."""
+    """When it is used up, running trials stop cleanly and the exit code is 4."""
 
 
 _NO_IDENTITY = {"execution", "smoke", "published"}
@@ -82,18 +131,18 @@ class Study(Config):
     question: Text
     """What the study asks, in a sentence."""
     expectation: str = ""
-    """What is expected and why, written down before the first trial."""
+    """What is expected and why, stated before the first trial."""
     source: str = ""
-    """Paper, table or figure that the study answers to."""
+    """Paper, table or figure that the study reproduces or tests."""
     design: DesignConfig
     seeds: Seeds = 5
     """A number n (seeds 0 .. n-1) or the seeds themselves; each is one block that all arms share."""
     metrics: MetricsConfig = MetricsConfig()
     scheduler: SchedulerConfig = NoSchedulerConfig()
-    """When a trial is stopped early; without a word here, none is. In a comparison with ``search``, trials of the
-    searches alone."""
+    """When a trial is stopped early; by default, none is. In a comparison with ``search``, it applies to trials of the
+    searches only."""
     published: tuple[PublishedTable, ...] = ()
-    """What papers report for arms of this study; the report shows it beside what came out here."""
+    """What papers report for arms of this study; the report shows it beside this study's own results."""
     trial: TrialConfig
     execution: ExecutionConfig = ExecutionConfig()
     smoke: dict[DottedPath, JsonValue] = Field(default_factory=dict)
@@ -107,13 +156,13 @@ class Study(Config):
 
     @property
     def stopping(self) -> StoppingConfig | None:
-        """What stops trials of this study early; None for nothing, also where it stops searches inside arms alone."""
-        scheduler, is_own = self.scheduler, self.design.arm_search is None
-        return None if isinstance(scheduler, NoSchedulerConfig) or not is_own else scheduler
+        """What stops trials of this study early; None for nothing, also where it stops only searches inside arms."""
+        scheduler, applies = self.scheduler, self.design.arm_search is None
+        return None if isinstance(scheduler, NoSchedulerConfig) or not applies else scheduler
 
     @property
     def ranking(self) -> tuple[tuple[str, Mode | None], ...]:
-        """The metrics or costs that arms are ranked by, the first one first, each with the mode that the file states.
+        """The metrics or costs that arms are ranked by, in order, each with the mode that the file states.
 
         The criteria of a design that has some, else the primary metric.
         """
@@ -121,9 +170,32 @@ class Study(Config):
 
     @property
     def seed_list(self) -> tuple[int, ...]:
-        """The seeds, spelled out."""
+        """The seeds as a tuple."""
         return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
 
     def identity(self) -> dict[str, Any]:
         """What makes two studies the same: all but how they run, what ``--smoke`` would do and what papers report."""
         return {key: value for key, value in super().identity().items() if key not in _NO_IDENTITY}
+
+
+def find_arm(
+    result: PublishedResult, arms: Mapping[str, Mapping[str, Any]], baselines: Mapping[str, Mapping[str, Any]]
+) -> str | None:
+    """The arm that a published number is about.
+
+    Args:
+        result: The published number.
+        arms: Levels of every arm of the plan, by its name.
+        baselines: For each arm, levels of the arm that it is compared with.
+
+    Returns:
+        Its name; None where no arm, or more than one, matches.
+    """
+    if result.arm is not None:
+        return result.arm if result.arm in arms else None
+    found = [
+        name
+        for name, levels in arms.items()
+        if result.levels.keys() <= levels.keys() and dict(levels) == {**baselines[name], **result.levels}
+    ]
+    return found[0] if len(found) == 1 else None

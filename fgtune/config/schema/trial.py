@@ -32,7 +32,7 @@ class NeighborsConfig(Config):
     """Nearest neighbours by cosine, found once unless refreshed; a sample is never its own neighbour."""
 
     stored: Count = 20
-    """Neighbours kept a sample (fewer where its coarse class is smaller)."""
+    """Neighbours kept per sample (fewer where its coarse class is smaller)."""
     sampled: Count = 5
     """Neighbours drawn without replacement each time a sample is visited."""
     scope: Literal["coarse", "global"] = "coarse"
@@ -106,15 +106,15 @@ class FewShotConfig(Config):
     """Few-shot episodes on features as they are, with the nearest class mean; reads fine labels."""
 
     ways: Annotated[int, Field(ge=2)] = 5
-    """Fine classes an episode."""
+    """Fine classes per episode."""
     shots: Annotated[tuple[Count, ...], Field(min_length=1)] = (1, 5)
-    """Support samples a class; each number yields a metric of its own, ``fewshot_1`` and so on."""
+    """Support samples per class; each number yields its own metric, ``fewshot_1`` and so on."""
     queries: Count = 15
-    """Query samples a class."""
+    """Query samples per class."""
     episodes: Count = 600
     """Episodes for each number of shots."""
     classes: Literal["all", "novel"] = "all"
-    """Draw from all fine classes of the evaluated split, or from those alone of which training has no sample. With a
+    """Draw from all fine classes of the evaluated split, or only from those without training samples. With a
     given split that keeps fine classes apart, the two are the same."""
 
     @field_validator("shots")
@@ -139,11 +139,11 @@ class EvaluationConfig(Config):
     """Fitted on features of the training split after the last epoch: ``knn`` and ``linear`` read fine classes,
     ``ridge`` continuous fine targets."""
     knn_neighbors: Count = 20
-    """Votes a sample in the ``knn`` probe."""
+    """Votes per sample in the ``knn`` probe."""
     few_shot: FewShotConfig | None = None
     """Few-shot episodes after the last epoch; None for none."""
     attention_samples: Annotated[int, Field(ge=0)] = 0
-    """Attention maps of so many samples are stored after the last epoch; needs a convolutional backbone."""
+    """Attention maps of this many samples are stored after the last epoch; needs a convolutional backbone."""
 
     @field_validator("recall", "probes")
     @classmethod
@@ -170,6 +170,6 @@ class TrialConfig(Config):
     batch_size: Annotated[int, Field(ge=2)] = 256
     """Upper bound; an epoch is cut into batches of equal size (to within one sample)."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """bf16 and fp16 (with gradient scaling, on a GPU only) run the network under autocast; losses are fp32 always."""
+    """bf16 and fp16 (with gradient scaling, on a GPU only) run the network under autocast; losses are always fp32."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     evaluation: EvaluationConfig = EvaluationConfig()

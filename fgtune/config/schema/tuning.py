@@ -1,4 +1,4 @@
-"""How trials are tuned: spaces as a file states them, samplers that propose points, schedulers that stop early."""
+"""How trials are tuned: spaces as a file states them, samplers that propose points, schedulers that stop trials."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class SpaceConfig(Config):
     """A search space: which settings vary, over what, under which conditions, and which combinations are allowed."""
 
     include: tuple[str, ...] = ()
-    """Files with further spaces, relative to this one; what is stated here wins. Merged when the study is read."""
+    """Files with further spaces, relative to this one; what is stated here overrides them. Merged on reading."""
     parameters: dict[DottedPath, DomainConfig] = Field(default_factory=dict)
     """Dotted paths below ``trial`` and their domains."""
     constraints: tuple[Text, ...] = ()
-    """What every point must fulfil: expressions in parameters and other settings of the trial."""
+    """What every point must satisfy: expressions in parameters and other settings of the trial."""
 
 
 class TpeConfig(Config):
@@ -40,7 +40,7 @@ class TpeConfig(Config):
     startup_trials: Annotated[int, Field(ge=0)] = 10
     """Random points before the estimator is used."""
     multivariate: bool = True
-    """Model parameters together; those of one condition form a group of their own."""
+    """Model parameters jointly; those under one condition form their own group."""
 
 
 class GpConfig(Config):
@@ -52,11 +52,11 @@ class GpConfig(Config):
 
 
 class CmaEsConfig(Config):
-    """Covariance matrix adaptation; numbers alone, two parameters or more, one objective."""
+    """Covariance matrix adaptation; numeric parameters only, at least two, and one objective."""
 
     kind: Literal["cmaes"] = "cmaes"
     sigma: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
-    """First step size as a share of each range; None for the package's choice."""
+    """Initial step size as a share of each range; None for the package's choice."""
     population: Annotated[int, Field(ge=2)] | None = None
 
 
@@ -67,7 +67,7 @@ class NsgaConfig(Config):
     population: Annotated[int, Field(ge=2)] = 20
     crossover_probability: Fraction = 0.9
     mutation_probability: Fraction | None = None
-    """None for one parameter a child on average."""
+    """None for one parameter per child on average."""
 
 
 class QmcConfig(Config):
@@ -101,30 +101,30 @@ StatedSpace = Annotated[SpaceConfig, Field(json_schema_extra=_may_be_a_file)]
 
 
 def check_end(trials: int | None, sampler: SamplerConfig) -> None:
-    """Raise ``ValueError`` for a search without an end."""
+    """Raise ``ValueError`` for a search that would never end."""
     if trials is None and not isinstance(sampler, BruteForceConfig):
         raise ValueError(f"trials must be given; sampler {sampler.kind} has no end of its own")
 
 
 SEARCH_SEEDS_FROM = 10_000
-"""First seed of the searches inside arms, where the study gives their number alone: far from the seeds of any study."""
+"""First seed of the searches inside arms, where the study gives only their number: far from the seeds of any study."""
 
 
 class ArmSearchConfig(Config):
-    """A search inside every arm of a comparison that has a space, the same for all: as many trials, the same judge.
+    """A search inside every arm of a comparison that has a space, the same for all: as many trials, the same metric.
 
     What a search chooses (the arm's own settings are among the candidates) is then run on the seeds of the study, of
     which the search has seen none.
     """
 
     metric: ObjectiveName
-    """What settings are chosen by: the mean over the seeds of the search at the last epoch."""
+    """What settings are chosen by: its mean over the seeds of the search at the last epoch."""
     mode: Mode | None = None
-    """Which way it is better; None for what is known of it."""
+    """Its direction; None for its natural one."""
     oracle: bool = False
     """Allow a metric that reads fine labels, or the test split."""
     trials: Count | None = None
-    """Points for each arm besides its own settings; None, for every point, goes with ``brute_force`` alone."""
+    """Points for each arm besides its own settings; None runs every point, with ``brute_force`` only."""
     sampler: SamplerConfig = TpeConfig()
     seeds: Seeds = 1
     """Seeds of the searches, a number n (10000 .. 10000 + n - 1) or the seeds themselves; none may be one of the
@@ -141,7 +141,7 @@ class ArmSearchConfig(Config):
 
     @property
     def seed_list(self) -> tuple[int, ...]:
-        """The seeds, spelled out."""
+        """The seeds as a tuple."""
         if isinstance(self.seeds, tuple):
             return self.seeds
         return tuple(range(SEARCH_SEEDS_FROM, SEARCH_SEEDS_FROM + self.seeds))
@@ -160,22 +160,22 @@ class NoSchedulerConfig(Config):
 
 class _StoppingConfig(Config):
     forks: ClassVar[bool] = False
-    """Whether trials go on from the training of others, with other settings."""
+    """Whether trials continue the training of others with different settings."""
 
     metric: MetricName | None = None
-    """What trials are judged by while they run; None for the metric of a search with one."""
+    """What trials are judged by while they run; None for the metric of a search that has one."""
     mode: Mode | None = None
-    """Which way it is better; None for what is known of it."""
+    """Its direction; None for its natural one."""
 
 
 class AshaConfig(_StoppingConfig):
-    """Asynchronous successive halving (Li et al. 2020): of the trials at a rung, the best share goes on."""
+    """Asynchronous successive halving (Li et al. 2020): of the trials at a rung, the best share continues."""
 
     kind: Literal["asha"] = "asha"
     grace_epochs: Count = 5
     """The first rung: no trial is stopped before it."""
     reduction: Reduction = 3.0
-    """One of so many goes on from rung to rung, which lie so many times apart."""
+    """One in this many trials continues from one rung to the next, and each rung lies this many times further."""
     brackets: Count = 1
 
 
@@ -192,21 +192,21 @@ class MedianConfig(_StoppingConfig):
     kind: Literal["median"] = "median"
     grace_epochs: Count = 5
     min_trials: Count = 3
-    """Other trials that must have come as far."""
+    """Other trials that must have reached the epoch."""
 
 
 class PbtConfig(_StoppingConfig):
-    """Population based training (Jaderberg et al. 2017): copies of good trials, settings nudged, replace bad ones."""
+    """Population based training (Jaderberg et al. 2017): perturbed copies of good trials replace bad ones."""
 
     forks: ClassVar[bool] = True
 
     kind: Literal["pbt"] = "pbt"
     interval_epochs: Count = 5
-    """Epochs from one milestone, at which trials are judged, to the next."""
+    """Epochs between milestones, at which trials are judged."""
     quantile: Annotated[float, Field(gt=0.0, le=0.5)] = 0.25
-    """Share of the trials at a milestone that is replaced, and share that may be copied."""
+    """Share of the trials at a milestone that is replaced, and also the share that may be copied."""
     resample_probability: Fraction = 0.25
-    """Draw a parameter anew instead of nudging it."""
+    """Probability of drawing a parameter anew instead of perturbing it."""
 
 
 class PlateauConfig(_StoppingConfig):
@@ -215,9 +215,9 @@ class PlateauConfig(_StoppingConfig):
     kind: Literal["plateau"] = "plateau"
     grace_epochs: Count = 5
     patience_epochs: Annotated[int, Field(ge=2)] = 5
-    """Epochs that are looked back on."""
+    """Length of the window in epochs."""
     tolerance: Annotated[float, Field(ge=0.0)] = 1e-3
-    """Standard deviation over those epochs up to which nothing has moved."""
+    """Standard deviation over those epochs up to which the metric has not moved."""
 
 
 StoppingConfig = AshaConfig | HyperbandConfig | MedianConfig | PbtConfig | PlateauConfig

@@ -1,10 +1,10 @@
-"""Conditions and constraints as text: a small closed language of numbers, texts, names and comparisons.
+"""Conditions and constraints as text: a small closed language of numbers, strings, names and comparisons.
 
-A precedence-climbing parser makes functions of the text; nothing of a file is ever run as Python. From the weakest
+A precedence-climbing parser turns the text into functions; nothing in a file is ever run as Python. From the weakest
 binding: ``implies``, ``or``, ``and``, ``not``, comparisons (``< <= > >= == != in``, ``not in``), ``+ -``, ``* /``,
-unary ``-``, the functions ``min``, ``max``, ``abs``. Names are dotted config paths; texts stand in quotes; ``true``,
-``false`` and ``null`` are themselves; lists stand in brackets. ``and``, ``or`` and ``implies`` look at their right
-side only where the left one does not decide. Without Python's surprises: ``true`` is not 1, texts do not add.
+unary ``-``, the functions ``min``, ``max``, ``abs``. Names are dotted config paths; strings are quoted; ``true``,
+``false`` and ``null`` are constants; lists are in brackets. ``and``, ``or`` and ``implies`` evaluate their right
+side only where the left one does not decide. Unlike in Python, ``true`` is not 1 and strings cannot be added.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from fgtune.errors import ConfigError
 
 MAX_LENGTH = 500
-"""Characters of an expression; parsing and evaluating nest no deeper than that allows."""
+"""Characters of an expression; it also bounds how deep parsing and evaluation nest."""
 
 Lookup = Callable[[str], Any]
 """The value of a name; raises ``AbsentError`` where the name has none."""
@@ -57,11 +57,11 @@ _DEPTH = 40
 
 
 class AbsentError(Exception):
-    """A name stands for a setting that the config at hand does not have."""
+    """A name refers to a setting that the current config does not have."""
 
 
 class EvaluationError(ConfigError):
-    """An expression has no value for the settings at hand: texts compared with numbers, a division by zero."""
+    """An expression has no value for the current settings: strings compared with numbers, a division by zero."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +82,12 @@ class Expression:
 
         Raises:
             AbsentError: From ``lookup``.
-            EvaluationError: When the settings' types do not go together.
+            EvaluationError: When the types of the settings do not match.
         """
         return self._evaluate(lookup)
 
     def holds(self, lookup: Lookup, *, if_absent: bool) -> bool:
-        """Whether the expression is true; ``if_absent`` where it turns on a setting that the config does not have.
+        """Whether the expression is true; ``if_absent`` where it depends on a setting that the config does not have.
 
         Raises:
             EvaluationError: When its value is not true or false.
@@ -103,7 +103,7 @@ def parse_expression(text: str) -> Expression:
     """Parse the text of a condition or constraint.
 
     Raises:
-        ConfigError: When it is no expression; the value is the text from where it goes wrong.
+        ConfigError: When it is not an expression; the value is the text from the point of failure on.
     """
     if len(text) > MAX_LENGTH:
         raise ConfigError(f"must have at most {MAX_LENGTH} characters", value=text)
@@ -120,7 +120,7 @@ class _Token:
 
 
 class _Parser:
-    """Makes a function of the lookup of every part of the text."""
+    """Compiles every part of the text into a function of the lookup."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -142,7 +142,7 @@ class _Parser:
         return self._tokens[self._next]
 
     def _take(self, text: str) -> bool:
-        """Whether ``text`` comes next; it is then left behind."""
+        """Consume ``text`` if it comes next, and return whether it did."""
         found = self._token.kind in {"sign", "word"} and self._token.text == text
         self._next += found
         return found
@@ -278,7 +278,7 @@ def _literal(token: _Token) -> Any:
 
 
 def truth(value: Any, text: str) -> bool:
-    """``value``, which must be true or false, of the expression ``text``."""
+    """``value``, checked to be a boolean; ``text`` is the expression that gave it."""
     if not isinstance(value, bool):
         fix = "compare it with something, e.g. `a > 0`"
         raise EvaluationError(f"must be true or false, `{text}` gives {value!r}", fix=fix)
@@ -286,14 +286,14 @@ def truth(value: Any, text: str) -> bool:
 
 
 def _number(value: Any, text: str) -> Any:
-    """``value``, which must be a number, of the expression ``text``."""
+    """``value``, checked to be a number; ``text`` is the expression that gave it."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise EvaluationError(f"calculates with {value!r}, which is no number, in `{text}`")
     return value
 
 
 def _joined(sign: str, left: _Evaluate, right: _Evaluate, text: str) -> _Evaluate:
-    """A logical or an arithmetic operator applied to what ``left`` and ``right`` give."""
+    """A logical or arithmetic operator applied to the values of ``left`` and ``right``."""
     if sign == "implies":
         return lambda get: not truth(left(get), text) or truth(right(get), text)
     if sign == "or":

@@ -1,7 +1,8 @@
-"""A search space made ready: conditions and constraints parsed, parameters in the order of their conditions.
+"""A search space ready for use: conditions and constraints parsed, parameters in the order of their conditions.
 
 A point is a mapping from the paths of the active parameters to values. Every point becomes a full trial config before
-anything runs, so what the config refuses (a rule between settings, say) is infeasible like what a constraint forbids.
+anything runs, so a point that the config refuses (by a rule between settings, say) is as infeasible as one
+that a constraint forbids.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ class InfeasibleError(FgtuneError):
     """A point that must not run.
 
     Attributes:
-        constraint: Rank of the constraint that forbids it; None where the config itself does.
-        validation: What the config says, where it does.
+        constraint: Rank of the constraint that forbids it; None if the config itself does.
+        validation: The config's own error, if it does.
     """
 
     def __init__(self, reason: str, constraint: int | None = None, validation: ValidationError | None = None) -> None:
@@ -43,11 +44,11 @@ class SearchSpace:
 
     Attributes:
         parameters: Domains by dotted path below ``trial``, each after those that its condition names.
-        conditions: When a parameter exists, where that is said.
-        constraints: What every point must fulfil.
+        conditions: When a parameter exists, for those that have a condition.
+        constraints: What every point must satisfy.
         trial: The trial as the study file has it, defaults not filled in.
         base: The same, validated.
-        resolve: Makes the class numbers of a trial definite against the data; raises ``ConfigError`` where it cannot.
+        resolve: Resolves a trial's numbers of classes against the data; raises ``ConfigError`` where it cannot.
     """
 
     parameters: Mapping[str, Domain]
@@ -59,7 +60,7 @@ class SearchSpace:
 
     @property
     def max_size(self) -> int | None:
-        """An upper bound on the number of points; None where there is no end of them."""
+        """An upper bound on the number of points; None where there are infinitely many."""
         size = 1
         for domain in self.parameters.values():
             if domain.size is None:
@@ -122,9 +123,9 @@ class SearchSpace:
         return config
 
     def point_of(self, plain: Mapping[str, Any]) -> Point | None:
-        """The point that a trial config in plain data stands at, or None where it lies outside the space."""
+        """The point of a trial config in plain data, or None where it lies outside the space."""
         try:
-            return self.walk(lambda path, domain: _held(domain, plain, path))
+            return self.walk(lambda path, domain: _canonical(domain, plain, path))
         except LookupError:
             return None
 
@@ -140,7 +141,7 @@ class SearchSpace:
             yield from self._extend(further, {**chosen, path: value})
 
     def _lookup(self, chosen: Point) -> Lookup:
-        """Chosen values first; other settings as the trial has them under those."""
+        """Chosen values first, then the settings of the trial that follow from them."""
         settled: Lookup | None = None
 
         def get(name: str) -> Any:
@@ -154,14 +155,14 @@ class SearchSpace:
         return get
 
     def _settled(self, chosen: Point) -> Lookup:
-        """The settings of the trial under the values chosen so far; they need not make a valid one yet."""
+        """The settings of the trial under the values chosen so far, which need not be valid together yet."""
         try:
             return self._reader(TrialConfig.from_plain(patch(self.trial, chosen, TrialConfig)))
         except (ValidationError, ConfigError):
             return _plain_reader(patch(self.base.to_plain(), chosen, TrialConfig))
 
     def _reader(self, config: TrialConfig) -> Lookup:
-        """Settings of a trial, with the class number that the data make of it."""
+        """Settings of a trial, with the number of classes resolved against the data."""
         stated, resolved = _plain_reader(config.to_plain()), _plain_reader(self.resolve(config).to_plain())
 
         def get(name: str) -> Any:
@@ -180,8 +181,8 @@ def _plain_reader(plain: Mapping[str, Any]) -> Lookup:
     return get
 
 
-def _held(domain: Domain, plain: Mapping[str, Any], path: str) -> Any:
-    """The domain's own value for what ``plain`` has at ``path``."""
+def _canonical(domain: Domain, plain: Mapping[str, Any], path: str) -> Any:
+    """The value of ``plain`` at ``path``, as the domain writes it."""
     if not has_path(plain, path):
         raise LookupError(path)
-    return domain.own(value_at(plain, path))
+    return domain.canonical(value_at(plain, path))

@@ -1,7 +1,7 @@
-"""From a stated search space to one that can be searched; everything that is wrong with it shows before a trial runs.
+"""From a stated search space to one that can be searched; everything wrong with it is found before a trial runs.
 
-Besides what the text shows (unknown paths, circular conditions), points are tried out: a domain that reaches beyond
-what its setting allows, a condition that never holds and constraints that exclude everything come to light so.
+Besides static checks (unknown paths, circular conditions), points are tried out: a domain that reaches beyond
+what its setting allows, a condition that never holds and constraints that exclude everything are found this way.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.reading.merge import patch
 from fgtune.config.schema.domains import ChoiceDomain
 from fgtune.config.schema.objective import ORACLE_WEIGHTS
-from fgtune.config.schema.paths import Path, all_paths, nearest_path
+from fgtune.config.schema.paths import Path, all_paths, nearest_path, overlap
 from fgtune.config.schema.search import SearchDesign
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.config.spaces.expression import EvaluationError, Expression, parse_expression
@@ -28,7 +28,7 @@ from fgtune.streams import numpy_stream
 DRAWS = 200
 """Random points that are tried; of a finite space with no more points than this, all are."""
 MORE_DRAWS = 2000
-"""Points that are tried before constraints count as excluding everything."""
+"""Points that are tried before constraints are taken to exclude everything."""
 _NUMBER = re.compile(r"[-+]?\d[\d.e+-]*")
 _PARAMETERS: Path = ("design", "space", "parameters")
 _CONSTRAINTS: Path = ("design", "space", "constraints")
@@ -42,7 +42,7 @@ def build_space(loaded: LoadedStudy, design: SearchDesign, resolve: Resolve) -> 
     Args:
         loaded: The study.
         design: Its design.
-        resolve: Makes class numbers definite against the data; raises ``ConfigError`` where it cannot.
+        resolve: Resolves numbers of classes against the data; raises ``ConfigError`` where it cannot.
 
     Raises:
         ConfigError: Something is wrong with the space, the starting points, or the sampler for this space;
@@ -90,7 +90,7 @@ def _path_errors(loaded: LoadedStudy, design: SearchDesign) -> Iterator[ConfigEr
 
 
 def _reaches(design: SearchDesign, path: str, inner: str) -> bool:
-    """Whether the outer parameter may set the inner one; choices of partial mappings leave the rest of a section be."""
+    """Whether the outer parameter may set the inner one; choices of partial mappings keep the rest of a section."""
     domain = design.space.parameters[path]
     if not isinstance(domain, ChoiceDomain):
         return True
@@ -99,7 +99,7 @@ def _reaches(design: SearchDesign, path: str, inner: str) -> bool:
 
 
 def _expressions(loaded: LoadedStudy, design: SearchDesign) -> tuple[dict[str, Expression], tuple[Expression, ...]]:
-    """Conditions and constraints, parsed, their names known."""
+    """Conditions and constraints, parsed, with known names only."""
     errors: list[ConfigError] = []
     known = set(all_paths(TrialConfig))
 
@@ -127,7 +127,7 @@ def _expressions(loaded: LoadedStudy, design: SearchDesign) -> tuple[dict[str, E
 
 
 def _ordered(loaded: LoadedStudy, design: SearchDesign, conditions: dict[str, Expression]) -> list[str]:
-    """The parameters, each after those that its condition turns on; otherwise in the order of the file."""
+    """The parameters, each after those that its condition depends on; otherwise in the order of the file."""
     order: list[str] = []
     open_paths: list[str] = []
 
@@ -141,7 +141,7 @@ def _ordered(loaded: LoadedStudy, design: SearchDesign, conditions: dict[str, Ex
         open_paths.append(path)
         for name in conditions[path].names if path in conditions else ():
             for other in design.space.parameters:
-                if f"{other}.".startswith(f"{name}.") or f"{name}.".startswith(f"{other}."):
+                if overlap(name, other):
                     visit(other)
         open_paths.pop()
         order.append(path)
@@ -167,7 +167,8 @@ def _try_out(loaded: LoadedStudy, space: SearchSpace) -> None:
         except InfeasibleError as error:
             _blame_domain(loaded, space, point, error)
             if isinstance(error.__cause__, EvaluationError) and error.constraint is not None:
-                raise _misread(loaded, (*_CONSTRAINTS, error.constraint), error.__cause__) from error
+                cause = error.__cause__
+                raise loaded.error((*_CONSTRAINTS, error.constraint), cause.rule, cause.fix) from error
             reasons[_NUMBER.sub("..", str(error)) if error.constraint is None else error.constraint] += 1
         else:
             feasible.append(point)
@@ -194,15 +195,11 @@ def _tried(loaded: LoadedStudy, space: SearchSpace, rng: np.random.Generator, *,
                 yield space.draw(rng)
     except EvaluationError as error:
         at = next(path for path, each in space.conditions.items() if f"`{each.text}`" in str(error))
-        raise _misread(loaded, (*_PARAMETERS, at, "when"), error) from error
-
-
-def _misread(loaded: LoadedStudy, place: Path, error: EvaluationError) -> ConfigError:
-    return loaded.error(place, error.rule, error.fix)
+        raise loaded.error((*_PARAMETERS, at, "when"), error.rule, error.fix) from error
 
 
 def _ends(space: SearchSpace, feasible: list[Point]) -> Iterator[Point]:
-    """For every parameter, a feasible point moved to either end of its domain; what comes to exist there, midway."""
+    """For every parameter, a feasible point moved to either end of its domain; newly active parameters are midway."""
     for end in space.parameters:
         around = next((point for point in feasible if end in point), {})
         for share in (0.0, 1.0):
@@ -211,7 +208,7 @@ def _ends(space: SearchSpace, feasible: list[Point]) -> Iterator[Point]:
 
 
 def _blame_domain(loaded: LoadedStudy, space: SearchSpace, point: Point, error: InfeasibleError) -> None:
-    """Raise when a value of the point is itself not allowed at its path, whatever the other values are."""
+    """Raise when a value of the point is not allowed at its path whatever the other values are."""
     if error.validation is None:
         return
     plain = patch(space.trial, point, TrialConfig)
@@ -226,7 +223,7 @@ def _blame_domain(loaded: LoadedStudy, space: SearchSpace, point: Point, error: 
 
 
 def _nothing_left(loaded: LoadedStudy, space: SearchSpace, reasons: Counter[int | str]) -> ConfigError:
-    """The error for a space without a feasible point, placed at what excludes the most of it."""
+    """The error for a space without a feasible point, placed at what excludes most of it."""
     reason, count = reasons.most_common(1)[0]
     tried = reasons.total()
     what = f"every one of the {tried} points" if space.max_size == tried else f"each of {tried} points tried"
@@ -237,7 +234,7 @@ def _nothing_left(loaded: LoadedStudy, space: SearchSpace, reasons: Counter[int 
 
 
 def _check_sampler(loaded: LoadedStudy, design: SearchDesign, space: SearchSpace) -> None:
-    """Raise when the sampler cannot do this space."""
+    """Raise when the sampler does not support this space."""
     sampler = design.sampler.kind
     choices = [path for path, domain in space.parameters.items() if domain.kind == "choice"]
     endless = [path for path, domain in space.parameters.items() if domain.size is None]
@@ -266,7 +263,7 @@ def _check_start(loaded: LoadedStudy, design: SearchDesign, space: SearchSpace) 
                 errors.append(loaded.error(place, "is no parameter of the space", fix))
                 continue
             try:
-                space.parameters[path].own(value)
+                space.parameters[path].canonical(value)
             except LookupError:
                 domain = {key: each for key, each in space.parameters[path].to_plain().items() if key != "when"}
                 errors.append(loaded.error(place, f"must be in its domain {domain}", value=value))

@@ -155,7 +155,7 @@ def _foreign_point(search: SearchPlan, result: CellResult) -> Point | None:
         return value_at(result.config, path) if level is None else level
 
     try:
-        point = search.space.walk(lambda path, domain: domain.own(value(path)))
+        point = search.space.walk(lambda path, domain: domain.canonical(value(path)))
         config = TrialConfig.from_plain(dict(result.config))
     except (LookupError, ValidationError):
         return None

@@ -68,7 +68,7 @@ def value_of(domain: Domain, label: Any) -> Any:
     """The value of the domain that Optuna's label stands for."""
     if isinstance(domain, ChoiceDomain):
         return next(value for value in domain.values if label_of(domain, value) == label)
-    return domain.own(label)
+    return domain.canonical(label)
 
 
 def make_sampler(config: SamplerConfig, distributions: Distributions, seed: int, question: int) -> BaseSampler:

@@ -266,7 +266,7 @@ class Search(CellQueue):
     def _remaining_start_points(self) -> list[Point]:
         """Start points beyond the suggestions handed out; any that were rejected among them are rejected once more."""
         parameters, left = self._space.parameters, self._search.design.start[self.issued :]
-        return [{path: parameters[path].own(value) for path, value in fixed.items()} for fixed in left]
+        return [{path: parameters[path].canonical(value) for path, value in fixed.items()} for fixed in left]
 
     def _tries(self) -> Iterator[None]:
         """Once for every ask that one new point may take."""

@@ -77,7 +77,7 @@ def test_a_fork_is_another_cell_and_any_other_cell_is_named_as_before():
     forks = [Cell("a", 0, config, {}, Fork(donor, epoch)) for donor, epoch in (("d1", 5), ("d2", 5), ("d1", 10))]
     assert len({plain.cell_id, *(fork.cell_id for fork in forks)}) == 4
     assert {plain.config_hash} == {fork.config_hash for fork in forks}
-    from fgtune.config.schema.base import stable_hash
+    from fgtune.config.schema.base import HASH_SCHEME, stable_hash
 
-    assert plain.cell_id == stable_hash({"config": config.identity(), "seed": 0})
+    assert plain.cell_id == stable_hash({"config": config.identity(), "seed": 0, "hash": HASH_SCHEME})
     assert Fork.parse(forks[0].fork.text) == forks[0].fork

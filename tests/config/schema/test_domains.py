@@ -24,7 +24,7 @@ DOMAINS = [
 @pytest.mark.parametrize("domain", DOMAINS, ids=str)
 def test_what_a_domain_draws_is_its_own_and_all_of_it_is_drawn(domain):
     drawn = [domain.at(share) for share in np.linspace(0.0, 1.0, 4001)]
-    assert all(domain.own(value) == value for value in drawn)
+    assert all(domain.canonical(value) == value for value in drawn)
     if domain.size is not None:
         listed = domain.values_in_order()
         assert len(listed) == domain.size
@@ -67,7 +67,7 @@ OWN = [
 
 @pytest.mark.parametrize(("domain", "given_value", "value"), OWN, ids=str)
 def test_a_value_is_written_as_the_domain_writes_it(domain, given_value, value):
-    found = domain.own(given_value)
+    found = domain.canonical(given_value)
     assert found == value
     assert type(found) is type(value)
 
@@ -90,7 +90,7 @@ FOREIGN = [
 @pytest.mark.parametrize(("domain", "value"), FOREIGN, ids=str)
 def test_a_value_from_elsewhere_is_told(domain, value):
     with pytest.raises(LookupError):
-        domain.own(value)
+        domain.canonical(value)
 
 
 @settings(deadline=None, max_examples=200)

@@ -303,7 +303,7 @@ BAD_DESIGNS = [
     ("start: [{optimizer.l: 2.0}]", "design.start[0].optimizer.l: is no parameter of the space. Fix: did you mean 'op"),
     ("start: [{optimizer.lr: 0.9, optimizer.nesterov: true}]",
      "design.start[0]: is not feasible: breaks the constraint `optimizer.nesterov implies optimizer.lr < 0.5`"),
-    ("mode: [maximize, minimize]", "design: mode needs one entry a metric (1), it has 2"),
+    ("mode: [maximize, minimize]", "design: mode needs one entry per metric (1), it has 2"),
     ("metric: [val/silhouette, val/silhouette]", "design.metric: must differ, val/silhouette is given twice"),
     ("metric: silhouette", "design.metric: "),
     ("trials: null", "design: trials must be given; sampler tpe has no end of its own"),

@@ -87,7 +87,7 @@ def test_a_label_dial_changes_no_inputs_and_a_larger_share_keeps_the_smaller_one
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"fine_per_coarse": (1, 2)}, r"fine_per_coarse needs one number a coarse class \(4\), it has 2"),
+        ({"fine_per_coarse": (1, 2)}, r"fine_per_coarse needs one number per coarse class \(4\), it has 2"),
         ({"num_coarse": 1, "coarse_noise": 0.1}, "need at least two coarse classes"),
         ({"num_samples": 11}, r"num_samples must be >= the number of fine classes \(12\), got 11"),
     ],

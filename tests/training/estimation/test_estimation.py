@@ -188,7 +188,7 @@ def test_the_word_stays_in_the_resolved_config_with_its_estimator(make_config):
     [
         ({"relations.mode": "oracle"}, "oracle relations need the true number of fine classes"),
         ({"objective": {"preset": "fine"}}, "lambda_fine needs a class for every fine label"),
-        ({"objective.prior": [1.0, 2.0]}, "objective.prior needs one size a fine class"),
+        ({"objective.prior": [1.0, 2.0]}, "objective.prior needs one size per fine class"),
     ],
 )
 def test_what_needs_the_number_beforehand_is_refused(make_config, changes, message):

@@ -88,7 +88,7 @@ def test_a_nudged_number_is_a_fifth_more_or_less_within_its_bounds(low, width, s
     value = domain.at(share)
     found = perturbed(domain, value, up)
     assert found == pytest.approx(np.clip(value * (1.2 if up else 0.8), low, low + width), rel=1e-11)
-    assert domain.own(found) == found
+    assert domain.canonical(found) == found
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_an_explored_point_lies_in_the_space(tmp_path_factory, seed, resample):
     rng = np.random.default_rng(seed)
     point = space.draw(rng)
     found = explored(space, point, resample, rng)
-    assert space.walk(lambda path, domain: domain.own(found[path])) == found
+    assert space.walk(lambda path, domain: domain.canonical(found[path])) == found
     steps = "relations.every_steps"
     if resample == 0.0:
         assert abs(found[steps] - point[steps]) == 1 or found[steps] == point[steps] in {1, 50}

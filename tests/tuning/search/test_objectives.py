@@ -6,7 +6,7 @@ import math
 import pytest
 
 from fgtune.catalog import natural_mode
-from fgtune.config.arms.metric_checks import check_metrics
+from fgtune.config.arms.plan_checks import check_metrics
 from fgtune.config.reading.load import load_study
 from fgtune.errors import ConfigError
 from fgtune.results.records import CellResult, CellState, SolverUse

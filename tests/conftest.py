@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -17,6 +19,7 @@ import pytest
 import support.synthetic
 import support.synthetic_search
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 # In CI the same examples every time, so that a change and not chance decides; at a desk new ones each time.
 settings.register_profile("ci", derandomize=True)
@@ -29,22 +32,32 @@ STARTS_RAY = {"ray_started", "start_driver", "kill_driver"}
 STARTS_PROCESSES = STARTS_RAY | {"browser"}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what starts Ray or Chromium, and deal files to the workers of pytest-xdist, all with Ray to one of them.
+@cache
+def uses_ray(file: str) -> bool:
+    """Whether a file of tests, named from the root of the repository, names a fixture that starts Ray."""
+    text = (Path(__file__).parents[1] / file).read_text(encoding="utf-8")
+    return re.search(rf"\b({'|'.join(STARTS_RAY)})\b", text) is not None
 
-    A file is the unit, since fixtures of a module are expensive; Ray's files come first and together, because they are
-    one session and the longest piece of work. Without workers the groups mean nothing.
-    """
-    groups: dict[Path, str] = {}
+
+@pytest.hookimpl(tryfirst=True)  # before -m reads the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts Ray or Chromium; files with Ray come first, being the longest piece of work."""
     for item in items:
-        fixtures = set(getattr(item, "fixturenames", ()))
-        if fixtures & STARTS_PROCESSES:
+        if STARTS_PROCESSES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.integration)
-        if fixtures & STARTS_RAY:
-            groups[item.path] = "ray"
-    items.sort(key=lambda item: groups.get(item.path) != "ray")  # stable: otherwise in the order of collection
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(groups.get(item.path, item.path.as_posix())))
+    items.sort(key=lambda item: not uses_ray(item.nodeid.split("::")[0]))  # stable: otherwise as they were collected
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    """Deal whole files to the workers, since fixtures of a module are expensive, and all with Ray to one of them."""
+
+    class Files(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            return "ray" if uses_ray(file) else file
+
+    return Files(config, log)
 
 
 SMALL_STUDY = """

@@ -85,11 +85,6 @@ class EarlyStoppingScheduler(_DriverOnly, FIFOScheduler):  # type: ignore[misc]
         stop = self._stopping.should_stop(cell_id_of(trial), _epochs_in(result))
         return str(TrialScheduler.STOP if stop else TrialScheduler.CONTINUE)
 
-    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """Tune asks for no decision on a last result, but other trials still compete with its epochs."""
-        if "outcome" in result:
-            self._stopping.observe_end(cell_id_of(trial), _epochs_in(result))
-
 
 def _epochs_in(result: dict[str, Any]) -> list[EpochMetrics]:
     """The epochs that a result reports, restored ones first."""
@@ -184,6 +179,10 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
             self._finished.add(cell_id)
             self._budget.cell_ended(cell_id)
         if "outcome" in result:
+            if self._stopping is not None:
+                # Tune asks its scheduler for no decision on a last result. Before the ledger, since a restart does not
+                # run a cell again that is in it.
+                self._stopping.observe_end(cell_id, _epochs_in(result))
             self._observer.on_complete(cell_id, pickle.loads(result["outcome"]), attempts)  # noqa: S301 (our own worker)
         elif "failure" in result:
             self._observer.on_fail(cell_id, result["failure"], "", attempts)

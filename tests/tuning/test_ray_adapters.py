@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -38,15 +39,27 @@ class Events:
         return lambda *arguments: self.seen.append((name, *arguments))
 
 
+class Killed(Events):
+    """An observer at whose record of an outcome the driver ends."""
+
+    def on_complete(self, *_arguments) -> None:
+        raise InterruptedError
+
+
 @pytest.fixture
 def cells(tmp_path) -> list[Cell]:
     return list(toy.search_plan(tmp_path, toy.NUMBERS, seeds=3).cells)
 
 
+def early_stopping(folder) -> EarlyStopping:
+    """As the folder has left it."""
+    config = AshaConfig(grace_epochs=2, reduction=2.0)
+    return EarlyStopping(config, Objective(METRIC, "maximize"), folder / "stopping.jsonl")
+
+
 @pytest.fixture
 def stopping(tmp_path):
-    config = AshaConfig(grace_epochs=2, reduction=2.0)
-    return EarlyStopping(config, Objective(METRIC, "maximize"), tmp_path / "stopping.jsonl")
+    return early_stopping(tmp_path)
 
 
 @pytest.fixture
@@ -93,17 +106,21 @@ def test_the_scheduler_decides_by_restored_and_new_epochs(cells, stopping):
 
 
 @pytest.mark.parametrize("ended", [False, True])
-def test_others_compete_with_a_cell_that_ends_with_its_first_report(cells, stopping, ended):
+def test_others_compete_with_a_cell_that_ends_with_its_first_report_also_after_a_restart(
+    cells, budget, stopping, tmp_path, ended
+):
     one = cells[0]
     two = Cell("other", 0, type(one.config).from_plain(one.config.to_plain() | {"batch_size": 7}), {})
     stopping.register(one)
-    stopping.register(two)
-    scheduler = EarlyStoppingScheduler(stopping)
-    last = {"epochs": epochs(0.5, 0.5, 0.5, 0.5)} | ({"outcome": b""} if ended else {})
-    scheduler.on_trial_complete(None, trial_of(one), last)  # Tune asks for no decision on a last result
-    result = scheduler.on_trial_result(None, trial_of(two), {"epochs": epochs(0.4, 0.4)})
-    assert result == (TrialScheduler.STOP if ended else TrialScheduler.CONTINUE)
+    callback = ObserverCallback(Killed(), budget, stopping)
+    last = {"epochs": epochs(0.5, 0.5, 0.5, 0.5)} | ({"outcome": pickle.dumps("the outcome")} if ended else {})
+    with pytest.raises(InterruptedError) if ended else nullcontext():
+        callback.on_trial_result(0, [], trial_of(one), last)
     assert stopping.reason(one.cell_id) is None
+    for each in (stopping, early_stopping(tmp_path)):
+        each.register(two)
+        result = EarlyStoppingScheduler(each).on_trial_result(None, trial_of(two), {"epochs": epochs(0.4, 0.4)})
+        assert result == (TrialScheduler.STOP if ended else TrialScheduler.CONTINUE)
 
 
 def test_everything_stops_when_the_flag_is_set_or_the_budget_used_up():

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 DATASETS: dict[str, str] = {
     "digits": "fgtune.data.sets.scikit_learn:load_digits",
-    "patches": "fgtune.data.sets.patches:make_patches",
+    "patches": "fgtune.data.sets.synthetic:make_patches",
     "diabetes": "fgtune.data.sets.scikit_learn:load_diabetes",
-    "hierarchy": "fgtune.data.sets.hierarchy:make_hierarchy",
+    "hierarchy": "fgtune.data.sets.synthetic:make_hierarchy",
     "arrays": "fgtune.data.sets.arrays:load_arrays",
     "image_folder": "fgtune.data.sets.image_folder:load_image_folder",
     "cifar100": "fgtune.data.sets.cifar:load_cifar100",
@@ -15,6 +15,6 @@ DATASETS: dict[str, str] = {
     "tiered_imagenet": "fgtune.data.sets.imagenet:load_tiered_imagenet",
     "oxford_pets": "fgtune.data.sets.listed_images:load_oxford_pets",
     "products": "fgtune.data.sets.listed_images:load_products",
-    "few_shot": "fgtune.data.sets.few_shot:load_few_shot",
+    "few_shot": "fgtune.data.sets.image_folder:load_few_shot",
 }
 """Kind of data config -> ``module:function`` that makes its ``Dataset``; ``fgtune.data.load`` imports it when asked."""

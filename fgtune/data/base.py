@@ -16,7 +16,7 @@ from fgtune.arrays import Float32Array, IntArray
 
 
 class Inputs(Protocol):
-    """(N, ...) inputs that are read by rows: an array in memory, or images on disk (``fgtune.data.readers.images``).
+    """(N, ...) inputs read row by row: an array in memory, or images on disk (``fgtune.data.readers.images``).
 
     float32 numbers are used as they are; uint8 ones are the pixels of (N, channels, height, width) images and stand
     for pixel / 255.
@@ -37,7 +37,7 @@ class Inputs(Protocol):
 
 
 class StoredInputs(ABC):
-    """Inputs that are not an array in memory; they may be pickled, and then travel as a reference to their files."""
+    """Inputs that are not an array in memory; pickled, they are a reference to their files."""
 
     @property
     @abstractmethod
@@ -78,11 +78,11 @@ class Dataset:
         fine: (N,) int64 in [0, num_fine), or None. Oracle information.
         num_fine: K_F*, or None without fine labels.
         fine_values: (N, columns) float32 continuous fine targets, finite, or None. Oracle information.
-        given_split: (N,) int64 with 0 train, 1 validation, 2 test, where the data brings its own split; else None.
-        coarse_names: Names of the coarse classes of each source, where the data brings names; for people to read.
+        given_split: (N,) int64 with 0 train, 1 validation, 2 test, where the data have their own split; else None.
+        coarse_names: Names of the coarse classes of each source, where the data have names; for people to read.
         fine_names: Names of the fine classes; oracle information.
-        regions: Where parts of each image lie, by name, (N, H, W) bool each, where the maker of the images knows; for
-            judging attention maps.
+        regions: Where parts of each image lie, by name, (N, H, W) bool each, where that is known; for
+            evaluating attention maps.
     """
 
     name: str
@@ -119,7 +119,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Splits:
-    """Sorted index arrays into a data set, each (n,) int64; disjoint, or all alike in a transductive study."""
+    """Sorted index arrays into a data set, each (n,) int64; disjoint, or identical in a transductive study."""
 
     train: IntArray
     val: IntArray
@@ -128,7 +128,7 @@ class Splits:
 
 @dataclass(frozen=True)
 class TrainingView:
-    """All that training may see: no fine labels, nothing of the test split.
+    """All that training may see: no fine labels, and no labels of the test split.
 
     Attributes:
         inputs: (N, ...) all inputs, read-only; only rows in ``train`` and ``val`` are read.

@@ -1,4 +1,4 @@
-"""What every data set must satisfy, whatever its kind: one check, whose errors say which array and which row."""
+"""What every data set must satisfy, whatever its kind: one check, whose errors name the array and the row."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SPLIT_NAMES = ("train", "val", "test")
 def check_dataset(dataset: Dataset) -> None:
     """Raise ``DataError`` unless the data set can be used.
 
-    Inputs are finite float32 with at least one number a sample, or uint8 images; all arrays have one entry a sample;
+    Inputs are finite float32 with at least one number each, or uint8 images; all arrays have one entry per sample;
     coarse labels are -1 or lie in [0, K_C), each coarse class of each source with a sample; fine labels are >= 0;
     continuous fine targets are finite; a given split has samples in each part, and training samples of every coarse
     class.
@@ -24,46 +24,36 @@ def check_dataset(dataset: Dataset) -> None:
     arrays = {"coarse": dataset.coarse, "fine": dataset.fine, "fine_values": dataset.fine_values}
     for name, array in (arrays | {"split": dataset.given_split}).items():
         if array is not None and len(array) != len(dataset.inputs):
-            raise DataError(
-                f"must have one entry a sample ({len(dataset.inputs)}), it has {len(array)}",
-                where=dataset.name,
-                path=name,
-                fix="Give every array the same first dimension.",
-            )
+            rule = f"must have one entry per sample ({len(dataset.inputs)}), it has {len(array)}"
+            fix = "Give every array the same first dimension."
+            raise _error(dataset, name, rule, fix)
     for source in range(dataset.num_sources):
         _check_coarse(dataset, source)
     if dataset.fine is not None and (dataset.fine < 0).any():
         row = int(np.argmax(dataset.fine < 0))
-        raise DataError(
-            f"labels must be >= 0, row {row} breaks this",
-            where=dataset.name,
-            path="fine",
-            value=int(dataset.fine[row]),
-            fix="Give every sample its fine class, or leave out 'fine' altogether.",
-        )
+        rule = f"labels must be >= 0, row {row} breaks this"
+        fix = "Give every sample its fine class, or leave out 'fine' altogether."
+        raise _error(dataset, "fine", rule, fix, value=int(dataset.fine[row]))
     if dataset.fine_values is not None:
         _check_fine_values(dataset, dataset.fine_values)
     if dataset.given_split is not None:
         _check_given_split(dataset, dataset.given_split)
 
 
+def _error(dataset: Dataset, path: str, rule: str, fix: str = "", **value: object) -> DataError:
+    """The error about the array ``path``; its value, if any, is given as ``value=...``."""
+    return DataError(rule, where=dataset.name, path=path, fix=fix, **value)
+
+
 def _check_inputs(dataset: Dataset) -> None:
     inputs = dataset.inputs
     if len(inputs.shape) < 2 or 0 in inputs.shape[1:]:
-        raise DataError(
-            "must be (N, ...), with at least one number a sample",
-            where=dataset.name,
-            path="inputs",
-            value=inputs.shape,
-            fix="Reshape a single number a sample to (N, 1).",
-        )
+        rule = "must be (N, ...), with at least one number per sample"
+        fix = "Reshape a single number per sample to (N, 1)."
+        raise _error(dataset, "inputs", rule, fix, value=inputs.shape)
     if len(inputs) < MIN_SAMPLES:
-        raise DataError(
-            f"must hold at least {MIN_SAMPLES} samples",
-            where=dataset.name,
-            path="inputs",
-            value=len(inputs),
-            fix="Use more samples.",
+        raise _error(
+            dataset, "inputs", f"must hold at least {MIN_SAMPLES} samples", "Use more samples.", value=len(inputs)
         )
     if inputs.dtype == np.uint8:
         _check_images(dataset)
@@ -74,37 +64,27 @@ def _check_inputs(dataset: Dataset) -> None:
         nans = int(np.isnan(inputs).sum())
         infinite = int(finite.size - finite.sum()) - nans
         row = int(np.argmin(finite.reshape(len(inputs), -1).all(axis=1)))
-        raise DataError(
-            f"must be finite in float32: {nans} NaN and {infinite} infinite values, the first in row {row}",
-            where=dataset.name,
-            path="inputs",
-            fix="Remove or fill these samples, and scale values that float32 cannot hold.",
-        )
+        rule = f"must be finite in float32: {nans} NaN and {infinite} infinite values, the first in row {row}"
+        fix = "Remove or fill these samples, and scale values that float32 cannot hold."
+        raise _error(dataset, "inputs", rule, fix)
 
 
 def _check_images(dataset: Dataset) -> None:
     shape = dataset.inputs.shape
     if len(shape) != 4 or shape[1] not in (1, 3):
-        raise DataError(
-            "uint8 inputs are pixels and must be (N, 1 or 3, height, width)",
-            where=dataset.name,
-            path="inputs",
-            value=shape,
-            fix="Transpose the images, or convert the inputs to float32.",
-        )
+        rule = "uint8 inputs are pixels and must be (N, 1 or 3, height, width)"
+        fix = "Transpose the images, or convert the inputs to float32."
+        raise _error(dataset, "inputs", rule, fix, value=shape)
 
 
 def _check_fine_values(dataset: Dataset, values: Float32Array) -> None:
     if values.ndim != 2 or values.shape[1] == 0:
-        raise DataError("must be (N, columns)", where=dataset.name, path="fine_values", value=values.shape)
+        raise _error(dataset, "fine_values", "must be (N, columns)", value=values.shape)
     finite = np.isfinite(values).all(axis=1)
     if not finite.all():
-        raise DataError(
-            f"continuous fine targets must be finite, row {int(np.argmin(finite))} is not",
-            where=dataset.name,
-            path="fine_values",
-            fix="Give every sample its target, or remove the samples that have none.",
-        )
+        rule = f"continuous fine targets must be finite, row {int(np.argmin(finite))} is not"
+        fix = "Give every sample its target, or remove the samples that have none."
+        raise _error(dataset, "fine_values", rule, fix)
 
 
 def _check_coarse(dataset: Dataset, source: int) -> None:
@@ -113,61 +93,41 @@ def _check_coarse(dataset: Dataset, source: int) -> None:
     outside = (labels < -1) | (labels >= num_coarse)
     if outside.any():
         row = int(np.argmax(outside))
-        raise DataError(
-            f"labels{place} must be -1 (none) or 0 .. K-1, row {row} breaks this",
-            where=dataset.name,
-            path="coarse",
-            value=int(labels[row]),
-            fix="Number the coarse classes from 0, and write -1 for a sample without a label.",
-        )
+        rule = f"labels{place} must be -1 (none) or 0 .. K-1, row {row} breaks this"
+        fix = "Number the coarse classes from 0, and write -1 for a sample without a label."
+        raise _error(dataset, "coarse", rule, fix, value=int(labels[row]))
     if num_coarse == 0:
-        raise DataError(
-            f"no sample has a label{place}",
-            where=dataset.name,
-            path="coarse",
-            fix="Give coarse labels 0 .. K-1, or remove the source.",
+        raise _error(
+            dataset, "coarse", f"no sample has a label{place}", "Give coarse labels 0 .. K-1, or remove the source."
         )
     missing = _first_missing(labels, num_coarse)
     if missing is not None:
-        raise DataError(
-            f"coarse class {missing}{place} has no samples (labels go up to {num_coarse - 1})",
-            where=dataset.name,
-            path="coarse",
-            fix="Number the coarse classes 0 .. K-1 without gaps, each with at least one sample.",
-        )
+        rule = f"coarse class {missing}{place} has no samples (labels go up to {num_coarse - 1})"
+        fix = "Number the coarse classes 0 .. K-1 without gaps, each with at least one sample."
+        raise _error(dataset, "coarse", rule, fix)
 
 
 def _check_given_split(dataset: Dataset, given: IntArray) -> None:
     if not np.isin(given, (0, 1, 2)).all():
         row = int(np.argmin(np.isin(given, (0, 1, 2))))
-        raise DataError(
-            f"must be 0 (train), 1 (val) or 2 (test), row {row} breaks this",
-            where=dataset.name,
-            path="split",
-            value=int(given[row]),
-            fix="Write one of 'train', 'val', 'test', or 0, 1, 2, for every sample.",
-        )
+        rule = f"must be 0 (train), 1 (val) or 2 (test), row {row} breaks this"
+        fix = "Write one of 'train', 'val', 'test', or 0, 1, 2, for every sample."
+        raise _error(dataset, "split", rule, fix, value=int(given[row]))
     for part, name in enumerate(SPLIT_NAMES):
         if not (given == part).any():
-            raise DataError(
-                f"no sample is in {name!r}",
-                where=dataset.name,
-                path="split",
-                fix="Put samples in each of train, val and test, or leave out 'split' to have it drawn.",
-            )
+            rule = f"no sample is in {name!r}"
+            fix = "Put samples in each of train, val and test, or leave out 'split' to have it drawn."
+            raise _error(dataset, "split", rule, fix)
     for source, num_coarse in enumerate(dataset.num_coarse):
         missing = _first_missing(dataset.coarse[given == 0, source], num_coarse)
         if missing is not None:
-            raise DataError(
-                f"coarse class {missing} of source {source} has no sample in 'train'",
-                where=dataset.name,
-                path="split",
-                fix="Move samples of this coarse class to 'train', or leave out 'split' to have it drawn.",
-            )
+            rule = f"coarse class {missing} of source {source} has no sample in 'train'"
+            fix = "Move samples of this coarse class to 'train', or leave out 'split' to have it drawn."
+            raise _error(dataset, "split", rule, fix)
 
 
 def _first_missing(labels: IntArray, num_classes: int) -> int | None:
-    """The lowest class in [0, num_classes) without a label; works on any range, labels of 10**15 included."""
+    """The lowest class in [0, num_classes) without a label; works for any range, even labels of 10**15."""
     present = np.unique(labels[labels >= 0])
     if present.size == num_classes:
         return None

@@ -1,6 +1,6 @@
-"""What can be said of a data set before anything is trained: sizes, nesting, agreement of sources, duplicates.
+"""What can be said about a data set before training: nesting, agreement of sources, neighbour purity, duplicates.
 
-What reads fine labels says so in its name or text: it is oracle information.
+Functions that read fine labels, and so give oracle information, say so.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class SourcePair:
     """How two coarse labellings relate.
 
     Attributes:
-        first: Number of the one source.
-        second: Number of the other.
-        cells: (K_C of first, K_C of second) counts: samples that both label, or else fine classes (oracle).
+        first: Number of the first source.
+        second: Number of the second.
+        cells: (K_C of first, K_C of second) counts of samples that both label, or else of fine classes (oracle).
         by_fine_classes: Whether ``cells`` counts fine classes, because no sample is labelled by both.
     """
 
@@ -41,13 +41,13 @@ class SourcePair:
         return int((self.cells > 0).sum())
 
     def surprise(self, given_first: bool) -> float:
-        """Share of what is counted whose label is not the most frequent one given its label in the other source."""
+        """Share of the counts whose label is not the most frequent one given the label in the other source."""
         axis = 1 if given_first else 0
         return 1.0 - float(self.cells.max(axis=axis).sum()) / max(1, int(self.cells.sum()))
 
 
 def source_pairs(dataset: Dataset) -> Iterator[SourcePair]:
-    """Every two sources."""
+    """Every pair of sources that can be compared."""
     relations = true_relations(dataset)
     for second in range(dataset.num_sources):
         for first in range(second):
@@ -64,7 +64,7 @@ def source_pairs(dataset: Dataset) -> Iterator[SourcePair]:
 
 
 def nesting(dataset: Dataset, source: int) -> tuple[float, float] | None:
-    """How far fine classes nest in the coarse classes of a source; oracle.
+    """To what extent fine classes nest in the coarse classes of a source; oracle.
 
     Returns:
         Share of fine classes all of whose labelled samples have one parent, and share of labelled samples that carry
@@ -81,7 +81,7 @@ def nesting(dataset: Dataset, source: int) -> tuple[float, float] | None:
 
 
 def purity(fine: IntArray, coarse: IntArray, neighbors: IntArray, num_coarse: int) -> Float32Array:
-    """Share of neighbours of the same fine class, by coarse class; oracle.
+    """Share of neighbours with the sample's own fine class, by coarse class; oracle.
 
     Args:
         fine: (n,) fine classes.
@@ -105,7 +105,7 @@ def purity(fine: IntArray, coarse: IntArray, neighbors: IntArray, num_coarse: in
 
 
 def duplicate_groups(inputs: Inputs) -> IntArray:
-    """Group of each sample: samples share one when their inputs are bit for bit the same; (N,), numbered from 0."""
+    """Group of each sample, (N,), numbered from 0: samples share a group when their inputs are bit-identical."""
     digests = np.empty(len(inputs), dtype="S16")
     for start in range(0, len(inputs), _BLOCK):
         block = np.ascontiguousarray(inputs[start : start + _BLOCK])

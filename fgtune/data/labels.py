@@ -1,4 +1,4 @@
-"""Labels of any kind turned into what a data set holds: class numbers with names, continuous targets, split parts."""
+"""From labels of any kind to what a data set holds: class numbers with names, continuous targets, parts of a split."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from fgtune.data.check import SPLIT_NAMES
 from fgtune.errors import DataError
 
 NO_LABEL = ("", "-1", "nan", "na", "none", "null")
-"""What an empty cell of a table may look like; compared without regard to case."""
+"""What an empty cell of a table may look like, in lower case."""
 
 
 def number_classes(labels: Sequence[object] | npt.NDArray[Any]) -> tuple[IntArray, tuple[str, ...]]:
-    """Number classes by name; whole numbers in their order, other names alphabetically.
+    """Number classes by name: whole numbers in numerical order, other names alphabetically.
 
     Args:
         labels: (N,) names or numbers; ``NO_LABEL`` stands for none.
@@ -39,7 +39,7 @@ def count_classes(coarse: IntArray) -> tuple[int, ...]:
 
 
 def _name(label: object) -> str:
-    """A label as text: 3.0, which tables make of whole numbers beside empty cells, is 3."""
+    """A label as text; 3.0, which tables make of 3 in a column with empty cells, is 3."""
     if isinstance(label, float | np.floating) and float(label).is_integer():
         return str(int(label))
     return str(label).strip()
@@ -52,12 +52,8 @@ def _is_whole(name: str) -> bool:
 def as_values(array: npt.NDArray[Any], where: str, path: str) -> Float32Array:
     """Continuous targets (N,) or (N, columns) of any real dtype as (N, columns) float32."""
     if array.dtype.kind not in "buif" or not 1 <= array.ndim <= 2:
-        raise DataError(
-            "continuous fine targets must be real numbers, (N,) or (N, columns)",
-            where=where,
-            path=path,
-            value=f"{array.dtype} of shape {array.shape}",
-        )
+        rule = "continuous fine targets must be real numbers, (N,) or (N, columns)"
+        raise DataError(rule, where=where, path=path, value=f"{array.dtype} of shape {array.shape}")
     with np.errstate(over="ignore"):  # the check reports what float32 cannot hold
         return np.ascontiguousarray(array[:, None] if array.ndim == 1 else array, dtype=np.float32)
 
@@ -72,18 +68,14 @@ def parts_of(labels: npt.NDArray[Any], where: str, path: str = "split") -> IntAr
     parts = np.array([known.get(_name(label), -1) for label in labels], dtype=np.int64)
     unknown = np.flatnonzero(parts < 0)
     if unknown.size:
-        raise DataError(
-            f"must be one of {', '.join(map(repr, SPLIT_NAMES))}, row {unknown[0]} is not",
-            where=where,
-            path=path,
-            value=str(labels[unknown[0]]),
-            fix="Use these names, or 0, 1, 2.",
-        )
+        rule = f"must be one of {', '.join(map(repr, SPLIT_NAMES))}, row {unknown[0]} is not"
+        fix = "Use these names, or 0, 1, 2."
+        raise DataError(rule, where=where, path=path, value=str(labels[unknown[0]]), fix=fix)
     return parts
 
 
 def derive_coarse(values: Float32Array | None, rule: CoarseRule, where: str) -> IntArray:
-    """Coarse labels from continuous fine targets, as FIERCE makes them.
+    """Coarse labels from continuous fine targets, as in FIERCE.
 
     Args:
         values: (N, columns); None is an error.

@@ -1,4 +1,4 @@
-"""From a data config to a checked, read-only ``Dataset``: the one way in for every kind of data."""
+"""From a data config to a checked, read-only ``Dataset``: the only entry point for every kind of data."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from fgtune.streams import numpy_stream
 def load_dataset(config: DataConfig) -> Dataset:
     """Load or make the data set that ``config`` describes.
 
-    The whole data set is checked before ``limit`` applies, so a fault does not hide behind a small sample; pixels of
-    image files are an exception, they are read after it. Fine labels are renumbered 0 .. K_F*-1 in their order, over
+    The whole data set is checked before ``limit`` applies, so a small sample hides no fault; pixels of
+    image files are the exception: they are read afterwards. Fine labels are renumbered 0 .. K_F*-1 in their order, over
     the samples in use: K_F* counts the fine classes that occur.
 
     Args:
@@ -47,7 +47,7 @@ def load_dataset(config: DataConfig) -> Dataset:
 
 
 def _whole(config: DataConfig) -> Dataset:
-    """What the loader of this kind gives."""
+    """What the loader of this kind returns."""
     if not isinstance(config, PluginDataConfig):
         module, function = DATASETS[config.kind].split(":")
         shipped: Dataset = getattr(import_module(module), function)(config)
@@ -61,17 +61,13 @@ def _whole(config: DataConfig) -> Dataset:
 
 
 def _limited_rows(dataset: Dataset, limit: int, seed: int) -> IntArray:
-    """Sorted rows of ``limit`` samples, in proportion to joint coarse label and given split, each of which stays."""
+    """Sorted rows of ``limit`` samples, in proportion to joint coarse label and given split; none of these is lost."""
     parts = [dataset.coarse] if dataset.given_split is None else [dataset.coarse, dataset.given_split[:, None]]
     _, group, sizes = np.unique(np.hstack(parts), axis=0, return_inverse=True, return_counts=True)
     if limit < len(sizes):
-        raise DataError(
-            f"must be >= {len(sizes)}, the number of different coarse labels (joint over sources and a given split)",
-            where=dataset.name,
-            path="trial.data.limit",
-            value=limit,
-            fix="Raise the limit, so that every coarse class keeps a sample.",
-        )
+        rule = f"must be >= {len(sizes)}, the number of different coarse labels (joint over sources and a given split)"
+        fix = "Raise the limit, so that every coarse class keeps a sample."
+        raise DataError(rule, where=dataset.name, path="trial.data.limit", value=limit, fix=fix)
     kept = apportion(sizes, limit)
     shuffled = numpy_stream(seed, "limit").permutation(len(dataset.inputs))
     rows = shuffled[np.argsort(group.reshape(-1)[shuffled], kind="stable")]  # group by group, shuffled within

@@ -1,4 +1,4 @@
-"""Which samples train, validate and test, and how a number of samples is shared among classes."""
+"""Which samples train, validate and test, and how a number of samples is divided among classes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fgtune.streams import numpy_stream
 def apportion(weights: npt.ArrayLike, total: int) -> IntArray:
     """Divide ``total`` among groups in proportion to ``weights``, every group getting at least one.
 
-    Groups whose share is below one get one; the others then give way where rounding hurts them least. Ties go to the
+    Groups whose share is below one get one; the others then give up samples where rounding hurts least. Ties go to the
     lower index. A share never exceeds its quota rounded up, unless the quota is below one.
 
     Args:
@@ -27,7 +27,7 @@ def apportion(weights: npt.ArrayLike, total: int) -> IntArray:
         (groups,) int64, summing to ``total``.
 
     Raises:
-        ValueError: If there is less than one for each group.
+        ValueError: If there is fewer than one for each group.
     """
     weight = np.asarray(weights, dtype=np.float64)
     if total < weight.size:
@@ -43,15 +43,15 @@ def apportion(weights: npt.ArrayLike, total: int) -> IntArray:
 
 
 def split_dataset(dataset: Dataset, config: SplitConfig, seed: int) -> Splits:
-    """Divide a data set; its own split wins, and then neither ``config`` nor ``seed`` matters.
+    """Divide a data set; its own split takes precedence, and then neither ``config`` nor ``seed`` matters.
 
     A transductive study has all samples in every part instead, whatever else the data set or the config says.
 
     A stratum is a joint tuple of coarse labels, -1 included. Each stratum is divided by the fractions with every part
-    rounded up or down, so that a part differs from its fraction by less than one sample a stratum; the sizes do not
+    rounded up or down, so that a part differs from its fraction by less than one sample per stratum; the sizes do not
     depend on the seed. Where rounding leaves a choice, a part goes first to training when a coarse class would
-    otherwise have no training sample, then to an empty part of a stratum of three or more, then to whichever part has
-    had least of its share so far.
+    otherwise have no training sample, then to an empty part of a stratum of three or more, then to the part that has
+    so far received least of its share.
 
     Args:
         dataset: A checked data set.
@@ -112,7 +112,7 @@ def held_out(coarse: IntArray, fraction: float, seed: int) -> IntArray:
     Args:
         coarse: (n, sources) labels of the part.
         fraction: Share held out for validation.
-        seed: Of the set, not of the study: the division is part of the data.
+        seed: Seed of the set, not of the study: the division is part of the data.
 
     Returns:
         (n,) int64 in {0, 1}.
@@ -125,7 +125,7 @@ def stratum_counts(strata: IntArray, sizes: IntArray, fractions: npt.NDArray[np.
 
     Args:
         strata: (strata, sources) coarse labels of each stratum, -1 for none.
-        sizes: (strata,) samples of each.
+        sizes: (strata,) samples in each.
         fractions: (3,) shares of train, val and test, summing to 1.
 
     Returns:

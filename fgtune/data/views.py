@@ -1,4 +1,4 @@
-"""What others get to see of a data set: a plan, the trainer, the evaluator, and a search among plain vectors."""
+"""What others see of a data set: plans its shape, trainer and evaluator their views, neighbour search plain vectors."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from fgtune.config.arms.records import DataShape
 from fgtune.data.base import Dataset, EvaluationView, Inputs, Splits, TrainingView
 
 THUMBNAIL = 32
-"""Side to which larger images are averaged: cosine similarity of pixels needs no more, and memory bears no more."""
+"""Side to which larger images are averaged: cosine similarity of pixels needs no more, and memory holds no more."""
 _BLOCK = 1024
 
 
 def describe(dataset: Dataset) -> DataShape:
-    """What a plan has to know: class numbers, fine targets, fingerprint and size."""
+    """What a plan needs to know: numbers of classes, fine targets, fingerprint and size."""
     return DataShape(
         num_coarse=dataset.num_coarse,
         num_fine=dataset.num_fine,
@@ -61,7 +61,7 @@ def evaluation_view(dataset: Dataset, splits: Splits) -> EvaluationView:
 
 
 def true_relations(dataset: Dataset) -> IntArray | None:
-    """The true parent of each fine class, oracle information: the coarse label that most of its samples carry.
+    """The true parent of each fine class (oracle information): the coarse label that most of its samples carry.
 
     Returns:
         (sources, K_F*) int64, counted over all samples that the source labels; ties go to the lowest coarse class; -1

@@ -124,12 +124,8 @@ def _check_machine(plan: Plan, address: str | None) -> None:
     """Refuse a trial that this machine cannot hold, before Ray starts; a cluster is asked once it is there."""
     cores = os.cpu_count() or 1
     if address is None and not os.environ.get("RAY_ADDRESS") and plan.study.execution.cpus > cores:
-        raise ConfigError(
-            f"must be at most the {cores} cores of this machine",
-            path="execution.cpus",
-            value=plan.study.execution.cpus,
-            fix=f"lower it, e.g. --set execution.cpus={cores}",
-        )
+        rule, fix = f"must be at most the {cores} cores of this machine", f"lower it, e.g. --set execution.cpus={cores}"
+        raise ConfigError(rule, path="execution.cpus", value=plan.study.execution.cpus, fix=fix)
 
 
 def _plain_console() -> Console:

@@ -45,12 +45,14 @@ def with_inputs(*bad):
         ),
         pytest.param(
             {"inputs": np.zeros((13, 2), np.float32)},
-            "coarse: must have one entry a sample (13), it has 12",
+            "coarse: must have one entry per sample (13), it has 12",
             id="coarse",
         ),
-        pytest.param({"fine": np.zeros(11, np.int64)}, "fine: must have one entry a sample (12), it has 11", id="fine"),
         pytest.param(
-            {"given_split": np.zeros(14, np.int64)}, "split: must have one entry a sample (12), it has 14", id="split"
+            {"fine": np.zeros(11, np.int64)}, "fine: must have one entry per sample (12), it has 11", id="fine"
+        ),
+        pytest.param(
+            {"given_split": np.zeros(14, np.int64)}, "split: must have one entry per sample (12), it has 14", id="split"
         ),
         pytest.param(
             {"fine": np.array([0] * 5 + [-1] * 7)}, "fine: labels must be >= 0, row 5 breaks this", id="fine -1"
@@ -99,7 +101,7 @@ def test_images_are_bytes_with_one_or_three_channels(make_dataset, channels):
     [
         ({"inputs": np.zeros((12, 5), np.uint8)}, "inputs: uint8 inputs are pixels and must be (N, 1 or 3,"),
         ({"inputs": np.zeros((12, 4, 5, 3), np.uint8)}, "height, width), got (12, 4, 5, 3). Fix: Transpose"),
-        ({"fine_values": np.zeros((11, 1), np.float32)}, "fine_values: must have one entry a sample (12), it has 11"),
+        ({"fine_values": np.zeros((11, 1), np.float32)}, "fine_values: must have one entry per sample (12), it has 11"),
         ({"fine_values": np.zeros(12, np.float32)}, "fine_values: must be (N, columns), got (12,)"),
         ({"fine_values": np.full((12, 2), np.inf, np.float32)}, "continuous fine targets must be finite, row 0"),
     ],

@@ -55,12 +55,9 @@ def _check_seeds(loaded: LoadedStudy, design: ComparisonDesign) -> None:
     shared = [] if design.search is None else sorted({*loaded.study.seed_list} & {*design.search.seed_list})
     if shared:
         free = max(*loaded.study.seed_list, 999) + 1
-        raise loaded.error(
-            ("design", "search", "seeds"),
-            "must not be seeds of the study: settings look better than they are on the seeds that chose them",
-            f"give others, [{free}] say, or a number of seeds alone, which are then far from the study's",
-            value=shared[0],
-        )
+        rule = "must not be seeds of the study: settings look better than they are on the seeds that chose them"
+        fix = f"give others, [{free}] say, or a number of seeds alone, which are then far from the study's"
+        raise loaded.error(("design", "search", "seeds"), rule, fix, value=shared[0])
 
 
 def _searched(arm: ArmConfig) -> tuple[str, ...]:

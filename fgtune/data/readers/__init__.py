@@ -1,1 +1,1 @@
-"""Files of every kind, read without running anything that they hold."""
+"""Readers for every kind of file, which never run anything that a file contains."""

@@ -1,4 +1,4 @@
-"""Looking for a data set's files, and words for what is wrong with them: where they were looked for, layout, origin."""
+"""Finding a data set's files, and errors that say where they were sought, in which layout, and how to get them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from fgtune.errors import DataError
 
 
 def missing(what: str, looked: Sequence[Path], layout: str, get: str, path: str = "trial.data.path") -> DataError:
-    """The error of a data set that is not there.
+    """The error for a missing data set.
 
     Args:
         what: The missing file or folder, in words.
         looked: Where it was looked for.
         layout: What is expected there.
-        get: How a user comes by it.
+        get: How to get it.
         path: Where the config names the place.
     """
     places = ", ".join(str(place.resolve()) for place in looked)
@@ -42,8 +42,8 @@ def check_memory(needed: int, what: str, where: str, path: str = "trial.data.pat
     """Raise ``DataError`` where ``needed`` bytes are more than half of this machine's memory.
 
     Args:
-        needed: Bytes that are about to be taken.
-        what: What takes them, with its verb.
+        needed: Bytes about to be allocated.
+        what: What needs them, with its verb.
         where: The file.
         path: Where the config names it.
         fix: A likely remedy; by default, fewer samples.
@@ -62,7 +62,7 @@ def read_lines(file: Path, what: str, path: str, layout: str, get: str) -> list[
     """The lines of a small text file, stripped, without empty ones and ``#`` comments.
 
     Raises:
-        DataError: If it is missing or no text.
+        DataError: If it is missing or not text.
     """
     if not file.is_file():
         raise missing(what, [file], layout, get, path)
@@ -74,25 +74,22 @@ def read_lines(file: Path, what: str, path: str, layout: str, get: str) -> list[
 
 
 def folders_in(folder: Path) -> list[str]:
-    """Names of the folders in a folder, sorted, hidden ones left out."""
+    """Sorted names of the folders in a folder, without hidden ones."""
     with os.scandir(folder) as entries:
         return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
 
 
 def inside(root: Path, name: str, where: str, row: int) -> str:
-    """``name`` if it lies below ``root``; a table must not reach for files elsewhere.
+    """``name`` if it lies below ``root``; a table must not refer to files elsewhere.
 
     Raises:
         DataError: If the name is absolute or climbs out of the folder.
     """
     parts = Path(name).parts
     if not name.strip() or "\0" in name or Path(name).is_absolute() or ".." in parts:
-        raise DataError(
-            f"image paths must lie below {root}, row {row} does not",
-            where=where,
-            value=name,
-            fix="Write paths relative to data.path, without '..'.",
-        )
+        rule = f"image paths must lie below {root}, row {row} does not"
+        fix = "Write paths relative to data.path, without '..'."
+        raise DataError(rule, where=where, value=name, fix=fix)
     return name
 
 
@@ -104,7 +101,7 @@ def fetch(name: str, data_set: str, root: Path, layout: str, get: str = "") -> N
         data_set: Its class in ``torchvision.datasets``.
         root: Folder to unpack it in.
         layout: What is expected there.
-        get: How else a user comes by it.
+        get: How else to get it.
 
     Raises:
         DataError: If it cannot be downloaded.
@@ -113,9 +110,5 @@ def fetch(name: str, data_set: str, root: Path, layout: str, get: str = "") -> N
     try:
         getattr(datasets, data_set)(str(root), download=True)
     except (OSError, RuntimeError) as error:
-        raise DataError(
-            f"{name} cannot be downloaded ({reason_of(error)})",
-            path="trial.data.download",
-            value=True,
-            fix=f"Expected layout: {layout}. {get}".strip(),
-        ) from error
+        rule, fix = f"{name} cannot be downloaded ({reason_of(error)})", f"Expected layout: {layout}. {get}".strip()
+        raise DataError(rule, path="trial.data.download", value=True, fix=fix) from error

@@ -1,7 +1,7 @@
-"""Reads AnnData files (``.h5ad``) through h5py alone: one matrix, and labels of cells by column.
+"""Reads AnnData files (``.h5ad``) with h5py only: one matrix, and labels of cells by column.
 
 Written against the published on-disk format of anndata, its present encoding and the two before it. anndata itself
-reads annotations whole, whatever their size, and follows links to other files; here only what is asked for is read,
+reads annotations in full, whatever their size, and follows links to other files; here only what is needed is read,
 once its size is known, and links and external storage are refused.
 """
 
@@ -51,7 +51,7 @@ class H5adFile:
         """``X``, or a layer, as (cells, genes) float32, dense or in compressed rows.
 
         Raises:
-            DataError: If it is missing, damaged, no matrix of numbers, or fills more than half of the memory.
+            DataError: If it is missing, damaged, not a matrix of numbers, or takes more than half of the memory.
         """
         if layer is not None and not self._has(self._root, "layers", layer):
             raise self._wrong(f"no layer {layer!r}; the file has {self._list('layers')}", "trial.data.layer")
@@ -64,7 +64,7 @@ class H5adFile:
         """A column of ``obs`` as text, empty where a cell has no label.
 
         Raises:
-            DataError: If there is no such column, or it holds neither text nor numbers nor categories.
+            DataError: If there is no such column, or it holds no text, numbers or categories.
         """
         obs = self._child(self._root, "obs")
         if isinstance(obs, self._h5py.Group):
@@ -103,7 +103,7 @@ class H5adFile:
         raise self._wrong(f"column {name!r} of obs is of no known encoding", "trial.data.path")
 
     def _values(self, node: Any) -> npt.NDArray[Any]:
-        """The content of a data set, once its size is known to be bearable."""
+        """The content of a data set, after a check of its size."""
         check_memory(node.size * node.dtype.itemsize, "the matrix takes", self._where)
         values: npt.NDArray[Any] = node[...]
         return values
@@ -167,7 +167,7 @@ def open_h5ad(path: Path) -> Iterator[H5adFile]:
     """Open an AnnData file for reading.
 
     Raises:
-        DataError: If h5py is not installed, or the file is missing or damaged, also where that shows only later.
+        DataError: If h5py is not installed, or the file is missing or damaged, even if that shows only later.
     """
     if find_spec("h5py") is None:
         raise DataError("reading .h5ad needs h5py, which is not installed", where=str(path), fix=INSTALL)

@@ -1,7 +1,7 @@
-"""The pixels of an image set, decoded once: in a memory-mapped file keyed by content, in memory, or not kept at all.
+"""The pixels of an image set, decoded once into a memory-mapped file keyed by content or into memory, or not kept.
 
-The file is shared read-only by all processes of a machine; on another machine of a cluster it is made again from the
-images when it is first read. It is never changed: other images, or another size, have another key and another file.
+The file is shared read-only by all processes of a machine; on another machine of a cluster it is recreated from the
+images when first read. It is never changed: other images, or another size, have another key and another file.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from fgtune.files import replacing
 CACHE_VARIABLE = "FGTUNE_CACHE"
 """Environment variable that names the folder of caches; default ``fgtune`` in the user's cache folder."""
 _BLOCK = 4096
-"""Images decoded between two writes to memory."""
+"""Images decoded at a time."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
 class CachedImages(StoredInputs):
-    """Decoded images in a memory-mapped file; pickled as the name of the file and of the images that it comes from.
+    """Decoded images in a memory-mapped file; pickled as the names of that file and of the images it comes from.
 
     Attributes:
         file: The cache, an ``.npy`` of (N, 3, size, size) uint8.
@@ -85,11 +85,11 @@ class CachedImages(StoredInputs):
 
 
 def keep_images(images: ImageFiles) -> StoredInputs | ByteArray:
-    """The images as they shall be kept: see ``CachePolicy``.
+    """The images, kept as their ``CachePolicy`` says.
 
     Returns:
-        Images that decode at every reading when their pixels exceed the budget; without a cache, an array in memory
-        when they fill no more than half of it, else likewise; ``CachedImages`` otherwise.
+        Images that are decoded on every read when their pixels exceed the budget; without a cache, an array in memory
+        when they take no more than half of it, else the same; ``CachedImages`` otherwise.
 
     Raises:
         DataError: If an image cannot be decoded, or the disk has no room for the cache.
@@ -109,7 +109,7 @@ def keep_images(images: ImageFiles) -> StoredInputs | ByteArray:
 
 
 def cache_folder() -> Path:
-    """Where caches lie; made when missing."""
+    """The folder of the caches; created if missing."""
     given = os.environ.get(CACHE_VARIABLE)
     base = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fgtune"
     folder = base / "images"
@@ -127,7 +127,7 @@ def cache_folder() -> Path:
 def _content(images: ImageFiles, folder: Path) -> str:
     """Digest of all files and of how they are decoded.
 
-    Reading every byte is remembered under names, lengths and modification times: while these stay, the content does.
+    The digest is remembered under names, lengths and modification times: while these stay, so does the content.
     """
     how = f"{images.size}{images.resize}"
     stats = [stat_of(images.file(row)) for row in range(len(images))]
@@ -140,7 +140,7 @@ def _content(images: ImageFiles, folder: Path) -> str:
         if isinstance(remembered, str) and len(remembered) == 32 and remembered.isalnum():
             return remembered
     except (OSError, ValueError):
-        pass  # not there, or damaged: it is made again
+        pass  # missing or damaged: computed again
     digests = np.zeros((len(images), 32), dtype=np.uint8)
 
     def digest(row: int) -> None:
@@ -157,7 +157,7 @@ def _content(images: ImageFiles, folder: Path) -> str:
 
 
 def _opened(file: Path, shape: tuple[int, ...]) -> ByteArray | None:
-    """The cache, read-only; None where it is missing, truncated or of another shape."""
+    """The cache, read-only; None if it is missing, truncated or of another shape."""
     try:
         pixels = np.load(file, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
@@ -166,7 +166,7 @@ def _opened(file: Path, shape: tuple[int, ...]) -> ByteArray | None:
 
 
 def _write(images: ImageFiles, file: Path) -> None:
-    """Decode all images into a new cache file; one process of a machine at a time."""
+    """Decode all images into a new cache file; one process per machine at a time."""
     from filelock import FileLock
 
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -192,5 +192,5 @@ def _write(images: ImageFiles, file: Path) -> None:
 
 
 def _size_text(count: int) -> str:
-    """A number of bytes, for people."""
+    """A number of bytes in readable units."""
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"

@@ -1,4 +1,4 @@
-"""Image files as inputs that decode themselves: rows are read, brought to one size, and returned as uint8 pixels."""
+"""Image files as inputs that decode themselves: rows are read, resized, and returned as uint8 pixels."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 Resize = Literal["crop", "squash", "pad"]
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "PPM")
-"""Formats that Pillow decodes itself; others (EPS, say) would start another program."""
+"""Formats that Pillow decodes itself; others (EPS, for one) would start another program."""
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".pgm")
 MAX_PIXELS = 1 << 27
-"""An image of more pixels is refused before it is decoded: 128 megapixels take 400 MB."""
+"""An image with more pixels is refused before it is decoded: 128 megapixels take 400 MB."""
 
 
 @dataclass(frozen=True)
 class CachePolicy:
-    """What is to become of the pixels: a cache file or not, and up to which size they are kept at all."""
+    """What happens to the pixels: whether a cache file is written, and up to which size they are kept at all."""
 
     cache: bool = True
     budget_bytes: int = 20 * 2**30
@@ -46,9 +46,9 @@ class ImageFiles(StoredInputs):
         root: Folder that the names are relative to.
         names: (N,) UTF-8 file names.
         size: Side of the square that every image is brought to.
-        resize: ``crop`` brings the shorter side to ``size`` and cuts the centre, ``squash`` both sides, ``pad`` the
-            longer side and fills with black.
-        policy: How ``fgtune.data.readers.image_cache`` shall keep the pixels.
+        resize: ``crop`` scales the shorter side to ``size`` and cuts out the centre, ``squash`` both sides, ``pad`` the
+            longer side and fills up with black.
+        policy: How ``fgtune.data.readers.image_cache`` keeps the pixels.
     """
 
     root: str
@@ -59,7 +59,7 @@ class ImageFiles(StoredInputs):
 
     @classmethod
     def of(cls, root: Path, names: Sequence[str], size: int, resize: Resize, policy: CachePolicy) -> ImageFiles:
-        """Images named by strings."""
+        """Images by file names given as strings."""
         return cls(str(root), np.array([os.fsencode(name) for name in names], dtype=np.bytes_), size, resize, policy)
 
     @property
@@ -113,7 +113,7 @@ class ImageFiles(StoredInputs):
 
 
 def images_in(folder: Path) -> list[str]:
-    """Names of the image files in a folder, sorted, hidden ones left out."""
+    """Sorted names of the image files in a folder, without hidden ones."""
     with os.scandir(folder) as entries:
         return sorted(
             entry.name
@@ -147,7 +147,7 @@ def stat_of(path: Path) -> os.stat_result:
     """The status of an image file.
 
     Raises:
-        DataError: If it is not there.
+        DataError: If it is missing.
     """
     try:
         return path.stat()
@@ -159,7 +159,7 @@ def read_image(path: Path, size: int, resize: Resize) -> ByteArray:
     """One image as (3, size, size) uint8, in RGB.
 
     Raises:
-        DataError: If the file is missing, truncated, of no admitted format, or far too large.
+        DataError: If the file is missing, truncated, not in one of ``FORMATS``, or far too large.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -176,12 +176,8 @@ def read_image(path: Path, size: int, resize: Resize) -> ByteArray:
 
 
 def _unreadable(path: Path, reason: str) -> DataError:
-    return DataError(
-        f"image cannot be decoded ({reason})",
-        where=str(path),
-        path="trial.data.path",
-        fix="Replace the file, or remove it and its label.",
-    )
+    rule, fix = f"image cannot be decoded ({reason})", "Replace the file, or remove it and its label."
+    return DataError(rule, where=str(path), path="trial.data.path", fix=fix)
 
 
 def _fit(image: Image, size: int, resize: Resize) -> Image:
@@ -194,7 +190,7 @@ def _fit(image: Image, size: int, resize: Resize) -> Image:
     bilinear = Pillow.Resampling.BILINEAR
     if resize == "squash":
         return image.resize((size, size), bilinear)
-    # The roundings are torchvision's, so that a cached crop is the one that its transforms would cut.
+    # Rounded as in torchvision, so that a cached crop is the one that its transforms would cut.
     side = min(width, height) if resize == "crop" else max(width, height)
     scaled = image.resize((max(1, size * width // side), max(1, size * height // side)), bilinear)
     left, top = round((scaled.width - size) / 2), round((scaled.height - size) / 2)

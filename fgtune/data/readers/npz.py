@@ -1,4 +1,4 @@
-"""Reads ``.npz`` and ``.npy`` without trusting them: nothing is unpickled, sizes are checked before memory is taken."""
+"""Reads ``.npz`` and ``.npy`` without trusting them: no unpickling, and sizes are checked before allocation."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def read_npz(path: Path, required: Sequence[str], optional: Sequence[str]) -> di
 
     Args:
         path: The file.
-        required: Names that must be there.
-        optional: Names that may be there; any other name is an error.
+        required: Names that must be present.
+        optional: Names that may be present; any other name is an error.
 
     Returns:
         The arrays by name.
@@ -89,7 +89,7 @@ def read_npy(path: Path, name: str) -> AnyArray:
         name: What the array is, for messages.
 
     Raises:
-        DataError: As ``read_npz``.
+        DataError: As for ``read_npz``.
     """
     where = str(path)
     if not path.is_file():
@@ -130,7 +130,7 @@ def _members(
 
 
 def _header(opened: Callable[[], IO[bytes]], size: int, name: str, where: str) -> _Header:
-    """Parse one array's header, and see that the bytes after it are as many as it promises."""
+    """Parse one array's header, and check that as many bytes follow as it promises."""
     try:
         with opened() as stream:
             shape, dtype = _read_header(stream)
@@ -138,20 +138,14 @@ def _header(opened: Callable[[], IO[bytes]], size: int, name: str, where: str) -
     except _DAMAGE as error:
         raise _unreadable(name, where, error) from error
     if dtype.hasobject:
-        raise DataError(
-            "holds Python objects, which would have to be unpickled; fgtune never does that",
-            where=where,
-            path=name,
-            fix="Convert the array to numbers, or to fixed-width strings for 'split', before saving it.",
-        )
+        rule = "holds Python objects, which would have to be unpickled; fgtune never does that"
+        fix = "Convert the array to numbers, or to fixed-width strings for 'split', before saving it."
+        raise DataError(rule, where=where, path=name, fix=fix)
     promised = math.prod(shape) * dtype.itemsize
     if min(shape, default=0) < 0 or promised != header.payload:
-        raise DataError(
-            f"is damaged: {header.payload} bytes of data where shape {shape} of {dtype} takes {promised}",
-            where=where,
-            path=name,
-            fix=_REWRITE,
-        )
+        rule = f"is damaged: {header.payload} bytes of data where shape {shape} of {dtype} takes {promised}"
+        fix = _REWRITE
+        raise DataError(rule, where=where, path=name, fix=fix)
     return header
 
 

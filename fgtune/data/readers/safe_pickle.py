@@ -1,7 +1,7 @@
-"""Reads pickles of arrays, dicts, lists, text and numbers, and nothing else: no class or function of a file is run.
+"""Reads pickles of arrays, dicts, lists, text and numbers, and nothing else: no class or function in a file is run.
 
-The data sets of the CIFAR family are pickles, and a pickle is a program. This unpickler knows a handful of names, and
-gives stand-ins of its own even for those: NumPy never sees a header that has not been checked.
+The data sets of the CIFAR family are pickles, and a pickle is a program. This unpickler knows a handful of names and
+replaces even those by stand-ins: NumPy never sees a header that has not been checked.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class _Array:
 
 
 class _ArrayType:
-    """Stands in for the name ``numpy.ndarray``; nothing can be made with it."""
+    """Stands in for the name ``numpy.ndarray``; it cannot be called."""
 
     def __new__(cls) -> _ArrayType:
         raise pickle.UnpicklingError("an array must be made by NumPy's own function")
@@ -108,7 +108,7 @@ _NAMES: dict[tuple[str, str], Callable[..., Any]] = {
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        """The stand-in of an admitted name."""
+        """The stand-in for a permitted name."""
         if (module, name) not in _NAMES:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not data")
         return _NAMES[module, name]
@@ -118,7 +118,7 @@ def read_pickled_dict(path: Path) -> dict[str, Any]:
     """Read a pickled dict with text keys, whose values are arrays, flat lists of text or numbers, text, or numbers.
 
     Args:
-        path: The file; the caller has seen that it exists.
+        path: The file; the caller has checked that it exists.
 
     Returns:
         The dict, its arrays read-only; text written by Python 2 is read as latin-1.
@@ -132,12 +132,9 @@ def read_pickled_dict(path: Path) -> dict[str, Any]:
         with path.open("rb") as stream:
             return _plain_dict(_load(stream))
     except Exception as error:  # a damaged pickle may raise nearly anything
-        raise DataError(
-            f"is not a readable pickle of arrays and lists ({reason_of(error)})",
-            where=str(path),
-            path="trial.data.path",
-            fix="Nothing in it was run. Fetch the file again from the official source.",
-        ) from error
+        rule = f"is not a readable pickle of arrays and lists ({reason_of(error)})"
+        fix = "Nothing in it was run. Fetch the file again from the official source."
+        raise DataError(rule, where=str(path), path="trial.data.path", fix=fix) from error
 
 
 def _load(stream: IO[bytes]) -> object:

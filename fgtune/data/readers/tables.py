@@ -55,12 +55,12 @@ def read_table(
 
     Args:
         path: The file.
-        columns: Columns that must be there.
+        columns: Columns that must be present.
         others: Read all other columns as well.
         config_path: Where the config names the file.
 
     Raises:
-        DataError: If the file is missing or damaged, a column is missing or occurs twice, or the table would fill more
+        DataError: If the file is missing or damaged, a column is missing or occurs twice, or the table would take more
             than half of the machine's memory.
     """
     import pyarrow as pa
@@ -117,13 +117,9 @@ def numbers(frame: pd.DataFrame, columns: Sequence[str], where: str) -> Float32A
     for name in columns:
         column = frame[name]
         if column.dtype.kind not in "buif":
-            raise DataError(
-                "must be a column of real numbers",
-                where=where,
-                path=name,
-                value=str(column.dtype),
-                fix="Name the columns of features under data.columns.features, and leave text out.",
-            )
+            rule = "must be a column of real numbers"
+            fix = "Name the columns of features under data.columns.features, and leave text out."
+            raise DataError(rule, where=where, path=name, value=str(column.dtype), fix=fix)
         with np.errstate(over="ignore"):
             taken.append(column.to_numpy(dtype=np.float64, na_value=np.nan).astype(np.float32))
     if not taken:
@@ -140,30 +136,27 @@ def labels_of(
     split: str | None = None,
     derived: CoarseRule | None = None,
 ) -> TableLabels:
-    """The labels in the named columns; an empty sequence or None is a label that the data lack.
+    """The labels in the named columns; an empty sequence or None means that the data lack this label.
 
     Args:
         frame: The table.
         where: Its file, for messages.
-        coarse: Columns of coarse classes, one a source; empty where ``derived`` says how they are made.
+        coarse: Columns of coarse classes, one per source; empty where ``derived`` says how they are made.
         fine: Column of fine classes.
         fine_values: Columns of continuous targets.
         split: Column of the parts.
-        derived: How coarse classes are made of ``fine_values``.
+        derived: How coarse classes are made from ``fine_values``.
 
     Raises:
-        DataError: If a sample has no fine class, a target is no number, or a split has another part than the three.
+        DataError: If a sample has no fine class, a target is not a number, or a split has an unknown part.
     """
     numbered = [number_classes(frame[name].tolist()) for name in coarse]
     fine_numbers, fine_names = (None, None) if fine is None else number_classes(frame[fine].tolist())
     if fine_numbers is not None and (fine_numbers < 0).any():
         row = int(np.argmax(fine_numbers < 0))
-        raise DataError(
-            f"every sample needs a fine class, row {row} has none",
-            where=where,
-            path=str(fine),
-            fix="Fill the column, or leave fine out altogether.",
-        )
+        rule = f"every sample needs a fine class, row {row} has none"
+        fix = "Fill the column, or leave fine out altogether."
+        raise DataError(rule, where=where, path=str(fine), fix=fix)
     values = numbers(frame, fine_values, where) if fine_values else None
     if derived is None:
         labels = np.stack([labels for labels, _ in numbered], axis=1)

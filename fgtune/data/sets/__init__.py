@@ -1,1 +1,1 @@
-"""The data sets by name: which files or generators they are made of, and what their classes are."""
+"""The data sets: which files or generators they come from, and what their classes are."""

@@ -1,4 +1,4 @@
-"""A user's own data: ``.npz``, ``.npy`` files side by side, or a table in CSV or Parquet."""
+"""A user's own data: an ``.npz``, several ``.npy`` files, or a table in CSV or Parquet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fgtune.errors import DataError
 
 
 def load_arrays(config: ArraysConfig) -> Dataset:
-    """Read the file or files; what holds for data of every kind is left to ``check_dataset``.
+    """Read the file or files; checks that apply to every kind of data are left to ``check_dataset``.
 
     Returns:
         Inputs (N, ...) float32 from any real dtype; coarse (N, sources) from (N,) or (N, sources); K_C of a source
@@ -45,12 +45,9 @@ def _from_arrays(arrays: dict[str, AnyArray], config: ArraysConfig) -> Dataset:
     fine, values = arrays.get("fine"), arrays.get("fine_values")
     if fine is not None and fine.dtype.kind == "f":
         if values is not None:
-            raise DataError(
-                "holds continuous targets, and so does 'fine_values'",
-                where=where,
-                path="fine",
-                fix="Keep whole numbers (classes) in 'fine' and real numbers in 'fine_values'.",
-            )
+            rule = "holds continuous targets, and so does 'fine_values'"
+            fix = "Keep whole numbers (classes) in 'fine' and real numbers in 'fine_values'."
+            raise DataError(rule, where=where, path="fine", fix=fix)
         fine, values = None, fine
     fine_values = None if values is None else as_values(values, where, "fine_values")
     if config.derive_coarse is not None:
@@ -82,34 +79,21 @@ def _from_table(path: Path, columns: TableColumnsConfig, config: ArraysConfig) -
 
 def _inputs(array: AnyArray, where: str) -> Float32Array:
     if array.dtype.kind not in "buif":
-        raise DataError(
-            "must be real numbers",
-            where=where,
-            path="inputs",
-            value=str(array.dtype),
-            fix="Convert the inputs, e.g. with .astype(numpy.float32).",
-        )
+        rule, fix = "must be real numbers", "Convert the inputs, e.g. with .astype(numpy.float32)."
+        raise DataError(rule, where=where, path="inputs", value=str(array.dtype), fix=fix)
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and the check reports it
         return np.ascontiguousarray(array, dtype=np.float32)
 
 
 def _labels(array: AnyArray, name: str, where: str, max_dims: int) -> IntArray:
     if array.dtype.kind not in "iu":
-        raise DataError(
-            "labels must be integers",
-            where=where,
-            path=name,
-            value=str(array.dtype),
-            fix=f"Number the classes from 0{' (-1 for none)' if name == 'coarse' else ''}, use .astype(numpy.int64).",
-        )
+        rule = "labels must be integers"
+        fix = f"Number the classes from 0{' (-1 for none)' if name == 'coarse' else ''}, use .astype(numpy.int64)."
+        raise DataError(rule, where=where, path=name, value=str(array.dtype), fix=fix)
     if not 1 <= array.ndim <= max_dims or (array.ndim == 2 and array.shape[1] == 0):
-        raise DataError(
-            "must be (N,) or (N, sources)" if max_dims == 2 else "must be (N,)",
-            where=where,
-            path=name,
-            value=array.shape,
-            fix="Use .reshape(-1) for one label a sample.",
-        )
+        rule = "must be (N,) or (N, sources)" if max_dims == 2 else "must be (N,)"
+        fix = "Use .reshape(-1) for one label per sample."
+        raise DataError(rule, where=where, path=name, value=array.shape, fix=fix)
     if array.size and array.max() > np.iinfo(np.int64).max:
         raise DataError("labels must fit in int64", where=where, path=name, value=int(array.max()))
     return array.astype(np.int64)
@@ -120,11 +104,7 @@ def _split(array: AnyArray, where: str) -> IntArray:
     if array.dtype.kind in "iu":
         return _labels(array, "split", where, max_dims=1)
     if array.dtype.kind not in "US" or array.ndim != 1:
-        raise DataError(
-            "must be (N,) integers or strings",
-            where=where,
-            path="split",
-            value=f"{array.dtype} of shape {array.shape}",
-            fix=f"Write one of {', '.join(map(repr, SPLIT_NAMES))}, or 0, 1, 2, for every sample.",
-        )
+        rule = "must be (N,) integers or strings"
+        fix = f"Write one of {', '.join(map(repr, SPLIT_NAMES))}, or 0, 1, 2, for every sample."
+        raise DataError(rule, where=where, path="split", value=f"{array.dtype} of shape {array.shape}", fix=fix)
     return parts_of(np.char.decode(array, "ascii", "replace") if array.dtype.kind == "S" else array, where)

@@ -1,8 +1,8 @@
 """CIFAR-100 as coarse-to-fine studies use it: variants, taxonomies, and the given split (FALCON, appendix C).
 
 Sources: Krizhevsky 2009 (the 20 official groups, "T1", read from the files themselves); FALCON (ICML 2024), table 4
-and appendix J (20 other groups, "T2", and the classes of CIFAR68). Which official groups its nested taxonomy pairs is
-not published; the pairs here join what is alike.
+and appendix J (20 other groups, "T2", and the classes of CIFAR68). How its nested taxonomy pairs the official groups is
+not published; the pairs here join similar groups.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def first_of_each(fine: IntArray, fractions: float | npt.NDArray[np.float64]) ->
 
     Args:
         fine: (N,) classes.
-        fractions: One share, or one a class.
+        fractions: One share, or one per class.
 
     Returns:
         (N,) bool.
@@ -126,9 +126,9 @@ def first_of_each(fine: IntArray, fractions: float | npt.NDArray[np.float64]) ->
 
 
 def cifar_si_fractions(seed: int) -> npt.NDArray[np.float64]:
-    """100 shares in CIFAR-SI's published range and of its published mean; the published shares themselves are others.
+    """100 shares with CIFAR-SI's published range and mean, but not the published shares themselves.
 
-    Uniform draws u on [0, 1] with 0 and 1 among them are bent to u**p, with p such that the mean is right.
+    Evenly spaced u on [0, 1], both ends included, in random order, become u**p, with p such that the mean is right.
     """
     draws = numpy_stream(seed, "cifar_si", "fractions").permutation(np.linspace(0.0, 1.0, NUM_FINE))
     low, high = FRACTION_RANGE
@@ -152,7 +152,7 @@ def _kept(part: CifarPart, config: Cifar100Config) -> IntArray:
 
 
 def _read_fractions(file: Path) -> npt.NDArray[np.float64]:
-    path, layout = "trial.data.fractions", "a text file with 100 numbers in (0, 1], by fine id, one a line"
+    path, layout = "trial.data.fractions", "a text file with 100 numbers in (0, 1], by fine id, one per line"
     lines = read_lines(file, "file of kept shares", path, layout, "Leave it out to have shares drawn.")
     try:
         shares = np.array([float(number) for line in lines for number in line.replace(",", " ").split()])
@@ -185,7 +185,7 @@ def _coarse_labels(
 
 
 def _close_gaps(coarse: IntArray, names: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
-    """Renumber in place the groups that keep a class; returns their names. T2 loses one group of CIFAR68."""
+    """Renumber in place the groups that keep a class; returns their names. Under CIFAR68, T2 loses one group."""
     left = []
     for source, groups in enumerate(names):
         present = np.unique(coarse[coarse[:, source] >= 0, source])
@@ -197,7 +197,7 @@ def _close_gaps(coarse: IntArray, names: tuple[tuple[str, ...], ...]) -> tuple[t
 
 
 def _places(split: IntArray) -> IntArray:
-    """Place of every sample within its part."""
+    """Position of every sample within its part."""
     places = np.empty_like(split)
     for part in range(3):
         places[split == part] = np.arange((split == part).sum())
@@ -205,7 +205,7 @@ def _places(split: IntArray) -> IntArray:
 
 
 def _half(split: IntArray, half: str | None) -> IntArray:
-    """Rows left when every second training sample goes; the other parts stay whole."""
+    """Rows left when every second training sample is dropped; the other parts stay complete."""
     if half is None:
         return np.arange(len(split))
     wanted = 0 if half == "even" else 1
@@ -241,7 +241,7 @@ def alternative_groups(
 
 
 def nested_groups(official: IntArray, official_names: Sequence[str]) -> tuple[IntArray, tuple[str, ...]]:
-    """The nested taxonomy; arguments, result and error as ``alternative_groups``, with 10 groups."""
+    """The nested taxonomy; arguments, result and error as for ``alternative_groups``, with 10 groups."""
     of_group = np.full(len(official_names), -1, dtype=np.int64)
     for pair, members in enumerate(NESTED_PAIRS.values()):
         of_group[[_index(official_names, name) for name in members]] = pair

@@ -41,7 +41,7 @@ class CifarFiles:
 
     @property
     def fine_to_coarse(self) -> IntArray:
-        """(100,) official group of each class, as the training labels have it."""
+        """(100,) official group of each class, according to the training labels."""
         parents = np.zeros(NUM_FINE, dtype=np.int64)
         parents[self.train.fine] = self.train.coarse
         return parents
@@ -97,7 +97,7 @@ def _names(meta: dict[str, Any], key: str, file: Path) -> tuple[str, ...]:
 
 
 def _check_groups(files: CifarFiles, folder: Path) -> None:
-    """All classes present, each in one group, the same in both parts, five a group."""
+    """Raise unless all classes are present, each in one group, the same in both parts, five per group."""
     parents = files.fine_to_coarse
     for name, part in (("train", files.train), ("test", files.test)):
         absent = np.setdiff1d(np.arange(NUM_FINE), part.fine)

@@ -1,4 +1,4 @@
-"""Highly variable genes, by the two usual rules; both need no more than means, variances and a smoother.
+"""Highly variable genes by the two usual rules; both need only means, variances and a smoother.
 
 Sources: Stuart et al. 2019, "Comprehensive integration of single-cell data" (variance-stabilised counts, here
 ``seurat_v3``); Satija et al. 2015, "Spatial reconstruction of single-cell gene expression data" (dispersions).
@@ -18,15 +18,15 @@ from fgtune.arrays import IntArray
 Float64Array = npt.NDArray[np.float64]
 
 _NODES = 1000
-"""Places at which the smoother is evaluated; between them it is linear."""
+"""Points at which the smoother is evaluated; between them it is linear."""
 
 
 def variable_by_counts(counts: csr_array, count: int, span: float, batches: Sequence[str] | None) -> IntArray:
-    """Genes of largest variance once counts are standardised by what their mean lets expect (``seurat_v3``).
+    """Genes of largest variance after counts are standardised by the variance expected from their mean (``seurat_v3``).
 
     Within a batch, log10 variance is smoothed over log10 mean by local quadratic regression; counts are standardised
-    with the smoothed deviation and cut off at sqrt(cells); a gene's score is the variance of that. Over batches, genes
-    are ordered by the median of their ranks among the ``count`` best, then by the number of batches in which they are.
+    with the smoothed deviation and clipped at sqrt(cells); a gene's score is the variance of the result. Over batches,
+    genes are ordered by the median of their ranks among the ``count`` best, then by how many batches have them there.
 
     Args:
         counts: (cells, genes) raw counts.
@@ -74,7 +74,7 @@ def _standardised_variance(counts: csr_array, span: float) -> Float64Array:
 
 
 def variable_by_dispersion(expression: csr_array, count: int, bins: int) -> IntArray:
-    """Genes of largest dispersion (variance / mean) among genes of like mean.
+    """Genes of largest dispersion (variance / mean) among genes of similar mean.
 
     Args:
         expression: (cells, genes) normalised, before the logarithm.
@@ -104,7 +104,7 @@ def variable_by_dispersion(expression: csr_array, count: int, bins: int) -> IntA
 
 
 def moments(matrix: csr_array) -> tuple[Float64Array, Float64Array]:
-    """Mean and variance (of a sample, n - 1) of every column, (genes,) each; zeros count."""
+    """Mean and sample variance (n - 1) of every column, (genes,) each, implicit zeros included."""
     cells = matrix.shape[0]
     values = matrix.data.astype(np.float64)
     mean = np.bincount(matrix.indices, weights=values, minlength=matrix.shape[1]) / cells
@@ -118,12 +118,12 @@ def loess(x: Float64Array, y: Float64Array, span: float) -> Float64Array:
     """Local quadratic regression with tricube weights (Cleveland and Devlin 1988), without robustness iterations.
 
     Args:
-        x: (n,) places.
+        x: (n,) positions.
         y: (n,) values.
         span: Share of the points in each regression.
 
     Returns:
-        (n,) smoothed values at ``x``; with more than 1,000 different places, linear between that many of them.
+        (n,) smoothed values at ``x``; with more than 1,000 distinct positions, linear between that many of them.
     """
     order = np.argsort(x, kind="stable")
     places, values = x[order], y[order]
@@ -142,7 +142,7 @@ def loess(x: Float64Array, y: Float64Array, span: float) -> Float64Array:
 
 
 def _local_value(offset: Float64Array, values: Float64Array) -> Any:
-    """Value at offset 0 of the weighted quadratic through a window."""
+    """Value at offset 0 of the weighted quadratic fit to a window."""
     width = np.abs(offset).max()
     if width == 0:
         return values.mean()

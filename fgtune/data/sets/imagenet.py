@@ -40,7 +40,7 @@ _WNID = re.compile(r"n\d{8}")
 
 @dataclass(frozen=True)
 class BreedsTask:
-    """Where a task's superclasses lie: ``depth`` below the root, under ``ancestor``; and how many of which size."""
+    """Where a task's superclasses lie: ``depth`` below the root, under ``ancestor``; their number and their size."""
 
     depth: int
     ancestor: str
@@ -58,11 +58,11 @@ TASKS: Mapping[str, BreedsTask] = {
 
 @dataclass(frozen=True)
 class Hierarchy:
-    """The release's files.
+    """The contents of the release's files.
 
     Attributes:
         classes: Names of the ImageNet classes by WordNet id.
-        graph: An edge from each id to those directly below it.
+        graph: Edges from each id to those directly below it.
         names: Names of inner nodes by id.
     """
 
@@ -71,7 +71,7 @@ class Hierarchy:
     names: Mapping[str, str]
 
     def pruned(self) -> nx.DiGraph[str]:
-        """The edges that lie on a path to an ImageNet class."""
+        """The subgraph of nodes on a path to an ImageNet class."""
         classes = self.graph.nodes & self.classes.keys()
         kept = classes.union(*(nx.ancestors(self.graph, wnid) for wnid in classes))
         return self.graph.subgraph(kept)
@@ -105,13 +105,8 @@ def _read_classes(file: Path) -> list[tuple[str, str]]:
         rows = rows[1:]
     wrong = next((row for row in rows if len(row) < 2 or not _WNID.fullmatch(row[0]) or not row[1]), None)
     if wrong is not None or not rows:
-        raise DataError(
-            "must have rows 'wnid,parent'",
-            where=str(file),
-            path=_PATH,
-            value=",".join(wrong or []),
-            fix=f"Expected layout: {TIERED_LAYOUT}.",
-        )
+        rule, fix = "must have rows 'wnid,parent'", f"Expected layout: {TIERED_LAYOUT}."
+        raise DataError(rule, where=str(file), path=_PATH, value=",".join(wrong or []), fix=fix)
     return [(row[0], row[1]) for row in rows]
 
 
@@ -194,7 +189,7 @@ def superclasses(hierarchy: Hierarchy, task: str) -> dict[str, tuple[str, ...]]:
     wanted, graph = TASKS[task], hierarchy.pruned()
     depths = _depths(graph, _ROOT)
     below = {wanted.ancestor} | (nx.descendants(graph, wanted.ancestor) if wanted.ancestor in graph else set())
-    rng = np.random.RandomState(_CHOICE_SEED)  # the generator of the release, whose draws these must be
+    rng = np.random.RandomState(_CHOICE_SEED)  # the release's generator, whose draws must be repeated
     found: dict[str, tuple[str, ...]] = {}
     for node in sorted(node for node, depth in depths.items() if depth == wanted.depth and node in below):
         classes = sorted(_classes_below(graph, node, hierarchy.classes))
@@ -213,7 +208,7 @@ def superclasses(hierarchy: Hierarchy, task: str) -> dict[str, tuple[str, ...]]:
 
 
 def _depths(graph: nx.DiGraph[str], root: str) -> dict[str, int]:
-    """Longest path from the root to every node that it reaches."""
+    """Length of the longest path from the root to every node below it."""
     if root not in graph:
         return {root: 0}
     reached = graph.subgraph(nx.descendants(graph, root) | {root})

@@ -1,4 +1,4 @@
-"""Image sets whose labels stand in text files: Oxford-IIIT Pet and Stanford Online Products, used as Xu et al. do."""
+"""Image sets with labels in text files: Oxford-IIIT Pet and Stanford Online Products, as Xu et al. use them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def load_oxford_pets(config: OxfordPetsConfig) -> Dataset:
     """Oxford-IIIT Pet: cat and dog as coarse classes, 37 breeds as fine ones, the official test part as test split.
 
     Raises:
-        DataError: If files are missing or damaged, or a breed is of two species.
+        DataError: If files are missing or damaged, or a breed belongs to two species.
     """
     root = Path(config.path)
     if config.download and not (root / PETS_FOLDER / "annotations").is_dir():
@@ -66,7 +66,7 @@ def load_products(config: ProductsConfig) -> Dataset:
     """Stanford Online Products: ``train_count`` images drawn from both official files, the rest as test split.
 
     Raises:
-        DataError: If files are missing or damaged, a product is of two kinds, or there are too few images.
+        DataError: If files are missing or damaged, a product belongs to two kinds, or there are too few images.
     """
     root = Path(config.path)
     rows = [
@@ -78,13 +78,8 @@ def load_products(config: ProductsConfig) -> Dataset:
     kinds, coarse = np.unique(coarse_ids, return_inverse=True)
     _check_one_parent(fine_ids, coarse, str(root))
     if config.train_count >= len(rows):
-        raise DataError(
-            f"must be below the number of images ({len(rows)})",
-            where=str(root),
-            path="trial.data.train_count",
-            value=config.train_count,
-            fix="Leave images for the test split.",
-        )
+        rule, fix = f"must be below the number of images ({len(rows)})", "Leave images for the test split."
+        raise DataError(rule, where=str(root), path="trial.data.train_count", value=config.train_count, fix=fix)
     drawn = np.sort(numpy_stream(config.data_seed, "products").permutation(len(rows))[: config.train_count])
     split = np.full(len(rows), 2, dtype=np.int64)
     split[drawn] = held_out(coarse[drawn, None], config.val_fraction, config.data_seed)
@@ -102,18 +97,13 @@ def load_products(config: ProductsConfig) -> Dataset:
 
 
 def _rows(file: Path, columns: int, layout: str, get: str, header: bool = False) -> list[list[str]]:
-    """The rows of a list of images, split at blanks; the last column may hold some."""
+    """The rows of a list of images, split at spaces; only the last column may contain any."""
     lines = read_lines(file, f"list of images {file.name!r}", "trial.data.path", layout, get)
     rows = [line.split(None, columns - 1) for line in lines[header:]]
     wrong = next((row for row in rows if len(row) != columns), None)
     if wrong is not None or not rows:
-        raise DataError(
-            f"must have {columns} columns in every row",
-            where=str(file),
-            path="trial.data.path",
-            value=" ".join(wrong or []),
-            fix=get,
-        )
+        rule, fix = f"must have {columns} columns in every row", get
+        raise DataError(rule, where=str(file), path="trial.data.path", value=" ".join(wrong or []), fix=fix)
     return rows
 
 

@@ -1,4 +1,4 @@
-"""The real data sets that come inside scikit-learn: digits, and diabetes with its continuous target."""
+"""The real data sets that scikit-learn ships: digits, and diabetes with its continuous target."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def load_digits(config: DigitsConfig) -> Dataset:
 
 
 def _pixels_and_digits() -> tuple[npt.NDArray[np.float64], IntArray]:
-    """What scikit-learn's own loader returns, (N, 64) and (N,), read from its file: its import takes a second."""
+    """What scikit-learn's loader returns, (N, 64) and (N,), read from its file, since importing it takes a second."""
     package = find_spec("sklearn")
     file = Path(package.origin or "").parent / "datasets" / "data" / "digits.csv.gz" if package is not None else None
     if file is None or not file.is_file():
@@ -60,7 +60,7 @@ def _pixels_and_digits() -> tuple[npt.NDArray[np.float64], IntArray]:
 
 
 def _labels(groups: DigitGroups, digit: IntArray) -> IntArray:
-    """(N,) group of each digit, -1 for one in no group."""
+    """(N,) group of each digit, -1 for those in no group."""
     group_of = np.full(10, -1, dtype=np.int64)
     for number, group in enumerate(groups):
         group_of[list(group)] = number

@@ -1,4 +1,4 @@
-"""Single cells from AnnData files: filtered, normalised and cut to variable genes as FALCON does (appendix C)."""
+"""Single cells from AnnData files: filtered, normalised and reduced to variable genes as in FALCON (appendix C)."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def load_single_cell(config: SingleCellConfig) -> Dataset:
     class where there are fine classes, are left out.
 
     Raises:
-        DataError: If the file, a column or a layer is missing or damaged, h5py is not installed, or counts are asked
-            for where the matrix holds none.
+        DataError: If the file, a column or a layer is missing or damaged, h5py is not installed, or counts are needed
+            and the matrix holds none.
     """
     path = pbmc68k_path() if config.path is None else Path(config.path)
     fine_column = "bulk_labels" if config.path is None else config.fine
@@ -77,10 +77,10 @@ def load_single_cell(config: SingleCellConfig) -> Dataset:
 
 
 def pbmc68k_path() -> Path:
-    """The file that scanpy carries; scanpy itself is not imported.
+    """The file that scanpy ships; scanpy itself is not imported.
 
     Raises:
-        DataError: If scanpy is not installed, or carries it no longer.
+        DataError: If scanpy is not installed, or no longer ships it.
     """
     spec = find_spec("scanpy")
     if spec is None or spec.origin is None:
@@ -112,7 +112,7 @@ def _coarse_labels(
 
 
 def _labelled(fine: Sequence[str] | None, coarse: Sequence[str], coarse_of: Mapping[str, str]) -> IntArray:
-    """Cells that stay: those with a fine class, if there are any, which ``coarse_of`` names, if it names any."""
+    """Cells that are kept: those with a fine class, if there are any, that ``coarse_of`` names, if it names any."""
     named = np.array([not coarse_of or label != "" for label in coarse], dtype=bool)
     if fine is not None:
         named &= number_classes(fine)[0] >= 0
@@ -122,18 +122,15 @@ def _labelled(fine: Sequence[str] | None, coarse: Sequence[str], coarse_of: Mapp
 def _prepared(
     matrix: Matrix, rows: IntArray, preprocess: object, batches: Sequence[str] | None, where: str
 ) -> tuple[Float32Array, IntArray]:
-    """Inputs, and the cells that they are."""
+    """Inputs, and the rows of their cells."""
     if not isinstance(preprocess, CountsConfig):
         return _dense(matrix[rows], where), rows
     counts = csr_array(matrix)[rows]
     values = counts.data
     if values.size and (values.min() < 0 or (values != np.round(values)).any()):
-        raise DataError(
-            "the matrix holds no raw counts (some are negative or not whole)",
-            where=where,
-            path="trial.data.preprocess",
-            fix="Name the layer of counts under data.layer, or set data.preprocess to {kind: ready}.",
-        )
+        rule = "the matrix holds no raw counts (some are negative or not whole)"
+        fix = "Name the layer of counts under data.layer, or set data.preprocess to {kind: ready}."
+        raise DataError(rule, where=where, path="trial.data.preprocess", fix=fix)
     expressed = np.diff(counts.indptr) if (values > 0).all() else (counts > 0).sum(axis=1)
     kept = np.flatnonzero(np.asarray(expressed) >= preprocess.min_genes)
     counts = counts[kept]

@@ -95,7 +95,7 @@ NAN[4, 1] = np.nan
         ),
         pytest.param({"inputs": np.zeros((3, 2)), "coarse": np.arange(3)}, "at least 10 samples, got 3", id="too few"),
         pytest.param(
-            {"coarse": np.zeros(11, int)}, "coarse: must have one entry a sample (12), it has 11", id="length"
+            {"coarse": np.zeros(11, int)}, "coarse: must have one entry per sample (12), it has 11", id="length"
         ),
         pytest.param(
             {"coarse": GOOD["coarse"] * 1.0}, "coarse: labels must be integers, got 'float64'", id="float labels"
@@ -117,7 +117,9 @@ NAN[4, 1] = np.nan
             id="uint64",
         ),
         pytest.param({"fine": np.zeros((COUNT, 1), int)}, "fine: must be (N,), got (12, 1)", id="2-d fine"),
-        pytest.param({"fine": np.zeros(9, int)}, "fine: must have one entry a sample (12), it has 9", id="short fine"),
+        pytest.param(
+            {"fine": np.zeros(9, int)}, "fine: must have one entry per sample (12), it has 9", id="short fine"
+        ),
         pytest.param({"fine": np.full(COUNT, -1)}, "fine: labels must be >= 0, row 0 breaks this", id="negative fine"),
         pytest.param(
             {"split": np.array(["train", "dev", "test"] * 4)},

@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from fgtune.config.schema.data import HierarchyConfig
-from fgtune.data.sets.hierarchy import center_deviation, make_hierarchy
+from fgtune.data.sets.synthetic import center_deviation, make_hierarchy
 
 
 def parents(config):

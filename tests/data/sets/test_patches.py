@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from scipy.stats import chisquare
 
 from fgtune.config.schema.data import PatchesConfig
-from fgtune.data.sets.patches import make_patches, place_squares
+from fgtune.data.sets.synthetic import make_patches, place_squares
 
 
 def colors_of(image):

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Literal
 from fgtune import __version__
 from fgtune.analysis.inputs import read_study
 from fgtune.catalog import COST, spec_of
-from fgtune.config.arms.records import Cell
+from fgtune.config.arms.records import Cell, cell_id_of
 from fgtune.config.schema.base import stable_hash
 from fgtune.config.schema.study import Study
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError, StudyFolderError, TrackingError
 from fgtune.plugins import permitting
+from fgtune.results.extension import HASH
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, CellState, best_by_mean
 from fgtune.text import first_of
@@ -92,7 +93,7 @@ def refit(
         cell = Cell(choice.arm, seed, choice.config, {})
         dataset = _same_data(folder, choice.config)
         target = out or folder.root / "models" / f"{choice.arm}-seed{seed}"
-        key = (cell.cell_id, dataset.fingerprint, _trained_on(choice.config), __version__)
+        key = (_cell_id(folder, cell), dataset.fingerprint, _trained_on(choice.config), __version__)
         there = check_target(target, key, force)
         log = open_model_log(tracking_uri)
         for line in (choice.reason, *_unfinished(folder, results), *_notes(choice, results)):
@@ -258,7 +259,7 @@ def _card(
         study_hash=str(folder.read_provenance().get("study_hash", "")),
         arm=choice.arm,
         seed=cell.seed,
-        cell_id=cell.cell_id,
+        cell_id=_cell_id(folder, cell),
         chosen_by=choice.reason,
         data=dataset.name,
         fingerprint=dataset.fingerprint,
@@ -274,6 +275,12 @@ def _card(
         seconds=trained.seconds,
         files={},
     )
+
+
+def _cell_id(folder: StudyFolder, cell: Cell) -> str:
+    """The id of a cell by the rule that made the ids in the folder: that of the version of fgtune that wrote it."""
+    scheme = folder.read_provenance().get(HASH, 1)
+    return cell_id_of(cell.config.to_plain() if scheme == 1 else cell.config.identity(), cell.seed, scheme=scheme)
 
 
 def _trained_on(config: TrialConfig) -> Literal["all samples", "training and validation samples"]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 from fgtune.app.cli import main
+from fgtune.app.refit import refit
+from fgtune.exporting.folder import read_card
+from fgtune.results.folder import StudyFolder
 
 FOLDERS = Path(__file__).parents[1] / "support" / "earlier_version"
 ANSWERS = {
@@ -43,6 +47,25 @@ def test_its_status_says_that_every_cell_ended(folder, capsys):
 def test_its_numbers_verify(folder, capsys):
     assert main(["verify", str(folder)]) == 0
     assert capsys.readouterr().out.endswith(" values compared, 0 do not agree\n")
+
+
+def test_its_report_verifies_where_metrics_are_described_in_other_words_now(folder, capsys):
+    assert main(["report", str(folder)]) == 0
+    report = folder / "report.html"
+    text = report.read_text(encoding="utf-8")
+    assert text.count('"description": "') > 0
+    report.write_text(text.replace('"description": "', '"description": "once: '), encoding="utf-8")
+    assert main(["verify", str(folder)]) == 0
+    numbers = re.sub(r'"low": ([0-9.]+)', '"low": 0.123', report.read_text(encoding="utf-8"), count=1)
+    report.write_text(numbers, encoding="utf-8")
+    assert main(["verify", str(folder)]) == 1
+    assert "report.html: its numbers are not those that the ledger gives" in capsys.readouterr().err
+
+
+def test_a_model_of_it_has_the_id_of_its_cell(folder, tmp_path):
+    result = StudyFolder(folder).ledger.read()[0]
+    out = refit(folder, result.arm, result.seed, tmp_path / "model", tracking_uri="none")
+    assert read_card(out).cell_id == result.cell_id
 
 
 def test_a_changed_metric_of_it_is_still_found(folder, capsys):

@@ -57,9 +57,9 @@ class Config(BaseModel):
         """Hash of the config's identity: equal for two configs that mean the same, however they are written."""
         return stable_hash(self._identity)
 
-    def __copy__(self) -> Self:
-        """A copy without cached values, since ``model_copy`` changes its fields."""
-        copied = super().__copy__()
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, with changed fields where ``update`` has them, and without what is cached of the original."""
+        copied = super().model_copy(update=update, deep=deep)
         for name in ("digest", "_identity"):
             copied.__dict__.pop(name, None)
         return copied

@@ -126,10 +126,11 @@ def test_another_scheme_makes_other_ids():
     assert Cell("arm", 0, trial(), {}).cell_id == cell_id_of(identity, 0)
 
 
-def test_a_changed_copy_has_a_hash_of_its_own():
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_changed_copy_has_a_hash_of_its_own(deep):
     first = trial()
     before = first.digest
-    assert first.model_copy(update={"epochs": 3}).digest == trial(epochs=3).digest != before
+    assert first.model_copy(update={"epochs": 3}, deep=deep).digest == trial(epochs=3).digest != before
     assert "digest" not in first.to_plain()
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 OPTIONS = "options"
 """Key of the options in ``provenance.json``."""
@@ -44,6 +44,8 @@ class RunOptions:
     plugins: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     address: str | None = None
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # an option of a later version must not be left out in silence
 
     def command(self) -> str:
         """The command line that continues this run."""

@@ -55,7 +55,7 @@ def test_a_record_of_an_earlier_version_has_its_command_alone():
     assert (found.options, found.line) == (None, "fgtune run s.yaml --set seeds=3")
 
 
-@pytest.mark.parametrize("options", [None, [], {"smoke": True}, {"study": 3}])
+@pytest.mark.parametrize("options", [None, [], {"smoke": True}, {"study": 3}, {"study": "s.yaml", "later": 1}])
 def test_options_of_another_form_are_none(options):
     assert stored({"command": ["a"], "options": options}).options is None
 

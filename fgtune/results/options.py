@@ -121,7 +121,7 @@ def _parsed(stored: object) -> RunOptions | None:
 def _masked(value: Any) -> Any:
     """Plain data without the passwords in URLs."""
     if isinstance(value, str):
-        return re.sub(r"(://[^/:@\s]*):[^/@\s]*@", rf"\1{MASK}", value)
+        return re.sub(r"(://[^/:@\s]*):[^/\s]*@", rf"\1{MASK}", value)
     if isinstance(value, Mapping):
         return {key: _masked(each) for key, each in value.items()}
     return [_masked(each) for each in value] if isinstance(value, Sequence) else value

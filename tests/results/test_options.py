@@ -40,6 +40,19 @@ def test_every_option_that_is_left_out_has_its_default():
     assert stored({"command": [], "options": {"study": "s.yaml"}}).options == RunOptions(Path("s.yaml"))
 
 
+@pytest.mark.parametrize(
+    ("uri", "stored_as"),
+    [
+        ("postgresql://me:s3@cret@db:5432/x", "postgresql://me:***@db:5432/x"),
+        ("redis://:s3cret@db", "redis://:***@db"),
+        ("http://host:5000/a@b", "http://host:5000/a@b"),
+        ("http://a:p@x,http://b:q@y", "http://a:***@x,http://b:***@y"),
+    ],
+)
+def test_a_password_is_masked_as_a_whole(uri, stored_as):
+    assert RunOptions(Path("s.yaml"), tracking_uri=uri).record()["options"]["tracking_uri"] == stored_as
+
+
 def test_the_command_line_says_what_the_options_do():
     assert shlex.split(OPTIONS.command())[3:] == [
         "studies/a b.yaml",

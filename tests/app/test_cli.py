@@ -291,6 +291,7 @@ def test_the_schema_is_printed_or_written(capsys, tmp_path):
     assert json.loads(target.read_text()) == study_schema()
     assert main(["schema", "--write", str(tmp_path / "absent" / "x.json")]) == 2
     assert "cannot be written (No such file or directory)" in capsys.readouterr().err
+    assert not (tmp_path / "absent").exists()
 
 
 @pytest.mark.integration

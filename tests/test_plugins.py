@@ -23,8 +23,8 @@ from fgtune.plugins import Permit, parse_packages, permit_for_workers, permitted
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
 from fgtune.results.records import CellState
+from fgtune.testing import ContractError
 from fgtune.testing.backbones import check_backbone
-from fgtune.testing.contract import ContractError
 from fgtune.testing.datasets import check_dataset
 from fgtune.testing.solvers import check_solver
 from fgtune.testing.terms import check_term

@@ -14,7 +14,7 @@ from fgtune.config.arms.comparison import DATASET
 from fgtune.config.schema.study import Study
 from fgtune.errors import StudyFolderError
 from fgtune.results.folder import StudyFolder
-from fgtune.results.formats import FORK
+from fgtune.results.layout import FORK
 from fgtune.results.records import CellResult, CellState
 
 

@@ -1,1 +1,1 @@
-"""One call on a study: opening it, driving it, recording what became of every cell."""
+"""One call on a study: opening it, driving it, recording the result of every cell."""

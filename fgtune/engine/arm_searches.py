@@ -1,7 +1,7 @@
-"""A comparison whose arms are searched first: the searches run one after the other, and each one's choice is planned.
+"""Comparisons that search their arms first: the searches run one after the other, and their choices are planned.
 
-A search is a study with a folder of its own (``tuning/ARM``), so that it is continued, tracked and reported like any
-other. Its choice goes into the comparison's ``plan.csv`` before any cell of it runs, and stays.
+A search is a study with its own folder (``tuning/ARM``), so that it is continued, tracked and reported like any
+other. Its choice is written to the comparison's ``plan.csv`` before any cell of that arm runs, and never changes.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
 
 
 def check_arm_search_folders(plan: Plan, folder: StudyFolder) -> None:
-    """Raise ``StudyFolderError`` where the folder of a search holds something else; writes nothing."""
+    """Raise ``StudyFolderError`` if the folder of a search holds something else; writes nothing."""
     for each in plan.arm_searches:
         arm_search_folder(folder, each).check(each.plan)
 
 
 @dataclass(frozen=True)
 class ArmSearches:
-    """Runs the searches of a comparison that have chosen nothing yet.
+    """Runs the searches of a comparison that have not made their choice yet.
 
     Attributes:
-        launch: Of the comparison; its folder is locked.
+        launch: The launch of the comparison, its folder locked.
         console: Where progress is shown.
-        flag: Of the open Ray session.
+        flag: The stop flag of the open Ray session.
         budget: What the call may use.
     """
 
@@ -52,7 +52,7 @@ class ArmSearches:
     budget: Budget
 
     def run(self) -> StudyEnd | None:
-        """Run them, and plan what they choose.
+        """Run the searches, and plan what they choose.
 
         Returns:
             None when every arm has its settings; else how the call ended: interrupted, or out of budget.
@@ -64,7 +64,7 @@ class ArmSearches:
                 with own.lock():
                     end = self._search(each, own)
             except Exception:
-                with suppress(Exception):  # whatever fails here must not hide the error
+                with suppress(Exception):  # a failure here must not hide the error
                     write_up(folder)
                 raise
             if end in {StudyEnd.INTERRUPTED, StudyEnd.BUDGET}:
@@ -76,7 +76,7 @@ class ArmSearches:
         return None
 
     def _search(self, each: ArmSearchPlan, folder: StudyFolder) -> StudyEnd:
-        """Run one search to its end, or until the call has to stop."""
+        """Run one search to its end, or until the call must stop."""
         self._say(f"search inside {each.search.arm}, in {folder.root}")
         plan, options = grown_plan(each.plan, folder), self.launch.options
         opened = OpenedStudy(each.search.loaded, plan, self.launch.opened.datasets)
@@ -87,7 +87,7 @@ class ArmSearches:
         return Driver(launch, open_tracker(options.tracking_uri), self.console, self.flag, self.budget).execute()
 
     def _with_choice(self, plan: Plan, each: ArmSearchPlan, folder: StudyFolder) -> Plan:
-        """The plan with the arm at its best settings; at its own where no trial of the search has a value."""
+        """The plan with the arm at its best settings, or at its own if no trial of the search has a value."""
         searched = grown_plan(each.plan, folder)
         name = best_arm(read_study(folder)) or searched.baseline.name
         larger = with_choice(plan, each, searched, name)

@@ -1,4 +1,4 @@
-"""What a call does under each kind of design: how large the study may become, what runs; one object a kind."""
+"""What a call does under each kind of design: how large the study may become, what runs; one object per kind."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class PlannedKind:
-    """A design whose cells are all planned beforehand; what holds of most kinds is written here."""
+    """A design whose cells are all planned beforehand; base class of the others."""
 
     def size_text(self, plan: Plan) -> str:
         """The plan's size in words."""
@@ -29,24 +29,24 @@ class PlannedKind:
         return f"{arms} arm{'s'[: arms > 1]} x {_seeds(plan)} = {arms * len(plan.study.seed_list)} cells"
 
     def most_arms(self, plan: Plan) -> int:
-        """How many arms the study has at most, the baseline included."""
+        """Largest number of arms that the study may have, the baseline included."""
         return len(plan.arms)
 
     def most_cells(self, plan: Plan) -> int:
-        """How many cells the study has at most, those of searches inside its arms apart; equal cells count once."""
+        """Largest number of cells of the study, without searches inside its arms; equal cells count once."""
         return len({cell.cell_id for cell in plan.cells})
 
     def grown_plan(self, plan: Plan, folder: StudyFolder) -> Plan:
-        """The plan with what a folder that has a ``plan.csv`` knows of it beyond the study file.
+        """The plan with what a folder with a ``plan.csv`` adds to the study file.
 
         Raises:
-            StudyFolderError: ``plan.csv`` holds what this study does not come to.
+            StudyFolderError: ``plan.csv`` does not belong to this study.
         """
         del folder
         return plan
 
     def earlier_studies(self, plan: Plan) -> tuple[list[KnownTrial], list[str]]:
-        """Trials of earlier studies that the study starts from, and a sentence on each of these studies.
+        """Trials of earlier studies that the study starts from, and a sentence about each of these studies.
 
         Raises:
             ConfigError: A folder of an earlier study holds no ledger.
@@ -64,7 +64,7 @@ class PlannedKind:
         return launch.pending
 
     def required_cells(self, launch: Launch, cells: Mapping[str, Cell]) -> set[str]:
-        """Ids of the cells of which the call owes a result, of all that the plan has in the end."""
+        """Ids of the cells that must have a result at the end of the call; ``cells`` are all that the plan has then."""
         del cells
         return {cell.cell_id for cell in launch.selected}
 
@@ -77,14 +77,14 @@ class PlannedKind:
         warn: Callable[[str], None],
         budget: Budget,
     ) -> tuple[CellQueue, ForkPool | None]:
-        """What hands out the cells of the call, and what makes new ones of running ones where the scheduler does so.
+        """The queue of the call's cells, and the pool of forks where the scheduler makes new cells from running ones.
 
         Args:
-            plan: Grown.
-            launch: What there is to do.
-            cells: By id; ``announce`` adds to them.
+            plan: The grown plan.
+            launch: The launch of the call.
+            cells: All cells by id; ``announce`` adds to them.
             announce: Called with every suggestion before its first cell is handed out.
-            warn: Called with what does not stop the study.
+            warn: Receives problems that do not stop the study.
             budget: What the call may use.
         """
         from fgtune.tuning.cell_queue import CellQueue
@@ -94,7 +94,7 @@ class PlannedKind:
 
 
 class ComparisonKind(PlannedKind):
-    """Named arms; one whose settings are searched first has no cells before the search has chosen them."""
+    """Named arms; one that is searched first has no cells before the search has chosen its settings."""
 
     def size_text(self, plan: Plan) -> str:
         """Its arms and cells, and how large the searches inside arms may become."""
@@ -103,7 +103,7 @@ class ComparisonKind(PlannedKind):
         return f"{text}, after searches inside {len(most)} of the arms, at most {sum(most)}" if most else text
 
     def most_cells(self, plan: Plan) -> int:
-        """The planned cells, and those of arms whose settings are yet to be chosen."""
+        """The planned cells, and those of arms whose settings are still to be chosen."""
         return super().most_cells(plan) + len(plan.pending_arm_searches) * len(plan.study.seed_list)
 
     def grown_plan(self, plan: Plan, folder: StudyFolder) -> Plan:
@@ -111,12 +111,12 @@ class ComparisonKind(PlannedKind):
         return with_choices(plan, folder)
 
     def is_idle(self, launch: Launch) -> bool:
-        """Whether nothing is left, no search inside an arm either."""
+        """Whether nothing is left to run, searches inside arms included."""
         return not launch.pending and not launch.opened.plan.pending_arm_searches
 
 
 class SearchKind(PlannedKind):
-    """Points of a space, proposed one after the other; the baseline alone is planned beforehand."""
+    """Points of a space, proposed one after the other; only the baseline is planned beforehand."""
 
     def size_text(self, plan: Plan) -> str:
         """The most trials, and what population based training adds to them."""
@@ -128,7 +128,7 @@ class SearchKind(PlannedKind):
         return f"{planned}, at most {self.most_cells(plan)} cells"
 
     def most_arms(self, plan: Plan) -> int:
-        """The trials of the budget or points of the space, the fewer; of a population, with the replacements so far."""
+        """The smaller of trials and size of the space, plus the replacements of a population so far."""
         size = None if plan.search is None else plan.search.space.max_size
         limits = [each for each in (plan.study.design.most_points, size) if each is not None]
         return max(1 + min(limits) + _forks(plan), len(plan.arms))
@@ -138,11 +138,11 @@ class SearchKind(PlannedKind):
         return self.most_arms(plan) * len(plan.study.seed_list)
 
     def grown_plan(self, plan: Plan, folder: StudyFolder) -> Plan:
-        """The plan with the trials that were proposed."""
+        """The plan with the trials proposed so far."""
         return with_proposals(plan, folder)
 
     def earlier_studies(self, plan: Plan) -> tuple[list[KnownTrial], list[str]]:
-        """What the studies of ``warm_start`` know."""
+        """The trials of the studies in ``warm_start``."""
         from fgtune.tuning.search.history import earlier_trials
 
         return ([], []) if plan.search is None else earlier_trials(plan.search, plan.search.design.warm_start)
@@ -171,11 +171,11 @@ class SearchKind(PlannedKind):
         warn: Callable[[str], None],
         budget: Budget,
     ) -> tuple[CellQueue, ForkPool | None]:
-        """The search as its folder has left it, and its forks in population based training."""
+        """The search restored from its folder, and its forks in population based training."""
         from fgtune.tuning.session import slots
 
         execution, scheduler = plan.study.execution, plan.study.scheduler
-        # A point is not proposed before it can run: it would know less.
+        # A point is proposed only when it can run, so that it draws on as many results as possible.
         max_running = slots(execution) if execution.max_concurrent is None else execution.max_concurrent
         search = open_search(
             plan,
@@ -216,14 +216,14 @@ def size_text(plan: Plan) -> str:
 
 
 def most_cells(plan: Plan) -> int:
-    """How many cells the study has at most, those of searches inside its arms apart; equal cells count once."""
+    """Largest number of cells of the study, without searches inside its arms; equal cells count once."""
     return DESIGNS[plan.study.design.kind].most_cells(plan)
 
 
 def grown_plan(plan: Plan, folder: StudyFolder) -> Plan:
-    """The plan with what its folder knows of it beyond the study file: proposed trials, chosen settings of arms.
+    """The plan with what its folder adds to the study file: proposed trials, chosen settings of arms.
 
     Raises:
-        StudyFolderError: ``plan.csv`` holds what this study does not come to.
+        StudyFolderError: ``plan.csv`` does not belong to this study.
     """
     return DESIGNS[plan.study.design.kind].grown_plan(plan, folder) if folder.plan_file.is_file() else plan

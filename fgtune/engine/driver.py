@@ -1,4 +1,4 @@
-"""One call on a study, its folder locked: runs what is left, keeps the record, says how it ended."""
+"""One call on a study whose folder is locked: runs what is left, records it, and reports how it ended."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from fgtune.tuning.search.suggestions import Suggestion
 
 
-def _followed(plan: Plan) -> tuple[str, bool]:
-    """The metric that progress shows, and whether more of it is better: what a search optimises, else the primary."""
+def _displayed_metric(plan: Plan) -> tuple[str, bool]:
+    """The metric that progress shows, and whether larger is better: what a search optimises, else the primary one."""
     name, mode = plan.study.ranking[0]
     if name.startswith("cost/"):
         name, mode = plan.study.metrics.primary, None
@@ -40,13 +40,13 @@ def _followed(plan: Plan) -> tuple[str, bool]:
 
 @dataclass
 class Driver:
-    """Runs a study from its launch to its end.
+    """Runs a study from its launch to the end.
 
     Attributes:
-        launch: What there is to do.
+        launch: What the call starts with.
         tracker: Where the study is tracked.
         console: Where progress is shown.
-        flag: Of the open Ray session; None where nothing is to be run.
+        flag: The stop flag of the open Ray session; None if there is nothing to run.
         budget: What the call may use, shared with the other studies that it runs.
     """
 
@@ -59,12 +59,12 @@ class Driver:
     kind: PlannedKind = field(init=False)
 
     def execute(self) -> StudyEnd:
-        """Run, write tables and report, and say how it ended."""
+        """Run, write tables and report, and return how it ended."""
         self.plan = plan = self.launch.opened.plan
         self.kind = DESIGNS[plan.study.design.kind]
         study, folder = plan.study, self.launch.folder
         self.cells = {cell.cell_id: cell for cell in plan.cells}
-        metric, maximize = _followed(plan)
+        metric, maximize = _displayed_metric(plan)
         self.tally = tally = Tally(
             self.cells,
             metric,
@@ -85,18 +85,15 @@ class Driver:
             try:
                 queue = self._train(self.flag)
             except Exception:
-                self._save_what_there_is()
+                self._report_after_error()
                 raise
             finally:
                 self.display.close()
         return self._conclude(queue)
 
-    def _save_what_there_is(self) -> None:
-        """After an error of the driver itself: the report of what is finished, and the study's end where it is tracked.
-
-        Whatever fails here must not hide the error.
-        """
-        with contextlib.suppress(Exception):
+    def _report_after_error(self) -> None:
+        """After an error of the driver itself, report what is finished, and end the tracked study."""
+        with contextlib.suppress(Exception):  # a failure here must not hide the error
             self.tracking.finish(StudyEnd.ERROR, write_up(self.launch.folder)[1])
 
     def _train(self, flag: StopFlag) -> CellQueue:
@@ -127,7 +124,7 @@ class Driver:
         return queue
 
     def _queue_and_stopping(self) -> tuple[CellQueue, EarlyStopping | None]:
-        """What hands out the cells, and what stops them early."""
+        """The queue of cells, and the rule that stops them early."""
         from fgtune.tuning.search.objectives import stopping_objective
 
         plan, say = self.plan, self.display.say
@@ -141,7 +138,7 @@ class Driver:
         return queue, EarlyStopping(scheduler, objective, self.launch.folder.stopping_file, forks, exempt)
 
     def _announce(self, suggestion: Suggestion) -> None:
-        """Write a suggestion down before it runs."""
+        """Record a suggestion before it runs."""
         larger = with_suggestion(self.plan, suggestion)
         if larger is not self.plan:
             self.plan = larger
@@ -158,16 +155,16 @@ class Driver:
         results = [each for each in folder.ledger.read() if each.cell_id in self.cells]
         end = self._end(results, queue)
         for each in results:
-            if each.state is not CellState.FAIL:  # a worker may have written one after its cell was stopped
+            if each.state is not CellState.FAIL:  # a worker may have written a checkpoint after its cell was stopped
                 folder.checkpoint_file(each.cell_id).unlink(missing_ok=True)
-        if end is StudyEnd.COMPLETE:  # until then a cell may yet go on from another one's milestone
+        if end is StudyEnd.COMPLETE:  # until then a cell may still fork from another one's milestone
             for state in folder.checkpoints_dir.glob("*.*.pt"):
                 state.unlink(missing_ok=True)
         if len(results) == len(self.cells):
             folder.gather_curves()
         path, summary = write_up(folder)
         self.tracking.finish(end, summary)
-        for line in self._last_words(end, results):
+        for line in self._closing_lines(end, results):
             say(line)
         if end in {StudyEnd.COMPLETE, StudyEnd.FAILED_CELLS}:
             say(summary.answer)
@@ -182,7 +179,7 @@ class Driver:
         done = {each.cell_id for each in results}
         required = self.kind.required_cells(self.launch, self.cells)
         left = required - done
-        whole = len(self.plan.arms) >= self.kind.most_arms(self.plan)  # of a search: all its trials were proposed
+        whole = len(self.plan.arms) >= self.kind.most_arms(self.plan)  # a search has proposed all its trials
         if left or not (queue is None or queue.is_done or whole):
             if queue is not None and (queue.is_spent or (self.flag is not None and self.flag.spent)):
                 return StudyEnd.BUDGET
@@ -194,8 +191,8 @@ class Driver:
         complete = {each.cell_id for each in results if each.state is not CellState.FAIL}
         return StudyEnd.COMPLETE if complete >= self.cells.keys() else StudyEnd.PARTIAL
 
-    def _last_words(self, end: StudyEnd, results: Sequence[CellResult]) -> list[str]:
-        """What became of an unfinished study, and how to go on."""
+    def _closing_lines(self, end: StudyEnd, results: Sequence[CellResult]) -> list[str]:
+        """How an unfinished study ended, and how to continue."""
         root, most = self.launch.folder.root, self.kind.most_cells(self.plan)
         finished = f"{len(results)} of {most} cells are finished and saved in {root}"
         again = f"continue with: {self.launch.options.command()}"

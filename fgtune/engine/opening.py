@@ -1,4 +1,4 @@
-"""Opening a study: file, arms, metrics and data, checked together before anything starts; what a call begins with."""
+"""Opening a study: file, arms, metrics and data are checked together before anything starts; and what a call needs."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class OpenedStudy:
     """A study that can be run.
 
     Attributes:
-        loaded: The file and what it was made of.
+        loaded: The study as read.
         plan: All cells.
-        datasets: The data, by ``stable_hash`` of their config.
+        datasets: The data sets, by ``stable_hash`` of their configs.
     """
 
     loaded: LoadedStudy
@@ -47,16 +47,16 @@ class OpenedStudy:
 
 @dataclass(frozen=True)
 class Launch:
-    """What one call begins with.
+    """What one call starts with.
 
     Attributes:
-        opened: The study; of a search, its plan has the trials proposed so far.
-        folder: Locked, the study's own.
-        selected: Cells that this call may run, settled ones included; of a search, all.
-        settled: Results that count, by cell id, in the order in which cells ended.
+        opened: The study; the plan of a search has the trials proposed so far.
+        folder: The study's folder, locked.
+        selected: Cells that this call may run, settled ones included; all cells of a search.
+        settled: Results that are kept, by cell id, in the order in which cells ended.
         earlier: Trials of earlier studies that a search starts from.
-        options: What the call is asked for.
-        is_arm_search: Whether it is the search inside an arm of a comparison, which goes on when it is over.
+        options: The options of the call.
+        is_arm_search: Whether it is the search inside an arm of a comparison, which continues afterwards.
     """
 
     opened: OpenedStudy
@@ -69,17 +69,17 @@ class Launch:
 
     @property
     def pending(self) -> list[Cell]:
-        """Planned cells that are left to run."""
+        """Planned cells that still have to run."""
         left = {cell.cell_id: cell for cell in self.selected if cell.cell_id not in self.settled}
         return list(left.values())  # two arms whose searches chose the same settings share their cells
 
 
 def open_study(path: Path, overrides: Sequence[str] = (), smoke: bool = False) -> OpenedStudy:
-    """Load, expand and check a study: all that can be known before the first trial. Writes nothing.
+    """Load, expand and check a study as far as possible before the first trial; writes nothing.
 
     Args:
         path: The study file.
-        overrides: ``dotted.path=value`` each.
+        overrides: Of the form ``dotted.path=value``.
         smoke: Shrink the study.
 
     Raises:
@@ -102,14 +102,12 @@ def open_loaded(loaded: LoadedStudy) -> OpenedStudy:
         from fgtune.data.views import describe
 
         dataset = load_dataset(config)
-        split_dataset(
-            dataset, config.split, loaded.study.seed_list[0]
-        )  # raises where a part would be empty, for any seed
+        split_dataset(dataset, config.split, loaded.study.seed_list[0])  # raises if a part would be empty, for any seed
         datasets[stable_hash(config.to_plain())] = dataset
         return describe(dataset)
 
     plan = expand(loaded, shape_of, made)
-    _check_fit(plan, datasets)
+    _check_inputs(plan, datasets)
     check_measured(loaded, plan)
     for each in plan.arm_searches:
         with each.search.relocated_errors():
@@ -118,15 +116,15 @@ def open_loaded(loaded: LoadedStudy) -> OpenedStudy:
 
 
 def _check_names(loaded: LoadedStudy) -> Drafts:
-    """The arms, after what can be checked before any data are read: metrics, and parts of the user's own packages."""
+    """The arms, after the checks that need no data: of metrics, and of parts from the user's own packages."""
     check_metrics(loaded)
     made = draft_arms(loaded)
-    _check_own_parts(loaded, made)
+    _check_plugins(loaded, made)
     return made
 
 
-def _check_own_parts(loaded: LoadedStudy, made: Drafts) -> None:
-    """Import and check the parts that live in packages of the user's own, before any data are read."""
+def _check_plugins(loaded: LoadedStudy, made: Drafts) -> None:
+    """Import and check the parts that live in the user's own packages."""
     from fgtune.training.input_checks import check_user_parts
 
     for draft in made.arms:
@@ -139,7 +137,7 @@ def _check_own_parts(loaded: LoadedStudy, made: Drafts) -> None:
 
 
 def _check_searched_kinds(loaded: LoadedStudy, design: Design) -> None:
-    """Import the parts among the values of a search, so that none is refused once trials run."""
+    """Import the plugins among the values of a search, so that none is refused once trials run."""
     for name, domain in design.domains.items():
         if not isinstance(domain, ChoiceDomain):
             continue
@@ -153,7 +151,7 @@ def _check_searched_kinds(loaded: LoadedStudy, design: Design) -> None:
                     raise loaded.located(error, path) from error
 
 
-def _check_fit(plan: Plan, datasets: Mapping[str, Dataset]) -> None:
+def _check_inputs(plan: Plan, datasets: Mapping[str, Dataset]) -> None:
     """Raise unless augmentation, backbone and weights file of every arm fit its data."""
     from fgtune.training.input_checks import check_inputs
 

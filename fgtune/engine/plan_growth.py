@@ -1,7 +1,7 @@
-"""Plans that grow while a study runs, and the search that makes one grow, as the folder of the study has left them.
+"""Plans that grow while a study runs, and the search that makes one grow, restored from the study folder.
 
-What a search proposes, and what the searches inside arms choose, stands in ``plan.csv`` before its first cell runs: a
-driver killed at any moment finds again what it had decided, learns of finished trials anew, and runs unfinished ones
+What a search proposes, and what the searches inside arms choose, is in ``plan.csv`` before its first cell runs: a
+driver killed at any moment finds its decisions there, learns from finished trials again, and runs unfinished ones
 first.
 """
 
@@ -16,7 +16,7 @@ from fgtune.config.arms.records import Arm, Cell, Fork
 from fgtune.config.arms.search import FORKED, SearchPlan, trial_number
 from fgtune.errors import StudyFolderError
 from fgtune.results.folder import StudyFolder
-from fgtune.results.formats import FORK
+from fgtune.results.layout import FORK
 
 if TYPE_CHECKING:
     from fgtune.engine.opening import Launch
@@ -31,10 +31,10 @@ def arm_search_folder(folder: StudyFolder, each: ArmSearchPlan) -> StudyFolder:
 
 
 def with_choices(plan: Plan, folder: StudyFolder) -> Plan:
-    """The plan with the settings that the searches inside its arms have chosen; a choice once made stays.
+    """The plan with the settings that the searches inside its arms have chosen; a choice never changes.
 
     Raises:
-        StudyFolderError: ``plan.csv`` holds what no search can have chosen.
+        StudyFolderError: ``plan.csv`` holds settings that no search can have chosen.
     """
     if not plan.arm_searches:
         return plan
@@ -65,7 +65,7 @@ def _chosen_before(plan: Plan, each: ArmSearchPlan, searched: Plan, folder: Stud
 
 
 def with_choice(plan: Plan, each: ArmSearchPlan, searched: Plan, name: str) -> Plan:
-    """The plan with one arm of a search as the choice of the arm that it searches inside of."""
+    """The plan with arm ``name`` of a search as the choice for the arm that was searched."""
     found = next(arm for arm in searched.arms if arm.name == name)
     resolved = next(cell.config for cell in searched.cells if cell.arm == name)
     return plan.with_choice(each.search.arm, found, resolved)
@@ -101,7 +101,7 @@ def with_proposals(plan: Plan, folder: StudyFolder) -> Plan:
 def _proposed(
     plan: Plan, search: SearchPlan, number: int, levels: Mapping[str, Any], row: Mapping[str, Any]
 ) -> tuple[Arm, tuple[Cell, ...]] | None:
-    """A proposed arm from its levels in the plan file; None where they are no point of the space."""
+    """A proposed arm from its levels in the plan file; None if they are not a point of the space."""
     point = search.point(dict(levels))
     if point is None:
         return None
@@ -117,7 +117,7 @@ def _proposed(
 
 
 def with_suggestion(plan: Plan, suggestion: Suggestion) -> Plan:
-    """The plan with a suggestion; unchanged where it has it already."""
+    """The plan with a suggestion; unchanged if it has it already."""
     if any(arm.name == suggestion.arm.name for arm in plan.arms):
         return plan
     return replace(plan, arms=(*plan.arms, suggestion.arm), cells=(*plan.cells, *suggestion.cells))
@@ -131,13 +131,13 @@ def open_search(
     max_running: int | None,
     budget: Budget,
 ) -> Search:
-    """The search of a study as its folder and earlier studies have left it.
+    """The search of a study, restored from its folder and from earlier studies.
 
     Args:
-        plan: Grown.
-        launch: What the call began with.
+        plan: The grown plan.
+        launch: What the call started with.
         announce: Called with every suggestion before its first cell is handed out.
-        warn: Called with what does not stop the study: an unwritable mirror, an early end.
+        warn: Receives problems that do not stop the study: an unwritable mirror, an early end.
         max_running: Largest number of cells running at once; None for no limit.
         budget: What the call may use.
     """
@@ -170,7 +170,7 @@ def open_search(
 
 
 def _planned_forks(plan: Plan, search: SearchPlan) -> Iterator[Suggestion]:
-    """The replacements that the plan has."""
+    """The replacements in the plan."""
     from fgtune.tuning.search.suggestions import Suggestion
 
     for arm in plan.arms:
@@ -180,7 +180,7 @@ def _planned_forks(plan: Plan, search: SearchPlan) -> Iterator[Suggestion]:
 
 
 def _curves(folder: StudyFolder, metric: str) -> dict[str, dict[int, float]]:
-    """A metric by cell and epoch, of the cells that ended in earlier calls."""
+    """A metric by cell and epoch, for the cells that ended in earlier calls."""
     curves = folder.read_curves()
     if metric not in curves.columns:
         return {}

@@ -1,4 +1,4 @@
-"""Live progress for a person: one moving bar in a terminal, one plain line a finished cell anywhere else."""
+"""Live progress: a progress bar in a terminal, one plain line per finished cell anywhere else."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from fgtune.text import duration, print_line
 
 @dataclass
 class Tally:
-    """What the display shows, kept apart from how it is shown.
+    """The numbers that the display shows.
 
     Attributes:
         cells: All planned cells by id.
         primary: Name of the primary metric.
         maximize: Whether larger is better.
         finished: Results so far, earlier calls included.
-        resumed: How many of them were there when this run started.
-        total: Cells to come to, where ``cells`` grows; None for as many as there are.
+        resumed: How many of them existed when this run started.
+        total: Final number of cells, where ``cells`` grows; None if it does not.
     """
 
     cells: dict[str, Cell]
@@ -38,12 +38,12 @@ class Tally:
 
     @property
     def size(self) -> int:
-        """Cells to come to."""
+        """Final number of cells."""
         return max(len(self.cells), self.total or 0)
 
     @property
     def failed(self) -> int:
-        """Failed cells."""
+        """Number of failed cells."""
         return sum(result.state is CellState.FAIL for result in self.finished.values())
 
     def best(self) -> CellResult | None:
@@ -53,7 +53,7 @@ class Tally:
         return max(scored, key=lambda result: sign * result.metrics[self.primary], default=None)
 
     def work_done(self) -> float:
-        """Cells' worth of epochs trained in this run; a cell cut off earlier counts only for what was left of it."""
+        """Epochs trained in this run, in units of cells; of a resumed cell only the rest counts."""
         fresh = len(self.finished) - self.resumed
         running = sum(
             epochs / self.cells[cell_id].config.epochs
@@ -84,7 +84,7 @@ class ProgressDisplay:
         self._bar: Progress | None = None
 
     def open(self) -> None:
-        """Begin to show."""
+        """Start the display."""
         tally = self.tally
         if self.console.is_terminal:
             self._bar = Progress(
@@ -102,13 +102,13 @@ class ProgressDisplay:
             self.say(f"{tally.resumed} of {tally.size} cells are finished already and are not run again")
 
     def close(self) -> None:
-        """Stop showing; what was shown stays."""
+        """Stop the display; what was shown stays."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
 
     def say(self, text: str) -> None:
-        """One line for the person, above the bar."""
+        """Print one line, above the bar."""
         print_line(self.console, text)
 
     def epochs(self, cell_id: str, epochs: Sequence[EpochMetrics]) -> None:
@@ -117,7 +117,7 @@ class ProgressDisplay:
         self._refresh()
 
     def finished(self, result: CellResult) -> None:
-        """A cell is finished, for better or worse."""
+        """A cell has ended, in whatever state."""
         tally = self.tally
         tally.finished[result.cell_id] = result
         if self._bar is None or result.state is CellState.FAIL:

@@ -1,6 +1,6 @@
-"""The driver's record keeper: what becomes of each cell goes to the study folder first, then to tracking and display.
+"""The driver's recorder: the result of each cell goes to the study folder first, then to tracking and display.
 
-The ledger line is written last of a cell's files, so a cell in the ledger has its curve and its relations; a driver
+The ledger line is written after a cell's files, so a cell in the ledger has its curve and its relations; a driver
 killed before that runs the cell again from its checkpoint and gets the same result.
 """
 
@@ -17,13 +17,13 @@ from fgtune.results.records import CellResult, CellState, EpochMetrics, TrialOut
 
 
 class Recorder:
-    """A ``CellObserver`` that records.
+    """A ``CellObserver`` that records results.
 
     Args:
         folder: The locked study folder.
         cells: Planned cells by id.
-        track: Stores a finished cell and its curve where the study is tracked.
-        display: What the person sees.
+        track: Logs a finished cell and its curve to the tracking store.
+        display: Shows progress.
         on_result: Called with every result once it is in the ledger.
     """
 
@@ -41,7 +41,7 @@ class Recorder:
         self._seen: dict[str, list[EpochMetrics]] = {}
 
     def on_start(self, cell_id: str) -> None:
-        """Nothing is recorded before there is a result."""
+        """Do nothing: nothing is recorded before there is a result."""
 
     def on_epochs(self, cell_id: str, epochs: Sequence[EpochMetrics]) -> None:
         """Keep the curve of a running cell, in case it fails."""
@@ -49,11 +49,11 @@ class Recorder:
         self._display.epochs(cell_id, epochs)
 
     def on_restored(self, cell_id: str, epochs: Sequence[EpochMetrics]) -> None:
-        """Keep the earlier part of the curve, too."""
+        """Keep the earlier part of the curve too."""
         self._seen.setdefault(cell_id, []).extend(epochs)
 
     def on_retry(self, cell_id: str, cause: str) -> None:
-        """Show it to the person."""
+        """Report the crash."""
         cell = self._cells[cell_id]
         self._display.say(f"{cell.arm}, seed {cell.seed} crashed ({cause}) and is started again from its checkpoint")
 
@@ -128,5 +128,5 @@ class Recorder:
 
 
 def without_repeats(epochs: Sequence[EpochMetrics]) -> list[EpochMetrics]:
-    """One entry an epoch, the last one: a restarted trial repeats the epochs since its checkpoint."""
+    """The last entry of each epoch: a restarted trial repeats the epochs since its checkpoint."""
     return [entry for _, entry in sorted({entry.epoch: entry for entry in epochs}.items())]

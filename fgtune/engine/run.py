@@ -1,4 +1,4 @@
-"""One call on a study, from its file to its report; the place that puts the adapters together."""
+"""One call on a study, from its file to its report; here the adapters are put together."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def execute(options: RunOptions, console: Console | None = None, opened: OpenedS
     """Run what is left of a study and write its report.
 
     Args:
-        options: What is asked for.
+        options: The options of the call.
         console: Where progress is shown; standard output when left out.
-        opened: The study, where it has been opened already; it is then not read again.
+        opened: The study, if it has been opened already; it is then not read again.
 
     Returns:
-        The exit code: 0 every planned (or selected) cell complete, 3 finished with failed cells, 4 a budget ran out,
+        The exit code: 0 if every planned (or selected) cell is complete, 3 finished with failed cells, 4 out of budget,
         130 interrupted.
 
     Raises:
@@ -77,7 +77,7 @@ def _execute(options: RunOptions, console: Console, opened: OpenedStudy) -> int:
         if not is_idle:
             flag = _start_ray(opened.plan, options.address, stack)
         tracker = opening.result()
-        with suppress(TrackingError):  # a fault of the store stops nothing, a name that it refuses does
+        with suppress(TrackingError):  # a fault of the store stops nothing; a name that it refuses does
             tracker.check([opened.plan.study.study, *(each.plan.study.study for each in opened.plan.arm_searches)])
         stack.enter_context(folder.lock())
         launch = _launch(options, opened, folder, earlier)  # what another process finished meanwhile counts
@@ -85,8 +85,7 @@ def _execute(options: RunOptions, console: Console, opened: OpenedStudy) -> int:
         folder.create_or_check(launch.opened.plan, opened.loaded, provenance)
         budget = Budget(opened.plan.study.execution)
         if launch.opened.plan.pending_arm_searches:
-            searches = ArmSearches(launch, console, flag, budget)
-            end = searches.run()
+            end = ArmSearches(launch, console, flag, budget).run()
             if end is not None:
                 return EXIT_CODES[end]
             launch = _launch(options, opened, folder, earlier)  # with what they have chosen
@@ -94,7 +93,7 @@ def _execute(options: RunOptions, console: Console, opened: OpenedStudy) -> int:
 
 
 def _launch(options: RunOptions, opened: OpenedStudy, folder: StudyFolder, earlier: Sequence[KnownTrial]) -> Launch:
-    """What there is to do now."""
+    """What is left to do now."""
     plan = grown_plan(opened.plan, folder)
     settled = folder.settled(plan, options.retry_failed)
     selected = selected_cells(plan, options.only)
@@ -102,7 +101,7 @@ def _launch(options: RunOptions, opened: OpenedStudy, folder: StudyFolder, earli
 
 
 def _start_ray(plan: Plan, address: str | None, stack: ExitStack) -> StopFlag:
-    """Open a Ray session that ends with ``stack``; Ctrl-C from now on stops in order."""
+    """Open a Ray session that ends with ``stack``; from now on, Ctrl-C stops cleanly."""
     from fgtune.tuning.call_limits import StopFlag
     from fgtune.tuning.session import check_resources, ray_session
 
@@ -114,14 +113,14 @@ def _start_ray(plan: Plan, address: str | None, stack: ExitStack) -> StopFlag:
 
 
 def report(root: Path) -> Path:
-    """Rebuild tables and report of a study folder from its files alone; returns the report."""
+    """Rebuild tables and report of a study folder from its own files; returns the report."""
     from fgtune.reporting.html import write_up
 
     return write_up(StudyFolder(root))[0]
 
 
 def _check_machine(plan: Plan, address: str | None) -> None:
-    """Refuse a trial that this machine cannot hold, before Ray starts; a cluster is asked once it is there."""
+    """Refuse a trial that this machine cannot run, before Ray starts; a cluster is checked once it is connected."""
     cores = os.cpu_count() or 1
     if address is None and not os.environ.get("RAY_ADDRESS") and plan.study.execution.cpus > cores:
         rule, fix = f"must be at most the {cores} cores of this machine", f"lower it, e.g. --set execution.cpus={cores}"
@@ -129,5 +128,5 @@ def _check_machine(plan: Plan, address: str | None) -> None:
 
 
 def _plain_console() -> Console:
-    """Standard output: as wide as it is in a terminal, never wrapped elsewhere."""
+    """Standard output: the terminal's width in a terminal, never wrapped elsewhere."""
     return Console() if sys.stdout.isatty() else Console(width=500, highlight=False)

@@ -1,7 +1,7 @@
-"""Tracking that never stops a study, nor holds it up.
+"""Tracking that neither stops nor delays a study.
 
-A fault of the store is warned of once, and made up for at the end from the ledger. One thread beside the driver writes
-everything: a tenth of a second a cell would else pass before the next one starts.
+A fault of the store gives one warning, and is made up for at the end from the ledger. One background thread writes
+everything, since otherwise every cell would delay the next one by a tenth of a second.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from fgtune.tracking import StudyEnd, Tracker
 
 
 class SafeTracking:
-    """A tracker in a thread of its own, its faults caught. ``finish`` waits for all that was to be written.
+    """A tracker in its own thread, its faults caught; ``finish`` waits for everything to be written.
 
     Args:
         tracker: Where the study is tracked.
-        folder: The study folder, which has everything.
-        say: Shows a line to the person; called once.
+        folder: The study folder, from which missing results are made up for.
+        say: Prints a line; called at most once.
     """
 
     def __init__(self, tracker: Tracker, folder: StudyFolder, say: Callable[[str], None]) -> None:
@@ -48,15 +48,15 @@ class SafeTracking:
         self._thread.submit(work).result()
 
     def grow(self, plan: Plan) -> None:
-        """The plan has further arms from now on."""
+        """Track further arms from now on."""
         self._later(lambda: self._tracker.grow(plan))
 
     def log_cell(self, result: CellResult, history: Sequence[EpochMetrics]) -> None:
-        """Store a finished cell; after a fault not before the end."""
+        """Store a finished cell; after a fault, only at the end."""
         self._later(lambda: None if self._is_lost else self._try(lambda: self._tracker.log_cell(result, history)))
 
     def finish(self, end: StudyEnd, summary: StudySummary) -> None:
-        """Store the summary and the files that people look for, and mark the study as ended."""
+        """Store the summary and the main files, and mark the study as ended."""
         folder = self._folder
         artifacts = [folder.report_file, folder.resolved_file, folder.results_csv, folder.plan_file]
 
@@ -69,7 +69,7 @@ class SafeTracking:
         self._later(work)
         self._thread.shutdown()
         for each in self._submitted:
-            each.result()  # what is no fault of the store is an error of the driver
+            each.result()  # anything but a fault of the store is an error of the driver
 
     def _later(self, work: Callable[[], object]) -> None:
         self._submitted = [each for each in self._submitted if not each.done() or each.exception() is not None]

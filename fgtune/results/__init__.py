@@ -1,1 +1,1 @@
-"""Result records, the ledger of finished cells, and the study folder that holds them."""
+"""Result records, the ledger of finished cells, and the study folder that contains them."""

@@ -1,7 +1,7 @@
-"""Adding seeds to a study that has a folder: the one change of a study that keeps what is finished.
+"""Adding seeds to a study that has a folder: the only change to a study that keeps finished cells.
 
-A cell depends on its own seed alone, so further seeds add cells and change none. The study's hash covers its seeds and
-changes with them; ``provenance.json`` keeps every change under ``extended``, so that the folder still knows the study
+A cell depends only on its own seed, so further seeds add cells and change none. The study's hash covers its seeds and
+changes with them; ``provenance.json`` records every change under ``extended``, so that the folder still knows the study
 by its earlier hashes.
 """
 
@@ -20,18 +20,18 @@ from fgtune.errors import StudyFolderError
 from fgtune.results.options import RunOptions
 
 HASH = "hash"
-"""Key in ``provenance.json`` of the scheme by which its hashes were made; without it, the first."""
+"""Key in ``provenance.json`` of the scheme of its hashes; the first scheme if missing."""
 
 
 def check_hashes(record: Mapping[str, Any], where: str) -> None:
-    """Raise where the cells of a folder have ids that this version would not give them.
+    """Raise if the cells of a folder have ids that this version would not give them.
 
     Args:
         record: The folder's provenance.
         where: The folder.
 
     Raises:
-        StudyFolderError: Another version of fgtune wrote it, which makes its hashes in another way.
+        StudyFolderError: It was written by a version of fgtune that computes hashes differently.
     """
     theirs = record.get(HASH, 1)
     if theirs != HASH_SCHEME:
@@ -42,14 +42,14 @@ def check_hashes(record: Mapping[str, Any], where: str) -> None:
 
 
 def more_seeds(seeds: int | Sequence[int], wanted: int) -> int | list[int]:
-    """The seeds of a study that is to have ``wanted`` of them.
+    """The seeds of a study extended to ``wanted`` of them.
 
     Args:
-        seeds: Those it has: a number n for 0 .. n-1, or the seeds themselves.
-        wanted: How many it shall have.
+        seeds: Its present seeds: a number n for 0 .. n-1, or the seeds themselves.
+        wanted: How many it is to have.
 
     Returns:
-        ``wanted`` where the study gives a number; else its own seeds and then those that follow its largest one.
+        ``wanted`` where the study gives a number; else its present seeds followed by those after its largest one.
     """
     if isinstance(seeds, int):
         return wanted
@@ -60,28 +60,28 @@ def more_seeds(seeds: int | Sequence[int], wanted: int) -> int | list[int]:
 def extended_record(
     record: Mapping[str, Any], before: Study, plan: Plan, planned: Sequence[str], options: RunOptions
 ) -> dict[str, Any]:
-    """The provenance of a folder whose study becomes that of ``plan``, which has further seeds.
+    """The provenance of a folder whose study is extended to that of ``plan``, which has more seeds.
 
     Args:
         record: The folder's provenance.
         before: The folder's study.
         plan: The study with its further seeds.
         planned: Ids of the cells that the folder has planned.
-        options: Those of a run that continues the extended study.
+        options: The options of a run that continues the extended study.
 
     Raises:
-        StudyFolderError: More than the seeds differs, or the data are others than those the study has run on.
+        StudyFolderError: More than the seeds differs, or the data are not those that the study has run on.
     """
     where = str(record.get("study", before.study))
     settings = {key: value for key, value in before.identity().items() if key != "seeds"}
     others = {key: value for key, value in plan.study.identity().items() if key != "seeds"}
     if settings != others or not set(before.seed_list) <= set(plan.study.seed_list):
-        raise StudyFolderError("only seeds may be added to a study that has begun", where=where)
+        raise StudyFolderError("only seeds may be added to a study that has started", where=where)
     if study_hash_of(before, (shape.fingerprint for shape in plan.shapes.values())) != record.get("study_hash"):
         fix = "bring back the data that the finished cells were run on, or start a study of another name"
-        raise StudyFolderError("the data have changed since the study was begun", where=where, fix=fix)
+        raise StudyFolderError("the data have changed since the study was started", where=where, fix=fix)
     if not set(planned) <= {cell.cell_id for cell in plan.cells}:
-        fix = "go on with the version of fgtune that began it, or start a study of another name"
+        fix = "go on with the version of fgtune that started it, or start a study of another name"
         raise StudyFolderError("this version of fgtune plans other cells for the same study", where=where, fix=fix)
     entry = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -98,7 +98,7 @@ def former_hashes(record: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def outgrown_error(record: Mapping[str, Any], plan: Plan, where: str) -> StudyFolderError | None:
-    """The error of a run of the study as it was before seeds were added; None where it is not run so."""
+    """The error for running the study as it was before seeds were added; None if it is not run like that."""
     if plan.study_hash not in former_hashes(record):
         return None
     last = record["extended"][-1]

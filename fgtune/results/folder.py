@@ -1,6 +1,6 @@
-"""The study folder: what its files hold, who may write, and whether it belongs to the study at hand.
+"""The study folder: what its files hold, who may write to it, and whether it belongs to a given study.
 
-Every file but the ledger is written under a temporary name and then renamed, so that a reader finds the old one or the
+Every file except the ledger is written under a temporary name and then renamed, so a reader finds the old one or the
 new one. ``provenance.json`` comes first and makes a folder a study folder: it holds the study's hash.
 """
 
@@ -22,8 +22,15 @@ from fgtune.config.schema.study import Study
 from fgtune.errors import StudyFolderError
 from fgtune.files import write_atomically
 from fgtune.results.extension import HASH, check_hashes, extended_record, former_hashes, outgrown_error
-from fgtune.results.formats import CELL_COLUMNS, differences, parse_plan, plan_factors, plan_text, resolved_text
-from fgtune.results.layout import CellFiles
+from fgtune.results.layout import (
+    CELL_COLUMNS,
+    CellFiles,
+    differences,
+    parse_plan,
+    plan_factors,
+    plan_text,
+    resolved_text,
+)
 from fgtune.results.ledger import Ledger
 from fgtune.results.locking import lock_holder, locked
 from fgtune.results.options import RunOptions
@@ -33,11 +40,11 @@ from fgtune.text import first_of
 ARM_SEARCH = "inside"
 """Key of the comparison and the arm in the ``provenance.json`` of a search inside an arm."""
 GIVEN = "given"
-"""Key of the study in ``provenance.json`` as it was given: overrides and spaces put in, defaults not filled in."""
+"""Key in ``provenance.json`` of the study as given: with overrides and spaces applied, defaults not filled in."""
 
 
 class StudyFolder(CellFiles):
-    """The folder at ``root``: whose it is, who writes to it, its study, plan and ledger."""
+    """The folder at ``root``: which study owns it, who writes to it, its study, plan and ledger."""
 
     @property
     def ledger(self) -> Ledger:
@@ -45,7 +52,7 @@ class StudyFolder(CellFiles):
         return Ledger(self.ledger_file)
 
     def settled(self, plan: Plan, retry_failed: bool = False) -> dict[str, CellResult]:
-        """Planned cells that need no run: they have a result, and not one that is to be tried again; by id."""
+        """Results of planned cells that need not run, by cell id: all but failures that are to be retried."""
         planned = {cell.cell_id for cell in plan.cells}
         return {
             result.cell_id: result
@@ -53,7 +60,7 @@ class StudyFolder(CellFiles):
             if result.cell_id in planned and not (retry_failed and result.state is CellState.FAIL)
         }
 
-    # Whose folder it is
+    # Ownership
 
     def check(self, plan: Plan) -> bool:
         """Whether the folder already holds this study; writes nothing.
@@ -62,7 +69,7 @@ class StudyFolder(CellFiles):
             True for the study's own folder, False for one that does not exist or is empty.
 
         Raises:
-            StudyFolderError: When it holds another study, or something that is no study.
+            StudyFolderError: When it holds another study, or something that is not a study.
         """
         if not self.provenance_file.exists():
             self._refuse_foreign()
@@ -84,7 +91,7 @@ class StudyFolder(CellFiles):
         )
 
     def create_or_check(self, plan: Plan, loaded: LoadedStudy, provenance: Mapping[str, Any]) -> None:
-        """Make the folder this study's, before the first trial; in its own folder, note that it is continued.
+        """Claim the folder for this study before the first trial, or record that the study in it is continued.
 
         Args:
             plan: All cells.
@@ -92,7 +99,7 @@ class StudyFolder(CellFiles):
             provenance: From ``collect_provenance``.
 
         Raises:
-            StudyFolderError: As ``check`` does; nothing is written then.
+            StudyFolderError: As for ``check``; nothing is written then.
         """
         record = {**provenance, HASH: HASH_SCHEME, GIVEN: dict(loaded.raw)}
         if self.check(plan):
@@ -105,13 +112,13 @@ class StudyFolder(CellFiles):
         write_atomically(self.plan_file, plan_text(plan).encode())
 
     def extend(self, plan: Plan, options: RunOptions) -> None:
-        """Make the folder that of the same study with further seeds; finished cells stay. The folder must be locked.
+        """Turn the study in the folder, which must be locked, into the one with further seeds; finished cells stay.
 
-        A process killed in here leaves the earlier or the later study; doing the same again completes it.
+        A process killed meanwhile leaves the earlier or the later study; repeating the call completes it.
 
         Args:
             plan: The study with its further seeds.
-            options: Those of a run that continues it.
+            options: The options of a run that continues it.
 
         Raises:
             StudyFolderError: The folder's study differs in more than seeds, or its data do; nothing is written then.
@@ -125,19 +132,19 @@ class StudyFolder(CellFiles):
         write_atomically(self.plan_file, plan_text(plan).encode())
 
     def former_hashes(self) -> tuple[str, ...]:
-        """The hashes that the folder's study had before seeds were added to it; empty for a folder without a study."""
+        """The hashes that the folder's study had before seeds were added; empty for a folder without a study."""
         return former_hashes(self.read_provenance()) if self.provenance_file.exists() else ()
 
     def holder(self) -> str | None:
-        """The process that writes to the folder now: its id, ``unknown`` where it has left none, None without one."""
+        """Id of the process that is writing to the folder, ``unknown`` if it left none, None if there is no process."""
         return lock_holder(self.lock_file)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder: no other process on this machine may write to it meanwhile.
+        """Lock the folder: meanwhile no other process on this machine may write to it.
 
         Raises:
-            StudyFolderError: When another process holds it, or the folder is no study folder.
+            StudyFolderError: When another process holds the lock, or the folder is not a study folder.
         """
         if not self.provenance_file.exists():
             self._refuse_foreign()
@@ -149,7 +156,7 @@ class StudyFolder(CellFiles):
         """Raise when something other than a study is here."""
         if self.root.exists() and not self.root.is_dir():
             raise StudyFolderError("must be a folder", where=str(self.root), fix="choose another with --out")
-        if self.root.is_dir() and any(not _is_own_debris(each) for each in self.root.iterdir()):
+        if self.root.is_dir() and any(not _is_leftover(each) for each in self.root.iterdir()):
             rule = "is not empty and holds no study"
             raise StudyFolderError(rule, where=str(self.root), fix="choose another with --out, or empty it")
 
@@ -185,16 +192,16 @@ class StudyFolder(CellFiles):
             raise StudyFolderError(rule, where=str(self.resolved_file), fix=fix) from error
 
     def write_plan(self, plan: Plan) -> None:
-        """Replace ``plan.csv``: a search has proposed another trial. The folder must be locked."""
+        """Replace ``plan.csv``, since a search has proposed another trial; the folder must be locked."""
         write_atomically(self.plan_file, plan_text(plan).encode())
 
     def read_plan(self) -> list[dict[str, Any]]:
         """The planned cells: ``cell_id``, ``arm``, ``seed`` (int) and the level of each factor.
 
-        There is one at least, but for a comparison all of whose arms are still being searched.
+        There is at least one, except in a comparison all of whose arms are still being searched.
 
         Raises:
-            StudyFolderError: When the file is missing, or a row is no cell.
+            StudyFolderError: When the file is missing, or a row is not a cell.
         """
         self._require(self.plan_file)
         try:
@@ -204,7 +211,7 @@ class StudyFolder(CellFiles):
             raise StudyFolderError(rule, where=str(self.plan_file), fix="restore the file") from error
 
     def read_factors(self) -> tuple[str, ...]:
-        """The factors that the plan has a column for.
+        """The factors that are columns of the plan.
 
         Raises:
             StudyFolderError: When the file is missing, or has no header.
@@ -227,7 +234,7 @@ class StudyFolder(CellFiles):
         """What ``provenance.json`` holds.
 
         Raises:
-            StudyFolderError: When it is no JSON.
+            StudyFolderError: When it is not JSON.
         """
         try:
             record: dict[str, Any] = json.loads(self.provenance_file.read_text(encoding="utf-8"))
@@ -239,6 +246,6 @@ class StudyFolder(CellFiles):
         return record
 
 
-def _is_own_debris(path: Path) -> bool:
-    """Files that a killed process may leave in a folder before it is a study's."""
+def _is_leftover(path: Path) -> bool:
+    """Whether a process killed before it claimed the folder may have left this file."""
     return path.name == ".lock" or (path.name.startswith(".") and path.suffix == ".tmp")

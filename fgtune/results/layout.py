@@ -1,40 +1,49 @@
-"""Where everything lies in a study folder, a contract that users and scripts rely on; and the files of its cells."""
+"""Where everything lies in a study folder and in which format, a contract that users and scripts rely on."""
 
 from __future__ import annotations
 
+import csv
 import io
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from ruamel.yaml import YAML
 
+from fgtune.config.arms.plan import Plan
 from fgtune.files import write_atomically
-from fgtune.results.formats import CELL_COLUMNS
 from fgtune.results.records import AttentionRecord, EpochMetrics, RelationsRecord
 
 if TYPE_CHECKING:
     import pandas as pd
+
+CELL_COLUMNS = ("cell_id", "arm", "seed")
+FORK = "fork"
+"""Column of population based training only: ``DONOR@EPOCH`` for a cell that continues another's training."""
+_IRRELEVANT = ("execution", "smoke", "published")
+"""Parts of a study that its hash does not cover."""
 
 
 class FolderLayout:
     """The files of the study folder at ``root``, which need not exist yet.
 
     Attributes:
-        root: ``reports/NAME``, say.
+        root: The folder, for example ``reports/NAME``.
         study_file: The study as given.
         resolved_file: The study with every default filled in.
-        plan_file: One row a planned cell.
-        ledger_file: One line a finished cell.
-        curves_dir: Per-epoch metrics, one part a cell, until they are gathered in ``curves_file``.
-        relations_dir: Learned relations, one ``.npz`` a cell.
-        checkpoints_dir: Checkpoints of cells under way; of a population, also ``CELL.EPOCH.pt`` that others go on from.
-        attention_dir: Attention maps of a few samples, one ``.npz`` a cell, where the study asks for them.
+        plan_file: One row per planned cell.
+        ledger_file: One line per finished cell.
+        curves_dir: Per-epoch metrics, one part per cell, until they are gathered in ``curves_file``.
+        relations_dir: Learned relations, one ``.npz`` per cell.
+        checkpoints_dir: Checkpoints of unfinished cells; also ``CELL.EPOCH.pt`` that forks of a population start from.
+        attention_dir: Attention maps of a few samples, one ``.npz`` per cell, where the study asks for them.
         failures_dir: Tracebacks of cells that failed, one text file each.
         optuna_file: Copy of a search's finished trials for optuna-dashboard.
-        tuning_dir: Of a comparison that searches inside its arms: a study folder for each of these searches.
-        stopping_file: Verdicts of early stopping, one line each, where the study stops trials early.
-        scratch_dir: Files of the scheduler during a run; worthless afterwards.
+        tuning_dir: A study folder for each search inside an arm of a comparison.
+        stopping_file: Decisions of early stopping, one line each, where the study stops trials early.
+        scratch_dir: Files of the scheduler during a run; not needed afterwards.
     """
 
     def __init__(self, root: Path) -> None:
@@ -60,7 +69,7 @@ class FolderLayout:
         self.lock_file = self.root / ".lock"
 
     def checkpoint_file(self, cell_id: str) -> Path:
-        """Where a cell under way keeps its checkpoint."""
+        """Where an unfinished cell keeps its checkpoint."""
         return self.checkpoints_dir / f"{cell_id}.pt"
 
 
@@ -68,7 +77,7 @@ class CellFiles(FolderLayout):
     """What each cell leaves in the folder: relations, attention maps, curves, the traceback of a failure."""
 
     def write_failure(self, cell_id: str, details: str) -> Path:
-        """Store what is known of a failure (a traceback, as a rule); returns the file."""
+        """Store what is known about a failure (usually a traceback); returns the file."""
         path = self.failures_dir / f"{cell_id}.txt"
         write_atomically(path, details.encode())
         return path
@@ -91,8 +100,8 @@ class CellFiles(FolderLayout):
         return _write_arrays(self.attention_dir / f"{cell_id}.npz", vars(record))
 
     def write_curve(self, cell_id: str, arm: str, seed: int, history: Sequence[EpochMetrics]) -> Path:
-        """Store the per-epoch metrics of a cell, in place of any stored before; returns the file."""
-        import pandas as pd  # here, so that validating a study does not wait for it
+        """Store the per-epoch metrics of a cell, replacing any stored before; returns the file."""
+        import pandas as pd  # slow to import, and validating a study does not need it
 
         rows = [
             {"cell_id": cell_id, "arm": arm, "seed": seed, "epoch": each.epoch, "step": each.step}
@@ -105,7 +114,7 @@ class CellFiles(FolderLayout):
         return path
 
     def read_metric(self, cell_id: str, metric: str) -> dict[int, float]:
-        """A metric of one cell by epoch, from its own part of the curves; empty once those are gathered."""
+        """A metric of one cell by epoch, from its part of the curves; empty once the curves are gathered."""
         import pandas as pd
 
         path = self.curves_dir / f"{cell_id}.parquet"
@@ -116,9 +125,9 @@ class CellFiles(FolderLayout):
         return {int(epoch): float(value) for epoch, value in zip(known["epoch"], known[metric], strict=True)}
 
     def read_curves(self) -> pd.DataFrame:
-        """All curves: ``cell_id, arm, seed, epoch, step, seconds`` and one column a metric (NaN where not measured).
+        """All curves: ``cell_id, arm, seed, epoch, step, seconds`` and one column per metric (NaN where not measured).
 
-        A cell's own part, which is the later one, takes the place of its rows in the gathered file.
+        A cell's part, which is newer, replaces its rows in the gathered file.
         """
         import pandas as pd
 
@@ -135,7 +144,7 @@ class CellFiles(FolderLayout):
         return curves.sort_values(["seed", "arm", "cell_id", "epoch"], kind="stable", ignore_index=True)
 
     def gather_curves(self) -> Path:
-        """Put all curves into ``curves.parquet`` and drop the parts; returns the file."""
+        """Gather all curves in ``curves.parquet`` and delete the parts; returns the file."""
         curves = self.read_curves()
         write_atomically(self.curves_file, curves.to_parquet(None, index=False))
         for path in self.curves_dir.glob("*.parquet"):
@@ -148,3 +157,80 @@ def _write_arrays(path: Path, arrays: Mapping[str, Any]) -> Path:
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     write_atomically(path, buffer.getvalue())
     return path
+
+
+def resolved_text(plan: Plan) -> str:
+    """The study with every default, as YAML in the order of the fields."""
+    writer = YAML()
+    writer.width = 120
+    writer.indent(mapping=2, sequence=4, offset=2)
+    buffer = io.StringIO()
+    buffer.write(f"# The study with every default filled in. Study hash: {plan.study_hash}\n")
+    writer.dump(plan.study.to_plain(), buffer)
+    return buffer.getvalue()
+
+
+def plan_text(plan: Plan) -> str:
+    """The plan as CSV."""
+    forks = plan.study.scheduler.forks
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([*CELL_COLUMNS, *[FORK] * forks, *plan.factors])
+    for cell in plan.cells:
+        levels = [_level_text(cell.levels[factor]) for factor in plan.factors]
+        origin = ["" if cell.fork is None else cell.fork.text] * forks
+        writer.writerow([cell.cell_id, cell.arm, cell.seed, *origin, *levels])
+    return buffer.getvalue()
+
+
+def parse_plan(text: str) -> list[dict[str, Any]]:
+    """The rows of ``plan_text``: ``cell_id``, ``arm``, ``seed`` as an int, ``fork`` if any, the level of each factor.
+
+    Raises:
+        ValueError: The columns of a cell are missing, or a seed is not a number.
+    """
+    plan_factors(text)
+    return [
+        {key: value if key in {*CELL_COLUMNS, FORK} else _level(value) for key, value in row.items()}
+        | {"seed": int(row["seed"])}
+        for row in csv.DictReader(io.StringIO(text))
+    ]
+
+
+def plan_factors(text: str) -> tuple[str, ...]:
+    """The factors among the columns of ``plan_text``.
+
+    Raises:
+        ValueError: The columns of a cell are missing.
+    """
+    header = next(csv.reader(io.StringIO(text)), [])
+    if not set(CELL_COLUMNS) <= set(header):
+        raise ValueError(f"needs the columns {', '.join(CELL_COLUMNS)}")
+    return tuple(column for column in header if column not in {*CELL_COLUMNS, FORK})
+
+
+def _level_text(level: Any) -> str:
+    """A level in a CSV cell: text as it is, empty for None, everything else as JSON."""
+    if level is None:
+        return ""
+    return level if isinstance(level, str) else json.dumps(level)
+
+
+def _level(text: str) -> Any:
+    """A level read back from a CSV cell."""
+    if text == "":
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def differences(theirs: Any, ours: Any, path: str = "") -> Iterator[str]:
+    """``path (theirs there, ours here)`` for every setting that differs."""
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        for key in dict.fromkeys([*theirs, *ours]):
+            if path or key not in _IRRELEVANT:
+                yield from differences(theirs.get(key), ours.get(key), f"{path}.{key}" if path else key)
+    elif theirs != ours:
+        yield f"{path} ({theirs!r} there, {ours!r} here)"

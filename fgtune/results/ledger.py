@@ -1,4 +1,4 @@
-"""The ledger of finished cells: one JSON line each, appended and synced, so that nothing finished is ever lost.
+"""The ledger of finished cells: one JSON line each, appended and synced, so that no finished cell is ever lost.
 
 Only finite metrics are stored (JSON has no others); ``cause`` names those that were left out.
 """
@@ -26,23 +26,23 @@ class Ledger:
         """Add one finished cell; when this returns, the line survives a crash of the machine.
 
         Args:
-            result: A later result of the same cell takes the place of an earlier one.
+            result: A later result of the same cell replaces an earlier one.
 
         Returns:
-            The result as stored: finite metrics only, those left out named in ``cause``.
+            The result as stored: finite metrics only, with the omitted ones named in ``cause``.
 
         Raises:
-            OSError: When the disk refuses; the ledger then holds what it held before, and at most a torn line.
+            OSError: The write failed; the ledger then holds what it held before and at most a torn line.
         """
         stored = _finite(result)
         self._lines.append(_plain(stored))
         return stored
 
     def read(self) -> list[CellResult]:
-        """All finished cells, the latest result of each, in the order they were finished; empty without a file.
+        """All finished cells, with the latest result of each, in the order they finished; empty without a file.
 
         Raises:
-            StudyFolderError: For a line, other than a torn last one, that is no result.
+            StudyFolderError: For a line, other than a torn last one, that is not a result.
         """
         results: dict[str, CellResult] = {}
         for result in self._lines.read():

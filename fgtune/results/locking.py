@@ -1,4 +1,4 @@
-"""The lock of a study folder: one process of a machine writes to it; anyone may ask which one does."""
+"""The lock of a study folder: one process per machine writes to it, and any process may ask which one."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 from fgtune.errors import StudyFolderError
 
 _PATIENCE_S = 0.15
-"""Whoever asks for the holder has the lock for an instant; a run must not fail for that."""
+"""A process that asks for the holder takes the lock for an instant; a run must not fail because of that."""
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file at ``path``, which is made where it does not exist; the system frees it when the process ends.
+    """Hold the lock file at ``path``, created if missing; the system releases it when the process ends.
 
     Raises:
         StudyFolderError: Another process holds it, or its file system has no locks.
@@ -41,10 +41,10 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def lock_holder(path: Path) -> str | None:
-    """The process that holds the lock file: its id, ``unknown`` where it has left none, None where nobody does.
+    """Id of the process that holds the lock file, ``unknown`` if it left none, None if no process holds it.
 
-    A shared lock, which filelock does not have, serves for asking: it needs no right to write, and two who ask at the
-    same time do not take each other for the holder.
+    Asking takes a shared lock, which filelock does not offer: it needs no write permission, and two processes that ask
+    at once do not take each other for the holder.
     """
     try:
         with path.open() as file:
@@ -52,7 +52,7 @@ def lock_holder(path: Path) -> str | None:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 return _written(path)
-    except OSError:  # no lock file, or a file system without locks: nothing is known of a holder
+    except OSError:  # no lock file, or a file system without locks: no holder is known
         return None
     return None
 

@@ -15,24 +15,24 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 OPTIONS = "options"
 """Key of the options in ``provenance.json``."""
 MASK = ":***@"
-"""In place of a password in a URL."""
+"""Replaces a password in a URL."""
 DEFAULT_OUT = Path("reports")
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What a call is asked for, by the command line or from Python.
+    """What a call is asked to do, from the command line or from Python.
 
     Attributes:
         study: The study file.
-        overrides: ``dotted.path=value`` each, as after ``--set``.
+        overrides: Of the form ``dotted.path=value``, as after ``--set``.
         smoke: Make the study small.
         out: Parent of the study folder.
-        tracking_uri: MLflow store; None looks at the environment, ``none`` turns tracking off.
+        tracking_uri: MLflow store; None uses the environment's, ``none`` turns tracking off.
         retry_failed: Run failed cells again.
         plugins: Packages that may be imported because the study names parts in them, besides ``FGTUNE_PLUGINS``.
-        only: Conditions that cells must meet to be run, ``KEY=PATTERN`` each.
-        address: Ray cluster; None looks at the environment, and else opens a session on this machine.
+        only: Conditions that cells must meet to be run, of the form ``KEY=PATTERN``.
+        address: Ray cluster; None uses the environment's, or else opens a session on this machine.
     """
 
     study: Path
@@ -60,9 +60,9 @@ class RunOptions:
         return shlex.join(parts)
 
     def directory(self, root: Path) -> Path | None:
-        """The folder that the command was typed in, from where it wrote the study folder ``root``.
+        """The working directory of the call that wrote the study folder ``root``.
 
-        None where the options do not say, because ``out`` is absolute or because the study folder was moved since.
+        None where the options do not tell, because ``out`` is absolute or the study folder was moved since.
         """
         tail = Path(os.path.normpath(self.out / root.name)).parts
         parts = root.resolve().parts
@@ -83,11 +83,11 @@ _PARSER = TypeAdapter(RunOptions)
 
 @dataclass(frozen=True)
 class LastCall:
-    """How a study was run last.
+    """How a study was last run.
 
     Attributes:
         command: The command line; empty where none is recorded.
-        options: The same as a record; None where an earlier version, which stored none, ran the study.
+        options: The same as a record; None where the study was run by an earlier version, which stored none.
     """
 
     command: tuple[str, ...]
@@ -95,7 +95,7 @@ class LastCall:
 
     @property
     def line(self) -> str:
-        """The command line, to be typed again for all of the study: without the part that ``--only`` chose."""
+        """The command line that runs the whole study again, without ``--only``."""
         parts = list(self.command)
         while "--only" in parts:
             place = parts.index("--only")
@@ -107,7 +107,7 @@ def last_call(provenance: Mapping[str, Any]) -> LastCall:
     """The latest run of a study, or an extension that came after it, from ``provenance.json``."""
     calls = [(each.get("started_at", ""), each) for each in (provenance, *provenance.get("continued", []))]
     calls += [(each["at"], each) for each in provenance.get("extended", [])]
-    _, call = max(reversed(calls), key=lambda item: item[0])  # of two at once the later one
+    _, call = max(reversed(calls), key=lambda item: item[0])  # the later of two at the same time
     return LastCall(tuple(str(part) for part in call.get("command", ())), _parsed(call.get(OPTIONS)))
 
 

@@ -1,4 +1,4 @@
-"""Where results come from: versions, code state, machine, command, data. No secrets, no environment variables."""
+"""The provenance of results: versions, code state, machine, command, data; no secrets, no environment variables."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def collect_provenance(plan: Plan, options: RunOptions) -> dict[str, Any]:
 
     Args:
         plan: The study's plan.
-        options: What the call was asked for. Passwords in URLs are masked.
+        options: The options of the call; passwords in URLs are masked.
     """
     return {
         "study": plan.study.study,
@@ -54,7 +54,7 @@ def host_facts() -> dict[str, Any]:
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:
-    """The commit of the repository around ``folder`` and a digest of what differs from it; None outside of one.
+    """The commit of the repository around ``folder`` and a digest of what differs from it; None outside a repository.
 
     Returns:
         ``commit``, ``dirty`` (tracked files changed), ``diff_hash`` (of ``git diff HEAD``; None when clean) and
@@ -83,7 +83,7 @@ def _git(folder: Path, *arguments: str) -> bytes | None:
 
 
 def _versions() -> dict[str, str | None]:
-    """The installed version of each package, None for one that is absent."""
+    """The installed version of each package, None for those not installed."""
     versions: dict[str, str | None] = {}
     for name in PACKAGES:
         try:

@@ -25,10 +25,10 @@ class CellState(StrEnum):
 
 @dataclass(frozen=True)
 class EpochMetrics:
-    """What one epoch yielded.
+    """The metrics of one epoch.
 
     Attributes:
-        epoch: 1-based.
+        epoch: Number of the epoch, from 1.
         step: Optimiser steps so far.
         metrics: ``train/...`` loss terms of the epoch, and ``val/...``, ``test/...`` where it was evaluated.
         seconds: Wall seconds of training and evaluation in this epoch.
@@ -70,7 +70,7 @@ class RelationsRecord:
 
 @dataclass(frozen=True)
 class AttentionRecord:
-    """Where the features of a few samples come from, as stored in ``attention/<cell_id>.npz``.
+    """Attention maps of a few samples, as stored in ``attention/<cell_id>.npz``.
 
     Attributes:
         rows: (n,) int64 rows of the data set; the same in all arms of a block.
@@ -97,8 +97,8 @@ class CellResult:
         attempts: 1 + number of restarts after crashes.
         cause: Why a FAIL or PRUNED cell ended, and which metrics were not finite; else None.
         finished_at: ISO 8601, UTC.
-        fork: Of a cell that went on from another's training: from which, and after which epoch. ``epochs`` counts the
-            epochs before, ``seconds`` and ``solver`` do not.
+        fork: For a cell that continued another's training: which cell, and after which epoch. ``epochs`` counts the
+            epochs before that, ``seconds`` and ``solver`` do not.
     """
 
     cell_id: str
@@ -127,7 +127,7 @@ class CellResult:
         return float(self.metrics.get(metric, math.nan))
 
     def to_plain(self) -> dict[str, Any]:
-        """The record as plain JSON data; ``fork`` is there only where there is one."""
+        """The record as plain JSON data, without ``fork`` where there is none."""
         plain = asdict(self) | {"state": self.state.value}
         if self.fork is None:
             del plain["fork"]
@@ -153,7 +153,7 @@ def joint_state(results: Sequence[CellResult]) -> CellState:
 
 @dataclass(frozen=True)
 class TrialOutcome:
-    """What a trial hands to the driver at its end: the whole curve, the relations, the cost."""
+    """What a trial returns to the driver at its end: the whole curve, the relations, the cost."""
 
     history: tuple[EpochMetrics, ...]
     relations: RelationsRecord
@@ -168,13 +168,13 @@ class TrialOutcome:
 
 
 def best_by_mean(scores: Mapping[str, tuple[float, int]], mode: Literal["maximize", "minimize"]) -> str | None:
-    """The arm with the best mean among those with the most values, the first of equal ones; None where none has any.
+    """The arm with the best mean among those with the most values, the first of ties; None if no arm has a value.
 
-    An arm with fewer values has lost some cells, often its bad ones: its mean is none that others can be held against.
+    An arm with fewer values has lost cells, often its bad ones, so its mean is not comparable with the others'.
 
     Args:
-        scores: Mean of each arm, and over how many values; an arm whose mean is not finite has none.
-        mode: Which way is better.
+        scores: Mean and number of values of each arm; an arm whose mean is not finite counts as having none.
+        mode: Which direction is better.
     """
     finite = {arm: (mean, n) for arm, (mean, n) in scores.items() if n and math.isfinite(mean)}
     most = max((n for _, n in finite.values()), default=0)

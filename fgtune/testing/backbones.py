@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fgtune.config.schema.model import ModelConfig
 from fgtune.models.classifier import FineClassifier, build_classifier
-from fgtune.testing.contract import Plain, permitted, require
+from fgtune.testing import Plain, permitted, require
 
 NUM_FINE, BATCH = 6, 5
 
@@ -47,7 +47,7 @@ def _built(model: str, input_shape: tuple[int, ...], seed: int) -> FineClassifie
     return build_classifier(ModelConfig.model_validate_json(model), input_shape, NUM_FINE, seed)
 
 
-def _equal(state: dict[str, Tensor], other: dict[str, Tensor]) -> list[str]:
+def _differing(state: dict[str, Tensor], other: dict[str, Tensor]) -> list[str]:
     """Names of tensors that differ."""
     return [name for name, value in state.items() if not torch.equal(value, other[name])]
 
@@ -76,19 +76,19 @@ def starts_from_the_seed_alone(case: BackboneCase) -> None:
     torch.rand(3)  # another global state must not matter
     again, other = case.build(seed=0), case.build(seed=1)
     torch.set_rng_state(before)
-    changed = _equal(first.state_dict(), again.state_dict())
+    changed = _differing(first.state_dict(), again.state_dict())
     require(not changed, f"the same seed must give the same weights, it does not in {changed}")
     same = torch.equal(first.eval()(case.batch()), again.eval()(case.batch()))
     require(same, "the same seed must give the same logits: all that they depend on must be a parameter or a buffer")
     drawn = [name for name, p in first.named_parameters() if p.numel() > 1 and p.max() > p.min()]
-    fixed = sorted(set(drawn) - set(_equal(first.state_dict(), other.state_dict())))
+    fixed = sorted(set(drawn) - set(_differing(first.state_dict(), other.state_dict())))
     require(not fixed, f"another seed must give other weights, it does not in {fixed}")
 
 
 def shares_weights_with_another_head(case: BackboneCase) -> None:
-    """Arms that differ in the head alone start with the same backbone."""
+    """Arms that differ only in the head start with the same backbone."""
     one, other = case.build().backbone, case.build(head={"kind": "cosine"}).backbone
-    changed = _equal(one.state_dict(), other.state_dict())
+    changed = _differing(one.state_dict(), other.state_dict())
     require(not changed, f"the head must not change the backbone's weights, it does in {changed}")
 
 
@@ -101,16 +101,16 @@ def evaluates_each_sample_alone(case: BackboneCase) -> None:
     alone = torch.cat([model(each[None]) for each in case.batch()])
     require(torch.allclose(together, alone, atol=1e-5, rtol=1e-5), "in evaluation a sample must be treated alone")
     require(torch.equal(together, model(case.batch())), "in evaluation the same inputs must give the same logits")
-    changed = _equal(before, model.state_dict())
+    changed = _differing(before, model.state_dict())
     require(not changed, f"evaluation must change no weight and no statistic, it changes {changed}")
 
 
 def can_be_frozen(case: BackboneCase) -> None:
-    """Frozen, a training pass moves no statistic and leaves no gradient in it; the head still trains."""
+    """In a frozen backbone a training pass changes no statistic and leaves no gradient; the head still trains."""
     model = case.build(freeze_backbone=True).train()
     before = copy.deepcopy(model.backbone.state_dict())
     model(case.batch()).sum().backward()
-    changed = _equal(before, model.backbone.state_dict())
+    changed = _differing(before, model.backbone.state_dict())
     require(not changed, f"a frozen backbone must not change, a training pass changes {changed}")
     trained = [name for name, p in model.backbone.named_parameters() if p.grad is not None]
     require(not trained, f"a frozen backbone must get no gradient, these do: {trained}")
@@ -133,7 +133,7 @@ def pools_its_map_to_the_features(case: BackboneCase) -> None:
 
 @torch.no_grad()
 def takes_channels_last(case: BackboneCase) -> None:
-    """Channels innermost in memory give the same logits."""
+    """The channels-last memory format gives the same logits."""
     plain, other = case.build().eval(), case.build(channels_last=True).eval()
     same = torch.allclose(plain(case.batch()), other(case.batch()), atol=1e-4, rtol=1e-4)
     require(same, "channels_last must not change the logits")
@@ -141,7 +141,7 @@ def takes_channels_last(case: BackboneCase) -> None:
 
 @torch.no_grad()
 def lives_in_its_state(case: BackboneCase) -> None:
-    """A model that loads the state of a trained one gives its logits: a checkpoint has everything."""
+    """A model that loads the state of a trained one gives the same logits: a checkpoint has everything."""
     trained = case.build().train()
     for parameter in trained.parameters():
         parameter.mul_(0.9)

@@ -1,4 +1,4 @@
-"""The contract of data sets: types, read-only arrays, repeatability, limits, splits, the way to other processes."""
+"""The contract of data sets: types, read-only arrays, repeatability, limits, splits, pickling."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fgtune.data.base import Dataset
 from fgtune.data.check import check_dataset as check_arrays
 from fgtune.data.load import load_dataset
 from fgtune.data.splits import split_dataset
-from fgtune.testing.contract import Plain, permitted, require
+from fgtune.testing import Plain, permitted, require
 
 _CONFIGS: TypeAdapter[DataConfig] = TypeAdapter(DataConfig)
 
@@ -27,7 +27,7 @@ class DataCase:
 
     Attributes:
         data: The section ``trial.data``.
-        whole: The data set; loaded when the case is made.
+        whole: The data set; loaded when the case is created.
     """
 
     data: Plain
@@ -37,18 +37,18 @@ class DataCase:
         object.__setattr__(self, "whole", self.load())
 
     def load(self, **changes: object) -> Dataset:
-        """The data set with ``changes`` of its settings."""
+        """The data set with ``changes`` to its settings."""
         with permitted([self.data]):
             return load_dataset(_CONFIGS.validate_json(json.dumps({**self.data, **changes})))
 
 
 def gives_valid_arrays(case: DataCase) -> None:
-    """Inputs are float32 or uint8 images, labels int64, all finite, gapless and of one length."""
+    """Inputs are float32 or uint8 images, labels int64 without gaps; all are finite and of one length."""
     data = case.whole
     check_arrays(data)
     require(data.inputs.dtype in (np.float32, np.uint8), f"inputs must be float32 or uint8, not {data.inputs.dtype}")
     require(data.coarse.dtype == np.int64, f"coarse must be int64, it is {data.coarse.dtype}")
-    require(len(data.num_coarse) == data.num_sources, "num_coarse must have one number a source")
+    require(len(data.num_coarse) == data.num_sources, "num_coarse must have one number per source")
     if data.fine is not None:
         require(data.fine.dtype == np.int64, f"fine must be int64, it is {data.fine.dtype}")
         used = np.unique(data.fine).tolist()
@@ -56,7 +56,7 @@ def gives_valid_arrays(case: DataCase) -> None:
 
 
 def cannot_be_written_to(case: DataCase) -> None:
-    """Trials share the arrays, so none of them can be changed."""
+    """Arrays are read-only, since trials share them."""
     data = case.whole
     for name, array in {"inputs": data.inputs, "coarse": data.coarse, "fine": data.fine}.items():
         if isinstance(array, np.ndarray):
@@ -76,7 +76,7 @@ def repeats_exactly(case: DataCase) -> None:
 
 
 def takes_a_limit(case: DataCase) -> None:
-    """``limit`` keeps so many of the samples, coarse classes in proportion."""
+    """``limit`` keeps that many samples, with coarse classes in proportion."""
     whole = case.whole
     labels = whole.coarse if whole.given_split is None else np.column_stack([whole.coarse, whole.given_split])
     limit = max(10, len(np.unique(labels, axis=0)), len(whole.inputs) // 3)

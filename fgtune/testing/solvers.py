@@ -1,4 +1,4 @@
-"""The contract of relations solvers: an exhaustive search that shares no code with them, and problems that are hard."""
+"""The contract of relations solvers: an exhaustive search that shares no code with them, and hard problems."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pydantic import TypeAdapter
 from fgtune.config.schema.classes import SolverConfig
 from fgtune.relations.base import RelationsProblem, RelationsSolution, SolveStatus
 from fgtune.relations.solve import solve
-from fgtune.testing.contract import Plain, permitted, require
+from fgtune.testing import Plain, permitted, require
 
 _CONFIGS: TypeAdapter[SolverConfig] = TypeAdapter(SolverConfig)
 
 
 def naive_value(problem: RelationsProblem, parents: Sequence[int]) -> float:
-    """The programme as FALCON eq. 8 writes it, in plain loops."""
+    """The objective of FALCON eq. 8, in plain loops."""
     num_fine, num_coarse = problem.affinity.shape
     gained = sum(float(problem.affinity[fine, parent]) for fine, parent in enumerate(parents))
     squares = sum(list(parents).count(coarse) ** 2 for coarse in range(num_coarse))
@@ -77,7 +77,7 @@ def solve_with(solver: Plain, problem: RelationsProblem) -> RelationsSolution:
 
 
 def keeps_the_evidence(solver: Plain, problem: RelationsProblem) -> None:
-    """A claim of optimality is true, and a bound is one: both against an exhaustive search.
+    """Claims of optimality and bounds are true, as an exhaustive search shows.
 
     What is only the best found in time (``TIME_LIMIT``) may be worse than the optimum, but not better, and its bound
     may not exceed the optimum.
@@ -106,7 +106,7 @@ def keeps_the_evidence_of_every_case(solver: Plain) -> None:
 
 
 def answers_alike_each_time(solver: Plain) -> None:
-    """The parents are a function of the problem: no global random state, ties broken alike."""
+    """The parents are a function of the problem: no global random state, and ties always broken in the same way."""
     problem = RelationsProblem(np.random.default_rng(0).integers(0, 3, (30, 5)).astype(float), 0.8)
     state = np.random.get_state()  # noqa: NPY002 (the global state must not matter)
     try:
@@ -120,7 +120,7 @@ def answers_alike_each_time(solver: Plain) -> None:
 
 
 def leaves_the_affinity_as_it_is(solver: Plain) -> None:
-    """The given array may be read-only and is not changed."""
+    """The affinity array may be read-only, and is not changed."""
     affinity = _random(8, 3)
     before = affinity.copy()
     solve_with(solver, RelationsProblem(affinity, 0.2))

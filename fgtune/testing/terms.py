@@ -1,4 +1,4 @@
-"""The contract of loss terms: value, gradient, what they ask for, where they draw from, what their state holds."""
+"""The contract of loss terms: value, gradient, needs, randomness, state."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fgtune.config.schema.objective import ObjectiveConfig
 from fgtune.models.initialize import build_by_seed
 from fgtune.objectives.base import Need, StepOutputs, Term, TermContext
 from fgtune.objectives.objective import Objective
-from fgtune.testing.contract import Plain, permitted, require
+from fgtune.testing import Plain, permitted, require
 
 NUM_FINE, BATCH, DIM, TRAIN, NEIGHBORS = 5, 7, 4, 12, 3
 RELATIONS = ((0, 0, 1, 1, 1), (0, 1, 1, 0, 1))
@@ -29,7 +29,7 @@ class TermCase:
     """A term under test.
 
     Attributes:
-        objective: A section ``objective`` in which this term alone has a weight.
+        objective: A section ``objective`` in which only this term has a weight.
         smooth: Whether its gradient is that of its value: False for one with a straight-through estimator.
     """
 
@@ -49,7 +49,7 @@ class TermCase:
         return term
 
     def fresh(self, seed: int) -> Term:
-        """The term as a trial makes it."""
+        """The term as a trial creates it."""
         config = ObjectiveConfig.from_plain(dict(self.objective))
         extra = self.objective.get("extra", {})
         with permitted(extra.values() if isinstance(extra, Mapping) else ()):
@@ -66,7 +66,7 @@ class TermCase:
 def outputs_for(
     term: Term, seed: int = 0, dtype: torch.dtype = torch.float64, batch: int = BATCH
 ) -> tuple[list[Tensor], StepOutputs]:
-    """Leaves with a gradient (features, logits), and outputs on them with what the term asks for, and no more."""
+    """Leaves with a gradient (features, logits), and outputs made from them with exactly what the term needs."""
     g = torch.Generator().manual_seed(seed)
 
     def draw(*shape: int) -> Tensor:
@@ -93,13 +93,13 @@ def outputs_for(
 
 
 def _value(term: Term, outputs: StepOutputs) -> Tensor:
-    """The value by a copy of the term, with draws of its own from a fixed seed: nothing is left behind."""
+    """The value from a copy of the term, with draws from a fixed seed: the term itself does not change."""
     value: Tensor = copy.deepcopy(term)(dataclasses.replace(outputs, generator=torch.Generator().manual_seed(0)))
     return value
 
 
 def asks_for_what_goes_together(case: TermCase) -> None:
-    """There is a teacher, and there are its predictions for neighbours, only where some term trains a fine head."""
+    """The teacher and its predictions for neighbours exist only where some term trains a fine head."""
     needs = case.fresh(0).needs
     alone = needs & {Need.TEACHER, Need.NEIGHBORS} and Need.FINE_HEAD not in needs
     require(not alone, "a term that needs the teacher or neighbors must need FINE_HEAD too")
@@ -168,7 +168,7 @@ def draws_from_the_generator_alone(case: TermCase) -> None:
 
 
 def leaves_the_outputs_as_they_are(case: TermCase) -> None:
-    """No tensor that it is given is changed; other terms read them too."""
+    """It changes no tensor that it is given, since other terms read them too."""
     term = case.build()
     _, outputs = outputs_for(term)
     tensors = {name: value for name, value in vars(outputs).items() if isinstance(value, Tensor)}
@@ -201,7 +201,7 @@ def starts_from_the_seed_alone(case: TermCase) -> None:
 
 
 def lives_in_its_state(case: TermCase) -> None:
-    """A term that loads the state of another has its value: a checkpoint has everything."""
+    """A term that loads the state of another gives the same value: a checkpoint has everything."""
     term, restored = case.build(seed=0), case.fresh(1).double()
     restored.load_state_dict(term.state_dict())
     values = [_value(each, outputs_for(each)[1]) for each in (term, restored)]
@@ -223,7 +223,7 @@ CHECKS: tuple[Callable[[TermCase], None], ...] = (
 
 
 def check_term(term: Plain, smooth: bool = True) -> None:
-    """Check the whole contract of a term of your own.
+    """Check the whole contract of a loss term.
 
     Args:
         term: An entry of ``objective.extra`` of a study file: kind and options; its weight may be left out.

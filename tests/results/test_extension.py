@@ -82,7 +82,7 @@ def test_a_study_extended_twice_is_known_by_all_its_hashes(folder, make):
     [
         (("seeds=4", "trial.epochs=3"), "f00d", "only seeds may be added"),
         (("seeds=[1, 2, 3]",), "f00d", "only seeds may be added"),
-        (("seeds=4",), "beef", "the data have changed since the study was begun"),
+        (("seeds=4",), "beef", "the data have changed since the study was started"),
     ],
     ids=["another setting", "a seed less", "other data"],
 )

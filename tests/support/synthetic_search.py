@@ -14,7 +14,7 @@ from fgtune.config.arms.records import Arm, Cell, DataShape
 from fgtune.config.reading.load import load_study
 from fgtune.files import write_atomically
 from fgtune.results.folder import StudyFolder
-from fgtune.results.formats import plan_text
+from fgtune.results.layout import plan_text
 from fgtune.results.records import CellResult, CellState, EpochMetrics, SolverUse
 
 SEARCH_STUDY = """

@@ -1,1 +1,1 @@
-"""What a person calls: the command line, the Python interface, one file a verb."""
+"""What users call: the command line, the Python interface, one file per verb."""

@@ -1,7 +1,7 @@
 """fgtune from Python, for notebooks and scripts: open a study, look at its plan, run it, read its results.
 
-``import fgtune`` offers these functions without importing anything of them; what is heavy is imported by the call that
-needs it, torch and Ray by ``run_study`` alone where a study has only to be read. Errors made on purpose are
+``import fgtune`` offers these functions without importing this module; heavy libraries are imported by the call that
+needs them, torch and Ray only by ``run_study`` if a study is merely read. Errors raised on purpose are
 ``FgtuneError``; a cell that fails is reported in the results.
 """
 
@@ -40,11 +40,11 @@ StrPath = str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class StudyFile:
-    """A study file that has been read and validated, and what was asked of it; made by ``load_study``.
+    """A study file that has been read and validated, with its options; created by ``load_study``.
 
     Attributes:
-        options: What was asked of it.
-        loaded: What was read.
+        options: How it was loaded, and how it is to be run.
+        loaded: The study as read.
     """
 
     options: RunOptions
@@ -76,7 +76,7 @@ class StudyFile:
 
 
 class Results:
-    """What a study folder holds; read when it is asked for, once. ``open_results`` makes it.
+    """The contents of a study folder, read once, on demand; created by ``open_results``.
 
     Attributes:
         folder: The study folder.
@@ -99,14 +99,14 @@ class Results:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """The tidy table, one row a planned cell: arm, seed, state, levels, metrics, seconds, cause of a failure."""
+        """The tidy table, one row per planned cell: arm, seed, state, levels, metrics, seconds, cause of a failure."""
         from fgtune.analysis.table import tidy_table
 
         return tidy_table(self._data)
 
     @cached_property
     def curves(self) -> pd.DataFrame:
-        """Metrics of every epoch: ``cell_id, arm, seed, epoch, step, seconds`` and one column a metric."""
+        """Metrics of every epoch: ``cell_id, arm, seed, epoch, step, seconds`` and one column per metric."""
         return self.folder.read_curves()
 
     @cached_property
@@ -128,28 +128,28 @@ class Results:
 
     @property
     def complete(self) -> bool:
-        """Whether every planned cell has run to its end or was stopped early as planned; none failed, none missing.
+        """Whether every planned cell ran to its end or was stopped early as planned; none failed, none missing.
 
-        A comparison that searches inside its arms is not complete before every arm has its settings.
+        A comparison that searches inside its arms is incomplete until every arm has its settings.
         """
         chosen = all(self._data.cells(arm) for arm in self._data.arm_searches)
         return chosen and bool(self.table["state"].isin(["COMPLETE", "PRUNED"]).all())
 
     @property
     def searches(self) -> dict[str, Results]:
-        """Of a comparison that searches inside its arms: the results of each search that has started, by its arm."""
+        """The results of each search inside an arm of a comparison that has started, by arm."""
         return {arm: Results(own.folder.root) for arm, own in self._data.arm_searches.items() if own is not None}
 
     @property
     def report(self) -> Path | None:
-        """The report, or None before there is one."""
+        """The report, or None while there is none."""
         return self.folder.report_file if self.folder.report_file.is_file() else None
 
     def relations(self, cell_id: str) -> RelationsRecord:
         """Learned and true relations of a finished cell, and the counts behind its metrics.
 
         Raises:
-            ConfigError: The study has no such cell, or the cell has none: it failed, or has not run.
+            ConfigError: The study has no such cell, or the cell has no relations: it failed, or has not run.
         """
         record = self.folder.read_relations(cell_id) if cell_id in set(self.table["cell_id"]) else None
         if record is None:
@@ -170,11 +170,11 @@ class Results:
 def load_study(
     path: StrPath, overrides: Sequence[str] = (), smoke: bool = False, plugins: Sequence[str] = ()
 ) -> StudyFile:
-    """Read and validate a study file; its data are not looked at yet.
+    """Read and validate a study file, but not its data yet.
 
     Args:
         path: The study file.
-        overrides: ``dotted.path=value`` each, as after ``--set``.
+        overrides: Of the form ``dotted.path=value``, as after ``--set``.
         smoke: Make it small: few epochs, little data, two seeds.
         plugins: Packages that may be imported because the study names parts in them.
 
@@ -186,9 +186,9 @@ def load_study(
 
 
 def plan(study: StudyFile | StrPath, out: StrPath = "reports") -> StudyPlan:
-    """The cells of a study, and how far its folder is with them; starts nothing, writes nothing.
+    """The cells of a study and their state in its folder; starts nothing, writes nothing.
 
-    A search has the baseline's cells, and those of the points that were proposed so far.
+    A search has the baseline's cells, and those of the points proposed so far.
 
     Args:
         study: From ``load_study``, or a study file.
@@ -213,21 +213,21 @@ def run_study(
 ) -> Results:
     """Run what is left of a study, as ``fgtune run`` does, and read its results.
 
-    Progress is printed, one line a finished cell. Ctrl-C (the stop button of a notebook) stops in order; ``complete``
-    of the results then is False, and another call goes on. Failed cells are in ``failed`` of the results.
+    Progress is printed, one line per finished cell. Ctrl-C (the stop button of a notebook) stops cleanly; ``complete``
+    of the results is then False, and another call continues. Failed cells are in ``failed`` of the results.
 
     Args:
         study: From ``load_study``, or a study file.
         out: Parent of the study folder.
-        only: Run the cells that meet these conditions alone, ``arm=NAME`` say, as after ``--only``.
-        tracking_uri: MLflow store; None looks at the environment, ``none`` turns tracking off.
+        only: Run only cells that meet these conditions, such as ``arm=NAME``, as after ``--only``.
+        tracking_uri: MLflow store; None uses the environment's, ``none`` turns tracking off.
         retry_failed: Run failed cells again.
-        address: Ray cluster; None looks at the environment, and else opens a session on this machine.
+        address: Ray cluster; None uses the environment's, or else opens a session on this machine.
         quiet: Print nothing.
 
     Raises:
         ConfigError: The study, the data, the folder or the store is wrong; nothing was started.
-        FgtuneError: Something else that was expected to go wrong.
+        FgtuneError: Another foreseen failure.
     """
     from fgtune.engine.run import execute
 
@@ -252,7 +252,7 @@ def open_results(folder: StrPath) -> Results:
     """The results in a study folder, finished or not.
 
     Raises:
-        ConfigError: There is no study in it.
+        ConfigError: The folder holds no study.
     """
     return Results(folder)
 
@@ -263,5 +263,5 @@ def _file(study: StudyFile | StrPath) -> StudyFile:
 
 def _texts(values: Sequence[str], name: str) -> tuple[str, ...]:
     if isinstance(values, str):
-        raise ConfigError("must be a list of texts", where=name, value=values, fix=f"write [{values!r}]")
+        raise ConfigError("must be a list of strings", where=name, value=values, fix=f"write [{values!r}]")
     return tuple(values)

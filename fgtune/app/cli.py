@@ -1,4 +1,4 @@
-"""The command line: ``fgtune VERB``. A verb imports what it needs when it is called, so that help comes at once.
+"""The command line: ``fgtune VERB``. A verb imports what it needs when it is called, so that help is fast.
 
 Exit codes: 0 done; 1 error; 2 the study file, the data or the command is wrong, nothing was started; 3 finished, with
 failed cells; 4 a budget ran out; 130 interrupted, everything finished is saved.
@@ -58,7 +58,7 @@ OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Parent of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code; errors made on purpose are printed without a traceback."""
+    """Run the command line and return its exit code; errors raised on purpose are printed without a traceback."""
     try:
         app(arguments, prog_name="fgtune")
     except SystemExit as stop:
@@ -130,7 +130,7 @@ def run(
 
 
 @app.command("report")
-def rebuild_report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="The study folder.")]) -> None:
+def rebuild_report(folder: FolderArgument) -> None:
     """Rebuild tables and report of a study from its folder alone."""
     from fgtune.engine.run import report
 
@@ -139,7 +139,7 @@ def rebuild_report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="T
 
 @app.command()
 def status(folder: FolderArgument) -> None:
-    """Tell how far a study is, what failed, how long the rest takes, and how to go on."""
+    """Show how far a study is, what failed, how long the rest takes, and how to go on."""
     from fgtune.app.status import print_status, read_status
 
     print_status(read_status(folder), _console())
@@ -196,7 +196,7 @@ def export_results(
 
 @app.command("refit")
 def refit_arm(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The study folder.")],
+    folder: FolderArgument,
     arm: Annotated[str, typer.Option("--arm", metavar="NAME", help="An arm, or the best one by its mean.")] = "best",
     seed: Annotated[int | None, typer.Option("--seed", help="Default: the study's first seed.", min=0)] = None,
     out: Annotated[
@@ -237,7 +237,7 @@ def predict_classes(
 def check_data(
     study: StudyArgument, set_: SetOption = None, smoke: SmokeOption = False, plugins: PluginsOption = None
 ) -> None:
-    """Tell what the data of a study look like: classes, sizes, sources, nesting, neighbours, and what is suspicious."""
+    """Show what the data of a study look like: classes, sizes, sources, nesting, neighbours, and what is suspicious."""
     from fgtune.app.data_check import check
     from fgtune.plugins import permitting
 
@@ -246,7 +246,7 @@ def check_data(
 
 
 @app.command("verify")
-def verify_folder(folder: Annotated[Path, typer.Argument(metavar="DIR", help="The study folder.")]) -> None:
+def verify_folder(folder: FolderArgument) -> None:
     """Recompute the numbers of a study from what its folder stores, and report any that do not agree."""
     from fgtune.app.verify import verify
 
@@ -276,7 +276,7 @@ def show_plan(
     set_: SetOption = None,
     smoke: SmokeOption = False,
     out: OutOption = DEFAULT_OUT,
-    cells: Annotated[bool, typer.Option("--cells", help="One row a cell instead of one an arm.")] = False,
+    cells: Annotated[bool, typer.Option("--cells", help="One row per cell instead of one per arm.")] = False,
     plugins: PluginsOption = None,
 ) -> None:
     """Show the cells of a study and how far its folder is with them; start nothing, write nothing."""
@@ -315,13 +315,13 @@ def settings() -> None:
 
 
 def _console() -> Console:
-    """Standard output: as wide as it is in a terminal, wide elsewhere."""
+    """Standard output: the terminal's width in a terminal, wide elsewhere."""
     from rich.console import Console
 
     return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=200)
 
 
 def print_warnings(plan: Plan) -> None:
-    """Tell what is likely a mistake."""
+    """Print what is likely a mistake."""
     for warning in plan.warnings:
         print(f"warning: {warning}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""``fgtune compare DIR DIR ...``: studies side by side, from their folders alone."""
+"""``fgtune compare DIR DIR ...``: studies side by side, from their folders."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ SUFFIXES = (".csv", ".parquet")
 
 
 def compare(roots: Sequence[Path], arm: str | None = None, out: Path | None = None) -> Comparison:
-    """Read studies, put them side by side, and write the table where asked to.
+    """Read studies, put them side by side, and write the table if a file is named.
 
     Args:
-        roots: Two study folders or more; the first is the one that others are compared with.
-        arm: The arm of every study that is compared; None for the best of each.
+        roots: Two or more study folders; the others are compared with the first.
+        arm: The arm of every study to compare; None for the best of each.
         out: A file to write the table to, ``.csv`` or ``.parquet``.
 
     Raises:
-        ConfigError: Fewer than two folders, one twice, one without a study or without the arm, or a file of another
+        ConfigError: Fewer than two folders, a folder twice, one without a study or the arm, or a file of another
             kind; nothing is written then.
     """
     from fgtune.analysis.comparing import compare_studies
@@ -46,7 +46,7 @@ def compare(roots: Sequence[Path], arm: str | None = None, out: Path | None = No
 
 
 def table_of(comparison: Comparison) -> pd.DataFrame:
-    """One row an arm of every study; the compared ones with their difference to the first study's."""
+    """One row per arm of every study; the compared ones with their difference from the first study's."""
     import pandas as pd
 
     table = pd.DataFrame(comparison.rows())
@@ -68,8 +68,8 @@ def _check(roots: Sequence[Path], out: Path | None) -> None:
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Print it for a person."""
-    table = Table("study", "arm", "metric", "n", "mean", "interval", "K_F", "seconds a cell")
+    """Print the comparison."""
+    table = Table("study", "arm", "metric", "n", "mean", "interval", "K_F", "seconds per cell")
     for study in comparison.studies:
         for arm in study.arms:
             estimate = arm.estimates[study.primary]
@@ -87,7 +87,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
 
 
 def _lines(comparison: Comparison, difference: Difference) -> list[str]:
-    """One difference in words."""
+    """A difference in words."""
     first = comparison.studies[0]
     study = next(each for each in comparison.studies if each.name == difference.study)
     if difference.contrast is None or study.chosen is None or first.chosen is None:

@@ -1,4 +1,4 @@
-"""``fgtune data check``: what a study's data look like before anything is trained, in plain text."""
+"""``fgtune data check``: what a study's data look like before training, in plain text."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from fgtune.neighbors import find_neighbors
 from fgtune.streams import numpy_stream
 
 PURITY_NEIGHBORS = 20
-"""Neighbours a sample, as many as FALCON stores."""
+"""Neighbours per sample, as many as FALCON stores."""
 PURITY_SAMPLES = 10_000
 """Purity is measured on at most this many training samples, drawn at random."""
 TINY = 10
-"""A class of fewer samples is reported."""
+"""A class with fewer samples is reported."""
 _LISTED = 24
-"""Up to so many classes are listed one by one."""
+"""Up to this many classes are listed one by one."""
 
 
 def check(source: Path | DataConfig, overrides: Sequence[str] = (), smoke: bool = False) -> str:
@@ -42,11 +42,11 @@ def check(source: Path | DataConfig, overrides: Sequence[str] = (), smoke: bool 
 
     Args:
         source: A study file, or a data config.
-        overrides: ``dotted.path=value`` each, for a study.
-        smoke: Look at the study as ``--smoke`` would run it.
+        overrides: For a study, of the form ``dotted.path=value``.
+        smoke: Describe the study as ``--smoke`` would run it.
 
     Returns:
-        The report, without a newline at its end. Figures that read fine labels are marked "oracle".
+        The report, without a final newline. Figures that read fine labels are marked "oracle".
 
     Raises:
         ConfigError: If the study file or the data cannot be used.

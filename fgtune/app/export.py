@@ -1,4 +1,4 @@
-"""``fgtune export DIR``: a study's results for other programs and for papers, from its folder alone."""
+"""``fgtune export DIR``: a study's results for other programs and for papers, from its folder."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class ExportFormat(StrEnum):
 
 
 def export(root: Path, form: ExportFormat, out: Path | None = None) -> bytes:
-    """The results of a study, finished or not, in another form; written to a file where one is named.
+    """The results of a study, finished or not, in another format; written to a file if one is named.
 
-    CSV and Parquet hold the tidy table, one row a planned cell; LaTeX is a table of arms by metrics.
+    CSV and Parquet hold the tidy table, one row per planned cell; LaTeX is a table of arms by metrics.
 
     Args:
         root: The study folder.
-        form: What to make.
+        form: The format.
         out: The file; Parquet needs one.
 
     Returns:
-        The content, of the file too.
+        The content, which is also that of the file.
 
     Raises:
         ConfigError: There is no study in the folder, or Parquet is to go to the terminal.

@@ -1,7 +1,7 @@
-"""``fgtune extend DIR --seeds N``: further seeds for a study that has a folder, finished or not.
+"""``fgtune extend DIR --seeds N``: more seeds for a study that has a folder, finished or not.
 
-Everything comes from the folder: the study as it was given, spaces and overrides put in (so that no file it was made of
-is needed again), and the options of the run. What is finished stays; the cells of the new seeds run as ``fgtune run``
+Everything comes from the folder: the study as given, with spaces and overrides applied (so that the files it was made
+from are not needed), and the options of the run. Finished cells stay; the cells of the new seeds run as ``fgtune run``
 would run them.
 """
 
@@ -28,23 +28,23 @@ if TYPE_CHECKING:
 
 
 def extend(root: Path, seeds: int, tracking_uri: str | None = None, console: Console | None = None) -> int:
-    """Give a study as many seeds as asked for, and run the cells that this adds.
+    """Extend a study to a number of seeds, and run the cells that this adds.
 
     A study with ``seeds: n`` gets the seeds 0 .. N-1; one that lists its seeds keeps them and gets those that follow
-    the largest. Cut off, it is continued by the same call, or by the line it prints.
+    the largest. If interrupted, it is continued by the same call, or by the line it prints.
 
     Args:
         root: The study folder.
-        seeds: Number of seeds that the study shall have, more than it has.
-        tracking_uri: MLflow store, where it is not the one of the last run.
-        console: Where progress is shown; standard output when left out.
+        seeds: Number of seeds that the study is to have, more than it has.
+        tracking_uri: MLflow store, if not that of the last run.
+        console: Where progress is shown; standard output by default.
 
     Returns:
         The exit code, as ``execute`` gives it.
 
     Raises:
-        ConfigError: There is no study in the folder, it has that many seeds already, its data have changed, or another
-            process is writing to it. Nothing is started then, and nothing written.
+        ConfigError: The folder holds no study, the study has that many seeds already, its data have changed, or another
+            process is writing to it. Nothing is then started or written.
     """
     from fgtune.engine.run import execute
 
@@ -63,7 +63,7 @@ def extend(root: Path, seeds: int, tracking_uri: str | None = None, console: Con
 
 
 def _check_seeds(folder: StudyFolder, study: Study, seeds: int) -> None:
-    """Refuse what adds no seed, unless it continues the extension that was made last."""
+    """Refuse a number that adds no seed, unless it continues the last extension."""
     if not study.design.plans_cells:
         rule = "a search judges every point by the seeds it began with, so none can be added"
         fix = "compare its best points on more seeds in a study of design comparison"
@@ -80,7 +80,7 @@ def _check_seeds(folder: StudyFolder, study: Study, seeds: int) -> None:
 
 
 def _last_options(folder: StudyFolder) -> RunOptions:
-    """The options of the run, or of the extension, that came last."""
+    """The options of the last run or extension."""
     last = last_call(folder.read_provenance())
     if last.options is None:
         fix = f"restore the file, or run the study once more{': ' * bool(last.command)}{last.line}"
@@ -89,7 +89,7 @@ def _last_options(folder: StudyFolder) -> RunOptions:
 
 
 def _options(folder: StudyFolder, study: Study, last: RunOptions, seeds: int, tracking_uri: str | None) -> RunOptions:
-    """What ``fgtune run`` would be asked for, to run the extended study."""
+    """The options with which ``fgtune run`` would run the extended study."""
     uri = tracking_uri or last.tracking_uri
     if uri is not None and MASK in uri:
         fix = "give it with --tracking-uri, or 'none' for no tracking"
@@ -101,10 +101,10 @@ def _options(folder: StudyFolder, study: Study, last: RunOptions, seeds: int, tr
 
 
 def _open(folder: StudyFolder, study: Study, seeds: int) -> OpenedStudy:
-    """The folder's study with further seeds, checked like any other; ``study.yaml`` stays as it was given.
+    """The folder's study with more seeds, checked like any other; ``study.yaml`` stays as given.
 
-    It is made from what was given, since presets fill in what a study leaves open: an arm that sets another preset than
-    the trial would find the trial's values filled in already in the resolved study.
+    It is made from the study as given, since presets fill in what a study leaves open: in the resolved study an arm
+    with another preset than the trial's would find the trial's values filled in already.
     """
     from fgtune.engine.opening import open_loaded
 

@@ -1,4 +1,4 @@
-"""A plan and how far its folder is with it: as a record, as tables for a person, and the time for the rest."""
+"""A plan and its progress in the study folder: as a record, as printed tables, and the time for the rest."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """The cells of a study, and how far its folder is with them; made by ``plan``.
+    """The cells of a study and their state in its folder; created by ``plan``.
 
     Attributes:
-        plan: Arms and cells as the study has them; of a search, with what was proposed so far.
+        plan: Arms and cells of the study; for a search, with what was proposed so far.
         folder: The study folder, which need not exist.
-        finished: Results that the folder has, by ``cell_id``.
+        finished: Results in the folder, by ``cell_id``.
         searches: The searches inside arms of a comparison, by arm.
     """
 
@@ -44,22 +44,22 @@ class StudyPlan:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is allowed and yet likely a mistake."""
+        """What is allowed but likely a mistake."""
         return self.plan.warnings
 
     @property
     def left(self) -> int:
-        """Cells that are yet to run, at most; those of the searches inside arms are not among these."""
+        """Largest number of cells still to run, without those of the searches inside arms."""
         return most_cells(self.plan) - len({cell.cell_id for cell in self.plan.cells} & self.finished.keys())
 
     @cached_property
     def left_in_searches(self) -> int:
-        """Cells that the searches inside arms may yet run: those whose arms have no settings yet."""
+        """Largest number of cells that the searches inside arms may still run, for arms without settings yet."""
         return sum(self.searches[each.search.arm].left for each in self.plan.pending_arm_searches)
 
     @property
     def time_left(self) -> TimeLeft | None:
-        """An estimate of the time for the rest, on this machine; None where nothing is left or nothing is finished."""
+        """An estimate of the time for the rest on this machine; None if nothing is left or nothing is finished."""
         cells = {cell.cell_id: cell.arm for cell in self.plan.cells}
         pending = [arm for cell_id, arm in cells.items() if cell_id not in self.finished]
         pending += [""] * (most_cells(self.plan) - len(cells) + self.left_in_searches)
@@ -69,9 +69,9 @@ class StudyPlan:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """One row a cell, in the order in which they run.
+        """One row per cell, in the order in which they run.
 
-        Columns: ``cell_id, arm, seed``, one column a factor, ``num_fine`` (text where it is estimated) and ``state``,
+        Columns: ``cell_id, arm, seed``, one column per factor, ``num_fine`` (text if it is estimated) and ``state``,
         which is ``MISSING`` for a cell without a result.
         """
         import pandas as pd
@@ -100,10 +100,10 @@ class StudyPlan:
 
 
 def read_plan(plan: Plan, folder: StudyFolder) -> StudyPlan:
-    """A plan with what its folder knows of it; writes nothing.
+    """A plan with what its folder knows about it; writes nothing.
 
     Raises:
-        StudyFolderError: The folder holds another study, or something that is no study.
+        StudyFolderError: The folder holds another study, or something that is not a study.
     """
     results = folder.ledger.read() if folder.check(plan) else []
     plan = grown_plan(plan, folder)
@@ -116,7 +116,7 @@ def read_plan(plan: Plan, folder: StudyFolder) -> StudyPlan:
 
 
 def print_plan(made: StudyPlan, console: Console, *, cells: bool) -> None:
-    """Print it for a person: one row an arm, or one row a cell."""
+    """Print the plan: one row per arm, or one row per cell."""
     say, plan = partial(print_line, console), made.plan
     say(f"{plan.study.study}: {size_text(plan)}, study hash {plan.study_hash}")
     console.print(_cell_table(made) if cells else _arm_table(made))
@@ -133,7 +133,7 @@ def print_plan(made: StudyPlan, console: Console, *, cells: bool) -> None:
 
 
 def _arm_table(made: StudyPlan) -> Table:
-    """One row an arm: levels, K_F, and its cells by state."""
+    """One row per arm: levels, K_F, and its cells by state."""
     plan, finished = made.plan, made.finished
     by_arm: dict[str, list[Cell]] = {}
     for cell in plan.cells:
@@ -154,7 +154,7 @@ def _arm_table(made: StudyPlan) -> Table:
 
 
 def _cell_table(made: StudyPlan) -> Table:
-    """One row a cell, in the order in which they run."""
+    """One row per cell, in the order in which they run."""
     plan = made.plan
     table = Table("cell", "seed", "arm", *plan.factors, "K_F", "state")
     for cell in plan.cells:
@@ -166,7 +166,7 @@ def _cell_table(made: StudyPlan) -> Table:
 
 
 def _shown(level: object) -> str:
-    """A level in a table."""
+    """A level as a table shows it."""
     if level is None:
         return "-"
     return level if isinstance(level, str) else json.dumps(level)

@@ -1,4 +1,4 @@
-"""``fgtune predict``: the fine class of new samples, by a model that ``fgtune refit`` wrote."""
+"""``fgtune predict``: the fine class of new samples, from a model that ``fgtune refit`` wrote."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def predict(
             or a data config on the command line: ``kind=digits,samples=odd``.
         out: Where the predictions go, ``.parquet`` or ``.csv``.
         plugins: Packages that may be imported because model or data name parts in them.
-        say: Receives what came of it, one line at a time.
+        say: Receives the outcome, one line at a time.
 
     Returns:
         The file.
@@ -80,7 +80,7 @@ def read_inputs(data: str, model: FineModel, card: ModelCard) -> Inputs:
     """The samples that ``data`` names, checked against what the model was trained on.
 
     Raises:
-        ConfigError: They cannot be read, or are not like the samples in training.
+        ConfigError: They cannot be read, or do not match the training samples.
     """
     from fgtune.data.readers.npz import read_npy, read_npz
     from fgtune.data.readers.tables import read_table
@@ -120,7 +120,7 @@ def _described(data: str, model: FineModel, card: ModelCard) -> Dataset:
 
 def _from_line(text: str) -> dict[str, Any]:
     """A data config from ``kind=digits,samples=odd``; values are YAML."""
-    # As a YAML flow mapping, so that commas inside brackets stay where they are.
+    # As a YAML flow mapping, so that commas inside brackets do not separate settings.
     value = parse_value("{" + re.sub(r"(^|,)\s*(\w+)=", r"\1 \2: ", text) + "}", text)
     if not isinstance(value, dict):
         raise ConfigError("must have the form kind=KIND,setting=value", path="DATA", value=text)
@@ -157,7 +157,7 @@ def _validated(plain: Any, where: str) -> DataConfig:
 
 
 def _check_genes(config: DataConfig, dataset: Dataset, model: FineModel, card: ModelCard) -> None:
-    """Refuse cells whose genes were chosen anew: the model's inputs are those that were chosen in training."""
+    """Refuse cells whose genes would be chosen anew: the model's inputs are the genes chosen in training."""
     if not isinstance(config, SingleCellConfig) or dataset.fingerprint == card.fingerprint:
         return
     preprocess = config.preprocess or (None if config.path is None else CountsConfig())

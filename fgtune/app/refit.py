@@ -1,7 +1,7 @@
 """``fgtune refit``: from a study to a model, trained on all training data, and the fine class of every sample.
 
-The chosen arm is trained on the training and the validation samples of the seed's split, since nothing is selected any
-more; test samples stay out, so that its test metrics mean what they mean in the study. In a transductive study all
+The chosen arm is trained on the training and the validation samples of the seed's split, since nothing is selected
+any more; test samples stay out, so that its test metrics mean what they mean in the study. In a transductive study all
 samples are training samples.
 """
 
@@ -29,14 +29,12 @@ from fgtune.text import first_of
 from fgtune.tuning.search.objectives import mean_values, ranking_of
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from fgtune.data.base import Dataset
     from fgtune.exporting.folder import ModelCard
     from fgtune.exporting.train import Trained
 
 BEST = "best"
-"""In place of an arm's name: the arm with the best mean."""
+"""Instead of an arm's name: the arm with the best mean."""
 _LISTED = 12
 
 Say = Callable[[str], None]
@@ -44,7 +42,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Choice:
-    """The arm to train, its config, and how it was chosen, in a sentence."""
+    """The arm to train, its config, and a sentence on how it was chosen."""
 
     arm: str
     config: TrialConfig
@@ -67,15 +65,15 @@ def refit(
     Args:
         root: The study folder.
         arm: Name of an arm, or ``best``.
-        seed: Of split, initial weights and data order; None is the first seed of the study.
+        seed: Seed of split, initial weights and data order; None is the first seed of the study.
         out: The model folder; None is ``models/ARM-seedS`` in the study folder.
-        force: Replace a model that is there.
-        tracking_uri: MLflow store; None looks at the environment, ``none`` turns tracking off.
+        force: Replace an existing model.
+        tracking_uri: MLflow store; None uses the environment's, ``none`` turns tracking off.
         plugins: Packages that may be imported because the study names parts in them.
         say: Receives one line of progress at a time.
 
     Returns:
-        The model folder. Where it holds this very model already, nothing is trained.
+        The model folder. If it already holds this very model, nothing is trained.
 
     Raises:
         ConfigError: The study folder, the arm, the data, the model folder or the store is wrong; nothing was started.
@@ -127,8 +125,8 @@ def _read(folder: StudyFolder) -> tuple[Study, list[CellResult]]:
 def choose(study: Study, results: Sequence[CellResult], arm: str, where: str) -> Choice:
     """The arm that ``arm`` names, or the best one.
 
-    The best arm has the best mean over its COMPLETE cells: of the metric of a search, else of the study's primary one.
-    Only arms with as many complete cells as any arm has are compared.
+    The best arm has the best mean over its COMPLETE cells, of the metric of a search or else of the primary metric.
+    Only arms with the largest number of complete cells are compared.
 
     Args:
         study: The study.
@@ -187,7 +185,7 @@ def _best(study: Study, complete: dict[str, list[CellResult]]) -> tuple[str, str
 
 
 def _unfinished(folder: StudyFolder, results: Sequence[CellResult]) -> Iterator[str]:
-    """How much of the study is still to come."""
+    """How much of the study is unfinished."""
     planned = {row["cell_id"] for row in folder.read_plan()}
     missing = len(planned - {result.cell_id for result in results})
     if missing:
@@ -195,7 +193,7 @@ def _unfinished(folder: StudyFolder, results: Sequence[CellResult]) -> Iterator[
 
 
 def _notes(choice: Choice, results: Sequence[CellResult]) -> Iterator[str]:
-    """What of the fine labels this arm is trained with, and how its training differs from the study's."""
+    """Whether this arm is trained with fine labels, and how its training differs from the study's."""
     config = choice.config
     fork = next((each.fork for each in results if each.arm == choice.arm and each.fork is not None), None)
     if fork is not None:
@@ -207,7 +205,7 @@ def _notes(choice: Choice, results: Sequence[CellResult]) -> Iterator[str]:
 
 
 def _same_data(folder: StudyFolder, config: TrialConfig) -> Dataset:
-    """The data of a trial, which must be those that the study ran on."""
+    """The data of a trial, checked to be those that the study ran on."""
     from fgtune.data.load import load_dataset
 
     dataset = load_dataset(config.data)
@@ -224,7 +222,7 @@ def _same_data(folder: StudyFolder, config: TrialConfig) -> Dataset:
 def _train(
     folder: StudyFolder, study: Study, choice: Choice, cell: Cell, dataset: Dataset, target: Path, say: Say
 ) -> ModelCard:
-    """Train the arm, write its folder, and report what came of it."""
+    """Train the arm, write its folder, and report the outcome."""
     from fgtune.exporting.folder import load_model, write_model
     from fgtune.exporting.train import train_on_all, training_labels
 
@@ -233,19 +231,15 @@ def _train(
     card = _card(folder, study, choice, cell, dataset, trained)
     labels = training_labels(trained.model, dataset, trained.splits, card.coarse_names, threads)
     card = write_model(target, trained.model, card, labels)
-    load_model(target)  # what was written can be read
+    load_model(target)  # check that it can be read back
     for name in dict.fromkeys((study.metrics.primary, *study.metrics.also)):
         if name in card.metrics:
             oracle = " (oracle)" if spec_of(name).oracle else ""
             say(f"{name}: {card.metrics[name]:.4g}{oracle}")
-    used = labels["fine_class"].nunique()
-    say(f"{len(labels):,} samples in {used} of {card.num_fine} fine classes, mean confidence {_mean(labels):.3f}")
+    used, confidence = labels["fine_class"].nunique(), float(labels["confidence"].mean())
+    say(f"{len(labels):,} samples in {used} of {card.num_fine} fine classes, mean confidence {confidence:.3f}")
     say(f"model: {target}")
     return card
-
-
-def _mean(labels: pd.DataFrame) -> float:
-    return float(labels["confidence"].mean())
 
 
 def _card(

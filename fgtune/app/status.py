@@ -1,4 +1,4 @@
-"""``fgtune status DIR``: how far a study is, read from its folder alone, without Ray or torch, and fast."""
+"""``fgtune status DIR``: how far a study is, read from its folder, quickly, without Ray or torch."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from fgtune.text import duration, print_line
 
 @dataclass(frozen=True)
 class ArmStatus:
-    """One arm: its planned cells by what became of them.
+    """One arm: its planned cells by state.
 
     Attributes:
         arm: Its name.
-        counts: How many of its cells ended how.
+        counts: Numbers of its cells by state.
         seconds: Trainer seconds of those that ended.
-        score: Mean of what the arms are ranked by, over COMPLETE cells that have it; nan without any.
+        score: Mean of the metric that arms are ranked by, over COMPLETE cells that have it; nan without any.
         scored: Number of those cells.
     """
 
@@ -48,15 +48,15 @@ class StudyStatus:
     Attributes:
         data: What its folder holds.
         holder: The process that writes to the folder now; None when the study is not running.
-        proposed: Of a search: points proposed so far, and how many there are to be (None for no fixed number). None of
+        proposed: For a search, points proposed so far and how many there will be (None for no fixed number). None for
             any other design.
-        planned: Cells that the plan has now, and those of points not proposed yet where their number is known.
-        under_way: Cells without a result that have a checkpoint: running, or cut off.
+        planned: Cells in the plan, and those of points not proposed yet where their number is known.
+        under_way: Cells without a result that have a checkpoint: running or interrupted.
         arms: In the order of the plan.
-        left: Estimate of the rest, with that of the searches inside arms.
-        last: How it was run last.
-        arm_searches: How far each search inside an arm of a comparison is that has started, by its arm.
-        is_arm_search: Whether it is itself the search inside an arm, which is run by the comparison.
+        left: Estimate of the remaining time, searches inside arms included.
+        last: How it was last run.
+        arm_searches: Status of each search inside an arm of a comparison that has started, by arm.
+        is_arm_search: Whether it is itself a search inside an arm, run by its comparison.
     """
 
     data: StudyData
@@ -72,7 +72,7 @@ class StudyStatus:
 
     @property
     def results(self) -> tuple[CellResult, ...]:
-        """What has ended; a cell that two arms share is there once."""
+        """The results; a cell that two arms share counts once."""
         return tuple(self.data.results.values())
 
     @property
@@ -81,7 +81,7 @@ class StudyStatus:
         return len(self.data.results)
 
     def count(self, state: CellState) -> int:
-        """Cells that ended in this state."""
+        """Number of cells that ended in this state."""
         return sum(each.state is state for each in self.results)
 
     @property
@@ -92,7 +92,7 @@ class StudyStatus:
 
     @property
     def seconds(self) -> float:
-        """Trainer seconds of everything that ended, in the searches inside arms too."""
+        """Trainer seconds of all ended cells, searches inside arms included."""
         return math.fsum([_seconds(self.results), *(each.seconds for each in self.arm_searches.values())])
 
     @property
@@ -111,7 +111,7 @@ def read_status(root: Path) -> StudyStatus:
     """Read how far the study in a folder is; writes nothing.
 
     Raises:
-        StudyFolderError: There is no study in it, or a file of it cannot be read.
+        StudyFolderError: The folder holds no study, or one of its files cannot be read.
     """
     folder = StudyFolder(root)
     folder.require_study()
@@ -145,7 +145,7 @@ def _status(data: StudyData) -> StudyStatus:
 
 
 def _arms(data: StudyData) -> tuple[ArmStatus, ...]:
-    """How far each arm is; one whose settings are not chosen yet will have a cell a seed."""
+    """How far each arm is; one whose settings are not chosen yet will have one cell per seed."""
     means, waiting, found = arm_means(data), data.pending_arms, []
     later = Counts(len(data.study.seed_list), 0, 0, 0, len(data.study.seed_list))
     for arm in data.arms:
@@ -160,7 +160,7 @@ def _seconds(results: Iterable[CellResult]) -> float:
 
 
 def _left_in_search(data: StudyData, search: StudyStatus | None) -> int:
-    """Cells that the search inside an arm may yet run."""
+    """Largest number of cells that the search inside an arm may still run."""
     if search is not None:
         return search.planned - search.ended
     own = data.study.design.arm_search
@@ -168,7 +168,7 @@ def _left_in_search(data: StudyData, search: StudyStatus | None) -> int:
 
 
 def _proposed(data: StudyData) -> tuple[int, int | None] | None:
-    """Points proposed so far and in all, replacements of a population apart; None where the design is no search."""
+    """Points proposed so far and in total, without replacements of a population; None if the design is not a search."""
     design = data.study.design
     if design.plans_cells:
         return None
@@ -176,7 +176,7 @@ def _proposed(data: StudyData) -> tuple[int, int | None] | None:
 
 
 def _machine_of(record: Mapping[str, Any]) -> tuple[int, int | None]:
-    """Cores and GPUs of the machine that ran the study last; of this one where the record does not say."""
+    """Cores and GPUs of the machine that last ran the study, or of this one if the record does not say."""
     here = machine()
     runs = [record, *record.get("continued", [])]
     cores = (runs[-1].get("host") or {}).get("cpus")
@@ -184,7 +184,7 @@ def _machine_of(record: Mapping[str, Any]) -> tuple[int, int | None]:
 
 
 def print_status(status: StudyStatus, console: Console) -> None:
-    """Print it for a person."""
+    """Print the status."""
     say, study = partial(print_line, console), status.data.study
     say(f"{study.study} ({study.design.kind}), in {status.data.folder.root}")
     say(f"question: {study.question}")
@@ -208,12 +208,12 @@ def _progress(status: StudyStatus) -> str:
     parts = [f"{status.ended} of {counted_cells(status.planned)} ended"]
     for state, word in ((CellState.FAIL, "failed"), (CellState.PRUNED, "stopped early")):
         parts += [f"{status.count(state)} {word}"] * (status.count(state) > 0)
-    parts += [f"{status.under_way} begun"] * (status.under_way > 0)
+    parts += [f"{status.under_way} under way"] * (status.under_way > 0)
     return ", ".join(parts)
 
 
 def _rest(status: StudyStatus) -> Iterator[str]:
-    """The estimate, the best arm, and how to go on."""
+    """The estimate, the best arm, and how to continue."""
     if status.ended < status.planned:
         yield f"left: {status.left.sentence()}" if status.left else "left: unknown until a cell is finished"
     best = status.best
@@ -232,9 +232,9 @@ _MOST_ROWS = 20
 
 
 def _table(status: StudyStatus) -> Table:
-    """One row an arm, the best ones of a long search."""
+    """One row per arm; of a long search, only the best."""
     mean = f"{status.criterion.name} (mean)"
-    table = Table("arm", "planned", "complete", "failed", "stopped early", "left", "seconds a cell", mean)
+    table = Table("arm", "planned", "complete", "failed", "stopped early", "left", "seconds per cell", mean)
     arms = list(status.arms)
     if len(arms) > _MOST_ROWS:
         sign = 1.0 if status.criterion.direction == "minimize" else -1.0

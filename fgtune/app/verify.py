@@ -1,4 +1,4 @@
-"""Checks a study folder against itself: what can be computed again from what is stored must come out the same."""
+"""Checks a study folder against itself: what can be recomputed from stored data must come out the same."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _SUMMARY = re.compile(r'<script type="application/json" id="fgtune-summary">(.*?
 
 
 def verify(root: Path) -> tuple[int, list[str]]:
-    """Recompute what the folder's files let be recomputed.
+    """Recompute what can be recomputed from the folder's files.
 
-    Checked are, for every complete cell, its config against its hash and id and its metrics that follow from the stored
-    counts; then ``results.csv`` and the summary in ``report.html`` against the ledger. Of a comparison that searches
-    inside its arms the searches are checked too, and that each arm runs what its search found best.
+    For every complete cell, its config is checked against its hash and id, and its metrics that follow from the stored
+    counts against these; then ``results.csv`` and the summary in ``report.html`` against the ledger. For a comparison
+    that searches inside its arms, the searches are checked too, and that each arm runs what its search found best.
 
     Returns:
-        How many values were compared, and one line for each that does not agree.
+        Number of values compared, and one line for each that does not agree.
 
     Raises:
-        StudyFolderError: It is no study folder, or a file of it cannot be read.
+        StudyFolderError: It is not a study folder, or one of its files cannot be read.
     """
     folder = StudyFolder(root)
     folder.require_study()
@@ -53,11 +53,11 @@ def _verify(data: StudyData) -> tuple[int, list[str]]:
 
 
 def _identity(config: Mapping[str, Any], scheme: int) -> dict[str, Any]:
-    """What of a stored config is hashed; a folder without defaults left out hashes all of it."""
+    """The part of a stored config that is hashed; under scheme 1, all of it."""
     try:
         return dict(config) if scheme == 1 else TrialConfig.from_plain(dict(config)).identity()
     except ValidationError:
-        return {}  # has no hash in the ledger, so that the cell is reported
+        return {}  # matches no hash in the ledger, so the cell is reported
 
 
 def _cells(folder: StudyFolder) -> Iterator[tuple[int, str]]:

@@ -67,7 +67,7 @@ def test_overrides_and_smoke_reach_the_study(small_study):
 def test_mistakes_are_exceptions_with_the_text_of_the_command_line(small_study, tmp_path):
     with pytest.raises(FgtuneError, match=r"trial\.epocs: unknown key"):
         fgtune.load_study(small_study, overrides=["trial.epocs=3"])
-    with pytest.raises(ConfigError, match=r"overrides: must be a list of texts"):
+    with pytest.raises(ConfigError, match=r"overrides: must be a list of strings"):
         fgtune.load_study(small_study, overrides="trial.epochs=3")
     with pytest.raises(ConfigError, match="no such study file"):
         fgtune.run_study(tmp_path / "none.yaml")

@@ -199,7 +199,7 @@ def test_changed_data_are_refused_and_nothing_is_written(begun, base, runs, tmp_
     changed["inputs"] = changed["inputs"] + 1
     np.savez(tmp_path / "mine.npz", **changed)
     before = {path: path.read_bytes() for path in begun.root.iterdir() if path != begun.lock_file}
-    with chdir(tmp_path), pytest.raises(StudyFolderError, match="the data have changed since the study was begun"):
+    with chdir(tmp_path), pytest.raises(StudyFolderError, match="the data have changed since the study was started"):
         extend(begun.root, 4)
     assert {path: path.read_bytes() for path in begun.root.iterdir() if path != begun.lock_file} == before
     assert runs == []

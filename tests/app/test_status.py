@@ -126,7 +126,7 @@ def test_a_running_study_names_its_process_and_the_cells_that_have_begun(partial
     with partial.lock():
         holder = partial.lock_file.read_text().strip()
         text = told(partial.root)
-    assert f"running (process {holder}): 18 of 20 cells ended, 1 failed, 1 stopped early, 1 begun" in text
+    assert f"running (process {holder}): 18 of 20 cells ended, 1 failed, 1 stopped early, 1 under way" in text
     assert "continue with" not in text
 
 

@@ -16,6 +16,7 @@ from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import Counts, StudyData, read_study
 from fgtune.analysis.timing import TimeLeft, cells_at_once, counted_cells, machine, time_left
 from fgtune.analysis.trials import arm_means, best_arm, criteria_of
+from fgtune.results.extension import other_version
 from fgtune.results.folder import ARM_SEARCH, StudyFolder
 from fgtune.results.options import LastCall, last_call
 from fgtune.results.records import CellResult, CellState
@@ -57,6 +58,7 @@ class StudyStatus:
         last: How it was last run.
         arm_searches: Status of each search inside an arm of a comparison that has started, by arm.
         is_arm_search: Whether it is itself a search inside an arm, run by its comparison.
+        other_version: ``an earlier`` or ``a later`` where that version of fgtune wrote the folder and has to run it on.
     """
 
     data: StudyData
@@ -69,6 +71,7 @@ class StudyStatus:
     last: LastCall
     arm_searches: Mapping[str, StudyStatus]
     is_arm_search: bool
+    other_version: str | None
 
     @property
     def results(self) -> tuple[CellResult, ...]:
@@ -141,6 +144,7 @@ def _status(data: StudyData) -> StudyStatus:
         last=last_call(record),
         arm_searches=searches,
         is_arm_search=ARM_SEARCH in record,
+        other_version=other_version(record),
     )
 
 
@@ -225,7 +229,10 @@ def _rest(status: StudyStatus) -> Iterator[str]:
     if last.command and status.holder is None and (status.ended < status.planned or retry):
         folder = None if last.options is None else last.options.directory(status.data.folder.root)
         place = f" (in {folder})" if folder is not None and folder != Path.cwd() else ""
-        yield f"{'run failed cells again' if retry else 'continue'} with: {last.line}{retry}{place}"
+        what = "run failed cells again with" if retry else "continue with"
+        if status.other_version is not None:
+            what = f"{status.other_version} version of fgtune wrote this folder; with that version, {what}"
+        yield f"{what}: {last.line}{retry}{place}"
 
 
 _MOST_ROWS = 20

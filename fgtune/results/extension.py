@@ -23,6 +23,12 @@ HASH = "hash"
 """Key in ``provenance.json`` of the scheme of its hashes; the first scheme if missing."""
 
 
+def other_version(record: Mapping[str, Any]) -> str | None:
+    """``an earlier`` or ``a later`` where another version wrote the folder of a provenance; None where this one did."""
+    theirs = record.get(HASH, 1)
+    return None if theirs == HASH_SCHEME else "an earlier" if theirs < HASH_SCHEME else "a later"
+
+
 def check_hashes(record: Mapping[str, Any], where: str) -> None:
     """Raise if the cells of a folder have ids that this version would not give them.
 
@@ -33,9 +39,8 @@ def check_hashes(record: Mapping[str, Any], where: str) -> None:
     Raises:
         StudyFolderError: It was written by a version of fgtune that computes hashes differently.
     """
-    theirs = record.get(HASH, 1)
-    if theirs != HASH_SCHEME:
-        age = "an earlier" if theirs < HASH_SCHEME else "a later"
+    age = other_version(record)
+    if age is not None:
         rule = f"was written by {age} version of fgtune, whose cells have other ids; nothing was changed"
         fix = "choose another folder with --out, or go on with that version; report, status and verify read it"
         raise StudyFolderError(rule, where=where, fix=fix)

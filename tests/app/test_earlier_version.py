@@ -107,3 +107,12 @@ def test_it_is_not_run_on_with_other_ids(verb, tmp_path, capsys):
         "Fix: choose another folder with --out, or go on with that version; report, status and verify read it\n"
     )
     assert {path: path.read_bytes() for path in before} == before
+
+
+def test_its_status_says_which_version_can_run_it_on(tmp_path, capsys):
+    folder = Path(shutil.copytree(FOLDERS / "small", tmp_path / "small"))
+    ledger = folder / "results.jsonl"
+    ledger.write_text("".join(ledger.read_text(encoding="utf-8").splitlines(keepends=True)[:-1]), encoding="utf-8")
+    assert main(["status", str(folder)]) == 0
+    line = "an earlier version of fgtune wrote this folder; with that version, continue with: python -m fgtune.run"
+    assert line in capsys.readouterr().out

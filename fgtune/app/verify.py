@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,12 @@ from fgtune.analysis.summary import summarise
 from fgtune.analysis.table import encoded, tidy_table
 from fgtune.analysis.trials import best_arm
 from fgtune.config.arms.records import cell_id_of
-from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.base import HASH_SCHEME, stable_hash
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.metrics.evaluate import evaluate_counts
 from fgtune.results.extension import HASH
 from fgtune.results.folder import StudyFolder
-from fgtune.results.records import CellState
+from fgtune.results.records import CellResult, CellState
 
 _SUMMARY = re.compile(r'<script type="application/json" id="fgtune-summary">(.*?)</script>', re.DOTALL)
 
@@ -38,9 +38,7 @@ def verify(root: Path) -> tuple[int, list[str]]:
     Raises:
         StudyFolderError: It is not a study folder, or one of its files cannot be read.
     """
-    folder = StudyFolder(root)
-    folder.require_study()
-    return _verify(read_study(folder))
+    return _verify(read_study(StudyFolder(root)))
 
 
 def _verify(data: StudyData) -> tuple[int, list[str]]:
@@ -60,9 +58,21 @@ def _identity(config: Mapping[str, Any], scheme: int) -> dict[str, Any]:
         return {}  # matches no hash in the ledger, so the cell is reported
 
 
+def _hash_scheme(folder: StudyFolder, results: Sequence[CellResult]) -> int:
+    """How the folder's hashes were made; where ``provenance.json`` is lost, as most of its cells have it."""
+    if folder.provenance_file.is_file():
+        return int(folder.read_provenance().get(HASH, 1))
+
+    def agreeing(scheme: int) -> int:
+        return sum(stable_hash(_identity(result.config, scheme)) == result.config_hash for result in results)
+
+    return max(HASH_SCHEME, 1, key=agreeing)
+
+
 def _cells(folder: StudyFolder) -> Iterator[tuple[int, str]]:
-    scheme = folder.read_provenance().get(HASH, 1)
-    for result in folder.ledger.read():
+    results = folder.ledger.read()
+    scheme = _hash_scheme(folder, results)
+    for result in results:
         name = f"cell {result.cell_id} ({result.arm}, seed {result.seed})"
         config = _identity(result.config, scheme)
         agrees = stable_hash(config) == result.config_hash
@@ -88,7 +98,6 @@ def _choices(data: StudyData) -> Iterator[tuple[int, str]]:
         search = data.arm_searches.get(arm.name)
         if search is None:
             continue
-        search.folder.require_study()
         compared, problems = _verify(search)
         yield compared, ""
         yield from ((0, f"search inside {arm.name}: {problem}") for problem in problems)

@@ -49,6 +49,12 @@ def test_its_numbers_verify(folder, capsys):
     assert capsys.readouterr().out.endswith(" values compared, 0 do not agree\n")
 
 
+def test_its_numbers_verify_without_its_provenance(folder, capsys):
+    (folder / "provenance.json").unlink()
+    assert main(["verify", str(folder)]) == 0
+    assert capsys.readouterr().out.endswith(" values compared, 0 do not agree\n")
+
+
 def test_its_report_verifies_where_metrics_are_described_in_other_words_now(folder, capsys):
     assert main(["report", str(folder)]) == 0
     report = folder / "report.html"

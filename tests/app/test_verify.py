@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -68,6 +69,20 @@ def test_missing_relations_are_named(trained):
     assert "its relations are missing" in problem
 
 
+def test_a_folder_that_lost_its_provenance_is_still_checked(trained, rewrite):
+    whole = verify(trained.root)
+    before = trained.provenance_file.read_bytes()
+    trained.provenance_file.unlink()
+    try:
+        assert verify(trained.root) == whole
+        cell = rewrite(lambda line: line["config"]["optimizer"].update(lr=0.5))
+        problems = verify(trained.root)[1]
+    finally:
+        trained.provenance_file.write_bytes(before)
+    assert [("hash" in each, "this id" in each) for each in problems] == [(True, False), (False, True)]
+    assert all(cell in each for each in problems)
+
+
 def test_a_report_with_other_numbers_is_named(synthetic, tmp_path):
     from fgtune.reporting.html import write_up
 
@@ -83,3 +98,11 @@ def test_a_report_with_other_numbers_is_named(synthetic, tmp_path):
 def test_no_study_folder_is_refused(tmp_path):
     with pytest.raises(StudyFolderError):
         verify(tmp_path)
+
+
+def test_a_file_that_a_folder_lacks_is_named(synthetic, tmp_path):
+    folder = synthetic.SyntheticStudy().write(tmp_path)
+    folder.plan_file.unlink()
+    missing = re.escape(f"{folder.plan_file}: this file of a study folder is missing")
+    with pytest.raises(StudyFolderError, match=missing):
+        verify(folder.root)

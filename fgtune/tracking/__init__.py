@@ -1,6 +1,6 @@
-"""Where a study is tracked: the ``Tracker`` protocol, and the one place that chooses its implementation.
+"""Tracking of studies: the ``Tracker`` protocol and the function that chooses its implementation.
 
-mlflow is imported when a store is opened, never before, and by this package alone.
+mlflow is imported by this package only, and not before a store is opened.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from fgtune.tracking.base import NullTracker, StudyEnd, Tracker
 __all__ = ["NullTracker", "StudyEnd", "Tracker", "open_tracker", "tracking_uri"]
 
 DEFAULT_URI = "sqlite:///mlflow.db"
-"""The store when nobody names one: a database in the working directory, which is also what ``mlflow ui`` opens."""
+"""The default store: a database in the working directory, which is also what ``mlflow ui`` opens."""
 
 
-def tracking_uri(given: str | None = None, environ: Mapping[str, str] | None = None) -> str:
-    """The store to use: ``given`` (``--tracking-uri``), else ``MLFLOW_TRACKING_URI``, else ``sqlite:///mlflow.db``."""
+def tracking_uri(uri: str | None = None, environ: Mapping[str, str] | None = None) -> str:
+    """The store to use: ``uri`` (``--tracking-uri``), else ``MLFLOW_TRACKING_URI``, else ``sqlite:///mlflow.db``."""
     environ = os.environ if environ is None else environ
-    return given or environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    return uri or environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
 
 
 def open_tracker(
     uri: str | None = None, *, environ: Mapping[str, str] | None = None, directory: Path | None = None
 ) -> Tracker:
-    """Open the tracking store, creating it where it does not exist; call it in the driver, before workers start.
+    """Open the tracking store, creating it if it does not exist; call it in the driver, before workers start.
 
     Args:
-        uri: The store as given on the command line; ``none`` turns tracking off; None looks further (``tracking_uri``).
+        uri: The store on the command line; ``none`` turns tracking off; None falls back as in ``tracking_uri``.
         environ: Where ``MLFLOW_TRACKING_URI`` is looked up; the process environment by default.
         directory: What a relative ``sqlite:///`` path is relative to; the working directory by default.
 
     Raises:
-        ConfigError: The store cannot be used; the message says why and what to do. Nothing was logged.
+        ConfigError: The store cannot be used; the message says why and how to fix it. Nothing was logged.
     """
     chosen = tracking_uri(uri, environ)
     if chosen.strip().lower() == "none":

@@ -1,7 +1,7 @@
-"""What a tracker does, free of any tracking library, and the tracker that does nothing.
+"""The tracker protocol, independent of any tracking library, and the tracker that does nothing.
 
-The driver is the only caller. A tracker may raise ``TrackingError`` from every method; the study goes on without it,
-since the ledger holds everything, and ``sync`` brings the store up to date later.
+The driver is the only caller. Every method may raise ``TrackingError``, after which the study continues without
+tracking: the ledger holds everything, and ``sync`` brings the store up to date later.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from fgtune.config.arms.plan import Plan
 from fgtune.results.records import CellResult, EpochMetrics
 
 ArmStatistics = Mapping[str, Mapping[str, float | None]]
-"""Metric name -> statistic (``mean``, ``sd``, ``n``, ``ci_lo``, ``ci_hi``) -> value; None where it does not exist."""
+"""Metric name -> statistic (``mean``, ``sd``, ``n``, ``ci_lo``, ``ci_hi``) -> value; None if undefined."""
 
 
 class StudyEnd(StrEnum):
-    """How a launch of a study ended; the values stand in the tag ``fgtune.state``."""
+    """How a launch of a study ended; the value of the tag ``fgtune.state``."""
 
     COMPLETE = "COMPLETE"
     """Every planned cell is complete (exit code 0)."""
@@ -28,23 +28,23 @@ class StudyEnd(StrEnum):
     BUDGET = "BUDGET"
     """A budget ran out (exit code 4)."""
     PARTIAL = "PARTIAL"
-    """Every cell that the call selected is complete, others are left (exit code 0)."""
+    """Every selected cell is complete, others are left (exit code 0)."""
     INTERRUPTED = "INTERRUPTED"
-    """Stopped by the user, state saved (exit code 130)."""
+    """Stopped by the user with its state saved (exit code 130)."""
     ERROR = "ERROR"
     """The driver itself failed (exit code 1)."""
 
 
 class Tracker(Protocol):
-    """One study in a tracking store. Every method may be repeated: nothing is ever stored twice."""
+    """A study in a tracking store. Every method may be repeated; nothing is stored twice."""
 
     @property
     def uri(self) -> str:
-        """Where the study is tracked, without passwords; ``none`` when it is not."""
+        """Where the study is tracked, without passwords; ``none`` if it is not."""
         ...
 
     def check(self, studies: Sequence[str]) -> None:
-        """Raise ``ConfigError`` where a study of one of these names could not be tracked; stores nothing."""
+        """Raise ``ConfigError`` if a study of one of these names cannot be tracked; stores nothing."""
         ...
 
     def start(self, plan: Plan, folder: Path, *, commit: str | None = None) -> None:
@@ -52,31 +52,31 @@ class Tracker(Protocol):
 
         Args:
             plan: The study and its cells.
-            folder: The study folder, named in the store so that people find it.
-            commit: Git commit that the study runs from, where known.
+            folder: The study folder, recorded in the store so that people can find it.
+            commit: Git commit that the study runs from, if known.
 
         Raises:
-            TrackingError: The store did not take it. Later calls try again by themselves.
+            TrackingError: The store rejected it; later calls retry.
         """
         ...
 
     def grow(self, plan: Plan) -> None:
-        """The study that was started has further arms from now on: a search has proposed them."""
+        """Replace the plan of the started study by one with further arms, which a search has proposed."""
         ...
 
     def log_cell(self, result: CellResult, curve: Sequence[EpochMetrics]) -> None:
-        """Store one finished cell, unless exactly this outcome is stored already.
+        """Store a finished cell unless exactly this outcome is already stored.
 
         Raises:
-            TrackingError: The store did not take it, or took a part; the next ``log_cell`` or ``sync`` completes it.
+            TrackingError: The store rejected all or part of it; the next ``log_cell`` or ``sync`` completes it.
         """
         ...
 
     def sync(self, results: Iterable[CellResult], read_curve: Callable[[str], Sequence[EpochMetrics]]) -> int:
-        """Store every finished cell that the store lacks; ``read_curve`` maps a cell id to its curve.
+        """Store every finished cell that is missing; ``read_curve`` maps a cell id to its curve.
 
         Returns:
-            How many cells were stored; of several results of one cell the last counts.
+            How many cells were stored; of several results of one cell only the last counts.
 
         Raises:
             TrackingError: As ``log_cell``.
@@ -84,10 +84,10 @@ class Tracker(Protocol):
         ...
 
     def log_summary(self, arms: Mapping[str, ArmStatistics], answer: str) -> None:
-        """Store one summary an arm, and the study's answer (Markdown).
+        """Store one summary per arm, and the study's answer (Markdown).
 
         Raises:
-            TrackingError: The store did not take it.
+            TrackingError: The store rejected it.
         """
         ...
 
@@ -95,13 +95,13 @@ class Tracker(Protocol):
         """Attach files (report, resolved study, results) to the study's own run and mark it as ended.
 
         Raises:
-            TrackingError: The store did not take it, or a file does not exist.
+            TrackingError: The store rejected it, or a file does not exist.
         """
         ...
 
 
 class NullTracker:
-    """Tracks nothing; what ``--tracking-uri none`` gives."""
+    """Tracks nothing (``--tracking-uri none``)."""
 
     uri = "none"
 

@@ -1,8 +1,8 @@
-"""The shape of a study in MLflow: names, tags, parameters and metric points, as plain data without mlflow.
+"""The layout of a study in MLflow: names, tags, parameters and metric points, as plain data without mlflow.
 
-A study is an experiment; its own run is the parent; a cell is a child run, and so is the summary of an arm. Everything
-here is a function of the records alone, times included, so that logging a record again yields the very same points,
-which MLflow stores once. ``docs/tracking.md`` shows the result to users.
+A study is an experiment with a parent run; each cell and each arm's summary is a child run. Everything here, including
+times, depends only on the records, so that logging a record again yields the same points, which MLflow stores once.
+``docs/tracking.md`` shows the result to users.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from fgtune.results.records import CellResult, CellState, EpochMetrics
 from fgtune.tracking.base import ArmStatistics
 
 MAX_KEY, MAX_PARAM, MAX_TAG = 250, 6000, 5000
-"""Lengths that every MLflow store accepts (a tag may have 8000 characters in recent ones)."""
+"""Lengths that every MLflow store accepts (recent ones take tags of 8000 characters)."""
 
 RUN_STATUS = {CellState.COMPLETE: "FINISHED", CellState.FAIL: "FAILED", CellState.PRUNED: "KILLED"}
 LOGGED = "fgtune.logged"
-"""Set last: names the outcome that the run holds completely."""
+"""The tag that is set last: the outcome that the run holds completely."""
 
 
 class Point(NamedTuple):
-    """One metric value; ``timestamp`` in milliseconds since 1970."""
+    """A metric value; ``timestamp`` in milliseconds since 1970."""
 
     key: str
     value: float
@@ -45,7 +45,7 @@ class Point(NamedTuple):
 
 
 class DatasetUse(NamedTuple):
-    """A data set as MLflow lists it."""
+    """A data set in MLflow's terms."""
 
     name: str
     digest: str
@@ -54,9 +54,9 @@ class DatasetUse(NamedTuple):
 
 
 def safe_key(name: str) -> str:
-    """``name`` as MLflow takes it for metrics and parameters: letters, digits, ``_ - . /`` and spaces, a clean path.
+    """``name`` as MLflow accepts it for metrics and parameters: letters, digits, ``_ - . /`` and spaces, a clean path.
 
-    A name that has to change gets a digest, so that two names never become one.
+    A name that has to change gets a digest, so that two names never collide.
     """
     clean = posixpath.normpath(re.sub(r"[^/\w.\- ]", "_", name)).strip("/")
     if clean == name and name != "." and not name.startswith("..") and len(name) <= MAX_KEY:
@@ -66,7 +66,7 @@ def safe_key(name: str) -> str:
 
 
 def shortened(text: str, limit: int) -> str:
-    """``text`` cut to ``limit`` characters, with a mark where it was cut."""
+    """``text``, cut to ``limit`` characters with an ellipsis if it is longer."""
     return text if len(text) <= limit else text[: limit - 2] + " …"
 
 
@@ -76,7 +76,7 @@ def milliseconds(moment: datetime) -> int:
 
 
 def time_span(result: CellResult) -> tuple[int, int]:
-    """Start and end of a cell in milliseconds: its finish, and its trainer seconds before that."""
+    """Start and end of a cell in milliseconds: the end is its finish, the start its trainer seconds earlier."""
     try:
         finished = datetime.fromisoformat(result.finished_at)
     except ValueError as error:
@@ -86,7 +86,7 @@ def time_span(result: CellResult) -> tuple[int, int]:
 
 
 def outcome_key(result: CellResult) -> str:
-    """Names one outcome of a cell; a cell that is run again has another."""
+    """Identifies one outcome of a cell; a rerun has another key."""
     return f"{result.state.value} {result.finished_at}"
 
 
@@ -100,7 +100,7 @@ def plain_yaml(data: Any) -> str:
 
 
 def study_tags(plan: Plan, folder: str, commit: str | None) -> dict[str, str]:
-    """Tags of the parent run that each launch renews."""
+    """Tags of the parent run, set at each launch."""
     tags = {
         "fgtune.role": "study",
         "fgtune.study": plan.study.study,
@@ -117,7 +117,7 @@ def study_tags(plan: Plan, folder: str, commit: str | None) -> dict[str, str]:
 
 
 def study_note(study: Study, answer: str = "") -> str:
-    """The parent's description: what is asked and expected, and the answer once there is one."""
+    """The parent's description: question, expectation, source, and the answer once there is one."""
     parts = [f"**Question.** {study.question}"]
     parts += [f"**Expected.** {study.expectation}"] if study.expectation else []
     parts += [f"**Source.** {study.source}"] if study.source else []
@@ -132,7 +132,7 @@ def arm_role(plan: Plan, arm: str) -> str:
 
 
 def cell_tags(plan: Plan, result: CellResult) -> dict[str, str]:
-    """Tags of a cell's run, apart from its parent and from ``fgtune.logged``; empty where there is nothing to say."""
+    """Tags of a cell's run, except its parent and ``fgtune.logged``; a value may be empty."""
     tags = {
         "fgtune.config_hash": result.config_hash,
         "fgtune.arm": result.arm,
@@ -151,22 +151,22 @@ def cell_tags(plan: Plan, result: CellResult) -> dict[str, str]:
 
 
 def level_params(levels: Mapping[str, object]) -> dict[str, str]:
-    """What the design varies, as parameters; values other than text are written as JSON."""
+    """The levels as parameters; values other than strings are written as JSON."""
     texts = {path: level if isinstance(level, str) else json.dumps(level) for path, level in levels.items()}
     return {safe_key(path): shortened(text, MAX_PARAM) for path, text in texts.items()}
 
 
 def cell_params(result: CellResult) -> dict[str, str]:
-    """Parameters of a cell's run: what the design varies, the seed, and the resolved K_F as ``num_fine``."""
+    """Parameters of a cell's run: its levels, the seed, and the resolved K_F as ``num_fine``."""
     params = level_params(result.levels) | {"seed": str(result.seed)}
     num_fine = result.config.get("classes", {}).get("num_fine")
     return params if num_fine is None else params | {"num_fine": str(num_fine)}
 
 
 def final_points(result: CellResult) -> list[Point]:
-    """The reported values of a complete cell, once each at step 0, and what its solver cost.
+    """The reported values of a complete cell, at step 0, and the cost of its solver.
 
-    A failed or pruned cell reports nothing here, so that no mean over runs takes its last value for a result.
+    A failed or pruned cell reports no metrics here, so that no mean over runs mistakes its last value for a result.
     """
     _, end = time_span(result)
     reported = result.metrics if result.state is CellState.COMPLETE else {}
@@ -179,7 +179,7 @@ def final_points(result: CellResult) -> list[Point]:
 
 
 def curve_points(result: CellResult, curve: Iterable[EpochMetrics]) -> list[Point]:
-    """Every finite metric of every epoch under ``curve/...`` with the epoch as step; of a repeated epoch the last."""
+    """Finite metrics per epoch under ``curve/...``, with the epoch as step; of a repeated epoch the last one counts."""
     moment, end = time_span(result)
     points: list[Point] = []
     for epoch in sorted({epoch.epoch: epoch for epoch in curve}.values(), key=lambda epoch: epoch.epoch):
@@ -200,23 +200,19 @@ def summary_points(summary: ArmStatistics, now: int) -> list[Point]:
 
 
 def cell_dataset(plan: Plan, config: Mapping[str, Any]) -> DatasetUse | None:
-    """The data set of a cell; None where the plan does not know its shape."""
+    """The data set of a cell; None if the plan does not know its shape."""
     data = config.get("data", {})
     shape = plan.shapes.get(stable_hash(data))
     if shape is None:
         return None
     name = str(data["kind"]) if "path" not in data else posixpath.basename(str(data["path"]))
-    source = {"tags": {"mlflow.source.type": "LOCAL", "mlflow.source.name": f"fgtune data, {plain_text(data)}"}}
+    data_text = json.dumps(data, sort_keys=True)
+    source = {"tags": {"mlflow.source.type": "LOCAL", "mlflow.source.name": f"fgtune data, {data_text}"}}
     profile = {"num_coarse": list(shape.num_coarse), "num_fine": shape.num_fine}
     return DatasetUse(shortened(name, 500), shape.fingerprint[:36], json.dumps(source), json.dumps(profile))
 
 
-def plain_text(data: Mapping[str, Any]) -> str:
-    """Plain data on one line."""
-    return json.dumps(data, sort_keys=True)
-
-
 def tally(states: Sequence[str], planned: int) -> str:
-    """Counts of cell states in words, ``18 COMPLETE, 1 FAIL of 20 planned``."""
+    """Counts of cell states, such as ``18 COMPLETE, 1 FAIL of 20 planned``."""
     counts = [f"{states.count(state.value)} {state.value}" for state in CellState if state.value in states]
     return f"{', '.join(counts) or 'none'} of {planned} planned"

@@ -1,7 +1,7 @@
-"""Keeps a study in MLflow, through a client bound to one store; no global state of MLflow is touched.
+"""Tracks a study in MLflow through a client bound to one store; MLflow's global state is left alone.
 
-Every run is found by its tags before it is created, and a run that holds an outcome completely says so in a tag that is
-set last. A call that failed half-way is therefore made good by the next one, whichever process makes it.
+Every run is looked up by its tags before it is created, and a run that holds an outcome completely is marked by a tag
+that is set last. A call that failed half-way is therefore completed by the next one, in whichever process.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from fgtune.config.arms.plan import Plan
-from fgtune.errors import ConfigError, TrackingError
+from fgtune.errors import TrackingError
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, EpochMetrics
 from fgtune.tracking import layout
 from fgtune.tracking.base import ArmStatistics, StudyEnd
 from fgtune.tracking.layout import LOGGED
 from fgtune.tracking.store import Store, brief_reason, quiet_mlflow
-from fgtune.tracking.study_runs import Launch, StudyRuns, points_not_there, write
+from fgtune.tracking.study_runs import Launch, StudyRuns, missing_points, refuse_deleted, write
 
 FAULTS = (MlflowException, SQLAlchemyError, OSError, ImportError)
 """What mlflow, its database and its artifact stores raise; requests' own errors are OSErrors."""
@@ -40,7 +40,7 @@ _END_STATUS = {
 
 
 class MlflowTracker:
-    """A ``Tracker`` on MLflow. Made by ``open_tracker``; used by one thread of one process."""
+    """A ``Tracker`` on MLflow. Created by ``open_tracker``; used from one thread of one process."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -54,17 +54,17 @@ class MlflowTracker:
         return self._store.uri
 
     def check(self, studies: Sequence[str]) -> None:
-        """Raise where an experiment of one of these names was deleted; see ``Tracker.check``."""
+        """Raise ``ConfigError`` if an experiment of one of these names was deleted; see ``Tracker.check``."""
         with self._calling("the study"):
             for name in studies:
                 self._refuse_deleted(name)
 
     def start(self, plan: Plan, folder: Path, *, commit: str | None = None) -> None:
-        """Find or create the study's own run, mark it as running, and prove that files can be stored.
+        """Find or create the study's own run, mark it as running, and make sure that files can be stored.
 
         Raises:
             ConfigError: The experiment of this name was deleted in MLflow.
-            TrackingError: The store did not take it.
+            TrackingError: The store rejected it.
         """
         self._launch = Launch(plan, str(folder.resolve()), commit, StudyFolder(folder).former_hashes())
         self._runs = None
@@ -75,17 +75,17 @@ class MlflowTracker:
             self._client.log_text(runs.parent, text, "study.resolved.yaml")
 
     def grow(self, plan: Plan) -> None:
-        """Take up the larger plan; see ``Tracker.grow``."""
+        """Replace the plan; see ``Tracker.grow``."""
         self._launch = replace(self._started, plan=plan)
 
     def log_cell(self, result: CellResult, curve: Sequence[EpochMetrics]) -> None:
-        """Store one finished cell; see ``Tracker.log_cell``."""
+        """Store a finished cell; see ``Tracker.log_cell``."""
         with self._study(f"cell {result.cell_id}") as runs:
             if not _holds(runs, result):
                 self._write_cell(runs, result, curve)
 
     def sync(self, results: Iterable[CellResult], read_curve: Callable[[str], Sequence[EpochMetrics]]) -> int:
-        """Store every finished cell that the store lacks; see ``Tracker.sync``."""
+        """Store every finished cell that is missing; see ``Tracker.sync``."""
         latest = {result.cell_id: result for result in results}
         with self._study("the ledger") as runs:
             missing = [result for result in latest.values() if not _holds(runs, result)]
@@ -94,7 +94,7 @@ class MlflowTracker:
         return len(missing)
 
     def log_summary(self, arms: Mapping[str, ArmStatistics], answer: str) -> None:
-        """Store a summary run for every arm, and the answer in the description of the parent."""
+        """Store a summary run per arm, and the answer in the parent's description."""
         with self._study("the summary") as runs:
             plan = self._started.plan
             for arm, summary in arms.items():
@@ -120,12 +120,12 @@ class MlflowTracker:
 
     @contextmanager
     def _calling(self, what: str) -> Iterator[None]:
-        """Turn every fault of the store into a ``TrackingError``, and keep mlflow from printing it."""
+        """Turn errors of the store into ``TrackingError``, and keep mlflow from printing them."""
         try:
             with quiet_mlflow():
                 yield
         except BaseException as fault:  # an interrupt included
-            self._runs = None  # read again before the next write: a call that failed may still have taken effect
+            self._runs = None  # read again before the next write: a failed call may still have taken effect
             if isinstance(fault, FAULTS):
                 raise TrackingError(f"{self.uri} did not take {what}: {brief_reason(fault)}") from fault
             raise
@@ -140,19 +140,11 @@ class MlflowTracker:
             yield self._runs
 
     def _refuse_deleted(self, name: str) -> None:
-        """MLflow keeps the name of a deleted experiment and takes no runs for it."""
-        found = self._client.get_experiment_by_name(name)
-        if found is not None and found.lifecycle_stage != "active":
-            restore = f"MLFLOW_TRACKING_URI={self.uri} mlflow experiments restore --experiment-id {found.experiment_id}"
-            raise ConfigError(
-                "the MLflow experiment of this name was deleted",
-                path="study",
-                value=name,
-                fix=f"run `{restore}`, or rename the study",
-            )
+        restore = f"MLFLOW_TRACKING_URI={self.uri} mlflow experiments restore --experiment-id"
+        refuse_deleted(self._client, name, restore, "rename the study")
 
     def _write_cell(self, runs: StudyRuns, result: CellResult, curve: Sequence[EpochMetrics]) -> None:
-        """Write a cell into its run; ``LOGGED`` comes last, and all before it may be repeated."""
+        """Write a cell into its run; ``LOGGED`` comes last, and everything before it may be repeated."""
         plan = self._started.plan
         finals = layout.final_points(result)
         points = finals + layout.curve_points(result, curve)
@@ -162,7 +154,7 @@ class MlflowTracker:
         tags = {key: value for key, value in layout.cell_tags(plan, result).items() if value or key in run.tags}
         if LOGGED in run.tags:
             tags["fgtune.retry"] = f"replaces {run.tags[LOGGED]}"
-            points = points_not_there(self._client, run.run_id, points)
+            points = missing_points(self._client, run.run_id, points)
         write(self._client, run.run_id, points, layout.cell_params(result), tags)
         dataset = layout.cell_dataset(plan, result.config)
         if dataset is not None:
@@ -175,13 +167,13 @@ class MlflowTracker:
         run.metrics.update({point.key: point.value for point in points})
 
     def _write_summary(self, runs: StudyRuns, arm: str, summary: ArmStatistics) -> None:
-        """Write the summary of an arm into its run; values that did not change are not written again."""
+        """Write the changed values of an arm's summary into its run."""
         plan = self._started.plan
         now = layout.milliseconds(datetime.now(UTC))
         levels = next((known.levels for known in plan.arms if known.name == arm), {})
         tags = {"fgtune.contrast_role": layout.arm_role(plan, arm)}
         run = runs.child("arm_summary", arm, f"{arm} / all seeds", tags, now)
-        points = [p for p in layout.summary_points(summary, now) if run.metrics.get(p.key) != p.value]
+        points = [point for point in layout.summary_points(summary, now) if run.metrics.get(point.key) != point.value]
         write(self._client, run.run_id, points, layout.level_params(levels))
         self._client.set_terminated(run.run_id, "FINISHED", end_time=now)
         run.metrics.update({point.key: point.value for point in points})
@@ -194,9 +186,9 @@ def _holds(runs: StudyRuns, result: CellResult) -> bool:
 
 
 def _retire(runs: StudyRuns, result: CellResult, reported: set[str]) -> None:
-    """Discard a cell's run that reports what this outcome does not, since MLflow cannot take a metric back.
+    """Discard a cell's run if it reports metrics that this outcome lacks: MLflow cannot delete a metric.
 
-    That is a success replaced by a failure.
+    This happens when a failure replaces a success.
     """
     run = runs.children.get(("cell", result.cell_id))
     if run is not None and {key for key in run.metrics if not key.startswith("curve/")} - reported:

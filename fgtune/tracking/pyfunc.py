@@ -1,7 +1,7 @@
-"""Refitted models in MLflow: how they are logged, and how ``mlflow.pyfunc.load_model(uri).predict(inputs)`` runs them.
+"""Refitted models in MLflow: logging them, and loading them for ``mlflow.pyfunc.load_model(uri).predict(inputs)``.
 
-MLflow finds ``_load_pyfunc`` by the name of this module, which the stored model carries; no object is pickled. A model
-is logged once, below the study's own run where there is one.
+MLflow finds ``_load_pyfunc`` by the name of this module, which is stored with the model; no object is pickled. A model
+is logged once, below the study's own run if there is one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fgtune import __version__
-from fgtune.errors import ConfigError, TrackingError
+from fgtune.errors import TrackingError
 from fgtune.tracking import layout, tracking_uri
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _DIGEST = "fgtune.model_digest"
 def open_model_log(
     uri: str | None = None, *, environ: Mapping[str, str] | None = None, directory: Path | None = None
 ) -> ModelLog | None:
-    """Open the tracking store for models; None where tracking is turned off. Arguments as for ``open_tracker``.
+    """Open the tracking store for models; None if tracking is turned off. Arguments as for ``open_tracker``.
 
     Raises:
         ConfigError: The store cannot be used; nothing was logged.
@@ -45,7 +45,7 @@ def open_model_log(
 
 
 class ModelLog:
-    """Logs models into one store, through a client that is bound to it; no global state of MLflow is touched."""
+    """Logs models into one store through a client bound to it; MLflow's global state is left alone."""
 
     def __init__(self, store: Store) -> None:
         self._store, self._client = store, store.client
@@ -56,15 +56,14 @@ class ModelLog:
         return self._store.uri
 
     def log(self, folder: Path, card: ModelCard) -> str:
-        """Log the model in ``folder`` as a pyfunc, in a run of its own below the study's run.
+        """Log the model in ``folder`` as a pyfunc, in its own run below the study's run.
 
         Returns:
-            The address that ``mlflow.pyfunc.load_model`` takes; that of the earlier one where exactly this model, file
-            by file, is in the store.
+            The URI for ``mlflow.pyfunc.load_model``; if the store already holds exactly these files, the existing one.
 
         Raises:
             ConfigError: The experiment of this name was deleted in MLflow.
-            TrackingError: The store did not take it.
+            TrackingError: The store rejected it.
         """
         from fgtune.tracking.mlflow_tracker import FAULTS
         from fgtune.tracking.store import brief_reason, quiet_mlflow
@@ -76,20 +75,20 @@ class ModelLog:
             raise TrackingError(f"{self.uri} did not take the model: {brief_reason(fault)}") from fault
 
     def _log(self, folder: Path, card: ModelCard) -> str:
-        from fgtune.tracking.study_runs import experiment_id
+        from fgtune.tracking.study_runs import experiment_id, refuse_deleted
 
-        self._refuse_deleted(card.study)
+        restore = "mlflow experiments restore --experiment-id"
+        refuse_deleted(self._client, card.study, restore, "add --tracking-uri none")
         experiment = experiment_id(self._store, card.study)
         digest = hashlib.sha256("".join(card.files[name] for name in sorted(card.files)).encode()).hexdigest()[:16]
-        known = self._client.search_logged_models([experiment], filter_string=f"tags.`{_DIGEST}` = '{digest}'")
-        for each in known:
-            if each.status.value == "READY":
-                return str(each.model_uri)
+        for model in self._client.search_logged_models([experiment], filter_string=f"tags.`{_DIGEST}` = '{digest}'"):
+            if model.status.value == "READY":
+                return str(model.model_uri)
         run = self._run(experiment, card, digest)
         return self._upload(experiment, run, folder, card, digest)
 
     def _run(self, experiment: str, card: ModelCard, digest: str) -> str:
-        """A new run for the model, with what it is and how good it was."""
+        """A new run for the model, with its origin and its metrics."""
         from fgtune.tracking.study_runs import write
 
         tags = {
@@ -116,7 +115,7 @@ class ModelLog:
         return run
 
     def _parent(self, experiment: str, study_hash: str) -> str | None:
-        """The study's own run, or None where the study was not tracked here."""
+        """The study's own run, or None if the study was not tracked in this store."""
         found = self._client.search_runs(
             [experiment],
             filter_string=f"tags.`fgtune.study_hash` = '{study_hash}' and tags.`fgtune.role` = 'study'",
@@ -126,7 +125,7 @@ class ModelLog:
         return str(found[0].info.run_id) if found else None
 
     def _upload(self, experiment: str, run: str, folder: Path, card: ModelCard, digest: str) -> str:
-        """Store the files, and mark the model as ready when all of them are there."""
+        """Store the files, and mark the model as ready once they are complete."""
         import mlflow.pyfunc
         from mlflow.entities import LoggedModelOutput
         from mlflow.models import Model
@@ -155,16 +154,9 @@ class ModelLog:
         self._client.set_terminated(run, "FINISHED")
         return str(ready.model_uri)
 
-    def _refuse_deleted(self, name: str) -> None:
-        """MLflow keeps the name of a deleted experiment and takes no runs for it."""
-        found = self._client.get_experiment_by_name(name)
-        if found is not None and found.lifecycle_stage != "active":
-            fix = f"run `mlflow experiments restore --experiment-id {found.experiment_id}`, or add --tracking-uri none"
-            raise ConfigError("the MLflow experiment of this name was deleted", path="study", value=name, fix=fix)
-
 
 def _model_name(card: ModelCard) -> str:
-    """A name that MLflow takes: no slashes, colons, dots, percent signs, quotes."""
+    """A name that MLflow accepts: without slashes, colons, dots, percent signs and quotes."""
     kept = "".join(letter if letter.isalnum() or letter in "-_+=@" else "_" for letter in card.arm)
     return f"{kept}-seed{card.seed}"[:250]
 
@@ -173,7 +165,7 @@ def _model_name(card: ModelCard) -> str:
 
 
 class FineClasses:
-    """What MLflow calls to predict."""
+    """The object that MLflow calls to predict."""
 
     def __init__(self, model: FineModel, card: ModelCard) -> None:
         self._model, self._card = model, card
@@ -182,14 +174,14 @@ class FineClasses:
         """Fine class, confidence and coarse parent of each sample.
 
         Args:
-            model_input: Array (n, ...), table with one column an input, nested lists, or a mapping with one of them.
-            params: Nothing can be set.
+            model_input: Array (n, ...), table with one column per input, nested lists, or a mapping with one of these.
+            params: Ignored.
 
         Returns:
-            One row a sample, as in ``labels.parquet``.
+            One row per sample, as in ``labels.parquet``.
 
         Raises:
-            ConfigError: The inputs are not like those in training.
+            ConfigError: The inputs do not match those in training.
         """
         import pandas as pd
 
@@ -197,8 +189,8 @@ class FineClasses:
         from fgtune.exporting.trained_model import checked_inputs, table_inputs
 
         where, facts = "inputs", self._model.inputs
-        given = next(iter(model_input.values())) if isinstance(model_input, dict) else model_input
-        array = table_inputs(given, facts, where) if isinstance(given, pd.DataFrame) else given
+        data = next(iter(model_input.values())) if isinstance(model_input, dict) else model_input
+        array = table_inputs(data, facts, where) if isinstance(data, pd.DataFrame) else data
         inputs = checked_inputs(array, facts, where)
         return label_table(self._model.predict(inputs), self._card.coarse_names)
 

@@ -1,9 +1,8 @@
-"""Opening an MLflow tracking store: what can be wrong with it is found and explained before a study starts.
+"""Opening an MLflow tracking store: anything wrong with it is found and explained before a study starts.
 
-MLflow migrates a new database in place, so two processes that meet an empty one leave a half-migrated file behind that
-no later process can use, and an unreachable server is asked again for minutes. Here a new SQLite store is built beside
-its place and moved there when it is whole, an existing one is looked at before MLflow may touch it, and servers and
-databases get a few seconds to answer.
+MLflow migrates a new database in place, so two processes that start with an empty one leave a half-migrated, unusable
+file, and it retries an unreachable server for minutes. Here a new SQLite store is built beside its final path and then
+moved there, an existing one is inspected before MLflow may touch it, and servers get a few seconds to answer.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 PATIENCE_S = 5
-"""Seconds that a server, a database or a lock may take at the start."""
+"""Seconds that a server, a database or a lock may take when a store is opened."""
 
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -34,7 +33,7 @@ _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
-"""Set before mlflow is imported, unless the user set them: no telemetry, no chatter, no minutes of retries."""
+"""Set before mlflow is imported unless the user set them: no telemetry, no messages, no minutes of retries."""
 
 _CHATTY = ("mlflow", "alembic", "urllib3")
 _DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
@@ -48,8 +47,8 @@ class Store:
     Attributes:
         client: Bound to the store; MLflow's global tracking URI is left alone.
         uri: The store without passwords.
-        artifact_root: Where experiments of a SQLite store keep their files (``mlruns`` beside the database); None
-            where the server decides.
+        artifact_root: Where experiments of a SQLite store keep their files (``mlruns`` beside the database); None if
+            the server decides.
     """
 
     client: MlflowClient
@@ -68,7 +67,7 @@ def shown_uri(uri: str) -> str:
 
 @contextmanager
 def quiet_mlflow() -> Iterator[None]:
-    """Keep mlflow, alembic and urllib3 from writing to the terminal; what goes wrong arrives as an exception."""
+    """Keep mlflow, alembic and urllib3 from writing to the terminal; errors arrive as exceptions."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import mlflow  # noqa: F401 (its import sets the level of its logger, so it comes first)
@@ -85,7 +84,7 @@ def quiet_mlflow() -> Iterator[None]:
 
 
 def open_store(uri: str, directory: Path) -> Store:
-    """Open ``uri``; a relative SQLite path starts from ``directory``, and a missing SQLite store is created.
+    """Open ``uri``; a SQLite path is relative to ``directory``, and a missing SQLite store is created.
 
     Raises:
         ConfigError: The store cannot be used; nothing in it was changed.
@@ -104,7 +103,7 @@ def open_store(uri: str, directory: Path) -> Store:
 
 
 def _no_file_store(uri: str) -> ConfigError:
-    """MLflow keeps no runs in plain folders any more."""
+    """The error for a plain folder, where MLflow no longer keeps runs."""
     folder = uri.removeprefix("file://").removeprefix("file:")
     if folder.endswith((".db", ".sqlite", ".sqlite3")):
         fix = f"write sqlite:///{folder}"
@@ -130,7 +129,7 @@ def _sqlite_path(uri: str, directory: Path) -> Path:
 
 
 def _prepare_sqlite(path: Path, uri: str) -> None:
-    """Create the store at ``path``, or make sure that the one there can be used as it is."""
+    """Create the store at ``path``, or make sure that the existing one is usable."""
     try:
         if path.is_dir():
             raise ConfigError("must name a file, this is a folder", path="tracking-uri", value=uri, fix=_USE_SQLITE)
@@ -143,7 +142,7 @@ def _prepare_sqlite(path: Path, uri: str) -> None:
 
 
 def _create_sqlite(path: Path) -> None:
-    """Build a whole store beside ``path`` and move it there, so that no process ever meets a half-built one."""
+    """Build a store beside ``path`` and move it there, so that no process ever opens a half-built one."""
     building = path.with_name(f".{path.name}.{os.getpid()}.new")
     building.unlink(missing_ok=True)
     with quiet_mlflow():
@@ -157,7 +156,7 @@ def _create_sqlite(path: Path) -> None:
 
 
 def _move_into_place(building: Path, path: Path) -> None:
-    """Give ``building`` its final name, unless another process was first: a link, unlike a move, never overwrites."""
+    """Give ``building`` its final name unless another process was first: a link, unlike a move, never overwrites."""
     if path.exists() and path.stat().st_size == 0:
         path.unlink()
     try:
@@ -170,7 +169,7 @@ def _move_into_place(building: Path, path: Path) -> None:
 
 
 def _inspect_sqlite(path: Path, uri: str) -> None:
-    """Refuse a database of another program, of another MLflow schema, or one that cannot be written."""
+    """Reject a database of another program or another MLflow schema, or one that cannot be written."""
     connection = sqlite3.connect(path, timeout=PATIENCE_S, isolation_level=None)
     try:
         connection.execute("BEGIN IMMEDIATE")
@@ -183,11 +182,9 @@ def _inspect_sqlite(path: Path, uri: str) -> None:
                 value=uri,
                 fix="name a new file for the tracking store",
             )
-        versions = (
-            connection.execute("SELECT version_num FROM alembic_version").fetchall()
-            if ("alembic_version" in tables)
-            else []
-        )
+        versions = []
+        if "alembic_version" in tables:
+            versions = connection.execute("SELECT version_num FROM alembic_version").fetchall()
         runs = int(connection.execute("SELECT count(*) FROM runs").fetchone()[0])
     finally:
         connection.close()
@@ -195,7 +192,7 @@ def _inspect_sqlite(path: Path, uri: str) -> None:
 
 
 def _require_schema(uri: str, versions: list[str], runs: int) -> None:
-    """The schema must be the one of the installed MLflow."""
+    """Raise unless the schema is that of the installed MLflow."""
     with quiet_mlflow():
         import mlflow
         from alembic.script import ScriptDirectory
@@ -221,7 +218,7 @@ def _require_schema(uri: str, versions: list[str], runs: int) -> None:
 
 
 def _reach_database(uri: str) -> None:
-    """Connect once to a database server; MLflow itself would try for minutes."""
+    """Connect once to a database server; MLflow itself would retry for minutes."""
     import sqlalchemy
 
     try:
@@ -239,7 +236,7 @@ def _reach_database(uri: str) -> None:
 
 
 def _connected(uri: str) -> MlflowClient:
-    """A client that has had one answer from the store."""
+    """A client that got an answer from the store."""
     with quiet_mlflow():
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
@@ -258,7 +255,7 @@ def _connected(uri: str) -> MlflowClient:
 
 @contextmanager
 def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables for the length of a call; the only switch that mlflow offers for its patience."""
+    """Set environment variables for the block; mlflow offers no other way to set its timeouts."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -272,7 +269,7 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
 
 
 def brief_reason(error: BaseException) -> str:
-    """The first line of an error's text, at most 300 characters; of a failed HTTP request the cause alone."""
+    """The first line of an error's text, at most 300 characters; only the cause of a failed HTTP request."""
     text = (str(error).strip() or type(error).__name__).splitlines()[0]
     cause = re.search(r"HTTPS?ConnectionPool.*\): ([^)]+)", text)
     return (cause.group(1).strip("\"' ") if cause else text)[:300]

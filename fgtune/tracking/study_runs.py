@@ -1,4 +1,4 @@
-"""The runs of one study in an MLflow store: found by their tags before they are created, and written in batches."""
+"""The runs of a study in an MLflow store: looked up by their tags before they are created, and written in batches."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 
 from fgtune.config.arms.plan import Plan
+from fgtune.errors import ConfigError
 from fgtune.tracking import layout
 from fgtune.tracking.layout import Point
 from fgtune.tracking.store import Store
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 BATCH_ALL, BATCH_KEYS, PAGE = 1000, 100, 1000
-"""MLflow's limits: entries a call, of these parameters and tags each; and runs an answer."""
+"""MLflow's limits: entries per call, parameters and tags (each) among them, and runs per response."""
 
 Role = Literal["cell", "arm_summary"]
 _NAME_TAG = {"cell": "fgtune.cell_id", "arm_summary": "fgtune.arm"}
@@ -30,13 +31,13 @@ _PARENT = "mlflow.parentRunId"
 
 @dataclass(frozen=True)
 class Launch:
-    """One launch of a study.
+    """A launch of a study.
 
     Attributes:
         plan: The study and its cells.
         folder: The study folder.
-        commit: Git commit that the study runs from, where known.
-        former: Hashes that the study had before seeds were added to it; its runs bear them still.
+        commit: Git commit that the study runs from, if known.
+        former: Hashes that the study had before seeds were added; its existing runs are tagged with them.
     """
 
     plan: Plan
@@ -47,7 +48,7 @@ class Launch:
 
 @dataclass(frozen=True)
 class Child:
-    """A child run as last read from the store or written to it; the mappings follow what is written."""
+    """A child run as last read from the store or written to it; the mappings are updated with every write."""
 
     run_id: str
     tags: dict[str, str]
@@ -59,7 +60,7 @@ class StudyRuns:
 
     Attributes:
         parent: Id of the study's own run.
-        children: By role and by what they are named after (cell id or arm).
+        children: By role and identifier (cell id or arm).
     """
 
     def __init__(self, store: Store, launch: Launch) -> None:
@@ -85,7 +86,7 @@ class StudyRuns:
                 self._client.set_tag(child.run_id, _PARENT, self.parent)
 
     def child(self, role: Role, ident: str, name: str, tags: Mapping[str, str], start_ms: int) -> Child:
-        """The child run of ``role`` and ``ident``, created where it does not exist."""
+        """The child run of ``role`` and ``ident``, created if it does not exist."""
         child = self.children.get((role, ident))
         if child is None:
             identity = {_PARENT: self.parent, "fgtune.role": role, _NAME_TAG[role]: ident}
@@ -99,14 +100,13 @@ class StudyRuns:
         del self.children[role, ident]
 
     def _create_parent(self, tags: Mapping[str, str]) -> str:
-        """A new parent run."""
         study = self._plan.study
         note = {"mlflow.note.content": layout.study_note(study)}
         run = self._create(f"{study.study} {self._plan.study_hash[:6]}", note | dict(tags), _now())
         return str(run.info.run_id)
 
     def _resume(self, run: Run, tags: Mapping[str, str]) -> str:
-        """The parent run of an earlier launch, running again."""
+        """Mark the parent run of an earlier launch as running again."""
         parent = str(run.info.run_id)
         self._client.update_run(parent, status="RUNNING")
         write(self._client, parent, tags=tags)
@@ -117,7 +117,7 @@ class StudyRuns:
         return self._client.create_run(self._experiment, start_time=start_ms, tags=origin | dict(tags), run_name=name)
 
     def _search(self, study_hash: str) -> Iterator[Run]:
-        """All runs of the study with this hash that are not deleted, oldest first."""
+        """All active runs of the study with this hash, oldest first."""
         token: str | None = None
         while True:
             page = self._client.search_runs(
@@ -138,11 +138,11 @@ def _child(run: Run) -> Child:
 
 
 def experiment_id(store: Store, name: str) -> str:
-    """The id of the experiment ``name``, created where it does not exist."""
+    """The id of the experiment ``name``, created if it does not exist."""
     found = store.client.get_experiment_by_name(name)
     if found is None:
         location = None if store.artifact_root is None else Path(store.artifact_root, name).as_uri()
-        kind = {"mlflow.experimentKind": "custom_model_development"}  # the page opens on runs, not on traces
+        kind = {"mlflow.experimentKind": "custom_model_development"}  # the page opens on runs instead of traces
         try:
             return str(store.client.create_experiment(name, artifact_location=location, tags=kind))
         except MlflowException:
@@ -150,6 +150,24 @@ def experiment_id(store: Store, name: str) -> str:
             if found is None:
                 raise
     return str(found.experiment_id)
+
+
+def refuse_deleted(client: MlflowClient, name: str, restore: str, otherwise: str) -> None:
+    """Raise if the experiment was deleted: MLflow keeps its name and accepts no runs for it.
+
+    Args:
+        client: Bound to the store.
+        name: Name of the study.
+        restore: Command that restores an experiment, up to its id.
+        otherwise: What else the user can do.
+
+    Raises:
+        ConfigError: The experiment was deleted.
+    """
+    found = client.get_experiment_by_name(name)
+    if found is not None and found.lifecycle_stage != "active":
+        fix = f"run `{restore} {found.experiment_id}`, or {otherwise}"
+        raise ConfigError("the MLflow experiment of this name was deleted", path="study", value=name, fix=fix)
 
 
 def write(
@@ -171,13 +189,13 @@ def write(
         client.log_batch(run_id, metrics=some_metrics, params=some_params, tags=some_tags)
 
 
-def points_not_there(client: MlflowClient, run_id: str, points: Sequence[Point]) -> list[Point]:
-    """The points whose value a run does not have already at that step, from an earlier outcome of its cell."""
+def missing_points(client: MlflowClient, run_id: str, points: Sequence[Point]) -> list[Point]:
+    """The points whose value the run does not already have at that step from an earlier outcome of its cell."""
     keys = sorted({point.key for point in points})
-    there = {
+    stored = {
         (metric.key, metric.step): metric.value for key in keys for metric in client.get_metric_history(run_id, key)
     }
-    return [point for point in points if there.get((point.key, point.step)) != point.value]
+    return [point for point in points if stored.get((point.key, point.step)) != point.value]
 
 
 def _now() -> int:
@@ -185,7 +203,7 @@ def _now() -> int:
 
 
 def _user() -> str:
-    """Who runs the study; a container's user may have no name."""
+    """The user who runs the study; a container's user may have no name."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

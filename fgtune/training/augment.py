@@ -1,4 +1,4 @@
-"""The views of a batch: x0 for the student, x1 for the teacher and for neighbours, and the one for evaluation.
+"""The views of a batch: x0 for the student, x1 for the teacher and neighbours, and the one for evaluation.
 
 Published pairs of views by name (FALCON's released code; Xu et al., arXiv 2005.09681), batched on the device.
 """
@@ -34,7 +34,7 @@ from fgtune.training.input_checks import view_shape
 
 
 class Pipeline(Protocol):
-    """How views are made of floating-point inputs (B, ...); images are in [0, 1]."""
+    """Makes views of floating-point inputs (B, ...); images are in [0, 1]."""
 
     def strong(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
         """The student's view."""
@@ -45,18 +45,18 @@ class Pipeline(Protocol):
         ...
 
     def evaluation(self, inputs: Tensor) -> Tensor:
-        """The view for evaluation; nothing is drawn."""
+        """The deterministic view for evaluation."""
         ...
 
 
 class Views:
-    """Views by the augmentation config; every draw comes from the generator that the caller passes.
+    """Views by the augmentation config; every draw comes from the caller's generator.
 
-    Inputs are float32, images in [0, 1], or uint8, which is divided by 255. Each sample of a batch has its own draws,
-    and equal generators give equal views on one device.
+    Inputs are float32, with images in [0, 1], or uint8, which is divided by 255. Each sample of a batch has its own
+    draws, and equal generators give equal views on one device.
 
     Raises:
-        ConfigError: From every view, when the inputs are not what the augmentation needs.
+        ConfigError: From every view, if the inputs are not what the augmentation needs.
     """
 
     def __init__(self, config: AugmentationConfig) -> None:
@@ -98,7 +98,7 @@ class NoViews:
 
 
 class NoiseViews:
-    """Gaussian noise on both views, or on the student's."""
+    """Gaussian noise on both views, or on the student's only."""
 
     def __init__(self, config: NoiseConfig) -> None:
         self.config = config
@@ -109,7 +109,7 @@ class NoiseViews:
         return inputs + self.config.std * noise
 
     def weak(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
-        """The inputs with noise too, unless the views differ."""
+        """The inputs with another draw of noise, or without noise if the views differ."""
         return self.strong(inputs, generator) if self.config.views == "same" else inputs
 
     def evaluation(self, inputs: Tensor) -> Tensor:
@@ -131,7 +131,7 @@ class CifarViews:
         return normalize(random_flip(images, config.flip_p, generator), config)
 
     def weak(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
-        """A second random crop, or the evaluation view where the views differ."""
+        """A second random crop, or the evaluation view if the views differ."""
         return self.strong(inputs, generator) if self.config.views == "same" else self.evaluation(inputs)
 
     def evaluation(self, inputs: Tensor) -> Tensor:
@@ -148,7 +148,7 @@ class StrongWeakViews:
         self.config = config
 
     def strong(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
-        """A random crop, resized, then colours, grey, blur and flip by chance, normalised."""
+        """A random crop, resized, with random colour jitter, grey, blur and flip, normalised."""
         config = self.config
         crops = draw_crops(inputs, config.crop_scale, generator)
         images = resize_crops(inputs, crops, config.size)
@@ -162,7 +162,7 @@ class StrongWeakViews:
         return self.evaluation(inputs)
 
     def evaluation(self, inputs: Tensor) -> Tensor:
-        """The centre of the image resized so that its shorter side is 8/7 of ``size``, normalised."""
+        """The centre of the image, resized so that its shorter side is 8/7 of ``size``, normalised."""
         size = self.config.size
         images = tv.resize(inputs, [round(size * 8 / 7)], antialias=True)
         return normalize(tv.center_crop(images, [size, size]), self.config)
@@ -180,7 +180,7 @@ class CropFlipViews:
         return normalize(random_flip(windows, self.config.flip_p, generator), self.config)
 
     def weak(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
-        """A second random window, or the evaluation view where the views differ."""
+        """A second random window, or the evaluation view if the views differ."""
         return self.strong(inputs, generator) if self.config.views == "same" else self.evaluation(inputs)
 
     def evaluation(self, inputs: Tensor) -> Tensor:

@@ -1,9 +1,8 @@
-"""Random image operations on a whole batch at once, with separate draws for each sample from the caller's generator.
+"""Random image operations on whole batches, with separate draws per sample from the caller's generator.
 
-torchvision's random transforms draw one set of parameters a call, from the global state. The operations here draw
-(B,) parameters from a generator on the images' device and apply them as tensor operations; for given parameters each
-sample comes out as torchvision's functional transform would make it, to rounding. Images are (B, C, H, W) float32 in
-[0, 1] throughout.
+torchvision's random transforms draw one set of parameters per call, from the global state. The operations here draw
+(B,) parameters from a generator on the images' device; for given parameters each sample equals the result of
+torchvision's functional transform up to rounding. Images are (B, C, H, W) float32 in [0, 1] throughout.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ LUMA = (0.2989, 0.587, 0.114)
 
 
 def as_float(inputs: Tensor) -> Tensor:
-    """Inputs as floating point: uint8 pixels over 255, others as they are."""
+    """Inputs as floating point: uint8 pixels divided by 255, others unchanged."""
     return inputs.float() / 255 if inputs.dtype == torch.uint8 else inputs
 
 
@@ -33,7 +32,7 @@ def uniform(count: int | tuple[int, ...], low: float, high: float, like: Tensor,
 
 
 def _choice(share: Tensor, choices: Tensor | int) -> Tensor:
-    """A whole number in [0, choices) for each ``share`` in [0, 1); no float32 below 1 rounds up to ``choices``."""
+    """An integer in [0, choices) for each ``share`` in [0, 1); no float32 below 1 rounds up to ``choices``."""
     return (share * choices).long()
 
 
@@ -49,7 +48,7 @@ def random_flip(images: Tensor, p: float, generator: torch.Generator) -> Tensor:
 
 
 def random_shift(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
-    """A window of the image's own size, at a uniform place in the image with ``padding`` zeros on each side."""
+    """A window of the image's size at a uniform position in the image padded by ``padding`` zeros on each side."""
     count, _, height, width = images.shape
     padded = functional.pad(images, (padding,) * 4)
     top, left = _choice(uniform((2, count), 0, 1, images, generator), 2 * padding + 1)
@@ -61,10 +60,10 @@ def random_shift(images: Tensor, padding: int, generator: torch.Generator) -> Te
 
 
 def draw_crops(images: Tensor, scale: tuple[float, float], generator: torch.Generator) -> Tensor:
-    """Crops of torchvision's ``RandomResizedCrop``, one an image.
+    """Crops of torchvision's ``RandomResizedCrop``, one per image.
 
-    Each has a share of the area that is uniform in ``scale`` and a logarithm of width / height that is uniform in
-    ``ASPECT``; of ten draws the first that fits is taken, and the largest centred crop within ``ASPECT`` where none is.
+    The share of the area is uniform in ``scale`` and the logarithm of width / height uniform in ``ASPECT``; of ten
+    draws the first that fits is used, or if none fits, the largest centred crop within ``ASPECT``.
 
     Returns:
         (B, 4) int64: top, left, height, width.
@@ -72,13 +71,13 @@ def draw_crops(images: Tensor, scale: tuple[float, float], generator: torch.Gene
     count, _, height, width = images.shape
     area = height * width * uniform((count, CROP_ATTEMPTS), *scale, images, generator)
     ratio = uniform((count, CROP_ATTEMPTS), math.log(ASPECT[0]), math.log(ASPECT[1]), images, generator).exp()
-    place = uniform((2, count), 0, 1, images, generator)
+    position = uniform((2, count), 0, 1, images, generator)
     heights, widths = (area / ratio).sqrt().round().long(), (area * ratio).sqrt().round().long()
     fits = (heights > 0) & (heights <= height) & (widths > 0) & (widths <= width)
     first = fits.byte().argmax(dim=1, keepdim=True)
     crop_height, crop_width = heights.gather(1, first)[:, 0], widths.gather(1, first)[:, 0]
-    top = _choice(place[0], height - crop_height + 1)
-    left = _choice(place[1], width - crop_width + 1)
+    top = _choice(position[0], height - crop_height + 1)
+    left = _choice(position[1], width - crop_width + 1)
     drawn = torch.stack([top, left, crop_height, crop_width], dim=1)
     most_height = min(height, round(width / ASPECT[0]))
     most_width = min(width, round(height * ASPECT[1]))
@@ -87,7 +86,7 @@ def draw_crops(images: Tensor, scale: tuple[float, float], generator: torch.Gene
 
 
 def resize_crops(images: Tensor, crops: Tensor, size: int) -> Tensor:
-    """Each image's crop as (B, C, size, size): bilinear, antialiased, as two matrix products a sample.
+    """Each image's crop as (B, C, size, size): bilinear, antialiased, as two matrix products per sample.
 
     Args:
         images: (B, C, H, W).
@@ -102,7 +101,7 @@ def resize_crops(images: Tensor, crops: Tensor, size: int) -> Tensor:
 def _resampling(start: Tensor, length: Tensor, size: int, full: int) -> Tensor:
     """(B, size, full) weights that resample [start, start + length) of ``full`` pixels to ``size``.
 
-    A triangle around the centre of each new pixel, as wide as an old pixel or a new one, whichever is larger.
+    The weights form a triangle around the centre of each new pixel, scaled to the larger of an old and a new pixel.
     """
     scale = (length / size)[:, None, None]
     center = (torch.arange(size, device=start.device)[:, None] + 0.5) * scale
@@ -128,22 +127,22 @@ def _blend(images: Tensor, others: Tensor, share: Tensor) -> Tensor:
 
 
 def adjust_brightness(images: Tensor, factor: Tensor) -> Tensor:
-    """Pixels times ``factor`` (B,), cut off at 1."""
+    """Pixels times ``factor`` (B,), clipped at 1."""
     return (images * _each(factor)).clamp(0, 1)
 
 
 def adjust_contrast(images: Tensor, factor: Tensor) -> Tensor:
-    """``factor`` (B,) of the image and the rest of its mean grey value."""
+    """A blend of the image, with weight ``factor`` (B,), and its mean grey value."""
     return _blend(images, gray(images).mean(dim=(1, 2, 3), keepdim=True), factor)
 
 
 def adjust_saturation(images: Tensor, factor: Tensor) -> Tensor:
-    """``factor`` (B,) of the image and the rest of its grey version."""
+    """A blend of the image, with weight ``factor`` (B,), and its grey version."""
     return _blend(images, gray(images), factor)
 
 
 def adjust_hue(images: Tensor, shift: Tensor) -> Tensor:
-    """Hue turned by ``shift`` (B,) in turns, through the hexagonal HSV model (Smith 1978)."""
+    """Hue shifted by ``shift`` (B,), in full turns, in the hexagonal HSV model (Smith 1978)."""
     value, largest = images.max(dim=1, keepdim=True)
     chroma = value - images.amin(dim=1, keepdim=True)
     after, before = images.gather(1, (largest + 1) % 3), images.gather(1, (largest + 2) % 3)
@@ -156,12 +155,11 @@ def adjust_hue(images: Tensor, shift: Tensor) -> Tensor:
 def random_jitter(
     images: Tensor, strength: tuple[float, float, float, float], p: float, generator: torch.Generator
 ) -> Tensor:
-    """Brightness, contrast, saturation and hue changed in random order, with probability ``p`` an image.
+    """Brightness, contrast, saturation and hue changed in random order, with probability ``p`` per image.
 
     Args:
         images: (B, 3, H, W) in [0, 1].
-        strength: Factors are uniform in [1 - s, 1 + s] (not below 0) for the first three, the turn of the hue in
-            [-s, s] for the last.
+        strength: The first three factors are uniform in [1 - s, 1 + s] (not below 0), the shift of the hue in [-s, s].
         p: Probability that an image is changed at all.
         generator: Source of all draws.
     """
@@ -172,15 +170,15 @@ def random_jitter(
     factors = [uniform(count, max(0.0, 1 - s), 1 + s, images, generator) for s in strength[:3]]
     factors.append(uniform(count, -strength[3], strength[3], images, generator))
     images = images.clone()
-    for turn in order.T:
-        for number, change in enumerate((adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue)):
-            rows = (turn == number).nonzero()[:, 0]
-            images[rows] = change(images[rows], factors[number][rows])
+    for step in order.T:
+        for number, adjust in enumerate((adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue)):
+            rows = (step == number).nonzero()[:, 0]
+            images[rows] = adjust(images[rows], factors[number][rows])
     return images
 
 
 def random_blur(images: Tensor, sigma: tuple[float, float], p: float, generator: torch.Generator) -> Tensor:
-    """A Gaussian blur with a standard deviation uniform in ``sigma`` pixels, with probability ``p`` an image."""
+    """A Gaussian blur with a standard deviation uniform in ``sigma`` (pixels), with probability ``p`` per image."""
     chosen = uniform(len(images), 0, 1, images, generator) < p
     drawn = uniform(len(images), *sigma, images, generator)
     radius = math.ceil(3 * sigma[1])
@@ -188,17 +186,14 @@ def random_blur(images: Tensor, sigma: tuple[float, float], p: float, generator:
 
 
 def blur(images: Tensor, sigma: Tensor, radius: int) -> Tensor:
-    """Gaussian blur with ``sigma`` (B,), the kernel cut off at ``radius`` pixels, images mirrored at their borders."""
+    """Gaussian blur with ``sigma`` (B,), a kernel cut off at ``radius`` pixels, and reflected borders."""
     count, channels, height, width = images.shape
-    radius = min(radius, height - 1, width - 1)  # mirroring has no more pixels than that
+    radius = min(radius, height - 1, width - 1)  # reflection has no more pixels than that
     offsets = torch.arange(-radius, radius + 1, device=images.device)
     kernel = (-0.5 * (offsets / sigma[:, None]).square()).softmax(dim=1)  # exp, and a sum of 1
     kernel = kernel.repeat_interleave(channels, dim=0)[:, None]  # (B * C, 1, 2 * radius + 1)
-    flat = functional.pad(images, (radius,) * 4, mode="reflect").reshape(1, count * channels, *_grown(images, radius))
+    padded = functional.pad(images, (radius,) * 4, mode="reflect")
+    flat = padded.reshape(1, count * channels, *padded.shape[2:])
     flat = functional.conv2d(flat, kernel[..., None], groups=count * channels)
     flat = functional.conv2d(flat, kernel[:, :, None], groups=count * channels)
     return flat.reshape(count, channels, height, width)
-
-
-def _grown(images: Tensor, radius: int) -> tuple[int, int]:
-    return images.shape[2] + 2 * radius, images.shape[3] + 2 * radius

@@ -1,4 +1,4 @@
-"""From a resolved config and prepared data to a trainer; the one place that hands fine labels to the evaluator."""
+"""Builds a trainer from a resolved config and prepared data; the only code that hands fine labels to the evaluator."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def build_trainer(
     """The trainer of one cell.
 
     Args:
-        config: Resolved trial config; where it says ``estimate``, K_F is estimated first, without fine labels.
+        config: Resolved trial config; with ``classes.num_fine: estimate``, K_F is first estimated, without fine labels.
         training: What training may see.
-        evaluation: What only the evaluator holds. Two settings read oracle information from it, by name:
-            ``relations.mode: oracle`` the true relations, a term that reads fine labels (``lambda_fine``) the labels.
-        prepared: The preparation both views come from; it holds the neighbours within the evaluated splits.
+        evaluation: What only the evaluator holds. Two settings explicitly read oracle information from it:
+            ``relations.mode: oracle`` the true relations, and a term on fine labels (``lambda_fine``) the labels.
+        prepared: The preparation of both views; it holds the neighbours within the evaluated splits.
         seed: The block.
         threads: Threads of a neighbour search during training.
     """
@@ -34,15 +34,7 @@ def build_trainer(
     oracle = config.objective.oracle_weights
     if oracle and evaluation.fine is None:
         raise TrialError(f"objective.{oracle[0]} reads fine labels, and the data have none")
-    evaluator = Evaluator(
-        evaluation,
-        config.evaluation.splits,
-        num_fine,
-        prepared.evaluation_neighbors,
-        config.evaluation.silhouette_samples,
-        seed,
-        config.evaluation,
-    )
+    evaluator = Evaluator(evaluation, config.evaluation, num_fine, prepared.evaluation_neighbors, seed)
     fine = evaluation.fine[training.train] if oracle and evaluation.fine is not None else None
     truth = evaluation.true_fine_to_coarse if config.relations.mode == "oracle" else None
     return Trainer(config, training, evaluator, seed, truth=truth, fine=fine, threads=threads)

@@ -1,4 +1,4 @@
-"""Checkpoints of a trial in training: written whole or not at all, read back, and used to start a fork of a cell."""
+"""Checkpoints of a trial in training: written atomically, read back, and used to start a fork of a cell."""
 
 from __future__ import annotations
 
@@ -15,31 +15,29 @@ from fgtune.training.trainer import Trainer
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write ``state`` (tensors and plain data) to ``path``; a reader sees the old file or the new one, never a part."""
+    """Write ``state`` (tensors and plain data) to ``path`` atomically."""
     with replacing(path) as temporary, temporary.open("wb") as file:
         torch.save(state, file)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any] | None:
-    """The state in ``path`` on the CPU, or None when there is none or it cannot be read (it is then ignored)."""
+    """The state in ``path``, on the CPU; None if there is none or it is unreadable, which is not an error."""
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        return None
     except (OSError, RuntimeError, EOFError, ValueError, KeyError):
         return None
     return state
 
 
 def start_from(trainer: Trainer, state: dict[str, Any]) -> None:
-    """Start a new trainer from what another one has learned: weights, optimiser moments, relations, epochs done.
+    """Start a new trainer from the state of another one: weights, optimiser moments, relations, epochs done.
 
-    The trainer keeps its settings: the donor's learning rate, momentum and weight decay, which a state also holds, are
-    left out, and so is the donor's use of the relations solver.
+    The trainer keeps its own learning rate, momentum and weight decay, which a state also holds, and does not count the
+    donor's use of the relations solver.
 
     Args:
         trainer: Of a cell with the same networks and the same terms in its objective.
-        state: From the donor's ``state_dict``.
+        state: The donor's ``state_dict``.
 
     Raises:
         TrialError: The state does not fit the trainer.

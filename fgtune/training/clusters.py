@@ -1,7 +1,7 @@
-"""Fine classes for methods that learn none: k-means on features, within coarse classes or over all (GEORGE-like).
+"""Fine classes for methods that learn none: k-means on features, within coarse classes or globally (as in GEORGE).
 
-Clusters are found on the training split. A sample of any split belongs to the nearest centre, so, as with a fine head,
-no coarse label is used at test time.
+Clusters are found on the training split. A sample of any split belongs to the nearest centre, so no coarse label is
+used at test time, as with a fine head.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ class ClusteredClasses:
     Args:
         config: Scope, sizes, restarts.
         features: (n, d) of the training split.
-        groups: (n,) coarse class of each sample in the first source, -1 for none; read by ``scope: coarse`` only.
+        groups: (n,) coarse class of each sample in the first source, -1 for none; used only by ``scope: coarse``.
         num_fine: K_F.
-        seed: Of the k-means restarts.
+        seed: Seed of the k-means restarts.
 
     Attributes:
         centers: (num_fine, d) float64.
-        variance: Of a feature around its nearest centre, pooled over all clusters and dimensions.
+        variance: Variance of a feature around its nearest centre, pooled over clusters and dimensions.
 
     Raises:
-        TrialError: Fewer samples than clusters, in all or in a coarse class that needs one.
+        TrialError: There are fewer samples than clusters, overall or in a coarse class.
     """
 
     def __init__(
@@ -37,39 +37,38 @@ class ClusteredClasses:
     ) -> None:
         self._config, self._seed = config, seed
         if config.scope == "global":
-            found = [self._fit(features, num_fine)]
+            self.centers = self._fit(features, num_fine)[1]
         else:
-            found = self._fit_within(features, groups, num_fine)
-        self.centers: npt.NDArray[np.float64] = np.concatenate(found)
+            self.centers = np.concatenate(self._fit_within(features, groups, num_fine))
         squares = squared_distances(features, self.centers).min(axis=1)
         self.variance = max(float(squares.mean()) / features.shape[1], 1e-12)
 
-    def _fit(self, features: Float32Array, clusters: int) -> npt.NDArray[np.float64]:
+    def _fit(self, features: Float32Array, clusters: int) -> tuple[float, npt.NDArray[np.float64]]:
+        """Sum of squared distances to the nearest centre, and centres (clusters, d)."""
         from sklearn.cluster import KMeans
 
         if len(features) < clusters:
             raise TrialError(f"{clusters} clusters need as many training samples, there are {len(features)}")
         fitted = KMeans(clusters, n_init=self._config.restarts, random_state=self._seed % 2**32).fit(features)
-        self.inertia = float(fitted.inertia_)
-        return np.asarray(fitted.cluster_centers_, dtype=np.float64)
+        return float(fitted.inertia_), np.asarray(fitted.cluster_centers_, dtype=np.float64)
 
     def _fit_within(self, features: Float32Array, groups: IntArray, num_fine: int) -> list[npt.NDArray[np.float64]]:
         parts = [features[groups == group] for group in np.unique(groups[groups >= 0])]
         if len(parts) > num_fine:
             raise TrialError(f"{num_fine} clusters cannot cover {len(parts)} coarse classes")
         if self._config.sizes == "balanced":
-            sizes = [num_fine // len(parts) + (place < num_fine % len(parts)) for place in range(len(parts))]
-            return [self._fit(part, size) for part, size in zip(parts, sizes, strict=True)]
+            sizes = [num_fine // len(parts) + (rank < num_fine % len(parts)) for rank in range(len(parts))]
+            return [self._fit(part, size)[1] for part, size in zip(parts, sizes, strict=True)]
         return self._grow(parts, num_fine)
 
     def _grow(self, parts: list[Float32Array], num_fine: int) -> list[npt.NDArray[np.float64]]:
-        """Give each coarse class one cluster, then each further one where it lowers the sum of squares most."""
-        fits = [[self._fit_scored(part, 1)] for part in parts]
+        """Give each coarse class one cluster, then each further cluster where it lowers the sum of squares most."""
+        fits = [[self._fit(part, 1)] for part in parts]
         sizes = [1] * len(parts)
         for _ in range(num_fine - len(parts)):
             for part, fit, size in zip(parts, fits, sizes, strict=True):
                 if len(fit) == size and len(part) > size:
-                    fit.append(self._fit_scored(part, size + 1))
+                    fit.append(self._fit(part, size + 1))
             gains = [
                 fit[size - 1][0] - fit[size][0] if len(fit) > size else -np.inf
                 for fit, size in zip(fits, sizes, strict=True)
@@ -80,12 +79,8 @@ class ClusteredClasses:
             sizes[best] += 1
         return [fit[size - 1][1] for fit, size in zip(fits, sizes, strict=True)]
 
-    def _fit_scored(self, part: Float32Array, clusters: int) -> tuple[float, npt.NDArray[np.float64]]:
-        centers = self._fit(part, clusters)
-        return self.inertia, centers
-
     def probabilities(self, features: Float32Array) -> Float32Array:
-        """(n, K_F) posterior of the centres, see ``cluster_probabilities``."""
+        """(n, K_F) posterior over the clusters; see ``cluster_probabilities``."""
         return cluster_probabilities(features, self.centers, self.variance)
 
 
@@ -99,7 +94,7 @@ def squared_distances(features: Float32Array, centers: npt.NDArray[np.float64]) 
 
 
 def cluster_probabilities(features: Float32Array, centers: npt.NDArray[np.float64], variance: float) -> Float32Array:
-    """(n, K_F) posterior of centres (K_F, d) as equal spherical Gaussians of one ``variance``, over features (n, d)."""
+    """(n, K_F) posterior for features (n, d) over equal spherical Gaussians at centres (K_F, d)."""
     logits = -squared_distances(features, centers) / (2 * variance)
     logits -= logits.max(axis=1, keepdims=True)
     weights = np.exp(logits)

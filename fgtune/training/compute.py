@@ -1,4 +1,4 @@
-"""Where and in which precision networks run, how arrays reach that device, and predictions on them."""
+"""The device and precision in which networks run, moving arrays to it, and predictions on it."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from fgtune.training.augment_ops import as_float
 from fgtune.training.evaluator import Predictions
 
 EVALUATION_BATCH = 4096
-"""Most samples in one pass of ``Compute.predict``."""
+"""Largest number of samples in one pass of ``Compute.predict``."""
 EVALUATION_NUMBERS = 2**22
-"""Most input numbers in one such pass: 27 images of 224 x 224, 1,365 of 32 x 32, so that maps fit in memory."""
+"""Largest number of input values in one pass: 27 images of 224 x 224, 1,365 of 32 x 32, so that maps fit in memory."""
 
 
 class Compute:
     """Runs networks on one device in one precision.
 
     Args:
-        device: ``auto`` (a GPU where there is one), ``cpu`` or ``cuda``.
-        precision: ``fp32``, or ``bf16`` or ``fp16`` for the network under autocast; what comes out is fp32 either way.
-            ``fp16`` scales the loss, so that small gradients do not vanish, and skips a step whose gradients overflow.
+        device: ``auto`` (a GPU if there is one), ``cpu`` or ``cuda``.
+        precision: ``fp32``, or ``bf16`` or ``fp16`` for the network under autocast; outputs are always fp32.
+            ``fp16`` scales the loss, so that small gradients do not vanish, and skips steps whose gradients overflow.
 
     Attributes:
         scaler: The loss scaler of ``fp16``; None in other precisions.
 
     Raises:
-        TrialError: ``cuda`` or ``fp16`` was asked for and torch sees no GPU.
+        TrialError: ``cuda`` or ``fp16`` was requested but torch sees no GPU.
     """
 
     def __init__(self, device: str, precision: str) -> None:
@@ -51,7 +51,7 @@ class Compute:
         self.scaler = torch.amp.GradScaler(self.device.type) if precision == "fp16" else None
 
     def to_device(self, array: np.ndarray) -> Tensor:
-        """A tensor of its own on the device; the array may be read-only."""
+        """A copy on the device; the array may be read-only."""
         return torch.from_numpy(np.array(array)).to(self.device)
 
     def autocast(self) -> torch.autocast:
@@ -65,7 +65,7 @@ class Compute:
         return logits.float()
 
     def backward_and_step(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
-        """Gradients of ``loss``, added to what the parameters hold, and one step of the optimiser."""
+        """Accumulate the gradients of ``loss`` and take one optimiser step."""
         if self.scaler is None:
             torch.autograd.backward(loss)
             optimizer.step()
@@ -85,9 +85,9 @@ class Compute:
         """Predictions of ``model`` in evaluation mode, block by block, so that stored inputs need little memory.
 
         Args:
-            model: The network; its mode is as before afterwards.
+            model: The network; its mode is restored afterwards.
             inputs: (N, ...) float32, or uint8 images.
-            view: What the network sees of a batch on the device: ``Views.evaluation``, or the inputs as they are.
+            view: Applied to a batch on the device: ``Views.evaluation``; by default only a conversion to float.
             rows: (n,) rows to predict; None for all.
         """
         probs, features = [], []
@@ -98,15 +98,15 @@ class Compute:
             block = slice(start, start + size)
             batch = self.to_device(inputs[block if rows is None else rows[block]])
             with self.autocast():
-                found = model.features(view(batch))
-                logits = model.head(found)
+                batch_features = model.features(view(batch))
+                logits = model.head(batch_features)
             probs.append(logits.float().softmax(dim=1).cpu())
-            features.append(found.float().cpu())
+            features.append(batch_features.float().cpu())
         model.train(was_training)
         return Predictions(torch.cat(probs).numpy(), torch.cat(features).numpy())
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint has to keep: the scale of the loss; empty but in ``fp16``."""
+        """The scaler's state in ``fp16``, else empty."""
         return {} if self.scaler is None else self.scaler.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -116,17 +116,17 @@ class Compute:
 
 
 def log_of(probs: Tensor) -> Tensor:
-    """Logarithm of probabilities, finite where they are 0."""
+    """Logarithm of probabilities, finite at 0."""
     return probs.clamp_min(torch.finfo(probs.dtype).tiny).log()
 
 
 class StreamedRows:
-    """Training inputs that stay in their files until a batch asks for them; indexed like a tensor on the device.
+    """Training inputs that are read from their files batch by batch; indexed like a tensor on the device.
 
     Args:
         inputs: (N, ...) of the whole data set.
         rows: (n_train,) rows of the training split.
-        compute: Knows the device.
+        compute: Moves batches to the device.
     """
 
     def __init__(self, inputs: Inputs, rows: IntArray, compute: Compute) -> None:
@@ -141,16 +141,13 @@ class StreamedRows:
 
 
 TrainingInputs = Tensor | StreamedRows
-"""Both give the same numbers for the same positions."""
+"""Both give the same values for the same positions."""
 
 
 def training_inputs(inputs: Inputs, rows: IntArray, compute: Compute) -> TrainingInputs:
-    """Inputs of the training split: an array in memory goes to the device at once, stored ones are read by batch.
+    """Inputs of the training split: an array in memory is moved to the device, stored inputs are streamed.
 
-    Args:
-        inputs: (N, ...) of the whole data set.
-        rows: (n_train,) rows of the training split.
-        compute: Knows the device.
+    Arguments as for ``StreamedRows``.
     """
     if isinstance(inputs, StoredInputs):
         return StreamedRows(inputs, rows, compute)

@@ -1,6 +1,6 @@
-"""The evaluator: the one place that holds fine labels, and turns predictions into metrics.
+"""The evaluator, which alone holds the fine labels and turns predictions into metrics.
 
-Training passes predictions to it and receives numbers; it never receives labels.
+Training passes predictions to it and receives numbers, never labels.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Predictions:
     Attributes:
         probs: (n, num_fine) float32, rows summing to 1.
         features: (n, d) float32, the input of the head.
-        coarse_probs: For each source, (n, K_C) float32 probabilities of a coarse head; None without one, when the
-            probabilities of fine classes are summed by their learned parents.
+        coarse_probs: For each source, (n, K_C) float32 probabilities of the coarse head; None without one, in which
+            case the probabilities of fine classes are summed by their learned parents.
     """
 
     probs: Float32Array
@@ -48,39 +48,38 @@ class Predictions:
 
     @property
     def fine(self) -> IntArray:
-        """(n,) int64 predicted fine class: the most probable one; neither M nor the coarse label is used."""
+        """(n,) int64 most probable fine class; neither M nor the coarse label is used."""
         fine: IntArray = self.probs.argmax(axis=1).astype(np.int64)
         return fine
 
 
 class Evaluator:
-    """Metrics of predictions on the splits that the config asks for.
+    """Computes metrics of predictions on the splits of the config.
 
     Args:
         view: Inputs, splits and all labels.
-        splits: Names of the splits to evaluate.
+        config: Splits to evaluate and what to measure on them.
         num_fine: K_F.
         neighbors: For each split, (n, k) positions within it, -1 padded; for neighbour agreement.
-        silhouette_samples: Cap of the silhouette's sample.
-        seed: Seed of that sample, and of the draws for few-shot episodes and attention maps.
-        config: What to measure besides: Recall@k, probes, few-shot episodes, attention maps; its splits and silhouette
-            cap are not read. None measures none of these.
+        seed: Seed of the silhouette's sample, few-shot episodes and attention maps.
     """
 
     def __init__(
         self,
         view: EvaluationView,
-        splits: tuple[str, ...],
+        config: EvaluationConfig,
         num_fine: int,
         neighbors: Mapping[str, IntArray],
-        silhouette_samples: int,
         seed: int,
-        config: EvaluationConfig | None = None,
     ) -> None:
-        self.splits = splits
-        self._config = EvaluationConfig() if config is None else config
-        self._view, self._num_fine, self._neighbors = view, num_fine, neighbors
-        self._silhouette_samples, self._seed = silhouette_samples, seed
+        self.splits: tuple[str, ...] = config.splits
+        self._view, self._config, self._num_fine = view, config, num_fine
+        self._neighbors, self._seed = neighbors, seed
+
+    @property
+    def reported_split(self) -> str:
+        """The split that results are reported on: ``test``, or else the last one evaluated."""
+        return "test" if "test" in self.splits else self.splits[-1]
 
     def rows(self, split: str) -> IntArray:
         """Rows of a split."""
@@ -88,11 +87,11 @@ class Evaluator:
         return rows
 
     def neighbors_of(self, split: str) -> IntArray | None:
-        """(n, k) neighbours within a split, or None where none were prepared; they read no fine labels."""
+        """(n, k) neighbours within a split, found without fine labels; None if none were prepared."""
         return self._neighbors.get(split)
 
     def measure(self, split: str, predictions: Predictions, fine_to_coarse: IntArray) -> dict[str, float]:
-        """All metrics of one split, under names ``<split>/<metric>``; what is undefined is left out.
+        """All per-epoch metrics of one split as ``<split>/<metric>``, without undefined ones.
 
         Args:
             split: ``train``, ``val`` or ``test``.
@@ -109,7 +108,7 @@ class Evaluator:
             "effective_classes": effective_classes(predictions.probs),
             "num_fine": float(self._num_fine),
             "num_used_classes": num_used_classes(fine),
-            "silhouette": silhouette(predictions.features, fine, self._silhouette_samples, rng),
+            "silhouette": silhouette(predictions.features, fine, self._config.silhouette_samples, rng),
         }
         if split in self._neighbors:
             values["neighbor_agreement"] = neighbor_agreement(fine, self._neighbors[split])
@@ -121,7 +120,7 @@ class Evaluator:
 
     @property
     def final_splits(self) -> tuple[str, ...]:
-        """Splits whose predictions ``measure_final`` needs; empty when nothing is left to measure at the end."""
+        """Splits whose predictions ``measure_final`` needs; empty if it has nothing to measure."""
         view, config = self._view, self._config
         probes = (view.fine is not None and {"knn", "linear"} & {*config.probes}) or (
             view.fine_values is not None and "ridge" in config.probes
@@ -132,16 +131,16 @@ class Evaluator:
         return tuple(dict.fromkeys((*(("train",) if probes else ()), *self.splits)))
 
     def measure_final(self, predictions: Mapping[str, Predictions]) -> dict[str, float]:
-        """What is measured once, after the last epoch: probes, continuous targets, few-shot episodes.
+        """Metrics that are measured once, after the last epoch: probes, continuous targets, few-shot episodes.
 
-        Probes are fitted on the training split, and evaluated neither on it nor on a split that shares samples with
-        it, as all do in a transductive study.
+        Probes are fitted on the training split and are not evaluated on a split that shares samples with it, as all
+        splits do in a transductive study.
 
         Args:
             predictions: For each of ``final_splits``, on ``rows(split)``, in that order.
 
         Returns:
-            Values under names ``<split>/<metric>``; what is undefined, or lacks its fine targets, is left out.
+            Values as ``<split>/<metric>``, without those that are undefined or lack their fine targets.
         """
         if not self.final_splits:
             return {}
@@ -166,27 +165,23 @@ class Evaluator:
 
     @property
     def attention_rows(self) -> IntArray:
-        """Sorted rows whose attention maps are to be stored: the same for all arms of a block, drawn without labels.
-
-        They come from the split that results are reported on: ``test``, or the last one evaluated.
-        """
-        rows = self.rows("test" if "test" in self.splits else self.splits[-1])
+        """Sorted rows of the reported split whose attention maps are stored: drawn without labels, alike in a block."""
+        rows = self.rows(self.reported_split)
         count = min(self._config.attention_samples, len(rows))
         drawn: IntArray = np.sort(numpy_stream(self._seed, "attention").permutation(rows)[:count])
         return drawn
 
     def measure_attention(self, attention: AttentionRecord) -> dict[str, float]:
-        """How much of the attention lies in each known region, relative to the region's share of the area."""
-        split = "test" if "test" in self.splits else self.splits[-1]
+        """The share of attention in each known region, relative to the region's share of the area."""
         values = {}
         for name, masks in (self._view.regions or {}).items():
             inside = masks[attention.rows]
             area = inside.mean(axis=(1, 2))
             values[f"attention_{name}"] = float(np.mean(attention_share(attention.maps, inside) / area))
-        return _named(split, values)
+        return _named(self.reported_split, values)
 
     def record(self, split: str, fine: IntArray, fine_to_coarse: IntArray) -> RelationsRecord:
-        """Relations and counts of ``fine`` (n,), the predicted fine classes on ``rows(split)``."""
+        """Relations and counts for ``fine`` (n,), the predicted fine classes on ``rows(split)``."""
         view, rows = self._view, self.rows(split)
         labels = coarse_counts(fine, view.coarse[rows], self._num_fine, view.num_coarse)
         if view.fine is None or view.true_fine_to_coarse is None:
@@ -195,15 +190,15 @@ class Evaluator:
         return RelationsRecord(fine_to_coarse, labels, view.true_fine_to_coarse, fine_counts)
 
     def _coarse_top(self, predictions: Predictions, fine_to_coarse: IntArray, coarse: IntArray) -> dict[str, float]:
-        """Top-1 and top-5 of the coarse head's probabilities, or without one of those summed over fine classes."""
+        """Top-1 and top-5 accuracy of the coarse head, or, without one, of summed fine probabilities."""
         probs: Sequence[npt.ArrayLike] | None = predictions.coarse_probs
         if probs is None:
-            summed = zip(fine_to_coarse, self._view.num_coarse, strict=True)
-            probs = [coarse_probabilities(predictions.probs, parents, number) for parents, number in summed]
+            sources = zip(fine_to_coarse, self._view.num_coarse, strict=True)
+            probs = [coarse_probabilities(predictions.probs, parents, number) for parents, number in sources]
         return {f"coarse_top{k}": coarse_top(probs, coarse, k) for k in (1, 5)}
 
     def _recall(self, split: str, features: Float32Array) -> dict[str, float]:
-        """Recall@k of coarse labels, mean over sources that label two samples, and of fine classes."""
+        """Recall@k of coarse labels, averaged over sources that label at least two samples, and of fine classes."""
         ks = self._config.recall
         if not ks:
             return {}
@@ -221,5 +216,5 @@ class Evaluator:
 
 
 def _named(split: str, values: Mapping[str, float]) -> dict[str, float]:
-    """``values`` under ``<split>/<metric>``, without those that are undefined."""
+    """``values`` as ``<split>/<metric>``, without undefined ones."""
     return {f"{split}/{name}": value for name, value in values.items() if np.isfinite(value)}

@@ -1,6 +1,6 @@
-"""What is measured once, at the end of a trial: probes of the features, continuous targets, few-shot episodes.
+"""Metrics measured once, at the end of a trial: probes of the features, continuous targets, few-shot episodes.
 
-Only the evaluator calls this, with fine labels that training never sees.
+Only the evaluator calls these functions, with fine labels that training never sees.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ def probe_classes(
     fine: Mapping[str, IntArray],
     held_out: Mapping[str, Float32Array],
 ) -> dict[str, dict[str, float]]:
-    """``knn_fine`` and ``linear_fine``, as far as the config asks for them.
+    """``knn_fine`` and ``linear_fine``, if the config asks for them.
 
     Args:
         config: Which probes.
-        train_features: (n, d); None is allowed where no probe is asked for.
+        train_features: (n, d); None is allowed if no probe is asked for.
         fine: (n,) fine classes of the training split and of every split in ``held_out``.
         held_out: (m, d) features of each split to evaluate on.
 
     Returns:
-        Values by metric, by split.
+        For each split, values by metric.
     """
     values: dict[str, dict[str, float]] = {split: {} for split in held_out}
     if train_features is None or len(train_features) == 0:
@@ -53,8 +53,8 @@ def probe_values(
 ) -> dict[str, dict[str, float]]:
     """``ridge_r2`` and ``ridge_mse``, and for a single target column ``rank_mse``.
 
-    ``rank_mse`` orders samples by the feature where there is only one (in either order, since its sign is arbitrary),
-    else by what the ridge probe predicts.
+    ``rank_mse`` orders samples by a single feature (in either order, since its sign is arbitrary), or if there are
+    several by the predictions of the ridge probe.
 
     Args:
         train_features: (n, d).
@@ -62,7 +62,7 @@ def probe_values(
         held_out: (m, d) features of each split to evaluate on.
 
     Returns:
-        Values by metric, by split; none when there are fewer than two training samples.
+        For each split, values by metric; none if there are fewer than two training samples.
     """
     values: dict[str, dict[str, float]] = {split: {} for split in held_out}
     if len(train_features) < 2:
@@ -72,9 +72,9 @@ def probe_values(
         preds, target = probe.predict(features), targets[split]
         values[split] = {"ridge_r2": r_squared(preds, target), "ridge_mse": mean_squared_error(preds, target)}
         if target.shape[1] == 1:
-            alone = features.shape[1] == 1
-            scores = features[:, 0] if alone else preds[:, 0]
-            values[split]["rank_mse"] = rank_mse(scores, target[:, 0], either_order=alone)
+            is_single = features.shape[1] == 1
+            scores = features[:, 0] if is_single else preds[:, 0]
+            values[split]["rank_mse"] = rank_mse(scores, target[:, 0], either_order=is_single)
     return values
 
 
@@ -84,15 +84,15 @@ def few_shot(
     """``fewshot_<shots>`` with ``_low`` and ``_high``, for every number of shots.
 
     Args:
-        config: Episodes.
+        config: Ways, shots, queries, number of episodes.
         features: (n, d) of the split.
         fine: (n,) their fine classes.
-        train_fine: Fine classes of the training split; those are left out where the config asks for novel classes.
+        train_fine: Fine classes of the training split; excluded if the config asks for novel classes.
         seed: Seed of the block: all its arms have the same episodes.
-        split: Names the stream of draws.
+        split: Names the random stream.
 
     Returns:
-        Values by metric; nan where no episode can be drawn.
+        Values by metric; nan if no episode can be drawn.
     """
     labels = np.where(np.isin(fine, train_fine), UNKNOWN, fine) if config.classes == "novel" else fine
     values = {}

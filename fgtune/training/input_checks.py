@@ -1,4 +1,4 @@
-"""Checks before anything runs: whether a trial fits its data, and whether the user's own parts can be used."""
+"""Checks before anything runs: whether a trial fits its data, and whether plugins can be used."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def view_shape(config: AugmentationConfig, input_shape: Sequence[int]) -> tuple[
         input_shape: Shape of one sample of the data.
 
     Raises:
-        ConfigError: The augmentation is for images and the samples are none, or their channels do not fit.
+        ConfigError: The augmentation is for images and the samples are not images, or their channels do not fit.
     """
     if isinstance(config, NoAugmentationConfig | NoiseConfig):
         return tuple(input_shape)
@@ -65,12 +65,12 @@ def view_shape(config: AugmentationConfig, input_shape: Sequence[int]) -> tuple[
 
 
 def check_user_parts(config: TrialConfig) -> None:
-    """Raise unless every part of the user's own may be imported, is of the right kind, and takes its options.
+    """Raise unless every plugin may be imported, has the right type, and accepts its options.
 
-    Nothing is imported for a trial of shipped parts alone.
+    Nothing is imported for a trial without plugins.
 
     Raises:
-        ConfigError: With a path below ``trial``; ``MultiConfigError`` when several parts are wrong.
+        ConfigError: With a path below ``trial``; ``MultiConfigError`` if several plugins are wrong.
     """
     errors: list[ConfigError] = []
     for check in _checks(config):
@@ -82,7 +82,7 @@ def check_user_parts(config: TrialConfig) -> None:
 
 
 def _checks(config: TrialConfig) -> Iterator[Callable[[], object]]:
-    """One check a part of the user's own."""
+    """One check per plugin."""
     data, backbone, solver = config.data, config.model.backbone, config.relations.solver
     if isinstance(data, PluginDataConfig):
         yield partial(load_plugin, data, "trial.data")

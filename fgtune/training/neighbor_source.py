@@ -1,4 +1,4 @@
-"""Neighbours during training: those stored, those drawn for a step, and the teacher's memory of them (FALCON eq. 6)."""
+"""Neighbours during training: stored ones, those drawn for a step, and the teacher's memory of them (FALCON eq. 6)."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class NeighborSource:
 
     Args:
         config: Scope, features, refreshing, targets.
-        view: The training split; holds the neighbours among raw inputs where those are used.
-        run: Predictions of a model on rows (n,) of the data set, without noise.
+        view: The training split; holds the neighbours among raw inputs if those are used.
+        run: Predicts with a model on rows (n,) of the data set, without augmentation.
         initial: The model before the first step.
         teacher: The teacher before the first step.
         threads: Threads of a search in features.
@@ -48,13 +48,13 @@ class NeighborSource:
         else:
             self._positions = torch.from_numpy(view.neighbors.copy()).to(device)
         self.memory: Tensor | None = None
-        """(n_train, K_F) the teacher's last log-probabilities of every sample; None unless ``targets: memory``."""
+        """(n_train, K_F) the teacher's latest log-probabilities of every sample; None unless ``targets: memory``."""
         if config.targets == "memory":
             probs = run(teacher, view.train).probs
             self.memory = log_of(torch.from_numpy(probs).to(device))
 
     def _search(self, model: FineClassifier) -> Tensor:
-        """(n_train, stored) neighbours in the features of ``model`` on the samples as they are."""
+        """(n_train, stored) neighbours in the features of ``model``, without augmentation."""
         features = self._run(model, self._view.train).features
         groups = coarse_groups(self._view.train_coarse) if self._config.scope == "coarse" else None
         found = find_neighbors(features, groups, self._config.stored, self._threads)
@@ -71,7 +71,7 @@ class NeighborSource:
         return draw_neighbors(self._positions[rows], self._config.sampled, generator)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a fresh source cannot find again by itself."""
+        """Neighbours and memory, which cannot be computed again."""
         return {"positions": self._positions.cpu(), "memory": None if self.memory is None else self.memory.cpu()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -81,7 +81,7 @@ class NeighborSource:
 
 
 def draw_neighbors(neighbors: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Draw ``count`` distinct neighbours a row, all of them where a row has fewer.
+    """Draw ``count`` distinct neighbours per row, or all of a row that has fewer.
 
     Args:
         neighbors: (B, k) int64 positions in the training split, -1 where a sample has fewer than k.

@@ -1,6 +1,6 @@
-"""The networks of one trial: student, teacher, momentum encoder, term heads; and what they predict.
+"""The networks of one trial (student, teacher, momentum encoder, term heads) and their predictions.
 
-What no chosen term needs is not built, not run and not trained.
+What no chosen term needs is neither built nor run nor trained.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ATTENTION_BATCH = 64
 
 @dataclass(frozen=True)
 class Targets:
-    """Outputs of teacher and momentum encoder on a batch, without gradients; None where no term needs them.
+    """Outputs of teacher and momentum encoder on a batch, without gradients; None if no term needs them.
 
     Attributes:
         logits: (B, K_F) of the teacher on view x1.
@@ -54,7 +54,7 @@ class Targets:
 
 
 class Networks:
-    """Everything with weights.
+    """Everything that has weights.
 
     Attributes:
         has_fine_head: Whether some term trains a classifier over fine classes; otherwise they are clusters.
@@ -85,7 +85,7 @@ class Networks:
         self._clusters: ClusteredClasses | None = None
 
     def trained(self) -> list[nn.Parameter]:
-        """Parameters that the optimiser moves."""
+        """Parameters that the optimiser updates."""
         modules: list[nn.Module] = [self.model.backbone, self.objective]
         if self.has_fine_head:
             modules.insert(1, self.model.head)
@@ -101,9 +101,9 @@ class Networks:
 
     def student_outputs(self, inputs: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
         """Features (B, d) and, with a fine head, log-probabilities (B, K_F) on view x0, in fp32, with gradients."""
-        seen = self.views.student(inputs, generator)
+        view = self.views.student(inputs, generator)
         with self.compute.autocast():
-            features = self.model.features(seen)
+            features = self.model.features(view)
             logits = self.model.head(features) if self.has_fine_head else None
         return features.float(), None if logits is None else logits.float().log_softmax(dim=1)
 
@@ -111,17 +111,17 @@ class Networks:
     def targets(
         self, rows: Tensor, inputs: Tensor, all_inputs: TrainingInputs, streams: dict[str, torch.Generator]
     ) -> Targets:
-        """Targets of ``rows`` (B,), with ``inputs`` their rows of ``all_inputs`` (n_train, ...)."""
+        """Targets of ``rows`` (B,); ``inputs`` are their rows of ``all_inputs`` (n_train, ...)."""
         if not self.has_fine_head and self.key_encoder is None:
             return Targets()
-        seen = self.views.teacher(inputs, streams["x1"])
+        view = self.views.teacher(inputs, streams["x1"])
         keys = None
         if self.key_encoder is not None:
             with self.compute.autocast():
-                keys = self.key_encoder.model.features(seen).float()
+                keys = self.key_encoder.model.features(view).float()
         if not self.has_fine_head:
             return Targets(keys=keys)
-        logits = self.compute.logits(self.teacher.model, seen)
+        logits = self.compute.logits(self.teacher.model, view)
         if self.neighbors is None:
             return Targets(logits, keys=keys)
         positions, valid = self.neighbors.draw(rows, streams["draw"])
@@ -132,12 +132,12 @@ class Networks:
         drawn = positions[valid]
         if len(drawn) < 2:  # batch norm cannot normalise a single sample
             return Targets(logits, log_q, torch.zeros_like(valid), keys)
-        found = self.compute.logits(self.teacher.model, self.views.teacher(all_inputs[drawn], streams["x1"]))
-        log_q[valid] = found.log_softmax(dim=1)
+        drawn_logits = self.compute.logits(self.teacher.model, self.views.teacher(all_inputs[drawn], streams["x1"]))
+        log_q[valid] = drawn_logits.log_softmax(dim=1)
         return Targets(logits, log_q, valid, keys)
 
     def after_step(self) -> None:
-        """Let everything that trails the student follow; call after every optimiser step."""
+        """Update everything that follows the student; call after every optimiser step."""
         if self.has_fine_head or self.config.evaluation.weights == "teacher":
             self.teacher.update()
         if self.key_encoder is not None:
@@ -153,22 +153,22 @@ class Networks:
 
     @property
     def clusters(self) -> ClusteredClasses | None:
-        """The clusters that serve as fine classes; None with a fine head, and before they are found."""
+        """The clusters that serve as fine classes; None with a fine head and before they are found."""
         return self._clusters
 
     def predict(self, model: FineClassifier, rows: IntArray) -> Predictions:
         """Head probabilities and features of ``model`` in evaluation mode on ``rows`` (n,) of the data set."""
         return self.compute.predict(model, self.view.inputs, self.views.evaluation, rows)
 
-    def interpret(self, found: Predictions) -> Predictions:
-        """``found`` by ``predict``, with fine classes by cluster where there is no fine head, and with coarse ones."""
-        probs = found.probs if self._clusters is None else self._clusters.probabilities(found.features)
-        return Predictions(probs, found.features, self._coarse_probs(found.features))
+    def interpret(self, outputs: Predictions) -> Predictions:
+        """``outputs`` of ``predict`` for metrics: with coarse probabilities, and clusters in place of a fine head."""
+        probs = outputs.probs if self._clusters is None else self._clusters.probabilities(outputs.features)
+        return Predictions(probs, outputs.features, self._coarse_probs(outputs.features))
 
     @torch.no_grad()
     def _coarse_probs(self, features: Float32Array) -> tuple[Float32Array, ...] | None:
         logits = self.objective.coarse_logits(self.compute.to_device(features))
-        return None if logits is None else tuple(each.softmax(dim=1).cpu().numpy() for each in logits)
+        return None if logits is None else tuple(source.softmax(dim=1).cpu().numpy() for source in logits)
 
     @torch.no_grad()
     def attention(self, inputs: Inputs) -> npt.NDArray[np.float32]:
@@ -185,7 +185,7 @@ class Networks:
         return np.concatenate(maps)
 
     def cluster(self, epoch: int, features: Float32Array) -> Float32Array:
-        """Find fine classes in ``features`` (n_train, d); their probabilities there, (n_train, K_F)."""
+        """Find fine classes in ``features`` (n_train, d); returns their probabilities (n_train, K_F)."""
         seed = derive_seed(self.seed, "clusters", epoch)
         self._clusters = ClusteredClasses(
             self.config.clustering, features, self.view.train_coarse[:, 0], self.num_fine, seed
@@ -195,7 +195,7 @@ class Networks:
     # --- checkpoints -------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Weights and whatever trails them."""
+        """Weights, and everything that follows them."""
         return {
             "model": self.model.state_dict(),
             "teacher": self.teacher.model.state_dict(),
@@ -220,10 +220,10 @@ class Networks:
 
 
 class PredictionCache:
-    """Predictions of the networks with their present weights; discard the cache before the next training step.
+    """Predictions of the networks with their current weights; discard the cache before the next training step.
 
-    A prediction is kept by model and rows, so that metrics, clusters and the validation loss share it, and so that the
-    three parts of a transductive study, which are the same samples, cost one pass through a network.
+    Predictions are cached by model and rows, so that metrics, clusters and the validation loss share them, and the
+    three splits of a transductive study, which hold the same samples, cost one pass.
 
     Args:
         networks: In training or evaluation mode.
@@ -234,16 +234,16 @@ class PredictionCache:
         self._kept: list[tuple[FineClassifier, IntArray, Predictions]] = []
 
     def outputs(self, model: FineClassifier, rows: IntArray) -> Predictions:
-        """Head probabilities and features of ``model`` on ``rows`` (n,) of the data set, without noise."""
-        for other, seen, predictions in self._kept:
-            if other is model and (seen is rows or np.array_equal(seen, rows)):
+        """Head probabilities and features of ``model`` on ``rows`` (n,) of the data set, without augmentation."""
+        for other, kept, predictions in self._kept:
+            if other is model and (kept is rows or np.array_equal(kept, rows)):
                 return predictions
         predictions = self._networks.predict(model, rows)
         self._kept.append((model, rows, predictions))
         return predictions
 
     def predict(self, rows: IntArray) -> Predictions:
-        """Predictions of the evaluated weights on ``rows`` (n,), as metrics read them."""
+        """Predictions of the evaluated weights on ``rows`` (n,), for metrics."""
         return self._networks.interpret(self.outputs(self._networks.evaluated, rows))
 
     def features(self, rows: IntArray) -> Float32Array:

@@ -1,4 +1,4 @@
-"""The optimiser; learning rates and batch numbers as functions of the epoch, which a restart need not restore."""
+"""The optimiser; learning rate and number of batches as functions of the epoch, which a restart need not restore."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from fgtune.config.schema.trial import (
 
 
 def learning_rate(config: ScheduleConfig, base: float, epoch: int, epochs: int) -> float:
-    """The learning rate of ``epoch`` (1-based) out of ``epochs``, for a base rate ``base``."""
-    done = epoch - 1  # epochs behind us
+    """The learning rate in ``epoch`` (1-based) of ``epochs``, for a base rate ``base``."""
+    done = epoch - 1
     if isinstance(config, ConstantScheduleConfig):
         return base
     if isinstance(config, MultistepScheduleConfig):
@@ -29,16 +29,16 @@ def learning_rate(config: ScheduleConfig, base: float, epoch: int, epochs: int) 
 
 
 def num_batches(num_samples: int, batch_size: int) -> int:
-    """Batches an epoch: as few as ``batch_size`` allows, none with a single sample, which batch norm cannot use.
+    """Batches per epoch: as few as ``batch_size`` allows, none with a single sample, which batch norm cannot use.
 
-    The reference cuts full batches and leaves a tail of any size, whose batch mean and batch-norm statistics are
-    noise; here the batches of an epoch are of equal size to within one sample.
+    The reference code cuts full batches and leaves a tail of any size with noisy batch statistics; here the batches of
+    an epoch have equal sizes to within one sample.
     """
     return max(1, min(math.ceil(num_samples / batch_size), num_samples // 2))
 
 
 def build_optimizer(config: OptimizerConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    """The optimiser over ``parameters``; where there are none it has nothing to do."""
+    """The optimiser of ``parameters``, which may be empty."""
     parameters = parameters or [nn.Parameter(torch.empty(0))]
     if isinstance(config, AdamConfig):
         return torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)

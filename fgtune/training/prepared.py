@@ -1,4 +1,4 @@
-"""What trials of one block share: the split and the neighbours, found once, read-only, without torch."""
+"""What the trials of a block share: the split and the neighbours, found once, read-only, without torch."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from fgtune.data.views import evaluation_view, training_view, vectors
 from fgtune.neighbors import coarse_groups, find_neighbors
 
 EVALUATION_NEIGHBORS = 5
-"""Neighbours within an evaluated split: fixed, like their scope, so that all arms are measured alike."""
+"""Neighbours within an evaluated split: fixed, like their scope, so that all arms are measured in the same way."""
 
 
 @dataclass(frozen=True)
 class PreparedSplit:
-    """One split of a data set and the neighbours within its training part.
+    """A split of a data set and the neighbours within it.
 
     Attributes:
         splits: Rows of each part.
-        neighbors: (n_train, k) positions within the training part, nearest first, -1 where there are fewer; None where
-            no term needs them, or the trainer finds them in its own features.
-        evaluation_neighbors: (n, 5) nearest neighbours by raw inputs within the same coarse class, inside each
+        neighbors: (n_train, k) positions within the training part, nearest first, -1 padded; None if no term needs
+            them, or if the trainer finds them in its own features.
+        evaluation_neighbors: (n, 5) nearest neighbours by raw inputs and within the same coarse class, for each
             evaluated split and the validation split; for neighbour agreement and the validation loss.
     """
 
@@ -38,17 +38,17 @@ class PreparedSplit:
 def prepare_split(
     dataset: Dataset, config: TrialConfig, seed: int, threads: int, splits: Splits | None = None
 ) -> PreparedSplit:
-    """Split a data set by seed, and find neighbours among raw inputs where the trial uses them.
+    """Split a data set by seed, and find neighbours among raw inputs if the trial uses them.
 
     Args:
         dataset: The data set of ``config.data``.
         config: The trial; only what ``preparation_key`` covers is read.
         seed: Seed of the block.
         threads: Threads of the neighbour search; the result does not depend on it.
-        splits: Parts to use in place of those that the config and the seed give.
+        splits: Splits to use instead of those that follow from config and seed.
 
     Raises:
-        DataError: If the split leaves a part empty.
+        DataError: The split leaves a part empty.
     """
     splits = split_dataset(dataset, config.data.split, seed) if splits is None else splits
 
@@ -78,7 +78,7 @@ def preparation_key(config: TrialConfig, seed: int) -> str:
 
 
 def dataset_key(config: TrialConfig) -> str:
-    """Digest of the data config, under which ``Plan.shapes`` and shared data sets are kept."""
+    """Digest of the data config: the key of ``Plan.shapes`` and of shared data sets."""
     return stable_hash(config.data.to_plain())
 
 
@@ -99,6 +99,6 @@ def _needs_neighbors(config: TrialConfig) -> bool:
         return True
     if not config.objective.extra:
         return False
-    from fgtune.objectives.objective import needs_neighbors  # imports torch, as a user's terms do
+    from fgtune.objectives.objective import needs_neighbors  # imports torch, as plugin terms do
 
     return needs_neighbors(config.objective)

@@ -1,4 +1,4 @@
-"""The relations during training: one M a source, re-solved from the teacher's predictions every so many steps."""
+"""The relations during training: one M per source, re-solved from the teacher's predictions every few steps."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from fgtune.streams import numpy_stream
 
 
 class RelationsState:
-    """Holds M, collects the affinity, and solves when it is time.
+    """Holds M, collects the affinity, and solves when due.
 
-    The affinity of a source is the mean, over its labelled samples seen since the last solve, of the teacher's
-    prediction times the one-hot coarse label (released FALCON code: C = P'^T Y / n), so its entries sum to 1.
+    The affinity of a source is the mean, over its labelled samples since the last solve, of the teacher's prediction
+    times the one-hot coarse label (released FALCON code: C = P'^T Y / n), so its entries sum to 1.
 
     Args:
         config: The relations config.
         num_fine: K_F.
         num_coarse: K_C of each source.
-        seed: Seed of the cell; the initial M depends on nothing else.
-        truth: (sources, K_F) true parents; required by ``mode: oracle`` and read by no other mode.
+        seed: Seed of the cell, which determines the initial M.
+        device: Where training runs.
+        truth: (sources, K_F) true parents; required and read only by ``mode: oracle``.
     """
 
     def __init__(
@@ -61,8 +62,8 @@ class RelationsState:
     def _checked_truth(self, truth: IntArray | None) -> list[IntArray]:
         shape = (len(self.num_coarse), self.num_fine)
         if truth is None or truth.shape != shape or (truth < 0).any():
-            given = None if truth is None else truth.shape
-            raise TrialError(f"relations.mode: oracle needs true relations of shape {shape} without gaps, got {given}")
+            found = None if truth is None else truth.shape
+            raise TrialError(f"relations.mode: oracle needs true relations of shape {shape} without gaps, got {found}")
         return list(truth)
 
     def _set(self, parents: list[IntArray]) -> None:
@@ -89,10 +90,10 @@ class RelationsState:
             self._counts[source] += int((labels >= 0).sum())
 
     def solve_for(self, fine_probs: np.ndarray, coarse: IntArray) -> None:
-        """Relations of fine classes that were found otherwise: the best parents for ``fine_probs`` (n, num_fine).
+        """Set the best parents of fine classes that were found by clustering.
 
         Args:
-            fine_probs: Of the training split, rows summing to 1.
+            fine_probs: (n, num_fine) on the training split, rows summing to 1.
             coarse: (n, sources) with -1 for none.
         """
         parents = list(self.fine_to_coarse)
@@ -103,7 +104,7 @@ class RelationsState:
         self._set(parents)
 
     def solve_if_due(self, step: int, balanced: bool) -> None:
-        """Re-solve every source when ``step``, counted over the whole training from 1, is a multiple of the period."""
+        """Re-solve every source if ``step``, counted from 1 over the whole training, is a multiple of the period."""
         if not self.learned or step % self.config.every_steps:
             return
         parents = list(self.fine_to_coarse)
@@ -118,7 +119,7 @@ class RelationsState:
         self._set(parents)
 
     def use(self) -> SolverUse | None:
-        """All solves so far; None when nothing was solved."""
+        """All solves so far; None if there were none."""
         if not self._solves:
             return None
         return SolverUse(
@@ -126,7 +127,7 @@ class RelationsState:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that ``load_state_dict`` needs to go on exactly."""
+        """Everything that is needed to continue exactly."""
         return {
             "fine_to_coarse": self.tensor.cpu(),
             "affinity": [affinity.cpu() for affinity in self._affinity],

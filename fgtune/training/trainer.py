@@ -1,8 +1,8 @@
 """The trainer: an iterator that yields the metrics of one epoch after another.
 
-It has a ``TrainingView`` (no fine labels) and an ``Evaluator`` that returns metrics, and it builds only what the chosen
-terms need. Every random draw belongs to a stream named by purpose and epoch, so a restart from a checkpoint
-repeats an uninterrupted run exactly.
+It has a ``TrainingView`` (no fine labels) and an ``Evaluator`` that returns metrics, and builds only what the chosen
+terms need. Every random draw comes from a stream named by purpose and epoch, so a restart from a checkpoint repeats an
+uninterrupted run exactly.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class Trainer:
         config: Resolved: ``classes.num_fine`` is a number.
         view: What training may see.
         evaluator: Computes metrics; holds the fine labels.
-        seed: The block: initial weights, data order, noise and neighbour draws are functions of it.
-        truth: (sources, K_F) true relations, passed only when ``relations.mode`` is ``oracle``.
-        fine: (n_train,) fine labels, passed only to an objective that asks for them by name (``lambda_fine``).
+        seed: The block, which determines initial weights, data order, noise and neighbour draws.
+        truth: (sources, K_F) true relations, passed only if ``relations.mode`` is ``oracle``.
+        fine: (n_train,) fine labels, passed only if the objective explicitly asks for them (``lambda_fine``).
         threads: Threads of the neighbour search.
 
     Raises:
-        TrialError: A loss became non-finite, or the config asks for what is not there.
+        TrialError: A loss became non-finite, or the config asks for something that is missing.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Trainer:
         )
         self.history: list[EpochMetrics] = []
         self.step = 0
-        self._settled = 0  # epoch whose features the clusters were found in
+        self._clustered_epoch = 0  # epoch whose features the clusters were found in
         self._final: tuple[RelationsRecord, AttentionRecord | None] | None = None  # of the last evaluation
 
     # --- iteration ---------------------------------------------------------------------------------------------
@@ -108,17 +108,17 @@ class Trainer:
         return len(self.history)
 
     def outcome(self) -> TrialOutcome:
-        """The result of the finished trial: the curve, the relations on the test split, the cost of the solver."""
-        if self._final is None:  # nothing was evaluated since the checkpoint that this trainer was restored from
+        """The result of the finished trial: the curve, the relations on the reported split, the cost of the solver."""
+        if self._final is None:  # restored from a checkpoint and not evaluated since
             cache = PredictionCache(self.networks)
-            self._settle_classes(self.epoch, cache)
+            self._find_classes(self.epoch, cache)
             self._final = self._record(cache), self._attention()
         record, attention = self._final
         seconds = sum(entry.seconds for entry in self.history)
         return TrialOutcome(tuple(self.history), record, self.relations.use(), seconds, attention)
 
     def _record(self, cache: PredictionCache) -> RelationsRecord:
-        split = "test" if "test" in self.evaluator.splits else self.evaluator.splits[-1]
+        split = self.evaluator.reported_split
         fine = cache.predict(self.evaluator.rows(split)).fine
         return self.evaluator.record(split, fine, self.relations.fine_to_coarse)
 
@@ -182,16 +182,16 @@ class Trainer:
 
     # --- evaluation --------------------------------------------------------------------------------------------
 
-    def _settle_classes(self, epoch: int, cache: PredictionCache) -> None:
-        """Without a fine head: find fine classes in the features after ``epoch``, and their parents, once."""
-        if not self.networks.has_fine_head and self._settled != epoch:
-            self._settled = epoch
+    def _find_classes(self, epoch: int, cache: PredictionCache) -> None:
+        """Without a fine head, find fine classes and their parents in the features after ``epoch``, once."""
+        if not self.networks.has_fine_head and self._clustered_epoch != epoch:
+            self._clustered_epoch = epoch
             probs = self.networks.cluster(epoch, cache.features(self.view.train))
             self.relations.solve_for(probs, self.view.train_coarse)
 
     def _evaluate(self, epoch: int, last: bool) -> dict[str, float]:
         cache = PredictionCache(self.networks)
-        self._settle_classes(epoch, cache)
+        self._find_classes(epoch, cache)
         metrics: dict[str, float] = {}
         for split in self.evaluator.splits:
             predictions = cache.predict(self.evaluator.rows(split))
@@ -207,13 +207,13 @@ class Trainer:
 
     @torch.no_grad()
     def _validation_loss(self, epoch: int, cache: PredictionCache) -> dict[str, float]:
-        """The objective on the validation split, label-free; networks in evaluation mode, nearest neighbours."""
+        """The label-free objective on the validation split: networks in evaluation mode, nearest neighbours."""
         student, teacher = (
             cache.outputs(model, self.view.val) for model in (self.networks.model, self.networks.teacher.model)
         )
         log_teacher = log_of(self.compute.to_device(teacher.probs))
-        near = self.evaluator.neighbors_of("val")
-        positions = None if near is None else self.compute.to_device(near)
+        neighbors = self.evaluator.neighbors_of("val")
+        positions = None if neighbors is None else self.compute.to_device(neighbors)
         outputs = StepOutputs(
             coarse=self.compute.to_device(self.view.val_coarse),
             features=self.compute.to_device(student.features),
@@ -233,7 +233,7 @@ class Trainer:
     # --- checkpoints -------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that a new trainer of the same cell needs to continue exactly as this one would."""
+        """Everything that a new trainer of the same cell needs to continue exactly."""
         return {
             "version": CHECKPOINT_VERSION,
             "networks": self.networks.state_dict(),

@@ -46,8 +46,9 @@ def make_features(view: EvaluationView, dim: int = DIM) -> np.ndarray:
 
 
 def make_evaluator(view, changes=None, splits=("val", "test"), seed=0) -> Evaluator:
-    config = EvaluationConfig.from_plain(EVERYTHING if changes is None else changes)
-    return Evaluator(view, splits, NUM_FINE, {}, 100, seed, config)
+    changes = EVERYTHING if changes is None else changes
+    config = EvaluationConfig.from_plain({"splits": list(splits), "silhouette_samples": 100} | changes)
+    return Evaluator(view, config, NUM_FINE, {}, seed)
 
 
 def predictions_on(view, split, features=None, **others) -> Predictions:
@@ -64,7 +65,7 @@ def final(evaluator, view, features=None):
 
 def test_without_a_config_nothing_is_measured_besides():
     view = make_view()
-    plain = Evaluator(view, ("val", "test"), NUM_FINE, {}, 100, 0)
+    plain = Evaluator(view, EvaluationConfig(silhouette_samples=100), NUM_FINE, {}, 0)
     metrics = plain.measure("test", predictions_on(view, "test"), PARENTS)
     assert {METRICS[name.removeprefix("test/")].setting for name in metrics} == {None}
     assert {"test/coarse_top1", "test/coarse_top5", "test/ari", "test/coarse_accuracy"} <= set(metrics)

@@ -1,7 +1,7 @@
-"""An estimate of K_F from the training split: the clusters found within each coarse class, summed. Reads no fine label.
+"""Estimates K_F from the training split without fine labels: clusters within each coarse class, summed.
 
-FALCON (ICML 2024), table 6, estimates K_F beforehand with a deep embedding (Wang et al. 2018). Here clusters are sought
-among the raw inputs, projected on the principal components of their coarse class.
+FALCON (ICML 2024), table 6, estimates K_F in advance with a deep embedding (Wang et al. 2018). Here clusters are found
+in the raw inputs, projected on the principal components of their coarse class.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from fgtune.streams import numpy_stream
 from fgtune.training.estimation.pruning import merge_redundant, mixture_labels
 
 Count = Callable[[FloatArray, EstimatorConfig, np.random.Generator], int]
-"""Clusters in (m, d) points of one coarse class."""
+"""Number of clusters in (m, d) points of one coarse class."""
 
 _DEVIATIONS = 2.0
-"""Standard deviations by which a silhouette must exceed that of Gaussian samples, as a prediction of a new one."""
+"""Standard deviations by which a silhouette must exceed the prediction for a new Gaussian sample."""
 _FEWEST = 4
-"""A coarse class with fewer samples counts as one fine class."""
+"""A coarse class with fewer distinct samples counts as one fine class."""
 
 
 def with_num_fine(config: TrialConfig, view: TrainingView, seed: int) -> tuple[TrialConfig, int]:
-    """The config with ``classes.num_fine`` as a number, estimated where it says ``estimate``; and that number.
+    """The config with ``classes.num_fine`` as a number, estimated if it says ``estimate``; and that number.
 
     Args:
         config: Resolved trial config.
         view: What training may see.
-        seed: The block; one seed gives one estimate.
+        seed: The block, which determines the estimate.
 
     Raises:
         TrialError: The config is not resolved (it has a ratio), or an input is not finite.
@@ -59,13 +59,13 @@ def with_num_fine(config: TrialConfig, view: TrainingView, seed: int) -> tuple[T
 def estimate_num_fine(config: EstimatorConfig, view: TrainingView, seed: int) -> int:
     """K_F, at least the number of coarse classes.
 
-    With several sources, each gives an estimate and the largest counts: a source that labels few samples sees few of
-    the fine classes. Samples without a label are left out; a coarse class without samples counts as one fine class.
+    With several sources the largest estimate counts, since a source that labels few samples sees few of the fine
+    classes. Unlabelled samples are left out; a coarse class without samples counts as one fine class.
 
     Args:
         config: The estimator.
         view: Inputs and coarse labels of the training split.
-        seed: Of subsamples, k-means starts and reference samples.
+        seed: Seed of subsamples, k-means starts and reference samples.
 
     Raises:
         TrialError: An input is not finite.
@@ -93,8 +93,8 @@ def estimate_per_coarse(config: EstimatorConfig, view: TrainingView, seed: int) 
 
 def _projected(inputs: Inputs, rows: IntArray, share: float) -> FloatArray:
     """(m, d) scores of these rows on their leading principal components, which keep ``share`` of the variance."""
-    taken = inputs[rows]
-    values = taken.reshape(len(rows), math.prod(taken.shape[1:])).astype(np.float64)
+    samples = inputs[rows]
+    values = samples.reshape(len(rows), math.prod(samples.shape[1:])).astype(np.float64)
     if not np.isfinite(values).all():
         raise TrialError("the estimate of num_fine met inputs that are not finite")
     if len(rows) < _FEWEST:
@@ -130,7 +130,7 @@ def nearest(points: FloatArray, centers: FloatArray) -> IntArray:
 def _by_pruning(points: FloatArray, config: EstimatorConfig, rng: np.random.Generator) -> int:
     if not isinstance(config, PruningEstimatorConfig):
         raise TypeError(f"expected a pruning estimator, got {config.kind}")
-    # A component needs two points, or its variance is nothing but the others'.
+    # A component needs at least two points to tell anything about the variance.
     most = min(config.max_per_coarse, len(np.unique(points, axis=0)) // 2)
     labels = mixture_labels(points, kmeans(points, most, config, rng))
     if config.axis_cost is not None:
@@ -143,7 +143,7 @@ def _by_silhouette(points: FloatArray, config: EstimatorConfig, rng: np.random.G
         raise TypeError(f"expected a silhouette estimator, got {config.kind}")
 
     def best(values: FloatArray) -> tuple[float, int]:
-        """The largest mean silhouette and its number of clusters, the smaller of equal ones."""
+        """The largest mean silhouette and its number of clusters, the smaller one if tied."""
         most = min(config.max_per_coarse, len(np.unique(values, axis=0)) - 1)
         scores = [
             (silhouette(values, nearest(values, kmeans(values, k, config, rng)), len(values), rng), -k)
@@ -180,20 +180,20 @@ def _by_stability(points: FloatArray, config: EstimatorConfig, rng: np.random.Ge
     return chosen
 
 
-def prediction_strength(predicted: IntArray, own: IntArray, clusters: int) -> float:
-    """Least share, over a half's own clusters, of pairs that the other half's centres keep together.
+def prediction_strength(predicted: IntArray, labels: IntArray, clusters: int) -> float:
+    """Smallest share, over the clusters of one half, of pairs that the other half's centres keep together.
 
     Tibshirani and Walther (2005), equation 2.1.
 
     Args:
-        predicted: (n,) in [0, clusters): nearest centre found on the other half.
-        own: (n,) in [0, clusters): nearest centre found on this half.
-        clusters: Number of clusters in both.
+        predicted: (n,) in [0, clusters): nearest of the other half's centres.
+        labels: (n,) in [0, clusters): nearest of this half's centres.
+        clusters: Number of clusters in each half.
 
     Returns:
         In [0, 1]; a cluster of fewer than two points has strength 0.
     """
-    counts = np.bincount(own * clusters + predicted, minlength=clusters**2).reshape(clusters, clusters)
+    counts = np.bincount(labels * clusters + predicted, minlength=clusters**2).reshape(clusters, clusters)
     sizes = counts.sum(axis=1)
     together = (counts * (counts - 1)).sum(axis=1)
     return float(np.min(together / np.maximum(sizes * (sizes - 1), 1)))

@@ -1,7 +1,7 @@
-"""Too many clusters, cut down: components annihilated by message length, then pairs merged where one normal suffices.
+"""Prunes an excess of clusters: components annihilated by message length, then pairs merged where one normal suffices.
 
 Sources: Figueiredo and Jain (2002), "Unsupervised learning of finite mixture models", for the component-wise EM; the
-pairwise test follows G-means (Hamerly and Elkan 2003) with BIC in place of its normality test.
+pairwise test follows G-means (Hamerly and Elkan 2003) with BIC instead of its normality test.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PAIR_STEPS = 30
 
 
 class _Mixture:
-    """Spherical Gaussians of one common variance on (m, d) points, fitted one component at a time."""
+    """Spherical Gaussians with a common variance on (m, d) points, fitted one component at a time."""
 
     def __init__(self, points: FloatArray, centers: FloatArray) -> None:
         self.points, self.centers = points, centers.copy()
@@ -49,7 +49,7 @@ class _Mixture:
         return normalized
 
     def message_length(self) -> float:
-        """Figueiredo and Jain, equation 15, with the d numbers of its mean as the parameters of a component."""
+        """Figueiredo and Jain, equation 15; the parameters of a component are the d coordinates of its mean."""
         joint, count = self.joint(), len(self.points)
         top = joint.max(axis=1)
         likelihood = float((top + np.log(np.exp(joint - top[:, None]).sum(axis=1))).sum())
@@ -65,7 +65,7 @@ class _Mixture:
         self.weights = weights / weights.sum()
 
     def sweep(self) -> None:
-        """Update every component in turn; those without support beyond half their parameters go (equation 17)."""
+        """Update every component in turn; remove those without support beyond half their parameters (equation 17)."""
         component = 0
         while component < len(self.weights):
             shares = self.responsibilities()
@@ -83,7 +83,7 @@ class _Mixture:
         self.variance = max(spread, self.floor)
 
     def settle(self) -> float:
-        """Sweep until the message length stands still; returns it."""
+        """Sweep until the message length converges; returns it."""
         before = math.inf
         for _ in range(_MAX_SWEEPS):
             self.sweep()
@@ -95,14 +95,14 @@ class _Mixture:
 
 
 def mixture_labels(points: FloatArray, centers: FloatArray) -> IntArray:
-    """Components of the Gaussian mixture of least message length, of at most ``len(centers)`` components.
+    """Components of the Gaussian mixture with the shortest message, out of at most ``len(centers)``.
 
-    From ``centers`` on, EM annihilates components without support; when it has settled, the smallest one is taken away
-    and EM goes on, down to one. The shortest message on the way counts.
+    Starting from ``centers``, EM annihilates components without support; once it has converged, the smallest component
+    is removed and EM continues, down to one component. The shortest message on the way wins.
 
     Args:
         points: (m, d) finite.
-        centers: (k, d) first means, k >= 1.
+        centers: (k, d) initial means, k >= 1.
 
     Returns:
         (m,) int64 most probable component of each point; some components may have no point.
@@ -122,8 +122,8 @@ def merge_redundant(points: FloatArray, labels: IntArray, axis_cost: float) -> I
     """Merge pairs of clusters, the clearest first, while one normal explains a pair better than two.
 
     On the axis between the means of a pair, two normals of equal variance have one mean and one weight more than one
-    normal, and the axis was chosen to separate them. The pair stays two when the gain in log-likelihood is at least
-    (2 + axis_cost d) / 2 log n, the BIC with ``axis_cost`` parameters a dimension for that choice.
+    normal, and the axis was chosen to separate them. The pair stays apart if the gain in log-likelihood is at least
+    (2 + axis_cost d) / 2 log n, the BIC with ``axis_cost`` parameters per dimension for that choice.
 
     Args:
         points: (m, d) finite.
@@ -136,7 +136,7 @@ def merge_redundant(points: FloatArray, labels: IntArray, axis_cost: float) -> I
     groups = dict(enumerate(np.flatnonzero(labels == label) for label in np.unique(labels)))
 
     def surplus(first: int, second: int) -> float:
-        """What two normals gain over one, less what they cost."""
+        """The gain of two normals over one, less their cost."""
         gain = split_gain(points[groups[first]], points[groups[second]])
         size = len(groups[first]) + len(groups[second])
         return float(gain - (2 + axis_cost * points.shape[1]) / 2 * math.log(size))
@@ -165,7 +165,7 @@ def split_gain(first: FloatArray, second: FloatArray) -> float:
         second: (b, d).
 
     Returns:
-        Infinite where both clusters are single places apart; 0 where their means agree.
+        Infinite if the clusters are two single points; 0 if their means agree.
     """
     axis = second.mean(axis=0) - first.mean(axis=0)
     places = np.concatenate([first, second]) @ axis

@@ -1,1 +1,1 @@
-"""Trained models as files, and predictions from them."""
+"""Trained models as files, and predictions with them."""

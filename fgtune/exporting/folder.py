@@ -1,7 +1,7 @@
-"""The model folder: weights, config, relations and the labels of every sample, readable without unpickling anything.
+"""The model folder: weights, config, relations and the labels of every sample, readable without unpickling.
 
-A folder is written beside its place and then renamed, so a reader finds a whole model or none. ``model.json`` names the
-other files with their digests, and a file that was damaged or exchanged is refused.
+A folder is built beside its final path and then renamed, so a reader finds a complete model or none. ``model.json``
+lists the other files with their digests, and a damaged or replaced file is rejected.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORMAT: Literal[1] = 1
-"""Version of the folder's layout; readers refuse another one."""
+"""Version of the folder's layout; readers reject any other."""
 
 CARD = "model.json"
 WEIGHTS, CONFIG, RELATIONS, LABELS = "weights.safetensors", "config.yaml", "relations.npz", "labels.parquet"
@@ -41,7 +41,7 @@ _Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class ModelCard(Config):
-    """What ``model.json`` holds."""
+    """The contents of ``model.json``."""
 
     format: Literal[1] = FORMAT
     fgtune: str
@@ -51,15 +51,15 @@ class ModelCard(Config):
     arm: str
     seed: int
     cell_id: str
-    """Of this arm and seed, in this study and in any other."""
+    """The cell of this arm and seed, which has the same id in every study."""
     chosen_by: str
     """How the arm was chosen, in a sentence."""
     data: str
     """Name of the data set."""
     fingerprint: str
-    """Of its content, labels included."""
+    """Digest of its content, including labels."""
     samples: int
-    """In all."""
+    """Number of samples in the data set."""
     trained_on: Literal["all samples", "training and validation samples"]
     trained_samples: int
     input: InputFacts
@@ -68,29 +68,29 @@ class ModelCard(Config):
     num_coarse: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
     """K_C of each source."""
     coarse_names: tuple[tuple[str, ...], ...] | None = None
-    """Names of the coarse classes of each source, where the data bring names."""
+    """Names of the coarse classes of each source, if the data have names."""
     metrics: dict[str, float]
-    """After the last epoch; ``test/...`` on samples that were not trained on, where some were held back."""
+    """After the last epoch; ``test/...`` on samples that were held out from training, if any were."""
     seconds: float
-    """Of training."""
+    """Training time."""
     files: dict[str, _Digest]
     """SHA-256 of every other file."""
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What makes two models the same: same cell on the same data, by the same version."""
+        """Models with the same key are the same: the same cell on the same data, by the same version."""
         return self.cell_id, self.fingerprint, self.trained_on, self.fgtune
 
 
 def label_table(
-    labels: FineLabels, coarse_names: Sequence[Sequence[str]] | None = None, given: IntArray | None = None
+    labels: FineLabels, coarse_names: Sequence[Sequence[str]] | None = None, coarse: IntArray | None = None
 ) -> pd.DataFrame:
-    """One row a sample: ``row, fine_class, confidence, coarse_parent``; with several sources ``coarse_parent_0`` etc.
+    """One row per sample: ``row, fine_class, confidence, coarse_parent``; with several sources ``coarse_parent_0`` etc.
 
     Args:
         labels: The model's predictions.
         coarse_names: Names of the coarse classes of each source; adds ``coarse_parent_name``.
-        given: (n, sources) coarse labels of the data, -1 for none; adds ``coarse_label``, empty for none.
+        coarse: (n, sources) coarse labels of the data, -1 for none; adds ``coarse_label``, empty for none.
     """
     import pandas as pd
 
@@ -106,9 +106,9 @@ def label_table(
         columns[f"coarse_parent{suffix}"] = parents
         if coarse_names is not None:
             columns[f"coarse_parent_name{suffix}"] = np.asarray(coarse_names[source], dtype=object)[parents]
-        if given is not None:
-            known = pd.array(given[:, source], dtype="Int64")
-            known[given[:, source] < 0] = pd.NA
+        if coarse is not None:
+            known = pd.array(coarse[:, source], dtype="Int64")
+            known[coarse[:, source] < 0] = pd.NA
             columns[f"coarse_label{suffix}"] = known
     return pd.DataFrame(columns)
 
@@ -117,13 +117,13 @@ def label_table(
 
 
 def write_model(target: Path, model: FineModel, card: ModelCard, labels: pd.DataFrame) -> ModelCard:
-    """Write a model folder, in place of a model that is there.
+    """Write a model folder, replacing an existing one.
 
     Args:
         target: The folder.
-        model: What predicts.
-        card: Facts about it; ``files`` is filled in here.
-        labels: ``label_table`` of every sample that the model comes with.
+        model: The model.
+        card: Its card; ``files`` is filled in here.
+        labels: ``label_table`` of every sample of the data set.
 
     Returns:
         The card as written.
@@ -160,7 +160,7 @@ def _write_files(folder: Path, model: FineModel, card: ModelCard, labels: pd.Dat
 
 
 def _move(building: Path, target: Path) -> None:
-    """Give a whole folder its name; what stood there is removed last."""
+    """Rename a complete folder to ``target``; what was there is removed last."""
     old = target.with_name(f".{target.name}.{os.getpid()}.old")
     if target.exists():
         target.rename(old)
@@ -217,16 +217,14 @@ def read_card(folder: Path) -> ModelCard:
     try:
         return ModelCard.from_plain(plain)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"is damaged: {place}: {first['msg']}", where=str(path), fix=_AGAIN) from error
+        raise ConfigError(f"is damaged: {_first_message(error)}", where=str(path), fix=_AGAIN) from error
 
 
 def load_model(folder: Path) -> tuple[FineModel, ModelCard]:
     """Read a model folder; nothing in it is unpickled.
 
     Raises:
-        ConfigError: No model, another format, or a file that is missing or damaged.
+        ConfigError: There is no model, its format differs, or a file is missing or damaged.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
@@ -256,13 +254,16 @@ def _read_config(path: Path) -> TrialConfig:
     try:
         return TrialConfig.from_plain(parse_yaml(path.read_text(encoding="utf-8"), str(path)).data)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"{place}: {first['msg']}", where=str(path), fix=_AGAIN) from error
+        raise ConfigError(_first_message(error), where=str(path), fix=_AGAIN) from error
+
+
+def _first_message(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def check_files(folder: Path, card: ModelCard) -> None:
-    """Raise unless every file is there, and is the one that was written."""
+    """Raise ``ConfigError`` unless every file exists and has the digest of the card."""
     for name in (WEIGHTS, CONFIG, RELATIONS, LABELS):
         path = folder / name
         if not path.is_file():

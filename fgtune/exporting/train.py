@@ -1,4 +1,4 @@
-"""Training a cell once more to keep its model, and writing it to a folder."""
+"""Training a cell once more to keep its model, and checking that it may be written."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
 
 def check_writable(path: Path) -> None:
-    """Raise unless a file or folder can be made at ``path``; nothing is made.
+    """Raise unless a file or folder can be created at ``path``; nothing is created.
 
     Raises:
-        ConfigError: The nearest folder that exists is none, or may not be written to.
+        ConfigError: The nearest existing ancestor is not a folder or not writable.
     """
     nearest = next(folder for folder in (path.absolute().parent, *path.absolute().parents) if folder.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
@@ -45,10 +45,10 @@ def check_writable(path: Path) -> None:
 
 
 def check_target(target: Path, key: tuple[str, ...], force: bool) -> bool:
-    """Whether the folder already holds this very model; raise where it may not be written.
+    """Whether the folder already holds exactly this model; raise if it may not be written.
 
     Raises:
-        ConfigError: It cannot be written, or holds another model and ``force`` is off, or something that is no model.
+        ConfigError: It cannot be written, holds another model and ``force`` is off, or holds anything but a model.
     """
     if not target.name:
         fix = "use --out models/best, say"
@@ -80,9 +80,9 @@ class Trained:
 
     Attributes:
         model: Ready to predict.
-        splits: The samples that were trained on (``train``) and held back (``test``).
-        metrics: After the last epoch; without ``val/...`` where validation samples were trained on.
-        seconds: In the trainer.
+        splits: The samples that were trained on (``train``) and held out (``test``).
+        metrics: After the last epoch; without ``val/...`` if validation samples were trained on.
+        seconds: Trainer seconds.
     """
 
     model: FineModel
@@ -94,12 +94,12 @@ class Trained:
 def train_on_all(
     config: TrialConfig, dataset: Dataset, seed: int, threads: int, report: Callable[[str], None]
 ) -> Trained:
-    """Train on the training and the validation samples of the seed's split; test samples are evaluated on alone.
+    """Train on the training and validation samples of the seed's split; test samples are only evaluated on.
 
     Args:
         config: Resolved trial config.
         dataset: Its data.
-        seed: Of split, initial weights, data order.
+        seed: Seed of split, initial weights and data order.
         threads: Threads of torch and of the neighbour search, as in the study.
         report: Called with one line of progress at a time.
 
@@ -118,17 +118,17 @@ def train_on_all(
                 reported = time.monotonic()
                 report(_progress(entry, config.epochs))
         outcome = trainer.outcome()
-    held_back = not config.data.split.transductive
+    held_out = not config.data.split.transductive
     metrics = {
         name: float(value)
         for name, value in sorted(outcome.metrics.items())
-        if math.isfinite(value) and not (held_back and name.startswith("val/"))
+        if math.isfinite(value) and not (held_out and name.startswith("val/"))
     }
     return Trained(_model_of(trainer, dataset), splits, metrics, outcome.seconds)
 
 
 def all_training_splits(splits: Splits) -> Splits:
-    """The same parts, with the validation samples among the training ones; the test part is left alone."""
+    """The same splits, with the validation samples added to the training samples."""
     train = np.union1d(splits.train, splits.val).astype(np.int64)
     train.setflags(write=False)
     return Splits(train, splits.val, splits.test)
@@ -137,7 +137,7 @@ def all_training_splits(splits: Splits) -> Splits:
 def training_labels(
     model: FineModel, dataset: Dataset, splits: Splits, coarse_names: Sequence[Sequence[str]] | None, threads: int
 ) -> pd.DataFrame:
-    """``label_table`` of every sample, with its given coarse label and whether the model was trained on it."""
+    """``label_table`` of every sample, with its coarse label in the data and whether the model was trained on it."""
     with _threads(threads):
         table = label_table(model.predict(dataset.inputs), coarse_names, dataset.coarse)
     table["trained_on"] = np.isin(table["row"].to_numpy(), splits.train)
@@ -145,7 +145,7 @@ def training_labels(
 
 
 def _model_of(trainer: Trainer, dataset: Dataset) -> FineModel:
-    """The model that a finished trainer holds, in a network of its own: the one that will be loaded, never compiled."""
+    """The model of a finished trainer, in a new network that is never compiled, just as it will be loaded."""
     config, clusters = trainer.config, trainer.networks.clusters
     facts = facts_of(dataset, trainer.view.train, config.data.kind, _columns(config))
     network = empty_network(config, facts, trainer.networks.num_fine)
@@ -160,7 +160,7 @@ def _model_of(trainer: Trainer, dataset: Dataset) -> FineModel:
 
 
 def _columns(config: TrialConfig) -> tuple[str, ...] | None:
-    """The columns that the inputs came from, in their order; None where they came from no table."""
+    """The columns of the table that the inputs came from, in order; None if they came from no table."""
     data = config.data
     if not isinstance(data, ArraysConfig) or data.columns is None:
         return None

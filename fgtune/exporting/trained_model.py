@@ -1,6 +1,6 @@
-"""A trained model on its own: the network, the relations, and what it takes to name the fine class of new samples.
+"""A standalone trained model: network, relations, and everything needed to predict fine classes of new samples.
 
-Nothing here depends on the data set or on the study that the model comes from.
+Nothing here depends on the data set or the study that the model comes from.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _BLOCK = 8192
 
 
 class InputFacts(Config):
-    """What a sample must look like, as the model saw it in training.
+    """What samples look like, as the model saw them in training.
 
-    Inputs are used as they are given, uint8 pixels over 255; mean and standard deviation of images are settings of the
-    augmentation, so the trial config holds them.
+    Inputs are used unchanged, except that uint8 pixels are divided by 255; mean and standard deviation of images are
+    settings of the augmentation, so the trial config holds them.
     """
 
     shape: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
@@ -48,9 +48,9 @@ class InputFacts(Config):
     high: float
     """Largest number in the training samples."""
     columns: tuple[str, ...] | None = None
-    """Columns of the table that the inputs came from, in their order; None where they came from no table."""
+    """Columns of the table that the inputs came from, in order; None if they came from no table."""
     raw: bool = False
-    """Whether numbers of any type may be given, whole ones included, because the training data were read that way."""
+    """Whether numbers of any type are accepted, including integers, because the training data were read that way."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,11 @@ class FineLabels:
 
 @dataclass(frozen=True)
 class Clusters:
-    """Fine classes of a model without a fine head: a sample belongs to the nearest centre of its features.
+    """Fine classes of a model without a fine head: a sample belongs to the centre nearest to its features.
 
     Attributes:
         centers: (num_fine, d) float64.
-        variance: Of a feature around its centre, for the confidence.
+        variance: Variance of a feature around its centre, for the confidence.
     """
 
     centers: npt.NDArray[np.float64]
@@ -86,10 +86,10 @@ class FineModel:
 
     Args:
         config: The trial config; ``classes.num_fine`` is a number.
-        inputs: What a sample must look like.
-        network: The weights that the study evaluated (student or teacher), on any device.
+        inputs: What samples must look like.
+        network: The network that the study evaluated (student or teacher), on any device.
         fine_to_coarse: (sources, num_fine) learned parents.
-        clusters: Centres that stand for fine classes; None with a fine head.
+        clusters: The fine classes of a model without a fine head; else None.
     """
 
     def __init__(
@@ -111,23 +111,23 @@ class FineModel:
         self.network = network.to(self._compute.device)
 
     def predict(self, inputs: Inputs) -> FineLabels:
-        """Fine class, confidence and coarse parent of ``inputs`` (n, ...), which ``checked_inputs`` has passed."""
-        found = self._compute.predict(self.network, inputs, self._views.evaluation)
-        probs = found.probs
+        """Fine class, confidence and coarse parent of ``inputs`` (n, ...), which ``checked_inputs`` has returned."""
+        outputs = self._compute.predict(self.network, inputs, self._views.evaluation)
+        probs = outputs.probs
         if self.clusters is not None:
-            probs = cluster_probabilities(found.features, self.clusters.centers, self.clusters.variance)
+            probs = cluster_probabilities(outputs.features, self.clusters.centers, self.clusters.variance)
         fine: IntArray = probs.argmax(axis=1).astype(np.int64)
         return FineLabels(fine, probs.max(axis=1), np.ascontiguousarray(self.fine_to_coarse[:, fine].T))
 
 
 def empty_network(config: TrialConfig, inputs: InputFacts, num_fine: int) -> FineClassifier:
-    """A network of the model's shape, for stored weights; no weights file that the config names is read."""
+    """A network of the model's shape, for stored weights; the weights file of the config is not read."""
     settings = config.model.model_copy(update={"weights": None, "compile": False})
     return build_classifier(settings, view_shape(config.augmentation, inputs.shape), num_fine, seed=0)
 
 
 def facts_of(dataset: Dataset, rows: IntArray, kind: str, columns: Sequence[str] | None = None) -> InputFacts:
-    """What samples of ``dataset`` look like; the range of numbers is that of ``rows``, read in blocks."""
+    """What samples of ``dataset`` look like; the range is that of ``rows``, read in blocks."""
     inputs = dataset.inputs
     low, high = 0.0, 255.0
     if inputs.dtype != np.uint8:
@@ -148,19 +148,19 @@ def facts_of(dataset: Dataset, rows: IntArray, kind: str, columns: Sequence[str]
 # --- new inputs ----------------------------------------------------------------------------------------------------
 
 
-def checked_inputs(given: Any, facts: InputFacts, where: str) -> Inputs:
+def checked_inputs(data: Any, facts: InputFacts, where: str) -> Inputs:
     """New samples in the form that the model was trained on.
 
     Args:
-        given: An array (n, ...), or images that lie on disk.
-        facts: What a sample must look like.
+        data: An array (n, ...), or images stored on disk.
+        facts: What samples must look like.
         where: Where they come from, for messages.
 
     Raises:
-        ConfigError: Wrong shape or type, no samples, or numbers that are not finite.
+        ConfigError: Wrong shape or type, no samples, or non-finite values.
     """
-    stored = isinstance(given, StoredInputs)
-    inputs = given if stored else np.asarray(given)
+    stored = isinstance(data, StoredInputs)
+    inputs = data if stored else np.asarray(data)
     shape = tuple(inputs.shape)
     if shape[1:] != facts.shape or not shape:
         fix = f"the model takes an array of shape (n, {', '.join(map(str, facts.shape))})"
@@ -177,7 +177,7 @@ def checked_inputs(given: Any, facts: InputFacts, where: str) -> Inputs:
 
 
 def _checked_type(inputs: npt.NDArray[Any], facts: InputFacts, where: str) -> npt.NDArray[Any]:
-    """An array of the right type: real numbers as float32, pixels as they are."""
+    """An array of the right type: real numbers as float32, pixels unchanged."""
     if inputs.dtype.kind not in "buif":
         raise ConfigError("samples must be real numbers", where=where, value=str(inputs.dtype))
     if facts.dtype == "uint8":
@@ -202,7 +202,7 @@ def _checked_type(inputs: npt.NDArray[Any], facts: InputFacts, where: str) -> np
 
 
 def range_warning(inputs: Inputs, facts: InputFacts) -> str | None:
-    """A sentence where the numbers of new samples lie far outside of those in training; else None."""
+    """A sentence if the values of new samples lie far outside those in training; else None."""
     if inputs.dtype == np.uint8 or isinstance(inputs, StoredInputs):
         return None
     values = np.asarray(inputs)
@@ -217,10 +217,10 @@ def range_warning(inputs: Inputs, facts: InputFacts) -> str | None:
 
 
 def table_inputs(frame: pd.DataFrame, facts: InputFacts, where: str) -> npt.NDArray[Any]:
-    """The samples in a pandas table: by the training data's column names, or all columns where there are none.
+    """The samples in a pandas table: the columns named as in training, or all columns if training had no names.
 
     Raises:
-        ConfigError: A column is missing or holds no numbers.
+        ConfigError: A column is missing or not numeric.
     """
     names = [str(name) for name in frame.columns]
     wanted = names if facts.columns is None else list(facts.columns)
@@ -228,9 +228,9 @@ def table_inputs(frame: pd.DataFrame, facts: InputFacts, where: str) -> npt.NDAr
     if missing:
         fix = f"it has {first_of(names)}; name its columns as in the training data"
         raise ConfigError(f"the table lacks the column {missing[0]!r}", where=where, fix=fix)
-    taken = frame.set_axis(names, axis=1)[wanted]
-    for name, dtype in taken.dtypes.items():
+    columns = frame.set_axis(names, axis=1)[wanted]
+    for name, dtype in columns.dtypes.items():
         if dtype.kind not in "buif":
             fix = "keep only the columns of inputs" if facts.columns is None else "give numbers"
             raise ConfigError(f"the column {name!r} must hold numbers", where=where, value=str(dtype), fix=fix)
-    return np.stack([taken[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in wanted], axis=1)
+    return np.stack([columns[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in wanted], axis=1)

@@ -1,4 +1,4 @@
-"""Backbones, heads, the fine classifier made of both, and its EMA teacher. Torch is imported by the submodules only."""
+"""Backbones, heads, the fine classifier made of both, and its EMA teacher. Only the submodules import torch."""
 
 BACKBONES: dict[str, str] = {
     "mlp": "fgtune.models.backbones:Mlp",

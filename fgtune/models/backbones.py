@@ -1,4 +1,4 @@
-"""The backbones: features of each sample, from a multi-layer perceptron to ResNet-50."""
+"""The backbones, which compute the features of samples, from a multi-layer perceptron to ResNet-50."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from fgtune.models.base import image_shape
 
 
 class Mlp(nn.Module):
-    """Linear layers, each followed by optional batch norm and ReLU; features are the last hidden activations.
+    """Linear layers, each followed by optional batch norm and ReLU; the features are the last hidden activations.
 
-    The reference MLP of FALCON (2000-64-64-64-64) has no norm layers; on small data they matter more than any loss
-    weight, so they are a setting.
+    FALCON's reference MLP (2000-64-64-64-64) has no norm layers; on small data they matter more than any loss weight,
+    so they are a setting.
     """
 
     def __init__(self, config: MlpConfig, input_shape: Sequence[int]) -> None:
@@ -39,7 +39,7 @@ class Mlp(nn.Module):
 
 
 class LinearBackbone(nn.Module):
-    """One linear map of the flattened inputs."""
+    """A linear map of the flattened inputs."""
 
     def __init__(self, config: LinearBackboneConfig, input_shape: Sequence[int]) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class LinearBackbone(nn.Module):
 
 
 class Identity(nn.Module):
-    """The flattened inputs themselves: for features computed beforehand. It has no parameters."""
+    """The flattened inputs, for precomputed features; it has no parameters."""
 
     def __init__(self, config: IdentityConfig, input_shape: Sequence[int]) -> None:  # noqa: ARG002 (one signature)
         super().__init__()
@@ -67,7 +67,7 @@ class Identity(nn.Module):
 class SmallCnn(nn.Module):
     """3x3 convolutions, each followed by optional batch norm and ReLU, with max-pooling by 2 between them.
 
-    The features are the mean over places of the last map, (B, channels[-1], h, w) with h and w the image's size over
+    The features are the spatial mean of the last map, (B, channels[-1], h, w) with h and w the image's size over
     2^(stages - 1).
     """
 
@@ -98,8 +98,8 @@ class SmallCnn(nn.Module):
 class ResNet(nn.Module):
     """ResNet-18 or ResNet-50 (He et al. 2016) without its classifier.
 
-    The CIFAR stem is a 3x3 convolution of stride 1 without max-pool. Its padding is 1, which keeps the image size; the
-    released FALCON and solo-learn code pad by 2, and weights from there were trained at that size (``padding: 2``).
+    The CIFAR stem is a 3x3 convolution with stride 1 and no max-pooling. Its padding of 1 keeps the image size; the
+    released FALCON and solo-learn code pads by 2, and their weights were trained at that size (``padding: 2``).
     """
 
     def __init__(self, config: ResNetConfig, input_shape: Sequence[int]) -> None:
@@ -127,5 +127,5 @@ class ResNet(nn.Module):
         return maps
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Features (B, feature_dim) of images (B, channels, height, width): the mean over places of the last map."""
+        """Features (B, feature_dim) of images (B, channels, height, width): the spatial mean of the last map."""
         return self.spatial(inputs).mean(dim=(2, 3))

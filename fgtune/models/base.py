@@ -1,4 +1,4 @@
-"""What a backbone is: features of a batch, and for convolutional ones the last spatial map; which inputs fit it."""
+"""The interface of a backbone: features, for convolutional ones also the last spatial map; and the check of inputs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Backbone(Protocol):
 
 @runtime_checkable
 class SpatialBackbone(Protocol):
-    """A backbone whose features are pooled from a spatial map; one without a map does not have the method."""
+    """A backbone whose features are pooled from a spatial map; others lack the method."""
 
     feature_dim: int
 

@@ -30,10 +30,10 @@ def _registered(registry: dict[str, str], kind: str) -> Any:
 
 
 def backbone_class(config: BackboneConfig) -> tuple[Any, Any]:
-    """The class of a backbone, and what it takes as its config: for one of the user's own, its options.
+    """The class of a backbone and the config that it takes: for a plugin, its options.
 
     Raises:
-        ConfigError: As from ``load_plugin``.
+        ConfigError: As for ``load_plugin``.
     """
     if not isinstance(config, PluginConfig):
         return _registered(BACKBONES, config.kind), config
@@ -41,10 +41,10 @@ def backbone_class(config: BackboneConfig) -> tuple[Any, Any]:
 
 
 def check_weights(config: ModelConfig, input_shape: Sequence[int]) -> None:
-    """Raise unless the weights file that the config names, if any, fits its backbone; no memory is taken for one.
+    """Raise unless the config's weights file, if any, fits its backbone, which is built without memory.
 
     Raises:
-        ConfigError: As from ``read_weights``, or the backbone cannot take such inputs.
+        ConfigError: As for ``read_weights``, or the backbone cannot take such inputs.
     """
     if config.weights is not None:
         with torch.device("meta"):
@@ -67,7 +67,7 @@ class LinearHead(nn.Module):
 
 
 class CosineHead(nn.Module):
-    """Cosine similarity to one prototype a fine class, over a temperature (in the FALCON code, unused by the paper)."""
+    """Cosine similarity to one prototype per fine class, over a temperature (in FALCON's code, not in its paper)."""
 
     def __init__(self, config: CosineHeadConfig, feature_dim: int, num_fine: int) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class CosineHead(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Logits (B, num_fine) of features (B, feature_dim), in fp32 also under autocast.
 
-        In fp16 the floor under a norm would round to 0 and a feature of all zeros become NaN.
+        In fp16 the lower bound on a norm would round to 0, so an all-zero feature would give NaN.
         """
         with torch.autocast(features.device.type, enabled=False):
             directions = functional.normalize(self.prototypes.float(), dim=1)
@@ -93,7 +93,7 @@ class FineClassifier(nn.Module):
     """Inputs (B, *input_shape) -> features (B, feature_dim) -> logits (B, num_fine).
 
     Attributes:
-        weights_report: What was taken from a weights file, or None where the weights were drawn.
+        weights_report: What was loaded from a weights file; None if the weights were drawn.
     """
 
     def __init__(self, config: ModelConfig, input_shape: Sequence[int], num_fine: int) -> None:
@@ -107,21 +107,21 @@ class FineClassifier(nn.Module):
         self.weights_report: WeightsReport | None = None
 
     def train(self, mode: bool = True) -> FineClassifier:
-        """Set training mode; a frozen backbone stays in evaluation mode, so that its statistics do not move."""
+        """Set training mode; a frozen backbone stays in evaluation mode, so that its statistics do not change."""
         super().train(mode)
         if self.freeze_backbone:
             self.backbone.train(False)
         return self
 
     def compile_backbone(self) -> None:
-        """Compile the backbone if the config asks for it; a copy of a model is not compiled until it does this too.
+        """Compile the backbone if the config asks for it; a copy of a model has to be compiled separately.
 
         Raises:
             TrialError: There is no C++ compiler.
         """
         if not self.compiles:
             return
-        if not any(shutil.which(each) for each in (os.environ.get("CXX"), *CPP_COMPILERS) if each):
+        if not any(shutil.which(name) for name in (os.environ.get("CXX"), *CPP_COMPILERS) if name):
             raise TrialError(
                 f"model.compile needs a C++ compiler, and none of {', '.join(CPP_COMPILERS)} is on the PATH; "
                 "install one, name it in CXX, or set model.compile: false"
@@ -139,30 +139,30 @@ class FineClassifier(nn.Module):
         return logits
 
     def spatial(self, inputs: Tensor) -> Tensor | None:
-        """The backbone's last spatial map (B, C, h, w), or None where it has none."""
+        """The backbone's last spatial map (B, C, h, w), or None if it has none."""
         if not isinstance(self.backbone, SpatialBackbone):
             return None
         return self.backbone.spatial(self._laid_out(inputs))
 
     def _laid_out(self, inputs: Tensor) -> Tensor:
-        """Images with channels innermost in memory where the config asks for it."""
+        """Images in channels-last memory format if the config asks for it."""
         if self.channels_last and inputs.ndim == 4:
             return inputs.contiguous(memory_format=torch.channels_last)
         return inputs
 
 
 def build_classifier(config: ModelConfig, input_shape: Sequence[int], num_fine: int, seed: int) -> FineClassifier:
-    """A fine classifier on the CPU: weights by ``seed``, the backbone's from a file where the config names one.
+    """A fine classifier on the CPU with weights by ``seed``, the backbone's from a file if the config names one.
 
     Args:
         config: Backbone, head, weights, switches.
         input_shape: Shape of one sample as the network sees it (after augmentation).
         num_fine: K_F.
-        seed: Of the initial weights.
+        seed: Seed of the initial weights.
 
     Raises:
         ConfigError: The backbone cannot take such inputs, or the weights file does not fit it.
-        TrialError: Compilation is asked for and impossible.
+        TrialError: Compilation is asked for but impossible.
     """
     model = build_by_seed(lambda: FineClassifier(config, input_shape, num_fine), seed)
     if config.weights is not None:

@@ -1,4 +1,4 @@
-"""Initial weights from one named stream a parameter, so that arms share every weight whose name and shape agree."""
+"""Initial weights from one named stream per parameter, so that arms share every weight of equal name and shape."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ def initialize(model: nn.Module, seed: int) -> None:
     """Set every parameter of ``model`` in place, by seed and name.
 
     Linear layers follow torch's default, convolutions torchvision's ResNet (He et al. 2015: normal, fan out, ReLU; a
-    bias follows torch's default), norm layers are ones and zeros with fresh statistics. Any other module that holds
+    bias follows torch's default), norm layers are ones and zeros with fresh statistics. Any other module with
     parameters sets them in its ``reset_parameters``, with a generator if that takes one.
 
-    Each parameter has a stream of its own, named after it. Two models that differ in one layer therefore start with
-    equal weights everywhere else, and no global random state is read or changed.
+    Each parameter has its own stream, named after it. Two models that differ in one layer therefore start with equal
+    weights everywhere else, and no global random state is read or changed.
 
     Raises:
-        TypeError: A module holds parameters and has no ``reset_parameters``.
+        TypeError: A module has parameters but no ``reset_parameters``.
     """
     for name, module in model.named_modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm | nn.LayerNorm | nn.GroupNorm):
-            module.reset_parameters()  # constants: nothing is drawn
+            module.reset_parameters()  # constants, no draws
         elif any(True for _ in module.parameters(recurse=False)):
             _initialize_one(name, module, seed)
 
@@ -50,7 +50,7 @@ def _initialize_one(name: str, module: nn.Module, seed: int) -> None:
     if inspect.signature(reset).parameters:
         reset(generator)
         return
-    with torch.random.fork_rng(devices=[]):  # torch's own layers can only draw from the global state
+    with torch.random.fork_rng(devices=[]):  # torch's layers can only draw from the global state
         torch.default_generator.manual_seed(derive_seed(seed, "init", name))
         reset()
 
@@ -59,8 +59,8 @@ ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 def build_by_seed(factory: Callable[[], ModuleT], seed: int) -> ModuleT:
-    """Build ``factory()`` on the CPU with initial weights by ``seed``; the global random state is left as it was."""
-    with torch.random.fork_rng(devices=[]):  # constructors draw weights that are replaced right after
+    """Build ``factory()`` on the CPU with initial weights by ``seed``; the global random state is restored."""
+    with torch.random.fork_rng(devices=[]):  # constructors draw weights that are replaced below
         model = factory()
     initialize(model, seed)
     return model

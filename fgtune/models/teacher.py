@@ -1,4 +1,4 @@
-"""The EMA teacher: a second copy of the model whose weights trail the student's (FALCON, section 4.3)."""
+"""The EMA teacher: a copy of the model whose weights follow the student's (FALCON, section 4.3)."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from fgtune.models.classifier import FineClassifier
 class EmaTeacher:
     """An exponential moving average of a student's parameters.
 
-    Buffers (batch-norm statistics) are treated in one of two ways:
+    Buffers (batch-norm statistics) are handled in one of two ways:
 
-    * ``shared``: teacher and student hold the very same buffers, and the teacher runs in training mode. Its passes
-      normalise by their own batch and update the shared statistics, which is what swapping averaged weights into one
-      model does in the released FALCON code.
-    * ``averaged``: the teacher's buffers trail the student's like weights do, and the teacher runs in evaluation mode.
+    * ``shared``: teacher and student share their buffers, and the teacher runs in training mode. Its passes normalise
+      by their batch and update the shared statistics, as in the released FALCON code, which swaps averaged weights
+      into one model.
+    * ``averaged``: the teacher's buffers are averaged like weights, and the teacher runs in evaluation mode.
 
     Args:
         student: The model to follow; the teacher starts as its copy.
         decay: Upper bound of the decay, in [0, 1).
-        warmup: Use min(decay, (1 + t) / (10 + t)) at the t-th update, counted from 1.
+        warmup: Whether to use min(decay, (1 + t) / (10 + t)) at the t-th update, counted from 1.
         buffers: ``shared`` or ``averaged``.
     """
 
@@ -41,16 +41,9 @@ class EmaTeacher:
         self._trained = [
             (p, q) for p, q in zip(self.model.parameters(), student.parameters(), strict=True) if q.requires_grad
         ]
-        self._floats = [
-            (p, q)
-            for p, q in zip(self.model.buffers(), student.buffers(), strict=True)
-            if not self.shared and p.is_floating_point()
-        ]
-        self._counts = [
-            (p, q)
-            for p, q in zip(self.model.buffers(), student.buffers(), strict=True)
-            if not self.shared and not p.is_floating_point()
-        ]
+        buffers_of_both = [] if self.shared else list(zip(self.model.buffers(), student.buffers(), strict=True))
+        self._floats = [(p, q) for p, q in buffers_of_both if p.is_floating_point()]
+        self._counts = [(p, q) for p, q in buffers_of_both if not p.is_floating_point()]
 
     def decay_at(self, update: int) -> float:
         """Decay of the ``update``-th update, counted from 1."""
@@ -63,13 +56,13 @@ class EmaTeacher:
         weight = 1.0 - self.decay_at(self.updates)
         pairs = self._trained + self._floats
         torch._foreach_lerp_([p for p, _ in pairs], [q.detach() for _, q in pairs], weight)
-        for mine, theirs in self._counts:
-            mine.copy_(theirs)
+        for p, q in self._counts:
+            p.copy_(q)
 
 
 def _share_buffers(student: nn.Module, teacher: nn.Module) -> None:
     """Make every buffer of ``teacher`` the same tensor as the student's."""
-    theirs = dict(student.named_modules())
+    sources = dict(student.named_modules())
     for name, module in teacher.named_modules():
         for key in list(module._buffers):
-            module._buffers[key] = theirs[name]._buffers[key]
+            module._buffers[key] = sources[name]._buffers[key]

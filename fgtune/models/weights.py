@@ -1,9 +1,9 @@
-"""Initial backbone weights from a local file: plain state dicts, and those that MoCo v3 and solo-learn save.
+"""Initial backbone weights from a local file: plain state dicts, and checkpoints of MoCo v3 and solo-learn.
 
-Layouts: MoCo v3 (github.com/facebookresearch/moco-v3) keeps ``base_encoder``, ``momentum_encoder`` and ``predictor``
-under ``state_dict``, each key after ``module.`` where it trained on several GPUs, the projector in the encoder's
-``fc``. solo-learn (github.com/vturrisi/solo-learn) keeps ``backbone``, ``projector``, ``classifier`` and for methods
-with a momentum encoder ``momentum_backbone`` and more. A file is read without unpickling code.
+Layouts: MoCo v3 (github.com/facebookresearch/moco-v3) stores ``base_encoder``, ``momentum_encoder`` and ``predictor``
+under ``state_dict``, with ``module.`` before each key after training on several GPUs, and the projector in the
+encoder's ``fc``. solo-learn (github.com/vturrisi/solo-learn) stores ``backbone``, ``projector``, ``classifier`` and for
+methods with a momentum encoder ``momentum_backbone`` and more. A file is read without unpickling code.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ PREFIXES: dict[tuple[str, str], str] = {
     ("solo_learn", "base"): "backbone.",
     ("solo_learn", "momentum"): "momentum_backbone.",
 }
-"""What the backbone's keys begin with, by layout and encoder."""
+"""Prefix of the backbone's keys, by layout and encoder."""
 
 HEADS = ("fc", "head", "classifier")
-"""Modules of an encoder that sit on top of the features; they are left behind."""
+"""Modules of an encoder on top of the features; they are dropped."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class WeightsReport:
 
     Attributes:
         loaded: Keys of the backbone that were set.
-        dropped: Keys of the file that were left behind on purpose: classifiers, projectors, the other encoder.
+        dropped: Keys of the file that were dropped on purpose: classifiers, projectors, the other encoder.
     """
 
     loaded: tuple[str, ...]
@@ -56,27 +56,27 @@ def load_weights(backbone: nn.Module, config: WeightsConfig) -> WeightsReport:
     """Set every parameter and buffer of ``backbone`` from a file.
 
     Raises:
-        ConfigError: As ``read_weights`` does; the backbone is then as it was.
+        ConfigError: As for ``read_weights``; the backbone is then unchanged.
     """
     encoder, dropped = read_weights(backbone, config)
-    backbone.load_state_dict(encoder, strict=False)  # what strictness would check is checked already, in more words
+    backbone.load_state_dict(encoder, strict=False)  # read_weights has checked the keys, with better messages
     if dropped:
         logger.info("%s: left behind on purpose: %s", config.path, ", ".join(dropped))
     return WeightsReport(tuple(encoder), dropped)
 
 
 def read_weights(backbone: nn.Module, config: WeightsConfig) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """The tensors for ``backbone`` in a file, by the backbone's keys, and the file's keys that are left behind.
+    """The tensors for ``backbone`` in a file, by the backbone's keys, and the file's keys that are dropped.
 
-    ``num_batches_tracked`` alone may be absent, as in torchvision's older files: nothing that is used depends on it.
+    Only ``num_batches_tracked`` may be missing, as in older torchvision files: nothing in use depends on it.
 
     Args:
-        backbone: Says which keys and shapes are needed; its own tensors are not read, so it may be a meta module.
+        backbone: Determines keys and shapes; its tensors are not read, so it may be a meta module.
         config: File and layout.
 
     Raises:
-        ConfigError: There is no such file, it is not of its layout or digest, it holds code, keys are missing or
-            unexpected, or a shape differs.
+        ConfigError: The file does not exist, has another layout or digest, holds code, lacks keys or has unexpected
+            ones, or a shape differs.
     """
     encoder, dropped = _encoder(_read(config), config)
     expected = backbone.state_dict()
@@ -90,7 +90,7 @@ def _error(rule: str, config: WeightsConfig, fix: str) -> ConfigError:
 
 
 def _read(config: WeightsConfig) -> dict[str, Any]:
-    """The state dict in the file: what stands under ``state_dict``, or else the whole."""
+    """The state dict in the file: the entry ``state_dict``, or else the whole content."""
     path = Path(config.path)
     try:
         if config.sha256 is not None:
@@ -114,7 +114,7 @@ def _read(config: WeightsConfig) -> dict[str, Any]:
 
 
 def _unreadable(error: Exception, config: WeightsConfig) -> ConfigError:
-    """The error for a file that cannot be read as plain tensors; torch's own words advise to trust it, these do not."""
+    """The error for a file that holds more than plain tensors; torch's message would advise to trust it."""
     foreign = re.search(r"GLOBAL ([\w.]+)", str(error))
     if foreign is not None:
         rule = f"holds more than tensors ({foreign.group(1)}); it was refused, and nothing in it was run"
@@ -124,11 +124,11 @@ def _unreadable(error: Exception, config: WeightsConfig) -> ConfigError:
 
 
 def _encoder(state: Mapping[str, Any], config: WeightsConfig) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """The backbone's tensors by its own keys, and the file's keys that are left behind."""
+    """The backbone's tensors by the backbone's keys, and the file's keys that are dropped."""
     names = {str(key): str(key).removeprefix("module.") for key in state}
     prefix = PREFIXES[config.layout, config.encoder]
     if config.layout == "plain" and all(name.startswith(("backbone.", "head.")) for name in names.values()):
-        prefix = "backbone."  # a whole classifier of fgtune
+        prefix = "backbone."  # a full classifier saved by fgtune
     encoder: dict[str, Tensor] = {}
     dropped: list[str] = []
     for key, name in names.items():
@@ -147,14 +147,14 @@ def _encoder(state: Mapping[str, Any], config: WeightsConfig) -> tuple[dict[str,
 
 
 def _layout_fix(names: Any) -> str:
-    """Advice by what the keys begin with."""
+    """Advice based on the prefixes of the keys."""
     heads = list(dict.fromkeys(name.partition(".")[0] for name in names))
     return f"choose the layout that fits its keys, which begin with {first_of(heads)}"
 
 
-def _check_keys(expected: Mapping[str, Tensor], given: Mapping[str, Tensor], config: WeightsConfig) -> None:
-    missing = [key for key in expected if key not in given and not key.endswith(".num_batches_tracked")]
-    unexpected = [key for key in given if key not in expected]
+def _check_keys(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], config: WeightsConfig) -> None:
+    missing = [key for key in expected if key not in found and not key.endswith(".num_batches_tracked")]
+    unexpected = [key for key in found if key not in expected]
     problems = [
         f"{what} {first_of(keys)}" for what, keys in (("lacks", missing), ("has unexpected", unexpected)) if keys
     ]
@@ -163,10 +163,10 @@ def _check_keys(expected: Mapping[str, Tensor], given: Mapping[str, Tensor], con
         raise _error(rule, config, "use the backbone and the layout that the file was saved from")
 
 
-def _check_shapes(expected: Mapping[str, Tensor], given: Mapping[str, Tensor], config: WeightsConfig) -> None:
+def _check_shapes(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], config: WeightsConfig) -> None:
     stem = "conv1.weight"
-    if stem in expected and stem in given:
-        mine, theirs = expected[stem].shape, given[stem].shape
+    if stem in expected and stem in found:
+        mine, theirs = expected[stem].shape, found[stem].shape
         if len(mine) == len(theirs) == 4 and mine[2:] != theirs[2:]:
             names = {3: "the CIFAR stem", 7: "the ImageNet stem"}
             rule = (
@@ -177,9 +177,9 @@ def _check_shapes(expected: Mapping[str, Tensor], given: Mapping[str, Tensor], c
             fix = f"set model.backbone.stem: {other}, or use other weights" if other else "use other weights"
             raise _error(rule, config, fix)
     differing = [
-        f"{key} {tuple(given[key].shape)} instead of {tuple(expected[key].shape)}"
-        for key in given
-        if given[key].shape != expected[key].shape
+        f"{key} {tuple(found[key].shape)} instead of {tuple(expected[key].shape)}"
+        for key in found
+        if found[key].shape != expected[key].shape
     ]
     if differing:
         raise _error(

@@ -1,4 +1,4 @@
-"""What a term is: its needs, its own parameters and buffers, and its value on the outputs of one forward pass."""
+"""The interface of a loss term: its needs, parameters and buffers, and its value on the outputs of a forward pass."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class Need(StrEnum):
-    """What the trainer has to provide for a term; it builds nothing that no chosen term needs."""
+    """What the trainer has to provide for a term; it builds only what some chosen term needs."""
 
     FINE_HEAD = "fine head"
     """A classifier over fine classes: ``log_probs``."""
@@ -20,20 +20,20 @@ class Need(StrEnum):
     """The EMA teacher's fine head on view x1."""
     NEIGHBORS = "neighbors"
     FINE_LABELS = "fine labels"
-    """Fine labels themselves: only the upper bound asks for them."""
+    """The fine labels, which only the upper bound asks for."""
     KEYS = "keys"
-    """Features of view x1 by a momentum encoder, whose decay is a setting of the term."""
+    """Features of view x1 from a momentum encoder, whose decay is a setting of the term."""
 
 
 @dataclass(frozen=True)
 class TermContext:
-    """What a term receives when it is built.
+    """What a term is built from, besides its config.
 
     Attributes:
-        feature_dim: Columns of the features.
+        feature_dim: Number of features.
         num_fine: K_F.
         num_coarse: K_C of each source.
-        groups: (n_train,) int64: equal for training samples that agree in every coarse label.
+        groups: (n_train,) int64, equal for training samples with the same coarse labels.
     """
 
     feature_dim: int
@@ -44,12 +44,12 @@ class TermContext:
 
 @dataclass(frozen=True)
 class StepOutputs:
-    """Outputs of one forward pass over a batch of B samples; all floats are fp32.
+    """Outputs of a forward pass on a batch of B samples; all floats are fp32. What no chosen term needs is None.
 
     Attributes:
         coarse: (B, sources) int64 coarse labels, -1 for none.
         features: (B, feature_dim) of the student on view x0; carries the gradient.
-        rows: (B,) int64 positions in the training split; None where the samples are not of it (validation).
+        rows: (B,) int64 positions in the training split; None for validation samples.
         log_probs: (B, num_fine) log-softmax of the student on view x0; carries the gradient.
         fine_to_coarse: (sources, num_fine) int64 relations.
         teacher_logits: (B, num_fine) of the teacher on view x1.
@@ -57,10 +57,8 @@ class StepOutputs:
         neighbor_valid: (B, k) bool; False where a sample has fewer than k neighbours.
         softness: tau in [0, 1]: 1 soft, 0 hard pseudo-labels.
         fine: (B,) int64 fine labels; only for a term that needs ``FINE_LABELS``.
-        keys: (B, feature_dim) features of view x1 by the momentum encoder.
-        generator: Source of a term's own draws, on the device of the outputs; None draws nothing.
-
-    What no chosen term needs is None.
+        keys: (B, feature_dim) features of view x1 from the momentum encoder.
+        generator: Source of a term's draws, on the device of the outputs; None for no draws.
     """
 
     coarse: Tensor
@@ -78,9 +76,9 @@ class StepOutputs:
 
 
 class Term(nn.Module):
-    """A loss term: a scalar () >= 0, to be minimised, 0 where a batch has nothing it could be computed on.
+    """A loss term: a scalar () >= 0, to be minimised, and 0 for a batch that it does not apply to.
 
-    Its parameters are trained with the model and its buffers are checkpointed with it.
+    Its parameters are trained and its buffers checkpointed with the model.
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset()
@@ -92,22 +90,22 @@ class Term(nn.Module):
         raise NotImplementedError
 
     def added_divisor(self, weight: float) -> float:  # noqa: ARG002 (0 but for a term that normalises the sum)
-        """What is added to the number, 1 otherwise, that the weighted sum is divided by; >= 0."""
+        """What the term adds to the divisor of the weighted sum, which is 1 without additions; >= 0."""
         return 0.0
 
     def coarse_logits(self, features: Tensor) -> list[Tensor] | None:  # noqa: ARG002 (one signature for all)
-        """For each source, (B, K_C) logits of features (B, feature_dim) by a coarse head of the term; None without."""
+        """For each source, (B, K_C) logits of a coarse head for features (B, feature_dim); None without a head."""
         return None
 
     def initialize_buffers(self, seed: int) -> None:
-        """Set what is drawn once and not trained; called once, after parameters have their initial values."""
+        """Set what is drawn once and not trained; called once, after the parameters are initialised."""
 
     def after_step(self) -> None:
-        """Called after every optimiser step; for state that trails training."""
+        """Called after every optimiser step, for state that follows training."""
 
 
 def provided(value: Tensor | None, what: str) -> Tensor:
-    """``value``, or a clear error where the trainer did not provide what a term declared."""
+    """``value``, or a clear error if the trainer did not provide what a term declared."""
     if value is None:
         raise ValueError(f"the outputs lack {what}, which this term needs")
     return value
@@ -116,7 +114,7 @@ def provided(value: Tensor | None, what: str) -> Tensor:
 def labelled_pairs(outputs: StepOutputs) -> list[tuple[Tensor, Tensor, Tensor]]:
     """For each source with labels in this batch: (rows (n,), labels (n,), in_group (n, num_fine) bool).
 
-    ``in_group[r, i]`` says whether fine class i has the coarse class of row r as its parent in that source.
+    ``in_group[r, i]`` is whether fine class i has the coarse class of row r as its parent in that source.
     """
     relations = provided(outputs.fine_to_coarse, Need.RELATIONS)
     pairs = []
@@ -130,7 +128,7 @@ def labelled_pairs(outputs: StepOutputs) -> list[tuple[Tensor, Tensor, Tensor]]:
 
 
 def mean_over_pairs(sums: list[Tensor], counts: list[int], reference: Tensor) -> Tensor:
-    """Mean over all (sample, source) pairs, or a zero that keeps the graph of ``reference`` where there are none."""
+    """Mean over all (sample, source) pairs; if there are none, a zero in the graph of ``reference``."""
     total = sum(counts)
     if total == 0:
         return reference.sum() * 0.0

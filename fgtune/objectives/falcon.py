@@ -16,8 +16,8 @@ from fgtune.objectives.base import Need, StepOutputs, Term, TermContext, labelle
 class CoarseTerm(Term):
     """Mean of -log p(y), with log p(y) the log-sum-exp of log p_i over the fine classes i whose parent is y.
 
-    By itself it cannot split a coarse class: its gradient on log p depends on i only through p_i within the class
-    (FALCON appendix B: equal gradients with respect to every p_i of the true group).
+    On its own it cannot split a coarse class: within the class its gradient with respect to log p depends on i only
+    through p_i (FALCON appendix B: equal gradients with respect to every p_i of the true group).
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({Need.FINE_HEAD, Need.RELATIONS})
@@ -39,8 +39,8 @@ class CoarseTerm(Term):
 class NeighborTerm(Term):
     """Mean over samples and their sampled neighbours of -log sum_f p_f q_f, with q the teacher's prediction.
 
-    The sum is taken in log space, so confident disjoint predictions give a large finite loss where the product
-    of probabilities would underflow to log 0.
+    The sum is computed in log space, so confident disjoint predictions give a large finite loss, where the product of
+    probabilities would underflow to log 0.
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({Need.FINE_HEAD, Need.TEACHER, Need.NEIGHBORS})
@@ -89,7 +89,7 @@ class ConfidenceTerm(Term):
 class UniformityTerm(Term):
     """KL(mean of p over the batch, prior) >= 0 in nats; log K_F - H(mean p) for the uniform prior of the paper.
 
-    The batch mean of few samples is noisy: with B not much above K_F the term is biased upwards.
+    The batch mean of few samples is noisy: if B is not much larger than K_F, the term is biased upwards.
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({Need.FINE_HEAD})

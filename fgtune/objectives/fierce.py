@@ -18,8 +18,8 @@ class EntropicTerm(Term):
 
     With several groups of prototypes it is the mean over them.
 
-    The average runs over the batch: a collapsed batch has entropy 0, one that spreads evenly log2 K. From B hard
-    assignments at most log2 B bits can be seen, so the term has a floor of log2(K / B) when B < K.
+    A collapsed batch has entropy 0, one that is spread evenly log2 K. With B hard assignments the entropy is at most
+    log2 B bits, so the term has a floor of log2(K / B) if B < K.
     """
 
     def __init__(self, config: ObjectiveConfig, context: TermContext) -> None:
@@ -30,12 +30,12 @@ class EntropicTerm(Term):
         self.register_buffer("prototypes", torch.empty(shape))
 
     def initialize_buffers(self, seed: int) -> None:
-        """Draw the prototypes uniformly from [-scale, scale] in every dimension; they stay as they are."""
+        """Draw the prototypes, which stay fixed, uniformly from [-scale, scale] in every dimension."""
         scale = self.settings.scale
         self.prototypes.uniform_(-scale, scale, generator=torch_stream(seed, "prototypes"))
 
     def added_divisor(self, weight: float) -> float:
-        """The term's weight where it is to be normalised (published for ages), else 0."""
+        """The term's weight with normalised weighting (published for ages), else 0."""
         return weight if self.settings.weighting == "normalized" else 0.0
 
     def similarity(self, features: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
-"""The weighted sum of the chosen terms, those of the user's package included.
+"""The weighted sum of the chosen terms, including plugin terms.
 
-A weight of 0 removes its term, and with it what only that term needs.
+A weight of 0 removes its term, together with what only that term needs.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class Objective(nn.Module):
         """The weighted sum, a scalar with gradient, and the detached unweighted value of every term.
 
         Args:
-            outputs: Of one forward pass.
-            validation: Leave out terms that have no value, or no label-free one, outside the training split.
+            outputs: Outputs of a forward pass.
+            validation: Leave out terms that have no (label-free) value outside the training split.
         """
         values: dict[str, Tensor] = {}
         total = provided(outputs.log_probs if outputs.features is None else outputs.features, "features").new_zeros(())
@@ -68,12 +68,12 @@ class Objective(nn.Module):
         return total / self._divisor, values
 
     def coarse_logits(self, features: Tensor) -> list[Tensor] | None:
-        """For each source, (B, K_C) logits of features (B, feature_dim) by a term's coarse head; None without one."""
-        found = (term.coarse_logits(features) for term in self._chosen().values())
-        return next((logits for logits in found if logits is not None), None)
+        """For each source, (B, K_C) logits of a term's coarse head for features (B, feature_dim); None without one."""
+        heads = (term.coarse_logits(features) for term in self._chosen().values())
+        return next((logits for logits in heads if logits is not None), None)
 
     def initialize_buffers(self, seed: int) -> None:
-        """Set what terms draw once; call after their parameters have their initial values."""
+        """Set what terms draw once; call after their parameters are initialised."""
         for term in self._chosen().values():
             term.initialize_buffers(seed)
 
@@ -87,7 +87,7 @@ class Objective(nn.Module):
 
 
 def soft_epochs(config: PseudoLabelConfig, epochs: int) -> int:
-    """Length S of the soft phase in epochs; the balance of the relations follows it too, whatever the hardening."""
+    """Length S of the soft phase in epochs; the balance of the relations follows it too, with any hardening."""
     return round(config.soft_fraction * epochs)
 
 
@@ -101,14 +101,14 @@ def softness(config: PseudoLabelConfig, epoch: int, epochs: int) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * (epoch - 1) / phase))
 
 
-# --- terms of the user's package ------------------------------------------------------------------------------------
+# --- plugin terms ---------------------------------------------------------------------------------------------------
 
 
 def load_term(config: PluginTermConfig, path: str) -> tuple[type[Term], Config]:
     """The class of a term and its options; ``path`` is for messages.
 
     Raises:
-        ConfigError: As from ``load_plugin``, or what it names is no term, or one that reads fine labels.
+        ConfigError: As for ``load_plugin``, or the plugin is not a term, or is one that reads fine labels.
     """
     target, options = load_plugin(config, path, Term)
     if Need.FINE_LABELS in target.needs:
@@ -118,10 +118,10 @@ def load_term(config: PluginTermConfig, path: str) -> tuple[type[Term], Config]:
 
 
 def extra_terms(config: ObjectiveConfig) -> dict[str, tuple[type[Term], Config]]:
-    """Class and options of each extra term of a weight above 0, by name.
+    """Class and options of each extra term with a weight above 0, by name.
 
     Raises:
-        ConfigError: As from ``load_term``, or a term needs keys and the config does not configure their encoder.
+        ConfigError: As for ``load_term``, or a term needs keys and the config does not configure their encoder.
     """
     found = {}
     for name, term in config.extra.items():
@@ -135,7 +135,7 @@ def extra_terms(config: ObjectiveConfig) -> dict[str, tuple[type[Term], Config]]
 
 
 def needs_neighbors(config: ObjectiveConfig) -> bool:
-    """Whether some term, extra ones included, is computed on neighbours."""
+    """Whether any term, including extra ones, uses neighbours."""
     return any(TERMS[name].neighbors for name in config.terms) or any(
         Need.NEIGHBORS in term.needs for term, _ in extra_terms(config).values()
     )

@@ -14,7 +14,7 @@ from fgtune.objectives.base import Need, StepOutputs, Term, TermContext, mean_ov
 
 
 class BaseTerm(Term):
-    """Mean cross-entropy over all (sample, source) pairs with a label; one linear head a source.
+    """Mean cross-entropy over all (sample, source) pairs with a label; one linear head per source.
 
     Label smoothing spreads a share of each target over all coarse classes of the source.
     """
@@ -45,10 +45,10 @@ class BaseTerm(Term):
 
 
 class FineTerm(Term):
-    """Mean cross-entropy of the fine label by the fine head: the upper bound, which reads fine labels."""
+    """Mean cross-entropy between the fine head and the fine labels: the upper bound."""
 
     needs: ClassVar[frozenset[Need]] = frozenset({Need.FINE_HEAD, Need.FINE_LABELS})
-    on_validation: ClassVar[bool] = False  # a validation loss that read fine labels would not be label-free
+    on_validation: ClassVar[bool] = False  # a validation loss on fine labels would not be label-free
 
     def __init__(self, config: ObjectiveConfig, context: TermContext) -> None:  # noqa: ARG002 (one signature for all)
         super().__init__()
@@ -61,18 +61,18 @@ class FineTerm(Term):
 
 
 def instance_term(config: ObjectiveConfig, context: TermContext) -> Term:
-    """The form that the config asks for."""
+    """The instance term of the kind in the config."""
     if isinstance(config.instance, QueueInstanceConfig):
         return QueueInstanceTerm(config.instance, context)
     return ParametricInstanceTerm(config.instance, context)
 
 
 class ParametricInstanceTerm(Term):
-    """Mean cross-entropy of a sample's own index under a linear classifier with one row a training sample.
+    """Mean cross-entropy of a sample's index under a linear classifier with one row per training sample.
 
     With ``scope: all`` the softmax runs over all n samples. With ``scope: coarse`` it runs over the n_b samples that
-    share every coarse label with the sample: the rows of each group are gathered, so a batch costs O(d n_b) a sample
-    and no n-wide matrix is formed (Xu et al., the efficient variant).
+    share every coarse label with the sample: the rows of each group are gathered, which costs O(d n_b) per sample and
+    forms no n-wide matrix (Xu et al., the efficient variant).
     """
 
     on_validation: ClassVar[bool] = False  # a validation sample is no class
@@ -96,11 +96,11 @@ class ParametricInstanceTerm(Term):
         self._bounds = [(int(start), int(start + size)) for start, size in zip(starts, sizes, strict=True)]
 
     def reset_parameters(self, generator: torch.Generator) -> None:
-        """Draw as torch's linear layers do: uniform within 1 / sqrt(feature_dim)."""
+        """Draw as torch's linear layers do: uniformly within 1 / sqrt(feature_dim)."""
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5), generator=generator)
 
     def forward(self, outputs: StepOutputs) -> Tensor:
-        """The term, a scalar in [0, ...); 0 for a sample that is alone in its group."""
+        """The term, a scalar >= 0; 0 for a sample that is alone in its group."""
         features, rows = provided(outputs.features, "features"), provided(outputs.rows, "rows")
         if not self.within:
             return functional.cross_entropy(features @ self.weight.T / self.temperature, rows)
@@ -131,34 +131,33 @@ class QueueInstanceTerm(Term):
         self.queue: Tensor
         self.filled: Tensor
         self.register_buffer("queue", torch.zeros(config.size, config.projection_dim))
-        self.register_buffer("filled", torch.zeros((), dtype=torch.int64))  # keys ever put in
-        self._fresh: Tensor | None = None
+        self.register_buffer("filled", torch.zeros((), dtype=torch.int64))  # number of keys ever added
+        self._new_keys: Tensor | None = None
 
     def initialize_buffers(self, seed: int) -> None:  # noqa: ARG002 (a copy, not a draw)
-        """The key projection starts as a copy of the query projection."""
+        """Copy the query projection to the key projection."""
         self.key.load_state_dict(self.query.state_dict())
 
     def forward(self, outputs: StepOutputs) -> Tensor:
-        """The term, a scalar >= 0; the queue counts only as far as it is filled."""
+        """The term, a scalar >= 0; only the filled part of the queue counts."""
         query = functional.normalize(self.query(provided(outputs.features, "features")), dim=1)  # (B, p)
         with torch.no_grad():
             key = functional.normalize(self.key(provided(outputs.keys, Need.KEYS)), dim=1)
         known = self.queue[: min(int(self.filled), len(self.queue))]
         logits = torch.cat([(query * key).sum(dim=1, keepdim=True), query @ known.T], dim=1) / self.temperature
-        self._fresh = key
+        self._new_keys = key
         return functional.cross_entropy(logits, torch.zeros(len(query), dtype=torch.int64, device=query.device))
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Let the key projection trail, and put the batch's keys in place of the oldest ones."""
-        pairs = list(zip(self.key.parameters(), self.query.parameters(), strict=True))
-        torch._foreach_lerp_([mine for mine, _ in pairs], [theirs for _, theirs in pairs], 1.0 - self.momentum)
-        if self._fresh is not None:
-            fresh = self._fresh[-len(self.queue) :]
-            places = (self.filled + torch.arange(len(fresh), device=fresh.device)) % len(self.queue)
-            self.queue[places] = fresh
-            self.filled += len(fresh)
-            self._fresh = None
+        """Update the key projection, and replace the oldest keys in the queue by those of the batch."""
+        torch._foreach_lerp_([*self.key.parameters()], [*self.query.parameters()], 1.0 - self.momentum)
+        if self._new_keys is not None:
+            keys = self._new_keys[-len(self.queue) :]
+            slots = (self.filled + torch.arange(len(keys), device=keys.device)) % len(self.queue)
+            self.queue[slots] = keys
+            self.filled += len(keys)
+            self._new_keys = None
 
 
 def _projection(feature_dim: int, projection_dim: int) -> nn.Sequential:

@@ -1,8 +1,8 @@
-"""Relations between fine and coarse classes: the programme, its exact solvers, and where relations start from.
+"""Relations between fine and coarse classes: the programme, its exact solvers, and initial relations.
 
-``SOLVERS`` names every solver; ``fgtune.relations.solve.solve`` imports the chosen one when it is first used, so that
-importing this package loads neither SCIP nor CVXPY. All solve the same programme (FALCON, ICML 2024, eq. 8; see
-``fgtune.relations.base``) to proven optimality and answer with the same evidence.
+``SOLVERS`` lists every solver; ``fgtune.relations.solve.solve`` imports the chosen one at its first use, so importing
+this package loads neither SCIP nor CVXPY. All solve the same programme (FALCON, ICML 2024, eq. 8; see
+``fgtune.relations.base``) to proven optimality and return the same evidence.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""The relations programme and the contract that every solver keeps.
+"""The relations programme and the contract of every solver.
 
-For an affinity A (K_F x K_C), larger is better, and a balance weight beta, choose a parent for every fine class:
+Given an affinity A (K_F x K_C; larger is better) and a balance weight beta, choose a parent for every fine class:
 
     minimise  -sum_i A[i, parent(i)] + (beta / K_C) * sum_j n_j^2      subject to n_j >= 1 for every coarse class j,
 
 with n_j the number of fine classes whose parent is j. FALCON (ICML 2024, eq. 8) adds the constant
--beta * (K_F / K_C)^2, which changes no minimiser; ``objective`` includes it, so that a balanced M costs no penalty when
-K_C divides K_F.
+-beta * (K_F / K_C)^2, which changes no minimiser; ``objective`` includes it, so that a balanced M has no penalty if K_C
+divides K_F.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class SolveStatus(StrEnum):
 
 @dataclass(frozen=True)
 class RelationsProblem:
-    """One programme.
+    """An instance of the programme.
 
     Attributes:
         affinity: (num_fine, num_coarse) float64, finite, larger is better; num_fine >= num_coarse >= 1.
@@ -41,12 +41,12 @@ class RelationsProblem:
 
 @dataclass(frozen=True)
 class RawSolution:
-    """What a backend claims; ``fgtune.relations.solve`` checks every part of it.
+    """What a solver claims; ``fgtune.relations.solve`` checks every part of it.
 
     Attributes:
         fine_to_coarse: (num_fine,) int64, already rounded.
-        status: ``OPTIMAL`` when the backend claims optimality, ``TIME_LIMIT`` for the best solution found in time.
-        objective: Value of the programme as the backend sees it.
+        status: ``OPTIMAL`` if the solver claims optimality, ``TIME_LIMIT`` for the best solution found in time.
+        objective: Value of the programme according to the solver.
         bound: Lower bound on the optimum.
     """
 
@@ -64,8 +64,8 @@ class RelationsSolution:
         fine_to_coarse: (num_fine,) int64; every coarse class occurs.
         status: ``OPTIMAL``, or ``TIME_LIMIT`` for the best solution found in time.
         objective: Value of the programme at this solution, to be minimised.
-        bound: Proven lower bound on the optimum; equal to ``objective`` (to tolerance) when optimal.
-        seconds: Wall seconds of the solve, model building included.
+        bound: Proven lower bound on the optimum; equal to ``objective`` (to tolerance) if optimal.
+        seconds: Wall seconds of the solve, including building the model.
         solver: Name in ``SOLVERS``.
     """
 
@@ -85,8 +85,7 @@ class RelationsSolution:
 def objective_value(problem: RelationsProblem, fine_to_coarse: IntArray) -> float:
     """The programme's value at ``fine_to_coarse``: (num_fine,) int64.
 
-    The imbalance K_C * sum_j n_j^2 - K_F^2 is an integer and computed as one, so that equal sizes cost exactly 0
-    whatever beta is.
+    The imbalance K_C * sum_j n_j^2 - K_F^2 is computed in integers, so that equal sizes cost exactly 0 for any beta.
 
     Example:
         >>> problem = RelationsProblem(np.array([[0.9, 0.1], [0.6, 0.4], [0.8, 0.2]]), beta=0.0)

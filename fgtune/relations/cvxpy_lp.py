@@ -1,18 +1,18 @@
-"""The relations programme linearised by slots, as a linear programme by CVXPY with HiGHS.
+"""The relations programme as a linear programme over unit slots, solved by HiGHS through CVXPY.
 
-Column j offers unit slots, and the one that brings it to size k costs 2 w (k - 1 - q) (``fgtune.relations.structure``):
+Column j has unit slots, and the one that brings it to size k costs 2 w (k - 1 - q) (``fgtune.relations.structure``):
 
     minimise  -sum_ij A_ij x_ij + sum_jk 2 w (k - 1 - q) s_jk
     subject to  sum_j x_ij = 1,   sum_i x_ij = lowest + sum_k s_jk,   x >= 0,   0 <= s <= 1.
 
-Slot costs rise with k, so that an optimum fills the cheap slots first and pays the convex penalty. All variables are
+Slot costs rise with k, so an optimum fills the cheap slots first and pays the convex penalty. All variables are
 continuous: the constraints are those of a transportation problem, the incidence matrix of a directed bipartite graph
 (fine classes to columns to slots). Such a matrix is totally unimodular, so every vertex of the relaxation is integral
-(Hoffman and Kruskal, 1956), and HiGHS answers with a vertex. The solver checks that and refuses anything else; the
-same model with boolean variables needs branch and bound and is far slower.
+(Hoffman and Kruskal, 1956), and HiGHS returns a vertex. The solver checks this and rejects anything else; the same
+model with boolean variables needs branch and bound and is far slower.
 
-The model is built anew for each problem: CVXPY's parametrised form (DPP) saves little of a later build and makes the
-first one take seconds.
+The model is rebuilt for each problem: CVXPY's parametrised form (DPP) saves little in later builds, while the first one
+takes seconds.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ INTEGRALITY_TOLERANCE = 1e-6
 """Largest distance from 0 or 1 at which a value counts as integral."""
 
 DUAL_TOLERANCE = 1e-10
-"""The tightest that HiGHS takes; an improvement smaller than it may be left undone."""
+"""The smallest that HiGHS accepts; it may miss improvements below this."""
 
 STATUSES: dict[str, SolveStatus] = {
     cp.OPTIMAL: SolveStatus.OPTIMAL,
     cp.USER_LIMIT: SolveStatus.TIME_LIMIT,
 }
-"""CVXPY's words for an end that may come with a usable solution; every other one is an error."""
+"""CVXPY statuses that may come with a usable solution; any other is an error."""
 
 
 def solve_cvxpy(problem: RelationsProblem, config: CvxpySolverConfig) -> RawSolution:
-    """Solve ``problem``, which is in normal form; deterministic unless the time limit strikes.
+    """Solve ``problem``, which is in normal form; deterministic unless the time limit is reached.
 
-    The limit is on HiGHS' own time; building the model comes on top.
+    The limit applies to HiGHS, not to building the model.
 
     Raises:
-        SolverError: HiGHS ended in a way that ``STATUSES`` does not list, or its values are not integral.
+        SolverError: HiGHS ended with a status not in ``STATUSES``, or its values are not integral.
 
     Example:
         >>> problem = RelationsProblem(np.array([[0.0, -0.5], [0.0, -0.1], [0.0, -0.6]]), beta=0.0)
@@ -59,7 +59,7 @@ def solve_cvxpy(problem: RelationsProblem, config: CvxpySolverConfig) -> RawSolu
     program = _program(problem)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # "may be inaccurate": what the status says, checked below
+            warnings.simplefilter("ignore", UserWarning)  # "may be inaccurate" repeats the status, checked below
             program.lp.solve(solver=cp.HIGHS, time_limit=config.time_limit_s, dual_feasibility_tolerance=DUAL_TOLERANCE)
     except cp.SolverError as error:
         raise SolverError(f"cvxpy: HiGHS failed ({error})") from error
@@ -73,10 +73,10 @@ def solve_cvxpy(problem: RelationsProblem, config: CvxpySolverConfig) -> RawSolu
 
 
 def read_outcome(native: str, values: FloatArray | None, time_limit_s: float) -> tuple[SolveStatus, IntArray]:
-    """CVXPY's status in the words of the contract, and the parents that the values of x stand for.
+    """The solve status for CVXPY's status, and the parents given by the values of x.
 
-    Cut off in time, the simplex method leaves a point that need not be feasible: it counts as a solution only when it
-    gives every fine class one parent and every coarse class at least one member.
+    At the time limit the simplex method may leave an infeasible point: it counts as a solution only if it gives every
+    fine class one parent and every coarse class at least one member.
 
     Args:
         native: ``Problem.status``.
@@ -87,8 +87,8 @@ def read_outcome(native: str, values: FloatArray | None, time_limit_s: float) ->
         Status, and (num_fine,) int64 parents.
 
     Raises:
-        SolverError: The status is not one of ``STATUSES``; there is no solution in time; or an optimum of the
-            relaxation is not integral.
+        SolverError: The status is not in ``STATUSES``, no solution was found in time, or an optimum of the relaxation
+            is not integral.
     """
     if native not in STATUSES:
         raise SolverError(f"cvxpy: HiGHS ended with status {native!r}, which gives no usable solution")
@@ -113,7 +113,7 @@ class _Program:
     lp: Any  # cvxpy.Problem
     choice: Any  # cvxpy.Variable x, (num_fine, num_coarse)
     link: Any  # the constraint that ties column sums to slots; its duals are the prices of the columns
-    constant: float  # objective_value less the linear programme's value
+    constant: float  # objective_value minus the value of the linear programme
 
 
 def _program(problem: RelationsProblem) -> _Program:
@@ -121,7 +121,7 @@ def _program(problem: RelationsProblem) -> _Program:
     quotient, _ = balanced_size(problem)
     weight = problem.beta / num_coarse
     lowest, highest = size_range(problem)
-    # One slot more at either end of the optimal sizes: its cost confines the prices, so that they prove optimality.
+    # One more slot at either end of the optimal sizes: its cost bounds the prices, so that they prove optimality.
     lowest, highest = max(1, lowest - 1), min(num_fine - num_coarse + 1, highest + 1)
     sizes = np.arange(lowest + 1, highest + 1)
     choice = cp.Variable((num_fine, num_coarse), nonneg=True)

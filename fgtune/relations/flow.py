@@ -1,29 +1,28 @@
 """The default solver: exact successive shortest paths on the columns, in NumPy.
 
 The programme is a minimum-cost flow: each fine class sends one unit to a column, and each column sends n_j >= 1 units
-through slots of rising cost to a sink (see ``fgtune.relations.structure``). Fine classes need not be nodes. Between two
+through slots of rising cost to a sink (see ``fgtune.relations.structure``). Fine classes need not be nodes: between two
 columns only the cheapest move matters, so the residual network has K_C + 1 nodes, the columns and the sink:
 
     j -> k     min over members i of j of A[i, j] - A[i, k]       one member of j moves to k
     j -> sink  u d_j,        u = 2 beta / K_C, d_j = n_j - q      one more slot of j is used
-    sink -> j  u (1 - d_j),  only while n_j >= 2                  one slot of j is given up
+    sink -> j  u (1 - d_j),  only while n_j >= 2                  one slot of j is freed
 
-(q = K_F // K_C; the common cost u (q + 1/2) of all slots is left out, as every unit pays it once.)
+(q = K_F // K_C; the common cost u (q + 1/2) of all slots is left out, since every unit pays it once.)
 
 Why it is exact. The start satisfies the optimality condition "no arc has a negative reduced cost" with all potentials
-0: each fine class sits with its best column and each column provides n_j = q slots. It only breaks conservation:
-columns have more or fewer members than slots. Each step sends one unit along a shortest path from surplus to shortage
-and adds the distances to the potentials, which keeps the condition (Ahuja, Magnanti and Orlin, Network Flows, 1993,
-ch. 9.7). When no surplus is left the flow is feasible and meets complementary slackness, hence optimal; the final
-potentials are the prices of ``lagrangian_bound``, which proves it from the problem alone.
+0: each fine class is in its best column and each column provides n_j = q slots. It only violates conservation: columns
+have more or fewer members than slots. Each step sends one unit along a shortest path from surplus to shortage and adds
+the distances to the potentials, which preserves the condition (Ahuja, Magnanti and Orlin, Network Flows, 1993, ch.
+9.7). When no surplus is left, the flow is feasible and satisfies complementary slackness, hence optimal; the final
+potentials are the prices for ``lagrangian_bound``, which proves it from the problem alone.
 
 Why coverage and beta cost no precision. n_j >= 1 is the absence of an arc, not a large bonus. A column with surplus is
 never empty, so moves alone reach every shortage: distances stay on the scale of the affinity, and a large u only makes
-arcs unattractive. Equal costs are resolved towards the lowest index throughout, so that the answer is a function of
-the problem.
+arcs unattractive. Ties always go to the lowest index, so the solution is a function of the problem.
 
-Cost: one step is O(K_C^2) a round of relaxation, and about n_j K_C for each column on its path; there are as many steps
-as fine classes in excess of q in the columns that they like best, at most K_F.
+Cost: one step is O(K_C^2) per round of relaxation, and about n_j K_C for each column on its path; there are as many
+steps as fine classes in excess of q in their best columns, at most K_F.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ from fgtune.relations.structure import balanced_size, lagrangian_bound
 
 
 def solve_flow(problem: RelationsProblem, config: FlowSolverConfig) -> RawSolution:  # noqa: ARG001 (no settings)
-    """Solve ``problem``, which is in normal form, to proven optimality; deterministic, and without a time limit.
+    """Solve ``problem``, which is in normal form, to proven optimality; deterministic, without a time limit.
 
     Example:
         >>> problem = RelationsProblem(np.array([[0.0, -0.5], [0.0, -0.1], [0.0, -0.6]]), beta=0.0)
@@ -76,12 +75,12 @@ class _Network:
             self._price_slots(column)
 
     def prices(self) -> FloatArray:
-        """(num_coarse,) prices, as ``lagrangian_bound`` takes them, under which the present flow is optimal."""
+        """(num_coarse,) prices for ``lagrangian_bound`` under which the current flow is optimal."""
         prices: FloatArray = self.potential[self.sink] - self.potential[: self.sink]
         return prices
 
     def send_one_unit(self) -> None:
-        """Carry one unit from a node with surplus to the nearest node with a shortage."""
+        """Send one unit from a node with surplus to the nearest node with a shortage."""
         distance, previous, target = self._shortest_paths()
         self.potential += np.minimum(distance, distance[target])
         self.surplus[target] += 1
@@ -94,9 +93,9 @@ class _Network:
     def _shortest_paths(self) -> tuple[FloatArray, IntArray, int]:
         """Distances from the nearest surplus, the node before each (-1 at a start), and the nearest shortage.
 
-        Relaxes all arcs of the improved nodes at once, until no improved node is nearer than the nearest shortage.
-        Reduced costs are >= 0 but for rounding, which is cut off: labels then never decrease along ``previous``, so
-        that it cannot close a cycle even among ties. Labels beyond the target may be too large; they are not used.
+        Relaxes all arcs of the improved nodes at once until no improved node is nearer than the nearest shortage.
+        Reduced costs are >= 0 up to rounding and clipped there: labels then never decrease along ``previous``, so it
+        cannot close a cycle even among ties. Labels beyond the target may be too large; they are not used.
         """
         reduced = self.cost + self.potential[:, None] - self.potential
         np.maximum(reduced, 0.0, out=reduced)
@@ -128,7 +127,7 @@ class _Network:
             self._move(int(self.mover[source, target]), source, target)
 
     def _move(self, fine: int, source: int, target: int) -> None:
-        """Move class ``fine`` and repair the cheapest moves: those it offered at ``source``, those it now offers."""
+        """Move class ``fine`` and update the cheapest moves: those it offered at ``source`` and those it offers now."""
         self.parents[fine] = target
         self._find_moves(source, np.flatnonzero(self.mover[source] == fine))
         offered = self.affinity[fine, target] - self.affinity[fine]

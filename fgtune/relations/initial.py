@@ -1,6 +1,6 @@
-"""Where relations come from before anything is learned: the balance weight, random relations, a random affinity.
+"""Initial relations: the balance weight, random balanced relations, and a random affinity.
 
-Source: FALCON (ICML 2024), section 4 and its released code, which starts from the solution for a random affinity.
+Source: FALCON (ICML 2024), section 4, and its released code, which starts from the solution for a random affinity.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from fgtune.errors import SolverError
 def beta_from_balance(balance: float, num_fine: int, num_coarse: int) -> float:
     """The weight beta = balance * K_C / (2 K_F).
 
-    Moving one fine class off a balanced layout costs 2 beta / K_C, and an affinity whose entries sum to 1 lets it gain
-    about 1 / K_F; at ``balance = 1`` the two are equal and balance becomes nearly a hard constraint.
+    Moving one fine class away from a balanced layout costs 2 beta / K_C and, for an affinity whose entries sum to 1,
+    gains about 1 / K_F; at ``balance = 1`` the two are equal and balance becomes nearly a hard constraint.
 
     Args:
         balance: Dimensionless weight b >= 0.
@@ -39,7 +39,7 @@ def beta_from_balance(balance: float, num_fine: int, num_coarse: int) -> float:
 
 
 def random_balanced(num_fine: int, num_coarse: int, rng: np.random.Generator) -> IntArray:
-    """Random relations with column sizes equal to within one; which columns are larger is random too.
+    """Random relations with column sizes equal to within one; which columns are larger is also random.
 
     Returns:
         ``fine_to_coarse``: (num_fine,) int64, every coarse class occurs.
@@ -58,9 +58,9 @@ def random_balanced(num_fine: int, num_coarse: int, rng: np.random.Generator) ->
 
 
 def initial_affinity(num_fine: int, num_coarse: int, rng: np.random.Generator) -> FloatArray:
-    """The row softmax of standard normal numbers, whose solution gives the relations before the first update.
+    """The row-wise softmax of standard normal values; its solution gives the relations before the first update.
 
-    Rows sum to 1, so beta weighs K_F times less here than beside a learned affinity, as in the reference code.
+    Rows sum to 1, so beta has K_F times less weight here than with a learned affinity, as in the reference code.
 
     Returns:
         (num_fine, num_coarse) float64, positive.

@@ -1,10 +1,10 @@
-"""The relations programme as it is, a convex quadratic one in binary variables, by SCIP's branch and cut (PySCIPOpt).
+"""The relations programme in its original form, convex quadratic in binary variables, solved by SCIP (PySCIPOpt).
 
-Nothing of the transportation structure is used, so that this solver is an independent check of the others:
+It does not use the transportation structure, so this solver is an independent check of the others:
 
     minimise  -sum_ij A_ij x_ij + w e    subject to  sum_j x_ij = 1,  sum_i x_ij = q + d_j >= 1,  e >= sum_j d_j^2 - r,
 
-with x binary, d and e integer, w = beta / K_C and K_F = q K_C + r; sum_j d_j^2 - r is what the sizes add to
+with x binary, d and e integer, w = beta / K_C and K_F = q K_C + r; sum_j d_j^2 - r is the penalty of the sizes beyond
 ``forced_penalty``, in units of w.
 """
 
@@ -25,16 +25,16 @@ STATUSES: dict[str, SolveStatus] = {
     "optimal": SolveStatus.OPTIMAL,
     "timelimit": SolveStatus.TIME_LIMIT,
 }
-"""SCIP's words for an end that may come with a usable solution; every other one is an error."""
+"""SCIP statuses that may come with a usable solution; any other is an error."""
 
 
 def solve_scip(problem: RelationsProblem, config: ScipSolverConfig) -> RawSolution:
-    """Solve ``problem``, which is in normal form; deterministic unless the time limit strikes.
+    """Solve ``problem``, which is in normal form; deterministic unless the time limit is reached.
 
-    The limit is on SCIP's own time; building the model comes on top (some 20 microseconds a variable).
+    The limit applies to SCIP, not to building the model (some 20 microseconds per variable).
 
     Raises:
-        SolverError: No solution was found in time, or SCIP ended in a way that ``STATUSES`` does not list.
+        SolverError: No solution was found in time, or SCIP ended with a status not in ``STATUSES``.
 
     Example:
         >>> problem = RelationsProblem(np.array([[0.0, -0.5], [0.0, -0.1], [0.0, -0.6]]), beta=0.0)
@@ -58,7 +58,7 @@ def solve_scip(problem: RelationsProblem, config: ScipSolverConfig) -> RawSoluti
 
 
 def read_status(native: str, num_solutions: int, time_limit_s: float) -> SolveStatus:
-    """SCIP's status in the words of the contract.
+    """The solve status for SCIP's status.
 
     Args:
         native: ``Model.getStatus()``.
@@ -79,7 +79,7 @@ def read_status(native: str, num_solutions: int, time_limit_s: float) -> SolveSt
 
 
 def _model(problem: RelationsProblem) -> tuple[Any, list[list[Any]]]:
-    """The SCIP model and its binary variables, one row a fine class."""
+    """The SCIP model and its binary variables, one row per fine class."""
     num_fine, num_coarse = problem.affinity.shape
     quotient, remainder = balanced_size(problem)
     model = pyscipopt.Model()

@@ -1,7 +1,7 @@
 """Solving for relations: one check of the problem, any solver, one post-condition for all.
 
-``solve`` is what the rest of fgtune calls. It brings the problem into normal form, hands it to the solver that the
-config names, and recomputes everything that the solver claims: a solver returns evidence, not only an answer.
+The rest of fgtune calls ``solve``. It brings the problem into normal form, passes it to the solver of the config, and
+recomputes everything that the solver claims: a solver returns evidence, not only an answer.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from fgtune.relations.base import RawSolution, RelationsProblem, RelationsSoluti
 from fgtune.relations.structure import normal_form
 
 CLAIM_TOLERANCE = 1e-6
-"""How far a solver's claims may be from what is recomputed, relative to the sum of what the fine classes can lose."""
+"""Allowed error of a solver's claims, relative to the sum of what the fine classes can lose."""
 CLAIM_FLOOR = 1e-30
-"""The same, absolutely: a normal form is of size 1, or nothing but a beta that no solver can distinguish from 0."""
+"""Allowed absolute error: a normal form has size 1, or consists of a beta that no solver can distinguish from 0."""
 
 Backend = Callable[[RelationsProblem, Any], RawSolution]
-"""A solver: takes a problem in normal form and its own config."""
+"""A solver: takes a problem in normal form and the solver's config."""
 
 
 def solve(problem: RelationsProblem, config: SolverConfig) -> RelationsSolution:
-    """Choose the parents of all fine classes with the solver that ``config`` names.
+    """Choose the parents of all fine classes with the solver of ``config``.
 
     Args:
-        problem: The programme; ``affinity`` may be of any real dtype and is computed with as float64.
+        problem: The programme; ``affinity`` may have any real dtype and is converted to float64.
         config: Solver kind and its settings.
 
     Returns:
-        A checked solution; ``status`` is ``TIME_LIMIT`` when it is only the best found in time.
+        A checked solution; ``status`` is ``TIME_LIMIT`` if it is only the best found in time.
 
     Raises:
-        SolverError: The problem is not well formed, no solution was found, or the solution breaks the post-condition.
-        ConfigError: A solver of the user's own cannot be imported, or its options are wrong.
+        SolverError: The problem is malformed, no solution was found, or the solution violates the post-condition.
+        ConfigError: A plugin solver cannot be imported, or its options are wrong.
 
     Example:
         >>> from fgtune.config.schema.classes import FlowSolverConfig
@@ -70,10 +70,10 @@ def solve(problem: RelationsProblem, config: SolverConfig) -> RelationsSolution:
 
 
 def solver_of(config: SolverConfig) -> tuple[Backend, Any]:
-    """The solver that ``config`` names, and what it takes as its config: for one of the user's own, its options.
+    """The solver of ``config`` and the config that it takes: for a plugin, its options.
 
     Raises:
-        ConfigError: As from ``load_plugin``.
+        ConfigError: As for ``load_plugin``.
     """
     if isinstance(config, PluginConfig):
         return load_plugin(config, "trial.relations.solver")
@@ -101,17 +101,17 @@ def checked_problem(problem: RelationsProblem) -> RelationsProblem:
 
     Raises:
         SolverError: The affinity is not a finite real matrix with at least as many rows as columns, beta is not a
-            finite number >= 0, or the numbers are so large that sums of them overflow.
+            finite number >= 0, or the values are so large that sums of them overflow.
     """
-    given = np.asarray(problem.affinity)
-    if given.ndim != 2:
-        raise SolverError(f"relations: affinity must have shape (num_fine, num_coarse), got {given.shape}")
-    num_fine, num_coarse = given.shape
+    values = np.asarray(problem.affinity)
+    if values.ndim != 2:
+        raise SolverError(f"relations: affinity must have shape (num_fine, num_coarse), got {values.shape}")
+    num_fine, num_coarse = values.shape
     if not num_fine >= num_coarse >= 1:
         raise SolverError(f"relations: num_fine >= num_coarse >= 1 must hold, got {num_fine} x {num_coarse}")
-    if given.dtype.kind not in "fiu":
-        raise SolverError(f"relations: affinity must hold real numbers, got dtype {given.dtype}")
-    affinity = given.astype(np.float64)
+    if values.dtype.kind not in "fiu":
+        raise SolverError(f"relations: affinity must hold real numbers, got dtype {values.dtype}")
+    affinity = values.astype(np.float64)
     bad = np.argwhere(~np.isfinite(affinity))
     if bad.size:
         fine, coarse = (int(index) for index in bad[0])
@@ -132,10 +132,10 @@ def check_solution(problem: RelationsProblem, raw: RawSolution, solver: str) -> 
     """The post-condition of every solver, for a problem in normal form.
 
     Each fine class has one parent in range and each coarse class at least one member; the objective recomputed from the
-    parents is what the solver claims; the bound does not exceed it, and meets it when the solver claims optimality.
+    parents is what the solver claims; the bound does not exceed it, and equals it if the solver claims optimality.
 
     Raises:
-        SolverError: Any of this does not hold.
+        SolverError: The post-condition is violated.
     """
     if not isinstance(raw, RawSolution):
         raise SolverError(f"{solver}: must return a RawSolution, got {type(raw).__name__}")

@@ -1,12 +1,13 @@
-"""Facts about the relations programme that its solvers share: normal form, possible sizes, certificate of optimality.
+"""Properties of the relations programme that its solvers share: normal form, possible sizes, optimality certificate.
 
 Write K_F = q K_C + r with 0 <= r < K_C, n_j = q + d_j and w = beta / K_C. As sum_j d_j = r is fixed,
 
     w sum_j n_j^2 - beta (K_F / K_C)^2  =  w sum_j d_j (d_j - 1) + w r (1 - r / K_C).
 
 The last term is the penalty that no choice avoids (``forced_penalty``). The first is convex and separable over the
-columns: the member that brings a column to size q + d pays 2 w (d - 1). With one unit slot for each of these marginal
-costs the programme is a transportation problem, polynomial although it looks like a quadratic integer programme.
+columns: the member that brings a column to size q + d costs 2 w (d - 1). With one unit slot for each of these marginal
+costs the programme is a transportation problem, which is polynomial although it looks like a quadratic integer
+programme.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from fgtune.relations.base import RelationsProblem
 
 @dataclass(frozen=True)
 class NormalForm:
-    """A problem with the same minimisers whose numbers are all near 1, and the way back.
+    """A problem with the same minimisers whose values are all near 1, and the way back.
 
     Attributes:
-        problem: Row maxima of the affinity are 0, its largest row spread is 0 or in [1/2, 1), and
+        problem: Row maxima of the affinity are 0, its largest row range is 0 or in [1/2, 1), and
             beta / num_coarse <= 1.
         exponent: One unit of the normal form is 2^exponent units of the original.
-        offset: Value of the original where the normal form, scaled back, has the value 0.
+        offset: Value of the original where the normal form has the value 0.
     """
 
     problem: RelationsProblem
@@ -43,10 +44,10 @@ class NormalForm:
 def normal_form(problem: RelationsProblem) -> NormalForm:
     """Bring a valid problem into normal form.
 
-    Shifting a row of the affinity adds a constant; dividing by a power of two is exact. A large beta may be cut: once
-    2 w exceeds the largest row spread, every optimum has sizes q and q + 1 only (see ``size_range``), the penalty is
-    ``forced_penalty`` for all of them, and what is left to choose does not depend on beta. So no finite beta, however
-    huge, can drown the affinity.
+    Shifting a row of the affinity adds a constant; dividing by a power of two is exact. A large beta may be reduced:
+    once 2 w exceeds the largest row range, every optimum has sizes q and q + 1 only (see ``size_range``), the penalty
+    is ``forced_penalty`` for all of them, and the remaining choice does not depend on beta. So no finite beta, however
+    large, can drown out the affinity.
 
     Example:
         >>> normal_form(RelationsProblem(np.array([[4.0, 1.0], [2.0, 2.0]]), beta=0.0)).problem.affinity.tolist()
@@ -65,7 +66,7 @@ def normal_form(problem: RelationsProblem) -> NormalForm:
 
 
 def balanced_size(problem: RelationsProblem) -> tuple[int, int]:
-    """(q, r): every coarse class gets q fine classes when sizes are equal, and r fine classes are left over.
+    """(q, r): with equal sizes every coarse class gets q fine classes, and r fine classes are left over.
 
     Example:
         >>> balanced_size(RelationsProblem(np.zeros((7, 3)), beta=1.0))
@@ -76,7 +77,7 @@ def balanced_size(problem: RelationsProblem) -> tuple[int, int]:
 
 
 def forced_penalty(problem: RelationsProblem) -> float:
-    """The balance penalty of sizes as equal as possible, >= 0; 0 when num_coarse divides num_fine.
+    """The balance penalty of sizes as equal as possible, >= 0; 0 if num_coarse divides num_fine.
 
     Example:
         >>> forced_penalty(RelationsProblem(np.zeros((3, 2)), beta=1.0))
@@ -91,9 +92,9 @@ def size_range(problem: RelationsProblem) -> tuple[int, int]:
     """Sizes (lowest, highest) between which every optimal column size n_j lies.
 
     Moving one fine class from column j to column k changes the penalty by -2 w (n_j - n_k - 1) and costs at most the
-    largest row spread R of the affinity. In an optimum therefore n_j - n_k <= D = 1 + floor(R / 2 w), and a largest
+    largest row range R of the affinity. In an optimum therefore n_j - n_k <= D = 1 + floor(R / 2 w), and a largest
     column of size m leaves at least (K_C - 1) (m - D) to the others, which bounds m; likewise for the smallest. Such a
-    move never empties a column, so the range holds beside n_j >= 1.
+    move never empties a column, so the range is compatible with n_j >= 1.
 
     Example:
         >>> size_range(RelationsProblem(np.zeros((7, 3)), beta=1.0))
@@ -101,23 +102,23 @@ def size_range(problem: RelationsProblem) -> tuple[int, int]:
     """
     num_fine, num_coarse = problem.affinity.shape
     step = 2.0 * problem.beta / num_coarse
-    spread = float(np.ptp(problem.affinity, axis=1).max()) * (1.0 + 1e-9)  # a wider range is never wrong
-    difference = num_fine if spread >= num_fine * step else 1 + math.floor(spread / step)
+    largest = float(np.ptp(problem.affinity, axis=1).max()) * (1.0 + 1e-9)  # a wider range is never wrong
+    difference = num_fine if largest >= num_fine * step else 1 + math.floor(largest / step)
     lowest = -(((num_coarse - 1) * difference - num_fine) // num_coarse)  # rounded up
     highest = (num_fine + (num_coarse - 1) * difference) // num_coarse
     return max(1, lowest), min(num_fine - num_coarse + 1, highest)
 
 
 def lagrangian_bound(problem: RelationsProblem, prices: FloatArray) -> float:
-    """A lower bound on the optimum, valid for any prices and computed without trust in the solver that found them.
+    """A lower bound on the optimum, valid for any prices, so that the solver that found them need not be trusted.
 
-    Charging p_j for a place in column j, and paying it back for every place that the sizes provide, relaxes
-    sum_i M_ij = n_j. What remains falls apart into fine classes and columns:
+    Charging p_j for a place in column j, and refunding it for every place that the sizes provide, relaxes
+    sum_i M_ij = n_j. What remains separates into fine classes and columns:
 
         sum_i min_j (p_j - A_ij)  +  sum_j min_{n_j} (w d_j (d_j - 1) - p_j n_j)  +  w r (1 - r / K_C).
 
     The relaxation has no duality gap (the slots' constraint matrix is totally unimodular), so at optimal prices the
-    bound equals the optimum, to rounding.
+    bound equals the optimum up to rounding.
 
     Args:
         problem: A valid problem.
@@ -136,8 +137,8 @@ def lagrangian_bound(problem: RelationsProblem, prices: FloatArray) -> float:
     weight = problem.beta / num_coarse
     lowest, highest = 1 - quotient, num_fine - num_coarse + 1 - quotient
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        real = np.nan_to_num(prices / (2.0 * weight) + 0.5)  # minimiser over the reals; any size does where w = p_j = 0
-    extra = np.clip(np.stack([np.floor(real), np.ceil(real)]), lowest, highest)  # convex in d_j: the integers beside it
+        real = np.nan_to_num(prices / (2.0 * weight) + 0.5)  # minimiser over the reals; any size if w = p_j = 0
+    extra = np.clip(np.stack([np.floor(real), np.ceil(real)]), lowest, highest)  # convex in d_j: adjacent integers
     columns = (weight * extra * (extra - 1.0) - prices * (extra + quotient)).min(axis=0)
     rows = (prices - problem.affinity).min(axis=1)
     return float(rows.sum() + columns.sum()) + forced_penalty(problem)

@@ -54,7 +54,7 @@ def view_shape(config: AugmentationConfig, input_shape: Sequence[int]) -> tuple[
         raise ConfigError(rule, path=f"{path}.kind", value=config.kind, fix="use noise or none for vectors")
     channels, height, width = input_shape
     if len(config.mean) not in {1, channels}:
-        rule = f"must have one value, or one a channel ({channels})"
+        rule = f"must have one value, or one per channel ({channels})"
         raise ConfigError(rule, path=f"{path}.mean", value=list(config.mean), fix="give mean and std of your own data")
     if isinstance(config, StrongWeakConfig) and channels != 3:
         rule = f"changes colours, so it needs 3 channels, and the images have {channels}"

@@ -1,5 +1,5 @@
 """Metrics of fine-class discovery: pure functions of arrays.
 
-``fgtune.catalog`` says what each number means: its range, its direction, whether it reads fine labels. Import the
-functions from the submodules.
+``fgtune.catalog`` defines what each value means: its range, its direction, and whether it reads fine labels. Import
+the functions from the submodules.
 """

@@ -1,7 +1,7 @@
-"""Where a network looks: activation-based attention maps, and how much of their energy falls into a region.
+"""Activation-based attention maps, and the share of their energy that falls into a region.
 
 Source: Zagoruyko and Komodakis, "Paying more attention to attention" (ICLR 2017), section 3.1, with p = 2; used by
-Xu et al. (arXiv 2005.09681) to show that a model trained on coarse labels alone ignores small patches.
+Xu et al. (arXiv 2005.09681) to show that a model trained only on coarse labels ignores small patches.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from fgtune.metrics.checks import same_length
 
 
 def attention_map(feature_map: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    """Channel-wise sum of squared activations, each map scaled to Euclidean length 1.
+    """Sum of squared activations over channels, each map scaled to Euclidean norm 1.
 
     Args:
         feature_map: (n, C, H, W) activations of a convolutional layer, finite, C, H, W >= 1.
 
     Returns:
-        (n, H, W) float32 in [0, 1], the squares of each map summing to 1; a map without any activation stays 0.
+        (n, H, W) float32 in [0, 1], the squares of each map summing to 1; an all-zero map stays 0.
 
     Raises:
         ValueError: Another shape.
@@ -48,11 +48,11 @@ def attention_map(feature_map: npt.ArrayLike) -> npt.NDArray[np.float32]:
 def attention_share(maps: npt.ArrayLike, masks: npt.ArrayLike) -> FloatArray:
     """Share of each map's attention that lies inside a mask.
 
-    A cell's attention is spread evenly over the part of the image that it covers, so a mask may be given in pixels
-    while the map is coarser. A map that is blind to the region scores the share of the area that the mask covers.
+    The attention of a map's cell is spread evenly over the part of the image that it covers, so a mask may have a
+    higher resolution than the map. A map that ignores the region scores the share of the area that the mask covers.
 
     Args:
-        maps: (n, H, W) attention, >= 0, as ``attention_map`` yields.
+        maps: (n, H, W) attention, >= 0, as from ``attention_map``.
         masks: (n, H0, W0) booleans, or shares in [0, 1]; H0 and W0 need not be multiples of H and W.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Checks of metric inputs; an error states the name of the array, the rule and the value."""
+"""Checks of metric inputs; an error states the array's name, the rule and the value."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def integers(array: npt.ArrayLike, name: str, ndim: tuple[int, ...], low: int, h
 
     Args:
         array: Anything that NumPy reads as integers; an empty list counts as integers.
-        name: What the caller calls it, for messages.
+        name: Its name, for messages.
         ndim: Allowed numbers of dimensions.
         low: Smallest allowed value.
-        high: First value that is too large, or None.
+        high: Smallest value that is too large, or None.
 
     Raises:
         ValueError: Another type, number of dimensions or range.
@@ -60,7 +60,7 @@ def reals(array: npt.ArrayLike, name: str) -> FloatArray:
 
     Raises:
         ValueError: Not two-dimensional, or without columns.
-        TrialError: NaN or infinity, which a model that has diverged yields.
+        TrialError: NaN or infinity, as from a diverged model.
 
     Example:
         >>> reals([[1, 2]], "features").tolist()
@@ -76,7 +76,7 @@ def reals(array: npt.ArrayLike, name: str) -> FloatArray:
 
 
 def same_length(first: int, second: int, names: str) -> None:
-    """Raise ``ValueError`` unless two arrays have one length.
+    """Raise ``ValueError`` unless two lengths are equal.
 
     Example:
         >>> same_length(2, 3, "preds and target")

@@ -1,7 +1,7 @@
-"""The contingency matrix of predicted and true fine classes, and every measure of their agreement computed from it.
+"""The contingency matrix of predicted and true fine classes, and the measures of agreement computed from it.
 
-Every measure takes ``counts``: (P, T) integers >= 0, samples by predicted x true class, and is blind to the numbering
-of either. P and T may differ. Without samples (all counts 0) every value is nan. All are oracle metrics.
+Every measure takes ``counts``: (P, T) integers >= 0, samples by predicted x true class, and does not depend on how
+classes are numbered. P and T may differ. Without samples (all counts 0) every value is nan. All are oracle metrics.
 
 Sources: Hungarian-matched accuracy as in FALCON's evaluation (unmatched predicted and true classes count as errors);
 ARI by Hubert and Arabie (1985); homogeneity, completeness and V-measure by Rosenberg and Hirschberg (2007). Values
@@ -26,11 +26,11 @@ def contingency(preds: npt.ArrayLike, target: npt.ArrayLike, num_preds: int, num
     Args:
         preds: (n,) integers in [0, num_preds).
         target: (n,) integers in [0, num_target).
-        num_preds: Number of predicted classes P >= 1; classes that win no sample keep their (zero) row.
+        num_preds: Number of predicted classes P >= 1; classes without samples keep their (zero) row.
         num_target: Number of true classes T >= 1.
 
     Returns:
-        (P, T) int64; all zero when there are no samples.
+        (P, T) int64; all zero if there are no samples.
 
     Raises:
         ValueError: Another type, shape or range, or lengths that differ.
@@ -50,13 +50,13 @@ def contingency(preds: npt.ArrayLike, target: npt.ArrayLike, num_preds: int, num
 
 
 def assign(weights: FloatArray) -> IntArray:
-    """Pair rows with columns one to one so that the sum of ``weights`` over the pairs is largest.
+    """Pair rows with columns one to one so that the sum of ``weights`` over the pairs is maximal.
 
     Args:
         weights: (P, T) float64, finite.
 
     Returns:
-        (P,) int64: the column of each row, -1 where P > T leaves a row without one.
+        (P,) int64: the column of each row, -1 for surplus rows if P > T.
 
     Example:
         >>> assign(np.array([[1.0, 5.0], [0.0, 4.0], [2.0, 2.0]])).tolist()
@@ -69,9 +69,9 @@ def assign(weights: FloatArray) -> IntArray:
 
 
 def matching(counts: npt.ArrayLike) -> IntArray:
-    """Match predicted to true classes one to one so that most samples agree; min(P, T) pairs are made.
+    """Match predicted to true classes one to one, in min(P, T) pairs, so that as many samples as possible agree.
 
-    Among the matchings with most samples, one with the largest mean of per-class accuracies is taken, so that
+    Among these matchings, one with the largest mean per-class accuracy is chosen, so that
     ``macro_accuracy_from_counts`` does not depend on how classes are numbered. A pair may share no sample.
 
     Returns:
@@ -86,7 +86,7 @@ def matching(counts: npt.ArrayLike) -> IntArray:
     """
     table = counts_matrix(counts)
     class_sizes = np.maximum(table.sum(axis=0), 1)
-    # Accuracies over min(P, T) pairs sum to less than min(P, T) + 1, so the second term never outweighs one sample.
+    # Accuracies over min(P, T) pairs sum to less than min(P, T) + 1, so the second term never outweighs a sample.
     return assign(table + table / class_sizes / (min(table.shape) + 1))
 
 
@@ -95,7 +95,7 @@ def _matched_per_class(table: IntArray) -> IntArray:
     rows = np.flatnonzero(paired >= 0)
     matched = np.zeros(table.shape[1], dtype=np.int64)
     matched[paired[rows]] = table[rows, paired[rows]]
-    return matched  # (T,) samples of each true class that its predicted partner holds
+    return matched  # (T,) samples of each true class that are in its matched predicted class
 
 
 def clustering_accuracy_from_counts(counts: npt.ArrayLike) -> float:
@@ -111,7 +111,7 @@ def clustering_accuracy_from_counts(counts: npt.ArrayLike) -> float:
 
 
 def macro_accuracy_from_counts(counts: npt.ArrayLike) -> float:
-    """Mean of per-class accuracy over the true classes that have samples, under ``matching``; in [0, 1] or nan.
+    """Mean per-class accuracy over the true classes with samples, under ``matching``; in [0, 1] or nan.
 
     Example:
         >>> macro_accuracy_from_counts([[0, 3], [1, 0], [1, 0]])  # (1/2 + 3/3) / 2
@@ -128,7 +128,7 @@ def macro_accuracy_from_counts(counts: npt.ArrayLike) -> float:
 def ari_from_counts(counts: npt.ArrayLike) -> float:
     """Adjusted Rand index, in [-0.5, 1], 0 expected by chance, larger is better; nan without samples.
 
-    Two labellings without any disagreeing pair score 1 (a single sample, say).
+    Two labellings without any disagreeing pair (such as those of a single sample) score 1.
 
     Example:
         >>> ari_from_counts([[0, 3], [3, 0]])
@@ -140,7 +140,7 @@ def ari_from_counts(counts: npt.ArrayLike) -> float:
     total = int(table.sum())
     if total == 0:
         return math.nan
-    # Python integers: products of pair counts exceed 64 bits from some ten thousand samples on.
+    # Python integers: products of pair counts exceed 64 bits from about ten thousand samples.
     together_both = int((table**2).sum())
     together_pred = int((table.sum(axis=1) ** 2).sum())
     together_true = int((table.sum(axis=0) ** 2).sum())
@@ -166,14 +166,14 @@ def _information(table: IntArray) -> tuple[float, float, float]:
     cells = table[rows, columns]
     log_ratio = np.log(cells) + math.log(table.sum()) - np.log(predicted[rows]) - np.log(true[columns])
     mutual = float((cells * log_ratio).sum()) / int(table.sum())
-    # Exact arithmetic keeps it within these bounds; rounding need not.
+    # It is within these bounds in exact arithmetic, but not always after rounding.
     return min(max(mutual, 0.0), entropy_pred, entropy_true), entropy_pred, entropy_true
 
 
 def nmi_from_counts(counts: npt.ArrayLike) -> float:
     """Mutual information over the mean of both entropies, in [0, 1], larger is better; nan without samples.
 
-    1 when both labellings have a single class. Equals ``v_measure_from_counts`` but for rounding.
+    1 if both labellings have a single class. Equals ``v_measure_from_counts`` up to rounding.
 
     Example:
         >>> round(nmi_from_counts([[0, 3], [3, 0]]), 3)
@@ -190,7 +190,7 @@ def nmi_from_counts(counts: npt.ArrayLike) -> float:
 
 
 def homogeneity_from_counts(counts: npt.ArrayLike) -> float:
-    """1 - H(true | predicted) / H(true): 1 when each predicted class holds one true class only; in [0, 1] or nan.
+    """1 - H(true | predicted) / H(true): 1 if each predicted class holds only one true class; in [0, 1] or nan.
 
     Example:
         >>> round(homogeneity_from_counts([[2, 0], [1, 0], [0, 3]]), 3)  # a true class may be split
@@ -204,7 +204,7 @@ def homogeneity_from_counts(counts: npt.ArrayLike) -> float:
 
 
 def completeness_from_counts(counts: npt.ArrayLike) -> float:
-    """1 - H(predicted | true) / H(predicted): 1 when each true class lies in one predicted class; in [0, 1] or nan.
+    """1 - H(predicted | true) / H(predicted): 1 if each true class lies in one predicted class; in [0, 1] or nan.
 
     Example:
         >>> completeness_from_counts([[2, 1], [0, 0]])  # a predicted class may hold several true ones

@@ -1,7 +1,7 @@
 """Agreement of predictions with coarse labels through the learned relations; reads no fine labels.
 
-A data set has one or more sources of coarse labels, -1 where a source gives none. Values are means over the sources
-that label at least one sample, so that a source with many labels does not hide one with few.
+A data set has one or more sources of coarse labels, -1 for none. Values are means over the sources that label at least
+one sample, so that a source with many labels does not hide one with few.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def coarse_counts(preds: npt.ArrayLike, coarse: npt.ArrayLike, num_fine: int, nu
         num_coarse: K_C of each of the S sources.
 
     Returns:
-        (S, K_F, max K_C) int64; columns beyond a source's own K_C are zero.
+        (S, K_F, max K_C) int64; columns beyond a source's K_C are zero.
 
     Raises:
         ValueError: Another type, shape or range, or another number of sources.
@@ -66,7 +66,7 @@ def coarse_accuracy(preds: npt.ArrayLike, fine_to_coarse: npt.ArrayLike, coarse:
         coarse: (n,) or (n, S) coarse labels, -1 for none.
 
     Returns:
-        In [0, 1], larger is better, mean over sources; nan when no sample is labelled.
+        In [0, 1], larger is better, mean over sources; nan if no sample is labelled.
 
     Raises:
         ValueError: Another type, shape or range, or another number of sources.
@@ -89,7 +89,7 @@ def coarse_accuracy_from_counts(counts: npt.ArrayLike, fine_to_coarse: npt.Array
     """``coarse_accuracy`` from stored counts, to the last bit.
 
     Args:
-        counts: (S, K_F, max K_C) as ``coarse_counts`` yields.
+        counts: (S, K_F, max K_C) as from ``coarse_counts``.
         fine_to_coarse: (S, K_F) learned parents in [0, max K_C).
 
     Raises:
@@ -108,7 +108,7 @@ def coarse_accuracy_from_counts(counts: npt.ArrayLike, fine_to_coarse: npt.Array
 
 
 def coarse_probabilities(probs: npt.ArrayLike, fine_to_coarse: npt.ArrayLike, num_coarse: int) -> FloatArray:
-    """Probability of each coarse class of one source: those of its fine classes, summed.
+    """Probability of each coarse class of one source: the sum of those of its fine classes.
 
     Args:
         probs: (n, K_F) finite.
@@ -137,15 +137,15 @@ def coarse_probabilities(probs: npt.ArrayLike, fine_to_coarse: npt.ArrayLike, nu
 def coarse_top(probs: Sequence[npt.ArrayLike], coarse: npt.ArrayLike, k: int) -> float:
     """Share of labelled samples whose coarse label is among the k most probable coarse classes.
 
-    Of equally probable classes the one with the lower number counts as more probable.
+    Ties go to the class with the lower number.
 
     Args:
         probs: For each source, (n, K_C) finite probabilities or scores of its coarse classes.
         coarse: (n,) or (n, S) coarse labels, -1 for none.
-        k: At least 1; the value is 1 where a source has no more than k classes.
+        k: At least 1; the value is 1 for a source with at most k classes.
 
     Returns:
-        In [0, 1], larger is better, mean over sources; nan when no sample is labelled.
+        In [0, 1], larger is better, mean over sources; nan if no sample is labelled.
 
     Raises:
         ValueError: Another type, shape or range, or another number of sources.
@@ -161,13 +161,13 @@ def coarse_top(probs: Sequence[npt.ArrayLike], coarse: npt.ArrayLike, k: int) ->
     if labels.shape[1] != len(probs):
         raise ValueError(f"coarse has {labels.shape[1]} source(s), probs has {len(probs)}")
     hits = np.zeros(len(probs), dtype=np.int64)
-    for source, given in enumerate(probs):
-        values = reals(given, "probs")
+    for source, source_probs in enumerate(probs):
+        values = reals(source_probs, "probs")
         same_length(len(values), len(labels), "probs and coarse")
         rows = np.flatnonzero(labels[:, source] >= 0)
-        own = integers(labels[rows, source], "coarse", (1,), 0, values.shape[1])
-        score = values[rows, own][:, None]
-        before = np.arange(values.shape[1]) < own[:, None]
+        true = integers(labels[rows, source], "coarse", (1,), 0, values.shape[1])
+        score = values[rows, true][:, None]
+        before = np.arange(values.shape[1]) < true[:, None]
         rank = ((values[rows] > score) | ((values[rows] == score) & before)).sum(axis=1)
         hits[source] = (rank < k).sum()
     return _mean_of_shares(hits, (labels >= 0).sum(axis=0))

@@ -1,4 +1,4 @@
-"""Few-shot classification on features as they are: n-way k-shot episodes with the nearest class mean.
+"""Few-shot classification on frozen features: n-way k-shot episodes with the nearest class mean.
 
 Source: the evaluation of FIERCE (arXiv 2208.03684; 5 ways, 1 and 5 shots, 15 queries, 10,000 episodes, Euclidean
 distance), which is that of prototypical networks (Snell et al. 2017) without training on episodes.
@@ -19,7 +19,7 @@ _BLOCK_NUMBERS = 1 << 22
 """Feature values gathered at once (32 MiB in float64)."""
 
 UNKNOWN = -1
-"""Label of a sample that takes no part."""
+"""Label of a sample that is left out."""
 
 
 def episodes(
@@ -34,20 +34,20 @@ def episodes(
     """Accuracy of each of ``num_episodes`` episodes.
 
     An episode draws ``ways`` classes, and from each ``shots`` support and ``queries`` query samples, all without
-    replacement. A query is given the class whose mean of support features is nearest (Euclidean; the order of the draw
-    decides ties, so they are fair to all classes).
+    replacement. A query is assigned to the class with the nearest mean of support features (Euclidean; ties are broken
+    by the random order of the classes, which favours none).
 
     Args:
         features: (n, d) finite.
-        labels: (n,) fine classes, -1 for a sample that takes no part.
-        ways: Classes an episode, at least 2.
-        shots: Support samples a class, at least 1.
-        queries: Query samples a class, at least 1.
+        labels: (n,) fine classes, -1 for a sample that is left out.
+        ways: Classes per episode, at least 2.
+        shots: Support samples per class, at least 1.
+        queries: Query samples per class, at least 1.
         num_episodes: At least 1.
         rng: Draws classes and samples.
 
     Returns:
-        (num_episodes,) float64 in [0, 1]; empty when fewer than ``ways`` classes have ``shots + queries`` samples.
+        (num_episodes,) float64 in [0, 1]; empty if fewer than ``ways`` classes have ``shots + queries`` samples.
 
     Raises:
         ValueError: Another type, shape or range.
@@ -66,7 +66,7 @@ def episodes(
     values = reals(features, "features")
     classes = integers(labels, "labels", (1,), UNKNOWN)
     same_length(len(values), len(classes), "features and labels")
-    values = values - values.mean(axis=0) if len(values) else values  # distances stay, rounding gets smaller
+    values = values - values.mean(axis=0) if len(values) else values  # the same distances with less rounding
     by_class = np.argsort(classes, kind="stable")
     found, starts, sizes = np.unique(classes[by_class], return_index=True, return_counts=True)
     eligible = (found != UNKNOWN) & (sizes >= shots + queries)
@@ -84,10 +84,10 @@ def episodes(
 
 
 def _subsets(sizes: IntArray, count: int, rng: np.random.Generator) -> IntArray:
-    """For each n in ``sizes`` (...), ``count`` distinct numbers below n in random order, (..., count) int64.
+    """For each n in ``sizes`` (...), ``count`` distinct integers in [0, n) in random order, (..., count) int64.
 
-    Floyd's algorithm, one step for all at once, so the cost does not grow with n. It makes every subset equally
-    likely, but not every order of it; hence the shuffle.
+    Floyd's algorithm, vectorised, so the cost does not grow with n. It makes every subset equally likely, but not
+    every order of it; hence the shuffle.
     """
     drawn = np.empty((*sizes.shape, count), dtype=np.int64)
     for place in range(count):
@@ -99,7 +99,7 @@ def _subsets(sizes: IntArray, count: int, rng: np.random.Generator) -> IntArray:
 
 
 def _accuracies(samples: FloatArray, shots: int) -> FloatArray:
-    """Accuracy of each episode; ``samples`` (episodes, ways, shots + queries, d), the support first."""
+    """Accuracy of each episode; ``samples`` are (episodes, ways, shots + queries, d), support first."""
     num_episodes, ways, _, dim = samples.shape
     means = samples[:, :, :shots].mean(axis=2)  # (E, ways, d)
     queries = samples[:, :, shots:].reshape(num_episodes, -1, dim)  # (E, ways * queries, d)
@@ -111,16 +111,16 @@ def _accuracies(samples: FloatArray, shots: int) -> FloatArray:
 
 
 def mean_interval(values: npt.ArrayLike, level: float = 0.95) -> tuple[float, float, float]:
-    """Mean of episode accuracies and its Student-t interval, cut to [0, 1].
+    """Mean of episode accuracies and its Student-t interval, clipped to [0, 1].
 
-    The interval speaks of the draw of episodes alone: it narrows with more of them, whatever the number of samples.
+    The interval covers only the draw of episodes: it narrows with more episodes, whatever the number of samples.
 
     Args:
         values: (E,) accuracies in [0, 1].
         level: Coverage, in (0, 1).
 
     Returns:
-        Mean, lower and upper end; nan without values, the ends nan with a single one.
+        Mean, lower and upper end; all nan without values, the ends nan with a single value.
 
     Example:
         >>> [round(end, 3) for end in mean_interval([0.4, 0.5, 0.6])]

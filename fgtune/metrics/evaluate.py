@@ -1,4 +1,4 @@
-"""All oracle metrics from what a study folder stores of a cell, so that training and a later check agree to the bit."""
+"""Oracle metrics from what a study folder stores about a cell, so that training and verification agree to the bit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fgtune.metrics.checks import counts_matrix
 
 
 def evaluate_counts(fine_counts: npt.ArrayLike, learned: npt.ArrayLike, true: npt.ArrayLike) -> dict[str, float]:
-    """Every oracle metric of the catalogue that follows from counts and relations alone.
+    """Every oracle metric of the catalogue that depends only on counts and relations.
 
     Args:
         fine_counts: (K_F, K*) samples by predicted x true fine class.
@@ -19,7 +19,7 @@ def evaluate_counts(fine_counts: npt.ArrayLike, learned: npt.ArrayLike, true: np
         true: (S, K*) or (K*,) true parents, -1 for unknown.
 
     Returns:
-        Values by name without split prefix; a metric that is nan here (see its ``empty`` in the catalogue) is left out.
+        Values by name without split prefix and without undefined ones (see ``empty`` in the catalogue).
 
     Raises:
         ValueError: Another type, shape or range.

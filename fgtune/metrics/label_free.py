@@ -1,4 +1,4 @@
-"""Metrics of predictions and features that read no label at all, and may therefore select models."""
+"""Metrics of predictions and features that read no labels, and may therefore select models."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def neighbor_agreement(preds: npt.ArrayLike, neighbors: npt.ArrayLike) -> float:
         neighbors: (n, k) positions in [0, n), -1 where a sample has fewer than k neighbours.
 
     Returns:
-        In [0, 1], larger is better (a collapsed prediction has 1); nan when there is no pair.
+        In [0, 1], larger is better (a collapsed prediction has 1); nan if there are no pairs.
 
     Raises:
         ValueError: Another type, shape or range.
@@ -80,7 +80,7 @@ def effective_classes(probs: npt.ArrayLike) -> float:
         probs: (n, K_F) probabilities, rows sum to 1.
 
     Returns:
-        In [1, K_F]: 1 when all mass lies on one class, K_F when the mean is uniform; nan without samples.
+        In [1, K_F]: 1 if all mass is on one class, K_F if the mean is uniform; nan without samples.
 
     Raises:
         ValueError: Not a matrix of probabilities.
@@ -123,11 +123,11 @@ def silhouette(features: npt.ArrayLike, preds: npt.ArrayLike, max_samples: int, 
     Args:
         features: (n, d) finite.
         preds: (n,) integers >= 0.
-        max_samples: At least 2; of more samples this many are drawn without replacement (the cost is quadratic).
-        rng: Draws the subsample; left untouched when there is nothing to draw.
+        max_samples: At least 2; from more samples this many are drawn without replacement (the cost is quadratic).
+        rng: Draws the subsample; unused if nothing is drawn.
 
     Returns:
-        In [-1, 1], larger is better; nan when the (sub)sample has fewer than two predicted classes, or every sample is
+        In [-1, 1], larger is better; nan if the (sub)sample has fewer than two predicted classes, or every sample is
         alone in its class.
 
     Raises:
@@ -153,9 +153,10 @@ def silhouette(features: npt.ArrayLike, preds: npt.ArrayLike, max_samples: int, 
 
 
 def _mean_silhouette(values: FloatArray, predicted: IntArray) -> float:
-    """The mean of (b - a) / max(a, b): mean distance a to one's own class, b to the nearest other; 0 when alone.
+    """The mean of (b - a) / max(a, b), with mean distances a to the sample's class, b to the nearest other class.
 
-    A few lines here cost a tenth of scikit-learn's call, and a training process need not import it.
+    A sample that is alone in its class counts as 0. This takes a tenth of the time of scikit-learn's function, which a
+    training process need not import.
     """
     _, labels, sizes = np.unique(predicted, return_inverse=True, return_counts=True)
     centred = values - values.mean(axis=0)
@@ -163,10 +164,10 @@ def _mean_silhouette(values: FloatArray, predicted: IntArray) -> float:
     distances = np.sqrt(np.maximum(squares[:, None] + squares - 2 * centred @ centred.T, 0.0))  # (n, n)
     np.fill_diagonal(distances, 0.0)
     sums = distances @ np.eye(len(sizes))[labels]  # (n, classes)
-    rows, own = np.arange(len(labels)), sizes[labels]
-    within = sums[rows, labels] / np.maximum(own - 1, 1)
+    rows, class_sizes = np.arange(len(labels)), sizes[labels]
+    within = sums[rows, labels] / np.maximum(class_sizes - 1, 1)
     means = sums / sizes
     means[rows, labels] = np.inf
     nearest = means.min(axis=1)
     widths = (nearest - within) / np.maximum(np.maximum(within, nearest), np.finfo(np.float64).tiny)
-    return float(np.where(own > 1, widths, 0.0).mean())
+    return float(np.where(class_sizes > 1, widths, 0.0).mean())

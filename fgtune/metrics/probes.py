@@ -1,7 +1,7 @@
 """Probes of frozen features: a classifier of fine classes is fitted on the training split and evaluated on another.
 
-All read fine labels. They ask what the features hold, not what the model predicts: k nearest neighbours (Wu et al.
-2018, with plain votes) and multinomial logistic regression. Both are deterministic.
+They read fine labels and measure what the features contain, not what the model predicts: k nearest neighbours (Wu et
+al. 2018, with unweighted votes) and multinomial logistic regression. Both are deterministic.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from fgtune.metrics.checks import integers, reals, same_length
 from fgtune.metrics.retrieval import nearest_blocks, unit_rows
 
 LINEAR_ITERATIONS = 1000
-"""Most steps of the linear probe's optimiser (L-BFGS); a few dozen are usual."""
+"""Largest number of steps of the linear probe's optimiser (L-BFGS); a few dozen are usual."""
 
 _CONSTANT = 1e-6
-"""A feature whose deviation is below this share of its size is constant to within float32."""
+"""A feature whose standard deviation is below this share of its magnitude is constant to within float32."""
 
 
 @dataclass(frozen=True)
 class Standardizer:
-    """Shifts and scales features to mean 0 and deviation 1 on the samples that it was fitted on.
+    """Shifts and scales features to mean 0 and standard deviation 1 on the samples that it was fitted on.
 
     Attributes:
         mean: (d,) float64.
-        scale: (d,) float64 population standard deviations, infinite for a constant feature, which becomes 0.
+        scale: (d,) float64 population standard deviation, infinite for a constant feature, which so becomes 0.
     """
 
     mean: FloatArray
@@ -38,7 +38,7 @@ class Standardizer:
 
     @classmethod
     def fit(cls, features: npt.ArrayLike) -> Standardizer:
-        """Mean and deviation of ``features`` (n, d), n >= 1, finite.
+        """Fit to ``features`` (n, d), n >= 1, finite.
 
         Raises:
             ValueError: No samples, or not a matrix.
@@ -55,7 +55,7 @@ class Standardizer:
         """Standardised ``features`` (n, d), float64.
 
         Raises:
-            ValueError: Another number of features than were fitted.
+            ValueError: The number of features differs from the fitted one.
             TrialError: NaN or infinity.
         """
         values = reals(features, "features")
@@ -79,15 +79,15 @@ def accuracy(preds: npt.ArrayLike, target: npt.ArrayLike) -> float:
 def knn_predict(
     train_features: npt.ArrayLike, train_labels: npt.ArrayLike, features: npt.ArrayLike, k: int
 ) -> IntArray:
-    """Class by majority among the k nearest training samples by cosine.
+    """Majority class among the k nearest training samples by cosine similarity.
 
-    Of equally frequent classes the one with the nearest sample wins, so that the numbering of classes does not matter.
+    Ties go to the class with the nearest sample, so that the numbering of classes does not matter.
 
     Args:
         train_features: (n, d) finite, n >= 1.
         train_labels: (n,) integers >= 0.
         features: (m, d) finite.
-        k: Votes a sample, at least 1; all n where there are fewer.
+        k: Number of voting neighbours, at least 1; all n if there are fewer.
 
     Returns:
         (m,) int64.
@@ -114,16 +114,16 @@ def knn_predict(
 
 
 def _majority(votes: IntArray) -> IntArray:
-    """Most frequent number in each row of ``votes`` (m, k); of equally frequent ones the one that stands first."""
+    """Most frequent value in each row of ``votes`` (m, k); ties go to the first."""
     keys = np.arange(len(votes))[:, None] * (votes.max() + 1) + votes
     _, which, counts = np.unique(keys, return_inverse=True, return_counts=True)
-    winner = counts[which.reshape(votes.shape)].argmax(axis=1)  # place of the first vote for a most frequent class
+    winner = counts[which.reshape(votes.shape)].argmax(axis=1)  # position of the first vote for a most frequent class
     return np.take_along_axis(votes, winner[:, None], axis=1)[:, 0]
 
 
 @dataclass(frozen=True)
 class LinearProbe:
-    """Multinomial logistic regression on standardised features; ``fit_linear`` makes one."""
+    """Multinomial logistic regression on standardised features, as from ``fit_linear``."""
 
     standardizer: Standardizer
     model: Any
@@ -140,8 +140,8 @@ class LinearProbe:
 def fit_linear(train_features: npt.ArrayLike, train_labels: npt.ArrayLike) -> LinearProbe:
     """Fit the linear probe: the sum of cross-entropies plus half the squared weights (scikit-learn's C = 1).
 
-    The penalty is the same for all models, so that probes differ by features alone; the intercepts are not penalised.
-    Should the optimiser stop early, scikit-learn warns, and the probe is what it had reached.
+    The penalty is the same for all models, so that probes differ only by features; the intercepts are not penalised. If
+    the optimiser does not converge, scikit-learn warns and the last iterate is used.
 
     Args:
         train_features: (n, d) finite, n >= 1; standardised here.

@@ -1,8 +1,8 @@
-"""Continuous fine targets: what features learned from coarse labels hold about a quantity that training never saw.
+"""Continuous fine targets: what features learned from coarse labels reveal about a quantity that training never saw.
 
-FIERCE (arXiv 2208.03684) evaluates its models so: by a probe from features to abundances, and by the order in which one
-feature puts ages. Its probe was trained by gradient steps on unscaled features, which is ill-conditioned; here it is
-ridge regression in closed form on standardised features.
+FIERCE (arXiv 2208.03684) evaluates its models in this way: by a probe from features to abundances, and by how one
+feature orders ages. Its probe was trained by gradient descent on unscaled features, which is ill-conditioned; here it
+is ridge regression in closed form on standardised features.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fgtune.metrics.checks import reals, same_length
 from fgtune.metrics.probes import Standardizer
 
 PENALTIES: FloatArray = np.logspace(3, -6, 37)
-"""Candidates of the penalty a training sample, strongest first, four a decade."""
+"""Candidates for the penalty per training sample, strongest first, four per decade."""
 
 _FLAT = 1e-14
 """A target whose variance is below this share of its mean square is constant."""
@@ -26,13 +26,13 @@ _FLAT = 1e-14
 
 @dataclass(frozen=True)
 class RidgeProbe:
-    """A linear map from features to targets; ``fit_ridge`` makes one.
+    """A linear map from features to targets, as from ``fit_ridge``.
 
     Attributes:
-        standardizer: Of the training features.
+        standardizer: Fitted to the training features.
         weights: (d, columns) for standardised features.
         intercept: (columns,) mean training target.
-        penalty: (columns,) chosen penalty a training sample.
+        penalty: (columns,) chosen penalty per training sample.
     """
 
     standardizer: Standardizer
@@ -46,12 +46,11 @@ class RidgeProbe:
 
 
 def fit_ridge(train_features: npt.ArrayLike, train_values: npt.ArrayLike) -> RidgeProbe:
-    """Fit ridge regression with the penalty that predicts left-out training samples best, for each column its own.
+    """Fit ridge regression, for each column with the penalty that best predicts left-out training samples.
 
-    With X the (n, d) standardised features, y a column and c the penalty a sample, the weights minimise
-    |y - mean(y) - X w|^2 + n c |w|^2. The error of predicting each sample from all others has a closed form: the
-    residual over 1 - 1/n - h, with h the sample's leverage (Allen's PRESS). The scaling of features is not refitted.
-    Of equally good penalties the strongest is taken.
+    With X the (n, d) standardised features, y a column and c the penalty per sample, the weights minimise
+    |y - mean(y) - X w|^2 + n c |w|^2. The leave-one-out error has a closed form: the residual over 1 - 1/n - h, with h
+    the sample's leverage (Allen's PRESS). The scaling of features is not refitted. Ties go to the strongest penalty.
 
     Args:
         train_features: (n, d) finite, n >= 2.
@@ -92,15 +91,15 @@ def fit_ridge(train_features: npt.ArrayLike, train_values: npt.ArrayLike) -> Rid
 
 
 def r_squared(preds: npt.ArrayLike, target: npt.ArrayLike) -> float:
-    """Coefficient of determination, mean over columns, against the mean of the evaluated samples.
+    """Coefficient of determination relative to the mean of the evaluated samples, averaged over columns.
 
     Args:
         preds: (n, columns) finite.
         target: (n, columns) finite.
 
     Returns:
-        At most 1, which is a perfect prediction; 0 is as good as the mean. Columns without variance are left out; nan
-        when none is left.
+        At most 1, which is a perfect prediction; 0 is as good as the mean. Constant columns are left out; nan if none
+        is left.
 
     Raises:
         ValueError: Another shape.
@@ -122,7 +121,7 @@ def r_squared(preds: npt.ArrayLike, target: npt.ArrayLike) -> float:
 
 
 def mean_squared_error(preds: npt.ArrayLike, target: npt.ArrayLike) -> float:
-    """Mean of squared errors over samples and columns, >= 0, in the square of the targets' unit; nan without samples.
+    """Mean squared error over samples and columns, >= 0, in the square of the targets' unit; nan without samples.
 
     Raises:
         ValueError: Another shape.
@@ -144,17 +143,17 @@ def _both(preds: npt.ArrayLike, target: npt.ArrayLike) -> tuple[FloatArray, Floa
 
 
 def rank_mse(scores: npt.ArrayLike, target: npt.ArrayLike, *, either_order: bool) -> float:
-    """Squared error that remains when targets are read off the order of ``scores`` (FIERCE, age study).
+    """Mean squared error if targets are predicted from the order of ``scores`` (FIERCE, age study).
 
-    The sample with the r-th smallest score is taken to have the r-th smallest target; samples with equal scores share
-    the mean of their places. 0 is a perfect order, the targets' variance what a constant score has, twice the variance
-    what a random order has on average.
+    The sample with the r-th smallest score is predicted to have the r-th smallest target; tied samples share the mean
+    of their ranks' targets. A perfect order has 0, a constant score the targets' variance, and a random order on
+    average twice the variance.
 
     Args:
         scores: (n,) finite.
         target: (n,) finite.
-        either_order: Also try falling order and take the better: for a raw feature, whose sign means nothing. A
-            prediction of the target has a sign, and gets no such help.
+        either_order: Also try descending order and use the better one: for a raw feature, whose sign is arbitrary,
+            but not for a prediction of the target.
 
     Returns:
         At least 0, smaller is better; nan without samples.
@@ -166,7 +165,7 @@ def rank_mse(scores: npt.ArrayLike, target: npt.ArrayLike, *, either_order: bool
     Example:
         >>> rank_mse([0.1, 0.2, 0.9], [30.0, 20.0, 10.0], either_order=True)
         0.0
-        >>> rank_mse([5.0, 5.0], [10.0, 20.0], either_order=False)  # ties share the mean of their places
+        >>> rank_mse([5.0, 5.0], [10.0, 20.0], either_order=False)  # ties share the mean target
         25.0
     """
     if np.ndim(scores) != 1 or np.ndim(target) != 1:

@@ -1,19 +1,19 @@
 """Distances between learned and true relations of fine to coarse classes; all are oracle metrics, 0 is best.
 
-Relations are graphs: one node a coarse class, one node a fine class, one edge from each fine class to its parent.
-Coarse nodes are known by name and stand in both graphs. Inserting or deleting a node or an edge costs 1; a coarse node
-is substituted by itself alone and a fine node by fine nodes alone, at no cost. With unit costs the edit distance is the
-least cost over all partial one-to-one alignments of fine nodes (deleting and inserting a coarse node again costs 2 and
+Relations are graphs: one node per coarse class, one node per fine class, and an edge from each fine class to its
+parent. Coarse nodes have names and occur in both graphs. Inserting or deleting a node or an edge costs 1; a coarse node
+may only be substituted by itself and a fine node by any fine node, at no cost. With unit costs the edit distance is the
+smallest cost over all partial one-to-one alignments of fine nodes (deleting and reinserting a coarse node costs 2 and
 saves no edge), and an alignment costs
 
     0 for an aligned pair with the same parent,
     2 for an aligned pair with different parents (one edge deleted, one inserted: a rewired edge),
-    2 for a fine node without partner (the node and its edge).
+    2 for an unaligned fine node (the node and its edge).
 
 ``ged`` restricts the alignments to those that agree best with the data, ``ged_structure`` allows all, so
 ``size_distance <= ged_structure <= ged``. Every function takes ``learned``: (K_F,) or (S, K_F) and ``true``: (K*,) or
-(S, K*) integers and returns the mean over the S sources. A true parent may be -1 for unknown; a source with one is left
-out, and without any complete source the value is nan.
+(S, K*) integers and returns the mean over the S sources. A true parent may be -1 for unknown; sources with unknown
+parents are left out, and if none is left the value is nan.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _REFERENCE_CAP = 4
 
 
 def _both(learned: npt.ArrayLike, true: npt.ArrayLike) -> tuple[IntArray, IntArray]:
-    """Checked (S, K_F) and (S, K*) parents."""
+    """(S, K_F) and (S, K*) parents, checked."""
     ours = np.atleast_2d(integers(learned, "learned", (1, 2), 0))
     theirs = np.atleast_2d(integers(true, "true", (1, 2), -1))
     if len(ours) != len(theirs):
@@ -59,10 +59,10 @@ def _size_differences(ours: IntArray, theirs: IntArray) -> IntArray:
 
 
 def align(learned: npt.ArrayLike, true: npt.ArrayLike, counts: npt.ArrayLike) -> IntArray:
-    """Align learned with true fine classes on the data (Hungarian), ties by agreement of parents.
+    """Align learned with true fine classes on the data (Hungarian matching), breaking ties by agreement of parents.
 
-    Classes without samples, and other ties, leave several matchings that agree with the data equally well. Among those
-    the one is taken whose parents agree most often over all sources, so that ``ged`` does not depend on how classes are
+    Because of classes without samples and other ties, several matchings may agree with the data equally well. The one
+    whose parents agree most often over all sources is chosen, so that ``ged`` does not depend on how classes are
     numbered.
 
     Args:
@@ -85,7 +85,7 @@ def align(learned: npt.ArrayLike, true: npt.ArrayLike, counts: npt.ArrayLike) ->
     if table.shape != (ours.shape[1], theirs.shape[1]):
         raise ValueError(f"counts must have shape {(ours.shape[1], theirs.shape[1])}, got {table.shape}")
     agreement = (ours[:, :, None] == theirs[:, None, :]).sum(axis=0)  # (K_F, K*)
-    # One sample must outweigh all agreements that a matching can gain; integers stay exact in float64.
+    # One sample must outweigh all agreements that a matching can gain; integers are exact in float64.
     one_sample = len(ours) * min(table.shape) + 1
     return assign((table * one_sample + agreement).astype(np.float64))
 
@@ -93,9 +93,9 @@ def align(learned: npt.ArrayLike, true: npt.ArrayLike, counts: npt.ArrayLike) ->
 def ged(learned: npt.ArrayLike, true: npt.ArrayLike, counts: npt.ArrayLike) -> float:
     """Exact edit distance between learned and true relations with fine nodes aligned on the data.
 
-    2 for every edge rewired and 2 for every surplus or missing fine node with its edge: the least cost over alignments
-    that match most samples (an alignment of fewer than min(K_F, K*) pairs is never cheaper, since a pair costs at most
-    2 and its two nodes alone cost 4).
+    2 for every rewired edge and 2 for every surplus or missing fine node with its edge: the smallest cost over
+    alignments that match most samples (fewer than min(K_F, K*) pairs are never cheaper, since a pair costs at most 2
+    and its two nodes unaligned cost 4).
 
     Args:
         learned: (K_F,) or (S, K_F) learned parents.
@@ -109,7 +109,7 @@ def ged(learned: npt.ArrayLike, true: npt.ArrayLike, counts: npt.ArrayLike) -> f
         ValueError: Another type, shape or range.
 
     Example:
-        >>> ged([0, 0, 1], [0, 1, 1], counts=[[4, 0, 0], [0, 0, 5], [0, 3, 0]])  # one edge is to be rewired
+        >>> ged([0, 0, 1], [0, 1, 1], counts=[[4, 0, 0], [0, 0, 5], [0, 3, 0]])  # one edge to rewire
         2.0
     """
     ours, theirs = _both(learned, true)
@@ -137,7 +137,7 @@ def ged_structure(learned: npt.ArrayLike, true: npt.ArrayLike) -> float:
     Finally K_F - m = sum_j (n_j - n*_j)+ and K* - m = sum_j (n*_j - n_j)+, which gives the first form, and
     2 max(x, y) = x + y + |x - y| with x - y = K_F - K* gives the second.
 
-    So for K_F = K* it equals ``size_distance``, and only column sizes count; ``ged`` sees which classes are in them.
+    So for K_F = K* it equals ``size_distance`` and depends only on column sizes; ``ged`` sees which classes they hold.
 
     Args:
         learned: (K_F,) or (S, K_F) learned parents.
@@ -180,9 +180,9 @@ def size_distance(learned: npt.ArrayLike, true: npt.ArrayLike) -> float:
 
 
 def ged_reference(learned: npt.ArrayLike, true: npt.ArrayLike) -> float:
-    """The number that the published evaluation reports as graph edit distance; kept only to compare with its tables.
+    """The value that the published evaluation reports as graph edit distance; only for comparison with its tables.
 
-    FALCON's evaluation uses GMatch4py's approximation with nodes identified by position. It comes to the sum, over the
+    FALCON's evaluation uses GMatch4py's approximation with nodes identified by position. It equals the sum, over the
     coarse classes j with n_j != n*_j, of min(|symmetric difference of the two sets of fine ids of j|, 4). Fine ids are
     not aligned with the data, and columns of the right size cost nothing whatever they hold: a random balanced M has 0.
 
@@ -191,7 +191,7 @@ def ged_reference(learned: npt.ArrayLike, true: npt.ArrayLike) -> float:
         true: (K,) or (S, K) true parents.
 
     Returns:
-        In [0, 4 K_C]; nan without truth, and when K_F differs from K*, where positions mean nothing.
+        In [0, 4 K_C]; nan without truth, and if K_F differs from K*, in which case positions are meaningless.
 
     Raises:
         ValueError: Another type, shape or range.

@@ -1,8 +1,8 @@
 """Nearest neighbours by cosine similarity over whole splits, in blocks, and Recall@k (Xu et al., arXiv 2005.09681).
 
-The published code fills an n x n similarity matrix and sorts all of it. Here FAISS proposes a few candidates a query,
-block by block, and they are ranked again in float64 with ties going to the lower index. So the result depends neither
-on threads nor on how blocks are cut, unless more than ``_MARGIN`` items are equally near to within float32.
+The published code fills an n x n similarity matrix and sorts all of it. Here FAISS proposes a few candidates per query,
+block by block, which are reranked in float64 with ties going to the lower index. So the result depends neither on the
+number of threads nor on the size of blocks, unless more than ``_MARGIN`` items are equally near to within float32.
 """
 
 from __future__ import annotations
@@ -12,28 +12,26 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from fgtune.arrays import FloatArray, IntArray
+from fgtune.arrays import Float32Array, FloatArray, IntArray
 from fgtune.errors import TrialError
 from fgtune.metrics.checks import integers, same_length
 
-Float32Array = npt.NDArray[np.float32]
-
 _QUERY_BLOCK = 4096
-"""Queries searched at once; their candidates are all that is kept of a block."""
+"""Queries searched at once; only the candidates of a block are kept."""
 
 _MARGIN = 8
-"""Candidates beyond those needed, so that rounding in float32 decides nothing unless this many are equally near."""
+"""Candidates beyond those needed, so that float32 rounding has no effect unless this many are equally near."""
 
 _BLOCK_NUMBERS = 1 << 22
-"""Numbers gathered at once when candidates are ranked again (16 MiB in float32)."""
+"""Values gathered at once when candidates are reranked (16 MiB in float32)."""
 
 
 def unit_rows(features: npt.ArrayLike, name: str) -> Float32Array:
-    """``features`` (n, d) as float32 rows of length 1, contiguous; a zero row stays zero.
+    """``features`` (n, d) as float32 rows of norm 1, contiguous; a zero row stays zero.
 
     Raises:
         ValueError: Not a matrix with columns.
-        TrialError: NaN or infinity, which a model that has diverged yields.
+        TrialError: NaN or infinity, as from a diverged model.
 
     Example:
         >>> unit_rows([[3, 0], [0, 0]], "features").tolist()
@@ -44,7 +42,7 @@ def unit_rows(features: npt.ArrayLike, name: str) -> Float32Array:
         raise ValueError(f"{name} must be a matrix with at least one column, got shape {values.shape}")
     unit = np.empty(values.shape, dtype=np.float32)
     broken = 0
-    for start in range(0, len(values), _QUERY_BLOCK):  # in blocks: a float64 copy of the whole would double the memory
+    for start in range(0, len(values), _QUERY_BLOCK):  # in blocks: a full float64 copy would double the memory
         block = values[start : start + _QUERY_BLOCK].astype(np.float64)
         norms = np.sqrt(np.einsum("nd,nd->n", block, block))
         finite = np.isfinite(norms)
@@ -58,17 +56,17 @@ def unit_rows(features: npt.ArrayLike, name: str) -> Float32Array:
 def nearest_blocks(
     queries: Float32Array, gallery: Float32Array, k: int, *, same: bool = False
 ) -> Iterator[tuple[slice, IntArray]]:
-    """The k items of the gallery nearest to each query, a block of queries at a time.
+    """The k items of the gallery nearest to each query, in blocks of queries.
 
     Args:
-        queries: (m, d) float32 rows of length 1 or 0, as ``unit_rows`` yields.
+        queries: (m, d) float32 rows of norm 1 or 0, as from ``unit_rows``.
         gallery: (n, d) likewise.
         k: At least 1.
-        same: Queries and gallery are one array, and an item is left out, by its index, where it is its own query.
+        same: Queries and gallery are the same array, and each query excludes itself, by index, from its results.
 
     Yields:
         The slice of the block, and (block, k) int64 positions in the gallery, nearest first, ties by lower index; fewer
-        columns where the gallery holds fewer items. Nothing when there is no query.
+        columns if the gallery has fewer items. Nothing if there are no queries.
 
     Raises:
         ValueError: k below 1, or ``same`` with two arrays.
@@ -92,13 +90,13 @@ def nearest_blocks(
 
 
 def _ranked(queries: Float32Array, gallery: Float32Array, candidates: IntArray, own: IntArray | None) -> IntArray:
-    """``candidates`` (m, c) by falling similarity in float64, ties by lower index, ``own`` (m,) last."""
+    """``candidates`` (m, c) by descending similarity in float64, ties by lower index, the query's ``own`` index last."""
     candidates.sort(axis=1)
     similarity = np.empty(candidates.shape)
     step = max(1, _BLOCK_NUMBERS // (candidates.shape[1] * gallery.shape[1]))
     for start in range(0, len(queries), step):
         part = slice(start, start + step)
-        # einsum adds every dot product up in the same order, so duplicates tie exactly; a matrix product need not.
+        # einsum sums every dot product in the same order, so duplicates tie exactly; a matrix product may not.
         similarity[part] = np.einsum("md,mcd->mc", queries[part], gallery[candidates[part]], dtype=np.float64)
     if own is not None:
         similarity[candidates == own[:, None]] = -np.inf
@@ -109,23 +107,23 @@ def _ranked(queries: Float32Array, gallery: Float32Array, candidates: IntArray, 
 def recall_at_k(features: npt.ArrayLike, labels: npt.ArrayLike, ks: Sequence[int]) -> dict[int, float]:
     """Recall@k: share of samples with at least one other sample of their label among the k nearest by cosine.
 
-    Every labelled sample is a query against all other labelled ones; it is left out of its own list by index, not by
-    position, so duplicates cannot leave it in. A sample whose label nobody else has is a miss.
+    Every labelled sample is a query against all other labelled ones; it is excluded from its results by index, not by
+    rank, so duplicates cannot keep it in. A sample with a unique label is a miss.
 
     Args:
         features: (n, d) finite.
-        labels: (n,) integers, -1 for none; unlabelled samples are neither queries nor found.
-        ks: Each at least 1; where k exceeds the number of other samples, all of them count.
+        labels: (n,) integers, -1 for none; unlabelled samples are neither queries nor results.
+        ks: Each at least 1; if k exceeds the number of other samples, all of them count.
 
     Returns:
-        Value in [0, 1] by k, larger is better and never falling in k; nan with fewer than two labelled samples.
+        Value in [0, 1] by k, larger is better and non-decreasing in k; nan with fewer than two labelled samples.
 
     Raises:
         ValueError: Another type, shape or range.
         TrialError: NaN or infinity in the features.
 
     Example:
-        >>> recall_at_k([[1, 0], [1, 0.1], [0, 1], [0.1, 1]], [0, 0, 0, 1], ks=[1, 3])  # of class 1 there is one sample
+        >>> recall_at_k([[1, 0], [1, 0.1], [0, 1], [0.1, 1]], [0, 0, 0, 1], ks=[1, 3])  # class 1 has one sample
         {1: 0.5, 3: 0.75}
     """
     column = integers(labels, "labels", (1,), -1)[:, None]
@@ -133,7 +131,7 @@ def recall_at_k(features: npt.ArrayLike, labels: npt.ArrayLike, ks: Sequence[int
 
 
 def recalls(features: npt.ArrayLike, labels: npt.ArrayLike, ks: Sequence[int]) -> FloatArray:
-    """``recall_at_k`` of several labellings, one search for all that label the same samples.
+    """``recall_at_k`` of several labellings, with one search for all that label the same samples.
 
     Args:
         features: (n, d) finite.
@@ -169,7 +167,7 @@ def recalls(features: npt.ArrayLike, labels: npt.ArrayLike, ks: Sequence[int]) -
 
 
 def _first_hits(unit: Float32Array, labels: IntArray, k: int) -> IntArray:
-    """(n, L) place of the nearest other sample with the same label in each labelling, k where none is among the k."""
+    """(n, L) rank of the nearest other sample with the same label in each labelling, k if none is among the k."""
     first = np.full(labels.shape, k, dtype=np.int64)
     for rows, neighbors in nearest_blocks(unit, unit, k, same=True):
         for column in range(labels.shape[1]):

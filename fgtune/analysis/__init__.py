@@ -1,1 +1,1 @@
-"""Tables, statistics, verdicts and the numbers behind every figure, from a study folder alone."""
+"""Tables, statistics, verdicts and the numbers behind every figure, all computed from a study folder."""

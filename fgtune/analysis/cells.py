@@ -1,4 +1,4 @@
-"""How the cells of a study ended: counted, listed with their cause, bounded; and how their solver performed."""
+"""How the cells of a study ended (failures, bounds), and how their solver performed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def failure_rows(data: StudyData, *, pruned: bool = True) -> tuple[FailureRow, .
 
     Args:
         data: The study.
-        pruned: Whether to list cells that were stopped early too; ``pruned_groups`` has them otherwise.
+        pruned: Whether to include cells that were stopped early; if not, use ``pruned_groups``.
     """
     primary = data.study.metrics.primary
     arms = {arm.name: arm for arm in data.arms}
@@ -45,7 +45,7 @@ def failure_rows(data: StudyData, *, pruned: bool = True) -> tuple[FailureRow, .
 
 
 def pruned_groups(data: StudyData) -> tuple[PrunedGroup, ...]:
-    """The cells that were stopped early, by the epoch at which they were."""
+    """The cells that were stopped early, grouped by their last epoch."""
     by_epoch: dict[int, list[tuple[str, str]]] = {}
     for cell in data.planned:
         result = data.results.get(cell.cell_id)
@@ -53,8 +53,8 @@ def pruned_groups(data: StudyData) -> tuple[PrunedGroup, ...]:
             cause = result.cause or _unrecorded(result.state, "")
             by_epoch.setdefault(result.epochs, []).append((cell.arm, cause))
     return tuple(
-        PrunedGroup(epoch, tuple(dict.fromkeys(arm for arm, _ in found)), len(found), found[0][1])
-        for epoch, found in sorted(by_epoch.items())
+        PrunedGroup(epoch, tuple(dict.fromkeys(arm for arm, _ in cells)), len(cells), cells[0][1])
+        for epoch, cells in sorted(by_epoch.items())
     )
 
 
@@ -64,7 +64,7 @@ def _unrecorded(state: CellState, primary: str) -> str:
 
 def failure_bounds(data: StudyData, info: MetricInfo) -> tuple[Bounds, ...]:
     """Worst and best case of every arm that lost cells, and of every arm if the baseline lost some."""
-    made = []
+    bounds = []
     for arm in data.arms:
         baseline = data.baseline_of(arm)
         lost = data.lost(arm.name, info.name)
@@ -75,8 +75,8 @@ def failure_bounds(data: StudyData, info: MetricInfo) -> tuple[Bounds, ...]:
         difference = (math.nan, math.nan)
         if not arm.is_baseline:
             difference = _difference(cases, _cases(data, baseline, info))
-        made.append(Bounds(arm.name, arm.label, info.name, lost, low, high, *difference))
-    return tuple(made)
+        bounds.append(Bounds(arm.name, arm.label, info.name, lost, low, high, *difference))
+    return tuple(bounds)
 
 
 def _cases(data: StudyData, arm: PlannedArm, info: MetricInfo) -> dict[int, tuple[float, float]]:
@@ -97,11 +97,11 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def solver_rows(data: StudyData, *, together: bool = False) -> tuple[SolverRow, ...]:
-    """One row per arm and solver, in the order of the plan; empty where no relations were solved.
+    """One row per arm and solver, in the order of the plan; empty if no relations were solved.
 
     Args:
         data: The study.
-        together: Whether to take all arms together, for studies with more arms than a table should list.
+        together: Whether to pool all arms, for studies with too many arms for a table.
     """
     groups: dict[tuple[str, str, str], list[CellResult]] = {}
     for arm in data.arms:

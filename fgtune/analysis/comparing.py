@@ -1,8 +1,7 @@
-"""Several studies side by side: the arms of each, and what one arm of each differs by where a comparison is fair.
+"""Several studies side by side: the arms of each, and the difference between one arm of each if they are comparable.
 
-Two arms of different studies are compared seed by seed when they were judged by the same metric, on the same data and
-splits, after as many epochs; otherwise the reason is given instead. No study file planned such a contrast, so all of
-them are exploratory.
+Two arms of different studies are compared seed by seed if they have the same primary metric, data, splits and number of
+epochs; otherwise the reason is given instead. No study file planned such a contrast, so all are exploratory.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ class ComparedStudy:
     """One study of a comparison.
 
     Attributes:
-        name: Of the study; the folder's path where two studies have one name.
+        name: The study's name; the folder's path if two studies have the same name.
         primary: Its primary metric.
         criterion: What its best arm is chosen by: the primary metric, or the first objective of a search.
         arms: In the order of the plan.
-        chosen: The arm that stands for the study; None before any arm has a value.
+        chosen: The arm that represents the study; None before any arm has a value.
     """
 
     name: str
@@ -49,9 +48,9 @@ class Difference:
 
     Attributes:
         study: Its name.
-        reasons: Why the two may not be compared; empty where they may.
-        notes: What to know before believing the difference.
-        contrast: The paired differences, study minus first study; None where they may not be compared.
+        reasons: Why the two are not comparable; empty if they are.
+        notes: Caveats of the difference.
+        contrast: The paired differences, study minus first study; None if they are not comparable.
     """
 
     study: str
@@ -62,18 +61,18 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Several studies: each one's arms, and the differences to the first study."""
+    """The arms of several studies, and the differences to the first study."""
 
     studies: tuple[ComparedStudy, ...]
     differences: tuple[Difference, ...]
     level: float
-    """Confidence level of the intervals of differences, that of the first study."""
+    """Confidence level of the differences' intervals, that of the first study."""
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row per arm, as a table has it."""
-        found = {difference.study: difference for difference in self.differences}
+        """One table row per arm."""
+        by_study = {difference.study: difference for difference in self.differences}
         return [
-            _row(study, arm, found.get(study.name) if arm is study.chosen else None, self.studies[0])
+            _row(study, arm, by_study.get(study.name) if arm is study.chosen else None, self.studies[0])
             for study in self.studies
             for arm in study.arms
         ]
@@ -83,19 +82,19 @@ def compare_studies(folders: Sequence[StudyFolder], arm: str | None = None) -> C
     """Compare studies side by side.
 
     Args:
-        folders: Two or more; the first is the one that others are compared with.
-        arm: The arm of every study that is compared; None for the best of each.
+        folders: Two or more; the others are compared with the first.
+        arm: The arm to compare in every study; None for the best of each.
 
     Raises:
         StudyFolderError: A folder holds no study, or has no arm of that name.
     """
     data = [read_study(folder) for folder in folders]
-    plain = [each.study.study for each in data]
-    names = [name if plain.count(name) == 1 else str(each.folder.root) for name, each in zip(plain, data, strict=True)]
-    studies = tuple(_study(name, each, arm) for name, each in zip(names, data, strict=True))
+    plain = [study.study.study for study in data]
+    names = [study.study.study if plain.count(study.study.study) == 1 else str(study.folder.root) for study in data]
+    studies = tuple(_study(name, study, arm) for name, study in zip(names, data, strict=True))
     differences = tuple(
-        _difference(studies[0], data[0], study, each, best=arm is None)
-        for study, each in zip(studies[1:], data[1:], strict=True)
+        _difference(studies[0], data[0], study, study_data, best=arm is None)
+        for study, study_data in zip(studies[1:], data[1:], strict=True)
     )
     return Comparison(studies, differences, data[0].level)
 
@@ -134,7 +133,7 @@ def _difference(
 
 @dataclass(frozen=True)
 class _Side:
-    """One of two arms that are compared."""
+    """One of the two arms of a comparison."""
 
     study: ComparedStudy
     data: StudyData
@@ -153,7 +152,7 @@ class _Side:
 
     @property
     def fingerprint(self) -> str | None:
-        """The digest of its data, as the study found them."""
+        """The digest of the study's data."""
         found = self.data.folder.read_provenance().get("data", {}).get(stable_hash(self.config["data"]))
         return None if found is None else str(found)
 
@@ -166,7 +165,7 @@ class _Side:
 
 
 def _reasons(theirs: _Side, ours: _Side) -> tuple[str, ...]:
-    """Why two arms may not be compared."""
+    """Why two arms are not comparable."""
     there, here, first = theirs.config, ours.config, theirs.study.name
     found = []
     if theirs.fingerprint is None or ours.fingerprint is None:
@@ -182,16 +181,16 @@ def _reasons(theirs: _Side, ours: _Side) -> tuple[str, ...]:
 
 
 def _choice_notes(first: ComparedStudy, study: ComparedStudy) -> Iterator[str]:
-    """What the choice of the best arms does to their difference."""
+    """How the choice of the best arms affects their difference."""
     if first.primary in (first.criterion, study.criterion) and max(len(first.arms), len(study.arms)) > 1:
         yield "the best arms were chosen by these very numbers, which flatters the study with more of them"
-    for each in (first, study):
-        if each.criterion != each.primary:
-            yield f"the best arm of {each.name} is that by {each.criterion}, as it was searched for"
+    for compared in (first, study):
+        if compared.criterion != compared.primary:
+            yield f"the best arm of {compared.name} is that by {compared.criterion}, as it was searched for"
 
 
 def _notes(theirs: _Side, ours: _Side, pairs: int) -> Iterator[str]:
-    """What to know before believing a difference."""
+    """Caveats of a difference."""
     unpaired = theirs.values.keys() ^ ours.values.keys()
     if unpaired:
         yield f"{count(len(unpaired), 'seed')} left out, which only one of the two has"
@@ -204,7 +203,7 @@ def _notes(theirs: _Side, ours: _Side, pairs: int) -> Iterator[str]:
 
 
 def _same(theirs: _Side, ours: _Side) -> bool:
-    """Whether the cells of two arms have the same ids, where they have the same seeds."""
+    """Whether the cells of two arms have the same ids at the seeds that both have."""
     known = {cell.seed: cell.cell_id for cell in theirs.data.cells(theirs.arm)}
     return all(known.get(cell.seed, cell.cell_id) == cell.cell_id for cell in ours.data.cells(ours.arm))
 

@@ -1,4 +1,4 @@
-"""The numbers behind curves: a metric by epoch for arms and for points of a space, and a search's best value so far."""
+"""The numbers behind curves: metrics by epoch, for arms and for points of a space, and a search's best value so far."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from fgtune.analysis.level_panels import arm_groups
 from fgtune.analysis.trials import BASELINE, COMPLETE, Trial, criteria_of, kinds_of, shown_infos
 from fgtune.results.records import CellState
 
-_MOST_VERTICES = 12_000  # of all curves of points in one panel together
-_EXTRA = ("train/loss",)  # drawn beside the shown metrics
+_MOST_VERTICES = 12_000  # over all points' curves in one panel
+_EXTRA = ("train/loss",)  # drawn in addition to the shown metrics
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Curve:
         kind: As in ``kinds_of``.
         epochs: (E,) int.
         mean: (E,) mean over the seeds that have a finite value at that epoch.
-        low: (E,) lower end of the t interval; nan where fewer than two seeds have one. Empty for points of a space.
+        low: (E,) lower end of the t interval; nan with fewer than two seeds. Empty for points of a space.
         high: (E,) upper end.
         n: Number of seeds.
     """
@@ -57,7 +57,7 @@ class CurvesPanel:
 
 @dataclass(frozen=True)
 class HistoryPoint:
-    """A finished point in the order of its end; ``best`` is the best value until then, its own included."""
+    """A finished point in the order in which points ended; ``best`` is the best value so far, including this one."""
 
     order: int
     arm: str
@@ -67,13 +67,13 @@ class HistoryPoint:
 
 @dataclass(frozen=True)
 class HistoryPanel:
-    """How one criterion developed in the course of a search.
+    """How one criterion developed during a search.
 
     Attributes:
         metric: The criterion.
-        baseline: Its value in the baseline; nan without one.
-        points: Those that ran to their end.
-        stopped: Places, in the same order, of those that did not.
+        baseline: Its value for the baseline; nan if there is none.
+        points: The completed points.
+        stopped: Positions, in the same order, of the other points that ended.
     """
 
     metric: MetricInfo
@@ -83,7 +83,7 @@ class HistoryPanel:
 
 
 def learning_panels(data: StudyData) -> tuple[CurvesPanel, ...]:
-    """Curves of the shown metrics and the training loss, where they were recorded by epoch; finished cells alone."""
+    """Curves of the shown metrics and the training loss, as far as they were recorded; only of finished cells."""
     curves = data.folder.read_curves()
     if curves.empty:
         return ()
@@ -102,9 +102,9 @@ def learning_panels(data: StudyData) -> tuple[CurvesPanel, ...]:
 
 def _arm_curve(data: StudyData, curves: pd.DataFrame, arm: PlannedArm, metric: str) -> Curve:
     ids = [cell.cell_id for cell in data.cells(arm.name)]  # two arms may share cells
-    own = curves.loc[curves["cell_id"].isin(ids), ["seed", "epoch", metric]]
-    own = own[np.isfinite(own[metric].to_numpy(dtype=np.float64))]
-    grouped = own.groupby("epoch", sort=True)[metric].agg(["count", "mean", "std"])
+    rows = curves.loc[curves["cell_id"].isin(ids), ["seed", "epoch", metric]]
+    rows = rows[np.isfinite(rows[metric].to_numpy(dtype=np.float64))]
+    grouped = rows.groupby("epoch", sort=True)[metric].agg(["count", "mean", "std"])
     n, mean = grouped["count"].to_numpy(), grouped["mean"].to_numpy(dtype=np.float64)
     quantile = stats.t.ppf(0.5 + data.level / 2, np.maximum(n - 1, 1))
     half = np.where(n >= 2, quantile * grouped["std"].to_numpy() / np.sqrt(np.maximum(n, 1)), math.nan)  # (E,)
@@ -116,12 +116,12 @@ def _arm_curve(data: StudyData, curves: pd.DataFrame, arm: PlannedArm, metric: s
         mean=tuple(mean.tolist()),
         low=tuple((mean - half).tolist()),
         high=tuple((mean + half).tolist()),
-        n=int(own["seed"].nunique()),
+        n=int(rows["seed"].nunique()),
     )
 
 
 def trial_curves_panels(data: StudyData, trials: Sequence[Trial]) -> tuple[CurvesPanel, ...]:
-    """Every point's curve of the criteria, the shown metrics and the training loss, where they were recorded."""
+    """Every point's curves of the criteria, the shown metrics and the training loss, as far as they were recorded."""
     curves = data.folder.read_curves()
     if curves.empty:
         return ()
@@ -144,18 +144,18 @@ def _trial_curves(curves: pd.DataFrame, kinds: Mapping[str, str], metric: str) -
     by_arm: dict[str, list[tuple[int, float]]] = {}
     for (arm, epoch), value in means.items():
         by_arm.setdefault(str(arm), []).append((int(epoch), float(value)))
-    made = []
+    thinned = []
     for arm, kind in kinds.items():
-        own = by_arm.get(arm, [])
-        kept = [pair for place, pair in enumerate(own) if place % stride == 0 or place == len(own) - 1]
+        pairs = by_arm.get(arm, [])
+        kept = [pair for rank, pair in enumerate(pairs) if rank % stride == 0 or rank == len(pairs) - 1]
         if kept:
             epochs, values = zip(*kept, strict=True)
-            made.append(Curve(arm, arm, kind, epochs, values))
-    return tuple(made)
+            thinned.append(Curve(arm, arm, kind, epochs, values))
+    return tuple(thinned)
 
 
 def history_panels(data: StudyData, trials: Sequence[Trial]) -> tuple[HistoryPanel, ...]:
-    """Each criterion in the order in which points ended; none before one ran to its end."""
+    """Each criterion in the order in which points ended; none before one has completed."""
     panels = []
     ended = sorted((trial for trial in trials if trial.order is not None), key=lambda trial: trial.order or 0)
     for info in criteria_of(data):

@@ -1,4 +1,4 @@
-"""How metrics, factors, levels and numbers are put into words: once, so that sentences, tables and figures agree."""
+"""How metrics, factors, levels and numbers are written, in one place, so that sentences, tables and figures agree."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ DASH = "–"
 
 @dataclass(frozen=True)
 class MetricInfo:
-    """What a reader has to know of a metric.
+    """What a reader has to know about a metric.
 
     Attributes:
-        name: As in the study file, ``test/ari``.
-        title: In words, ``ARI (test)``.
-        short: Without the split, ``ARI``.
+        name: Name in the study file, such as ``test/ari``.
+        title: Name for readers, such as ``ARI (test)``.
+        short: The title without the split, such as ``ARI``.
         low: Lower end of its range, possibly -inf.
         high: Upper end of its range, possibly inf.
-        direction: Which way it is better; ``none`` where that is not defined.
+        direction: Which way it is better; ``none`` if that is not defined.
         oracle: Whether it reads fine labels.
-        description: What it measures, in a sentence fragment; empty where the catalogue does not have it.
+        description: What it measures, as a sentence fragment; empty for a metric that is not in the catalogue.
     """
 
     name: str
@@ -45,7 +45,7 @@ class MetricInfo:
 
 
 def metric_info(name: str) -> MetricInfo:
-    """Look up a metric or cost; one that an older or newer version wrote has no known range or direction."""
+    """Look up a metric or cost; an unknown one, from another version, has neither range nor direction."""
     if name in _COSTS:
         title, meaning = _COSTS[name]
         return MetricInfo(name, title, title, 0.0, math.inf, "minimize", oracle=False, description=meaning)
@@ -59,9 +59,9 @@ def metric_info(name: str) -> MetricInfo:
 
 
 def factor_name(path: str, among: Sequence[str] = ()) -> str:
-    """A factor's name for axes and labels: a symbol, or the shortest tail of its path that is unique among factors.
+    """A factor's name for axes and labels: a symbol, or the shortest suffix of its path that is unique among factors.
 
-    A final ``kind`` says nothing and is left out: ``relations.solver.kind`` is ``solver``.
+    A final ``kind`` is left out: ``relations.solver.kind`` is ``solver``.
     """
     if path in _FACTORS:
         return _FACTORS[path]
@@ -74,7 +74,7 @@ def factor_name(path: str, among: Sequence[str] = ()) -> str:
 
 
 def level_text(level: Any) -> str:
-    """A factor level as text: numbers without noise, ``{kind: flow}`` as its kind, other structures as JSON."""
+    """A factor level as text: numbers to six digits, ``{kind: flow}`` as its kind, other structures as JSON."""
     if isinstance(level, bool) or level is None:
         return {True: "true", False: "false", None: "none"}[level]
     if isinstance(level, float) and level.is_integer() and abs(level) < 1e4:
@@ -89,7 +89,7 @@ def level_text(level: Any) -> str:
 
 
 _ROUNDING = 1e-12
-"""What is below this in size is what rounding leaves of nothing."""
+"""Values of smaller magnitude are rounding errors of 0."""
 
 
 def number(value: float | None, *, sign: bool = False) -> str:
@@ -110,7 +110,7 @@ def number(value: float | None, *, sign: bool = False) -> str:
 
 
 def interval(low: float, high: float, *, sign: bool = False) -> str:
-    """An interval as ``low to high``; a dash where it is undefined."""
+    """An interval as ``low to high``; a dash if it is undefined."""
     if math.isnan(low) or math.isnan(high):
         return DASH
     return f"{number(low, sign=sign)} to {number(high, sign=sign)}"
@@ -124,7 +124,7 @@ def p_text(p: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in per cent, three digits: ``95 %``; a dash for nan."""
+    """A share in percent, three digits: ``95 %``; a dash for nan."""
     return DASH if math.isnan(share) else f"{100 * share:.3g} %"
 
 

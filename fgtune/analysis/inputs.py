@@ -1,4 +1,4 @@
-"""A study folder read into one frozen object: the study, its arms, its planned cells, and the ledger's results."""
+"""A study folder as one frozen object: the study, its arms, its planned cells, and the ledger's results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fgtune.results.records import CellResult, CellState
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """One row of ``plan.csv``; a forked cell goes on from another one, in population based training."""
+    """A row of ``plan.csv``; a forked cell continues another one, in population based training."""
 
     cell_id: str
     arm: str
@@ -30,14 +30,14 @@ class PlannedCell:
 
 @dataclass(frozen=True)
 class Counts:
-    """How many planned cells ended how.
+    """Numbers of planned cells by how they ended.
 
     Attributes:
-        planned: All of them.
+        planned: All planned cells.
         complete: Ended with state COMPLETE.
         failed: Ended with state FAIL.
         pruned: Ended with state PRUNED.
-        missing: Not in the ledger: not run yet, or cut off.
+        missing: Not in the ledger: not run yet, or interrupted.
     """
 
     planned: int
@@ -49,12 +49,12 @@ class Counts:
 
 @dataclass(frozen=True)
 class PlannedArm:
-    """An arm as the plan has it.
+    """An arm of the plan.
 
     Attributes:
         name: Its name in the plan.
-        label: Its name for readers: the levels that set it apart, or the arm's own name where the design names arms.
-        is_baseline: Whether the others (on the same data set, where there are several) are compared with it.
+        label: Its name for readers: the levels that set it apart, or its name if the design names arms.
+        is_baseline: Whether the others (on the same data set, if there are several) are compared with it.
         levels: Value of every factor.
     """
 
@@ -71,18 +71,17 @@ class PlannedArm:
 
 @dataclass(frozen=True)
 class StudyData:
-    """Everything that analysis knows of a study; made by ``read_study``.
+    """Everything that analysis knows about a study; made by ``read_study``.
 
     Attributes:
-        folder: Where it came from.
+        folder: The study folder.
         study: The resolved study.
         factors: Dotted paths that the plan varies.
         arms: In the order of the plan.
         planned: In the order of the plan.
         results: Last ledger line of each planned cell that has one, by ``cell_id``.
         unplanned: Number of ledger lines whose cell is not in the plan.
-        arm_searches: Each search inside an arm of a comparison, by its arm; None where it has
-            not started.
+        arm_searches: Each search inside an arm of a comparison, by arm; None if it has not started.
     """
 
     folder: StudyFolder
@@ -96,12 +95,12 @@ class StudyData:
 
     @property
     def baseline(self) -> PlannedArm:
-        """The arm that others are compared with; the first one of a comparison over several data sets."""
+        """The arm that others are compared with; the first one in a comparison over several data sets."""
         return next(arm for arm in self.arms if arm.is_baseline)
 
     def baseline_of(self, arm: PlannedArm) -> PlannedArm:
-        """The arm that ``arm`` is compared with: the baseline on its own data set."""
-        return next(each for each in self.arms if each.is_baseline and each.dataset == arm.dataset)
+        """The arm that ``arm`` is compared with: the baseline on its data set."""
+        return next(other for other in self.arms if other.is_baseline and other.dataset == arm.dataset)
 
     @property
     def level(self) -> float:
@@ -110,32 +109,32 @@ class StudyData:
 
     @property
     def pending_arms(self) -> tuple[str, ...]:
-        """Arms that have no cells yet, because the search inside them has not chosen their settings."""
+        """Arms without cells, because the search inside them has not chosen their settings yet."""
         return tuple(arm for arm in self.arm_searches if not self.cells(arm))
 
     @cached_property
     def measured(self) -> frozenset[str]:
-        """Metrics that some planned cell has in the ledger."""
+        """Metrics that at least one planned cell has in the ledger."""
         return frozenset(name for result in self.results.values() for name in result.metrics)
 
     @property
     def shown_metrics(self) -> tuple[str, ...]:
-        """The primary metric, then those of ``also`` that were measured in some cell (all, before any cell ended)."""
+        """The primary metric, then those of ``also`` that were measured in any cell (all, before any cell ended)."""
         measured = self.measured
         also = [name for name in self.study.metrics.also if name in measured or not measured]
         return tuple(dict.fromkeys([self.study.metrics.primary, *also]))
 
     @property
     def unmeasured(self) -> tuple[str, ...]:
-        """Metrics that the study asks for and no finished cell has: those of fine labels where there are none, say."""
+        """Metrics that the study asks for but no finished cell has, such as oracle metrics without fine labels."""
         measured = self.measured
         wanted = (self.study.metrics.primary, *self.study.metrics.also)
         return tuple(name for name in dict.fromkeys(wanted) if measured and name not in measured)
 
     def repeats_baseline(self, arm: PlannedArm) -> bool:
-        """Whether an arm has the very cells of its baseline: the search inside it chose the same settings."""
-        ids, others = ({cell.cell_id for cell in self.cells(each.name)} for each in (arm, self.baseline_of(arm)))
-        return not arm.is_baseline and bool(ids) and ids == others
+        """Whether an arm has the same cells as its baseline: the search inside it chose the same settings."""
+        ids, baseline = ({cell.cell_id for cell in self.cells(side.name)} for side in (arm, self.baseline_of(arm)))
+        return not arm.is_baseline and bool(ids) and ids == baseline
 
     def cells(self, arm: str) -> tuple[PlannedCell, ...]:
         """Planned cells of an arm."""
@@ -155,11 +154,11 @@ class StudyData:
 
     @cached_property
     def _by_arm(self) -> dict[str, tuple[PlannedCell, ...]]:
-        """The planned cells by arm: a search has many arms, and each is asked for often."""
-        found: dict[str, list[PlannedCell]] = {}
+        """The planned cells by arm, indexed once: a search has many arms."""
+        by_arm: dict[str, list[PlannedCell]] = {}
         for cell in self.planned:
-            found.setdefault(cell.arm, []).append(cell)
-        return {arm: tuple(cells) for arm, cells in found.items()}
+            by_arm.setdefault(cell.arm, []).append(cell)
+        return {arm: tuple(cells) for arm, cells in by_arm.items()}
 
     def values(self, arm: str, metric: str) -> dict[int, float]:
         """Finite values of a metric or cost by seed, over the arm's COMPLETE cells."""
@@ -173,11 +172,11 @@ class StudyData:
     def lost(self, arm: str, metric: str) -> tuple[int, ...]:
         """Seeds whose cell ended without a usable value: failed, pruned, or complete without a finite value.
 
-        A metric that no finished cell has was not measured, and is lost nowhere but in failed and pruned cells; the
-        ledger leaves out values that are not finite and names them in ``cause``.
+        A metric that no finished cell has was not measured, and counts as lost only in failed and pruned cells; the
+        ledger leaves out non-finite values and names them in ``cause``.
         """
         measured = metric in self.measured
-        found = []
+        seeds = []
         for cell in self.cells(arm):
             result = self.results.get(cell.cell_id)
             if result is None:
@@ -185,15 +184,15 @@ class StudyData:
             absent = not math.isfinite(result.metrics.get(metric, math.nan))
             undefined = absent and (measured or metric in (result.cause or ""))
             if result.state is not CellState.COMPLETE or undefined:
-                found.append(cell.seed)
-        return tuple(found)
+                seeds.append(cell.seed)
+        return tuple(seeds)
 
 
 def read_study(folder: StudyFolder) -> StudyData:
     """Read plan, resolved study and ledger of a folder.
 
     Raises:
-        StudyFolderError: A file is missing, unreadable, or names no baseline.
+        StudyFolderError: A file is missing or unreadable, or the plan has no baseline.
     """
     study, plan, factors = folder.read_study(), folder.read_plan(), folder.read_factors()
     planned = tuple(PlannedCell(row["cell_id"], row["arm"], row["seed"], bool(row.get(FORK))) for row in plan)
@@ -214,12 +213,12 @@ def read_study(folder: StudyFolder) -> StudyData:
 def _arm_searches(study: Study, folder: StudyFolder) -> dict[str, StudyData | None]:
     """The searches inside the arms of a comparison."""
     folders = {arm: StudyFolder(folder.tuning_dir / part) for arm, part in arm_search_folders(study.design).items()}
-    return {arm: read_study(own) if own.plan_file.is_file() else None for arm, own in folders.items()}
+    return {arm: read_study(search) if search.plan_file.is_file() else None for arm, search in folders.items()}
 
 
 def _arms(study: Study, plan: Sequence[Mapping[str, Any]], factors: tuple[str, ...]) -> tuple[PlannedArm, ...]:
     planned = {row["arm"] for row in plan} | {*study.design.searched_arms}
-    levels: dict[str, dict[str, Any]] = {  # also arms whose settings are yet to be chosen, and in their order
+    levels: dict[str, dict[str, Any]] = {  # in the design's order, including arms whose settings are yet to be chosen
         name: dict.fromkeys(factors) | ({DATASET: dataset} if dataset else {})
         for name, _, dataset in study.design.crossed()
         if name in planned
@@ -229,7 +228,8 @@ def _arms(study: Study, plan: Sequence[Mapping[str, Any]], factors: tuple[str, .
     baselines = _baseline_names(study, levels)
     first = levels[baselines[0]]
     return tuple(
-        PlannedArm(name, _label(study, name, own, first), name in baselines, own) for name, own in levels.items()
+        PlannedArm(name, _label(study, name, values, first), name in baselines, values)
+        for name, values in levels.items()
     )
 
 

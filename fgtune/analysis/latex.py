@@ -1,9 +1,8 @@
-"""A study as a LaTeX table: arms by metrics, each a mean with half its interval; needs the package booktabs alone."""
+"""A study as a LaTeX table: arms by metrics, each a mean with half its interval; needs only the package booktabs."""
 
 from __future__ import annotations
 
 import math
-import re
 
 from fgtune.analysis.formatting import MetricInfo, percent
 from fgtune.analysis.records import ArmSummary
@@ -32,7 +31,7 @@ _ARROWS = {"maximize": r" $\uparrow$", "minimize": r" $\downarrow$", "none": ""}
 
 
 def escape(text: str) -> str:
-    """Text as LaTeX shows it: special characters, Greek letters and a few signs; all others stand as they are."""
+    """Text escaped for LaTeX: special characters, Greek letters and a few signs; all others are kept."""
     return "".join(_ESCAPES.get(character, character) for character in " ".join(text.split()))
 
 
@@ -66,7 +65,7 @@ def _row(summary: StudySummary, arm: ArmSummary) -> str:
 
 
 def _cell(summary: StudySummary, arm: ArmSummary, info: MetricInfo, n: int) -> str:
-    """Mean and half interval, the verdict's mark on the primary metric, and n where it is not the row's."""
+    """Mean and half interval, the verdict's mark on the primary metric, and n if it differs from the row's."""
     estimate = arm.estimates[info.name]
     contrast = summary.contrast_of(arm.arm) if info.name == summary.primary else None
     mark = ""
@@ -77,7 +76,7 @@ def _cell(summary: StudySummary, arm: ArmSummary, info: MetricInfo, n: int) -> s
 
 
 def value_text(estimate: Estimate, mark: str = "") -> str:
-    """Mean, half the interval and a mark, in math; the mean alone where there is no interval, a dash without any."""
+    """Mean, half the interval and a mark, in math mode; without an interval the mean only, without values a dash."""
     if estimate.n == 0:
         return "--"
     half = (estimate.high - estimate.low) / 2
@@ -89,7 +88,7 @@ def value_text(estimate: Estimate, mark: str = "") -> str:
 
 
 def _decimals(size: float) -> int | None:
-    """Digits after the point; None for sizes that are better written as a power of ten."""
+    """Digits after the point; None for sizes that are better written with a power of ten."""
     if 0 < size < 0.0005 or size >= 1e6:
         return None
     return 3 if size < 1 else 2 if size < 100 else 1 if size < 1000 else 0
@@ -97,23 +96,20 @@ def _decimals(size: float) -> int | None:
 
 def _number(value: float, decimals: int | None) -> str:
     if decimals is None:
-        return re.sub(r"e([+-])0*(\d+)", lambda found: f" \\cdot 10^{{{_exponent(found)}}}", f"{value:.2e}")
+        digits, _, exponent = f"{value:.2e}".partition("e")
+        return f"{digits} \\cdot 10^{{{int(exponent)}}}"
     text = f"{value:.{decimals}f}"
     return text.removeprefix("-") if float(text) == 0 else text
 
 
-def _exponent(found: re.Match[str]) -> str:
-    return found[2] if found[1] == "+" else f"-{found[2]}"
-
-
 def _caption(summary: StudySummary) -> str:
-    """What the numbers are, and how many cells are not in them."""
+    """What the numbers mean, and how many cells are left out."""
     counts = summary.counts
     seeds = ", ".join(map(str, summary.seeds))
     level = percent(summary.level).replace(" %", "\\,\\%")
     parts = [
         f"Study {escape(summary.study)}: mean $\\pm$ half the width of its {level} interval, "
-        f"over the seeds {seeds} ($n$ completed cells an arm)."
+        f"over the seeds {seeds} ($n$ completed cells per arm)."
     ]
     judged = [contrast for contrast in summary.contrasts if contrast.judgement is not None and contrast.contrast.n]
     if judged:

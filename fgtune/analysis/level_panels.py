@@ -1,9 +1,9 @@
-"""The numbers behind figures of a metric over a setting, over the arms, or over another metric; and of solver times."""
+"""The numbers behind figures of a metric over a setting, the arms or another metric, and of solver times."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -39,12 +39,12 @@ class LevelPoint:
 
 @dataclass(frozen=True)
 class SensitivityPanel:
-    """One metric over the levels of one setting, the others at their baseline level; or over the arms of a comparison.
+    """A metric over the levels of one setting, with the others at their baseline; or over the arms of a comparison.
 
     Attributes:
         axis: The setting, or the arms.
         metric: The metric on the other axis.
-        points: Sorted by level where numeric, else in the order of the plan.
+        points: Sorted by level if numeric, else in the order of the plan.
     """
 
     axis: Axis
@@ -54,7 +54,7 @@ class SensitivityPanel:
 
 @dataclass(frozen=True)
 class TrialPoint:
-    """A point of a space drawn by two numbers; ``epochs`` is that of its shortest cell, ``kind`` as in ``kinds_of``."""
+    """A point of a space at two coordinates; ``epochs`` is that of its shortest cell, ``kind`` as in ``kinds_of``."""
 
     arm: str
     kind: str
@@ -65,13 +65,13 @@ class TrialPoint:
 
 @dataclass(frozen=True)
 class ScatterPanel:
-    """One metric over one setting of a space, all others moving along.
+    """A metric over one setting of a space, while all others vary too.
 
     Attributes:
         axis: The setting.
         metric: The metric on the other axis.
-        baseline: The baseline's value; nan without one.
-        points: Those that have both.
+        baseline: The baseline's value; nan if there is none.
+        points: The points that have both.
     """
 
     axis: Axis
@@ -82,12 +82,12 @@ class ScatterPanel:
 
 @dataclass(frozen=True)
 class PairPanel:
-    """Two metrics of every point that ran to its end.
+    """Two metrics of every completed point.
 
     Attributes:
         x: The metric on the horizontal axis.
-        y: The other one.
-        points: With the baseline.
+        y: The metric on the vertical axis.
+        points: Including the baseline.
         marked: Points to name: the chosen one and the best one, or none.
     """
 
@@ -99,7 +99,7 @@ class PairPanel:
 
 @dataclass(frozen=True)
 class SolverPoint:
-    """Seconds a solve of the relations took on average, in one cell."""
+    """Mean seconds per solve of the relations in one cell."""
 
     arm: str
     label: str
@@ -109,7 +109,7 @@ class SolverPoint:
 
 
 def sensitivity_panels(data: StudyData) -> tuple[SensitivityPanel, ...]:
-    """A panel for every factor and shown metric, factor by factor; for a comparison, one per metric over its arms."""
+    """A panel per factor and shown metric, factor by factor; for a comparison, one per metric over its arms."""
     panels = []
     for factor, arms in arm_groups(data):
         if factor is None:
@@ -125,7 +125,7 @@ def sensitivity_panels(data: StudyData) -> tuple[SensitivityPanel, ...]:
 
 
 def arm_groups(data: StudyData) -> list[tuple[str | None, tuple[PlannedArm, ...]]]:
-    """The arms that vary one factor alone, baseline included, factor by factor; all arms together in a comparison."""
+    """For each factor the arms that vary only this factor, including the baseline; for a comparison all arms."""
     if not data.study.design.varies_factors or not data.factors:
         return [(None, data.arms)]
     base = data.baseline.levels
@@ -150,16 +150,16 @@ def _level_point(data: StudyData, arm: PlannedArm, axis: Axis, rank: int, metric
 
 
 def scatter_panels(data: StudyData, trials: Sequence[Trial], metrics: Sequence[MetricInfo]) -> tuple[ScatterPanel, ...]:
-    """A panel for every metric and setting of the space, metric by metric, where any point has both."""
+    """A panel per metric and setting of the space, metric by metric, if any point has both."""
     kinds, panels = kinds_of(data, trials), []
     for info in metrics:
         baseline = next((trial.value(info.name) for trial in trials if trial.is_baseline), math.nan)
         for axis in axes_of(data):
-            places = ((trial, axis.place(trial.levels.get(axis.path))) for trial in trials if trial.arm in kinds)
+            placed = ((trial, axis.place(trial.levels.get(axis.path))) for trial in trials if trial.arm in kinds)
             points = tuple(
-                TrialPoint(trial.arm, kinds[trial.arm], place, trial.means[info.name], trial.epochs)
-                for trial, place in places
-                if place is not None and info.name in trial.means
+                TrialPoint(trial.arm, kinds[trial.arm], x, trial.means[info.name], trial.epochs)
+                for trial, x in placed
+                if x is not None and info.name in trial.means
             )
             if any(point.kind != BASELINE for point in points):
                 panels.append(ScatterPanel(axis, info, baseline, points))
@@ -167,22 +167,22 @@ def scatter_panels(data: StudyData, trials: Sequence[Trial], metrics: Sequence[M
 
 
 def front_panels(data: StudyData, trials: Sequence[Trial]) -> tuple[PairPanel, ...]:
-    """Every two criteria against each other; none with one criterion."""
+    """Every pair of criteria; none with a single criterion."""
     kinds = kinds_of(data, trials)
     panels = (PairPanel(*pair, _both(trials, kinds, *pair)) for pair in combinations(criteria_of(data), 2))
     return tuple(panel for panel in panels if any(point.kind != BASELINE for point in panel.points))
 
 
 def agreement_panels(data: StudyData, trials: Sequence[Trial], metrics: Sequence[MetricInfo]) -> tuple[PairPanel, ...]:
-    """Each of some metrics against the primary one, with what each of the two would choose; none for the primary."""
+    """Each metric other than the primary one against the primary one, with what each of the two would choose."""
     primary = metric_info(data.study.metrics.primary)
     kinds, panels = kinds_of(data, trials), []
     for info in metrics:
         points = _both(trials, kinds, info, primary)
-        own = {point.arm for point in points if point.kind != BASELINE}
-        if info.name == primary.name or not own:
+        arms = {point.arm for point in points if point.kind != BASELINE}
+        if info.name == primary.name or not arms:
             continue
-        both = [trial for trial in trials if trial.arm in own]
+        both = [trial for trial in trials if trial.arm in arms]
         chosen = [best_trial(both, info), best_trial(both, primary) if primary.direction != "none" else None]
         marked = tuple(dict.fromkeys(trial.arm for trial in chosen if trial is not None))
         panels.append(PairPanel(info, primary, points, marked))
@@ -192,19 +192,17 @@ def agreement_panels(data: StudyData, trials: Sequence[Trial], metrics: Sequence
 def _both(
     trials: Sequence[Trial], kinds: Mapping[str, str], one: MetricInfo, two: MetricInfo
 ) -> tuple[TrialPoint, ...]:
-    """The points that ran to their end and have both metrics."""
-
-    def made() -> Iterator[TrialPoint]:
-        for trial in trials:
-            x, y = trial.value(one.name), trial.value(two.name)
-            if math.isfinite(x) and math.isfinite(y):
-                yield TrialPoint(trial.arm, kinds[trial.arm], x, y, trial.epochs)
-
-    return tuple(made())
+    """The completed points that have both metrics."""
+    valued = [(trial, trial.value(one.name), trial.value(two.name)) for trial in trials]
+    return tuple(
+        TrialPoint(trial.arm, kinds[trial.arm], x, y, trial.epochs)
+        for trial, x, y in valued
+        if math.isfinite(x) and math.isfinite(y)
+    )
 
 
 def solver_points(data: StudyData) -> tuple[SolverPoint, ...]:
-    """Mean seconds a solve, cell by cell, over all cells that ended and solved anything."""
+    """Mean seconds per solve for every cell that ended and solved anything."""
     labels = {arm.name: arm.label for arm in data.arms}
     points = []
     for cell in data.planned:

@@ -1,4 +1,4 @@
-"""What papers report for arms of a study, beside what came out here, and where the two protocols differ."""
+"""Published results for arms of a study beside ours, and where the two protocols differ."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from fgtune.config.schema.study import PublishedResult, PublishedTable, find_arm
 
 _LIMIT = "data.limit"
 _SHOWN = 60
-"""Longest value that the sentence on protocols spells out."""
+"""Longest value that the sentence on protocols shows in full."""
 
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """One published number beside ours.
+    """A published number beside ours.
 
     Attributes:
         arm: Name in the plan.
         label: Its name for readers.
-        row: What the source calls it; empty where it does not matter.
+        row: What the source calls it; may be empty.
         metric: The metric's name.
-        title: The metric in words.
+        title: The metric's name for readers.
         value: Published mean.
-        sd: Published standard deviation over runs; nan where it is not known.
-        n: Published number of runs; None where it is not known.
+        sd: Published standard deviation over runs; nan if unknown.
+        n: Published number of runs; None if unknown.
         ours: Mean and interval over our COMPLETE cells.
-        difference: Ours minus the published mean; nan while there is no cell.
-        low: Lower end of the interval of the difference of the two means (Welch 1947), with the runs of both as
-            independent draws; nan where either side has fewer than two runs or no known deviation.
+        difference: Ours minus the published mean; nan without cells.
+        low: Lower end of the interval of the difference of the two means (Welch 1947), treating the runs of both as
+            independent draws; nan if either side has fewer than two runs or no known standard deviation.
         high: Its upper end.
     """
 
@@ -60,10 +60,10 @@ class PublishedComparison:
     """The numbers of one source.
 
     Attributes:
-        source: Where they stand.
+        source: The source.
         protocol: A sentence on how far the two protocols agree.
-        differs: Whether some setting is known to differ.
-        note: What the study file adds.
+        differs: Whether any setting is known to differ.
+        note: A remark from the study file.
         rows: In the order of the study file.
     """
 
@@ -75,21 +75,21 @@ class PublishedComparison:
 
     @property
     def gives_deviations(self) -> bool:
-        """Whether the source says how far its runs lie apart, for at least one number."""
+        """Whether the source gives a standard deviation for at least one number."""
         return any(not math.isnan(row.sd) for row in self.rows)
 
 
 def published_comparisons(data: StudyData) -> tuple[PublishedComparison, ...]:
-    """One comparison per published table of the study; rows whose arm is not in the plan are left out."""
-    made = []
+    """One comparison per published table of the study, without rows whose arm is not in the plan."""
+    comparisons = []
     for table in data.study.published:
         pairs = [(result, arm) for result in table.results if (arm := _arm_of(data, result)) is not None]
         rows = tuple(_row(data, table, result, arm) for result, arm in pairs)
         if rows:
             differences = list(_differences(data, table, {row.arm for row in rows}))
             sentence = _protocol_sentence(table, differences)
-            made.append(PublishedComparison(table.source, sentence, bool(differences), table.note, rows))
-    return tuple(made)
+            comparisons.append(PublishedComparison(table.source, sentence, bool(differences), table.note, rows))
+    return tuple(comparisons)
 
 
 def _arm_of(data: StudyData, result: PublishedResult) -> str | None:
@@ -102,7 +102,7 @@ def _row(data: StudyData, table: PublishedTable, result: PublishedResult, arm: s
     ours = mean_interval(list(data.values(arm, result.metric).values()), data.level)
     sd, n = math.nan if result.sd is None else result.sd, result.n or table.n
     low, high = difference_interval(ours, result.value, sd, n, data.level)
-    label = next(each.label for each in data.arms if each.name == arm)
+    label = next(planned.label for planned in data.arms if planned.name == arm)
     title = metric_info(result.metric).title
     difference = ours.mean - result.value
     return PublishedRow(arm, label, result.row, result.metric, title, result.value, sd, n, ours, difference, low, high)
@@ -112,14 +112,14 @@ def difference_interval(ours: Estimate, mean: float, sd: float, n: int | None, l
     """The interval of our mean minus a published one, for unequal variances (Welch 1947).
 
     Args:
-        ours: Our mean, deviation and n.
+        ours: Our mean, standard deviation and n.
         mean: The published mean.
-        sd: Its standard deviation over runs; nan where it is not known.
-        n: Its number of runs; None where it is not known.
+        sd: Its standard deviation over runs; nan if unknown.
+        n: Its number of runs; None if unknown.
         level: Confidence level.
 
     Returns:
-        Lower and upper end; nan where one side has fewer than two values or no deviation.
+        Lower and upper end; nan if one side has fewer than two values or no standard deviation.
     """
     if n is None or n < 2 or ours.n < 2 or math.isnan(sd):
         return math.nan, math.nan
@@ -133,7 +133,7 @@ def difference_interval(ours: Estimate, mean: float, sd: float, n: int | None, l
 
 
 def _differences(data: StudyData, table: PublishedTable, arms: set[str]) -> Iterator[str]:
-    """``path is A here, B there`` for every setting of the published protocol that some of the arms does not have."""
+    """``path is A here, B there`` for every setting of the published protocol in which any of the arms differs."""
     configs = [_config_of(data, arm) for arm in sorted(arms)]
     published = {_LIMIT: None, **table.protocol} if table.protocol else {}
     for path, there in published.items():
@@ -144,7 +144,7 @@ def _differences(data: StudyData, table: PublishedTable, arms: set[str]) -> Iter
 
 
 def _config_of(data: StudyData, arm: str) -> Mapping[str, Any]:
-    """The config of an arm's first finished cell; the study's own trial before any has ended."""
+    """The config of an arm's first finished cell; the study's trial before any has ended."""
     for cell in data.cells(arm):
         if cell.cell_id in data.results:
             return data.results[cell.cell_id].config

@@ -1,4 +1,4 @@
-"""The records that make up a summary: an arm, a contrast, lost cells, the use of a solver; plain data."""
+"""The records that make up a summary (an arm, a contrast, lost cells, the use of a solver); plain data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fgtune.analysis.verdicts import Judgement
 
 @dataclass(frozen=True)
 class ArmSummary:
-    """One arm over its seeds.
+    """An arm over its seeds.
 
     Attributes:
         arm: Name in the plan.
@@ -21,7 +21,7 @@ class ArmSummary:
         levels: Value of every factor.
         num_fine: The values of K_F in its finished cells; usually one.
         estimates: Mean and interval of each shown metric, over COMPLETE cells with a finite value.
-        seconds: Trainer seconds a cell, over all cells that ended.
+        seconds: Trainer seconds per cell, over all cells that ended.
     """
 
     arm: str
@@ -36,14 +36,14 @@ class ArmSummary:
 
 @dataclass(frozen=True)
 class ContrastSummary:
-    """One arm against the baseline on one metric.
+    """An arm against the baseline on one metric.
 
     Attributes:
-        planned: Whether the study file planned it; if not it is exploratory: uncorrected and without a verdict.
+        planned: Whether the study file planned it; if not, it is exploratory: uncorrected and without a verdict.
         contrast: Paired differences, interval, tests.
-        bootstrap: Studentised bootstrap interval of the mean difference, a check on the t interval.
-        judgement: Verdict and grounds; None when exploratory.
-        sentence: The result in words with numbers.
+        bootstrap: Studentised bootstrap interval of the mean difference, as a check of the t interval.
+        judgement: Verdict and grounds; None if exploratory.
+        sentence: The result as a sentence.
     """
 
     arm: str
@@ -58,15 +58,15 @@ class ContrastSummary:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What an arm's lost cells (failed, pruned, not a number) could have changed on the primary metric.
+    """How an arm's lost cells (failed, pruned, undefined) could have changed the primary metric.
 
     Attributes:
         lost: Seeds without a value.
-        mean_low: Mean of the arm if every lost value were the lowest possible; -inf where the metric has no bound.
-        mean_high: The same with the highest possible.
-        difference_low: Mean difference to the baseline in the case worst for a positive difference, lost baseline
-            cells included; nan for the baseline itself.
-        difference_high: The opposite case.
+        mean_low: Mean of the arm if every lost value were the lowest possible; -inf for an unbounded metric.
+        mean_high: The same with the highest possible value.
+        difference_low: Smallest possible mean difference to the baseline, whose cells may be lost too; nan for the
+            baseline itself.
+        difference_high: Largest possible mean difference.
     """
 
     arm: str
@@ -81,7 +81,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class FailureRow:
-    """A cell that ended without being COMPLETE, or whose result is not a number."""
+    """A cell that ended without being COMPLETE, or whose result is undefined."""
 
     cell_id: str
     arm: str
@@ -99,10 +99,10 @@ class PrunedGroup:
     """Cells that were stopped early at the same epoch.
 
     Attributes:
-        epoch: Their last one.
+        epoch: Their last epoch.
         arms: Their arms, in the order of the plan.
-        cells: How many cells.
-        cause: What the first of them was stopped for.
+        cells: Number of cells.
+        cause: Why the first of them was stopped.
     """
 
     epoch: int
@@ -117,10 +117,10 @@ class SolverRow:
 
     Attributes:
         cells: Number of cells that used it.
-        solves: All solves together.
+        solves: Number of solves.
         seconds: Wall seconds of all solves.
-        seconds_per_solve: Their quotient; nan without a solve.
-        share: Solver seconds in the trainer seconds of the same cells.
+        seconds_per_solve: Their ratio; nan without a solve.
+        share: Solver seconds over trainer seconds of the same cells.
         statuses: Number of solves by status.
         max_gap: Largest relative gap of any solve.
     """

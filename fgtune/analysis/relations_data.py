@@ -1,6 +1,6 @@
-"""Learned against true relations of one cell, laid out as a figure shows them: fine classes aligned, rows by parent.
+"""Learned against true relations of one cell, laid out for a figure: fine classes aligned, rows by parent.
 
-The alignment is the one that the exact ``ged`` uses, so that the figure's wrong edges are the metric's.
+The alignment is that of the exact ``ged``, so the wrong edges in the figure are those of the metric.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ from fgtune.metrics.relations import align
 from fgtune.results.records import RelationsRecord
 
 NONE, RIGHT, LEARNED_ONLY, TRUE_ONLY = 0, 1, 2, 3
-"""Codes of ``RelationsPanel.marks``: no edge; an edge of both relations, of the learned alone, of the true alone."""
+"""Codes of ``RelationsPanel.marks``: no edge, an edge in both relations, only in the learned, only in the true ones."""
 
 
 @dataclass(frozen=True)
 class RelationsPanel:
     """One source of one cell.
 
-    Rows are learned fine classes aligned with true ones and sorted by true parent; below them surplus learned classes,
-    then true classes that no learned class is aligned with. Without fine labels the rows are the learned classes,
-    sorted by learned parent.
+    Rows are learned fine classes aligned with true ones and sorted by true parent, then surplus learned classes, then
+    unclaimed true classes, with which no learned class is aligned. Without fine labels the rows are the learned
+    classes, sorted by learned parent.
 
     Attributes:
         arm: Name in the plan.
         label: Name for readers.
         seed: The seed shown, the arm's median by the primary metric.
-        source: Index of the coarse labelling.
-        num_sources: How many there are.
+        source: Index of the source.
+        num_sources: Number of sources.
         value: The cell's primary metric.
         rows: Name of each row, ``learned class -> true class``.
-        marks: (rows, K_C) int64 codes; see ``RIGHT`` and its neighbours.
+        marks: (rows, K_C) int64 codes ``NONE``, ``RIGHT``, ``LEARNED_ONLY`` or ``TRUE_ONLY``.
         shares: (rows, columns) float64 in [0, 1]: the row's test samples over true fine classes (columns in row order),
             or over coarse labels without fine labels. Rows without samples are nan.
         columns: Name of each column of ``shares``.
         has_truth: Whether ``marks`` distinguishes right from wrong.
-        counts: Rows aligned with the right parent, with a wrong one, surplus, unclaimed; zeros without truth.
+        counts: Numbers of rows: aligned with the right parent, with a wrong one, surplus, unclaimed; 0 without truth.
     """
 
     arm: str
@@ -58,7 +58,7 @@ class RelationsPanel:
 
 
 def median_seed(data: StudyData, arm: str) -> int | None:
-    """The seed with the median primary metric among the arm's finished cells (the lower one of two); None without."""
+    """The seed with the (lower) median primary metric among the arm's finished cells; None if there are none."""
     values = data.values(arm, data.study.metrics.primary)
     ranked = sorted(values, key=lambda seed: (values[seed], seed))
     return ranked[(len(ranked) - 1) // 2] if ranked else None

@@ -1,9 +1,9 @@
 """Intervals, paired contrasts and their corrections for a handful of seeds; knows neither files nor figures.
 
-With five seeds a percentile bootstrap covers about 84 % where it promises 95 %, so intervals here are Student-t or the
-studentised bootstrap (Efron and Tibshirani 1993, chapter 12.5). Contrasts are paired, because arms with the same seed
-share split, initial weights and data order. The sign-flip test is Fisher's exact randomisation test for paired data;
-Holm (1979) keeps the family-wise error of several contrasts at its level.
+With five seeds a 95 % percentile bootstrap covers only about 84 %, so intervals here are Student-t or the studentised
+bootstrap (Efron and Tibshirani 1993, chapter 12.5). Contrasts are paired, because arms with the same seed share split,
+initial weights and data order. The sign-flip test is Fisher's exact randomisation test for paired data; Holm (1979)
+controls the family-wise error of several contrasts.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from fgtune.arrays import FloatArray
 from fgtune.catalog.spec import Direction
 from fgtune.streams import numpy_stream
 
-_RELATIVE_ZERO = 1e-12  # a spread below this share of the mean is rounding, not variation
-_EXACT_PAIRS = 40  # 2 * 2^20 half sums; beyond that the sign-flip test is sampled
+_RELATIVE_ZERO = 1e-12  # a standard deviation below this share of the values is rounding, not variation
+_EXACT_PAIRS = 40  # 2 * 2^20 half sums; with more pairs the sign-flip test is sampled
 _SAMPLED_FLIPS = 100_000
 _FEWEST_RESAMPLED = 5
 
@@ -31,9 +31,9 @@ class Estimate:
 
     Attributes:
         n: Number of values.
-        mean: Their mean; nan when n = 0.
-        sd: Sample standard deviation (n - 1 in the denominator); nan when n < 2.
-        low: Lower end of the interval; nan when n < 2, where no interval is defined.
+        mean: Their mean; nan if n = 0.
+        sd: Sample standard deviation (n - 1 in the denominator); nan if n < 2.
+        low: Lower end of the interval; nan if n < 2.
         high: Upper end of the interval.
     """
 
@@ -50,14 +50,14 @@ class PairedContrast:
 
     Attributes:
         seeds: The seeds that form a pair.
-        differences: Arm minus baseline, one a pair, in the order of ``seeds``.
+        differences: Arm minus baseline, one per pair, in the order of ``seeds``.
         estimate: Mean difference with its t interval.
-        baseline_mean: Mean of the baseline over the same seeds; nan without a pair.
-        p_t: Two-sided paired t-test; nan when n < 2 or when the differences do not vary.
-        p_exact: Two-sided sign-flip test; nan when n < 1.
+        baseline_mean: Mean of the baseline over the same seeds; nan without pairs.
+        p_t: Two-sided paired t-test; nan if n < 2 or the differences do not vary.
+        p_exact: Two-sided sign-flip test; nan if n < 1.
         p_floor: Smallest value that ``p_exact`` can take with n pairs, 2 / 2^n (1 for n = 0).
-        effect_size: d_z, the mean difference in standard deviations of the differences; nan when n < 2 or no spread.
-        improved: Share of pairs in which the arm is better (ties count half); nan without a pair or a direction.
+        effect_size: d_z, the mean difference in standard deviations of the differences; nan if ``p_t`` is.
+        improved: Share of pairs in which the arm is better (ties count half); nan without pairs or a direction.
     """
 
     seeds: tuple[int, ...]
@@ -77,7 +77,7 @@ class PairedContrast:
 
     @property
     def p_value(self) -> float:
-        """The p-value that enters the verdict: the t-test's, or the exact one where equal differences leave no t."""
+        """The p-value for the verdict: that of the t-test, or the exact one if all differences are equal."""
         if self.n < 2:
             return math.nan
         return self.p_exact if math.isnan(self.p_t) else self.p_t
@@ -91,7 +91,7 @@ def _finite(values: Sequence[float] | FloatArray) -> FloatArray:
 
 
 def _spread(array: FloatArray) -> float:
-    """Sample standard deviation; exactly 0 where the values differ by rounding alone."""
+    """Sample standard deviation; exactly 0 if the values differ only by rounding."""
     sd = float(array.std(ddof=1))
     return 0.0 if sd <= _RELATIVE_ZERO * max(1.0, float(np.abs(array).max())) else sd
 
@@ -104,7 +104,7 @@ def mean_interval(values: Sequence[float] | FloatArray, level: float = 0.95) -> 
         level: Confidence level in (0, 1).
 
     Raises:
-        ValueError: Non-finite values; the caller counts those apart.
+        ValueError: Non-finite values, which the caller has to count separately.
     """
     array = _finite(values)
     n = array.size
@@ -123,8 +123,8 @@ def bootstrap_interval(
 ) -> Estimate:
     """The mean with its studentised bootstrap interval (bootstrap-t), which allows for skewed values.
 
-    Resamples whose values are all equal have no studentised mean and are left out. Needs some spread and n >= 5 (below,
-    too few distinct resamples exist and the tails are wild); with less, ``low`` and ``high`` are nan.
+    Resamples whose values are all equal have no studentised mean and are left out. Without variation, or with n < 5
+    (too few distinct resamples for stable tails), ``low`` and ``high`` are nan.
 
     Args:
         values: (n,) finite numbers.
@@ -156,8 +156,8 @@ def _signed_sums(values: FloatArray) -> FloatArray:
 def sign_flip_p(differences: Sequence[float] | FloatArray) -> float:
     """Two-sided sign-flip test of paired differences: the share of sign choices with a mean at least as far from 0.
 
-    Exact up to 40 pairs: the 2^n signed sums are counted from two sorted halves of 2^(n/2). Beyond, 100,000 sign
-    choices from a fixed stream are counted, the observed one included.
+    Exact up to 40 pairs: the 2^n signed sums are counted from two sorted halves of 2^(n/2). With more pairs, 100,000
+    sign choices from a fixed stream and the observed one are counted.
 
     Args:
         differences: (n,) finite numbers; n = 0 gives nan.
@@ -218,11 +218,11 @@ def paired_contrast(
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
-    """Holm's step-down adjustment: reject where the adjusted p is at most alpha.
+    """Holm's step-down adjustment: reject if the adjusted p is at most alpha.
 
-    A nan (a contrast that could not be tested) stays nan but counts in the family, as a p of 1 would: a contrast that
-    was planned does not leave the family because its cells failed. The numbers are those of statsmodels' multipletests,
-    which collects the garbage of the whole process at every call: tenths of a second in a report.
+    A nan (a contrast that could not be tested) stays nan but counts in the family like a p of 1: a planned contrast
+    does not leave the family because its cells failed. The values are those of statsmodels' multipletests, which runs
+    the garbage collector at every call: tenths of a second in a report.
     """
     raw = np.asarray(p_values, dtype=np.float64)
     filled = np.where(np.isnan(raw), 1.0, raw)

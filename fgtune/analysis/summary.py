@@ -1,7 +1,7 @@
-"""The whole study in plain records: arms with estimates, planned contrasts with verdicts, failures, solvers, warnings.
+"""A whole study as plain records: arms with estimates, planned contrasts with verdicts, failures, solvers, warnings.
 
-``summarise`` is what a report, a command line and a script read; ``to_plain`` makes JSON of it. Enumerated arms are
-compared one by one, a search is summarised as a search: ``SUMMARISERS`` has a function for each kind of design.
+Reports, the command line and scripts read what ``summarise`` returns; ``to_plain`` turns it into JSON. Enumerated arms
+are compared one by one, a search is summarised as a search: ``SUMMARISERS`` has a function for each kind of design.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellState
 from fgtune.streams import numpy_stream
 
-_MOST_PRUNED = 12  # more cells stopped early than this are grouped instead of listed among those that failed
+_MOST_PRUNED = 12  # more cells stopped early than this are grouped instead of listed with the failures
 
 
 @dataclass(frozen=True)
@@ -37,21 +37,21 @@ class StudySummary:
     """What a study found; plain data throughout.
 
     Attributes:
-        answer: The study's question answered in a sentence with numbers.
-        metrics: What each shown metric means, the primary first.
+        answer: The answer to the study's question, with numbers.
+        metrics: The shown metrics, the primary first.
         level: Confidence level of the intervals.
         arms: In the order of the plan.
         contrasts: Planned: every other arm against the baseline on the primary metric, Holm-corrected together; none
-            in a search, whose points follow from its results.
+            in a search, whose points depend on its results.
         exploratory: The same arms on the other metrics, and the chosen points of a search; uncorrected, no verdicts.
-        pruned: Cells stopped early by their last epoch, where they are too many to stand among the failures.
-        bounds: What the lost cells could have changed, for arms that lost some.
+        pruned: Cells stopped early by last epoch, if there are too many to list with the failures.
+        bounds: How the lost cells could have changed the result, for arms that lost some.
         warnings: What a reader must know before believing the numbers.
-        choices: What choosing an arm by each label-free metric would cost; empty for few arms, and for points of a
-            space, whose own part has it.
-        published: What papers report for some of the arms, beside our numbers.
+        choices: What choosing an arm by each label-free metric would cost; empty with few arms, and for points of a
+            space, which have selections.
+        published: Published results for some of the arms, beside ours.
         search: What a search found; None for other designs.
-        arm_searches: What the searches inside the arms of a comparison came to; None where there are none.
+        arm_searches: The searches inside the arms of a comparison; None if there are none.
     """
 
     study: str
@@ -91,9 +91,9 @@ class StudySummary:
         return next((contrast for contrast in self.contrasts if contrast.arm == arm), None)
 
     def to_plain(self) -> dict[str, Any]:
-        """The summary as JSON data; numbers that are undefined or unbounded become None."""
+        """The summary as JSON data; undefined or infinite numbers become None."""
         plain: dict[str, Any] = _plain(asdict(self))
-        plain["given"] = plain.pop("arm_searches")  # as reports have it, which ``verify`` compares with
+        plain["given"] = plain.pop("arm_searches")  # the key in existing reports, which ``verify`` reads
         return plain
 
 
@@ -108,7 +108,7 @@ def _plain(value: Any) -> Any:
 
 
 def summarise(folder: StudyFolder | StudyData) -> StudySummary:
-    """Summarise a study from its folder alone, finished or not."""
+    """Summarise a study from its folder, finished or not."""
     data = folder if isinstance(folder, StudyData) else read_study(folder)
     metrics = tuple(metric_info(name) for name in data.shown_metrics)
     study = data.study
@@ -173,7 +173,7 @@ def _compared(data: StudyData, summary: StudySummary) -> StudySummary:
 
 
 def _searched(data: StudyData, summary: StudySummary) -> StudySummary:
-    """No arm is a planned contrast: which points there are depends on the results. The chosen ones are exploratory."""
+    """No contrast is planned, since the points depend on the results; those of the chosen points are exploratory."""
     search = summarise_search(data)
     chosen = {selection.arm for selection in search.searched} | set(search.front)
     points = [arm for arm in data.arms if arm.name in chosen]
@@ -203,7 +203,7 @@ def _planned(data: StudyData, info: MetricInfo) -> tuple[ContrastSummary, ...]:
     pairs = _contrasts(data, info, data.arms)
     adjusted = holm([contrast.p_value for _, contrast in pairs])
     settings = data.study.metrics
-    made = []
+    contrasts = []
     for (arm, contrast), p_adjusted in zip(pairs, adjusted, strict=True):
         judgement = judge(
             contrast,
@@ -214,20 +214,15 @@ def _planned(data: StudyData, info: MetricInfo) -> tuple[ContrastSummary, ...]:
             contrasts=len(pairs),
             stopped=_stopped_pairs(data, arm),
         )
-        made.append(_contrast_summary(data, arm, info, contrast, judgement))
-    return tuple(made)
+        contrasts.append(_contrast_summary(data, arm, info, contrast, judgement))
+    return tuple(contrasts)
 
 
 def _stopped_pairs(data: StudyData, arm: PlannedArm) -> int:
-    """Seeds at which a scheduler stopped the arm or its baseline."""
-    return len(
-        {
-            cell.seed
-            for each in (arm, data.baseline_of(arm))
-            for cell in data.cells(each.name)
-            if cell.cell_id in data.results and data.results[cell.cell_id].state is CellState.PRUNED
-        }
-    )
+    """Number of seeds at which a scheduler stopped the arm or its baseline."""
+    cells = (*data.cells(arm.name), *data.cells(data.baseline_of(arm).name))
+    ended = [(cell.seed, data.results[cell.cell_id].state) for cell in cells if cell.cell_id in data.results]
+    return len({seed for seed, state in ended if state is CellState.PRUNED})
 
 
 def _exploratory(data: StudyData, info: MetricInfo, arms: Sequence[PlannedArm]) -> tuple[ContrastSummary, ...]:
@@ -257,8 +252,8 @@ def _contrasts(
 ) -> list[tuple[PlannedArm, PairedContrast]]:
     pairs = []
     for arm in arms:
-        if not arm.is_baseline and not data.repeats_baseline(arm):  # a difference of nothing to itself is no test
-            own = data.values(arm.name, info.name)
+        if not arm.is_baseline and not data.repeats_baseline(arm):  # an arm with the same cells cannot be tested
+            values = data.values(arm.name, info.name)
             baseline = data.values(data.baseline_of(arm).name, info.name)
-            pairs.append((arm, paired_contrast(own, baseline, direction=info.direction, level=data.level)))
+            pairs.append((arm, paired_contrast(values, baseline, direction=info.direction, level=data.level)))
     return pairs

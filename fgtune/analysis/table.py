@@ -28,10 +28,10 @@ COLUMNS = (
 
 
 def factor_columns(factors: Iterable[str]) -> dict[str, str]:
-    """The column of each factor: its path; ``trial.PATH`` where every table has a column of that name already.
+    """The column of each factor: its path, or ``trial.PATH`` if every table already has a column of that name.
 
-    A factor ``epochs`` is what was asked for, in ``trial.epochs``; the column ``epochs`` is what a cell ran. No path
-    begins with ``trial.``, and metrics have a slash in their names, so that no two columns are ever one.
+    A factor ``epochs``, the requested number, is in ``trial.epochs``; the column ``epochs`` is what a cell ran. No path
+    begins with ``trial.``, and names of metrics contain a slash, so no two columns collide.
     """
     return {path: f"trial.{path}" if path in COLUMNS else path for path in factors}
 
@@ -39,10 +39,10 @@ def factor_columns(factors: Iterable[str]) -> dict[str, str]:
 def tidy_table(folder: StudyFolder | StudyData) -> pd.DataFrame:
     """One row per planned cell, in the order of the plan.
 
-    Columns: ``cell_id, arm, label, seed, state`` (``MISSING`` where the ledger has no line), one column per factor (see
+    Columns: ``cell_id, arm, label, seed, state`` (``MISSING`` if the ledger has no line), one column per factor (see
     ``factor_columns``; levels of several types as text), ``is_baseline, num_fine``, one column per metric, ``seconds,
-    epochs, solver, solves, solver_seconds, solver_statuses`` (JSON), ``max_gap, attempts, cause``. Metrics stand as the
-    ledger has them, those of PRUNED cells included: filter on ``state``.
+    epochs, solver, solves, solver_seconds, solver_statuses`` (JSON), ``max_gap, attempts, cause``. Metrics are those of
+    the ledger, including those of PRUNED cells: filter on ``state``.
     """
     data = folder if isinstance(folder, StudyData) else read_study(folder)
     metrics = sorted({name for result in data.results.values() for name in result.metrics})
@@ -78,7 +78,7 @@ def _row(data: StudyData, arm: PlannedArm, cell: PlannedCell, metrics: list[str]
 
 
 def _plain_level(level: Any) -> Any:
-    """A level that a column can hold: numbers, truth values and text as they are, structures as text."""
+    """A level that a column can hold: scalars unchanged, structures as text."""
     return level if level is None or isinstance(level, bool | int | float | str) else level_text(level)
 
 
@@ -86,26 +86,26 @@ def num_fine(result: CellResult | None) -> int | None:
     """K_F of a finished cell: from its resolved config, or as the trial estimated it."""
     if result is None:
         return None
-    found = result.config.get("classes", {}).get("num_fine")
-    if found == ESTIMATE:
+    number = result.config.get("classes", {}).get("num_fine")
+    if number == ESTIMATE:
         measured = [result.metrics.get(f"{split}/num_fine") for split in SPLITS]
-        found = next((value for value in measured if value is not None), None)
-    return None if found is None else int(found)
+        number = next((value for value in measured if value is not None), None)
+    return None if number is None else int(number)
 
 
 def encoded(table: pd.DataFrame, suffix: str) -> bytes:
-    """A table as the content of a file with this suffix, ``.csv`` or ``.parquet``."""
+    """A table as the content of a ``.csv`` or ``.parquet`` file."""
     if suffix == ".parquet":
         return bytes(table.to_parquet(None, index=False))
     return table.to_csv(None, index=False, lineterminator="\n").encode()
 
 
 def write_tables(folder: StudyFolder, data: StudyData | None = None) -> pd.DataFrame:
-    """Write ``results.parquet`` and ``results.csv``, each whole or not at all; return the tidy table.
+    """Write ``results.parquet`` and ``results.csv``, each atomically; return the tidy table.
 
     Args:
         folder: The study folder.
-        data: Its content, where it has been read already.
+        data: Its content, if it has already been read.
     """
     data = data if data is not None else read_study(folder)
     table = tidy_table(data)

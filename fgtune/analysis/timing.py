@@ -1,7 +1,7 @@
-"""How long the rest of a study takes: what finished cells took, and how many cells run at once.
+"""Estimates the time that the rest of a study takes, from finished cells and the number of cells that run at once.
 
-A cell is expected to take the mean of its arm's finished cells, or of all finished cells where its arm has none. Failed
-cells say nothing of that. Seconds are those inside the trainer; what Ray needs to start is not in them.
+A cell is expected to take the mean time of its arm's finished cells, or of all finished cells if its arm has none;
+failed cells do not count. Seconds are those inside the trainer, without Ray's start-up.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class TimeLeft:
 
     Attributes:
         cells: Cells without a result.
-        cell_seconds: Trainer seconds that they are expected to take together.
-        at_once: How many cells are taken to run at once.
+        cell_seconds: Expected sum of their trainer seconds.
+        at_once: Assumed number of cells that run at once.
         seconds: Expected wall seconds.
-        finished: Number of finished cells that this rests on.
+        finished: Number of finished cells that the estimate is based on.
     """
 
     cells: int
@@ -38,10 +38,10 @@ class TimeLeft:
     finished: int
 
     def sentence(self) -> str:
-        """The estimate in words."""
-        each = duration(self.cell_seconds / self.cells)
+        """The estimate as a sentence."""
+        per_cell = duration(self.cell_seconds / self.cells)
         return (
-            f"about {duration(self.seconds)} for {counted_cells(self.cells)} of {each}, "
+            f"about {duration(self.seconds)} for {counted_cells(self.cells)} of {per_cell}, "
             f"{self.at_once} at once (judged by {counted_cells(self.finished)} finished)"
         )
 
@@ -50,33 +50,33 @@ def time_left(pending: Sequence[str], results: Iterable[CellResult], at_once: in
     """Estimate the time that the cells without a result will take.
 
     Args:
-        pending: The arm of each cell that has no result; an arm nothing is known of yet may have any name.
-        results: What is finished, failed cells included.
-        at_once: Cells that run at the same time, >= 1.
+        pending: The arm of each cell without a result; any name for an arm that is not known yet.
+        results: The finished cells, including failed ones.
+        at_once: Number of cells that run at the same time, >= 1.
 
     Returns:
-        None where nothing is left, or nothing is finished to judge by.
+        None if nothing is left, or no finished cell gives an estimate.
     """
-    known = [each for each in results if each.state is not CellState.FAIL and math.isfinite(each.seconds)]
+    known = [result for result in results if result.state is not CellState.FAIL and math.isfinite(result.seconds)]
     if not pending or not known:
         return None
-    overall = math.fsum(each.seconds for each in known) / len(known)
-    own: dict[str, list[float]] = {}
-    for each in known:
-        own.setdefault(each.arm, []).append(each.seconds)
-    means = {arm: math.fsum(seconds) / len(seconds) for arm, seconds in own.items()}
+    overall = math.fsum(result.seconds for result in known) / len(known)
+    by_arm: dict[str, list[float]] = {}
+    for result in known:
+        by_arm.setdefault(result.arm, []).append(result.seconds)
+    means = {arm: math.fsum(seconds) / len(seconds) for arm, seconds in by_arm.items()}
     expected = [means.get(arm, overall) for arm in pending]
-    together, used = math.fsum(expected), min(at_once, len(expected))
-    return TimeLeft(len(expected), together, used, max(together / used, *expected), len(known))
+    total, used = math.fsum(expected), min(at_once, len(expected))
+    return TimeLeft(len(expected), total, used, max(total / used, *expected), len(known))
 
 
 def cells_at_once(execution: ExecutionConfig, cores: int, gpus: int | None = None) -> int:
     """How many trials a machine holds at the same time, at least 1.
 
     Args:
-        execution: What a trial takes.
-        cores: Processor cores of the machine.
-        gpus: Its GPUs; None where that is not known, which then sets no limit.
+        execution: Resources of a trial.
+        cores: CPU cores of the machine.
+        gpus: Its GPUs; None if unknown, which sets no limit.
     """
     room = [math.floor(cores / execution.cpus)]
     if execution.gpus > 0 and gpus is not None:
@@ -87,7 +87,7 @@ def cells_at_once(execution: ExecutionConfig, cores: int, gpus: int | None = Non
 
 
 def machine() -> tuple[int, int | None]:
-    """Cores that this process may use, and GPUs of the machine (None where its driver does not say)."""
+    """Cores that this process may use, and GPUs of the machine (None if unknown)."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cores, len(list(_GPUS.iterdir())) if _GPUS.is_dir() else None
 

@@ -1,7 +1,7 @@
 """The points of a study whose arms lie in a space (a search, random or Sobol points): one record each, and their ranks.
 
-A point counts with the mean over its cells when all of them are COMPLETE, as in the search itself; one that was
-stopped early, failed or is unfinished never enters a comparison.
+A point counts by the mean over its cells if all of them are COMPLETE, as in the search itself; one that was stopped
+early, failed or is unfinished never enters a comparison.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from fgtune.catalog.spec import Direction
 from fgtune.results.records import CellState, best_by_mean, joint_state
 
 UNFINISHED = "UNFINISHED"
-"""State of a point some of whose cells have not ended."""
+"""State of a point with cells that have not ended."""
 
 BASELINE, BEST, COMPLETE, STOPPED = "baseline", "best", "complete", "stopped"
-"""Kinds of a point in figures: the baseline; the best or, with several criteria, on the Pareto front; others that ran
-to their end; those stopped early, whose values are of the epoch at which they were."""
+"""Kinds of points in figures: the baseline; the best one or, with several criteria, those on the Pareto front; other
+completed ones; those stopped early, whose values are from their last epoch."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One point of the space, over its seeds.
+    """A point of the space, over its seeds.
 
     Attributes:
         arm: Its name in the plan.
         is_baseline: Whether it is the arm that others are compared with.
-        levels: Value of every varied path; None where a condition leaves the parameter out.
-        state: COMPLETE when all its cells are; FAIL or PRUNED when one of them is; else ``UNFINISHED``.
-        order: Its place among the points in the order of their end, from 1; None while it is unfinished.
-        means: Mean over its cells by metric, where each of them has it; of a PRUNED point, over the cells that were
-            stopped, each at the epoch at which it was.
+        levels: Value of every varied path; None if a condition leaves the parameter out.
+        state: COMPLETE if all its cells are; FAIL or PRUNED if one of them is; else ``UNFINISHED``.
+        order: Its rank in the order in which points ended, from 1; None while it is unfinished.
+        means: Mean over its cells by metric, if all of them have it; for a PRUNED point, over the stopped cells, each
+            at its last epoch.
         epochs: Epochs of the shortest of those cells; 0 before any ended.
         seeds: Number of cells that ended.
     """
@@ -51,31 +51,31 @@ class Trial:
 
     @property
     def complete(self) -> bool:
-        """Whether all its cells ran to their end."""
+        """Whether all its cells are COMPLETE."""
         return self.state == CellState.COMPLETE.value
 
     def value(self, metric: str) -> float:
-        """Its mean, nan where it has none or did not run to its end."""
+        """Its mean; nan if it has none or is not complete."""
         return self.means.get(metric, math.nan) if self.complete else math.nan
 
 
 def criteria_of(data: StudyData) -> tuple[MetricInfo, ...]:
-    """What points are judged by: the objectives of a search, each with its direction there; else the primary metric."""
+    """What points are ranked by: the objectives of a search, each with its direction there; else the primary metric."""
     infos = [(metric_info(name), mode) for name, mode in data.study.ranking]
     return tuple(info if mode is None else replace(info, direction=mode) for info, mode in infos)
 
 
 def arm_means(data: StudyData) -> dict[str, tuple[float, int]]:
-    """Of each arm, the mean of the first criterion over its COMPLETE cells that have it, and how many those are."""
+    """For each arm, the mean of the first criterion over the COMPLETE cells that have it, and their number."""
     name = criteria_of(data)[0].name
-    values = {arm.name: data.values(arm.name, name).values() for arm in data.arms}
-    return {arm: (math.fsum(own) / len(own), len(own)) for arm, own in values.items() if own}
+    by_arm = {arm.name: data.values(arm.name, name).values() for arm in data.arms}
+    return {arm: (math.fsum(values) / len(values), len(values)) for arm, values in by_arm.items() if values}
 
 
 def best_arm(data: StudyData) -> str | None:
-    """The arm with the best mean, among those with the most values; of a search by its first objective.
+    """The arm with the best mean among those with the most values; in a search by its first objective.
 
-    A study without fine labels could not choose by more, so that its best arm is what it would really give.
+    A search without fine labels could not choose by the primary metric, so this is the arm that it would really yield.
     """
     direction = criteria_of(data)[0].direction
     return best_by_mean(arm_means(data), "minimize" if direction == "minimize" else "maximize")
@@ -89,21 +89,17 @@ def shown_infos(data: StudyData) -> tuple[MetricInfo, ...]:
 
 
 def trials_of(data: StudyData) -> tuple[Trial, ...]:
-    """Every point of the study in the order of the plan, the baseline among them."""
+    """Every point of the study in the order of the plan, including the baseline."""
     names = [info.name for info in shown_infos(data)]
-    made = [_trial(data, arm, names) for arm in data.arms]
+    trials = [_trial(data, arm, names) for arm in data.arms]
     ends = _ends(data)
-    ended = sorted((trial.arm for trial in made if _counts(trial)), key=lambda arm: ends[arm])
-    order = {arm: rank for rank, arm in enumerate(ended, start=1)}
-    return tuple(replace(trial, order=order.get(trial.arm)) for trial in made)
-
-
-def _counts(trial: Trial) -> bool:
-    return trial.state != UNFINISHED and not trial.is_baseline
+    ended = [trial.arm for trial in trials if trial.state != UNFINISHED and not trial.is_baseline]
+    order = {arm: rank for rank, arm in enumerate(sorted(ended, key=lambda arm: ends[arm]), start=1)}
+    return tuple(replace(trial, order=order.get(trial.arm)) for trial in trials)
 
 
 def _ends(data: StudyData) -> dict[str, tuple[str, int]]:
-    """When the last cell of each arm ended: the time, and its place in the ledger where times agree."""
+    """When the last cell of each arm ended: the time, and its position in the ledger to break ties."""
     lines = {cell_id: rank for rank, cell_id in enumerate(data.results)}
     ends: dict[str, tuple[str, int]] = {}
     for cell in data.planned:
@@ -119,7 +115,7 @@ def _trial(data: StudyData, arm: PlannedArm, names: Sequence[str]) -> Trial:
     results = [data.results[cell.cell_id] for cell in cells if cell.cell_id in data.results]
     state = joint_state(results).value if cells and len(results) == len(cells) else UNFINISHED
     counted = [result for result in results if state != CellState.PRUNED.value or result.state is CellState.PRUNED]
-    means = {name: math.fsum(each.value(name) for each in counted) / len(counted) for name in names if counted}
+    means = {name: math.fsum(result.value(name) for result in counted) / len(counted) for name in names if counted}
     return Trial(
         arm=arm.name,
         is_baseline=arm.is_baseline,
@@ -133,29 +129,29 @@ def _trial(data: StudyData, arm: PlannedArm, names: Sequence[str]) -> Trial:
 
 
 def sign_of(direction: Direction) -> float:
-    """1 where more is better, -1 where less is."""
+    """1 if larger is better (or neither), -1 if smaller is."""
     return -1.0 if direction == "minimize" else 1.0
 
 
 def best_trial(trials: Sequence[Trial], info: MetricInfo) -> Trial | None:
-    """The COMPLETE point with the best mean, the first one of several; None where no point has the metric."""
+    """The COMPLETE point with the best mean, the first if tied; None if no point has the metric."""
     judged = [trial for trial in trials if math.isfinite(trial.value(info.name))]
     return max(judged, key=lambda trial: sign_of(info.direction) * trial.value(info.name), default=None)
 
 
 def pareto_front(trials: Sequence[Trial], infos: Sequence[MetricInfo]) -> tuple[str, ...]:
-    """The COMPLETE points that no other one beats: at least as good in every metric, better in one."""
+    """The COMPLETE points that no other one dominates (at least as good in every metric, better in one)."""
     judged = [trial for trial in trials if all(math.isfinite(trial.value(info.name)) for info in infos)]
     scores = [[sign_of(info.direction) * trial.value(info.name) for info in infos] for trial in judged]
     return tuple(
         trial.arm
-        for trial, own in zip(judged, scores, strict=True)
-        if not any(other != own and all(b >= a for a, b in zip(own, other, strict=True)) for other in scores)
+        for trial, score in zip(judged, scores, strict=True)
+        if not any(other != score and all(b >= a for a, b in zip(score, other, strict=True)) for other in scores)
     )
 
 
 def kinds_of(data: StudyData, trials: Sequence[Trial]) -> dict[str, str]:
-    """How each point is drawn, by arm; those that failed or are unfinished are not."""
+    """The kind of each point by arm; points that failed or are unfinished have none and are not drawn."""
     criteria = criteria_of(data)
     points = [trial for trial in trials if not trial.is_baseline]
     first = best_trial(points, criteria[0])
@@ -170,10 +166,10 @@ def kinds_of(data: StudyData, trials: Sequence[Trial]) -> dict[str, str]:
 
 
 def ranked(data: StudyData, trials: Sequence[Trial]) -> tuple[Trial, ...]:
-    """The points from the best to the worst.
+    """The points from best to worst, without the baseline.
 
     The Pareto front comes first, then the others by the first criterion, then those that were stopped (the longest
-    first), that failed, and that are unfinished.
+    first), those that failed, and those that are unfinished.
     """
     criterion = criteria_of(data)[0]
     kinds = kinds_of(data, trials)

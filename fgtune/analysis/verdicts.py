@@ -1,9 +1,9 @@
-"""The answer to one planned contrast: helps, hurts, equivalent or undecided, and how many seeds would decide it.
+"""The answer to a planned contrast: helps, hurts, equivalent or undecided, and how many seeds would decide it.
 
 ``equivalent`` follows the two one-sided tests (Schuirmann 1987): the interval at level 1 - 2 alpha lies within the
-margin. It comes first, since a difference that is certainly of no importance is no reason to change a setting, even
-where a test distinguishes it from zero. ``helps`` and ``hurts`` need a Holm-adjusted p of at most alpha. Seed advice
-rests on the power of the paired t-test, by the noncentral t, and on what an exact test can reach at all.
+margin. It takes precedence, since a difference that is certainly unimportant is no reason to change a setting, even if
+a test distinguishes it from zero. ``helps`` and ``hurts`` need a Holm-adjusted p of at most alpha. Advice on seeds is
+based on the power of the paired t-test (noncentral t), and on what an exact test can reach at all.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from fgtune.analysis.statistics import PairedContrast, mean_interval, smallest_e
 from fgtune.catalog.spec import Direction
 
 MOST_SEEDS = 1000
-"""Advice beyond this many seeds is given as "more than"; nobody runs it."""
+"""Advice beyond this many seeds is only "more than"."""
 
 POWER = 0.8
-"""Power that the seed advice aims at."""
+"""Power that the advice on seeds aims at."""
 
 _ROOTS, _RAW_WEIGHTS = np.polynomial.legendre.leggauss(400)
 _NODES, _WEIGHTS = (_ROOTS + 1) / 2, _RAW_WEIGHTS / 2  # Gauss-Legendre on (0, 1)
 
 
 class Verdict(StrEnum):
-    """What a planned contrast says of an arm."""
+    """What a planned contrast says about an arm."""
 
     HELPS = "helps"
     HURTS = "hurts"
@@ -43,14 +43,14 @@ class Judgement:
 
     Attributes:
         verdict: The answer.
-        reason: Why, in a clause a reader understands without the table.
-        p_adjusted: Holm-adjusted p; nan where nothing could be tested.
-        tost_low: Lower end of the (1 - 2 alpha) interval that equivalence is read from; nan when n < 2.
+        reason: Why, in a clause that is understood without the table.
+        p_adjusted: Holm-adjusted p; nan if nothing could be tested.
+        tost_low: Lower end of the (1 - 2 alpha) interval that decides equivalence; nan if n < 2.
         tost_high: Its upper end.
-        seeds_needed: Pairs with which a difference of the margin would be found with 80 % power at alpha / contrasts;
-            None when decided, unknown (n < 2) or beyond ``MOST_SEEDS``.
-        detectable: Smallest difference that these pairs find with 80 % power; nan when n < 2.
-        stopped: Pairs lost to early stopping. The others are a selection of what went well, so nothing is decided.
+        seeds_needed: Pairs that would detect a difference of the margin with 80 % power at alpha / contrasts; None if
+            decided, unknown (n < 2) or beyond ``MOST_SEEDS``.
+        detectable: Smallest difference that these pairs detect with 80 % power; nan if n < 2.
+        stopped: Pairs lost to early stopping. The others are a biased selection, so nothing is decided.
     """
 
     verdict: Verdict
@@ -80,7 +80,7 @@ def judge(
         p_adjusted: Its Holm-adjusted p-value.
         direction: Which way the metric is better. With ``none`` the answer is equivalent or undecided.
         alpha: Family-wise level.
-        margin: A difference below this is of no importance, > 0.
+        margin: A smaller difference is unimportant, > 0.
         contrasts: Number of contrasts that are corrected together, >= 1.
         stopped: Pairs lost to early stopping; with any, the answer is undecided.
     """
@@ -127,7 +127,7 @@ def _decide(
 
 
 def _more_seeds(contrast: PairedContrast, alpha: float, margin: float, contrasts: int) -> int | None:
-    """Pairs that would decide; where equal differences leave only the exact test, the pairs that test needs."""
+    """Pairs that would decide; if all differences are equal, the pairs that the exact test needs."""
     if contrast.n < 2 or math.isnan(contrast.estimate.sd):
         return None
     if contrast.estimate.sd == 0.0:
@@ -136,10 +136,10 @@ def _more_seeds(contrast: PairedContrast, alpha: float, margin: float, contrasts
 
 
 def paired_power(effect_size: float, n: int, alpha: float) -> float:
-    """Power of the two-sided paired t-test with n pairs: the tails of the noncentral t beyond its critical value.
+    """Power of the two-sided paired t-test with n pairs: the tails of the noncentral t beyond the critical value.
 
-    Computed as the normal tail averaged over the quantiles of the sample sd, because SciPy's noncentral t returns nan
-    for large effects.
+    Computed as the normal tail averaged over the quantiles of the sample standard deviation, because SciPy's noncentral
+    t returns nan for large effects.
 
     Args:
         effect_size: d_z, true mean difference in standard deviations of the differences, >= 0.
@@ -148,23 +148,22 @@ def paired_power(effect_size: float, n: int, alpha: float) -> float:
     """
     critical = float(stats.t.ppf(1 - alpha / 2, n - 1))
     shift = effect_size * math.sqrt(n)
-    scale = critical * np.sqrt(
-        stats.chi2.ppf(_NODES, n - 1) / (n - 1)
-    )  # (nodes,) critical mean at each quantile of the sd
+    # (nodes,) critical mean at each quantile of the standard deviation
+    scale = critical * np.sqrt(stats.chi2.ppf(_NODES, n - 1) / (n - 1))
     return float(_WEIGHTS @ (stats.norm.sf(scale - shift) + stats.norm.cdf(-scale - shift)))
 
 
 def seeds_needed(sd: float, difference: float, alpha: float, power: float = POWER) -> int | None:
-    """The fewest pairs with which the paired t-test finds a true ``difference`` with the given power.
+    """The smallest number of pairs with which the paired t-test detects a true ``difference`` with this power.
 
     Args:
         sd: Standard deviation of the paired differences, >= 0; 0 needs 2 pairs.
-        difference: Size of the difference to find, > 0.
-        alpha: Level of the test, already divided by the number of contrasts where several are corrected together.
-        power: Wanted probability of finding it.
+        difference: Size of the difference, > 0.
+        alpha: Level of the test, already divided by the number of contrasts that are corrected together.
+        power: Wanted probability of detection.
 
     Returns:
-        The number, or None when it exceeds ``MOST_SEEDS`` or when ``sd`` is unknown (nan).
+        The number, or None if it exceeds ``MOST_SEEDS`` or ``sd`` is unknown (nan).
     """
     if math.isnan(sd):
         return None
@@ -184,7 +183,7 @@ def seeds_needed(sd: float, difference: float, alpha: float, power: float = POWE
 
 
 def detectable_difference(sd: float, n: int, alpha: float, power: float = POWER) -> float:
-    """The smallest true difference that n pairs find with the given power; nan when n < 2 or ``sd`` is unknown."""
+    """The smallest true difference that n pairs detect with this power; nan if n < 2 or ``sd`` is unknown."""
     if n < 2 or math.isnan(sd):
         return math.nan
     if sd == 0.0:
@@ -196,7 +195,7 @@ def detectable_difference(sd: float, n: int, alpha: float, power: float = POWER)
 
 
 def seeds_for_exact_test(alpha: float, contrasts: int) -> int:
-    """The fewest pairs with which the sign-flip test can reach ``alpha`` after Holm's first step over the contrasts."""
+    """The smallest number of pairs with which the sign-flip test can reach ``alpha`` in Holm's first step."""
     n = 1
     while smallest_exact_p(n) > alpha / max(1, contrasts):
         n += 1

@@ -90,7 +90,7 @@ def nearest_blocks(
 
 
 def _ranked(queries: Float32Array, gallery: Float32Array, candidates: IntArray, own: IntArray | None) -> IntArray:
-    """``candidates`` (m, c) by descending similarity in float64, ties by lower index, the query's ``own`` index last."""
+    """``candidates`` (m, c) by descending similarity in float64, ties by lower index, the ``own`` index (m,) last."""
     candidates.sort(axis=1)
     similarity = np.empty(candidates.shape)
     step = max(1, _BLOCK_NUMBERS // (candidates.shape[1] * gallery.shape[1]))

@@ -1,1 +1,1 @@
-"""The offline HTML report of a study; the only place that imports plotly and jinja2."""
+"""The offline HTML report of a study; the only package that imports plotly and jinja2."""

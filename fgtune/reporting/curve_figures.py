@@ -1,4 +1,4 @@
-"""Figures of curves: a metric by epoch of arms or of points, and a search's values in the order they came."""
+"""Figures of curves: a metric by epoch for arms or points, and a search's values in the order of its trials."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _WIDTHS = {STOPPED: 1.0, COMPLETE: 1.0, BASELINE: 2.5, BEST: 2.5}
 
 
 def learning_figure(panel: CurvesPanel, styles: Mapping[str, ArmStyle]) -> go.Figure:
-    """Mean and interval band by epoch for every arm, named at the end of its line where there is room."""
+    """Mean and interval band by epoch for every arm, labelled at the end of its line if there is room."""
     figure = go.Figure()
     ordered = sorted(panel.curves, key=lambda curve: curve.kind != BASELINE)
     direct = len(ordered) <= _DIRECT_LABELS and all(len(curve.label) <= _LABEL_CHARACTERS for curve in ordered)
@@ -61,7 +61,7 @@ def learning_figure(panel: CurvesPanel, styles: Mapping[str, ArmStyle]) -> go.Fi
 
 
 def _band(curve: Curve, style: ArmStyle) -> go.Scatter:
-    banded = [place for place, low in enumerate(curve.low) if not math.isnan(low)]
+    banded = [i for i, low in enumerate(curve.low) if not math.isnan(low)]
     return go.Scatter(
         x=[curve.epochs[i] for i in banded] + [curve.epochs[i] for i in reversed(banded)],
         y=[short(curve.high[i]) for i in banded] + [short(curve.low[i]) for i in reversed(banded)],
@@ -75,10 +75,10 @@ def _band(curve: Curve, style: ArmStyle) -> go.Scatter:
 
 
 def _label_ends(figure: go.Figure, panel: CurvesPanel, styles: Mapping[str, ArmStyle]) -> None:
-    """Names at the right edge, pushed apart where lines end close together."""
-    seen = [value for curve in panel.curves for part in (curve.low, curve.high, curve.mean) for value in part]
-    seen = [value for value in seen if not math.isnan(value)]
-    low, high = min(seen), max(seen)
+    """Labels at the right edge, pushed apart if lines end close together."""
+    values = [value for curve in panel.curves for part in (curve.low, curve.high, curve.mean) for value in part]
+    values = [value for value in values if not math.isnan(value)]
+    low, high = min(values), max(values)
     pad = 0.06 * (high - low) or 0.5
     figure.update_layout(yaxis={"range": [low - pad, high + pad]})
     gap = 0.062 * (high - low + 2 * pad)  # a line of text in a panel of this height
@@ -98,37 +98,37 @@ def _label_ends(figure: go.Figure, panel: CurvesPanel, styles: Mapping[str, ArmS
 
 
 def spread_apart(values: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Move values as little as needed, in their order, until neighbours are ``gap`` apart, staying within the range."""
-    order = sorted(range(len(values)), key=lambda place: values[place])
+    """Move values, keeping their order, until neighbours are ``gap`` apart and all are within the range."""
+    order = sorted(range(len(values)), key=lambda rank: values[rank])
     placed = [0.0] * len(values)
     floor = low
-    for place in order:
-        placed[place] = floor = max(values[place], floor)
+    for rank in order:
+        placed[rank] = floor = max(values[rank], floor)
         floor += gap
     ceiling = high
-    for place in reversed(order):
-        placed[place] = ceiling = min(placed[place], ceiling)
+    for rank in reversed(order):
+        placed[rank] = ceiling = min(placed[rank], ceiling)
         ceiling -= gap
     return placed
 
 
 def trial_curves_figure(panel: CurvesPanel) -> go.Figure:
-    """Thin learning curves of all points, a cross where one was stopped; the best and the baseline stand out."""
+    """Thin learning curves of all points, with a cross at an early stop; the best and the baseline are emphasised."""
     figure = go.Figure()
     for kind in KIND_STYLES:
-        own = [curve for curve in panel.curves if curve.kind == kind]
-        if own:
-            figure.add_trace(_lines(own, kind))
+        curves = [curve for curve in panel.curves if curve.kind == kind]
+        if curves:
+            figure.add_trace(_lines(curves, kind))
         if kind == STOPPED:
-            texts = [f"{shown(curve.arm)}, stopped at epoch {curve.epochs[-1]}" for curve in own]
-            xs, ys = [curve.epochs[-1] for curve in own], [short(curve.mean[-1]) for curve in own]
+            texts = [f"{shown(curve.arm)}, stopped at epoch {curve.epochs[-1]}" for curve in curves]
+            xs, ys = [curve.epochs[-1] for curve in curves], [short(curve.mean[-1]) for curve in curves]
             figure.add_trace(marks(xs, ys, kind_marker(kind), texts))
     figure.update_layout(base_layout(320, xaxis=axis("epoch", showgrid=False), yaxis=axis("")))
     return figure
 
 
 def _lines(curves: Sequence[Curve], kind: str) -> go.Scatter:
-    """All curves of one kind as one trace, with gaps between them."""
+    """All curves of a kind as one trace, with gaps between them."""
     xs: list[int | None] = []
     ys: list[float | None] = []
     names: list[str] = []
@@ -148,7 +148,7 @@ def _lines(curves: Sequence[Curve], kind: str) -> go.Scatter:
 
 
 def history_figure(panel: HistoryPanel, best: Sequence[str]) -> go.Figure:
-    """Every finished point by the order of its end, the best value so far as a step, the baseline as a dotted line.
+    """Finished points in the order in which they ended, the best value so far as steps, the baseline as a dotted line.
 
     Args:
         panel: One criterion.
@@ -168,9 +168,9 @@ def history_figure(panel: HistoryPanel, best: Sequence[str]) -> go.Figure:
         )
     )
     for kind in (COMPLETE, BEST):
-        own = [point for point in panel.points if (point.arm in best) == (kind == BEST)]
-        xs, ys = [point.order for point in own], [short(point.value) for point in own]
-        figure.add_trace(marks(xs, ys, kind_marker(kind), [f"{point.arm}: {number(point.value)}" for point in own]))
+        points = [point for point in panel.points if (point.arm in best) == (kind == BEST)]
+        xs, ys = [point.order for point in points], [short(point.value) for point in points]
+        figure.add_trace(marks(xs, ys, kind_marker(kind), [f"{point.arm}: {number(point.value)}" for point in points]))
     values = [point.value for point in panel.points] + [panel.baseline] * (not math.isnan(panel.baseline))
     low, high = min(values), max(values)
     log = on_log_scale(panel.metric, values)

@@ -1,7 +1,7 @@
-"""Write ``report.html``: one page that needs no network, rebuilt from the study folder alone.
+"""Writes ``report.html``: one page that needs no network, rebuilt from the study folder.
 
-Plotly's script is inlined once and figures are inert JSON beside it. The page's content security policy allows its own
-two scripts, by digest, and no request to anywhere; text from the study is escaped by the template in addition.
+Plotly's script is inlined once and figures are inert JSON beside it. The page's content security policy allows only its
+two scripts, by digest, and no requests; in addition, the template escapes text from the study.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from fgtune.text import count
 
 
 def write_up(folder: StudyFolder) -> tuple[Path, StudySummary]:
-    """Write tables and report of a study, finished or not, from one reading of its folder.
+    """Write tables and report of a study, finished or not, reading its folder once.
 
     Returns:
         The report, and the summary that it shows.
 
     Raises:
-        StudyFolderError: The folder lacks its plan or resolved study, or a file of it cannot be read.
+        StudyFolderError: The folder lacks its plan or resolved study, or has an unreadable file.
     """
     data = read_study(folder)
     write_tables(folder, data)
@@ -46,10 +46,10 @@ def write_up(folder: StudyFolder) -> tuple[Path, StudySummary]:
 def write_report(folder: StudyFolder) -> Path:
     """Write the report of a study, finished or not, and return its path.
 
-    The file is replaced as a whole, and the same folder content gives the same bytes.
+    The file is replaced atomically, and the same folder content gives the same bytes.
 
     Raises:
-        StudyFolderError: The folder lacks its plan or resolved study, or a file of it cannot be read.
+        StudyFolderError: The folder lacks its plan or resolved study, or has an unreadable file.
     """
     data = read_study(folder)
     return _write_page(folder, data, summarise(data))
@@ -64,14 +64,14 @@ def _write_page(folder: StudyFolder, data: StudyData, summary: StudySummary) -> 
 
 
 def script_json(text: str) -> Markup:
-    """JSON made safe inside a ``<script>`` element: no character can end the element or open a comment."""
+    """JSON that is safe inside a ``<script>`` element: no character can end the element or open a comment."""
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)
 
 
 def tight(text: str) -> str:
-    """Text whose numbers keep their units: no line break within ``95 %`` or ``n = 5 pairs``."""
+    """Text with no-break spaces inside ``95 %`` and ``n = 5 pairs``."""
     return re.sub(r"(?<=\d) (?=%|pairs?\b)| (?==)|(?<==) ", "\u00a0", text)
 
 
@@ -94,18 +94,18 @@ def _render(context: Mapping[str, Any]) -> str:
         "tight": tight,
     }
     environment.globals |= {"interval": formatting.interval, "count": count}
-    scripts = {"plotly_js": get_plotlyjs(), "report_js": _own_file("report.js")}
+    scripts = {"plotly_js": get_plotlyjs(), "report_js": _package_file("report.js")}
     figures = {figure.key: script_json(figure.spec.to_json()) for figure in context["panels"].figures}
     return environment.get_template("report.html.j2").render(
         **context,
         **{name: Markup(text) for name, text in scripts.items()},
-        report_css=Markup(_own_file("report.css")),
+        report_css=Markup(_package_file("report.css")),
         figure_json=figures,
         script_policy=" ".join(_digest(text) for text in scripts.values()),
     )
 
 
-def _own_file(name: str) -> str:
+def _package_file(name: str) -> str:
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 

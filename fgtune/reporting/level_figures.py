@@ -1,4 +1,4 @@
-"""Figures of a metric over a setting, over arms, or over another metric; of arms with intervals, of points by kind."""
+"""Figures of a metric over a setting, the arms or another metric: arms with intervals, points by kind."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from fgtune.reporting.theme import (
     shown,
 )
 
-_GOLDEN = 0.618034  # multiples of it spread evenly, whatever their number
-_MOST_TICKS = 8  # listed levels up to this many are ticks of their axis
+_GOLDEN = 0.618034  # its multiples modulo 1 are evenly distributed, whatever their number
+_MOST_TICKS = 8  # up to this many listed levels are the ticks of their axis
 
 
 @dataclass(frozen=True)
 class KindStyle:
-    """How points of one kind look; colour and shape both tell them apart."""
+    """How points of a kind look; both colour and shape distinguish them."""
 
     color: str
     symbol: str
@@ -50,7 +50,7 @@ KIND_STYLES: Mapping[str, KindStyle] = {
     BASELINE: KindStyle(BASELINE_COLOR, "square", 10, 1.0),
     BEST: KindStyle(WRONG_COLOR, "star", 13, 1.0),
 }
-"""In the order in which they are drawn, the last one on top."""
+"""In drawing order, the last one on top."""
 
 
 def kind_marker(kind: str) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def kind_marker(kind: str) -> dict[str, Any]:
 
 
 def sensitivity_figure(panel: SensitivityPanel, styles: Mapping[str, ArmStyle]) -> go.Figure:
-    """Mean, interval and single seeds at every level; a line joins the means where levels are numbers."""
+    """Mean, interval and single seeds at every level; a line joins the means if levels are numbers."""
     figure = go.Figure()
     log, points = panel.axis.log, [point for point in panel.points if point.estimate.n]
     baseline = next((point for point in points if point.is_baseline), None)
@@ -72,7 +72,7 @@ def sensitivity_figure(panel: SensitivityPanel, styles: Mapping[str, ArmStyle]) 
         figure.add_trace(go.Scatter(x=[p.x for p in points], y=means, mode="lines", line=line, hoverinfo="skip"))
     scaled = sorted({math.log10(point.x) if log else point.x for point in panel.points})
     step = min((after - before for before, after in itertools.pairwise(scaled)), default=1.0)
-    shift = -0.16 * step  # single seeds lie beside the mean, so that the interval stays visible
+    shift = -0.16 * step  # single seeds are beside the mean, so that the interval stays visible
     for point in points:
         x = point.x * 10**shift if log else point.x + shift
         texts = [f"{shown(point.label)}, seed {seed}: {number(value)}" for seed, value in point.seeds]
@@ -96,11 +96,11 @@ def scatter_figure(panel: ScatterPanel) -> go.Figure:
     if not math.isnan(panel.baseline):
         figure.add_hline(panel.baseline, line={"color": BASELINE_COLOR, "width": 1, "dash": "dot"})
     setting = panel.axis
-    for kind, own in _by_kind(panel.points):
-        xs = [short(point.x) if setting.numeric else _strip(point, rank) for rank, point in enumerate(own)]
+    for kind, points in _by_kind(panel.points):
+        xs = [short(point.x) if setting.numeric else _strip(point, rank) for rank, point in enumerate(points)]
         after = ", stopped at epoch {}" if kind == STOPPED else ""
-        texts = [f"{shown(point.arm)}: {number(point.y)}{after.format(point.epochs)}" for point in own]
-        figure.add_trace(marks(xs, [short(point.y) for point in own], kind_marker(kind), texts))
+        texts = [f"{shown(point.arm)}: {number(point.y)}{after.format(point.epochs)}" for point in points]
+        figure.add_trace(marks(xs, [short(point.y) for point in points], kind_marker(kind), texts))
     ticks: dict[str, Any] = {}
     if not setting.numeric:
         names = [shown(text, 18) for text in setting.categories]
@@ -116,23 +116,23 @@ def scatter_figure(panel: ScatterPanel) -> go.Figure:
 
 
 def _by_kind(points: Sequence[TrialPoint]) -> list[tuple[str, list[TrialPoint]]]:
-    """The points of every kind that there is, in the order of drawing."""
+    """The points of every kind that occurs, in drawing order."""
     groups = [(kind, [point for point in points if point.kind == kind]) for kind in KIND_STYLES]
-    return [(kind, own) for kind, own in groups if own]
+    return [(kind, group) for kind, group in groups if group]
 
 
 def _strip(point: TrialPoint, rank: int) -> float:
-    """A category's place, points of a kind beside each other, the first one in the middle."""
+    """The position of a point in its category's strip; the first one of a kind is in the middle."""
     return point.x + 0.5 * ((rank * _GOLDEN + 0.5) % 1 - 0.5)
 
 
 def pair_figure(panel: PairPanel) -> go.Figure:
-    """Two metrics of every point that ran to its end; marked points are named."""
+    """Two metrics of every completed point; marked points are named."""
     figure = go.Figure()
-    for kind, own in _by_kind(panel.points):
-        texts = [f"{shown(point.arm)}: {number(point.x)}, {number(point.y)}" for point in own]
-        places = [short(point.x) for point in own], [short(point.y) for point in own]
-        figure.add_trace(marks(*places, kind_marker(kind), texts))
+    for kind, points in _by_kind(panel.points):
+        texts = [f"{shown(point.arm)}: {number(point.x)}, {number(point.y)}" for point in points]
+        positions = [short(point.x) for point in points], [short(point.y) for point in points]
+        figure.add_trace(marks(*positions, kind_marker(kind), texts))
     named = [point for point in panel.points if point.arm in panel.marked]
     best = [point for point in named if point.kind not in {BEST, BASELINE}]
     diamond = {"symbol": "diamond-open", "size": 14, "color": WRONG_COLOR, "line": {"width": 2}}

@@ -1,4 +1,4 @@
-"""What the page shows, as plain text and figures: the context of ``report.html.j2``, without any markup of its own."""
+"""The content of the page, as plain text and figures without markup: the context of ``report.html.j2``."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from fgtune.reporting.theme import arm_styles
 from fgtune.results.folder import GIVEN
 from fgtune.results.options import OPTIONS
 
-_TOP = 10  # points in the table that is always open
+_TOP = 10  # rows of the table that are always visible
 
 
 @dataclass(frozen=True)
 class TrialRow:
-    """A point as the table shows it.
+    """A point in the table.
 
     Attributes:
         arm: Its name.
-        kind: How figures draw it; empty for those that failed or are unfinished.
-        state: In words.
-        values: Its value of every shown metric; nan unless it ran to its end.
-        levels: The level of every setting, in words.
+        kind: Its kind in figures; empty if it failed or is unfinished.
+        state: Its state as text.
+        values: Its value of every shown metric; nan unless it completed.
+        levels: The level of every setting as text.
     """
 
     arm: str
@@ -47,14 +47,14 @@ class TrialTable:
     """The points of a space, and what choosing among them yields.
 
     Attributes:
-        metrics: The criteria first, then the other shown metrics; columns of the table.
-        primary: Place of the primary metric among them.
+        metrics: The criteria, then the other shown metrics; columns of the table.
+        primary: Index of the primary metric among them.
         settings: Names of the varied settings; further columns.
-        rows: The baseline, then the points from the best to the worst.
-        top: How many of them are always in sight.
+        rows: The baseline, then the points from best to worst.
+        top: How many of them are always visible.
         selections: What choosing by each metric yields.
         stopped: Whether any point was stopped early.
-        front: Whether several criteria make a front of several best points.
+        front: Whether there are several criteria and so a Pareto front.
     """
 
     metrics: tuple[MetricInfo, ...]
@@ -90,7 +90,7 @@ def _trial_table(
 
 
 def flatten(value: Any, path: str = "") -> list[tuple[str, str]]:
-    """Nested provenance as (dotted path, text) rows; the study as given and the options stand elsewhere in it."""
+    """Nested provenance as (dotted path, text) rows, without the study file and the options."""
     if isinstance(value, Mapping):
         shown = {key: item for key, item in value.items() if key not in {GIVEN, OPTIONS}}
         return [row for key, item in shown.items() for row in flatten(item, f"{path}.{key}" if path else str(key))]
@@ -115,7 +115,7 @@ def page_context(data: StudyData, summary: StudySummary, provenance: Mapping[str
     Args:
         data: The study folder's content.
         summary: Its summary.
-        provenance: ``provenance.json`` as plain data; empty where the file is missing.
+        provenance: ``provenance.json`` as plain data; empty if the file is missing.
     """
     styles, points = arm_styles(data.arms), None
     if data.study.design.samples_points:

@@ -1,4 +1,4 @@
-"""The figures of the page with their words: one set of panels, whatever the study's arms are; no markup."""
+"""The figures of the page with their titles, notes and alternative texts, for any kind of study; no markup."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from fgtune.reporting.row_figures import forest_figure, importances_figure, rela
 from fgtune.reporting.theme import ArmStyle
 
 MOST_ROWS = 24
-"""Arms beyond which tables of them are folded, and points of a space have no figure with a row for each."""
+"""With more arms than this, their tables are folded and points of a space have no figures with a row for each."""
 
 _BETTER = {"maximize": "higher is better", "minimize": "lower is better", "none": ""}
 
@@ -46,10 +46,10 @@ class Figure:
     """A figure on the page.
 
     Attributes:
-        key: Unique on the page; the id of its element.
+        key: Unique id of its element on the page.
         title: Its heading.
-        alt: What it shows, with the numbers that matter, for readers who do not see it.
-        spec: Plotly's figure.
+        alt: Alternative text with the most important numbers.
+        spec: The Plotly figure.
         note: A line below it; may be empty.
         hint: A few words beside the heading; may be empty.
     """
@@ -64,10 +64,10 @@ class Figure:
 
 @dataclass(frozen=True)
 class FigureGroup:
-    """Figures that share a heading, shown side by side where the screen is wide; ``title`` may be empty.
+    """Figures that share a heading, shown side by side on a wide screen; ``title`` may be empty.
 
     Attributes:
-        widest: How many stand side by side on a wide screen, at most.
+        widest: Largest number side by side.
     """
 
     title: str
@@ -76,13 +76,13 @@ class FigureGroup:
 
     @property
     def columns(self) -> int:
-        """How many stand side by side on a wide screen, so that no row is left with one."""
+        """Number of figures side by side on a wide screen, so that no row has a single one."""
         return 2 if len(self.figures) in {2, 4} else self.widest
 
 
 @dataclass(frozen=True)
 class Panels:
-    """Every figure of the page by its section; empty where there is nothing to show.
+    """Every figure of the page by section; sections may be empty.
 
     Attributes:
         differences: Paired differences of the planned contrasts.
@@ -92,7 +92,7 @@ class Panels:
         curves: Metrics by epoch.
         relations: Learned against true relations.
         relations_truth: Whether any of them has true relations.
-        solvers: Seconds a solve.
+        solvers: Seconds per solve.
     """
 
     differences: tuple[Figure, ...]
@@ -106,7 +106,7 @@ class Panels:
 
     @property
     def figures(self) -> list[Figure]:
-        """All of them, in the order of the page."""
+        """All figures, in the order of the page."""
         groups = (self.importances, *self.levels, *self.curves, self.relations)
         grouped = [figure for group in groups for figure in group.figures]
         return [*self.differences, *self.found, *grouped, *self.solvers]
@@ -134,7 +134,7 @@ def panels_of_space(
     trials: Sequence[Trial],
     selections: Sequence[Selection],
 ) -> Panels:
-    """The figures of points in a space; those with a row or panel per arm only where the arms are few.
+    """The figures of points in a space; those with a row or panel per arm only if there are few arms.
 
     Args:
         data: The study.
@@ -164,18 +164,18 @@ def panels_of_space(
 def _grouped(
     panels: Iterable[tuple[int, Panel]],
     title: Callable[[Panel], str],
-    made: Callable[[int, Panel], Figure],
+    make: Callable[[int, Panel], Figure],
     widest: int = 3,
 ) -> tuple[FigureGroup, ...]:
-    """A figure for every numbered panel, in groups of one title each."""
+    """A figure for every numbered panel, grouped by title."""
     groups: dict[str, list[Figure]] = {}
     for rank, panel in panels:
-        groups.setdefault(title(panel), []).append(made(rank, panel))
+        groups.setdefault(title(panel), []).append(make(rank, panel))
     return tuple(FigureGroup(name, tuple(figures), widest) for name, figures in groups.items())
 
 
 def _differences(data: StudyData, summary: StudySummary, styles: Mapping[str, ArmStyle]) -> tuple[Figure, ...]:
-    """Paired differences of the planned contrasts; nothing where there is no pair."""
+    """Paired differences of the planned contrasts; empty if there are no pairs."""
     contrasts = [item for item in summary.contrasts if item.contrast.n > 0]
     if not contrasts:
         return ()
@@ -188,12 +188,12 @@ def _differences(data: StudyData, summary: StudySummary, styles: Mapping[str, Ar
 
 
 def _solvers(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[Figure, ...]:
-    """Seconds a solve; nothing where no relations were solved."""
+    """Seconds per solve; empty if no relations were solved."""
     points = solver_points(data)
     if not points:
         return ()
-    alt = "Mean seconds a solve of the relations in every cell, arm by arm; the table below has the numbers."
-    return (Figure("solver-seconds", "Time a solve", alt, solver_figure(points, styles)),)
+    alt = "Mean seconds per solve of the relations in every cell, arm by arm; the table below has the numbers."
+    return (Figure("solver-seconds", "Time per solve", alt, solver_figure(points, styles)),)
 
 
 def _levels(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[FigureGroup, ...]:
@@ -304,8 +304,8 @@ def _importances(data: StudyData, trials: Sequence[Trial], metrics: Sequence[Met
         spec, hint = importances_figure(found, names), "" if found.reliable else "not reliable"
         return Figure(f"importances-{rank}", title, alt, spec, note, hint)
 
-    found = enumerate(metric_importances(data, trials, metrics))
-    figures = tuple(made(rank, each) for rank, each in found if each.items)
+    ranked = enumerate(metric_importances(data, trials, metrics))
+    figures = tuple(made(rank, found) for rank, found in ranked if found.items)
     return FigureGroup("", figures, widest=2 if len(figures) == 1 else 3)
 
 

@@ -31,13 +31,13 @@ from fgtune.reporting.theme import (
     shown,
 )
 
-_MOST_NAMED = 30  # more rows or columns of relations than this are drawn without names
+_MOST_NAMED = 30  # more rows or columns of relations than this have no names
 _CLEAR_TO_BLUE = [[0.0, "rgba(0,114,178,0)"], [0.02, "rgba(0,114,178,0.06)"], [1.0, "rgba(0,114,178,1)"]]
 _LOG_SPAN = 10.0  # solver times that span more than this factor are drawn on a logarithmic axis
 
 
 def error_bar(estimate: Estimate, color: str) -> dict[str, Any]:
-    """The interval of a mean as Plotly draws it; invisible where there is none."""
+    """The interval of a mean as a Plotly error bar; invisible if there is none."""
     if math.isnan(estimate.high):
         return {"visible": False}
     above, below = estimate.high - estimate.mean, estimate.mean - estimate.low
@@ -46,7 +46,7 @@ def error_bar(estimate: Estimate, color: str) -> dict[str, Any]:
 
 
 def estimate_text(label: str, estimate: Estimate) -> str:
-    """A mean with its interval and n, as shown under the mouse."""
+    """A mean with its interval and n, as hover text."""
     around = "" if math.isnan(estimate.low) else f" [{number(estimate.low)}, {number(estimate.high)}]"
     return f"{shown(label)}: {number(estimate.mean)}{around}, n = {estimate.n}"
 
@@ -57,14 +57,14 @@ def seed_marker(style: ArmStyle) -> dict[str, Any]:
 
 
 def mean_marker(style: ArmStyle) -> dict[str, Any]:
-    """A large mark for a mean."""
+    """A large marker for a mean."""
     return {"color": style.color, "size": 10, "symbol": style.symbol}
 
 
 def forest_figure(
     contrasts: Sequence[ContrastSummary], styles: Mapping[str, ArmStyle], info: MetricInfo, margin: float
 ) -> go.Figure:
-    """Paired differences to the baseline: mean, interval, single pairs, and the band in which they do not matter.
+    """Paired differences to the baseline: mean, interval, single pairs, and the band of unimportant differences.
 
     Args:
         contrasts: With at least one pair each.
@@ -76,15 +76,15 @@ def forest_figure(
     figure.add_vrect(-margin, margin, fillcolor="rgba(148,163,184,0.22)", line_width=0, layer="below")
     figure.add_vline(0.0, line={"color": BASELINE_COLOR, "width": 1})
     names, drawn = [], [-1.5 * margin, 1.5 * margin]
-    for place, item in enumerate(contrasts):
+    for row, item in enumerate(contrasts):
         style, pairs, estimate = styles[item.arm], item.contrast, item.contrast.estimate
         texts = [
             f"{shown(item.label)}, seed {seed}: {number(value, sign=True)}"
             for seed, value in zip(pairs.seeds, pairs.differences, strict=True)
         ]
-        figure.add_trace(marks(pairs.differences, [place - 0.22] * pairs.n, seed_marker(style), texts))
+        figure.add_trace(marks(pairs.differences, [row - 0.22] * pairs.n, seed_marker(style), texts))
         mean_text, bar = estimate_text(item.label, estimate), error_bar(estimate, style.color)
-        figure.add_trace(marks([estimate.mean], [place], mean_marker(style), [mean_text], error_x=bar))
+        figure.add_trace(marks([estimate.mean], [row], mean_marker(style), [mean_text], error_x=bar))
         drawn += [*pairs.differences, *(end for end in (estimate.low, estimate.high) if not math.isnan(end))]
         verdict = Verdict.UNDECIDED if item.judgement is None else item.judgement.verdict
         names.append(f"{shown(item.label, 22)}<br><i>{verdict.value}</i>")
@@ -100,39 +100,39 @@ def forest_figure(
 
 
 def solver_figure(points: Sequence[SolverPoint], styles: Mapping[str, ArmStyle]) -> go.Figure:
-    """Mean seconds a solve in every cell, arm by arm; a logarithmic axis where they span more than a decade."""
+    """Mean seconds per solve in every cell, arm by arm; on a logarithmic axis if they span more than a decade."""
     rows = list(dict.fromkeys((point.arm, point.label, point.solver) for point in points))
     several = len({solver for _, _, solver in rows}) > 1
     figure, names = go.Figure(), []
-    for place, (arm, label, solver) in enumerate(rows):
-        own = [point for point in points if (point.arm, point.solver) == (arm, solver)]
+    for row, (arm, label, solver) in enumerate(rows):
+        cells = [point for point in points if (point.arm, point.solver) == (arm, solver)]
         style = styles[arm]
         names.append(shown(label, 22) + (f"<br><i>{shown(solver)}</i>" if several and label != solver else ""))
         ring = {"color": style.color, "width": 1.2}
         marker = {"color": style.fill(0.3), "size": 9, "symbol": style.symbol, "line": ring}
-        texts = [f"{shown(p.label)}, seed {p.seed}: {seconds_text(p.seconds_per_solve)} a solve" for p in own]
-        figure.add_trace(marks([short(p.seconds_per_solve) for p in own], [place] * len(own), marker, texts))
+        texts = [f"{shown(p.label)}, seed {p.seed}: {seconds_text(p.seconds_per_solve)} per solve" for p in cells]
+        figure.add_trace(marks([short(p.seconds_per_solve) for p in cells], [row] * len(cells), marker, texts))
     times = [point.seconds_per_solve for point in points]
     log = min(times) > 0 and max(times) / min(times) > _LOG_SPAN
     scale = {"type": "log", "dtick": 1} if log else {"rangemode": "tozero", "nticks": 6}
-    times_axis = axis("time a solve, mean of a cell", exponentformat="SI", ticksuffix="s", **scale)
+    times_axis = axis("time per solve, mean of a cell", exponentformat="SI", ticksuffix="s", **scale)
     figure.update_layout(base_layout(80 + 44 * max(1, len(rows)), xaxis=times_axis, yaxis=rows_axis(names)))
     return figure
 
 
 def importances_figure(found: Importances, names: Mapping[str, str]) -> go.Figure:
-    """Main effects as bars with intervals, total effects as open marks, and what chance reaches as ticks.
+    """Main effects as bars with intervals, total effects as open markers, and the level of chance as ticks.
 
     Args:
         found: The decomposition, with at least one item.
         names: Names of the parameters for readers.
     """
-    items, places = found.items, list(range(len(found.items)))
+    items, rows = found.items, list(range(len(found.items)))
     figure = go.Figure()
     figure.add_trace(
         go.Bar(
             x=[short(item.main) for item in items],
-            y=places,
+            y=rows,
             orientation="h",
             width=0.5,
             marker={"color": [RIGHT_COLOR if item.above_chance else MISSED_COLOR for item in items]},
@@ -155,7 +155,7 @@ def importances_figure(found: Importances, names: Mapping[str, str]) -> go.Figur
         ([item.chance for item in items], "line-ns", 18, WRONG_COLOR),
     ):
         marker = {"symbol": symbol, "size": size, "color": color, "line": {"color": color, "width": 2}}
-        figure.add_trace(marks(list(map(short, values)), places, marker))
+        figure.add_trace(marks(list(map(short, values)), rows, marker))
     top = max(max(item.high, item.total, item.chance) for item in items)
     title = "share of the variation over the space"
     figure.update_layout(
@@ -169,7 +169,7 @@ def importances_figure(found: Importances, names: Mapping[str, str]) -> go.Figur
 
 
 def relations_figure(panel: RelationsPanel) -> go.Figure:
-    """Left: shares of a row's samples by class. Right: its parent, learned and true, each with its colour and shape."""
+    """Left: shares of a row's samples by class. Right: its learned and true parent, each with its colour and shape."""
     num_rows, num_coarse = panel.marks.shape
     wide, narrow = len(panel.columns), max(num_coarse, 2)
     share = min(0.5, max(0.2, narrow / (wide + narrow)))

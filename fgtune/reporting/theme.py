@@ -1,4 +1,4 @@
-"""How figures look: one colour and symbol per arm in every figure, safe for colour-blind readers, fit for print."""
+"""The look of figures: one colour and symbol per arm in every figure, safe for colour-blind readers and print."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DASHES = ("solid", "dash", "dot", "dashdot")
 
 @dataclass(frozen=True)
 class ArmStyle:
-    """Colour, marker and dash of an arm; the three together stay distinct for 24 arms besides the baseline."""
+    """Colour, marker and dash of an arm; together they are distinct for 24 arms besides the baseline."""
 
     color: str
     symbol: str
@@ -33,7 +33,7 @@ class ArmStyle:
 
     def fill(self, opacity: float) -> str:
         """The colour as ``rgba(...)``."""
-        red, green, blue = (int(self.color[place : place + 2], 16) for place in (1, 3, 5))
+        red, green, blue = (int(self.color[start : start + 2], 16) for start in (1, 3, 5))
         return f"rgba({red},{green},{blue},{opacity})"
 
 
@@ -55,12 +55,12 @@ def shown(text: str, longest: int = 40) -> str:
 
 
 def short(value: float) -> float | None:
-    """Five significant digits: more cannot be seen, and pages stay small; None for nan."""
+    """Five significant digits, which keeps pages small without visible loss; None for nan."""
     return None if math.isnan(value) else float(f"{value:.5g}")
 
 
 def base_layout(height: int, **changes: Any) -> dict[str, Any]:
-    """The layout that all figures share; ``changes`` are laid over it."""
+    """The layout that all figures share, updated by ``changes``."""
     return {
         "height": height,
         "autosize": True,
@@ -87,7 +87,7 @@ def axis(title: str, **changes: Any) -> dict[str, Any]:
 
 
 def log_axis(values: Sequence[float]) -> dict[str, Any]:
-    """Makes an axis logarithmic, with one tick per decade; at 1, 2 and 5 where there are fewer than two decades."""
+    """Settings of a logarithmic axis, with one tick per decade, or at 1, 2 and 5 below two decades."""
     return {"type": "log", "dtick": 1 if max(values) / min(values) > 100 else "D2", "tickformat": "~g"}
 
 
@@ -104,6 +104,6 @@ def marks(
     texts: Sequence[str] | None = None,
     **more: Any,
 ) -> go.Scatter:
-    """Marks without a line; each shows its text under the mouse, where there are texts."""
+    """Markers without a line, with hover texts if there are any."""
     hover = {"hoverinfo": "skip"} if texts is None else {"text": list(texts), "hoverinfo": "text"}
     return go.Scatter(x=list(xs), y=list(ys), mode="markers", marker=dict(marker), **hover, **more)

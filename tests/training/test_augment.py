@@ -177,7 +177,9 @@ def test_image_pipelines_refuse_vectors(kind):
 
 def test_channels_that_do_not_fit_are_refused():
     gray = torch.zeros(2, 1, 20, 20)
-    with pytest.raises(ConfigError, match=r"trial.augmentation.mean: must have one value, or one per channel \(1\), got"):
+    with pytest.raises(
+        ConfigError, match=r"trial.augmentation.mean: must have one value, or one per channel \(1\), got"
+    ):
         Views(config("cifar")).evaluation(gray)
     with pytest.raises(ConfigError, match="changes colours, so it needs 3 channels, and the images have 1"):
         Views(config("imagenet_strong_weak", **PLAIN)).evaluation(gray)

@@ -1,1 +1,1 @@
-"""What a search found: its best trials, its axes, importances, and what was chosen without fine labels."""
+"""What a search found: its best trials, its axes, importances, and label-free choices."""

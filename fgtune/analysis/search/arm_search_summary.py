@@ -1,4 +1,4 @@
-"""The searches inside the arms of a comparison: what each arm was given, and what came of it."""
+"""The searches inside the arms of a comparison: their budget, their cost and what they chose."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from fgtune.analysis.formatting import MetricInfo, factor_name, metric_info, num
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.search.axes import Axis, axes_of
 from fgtune.analysis.search.overview import TrialCounts, summarise_search
-from fgtune.analysis.trials import Trial, sign_of
+from fgtune.analysis.trials import sign_of
 from fgtune.config.arms.arm_search import arm_search_folders
 from fgtune.text import count, listed
 
 _NEAR_END = 0.02
-"""Share of a range that counts as its end."""
+"""Share of a range that counts as being at its end."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One searched setting of an arm.
+    """A searched setting of an arm.
 
     Attributes:
         path: Below ``trial``.
-        own: As the study file sets it.
-        chosen: What the search chose; the same as ``own`` where it chose the arm's own settings.
-        at_end: The end of its range that the choice lies at; empty elsewhere.
+        own: Its value in the study file.
+        chosen: What the search chose; the same as ``own`` if it chose the arm's own settings.
+        at_end: The end of its range at which the choice lies, ``lower`` or ``upper``; else empty.
     """
 
     path: str
@@ -38,19 +38,19 @@ class Setting:
 
 @dataclass(frozen=True)
 class ArmSearchSummary:
-    """What one arm was given, and what its search chose.
+    """The search inside one arm, and what it chose.
 
     Attributes:
         arm: Its name.
-        report: Its search's own report, relative to the study folder.
+        report: The report of its search, relative to the study folder.
         counts: How the points of its search ended.
-        cells: Cells of its search that ended, those with its own settings included.
+        cells: Number of cells of its search that ended, including those with its own settings.
         epochs: Epochs that they trained.
-        seconds: Trainer seconds that they took.
+        seconds: Their trainer seconds.
         chosen: The trial that its search chose; ``baseline`` for its own settings, empty before there is a choice.
-        values: By metric (what the search judged by, then the primary): the mean with its own settings and with the
-            chosen ones, over the seeds of the search; nan where there is none.
-        settings: The searched ones; empty before there is a choice.
+        values: By metric (the search's criterion, then the primary metric): the mean with its own settings and with the
+            chosen ones, over the seeds of the search; nan if undefined.
+        settings: The searched settings; empty before there is a choice.
     """
 
     arm: str
@@ -70,14 +70,14 @@ class ArmSearchesSummary:
 
     Attributes:
         criterion: What settings were chosen by, with its direction in the search.
-        sampler: Who proposed.
-        scheduler: Who stopped trials early; ``none`` for nobody.
-        seeds: Those of the searches.
-        asked: Trials for each arm; None for every point of its space.
-        arms: Searched ones, in the order of the plan; those whose search has not started are left out.
+        sampler: The kind of sampler.
+        scheduler: What stopped trials early; ``none`` for nothing.
+        seeds: Seeds of the searches.
+        asked: Number of trials per arm; None for every point of its space.
+        arms: Searched arms in the order of the plan, without those whose search has not started.
         waiting: Arms whose search has not started.
         fixed: Arms without a search.
-        warnings: What a reader must know before taking the comparison for a fair one.
+        warnings: What a reader must know before taking the comparison as fair.
     """
 
     criterion: MetricInfo
@@ -97,16 +97,17 @@ class ArmSearchesSummary:
 
 
 def summarise_arm_searches(data: StudyData) -> ArmSearchesSummary | None:
-    """Summarise the searches inside the arms of a comparison; None where it searches inside no arm."""
+    """Summarise the searches inside the arms of a comparison; None if there are none."""
     search = data.study.design.arm_search
     if search is None:
         return None
     parts = arm_search_folders(data.study.design)
     settled = {arm.name for arm in data.arms if data.cells(arm.name)}
-    started = [(arm, own) for arm in data.arms if (own := data.arm_searches.get(arm.name)) is not None]
-    arms = tuple(_arm_search(data, arm, own, parts[arm.name]) for arm, own in started)
-    waiting = tuple(name for name in data.arm_searches if data.arm_searches[name] is None and name not in settled)
-    lost = [name for name in data.arm_searches if data.arm_searches[name] is None and name in settled]
+    started = [(arm, found) for arm in data.arms if (found := data.arm_searches.get(arm.name)) is not None]
+    arms = tuple(_arm_search(data, arm, found, parts[arm.name]) for arm, found in started)
+    absent = [name for name, arm_search in data.arm_searches.items() if arm_search is None]
+    waiting = tuple(name for name in absent if name not in settled)
+    lost = [name for name in absent if name in settled]
     fixed = tuple(arm.name for arm in data.arms if arm.name not in parts)
     info = metric_info(search.metric)
     return ArmSearchesSummary(
@@ -122,47 +123,43 @@ def summarise_arm_searches(data: StudyData) -> ArmSearchesSummary | None:
     )
 
 
-def _arm_search(data: StudyData, arm: PlannedArm, own: StudyData, part: str) -> ArmSearchSummary:
-    search = summarise_search(own)
-    chosen = _chosen(data, arm, own)
+def _arm_search(data: StudyData, arm: PlannedArm, search_data: StudyData, part: str) -> ArmSearchSummary:
+    search = summarise_search(search_data)
+    chosen = _chosen(data, arm, search_data)
     best = None if chosen is None else search.trial(chosen.name)
     names = dict.fromkeys([search.criteria[0].name, data.study.metrics.primary])
-    ended = own.results.values()
+    ended = search_data.results.values()
     return ArmSearchSummary(
         arm=arm.name,
-        report=f"{data.folder.tuning_dir.name}/{part}/{own.folder.report_file.name}",
+        report=f"{data.folder.tuning_dir.name}/{part}/{search_data.folder.report_file.name}",
         counts=search.counts,
         cells=len(ended),
         epochs=sum(result.epochs for result in ended),
         seconds=math.fsum(result.seconds for result in ended if math.isfinite(result.seconds)),
         chosen="" if chosen is None else chosen.name,
-        values={name: (search.baseline.value(name), _value(best, name)) for name in names},
-        settings=() if chosen is None else tuple(_settings(own, chosen)),
+        values={name: (search.baseline.value(name), math.nan if best is None else best.value(name)) for name in names},
+        settings=() if chosen is None else tuple(_settings(search_data, chosen)),
     )
 
 
-def _value(trial: Trial | None, name: str) -> float:
-    return math.nan if trial is None else trial.value(name)
-
-
-def _chosen(data: StudyData, arm: PlannedArm, own: StudyData) -> PlannedArm | None:
+def _chosen(data: StudyData, arm: PlannedArm, search: StudyData) -> PlannedArm | None:
     """The arm of the search whose settings the comparison runs; None before there is a choice."""
     if not data.cells(arm.name):
         return None
-    fits = (each for each in own.arms if all(arm.levels.get(path) == each.levels[path] for path in own.factors))
-    return next(fits, None)
+    same = (point for point in search.arms if all(arm.levels.get(p) == point.levels[p] for p in search.factors))
+    return next(same, None)
 
 
-def _settings(own: StudyData, chosen: PlannedArm) -> Iterator[Setting]:
-    axes = {axis.path: axis for axis in axes_of(own)}
-    for path in own.factors:
-        before, after = own.baseline.levels[path], chosen.levels[path]
+def _settings(search: StudyData, chosen: PlannedArm) -> Iterator[Setting]:
+    axes = {axis.path: axis for axis in axes_of(search)}
+    for path in search.factors:
+        before, after = search.baseline.levels[path], chosen.levels[path]
         at_end = "" if chosen.is_baseline or path not in axes else _end(axes[path], after)
         yield Setting(path, before, after, at_end)
 
 
 def _end(axis: Axis, value: Any) -> str:
-    """The end of a range that a value lies at: ``lower``, ``upper``, or none; listed levels have no ends."""
+    """The end of a range at which a value lies, ``lower`` or ``upper``, or empty; listed levels have no ends."""
     share = 0.5 if axis.categories else axis.share(value)
     return "lower" if share <= _NEAR_END else "upper" if share >= 1 - _NEAR_END else ""
 
@@ -179,9 +176,9 @@ def _warnings(
     waiting: tuple[str, ...],
     fixed: tuple[str, ...],
 ) -> Iterator[str]:
-    under_way = [*(each.arm for each in arms if not each.chosen), *waiting]
-    if under_way:
-        yield f"Not over, so without settings and cells so far: the search inside {listed(under_way)}."
+    unfinished = [*(arm.arm for arm in arms if not arm.chosen), *waiting]
+    if unfinished:
+        yield f"Not over, so without settings and cells so far: the search inside {listed(unfinished)}."
     if info.oracle or info.name.startswith("test/"):
         yield (
             f"Settings were chosen by {info.title}, which a user without fine labels, or before the test, could not "
@@ -189,27 +186,27 @@ def _warnings(
         )
     if fixed:
         yield f"Beside arms that were searched, these run as the study file sets them: {listed(fixed)}."
-    over = [each for each in arms if each.chosen]
-    tried = {each.arm: each.counts.proposed for each in over}
+    over = [arm for arm in arms if arm.chosen]
+    tried = {arm.arm: arm.counts.proposed for arm in over}
     if len(set(tried.values())) > 1:
-        parts = ", ".join(f"{arm} {trials}" for arm, trials in tried.items())
+        parts = ", ".join(f"{name} {trials}" for name, trials in tried.items())
         yield f"The arms were not given as many trials as each other ({parts}): some spaces have no more points."
-    for each in over:
-        yield from _little_choice(each)
+    for arm in over:
+        yield from _little_choice(arm)
     yield from _worse(data, over, info)
-    for each in arms:
-        names = [setting.path for setting in each.settings]
+    for arm in arms:
+        names = [setting.path for setting in arm.settings]
         ends = [
             f"{factor_name(setting.path, names)} at the {setting.at_end} end of its range ({number(setting.chosen)})"
-            for setting in each.settings
+            for setting in arm.settings
             if setting.at_end
         ]
         if ends:
-            yield f"The search inside {each.arm} chose {listed(ends)}: a wider range may hold better settings."
+            yield f"The search inside {arm.arm} chose {listed(ends)}: a wider range may hold better settings."
 
 
 def _little_choice(arm: ArmSearchSummary) -> Iterator[str]:
-    """Of an arm some of whose trials could not be chosen."""
+    """For an arm with trials that could not be chosen."""
     counts = arm.counts
     if counts.complete == counts.proposed:
         return
@@ -222,7 +219,7 @@ def _little_choice(arm: ArmSearchSummary) -> Iterator[str]:
 
 
 def _worse(data: StudyData, arms: list[ArmSearchSummary], info: MetricInfo) -> Iterator[str]:
-    """Of arms that the search made better by its metric and worse by the primary one."""
+    """For arms that became better by the search's metric and worse by the primary one."""
     primary = metric_info(data.study.metrics.primary)
     for arm in arms:
         own, chosen = arm.values[primary.name]

@@ -1,4 +1,4 @@
-"""The axes on which the arms of a study lie: where a level is on a figure, and in the unit cube of a space."""
+"""The axes of a study's arms: the position of a level in a figure, and in the unit cube of a space."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from fgtune.catalog import COST
 from fgtune.config.schema.designs import RangeConfig
 from fgtune.config.schema.domains import ChoiceDomain, Domain, IntDomain, LogUniformDomain
 
-_LOG_SPAN = 30.0  # numbers that span more than this factor lie on a logarithmic axis
+_LOG_SPAN = 30.0  # numbers that span more than this factor are on a logarithmic axis
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One varied setting, or the arms of a comparison.
+    """A varied setting, or the arms of a comparison.
 
     Attributes:
-        path: Dotted path; empty where the axis is the arms.
+        path: Dotted path; empty for the arms.
         title: Its name for readers.
         numeric: Whether its levels are numbers on a scale.
         log: Whether that scale is logarithmic.
         low: Lower end of a numeric axis.
         high: Upper end.
-        categories: The levels in words, where they are listed; empty for a range.
-        numbers: The same as numbers, on a numeric axis.
+        categories: Listed levels as text; empty for a range.
+        numbers: Listed levels as numbers, on a numeric axis.
     """
 
     path: str
@@ -45,7 +45,7 @@ class Axis:
     numbers: tuple[float, ...] = ()
 
     def place(self, level: Any) -> float | None:
-        """Where a level lies on the axis: the number itself, or the rank of the category; None where it has none."""
+        """The position of a level on the axis: the number itself, or the rank of the category; None if it has none."""
         if level is None and "none" not in self.categories:
             return None
         if self.numeric:
@@ -55,9 +55,9 @@ class Axis:
         return float(self.categories.index(text)) if text in self.categories else None
 
     def share(self, level: Any) -> float:
-        """Where a level lies in [0, 1], evenly by the scale it is drawn on; nan where it does not lie on the axis.
+        """The position of a level in [0, 1], linear in the axis's scale; nan if it is not on the axis.
 
-        Listed levels own equal parts of it.
+        Listed levels are at the centres of equal parts.
         """
         place = self.place(level)
         if place is None:
@@ -75,7 +75,7 @@ class Axis:
 
 
 def spans_magnitudes(values: Sequence[float]) -> bool:
-    """Whether values span so much that a linear scale would show the largest alone."""
+    """Whether values span so much that a linear scale would show only the largest."""
     return len(values) > 0 and min(values) > 0 and max(values) / min(values) > _LOG_SPAN
 
 
@@ -102,11 +102,11 @@ def _axis(path: str, title: str, domain: Domain | RangeConfig | tuple[Any, ...])
 
 
 def listed_axis(path: str, title: str, levels: Sequence[Any]) -> Axis:
-    """The axis of listed levels: numbers by size where all of them are, else categories in their order."""
+    """The axis of listed levels: sorted numbers if all of them are numbers, else categories in order."""
     if all(_is_number(level) for level in levels):
         numbers = tuple(sorted(float(level) for level in levels))
-        words = tuple(level_text(each) for each in sorted(levels))
-        return Axis(path, title, True, spans_magnitudes(numbers), numbers[0], numbers[-1], words, numbers)
+        texts = tuple(map(level_text, sorted(levels)))
+        return Axis(path, title, True, spans_magnitudes(numbers), numbers[0], numbers[-1], texts, numbers)
     return Axis(path, title, False, False, 0.0, float(len(levels) - 1), tuple(map(level_text, levels)))
 
 
@@ -115,15 +115,15 @@ def _is_number(level: Any) -> bool:
 
 
 def unit_places(axes: Sequence[Axis], trials: Sequence[Trial]) -> FloatArray:
-    """(n, d) places of the points in the unit cube; nan where a parameter is inactive."""
+    """(n, d) coordinates of the points in the unit cube; nan for inactive parameters."""
     places = [[axis.share(trial.levels[axis.path]) for axis in axes] for trial in trials]
     return np.array(places, dtype=np.float64).reshape(len(trials), len(axes))
 
 
 def by_mean(axis: Axis, trials: Sequence[Trial], metric: str) -> Axis:
-    """The axis with its categories in the order of the metric's mean, so that a tree splits them as well as it can.
+    """The axis with its categories ordered by the metric's mean, so that a tree can split them best.
 
-    Categories that no point has go last; a numeric axis stays as it is.
+    Categories without points go last; a numeric axis is unchanged.
     """
     if axis.numeric:
         return axis

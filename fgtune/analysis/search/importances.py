@@ -1,13 +1,12 @@
 """How much of a metric's variation over a space each parameter explains: functional ANOVA on a random forest.
 
 Hutter, Hoos and Leyton-Brown (2014): a forest is fitted to the finished points, and the variance of its prediction
-over the whole space is split exactly, leaf by leaf, into what one parameter explains alone (main effect) and what it
-explains together with any others (total effect). Every parameter is a number in [0, 1], uniform there.
+over the whole space is decomposed exactly, leaf by leaf, into what one parameter explains alone (main effect) and what
+it explains together with any others (total effect). Every parameter is a number in [0, 1], uniform there.
 
-A forest finds structure in noise as well. Therefore each share comes with an interval (the points are drawn again),
-with the share that the parameter reaches by chance (its own column is shuffled, the others stay), and with the
-forest's skill on points that it has not seen. Where points are few, trees split along the strongest parameters alone
-and understate the weak ones.
+A forest also finds structure in noise. Therefore each share comes with an interval (points are resampled), with the
+share that the parameter reaches by chance (its column is shuffled), and with the forest's skill on points that it has
+not seen. With few points, trees split only along the strongest parameters and understate the weak ones.
 """
 
 from __future__ import annotations
@@ -28,18 +27,18 @@ from fgtune.arrays import FloatArray
 from fgtune.streams import derive_seed, numpy_stream
 
 FEWEST = 8
-"""Fewer points than this are not decomposed at all."""
+"""Fewer points than this are not decomposed."""
 _TREES, _REPLICATE_TREES, _REPLICATES, _SHUFFLES = 64, 8, 30, 16
-_MOST_LEAVES = 64  # the decomposition compares every two leaves
+_MOST_LEAVES = 64  # the decomposition is quadratic in the leaves
 _SMALLEST_LEAF = 2
 _CHANCE = 0.95
-_POINTS_A_PARAMETER = 5
+_POINTS_PER_PARAMETER = 5
 _FEWEST_RELIABLE = 20
 
 
 @dataclass(frozen=True)
 class Importance:
-    """One parameter's share of the variation.
+    """A parameter's share of the variation.
 
     Attributes:
         parameter: Dotted path.
@@ -47,7 +46,7 @@ class Importance:
         low: Lower end of the interval of ``main``.
         high: Upper end.
         total: Share that it explains alone or together with others, at least ``main``.
-        chance: What ``main`` reaches in 95 of 100 cases where the parameter plays no part.
+        chance: 95 % quantile of ``main`` for a parameter without effect.
     """
 
     parameter: str
@@ -59,7 +58,7 @@ class Importance:
 
     @property
     def above_chance(self) -> bool:
-        """Whether it explains more alone than a parameter without effect would."""
+        """Whether it alone explains more than a parameter without effect would."""
         return self.main > self.chance
 
 
@@ -69,12 +68,12 @@ class Importances:
 
     Attributes:
         metric: Its name.
-        n: Number of points that it rests on.
+        n: Number of points that it is based on.
         level: Confidence level of the intervals.
-        skill: 1 - mean squared error over variance on points left out of a tree's sample; 0 or less: the forest knows
-            nothing, and the shares mean nothing.
-        items: Every parameter, the largest main effect first; empty where nothing can be said.
-        doubts: Why the shares should not be relied on; empty where nothing speaks against them.
+        skill: Out-of-bag 1 - mean squared error over variance; at 0 or less the forest has learned nothing and the
+            shares are meaningless.
+        items: Every parameter, the largest main effect first; empty if nothing can be said.
+        doubts: Why the shares are not reliable; empty if they are.
     """
 
     metric: str
@@ -86,7 +85,7 @@ class Importances:
 
     @property
     def reliable(self) -> bool:
-        """Whether nothing speaks against the shares."""
+        """Whether there are no doubts."""
         return not self.doubts
 
 
@@ -97,11 +96,11 @@ def importances(
 
     Args:
         metric: Name of the values.
-        shares: (n, d) place of every point in [0, 1]^d; nan where a parameter is inactive. An inactive parameter has
-            no effect there, so its place is drawn at random, anew in every replicate.
+        shares: (n, d) coordinates of the points in [0, 1]^d; nan for an inactive parameter, which has no effect there
+            and gets a random coordinate in every replicate.
         values: (n,) finite.
         parameters: (d,) names.
-        seed: Of forests, resamples and shuffles; the same arguments give the same result.
+        seed: Seed of forests, resamples and shuffles; the same arguments give the same result.
         level: Confidence level of the intervals.
 
     Raises:
@@ -115,7 +114,7 @@ def importances(
     if float(np.ptp(values)) == 0.0:
         return Importances(metric, n, level, math.nan, (), ("every point has the same value",))
     main, total, skill = _forest_shares(shares, values, derive_seed(seed, "forest"), _TREES, skilled=True)
-    half = float(stats.norm.ppf(0.5 + level / 2)) * _redrawn(shares, values, seed).std(axis=0, ddof=1)  # (d,)
+    half = float(stats.norm.ppf(0.5 + level / 2)) * _resampled(shares, values, seed).std(axis=0, ddof=1)  # (d,)
     chance = [_chance(shares, values, k, derive_seed(seed, "chance", name)) for k, name in enumerate(parameters)]
     items = [
         Importance(
@@ -135,47 +134,48 @@ def importances(
 def metric_importances(
     data: StudyData, trials: Sequence[Trial], metrics: Sequence[MetricInfo], *, seed: int = 0
 ) -> tuple[Importances, ...]:
-    """What each varied setting explains of each metric over the space, from the points that ran to their end.
+    """What each varied setting explains of each metric over the space, from the completed points.
 
     Args:
         data: The study.
-        trials: Its points; the baseline is left out, for nobody drew it.
-        metrics: What to decompose; a cost of several magnitudes by its logarithm.
-        seed: Of forests, resamples and shuffles.
+        trials: Its points; the baseline is left out, since it was not drawn from the space.
+        metrics: What to decompose; a cost that spans magnitudes by its logarithm.
+        seed: Seed of forests, resamples and shuffles.
     """
-    axes, made = axes_of(data), []
+    axes, decomposed = axes_of(data), []
     for info in metrics:
         judged = [trial for trial in trials if not trial.is_baseline and math.isfinite(trial.value(info.name))]
-        places = unit_places([by_mean(axis, judged, info.name) for axis in axes], judged)
+        shares = unit_places([by_mean(axis, judged, info.name) for axis in axes], judged)
         values = np.array([trial.value(info.name) for trial in judged])
         values = np.log10(values) if on_log_scale(info, values.tolist()) else values
-        made.append(importances(info.name, places, values, [axis.path for axis in axes], seed=seed, level=data.level))
-    return tuple(made)
+        paths = [axis.path for axis in axes]
+        decomposed.append(importances(info.name, shares, values, paths, seed=seed, level=data.level))
+    return tuple(decomposed)
 
 
-def _redrawn(shares: FloatArray, values: FloatArray, seed: int) -> FloatArray:
-    """(replicates, d) main effects over points drawn again with replacement."""
-    drawn = []
+def _resampled(shares: FloatArray, values: FloatArray, seed: int) -> FloatArray:
+    """(replicates, d) main effects over points resampled with replacement."""
+    effects = []
     for rank in range(_REPLICATES):
         rows = numpy_stream(seed, "rows", rank).integers(0, len(values), len(values))
-        own = derive_seed(seed, "redrawn", rank)
-        drawn.append(_forest_shares(shares[rows], values[rows], own, _REPLICATE_TREES)[0])
-    return np.array(drawn)
+        forest_seed = derive_seed(seed, "redrawn", rank)
+        effects.append(_forest_shares(shares[rows], values[rows], forest_seed, _REPLICATE_TREES)[0])
+    return np.array(effects)
 
 
 def _chance(shares: FloatArray, values: FloatArray, column: int, seed: int) -> float:
-    """The main effect that one parameter reaches by chance, its places shuffled among the points."""
-    reached = []
+    """The main effect that a parameter reaches by chance, its column shuffled."""
+    effects = []
     for rank in range(_SHUFFLES):
         mixed = shares.copy()
         mixed[:, column] = numpy_stream(seed, "shuffle", rank).permutation(shares[:, column])
-        reached.append(_forest_shares(mixed, values, derive_seed(seed, "forest", rank), _REPLICATE_TREES)[0][column])
-    return float(np.quantile(reached, _CHANCE))
+        effects.append(_forest_shares(mixed, values, derive_seed(seed, "forest", rank), _REPLICATE_TREES)[0][column])
+    return float(np.quantile(effects, _CHANCE))
 
 
 def _doubts(n: int, d: int, skill: float) -> tuple[str, ...]:
     doubts = []
-    wanted = max(_FEWEST_RELIABLE, _POINTS_A_PARAMETER * d)
+    wanted = max(_FEWEST_RELIABLE, _POINTS_PER_PARAMETER * d)
     if n < wanted:
         doubts.append(f"{n} finished points are few for {d} parameters, {wanted} would do")
     if not skill > 0:
@@ -186,15 +186,15 @@ def _doubts(n: int, d: int, skill: float) -> tuple[str, ...]:
 def _forest_shares(
     shares: FloatArray, values: FloatArray, seed: int, trees: int, *, skilled: bool = False
 ) -> tuple[FloatArray, FloatArray, float]:
-    """Main and total effects (d,) of a forest as shares of its variance, and its skill where asked for.
+    """Main and total effects (d,) of a forest as shares of its variance, and its skill if asked for.
 
-    The trees are grown one by one: scikit-learn's forest spends most of its time on what so small a one does not need.
+    The trees are grown one by one: scikit-learn's forest would spend most of its time on overhead.
     """
-    from sklearn.tree import DecisionTreeRegressor  # a report that needs no forest does not wait for it
+    from sklearn.tree import DecisionTreeRegressor  # slow to import, and many reports need no forest
 
     n, d = shares.shape
     rng = np.random.default_rng(seed)
-    filled = np.where(np.isnan(shares), rng.random(shares.shape), shares).astype(np.float32)  # (n, d), as trees have it
+    filled = np.where(np.isnan(shares), rng.random(shares.shape), shares).astype(np.float32)  # (n, d), the trees' dtype
     parts, votes, voters = np.empty((trees, 1 + 2 * d)), np.zeros(n), np.zeros(n)
     for rank in range(trees):
         rows = rng.integers(0, n, n)
@@ -214,17 +214,17 @@ def _forest_shares(
 
 
 def _skill(votes: FloatArray, voters: FloatArray, values: FloatArray) -> float:
-    """1 - mean squared error over variance, each point predicted by the trees whose sample left it out."""
+    """Out-of-bag 1 - mean squared error over variance."""
     judged = voters > 0
     errors = values[judged] - votes[judged] / voters[judged]
     return 1.0 - float(np.mean(errors**2) / values.var())
 
 
 def _tree_variances(tree: Any) -> FloatArray:
-    """(1 + 2 d,) variance of a tree's prediction over the unit cube, then main, then total effects, unscaled.
+    """(1 + 2 d,) variance of a tree's prediction over the unit cube, then main and total effects, unscaled.
 
-    The prediction is constant on boxes l with value v_l (centred) and widths w_lk; with o_k(l, m) the length that two
-    boxes share along k, E[E[f | x_u]^2] = sum_lm v_l v_m prod_{k in u} o_k(l, m) prod_{k not in u} w_lk w_mk.
+    The prediction is constant on boxes l with value v_l (centred) and widths w_lk; with o_k(l, m) the overlap of two
+    boxes along k, E[E[f | x_u]^2] = sum_lm v_l v_m prod_{k in u} o_k(l, m) prod_{k not in u} w_lk w_mk.
     """
     lower, upper, values = _boxes(tree)  # (L, d), (L, d), (L,)
     widths = upper - lower

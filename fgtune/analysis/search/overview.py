@@ -1,4 +1,4 @@
-"""What a search found: its best points, what they are worth, what they cost, and how its trials ended."""
+"""Overview of a search: its best points, their gain, their cost, and how its trials ended."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class TrialCounts:
     """How the points of a search ended; a point with several seeds failed or was pruned if one of its cells was.
 
     Attributes:
-        asked: How many the study asks for; None for every point of the space, and for a population, which grows.
-        proposed: How many there are so far.
-        complete: All cells ran to their end.
+        asked: Number that the study asks for; None for every point of the space, and for a population, which grows.
+        proposed: Number so far.
+        complete: All cells completed.
         pruned: Stopped early.
         failed: Failed.
-        unfinished: Some cell has not ended.
+        unfinished: Not all cells have ended.
     """
 
     asked: int | None
@@ -38,7 +38,7 @@ class Savings:
     """Epochs that early stopping did not train, over the cells of the points that completed or were stopped.
 
     Attributes:
-        planned: Epochs of those cells, had none been stopped.
+        planned: Epochs of those cells without early stopping.
         trained: Epochs that they ran.
     """
 
@@ -47,7 +47,7 @@ class Savings:
 
     @property
     def share(self) -> float:
-        """Share of the planned epochs that was not trained; 0 without a cell."""
+        """Share of the planned epochs that was not trained; 0 without cells."""
         return 1 - self.trained / self.planned if self.planned else 0.0
 
 
@@ -57,13 +57,13 @@ class SearchSummary:
 
     Attributes:
         criteria: What it optimised, each with its direction in the search.
-        sampler: Who proposed.
-        scheduler: Who stopped trials early; ``none`` for nobody.
+        sampler: The kind of sampler.
+        scheduler: What stopped trials early; ``none`` for nothing.
         oracle: Whether a criterion, or what trials were stopped by, reads fine labels or the test split.
         counts: How its points ended.
         savings: What early stopping saved.
         trials: The baseline and every point, in the order of the plan.
-        front: With several criteria, the points that no other one beats, in the order of the plan; else empty.
+        front: With several criteria the Pareto front, in the order of the plan; else empty.
         selections: What choosing by each criterion yields, then by each other shown label-free metric.
     """
 
@@ -93,10 +93,10 @@ class SearchSummary:
 
 
 def summarise_search(data: StudyData) -> SearchSummary:
-    """Summarise a search from what its folder holds, finished or not.
+    """Summarise a search from its folder, finished or not.
 
     Raises:
-        TypeError: The study's design is no search.
+        TypeError: The study's design is not a search.
     """
     design = data.study.design
     if design.plans_cells:
@@ -122,28 +122,25 @@ def _is_oracle(info: MetricInfo) -> bool:
 
 
 def _stopping_metric(data: StudyData) -> tuple[MetricInfo, ...]:
-    """What a scheduler judges by, where the study names it apart from the criteria."""
+    """The scheduler's metric, if the study sets one."""
     stopping = data.study.stopping
     return () if stopping is None or stopping.metric is None else (metric_info(stopping.metric),)
 
 
 def selections_of(data: StudyData, trials: Sequence[Trial]) -> tuple[Selection, ...]:
-    """What choosing by each criterion of a search yields, then by each other shown metric that reads no fine labels.
+    """What choosing by each criterion of a search yields, then by each other shown label-free metric.
 
-    Metrics of the test split choose as well as those of the validation split here, but only the latter are there
-    before a choice has to be made; the names say which is which.
+    Metrics of the test split are included, although only those of the validation split are available before a choice
+    has to be made; the names tell them apart.
     """
     criteria = criteria_of(data) if data.study.design.criteria else ()
     primary = metric_info(data.study.metrics.primary)
     named = {info.name for info in criteria}
     others = [metric_info(name) for name in data.shown_metrics if name not in named]
-    found = [select(data, trials, info, primary, searched=True) for info in criteria]
-    found += [
-        select(data, trials, info, primary, searched=False)
-        for info in others
-        if not info.oracle and info.direction != "none"
-    ]
-    return tuple(selection for selection in found if selection is not None)
+    label_free = [info for info in others if not info.oracle and info.direction != "none"]
+    selections = [select(data, trials, info, primary, searched=True) for info in criteria]
+    selections += [select(data, trials, info, primary, searched=False) for info in label_free]
+    return tuple(selection for selection in selections if selection is not None)
 
 
 def _counts(points: Sequence[Trial], asked: int | None) -> TrialCounts:
@@ -164,14 +161,14 @@ def _savings(data: StudyData) -> Savings:
 
 
 def _epochs(data: StudyData) -> Iterator[tuple[int, int]]:
-    """Epochs planned and trained, of every cell of a point that completed or was stopped.
+    """Planned and trained epochs of every cell of a point that completed or was stopped.
 
-    A fork trains what was planned for the cell whose place it takes.
+    A fork trains what was planned for the cell that it replaces.
     """
     for cell in data.planned:
         result = data.results.get(cell.cell_id)
         if result is None or cell.arm == data.baseline.name or result.state is CellState.FAIL:
             continue
         planned = int(result.config.get("epochs", data.study.trial.epochs))
-        begins = 0 if result.fork is None else result.fork.epoch
-        yield (0 if begins else planned), min(result.epochs, planned) - begins
+        fork_epoch = 0 if result.fork is None else result.fork.epoch
+        yield (0 if fork_epoch else planned), min(result.epochs, planned) - fork_epoch

@@ -1,7 +1,7 @@
-"""What it is worth to choose a point by one metric when another one counts: gain, regret, and how far the two agree.
+"""The worth of choosing a point by one metric while another one counts: gain, regret, and agreement of the two.
 
-The best of many points looks better than it is: the seeds that chose it also judge it (the winner's curse). Besides
-the plain difference there is therefore one in which each seed judges a point that the other seeds chose.
+The best of many points looks better than it is, because the seeds that chose it also judge it (the winner's curse).
+Besides the plain difference there is therefore one in which each seed judges a point that the other seeds chose.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from fgtune.analysis.trials import Trial, best_trial, sign_of, trials_of
 
 _FEWEST_RANKED = 5
 _FEWEST_ARMS = 4
-"""Arms on one data set from which on a choice among them says anything about what chose."""
+"""Smallest number of arms on one data set among which a choice says anything about the metric that chose."""
 
 
 @dataclass(frozen=True)
 class RankCorrelation:
-    """Spearman's rank correlation over points, turned so that 1 means: what one metric calls better, the other does.
+    """Spearman's rank correlation over points, signed so that 1 means that both metrics agree on what is better.
 
     Attributes:
         n: Number of points with both.
         rho: In [-1, 1]; nan with fewer than three points or without variation.
-        low: Lower end of the interval (Bonett and Wright 2000); nan with fewer than five points or rho of 1 or -1.
+        low: Lower end of the interval (Bonett and Wright 2000); nan with fewer than five points, or rho of 1 or -1.
         high: Upper end.
     """
 
@@ -48,11 +48,11 @@ class Choice:
         criterion: The metric that chooses.
         n: Number of points to choose among.
         arm: The point that it chooses.
-        best_arm: The point with the best primary metric among those with both; empty where that is not defined.
-        regret: Primary metric of the best point minus that of the chosen one, seed by seed; in the metric's own
-            direction, so positive for accuracy. None where that is not defined, or where the criterion is the primary.
-        random_regret: The same for a point drawn at random: mean over the points; nan where that is not defined.
-        agreement: Of criterion and primary metric over the points; None as for ``regret``.
+        best_arm: The point with the best primary metric among those with both; empty if undefined.
+        regret: Primary metric of the best point minus that of the chosen one, seed by seed; so positive for accuracy,
+            negative for a distance. None if undefined, or if the criterion is the primary metric.
+        random_regret: The same for a random point, averaged over the points; nan if undefined.
+        agreement: Agreement of criterion and primary metric over the points; None as for ``regret``.
     """
 
     criterion: str
@@ -68,12 +68,11 @@ class Choice:
 class LabelFreeChoice(Choice):
     """Which arm of a study a label-free metric would choose.
 
-    Every arm counts, the baseline too: they are the settings among which a user without fine labels would have to
-    choose.
+    Every arm counts, including the baseline: a user without fine labels would have to choose among all of them.
 
     Attributes:
         dataset: The data set in a comparison over several, else empty.
-        value: Mean of the primary metric of the chosen arm.
+        value: Mean primary metric of the chosen arm.
     """
 
     dataset: str
@@ -82,12 +81,12 @@ class LabelFreeChoice(Choice):
 
 @dataclass(frozen=True)
 class Gain:
-    """One point against the baseline on one metric.
+    """A point against the baseline on one metric.
 
     Attributes:
         metric: Its name.
         contrast: Paired differences over the seeds that both have.
-        held_out: Mean difference where each seed judges the point that the other seeds chose; nan below two seeds.
+        held_out: Mean difference if each seed judges the point that the other seeds chose; nan with one seed.
     """
 
     metric: str
@@ -100,10 +99,9 @@ class Selection(Choice):
     """Which point of a space a metric chooses; the baseline cannot be chosen.
 
     Attributes:
-        searched: Whether the search itself optimised the criterion; else it was looked at afterwards, and is
-            exploratory.
-        own: What the choice gains over the baseline on the criterion itself.
-        primary: What it gains on the primary metric.
+        searched: Whether the search optimised the criterion; otherwise the choice is exploratory.
+        own: Gain over the baseline on the criterion.
+        primary: Gain over the baseline on the primary metric.
     """
 
     searched: bool
@@ -133,7 +131,7 @@ def spearman(one: Sequence[float], two: Sequence[float], level: float = 0.95) ->
 def select(
     data: StudyData, trials: Sequence[Trial], criterion: MetricInfo, primary: MetricInfo, *, searched: bool
 ) -> Selection | None:
-    """Choose by ``criterion`` among the points (never the baseline); None where no point has it.
+    """Choose by ``criterion`` among the points (never the baseline); None if no point has it.
 
     Args:
         data: The study.
@@ -157,10 +155,10 @@ def select(
 
 
 def label_free_choices(data: StudyData) -> tuple[LabelFreeChoice, ...]:
-    """By data set, then by label-free metric that the study shows.
+    """The choices by data set, then by shown label-free metric.
 
-    Empty where there are too few arms, the primary metric reads no fine labels itself, or the arms are points of a
-    space, which have selections instead.
+    Empty if there are too few arms, if the primary metric is label-free itself, or if the arms are points of a space,
+    which have selections instead.
     """
     primary = metric_info(data.study.metrics.primary)
     criteria = [metric_info(name) for name in data.shown_metrics[1:]]
@@ -171,22 +169,22 @@ def label_free_choices(data: StudyData) -> tuple[LabelFreeChoice, ...]:
     by_dataset: dict[str, list[Trial]] = {}
     for arm in data.arms:
         by_dataset.setdefault(arm.dataset, []).append(trials[arm.name])
-    made = []
+    choices = []
     for dataset, arms in by_dataset.items():
         for info in criteria:
-            both = [each for each in arms if math.isfinite(each.value(info.name) + each.value(primary.name))]
+            both = [trial for trial in arms if math.isfinite(trial.value(info.name) + trial.value(primary.name))]
             chosen = best_trial(both, info)
             if chosen is not None and len(both) >= _FEWEST_ARMS:
                 cost = _cost(data, chosen, both, info, primary)
                 value = chosen.value(primary.name)
-                made.append(LabelFreeChoice(dataset=dataset, n=len(both), value=value, **cost))
-    return tuple(made)
+                choices.append(LabelFreeChoice(dataset=dataset, n=len(both), value=value, **cost))
+    return tuple(choices)
 
 
 def _cost(
     data: StudyData, chosen: Trial, points: Sequence[Trial], criterion: MetricInfo, primary: MetricInfo
 ) -> dict[str, Any]:
-    """The fields of a ``Choice`` that say what was chosen, and what that costs."""
+    """The fields of a ``Choice`` about what was chosen and what that costs."""
     fields: dict[str, Any] = {"criterion": criterion.name, "arm": chosen.arm}
     both = [trial for trial in points if math.isfinite(trial.value(primary.name))]
     best = best_trial(both, primary) if primary.direction != "none" else None
@@ -209,7 +207,7 @@ def arm_contrast(data: StudyData, arm: str, other: str, info: MetricInfo) -> Pai
 
 
 def agreement_of(trials: Sequence[Trial], one: MetricInfo, two: MetricInfo, level: float) -> RankCorrelation:
-    """How far two metrics rank points alike, each turned so that more is better; all points have both."""
+    """Rank correlation of two metrics, each signed so that larger is better; all points have both."""
     first = [sign_of(one.direction) * trial.value(one.name) for trial in trials]
     second = [sign_of(two.direction) * trial.value(two.name) for trial in trials]
     return spearman(first, second, level)
@@ -233,20 +231,20 @@ def _held_out(
     judged: Mapping[str, Mapping[int, float]],
     baseline: str,
 ) -> float:
-    """Mean over the seeds of: the point that the other seeds choose, minus the baseline, at the seed left out."""
+    """Mean over the seeds of the point that the other seeds choose, minus the baseline, at the seed left out."""
     seeds = sorted(judged[baseline])
     if len(seeds) < 2:
         return math.nan
     gains = []
     for seed in seeds:
-        others = [each for each in seeds if each != seed]
-        scored = {arm: values for arm, values in table.items() if all(each in values for each in others)}
-        arm = max(scored, key=lambda arm: sign_of(criterion.direction) * _sum(scored[arm], others), default=None)
+        others = [other for other in seeds if other != seed]
+        sums = {
+            arm: math.fsum(values[other] for other in others)
+            for arm, values in table.items()
+            if values.keys() >= set(others)
+        }
+        arm = max(sums, key=lambda arm: sign_of(criterion.direction) * sums[arm], default=None)
         if arm is None or seed not in judged[arm]:
             return math.nan
         gains.append(judged[arm][seed] - judged[baseline][seed])
     return math.fsum(gains) / len(gains)
-
-
-def _sum(values: Mapping[int, float], seeds: Sequence[int]) -> float:
-    return math.fsum(values[seed] for seed in seeds)

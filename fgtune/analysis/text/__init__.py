@@ -1,1 +1,1 @@
-"""Numbers as sentences: the answer of a study, its warnings, and how values are written."""
+"""Results as sentences: the answers of a study or search, and warnings."""

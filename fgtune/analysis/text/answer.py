@@ -1,8 +1,8 @@
-"""A study's results in sentences with numbers; every word follows from a verdict and its estimate."""
+"""A study's results as sentences; every word follows from a verdict and its estimate."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from fgtune.analysis.formatting import MetricInfo, capital, interval, number, percent
@@ -13,7 +13,7 @@ from fgtune.config.arms.comparison import DATASET
 from fgtune.config.schema.designs import crossed_name
 from fgtune.text import count, listed
 
-_MOST_LISTED = 5  # contrasts that the answer lists one by one; beyond, it groups them
+_MOST_LISTED = 5  # contrasts that the answer lists one by one; more are grouped
 _ORDER = (Verdict.HELPS, Verdict.HURTS, Verdict.EQUIVALENT, Verdict.UNDECIDED)
 _GROUP_WORDS = {
     Verdict.HELPS: ("helps", "help"),
@@ -31,12 +31,12 @@ def contrast_sentence(
     level: float,
     margin: float,
 ) -> str:
-    """One contrast in a sentence; an exploratory one (no judgement) says so instead of giving a verdict.
+    """A contrast as a sentence; an exploratory one (no judgement) says so instead of giving a verdict.
 
     Args:
-        label: The arm, for readers.
+        label: The arm's label.
         contrast: Its paired differences.
-        judgement: The verdict, or None when exploratory.
+        judgement: The verdict, or None if exploratory.
         info: The metric.
         level: Confidence level of the interval.
         margin: The equivalence margin of the study.
@@ -60,7 +60,7 @@ def difference_words(contrast: PairedContrast) -> str:
 
 
 def evidence(contrast: PairedContrast, level: float) -> str:
-    """What a mean difference rests on: its interval and the number of pairs.
+    """What a mean difference is based on: its interval and the number of pairs.
 
     Args:
         contrast: With at least one pair.
@@ -101,7 +101,7 @@ def _advice(contrast: PairedContrast, judgement: Judgement, margin: float) -> st
 def answer_sentence(
     arms: Sequence[ArmSummary], contrasts: Sequence[ContrastSummary], info: MetricInfo, level: float
 ) -> str:
-    """The study's answer: the baseline's score, then what each other arm does to it; data set by data set.
+    """The study's answer: the baseline's score, then the effect of each other arm; data set by data set.
 
     Args:
         arms: All arms.
@@ -112,10 +112,10 @@ def answer_sentence(
     datasets = list(dict.fromkeys(_dataset(arm) for arm in arms))
     sentences = []
     for dataset in datasets:
-        own = {arm.arm for arm in arms if _dataset(arm) == dataset}
-        baseline = next(arm for arm in arms if arm.is_baseline and arm.arm in own)
-        on_it = [contrast for contrast in contrasts if contrast.arm in own]
-        sentence = _one_answer(baseline, on_it, info, level, dataset)
+        names = {arm.arm for arm in arms if _dataset(arm) == dataset}
+        baseline = next(arm for arm in arms if arm.is_baseline and arm.arm in names)
+        on_dataset = [contrast for contrast in contrasts if contrast.arm in names]
+        sentence = _one_answer(baseline, on_dataset, info, level, dataset)
         sentences.append(f"On {dataset}, {sentence}" if dataset else capital(sentence))
     return " ".join(sentences)
 
@@ -127,18 +127,16 @@ def _dataset(arm: ArmSummary) -> str:
 def _one_answer(
     baseline: ArmSummary, contrasts: Sequence[ContrastSummary], info: MetricInfo, level: float, dataset: str
 ) -> str:
-    """The answer on one data set (empty where there is but one), without a capital letter."""
-    estimate, label = baseline.estimates[info.name], _on_its_own(baseline.label, dataset)
+    """The answer on one data set (empty if there is only one), starting in lower case."""
+    estimate, label = baseline.estimates[info.name], _short_label(baseline.label, dataset)
     name = "the baseline" if label == "baseline" else f"the baseline ({label})"
     if estimate.n == 0:
         return f"no answer yet: {name} has no finished cell with {info.title}."
-    uncertainty = (
-        "no interval from one seed"
-        if estimate.n < 2
-        else (f"{percent(level)} interval {interval(estimate.low, estimate.high)}, n = {estimate.n}")
-    )
+    uncertainty = "no interval from one seed"
+    if estimate.n >= 2:
+        uncertainty = f"{percent(level)} interval {interval(estimate.low, estimate.high)}, n = {estimate.n}"
     score = f"{name} reaches {info.title} {number(estimate.mean)} ({uncertainty})"
-    comparable = [replace(each, label=_on_its_own(each.label, dataset)) for each in contrasts if each.contrast.n > 0]
+    comparable = [replace(item, label=_short_label(item.label, dataset)) for item in contrasts if item.contrast.n > 0]
     if not comparable:
         return f"{score}; {'nothing can be compared with it yet' if contrasts else 'no other arm was planned'}."
     words = _one_by_one(comparable) if len(comparable) <= _MOST_LISTED else _grouped(comparable)
@@ -147,28 +145,31 @@ def _one_answer(
     return f"{score}. Against it, {words}{tail}."
 
 
-def _on_its_own(label: str, dataset: str) -> str:
+def _short_label(label: str, dataset: str) -> str:
     """The label of an arm without the name of its data set."""
     return label.removesuffix(crossed_name("", dataset)) if dataset else label
 
 
-def _one_by_one(contrasts: Sequence[ContrastSummary]) -> str:
-    parts = []
+def _by_verdict(contrasts: Sequence[ContrastSummary]) -> Iterator[tuple[str, list[ContrastSummary]]]:
+    """The contrasts of each verdict, with its verb in the right number."""
     for verdict in _ORDER:
         group = [item for item in contrasts if item.judgement is not None and item.judgement.verdict is verdict]
         if group:
-            members = listed([f"{item.label} ({number(item.contrast.estimate.mean, sign=True)})" for item in group])
-            parts.append(f"{members} {_GROUP_WORDS[verdict][len(group) > 1]}")
+            yield _GROUP_WORDS[verdict][len(group) > 1], group
+
+
+def _one_by_one(contrasts: Sequence[ContrastSummary]) -> str:
+    parts = []
+    for verb, group in _by_verdict(contrasts):
+        members = listed([f"{item.label} ({number(item.contrast.estimate.mean, sign=True)})" for item in group])
+        parts.append(f"{members} {verb}")
     return "; ".join(parts)
 
 
 def _grouped(contrasts: Sequence[ContrastSummary]) -> str:
     parts = []
-    for verdict in _ORDER:
-        group = [item for item in contrasts if item.judgement is not None and item.judgement.verdict is verdict]
-        if group:
-            largest = max(group, key=lambda item: abs(item.contrast.estimate.mean))
-            shown = f"{largest.label} {number(largest.contrast.estimate.mean, sign=True)}"
-            detail = shown if len(group) == 1 else f"largest: {shown}"
-            parts.append(f"{len(group)} {_GROUP_WORDS[verdict][len(group) > 1]} ({detail})")
+    for verb, group in _by_verdict(contrasts):
+        largest = max(group, key=lambda item: abs(item.contrast.estimate.mean))
+        shown = f"{largest.label} {number(largest.contrast.estimate.mean, sign=True)}"
+        parts.append(f"{len(group)} {verb} ({shown if len(group) == 1 else f'largest: {shown}'})")
     return f"of {len(contrasts)} arms " + listed(parts)

@@ -1,4 +1,4 @@
-"""What a search found, in sentences with numbers; every word follows from its summary."""
+"""What a search found, as sentences; every word follows from its summary."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from fgtune.analysis.formatting import MetricInfo, capital, factor_name, level_text, number
+from fgtune.analysis.formatting import DASH, MetricInfo, capital, factor_name, level_text, number
 from fgtune.analysis.search.overview import SearchSummary
 from fgtune.analysis.search.selection import Selection
 from fgtune.analysis.text.answer import difference_words, evidence
@@ -17,10 +17,10 @@ _MOST_LEVELS = 6
 
 
 def search_answer(search: SearchSummary, primary: MetricInfo, level: float) -> str:
-    """The best setting that was found, what it is by the search's own criterion, and what it is worth.
+    """The best setting found, its value by the search's criterion, and its worth in the primary metric.
 
     Args:
-        search: What was found.
+        search: The summary of the search.
         primary: The metric that counts.
         level: Confidence level of the intervals.
     """
@@ -64,10 +64,10 @@ def _worth_sentence(search: SearchSummary, selection: Selection, primary: Metric
 
 
 def regret_sentence(selection: Selection, primary: MetricInfo) -> str:
-    """What choosing by the criterion costs in the primary metric; empty where it is the primary or undefined.
+    """What choosing by the criterion costs in the primary metric; empty if they are the same, or if undefined.
 
     Args:
-        selection: By one criterion.
+        selection: The choice by one criterion.
         primary: The metric that counts.
     """
     regret = selection.regret
@@ -77,10 +77,8 @@ def regret_sentence(selection: Selection, primary: MetricInfo) -> str:
         return f"No finished trial has a better {primary.title}: this choice cost nothing."
     cost = sign_of(primary.direction) * regret.estimate.mean
     best = regret.baseline_mean + regret.estimate.mean
-    text = (
-        f"The best trial by {primary.title} itself, {selection.best_arm}, has {number(best)}: choosing without it cost "
-    )
-    return f"{text}{number(cost)} (n = {count(regret.n, 'pair')})."
+    text = f"The best trial by {primary.title} itself, {selection.best_arm}, has {number(best)}"
+    return f"{text}: choosing without it cost {number(cost)} (n = {count(regret.n, 'pair')})."
 
 
 def _several(search: SearchSummary, primary: MetricInfo) -> str:
@@ -112,17 +110,14 @@ def _several(search: SearchSummary, primary: MetricInfo) -> str:
 
 
 def setting_text(levels: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
-    """The levels of a point that differ from the baseline's, to four digits; inactive ones are left out."""
-    changed = [path for path, level in levels.items() if level is not None and level != baseline.get(path)]
-    return first_of(
-        [f"{factor_name(path, list(levels))} {short_level(levels[path])}" for path in changed], _MOST_LEVELS
-    )
+    """The levels of a point that differ from the baseline's, to four digits, without inactive ones."""
+    changed = {path: level for path, level in levels.items() if level is not None and level != baseline.get(path)}
+    texts = [f"{factor_name(path, list(levels))} {short_level(level)}" for path, level in changed.items()]
+    return first_of(texts, _MOST_LEVELS)
 
 
 def short_level(level: Any) -> str:
     """A level as text, numbers to four significant digits; a dash for an inactive one."""
     if level is None:
-        return "–"
-    if isinstance(level, float):
-        return f"{level:.4g}"
-    return level_text(level)
+        return DASH
+    return f"{level:.4g}" if isinstance(level, float) else level_text(level)

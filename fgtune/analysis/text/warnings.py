@@ -1,4 +1,4 @@
-"""What a reader must know before believing the numbers: oracle settings, too few seeds, undefined metrics, gaps."""
+"""What a reader must know before believing the numbers: oracle settings, few seeds, undefined metrics, open gaps."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def study_warnings(
         data: The study.
         metrics: The shown metrics, the primary first.
         contrasts: The planned contrasts.
-        solvers: Solver usage.
+        solvers: The use of the solvers.
     """
     return (
         *_smoke_warning(data),
@@ -45,7 +45,7 @@ def study_warnings(
 
 
 def _stopping_warning(contrasts: Sequence[ContrastSummary]) -> Iterator[str]:
-    """Planned contrasts that early stopping has thinned out."""
+    """Planned contrasts that lost pairs to early stopping."""
     thinned = sum(contrast.judgement is not None and contrast.judgement.stopped > 0 for contrast in contrasts)
     if thinned:
         yield (
@@ -55,7 +55,7 @@ def _stopping_warning(contrasts: Sequence[ContrastSummary]) -> Iterator[str]:
 
 
 def search_warnings(data: StudyData, search: SearchSummary) -> Iterator[str]:
-    """What a reader must know of a search, before the warnings that every study may have."""
+    """Warnings about a search, besides those that any study may have."""
     counts = search.counts
     if counts.asked is not None and counts.proposed < counts.asked:
         yield (
@@ -67,14 +67,14 @@ def search_warnings(data: StudyData, search: SearchSummary) -> Iterator[str]:
             "The search selects by what a user without fine labels, or before the test, could not know: an upper bound "
             "on what such a search can reach, not a method."
         )
-    copies = sum(each.fork is not None and each.state is CellState.COMPLETE for each in data.results.values())
-    if copies:
+    forks = sum(result.fork is not None and result.state is CellState.COMPLETE for result in data.results.values())
+    if forks:
         yield (
-            f"{count(copies, 'finished trial')} went on from another one's training: the settings shown are those of "
+            f"{count(forks, 'finished trial')} went on from another one's training: the settings shown are those of "
             "the last part, and what they would reach from the start is not known."
         )
     for selection in search.searched:
-        if not selection.criterion.startswith(COST):  # nobody takes a cost for a guide
+        if not selection.criterion.startswith(COST):  # a cost is not meant as a guide
             yield from _misled_warnings(data, search, selection)
     if len(search.searched) == 1:
         yield from _winner_warnings(data, search, search.searched[0])
@@ -87,14 +87,14 @@ def search_warnings(data: StudyData, search: SearchSummary) -> Iterator[str]:
 
 
 def _misled_warnings(data: StudyData, search: SearchSummary, selection: Selection) -> Iterator[str]:
-    """Where the criterion leads away from what counts."""
+    """Whether the criterion is misleading about the primary metric."""
     primary, found = metric_info(data.study.metrics.primary), selection.agreement
     title = next(info.title for info in search.criteria if info.name == selection.criterion)
     loss = -sign_of(primary.direction) * selection.primary.contrast.estimate.mean
     parts = []
     if found is not None and found.rho < 0:
-        turned = f"rank correlation {number(found.rho)}"
-        parts.append(f"trials that are better by the one tend to be worse by the other ({turned})")
+        rho = f"rank correlation {number(found.rho)}"
+        parts.append(f"trials that are better by the one tend to be worse by the other ({rho})")
     if found is not None and loss > 0:
         parts.append(f"the chosen trial is worse than the baseline by {number(loss)}")
     if parts:

@@ -64,7 +64,7 @@ def _check(roots: Sequence[Path], out: Path | None) -> None:
         seen.add(root.resolve())
     if out is not None and out.suffix not in SUFFIXES:
         fix = "name a file that ends with .csv or .parquet"
-        raise ConfigError("writes CSV and Parquet alone", where="--out", value=str(out), fix=fix)
+        raise ConfigError("writes only CSV and Parquet", where="--out", value=str(out), fix=fix)
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:

@@ -110,8 +110,8 @@ def _pair(pair: SourcePair) -> list[str]:
     counted = "fine classes (oracle; no sample is labelled by both)" if pair.by_fine_classes else "samples"
     return [
         f"sources {pair.first} and {pair.second}, by {counted}: {pair.non_empty} pairs of labels occur; "
-        f"source {pair.second} is not what source {pair.first} lets expect on {pair.surprise(given_first=True):.1%}, "
-        f"the other way round on {pair.surprise(given_first=False):.1%}"
+        f"source {pair.second} differs from what source {pair.first} predicts on "
+        f"{pair.surprise(given_first=True):.1%}, the other way round on {pair.surprise(given_first=False):.1%}"
     ]
 
 

@@ -111,7 +111,7 @@ def _described(data: str, model: FineModel, card: ModelCard) -> Dataset:
         plain = _from_file(Path(data))
     else:
         fix = "give .npz, .npy, .parquet, .csv, a .yaml with a data config, or kind=digits"
-        raise ConfigError("is no data that can be read", path="DATA", value=data, fix=fix)
+        raise ConfigError("is not data that can be read", path="DATA", value=data, fix=fix)
     config = _validated(plain, data)
     dataset = load_dataset(config)
     _check_genes(config, dataset, model, card)

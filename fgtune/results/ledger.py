@@ -20,7 +20,7 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self.path = path
         fix = "restore the file from a copy, or delete the line: its cell is then run again"
-        self._lines = JsonLines(path, _result, rule="this line of the ledger is no result", fix=fix, synced=True)
+        self._lines = JsonLines(path, _result, rule="this line of the ledger is not a result", fix=fix, synced=True)
 
     def append(self, result: CellResult) -> CellResult:
         """Add one finished cell; when this returns, the line survives a crash of the machine.

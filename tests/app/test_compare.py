@@ -64,7 +64,7 @@ def test_wrong_calls_are_refused_and_write_nothing(roots, tmp_path):
     wrong = {
         "needs two study folders or more": ([first], None),
         "is named twice": ([first, first.parent / "." / first.name], tmp_path / "t.csv"),
-        "CSV and Parquet alone": ([first, second], tmp_path / "t.xlsx"),
+        "writes only CSV and Parquet": ([first, second], tmp_path / "t.xlsx"),
         "no study": ([first, tmp_path / "empty"], tmp_path / "t.csv"),
     }
     for rule, (folders, out) in wrong.items():

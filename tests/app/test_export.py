@@ -74,7 +74,7 @@ def test_compare_tells_writes_and_refuses_as_the_command_line(folder, synthetic,
     for arguments, message in (
         (roots[:1], "needs two study folders or more"),
         ([roots[0], f"{roots[0]}/."], "is named twice"),
-        ([*roots, "--out", "x.html"], "writes CSV and Parquet alone"),
+        ([*roots, "--out", "x.html"], "writes only CSV and Parquet"),
         ([*roots, "--arm", "none"], "has no arm of this name"),
         ([roots[0], str(tmp_path)], "is no study folder"),
     ):

@@ -125,7 +125,7 @@ def test_a_line_in_the_middle_that_is_no_result_is_told_with_its_number(ledger, 
         file.write(f"{line}\n")
     ledger.append(result("b"))
     with pytest.raises(
-        StudyFolderError, match=r"results\.jsonl:2: this line of the ledger is no result, got .*Fix: rest"
+        StudyFolderError, match=r"results\.jsonl:2: this line of the ledger is not a result, got .*Fix: rest"
     ):
         ledger.read()
 

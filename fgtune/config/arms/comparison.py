@@ -56,7 +56,7 @@ def _check_seeds(loaded: LoadedStudy, design: ComparisonDesign) -> None:
     if shared:
         free = max(*loaded.study.seed_list, 999) + 1
         rule = "must not be seeds of the study: settings look better than they are on the seeds that chose them"
-        fix = f"give others, [{free}] say, or a number of seeds alone, which are then far from the study's"
+        fix = f"give others, [{free}] say, or only a number of seeds, which are then far from the study's"
         raise loaded.error(("design", "search", "seeds"), rule, fix, value=shared[0])
 
 

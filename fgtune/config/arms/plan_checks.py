@@ -277,6 +277,6 @@ def _long_queue(where: str, config: TrialConfig, shapes: Mapping[str, DataShape]
     if instance.size > samples:
         yield (
             f"{where}: a queue of {instance.size} keys holds each of {samples} samples about "
-            f"{instance.size / samples:.0f} times, so a sample is told apart from older keys of itself, and slowly; "
+            f"{instance.size / samples:.0f} times, so a sample is contrasted with older keys of itself, and slowly; "
             f"set objective.instance.size below {samples}"
         )

@@ -49,7 +49,7 @@ _INTRODUCTION = """# Settings
 Every setting of a study file, with its type, its default and what it does; `fgtune settings` prints this page, and
 `fgtune schema` the same as a JSON schema for editors. A path is written with dots, as in
 `--set trial.optimizer.lr=0.03`; factors, arms and search spaces leave out the leading `trial.`. Sections with a `kind`
-hold the settings of that kind alone.
+hold only the settings of that kind.
 """
 
 

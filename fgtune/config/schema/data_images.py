@@ -18,7 +18,7 @@ class ImageSetConfig(BaseDataConfig):
     path: Text
     """Folder of the set, relative to the working directory or absolute."""
     size: Annotated[int, Field(ge=4)]
-    """Side in pixels to which every image is brought, as (3, size, size) uint8."""
+    """Side in pixels of every image after resizing, as (3, size, size) uint8."""
     resize: Literal["crop", "squash", "pad"] = "crop"
     """Shorter side to ``size`` and centre crop; both sides to ``size``; or longer side to ``size`` on black."""
     cache: bool = True
@@ -32,7 +32,7 @@ class ImageFolderConfig(ImageSetConfig):
 
     kind: Literal["image_folder"] = "image_folder"
     size: Annotated[int, Field(ge=4)] = 64
-    """Side in pixels to which every image is brought."""
+    """Side in pixels of every image after resizing."""
     table: Text | None = None
     """A CSV, relative to ``path``; None reads labels from the folders."""
     image: Text = "path"
@@ -109,7 +109,7 @@ class ImageNetSubsetConfig(ImageSetConfig):
     info: Text
     """Folder of the files that name the classes."""
     size: Annotated[int, Field(ge=4)] = 256
-    """Side in pixels to which every image is brought."""
+    """Side in pixels of every image after resizing."""
     val_fraction: OpenFraction = 0.1
     """Share of the training images that is held out for validation."""
     split_seed: Seed = 1000
@@ -141,7 +141,7 @@ class OxfordPetsConfig(ImageSetConfig):
 
     kind: Literal["oxford_pets"] = "oxford_pets"
     size: Annotated[int, Field(ge=4)] = 256
-    """Side in pixels to which every image is brought."""
+    """Side in pixels of every image after resizing."""
     download: bool = False
     """Let torchvision fetch the set into ``path`` where it is missing."""
     val_fraction: OpenFraction = 0.1
@@ -158,7 +158,7 @@ class ProductsConfig(ImageSetConfig):
 
     kind: Literal["products"] = "products"
     size: Annotated[int, Field(ge=4)] = 256
-    """Side in pixels to which every image is brought."""
+    """Side in pixels of every image after resizing."""
     train_count: Count = 80_000
     """Images drawn for training and validation; the rest is the test split."""
     val_fraction: OpenFraction = 0.1
@@ -179,4 +179,4 @@ class FewShotDataConfig(ImageSetConfig):
     classes: Text
     """Folder of ``train.txt``, ``val.txt`` and ``test.txt``: one class name per line."""
     size: Annotated[int, Field(ge=4)] = 84
-    """Side in pixels to which every image is brought; CIFAR images stay 32."""
+    """Side in pixels of every image after resizing; CIFAR images stay 32."""

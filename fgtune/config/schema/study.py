@@ -73,7 +73,7 @@ class PublishedTable(Config):
         for path in protocol:
             if path not in known:
                 near = suggestion(path, known) if len(path) > 1 else ""
-                raise ValueError(f"{path} is no path below trial" + (f"; {near}" if near.startswith("did") else ""))
+                raise ValueError(f"{path} is not a path below trial" + (f"; {near}" if near.startswith("did") else ""))
         return protocol
 
 

@@ -262,7 +262,7 @@ def _tokens(text: str) -> list[_Token]:
         found = _TOKEN.match(text, place)
         if found is None:
             rest = text[place:].strip()
-            fix = "texts stand in quotes; `=` is written `==`"
+            fix = "put text in quotes; `=` is written `==`"
             raise ConfigError("has a character that no expression has", value=rest, fix=fix)
         kind = found.lastgroup or ""
         word = found.group(kind)
@@ -288,7 +288,7 @@ def truth(value: Any, text: str) -> bool:
 def _number(value: Any, text: str) -> Any:
     """``value``, checked to be a number; ``text`` is the expression that gave it."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise EvaluationError(f"calculates with {value!r}, which is no number, in `{text}`")
+        raise EvaluationError(f"calculates with {value!r}, which is not a number, in `{text}`")
     return value
 
 

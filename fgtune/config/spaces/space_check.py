@@ -85,7 +85,7 @@ def _path_errors(loaded: LoadedStudy, design: SearchDesign) -> Iterator[ConfigEr
         elif path.split(".")[0] == "data":
             yield loaded.error(place, "the data must be the same in every trial", "compare data sets by a comparison")
         elif inside:
-            fix = "give one of them choices that are mappings, or search the inner settings alone"
+            fix = "give one of them choices that are mappings, or search only the inner settings"
             yield loaded.error(place, f"parameters must not overlap, {inside[0]} lies within this one", fix)
 
 
@@ -112,8 +112,8 @@ def _expressions(loaded: LoadedStudy, design: SearchDesign) -> tuple[dict[str, E
         for name in expression.names:
             if name not in known:
                 near = nearest_path(name, known)
-                fix = f"did you mean {near!r}?" if near else "texts stand in quotes"
-                errors.append(loaded.error(place, f"{name!r} is no setting of a trial", fix, value=text))
+                fix = f"did you mean {near!r}?" if near else "put text in quotes"
+                errors.append(loaded.error(place, f"{name!r} is not a setting of a trial", fix, value=text))
         return expression
 
     conditions = {}
@@ -260,7 +260,7 @@ def _check_start(loaded: LoadedStudy, design: SearchDesign, space: SearchSpace) 
             if path not in space.parameters:
                 near = nearest_path(path, space.parameters)
                 fix = f"did you mean {near!r}?" if near else ""
-                errors.append(loaded.error(place, "is no parameter of the space", fix))
+                errors.append(loaded.error(place, "is not a parameter of the space", fix))
                 continue
             try:
                 space.parameters[path].canonical(value)

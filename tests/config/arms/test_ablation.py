@@ -140,7 +140,7 @@ WRONG = [
     ({"components": terms(), "constraints": ["conf implies"]},
      "design.constraints[0]: ends too early, got 'conf implies'"),
     ({"components": terms(), "constraints": ["conf + 1"]},
-     "design.constraints[0]: calculates with True, which is no number"),
+     "design.constraints[0]: calculates with True, which is not a number"),
     ({"components": terms(), "constraints": ["not conf"]},
      "design.constraints[0]: must hold for the full method, where every component is on, got 'not conf'"),
     ({"components": terms(), "constraints": ["coarse and nn and conf and reg"]},

@@ -84,7 +84,7 @@ def test_a_wrong_result_is_told_with_its_line_and_path(write, row, message):
 
 
 def test_an_unknown_path_of_the_protocol_is_told(write):
-    with pytest.raises(ConfigError, match=r"^tiny\.yaml:12: published\[0\]\.protocol: epocs is no path below trial"):
+    with pytest.raises(ConfigError, match=r"^tiny\.yaml:12: published\[0\]\.protocol: epocs is not a path below trial"):
         load_study(write(with_published(ROW, protocol="{epocs: 3}")))
 
 

@@ -72,8 +72,8 @@ def test_what_turns_on_an_absent_setting_is_as_the_caller_says(if_absent):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("kind > 3", "calculates with 'scip', which is no number, in `kind > 3`"),
-        ("on + 1", "calculates with True, which is no number"),
+        ("kind > 3", "calculates with 'scip', which is not a number, in `kind > 3`"),
+        ("on + 1", "calculates with True, which is not a number"),
         ("-kind", "calculates with 'scip'"),
         ("a / (b.c - 0.5) > 1", "divides by zero in"),
         ("a", "must be true or false, `a` gives 2. Fix: compare it with something"),
@@ -94,7 +94,7 @@ def test_values_that_do_not_go_together_are_an_error(text, message):
     [
         ("", "ends too early"),
         ("a <", "ends too early, got 'a <'"),
-        ("a = 3", "has a character that no expression has, got '= 3'. Fix: texts stand in quotes; `=` is written `==`"),
+        ("a = 3", "has a character that no expression has, got '= 3'. Fix: put text in quotes; `=` is written `==`"),
         ("a < 3 b", "cannot be read on from here, got 'b'"),
         ("(a < 3", "ends too early"),
         ("[1, 2", "ends too early"),

@@ -250,12 +250,12 @@ BAD = [
     ("parameters:\n  relations.solver.time_limit_s: {kind: uniform, low: 1, high: 9}",
      "space.yaml:2: design.space.parameters.relations.solver.time_limit_s: does not exist in every point"),
     (f"parameters:\n  {LR[:-1]}, when: epoch > 3}}",
-     "space.yaml:2: design.space.parameters.optimizer.lr.when: 'epoch' is no setting of a trial, got 'epoch > 3'. "
+     "space.yaml:2: design.space.parameters.optimizer.lr.when: 'epoch' is not a setting of a trial, got 'epoch > 3'. "
      "Fix: did you mean 'epochs'?"),
     (f"parameters:\n  {LR[:-1]}, when: epochs >}}",
      "space.yaml:2: design.space.parameters.optimizer.lr.when: ends too early, got 'epochs >'"),
     (f"parameters:\n  {LR[:-1]}, when: optimizer.kind > 3}}",
-     "space.yaml:2: design.space.parameters.optimizer.lr.when: calculates with 'sgd', which is no number"),
+     "space.yaml:2: design.space.parameters.optimizer.lr.when: calculates with 'sgd', which is not a number"),
     (f"parameters:\n  {LR[:-1]}, when: optimizer.kind == 'sgdd'}}\n  epochs: {{kind: int, low: 1, high: 9}}",
      "space.yaml:2: design.space.parameters.optimizer.lr.when: holds in no point of the space, got \"optimizer.kind"),
     ("parameters:\n  epochs: {kind: int, low: 1, high: 9, when: batch_size > 3}\n"
@@ -271,9 +271,9 @@ BAD = [
      "space.yaml:3: design.space.constraints[0]: constraints must leave something of the space; every one of the 9 "
      "points breaks one, 9 break this one, got 'epochs > 9'"),
     (f"parameters:\n  {LR}\nconstraints: [optimizer.lrr > 2]",
-     "space.yaml:3: design.space.constraints[0]: 'optimizer.lrr' is no setting of a trial"),
+     "space.yaml:3: design.space.constraints[0]: 'optimizer.lrr' is not a setting of a trial"),
     (f"parameters:\n  {LR}\nconstraints: [optimizer.kind > 2]",
-     "space.yaml:3: design.space.constraints[0]: calculates with 'sgd', which is no number"),
+     "space.yaml:3: design.space.constraints[0]: calculates with 'sgd', which is not a number"),
     (f"parameters:\n  {LR}\nconstraints: optimizer.lr > 2",
      "space.yaml:3: design.space.constraints: must be a list, got 'optimizer.lr > 2'"),
     ("parameters:\n  classes.num_fine_ratio: {kind: uniform, low: 0.01, high: 0.1}",
@@ -300,7 +300,8 @@ BAD_DESIGNS = [
     ("sampler: {kind: brute_force}", "design.sampler: brute_force needs a finite space, optimizer.lr has no end"),
     ("sampler: {kind: grid}", "design.sampler.kind: unknown kind, got 'grid'. Fix: choose one of: tpe, gp, cmaes"),
     ("start: [{optimizer.lr: 2.0}]", "design.start[0].optimizer.lr: must be in its domain {'low': 0.01, 'high': 1.0, "),
-    ("start: [{optimizer.l: 2.0}]", "design.start[0].optimizer.l: is no parameter of the space. Fix: did you mean 'op"),
+    ("start: [{optimizer.l: 2.0}]",
+     "design.start[0].optimizer.l: is not a parameter of the space. Fix: did you mean 'op"),
     ("start: [{optimizer.lr: 0.9, optimizer.nesterov: true}]",
      "design.start[0]: is not feasible: breaks the constraint `optimizer.nesterov implies optimizer.lr < 0.5`"),
     ("mode: [maximize, minimize]", "design: mode needs one entry per metric (1), it has 2"),

@@ -85,6 +85,10 @@ class Term(nn.Module):
     on_validation: ClassVar[bool] = True
     """Whether the term has a value on samples outside the training split."""
 
+    def __init__(self, config: object = None, context: TermContext | None = None) -> None:  # noqa: ARG002
+        """What a term that has neither settings, parameters nor buffers is built by."""
+        super().__init__()
+
     def forward(self, outputs: StepOutputs) -> Tensor:
         """The unweighted value of the term."""
         raise NotImplementedError

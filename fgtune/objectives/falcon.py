@@ -22,9 +22,6 @@ class CoarseTerm(Term):
 
     needs: ClassVar[frozenset[Need]] = frozenset({Need.FINE_HEAD, Need.RELATIONS})
 
-    def __init__(self, config: ObjectiveConfig, context: TermContext) -> None:  # noqa: ARG002 (one signature for all)
-        super().__init__()
-
     def forward(self, outputs: StepOutputs) -> Tensor:
         """The term, a scalar >= 0."""
         log_probs = provided(outputs.log_probs, Need.FINE_HEAD)
@@ -44,9 +41,6 @@ class NeighborTerm(Term):
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({Need.FINE_HEAD, Need.TEACHER, Need.NEIGHBORS})
-
-    def __init__(self, config: ObjectiveConfig, context: TermContext) -> None:  # noqa: ARG002 (one signature for all)
-        super().__init__()
 
     def forward(self, outputs: StepOutputs) -> Tensor:
         """The term, a scalar >= 0; samples without neighbours do not count."""

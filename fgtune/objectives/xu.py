@@ -50,9 +50,6 @@ class FineTerm(Term):
     needs: ClassVar[frozenset[Need]] = frozenset({Need.FINE_HEAD, Need.FINE_LABELS})
     on_validation: ClassVar[bool] = False  # a validation loss on fine labels would not be label-free
 
-    def __init__(self, config: ObjectiveConfig, context: TermContext) -> None:  # noqa: ARG002 (one signature for all)
-        super().__init__()
-
     def forward(self, outputs: StepOutputs) -> Tensor:
         """The term, a scalar >= 0."""
         return functional.nll_loss(

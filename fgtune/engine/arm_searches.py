@@ -26,7 +26,7 @@ from fgtune.tracking import StudyEnd, open_tracker
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from fgtune.tuning.call_limits import Budget, StopFlag
+    from fgtune.tuning.cell_queue import Budget, StopFlag
 
 
 def check_arm_search_folders(plan: Plan, folder: StudyFolder) -> None:

@@ -14,8 +14,7 @@ from fgtune.engine.plan_growth import open_search, with_choices, with_proposals
 from fgtune.results.folder import StudyFolder
 
 if TYPE_CHECKING:
-    from fgtune.tuning.call_limits import Budget
-    from fgtune.tuning.cell_queue import CellQueue
+    from fgtune.tuning.cell_queue import Budget, CellQueue
     from fgtune.tuning.early_stopping.population import ForkPool
     from fgtune.tuning.search.suggestions import KnownTrial, Suggestion
 

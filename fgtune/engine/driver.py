@@ -24,8 +24,7 @@ from fgtune.tracking import StudyEnd, Tracker
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from fgtune.tuning.call_limits import Budget, StopFlag
-    from fgtune.tuning.cell_queue import CellQueue
+    from fgtune.tuning.cell_queue import Budget, CellQueue, StopFlag
     from fgtune.tuning.early_stopping.decisions import EarlyStopping
     from fgtune.tuning.search.suggestions import Suggestion
 

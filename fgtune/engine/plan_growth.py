@@ -20,7 +20,7 @@ from fgtune.results.layout import FORK
 
 if TYPE_CHECKING:
     from fgtune.engine.opening import Launch
-    from fgtune.tuning.call_limits import Budget
+    from fgtune.tuning.cell_queue import Budget
     from fgtune.tuning.search.search import Search
     from fgtune.tuning.search.suggestions import Suggestion
 

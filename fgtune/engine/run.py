@@ -27,7 +27,7 @@ from fgtune.text import print_line
 from fgtune.tracking import StudyEnd, open_tracker
 
 if TYPE_CHECKING:
-    from fgtune.tuning.call_limits import StopFlag
+    from fgtune.tuning.cell_queue import StopFlag
     from fgtune.tuning.search.suggestions import KnownTrial
 
 EXIT_CODES = {
@@ -60,7 +60,7 @@ def execute(options: RunOptions, console: Console | None = None, opened: OpenedS
 
 
 def _execute(options: RunOptions, console: Console, opened: OpenedStudy) -> int:
-    from fgtune.tuning.call_limits import Budget
+    from fgtune.tuning.cell_queue import Budget
 
     folder = StudyFolder(options.out / opened.plan.study.study)
     folder.check(opened.plan)
@@ -102,7 +102,7 @@ def _launch(options: RunOptions, opened: OpenedStudy, folder: StudyFolder, earli
 
 def _start_ray(plan: Plan, address: str | None, stack: ExitStack) -> StopFlag:
     """Open a Ray session that ends with ``stack``; from now on, Ctrl-C stops cleanly."""
-    from fgtune.tuning.call_limits import StopFlag
+    from fgtune.tuning.cell_queue import StopFlag
     from fgtune.tuning.session import check_resources, ray_session
 
     flag = StopFlag()

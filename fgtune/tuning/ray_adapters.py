@@ -19,8 +19,7 @@ from ray.tune.search import Searcher
 
 from fgtune.config.arms.records import Cell
 from fgtune.results.records import EpochMetrics, TrialOutcome
-from fgtune.tuning.call_limits import Budget, StopFlag
-from fgtune.tuning.cell_queue import CellQueue
+from fgtune.tuning.cell_queue import Budget, CellQueue, StopFlag
 from fgtune.tuning.early_stopping.decisions import EarlyStopping
 from fgtune.tuning.trainable import JOB, cell_id_of, job_of
 

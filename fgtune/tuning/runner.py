@@ -26,8 +26,7 @@ from ray import tune
 from fgtune.config.schema.study import ExecutionConfig
 from fgtune.data.base import Dataset
 from fgtune.training.prepared import PreparedSplit
-from fgtune.tuning.call_limits import Budget, StopFlag
-from fgtune.tuning.cell_queue import CellQueue
+from fgtune.tuning.cell_queue import Budget, CellQueue, StopFlag
 from fgtune.tuning.early_stopping.decisions import EarlyStopping
 from fgtune.tuning.ray_adapters import CellObserver, CellSearcher, EarlyStoppingScheduler, FlagStopper, ObserverCallback
 from fgtune.tuning.trainable import CellTrainable, cell_id_of

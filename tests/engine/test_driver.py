@@ -15,7 +15,7 @@ from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
 from fgtune.results.records import CellState
 from fgtune.tracking import NullTracker, StudyEnd
-from fgtune.tuning.call_limits import Budget, StopFlag
+from fgtune.tuning.cell_queue import Budget, StopFlag
 
 
 class Tracked(NullTracker):

@@ -17,8 +17,7 @@ from fgtune.config.arms.records import Cell
 from fgtune.config.schema.study import BudgetConfig, ExecutionConfig
 from fgtune.config.schema.tuning import AshaConfig
 from fgtune.results.records import EpochMetrics
-from fgtune.tuning.call_limits import Budget, StopFlag
-from fgtune.tuning.cell_queue import CellQueue
+from fgtune.tuning.cell_queue import Budget, CellQueue, StopFlag
 from fgtune.tuning.early_stopping.decisions import EarlyStopping
 from fgtune.tuning.ray_adapters import CellSearcher, EarlyStoppingScheduler, FlagStopper, ObserverCallback
 from fgtune.tuning.search.objectives import Objective

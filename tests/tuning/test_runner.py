@@ -10,7 +10,7 @@ from fgtune.config.arms.records import Cell
 from fgtune.config.schema.study import ExecutionConfig
 from fgtune.data.load import load_dataset
 from fgtune.training.prepared import dataset_key, preparation_key, prepare_split
-from fgtune.tuning.call_limits import StopFlag
+from fgtune.tuning.cell_queue import StopFlag
 
 
 class Observer:

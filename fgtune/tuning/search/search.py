@@ -22,8 +22,7 @@ from fgtune.config.spaces.space import InfeasibleError, Point
 from fgtune.errors import ConfigError
 from fgtune.results.records import CellResult, CellState, joint_state
 from fgtune.streams import numpy_stream
-from fgtune.tuning.call_limits import Budget
-from fgtune.tuning.cell_queue import CellQueue
+from fgtune.tuning.cell_queue import Budget, CellQueue
 from fgtune.tuning.search.history import Curve, baseline_trial, mean_curve
 from fgtune.tuning.search.objectives import mean_values, objectives_of
 from fgtune.tuning.search.optuna_study import OptunaStudy

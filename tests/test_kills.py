@@ -8,14 +8,16 @@ import random
 from collections import Counter
 from pathlib import Path
 
-import mlflow
 import optuna
 import pytest
 from rich.console import Console
+from support.lazy import LazyModule
 
 from fgtune.engine.run import execute
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
+
+mlflow = LazyModule("mlflow")
 
 KINDS = ["sensitivity", "ablation", "comparison", "tuned comparison", "search"]
 QUICK = ["ablation", "tuned comparison", "search"]

@@ -7,12 +7,14 @@ import random
 from collections import Counter
 from dataclasses import replace
 
-import mlflow
 import pytest
+from support.lazy import LazyModule
 from support.search_runs import METRIC, STUDY, folder_of, made, mirrored, run
 
 from fgtune.errors import ConfigError
 from fgtune.results.records import CellState
+
+mlflow = LazyModule("mlflow")
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import itertools
 import math
 from collections.abc import Sequence
 
-import torchvision
 from torch import Tensor, nn
 
 from fgtune.config.schema.model import IdentityConfig, LinearBackboneConfig, MlpConfig, ResNetConfig, SmallCnnConfig
@@ -105,6 +104,8 @@ class ResNet(nn.Module):
     def __init__(self, config: ResNetConfig, input_shape: Sequence[int]) -> None:
         super().__init__()
         channels, _, _ = image_shape(config, input_shape)
+        import torchvision  # here: it loads the compiler of torch, seconds
+
         full = getattr(torchvision.models, config.kind)(weights=None)
         cifar = config.stem == "cifar"
         if cifar:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
-import torchvision.transforms.v2.functional as tv
 from torch import Tensor
 
 from fgtune.config.schema.augmentation import (
@@ -136,6 +135,8 @@ class CifarViews:
 
     def evaluation(self, inputs: Tensor) -> Tensor:
         """The whole image at ``size`` (CIFAR images have it already), normalised."""
+        import torchvision.transforms.v2.functional as tv  # here: it loads the compiler of torch, seconds
+
         size = [self.config.size] * 2
         images = inputs if list(inputs.shape[2:]) == size else tv.resize(inputs, size, antialias=True)
         return normalize(images, self.config)
@@ -163,6 +164,8 @@ class StrongWeakViews:
 
     def evaluation(self, inputs: Tensor) -> Tensor:
         """The centre of the image, resized so that its shorter side is 8/7 of ``size``, normalised."""
+        import torchvision.transforms.v2.functional as tv  # here: it loads the compiler of torch, seconds
+
         size = self.config.size
         images = tv.resize(inputs, [round(size * 8 / 7)], antialias=True)
         return normalize(tv.center_crop(images, [size, size]), self.config)

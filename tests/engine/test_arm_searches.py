@@ -8,9 +8,9 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-import mlflow
 import pytest
 from rich.console import Console
+from support.lazy import LazyModule
 
 import fgtune
 from fgtune.analysis.curve_panels import learning_panels
@@ -25,6 +25,8 @@ from fgtune.engine.run import execute
 from fgtune.errors import ConfigError, StudyFolderError
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
+
+mlflow = LazyModule("mlflow")
 
 METRIC = "val/silhouette"
 STUDY = {

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torchvision
+from support.lazy import LazyModule
 
 from fgtune.config.schema.model import ModelConfig
 from fgtune.errors import ConfigError
 from fgtune.models.classifier import build_classifier
+
+models = LazyModule("torchvision.models")
 
 
 def backbone(shape, **settings):
@@ -16,7 +18,7 @@ def backbone(shape, **settings):
 
 
 def reference(name: str, stem: str, padding: int) -> torch.nn.Module:
-    network = getattr(torchvision.models, name)(weights=None)
+    network = getattr(models, name)(weights=None)
     network.fc = torch.nn.Identity()
     if stem == "cifar":
         network.conv1 = torch.nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=padding, bias=False)

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
-import torchvision
+from support.lazy import LazyModule
 
 from fgtune.config.schema.model import ModelConfig
 from fgtune.errors import ConfigError
 from fgtune.models.classifier import build_classifier, check_weights
+
+models = LazyModule("torchvision.models")
 
 SMALL = {"kind": "small_cnn", "channels": [4, 6]}
 SHAPE = (3, 8, 8)
@@ -155,7 +157,7 @@ def torchvision_file(tmp_path_factory):
     """A ResNet-18 with ImageNet stem and classifier, as torchvision saves one, in half precision."""
     path = tmp_path_factory.mktemp("weights") / "resnet18.pth"
     with torch.random.fork_rng(devices=[]):
-        state = torchvision.models.resnet18(weights=None).half().state_dict()
+        state = models.resnet18(weights=None).half().state_dict()
     torch.save(state, path)
     return path, state
 

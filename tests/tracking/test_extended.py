@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
-from mlflow import MlflowClient
+from support.lazy import LazyModule
 
 from fgtune.results.folder import StudyFolder
+
+mlflow = LazyModule("mlflow")
 
 
 def test_runs_of_an_extended_study_are_found_and_none_is_stored_twice(
@@ -27,7 +29,7 @@ def test_runs_of_an_extended_study_are_found_and_none_is_stored_twice(
     tracker.start(after, folder.root)
     new = [make_result(cell) for cell in after.cells if cell.seed == 2]
     assert tracker.sync([*results, *new], lambda _: curve) == len(new)
-    client = MlflowClient(f"sqlite:///{store_file}")
+    client = mlflow.MlflowClient(f"sqlite:///{store_file}")
     runs = client.search_runs([each.experiment_id for each in client.search_experiments()])
     roles = [run.data.tags["fgtune.role"] for run in runs]
     assert (roles.count("study"), roles.count("cell")) == (1, len(after.cells))

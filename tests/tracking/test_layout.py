@@ -7,11 +7,13 @@ import math
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from mlflow.utils.validation import _validate_metric_name
+from support.lazy import LazyModule
 
 from fgtune.results.records import EpochMetrics
 from fgtune.tracking import layout
 from fgtune.tracking.layout import MAX_KEY, safe_key
+
+validation = LazyModule("mlflow.utils.validation")
 
 
 @settings(deadline=None, max_examples=300)
@@ -24,7 +26,7 @@ from fgtune.tracking.layout import MAX_KEY, safe_key
 @example("train/β[0]=x")
 def test_every_name_becomes_one_that_mlflow_takes(name):
     key = safe_key(name)
-    _validate_metric_name(key)
+    validation._validate_metric_name(key)
     assert 0 < len(key) <= MAX_KEY
     assert safe_key(key) == key
 

@@ -7,12 +7,14 @@ import math
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
 from ruamel.yaml import YAML
+from support.lazy import LazyModule
 
 from fgtune.errors import ConfigError, TrackingError
 from fgtune.results.records import CellState, EpochMetrics
 from fgtune.tracking import StudyEnd
+
+mlflow = LazyModule("mlflow")
 
 LATER = "2026-11-22T10:00:00+00:00"
 
@@ -21,7 +23,7 @@ class Store:
     """What another client of the same store sees."""
 
     def __init__(self, file):
-        self.client = MlflowClient(tracking_uri=f"sqlite:///{file}")
+        self.client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{file}")
 
     def runs(self, role):
         experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]

@@ -6,8 +6,8 @@ import json
 
 import pytest
 import torch
-import torchvision.transforms.v2 as transforms
 from pydantic import TypeAdapter, ValidationError
+from support.lazy import LazyModule
 
 from fgtune.config.schema.augmentation import AugmentationConfig
 from fgtune.config.schema.paths import kinds_of
@@ -15,6 +15,8 @@ from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError
 from fgtune.training.augment import AUGMENTATIONS, Views
 from fgtune.training.input_checks import view_shape
+
+transforms = LazyModule("torchvision.transforms.v2")
 
 SIZED = {"cifar": 16, "imagenet_strong_weak": 14}
 IMAGE_KINDS = ["cifar", "imagenet_strong_weak", "crop_flip"]

@@ -7,13 +7,15 @@ import itertools
 import numpy as np
 import pytest
 import torch
-import torchvision.transforms.v2.functional as tv
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from torchvision.transforms.v2 import RandomResizedCrop
+from support.lazy import LazyModule
 
 from fgtune.training import augment_ops as ops
+
+transforms = LazyModule("torchvision.transforms.v2")
+tv = LazyModule("torchvision.transforms.v2.functional")
 
 
 def stream(seed: int = 0) -> torch.Generator:
@@ -43,7 +45,7 @@ def test_a_resized_crop_is_torchvisions_antialiased_one(data):
 def test_drawn_crops_are_distributed_as_torchvisions():
     height, width, scale, count = 20, 32, (0.08, 1.0), 3000
     mine = ops.draw_crops(torch.empty(count, 3, height, width), scale, stream()).numpy()
-    transform = RandomResizedCrop(8, scale=scale)
+    transform = transforms.RandomResizedCrop(8, scale=scale)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         drawn = [transform.make_params([torch.empty(3, height, width)]) for _ in range(count)]
@@ -60,7 +62,7 @@ def test_drawn_crops_are_distributed_as_torchvisions():
 @pytest.mark.parametrize(("height", "width"), [(4, 100), (100, 4)])
 def test_a_crop_that_never_fits_is_the_largest_centred_one(height, width):
     found = ops.draw_crops(torch.empty(5, 3, height, width), (1.0, 1.0), stream())
-    transform = RandomResizedCrop(8, scale=(1.0, 1.0))
+    transform = transforms.RandomResizedCrop(8, scale=(1.0, 1.0))
     with torch.random.fork_rng(devices=[]):
         expected = transform.make_params([torch.empty(3, height, width)])
     assert found.tolist() == [[expected["top"], expected["left"], expected["height"], expected["width"]]] * 5
@@ -103,7 +105,7 @@ def test_grey_occurs_at_its_rate_and_is_torchvisions(p):
     assert stats.binomtest(int(close.sum()), 1500, p).pvalue > 1e-3
 
 
-THEIRS = (tv.adjust_brightness, tv.adjust_contrast, tv.adjust_saturation, tv.adjust_hue)
+THEIRS = ("adjust_brightness", "adjust_contrast", "adjust_saturation", "adjust_hue")
 MINE = (ops.adjust_brightness, ops.adjust_contrast, ops.adjust_saturation, ops.adjust_hue)
 
 
@@ -112,6 +114,7 @@ MINE = (ops.adjust_brightness, ops.adjust_contrast, ops.adjust_saturation, ops.a
     [(MINE[n], THEIRS[n], (0.0, 0.4, 1.0, 1.7)) for n in range(3)] + [(MINE[3], THEIRS[3], (-0.5, -0.1, 0.0, 0.3))],
 )
 def test_colour_changes_are_torchvisions(mine, theirs, factors):
+    theirs = getattr(tv, theirs)
     batch = images(4, 5, 7)
     batch[:, :, 0] = 0.4  # grey pixels, whose hue is undefined
     batch[:, 1:, 1] = 0.0
@@ -133,7 +136,7 @@ def test_jitter_applies_each_samples_changes_in_its_own_order():
     factors.append(-0.1 + 0.2 * torch.rand(200, generator=draws))
     for n, image in enumerate(batch):
         for number in order[n] if chosen[n] else []:
-            image = THEIRS[number](image, float(factors[number][n]))
+            image = getattr(tv, THEIRS[number])(image, float(factors[number][n]))
         torch.testing.assert_close(found[n], image, atol=1e-4, rtol=1e-3)
     assert len({tuple(each) for each in order.tolist()}) == 24
 

@@ -21,7 +21,7 @@ test: lint pytest
 # Tracing every line takes two thirds longer in plain Python code, so coverage is measured where CI is set.
 pytest: $(READY) browser
 	$(BIN)/pytest -n $(WORKERS) $(if $(CI),--cov --cov-report=)
-	$(if $(CI),$(BIN)/coverage report --sort=cover --fail-under=0 | head -n 22)
+	$(if $(CI),$(BIN)/coverage report --sort=cover --fail-under=0 | awk 'NR < 23 || /^TOTAL/')
 
 test-slow: $(READY)
 	$(BIN)/pytest -n $(WORKERS) -m slow --timeout 1800

@@ -30,8 +30,6 @@ pytest_plugins = ["support.small_cell"]
 
 STARTS_RAY = {"ray_started", "start_driver", "kill_driver"}
 STARTS_PROCESSES = STARTS_RAY | {"browser"}
-WAITS = "tests/test_kills.py"
-"""Waits for Ray to start more than it computes, so it goes to another worker than the other tests with Ray."""
 
 
 @cache
@@ -47,18 +45,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if STARTS_PROCESSES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.integration)
-    # Stable: otherwise as they were collected.
-    items.sort(key=lambda item: (not uses_ray(item.nodeid.split("::")[0]), item.nodeid.startswith(WAITS)))
+    items.sort(key=lambda item: not uses_ray(item.nodeid.split("::")[0]))  # stable: otherwise as they were collected
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
-    """Deal whole files to the workers, since fixtures of a module are expensive; those with Ray share a worker."""
+    """Deal whole files to the workers, since fixtures of a module are expensive, and all with Ray to one of them."""
 
     class Files(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.split("::")[0]
-            return "ray" if uses_ray(file) and file != WAITS else file
+            return "ray" if uses_ray(file) else file
 
     return Files(config, log)
 

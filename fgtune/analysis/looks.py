@@ -68,7 +68,7 @@ def planned_shares(sizes: Sequence[int], most: int) -> tuple[float, ...]:
 def t_information(pairs: int) -> float:
     """The information at which a paired t-test behaves like a test with a known standard deviation, for its looks.
 
-    The p-values of t-tests of growing samples agree less with each other than those of normal tests, since the estimated
+    The p-values of t-tests of growing samples agree less with each other than those of normal tests, as the estimated
     standard deviation changes too: with the number of pairs as information, looks at 5, 10, 15 and 20 pairs reject in
     5.4 % instead of 5 % of null studies, looks after every seed from 3 to 20 in up to 6.2 %. Less information in small
     samples makes up for it. The constant was chosen by simulation and checked on others (``docs/statistics.md``).

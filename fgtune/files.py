@@ -1,7 +1,8 @@
-"""Files that survive a crash: written whole or not at all, and JSON Lines whose last line may be torn."""
+"""Files that survive a crash: written whole or not at all, and JSON Lines, whose last may be torn, chained by hash."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -13,6 +14,11 @@ from typing import Any, Generic, TypeVar
 from fgtune.errors import ConfigError, StudyFolderError
 
 T = TypeVar("T")
+
+PREVIOUS = "previous"
+"""Key of a chained line: SHA-256, in hex, of the line before it; in the first chained line, of the file before it."""
+_TAIL = 1 << 16
+"""Bytes that are read first to find the last line of a file."""
 
 
 @contextmanager
@@ -63,13 +69,23 @@ class JsonLines(Generic[T]):
         rule: What is wrong with a line that ``parse`` refuses.
         fix: What to do about it.
         synced: Whether every line is synced to disk before the next one is written; costs milliseconds per line.
+        chained: Whether every new line holds the hash of the one before, under ``previous``, so that ``broken_links``
+            finds lines that were changed, removed or moved. ``parse`` does not see that key.
     """
 
     def __init__(
-        self, path: Path, parse: Callable[[dict[str, Any]], T], *, rule: str, fix: str, synced: bool = False
+        self,
+        path: Path,
+        parse: Callable[[dict[str, Any]], T],
+        *,
+        rule: str,
+        fix: str,
+        synced: bool = False,
+        chained: bool = False,
     ) -> None:
         self.path = path
         self._parse_object, self._rule, self._fix, self._synced = parse, rule, fix, synced
+        self._chained = chained
 
     def append(self, plain: dict[str, Any]) -> None:
         """Add a line.
@@ -78,12 +94,14 @@ class JsonLines(Generic[T]):
             OSError: The write failed; the file then holds what it held before and at most a torn line.
             ValueError: For a number that is not finite.
         """
-        line = json.dumps(plain, allow_nan=False).encode() + b"\n"
+        line = json.dumps(plain, allow_nan=False)
         new = not self.path.exists()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab+") as file:
             self._repair(file.fileno())
-            file.write(line)
+            if self._chained:
+                line = json.dumps({**plain, PREVIOUS: _link(file.fileno())})
+            file.write(line.encode() + b"\n")
             file.flush()
             if self._synced:
                 os.fsync(file.fileno())
@@ -110,7 +128,10 @@ class JsonLines(Generic[T]):
 
     def _parse(self, line: bytes) -> T | None:
         try:
-            return self._parse_object(json.loads(line))
+            plain = json.loads(line)
+            if self._chained:
+                plain.pop(PREVIOUS, None)
+            return self._parse_object(plain)
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
 
@@ -125,6 +146,64 @@ class JsonLines(Generic[T]):
             os.ftruncate(descriptor, start)
         else:
             os.write(descriptor, b"\n")  # opened for appending, so it goes to the end
+
+
+def link_after(content: bytes) -> str:
+    """What the next chained line after ``content`` holds under ``previous``.
+
+    Since the last line holds the hash of the one before it, and so on, it stands for the whole file.
+
+    Args:
+        content: A file of JSON Lines that ends with a newline, or is empty.
+    """
+    last = content[content.rfind(b"\n", 0, -1) + 1 : -1]
+    return hashlib.sha256(last if _previous(last) is not None else content).hexdigest()
+
+
+def broken_links(content: bytes) -> tuple[int, list[int]]:
+    """Where the chain of a file of JSON Lines does not hold; a torn last line is left out.
+
+    Args:
+        content: The file.
+
+    Returns:
+        Number of lines before the first chained one, and the numbers, from 1, of the lines that do not follow from what
+        stands before them: something there was changed, removed, inserted or moved.
+    """
+    lines = content.split(b"\n")[:-1]
+    links = [_previous(line) for line in lines]
+    unchained = next((rank for rank, link in enumerate(links) if link is not None), len(lines))
+    broken, place = [], sum(len(line) + 1 for line in lines[:unchained])
+    for rank in range(unchained, len(lines)):
+        before = content[:place] if rank == unchained else lines[rank - 1]
+        if links[rank] != hashlib.sha256(before).hexdigest():
+            broken.append(rank + 1)
+    return unchained, broken
+
+
+def _previous(line: bytes) -> str | None:
+    """The hash in a chained line, None in any other."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    link = found.get(PREVIOUS) if isinstance(found, dict) else None
+    return link if isinstance(link, str) else None
+
+
+def _link(descriptor: int) -> str:
+    """``link_after`` a file that ends with a newline or is empty; reads only its end if its last line is chained."""
+    size, length = os.fstat(descriptor).st_size, _TAIL
+    while length < size:
+        tail = os.pread(descriptor, length, size - length)
+        place = tail.rfind(b"\n", 0, -1)
+        if place >= 0:
+            last = tail[place + 1 : -1]
+            if _previous(last) is not None:
+                return hashlib.sha256(last).hexdigest()
+            break
+        length *= 4
+    return link_after(os.pread(descriptor, size, 0))
 
 
 def _sync_folder(folder: Path) -> None:

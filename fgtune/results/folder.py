@@ -42,6 +42,9 @@ ARM_SEARCH = "inside"
 GIVEN = "given"
 """Key in ``provenance.json`` of the study as given: with overrides and spaces applied, defaults not filled in."""
 
+CHAINED = "ledger_chained_after"
+"""Key in ``provenance.json``: number of ledger lines from a version that did not chain them; 0 in a new folder."""
+
 
 class StudyFolder(CellFiles):
     """The folder at ``root``: which study owns it, who writes to it, its study, plan and ledger."""
@@ -105,6 +108,7 @@ class StudyFolder(CellFiles):
         if self.check(plan):
             first = self.read_provenance()
             record = {**first, "continued": [*first.get("continued", []), dict(provenance)]}
+        record.setdefault(CHAINED, len(self.ledger.lines()))
         self.root.mkdir(parents=True, exist_ok=True)
         self._write_provenance(record)
         write_atomically(self.study_file, loaded.source_text.encode())

@@ -1,17 +1,36 @@
 """The ledger of finished cells: one JSON line each, appended and synced, so that no finished cell is ever lost.
 
-Only finite metrics are stored (JSON has no others); ``cause`` names those that were left out.
+Only finite metrics are stored (JSON has no others); ``cause`` names those that were left out. Every line holds the hash
+of the one before, so that a line that is changed, removed or moved later is found; the first one after lines of an
+earlier version, which have none, holds the hash of them all.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fgtune.files import JsonLines
+from fgtune.files import JsonLines, broken_links, link_after
 from fgtune.results.records import CellResult
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The chain of a ledger's lines.
+
+    Attributes:
+        lines: Number of lines, without a torn last one.
+        unchained: How many of them, at the beginning, come from a version that did not chain them.
+        broken: Numbers, from 1, of the lines that do not follow from what stands before them.
+        head: ``Ledger.head``.
+    """
+
+    lines: int
+    unchained: int
+    broken: tuple[int, ...]
+    head: str
 
 
 class Ledger:
@@ -20,7 +39,8 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self.path = path
         fix = "restore the file from a copy, or delete the line: its cell is then run again"
-        self._lines = JsonLines(path, _result, rule="this line of the ledger is not a result", fix=fix, synced=True)
+        rule = "this line of the ledger is not a result"
+        self._lines = JsonLines(path, _result, rule=rule, fix=fix, synced=True, chained=True)
 
     def append(self, result: CellResult) -> CellResult:
         """Add one finished cell; when this returns, the line survives a crash of the machine.
@@ -38,6 +58,30 @@ class Ledger:
         self._lines.append(_plain(stored))
         return stored
 
+    def lines(self) -> list[CellResult]:
+        """The results in the order in which they were appended, earlier ones of a cell that ran again included.
+
+        Raises:
+            StudyFolderError: For a line, other than a torn last one, that is not a result.
+        """
+        return self._lines.read()
+
+    @property
+    def chain(self) -> Chain:
+        """Whether every line follows from the one before."""
+        whole = self._whole_lines()
+        unchained, broken = broken_links(whole)
+        return Chain(whole.count(b"\n"), unchained, tuple(broken), link_after(whole))
+
+    @property
+    def head(self) -> str:
+        """SHA-256, in hex, that stands for all lines and their order, as far as they are chained."""
+        return link_after(self._whole_lines())
+
+    def _whole_lines(self) -> bytes:
+        content = self.path.read_bytes() if self.path.exists() else b""
+        return content[: content.rfind(b"\n") + 1]
+
     def read(self) -> list[CellResult]:
         """All finished cells, with the latest result of each, in the order they finished; empty without a file.
 
@@ -45,7 +89,7 @@ class Ledger:
             StudyFolderError: For a line, other than a torn last one, that is not a result.
         """
         results: dict[str, CellResult] = {}
-        for result in self._lines.read():
+        for result in self.lines():
             results.pop(result.cell_id, None)
             results[result.cell_id] = result
         return list(results.values())

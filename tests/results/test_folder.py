@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from fgtune.config.reading.load import load_study
 from fgtune.errors import StudyFolderError
 from fgtune.results.folder import StudyFolder
-from fgtune.results.records import EpochMetrics, RelationsRecord
+from fgtune.results.records import CellResult, EpochMetrics, RelationsRecord
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def test_a_new_folder_holds_study_plan_and_provenance_before_the_first_trial(fol
     folder.create_or_check(plan, loaded, provenance)
     assert sorted(tree(folder.root)) == ["plan.csv", "provenance.json", "study.resolved.yaml", "study.yaml"]
     assert folder.study_file.read_text() == loaded.source_text
-    assert folder.read_provenance() == {**provenance, "hash": 2, "given": loaded.raw}
+    assert folder.read_provenance() == {**provenance, "hash": 2, "given": loaded.raw, "ledger_chained_after": 0}
     assert folder.check(plan) is True
 
 
@@ -236,3 +237,23 @@ def test_an_empty_history_leaves_a_readable_folder(folder):
     folder.write_curve("c0", "a", 0, [])
     folder.write_curve("c1", "a", 1, history(3))
     assert folder.read_curves()["cell_id"].tolist() == ["c1"] * 3
+
+
+def plain_result(cell_id: str) -> dict[str, object]:
+    texts = dict.fromkeys(("arm", "config_hash"), "x") | {"cell_id": cell_id, "state": "COMPLETE"}
+    return texts | {"seed": 0, "seconds": 1.0, "epochs": 1, "metrics": {}, "levels": {}, "config": {}}
+
+
+def test_a_folder_that_is_continued_knows_how_many_lines_were_not_chained(folder, make, provenance):
+    loaded, plan = make()
+    folder.create_or_check(plan, loaded, provenance)
+    record = folder.read_provenance()
+    del record["ledger_chained_after"]  # as an earlier version wrote it
+    folder.provenance_file.write_text(json.dumps(record))
+    folder.ledger_file.write_text("".join(f"{json.dumps(plain_result(cell))}\n" for cell in "ab"))
+    for _ in range(2):
+        folder.create_or_check(plan, loaded, provenance)
+        assert folder.read_provenance()["ledger_chained_after"] == 2
+        folder.ledger.append(CellResult.from_plain(plain_result("c")))
+    assert folder.ledger.chain.broken == ()
+    assert folder.ledger.chain.unchained == 2

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from dataclasses import replace
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fgtune.errors import StudyFolderError
-from fgtune.results.ledger import Ledger
+from fgtune.results.ledger import Chain, Ledger
 from fgtune.results.records import CellResult, CellState, SolverUse
 
 
@@ -81,13 +82,18 @@ def test_a_gap_without_a_bound_is_read_back_as_infinite(ledger):
     assert ledger.read()[0].solver.max_gap == math.inf
 
 
+def plain(line: bytes) -> dict[str, object]:
+    """A line without the hash of what stands before it."""
+    return {key: value for key, value in json.loads(line).items() if key != "previous"}
+
+
 def test_a_line_torn_at_any_byte_loses_nothing_that_was_finished(tmp_path, monkeypatch):
     monkeypatch.setattr("os.fsync", lambda _: None)  # thousands of syncs are slow, and no machine crashes here
     whole = Ledger(tmp_path / "whole")
     for name in ("a", "b", "c", "d"):
         whole.append(result(name))
     lines = whole.path.read_bytes().splitlines(keepends=True)
-    content, next_line = b"".join(lines[:3]), lines[3]
+    content, next_line = b"".join(lines[:3]), plain(lines[3])
     for cut in range(len(content) + 1):
         torn = Ledger(tmp_path / "torn")
         torn.path.write_bytes(content[:cut])
@@ -95,7 +101,10 @@ def test_a_line_torn_at_any_byte_loses_nothing_that_was_finished(tmp_path, monke
         finished = sum(len(b"".join(lines[:n])) - 1 <= cut for n in (1, 2, 3))
         assert [each.cell_id for each in torn.read()] == ["a", "b", "c"][:finished]
         torn.append(result("d"))
-        assert torn.path.read_bytes() == b"".join(lines[:finished]) + next_line
+        *before, last = torn.path.read_bytes().splitlines(keepends=True)
+        assert before == lines[:finished]
+        assert plain(last) == next_line
+        assert torn.chain.broken == ()
 
 
 def test_a_result_returned_from_append_was_synced_before(ledger, monkeypatch):
@@ -170,3 +179,92 @@ def test_any_results_are_read_back_exactly_after_any_cut(tmp_path_factory, resul
         kept = ledger.read()
         complete = content[:cut].count(b"\n")
         assert {each.cell_id for each in results[:complete]} <= {each.cell_id for each in kept}
+
+
+def plain_lines(ledger: Ledger) -> list[bytes]:
+    return ledger.path.read_bytes().splitlines()
+
+
+def test_every_line_holds_the_hash_of_the_line_before(ledger):
+    for cell in "abc":
+        ledger.append(result(cell))
+    lines = plain_lines(ledger)
+    links = [json.loads(line)["previous"] for line in lines]
+    assert links == [hashlib.sha256(each).hexdigest() for each in (b"", *lines[:-1])]
+    assert ledger.chain == Chain(3, 0, (), hashlib.sha256(lines[-1]).hexdigest())
+
+
+CHANGES = {
+    "a line is edited": (lambda lines: [lines[0], lines[1].replace(b"0.333", b"0.334"), *lines[2:]], (3,)),
+    "a space is added": (lambda lines: [lines[0], lines[1].replace(b": ", b":  ", 1), *lines[2:]], (3,)),
+    "a line is removed": (lambda lines: [lines[0], *lines[2:]], (2,)),
+    "the first line is removed": (lambda lines: lines[1:], (1,)),
+    "two lines change places": (lambda lines: [lines[0], lines[2], lines[1], *lines[3:]], (2, 3, 4)),
+    "a line is repeated": (lambda lines: [*lines[:2], lines[1], *lines[2:]], (3,)),
+    "a line loses its hash": (
+        lambda lines: [*lines[:2], lines[2].split(b', "previous"')[0] + b"}", *lines[3:]],
+        (3, 4),
+    ),
+    "all line ends are changed": (lambda lines: [line + b"\r" for line in lines], (2, 3, 4, 5)),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_chain_names_the_line_that_does_not_follow(ledger, change):
+    for cell in "abcde":
+        ledger.append(result(cell))
+    edit, broken = CHANGES[change]
+    ledger.path.write_bytes(b"".join(line + b"\n" for line in edit(plain_lines(ledger))))
+    assert ledger.chain.broken == broken
+    ledger.append(result("f"))  # a later line does not mend it
+    assert set(broken) <= set(ledger.chain.broken)
+
+
+def test_the_head_changes_with_the_last_line(ledger):
+    for cell in "ab":
+        ledger.append(result(cell))
+    before = ledger.chain
+    ledger.path.write_bytes(ledger.path.read_bytes().replace(b'"seed": 3', b'"seed": 4'))
+    assert ledger.chain.head != before.head
+
+
+def test_a_ledger_of_an_earlier_version_is_read_and_its_first_new_line_covers_it(ledger):
+    written = [ledger.append(result(cell)) for cell in "ab"]
+    old = b"".join(line.split(b', "previous"')[0] + b"}\n" for line in plain_lines(ledger))
+    ledger.path.write_bytes(old)
+    assert ledger.read() == written
+    assert ledger.chain == Chain(2, 2, (), hashlib.sha256(old).hexdigest())
+    written += [ledger.append(result(cell)) for cell in "cd"]
+    assert ledger.read() == written
+    assert json.loads(plain_lines(ledger)[2])["previous"] == hashlib.sha256(old).hexdigest()
+    assert ledger.chain.unchained == 2
+    assert ledger.chain.broken == ()
+    ledger.path.write_bytes(ledger.path.read_bytes().replace(b"0.333", b"0.334", 1))
+    assert ledger.chain.broken == (3,)
+
+
+@pytest.mark.parametrize("length", [10, 1 << 16, (1 << 16) + 1, 1 << 18, 1 << 20])
+def test_lines_of_any_length_are_chained(ledger, length):
+    for cell in "abc":
+        ledger.append(result(cell, cause="x" * length))
+    assert ledger.chain.broken == ()
+    assert [each.cell_id for each in ledger.read()] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("end", [b'{"cell_id": "torn', b"\0\0", b""])
+def test_the_chain_goes_on_after_a_torn_line_and_after_one_without_its_newline(ledger, end):
+    for cell in "ab":
+        ledger.append(result(cell))
+    whole = ledger.path.read_bytes()
+    ledger.path.write_bytes(whole + end if end else whole[:-1])
+    ledger.append(result("c"))
+    assert [each.cell_id for each in ledger.read()] == ["a", "b", "c"]
+    assert ledger.chain.broken == ()
+    assert ledger.chain.lines == 3
+
+
+def test_lines_holds_what_a_later_result_replaced(ledger):
+    failed = ledger.append(result("a", state=CellState.FAIL, cause="x"))
+    again = ledger.append(result("a"))
+    assert ledger.lines() == [failed, again]
+    assert ledger.read() == [again]

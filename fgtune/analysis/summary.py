@@ -21,8 +21,10 @@ from fgtune.analysis.search.overview import SearchSummary, summarise_search
 from fgtune.analysis.search.selection import LabelFreeChoice, label_free_choices
 from fgtune.analysis.statistics import PairedContrast, bootstrap_interval, holm, mean_interval, paired_contrast
 from fgtune.analysis.table import num_fine
-from fgtune.analysis.text.answer import answer_sentence, contrast_sentence, search_answer
-from fgtune.analysis.text.warnings import search_warnings, study_warnings
+from fgtune.analysis.text.answer import answer_sentence, contrast_sentence
+from fgtune.analysis.text.search_answer import search_answer
+from fgtune.analysis.text.search_warnings import search_warnings
+from fgtune.analysis.text.warnings import study_warnings
 from fgtune.analysis.verdicts import Judgement, judge
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellState

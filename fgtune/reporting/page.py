@@ -13,7 +13,7 @@ from fgtune.analysis.search.axes import axes_of
 from fgtune.analysis.search.overview import selections_of
 from fgtune.analysis.search.selection import Selection
 from fgtune.analysis.summary import StudySummary
-from fgtune.analysis.text.answer import short_level
+from fgtune.analysis.text.search_answer import short_level
 from fgtune.analysis.trials import STOPPED, Trial, kinds_of, ranked, shown_infos, trials_of
 from fgtune.reporting.panels import MOST_ROWS, panels_of_arms, panels_of_space
 from fgtune.reporting.theme import arm_styles

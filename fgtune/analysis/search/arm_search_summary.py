@@ -10,7 +10,9 @@ from typing import Any
 from fgtune.analysis.formatting import MetricInfo, factor_name, metric_info, number
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.search.axes import Axis, axes_of
-from fgtune.analysis.search.overview import TrialCounts, summarise_search
+from fgtune.analysis.search.held_out import FEWEST_SEEDS, HeldOut, held_out_words
+from fgtune.analysis.search.overview import SearchSummary, TrialCounts, summarise_search
+from fgtune.analysis.search.selection import held_out_gain
 from fgtune.analysis.trials import sign_of
 from fgtune.config.arms.arm_search import arm_search_folders
 from fgtune.text import count, listed
@@ -50,6 +52,8 @@ class ArmSearchSummary:
         chosen: The trial that its search chose; ``baseline`` for its own settings, empty before there is a choice.
         values: By metric (the search's criterion, then the primary metric): the mean with its own settings and with the
             chosen ones, over the seeds of the search; nan if undefined.
+        gains: By metric: what choosing among the arm's own settings and the trials has more than its own settings, on
+            seeds that did not choose.
         settings: The searched settings; empty before there is a choice.
     """
 
@@ -61,6 +65,7 @@ class ArmSearchSummary:
     seconds: float
     chosen: str
     values: Mapping[str, tuple[float, float]]
+    gains: Mapping[str, HeldOut]
     settings: tuple[Setting, ...]
 
 
@@ -138,8 +143,17 @@ def _arm_search(data: StudyData, arm: PlannedArm, search_data: StudyData, part: 
         seconds=math.fsum(result.seconds for result in ended if math.isfinite(result.seconds)),
         chosen="" if chosen is None else chosen.name,
         values={name: (search.baseline.value(name), math.nan if best is None else best.value(name)) for name in names},
+        gains={name: _gain(search_data, search, name) for name in names},
         settings=() if chosen is None else tuple(_settings(search_data, chosen)),
     )
+
+
+def _gain(data: StudyData, search: SearchSummary, name: str) -> HeldOut:
+    """What its choice has more of a metric than its own settings, which it may choose too."""
+    criterion = search.criteria[0]
+    candidates = [trial.arm for trial in search.trials if math.isfinite(trial.value(criterion.name))]
+    info = criterion if name == criterion.name else metric_info(name)
+    return held_out_gain(data, candidates, search.baseline.arm, criterion, info)
 
 
 def _chosen(data: StudyData, arm: PlannedArm, search: StudyData) -> PlannedArm | None:
@@ -219,13 +233,27 @@ def _little_choice(arm: ArmSearchSummary) -> Iterator[str]:
 
 
 def _worse(data: StudyData, arms: list[ArmSearchSummary], info: MetricInfo) -> Iterator[str]:
-    """For arms that became better by the search's metric and worse by the primary one."""
+    """For arms that became better by the search's metric and worse by the primary one, as far as the seeds can tell."""
     primary = metric_info(data.study.metrics.primary)
+    if primary.name == info.name or primary.direction == "none":
+        return
+    level = 1 - data.study.metrics.alpha / max(1, len(arms))
+    few = []
     for arm in arms:
         own, chosen = arm.values[primary.name]
-        lost = sign_of(primary.direction) * (own - chosen)
-        if primary.name != info.name and lost > data.study.metrics.equivalence_margin:
+        lost, gain = sign_of(primary.direction) * (own - chosen), arm.gains[primary.name]
+        if gain.n < FEWEST_SEEDS and lost > 0:
+            few.append(f"{arm.arm} from {number(own)} to {number(chosen)}")
+        elif gain.times(sign_of(primary.direction)).at(level)[1] < 0:
+            low, high = gain.at(level)
+            words = held_out_words(replace(gain, low=low, high=high), level, sign=True)
             yield (
-                f"Tuning by {info.title} took {arm.arm} from {number(own)} to {number(chosen)} in {primary.title}, on "
-                "the seeds of the search: the metric that chooses is no guide here."
+                f"Tuning by {info.title} took {arm.arm} from {number(own)} to {number(chosen)} in {primary.title}; on "
+                f"seeds that did not choose, {number(gain.mean, sign=True)} ({words}): the metric that chooses is no "
+                "guide here."
             )
+    if few:
+        yield (
+            f"Tuning by {info.title} took {listed(few)} in {primary.title}, on the seeds of the search, which are too "
+            f"few to tell whether that is chance: {FEWEST_SEEDS} or more would."
+        )

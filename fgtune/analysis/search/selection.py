@@ -1,43 +1,36 @@
 """The worth of choosing a point by one metric while another one counts: gain, regret, and agreement of the two.
 
 The best of many points looks better than it is, because the seeds that chose it also judge it (the winner's curse).
-Besides the plain difference there is therefore one in which each seed judges a point that the other seeds chose.
+So a plain difference has no interval here; the interval is that of the difference in which each part of the seeds
+judges a point that the other parts chose (``held_out.py``).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scipy import stats
-
 from fgtune.analysis.formatting import MetricInfo, metric_info
 from fgtune.analysis.inputs import StudyData
+from fgtune.analysis.search.held_out import (
+    UNDEFINED,
+    HeldOut,
+    chance_of_lead,
+    choices,
+    held_out,
+    judged,
+    judged_mean,
+    table_of,
+)
+from fgtune.analysis.search.rank_correlation import RankCorrelation, held_out_correlation, spearman
 from fgtune.analysis.statistics import PairedContrast, paired_contrast
 from fgtune.analysis.trials import Trial, best_trial, sign_of, trials_of
+from fgtune.arrays import FloatArray
 
-_FEWEST_RANKED = 5
 _FEWEST_ARMS = 4
 """Smallest number of arms on one data set among which a choice says anything about the metric that chose."""
-
-
-@dataclass(frozen=True)
-class RankCorrelation:
-    """Spearman's rank correlation over points, signed so that 1 means that both metrics agree on what is better.
-
-    Attributes:
-        n: Number of points with both.
-        rho: In [-1, 1]; nan with fewer than three points or without variation.
-        low: Lower end of the interval (Bonett and Wright 2000); nan with fewer than five points, or rho of 1 or -1.
-        high: Upper end.
-    """
-
-    n: int
-    rho: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -50,9 +43,15 @@ class Choice:
         arm: The point that it chooses.
         best_arm: The point with the best primary metric among those with both; empty if undefined.
         regret: Primary metric of the best point minus that of the chosen one, seed by seed; so positive for accuracy,
-            negative for a distance. None if undefined, or if the criterion is the primary metric.
+            negative for a distance. None if undefined, or if the criterion is the primary metric. The best point is
+            partly lucky, so its interval would cover too little: ``cost`` has one.
         random_regret: The same for a random point, averaged over the points; nan if undefined.
+        cost: What choosing by the primary metric itself would have had more, both choices made and judged on different
+            seeds; None where ``regret`` is.
+        random_cost: The same for a random point; None if there is no best point.
         agreement: Agreement of criterion and primary metric over the points; None as for ``regret``.
+        held_out_agreement: The same of the criterion on some seeds with the primary metric on others, which noise that
+            moves both metrics of a cell does not reach; ``agreement`` itself with a single seed.
     """
 
     criterion: str
@@ -61,7 +60,10 @@ class Choice:
     best_arm: str
     regret: PairedContrast | None
     random_regret: float
+    cost: HeldOut | None
+    random_cost: HeldOut | None
     agreement: RankCorrelation | None
+    held_out_agreement: RankCorrelation | None
 
 
 @dataclass(frozen=True)
@@ -85,13 +87,13 @@ class Gain:
 
     Attributes:
         metric: Its name.
-        contrast: Paired differences over the seeds that both have.
-        held_out: Mean difference if each seed judges the point that the other seeds chose; nan with one seed.
+        contrast: Paired differences over the seeds that both have; its interval ignores that these chose the point.
+        held_out: The difference where each part of the seeds judges the point that the others chose.
     """
 
     metric: str
     contrast: PairedContrast
-    held_out: float
+    held_out: HeldOut
 
 
 @dataclass(frozen=True)
@@ -102,30 +104,14 @@ class Selection(Choice):
         searched: Whether the search optimised the criterion; otherwise the choice is exploratory.
         own: Gain over the baseline on the criterion.
         primary: Gain over the baseline on the primary metric.
+        chance: How often the best of as many points would lead by as much on the criterion, if no point differed from
+            the baseline; nan with one seed, without a baseline, or without spread.
     """
 
     searched: bool
     own: Gain
     primary: Gain
-
-
-def spearman(one: Sequence[float], two: Sequence[float], level: float = 0.95) -> RankCorrelation:
-    """Spearman's rank correlation with its interval.
-
-    Args:
-        one: (n,) finite numbers.
-        two: (n,) finite numbers.
-        level: Confidence level.
-    """
-    n = len(one)
-    if n < 3 or len(set(one)) < 2 or len(set(two)) < 2:
-        return RankCorrelation(n, math.nan, math.nan, math.nan)
-    rho = float(stats.spearmanr(one, two).statistic)
-    if n < _FEWEST_RANKED or abs(rho) > 1 - 1e-12:
-        return RankCorrelation(n, min(max(rho, -1.0), 1.0), math.nan, math.nan)
-    half = float(stats.norm.ppf(0.5 + level / 2)) * math.sqrt((1 + rho**2 / 2) / (n - 3))
-    centre = math.atanh(rho)
-    return RankCorrelation(n, rho, math.tanh(centre - half), math.tanh(centre + half))
+    chance: float
 
 
 def select(
@@ -144,12 +130,12 @@ def select(
     chosen = best_trial(points, criterion)
     if chosen is None:
         return None
-    table = {trial.arm: data.values(trial.arm, criterion.name) for trial in points}
     return Selection(
         searched=searched,
         n=len(points),
-        own=_gain(data, chosen, criterion, table, criterion),
-        primary=_gain(data, chosen, primary, table, criterion),
+        own=_gain(data, chosen, points, criterion, criterion),
+        primary=_gain(data, chosen, points, criterion, primary),
+        chance=_chance(data, points, criterion),
         **_cost(data, chosen, points, criterion, primary),
     )
 
@@ -169,7 +155,7 @@ def label_free_choices(data: StudyData) -> tuple[LabelFreeChoice, ...]:
     by_dataset: dict[str, list[Trial]] = {}
     for arm in data.arms:
         by_dataset.setdefault(arm.dataset, []).append(trials[arm.name])
-    choices = []
+    found = []
     for dataset, arms in by_dataset.items():
         for info in criteria:
             both = [trial for trial in arms if math.isfinite(trial.value(info.name) + trial.value(primary.name))]
@@ -177,8 +163,8 @@ def label_free_choices(data: StudyData) -> tuple[LabelFreeChoice, ...]:
             if chosen is not None and len(both) >= _FEWEST_ARMS:
                 cost = _cost(data, chosen, both, info, primary)
                 value = chosen.value(primary.name)
-                choices.append(LabelFreeChoice(dataset=dataset, n=len(both), value=value, **cost))
-    return tuple(choices)
+                found.append(LabelFreeChoice(dataset=dataset, n=len(both), value=value, **cost))
+    return tuple(found)
 
 
 def _cost(
@@ -189,15 +175,59 @@ def _cost(
     both = [trial for trial in points if math.isfinite(trial.value(primary.name))]
     best = best_trial(both, primary) if primary.direction != "none" else None
     if best is None:
-        return fields | {"best_arm": "", "regret": None, "random_regret": math.nan, "agreement": None}
+        absent = {"regret": None, "cost": None, "random_cost": None, "agreement": None, "held_out_agreement": None}
+        return fields | absent | {"best_arm": "", "random_regret": math.nan}
     mean = math.fsum(trial.value(primary.name) for trial in both) / len(both)
     differs = criterion.name != primary.name
+    cost, random_cost = _held_out_costs(data, both, criterion, primary)
+    agreement = agreement_of(both, criterion, primary, data.level) if differs else None
     return fields | {
         "best_arm": best.arm,
         "regret": arm_contrast(data, best.arm, chosen.arm, primary) if differs else None,
         "random_regret": best.value(primary.name) - mean,
-        "agreement": agreement_of(both, criterion, primary, data.level) if differs else None,
+        "cost": cost if differs else None,
+        "random_cost": random_cost,
+        "agreement": agreement,
+        "held_out_agreement": _held_out_agreement(data, both, criterion, primary) or agreement if differs else None,
     }
+
+
+def _held_out_costs(
+    data: StudyData, points: Sequence[Trial], criterion: MetricInfo, primary: MetricInfo
+) -> tuple[HeldOut, HeldOut]:
+    """What choosing by the primary metric has more than choosing by the criterion, and than choosing at random."""
+    arms = [trial.arm for trial in points]
+    seeds = _shared_seeds(data, arms, [criterion, primary])
+    if len(seeds) < 2:
+        return UNDEFINED, UNDEFINED
+    values = table_of({arm: data.values(arm, primary.name) for arm in arms}, seeds)
+    best = judged(values, choices(sign_of(primary.direction) * values))
+    chosen = judged(values, choices(_scores(data, arms, seeds, criterion)))
+    average = judged_mean(values)
+    return held_out(best, chosen, len(seeds), data.level), held_out(best, average, len(seeds), data.level)
+
+
+def _held_out_agreement(
+    data: StudyData, points: Sequence[Trial], criterion: MetricInfo, primary: MetricInfo
+) -> RankCorrelation | None:
+    """The agreement of the criterion with the primary metric on other seeds; None with a single seed."""
+    arms = [trial.arm for trial in points]
+    seeds = _shared_seeds(data, arms, [criterion, primary])
+    if len(seeds) < 2:
+        return None
+    one, two = (_scores(data, arms, seeds, info) for info in (criterion, primary))
+    return held_out_correlation(one, two, data.level)
+
+
+def _scores(data: StudyData, arms: Sequence[str], seeds: Sequence[int], info: MetricInfo) -> FloatArray:
+    """Values of a metric as (arms, seeds), signed so that larger is better."""
+    return sign_of(info.direction) * table_of({arm: data.values(arm, info.name) for arm in arms}, seeds)
+
+
+def _shared_seeds(data: StudyData, arms: Sequence[str], infos: Sequence[MetricInfo]) -> list[int]:
+    """The seeds at which every arm has every metric."""
+    found = [data.values(arm, info.name).keys() for arm in arms for info in infos]
+    return sorted(set.intersection(*map(set, found))) if found else []
 
 
 def arm_contrast(data: StudyData, arm: str, other: str, info: MetricInfo) -> PairedContrast:
@@ -213,38 +243,38 @@ def agreement_of(trials: Sequence[Trial], one: MetricInfo, two: MetricInfo, leve
     return spearman(first, second, level)
 
 
-def _gain(
-    data: StudyData,
-    chosen: Trial,
-    info: MetricInfo,
-    table: Mapping[str, Mapping[int, float]],
-    criterion: MetricInfo,
-) -> Gain:
+def _gain(data: StudyData, chosen: Trial, points: Sequence[Trial], criterion: MetricInfo, info: MetricInfo) -> Gain:
+    arms = [trial.arm for trial in points]
     contrast = arm_contrast(data, chosen.arm, data.baseline.name, info)
-    judged = {arm: data.values(arm, info.name) for arm in (*table, data.baseline.name)}
-    return Gain(info.name, contrast, _held_out(table, criterion, judged, data.baseline.name))
+    return Gain(info.name, contrast, held_out_gain(data, arms, data.baseline.name, criterion, info))
 
 
-def _held_out(
-    table: Mapping[str, Mapping[int, float]],
-    criterion: MetricInfo,
-    judged: Mapping[str, Mapping[int, float]],
-    baseline: str,
-) -> float:
-    """Mean over the seeds of the point that the other seeds choose, minus the baseline, at the seed left out."""
-    seeds = sorted(judged[baseline])
+def held_out_gain(
+    data: StudyData, arms: Sequence[str], reference: str, criterion: MetricInfo, info: MetricInfo
+) -> HeldOut:
+    """What the arm that ``criterion`` chooses has more of a metric than a fixed arm, on seeds that did not choose.
+
+    Args:
+        data: The study.
+        arms: The arms to choose from.
+        reference: The arm that the choice is set against; it may be among them.
+        criterion: What chooses, with its direction.
+        info: What judges.
+    """
+    base = data.values(reference, info.name)
+    seeds = [seed for seed in _shared_seeds(data, arms, [criterion]) if seed in base]
+    if len(seeds) < 2:
+        return UNDEFINED
+    chosen = choices(_scores(data, arms, seeds, criterion))
+    values = table_of({arm: data.values(arm, info.name) for arm in arms}, seeds)
+    against = table_of({reference: base}, seeds)
+    return held_out(judged(values, chosen), judged_mean(against), len(seeds), data.level)
+
+
+def _chance(data: StudyData, points: Sequence[Trial], criterion: MetricInfo) -> float:
+    arms = [*(trial.arm for trial in points), data.baseline.name]
+    seeds = _shared_seeds(data, arms, [criterion])
     if len(seeds) < 2:
         return math.nan
-    gains = []
-    for seed in seeds:
-        others = [other for other in seeds if other != seed]
-        sums = {
-            arm: math.fsum(values[other] for other in others)
-            for arm, values in table.items()
-            if values.keys() >= set(others)
-        }
-        arm = max(sums, key=lambda arm: sign_of(criterion.direction) * sums[arm], default=None)
-        if arm is None or seed not in judged[arm]:
-            return math.nan
-        gains.append(judged[arm][seed] - judged[baseline][seed])
-    return math.fsum(gains) / len(gains)
+    scores = _scores(data, arms, seeds, criterion)
+    return chance_of_lead(scores[:-1], scores[-1])

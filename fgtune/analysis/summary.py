@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from fgtune.analysis.cells import failure_bounds, failure_rows, pruned_groups, solver_rows
+from fgtune.analysis.datasets.together import DatasetsSummary, summarise_datasets
 from fgtune.analysis.formatting import MetricInfo, metric_info
 from fgtune.analysis.inputs import Counts, PlannedArm, StudyData, read_study
 from fgtune.analysis.published import PublishedComparison, published_comparisons
@@ -22,6 +23,7 @@ from fgtune.analysis.search.selection import LabelFreeChoice, label_free_choices
 from fgtune.analysis.statistics import PairedContrast, bootstrap_interval, holm, mean_interval, paired_contrast
 from fgtune.analysis.table import num_fine
 from fgtune.analysis.text.answer import answer_sentence, contrast_sentence
+from fgtune.analysis.text.datasets_answer import datasets_sentence, datasets_warnings
 from fgtune.analysis.text.search_answer import search_answer
 from fgtune.analysis.text.search_warnings import search_warnings
 from fgtune.analysis.text.warnings import study_warnings
@@ -53,6 +55,7 @@ class StudySummary:
         published: Published results for some of the arms, beside ours.
         search: What a search found; None for other designs.
         arm_searches: The searches inside the arms of a comparison; None if there are none.
+        datasets: Each arm of a comparison over all its data sets together; None with a single one.
     """
 
     study: str
@@ -81,6 +84,7 @@ class StudySummary:
     choices: tuple[LabelFreeChoice, ...] = ()
     search: SearchSummary | None = None
     arm_searches: ArmSearchesSummary | None = None
+    datasets: DatasetsSummary | None = None
 
     @property
     def baseline(self) -> ArmSummary:
@@ -173,6 +177,16 @@ def _compared(data: StudyData, summary: StudySummary) -> StudySummary:
     )
 
 
+def _compared_over_datasets(data: StudyData, summary: StudySummary) -> StudySummary:
+    """The arms on each data set, then over all of them together, which is a planned family of its own."""
+    summary = _compared(data, summary)
+    found = summarise_datasets(data, summary.margin)
+    if found is None:
+        return summary
+    answer = f"{datasets_sentence(found, summary.level)} {summary.answer}"
+    return replace(summary, datasets=found, answer=answer, warnings=(*summary.warnings, *datasets_warnings(found)))
+
+
 def _searched(data: StudyData, summary: StudySummary) -> StudySummary:
     """No contrast is planned, since the points depend on the results; those of the chosen points are exploratory."""
     search = summarise_search(data)
@@ -194,7 +208,7 @@ def _searched(data: StudyData, summary: StudySummary) -> StudySummary:
 SUMMARISERS: Mapping[str, Callable[[StudyData, StudySummary], StudySummary]] = {
     "sensitivity": _compared,
     "ablation": _compared,
-    "comparison": _compared,
+    "comparison": _compared_over_datasets,
     "search": _searched,
 }
 """What each kind of design adds to the summary: answer, contrasts, failures, solvers, warnings."""

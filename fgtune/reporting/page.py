@@ -13,6 +13,7 @@ from fgtune.analysis.search.axes import axes_of
 from fgtune.analysis.search.overview import selections_of
 from fgtune.analysis.search.selection import Selection
 from fgtune.analysis.summary import StudySummary
+from fgtune.analysis.text.datasets_answer import pooled_sentence
 from fgtune.analysis.text.search_answer import short_level
 from fgtune.analysis.trials import STOPPED, Trial, kinds_of, ranked, shown_infos, trials_of
 from fgtune.reporting.panels import MOST_ROWS, panels_of_arms, panels_of_space
@@ -128,6 +129,7 @@ def page_context(data: StudyData, summary: StudySummary, provenance: Mapping[str
     finished = [data.results[cell.cell_id] for cell in data.cells(data.baseline.name) if cell.cell_id in data.results]
     return {
         "summary": summary,
+        "pooled_sentence": pooled_sentence,
         "panels": panels,
         "points": points,
         "titles": {info.name: info.title for info in (summary.metrics if points is None else points.metrics)},

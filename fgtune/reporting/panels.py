@@ -10,7 +10,7 @@ from typing import TypeVar
 import plotly.graph_objects as go
 
 from fgtune.analysis.curve_panels import CurvesPanel, HistoryPanel, history_panels, learning_panels, trial_curves_panels
-from fgtune.analysis.formatting import MetricInfo, capital, interval, metric_info, number
+from fgtune.analysis.formatting import MetricInfo, capital, interval, metric_info, number, p_text
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.level_panels import (
     PairPanel,
@@ -27,8 +27,10 @@ from fgtune.analysis.search.axes import axes_of, on_log_scale
 from fgtune.analysis.search.importances import Importances, metric_importances
 from fgtune.analysis.search.selection import Selection
 from fgtune.analysis.summary import StudySummary
+from fgtune.analysis.text.datasets_answer import pooled_sentence
 from fgtune.analysis.trials import BASELINE, BEST, STOPPED, Trial, criteria_of, kinds_of, shown_infos
 from fgtune.reporting.curve_figures import history_figure, learning_figure, trial_curves_figure
+from fgtune.reporting.dataset_figures import pooled_figure, ranks_figure
 from fgtune.reporting.level_figures import pair_figure, scatter_figure, sensitivity_figure
 from fgtune.reporting.row_figures import forest_figure, importances_figure, relations_figure, solver_figure
 from fgtune.reporting.theme import ArmStyle
@@ -86,6 +88,7 @@ class Panels:
 
     Attributes:
         differences: Paired differences of the planned contrasts.
+        datasets: Each arm's differences on several data sets with the pooled one, and the arms' mean ranks.
         found: How the criteria of a search developed; criteria against each other, and against the primary metric.
         importances: What each setting of a space explains.
         levels: Metrics over each setting, or over the arms of a comparison.
@@ -96,6 +99,7 @@ class Panels:
     """
 
     differences: tuple[Figure, ...]
+    datasets: FigureGroup
     found: tuple[Figure, ...]
     importances: FigureGroup
     levels: tuple[FigureGroup, ...]
@@ -109,7 +113,7 @@ class Panels:
         """All figures, in the order of the page."""
         groups = (self.importances, *self.levels, *self.curves, self.relations)
         grouped = [figure for group in groups for figure in group.figures]
-        return [*self.differences, *self.found, *grouped, *self.solvers]
+        return [*self.differences, *self.datasets.figures, *self.found, *grouped, *self.solvers]
 
 
 def panels_of_arms(data: StudyData, summary: StudySummary, styles: Mapping[str, ArmStyle]) -> Panels:
@@ -117,6 +121,7 @@ def panels_of_arms(data: StudyData, summary: StudySummary, styles: Mapping[str, 
     relations = relations_panels(data)
     return Panels(
         differences=_differences(data, summary, styles),
+        datasets=_datasets(summary),
         found=(),
         importances=FigureGroup("", ()),
         levels=_levels(data, styles),
@@ -151,6 +156,7 @@ def panels_of_space(
     relations = [panel for panel in relations_panels(data) if kinds.get(panel.arm) in {BASELINE, BEST}]
     return Panels(
         differences=_differences(data, summary, styles) if few else (),
+        datasets=FigureGroup("", ()),
         found=(*(_history(data, trials, kinds) if searched else ()), *_pairs(data, trials, choosing)),
         importances=_importances(data, trials, judged),
         levels=_settings(data, trials, judged if searched else infos),
@@ -185,6 +191,34 @@ def _differences(data: StudyData, summary: StudySummary, styles: Mapping[str, Ar
     note = f"Shaded: differences within ±{summary.margin:g}, which the study file calls unimportant."
     title = f"{capital(info.title)}: difference to the baseline ({data.baseline.label})"
     return (Figure("differences", title, alt, spec, note),)
+
+
+def _datasets(summary: StudySummary) -> FigureGroup:
+    """A figure for each arm over several data sets, unless there are many, and one of the arms' ranks."""
+    found, info = summary.datasets, summary.metrics[0]
+    if found is None:
+        return FigureGroup("", ())
+    shown = [item for item in found.contrasts if item.measured] if len(found.contrasts) <= MOST_ROWS else []
+    figures = [
+        Figure(
+            f"datasets-{rank}",
+            item.arm,
+            pooled_sentence(item, info, summary.level),
+            pooled_figure(item, info, summary.margin),
+            "Diamond: the mean over data sets with its interval; thin line: where a further data set would lie.",
+        )
+        for rank, item in enumerate(shown)
+    ]
+    if found.ranks is not None:
+        test = found.ranks
+        listed = "; ".join(f"{arm} {rank:.2f}" for arm, rank in zip(test.arms, test.ranks, strict=True))
+        alt = f"Mean ranks over {len(test.datasets)} data sets: {listed}. Critical difference {test.critical:.2f}."
+        note = (
+            f"Friedman's test that all arms rank alike: p {p_text(test.p)}, {len(test.datasets)} data sets. Arms "
+            f"closer than {test.critical:.2f} are not told apart (Nemenyi). Exploratory: no verdict rests on ranks."
+        )
+        figures.append(Figure("datasets-ranks", "Mean ranks", alt, ranks_figure(test), note))
+    return FigureGroup("", tuple(figures), widest=2)
 
 
 def _solvers(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[Figure, ...]:

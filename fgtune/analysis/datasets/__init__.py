@@ -1,0 +1,1 @@
+"""A comparison over several data sets, answered over all of them together."""

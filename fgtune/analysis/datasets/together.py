@@ -1,0 +1,270 @@
+"""A comparison over several data sets as records: each arm against the baseline over all of them, and the arms' ranks.
+
+The contrasts over data sets are planned like those on each data set, and form a family of their own: Holm over the
+arms, for difference and for equivalence, at the study's alpha. Verdicts on single data sets keep theirs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fgtune.analysis.cells import failure_bounds
+from fgtune.analysis.datasets.pooling import (
+    FEWEST_DATASETS,
+    Aggregate,
+    Pooled,
+    equivalence_p,
+    improvement,
+    interquartile_interval,
+    pool,
+)
+from fgtune.analysis.datasets.ranks import RankTest, rank_test
+from fgtune.analysis.formatting import MetricInfo, metric_info
+from fgtune.analysis.inputs import StudyData
+from fgtune.analysis.statistics import PairedContrast, holm, paired_contrast
+from fgtune.analysis.trials import sign_of
+from fgtune.analysis.verdicts import Verdict
+from fgtune.arrays import FloatArray
+from fgtune.streams import numpy_stream
+
+_FEWEST_RANKED = 3
+"""Fewest arms that are ranked: of two, the ranks say less than their differences."""
+
+
+@dataclass(frozen=True)
+class DatasetEffect:
+    """An arm against the baseline on one data set.
+
+    Attributes:
+        dataset: Its name.
+        arm: Name of the arm on it in the plan.
+        contrast: The paired differences.
+        lost: Number of seeds at which the arm or the baseline ended without a value.
+        low: The smallest mean difference that the lost cells could have made; the mean itself without any.
+        high: The largest.
+    """
+
+    dataset: str
+    arm: str
+    contrast: PairedContrast
+    lost: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class PooledContrast:
+    """An arm against the baseline over all data sets.
+
+    Attributes:
+        arm: Its own name, without a data set.
+        effects: By data set, in the order of the study; those without a pair are left out of everything else.
+        pooled: The mean effect over data sets.
+        p_adjusted: Its p, Holm-adjusted over the arms.
+        p_equivalent: The p that it lies within the margin, Holm-adjusted over the arms; nan without a margin.
+        verdict: The answer.
+        reason: Why, in a clause.
+        score: The arm's interquartile mean over all data sets and seeds.
+        gain: That of the arm minus that of the baseline, over the pairs.
+        improved: The probability of improvement.
+    """
+
+    arm: str
+    effects: tuple[DatasetEffect, ...]
+    pooled: Pooled
+    p_adjusted: float
+    p_equivalent: float
+    verdict: Verdict
+    reason: str
+    score: Aggregate
+    gain: Aggregate
+    improved: Aggregate
+
+    @property
+    def measured(self) -> tuple[DatasetEffect, ...]:
+        """The effects with at least one pair."""
+        return tuple(effect for effect in self.effects if effect.contrast.n > 0)
+
+
+@dataclass(frozen=True)
+class DatasetsSummary:
+    """What a comparison says over all its data sets.
+
+    Attributes:
+        names: The data sets.
+        baseline: Own name of the baseline.
+        contrasts: Each other arm against it.
+        score: The baseline's interquartile mean over all data sets and seeds.
+        ranks: The arms' ranks; None with fewer than three arms, or three data sets on which all have a value.
+    """
+
+    names: tuple[str, ...]
+    baseline: str
+    contrasts: tuple[PooledContrast, ...]
+    score: Aggregate
+    ranks: RankTest | None
+
+
+def summarise_datasets(data: StudyData, margin: float | None) -> DatasetsSummary | None:
+    """Answer a comparison over its data sets together; None if it has a single one.
+
+    Args:
+        data: The study.
+        margin: The study's equivalence margin; None for no margin.
+    """
+    crossed = [(name, arm, dataset) for name, arm, dataset in data.study.design.crossed() if dataset]
+    names = tuple(dict.fromkeys(dataset for _, _, dataset in crossed))
+    if len(names) < 2:
+        return None
+    info = metric_info(data.study.metrics.primary)
+    baselines = {arm.dataset: arm.name for arm in data.arms if arm.is_baseline}
+    baseline = next(arm for name, arm, _ in crossed if name in baselines.values())
+    others = list(dict.fromkeys(arm for _, arm, _ in crossed if arm != baseline))
+    by_arm = {own: {dataset: name for name, arm, dataset in crossed if arm == own} for own in (baseline, *others)}
+    effects = {arm: _effects(data, info, by_arm[arm], baselines) for arm in others}
+    return DatasetsSummary(
+        names=names,
+        baseline=baseline,
+        contrasts=_contrasts(data, info, by_arm, effects, margin),
+        score=_score(data, info, [*by_arm[baseline].values()], baseline),
+        ranks=_ranks(data, info, by_arm, names),
+    )
+
+
+def _effects(
+    data: StudyData, info: MetricInfo, names: dict[str, str], baselines: dict[str, str]
+) -> tuple[DatasetEffect, ...]:
+    bounds = {each.arm: (each.difference_low, each.difference_high) for each in failure_bounds(data, info)}
+    found = []
+    for dataset, name in names.items():
+        base = baselines[dataset]
+        values = (data.values(arm, info.name) for arm in (name, base))
+        contrast = paired_contrast(*values, direction=info.direction, level=data.level)
+        lost = len({*data.lost(name, info.name), *data.lost(base, info.name)})
+        mean = contrast.estimate.mean
+        low, high = bounds.get(name, (mean, mean))
+        found.append(DatasetEffect(dataset, name, contrast, lost, low, high))
+    return tuple(found)
+
+
+def _contrasts(
+    data: StudyData,
+    info: MetricInfo,
+    by_arm: dict[str, dict[str, str]],
+    effects: dict[str, tuple[DatasetEffect, ...]],
+    margin: float | None,
+) -> tuple[PooledContrast, ...]:
+    pooled = {arm: _pool(own, data.level) for arm, own in effects.items()}
+    adjusted = holm([each.p for each in pooled.values()])
+    equivalent = holm([math.nan if margin is None else equivalence_p(each, margin) for each in pooled.values()])
+    contrasts = []
+    for (arm, own), p, p_equivalent in zip(effects.items(), adjusted, equivalent, strict=True):
+        verdict, reason = _judge(own, pooled[arm], (p, p_equivalent), info, data.study.metrics.alpha, margin)
+        pairs = [effect.contrast for effect in own if effect.contrast.n > 0]
+        contrasts.append(
+            PooledContrast(
+                arm=arm,
+                effects=own,
+                pooled=pooled[arm],
+                p_adjusted=p,
+                p_equivalent=p_equivalent,
+                verdict=verdict,
+                reason=reason,
+                score=_score(data, info, [*by_arm[arm].values()], arm),
+                gain=_gain(data, info, own, arm),
+                improved=_improved(pairs, info, data.level),
+            )
+        )
+    return tuple(contrasts)
+
+
+def _pool(effects: Sequence[DatasetEffect], level: float) -> Pooled:
+    estimates = [effect.contrast.estimate for effect in effects if effect.contrast.n > 0]
+    variances = [estimate.sd**2 / estimate.n for estimate in estimates]  # nan from a single pair
+    return pool([estimate.mean for estimate in estimates], variances, level)
+
+
+def _judge(
+    effects: Sequence[DatasetEffect],
+    pooled: Pooled,
+    p_values: tuple[float, float],
+    info: MetricInfo,
+    alpha: float,
+    margin: float | None,
+) -> tuple[Verdict, str]:
+    """Equivalent before helps and hurts, as on a single data set; each only if no value of lost cells undoes it."""
+    k, mean = pooled.estimate.n, pooled.estimate.mean
+    missing = len(effects) - k
+    if k < FEWEST_DATASETS:
+        left = f", {missing} without a pair" if missing else ""
+        return Verdict.UNDECIDED, f"{FEWEST_DATASETS} data sets or more give an interval, here are {k}{left}"
+    if math.isnan(pooled.p):
+        return Verdict.UNDECIDED, "the data sets' mean differences do not vary, so they give no interval"
+    p, p_equivalent = p_values
+    if margin is not None and p_equivalent <= alpha:
+        level = 1 - 2 * alpha
+        ends = [_extreme(effects, high=high, level=level) for high in (False, True)]
+        if all(-margin < low and high < margin for low, high in ends):
+            return Verdict.EQUIVALENT, f"the mean difference lies within ±{margin:g}"
+    if p <= alpha and info.direction != "none":
+        low, high = _extreme(effects, high=mean < 0, level=1 - alpha)
+        if low <= 0 <= high:
+            return Verdict.UNDECIDED, "lost cells could undo the difference"
+        better = sign_of(info.direction) * mean > 0
+        return (Verdict.HELPS, "reliably better") if better else (Verdict.HURTS, "reliably worse")
+    if p_equivalent <= alpha:
+        return Verdict.UNDECIDED, "lost cells could carry the difference over the margin"
+    return Verdict.UNDECIDED, "these data sets cannot tell a mean difference that matters from none"
+
+
+def _extreme(effects: Sequence[DatasetEffect], *, high: bool, level: float) -> tuple[float, float]:
+    """The pooled interval if every lost cell had been as low, or as high, as it could; endless without a bound."""
+    known = [effect for effect in effects if effect.contrast.n > 0 or effect.lost > 0]  # all of its cells may be lost
+    means = [effect.high if high else effect.low for effect in known]
+    if not np.isfinite(means).all():
+        return -math.inf, math.inf
+    estimate = pool(means, [], level).estimate
+    return (estimate.low, estimate.high) if not math.isnan(estimate.low) else (-math.inf, math.inf)
+
+
+def _values(data: StudyData, info: MetricInfo, names: Sequence[str]) -> list[FloatArray]:
+    """The values on each data set that has any."""
+    found = [np.array(list(data.values(name, info.name).values())) for name in names]
+    return [values for values in found if values.size]
+
+
+def _score(data: StudyData, info: MetricInfo, names: Sequence[str], arm: str) -> Aggregate:
+    rng = numpy_stream(0, "interquartile", arm)
+    return interquartile_interval(_values(data, info, names), None, rng, data.level)
+
+
+def _gain(data: StudyData, info: MetricInfo, effects: Sequence[DatasetEffect], arm: str) -> Aggregate:
+    ours, theirs = [], []
+    for effect in effects:
+        if effect.contrast.n:
+            own = data.values(effect.arm, info.name)
+            ours.append(np.array([own[seed] for seed in effect.contrast.seeds]))
+            theirs.append(ours[-1] - np.array(effect.contrast.differences))
+    return interquartile_interval(ours, theirs, numpy_stream(0, "interquartile", "gain", arm), data.level)
+
+
+def _improved(pairs: Sequence[PairedContrast], info: MetricInfo, level: float) -> Aggregate:
+    if info.direction == "none":
+        return Aggregate(math.nan, math.nan, math.nan)
+    return improvement([sign_of(info.direction) * np.array(each.differences) for each in pairs], level)
+
+
+def _ranks(
+    data: StudyData, info: MetricInfo, by_arm: dict[str, dict[str, str]], names: Sequence[str]
+) -> RankTest | None:
+    """The arms' ranks by their means over seeds, on the data sets on which every arm has a value."""
+    table = {name: [data.values(own[name], info.name) for own in by_arm.values()] for name in names}
+    whole = [name for name in names if all(table[name])]
+    if len(by_arm) < _FEWEST_RANKED or len(whole) < FEWEST_DATASETS or info.direction == "none":
+        return None
+    means = np.array([[math.fsum(values.values()) / len(values) for values in table[name]] for name in whole])
+    return rank_test(sign_of(info.direction) * means, list(by_arm), whole, data.study.metrics.alpha)

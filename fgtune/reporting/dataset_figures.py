@@ -1,0 +1,106 @@
+"""Figures over several data sets: an arm's difference on each of them with the pooled one, and the arms' mean ranks."""
+
+from __future__ import annotations
+
+import math
+
+import plotly.graph_objects as go
+
+from fgtune.analysis.datasets.ranks import RankTest
+from fgtune.analysis.datasets.together import PooledContrast
+from fgtune.analysis.formatting import MetricInfo, interval, number
+from fgtune.reporting.row_figures import error_bar, estimate_text
+from fgtune.reporting.theme import (
+    BASELINE_COLOR,
+    FAINT,
+    INK,
+    RIGHT_COLOR,
+    axis,
+    base_layout,
+    marks,
+    rows_axis,
+    short,
+    shown,
+)
+
+
+def pooled_figure(contrast: PooledContrast, info: MetricInfo, margin: float | None) -> go.Figure:
+    """The difference to the baseline on each data set, and the pooled one as a diamond as wide as its interval.
+
+    Args:
+        contrast: With at least one effect.
+        info: The metric.
+        margin: Half the width of the band of unimportant differences; None for no band.
+    """
+    figure, effects = go.Figure(), contrast.measured
+    drawn = [0.0]
+    if margin is not None:
+        figure.add_vrect(-margin, margin, fillcolor="rgba(148,163,184,0.22)", line_width=0, layer="below")
+        drawn += [-1.5 * margin, 1.5 * margin]
+    figure.add_vline(0.0, line={"color": BASELINE_COLOR, "width": 1})
+    for row, effect in enumerate(effects):
+        estimate = effect.contrast.estimate
+        marker = {"color": INK, "size": 9, "symbol": "square"}
+        bar = error_bar(estimate, INK)
+        text = estimate_text(effect.dataset, estimate)
+        figure.add_trace(marks([short(estimate.mean)], [row], marker, [text], error_x=bar))
+        drawn += [end for end in (estimate.mean, estimate.low, estimate.high) if not math.isnan(end)]
+    row, pooled = len(effects), contrast.pooled
+    mean, low, high = pooled.estimate.mean, pooled.estimate.low, pooled.estimate.high
+    names = [shown(effect.dataset, 22) for effect in effects]
+    if math.isnan(low):
+        figure.add_trace(marks([short(mean)], [row], {"color": RIGHT_COLOR, "size": 10, "symbol": "diamond-open"}))
+    else:
+        text = f"together: {number(mean, sign=True)} [{interval(low, high, sign=True)}], {len(effects)} data sets"
+        figure.add_trace(_line(pooled.new_low, pooled.new_high, row, FAINT, 2))
+        figure.add_trace(_diamond(mean, low, high, row, text))
+        drawn += [low, high, pooled.new_low, pooled.new_high]
+    pad = 0.04 * (max(drawn) - min(drawn)) or 1.0
+    figure.update_layout(
+        base_layout(
+            90 + 30 * (len(names) + 1),
+            xaxis=axis(f"difference in {shown(info.title)}", range=[min(drawn) - pad, max(drawn) + pad]),
+            yaxis=rows_axis([*names, f"<b>together</b><br><i>{contrast.verdict.value}</i>"]),
+        )
+    )
+    return figure
+
+
+def _diamond(mean: float, low: float, high: float, row: int, text: str) -> go.Scatter:
+    return go.Scatter(
+        x=[short(x) for x in (low, mean, high, mean, low)],
+        y=[row, row - 0.3, row, row + 0.3, row],
+        mode="lines",
+        fill="toself",
+        fillcolor=RIGHT_COLOR,
+        line={"color": RIGHT_COLOR, "width": 1},
+        text=[text] * 5,
+        hoverinfo="text",
+    )
+
+
+def _line(low: float, high: float, row: float, color: str, width: int) -> go.Scatter:
+    ends = [short(low), short(high)]
+    return go.Scatter(x=ends, y=[row, row], mode="lines", line={"color": color, "width": width}, hoverinfo="skip")
+
+
+def ranks_figure(test: RankTest) -> go.Figure:
+    """Mean ranks of the arms; below them a bar for each group that the critical difference does not tell apart."""
+    figure, rows = go.Figure(), len(test.arms)
+    texts = [f"{shown(arm)}: mean rank {rank:.2f}" for arm, rank in zip(test.arms, test.ranks, strict=True)]
+    marker = {"color": INK, "size": 10, "symbol": "circle"}
+    figure.add_trace(marks([short(rank) for rank in test.ranks], list(range(rows)), marker, texts))
+    names = [shown(arm, 22) for arm in test.arms]
+    for row, (first, last) in enumerate(test.groups, start=rows):
+        figure.add_trace(_line(test.ranks[first], test.ranks[last], row, RIGHT_COLOR, 6))
+        names.append("<i>not told apart</i>")
+    figure.add_trace(_line(1.0, 1.0 + test.critical, len(names), FAINT, 4))
+    names.append("<i>critical difference</i>")
+    figure.update_layout(
+        base_layout(
+            80 + 28 * len(names),
+            xaxis=axis("mean rank, 1 is the best", range=[0.8, max(rows, 1.0 + test.critical) + 0.2]),
+            yaxis=rows_axis(names),
+        )
+    )
+    return figure

@@ -1,0 +1,129 @@
+"""Comparisons over several data sets: folders with planted differences."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fgtune.analysis.summary import summarise
+from fgtune.analysis.verdicts import Verdict
+from fgtune.reporting.html import write_report
+from fgtune.results.records import CellState
+from fgtune.streams import numpy_stream
+
+PRIMARY = "test/clustering_accuracy"
+SETS = [f"set{rank}" for rank in range(6)]
+
+
+@pytest.fixture
+def folder_of(synthetic, tmp_path):
+    def write(effects, sets=SETS, seeds=3, lost=(), noise=0.01, name="many"):
+        """A study whose arms differ from ``base`` by ``effects``; ``lost`` are (arm, seed) that fail."""
+        arms = ["base", *effects]
+        study = {
+            "study": name, "question": "Which?", "seeds": seeds,
+            "design": {
+                "kind": "comparison",
+                "arms": [{"name": arm, "set": {"epochs": 3 + rank}} for rank, arm in enumerate(arms)],
+                "datasets": {each: {"kind": "digits", "limit": 500 + rank} for rank, each in enumerate(sets)},
+            },
+            "metrics": {"primary": PRIMARY, "also": []},
+            "trial": {"data": {"kind": "digits"}, "classes": {"num_fine": 10}},
+        }  # fmt: skip
+        folder = synthetic.SyntheticStudy(text=json.dumps(study)).write(tmp_path / name)
+        for line in folder.ledger.read():
+            arm, _, dataset = line.arm.partition("@")
+            rng = numpy_stream(line.seed, arm, dataset)
+            value = 0.5 + 0.05 * sets.index(dataset) + effects.get(arm, 0.0) + noise * rng.normal()
+            state = CellState.FAIL if (line.arm, line.seed) in lost else CellState.COMPLETE
+            metrics = {PRIMARY: value} if state is CellState.COMPLETE else {}
+            folder.ledger.append(replace(line, metrics=metrics, state=state))
+        return folder
+
+    return write
+
+
+def test_a_small_difference_on_six_of_six_data_sets_is_found_over_them_together(folder_of):
+    """On each of them three seeds with this noise leave most undecided."""
+    summary = summarise(folder_of({"better": 0.03, "same": 0.0}))
+    alone = [item.judgement.verdict for item in summary.contrasts if item.arm.startswith("better")]
+    assert alone.count(Verdict.UNDECIDED) >= 4
+    found = {item.arm: item for item in summary.datasets.contrasts}
+    assert found["better"].verdict is Verdict.HELPS
+    assert found["same"].verdict is not Verdict.HELPS
+    assert summary.answer.startswith("Over the 6 data sets together, against base: better helps (+0.0")
+    assert found["better"].improved.value > 0.8
+    assert found["better"].gain.low > 0.0
+
+
+def test_the_pooled_difference_is_the_mean_over_data_sets(folder_of):
+    summary = summarise(folder_of({"better": 0.03}, seeds=2))
+    (found,) = summary.datasets.contrasts
+    means = [item.contrast.estimate.mean for item in summary.contrasts]
+    assert found.pooled.estimate.mean == pytest.approx(np.mean(means))
+    assert [effect.dataset for effect in found.effects] == SETS
+    assert found.p_adjusted == pytest.approx(found.pooled.p)
+    assert summary.datasets.ranks is None  # two arms
+
+
+def test_two_data_sets_give_no_pooled_interval_and_say_so(folder_of):
+    summary = summarise(folder_of({"better": 0.2}, sets=["one", "two"]))
+    (found,) = summary.datasets.contrasts
+    assert found.verdict is Verdict.UNDECIDED
+    assert math.isnan(found.pooled.estimate.low)
+    assert summary.answer.startswith("2 data sets give no answer over data sets together: 3 would. On one, ")
+
+
+def test_lost_cells_that_could_undo_a_difference_leave_it_undecided(folder_of):
+    lost = {("better@set1", 0), ("base@set4", 2)}
+    summary = summarise(folder_of({"better": 0.05}, lost=lost))
+    (found,) = summary.datasets.contrasts
+    assert found.p_adjusted < 0.05
+    assert (found.verdict, found.reason) == (Verdict.UNDECIDED, "lost cells could undo the difference")
+    assert [effect.lost for effect in found.effects] == [0, 1, 0, 0, 1, 0]
+    assert found.effects[1].low < found.effects[1].contrast.estimate.mean < found.effects[1].high
+    assert any("2 pairs of cells are wanting" in text for text in summary.warnings)
+
+
+def test_an_arm_that_crashed_on_a_whole_data_set_is_judged_with_it(folder_of):
+    lost = {("better@set1", seed) for seed in range(3)}
+    summary = summarise(folder_of({"better": 0.05}, lost=lost))
+    (found,) = summary.datasets.contrasts
+    assert found.pooled.estimate.n == 5
+    assert found.verdict is Verdict.UNDECIDED
+    assert any("judged over fewer: better" in text for text in summary.warnings)
+
+
+def test_a_large_difference_survives_the_loss_of_a_cell(folder_of):
+    summary = summarise(folder_of({"worse": -0.45}, lost={("worse@set1", 0)}))
+    (found,) = summary.datasets.contrasts
+    assert found.verdict is Verdict.HURTS
+
+
+def test_the_page_has_a_forest_for_each_arm_and_the_ranks(folder_of):
+    folder = folder_of({"better": 0.1, "worse": -0.1}, sets=SETS[:4], seeds=2)
+    page = write_report(folder).read_text(encoding="utf-8")
+    assert "Over the data sets together" in page
+    for key in ("datasets-0", "datasets-1", "datasets-ranks"):
+        assert f'id="{key}"' in page
+    assert "Mean ranks over 4 data sets: better 1.00; base 2.00; worse 3.00" in page
+    plain = summarise(folder).to_plain()
+    assert [item["verdict"] for item in plain["datasets"]["contrasts"]] == ["helps", "hurts"]
+    assert plain["datasets"]["ranks"]["arms"] == ["better", "base", "worse"]
+    assert json.dumps(plain, allow_nan=False)
+
+
+def test_many_arms_are_grouped_in_the_answer(folder_of):
+    effects = {f"arm{rank}": 0.1 * (rank % 2) for rank in range(7)}
+    answer = summarise(folder_of(effects, sets=SETS[:3], seeds=1)).answer
+    assert answer.startswith("Over the 3 data sets together, of 7 arms, ")
+
+
+def test_one_data_set_has_no_section_over_data_sets(folder_of):
+    summary = summarise(folder_of({"better": 0.1}, sets=["one"]))
+    assert summary.datasets is None
+    assert summary.answer.startswith("On one, ")

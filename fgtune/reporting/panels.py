@@ -202,7 +202,7 @@ def _datasets(summary: StudySummary) -> FigureGroup:
     figures = [
         Figure(
             f"datasets-{rank}",
-            item.arm,
+            f"Difference on every data set: {item.arm}",
             pooled_sentence(item, info, summary.level),
             pooled_figure(item, info, summary.margin),
             "Diamond: the mean over data sets with its interval; thin line: where a further data set would lie.",

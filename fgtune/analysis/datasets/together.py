@@ -108,6 +108,11 @@ class DatasetsSummary:
     score: Aggregate
     ranks: RankTest | None
 
+    @property
+    def answers(self) -> bool:
+        """Whether there are enough data sets for an answer over them together."""
+        return len(self.names) >= FEWEST_DATASETS
+
 
 def summarise_datasets(data: StudyData, margin: float | None) -> DatasetsSummary | None:
     """Answer a comparison over its data sets together; None if it has a single one.
@@ -163,7 +168,7 @@ def _contrasts(
     equivalent = holm([math.nan if margin is None else equivalence_p(each, margin) for each in pooled.values()])
     contrasts = []
     for (arm, own), p, p_equivalent in zip(effects.items(), adjusted, equivalent, strict=True):
-        verdict, reason = _judge(own, pooled[arm], (p, p_equivalent), info, data.study.metrics.alpha, margin)
+        verdict, reason = judge_pooled(own, pooled[arm], (p, p_equivalent), info, data.study.metrics.alpha, margin)
         pairs = [effect.contrast for effect in own if effect.contrast.n > 0]
         contrasts.append(
             PooledContrast(
@@ -188,7 +193,7 @@ def _pool(effects: Sequence[DatasetEffect], level: float) -> Pooled:
     return pool([estimate.mean for estimate in estimates], variances, level)
 
 
-def _judge(
+def judge_pooled(
     effects: Sequence[DatasetEffect],
     pooled: Pooled,
     p_values: tuple[float, float],
@@ -196,7 +201,16 @@ def _judge(
     alpha: float,
     margin: float | None,
 ) -> tuple[Verdict, str]:
-    """Equivalent before helps and hurts, as on a single data set; each only if no value of lost cells undoes it."""
+    """Decide one arm over all data sets: equivalent before helps and hurts, each only if no lost cell could undo it.
+
+    Args:
+        effects: On each data set.
+        pooled: Their mean.
+        p_values: Of a difference and of equivalence, both Holm-adjusted over the arms.
+        info: The metric.
+        alpha: Family-wise level.
+        margin: A smaller difference is unimportant; None if the study has no margin.
+    """
     k, mean = pooled.estimate.n, pooled.estimate.mean
     missing = len(effects) - k
     if k < FEWEST_DATASETS:
@@ -212,7 +226,7 @@ def _judge(
             return Verdict.EQUIVALENT, f"the mean difference lies within ±{margin:g}"
     if p <= alpha and info.direction != "none":
         low, high = _extreme(effects, high=mean < 0, level=1 - alpha)
-        if low <= 0 <= high:
+        if (low if mean > 0 else -high) <= 0:
             return Verdict.UNDECIDED, "lost cells could undo the difference"
         better = sign_of(info.direction) * mean > 0
         return (Verdict.HELPS, "reliably better") if better else (Verdict.HURTS, "reliably worse")

@@ -22,7 +22,7 @@ def datasets_sentence(found: DatasetsSummary, level: float) -> str:
         found: The summary over data sets.
         level: Confidence level of the intervals.
     """
-    if len(found.names) < FEWEST_DATASETS:
+    if not found.answers:
         return f"{count(len(found.names), 'data set')} give no answer over data sets together: {FEWEST_DATASETS} would."
     if len(found.contrasts) > _MOST_LISTED:
         return _grouped(found)
@@ -82,7 +82,7 @@ def pooled_sentence(contrast: PooledContrast, info: MetricInfo, level: float) ->
 
 def datasets_warnings(found: DatasetsSummary) -> Iterator[str]:
     """What a reader must know before believing the answer over data sets."""
-    if len(found.names) < FEWEST_DATASETS:
+    if not found.answers:
         return
     lost = sum(effect.lost for each in found.contrasts for effect in each.effects)
     if lost:

@@ -127,3 +127,11 @@ def test_one_data_set_has_no_section_over_data_sets(folder_of):
     summary = summarise(folder_of({"better": 0.1}, sets=["one"]))
     assert summary.datasets is None
     assert summary.answer.startswith("On one, ")
+
+
+def test_lost_cells_whose_worst_value_turns_the_difference_round_leave_it_undecided(folder_of):
+    """A third of every data set is lost: filled with zeros the arm would be far below, which is no proof of "helps"."""
+    lost = {(f"better@{name}", 1) for name in SETS}
+    (found,) = summarise(folder_of({"better": 0.05}, lost=lost)).datasets.contrasts
+    assert found.pooled.p < 0.05
+    assert found.verdict is Verdict.UNDECIDED

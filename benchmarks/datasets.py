@@ -1,0 +1,182 @@
+"""What the answer over several data sets together promises, in simulated comparisons with planted truth.
+
+    OMP_NUM_THREADS=1 python benchmarks/datasets.py --studies 2000
+
+Prints four tables. (1) Coverage of the pooled 95 % interval, with equal weights (as on the page) and with weights by
+variances estimated from the seeds (DerSimonian and Laird, with Hartung and Knapp's standard error); and of the interval
+for a further data set, measured with as many seeds. (2) Wrong verdicts of five arms that share a baseline: "helps" or
+"hurts" without a difference, "equivalent" at the margin, and "helps" or "hurts" where the worst cells of each arm are
+lost. (3) How often a true difference on all data sets is found over them together, and on how many of them alone. (4)
+Coverage of the interquartile mean, its difference, and the probability of improvement, and how often Friedman's test
+sees a difference between equal arms.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+
+import numpy as np
+from scipy import stats
+
+from fgtune.analysis.datasets.pooling import equivalence_p, improvement, interquartile_interval, pool
+from fgtune.analysis.datasets.ranks import rank_test
+from fgtune.analysis.datasets.together import DatasetEffect, judge_pooled
+from fgtune.analysis.formatting import metric_info
+from fgtune.analysis.statistics import holm, paired_contrast
+from fgtune.analysis.verdicts import Verdict
+from fgtune.arrays import FloatArray
+from fgtune.streams import numpy_stream
+
+INFO = metric_info("test/clustering_accuracy")
+MARGIN = 0.02
+
+
+def _usual(effects: FloatArray, variances: FloatArray) -> tuple[float, float]:
+    """The interval with weights by estimated variances."""
+    k, weights = effects.size, 1 / variances
+    fixed = float(weights @ effects / weights.sum())
+    excess = float(weights @ (effects - fixed) ** 2) - (k - 1)
+    tau2 = max(0.0, excess / float(weights.sum() - (weights**2).sum() / weights.sum()))
+    weights = 1 / (variances + tau2)
+    mean = float(weights @ effects / weights.sum())
+    se = math.sqrt(float(weights @ (effects - mean) ** 2) / (k - 1) / float(weights.sum()))
+    half = float(stats.t.ppf(0.975, k - 1)) * se
+    return mean - half, mean + half
+
+
+def coverage(studies: int) -> None:
+    """Print table 1; tau and spread in standard deviations of a pair."""
+    print("1. coverage of the pooled interval\n")
+    print("data sets  seeds  between  spread of sd | equal weights | usual weights | further data set")
+    for sets in (3, 4, 6, 10):
+        for seeds in (3, 5, 10):
+            for between in (0.0, 0.3, 1.0):
+                for unequal in (0.0, 0.7):
+                    rng, hits = numpy_stream(0, "pool", sets, seeds, between, unequal), np.zeros(3)
+                    for _ in range(studies):
+                        sd = np.exp(unequal * rng.normal(size=(sets + 1, 1)))
+                        values = between * rng.normal(size=(sets + 1, 1)) + sd * rng.normal(size=(sets + 1, seeds))
+                        means, variances = values.mean(axis=1), values.var(axis=1, ddof=1) / seeds
+                        found = pool(means[:-1].tolist(), variances[:-1].tolist(), 0.95)
+                        low, high = _usual(means[:-1], variances[:-1])
+                        hits += [
+                            found.estimate.low <= 0.0 <= found.estimate.high,
+                            low <= 0.0 <= high,
+                            found.new_low <= means[-1] <= found.new_high,
+                        ]
+                    told = " | ".join(f"{share:13.3f}" for share in hits / studies)
+                    print(f"{sets:9d} {seeds:6d} {between:8.1f} {unequal:13.1f} | {told}", flush=True)
+
+
+def _verdicts(values: FloatArray, lost: FloatArray | None = None, margin: float = MARGIN) -> list[Verdict]:
+    """The verdicts of all arms but the first, the baseline: values (arms, data sets, seeds) in [0, 1]."""
+    effects = []
+    for arm in range(1, values.shape[0]):
+        own = []
+        for dataset in range(values.shape[1]):
+            gone = np.zeros(values.shape[2], dtype=bool) if lost is None else lost[arm, dataset] > 0
+            ours = {seed: float(v) for seed, v in enumerate(values[arm, dataset]) if not gone[seed]}
+            theirs = {seed: float(v) for seed, v in enumerate(values[0, dataset])}
+            contrast = paired_contrast(ours, theirs)
+            ends = [np.where(gone, end, values[arm, dataset]) - values[0, dataset] for end in (0.0, 1.0)]
+            low, high = (float(np.mean(each)) for each in ends)
+            own.append(DatasetEffect(str(dataset), str(arm), contrast, int(gone.sum()), low, high))
+        effects.append(own)
+    pooled = []
+    for own in effects:
+        estimates = [effect.contrast.estimate for effect in own if effect.contrast.n]
+        pooled.append(pool([each.mean for each in estimates], [each.sd**2 / each.n for each in estimates], 0.95))
+    adjusted, equivalent = holm([each.p for each in pooled]), holm([equivalence_p(each, margin) for each in pooled])
+    return [
+        judge_pooled(own, found, (p, q), INFO, 0.05, margin)[0]
+        for own, found, p, q in zip(effects, pooled, adjusted, equivalent, strict=True)
+    ]
+
+
+def errors(studies: int) -> None:
+    """Print table 2."""
+    print("\n2. studies of five arms with a wrong verdict\n")
+    print("data sets  seeds  noise  between | no difference | at the margin | worst 30 % lost")
+    for sets in (3, 6, 10):
+        for seeds in (3, 5):
+            for noise, between in ((0.01, 0.0), (0.03, 0.0), (0.01, 0.02)):
+                rng, wrong = numpy_stream(0, "errors", sets, seeds, noise, between), np.zeros(3)
+                for _ in range(studies):
+                    base = 0.6 + 0.1 * rng.normal(size=(1, sets, 1))
+                    values = base + noise * rng.normal(size=(6, sets, seeds))
+                    values[1:] += between * rng.normal(size=(5, sets, 1))
+                    null = _verdicts(values)
+                    wrong[0] += any(each in {Verdict.HELPS, Verdict.HURTS} for each in null)
+                    shifted = values.copy()
+                    shifted[1:] += MARGIN
+                    wrong[1] += any(each is Verdict.EQUIVALENT for each in _verdicts(shifted))
+                    lost = (values < np.quantile(values, 0.3, axis=2, keepdims=True)).astype(float)
+                    lost[0] = 0.0
+                    wrong[2] += any(each in {Verdict.HELPS, Verdict.HURTS} for each in _verdicts(values, lost))
+                told = " | ".join(f"{share:13.3f}" for share in wrong / studies)
+                print(f"{sets:9d} {seeds:6d} {noise:6.2f} {between:8.2f} | {told}", flush=True)
+
+
+def power(studies: int) -> None:
+    """Print table 3."""
+    print("\n3. a true +0.012, one arm, noise of a cell 0.01, margin 0.005: shares of studies in which it helps\n")
+    print("data sets  seeds  between | together | alone, data sets of all")
+    for sets in (3, 6, 10):
+        for seeds in (3, 5):
+            for between in (0.0, 0.01):
+                rng, found, alone = numpy_stream(0, "power", sets, seeds, between), 0, 0.0
+                for _ in range(studies):
+                    values = 0.6 + 0.01 * rng.normal(size=(2, sets, seeds))
+                    values[1] += 0.012 + between * rng.normal(size=(sets, 1))
+                    found += _verdicts(values, margin=0.005)[0] is Verdict.HELPS
+                    p = stats.ttest_rel(values[1], values[0], axis=1).pvalue.tolist()
+                    alone += float(np.mean(np.array(holm(p)) <= 0.05))
+                told = f"{found / studies:8.3f} | {alone / studies:.3f}"
+                print(f"{sets:9d} {seeds:6d} {between:8.2f} | {told}", flush=True)
+
+
+def aggregates(studies: int) -> None:
+    """Print table 4."""
+    print("\n4. coverage of interquartile means and of the probability of improvement; Friedman's false alarms\n")
+    print("data sets  seeds  spread | mean | difference | improvement | Friedman")
+    for sets in (3, 6, 10):
+        for seeds in (3, 5, 10):
+            for spread in (0.0, 1.0, 5.0):
+                rng, hits = numpy_stream(0, "aggregates", sets, seeds, spread), np.zeros(4)
+                centre = spread * np.linspace(-1, 1, sets)[:, None]
+                truth = float(stats.trim_mean((centre + rng.normal(size=(sets, 100_000))).ravel(), 0.25))
+                better = float(stats.norm.cdf(0.3 / (0.7 * math.sqrt(2))))  # the seed's own part is shared
+                for study in range(studies):
+                    shared = centre + math.sqrt(0.51) * rng.normal(size=(sets, seeds))
+                    base = shared + 0.7 * rng.normal(size=(sets, seeds))
+                    ours = shared + 0.3 + 0.7 * rng.normal(size=(sets, seeds))
+                    draws = numpy_stream(1, sets, seeds, study)
+                    score = interquartile_interval(list(base), None, draws, 0.95)
+                    gain = interquartile_interval(list(ours), list(base), draws, 0.95)
+                    improved = improvement(list(ours - base), 0.95)
+                    alike = rng.normal(size=(sets, 4))
+                    hits += [
+                        score.low <= truth <= score.high,
+                        gain.low <= 0.3 <= gain.high,
+                        improved.low <= better <= improved.high,
+                        rank_test(alike, list("abcd"), [str(row) for row in range(sets)], 0.05).p <= 0.05,
+                    ]
+                told = " | ".join(f"{share:.3f}" for share in hits / studies)
+                print(f"{sets:9d} {seeds:6d} {spread:7.1f} | {told}", flush=True)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--studies", type=int, default=2000, help="simulated studies a row; a fifth in table 4")
+    parser.add_argument("--table", type=int, choices=(1, 2, 3, 4), help="only this table")
+    args = parser.parse_args()
+    tables = ((coverage, args.studies), (errors, args.studies), (power, args.studies), (aggregates, args.studies // 5))
+    for number, (table, studies) in enumerate(tables, start=1):
+        if args.table in {None, number}:
+            table(studies)
+
+
+if __name__ == "__main__":
+    main()

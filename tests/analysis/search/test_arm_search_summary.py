@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
+from scipy import stats
 
 from fgtune.analysis.inputs import read_study
 from fgtune.analysis.search.arm_search_summary import summarise_arm_searches
@@ -52,11 +54,13 @@ def write_search(folder, each, points, states):
     for number, lr in enumerate(points):
         point = {"optimizer.lr": lr}
         arms.append(search.arm(number, point, search.space.config(point)))
-    seed = each.plan.cells[0].seed
-    cells = [Cell(arm.name, seed, search.space.resolve(arm.config), arm.levels) for arm in arms]
+    ranks = {arm.name: rank for rank, arm in enumerate(arms)}
+    seeds = each.plan.study.seed_list
+    cells = [Cell(arm.name, seed, search.space.resolve(arm.config), arm.levels) for arm in arms for seed in seeds]
     plan = replace(each.plan, arms=tuple(arms), cells=tuple(cells))
     own.create_or_check(plan, each.search.loaded, {"study_hash": plan.study_hash, "command": []})
-    for rank, cell in enumerate(cells):
+    for cell in cells:
+        rank = ranks[cell.arm]
         state = states[rank] if states else CellState.COMPLETE
         result = CellResult(
             cell_id=cell.cell_id,
@@ -64,7 +68,9 @@ def write_search(folder, each, points, states):
             seed=cell.seed,
             config_hash=cell.config_hash,
             state=state,
-            metrics={} if state is CellState.FAIL else {METRIC: 0.1 * rank, PRIMARY: 0.9 - 0.1 * rank},
+            metrics={}
+            if state is CellState.FAIL
+            else {METRIC: 0.1 * rank, PRIMARY: 0.9 - 0.1 * rank - 0.01 * rank * (cell.seed % 5)},
             seconds=2.0,
             epochs=5,
             levels=dict(cell.levels),
@@ -104,8 +110,25 @@ def test_what_an_arm_was_given_and_what_it_chose(begun):
     assert (setting.path, setting.own, setting.chosen, setting.at_end) == ("optimizer.lr", 0.1, 0.99, "upper")
     told = " ".join(given.warnings)
     assert "lr at the upper end of its range" in told
-    assert "took falcon from 0.900 to 0.700 in clustering accuracy (test)" in told
+    assert "took falcon from 0.900 to 0.700 in clustering accuracy (test), on the seeds of the search, which" in told
+    assert "too few to tell whether that is chance: 3 or more would" in told
+    assert "no guide" not in told
     assert given.seconds == 6.0
+
+
+def test_a_metric_is_called_no_guide_where_seeds_that_did_not_choose_say_so(begun):
+    plan, folder = begun(search={"metric": METRIC, "trials": 3, "seeds": 4})
+    given = settled(plan, folder, [0.2, 0.99])
+    (arm,) = given.arms
+    # trial-0001 is chosen on every fold; its primary metric is 0.2 + 0.02 * (seed % 5) below the arm's own settings
+    losses = [0.2 + 0.02 * (seed % 5) for seed in given.seeds]
+    gain = arm.gains[PRIMARY]
+    assert gain.mean == pytest.approx(-sum(losses) / 4)
+    assert gain.se == pytest.approx(stats.tstd(losses) * math.sqrt(1 / 4 + 1 / 3))
+    assert not arm.gains[METRIC].has_interval  # the same on every seed
+    told = " ".join(given.warnings)
+    assert "on seeds that did not choose, −0.230 (95 % interval −0.293 to −0.167, n = 4 seeds)" in told
+    assert "the metric that chooses is no guide here" in told
 
 
 def test_an_arm_whose_trials_all_failed_was_not_tuned(begun):

@@ -26,7 +26,7 @@ settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
 
-pytest_plugins = ["support.small_cell"]
+pytest_plugins = ["support.small_cell", "support.real_folder"]
 
 STARTS_RAY = {"ray_started", "start_driver", "kill_driver"}
 STARTS_PROCESSES = STARTS_RAY | {"browser"}
@@ -120,7 +120,7 @@ def ray_started():
 
 @pytest.fixture(scope="session")
 def train_study():
-    """Trains all cells of a study file one by one without Ray; leaves the study folder that a run leaves."""
+    """Trains all cells of a study file one by one without Ray; leaves the folder that a run leaves, without report."""
 
     def train(study: Path, out: Path, overrides: tuple[str, ...] = ()) -> Path:
         from threadpoolctl import threadpool_limits
@@ -149,6 +149,7 @@ def train_study():
                 pass
             outcome = trainer.outcome()
             folder.write_relations(cell.cell_id, outcome.relations)
+            folder.write_curve(cell.cell_id, cell.arm, cell.seed, outcome.history)
             ident = {"cell_id": cell.cell_id, "arm": cell.arm, "seed": cell.seed, "config_hash": cell.config_hash}
             folder.ledger.append(
                 CellResult(
@@ -163,6 +164,7 @@ def train_study():
                     finished_at="2026-01-01T00:00:00+00:00",
                 )
             )
+        folder.gather_curves()
         return folder.root
 
     return train

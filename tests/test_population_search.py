@@ -65,7 +65,7 @@ def check(options, trials: int, epochs: int) -> Counter:
     assert mirrored == sorted((arm, result.state.value) for arm, result in results.items())
     assert results["baseline"].state is CellState.COMPLETE
     assert not list(folder.checkpoints_dir.glob("*"))
-    assert verify(folder.root)[1] == []
+    assert verify(folder.root).problems == []
     summary = summarise(folder)
     copies = sum(result.state is CellState.COMPLETE for result in forks.values())
     assert any(

@@ -127,6 +127,8 @@ def trial_curves_panels(data: StudyData, trials: Sequence[Trial]) -> tuple[Curve
         return ()
     kinds = kinds_of(data, trials)
     curves = curves[curves["arm"].isin(kinds) & curves["cell_id"].isin(data.results)]
+    if curves.empty:  # a map of no arms would yield text, which compares with no number of epochs
+        return ()
     curves = curves[curves["epoch"] <= curves["arm"].map({trial.arm: trial.epochs for trial in trials})]
     names = dict.fromkeys([*(info.name for info in shown_infos(data)), *_EXTRA])
     panels = [

@@ -246,15 +246,27 @@ def check_data(
 
 
 @app.command("verify")
-def verify_folder(folder: FolderArgument) -> None:
-    """Recompute the numbers of a study from what its folder stores, and report any that do not agree."""
-    from fgtune.app.verify import verify
+def verify_folder(
+    folder: FolderArgument,
+    reruns: Annotated[
+        int,
+        typer.Option("--rerun", metavar="N", min=0, help="Run N complete cells again, drawn at random, and compare."),
+    ] = 0,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Seed of that draw. Default: another one each time, printed.")
+    ] = None,
+    data: Annotated[bool, typer.Option(help="Read the study's data, to check their fingerprint and the plan.")] = True,
+    plugins: PluginsOption = None,
+) -> None:
+    """Check a study folder against itself: hashes, plan, ledger, curves, relations, tables, report."""
+    from fgtune.app.verify import drawn_seed, exit_code, print_verification, verify
 
-    compared, problems = verify(folder)
-    for problem in problems:
-        typer.echo(problem, err=True)
-    typer.echo(f"{compared} values compared, {len(problems)} do not agree")
-    raise typer.Exit(1 if problems else 0)
+    seed = drawn_seed() if seed is None else seed
+    if reruns:
+        typer.echo(f"running {reruns} cells again, drawn with --seed {seed}")
+    outcome = verify(folder, data=data, plugins=plugins or (), reruns=reruns, seed=seed)
+    print_verification(outcome, typer.echo, lambda line: typer.echo(line, err=True))
+    raise typer.Exit(exit_code(outcome))
 
 
 @app.command()

@@ -2,132 +2,227 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from fgtune.analysis.inputs import StudyData, read_study
-from fgtune.analysis.summary import summarise
-from fgtune.analysis.table import encoded, tidy_table
-from fgtune.analysis.trials import best_arm
-from fgtune.config.arms.records import cell_id_of
-from fgtune.config.schema.base import HASH_SCHEME, stable_hash
-from fgtune.config.schema.trial import TrialConfig
-from fgtune.metrics.evaluate import evaluate_counts
-from fgtune.results.extension import HASH
-from fgtune.results.folder import StudyFolder
-from fgtune.results.records import CellResult, CellState
+from fgtune.app.verification.arrays import check_attention, check_relations
+from fgtune.app.verification.curves import check_curves
+from fgtune.app.verification.derived import check_pages, check_tables
+from fgtune.app.verification.files import check_claim, check_failures
+from fgtune.app.verification.findings import DAMAGE, Finding, Subject, agree, guarded
+from fgtune.app.verification.ledger import check_chain, check_lines
+from fgtune.app.verification.plan import check_again, check_rows
+from fgtune.app.verification.rerun import Rerun, chosen_cells, load_data, rerun
+from fgtune.app.verification.searches import check_choices, check_mirror, check_stopping
+from fgtune.app.verification.study import check_study, replan
+from fgtune.config.arms.plan import ArmSearchPlan, Plan
+from fgtune.errors import StudyFolderError
+from fgtune.plugins import permitting
+from fgtune.results.folder import ARM_SEARCH, GIVEN, StudyFolder
+from fgtune.results.records import CellResult
+from fgtune.text import count
 
-_SUMMARY = re.compile(r'<script type="application/json" id="fgtune-summary">(.*?)</script>', re.DOTALL)
+Say = Callable[[str], None]
+
+CHECKS: tuple[tuple[str, Callable[[Subject], Iterator[Finding]]], ...] = (
+    ("study", check_study),
+    ("plan", check_rows),
+    ("ledger", check_chain),
+    ("ledger", check_lines),
+    ("ledger", check_failures),
+    ("curves", check_curves),
+    ("relations", check_relations),
+    ("attention", check_attention),
+    ("early stopping", check_stopping),
+    ("search", check_mirror),
+    ("search", check_choices),
+    ("tables", check_tables),
+    ("report", check_pages),
+)
+"""What is checked of every study folder, and the group under which it is counted."""
 
 
-def verify(root: Path) -> tuple[int, list[str]]:
+@dataclass
+class Verification:
+    """The outcome of ``verify``.
+
+    Attributes:
+        counts: Number of values compared, by group.
+        problems: A line for each value that does not agree, with its file and cell.
+        notes: What could not be compared, and why.
+        head: The hash that stands for the whole ledger; empty where it cannot be read.
+        lines: Number of lines of the ledger.
+        reruns: The cells that were run again.
+    """
+
+    counts: dict[str, int] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    head: str = ""
+    lines: int = 0
+    reruns: list[Rerun] = field(default_factory=list)
+
+    @property
+    def compared(self) -> int:
+        """Number of values compared."""
+        return sum(self.counts.values())
+
+    def add(self, group: str, finding: Finding) -> None:
+        """Count a finding."""
+        self.counts[group] = self.counts.get(group, 0) + finding.compared
+        self.problems += [finding.problem] if finding.problem else []
+        self.notes += [finding.note] if finding.note else []
+
+
+def verify(
+    root: Path, *, data: bool = True, plugins: Sequence[str] = (), reruns: int = 0, seed: int = 0
+) -> Verification:
     """Recompute what can be recomputed from the folder's files.
 
-    For every complete cell, its config is checked against its hash and id, and its metrics that follow from the stored
-    counts against these; then ``results.csv`` and the summary in ``report.html`` against the ledger. For a comparison
-    that searches inside its arms, the searches are checked too, and that each arm runs what its search found best.
+    Study, plan, ledger, curves, relations, tables and report are checked against one another, in the folder and in
+    those of the searches inside its arms; the study's data are read, where they can be, and it is planned once more.
 
-    Returns:
-        Number of values compared, and one line for each that does not agree.
+    Args:
+        root: The study folder.
+        data: Whether to read the data.
+        plugins: Packages that may be imported because the study names parts in them.
+        reruns: How many complete cells to run again, at most all of them.
+        seed: Seed of the draw of these cells.
 
     Raises:
-        StudyFolderError: It is not a study folder, or one of its files cannot be read.
+        ConfigError: It is not a study folder; or cells are to be run again, and there is none, or its data or plugins
+            are not there. Nothing was started.
     """
-    return _verify(read_study(StudyFolder(root)))
+    folder, outcome = StudyFolder(root), Verification()
+    claimed = (folder.resolved_file, folder.plan_file, folder.provenance_file, folder.ledger_file)
+    if not any(path.is_file() for path in claimed):
+        fix = "name the folder of a study that was started"
+        raise StudyFolderError("is no study folder", where=str(root), fix=fix)
+    if (holder := folder.holder()) is not None:
+        outcome.notes.append(f"process {holder} is writing to the folder: what it just writes may not agree yet")
+    for finding in check_claim(folder):
+        outcome.add("study", finding)
+    subject = _read(folder, outcome)
+    if subject is not None:
+        with permitting(plugins):
+            _verify(subject, outcome, data, reruns, seed)
+    return outcome
 
 
-def _verify(data: StudyData) -> tuple[int, list[str]]:
-    compared, problems = 0, []
-    for count, problem in (*_cells(data.folder), *_table(data), *_report(data), *_choices(data)):
-        compared += count
-        if problem:
-            problems.append(problem)
-    return compared, problems
+def _verify(subject: Subject, outcome: Verification, data: bool, reruns: int, seed: int) -> None:
+    datasets: dict[str, Any] = {}
+    cells = list[CellResult]()
+    if reruns:
+        cells, forked = chosen_cells(subject, reruns, seed)
+        load_data(subject, cells, datasets)
+        if forked:
+            outcome.notes.append(f"{forked} cells continue another's training and cannot be run again alone")
+    _check(subject, outcome, _planned(subject, outcome, datasets) if data else None)
+    outcome.reruns += [rerun(subject, cell, datasets) for cell in cells]
 
 
-def _identity(config: Mapping[str, Any], scheme: int) -> dict[str, Any]:
-    """The part of a stored config that is hashed; under scheme 1, all of it."""
+def _read(folder: StudyFolder, outcome: Verification) -> Subject | None:
+    """The folder's content; None where it cannot be read, which is a problem of its own."""
+    record = _record(folder, folder.provenance_file.name, outcome)
     try:
-        return dict(config) if scheme == 1 else TrialConfig.from_plain(dict(config)).identity()
-    except ValidationError:
-        return {}  # matches no hash in the ledger, so the cell is reported
+        lines = tuple(folder.ledger.lines())
+        outcome.head, outcome.lines = folder.ledger.head, len(lines)
+        return Subject(read_study(folder), folder.root, lines, record)
+    except DAMAGE as error:
+        outcome.add("study", Finding(1, f"{error}; nothing else can be checked"))
+        return None
 
 
-def _hash_scheme(folder: StudyFolder, results: Sequence[CellResult]) -> int:
-    """How the folder's hashes were made; where ``provenance.json`` is lost, as most of its cells have it."""
-    if folder.provenance_file.is_file():
-        return int(folder.read_provenance().get(HASH, 1))
-
-    def agreeing(scheme: int) -> int:
-        return sum(stable_hash(_identity(result.config, scheme)) == result.config_hash for result in results)
-
-    return max(HASH_SCHEME, 1, key=agreeing)
+def _record(folder: StudyFolder, name: str, outcome: Verification) -> dict[str, Any]:
+    """What ``provenance.json`` holds; nothing if it is missing, which ``check_claim`` tells, or unreadable."""
+    try:
+        return folder.read_provenance() if folder.provenance_file.is_file() else {}
+    except DAMAGE as error:
+        outcome.add("study", Finding(1, f"{name}: cannot be read: {error}"))
+        return {}
 
 
-def _cells(folder: StudyFolder) -> Iterator[tuple[int, str]]:
-    results = folder.ledger.read()
-    scheme = _hash_scheme(folder, results)
-    for result in results:
-        name = f"cell {result.cell_id} ({result.arm}, seed {result.seed})"
-        config = _identity(result.config, scheme)
-        agrees = stable_hash(config) == result.config_hash
-        yield 1, "" if agrees else f"{name}: its config does not have the hash {result.config_hash}"
-        agrees = cell_id_of(config, result.seed, result.fork, scheme) == result.cell_id
-        yield 1, "" if agrees else f"{name}: its config and seed do not have this id"
-        if result.state is not CellState.COMPLETE:
-            continue
-        record = folder.read_relations(result.cell_id)
-        if record is None:
-            yield 1, f"{name}: its relations are missing"
-        elif record.fine_counts is not None and record.true_fine_to_coarse is not None:
-            again = evaluate_counts(record.fine_counts, record.fine_to_coarse, record.true_fine_to_coarse)
-            for metric, value in again.items():
-                stored = result.metrics.get(f"test/{metric}")
-                if stored is not None:
-                    yield 1, "" if stored == value else f"{name}: test/{metric} is {stored}, its counts give {value}"
+def _check(subject: Subject, outcome: Verification, again: Plan | None) -> None:
+    """All checks of one folder, and of those below it; ``again`` is its study planned once more."""
+    for group, check in CHECKS:
+        for finding in guarded(check(subject), f"{subject.where}{group}"):
+            outcome.add(group, finding)
+    if again is not None:
+        for finding in guarded(check_again(subject, again), subject.name(subject.folder.plan_file)):
+            outcome.add("plan", finding)
+    planned = {} if again is None else {each.search.arm: each for each in again.arm_searches}
+    for arm, search in subject.data.arm_searches.items():
+        if search is not None:
+            own = _arm_search(subject, search, outcome)
+            if own is not None:
+                _belongs(subject, own, arm, planned.get(arm), outcome)
+                _check(own, outcome, None if arm not in planned else planned[arm].plan)
 
 
-def _choices(data: StudyData) -> Iterator[tuple[int, str]]:
-    """The searches inside arms, and what they chose."""
-    for arm in data.arms:
-        search = data.arm_searches.get(arm.name)
-        if search is None:
-            continue
-        compared, problems = _verify(search)
-        yield compared, ""
-        yield from ((0, f"search inside {arm.name}: {problem}") for problem in problems)
-        if data.cells(arm.name):
-            best = best_arm(search) or search.baseline.name
-            levels = next(each.levels for each in search.arms if each.name == best)
-            agrees = all(arm.levels.get(path) == level for path, level in levels.items())
-            yield 1, "" if agrees else f"arm {arm.name}: does not run {best}, the best that its search has"
+def _planned(subject: Subject, outcome: Verification, datasets: dict[str, Any]) -> Plan | None:
+    """The study planned once more; None where it cannot be."""
+    try:
+        again, findings = replan(subject, datasets)
+    except DAMAGE as error:
+        again, findings = None, [Finding(1, f"{subject.name(subject.folder.provenance_file)}: {error}")]
+    for finding in findings:
+        outcome.add("data", finding)
+    return again
 
 
-def _table(data: StudyData) -> Iterator[tuple[int, str]]:
-    path = data.folder.results_csv
-    if path.is_file():
-        agrees = path.read_bytes() == encoded(tidy_table(data), ".csv")
-        yield 1, "" if agrees else f"{path}: is not the table that the ledger gives"
+def _arm_search(subject: Subject, search: StudyData, outcome: Verification) -> Subject | None:
+    """The search inside an arm, under verification itself."""
+    folder = search.folder
+    for finding in check_claim(folder):
+        problem = f"{subject.name(folder.root)}/{finding.problem}" if finding.problem else ""
+        outcome.add("study", Finding(finding.compared, problem))
+    record = _record(folder, subject.name(folder.provenance_file), outcome)
+    return Subject(search, subject.top, tuple(folder.ledger.lines()), record)
 
 
-def _report(data: StudyData) -> Iterator[tuple[int, str]]:
-    path = data.folder.report_file
-    if path.is_file():
-        found = _SUMMARY.search(path.read_text(encoding="utf-8"))
-        expected = _summary(json.dumps(summarise(data).to_plain()))
-        agrees = found is not None and _summary(found.group(1)) == expected
-        yield 1, "" if agrees else f"{path}: its numbers are not those that the ledger gives"
+def _belongs(subject: Subject, own: Subject, arm: str, planned: ArmSearchPlan | None, outcome: Verification) -> None:
+    """The search inside an arm is the one that the comparison makes of it."""
+    if planned is None or not own.record:
+        return
+    name, owner = subject.name(own.folder.provenance_file), {"study": subject.data.study.study, "arm": arm}
+    outcome.add("study", agree(own.record.get(ARM_SEARCH) == owner, f"{name}: does not belong to {owner}"))
+    same = own.record.get(GIVEN) == dict(planned.search.loaded.raw)
+    outcome.add("study", agree(same, f"{name}: holds another study than the comparison gives"))
 
 
-def _summary(text: str) -> Any:
-    """A summary without the words that describe its metrics: they are fgtune's, and no number of the study."""
+def drawn_seed() -> int:
+    """A seed that nobody who changed a folder could know."""
+    return secrets.randbelow(2**31)
 
-    def numbers(found: dict[str, Any]) -> dict[str, Any]:
-        return {key: value for key, value in found.items() if key != "description"}
 
-    return json.loads(text, object_hook=numbers)
+def exit_code(outcome: Verification) -> int:
+    """0 where all agrees, 1 where the folder does not agree with itself, 3 where only cells that ran again differ."""
+    if outcome.problems:
+        return 1
+    return 3 if any(each.differences for each in outcome.reruns) else 0
+
+
+def print_verification(outcome: Verification, say: Say, warn: Say) -> None:
+    """Print what was compared, what could not be, each problem, and the verdict.
+
+    Args:
+        outcome: What was found.
+        say: Receives a line for standard output.
+        warn: Receives a line for standard error.
+    """
+    say("compared: " + ", ".join(f"{group} {number:,}" for group, number in outcome.counts.items() if number))
+    if outcome.head:
+        say(f"ledger: {count(outcome.lines, 'line')}, head {outcome.head}")
+    for note in outcome.notes:
+        say(f"note: {note}")
+    for problem in outcome.problems:
+        warn(problem)
+    for each in outcome.reruns:
+        (warn if each.differences else say)(each.text)
+    differing = sum(bool(each.differences) for each in outcome.reruns)
+    again = f"; {len(outcome.reruns)} cells run again, {differing} differ" if outcome.reruns else ""
+    say(f"{outcome.compared} values compared, {len(outcome.problems)} do not agree{again}")

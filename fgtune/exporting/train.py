@@ -109,7 +109,7 @@ def train_on_all(
     """
     splits = all_training_splits(split_dataset(dataset, config.data.split, seed))
     report(f"training on {len(splits.train):,} of {len(dataset.inputs):,} samples, {config.epochs} epochs")
-    with _threads(threads):
+    with trial_threads(threads):
         prepared = prepare_split(dataset, config, seed, threads, splits)
         trainer = build_trainer(config, *views(dataset, prepared), prepared, seed, threads)
         reported = time.monotonic()
@@ -138,7 +138,7 @@ def training_labels(
     model: FineModel, dataset: Dataset, splits: Splits, coarse_names: Sequence[Sequence[str]] | None, threads: int
 ) -> pd.DataFrame:
     """``label_table`` of every sample, with its coarse label in the data and whether the model was trained on it."""
-    with _threads(threads):
+    with trial_threads(threads):
         table = label_table(model.predict(dataset.inputs), coarse_names, dataset.coarse)
     table["trained_on"] = np.isin(table["row"].to_numpy(), splits.train)
     return table
@@ -176,7 +176,7 @@ def _progress(entry: EpochMetrics, epochs: int) -> str:
 
 
 @contextmanager
-def _threads(threads: int) -> Iterator[None]:
+def trial_threads(threads: int) -> Iterator[None]:
     """Let torch, BLAS and OpenMP use so many threads for a while, as in a trial.
 
     Sums over another number of threads differ in the last bit, k-means with more than 256 samples among them.

@@ -11,13 +11,18 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import plotly
+import scipy
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from fgtune import __version__
 from fgtune.analysis import formatting
 from fgtune.analysis.inputs import StudyData, read_study
 from fgtune.analysis.summary import StudySummary, summarise
@@ -56,11 +61,29 @@ def write_report(folder: StudyFolder) -> Path:
 
 
 def _write_page(folder: StudyFolder, data: StudyData, summary: StudySummary) -> Path:
+    write_atomically(folder.report_file, render(data, summary))
+    return folder.report_file
+
+
+def generator() -> str:
+    """What made a page, as its head says: with the same versions, the same folder gives the same bytes."""
+    versions = {"plotly": plotly.__version__, "numpy": np.__version__, "scipy": scipy.__version__}
+    return ", ".join([f"fgtune {__version__}", *(f"{name} {version}" for name, version in versions.items())])
+
+
+def render(data: StudyData, summary: StudySummary) -> bytes:
+    """The report as it stands in the folder of ``data``; writes nothing.
+
+    Args:
+        data: The study folder's content.
+        summary: Its summary.
+    """
+    folder = data.folder
     provenance = folder.read_provenance() if folder.provenance_file.is_file() else {}
     context = page_context(data, summary, provenance)
-    page = _render(context | {"summary_json": script_json(json.dumps(summary.to_plain(), allow_nan=False))})
-    write_atomically(folder.report_file, page.encode())
-    return folder.report_file
+    made = {"generator": generator(), "ledger_head": folder.ledger.head}
+    summary_json = script_json(json.dumps(summary.to_plain(), allow_nan=False))
+    return _render(context | made | {"summary_json": summary_json}).encode()
 
 
 def script_json(text: str) -> Markup:
@@ -75,7 +98,9 @@ def tight(text: str) -> str:
     return re.sub(r"(?<=\d) (?=%|pairs?\b)| (?==)|(?<==) ", "\u00a0", text)
 
 
-def _render(context: Mapping[str, Any]) -> str:
+@cache
+def _environment() -> Environment:
+    """The templates with their filters, compiled once a process."""
     environment = Environment(
         loader=PackageLoader("fgtune.reporting", "."),
         autoescape=True,
@@ -94,14 +119,22 @@ def _render(context: Mapping[str, Any]) -> str:
         "tight": tight,
     }
     environment.globals |= {"interval": formatting.interval, "count": count}
+    return environment
+
+
+def _render(context: Mapping[str, Any]) -> str:
     scripts = {"plotly_js": get_plotlyjs(), "report_js": _package_file("report.js")}
     figures = {figure.key: script_json(figure.spec.to_json()) for figure in context["panels"].figures}
-    return environment.get_template("report.html.j2").render(
-        **context,
-        **{name: Markup(text) for name, text in scripts.items()},
-        report_css=Markup(_package_file("report.css")),
-        figure_json=figures,
-        script_policy=" ".join(_digest(text) for text in scripts.values()),
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            **context,
+            **{name: Markup(text) for name, text in scripts.items()},
+            report_css=Markup(_package_file("report.css")),
+            figure_json=figures,
+            script_policy=" ".join(_digest(text) for text in scripts.values()),
+        )
     )
 
 

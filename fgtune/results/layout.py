@@ -177,7 +177,7 @@ def plan_text(plan: Plan) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([*CELL_COLUMNS, *[FORK] * forks, *plan.factors])
     for cell in plan.cells:
-        levels = [_level_text(cell.levels[factor]) for factor in plan.factors]
+        levels = [csv_level(cell.levels[factor]) for factor in plan.factors]
         origin = ["" if cell.fork is None else cell.fork.text] * forks
         writer.writerow([cell.cell_id, cell.arm, cell.seed, *origin, *levels])
     return buffer.getvalue()
@@ -209,7 +209,7 @@ def plan_factors(text: str) -> tuple[str, ...]:
     return tuple(column for column in header if column not in {*CELL_COLUMNS, FORK})
 
 
-def _level_text(level: Any) -> str:
+def csv_level(level: Any) -> str:
     """A level in a CSV cell: text as it is, empty for None, everything else as JSON."""
     if level is None:
         return ""

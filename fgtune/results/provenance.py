@@ -41,7 +41,7 @@ def collect_provenance(plan: Plan, options: RunOptions) -> dict[str, Any]:
         "fgtune": __version__,
         "git": git_state(Path.cwd()),
         "python": platform.python_version(),
-        "packages": _versions(),
+        "packages": package_versions(),
         "plugins": plugin_origins(),
         "host": host_facts(),
     }
@@ -82,7 +82,7 @@ def _git(folder: Path, *arguments: str) -> bytes | None:
     return done.stdout if done.returncode == 0 else None
 
 
-def _versions() -> dict[str, str | None]:
+def package_versions() -> dict[str, str | None]:
     """The installed version of each package, None for those not installed."""
     versions: dict[str, str | None] = {}
     for name in PACKAGES:

@@ -45,14 +45,24 @@ def test_its_status_says_that_every_cell_ended(folder, capsys):
 
 
 def test_its_numbers_verify(folder, capsys):
+    assert main(["report", str(folder)]) == 0
     assert main(["verify", str(folder)]) == 0
-    assert capsys.readouterr().out.endswith(" values compared, 0 do not agree\n")
+    out = capsys.readouterr().out
+    assert out.endswith(" values compared, 0 do not agree\n")
+    assert "results.jsonl: 4 lines carry no hash of the line before" in out or folder.name != "small"
+
+
+def test_what_the_repository_left_out_of_it_is_named_as_missing(folder, capsys):
+    assert main(["verify", str(folder)]) == 1
+    fix = f"is missing; fgtune report {folder} writes it"
+    assert capsys.readouterr().err.splitlines() == [f"results.parquet: {fix}", f"report.html: {fix}"]
 
 
 def test_its_numbers_verify_without_its_provenance(folder, capsys):
     (folder / "provenance.json").unlink()
-    assert main(["verify", str(folder)]) == 0
-    assert capsys.readouterr().out.endswith(" values compared, 0 do not agree\n")
+    assert main(["report", str(folder)]) == 0
+    assert main(["verify", str(folder)]) == 1
+    assert capsys.readouterr().err == "provenance.json: is missing\n"
 
 
 def test_its_report_verifies_where_metrics_are_described_in_other_words_now(folder, capsys):
@@ -60,8 +70,14 @@ def test_its_report_verifies_where_metrics_are_described_in_other_words_now(fold
     report = folder / "report.html"
     text = report.read_text(encoding="utf-8")
     assert text.count('"description": "') > 0
-    report.write_text(text.replace('"description": "', '"description": "once: '), encoding="utf-8")
+    text = text.replace('"description": "', '"description": "once: ')
+    report.write_text(text, encoding="utf-8")
+    assert main(["verify", str(folder)]) == 1  # as this version would not have written it
+    assert "report.html: is not the page that the folder gives" in capsys.readouterr().err
+    report.write_text(re.sub(r'content="fgtune [^"]*"', 'content="fgtune 0.0.9"', text, count=1), encoding="utf-8")
     assert main(["verify", str(folder)]) == 0
+    note = "report.html: was written by fgtune 0.0.9, this is fgtune "
+    assert note in capsys.readouterr().out
     numbers = re.sub(r'"low": ([0-9.]+)', '"low": 0.123', report.read_text(encoding="utf-8"), count=1)
     report.write_text(numbers, encoding="utf-8")
     assert main(["verify", str(folder)]) == 1
@@ -84,11 +100,12 @@ def test_a_changed_metric_of_it_is_still_found(folder, capsys):
 
 
 def test_a_changed_setting_of_it_is_still_found(folder, capsys):
+    assert main(["report", str(folder)]) == 0
     ledger = folder / "results.jsonl"
     text = ledger.read_text(encoding="utf-8")
     ledger.write_text(text.replace('"momentum": 0.9', '"momentum": 0.8', 1), encoding="utf-8")
     assert main(["verify", str(folder)]) == 1
-    first, second = capsys.readouterr().err.splitlines()
+    first, second, *_ = capsys.readouterr().err.splitlines()
     assert "its config does not have the hash " in first
     assert second.endswith("its config and seed do not have this id")
 
@@ -98,7 +115,8 @@ def test_its_hashes_are_checked_by_the_rule_that_made_them(folder, capsys):
     record.write_text(json.dumps(json.loads(record.read_text(encoding="utf-8")) | {"hash": 2}), encoding="utf-8")
     assert main(["verify", str(folder)]) == 1
     cells = {"small": 4, "small_search": 8}[folder.name]
-    assert len(capsys.readouterr().err.splitlines()) == 2 * cells
+    problems = capsys.readouterr().err.splitlines()
+    assert sum("its config" in problem for problem in problems) == 2 * cells
 
 
 @pytest.mark.parametrize("verb", ["run", "plan", "extend"])

@@ -75,7 +75,7 @@ def test_finished_cells_stay_and_the_new_ones_are_those_of_the_longer_study(exte
 
 def test_the_folder_is_whole_and_its_study_file_as_it_was_given(extended, base):
     folder, _, _ = extended
-    assert verify(folder.root)[1] == []
+    assert verify(folder.root).problems == []
     assert folder.study_file.read_bytes() == (base / "small.yaml").read_bytes()
     assert folder.read_study().seeds == 2
     assert len(folder.read_plan()) == 4

@@ -90,9 +90,9 @@ def test_stored_counts_give_the_ledgers_metrics_again(uncut):
 
 
 def test_folder_verifies_and_a_changed_number_is_found(uncut, tmp_path):
-    compared, problems = verify(uncut[0].out / "small")
-    assert problems == []
-    assert compared > 40
+    outcome = verify(uncut[0].out / "small")
+    assert outcome.problems == []
+    assert outcome.compared > 40
     copy = tmp_path / "small"
     shutil.copytree(uncut[0].out / "small", copy)
     ledger = StudyFolder(copy).ledger_file
@@ -101,7 +101,7 @@ def test_folder_verifies_and_a_changed_number_is_found(uncut, tmp_path):
         f'"test/clustering_accuracy": {value}', '"test/clustering_accuracy": 0.999'
     )
     ledger.write_text(changed, encoding="utf-8")
-    problems = verify(copy)[1]
+    problems = verify(copy).problems
     assert any("test/clustering_accuracy is 0.999, its counts give" in problem for problem in problems)
     assert any("is not the table that the ledger gives" in problem for problem in problems)
     assert any("its numbers are not those that the ledger gives" in problem for problem in problems)

@@ -11,13 +11,13 @@ import pytest
 
 SCRIPT = """
 import json, os
-from fgtune.exporting.train import _threads
+from fgtune.exporting.train import trial_threads
 from threadpoolctl import threadpool_info
 
 def pools():
     return [pool["num_threads"] for pool in threadpool_info()]
 
-with _threads(1):
+with trial_threads(1):
     from sklearn.cluster import KMeans
     KMeans(2, n_init=1).fit([[0.0], [1.0], [2.0]])
     inside = pools()

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from fgtune.config.reading.explain import explain, sorted_by_place
 from fgtune.config.reading.merge import locate, patch
-from fgtune.config.reading.source import Origins, parse_value, parse_yaml
+from fgtune.config.reading.source import Origins, Source, parse_value, parse_yaml
 from fgtune.config.reading.space_file import inline_spaces
 from fgtune.config.schema.base import Config
 from fgtune.config.schema.paths import Path, default_of, dotted, fields_at
@@ -81,7 +81,24 @@ def load_study(path: str | FilePath, overrides: Sequence[str] = (), smoke: bool 
     """
     path = FilePath(path)
     text = _read(path)
-    source = parse_yaml(text, str(path))
+    return load_source(parse_yaml(text, str(path)), text, path, overrides, smoke)
+
+
+def load_source(
+    source: Source, text: str, path: FilePath, overrides: Sequence[str] = (), smoke: bool = False
+) -> LoadedStudy:
+    """Patch and validate a study file that has been parsed; see ``load_study``.
+
+    Args:
+        source: The parsed file.
+        text: The file as given.
+        path: The file; spaces that it names are looked for near it.
+        overrides: As for ``load_study``.
+        smoke: As for ``load_study``.
+
+    Raises:
+        ConfigError: As for ``load_study``.
+    """
     raw, origins = source.data, source.origins
     if not any(override.partition("=")[0].strip() == "design.space" for override in overrides):
         raw, origins = inline_spaces(raw, origins, path)  # first, so that overrides may reach into the space

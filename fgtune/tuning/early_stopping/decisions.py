@@ -7,17 +7,17 @@ trains an epoch again after a crash gets the same decision again.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fgtune.config.arms.records import Cell, Fork
 from fgtune.config.arms.search import trial_number
-from fgtune.config.schema.tuning import StoppingConfig
+from fgtune.config.schema.tuning import PbtConfig, StoppingConfig
 from fgtune.files import JsonLines
 from fgtune.results.records import EpochMetrics
-from fgtune.tuning.early_stopping.population import ForkPool
+from fgtune.tuning.early_stopping.population import ForkPool, TruncationSelection
 from fgtune.tuning.early_stopping.rules import Candidate, Decision, StoppingRule, stopping_rule
 from fgtune.tuning.search.objectives import Objective
 from fgtune.tuning.search.suggestions import Suggestion
@@ -52,8 +52,7 @@ class EarlyStopping:
         self._decisions: dict[tuple[str, int], Decision] = {}
         self._candidates: dict[str, Candidate] = {}
         self._reasons: dict[str, str] = {}
-        fix = "restore the file from a copy, or delete the line: its decision is then made again"
-        self._lines = JsonLines(path, _observation, rule="this line is no decision", fix=fix)
+        self._lines = _decision_lines(path)
         for candidate, epoch, score, line in self._lines.read():
             decision = self._rule.observe(candidate, epoch, score)
             reason = decision.reason if decision is not None else ""
@@ -175,6 +174,53 @@ class EarlyStopping:
             origin = {"donor": decision.fork.donor, "epoch": decision.fork.epoch}
             line["fork"] = {"number": fork.number, "point": dict(fork.point), **origin}
         self._lines.append(line)
+
+
+@dataclass(frozen=True)
+class StoredDecision:
+    """A line of the file of decisions, and what the rule says to the scores up to it.
+
+    Attributes:
+        candidate: The trial.
+        epoch: When it was judged.
+        score: Its score, signed so that larger is better.
+        stop: Whether the line says to stop it.
+        rule: The decision of the rule; None if it makes none at this epoch.
+    """
+
+    candidate: Candidate
+    epoch: int
+    score: float
+    stop: bool
+    rule: Decision | None
+
+
+def replayed(config: StoppingConfig, path: Path, design_seed: int) -> Iterator[StoredDecision]:
+    """Every line of a file of decisions, beside what the rule decides from the scores in it.
+
+    A stored line may let a trial go on that the rule stops: the baseline, one that had ended already, and in population
+    based training one without a feasible successor.
+
+    Args:
+        config: The scheduler's config.
+        path: The file.
+        design_seed: Seed of the search, by which population based training draws donors.
+
+    Raises:
+        StudyFolderError: A line is no decision.
+    """
+    rule: StoppingRule = (
+        TruncationSelection(config.interval_epochs, config.quantile, design_seed)
+        if isinstance(config, PbtConfig)
+        else stopping_rule(config)
+    )
+    for candidate, epoch, score, line in _decision_lines(path).read():
+        yield StoredDecision(candidate, epoch, score, line["stop"], rule.observe(candidate, epoch, score))
+
+
+def _decision_lines(path: Path) -> JsonLines[tuple[Candidate, int, float, dict[str, Any]]]:
+    fix = "restore the file from a copy, or delete the line: its decision is then made again"
+    return JsonLines(path, _observation, rule="this line is no decision", fix=fix)
 
 
 def _observation(line: dict[str, Any]) -> tuple[Candidate, int, float, dict[str, Any]]:

@@ -16,12 +16,32 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 from sqlalchemy.exc import SQLAlchemyError
 
+from fgtune.errors import StudyFolderError
 from fgtune.tuning.search.objectives import Objective
 
 ARM, NUMBER, CELL_ID = "arm", "number", "cell_id"
 """User attributes of every mirrored trial: its arm, the arm's number, and its cells (one per seed, comma-separated)."""
 
 _FAULTS = (SQLAlchemyError, OSError, ValueError, KeyError, RuntimeError, optuna.exceptions.OptunaError)
+
+
+def read_mirror(path: Path, name: str) -> list[FrozenTrial]:
+    """The trials in a mirror, which is only read.
+
+    Args:
+        path: The SQLite file.
+        name: Name of the Optuna study in it.
+
+    Raises:
+        StudyFolderError: It holds no such study.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        storage = RDBStorage(f"sqlite:///file:{path.resolve()}?mode=ro&uri=true", skip_table_creation=True)
+        return optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
+    except _FAULTS as error:
+        fix = "delete it, the next call of the search writes it anew"
+        raise StudyFolderError(f"holds no trials of {name}", where=str(path), fix=fix) from error
 
 
 class Mirror:

@@ -1,0 +1,134 @@
+"""What the folder's other files give: the tables and the report, made once more and compared."""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from fgtune.analysis.summary import StudySummary, summarise
+from fgtune.analysis.table import encoded, tidy_table
+from fgtune.app.verification.findings import DAMAGE, Finding, Subject, agree
+
+Page = Callable[[], bytes]
+"""Makes a file of the folder once more; writes nothing."""
+
+_SUMMARY = re.compile(r'<script type="application/json" id="fgtune-summary">(.*?)</script>', re.DOTALL)
+_GENERATOR = re.compile(r'<meta name="generator" content="([^"]*)">')
+_AROUND = 40
+"""Characters shown on each side of the first difference."""
+
+
+def check_tables(subject: Subject) -> Iterator[Finding]:
+    """``results.csv`` byte for byte, ``results.parquet`` value for value: its bytes depend on the version of Arrow."""
+    folder = subject.folder
+    table = tidy_table(subject.data)
+    for path in (folder.results_csv, folder.results_parquet):
+        name = subject.name(path)
+        if not path.is_file():
+            yield _missing(subject, path)
+            continue
+        content, expected = path.read_bytes(), encoded(table, path.suffix)
+        same = content == expected or (path.suffix == ".parquet" and _same_table(content, expected))
+        yield agree(same, f"{name}: is not the table that the ledger gives", compared=table.size)
+
+
+def _same_table(content: bytes, expected: bytes) -> bool:
+    """Whether two Parquet files hold the same table; False for one that is none."""
+    import pandas as pd
+
+    try:
+        stored = pd.read_parquet(io.BytesIO(content))
+    except DAMAGE:
+        return False
+    made = pd.read_parquet(io.BytesIO(expected))
+    return stored.dtypes.to_dict() == made.dtypes.to_dict() and stored.equals(made)
+
+
+def check_pages(subject: Subject) -> Iterator[Finding]:
+    """The report, byte for byte if it says that the same versions made it, and else number for number."""
+    from fgtune.reporting.html import generator, render
+
+    summary = summarise(subject.data)
+    made_by = generator()
+    pages: dict[Path, Page] = {subject.folder.report_file: lambda: render(subject.data, summary)}
+    for path, page in pages.items():
+        if path.is_file():
+            yield from _page(subject, path, page, summary, made_by)
+        else:
+            yield _missing(subject, path)
+
+
+def _missing(subject: Subject, path: Path) -> Finding:
+    """A file that is written when a call ends: a problem once every planned cell has ended."""
+    fix = f"fgtune report {subject.folder.root} writes it"
+    if subject.has_ended:
+        return Finding(1, f"{subject.name(path)}: is missing; {fix}")
+    return Finding(0, note=f"{subject.name(path)}: is not there, and the study is not finished; {fix}")
+
+
+def _page(subject: Subject, path: Path, page: Page, summary: StudySummary, made_by: str) -> Iterator[Finding]:
+    """A page against the same page made once more."""
+    name, content = subject.name(path), path.read_bytes()
+    text = content.decode("utf-8", errors="replace")
+    stated = _GENERATOR.search(text)
+    if stated is not None and stated.group(1) == made_by:
+        expected = page()
+        if content == expected:
+            yield Finding(expected.count(b"\n") + 1)
+            return
+        place = _difference(text, expected.decode())
+        yield Finding(1, f"{name}: is not the page that the folder gives; {place}")
+    else:
+        by = "fgtune" if stated is None else stated.group(1)
+        what = f"was written by {by}, this is {made_by}: its numbers were compared, its bytes were not"
+        yield Finding(0, note=f"{name}: {what}; fgtune report {subject.folder.root} writes it anew")
+    yield from _numbers(text, summary, name)
+
+
+def _numbers(text: str, summary: StudySummary, name: str) -> Iterator[Finding]:
+    """The numbers of a report, and that its answer is the one that it shows."""
+    found = _SUMMARY.search(text)
+    try:
+        stored = None if found is None else json.loads(found.group(1))
+    except ValueError:
+        stored = None
+    expected = _without_words(json.loads(json.dumps(summary.to_plain())))
+    same = stored is not None and _without_words(stored) == expected
+    yield agree(same, f"{name}: its numbers are not those that the ledger gives", compared=_leaves(expected))
+    answer = stored.get("answer") if isinstance(stored, dict) else None
+    if isinstance(answer, str):
+        page = html.unescape(re.sub(r"<[^>]*>", "", _SUMMARY.sub("", text)))
+        shown = _plain(answer) in _plain(page)
+        yield agree(shown, f"{name}: the answer that it shows is not the one among its numbers")
+
+
+def _without_words(found: Any) -> Any:
+    """A summary without the words that describe its metrics: they are fgtune's, and no number of the study."""
+    if isinstance(found, dict):
+        return {key: _without_words(value) for key, value in found.items() if key != "description"}
+    return [_without_words(value) for value in found] if isinstance(found, list) else found
+
+
+def _leaves(found: Any) -> int:
+    if isinstance(found, dict):
+        return sum(map(_leaves, found.values()))
+    return sum(map(_leaves, found)) if isinstance(found, list) else 1
+
+
+def _plain(text: str) -> str:
+    """Text with every run of spaces as one, no-break spaces among them."""
+    return re.sub(r"[\s\u00a0]+", " ", text)
+
+
+def _difference(found: str, expected: str) -> str:
+    """Where two pages first differ, and what stands there."""
+    pairs = zip(found, expected, strict=False)
+    shorter = min(len(found), len(expected))
+    place = next((rank for rank, (theirs, ours) in enumerate(pairs) if theirs != ours), shorter)
+    theirs, ours = (text[max(0, place - _AROUND) : place + _AROUND].replace("\n", " ") for text in (found, expected))
+    return f"line {found.count(chr(10), 0, place) + 1} has {theirs!r}, it gives {ours!r}"

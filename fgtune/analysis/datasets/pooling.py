@@ -3,7 +3,7 @@
 The model has random effects: each data set has a true difference of its own, and the question is about their mean. It
 is estimated by the mean of the data sets' mean differences, with Student's t over data sets. With equal weights this is
 the interval of Hartung and Knapp (2001) and Sidik and Jonkman (2002). Weights by estimated variances, as is usual in
-meta-analysis, are not used: with three to five seeds those variances are so rough that the interval covered 86 to 95 %
+meta-analysis, are not used: with three to five seeds those variances are so rough that the interval covered 87 to 95 %
 (``benchmarks/datasets.py``).
 """
 

@@ -27,6 +27,7 @@ from fgtune.analysis import formatting
 from fgtune.analysis.inputs import StudyData, read_study
 from fgtune.analysis.summary import StudySummary, summarise
 from fgtune.analysis.table import write_tables
+from fgtune.analysis.text.importances import share_text
 from fgtune.files import write_atomically
 from fgtune.reporting.page import page_context
 from fgtune.results.folder import StudyFolder
@@ -112,6 +113,7 @@ def _environment() -> Environment:
         "number": formatting.number,
         "p": formatting.p_text,
         "percent": formatting.percent,
+        "share": share_text,
         "seconds": formatting.seconds_text,
         "level": formatting.level_text,
         "plain": "{:g}".format,

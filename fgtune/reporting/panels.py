@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-import plotly.graph_objects as go
-
 from fgtune.analysis.curve_panels import CurvesPanel, HistoryPanel, history_panels, learning_panels, trial_curves_panels
 from fgtune.analysis.formatting import MetricInfo, capital, interval, metric_info, number, p_text
 from fgtune.analysis.inputs import StudyData
@@ -23,16 +21,16 @@ from fgtune.analysis.level_panels import (
     solver_points,
 )
 from fgtune.analysis.relations_data import RelationsPanel, relations_panels
-from fgtune.analysis.search.axes import axes_of, on_log_scale
-from fgtune.analysis.search.importances import Importances, metric_importances
 from fgtune.analysis.search.selection import Selection
 from fgtune.analysis.summary import StudySummary
 from fgtune.analysis.text.datasets_answer import pooled_sentence
 from fgtune.analysis.trials import BASELINE, BEST, STOPPED, Trial, criteria_of, kinds_of, shown_infos
 from fgtune.reporting.curve_figures import history_figure, learning_figure, trial_curves_figure
 from fgtune.reporting.dataset_figures import pooled_figure, ranks_figure
+from fgtune.reporting.importance_panels import ImportancePanels, importance_panels
 from fgtune.reporting.level_figures import pair_figure, scatter_figure, sensitivity_figure
-from fgtune.reporting.row_figures import forest_figure, importances_figure, relations_figure, solver_figure
+from fgtune.reporting.page_figures import Figure, FigureGroup
+from fgtune.reporting.row_figures import forest_figure, relations_figure, solver_figure
 from fgtune.reporting.theme import ArmStyle
 
 MOST_ROWS = 24
@@ -41,45 +39,6 @@ MOST_ROWS = 24
 _BETTER = {"maximize": "higher is better", "minimize": "lower is better", "none": ""}
 
 Panel = TypeVar("Panel")
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A figure on the page.
-
-    Attributes:
-        key: Unique id of its element on the page.
-        title: Its heading.
-        alt: Alternative text with the most important numbers.
-        spec: The Plotly figure.
-        note: A line below it; may be empty.
-        hint: A few words beside the heading; may be empty.
-    """
-
-    key: str
-    title: str
-    alt: str
-    spec: go.Figure
-    note: str = ""
-    hint: str = ""
-
-
-@dataclass(frozen=True)
-class FigureGroup:
-    """Figures that share a heading, shown side by side on a wide screen; ``title`` may be empty.
-
-    Attributes:
-        widest: Largest number side by side.
-    """
-
-    title: str
-    figures: tuple[Figure, ...]
-    widest: int = 3
-
-    @property
-    def columns(self) -> int:
-        """Number of figures side by side on a wide screen, so that no row has a single one."""
-        return 2 if len(self.figures) in {2, 4} else self.widest
 
 
 @dataclass(frozen=True)
@@ -101,7 +60,7 @@ class Panels:
     differences: tuple[Figure, ...]
     datasets: FigureGroup
     found: tuple[Figure, ...]
-    importances: FigureGroup
+    importances: ImportancePanels
     levels: tuple[FigureGroup, ...]
     curves: tuple[FigureGroup, ...]
     relations: FigureGroup
@@ -111,7 +70,7 @@ class Panels:
     @property
     def figures(self) -> list[Figure]:
         """All figures, in the order of the page."""
-        groups = (self.importances, *self.levels, *self.curves, self.relations)
+        groups = (self.importances.figures, *self.levels, *self.curves, self.relations)
         grouped = [figure for group in groups for figure in group.figures]
         return [*self.differences, *self.datasets.figures, *self.found, *grouped, *self.solvers]
 
@@ -123,7 +82,7 @@ def panels_of_arms(data: StudyData, summary: StudySummary, styles: Mapping[str, 
         differences=_differences(data, summary, styles),
         datasets=_datasets(summary),
         found=(),
-        importances=FigureGroup("", ()),
+        importances=ImportancePanels(FigureGroup("", ()), ()),
         levels=_levels(data, styles),
         curves=_learning_curves(data, styles),
         relations=_relations(relations),
@@ -158,7 +117,7 @@ def panels_of_space(
         differences=_differences(data, summary, styles) if few else (),
         datasets=FigureGroup("", ()),
         found=(*(_history(data, trials, kinds) if searched else ()), *_pairs(data, trials, choosing)),
-        importances=_importances(data, trials, judged),
+        importances=importance_panels(data, trials, judged),
         levels=_settings(data, trials, judged if searched else infos),
         curves=_trial_curves(data, trials),
         relations=_relations(relations),
@@ -319,28 +278,6 @@ def _pairs(data: StudyData, trials: Sequence[Trial], choosing: Sequence[MetricIn
     keyed = [(f"front-{rank}", panel) for rank, panel in enumerate(front_panels(data, trials))]
     keyed += [(f"agreement-{rank}", panel) for rank, panel in enumerate(agreement_panels(data, trials, choosing))]
     return tuple(made(key, panel) for key, panel in keyed)
-
-
-def _importances(data: StudyData, trials: Sequence[Trial], metrics: Sequence[MetricInfo]) -> FigureGroup:
-    names = {axis.path: axis.title for axis in axes_of(data)}
-
-    def made(rank: int, found: Importances) -> Figure:
-        parts = [
-            f"{names[item.parameter]} {item.main:.0%} ({item.low:.0%} to {item.high:.0%}; chance {item.chance:.0%})"
-            for item in found.items
-        ]
-        alt = f"Share of the variation that each parameter explains alone: {'; '.join(parts)}."
-        note = f"From {found.n} finished points; on points left out the forest explains {max(0.0, found.skill):.0%}."
-        note = note if found.reliable else f"Not reliable: {'; '.join(found.doubts)}. {note}"
-        values = [trial.value(found.metric) for trial in trials if not trial.is_baseline]
-        logged = on_log_scale(metrics[rank], [value for value in values if math.isfinite(value)])
-        title = f"{metrics[rank].title}, logarithm" if logged else metrics[rank].title
-        spec, hint = importances_figure(found, names), "" if found.reliable else "not reliable"
-        return Figure(f"importances-{rank}", title, alt, spec, note, hint)
-
-    ranked = enumerate(metric_importances(data, trials, metrics))
-    figures = tuple(made(rank, found) for rank, found in ranked if found.items)
-    return FigureGroup("", figures, widest=2 if len(figures) == 1 else 3)
 
 
 def _relations(panels: Sequence[RelationsPanel]) -> FigureGroup:

@@ -1,4 +1,4 @@
-"""Figures with named rows: differences of arms, times of solvers, importances of parameters, relations of classes."""
+"""Figures with named rows: differences of arms, times of solvers, relations of classes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from fgtune.analysis.formatting import MetricInfo, number, seconds_text
 from fgtune.analysis.level_panels import SolverPoint
 from fgtune.analysis.records import ContrastSummary
 from fgtune.analysis.relations_data import LEARNED_ONLY, NONE, RIGHT, TRUE_ONLY, RelationsPanel
-from fgtune.analysis.search.importances import Importances
 from fgtune.analysis.statistics import Estimate
 from fgtune.analysis.verdicts import Verdict
 from fgtune.reporting.theme import (
@@ -117,54 +116,6 @@ def solver_figure(points: Sequence[SolverPoint], styles: Mapping[str, ArmStyle])
     scale = {"type": "log", "dtick": 1} if log else {"rangemode": "tozero", "nticks": 6}
     times_axis = axis("time per solve, mean of a cell", exponentformat="SI", ticksuffix="s", **scale)
     figure.update_layout(base_layout(80 + 44 * max(1, len(rows)), xaxis=times_axis, yaxis=rows_axis(names)))
-    return figure
-
-
-def importances_figure(found: Importances, names: Mapping[str, str]) -> go.Figure:
-    """Main effects as bars with intervals, total effects as open markers, and the level of chance as ticks.
-
-    Args:
-        found: The decomposition, with at least one item.
-        names: Names of the parameters for readers.
-    """
-    items, rows = found.items, list(range(len(found.items)))
-    figure = go.Figure()
-    figure.add_trace(
-        go.Bar(
-            x=[short(item.main) for item in items],
-            y=rows,
-            orientation="h",
-            width=0.5,
-            marker={"color": [RIGHT_COLOR if item.above_chance else MISSED_COLOR for item in items]},
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": [short(item.high - item.main) for item in items],
-                "arrayminus": [short(item.main - item.low) for item in items],
-                "color": BASELINE_COLOR,
-                "thickness": 1.5,
-                "width": 4,
-            },
-            text=[f"{shown(names[item.parameter])}: {item.main:.0%} alone, {item.total:.0%} in all" for item in items],
-            textposition="none",
-            hoverinfo="text",
-        )
-    )
-    for values, symbol, size, color in (
-        ([item.total for item in items], "circle-open", 9, RIGHT_COLOR),
-        ([item.chance for item in items], "line-ns", 18, WRONG_COLOR),
-    ):
-        marker = {"symbol": symbol, "size": size, "color": color, "line": {"color": color, "width": 2}}
-        figure.add_trace(marks(list(map(short, values)), rows, marker))
-    top = max(max(item.high, item.total, item.chance) for item in items)
-    title = "share of the variation over the space"
-    figure.update_layout(
-        base_layout(
-            80 + 34 * max(2, len(items)),
-            xaxis=axis(title, range=[0, min(1.0, top) * 1.04], tickformat=".0%"),
-            yaxis=rows_axis([shown(names[item.parameter], 26) for item in items]),
-        )
-    )
     return figure
 
 

@@ -3,19 +3,21 @@ from __future__ import annotations
 import json
 import re
 
+import numpy as np
 import pytest
 from markupsafe import escape
 
 from fgtune.analysis.curve_panels import history_panels, trial_curves_panels
 from fgtune.analysis.inputs import read_study
 from fgtune.analysis.level_panels import front_panels, scatter_panels
+from fgtune.analysis.search.effect_terms import Parameter
 from fgtune.analysis.search.importances import importances
 from fgtune.analysis.summary import summarise
 from fgtune.analysis.trials import criteria_of, trials_of
 from fgtune.reporting.curve_figures import history_figure, trial_curves_figure
 from fgtune.reporting.html import tight, write_report
+from fgtune.reporting.importance_panels import importances_figure
 from fgtune.reporting.level_figures import KIND_STYLES, pair_figure, scatter_figure
-from fgtune.reporting.row_figures import importances_figure
 
 PRUNED = {number: 3 if number % 2 else 9 for number in range(6, 40, 3)}
 SOBOL = {
@@ -137,17 +139,32 @@ def test_parameter_panels_follow_the_domain(folder):
 
 
 def test_importances_are_drawn_with_intervals_and_chance():
-    import numpy as np
-
-    places = np.random.default_rng(0).random((40, 2))
-    found = importances("m", places, places[:, 0], ["a.b", "c.d"], seed=0)
-    bars, total, chance = importances_figure(found, {"a.b": "b", "c.d": "d"}).data
-    for place, item in enumerate(found.items):
+    rng = np.random.default_rng(0)
+    places = rng.random((40, 2))
+    parameters = [Parameter("a.b", places[:, 0]), Parameter("c.d", places[:, 1])]
+    found = importances("m", parameters, places[:, 1] + 0.2 * rng.normal(size=40), seed=0)
+    figure = importances_figure(found, {"a.b": "b", "c.d": "d"})
+    bars, joint, chance, joint_chance = figure.data
+    items = found.ranked
+    assert list(figure.layout.yaxis.ticktext) == ["d", "b", "a random number"]
+    for place, item in enumerate(items):
         assert bars.x[place] + bars.error_x.array[place] == pytest.approx(item.high, abs=1e-4)
         assert bars.x[place] - bars.error_x.arrayminus[place] == pytest.approx(item.low, abs=1e-4)
-    assert list(total.x) == pytest.approx([item.total for item in found.items], abs=1e-4)
-    assert list(chance.x) == pytest.approx([item.chance for item in found.items], abs=1e-4)
-    assert bars.marker.color[0] != bars.marker.color[1]  # above chance, and not
+    assert list(joint.x) == pytest.approx([item.joint for item in items[:2]], abs=1e-4)
+    assert list(chance.x) == pytest.approx([item.chance for item in items], abs=1e-4)
+    assert list(joint_chance.x) == pytest.approx([item.joint_chance for item in items[:2]], abs=1e-4)
+    assert bars.marker.color[0] != bars.marker.color[1] == bars.marker.color[2]  # above chance, and not
+
+
+def test_where_nothing_stands_out_the_page_has_a_sentence_and_no_ranked_bars(sobol):
+    page = write_report(sobol).read_text(encoding="utf-8")
+    assert "Nothing stands out from chance. With 30 finished points" in page
+    table = re.search(
+        r'aria-label="Importances for clustering accuracy \(test\)">(.*?)</table>', page, re.DOTALL
+    ).group(1)
+    rows = re.findall(r'<th scope="row">(.*?)</th>', table)
+    assert rows == ["lambda_nn", "solver", "a random number"]  # the order of the study
+    assert 'id="importances-0"' not in page
 
 
 def test_costs_of_several_magnitudes_get_a_logarithmic_axis(synthetic_search, tmp_path):

@@ -118,20 +118,3 @@ def unit_places(axes: Sequence[Axis], trials: Sequence[Trial]) -> FloatArray:
     """(n, d) coordinates of the points in the unit cube; nan for inactive parameters."""
     places = [[axis.share(trial.levels[axis.path]) for axis in axes] for trial in trials]
     return np.array(places, dtype=np.float64).reshape(len(trials), len(axes))
-
-
-def by_mean(axis: Axis, trials: Sequence[Trial], metric: str) -> Axis:
-    """The axis with its categories ordered by the metric's mean, so that a tree can split them best.
-
-    Categories without points go last; a numeric axis is unchanged.
-    """
-    if axis.numeric:
-        return axis
-    sums = {text: [0.0, 0] for text in axis.categories}
-    for trial in trials:
-        text = level_text(trial.levels[axis.path])
-        if text in sums and math.isfinite(trial.value(metric)):
-            sums[text] = [sums[text][0] + trial.value(metric), sums[text][1] + 1]
-    means = {text: total / n if n else math.inf for text, (total, n) in sums.items()}
-    ordered = tuple(sorted(axis.categories, key=lambda text: means[text]))
-    return Axis(axis.path, axis.title, False, False, axis.low, axis.high, ordered)

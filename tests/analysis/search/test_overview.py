@@ -154,7 +154,7 @@ def test_costs_of_several_magnitudes_are_decomposed_by_their_logarithm(two):
     (found,) = metric_importances(data, trials_of(data), criteria_of(data)[1:])
     costs = [trial.value("cost/solver_seconds") for trial in trials_of(data)]
     assert max(costs) / min(costs) > 30
-    assert (found.items[0].parameter, found.items[0].main > 0.9) == ("relations.solver.kind", True)
+    assert (found.ranked[0].parameter, found.ranked[0].main > 0.9) == ("relations.solver.kind", True)
 
 
 def test_a_cost_is_never_called_a_poor_guide(two):
@@ -244,8 +244,8 @@ def test_importances_of_a_search_find_what_the_function_depends_on(folder):
     data = read_study(folder)
     (found,) = metric_importances(data, trials_of(data), criteria_of(data))
     assert found.n == 26
-    assert found.items[0].parameter == "optimizer.lr"
-    assert found.items[0].above_chance
+    assert found.ranked[0].parameter == "optimizer.lr"
+    assert found.ranked[0].above_chance
 
 
 def test_pairs_show_front_and_agreement(two):

@@ -1,0 +1,46 @@
+"""A figure of the page with its words, and figures that stand together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure on the page.
+
+    Attributes:
+        key: Unique id of its element on the page.
+        title: Its heading.
+        alt: Alternative text with the most important numbers.
+        spec: The Plotly figure.
+        note: A line below it; may be empty.
+        hint: A few words beside the heading; may be empty.
+    """
+
+    key: str
+    title: str
+    alt: str
+    spec: go.Figure
+    note: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class FigureGroup:
+    """Figures that share a heading, shown side by side on a wide screen; ``title`` may be empty.
+
+    Attributes:
+        widest: Largest number side by side.
+    """
+
+    title: str
+    figures: tuple[Figure, ...]
+    widest: int = 3
+
+    @property
+    def columns(self) -> int:
+        """Number of figures side by side on a wide screen, so that no row has a single one."""
+        return 2 if len(self.figures) in {2, 4} else self.widest

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.records import Bounds, FailureRow, PrunedGroup, SolverRow
+from fgtune.analysis.verdicts import LostCells
 from fgtune.results.records import CellResult, CellState
 
 
@@ -62,6 +63,17 @@ def _unrecorded(state: CellState, primary: str) -> str:
     return f"{primary} is missing" if state is CellState.COMPLETE else "no cause was recorded"
 
 
+def lost_cells(data: StudyData, arm: str, metric: str) -> LostCells:
+    """The seeds at which an arm ended without a value of the metric, by what happened."""
+    found: dict[str, list[int]] = {"failed": [], "stopped": [], "undefined": []}
+    kinds = {CellState.FAIL: "failed", CellState.PRUNED: "stopped", CellState.COMPLETE: "undefined"}
+    lost = set(data.lost(arm, metric))
+    for cell in data.cells(arm):
+        if cell.seed in lost:
+            found[kinds[data.results[cell.cell_id].state]].append(cell.seed)
+    return LostCells(**{kind: tuple(seeds) for kind, seeds in found.items()})
+
+
 def failure_bounds(data: StudyData, info: MetricInfo) -> tuple[Bounds, ...]:
     """Worst and best case of every arm that lost cells, and of every arm if the baseline lost some."""
     bounds = []
@@ -74,22 +86,24 @@ def failure_bounds(data: StudyData, info: MetricInfo) -> tuple[Bounds, ...]:
         low, high = _mean([case[0] for case in cases.values()]), _mean([case[1] for case in cases.values()])
         difference = (math.nan, math.nan)
         if not arm.is_baseline:
-            difference = _difference(cases, _cases(data, baseline, info))
+            lowest, highest = possible_differences(data, arm, info)
+            difference = _mean(lowest), _mean(highest)
         bounds.append(Bounds(arm.name, arm.label, info.name, lost, low, high, *difference))
     return tuple(bounds)
+
+
+def possible_differences(data: StudyData, arm: PlannedArm, info: MetricInfo) -> tuple[list[float], list[float]]:
+    """Smallest and largest possible difference of each pair that ended, whatever the lost cells would have had."""
+    cases, baseline = _cases(data, arm, info), _cases(data, data.baseline_of(arm), info)
+    seeds = sorted(cases.keys() & baseline.keys())
+    lowest = [cases[seed][0] - baseline[seed][1] for seed in seeds]
+    return lowest, [cases[seed][1] - baseline[seed][0] for seed in seeds]
 
 
 def _cases(data: StudyData, arm: PlannedArm, info: MetricInfo) -> dict[int, tuple[float, float]]:
     """Lowest and highest possible value by seed, over the cells that ended."""
     known = {seed: (value, value) for seed, value in data.values(arm.name, info.name).items()}
     return known | dict.fromkeys(data.lost(arm.name, info.name), (info.low, info.high))
-
-
-def _difference(arm: dict[int, tuple[float, float]], baseline: dict[int, tuple[float, float]]) -> tuple[float, float]:
-    seeds = sorted(arm.keys() & baseline.keys())
-    low = _mean([arm[seed][0] - baseline[seed][1] for seed in seeds])
-    high = _mean([arm[seed][1] - baseline[seed][0] for seed in seeds])
-    return low, high
 
 
 def _mean(values: Sequence[float]) -> float:

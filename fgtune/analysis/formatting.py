@@ -32,6 +32,7 @@ class MetricInfo:
         direction: Which way it is better; ``none`` if that is not defined.
         oracle: Whether it reads fine labels.
         description: What it measures, as a sentence fragment; empty for a metric that is not in the catalogue.
+        counts: Whether it is a share of the split's samples.
     """
 
     name: str
@@ -42,6 +43,7 @@ class MetricInfo:
     direction: Direction
     oracle: bool
     description: str
+    counts: bool = False
 
 
 def metric_info(name: str) -> MetricInfo:
@@ -55,7 +57,8 @@ def metric_info(name: str) -> MetricInfo:
     spec = find_spec(base)
     if spec is None:
         return MetricInfo(name, title, words, -math.inf, math.inf, "none", oracle=False, description="")
-    return MetricInfo(name, title, words, spec.low, spec.high, spec.direction, spec.oracle, spec.description)
+    range_ = (spec.low, spec.high)
+    return MetricInfo(name, title, words, *range_, spec.direction, spec.oracle, spec.description, spec.counts)
 
 
 def factor_name(path: str, among: Sequence[str] = ()) -> str:

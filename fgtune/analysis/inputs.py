@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from fgtune.analysis.formatting import factor_name, level_text
+from fgtune.analysis.formatting import MetricInfo, factor_name, level_text
 from fgtune.config.arms.arm_search import arm_search_folders
 from fgtune.config.arms.comparison import DATASET
 from fgtune.config.schema.study import Study
@@ -168,6 +168,30 @@ class StudyData:
             if result is not None and result.state is CellState.COMPLETE and math.isfinite(result.value(metric)):
                 found[cell.seed] = result.value(metric)
         return found
+
+    def same_run(self, arm: PlannedArm) -> bool:
+        """Whether an arm and its baseline agree in every metric of every pair to the last bit, as two exact solvers do.
+
+        Rounded metrics may agree by chance, so at least one more than the shown ones must be there.
+        """
+        sides = [
+            {cell.seed: self.results[cell.cell_id].metrics for cell in self.cells(name) if cell.cell_id in self.results}
+            for name in (arm.name, self.baseline_of(arm).name)
+        ]
+        seeds = sides[0].keys() & sides[1].keys()
+        enough = all(len(sides[0][seed]) > len(self.shown_metrics) for seed in seeds)
+        return bool(seeds) and enough and all(sides[0][seed] == sides[1][seed] for seed in seeds)
+
+    def grain(self, info: MetricInfo) -> float:
+        """The smallest step of a metric that counts samples of the test set; 0 where it has none or is not known."""
+        if not info.counts or not info.name.startswith("test/"):
+            return 0.0
+        stored = (self.folder.read_relations(cell_id) for cell_id in self.results)
+        record = next((record for record in stored if record is not None), None)
+        samples = 0 if record is None else int(record.coarse_counts[0].sum())
+        if record is not None and record.fine_counts is not None:
+            samples = int(record.fine_counts.sum())
+        return 1.0 / samples if samples else 0.0
 
     def lost(self, arm: str, metric: str) -> tuple[int, ...]:
         """Seeds whose cell ended without a usable value: failed, pruned, or complete without a finite value.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from fgtune.analysis.formatting import MetricInfo, percent
 from fgtune.analysis.records import ArmSummary
@@ -102,6 +103,16 @@ def _number(value: float, decimals: int | None) -> str:
     return text.removeprefix("-") if float(text) == 0 else text
 
 
+def _lost_cells(summary: StudySummary) -> Iterator[tuple[str, str]]:
+    """The arms of contrasts that lost cells of the primary metric, with what happened on which seeds."""
+    judged = [(item.label, item.judgement) for item in summary.contrasts if item.judgement is not None]
+    if judged and len(judged[0][1].baseline_lost):
+        yield "The baseline", judged[0][1].baseline_lost.words()
+    for label, judgement in judged:
+        if len(judgement.lost):
+            yield label, judgement.lost.words()
+
+
 def _caption(summary: StudySummary) -> str:
     """What the numbers mean, and how many cells are left out."""
     counts = summary.counts
@@ -116,6 +127,7 @@ def _caption(summary: StudySummary) -> str:
         primary = escape(summary.metrics[0].title)
         marks = ", ".join(f"${mark}$ {verdict.value}" for verdict, mark in _MARKS.items())
         parts.append(f"Against the baseline on {primary}: {marks} (Holm-corrected, $\\alpha = {summary.alpha:g}$).")
+    parts += [f"{escape(name)} {escape(words)}." for name, words in _lost_cells(summary)]
     lost = [f"{count(counts.failed, 'cell')} failed"] * (counts.failed > 0)
     lost += [f"{count(counts.pruned, 'cell')} stopped early"] * (counts.pruned > 0)
     lost += [f"{count(counts.missing, 'cell')} not run yet"] * (counts.missing > 0)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fgtune.analysis.inputs import Counts
+from fgtune.analysis.power import SeedAdvice
+from fgtune.analysis.robust import Summary, SummaryKind
 from fgtune.analysis.statistics import Estimate, PairedContrast
 from fgtune.analysis.verdicts import Judgement
 
@@ -41,8 +43,12 @@ class ContrastSummary:
     Attributes:
         planned: Whether the study file planned it; if not, it is exploratory: uncorrected and without a verdict.
         contrast: Paired differences, interval, tests.
-        bootstrap: Studentised bootstrap interval of the mean difference, as a check of the t interval.
+        summary: The summary that decides, as the study file chooses.
+        others: The other summaries of the same differences, which do not decide.
         judgement: Verdict and grounds; None if exploratory.
+        advice: Pairs that would find a difference of the margin (or, without one, of the size measured); None where the
+            verdict is decided, or too few pairs show how much the differences vary.
+        detectable: Smallest mean difference that these pairs detect with 80 % power; nan if n < 2.
         sentence: The result as a sentence.
     """
 
@@ -51,9 +57,16 @@ class ContrastSummary:
     metric: str
     planned: bool
     contrast: PairedContrast
-    bootstrap: Estimate
+    summary: Summary
+    others: tuple[Summary, ...]
     judgement: Judgement | None
+    advice: SeedAdvice | None
+    detectable: float
     sentence: str
+
+    def summarised(self, kind: SummaryKind) -> Summary:
+        """A summary of the differences by its kind."""
+        return next(found for found in (self.summary, *self.others) if found.kind == kind)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """Intervals, paired contrasts and their corrections for a handful of seeds; knows neither files nor figures.
 
-With five seeds a 95 % percentile bootstrap covers only about 84 %, so intervals here are Student-t or the studentised
-bootstrap (Efron and Tibshirani 1993, chapter 12.5). Contrasts are paired, because arms with the same seed share split,
-initial weights and data order. The sign-flip test is Fisher's exact randomisation test for paired data; Holm (1979)
-controls the family-wise error of several contrasts.
+Intervals are Student-t: with five seeds a 95 % percentile bootstrap covers only about 84 %, and a studentised one is
+much wider, while both miss the same tails that t misses. Contrasts are paired, because arms with the same seed share
+split, initial weights and data order. The sign-flip test is Fisher's exact randomisation test for paired data; Holm
+(1979) controls the family-wise error of several contrasts.
 """
 
 from __future__ import annotations
@@ -19,10 +19,9 @@ from fgtune.arrays import FloatArray
 from fgtune.catalog.spec import Direction
 from fgtune.streams import numpy_stream
 
-_RELATIVE_ZERO = 1e-12  # a standard deviation below this share of the values is rounding, not variation
+_RESOLUTION = 1e-7  # a standard deviation below this share of the values is the rounding of 32-bit numbers
 _EXACT_PAIRS = 40  # 2 * 2^20 half sums; with more pairs the sign-flip test is sampled
 _SAMPLED_FLIPS = 100_000
-_FEWEST_RESAMPLED = 5
 
 
 @dataclass(frozen=True)
@@ -90,18 +89,20 @@ def _finite(values: Sequence[float] | FloatArray) -> FloatArray:
     return array
 
 
-def _spread(array: FloatArray) -> float:
-    """Sample standard deviation; exactly 0 if the values differ only by rounding."""
+def _spread(array: FloatArray, scale: float) -> float:
+    """Sample standard deviation; exactly 0 if values of size ``scale`` differ only by rounding."""
     sd = float(array.std(ddof=1))
-    return 0.0 if sd <= _RELATIVE_ZERO * max(1.0, float(np.abs(array).max())) else sd
+    return 0.0 if sd <= _RESOLUTION * scale else sd
 
 
-def mean_interval(values: Sequence[float] | FloatArray, level: float = 0.95) -> Estimate:
+def mean_interval(values: Sequence[float] | FloatArray, level: float = 0.95, scale: float | None = None) -> Estimate:
     """The mean with its Student-t interval.
 
     Args:
         values: (n,) finite numbers; n = 0 gives nan throughout, n = 1 a mean without an interval.
         level: Confidence level in (0, 1).
+        scale: Size of the numbers that ``values`` were computed from, if it is not their own: whether differences vary
+            is judged on it, since differences of large numbers carry the rounding of these.
 
     Raises:
         ValueError: Non-finite values, which the caller has to count separately.
@@ -113,36 +114,9 @@ def mean_interval(values: Sequence[float] | FloatArray, level: float = 0.95) -> 
     mean = float(array.mean())
     if n == 1:
         return Estimate(1, mean, math.nan, math.nan, math.nan)
-    sd = _spread(array)
+    sd = _spread(array, float(np.abs(array).max()) if scale is None else scale)
     half = float(stats.t.ppf(0.5 + level / 2, n - 1)) * sd / math.sqrt(n)
     return Estimate(n, mean, sd, mean - half, mean + half)
-
-
-def bootstrap_interval(
-    values: Sequence[float] | FloatArray, rng: np.random.Generator, level: float = 0.95, resamples: int = 4999
-) -> Estimate:
-    """The mean with its studentised bootstrap interval (bootstrap-t), which allows for skewed values.
-
-    Resamples whose values are all equal have no studentised mean and are left out. Without variation, or with n < 5
-    (too few distinct resamples for stable tails), ``low`` and ``high`` are nan.
-
-    Args:
-        values: (n,) finite numbers.
-        rng: Source of the resamples.
-        level: Confidence level in (0, 1).
-        resamples: Number of bootstrap samples.
-    """
-    array = _finite(values)
-    n = array.size
-    plain = mean_interval(array, level)
-    if n < _FEWEST_RESAMPLED or plain.sd == 0.0:
-        return Estimate(n, plain.mean, plain.sd, math.nan, math.nan)
-    drawn = array[rng.integers(0, n, size=(resamples, n))]  # (resamples, n)
-    spread = drawn.std(axis=1, ddof=1)
-    usable = spread > _RELATIVE_ZERO * max(1.0, float(np.abs(array).max()))
-    studentised = (drawn[usable].mean(axis=1) - plain.mean) / spread[usable]
-    lower, upper = np.quantile(studentised, [0.5 - level / 2, 0.5 + level / 2]).tolist()
-    return Estimate(n, plain.mean, plain.sd, plain.mean - upper * plain.sd, plain.mean - lower * plain.sd)
 
 
 def _signed_sums(values: FloatArray) -> FloatArray:
@@ -194,23 +168,48 @@ def paired_contrast(
         level: Confidence level of the interval.
     """
     seeds = tuple(sorted(arm.keys() & baseline.keys()))
-    differences = _finite([arm[seed] - baseline[seed] for seed in seeds])
-    estimate = mean_interval(differences, level)
+    size = max((abs(side[seed]) for seed in seeds for side in (arm, baseline)), default=0.0)
+    base = float(np.mean([baseline[seed] for seed in seeds])) if seeds else math.nan
+    differences = [arm[seed] - baseline[seed] for seed in seeds]
+    return contrast_of(differences, seeds, base, direction=direction, level=level, scale=size)
+
+
+def contrast_of(
+    differences: Sequence[float],
+    seeds: Sequence[int] | None = None,
+    baseline_mean: float = math.nan,
+    *,
+    direction: Direction = "none",
+    level: float = 0.95,
+    scale: float | None = None,
+) -> PairedContrast:
+    """The contrast that has these differences.
+
+    Args:
+        differences: (n,) finite numbers, arm minus baseline.
+        seeds: The seed of each pair; 0 to n - 1 if not given.
+        baseline_mean: Mean of the baseline over the pairs.
+        direction: Which way the metric is better; ``none`` leaves ``improved`` undefined.
+        level: Confidence level of the interval.
+        scale: Size of the values that the differences were computed from; see ``mean_interval``.
+    """
+    array = _finite(differences)
+    estimate = mean_interval(array, level, scale)
     n, sd = estimate.n, estimate.sd
     varies = n >= 2 and sd > 0.0
     effect = estimate.mean / sd if varies else math.nan
     p_t = float(2 * stats.t.sf(abs(effect) * math.sqrt(n), n - 1)) if varies else math.nan
     improved = math.nan
     if n and direction != "none":
-        gains = differences if direction == "maximize" else -differences
+        gains = array if direction == "maximize" else -array
         improved = float(np.mean((gains > 0) + 0.5 * (gains == 0)))
     return PairedContrast(
-        seeds=seeds,
-        differences=tuple(float(value) for value in differences),
+        seeds=tuple(range(n)) if seeds is None else tuple(seeds),
+        differences=tuple(float(value) for value in array),
         estimate=estimate,
-        baseline_mean=float(np.mean([baseline[seed] for seed in seeds])) if n else math.nan,
+        baseline_mean=baseline_mean,
         p_t=p_t,
-        p_exact=sign_flip_p(differences),
+        p_exact=sign_flip_p(array),
         p_floor=smallest_exact_p(n),
         effect_size=effect,
         improved=improved,

@@ -7,7 +7,7 @@ are compared one by one, a search is summarised as a search: ``SUMMARISERS`` has
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -15,22 +15,21 @@ from fgtune.analysis.cells import failure_bounds, failure_rows, pruned_groups, s
 from fgtune.analysis.datasets.together import DatasetsSummary, summarise_datasets
 from fgtune.analysis.formatting import MetricInfo, metric_info
 from fgtune.analysis.inputs import Counts, PlannedArm, StudyData, read_study
+from fgtune.analysis.judging import exploratory_contrasts, planned_contrasts
 from fgtune.analysis.published import PublishedComparison, published_comparisons
 from fgtune.analysis.records import ArmSummary, Bounds, ContrastSummary, FailureRow, PrunedGroup, SolverRow
+from fgtune.analysis.robust import SummaryKind
 from fgtune.analysis.search.arm_search_summary import ArmSearchesSummary, summarise_arm_searches
 from fgtune.analysis.search.overview import SearchSummary, summarise_search
 from fgtune.analysis.search.selection import LabelFreeChoice, label_free_choices
-from fgtune.analysis.statistics import PairedContrast, bootstrap_interval, holm, mean_interval, paired_contrast
+from fgtune.analysis.statistics import mean_interval
 from fgtune.analysis.table import num_fine
-from fgtune.analysis.text.answer import answer_sentence, contrast_sentence
+from fgtune.analysis.text.answer import answer_sentence
 from fgtune.analysis.text.datasets_answer import datasets_sentence, datasets_warnings
 from fgtune.analysis.text.search_answer import search_answer
 from fgtune.analysis.text.search_warnings import search_warnings
 from fgtune.analysis.text.warnings import study_warnings
-from fgtune.analysis.verdicts import Judgement, judge
 from fgtune.results.folder import StudyFolder
-from fgtune.results.records import CellState
-from fgtune.streams import numpy_stream
 
 _MOST_PRUNED = 12  # more cells stopped early than this are grouped instead of listed with the failures
 
@@ -43,6 +42,8 @@ class StudySummary:
         answer: The answer to the study's question, with numbers.
         metrics: The shown metrics, the primary first.
         level: Confidence level of the intervals.
+        margin: Equivalence margin in the primary metric's unit, for the (first) baseline; None if there is none.
+        judged_by: The summary of the paired differences that decides.
         arms: In the order of the plan.
         contrasts: Planned: every other arm against the baseline on the primary metric, Holm-corrected together; none
             in a search, whose points depend on its results.
@@ -67,7 +68,8 @@ class StudySummary:
     metrics: tuple[MetricInfo, ...]
     alpha: float
     level: float
-    margin: float
+    margin: float | None
+    judged_by: SummaryKind
     seeds: tuple[int, ...]
     factors: tuple[str, ...]
     counts: Counts
@@ -128,7 +130,8 @@ def summarise(folder: StudyFolder | StudyData) -> StudySummary:
         metrics=metrics,
         alpha=study.metrics.alpha,
         level=data.level,
-        margin=study.metrics.equivalence_margin,
+        margin=study.metrics.margin(_baseline_mean(data, metrics[0].name)),
+        judged_by=study.metrics.summary,
         seeds=tuple(dict.fromkeys(cell.seed for cell in data.planned)),
         factors=data.factors,
         counts=data.count(),
@@ -139,6 +142,10 @@ def summarise(folder: StudyFolder | StudyData) -> StudySummary:
         arm_searches=arm_searches,
     )
     return SUMMARISERS[study.design.kind](data, summary)
+
+
+def _baseline_mean(data: StudyData, metric: str) -> float:
+    return mean_interval(list(data.values(data.baseline.name, metric).values())).mean
 
 
 def _arm(data: StudyData, arm: PlannedArm) -> ArmSummary:
@@ -161,14 +168,14 @@ def _arm(data: StudyData, arm: PlannedArm) -> ArmSummary:
 def _compared(data: StudyData, summary: StudySummary) -> StudySummary:
     """Every arm is a planned contrast with the baseline on the primary metric, corrected together."""
     primary, others = summary.metrics[0], summary.metrics[1:]
-    contrasts = _planned(data, primary)
+    contrasts = planned_contrasts(data, primary)
     solvers = solver_rows(data, together=data.study.design.samples_points)
     many = summary.counts.pruned > _MOST_PRUNED
     return replace(
         summary,
         answer=answer_sentence(summary.arms, contrasts, primary, data.level),
         contrasts=contrasts,
-        exploratory=tuple(item for info in others for item in _exploratory(data, info, data.arms)),
+        exploratory=tuple(item for info in others for item in exploratory_contrasts(data, info, data.arms)),
         bounds=failure_bounds(data, primary),
         failures=failure_rows(data, pruned=not many),
         pruned=pruned_groups(data) if many else (),
@@ -196,7 +203,7 @@ def _searched(data: StudyData, summary: StudySummary) -> StudySummary:
     return replace(
         summary,
         answer=search_answer(search, summary.metrics[0], data.level),
-        exploratory=tuple(item for info in summary.metrics for item in _exploratory(data, info, points)),
+        exploratory=tuple(item for info in summary.metrics for item in exploratory_contrasts(data, info, points)),
         failures=failure_rows(data, pruned=False),
         pruned=pruned_groups(data),
         solvers=solvers,
@@ -212,63 +219,3 @@ SUMMARISERS: Mapping[str, Callable[[StudyData, StudySummary], StudySummary]] = {
     "search": _searched,
 }
 """What each kind of design adds to the summary: answer, contrasts, failures, solvers, warnings."""
-
-
-def _planned(data: StudyData, info: MetricInfo) -> tuple[ContrastSummary, ...]:
-    pairs = _contrasts(data, info, data.arms)
-    adjusted = holm([contrast.p_value for _, contrast in pairs])
-    settings = data.study.metrics
-    contrasts = []
-    for (arm, contrast), p_adjusted in zip(pairs, adjusted, strict=True):
-        judgement = judge(
-            contrast,
-            p_adjusted,
-            direction=info.direction,
-            alpha=settings.alpha,
-            margin=settings.equivalence_margin,
-            contrasts=len(pairs),
-            stopped=_stopped_pairs(data, arm),
-        )
-        contrasts.append(_contrast_summary(data, arm, info, contrast, judgement))
-    return tuple(contrasts)
-
-
-def _stopped_pairs(data: StudyData, arm: PlannedArm) -> int:
-    """Number of seeds at which a scheduler stopped the arm or its baseline."""
-    cells = (*data.cells(arm.name), *data.cells(data.baseline_of(arm).name))
-    ended = [(cell.seed, data.results[cell.cell_id].state) for cell in cells if cell.cell_id in data.results]
-    return len({seed for seed, state in ended if state is CellState.PRUNED})
-
-
-def _exploratory(data: StudyData, info: MetricInfo, arms: Sequence[PlannedArm]) -> tuple[ContrastSummary, ...]:
-    pairs = _contrasts(data, info, arms)
-    return tuple(_contrast_summary(data, arm, info, contrast, None) for arm, contrast in pairs)
-
-
-def _contrast_summary(
-    data: StudyData, arm: PlannedArm, info: MetricInfo, contrast: PairedContrast, judgement: Judgement | None
-) -> ContrastSummary:
-    rng = numpy_stream(0, "bootstrap", arm.name, info.name)
-    margin = data.study.metrics.equivalence_margin
-    return ContrastSummary(
-        arm=arm.name,
-        label=arm.label,
-        metric=info.name,
-        planned=judgement is not None,
-        contrast=contrast,
-        bootstrap=bootstrap_interval(contrast.differences, rng, data.level),
-        judgement=judgement,
-        sentence=contrast_sentence(arm.label, contrast, judgement, info, data.level, margin),
-    )
-
-
-def _contrasts(
-    data: StudyData, info: MetricInfo, arms: Sequence[PlannedArm]
-) -> list[tuple[PlannedArm, PairedContrast]]:
-    pairs = []
-    for arm in arms:
-        if not arm.is_baseline and not data.repeats_baseline(arm):  # an arm with the same cells cannot be tested
-            values = data.values(arm.name, info.name)
-            baseline = data.values(data.baseline_of(arm).name, info.name)
-            pairs.append((arm, paired_contrast(values, baseline, direction=info.direction, level=data.level)))
-    return pairs

@@ -1,31 +1,30 @@
-"""The answer to a planned contrast: helps, hurts, equivalent or undecided, and how many seeds would decide it.
+"""The answer to a planned contrast: helps, hurts, equivalent or undecided, and why.
 
-``equivalent`` follows the two one-sided tests (Schuirmann 1987): the interval at level 1 - 2 alpha lies within the
-margin. It takes precedence, since a difference that is certainly unimportant is no reason to change a setting, even if
-a test distinguishes it from zero. ``helps`` and ``hurts`` need a Holm-adjusted p of at most alpha. Advice on seeds is
-based on the power of the paired t-test (noncentral t), and on what an exact test can reach at all.
+``equivalent`` follows the two one-sided tests (Schuirmann 1987), Holm-corrected like the test for a difference. It
+takes precedence, since a difference that is certainly unimportant is no reason to change a setting, even if a test
+distinguishes it from zero. ``helps`` and ``hurts`` need a Holm-adjusted p of at most alpha. An answer stands only where
+it survives what the pairs do not show: the cells that were lost, the worst seed of the study, and collapses that too
+few cells would have missed.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
-from scipy import optimize, stats
 
-from fgtune.analysis.statistics import PairedContrast, mean_interval, smallest_exact_p
+from fgtune.analysis.formatting import interval, number
+from fgtune.analysis.power import seeds_for_exact_test
+from fgtune.analysis.robust import Summary, SummaryKind, equivalence_p
+from fgtune.analysis.shape import RATE, UNKNOWN, Shape
+from fgtune.analysis.statistics import PairedContrast, contrast_of, holm, mean_interval
 from fgtune.catalog.spec import Direction
+from fgtune.text import count, first_of
 
-MOST_SEEDS = 1000
-"""Advice beyond this many seeds is only "more than"."""
-
-POWER = 0.8
-"""Power that the advice on seeds aims at."""
-
-_ROOTS, _RAW_WEIGHTS = np.polynomial.legendre.leggauss(400)
-_NODES, _WEIGHTS = (_ROOTS + 1) / 2, _RAW_WEIGHTS / 2  # Gauss-Legendre on (0, 1)
+_NAMED = 3  # seeds that a sentence names
 
 
 class Verdict(StrEnum):
@@ -38,6 +37,93 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
+class LostCells:
+    """The seeds at which an arm (or its baseline) ended without a usable value, by what happened.
+
+    Attributes:
+        failed: Crashed.
+        undefined: Complete, but the metric is not finite.
+        stopped: Stopped early by a scheduler.
+    """
+
+    failed: tuple[int, ...] = ()
+    undefined: tuple[int, ...] = ()
+    stopped: tuple[int, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.failed) + len(self.undefined) + len(self.stopped)
+
+    def words(self) -> str:
+        """Each kind with its seeds: ``failed on seeds 3, 7``."""
+        kinds = [("failed", self.failed), ("gave no finite value", self.undefined), ("was stopped early", self.stopped)]
+        return " and ".join(f"{what} on {_seeds(seeds)}" for what, seeds in kinds if seeds)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What all contrasts of a study are judged by.
+
+    Attributes:
+        direction: Which way the metric is better. With ``none`` the answer is equivalent or undecided.
+        alpha: Family-wise level.
+        contrasts: Number of contrasts that are corrected together, >= 1.
+        kind: The summary that decides.
+        low: Lower end of the metric's range, possibly -inf.
+        high: Its upper end.
+        grain: Smallest step of the metric, if it counts samples of a test set; else 0.
+    """
+
+    direction: Direction
+    alpha: float
+    contrasts: int = 1
+    kind: SummaryKind = "mean"
+    low: float = -math.inf
+    high: float = math.inf
+    grain: float = 0.0
+
+    @property
+    def sign(self) -> float:
+        """-1 where smaller is better, else 1."""
+        return -1.0 if self.direction == "minimize" else 1.0
+
+    @property
+    def least_sd(self) -> float:
+        """Standard deviation that rounding to the grain gives the difference of two values."""
+        return self.grain / math.sqrt(6.0)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One contrast with all that bears on its verdict.
+
+    Attributes:
+        contrast: The paired differences.
+        summary: The summary that decides.
+        margin: A smaller difference is unimportant, > 0; None where none is stated, so that nothing is equivalent.
+        p_adjusted: Holm-adjusted p of the summary.
+        p_equivalent: Holm-adjusted p of the equivalence tests.
+        arm_mean: Mean of the arm over the pairs.
+        lost: Lost cells of the arm.
+        baseline_lost: Lost cells of the baseline.
+        bounds: Smallest and largest value that the summary could have with the lost cells; nan where none were lost.
+        shape: The shape of the table of arms by seeds.
+        same_run: Whether arm and baseline agree in every metric of every pair, to the last bit.
+    """
+
+    contrast: PairedContrast
+    summary: Summary
+    margin: float | None
+    p_adjusted: float
+    p_equivalent: float
+    arm_mean: float = math.nan
+    lost: LostCells = field(default_factory=LostCells)
+    baseline_lost: LostCells = field(default_factory=LostCells)
+    bounds: tuple[float, float] = (math.nan, math.nan)
+    shape: Shape = UNKNOWN
+    same_run: bool = False
+
+
+@dataclass(frozen=True)
 class Judgement:
     """A verdict and its grounds.
 
@@ -45,158 +131,201 @@ class Judgement:
         verdict: The answer.
         reason: Why, in a clause that is understood without the table.
         p_adjusted: Holm-adjusted p; nan if nothing could be tested.
-        tost_low: Lower end of the (1 - 2 alpha) interval that decides equivalence; nan if n < 2.
+        p_equivalent: Holm-adjusted p of the equivalence tests; nan without a margin, variation, or three pairs.
+        margin: The margin; None if the study states none.
+        tost_low: Lower end of the (1 - 2 alpha) interval of the mean difference, uncorrected; nan if n < 2.
         tost_high: Its upper end.
-        seeds_needed: Pairs that would detect a difference of the margin with 80 % power at alpha / contrasts; None if
-            decided, unknown (n < 2) or beyond ``MOST_SEEDS``.
-        detectable: Smallest difference that these pairs detect with 80 % power; nan if n < 2.
-        stopped: Pairs lost to early stopping. The others are a biased selection, so nothing is decided.
+        lost: Lost cells of the arm.
+        baseline_lost: Lost cells of the baseline.
+        doubt: Why an answer of the tests does not stand: ``stopped``, ``lost``, ``shape``, ``unseen``; else empty.
+        tests_say: The answer of the tests alone.
     """
 
     verdict: Verdict
     reason: str
     p_adjusted: float
+    p_equivalent: float
+    margin: float | None
     tost_low: float
     tost_high: float
-    seeds_needed: int | None
-    detectable: float
-    stopped: int = 0
+    lost: LostCells = field(default_factory=LostCells)
+    baseline_lost: LostCells = field(default_factory=LostCells)
+    doubt: str = ""
+    tests_say: Verdict = Verdict.UNDECIDED
+
+    @property
+    def stopped(self) -> int:
+        """Pairs lost to early stopping."""
+        return len({*self.lost.stopped, *self.baseline_lost.stopped})
 
 
-def judge(
-    contrast: PairedContrast,
-    p_adjusted: float,
-    *,
-    direction: Direction,
-    alpha: float,
-    margin: float,
-    contrasts: int,
-    stopped: int = 0,
-) -> Judgement:
-    """Decide one planned contrast.
+def judge_together(cases: Sequence[Case], rules: Rules) -> tuple[Judgement, ...]:
+    """Decide the planned contrasts of a study, whose p-values are not corrected yet.
 
-    Args:
-        contrast: The paired differences.
-        p_adjusted: Its Holm-adjusted p-value.
-        direction: Which way the metric is better. With ``none`` the answer is equivalent or undecided.
-        alpha: Family-wise level.
-        margin: A smaller difference is unimportant, > 0.
-        contrasts: Number of contrasts that are corrected together, >= 1.
-        stopped: Pairs lost to early stopping; with any, the answer is undecided.
+    Holm's correction is made for the tests of a difference and for those of equivalence, each among themselves: a
+    contrast without any difference can only be called helping or hurting wrongly, one of at least the margin only
+    equivalent, so that no more than ``alpha`` of studies contain a wrong answer of either kind.
     """
-    sd = contrast.estimate.sd
-    tost = mean_interval(contrast.differences, 1 - 2 * alpha)
-    detectable = detectable_difference(sd, contrast.n, alpha / contrasts)
-    verdict, reason = _decide(contrast, p_adjusted, (tost.low, tost.high), direction, alpha, margin)
-    needed = None
-    if stopped:
-        pairs = "pair was" if stopped == 1 else "pairs were"
+    different = holm([case.p_adjusted for case in cases])
+    equivalent = holm([case.p_equivalent for case in cases])
+    corrected = zip(cases, different, equivalent, strict=True)
+    return tuple(judge(replace(case, p_adjusted=p, p_equivalent=close), rules) for case, p, close in corrected)
+
+
+def judge(case: Case, rules: Rules) -> Judgement:
+    """Decide one planned contrast."""
+    tested, reason = _tested(case, rules)
+    doubt, verdict = "", tested
+    stopped = {*case.lost.stopped, *case.baseline_lost.stopped}
+    if stopped and case.contrast.n:
+        pairs = "pair was" if len(stopped) == 1 else "pairs were"
+        doubt, reason = "stopped", f"{len(stopped)} {pairs} stopped early, so those left are the ones that went well"
         verdict = Verdict.UNDECIDED
-        reason = f"{stopped} {pairs} stopped early, so those left are the ones that went well"
-    elif verdict is Verdict.UNDECIDED:
-        needed = _more_seeds(contrast, alpha, margin, contrasts)
-    return Judgement(verdict, reason, p_adjusted, tost.low, tost.high, needed, detectable, stopped)
+    elif tested is not Verdict.UNDECIDED and not case.same_run:
+        found = next(_doubts(case, rules, tested), None)
+        if found is not None:
+            (doubt, reason), verdict = found, Verdict.UNDECIDED
+    tost = mean_interval(case.contrast.differences, 1 - 2 * rules.alpha)
+    return Judgement(
+        verdict=verdict,
+        reason=reason,
+        p_adjusted=case.p_adjusted,
+        p_equivalent=case.p_equivalent,
+        margin=case.margin,
+        tost_low=tost.low,
+        tost_high=tost.high,
+        lost=case.lost,
+        baseline_lost=case.baseline_lost,
+        doubt=doubt,
+        tests_say=tested,
+    )
 
 
-def _decide(
-    contrast: PairedContrast,
-    p_adjusted: float,
-    tost: tuple[float, float],
-    direction: Direction,
-    alpha: float,
-    margin: float,
-) -> tuple[Verdict, str]:
+def _tested(case: Case, rules: Rules) -> tuple[Verdict, str]:
+    """What the tests alone say, and why."""
+    contrast, summary = case.contrast, case.summary
     if contrast.n == 0:
-        return Verdict.UNDECIDED, "no seed has a value in both arms"
+        return Verdict.UNDECIDED, _nothing(case)
     if contrast.n == 1:
         return Verdict.UNDECIDED, "one pair gives no interval"
-    if -margin < tost[0] and tost[1] < margin:
-        return Verdict.EQUIVALENT, f"the difference lies within ±{margin:g}"
-    if direction == "none":
+    if case.same_run and contrast.n >= 3:
+        return Verdict.EQUIVALENT, "every metric of every pair is the same to the last bit"
+    fine = case.margin is not None and case.margin > rules.grain
+    close = contrast.n >= 3 and case.p_equivalent <= rules.alpha
+    if fine and close:
+        return Verdict.EQUIVALENT, f"the difference lies within ±{case.margin:g}"
+    if rules.direction == "none":
         return Verdict.UNDECIDED, "the metric has no better direction"
-    if p_adjusted <= alpha:
-        gains = contrast.estimate.mean > 0 if direction == "maximize" else contrast.estimate.mean < 0
+    if case.p_adjusted <= rules.alpha:
+        gains = rules.sign * (summary.value - summary.centre) > 0
+        if summary.kind == "improvement":
+            gains = summary.value > summary.centre
         return (Verdict.HELPS, "reliably better") if gains else (Verdict.HURTS, "reliably worse")
     if contrast.estimate.sd == 0.0:
-        return (
-            Verdict.UNDECIDED,
+        return Verdict.UNDECIDED, (
             f"all {contrast.n} differences are equal, and an exact test of {contrast.n} pairs cannot go below "
-            f"p = {contrast.p_floor:.3g}",
+            f"p = {contrast.p_floor:.3g}"
+        )
+    if case.margin is not None and close:
+        return Verdict.UNDECIDED, (
+            f"the test set shows steps of {number(rules.grain)} only, too coarse for the margin ±{case.margin:g}"
         )
     return Verdict.UNDECIDED, "these pairs cannot tell a difference that matters from none"
 
 
-def _more_seeds(contrast: PairedContrast, alpha: float, margin: float, contrasts: int) -> int | None:
-    """Pairs that would decide; if all differences are equal, the pairs that the exact test needs."""
-    if contrast.n < 2 or math.isnan(contrast.estimate.sd):
-        return None
-    if contrast.estimate.sd == 0.0:
-        return seeds_for_exact_test(alpha, contrasts)
-    return seeds_needed(contrast.estimate.sd, margin, alpha / contrasts)
+def _nothing(case: Case) -> str:
+    """Why there is no pair."""
+    for whose, lost in (("the baseline", case.baseline_lost), ("it", case.lost)):
+        if len(lost) > 1:
+            return f"no seed is left: {whose} {lost.words()}"
+        if len(lost) == 1:
+            return f"its only seed is lost: {whose} {lost.words()}"
+    return "no seed has a value in both arms yet"
 
 
-def paired_power(effect_size: float, n: int, alpha: float) -> float:
-    """Power of the two-sided paired t-test with n pairs: the tails of the noncentral t beyond the critical value.
+def _doubts(case: Case, rules: Rules, tested: Verdict) -> Iterator[tuple[str, str]]:
+    """Reasons for which the answer of the tests does not stand."""
+    low, high = case.bounds
+    if not math.isnan(low) and not _within_bounds(case, rules, tested, low, high):
+        yield "lost", f"{_lost_words(case)}, and {_bound_words(case, low, high)}"
+    if case.summary.kind != "mean":
+        return  # the others do not rest on the shape of the differences
+    if not case.shape.normal and not _survives_worst(case, rules, tested):
+        yield "shape", _shape_words(case, rules)
+    if not case.shape.sees(rules.alpha) and not _survives_unseen(case, rules, tested):
+        needed = seeds_for_exact_test(rules.alpha, rules.contrasts)
+        pairs = count(case.contrast.n, "pair")
+        yield "unseen", f"{pairs} cannot rule out that one seed in ten collapses, which could undo it; {needed} could"
 
-    Computed as the normal tail averaged over the quantiles of the sample standard deviation, because SciPy's noncentral
-    t returns nan for large effects.
 
-    Args:
-        effect_size: d_z, true mean difference in standard deviations of the differences, >= 0.
-        n: Number of pairs, >= 2.
-        alpha: Level of the test in (0, 1).
+def _within_bounds(case: Case, rules: Rules, tested: Verdict, low: float, high: float) -> bool:
+    """Whether the answer holds whatever values the lost cells would have had."""
+    if tested is Verdict.EQUIVALENT:
+        return case.margin is not None and -case.margin < low and high < case.margin
+    centre = case.summary.centre
+    positive = (tested is Verdict.HELPS) == (rules.sign > 0 or case.summary.kind == "improvement")
+    return low > centre if positive else high < centre
+
+
+def _survives_worst(case: Case, rules: Rules, tested: Verdict) -> bool:
+    """Whether the answer would stand with one more seed as far out as the farthest cell of the study."""
+    level = rules.alpha / rules.contrasts
+    differences = np.array(case.contrast.differences)
+    middle = float(np.median(differences))
+    helps = rules.sign if tested is Verdict.HELPS else -rules.sign
+    for way in (-1.0, 1.0) if tested is Verdict.EQUIVALENT else (-helps,):
+        more = contrast_of([*differences, middle + way * case.shape.worst])
+        if tested is Verdict.EQUIVALENT:
+            if not equivalence_p("mean", more, case.margin or 0.0, rules.least_sd) <= level:
+                return False
+        elif not (more.p_t <= level and helps * more.estimate.mean > 0):
+            return False
+    return True
+
+
+def _survives_unseen(case: Case, rules: Rules, tested: Verdict) -> bool:
+    """Whether the answer would stand if one seed in ten had collapsed to the end of the metric's range.
+
+    Asked only of so few pairs that no exact test can reach the level, so that all rests on the shape.
     """
-    critical = float(stats.t.ppf(1 - alpha / 2, n - 1))
-    shift = effect_size * math.sqrt(n)
-    # (nodes,) critical mean at each quantile of the standard deviation
-    scale = critical * np.sqrt(stats.chi2.ppf(_NODES, n - 1) / (n - 1))
-    return float(_WEIGHTS @ (stats.norm.sf(scale - shift) + stats.norm.cdf(-scale - shift)))
+    n = case.contrast.n
+    if n >= seeds_for_exact_test(rules.alpha, rules.contrasts):
+        return True
+    if tested is Verdict.EQUIVALENT:
+        return False
+    estimate = mean_interval(case.contrast.differences, 1 - rules.alpha / rules.contrasts)
+    collapses_to = rules.high if rules.direction == "minimize" else rules.low
+    falls = case.arm_mean if tested is Verdict.HELPS else case.contrast.baseline_mean
+    nearest = estimate.low if estimate.mean > 0 else estimate.high
+    return abs(nearest) > RATE * abs(falls - collapses_to) and nearest * estimate.mean > 0
 
 
-def seeds_needed(sd: float, difference: float, alpha: float, power: float = POWER) -> int | None:
-    """The smallest number of pairs with which the paired t-test detects a true ``difference`` with this power.
-
-    Args:
-        sd: Standard deviation of the paired differences, >= 0; 0 needs 2 pairs.
-        difference: Size of the difference, > 0.
-        alpha: Level of the test, already divided by the number of contrasts that are corrected together.
-        power: Wanted probability of detection.
-
-    Returns:
-        The number, or None if it exceeds ``MOST_SEEDS`` or ``sd`` is unknown (nan).
-    """
-    if math.isnan(sd):
-        return None
-    if sd == 0.0:
-        return 2
-    effect_size = difference / sd
-    if paired_power(effect_size, MOST_SEEDS, alpha) < power:
-        return None
-    low, high = 1, MOST_SEEDS  # power grows with n: bisect
-    while high - low > 1:
-        middle = (low + high) // 2
-        if paired_power(effect_size, middle, alpha) >= power:
-            high = middle
-        else:
-            low = middle
-    return high
+def _seeds(seeds: tuple[int, ...]) -> str:
+    return f"{'seed' if len(seeds) == 1 else 'seeds'} {first_of([str(seed) for seed in seeds], _NAMED)}"
 
 
-def detectable_difference(sd: float, n: int, alpha: float, power: float = POWER) -> float:
-    """The smallest true difference that n pairs detect with this power; nan if n < 2 or ``sd`` is unknown."""
-    if n < 2 or math.isnan(sd):
-        return math.nan
-    if sd == 0.0:
-        return 0.0
-    high = 1.0
-    while paired_power(high, n, alpha) < power:
-        high *= 2.0
-    return sd * float(optimize.brentq(lambda effect: paired_power(effect, n, alpha) - power, 0.0, high, xtol=1e-9))
+def _lost_words(case: Case) -> str:
+    parts = [f"it {case.lost.words()}"] if len(case.lost) else []
+    if len(case.baseline_lost):
+        parts.append(f"the baseline {case.baseline_lost.words()}")
+    return " and ".join(parts)
 
 
-def seeds_for_exact_test(alpha: float, contrasts: int) -> int:
-    """The smallest number of pairs with which the sign-flip test can reach ``alpha`` in Holm's first step."""
-    n = 1
-    while smallest_exact_p(n) > alpha / max(1, contrasts):
-        n += 1
-    return n
+def _bound_words(case: Case, low: float, high: float) -> str:
+    if math.isinf(low) and math.isinf(high):
+        return "the metric has no bounds, so those cells could have changed anything"
+    what = "share of better pairs" if case.summary.kind == "improvement" else "difference"
+    return f"with the lost cells the {what} could be anything from {interval(low, high, sign=True)}"
+
+
+def _shape_words(case: Case, rules: Rules) -> str:
+    """What does not look normal, and what would help."""
+    helps = "; metrics.summary: median would judge by a typical seed"
+    bad = [cell for cell in case.shape.apart if rules.sign * cell[2] < 0]
+    if bad:
+        named = [f"seed {seed} of {arm} ({number(gap, sign=True)})" for arm, seed, gap in bad]
+        return f"collapsed: {first_of(named, _NAMED)}, and one more such seed here would undo this{helps}"
+    if case.shape.apart:
+        named = [f"seed {seed} of {arm} ({number(gap, sign=True)})" for arm, seed, gap in case.shape.apart]
+        return f"far from all others: {first_of(named, _NAMED)}, and one more such seed here would undo this{helps}"
+    return f"the seeds are skewed or fall into groups, and one more like the farthest would undo this{helps}"

@@ -27,11 +27,15 @@ _NO_TRUTH = "nan when no source has a true parent for every fine class"
 
 
 def _clustering_specs() -> tuple[MetricSpec, ...]:
-    def share(name: str, description: str, low: float = 0.0) -> MetricSpec:
-        return MetricSpec(name, description, low, 1.0, "maximize", "fine classes", _NO_SAMPLES)
+    def share(name: str, description: str, low: float = 0.0, *, counts: bool = False) -> MetricSpec:
+        return MetricSpec(name, description, low, 1.0, "maximize", "fine classes", _NO_SAMPLES, counts=counts)
 
     return (
-        share("clustering_accuracy", "share of samples whose predicted class is matched to their true one (Hungarian)"),
+        share(
+            "clustering_accuracy",
+            "share of samples whose predicted class is matched to their true one (Hungarian)",
+            counts=True,
+        ),
         share("macro_accuracy", "mean over true classes of the share matched, under the same matching"),
         share("ari", "adjusted Rand index: agreement on pairs of samples, 0 expected by chance", low=-0.5),
         share("nmi", "mutual information over the arithmetic mean of the two entropies"),
@@ -64,7 +68,7 @@ def _relation_specs() -> tuple[MetricSpec, ...]:
 def _label_free_specs() -> tuple[MetricSpec, ...]:
     def top(name: str, which: str) -> MetricSpec:
         described = f"share of labelled samples whose coarse label is {which}, mean over sources"
-        return MetricSpec(name, described, 0.0, 1.0, "maximize", "coarse labels", _NO_COARSE)
+        return MetricSpec(name, described, 0.0, 1.0, "maximize", "coarse labels", _NO_COARSE, counts=True)
 
     return (
         MetricSpec(
@@ -75,6 +79,7 @@ def _label_free_specs() -> tuple[MetricSpec, ...]:
             "maximize",
             "coarse labels",
             _NO_COARSE,
+            counts=True,
         ),
         top("coarse_top1", "the most probable one"),
         top("coarse_top5", "among the five most probable ones (1 with five coarse classes or fewer)"),

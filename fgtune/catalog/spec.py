@@ -28,6 +28,7 @@ class MetricSpec:
             None where it always is.
         splits: Splits on which it is measured, where the config asks for them.
         final: Measured after the last epoch only, so it has no curve and cannot stop a trial early.
+        counts: Whether it is a share of the split's samples, so that it moves in steps of one sample.
     """
 
     name: str
@@ -40,6 +41,7 @@ class MetricSpec:
     setting: tuple[str, int | str] | None = None
     splits: tuple[str, ...] = SPLITS
     final: bool = False
+    counts: bool = False
 
     @property
     def oracle(self) -> bool:

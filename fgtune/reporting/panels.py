@@ -147,7 +147,9 @@ def _differences(data: StudyData, summary: StudySummary, styles: Mapping[str, Ar
     info = summary.metrics[0]
     alt = " ".join(contrast.sentence for contrast in summary.contrasts)
     spec = forest_figure(contrasts, styles, info, summary.margin)
-    note = f"Shaded: differences within ±{summary.margin:g}, which the study file calls unimportant."
+    note = "No difference is shaded as unimportant: the study file states no margin for this metric."
+    if summary.margin is not None:
+        note = f"Shaded: differences within ±{summary.margin:g}, which count as unimportant."
     title = f"{capital(info.title)}: difference to the baseline ({data.baseline.label})"
     return (Figure("differences", title, alt, spec, note),)
 

@@ -61,7 +61,7 @@ def mean_marker(style: ArmStyle) -> dict[str, Any]:
 
 
 def forest_figure(
-    contrasts: Sequence[ContrastSummary], styles: Mapping[str, ArmStyle], info: MetricInfo, margin: float
+    contrasts: Sequence[ContrastSummary], styles: Mapping[str, ArmStyle], info: MetricInfo, margin: float | None
 ) -> go.Figure:
     """Paired differences to the baseline: mean, interval, single pairs, and the band of unimportant differences.
 
@@ -69,12 +69,13 @@ def forest_figure(
         contrasts: With at least one pair each.
         styles: Style of every arm.
         info: The metric.
-        margin: Half the width of the band.
+        margin: Half the width of the band; None for no band.
     """
     figure = go.Figure()
-    figure.add_vrect(-margin, margin, fillcolor="rgba(148,163,184,0.22)", line_width=0, layer="below")
+    if margin is not None:
+        figure.add_vrect(-margin, margin, fillcolor="rgba(148,163,184,0.22)", line_width=0, layer="below")
     figure.add_vline(0.0, line={"color": BASELINE_COLOR, "width": 1})
-    names, drawn = [], [-1.5 * margin, 1.5 * margin]
+    names, drawn = [], [-1.5 * (margin or 0.0), 1.5 * (margin or 0.0)]
     for row, item in enumerate(contrasts):
         style, pairs, estimate = styles[item.arm], item.contrast, item.contrast.estimate
         texts = [

@@ -230,5 +230,6 @@ def test_an_arm_with_pairs_stopped_early_gets_no_verdict(synthetic, tmp_path, kf
             assert contrast.judgement.verdict.value == "undecided"
             assert contrast.sentence.endswith("2 pairs were stopped early, so those left are the ones that went well.")
         else:
-            assert contrast.judgement.verdict.value != "undecided"
+            assert contrast.judgement.tests_say.value != "undecided"
+            assert (contrast.judgement.stopped, contrast.judgement.doubt) in {(0, ""), (0, "unseen")}
     assert any("cannot be judged: a scheduler stopped some of their pairs" in warning for warning in summary.warnings)

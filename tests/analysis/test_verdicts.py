@@ -4,28 +4,47 @@ import math
 
 import pytest
 
+from fgtune.analysis.robust import equivalence_p, summary_of
+from fgtune.analysis.shape import Shape
 from fgtune.analysis.statistics import mean_interval, paired_contrast
-from fgtune.analysis.verdicts import Verdict, judge, seeds_for_exact_test, seeds_needed
+from fgtune.analysis.verdicts import Case, LostCells, Rules, Verdict, judge, judge_together
+
+ENOUGH = Shape(1.0, 40, 0.0, ())
+"""As many cells as show collapses, and none."""
 
 
-def _judge(differences, direction="maximize", alpha=0.05, margin=0.02, contrasts=1):
+def _case(differences, direction="maximize", margin=0.02, kind="mean", grain=0.0, **more):
     baseline = dict.fromkeys(range(len(differences)), 0.5)
     arm = {seed: 0.5 + difference for seed, difference in enumerate(differences)}
     contrast = paired_contrast(arm, baseline, direction=direction)
-    return judge(contrast, contrast.p_value, direction=direction, alpha=alpha, margin=margin, contrasts=contrasts)
+    summary = summary_of(kind, contrast, direction, 0.95)
+    rules = Rules(direction, 0.05, 1, kind, 0.0, 1.0, grain)
+    close = math.nan if margin is None else equivalence_p(kind, contrast, margin, rules.least_sd)
+    arm_mean = 0.5 + (contrast.estimate.mean if differences else 0.0)
+    settings = {"arm_mean": arm_mean, "shape": ENOUGH} | more
+    return Case(contrast, summary, margin, summary.p, close, **settings), rules
+
+
+def _judge(differences, direction="maximize", **more):
+    return judge(*_case(differences, direction, **more))
+
+
+BETTER = [0.10, 0.12, 0.09, 0.11, 0.10]
 
 
 @pytest.mark.parametrize(
     ("differences", "direction", "verdict"),
     [
-        pytest.param([0.10, 0.12, 0.09, 0.11, 0.10], "maximize", Verdict.HELPS, id="higher is better"),
-        pytest.param([0.10, 0.12, 0.09, 0.11, 0.10], "minimize", Verdict.HURTS, id="lower is better"),
+        pytest.param(BETTER, "maximize", Verdict.HELPS, id="higher is better"),
+        pytest.param(BETTER, "minimize", Verdict.HURTS, id="lower is better"),
         pytest.param([-0.10, -0.12, -0.09, -0.11, -0.10], "minimize", Verdict.HELPS, id="less is better"),
-        pytest.param([0.10, 0.12, 0.09, 0.11, 0.10], "none", Verdict.UNDECIDED, id="no direction"),
+        pytest.param(BETTER, "none", Verdict.UNDECIDED, id="no direction"),
         pytest.param([0.001, -0.002, 0.003, 0.0, 0.001], "maximize", Verdict.EQUIVALENT, id="tiny"),
         pytest.param([0.010, 0.011, 0.010, 0.009, 0.010], "maximize", Verdict.EQUIVALENT, id="sure, yet unimportant"),
         pytest.param([0.10, -0.08, 0.05, -0.02, 0.01], "maximize", Verdict.UNDECIDED, id="noisy"),
-        pytest.param([0.0] * 5, "maximize", Verdict.EQUIVALENT, id="identical"),
+        pytest.param([0.0] * 5, "maximize", Verdict.UNDECIDED, id="equal, perhaps by rounding"),
+        pytest.param([0.001, 0.002], "maximize", Verdict.UNDECIDED, id="two close pairs"),
+        pytest.param([0.3] * 3, "maximize", Verdict.UNDECIDED, id="equal differences of three pairs"),
         pytest.param([0.3] * 5, "maximize", Verdict.UNDECIDED, id="equal differences of five pairs"),
         pytest.param([0.3] * 8, "maximize", Verdict.HELPS, id="equal differences of eight pairs"),
         pytest.param([0.3], "maximize", Verdict.UNDECIDED, id="one pair"),
@@ -45,36 +64,101 @@ def test_equivalence_reads_the_interval_at_one_minus_two_alpha():
     assert found.verdict is Verdict.EQUIVALENT
 
 
-def test_undecided_says_how_many_seeds_would_do():
-    found = _judge([0.10, -0.08, 0.05, -0.02, 0.01], contrasts=3)
-    sd = mean_interval([0.10, -0.08, 0.05, -0.02, 0.01]).sd
-    assert found.seeds_needed == seeds_needed(sd, 0.02, 0.05 / 3)
+def test_without_a_margin_nothing_is_equivalent():
+    assert _judge([0.001, -0.002, 0.003, 0.0, 0.001], margin=None).verdict is Verdict.UNDECIDED
 
 
-def test_equal_differences_say_what_the_exact_test_needs():
-    found = _judge([0.3] * 5)
-    assert found.seeds_needed == seeds_for_exact_test(0.05, 1) == 6
-    assert found.reason == "all 5 differences are equal, and an exact test of 5 pairs cannot go below p = 0.0625"
+def test_equivalence_is_corrected_for_the_number_of_contrasts():
+    case, rules = _case([0.004, 0.012, 0.018, -0.002, 0.019])
+    assert 0.025 < case.p_equivalent < 0.05
+    alone, together = judge_together([case], rules), judge_together([case, case], rules)
+    assert (alone[0].verdict, together[0].verdict) == (Verdict.EQUIVALENT, Verdict.UNDECIDED)
+    assert together[0].p_equivalent == pytest.approx(2 * case.p_equivalent)
 
 
-def test_a_decided_contrast_asks_for_no_seeds():
-    assert _judge([0.10, 0.12, 0.09, 0.11, 0.10]).seeds_needed is None
+def test_a_run_that_repeats_the_baseline_to_the_last_bit_is_equivalent():
+    found = _judge([0.0] * 5, same_run=True)
+    assert (found.verdict, found.reason) == (
+        Verdict.EQUIVALENT,
+        "every metric of every pair is the same to the last bit",
+    )
 
 
-def test_one_pair_leaves_power_undefined():
-    found = _judge([0.3])
-    assert found.seeds_needed is None
-    assert math.isnan(found.detectable)
-    assert found.reason == "one pair gives no interval"
+def test_equal_differences_say_what_the_exact_test_reaches():
+    assert (
+        _judge([0.3] * 5).reason
+        == "all 5 differences are equal, and an exact test of 5 pairs cannot go below p = 0.0625"
+    )
+
+
+def test_a_test_set_too_coarse_for_the_margin_shows_no_equivalence():
+    found = _judge([0.001, -0.002, 0.003, 0.0, 0.001] * 4, grain=0.05)
+    assert found.verdict is Verdict.UNDECIDED
+    assert _judge([0.0] * 19 + [0.01], grain=0.01).verdict is Verdict.EQUIVALENT
 
 
 def test_pairs_lost_to_early_stopping_leave_any_difference_undecided():
-    differences = [0.10, 0.12, 0.09, 0.11, 0.10]
-    baseline = dict.fromkeys(range(5), 0.5)
-    contrast = paired_contrast({seed: 0.5 + d for seed, d in enumerate(differences)}, baseline, direction="maximize")
-    settings = {"direction": "maximize", "alpha": 0.05, "margin": 0.02, "contrasts": 1}
-    assert judge(contrast, 0.001, **settings).verdict is Verdict.HELPS
-    stopped = judge(contrast, 0.001, **settings, stopped=2)
-    assert stopped.verdict is Verdict.UNDECIDED
+    stopped = _judge(BETTER, lost=LostCells(stopped=(5,)), baseline_lost=LostCells(stopped=(5, 6)))
+    assert (stopped.verdict, stopped.doubt, stopped.stopped) == (Verdict.UNDECIDED, "stopped", 2)
     assert stopped.reason == "2 pairs were stopped early, so those left are the ones that went well"
-    assert stopped.seeds_needed is None
+
+
+@pytest.mark.parametrize(
+    ("bounds", "verdict"),
+    [
+        pytest.param((-0.46, 0.14), Verdict.UNDECIDED, id="they span zero"),
+        pytest.param((0.01, 0.20), Verdict.HELPS, id="better at their worst"),
+        pytest.param((-math.inf, math.inf), Verdict.UNDECIDED, id="no bounds"),
+    ],
+)
+def test_lost_cells_undo_an_answer_that_their_worst_could_turn(bounds, verdict):
+    found = _judge(BETTER, lost=LostCells(failed=(5, 6, 7)), bounds=bounds)
+    assert (found.verdict, found.tests_say) == (verdict, Verdict.HELPS)
+    if verdict is Verdict.UNDECIDED:
+        assert found.doubt == "lost"
+        assert found.reason.startswith("it failed on seeds 5, 6, 7, and ")
+
+
+def test_lost_cells_of_the_baseline_count_too():
+    found = _judge(BETTER, baseline_lost=LostCells(failed=(5,), undefined=(6,)), bounds=(-0.1, 0.2))
+    assert found.reason == (
+        "the baseline failed on seed 5 and gave no finite value on seed 6, "
+        "and with the lost cells the difference could be anything from −0.100 to +0.200"
+    )
+
+
+def test_equivalence_needs_both_bounds_within_the_margin():
+    tiny = [0.001, -0.002, 0.003, 0.0, 0.001]
+    assert _judge(tiny, lost=LostCells(failed=(5,)), bounds=(-0.15, 0.08)).verdict is Verdict.UNDECIDED
+    assert _judge(tiny, lost=LostCells(failed=(5,)), bounds=(-0.015, 0.018)).verdict is Verdict.EQUIVALENT
+
+
+def test_an_arm_that_crashed_on_every_seed_reads_differently_from_one_that_never_ran():
+    assert _judge([], lost=LostCells(failed=(0, 1, 2))).reason == "no seed is left: it failed on seeds 0, 1, 2"
+    assert _judge([]).reason == "no seed has a value in both arms yet"
+
+
+def test_one_seed_as_bad_as_the_worst_of_the_study_undoes_a_small_lead():
+    odd = Shape(0.001, 40, 0.5, (("other", 3, -0.5),))
+    found = _judge(BETTER * 2, shape=odd)
+    assert (found.verdict, found.doubt) == (Verdict.UNDECIDED, "shape")
+    assert found.reason.startswith("collapsed: seed 3 of other (−0.500), and one more such seed here would undo this; ")
+    assert (
+        _judge([5 * difference for difference in BETTER] * 2, shape=Shape(0.001, 40, 0.2, ())).verdict is Verdict.HELPS
+    )
+
+
+def test_a_typical_seed_may_be_judged_where_a_mean_may_not():
+    odd = Shape(0.001, 40, 0.5, (("other", 3, -0.5),))
+    found = _judge([*BETTER, *BETTER[:4], -0.4], kind="median", shape=odd)
+    assert found.verdict is Verdict.HELPS
+
+
+def test_too_few_cells_to_see_collapses_leave_only_what_a_collapse_of_one_in_ten_cannot_undo():
+    few = Shape(1.0, 5, 0.02, ())
+    small = [0.03, 0.035, 0.032, 0.028, 0.031]
+    assert _judge(small, shape=few).doubt == "unseen"
+    assert _judge([10 * difference for difference in small], shape=few).verdict is Verdict.HELPS
+    assert _judge(small, shape=Shape(1.0, 29, 0.02, ())).verdict is Verdict.HELPS
+    assert _judge([*small, 0.03], shape=few).verdict is Verdict.HELPS  # with six pairs an exact test can decide
+    assert _judge([0.001, -0.002, 0.003, 0.0, 0.001], shape=few).doubt == "unseen"

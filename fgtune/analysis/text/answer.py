@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from fgtune.analysis.formatting import MetricInfo, capital, interval, number, percent
+from fgtune.analysis.power import MOST_SEEDS, SeedAdvice
 from fgtune.analysis.records import ArmSummary, ContrastSummary
+from fgtune.analysis.robust import Summary
 from fgtune.analysis.statistics import PairedContrast
-from fgtune.analysis.verdicts import MOST_SEEDS, Judgement, Verdict
+from fgtune.analysis.verdicts import Judgement, Verdict
 from fgtune.config.arms.comparison import DATASET
 from fgtune.config.schema.designs import crossed_name
 from fgtune.text import count, listed
@@ -27,27 +30,44 @@ _GROUP_WORDS = {
 def contrast_sentence(
     label: str,
     contrast: PairedContrast,
+    summary: Summary,
     judgement: Judgement | None,
+    advice: SeedAdvice | None,
     info: MetricInfo,
     level: float,
-    margin: float,
 ) -> str:
     """A contrast as a sentence; an exploratory one (no judgement) says so instead of giving a verdict.
 
     Args:
         label: The arm's label.
         contrast: Its paired differences.
+        summary: The summary that decides.
         judgement: The verdict, or None if exploratory.
+        advice: How many pairs would decide, where that is all that is missing.
         info: The metric.
         level: Confidence level of the interval.
-        margin: The equivalence margin of the study.
     """
     if contrast.n == 0:
+        if judgement is not None and (len(judgement.lost) or len(judgement.baseline_lost)):
+            return f"{label}: {judgement.verdict.value}; {judgement.reason}."
         return f"{label}: no pair of finished cells to compare with the baseline yet."
     text = f"{label}: {info.short} {difference_words(contrast)} ({evidence(contrast, level)})"
+    if summary.kind != "mean":
+        text = f"{text}; {summary_words(summary, level)}"
     if judgement is None:
         return f"{text}: exploratory."
-    return f"{text}: {judgement.verdict.value}{_advice(contrast, judgement, margin)}."
+    return f"{text}: {judgement.verdict.value}{_grounds(contrast, judgement, advice)}."
+
+
+def summary_words(summary: Summary, level: float) -> str:
+    """A summary other than the mean in words: ``median +0.021, 95 % interval 0.010 to 0.030``."""
+    names = {"median": "median difference", "trimmed_mean": "trimmed mean"}
+    if summary.kind == "improvement":
+        value, ends = percent(summary.value), f"{percent(summary.low)} to {percent(summary.high)}"
+        return f"better in {value} of pairs ({percent(level)} interval {ends})"
+    ends = interval(summary.low, summary.high, sign=True)
+    found = "no interval from so few pairs" if math.isnan(summary.low) else f"{percent(level)} interval {ends}"
+    return f"{names[summary.kind]} {number(summary.value, sign=True)} ({found})"
 
 
 def difference_words(contrast: PairedContrast) -> str:
@@ -85,18 +105,31 @@ def evidence(contrast: PairedContrast, level: float) -> str:
     return f"{percent(level)} interval {words}, {pairs}"
 
 
-def _advice(contrast: PairedContrast, judgement: Judgement, margin: float) -> str:
-    if judgement.verdict is Verdict.EQUIVALENT:
-        return f" within ±{margin:g}"
-    if judgement.stopped:
+def _grounds(contrast: PairedContrast, judgement: Judgement, advice: SeedAdvice | None) -> str:
+    """What follows the verdict: its limits, and what would decide an open one."""
+    if judgement.verdict is not Verdict.UNDECIDED:
+        bounded = " whatever the lost cells would have shown" * bool(
+            len(judgement.lost) or len(judgement.baseline_lost)
+        )
+        if judgement.verdict is Verdict.EQUIVALENT:
+            within = judgement.p_equivalent <= 1 and judgement.reason.startswith("the difference")
+            return f"{f' within ±{judgement.margin:g}' if within else f'; {judgement.reason}'}{bounded}"
+        return bounded
+    if judgement.doubt == "stopped":
         return f"; {judgement.reason}"
-    if judgement.verdict is not Verdict.UNDECIDED or contrast.n < 2:
-        return f"; {judgement.reason}" if judgement.verdict is Verdict.UNDECIDED else ""
-    if contrast.estimate.sd == 0.0:
-        return f"; {judgement.reason}; {judgement.seeds_needed} pairs would do"
-    if judgement.seeds_needed is None:
-        return f"; a difference of {margin:g} would take more than {MOST_SEEDS} pairs to find"
-    return f"; a difference of {margin:g} would take {judgement.seeds_needed} pairs to find with 80 % power"
+    if judgement.doubt:
+        return f"; these pairs alone say {judgement.tests_say.value}, but {judgement.reason}"
+    if contrast.n < 2 or judgement.reason.startswith("the "):
+        return f"; {judgement.reason}"
+    if contrast.estimate.sd == 0.0 and advice is not None:
+        return f"; {judgement.reason}; {advice.low} pairs would do"
+    if advice is None:
+        return f"; {judgement.reason}"
+    what = "a difference of this size" if judgement.margin is None else f"a difference of {judgement.margin:g}"
+    if advice.low is None:
+        return f"; {what} would take more than {MOST_SEEDS} pairs to find"
+    pairs = f"{advice.low}" if advice.low == advice.high else f"{advice.low} to {advice.high or f'over {MOST_SEEDS}'}"
+    return f"; {what} would take {pairs} pairs to find with 80 % power"
 
 
 def answer_sentence(

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from fgtune.analysis.cells import lost_cells
 from fgtune.analysis.formatting import MetricInfo, metric_info
 from fgtune.analysis.inputs import StudyData
+from fgtune.analysis.power import seeds_for_exact_test
 from fgtune.analysis.records import ContrastSummary, SolverRow
+from fgtune.analysis.shape import cells_needed
 from fgtune.analysis.statistics import smallest_exact_p
-from fgtune.analysis.verdicts import seeds_for_exact_test
 from fgtune.config.reading.load import SMOKE_SUFFIX
-from fgtune.text import count
+from fgtune.text import count, first_of
+
+_MOST_ARMS = 4  # arms whose lost cells a warning names
 
 
 def study_warnings(
@@ -31,6 +35,8 @@ def study_warnings(
         *_smoke_warning(data),
         *_seed_warnings(data, contrasts),
         *_stopping_warning(contrasts),
+        *_lost_warnings(data, contrasts),
+        *_margin_warning(data, metrics[0], contrasts),
         *_oracle_settings(data),
         *_metric_warnings(data, metrics),
         *_solver_warnings(solvers),
@@ -40,11 +46,36 @@ def study_warnings(
 
 def _stopping_warning(contrasts: Sequence[ContrastSummary]) -> Iterator[str]:
     """Planned contrasts that lost pairs to early stopping."""
-    thinned = sum(contrast.judgement is not None and contrast.judgement.stopped > 0 for contrast in contrasts)
+    judged = [contrast.judgement for contrast in contrasts if contrast.judgement is not None]
+    thinned = sum(judgement.stopped > 0 for judgement in judged)
     if thinned:
         yield (
             f"{count(thinned, 'arm')} cannot be judged: a scheduler stopped some of their pairs for being bad, and the "
             "pairs left would make any arm look better than it is. Run the study without a scheduler for verdicts."
+        )
+
+
+def _lost_warnings(data: StudyData, contrasts: Sequence[ContrastSummary]) -> Iterator[str]:
+    """Arms that lost cells, arm by arm: their means are those of the cells that went well."""
+    if not contrasts:
+        return
+    primary, parts = data.study.metrics.primary, []
+    for arm in data.arms:
+        lost = lost_cells(data, arm.name, primary)
+        if len(lost) > len(lost.stopped):
+            parts.append(f"{arm.label} {lost.words()} (of {count(data.count(arm.name).planned, 'cell')})")
+    if parts:
+        yield (
+            f"Cells were lost: {first_of(parts, _MOST_ARMS)}. Means and intervals are those of the cells left; "
+            "a verdict stands only where it holds for the worst and for the best that the lost ones could have been."
+        )
+
+
+def _margin_warning(data: StudyData, primary: MetricInfo, contrasts: Sequence[ContrastSummary]) -> Iterator[str]:
+    if contrasts and primary.direction != "none" and data.study.metrics.margin(1.0) is None:
+        yield (
+            f"The study file states no metrics.equivalence_margin, and {primary.title} is not a share between 0 and 1: "
+            "nobody can know which differences matter, so no arm is called equivalent."
         )
 
 
@@ -64,11 +95,19 @@ def _seed_warnings(data: StudyData, contrasts: Sequence[ContrastSummary]) -> Ite
     needed = seeds_for_exact_test(alpha, family)
     if seeds < needed:
         floor = smallest_exact_p(seeds)
-        yield (
-            f"With {count(seeds, 'pair')} an exact sign-flip test cannot go below p = {floor:.3g}, so it can never "
-            f"reach {alpha:g} over {count(family, 'planned contrast')}; {needed} seeds could. The verdicts rest on the "
-            "paired t-test, which takes the differences to be roughly normal."
+        judged_by, few = data.study.metrics.summary, cells_needed(alpha)
+        test = "sign-flip" if judged_by == "mean" else "sign"
+        text = (
+            f"With {count(seeds, 'pair')} an exact {test} test cannot go below p = {floor:.3g}, so it can never reach "
+            f"{alpha:g} over {count(family, 'planned contrast')}; {needed} seeds could."
         )
+        if judged_by in ("median", "improvement"):
+            yield f"{text} No contrast can be decided before."
+            return
+        cells = data.count().planned - sum(data.count(arm.name).planned for arm in data.arms if arm.is_baseline)
+        text = f"{text} The verdicts rest on the paired t-test, which takes the differences to be roughly normal"
+        rest = f", and {cells} cells besides the baseline's are too few to see it if one seed in ten collapses"
+        yield f"{text}{rest if cells < few else ''}."
 
 
 def _oracle_settings(data: StudyData) -> Iterator[str]:

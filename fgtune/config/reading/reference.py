@@ -115,7 +115,9 @@ def _name(annotation: Any) -> str:
         models = [part for part in parts if _models_in(part)]
         if models:
             kinds = [kind for part in models for model in _models_in(part) if (kind := _kind_of(model))]
-            return "section" + (f": {', '.join(f'`{kind}`' for kind in kinds)}" if kinds else "")
+            plain = [_name(part) for part in parts if not _models_in(part) and part is not type(None)]
+            section = "section" + (f": {', '.join(f'`{kind}`' for kind in kinds)}" if kinds else "")
+            return " or ".join([*plain, section])
         return " or ".join(_name(part) for part in parts)
     if origin is tuple:
         return f"list of {_name(parts[0])}"

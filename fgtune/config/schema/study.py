@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
+from fgtune.catalog import find_spec
 from fgtune.config.schema.base import (
     NAME_PATTERN,
     Config,
@@ -77,6 +79,17 @@ class PublishedTable(Config):
         return protocol
 
 
+class RelativeMargin(Config):
+    """An equivalence margin as a share of the baseline's mean."""
+
+    relative: PositiveFloat
+    """Share of the size of the baseline's mean, such as 0.02 for 2 %."""
+
+
+DEFAULT_MARGIN = 0.02
+"""Equivalence margin of metrics on [0, 1]. Others have none by default: nobody can know what matters there."""
+
+
 class MetricsConfig(Config):
     """What the study is judged by; fixed before the first trial."""
 
@@ -86,8 +99,43 @@ class MetricsConfig(Config):
     """Further metrics that the report shows; contrasts on them are marked exploratory."""
     alpha: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.05
     """Family-wise error rate of the planned contrasts (Holm)."""
-    equivalence_margin: PositiveFloat = 0.02
-    """Differences in the primary metric below this do not matter; in the metric's own unit."""
+    summary: Literal["mean", "median", "trimmed_mean", "improvement"] = "mean"
+    """What of the paired differences decides: their mean (what a setting is worth over all seeds), their median (on a
+    typical seed), their 20 % trimmed mean, or the share of pairs in which the arm is better."""
+    equivalence_margin: PositiveFloat | RelativeMargin | None = None
+    """Differences in the primary metric below this do not matter: in the metric's own unit, or
+    ``{relative: 0.02}`` of the baseline's mean. None is 0.02 for a metric on [0, 1]; for others no arm is then ever
+    called equivalent."""
+
+    def margin(self, baseline_mean: float) -> float | None:
+        """The equivalence margin in the unit of the primary metric; None if there is none.
+
+        Args:
+            baseline_mean: Mean of the baseline, which a relative margin refers to; nan before it has a value.
+        """
+        stated = self.equivalence_margin
+        if isinstance(stated, RelativeMargin):
+            return stated.relative * abs(baseline_mean) or None
+        return stated
+
+    @model_validator(mode="after")
+    def _default_margin(self) -> Self:
+        """Fill in the margin of a metric on [0, 1], whose unit everyone knows."""
+        if self.equivalence_margin is None and self._on_unit_interval:
+            self.__dict__["equivalence_margin"] = DEFAULT_MARGIN  # the node is frozen, and not yet in use
+        return self
+
+    @property
+    def _on_unit_interval(self) -> bool:
+        spec = find_spec(self.primary.rpartition("/")[2])
+        return spec is not None and (spec.low, spec.high) == (0.0, 1.0)
+
+    @cached_property
+    def _identity(self) -> dict[str, Any]:
+        """Without a margin that is stated as it would be by default."""
+        found = super()._identity
+        same = self.equivalence_margin == DEFAULT_MARGIN and self._on_unit_interval
+        return {name: value for name, value in found.items() if name != "equivalence_margin" or not same}
 
 
 class BudgetConfig(Config):

@@ -1,0 +1,145 @@
+"""The planned contrasts of a study: paired, corrected together, and judged with all that bears on them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from fgtune.analysis.cells import lost_cells, possible_differences
+from fgtune.analysis.formatting import MetricInfo
+from fgtune.analysis.inputs import PlannedArm, StudyData
+from fgtune.analysis.power import FEWEST_PILOT, SeedAdvice, detectable_difference, seed_advice, seeds_for_exact_test
+from fgtune.analysis.records import ContrastSummary
+from fgtune.analysis.robust import equivalence_p, summaries, summary_of
+from fgtune.analysis.shape import Shape, shape_of
+from fgtune.analysis.statistics import PairedContrast, contrast_of, paired_contrast
+from fgtune.analysis.text.answer import contrast_sentence
+from fgtune.analysis.verdicts import Case, Judgement, Rules, Verdict, judge_together
+
+
+def planned_contrasts(data: StudyData, info: MetricInfo) -> tuple[ContrastSummary, ...]:
+    """Every arm but the baselines against its baseline on the primary metric, Holm-corrected together."""
+    pairs = pairs_of(data, info, data.arms)
+    settings = data.study.metrics
+    rules = Rules(
+        direction=info.direction,
+        alpha=settings.alpha,
+        contrasts=max(1, len(pairs)),
+        kind=settings.summary,
+        low=info.low,
+        high=info.high,
+        grain=data.grain(info),
+    )
+    shapes = _shapes(data, info)
+    cases = [_case(data, arm, contrast, info, rules, shapes[arm.dataset]) for arm, contrast in pairs]
+    judgements = judge_together(cases, rules)
+    return tuple(
+        _summary(data, arm, info, contrast, judgement, rules)
+        for (arm, contrast), judgement in zip(pairs, judgements, strict=True)
+    )
+
+
+def exploratory_contrasts(data: StudyData, info: MetricInfo, arms: Sequence[PlannedArm]) -> tuple[ContrastSummary, ...]:
+    """Arms against their baselines on a metric, uncorrected and without verdicts."""
+    rules = Rules(direction=info.direction, alpha=data.study.metrics.alpha, kind=data.study.metrics.summary)
+    return tuple(_summary(data, arm, info, contrast, None, rules) for arm, contrast in pairs_of(data, info, arms))
+
+
+def pairs_of(data: StudyData, info: MetricInfo, arms: Sequence[PlannedArm]) -> list[tuple[PlannedArm, PairedContrast]]:
+    """Each arm that can be tested, with its paired differences to its baseline."""
+    pairs = []
+    for arm in arms:
+        if not arm.is_baseline and not data.repeats_baseline(arm):  # an arm with the same cells cannot be tested
+            values = data.values(arm.name, info.name)
+            baseline = data.values(data.baseline_of(arm).name, info.name)
+            pairs.append((arm, paired_contrast(values, baseline, direction=info.direction, level=data.level)))
+    return pairs
+
+
+def _shapes(data: StudyData, info: MetricInfo) -> dict[str, Shape]:
+    """The shape of each data set's arms by seeds."""
+    shapes = {}
+    for baseline in (arm for arm in data.arms if arm.is_baseline):
+        arms = [arm for arm in data.arms if arm.dataset == baseline.dataset]
+        labels = {arm.name: arm.label for arm in arms}
+        values = {labels[arm.name]: data.values(arm.name, info.name) for arm in arms if not data.repeats_baseline(arm)}
+        shapes[baseline.dataset] = shape_of(values, baseline.label)
+    return shapes
+
+
+def _case(
+    data: StudyData, arm: PlannedArm, contrast: PairedContrast, info: MetricInfo, rules: Rules, shape: Shape
+) -> Case:
+    """A contrast with what bears on its verdict; its p-values are not corrected yet."""
+    baseline = data.baseline_of(arm)
+    summary = summary_of(rules.kind, contrast, info.direction, data.level)
+    margin = data.study.metrics.margin(contrast.baseline_mean)
+    close = math.nan if margin is None else equivalence_p(rules.kind, contrast, margin, rules.least_sd)
+    values = data.values(arm.name, info.name)
+    lost, baseline_lost = (lost_cells(data, name, info.name) for name in (arm.name, baseline.name))
+    return Case(
+        contrast=contrast,
+        summary=summary,
+        margin=margin,
+        p_adjusted=summary.p,
+        p_equivalent=close,
+        arm_mean=math.fsum(values[seed] for seed in contrast.seeds) / contrast.n if contrast.n else math.nan,
+        lost=lost,
+        baseline_lost=baseline_lost,
+        bounds=_bounds(data, arm, info, rules) if len(lost) or len(baseline_lost) else (math.nan, math.nan),
+        shape=shape,
+        same_run=data.same_run(arm),
+    )
+
+
+def _bounds(data: StudyData, arm: PlannedArm, info: MetricInfo, rules: Rules) -> tuple[float, float]:
+    """Smallest and largest value that the summary could have with the lost cells; infinite for an unbounded metric."""
+
+    def reduced(differences: list[float]) -> float:
+        if not differences:
+            return math.nan
+        finite = [min(max(difference, -1e300), 1e300) for difference in differences]
+        value = summary_of(rules.kind, contrast_of(finite, direction=info.direction), info.direction, data.level).value
+        return value if abs(value) < 1e290 else math.copysign(math.inf, value)
+
+    low, high = sorted(reduced(each) for each in possible_differences(data, arm, info))
+    return low, high
+
+
+def _summary(
+    data: StudyData,
+    arm: PlannedArm,
+    info: MetricInfo,
+    contrast: PairedContrast,
+    judgement: Judgement | None,
+    rules: Rules,
+) -> ContrastSummary:
+    every = {summary.kind: summary for summary in summaries(contrast, info.direction, data.level)}
+    decides = every.pop(rules.kind)
+    advice = None if judgement is None else _advice(contrast, judgement, rules)
+    return ContrastSummary(
+        arm=arm.name,
+        label=arm.label,
+        metric=info.name,
+        planned=judgement is not None,
+        contrast=contrast,
+        summary=decides,
+        others=tuple(every.values()),
+        judgement=judgement,
+        advice=advice,
+        detectable=detectable_difference(contrast.estimate.sd, contrast.n, rules.alpha / rules.contrasts),
+        sentence=contrast_sentence(arm.label, contrast, decides, judgement, advice, info, data.level),
+    )
+
+
+def _advice(contrast: PairedContrast, judgement: Judgement, rules: Rules) -> SeedAdvice | None:
+    """How many pairs would decide what is undecided for want of pairs alone."""
+    if judgement.verdict is not Verdict.UNDECIDED or judgement.doubt or contrast.n < 2:
+        return None
+    if contrast.estimate.sd == 0.0:
+        needed = seeds_for_exact_test(rules.alpha, rules.contrasts)
+        return SeedAdvice(needed, needed)
+    difference = judgement.margin or abs(contrast.estimate.mean)
+    if contrast.n < FEWEST_PILOT or difference == 0.0 or rules.kind != "mean":
+        return None
+    return seed_advice(contrast.estimate.sd, contrast.n, difference, rules.alpha / rules.contrasts)

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from fgtune.analysis.formatting import number
+from fgtune.analysis.latex import latex_table
 from fgtune.analysis.statistics import holm
 from fgtune.analysis.summary import summarise
 from fgtune.analysis.table import tidy_table
@@ -233,3 +235,73 @@ def test_an_arm_with_pairs_stopped_early_gets_no_verdict(synthetic, tmp_path, kf
             assert contrast.judgement.tests_say.value != "undecided"
             assert (contrast.judgement.stopped, contrast.judgement.doubt) in {(0, ""), (0, "unseen")}
     assert any("cannot be judged: a scheduler stopped some of their pairs" in warning for warning in summary.warnings)
+
+
+def _longer(synthetic, seeds=10, **metrics):
+    text = synthetic.KF_STUDY.replace("seeds: 5", f"seeds: {seeds}")
+    settings = ", ".join(f"{name}: {value}" for name, value in metrics.items())
+    return text.replace("metrics: {", f"metrics: {{{settings}, " if settings else "metrics: {")
+
+
+def test_a_collapsed_seed_leaves_small_differences_of_all_arms_undecided_and_is_named(synthetic, tmp_path):
+    accuracy = {"baseline": 0.85, "num_fine_ratio=0.8": 0.9, "num_fine_ratio=1.2": 0.9, "num_fine_ratio=1.5": 0.4}
+    study = {"text": _longer(synthetic), "accuracy": accuracy, "noise": 0.01}
+    whole = summarise(synthetic.SyntheticStudy(**study).write(tmp_path / "whole"))
+    assert [item.judgement.verdict.value for item in whole.contrasts] == ["helps", "helps", "hurts"]
+    faults = synthetic.Faults(collapsed={("num_fine_ratio=1.2", 3)})
+    summary = summarise(synthetic.SyntheticStudy(**study, faults=faults).write(tmp_path / "fallen"))
+    assert [item.judgement.verdict.value for item in summary.contrasts] == ["undecided", "undecided", "hurts"]
+    other = summary.contrasts[0]
+    assert other.judgement.doubt == "shape"
+    assert "these pairs alone say helps, but collapsed: seed 3 of K_F/K_F* 1.2 (" in other.sentence
+
+
+def test_a_study_may_be_judged_by_a_typical_seed(synthetic, tmp_path):
+    accuracy = {"baseline": 0.85, "num_fine_ratio=0.8": 0.9, "num_fine_ratio=1.2": 0.9, "num_fine_ratio=1.5": 0.4}
+    faults = synthetic.Faults(collapsed={("num_fine_ratio=1.2", 3)})
+    text = _longer(synthetic, summary="median")
+    summary = summarise(
+        synthetic.SyntheticStudy(text=text, accuracy=accuracy, noise=0.01, faults=faults).write(tmp_path)
+    )
+    assert [item.judgement.verdict.value for item in summary.contrasts] == ["helps", "helps", "hurts"]
+    assert "; median difference +0.0" in summary.contrasts[1].sentence
+    assert summary.judged_by == "median"
+
+
+def test_lost_cells_undo_a_verdict_in_sentence_warning_and_latex(synthetic, tmp_path):
+    accuracy = {"num_fine_ratio=0.8": 0.95}
+    faults = synthetic.Faults(failed={("num_fine_ratio=0.8", seed): "out of memory" for seed in (1, 4, 6)})
+    study = synthetic.SyntheticStudy(text=_longer(synthetic), accuracy=accuracy, noise=0.005, faults=faults)
+    summary = summarise(study.write(tmp_path))
+    found = summary.contrast_of("num_fine_ratio=0.8")
+    assert found.judgement.tests_say is Verdict.HELPS
+    assert found.sentence.endswith(
+        ": undecided; these pairs alone say helps, but it failed on seeds 1, 4, 6, and with the lost cells the "
+        f"difference could be anything from {_ends(summary, 'num_fine_ratio=0.8')}."
+    )
+    assert any(
+        text.startswith("Cells were lost: K_F/K_F* 0.8 failed on seeds 1, 4, 6 (of 10 cells)")
+        for text in summary.warnings
+    )
+    assert "failed on seeds 1, 4, 6." in latex_table(summary)
+
+
+def _ends(summary, arm):
+    row = next(row for row in summary.bounds if row.arm == arm)
+    return f"{number(row.difference_low, sign=True)} to {number(row.difference_high, sign=True)}"
+
+
+def test_an_arm_that_crashed_on_every_seed_says_so(synthetic, tmp_path):
+    faults = synthetic.Faults(failed={("num_fine_ratio=0.8", seed): "out of memory" for seed in range(5)})
+    summary = summarise(synthetic.SyntheticStudy(faults=faults).write(tmp_path))
+    sentence = summary.contrast_of("num_fine_ratio=0.8").sentence
+    assert sentence == "K_F/K_F* 0.8: undecided; no seed is left: it failed on seeds 0, 1, 2 and 2 more."
+
+
+def test_an_unbounded_metric_without_a_margin_has_no_equivalent_arm(synthetic, tmp_path):
+    text = synthetic.KF_STUDY.replace("primary: test/clustering_accuracy", "primary: train/loss").replace(
+        "seeds: 5", "seeds: 8"
+    )
+    summary = summarise(synthetic.SyntheticStudy(text=text).write(tmp_path))
+    assert summary.margin is None
+    assert any("states no metrics.equivalence_margin" in text for text in summary.warnings)

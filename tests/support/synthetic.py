@@ -57,12 +57,13 @@ def digits_shape(_config: object) -> DataShape:
 
 @dataclass
 class Faults:
-    """Cells to leave out or to end badly, as (arm, seed)."""
+    """Cells to leave out or to end badly, as (arm, seed); collapsed ones complete with half the accuracy."""
 
     missing: set[tuple[str, int]] = field(default_factory=set)
     failed: dict[tuple[str, int], str] = field(default_factory=dict)
     pruned: set[tuple[str, int]] = field(default_factory=set)
     undefined: set[tuple[str, int]] = field(default_factory=set)
+    collapsed: set[tuple[str, int]] = field(default_factory=set)
 
 
 @dataclass
@@ -150,7 +151,8 @@ class SyntheticStudy:
 
     def _history(self, cell: Cell, rng: np.random.Generator, epochs: int) -> tuple[EpochMetrics, ...]:
         seed_effect = np.random.default_rng(cell.seed).normal(0, 0.02)
-        target = float(np.clip(self.accuracy.get(cell.arm, 0.9) + seed_effect + rng.normal(0, self.noise), 0.05, 1.0))
+        mean = self.accuracy.get(cell.arm, 0.9) * (0.5 if (cell.arm, cell.seed) in self.faults.collapsed else 1.0)
+        target = float(np.clip(mean + seed_effect + rng.normal(0, self.noise), 0.05, 1.0))
         history = []
         for epoch in range(1, epochs + 1):
             grown = target * (1 - math.exp(-epoch / 9)) + 0.1 * math.exp(-epoch / 9)

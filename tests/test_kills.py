@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import io
 import json
 import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
 import pytest
-from rich.console import Console
+from support import search_runs
 from support.lazy import LazyModule
 
-from fgtune.engine.run import execute
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
 
 mlflow = LazyModule("mlflow")
 
 KINDS = ["sensitivity", "ablation", "comparison", "tuned comparison", "search"]
-QUICK = ["ablation", "tuned comparison", "search"]
-"""Killed once in every test run, as is a sensitivity study in ``engine/test_run``; all twenty times on demand."""
+"""Killed twenty times on demand. Every design is killed once in every test run, sensitivity in ``engine/test_run``."""
+ONE_WORKER = ("execution.max_concurrent=1",)
 LR = {"kind": "log_uniform", "low": 0.01, "high": 0.3}
 REG = {"kind": "uniform", "low": 0.5, "high": 4.0}
 
@@ -107,22 +106,39 @@ def check_trackers(options, cells: int) -> None:
 
 def made(folder: Path, study: dict) -> RunOptions:
     folder.mkdir()
-    (folder / "killed.yaml").write_text(json.dumps(study))
-    return RunOptions(folder / "killed.yaml", out=folder / "reports", tracking_uri=f"sqlite:///{folder}/mlflow.db")
+    return search_runs.made(folder, f"sqlite:///{folder}/mlflow.db", study)
+
+
+def run_to_its_end(options: RunOptions) -> dict[str, dict]:
+    code, printed = search_runs.run(options)
+    assert code == 0, printed
+    return ended(options)
 
 
 def check_that_nothing_changed(cut: RunOptions, whole: RunOptions) -> None:
     """Run both to their end, and compare what stands in their folders and in the trackers."""
-    for options in (cut, whole):
-        out = io.StringIO()
-        assert execute(options, Console(file=out, width=500)) == 0, out.getvalue()
-    assert ended(cut) == ended(whole)
-    check_trackers(cut, len(ended(cut)))
+    cells = run_to_its_end(cut)
+    assert cells == run_to_its_end(whole)
+    check_trackers(cut, len(cells))
 
 
-@pytest.mark.parametrize("kind", QUICK)
+def test_an_ablation_killed_after_its_first_cell_ends_as_its_trainers_do(
+    tmp_path, ray_started, kill_driver, train_study
+):
+    study = study_of("ablation", seed=0, epochs=40)
+    cut = made(tmp_path / "cut", study)
+    kill_driver(cut, 0.5, file="**/results.jsonl")
+    cells = run_to_its_end(replace(cut, overrides=ONE_WORKER))
+    whole = StudyFolder(train_study(cut.study, tmp_path / "whole")).ledger.read()
+    assert cells == {f". {one.cell_id}": ["COMPLETE", one.epochs, dict(one.metrics)] for one in whole}
+    check_trackers(cut, len(cells))
+
+
+@pytest.mark.parametrize("kind", ["tuned comparison", "search"])
 def test_a_study_killed_after_its_first_cell_ends_like_an_uncut_one(tmp_path, ray_started, kill_driver, kind):
     study = study_of(kind, seed=0, epochs=40)
+    if kind == "tuned comparison":  # one search and the comparison after it: each starts a worker of its own
+        del study["design"]["arms"][1]
     whole, cut = made(tmp_path / "whole", study), made(tmp_path / "cut", study)
     kill_driver(cut, 0.5, file="**/results.jsonl")
     check_that_nothing_changed(cut, whole)

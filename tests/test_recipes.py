@@ -138,7 +138,7 @@ def test_recipe_runs_in_miniature_on_its_layout(name, layouts, tmp_path, monkeyp
     monkeypatch.setenv("FGTUNE_CACHE", str(tmp_path / "cache"))
     (tmp_path / "data").mkdir()
     places = RECIPES[name](layouts, tmp_path / "data")
-    overrides = tuple(f"{path}={value}" for path, value in places.items())
+    overrides = ("execution.max_concurrent=1", *(f"{path}={value}" for path, value in places.items()))
     out = io.StringIO()
     options = RunOptions(STUDIES / f"{name}.yaml", overrides, smoke=True, out=tmp_path, tracking_uri="none")
     assert execute(options, Console(file=out, width=300)) == 0, out.getvalue()

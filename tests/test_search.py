@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 from support.lazy import LazyModule
-from support.search_runs import METRIC, STUDY, folder_of, made, mirrored, run
+from support.search_runs import METRIC, ONE_WORKER, STUDY, folder_of, made, mirrored, run
 
 from fgtune.errors import ConfigError
 from fgtune.results.records import CellState
@@ -19,7 +19,7 @@ mlflow = LazyModule("mlflow")
 
 @pytest.fixture
 def options(tmp_path):
-    return made(tmp_path)
+    return made(tmp_path, execution=ONE_WORKER)
 
 
 def test_a_search_cut_by_a_budget_goes_on_and_plans_and_mirrors_every_trial(options, ray_started, capsys):
@@ -66,7 +66,8 @@ def test_a_search_cut_by_a_budget_goes_on_and_plans_and_mirrors_every_trial(opti
 )
 def test_a_stopped_trial_is_pruned_with_its_last_epoch_everywhere(tmp_path, ray_started, scheduler):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    options = made(tmp_path, uri, scheduler=scheduler, design={"trials": 10, "sampler": {"kind": "random"}})
+    design = {"trials": 10, "sampler": {"kind": "random"}}
+    options = made(tmp_path, uri, scheduler=scheduler, design=design, execution=ONE_WORKER)
     code, printed = run(options)
     assert code == 0, printed
     folder = folder_of(options)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from fgtune.analysis.summary import summarise
 from fgtune.engine.run import execute
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
@@ -46,3 +47,4 @@ def test_study_runs_in_miniature_and_reports(path, tmp_path, ray_started):
     for result in results:
         assert study.metrics.primary in result.metrics
     assert folder.report_file.is_file()
+    assert not summarise(folder).answer.startswith("No answer yet")

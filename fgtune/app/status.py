@@ -52,6 +52,7 @@ class StudyStatus:
         proposed: For a search, points proposed so far and how many there will be (None for no fixed number). None for
             any other design.
         planned: Cells in the plan, and those of points not proposed yet where their number is known.
+        failures: Results of failed cells, in the order of the plan.
         under_way: Cells without a result that have a checkpoint: running or interrupted.
         arms: In the order of the plan.
         left: Estimate of the remaining time, searches inside arms included.
@@ -65,6 +66,7 @@ class StudyStatus:
     holder: str | None
     proposed: tuple[int, int | None] | None
     planned: int
+    failures: tuple[CellResult, ...]
     under_way: int
     arms: tuple[ArmStatus, ...]
     left: TimeLeft | None
@@ -86,12 +88,6 @@ class StudyStatus:
     def count(self, state: CellState) -> int:
         """Number of cells that ended in this state."""
         return sum(each.state is state for each in self.results)
-
-    @property
-    def failures(self) -> tuple[CellResult, ...]:
-        """Results of failed cells, in the order of the plan."""
-        ids = dict.fromkeys(cell.cell_id for cell in self.data.planned if cell.cell_id in self.data.results)
-        return tuple(each for each in map(self.data.results.__getitem__, ids) if each.state is CellState.FAIL)
 
     @property
     def seconds(self) -> float:
@@ -126,19 +122,21 @@ def _status(data: StudyData) -> StudyStatus:
     searches = {arm: _status(own) for arm, own in data.arm_searches.items() if own is not None}
     proposed = _proposed(data)
     coming = 0 if proposed is None or proposed[1] is None else max(0, proposed[1] - proposed[0])
-    pending = [*{cell.cell_id: cell.arm for cell in data.planned if cell.cell_id not in results}.values()]
+    arm_of = {cell.cell_id: cell.arm for cell in data.planned}  # one that two arms share counts once
+    pending = [arm for cell_id, arm in arm_of.items() if cell_id not in results]
     pending += [""] * coming * len(study.seed_list)
     pending += [arm for arm in data.pending_arms for _ in study.seed_list]
     searched = sum(_left_in_search(data, searches.get(arm)) for arm in data.pending_arms)
     ended = [*results.values(), *(each for search in searches.values() for each in search.results)]
-    known = {cell.cell_id for cell in data.planned}
+    failed = [cell_id for cell_id in arm_of if cell_id in results and results[cell_id].state is CellState.FAIL]
     record = folder.read_provenance()
     return StudyStatus(
         data=data,
         holder=folder.holder(),
         proposed=proposed,
         planned=len(results) + len(pending),
-        under_way=len(({path.stem for path in folder.checkpoints_dir.glob("*.pt")} - results.keys()) & known),
+        failures=tuple(results[cell_id] for cell_id in failed),
+        under_way=len(({path.stem for path in folder.checkpoints_dir.glob("*.pt")} - results.keys()) & arm_of.keys()),
         arms=_arms(data),
         left=time_left(pending + [""] * searched, ended, cells_at_once(study.execution, *_machine_of(record))),
         last=last_call(record),

@@ -66,60 +66,43 @@ def _relation_specs() -> tuple[MetricSpec, ...]:
 
 
 def _label_free_specs() -> tuple[MetricSpec, ...]:
-    def top(name: str, which: str) -> MetricSpec:
-        described = f"share of labelled samples whose coarse label is {which}, mean over sources"
+    def labelled(name: str, which: str) -> MetricSpec:
+        described = f"share of labelled samples whose {which}, mean over sources"
         return MetricSpec(name, described, 0.0, 1.0, "maximize", "coarse labels", _NO_COARSE, counts=True)
 
+    def share(name: str, description: str, empty: str, reads: Reads) -> MetricSpec:
+        return MetricSpec(name, description, 0.0, 1.0, "maximize", reads, empty)
+
+    def number(name: str, description: str, low: float, empty: str, reads: Reads = "no labels") -> MetricSpec:
+        return MetricSpec(name, description, low, math.inf, "none", reads, empty)
+
     return (
-        MetricSpec(
-            "coarse_accuracy",
-            "share of labelled samples whose predicted class has their coarse label as parent, mean over sources",
-            0.0,
-            1.0,
-            "maximize",
-            "coarse labels",
-            _NO_COARSE,
-            counts=True,
+        labelled("coarse_accuracy", "predicted class has their coarse label as parent"),
+        labelled("coarse_top1", "coarse label is the most probable one"),
+        labelled(
+            "coarse_top5", "coarse label is among the five most probable ones (1 with five coarse classes or fewer)"
         ),
-        top("coarse_top1", "the most probable one"),
-        top("coarse_top5", "among the five most probable ones (1 with five coarse classes or fewer)"),
-        MetricSpec(
+        share(
             "neighbor_agreement",
             "share of pairs of a sample and one of its nearest neighbours with the same predicted class",
-            0.0,
-            1.0,
-            "maximize",
-            "coarse labels",
             "nan when no sample has a neighbour",
+            "coarse labels",
         ),
-        MetricSpec(
-            "mean_confidence", "mean of the largest class probability", 0.0, 1.0, "maximize", "no labels", _NO_SAMPLES
+        share("mean_confidence", "mean of the largest class probability", _NO_SAMPLES, "no labels"),
+        number(
+            "effective_classes", "exponential of the entropy of the mean prediction, from 1 to K_F", 1.0, _NO_SAMPLES
         ),
-        MetricSpec(
-            "effective_classes",
-            "exponential of the entropy of the mean prediction, from 1 to K_F",
-            1.0,
-            math.inf,
-            "none",
-            "no labels",
-            _NO_SAMPLES,
-        ),
-        MetricSpec(
+        number(
             "num_fine",
             "number of fine classes K_F of the trial, as given or as estimated from the training split",
             1.0,
-            math.inf,
-            "none",
-            "coarse labels",
             "K_F all the same",
+            "coarse labels",
         ),
-        MetricSpec(
+        number(
             "num_used_classes",
             "number of fine classes predicted for at least one sample",
             0.0,
-            math.inf,
-            "none",
-            "no labels",
             "0 when there are no samples",
         ),
         MetricSpec(

@@ -37,6 +37,8 @@ from fgtune.text import count
 def write_up(folder: StudyFolder) -> tuple[Path, StudySummary]:
     """Write tables and report of a study, finished or not, reading its folder once.
 
+    The files are replaced atomically, and the same folder content gives the same bytes.
+
     Returns:
         The report, and the summary that it shows.
 
@@ -46,24 +48,8 @@ def write_up(folder: StudyFolder) -> tuple[Path, StudySummary]:
     data = read_study(folder)
     write_tables(folder, data)
     summary = summarise(data)
-    return _write_page(folder, data, summary), summary
-
-
-def write_report(folder: StudyFolder) -> Path:
-    """Write the report of a study, finished or not, and return its path.
-
-    The file is replaced atomically, and the same folder content gives the same bytes.
-
-    Raises:
-        StudyFolderError: The folder lacks its plan or resolved study, or has an unreadable file.
-    """
-    data = read_study(folder)
-    return _write_page(folder, data, summarise(data))
-
-
-def _write_page(folder: StudyFolder, data: StudyData, summary: StudySummary) -> Path:
     write_atomically(folder.report_file, render(data, summary))
-    return folder.report_file
+    return folder.report_file, summary
 
 
 def generator() -> str:

@@ -13,6 +13,9 @@ import ray
 from fgtune.config.schema.study import ExecutionConfig
 from fgtune.errors import ConfigError
 
+STARTS_IDLE_WORKERS = "RAY_prestart_worker_first_driver"
+"""A variable of Ray's: whether a session begins with an idle worker a core. Trials start workers of their own."""
+
 
 @contextmanager
 def ray_session(address: str | None = None) -> Iterator[None]:
@@ -30,6 +33,8 @@ def ray_session(address: str | None = None) -> Iterator[None]:
         return
     address = address or os.environ.get("RAY_ADDRESS") or None
     local = {"include_dashboard": False} if address is None else {}
+    if address is None:
+        os.environ.setdefault(STARTS_IDLE_WORKERS, "0")
     try:
         if address is not None:
             _check_reachable(address)

@@ -9,7 +9,7 @@ import pytest
 
 from fgtune.analysis.inputs import read_study
 from fgtune.analysis.summary import summarise
-from fgtune.reporting.html import write_report
+from fgtune.reporting.html import write_up
 
 ABLATION = {
     "kind": "ablation",
@@ -111,6 +111,6 @@ def test_many_stopped_cells_are_grouped_outside_a_search_too(folder_of, syntheti
     "design", [ABLATION, COMPARISON, SOBOL, SEARCH], ids=["ablation", "comparison", "sobol", "search"]
 )
 def test_a_report_is_written_for_every_design(folder_of, design):
-    page = write_report(folder_of(design)).read_text(encoding="utf-8")
+    page = write_up(folder_of(design))[0].read_text(encoding="utf-8")
     assert "designed" in page
     assert len(page) > 100_000

@@ -12,7 +12,7 @@ from fgtune.analysis.published import difference_interval
 from fgtune.analysis.statistics import mean_interval
 from fgtune.analysis.summary import summarise
 from fgtune.analysis.table import tidy_table
-from fgtune.reporting.html import write_report
+from fgtune.reporting.html import write_up
 
 PRIMARY = "test/clustering_accuracy"
 PUBLISHED = """
@@ -97,7 +97,7 @@ def test_before_any_cell_has_ended_there_is_the_published_number_alone(make, syn
 
 
 def test_the_page_shows_them_beside_ours_with_a_mark_where_protocols_differ(make):
-    page = write_report(make("{data.kind: cifar100, epochs: 60}")).read_text(encoding="utf-8")
+    page = write_up(make("{data.kind: cifar100, epochs: 60}"))[0].read_text(encoding="utf-8")
     assert "Published beside measured" in page
     assert '<span class="chip">other protocol</span>' in page
     assert "data.kind is digits here, cifar100 there" in page
@@ -107,7 +107,7 @@ def test_the_page_shows_them_beside_ours_with_a_mark_where_protocols_differ(make
 def test_a_study_without_published_results_has_no_such_section(synthetic, tmp_path):
     folder = synthetic.SyntheticStudy().write(tmp_path)
     assert summarise(folder).published == ()
-    assert "Published beside measured" not in write_report(folder).read_text(encoding="utf-8")
+    assert "Published beside measured" not in write_up(folder)[0].read_text(encoding="utf-8")
 
 
 def test_equal_numbers_without_spread_have_a_point_as_interval():

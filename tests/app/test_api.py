@@ -122,7 +122,7 @@ def test_a_study_runs_prints_its_progress_and_tells_failed_cells_in_its_results(
     text = small_study.read_text(encoding="utf-8").replace("hidden: [16]", "hidden: [16], norm: none")
     text = text.replace("classes.num_fine_ratio: [1.0, 1.5]", "optimizer.lr: [0.1, 1.0e+30]")
     small_study.write_text(text, encoding="utf-8")
-    study = fgtune.load_study(small_study, overrides=["seeds=1", "trial.epochs=2"])
+    study = fgtune.load_study(small_study, overrides=["seeds=1", "trial.epochs=2", "execution.max_concurrent=1"])
     results = fgtune.run_study(study, out=tmp_path / "reports", tracking_uri="none")
     printed = capsys.readouterr().out
     assert "[2/2]" in printed

@@ -25,7 +25,8 @@ from fgtune.results.records import CellState
 
 ARRAYS = "{kind: arrays, path: mine.npz}"
 HIERARCHY = "{kind: hierarchy, num_samples: 300, num_coarse: 2, fine_per_coarse: 3, dim: 6}"
-OPTIONS = RunOptions(Path("small.yaml"), ("trial.epochs=2", "seeds=1"), tracking_uri="sqlite:///mlflow.db")
+FEW = ("trial.epochs=2", "seeds=1", "execution.max_concurrent=1")
+OPTIONS = RunOptions(Path("small.yaml"), FEW, tracking_uri="sqlite:///mlflow.db")
 
 
 def told(action) -> tuple[int, str]:

@@ -6,11 +6,13 @@ import io
 import json
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 
 import pytest
 from rich.console import Console
+from support import search_runs
 from support.lazy import LazyModule
+from support.search_runs import folder_of, run
 
 import fgtune
 from fgtune.analysis.curve_panels import learning_panels
@@ -21,10 +23,8 @@ from fgtune.app.extend import extend
 from fgtune.app.refit import choose
 from fgtune.app.status import read_status
 from fgtune.app.verify import verify
-from fgtune.engine.run import execute
 from fgtune.errors import ConfigError, StudyFolderError
 from fgtune.results.folder import StudyFolder
-from fgtune.results.options import RunOptions
 
 mlflow = LazyModule("mlflow")
 
@@ -63,23 +63,11 @@ STUDY = {
         "epochs": 4,
         "batch_size": 64,
     },
-    "execution": {"checkpoint_every_epochs": 1},
+    "execution": {"checkpoint_every_epochs": 1, "max_concurrent": 1},  # a second worker would take longer to start
 }
 
 
-def made(folder: Path, tracking: str = "none", **changes) -> RunOptions:
-    path = folder / "tuned.yaml"
-    path.write_text(json.dumps({**STUDY, **changes}))
-    return RunOptions(path, out=folder / "reports", tracking_uri=tracking)
-
-
-def run(options):
-    out = io.StringIO()
-    return execute(options, Console(file=out, width=500)), out.getvalue()
-
-
-def folder_of(options) -> StudyFolder:
-    return StudyFolder(options.out / "tuned")
+made = partial(search_runs.made, study=STUDY)
 
 
 def lines_of(folder: StudyFolder) -> list[dict]:

@@ -33,8 +33,13 @@ def options(small_study, tmp_path):
     return RunOptions(small_study, out=tmp_path / "reports", tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
 
 
-def run(options):
+ONE_WORKER = "execution.max_concurrent=1"
+"""One trial at a time: starting a second worker takes longer than all cells of the small study."""
+
+
+def run(options, *overrides):
     out = io.StringIO()
+    options = replace(options, overrides=(*options.overrides, *overrides))
     return execute(options, Console(file=out, width=300)), out.getvalue()
 
 
@@ -45,7 +50,7 @@ def metrics_of(options):
 
 @pytest.fixture(scope="session")
 def uncut(tmp_path_factory, ray_started, small_study_text):
-    """An undisturbed run of the small study: its options and what it printed."""
+    """An undisturbed run of the small study, two trials at a time: its options and what it printed."""
     folder = tmp_path_factory.mktemp("uncut")
     (folder / "small.yaml").write_text(small_study_text, encoding="utf-8")
     options = RunOptions(folder / "small.yaml", out=folder / "reports", tracking_uri=f"sqlite:///{folder}/mlflow.db")
@@ -119,7 +124,7 @@ def test_second_call_runs_nothing_and_rebuilds_the_same_results(uncut):
 
 def test_same_study_elsewhere_gives_identical_metrics(uncut, tmp_path, ray_started):
     options = replace(uncut[0], out=tmp_path / "again", tracking_uri="none")
-    assert run(options)[0] == 0
+    assert run(options, ONE_WORKER)[0] == 0  # the other time two worked on it
     assert json.dumps(metrics_of(options), sort_keys=True) == json.dumps(metrics_of(uncut[0]), sort_keys=True)
 
 
@@ -154,7 +159,7 @@ def test_diverging_cells_fail_with_their_cause_and_the_others_go_on(options, ray
     factors = "factors: {optimizer.lr: [0.1, 1.0e+30], model.backbone.norm: [batch]}"
     text = text.replace("factors: {classes.num_fine_ratio: [1.0, 1.5]}", factors)
     options.study.write_text(text.replace("hidden: [16]", "hidden: [16], norm: none"), encoding="utf-8")
-    code, printed = run(options)
+    code, printed = run(options, ONE_WORKER)
     assert code == 3
     states = {}
     for result in StudyFolder(options.out / "small").ledger.read():
@@ -168,7 +173,7 @@ def test_diverging_cells_fail_with_their_cause_and_the_others_go_on(options, ray
     before = StudyFolder(options.out / "small").ledger_file.read_bytes()
     assert run(options)[0] == 3  # failures are not retried unasked
     assert StudyFolder(options.out / "small").ledger_file.read_bytes() == before
-    assert run(replace(options, retry_failed=True))[0] == 3
+    assert run(replace(options, retry_failed=True), ONE_WORKER)[0] == 3
     lines = StudyFolder(options.out / "small").ledger_file.read_bytes().splitlines()
     assert len(lines) == len(before.splitlines()) + 2
 
@@ -191,10 +196,11 @@ def long_study(options):
     return replace(options, overrides=("trial.epochs=150", "seeds=1"))
 
 
-@pytest.fixture(scope="session")
-def uncut_long(uncut, tmp_path_factory):
-    options = replace(long_study(uncut[0]), out=tmp_path_factory.mktemp("long"), tracking_uri="none")
-    assert run(options)[0] == 0
+@pytest.fixture(scope="module")
+def uncut_long(uncut, tmp_path_factory, train_study):
+    """The metrics that the long study's trainers have by themselves: nothing cuts them, and Ray has no part in them."""
+    options = replace(long_study(uncut[0]), out=tmp_path_factory.mktemp("long"))
+    train_study(options.study, options.out, options.overrides)
     return metrics_of(options)
 
 
@@ -228,7 +234,7 @@ def test_ctrl_c_saves_prints_the_line_that_continues_and_continuing_repeats_the_
     assert list(StudyFolder(options.out / "small").checkpoints_dir.glob("*.pt"))
     assert StudyFolder(options.out / "small").report_file.is_file()
     command = line.removeprefix("continue with: python ")
-    code, printed = run(options)
+    code, printed = run(options, ONE_WORKER)
     assert code == 0, printed
     assert command.startswith(f"-m fgtune.run {options.study} --set trial.epochs=150")
     assert metrics_of(options) == uncut_long
@@ -243,7 +249,7 @@ def test_killed_driver_loses_nothing_finished_and_continuing_repeats_the_uncut_r
     process.kill()
     process.wait()
     until_ended(workers)
-    code, printed = run(options)
+    code, printed = run(options, ONE_WORKER)
     assert code == 0, printed
     assert metrics_of(options) == uncut_long
 

@@ -7,7 +7,7 @@ import pytest
 
 from fgtune.analysis.summary import summarise
 from fgtune.errors import StudyFolderError
-from fgtune.reporting.html import script_json, tight, write_report
+from fgtune.reporting.html import script_json, tight, write_up
 from fgtune.reporting.page import flatten
 from fgtune.results.folder import StudyFolder
 
@@ -21,7 +21,7 @@ def folder(synthetic, kf_accuracy, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(folder):
-    return write_report(folder).read_text(encoding="utf-8")
+    return write_up(folder)[0].read_text(encoding="utf-8")
 
 
 def test_report_lies_in_the_folder_without_leftovers(folder, page):
@@ -50,24 +50,24 @@ def test_the_page_tells_question_answer_and_verdicts(folder, page):
 
 
 def test_the_same_folder_gives_the_same_bytes(folder, page):
-    assert write_report(folder).read_text(encoding="utf-8") == page
+    assert write_up(folder)[0].read_text(encoding="utf-8") == page
 
 
 def test_report_needs_neither_plotly_figures_of_the_past_nor_tables(folder, page):
-    folder.report_file.unlink()
-    assert not folder.results_parquet.exists()
-    assert write_report(folder).read_text(encoding="utf-8") == page
+    for path in (folder.report_file, folder.results_parquet, folder.results_csv):
+        path.unlink()
+    assert write_up(folder)[0].read_text(encoding="utf-8") == page
 
 
 def test_provenance_may_be_missing(synthetic, tmp_path):
     folder = synthetic.SyntheticStudy(text=synthetic.KF_STUDY.replace("seeds: 5", "seeds: 1")).write(tmp_path)
     folder.provenance_file.unlink()
-    assert "The folder has no <code>provenance.json</code>." in write_report(folder).read_text(encoding="utf-8")
+    assert "The folder has no <code>provenance.json</code>." in write_up(folder)[0].read_text(encoding="utf-8")
 
 
 def test_a_folder_without_a_study_gets_no_report(tmp_path):
     with pytest.raises(StudyFolderError, match="this file of a study folder is missing"):
-        write_report(StudyFolder(tmp_path))
+        write_up(StudyFolder(tmp_path))
     assert not (tmp_path / "report.html").exists()
 
 

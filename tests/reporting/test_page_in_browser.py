@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from fgtune.reporting.html import write_report
+from fgtune.reporting.html import write_up
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 WIDTHS = (1280, 400)
@@ -88,7 +88,7 @@ def open_kind(browser, synthetic, synthetic_search, tmp_path_factory) -> Callabl
     def opened(kind: str) -> Opened:
         if kind not in known:
             folder = _study(synthetic, synthetic_search, kind).write(tmp_path_factory.mktemp("page"))
-            known[kind] = _open(browser, write_report(folder))
+            known[kind] = _open(browser, write_up(folder)[0])
         return known[kind]
 
     return opened

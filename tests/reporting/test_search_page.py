@@ -15,7 +15,7 @@ from fgtune.analysis.search.importances import importances
 from fgtune.analysis.summary import summarise
 from fgtune.analysis.trials import criteria_of, trials_of
 from fgtune.reporting.curve_figures import history_figure, trial_curves_figure
-from fgtune.reporting.html import tight, write_report
+from fgtune.reporting.html import tight, write_up
 from fgtune.reporting.importance_panels import importances_figure
 from fgtune.reporting.level_figures import KIND_STYLES, pair_figure, scatter_figure
 
@@ -46,7 +46,7 @@ def folder(synthetic_search, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(folder):
-    return write_report(folder).read_text(encoding="utf-8")
+    return write_up(folder)[0].read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_the_best_ten_trials_are_in_sight_and_all_of_them_at_hand(page):
 
 
 def test_the_same_search_gives_the_same_bytes(folder, page):
-    assert write_report(folder).read_text(encoding="utf-8") == page
+    assert write_up(folder)[0].read_text(encoding="utf-8") == page
 
 
 def test_figures_of_a_search_stay_small(page):
@@ -96,11 +96,11 @@ def test_figures_of_a_search_stay_small(page):
 
 def test_a_search_that_has_not_begun_has_a_page(synthetic_search, tmp_path):
     search = synthetic_search.SyntheticSearch(trials=0, baseline=False)
-    assert "No answer yet" in write_report(search.write(tmp_path)).read_text(encoding="utf-8")
+    assert "No answer yet" in write_up(search.write(tmp_path))[0].read_text(encoding="utf-8")
 
 
 def test_points_of_a_sobol_design_get_panels_and_importances(sobol):
-    page = write_report(sobol).read_text(encoding="utf-8")
+    page = write_up(sobol)[0].read_text(encoding="utf-8")
     titles = _titles(page)
     assert titles.count("Over lambda_nn") == titles.count("Over solver") == 3
     assert "What each explains" in titles

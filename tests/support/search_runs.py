@@ -1,10 +1,12 @@
-"""A small search to be run for real, and what is looked at afterwards."""
+"""A small search to be run for real, how any study of a test is run, and what is looked at afterwards."""
 
 from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import optuna
 from rich.console import Console
@@ -42,21 +44,27 @@ STUDY = {
     "execution": {"checkpoint_every_epochs": 1},
 }
 
-
-def made(folder: Path, tracking: str = "none", **changes) -> RunOptions:
-    """Options for the search, changed at its top level, and in its design."""
-    design = STUDY["design"] | changes.pop("design", {})
-    (folder / "small.yaml").write_text(json.dumps(STUDY | {"design": design} | changes, indent=1))
-    return RunOptions(folder / "small.yaml", out=folder / "reports", tracking_uri=tracking)
+ONE_WORKER = STUDY["execution"] | {"max_concurrent": 1}
+"""One trial at a time: starting a second worker takes longer than all cells of a small search."""
 
 
-def run(options):
+def made(folder: Path, tracking: str = "none", study: Mapping[str, Any] = STUDY, **changes: Any) -> RunOptions:
+    """Options for a study, changed at its top level, and in its design; its file and reports lie in the folder."""
+    design = study["design"] | changes.pop("design", {})
+    path = folder / f"{study['study']}.yaml"
+    path.write_text(json.dumps({**study, "design": design, **changes}, indent=1))
+    return RunOptions(path, out=folder / "reports", tracking_uri=tracking)
+
+
+def run(options: RunOptions) -> tuple[int, str]:
+    """Run a study; returns the exit code and what was printed."""
     out = io.StringIO()
-    return execute(options, Console(file=out, width=300)), out.getvalue()
+    return execute(options, Console(file=out, width=500)), out.getvalue()
 
 
-def folder_of(options):
-    return StudyFolder(options.out / "small")
+def folder_of(options: RunOptions) -> StudyFolder:
+    """The folder of a study that ``made`` wrote."""
+    return StudyFolder(options.out / options.study.stem)
 
 
 def mirrored(folder):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from fgtune.config.arms.expand import expand
 from fgtune.config.arms.plan import Plan
@@ -40,6 +43,25 @@ FINITE = {
     "neighbors.sampled": {"kind": "choice", "values": [1, 5, 20, 30]},
 }  # fmt: skip
 """5 x 4 points, of which those with 30 sampled of 20 stored neighbours are no valid trials and one is the baseline."""
+
+SAMPLERS = {
+    "tpe": {"kind": "tpe", "startup_trials": 4},
+    "gp": {"kind": "gp", "startup_trials": 4},
+    "cmaes": {"kind": "cmaes", "population": 4},
+    "nsga2": {"kind": "nsga2", "population": 4},
+    "qmc": {"kind": "qmc"},
+    "random": {"kind": "random"},
+    "brute_force": {"kind": "brute_force"},
+}
+"""Every sampler that ships, with settings for a short search."""
+
+
+def sampler(*names: str) -> pytest.MarkDecorator:
+    """Run a test with each of these samplers; one whose package is missing is skipped."""
+    without = importlib.util.find_spec("cmaes") is None
+    skip = pytest.mark.skipif(without, reason="the package cmaes is not installed")
+    marked = [pytest.param(SAMPLERS[name], id=name, marks=[skip] * (name == "cmaes")) for name in names]
+    return pytest.mark.parametrize("sampler", marked)
 
 
 def search_plan(folder: Path, parameters: Mapping[str, Any], **design: Any) -> Plan:

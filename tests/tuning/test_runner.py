@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,14 +11,15 @@ from fgtune.config.arms.records import Cell
 from fgtune.config.schema.study import ExecutionConfig
 from fgtune.data.load import load_dataset
 from fgtune.training.prepared import dataset_key, preparation_key, prepare_split
-from fgtune.tuning.cell_queue import StopFlag
+from fgtune.tuning.cell_queue import CellQueue, StopFlag
 
 
 class Observer:
-    """Remembers events by cell; may act on one."""
+    """Remembers events by cell, tells the queue which ones ended, and may act on epochs."""
 
     def __init__(self, on_epochs=lambda: None) -> None:
         self.events: dict[str, list[tuple]] = defaultdict(list)
+        self.queue: CellQueue | None = None
         self._on_epochs = on_epochs
 
     def on_start(self, cell_id):
@@ -35,18 +37,19 @@ class Observer:
 
     def on_complete(self, cell_id, outcome, attempts):
         self.events[cell_id].append(("complete", outcome.metrics, attempts))
+        self.queue.on_result(SimpleNamespace(cell_id=cell_id))
 
     def on_prune(self, cell_id, cause, attempts):
         self.events[cell_id].append(("prune", cause))
 
     def on_fail(self, cell_id, cause, details, attempts):
         self.events[cell_id].append(("fail", cause))
+        self.queue.on_result(SimpleNamespace(cell_id=cell_id))
 
 
 @pytest.fixture
 def run(tmp_path, make_config, ray_started):
     """Run cells to their end, or until the flag is set."""
-    from fgtune.tuning.cell_queue import CellQueue
     from fgtune.tuning.runner import run_cells
 
     def run_all(cells, observer, flag):
@@ -58,7 +61,7 @@ def run(tmp_path, make_config, ray_started):
             for cell in cells
         }
         execution = ExecutionConfig.from_plain({"cpus": 1, "max_failures": 0, "checkpoint_every_epochs": 1})
-        queue = CellQueue(cells)
+        queue = observer.queue = CellQueue(cells, max_running=1)  # a second worker would take longer to start
         places = {"scratch": tmp_path / "scratch", "checkpoints": tmp_path / "checkpoints"}
         run_cells(queue, execution, datasets, prepared, **places, observer=observer, flag=flag)
         return observer.events
@@ -85,12 +88,12 @@ def test_a_cell_reports_its_start_every_epoch_and_the_metrics_that_the_trainer_h
 
 
 def test_a_set_flag_leaves_a_checkpoint_from_which_the_next_call_goes_on(run, make_config, tmp_path):
-    cell, flag = Cell("long", 0, make_config({"epochs": 200}), {}), StopFlag()
+    cell, flag = Cell("long", 0, make_config({"epochs": 120}), {}), StopFlag()
     first = run([cell], Observer(on_epochs=flag.set), flag)[cell.cell_id]
     assert {kind for kind, *_ in first} == {"start", "epoch"}
     assert (tmp_path / "checkpoints" / f"{cell.cell_id}.pt").is_file()
     second = run([cell], Observer(), StopFlag())[cell.cell_id]
     numbers = [event[1] for event in second if event[0] in {"restored", "epoch"}]
-    assert numbers == list(range(1, 201))
+    assert numbers == list(range(1, 121))
     assert sum(event[0] == "restored" for event in second) >= first[-1][1]
     assert second[-1][0] == "complete"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import socket
 
+import psutil
 import pytest
 import ray
 
@@ -34,6 +35,18 @@ def test_as_many_trials_run_at_once_as_whole_trials_fit_on_each_node(monkeypatch
     assert slots(ExecutionConfig(cpus=0.5)) == 8 + 6
     assert slots(ExecutionConfig(cpus=1, gpus=0.25)) == 4
     assert slots(ExecutionConfig(cpus=100)) == 1
+
+
+def test_a_session_has_no_workers_but_those_of_its_trials(ray_started):
+    class Trial:
+        def ready(self):
+            return True
+
+    trial = ray.remote(num_cpus=0)(Trial).remote()
+    assert ray.get(trial.ready.remote())  # by now a worker that was started beforehand would be there too
+    session = psutil.Process().children(recursive=True)
+    ray.kill(trial)
+    assert [each.pid for each in session if "ray::IDLE" in " ".join(each.cmdline())] == []
 
 
 @pytest.mark.parametrize(("environ", "given", "asked"), [({}, None, "local"), ({"RAY_ADDRESS": "h:1"}, None, "h:1")])

@@ -196,7 +196,7 @@ class MedianConfig(_StoppingConfig):
 
 
 class PbtConfig(_StoppingConfig):
-    """Population based training (Jaderberg et al. 2017): perturbed copies of good trials replace bad ones."""
+    """Population based training (Jaderberg et al. 2017): copies of good trials, slightly changed, replace bad ones."""
 
     forks: ClassVar[bool] = True
 
@@ -206,7 +206,7 @@ class PbtConfig(_StoppingConfig):
     quantile: Annotated[float, Field(gt=0.0, le=0.5)] = 0.25
     """Share of the trials at a milestone that is replaced, and also the share that may be copied."""
     resample_probability: Fraction = 0.25
-    """Probability of drawing a parameter anew instead of perturbing it."""
+    """Probability of drawing a parameter from its whole range again; otherwise the donor's value changes a little."""
 
 
 class PlateauConfig(_StoppingConfig):

@@ -86,6 +86,18 @@ class EarlyStopping:
 
     def should_stop(self, cell_id: str, epochs: Sequence[EpochMetrics]) -> bool:
         """Whether to stop a cell, judged by the epochs that it finished since the last call."""
+        return self._judge(cell_id, epochs)
+
+    def observe_end(self, cell_id: str, epochs: Sequence[EpochMetrics]) -> None:
+        """Take note of the epochs with which a cell has ended: it is stopped no more, others compete with them.
+
+        Without them it would depend on the pace of a cell that waits nowhere, such as the baseline, whether it counts.
+        """
+        self._exempt_cells.add(cell_id)
+        self._judge(cell_id, epochs)
+
+    def _judge(self, cell_id: str, epochs: Sequence[EpochMetrics]) -> bool:
+        """Observe the scores of a cell's epochs and keep the decision on each; True once one of them stops the cell."""
         candidate = self._candidates.get(cell_id)
         if candidate is None:
             return False
@@ -102,14 +114,6 @@ class EarlyStopping:
                 self._reasons[cell_id] = self._explained(cell_id, entry.epoch, decision)
                 return True
         return False
-
-    def observe_end(self, cell_id: str, epochs: Sequence[EpochMetrics]) -> None:
-        """Take note of the epochs with which a cell has ended: it is stopped no more, others compete with them.
-
-        Without them it would depend on the pace of a cell that waits nowhere, such as the baseline, whether it counts.
-        """
-        self._exempt_cells.add(cell_id)
-        self.should_stop(cell_id, epochs)
 
     def _explained(self, cell_id: str, epoch: int, decision: Decision) -> str:
         """Why a cell is stopped, in a sentence."""

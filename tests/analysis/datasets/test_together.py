@@ -11,7 +11,7 @@ import pytest
 
 from fgtune.analysis.summary import summarise
 from fgtune.analysis.verdicts import Verdict
-from fgtune.reporting.html import write_report
+from fgtune.reporting.html import write_up
 from fgtune.results.records import CellState
 from fgtune.streams import numpy_stream
 
@@ -106,7 +106,7 @@ def test_a_large_difference_survives_the_loss_of_a_cell(folder_of):
 
 def test_the_page_has_a_forest_for_each_arm_and_the_ranks(folder_of):
     folder = folder_of({"better": 0.1, "worse": -0.1}, sets=SETS[:4], seeds=2)
-    page = write_report(folder).read_text(encoding="utf-8")
+    page = write_up(folder)[0].read_text(encoding="utf-8")
     assert "Over the data sets together" in page
     for key in ("datasets-0", "datasets-1", "datasets-ranks"):
         assert f'id="{key}"' in page

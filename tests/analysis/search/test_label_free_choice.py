@@ -9,7 +9,7 @@ from scipy import stats
 
 from fgtune.analysis.inputs import read_study
 from fgtune.analysis.search.selection import label_free_choices
-from fgtune.reporting.html import write_report
+from fgtune.reporting.html import write_up
 from fgtune.results.records import CellState
 
 PRIMARY, CRITERION, LOSS = "test/clustering_accuracy", "val/silhouette", "val/loss"
@@ -86,7 +86,7 @@ def test_few_arms_say_nothing_of_what_chose(folder_of):
 
 def test_the_page_shows_what_choosing_costs(folder_of):
     folder = folder_of()
-    page = write_report(folder).read_text(encoding="utf-8")
+    page = write_up(folder)[0].read_text(encoding="utf-8")
     assert "Choosing without fine labels" in page
     section = page.partition('id="choosing"')[2].partition("</section>")[0]
     assert "0.300" in section

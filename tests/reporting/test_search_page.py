@@ -157,7 +157,7 @@ def test_importances_are_drawn_with_intervals_and_chance():
 
 
 def test_where_nothing_stands_out_the_page_has_a_sentence_and_no_ranked_bars(sobol):
-    page = write_report(sobol).read_text(encoding="utf-8")
+    page = write_up(sobol)[0].read_text(encoding="utf-8")
     assert "Nothing stands out from chance. With 30 finished points" in page
     table = re.search(
         r'aria-label="Importances for clustering accuracy \(test\)">(.*?)</table>', page, re.DOTALL

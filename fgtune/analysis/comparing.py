@@ -11,12 +11,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from fgtune.analysis.formatting import metric_info
 from fgtune.analysis.inputs import StudyData, read_study
 from fgtune.analysis.records import ArmSummary
+from fgtune.analysis.search.held_out import UNDEFINED, HeldOut, choices, folds_of, held_out, judged, table_of
 from fgtune.analysis.statistics import PairedContrast, paired_contrast
 from fgtune.analysis.summary import summarise
-from fgtune.analysis.trials import best_arm, criteria_of
+from fgtune.analysis.trials import best_arm, criteria_of, sign_of
+from fgtune.arrays import FloatArray
 from fgtune.config.schema.base import stable_hash
 from fgtune.errors import StudyFolderError
 from fgtune.results.folder import StudyFolder
@@ -51,12 +55,15 @@ class Difference:
         reasons: Why the two are not comparable; empty if they are.
         notes: Caveats of the difference.
         contrast: The paired differences, study minus first study; None if they are not comparable.
+        held_out: The difference of what each study chooses on seeds that did not choose; None where arms were named, or
+            where neither study has a choice.
     """
 
     study: str
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
     contrast: PairedContrast | None
+    held_out: HeldOut | None = None
 
 
 @dataclass(frozen=True)
@@ -128,7 +135,16 @@ def _difference(
     if contrast.n == 0:
         return Difference(study.name, ("no seed has a value in both, so nothing can be paired",), (), None)
     notes = (*(_choice_notes(first, study) if best else ()), *_notes(theirs, ours, contrast.n))
-    return Difference(study.name, (), notes, contrast)
+    chooses = best and max(len(first.arms), len(study.arms)) > 1
+    held = _held_out(theirs, ours, contrast.seeds, first_data.level) if chooses else None
+    return Difference(study.name, (), notes, contrast, held)
+
+
+def _held_out(theirs: _Side, ours: _Side, seeds: Sequence[int], level: float) -> HeldOut:
+    """The difference where each part of the seeds judges what the other parts choose in either study."""
+    if len(seeds) < 2:
+        return UNDEFINED
+    return held_out(ours.judged(seeds), theirs.judged(seeds), len(seeds), level)
 
 
 @dataclass(frozen=True)
@@ -143,6 +159,16 @@ class _Side:
     def values(self) -> dict[int, float]:
         """The primary metric by seed."""
         return self.data.values(self.arm, self.study.primary)
+
+    def judged(self, seeds: Sequence[int]) -> FloatArray:
+        """The primary metric of what the study chooses on the other seeds, for each fold of these."""
+        info = criteria_of(self.data)[0]
+        scores = {arm.name: self.data.values(arm.name, info.name) for arm in self.data.arms}
+        scores = {name: values for name, values in scores.items() if values.keys() >= set(seeds)}
+        if not scores:
+            return np.full(len(folds_of(len(seeds))), math.nan)
+        chosen = choices(sign_of(info.direction) * table_of(scores, seeds))
+        return judged(table_of({name: self.data.values(name, self.study.primary) for name in scores}, seeds), chosen)
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -217,6 +243,7 @@ def _data_words(config: Mapping[str, Any]) -> str:
 def _row(study: ComparedStudy, arm: ArmSummary, difference: Difference | None, first: ComparedStudy) -> dict[str, Any]:
     estimate = arm.estimates[study.primary]
     contrast = None if difference is None else difference.contrast
+    held = None if difference is None else difference.held_out
     compared = None if contrast is None or first.chosen is None else f"{first.name}: {first.chosen.arm}"
     return {
         "study": study.name,
@@ -236,5 +263,8 @@ def _row(study: ComparedStudy, arm: ArmSummary, difference: Difference | None, f
         "difference": math.nan if contrast is None else contrast.estimate.mean,
         "difference_low": math.nan if contrast is None else contrast.estimate.low,
         "difference_high": math.nan if contrast is None else contrast.estimate.high,
+        "held_out": math.nan if held is None else held.mean,
+        "held_out_low": math.nan if held is None else held.low,
+        "held_out_high": math.nan if held is None else held.high,
         "reasons": None if difference is None or not difference.reasons else "; ".join(difference.reasons),
     }

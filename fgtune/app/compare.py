@@ -88,6 +88,8 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
 
 def _lines(comparison: Comparison, difference: Difference) -> list[str]:
     """A difference in words."""
+    from fgtune.analysis.search.held_out import held_out_words
+
     first = comparison.studies[0]
     study = next(each for each in comparison.studies if each.name == difference.study)
     if difference.contrast is None or study.chosen is None or first.chosen is None:
@@ -95,10 +97,15 @@ def _lines(comparison: Comparison, difference: Difference) -> list[str]:
     estimate = difference.contrast.estimate
     what = f"{study.name} ({study.chosen.arm}) minus {first.name} ({first.chosen.arm})"
     between = _between(estimate.low, estimate.high, sign=True)
-    level = f"{100 * comparison.level:g} % interval {between}, " if estimate.n > 1 else ""
+    held = difference.held_out
+    level = f"{100 * comparison.level:g} % interval {between}, " if estimate.n > 1 and held is None else ""
     value = f"{study.primary} {_number(estimate.mean, sign=True)}"
     pairs = f"{estimate.n} pair{'s'[: estimate.n != 1]}"
-    return [f"{what}: {value} ({level}{pairs}), exploratory", *(f"  note: {note}" for note in difference.notes)]
+    lines = [f"{what}: {value} ({level}{pairs}), exploratory"]
+    if held is not None and held.n > 1:
+        words = held_out_words(held, comparison.level, sign=True)
+        lines.append(f"  on seeds that did not choose these arms: {_number(held.mean, sign=True)} ({words})")
+    return [*lines, *(f"  note: {note}" for note in difference.notes)]
 
 
 def _number(value: float, decimals: int = 4, *, sign: bool = False) -> str:

@@ -165,3 +165,20 @@ def test_rows_hold_every_arm_and_the_differences_of_the_compared_ones(write):
 def test_studies_of_one_name_are_told_apart_by_their_folders(synthetic, tmp_path):
     folders = [synthetic.SyntheticStudy().write(tmp_path / side) for side in ("left", "right")]
     assert [study.name for study in compare_studies(folders).studies] == [str(folder.root) for folder in folders]
+
+
+def test_the_best_arms_are_compared_on_seeds_that_did_not_choose_them(write):
+    one, two = write("one"), write("two", ("[1.0, 1.2]", "[0.8, 1.0, 1.5]"))
+    (difference,) = compare_studies([one, two]).differences
+    found = difference.held_out
+    tables = []
+    for folder in (one, two):
+        arms = dict.fromkeys(each.arm for each in folder.ledger.read())
+        tables.append(np.array([[values(folder, arm)[seed] for seed in range(5)] for arm in arms]))
+    gaps = []
+    for seed in range(5):
+        first, second = (table[np.delete(table, seed, axis=1).mean(axis=1).argmax(), seed] for table in tables)
+        gaps.append(second - first)
+    assert found.mean == pytest.approx(np.mean(gaps))
+    assert found.se == pytest.approx(np.std(gaps, ddof=1) * np.sqrt(1 / 5 + 1 / 4))
+    assert compare_studies([one, two], arm="baseline").differences[0].held_out is None

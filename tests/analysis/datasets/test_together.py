@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from fgtune.analysis.summary import summarise
 from fgtune.analysis.verdicts import Verdict
 from fgtune.reporting.html import write_up
+from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellState
 from fgtune.streams import numpy_stream
 
@@ -20,7 +22,11 @@ SETS = [f"set{rank}" for rank in range(6)]
 
 
 @pytest.fixture
-def folder_of(synthetic, tmp_path):
+def folder_of(synthetic, tmp_path, monkeypatch):
+    monkeypatch.setattr(StudyFolder, "write_curve", lambda *_: None)
+    monkeypatch.setattr(StudyFolder, "write_relations", lambda *_: None)
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
     def write(effects, sets=SETS, seeds=3, lost=(), noise=0.01, name="many"):
         """A study whose arms differ from ``base`` by ``effects``; ``lost`` are (arm, seed) that fail."""
         arms = ["base", *effects]

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from fgtune.analysis.inputs import StudyData
     from fgtune.analysis.summary import StudySummary
+    from fgtune.analysis.verdict_file import Verdicts
     from fgtune.engine.opening import OpenedStudy
 
 StrPath = str | os.PathLike[str]
@@ -115,6 +116,13 @@ class Results:
         from fgtune.analysis.summary import summarise
 
         return summarise(self._data)
+
+    @cached_property
+    def verdicts(self) -> Verdicts:
+        """The answer for programs, as ``verdicts.json`` holds it; also where the folder has no such file yet."""
+        from fgtune.analysis.verdict_records import verdicts_of
+
+        return verdicts_of(self._data, self.summary)
 
     @property
     def answer(self) -> str:

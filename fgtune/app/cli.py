@@ -303,11 +303,17 @@ def show_plan(
 @app.command()
 def schema(
     write: Annotated[Path | None, typer.Option("--write", metavar="FILE", help="Write it to a file instead.")] = None,
+    verdicts: Annotated[
+        bool, typer.Option("--verdicts", help="That of verdicts.json, which programs read, instead.")
+    ] = False,
 ) -> None:
-    """Print the JSON schema of study files, for editors."""
-    from fgtune.config.reading.reference import study_schema
+    """Print the JSON schema of study files, for editors, or that of verdicts.json."""
+    if verdicts:
+        from fgtune.analysis.verdict_file import verdicts_schema as made
+    else:
+        from fgtune.config.reading.reference import study_schema as made
 
-    text = json.dumps(study_schema(), indent=2)
+    text = json.dumps(made(), indent=2)
     if write is None:
         typer.echo(text)
         return

@@ -58,7 +58,9 @@ class SafeTracking:
     def finish(self, end: StudyEnd, summary: StudySummary) -> None:
         """Store the summary and the main files, and mark the study as ended."""
         folder = self._folder
-        artifacts = [folder.report_file, folder.resolved_file, folder.results_csv, folder.plan_file]
+        artifacts = [
+            folder.report_file, folder.verdicts_file, folder.resolved_file, folder.results_csv, folder.plan_file
+        ]  # fmt: skip
 
         def work() -> None:
             if self._is_lost:

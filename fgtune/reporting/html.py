@@ -1,4 +1,4 @@
-"""Writes ``report.html``: one page that needs no network, rebuilt from the study folder.
+"""Writes ``report.html``, one page that needs no network, and ``verdicts.json`` beside it, from the study folder.
 
 Plotly's script is inlined once and figures are inert JSON beside it. The page's content security policy allows only its
 two scripts, by digest, and no requests; in addition, the template escapes text from the study.
@@ -28,6 +28,7 @@ from fgtune.analysis.inputs import StudyData, read_study
 from fgtune.analysis.summary import StudySummary, summarise
 from fgtune.analysis.table import write_tables
 from fgtune.analysis.text.importances import share_text
+from fgtune.analysis.verdict_records import write_verdicts
 from fgtune.files import write_atomically
 from fgtune.reporting.page import page_context
 from fgtune.results.folder import StudyFolder
@@ -35,7 +36,7 @@ from fgtune.text import count
 
 
 def write_up(folder: StudyFolder) -> tuple[Path, StudySummary]:
-    """Write tables and report of a study, finished or not, reading its folder once.
+    """Write tables, verdicts and report of a study, finished or not, reading its folder once.
 
     The files are replaced atomically, and the same folder content gives the same bytes.
 
@@ -48,6 +49,7 @@ def write_up(folder: StudyFolder) -> tuple[Path, StudySummary]:
     data = read_study(folder)
     write_tables(folder, data)
     summary = summarise(data)
+    write_verdicts(data, summary)
     write_atomically(folder.report_file, render(data, summary))
     return folder.report_file, summary
 

@@ -43,6 +43,8 @@ class FolderLayout:
         optuna_file: Copy of a search's finished trials for optuna-dashboard.
         tuning_dir: A study folder for each search inside an arm of a comparison.
         stopping_file: Decisions of early stopping, one line each, where the study stops trials early.
+        report_file: The report.
+        verdicts_file: The answer for programs, written with the report.
         scratch_dir: Files of the scheduler during a run; not needed afterwards.
     """
 
@@ -65,6 +67,7 @@ class FolderLayout:
         self.tuning_dir = self.root / "tuning"
         self.scratch_dir = self.root / ".ray"
         self.report_file = self.root / "report.html"
+        self.verdicts_file = self.root / "verdicts.json"
         self.provenance_file = self.root / "provenance.json"
         self.lock_file = self.root / ".lock"
 

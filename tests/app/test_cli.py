@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from fgtune import __version__
+from fgtune.analysis.verdict_file import verdicts_schema
 from fgtune.app.cli import main
 from fgtune.config.reading.load import load_study
 from fgtune.config.reading.reference import study_schema
@@ -289,6 +290,9 @@ def test_the_schema_is_printed_or_written(capsys, tmp_path):
     target = tmp_path / "study.schema.json"
     assert main(["schema", "--write", str(target)]) == 0
     assert json.loads(target.read_text()) == study_schema()
+    capsys.readouterr()
+    assert main(["schema", "--verdicts"]) == 0
+    assert json.loads(capsys.readouterr().out) == verdicts_schema()
     assert main(["schema", "--write", str(tmp_path / "absent" / "x.json")]) == 2
     assert "cannot be written (No such file or directory)" in capsys.readouterr().err
     assert not (tmp_path / "absent").exists()

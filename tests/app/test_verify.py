@@ -80,11 +80,16 @@ def test_a_study_that_has_not_finished_is_told_from_one_that_lost_files(folder):
     assert not (folder.relations_dir / f"{last}.npz").exists()  # the cell that failed: it left a traceback and a curve
     (folder.failures_dir / f"{last}.txt").unlink()
     curves(lambda table: table[table["cell_id"] != last])(folder.root)
-    for path in (folder.results_csv, folder.results_parquet, folder.report_file):
+    for path in (folder.results_csv, folder.results_parquet, folder.report_file, folder.verdicts_file):
         path.unlink()
     outcome = verify(folder.root)
     assert outcome.problems == []
-    assert [note.split(":")[0] for note in outcome.notes] == ["results.csv", "results.parquet", "report.html"]
+    assert [note.split(":")[0] for note in outcome.notes] == [
+        "results.csv",
+        "results.parquet",
+        "report.html",
+        "verdicts.json",
+    ]
 
 
 def test_a_process_that_is_writing_is_named(folder):
@@ -275,6 +280,27 @@ def test_a_report_of_another_version_is_compared_by_its_numbers(folder):
     assert re.match(r"report.html: was written by fgtune 9.9, plotly 1.0, this is fgtune .*: its numbers were", note)
     text("report.html", r'(<p class="headline">)[^<]*', r"\1More classes help.")(folder.root)
     assert verify(folder.root).problems == ["report.html: the answer that it shows is not the one among its numbers"]
+
+
+def test_verdicts_of_another_version_are_compared_by_their_numbers(folder):
+    text("verdicts.json", r'"fgtune": "[^"]*"', '"fgtune": "9.9"')(folder.root)
+    text("verdicts.json", r'"reason": "', '"reason": "as they would put it: ')(folder.root)
+    outcome = verify(folder.root)
+    assert outcome.problems == []
+    (note,) = outcome.notes
+    assert re.match(r"verdicts.json: was written by fgtune 9.9, numpy .*, this is fgtune .*: its numbers were", note)
+    text("verdicts.json", r'"n": \d+', '"n": 9')(folder.root)
+    assert verify(folder.root).problems == ["verdicts.json: its numbers are not those that the ledger gives"]
+    folder.verdicts_file.write_bytes(b"junk")
+    assert verify(folder.root).problems == ["verdicts.json: cannot be read as JSON"]
+
+
+def test_a_folder_of_a_version_without_verdicts_lacks_nothing(folder):
+    folder.verdicts_file.unlink()
+    text("report.html", r'<meta name="generator" content="[^"]*">', "")(folder.root)
+    outcome = verify(folder.root)
+    assert outcome.problems == []
+    assert "verdicts.json: is not there, as in earlier versions" in outcome.notes[-1]
 
 
 def test_the_options_of_the_last_call_explain_what_the_study_file_does_not_say(folder):

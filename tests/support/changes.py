@@ -337,4 +337,9 @@ CHANGES = (
     Change("a point of a figure is moved", text("report.html", r'("y":\[)', r"\g<1>0.5,"),
            r"report.html: is not the page", by_report=True),
     Change("the report is removed", remove("report.html"), r"report.html: is missing", by_report=True),
+    # The answer for programs.
+    Change("a verdict for programs is changed", text("verdicts.json", r'"verdict": "\w+"', '"verdict": "helps"'),
+           r"verdicts.json: is not what the folder gives", by_report=True),
+    Change("the verdicts for programs are removed", remove("verdicts.json"), r"verdicts.json: is missing",
+           by_report=True),
 )  # fmt: skip

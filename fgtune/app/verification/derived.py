@@ -1,4 +1,4 @@
-"""What the folder's other files give: the tables and the report, made once more and compared."""
+"""What the folder's other files give: the tables, the report and the verdicts, made once more and compared."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import Any
 
 from fgtune.analysis.summary import StudySummary, summarise
 from fgtune.analysis.table import encoded, tidy_table
+from fgtune.analysis.verdict_file import Verdicts
+from fgtune.analysis.verdict_records import verdicts_of
 from fgtune.app.verification.findings import DAMAGE, Finding, Subject, agree
 
 Page = Callable[[], bytes]
@@ -50,17 +52,65 @@ def _same_table(content: bytes, expected: bytes) -> bool:
 
 
 def check_pages(subject: Subject) -> Iterator[Finding]:
-    """The report, byte for byte if it says that the same versions made it, and else number for number."""
+    """Report and verdicts, byte for byte if they say that the same versions made them, and else number for number."""
     from fgtune.reporting.html import generator, render
 
-    summary = summarise(subject.data)
+    folder, summary = subject.folder, summarise(subject.data)
     made_by = generator()
-    pages: dict[Path, Page] = {subject.folder.report_file: lambda: render(subject.data, summary)}
+    pages: dict[Path, Page] = {folder.report_file: lambda: render(subject.data, summary)}
     for path, page in pages.items():
         if path.is_file():
             yield from _page(subject, path, page, summary, made_by)
         else:
             yield _missing(subject, path)
+    if folder.verdicts_file.is_file():
+        yield from _verdicts(subject, verdicts_of(subject.data, summary))
+    elif folder.report_file.is_file():  # if not, the line about it says how to write both
+        if _stated_by(folder.report_file) == made_by:
+            yield _missing(subject, folder.verdicts_file)
+        else:
+            fix = f"fgtune report {folder.root} writes it"
+            yield Finding(0, note=f"{subject.name(folder.verdicts_file)}: is not there, as in earlier versions; {fix}")
+
+
+def _stated_by(path: Path) -> str:
+    """What made a page, as its head says; empty for a page of a version that did not say it."""
+    stated = _GENERATOR.search(path.read_text(encoding="utf-8", errors="replace"))
+    return "" if stated is None else stated.group(1)
+
+
+def _verdicts(subject: Subject, expected: Verdicts) -> Iterator[Finding]:
+    """``verdicts.json`` against what the folder gives."""
+    path = subject.folder.verdicts_file
+    name, content = subject.name(path), path.read_bytes()
+    made = json.loads(expected.to_bytes())
+    if content == expected.to_bytes():
+        yield Finding(_leaves(made))
+        return
+    try:
+        stored = json.loads(content)
+    except ValueError:
+        yield Finding(1, f"{name}: cannot be read as JSON")
+        return
+    by = stored.get("made_by") if isinstance(stored, dict) else None
+    if by == made["made_by"] or not isinstance(by, dict):
+        place = _difference(content.decode("utf-8", errors="replace"), expected.to_bytes().decode())
+        yield Finding(1, f"{name}: is not what the folder gives; {place}")
+        return
+    written, here = (", ".join(f"{key} {value}" for key, value in each.items()) for each in (by, made["made_by"]))
+    yield Finding(
+        0, note=f"{name}: was written by {written}, this is {here}: its numbers were compared, its words were not"
+    )
+    same = _numbers_of(stored) == _numbers_of(made)
+    yield agree(same, f"{name}: its numbers are not those that the ledger gives", compared=_leaves(made))
+
+
+def _numbers_of(found: Any) -> Any:
+    """Verdicts without what versions may say in other words."""
+    words = {"answer", "label", "made_by", "reason", "sentence", "warnings"}
+    if isinstance(found, dict):
+        return {key: _numbers_of(value) for key, value in found.items() if key not in words}
+    return [_numbers_of(value) for value in found] if isinstance(found, list) else found
 
 
 def _missing(subject: Subject, path: Path) -> Finding:
@@ -75,8 +125,8 @@ def _page(subject: Subject, path: Path, page: Page, summary: StudySummary, made_
     """A page against the same page made once more."""
     name, content = subject.name(path), path.read_bytes()
     text = content.decode("utf-8", errors="replace")
-    stated = _GENERATOR.search(text)
-    if stated is not None and stated.group(1) == made_by:
+    stated = _stated_by(path)
+    if stated == made_by:
         expected = page()
         if content == expected:
             yield Finding(expected.count(b"\n") + 1)
@@ -84,8 +134,7 @@ def _page(subject: Subject, path: Path, page: Page, summary: StudySummary, made_
         place = _difference(text, expected.decode())
         yield Finding(1, f"{name}: is not the page that the folder gives; {place}")
     else:
-        by = "fgtune" if stated is None else stated.group(1)
-        what = f"was written by {by}, this is {made_by}: its numbers were compared, its bytes were not"
+        what = f"was written by {stated or 'fgtune'}, this is {made_by}: its numbers were compared, its bytes were not"
         yield Finding(0, note=f"{name}: {what}; fgtune report {subject.folder.root} writes it anew")
     yield from _numbers(text, summary, name)
 

@@ -13,7 +13,14 @@ def check_claim(folder: StudyFolder) -> Iterator[Finding]:
     """The files that are there before the first cell runs, and the ledger once there is any other."""
     for path in (folder.study_file, folder.resolved_file, folder.plan_file, folder.provenance_file):
         yield agree(path.is_file(), f"{path.name}: is missing")
-    traces = (folder.relations_dir, folder.curves_dir, folder.curves_file, folder.failures_dir, folder.report_file)
+    traces = (
+        folder.relations_dir,
+        folder.curves_dir,
+        folder.curves_file,
+        folder.failures_dir,
+        folder.report_file,
+        folder.verdicts_file,
+    )
     if any(path.exists() for path in traces):  # before the first cell ends there is no ledger
         yield agree(folder.ledger_file.is_file(), f"{folder.ledger_file.name}: is missing")
 

@@ -88,7 +88,6 @@ def test_a_study_that_has_not_finished_is_told_from_one_that_lost_files(folder):
         "results.csv",
         "results.parquet",
         "report.html",
-        "verdicts.json",
     ]
 
 

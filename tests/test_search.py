@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
+import re
+import shutil
+import sqlite3
 from collections import Counter
 from dataclasses import replace
 
@@ -11,7 +15,9 @@ import pytest
 from support.lazy import LazyModule
 from support.search_runs import METRIC, ONE_WORKER, STUDY, folder_of, made, mirrored, run
 
+from fgtune.app.verify import verify
 from fgtune.errors import ConfigError
+from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellState
 
 mlflow = LazyModule("mlflow")
@@ -87,6 +93,58 @@ def test_a_stopped_trial_is_pruned_with_its_last_epoch_everywhere(tmp_path, ray_
     assert not list(folder.checkpoints_dir.glob("*"))
     runs = mlflow.MlflowClient(uri).search_runs(["1"], "tags.`fgtune.role` = 'cell'")
     assert Counter(each.info.status for each in runs) == {"KILLED": len(pruned), "FINISHED": 11 - len(pruned)}
+    assert verify(folder.root).problems == []
+    for change, problem in CHANGES_OF_A_SEARCH:
+        copy = StudyFolder(shutil.copytree(folder.root, tmp_path / "copy" / folder.root.name))
+        change(copy)
+        problems = verify(copy.root).problems
+        assert any(re.search(problem, each) for each in problems), problems
+        shutil.rmtree(copy.root)
+
+
+def lines_of(folder):
+    return [json.loads(line) for line in folder.stopping_file.read_text().splitlines()]
+
+
+def write_lines(folder, lines):
+    folder.stopping_file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+
+def without_a_stop(folder):
+    lines = lines_of(folder)
+    lines.remove(next(line for line in lines if line["stop"]))
+    write_lines(folder, lines)
+
+
+def with_another_score(folder):
+    lines = lines_of(folder)
+    lines[0]["score"] += 1.0
+    write_lines(folder, lines)
+
+
+def with_another_decision(folder):
+    """The best trial of those that were judged is stopped at once."""
+    lines = lines_of(folder)
+    lines[0]["stop"] = True
+    write_lines(folder, lines)
+
+
+def with_another_value_in_the_copy(folder):
+    with contextlib.closing(sqlite3.connect(folder.optuna_file)) as database, database:
+        database.execute("UPDATE trial_values SET value = value + 0.1")
+
+
+CHANGES_OF_A_SEARCH = (
+    (without_a_stop, r"stopping.jsonl: cell .* was stopped after epoch \d+, the decisions say None"),
+    (with_another_score, r"stopping.jsonl: line 1, .* has the score .* the curve gives"),
+    (
+        with_another_decision,
+        r"stopping.jsonl: line 1, .* stops the cell after epoch 1, by the scores before it goes on",
+    ),
+    (lambda folder: folder.stopping_file.unlink(), r"stopping.jsonl: cell .* the decisions say None"),
+    (with_another_value_in_the_copy, r"optuna.db: .* reaches .* there, .* in the ledger"),
+    (lambda folder: folder.optuna_file.write_bytes(b"junk"), r"optuna.db: holds no trials of small"),
+)
 
 
 @pytest.mark.slow

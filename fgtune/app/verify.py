@@ -13,7 +13,7 @@ from fgtune.app.verification.arrays import check_attention, check_relations
 from fgtune.app.verification.curves import check_curves
 from fgtune.app.verification.derived import check_pages, check_tables
 from fgtune.app.verification.files import check_claim, check_failures
-from fgtune.app.verification.findings import DAMAGE, Finding, Subject, agree, guarded
+from fgtune.app.verification.findings import DAMAGE, Finding, Subject, agree, guarded, told
 from fgtune.app.verification.ledger import check_chain, check_lines
 from fgtune.app.verification.plan import check_again, check_rows
 from fgtune.app.verification.rerun import Rerun, chosen_cells, load_data, rerun
@@ -133,7 +133,7 @@ def _read(folder: StudyFolder, outcome: Verification) -> Subject | None:
         outcome.head, outcome.lines = folder.ledger.head, len(lines)
         return Subject(read_study(folder), folder.root, lines, record)
     except DAMAGE as error:
-        outcome.add("study", Finding(1, f"{error}; nothing else can be checked"))
+        outcome.add("study", Finding(1, f"{told(error)}; nothing else can be checked"))
         return None
 
 
@@ -142,7 +142,7 @@ def _record(folder: StudyFolder, name: str, outcome: Verification) -> dict[str, 
     try:
         return folder.read_provenance() if folder.provenance_file.is_file() else {}
     except DAMAGE as error:
-        outcome.add("study", Finding(1, f"{name}: cannot be read: {error}"))
+        outcome.add("study", Finding(1, f"{name}: cannot be read: {told(error)}"))
         return {}
 
 
@@ -168,7 +168,7 @@ def _planned(subject: Subject, outcome: Verification, datasets: dict[str, Any]) 
     try:
         again, findings = replan(subject, datasets)
     except DAMAGE as error:
-        again, findings = None, [Finding(1, f"{subject.name(subject.folder.provenance_file)}: {error}")]
+        again, findings = None, [Finding(1, f"{subject.name(subject.folder.provenance_file)}: {told(error)}")]
     for finding in findings:
         outcome.add("data", finding)
     return again

@@ -12,6 +12,15 @@ from datetime import UTC, datetime
 
 from fgtune.config.arms.records import Cell
 from fgtune.engine.progress import ProgressDisplay
+from fgtune.results.evidence import (
+    ATTENTION,
+    CURVE,
+    FAILURE,
+    RELATIONS,
+    arrays_digest,
+    history_digest,
+    text_digest,
+)
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, CellState, EpochMetrics, TrialOutcome
 
@@ -60,11 +69,14 @@ class Recorder:
     def on_complete(self, cell_id: str, outcome: TrialOutcome, attempts: int) -> None:
         """Record a finished cell."""
         self._folder.write_relations(cell_id, outcome.relations)
+        evidence = {RELATIONS: arrays_digest(outcome.relations)}
         if outcome.attention is not None:
             self._folder.write_attention(cell_id, outcome.attention)
+            evidence[ATTENTION] = arrays_digest(outcome.attention)
         self._record(
             cell_id,
             outcome.history,
+            evidence,
             state=CellState.COMPLETE,
             metrics=outcome.metrics,
             seconds=outcome.seconds,
@@ -79,6 +91,7 @@ class Recorder:
         self._record(
             cell_id,
             history,
+            {},
             state=CellState.PRUNED,
             metrics=history[-1].metrics if history else {},
             seconds=sum(entry.seconds for entry in history),
@@ -95,6 +108,7 @@ class Recorder:
         self._record(
             cell_id,
             history,
+            {FAILURE: text_digest(details)} if details else {},
             state=CellState.FAIL,
             metrics={},
             seconds=sum(entry.seconds for entry in history),
@@ -102,10 +116,13 @@ class Recorder:
             cause=cause,
         )
 
-    def _record(self, cell_id: str, history: Sequence[EpochMetrics], **outcome: object) -> None:
+    def _record(
+        self, cell_id: str, history: Sequence[EpochMetrics], evidence: Mapping[str, str], **outcome: object
+    ) -> None:
         cell = self._cells[cell_id]
         if history:
             self._folder.write_curve(cell_id, cell.arm, cell.seed, history)
+            evidence = {CURVE: history_digest(history), **evidence}
         result = self._folder.ledger.append(
             CellResult(
                 cell_id=cell_id,
@@ -118,6 +135,7 @@ class Recorder:
                 finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
                 host=self._host,
                 fork=cell.fork,
+                evidence=evidence,
                 **outcome,  # type: ignore[arg-type]
             )
         )

@@ -99,6 +99,8 @@ class CellResult:
         finished_at: ISO 8601, UTC.
         fork: For a cell that continued another's training: which cell, and after which epoch. ``epochs`` counts the
             epochs before that, ``seconds`` and ``solver`` do not.
+        evidence: Digests of what the cell left beside this line: ``curve`` (without its times), ``relations``,
+            ``attention``, ``failure`` (the traceback). None in a line of an earlier version.
     """
 
     cell_id: str
@@ -117,6 +119,7 @@ class CellResult:
     finished_at: str = ""
     host: str = ""
     fork: Fork | None = None
+    evidence: Mapping[str, str] | None = None
 
     def value(self, metric: str) -> float:
         """A metric or cost (``cost/seconds``, ``cost/solver_seconds``); nan where the cell has none."""
@@ -127,10 +130,11 @@ class CellResult:
         return float(self.metrics.get(metric, math.nan))
 
     def to_plain(self) -> dict[str, Any]:
-        """The record as plain JSON data, without ``fork`` where there is none."""
+        """The record as plain JSON data, without ``fork`` and ``evidence`` where there is none."""
         plain = asdict(self) | {"state": self.state.value}
-        if self.fork is None:
-            del plain["fork"]
+        for name in ("fork", "evidence"):
+            if plain[name] is None:
+                del plain[name]
         return plain
 
     @classmethod

@@ -15,7 +15,9 @@ from fgtune.app import verify as verb
 from fgtune.app.cli import main
 from fgtune.app.verify import verify
 from fgtune.errors import ConfigError, StudyFolderError
+from fgtune.results.evidence import curve_digest
 from fgtune.results.folder import StudyFolder
+from fgtune.results.layout import CELL_COLUMNS
 
 
 @pytest.fixture
@@ -169,7 +171,7 @@ def test_the_draw_depends_on_its_seed_alone(folder):
 
 
 def forged(folder: StudyFolder) -> str:
-    """A consistent forgery: a better value of a label-free metric in ledger and curve, chained, with a new report."""
+    """A consistent forgery: a better label-free metric in ledger and curve, with its digest, chain and report."""
     first = read_lines(folder.root)[0]
     line(0, metrics=first["metrics"] | {"val/silhouette": 0.9})(folder.root)
 
@@ -177,6 +179,9 @@ def forged(folder: StudyFolder) -> str:
         table.loc[(table["cell_id"] == first["cell_id"]) & (table["epoch"] == 3), "val/silhouette"] = 0.9
 
     curves(edit)(folder.root)
+    rows = folder.read_curves().query("cell_id == @first['cell_id']").drop(columns=[*CELL_COLUMNS, "seconds"])
+    epochs = [(row.pop("epoch"), row.pop("step"), row) for row in rows.to_dict("records")]
+    line(0, evidence=first["evidence"] | {"curve": curve_digest(epochs)})(folder.root)
     rewrite_report(folder)
     return str(first["cell_id"])
 

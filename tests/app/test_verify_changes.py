@@ -39,7 +39,7 @@ def test_a_change_is_found(folder, monkeypatch, change: Change):
     change.make(folder)
     assert_found(change, folder)
     if change.survives:
-        with contextlib.suppress(*DAMAGE):
+        with contextlib.suppress(DAMAGE):
             write_tables(StudyFolder(folder))
         assert_found(change, folder)
 

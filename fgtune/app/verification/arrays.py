@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from fgtune.app.verification.findings import DAMAGE, Finding, Subject, agree
+from fgtune.app.verification.findings import DAMAGE, Finding, Subject, agree, told
 from fgtune.config.schema.base import stable_hash
 from fgtune.metrics.coarse import coarse_accuracy_from_counts
 from fgtune.metrics.evaluate import evaluate_counts
+from fgtune.results.evidence import ATTENTION, RELATIONS, arrays_digest
 from fgtune.results.records import AttentionRecord, CellResult, RelationsRecord
 
 _UNIT = 1e-3
@@ -31,10 +32,11 @@ def check_relations(subject: Subject) -> Iterator[Finding]:
             if record is None:
                 yield Finding(1, f"{subject.name(file)}: is missing, the relations of {subject.cell(result)}")
                 continue
+            yield from _digest(record, result, RELATIONS, name)
             yield from _shapes(record, result, name)
             yield from _metrics(record, result, name)
         except DAMAGE as error:
-            yield Finding(1, f"{name}: cannot be read as relations: {_first_line(error)}")
+            yield Finding(1, f"{name}: cannot be read as relations: {told(error)}")
             continue
         yield from _block(record, result, name, blocks)
 
@@ -47,6 +49,13 @@ def _strangers(subject: Subject, folder: Path) -> Iterator[Finding]:
             continue  # what a process left that was killed while it wrote
         rule = "is of no complete cell in the ledger: its line was removed or changed, or the file does not belong here"
         yield agree(file.suffix == ".npz" and file.stem in known, f"{subject.name(file)}: {rule}")
+
+
+def _digest(record: RelationsRecord | AttentionRecord, result: CellResult, key: str, name: str) -> Iterator[Finding]:
+    """The digest that the cell's line has of its arrays; lines of earlier versions have none."""
+    stated = (result.evidence or {}).get(key)
+    if stated is not None:
+        yield agree(arrays_digest(record) == stated, f"{name}: does not have the digest in the ledger")
 
 
 def _shapes(record: RelationsRecord, result: CellResult, name: str) -> Iterator[Finding]:
@@ -133,9 +142,10 @@ def check_attention(subject: Subject) -> Iterator[Finding]:
         try:
             with np.load(file, allow_pickle=False) as arrays:
                 record = AttentionRecord(**{key: arrays[key] for key in arrays.files})
+            yield from _digest(record, result, ATTENTION, name)
             yield from _maps(record, wanted, name)
         except DAMAGE as error:
-            yield Finding(1, f"{name}: cannot be read as attention maps: {_first_line(error)}")
+            yield Finding(1, f"{name}: cannot be read as attention maps: {told(error)}")
             continue
         block = (result.seed, stable_hash([result.config.get("data"), wanted, _reported(result)]))
         same = rows.setdefault(block, record.rows.tolist()) == record.rows.tolist()
@@ -149,7 +159,3 @@ def _maps(record: AttentionRecord, wanted: int, name: str) -> Iterator[Finding]:
     yield agree(same, f"{name}: {count} samples, maps {record.maps.shape}, inputs {record.inputs.shape}")
     lengths = np.linalg.norm(record.maps.reshape(len(record.maps), -1).astype(np.float64), axis=1)
     yield agree(bool((np.abs(lengths - 1.0) < _UNIT).all()), f"{name}: a map does not have the length 1")
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fgtune.app.verification.findings import Finding, Subject, agree
+from fgtune.results.evidence import CURVE, curve_digest
 from fgtune.results.layout import CELL_COLUMNS
 from fgtune.results.records import CellResult, CellState
 
@@ -36,7 +37,8 @@ def check_curves(subject: Subject) -> Iterator[Finding]:
     for result in subject.finished.values():
         name, curve = f"{file}: {subject.cell(result)}", groups.pop(result.cell_id, None)
         if curve is None:
-            yield agree(result.state is CellState.FAIL, f"{name} has no curve")
+            known = CURVE in (result.evidence or {})
+            yield agree(result.state is CellState.FAIL and not known, f"{name} has no curve")
         else:
             yield from _curve(result, curve, metrics, name)
     for cell_id in groups:
@@ -49,6 +51,11 @@ def _curve(result: CellResult, curve: pd.DataFrame, metrics: list[str], name: st
     curve = curve.sort_values("epoch", kind="stable")
     same = set(curve["arm"]) == {result.arm} and set(curve["seed"]) == {result.seed}
     yield agree(same, f"{name}: the curve is of another arm or seed")
+    stated = (result.evidence or {}).get(CURVE)
+    if stated is not None:
+        rows = curve.to_dict("records")
+        found = curve_digest((row["epoch"], row["step"], {key: row[key] for key in metrics}) for row in rows)
+        yield agree(found == stated, f"{name}: the curve does not have the digest in the ledger")
     first = 1 if result.fork is None else result.fork.epoch + 1
     epochs = [int(epoch) for epoch in curve["epoch"]]
     whole = epochs == list(range(first, first + len(epochs))) and bool(epochs) and epochs[-1] == result.epochs
@@ -63,9 +70,9 @@ def _curve(result: CellResult, curve: pd.DataFrame, metrics: list[str], name: st
     if not whole:
         return
     last = curve.iloc[-1]
-    measured = {metric: float(last[metric]) for metric in metrics if math.isfinite(last[metric])}
-    for metric in sorted({*measured, *result.metrics}):
-        ours, theirs = measured.get(metric), result.metrics.get(metric)
+    ends = {metric: float(last[metric]) for metric in metrics if math.isfinite(last[metric])}
+    for metric in sorted({*ends, *result.metrics}):
+        ours, theirs = ends.get(metric), result.metrics.get(metric)
         yield agree(ours == theirs, f"{name}: {metric} ends at {_shown(ours)}, the ledger says {_shown(theirs)}")
 
 

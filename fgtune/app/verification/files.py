@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 
 from fgtune.app.verification.findings import Finding, Subject, agree
+from fgtune.results.evidence import FAILURE
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellState
 
@@ -26,9 +28,15 @@ def check_claim(folder: StudyFolder) -> Iterator[Finding]:
 
 
 def check_failures(subject: Subject) -> Iterator[Finding]:
-    """A traceback is of a cell that failed, once at least."""
+    """A traceback is of a cell that failed, once at least, and the one that was written then."""
     folder = subject.folder
-    failed = {line.cell_id for line in subject.lines if line.state is CellState.FAIL}
+    failed = {line.cell_id: line for line in subject.lines if line.state is CellState.FAIL}  # the last time that it did
+    for line in failed.values():
+        path, stated = folder.failures_dir / f"{line.cell_id}.txt", (line.evidence or {}).get(FAILURE)
+        if stated is not None:
+            same = path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == stated
+            rule = f"{subject.name(path)}: is not the traceback that was written when {subject.cell(line)} failed"
+            yield agree(same, rule)
     for path in sorted(folder.failures_dir.iterdir()) if folder.failures_dir.is_dir() else ():
         if path.name.startswith("."):
             continue

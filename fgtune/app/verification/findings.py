@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,11 +19,8 @@ from fgtune.results.records import CellResult, CellState
 if TYPE_CHECKING:
     import pandas as pd
 
-DAMAGE = (
-    FgtuneError, OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError,
-    MemoryError, RecursionError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
-"""What reading a damaged file may raise: from JSON, CSV, YAML, zip archives, NumPy headers, Parquet, Pydantic."""
+DAMAGE = Exception
+"""What reading a damaged file may raise: zip archives, NumPy headers, Parquet, YAML have nothing narrower in common."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +48,13 @@ def guarded(findings: Iterable[Finding], what: str) -> Iterator[Finding]:
     try:
         yield from findings
     except DAMAGE as error:
-        lines = str(error).splitlines() or [type(error).__name__]
-        more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
-        yield Finding(1, f"{what}: cannot be checked: {lines[0]}{more}")
+        yield Finding(1, f"{what}: cannot be checked: {told(error)}")
+
+
+def told(error: Exception) -> str:
+    """The first line of an error, with its type unless fgtune raised it on purpose."""
+    first = (str(error).splitlines() or [""])[0]
+    return first if isinstance(error, FgtuneError) else f"{type(error).__name__}: {first}"
 
 
 @dataclass(frozen=True)

@@ -86,11 +86,7 @@ def test_a_study_that_has_not_finished_is_told_from_one_that_lost_files(folder):
         path.unlink()
     outcome = verify(folder.root)
     assert outcome.problems == []
-    assert [note.split(":")[0] for note in outcome.notes] == [
-        "results.csv",
-        "results.parquet",
-        "report.html",
-    ]
+    assert [note.split(":")[0] for note in outcome.notes] == ["results.csv", "results.parquet", "report.html"]
 
 
 def test_a_process_that_is_writing_is_named(folder):
@@ -312,6 +308,7 @@ def test_the_options_of_the_last_call_explain_what_the_study_file_does_not_say(f
 
     def edit(record):
         record["options"]["overrides"] = ["trial.epochs=3"]
+        record["command"] += ["--set", "trial.epochs=3"]
 
     record = json.loads(folder.provenance_file.read_text())
     edit(record)
@@ -324,3 +321,20 @@ def test_the_options_of_the_last_call_explain_what_the_study_file_does_not_say(f
 def test_paths_of_a_folder_elsewhere_do_not_matter(real_folder, tmp_path):
     copy = Path(shutil.copytree(real_folder, tmp_path / "elsewhere" / "renamed"))
     assert verify(copy).problems == []
+
+
+@pytest.mark.usefixtures("without_report")
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("smoke", True, "the options of the last call do not give its command"),
+        ("out", "/elsewhere", "the options of the last call do not give its command"),
+        ("overrides", 3, "the options of the last call cannot be read"),
+        ("unknown", 3, "the options of the last call cannot be read"),
+    ],
+)
+def test_options_that_are_not_those_of_the_command_are_found(folder, key, value, problem):
+    record = json.loads(folder.provenance_file.read_text())
+    record["options"][key] = value
+    folder.provenance_file.write_text(json.dumps(record, indent=2) + "\n")
+    assert f"provenance.json: {problem}" in verify(folder.root).problems

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from fgtune import __version__
 from fgtune.app.verification.findings import Finding, Subject, agree
 from fgtune.config.arms.expand import expand
 from fgtune.config.arms.plan import Plan
@@ -16,7 +17,7 @@ from fgtune.config.schema.data import DataConfig
 from fgtune.errors import ConfigError
 from fgtune.results.folder import ARM_SEARCH, GIVEN
 from fgtune.results.layout import differences
-from fgtune.results.options import last_call
+from fgtune.results.options import OPTIONS, last_call
 from fgtune.text import first_of
 
 _LISTED = 4
@@ -58,7 +59,13 @@ def _given(subject: Subject, record: Mapping[str, Any]) -> Iterator[Finding]:
     found = list(differences(loaded.study.to_plain(), subject.data.study.to_plain()))
     what = f"{subject.name(folder.resolved_file)}: differs from the study in {where} in {first_of(found, _LISTED)}"
     yield agree(not found, what)
-    options = last_call(record).options
+    last = last_call(record)
+    options = last.options
+    if options is not None:
+        same = options.record()["command"] == list(last.command)
+        yield agree(same, f"{where}: the options of the last call do not give its command")
+    elif OPTIONS in record and record.get("fgtune") == __version__:
+        yield Finding(1, f"{where}: the options of the last call cannot be read")
     if options is None and ARM_SEARCH not in record:
         yield Finding(0, note=f"{where}: does not tell with which options the study was run")
         return

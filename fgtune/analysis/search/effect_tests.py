@@ -2,9 +2,13 @@
 
 A term's statistic is the share of the variation that it takes up (an extra sum of squares). Its F distribution makes
 shares of terms with one and with many columns comparable; what the smallest of all p values reaches by chance is read
-off permuted outcomes (Westfall and Young 1993, min-P), so that the error rate holds for all parameters together and
-for outcomes of any distribution. The term that stands out most is fitted, and the residuals are tested and permuted
-next (Freedman and Lane 1983): a weak parameter is not measured against the variation that a strong one causes.
+off outcomes by chance (Westfall and Young 1993, min-P), so that the error rate holds for all parameters together and
+for outcomes of any distribution. The term that stands out most is fitted, and the residuals are tested next (Freedman
+and Lane 1983): a weak parameter is not measured against the variation that a strong one causes.
+
+Chance is tried in two ways, and the stricter one counts. Outcomes are permuted, which is exact where nothing has an
+effect; and signs of residuals are flipped (the wild bootstrap, Wu 1986), which leaves noise where it is: noise that is
+larger at some levels than at others would otherwise look like an effect of the levels.
 """
 
 from __future__ import annotations
@@ -81,8 +85,7 @@ def scan(terms: Sequence[Term], values: FloatArray, *, alpha: float, seed: int, 
     found: list[int] = []
     while True:
         left = float(rest @ rest) / total
-        rng = numpy_stream(seed, "shuffle", len(found))
-        now = _round(terms, found, basis, rest, alpha, [rng.permutation(rest) for _ in range(shuffles)])
+        now = _round(terms, found, basis, rest, alpha, numpy_stream(seed, "shuffle", len(found)), shuffles)
         beyond = now.taken - now.df / now.free
         p = _p_values(now.taken, now.df, now.free)
         allowed = np.array(now.limits)[is_pair] * weights  # (terms,)
@@ -106,23 +109,56 @@ def _round(
     basis: FloatArray,
     rest: FloatArray,
     alpha: float,
-    shuffled: Sequence[FloatArray],
+    rng: np.random.Generator,
+    shuffles: int,
 ) -> _Round:
-    """Test what is left of the terms beside a basis (n, p) on the residuals, and on shuffled residuals."""
+    """Test what is left of the terms beside a basis (n, p) on the residuals, and on residuals with what chance does."""
     free = len(rest) - 1 - basis.shape[1]
     beside = {rank: term.beside(basis) for rank, term in enumerate(terms) if rank not in found}
     live = {rank: term for rank, term in beside.items() if term is not None and term.df < free}
     if not live:
         return _Round(np.empty(0, dtype=np.intp), np.empty(0), free, np.empty(0), (alpha, alpha))
-    mixed = np.column_stack(shuffled)
-    mixed = np.column_stack([rest, mixed - mixed.mean(axis=0) - basis @ (basis.T @ mixed)])
-    mixed /= np.linalg.norm(mixed, axis=0)  # (n, 1 + shuffles)
-    sizes = [term.df for term in live.values()]
-    projected = np.concatenate([term.columns for term in live.values()], axis=1).T @ mixed
-    taken = np.add.reduceat(projected**2, np.cumsum([0, *sizes[:-1]]), axis=0)  # (live, 1 + shuffles)
+    columns = np.concatenate([term.columns for term in live.values()], axis=1)
+    sizes = np.array([term.df for term in live.values()])
+    starts = np.cumsum(sizes) - sizes
     kinds = [(term.is_pair, term.df, term.weight) for term in live.values()]
-    limits = [_limit(taken[:, 1:], kinds, free, alpha * part, pairs=pairs) for pairs, part in _PARTS.items()]
-    return _Round(np.array(list(live)), np.array(sizes, dtype=float), free, taken[:, 0], (limits[0], limits[1]))
+    mixed = np.column_stack([rng.permutation(rest) for _ in range(shuffles)])
+    signs = rng.choice([-1.0, 1.0], (len(rest), shuffles))
+    by_chance = [_taken(columns, starts, _cleared(each, basis)) for each in (mixed, rest[:, None] * signs)]
+    single = sizes == 1
+    by_chance[1][single] = _taken_without_own(columns[:, starts[single]], rest, signs)
+    limits = [
+        min(_limit(each, kinds, free, alpha * part, pairs=pairs) for each in by_chance)
+        for pairs, part in _PARTS.items()
+    ]
+    taken = _taken(columns, starts, rest[:, None])[:, 0]
+    return _Round(np.array(list(live)), sizes.astype(np.float64), free, taken, (limits[0], limits[1]))
+
+
+def _cleared(outcomes: FloatArray, basis: FloatArray) -> FloatArray:
+    """Outcomes (n, shuffles) without their means and without what a basis explains of them."""
+    cleared: FloatArray = outcomes - outcomes.mean(axis=0)
+    cleared -= basis @ (basis.T @ cleared)
+    return cleared
+
+
+def _taken(columns: FloatArray, starts: NDArray[np.intp], outcomes: FloatArray) -> FloatArray:
+    """(terms, shuffles) share of the variation of outcomes (n, shuffles) that each term takes up."""
+    squares = (columns.T @ outcomes) ** 2 / np.maximum((outcomes**2).sum(axis=0), np.finfo(float).tiny)
+    return np.asarray(np.add.reduceat(squares, starts, axis=0), dtype=np.float64)
+
+
+def _taken_without_own(columns: FloatArray, rest: FloatArray, signs: FloatArray) -> FloatArray:
+    """(terms, shuffles) the same for residuals with flipped signs, from which each term of one column is taken first.
+
+    Otherwise an effect would widen its own chance, since residuals are large where the effect is.
+    """
+    effects = columns.T @ rest  # (terms,)
+    products = columns.T @ (rest[:, None] * signs) - effects[:, None] * ((columns**2).T @ signs)
+    whole = float(rest @ rest)
+    left = whole - effects**2
+    exact = left <= _EXACT * whole
+    return np.where(exact[:, None], 0.0, products**2 / np.where(exact, 1.0, left)[:, None])
 
 
 def _limit(

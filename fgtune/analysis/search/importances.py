@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -25,6 +25,7 @@ from fgtune.analysis.search.axes import axes_of, on_log_scale, unit_places
 from fgtune.analysis.search.effect_sizes import Sizes, sizes_of
 from fgtune.analysis.search.effect_terms import Parameter, terms_of
 from fgtune.analysis.search.effect_tests import scan
+from fgtune.analysis.search.second_opinions import Opinion, PedAnova, first_order_sobol
 from fgtune.analysis.trials import Trial
 from fgtune.arrays import FloatArray
 from fgtune.streams import derive_seed, numpy_stream
@@ -107,6 +108,8 @@ class Importances:
         items: Every parameter in the order of the study, then the random number; empty if nothing can be said.
         interactions: The pairs above chance, the largest share first.
         doubts: Why the shares are not reliable; empty if they are.
+        ped: What sets the best points apart by PED-ANOVA; None if that is not defined.
+        sobol: Sobol indices of first order; None if the points were not spread beforehand.
     """
 
     metric: str
@@ -116,6 +119,8 @@ class Importances:
     items: tuple[Importance, ...]
     interactions: tuple[Interaction, ...]
     doubts: tuple[str, ...]
+    ped: Opinion | None = None
+    sobol: Opinion | None = None
 
     @property
     def reliable(self) -> bool:
@@ -155,11 +160,11 @@ def importances(
         return Importances(metric, n, level, 0.0, (), (), (f"only {n} finished points, {FEWEST} are the least",))
     if float(np.ptp(values)) == 0.0:
         return Importances(metric, n, level, 0.0, (), (), ("every point has the same value",))
-    drawn = Parameter(RANDOM_NUMBER, numpy_stream(seed, "random number").random(n))
-    terms = terms_of([*parameters, drawn], paired=len(parameters))
+    all_of_them = with_random_number(parameters, len(values), seed)
+    terms = terms_of(all_of_them, paired=len(parameters))
     found = scan(terms, values, alpha=1 - level, seed=derive_seed(seed, "scan"))
     sizes = sizes_of(terms, found, values, seed=derive_seed(seed, "sizes"), replicates=_REPLICATES)
-    return _assembled(metric, [*parameters, drawn], sizes, n, level)
+    return _assembled(metric, all_of_them, sizes, n, level)
 
 
 def metric_importances(
@@ -174,6 +179,7 @@ def metric_importances(
         seed: Seed of shuffles and resamples.
     """
     axes, decomposed = axes_of(data), []
+    by_points: dict[tuple[str, ...], PedAnova] = {}
     for info in metrics:
         judged = [trial for trial in trials if not trial.is_baseline and math.isfinite(trial.value(info.name))]
         shares = unit_places(axes, judged)
@@ -183,8 +189,21 @@ def metric_importances(
             Parameter(axis.path, shares[:, rank], 0 if axis.numeric else len(axis.categories))
             for rank, axis in enumerate(axes)
         ]
-        decomposed.append(importances(info.name, parameters, values, seed=seed, level=data.level))
+        found = importances(info.name, parameters, values, seed=seed, level=data.level)
+        if found.items and any(len(np.unique(each.places)) > 1 for each in parameters):
+            asked, arms = with_random_number(parameters, len(values), seed), tuple(trial.arm for trial in judged)
+            if info.direction != "none":
+                ped = by_points.get(arms) or PedAnova(asked, seed=seed, level=data.level)
+                found, by_points[arms] = replace(found, ped=ped.opinion(values, info.direction)), ped
+            if not data.study.design.proposer:
+                found = replace(found, sobol=first_order_sobol(asked, values, seed=seed, level=data.level))
+        decomposed.append(found)
     return tuple(decomposed)
+
+
+def with_random_number(parameters: Sequence[Parameter], n: int, seed: int) -> list[Parameter]:
+    """The parameters at n points, and one that has no effect on anything."""
+    return [*parameters, Parameter(RANDOM_NUMBER, numpy_stream(seed, "random number").random(n))]
 
 
 def _assembled(

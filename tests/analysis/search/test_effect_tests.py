@@ -97,21 +97,26 @@ def _found(parameters, values, seed):
     return [terms[rank].parameters for rank in scan(terms, values, alpha=0.05, seed=seed, shuffles=199).found]
 
 
-@pytest.mark.parametrize("noise", ["normal", "t2", "collapse"])
+@pytest.mark.parametrize("noise", ["normal", "t2", "collapse", "noisier levels"])
 def test_noise_does_not_stand_out_whatever_its_shape_and_the_number_of_levels(noise):
     wrong = 0
-    for seed in range(80):
+    for seed in range(40):
         rng = np.random.default_rng([seed, 12])
         lists = [Parameter(name, (rng.integers(0, 12, 50) + 0.5) / 12, 12) for name in "abc"]
         ranges = [Parameter(name, rng.random(50)) for name in "def"]
-        shapes = {"normal": rng.normal(size=50), "t2": rng.standard_t(2, 50), "collapse": -1.0 * (rng.random(50) < 0.1)}
+        shapes = {
+            "normal": rng.normal(size=50),
+            "t2": rng.standard_t(2, 50),
+            "collapse": -1.0 * (rng.random(50) < 0.1),
+            "noisier levels": rng.normal(size=50) * (1 + 4 * (lists[0].places < 0.25)),
+        }
         wrong += len(_found([*lists, *ranges], shapes[noise] + 1e-3 * rng.normal(size=50), seed)) > 0
-    assert wrong <= 11  # 4 are expected; 12 or more have a probability of 0.1 %
+    assert wrong <= 7  # 2 are expected at most; 8 or more have a probability of 0.1 %
 
 
 def test_main_effects_and_pure_interactions_of_the_promised_size_are_found():
     main, pair = 0, 0
-    for seed in range(60):
+    for seed in range(40):
         rng = np.random.default_rng([seed, 25])
         places, noise = rng.random((80, 6)), rng.normal(size=80)
         parameters = [Parameter(name, places[:, rank]) for rank, name in enumerate("abcdef")]
@@ -119,5 +124,5 @@ def test_main_effects_and_pure_interactions_of_the_promised_size_are_found():
         main += (0,) in _found([Parameter(each.name, each.places[:50]) for each in parameters], trend, seed)
         halves = np.sign(places[:, 0] - 0.5) * np.sign(places[:, 1] - 0.5)
         pair += (0, 1) in _found(parameters, np.sqrt(0.4) * halves + np.sqrt(0.6) * noise, seed)
-    assert main >= 40  # 48 are expected
-    assert pair >= 40
+    assert main >= 26  # 32 are expected
+    assert pair >= 26

@@ -1,0 +1,179 @@
+"""Other importances of the same points, each with what chance reaches: PED-ANOVA, and Sobol indices of first order.
+
+Both come from libraries (Optuna, SALib), which give them without saying what a parameter without effect would have. The
+outcomes are shuffled for that, and the largest of all parameters is the yardstick, as for the shares of the page.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fgtune.analysis.formatting import DASH
+from fgtune.analysis.search.effect_terms import Parameter
+from fgtune.arrays import FloatArray
+from fgtune.catalog.spec import Direction
+from fgtune.streams import numpy_stream
+
+if TYPE_CHECKING:
+    import optuna
+
+PED_SHUFFLES, SOBOL_SHUFFLES = 99, 199
+_TOP, _FEWEST_TOP = 0.1, 5  # PED-ANOVA looks at the best tenth, and at five points at least
+_HARMONICS = 3
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """Importances by one method.
+
+    Attributes:
+        importance: By parameter, without those that the method cannot judge.
+        chance: What the importance of each has to exceed. Chance lifts any of them above it in at most 1 - level of
+            studies.
+    """
+
+    importance: Mapping[str, float]
+    chance: Mapping[str, float]
+
+    @property
+    def standing(self) -> tuple[str, ...]:
+        """The parameters above chance, the largest importance first."""
+        found = [name for name, value in self.importance.items() if value > self.chance[name]]
+        return tuple(sorted(found, key=lambda name: -self.importance[name]))
+
+    def text(self, parameter: str) -> str:
+        """An importance in units of what chance reaches: ``3.7×``; a dash if there is none."""
+        if parameter not in self.importance or self.chance[parameter] <= 0:
+            return DASH
+        return f"{max(0.0, self.importance[parameter] / self.chance[parameter]):.1f}×"
+
+
+class PedAnova:
+    """PED-ANOVA (Watanabe, Bansal and Hutter 2023): what sets the best tenth of points apart from all of them.
+
+    A parameter's importance is the divergence of its density among the best points from that among all points. A random
+    set of as many points stands for chance; it is the same for every metric of the same points.
+
+    Args:
+        parameters: Where the points are.
+        seed: Seed of the shuffles.
+        level: 1 minus the largest probability that any parameter without effect is above chance.
+    """
+
+    def __init__(self, parameters: Sequence[Parameter], *, seed: int, level: float = 0.95) -> None:
+        from optuna.importance import PedAnovaImportanceEvaluator
+
+        self._n = len(parameters[0].places)
+        self._parameters = [each for each in parameters if len(np.unique(each.places[~np.isnan(each.places)])) > 1]
+        top = max(_TOP, min(_FEWEST_TOP, self._n - 1) / self._n)
+        with _quietly():
+            self._evaluator = PedAnovaImportanceEvaluator(target_quantile=top)
+            self._study = _study_of(self._parameters, self._n)
+        order = np.arange(self._n, dtype=float)
+        shuffled = [numpy_stream(seed, "ped", rank).permutation(order) for rank in range(PED_SHUFFLES)]
+        self._chance = _largest([self._importances(each) for each in shuffled], level)
+
+    def opinion(self, values: FloatArray, direction: Direction) -> Opinion:
+        """What sets the best points by a metric apart.
+
+        Args:
+            values: (n,) finite.
+            direction: Which way they are better.
+        """
+        found = self._importances(values if direction == "minimize" else -values)
+        return Opinion(found, self._chance)
+
+    def _importances(self, losses: FloatArray) -> dict[str, float]:
+        def loss(trial: optuna.trial.FrozenTrial) -> float:
+            return float(losses[trial.number])
+
+        with _quietly():
+            found = self._evaluator.evaluate(self._study, target=loss)
+        return {each.name: float(found.get(each.name, 0.0)) for each in self._parameters}
+
+
+def first_order_sobol(
+    parameters: Sequence[Parameter], values: FloatArray, *, seed: int, level: float = 0.95, shuffles: int = SOBOL_SHUFFLES
+) -> Opinion:
+    """Sobol indices of first order from given points: RBD-FAST (Tarantola et al. 2006; Plischke 2010; Tissot 2012).
+
+    Unordered levels and parameters that are inactive at some points are left out: the method sorts points along a
+    parameter.
+
+    Args:
+        parameters: Where the points are.
+        values: (n,) finite, not all the same.
+        seed: Seed of the shuffles.
+        level: 1 minus the largest probability that any parameter without effect is above chance.
+        shuffles: Number of shuffles.
+    """
+    from SALib.analyze import rbd_fast
+
+    sorted_along = [each for each in parameters if not each.levels and not np.isnan(each.places).any()]
+
+    def indices(outcomes: FloatArray) -> dict[str, float]:
+        found = {}
+        for each in sorted_along:
+            share = rbd_fast.compute_first_order(rbd_fast.permute_outputs(each.places, outcomes), _HARMONICS)
+            found[each.name] = float(rbd_fast.unskew_S1(share, _HARMONICS, len(outcomes)))
+        return found
+
+    shuffled = [numpy_stream(seed, "sobol", rank).permutation(values) for rank in range(shuffles)]
+    return Opinion(indices(values), _largest([indices(each) for each in shuffled], level))
+
+
+def _largest(by_chance: Sequence[Mapping[str, float]], level: float) -> dict[str, float]:
+    """What each importance has to exceed so that the largest of all, in units of its own spread, is rarely above it."""
+    names = list(by_chance[0])
+    if not names:
+        return {}
+    table = np.cbrt([[each[name] for name in names] for each in by_chance])  # (shuffles, d), nearly normal
+    centre, spread = table.mean(axis=0), table.std(axis=0, ddof=1)
+    largest = np.sort(((table - centre) / np.where(spread > 0, spread, 1.0)).max(axis=1))
+    reach = largest[min(math.ceil(level * (len(largest) + 1)), len(largest)) - 1]
+    return dict(zip(names, ((centre + reach * spread) ** 3).tolist(), strict=True))
+
+
+def _study_of(parameters: Sequence[Parameter], n: int) -> optuna.Study:
+    """The points as trials in memory; their values do not matter."""
+    from optuna import create_study
+    from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+    from optuna.trial import create_trial
+
+    domains: dict[str, BaseDistribution] = {
+        each.name: CategoricalDistribution(range(each.levels)) if each.levels else FloatDistribution(0.0, 1.0)
+        for each in parameters
+    }
+    study = create_study()
+    for rank in range(n):
+        active = {each.name: each for each in parameters if not math.isnan(each.places[rank])}
+        params = {name: _value(each, rank) for name, each in active.items()}
+        study.add_trial(create_trial(params=params, distributions={k: domains[k] for k in active}, value=0.0))
+    return study
+
+
+def _value(parameter: Parameter, rank: int) -> float | int:
+    place = float(parameter.places[rank])
+    return min(int(place * parameter.levels), parameter.levels - 1) if parameter.levels else place
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without Optuna's log lines and warnings, which are about uses by hand."""
+    import optuna
+
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        optuna.logging.set_verbosity(before)

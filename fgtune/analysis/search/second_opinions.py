@@ -100,7 +100,12 @@ class PedAnova:
 
 
 def first_order_sobol(
-    parameters: Sequence[Parameter], values: FloatArray, *, seed: int, level: float = 0.95, shuffles: int = SOBOL_SHUFFLES
+    parameters: Sequence[Parameter],
+    values: FloatArray,
+    *,
+    seed: int,
+    level: float = 0.95,
+    shuffles: int = SOBOL_SHUFFLES,
 ) -> Opinion:
     """Sobol indices of first order from given points: RBD-FAST (Tarantola et al. 2006; Plischke 2010; Tissot 2012).
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -14,6 +16,23 @@ from fgtune.config.schema.trial import (
     OptimizerConfig,
     ScheduleConfig,
 )
+
+_Optimizer = TypeVar("_Optimizer", bound=torch.optim.Optimizer)
+_WRAPPED = ("step", "zero_grad", "add_param_group", "state_dict", "load_state_dict")
+
+
+def _without_compiler(optimizer: type[_Optimizer]) -> type[_Optimizer]:
+    """An optimiser whose methods do not import torch's compiler.
+
+    Torch wraps the methods for use in compiled code, and the wrappers import the compiler when they are first called:
+    2 s of CPU in every worker. A trial compiles its model and never its optimiser. Of what the wrappers do, one thing
+    counts without a compiler: a step records no gradients.
+    """
+    methods = {name: inspect.unwrap(getattr(optimizer, name)) for name in _WRAPPED}
+    return type(optimizer.__name__, (optimizer,), methods | {"step": torch.no_grad()(methods["step"])})
+
+
+_SGD, _AdamW = _without_compiler(torch.optim.SGD), _without_compiler(torch.optim.AdamW)
 
 
 def learning_rate(config: ScheduleConfig, base: float, epoch: int, epochs: int) -> float:
@@ -41,8 +60,8 @@ def build_optimizer(config: OptimizerConfig, parameters: list[nn.Parameter]) -> 
     """The optimiser of ``parameters``, which may be empty."""
     parameters = parameters or [nn.Parameter(torch.empty(0))]
     if isinstance(config, AdamConfig):
-        return torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)
-    return torch.optim.SGD(
+        return _AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)
+    return _SGD(
         parameters,
         lr=config.lr,
         momentum=config.momentum,

@@ -242,7 +242,7 @@ def test_ctrl_c_saves_prints_the_line_that_continues_and_continuing_repeats_the_
 
 @pytest.mark.integration
 def test_killed_driver_loses_nothing_finished_and_continuing_repeats_the_uncut_run(options, uncut_long, until_ended):
-    options = long_study(options)
+    options = replace(long_study(options), tracking_uri="none")  # test_kills looks into the store after a kill
     process = start(options)
     wait_for_checkpoint(options, process)
     workers = workers_of(options)

@@ -12,10 +12,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from fgtune.analysis.cells import failure_bounds, failure_rows, pruned_groups, solver_rows
+from fgtune.analysis.combining import gains_of
 from fgtune.analysis.datasets.together import DatasetsSummary, summarise_datasets
 from fgtune.analysis.formatting import MetricInfo, metric_info
 from fgtune.analysis.inputs import Counts, PlannedArm, StudyData, read_study
 from fgtune.analysis.judging import exploratory_contrasts, planned_contrasts
+from fgtune.analysis.parts.effects import PartsSummary, summarise_parts
 from fgtune.analysis.published import PublishedComparison, published_comparisons
 from fgtune.analysis.records import ArmSummary, Bounds, ContrastSummary, FailureRow, PrunedGroup, SolverRow
 from fgtune.analysis.robust import SummaryKind
@@ -26,6 +28,7 @@ from fgtune.analysis.statistics import mean_interval
 from fgtune.analysis.table import num_fine
 from fgtune.analysis.text.answer import answer_sentence
 from fgtune.analysis.text.datasets_answer import datasets_sentence, datasets_warnings
+from fgtune.analysis.text.parts import parts_answer, told
 from fgtune.analysis.text.search_answer import search_answer
 from fgtune.analysis.text.search_warnings import search_warnings
 from fgtune.analysis.text.warnings import study_warnings
@@ -57,6 +60,7 @@ class StudySummary:
         search: What a search found; None for other designs.
         arm_searches: The searches inside the arms of a comparison; None if there are none.
         datasets: Each arm of a comparison over all its data sets together; None with a single one.
+        parts: What the parts of an ablation are worth together; None where its arms do not tell.
     """
 
     study: str
@@ -87,6 +91,7 @@ class StudySummary:
     search: SearchSummary | None = None
     arm_searches: ArmSearchesSummary | None = None
     datasets: DatasetsSummary | None = None
+    parts: PartsSummary | None = None
 
     @property
     def baseline(self) -> ArmSummary:
@@ -194,6 +199,19 @@ def _compared_over_datasets(data: StudyData, summary: StudySummary) -> StudySumm
     return replace(summary, datasets=found, answer=answer, warnings=(*summary.warnings, *datasets_warnings(found)))
 
 
+def _ablated(data: StudyData, summary: StudySummary) -> StudySummary:
+    """The arms, then their parts together: a planned family of its own, or exploratory."""
+    summary, design = _compared(data, summary), data.study.design
+    names = [name for name in data.factors if all(isinstance(arm.levels[name], bool) for arm in data.arms)]
+    arms = {frozenset(name for name in names if arm.levels[name]): arm.name for arm in data.arms}
+    gains = gains_of(data, summary.metrics[0], summary.margin)
+    found = summarise_parts(gains, arms, design.parts, design.combined_parts, planned=design.plans_joint_effects)
+    if found is None:
+        return summary
+    found = told(found, summary.level)
+    return replace(summary, parts=found, answer=f"{summary.answer} {parts_answer(found)}".rstrip())
+
+
 def _searched(data: StudyData, summary: StudySummary) -> StudySummary:
     """No contrast is planned, since the points depend on the results; those of the chosen points are exploratory."""
     search = summarise_search(data)
@@ -214,7 +232,7 @@ def _searched(data: StudyData, summary: StudySummary) -> StudySummary:
 
 SUMMARISERS: Mapping[str, Callable[[StudyData, StudySummary], StudySummary]] = {
     "sensitivity": _compared,
-    "ablation": _compared,
+    "ablation": _ablated,
     "comparison": _compared_over_datasets,
     "search": _searched,
 }

@@ -9,7 +9,7 @@ from typing import Any
 
 from fgtune.config.arms.draft_arms import MAX_ARMS, DraftArm, Drafts, arm_config, too_many
 from fgtune.config.reading.load import LoadedStudy
-from fgtune.config.schema.designs import FULL_METHOD, AblationDesign, Scheme
+from fgtune.config.schema.ablation import FULL_METHOD, AblationDesign, Scheme
 from fgtune.config.schema.paths import Path, suggestion
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.config.spaces.expression import Expression, parse_expression
@@ -165,17 +165,24 @@ def _variants(
             elif on not in seen:
                 seen.add(on)
                 if len(seen) > MAX_ARMS:
-                    raise too_many(loaded, f"the {scheme} scheme")
+                    raise _too_many(loaded, design, scheme)
                 yield _Variant(name, scheme, on)
+
+
+def _too_many(loaded: LoadedStudy, design: AblationDesign, scheme: Scheme) -> ConfigError:
+    """The error for a scheme that has gone past ``MAX_ARMS``."""
+    if scheme != "factorial":
+        return too_many(loaded, f"the {scheme} scheme")
+    parts = len(design.combined_parts)
+    rule = f"must have at most {MAX_ARMS} arms, every combination of {parts} parts is 2^{parts} = {2**parts}"
+    return loaded.error(("design", "schemes"), rule, "combine fewer parts with over, or use pairwise", value=scheme)
 
 
 def _wanted(design: AblationDesign, scheme: Scheme) -> Iterator[tuple[str, Components]]:
     """The combinations of a scheme before constraints, with their names."""
     full = frozenset(design.components)
-    single = {name: frozenset([name]) for name in design.components}
-    units = single | {name: frozenset(members) for name, members in design.groups.items()}
-    alone = design.over or tuple(units)
-    combined = design.over or tuple(single)
+    units = {name: frozenset(members) for name, members in design.parts.items()}
+    alone, combined = tuple(units), design.combined_parts
     if scheme in {"leave_one_out", "pairwise"}:
         for unit in alone if scheme == "leave_one_out" else combined:
             yield f"no_{unit}", full - units[unit]
@@ -185,6 +192,8 @@ def _wanted(design: AblationDesign, scheme: Scheme) -> Iterator[tuple[str, Compo
     if scheme == "add_one_in":
         for unit in alone:
             yield f"only_{unit}", _fixed(full, units, alone) | units[unit]
+    if scheme == "none":
+        yield "none", _fixed(full, units, combined)
     if scheme == "ladder":
         on = _fixed(full, units, combined)
         for unit in combined:

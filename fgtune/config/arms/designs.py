@@ -12,7 +12,8 @@ from fgtune.config.arms.draft_arms import Drafts
 from fgtune.config.arms.search import SearchPlan, check_population, search_arms
 from fgtune.config.arms.sensitivity import sensitivity_arms
 from fgtune.config.reading.load import LoadedStudy
-from fgtune.config.schema.designs import AblationDesign, ComparisonDesign, Design, SensitivityDesign
+from fgtune.config.schema.ablation import AblationDesign
+from fgtune.config.schema.designs import ComparisonDesign, Design, SensitivityDesign
 from fgtune.config.schema.search import SearchDesign
 from fgtune.config.schema.study import Study
 from fgtune.config.schema.trial import TrialConfig
@@ -66,6 +67,15 @@ class AblationKind(DesignKind[AblationDesign]):
     def draft_arms(self, loaded: LoadedStudy, design: AblationDesign) -> Drafts:
         """The full method, then scheme by scheme its reduced versions."""
         return ablation_arms(loaded, design)
+
+    def warnings(self, study: Study, design: AblationDesign) -> Iterator[str]:
+        """Arms that lack one other arm to tell redundancy from synergy."""
+        del study
+        if {"leave_one_out", "add_one_in"} <= {*design.schemes} and not {"none", "factorial"} & {*design.schemes}:
+            yield (
+                "what a part gains alone needs an arm without any part: add none to the schemes (with over, if a trial "
+                "without any is not valid) to tell parts that are redundant from parts that need each other"
+            )
 
 
 class ComparisonKind(DesignKind[ComparisonDesign]):

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from fgtune.catalog import find_spec
+from fgtune.config.schema.ablation import AblationDesign
 from fgtune.config.schema.base import (
     NAME_PATTERN,
     Config,
@@ -20,7 +21,7 @@ from fgtune.config.schema.base import (
     Text,
     must_differ,
 )
-from fgtune.config.schema.designs import AblationDesign, ComparisonDesign, SensitivityDesign
+from fgtune.config.schema.designs import ComparisonDesign, SensitivityDesign
 from fgtune.config.schema.paths import all_paths, suggestion
 from fgtune.config.schema.search import SearchDesign
 from fgtune.config.schema.trial import TrialConfig

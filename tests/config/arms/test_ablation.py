@@ -164,7 +164,8 @@ def test_a_factorial_beyond_all_reason_is_refused(tmp_path):
     components = {f"c{n}": {"off": {path: 30 if n < 2 else 21 if path[-1] == "s" or "stored" in path else 0.25}}
                   for n, path in enumerate(settings_of)}  # fmt: skip
     message = failure_of(tmp_path, {"components": components, "schemes": ["factorial"]})
-    assert "design: must have at most 5000 arms, the factorial scheme has more" in message
+    assert "design.schemes: must have at most 5000 arms, every combination of 13 parts is 2^13 = 8192" in message
+    assert "combine fewer parts with over, or use pairwise" in message
 
 
 NAMES = ("a", "b", "c", "d")
@@ -200,3 +201,31 @@ def test_every_arm_keeps_every_constraint_and_the_factorial_has_all_that_do(tmp_
     for arm in plan.arms:
         weights = [getattr(arm.config.objective, path.rpartition(".")[2]) for path in PATHS]
         assert [weight > 0 for weight in weights] == list(arm.levels.values())
+
+
+def test_none_is_the_arm_without_any_part_that_is_combined(tmp_path):
+    design = {"components": terms(), "schemes": ["leave_one_out", "add_one_in", "none"], "over": ["nn", "conf"]}
+    assert removed(study_with(tmp_path, design)) == {
+        "full": (), "no_nn": ("nn",), "no_conf": ("conf",), "none": ("nn", "conf"),
+    }  # fmt: skip
+
+
+def test_parts_that_are_added_alone_call_for_an_arm_without_any(tmp_path):
+    design = {"components": terms(), "schemes": ["leave_one_out", "add_one_in"], "over": ["nn", "conf", "reg"]}
+    (warning,) = study_with(tmp_path, design).warnings
+    assert "add none to the schemes" in warning
+    assert study_with(tmp_path, design | {"schemes": [*design["schemes"], "none"]}).warnings == ()
+
+
+def test_planned_interactions_need_the_arms_that_show_them(tmp_path):
+    design = {"components": terms(), "schemes": ["leave_one_out", "add_one_in"], "interactions": "planned"}
+    message = failure_of(tmp_path, design)
+    assert "interactions: planned needs pairwise, factorial, or leave_one_out with add_one_in and none" in message
+    assert study_with(tmp_path, design | {"schemes": ["pairwise"]}).study.design.plans_joint_effects
+
+
+def test_planning_interactions_changes_no_cell(tmp_path):
+    design = {"components": terms(), "schemes": ["pairwise"]}
+    plain, planned = study_with(tmp_path, design), study_with(tmp_path, design | {"interactions": "planned"})
+    assert [cell.cell_id for cell in plain.cells] == [cell.cell_id for cell in planned.cells]
+    assert "interactions" not in str(plain.study.identity())

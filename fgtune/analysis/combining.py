@@ -1,0 +1,219 @@
+"""Weighted sums of arms, seed by seed: contrasts of contrasts, with all that bears on their verdicts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from fgtune.analysis.cells import lost_cells
+from fgtune.analysis.formatting import MetricInfo
+from fgtune.analysis.inputs import StudyData
+from fgtune.analysis.robust import equivalence_p, summary_of
+from fgtune.analysis.shape import Shape, shape_of
+from fgtune.analysis.statistics import PairedContrast, contrast_of
+from fgtune.analysis.verdicts import Case, Judgement, LostCells, Rules, judge, judge_together
+
+_ENDLESS = 1e140  # sums beyond this had an infinite end of the metric's range in them
+_HUGE = 1e150
+
+
+@dataclass(frozen=True)
+class Gains:
+    """The primary metric of every arm by seed, with the sign that makes more better.
+
+    Attributes:
+        values: Finite values by arm and seed.
+        lost: Lost cells by arm.
+        baseline: The arm that others are compared with.
+        rules: What sums are judged by: direction ``maximize`` (or ``none``), range and grain of these values.
+        margin: A smaller sum is unimportant; None for none.
+        shape: The shape of all arms by seeds.
+    """
+
+    values: Mapping[str, Mapping[int, float]]
+    lost: Mapping[str, LostCells]
+    baseline: str
+    rules: Rules
+    margin: float | None
+    shape: Shape
+
+    @property
+    def level(self) -> float:
+        """Confidence level of the intervals."""
+        return 1.0 - self.rules.alpha
+
+
+@dataclass(frozen=True)
+class Combination:
+    """A weighted sum of arms over the seeds that all of them have.
+
+    Attributes:
+        weights: Weight of every arm in it, none of them 0.
+        contrast: Its value seed by seed, with interval and tests.
+        lost: The lost cells of its arms together.
+        bounds: Smallest and largest value that its summary could have with the lost cells; nan where none were lost.
+    """
+
+    weights: Mapping[str, float]
+    contrast: PairedContrast
+    lost: LostCells
+    bounds: tuple[float, float]
+
+
+def gains_of(data: StudyData, info: MetricInfo, margin: float | None) -> Gains:
+    """The metric of a study with a single data set, so that more is better.
+
+    Args:
+        data: The study.
+        info: The metric.
+        margin: The study's margin in its unit; None for none.
+    """
+    sign = -1.0 if info.direction == "minimize" else 1.0
+    values = {
+        arm.name: {seed: sign * value for seed, value in data.values(arm.name, info.name).items()} for arm in data.arms
+    }
+    low, high = sorted((sign * info.low, sign * info.high))
+    settings = data.study.metrics
+    labels = {arm.name: arm.label for arm in data.arms}
+    return Gains(
+        values=values,
+        lost={name: lost_cells(data, name, info.name) for name in values},
+        baseline=data.baseline.name,
+        rules=Rules(
+            direction="none" if info.direction == "none" else "maximize",
+            alpha=settings.alpha,
+            kind=settings.summary,
+            low=low,
+            high=high,
+            grain=data.grain(info),
+        ),
+        margin=margin,
+        shape=shape_of({labels[name]: own for name, own in values.items()}, data.baseline.label),
+    )
+
+
+def combine(gains: Gains, weights: Mapping[str, float]) -> Combination:
+    """The weighted sum of some arms, over the seeds at which all of them have a value."""
+    weights = {arm: weight for arm, weight in weights.items() if weight != 0.0}
+    seeds = _common(gains.values[arm].keys() for arm in weights)
+    sums = [math.fsum(weight * gains.values[arm][seed] for arm, weight in weights.items()) for seed in seeds]
+    size = max((abs(gains.values[arm][seed]) for arm in weights for seed in seeds), default=0.0)
+    lost = _together([gains.lost.get(arm, LostCells()) for arm in weights])
+    contrast = contrast_of(sums, seeds, direction=gains.rules.direction, level=gains.level, scale=size)
+    bounds = _bounds(gains, weights) if len(lost) else (math.nan, math.nan)
+    return Combination(weights, contrast, lost, bounds)
+
+
+def _common(keys: Iterable[Iterable[int]]) -> list[int]:
+    sets = [set(each) for each in keys]
+    return sorted(set.intersection(*sets)) if sets else []
+
+
+def _together(lost: Sequence[LostCells]) -> LostCells:
+    """The seeds at which any of several arms lost its cell."""
+    return LostCells(
+        failed=tuple(sorted({seed for each in lost for seed in each.failed})),
+        undefined=tuple(sorted({seed for each in lost for seed in each.undefined})),
+        stopped=tuple(sorted({seed for each in lost for seed in each.stopped})),
+    )
+
+
+def _reach(gains: Gains, combined: Combination, sign: float) -> float:
+    """The lower end of the range, plus how far the sum would move if all arms with weights of this sign fell to it.
+
+    It stands where a single arm would have its mean: both say how much a seed that collapses could take away.
+    """
+    weights, seeds = combined.weights, combined.contrast.seeds
+    falls = [
+        abs(weight) * (math.fsum(gains.values[arm][seed] for seed in seeds) / len(seeds) - gains.rules.low)
+        for arm, weight in weights.items()
+        if weight * sign > 0 and seeds
+    ]
+    return gains.rules.low + math.fsum(falls) if math.isfinite(gains.rules.low) else math.inf
+
+
+def _bounds(gains: Gains, weights: Mapping[str, float]) -> tuple[float, float]:
+    """Smallest and largest value of the summary over the seeds that ended in all arms, whatever was lost."""
+    low, high = (min(max(end, -_HUGE), _HUGE) for end in (gains.rules.low, gains.rules.high))
+    ended = {arm: {seed: (value, value) for seed, value in gains.values[arm].items()} for arm in weights}
+    for arm, cells in ended.items():
+        lost = gains.lost.get(arm, LostCells())
+        cells |= dict.fromkeys((*lost.failed, *lost.undefined, *lost.stopped), (low, high))
+    seeds = _common(cells.keys() for cells in ended.values())
+    ends = []
+    for worst in (True, False):
+        sums = [
+            math.fsum(weight * ended[arm][seed][(weight > 0) != worst] for arm, weight in weights.items())
+            for seed in seeds
+        ]
+        ends.append(_reduced(gains, [min(max(each, -_HUGE), _HUGE) for each in sums]))
+    return min(ends), max(ends)
+
+
+def _reduced(gains: Gains, sums: Sequence[float]) -> float:
+    if not sums:
+        return math.nan
+    contrast = contrast_of(sums, direction=gains.rules.direction, level=gains.level)
+    value = summary_of(gains.rules.kind, contrast, gains.rules.direction, gains.level).value
+    return value if abs(value) < _ENDLESS else math.copysign(math.inf, value)
+
+
+def case_of(gains: Gains, combined: Combination) -> Case:
+    """A sum as a case for a verdict; its p-values are not corrected yet."""
+    contrast, rules = combined.contrast, gains.rules
+    summary = summary_of(rules.kind, contrast, rules.direction, gains.level)
+    least_sd = _grain(gains, [combined]) / math.sqrt(6.0)
+    margin = gains.margin
+    close = math.nan if margin is None else equivalence_p(rules.kind, contrast, margin, least_sd)
+    return Case(
+        contrast=replace(contrast, baseline_mean=_reach(gains, combined, -1.0)),
+        summary=summary,
+        margin=margin,
+        p_adjusted=summary.p,
+        p_equivalent=close,
+        arm_mean=_reach(gains, combined, 1.0),
+        lost=combined.lost,
+        bounds=combined.bounds,
+        shape=gains.shape,
+    )
+
+
+def judge_sums(
+    gains: Gains, combined: Sequence[Combination], p_values: Sequence[float] | None = None
+) -> tuple[Judgement, ...]:
+    """Judge several sums as one family, Holm-corrected among themselves.
+
+    Args:
+        gains: The values that they are of.
+        combined: The sums.
+        p_values: One p for each in place of that of its own test, for claims that take more than one test; each at
+            least as large as its own.
+    """
+    cases = [case_of(gains, each) for each in combined]
+    if p_values is not None:
+        cases = [replace(case, p_adjusted=p) for case, p in zip(cases, p_values, strict=True)]
+    return tuple(_said(each) for each in judge_together(cases, _family(gains, combined)))
+
+
+def judge_at(gains: Gains, combined: Combination, p_adjusted: float, family: int) -> Judgement:
+    """Judge whether a sum differs from 0, by a p that is corrected already for a family of this size."""
+    case = replace(case_of(gains, combined), p_adjusted=p_adjusted, p_equivalent=math.nan)
+    return _said(judge(case, replace(_family(gains, [combined]), contrasts=max(1, family))))
+
+
+def _family(gains: Gains, combined: Sequence[Combination]) -> Rules:
+    return replace(gains.rules, contrasts=max(1, len(combined)), grain=_grain(gains, combined))
+
+
+def _grain(gains: Gains, combined: Sequence[Combination]) -> float:
+    """The grain of a difference of two values that varies by rounding as much as these sums do."""
+    squares = [math.fsum(weight**2 for weight in each.weights.values()) for each in combined]
+    return gains.rules.grain * math.sqrt(max(squares, default=2.0) / 2.0)
+
+
+def _said(judgement: Judgement) -> Judgement:
+    """The judgement with a reason that speaks of several arms."""
+    if judgement.doubt != "lost":
+        return judgement
+    return replace(judgement, reason=judgement.reason.replace("it ", "one of its arms ", 1))

@@ -1,0 +1,1 @@
+"""What the parts of an ablation are worth together: redundancy, synergy, interactions of pairs, Shapley shares."""

@@ -1,0 +1,287 @@
+"""Contrasts of contrasts of an ablation: what parts are worth beside others, without them, and in the mean.
+
+A part is *redundant* with others where it gains something alone and less beside them, and in *synergy* with them where
+it gains something beside them and more than alone. Both are claims about the difference of two gains, tested seed by
+seed, together with the gain that they name; two verdict words that differ show neither. A pair's interaction is the
+difference of differences of a factorial design (Yates 1937). Shapley's shares (1953) split the difference between the
+full method and the one without any part, exactly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, combinations
+from typing import Literal
+
+from fgtune.analysis.combining import Combination, Gains, combine, judge_at, judge_sums
+from fgtune.analysis.robust import summary_of
+from fgtune.analysis.statistics import PairedContrast, holm
+from fgtune.analysis.verdicts import Judgement, Verdict
+
+JointName = Literal["synergy", "redundancy", "more beside", "less beside", "additive", "undecided"]
+
+_On = frozenset[str]
+
+
+@dataclass(frozen=True)
+class JointEffect:
+    """How much more parts are worth beside others than without them; gains are positive where the metric gets better.
+
+    Attributes:
+        parts: One part, against all others together; or a pair.
+        contrast: Gain beside the others (of a pair: of the first beside the second) minus gain without, seed by seed.
+        beside: Gain beside the others.
+        without: Gain without them.
+        judgement: Of the difference, Holm-corrected in its family: ``helps`` is more beside the others.
+        name: What it is called.
+        sentence: The result in words.
+    """
+
+    parts: tuple[str, ...]
+    contrast: PairedContrast
+    beside: PairedContrast
+    without: PairedContrast
+    judgement: Judgement
+    name: JointName
+    sentence: str = ""
+
+    @property
+    def label(self) -> str:
+        """The part or parts in words."""
+        return " and ".join(self.parts)
+
+
+@dataclass(frozen=True)
+class ShapleyShare:
+    """What a part gains in the mean over all orders in which parts can be added.
+
+    Attributes:
+        part: The part.
+        contrast: Its share, seed by seed.
+        p_adjusted: Test that it is 0, Holm-corrected over the parts.
+        bounds: What it could be with the lost cells; nan where none were lost.
+    """
+
+    part: str
+    contrast: PairedContrast
+    p_adjusted: float
+    bounds: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class PartsSummary:
+    """What an ablation says about its parts together.
+
+    Attributes:
+        planned: Whether the study file planned it.
+        parts: Each part against all others together.
+        pairs: Each pair.
+        averaged: Whether pairs are averaged over all settings of the other parts; if not, the others are on.
+        shares: Shapley shares; empty unless every combination was run.
+        total: Full method minus the one without any part, the sum of the shares; None without shares.
+        sentence: What the shares say; empty without them.
+    """
+
+    planned: bool
+    parts: tuple[JointEffect, ...]
+    pairs: tuple[JointEffect, ...]
+    averaged: bool
+    shares: tuple[ShapleyShare, ...]
+    total: PairedContrast | None
+    sentence: str = ""
+
+    @property
+    def effects(self) -> tuple[JointEffect, ...]:
+        """Parts, then pairs."""
+        return (*self.parts, *self.pairs)
+
+
+def summarise_parts(
+    gains: Gains,
+    arms: Mapping[_On, str],
+    units: Mapping[str, Sequence[str]],
+    combined: Sequence[str],
+    *,
+    planned: bool,
+) -> PartsSummary | None:
+    """What the arms of an ablation say about its parts together; None where they say nothing.
+
+    Args:
+        gains: The arms' values.
+        arms: The arm that has exactly these components on.
+        units: Components of every part (a component, or a group) that is removed or added alone.
+        combined: Those of them that are combined with each other; disjoint, or they have no interactions here.
+        planned: Whether the study file planned this.
+    """
+    full = frozenset().union(*arms)
+    sets = {name: frozenset(members) for name, members in units.items()}
+    disjoint = sum(len(sets[name]) for name in combined) == len(frozenset().union(*(sets[name] for name in combined)))
+    chosen = {name: sets[name] for name in combined} if disjoint else {}
+    whole = bool(chosen) and all(full - off in arms for off in _unions(chosen))
+    parts = _part_effects(gains, arms, sets, full)
+    pairs = _pair_effects(gains, arms, chosen, full, whole=whole)
+    shares, total = _shares(gains, arms, chosen, full) if whole else ((), None)
+    if not parts and not pairs and not shares:
+        return None
+    return PartsSummary(planned, parts, pairs, whole and len(chosen) > 2, shares, total)
+
+
+def _unions(sets: Mapping[str, _On]) -> Iterator[_On]:
+    """The components of every subset of the parts."""
+    for names in _subsets(list(sets)):
+        yield frozenset().union(*(sets[name] for name in names))
+
+
+def _subsets(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    return chain.from_iterable(combinations(names, size) for size in range(len(names) + 1))
+
+
+def _part_effects(gains: Gains, arms: Mapping[_On, str], sets: Mapping[str, _On], full: _On) -> tuple[JointEffect, ...]:
+    """Every part of which there are the arms without it, with it alone, and without any."""
+    fixed = full - frozenset().union(*sets.values())
+    found = []
+    for name, own in sets.items():
+        corners = (full, full - own, fixed | own, fixed)
+        if all(corner in arms for corner in corners) and len(set(corners)) == 4:
+            with_all, without, alone, none = (arms[corner] for corner in corners)
+            beside, apart = {with_all: 1.0, without: -1.0}, {alone: 1.0, none: -1.0}
+            found.append(((name,), beside, apart))
+    return _named_parts(gains, found)
+
+
+def _sum(*terms: tuple[float, Mapping[str, float]]) -> dict[str, float]:
+    """The weighted sum of weights; arms that cancel are left out."""
+    total: dict[str, float] = {}
+    for factor, weights in terms:
+        for arm, weight in weights.items():
+            total[arm] = total.get(arm, 0.0) + factor * weight
+    return {arm: weight for arm, weight in total.items() if weight != 0.0}
+
+
+_Apart = tuple[tuple[str, ...], dict[str, float], dict[str, float]]
+"""The parts, and the weights of their gains beside the others and without them."""
+
+
+def _named_parts(gains: Gains, found: Sequence[_Apart]) -> tuple[JointEffect, ...]:
+    """Name each part; a name is a claim about two signs, so its p is the larger of both tests' (Berger 1982).
+
+    If the difference is truly below 0, the part gains something alone or loses something beside the others, so that
+    only one of the names that go with it can be wrong: with two-sided tests in at most alpha of studies.
+    """
+    sums = [combine(gains, _sum((1.0, beside), (-1.0, apart))) for _, beside, apart in found]
+    claims = [_claim(gains, *each[1:], combined) for each, combined in zip(found, sums, strict=True)]
+    own = [_p(gains, combined) for combined in sums]
+    p_values = [_larger(p, _p(gains, claim)) for p, (_, claim) in zip(own, claims, strict=True)]
+    judgements = judge_sums(gains, sums, p_values)
+    effects = []
+    for (parts, beside, apart), combined, (name, claim), judgement in zip(found, sums, claims, judgements, strict=True):
+        verdict = judgement
+        if judgement.verdict in {Verdict.HELPS, Verdict.HURTS}:
+            second = judge_at(gains, claim, judgement.p_adjusted, len(sums))
+            if second.verdict is Verdict.UNDECIDED:
+                verdict = second
+        effects.append(_effect(gains, parts, combined, (beside, apart), verdict, name))
+    return tuple(effects)
+
+
+def _claim(
+    gains: Gains, beside: Mapping[str, float], apart: Mapping[str, float], combined: Combination
+) -> tuple[JointName, Combination]:
+    """What a part would be called, and the gain or loss that the name speaks of: of the two possible, the surer."""
+    more = _value(gains, combined) > 0
+    first, second = (combine(gains, each) for each in ((beside, apart) if more else (apart, beside)))
+    gain: tuple[JointName, Combination] = ("synergy" if more else "redundancy"), first
+    loss: tuple[JointName, Combination] = ("more beside" if more else "less beside"), second
+    if _value(gains, first) <= 0:
+        return loss
+    return loss if _value(gains, second) < 0 and _p(gains, second) < _p(gains, first) else gain
+
+
+def _pair_effects(
+    gains: Gains, arms: Mapping[_On, str], sets: Mapping[str, _On], full: _On, *, whole: bool
+) -> tuple[JointEffect, ...]:
+    """Every pair whose four arms there are, with the other parts on; averaged over these if every combination is."""
+    found = []
+    for (one, first), (two, second) in combinations(sets.items(), 2):
+        rest = {name: own for name, own in sets.items() if name not in (one, two)}
+        removed = list(_unions(rest)) if whole else [frozenset[str]()]
+        share = 1.0 / len(removed)
+        beside, apart = [], []
+        for off in removed:
+            on = full - off
+            corners = (on, on - first, on - second, on - first - second)
+            if all(corner in arms for corner in corners):
+                both, without_one, without_two, neither = (arms[corner] for corner in corners)
+                beside.append((share, {both: 1.0, without_one: -1.0}))
+                apart.append((share, {without_two: 1.0, neither: -1.0}))
+        if beside:
+            found.append(((one, two), _sum(*beside), _sum(*apart)))
+    sums = [combine(gains, _sum((1.0, beside), (-1.0, apart))) for _, beside, apart in found]
+    judgements = judge_sums(gains, sums)
+    return tuple(
+        _effect(gains, parts, combined, (beside, apart), judgement, _pair_name(judgement))
+        for (parts, beside, apart), combined, judgement in zip(found, sums, judgements, strict=True)
+    )
+
+
+def _pair_name(judgement: Judgement) -> JointName:
+    return "synergy" if judgement.verdict is Verdict.HELPS else "redundancy"
+
+
+def _effect(
+    gains: Gains,
+    parts: tuple[str, ...],
+    combined: Combination,
+    gained: tuple[Mapping[str, float], Mapping[str, float]],
+    judgement: Judgement,
+    name: JointName,
+) -> JointEffect:
+    if judgement.verdict is Verdict.EQUIVALENT:
+        name = "additive"
+    elif judgement.verdict is Verdict.UNDECIDED:
+        name = "undecided"
+    beside, without = (combine(gains, weights).contrast for weights in gained)
+    return JointEffect(parts, combined.contrast, beside, without, judgement, name)
+
+
+def _shares(
+    gains: Gains, arms: Mapping[_On, str], sets: Mapping[str, _On], full: _On
+) -> tuple[tuple[ShapleyShare, ...], PairedContrast]:
+    """Shapley's shares, and what they sum to, all over the seeds at which every arm has a value."""
+    names, k = list(sets), len(sets)
+    none = full - frozenset().union(*sets.values())
+    every = {arms[full - off]: 0.0 for off in _unions(sets)}
+    sums = []
+    for name in names:
+        weights = dict(every)
+        for others in _subsets([other for other in names if other != name]):
+            size = len(others)
+            weight = math.factorial(size) * math.factorial(k - size - 1) / math.factorial(k)
+            on = none.union(*(sets[other] for other in others))
+            weights[arms[on | sets[name]]] += weight
+            weights[arms[on]] -= weight
+        sums.append(combine(gains, weights))
+    adjusted = holm([_p(gains, each) for each in sums])
+    shares = tuple(
+        ShapleyShare(name, each.contrast, p, each.bounds) for name, each, p in zip(names, sums, adjusted, strict=True)
+    )
+    seeds = sums[0].contrast.seeds
+    kept = {arm: {seed: gains.values[arm][seed] for seed in seeds} for arm in (arms[full], arms[none])}
+    only = Gains(kept, {}, gains.baseline, gains.rules, gains.margin, gains.shape)
+    return shares, combine(only, {arms[full]: 1.0, arms[none]: -1.0}).contrast
+
+
+def _value(gains: Gains, combined: Combination) -> float:
+    """How far the summary lies above its value without any difference."""
+    summary = summary_of(gains.rules.kind, combined.contrast, gains.rules.direction, gains.level)
+    return summary.value - summary.centre
+
+
+def _p(gains: Gains, combined: Combination) -> float:
+    return summary_of(gains.rules.kind, combined.contrast, gains.rules.direction, gains.level).p
+
+
+def _larger(one: float, two: float) -> float:
+    return math.nan if math.isnan(one) or math.isnan(two) else max(one, two)

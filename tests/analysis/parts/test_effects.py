@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import importlib.util
+import math
+import sys
+from itertools import combinations, permutations, product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from fgtune.analysis.combining import Gains, combine
+from fgtune.analysis.parts.effects import summarise_parts
+from fgtune.analysis.shape import UNKNOWN
+from fgtune.analysis.text.parts import parts_answer, told
+from fgtune.analysis.verdicts import LostCells, Rules
+from fgtune.streams import numpy_stream
+
+_FILE = Path(__file__).parents[3] / "benchmarks" / "ablation.py"
+_SPEC = importlib.util.spec_from_file_location("benchmark_of_ablations", _FILE)
+ablation = importlib.util.module_from_spec(_SPEC)
+sys.modules[_SPEC.name] = ablation  # a dataclass looks its module up
+_SPEC.loader.exec_module(ablation)
+
+PARTS = ("a", "b", "c")
+UNITS = {part: (part,) for part in PARTS}
+SUBSETS = [frozenset(names) for size in range(4) for names in combinations(PARTS, size)]
+ARMS = {on: "".join(sorted(on)) or "none" for on in SUBSETS}
+
+
+def gains_with(values, *, margin=0.02, lost=None, shape=UNKNOWN, low=0.0, high=1.0):
+    rules = Rules("maximize", 0.05, low=low, high=high)
+    return Gains(values, lost or {}, "abc", rules, margin, shape)
+
+
+def table(n=6, truth=lambda on: 0.5 + 0.1 * len(on), sd=0.01, name="table"):
+    rng = numpy_stream(0, name, n)
+    block = 0.02 * rng.standard_normal(n)
+    return {
+        arm: {seed: float(truth(on) + block[seed] + sd * rng.standard_normal()) for seed in range(n)}
+        for on, arm in ARMS.items()
+    }
+
+
+def found_in(gains, arms=None, units=UNITS, parts=PARTS):
+    return summarise_parts(gains, arms or ARMS, units, parts, planned=True)
+
+
+def test_a_parts_effect_is_the_paired_t_of_its_gain_beside_all_others_minus_its_gain_alone():
+    values = table()
+    found = found_in(gains_with(values))
+    effect = found.parts[0]
+    by_hand = [values["abc"][s] - values["bc"][s] - values["a"][s] + values["none"][s] for s in range(6)]
+    assert effect.contrast.differences == pytest.approx(by_hand)
+    test = stats.ttest_1samp(by_hand, 0.0)
+    assert effect.contrast.p_t == pytest.approx(test.pvalue)
+    ends = test.confidence_interval(0.95)
+    assert (effect.contrast.estimate.low, effect.contrast.estimate.high) == pytest.approx((ends.low, ends.high))
+    assert effect.beside.differences == pytest.approx([values["abc"][s] - values["bc"][s] for s in range(6)])
+    assert effect.without.differences == pytest.approx([values["a"][s] - values["none"][s] for s in range(6)])
+
+
+def test_pairs_of_a_full_factorial_are_the_interactions_of_the_saturated_linear_model():
+    values = table()
+    found = found_in(gains_with(values))
+    assert found.averaged
+    rows = [[(part in on) - 0.5 for part in PARTS] for on in SUBSETS]
+    design = np.array([[math.prod(row[i] for i in term) for term in _terms()] for row in rows])
+    for seed in range(6):
+        outcome = np.array([values[ARMS[on]][seed] for on in SUBSETS])
+        fitted = dict(zip(_terms(), np.linalg.solve(design, outcome), strict=True))
+        for effect in found.pairs:
+            term = tuple(PARTS.index(part) for part in effect.parts)
+            assert effect.contrast.differences[seed] == pytest.approx(fitted[term])
+
+
+def _terms():
+    return [term for size in range(4) for term in combinations(range(3), size)]
+
+
+def test_pairs_without_the_full_factorial_have_the_other_parts_on():
+    arms = {on: arm for on, arm in ARMS.items() if len(on) > 0}
+    values = table()
+    found = found_in(gains_with(values), arms)
+    assert not found.averaged
+    assert (found.parts, found.shares, found.total) == ((), (), None)
+    effect = next(each for each in found.pairs if each.parts == ("a", "b"))
+    by_hand = [values["abc"][s] - values["bc"][s] - values["ac"][s] + values["c"][s] for s in range(6)]
+    assert effect.contrast.differences == pytest.approx(by_hand)
+
+
+def test_shares_are_the_mean_gain_over_all_orders_and_sum_to_the_total_seed_by_seed():
+    values = table(truth=lambda on: 0.4 + 0.1 * len(on & {"a"}) + 0.2 * ({"b", "c"} <= on))
+    found = found_in(gains_with(values))
+    for seed in range(6):
+        by_order = dict.fromkeys(PARTS, 0.0)
+        for order in permutations(PARTS):
+            on = frozenset()
+            for part in order:
+                by_order[part] += (values[ARMS[on | {part}]][seed] - values[ARMS[on]][seed]) / 6
+                on |= {part}
+        shares = {each.part: each.contrast.differences[seed] for each in found.shares}
+        assert shares == pytest.approx(by_order)
+        assert math.fsum(shares.values()) == pytest.approx(found.total.differences[seed], abs=1e-12)
+    assert found.total.estimate.mean == pytest.approx(np.mean([values["abc"][s] - values["none"][s] for s in range(6)]))
+
+
+def test_a_seed_with_a_lost_cell_is_left_out_of_shares_and_total_alike():
+    values = table()
+    del values["ab"][2]
+    found = found_in(gains_with(values, lost={"ab": LostCells(failed=(2,))}))
+    assert found.total.seeds == (0, 1, 3, 4, 5)
+    assert all(each.contrast.seeds == found.total.seeds for each in found.shares)
+    assert math.fsum(each.contrast.estimate.mean for each in found.shares) == pytest.approx(found.total.estimate.mean)
+    sentence = told(found, 0.95).sentence
+    assert "n = 5 seeds; seeds with a lost cell are left out" in sentence
+
+
+def test_groups_that_overlap_with_what_they_are_combined_with_have_no_interactions():
+    units = UNITS | {"ab": ("a", "b")}
+    found = found_in(gains_with(table()), None, units, ("a", "ab"))
+    assert (found.pairs, found.shares) == ((), ())
+    assert [each.label for each in found.parts] == ["a", "b", "c", "ab"]
+
+
+def test_arms_that_tell_nothing_about_parts_together_have_no_summary():
+    arms = {on: arm for on, arm in ARMS.items() if len(on) in (1, 3)}  # all, or one alone
+    assert found_in(gains_with(table()), arms) is None
+
+
+@pytest.mark.parametrize(
+    ("truth", "name", "others"),
+    [
+        (lambda on: 0.5 + 0.1 * bool(on & {"a", "b"}), "redundancy", "redundant with the others"),
+        (lambda on: 0.5 + 0.1 * ({"a", "b"} <= on), "synergy", "in synergy with the others"),
+        (lambda on: 0.5 + 0.1 * len(on), "additive", "worth the same beside the others and alone"),
+        (lambda on: 0.5 - 0.1 * ({"a", "b"} <= on), "less beside", "worth less beside the others than alone"),
+        (lambda on: 0.5 - 0.1 * bool(on & {"a", "b"}), "more beside", "worth more beside the others than alone"),
+    ],
+)
+def test_planted_parts_get_their_names(truth, name, others):
+    found = told(found_in(gains_with(table(10, truth, sd=0.005))), 0.95)
+    assert [each.name for each in found.parts] == [name, name, "additive"]
+    assert f"a {others}; b {others}" in parts_answer(found)
+    pair = next(each for each in found.pairs if each.parts == ("a", "b"))
+    assert pair.name == {"less beside": "redundancy", "more beside": "synergy"}.get(name, name)
+
+
+def test_a_difference_without_the_gain_that_the_name_speaks_of_has_no_name():
+    # what moves both gains cancels in their difference
+    rng = numpy_stream(1, "noise")
+    both, own = 0.03 * rng.standard_normal(6), 0.002 * rng.standard_normal(6)
+    values = table(6)
+    values |= {"bc": dict.fromkeys(range(6), 0.6), "none": dict.fromkeys(range(6), 0.5)}
+    values["abc"] = {s: 0.6 - 0.012 + both[s] + own[s] for s in range(6)}
+    values["a"] = {s: 0.5 + 0.012 + both[s] for s in range(6)}
+    effect = found_in(gains_with(values, margin=None)).parts[0]
+    assert effect.contrast.p_t < 1e-5
+    assert min(effect.without.p_t, effect.beside.p_t) > 0.05
+    assert effect.name == "undecided"
+
+
+def test_a_name_stands_only_where_it_survives_the_lost_cells():
+    values = table(10, lambda on: 0.5 + 0.1 * bool(on & {"a", "b"}), sd=0.005)
+    lost = {"bc": LostCells(failed=(3, 7))}
+    for seed in (3, 7):
+        del values["bc"][seed]
+    found = told(found_in(gains_with(values, lost=lost)), 0.95)
+    effect = found.parts[0]
+    assert (effect.name, effect.judgement.doubt) == ("undecided", "lost")
+    assert "one of its arms failed on seeds 3, 7, and with the lost cells the difference could be" in effect.sentence
+    assert "n = 8 seeds, 2 left out for lost cells" in effect.sentence
+    low, high = combine(gains_with(values, lost=lost), {"abc": 1.0, "bc": -1.0}).bounds
+    kept = [values["abc"][s] - values["bc"][s] for s in values["bc"]]
+    ends = [sum(kept) + values["abc"][3] + values["abc"][7] - 2 * end for end in (1.0, 0.0)]
+    assert (low, high) == pytest.approx((ends[0] / 10, ends[1] / 10))
+
+
+def test_lost_cells_of_a_metric_without_bounds_could_have_changed_anything():
+    values = table(10, lambda on: 0.5 + 0.1 * bool(on & {"a", "b"}), sd=0.005)
+    del values["none"][0]
+    gains = gains_with(values, lost={"none": LostCells(failed=(0,))}, low=-math.inf, high=math.inf)
+    assert {each.name for each in found_in(gains).parts} == {"undecided"}
+
+
+def test_few_seeds_cannot_rule_out_collapses_of_which_none_was_seen():
+    values = table(3, lambda on: 0.5 + 0.02 * bool(on & {"a", "b"}), sd=0.0001)
+    effect = found_in(gains_with(values, margin=None)).parts[0]
+    assert (effect.name, effect.judgement.doubt) == ("undecided", "unseen")
+
+
+@pytest.mark.parametrize(
+    ("kind", "n"),
+    [("additive", 5), ("redundant", 5), ("nothing alone", 10), ("at the margin", 10), ("additive, collapsing", 10)],
+)
+def test_parts_of_planted_studies_are_rarely_called_what_they_are_not(kind, n):
+    studies = 40
+    found = ablation.simulate(kind, n, studies, seed=1)
+    allowed = 0.05 + 3.5 * math.sqrt(0.05 * 0.95 / studies)
+    assert max(found.wrong_parts, found.wrong_pairs) <= allowed
+    assert min(found.covered_pairs, found.covered_shares) >= 0.95 - 3.5 * math.sqrt(0.05 * 0.95 / (4 * studies))
+
+
+@pytest.mark.parametrize("kind", ["redundant", "synergy"])
+def test_planted_redundancy_and_synergy_are_found(kind):
+    found = ablation.simulate(kind, 10, 20, seed=2)
+    assert min(found.found_parts, found.found_pair) >= 0.9
+
+
+def test_the_planted_truths_of_the_benchmark_are_what_they_say():
+    full = frozenset(ablation.PARTS)
+    for truth, part in product((ablation.additive, ablation.redundant, ablation.synergy, ablation.lossy), full):
+        beside, alone = ablation.gains_of_part(truth, part)
+        assert beside == pytest.approx(truth(full) - truth(full - {part}))
+        assert alone == pytest.approx(truth(frozenset({part})) - truth(frozenset()))
+    assert math.fsum(ablation.shapley(ablation.synergy).values()) == pytest.approx(0.11)

@@ -25,6 +25,7 @@ from fgtune.catalog.spec import Direction
 from fgtune.text import count, first_of
 
 _NAMED = 3  # seeds that a sentence names
+_FEWEST_SHAPED = 5  # pairs below which even many arms hardly show a collapse or skew
 
 
 class Verdict(StrEnum):
@@ -252,7 +253,8 @@ def _doubts(case: Case, rules: Rules, tested: Verdict) -> Iterator[tuple[str, st
         return  # the others do not rest on the shape of the differences
     if not case.shape.normal and not _survives_worst(case, rules, tested):
         yield "shape", _shape_words(case, rules)
-    if not case.shape.sees(rules.alpha) and not _survives_unseen(case, rules, tested):
+    blind = case.contrast.n < _FEWEST_SHAPED or not case.shape.sees(rules.alpha)
+    if blind and not _survives_unseen(case, rules, tested):
         needed = seeds_for_exact_test(rules.alpha, rules.contrasts)
         pairs = count(case.contrast.n, "pair")
         yield "unseen", f"{pairs} cannot rule out that one seed in ten collapses, which could undo it; {needed} could"

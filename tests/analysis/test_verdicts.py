@@ -162,3 +162,7 @@ def test_too_few_cells_to_see_collapses_leave_only_what_a_collapse_of_one_in_ten
     assert _judge(small, shape=Shape(1.0, 29, 0.02, ())).verdict is Verdict.HELPS
     assert _judge([*small, 0.03], shape=few).verdict is Verdict.HELPS  # with six pairs an exact test can decide
     assert _judge([0.001, -0.002, 0.003, 0.0, 0.001], shape=few).doubt == "unseen"
+
+
+def test_below_five_pairs_no_number_of_arms_stands_for_seeds():
+    assert _judge([0.03, 0.031, 0.032, 0.0305], shape=Shape(1.0, 60, 0.02, ())).doubt == "unseen"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,7 @@ from fgtune.config.arms.arm_search import arm_search_folders
 from fgtune.config.arms.comparison import DATASET
 from fgtune.config.schema.study import Study
 from fgtune.errors import StudyFolderError
+from fgtune.results.extension import recorded_looks
 from fgtune.results.folder import StudyFolder
 from fgtune.results.layout import FORK
 from fgtune.results.records import CellResult, CellState
@@ -82,6 +83,7 @@ class StudyData:
         results: Last ledger line of each planned cell that has one, by ``cell_id``.
         unplanned: Number of ledger lines whose cell is not in the plan.
         arm_searches: Each search inside an arm of a comparison, by arm; None if it has not started.
+        recorded_looks: The seeds of every look after which seeds were added, as the folder records them.
     """
 
     folder: StudyFolder
@@ -92,6 +94,28 @@ class StudyData:
     results: Mapping[str, CellResult]
     unplanned: int
     arm_searches: Mapping[str, StudyData | None] = field(default_factory=dict)
+    recorded_looks: tuple[tuple[int, ...], ...] = ()
+
+    @cached_property
+    def looks(self) -> tuple[frozenset[int], ...]:
+        """The seeds of every look at the results, each with all of the one before; those of the last are all planned.
+
+        With adaptive seeds, there is a look after every block. With fixed ones there is one, and one before every
+        extension of the study.
+        """
+        seeds = frozenset(cell.seed for cell in self.planned)
+        adaptive = self.study.adaptive_seeds
+        before = self.recorded_looks if adaptive is None else [range(size) for size in adaptive.sizes]
+        looks = [look for look in map(frozenset, before) if look < seeds]
+        return (*sorted(looks, key=len), seeds)
+
+    def at_look(self, look: int) -> StudyData:
+        """The study as it was at a look, counted from 0: what belongs to seeds that were added later is left out."""
+        seeds = self.looks[look]
+        planned = tuple(cell for cell in self.planned if cell.seed in seeds)
+        known = {cell.cell_id for cell in planned}
+        results = {cell_id: result for cell_id, result in self.results.items() if cell_id in known}
+        return replace(self, planned=planned, results=results)
 
     @property
     def baseline(self) -> PlannedArm:
@@ -231,6 +255,7 @@ def read_study(folder: StudyFolder) -> StudyData:
         results={line.cell_id: line for line in lines if line.cell_id in known},
         unplanned=sum(line.cell_id not in known for line in lines),
         arm_searches=_arm_searches(study, folder),
+        recorded_looks=recorded_looks(folder.read_provenance()) if folder.provenance_file.is_file() else (),
     )
 
 

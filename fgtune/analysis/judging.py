@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from fgtune.analysis.cells import lost_cells, possible_differences
 from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import PlannedArm, StudyData
+from fgtune.analysis.look_history import LookTests, sequential_p_values, spent_shares
 from fgtune.analysis.power import FEWEST_PILOT, SeedAdvice, detectable_difference, seed_advice, seeds_for_exact_test
 from fgtune.analysis.records import ContrastSummary
 from fgtune.analysis.robust import equivalence_p, summaries, summary_of
@@ -73,15 +74,14 @@ def _case(
     """A contrast with what bears on its verdict; its p-values are not corrected yet."""
     baseline = data.baseline_of(arm)
     summary = summary_of(rules.kind, contrast, info.direction, data.level)
-    margin = data.study.metrics.margin(contrast.baseline_mean)
-    close = math.nan if margin is None else equivalence_p(rules.kind, contrast, margin, rules.least_sd)
+    different, close = sequential_p_values(_look_tests(data, arm, info, rules), spent_shares(data))
     values = data.values(arm.name, info.name)
     lost, baseline_lost = (lost_cells(data, name, info.name) for name in (arm.name, baseline.name))
     return Case(
         contrast=contrast,
         summary=summary,
-        margin=margin,
-        p_adjusted=summary.p,
+        margin=data.study.metrics.margin(contrast.baseline_mean),
+        p_adjusted=different,
         p_equivalent=close,
         arm_mean=math.fsum(values[seed] for seed in contrast.seeds) / contrast.n if contrast.n else math.nan,
         lost=lost,
@@ -90,6 +90,20 @@ def _case(
         shape=shape,
         same_run=data.same_run(arm),
     )
+
+
+def _look_tests(data: StudyData, arm: PlannedArm, info: MetricInfo, rules: Rules) -> list[LookTests]:
+    """The tests at every look, each from the seeds that there were then."""
+    values, baseline = (data.values(name, info.name) for name in (arm.name, data.baseline_of(arm).name))
+    found = []
+    for seeds in data.looks:
+        then = {seed: value for seed, value in values.items() if seed in seeds}
+        contrast = paired_contrast(then, baseline, direction=info.direction, level=data.level)
+        summary = summary_of(rules.kind, contrast, info.direction, data.level)
+        margin = data.study.metrics.margin(contrast.baseline_mean)
+        close = math.nan if margin is None else equivalence_p(rules.kind, contrast, margin, rules.least_sd)
+        found.append(LookTests(contrast.n, summary.value - summary.centre, summary.p, close))
+    return found
 
 
 def _bounds(data: StudyData, arm: PlannedArm, info: MetricInfo, rules: Rules) -> tuple[float, float]:

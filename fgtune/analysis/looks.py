@@ -70,7 +70,7 @@ def t_information(pairs: int) -> float:
 
     The p-values of t-tests of growing samples agree less with each other than those of normal tests, as the estimated
     standard deviation changes too: with the number of pairs as information, looks at 5, 10, 15 and 20 pairs reject in
-    5.4 % instead of 5 % of null studies, looks after every seed from 3 to 20 in up to 6.2 %. Less information in small
+    5.4 % instead of 5 % of null studies, looks after every seed from 3 to 20 in 5.9 %. Less information in small
     samples makes up for it. The constant was chosen by simulation and checked on others (``docs/statistics.md``).
 
     Args:

@@ -10,7 +10,7 @@ from fgtune.analysis.inputs import Counts
 from fgtune.analysis.power import SeedAdvice
 from fgtune.analysis.robust import Summary, SummaryKind
 from fgtune.analysis.statistics import Estimate, PairedContrast
-from fgtune.analysis.verdicts import Judgement
+from fgtune.analysis.verdicts import Judgement, Verdict
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,30 @@ class ContrastSummary:
     def summarised(self, kind: SummaryKind) -> Summary:
         """A summary of the differences by its kind."""
         return next(found for found in (self.summary, *self.others) if found.kind == kind)
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether it is planned and its verdict is not undecided."""
+        return self.judgement is not None and self.judgement.verdict is not Verdict.UNDECIDED
+
+
+@dataclass(frozen=True)
+class Look:
+    """A look at the results of a study, after which seeds may have been added.
+
+    Attributes:
+        seeds: Number of seeds of the arms that had the most.
+        spent: Share of alpha that this look and those before it may spend together.
+        level: Two-sided level at which a look with this many pairs tests a single contrast.
+        verdicts: Label and verdict of each contrast that this look decided and none before did.
+        open: Labels of the contrasts that were still undecided.
+    """
+
+    seeds: int
+    spent: float
+    level: float
+    verdicts: tuple[tuple[str, Verdict], ...]
+    open: tuple[str, ...]
 
 
 @dataclass(frozen=True)

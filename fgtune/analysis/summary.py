@@ -17,9 +17,10 @@ from fgtune.analysis.datasets.together import DatasetsSummary, summarise_dataset
 from fgtune.analysis.formatting import MetricInfo, metric_info
 from fgtune.analysis.inputs import Counts, PlannedArm, StudyData, read_study
 from fgtune.analysis.judging import exploratory_contrasts, planned_contrasts
+from fgtune.analysis.look_history import look_records
 from fgtune.analysis.parts.effects import PartsSummary, summarise_parts
 from fgtune.analysis.published import PublishedComparison, published_comparisons
-from fgtune.analysis.records import ArmSummary, Bounds, ContrastSummary, FailureRow, PrunedGroup, SolverRow
+from fgtune.analysis.records import ArmSummary, Bounds, ContrastSummary, FailureRow, Look, PrunedGroup, SolverRow
 from fgtune.analysis.robust import SummaryKind
 from fgtune.analysis.search.arm_search_summary import ArmSearchesSummary, summarise_arm_searches
 from fgtune.analysis.search.overview import SearchSummary, summarise_search
@@ -28,6 +29,7 @@ from fgtune.analysis.statistics import mean_interval
 from fgtune.analysis.table import num_fine
 from fgtune.analysis.text.answer import answer_sentence
 from fgtune.analysis.text.datasets_answer import datasets_sentence, datasets_warnings
+from fgtune.analysis.text.looks import looks_text, saved_cells
 from fgtune.analysis.text.parts import parts_answer, told
 from fgtune.analysis.text.search_answer import search_answer
 from fgtune.analysis.text.search_warnings import search_warnings
@@ -57,6 +59,10 @@ class StudySummary:
         choices: What choosing an arm by each label-free metric would cost; empty with few arms, and for points of a
             space, which have selections.
         published: Published results for some of the arms, beside ours.
+        looks: Every look at the planned contrasts that the folder records, the last one being this; empty without
+            contrasts.
+        looks_text: What a reader must know about them; empty where there was one look, of fixed seeds.
+        saved_cells: Cells that adaptive seeds have not needed so far.
         search: What a search found; None for other designs.
         arm_searches: The searches inside the arms of a comparison; None if there are none.
         datasets: Each arm of a comparison over all its data sets together; None with a single one.
@@ -88,6 +94,9 @@ class StudySummary:
     warnings: tuple[str, ...] = ()
     published: tuple[PublishedComparison, ...] = ()
     choices: tuple[LabelFreeChoice, ...] = ()
+    looks: tuple[Look, ...] = ()
+    looks_text: str = ""
+    saved_cells: int = 0
     search: SearchSummary | None = None
     arm_searches: ArmSearchesSummary | None = None
     datasets: DatasetsSummary | None = None
@@ -174,6 +183,7 @@ def _compared(data: StudyData, summary: StudySummary) -> StudySummary:
     """Every arm is a planned contrast with the baseline on the primary metric, corrected together."""
     primary, others = summary.metrics[0], summary.metrics[1:]
     contrasts = planned_contrasts(data, primary)
+    looks = look_records(data, contrasts, lambda earlier: planned_contrasts(earlier, primary))
     solvers = solver_rows(data, together=data.study.design.samples_points)
     many = summary.counts.pruned > _MOST_PRUNED
     return replace(
@@ -185,7 +195,10 @@ def _compared(data: StudyData, summary: StudySummary) -> StudySummary:
         failures=failure_rows(data, pruned=not many),
         pruned=pruned_groups(data) if many else (),
         solvers=solvers,
-        warnings=(*summary.warnings, *study_warnings(data, summary.metrics, contrasts, solvers)),
+        warnings=(*summary.warnings, *study_warnings(data, summary.metrics, contrasts, solvers, looks)),
+        looks=looks,
+        looks_text=looks_text(data, looks),
+        saved_cells=saved_cells(data)[0],
     )
 
 

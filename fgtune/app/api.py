@@ -73,7 +73,7 @@ class StudyFile:
             return open_loaded(self.loaded)
 
     def __repr__(self) -> str:
-        return f"StudyFile({self.name!r}, {self.study.design.kind}, {len(self.study.seed_list)} seeds)"
+        return f"StudyFile({self.name!r}, {self.study.design.kind}, {self.study.seeds_text})"
 
 
 class Results:

@@ -68,6 +68,10 @@ def _check_seeds(folder: StudyFolder, study: Study, seeds: int) -> None:
         rule = "a search judges every point by the seeds it began with, so none can be added"
         fix = "compare its best points on more seeds in a study of design comparison"
         raise StudyFolderError(rule, where=str(folder.root), fix=fix)
+    if study.adaptive_seeds is not None:
+        rule = f"its looks are planned for at most {study.adaptive_seeds.max} seeds, and spend all of alpha by then"
+        fix = "run the study to its end; for more seeds, start a study of another name with a larger seeds.max"
+        raise StudyFolderError(rule, where=str(folder.root), fix=fix)
     extensions = folder.read_provenance().get("extended", [])
     was_cut_off = bool(extensions) and len(extensions[-1]["to"]["seeds"]) == seeds
     if study.study != folder.root.name:
@@ -77,6 +81,10 @@ def _check_seeds(folder: StudyFolder, study: Study, seeds: int) -> None:
     if seeds <= has and not was_cut_off:
         rule = f"must be more than the {has} seeds that the study has"
         raise ConfigError(rule, where="--seeds", value=seeds, fix=f"ask for {has + 1} or more")
+
+
+def _more_seeds(study: Study, seeds: int) -> int | list[int]:
+    return more_seeds(study.seeds if isinstance(study.seeds, int) else study.seed_list, seeds)
 
 
 def _last_options(folder: StudyFolder) -> RunOptions:
@@ -95,7 +103,7 @@ def _options(folder: StudyFolder, study: Study, last: RunOptions, seeds: int, tr
         fix = "give it with --tracking-uri, or 'none' for no tracking"
         raise ConfigError("its password is not stored with the study", where="--tracking-uri", value=uri, fix=fix)
     kept = [override for override in last.overrides if override.partition("=")[0].strip() != "seeds"]
-    overrides = (*kept, f"seeds={more_seeds(study.seeds, seeds)}")
+    overrides = (*kept, f"seeds={_more_seeds(study, seeds)}")
     out = last.out if last.directory(folder.root) is not None else folder.root.parent
     return replace(last, overrides=overrides, out=out, tracking_uri=uri, retry_failed=False, only=())
 
@@ -108,6 +116,6 @@ def _open(folder: StudyFolder, study: Study, seeds: int) -> OpenedStudy:
     """
     from fgtune.engine.opening import open_loaded
 
-    raw = folder.read_provenance()[GIVEN] | {"seeds": more_seeds(study.seeds, seeds)}
+    raw = folder.read_provenance()[GIVEN] | {"seeds": _more_seeds(study, seeds)}
     text = folder.study_file.read_text(encoding="utf-8") if folder.study_file.is_file() else ""
     return open_loaded(reloaded(raw, text, folder.provenance_file))

@@ -18,6 +18,7 @@ from fgtune.config.arms.plan import Plan
 from fgtune.config.arms.records import Cell
 from fgtune.engine.designs import grown_plan, most_cells, size_text
 from fgtune.engine.plan_growth import arm_search_folder
+from fgtune.engine.seed_blocks import cells_to_come, later_cells
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, CellState
 from fgtune.text import print_line
@@ -35,12 +36,14 @@ class StudyPlan:
         folder: The study folder, which need not exist.
         finished: Results in the folder, by ``cell_id``.
         searches: The searches inside arms of a comparison, by arm.
+        most: Largest number of cells of the study, without those of the searches inside arms.
     """
 
     plan: Plan
     folder: Path
     finished: dict[str, CellResult]
     searches: dict[str, StudyPlan]
+    most: int
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -50,7 +53,7 @@ class StudyPlan:
     @property
     def left(self) -> int:
         """Largest number of cells still to run, without those of the searches inside arms."""
-        return most_cells(self.plan) - len({cell.cell_id for cell in self.plan.cells} & self.finished.keys())
+        return self.most - len({cell.cell_id for cell in self.plan.cells} & self.finished.keys())
 
     @cached_property
     def left_in_searches(self) -> int:
@@ -62,7 +65,7 @@ class StudyPlan:
         """An estimate of the time for the rest on this machine; None if nothing is left or nothing is finished."""
         cells = {cell.cell_id: cell.arm for cell in self.plan.cells}
         pending = [arm for cell_id, arm in cells.items() if cell_id not in self.finished]
-        pending += [""] * (most_cells(self.plan) - len(cells) + self.left_in_searches)
+        pending += [""] * (self.most - len(cells) + self.left_in_searches)
         known = [*self.finished.values()]
         known += [result for each in self.searches.values() for result in each.finished.values()]
         return time_left(pending, known, cells_at_once(self.plan.study.execution, *machine()))
@@ -111,8 +114,9 @@ def read_plan(plan: Plan, folder: StudyFolder) -> StudyPlan:
     for each in plan.arm_searches:
         own = arm_search_folder(folder, each)
         searched = grown_plan(each.plan, own)
-        searches[each.search.arm] = StudyPlan(searched, own.root, own.settled(searched), {})
-    return StudyPlan(plan, folder.root, {result.cell_id: result for result in results}, searches)
+        searches[each.search.arm] = StudyPlan(searched, own.root, own.settled(searched), {}, most_cells(searched))
+    most = most_cells(plan) - later_cells(plan) + cells_to_come(plan, folder)
+    return StudyPlan(plan, folder.root, {result.cell_id: result for result in results}, searches, most)
 
 
 def print_plan(made: StudyPlan, console: Console, *, cells: bool) -> None:
@@ -120,12 +124,13 @@ def print_plan(made: StudyPlan, console: Console, *, cells: bool) -> None:
     say, plan = partial(print_line, console), made.plan
     say(f"{plan.study.study}: {size_text(plan)}, study hash {plan.study_hash}")
     console.print(_cell_table(made) if cells else _arm_table(made))
+    left = f"{'at most ' * (plan.study.adaptive_seeds is not None and made.left > 0)}{made.left}"
     more = f", and up to {counted_cells(made.left_in_searches)} in the searches" if made.left_in_searches else ""
-    say(f"{made.left} of {most_cells(plan)} cells to run{more}, in {made.folder}")
+    say(f"{left} of {made.most} cells to run{more}, in {made.folder}")
     pending = {each.search.arm for each in plan.pending_arm_searches}
     for arm, search in made.searches.items():
         ended = len(search.finished)
-        far = f"{ended} of at most {counted_cells(most_cells(search.plan))} ended"
+        far = f"{ended} of at most {counted_cells(search.most)} ended"
         say(f"search inside {arm}: {far if arm in pending else f'over after {counted_cells(ended)}'}")
     time = made.time_left
     if time is not None:

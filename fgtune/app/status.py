@@ -20,7 +20,7 @@ from fgtune.results.extension import other_version
 from fgtune.results.folder import ARM_SEARCH, StudyFolder
 from fgtune.results.options import LastCall, last_call
 from fgtune.results.records import CellResult, CellState
-from fgtune.text import duration, print_line
+from fgtune.text import duration, first_of, print_line
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,8 @@ class StudyStatus:
         last: How it was last run.
         arm_searches: Status of each search inside an arm of a comparison that has started, by arm.
         is_arm_search: Whether it is itself a search inside an arm, run by its comparison.
+        open_arms: Labels of the arms whose contrasts are not decided and which get more seeds; None where seeds are
+            fixed, or before the first look.
         other_version: ``an earlier`` or ``a later`` where that version of fgtune wrote the folder and has to run it on.
     """
 
@@ -73,6 +75,7 @@ class StudyStatus:
     last: LastCall
     arm_searches: Mapping[str, StudyStatus]
     is_arm_search: bool
+    open_arms: tuple[str, ...] | None
     other_version: str | None
 
     @property
@@ -142,8 +145,24 @@ def _status(data: StudyData) -> StudyStatus:
         last=last_call(record),
         arm_searches=searches,
         is_arm_search=ARM_SEARCH in record,
+        open_arms=_open_arms(data),
         other_version=other_version(record),
     )
+
+
+def _open_arms(data: StudyData) -> tuple[str, ...] | None:
+    """With adaptive seeds, the arms that are not decided: by the last look, or by the one that is due now."""
+    adaptive = data.study.adaptive_seeds
+    if adaptive is None or not data.planned:
+        return None
+    if data.count().missing == 0:
+        from fgtune.analysis.summary import summarise  # SciPy, which nothing else here needs
+
+        return tuple(contrast.label for contrast in summarise(data).contrasts if not contrast.is_decided)
+    if len(data.looks) == 1:
+        return None
+    largest = max(len(data.cells(arm.name)) for arm in data.arms)
+    return tuple(arm.label for arm in data.arms if not arm.is_baseline and len(data.cells(arm.name)) == largest)
 
 
 def _arms(data: StudyData) -> tuple[ArmStatus, ...]:
@@ -195,6 +214,8 @@ def print_status(status: StudyStatus, console: Console) -> None:
     if status.proposed is not None:
         done, all_ = status.proposed
         say(f"search: {done} points proposed" + ("" if all_ is None else f" of {all_}"))
+    if status.open_arms is not None:
+        say(f"seeds: {len(status.data.looks[-1])} of at most {study.possible_seeds[-1] + 1}, {_open_text(status)}")
     for arm, search in status.arm_searches.items():
         so_far = _progress(search) if arm in status.data.pending_arms else f"over after {counted_cells(search.ended)}"
         say(f"search inside {arm}: {so_far}")
@@ -204,6 +225,11 @@ def print_status(status: StudyStatus, console: Console) -> None:
     say(f"used: {duration(status.seconds)} in trials")
     for line in _rest(status):
         say(line)
+
+
+def _open_text(status: StudyStatus) -> str:
+    """Which contrasts are still open, with adaptive seeds."""
+    return f"not decided yet: {first_of(status.open_arms)}" if status.open_arms else "every contrast is decided"
 
 
 def _progress(status: StudyStatus) -> str:

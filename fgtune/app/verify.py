@@ -15,6 +15,7 @@ from fgtune.app.verification.derived import check_pages, check_tables
 from fgtune.app.verification.files import check_claim, check_failures
 from fgtune.app.verification.findings import DAMAGE, Finding, Subject, agree, guarded, told
 from fgtune.app.verification.ledger import check_chain, check_lines
+from fgtune.app.verification.looks import check_looks
 from fgtune.app.verification.plan import check_again, check_rows
 from fgtune.app.verification.rerun import Rerun, chosen_cells, load_data, rerun
 from fgtune.app.verification.searches import check_choices, check_mirror, check_stopping
@@ -30,6 +31,7 @@ Say = Callable[[str], None]
 
 CHECKS: tuple[tuple[str, Callable[[Subject], Iterator[Finding]]], ...] = (
     ("study", check_study),
+    ("looks", check_looks),
     ("plan", check_rows),
     ("ledger", check_chain),
     ("ledger", check_lines),

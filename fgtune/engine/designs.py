@@ -11,7 +11,9 @@ from fgtune.config.arms.search import FORKED
 from fgtune.config.schema.tuning import PbtConfig
 from fgtune.engine.opening import Launch
 from fgtune.engine.plan_growth import open_search, with_choices, with_proposals
+from fgtune.engine.seed_blocks import later_cells, with_blocks
 from fgtune.results.folder import StudyFolder
+from fgtune.text import count
 
 if TYPE_CHECKING:
     from fgtune.tuning.cell_queue import Budget, CellQueue
@@ -24,8 +26,11 @@ class PlannedKind:
 
     def size_text(self, plan: Plan) -> str:
         """The plan's size in words."""
-        arms = len(plan.arms)
-        return f"{arms} arm{'s'[: arms > 1]} x {_seeds(plan)} = {arms * len(plan.study.seed_list)} cells"
+        arms, adaptive = len(plan.arms), plan.study.adaptive_seeds
+        if adaptive is not None:
+            least, most = arms * adaptive.min, arms * adaptive.max
+            return f"{count(arms, 'arm')} x {plan.study.seeds_text} = {least} to {most} cells"
+        return f"{count(arms, 'arm')} x {plan.study.seeds_text} = {arms * len(plan.study.seed_list)} cells"
 
     def most_arms(self, plan: Plan) -> int:
         """Largest number of arms that the study may have, the baseline included."""
@@ -33,6 +38,10 @@ class PlannedKind:
 
     def most_cells(self, plan: Plan) -> int:
         """Largest number of cells of the study, without searches inside its arms; equal cells count once."""
+        return len({cell.cell_id for cell in plan.cells}) + later_cells(plan)
+
+    def cells_in_view(self, plan: Plan) -> int:
+        """Number of cells that progress counts towards: the planned ones; a search tells how many may follow."""
         return len({cell.cell_id for cell in plan.cells})
 
     def grown_plan(self, plan: Plan, folder: StudyFolder) -> Plan:
@@ -41,8 +50,7 @@ class PlannedKind:
         Raises:
             StudyFolderError: ``plan.csv`` does not belong to this study.
         """
-        del folder
-        return plan
+        return with_blocks(plan, folder)
 
     def earlier_studies(self, plan: Plan) -> tuple[list[KnownTrial], list[str]]:
         """Trials of earlier studies that the study starts from, and a sentence about each of these studies.
@@ -103,11 +111,11 @@ class ComparisonKind(PlannedKind):
 
     def most_cells(self, plan: Plan) -> int:
         """The planned cells, and those of arms whose settings are still to be chosen."""
-        return super().most_cells(plan) + len(plan.pending_arm_searches) * len(plan.study.seed_list)
+        return super().most_cells(plan) + len(plan.pending_arm_searches) * len(plan.study.possible_seeds)
 
     def grown_plan(self, plan: Plan, folder: StudyFolder) -> Plan:
         """The plan with what the searches inside arms have chosen."""
-        return with_choices(plan, folder)
+        return with_blocks(with_choices(plan, folder), folder)
 
     def is_idle(self, launch: Launch) -> bool:
         """Whether nothing is left to run, searches inside arms included."""
@@ -121,7 +129,7 @@ class SearchKind(PlannedKind):
         """The most trials, and what population based training adds to them."""
         forks = _forks(plan)
         trials = self.most_arms(plan) - 1 - forks
-        planned = f"the baseline and up to {trials} trial{'s'[: trials > 1]} x {_seeds(plan)}"
+        planned = f"the baseline and up to {trials} trial{'s'[: trials > 1]} x {plan.study.seeds_text}"
         if plan.study.scheduler.forks:
             return f"{planned}, and a cell for each replacement ({forks} so far)"
         return f"{planned}, at most {self.most_cells(plan)} cells"
@@ -135,6 +143,10 @@ class SearchKind(PlannedKind):
     def most_cells(self, plan: Plan) -> int:
         """Every seed of every arm; the search need not use its whole budget of trials."""
         return self.most_arms(plan) * len(plan.study.seed_list)
+
+    def cells_in_view(self, plan: Plan) -> int:
+        """Those of trials that are not proposed yet, too."""
+        return self.most_cells(plan)
 
     def grown_plan(self, plan: Plan, folder: StudyFolder) -> Plan:
         """The plan with the trials proposed so far."""
@@ -200,11 +212,6 @@ DESIGNS: Mapping[str, PlannedKind] = {
 """Every kind of design that a study file may state."""
 
 
-def _seeds(plan: Plan) -> str:
-    seeds = len(plan.study.seed_list)
-    return f"{seeds} seed{'s'[: seeds > 1]}"
-
-
 def _forks(plan: Plan) -> int:
     return sum(arm.role == FORKED for arm in plan.arms)
 
@@ -220,7 +227,7 @@ def most_cells(plan: Plan) -> int:
 
 
 def grown_plan(plan: Plan, folder: StudyFolder) -> Plan:
-    """The plan with what its folder adds to the study file: proposed trials, chosen settings of arms.
+    """The plan with what its folder adds to the study file: proposed trials, chosen settings of arms, added seeds.
 
     Raises:
         StudyFolderError: ``plan.csv`` does not belong to this study.

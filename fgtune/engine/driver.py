@@ -70,7 +70,7 @@ class Driver:
             maximize=maximize,
             finished=dict(self.launch.settled),
             resumed=len(self.launch.settled),
-            total=self.kind.most_cells(plan),
+            total=self.kind.cells_in_view(plan),
         )
         self.display = ProgressDisplay(tally, self.console)
         self.tracking = SafeTracking(self.tracker, folder, self.display.say)
@@ -143,7 +143,7 @@ class Driver:
             self.plan = larger
             self.launch.folder.write_plan(larger)
             self.tracking.grow(larger)
-            self.tally.total = self.kind.most_cells(larger)
+            self.tally.total = self.kind.cells_in_view(larger)
         self.cells.update({cell.cell_id: cell for cell in suggestion.cells})
 
     # The end
@@ -192,7 +192,7 @@ class Driver:
 
     def _closing_lines(self, end: StudyEnd, results: Sequence[CellResult]) -> list[str]:
         """How an unfinished study ended, and how to continue."""
-        root, most = self.launch.folder.root, self.kind.most_cells(self.plan)
+        root, most = self.launch.folder.root, self.kind.cells_in_view(self.plan)
         finished = f"{len(results)} of {most} cells are finished and saved in {root}"
         again = f"continue with: {self.launch.options.command()}"
         if end is StudyEnd.PARTIAL:

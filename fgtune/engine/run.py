@@ -18,6 +18,7 @@ from fgtune.engine.arm_searches import ArmSearches, check_arm_search_folders
 from fgtune.engine.designs import DESIGNS, grown_plan
 from fgtune.engine.driver import Driver
 from fgtune.engine.opening import Launch, OpenedStudy, open_study
+from fgtune.engine.seed_blocks import next_block
 from fgtune.errors import ConfigError, TrackingError
 from fgtune.plugins import permitting
 from fgtune.results.folder import StudyFolder
@@ -68,7 +69,8 @@ def _execute(options: RunOptions, console: Console, opened: OpenedStudy) -> int:
     _check_machine(opened.plan, options.address)
     kind = DESIGNS[opened.plan.study.design.kind]
     earlier, notes = kind.earlier_studies(opened.plan)
-    is_idle = kind.is_idle(_launch(options, opened, folder, earlier))
+    first = _launch(options, opened, folder, earlier)
+    is_idle = kind.is_idle(first) and (bool(options.only) or next_block(first.opened.plan, folder) is None)
     for note in (*(f"warning: {warning}" for warning in opened.plan.warnings), *notes):
         print_line(console, note)
     with ThreadPoolExecutor(1) as background, ExitStack() as stack:
@@ -89,7 +91,26 @@ def _execute(options: RunOptions, console: Console, opened: OpenedStudy) -> int:
             if end is not None:
                 return EXIT_CODES[end]
             launch = _launch(options, opened, folder, earlier)  # with what they have chosen
-        return EXIT_CODES[Driver(launch, tracker, console, flag, budget).execute()]
+        end = Driver(launch, tracker, console, flag, budget).execute()
+        while end in {StudyEnd.COMPLETE, StudyEnd.FAILED_CELLS} and _add_block(launch, console):
+            # what failed again in this call is not retried with every block
+            launch = _launch(replace(options, retry_failed=False), opened, folder, earlier)
+            end = Driver(launch, tracker, console, flag, budget).execute()
+        return EXIT_CODES[end]
+
+
+def _add_block(launch: Launch, console: Console) -> bool:
+    """Plan the seeds that follow the look at a study with adaptive seeds; returns whether there are any."""
+    plan, folder = launch.opened.plan, launch.folder
+    block = next_block(plan, folder)
+    if block is None:
+        return False
+    if launch.options.only:
+        print_line(console, "with --only, no seeds are added to contrasts that are not decided; run it without")
+        return False
+    print_line(console, block.text)
+    folder.add_block(block.plan, block.looked_at, block.open_arms)
+    return True
 
 
 def _launch(options: RunOptions, opened: OpenedStudy, folder: StudyFolder, earlier: Sequence[KnownTrial]) -> Launch:

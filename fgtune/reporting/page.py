@@ -118,7 +118,7 @@ def page_context(data: StudyData, summary: StudySummary, provenance: Mapping[str
         summary: Its summary.
         provenance: ``provenance.json`` as plain data; empty if the file is missing.
     """
-    styles, points = arm_styles(data.arms), None
+    styles, points, adaptive = arm_styles(data.arms), None, data.study.adaptive_seeds
     if data.study.design.samples_points:
         trials = trials_of(data) if summary.search is None else summary.search.trials
         selections = selections_of(data, trials) if summary.search is None else summary.search.selections
@@ -139,7 +139,7 @@ def page_context(data: StudyData, summary: StudySummary, provenance: Mapping[str
         "config": dict(finished[0].config) if finished else data.study.trial.to_plain(),
         "study_settings": {
             "design": data.study.design.to_plain(),
-            "seeds": list(data.study.seed_list),
+            "seeds": list(data.study.seed_list) if adaptive is None else adaptive.to_plain(),
             "metrics": data.study.metrics.to_plain(),
             "scheduler": data.study.scheduler.to_plain(),
             "execution": data.study.execution.to_plain(),

@@ -19,6 +19,8 @@ from fgtune.config.schema.study import Study
 from fgtune.errors import StudyFolderError
 from fgtune.results.options import RunOptions
 
+LOOKS = "looks"
+"""Key in ``provenance.json`` of the looks before seeds were added: for each, its seeds and what was added after it."""
 HASH = "hash"
 """Key in ``provenance.json`` of the scheme of its hashes; the first scheme if missing."""
 
@@ -47,7 +49,7 @@ def check_hashes(record: Mapping[str, Any], where: str) -> None:
 
 
 def more_seeds(seeds: int | Sequence[int], wanted: int) -> int | list[int]:
-    """The seeds of a study extended to ``wanted`` of them.
+    """The seeds of a study, which are fixed, extended to ``wanted`` of them.
 
     Args:
         seeds: Its present seeds: a number n for 0 .. n-1, or the seeds themselves.
@@ -63,7 +65,7 @@ def more_seeds(seeds: int | Sequence[int], wanted: int) -> int | list[int]:
 
 
 def extended_record(
-    record: Mapping[str, Any], before: Study, plan: Plan, planned: Sequence[str], options: RunOptions
+    record: Mapping[str, Any], before: Study, plan: Plan, planned: Sequence[str], options: RunOptions, *, looked: bool
 ) -> dict[str, Any]:
     """The provenance of a folder whose study is extended to that of ``plan``, which has more seeds.
 
@@ -73,6 +75,7 @@ def extended_record(
         plan: The study with its further seeds.
         planned: Ids of the cells that the folder has planned.
         options: The options of a run that continues the extended study.
+        looked: Whether there are results that may have led to the extension: a look, which is recorded.
 
     Raises:
         StudyFolderError: More than the seeds differs, or the data are not those that the study has run on.
@@ -94,7 +97,34 @@ def extended_record(
         "to": {"study_hash": plan.study_hash, "seeds": list(plan.study.seed_list)},
         **options.record(),
     }
-    return {**record, "study_hash": plan.study_hash, "extended": [*record.get("extended", []), entry]}
+    larger = with_look(record, before.seed_list, added=list(plan.study.seed_list)) if looked else dict(record)
+    return {**larger, "study_hash": plan.study_hash, "extended": [*record.get("extended", []), entry]}
+
+
+def recorded_looks(record: Mapping[str, Any]) -> tuple[tuple[int, ...], ...]:
+    """The seeds of every look after which seeds were added, from a provenance; the oldest first.
+
+    An earlier version recorded extensions alone: the seeds before each of them had been looked at.
+    """
+    if LOOKS in record:
+        return tuple(tuple(look["seeds"]) for look in record[LOOKS])
+    return tuple(tuple(entry["from"]["seeds"]) for entry in record.get("extended", []))
+
+
+def with_look(record: Mapping[str, Any], seeds: Sequence[int], **details: Any) -> dict[str, Any]:
+    """The provenance with a look at these seeds, unless its last look is the same.
+
+    Args:
+        record: The folder's provenance.
+        seeds: The seeds that were looked at.
+        details: What followed from it, as plain data.
+    """
+    known = recorded_looks(record)
+    if known and known[-1] == tuple(seeds):
+        return dict(record)
+    before = record.get(LOOKS, [{"seeds": list(look)} for look in known])
+    look = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "seeds": list(seeds), **details}
+    return {**record, LOOKS: [*before, look]}
 
 
 def former_hashes(record: Mapping[str, Any]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ new one. ``provenance.json`` comes first and makes a folder a study folder: it h
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from fgtune.config.schema.base import HASH_SCHEME
 from fgtune.config.schema.study import Study
 from fgtune.errors import StudyFolderError
 from fgtune.files import write_atomically
-from fgtune.results.extension import HASH, check_hashes, extended_record, former_hashes, outgrown_error
+from fgtune.results.extension import HASH, check_hashes, extended_record, former_hashes, outgrown_error, with_look
 from fgtune.results.layout import (
     CELL_COLUMNS,
     CellFiles,
@@ -130,10 +130,24 @@ class StudyFolder(CellFiles):
         record = self.read_provenance()
         if record.get("study_hash") != plan.study_hash:
             planned = [row["cell_id"] for row in self.read_plan()]
-            record = extended_record(record, self.read_study(), plan, planned, options)
+            looked = any(result.cell_id in planned for result in self.ledger.read())
+            record = extended_record(record, self.read_study(), plan, planned, options, looked=looked)
             self._write_provenance(record)
         write_atomically(self.resolved_file, resolved_text(plan).encode())
         write_atomically(self.plan_file, plan_text(plan).encode())
+
+    def add_block(self, plan: Plan, seeds: Sequence[int], open_arms: Sequence[str]) -> None:
+        """Record a look at all arms with these seeds, and the plan with the block that follows it.
+
+        A process killed between the two leaves a look without new cells, which the next call repeats.
+
+        Args:
+            plan: The plan with the cells of the block.
+            seeds: The seeds that were looked at.
+            open_arms: The arms whose contrasts were not decided.
+        """
+        self._write_provenance(with_look(self.read_provenance(), seeds, open=list(open_arms)))
+        self.write_plan(plan)
 
     def former_hashes(self) -> tuple[str, ...]:
         """The hashes that the folder's study had before seeds were added; empty for a folder without a study."""
@@ -196,7 +210,7 @@ class StudyFolder(CellFiles):
             raise StudyFolderError(rule, where=str(self.resolved_file), fix=fix) from error
 
     def write_plan(self, plan: Plan) -> None:
-        """Replace ``plan.csv``, since a search has proposed another trial; the folder must be locked."""
+        """Replace ``plan.csv``, since the plan has grown; the folder must be locked."""
         write_atomically(self.plan_file, plan_text(plan).encode())
 
     def read_plan(self) -> list[dict[str, Any]]:

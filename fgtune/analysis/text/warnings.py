@@ -8,9 +8,10 @@ from fgtune.analysis.cells import lost_cells
 from fgtune.analysis.formatting import MetricInfo, metric_info
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.power import seeds_for_exact_test
-from fgtune.analysis.records import ContrastSummary, SolverRow
+from fgtune.analysis.records import ContrastSummary, Look, SolverRow
 from fgtune.analysis.shape import cells_needed
 from fgtune.analysis.statistics import smallest_exact_p
+from fgtune.analysis.text.looks import after_looks
 from fgtune.config.reading.load import SMOKE_SUFFIX
 from fgtune.text import count, first_of
 
@@ -22,6 +23,7 @@ def study_warnings(
     metrics: Sequence[MetricInfo],
     contrasts: Sequence[ContrastSummary],
     solvers: Sequence[SolverRow],
+    looks: Sequence[Look] = (),
 ) -> tuple[str, ...]:
     """All warnings of a study, the most consequential first.
 
@@ -30,9 +32,11 @@ def study_warnings(
         metrics: The shown metrics, the primary first.
         contrasts: The planned contrasts.
         solvers: The use of the solvers.
+        looks: The looks at the planned contrasts.
     """
     return (
         *_smoke_warning(data),
+        *_extension_warning(data, looks),
         *_seed_warnings(data, contrasts),
         *_stopping_warning(contrasts),
         *_lost_warnings(data, contrasts),
@@ -42,6 +46,12 @@ def study_warnings(
         *_solver_warnings(solvers),
         *_ledger_warnings(data),
     )
+
+
+def _extension_warning(data: StudyData, looks: Sequence[Look]) -> Iterator[str]:
+    """Seeds that nobody had planned."""
+    if data.study.adaptive_seeds is None and len(looks) > 1:
+        yield f"Seeds were added after {after_looks(looks)}, without a plan to do so; verdicts pay for it (see Looks)."
 
 
 def _stopping_warning(contrasts: Sequence[ContrastSummary]) -> Iterator[str]:

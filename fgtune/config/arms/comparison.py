@@ -52,9 +52,9 @@ def comparison_arms(loaded: LoadedStudy, design: ComparisonDesign) -> Drafts:
 
 def _check_seeds(loaded: LoadedStudy, design: ComparisonDesign) -> None:
     """Raise if the study and its searches share a seed."""
-    shared = [] if design.search is None else sorted({*loaded.study.seed_list} & {*design.search.seed_list})
+    shared = [] if design.search is None else sorted({*loaded.study.possible_seeds} & {*design.search.seed_list})
     if shared:
-        free = max(*loaded.study.seed_list, 999) + 1
+        free = max(*loaded.study.possible_seeds, 999) + 1
         rule = "must not be seeds of the study: settings look better than they are on the seeds that chose them"
         fix = f"give others, [{free}] say, or only a number of seeds, which are then far from the study's"
         raise loaded.error(("design", "search", "seeds"), rule, fix, value=shared[0])

@@ -9,7 +9,14 @@ from typing import Any
 from fgtune.config.arms.designs import DESIGNS, design_warnings, draft_arms
 from fgtune.config.arms.draft_arms import DraftArm, Drafts
 from fgtune.config.arms.plan import ArmSearchPlan, Plan
-from fgtune.config.arms.plan_checks import check_distinct, check_published, check_scheduler, check_splits, plan_warnings
+from fgtune.config.arms.plan_checks import (
+    check_distinct,
+    check_published,
+    check_scheduler,
+    check_seeds,
+    check_splits,
+    plan_warnings,
+)
 from fgtune.config.arms.records import Cell, DataShape, study_hash_of
 from fgtune.config.arms.search import SearchPlan
 from fgtune.config.reading.load import LoadedStudy
@@ -21,7 +28,7 @@ from fgtune.errors import ConfigError, MultiConfigError
 
 
 def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape], made: Drafts | None = None) -> Plan:
-    """Every arm and cell of a study, checked as far as it can be without training.
+    """Every arm and cell of a study (with adaptive seeds, of the first block), checked as far as it can be untrained.
 
     Args:
         loaded: The study.
@@ -36,6 +43,7 @@ def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape], mad
             that the data lack, or repeats another arm; ``MultiConfigError`` when several things are wrong.
     """
     check_scheduler(loaded)
+    check_seeds(loaded)
     made = draft_arms(loaded) if made is None else made
     drafts = list(made.arms)
     check_splits(loaded, drafts)

@@ -80,6 +80,23 @@ class Plan:
         cells.sort(key=lambda cell: (block[cell.seed], rank[cell.arm]))
         return replace(self, arms=arms, cells=tuple(cells))
 
+    def with_seeds(self, seeds: Mapping[str, int]) -> Plan:
+        """The plan with further seeds of some arms, where seeds are adaptive.
+
+        Args:
+            seeds: Number of seeds of each arm that gets more, by its name; the arm has cells already.
+        """
+        have = {(cell.arm, cell.seed): cell for cell in self.cells}
+        made = [
+            replace(have[name, 0], seed=seed)
+            for name, number in seeds.items()
+            for seed in range(number)
+            if (name, seed) not in have
+        ]
+        rank = {arm.name: place for place, arm in enumerate(self.arms)}
+        cells = sorted([*self.cells, *made], key=lambda cell: (cell.seed, rank[cell.arm]))
+        return replace(self, cells=tuple(cells))
+
     def baseline_of(self, arm: Arm) -> Arm:
         """The arm that ``arm`` is compared with: the baseline on its own data set."""
         return next(each for each in self.arms if each.is_baseline and each.dataset == arm.dataset)

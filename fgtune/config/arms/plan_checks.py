@@ -52,6 +52,23 @@ def check_scheduler(loaded: LoadedStudy) -> None:
         raise loaded.error(("scheduler",), rule, fix)
 
 
+def check_seeds(loaded: LoadedStudy) -> None:
+    """Raise when seeds are to be added until contrasts are decided, in a study whose contrasts never can be.
+
+    Raises:
+        ConfigError: At ``seeds``.
+    """
+    study = loaded.study
+    if study.adaptive_seeds is None:
+        return
+    fix = "give a fixed number, such as 5"
+    if not study.design.plans_cells:
+        raise loaded.error(("seeds",), f"a {study.design.kind} plans no contrasts that seeds could decide", fix)
+    if study.stopping is not None:
+        rule = "seeds cannot decide contrasts whose trials are stopped early: those left are the ones that went well"
+        raise loaded.error(("seeds",), rule, f"{fix}, or take the scheduler out")
+
+
 def check_splits(loaded: LoadedStudy, drafts: Iterable[DraftArm]) -> None:
     """Raise unless every arm evaluates the split of every metric; training losses need no evaluation."""
     errors = []

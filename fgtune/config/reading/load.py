@@ -204,6 +204,7 @@ def _smoke_changes(raw: Mapping[str, Any]) -> dict[str, Any]:
     """The built-in changes of ``--smoke``; a value of a wrong type is left for validation to refuse."""
     seeds = raw.get("seeds", default_of(Study, "seeds"))
     changes: dict[str, Any] = {"seeds": seeds[:SMOKE_SEEDS]} if isinstance(seeds, list) else {}
+    changes |= {"seeds": SMOKE_SEEDS} if isinstance(seeds, dict) else {}  # fixed ones: nothing is decided with two
     wanted = [("seeds", SMOKE_SEEDS, seeds)]
     trial = raw.get("trial")
     if isinstance(trial, dict):

@@ -24,8 +24,10 @@ from fgtune.config.schema.base import (
 from fgtune.config.schema.designs import ComparisonDesign, SensitivityDesign
 from fgtune.config.schema.paths import all_paths, suggestion
 from fgtune.config.schema.search import SearchDesign
+from fgtune.config.schema.seeds import AdaptiveSeeds
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.config.schema.tuning import Mode, NoSchedulerConfig, SchedulerConfig, StoppingConfig
+from fgtune.text import count
 
 DesignConfig = Annotated[
     SensitivityDesign | AblationDesign | ComparisonDesign | SearchDesign, Field(discriminator="kind")
@@ -100,6 +102,10 @@ class MetricsConfig(Config):
     """Further metrics that the report shows; contrasts on them are marked exploratory."""
     alpha: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.05
     """Family-wise error rate of the planned contrasts (Holm)."""
+    alpha_kept: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
+    """Share of what is left of alpha that a look keeps for seeds added later with ``fgtune extend``: the k-th look may
+    spend ``alpha * (1 - alpha_kept ** k)`` together with those before it. 0 spends all at the first look, and seeds
+    added later find nothing new. Adaptive seeds keep nothing: their looks are planned."""
     summary: Literal["mean", "median", "trimmed_mean", "improvement"] = "mean"
     """What of the paired differences decides: their mean (what a setting is worth over all seeds), their median (on a
     typical seed), their 20 % trimmed mean, or the share of pairs in which the arm is better."""
@@ -184,8 +190,9 @@ class Study(Config):
     source: str = ""
     """Paper, table or figure that the study reproduces or tests."""
     design: DesignConfig
-    seeds: Seeds = 5
-    """A number n (seeds 0 .. n-1) or the seeds themselves; each is one block that all arms share."""
+    seeds: Seeds | AdaptiveSeeds = 5
+    """A number n (seeds 0 .. n-1) or the seeds themselves, each one block that all arms share; or
+    ``{min: 5, max: 20}``, which adds seeds until all contrasts are decided."""
     metrics: MetricsConfig = MetricsConfig()
     scheduler: SchedulerConfig = NoSchedulerConfig()
     """When a trial is stopped early; by default, none is. In a comparison with ``search``, it applies to trials of the
@@ -199,7 +206,7 @@ class Study(Config):
 
     @field_validator("seeds")
     @classmethod
-    def _seeds_differ(cls, seeds: int | tuple[int, ...]) -> int | tuple[int, ...]:
+    def _seeds_differ(cls, seeds: int | tuple[int, ...] | AdaptiveSeeds) -> int | tuple[int, ...] | AdaptiveSeeds:
         must_differ(seeds if isinstance(seeds, tuple) else ())
         return seeds
 
@@ -218,9 +225,28 @@ class Study(Config):
         return self.design.criteria or ((self.metrics.primary, None),)
 
     @property
+    def adaptive_seeds(self) -> AdaptiveSeeds | None:
+        """How seeds are added while the study runs; None where they are fixed."""
+        return self.seeds if isinstance(self.seeds, AdaptiveSeeds) else None
+
+    @property
     def seed_list(self) -> tuple[int, ...]:
-        """The seeds as a tuple."""
+        """The seeds that every arm has: all of them, unless they are adaptive."""
+        if isinstance(self.seeds, AdaptiveSeeds):
+            return tuple(range(self.seeds.min))
         return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+
+    @property
+    def seeds_text(self) -> str:
+        """How many seeds an arm has, in words: ``5 seeds``, ``5 to 20 seeds``."""
+        if self.adaptive_seeds is not None:
+            return f"{self.adaptive_seeds.min} to {self.adaptive_seeds.max} seeds"
+        return count(len(self.seed_list), "seed")
+
+    @property
+    def possible_seeds(self) -> tuple[int, ...]:
+        """Every seed that an arm may get."""
+        return self.seed_list if self.adaptive_seeds is None else tuple(range(self.adaptive_seeds.max))
 
     def identity(self) -> dict[str, Any]:
         """What makes two studies the same: all but how they run, what ``--smoke`` would do and what papers report."""

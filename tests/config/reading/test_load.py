@@ -62,7 +62,7 @@ BAD = [
     (("kind: sgd", "kind: [sgd]"), "tiny.yaml:15: trial.optimizer.kind: unknown kind, got ['sgd']. Fix: did"),
     (("{kind: sgd, lr: 0.1}", "sgd"), "tiny.yaml:15: trial.optimizer: must be a mapping, got 'sgd'"),
     (("seeds: 3", "seeds: 0"), "tiny.yaml:9: seeds: must be >= 1, got 0. Fix: leave it out for the default, 5"),
-    (("seeds: 3", "seeds: many"), "tiny.yaml:9: seeds: must be a whole number or a list, got 'many'."),
+    (("seeds: 3", "seeds: many"), "tiny.yaml:9: seeds: must be a whole number or a list or a mapping, got 'many'."),
     (("seeds: 3", "seeds: []"), "tiny.yaml:9: seeds: must not be empty, got []. Fix: leave it out for the default, 5"),
     (("seeds: 3", "seeds: [1, -1]"), "tiny.yaml:9: seeds[1]: must be >= 0, got -1. Fix: use 0 or more"),
     (("seeds: 3", "seeds: [1, 1]"), "tiny.yaml:9: seeds: must differ, 1 is given twice"),

@@ -208,8 +208,9 @@ def test_no_default_has_changed_without_a_new_scheme():
 
 
 def _plain_default(field: Any) -> Any:
+    """A section's default is what it sets; the defaults of its settings are recorded at its own class."""
     value = field.get_default(call_default_factory=True)
-    return json.loads(json.dumps(value.to_plain() if isinstance(value, Config) else value))
+    return json.loads(json.dumps(value.identity() if isinstance(value, Config) else value))
 
 
 def test_configs_between_which_a_setting_chooses_say_their_kind():

@@ -1,0 +1,95 @@
+"""The looks at a study that its folder records: what each may spend of alpha, and what all of them have decided."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from fgtune.analysis.inputs import StudyData
+from fgtune.analysis.looks import kept_shares, nominal_levels, planned_shares, sequential_p, t_information
+from fgtune.analysis.records import ContrastSummary, Look
+
+
+def spent_shares(data: StudyData) -> tuple[float, ...]:
+    """Share of alpha that may be spent up to each look of a study."""
+    adaptive = data.study.adaptive_seeds
+    if adaptive is None:
+        return kept_shares(len(data.looks), data.study.metrics.alpha_kept)
+    return planned_shares([len(look) for look in data.looks], adaptive.max)
+
+
+@dataclass(frozen=True)
+class LookTests:
+    """The tests of a contrast at a look, from all pairs that it had then.
+
+    Attributes:
+        pairs: Number of pairs.
+        effect: The summary that decides, minus its value without a difference.
+        different: Two-sided p-value of a difference; nan where it was not tested.
+        equivalent: P-value of equivalence; nan where it was not tested.
+    """
+
+    pairs: int
+    effect: float
+    different: float
+    equivalent: float
+
+
+def sequential_p_values(tests: Sequence[LookTests], shares: Sequence[float]) -> tuple[float, float]:
+    """P-values of a difference and of equivalence that pay for all looks at a contrast.
+
+    An earlier look counts only as far as all pairs agree with it: a difference the other way, or an equivalence of what
+    now lies outside the margin, is not taken over. This can only make a p-value larger.
+
+    Args:
+        tests: At each look, at least one.
+        shares: Share of alpha spent up to each look.
+    """
+    last, pairs = tests[-1], [test.pairs for test in tests]
+    inside = last.equivalent <= 0.5  # a one-sided p-value above a half: the summary lies outside the margin
+    different = [_unless(test.different, test is last or test.effect * last.effect > 0) for test in tests]
+    equivalent = [_unless(test.equivalent, test is last or inside) for test in tests]
+    return sequential_p(different, pairs, shares), sequential_p(equivalent, pairs, shares)
+
+
+def _unless(p_value: float, agrees: bool) -> float:
+    """The p-value, or 1 where all pairs contradict it; the look itself stays, with what it may have spent."""
+    return p_value if agrees or math.isnan(p_value) else 1.0
+
+
+def look_records(
+    data: StudyData, contrasts: Sequence[ContrastSummary], planned_at: Callable[[StudyData], Sequence[ContrastSummary]]
+) -> tuple[Look, ...]:
+    """Every look at the planned contrasts of a study: what it could decide, and what it did.
+
+    Args:
+        data: The study.
+        contrasts: Its planned contrasts.
+        planned_at: The planned contrasts of the study as it was at an earlier look.
+    """
+    shares, sizes = spent_shares(data), [len(look) for look in data.looks]
+    if not contrasts or min(sizes) < 1:
+        return ()
+    levels = nominal_levels([t_information(size) for size in sizes], shares, data.study.metrics.alpha)
+    last = len(sizes) - 1
+    by_look = [contrasts if look == last else planned_at(data.at_look(look)) for look in range(last + 1)]
+    decided: list[dict[str, ContrastSummary]] = [{}]
+    decided += [{contrast.arm: contrast for contrast in found if contrast.is_decided} for found in by_look]
+    return tuple(
+        Look(
+            seeds=size,
+            spent=share,
+            level=level,
+            verdicts=tuple(
+                (contrast.label, contrast.judgement.verdict)
+                for arm, contrast in now.items()
+                if arm not in before and contrast.judgement is not None
+            ),
+            open=tuple(contrast.label for contrast in found if not contrast.is_decided),
+        )
+        for size, share, level, (before, now), found in zip(
+            sizes, shares, levels, pairwise(decided), by_look, strict=True
+        )
+    )

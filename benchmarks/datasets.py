@@ -5,10 +5,11 @@
 Prints five tables. (1) Coverage of the pooled 95 % interval, with equal weights (as on the page) and with weights by
 variances estimated from the seeds (DerSimonian and Laird, with Hartung and Knapp's standard error); and of the interval
 for a further data set, measured with as many seeds. (2) Wrong verdicts of five arms that share a baseline: "helps" or
-"hurts" without a difference, "equivalent" at the margin, and "helps" or "hurts" where the worst cells of each arm are
-lost. (3) How often a true difference on all data sets is found over them together, and on how many of them alone. (4)
-Coverage of the interquartile mean, its difference, and the probability of improvement, and how often Friedman's test
-sees a difference between equal arms. (5) Coverage of the pooled interval where nothing is normal.
+"hurts" without a difference, "equivalent" at the margin, and "helps" or "hurts" without a difference where the worst
+cells of each arm are lost, or where a tenth of its seeds collapses. (3) How often a true difference on all data sets is
+found over them together, and on how many of them alone. (4) Coverage of the interquartile mean, its difference, and the
+probability of improvement, and how often Friedman's test sees a difference between equal arms. (5) Coverage of the
+pooled interval where nothing is normal.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
+from fgtune.analysis.datasets.judging import DatasetEffect, PooledRules, judge_pooled, shaped
 from fgtune.analysis.datasets.pooling import equivalence_p, improvement, interquartile_interval, pool
 from fgtune.analysis.datasets.ranks import rank_test
-from fgtune.analysis.datasets.together import DatasetEffect, judge_pooled
 from fgtune.analysis.formatting import metric_info
+from fgtune.analysis.shape import shape_of
 from fgtune.analysis.statistics import Estimate, holm, paired_contrast
 from fgtune.analysis.verdicts import Verdict
 from fgtune.arrays import FloatArray
@@ -119,7 +121,8 @@ def _verdicts(values: FloatArray, lost: FloatArray | None = None, margin: float 
             gone = np.zeros(values.shape[2], dtype=bool) if lost is None else lost[arm, dataset] > 0
             kept = (values[arm, dataset] - values[0, dataset])[~gone]
             estimate = Estimate(kept.size, float(kept.mean()), float(kept.std(ddof=1)), math.nan, math.nan)
-            contrast = replace(TEMPLATE, differences=tuple(kept.tolist()), estimate=estimate)
+            base = float(values[0, dataset].mean())
+            contrast = replace(TEMPLATE, differences=tuple(kept.tolist()), estimate=estimate, baseline_mean=base)
             ends = [np.where(gone, end, values[arm, dataset]) - values[0, dataset] for end in (0.0, 1.0)]
             low, high = (float(np.mean(each)) for each in ends)
             own.append(DatasetEffect(str(dataset), str(arm), contrast, int(gone.sum()), low, high))
@@ -129,8 +132,16 @@ def _verdicts(values: FloatArray, lost: FloatArray | None = None, margin: float 
         estimates = [effect.contrast.estimate for effect in own if effect.contrast.n]
         pooled.append(pool([each.mean for each in estimates], [each.sd**2 / each.n for each in estimates], 0.95))
     adjusted, equivalent = holm([each.p for each in pooled]), holm([equivalence_p(each, margin) for each in pooled])
+    cells = sum(effect.contrast.n for own in effects for effect in own)
+    shapes = {
+        str(dataset): shape_of(
+            {str(arm): dict(enumerate(own)) for arm, own in enumerate(values[:, dataset].tolist())}, "0"
+        )
+        for dataset in range(values.shape[1])
+    }
+    rules = shaped(PooledRules(INFO, 0.05, len(effects), cells), shapes)
     return [
-        judge_pooled(own, found, (p, q), INFO, 0.05, margin)[0]
+        judge_pooled(own, found, (p, q), margin, rules)[0]
         for own, found, p, q in zip(effects, pooled, adjusted, equivalent, strict=True)
     ]
 
@@ -138,11 +149,11 @@ def _verdicts(values: FloatArray, lost: FloatArray | None = None, margin: float 
 def errors(studies: int) -> None:
     """Print table 2."""
     print("\n2. studies of five arms with a wrong verdict\n")
-    print("data sets  seeds  noise  between | no difference | at the margin | worst 30 % lost")
+    print("data sets  seeds  noise  between | no difference | at the margin | worst 30 % lost | a tenth collapses")
     for sets in (3, 6, 10):
         for seeds in (3, 5):
             for noise, between in ((0.01, 0.0), (0.03, 0.0), (0.01, 0.02)):
-                rng, wrong = numpy_stream(0, "errors", sets, seeds, noise, between), np.zeros(3)
+                rng, wrong = numpy_stream(0, "errors", sets, seeds, noise, between), np.zeros(4)
                 for _ in range(studies):
                     base = 0.6 + 0.1 * rng.normal(size=(1, sets, 1))
                     values = base + noise * rng.normal(size=(6, sets, seeds))
@@ -155,6 +166,10 @@ def errors(studies: int) -> None:
                     lost = (values < np.quantile(values, 0.3, axis=2, keepdims=True)).astype(float)
                     lost[0] = 0.0
                     wrong[2] += any(each in {Verdict.HELPS, Verdict.HURTS} for each in _verdicts(values, lost))
+                    collapsed = values - 0.3 * (rng.random(values.shape) < 0.1)
+                    collapsed[1:] += 0.03
+                    collapsed[0] = values[0]
+                    wrong[3] += any(each in {Verdict.HELPS, Verdict.HURTS} for each in _verdicts(collapsed))
                 told = " | ".join(f"{share:13.3f}" for share in wrong / studies)
                 print(f"{sets:9d} {seeds:6d} {noise:6.2f} {between:8.2f} | {told}", flush=True)
 

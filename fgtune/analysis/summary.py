@@ -205,7 +205,7 @@ def _compared(data: StudyData, summary: StudySummary) -> StudySummary:
 def _compared_over_datasets(data: StudyData, summary: StudySummary) -> StudySummary:
     """The arms on each data set, then over all of them together, which is a planned family of its own."""
     summary = _compared(data, summary)
-    found = summarise_datasets(data, summary.margin)
+    found = summarise_datasets(data)
     if found is None:
         return summary
     answer = f"{datasets_sentence(found, summary.level)} {summary.answer}"

@@ -24,16 +24,15 @@ from fgtune.reporting.theme import (
 )
 
 
-def pooled_figure(contrast: PooledContrast, info: MetricInfo, margin: float | None) -> go.Figure:
+def pooled_figure(contrast: PooledContrast, info: MetricInfo) -> go.Figure:
     """The difference to the baseline on each data set, and the pooled one as a diamond as wide as its interval.
 
     Args:
         contrast: With at least one effect.
         info: The metric.
-        margin: Half the width of the band of unimportant differences; None for no band.
     """
     figure, effects = go.Figure(), contrast.measured
-    drawn = [0.0]
+    drawn, margin = [0.0], contrast.margin
     if margin is not None:
         figure.add_vrect(-margin, margin, fillcolor="rgba(148,163,184,0.22)", line_width=0, layer="below")
         drawn += [-1.5 * margin, 1.5 * margin]

@@ -170,7 +170,7 @@ def _datasets(summary: StudySummary) -> FigureGroup:
             f"datasets-{rank}",
             f"Difference on every data set: {item.arm}",
             pooled_sentence(item, info, summary.level),
-            pooled_figure(item, info, summary.margin),
+            pooled_figure(item, info),
             "Diamond: the mean over data sets with its interval; thin line: where a further data set would lie.",
         )
         for rank, item in enumerate(shown)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fgtune.analysis.cells import failure_bounds
+from fgtune.analysis.datasets.judging import DatasetEffect, PooledRules, judge_pooled, shaped
 from fgtune.analysis.datasets.pooling import (
     FEWEST_DATASETS,
     Aggregate,
@@ -25,35 +26,16 @@ from fgtune.analysis.datasets.pooling import (
 from fgtune.analysis.datasets.ranks import RankTest, rank_test
 from fgtune.analysis.formatting import MetricInfo, metric_info
 from fgtune.analysis.inputs import StudyData
+from fgtune.analysis.shape import Shape, shape_of
 from fgtune.analysis.statistics import PairedContrast, holm, paired_contrast
 from fgtune.analysis.trials import sign_of
 from fgtune.analysis.verdicts import Verdict
 from fgtune.arrays import FloatArray
+from fgtune.config.schema.designs import crossed_name
 from fgtune.streams import numpy_stream
 
 _FEWEST_RANKED = 3
 """Fewest arms that are ranked: of two, the ranks say less than their differences."""
-
-
-@dataclass(frozen=True)
-class DatasetEffect:
-    """An arm against the baseline on one data set.
-
-    Attributes:
-        dataset: Its name.
-        arm: Name of the arm on it in the plan.
-        contrast: The paired differences.
-        lost: Number of seeds at which the arm or the baseline ended without a value.
-        low: The smallest mean difference that the lost cells could have made; the mean itself without any.
-        high: The largest.
-    """
-
-    dataset: str
-    arm: str
-    contrast: PairedContrast
-    lost: int
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -66,6 +48,7 @@ class PooledContrast:
         pooled: The mean effect over data sets.
         p_adjusted: Its p, Holm-adjusted over the arms.
         p_equivalent: The p that it lies within the margin, Holm-adjusted over the arms; nan without a margin.
+        margin: The mean of the data sets' equivalence margins; None without one.
         verdict: The answer.
         reason: Why, in a clause.
         score: The arm's interquartile mean over all data sets and seeds.
@@ -78,6 +61,7 @@ class PooledContrast:
     pooled: Pooled
     p_adjusted: float
     p_equivalent: float
+    margin: float | None
     verdict: Verdict
     reason: str
     score: Aggregate
@@ -114,13 +98,8 @@ class DatasetsSummary:
         return len(self.names) >= FEWEST_DATASETS
 
 
-def summarise_datasets(data: StudyData, margin: float | None) -> DatasetsSummary | None:
-    """Answer a comparison over its data sets together; None if it has a single one.
-
-    Args:
-        data: The study.
-        margin: The study's equivalence margin; None for no margin.
-    """
+def summarise_datasets(data: StudyData) -> DatasetsSummary | None:
+    """Answer a comparison over its data sets together; None if it has a single one."""
     crossed = [(name, arm, dataset) for name, arm, dataset in data.study.design.crossed() if dataset]
     names = tuple(dict.fromkeys(dataset for _, _, dataset in crossed))
     if len(names) < 2:
@@ -134,7 +113,7 @@ def summarise_datasets(data: StudyData, margin: float | None) -> DatasetsSummary
     return DatasetsSummary(
         names=names,
         baseline=baseline,
-        contrasts=_contrasts(data, info, by_arm, effects, margin),
+        contrasts=_contrasts(data, info, by_arm, effects),
         score=_score(data, info, [*by_arm[baseline].values()], baseline),
         ranks=_ranks(data, info, by_arm, names),
     )
@@ -161,14 +140,25 @@ def _contrasts(
     info: MetricInfo,
     by_arm: dict[str, dict[str, str]],
     effects: dict[str, tuple[DatasetEffect, ...]],
-    margin: float | None,
 ) -> tuple[PooledContrast, ...]:
     pooled = {arm: _pool(own, data.level) for arm, own in effects.items()}
     adjusted = holm([each.p for each in pooled.values()])
-    equivalent = holm([math.nan if margin is None else equivalence_p(each, margin) for each in pooled.values()])
+    margins = {arm: _margin(data, own) for arm, own in effects.items()}
+    close = [
+        math.nan if margin is None else equivalence_p(each, margin)
+        for margin, each in zip(margins.values(), pooled.values(), strict=True)
+    ]
+    equivalent = holm(close)
+    rules = PooledRules(
+        info=info,
+        alpha=data.study.metrics.alpha,
+        contrasts=len(effects),
+        cells=sum(effect.contrast.n for own in effects.values() for effect in own),
+    )
+    rules = shaped(rules, _shapes(data, info))
     contrasts = []
     for (arm, own), p, p_equivalent in zip(effects.items(), adjusted, equivalent, strict=True):
-        verdict, reason = judge_pooled(own, pooled[arm], (p, p_equivalent), info, data.study.metrics.alpha, margin)
+        verdict, reason = judge_pooled(own, pooled[arm], (p, p_equivalent), margins[arm], rules)
         pairs = [effect.contrast for effect in own if effect.contrast.n > 0]
         contrasts.append(
             PooledContrast(
@@ -177,6 +167,7 @@ def _contrasts(
                 pooled=pooled[arm],
                 p_adjusted=p,
                 p_equivalent=p_equivalent,
+                margin=margins[arm],
                 verdict=verdict,
                 reason=reason,
                 score=_score(data, info, [*by_arm[arm].values()], arm),
@@ -187,62 +178,28 @@ def _contrasts(
     return tuple(contrasts)
 
 
+def _shapes(data: StudyData, info: MetricInfo) -> dict[str, Shape]:
+    """The shape of the values on each data set."""
+    found = {}
+    for baseline in (arm for arm in data.arms if arm.is_baseline):
+        arms = [arm for arm in data.arms if arm.dataset == baseline.dataset and not data.repeats_baseline(arm)]
+        own = {arm.name: arm.name.removesuffix(crossed_name("", arm.dataset)) for arm in arms}
+        values = {own[arm.name]: data.values(arm.name, info.name) for arm in arms}
+        found[baseline.dataset] = shape_of(values, own[baseline.name])
+    return found
+
+
 def _pool(effects: Sequence[DatasetEffect], level: float) -> Pooled:
     estimates = [effect.contrast.estimate for effect in effects if effect.contrast.n > 0]
     variances = [estimate.sd**2 / estimate.n for estimate in estimates]  # nan from a single pair
     return pool([estimate.mean for estimate in estimates], variances, level)
 
 
-def judge_pooled(
-    effects: Sequence[DatasetEffect],
-    pooled: Pooled,
-    p_values: tuple[float, float],
-    info: MetricInfo,
-    alpha: float,
-    margin: float | None,
-) -> tuple[Verdict, str]:
-    """Decide one arm over all data sets: equivalent before helps and hurts, each only if no lost cell could undo it.
-
-    Args:
-        effects: On each data set.
-        pooled: Their mean.
-        p_values: Of a difference and of equivalence, both Holm-adjusted over the arms.
-        info: The metric.
-        alpha: Family-wise level.
-        margin: A smaller difference is unimportant; None if the study has no margin.
-    """
-    k, mean = pooled.estimate.n, pooled.estimate.mean
-    missing = len(effects) - k
-    if k < FEWEST_DATASETS:
-        left = f", {missing} without a pair" if missing else ""
-        return Verdict.UNDECIDED, f"{FEWEST_DATASETS} data sets or more give an interval, here are {k}{left}"
-    if math.isnan(pooled.p):
-        return Verdict.UNDECIDED, "the data sets' mean differences do not vary, so they give no interval"
-    p, p_equivalent = p_values
-    if margin is not None and p_equivalent <= alpha:
-        level = 1 - 2 * alpha
-        ends = [_extreme(effects, high=high, level=level) for high in (False, True)]
-        if all(-margin < low and high < margin for low, high in ends):
-            return Verdict.EQUIVALENT, f"the mean difference lies within ±{margin:g}"
-    if p <= alpha and info.direction != "none":
-        low, high = _extreme(effects, high=mean < 0, level=1 - alpha)
-        if (low if mean > 0 else -high) <= 0:
-            return Verdict.UNDECIDED, "lost cells could undo the difference"
-        better = sign_of(info.direction) * mean > 0
-        return (Verdict.HELPS, "reliably better") if better else (Verdict.HURTS, "reliably worse")
-    if p_equivalent <= alpha:
-        return Verdict.UNDECIDED, "lost cells could carry the difference over the margin"
-    return Verdict.UNDECIDED, "these data sets cannot tell a mean difference that matters from none"
-
-
-def _extreme(effects: Sequence[DatasetEffect], *, high: bool, level: float) -> tuple[float, float]:
-    """The pooled interval if every lost cell had been as low, or as high, as it could; endless without a bound."""
-    known = [effect for effect in effects if effect.contrast.n > 0 or effect.lost > 0]  # all of its cells may be lost
-    means = [effect.high if high else effect.low for effect in known]
-    if not np.isfinite(means).all():
-        return -math.inf, math.inf
-    estimate = pool(means, [], level).estimate
-    return (estimate.low, estimate.high) if not math.isnan(estimate.low) else (-math.inf, math.inf)
+def _margin(data: StudyData, effects: Sequence[DatasetEffect]) -> float | None:
+    """The mean of the margins on the data sets with a pair: a relative one depends on the baseline there."""
+    margins = [data.study.metrics.margin(effect.contrast.baseline_mean) for effect in effects if effect.contrast.n > 0]
+    known = [margin for margin in margins if margin is not None]
+    return math.fsum(known) / len(known) if known and len(known) == len(margins) else None
 
 
 def _values(data: StudyData, info: MetricInfo, names: Sequence[str]) -> list[FloatArray]:

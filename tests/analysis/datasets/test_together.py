@@ -10,8 +10,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fgtune.analysis.datasets.judging import DatasetEffect, PooledRules, judge_pooled, shaped
+from fgtune.analysis.datasets.pooling import pool
+from fgtune.analysis.datasets.together import summarise_datasets
+from fgtune.analysis.formatting import metric_info
+from fgtune.analysis.inputs import read_study
+from fgtune.analysis.shape import Shape
+from fgtune.analysis.statistics import paired_contrast
 from fgtune.analysis.summary import summarise
 from fgtune.analysis.verdicts import Verdict
+from fgtune.config.schema.study import RelativeMargin
 from fgtune.reporting.html import write_up
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellState
@@ -89,7 +97,7 @@ def test_lost_cells_that_could_undo_a_difference_leave_it_undecided(folder_of):
     summary = summarise(folder_of({"better": 0.05}, lost=lost))
     (found,) = summary.datasets.contrasts
     assert found.p_adjusted < 0.05
-    assert (found.verdict, found.reason) == (Verdict.UNDECIDED, "lost cells could undo the difference")
+    assert (found.verdict, found.reason) == (Verdict.UNDECIDED, "lost cells could undo the answer")
     assert [effect.lost for effect in found.effects] == [0, 1, 0, 0, 1, 0]
     assert found.effects[1].low < found.effects[1].contrast.estimate.mean < found.effects[1].high
     assert any("2 pairs of cells are wanting" in text for text in summary.warnings)
@@ -141,3 +149,44 @@ def test_lost_cells_whose_worst_value_turns_the_difference_round_leave_it_undeci
     (found,) = summarise(folder_of({"better": 0.05}, lost=lost)).datasets.contrasts
     assert found.pooled.p < 0.05
     assert found.verdict is Verdict.UNDECIDED
+
+
+def test_few_pairs_cannot_rule_out_collapses_and_say_how_many_could(folder_of):
+    (found,) = summarise(folder_of({"better": 0.05})).datasets.contrasts
+    assert found.p_adjusted < 0.05
+    assert found.verdict is Verdict.UNDECIDED
+    assert found.reason.startswith("18 pairs on all data sets cannot rule out that one seed in ten collapses")
+    assert found.reason.endswith("; 29 could")
+
+
+def test_a_relative_margin_is_the_mean_of_those_on_the_data_sets(folder_of):
+    folder = folder_of({"better": 0.0}, sets=SETS[:3], seeds=2)
+    data = read_study(folder)
+    metrics = data.study.metrics.model_copy(update={"equivalence_margin": RelativeMargin(relative=0.1)})
+    changed = replace(data, study=data.study.model_copy(update={"metrics": metrics}))
+    (found,) = summarise_datasets(changed).contrasts
+    means = [np.mean(list(data.values(f"base@{name}", PRIMARY).values())) for name in SETS[:3]]
+    assert found.margin == pytest.approx(0.1 * np.mean(means))
+
+
+def test_collapsed_seeds_leave_an_answer_undecided_that_one_more_would_undo():
+    """The shapes of two data sets: on one a seed of another arm has collapsed."""
+    seeds = [0.05, 0.06, 0.055, 0.052, 0.058]
+    effects = [_effect(name, [value + 0.002 * rank for value in seeds]) for rank, name in enumerate("abcdef")]
+    pooled = pool([effect.contrast.estimate.mean for effect in effects], [], 0.95)
+    rules = PooledRules(metric_info(PRIMARY), 0.05, 2, cells=60)
+    assert judge_pooled(effects, pooled, (0.001, math.nan), None, rules) == (Verdict.HELPS, "reliably better")
+    shapes = {"a": Shape(0.0005, 10, 0.8, (("other", 3, -0.8),)), "b": Shape(0.6, 10, 0.01, ())}
+    verdict, reason = judge_pooled(effects, pooled, (0.001, math.nan), None, shaped(rules, shapes))
+    assert verdict is Verdict.UNDECIDED
+    assert "seed 3 of other on a (−0.800), and one more here would undo this" in reason
+    normal = shaped(rules, {name: Shape(0.4, 10, 0.8, ()) for name in "ab"})
+    assert judge_pooled(effects, pooled, (0.001, math.nan), None, normal)[0] is Verdict.HELPS
+
+
+def _effect(name, differences):
+    contrast = paired_contrast(
+        {seed: 0.6 + value for seed, value in enumerate(differences)}, dict.fromkeys(range(len(differences)), 0.6)
+    )
+    mean = contrast.estimate.mean
+    return DatasetEffect(name, f"arm@{name}", contrast, 0, mean, mean)

@@ -26,6 +26,7 @@ from fgtune.analysis.datasets.pooling import (
 from fgtune.analysis.datasets.ranks import RankTest, rank_test
 from fgtune.analysis.formatting import MetricInfo, metric_info
 from fgtune.analysis.inputs import StudyData
+from fgtune.analysis.look_history import LookTests, sequential_p_values, spent_shares
 from fgtune.analysis.shape import Shape, shape_of
 from fgtune.analysis.statistics import PairedContrast, holm, paired_contrast
 from fgtune.analysis.trials import sign_of
@@ -46,7 +47,7 @@ class PooledContrast:
         arm: Its own name, without a data set.
         effects: By data set, in the order of the study; those without a pair are left out of everything else.
         pooled: The mean effect over data sets.
-        p_adjusted: Its p, Holm-adjusted over the arms.
+        p_adjusted: Its p, which pays for every look at the results, Holm-adjusted over the arms.
         p_equivalent: The p that it lies within the margin, Holm-adjusted over the arms; nan without a margin.
         margin: The mean of the data sets' equivalence margins; None without one.
         verdict: The answer.
@@ -113,7 +114,7 @@ def summarise_datasets(data: StudyData) -> DatasetsSummary | None:
     return DatasetsSummary(
         names=names,
         baseline=baseline,
-        contrasts=_contrasts(data, info, by_arm, effects),
+        contrasts=_contrasts(data, info, by_arm, effects, baselines),
         score=_score(data, info, [*by_arm[baseline].values()], baseline),
         ranks=_ranks(data, info, by_arm, names),
     )
@@ -140,15 +141,12 @@ def _contrasts(
     info: MetricInfo,
     by_arm: dict[str, dict[str, str]],
     effects: dict[str, tuple[DatasetEffect, ...]],
+    baselines: dict[str, str],
 ) -> tuple[PooledContrast, ...]:
     pooled = {arm: _pool(own, data.level) for arm, own in effects.items()}
-    adjusted = holm([each.p for each in pooled.values()])
     margins = {arm: _margin(data, own) for arm, own in effects.items()}
-    close = [
-        math.nan if margin is None else equivalence_p(each, margin)
-        for margin, each in zip(margins.values(), pooled.values(), strict=True)
-    ]
-    equivalent = holm(close)
+    paid = [_paid(data, info, by_arm[arm], baselines) for arm in effects]
+    adjusted, equivalent = (holm(p_values) for p_values in zip(*paid, strict=True)) if paid else ((), ())
     rules = PooledRules(
         info=info,
         alpha=data.study.metrics.alpha,
@@ -176,6 +174,18 @@ def _contrasts(
             )
         )
     return tuple(contrasts)
+
+
+def _paid(data: StudyData, info: MetricInfo, names: dict[str, str], baselines: dict[str, str]) -> tuple[float, float]:
+    """P-values of a difference and of equivalence over data sets that pay for every look, as on a single data set."""
+    tests = []
+    for then in map(data.at_look, range(len(data.looks))):
+        effects = _effects(then, info, names, baselines)
+        pooled, margin = _pool(effects, data.level), _margin(then, effects)
+        close = math.nan if margin is None else equivalence_p(pooled, margin)
+        pairs = max(effect.contrast.n for effect in effects)
+        tests.append(LookTests(pairs, pooled.estimate.mean, pooled.p, close))
+    return sequential_p_values(tests, spent_shares(data))
 
 
 def _shapes(data: StudyData, info: MetricInfo) -> dict[str, Shape]:

@@ -15,6 +15,8 @@ from fgtune.analysis.datasets.pooling import pool
 from fgtune.analysis.datasets.together import summarise_datasets
 from fgtune.analysis.formatting import metric_info
 from fgtune.analysis.inputs import read_study
+from fgtune.analysis.look_history import spent_shares
+from fgtune.analysis.looks import sequential_p
 from fgtune.analysis.shape import Shape
 from fgtune.analysis.statistics import paired_contrast
 from fgtune.analysis.summary import summarise
@@ -75,12 +77,15 @@ def test_a_small_difference_on_six_of_six_data_sets_is_found_over_them_together(
 
 
 def test_the_pooled_difference_is_the_mean_over_data_sets(folder_of):
-    summary = summarise(folder_of({"better": 0.03}, seeds=2))
+    folder = folder_of({"better": 0.03}, seeds=2)
+    summary = summarise(folder)
     (found,) = summary.datasets.contrasts
     means = [item.contrast.estimate.mean for item in summary.contrasts]
     assert found.pooled.estimate.mean == pytest.approx(np.mean(means))
     assert [effect.dataset for effect in found.effects] == SETS
-    assert found.p_adjusted == pytest.approx(found.pooled.p)
+    shares = spent_shares(read_study(folder))
+    assert found.p_adjusted == pytest.approx(sequential_p([found.pooled.p], [2], shares))
+    assert found.p_adjusted > found.pooled.p  # part of alpha is kept for seeds that are added later
     assert summary.datasets.ranks is None  # two arms
 
 
@@ -190,3 +195,14 @@ def _effect(name, differences):
     )
     mean = contrast.estimate.mean
     return DatasetEffect(name, f"arm@{name}", contrast, 0, mean, mean)
+
+
+def test_a_look_before_seeds_were_added_is_paid_for(folder_of):
+    folder = folder_of({"better": 0.03, "same": 0.0}, seeds=4)
+    once = summarise(folder).datasets.contrasts[0]
+    record = folder.read_provenance()
+    record["looks"] = [{"at": "2026-01-02T03:04:05+00:00", "seeds": [0, 1]}]
+    folder.provenance_file.write_text(json.dumps(record), encoding="utf-8")
+    twice = summarise(folder).datasets.contrasts[0]
+    assert twice.pooled == once.pooled
+    assert twice.p_adjusted != once.p_adjusted

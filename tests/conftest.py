@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -116,6 +117,22 @@ def ray_started():
 
     with ray_session():
         yield
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory) -> Path:
+    """An empty MLflow store that ``open_tracker`` created, which takes a second or two."""
+    from fgtune.tracking import open_tracker
+
+    folder = tmp_path_factory.mktemp("migrated")
+    open_tracker("sqlite:///mlflow.db", directory=folder)
+    return folder / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def new_store(migrated):
+    """Make an empty MLflow store in a folder; returns its URI."""
+    return lambda folder: f"sqlite:///{shutil.copy(migrated, folder / 'mlflow.db')}"
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import json
 import random
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import optuna
 import pytest
@@ -104,9 +103,15 @@ def check_trackers(options, cells: int) -> None:
             assert all(trial.state.is_finished() for trial in trials)
 
 
-def made(folder: Path, study: dict) -> RunOptions:
-    folder.mkdir()
-    return search_runs.made(folder, f"sqlite:///{folder}/mlflow.db", study)
+@pytest.fixture
+def made(tmp_path, new_store):
+    """Write a study into a folder of its own, beside a store of its own; returns its options."""
+
+    def write(name: str, study: dict) -> RunOptions:
+        (tmp_path / name).mkdir()
+        return search_runs.made(tmp_path / name, new_store(tmp_path / name), study)
+
+    return write
 
 
 def run_to_its_end(options: RunOptions) -> dict[str, dict]:
@@ -123,10 +128,10 @@ def check_that_nothing_changed(cut: RunOptions, whole: RunOptions) -> None:
 
 
 def test_an_ablation_killed_after_its_first_cell_ends_as_its_trainers_do(
-    tmp_path, ray_started, kill_driver, train_study
+    tmp_path, made, ray_started, kill_driver, train_study
 ):
     study = study_of("ablation", seed=0, epochs=40)
-    cut = made(tmp_path / "cut", study)
+    cut = made("cut", study)
     kill_driver(cut, 0.5, file="**/results.jsonl")
     cells = run_to_its_end(replace(cut, overrides=ONE_WORKER))
     whole = StudyFolder(train_study(cut.study, tmp_path / "whole")).ledger.read()
@@ -135,13 +140,13 @@ def test_an_ablation_killed_after_its_first_cell_ends_as_its_trainers_do(
 
 
 @pytest.mark.parametrize("kind", ["tuned comparison", "search"])
-def test_a_study_killed_after_its_first_cell_ends_like_an_uncut_one(tmp_path, ray_started, kill_driver, kind):
+def test_a_study_killed_after_its_first_cell_ends_like_an_uncut_one(made, ray_started, kill_driver, kind):
     study = study_of(kind, seed=0, epochs=40)
     if kind == "search":
         study["design"]["trials"] = 5
     else:  # one search and the comparison after it: each starts a worker of its own
         del study["design"]["arms"][1]
-    whole, cut = made(tmp_path / "whole", study), made(tmp_path / "cut", study)
+    whole, cut = made("whole", study), made("cut", study)
     kill_driver(cut, 0.5, file="**/results.jsonl")
     check_that_nothing_changed(cut, whole)
 
@@ -149,9 +154,9 @@ def test_a_study_killed_after_its_first_cell_ends_like_an_uncut_one(tmp_path, ra
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_study_killed_twenty_times_ends_like_an_uncut_one(tmp_path, ray_started, kill_driver, kind):
+def test_a_study_killed_twenty_times_ends_like_an_uncut_one(made, ray_started, kill_driver, kind):
     study = study_of(kind, seed=0, epochs=300)
-    whole, cut = made(tmp_path / "whole", study), made(tmp_path / "cut", study)
+    whole, cut = made("whole", study), made("cut", study)
     rng = random.Random(kind)
     for _ in range(20):
         kill_driver(cut, rng.uniform(5.0, 14.0))

@@ -70,8 +70,8 @@ def test_a_search_cut_by_a_budget_goes_on_and_plans_and_mirrors_every_trial(opti
     ],
     ids=lambda scheduler: scheduler["kind"],
 )
-def test_a_stopped_trial_is_pruned_with_its_last_epoch_everywhere(tmp_path, ray_started, scheduler):
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
+def test_a_stopped_trial_is_pruned_with_its_last_epoch_everywhere(tmp_path, ray_started, new_store, scheduler):
+    uri = new_store(tmp_path)
     design = {"trials": 10, "sampler": {"kind": "random"}}
     options = made(tmp_path, uri, scheduler=scheduler, design=design, execution=ONE_WORKER)
     code, printed = run(options)

@@ -79,11 +79,11 @@ def parts_of(folder: StudyFolder) -> dict[str, StudyFolder]:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, ray_started):
+def finished(tmp_path_factory, ray_started, new_store):
     """The study without its first arm, run to its end: its options and what was told."""
     folder = tmp_path_factory.mktemp("tuned")
     design = STUDY["design"] | {"arms": STUDY["design"]["arms"][1:]}
-    options = made(folder, f"sqlite:///{folder}/mlflow.db", design=design)
+    options = made(folder, new_store(folder), design=design)
     code, text = run(options)
     assert code == 0, text
     return options, text

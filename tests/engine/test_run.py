@@ -29,8 +29,8 @@ from fgtune.results.records import CellState
 
 
 @pytest.fixture
-def options(small_study, tmp_path):
-    return RunOptions(small_study, out=tmp_path / "reports", tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
+def options(small_study, tmp_path, new_store):
+    return RunOptions(small_study, out=tmp_path / "reports", tracking_uri=new_store(tmp_path))
 
 
 ONE_WORKER = "execution.max_concurrent=1"

@@ -31,14 +31,6 @@ def _without_waiting_for_the_disk() -> Iterator[None]:
     sqlalchemy.event.remove(sqlalchemy.Engine, "connect", relax)
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty store that ``open_tracker`` created."""
-    folder = tmp_path_factory.mktemp("migrated")
-    open_tracker("sqlite:///mlflow.db", directory=folder)
-    return folder / "mlflow.db"
-
-
 @pytest.fixture
 def store_file(migrated: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy(migrated, tmp_path / "mlflow.db"))

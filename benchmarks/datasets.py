@@ -176,15 +176,15 @@ def errors(studies: int) -> None:
 
 def power(studies: int) -> None:
     """Print table 3."""
-    print("\n3. a true +0.012, one arm, noise of a cell 0.01, margin 0.005: shares of studies in which it helps\n")
+    print("\n3. a true +0.012 of two arms, noise of a cell 0.01, margin 0.005: shares of studies in which one helps\n")
     print("data sets  seeds  between | together | alone, data sets of all")
     for sets in (3, 6, 10):
         for seeds in (3, 5):
             for between in (0.0, 0.01):
                 rng, found, alone = numpy_stream(0, "power", sets, seeds, between), 0, 0.0
                 for _ in range(studies):
-                    values = 0.6 + 0.01 * rng.normal(size=(2, sets, seeds))
-                    values[1] += 0.012 + between * rng.normal(size=(sets, 1))
+                    values = 0.6 + 0.01 * rng.normal(size=(3, sets, seeds))
+                    values[1:] += 0.012 + between * rng.normal(size=(2, sets, 1))
                     found += _verdicts(values, margin=0.005)[0] is Verdict.HELPS
                     p = stats.ttest_rel(values[1], values[0], axis=1).pvalue.tolist()
                     alone += float(np.mean(np.array(holm(p)) <= 0.05))

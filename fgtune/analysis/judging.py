@@ -31,7 +31,7 @@ def planned_contrasts(data: StudyData, info: MetricInfo) -> tuple[ContrastSummar
         high=info.high,
         grain=data.grain(info),
     )
-    shapes = _shapes(data, info)
+    shapes = shapes_of(data, info)
     cases = [_case(data, arm, contrast, info, rules, shapes[arm.dataset]) for arm, contrast in pairs]
     judgements = judge_together(cases, rules)
     return tuple(
@@ -57,8 +57,8 @@ def pairs_of(data: StudyData, info: MetricInfo, arms: Sequence[PlannedArm]) -> l
     return pairs
 
 
-def _shapes(data: StudyData, info: MetricInfo) -> dict[str, Shape]:
-    """The shape of each data set's arms by seeds."""
+def shapes_of(data: StudyData, info: MetricInfo) -> dict[str, Shape]:
+    """The shape of each data set's arms by seeds, by its name (empty with a single one)."""
     shapes = {}
     for baseline in (arm for arm in data.arms if arm.is_baseline):
         arms = [arm for arm in data.arms if arm.dataset == baseline.dataset]

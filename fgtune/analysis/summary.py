@@ -12,11 +12,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from fgtune.analysis.cells import failure_bounds, failure_rows, pruned_groups, solver_rows
+from fgtune.analysis.checks.health import health_checks
+from fgtune.analysis.checks.record import Check, Material
 from fgtune.analysis.combining import gains_of
 from fgtune.analysis.datasets.together import DatasetsSummary, summarise_datasets
 from fgtune.analysis.formatting import MetricInfo, metric_info
 from fgtune.analysis.inputs import Counts, PlannedArm, StudyData, read_study
-from fgtune.analysis.judging import exploratory_contrasts, planned_contrasts
+from fgtune.analysis.judging import exploratory_contrasts, planned_contrasts, shapes_of
 from fgtune.analysis.look_history import look_records
 from fgtune.analysis.parts.effects import PartsSummary, summarise_parts
 from fgtune.analysis.published import PublishedComparison, published_comparisons
@@ -56,6 +58,7 @@ class StudySummary:
         pruned: Cells stopped early by last epoch, if there are too many to list with the failures.
         bounds: How the lost cells could have changed the result, for arms that lost some.
         warnings: What a reader must know before believing the numbers.
+        checks: What speaks for or against the numbers: what failed first, then what warns, then what passed.
         choices: What choosing an arm by each label-free metric would cost; empty with few arms, and for points of a
             space, which have selections.
         published: Published results for some of the arms, beside ours.
@@ -92,6 +95,7 @@ class StudySummary:
     pruned: tuple[PrunedGroup, ...] = ()
     solvers: tuple[SolverRow, ...] = ()
     warnings: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = ()
     published: tuple[PublishedComparison, ...] = ()
     choices: tuple[LabelFreeChoice, ...] = ()
     looks: tuple[Look, ...] = ()
@@ -155,7 +159,25 @@ def summarise(folder: StudyFolder | StudyData) -> StudySummary:
         choices=label_free_choices(data),
         arm_searches=arm_searches,
     )
-    return SUMMARISERS[study.design.kind](data, summary)
+    made = SUMMARISERS[study.design.kind](data, summary)
+    return replace(made, checks=_checks(data, made))
+
+
+def _checks(data: StudyData, summary: StudySummary) -> tuple[Check, ...]:
+    primary = summary.metrics[0]
+    return health_checks(
+        Material(
+            data=data,
+            primary=primary,
+            contrasts=summary.contrasts,
+            shapes=shapes_of(data, primary) if summary.contrasts else {},
+            looks=summary.looks,
+            solvers=summary.solvers,
+            choices=summary.choices,
+            search=summary.search,
+            arm_searches=summary.arm_searches,
+        )
+    )
 
 
 def _baseline_mean(data: StudyData, metric: str) -> float:
@@ -195,7 +217,7 @@ def _compared(data: StudyData, summary: StudySummary) -> StudySummary:
         failures=failure_rows(data, pruned=not many),
         pruned=pruned_groups(data) if many else (),
         solvers=solvers,
-        warnings=(*summary.warnings, *study_warnings(data, summary.metrics, contrasts, solvers, looks)),
+        warnings=(*summary.warnings, *study_warnings(data, summary.metrics, contrasts)),
         looks=looks,
         looks_text=looks_text(data, looks),
         saved_cells=saved_cells(data)[0],
@@ -238,7 +260,7 @@ def _searched(data: StudyData, summary: StudySummary) -> StudySummary:
         failures=failure_rows(data, pruned=False),
         pruned=pruned_groups(data),
         solvers=solvers,
-        warnings=(*search_warnings(data, search), *study_warnings(data, summary.metrics, (), solvers)),
+        warnings=(*search_warnings(data, search), *study_warnings(data, summary.metrics, ())),
         search=search,
     )
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
+from fgtune.analysis.checks.record import Status
 from fgtune.analysis.robust import SummaryKind
 from fgtune.analysis.verdicts import Verdict
 from fgtune.catalog.spec import Direction
@@ -168,6 +169,43 @@ class Chosen(_Record):
     baseline."""
 
 
+class Decision(_Record):
+    """A contrast that a look decided."""
+
+    label: str
+    """The arm's name for readers."""
+    verdict: Verdict
+    """The answer then."""
+
+
+class LookAtResults(_Record):
+    """A look at the results: what it could decide, and what it did."""
+
+    seeds: int
+    """Number of seeds of the arms that had the most."""
+    spent: float
+    """Share of alpha that it and the looks before it may spend together."""
+    level: float
+    """Two-sided level at which it tests a single contrast with as many pairs."""
+    decided: tuple[Decision, ...]
+    """The contrasts that it decided and no look before it."""
+    open: tuple[str, ...]
+    """Labels of the arms whose contrasts were still undecided."""
+
+
+class HealthCheck(_Record):
+    """A health check that applies to the study."""
+
+    name: str
+    """What was checked, in a few words."""
+    status: Status
+    """FAIL: numbers of the study cannot be taken as they stand. WARN: they need care."""
+    sentence: str
+    """What was found."""
+    next_step: str
+    """What to do about it; empty if the check passed."""
+
+
 class Verdicts(_Record):
     """The answer of a study for programs. Undefined numbers are null."""
 
@@ -205,8 +243,14 @@ class Verdicts(_Record):
     """Contrasts over all data sets of a comparison; empty with fewer than two data sets."""
     chosen: tuple[Chosen, ...]
     """What a search chooses, by each of its criteria; empty for other designs."""
+    looks: tuple[LookAtResults, ...]
+    """Every look at the planned contrasts that the folder records, this being the last; empty without contrasts."""
+    saved_cells: int
+    """Cells that adaptive seeds have not needed so far; 0 where seeds are fixed."""
     warnings: tuple[str, ...]
     """What to know before believing the numbers."""
+    checks: tuple[HealthCheck, ...]
+    """What speaks for or against the numbers: what failed first, then what warns, then what passed."""
 
     def to_bytes(self) -> bytes:
         """The content of the file."""

@@ -12,7 +12,7 @@ import scipy
 from fgtune import __version__
 from fgtune.analysis.datasets.together import DatasetsSummary
 from fgtune.analysis.inputs import StudyData
-from fgtune.analysis.records import ContrastSummary
+from fgtune.analysis.records import ContrastSummary, Look
 from fgtune.analysis.search.overview import SearchSummary
 from fgtune.analysis.search.selection import Selection
 from fgtune.analysis.summary import StudySummary
@@ -22,7 +22,10 @@ from fgtune.analysis.verdict_file import (
     Cells,
     Chosen,
     Contrast,
+    Decision,
     Doubt,
+    HealthCheck,
+    LookAtResults,
     Lost,
     Together,
     Verdicts,
@@ -65,8 +68,16 @@ def verdicts_of(data: StudyData, summary: StudySummary) -> Verdicts:
         ),
         together=() if summary.datasets is None else _together(summary.datasets),
         chosen=() if summary.search is None else _chosen(summary.search),
+        looks=tuple(map(_look, summary.looks)),
+        saved_cells=summary.saved_cells,
         warnings=summary.warnings,
+        checks=tuple(HealthCheck(**asdict(check)) for check in summary.checks),
     )
+
+
+def _look(look: Look) -> LookAtResults:
+    decided = tuple(Decision(label=label, verdict=verdict) for label, verdict in look.verdicts)
+    return LookAtResults(seeds=look.seeds, spent=look.spent, level=look.level, decided=decided, open=look.open)
 
 
 def write_verdicts(data: StudyData, summary: StudySummary) -> Path:

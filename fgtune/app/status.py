@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -61,6 +62,7 @@ class StudyStatus:
         is_arm_search: Whether it is itself a search inside an arm, run by its comparison.
         open_arms: Labels of the arms whose contrasts are not decided and which get more seeds; None where seeds are
             fixed, or before the first look.
+        open_checks: Name and status of the health checks that failed or warn, as the last report made them.
         other_version: ``an earlier`` or ``a later`` where that version of fgtune wrote the folder and has to run it on.
     """
 
@@ -76,6 +78,7 @@ class StudyStatus:
     arm_searches: Mapping[str, StudyStatus]
     is_arm_search: bool
     open_arms: tuple[str, ...] | None
+    open_checks: tuple[tuple[str, str], ...]
     other_version: str | None
 
     @property
@@ -146,6 +149,7 @@ def _status(data: StudyData) -> StudyStatus:
         arm_searches=searches,
         is_arm_search=ARM_SEARCH in record,
         open_arms=_open_arms(data),
+        open_checks=_open_checks(folder),
         other_version=other_version(record),
     )
 
@@ -163,6 +167,18 @@ def _open_arms(data: StudyData) -> tuple[str, ...] | None:
         return None
     largest = max(len(data.cells(arm.name)) for arm in data.arms)
     return tuple(arm.label for arm in data.arms if not arm.is_baseline and len(data.cells(arm.name)) == largest)
+
+
+def _open_checks(folder: StudyFolder) -> tuple[tuple[str, str], ...]:
+    """The checks in ``verdicts.json`` that did not pass; none where there is no such file, or it is damaged.
+
+    To make them anew takes the statistics, and with them seconds.
+    """
+    try:
+        checks = json.loads(folder.verdicts_file.read_text(encoding="utf-8"))["checks"]
+        return tuple((str(each["name"]), str(each["status"])) for each in checks if each["status"] != "PASS")
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
 
 
 def _arms(data: StudyData) -> tuple[ArmStatus, ...]:
@@ -244,6 +260,9 @@ def _rest(status: StudyStatus) -> Iterator[str]:
     """The estimate, the best arm, and how to continue."""
     if status.ended < status.planned:
         yield f"left: {status.left.sentence()}" if status.left else "left: unknown until a cell is finished"
+    if status.open_checks:
+        found = [f"{state} {name.lower()}" for name, state in status.open_checks]
+        yield f"checks of the last report: {', '.join(found)}; fgtune report {status.data.folder.root} says what to do"
     best = status.best
     if best is not None:
         mean = f"{status.criterion.name} {best.score:.4f} (mean of {counted_cells(best.scored)})"

@@ -19,7 +19,7 @@ import numpy as np
 import plotly
 import scipy
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
 from fgtune import __version__
@@ -87,6 +87,11 @@ def tight(text: str) -> str:
     return re.sub(r"(?<=\d) (?=%|pairs?\b)| (?==)|(?<==) ", "\u00a0", text)
 
 
+def code(text: str) -> Markup:
+    """Text with what stands between backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
 @cache
 def _environment() -> Environment:
     """The templates with their filters, compiled once a process."""
@@ -107,6 +112,7 @@ def _environment() -> Environment:
         "plain": "{:g}".format,
         "cap": formatting.capital,
         "tight": tight,
+        "code": code,
     }
     environment.globals |= {"interval": formatting.interval, "count": count}
     return environment

@@ -67,9 +67,9 @@ def test_the_page_says_when_seeds_were_added_and_what_that_costs(tmp_path):
         "Seeds were added after a look at n = 5. All looks share alpha = 0.05: this one tests a single contrast at "
         f"p <= {level:.2g} instead of 0.05."
     )
-    assert any(
-        warning.startswith("Seeds were added after a look at n = 5, without a plan") for warning in summary.warnings
-    )
+    (check,) = (check for check in summary.checks if check.name == "Looks at the results")
+    assert check.status == "WARN"
+    assert check.sentence.startswith("Seeds were added after a look at n = 5, without a plan")
     first, second = summary.looks
     assert (first.seeds, first.spent, second.seeds) == (5, pytest.approx(0.8), 10)
     assert first.level == pytest.approx(0.04)

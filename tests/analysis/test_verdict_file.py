@@ -54,6 +54,8 @@ def test_a_study_without_a_choice_of_its_own(synthetic, kf_accuracy, tmp_path):
     assert stored["cells"] == {"planned": 20, "complete": 18, "failed": 1, "pruned": 0, "missing": 1}
     assert stored["answer"] == summary.answer
     assert stored["warnings"] == list(summary.warnings)
+    assert [(look["seeds"], look["level"]) for look in stored["looks"]] == [(5, pytest.approx(0.04))]
+    assert stored["looks"][0]["open"] == [each.label for each in summary.contrasts if not each.is_decided]
     by_arm = {each["arm"]: each for each in stored["contrasts"]}
     assert list(by_arm) == [each.arm for each in summary.contrasts]
     for item in summary.contrasts:

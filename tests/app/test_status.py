@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -109,6 +110,21 @@ def test_a_finished_study_has_nothing_to_continue(synthetic, tmp_path):
     text = told(synthetic.SyntheticStudy().write(tmp_path).root)
     assert "not running: 20 of 20 cells ended\n" in text
     assert "continue" not in text
+
+
+def test_checks_of_the_last_report_that_did_not_pass_are_named(synthetic, tmp_path):
+    folder = synthetic.SyntheticStudy().write(tmp_path)
+    assert "checks of the last report" not in told(folder.root)
+    checks = [{"name": "Lost cells", "status": "FAIL"}, {"name": "Number of seeds", "status": "WARN"}]
+    checks += [{"name": "Repeatability", "status": "PASS"}]
+    folder.verdicts_file.write_text(json.dumps({"checks": checks}))
+    line = (
+        f"checks of the last report: FAIL lost cells, WARN number of seeds; fgtune report {folder.root} says what to do"
+    )
+    assert line in told(folder.root).splitlines()
+    for junk in ("junk", "[]", '{"checks": [1]}'):
+        folder.verdicts_file.write_text(junk)
+        assert "checks of the last report" not in told(folder.root)
 
 
 def test_a_study_without_a_finished_cell_has_no_estimate(synthetic, tmp_path):

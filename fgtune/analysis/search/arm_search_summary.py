@@ -7,18 +7,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fgtune.analysis.formatting import MetricInfo, factor_name, metric_info, number
+from fgtune.analysis.formatting import MetricInfo, metric_info, number
 from fgtune.analysis.inputs import PlannedArm, StudyData
-from fgtune.analysis.search.axes import Axis, axes_of
+from fgtune.analysis.search.axes import axes_of, end_of
 from fgtune.analysis.search.held_out import FEWEST_SEEDS, HeldOut, held_out_words
 from fgtune.analysis.search.overview import SearchSummary, TrialCounts, summarise_search
 from fgtune.analysis.search.selection import held_out_gain
 from fgtune.analysis.trials import sign_of
 from fgtune.config.arms.arm_search import arm_search_folders
 from fgtune.text import count, listed
-
-_NEAR_END = 0.02
-"""Share of a range that counts as being at its end."""
 
 
 @dataclass(frozen=True)
@@ -168,14 +165,8 @@ def _settings(search: StudyData, chosen: PlannedArm) -> Iterator[Setting]:
     axes = {axis.path: axis for axis in axes_of(search)}
     for path in search.factors:
         before, after = search.baseline.levels[path], chosen.levels[path]
-        at_end = "" if chosen.is_baseline or path not in axes else _end(axes[path], after)
+        at_end = "" if chosen.is_baseline or path not in axes else end_of(axes[path], after)
         yield Setting(path, before, after, at_end)
-
-
-def _end(axis: Axis, value: Any) -> str:
-    """The end of a range at which a value lies, ``lower`` or ``upper``, or empty; listed levels have no ends."""
-    share = 0.5 if axis.categories else axis.share(value)
-    return "lower" if share <= _NEAR_END else "upper" if share >= 1 - _NEAR_END else ""
 
 
 def _lost(arms: list[str]) -> Iterator[str]:
@@ -193,30 +184,12 @@ def _warnings(
     unfinished = [*(arm.arm for arm in arms if not arm.chosen), *waiting]
     if unfinished:
         yield f"Not over, so without settings and cells so far: the search inside {listed(unfinished)}."
-    if info.oracle or info.name.startswith("test/"):
-        yield (
-            f"Settings were chosen by {info.title}, which a user without fine labels, or before the test, could not "
-            "know: an upper bound on what tuning can reach."
-        )
     if fixed:
         yield f"Beside arms that were searched, these run as the study file sets them: {listed(fixed)}."
     over = [arm for arm in arms if arm.chosen]
-    tried = {arm.arm: arm.counts.proposed for arm in over}
-    if len(set(tried.values())) > 1:
-        parts = ", ".join(f"{name} {trials}" for name, trials in tried.items())
-        yield f"The arms were not given as many trials as each other ({parts}): some spaces have no more points."
     for arm in over:
         yield from _little_choice(arm)
     yield from _worse(data, over, info)
-    for arm in arms:
-        names = [setting.path for setting in arm.settings]
-        ends = [
-            f"{factor_name(setting.path, names)} at the {setting.at_end} end of its range ({number(setting.chosen)})"
-            for setting in arm.settings
-            if setting.at_end
-        ]
-        if ends:
-            yield f"The search inside {arm.arm} chose {listed(ends)}: a wider range may hold better settings."
 
 
 def _little_choice(arm: ArmSearchSummary) -> Iterator[str]:

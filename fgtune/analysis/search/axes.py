@@ -17,6 +17,7 @@ from fgtune.catalog import COST
 from fgtune.config.schema.designs import RangeConfig
 from fgtune.config.schema.domains import ChoiceDomain, Domain, IntDomain, LogUniformDomain
 
+_NEAR_END = 0.02  # share of a range that counts as being at its end
 _LOG_SPAN = 30.0  # numbers that span more than this factor are on a logarithmic axis
 
 
@@ -72,6 +73,12 @@ class Axis:
         else:
             share = (place - self.low) / (self.high - self.low)
         return min(max(share, 0.0), 1.0)
+
+
+def end_of(axis: Axis, level: Any) -> str:
+    """The end of a range at which a level lies, ``lower`` or ``upper``, or empty; listed levels have no ends."""
+    share = 0.5 if axis.categories else axis.share(level)
+    return "lower" if share <= _NEAR_END else "upper" if share >= 1 - _NEAR_END else ""
 
 
 def spans_magnitudes(values: Sequence[float]) -> bool:

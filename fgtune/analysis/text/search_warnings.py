@@ -23,11 +23,6 @@ def search_warnings(data: StudyData, search: SearchSummary) -> Iterator[str]:
             f"{counts.proposed} of the {counts.asked} trials that the study asks for were proposed: the search was cut "
             "off, or its space has no further points."
         )
-    if search.oracle:
-        yield (
-            "The search selects by what a user without fine labels, or before the test, could not know: an upper bound "
-            "on what such a search can reach, not a method."
-        )
     forks = sum(result.fork is not None and result.state is CellState.COMPLETE for result in data.results.values())
     if forks:
         yield (

@@ -107,7 +107,7 @@ def _verdicts(subject: Subject, expected: Verdicts) -> Iterator[Finding]:
 
 def _numbers_of(found: Any) -> Any:
     """Verdicts without what versions may say in other words."""
-    words = {"answer", "label", "made_by", "reason", "sentence", "warnings"}
+    words = {"answer", "label", "made_by", "name", "next_step", "reason", "sentence", "warnings"}
     if isinstance(found, dict):
         return {key: _numbers_of(value) for key, value in found.items() if key not in words}
     return [_numbers_of(value) for value in found] if isinstance(found, list) else found

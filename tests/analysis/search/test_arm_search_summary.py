@@ -108,8 +108,9 @@ def test_what_an_arm_was_given_and_what_it_chose(begun):
     assert arm.values[PRIMARY] == pytest.approx((0.9, 0.7))
     (setting,) = arm.settings
     assert (setting.path, setting.own, setting.chosen, setting.at_end) == ("optimizer.lr", 0.1, 0.99, "upper")
+    (edge,) = (check for check in summarise(folder).checks if check.name == "Edges of the space")
+    assert "lr of falcon at the upper end of its range (0.990)" in edge.sentence
     told = " ".join(given.warnings)
-    assert "lr at the upper end of its range" in told
     assert "took falcon from 0.900 to 0.700 in clustering accuracy (test), on the seeds of the search, which" in told
     assert "too few to tell whether that is chance: 3 or more would" in told
     assert "no guide" not in told

@@ -1,0 +1,101 @@
+"""Checks of what was chosen: at an edge of its space, from more trials than others had, by what nobody can know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fgtune.analysis.checks.record import Check, Material, passed, warned
+from fgtune.analysis.formatting import MetricInfo, capital, factor_name, metric_info, number
+from fgtune.analysis.search.axes import axes_of, end_of
+from fgtune.text import count, first_of, listed
+
+_MOST_NAMED = 6  # settings or arms that a sentence names
+
+
+def edges(material: Material) -> Check | None:
+    """Chosen settings at an end of their range."""
+    name, found, choices = "Edges of the space", [], 0
+    if material.search is not None:
+        axes = axes_of(material.data)
+        paths = [axis.path for axis in axes]
+        for selection in material.search.searched:
+            choices += 1
+            levels = material.search.trial(selection.arm).levels
+            found += [
+                _edge(factor_name(axis.path, paths), end, levels[axis.path])
+                for axis in axes
+                if (end := end_of(axis, levels.get(axis.path)))
+            ]
+    for arm in () if material.arm_searches is None else material.arm_searches.arms:
+        choices += bool(arm.settings)
+        paths = [setting.path for setting in arm.settings]
+        found += [
+            _edge(f"{factor_name(setting.path, paths)} of {arm.arm}", setting.at_end, setting.chosen)
+            for setting in arm.settings
+            if setting.at_end
+        ]
+    if not choices:
+        return None
+    if not found:
+        return passed(name, "no chosen setting lies at an end of its range")
+    text = f"What was chosen lies at an edge: {first_of(list(dict.fromkeys(found)), _MOST_NAMED)}."
+    return warned(name, text, "Widen these ranges and search again: beyond them may be better settings.")
+
+
+def _edge(what: str, end: str, level: Any) -> str:
+    return f"{what} at the {end} end of its range ({number(level)})"
+
+
+def budgets(material: Material) -> Check | None:
+    """Arms whose searches had different numbers of trials or epochs."""
+    name, searches = "Equal budgets", material.arm_searches
+    over = () if searches is None else tuple(arm for arm in searches.arms if arm.chosen)
+    if len(over) < 2:
+        return None
+    trials = {arm.arm: arm.counts.proposed for arm in over}
+    trained = {arm.arm: arm.epochs for arm in over}
+    if len(set(trials.values())) > 1:
+        parts = [f"{arm} {n}" for arm, n in trials.items()]
+        text = (
+            f"The arms were not given as many trials as each other ({listed(parts)}): some spaces have no more points."
+        )
+        return warned(
+            name, text, "Give the smaller spaces more levels, or all searches as few trials as the smallest has."
+        )
+    if max(trained.values()) > 2 * min(trained.values()):
+        parts = [f"{arm} {n}" for arm, n in trained.items()]
+        text = f"The searches trained for very different numbers of epochs in all: {listed(parts)}."
+        return warned(name, text, "Search without a scheduler, or say beside the verdict what tuning cost each arm.")
+    return passed(name, f"each of {count(len(over), 'arm')} had {count(over[0].counts.proposed, 'trial')} of its own")
+
+
+def what_choices_read(material: Material) -> Check | None:
+    """Choices and stopping rules that read the test split or fine labels."""
+    name = "What choices read"
+    choosers = list(_choosers(material))
+    if not choosers:
+        return None
+    seen = [f"{what} {info.title}" for what, info in choosers if info.oracle or info.name.startswith("test/")]
+    if not seen:
+        return passed(name, "nothing was chosen or stopped by the test split or by fine labels")
+    text = (
+        f"{capital(first_of(list(dict.fromkeys(seen)), _MOST_NAMED))}, which a user without fine labels, or before the "
+        "test, could not know: an upper bound on what such choices can reach, not a method."
+    )
+    step = "For what a user would get, choose by a label-free metric of the validation split: val/neighbor_agreement."
+    return warned(name, text, step)
+
+
+def _choosers(material: Material) -> Iterator[tuple[str, MetricInfo]]:
+    """Every metric that chooses or stops something, with what it does."""
+    if material.search is not None:
+        yield from (("the search selects by", info) for info in material.search.criteria)
+    if material.arm_searches is not None:
+        yield "settings were chosen by", material.arm_searches.criterion
+    stopping = material.data.study.stopping
+    if stopping is not None and stopping.metric is not None:
+        yield "trials were stopped by", metric_info(stopping.metric)
+    yield from (
+        ("the choice of an arm without labels reads", metric_info(choice.criterion)) for choice in material.choices
+    )

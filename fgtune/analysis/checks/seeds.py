@@ -1,0 +1,143 @@
+"""Checks of what the seeds allow to say: how many they are, their shape, and where in the metric's range they lie."""
+
+from __future__ import annotations
+
+import math
+
+from fgtune.analysis.checks.record import Check, Material, failed, passed, warned
+from fgtune.analysis.formatting import number
+from fgtune.analysis.power import seeds_for_exact_test
+from fgtune.analysis.shape import Shape, cells_needed
+from fgtune.analysis.statistics import mean_interval, smallest_exact_p
+from fgtune.analysis.text.looks import after_looks
+from fgtune.text import count, first_of
+
+_MOST_NAMED = 4  # arms or cells that a sentence names
+_REACH = 2.0  # standard deviations from the mean within which nearly all seeds would lie, if they were normal
+
+
+def enough(material: Material) -> Check | None:
+    """Whether the seeds suffice for an exact test, and for seeing a collapse of one seed in ten."""
+    data, name = material.data, "Number of seeds"
+    seeds = len({cell.seed for cell in data.planned})
+    if seeds == 1:
+        text = "One seed: no interval and no verdict is possible; the numbers show one draw, not the method."
+        if data.study.design.plans_cells:
+            return failed(name, text, "Add seeds: `fgtune extend DIR --seeds 8`.")
+        return warned(
+            name, text, "Compare the chosen settings with the baseline on other seeds, in a study of their own."
+        )
+    if not material.contrasts:
+        return None
+    settings, family = data.study.metrics, len(material.contrasts)
+    level = material.looks[-1].level if material.looks else settings.alpha
+    needed = seeds_for_exact_test(level, family)
+    contrasts = count(family, "planned contrast")
+    if seeds >= needed:
+        return passed(name, f"{count(seeds, 'pair')} let an exact test reach {level:g} over {contrasts}")
+    test = "sign-flip" if settings.summary == "mean" else "sign"
+    text = (
+        f"With {count(seeds, 'pair')} an exact {test} test cannot go below p = {smallest_exact_p(seeds):.3g}, so it "
+        f"can never reach the {level:.3g} of this look over {contrasts}; {needed} seeds could."
+    )
+    step = f"Add seeds: `fgtune extend DIR --seeds {needed}`; `fgtune power DIR` says what they would find."
+    if settings.summary in ("median", "improvement"):
+        return failed(name, f"{text} No contrast can be decided before.", step)
+    cells = sum(shape.cells for shape in material.shapes.values())
+    text = f"{text} The verdicts rest on the paired t-test, which takes the differences to be roughly normal"
+    blind = f", and {cells} cells besides the baseline's are too few to see it if one seed in ten collapses"
+    return warned(name, f"{text}{blind if cells < cells_needed(settings.alpha) else ''}.", step)
+
+
+def looks(material: Material) -> Check | None:
+    """Seeds that were added after the results had been seen."""
+    name, adaptive = "Looks at the results", material.data.study.adaptive_seeds
+    if not material.looks or not material.data.results:
+        return None
+    if len(material.looks) == 1:
+        return passed(name, "no seeds were added after a look at the results")
+    if adaptive is not None:
+        return passed(name, f"{len(material.looks)} looks, which were planned and share alpha")
+    text = (
+        f"Seeds were added after {after_looks(material.looks)}, without a plan to do so. The looks share alpha: this "
+        f"one tests a single contrast at p <= {material.looks[-1].level:.2g}."
+    )
+    step = "Each look leaves less to the next; `seeds: {min: 5, max: 20, until: decided}` plans them beforehand."
+    return warned(name, text, step)
+
+
+def collapsed(material: Material) -> Check | None:
+    """Seeds that do not look normal over all arms of a data set together."""
+    name = "Shape of the seeds"
+    if not any(shape.p < 1.0 for shape in material.shapes.values()):
+        return None  # too little to tell
+    odd = {dataset: shape for dataset, shape in material.shapes.items() if not shape.normal}
+    suspect = {dataset: shape for dataset, shape in material.shapes.items() if shape.suspect}
+    if not odd and not suspect:
+        return passed(name, "the spread over seeds looks normal in all arms together")
+    parts = [_shape_words(dataset, shape, material) for dataset, shape in (odd or suspect).items()]
+    summary = material.data.study.metrics.summary
+    if summary != "mean":
+        what = "the share of better pairs" if summary == "improvement" else f"the {summary.replace('_', ' ')}"
+        text = (
+            f"The seeds do not look normal: {'; '.join(parts)}. Verdicts are by {what}, which does not rest on these "
+            "seeds, and does not tell of them either."
+        )
+        return warned(name, text, "Say beside the verdict how often an arm collapses; more seeds would tell how often.")
+    step = (
+        "Look at the curves of these cells. metrics.summary: median would judge by a typical seed; more seeds would "
+        "tell how often it happens."
+    )
+    if not odd:
+        return warned(name, f"The seeds may be skewed: {'; '.join(parts)}.", step)
+    judged = [(each.label, each.judgement) for each in material.contrasts if each.judgement is not None]
+    undone = [label for label, judgement in judged if judgement.doubt == "shape"]
+    what = (
+        f", and one more like them would undo what the tests say of {first_of(undone, _MOST_NAMED)}" if undone else ""
+    )
+    return failed(
+        name, f"The seeds do not look normal: {'; '.join(parts)}. A t-test believes too much there{what}.", step
+    )
+
+
+def _shape_words(dataset: str, shape: Shape, material: Material) -> str:
+    sign = -1.0 if material.primary.direction == "minimize" else 1.0
+    where, chance = f" on {dataset}" if dataset else "", f"p = {shape.p:.2g} for normal seeds"
+    if not shape.apart:
+        return f"they are skewed or fall into groups{where} ({chance})"
+    worse = [cell for cell in shape.apart if sign * cell[2] < 0]
+    named = [f"seed {seed} of {arm} ({number(gap, sign=True)})" for arm, seed, gap in worse or shape.apart]
+    return f"{'collapsed' if worse else 'far from all others'}{where}: {first_of(named, _MOST_NAMED)} ({chance})"
+
+
+def ends_of_range(material: Material) -> Check | None:
+    """Arms whose values reach an end of the metric's range, where they cannot be normal."""
+    data, info, name = material.data, material.primary, "Room in the metric's range"
+    if not material.contrasts or (math.isinf(info.low) and math.isinf(info.high)):
+        return None
+    found, judged = [], 0
+    for arm in data.arms:
+        values = list(data.values(arm.name, info.name).values())
+        estimate = mean_interval(values)
+        if estimate.n < 2:
+            continue
+        judged += 1
+        low, high = estimate.mean - _REACH * estimate.sd, estimate.mean + _REACH * estimate.sd
+        if low < info.low or high > info.high or min(values) == info.low or max(values) == info.high:
+            found.append(f"{arm.label} {number(estimate.mean)} ± {number(estimate.sd)}")
+    if not judged:
+        return None
+    range_ = _range_words(info.low, info.high)
+    if not found:
+        return passed(name, f"every arm stays two standard deviations inside the range of {info.title}, {range_}")
+    text = (
+        f"{first_of(found, _MOST_NAMED)} (mean ± standard deviation over seeds) reach an end of the range of "
+        f"{info.title}, {range_}: seeds there are skewed, and arms cannot differ by more than the room that is left."
+    )
+    return warned(name, text, "Judge by a metric with room left, make the task harder, or set metrics.summary: median.")
+
+
+def _range_words(low: float, high: float) -> str:
+    if math.isfinite(low) and math.isfinite(high):
+        return f"{low:g} to {high:g}"
+    return f"{number(low)} and more" if math.isfinite(low) else f"{number(high)} and less"

@@ -145,6 +145,21 @@ def status(folder: FolderArgument) -> None:
     print_status(read_status(folder), _console())
 
 
+@app.command("power")
+def show_power(
+    folder: FolderArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Show what further seeds of a study would find, and how many would decide."""
+    from fgtune.app.power import power_json, print_power, read_power
+
+    table = read_power(folder)
+    if as_json:
+        typer.echo(power_json(table))
+    else:
+        print_power(table, _console())
+
+
 @app.command("extend")
 def extend_study(
     folder: FolderArgument,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from fgtune.analysis.cells import lost_cells
 from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import StudyData
+from fgtune.analysis.look_history import LookTests, sequential_p_values, spent_shares
 from fgtune.analysis.robust import equivalence_p, summary_of
 from fgtune.analysis.shape import Shape, shape_of
 from fgtune.analysis.statistics import PairedContrast, contrast_of
@@ -29,6 +30,8 @@ class Gains:
         rules: What sums are judged by: direction ``maximize`` (or ``none``), range and grain of these values.
         margin: A smaller sum is unimportant; None for none.
         shape: The shape of all arms by seeds.
+        looks: Seeds of every look at the results, the last one being this; empty where there is only this.
+        shares: Share of alpha spent up to each look.
     """
 
     values: Mapping[str, Mapping[int, float]]
@@ -37,6 +40,13 @@ class Gains:
     rules: Rules
     margin: float | None
     shape: Shape
+    looks: tuple[frozenset[int], ...] = ()
+    shares: tuple[float, ...] = ()
+
+    @property
+    def last_share(self) -> float:
+        """Share of alpha that this look may spend."""
+        return self.shares[-1] - (self.shares[-2] if len(self.shares) > 1 else 0.0) if self.shares else 1.0
 
     @property
     def level(self) -> float:
@@ -90,6 +100,8 @@ def gains_of(data: StudyData, info: MetricInfo, margin: float | None) -> Gains:
         ),
         margin=margin,
         shape=shape_of({labels[name]: own for name, own in values.items()}, data.baseline.label),
+        looks=data.looks,
+        shares=spent_shares(data),
     )
 
 
@@ -163,20 +175,53 @@ def case_of(gains: Gains, combined: Combination) -> Case:
     """A sum as a case for a verdict; its p-values are not corrected yet."""
     contrast, rules = combined.contrast, gains.rules
     summary = summary_of(rules.kind, contrast, rules.direction, gains.level)
-    least_sd = _grain(gains, [combined]) / math.sqrt(6.0)
-    margin = gains.margin
-    close = math.nan if margin is None else equivalence_p(rules.kind, contrast, margin, least_sd)
+    different, close = paid_p_values(gains, combined)
     return Case(
         contrast=replace(contrast, baseline_mean=_reach(gains, combined, -1.0)),
         summary=summary,
-        margin=margin,
-        p_adjusted=summary.p,
+        margin=gains.margin,
+        p_adjusted=different,
         p_equivalent=close,
         arm_mean=_reach(gains, combined, 1.0),
         lost=combined.lost,
         bounds=combined.bounds,
-        shape=gains.shape,
+        shape=replace(gains.shape, worst=gains.shape.worst * max([1.0, *map(abs, combined.weights.values())])),
     )
+
+
+def paid_p_values(gains: Gains, combined: Combination) -> tuple[float, float]:
+    """P-values that a sum is 0, and that it is not within the margin; both pay for every look at the results."""
+    rules, margin = gains.rules, gains.margin
+    least_sd = grain_of(gains, [combined]) / math.sqrt(6.0)
+    tests = []
+    for contrast in at_looks(gains, combined):
+        summary = summary_of(rules.kind, contrast, rules.direction, gains.level)
+        close = math.nan if margin is None else equivalence_p(rules.kind, contrast, margin, least_sd)
+        tests.append(LookTests(contrast.n, summary.value - summary.centre, summary.p, close))
+    if not gains.shares:
+        return tests[-1].different, tests[-1].equivalent
+    return sequential_p_values(tests, gains.shares)
+
+
+def at_looks(gains: Gains, combined: Combination) -> list[PairedContrast]:
+    """The sum as it was at every look; the last one is all of it."""
+    whole = combined.contrast
+    pairs = list(zip(whole.seeds, whole.differences, strict=True))
+    size = max((abs(gains.values[arm][seed]) for arm in combined.weights for seed in whole.seeds), default=0.0)
+    earlier = []
+    for seeds in gains.looks[:-1]:
+        then = [(seed, value) for seed, value in pairs if seed in seeds]
+        values = [value for _, value in then]
+        earlier.append(
+            contrast_of(
+                values,
+                [seed for seed, _ in then],
+                direction=gains.rules.direction,
+                level=gains.level,
+                scale=size,
+            )
+        )
+    return [*earlier, whole]
 
 
 def judge_sums(
@@ -203,10 +248,10 @@ def judge_at(gains: Gains, combined: Combination, p_adjusted: float, family: int
 
 
 def _family(gains: Gains, combined: Sequence[Combination]) -> Rules:
-    return replace(gains.rules, contrasts=max(1, len(combined)), grain=_grain(gains, combined))
+    return replace(gains.rules, contrasts=max(1, len(combined)), grain=grain_of(gains, combined))
 
 
-def _grain(gains: Gains, combined: Sequence[Combination]) -> float:
+def grain_of(gains: Gains, combined: Sequence[Combination]) -> float:
     """The grain of a difference of two values that varies by rounding as much as these sums do."""
     squares = [math.fsum(weight**2 for weight in each.weights.values()) for each in combined]
     return gains.rules.grain * math.sqrt(max(squares, default=2.0) / 2.0)

@@ -95,19 +95,27 @@ def equivalence_p(kind: SummaryKind, contrast: PairedContrast, margin: float, le
     Returns:
         nan with fewer than three pairs, or without any variation.
     """
+    return max(margin_ps(kind, contrast, margin, least_sd))
+
+
+def margin_ps(kind: SummaryKind, contrast: PairedContrast, margin: float, least_sd: float = 0.0) -> tuple[float, float]:
+    """One-sided tests that a summary lies above minus the margin, and that it lies below the margin.
+
+    Arguments as for ``equivalence_p``; both are nan where that is.
+    """
     differences, n = np.array(contrast.differences), contrast.n
     if n < 3 or kind == "improvement" or contrast.estimate.sd == 0.0:
-        return math.nan
+        return math.nan, math.nan
     if kind == "median":
         above, below = int((differences > -margin).sum()), int((differences < margin).sum())
-        return float(max(stats.binom.sf(above - 1, n, 0.5), stats.binom.sf(below - 1, n, 0.5)))
+        return float(stats.binom.sf(above - 1, n, 0.5)), float(stats.binom.sf(below - 1, n, 0.5))
     value, error, freedom = contrast.estimate.mean, max(contrast.estimate.sd, least_sd) / math.sqrt(n), n - 1
     if kind == "trimmed_mean":
         value, error, freedom = _trimmed(differences)
         error = max(error, least_sd / math.sqrt(n))
         if error == 0.0:
-            return math.nan
-    return float(max(stats.t.sf((value + margin) / error, freedom), stats.t.sf((margin - value) / error, freedom)))
+            return math.nan, math.nan
+    return float(stats.t.sf((value + margin) / error, freedom)), float(stats.t.sf((margin - value) / error, freedom))
 
 
 def median_interval(values: FloatArray, level: float) -> tuple[float, float]:

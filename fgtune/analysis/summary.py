@@ -21,6 +21,7 @@ from fgtune.analysis.inputs import Counts, PlannedArm, StudyData, read_study
 from fgtune.analysis.judging import exploratory_contrasts, planned_contrasts, shapes_of
 from fgtune.analysis.look_history import look_records
 from fgtune.analysis.parts.effects import PartsSummary, summarise_parts
+from fgtune.analysis.profiles.profile import ProfilesSummary, summarise_profiles
 from fgtune.analysis.published import PublishedComparison, published_comparisons
 from fgtune.analysis.records import ArmSummary, Bounds, ContrastSummary, FailureRow, Look, PrunedGroup, SolverRow
 from fgtune.analysis.robust import SummaryKind
@@ -33,6 +34,7 @@ from fgtune.analysis.text.answer import answer_sentence
 from fgtune.analysis.text.datasets_answer import datasets_sentence, datasets_warnings
 from fgtune.analysis.text.looks import looks_text, saved_cells
 from fgtune.analysis.text.parts import parts_answer, told
+from fgtune.analysis.text.profiles import profiles_answer, profiles_told
 from fgtune.analysis.text.search_answer import search_answer
 from fgtune.analysis.text.search_warnings import search_warnings
 from fgtune.analysis.text.warnings import study_warnings
@@ -70,6 +72,7 @@ class StudySummary:
         arm_searches: The searches inside the arms of a comparison; None if there are none.
         datasets: Each arm of a comparison over all its data sets together; None with a single one.
         parts: What the parts of an ablation are worth together; None where its arms do not tell.
+        profiles: What the levels of each numeric factor of a sensitivity study say together; None where there are none.
     """
 
     study: str
@@ -105,6 +108,7 @@ class StudySummary:
     arm_searches: ArmSearchesSummary | None = None
     datasets: DatasetsSummary | None = None
     parts: PartsSummary | None = None
+    profiles: ProfilesSummary | None = None
 
     @property
     def baseline(self) -> ArmSummary:
@@ -247,6 +251,16 @@ def _ablated(data: StudyData, summary: StudySummary) -> StudySummary:
     return replace(summary, parts=found, answer=f"{summary.answer} {parts_answer(found)}".rstrip())
 
 
+def _varied(data: StudyData, summary: StudySummary) -> StudySummary:
+    """The arms, then the levels of each factor together: planned, or exploratory."""
+    summary, info = _compared(data, summary), summary.metrics[0]
+    found = summarise_profiles(data, info, summary.margin) if info.direction != "none" else None
+    if found is None:
+        return summary
+    found = profiles_told(found, info, summary.level)
+    return replace(summary, profiles=found, answer=f"{summary.answer} {profiles_answer(found)}".rstrip())
+
+
 def _searched(data: StudyData, summary: StudySummary) -> StudySummary:
     """No contrast is planned, since the points depend on the results; those of the chosen points are exploratory."""
     search = summarise_search(data)
@@ -266,7 +280,7 @@ def _searched(data: StudyData, summary: StudySummary) -> StudySummary:
 
 
 SUMMARISERS: Mapping[str, Callable[[StudyData, StudySummary], StudySummary]] = {
-    "sensitivity": _compared,
+    "sensitivity": _varied,
     "ablation": _ablated,
     "comparison": _compared_over_datasets,
     "search": _searched,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from fgtune.analysis.summary import StudySummary
 from fgtune.reporting.effect_figures import effects_figure
 from fgtune.reporting.page_figures import Figure, FigureGroup
+from fgtune.text import listed
 
 _MOST_EFFECTS = 24  # rows of a figure; the table has all
 
@@ -30,4 +33,21 @@ def parts_figures(summary: StudySummary) -> FigureGroup:
     if shares:
         spec = effects_figure([(each.part, "", each.contrast) for each in shares], f"share of the gain in {info.title}")
         figures.append(Figure("parts-shares", "Shapley shares of the total", found.sentence, spec))
+    return FigureGroup("", tuple(figures), widest=2)
+
+
+def profile_figures(summary: StudySummary) -> FigureGroup:
+    """K_F above against below the baseline; empty for other factors."""
+    found, info, figures = summary.profiles, summary.metrics[0], []
+    for rank, profile in enumerate(() if found is None else found.factors):
+        sides = [side for side in profile.sides if side.contrast.n]
+        if sides:
+            rows = [
+                (f"{listed(side.above)} against {listed(side.below)}", side.judgement.verdict.value, side.contrast)
+                for side in sides
+            ]
+            slopes = any(math.isnan(side.distance) for side in sides)
+            spec = effects_figure(rows, f"gain in {info.title}", None if slopes else summary.margin)
+            alt = " ".join(side.sentence for side in sides)
+            figures.append(Figure(f"sides-{rank}", f"{profile.title} above against below the baseline", alt, spec))
     return FigureGroup("", tuple(figures), widest=2)

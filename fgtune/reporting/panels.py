@@ -28,7 +28,7 @@ from fgtune.analysis.trials import BASELINE, BEST, STOPPED, Trial, criteria_of, 
 from fgtune.reporting.curve_figures import history_figure, learning_figure, trial_curves_figure
 from fgtune.reporting.dataset_figures import pooled_figure, ranks_figure
 from fgtune.reporting.importance_panels import ImportancePanels, importance_panels
-from fgtune.reporting.joint_panels import parts_figures
+from fgtune.reporting.joint_panels import parts_figures, profile_figures
 from fgtune.reporting.level_figures import pair_figure, scatter_figure, sensitivity_figure
 from fgtune.reporting.page_figures import Figure, FigureGroup
 from fgtune.reporting.row_figures import forest_figure, relations_figure, solver_figure
@@ -50,6 +50,7 @@ class Panels:
         differences: Paired differences of the planned contrasts.
         datasets: Each arm's differences on several data sets with the pooled one, and the arms' mean ranks.
         parts: What the parts of an ablation are worth together.
+        profiles: K_F above against below the baseline.
         found: How the criteria of a search developed; criteria against each other, and against the primary metric.
         importances: What each setting of a space explains.
         levels: Metrics over each setting, or over the arms of a comparison.
@@ -62,6 +63,7 @@ class Panels:
     differences: tuple[Figure, ...]
     datasets: FigureGroup
     parts: FigureGroup
+    profiles: FigureGroup
     found: tuple[Figure, ...]
     importances: ImportancePanels
     levels: tuple[FigureGroup, ...]
@@ -75,7 +77,8 @@ class Panels:
         """All figures, in the order of the page."""
         groups = (self.importances.figures, *self.levels, *self.curves, self.relations)
         grouped = [figure for group in groups for figure in group.figures]
-        return [*self.differences, *self.datasets.figures, *self.parts.figures, *self.found, *grouped, *self.solvers]
+        together = [figure for group in (self.datasets, self.parts, self.profiles) for figure in group.figures]
+        return [*self.differences, *together, *self.found, *grouped, *self.solvers]
 
 
 def panels_of_arms(data: StudyData, summary: StudySummary, styles: Mapping[str, ArmStyle]) -> Panels:
@@ -85,6 +88,7 @@ def panels_of_arms(data: StudyData, summary: StudySummary, styles: Mapping[str, 
         differences=_differences(data, summary, styles),
         datasets=_datasets(summary),
         parts=parts_figures(summary),
+        profiles=profile_figures(summary),
         found=(),
         importances=ImportancePanels(FigureGroup("", ()), ()),
         levels=_levels(data, styles),
@@ -121,6 +125,7 @@ def panels_of_space(
         differences=_differences(data, summary, styles) if few else (),
         datasets=FigureGroup("", ()),
         parts=FigureGroup("", ()),
+        profiles=FigureGroup("", ()),
         found=(*(_history(data, trials, kinds) if searched else ()), *_pairs(data, trials, choosing)),
         importances=importance_panels(data, trials, judged),
         levels=_settings(data, trials, judged if searched else infos),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import chain, combinations
 from typing import Literal
 
-from fgtune.analysis.combining import Combination, Gains, combine, judge_at, judge_sums
+from fgtune.analysis.combining import Combination, Gains, combine, judge_at, judge_sums, paid_p_values
 from fgtune.analysis.robust import summary_of
 from fgtune.analysis.statistics import PairedContrast, holm
 from fgtune.analysis.verdicts import Judgement, Verdict
@@ -280,7 +280,7 @@ def _value(gains: Gains, combined: Combination) -> float:
 
 
 def _p(gains: Gains, combined: Combination) -> float:
-    return summary_of(gains.rules.kind, combined.contrast, gains.rules.direction, gains.level).p
+    return paid_p_values(gains, combined)[0]
 
 
 def _larger(one: float, two: float) -> float:

@@ -134,6 +134,10 @@ class SensitivityDesign(Design):
     design_seed: Annotated[int, Field(ge=0)] = 0
     """Seed of the points of ``random`` and ``sobol``, apart from the seeds of the study."""
 
+    profiles: Planning = "exploratory"
+    """Whether plateaus of a factor's levels, and over- against under-estimation of K_F, are planned questions, which
+    the answer names; not with ``random`` and ``sobol``."""
+
     @model_validator(mode="after")
     def _points_where_drawn(self) -> Self:
         drawn = self.grid in {"random", "sobol"}
@@ -141,7 +145,14 @@ class SensitivityDesign(Design):
             raise ValueError(f"grid {self.grid} needs points, the number of arms besides the baseline")
         if not drawn and self.points is not None:
             raise ValueError(f"points goes with grid random or sobol, not with {self.grid}")
+        if drawn and self.plans_joint_effects:
+            raise ValueError(f"profiles: planned needs the levels of a grid one by one, which {self.grid} does not run")
         return self
+
+    @property
+    def plans_joint_effects(self) -> bool:
+        """Whether ``profiles`` are planned."""
+        return self.profiles == "planned"
 
     @property
     def samples_points(self) -> bool:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import sys
+from dataclasses import replace
 from itertools import combinations, permutations, product
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fgtune.analysis.combining import Gains, combine
+from fgtune.analysis.combining import Gains, combine, paid_p_values
+from fgtune.analysis.looks import kept_shares, sequential_p
 from fgtune.analysis.parts.effects import summarise_parts
 from fgtune.analysis.shape import UNKNOWN
 from fgtune.analysis.text.parts import parts_answer, told
@@ -59,6 +61,17 @@ def test_a_parts_effect_is_the_paired_t_of_its_gain_beside_all_others_minus_its_
     assert (effect.contrast.estimate.low, effect.contrast.estimate.high) == pytest.approx((ends.low, ends.high))
     assert effect.beside.differences == pytest.approx([values["abc"][s] - values["bc"][s] for s in range(6)])
     assert effect.without.differences == pytest.approx([values["a"][s] - values["none"][s] for s in range(6)])
+
+
+def test_p_values_pay_for_every_look_at_the_results():
+    shares = kept_shares(2, 0.2)
+    gains = gains_with(table(10, lambda on: 0.5 + 0.03 * bool(on & {"a", "b"})))
+    looked = replace(gains, looks=(frozenset(range(5)), frozenset(range(10))), shares=shares)
+    sums = combine(gains, {"abc": 1.0, "bc": -1.0, "a": -1.0, "none": 1.0})
+    both = [stats.ttest_1samp(sums.contrast.differences[:n], 0.0).pvalue for n in (5, 10)]
+    assert paid_p_values(gains, sums)[0] == pytest.approx(both[1])
+    assert paid_p_values(looked, sums)[0] == pytest.approx(sequential_p(both, [5, 10], shares))
+    assert paid_p_values(looked, sums)[0] > both[1]
 
 
 def test_pairs_of_a_full_factorial_are_the_interactions_of_the_saturated_linear_model():

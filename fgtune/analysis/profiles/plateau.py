@@ -1,0 +1,158 @@
+"""Which levels of a factor stay within the margin of the best one, whichever that is.
+
+A level is within the margin of the best if it is not worse than any other level by more than the margin: one one-sided
+paired test against each of the others, of which the largest p counts (an intersection-union test, Berger 1982). No
+correction for having picked the best is needed, since none is picked. This is the question of Hsu's multiple
+comparisons with the best (1984), whose critical values assume equal variances of independent samples; seeds are blocks.
+The levels, of all factors together, are corrected by Holm's method, with Shaffer's (1986) bound: of the levels of a
+factor the best is always within the margin, so at most all but one of them can be called so wrongly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from fgtune.analysis.combining import Combination, Gains, at_looks, combine, grain_of
+from fgtune.analysis.look_history import LookTests, sequential_p_values
+from fgtune.analysis.power import seeds_for_exact_test
+from fgtune.analysis.robust import margin_ps
+from fgtune.analysis.statistics import contrast_of
+
+
+@dataclass(frozen=True)
+class LevelBound:
+    """One level of a factor against the best of the others.
+
+    Attributes:
+        arm: Its name in the plan.
+        tick: The level as text.
+        seeds: Fewest seeds that it shares with another level.
+        shortfall: It could be worse than the best by at most this much (simultaneous bound over all levels, >= 0); nan
+            with fewer than two seeds.
+        p_adjusted: Holm-adjusted p that it is not within the margin; nan where that cannot be tested.
+        within: Whether it is shown to stay within the margin of the best.
+        doubt: Why the answer of the tests does not stand: ``stopped``, ``lost``, ``shape``, ``unseen``; else empty.
+    """
+
+    arm: str
+    tick: str
+    seeds: int
+    shortfall: float
+    p_adjusted: float
+    within: bool
+    doubt: str
+
+
+def level_bounds(
+    gains: Gains, factors: Sequence[Sequence[tuple[str, str]]], margin: float | None
+) -> list[tuple[LevelBound, ...]]:
+    """Every level of every factor against the best of the same factor.
+
+    Args:
+        gains: The arms' values.
+        factors: Arm and text of every level, factor by factor.
+        margin: A smaller difference is unimportant; None for none, so that no level is shown to be within it.
+    """
+    most_false = sum(len(levels) - 1 for levels in factors)
+    rivals = [
+        [combine(gains, {arm: 1.0, other: -1.0}) for other, _ in levels if other != arm]
+        for levels in factors
+        for arm, _ in levels
+    ]
+    p_values = [math.nan if margin is None else _largest_p(gains, each, margin) for each in rivals]
+    adjusted = shaffer(p_values, most_false)
+    flat = [pair for levels in factors for pair in levels]
+    bounds = []
+    for (arm, tick), against, p in zip(flat, rivals, adjusted, strict=True):
+        shown = margin is not None and p <= gains.rules.alpha
+        doubts = [_doubt(gains, each, margin or 0.0, most_false) for each in against] if shown else []
+        doubt = next((each for each in doubts if each), "")
+        bounds.append(
+            LevelBound(
+                arm=arm,
+                tick=tick,
+                seeds=min(each.contrast.n for each in against),
+                shortfall=_shortfall(gains, against, gains.rules.alpha * gains.last_share / max(1, most_false)),
+                p_adjusted=p,
+                within=shown and not doubt,
+                doubt=doubt,
+            )
+        )
+    ends = np.cumsum([len(levels) for levels in factors])
+    return [tuple(bounds[end - len(levels) : end]) for end, levels in zip(ends, factors, strict=True)]
+
+
+def shaffer(p_values: Sequence[float], most_false: int) -> tuple[float, ...]:
+    """Holm's adjustment where at most ``most_false`` (>= 1) of the hypotheses can be true together (Shaffer 1986).
+
+    A nan stays nan and counts like a p of 1.
+    """
+    raw = np.asarray(p_values, dtype=np.float64)
+    filled = np.where(np.isnan(raw), 1.0, raw)
+    order = np.argsort(filled, kind="stable")
+    left = np.minimum(np.arange(raw.size, 0, -1), max(1, most_false))
+    adjusted = np.empty_like(filled)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(filled[order] * left))
+    return tuple(math.nan if math.isnan(p) else float(each) for p, each in zip(raw, adjusted, strict=True))
+
+
+def runs_within(bounds: Sequence[LevelBound]) -> list[tuple[LevelBound, ...]]:
+    """The levels that are shown to be within the margin, in runs without a gap, in the order of the levels."""
+    runs: list[list[LevelBound]] = []
+    before = False
+    for each in bounds:
+        if each.within:
+            runs = [*runs[:-1], [*runs[-1], each]] if before else [*runs, [each]]
+        before = each.within
+    return [tuple(run) for run in runs]
+
+
+def _largest_p(gains: Gains, rivals: Sequence[Combination], margin: float) -> float:
+    """The p of being worse by the margin than some other level."""
+    p_values = [_not_worse_p(gains, each, margin) for each in rivals]
+    return math.nan if any(map(math.isnan, p_values)) else max(p_values)
+
+
+def _not_worse_p(gains: Gains, combined: Combination, margin: float) -> float:
+    """The p of being worse by the margin than one other level; pays for every look at the results."""
+    least_sd = grain_of(gains, [combined]) / math.sqrt(6.0)
+    then = at_looks(gains, combined)
+    p_values = [margin_ps(gains.rules.kind, contrast, margin, least_sd)[0] for contrast in then]
+    if not gains.shares:
+        return p_values[-1]
+    tests = [LookTests(contrast.n, 1.0, math.nan, p) for contrast, p in zip(then, p_values, strict=True)]
+    return sequential_p_values(tests, gains.shares)[1]
+
+
+def _shortfall(gains: Gains, rivals: Sequence[Combination], level: float) -> float:
+    """Upper bound of how far the mean lies below the best of the others, at a one-sided level."""
+    lowest = []
+    for each in rivals:
+        estimate = each.contrast.estimate
+        if estimate.n < 2:
+            return math.nan
+        sd = max(estimate.sd, grain_of(gains, [each]) / math.sqrt(6.0))
+        lowest.append(estimate.mean - float(stats.t.ppf(1 - level, estimate.n - 1)) * sd / math.sqrt(estimate.n))
+    return max(0.0, -min(lowest))
+
+
+def _doubt(gains: Gains, combined: Combination, margin: float, family: int) -> str:
+    """Why "not worse by the margin" does not stand, as for verdicts."""
+    if len(combined.lost.stopped):
+        return "stopped"
+    if not math.isnan(combined.bounds[0]) and combined.bounds[0] <= -margin:
+        return "lost"
+    if gains.rules.kind != "mean":
+        return ""
+    alpha, n = gains.rules.alpha, combined.contrast.n
+    if not gains.shape.normal:
+        differences = combined.contrast.differences
+        more = contrast_of([*differences, float(np.median(differences)) - gains.shape.worst])
+        if not margin_ps("mean", more, margin)[0] <= alpha / max(1, family):
+            return "shape"
+    return "" if gains.shape.sees(alpha) or n >= seeds_for_exact_test(alpha, max(1, family)) else "unseen"

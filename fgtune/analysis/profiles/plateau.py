@@ -137,7 +137,10 @@ def _shortfall(gains: Gains, rivals: Sequence[Combination], level: float) -> flo
         if estimate.n < 2:
             return math.nan
         sd = max(estimate.sd, grain_of(gains, [each]) / math.sqrt(6.0))
-        lowest.append(estimate.mean - float(stats.t.ppf(1 - level, estimate.n - 1)) * sd / math.sqrt(estimate.n))
+        mean = (
+            estimate.mean if math.isnan(each.bounds[0]) else min(estimate.mean, each.bounds[0])
+        )  # lost cells at worst
+        lowest.append(mean - float(stats.t.ppf(1 - level, estimate.n - 1)) * sd / math.sqrt(estimate.n))
     return max(0.0, -min(lowest))
 
 

@@ -104,6 +104,7 @@ def test_a_level_that_lost_cells_is_within_the_margin_only_if_they_could_not_und
     del values["b"][3]
     found = bounds_of(replace(gains, values=values, lost={"b": LostCells(failed=(3,))}))
     assert [(bound.within, bound.doubt) for bound in found] == [(True, ""), (False, "lost"), (True, "")]
+    assert found[1].shortfall > 0.8 / 30  # had the lost cell been 0
 
 
 def test_levels_of_skewed_seeds_or_few_that_would_miss_collapses_are_in_doubt():

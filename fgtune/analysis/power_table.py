@@ -12,6 +12,7 @@ from fgtune.analysis.judging import pairs_of
 from fgtune.analysis.looks import kept_shares, nominal_levels, planned_shares, t_information
 from fgtune.analysis.power import (
     FEWEST_PILOT,
+    MOST_SEEDS,
     SeedAdvice,
     detectable_difference,
     equivalence_power,
@@ -148,7 +149,8 @@ def _pooled(data: StudyData, rows: Sequence[ContrastPower], family: int) -> Cont
 
 def _row(data: StudyData, arm: str, label: str, n: int, sd: float, margin: float | None, family: int) -> ContrastPower:
     limit = sd_limit(sd, n)
-    level = level_at(data, 2 * n, family)
+    adaptive = data.study.adaptive_seeds
+    level = level_at(data, MOST_SEEDS if adaptive is None else adaptive.max, family)  # the least that a look has
     finds = shows = None
     if margin is not None and n >= FEWEST_PILOT and level > 0:
         finds = seed_advice(sd, n, margin, level)

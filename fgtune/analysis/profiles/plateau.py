@@ -137,9 +137,8 @@ def _shortfall(gains: Gains, rivals: Sequence[Combination], level: float) -> flo
         if estimate.n < 2:
             return math.nan
         sd = max(estimate.sd, grain_of(gains, [each]) / math.sqrt(6.0))
-        mean = (
-            estimate.mean if math.isnan(each.bounds[0]) else min(estimate.mean, each.bounds[0])
-        )  # lost cells at worst
+        at_worst = math.inf if math.isnan(each.bounds[0]) else each.bounds[0]  # had the lost cells been at their worst
+        mean = min(estimate.mean, at_worst)
         lowest.append(mean - float(stats.t.ppf(1 - level, estimate.n - 1)) * sd / math.sqrt(estimate.n))
     return max(0.0, -min(lowest))
 

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from fgtune.analysis.power import seeds_for_exact_test
 from fgtune.analysis.robust import equivalence_p, summary_of
 from fgtune.analysis.shape import Shape, shape_of
 from fgtune.analysis.statistics import PairedContrast, paired_contrast
@@ -169,10 +168,9 @@ def judge_study(study: NullStudy, rules: Rules) -> tuple[tuple[Judgement, ...], 
 def _case(contrast: PairedContrast, arm: dict[int, float], base: dict[int, float], rules: Rules, shape: Shape) -> Case:
     summary = summary_of(rules.kind, contrast, rules.direction, 0.95)
     gone = tuple(sorted(base.keys() - arm.keys()))
-    bounds = (np.nan, np.nan)
+    ends: list[tuple[float, ...]] = [(), ()]
     if gone:
-        ends = [[arm.get(seed, end) - base[seed] for seed in base] for end in (rules.low, rules.high)]
-        bounds = (float(np.mean(ends[0])), float(np.mean(ends[1])))
+        ends = [tuple(arm.get(seed, end) - base[seed] for seed in base) for end in (rules.low, rules.high)]
     close = equivalence_p(rules.kind, contrast, MARGIN, rules.least_sd)
     return Case(
         contrast=contrast,
@@ -182,7 +180,8 @@ def _case(contrast: PairedContrast, arm: dict[int, float], base: dict[int, float
         p_equivalent=min(1.0, close / (1 - KEPT)) if not np.isnan(close) else close,
         arm_mean=float(np.mean([arm[seed] for seed in contrast.seeds])),
         lost=LostCells(failed=gone),
-        bounds=bounds,
+        lowest=ends[0],
+        highest=ends[1],
         shape=shape,
     )
 
@@ -219,7 +218,6 @@ class Row:
 def simulate(kind: str, arms: int, n: int, studies: int, seed: int = 0, summary: str = "mean") -> Row:
     """Judge many null studies of one kind."""
     rules = rules_of(kind, arms, summary)
-    few = n < seeds_for_exact_test(rules.alpha, arms)
     bad = plain = covered = flagged = 0
     for study_seed in range(studies):
         rng = np.random.default_rng([seed, study_seed, n, arms])
@@ -228,7 +226,7 @@ def simulate(kind: str, arms: int, n: int, studies: int, seed: int = 0, summary:
         bad += wrong(kind, [judgement.verdict for judgement in judged])
         plain += wrong(kind, [_tests_alone(contrast, arms) for contrast in contrasts])
         truths = _truths(kind, arms)
-        warned = not shape.normal or shape.suspect or (few and (n < 5 or not shape.sees(rules.alpha)))
+        warned = not shape.normal or shape.suspect or not shape.sees(n, rules.alpha, rules.collapse_rate)
         tops = [row[~np.isnan(row)] for row in (study.baseline, *study.values)]
         warned = warned or any(
             row.mean() + 2 * row.std(ddof=1) > rules.high for row in tops

@@ -63,12 +63,14 @@ class Combination:
         contrast: Its value seed by seed, with interval and tests.
         lost: The lost cells of its arms together.
         bounds: Smallest and largest value that its summary could have with the lost cells; nan where none were lost.
+        ends: Its smallest and largest possible value at each seed that ended; empty where no cells were lost.
     """
 
     weights: Mapping[str, float]
     contrast: PairedContrast
     lost: LostCells
     bounds: tuple[float, float]
+    ends: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
 
 
 def gains_of(data: StudyData, info: MetricInfo, margin: float | None) -> Gains:
@@ -97,6 +99,7 @@ def gains_of(data: StudyData, info: MetricInfo, margin: float | None) -> Gains:
             low=low,
             high=high,
             grain=data.grain(info),
+            collapse_rate=settings.collapse_rate,
         ),
         margin=margin,
         shape=shape_of({labels[name]: own for name, own in values.items()}, data.baseline.label),
@@ -113,8 +116,11 @@ def combine(gains: Gains, weights: Mapping[str, float]) -> Combination:
     size = max((abs(gains.values[arm][seed]) for arm in weights for seed in seeds), default=0.0)
     lost = _together([gains.lost.get(arm, LostCells()) for arm in weights])
     contrast = contrast_of(sums, seeds, direction=gains.rules.direction, level=gains.level, scale=size)
-    bounds = _bounds(gains, weights) if len(lost) else (math.nan, math.nan)
-    return Combination(weights, contrast, lost, bounds)
+    if not len(lost):
+        return Combination(weights, contrast, lost, (math.nan, math.nan))
+    ends = _ends(gains, weights)
+    low, high = sorted(_reduced(gains, each) for each in ends)
+    return Combination(weights, contrast, lost, (low, high), ends)
 
 
 def _common(keys: Iterable[Iterable[int]]) -> list[int]:
@@ -145,8 +151,8 @@ def _reach(gains: Gains, combined: Combination, sign: float) -> float:
     return gains.rules.low + math.fsum(falls) if math.isfinite(gains.rules.low) else math.inf
 
 
-def _bounds(gains: Gains, weights: Mapping[str, float]) -> tuple[float, float]:
-    """Smallest and largest value of the summary over the seeds that ended in all arms, whatever was lost."""
+def _ends(gains: Gains, weights: Mapping[str, float]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Smallest and largest possible sum at each seed that ended in all arms, whatever was lost."""
     low, high = (min(max(end, -_HUGE), _HUGE) for end in (gains.rules.low, gains.rules.high))
     ended = {arm: {seed: (value, value) for seed, value in gains.values[arm].items()} for arm in weights}
     for arm, cells in ended.items():
@@ -159,8 +165,8 @@ def _bounds(gains: Gains, weights: Mapping[str, float]) -> tuple[float, float]:
             math.fsum(weight * ended[arm][seed][(weight > 0) != worst] for arm, weight in weights.items())
             for seed in seeds
         ]
-        ends.append(_reduced(gains, [min(max(each, -_HUGE), _HUGE) for each in sums]))
-    return min(ends), max(ends)
+        ends.append(tuple(min(max(each, -_HUGE), _HUGE) for each in sums))
+    return ends[0], ends[1]
 
 
 def _reduced(gains: Gains, sums: Sequence[float]) -> float:
@@ -184,7 +190,8 @@ def case_of(gains: Gains, combined: Combination) -> Case:
         p_equivalent=close,
         arm_mean=_reach(gains, combined, 1.0),
         lost=combined.lost,
-        bounds=combined.bounds,
+        lowest=combined.ends[0],
+        highest=combined.ends[1],
         shape=replace(gains.shape, worst=gains.shape.worst * max([1.0, *map(abs, combined.weights.values())])),
     )
 

@@ -13,7 +13,7 @@ from fgtune.analysis.power import FEWEST_PILOT, SeedAdvice, detectable_differenc
 from fgtune.analysis.records import ContrastSummary
 from fgtune.analysis.robust import equivalence_p, summaries, summary_of
 from fgtune.analysis.shape import Shape, shape_of
-from fgtune.analysis.statistics import PairedContrast, contrast_of, paired_contrast
+from fgtune.analysis.statistics import PairedContrast, paired_contrast
 from fgtune.analysis.text.answer import contrast_sentence
 from fgtune.analysis.verdicts import Case, Judgement, Rules, Verdict, judge_together
 
@@ -30,12 +30,14 @@ def planned_contrasts(data: StudyData, info: MetricInfo) -> tuple[ContrastSummar
         low=info.low,
         high=info.high,
         grain=data.grain(info),
+        collapse_rate=settings.collapse_rate,
+        first_share=spent_shares(data)[0],
     )
     shapes = shapes_of(data, info)
     cases = [_case(data, arm, contrast, info, rules, shapes[arm.dataset]) for arm, contrast in pairs]
-    judgements = judge_together(cases, rules)
+    judgements, rate = judge_together(cases, rules), rules.collapse_rate
     return tuple(
-        _summary(data, arm, info, contrast, judgement, rules)
+        _summary(data, arm, info, contrast, judgement, rules, shapes[arm.dataset].pairs_needed(rules.alpha, rate))
         for (arm, contrast), judgement in zip(pairs, judgements, strict=True)
     )
 
@@ -77,6 +79,7 @@ def _case(
     different, close = sequential_p_values(_look_tests(data, arm, info, rules), spent_shares(data))
     values = data.values(arm.name, info.name)
     lost, baseline_lost = (lost_cells(data, name, info.name) for name in (arm.name, baseline.name))
+    lowest, highest = possible_differences(data, arm, info) if len(lost) or len(baseline_lost) else ([], [])
     return Case(
         contrast=contrast,
         summary=summary,
@@ -86,7 +89,8 @@ def _case(
         arm_mean=math.fsum(values[seed] for seed in contrast.seeds) / contrast.n if contrast.n else math.nan,
         lost=lost,
         baseline_lost=baseline_lost,
-        bounds=_bounds(data, arm, info, rules) if len(lost) or len(baseline_lost) else (math.nan, math.nan),
+        lowest=tuple(lowest),
+        highest=tuple(highest),
         shape=shape,
         same_run=data.same_run(arm),
     )
@@ -106,20 +110,6 @@ def _look_tests(data: StudyData, arm: PlannedArm, info: MetricInfo, rules: Rules
     return found
 
 
-def _bounds(data: StudyData, arm: PlannedArm, info: MetricInfo, rules: Rules) -> tuple[float, float]:
-    """Smallest and largest value that the summary could have with the lost cells; infinite for an unbounded metric."""
-
-    def reduced(differences: list[float]) -> float:
-        if not differences:
-            return math.nan
-        finite = [min(max(difference, -1e300), 1e300) for difference in differences]
-        value = summary_of(rules.kind, contrast_of(finite, direction=info.direction), info.direction, data.level).value
-        return value if abs(value) < 1e290 else math.copysign(math.inf, value)
-
-    low, high = sorted(reduced(each) for each in possible_differences(data, arm, info))
-    return low, high
-
-
 def _summary(
     data: StudyData,
     arm: PlannedArm,
@@ -127,10 +117,12 @@ def _summary(
     contrast: PairedContrast,
     judgement: Judgement | None,
     rules: Rules,
+    pairs_needed: int = 0,
 ) -> ContrastSummary:
     every = {summary.kind: summary for summary in summaries(contrast, info.direction, data.level)}
     decides = every.pop(rules.kind)
-    advice = None if judgement is None else _advice(contrast, judgement, rules)
+    fresh = rules.first_share * rules.level  # of a study that has so many pairs at its first look
+    advice = None if judgement is None else _advice(contrast, judgement, rules, pairs_needed, fresh)
     return ContrastSummary(
         arm=arm.name,
         label=arm.label,
@@ -141,19 +133,31 @@ def _summary(
         others=tuple(every.values()),
         judgement=judgement,
         advice=advice,
-        detectable=detectable_difference(contrast.estimate.sd, contrast.n, rules.alpha / rules.contrasts),
+        detectable=detectable_difference(contrast.estimate.sd, contrast.n, fresh),
         sentence=contrast_sentence(arm.label, contrast, decides, judgement, advice, info, data.level),
     )
 
 
-def _advice(contrast: PairedContrast, judgement: Judgement, rules: Rules) -> SeedAdvice | None:
-    """How many pairs would decide what is undecided for want of pairs alone."""
+def _advice(
+    contrast: PairedContrast, judgement: Judgement, rules: Rules, pairs_needed: int, level: float
+) -> SeedAdvice | None:
+    """How many pairs would decide what is undecided for want of pairs alone.
+
+    Args:
+        contrast: The paired differences.
+        judgement: The verdict on them.
+        rules: What it was judged by.
+        pairs_needed: Pairs that show collapses, below which a small difference would stay undecided all the same.
+        level: What the first look at so many pairs spends on one contrast.
+    """
     if judgement.verdict is not Verdict.UNDECIDED or judgement.doubt or contrast.n < 2:
         return None
-    if contrast.estimate.sd == 0.0:
-        needed = seeds_for_exact_test(rules.alpha, rules.contrasts)
-        return SeedAdvice(needed, needed)
     difference = judgement.margin or abs(contrast.estimate.mean)
+    if contrast.estimate.sd == 0.0:
+        needed = max(seeds_for_exact_test(level, 1), pairs_needed)
+        return SeedAdvice(needed, needed) if needed > contrast.n else None
     if contrast.n < FEWEST_PILOT or difference == 0.0 or rules.kind != "mean":
         return None
-    return seed_advice(contrast.estimate.sd, contrast.n, difference, rules.alpha / rules.contrasts)
+    advice = seed_advice(contrast.estimate.sd, contrast.n, difference, level)
+    low, high = (None if each is None else max(each, pairs_needed) for each in (advice.low, advice.high))
+    return SeedAdvice(low, high)

@@ -106,8 +106,8 @@ def _number(value: float, decimals: int | None) -> str:
 def _lost_cells(summary: StudySummary) -> Iterator[tuple[str, str]]:
     """The arms of contrasts that lost cells of the primary metric, with what happened on which seeds."""
     judged = [(item.label, item.judgement) for item in summary.contrasts if item.judgement is not None]
-    if judged and len(judged[0][1].baseline_lost):
-        yield "The baseline", judged[0][1].baseline_lost.words()
+    for lost in dict.fromkeys(judgement.baseline_lost for _, judgement in judged if len(judgement.baseline_lost)):
+        yield "The baseline", lost.words()
     for label, judgement in judged:
         if len(judgement.lost):
             yield label, judgement.lost.words()
@@ -126,7 +126,8 @@ def _caption(summary: StudySummary) -> str:
     if judged:
         primary = escape(summary.metrics[0].title)
         marks = ", ".join(f"${mark}$ {verdict.value}" for verdict, mark in _MARKS.items())
-        parts.append(f"Against the baseline on {primary}: {marks} (Holm-corrected, $\\alpha = {summary.alpha:g}$).")
+        by = "" if summary.judged_by == "mean" else f", by the {summary.judged_by.replace('_', ' ')} of the differences"
+        parts.append(f"Against the baseline on {primary}{by}: {marks} (Holm-corrected, $\\alpha = {summary.alpha:g}$).")
     parts += [f"{escape(name)} {escape(words)}." for name, words in _lost_cells(summary)]
     lost = [f"{count(counts.failed, 'cell')} failed"] * (counts.failed > 0)
     lost += [f"{count(counts.pruned, 'cell')} stopped early"] * (counts.pruned > 0)

@@ -19,17 +19,18 @@ import numpy as np
 from fgtune.arrays import FloatArray
 from fgtune.streams import numpy_stream
 
-LEVEL = 0.02
+LEVEL = 0.05
 """Share of studies with normal values that are taken for something else."""
 SUSPECT = 0.1
 """The same for a warning alone."""
-RATE = 0.1
-"""Share of collapsing seeds that a study should not miss."""
 _DRAWS = 2000
 _FEWEST = 3
 """Seeds below which nothing has a shape."""
+_FEWEST_SHAPED = 5
 _APART = 6.0
-"""Distance from the arm's median, in robust standard deviations of all arms, at which a seed is named."""
+"""Distance from the arm's median, in robust standard deviations of all arms, at which a seed may be named."""
+_NEAR_WORST = 0.5
+"""Share of the largest distance below which it is not named: less is what a far cell does to the medians of others."""
 _TO_SD = 1.4826  # median absolute deviation to standard deviation, for normal values
 
 
@@ -40,12 +41,14 @@ class Shape:
     Attributes:
         p: Share of studies with normal values that look as odd or odder; 1 where there is too little to tell.
         cells: Cells of the arms other than the baseline that it is based on.
+        arms: Number of these arms.
         worst: The largest distance of any cell from what its arm and its seed would have it; 0 without cells.
         apart: Cells that stand apart, as (arm, seed, distance from the arm's median), the farthest first.
     """
 
     p: float
     cells: int
+    arms: int
     worst: float
     apart: tuple[tuple[str, int, float], ...]
 
@@ -59,18 +62,25 @@ class Shape:
         """Whether they are taken for normal, but only just."""
         return LEVEL < self.p <= SUSPECT
 
-    def sees(self, alpha: float) -> bool:
-        """Whether collapses of one seed in ten would show in this many cells, but for a chance of ``alpha``."""
-        return self.cells >= cells_needed(alpha)
+    def pairs_needed(self, alpha: float, rate: float) -> int:
+        """The fewest pairs with which collapses of a share ``rate`` of seeds would show, but for a chance of ``alpha``.
+
+        Cells count alike, whichever arm they are of; below five pairs even many arms hardly show anything.
+        """
+        return max(_FEWEST_SHAPED, math.ceil(cells_needed(alpha, rate) / max(1, self.arms))) if rate > 0 else 0
+
+    def sees(self, pairs: int, alpha: float, rate: float) -> bool:
+        """Whether a contrast of so many pairs, in a table of so many cells, would show such collapses."""
+        return rate == 0 or (pairs >= _FEWEST_SHAPED and self.cells >= cells_needed(alpha, rate))
 
 
-UNKNOWN = Shape(1.0, 0, 0.0, ())
+UNKNOWN = Shape(1.0, 0, 0, 0.0, ())
 """The shape of nothing."""
 
 
-def cells_needed(alpha: float) -> int:
-    """The fewest cells among which at least one would collapse with probability 1 - alpha, at one seed in ten."""
-    return math.ceil(math.log(alpha) / math.log(1.0 - RATE))
+def cells_needed(alpha: float, rate: float) -> int:
+    """The fewest cells among which at least one would collapse with probability 1 - alpha, at a share ``rate``."""
+    return math.ceil(math.log(alpha) / math.log(1.0 - rate)) if rate > 0 else 0
 
 
 def shape_of(values: Mapping[str, Mapping[int, float]], baseline: str) -> Shape:
@@ -83,9 +93,10 @@ def shape_of(values: Mapping[str, Mapping[int, float]], baseline: str) -> Shape:
     base = values.get(baseline, {})
     arms = [arm for arm in values if arm != baseline and len(values[arm].keys() & base.keys()) >= _FEWEST]
     seeds = sorted(base.keys() & {seed for arm in arms for seed in values[arm]})
-    cells = sum(len(values[arm]) for arm in values if arm != baseline)
+    others = [len(values[arm]) for arm in values if arm != baseline and values[arm]]
+    cells = sum(others)
     if not arms:
-        return Shape(1.0, cells, 0.0, ())
+        return Shape(1.0, cells, len(others), 0.0, ())
     rows = [baseline, *arms]
     table = np.array([[values[arm].get(seed, math.nan) for seed in seeds] for arm in rows])  # (r, n)
     table = table - np.nanmean(table, axis=1, keepdims=True)
@@ -93,20 +104,21 @@ def shape_of(values: Mapping[str, Mapping[int, float]], baseline: str) -> Shape:
     residuals = _residuals(table[None], known)[0]
     worst = float(np.nanmax(np.abs(residuals)))
     if float(np.nanmax(np.abs(table))) == 0.0 or worst == 0.0:
-        return Shape(1.0, cells, worst, ())
+        return Shape(1.0, cells, len(others), worst, ())
     found = _statistics(table[None], known)[:, 0]
     null, smallest = _null(known.tobytes(), known.shape)
     tail = float(_tails(null, found[:, None]).min())
     p = float(np.searchsorted(smallest, tail, side="right") + 1) / (_DRAWS + 1)
     apart = _apart(rows[-len(residuals) :], seeds, residuals) if p <= SUSPECT else ()
-    return Shape(p, cells, worst, apart)
+    return Shape(p, cells, len(others), worst, apart)
 
 
 def _apart(rows: list[str], seeds: list[int], residuals: FloatArray) -> tuple[tuple[str, int, float], ...]:
     """The cells that stand apart from the others of their arm, by their distance."""
     from_median = residuals - np.nanmedian(residuals, axis=1, keepdims=True)
     scale = _TO_SD * float(np.nanmedian(np.abs(from_median)))
-    far = np.argwhere(np.nan_to_num(np.abs(from_median)) > _APART * scale)
+    least = max(_APART * scale, _NEAR_WORST * float(np.nanmax(np.abs(from_median))))
+    far = np.argwhere(np.nan_to_num(np.abs(from_median)) >= least)
     named = [(rows[i], seeds[j], float(from_median[i, j])) for i, j in far.tolist()]
     return tuple(sorted(named, key=lambda cell: -abs(cell[2])))
 

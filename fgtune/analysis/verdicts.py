@@ -16,16 +16,15 @@ from enum import StrEnum
 
 import numpy as np
 
-from fgtune.analysis.formatting import interval, number
+from fgtune.analysis.formatting import interval, number, percent
 from fgtune.analysis.power import seeds_for_exact_test
-from fgtune.analysis.robust import Summary, SummaryKind, equivalence_p
-from fgtune.analysis.shape import RATE, UNKNOWN, Shape
+from fgtune.analysis.robust import Summary, SummaryKind, equivalence_p, sign_margin_ps, sign_p
+from fgtune.analysis.shape import UNKNOWN, Shape
 from fgtune.analysis.statistics import PairedContrast, contrast_of, holm, mean_interval
 from fgtune.catalog.spec import Direction
 from fgtune.text import count, first_of
 
 _NAMED = 3  # seeds that a sentence names
-_FEWEST_SHAPED = 5  # pairs below which even many arms hardly show a collapse or skew
 
 
 class Verdict(StrEnum):
@@ -72,6 +71,8 @@ class Rules:
         low: Lower end of the metric's range, possibly -inf.
         high: Its upper end.
         grain: Smallest step of the metric, if it counts samples of a test set; else 0.
+        collapse_rate: Share of seeds whose collapse must not have been missed; 0 to take it that none collapse.
+        first_share: Share of alpha that the first look at a study spends.
     """
 
     direction: Direction
@@ -81,6 +82,13 @@ class Rules:
     low: float = -math.inf
     high: float = math.inf
     grain: float = 0.0
+    collapse_rate: float = 0.1
+    first_share: float = 1.0
+
+    @property
+    def level(self) -> float:
+        """Level of one contrast in Holm's first step."""
+        return self.alpha / self.contrasts
 
     @property
     def sign(self) -> float:
@@ -106,7 +114,8 @@ class Case:
         arm_mean: Mean of the arm over the pairs.
         lost: Lost cells of the arm.
         baseline_lost: Lost cells of the baseline.
-        bounds: Smallest and largest value that the summary could have with the lost cells; nan where none were lost.
+        lowest: Smallest possible difference of each pair, lost cells at their ends; empty where none were lost.
+        highest: Largest possible difference of each pair.
         shape: The shape of the table of arms by seeds.
         same_run: Whether arm and baseline agree in every metric of every pair, to the last bit.
     """
@@ -119,7 +128,8 @@ class Case:
     arm_mean: float = math.nan
     lost: LostCells = field(default_factory=LostCells)
     baseline_lost: LostCells = field(default_factory=LostCells)
-    bounds: tuple[float, float] = (math.nan, math.nan)
+    lowest: tuple[float, ...] = ()
+    highest: tuple[float, ...] = ()
     shape: Shape = UNKNOWN
     same_run: bool = False
 
@@ -155,6 +165,11 @@ class Judgement:
     tests_say: Verdict = Verdict.UNDECIDED
 
     @property
+    def lost_any(self) -> bool:
+        """Whether the arm or its baseline lost cells."""
+        return len(self.lost) > 0 or len(self.baseline_lost) > 0
+
+    @property
     def stopped(self) -> int:
         """Pairs lost to early stopping."""
         return len({*self.lost.stopped, *self.baseline_lost.stopped})
@@ -165,7 +180,7 @@ def judge_together(cases: Sequence[Case], rules: Rules) -> tuple[Judgement, ...]
 
     Holm's correction is made for the tests of a difference and for those of equivalence, each among themselves: a
     contrast without any difference can only be called helping or hurting wrongly, one of at least the margin only
-    equivalent, so that no more than ``alpha`` of studies contain a wrong answer of either kind.
+    equivalent, so that at most ``alpha`` of studies contain a wrong answer of each kind.
     """
     different = holm([case.p_adjusted for case in cases])
     equivalent = holm([case.p_equivalent for case in cases])
@@ -214,7 +229,7 @@ def _tested(case: Case, rules: Rules) -> tuple[Verdict, str]:
     fine = case.margin is not None and case.margin > rules.grain
     close = contrast.n >= 3 and case.p_equivalent <= rules.alpha
     if fine and close:
-        return Verdict.EQUIVALENT, f"the difference lies within ±{case.margin:g}"
+        return Verdict.EQUIVALENT, f"the difference lies within ±{number(case.margin)}"
     if rules.direction == "none":
         return Verdict.UNDECIDED, "the metric has no better direction"
     if case.p_adjusted <= rules.alpha:
@@ -222,6 +237,8 @@ def _tested(case: Case, rules: Rules) -> tuple[Verdict, str]:
         if summary.kind == "improvement":
             gains = summary.value > summary.centre
         return (Verdict.HELPS, "reliably better") if gains else (Verdict.HURTS, "reliably worse")
+    if contrast.estimate.sd == 0.0 and number(contrast.estimate.mean) == number(0.0):
+        return Verdict.UNDECIDED, "the two are equal in every pair, which no test can tell from equal by rounding"
     if contrast.estimate.sd == 0.0:
         return Verdict.UNDECIDED, (
             f"all {contrast.n} differences are equal, and an exact test of {contrast.n} pairs cannot go below "
@@ -229,77 +246,84 @@ def _tested(case: Case, rules: Rules) -> tuple[Verdict, str]:
         )
     if case.margin is not None and close:
         return Verdict.UNDECIDED, (
-            f"the test set shows steps of {number(rules.grain)} only, too coarse for the margin ±{case.margin:g}"
+            f"the test set shows steps of {number(rules.grain)} only, too coarse for the margin ±{number(case.margin)}"
         )
     return Verdict.UNDECIDED, "these pairs cannot tell a difference that matters from none"
 
 
 def _nothing(case: Case) -> str:
     """Why there is no pair."""
-    for whose, lost in (("the baseline", case.baseline_lost), ("it", case.lost)):
-        if len(lost) > 1:
-            return f"no seed is left: {whose} {lost.words()}"
-        if len(lost) == 1:
-            return f"its only seed is lost: {whose} {lost.words()}"
+    if len(case.lost) or len(case.baseline_lost):
+        return f"no pair is left: {_lost_words(case)}"
     return "no seed has a value in both arms yet"
 
 
 def _doubts(case: Case, rules: Rules, tested: Verdict) -> Iterator[tuple[str, str]]:
     """Reasons for which the answer of the tests does not stand."""
-    low, high = case.bounds
-    if not math.isnan(low) and not _within_bounds(case, rules, tested, low, high):
-        yield "lost", f"{_lost_words(case)}, and {_bound_words(case, low, high)}"
+    if case.lowest and not _survives_lost(case, rules, tested):
+        yield "lost", f"{_lost_words(case)}; {_bound_words(case)}"
     if case.summary.kind != "mean":
-        return  # the others do not rest on the shape of the differences
+        return  # the tests of the others do not rest on the shape of the differences
     if not case.shape.normal and not _survives_worst(case, rules, tested):
         yield "shape", _shape_words(case, rules)
-    blind = case.contrast.n < _FEWEST_SHAPED or not case.shape.sees(rules.alpha)
-    if blind and not _survives_unseen(case, rules, tested):
-        needed = seeds_for_exact_test(rules.alpha, rules.contrasts)
-        pairs = count(case.contrast.n, "pair")
-        yield "unseen", f"{pairs} cannot rule out that one seed in ten collapses, which could undo it; {needed} could"
+    seen = case.shape.sees(case.contrast.n, rules.alpha, rules.collapse_rate)
+    if not seen and not _survives_unseen(case, rules, tested):
+        needed, rate = case.shape.pairs_needed(rules.alpha, rules.collapse_rate), percent(rules.collapse_rate)
+        pairs = f"{count(case.contrast.n, 'pair')}{f' of {case.shape.arms} arms' * (case.shape.arms > 1)}"
+        text = f"{pairs} cannot rule out that {rate} of seeds collapse, which could undo it; {needed} pairs could"
+        yield "unseen", f"{text}, and metrics.collapse_rate: 0 would take it that none do"
 
 
-def _within_bounds(case: Case, rules: Rules, tested: Verdict, low: float, high: float) -> bool:
-    """Whether the answer holds whatever values the lost cells would have had."""
+def _survives_lost(case: Case, rules: Rules, tested: Verdict) -> bool:
+    """Whether the answer holds, at its level, whatever values the lost cells would have had."""
+    if case.summary.kind != "mean":
+        return all(_robust_answer(ends, case, rules, tested) for ends in (case.lowest, case.highest))
+    level = 2 * rules.level if tested is Verdict.EQUIVALENT else rules.level
+    estimate = mean_interval(case.contrast.differences, 1 - level)
+    half = (estimate.high - estimate.low) / 2 * case.contrast.n / len(case.lowest)  # filled-in values do not vary
+    low, high = _mean(case.lowest) - half, _mean(case.highest) + half
     if tested is Verdict.EQUIVALENT:
         return case.margin is not None and -case.margin < low and high < case.margin
-    centre = case.summary.centre
-    positive = (tested is Verdict.HELPS) == (rules.sign > 0 or case.summary.kind == "improvement")
-    return low > centre if positive else high < centre
+    return low > 0 if (tested is Verdict.HELPS) == (rules.sign > 0) else high < 0
+
+
+def _robust_answer(differences: tuple[float, ...], case: Case, rules: Rules, tested: Verdict) -> bool:
+    """Whether sign tests of these differences give the same answer."""
+    if tested is Verdict.EQUIVALENT:
+        return case.margin is not None and max(sign_margin_ps(differences, case.margin)) <= rules.level
+    gains = [rules.sign * difference for difference in differences]
+    better = sum(gain > 0 for gain in gains) > len(gains) / 2
+    return sign_p(gains) <= rules.level and better == (tested is Verdict.HELPS)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 def _survives_worst(case: Case, rules: Rules, tested: Verdict) -> bool:
     """Whether the answer would stand with one more seed as far out as the farthest cell of the study."""
-    level = rules.alpha / rules.contrasts
     differences = np.array(case.contrast.differences)
     middle = float(np.median(differences))
     helps = rules.sign if tested is Verdict.HELPS else -rules.sign
     for way in (-1.0, 1.0) if tested is Verdict.EQUIVALENT else (-helps,):
         more = contrast_of([*differences, middle + way * case.shape.worst])
         if tested is Verdict.EQUIVALENT:
-            if not equivalence_p("mean", more, case.margin or 0.0, rules.least_sd) <= level:
+            if not equivalence_p("mean", more, case.margin or 0.0, rules.least_sd) <= rules.level:
                 return False
-        elif not (more.p_t <= level and helps * more.estimate.mean > 0):
+        elif not (more.p_t <= rules.level and helps * more.estimate.mean > 0):
             return False
     return True
 
 
 def _survives_unseen(case: Case, rules: Rules, tested: Verdict) -> bool:
-    """Whether the answer would stand if one seed in ten had collapsed to the end of the metric's range.
-
-    Asked only of so few pairs that no exact test can reach the level, so that all rests on the shape.
-    """
-    n = case.contrast.n
-    if n >= seeds_for_exact_test(rules.alpha, rules.contrasts):
-        return True
+    """Whether the answer would stand if the stated share of seeds had collapsed to the end of the metric's range."""
     if tested is Verdict.EQUIVALENT:
         return False
-    estimate = mean_interval(case.contrast.differences, 1 - rules.alpha / rules.contrasts)
+    estimate = mean_interval(case.contrast.differences, 1 - rules.level)
     collapses_to = rules.high if rules.direction == "minimize" else rules.low
     falls = case.arm_mean if tested is Verdict.HELPS else case.contrast.baseline_mean
     nearest = estimate.low if estimate.mean > 0 else estimate.high
-    return abs(nearest) > RATE * abs(falls - collapses_to) and nearest * estimate.mean > 0
+    return abs(nearest) > rules.collapse_rate * abs(falls - collapses_to) and nearest * estimate.mean > 0
 
 
 def _seeds(seeds: tuple[int, ...]) -> str:
@@ -310,24 +334,27 @@ def _lost_words(case: Case) -> str:
     parts = [f"it {case.lost.words()}"] if len(case.lost) else []
     if len(case.baseline_lost):
         parts.append(f"the baseline {case.baseline_lost.words()}")
-    return " and ".join(parts)
+    return ", and ".join(parts)
 
 
-def _bound_words(case: Case, low: float, high: float) -> str:
+def _bound_words(case: Case) -> str:
+    if case.summary.kind == "improvement":
+        return "with the lost cells the share of better pairs could be another"
+    reduced = np.median if case.summary.kind == "median" else _mean
+    low, high = float(reduced(case.lowest)), float(reduced(case.highest))
     if math.isinf(low) and math.isinf(high):
         return "the metric has no bounds, so those cells could have changed anything"
-    what = "share of better pairs" if case.summary.kind == "improvement" else "difference"
-    return f"with the lost cells the {what} could be anything from {interval(low, high, sign=True)}"
+    what = "median difference" if case.summary.kind == "median" else "mean difference"
+    return f"with these cells at their worst and best, the {what} could lie from {interval(low, high, sign=True)}"
 
 
 def _shape_words(case: Case, rules: Rules) -> str:
     """What does not look normal, and what would help."""
-    helps = "; metrics.summary: median would judge by a typical seed"
-    bad = [cell for cell in case.shape.apart if rules.sign * cell[2] < 0]
-    if bad:
-        named = [f"seed {seed} of {arm} ({number(gap, sign=True)})" for arm, seed, gap in bad]
-        return f"collapsed: {first_of(named, _NAMED)}, and one more such seed here would undo this{helps}"
-    if case.shape.apart:
-        named = [f"seed {seed} of {arm} ({number(gap, sign=True)})" for arm, seed, gap in case.shape.apart]
-        return f"far from all others: {first_of(named, _NAMED)}, and one more such seed here would undo this{helps}"
+    needed = seeds_for_exact_test(rules.first_share * rules.alpha, rules.contrasts)
+    helps = f"; metrics.summary: median would judge by a typical seed, from {needed} pairs on"
+    cells = [f"seed {seed} of {arm} ({number(gap, sign=True)})" for arm, seed, gap in case.shape.apart]
+    if cells:
+        fell = all(rules.sign * gap < 0 for _, _, gap in case.shape.apart)
+        what = "collapsed" if fell and rules.direction != "none" else "far from all others"
+        return f"{what}: {first_of(cells, _NAMED)}, and one more such seed here would undo this{helps}"
     return f"the seeds are skewed or fall into groups, and one more like the farthest would undo this{helps}"

@@ -60,7 +60,8 @@ def test_the_trimmed_mean_is_that_of_scipy():
     expected = stats.ttest_ind(
         values, np.zeros(20), trim=0.2, equal_var=False
     )  # the zeros add neither error nor spread
-    assert found.p == pytest.approx(2 * stats.t.sf(abs(expected.statistic), 11), rel=1e-9)
+    yuen = 2 * stats.t.sf(abs(expected.statistic), 11)
+    assert found.p == pytest.approx(max(yuen, sign_p(values)))
 
 
 def test_the_share_of_better_pairs_has_the_interval_of_clopper_and_pearson():

@@ -98,5 +98,23 @@ def test_where_there_is_nothing_to_see_nothing_is_odd(values):
 
 
 def test_29_cells_rule_out_that_one_seed_in_ten_collapses():
-    assert cells_needed(0.05) == 29
+    assert cells_needed(0.05, 0.1) == 29
     assert 0.9**29 <= 0.05 < 0.9**28
+
+
+def test_a_table_of_few_arms_needs_more_pairs_to_show_collapses():
+    rng = np.random.default_rng(8)
+    needed = {}
+    for arms in (1, 3, 5, 12):
+        shape = shape_of(_table(*_normal(rng, arms, 8)), "baseline")
+        needed[arms] = shape.pairs_needed(0.05, 0.1)
+        assert shape.sees(8, 0.05, 0.1) is (needed[arms] <= 8)
+    assert needed == {1: 29, 3: 10, 5: 6, 12: 5}
+    assert shape.sees(1, 0.05, 0.0)
+
+
+def test_a_far_cell_is_named_alone_though_it_moves_the_medians_of_others():
+    rng = np.random.default_rng(9)
+    values, baseline = 0.8 + 1e-4 * rng.standard_normal((5, 8)), 0.8 + 1e-4 * rng.standard_normal(8)
+    values[1, 3] += 0.25
+    assert [cell[:2] for cell in shape_of(_table(values, baseline), "baseline").apart] == [("arm 1", 3)]

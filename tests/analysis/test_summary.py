@@ -277,8 +277,8 @@ def test_lost_cells_undo_a_verdict_in_sentence_warning_and_latex(synthetic, tmp_
     found = summary.contrast_of("num_fine_ratio=0.8")
     assert found.judgement.tests_say is Verdict.HELPS
     assert found.sentence.endswith(
-        ": undecided; these pairs alone say helps, but it failed on seeds 1, 4, 6, and with the lost cells the "
-        f"difference could be anything from {_ends(summary, 'num_fine_ratio=0.8')}."
+        ": undecided; these pairs alone say helps, but it failed on seeds 1, 4, 6; with these cells at their worst and "
+        f"best, the mean difference could lie from {_ends(summary, 'num_fine_ratio=0.8')}."
     )
     assert any(
         check.sentence.startswith("K_F/K_F* 0.8 failed on seeds 1, 4, 6 (of 10 cells)") for check in summary.checks
@@ -295,7 +295,7 @@ def test_an_arm_that_crashed_on_every_seed_says_so(synthetic, tmp_path):
     faults = synthetic.Faults(failed={("num_fine_ratio=0.8", seed): "out of memory" for seed in range(5)})
     summary = summarise(synthetic.SyntheticStudy(faults=faults).write(tmp_path))
     sentence = summary.contrast_of("num_fine_ratio=0.8").sentence
-    assert sentence == "K_F/K_F* 0.8: undecided; no seed is left: it failed on seeds 0, 1, 2 and 2 more."
+    assert sentence == "K_F/K_F* 0.8: undecided; no pair is left: it failed on seeds 0, 1, 2 and 2 more."
 
 
 def test_an_unbounded_metric_without_a_margin_has_no_equivalent_arm(synthetic, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from fgtune.analysis.checks.record import Check, Material, failed, passed, warned
-from fgtune.analysis.formatting import number
+from fgtune.analysis.formatting import capital, number, percent
 from fgtune.analysis.power import seeds_for_exact_test
 from fgtune.analysis.shape import Shape, cells_needed
 from fgtune.analysis.statistics import mean_interval, smallest_exact_p
@@ -17,7 +17,7 @@ _REACH = 2.0  # standard deviations from the mean within which nearly all seeds 
 
 
 def enough(material: Material) -> Check | None:
-    """Whether the seeds suffice for an exact test, and for seeing a collapse of one seed in ten."""
+    """Whether the seeds suffice for an exact test, and for seeing that some of them collapse."""
     data, name = material.data, "Number of seeds"
     seeds = len({cell.seed for cell in data.planned})
     if seeds == 1:
@@ -33,6 +33,10 @@ def enough(material: Material) -> Check | None:
     level = material.looks[-1].level if material.looks else settings.alpha
     needed = seeds_for_exact_test(level, family)
     contrasts = count(family, "planned contrast")
+    blind, visible = _blind(material)
+    if seeds >= needed and blind:
+        more = f"Add seeds: `fgtune extend DIR --seeds {visible}`; or state metrics.collapse_rate or metrics.summary."
+        return warned(name, f"{capital(blind)}; verdicts that such collapses could undo are left open.", more)
     if seeds >= needed:
         return passed(name, f"{count(seeds, 'pair')} let an exact test reach {level:g} over {contrasts}")
     test = "sign-flip" if settings.summary == "mean" else "sign"
@@ -40,13 +44,25 @@ def enough(material: Material) -> Check | None:
         f"With {count(seeds, 'pair')} an exact {test} test cannot go below p = {smallest_exact_p(seeds):.3g}, so it "
         f"can never reach the {level:.3g} of this look over {contrasts}; {needed} seeds could."
     )
-    step = f"Add seeds: `fgtune extend DIR --seeds {needed}`; `fgtune power DIR` says what they would find."
+    step = (
+        f"Add seeds: `fgtune extend DIR --seeds {max(needed, visible)}`; `fgtune power DIR` says what they would find."
+    )
     if settings.summary in ("median", "improvement"):
         return failed(name, f"{text} No contrast can be decided before.", step)
-    cells = sum(shape.cells for shape in material.shapes.values())
     text = f"{text} The verdicts rest on the paired t-test, which takes the differences to be roughly normal"
-    blind = f", and {cells} cells besides the baseline's are too few to see it if one seed in ten collapses"
-    return warned(name, f"{text}{blind if cells < cells_needed(settings.alpha) else ''}.", step)
+    return warned(name, f"{text}{f', and {blind}' if blind else ''}.", step)
+
+
+def _blind(material: Material) -> tuple[str, int]:
+    """What the cells of a study judged by means are too few to see, and the seeds that would do; empty if nothing."""
+    settings = material.data.study.metrics
+    rate = settings.collapse_rate if settings.summary == "mean" else 0.0
+    blind = [shape for shape in material.shapes.values() if shape.cells < cells_needed(settings.alpha, rate)]
+    if not blind:
+        return "", 0
+    fewest = min(blind, key=lambda shape: shape.cells)
+    words = f"{fewest.cells} cells besides the baseline's are too few to see it if {percent(rate)} of seeds collapse"
+    return words, fewest.pairs_needed(settings.alpha, rate)
 
 
 def looks(material: Material) -> Check | None:

@@ -10,8 +10,8 @@ import numpy as np
 from scipy import stats
 
 from fgtune.analysis.datasets.pooling import FEWEST_DATASETS, Pooled, equivalence_p, pool
-from fgtune.analysis.formatting import MetricInfo, number
-from fgtune.analysis.shape import RATE, SUSPECT, Shape, cells_needed
+from fgtune.analysis.formatting import MetricInfo, number, percent
+from fgtune.analysis.shape import SUSPECT, Shape, cells_needed
 from fgtune.analysis.statistics import PairedContrast
 from fgtune.analysis.trials import sign_of
 from fgtune.analysis.verdicts import Verdict
@@ -50,6 +50,7 @@ class PooledRules:
         alpha: Family-wise level.
         contrasts: Number of arms that are corrected together.
         cells: Pairs of all arms on all data sets.
+        collapse_rate: Share of seeds whose collapse must not have been missed; 0 to take it that none collapse.
         worst: Largest distance of a cell from what its arm and seed would have it, on the data sets whose values do not
             look normal; 0 where all do.
         apart: Cells that stand apart there, as text.
@@ -59,6 +60,7 @@ class PooledRules:
     alpha: float
     contrasts: int
     cells: int
+    collapse_rate: float = 0.1
     worst: float = 0.0
     apart: tuple[str, ...] = ()
 
@@ -116,12 +118,11 @@ def judge_pooled(
     if rules.worst and not _survives_worst(effects, verdict, margin, rules):
         named = f": {first_of(rules.apart, _NAMED)}" if rules.apart else ""
         return Verdict.UNDECIDED, f"some seeds lie far from all others{named}, and one more here would undo this"
-    if rules.cells < cells_needed(alpha) and not _survives_unseen(effects, verdict, rules):
-        pairs = count(rules.cells, "pair")
-        return Verdict.UNDECIDED, (
-            f"{pairs} on all data sets cannot rule out that one seed in ten collapses, which could undo it; "
-            f"{cells_needed(alpha)} could"
-        )
+    needed = cells_needed(alpha, rules.collapse_rate)
+    if rules.cells < needed and not _survives_unseen(effects, verdict, rules):
+        pairs, rate = count(rules.cells, "pair"), percent(rules.collapse_rate)
+        text = f"{pairs} on all data sets cannot rule out that {rate} of seeds collapse, which could undo it"
+        return Verdict.UNDECIDED, f"{text}; {needed} could"
     return verdict, reason
 
 
@@ -156,7 +157,7 @@ def _survives_worst(
 
 
 def _survives_unseen(effects: Sequence[DatasetEffect], verdict: Verdict, rules: PooledRules) -> bool:
-    """Whether the answer would stand if one seed in ten had collapsed to the end of the metric's range."""
+    """Whether the answer would stand if the stated share of seeds had collapsed to the end of the metric's range."""
     if verdict is Verdict.EQUIVALENT:
         return False
     known = [effect.contrast for effect in effects if effect.contrast.n > 0]
@@ -165,7 +166,7 @@ def _survives_unseen(effects: Sequence[DatasetEffect], verdict: Verdict, rules: 
     falls = base + estimate.mean if verdict is Verdict.HELPS else base
     worst = rules.info.high if rules.info.direction == "minimize" else rules.info.low
     nearest = estimate.low if estimate.mean > 0 else estimate.high
-    return nearest * estimate.mean > 0 and abs(nearest) > RATE * abs(falls - worst)
+    return nearest * estimate.mean > 0 and abs(nearest) > rules.collapse_rate * abs(falls - worst)
 
 
 def _extreme(effects: Sequence[DatasetEffect], *, high: bool, level: float) -> tuple[float, float]:

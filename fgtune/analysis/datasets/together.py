@@ -152,6 +152,7 @@ def _contrasts(
         alpha=data.study.metrics.alpha,
         contrasts=len(effects),
         cells=sum(effect.contrast.n for own in effects.values() for effect in own),
+        collapse_rate=data.study.metrics.collapse_rate,
     )
     rules = shaped(rules, _shapes(data, info))
     contrasts = []

@@ -19,7 +19,6 @@ from scipy import stats
 
 from fgtune.analysis.combining import Combination, Gains, at_looks, combine, grain_of
 from fgtune.analysis.look_history import LookTests, sequential_p_values
-from fgtune.analysis.power import seeds_for_exact_test
 from fgtune.analysis.robust import margin_ps
 from fgtune.analysis.statistics import contrast_of
 
@@ -157,4 +156,4 @@ def _doubt(gains: Gains, combined: Combination, margin: float, family: int) -> s
         more = contrast_of([*differences, float(np.median(differences)) - gains.shape.worst])
         if not margin_ps("mean", more, margin)[0] <= alpha / max(1, family):
             return "shape"
-    return "" if gains.shape.sees(alpha) or n >= seeds_for_exact_test(alpha, max(1, family)) else "unseen"
+    return "" if gains.shape.sees(n, alpha, gains.rules.collapse_rate) else "unseen"

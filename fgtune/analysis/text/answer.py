@@ -48,7 +48,7 @@ def contrast_sentence(
         level: Confidence level of the interval.
     """
     if contrast.n == 0:
-        if judgement is not None and (len(judgement.lost) or len(judgement.baseline_lost)):
+        if judgement is not None and judgement.lost_any:
             return f"{label}: {judgement.verdict.value}; {judgement.reason}."
         return f"{label}: no pair of finished cells to compare with the baseline yet."
     text = f"{label}: {info.short} {difference_words(contrast)} ({evidence(contrast, level)})"
@@ -62,6 +62,8 @@ def contrast_sentence(
 def summary_words(summary: Summary, level: float) -> str:
     """A summary other than the mean in words: ``median +0.021, 95 % interval 0.010 to 0.030``."""
     names = {"median": "median difference", "trimmed_mean": "trimmed mean"}
+    if summary.kind == "improvement" and math.isnan(summary.value):
+        return "the metric has no better direction"
     if summary.kind == "improvement":
         value, ends = percent(summary.value), f"{percent(summary.low)} to {percent(summary.high)}"
         return f"better in {value} of pairs ({percent(level)} interval {ends})"
@@ -95,7 +97,7 @@ def evidence(contrast: PairedContrast, level: float) -> str:
     if not any(contrast.differences):
         return pairs
     if estimate.sd == 0.0:
-        return f"the same difference in every pair, {pairs}"
+        return f"the same difference in every pair, up to rounding, {pairs}"
     if low > 0:
         words = interval(low, high)
     elif high < 0:
@@ -108,26 +110,24 @@ def evidence(contrast: PairedContrast, level: float) -> str:
 def _grounds(contrast: PairedContrast, judgement: Judgement, advice: SeedAdvice | None) -> str:
     """What follows the verdict: its limits, and what would decide an open one."""
     if judgement.verdict is not Verdict.UNDECIDED:
-        bounded = " whatever the lost cells would have shown" * bool(
-            len(judgement.lost) or len(judgement.baseline_lost)
-        )
+        bounded = " whatever the lost cells would have shown" * judgement.lost_any
         if judgement.verdict is Verdict.EQUIVALENT:
             within = judgement.p_equivalent <= 1 and judgement.reason.startswith("the difference")
-            return f"{f' within ±{judgement.margin:g}' if within else f'; {judgement.reason}'}{bounded}"
+            return f"{f' within ±{number(judgement.margin)}' if within else f'; {judgement.reason}'}{bounded}"
         return bounded
     if judgement.doubt == "stopped":
         return f"; {judgement.reason}"
     if judgement.doubt:
         return f"; these pairs alone say {judgement.tests_say.value}, but {judgement.reason}"
-    if contrast.n < 2 or judgement.reason.startswith("the "):
+    if contrast.n < 2 or advice is None:
         return f"; {judgement.reason}"
-    if contrast.estimate.sd == 0.0 and advice is not None:
+    if contrast.estimate.sd == 0.0:
         return f"; {judgement.reason}; {advice.low} pairs would do"
-    if advice is None:
-        return f"; {judgement.reason}"
-    what = "a difference of this size" if judgement.margin is None else f"a difference of {judgement.margin:g}"
+    what = "a difference of this size" if judgement.margin is None else f"a difference of {number(judgement.margin)}"
     if advice.low is None:
         return f"; {what} would take more than {MOST_SEEDS} pairs to find"
+    if advice.high is not None and advice.high <= contrast.n:
+        return f"; so many pairs would find {what} with 80 % power or more"
     pairs = f"{advice.low}" if advice.low == advice.high else f"{advice.low} to {advice.high or f'over {MOST_SEEDS}'}"
     return f"; {what} would take {pairs} pairs to find with 80 % power"
 
@@ -174,8 +174,10 @@ def _one_answer(
     if not comparable:
         return f"{score}; {'nothing can be compared with it yet' if contrasts else 'no other arm was planned'}."
     words = _one_by_one(comparable) if len(comparable) <= _MOST_LISTED else _grouped(comparable)
-    waiting = len(contrasts) - len(comparable)
-    tail = f"; {count(waiting, 'arm')} cannot be compared yet" if waiting else ""
+    apart = [item for item in contrasts if item.contrast.n == 0]
+    gone = sum(item.judgement is not None and item.judgement.lost_any for item in apart)
+    tail = f"; {count(gone, 'arm')} lost every pair" if gone else ""
+    tail += f"; {count(len(apart) - gone, 'arm')} cannot be compared yet" if len(apart) > gone else ""
     return f"{score}. Against it, {words}{tail}."
 
 
@@ -195,15 +197,22 @@ def _by_verdict(contrasts: Sequence[ContrastSummary]) -> Iterator[tuple[str, lis
 def _one_by_one(contrasts: Sequence[ContrastSummary]) -> str:
     parts = []
     for verb, group in _by_verdict(contrasts):
-        members = listed([f"{item.label} ({number(item.contrast.estimate.mean, sign=True)})" for item in group])
+        members = listed([f"{item.label} ({_value(item)})" for item in group])
         parts.append(f"{members} {verb}")
     return "; ".join(parts)
+
+
+def _value(item: ContrastSummary) -> str:
+    """The summary that decides, as the answer shows it."""
+    if item.summary.kind == "improvement":
+        return f"better in {percent(item.summary.value)}"
+    return number(item.summary.value, sign=True)
 
 
 def _grouped(contrasts: Sequence[ContrastSummary]) -> str:
     parts = []
     for verb, group in _by_verdict(contrasts):
-        largest = max(group, key=lambda item: abs(item.contrast.estimate.mean))
-        shown = f"{largest.label} {number(largest.contrast.estimate.mean, sign=True)}"
+        largest = max(group, key=lambda item: abs(item.summary.value - item.summary.centre))
+        shown = f"{largest.label} {_value(largest)}"
         parts.append(f"{len(group)} {verb} ({shown if len(group) == 1 else f'largest: {shown}'})")
     return f"of {len(contrasts)} arms " + listed(parts)

@@ -109,6 +109,9 @@ class MetricsConfig(Config):
     summary: Literal["mean", "median", "trimmed_mean", "improvement"] = "mean"
     """What of the paired differences decides: their mean (what a setting is worth over all seeds), their median (on a
     typical seed), their 20 % trimmed mean, or the share of pairs in which the arm is better."""
+    collapse_rate: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.1
+    """Share of seeds that may collapse: an arm judged by its mean helps, hurts or is equivalent only where so many
+    collapses would have shown in the cells of the study, or could not undo it. 0 takes it that no seed collapses."""
     equivalence_margin: PositiveFloat | RelativeMargin | None = None
     """Differences in the primary metric below this do not matter: in the metric's own unit, or
     ``{relative: 0.02}`` of the baseline's mean. None is 0.02 for a metric on [0, 1]; for others no arm is then ever

@@ -160,7 +160,7 @@ def test_few_pairs_cannot_rule_out_collapses_and_say_how_many_could(folder_of):
     (found,) = summarise(folder_of({"better": 0.05})).datasets.contrasts
     assert found.p_adjusted < 0.05
     assert found.verdict is Verdict.UNDECIDED
-    assert found.reason.startswith("18 pairs on all data sets cannot rule out that one seed in ten collapses")
+    assert found.reason.startswith("18 pairs on all data sets cannot rule out that 10 % of seeds collapse")
     assert found.reason.endswith("; 29 could")
 
 
@@ -181,11 +181,11 @@ def test_collapsed_seeds_leave_an_answer_undecided_that_one_more_would_undo():
     pooled = pool([effect.contrast.estimate.mean for effect in effects], [], 0.95)
     rules = PooledRules(metric_info(PRIMARY), 0.05, 2, cells=60)
     assert judge_pooled(effects, pooled, (0.001, math.nan), None, rules) == (Verdict.HELPS, "reliably better")
-    shapes = {"a": Shape(0.0005, 10, 0.8, (("other", 3, -0.8),)), "b": Shape(0.6, 10, 0.01, ())}
+    shapes = {"a": Shape(0.0005, 10, 1, 0.8, (("other", 3, -0.8),)), "b": Shape(0.6, 10, 1, 0.01, ())}
     verdict, reason = judge_pooled(effects, pooled, (0.001, math.nan), None, shaped(rules, shapes))
     assert verdict is Verdict.UNDECIDED
     assert "seed 3 of other on a (−0.800), and one more here would undo this" in reason
-    normal = shaped(rules, {name: Shape(0.4, 10, 0.8, ()) for name in "ab"})
+    normal = shaped(rules, {name: Shape(0.4, 10, 1, 0.8, ()) for name in "ab"})
     assert judge_pooled(effects, pooled, (0.001, math.nan), None, normal)[0] is Verdict.HELPS
 
 

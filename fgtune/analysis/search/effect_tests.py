@@ -174,11 +174,12 @@ def _limit(
         alpha: The error rate of these terms.
         pairs: Whether the terms are the pairs, or those of single parameters.
     """
+    allowed = math.floor(alpha * (taken.shape[1] + 1))
     least = np.full(taken.shape[1], np.inf)
-    for kind in {kind for kind in kinds if kind[0] == pairs}:
+    for kind in {kind for kind in kinds if kind[0] == pairs and allowed > 0}:
         most = taken[[own == kind for own in kinds]].max(axis=0)
-        least = np.minimum(least, _p_values(most, kind[1], free) / kind[2])
-    allowed = math.floor(alpha * (len(least) + 1))
+        top = np.argpartition(most, -allowed)[-allowed:]  # no other one can be among the smallest
+        least[top] = np.minimum(least[top], _p_values(most[top], kind[1], free) / kind[2])
     limit = float(np.sort(least)[allowed - 1]) if allowed > 0 else 0.0
     return limit if math.isfinite(limit) else alpha
 

@@ -134,7 +134,7 @@ def importances_figure(found: Importances, names: Mapping[str, str]) -> go.Figur
     figure.update_layout(
         base_layout(
             80 + 38 * max(2, len(items)),
-            xaxis=axis("share of the variation", range=[0, min(1.0, top) * 1.04], tickformat=".0%"),
+            xaxis=axis("share of the variation", range=[-0.015 * top, min(1.0, top) * 1.04], tickformat=".0%"),
             yaxis=rows_axis([shown(title, 26) for title in titles]),
         )
     )

@@ -2,8 +2,8 @@
 
 A functional ANOVA by least squares: what each parameter does alone, and what each pair does beyond its two parts
 (``effect_terms``). Which of these stand out is decided for all parameters of a metric together (``effect_tests``); what
-does not stand out comes with the share that it would have to exceed, and with a random number that went through the
-same mill.
+does not stand out comes with the share that it would have to exceed, and with a random number that was treated
+like a parameter.
 
 A random forest, which functional ANOVA of hyperparameters usually goes by (Hutter, Hoos and Leyton-Brown 2014), is not
 used: it finds structure in noise, and with a band that is right for it, it finds 40 % of linear effects that are a

@@ -76,9 +76,8 @@ class PedAnova:
         with _quietly():
             self._evaluator = PedAnovaImportanceEvaluator(target_quantile=top)
             self._study = _study_of(self._parameters, self._n)
-        order = np.arange(self._n, dtype=float)
-        shuffled = [numpy_stream(seed, "ped", rank).permutation(order) for rank in range(PED_SHUFFLES)]
-        self._chance = _largest([self._importances(each) for each in shuffled], level)
+        self._wanted, self._seed, self._level = math.ceil(top * self._n), seed, level
+        self._by_chance: dict[int, list[dict[str, float]]] = {}
 
     def opinion(self, values: FloatArray, direction: Direction) -> Opinion:
         """What sets the best points by a metric apart.
@@ -87,8 +86,16 @@ class PedAnova:
             values: (n,) finite.
             direction: Which way they are better.
         """
-        found = self._importances(values if direction == "minimize" else -values)
-        return Opinion(found, self._chance)
+        losses = values if direction == "minimize" else -values
+        best = int(np.sum(losses <= np.sort(losses)[self._wanted - 1]))  # more than wanted if the last ones are tied
+        if best not in self._by_chance:
+            self._by_chance[best] = [self._importances(each) for each in self._random_sets(best)]
+        return _judged(self._importances(losses), self._by_chance[best], self._level)
+
+    def _random_sets(self, size: int) -> list[FloatArray]:
+        """Losses (n,) of which ``size`` at random are the best."""
+        losses = (np.arange(self._n) >= size).astype(np.float64)
+        return [numpy_stream(self._seed, "ped", rank).permutation(losses) for rank in range(PED_SHUFFLES)]
 
     def _importances(self, losses: FloatArray) -> dict[str, float]:
         def loss(trial: optuna.trial.FrozenTrial) -> float:
@@ -131,19 +138,24 @@ def first_order_sobol(
         return found
 
     shuffled = [numpy_stream(seed, "sobol", rank).permutation(values) for rank in range(shuffles)]
-    return Opinion(indices(values), _largest([indices(each) for each in shuffled], level))
+    return _judged(indices(values), [indices(each) for each in shuffled], level)
 
 
-def _largest(by_chance: Sequence[Mapping[str, float]], level: float) -> dict[str, float]:
-    """What each importance has to exceed so that the largest of all, in units of its own spread, is rarely above it."""
-    names = list(by_chance[0])
+def _judged(found: Mapping[str, float], by_chance: Sequence[Mapping[str, float]], level: float) -> Opinion:
+    """Importances with what each has to exceed.
+
+    Cube roots, which are nearly normal, are set in units of the parameter's own spread, over the shuffles and the study
+    itself, so that under no effect all of these are alike. A shuffle counts by its largest.
+    """
+    names = list(found)
     if not names:
-        return {}
-    table = np.cbrt([[each[name] for name in names] for each in by_chance])  # (shuffles, d), nearly normal
+        return Opinion({}, {})
+    table = np.cbrt([[each[name] for name in names] for each in (*by_chance, found)])  # (shuffles + 1, d)
     centre, spread = table.mean(axis=0), table.std(axis=0, ddof=1)
-    largest = np.sort(((table - centre) / np.where(spread > 0, spread, 1.0)).max(axis=1))
-    reach = largest[min(math.ceil(level * (len(largest) + 1)), len(largest)) - 1]
-    return dict(zip(names, ((centre + reach * spread) ** 3).tolist(), strict=True))
+    largest = np.sort(((table[:-1] - centre) / np.where(spread > 0, spread, 1.0)).max(axis=1))
+    allowed = max(1, math.floor((1 - level) * len(table) + 1e-9))
+    reach = (centre + largest[-allowed] * spread) ** 3
+    return Opinion(dict(found), dict(zip(names, reach.tolist(), strict=True)))
 
 
 def _study_of(parameters: Sequence[Parameter], n: int) -> optuna.Study:

@@ -6,8 +6,8 @@ Prints three tables. (1) Studies of noise: in how many anything is above chance,
 every kind (ranges, four listed numbers, 2, 5 and 12 unordered levels, one that exists under a condition), at random and
 at points that crowd where earlier outcomes were good. In the rows with a planted effect, only what has none counts. (2)
 Planted effects: in how many they are found, beside five parameters without effect. (3) The smallest share that is found
-in 80 % of studies. ``--table 4`` is apart: what the functional ANOVA of a random forest finds of the planted effects, with
-a band from studies of noise. Rows marked "new" had no part in the choice of the method.
+in 80 % of studies. ``--table 4`` is apart: what the functional ANOVA of a random forest finds of the planted effects,
+with a band from studies of noise. Rows marked "new" had no part in the choice of the method.
 """
 
 from __future__ import annotations

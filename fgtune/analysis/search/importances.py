@@ -6,8 +6,8 @@ does not stand out comes with the share that it would have to exceed, and with a
 like a parameter.
 
 A random forest, which functional ANOVA of hyperparameters usually goes by (Hutter, Hoos and Leyton-Brown 2014), is not
-used: it finds structure in noise, and with a band that is right for it, it finds 40 % of linear effects that are a
-quarter of the variation of 50 points, and no pure interaction (docs/statistics.md).
+used: it finds structure in noise; with a band that is right for it, it finds fewer main effects and no pure interaction
+(docs/statistics.md).
 """
 
 from __future__ import annotations

@@ -93,6 +93,7 @@ def _case(
         highest=tuple(highest),
         shape=shape,
         same_run=data.same_run(arm),
+        names=(arm.label, baseline.label),
     )
 
 

@@ -25,6 +25,7 @@ from fgtune.catalog.spec import Direction
 from fgtune.text import count, first_of
 
 _NAMED = 3  # seeds that a sentence names
+_MEDIAN_HELPS = "; metrics.summary: median would judge by a typical seed"
 
 
 class Verdict(StrEnum):
@@ -118,6 +119,7 @@ class Case:
         highest: Largest possible difference of each pair.
         shape: The shape of the table of arms by seeds.
         same_run: Whether arm and baseline agree in every metric of every pair, to the last bit.
+        names: The arm's and the baseline's name in ``shape``.
     """
 
     contrast: PairedContrast
@@ -132,6 +134,7 @@ class Case:
     highest: tuple[float, ...] = ()
     shape: Shape = UNKNOWN
     same_run: bool = False
+    names: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True)
@@ -201,6 +204,8 @@ def judge(case: Case, rules: Rules) -> Judgement:
         found = next(_doubts(case, rules, tested), None)
         if found is not None:
             (doubt, reason), verdict = found, Verdict.UNDECIDED
+    elif tested is Verdict.UNDECIDED and (carried := _carried(case, rules)):
+        doubt, reason = "shape", carried
     tost = mean_interval(case.contrast.differences, 1 - 2 * rules.alpha)
     return Judgement(
         verdict=verdict,
@@ -272,6 +277,18 @@ def _doubts(case: Case, rules: Rules, tested: Verdict) -> Iterator[tuple[str, st
         pairs = f"{count(case.contrast.n, 'pair')}{f' of {case.shape.arms} arms' * (case.shape.arms > 1)}"
         text = f"{pairs} cannot rule out that {rate} of seeds collapse, which could undo it; {needed} pairs could"
         yield "unseen", f"{text}, and metrics.collapse_rate: 0 would take it that none do"
+
+
+def _carried(case: Case, rules: Rules) -> str:
+    """Which seeds of the arm or its baseline stand apart and so carry an undecided mean; empty if none do."""
+    own = [cell for cell in case.shape.apart if cell[0] in case.names]
+    if not own or case.shape.normal or case.summary.kind != "mean" or case.contrast.n < 2:
+        return ""
+    whose = {case.names[0]: "", case.names[1]: " of the baseline"}
+    named = [f"seed {seed}{whose[arm]} ({number(gap, sign=True)})" for arm, seed, gap in own]
+    fell = rules.direction != "none" and all(rules.sign * gap < 0 for *_, gap in own)
+    verb = "collapsed" if fell else f"{'lies' if len(own) == 1 else 'lie'} far from all others"
+    return f"{first_of(named, _NAMED)} {verb} and {'carries' if len(own) == 1 else 'carry'} the mean{_MEDIAN_HELPS}"
 
 
 def _survives_lost(case: Case, rules: Rules, tested: Verdict) -> bool:
@@ -351,7 +368,7 @@ def _bound_words(case: Case) -> str:
 def _shape_words(case: Case, rules: Rules) -> str:
     """What does not look normal, and what would help."""
     needed = seeds_for_exact_test(rules.first_share * rules.alpha, rules.contrasts)
-    helps = f"; metrics.summary: median would judge by a typical seed, from {needed} pairs on"
+    helps = f"{_MEDIAN_HELPS}, from {needed} pairs on"
     cells = [f"seed {seed} of {arm} ({number(gap, sign=True)})" for arm, seed, gap in case.shape.apart]
     if cells:
         fell = all(rules.sign * gap < 0 for _, _, gap in case.shape.apart)

@@ -252,6 +252,8 @@ def test_a_collapsed_seed_leaves_small_differences_of_all_arms_undecided_and_is_
     faults = synthetic.Faults(collapsed={("num_fine_ratio=1.2", 3)})
     summary = summarise(synthetic.SyntheticStudy(**study, faults=faults).write(tmp_path / "fallen"))
     assert [item.judgement.verdict.value for item in summary.contrasts] == ["undecided", "undecided", "hurts"]
+    assert "undecided; seed 3 (−0." in summary.contrasts[1].sentence
+    assert "collapsed and carries the mean" in summary.contrasts[1].sentence
     other = summary.contrasts[0]
     assert other.judgement.doubt == "shape"
     assert "these pairs alone say helps, but collapsed: seed 3 of K_F/K_F* 1.2 (" in other.sentence

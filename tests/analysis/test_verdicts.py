@@ -180,3 +180,11 @@ def test_too_few_cells_to_see_collapses_leave_only_what_a_collapse_of_one_in_ten
 
 def test_below_five_pairs_no_number_of_arms_stands_for_seeds():
     assert _judge([0.03, 0.031, 0.032, 0.0305], shape=Shape(1.0, 60, 12, 0.02, ())).doubt == "unseen"
+
+
+def test_a_seed_that_carries_an_undecided_mean_is_named():
+    odd = Shape(0.001, 40, 4, 0.5, (("mine", 3, -0.5), ("other", 1, -0.4)))
+    found = _judge([*BETTER, *BETTER[:4], -0.4], shape=odd, names=("mine", "base"))
+    assert (found.verdict, found.doubt) == (Verdict.UNDECIDED, "shape")
+    assert found.reason.startswith("seed 3 (−0.500) collapsed and carries the mean; metrics.summary: median")
+    assert _judge([*BETTER, *BETTER[:4], -0.4], shape=odd, names=("third", "base")).doubt == ""

@@ -117,6 +117,8 @@ def _grounds(contrast: PairedContrast, judgement: Judgement, advice: SeedAdvice 
         return bounded
     if judgement.doubt == "stopped":
         return f"; {judgement.reason}"
+    if judgement.doubt and judgement.tests_say is Verdict.UNDECIDED:
+        return f"; {judgement.reason}"
     if judgement.doubt:
         return f"; these pairs alone say {judgement.tests_say.value}, but {judgement.reason}"
     if contrast.n < 2 or advice is None:

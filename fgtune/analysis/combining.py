@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fgtune.analysis.cells import lost_cells
+from fgtune.analysis.deciding import judge, judge_together
 from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.look_history import LookTests, sequential_p_values, spent_shares
 from fgtune.analysis.robust import equivalence_p, summary_of
 from fgtune.analysis.shape import Shape, shape_of
 from fgtune.analysis.statistics import PairedContrast, contrast_of
-from fgtune.analysis.verdicts import Case, Judgement, LostCells, Rules, judge, judge_together
+from fgtune.analysis.verdicts import Case, Judgement, LostCells, Rules
 
 _ENDLESS = 1e140  # sums beyond this had an infinite end of the metric's range in them
 _HUGE = 1e150

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from fgtune.analysis.cells import lost_cells, possible_differences
+from fgtune.analysis.deciding import judge_together
 from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.look_history import LookTests, sequential_p_values, spent_shares
@@ -15,7 +16,7 @@ from fgtune.analysis.robust import equivalence_p, summaries, summary_of
 from fgtune.analysis.shape import Shape, shape_of
 from fgtune.analysis.statistics import PairedContrast, paired_contrast
 from fgtune.analysis.text.answer import contrast_sentence
-from fgtune.analysis.verdicts import Case, Judgement, Rules, Verdict, judge_together
+from fgtune.analysis.verdicts import Case, Judgement, Rules, Verdict
 
 
 def planned_contrasts(data: StudyData, info: MetricInfo) -> tuple[ContrastSummary, ...]:

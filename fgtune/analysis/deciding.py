@@ -1,0 +1,103 @@
+"""The answer to a planned contrast: helps, hurts, equivalent or undecided, and why.
+
+``equivalent`` follows the two one-sided tests (Schuirmann 1987), Holm-corrected like the test for a difference. It
+takes precedence, since a difference that is certainly unimportant is no reason to change a setting, even if a test
+distinguishes it from zero. ``helps`` and ``hurts`` need a Holm-adjusted p of at most alpha. An answer stands only where
+it survives what the pairs do not show: the cells that were lost, the worst seed of the study, and collapses that too
+few cells would have missed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from fgtune.analysis.doubts import carried, doubts, lost_words
+from fgtune.analysis.formatting import number
+from fgtune.analysis.statistics import holm, mean_interval
+from fgtune.analysis.verdicts import Case, Judgement, Rules, Verdict
+
+
+def judge_together(cases: Sequence[Case], rules: Rules) -> tuple[Judgement, ...]:
+    """Decide the planned contrasts of a study, whose p-values are not corrected yet.
+
+    Holm's correction is made for the tests of a difference and for those of equivalence, each among themselves: a
+    contrast without any difference can only be called helping or hurting wrongly, one of at least the margin only
+    equivalent, so that at most ``alpha`` of studies contain a wrong answer of each kind.
+    """
+    different = holm([case.p_adjusted for case in cases])
+    equivalent = holm([case.p_equivalent for case in cases])
+    corrected = zip(cases, different, equivalent, strict=True)
+    return tuple(judge(replace(case, p_adjusted=p, p_equivalent=close), rules) for case, p, close in corrected)
+
+
+def judge(case: Case, rules: Rules) -> Judgement:
+    """Decide one planned contrast."""
+    tested, reason = _tested(case, rules)
+    doubt, verdict = "", tested
+    stopped = {*case.lost.stopped, *case.baseline_lost.stopped}
+    if stopped and case.contrast.n:
+        pairs = "pair was" if len(stopped) == 1 else "pairs were"
+        doubt, reason = "stopped", f"{len(stopped)} {pairs} stopped early, so those left are the ones that went well"
+        verdict = Verdict.UNDECIDED
+    elif tested is not Verdict.UNDECIDED and not case.same_run:
+        found = next(doubts(case, rules, tested), None)
+        if found is not None:
+            (doubt, reason), verdict = found, Verdict.UNDECIDED
+    elif tested is Verdict.UNDECIDED and (seeds := carried(case, rules)):
+        doubt, reason = "shape", seeds
+    tost = mean_interval(case.contrast.differences, 1 - 2 * rules.alpha)
+    return Judgement(
+        verdict=verdict,
+        reason=reason,
+        p_adjusted=case.p_adjusted,
+        p_equivalent=case.p_equivalent,
+        margin=case.margin,
+        tost_low=tost.low,
+        tost_high=tost.high,
+        lost=case.lost,
+        baseline_lost=case.baseline_lost,
+        doubt=doubt,
+        tests_say=tested,
+    )
+
+
+def _tested(case: Case, rules: Rules) -> tuple[Verdict, str]:
+    """What the tests alone say, and why."""
+    contrast, summary = case.contrast, case.summary
+    if contrast.n == 0:
+        return Verdict.UNDECIDED, _nothing(case)
+    if contrast.n == 1:
+        return Verdict.UNDECIDED, "one pair gives no interval"
+    if case.same_run and contrast.n >= 3:
+        return Verdict.EQUIVALENT, "every metric of every pair is the same to the last bit"
+    fine = case.margin is not None and case.margin > rules.grain
+    close = contrast.n >= 3 and case.p_equivalent <= rules.alpha
+    if fine and close:
+        return Verdict.EQUIVALENT, f"the difference lies within ±{number(case.margin)}"
+    if rules.direction == "none":
+        return Verdict.UNDECIDED, "the metric has no better direction"
+    if case.p_adjusted <= rules.alpha:
+        gains = rules.sign * (summary.value - summary.centre) > 0
+        if summary.kind == "improvement":
+            gains = summary.value > summary.centre
+        return (Verdict.HELPS, "reliably better") if gains else (Verdict.HURTS, "reliably worse")
+    if contrast.estimate.sd == 0.0 and number(contrast.estimate.mean) == number(0.0):
+        return Verdict.UNDECIDED, "the two are equal in every pair, which no test can tell from equal by rounding"
+    if contrast.estimate.sd == 0.0:
+        return Verdict.UNDECIDED, (
+            f"all {contrast.n} differences are equal, and an exact test of {contrast.n} pairs cannot go below "
+            f"p = {contrast.p_floor:.3g}"
+        )
+    if case.margin is not None and close:
+        return Verdict.UNDECIDED, (
+            f"the test set shows steps of {number(rules.grain)} only, too coarse for the margin ±{number(case.margin)}"
+        )
+    return Verdict.UNDECIDED, "these pairs cannot tell a difference that matters from none"
+
+
+def _nothing(case: Case) -> str:
+    """Why there is no pair."""
+    if len(case.lost) or len(case.baseline_lost):
+        return f"no pair is left: {lost_words(case)}"
+    return "no seed has a value in both arms yet"

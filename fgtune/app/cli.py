@@ -18,6 +18,7 @@ from fgtune import __version__
 from fgtune.app.export import ExportFormat
 from fgtune.errors import ConfigError, FgtuneError
 from fgtune.results.options import DEFAULT_OUT, RunOptions
+from fgtune.text import count
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -278,7 +279,7 @@ def verify_folder(
 
     seed = drawn_seed() if seed is None else seed
     if reruns:
-        typer.echo(f"running {reruns} cells again, drawn with --seed {seed}")
+        typer.echo(f"running {count(reruns, 'cell')} again, drawn with --seed {seed}")
     outcome = verify(folder, data=data, plugins=plugins or (), reruns=reruns, seed=seed)
     print_verification(outcome, typer.echo, lambda line: typer.echo(line, err=True))
     raise typer.Exit(exit_code(outcome))

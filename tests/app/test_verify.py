@@ -43,7 +43,9 @@ def rewrite_report(folder: StudyFolder) -> None:
 def test_what_was_compared_and_the_head_of_the_ledger_are_printed(folder, capsys):
     assert main(["verify", str(folder.root)]) == 0
     out = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(r"compared: study \d+, data 1, plan \d+, ledger \d+, curves \d+, .*report [0-9,]+", out[0])
+    assert re.fullmatch(
+        r"compared: study \d+, data 1, looks \d+, plan \d+, ledger \d+, curves \d+, .*report [0-9,]+", out[0]
+    )
     assert out[1] == f"ledger: 7 lines, head {folder.ledger.head}"
     assert re.fullmatch(r"\d+ values compared, 0 do not agree", out[2])
     assert len(out) == 3

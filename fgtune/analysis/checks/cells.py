@@ -68,7 +68,7 @@ def stopped(material: Material) -> Check | None:
 def epochs(material: Material) -> Check | None:
     """Arms that were trained for different numbers of epochs, where the study does not vary them on purpose."""
     data, name, design = material.data, "Training of equal length", material.data.study.design
-    if not design.plans_cells or ("epochs" in data.factors and design.kind != "comparison"):
+    if not design.plans_cells or ("epochs" in data.factors and design.varies_factors):
         return None
     lengths: dict[str, int] = {}
     for cell in data.planned:

@@ -14,8 +14,8 @@ from dataclasses import replace
 
 from fgtune.analysis.doubts import carried, doubts, lost_words
 from fgtune.analysis.formatting import number
-from fgtune.analysis.statistics import holm, mean_interval
-from fgtune.analysis.verdicts import Case, Judgement, Rules, Verdict
+from fgtune.analysis.statistics import holm
+from fgtune.analysis.verdicts import Case, Judgement, Rules, Verdict, stopped_pairs
 
 
 def judge_together(cases: Sequence[Case], rules: Rules) -> tuple[Judgement, ...]:
@@ -25,20 +25,25 @@ def judge_together(cases: Sequence[Case], rules: Rules) -> tuple[Judgement, ...]
     contrast without any difference can only be called helping or hurting wrongly, one of at least the margin only
     equivalent, so that at most ``alpha`` of studies contain a wrong answer of each kind.
     """
+    return tuple(judge(case, rules) for case in corrected_together(cases))
+
+
+def corrected_together(cases: Sequence[Case]) -> list[Case]:
+    """The cases with their p-values corrected, those of a difference and those of equivalence each among themselves."""
     different = holm([case.p_adjusted for case in cases])
     equivalent = holm([case.p_equivalent for case in cases])
     corrected = zip(cases, different, equivalent, strict=True)
-    return tuple(judge(replace(case, p_adjusted=p, p_equivalent=close), rules) for case, p, close in corrected)
+    return [replace(case, p_adjusted=p, p_equivalent=close) for case, p, close in corrected]
 
 
 def judge(case: Case, rules: Rules) -> Judgement:
     """Decide one planned contrast."""
     tested, reason = _tested(case, rules)
     doubt, verdict = "", tested
-    stopped = {*case.lost.stopped, *case.baseline_lost.stopped}
+    stopped = stopped_pairs(case.lost, case.baseline_lost)
     if stopped and case.contrast.n:
-        pairs = "pair was" if len(stopped) == 1 else "pairs were"
-        doubt, reason = "stopped", f"{len(stopped)} {pairs} stopped early, so those left are the ones that went well"
+        pairs = "pair was" if stopped == 1 else "pairs were"
+        doubt, reason = "stopped", f"{stopped} {pairs} stopped early, so those left are the ones that went well"
         verdict = Verdict.UNDECIDED
     elif tested is not Verdict.UNDECIDED and not case.same_run:
         found = next(doubts(case, rules, tested), None)
@@ -46,15 +51,15 @@ def judge(case: Case, rules: Rules) -> Judgement:
             (doubt, reason), verdict = found, Verdict.UNDECIDED
     elif tested is Verdict.UNDECIDED and (seeds := carried(case, rules)):
         doubt, reason = "shape", seeds
-    tost = mean_interval(case.contrast.differences, 1 - 2 * rules.alpha)
+    tost_low, tost_high = case.contrast.estimate.at(1 - 2 * rules.alpha)
     return Judgement(
         verdict=verdict,
         reason=reason,
         p_adjusted=case.p_adjusted,
         p_equivalent=case.p_equivalent,
         margin=case.margin,
-        tost_low=tost.low,
-        tost_high=tost.high,
+        tost_low=tost_low,
+        tost_high=tost_high,
         lost=case.lost,
         baseline_lost=case.baseline_lost,
         doubt=doubt,
@@ -78,10 +83,8 @@ def _tested(case: Case, rules: Rules) -> tuple[Verdict, str]:
     if rules.direction == "none":
         return Verdict.UNDECIDED, "the metric has no better direction"
     if case.p_adjusted <= rules.alpha:
-        gains = rules.sign * (summary.value - summary.centre) > 0
-        if summary.kind == "improvement":
-            gains = summary.value > summary.centre
-        return (Verdict.HELPS, "reliably better") if gains else (Verdict.HURTS, "reliably worse")
+        better = summary.is_better(rules.sign)
+        return (Verdict.HELPS, "reliably better") if better else (Verdict.HURTS, "reliably worse")
     if contrast.estimate.sd == 0.0 and number(contrast.estimate.mean) == number(0.0):
         return Verdict.UNDECIDED, "the two are equal in every pair, which no test can tell from equal by rounding"
     if contrast.estimate.sd == 0.0:

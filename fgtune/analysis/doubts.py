@@ -10,11 +10,10 @@ import numpy as np
 from fgtune.analysis.formatting import interval, number, percent
 from fgtune.analysis.power import seeds_for_exact_test
 from fgtune.analysis.robust import equivalence_p, sign_margin_ps, sign_p
-from fgtune.analysis.statistics import contrast_of, mean_interval
-from fgtune.analysis.verdicts import Case, Rules, Verdict
+from fgtune.analysis.statistics import contrast_of
+from fgtune.analysis.verdicts import NAMED, Case, Rules, Verdict
 from fgtune.text import count, first_of
 
-_NAMED = 3  # seeds that a sentence names
 _MEDIAN_HELPS = "; metrics.summary: median would judge by a typical seed"
 
 
@@ -43,7 +42,7 @@ def carried(case: Case, rules: Rules) -> str:
     named = [f"seed {seed}{whose[arm]} ({number(gap, sign=True)})" for arm, seed, gap in own]
     fell = rules.direction != "none" and all(rules.sign * gap < 0 for *_, gap in own)
     verb = "collapsed" if fell else f"{'lies' if len(own) == 1 else 'lie'} far from all others"
-    return f"{first_of(named, _NAMED)} {verb} and {'carries' if len(own) == 1 else 'carry'} the mean{_MEDIAN_HELPS}"
+    return f"{first_of(named, NAMED)} {verb} and {'carries' if len(own) == 1 else 'carry'} the mean{_MEDIAN_HELPS}"
 
 
 def _survives_lost(case: Case, rules: Rules, tested: Verdict) -> bool:
@@ -51,8 +50,8 @@ def _survives_lost(case: Case, rules: Rules, tested: Verdict) -> bool:
     if case.summary.kind != "mean":
         return all(_robust_answer(ends, case, rules, tested) for ends in (case.lowest, case.highest))
     level = 2 * rules.level if tested is Verdict.EQUIVALENT else rules.level
-    estimate = mean_interval(case.contrast.differences, 1 - level)
-    half = (estimate.high - estimate.low) / 2 * case.contrast.n / len(case.lowest)  # filled-in values do not vary
+    low, high = case.contrast.estimate.at(1 - level)
+    half = (high - low) / 2 * case.contrast.n / len(case.lowest)  # filled-in values do not vary
     low, high = _mean(case.lowest) - half, _mean(case.highest) + half
     if tested is Verdict.EQUIVALENT:
         return case.margin is not None and -case.margin < low and high < case.margin
@@ -91,11 +90,11 @@ def _survives_unseen(case: Case, rules: Rules, tested: Verdict) -> bool:
     """Whether the answer would stand if the stated share of seeds had collapsed to the end of the metric's range."""
     if tested is Verdict.EQUIVALENT:
         return False
-    estimate = mean_interval(case.contrast.differences, 1 - rules.level)
+    mean, (low, high) = case.contrast.estimate.mean, case.contrast.estimate.at(1 - rules.level)
     collapses_to = rules.high if rules.direction == "minimize" else rules.low
     falls = case.arm_mean if tested is Verdict.HELPS else case.contrast.baseline_mean
-    nearest = estimate.low if estimate.mean > 0 else estimate.high
-    return abs(nearest) > rules.collapse_rate * abs(falls - collapses_to) and nearest * estimate.mean > 0
+    nearest = low if mean > 0 else high
+    return abs(nearest) > rules.collapse_rate * abs(falls - collapses_to) and nearest * mean > 0
 
 
 def lost_words(case: Case) -> str:
@@ -125,5 +124,5 @@ def _shape_words(case: Case, rules: Rules) -> str:
     if cells:
         fell = all(rules.sign * gap < 0 for _, _, gap in case.shape.apart)
         what = "collapsed" if fell and rules.direction != "none" else "far from all others"
-        return f"{what}: {first_of(cells, _NAMED)}, and one more such seed here would undo this{helps}"
+        return f"{what}: {first_of(cells, NAMED)}, and one more such seed here would undo this{helps}"
     return f"the seeds are skewed or fall into groups, and one more like the farthest would undo this{helps}"

@@ -206,11 +206,17 @@ class StudyData:
         enough = all(len(sides[0][seed]) > len(self.shown_metrics) for seed in seeds)
         return bool(seeds) and enough and all(sides[0][seed] == sides[1][seed] for seed in seeds)
 
-    def grain(self, info: MetricInfo) -> float:
-        """The smallest step of a metric that counts samples of the test set; 0 where it has none or is not known."""
+    def grain(self, info: MetricInfo, dataset: str = "") -> float:
+        """The smallest step of a metric that counts samples of a test set; 0 where it has none or is not known.
+
+        Args:
+            info: The metric.
+            dataset: Name of the data set in a comparison over several, else empty.
+        """
         if not info.counts or not info.name.startswith("test/"):
             return 0.0
-        stored = (self.folder.read_relations(cell_id) for cell_id in self.results)
+        cells = (cell.cell_id for arm in self.arms if arm.dataset == dataset for cell in self.cells(arm.name))
+        stored = (self.folder.read_relations(cell_id) for cell_id in cells if cell_id in self.results)
         record = next((record for record in stored if record is not None), None)
         samples = 0 if record is None else int(record.coarse_counts[0].sum())
         if record is not None and record.fine_counts is not None:

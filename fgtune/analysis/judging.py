@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from fgtune.analysis.cells import lost_cells, possible_differences
-from fgtune.analysis.deciding import judge_together
+from fgtune.analysis.deciding import corrected_together, judge
 from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.look_history import LookTests, sequential_p_values, spent_shares
@@ -23,24 +24,29 @@ def planned_contrasts(data: StudyData, info: MetricInfo) -> tuple[ContrastSummar
     """Every arm but the baselines against its baseline on the primary metric, Holm-corrected together."""
     pairs = pairs_of(data, info, data.arms)
     settings = data.study.metrics
-    rules = Rules(
+    shares = spent_shares(data)
+    common = Rules(
         direction=info.direction,
         alpha=settings.alpha,
         contrasts=max(1, len(pairs)),
         kind=settings.summary,
         low=info.low,
         high=info.high,
-        grain=data.grain(info),
         collapse_rate=settings.collapse_rate,
-        first_share=spent_shares(data)[0],
+        first_share=shares[0],
     )
     shapes = shapes_of(data, info)
-    cases = [_case(data, arm, contrast, info, rules, shapes[arm.dataset]) for arm, contrast in pairs]
-    judgements, rate = judge_together(cases, rules), rules.collapse_rate
-    return tuple(
-        _summary(data, arm, info, contrast, judgement, rules, shapes[arm.dataset].pairs_needed(rules.alpha, rate))
-        for (arm, contrast), judgement in zip(pairs, judgements, strict=True)
-    )
+    by_dataset = {dataset: replace(common, grain=data.grain(info, dataset)) for dataset in shapes}
+    cases = [
+        _case(data, arm, contrast, info, by_dataset[arm.dataset], shapes[arm.dataset], shares)
+        for arm, contrast in pairs
+    ]
+    found = []
+    for (arm, contrast), case in zip(pairs, corrected_together(cases), strict=True):
+        rules, shape = by_dataset[arm.dataset], shapes[arm.dataset]
+        needed = shape.pairs_needed(rules.alpha, rules.collapse_rate)
+        found.append(_summary(data, arm, info, contrast, judge(case, rules), rules, needed))
+    return tuple(found)
 
 
 def exploratory_contrasts(data: StudyData, info: MetricInfo, arms: Sequence[PlannedArm]) -> tuple[ContrastSummary, ...]:
@@ -72,12 +78,18 @@ def shapes_of(data: StudyData, info: MetricInfo) -> dict[str, Shape]:
 
 
 def _case(
-    data: StudyData, arm: PlannedArm, contrast: PairedContrast, info: MetricInfo, rules: Rules, shape: Shape
+    data: StudyData,
+    arm: PlannedArm,
+    contrast: PairedContrast,
+    info: MetricInfo,
+    rules: Rules,
+    shape: Shape,
+    shares: Sequence[float],
 ) -> Case:
     """A contrast with what bears on its verdict; its p-values are not corrected yet."""
     baseline = data.baseline_of(arm)
     summary = summary_of(rules.kind, contrast, info.direction, data.level)
-    different, close = sequential_p_values(_look_tests(data, arm, info, rules), spent_shares(data))
+    different, close = sequential_p_values(_look_tests(data, arm, contrast, info, rules), shares)
     values = data.values(arm.name, info.name)
     lost, baseline_lost = (lost_cells(data, name, info.name) for name in (arm.name, baseline.name))
     lowest, highest = possible_differences(data, arm, info) if len(lost) or len(baseline_lost) else ([], [])
@@ -98,17 +110,19 @@ def _case(
     )
 
 
-def _look_tests(data: StudyData, arm: PlannedArm, info: MetricInfo, rules: Rules) -> list[LookTests]:
-    """The tests at every look, each from the seeds that there were then."""
+def _look_tests(
+    data: StudyData, arm: PlannedArm, contrast: PairedContrast, info: MetricInfo, rules: Rules
+) -> list[LookTests]:
+    """The tests at every look, each from the seeds that there were then; those of the last are all in ``contrast``."""
     values, baseline = (data.values(name, info.name) for name in (arm.name, data.baseline_of(arm).name))
+    then = [{seed: value for seed, value in values.items() if seed in seeds} for seeds in data.looks[:-1]]
+    earlier = [paired_contrast(known, baseline, direction=info.direction, level=data.level) for known in then]
     found = []
-    for seeds in data.looks:
-        then = {seed: value for seed, value in values.items() if seed in seeds}
-        contrast = paired_contrast(then, baseline, direction=info.direction, level=data.level)
-        summary = summary_of(rules.kind, contrast, info.direction, data.level)
-        margin = data.study.metrics.margin(contrast.baseline_mean)
-        close = math.nan if margin is None else equivalence_p(rules.kind, contrast, margin, rules.least_sd)
-        found.append(LookTests(contrast.n, summary.value - summary.centre, summary.p, close))
+    for each in (*earlier, contrast):
+        summary = summary_of(rules.kind, each, info.direction, data.level)
+        margin = data.study.metrics.margin(each.baseline_mean)
+        close = math.nan if margin is None else equivalence_p(rules.kind, each, margin, rules.least_sd)
+        found.append(LookTests(each.n, summary.value - summary.centre, summary.p, close))
     return found
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy import optimize, stats
@@ -72,6 +73,7 @@ def equivalence_power(margin: float | FloatArray, n: int, alpha: float) -> Float
     return np.asarray((2 * stats.norm.cdf(room) - 1) @ _WEIGHTS)
 
 
+@lru_cache(maxsize=1024)  # a search for a number of pairs or an effect asks for the same ones again and again
 def _critical(quantile: float, n: int) -> FloatArray:
     """(nodes,) critical mean, in standard errors, at each quantile of the sample standard deviation."""
     spread = np.sqrt(stats.chi2.ppf(_NODES, n - 1) / (n - 1))
@@ -143,6 +145,12 @@ def detectable_difference(
         return math.nan
     if sd == 0.0:
         return 0.0
+    return sd * _detectable_effect(n, alpha, power, power_of)
+
+
+@lru_cache(maxsize=256)  # contrasts of a study mostly have as many pairs as each other
+def _detectable_effect(n: int, alpha: float, power: float, power_of: PowerOf) -> float:
+    """``detectable_difference`` in standard deviations."""
 
     def lacks(effect: float) -> float:
         return float(power_of(np.array(effect), n, alpha)) - power
@@ -150,7 +158,7 @@ def detectable_difference(
     high = 1.0
     while lacks(high) < 0:
         high *= 2.0
-    return sd * float(optimize.brentq(lacks, 0.0, high, xtol=1e-9))
+    return float(optimize.brentq(lacks, 0.0, high, xtol=1e-9))
 
 
 def sd_limit(sd: float, n: int, level: float = POWER) -> float:

@@ -49,6 +49,10 @@ class Summary:
         """The value without a difference: 0, or one half for ``improvement``."""
         return 0.5 if self.kind == "improvement" else 0.0
 
+    def is_better(self, sign: float) -> bool:
+        """Whether it speaks for the arm; ``sign`` is -1 for a metric to minimise (a share never is), else 1."""
+        return (1.0 if self.kind == "improvement" else sign) * (self.value - self.centre) > 0
+
 
 def summaries(contrast: PairedContrast, direction: Direction, level: float) -> tuple[Summary, ...]:
     """Every summary of a contrast, the mean first; without pairs all values are nan.

@@ -42,6 +42,13 @@ class Estimate:
     low: float
     high: float
 
+    def at(self, level: float) -> tuple[float, float]:
+        """The interval at another confidence level; (nan, nan) if n < 2."""
+        if self.n < 2:
+            return math.nan, math.nan
+        half = float(stats.t.ppf(0.5 + level / 2, self.n - 1)) * self.sd / math.sqrt(self.n)
+        return self.mean - half, self.mean + half
+
 
 @dataclass(frozen=True)
 class PairedContrast:
@@ -115,8 +122,8 @@ def mean_interval(values: Sequence[float] | FloatArray, level: float = 0.95, sca
     if n == 1:
         return Estimate(1, mean, math.nan, math.nan, math.nan)
     sd = _spread(array, float(np.abs(array).max()) if scale is None else scale)
-    half = float(stats.t.ppf(0.5 + level / 2, n - 1)) * sd / math.sqrt(n)
-    return Estimate(n, mean, sd, mean - half, mean + half)
+    low, high = Estimate(n, mean, sd, math.nan, math.nan).at(level)
+    return Estimate(n, mean, sd, low, high)
 
 
 def _signed_sums(values: FloatArray) -> FloatArray:

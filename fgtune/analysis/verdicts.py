@@ -12,7 +12,8 @@ from fgtune.analysis.statistics import PairedContrast
 from fgtune.catalog.spec import Direction
 from fgtune.text import first_of
 
-_NAMED = 3  # seeds that a sentence names
+NAMED = 3
+"""Seeds or cells that a sentence names."""
 
 
 class Verdict(StrEnum):
@@ -162,8 +163,13 @@ class Judgement:
     @property
     def stopped(self) -> int:
         """Pairs lost to early stopping."""
-        return len({*self.lost.stopped, *self.baseline_lost.stopped})
+        return stopped_pairs(self.lost, self.baseline_lost)
+
+
+def stopped_pairs(lost: LostCells, baseline_lost: LostCells) -> int:
+    """Number of seeds at which an arm or its baseline was stopped early."""
+    return len({*lost.stopped, *baseline_lost.stopped})
 
 
 def _seeds(seeds: tuple[int, ...]) -> str:
-    return f"{'seed' if len(seeds) == 1 else 'seeds'} {first_of([str(seed) for seed in seeds], _NAMED)}"
+    return f"{'seed' if len(seeds) == 1 else 'seeds'} {first_of([str(seed) for seed in seeds], NAMED)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from fgtune.analysis.formatting import percent
 from fgtune.analysis.search.importances import Importances
@@ -50,14 +50,19 @@ def _standing(found: Importances, names: Mapping[str, str]) -> str:
 
 
 def _nothing(found: Importances) -> str:
-    alone = max(item.chance for item in found.items)
-    together = max((item.joint_chance for item in found.items if not math.isnan(item.joint_chance)), default=math.nan)
+    alone = _largest(item.chance for item in found.items)
+    together = _largest(item.joint_chance for item in found.items)
     pair = "" if math.isnan(together) else f", or two more than {share_text(together)} together,"
     return (
         f"Nothing stands out from chance. With {count(found.n, 'finished point')} a parameter would have to explain "
         f"more than {share_text(alone)} of the variation alone{pair} to be told from one without effect. This does not "
         "say that there is no effect."
     )
+
+
+def _largest(chances: Iterable[float]) -> float:
+    """The largest, nan if there is none; a parameter that does not vary has no chance of its own."""
+    return max((chance for chance in chances if not math.isnan(chance)), default=math.nan)
 
 
 def _ends(low: float, high: float) -> str:

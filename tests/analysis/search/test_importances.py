@@ -138,3 +138,13 @@ def test_the_sentence_of_noise_says_what_could_have_been_seen():
         f"{alone} of the variation alone, or two more than {together} together, to be told from one without effect. "
         "This does not say that there is no effect."
     )
+
+
+def test_a_parameter_that_does_not_vary_leaves_the_sentence_of_noise_its_number():
+    rng = np.random.default_rng(3)
+    constant, varied = Parameter("a", np.full(60, 0.5)), Parameter("b", rng.random(60))
+    found = importances("m", [constant, varied], rng.normal(size=60), seed=0)
+    assert np.isnan(found.items[0].chance)
+    alone = _percent(max(item.chance for item in found.items[1:]))
+    sentence = importance_sentence(found, {"a": "a", "b": "b"})
+    assert f"would have to explain more than {alone} of the variation" in sentence

@@ -9,9 +9,8 @@ import plotly.graph_objects as go
 from fgtune.analysis.datasets.ranks import RankTest
 from fgtune.analysis.datasets.together import PooledContrast
 from fgtune.analysis.formatting import MetricInfo, interval, number
-from fgtune.reporting.row_figures import error_bar, estimate_text
+from fgtune.reporting.row_figures import difference_ground, error_bar, estimate_text
 from fgtune.reporting.theme import (
-    BASELINE_COLOR,
     FAINT,
     INK,
     RIGHT_COLOR,
@@ -32,11 +31,7 @@ def pooled_figure(contrast: PooledContrast, info: MetricInfo) -> go.Figure:
         info: The metric.
     """
     figure, effects = go.Figure(), contrast.measured
-    drawn, margin = [0.0], contrast.margin
-    if margin is not None:
-        figure.add_vrect(-margin, margin, fillcolor="rgba(148,163,184,0.22)", line_width=0, layer="below")
-        drawn += [-1.5 * margin, 1.5 * margin]
-    figure.add_vline(0.0, line={"color": BASELINE_COLOR, "width": 1})
+    drawn = difference_ground(figure, contrast.margin)
     for row, effect in enumerate(effects):
         estimate = effect.contrast.estimate
         marker = {"color": INK, "size": 9, "symbol": "square"}

@@ -9,8 +9,8 @@ import plotly.graph_objects as go
 
 from fgtune.analysis.formatting import number
 from fgtune.analysis.statistics import PairedContrast
-from fgtune.reporting.row_figures import error_bar, estimate_text
-from fgtune.reporting.theme import BASELINE_COLOR, INK, RIGHT_COLOR, axis, base_layout, marks, rows_axis, short, shown
+from fgtune.reporting.row_figures import difference_ground, error_bar, estimate_text
+from fgtune.reporting.theme import INK, RIGHT_COLOR, axis, base_layout, marks, rows_axis, short, shown
 
 _Row = tuple[str, str, PairedContrast]
 """Name, a few words below it (may be empty), and the values by seed."""
@@ -24,11 +24,8 @@ def effects_figure(rows: Sequence[_Row], title: str, margin: float | None = None
         title: What the horizontal axis shows.
         margin: Half the width of the band of unimportant values; None for no band.
     """
-    figure, names, drawn = go.Figure(), [], [0.0]
-    if margin is not None:
-        figure.add_vrect(-margin, margin, fillcolor="rgba(148,163,184,0.22)", line_width=0, layer="below")
-        drawn += [-1.5 * margin, 1.5 * margin]
-    figure.add_vline(0.0, line={"color": BASELINE_COLOR, "width": 1})
+    figure, names = go.Figure(), []
+    drawn = difference_ground(figure, margin)
     ring = {"color": "rgba(51,65,85,0.12)", "size": 7, "line": {"color": INK, "width": 1}}
     for row, (name, below, contrast) in enumerate(rows):
         estimate = contrast.estimate

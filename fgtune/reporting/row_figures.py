@@ -44,6 +44,22 @@ def error_bar(estimate: Estimate, color: str) -> dict[str, Any]:
     return {"type": "data", "symmetric": False, "array": [above], "arrayminus": [below], **whiskers}
 
 
+def difference_ground(figure: go.Figure, margin: float | None) -> list[float]:
+    """Draw the band of unimportant differences and the line of none, which other marks then cover.
+
+    Args:
+        figure: Its horizontal axis shows differences.
+        margin: Half the width of the band; None for no band.
+
+    Returns:
+        Values that the axis has to show.
+    """
+    if margin is not None:
+        figure.add_vrect(-margin, margin, fillcolor="rgba(148,163,184,0.22)", line_width=0, layer="below")
+    figure.add_vline(0.0, line={"color": BASELINE_COLOR, "width": 1})
+    return [0.0] if margin is None else [0.0, -1.5 * margin, 1.5 * margin]
+
+
 def estimate_text(label: str, estimate: Estimate) -> str:
     """A mean with its interval and n, as hover text."""
     around = "" if math.isnan(estimate.low) else f" [{number(estimate.low)}, {number(estimate.high)}]"
@@ -71,11 +87,8 @@ def forest_figure(
         info: The metric.
         margin: Half the width of the band; None for no band.
     """
-    figure = go.Figure()
-    if margin is not None:
-        figure.add_vrect(-margin, margin, fillcolor="rgba(148,163,184,0.22)", line_width=0, layer="below")
-    figure.add_vline(0.0, line={"color": BASELINE_COLOR, "width": 1})
-    names, drawn = [], [-1.5 * (margin or 0.0), 1.5 * (margin or 0.0)]
+    figure, names = go.Figure(), []
+    drawn = difference_ground(figure, margin)
     for row, item in enumerate(contrasts):
         style, pairs, estimate = styles[item.arm], item.contrast, item.contrast.estimate
         texts = [
@@ -88,7 +101,7 @@ def forest_figure(
         drawn += [*pairs.differences, *(end for end in (estimate.low, estimate.high) if not math.isnan(end))]
         verdict = Verdict.UNDECIDED if item.judgement is None else item.judgement.verdict
         names.append(f"{shown(item.label, 22)}<br><i>{verdict.value}</i>")
-    pad = 0.03 * (max(drawn) - min(drawn))
+    pad = 0.03 * (max(drawn) - min(drawn)) or 1.0
     figure.update_layout(
         base_layout(
             90 + 56 * max(1, len(names)),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from fgtune.analysis.curve_panels import learning_panels
 from fgtune.analysis.inputs import PlannedArm, read_study
 from fgtune.analysis.level_panels import sensitivity_panels, solver_points
 from fgtune.analysis.relations_data import relations_panels
+from fgtune.analysis.statistics import paired_contrast
 from fgtune.analysis.summary import summarise
 from fgtune.reporting.curve_figures import learning_figure, spread_apart
 from fgtune.reporting.level_figures import sensitivity_figure
@@ -103,6 +105,14 @@ def test_forest_figure_shows_the_margin_and_every_pair(study):
     assert next(iter(figure.layout.yaxis.ticktext)) == "K_F/K_F* 0.8<br><i>hurts</i>"
     low, high = figure.layout.xaxis.range
     assert all(low < row.contrast.estimate.low and row.contrast.estimate.high < high for row in rows)
+
+
+def test_forest_figure_of_equal_values_without_a_margin_has_an_axis_of_some_length(study):
+    summary = summarise(study)
+    pairs = paired_contrast({0: 0.5, 1: 0.6}, {0: 0.5, 1: 0.6}, direction="maximize", level=0.95)
+    rows = [replace(summary.contrasts[0], contrast=pairs)]
+    low, high = forest_figure(rows, arm_styles(study.arms), summary.metrics[0], None).layout.xaxis.range
+    assert low < 0.0 < high
 
 
 def test_solver_axis_is_logarithmic_where_times_span_a_decade(synthetic, tmp_path):

@@ -14,7 +14,7 @@ from itertools import combinations
 
 import numpy as np
 
-from fgtune.arrays import FloatArray
+from fgtune.arrays import BoolArray, FloatArray, IntArray
 
 _WAVE_WEIGHTS = (0.6, 0.3, 0.1)  # of one, two and three half waves
 _PAIRED_HALF_WAVES = {(1, 1): 0.5, (1, 2): 0.25, (2, 1): 0.25}
@@ -35,6 +35,27 @@ class Parameter:
     name: str
     places: FloatArray
     levels: int = 0
+
+    @property
+    def active(self) -> BoolArray:
+        """(n,) whether it is active."""
+        return ~np.isnan(self.places)
+
+    @property
+    def distinct(self) -> int:
+        """At how many different places it is, where it is active."""
+        return len(np.unique(self.places[self.active]))
+
+    @property
+    def varies(self) -> bool:
+        """Whether it is not the same wherever it is active."""
+        return self.distinct > 1
+
+    @property
+    def codes(self) -> IntArray:
+        """(n,) rank of its level, for a parameter with levels; 0 where it is inactive."""
+        ranks = (np.where(self.active, self.places, 0.0) * self.levels).astype(np.int64)
+        return np.minimum(ranks, self.levels - 1)
 
 
 @dataclass(frozen=True)
@@ -96,17 +117,15 @@ def orthonormal(columns: FloatArray) -> FloatArray:
 
 def _waves(parameter: Parameter) -> Iterator[FloatArray]:
     """The columns (n, df) of each of a parameter's terms, of length 1, mean 0 over the points where it is active."""
-    active = ~np.isnan(parameter.places)
-    places = parameter.places[active]
-    distinct = len(np.unique(places))
-    if distinct < 2:
+    if not parameter.varies:
         return
+    active = parameter.active
     if parameter.levels:
-        codes = np.minimum((places * parameter.levels).astype(int), parameter.levels - 1)
+        codes = parameter.codes[active]
         found = [np.eye(parameter.levels)[codes][:, np.bincount(codes, minlength=parameter.levels) > 0]]
     else:
-        ranks = range(1, min(len(_WAVE_WEIGHTS), distinct - 1) + 1)
-        found = [np.cos(np.pi * rank * places)[:, None] for rank in ranks]
+        ranks = range(1, min(len(_WAVE_WEIGHTS), parameter.distinct - 1) + 1)
+        found = [np.cos(np.pi * rank * parameter.places[active])[:, None] for rank in ranks]
     for own in found:
         columns = np.zeros((len(active), own.shape[1]))
         columns[active] = own - own.mean(axis=0)

@@ -190,7 +190,7 @@ def metric_importances(
             for rank, axis in enumerate(axes)
         ]
         found = importances(info.name, parameters, values, seed=seed, level=data.level)
-        if found.items and any(len(np.unique(each.places)) > 1 for each in parameters):
+        if found.items and any(each.varies for each in parameters):
             asked, arms = with_random_number(parameters, len(values), seed), tuple(trial.arm for trial in judged)
             if info.direction != "none":
                 ped = by_points.get(arms) or PedAnova(asked, seed=seed, level=data.level)

@@ -71,7 +71,7 @@ class PedAnova:
         from optuna.importance import PedAnovaImportanceEvaluator
 
         self._n = len(parameters[0].places)
-        self._parameters = [each for each in parameters if len(np.unique(each.places[~np.isnan(each.places)])) > 1]
+        self._parameters = [each for each in parameters if each.varies]
         top = max(_TOP, min(_FEWEST_TOP, self._n - 1) / self._n)
         with _quietly():
             self._evaluator = PedAnovaImportanceEvaluator(target_quantile=top)
@@ -168,17 +168,12 @@ def _study_of(parameters: Sequence[Parameter], n: int) -> optuna.Study:
         each.name: CategoricalDistribution(range(each.levels)) if each.levels else FloatDistribution(0.0, 1.0)
         for each in parameters
     }
+    values = {each.name: (each.codes if each.levels else each.places).tolist() for each in parameters}
     study = create_study()
     for rank in range(n):
-        active = {each.name: each for each in parameters if not math.isnan(each.places[rank])}
-        params = {name: _value(each, rank) for name, each in active.items()}
-        study.add_trial(create_trial(params=params, distributions={k: domains[k] for k in active}, value=0.0))
+        params = {each.name: values[each.name][rank] for each in parameters if not math.isnan(each.places[rank])}
+        study.add_trial(create_trial(params=params, distributions={k: domains[k] for k in params}, value=0.0))
     return study
-
-
-def _value(parameter: Parameter, rank: int) -> float | int:
-    place = float(parameter.places[rank])
-    return min(int(place * parameter.levels), parameter.levels - 1) if parameter.levels else place
 
 
 @contextmanager

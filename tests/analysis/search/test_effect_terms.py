@@ -77,6 +77,12 @@ def test_a_pair_that_says_what_one_of_its_parts_says_is_left_out():
     assert not any(term.is_pair for term in terms)  # the child exists on one side of the switch alone
 
 
+def test_a_parameter_varies_only_where_it_is_active():
+    assert not Parameter("a", np.array([0.5, np.nan, 0.5])).varies
+    assert Parameter("a", np.array([0.5, np.nan, 0.6])).varies
+    assert Parameter("a", np.array([0.0, np.nan, 0.5, 1.0]), 2).codes.tolist() == [0, 0, 1, 1]
+
+
 def test_what_does_not_vary_has_no_terms():
     constant = Parameter("constant", np.full(20, 0.5))
     assert [term.parameters for term in terms_of([constant, *_ranges(20, 1)])] == [(1,)] * 3

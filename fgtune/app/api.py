@@ -26,7 +26,7 @@ from fgtune.errors import ConfigError
 from fgtune.plugins import permitting
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
-from fgtune.results.records import RelationsRecord
+from fgtune.results.records import PredictionsRecord, RelationsRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,6 +164,18 @@ class Results:
             known = [cell for cell in self.table["cell_id"] if (self.folder.relations_dir / f"{cell}.npz").is_file()]
             fix = f"cells that have relations: {', '.join(known[:6])}{', ...' * (len(known) > 6)}" if known else ""
             raise ConfigError("no relations are stored for this cell", where="cell_id", value=cell_id, fix=fix)
+        return record
+
+    def predictions(self, cell_id: str) -> PredictionsRecord:
+        """The fine class of every sample, as a finished cell predicts it at its end.
+
+        Raises:
+            ConfigError: The study has no such cell, or nothing is stored of it: it failed, has not run, or ran under a
+                version that stored no predictions.
+        """
+        record = self.folder.read_predictions(cell_id) if cell_id in set(self.table["cell_id"]) else None
+        if record is None:
+            raise ConfigError("no predictions are stored for this cell", where="cell_id", value=cell_id)
         return record
 
     def __repr__(self) -> str:

@@ -19,12 +19,14 @@ class ExportFormat(StrEnum):
     CSV = "csv"
     PARQUET = "parquet"
     LATEX = "latex"
+    PREDICTIONS = "predictions"
 
 
 def export(root: Path, form: ExportFormat, out: Path | None = None) -> bytes:
     """The results of a study, finished or not, in another format; written to a file if one is named.
 
-    CSV and Parquet hold the tidy table, one row per planned cell; LaTeX is a table of arms by metrics.
+    CSV and Parquet hold the tidy table, one row per planned cell; LaTeX is a table of arms by metrics. Predictions have
+    a row for each sample in each finished cell: CSV, or Parquet where the file is named so.
 
     Args:
         root: The study folder.
@@ -44,19 +46,23 @@ def export(root: Path, form: ExportFormat, out: Path | None = None) -> bytes:
     if form is ExportFormat.PARQUET and out is None:
         fix = "name a file, e.g. --out results.parquet"
         raise ConfigError("Parquet cannot be shown in a terminal", where="--format", value=form.value, fix=fix)
-    content = _content(folder, form)
+    content = _content(folder, form, ".csv" if out is None else out.suffix)
     if out is not None:
         write_output(out, content)
     return content
 
 
-def _content(folder: StudyFolder, form: ExportFormat) -> bytes:
+def _content(folder: StudyFolder, form: ExportFormat, suffix: str) -> bytes:
     from fgtune.analysis.inputs import read_study
     from fgtune.analysis.latex import latex_table
     from fgtune.analysis.summary import summarise
     from fgtune.analysis.table import encoded, tidy_table
 
     data = read_study(folder)
+    if form is ExportFormat.PREDICTIONS:
+        from fgtune.analysis.predictions import predictions_table
+
+        return encoded(predictions_table(data), ".parquet" if suffix == ".parquet" else ".csv")
     if form is ExportFormat.LATEX:
         return latex_table(summarise(data)).encode()
     return encoded(tidy_table(data), f".{form.value}")

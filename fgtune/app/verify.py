@@ -17,6 +17,7 @@ from fgtune.app.verification.findings import DAMAGE, Finding, Subject, agree, gu
 from fgtune.app.verification.ledger import check_chain, check_lines
 from fgtune.app.verification.looks import check_looks
 from fgtune.app.verification.plan import check_again, check_rows
+from fgtune.app.verification.predictions import check_labels, check_predictions
 from fgtune.app.verification.rerun import Rerun, chosen_cells, load_data, rerun
 from fgtune.app.verification.searches import check_choices, check_mirror, check_stopping
 from fgtune.app.verification.study import check_study, replan
@@ -38,6 +39,7 @@ CHECKS: tuple[tuple[str, Callable[[Subject], Iterator[Finding]]], ...] = (
     ("ledger", check_failures),
     ("curves", check_curves),
     ("relations", check_relations),
+    ("predictions", check_predictions),
     ("attention", check_attention),
     ("early stopping", check_stopping),
     ("search", check_mirror),
@@ -124,6 +126,8 @@ def _verify(subject: Subject, outcome: Verification, data: bool, reruns: int, se
         if forked:
             outcome.notes.append(f"{forked} cells continue another's training and cannot be run again alone")
     _check(subject, outcome, _planned(subject, outcome, datasets) if data else None)
+    for finding in check_labels(subject, datasets):
+        outcome.add("predictions", finding)
     outcome.reruns += [rerun(subject, cell, datasets) for cell in cells]
 
 

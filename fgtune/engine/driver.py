@@ -14,7 +14,7 @@ from fgtune.engine.designs import DESIGNS, PlannedKind
 from fgtune.engine.opening import Launch
 from fgtune.engine.plan_growth import with_suggestion
 from fgtune.engine.progress import ProgressDisplay, Tally
-from fgtune.engine.recorder import Recorder
+from fgtune.engine.recorder import Recorder, record_labels
 from fgtune.engine.safe_tracking import SafeTracking
 from fgtune.reporting.html import write_up
 from fgtune.results.records import CellResult, CellState
@@ -101,6 +101,7 @@ class Driver:
         from fgtune.tuning.runner import run_cells
 
         datasets, execution = self.launch.opened.datasets, self.plan.study.execution
+        record_labels(self.launch.folder, self.plan, datasets)
         prepared = {}
         for cell in self.kind.prepared_cells(self.plan, self.launch):
             key = preparation_key(cell.config, cell.seed)

@@ -10,19 +10,24 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
+from fgtune.config.arms.plan import Plan
 from fgtune.config.arms.records import Cell
+from fgtune.config.schema.base import stable_hash
+from fgtune.data.base import Dataset
 from fgtune.engine.progress import ProgressDisplay
 from fgtune.results.evidence import (
     ATTENTION,
     CURVE,
     FAILURE,
+    LABELS,
+    PREDICTIONS,
     RELATIONS,
     arrays_digest,
     history_digest,
     text_digest,
 )
 from fgtune.results.folder import StudyFolder
-from fgtune.results.records import CellResult, CellState, EpochMetrics, TrialOutcome
+from fgtune.results.records import CellResult, CellState, EpochMetrics, LabelsRecord, TrialOutcome
 
 
 class Recorder:
@@ -48,6 +53,7 @@ class Recorder:
         self._on_result = on_result
         self._host = platform.node()
         self._seen: dict[str, list[EpochMetrics]] = {}
+        self._label_digests: dict[str, dict[str, str]] = {}
 
     def on_start(self, cell_id: str) -> None:
         """Do nothing: nothing is recorded before there is a result."""
@@ -70,6 +76,9 @@ class Recorder:
         """Record a finished cell."""
         self._folder.write_relations(cell_id, outcome.relations)
         evidence = {RELATIONS: arrays_digest(outcome.relations)}
+        if outcome.predictions is not None:
+            self._folder.write_predictions(cell_id, outcome.predictions)
+            evidence |= {PREDICTIONS: arrays_digest(outcome.predictions), **self._labels(cell_id)}
         if outcome.attention is not None:
             self._folder.write_attention(cell_id, outcome.attention)
             evidence[ATTENTION] = arrays_digest(outcome.attention)
@@ -84,6 +93,14 @@ class Recorder:
             attempts=attempts,
         )
         self._folder.checkpoint_file(cell_id).unlink(missing_ok=True)
+
+    def _labels(self, cell_id: str) -> dict[str, str]:
+        """The digest of the coarse labels that the folder has of the cell's data, if it has any."""
+        key = stable_hash(self._cells[cell_id].config.data.to_plain())
+        if key not in self._label_digests:
+            labels = self._folder.read_labels(key)
+            self._label_digests[key] = {} if labels is None else {LABELS: arrays_digest(labels)}
+        return self._label_digests[key]
 
     def on_prune(self, cell_id: str, cause: str, attempts: int) -> None:
         """Record a cell that was stopped early, with what it had reached."""
@@ -143,6 +160,18 @@ class Recorder:
         self._display.finished(result)
         self._on_result(result)
         self._track(result, history)
+
+
+def record_labels(folder: StudyFolder, plan: Plan, datasets: Mapping[str, Dataset]) -> None:
+    """Store the coarse labels of a plan's data sets, which predictions are read with; before the first cell ends.
+
+    Args:
+        folder: The locked study folder.
+        plan: The plan.
+        datasets: By ``dataset_key``.
+    """
+    for key in sorted(plan.shapes.keys() & datasets.keys()):
+        folder.write_labels(key, LabelsRecord.of(datasets[key].coarse, datasets[key].num_coarse))
 
 
 def without_repeats(epochs: Sequence[EpochMetrics]) -> list[EpochMetrics]:

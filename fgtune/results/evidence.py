@@ -13,10 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from fgtune.results.records import AttentionRecord, EpochMetrics, RelationsRecord
+from fgtune.results.records import AttentionRecord, EpochMetrics, LabelsRecord, PredictionsRecord, RelationsRecord
 
-CURVE, RELATIONS, ATTENTION, FAILURE = "curve", "relations", "attention", "failure"
+CURVE, RELATIONS, PREDICTIONS, ATTENTION, FAILURE = "curve", "relations", "predictions", "attention", "failure"
+LABELS = "coarse_labels"
 """Keys of the digests in a line of the ledger."""
+StoredRecord = RelationsRecord | PredictionsRecord | LabelsRecord | AttentionRecord
+"""What is stored as arrays."""
 
 
 def curve_digest(epochs: Iterable[tuple[int, int, Mapping[str, float]]]) -> str:
@@ -37,7 +40,7 @@ def history_digest(history: Iterable[EpochMetrics]) -> str:
     return curve_digest((each.epoch, each.step, each.metrics) for each in history)
 
 
-def arrays_digest(record: RelationsRecord | AttentionRecord) -> str:
+def arrays_digest(record: StoredRecord) -> str:
     """SHA-256, in hex, of the arrays of a record: their names, types, shapes and elements."""
     digest = hashlib.sha256()
     for name, array in sorted(vars(record).items()):

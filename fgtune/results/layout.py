@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from fgtune.config.arms.plan import Plan
 from fgtune.files import write_atomically
-from fgtune.results.records import AttentionRecord, EpochMetrics, RelationsRecord
+from fgtune.results.records import AttentionRecord, EpochMetrics, LabelsRecord, PredictionsRecord, RelationsRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +37,8 @@ class FolderLayout:
         ledger_file: One line per finished cell.
         curves_dir: Per-epoch metrics, one part per cell, until they are gathered in ``curves_file``.
         relations_dir: Learned relations, one ``.npz`` per cell.
+        predictions_dir: The fine class of every sample, one ``.npz`` per cell.
+        labels_dir: The coarse labels of every sample, one ``.npz`` per data set.
         checkpoints_dir: Checkpoints of unfinished cells; also ``CELL.EPOCH.pt`` that forks of a population start from.
         attention_dir: Attention maps of a few samples, one ``.npz`` per cell, where the study asks for them.
         failures_dir: Tracebacks of cells that failed, one text file each.
@@ -59,6 +61,8 @@ class FolderLayout:
         self.results_parquet = self.root / "results.parquet"
         self.results_csv = self.root / "results.csv"
         self.relations_dir = self.root / "relations"
+        self.predictions_dir = self.root / "predictions"
+        self.labels_dir = self.root / "coarse_labels"
         self.checkpoints_dir = self.root / "checkpoints"
         self.attention_dir = self.root / "attention"
         self.failures_dir = self.root / "failures"
@@ -77,7 +81,7 @@ class FolderLayout:
 
 
 class CellFiles(FolderLayout):
-    """What each cell leaves in the folder: relations, attention maps, curves, the traceback of a failure."""
+    """What cells leave in the folder (relations, predictions, curves, ...), and the labels that these are read with."""
 
     def write_failure(self, cell_id: str, details: str) -> Path:
         """Store what is known about a failure (usually a traceback); returns the file."""
@@ -95,8 +99,26 @@ class CellFiles(FolderLayout):
         path = self.relations_dir / f"{cell_id}.npz"
         if not path.exists():
             return None
-        with np.load(path, allow_pickle=False) as arrays:
-            return RelationsRecord(**{name: arrays[name] for name in arrays.files})
+        return RelationsRecord(**_read_arrays(path))
+
+    def write_predictions(self, cell_id: str, record: PredictionsRecord) -> Path:
+        """Store the predictions of a finished cell; returns the file."""
+        arrays = {name: value for name, value in vars(record).items() if value is not None}
+        return _write_arrays(self.predictions_dir / f"{cell_id}.npz", arrays)
+
+    def read_predictions(self, cell_id: str) -> PredictionsRecord | None:
+        """The predictions of a finished cell, or None where none were stored, as by earlier versions."""
+        path = self.predictions_dir / f"{cell_id}.npz"
+        return PredictionsRecord(**_read_arrays(path)) if path.exists() else None
+
+    def write_labels(self, dataset_key: str, record: LabelsRecord) -> Path:
+        """Store the coarse labels of a data set; returns the file."""
+        return _write_arrays(self.labels_dir / f"{dataset_key}.npz", vars(record))
+
+    def read_labels(self, dataset_key: str) -> LabelsRecord | None:
+        """The coarse labels of a data set, or None where none were stored."""
+        path = self.labels_dir / f"{dataset_key}.npz"
+        return LabelsRecord(**_read_arrays(path)) if path.exists() else None
 
     def write_attention(self, cell_id: str, record: AttentionRecord) -> Path:
         """Store the attention maps of a finished cell; returns the file."""
@@ -153,6 +175,11 @@ class CellFiles(FolderLayout):
         for path in self.curves_dir.glob("*.parquet"):
             path.unlink()
         return self.curves_file
+
+
+def _read_arrays(path: Path) -> dict[str, Any]:
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
 
 
 def _write_arrays(path: Path, arrays: Mapping[str, Any]) -> Path:

@@ -83,6 +83,54 @@ class AttentionRecord:
     inputs: npt.NDArray[Any]
 
 
+SPLIT_BITS = {"train": 1, "val": 2, "test": 4}
+"""How ``PredictionsRecord.splits`` marks each split."""
+
+
+@dataclass(frozen=True)
+class PredictionsRecord:
+    """The predicted fine class of every sample of the data set, as stored in ``predictions/<cell_id>.npz``.
+
+    Attributes:
+        fine: (N,) the most probable fine class, -1 for samples in no split; the smallest type that holds K_F.
+        splits: (N,) int8, the sum of 1 for training, 2 for validation, 4 for test; 7 in a transductive study.
+        within_coarse: (N,) the most probable among the fine classes of the sample's known coarse label; None where
+            that is ``fine`` for every sample.
+    """
+
+    fine: npt.NDArray[np.signedinteger[Any]]
+    splits: npt.NDArray[np.int8]
+    within_coarse: npt.NDArray[np.signedinteger[Any]] | None = None
+
+    @property
+    def restricted(self) -> npt.NDArray[np.signedinteger[Any]]:
+        """(N,) the fine classes that the known coarse labels allow."""
+        return self.fine if self.within_coarse is None else self.within_coarse
+
+
+@dataclass(frozen=True)
+class LabelsRecord:
+    """The coarse labels of every sample of a data set, as stored in ``coarse_labels/<dataset key>.npz``.
+
+    Attributes:
+        coarse: (N, sources), -1 for none; the smallest type that holds the classes.
+        num_coarse: (sources,) K_C of each source.
+    """
+
+    coarse: npt.NDArray[np.signedinteger[Any]]
+    num_coarse: IntArray
+
+    @classmethod
+    def of(cls, coarse: IntArray, num_coarse: Sequence[int]) -> LabelsRecord:
+        """The labels of a data set."""
+        return cls(compact(coarse, max(num_coarse)), np.array(num_coarse, dtype=np.int64))
+
+
+def compact(labels: IntArray, number: int) -> npt.NDArray[np.signedinteger[Any]]:
+    """Labels in [-1, number) in the smallest signed type that holds them."""
+    return labels.astype(np.min_scalar_type(-max(number, 1)))
+
+
 @dataclass(frozen=True)
 class CellResult:
     """One line of the ledger: a finished cell.
@@ -100,7 +148,8 @@ class CellResult:
         fork: For a cell that continued another's training: which cell, and after which epoch. ``epochs`` counts the
             epochs before that, ``seconds`` and ``solver`` do not.
         evidence: Digests of what the cell left beside this line: ``curve`` (without its times), ``relations``,
-            ``attention``, ``failure`` (the traceback). None in a line of an earlier version.
+            ``predictions``, ``attention``, ``failure`` (the traceback); and of the ``coarse_labels`` of its data. None
+            in a line of an earlier version.
     """
 
     cell_id: str
@@ -157,13 +206,14 @@ def joint_state(results: Sequence[CellResult]) -> CellState:
 
 @dataclass(frozen=True)
 class TrialOutcome:
-    """What a trial returns to the driver at its end: the whole curve, the relations, the cost."""
+    """What a trial returns to the driver at its end: the whole curve, the relations, the predictions, the cost."""
 
     history: tuple[EpochMetrics, ...]
     relations: RelationsRecord
     solver: SolverUse | None
     seconds: float
     attention: AttentionRecord | None = None
+    predictions: PredictionsRecord | None = None
 
     @property
     def metrics(self) -> Mapping[str, float]:

@@ -26,7 +26,7 @@ from fgtune.metrics.label_free import (
     silhouette,
 )
 from fgtune.metrics.retrieval import recalls
-from fgtune.results.records import AttentionRecord, RelationsRecord
+from fgtune.results.records import SPLIT_BITS, AttentionRecord, PredictionsRecord, RelationsRecord, compact
 from fgtune.streams import numpy_stream
 from fgtune.training.final_metrics import few_shot, probe_classes, probe_values
 
@@ -188,6 +188,20 @@ class Evaluator:
             return RelationsRecord(fine_to_coarse, labels)
         fine_counts = contingency(fine, view.fine[rows], self._num_fine, view.true_fine_to_coarse.shape[1])
         return RelationsRecord(fine_to_coarse, labels, view.true_fine_to_coarse, fine_counts)
+
+    def predictions_record(self, fine: Mapping[str, IntArray]) -> PredictionsRecord:
+        """The predictions of a finished trial, sample by sample of the data set.
+
+        Args:
+            fine: For ``train``, ``val`` and ``test``, the predicted fine classes on ``rows(split)``, in that order.
+        """
+        number = len(self._view.coarse)
+        found, splits = np.full(number, -1, dtype=np.int64), np.zeros(number, dtype=np.int8)
+        for split, bit in SPLIT_BITS.items():
+            rows = self.rows(split)
+            found[rows] = fine[split]
+            splits[rows] |= bit
+        return PredictionsRecord(compact(found, self._num_fine), splits)
 
     def _coarse_top(self, predictions: Predictions, fine_to_coarse: IntArray, coarse: IntArray) -> dict[str, float]:
         """Top-1 and top-5 accuracy of the coarse head, or, without one, of summed fine probabilities."""

@@ -23,7 +23,14 @@ from fgtune.data.base import TrainingView
 from fgtune.errors import TrialError
 from fgtune.objectives.base import StepOutputs
 from fgtune.objectives.objective import soft_epochs, softness
-from fgtune.results.records import AttentionRecord, EpochMetrics, RelationsRecord, TrialOutcome
+from fgtune.results.records import (
+    SPLIT_BITS,
+    AttentionRecord,
+    EpochMetrics,
+    PredictionsRecord,
+    RelationsRecord,
+    TrialOutcome,
+)
 from fgtune.streams import torch_stream
 from fgtune.training.compute import log_of, training_inputs
 from fgtune.training.evaluator import Evaluator
@@ -80,7 +87,7 @@ class Trainer:
         self.history: list[EpochMetrics] = []
         self.step = 0
         self._clustered_epoch = 0  # epoch whose features the clusters were found in
-        self._final: tuple[RelationsRecord, AttentionRecord | None] | None = None  # of the last evaluation
+        self._final: tuple[RelationsRecord, PredictionsRecord, AttentionRecord | None] | None = None  # of the end
 
     # --- iteration ---------------------------------------------------------------------------------------------
 
@@ -108,19 +115,23 @@ class Trainer:
         return len(self.history)
 
     def outcome(self) -> TrialOutcome:
-        """The result of the finished trial: the curve, the relations on the reported split, the cost of the solver."""
+        """The result of the finished trial: the curve, relations and predictions at its end, the cost of the solver."""
         if self._final is None:  # restored from a checkpoint and not evaluated since
             cache = PredictionCache(self.networks)
             self._find_classes(self.epoch, cache)
-            self._final = self._record(cache), self._attention()
-        record, attention = self._final
+            self._final = self._record(cache), self._predictions(cache), self._attention()
+        record, predictions, attention = self._final
         seconds = sum(entry.seconds for entry in self.history)
-        return TrialOutcome(tuple(self.history), record, self.relations.use(), seconds, attention)
+        return TrialOutcome(tuple(self.history), record, self.relations.use(), seconds, attention, predictions)
 
     def _record(self, cache: PredictionCache) -> RelationsRecord:
         split = self.evaluator.reported_split
         fine = cache.predict(self.evaluator.rows(split)).fine
         return self.evaluator.record(split, fine, self.relations.fine_to_coarse)
+
+    def _predictions(self, cache: PredictionCache) -> PredictionsRecord:
+        rows = {split: self.evaluator.rows(split) for split in SPLIT_BITS}
+        return self.evaluator.predictions_record({split: cache.predict(each).fine for split, each in rows.items()})
 
     def _attention(self) -> AttentionRecord | None:
         rows = self.evaluator.attention_rows
@@ -202,7 +213,7 @@ class Trainer:
             attention = self._attention()
             if attention is not None:
                 metrics |= self.evaluator.measure_attention(attention)
-            self._final = self._record(cache), attention
+            self._final = self._record(cache), self._predictions(cache), attention
         return metrics | self._validation_loss(epoch, cache)
 
     @torch.no_grad()

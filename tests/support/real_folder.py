@@ -41,7 +41,7 @@ def train(out: Path) -> Path:
     from threadpoolctl import threadpool_limits
 
     from fgtune.engine.opening import open_study
-    from fgtune.engine.recorder import Recorder
+    from fgtune.engine.recorder import Recorder, record_labels
     from fgtune.reporting.html import write_up
     from fgtune.results.folder import StudyFolder
     from fgtune.results.options import RunOptions
@@ -55,6 +55,7 @@ def train(out: Path) -> Path:
     opened = open_study(study)
     folder = StudyFolder(out / "reports" / "real")
     folder.create_or_check(opened.plan, opened.loaded, collect_provenance(opened.plan, RunOptions(study)))
+    record_labels(folder, opened.plan, opened.datasets)
     silent = SimpleNamespace(epochs=lambda *_: None, finished=lambda _: None, say=lambda _: None)
     recorder = Recorder(folder, {cell.cell_id: cell for cell in opened.plan.cells}, lambda *_: None, silent)
     with threadpool_limits(1):  # as in a trial

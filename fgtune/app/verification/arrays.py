@@ -12,7 +12,7 @@ from fgtune.app.verification.findings import DAMAGE, Finding, Subject, agree, to
 from fgtune.config.schema.base import stable_hash
 from fgtune.metrics.coarse import coarse_accuracy_from_counts
 from fgtune.metrics.evaluate import evaluate_counts
-from fgtune.results.evidence import ATTENTION, RELATIONS, arrays_digest
+from fgtune.results.evidence import ATTENTION, RELATIONS, StoredRecord, arrays_digest
 from fgtune.results.records import AttentionRecord, CellResult, RelationsRecord
 
 _UNIT = 1e-3
@@ -22,7 +22,7 @@ _UNIT = 1e-3
 def check_relations(subject: Subject) -> Iterator[Finding]:
     """The relations of every complete cell, alone and beside those of its block."""
     folder = subject.folder
-    yield from _strangers(subject, folder.relations_dir)
+    yield from strangers(subject, folder.relations_dir)
     blocks: dict[tuple[int, str], tuple[str, list[Any]]] = {}
     for result in subject.complete:
         file = folder.relations_dir / f"{result.cell_id}.npz"
@@ -32,7 +32,7 @@ def check_relations(subject: Subject) -> Iterator[Finding]:
             if record is None:
                 yield Finding(1, f"{subject.name(file)}: is missing, the relations of {subject.cell(result)}")
                 continue
-            yield from _digest(record, result, RELATIONS, name)
+            yield from digest_holds(record, result, RELATIONS, name)
             yield from _shapes(record, result, name)
             yield from _metrics(record, result, name)
         except DAMAGE as error:
@@ -41,7 +41,7 @@ def check_relations(subject: Subject) -> Iterator[Finding]:
         yield from _block(record, result, name, blocks)
 
 
-def _strangers(subject: Subject, folder: Path) -> Iterator[Finding]:
+def strangers(subject: Subject, folder: Path) -> Iterator[Finding]:
     """Files of cells that the ledger does not have as complete, and files that are no cell's."""
     known = {result.cell_id for result in subject.complete}
     for file in sorted(folder.iterdir()) if folder.is_dir() else ():
@@ -51,7 +51,7 @@ def _strangers(subject: Subject, folder: Path) -> Iterator[Finding]:
         yield agree(file.suffix == ".npz" and file.stem in known, f"{subject.name(file)}: {rule}")
 
 
-def _digest(record: RelationsRecord | AttentionRecord, result: CellResult, key: str, name: str) -> Iterator[Finding]:
+def digest_holds(record: StoredRecord, result: CellResult, key: str, name: str) -> Iterator[Finding]:
     """The digest that the cell's line has of its arrays; lines of earlier versions have none."""
     stated = (result.evidence or {}).get(key)
     if stated is not None:
@@ -89,7 +89,7 @@ def _shapes(record: RelationsRecord, result: CellResult, name: str) -> Iterator[
 
 def _metrics(record: RelationsRecord, result: CellResult, name: str) -> Iterator[Finding]:
     """The metrics that follow from counts and relations, to the last bit."""
-    split = _reported(result)
+    split = reported_split(result)
     values: dict[str, float] = {"num_fine": float(record.fine_to_coarse.shape[1])}
     values["coarse_accuracy"] = coarse_accuracy_from_counts(record.coarse_counts, record.fine_to_coarse)
     if record.fine_counts is not None and record.true_fine_to_coarse is not None:
@@ -106,7 +106,7 @@ def _metrics(record: RelationsRecord, result: CellResult, name: str) -> Iterator
         yield agree(not lacking, rule, compared=len(lacking))
 
 
-def _reported(result: CellResult) -> str:
+def reported_split(result: CellResult) -> str:
     """The split that relations and counts are of."""
     splits = result.config.get("evaluation", {}).get("splits") or ["test"]
     return "test" if "test" in splits else str(splits[-1])
@@ -116,7 +116,7 @@ def _block(
     record: RelationsRecord, result: CellResult, name: str, blocks: dict[tuple[int, str], tuple[str, list[Any]]]
 ) -> Iterator[Finding]:
     """All arms of a block are judged on the same samples, so their labels count up to the same numbers."""
-    data = stable_hash([result.config.get("data"), _reported(result)])
+    data = stable_hash([result.config.get("data"), reported_split(result)])
     fine, true = record.fine_counts, record.true_fine_to_coarse
     totals = [
         record.coarse_counts.sum(axis=1).tolist(),
@@ -130,7 +130,7 @@ def _block(
 def check_attention(subject: Subject) -> Iterator[Finding]:
     """The attention maps of every complete cell that stores some, and the same samples in a block."""
     folder = subject.folder
-    yield from _strangers(subject, folder.attention_dir)
+    yield from strangers(subject, folder.attention_dir)
     rows: dict[tuple[int, str], Any] = {}
     for result in subject.complete:
         wanted = int(result.config.get("evaluation", {}).get("attention_samples") or 0)
@@ -142,12 +142,12 @@ def check_attention(subject: Subject) -> Iterator[Finding]:
         try:
             with np.load(file, allow_pickle=False) as arrays:
                 record = AttentionRecord(**{key: arrays[key] for key in arrays.files})
-            yield from _digest(record, result, ATTENTION, name)
+            yield from digest_holds(record, result, ATTENTION, name)
             yield from _maps(record, wanted, name)
         except DAMAGE as error:
             yield Finding(1, f"{name}: cannot be read as attention maps: {told(error)}")
             continue
-        block = (result.seed, stable_hash([result.config.get("data"), wanted, _reported(result)]))
+        block = (result.seed, stable_hash([result.config.get("data"), wanted, reported_split(result)]))
         same = rows.setdefault(block, record.rows.tolist()) == record.rows.tolist()
         yield agree(same, f"{name}: shows other samples than the other arms with the same seed")
 

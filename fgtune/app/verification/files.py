@@ -17,6 +17,7 @@ def check_claim(folder: StudyFolder) -> Iterator[Finding]:
         yield agree(path.is_file(), f"{path.name}: is missing")
     traces = (
         folder.relations_dir,
+        folder.predictions_dir,
         folder.curves_dir,
         folder.curves_file,
         folder.failures_dir,

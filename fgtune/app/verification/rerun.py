@@ -12,6 +12,7 @@ import numpy as np
 from fgtune.app.verification.findings import Subject
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError, FgtuneError, StudyFolderError
+from fgtune.results.evidence import PREDICTIONS
 from fgtune.results.records import CellResult, TrialOutcome
 from fgtune.streams import numpy_stream
 from fgtune.text import first_of
@@ -109,7 +110,7 @@ def _config(subject: Subject, cell: CellResult) -> TrialConfig:
 
 
 def rerun(subject: Subject, cell: CellResult, datasets: Mapping[str, Dataset]) -> Rerun:
-    """Run a cell again, with the threads of a trial, and compare metrics, curve, relations and attention maps."""
+    """Run a cell again, with the threads of a trial, and compare all that it left: metrics, curve, arrays."""
     from fgtune.exporting.train import trial_threads
     from fgtune.training.build import build_trainer
     from fgtune.training.prepared import dataset_key, prepare_split, views
@@ -143,6 +144,9 @@ def _differences(subject: Subject, cell: CellResult, outcome: TrialOutcome) -> I
     folder = subject.folder
     stored, made = folder.read_relations(cell.cell_id), outcome.relations
     yield from _arrays("relations", {} if stored is None else vars(stored), vars(made))
+    predicted = folder.read_predictions(cell.cell_id)
+    if outcome.predictions is not None and (predicted is not None or PREDICTIONS in (cell.evidence or {})):
+        yield from _arrays("predictions", {} if predicted is None else vars(predicted), vars(outcome.predictions))
     if outcome.attention is not None:
         yield from _arrays("attention", _attention(subject, cell), vars(outcome.attention))
 

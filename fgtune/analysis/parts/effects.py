@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, combinations
 from typing import Literal
 
@@ -177,12 +177,12 @@ def _named_parts(gains: Gains, found: Sequence[_Apart]) -> tuple[JointEffect, ..
     judgements = judge_sums(gains, sums, p_values)
     effects = []
     for (parts, beside, apart), combined, (name, claim), judgement in zip(found, sums, claims, judgements, strict=True):
-        verdict = judgement
+        named = judgement
         if judgement.verdict in {Verdict.HELPS, Verdict.HURTS}:
             second = judge_at(gains, claim, judgement.p_adjusted, len(sums))
             if second.verdict is Verdict.UNDECIDED:
-                verdict = second
-        effects.append(_effect(gains, parts, combined, (beside, apart), verdict, name))
+                named = replace(judgement, verdict=second.verdict, reason=second.reason, doubt=second.doubt)
+        effects.append(_effect(gains, parts, combined, (beside, apart), named, name))
     return tuple(effects)
 
 

@@ -16,7 +16,7 @@ from fgtune.analysis.looks import kept_shares, sequential_p
 from fgtune.analysis.parts.effects import summarise_parts
 from fgtune.analysis.shape import UNKNOWN
 from fgtune.analysis.text.parts import parts_answer, told
-from fgtune.analysis.verdicts import LostCells, Rules
+from fgtune.analysis.verdicts import LostCells, Rules, Verdict
 from fgtune.streams import numpy_stream
 
 _FILE = Path(__file__).parents[3] / "benchmarks" / "ablation.py"
@@ -191,6 +191,23 @@ def test_a_name_stands_only_where_it_survives_the_lost_cells():
     kept = [values["abc"][s] - values["bc"][s] for s in values["bc"]]
     ends = [sum(kept) + values["abc"][3] + values["abc"][7] - 2 * end for end in (1.0, 0.0)]
     assert (low, high) == pytest.approx((ends[0] / 10, ends[1] / 10))
+
+
+def test_a_name_that_does_not_stand_leaves_the_difference_with_its_own_numbers_and_words():
+    # less beside than alone for sure; but had the lost cells of "none" been high, alone it would gain nothing
+    values = table(10, lambda on: {"abc": 0.5, "bc": 0.7, "a": 0.6, "none": 0.5}.get(ARMS[on], 0.6), sd=0.003)
+    values["bc"] = {seed: value + 0.05 * (-1) ** seed for seed, value in values["bc"].items()}
+    lost = {"none": LostCells(failed=(3, 7)), "bc": LostCells(failed=(5,))}
+    for seed in (3, 7):
+        del values["none"][seed]
+    del values["bc"][5]
+    effect = told(found_in(gains_with(values, lost=lost)), 0.95).parts[0]
+    assert (effect.name, effect.judgement.doubt) == ("undecided", "lost")
+    assert effect.judgement.tests_say is Verdict.HURTS
+    assert effect.judgement.lost.failed == (3, 5, 7)
+    assert effect.judgement.p_equivalent > 0.9
+    assert "n = 7 seeds, 3 left out for lost cells" in effect.sentence
+    assert "undecided; these seeds alone say less together, but one of its arms failed on seeds 3, 7;" in effect.sentence
 
 
 def test_lost_cells_of_a_metric_without_bounds_could_have_changed_anything():

@@ -16,8 +16,8 @@ from fgtune.analysis.shape import Shape, shape_of
 from fgtune.analysis.statistics import PairedContrast, contrast_of
 from fgtune.analysis.verdicts import Case, Judgement, LostCells, Rules
 
-_ENDLESS = 1e140  # sums beyond this had an infinite end of the metric's range in them
-_HUGE = 1e150
+_HUGE = 1e150  # stands for an infinite end of the metric's range where a summary needs numbers
+_ENDLESS = 1e140  # summaries beyond this had one in them
 
 
 @dataclass(frozen=True)
@@ -154,11 +154,9 @@ def _reach(gains: Gains, combined: Combination, sign: float) -> float:
 
 def _ends(gains: Gains, weights: Mapping[str, float]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Smallest and largest possible sum at each seed that ended in all arms, whatever was lost."""
-    low, high = (min(max(end, -_HUGE), _HUGE) for end in (gains.rules.low, gains.rules.high))
     ended = {arm: {seed: (value, value) for seed, value in gains.values[arm].items()} for arm in weights}
     for arm, cells in ended.items():
-        lost = gains.lost.get(arm, LostCells())
-        cells |= dict.fromkeys((*lost.failed, *lost.undefined, *lost.stopped), (low, high))
+        cells |= dict.fromkeys(gains.lost.get(arm, LostCells()).seeds, (gains.rules.low, gains.rules.high))
     seeds = _common(cells.keys() for cells in ended.values())
     ends = []
     for worst in (True, False):
@@ -166,14 +164,15 @@ def _ends(gains: Gains, weights: Mapping[str, float]) -> tuple[tuple[float, ...]
             math.fsum(weight * ended[arm][seed][(weight > 0) != worst] for arm, weight in weights.items())
             for seed in seeds
         ]
-        ends.append(tuple(min(max(each, -_HUGE), _HUGE) for each in sums))
+        ends.append(tuple(sums))
     return ends[0], ends[1]
 
 
 def _reduced(gains: Gains, sums: Sequence[float]) -> float:
     if not sums:
         return math.nan
-    contrast = contrast_of(sums, direction=gains.rules.direction, level=gains.level)
+    finite = [min(max(each, -_HUGE), _HUGE) for each in sums]
+    contrast = contrast_of(finite, direction=gains.rules.direction, level=gains.level)
     value = summary_of(gains.rules.kind, contrast, gains.rules.direction, gains.level).value
     return value if abs(value) < _ENDLESS else math.copysign(math.inf, value)
 
@@ -194,6 +193,7 @@ def case_of(gains: Gains, combined: Combination) -> Case:
         lowest=combined.ends[0],
         highest=combined.ends[1],
         shape=replace(gains.shape, worst=gains.shape.worst * max([1.0, *map(abs, combined.weights.values())])),
+        who="one of its arms",
     )
 
 
@@ -246,13 +246,13 @@ def judge_sums(
     cases = [case_of(gains, each) for each in combined]
     if p_values is not None:
         cases = [replace(case, p_adjusted=p) for case, p in zip(cases, p_values, strict=True)]
-    return tuple(_said(each) for each in judge_together(cases, _family(gains, combined)))
+    return judge_together(cases, _family(gains, combined))
 
 
 def judge_at(gains: Gains, combined: Combination, p_adjusted: float, family: int) -> Judgement:
     """Judge whether a sum differs from 0, by a p that is corrected already for a family of this size."""
     case = replace(case_of(gains, combined), p_adjusted=p_adjusted, p_equivalent=math.nan)
-    return _said(judge(case, replace(_family(gains, [combined]), contrasts=max(1, family))))
+    return judge(case, replace(_family(gains, [combined]), contrasts=max(1, family)))
 
 
 def _family(gains: Gains, combined: Sequence[Combination]) -> Rules:
@@ -263,10 +263,3 @@ def grain_of(gains: Gains, combined: Sequence[Combination]) -> float:
     """The grain of a difference of two values that varies by rounding as much as these sums do."""
     squares = [math.fsum(weight**2 for weight in each.weights.values()) for each in combined]
     return gains.rules.grain * math.sqrt(max(squares, default=2.0) / 2.0)
-
-
-def _said(judgement: Judgement) -> Judgement:
-    """The judgement with a reason that speaks of several arms."""
-    if judgement.doubt != "lost":
-        return judgement
-    return replace(judgement, reason=judgement.reason.replace("it ", "one of its arms ", 1))

@@ -99,7 +99,7 @@ def _survives_unseen(case: Case, rules: Rules, tested: Verdict) -> bool:
 
 def lost_words(case: Case) -> str:
     """What the arm and its baseline lost, and how."""
-    parts = [f"it {case.lost.words()}"] if len(case.lost) else []
+    parts = [f"{case.who} {case.lost.words()}"] if len(case.lost) else []
     if len(case.baseline_lost):
         parts.append(f"the baseline {case.baseline_lost.words()}")
     return ", and ".join(parts)

@@ -30,7 +30,7 @@ from fgtune.analysis.verdict_file import (
     Together,
     Verdicts,
 )
-from fgtune.analysis.verdicts import Judgement, LostCells
+from fgtune.analysis.verdicts import Judgement
 from fgtune.files import write_atomically
 
 
@@ -98,7 +98,7 @@ def _contrast(data: StudyData, item: ContrastSummary, judgement: Judgement) -> C
         baseline=data.baseline_of(arm).name,
         metric=item.metric,
         n=contrast.n,
-        lost=len({*_seeds(lost), *_seeds(baseline_lost)}),
+        lost=len({*lost.seeds, *baseline_lost.seeds}),
         lost_in_arm=Lost(**asdict(lost)),
         lost_in_baseline=Lost(**asdict(baseline_lost)),
         difference=summary.value,
@@ -116,10 +116,6 @@ def _contrast(data: StudyData, item: ContrastSummary, judgement: Judgement) -> C
         detectable=item.detectable,
         sentence=item.sentence,
     )
-
-
-def _seeds(lost: LostCells) -> tuple[int, ...]:
-    return (*lost.failed, *lost.undefined, *lost.stopped)
 
 
 def _together(found: DatasetsSummary) -> tuple[Together, ...]:

@@ -40,7 +40,12 @@ class LostCells:
     stopped: tuple[int, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.failed) + len(self.undefined) + len(self.stopped)
+        return len(self.seeds)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """All of them in order; a seed at which several arms lost their cells in different ways is there once."""
+        return tuple(sorted({*self.failed, *self.undefined, *self.stopped}))
 
     def words(self) -> str:
         """Each kind with its seeds: ``failed on seeds 3, 7``."""
@@ -108,6 +113,7 @@ class Case:
         shape: The shape of the table of arms by seeds.
         same_run: Whether arm and baseline agree in every metric of every pair, to the last bit.
         names: The arm's and the baseline's name in ``shape``.
+        who: What a sentence calls the arm that lost cells.
     """
 
     contrast: PairedContrast
@@ -123,6 +129,7 @@ class Case:
     shape: Shape = UNKNOWN
     same_run: bool = False
     names: tuple[str, str] = ("", "")
+    who: str = "it"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 
 from fgtune.analysis.combining import Gains
 from fgtune.analysis.statistics import PairedContrast, contrast_of
+from fgtune.analysis.verdicts import LostCells
 
 _FEWEST_LEVELS = 3
 _LEAST_SPAN = 10.0
@@ -61,7 +62,7 @@ def elasticity(gains: Gains, arms: Sequence[tuple[str, float]], sign: float, *, 
     unit = 1.0 if relative else math.log(10.0)
     line = x - x.mean()
     curve = line**2 - np.polyval(np.polyfit(line, line**2, 1), line)  # orthogonal to constant and line
-    lost = {seed for arm, _ in arms for seed in _lost_seeds(gains, arm)}
+    lost = {seed for arm, _ in arms for seed in gains.lost.get(arm, LostCells()).seeds}
     return Elasticity(
         relative=relative,
         slope=contrast_of((unit * line / (line @ line)) @ y, seeds, level=gains.level),
@@ -70,8 +71,3 @@ def elasticity(gains: Gains, arms: Sequence[tuple[str, float]], sign: float, *, 
         high=max(level for _, level in arms),
         left_out=len(lost),
     )
-
-
-def _lost_seeds(gains: Gains, arm: str) -> tuple[int, ...]:
-    lost = gains.lost.get(arm)
-    return () if lost is None else (*lost.failed, *lost.undefined, *lost.stopped)

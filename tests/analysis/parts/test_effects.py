@@ -214,7 +214,29 @@ def test_lost_cells_of_a_metric_without_bounds_could_have_changed_anything():
     values = table(10, lambda on: 0.5 + 0.1 * bool(on & {"a", "b"}), sd=0.005)
     del values["none"][0]
     gains = gains_with(values, lost={"none": LostCells(failed=(0,))}, low=-math.inf, high=math.inf)
-    assert {each.name for each in found_in(gains).parts} == {"undecided"}
+    found = told(found_in(gains), 0.95)
+    assert {each.name for each in found.parts} == {"undecided"}
+    reason = "one of its arms failed on seed 0; the metric has no bounds, so those cells could have changed anything"
+    assert found.parts[0].judgement.reason == reason
+    assert found.parts[0].sentence.endswith(f"{reason}.")
+    below, above = combine(gains, {"abc": 1.0, "none": -1.0}).ends
+    assert (below[0], above[0]) == (-math.inf, math.inf)
+    assert below[1:] == above[1:] == combine(gains, {"abc": 1.0, "none": -1.0}).contrast.differences
+
+
+def test_the_seed_of_a_cell_that_two_arms_lost_in_different_ways_is_counted_once():
+    values = table(10, lambda on: 0.5 + 0.1 * bool(on & {"a", "b"}), sd=0.005)
+    lost = {"bc": LostCells(failed=(3,)), "none": LostCells(undefined=(3, 4))}
+    del values["bc"][3], values["none"][3], values["none"][4]
+    effect = told(found_in(gains_with(values, lost=lost)), 0.95).parts[0]
+    assert effect.judgement.lost == LostCells(failed=(3,), undefined=(3, 4))
+    assert "n = 8 seeds, 2 left out for lost cells" in effect.sentence
+
+
+def test_where_no_seed_is_left_the_sentence_speaks_of_the_arms_of_the_sum():
+    values = table(4) | {"bc": {}}
+    effect = told(found_in(gains_with(values, lost={"bc": LostCells(failed=(0, 1, 2, 3))})), 0.95).parts[0]
+    assert effect.sentence == "a: no pair is left: one of its arms failed on seeds 0, 1, 2 and 1 more."
 
 
 def test_few_seeds_cannot_rule_out_collapses_of_which_none_was_seen():

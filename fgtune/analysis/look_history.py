@@ -10,14 +10,24 @@ from itertools import pairwise
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.looks import kept_shares, nominal_levels, planned_shares, sequential_p, t_information
 from fgtune.analysis.records import ContrastSummary, Look
+from fgtune.config.schema.study import Study
 
 
 def spent_shares(data: StudyData) -> tuple[float, ...]:
     """Share of alpha that may be spent up to each look of a study."""
-    adaptive = data.study.adaptive_seeds
-    if adaptive is None:
-        return kept_shares(len(data.looks), data.study.metrics.alpha_kept)
-    return planned_shares([len(look) for look in data.looks], adaptive.max)
+    return shares_of(data.study, [len(look) for look in data.looks])
+
+
+def shares_of(study: Study, sizes: Sequence[int]) -> tuple[float, ...]:
+    """Share of alpha that may be spent up to each look of a study, if its looks had so many seeds.
+
+    Args:
+        study: The study; with adaptive seeds, no look may have more than they allow.
+        sizes: Number of seeds at each look.
+    """
+    if study.adaptive_seeds is None:
+        return kept_shares(len(sizes), study.metrics.alpha_kept)
+    return planned_shares(sizes, study.adaptive_seeds.max)
 
 
 @dataclass(frozen=True)

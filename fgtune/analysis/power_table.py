@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fgtune.analysis.formatting import metric_info
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.judging import pairs_of
-from fgtune.analysis.looks import kept_shares, nominal_levels, planned_shares, t_information
+from fgtune.analysis.look_history import shares_of
+from fgtune.analysis.looks import nominal_levels, t_information
 from fgtune.analysis.power import (
     FEWEST_PILOT,
     MOST_SEEDS,
@@ -64,7 +65,7 @@ class ContrastPower:
         sd: Standard deviation of the paired differences.
         sd_limit: Its upper limit, which the true one exceeds in 20 % of studies.
         reach: By number of pairs.
-        margin: The study's equivalence margin for it; None without one.
+        margin: The study's equivalence margin for it; None without one, and for all where they do not have the same.
         finds: Pairs that would find a difference of the margin; None without a margin, or from fewer than five pairs.
         shows: Pairs that would show equivalence within the margin, if there is no difference; None as above.
     """
@@ -118,13 +119,16 @@ def power_table(data: StudyData) -> PowerTable:
     info, metrics = metric_info(data.study.metrics.primary), data.study.metrics
     pairs = pairs_of(data, info, data.arms)
     family, rows, left_out = max(1, len(pairs)), list[ContrastPower](), list[str]()
+    unit = [_reach(size, level_at(data, size, family)) for size in SIZES]
+    adaptive = data.study.adaptive_seeds
+    most = MOST_SEEDS if adaptive is None else adaptive.max
+    level = level_at(data, most, family)  # of a look with the most seeds: where seeds are fixed, no look has less
     for arm, contrast in pairs:
         if contrast.n >= 2 and contrast.estimate.sd > 0:
             margin = metrics.margin(contrast.baseline_mean)
-            rows.append(_row(data, arm.name, arm.label, contrast.n, contrast.estimate.sd, margin, family))
+            rows.append(_row(arm.name, arm.label, contrast.n, contrast.estimate.sd, margin, unit, level))
         else:
             left_out.append(arm.label)
-    adaptive = data.study.adaptive_seeds
     return PowerTable(
         study=data.study.study,
         metric=info.title,
@@ -134,23 +138,37 @@ def power_table(data: StudyData) -> PowerTable:
         most=None if adaptive is None else adaptive.max,
         judged_by=metrics.summary,
         rows=tuple(rows),
-        pooled=_pooled(data, rows, family) if len(rows) > 1 else None,
+        pooled=_pooled(rows, unit, level) if len(rows) > 1 else None,
         left_out=tuple(left_out),
     )
 
 
-def _pooled(data: StudyData, rows: Sequence[ContrastPower], family: int) -> ContrastPower:
-    """All contrasts as one: they share the baseline's seeds, so their number of pairs is that of the smallest."""
+def _pooled(rows: Sequence[ContrastPower], unit: Sequence[Reach], level: float) -> ContrastPower:
+    """All contrasts as one: they share the baseline's seeds, so their number of pairs is that of the smallest.
+
+    It has a margin only if it is that of every contrast.
+    """
     sd = math.sqrt(math.fsum(row.sd**2 for row in rows) / len(rows))
     margins = {row.margin for row in rows}
     margin = rows[0].margin if len(margins) == 1 else None
-    return _row(data, POOLED, POOLED, min(row.pairs for row in rows), sd, margin, family)
+    return _row(POOLED, POOLED, min(row.pairs for row in rows), sd, margin, unit, level)
 
 
-def _row(data: StudyData, arm: str, label: str, n: int, sd: float, margin: float | None, family: int) -> ContrastPower:
+def _row(
+    arm: str, label: str, n: int, sd: float, margin: float | None, unit: Sequence[Reach], level: float
+) -> ContrastPower:
+    """The power of one contrast.
+
+    Args:
+        arm: Its arm in the plan.
+        label: The same for readers.
+        n: Number of pairs that ``sd`` was measured on.
+        sd: Standard deviation of the paired differences.
+        margin: The study's margin for it; None for none.
+        unit: What numbers of pairs find at a standard deviation of 1.
+        level: Level of the look that the advice on pairs is for.
+    """
     limit = sd_limit(sd, n)
-    adaptive = data.study.adaptive_seeds
-    level = level_at(data, MOST_SEEDS if adaptive is None else adaptive.max, family)  # the least that a look has
     finds = shows = None
     if margin is not None and n >= FEWEST_PILOT and level > 0:
         finds = seed_advice(sd, n, margin, level)
@@ -161,23 +179,31 @@ def _row(data: StudyData, arm: str, label: str, n: int, sd: float, margin: float
         pairs=n,
         sd=sd,
         sd_limit=limit,
-        reach=tuple(_reach(size, sd, limit, level_at(data, size, family)) for size in SIZES),
+        reach=tuple(
+            replace(
+                each,
+                difference=sd * each.difference,
+                difference_limit=limit * each.difference,
+                margin=sd * each.margin,
+                margin_limit=limit * each.margin,
+            )
+            for each in unit
+        ),
         margin=margin,
         finds=finds,
         shows=shows,
     )
 
 
-def _reach(pairs: int, sd: float, limit: float, level: float) -> Reach:
+def _reach(pairs: int, level: float) -> Reach:
+    """What a number of pairs finds at a standard deviation of 1."""
     if level > 0:
         difference = detectable_difference(1.0, pairs, level)
         margin = detectable_difference(1.0, pairs, level, power_of=equivalence_power)
     else:
         difference = margin = math.nan
     exact_p = smallest_exact_p(pairs)
-    return Reach(
-        pairs, level, sd * difference, limit * difference, sd * margin, limit * margin, exact_p, exact_p <= level
-    )
+    return Reach(pairs, level, difference, difference, margin, margin, exact_p, exact_p <= level)
 
 
 def level_at(data: StudyData, seeds: int, contrasts: int) -> float:
@@ -194,13 +220,10 @@ def level_at(data: StudyData, seeds: int, contrasts: int) -> float:
     Returns:
         0 where such a look has nothing to spend: alpha is spent, or adaptive seeds end before.
     """
-    metrics, adaptive = data.study.metrics, data.study.adaptive_seeds
+    adaptive = data.study.adaptive_seeds
+    if adaptive is not None and seeds > adaptive.max:
+        return 0.0
     before = [len(look) for look in data.looks]
     sizes = [*before, seeds] if seeds > before[-1] else [seeds]
-    if adaptive is None:
-        shares = kept_shares(len(sizes), metrics.alpha_kept)
-    elif seeds > adaptive.max:
-        return 0.0
-    else:
-        shares = planned_shares(sizes, adaptive.max)
-    return nominal_levels([t_information(size) for size in sizes], shares, metrics.alpha / max(1, contrasts))[-1]
+    level = data.study.metrics.alpha / max(1, contrasts)
+    return nominal_levels([t_information(size) for size in sizes], shares_of(data.study, sizes), level)[-1]

@@ -76,10 +76,10 @@ def print_power(table: PowerTable, console: Console) -> None:
     shown = table.rows if table.pooled is None or len(table.rows) <= _MOST_TABLES else (table.pooled,)
     for row in shown:
         console.print(_table(row, table))
-        say(_advice(row))
+        say(_advice(row, table))
     if shown[0].arm == POOLED:
         for row in table.rows:
-            say(f"{row.label}: standard deviation {row.sd:.3g} (n = {row.pairs}), {_advice(row)}")
+            say(f"{row.label}: standard deviation {row.sd:.3g} (n = {row.pairs}), {_advice(row, table)}")
     for line in _notes(table):
         say(line)
 
@@ -106,11 +106,13 @@ def _exact(reach: Reach) -> str:
     return f"{'can' if reach.exact else 'cannot'} decide (p >= {reach.exact_p:.2g})"
 
 
-def _advice(row: ContrastPower) -> str:
+def _advice(row: ContrastPower, table: PowerTable) -> str:
     """How many pairs would decide about the margin, or why that cannot be told."""
     if row.finds is not None and row.shows is not None:
         found, shown = _pairs(row.finds), _pairs(row.shows)
         return f"the margin {row.margin:.3g}: {found} would find a difference of it, {shown} show equivalence within it"
+    if row.margin is None and any(each.margin is not None for each in table.rows):
+        return "no advice on pairs for all contrasts together: each has a margin of its own"
     if row.margin is None:
         return "no advice on pairs: the study states no margin"
     if row.pairs < 5:

@@ -138,6 +138,19 @@ def test_many_contrasts_are_pooled_into_one_table_and_a_line_each(write):
     assert "Verdicts are by the trimmed mean" in text
 
 
+def test_contrasts_with_margins_of_their_own_have_no_advice_together_but_one_each(write, synthetic):
+    faults = synthetic.Faults(failed={("num_fine_ratio=0.8", 2): "out of memory"})  # its baseline has other seeds
+    ratios = "[0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.5]"
+    folder = write(seeds="6", ratios=ratios, metrics="equivalence_margin: {relative: 0.03}, ", faults=faults)
+    table = power_table(read_study(folder))
+    assert len({row.margin for row in table.rows}) == 2
+    assert table.pooled.margin is None
+    text = told(folder)
+    assert text.count("no advice on pairs for all contrasts together: each has a margin of its own") == 1
+    assert "states no margin" not in text
+    assert text.count("would find a difference of it") == 6
+
+
 def test_the_verb_prints_a_table_or_json(write, capsys):
     folder = write()
     assert main(["power", str(folder.root)]) == 0

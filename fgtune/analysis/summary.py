@@ -257,7 +257,7 @@ def _varied(data: StudyData, summary: StudySummary) -> StudySummary:
     found = summarise_profiles(data, info, summary.margin) if info.direction != "none" else None
     if found is None:
         return summary
-    found = profiles_told(found, info, summary.level)
+    found = profiles_told(found, info, summary.level, data.study.metrics.collapse_rate)
     return replace(summary, profiles=found, answer=f"{summary.answer} {profiles_answer(found)}".rstrip())
 
 

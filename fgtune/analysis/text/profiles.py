@@ -18,17 +18,18 @@ _DOUBTS = {
     "stopped": "cells were stopped early",
     "lost": "lost cells could undo that",
     "shape": "the seeds do not look normal, and one more like the farthest would undo it",
-    "unseen": "so few seeds cannot rule out that one seed in ten collapses",
+    "unseen": "so few seeds cannot rule out that {rate}",
 }
 
 
-def profiles_told(found: ProfilesSummary, info: MetricInfo, level: float) -> ProfilesSummary:
+def profiles_told(found: ProfilesSummary, info: MetricInfo, level: float, collapse_rate: float) -> ProfilesSummary:
     """The summary with its sentences.
 
     Args:
         found: What the levels say together.
         info: The metric.
         level: Confidence level of the intervals.
+        collapse_rate: Share of seeds whose collapse must not have been missed.
     """
     mark = "" if found.planned else " (exploratory)"
     told = []
@@ -38,7 +39,7 @@ def profiles_told(found: ProfilesSummary, info: MetricInfo, level: float) -> Pro
             for side in each.sides
         )
         slope = "" if each.elasticity is None else f"{_slope_sentence(each, each.elasticity, info, level)}{mark}."
-        sentence = f"{_plateau_sentence(each, found.margin)}{mark}."
+        sentence = f"{_plateau_sentence(each, found.margin, collapse_rate)}{mark}."
         told.append(replace(each, sides=sides, sentence=sentence, slope_sentence=slope))
     return replace(found, factors=tuple(told))
 
@@ -51,7 +52,7 @@ def profiles_answer(found: ProfilesSummary) -> str:
     return " ".join([*(each.sentence for each in found.factors), *sides])
 
 
-def _plateau_sentence(profile: FactorProfile, margin: float | None) -> str:
+def _plateau_sentence(profile: FactorProfile, margin: float | None, collapse_rate: float) -> str:
     title, levels = profile.title, profile.levels
     if margin is None:
         return f"{title}: no plateau is named, since the study states no margin (metrics.equivalence_margin)"
@@ -67,8 +68,8 @@ def _plateau_sentence(profile: FactorProfile, margin: float | None) -> str:
         )
     doubted = [each for each in levels if each.doubt]
     if doubted:
-        named = listed([each.tick for each in doubted])
-        return f"{title}: the tests alone put {named} within {margin:g} of the best level, but {_doubts(doubted)}"
+        named, why = listed([each.tick for each in doubted]), _doubts(doubted, collapse_rate)
+        return f"{title}: the tests alone put {named} within {margin:g} of the best level, but {why}"
     measured = [each for each in levels if not math.isnan(each.shortfall)]
     if not measured:
         return f"{title}: too few seeds to tell which levels are within {margin:g} of the best"
@@ -79,8 +80,9 @@ def _plateau_sentence(profile: FactorProfile, margin: float | None) -> str:
     )
 
 
-def _doubts(levels: Sequence[LevelBound]) -> str:
-    return listed([_DOUBTS[doubt] for doubt in dict.fromkeys(each.doubt for each in levels)])
+def _doubts(levels: Sequence[LevelBound], collapse_rate: float) -> str:
+    rate = "one seed in ten collapses" if collapse_rate == 0.1 else f"{percent(collapse_rate)} of seeds collapse"
+    return listed([_DOUBTS[doubt].format(rate=rate) for doubt in dict.fromkeys(each.doubt for each in levels)])
 
 
 def _run_words(run: Sequence[LevelBound]) -> str:

@@ -187,7 +187,7 @@ def test_one_side_alone_is_compared_with_nothing():
 
 @pytest.fixture
 def folder_of(synthetic, tmp_path):
-    def write(profiles="planned", metric="test/clustering_accuracy", seeds=10):
+    def write(profiles="planned", metric="test/clustering_accuracy", seeds=10, collapse_rate=0.1):
         design = {
             "kind": "sensitivity", "profiles": profiles, "baseline": {"classes.num_fine_ratio": 1.0},
             "factors": {
@@ -198,7 +198,7 @@ def folder_of(synthetic, tmp_path):
         }  # fmt: skip
         study = {
             "study": "levels", "question": "Where is the plateau?", "design": design, "seeds": seeds,
-            "metrics": {"primary": metric},
+            "metrics": {"primary": metric, "collapse_rate": collapse_rate},
             "trial": {"data": {"kind": "digits"}, "classes": {"num_fine_ratio": 1.0}, "epochs": 3},
         }  # fmt: skip
         accuracy = {"num_fine_ratio=0.8": 0.7}
@@ -224,6 +224,12 @@ def test_profiles_that_were_not_planned_are_marked_and_not_in_the_answer(folder_
     summary = summarise(folder_of("exploratory"))
     assert "stays within" not in summary.answer
     assert all(each.sentence.endswith("(exploratory).") for each in summary.profiles.factors)
+
+
+@pytest.mark.parametrize(("rate", "words"), [("0.1", "one seed in ten collapses"), ("0.25", "25 % of seeds collapse")])
+def test_a_plateau_that_too_few_seeds_cannot_show_names_the_studys_own_rate_of_collapse(folder_of, rate, words):
+    summary = summarise(folder_of(seeds=4, collapse_rate=float(rate)))
+    assert summary.profiles.factors[0].sentence.endswith(f"but so few seeds cannot rule out that {words}.")
 
 
 def test_without_a_margin_no_plateau_is_named(folder_of):

@@ -114,9 +114,11 @@ class JsonLines(Generic[T]):
         Raises:
             StudyFolderError: For a line, other than a torn last one, that holds no such value.
         """
-        if not self.path.exists():
-            return []
-        *lines, tail = self.path.read_bytes().split(b"\n")
+        return self.values_in(self.path.read_bytes()) if self.path.exists() else []
+
+    def values_in(self, content: bytes) -> list[T]:
+        """The values of what the file held; raises like ``read``."""
+        *lines, tail = content.split(b"\n")
         values = []
         for number, line in enumerate(lines, start=1):
             value = self._parse(line)

@@ -179,13 +179,13 @@ class _Side:
     @property
     def fingerprint(self) -> str | None:
         """The digest of the study's data."""
-        found = self.data.folder.read_provenance().get("data", {}).get(stable_hash(self.config["data"]))
+        found = self.data.provenance.get("data", {}).get(stable_hash(self.config["data"]))
         return None if found is None else str(found)
 
     @property
     def code(self) -> str:
         """Version and commit that the study was started with."""
-        record = self.data.folder.read_provenance()
+        record = self.data.provenance
         commit = (record.get("git") or {}).get("commit") or ""
         return f"fgtune {record.get('fgtune', 'unknown')}{f' at {commit[:8]}' if commit else ''}"
 

@@ -83,7 +83,8 @@ class StudyData:
         results: Last ledger line of each planned cell that has one, by ``cell_id``.
         unplanned: Number of ledger lines whose cell is not in the plan.
         arm_searches: Each search inside an arm of a comparison, by arm; None if it has not started.
-        recorded_looks: The seeds of every look after which seeds were added, as the folder records them.
+        provenance: ``provenance.json`` as plain data; empty if the folder has none.
+        ledger_head: ``Ledger.head`` of the lines that the results are from.
     """
 
     folder: StudyFolder
@@ -94,7 +95,8 @@ class StudyData:
     results: Mapping[str, CellResult]
     unplanned: int
     arm_searches: Mapping[str, StudyData | None] = field(default_factory=dict)
-    recorded_looks: tuple[tuple[int, ...], ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    ledger_head: str = ""
 
     @cached_property
     def looks(self) -> tuple[frozenset[int], ...]:
@@ -105,7 +107,7 @@ class StudyData:
         """
         seeds = frozenset(cell.seed for cell in self.planned)
         adaptive = self.study.adaptive_seeds
-        before = self.recorded_looks if adaptive is None else [range(size) for size in adaptive.sizes]
+        before = recorded_looks(self.provenance) if adaptive is None else [range(size) for size in adaptive.sizes]
         looks = [look for look in map(frozenset, before) if look < seeds]
         return (*sorted(looks, key=len), seeds)
 
@@ -243,7 +245,7 @@ class StudyData:
 
 
 def read_study(folder: StudyFolder) -> StudyData:
-    """Read plan, resolved study and ledger of a folder.
+    """Read plan, resolved study, ledger and provenance of a folder, each once.
 
     Raises:
         StudyFolderError: A file is missing or unreadable, or the plan has no baseline.
@@ -251,7 +253,7 @@ def read_study(folder: StudyFolder) -> StudyData:
     study, plan, factors = folder.read_study(), folder.read_plan(), folder.read_factors()
     planned = tuple(PlannedCell(row["cell_id"], row["arm"], row["seed"], bool(row.get(FORK))) for row in plan)
     known = {cell.cell_id for cell in planned}
-    lines = folder.ledger.read()
+    lines, head = folder.ledger.read_with_head()
     return StudyData(
         folder=folder,
         study=study,
@@ -261,7 +263,8 @@ def read_study(folder: StudyFolder) -> StudyData:
         results={line.cell_id: line for line in lines if line.cell_id in known},
         unplanned=sum(line.cell_id not in known for line in lines),
         arm_searches=_arm_searches(study, folder),
-        recorded_looks=recorded_looks(folder.read_provenance()) if folder.provenance_file.is_file() else (),
+        provenance=folder.read_provenance() if folder.provenance_file.is_file() else {},
+        ledger_head=head,
     )
 
 

@@ -46,13 +46,12 @@ def verdicts_of(data: StudyData, summary: StudySummary) -> Verdicts:
         data: The study folder's content.
         summary: Its summary.
     """
-    folder, primary = data.folder, summary.metrics[0]
-    provenance = folder.read_provenance() if folder.provenance_file.is_file() else {}
+    primary = summary.metrics[0]
     return Verdicts(
         schema_version=SCHEMA_VERSION,
         made_by=versions(),
         study=summary.study,
-        study_hash=provenance.get("study_hash"),
+        study_hash=data.provenance.get("study_hash"),
         design=summary.design,
         question=summary.question,
         answer=summary.answer,

@@ -36,7 +36,7 @@ from fgtune.text import count
 
 
 def write_up(folder: StudyFolder) -> tuple[Path, StudySummary]:
-    """Write tables, verdicts and report of a study, finished or not, reading its folder once.
+    """Write tables, verdicts and report of a study, finished or not, from one reading of its plan and its ledger.
 
     The files are replaced atomically, and the same folder content gives the same bytes.
 
@@ -67,10 +67,8 @@ def render(data: StudyData, summary: StudySummary) -> bytes:
         data: The study folder's content.
         summary: Its summary.
     """
-    folder = data.folder
-    provenance = folder.read_provenance() if folder.provenance_file.is_file() else {}
-    context = page_context(data, summary, provenance)
-    made = {"generator": generator(), "ledger_head": folder.ledger.head}
+    context = page_context(data, summary)
+    made = {"generator": generator(), "ledger_head": data.ledger_head}
     summary_json = script_json(json.dumps(summary.to_plain(), allow_nan=False))
     return _render(context | made | {"summary_json": summary_json}).encode()
 

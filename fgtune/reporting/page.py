@@ -110,13 +110,12 @@ def _scalar(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def page_context(data: StudyData, summary: StudySummary, provenance: Mapping[str, Any]) -> dict[str, Any]:
+def page_context(data: StudyData, summary: StudySummary) -> dict[str, Any]:
     """Everything that the template reads besides scripts and styles.
 
     Args:
         data: The study folder's content.
         summary: Its summary.
-        provenance: ``provenance.json`` as plain data; empty if the file is missing.
     """
     styles, points, adaptive = arm_styles(data.arms), None, data.study.adaptive_seeds
     if data.study.design.samples_points:
@@ -144,7 +143,7 @@ def page_context(data: StudyData, summary: StudySummary, provenance: Mapping[str
             "scheduler": data.study.scheduler.to_plain(),
             "execution": data.study.execution.to_plain(),
         },
-        "provenance": flatten(provenance),
+        "provenance": flatten(data.provenance),
         "last_finished": max((result.finished_at for result in data.results.values()), default=""),
         "trainer_seconds": math.fsum(result.seconds for result in data.results.values()),
     }

@@ -8,6 +8,7 @@ earlier version, which have none, holds the hash of them all.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -69,18 +70,17 @@ class Ledger:
     @property
     def chain(self) -> Chain:
         """Whether every line follows from the one before."""
-        whole = self._whole_lines()
+        whole = _whole_lines(self._content())
         unchained, broken = broken_links(whole)
         return Chain(whole.count(b"\n"), unchained, tuple(broken), link_after(whole))
 
     @property
     def head(self) -> str:
         """SHA-256, in hex, that stands for all lines and their order, as far as they are chained."""
-        return link_after(self._whole_lines())
+        return link_after(_whole_lines(self._content()))
 
-    def _whole_lines(self) -> bytes:
-        content = self.path.read_bytes() if self.path.exists() else b""
-        return content[: content.rfind(b"\n") + 1]
+    def _content(self) -> bytes:
+        return self.path.read_bytes() if self.path.exists() else b""
 
     def read(self) -> list[CellResult]:
         """All finished cells, with the latest result of each, in the order they finished; empty without a file.
@@ -88,11 +88,26 @@ class Ledger:
         Raises:
             StudyFolderError: For a line, other than a torn last one, that is not a result.
         """
-        results: dict[str, CellResult] = {}
-        for result in self.lines():
-            results.pop(result.cell_id, None)
-            results[result.cell_id] = result
-        return list(results.values())
+        return _latest(self.lines())
+
+    def read_with_head(self) -> tuple[list[CellResult], str]:
+        """``read()`` and ``head``, both of what the file holds at one moment: another process may be adding lines."""
+        content = self._content()
+        return _latest(self._lines.values_in(content)), link_after(_whole_lines(content))
+
+
+def _whole_lines(content: bytes) -> bytes:
+    """A ledger without a torn last line."""
+    return content[: content.rfind(b"\n") + 1]
+
+
+def _latest(lines: Iterable[CellResult]) -> list[CellResult]:
+    """The last result of each cell, in their order."""
+    results: dict[str, CellResult] = {}
+    for result in lines:
+        results.pop(result.cell_id, None)
+        results[result.cell_id] = result
+    return list(results.values())
 
 
 def _finite(result: CellResult) -> CellResult:

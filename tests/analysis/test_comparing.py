@@ -102,6 +102,8 @@ def test_data_of_unknown_origin_are_not_taken_for_the_same(write):
     record = {key: value for key, value in two.read_provenance().items() if key != "data"}
     two.provenance_file.write_text(json.dumps(record))
     assert "fingerprint of the data of two is not in" in compare_studies([one, two]).differences[0].reasons[0]
+    two.provenance_file.unlink()
+    assert "fingerprint of the data of two is not in" in compare_studies([one, two]).differences[0].reasons[0]
 
 
 def test_seeds_that_one_study_lacks_are_left_out_and_counted(write, synthetic):

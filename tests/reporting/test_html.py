@@ -5,9 +5,10 @@ import re
 
 import pytest
 
+from fgtune.analysis.inputs import read_study
 from fgtune.analysis.summary import summarise
 from fgtune.errors import StudyFolderError
-from fgtune.reporting.html import script_json, tight, write_up
+from fgtune.reporting.html import render, script_json, tight, write_up
 from fgtune.reporting.page import flatten
 from fgtune.results.folder import StudyFolder
 
@@ -63,6 +64,14 @@ def test_provenance_may_be_missing(synthetic, tmp_path):
     folder = synthetic.SyntheticStudy(text=synthetic.KF_STUDY.replace("seeds: 5", "seeds: 1")).write(tmp_path)
     folder.provenance_file.unlink()
     assert "The folder has no <code>provenance.json</code>." in write_up(folder)[0].read_text(encoding="utf-8")
+
+
+def test_the_page_names_the_ledger_that_its_numbers_are_from(synthetic, tmp_path):
+    folder = synthetic.SyntheticStudy(text=synthetic.KF_STUDY.replace("seeds: 5", "seeds: 1")).write(tmp_path)
+    data, head = read_study(folder), folder.ledger.head
+    folder.ledger.append(folder.ledger.read()[0])
+    assert folder.ledger.head != head
+    assert f'<meta name="ledger" content="{head}">' in render(data, summarise(data)).decode()
 
 
 def test_a_folder_without_a_study_gets_no_report(tmp_path):

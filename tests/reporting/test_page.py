@@ -16,7 +16,7 @@ def context_of(tmp_path_factory):
     def build(study):
         folder = study.write(tmp_path_factory.mktemp("page"))
         data = read_study(folder)
-        return folder, page_context(data, summarise(data), folder.read_provenance())
+        return folder, page_context(data, summarise(data))
 
     return build
 

@@ -56,6 +56,7 @@ def test_the_latest_result_of_a_cell_wins(ledger):
     ledger.append(result("b"))
     again = ledger.append(result("a", attempts=2))
     assert ledger.read() == [result("b"), again]
+    assert ledger.read_with_head() == ([result("b"), again], ledger.head)
 
 
 def test_the_same_metrics_give_the_same_bytes_whatever_their_order(tmp_path):

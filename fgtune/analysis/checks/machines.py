@@ -17,9 +17,7 @@ def repeatable(material: Material) -> Check | None:
     data, name = material.data, "Repeatability"
     if not data.results:
         return None
-    folder = data.folder
-    record = folder.read_provenance() if folder.provenance_file.is_file() else {}
-    causes = [*_causes(material, record)]
+    causes = [*_causes(material)]
     if not causes:
         return passed(name, "one machine, one set of versions, no GPU: cells repeat bit for bit")
     text = (
@@ -29,12 +27,12 @@ def repeatable(material: Material) -> Check | None:
     return warned(name, text, "`fgtune verify DIR --rerun 3` trains cells again and says by how much they differ.")
 
 
-def _causes(material: Material, record: Mapping[str, Any]) -> Iterator[str]:
+def _causes(material: Material) -> Iterator[str]:
     data = material.data
     hosts = sorted({each.host for each in data.results.values() if each.host})
     if len(hosts) > 1:
         yield f"they ran on {len(hosts)} machines ({first_of(hosts, 3)})"
-    calls = [record, *record.get("continued", [])]
+    calls = [data.provenance, *data.provenance.get("continued", [])]
     changed = [*_changed(calls)]
     if changed:
         yield f"versions changed between calls ({first_of(changed, 3)})"

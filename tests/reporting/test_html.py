@@ -74,6 +74,27 @@ def test_the_page_names_the_ledger_that_its_numbers_are_from(synthetic, tmp_path
     assert f'<meta name="ledger" content="{head}">' in render(data, summarise(data)).decode()
 
 
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ("", "at their worst, one more seed like the farthest of the study [^.]*, a collapse of one seed in ten. <b>"),
+        (
+            "collapse_rate: 0.2, ",
+            "at their worst, one more seed like the farthest [^.]*, a collapse of 20 % of seeds. <b>",
+        ),
+        ("collapse_rate: 0, ", "at their worst and one more seed like the farthest [^.]* do not look normal. <b>"),
+        ("summary: median, ", "at their worst. <b>"),
+        ("summary: trimmed_mean, ", "at their worst. <b>"),
+    ],
+    ids=["default", "rate", "none", "median", "trimmed"],
+)
+def test_the_page_names_the_doubts_that_verdicts_of_this_study_have(synthetic, tmp_path, settings, says):
+    text = synthetic.KF_STUDY.replace("seeds: 5", "seeds: 1").replace("metrics: {", f"metrics: {{{settings}")
+    page = write_up(synthetic.SyntheticStudy(text=text).write(tmp_path))[0].read_text(encoding="utf-8")
+    assert re.search(f"lost cells {says}", page)
+    assert ("The interval of the median is that of the sign test" in page) == ("median" in settings)
+
+
 def test_a_folder_without_a_study_gets_no_report(tmp_path):
     with pytest.raises(StudyFolderError, match="this file of a study folder is missing"):
         write_up(StudyFolder(tmp_path))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,8 +16,8 @@ from fgtune.analysis.search.importances import importances
 from fgtune.analysis.summary import summarise
 from fgtune.analysis.trials import criteria_of, trials_of
 from fgtune.reporting.curve_figures import history_figure, trial_curves_figure
-from fgtune.reporting.html import tight, write_up
-from fgtune.reporting.importance_panels import importances_figure
+from fgtune.reporting.html import _environment, tight, write_up
+from fgtune.reporting.importance_panels import importance_panels, importances_figure
 from fgtune.reporting.level_figures import KIND_STYLES, pair_figure, scatter_figure
 
 PRUNED = {number: 3 if number % 2 else 9 for number in range(6, 40, 3)}
@@ -105,6 +106,8 @@ def test_points_of_a_sobol_design_get_panels_and_importances(sobol):
     assert titles.count("Over lambda_nn") == titles.count("Over solver") == 3
     assert "What each explains" in titles
     assert "What choosing by each label-free metric yields" in page  # test/silhouette against the primary metric
+    assert "the Sobol index of first order what a parameter explains alone" in page
+    assert "PED-ANOVA and the Sobol index are in units of" in page
     assert "The verdict on each of 30 arms" in page  # folded, since nobody reads thirty
     assert "differences-data" not in page
 
@@ -165,6 +168,19 @@ def test_where_nothing_stands_out_the_page_has_a_sentence_and_no_ranked_bars(sob
     rows = re.findall(r'<th scope="row">(.*?)</th>', table)
     assert rows == ["lambda_nn", "solver", "a random number"]  # the order of the study
     assert 'id="importances-0"' not in page
+
+
+def test_a_search_has_no_word_of_sobol_indices(page):
+    assert "PED-ANOVA says what sets the best tenth of the points apart.</dd>" in page
+    assert "Sobol index" not in page
+
+
+def test_a_table_without_ped_anova_says_what_the_sobol_index_is_in_units_of(sobol):
+    data = read_study(sobol)
+    (table,) = importance_panels(data, trials_of(data), criteria_of(data)).tables
+    only = replace(table, found=replace(table.found, ped=None))
+    made = _environment().get_template("report_tables.html.j2").module.importances_table(only, summarise(data))
+    assert "The Sobol index is in units of what the largest of all parameters reaches by chance: bold above 1." in made
 
 
 def test_costs_of_several_magnitudes_get_a_logarithmic_axis(synthetic_search, tmp_path):

@@ -107,6 +107,18 @@ def one_contrast(studies: int, seed: int) -> None:
                 )
 
 
+def plans_of(sizes: tuple[int, ...]) -> dict[str, list[np.ndarray]]:
+    """The levels of the looks at alpha / 1, alpha / 2, ... by every plan that the table of families compares."""
+    every, steps = len(sizes), [ALPHA / j for j in range(1, ARMS + 1)]
+    return {
+        "naive": [np.full(every, level) for level in steps],
+        "kept .2": [levels_of(sizes, kept_shares(every, KEPT), level) for level in steps],
+        "kept .5": [levels_of(sizes, kept_shares(every, 0.5), level) for level in steps],
+        "planned": [levels_of(sizes, planned_shares(sizes, sizes[-1]), level) for level in steps],
+        "at 20 only": [np.array([0.0] * (every - 1) + [level]) for level in steps],
+    }
+
+
 def families(studies: int, seed: int) -> None:
     """Five contrasts under Holm: any wrong verdict at any look, and how often planted effects are found."""
     truths = {  # effects in standard deviations of the differences, and whether a verdict for each is wrong
@@ -116,18 +128,11 @@ def families(studies: int, seed: int) -> None:
         "two of five at it": (np.array([MARGIN, MARGIN, 0.0, 0.0, 0.0]), MARGIN, "equivalence"),
     }
     print("\nFive contrasts under Holm: % of studies with a wrong verdict at any look, % of planted effects found")
-    print(
-        f"{'looks':>16} {'truth':>18} {'verdict':>12} {'naive':>12} {'kept .2':>12} {'planned':>12} {'at 20 only':>12}"
-    )
+    by_routine = {name: plans_of(sizes) for name, sizes in ROUTINES.items()}
+    heads = " ".join(f"{plan:>10}" for plan in next(iter(by_routine.values())))
+    print(f"{'looks':>16} {'truth':>18} {'verdict':>12} {heads}")
     for name, sizes in ROUTINES.items():
-        every = len(sizes)
-        plans = {
-            "naive": [np.full(every, ALPHA / j) for j in range(1, ARMS + 1)],
-            "kept": [levels_of(sizes, kept_shares(every, KEPT), ALPHA / j) for j in range(1, ARMS + 1)],
-            "half": [levels_of(sizes, kept_shares(every, 0.5), ALPHA / j) for j in range(1, ARMS + 1)],
-            "planned": [levels_of(sizes, planned_shares(sizes, sizes[-1]), ALPHA / j) for j in range(1, ARMS + 1)],
-            "last": [np.array([0.0] * (every - 1) + [ALPHA / j]) for j in range(1, ARMS + 1)],
-        }
+        plans = by_routine[name]
         for truth, (effects, margin, verdict) in truths.items():
             false = effects == (0.0 if margin is None else margin)
             counts = {plan: np.zeros(2) for plan in plans}

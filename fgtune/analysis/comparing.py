@@ -18,7 +18,7 @@ from fgtune.analysis.inputs import StudyData, read_study
 from fgtune.analysis.records import ArmSummary
 from fgtune.analysis.search.held_out import UNDEFINED, HeldOut, choices, folds_of, held_out, judged, table_of
 from fgtune.analysis.statistics import PairedContrast, paired_contrast
-from fgtune.analysis.summary import summarise
+from fgtune.analysis.summary import arm_summaries
 from fgtune.analysis.trials import best_arm, criteria_of, sign_of
 from fgtune.arrays import FloatArray
 from fgtune.config.schema.base import stable_hash
@@ -107,7 +107,7 @@ def compare_studies(folders: Sequence[StudyFolder], arm: str | None = None) -> C
 
 
 def _study(name: str, data: StudyData, wanted: str | None) -> ComparedStudy:
-    arms, primary = summarise(data).arms, data.study.metrics.primary
+    arms, primary = arm_summaries(data), data.study.metrics.primary
     known = [arm.arm for arm in arms]
     if wanted is not None and wanted not in known:
         fix = f"its arms are {', '.join(known[:10])}{', ...' * (len(known) > 10)}"

@@ -157,7 +157,7 @@ def summarise(folder: StudyFolder | StudyData) -> StudySummary:
         seeds=tuple(dict.fromkeys(cell.seed for cell in data.planned)),
         factors=data.factors,
         counts=data.count(),
-        arms=tuple(_arm(data, arm) for arm in data.arms),
+        arms=arm_summaries(data),
         warnings=() if arm_searches is None else arm_searches.warnings,
         published=published_comparisons(data),
         choices=label_free_choices(data),
@@ -186,6 +186,11 @@ def _checks(data: StudyData, summary: StudySummary) -> tuple[Check, ...]:
 
 def _baseline_mean(data: StudyData, metric: str) -> float:
     return mean_interval(list(data.values(data.baseline.name, metric).values())).mean
+
+
+def arm_summaries(data: StudyData) -> tuple[ArmSummary, ...]:
+    """Every arm with its shown metrics, in the order of the plan."""
+    return tuple(_arm(data, arm) for arm in data.arms)
 
 
 def _arm(data: StudyData, arm: PlannedArm) -> ArmSummary:

@@ -169,7 +169,7 @@ def held_out_words(found: HeldOut, level: float, *, sign: bool = False) -> str:
 
     Args:
         found: The difference, defined.
-        level: Confidence level of its interval.
+        level: Confidence level of the interval.
         sign: Whether the interval shows a plus sign.
     """
     seeds = count(found.n, "seed")
@@ -177,4 +177,4 @@ def held_out_words(found: HeldOut, level: float, *, sign: bool = False) -> str:
         return f"no interval from {seeds}"
     if not found.has_interval:
         return f"the same on all of {seeds}"
-    return f"{percent(level)} interval {interval(found.low, found.high, sign=sign)}, n = {seeds}"
+    return f"{percent(level)} interval {interval(*found.at(level), sign=sign)}, n = {seeds}"

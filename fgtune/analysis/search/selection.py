@@ -45,7 +45,8 @@ class Choice:
         regret: Primary metric of the best point minus that of the chosen one, seed by seed; so positive for accuracy,
             negative for a distance. None if undefined, or if the criterion is the primary metric. The best point is
             partly lucky, so its interval would cover too little: ``cost`` has one.
-        random_regret: The same for a random point, averaged over the points; nan if undefined.
+        random_regret: The same for a random point, averaged over the points; nan if undefined. It is in the data, not
+            on the page, which shows ``random_cost``.
         cost: What choosing by the primary metric itself would have had more, both choices made and judged on different
             seeds; None where ``regret`` is.
         random_cost: The same for a random point; None if there is no best point.
@@ -179,8 +180,8 @@ def _cost(
         return fields | absent | {"best_arm": "", "random_regret": math.nan}
     mean = math.fsum(trial.value(primary.name) for trial in both) / len(both)
     differs = criterion.name != primary.name
-    cost, random_cost = _held_out_costs(data, both, criterion, primary)
-    agreement = agreement_of(both, criterion, primary, data.level) if differs else None
+    cost, random_cost, held_out_agreement = _on_other_seeds(data, both, criterion, primary)
+    agreement = _agreement(both, criterion, primary, data.level) if differs else None
     return fields | {
         "best_arm": best.arm,
         "regret": arm_contrast(data, best.arm, chosen.arm, primary) if differs else None,
@@ -188,35 +189,26 @@ def _cost(
         "cost": cost if differs else None,
         "random_cost": random_cost,
         "agreement": agreement,
-        "held_out_agreement": _held_out_agreement(data, both, criterion, primary) or agreement if differs else None,
+        "held_out_agreement": held_out_agreement or agreement if differs else None,
     }
 
 
-def _held_out_costs(
+def _on_other_seeds(
     data: StudyData, points: Sequence[Trial], criterion: MetricInfo, primary: MetricInfo
-) -> tuple[HeldOut, HeldOut]:
-    """What choosing by the primary metric has more than choosing by the criterion, and than choosing at random."""
+) -> tuple[HeldOut, HeldOut, RankCorrelation | None]:
+    """What choosing by the primary metric has more than by the criterion and than at random, and how the two agree.
+
+    Each is judged on seeds that did not choose; the agreement is None with a single seed.
+    """
     arms = [trial.arm for trial in points]
     seeds = _shared_seeds(data, arms, [criterion, primary])
     if len(seeds) < 2:
-        return UNDEFINED, UNDEFINED
+        return UNDEFINED, UNDEFINED, None
     values = table_of({arm: data.values(arm, primary.name) for arm in arms}, seeds)
-    best = judged(values, choices(sign_of(primary.direction) * values))
-    chosen = judged(values, choices(_scores(data, arms, seeds, criterion)))
-    average = judged_mean(values)
-    return held_out(best, chosen, len(seeds), data.level), held_out(best, average, len(seeds), data.level)
-
-
-def _held_out_agreement(
-    data: StudyData, points: Sequence[Trial], criterion: MetricInfo, primary: MetricInfo
-) -> RankCorrelation | None:
-    """The agreement of the criterion with the primary metric on other seeds; None with a single seed."""
-    arms = [trial.arm for trial in points]
-    seeds = _shared_seeds(data, arms, [criterion, primary])
-    if len(seeds) < 2:
-        return None
-    one, two = (_scores(data, arms, seeds, info) for info in (criterion, primary))
-    return held_out_correlation(one, two, data.level)
+    one, two = _scores(data, arms, seeds, criterion), sign_of(primary.direction) * values
+    best, chosen, average = judged(values, choices(two)), judged(values, choices(one)), judged_mean(values)
+    cost, random_cost = (held_out(best, other, len(seeds), data.level) for other in (chosen, average))
+    return cost, random_cost, held_out_correlation(one, two, data.level)
 
 
 def _scores(data: StudyData, arms: Sequence[str], seeds: Sequence[int], info: MetricInfo) -> FloatArray:
@@ -236,7 +228,7 @@ def arm_contrast(data: StudyData, arm: str, other: str, info: MetricInfo) -> Pai
     return paired_contrast(one, two, direction=info.direction, level=data.level)
 
 
-def agreement_of(trials: Sequence[Trial], one: MetricInfo, two: MetricInfo, level: float) -> RankCorrelation:
+def _agreement(trials: Sequence[Trial], one: MetricInfo, two: MetricInfo, level: float) -> RankCorrelation:
     """Rank correlation of two metrics, each signed so that larger is better; all points have both."""
     first = [sign_of(one.direction) * trial.value(one.name) for trial in trials]
     second = [sign_of(two.direction) * trial.value(two.name) for trial in trials]

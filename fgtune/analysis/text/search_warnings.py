@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fgtune.analysis.formatting import capital, interval, metric_info, number, percent
+from fgtune.analysis.formatting import MetricInfo, capital, interval, metric_info, number, percent
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.search.held_out import held_out_words
 from fgtune.analysis.search.overview import SearchSummary
@@ -50,36 +50,32 @@ def _misled_warnings(data: StudyData, search: SearchSummary, selection: Selectio
     Both statements are one-sided, so the level is 1 - alpha / criteria for a chance of alpha that any of them is wrong.
     """
     primary, found = metric_info(data.study.metrics.primary), selection.held_out_agreement
-    title = _title(search, selection)
+    title = _criterion(search, selection).title
     parts = []
     if found is not None and found.at(level)[1] < 0:
         seeds = "" if selection.own.held_out.n < 2 else " on other seeds"
-        rho = f"rank correlation {number(found.rho)}{seeds}, {_interval_words(found.at(level), level)}"
+        words = f"{percent(level)} interval {interval(*found.at(level))}"
+        rho = f"rank correlation {number(found.rho)}{seeds}, {words}"
         parts.append(f"trials that are better by the one tend to be worse by the other ({rho})")
-    gain = selection.primary.held_out.times(sign_of(primary.direction))
-    if found is not None and primary.direction != "none" and gain.at(level)[1] < 0:
-        low, high = gain.at(level)
-        lost = f"{number(-gain.mean)} ({_interval_words((-high, -low), level)}, n = {count(gain.n, 'seed')})"
+    loss = selection.primary.held_out.times(-sign_of(primary.direction))
+    if found is not None and primary.direction != "none" and loss.at(level)[0] > 0:
+        lost = f"{number(loss.mean)} ({held_out_words(loss, level)})"
         parts.append(f"what it chooses is worse than the baseline by {lost} on seeds that did not choose")
     if parts:
         yield f"{capital(title)} is a poor guide to {primary.title} here: {', and '.join(parts)}."
 
 
-def _interval_words(ends: tuple[float, float], level: float) -> str:
-    return f"{percent(level)} interval {interval(*ends)}"
-
-
-def _title(search: SearchSummary, selection: Selection) -> str:
-    return next(info.title for info in search.criteria if info.name == selection.criterion)
+def _criterion(search: SearchSummary, selection: Selection) -> MetricInfo:
+    return next(info for info in search.criteria if info.name == selection.criterion)
 
 
 def _winner_warnings(data: StudyData, search: SearchSummary, selection: Selection) -> Iterator[str]:
     """What is left of the best point's lead on seeds that did not choose it, and whether chance alone makes it."""
     if selection.n < 2:
         return
-    honest = selection.own.held_out
+    honest, title = selection.own.held_out, _criterion(search, selection).title
     text = (
-        f"By {_title(search, selection)}, {selection.arm} is the best of {selection.n} on the seeds that also judge "
+        f"By {title}, {selection.arm} is the best of {selection.n} on the seeds that also judge "
         "it, so its lead is optimistic"
     )
     if honest.n < 2:
@@ -103,7 +99,7 @@ def _left(data: StudyData, selection: Selection) -> str:
 
 def _chance_warning(data: StudyData, search: SearchSummary, selection: Selection) -> Iterator[str]:
     """That the lead of the best is no larger than what the best of as many equal points shows."""
-    info = next(info for info in search.criteria if info.name == selection.criterion)
+    info = _criterion(search, selection)
     lead = selection.own.contrast.estimate.mean
     if selection.n < 2 or sign_of(info.direction) * lead <= 0 or not selection.chance > data.study.metrics.alpha:
         return

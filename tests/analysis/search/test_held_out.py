@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from fgtune.analysis.formatting import interval
 from fgtune.analysis.search.held_out import (
     chance_of_lead,
     choices,
@@ -56,6 +57,7 @@ def test_the_interval_is_that_of_nadeau_and_bengio():
     assert (found.low, found.high) == pytest.approx((3.5 - half, 3.5 + half), rel=1e-6)
     assert found.times(-1.0).low == -found.high
     assert found.at(0.9)[1] == pytest.approx(3.5 + 2.353363 * se, rel=1e-6)
+    assert held_out_words(found, 0.9) == f"90 % interval {interval(*found.at(0.9))}, n = 4 seeds"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 from fgtune.analysis.checks.record import Check, Material, passed, warned
 from fgtune.analysis.formatting import MetricInfo, capital, factor_name, metric_info, number
 from fgtune.analysis.search.axes import axes_of, end_of
+from fgtune.analysis.search.overview import is_oracle, stopping_metric
 from fgtune.text import count, first_of, listed
 
 _MOST_NAMED = 6  # settings or arms that a sentence names
@@ -76,7 +77,7 @@ def what_choices_read(material: Material) -> Check | None:
     choosers = list(_choosers(material))
     if not choosers:
         return None
-    seen = [f"{what} {info.title}" for what, info in choosers if info.oracle or info.name.startswith("test/")]
+    seen = [f"{what} {info.title}" for what, info in choosers if is_oracle(info)]
     if not seen:
         return passed(name, "nothing was chosen or stopped by the test split or by fine labels")
     text = (
@@ -93,9 +94,7 @@ def _choosers(material: Material) -> Iterator[tuple[str, MetricInfo]]:
         yield from (("the search selects by", info) for info in material.search.criteria)
     if material.arm_searches is not None:
         yield "settings were chosen by", material.arm_searches.criterion
-    stopping = material.data.study.stopping
-    if stopping is not None and stopping.metric is not None:
-        yield "trials were stopped by", metric_info(stopping.metric)
+    yield from (("trials were stopped by", info) for info in stopping_metric(material.data))
     yield from (
         ("the choice of an arm without labels reads", metric_info(choice.criterion)) for choice in material.choices
     )

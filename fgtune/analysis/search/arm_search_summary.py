@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,9 +11,9 @@ from fgtune.analysis.formatting import MetricInfo, metric_info, number
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.search.axes import axes_of, end_of
 from fgtune.analysis.search.held_out import FEWEST_SEEDS, HeldOut, held_out_words
-from fgtune.analysis.search.overview import SearchSummary, TrialCounts, summarise_search
+from fgtune.analysis.search.overview import TrialCounts, trial_counts
 from fgtune.analysis.search.selection import held_out_gain
-from fgtune.analysis.trials import sign_of
+from fgtune.analysis.trials import Trial, criteria_of, sign_of, trials_of
 from fgtune.config.arms.arm_search import arm_search_folders
 from fgtune.text import count, listed
 
@@ -126,31 +126,31 @@ def summarise_arm_searches(data: StudyData) -> ArmSearchesSummary | None:
 
 
 def _arm_search(data: StudyData, arm: PlannedArm, search_data: StudyData, part: str) -> ArmSearchSummary:
-    search = summarise_search(search_data)
-    chosen = _chosen(data, arm, search_data)
-    best = None if chosen is None else search.trial(chosen.name)
-    names = dict.fromkeys([search.criteria[0].name, data.study.metrics.primary])
+    trials, criterion = trials_of(search_data), criteria_of(search_data)[0]
+    by_arm = {trial.arm: trial for trial in trials}
+    chosen, own = _chosen(data, arm, search_data), by_arm[search_data.baseline.name]
+    best = None if chosen is None else by_arm[chosen.name]
+    names = dict.fromkeys([criterion.name, data.study.metrics.primary])
     ended = search_data.results.values()
     return ArmSearchSummary(
         arm=arm.name,
         report=f"{data.folder.tuning_dir.name}/{part}/{search_data.folder.report_file.name}",
-        counts=search.counts,
+        counts=trial_counts(search_data, trials),
         cells=len(ended),
         epochs=sum(result.epochs for result in ended),
         seconds=math.fsum(result.seconds for result in ended if math.isfinite(result.seconds)),
         chosen="" if chosen is None else chosen.name,
-        values={name: (search.baseline.value(name), math.nan if best is None else best.value(name)) for name in names},
-        gains={name: _gain(search_data, search, name) for name in names},
+        values={name: (own.value(name), math.nan if best is None else best.value(name)) for name in names},
+        gains={name: _gain(search_data, trials, criterion, name) for name in names},
         settings=() if chosen is None else tuple(_settings(search_data, chosen)),
     )
 
 
-def _gain(data: StudyData, search: SearchSummary, name: str) -> HeldOut:
+def _gain(data: StudyData, trials: Sequence[Trial], criterion: MetricInfo, name: str) -> HeldOut:
     """What its choice has more of a metric than its own settings, which it may choose too."""
-    criterion = search.criteria[0]
-    candidates = [trial.arm for trial in search.trials if math.isfinite(trial.value(criterion.name))]
+    candidates = [trial.arm for trial in trials if math.isfinite(trial.value(criterion.name))]
     info = criterion if name == criterion.name else metric_info(name)
-    return held_out_gain(data, candidates, search.baseline.arm, criterion, info)
+    return held_out_gain(data, candidates, data.baseline.name, criterion, info)
 
 
 def _chosen(data: StudyData, arm: PlannedArm, search: StudyData) -> PlannedArm | None:
@@ -218,8 +218,7 @@ def _worse(data: StudyData, arms: list[ArmSearchSummary], info: MetricInfo) -> I
         if gain.n < FEWEST_SEEDS and lost > 0:
             few.append(f"{arm.arm} from {number(own)} to {number(chosen)}")
         elif gain.times(sign_of(primary.direction)).at(level)[1] < 0:
-            low, high = gain.at(level)
-            words = held_out_words(replace(gain, low=low, high=high), level, sign=True)
+            words = held_out_words(gain, level, sign=True)
             yield (
                 f"Tuning by {info.title} took {arm.arm} from {number(own)} to {number(chosen)} in {primary.title}; on "
                 f"seeds that did not choose, {number(gain.mean, sign=True)} ({words}): the metric that chooses is no "

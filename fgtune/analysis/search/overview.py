@@ -102,14 +102,13 @@ def summarise_search(data: StudyData) -> SearchSummary:
     if design.plans_cells:
         raise TypeError(f"the design is a {design.kind}, not a search")
     criteria, trials = criteria_of(data), trials_of(data)
-    asked = None if data.study.scheduler.forks else design.most_points
     points = [trial for trial in trials if not trial.is_baseline]
     return SearchSummary(
         criteria=criteria,
         sampler=design.proposer,
         scheduler=data.study.scheduler.kind,
-        oracle=any(_is_oracle(info) for info in (*criteria, *_stopping_metric(data))),
-        counts=_counts(points, asked),
+        oracle=any(is_oracle(info) for info in (*criteria, *stopping_metric(data))),
+        counts=trial_counts(data, trials),
         savings=_savings(data),
         trials=trials,
         front=pareto_front(points, criteria) if len(criteria) > 1 else (),
@@ -117,11 +116,12 @@ def summarise_search(data: StudyData) -> SearchSummary:
     )
 
 
-def _is_oracle(info: MetricInfo) -> bool:
+def is_oracle(info: MetricInfo) -> bool:
+    """Whether a metric reads fine labels or the test split."""
     return info.oracle or info.name.startswith("test/")
 
 
-def _stopping_metric(data: StudyData) -> tuple[MetricInfo, ...]:
+def stopping_metric(data: StudyData) -> tuple[MetricInfo, ...]:
     """The scheduler's metric, if the study sets one."""
     stopping = data.study.stopping
     return () if stopping is None or stopping.metric is None else (metric_info(stopping.metric),)
@@ -143,11 +143,12 @@ def selections_of(data: StudyData, trials: Sequence[Trial]) -> tuple[Selection, 
     return tuple(selection for selection in selections if selection is not None)
 
 
-def _counts(points: Sequence[Trial], asked: int | None) -> TrialCounts:
-    states = [trial.state for trial in points]
+def trial_counts(data: StudyData, trials: Sequence[Trial]) -> TrialCounts:
+    """How the points of a search ended, its baseline aside."""
+    states = [trial.state for trial in trials if not trial.is_baseline]
     return TrialCounts(
-        asked=asked,
-        proposed=len(points),
+        asked=None if data.study.scheduler.forks else data.study.design.most_points,
+        proposed=len(states),
         complete=states.count(CellState.COMPLETE.value),
         pruned=states.count(CellState.PRUNED.value),
         failed=states.count(CellState.FAIL.value),

@@ -15,9 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import plotly
-import scipy
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
@@ -28,7 +26,7 @@ from fgtune.analysis.inputs import StudyData, read_study
 from fgtune.analysis.summary import StudySummary, summarise
 from fgtune.analysis.table import write_tables
 from fgtune.analysis.text.importances import share_text
-from fgtune.analysis.verdict_records import write_verdicts
+from fgtune.analysis.verdict_records import versions, write_verdicts
 from fgtune.files import write_atomically
 from fgtune.reporting.page import page_context
 from fgtune.results.folder import StudyFolder
@@ -56,8 +54,8 @@ def write_up(folder: StudyFolder) -> tuple[Path, StudySummary]:
 
 def generator() -> str:
     """What made a page, as its head says: with the same versions, the same folder gives the same bytes."""
-    versions = {"plotly": plotly.__version__, "numpy": np.__version__, "scipy": scipy.__version__}
-    return ", ".join([f"fgtune {__version__}", *(f"{name} {version}" for name, version in versions.items())])
+    made_by = {"fgtune": __version__, "plotly": plotly.__version__} | versions()
+    return ", ".join(f"{name} {version}" for name, version in made_by.items())
 
 
 def render(data: StudyData, summary: StudySummary) -> bytes:

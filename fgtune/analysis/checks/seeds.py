@@ -10,6 +10,7 @@ from fgtune.analysis.power import seeds_for_exact_test
 from fgtune.analysis.shape import Shape, cells_needed
 from fgtune.analysis.statistics import mean_interval, smallest_exact_p
 from fgtune.analysis.text.looks import after_looks
+from fgtune.analysis.trials import sign_of
 from fgtune.text import count, first_of
 
 _MOST_NAMED = 4  # arms or cells that a sentence names
@@ -117,7 +118,7 @@ def collapsed(material: Material) -> Check | None:
 
 
 def _shape_words(dataset: str, shape: Shape, material: Material) -> str:
-    sign = -1.0 if material.primary.direction == "minimize" else 1.0
+    sign = sign_of(material.primary.direction)
     where, chance = f" on {dataset}" if dataset else "", f"p = {shape.p:.2g} for normal seeds"
     if not shape.apart:
         return f"they are skewed or fall into groups{where} ({chance})"

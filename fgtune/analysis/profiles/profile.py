@@ -14,6 +14,7 @@ from fgtune.analysis.profiles.plateau import LevelBound, level_bounds
 from fgtune.analysis.profiles.sides import NUM_FINE, SideContrast, side_contrasts
 from fgtune.analysis.profiles.slopes import Elasticity, elasticity, on_log_levels
 from fgtune.analysis.search.axes import listed_axis
+from fgtune.analysis.trials import sign_of
 from fgtune.config.schema.designs import RangeConfig
 
 _FEWEST_LEVELS = 3
@@ -77,7 +78,7 @@ def summarise_profiles(data: StudyData, info: MetricInfo, margin: float | None) 
     bounds = level_bounds(
         gains, [[(arm.name, level_text(arm.levels[factor])) for arm in arms] for factor, arms in groups], margin
     )
-    sign = -1.0 if info.direction == "minimize" else 1.0
+    sign = sign_of(info.direction)
     profiles = []
     for (factor, arms), levels in zip(groups, bounds, strict=True):
         numbers = [float(arm.levels[factor]) for arm in arms]

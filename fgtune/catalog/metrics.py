@@ -114,6 +114,24 @@ def _label_free_specs() -> tuple[MetricSpec, ...]:
             "no labels",
             "nan when fewer than two classes are predicted, or every sample is alone in its class",
         ),
+        MetricSpec(
+            "fixed_silhouette",
+            "mean silhouette of the predicted classes inside coarse classes, in 20 principal components of the inputs",
+            -1.0,
+            1.0,
+            "maximize",
+            "coarse labels",
+            "nan when no coarse class has two samples",
+        ),
+        MetricSpec(
+            "fixed_calinski_harabasz",
+            "variance between over variance within the predicted classes, inside coarse classes, in the same space",
+            0.0,
+            math.inf,
+            "maximize",
+            "coarse labels",
+            "nan when no coarse class has two samples, or there is no variance within classes",
+        ),
     )
 
 

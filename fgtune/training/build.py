@@ -34,7 +34,7 @@ def build_trainer(
     oracle = config.objective.oracle_weights
     if oracle and evaluation.fine is None:
         raise TrialError(f"objective.{oracle[0]} reads fine labels, and the data have none")
-    evaluator = Evaluator(evaluation, config.evaluation, num_fine, prepared.evaluation_neighbors, seed)
+    evaluator = Evaluator(evaluation, config.evaluation, num_fine, prepared.evaluation_neighbors, seed, prepared.fixed)
     fine = evaluation.fine[training.train] if oracle and evaluation.fine is not None else None
     truth = evaluation.true_fine_to_coarse if config.relations.mode == "oracle" else None
     return Trainer(config, training, evaluator, seed, truth=truth, fine=fine, threads=threads)

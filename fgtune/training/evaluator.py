@@ -18,6 +18,7 @@ from fgtune.metrics.attention import attention_share
 from fgtune.metrics.clustering import contingency
 from fgtune.metrics.coarse import coarse_accuracy, coarse_counts, coarse_probabilities, coarse_top
 from fgtune.metrics.evaluate import evaluate_counts
+from fgtune.metrics.fixed_space import FixedJudge
 from fgtune.metrics.label_free import (
     effective_classes,
     mean_confidence,
@@ -29,6 +30,7 @@ from fgtune.metrics.retrieval import recalls
 from fgtune.results.records import SPLIT_BITS, AttentionRecord, PredictionsRecord, RelationsRecord, compact
 from fgtune.streams import numpy_stream
 from fgtune.training.final_metrics import few_shot, probe_classes, probe_values
+from fgtune.training.prepared import FixedSample
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Evaluator:
         num_fine: K_F.
         neighbors: For each split, (n, k) positions within it, -1 padded; for neighbour agreement.
         seed: Seed of the silhouette's sample, few-shot episodes and attention maps.
+        fixed: For each split, a sample in the space that all trials on the data share.
     """
 
     def __init__(
@@ -71,10 +74,16 @@ class Evaluator:
         num_fine: int,
         neighbors: Mapping[str, IntArray],
         seed: int,
+        fixed: Mapping[str, FixedSample] | None = None,
     ) -> None:
         self.splits: tuple[str, ...] = config.splits
         self._view, self._config, self._num_fine = view, config, num_fine
         self._neighbors, self._seed = neighbors, seed
+        self._judges = {
+            split: FixedJudge(sample.positions, sample.points, view.coarse[self.rows(split)[sample.positions]])
+            for split, sample in (fixed or {}).items()
+            if split in self.splits
+        }
 
     @property
     def reported_split(self) -> str:
@@ -112,6 +121,9 @@ class Evaluator:
         }
         if split in self._neighbors:
             values["neighbor_agreement"] = neighbor_agreement(fine, self._neighbors[split])
+        if split in self._judges:
+            values["fixed_silhouette"] = self._judges[split].silhouette(fine)
+            values["fixed_calinski_harabasz"] = self._judges[split].calinski_harabasz(fine)
         values |= self._recall(split, predictions.features)
         record = self.record(split, fine, fine_to_coarse)
         if record.fine_counts is not None and record.true_fine_to_coarse is not None:

@@ -1,21 +1,44 @@
-"""What the trials of a block share: the split and the neighbours, found once, read-only, without torch."""
+"""What the trials of a block share: split, neighbours and a space to judge in, found once, read-only, without torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from fgtune.arrays import IntArray
+import numpy as np
+
+from fgtune.arrays import Float32Array, IntArray
 from fgtune.catalog.terms import TERMS
 from fgtune.config.schema.base import stable_hash
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Dataset, EvaluationView, Splits, TrainingView
 from fgtune.data.splits import split_dataset
 from fgtune.data.views import evaluation_view, training_view, vectors
+from fgtune.metrics.fixed_space import PrincipalSpace, principal_space
 from fgtune.neighbors import coarse_groups, find_neighbors
+from fgtune.streams import numpy_stream
 
 EVALUATION_NEIGHBORS = 5
 """Neighbours within an evaluated split: fixed, like their scope, so that all arms are measured in the same way."""
+KEPT_SPACES = 4
+_SPACES: dict[str, PrincipalSpace] = {}  # by fingerprint, which determines them
+
+
+FIXED_SAMPLES = 1000
+"""Samples on which the shared space is found, and of a split that are judged in it; fixed for the same reason."""
+
+
+@dataclass(frozen=True)
+class FixedSample:
+    """Samples of a split in the shared space.
+
+    Attributes:
+        positions: (m,) sorted positions within the split.
+        points: (m, 20) principal components of their inputs.
+    """
+
+    positions: IntArray
+    points: Float32Array
 
 
 @dataclass(frozen=True)
@@ -28,11 +51,13 @@ class PreparedSplit:
             them, or if the trainer finds them in its own features.
         evaluation_neighbors: (n, 5) nearest neighbours by raw inputs and within the same coarse class, for each
             evaluated split and the validation split; for neighbour agreement and the validation loss.
+        fixed: A sample of each evaluated split in the space that all trials on the data set share.
     """
 
     splits: Splits
     neighbors: IntArray | None
     evaluation_neighbors: Mapping[str, IntArray] = field(default_factory=dict)
+    fixed: Mapping[str, FixedSample] = field(default_factory=dict)
 
 
 def prepare_split(
@@ -62,7 +87,29 @@ def prepare_split(
         splits,
         search(splits.train, config.neighbors.stored, config.neighbors.scope) if _needs_neighbors(config) else None,
         {name: search(getattr(splits, name), EVALUATION_NEIGHBORS, "coarse") for name in _measured(config)},
+        {name: _fixed_sample(dataset, getattr(splits, name), seed, name) for name in _measured(config)},
     )
+
+
+def _fixed_sample(dataset: Dataset, rows: IntArray, seed: int, split: str) -> FixedSample:
+    """The sample of a split, drawn without labels, alike in all arms of a block."""
+    drawn = numpy_stream(seed, "fixed_space", split).permutation(len(rows))[:FIXED_SAMPLES]
+    positions: IntArray = np.sort(drawn).astype(np.int64)
+    points = _fixed_space(dataset).project(vectors(dataset.inputs, rows[positions]))
+    for array in (positions, points):
+        array.setflags(write=False)
+    return FixedSample(positions, points)
+
+
+def _fixed_space(dataset: Dataset) -> PrincipalSpace:
+    """The shared space of a data set; found once a process for the latest data sets."""
+    key = dataset.fingerprint
+    if key not in _SPACES:
+        while len(_SPACES) >= KEPT_SPACES:
+            del _SPACES[next(iter(_SPACES))]
+        rows = np.sort(numpy_stream(0, "fixed_space").permutation(len(dataset.inputs))[:FIXED_SAMPLES])
+        _SPACES[key] = principal_space(vectors(dataset.inputs, rows))
+    return _SPACES[key]
 
 
 def preparation_key(config: TrialConfig, seed: int) -> str:

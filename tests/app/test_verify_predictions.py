@@ -9,14 +9,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from support.changes import read_lines, write_lines
+from support.changes import curves, read_lines, write_lines
 
 from fgtune.app import verify as verb
 from fgtune.app.api import open_results
 from fgtune.app.cli import main
 from fgtune.app.verify import verify
 from fgtune.errors import ConfigError
-from fgtune.results.evidence import LABELS, PREDICTIONS, arrays_digest
+from fgtune.results.evidence import CURVE, LABELS, PREDICTIONS, arrays_digest
 from fgtune.results.folder import StudyFolder
 
 
@@ -117,13 +117,16 @@ def test_coarse_labels_other_than_those_of_the_data_are_found_though_all_digests
     assert problem == f"coarse_labels/{key}.npz: are not the coarse labels of the data"
 
 
-def test_a_folder_of_a_version_that_stored_no_predictions_agrees(folder):
+def test_a_folder_of_a_version_without_predictions_and_judges_agrees(folder):
+    judged = [f"{split}/fixed_{index}" for split in ("val", "test") for index in ("silhouette", "calinski_harabasz")]
+    curves(lambda table: table.drop(columns=judged))(folder.root)
     for path in (folder.predictions_dir, folder.labels_dir):
         shutil.rmtree(path)
     lines = read_lines(folder.root)
     for line in lines:
-        for key in (PREDICTIONS, LABELS):
+        for key in (PREDICTIONS, LABELS, CURVE):
             line["evidence"].pop(key, None)
+        line["metrics"] = {name: value for name, value in line["metrics"].items() if name not in judged}
     write_lines(folder.root, lines)
     outcome = verify(folder.root, reruns=1)
     assert outcome.problems == []

@@ -48,6 +48,8 @@ LABEL_FREE = {
     "effective_classes",
     "num_used_classes",
     "silhouette",
+    "fixed_silhouette",
+    "fixed_calinski_harabasz",
     "loss",
     "loss_coarse",
     "loss_nn",

@@ -137,7 +137,8 @@ def rerun(subject: Subject, cell: CellResult, datasets: Mapping[str, Dataset]) -
 
 def _differences(subject: Subject, cell: CellResult, outcome: TrialOutcome) -> Iterator[tuple[int, str]]:
     """Values compared, and what differs."""
-    finite = {metric: value for metric, value in outcome.metrics.items() if math.isfinite(value)}
+    known = subject.data.measured  # a metric that no cell has is one that the version did not have that ran them
+    finite = {metric: value for metric, value in outcome.metrics.items() if math.isfinite(value) and metric in known}
     for metric in sorted({*finite, *cell.metrics}):
         yield 1, _difference(metric, cell.metrics.get(metric), finite.get(metric))
     yield from _curve(subject, cell, outcome)
@@ -168,8 +169,9 @@ def _curve(subject: Subject, cell: CellResult, outcome: TrialOutcome) -> Iterato
         if row is None:
             yield 1, f"epoch {entry.epoch} is not in the curve"
             continue
-        for metric, value in {"step": float(entry.step), **entry.metrics}.items():
-            stored = float(row[metric]) if metric in row else None
+        made = {metric: value for metric, value in entry.metrics.items() if metric in row}
+        for metric, value in {"step": float(entry.step), **made}.items():
+            stored = float(row[metric])
             yield 1, _difference(f"{metric} in epoch {entry.epoch}", stored, value)
     more = len(rows) - len(outcome.history)
     yield 0, f"the curve has {more} epochs more" if more > 0 else ""

@@ -1,0 +1,66 @@
+"""Agreement inside coarse classes, against scikit-learn and pair by pair; nothing is won by collapsing."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+from fgtune.metrics.agreement import class_share, group_agreement, pair_agreement
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_it_is_scikit_learns_adjusted_rand_index_inside_each_group(seed):
+    rng = np.random.default_rng(seed)
+    groups, one = rng.integers(-1, 4, 200), rng.integers(0, 5, 200)
+    two = np.where(rng.random(200) < 0.6, (one + 2) % 5, rng.integers(0, 9, 200))
+    values, sizes = group_agreement(one, two, groups, 4)
+    for group in range(4):
+        own = groups == group
+        assert sizes[group] == own.sum()
+        assert values[group] == pytest.approx(adjusted_rand_score(one[own], two[own]))
+    assert pair_agreement(one, two, groups, 4) == pytest.approx(np.average(values, weights=sizes))
+
+
+def test_it_is_the_index_of_pairs_counted_one_by_one():
+    one, two = [0, 0, 0, 1, 1, 2, 2], [4, 4, 5, 5, 5, 6, 4]
+    pairs = list(itertools.combinations(range(7), 2))
+    same = [[labels[i] == labels[j] for i, j in pairs] for labels in (one, two)]
+    both, left, right = sum(map(all, zip(*same, strict=True))), sum(same[0]), sum(same[1])
+    expected = left * right / len(pairs)
+    by_hand = (both - expected) / ((left + right) / 2 - expected)
+    assert pair_agreement(one, two, [0] * 7, 1) == pytest.approx(by_hand)
+
+
+CONSTANT, SINGLE, DIVIDED = [3] * 6, list(range(6)), [0, 0, 0, 1, 1, 1]
+
+
+@pytest.mark.parametrize(("one", "two"), [(CONSTANT, CONSTANT), (SINGLE, SINGLE), (CONSTANT, DIVIDED)])
+def test_a_group_that_is_not_divided_earns_nothing(one, two):
+    assert adjusted_rand_score(CONSTANT, CONSTANT) == 1.0
+    assert pair_agreement(one, two, [0] * 6, 1) == 0.0
+
+
+def test_random_labellings_agree_as_chance_does():
+    rng = np.random.default_rng(0)
+    groups = np.arange(300) % 3
+    found = [pair_agreement(rng.integers(0, 4, 300), rng.integers(0, 4, 300), groups, 3) for _ in range(200)]
+    assert abs(np.mean(found)) < 4 * np.std(found) / math.sqrt(200)
+
+
+def test_groups_of_a_single_sample_and_samples_without_a_label_are_left_out():
+    assert pair_agreement([0, 0, 1, 1, 2, 0], [1, 1, 0, 0, 3, 4], [0, 0, 0, 0, 1, -1], 2) == 1.0
+    assert math.isnan(pair_agreement([0, 1], [0, 1], [0, -1], 1))
+    with pytest.raises(ValueError, match="must be"):
+        pair_agreement([0, 1], [0, 1], [0, 2], 2)
+
+
+def test_the_share_of_classes_in_use_by_hand():
+    assert class_share([2] * 9, 4) == 0.25
+    assert class_share([0, 1, 2, 3], 4) == pytest.approx(1.0)
+    shares = np.array([0.5, 0.25, 0.25])
+    assert class_share([0, 0, 1, 3], 5) == pytest.approx(np.exp(-(shares * np.log(shares)).sum()) / 5)
+    assert math.isnan(class_share([], 5))

@@ -128,8 +128,13 @@ def test_a_folder_of_a_version_without_predictions_and_judges_agrees(folder):
             line["evidence"].pop(key, None)
         line["metrics"] = {name: value for name, value in line["metrics"].items() if name not in judged}
     write_lines(folder.root, lines)
+    for path in (folder.results_csv, folder.results_parquet):
+        path.unlink()
     outcome = verify(folder.root, reruns=1)
-    assert outcome.problems == []
+    assert [problem.split(";")[0] for problem in outcome.problems] == [
+        "results.csv: is missing",
+        "results.parquet: is missing",
+    ]
     assert outcome.reruns[0].differences == ()
 
 

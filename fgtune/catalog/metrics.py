@@ -42,6 +42,12 @@ def _clustering_specs() -> tuple[MetricSpec, ...]:
         share("v_measure", "harmonic mean of homogeneity and completeness"),
         share("homogeneity", "share of the true classes' entropy that the predicted classes explain"),
         share("completeness", "share of the predicted classes' entropy that the true classes explain"),
+        share(
+            "within_coarse_accuracy",
+            "clustering accuracy when the known coarse label restricts the prediction to the classes below it",
+            counts=True,
+        ),
+        share("within_coarse_ari", "adjusted Rand index of the same restricted predictions", low=-0.5),
     )
 
 

@@ -22,6 +22,8 @@ class TermSpec:
         reads: The labels that it needs; a term that reads fine classes is an upper bound and never searched.
         on_validation: Whether it has a value on the validation split, as ``Term.on_validation`` says.
         neighbors: Whether it is computed on neighbours, as ``Term.needs`` says; they are found before training.
+        fine_head: Whether it trains a classifier over fine classes, as ``Term.needs`` says; where no term does, fine
+            classes are clusters.
     """
 
     place: str
@@ -29,6 +31,7 @@ class TermSpec:
     reads: Reads = "coarse labels"
     on_validation: bool = True
     neighbors: bool = False
+    fine_head: bool = False
 
 
 _FALCON, _XU, _FIERCE = "fgtune.objectives.falcon", "fgtune.objectives.xu", "fgtune.objectives.fierce"
@@ -42,12 +45,12 @@ _INSTANCE = "cross-entropy of a sample's own index (the lambda_I of Xu et al.)"
 _ENTROPIC = "log2 K minus the entropy, in bits, of the features' use of K prototypes (FIERCE)"
 
 TERMS: dict[str, TermSpec] = {
-    "coarse": TermSpec(f"{_FALCON}:CoarseTerm", _COARSE),
-    "nn": TermSpec(f"{_FALCON}:NeighborTerm", _NN, neighbors=True),
-    "conf": TermSpec(f"{_FALCON}:ConfidenceTerm", _CONF),
-    "reg": TermSpec(f"{_FALCON}:UniformityTerm", _REG),
+    "coarse": TermSpec(f"{_FALCON}:CoarseTerm", _COARSE, fine_head=True),
+    "nn": TermSpec(f"{_FALCON}:NeighborTerm", _NN, neighbors=True, fine_head=True),
+    "conf": TermSpec(f"{_FALCON}:ConfidenceTerm", _CONF, fine_head=True),
+    "reg": TermSpec(f"{_FALCON}:UniformityTerm", _REG, fine_head=True),
     "base": TermSpec(f"{_XU}:BaseTerm", _BASE),
-    "fine": TermSpec(f"{_XU}:FineTerm", _FINE, reads="fine classes", on_validation=False),
+    "fine": TermSpec(f"{_XU}:FineTerm", _FINE, reads="fine classes", on_validation=False, fine_head=True),
     "instance": TermSpec(f"{_XU}:instance_term", _INSTANCE, on_validation=False),
     "entropic": TermSpec(f"{_FIERCE}:EntropicTerm", _ENTROPIC),
 }

@@ -22,7 +22,7 @@ from fgtune.errors import ConfigError
 from fgtune.models.classifier import FineClassifier, build_classifier
 from fgtune.text import first_of
 from fgtune.training.augment import Views
-from fgtune.training.clusters import cluster_probabilities
+from fgtune.training.clusters import log_scores, softmax
 from fgtune.training.compute import Compute
 from fgtune.training.input_checks import view_shape
 
@@ -115,7 +115,7 @@ class FineModel:
         outputs = self._compute.predict(self.network, inputs, self._views.evaluation)
         probs = outputs.probs
         if self.clusters is not None:
-            probs = cluster_probabilities(outputs.features, self.clusters.centers, self.clusters.variance)
+            probs = softmax(log_scores(outputs.features, self.clusters.centers, self.clusters.variance))
         fine: IntArray = probs.argmax(axis=1).astype(np.int64)
         return FineLabels(fine, probs.max(axis=1), np.ascontiguousarray(self.fine_to_coarse[:, fine].T))
 

@@ -107,6 +107,68 @@ def coarse_accuracy_from_counts(counts: npt.ArrayLike, fine_to_coarse: npt.Array
     return _mean_of_shares(hits, table.sum(axis=(1, 2)))
 
 
+def allowed_classes(fine_to_coarse: npt.ArrayLike, coarse: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """The fine classes that the known coarse labels of each sample leave, by the learned parents.
+
+    With several sources these are the classes whose parents agree with all known labels; where there are none, those
+    that agree with the first source that leaves any. A sample without a label, or none of whose labels is the parent of
+    any class, is not restricted.
+
+    Args:
+        fine_to_coarse: (K_F,) or (S, K_F) learned parents, >= 0.
+        coarse: (n,) or (n, S) coarse labels, -1 for none.
+
+    Returns:
+        (n, K_F) bool, with at least one True in every row.
+
+    Raises:
+        ValueError: Another type, shape or range, or another number of sources.
+
+    Example:
+        >>> allowed_classes([0, 0, 1], coarse=[0, 1, -1]).astype(int).tolist()
+        [[1, 1, 0], [0, 0, 1], [1, 1, 1]]
+    """
+    parents = np.atleast_2d(integers(fine_to_coarse, "fine_to_coarse", (1, 2), 0))
+    labels = _columns(integers(coarse, "coarse", (1, 2), -1))
+    if labels.shape[1] != len(parents):
+        raise ValueError(f"coarse has {labels.shape[1]} source(s), fine_to_coarse has {len(parents)}")
+    agrees = [(labels[:, [source]] == each) | (labels[:, [source]] < 0) for source, each in enumerate(parents)]
+    allowed: npt.NDArray[np.bool_] = np.logical_and.reduce(agrees)
+    for source, each in enumerate(agrees):
+        left = ~allowed.any(axis=1) & (labels[:, source] >= 0)
+        allowed[left] = each[left]
+    allowed[~allowed.any(axis=1)] = True
+    return allowed
+
+
+def predict_within(scores: npt.ArrayLike, fine_to_coarse: npt.ArrayLike, coarse: npt.ArrayLike) -> IntArray:
+    """The best fine class of each sample among those that its known coarse labels leave (``allowed_classes``).
+
+    Args:
+        scores: (n, K_F) finite; larger is better. Logarithms of probabilities, rather than probabilities, tell apart
+            classes that are all next to impossible without the label.
+        fine_to_coarse: (K_F,) or (S, K_F) learned parents, >= 0.
+        coarse: (n,) or (n, S) coarse labels, -1 for none.
+
+    Returns:
+        (n,) int64; of equal scores the class with the lower number.
+
+    Raises:
+        ValueError: Another type, shape or range, or another number of sources.
+        TrialError: NaN or infinity in the scores.
+
+    Example:
+        >>> predict_within([[0.7, 0.2, 0.1]] * 2, fine_to_coarse=[0, 1, 1], coarse=[1, -1]).tolist()
+        [1, 0]
+    """
+    values = reals(scores, "scores")
+    allowed = allowed_classes(fine_to_coarse, coarse)
+    same_length(len(values), len(allowed), "scores and coarse")
+    same_length(values.shape[1], allowed.shape[1], "columns of scores and fine_to_coarse")
+    best: IntArray = np.where(allowed, values, -np.inf).argmax(axis=1).astype(np.int64)
+    return best
+
+
 def coarse_probabilities(probs: npt.ArrayLike, fine_to_coarse: npt.ArrayLike, num_coarse: int) -> FloatArray:
     """Probability of each coarse class of one source: the sum of those of its fine classes.
 

@@ -44,3 +44,27 @@ def evaluate_counts(fine_counts: npt.ArrayLike, learned: npt.ArrayLike, true: np
         "ged_reference": relations.ged_reference(learned, true),
     }
     return {name: value for name, value in values.items() if not math.isnan(value)}
+
+
+def evaluate_within(within_counts: npt.ArrayLike) -> dict[str, float]:
+    """Every oracle metric of predictions that the known coarse labels restrict.
+
+    Args:
+        within_counts: (K_F, K*) samples by predicted x true fine class, predictions as from ``predict_within``.
+
+    Returns:
+        Values by name without split prefix and without undefined ones.
+
+    Raises:
+        ValueError: Another type, shape or range.
+
+    Example:
+        >>> evaluate_within([[3, 0], [0, 4]])
+        {'within_coarse_accuracy': 1.0, 'within_coarse_ari': 1.0}
+    """
+    counts = counts_matrix(within_counts)
+    values = {
+        "within_coarse_accuracy": clustering.clustering_accuracy_from_counts(counts),
+        "within_coarse_ari": clustering.ari_from_counts(counts),
+    }
+    return {name: value for name, value in values.items() if not math.isnan(value)}

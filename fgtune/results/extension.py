@@ -1,4 +1,4 @@
-"""Adding seeds to a study that has a folder: the only change to a study that keeps finished cells.
+"""Going on with a study that has a folder: whose cells this version may add to, and adding seeds to it.
 
 A cell depends only on its own seed, so further seeds add cells and change none. The study's hash covers its seeds and
 changes with them; ``provenance.json`` records every change under ``extended``, so that the folder still knows the study
@@ -8,7 +8,7 @@ by its earlier hashes.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from fgtune.config.arms.plan import Plan
 from fgtune.config.arms.records import study_hash_of
 from fgtune.config.schema.base import HASH_SCHEME
 from fgtune.config.schema.study import Study
+from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import StudyFolderError
 from fgtune.results.options import RunOptions
 
@@ -23,6 +24,11 @@ LOOKS = "looks"
 """Key in ``provenance.json`` of the looks before seeds were added: for each, its seeds and what was added after it."""
 HASH = "hash"
 """Key in ``provenance.json`` of the scheme of its hashes; the first scheme if missing."""
+RESULTS = "results"
+"""Key in ``provenance.json`` of what the numbers of a config mean; the first meaning if missing."""
+RESULTS_SCHEME = 2
+"""Increase it whenever the same config yields other numbers than before, and say in ``check_results`` which cells are
+concerned: 1 put a training sample into the nearest of all clusters, 2 puts it into one of its own coarse class."""
 
 
 def other_version(record: Mapping[str, Any]) -> str | None:
@@ -46,6 +52,35 @@ def check_hashes(record: Mapping[str, Any], where: str) -> None:
         rule = f"was written by {age} version of fgtune, whose cells have other ids; nothing was changed"
         fix = "choose another folder with --out, or go on with that version; report, status and verify read it"
         raise StudyFolderError(rule, where=where, fix=fix)
+
+
+def check_results(plan: Plan, settled: Collection[str], where: str) -> None:
+    """Raise if cells that are to be run would not be comparable with those that an earlier version ran.
+
+    Args:
+        plan: The study as it would be run on.
+        settled: Ids of cells that have ended.
+        where: The folder, whose results have an earlier meaning.
+
+    Raises:
+        StudyFolderError: The fine classes of some of its cells are clusters within coarse classes, and there are more
+            such cells to run.
+    """
+    ended = {cell.cell_id in settled for cell in plan.cells if _is_clustered(cell.config)}
+    grows = not plan.study.design.plans_cells or plan.study.adaptive_seeds is not None
+    if True in ended and (False in ended or grows):
+        rule = (
+            "was begun by an earlier version of fgtune, which put a sample into the nearest of all clusters; this one "
+            "puts a training sample into one of its own coarse class, so that arms without a fine head reach other "
+            "numbers; nothing was changed"
+        )
+        fix = "choose another folder with --out, or go on with that version; report, status and verify read it"
+        raise StudyFolderError(rule, where=where, fix=fix)
+
+
+def _is_clustered(config: TrialConfig) -> bool:
+    """Whether fine classes are, or with terms of one's own may be, clusters within coarse classes."""
+    return not config.objective.has_fine_head and config.clustering.scope == "coarse"
 
 
 def more_seeds(seeds: int | Sequence[int], wanted: int) -> int | list[int]:
@@ -98,6 +133,7 @@ def extended_record(
         **options.record(),
     }
     larger = with_look(record, before.seed_list, added=list(plan.study.seed_list)) if looked else dict(record)
+    larger[RESULTS] = RESULTS_SCHEME
     return {**larger, "study_hash": plan.study_hash, "extended": [*record.get("extended", []), entry]}
 
 

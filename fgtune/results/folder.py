@@ -21,7 +21,17 @@ from fgtune.config.schema.base import HASH_SCHEME
 from fgtune.config.schema.study import Study
 from fgtune.errors import StudyFolderError
 from fgtune.files import write_atomically
-from fgtune.results.extension import HASH, check_hashes, extended_record, former_hashes, outgrown_error, with_look
+from fgtune.results.extension import (
+    HASH,
+    RESULTS,
+    RESULTS_SCHEME,
+    check_hashes,
+    check_results,
+    extended_record,
+    former_hashes,
+    outgrown_error,
+    with_look,
+)
 from fgtune.results.layout import (
     CELL_COLUMNS,
     CellFiles,
@@ -80,6 +90,7 @@ class StudyFolder(CellFiles):
         record = self.read_provenance()
         theirs = record.get("study_hash")
         if theirs == plan.study_hash:
+            self._check_results(record, plan)
             return True
         check_hashes(record, str(self.root))
         outgrown = outgrown_error(record, plan, str(self.root))
@@ -104,10 +115,10 @@ class StudyFolder(CellFiles):
         Raises:
             StudyFolderError: As for ``check``; nothing is written then.
         """
-        record = {**provenance, HASH: HASH_SCHEME, GIVEN: dict(loaded.raw)}
+        record = {**provenance, HASH: HASH_SCHEME, RESULTS: RESULTS_SCHEME, GIVEN: dict(loaded.raw)}
         if self.check(plan):
             first = self.read_provenance()
-            record = {**first, "continued": [*first.get("continued", []), dict(provenance)]}
+            record = {**first, RESULTS: RESULTS_SCHEME, "continued": [*first.get("continued", []), dict(provenance)]}
         record.setdefault(CHAINED, len(self.ledger.lines()))
         self.root.mkdir(parents=True, exist_ok=True)
         self._write_provenance(record)
@@ -130,6 +141,7 @@ class StudyFolder(CellFiles):
         record = self.read_provenance()
         if record.get("study_hash") != plan.study_hash:
             planned = [row["cell_id"] for row in self.read_plan()]
+            self._check_results(record, plan)
             looked = any(result.cell_id in planned for result in self.ledger.read())
             record = extended_record(record, self.read_study(), plan, planned, options, looked=looked)
             self._write_provenance(record)
@@ -169,6 +181,11 @@ class StudyFolder(CellFiles):
         self.root.mkdir(parents=True, exist_ok=True)
         with locked(self.lock_file):
             yield
+
+    def _check_results(self, record: Mapping[str, Any], plan: Plan) -> None:
+        """Raise where an earlier version ran cells that further ones would not be comparable with."""
+        if record.get(RESULTS, 1) < RESULTS_SCHEME:
+            check_results(plan, self.settled(plan).keys(), str(self.root))
 
     def _refuse_foreign(self) -> None:
         """Raise when something other than a study is here."""

@@ -60,12 +60,15 @@ class RelationsRecord:
         coarse_counts: (sources, K_F, max K_C) counts of predicted fine class x coarse label, on the test split.
         true_fine_to_coarse: (sources, K_F*) true parents; None without fine labels.
         fine_counts: (K_F, K_F*) counts of predicted x true fine class, on the test split; None without fine labels.
+        within_counts: The same for predictions that the known coarse label restricts to the classes below it; None
+            without fine labels, and in a record of an earlier version.
     """
 
     fine_to_coarse: IntArray
     coarse_counts: IntArray
     true_fine_to_coarse: IntArray | None = None
     fine_counts: IntArray | None = None
+    within_counts: IntArray | None = None
 
 
 @dataclass(frozen=True)

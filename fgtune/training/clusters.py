@@ -1,7 +1,8 @@
 """Fine classes for methods that learn none: k-means on features, within coarse classes or globally (as in GEORGE).
 
-Clusters are found on the training split. A sample of any split belongs to the nearest centre, so no coarse label is
-used at test time, as with a fine head.
+Clusters are found on the training split. A training sample belongs to the nearest centre of its own coarse class, among
+whose samples it was clustered; a sample that was held out comes without its label, as for a fine head, and belongs to
+the nearest centre of all.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class ClusteredClasses:
 
     Attributes:
         centers: (num_fine, d) float64.
+        groups: (num_fine,) int64 coarse class in the first source that each cluster was found in; -1 for all samples.
         variance: Variance of a feature around its nearest centre, pooled over clusters and dimensions.
 
     Raises:
@@ -38,8 +40,11 @@ class ClusteredClasses:
         self._config, self._seed = config, seed
         if config.scope == "global":
             self.centers = self._fit(features, num_fine)[1]
+            self.groups: IntArray = np.full(num_fine, -1, dtype=np.int64)
         else:
-            self.centers = np.concatenate(self._fit_within(features, groups, num_fine))
+            found = self._fit_within(features, groups, num_fine)
+            self.centers = np.concatenate(found)
+            self.groups = np.repeat(np.unique(groups[groups >= 0]), [len(each) for each in found])
         squares = squared_distances(features, self.centers).min(axis=1)
         self.variance = max(float(squares.mean()) / features.shape[1], 1e-12)
 
@@ -79,9 +84,23 @@ class ClusteredClasses:
             sizes[best] += 1
         return [fit[size - 1][1] for fit, size in zip(fits, sizes, strict=True)]
 
-    def probabilities(self, features: Float32Array) -> Float32Array:
-        """(n, K_F) posterior over the clusters; see ``cluster_probabilities``."""
-        return cluster_probabilities(features, self.centers, self.variance)
+    def log_scores(self, features: Float32Array) -> npt.NDArray[np.float64]:
+        """(n, K_F) logarithm of the posterior over all clusters, up to a constant a sample; see ``log_scores``."""
+        return log_scores(features, self.centers, self.variance)
+
+    def probabilities(self, features: Float32Array, known: IntArray | None = None) -> Float32Array:
+        """(n, K_F) posterior over the clusters.
+
+        Args:
+            features: (n, d).
+            known: (n,) coarse label in the first source where it belongs to what the clusters were found with, else -1:
+                such a sample belongs to a cluster of its own coarse class. None for no labels.
+        """
+        scores = self.log_scores(features)
+        if known is not None:
+            own = known[:, None] == self.groups
+            scores[(known[:, None] >= 0) & own.any(axis=1, keepdims=True) & ~own] = -np.inf
+        return softmax(scores)
 
 
 def squared_distances(features: Float32Array, centers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -93,10 +112,19 @@ def squared_distances(features: Float32Array, centers: npt.NDArray[np.float64]) 
     return distances
 
 
-def cluster_probabilities(features: Float32Array, centers: npt.NDArray[np.float64], variance: float) -> Float32Array:
-    """(n, K_F) posterior for features (n, d) over equal spherical Gaussians at centres (K_F, d)."""
-    logits = -squared_distances(features, centers) / (2 * variance)
-    logits -= logits.max(axis=1, keepdims=True)
-    weights = np.exp(logits)
+def log_scores(features: Float32Array, centers: npt.NDArray[np.float64], variance: float) -> npt.NDArray[np.float64]:
+    """(n, K_F) log-posterior, up to a constant a sample, of equal spherical Gaussians at centres (K_F, d)."""
+    return -squared_distances(features, centers) / (2 * variance)
+
+
+def relative(scores: npt.NDArray[np.float64]) -> Float32Array:
+    """(n, K) ``scores`` relative to the largest of each row, in float32."""
+    values: Float32Array = (scores - scores.max(axis=1, keepdims=True)).astype(np.float32)
+    return values
+
+
+def softmax(scores: npt.NDArray[np.float64]) -> Float32Array:
+    """(n, K) probabilities whose logarithms are ``scores`` (n, K) up to a constant a row; -inf is impossible."""
+    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
     probs: Float32Array = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
     return probs

@@ -90,7 +90,7 @@ class Compute:
             view: Applied to a batch on the device: ``Views.evaluation``; by default only a conversion to float.
             rows: (n,) rows to predict; None for all.
         """
-        probs, features = [], []
+        probs, log_probs, features = [], [], []
         was_training = model.training
         model.eval()
         size = max(1, min(EVALUATION_BATCH, EVALUATION_NUMBERS // max(1, math.prod(inputs.shape[1:]))))
@@ -101,9 +101,12 @@ class Compute:
                 batch_features = model.features(view(batch))
                 logits = model.head(batch_features)
             probs.append(logits.float().softmax(dim=1).cpu())
+            log_probs.append(logits.float().log_softmax(dim=1).cpu())
             features.append(batch_features.float().cpu())
         model.train(was_training)
-        return Predictions(torch.cat(probs).numpy(), torch.cat(features).numpy())
+        return Predictions(
+            torch.cat(probs).numpy(), torch.cat(features).numpy(), log_probs=torch.cat(log_probs).numpy()
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """The scaler's state in ``fp16``, else empty."""

@@ -16,8 +16,8 @@ from fgtune.config.schema.trial import EvaluationConfig
 from fgtune.data.base import EvaluationView
 from fgtune.metrics.attention import attention_share
 from fgtune.metrics.clustering import contingency
-from fgtune.metrics.coarse import coarse_accuracy, coarse_counts, coarse_probabilities, coarse_top
-from fgtune.metrics.evaluate import evaluate_counts
+from fgtune.metrics.coarse import coarse_accuracy, coarse_counts, coarse_probabilities, coarse_top, predict_within
+from fgtune.metrics.evaluate import evaluate_counts, evaluate_within
 from fgtune.metrics.fixed_space import FixedJudge
 from fgtune.metrics.label_free import (
     effective_classes,
@@ -42,17 +42,29 @@ class Predictions:
         features: (n, d) float32, the input of the head.
         coarse_probs: For each source, (n, K_C) float32 probabilities of the coarse head; None without one, in which
             case the probabilities of fine classes are summed by their learned parents.
+        log_probs: (n, num_fine) float32 logarithms of ``probs`` up to a constant a sample, which tell apart classes
+            whose probabilities are too small for float32; None where the probabilities are to be taken.
     """
 
     probs: Float32Array
     features: Float32Array
     coarse_probs: tuple[Float32Array, ...] | None = None
+    log_probs: Float32Array | None = None
 
     @property
     def fine(self) -> IntArray:
-        """(n,) int64 most probable fine class; neither M nor the coarse label is used."""
+        """(n,) int64 most probable fine class; neither M nor the coarse label of a held-out sample is used."""
         fine: IntArray = self.probs.argmax(axis=1).astype(np.int64)
         return fine
+
+    def within(self, fine_to_coarse: IntArray, coarse: IntArray) -> IntArray:
+        """(n,) int64 most probable fine class among those that the known coarse labels leave.
+
+        Args:
+            fine_to_coarse: (sources, num_fine) learned relations.
+            coarse: (n, sources) coarse labels, -1 for none.
+        """
+        return predict_within(self.probs if self.log_probs is None else self.log_probs, fine_to_coarse, coarse)
 
 
 class Evaluator:
@@ -125,9 +137,11 @@ class Evaluator:
             values["fixed_silhouette"] = self._judges[split].silhouette(fine)
             values["fixed_calinski_harabasz"] = self._judges[split].calinski_harabasz(fine)
         values |= self._recall(split, predictions.features)
-        record = self.record(split, fine, fine_to_coarse)
+        record = self.record(split, predictions, fine_to_coarse)
         if record.fine_counts is not None and record.true_fine_to_coarse is not None:
             values |= evaluate_counts(record.fine_counts, fine_to_coarse, record.true_fine_to_coarse)
+        if record.within_counts is not None:
+            values |= evaluate_within(record.within_counts)
         return _named(split, values)
 
     @property
@@ -192,14 +206,18 @@ class Evaluator:
             values[f"attention_{name}"] = float(np.mean(attention_share(attention.maps, inside) / area))
         return _named(self.reported_split, values)
 
-    def record(self, split: str, fine: IntArray, fine_to_coarse: IntArray) -> RelationsRecord:
-        """Relations and counts for ``fine`` (n,), the predicted fine classes on ``rows(split)``."""
+    def record(self, split: str, predictions: Predictions, fine_to_coarse: IntArray) -> RelationsRecord:
+        """Relations, and counts of the predictions on ``rows(split)``."""
         view, rows = self._view, self.rows(split)
-        labels = coarse_counts(fine, view.coarse[rows], self._num_fine, view.num_coarse)
+        coarse = view.coarse[rows]
+        labels = coarse_counts(predictions.fine, coarse, self._num_fine, view.num_coarse)
         if view.fine is None or view.true_fine_to_coarse is None:
             return RelationsRecord(fine_to_coarse, labels)
-        fine_counts = contingency(fine, view.fine[rows], self._num_fine, view.true_fine_to_coarse.shape[1])
-        return RelationsRecord(fine_to_coarse, labels, view.true_fine_to_coarse, fine_counts)
+        fine_counts, within_counts = (
+            contingency(fine, view.fine[rows], self._num_fine, view.true_fine_to_coarse.shape[1])
+            for fine in (predictions.fine, predictions.within(fine_to_coarse, coarse))
+        )
+        return RelationsRecord(fine_to_coarse, labels, view.true_fine_to_coarse, fine_counts, within_counts)
 
     def predictions_record(self, fine: Mapping[str, IntArray]) -> PredictionsRecord:
         """The predictions of a finished trial, sample by sample of the data set.

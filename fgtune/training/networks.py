@@ -5,7 +5,7 @@ What no chosen term needs is neither built nor run nor trained.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from fgtune.objectives.base import Need, TermContext
 from fgtune.objectives.objective import Objective
 from fgtune.streams import derive_seed
 from fgtune.training.augment import Views
-from fgtune.training.clusters import ClusteredClasses
+from fgtune.training.clusters import ClusteredClasses, relative
 from fgtune.training.compute import Compute, TrainingInputs
 from fgtune.training.evaluator import Predictions
 from fgtune.training.input_checks import view_shape
@@ -160,10 +160,18 @@ class Networks:
         """Head probabilities and features of ``model`` in evaluation mode on ``rows`` (n,) of the data set."""
         return self.compute.predict(model, self.view.inputs, self.views.evaluation, rows)
 
-    def interpret(self, outputs: Predictions) -> Predictions:
-        """``outputs`` of ``predict`` for metrics: with coarse probabilities, and clusters in place of a fine head."""
-        probs = outputs.probs if self._clusters is None else self._clusters.probabilities(outputs.features)
-        return Predictions(probs, outputs.features, self._coarse_probs(outputs.features))
+    def interpret(self, outputs: Predictions, rows: IntArray) -> Predictions:
+        """``outputs`` of ``predict`` on ``rows`` (n,) for metrics: with coarse probabilities, and clusters, if found.
+
+        Training samples, which were clustered by their coarse label, belong to a cluster of their class.
+        """
+        features, coarse_probs = outputs.features, self._coarse_probs(outputs.features)
+        if self._clusters is None:
+            return replace(outputs, coarse_probs=coarse_probs)
+        known = np.full(len(self.view.inputs), -1, dtype=np.int64)
+        known[self.view.train] = self.view.train_coarse[:, 0]
+        probs = self._clusters.probabilities(features, known[rows])
+        return Predictions(probs, features, coarse_probs, relative(self._clusters.log_scores(features)))
 
     @torch.no_grad()
     def _coarse_probs(self, features: Float32Array) -> tuple[Float32Array, ...] | None:
@@ -190,7 +198,7 @@ class Networks:
         self._clusters = ClusteredClasses(
             self.config.clustering, features, self.view.train_coarse[:, 0], self.num_fine, seed
         )
-        return self._clusters.probabilities(features)
+        return self._clusters.probabilities(features, self.view.train_coarse[:, 0])
 
     # --- checkpoints -------------------------------------------------------------------------------------------
 
@@ -244,7 +252,7 @@ class PredictionCache:
 
     def predict(self, rows: IntArray) -> Predictions:
         """Predictions of the evaluated weights on ``rows`` (n,), for metrics."""
-        return self._networks.interpret(self.outputs(self._networks.evaluated, rows))
+        return self._networks.interpret(self.outputs(self._networks.evaluated, rows), rows)
 
     def features(self, rows: IntArray) -> Float32Array:
         """(n, d) features of the evaluated weights on ``rows`` (n,)."""

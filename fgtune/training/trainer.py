@@ -126,8 +126,8 @@ class Trainer:
 
     def _record(self, cache: PredictionCache) -> RelationsRecord:
         split = self.evaluator.reported_split
-        fine = cache.predict(self.evaluator.rows(split)).fine
-        return self.evaluator.record(split, fine, self.relations.fine_to_coarse)
+        predictions = cache.predict(self.evaluator.rows(split))
+        return self.evaluator.record(split, predictions, self.relations.fine_to_coarse)
 
     def _predictions(self, cache: PredictionCache) -> PredictionsRecord:
         rows = {split: self.evaluator.rows(split) for split in SPLIT_BITS}

@@ -22,6 +22,8 @@ ORACLE = {
     "v_measure",
     "homogeneity",
     "completeness",
+    "within_coarse_accuracy",
+    "within_coarse_ari",
     "ged",
     "ged_structure",
     "size_distance",

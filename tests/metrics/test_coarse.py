@@ -12,11 +12,13 @@ from sklearn.metrics import top_k_accuracy_score
 
 from fgtune.errors import TrialError
 from fgtune.metrics.coarse import (
+    allowed_classes,
     coarse_accuracy,
     coarse_accuracy_from_counts,
     coarse_counts,
     coarse_probabilities,
     coarse_top,
+    predict_within,
 )
 
 PARENTS = np.array([0, 0, 1, 1])
@@ -131,3 +133,46 @@ def test_bad_input_is_refused(call, message):
 def test_a_diverged_model_is_told():
     with pytest.raises(TrialError, match="probs must be finite, 1 of 2 rows hold NaN or infinity"):
         coarse_top([np.array([[math.nan, 1.0], [0.0, 1.0]])], [0, 1], 1)
+
+
+def slowly_within(scores, parents, labels):
+    """The restriction of one sample, in the words of the documentation."""
+    agrees = [
+        {fine for fine, parent in enumerate(source) if parent == label}
+        for source, label in zip(parents, labels, strict=True)
+        if label >= 0
+    ]
+    left = set.intersection(*agrees) if agrees else set()
+    left = left or next((each for each in agrees if each), set()) or set(range(len(scores)))
+    return max(sorted(left), key=lambda fine: scores[fine])
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 3), st.integers(1, 6))
+@settings(max_examples=60, deadline=None)
+def test_the_restricted_prediction_is_the_best_class_that_the_labels_leave(seed, sources, num_fine):
+    rng = np.random.default_rng(seed)
+    parents = rng.integers(0, 3, (sources, num_fine))
+    labels = rng.integers(-1, 4, (40, sources))  # class 3 is the parent of none
+    scores = rng.integers(0, 4, (40, num_fine)) / 4  # with ties
+    expected = [slowly_within(row, parents, each) for row, each in zip(scores, labels, strict=True)]
+    assert predict_within(scores, parents, labels).tolist() == expected
+    assert allowed_classes(parents, labels).any(axis=1).all()
+
+
+def test_a_restricted_prediction_has_the_known_label_as_its_parent():
+    assert predict_within([[0.9, 0.0, 0.1, 0.0]] * 3, PARENTS, [0, 1, -1]).tolist() == [0, 2, 0]
+    assert predict_within(np.zeros((0, 4)), PARENTS, []).tolist() == []
+
+
+def test_several_sources_restrict_together_and_the_first_that_can_where_they_contradict():
+    parents = np.array([[0, 0, 1, 1], [0, 1, 0, 1]])
+    scores = [[0.4, 0.3, 0.2, 0.1]] * 4
+    assert predict_within(scores, parents, [[1, 1], [1, -1], [-1, 1], [7, 1]]).tolist() == [3, 2, 1, 1]
+    apart = np.array([[0, 0, 1, 1], [0, 0, 1, 1]])
+    assert predict_within(scores[:1], apart, [[1, 0]]).tolist() == [2]
+
+
+@pytest.mark.parametrize("coarse", [[0, 1], [[0, 1]], [0.5]])
+def test_labels_of_another_number_or_kind_are_refused(coarse):
+    with pytest.raises(ValueError, match="coarse"):
+        predict_within([[0.5, 0.5, 0.0, 0.0]], PARENTS, coarse)

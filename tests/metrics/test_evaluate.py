@@ -7,7 +7,7 @@ import pytest
 
 from fgtune.catalog import METRICS
 from fgtune.metrics.clustering import ari_from_counts, clustering_accuracy_from_counts, contingency
-from fgtune.metrics.evaluate import evaluate_counts
+from fgtune.metrics.evaluate import evaluate_counts, evaluate_within
 from fgtune.metrics.relations import ged
 
 
@@ -21,7 +21,8 @@ def case(num_fine, num_true, seed=0, sources=2):
 
 @pytest.mark.parametrize(("num_fine", "num_true"), [(10, 10), (8, 10), (15, 10)])
 def test_gives_every_oracle_metric_that_is_defined_within_its_range(num_fine, num_true):
-    values = evaluate_counts(*case(num_fine, num_true))
+    counts, learned, true = case(num_fine, num_true)
+    values = evaluate_counts(counts, learned, true) | evaluate_within(counts)
     oracle = {name for name, spec in METRICS.items() if spec.oracle and spec.setting is None and "test" in spec.splits}
     assert set(values) == (oracle if num_fine == num_true else oracle - {"ged_reference"})
     for name, value in values.items():
@@ -41,6 +42,7 @@ def test_without_samples_only_structure_is_left():
     _, learned, true = case(10, 10)
     values = evaluate_counts(np.zeros((10, 10), dtype=np.int64), learned, true)
     assert set(values) == {"ged_structure", "size_distance", "ged_reference"}
+    assert evaluate_within(np.zeros((10, 10), dtype=np.int64)) == {}
 
 
 def test_survives_storage_to_the_bit(tmp_path):

@@ -132,6 +132,7 @@ def test_the_registry_says_what_the_term_says(name):
     assert config.terms == {name}
     assert term.on_validation == spec.on_validation
     assert (Need.NEIGHBORS in term.needs) == spec.neighbors
+    assert (Need.FINE_HEAD in term.needs) == spec.fine_head
     assert (Need.FINE_LABELS in term.needs) == (spec.reads == "fine classes") == bool(config.oracle_weights)
     assert METRICS[f"loss_{name}"].splits == (("train", "val") if spec.on_validation else ("train",))
     assert METRICS[f"loss_{name}"].oracle == (spec.reads == "fine classes")

@@ -34,7 +34,13 @@ def test_a_new_folder_holds_study_plan_and_provenance_before_the_first_trial(fol
     folder.create_or_check(plan, loaded, provenance)
     assert sorted(tree(folder.root)) == ["plan.csv", "provenance.json", "study.resolved.yaml", "study.yaml"]
     assert folder.study_file.read_text() == loaded.source_text
-    assert folder.read_provenance() == {**provenance, "hash": 2, "given": loaded.raw, "ledger_chained_after": 0}
+    assert folder.read_provenance() == {
+        **provenance,
+        "hash": 2,
+        "results": 2,
+        "given": loaded.raw,
+        "ledger_chained_after": 0,
+    }
     assert folder.check(plan) is True
 
 
@@ -177,6 +183,7 @@ def test_relations_are_read_back_exactly_and_without_pickles(folder):
         coarse_counts=np.arange(6).reshape(1, 3, 2),
         true_fine_to_coarse=np.array([[0, 1]]),
         fine_counts=np.arange(6).reshape(3, 2),
+        within_counts=np.arange(6).reshape(3, 2)[::-1],
     )
     path = folder.write_relations("c0", record)
     assert path == folder.root / "relations" / "c0.npz"

@@ -8,12 +8,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import linear_sum_assignment
+from sklearn.cluster import KMeans
+from sklearn.metrics.cluster import contingency_matrix
 
 from fgtune.catalog import METRICS
 from fgtune.config.schema.classes import ClusteringConfig
 from fgtune.config.schema.objective import PRESETS
 from fgtune.errors import TrialError
-from fgtune.metrics.evaluate import evaluate_counts
+from fgtune.metrics.evaluate import evaluate_counts, evaluate_within
+from fgtune.streams import derive_seed
 from fgtune.training.checkpoint import load_checkpoint, save_checkpoint
 from fgtune.training.clusters import ClusteredClasses
 
@@ -28,7 +32,17 @@ METHODS += [
     pytest.param({"objective.preset": "base", "clustering.sizes": "variance"}, id="base-variance"),
     pytest.param({"objective.preset": "fierce", "evaluation.weights": "teacher"}, id="fierce-teacher"),
 ]
-COMPARED = {"clustering_accuracy", "ari", "nmi", "ged", "coarse_accuracy", "coarse_top1", "silhouette"}
+COMPARED = {
+    "clustering_accuracy",
+    "within_coarse_accuracy",
+    "within_coarse_ari",
+    "ari",
+    "nmi",
+    "ged",
+    "coarse_accuracy",
+    "coarse_top1",
+    "silhouette",
+}
 
 
 def curve(trainer):
@@ -54,7 +68,11 @@ def test_every_method_is_measured_alike_and_resumes_exactly(make_trainer, tmp_pa
     stored = trainer.outcome().relations
     for name, value in evaluate_counts(stored.fine_counts, stored.fine_to_coarse, stored.true_fine_to_coarse).items():
         assert expected[-1][f"test/{name}"] == value, name
-    np.testing.assert_array_equal(resumed.outcome().relations.fine_counts, trainer.outcome().relations.fine_counts)
+    for name, value in evaluate_within(stored.within_counts).items():
+        assert expected[-1][f"test/{name}"] == value, name
+    again = resumed.outcome().relations
+    np.testing.assert_array_equal(again.fine_counts, stored.fine_counts)
+    np.testing.assert_array_equal(again.within_counts, stored.within_counts)
 
 
 @pytest.mark.parametrize("changes", [p for p in METHODS if p.id != "fine"])
@@ -130,6 +148,25 @@ def test_clusters_grow_where_they_lower_the_sum_of_squares_most(blobs):
     assert sum(center[1] > 25 for center in grown.centers) == 1  # three in the first coarse class, one in the second
     balanced = ClusteredClasses(ClusteringConfig(sizes="balanced"), features, groups, 4, seed=0)
     assert sum(center[1] > 25 for center in balanced.centers) == 2
+
+
+def test_kmeans_within_coarse_classes_finds_the_partition_that_scikit_learn_finds_in_each_class(make_trainer):
+    changes = {"objective.preset": "untrained", "model.backbone": {"kind": "identity"}, "epochs": 1}
+    trainer = make_trainer({**changes, "data.split.transductive": True, "data.separation": 1.0})
+    metrics = curve(trainer)[-1]
+    inputs, coarse = np.asarray(trainer.view.inputs), trainer.evaluator._view.coarse[:, 0]
+    seed = derive_seed(trainer.seed, "clusters", 1) % 2**32
+    labels = np.full(len(inputs), -1)
+    for group in np.unique(coarse):
+        own = np.flatnonzero(coarse == group)
+        labels[own] = 10 * group + KMeans(3, n_init=10, random_state=seed).fit_predict(inputs[own])
+    counts = contingency_matrix(trainer.evaluator._view.fine, labels)
+    matched = counts[linear_sum_assignment(counts, maximize=True)].sum()
+    for split in ("val", "test"):  # all samples, and so all of them training samples
+        assert metrics[f"{split}/clustering_accuracy"] == matched / len(inputs)
+        assert metrics[f"{split}/within_coarse_accuracy"] == matched / len(inputs)
+        assert metrics[f"{split}/coarse_accuracy"] == 1.0
+        assert metrics[f"{split}/size_distance"] == 0.0
 
 
 def test_cluster_probabilities_are_rows_of_a_posterior_peaked_at_the_nearest_center(blobs):

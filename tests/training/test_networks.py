@@ -57,12 +57,30 @@ def test_without_a_fine_head_classes_are_the_clusters_of_the_training_features(m
     networks, rows = trainer.networks, trainer.view.train
     features = networks.predict(networks.evaluated, rows).features
     probs = networks.cluster(1, features)
-    centers = networks.clusters.centers
-    nearest = ((features[:, None, :] - centers[None]) ** 2).sum(axis=2).argmin(axis=1)
-    assert (probs.argmax(axis=1) == nearest).all()
+    centers, groups = networks.clusters.centers, networks.clusters.groups
     assert len(centers) == networks.num_fine == 6
-    read = networks.interpret(networks.predict(networks.evaluated, rows))
-    np.testing.assert_array_equal(read.fine, nearest)
+    squares = ((features[:, None, :] - centers[None]) ** 2).sum(axis=2)
+    own = trainer.view.train_coarse[:, [0]] == groups
+    assigned = np.where(own, squares, np.inf).argmin(axis=1)
+    assert (assigned != squares.argmin(axis=1)).any()
+    np.testing.assert_array_equal(probs.argmax(axis=1), assigned)
+    read = networks.interpret(networks.predict(networks.evaluated, rows), rows)
+    np.testing.assert_array_equal(read.fine, assigned)
+
+
+def test_a_sample_that_was_held_out_belongs_to_the_nearest_centre_of_all(make_trainer):
+    trainer = make_trainer({"objective.preset": "base"})
+    networks, rows = trainer.networks, trainer.evaluator.rows("test")
+    networks.cluster(1, networks.predict(networks.evaluated, trainer.view.train).features)
+    outputs = networks.predict(networks.evaluated, rows)
+    squares = ((outputs.features[:, None, :] - networks.clusters.centers[None]) ** 2).sum(axis=2)
+    read = networks.interpret(outputs, rows)
+    np.testing.assert_array_equal(read.fine, squares.argmin(axis=1))
+    coarse = trainer.evaluator._view.coarse[rows]
+    own = coarse == networks.clusters.groups
+    np.testing.assert_array_equal(
+        read.within(networks.clusters.groups[None], coarse), np.where(own, squares, np.inf).argmin(axis=1)
+    )
 
 
 def test_a_state_restores_every_weight(make_trainer):

@@ -11,7 +11,7 @@ import numpy as np
 from fgtune.app.verification.findings import DAMAGE, Finding, Subject, agree, told
 from fgtune.config.schema.base import stable_hash
 from fgtune.metrics.coarse import coarse_accuracy_from_counts
-from fgtune.metrics.evaluate import evaluate_counts
+from fgtune.metrics.evaluate import evaluate_counts, evaluate_within
 from fgtune.results.evidence import ATTENTION, RELATIONS, StoredRecord, arrays_digest
 from fgtune.results.records import AttentionRecord, CellResult, RelationsRecord
 
@@ -59,7 +59,7 @@ def digest_holds(record: StoredRecord, result: CellResult, key: str, name: str) 
 
 
 def _shapes(record: RelationsRecord, result: CellResult, name: str) -> Iterator[Finding]:
-    """Shapes and ranges of the four arrays."""
+    """Shapes and ranges of the arrays."""
     learned, counts = record.fine_to_coarse, record.coarse_counts
     for key, array in vars(record).items():
         yield agree(array is None or array.dtype.kind in "iu", f"{name}: {key} holds no integers")
@@ -85,6 +85,11 @@ def _shapes(record: RelationsRecord, result: CellResult, name: str) -> Iterator[
     if same:
         within = bool((counts.sum(axis=2) <= fine.sum(axis=1)).all())
         yield agree(within, f"{name}: a fine class has more samples by coarse labels than by fine ones")
+    if record.within_counts is not None:
+        restricted = record.within_counts
+        yield agree(bool((restricted >= 0).all()), f"{name}: within_counts holds a negative number")
+        same = restricted.shape == fine.shape and bool((restricted.sum(axis=0) == fine.sum(axis=0)).all())
+        yield agree(same, f"{name}: within_counts is counted over other samples than fine_counts")
 
 
 def _metrics(record: RelationsRecord, result: CellResult, name: str) -> Iterator[Finding]:
@@ -95,6 +100,8 @@ def _metrics(record: RelationsRecord, result: CellResult, name: str) -> Iterator
     if record.fine_counts is not None and record.true_fine_to_coarse is not None:
         values["num_used_classes"] = float((record.fine_counts.sum(axis=1) > 0).sum())
         values |= evaluate_counts(record.fine_counts, record.fine_to_coarse, record.true_fine_to_coarse)
+    if record.within_counts is not None:
+        values |= evaluate_within(record.within_counts)
     names = [metric.partition("/")[2] for metric in result.metrics if metric.startswith(f"{split}/")]
     for metric in names:
         if metric in values:

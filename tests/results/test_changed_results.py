@@ -1,0 +1,70 @@
+"""A folder from before training samples were clustered by their label: no call mixes the two kinds of numbers."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from fgtune.errors import StudyFolderError
+from fgtune.results.extension import RESULTS
+from fgtune.results.folder import StudyFolder
+from fgtune.results.options import RunOptions
+from fgtune.results.records import CellResult, CellState
+
+CLUSTERED = "trial.objective={preset: base}"
+GLOBAL = "trial.clustering={scope: global}"
+OPTIONS = RunOptions("small.yaml", ("seeds=4",))
+
+
+@pytest.fixture
+def begun(tmp_path, make, provenance):
+    """A folder in which some cells have ended, as an earlier version left it."""
+
+    def begin(*overrides: str, ended: int = 1) -> StudyFolder:
+        folder = StudyFolder(tmp_path / "reports" / "small")
+        loaded, plan = make(*overrides)
+        folder.create_or_check(plan, loaded, {**provenance, "study_hash": plan.study_hash, "study": "small"})
+        record = folder.read_provenance()
+        assert record.pop(RESULTS) == 2
+        folder.provenance_file.write_text(json.dumps(record))
+        for cell in plan.cells[:ended]:
+            plain = cell.config.to_plain()
+            folder.ledger.append(
+                CellResult(
+                    cell.cell_id, cell.arm, cell.seed, cell.config_hash, CellState.COMPLETE, {}, 1.0, 1, {}, plain
+                )
+            )
+        return folder
+
+    return begin
+
+
+def test_a_clustering_study_of_an_earlier_version_is_not_run_on(begun, make):
+    folder, (_, plan) = begun(CLUSTERED), make(CLUSTERED)
+    before = folder.provenance_file.read_bytes()
+    rule = "was begun by an earlier version of fgtune, which put a sample into the nearest of all clusters"
+    with pytest.raises(StudyFolderError, match=re.escape(rule)) as caught:
+        folder.check(plan)
+    assert "report, status and verify read it" in str(caught.value)
+    assert folder.provenance_file.read_bytes() == before
+
+
+def test_nor_are_seeds_added_to_it(begun, make):
+    ended = len(make(CLUSTERED)[1].cells)
+    folder = begun(CLUSTERED, ended=ended)
+    plan = folder.read_plan()
+    assert folder.check(make(CLUSTERED)[1]) is True  # nothing is left to run
+    with pytest.raises(StudyFolderError, match="an earlier version"):
+        folder.extend(make(CLUSTERED, "seeds=4")[1], OPTIONS)
+    assert folder.read_plan() == plan
+
+
+@pytest.mark.parametrize(("overrides", "ended"), [((), 1), ((CLUSTERED,), 0), ((CLUSTERED, GLOBAL), 1)])
+def test_what_gives_the_same_numbers_goes_on(begun, make, provenance, overrides, ended):
+    folder, (loaded, plan) = begun(*overrides, ended=ended), make(*overrides)
+    folder.create_or_check(plan, loaded, {**provenance, "study_hash": plan.study_hash})
+    assert folder.read_provenance()[RESULTS] == 2
+    folder.extend(make(*overrides, "seeds=4")[1], OPTIONS)
+    assert folder.read_provenance()[RESULTS] == 2

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fgtune.config.reading.load import reloaded
+from fgtune.config.reading.load import override_path, reloaded
 from fgtune.config.schema.study import Study
 from fgtune.engine.designs import grown_plan
 from fgtune.errors import ConfigError, StudyFolderError
@@ -102,7 +102,7 @@ def _options(folder: StudyFolder, study: Study, last: RunOptions, seeds: int, tr
     if uri is not None and MASK in uri:
         fix = "give it with --tracking-uri, or 'none' for no tracking"
         raise ConfigError("its password is not stored with the study", where="--tracking-uri", value=uri, fix=fix)
-    kept = [override for override in last.overrides if override.partition("=")[0].strip() != "seeds"]
+    kept = [override for override in last.overrides if override_path(override) != "seeds"]
     overrides = (*kept, f"seeds={_more_seeds(study, seeds)}")
     out = last.out if last.directory(folder.root) is not None else folder.root.parent
     return replace(last, overrides=overrides, out=out, tracking_uri=uri, retry_failed=False, only=())

@@ -13,7 +13,7 @@ from fgtune.app.verification.arrays import check_attention, check_relations
 from fgtune.app.verification.curves import check_curves
 from fgtune.app.verification.derived import check_pages, check_tables
 from fgtune.app.verification.files import check_claim, check_failures
-from fgtune.app.verification.findings import DAMAGE, Finding, Subject, agree, guarded, told
+from fgtune.app.verification.findings import DAMAGE, Finding, Subject, agree, described, guarded
 from fgtune.app.verification.ledger import check_chain, check_lines
 from fgtune.app.verification.looks import check_looks
 from fgtune.app.verification.plan import check_again, check_rows
@@ -128,7 +128,11 @@ def _verify(subject: Subject, outcome: Verification, data: bool, reruns: int, se
     _check(subject, outcome, _planned(subject, outcome, datasets) if data else None)
     for finding in check_labels(subject, datasets):
         outcome.add("predictions", finding)
-    outcome.reruns += [rerun(subject, cell, datasets) for cell in cells]
+    for cell in cells:
+        try:
+            outcome.reruns.append(rerun(subject, cell, datasets))
+        except DAMAGE as error:
+            outcome.add("rerun", Finding(1, f"{subject.cell(cell)}: cannot be compared: {described(error)}"))
 
 
 def _read(folder: StudyFolder, outcome: Verification) -> Subject | None:
@@ -139,7 +143,7 @@ def _read(folder: StudyFolder, outcome: Verification) -> Subject | None:
         outcome.head, outcome.lines = folder.ledger.head, len(lines)
         return Subject(read_study(folder), folder.root, lines, record)
     except DAMAGE as error:
-        outcome.add("study", Finding(1, f"{told(error)}; nothing else can be checked"))
+        outcome.add("study", Finding(1, f"{described(error)}; nothing else can be checked"))
         return None
 
 
@@ -148,7 +152,7 @@ def _record(folder: StudyFolder, name: str, outcome: Verification) -> dict[str, 
     try:
         return folder.read_provenance() if folder.provenance_file.is_file() else {}
     except DAMAGE as error:
-        outcome.add("study", Finding(1, f"{name}: cannot be read: {told(error)}"))
+        outcome.add("study", Finding(1, f"{name}: cannot be read: {described(error)}"))
         return {}
 
 
@@ -164,9 +168,8 @@ def _check(subject: Subject, outcome: Verification, again: Plan | None) -> None:
     for arm, search in subject.data.arm_searches.items():
         if search is not None:
             own = _arm_search(subject, search, outcome)
-            if own is not None:
-                _belongs(subject, own, arm, planned.get(arm), outcome)
-                _check(own, outcome, None if arm not in planned else planned[arm].plan)
+            _belongs(subject, own, arm, planned.get(arm), outcome)
+            _check(own, outcome, None if arm not in planned else planned[arm].plan)
 
 
 def _planned(subject: Subject, outcome: Verification, datasets: dict[str, Any]) -> Plan | None:
@@ -174,13 +177,13 @@ def _planned(subject: Subject, outcome: Verification, datasets: dict[str, Any]) 
     try:
         again, findings = replan(subject, datasets)
     except DAMAGE as error:
-        again, findings = None, [Finding(1, f"{subject.name(subject.folder.provenance_file)}: {told(error)}")]
+        again, findings = None, [Finding(1, f"{subject.name(subject.folder.provenance_file)}: {described(error)}")]
     for finding in findings:
         outcome.add("data", finding)
     return again
 
 
-def _arm_search(subject: Subject, search: StudyData, outcome: Verification) -> Subject | None:
+def _arm_search(subject: Subject, search: StudyData, outcome: Verification) -> Subject:
     """The search inside an arm, under verification itself."""
     folder = search.folder
     for finding in check_claim(folder):

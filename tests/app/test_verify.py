@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from support.changes import curves, ledger, line, read_lines, relations, text, write_lines
+from support.changes import curves, ledger, line, provenance, read_lines, relations, text, write_lines
 
+from fgtune.analysis.inputs import read_study
 from fgtune.app import verify as verb
 from fgtune.app.cli import main
+from fgtune.app.verification.findings import Subject
+from fgtune.app.verification.study import check_study
 from fgtune.app.verify import verify
-from fgtune.errors import ConfigError, StudyFolderError
+from fgtune.errors import ConfigError, StudyFolderError, TrialError
 from fgtune.results.evidence import curve_digest
 from fgtune.results.folder import StudyFolder
 from fgtune.results.layout import CELL_COLUMNS
+from fgtune.results.options import RunOptions
 
 
 @pytest.fixture
@@ -157,8 +160,6 @@ def test_cells_run_again_are_equal_bit_for_bit(folder, capsys):
 
 
 def test_the_draw_depends_on_its_seed_alone(folder):
-    from fgtune.analysis.inputs import read_study
-    from fgtune.app.verification.findings import Subject
     from fgtune.app.verification.rerun import chosen_cells
 
     subject = Subject(read_study(folder), folder.root, tuple(folder.ledger.lines()), {})
@@ -204,6 +205,32 @@ def test_other_relations_of_a_cell_that_is_run_again_are_counted(folder):
     told = [each.text for each in verify(folder.root, reruns=9).reruns if each.differences]
     assert len(told) == 1
     assert "relations/fine_to_coarse in 6 of 6 elements" in told[0]
+
+
+@pytest.mark.usefixtures("without_report")
+@pytest.mark.parametrize("file", ["relations", "curves.parquet"])
+def test_a_cell_whose_files_are_damaged_is_a_problem_beside_the_others(folder, file):
+    path = next(folder.relations_dir.iterdir()) if file == "relations" else folder.root / file
+    path.write_bytes(b"junk")
+    before = verify(folder.root).problems
+    outcome = verify(folder.root, reruns=9)
+    assert any(path.name in problem for problem in before)
+    assert outcome.problems[: len(before)] == before
+    damaged = outcome.problems[len(before) :]
+    assert len(damaged) == (1 if file == "relations" else 5)
+    assert all(re.match(r"cell \w+ \(.*, seed \d\): cannot be compared: \w+: ", problem) for problem in damaged)
+    assert len(outcome.reruns) == 5 - len(damaged)
+    assert not any(each.differences for each in outcome.reruns)
+
+
+def test_a_cell_that_fails_now_is_told_with_the_threads_that_it_ran_on(folder, monkeypatch):
+    def fail(*_):
+        raise TrialError("the loss is nan")
+
+    monkeypatch.setattr("fgtune.training.prepared.prepare_split", fail)
+    (found,) = verify(folder.root, data=False, reruns=1).reruns
+    assert found.differences == ("it fails now: the loss is nan",)
+    assert found.environment[-1] == "here with 1 thread"
 
 
 def test_a_study_without_a_complete_cell_has_none_to_run_again(folder):
@@ -312,12 +339,28 @@ def test_the_options_of_the_last_call_explain_what_the_study_file_does_not_say(f
         record["options"]["overrides"] = ["trial.epochs=3"]
         record["command"] += ["--set", "trial.epochs=3"]
 
-    record = json.loads(folder.provenance_file.read_text())
-    edit(record)
-    folder.provenance_file.write_text(json.dumps(record, indent=2) + "\n")
+    provenance(edit)(folder.root)
     text("study.yaml", "epochs: 3", "epochs: 50")(folder.root)
     rewrite_report(folder)
     assert verify(folder.root).problems == []
+
+
+@pytest.mark.parametrize("leaves_out", [r"  space:.*?(?=seeds:)", r"design:.*?(?=seeds:)"])
+def test_a_space_that_an_option_names_is_the_one_that_the_search_had(synthetic_search, tmp_path, leaves_out):
+    """The file leaves its space, or its whole design, to --set; the file of the space is not needed any more."""
+    folder = synthetic_search.SyntheticSearch(trials=3, curves=False).write(tmp_path)
+    overrides = ("design.space=gone.yaml",)
+    if leaves_out.startswith("design"):
+        settings = {"kind": "search", "sampler.kind": "tpe", "trials": "40", "metric": "val/silhouette"}
+        overrides = (*(f"design.{key}={value}" for key, value in settings.items()), *overrides)
+    options = RunOptions(tmp_path / "given.yaml", overrides=overrides).record()
+    provenance(lambda record: record.update(options, study="search_demo"))(folder.root)
+    text("study.yaml", leaves_out, "")(folder.root)
+    subject = Subject(read_study(folder), folder.root, (), folder.read_provenance())
+    assert [finding.problem for finding in check_study(subject) if finding.problem] == []
+    text("study.yaml", "Which weights", "Whose weights")(folder.root)
+    (problem,) = [finding.problem for finding in check_study(subject) if finding.problem]
+    assert problem.startswith("study.yaml: differs from the study in provenance.json in question (")
 
 
 def test_paths_of_a_folder_elsewhere_do_not_matter(real_folder, tmp_path):
@@ -336,7 +379,5 @@ def test_paths_of_a_folder_elsewhere_do_not_matter(real_folder, tmp_path):
     ],
 )
 def test_options_that_are_not_those_of_the_command_are_found(folder, key, value, problem):
-    record = json.loads(folder.provenance_file.read_text())
-    record["options"][key] = value
-    folder.provenance_file.write_text(json.dumps(record, indent=2) + "\n")
+    provenance(lambda record: record["options"].update({key: value}))(folder.root)
     assert f"provenance.json: {problem}" in verify(folder.root).problems

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fgtune.app.verification.findings import DAMAGE, Finding, Subject, agree, told
+from fgtune.app.verification.findings import DAMAGE, Finding, Subject, agree, described
 from fgtune.config.schema.base import stable_hash
 from fgtune.metrics.coarse import coarse_accuracy_from_counts
 from fgtune.metrics.evaluate import evaluate_counts, evaluate_within
@@ -36,7 +36,7 @@ def check_relations(subject: Subject) -> Iterator[Finding]:
             yield from _shapes(record, result, name)
             yield from _metrics(record, result, name)
         except DAMAGE as error:
-            yield Finding(1, f"{name}: cannot be read as relations: {told(error)}")
+            yield Finding(1, f"{name}: cannot be read as relations: {described(error)}")
             continue
         yield from _block(record, result, name, blocks)
 
@@ -152,7 +152,7 @@ def check_attention(subject: Subject) -> Iterator[Finding]:
             yield from digest_holds(record, result, ATTENTION, name)
             yield from _maps(record, wanted, name)
         except DAMAGE as error:
-            yield Finding(1, f"{name}: cannot be read as attention maps: {told(error)}")
+            yield Finding(1, f"{name}: cannot be read as attention maps: {described(error)}")
             continue
         block = (result.seed, stable_hash([result.config.get("data"), wanted, reported_split(result)]))
         same = rows.setdefault(block, record.rows.tolist()) == record.rows.tolist()

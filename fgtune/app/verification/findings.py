@@ -48,10 +48,10 @@ def guarded(findings: Iterable[Finding], what: str) -> Iterator[Finding]:
     try:
         yield from findings
     except DAMAGE as error:
-        yield Finding(1, f"{what}: cannot be checked: {told(error)}")
+        yield Finding(1, f"{what}: cannot be checked: {described(error)}")
 
 
-def told(error: Exception) -> str:
+def described(error: Exception) -> str:
     """The first line of an error, with its type unless fgtune raised it on purpose."""
     first = (str(error).splitlines() or [""])[0]
     return first if isinstance(error, FgtuneError) else f"{type(error).__name__}: {first}"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fgtune.app.verification.arrays import digest_holds, reported_split, strangers
-from fgtune.app.verification.findings import DAMAGE, Finding, Subject, agree, told
+from fgtune.app.verification.findings import DAMAGE, Finding, Subject, agree, described
 from fgtune.config.schema.base import stable_hash
 from fgtune.metrics.coarse import coarse_counts
 from fgtune.results.evidence import LABELS, PREDICTIONS, arrays_digest
@@ -36,7 +36,7 @@ def check_predictions(subject: Subject) -> Iterator[Finding]:
                 yield from _counts(record, subject, result, labels, name)
                 yield from _block(record, result, name, blocks)
         except DAMAGE as error:
-            yield Finding(1, f"{name}: cannot be read as predictions: {told(error)}")
+            yield Finding(1, f"{name}: cannot be read as predictions: {described(error)}")
 
 
 def _shapes(record: PredictionsRecord, result: CellResult, name: str) -> Iterator[Finding]:
@@ -112,7 +112,7 @@ def check_labels(subject: Subject, datasets: Mapping[str, Any]) -> Iterator[Find
         try:
             stored = folder.read_labels(file.stem)
         except DAMAGE as error:
-            yield Finding(1, f"{name}: cannot be read as coarse labels: {told(error)}")
+            yield Finding(1, f"{name}: cannot be read as coarse labels: {described(error)}")
             continue
         dataset = datasets.get(file.stem)
         if stored is not None and dataset is not None:

@@ -15,7 +15,7 @@ from fgtune.errors import ConfigError, FgtuneError, StudyFolderError
 from fgtune.results.evidence import PREDICTIONS
 from fgtune.results.records import CellResult, TrialOutcome
 from fgtune.streams import numpy_stream
-from fgtune.text import first_of
+from fgtune.text import count, first_of
 
 if TYPE_CHECKING:
     from fgtune.data.base import Dataset
@@ -117,7 +117,7 @@ def rerun(subject: Subject, cell: CellResult, datasets: Mapping[str, Dataset]) -
 
     config = _config(subject, cell)
     threads, dataset = max(1, int(subject.data.study.execution.cpus)), datasets[dataset_key(config)]
-    name = subject.cell(cell)
+    name, place = subject.cell(cell), count(threads, "thread")
     try:
         with trial_threads(threads):
             prepared = prepare_split(dataset, config, cell.seed, threads)
@@ -126,11 +126,11 @@ def rerun(subject: Subject, cell: CellResult, datasets: Mapping[str, Dataset]) -
                 pass
             outcome = trainer.outcome()
     except FgtuneError as error:
-        return Rerun(name, 1, (f"it fails now: {error}",), _environment(subject, cell, f"{threads} threads"))
-    place = f"{threads} thread{'s'[: threads > 1]}, device {trainer.compute.device}"
+        return Rerun(name, 1, (f"it fails now: {error}",), _environment(subject, cell, place))
+    place += f", device {trainer.compute.device}"
     compared, found = 0, list[str]()
-    for count, difference in _differences(subject, cell, outcome):
-        compared += count
+    for number, difference in _differences(subject, cell, outcome):
+        compared += number
         found += [difference] if difference else []
     return Rerun(name, compared, tuple(found), _environment(subject, cell, place) if found else ())
 

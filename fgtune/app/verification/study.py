@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fgtune import __version__
@@ -10,7 +11,7 @@ from fgtune.app.verification.findings import Finding, Subject, agree
 from fgtune.config.arms.expand import expand
 from fgtune.config.arms.plan import Plan
 from fgtune.config.arms.records import DataShape, study_hash_of
-from fgtune.config.reading.load import load_source, reloaded
+from fgtune.config.reading.load import SPACE, load_source, override_path, reloaded
 from fgtune.config.reading.source import Source, parse_yaml
 from fgtune.config.schema.base import HASH_SCHEME, stable_hash
 from fgtune.config.schema.data import DataConfig
@@ -74,8 +75,8 @@ def _given(subject: Subject, record: Mapping[str, Any]) -> Iterator[Finding]:
         again: Mapping[str, Any] = source.data
     else:
         source = Source(_with_spaces(source.data, given), source.origins)
-        kept = [each for each in options.overrides if each.partition("=")[0].strip() != "design.space"]
-        again = load_source(source, "", folder.study_file, kept, options.smoke).raw
+        overrides = _spelled_out(options.overrides, given)
+        again = load_source(source, "", folder.study_file, overrides, options.smoke).raw
     found = list(differences(given, {**again, "seeds": given.get("seeds")} if record.get("extended") else dict(again)))
     what = f"{subject.name(folder.study_file)}: differs from the study in {where} in {first_of(found, _LISTED)}"
     yield agree(not found, what)
@@ -102,6 +103,12 @@ def _with_spaces(source: Mapping[str, Any], given: Mapping[str, Any]) -> dict[st
             for arm, other in zip(arms, others, strict=True)
         ]
     return {**source, "design": design}
+
+
+def _spelled_out(overrides: Sequence[str], given: Mapping[str, Any]) -> list[str]:
+    """The overrides with the space of the study as given in place of a file that one of them names."""
+    space = json.dumps(given.get("design", {}).get("space"), ensure_ascii=False)
+    return [f"{SPACE}={space}" if override_path(each) == SPACE else each for each in overrides]
 
 
 def replan(subject: Subject, datasets: dict[str, Any]) -> tuple[Plan | None, list[Finding]]:

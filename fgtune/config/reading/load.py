@@ -30,6 +30,8 @@ SMOKE_SEEDS, SMOKE_EPOCHS, SMOKE_LIMIT, SMOKE_TRIALS = 2, 3, 300, 4
 """``--smoke``: at most this many seeds, epochs, samples and search trials, unless the study's own ``smoke`` map says
 otherwise."""
 SMOKE_SUFFIX = "-smoke"
+SPACE = "design.space"
+"""Path of a search's space, which a study file or ``--set`` may give as the name of a file."""
 
 _ConfigT = TypeVar("_ConfigT", bound=Config)
 
@@ -100,7 +102,7 @@ def load_source(
         ConfigError: As for ``load_study``.
     """
     raw, origins = source.data, source.origins
-    if not any(override.partition("=")[0].strip() == "design.space" for override in overrides):
+    if not any(override_path(override) == SPACE for override in overrides):
         raw, origins = inline_spaces(raw, origins, path)  # first, so that overrides may reach into the space
     if smoke:
         raw, origins = _apply_smoke(raw, origins)
@@ -108,6 +110,11 @@ def load_source(
     if smoke and isinstance(raw.get("study"), str):
         raw = {**raw, "study": raw["study"] + SMOKE_SUFFIX}
     return LoadedStudy(validated(Study, raw, origins), raw, text, path, origins)
+
+
+def override_path(override: str) -> str:
+    """The dotted path that a ``path=value`` override sets."""
+    return override.partition("=")[0].strip()
 
 
 def reloaded(raw: Mapping[str, Any], source_text: str, path: FilePath) -> LoadedStudy:

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from fgtune.analysis.formatting import MetricInfo
+from fgtune.analysis.formatting import MetricInfo, metric_info
 from fgtune.analysis.inputs import Counts, StudyData, read_study
 from fgtune.analysis.timing import TimeLeft, cells_at_once, counted_cells, machine, time_left
 from fgtune.analysis.trials import arm_means, best_arm, criteria_of
@@ -160,9 +160,10 @@ def _open_arms(data: StudyData) -> tuple[str, ...] | None:
     if adaptive is None or not data.planned:
         return None
     if data.count().missing == 0:
-        from fgtune.analysis.summary import summarise  # SciPy, which nothing else here needs
+        from fgtune.analysis.judging import planned_contrasts  # SciPy, which nothing else here needs
 
-        return tuple(contrast.label for contrast in summarise(data).contrasts if not contrast.is_decided)
+        contrasts = planned_contrasts(data, metric_info(data.study.metrics.primary))
+        return tuple(contrast.label for contrast in contrasts if not contrast.is_decided)
     if len(data.looks) == 1:
         return None
     largest = max(len(data.cells(arm.name)) for arm in data.arms)

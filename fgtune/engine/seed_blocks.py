@@ -41,11 +41,6 @@ class Block:
         return f"{found}, open: {first_of(self.open_arms, 6)}; {count(self.cells, 'cell')} more to decide them"
 
 
-def grown_seeds(plan: Plan) -> int:
-    """How many seeds the arms have that have the most."""
-    return max((cell.seed + 1 for cell in plan.cells), default=0)
-
-
 def later_cells(plan: Plan) -> int:
     """The most cells that looks may still add to a plan: an arm that was left out of a block gets no further one."""
     adaptive = plan.study.adaptive_seeds
@@ -102,16 +97,17 @@ def next_block(plan: Plan, folder: StudyFolder) -> Block | None:
     Returns:
         None where seeds are fixed, a cell is still to run, every contrast is decided, or no arm may get more seeds.
     """
-    from fgtune.analysis.summary import summarise  # SciPy, which a plan of fixed seeds does not need
+    from fgtune.analysis.formatting import metric_info
+    from fgtune.analysis.judging import planned_contrasts  # SciPy, which a plan of fixed seeds does not need
 
-    adaptive, seeds = plan.study.adaptive_seeds, grown_seeds(plan)
+    adaptive, seeds = plan.study.adaptive_seeds, max((cell.seed + 1 for cell in plan.cells), default=0)
     following = None if adaptive is None else adaptive.following(seeds)
     if following is None or plan.pending_arm_searches or not folder.plan_file.is_file():
         return None
     data = read_study(folder)
     if not {cell.cell_id for cell in plan.cells} <= data.results.keys():
         return None
-    contrasts = summarise(data).contrasts
+    contrasts = planned_contrasts(data, metric_info(data.study.metrics.primary))
     open_arms = tuple(contrast.arm for contrast in contrasts if not contrast.is_decided)
     larger = plan.with_seeds(dict.fromkeys(_growing(data, open_arms), following))
     added = {cell.cell_id for cell in larger.cells} - {cell.cell_id for cell in plan.cells}

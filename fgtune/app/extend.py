@@ -54,10 +54,11 @@ def extend(root: Path, seeds: int, tracking_uri: str | None = None, console: Con
     last = _last_options(folder)
     study = folder.read_study()
     _check_seeds(folder, study, seeds)
+    grown = more_seeds(study.seeds if isinstance(study.seeds, int) else study.seed_list, seeds)
     with chdir(last.directory(folder.root) or Path.cwd()), permitting(last.plugins):
-        options = _options(folder, study, last, seeds, tracking_uri)
+        options = _options(folder, last, grown, tracking_uri)
         with folder.lock():
-            opened = _open(folder, study, seeds)
+            opened = _open(folder, grown)
             folder.extend(grown_plan(opened.plan, folder), options)
         return execute(options, console, opened)
 
@@ -83,10 +84,6 @@ def _check_seeds(folder: StudyFolder, study: Study, seeds: int) -> None:
         raise ConfigError(rule, where="--seeds", value=seeds, fix=f"ask for {has + 1} or more")
 
 
-def _more_seeds(study: Study, seeds: int) -> int | list[int]:
-    return more_seeds(study.seeds if isinstance(study.seeds, int) else study.seed_list, seeds)
-
-
 def _last_options(folder: StudyFolder) -> RunOptions:
     """The options of the last run or extension."""
     last = last_call(folder.read_provenance())
@@ -96,19 +93,19 @@ def _last_options(folder: StudyFolder) -> RunOptions:
     return last.options
 
 
-def _options(folder: StudyFolder, study: Study, last: RunOptions, seeds: int, tracking_uri: str | None) -> RunOptions:
+def _options(folder: StudyFolder, last: RunOptions, seeds: int | list[int], tracking_uri: str | None) -> RunOptions:
     """The options with which ``fgtune run`` would run the extended study."""
     uri = tracking_uri or last.tracking_uri
     if uri is not None and MASK in uri:
         fix = "give it with --tracking-uri, or 'none' for no tracking"
         raise ConfigError("its password is not stored with the study", where="--tracking-uri", value=uri, fix=fix)
     kept = [override for override in last.overrides if override_path(override) != "seeds"]
-    overrides = (*kept, f"seeds={_more_seeds(study, seeds)}")
+    overrides = (*kept, f"seeds={seeds}")
     out = last.out if last.directory(folder.root) is not None else folder.root.parent
     return replace(last, overrides=overrides, out=out, tracking_uri=uri, retry_failed=False, only=())
 
 
-def _open(folder: StudyFolder, study: Study, seeds: int) -> OpenedStudy:
+def _open(folder: StudyFolder, seeds: int | list[int]) -> OpenedStudy:
     """The folder's study with more seeds, checked like any other; ``study.yaml`` stays as given.
 
     It is made from the study as given, since presets fill in what a study leaves open: in the resolved study an arm
@@ -116,6 +113,6 @@ def _open(folder: StudyFolder, study: Study, seeds: int) -> OpenedStudy:
     """
     from fgtune.engine.opening import open_loaded
 
-    raw = folder.read_provenance()[GIVEN] | {"seeds": _more_seeds(study, seeds)}
+    raw = folder.read_provenance()[GIVEN] | {"seeds": seeds}
     text = folder.study_file.read_text(encoding="utf-8") if folder.study_file.is_file() else ""
     return open_loaded(reloaded(raw, text, folder.provenance_file))

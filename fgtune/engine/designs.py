@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class PlannedKind:
-    """A design whose cells are all planned beforehand; base class of the others."""
+    """A design whose arms are all planned beforehand, and their cells unless seeds are adaptive; base of the others."""
 
     def size_text(self, plan: Plan) -> str:
         """The plan's size in words."""

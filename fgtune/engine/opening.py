@@ -36,7 +36,7 @@ class OpenedStudy:
 
     Attributes:
         loaded: The study as read.
-        plan: All cells.
+        plan: Its arms, and the cells planned so far.
         datasets: The data sets, by ``stable_hash`` of their configs.
     """
 

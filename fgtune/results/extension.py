@@ -21,7 +21,8 @@ from fgtune.errors import StudyFolderError
 from fgtune.results.options import RunOptions
 
 LOOKS = "looks"
-"""Key in ``provenance.json`` of the looks before seeds were added: for each, its seeds and what was added after it."""
+"""Key in ``provenance.json`` of the looks after which seeds were added: for each, its date, its seeds, and ``added``,
+the seeds of the study from then on, or ``open``, the arms that adaptive seeds had not decided."""
 HASH = "hash"
 """Key in ``provenance.json`` of the scheme of its hashes; the first scheme if missing."""
 RESULTS = "results"

@@ -108,7 +108,7 @@ class StudyFolder(CellFiles):
         """Claim the folder for this study before the first trial, or record that the study in it is continued.
 
         Args:
-            plan: All cells.
+            plan: The cells planned so far.
             loaded: The study as given.
             provenance: From ``collect_provenance``.
 
@@ -119,7 +119,8 @@ class StudyFolder(CellFiles):
         if self.check(plan):
             first = self.read_provenance()
             record = {**first, RESULTS: RESULTS_SCHEME, "continued": [*first.get("continued", []), dict(provenance)]}
-        record.setdefault(CHAINED, len(self.ledger.lines()))
+        if CHAINED not in record:
+            record[CHAINED] = len(self.ledger.lines())
         self.root.mkdir(parents=True, exist_ok=True)
         self._write_provenance(record)
         write_atomically(self.study_file, loaded.source_text.encode())

@@ -25,13 +25,11 @@ class Chain:
         lines: Number of lines, without a torn last one.
         unchained: How many of them, at the beginning, come from a version that did not chain them.
         broken: Numbers, from 1, of the lines that do not follow from what stands before them.
-        head: ``Ledger.head``.
     """
 
     lines: int
     unchained: int
     broken: tuple[int, ...]
-    head: str
 
 
 class Ledger:
@@ -72,7 +70,7 @@ class Ledger:
         """Whether every line follows from the one before."""
         whole = _whole_lines(self._content())
         unchained, broken = broken_links(whole)
-        return Chain(whole.count(b"\n"), unchained, tuple(broken), link_after(whole))
+        return Chain(whole.count(b"\n"), unchained, tuple(broken))
 
     @property
     def head(self) -> str:

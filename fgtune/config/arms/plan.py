@@ -34,7 +34,10 @@ class ArmSearchPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """All cells of a study, block by block (all arms of a seed before the next): an interrupted study stays paired."""
+    """The cells of a study, block by block (all arms of a seed before the next): an interrupted study stays paired.
+
+    Adaptive seeds have the cells of the first block, and in a plan that its folder has grown those of all so far.
+    """
 
     study: Study
     study_hash: str

@@ -104,6 +104,27 @@ def synthetic_search() -> ModuleType:
     return support.synthetic_search
 
 
+@pytest.fixture
+def without_curves(request, monkeypatch):
+    """Folders with made-up numbers are written faster: without curves, which the test does not read, and unsynced.
+
+    A test with real Ray writes all of its folder.
+    """
+    if "ray_started" not in request.fixturenames:
+        from fgtune.results.folder import StudyFolder
+
+        monkeypatch.setattr(StudyFolder, "write_curve", lambda *_: None)
+        monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+@pytest.fixture
+def ledger_alone(without_curves, monkeypatch):
+    """The same without relations, where the test does not read these either."""
+    from fgtune.results.folder import StudyFolder
+
+    monkeypatch.setattr(StudyFolder, "write_relations", lambda *_: None)
+
+
 @pytest.fixture(scope="session")
 def kf_accuracy() -> dict[str, float]:
     """Accuracies that make the low ratio hurt much, the high one less, and the middle one nearly not."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 
 import numpy as np
 import pytest
@@ -12,17 +11,13 @@ from scipy import stats
 from fgtune.analysis.comparing import compare_studies
 from fgtune.config.schema.base import stable_hash
 from fgtune.errors import StudyFolderError
-from fgtune.results.folder import StudyFolder
 
 PRIMARY = "test/clustering_accuracy"
 
 
 @pytest.fixture
-def write(synthetic, tmp_path, monkeypatch):
+def write(synthetic, tmp_path, ledger_alone):
     """Write a study of one name, with changes to its text, on data with a fingerprint; without curves and relations."""
-    monkeypatch.setattr(StudyFolder, "write_curve", lambda *_: None)
-    monkeypatch.setattr(StudyFolder, "write_relations", lambda *_: None)
-    monkeypatch.setattr(os, "fsync", lambda _: None)
 
     def write_study(name, *changes, fingerprint="f00d", accuracy=None, faults=None, code="1"):
         text = synthetic.KF_STUDY.replace("study: kf_demo", f"study: {name}")

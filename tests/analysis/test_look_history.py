@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 
 import pytest
 from support.synthetic import KF_STUDY, Faults, SyntheticStudy
@@ -16,15 +15,11 @@ from fgtune.analysis.summary import summarise
 from fgtune.analysis.verdicts import Verdict
 from fgtune.reporting.html import write_up
 from fgtune.results.extension import recorded_looks
-from fgtune.results.folder import StudyFolder
 
 ACCURACY = {"baseline": 0.9, "num_fine_ratio=0.8": 0.6, "num_fine_ratio=1.2": 0.885, "num_fine_ratio=1.5": 0.7}
 
 
-@pytest.fixture(autouse=True)
-def _fast_folders(monkeypatch):
-    monkeypatch.setattr(StudyFolder, "write_curve", lambda *_: None)
-    monkeypatch.setattr(os, "fsync", lambda _: None)
+pytestmark = pytest.mark.usefixtures("without_curves")
 
 
 def made(root, seeds=10, looks=(), text=KF_STUDY, **study):

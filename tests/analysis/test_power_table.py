@@ -19,14 +19,11 @@ from fgtune.analysis.power_table import POOLED, SIZES, level_at, power_table
 from fgtune.app.cli import main
 from fgtune.app.power import print_power, read_power
 from fgtune.errors import ConfigError
-from fgtune.results.folder import StudyFolder
 
 
 @pytest.fixture
-def write(synthetic, tmp_path, monkeypatch):
+def write(synthetic, tmp_path, ledger_alone):
     """Writes a study of K_F with some seeds and settings of its metrics; without curves, which nothing here reads."""
-    monkeypatch.setattr(StudyFolder, "write_curve", lambda *_: None)
-    monkeypatch.setattr(StudyFolder, "write_relations", lambda *_: None)
 
     def made(seeds="5", metrics="", ratios="[0.8, 1.0, 1.2, 1.5]", **study):
         text = synthetic.KF_STUDY.replace("seeds: 5", f"seeds: {seeds}").replace("primary:", f"{metrics}primary:")

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import io
-import os
 
 import pandas as pd
 import pytest
 
 from fgtune.analysis.table import tidy_table
 from fgtune.app.cli import main
-from fgtune.results.folder import StudyFolder
 
 
 @pytest.fixture
-def folder(synthetic, tmp_path, monkeypatch):
-    monkeypatch.setattr(StudyFolder, "write_curve", lambda *_: None)
-    monkeypatch.setattr(StudyFolder, "write_relations", lambda *_: None)
-    monkeypatch.setattr(os, "fsync", lambda _: None)
+def folder(synthetic, tmp_path, ledger_alone):
     faults = synthetic.Faults(missing={("baseline", 4)}, failed={("num_fine_ratio=0.8", 2): "killed"})
     return synthetic.SyntheticStudy(faults=faults).write(tmp_path)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import subprocess
 import sys
 from dataclasses import astuple
@@ -19,13 +18,7 @@ from fgtune.errors import StudyFolderError
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, CellState
 
-
-@pytest.fixture(autouse=True)
-def _ledger_alone(monkeypatch):
-    """Folders without curves and relations, which nothing here reads, are written faster."""
-    monkeypatch.setattr(StudyFolder, "write_curve", lambda *_: None)
-    monkeypatch.setattr(StudyFolder, "write_relations", lambda *_: None)
-    monkeypatch.setattr(os, "fsync", lambda _: None)
+pytestmark = pytest.mark.usefixtures("ledger_alone")
 
 
 @pytest.fixture

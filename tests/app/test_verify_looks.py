@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 
 import pytest
 from support.synthetic import KF_STUDY, SyntheticStudy
@@ -12,15 +11,11 @@ from fgtune.analysis.inputs import read_study
 from fgtune.app.verification.findings import Subject
 from fgtune.app.verification.looks import check_looks
 from fgtune.app.verification.plan import check_rows
-from fgtune.results.folder import StudyFolder
 
 LATER = "2027-01-01T00:00:00+00:00"
 
 
-@pytest.fixture(autouse=True)
-def _fast_folders(monkeypatch):
-    monkeypatch.setattr(StudyFolder, "write_curve", lambda *_: None)
-    monkeypatch.setattr(os, "fsync", lambda _: None)
+pytestmark = pytest.mark.usefixtures("without_curves")
 
 
 def problems(folder, check=check_looks) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import re
@@ -17,11 +16,11 @@ from dataclasses import replace
 import numpy as np
 import psutil
 import pytest
-from rich.console import Console
+from support import search_runs
 
 from fgtune.analysis.summary import summarise
 from fgtune.app.verify import verify
-from fgtune.engine.run import execute, report
+from fgtune.engine.run import report
 from fgtune.metrics.evaluate import evaluate_counts
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
@@ -38,9 +37,7 @@ ONE_WORKER = "execution.max_concurrent=1"
 
 
 def run(options, *overrides):
-    out = io.StringIO()
-    options = replace(options, overrides=(*options.overrides, *overrides))
-    return execute(options, Console(file=out, width=300)), out.getvalue()
+    return search_runs.run(replace(options, overrides=(*options.overrides, *overrides)))
 
 
 def metrics_of(options):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-import os
 from dataclasses import replace
 
 import pytest
 from rich.console import Console
+from support.search_runs import run
 from support.synthetic import KF_STUDY, Faults, SyntheticStudy, digits_shape
 
 from fgtune.analysis.inputs import read_study
@@ -19,7 +19,7 @@ from fgtune.config.arms.expand import expand
 from fgtune.config.reading.load import load_study
 from fgtune.engine.designs import grown_plan, most_cells, size_text
 from fgtune.engine.opening import Launch, OpenedStudy
-from fgtune.engine.run import _add_block, execute
+from fgtune.engine.run import _add_block
 from fgtune.engine.seed_blocks import cells_to_come, next_block
 from fgtune.errors import ConfigError, StudyFolderError
 from fgtune.results.folder import StudyFolder
@@ -33,12 +33,7 @@ CLEAR = {"baseline": 0.9, "num_fine_ratio=0.8": 0.6, "num_fine_ratio=1.2": 0.885
 OPEN = "num_fine_ratio=1.2"
 
 
-@pytest.fixture(autouse=True)
-def _ledger_alone(request, monkeypatch):
-    """Folders with made-up numbers are written faster without curves, which nothing here reads."""
-    if "ray_started" not in request.fixturenames:
-        monkeypatch.setattr(StudyFolder, "write_curve", lambda *_: None)
-        monkeypatch.setattr(os, "fsync", lambda _: None)
+pytestmark = pytest.mark.usefixtures("without_curves")
 
 
 def written(root, text=ADAPTIVE, **study):
@@ -219,11 +214,6 @@ def test_with_only_no_seeds_are_added(tmp_path):
     assert set(seeds_by_arm(folder).values()) == {5}
     assert _add_block(Launch(opened, folder, (), {}, (), replace(only, only=())), console)
     assert seeds_by_arm(folder)[OPEN] == 10
-
-
-def run(options):
-    out = io.StringIO()
-    return execute(options, Console(file=out, width=300)), out.getvalue()
 
 
 def test_a_run_that_was_cut_off_looks_and_goes_on(small_study, tmp_path, ray_started):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +22,6 @@ from fgtune.analysis.summary import summarise
 from fgtune.analysis.verdicts import Verdict
 from fgtune.config.schema.study import RelativeMargin
 from fgtune.reporting.html import write_up
-from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellState
 from fgtune.streams import numpy_stream
 
@@ -32,11 +30,7 @@ SETS = [f"set{rank}" for rank in range(6)]
 
 
 @pytest.fixture
-def folder_of(synthetic, tmp_path, monkeypatch):
-    monkeypatch.setattr(StudyFolder, "write_curve", lambda *_: None)
-    monkeypatch.setattr(StudyFolder, "write_relations", lambda *_: None)
-    monkeypatch.setattr(os, "fsync", lambda _: None)
-
+def folder_of(synthetic, tmp_path, ledger_alone):
     def write(effects, sets=SETS, seeds=3, lost=(), noise=0.01, name="many"):
         """A study whose arms differ from ``base`` by ``effects``; ``lost`` are (arm, seed) that fail."""
         arms = ["base", *effects]

@@ -16,7 +16,7 @@ from fgtune.analysis.checks.health import health_checks
 from fgtune.analysis.checks.record import Check, Material
 from fgtune.analysis.combining import gains_of
 from fgtune.analysis.datasets.together import DatasetsSummary, summarise_datasets
-from fgtune.analysis.formatting import MetricInfo, metric_info
+from fgtune.analysis.formatting import MetricInfo, metric_info, plain_json
 from fgtune.analysis.inputs import Counts, PlannedArm, StudyData, read_study
 from fgtune.analysis.judging import exploratory_contrasts, planned_contrasts, shapes_of
 from fgtune.analysis.look_history import look_records
@@ -121,19 +121,9 @@ class StudySummary:
 
     def to_plain(self) -> dict[str, Any]:
         """The summary as JSON data; undefined or infinite numbers become None."""
-        plain: dict[str, Any] = _plain(asdict(self))
+        plain: dict[str, Any] = plain_json(asdict(self))
         plain["given"] = plain.pop("arm_searches")  # the key in existing reports, which ``verify`` reads
         return plain
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
 
 
 def summarise(folder: StudyFolder | StudyData) -> StudySummary:

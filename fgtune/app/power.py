@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
+from fgtune.analysis.formatting import plain_json
 from fgtune.errors import ConfigError
 from fgtune.results.folder import StudyFolder
 from fgtune.text import count, first_of, print_line
@@ -55,15 +55,7 @@ def read_power(root: Path) -> PowerTable:
 
 def power_json(table: PowerTable) -> str:
     """The table as JSON; what is undefined is null."""
-    return json.dumps(_plain(asdict(table)), indent=2)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+    return json.dumps(plain_json(asdict(table)), indent=2)
 
 
 def print_power(table: PowerTable, console: Console) -> None:
@@ -108,6 +100,8 @@ def _exact(reach: Reach) -> str:
 
 def _advice(row: ContrastPower, table: PowerTable) -> str:
     """How many pairs would decide about the margin, or why that cannot be told."""
+    from fgtune.analysis.power import FEWEST_PILOT
+
     if row.finds is not None and row.shows is not None:
         found, shown = _pairs(row.finds), _pairs(row.shows)
         return f"the margin {row.margin:.3g}: {found} would find a difference of it, {shown} show equivalence within it"
@@ -115,16 +109,18 @@ def _advice(row: ContrastPower, table: PowerTable) -> str:
         return "no advice on pairs for all contrasts together: each has a margin of its own"
     if row.margin is None:
         return "no advice on pairs: the study states no margin"
-    if row.pairs < 5:
+    if row.pairs < FEWEST_PILOT:
         return f"no advice on pairs: {row.pairs} of them tell too little of how much differences vary, five would do"
     return "no advice on pairs: alpha is spent, further seeds can find nothing new"
 
 
 def _pairs(advice: SeedAdvice) -> str:
-    low, high = advice.low, advice.high
+    from fgtune.analysis.power import MOST_SEEDS
+
+    low, high, more = advice.low, advice.high, f"more than {MOST_SEEDS}"
     if low is None:
-        return "more than 1000 pairs"
-    return f"{low} pairs" if low == high else f"{low} to {'more than 1000' if high is None else high} pairs"
+        return f"{more} pairs"
+    return f"{low} pairs" if low == high else f"{low} to {more if high is None else high} pairs"
 
 
 def _notes(table: PowerTable) -> Iterator[str]:

@@ -25,7 +25,6 @@ def check_stopping(subject: Subject) -> Iterator[Finding]:
         yield agree(not pruned, f"{subject.name(folder.ledger_file)}: cells were stopped early, the study stops none")
         yield agree(not folder.stopping_file.exists(), f"{file}: is there, the study stops no cell early")
         return
-    sign = 1.0 if objective.mode == "maximize" else -1.0
     scores = _scores(subject, objective.name)
     stopped: dict[str, int] = {}
     design_seed = getattr(study.design, "design_seed", 0)
@@ -37,8 +36,7 @@ def check_stopping(subject: Subject) -> Iterator[Finding]:
         if line.stop:
             stopped.setdefault(line.candidate.cell_id, line.epoch)
         if line.candidate.cell_id in scores:
-            value = scores[line.candidate.cell_id].get(line.epoch, math.nan)
-            score = sign * value if math.isfinite(value) else -math.inf
+            score = objective.score(scores[line.candidate.cell_id].get(line.epoch, math.nan))
             rule = f"{name}: has the score {line.score} at epoch {line.epoch}, the curve gives {score}"
             yield agree(score == line.score, rule)
     for cell_id, result in pruned.items():

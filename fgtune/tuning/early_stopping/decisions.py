@@ -17,7 +17,7 @@ from fgtune.config.arms.search import trial_number
 from fgtune.config.schema.tuning import PbtConfig, StoppingConfig
 from fgtune.files import JsonLines
 from fgtune.results.records import EpochMetrics
-from fgtune.tuning.early_stopping.population import ForkPool, TruncationSelection
+from fgtune.tuning.early_stopping.population import ForkPool, truncation_rule
 from fgtune.tuning.early_stopping.rules import Candidate, Decision, StoppingRule, stopping_rule
 from fgtune.tuning.search.objectives import Objective
 from fgtune.tuning.search.suggestions import Suggestion
@@ -132,8 +132,7 @@ class EarlyStopping:
         known = self._decisions.get((candidate.cell_id, epoch))
         if known is not None:
             return known
-        sign = 1.0 if self._objective.mode == "maximize" else -1.0
-        score = sign * value if math.isfinite(value) else -math.inf
+        score = self._objective.score(value)
         decision = self._rule.observe(candidate, epoch, score)
         if decision is None:
             return None
@@ -214,9 +213,7 @@ def replayed(config: StoppingConfig, path: Path, design_seed: int) -> Iterator[S
         StudyFolderError: A line is no decision.
     """
     rule: StoppingRule = (
-        TruncationSelection(config.interval_epochs, config.quantile, design_seed)
-        if isinstance(config, PbtConfig)
-        else stopping_rule(config)
+        truncation_rule(config, design_seed) if isinstance(config, PbtConfig) else stopping_rule(config)
     )
     for candidate, epoch, score, line in _decision_lines(path).read():
         yield StoredDecision(candidate, epoch, score, line["stop"], rule.observe(candidate, epoch, score))

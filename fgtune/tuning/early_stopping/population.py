@@ -75,6 +75,11 @@ class TruncationSelection:
         return Decision(True, reason, Fork(donor, reached[donor][1]))
 
 
+def truncation_rule(config: PbtConfig, design_seed: int) -> TruncationSelection:
+    """The rule of population based training in a search with this seed."""
+    return TruncationSelection(config.interval_epochs, config.quantile, design_seed)
+
+
 def explored(space: SearchSpace, point: Point, resample: float, rng: np.random.Generator) -> Point:
     """A point near another one, feasible or not.
 
@@ -128,7 +133,7 @@ class ForkPool:
 
     def rule(self) -> TruncationSelection:
         """The rule that decides which trials are replaced."""
-        return TruncationSelection(self._config.interval_epochs, self._config.quantile, self._plan.design.design_seed)
+        return truncation_rule(self._config, self._plan.design.design_seed)
 
     def make(self, loser: Candidate, origin: Fork) -> Suggestion | None:
         """A fork that replaces a trial; None if no point near the donor's is feasible and new.

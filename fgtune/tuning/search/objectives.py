@@ -34,6 +34,11 @@ class Objective:
             return 0.0 if solver is None else solver.seconds
         return metrics.get(self.name, math.nan)
 
+    def score(self, value: float) -> float:
+        """A value signed so that larger is better; one that is not finite is the worst."""
+        sign = 1.0 if self.mode == "maximize" else -1.0
+        return sign * value if math.isfinite(value) else -math.inf
+
     def of_result(self, result: CellResult) -> float:
         """Its value in a result of the ledger."""
         return self.value(result.metrics, result.seconds, result.solver)

@@ -17,13 +17,13 @@ from fgtune import __version__
 from fgtune.analysis.inputs import read_study
 from fgtune.catalog import COST, spec_of
 from fgtune.config.arms.records import Cell, cell_id_of
-from fgtune.config.schema.base import stable_hash
 from fgtune.config.schema.study import Study
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError, StudyFolderError, TrackingError
 from fgtune.plugins import permitting
 from fgtune.results.extension import HASH
 from fgtune.results.folder import StudyFolder
+from fgtune.results.provenance import check_data
 from fgtune.results.records import CellResult, CellState, best_by_mean
 from fgtune.text import first_of
 from fgtune.tuning.search.objectives import mean_values, ranking_of
@@ -209,10 +209,7 @@ def _same_data(folder: StudyFolder, config: TrialConfig) -> Dataset:
     from fgtune.data.load import load_dataset
 
     dataset = load_dataset(config.data)
-    known = folder.read_provenance().get("data", {}).get(stable_hash(config.data.to_plain()))
-    if known is not None and known != dataset.fingerprint:
-        rule = f"the data have changed since the study ran (fingerprint {known} then, {dataset.fingerprint} now)"
-        raise ConfigError(rule, where=dataset.name, fix="restore the data, or run the study again")
+    check_data(folder.read_provenance(), config.data, dataset.name, dataset.fingerprint, "run the study again")
     return dataset
 
 

@@ -97,9 +97,7 @@ class CellFiles(FolderLayout):
     def read_relations(self, cell_id: str) -> RelationsRecord | None:
         """The relations of a finished cell, or None where none were stored."""
         path = self.relations_dir / f"{cell_id}.npz"
-        if not path.exists():
-            return None
-        return RelationsRecord(**_read_arrays(path))
+        return RelationsRecord(**_read_arrays(path)) if path.exists() else None
 
     def write_predictions(self, cell_id: str, record: PredictionsRecord) -> Path:
         """Store the predictions of a finished cell; returns the file."""
@@ -123,6 +121,11 @@ class CellFiles(FolderLayout):
     def write_attention(self, cell_id: str, record: AttentionRecord) -> Path:
         """Store the attention maps of a finished cell; returns the file."""
         return _write_arrays(self.attention_dir / f"{cell_id}.npz", vars(record))
+
+    def read_attention(self, cell_id: str) -> AttentionRecord | None:
+        """The attention maps of a finished cell, or None where none were stored."""
+        path = self.attention_dir / f"{cell_id}.npz"
+        return AttentionRecord(**_read_arrays(path)) if path.exists() else None
 
     def write_curve(self, cell_id: str, arm: str, seed: int, history: Sequence[EpochMetrics]) -> Path:
         """Store the per-epoch metrics of a cell, replacing any stored before; returns the file."""

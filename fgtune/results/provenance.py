@@ -6,6 +6,7 @@ import hashlib
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -13,6 +14,9 @@ from typing import Any
 
 from fgtune import __version__
 from fgtune.config.arms.plan import Plan
+from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.data import DataConfig
+from fgtune.errors import ConfigError
 from fgtune.plugins import origins as plugin_origins
 from fgtune.results.options import RunOptions
 
@@ -45,6 +49,25 @@ def collect_provenance(plan: Plan, options: RunOptions) -> dict[str, Any]:
         "plugins": plugin_origins(),
         "host": host_facts(),
     }
+
+
+def check_data(record: Mapping[str, Any], config: DataConfig, name: str, fingerprint: str, fix: str) -> None:
+    """Raise unless data are those that a study ran on.
+
+    Args:
+        record: The study's provenance; one that does not know the data says nothing against them.
+        config: The config of the data.
+        name: What the data set is called.
+        fingerprint: Of the data as they are now.
+        fix: What else to do than to restore them.
+
+    Raises:
+        ConfigError: They have changed.
+    """
+    known = record.get("data", {}).get(stable_hash(config.to_plain()))
+    if known is not None and known != fingerprint:
+        rule = f"the data have changed since the study ran (fingerprint {known} then, {fingerprint} now)"
+        raise ConfigError(rule, where=name, fix=f"restore the data, or {fix}")
 
 
 def host_facts() -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fgtune.arrays import Float32Array, IntArray
-from fgtune.config.schema.trial import EvaluationConfig
+from fgtune.config.schema.trial import EvaluationConfig, reported_among
 from fgtune.data.base import EvaluationView
 from fgtune.metrics.attention import attention_share
 from fgtune.metrics.clustering import contingency
@@ -100,7 +100,7 @@ class Evaluator:
     @property
     def reported_split(self) -> str:
         """The split that results are reported on: ``test``, or else the last one evaluated."""
-        return "test" if "test" in self.splits else self.splits[-1]
+        return reported_among(self.splits)
 
     def rows(self, split: str) -> IntArray:
         """Rows of a split."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from fgtune.app.verification.findings import DAMAGE, Finding, Subject, agree, described
 from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.trial import reported_among
 from fgtune.metrics.coarse import coarse_accuracy_from_counts
 from fgtune.metrics.evaluate import evaluate_counts, evaluate_within
 from fgtune.results.evidence import ATTENTION, RELATIONS, StoredRecord, arrays_digest
@@ -115,8 +116,7 @@ def _metrics(record: RelationsRecord, result: CellResult, name: str) -> Iterator
 
 def reported_split(result: CellResult) -> str:
     """The split that relations and counts are of."""
-    splits = result.config.get("evaluation", {}).get("splits") or ["test"]
-    return "test" if "test" in splits else str(splits[-1])
+    return reported_among(result.config.get("evaluation", {}).get("splits") or ["test"])
 
 
 def _block(
@@ -143,12 +143,12 @@ def check_attention(subject: Subject) -> Iterator[Finding]:
         wanted = int(result.config.get("evaluation", {}).get("attention_samples") or 0)
         file = folder.attention_dir / f"{result.cell_id}.npz"
         name = f"{subject.name(file)}: {subject.cell(result)}"
-        if not file.is_file():
-            yield agree(not wanted, f"{subject.name(file)}: is missing, the attention maps of {subject.cell(result)}")
-            continue
         try:
-            with np.load(file, allow_pickle=False) as arrays:
-                record = AttentionRecord(**{key: arrays[key] for key in arrays.files})
+            record = folder.read_attention(result.cell_id)
+            if record is None:
+                what = f"{subject.name(file)}: is missing, the attention maps of {subject.cell(result)}"
+                yield agree(not wanted, what)
+                continue
             yield from digest_holds(record, result, ATTENTION, name)
             yield from _maps(record, wanted, name)
         except DAMAGE as error:

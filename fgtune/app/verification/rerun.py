@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fgtune.app.verification.findings import Subject
+from fgtune.app.verification.study import dataset_of
 from fgtune.config.schema.trial import TrialConfig
-from fgtune.errors import ConfigError, FgtuneError, StudyFolderError
+from fgtune.errors import FgtuneError, StudyFolderError
 from fgtune.results.evidence import PREDICTIONS
+from fgtune.results.provenance import check_data, host_facts, package_versions
 from fgtune.results.records import CellResult, TrialOutcome
 from fgtune.streams import numpy_stream
 from fgtune.text import count, first_of
@@ -84,21 +86,13 @@ def load_data(subject: Subject, cells: list[CellResult], datasets: dict[str, Any
         ConfigError: A cell's config is none of this version, its data are not there or not the same, or a part of it
             lives in a package that may not be imported.
     """
-    from fgtune.data.load import load_dataset
     from fgtune.training.input_checks import check_user_parts
-    from fgtune.training.prepared import dataset_key
 
     for cell in cells:
         config = _config(subject, cell)
         check_user_parts(config)
-        key = dataset_key(config)
-        if key not in datasets:
-            datasets[key] = load_dataset(config.data)
-        known = subject.record.get("data", {}).get(key)
-        now = datasets[key].fingerprint
-        if known is not None and known != now:
-            rule = f"the data have changed since the study ran (fingerprint {known} then, {now} now)"
-            raise ConfigError(rule, where=datasets[key].name, fix="restore the data, or leave --rerun out")
+        dataset = dataset_of(config.data, datasets)
+        check_data(subject.record, config.data, dataset.name, dataset.fingerprint, "leave --rerun out")
 
 
 def _config(subject: Subject, cell: CellResult) -> TrialConfig:
@@ -149,15 +143,8 @@ def _differences(subject: Subject, cell: CellResult, outcome: TrialOutcome) -> I
     if outcome.predictions is not None and (predicted is not None or PREDICTIONS in (cell.evidence or {})):
         yield from _arrays("predictions", {} if predicted is None else vars(predicted), vars(outcome.predictions))
     if outcome.attention is not None:
-        yield from _arrays("attention", _attention(subject, cell), vars(outcome.attention))
-
-
-def _attention(subject: Subject, cell: CellResult) -> dict[str, Any]:
-    path = subject.folder.attention_dir / f"{cell.cell_id}.npz"
-    if not path.is_file():
-        return {}
-    with np.load(path, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
+        maps = folder.read_attention(cell.cell_id)
+        yield from _arrays("attention", {} if maps is None else vars(maps), vars(outcome.attention))
 
 
 def _curve(subject: Subject, cell: CellResult, outcome: TrialOutcome) -> Iterator[tuple[int, str]]:
@@ -199,8 +186,6 @@ def _difference(name: str, stored: float | None, made: float | None) -> str:
 
 def _environment(subject: Subject, cell: CellResult, place: str) -> tuple[str, ...]:
     """Likely causes of a difference: what is known to be other than in the first run, and what sums depend on."""
-    from fgtune.results.provenance import host_facts, package_versions
-
     record, here = subject.record, host_facts()
     before = {name: version for name, version in record.get("packages", {}).items() if version is not None}
     now = package_versions()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fgtune import __version__
 from fgtune.app.verification.findings import Finding, Subject, agree
@@ -20,6 +20,9 @@ from fgtune.results.folder import ARM_SEARCH, GIVEN
 from fgtune.results.layout import differences
 from fgtune.results.options import OPTIONS, last_call
 from fgtune.text import first_of
+
+if TYPE_CHECKING:
+    from fgtune.data.base import Dataset
 
 _LISTED = 4
 
@@ -139,10 +142,17 @@ def replan(subject: Subject, datasets: dict[str, Any]) -> tuple[Plan | None, lis
 
 
 def _shape(config: DataConfig, datasets: dict[str, Any]) -> DataShape:
-    from fgtune.data.load import load_dataset
     from fgtune.data.views import describe
+
+    return describe(dataset_of(config, datasets))
+
+
+def dataset_of(config: DataConfig, datasets: dict[str, Any]) -> Dataset:
+    """The data set of a config: from ``datasets``, by ``dataset_key``, or else loaded and added to them."""
+    from fgtune.data.load import load_dataset
 
     key = stable_hash(config.to_plain())
     if key not in datasets:
         datasets[key] = load_dataset(config)
-    return describe(datasets[key])
+    dataset: Dataset = datasets[key]
+    return dataset

@@ -6,6 +6,7 @@ field docstrings say what each setting does; ``docs/settings.md`` says which val
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -122,6 +123,11 @@ class FewShotConfig(Config):
     def _shots_differ(cls, shots: tuple[int, ...]) -> tuple[int, ...]:
         must_differ(shots)
         return shots
+
+
+def reported_among(splits: Sequence[str]) -> str:
+    """The split that results are reported on, of those evaluated: ``test``, or else the last one."""
+    return "test" if "test" in splits else splits[-1]
 
 
 class EvaluationConfig(Config):

@@ -6,7 +6,7 @@ import html
 import io
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,16 @@ from fgtune.analysis.summary import StudySummary, summarise
 from fgtune.analysis.table import encoded, tidy_table
 from fgtune.analysis.verdict_file import Verdicts
 from fgtune.analysis.verdict_records import verdicts_of
-from fgtune.app.verification.findings import DAMAGE, Finding, Subject, agree
-
-Page = Callable[[], bytes]
-"""Makes a file of the folder once more; writes nothing."""
+from fgtune.app.verification.findings import DAMAGE, Finding, Subject, agree, first_difference
 
 _SUMMARY = re.compile(r'<script type="application/json" id="fgtune-summary">(.*?)</script>', re.DOTALL)
 _GENERATOR = re.compile(r'<meta name="generator" content="([^"]*)">')
 _AROUND = 40
 """Characters shown on each side of the first difference."""
+_VERSIONED = frozenset({"answer", "label", "made_by", "name", "next_step", "reason", "sentence", "warnings"})
+"""Keys of ``verdicts.json`` whose values versions may say in other words."""
+_DESCRIBING = frozenset({"description"})
+"""Keys of a summary whose values describe its metrics: they are fgtune's, and no number of the study."""
 
 
 def check_tables(subject: Subject) -> Iterator[Finding]:
@@ -53,38 +54,37 @@ def _same_table(content: bytes, expected: bytes) -> bool:
 
 def check_pages(subject: Subject) -> Iterator[Finding]:
     """Report and verdicts, byte for byte if they say that the same versions made them, and else number for number."""
-    from fgtune.reporting.html import generator, render
+    from fgtune.reporting.html import generator
 
-    folder, summary = subject.folder, summarise(subject.data)
-    made_by = generator()
-    pages: dict[Path, Page] = {folder.report_file: lambda: render(subject.data, summary)}
-    for path, page in pages.items():
-        if path.is_file():
-            yield from _page(subject, path, page, summary, made_by)
-        else:
-            yield _missing(subject, path)
+    folder, summary, made_by = subject.folder, summarise(subject.data), generator()
+    content = folder.report_file.read_bytes() if folder.report_file.is_file() else None
+    stated = "" if content is None else _stated_by(content)
+    if content is None:
+        yield _missing(subject, folder.report_file)
+    else:
+        yield from _report(subject, content, summary, stated, made_by)
     if folder.verdicts_file.is_file():
         yield from _verdicts(subject, verdicts_of(subject.data, summary))
-    elif folder.report_file.is_file():  # if not, the line about it says how to write both
-        if _stated_by(folder.report_file) == made_by:
+    elif content is not None:  # if not, the line about the report says how to write both
+        if stated == made_by:
             yield _missing(subject, folder.verdicts_file)
         else:
             fix = f"fgtune report {folder.root} writes it"
             yield Finding(0, note=f"{subject.name(folder.verdicts_file)}: is not there, as in earlier versions; {fix}")
 
 
-def _stated_by(path: Path) -> str:
+def _stated_by(page: bytes) -> str:
     """What made a page, as its head says; empty for a page of a version that did not say it."""
-    stated = _GENERATOR.search(path.read_text(encoding="utf-8", errors="replace"))
+    stated = _GENERATOR.search(page.decode("utf-8", errors="replace"))
     return "" if stated is None else stated.group(1)
 
 
 def _verdicts(subject: Subject, expected: Verdicts) -> Iterator[Finding]:
     """``verdicts.json`` against what the folder gives."""
     path = subject.folder.verdicts_file
-    name, content = subject.name(path), path.read_bytes()
-    made = json.loads(expected.to_bytes())
-    if content == expected.to_bytes():
+    name, content, again = subject.name(path), path.read_bytes(), expected.to_bytes()
+    made = json.loads(again)
+    if content == again:
         yield Finding(_leaves(made))
         return
     try:
@@ -94,23 +94,15 @@ def _verdicts(subject: Subject, expected: Verdicts) -> Iterator[Finding]:
         return
     by = stored.get("made_by") if isinstance(stored, dict) else None
     if by == made["made_by"] or not isinstance(by, dict):
-        place = _difference(content.decode("utf-8", errors="replace"), expected.to_bytes().decode())
+        place = _difference(content.decode("utf-8", errors="replace"), again.decode())
         yield Finding(1, f"{name}: is not what the folder gives; {place}")
         return
     written, here = (", ".join(f"{key} {value}" for key, value in each.items()) for each in (by, made["made_by"]))
     yield Finding(
         0, note=f"{name}: was written by {written}, this is {here}: its numbers were compared, its words were not"
     )
-    same = _numbers_of(stored) == _numbers_of(made)
+    same = _without(_VERSIONED, stored) == _without(_VERSIONED, made)
     yield agree(same, f"{name}: its numbers are not those that the ledger gives", compared=_leaves(made))
-
-
-def _numbers_of(found: Any) -> Any:
-    """Verdicts without what versions may say in other words."""
-    words = {"answer", "label", "made_by", "name", "next_step", "reason", "sentence", "warnings"}
-    if isinstance(found, dict):
-        return {key: _numbers_of(value) for key, value in found.items() if key not in words}
-    return [_numbers_of(value) for value in found] if isinstance(found, list) else found
 
 
 def _missing(subject: Subject, path: Path) -> Finding:
@@ -121,13 +113,13 @@ def _missing(subject: Subject, path: Path) -> Finding:
     return Finding(0, note=f"{subject.name(path)}: is not there, and the study is not finished; {fix}")
 
 
-def _page(subject: Subject, path: Path, page: Page, summary: StudySummary, made_by: str) -> Iterator[Finding]:
-    """A page against the same page made once more."""
-    name, content = subject.name(path), path.read_bytes()
-    text = content.decode("utf-8", errors="replace")
-    stated = _stated_by(path)
+def _report(subject: Subject, content: bytes, summary: StudySummary, stated: str, made_by: str) -> Iterator[Finding]:
+    """The report against the same page made once more, if it says that the versions of now made it."""
+    from fgtune.reporting.html import render
+
+    name, text = subject.name(subject.folder.report_file), content.decode("utf-8", errors="replace")
     if stated == made_by:
-        expected = page()
+        expected = render(subject.data, summary)
         if content == expected:
             yield Finding(expected.count(b"\n") + 1)
             return
@@ -146,8 +138,8 @@ def _numbers(text: str, summary: StudySummary, name: str) -> Iterator[Finding]:
         stored = None if found is None else json.loads(found.group(1))
     except ValueError:
         stored = None
-    expected = _without_words(json.loads(json.dumps(summary.to_plain())))
-    same = stored is not None and _without_words(stored) == expected
+    expected = _without(_DESCRIBING, json.loads(json.dumps(summary.to_plain())))
+    same = stored is not None and _without(_DESCRIBING, stored) == expected
     yield agree(same, f"{name}: its numbers are not those that the ledger gives", compared=_leaves(expected))
     answer = stored.get("answer") if isinstance(stored, dict) else None
     if isinstance(answer, str):
@@ -156,11 +148,11 @@ def _numbers(text: str, summary: StudySummary, name: str) -> Iterator[Finding]:
         yield agree(shown, f"{name}: the answer that it shows is not the one among its numbers")
 
 
-def _without_words(found: Any) -> Any:
-    """A summary without the words that describe its metrics: they are fgtune's, and no number of the study."""
+def _without(keys: Set[str], found: Any) -> Any:
+    """JSON data without some keys, at any depth."""
     if isinstance(found, dict):
-        return {key: _without_words(value) for key, value in found.items() if key != "description"}
-    return [_without_words(value) for value in found] if isinstance(found, list) else found
+        return {key: _without(keys, value) for key, value in found.items() if key not in keys}
+    return [_without(keys, value) for value in found] if isinstance(found, list) else found
 
 
 def _leaves(found: Any) -> int:
@@ -176,8 +168,6 @@ def _plain(text: str) -> str:
 
 def _difference(found: str, expected: str) -> str:
     """Where two pages first differ, and what stands there."""
-    pairs = zip(found, expected, strict=False)
-    shorter = min(len(found), len(expected))
-    place = next((rank for rank, (theirs, ours) in enumerate(pairs) if theirs != ours), shorter)
+    place = first_difference(found, expected)
     theirs, ours = (text[max(0, place - _AROUND) : place + _AROUND].replace("\n", " ") for text in (found, expected))
     return f"line {found.count(chr(10), 0, place) + 1} has {theirs!r}, it gives {ours!r}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -55,6 +55,12 @@ def described(error: Exception) -> str:
     """The first line of an error, with its type unless fgtune raised it on purpose."""
     first = (str(error).splitlines() or [""])[0]
     return first if isinstance(error, FgtuneError) else f"{type(error).__name__}: {first}"
+
+
+def first_difference(found: Sequence[str], expected: Sequence[str]) -> int:
+    """Where two texts, or lists of lines, first differ; the length of the shorter one if the other begins with it."""
+    pairs = enumerate(zip(found, expected, strict=False))
+    return next((rank for rank, (theirs, ours) in pairs if theirs != ours), min(len(found), len(expected)))
 
 
 @dataclass(frozen=True)

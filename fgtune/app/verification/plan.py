@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fgtune.app.verification.findings import Finding, Subject, agree
+from fgtune.app.verification.findings import Finding, Subject, agree, first_difference
 from fgtune.config.arms.plan import Plan
 from fgtune.config.schema.paths import value_at
 from fgtune.engine.designs import grown_plan
@@ -73,8 +73,7 @@ def check_again(subject: Subject, again: Plan) -> Iterator[Finding]:
         yield Finding(len(subject.data.planned))
         return
     ours, theirs = expected.splitlines(), found.splitlines()
-    place = next((rank for rank, pair in enumerate(zip(ours, theirs, strict=False)) if pair[0] != pair[1]), None)
-    place = min(len(ours), len(theirs)) if place is None else place
+    place = first_difference(ours, theirs)
     shown = theirs[place] if place < len(theirs) else "nothing"
     wanted = ours[place] if place < len(ours) else "nothing"
     yield Finding(1, f"{subject.name(file)}: line {place + 1} is {shown!r}, the study and its data give {wanted!r}")

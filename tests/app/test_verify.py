@@ -208,16 +208,17 @@ def test_other_relations_of_a_cell_that_is_run_again_are_counted(folder):
 
 
 @pytest.mark.usefixtures("without_report")
-@pytest.mark.parametrize("file", ["relations", "curves.parquet"])
+@pytest.mark.parametrize("file", ["relations", "predictions", "curves.parquet"])
 def test_a_cell_whose_files_are_damaged_is_a_problem_beside_the_others(folder, file):
-    path = next(folder.relations_dir.iterdir()) if file == "relations" else folder.root / file
+    path = folder.root / file
+    path = next(path.iterdir()) if path.is_dir() else path
     path.write_bytes(b"junk")
     before = verify(folder.root).problems
     outcome = verify(folder.root, reruns=9)
     assert any(path.name in problem for problem in before)
     assert outcome.problems[: len(before)] == before
     damaged = outcome.problems[len(before) :]
-    assert len(damaged) == (1 if file == "relations" else 5)
+    assert len(damaged) == (5 if file == "curves.parquet" else 1)
     assert all(re.match(r"cell \w+ \(.*, seed \d\): cannot be compared: \w+: ", problem) for problem in damaged)
     assert len(outcome.reruns) == 5 - len(damaged)
     assert not any(each.differences for each in outcome.reruns)

@@ -108,9 +108,8 @@ def study_of(kind: Kind, rng: np.random.Generator, n: int) -> Gains:
             gone = sorted(values[arm], key=values[arm].__getitem__)[: max(1, round(0.2 * n))]
             lost[arm] = LostCells(failed=tuple(sorted(gone)))
             values[arm] = {seed: value for seed, value in values[arm].items() if seed not in gone}
-    full = _ARMS[frozenset(PARTS)]
     rules = Rules("maximize", 0.05, low=0.0, high=1.0)
-    return Gains(values, lost, full, rules, MARGIN, shape_of(values, full))
+    return Gains(values, lost, rules, MARGIN, shape_of(values, _ARMS[frozenset(PARTS)]))
 
 
 def shapley(truth: Truth) -> dict[str, float]:

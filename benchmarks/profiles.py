@@ -93,9 +93,8 @@ def study_of(kind: Kind, rng: np.random.Generator, n: int) -> tuple[Gains, list[
 
 def gains_with(values: Mapping[str, Mapping[int, float]], lost: Mapping[str, LostCells] | None = None) -> Gains:
     """Values as a study's gains, judged at 5 % with the margin; the first arm is the baseline."""
-    first = next(iter(values))
     rules = Rules("maximize", 0.05, low=0.0, high=1.0)
-    return Gains(values, lost or {}, first, rules, MARGIN, shape_of(values, first))
+    return Gains(values, lost or {}, rules, MARGIN, shape_of(values, next(iter(values))))
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ def simulate(name: str, n: int, studies: int, seed: int = 0) -> Result:
     truth = [MARGIN * each for factor in kind.shortfalls for each in factor]
     for _ in range(studies):
         gains, factors = study_of(kind, rng, n)
-        bounds = [bound for each in level_bounds(gains, factors, MARGIN) for bound in each]
+        bounds = [bound for each in level_bounds(gains, factors) for bound in each]
         named = [bound.within for bound in bounds]
         counted += (
             any(is_named and not is_near for is_named, is_near in zip(named, near, strict=True)),
@@ -156,7 +155,7 @@ def slope_coverage(n: int, studies: int, seed: int = 0) -> float:
         logs = math.log(0.5) + 0.05 * rng.standard_normal(n) + np.log(levels)[:, None] * slopes
         table = np.exp(logs + 0.02 * rng.standard_normal(logs.shape))
         values = {str(level): dict(enumerate(map(float, row))) for level, row in zip(levels, table, strict=True)}
-        gains = Gains(values, {}, "1.0", Rules("maximize", 0.05), None, shape_of(values, "1.0"))
+        gains = Gains(values, {}, Rules("maximize", 0.05), None, shape_of(values, "1.0"))
         found = elasticity(gains, [(str(level), level) for level in levels], 1.0, ratio_scale=True)
         held += found.slope.estimate.low <= _TRUE_SLOPE <= found.slope.estimate.high
     return held / studies

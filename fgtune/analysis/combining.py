@@ -7,13 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fgtune.analysis.cells import lost_cells
-from fgtune.analysis.deciding import judge, judge_together
+from fgtune.analysis.deciding import judge_together
 from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import StudyData
-from fgtune.analysis.look_history import LookTests, sequential_p_values, spent_shares
-from fgtune.analysis.robust import equivalence_p, summary_of
-from fgtune.analysis.shape import Shape, shape_of
+from fgtune.analysis.look_history import sequential_p_values, spent_shares, tests_of
+from fgtune.analysis.robust import summary_of
+from fgtune.analysis.shape import Shape
+from fgtune.analysis.shapes import shapes_of
 from fgtune.analysis.statistics import PairedContrast, contrast_of
+from fgtune.analysis.trials import sign_of
 from fgtune.analysis.verdicts import Case, Judgement, LostCells, Rules
 
 _HUGE = 1e150  # stands for an infinite end of the metric's range where a summary needs numbers
@@ -27,27 +29,25 @@ class Gains:
     Attributes:
         values: Finite values by arm and seed.
         lost: Lost cells by arm.
-        baseline: The arm that others are compared with.
         rules: What sums are judged by: direction ``maximize`` (or ``none``), range and grain of these values.
         margin: A smaller sum is unimportant; None for none.
         shape: The shape of all arms by seeds.
         looks: Seeds of every look at the results, the last one being this; empty where there is only this.
-        shares: Share of alpha spent up to each look.
+        shares: Share of alpha spent up to each look, this one included.
     """
 
     values: Mapping[str, Mapping[int, float]]
     lost: Mapping[str, LostCells]
-    baseline: str
     rules: Rules
     margin: float | None
     shape: Shape
     looks: tuple[frozenset[int], ...] = ()
-    shares: tuple[float, ...] = ()
+    shares: tuple[float, ...] = (1.0,)
 
     @property
     def last_share(self) -> float:
         """Share of alpha that this look may spend."""
-        return self.shares[-1] - (self.shares[-2] if len(self.shares) > 1 else 0.0) if self.shares else 1.0
+        return self.shares[-1] - (self.shares[-2] if len(self.shares) > 1 else 0.0)
 
     @property
     def level(self) -> float:
@@ -82,17 +82,15 @@ def gains_of(data: StudyData, info: MetricInfo, margin: float | None) -> Gains:
         info: The metric.
         margin: The study's margin in its unit; None for none.
     """
-    sign = -1.0 if info.direction == "minimize" else 1.0
+    sign = sign_of(info.direction)
     values = {
         arm.name: {seed: sign * value for seed, value in data.values(arm.name, info.name).items()} for arm in data.arms
     }
     low, high = sorted((sign * info.low, sign * info.high))
     settings = data.study.metrics
-    labels = {arm.name: arm.label for arm in data.arms}
     return Gains(
         values=values,
         lost={name: lost_cells(data, name, info.name) for name in values},
-        baseline=data.baseline.name,
         rules=Rules(
             direction="none" if info.direction == "none" else "maximize",
             alpha=settings.alpha,
@@ -103,7 +101,7 @@ def gains_of(data: StudyData, info: MetricInfo, margin: float | None) -> Gains:
             collapse_rate=settings.collapse_rate,
         ),
         margin=margin,
-        shape=shape_of({labels[name]: own for name, own in values.items()}, data.baseline.label),
+        shape=shapes_of(data, info, sign=sign)[data.baseline.dataset],
         looks=data.looks,
         shares=spent_shares(data),
     )
@@ -199,15 +197,8 @@ def case_of(gains: Gains, combined: Combination) -> Case:
 
 def paid_p_values(gains: Gains, combined: Combination) -> tuple[float, float]:
     """P-values that a sum is 0, and that it is not within the margin; both pay for every look at the results."""
-    rules, margin = gains.rules, gains.margin
-    least_sd = grain_of(gains, [combined]) / math.sqrt(6.0)
-    tests = []
-    for contrast in at_looks(gains, combined):
-        summary = summary_of(rules.kind, contrast, rules.direction, gains.level)
-        close = math.nan if margin is None else equivalence_p(rules.kind, contrast, margin, least_sd)
-        tests.append(LookTests(contrast.n, summary.value - summary.centre, summary.p, close))
-    if not gains.shares:
-        return tests[-1].different, tests[-1].equivalent
+    rules = rules_of(gains, [combined])
+    tests = [tests_of(contrast, rules, gains.margin) for contrast in at_looks(gains, combined)]
     return sequential_p_values(tests, gains.shares)
 
 
@@ -232,34 +223,13 @@ def at_looks(gains: Gains, combined: Combination) -> list[PairedContrast]:
     return [*earlier, whole]
 
 
-def judge_sums(
-    gains: Gains, combined: Sequence[Combination], p_values: Sequence[float] | None = None
-) -> tuple[Judgement, ...]:
-    """Judge several sums as one family, Holm-corrected among themselves.
-
-    Args:
-        gains: The values that they are of.
-        combined: The sums.
-        p_values: One p for each in place of that of its own test, for claims that take more than one test; each at
-            least as large as its own.
-    """
-    cases = [case_of(gains, each) for each in combined]
-    if p_values is not None:
-        cases = [replace(case, p_adjusted=p) for case, p in zip(cases, p_values, strict=True)]
-    return judge_together(cases, _family(gains, combined))
+def judge_sums(gains: Gains, combined: Sequence[Combination]) -> tuple[Judgement, ...]:
+    """Judge several sums as one family, Holm-corrected among themselves."""
+    return judge_together([case_of(gains, each) for each in combined], rules_of(gains, combined))
 
 
-def judge_at(gains: Gains, combined: Combination, p_adjusted: float, family: int) -> Judgement:
-    """Judge whether a sum differs from 0, by a p that is corrected already for a family of this size."""
-    case = replace(case_of(gains, combined), p_adjusted=p_adjusted, p_equivalent=math.nan)
-    return judge(case, replace(_family(gains, [combined]), contrasts=max(1, family)))
-
-
-def _family(gains: Gains, combined: Sequence[Combination]) -> Rules:
-    return replace(gains.rules, contrasts=max(1, len(combined)), grain=grain_of(gains, combined))
-
-
-def grain_of(gains: Gains, combined: Sequence[Combination]) -> float:
-    """The grain of a difference of two values that varies by rounding as much as these sums do."""
+def rules_of(gains: Gains, combined: Sequence[Combination]) -> Rules:
+    """What sums are judged by as one family; the grain is that of a difference that varies by rounding as they do."""
     squares = [math.fsum(weight**2 for weight in each.weights.values()) for each in combined]
-    return gains.rules.grain * math.sqrt(max(squares, default=2.0) / 2.0)
+    grain = gains.rules.grain * math.sqrt(max(squares, default=2.0) / 2.0)
+    return replace(gains.rules, contrasts=max(1, len(combined)), grain=grain)

@@ -15,7 +15,7 @@ from dataclasses import replace
 from fgtune.analysis.doubts import carried, doubts, lost_words
 from fgtune.analysis.formatting import number
 from fgtune.analysis.statistics import holm
-from fgtune.analysis.verdicts import Case, Judgement, Rules, Verdict, stopped_pairs
+from fgtune.analysis.verdicts import Case, Doubt, Judgement, Rules, Verdict, stopped_pairs
 
 
 def judge_together(cases: Sequence[Case], rules: Rules) -> tuple[Judgement, ...]:
@@ -39,7 +39,8 @@ def corrected_together(cases: Sequence[Case]) -> list[Case]:
 def judge(case: Case, rules: Rules) -> Judgement:
     """Decide one planned contrast."""
     tested, reason = _tested(case, rules)
-    doubt, verdict = "", tested
+    doubt: Doubt = ""
+    verdict = tested
     stopped = stopped_pairs(case.lost, case.baseline_lost)
     if stopped and case.contrast.n:
         pairs = "pair was" if stopped == 1 else "pairs were"

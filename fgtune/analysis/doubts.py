@@ -11,13 +11,13 @@ from fgtune.analysis.formatting import interval, number, percent
 from fgtune.analysis.power import seeds_for_exact_test
 from fgtune.analysis.robust import equivalence_p, sign_margin_ps, sign_p
 from fgtune.analysis.statistics import contrast_of
-from fgtune.analysis.verdicts import NAMED, Case, Rules, Verdict
+from fgtune.analysis.verdicts import NAMED, Case, Doubt, Rules, Verdict
 from fgtune.text import count, first_of
 
 _MEDIAN_HELPS = "; metrics.summary: median would judge by a typical seed"
 
 
-def doubts(case: Case, rules: Rules, tested: Verdict) -> Iterator[tuple[str, str]]:
+def doubts(case: Case, rules: Rules, tested: Verdict) -> Iterator[tuple[Doubt, str]]:
     """Reasons for which the answer of the tests does not stand."""
     if case.lowest and not _survives_lost(case, rules, tested):
         yield "lost", f"{lost_words(case)}; {_bound_words(case)}"

@@ -10,11 +10,12 @@ from fgtune.analysis.cells import lost_cells, possible_differences
 from fgtune.analysis.deciding import corrected_together, judge
 from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import PlannedArm, StudyData
-from fgtune.analysis.look_history import LookTests, sequential_p_values, spent_shares
+from fgtune.analysis.look_history import LookTests, sequential_p_values, spent_shares, tests_of
 from fgtune.analysis.power import FEWEST_PILOT, SeedAdvice, detectable_difference, seed_advice, seeds_for_exact_test
 from fgtune.analysis.records import ContrastSummary
-from fgtune.analysis.robust import equivalence_p, summaries, summary_of
-from fgtune.analysis.shape import Shape, shape_of
+from fgtune.analysis.robust import summaries, summary_of
+from fgtune.analysis.shape import Shape
+from fgtune.analysis.shapes import shapes_of
 from fgtune.analysis.statistics import PairedContrast, paired_contrast
 from fgtune.analysis.text.answer import contrast_sentence
 from fgtune.analysis.verdicts import Case, Judgement, Rules, Verdict
@@ -66,17 +67,6 @@ def pairs_of(data: StudyData, info: MetricInfo, arms: Sequence[PlannedArm]) -> l
     return pairs
 
 
-def shapes_of(data: StudyData, info: MetricInfo) -> dict[str, Shape]:
-    """The shape of each data set's arms by seeds, by its name (empty with a single one)."""
-    shapes = {}
-    for baseline in (arm for arm in data.arms if arm.is_baseline):
-        arms = [arm for arm in data.arms if arm.dataset == baseline.dataset]
-        labels = {arm.name: arm.label for arm in arms}
-        values = {labels[arm.name]: data.values(arm.name, info.name) for arm in arms if not data.repeats_baseline(arm)}
-        shapes[baseline.dataset] = shape_of(values, baseline.label)
-    return shapes
-
-
 def _case(
     data: StudyData,
     arm: PlannedArm,
@@ -117,13 +107,7 @@ def _look_tests(
     values, baseline = (data.values(name, info.name) for name in (arm.name, data.baseline_of(arm).name))
     then = [{seed: value for seed, value in values.items() if seed in seeds} for seeds in data.looks[:-1]]
     earlier = [paired_contrast(known, baseline, direction=info.direction, level=data.level) for known in then]
-    found = []
-    for each in (*earlier, contrast):
-        summary = summary_of(rules.kind, each, info.direction, data.level)
-        margin = data.study.metrics.margin(each.baseline_mean)
-        close = math.nan if margin is None else equivalence_p(rules.kind, each, margin, rules.least_sd)
-        found.append(LookTests(each.n, summary.value - summary.centre, summary.p, close))
-    return found
+    return [tests_of(each, rules, data.study.metrics.margin(each.baseline_mean)) for each in (*earlier, contrast)]
 
 
 def _summary(

@@ -10,6 +10,9 @@ from itertools import pairwise
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.looks import kept_shares, nominal_levels, planned_shares, sequential_p, t_information
 from fgtune.analysis.records import ContrastSummary, Look
+from fgtune.analysis.robust import equivalence_p, summary_of
+from fgtune.analysis.statistics import PairedContrast
+from fgtune.analysis.verdicts import Rules
 from fgtune.config.schema.study import Study
 
 
@@ -45,6 +48,19 @@ class LookTests:
     effect: float
     different: float
     equivalent: float
+
+
+def tests_of(contrast: PairedContrast, rules: Rules, margin: float | None) -> LookTests:
+    """The tests of a contrast at a look.
+
+    Args:
+        contrast: The differences of all pairs that it had then.
+        rules: What it is judged by.
+        margin: A smaller difference is unimportant; None for none.
+    """
+    summary = summary_of(rules.kind, contrast, rules.direction, 1.0 - rules.alpha)
+    close = math.nan if margin is None else equivalence_p(rules.kind, contrast, margin, rules.least_sd)
+    return LookTests(contrast.n, summary.value - summary.centre, summary.p, close)
 
 
 def sequential_p_values(tests: Sequence[LookTests], shares: Sequence[float]) -> tuple[float, float]:

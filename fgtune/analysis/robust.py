@@ -84,7 +84,7 @@ def summary_of(kind: SummaryKind, contrast: PairedContrast, direction: Direction
         return Summary(kind, math.nan, math.nan, math.nan, math.nan)
     gains = differences if direction == "maximize" else -differences
     better, ties = int((gains > 0).sum()), int((gains == 0).sum())
-    low, high = _share_interval(better, better + ties, contrast.n, level)
+    low, high = share_interval(better, better + ties, contrast.n, level)
     return Summary(kind, (better + ties / 2) / contrast.n, low, high, sign_p(gains))
 
 
@@ -168,7 +168,7 @@ def _trimmed(values: FloatArray) -> tuple[float, float, int]:
     return float(inner.mean()), sd * math.sqrt((n - 1) / (kept * (kept - 1))), kept - 1
 
 
-def _share_interval(fewest: int, most: int, n: int, level: float) -> tuple[float, float]:
+def share_interval(fewest: int, most: int, n: int, level: float) -> tuple[float, float]:
     """Clopper and Pearson's interval of a share of n, from ``fewest`` to ``most`` successes."""
     tail = (1 - level) / 2
     low = float(stats.beta.ppf(tail, fewest, n - fewest + 1)) if fewest else 0.0

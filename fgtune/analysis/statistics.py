@@ -223,17 +223,21 @@ def contrast_of(
     )
 
 
-def holm(p_values: Sequence[float]) -> tuple[float, ...]:
+def holm(p_values: Sequence[float], most_true: int | None = None) -> tuple[float, ...]:
     """Holm's step-down adjustment: reject if the adjusted p is at most alpha.
 
     A nan (a contrast that could not be tested) stays nan but counts in the family like a p of 1: a planned contrast
     does not leave the family because its cells failed. The values are those of statsmodels' multipletests, which runs
     the garbage collector at every call: tenths of a second in a report.
+
+    Args:
+        p_values: One of each hypothesis.
+        most_true: The most hypotheses, >= 1, that can be true together (Shaffer 1986); None if all can.
     """
     raw = np.asarray(p_values, dtype=np.float64)
     filled = np.where(np.isnan(raw), 1.0, raw)
     order = np.argsort(filled, kind="stable")
-    stepped = filled[order] * np.arange(raw.size, 0, -1)
+    left = np.minimum(np.arange(raw.size, 0, -1), raw.size if most_true is None else most_true)
     adjusted = np.empty_like(filled)
-    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(stepped))
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(filled[order] * left))
     return tuple(math.nan if math.isnan(p) else float(value) for p, value in zip(raw, adjusted, strict=True))

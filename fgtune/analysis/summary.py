@@ -18,7 +18,7 @@ from fgtune.analysis.combining import gains_of
 from fgtune.analysis.datasets.together import DatasetsSummary, summarise_datasets
 from fgtune.analysis.formatting import MetricInfo, metric_info, plain_json
 from fgtune.analysis.inputs import Counts, PlannedArm, StudyData, read_study
-from fgtune.analysis.judging import exploratory_contrasts, planned_contrasts, shapes_of
+from fgtune.analysis.judging import exploratory_contrasts, planned_contrasts
 from fgtune.analysis.look_history import look_records
 from fgtune.analysis.parts.effects import PartsSummary, summarise_parts
 from fgtune.analysis.profiles.profile import ProfilesSummary, summarise_profiles
@@ -28,6 +28,7 @@ from fgtune.analysis.robust import SummaryKind
 from fgtune.analysis.search.arm_search_summary import ArmSearchesSummary, summarise_arm_searches
 from fgtune.analysis.search.overview import SearchSummary, summarise_search
 from fgtune.analysis.search.selection import LabelFreeChoice, label_free_choices
+from fgtune.analysis.shapes import shapes_of
 from fgtune.analysis.statistics import mean_interval
 from fgtune.analysis.table import num_fine
 from fgtune.analysis.text.answer import answer_sentence

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
 from fgtune.analysis.checks.record import Status
 from fgtune.analysis.robust import SummaryKind
-from fgtune.analysis.verdicts import Verdict
+from fgtune.analysis.verdicts import Doubt, Verdict
 from fgtune.catalog.spec import Direction
-
-Doubt = Literal["", "stopped", "lost", "shape", "unseen"]
 
 SCHEMA_VERSION = 1
 """Increase it when a field changes its meaning or goes; a new field leaves it."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import scipy
@@ -23,7 +22,6 @@ from fgtune.analysis.verdict_file import (
     Chosen,
     Contrast,
     Decision,
-    Doubt,
     HealthCheck,
     LookAtResults,
     Lost,
@@ -109,7 +107,7 @@ def _contrast(data: StudyData, item: ContrastSummary, judgement: Judgement) -> C
         margin=judgement.margin,
         verdict=judgement.verdict,
         reason=judgement.reason,
-        doubt=cast("Doubt", judgement.doubt),
+        doubt=judgement.doubt,
         tests_say=judgement.tests_say,
         advice=None if item.advice is None else Advice(**asdict(item.advice)),
         detectable=item.detectable,

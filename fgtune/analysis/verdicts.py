@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 from fgtune.analysis.robust import Summary, SummaryKind
 from fgtune.analysis.shape import UNKNOWN, Shape
@@ -12,6 +13,8 @@ from fgtune.analysis.statistics import PairedContrast
 from fgtune.catalog.spec import Direction
 from fgtune.text import first_of
 
+Doubt = Literal["", "stopped", "lost", "shape", "unseen"]
+"""Why an answer of the tests does not stand; empty where it does."""
 NAMED = 3
 """Seeds or cells that a sentence names."""
 
@@ -159,7 +162,7 @@ class Judgement:
     tost_high: float
     lost: LostCells = field(default_factory=LostCells)
     baseline_lost: LostCells = field(default_factory=LostCells)
-    doubt: str = ""
+    doubt: Doubt = ""
     tests_say: Verdict = Verdict.UNDECIDED
 
     @property

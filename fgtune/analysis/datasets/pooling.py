@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from fgtune.analysis.robust import share_interval
 from fgtune.analysis.statistics import Estimate, mean_interval
 from fgtune.arrays import FloatArray, IntArray
 
@@ -152,8 +153,4 @@ def improvement(gains: Sequence[FloatArray], level: float) -> Aggregate:
     n, wins, ties = together.size, int((together > 0).sum()), int((together == 0).sum())
     if n == 0:
         return Aggregate(math.nan, math.nan, math.nan)
-    tail = (1 - level) / 2
-    low = float(stats.beta.ppf(tail, wins, n - wins + 1)) if wins else 0.0
-    most = wins + ties
-    high = float(stats.beta.ppf(1 - tail, most + 1, n - most)) if most < n else 1.0
-    return Aggregate((wins + ties / 2) / n, low, high)
+    return Aggregate((wins + ties / 2) / n, *share_interval(wins, wins + ties, n, level))

@@ -15,10 +15,12 @@ from dataclasses import dataclass, replace
 from itertools import chain, combinations
 from typing import Literal
 
-from fgtune.analysis.combining import Combination, Gains, combine, judge_at, judge_sums, paid_p_values
-from fgtune.analysis.robust import summary_of
+import numpy as np
+
+from fgtune.analysis.combining import Combination, Gains, case_of, combine, judge_sums, paid_p_values, rules_of
+from fgtune.analysis.deciding import judge, judge_together
 from fgtune.analysis.statistics import PairedContrast, holm
-from fgtune.analysis.verdicts import Judgement, Verdict
+from fgtune.analysis.verdicts import Case, Judgement, Verdict
 
 JointName = Literal["synergy", "redundancy", "more beside", "less beside", "additive", "undecided"]
 
@@ -147,7 +149,7 @@ def _part_effects(gains: Gains, arms: Mapping[_On, str], sets: Mapping[str, _On]
         if all(corner in arms for corner in corners) and len(set(corners)) == 4:
             with_all, without, alone, none = (arms[corner] for corner in corners)
             beside, apart = {with_all: 1.0, without: -1.0}, {alone: 1.0, none: -1.0}
-            found.append(((name,), beside, apart))
+            found.append(_joint(gains, (name,), beside, apart))
     return _named_parts(gains, found)
 
 
@@ -160,43 +162,59 @@ def _sum(*terms: tuple[float, Mapping[str, float]]) -> dict[str, float]:
     return {arm: weight for arm, weight in total.items() if weight != 0.0}
 
 
-_Apart = tuple[tuple[str, ...], dict[str, float], dict[str, float]]
-"""The parts, and the weights of their gains beside the others and without them."""
+@dataclass(frozen=True)
+class _Joint:
+    """Parts with their gains beside the others and without them, and the difference of the two."""
+
+    parts: tuple[str, ...]
+    beside: Combination
+    without: Combination
+    difference: Combination
 
 
-def _named_parts(gains: Gains, found: Sequence[_Apart]) -> tuple[JointEffect, ...]:
+def _joint(gains: Gains, parts: tuple[str, ...], beside: Mapping[str, float], without: Mapping[str, float]) -> _Joint:
+    difference = _sum((1.0, beside), (-1.0, without))
+    return _Joint(parts, combine(gains, beside), combine(gains, without), combine(gains, difference))
+
+
+def _named_parts(gains: Gains, found: Sequence[_Joint]) -> tuple[JointEffect, ...]:
     """Name each part; a name is a claim about two signs, so its p is the larger of both tests' (Berger 1982).
 
     If the difference is truly below 0, the part gains something alone or loses something beside the others, so that
     only one of the names that go with it can be wrong: with two-sided tests in at most alpha of studies.
     """
-    sums = [combine(gains, _sum((1.0, beside), (-1.0, apart))) for _, beside, apart in found]
-    claims = [_claim(gains, *each[1:], combined) for each, combined in zip(found, sums, strict=True)]
-    own = [_p(gains, combined) for combined in sums]
-    p_values = [_larger(p, _p(gains, claim)) for p, (_, claim) in zip(own, claims, strict=True)]
-    judgements = judge_sums(gains, sums, p_values)
+    own = [case_of(gains, each.difference) for each in found]
+    claims = [_claim(gains, each, case) for each, case in zip(found, own, strict=True)]
+    cases = [
+        replace(case, p_adjusted=float(np.maximum(case.p_adjusted, claim.p_adjusted)))
+        for case, (_, _, claim) in zip(own, claims, strict=True)
+    ]
+    judgements = judge_together(cases, rules_of(gains, [each.difference for each in found]))
     effects = []
-    for (parts, beside, apart), combined, (name, claim), judgement in zip(found, sums, claims, judgements, strict=True):
+    for each, (name, gain, claim), judgement in zip(found, claims, judgements, strict=True):
         named = judgement
         if judgement.verdict in {Verdict.HELPS, Verdict.HURTS}:
-            second = judge_at(gains, claim, judgement.p_adjusted, len(sums))
+            corrected = replace(claim, p_adjusted=judgement.p_adjusted, p_equivalent=math.nan)
+            second = judge(corrected, replace(rules_of(gains, [gain]), contrasts=len(found)))
             if second.verdict is Verdict.UNDECIDED:
                 named = replace(judgement, verdict=second.verdict, reason=second.reason, doubt=second.doubt)
-        effects.append(_effect(gains, parts, combined, (beside, apart), named, name))
+        effects.append(_effect(each, named, name))
     return tuple(effects)
 
 
-def _claim(
-    gains: Gains, beside: Mapping[str, float], apart: Mapping[str, float], combined: Combination
-) -> tuple[JointName, Combination]:
+def _claim(gains: Gains, found: _Joint, difference: Case) -> tuple[JointName, Combination, Case]:
     """What a part would be called, and the gain or loss that the name speaks of: of the two possible, the surer."""
-    more = _value(gains, combined) > 0
-    first, second = (combine(gains, each) for each in ((beside, apart) if more else (apart, beside)))
-    gain: tuple[JointName, Combination] = ("synergy" if more else "redundancy"), first
-    loss: tuple[JointName, Combination] = ("more beside" if more else "less beside"), second
-    if _value(gains, first) <= 0:
-        return loss
-    return loss if _value(gains, second) < 0 and _p(gains, second) < _p(gains, first) else gain
+    more = _value(difference) > 0
+    first, second = (found.beside, found.without) if more else (found.without, found.beside)
+    gain, loss = case_of(gains, first), case_of(gains, second)
+    if _value(gain) <= 0 or (_value(loss) < 0 and loss.p_adjusted < gain.p_adjusted):
+        return ("more beside" if more else "less beside"), second, loss
+    return ("synergy" if more else "redundancy"), first, gain
+
+
+def _value(case: Case) -> float:
+    """How far the summary lies above its value without any difference."""
+    return case.summary.value - case.summary.centre
 
 
 def _pair_effects(
@@ -217,12 +235,10 @@ def _pair_effects(
                 beside.append((share, {both: 1.0, without_one: -1.0}))
                 apart.append((share, {without_two: 1.0, neither: -1.0}))
         if beside:
-            found.append(((one, two), _sum(*beside), _sum(*apart)))
-    sums = [combine(gains, _sum((1.0, beside), (-1.0, apart))) for _, beside, apart in found]
-    judgements = judge_sums(gains, sums)
+            found.append(_joint(gains, (one, two), _sum(*beside), _sum(*apart)))
+    judgements = judge_sums(gains, [each.difference for each in found])
     return tuple(
-        _effect(gains, parts, combined, (beside, apart), judgement, _pair_name(judgement))
-        for (parts, beside, apart), combined, judgement in zip(found, sums, judgements, strict=True)
+        _effect(each, judgement, _pair_name(judgement)) for each, judgement in zip(found, judgements, strict=True)
     )
 
 
@@ -230,20 +246,13 @@ def _pair_name(judgement: Judgement) -> JointName:
     return "synergy" if judgement.verdict is Verdict.HELPS else "redundancy"
 
 
-def _effect(
-    gains: Gains,
-    parts: tuple[str, ...],
-    combined: Combination,
-    gained: tuple[Mapping[str, float], Mapping[str, float]],
-    judgement: Judgement,
-    name: JointName,
-) -> JointEffect:
+def _effect(found: _Joint, judgement: Judgement, name: JointName) -> JointEffect:
     if judgement.verdict is Verdict.EQUIVALENT:
         name = "additive"
     elif judgement.verdict is Verdict.UNDECIDED:
         name = "undecided"
-    beside, without = (combine(gains, weights).contrast for weights in gained)
-    return JointEffect(parts, combined.contrast, beside, without, judgement, name)
+    contrasts = (found.difference.contrast, found.beside.contrast, found.without.contrast)
+    return JointEffect(found.parts, *contrasts, judgement, name)
 
 
 def _shares(
@@ -263,25 +272,10 @@ def _shares(
             weights[arms[on | sets[name]]] += weight
             weights[arms[on]] -= weight
         sums.append(combine(gains, weights))
-    adjusted = holm([_p(gains, each) for each in sums])
+    adjusted = holm([paid_p_values(gains, each)[0] for each in sums])
     shares = tuple(
         ShapleyShare(name, each.contrast, p, each.bounds) for name, each, p in zip(names, sums, adjusted, strict=True)
     )
     seeds = sums[0].contrast.seeds
     kept = {arm: {seed: gains.values[arm][seed] for seed in seeds} for arm in (arms[full], arms[none])}
-    only = Gains(kept, {}, gains.baseline, gains.rules, gains.margin, gains.shape)
-    return shares, combine(only, {arms[full]: 1.0, arms[none]: -1.0}).contrast
-
-
-def _value(gains: Gains, combined: Combination) -> float:
-    """How far the summary lies above its value without any difference."""
-    summary = summary_of(gains.rules.kind, combined.contrast, gains.rules.direction, gains.level)
-    return summary.value - summary.centre
-
-
-def _p(gains: Gains, combined: Combination) -> float:
-    return paid_p_values(gains, combined)[0]
-
-
-def _larger(one: float, two: float) -> float:
-    return math.nan if math.isnan(one) or math.isnan(two) else max(one, two)
+    return shares, combine(replace(gains, values=kept, lost={}), {arms[full]: 1.0, arms[none]: -1.0}).contrast

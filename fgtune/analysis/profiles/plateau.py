@@ -13,14 +13,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from scipy import stats
 
-from fgtune.analysis.combining import Combination, Gains, at_looks, combine, grain_of
+from fgtune.analysis.combining import Combination, Gains, at_looks, combine, rules_of
 from fgtune.analysis.look_history import LookTests, sequential_p_values
 from fgtune.analysis.robust import margin_ps
-from fgtune.analysis.statistics import contrast_of
+from fgtune.analysis.statistics import contrast_of, holm
+from fgtune.analysis.verdicts import Doubt
 
 
 @dataclass(frozen=True)
@@ -44,39 +46,37 @@ class LevelBound:
     shortfall: float
     p_adjusted: float
     within: bool
-    doubt: str
+    doubt: Doubt
 
 
-def level_bounds(
-    gains: Gains, factors: Sequence[Sequence[tuple[str, str]]], margin: float | None
-) -> list[tuple[LevelBound, ...]]:
+def level_bounds(gains: Gains, factors: Sequence[Sequence[tuple[str, str]]]) -> list[tuple[LevelBound, ...]]:
     """Every level of every factor against the best of the same factor.
 
     Args:
-        gains: The arms' values.
+        gains: The arms' values; without a margin no level is shown to be within it.
         factors: Arm and text of every level, factor by factor.
-        margin: A smaller difference is unimportant; None for none, so that no level is shown to be within it.
     """
-    most_false = sum(len(levels) - 1 for levels in factors)
+    margin = gains.margin
+    most_true = max(1, sum(len(levels) - 1 for levels in factors))
     rivals = [
         [combine(gains, {arm: 1.0, other: -1.0}) for other, _ in levels if other != arm]
         for levels in factors
         for arm, _ in levels
     ]
     p_values = [math.nan if margin is None else _largest_p(gains, each, margin) for each in rivals]
-    adjusted = shaffer(p_values, most_false)
+    adjusted = holm(p_values, most_true)
     flat = [pair for levels in factors for pair in levels]
     bounds = []
     for (arm, tick), against, p in zip(flat, rivals, adjusted, strict=True):
         shown = margin is not None and p <= gains.rules.alpha
-        doubts = [_doubt(gains, each, margin or 0.0, most_false) for each in against] if shown else []
-        doubt = next((each for each in doubts if each), "")
+        doubts = [_doubt(gains, each, margin or 0.0, most_true) for each in against] if shown else []
+        doubt: Doubt = next((each for each in doubts if each), "")
         bounds.append(
             LevelBound(
                 arm=arm,
                 tick=tick,
                 seeds=min(each.contrast.n for each in against),
-                shortfall=_shortfall(gains, against, gains.rules.alpha * gains.last_share / max(1, most_false)),
+                shortfall=_shortfall(gains, against, gains.rules.alpha * gains.last_share / most_true),
                 p_adjusted=p,
                 within=shown and not doubt,
                 doubt=doubt,
@@ -86,45 +86,22 @@ def level_bounds(
     return [tuple(bounds[end - len(levels) : end]) for end, levels in zip(ends, factors, strict=True)]
 
 
-def shaffer(p_values: Sequence[float], most_false: int) -> tuple[float, ...]:
-    """Holm's adjustment where at most ``most_false`` (>= 1) of the hypotheses can be true together (Shaffer 1986).
-
-    A nan stays nan and counts like a p of 1.
-    """
-    raw = np.asarray(p_values, dtype=np.float64)
-    filled = np.where(np.isnan(raw), 1.0, raw)
-    order = np.argsort(filled, kind="stable")
-    left = np.minimum(np.arange(raw.size, 0, -1), max(1, most_false))
-    adjusted = np.empty_like(filled)
-    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(filled[order] * left))
-    return tuple(math.nan if math.isnan(p) else float(each) for p, each in zip(raw, adjusted, strict=True))
-
-
 def runs_within(bounds: Sequence[LevelBound]) -> list[tuple[LevelBound, ...]]:
     """The levels that are shown to be within the margin, in runs without a gap, in the order of the levels."""
-    runs: list[list[LevelBound]] = []
-    before = False
-    for each in bounds:
-        if each.within:
-            runs = [*runs[:-1], [*runs[-1], each]] if before else [*runs, [each]]
-        before = each.within
-    return [tuple(run) for run in runs]
+    return [tuple(run) for within, run in groupby(bounds, key=lambda each: each.within) if within]
 
 
 def _largest_p(gains: Gains, rivals: Sequence[Combination], margin: float) -> float:
     """The p of being worse by the margin than some other level."""
-    p_values = [_not_worse_p(gains, each, margin) for each in rivals]
-    return math.nan if any(map(math.isnan, p_values)) else max(p_values)
+    return float(np.max([_not_worse_p(gains, each, margin) for each in rivals]))
 
 
 def _not_worse_p(gains: Gains, combined: Combination, margin: float) -> float:
     """The p of being worse by the margin than one other level; pays for every look at the results."""
-    least_sd = grain_of(gains, [combined]) / math.sqrt(6.0)
-    then = at_looks(gains, combined)
-    p_values = [margin_ps(gains.rules.kind, contrast, margin, least_sd)[0] for contrast in then]
-    if not gains.shares:
-        return p_values[-1]
-    tests = [LookTests(contrast.n, 1.0, math.nan, p) for contrast, p in zip(then, p_values, strict=True)]
+    rules, tests = rules_of(gains, [combined]), []
+    for contrast in at_looks(gains, combined):
+        not_worse = margin_ps(rules.kind, contrast, margin, rules.least_sd)[0]
+        tests.append(LookTests(contrast.n, 1.0, math.nan, not_worse))
     return sequential_p_values(tests, gains.shares)[1]
 
 
@@ -135,14 +112,14 @@ def _shortfall(gains: Gains, rivals: Sequence[Combination], level: float) -> flo
         estimate = each.contrast.estimate
         if estimate.n < 2:
             return math.nan
-        sd = max(estimate.sd, grain_of(gains, [each]) / math.sqrt(6.0))
+        sd = max(estimate.sd, rules_of(gains, [each]).least_sd)
         at_worst = math.inf if math.isnan(each.bounds[0]) else each.bounds[0]  # had the lost cells been at their worst
         mean = min(estimate.mean, at_worst)
         lowest.append(mean - float(stats.t.ppf(1 - level, estimate.n - 1)) * sd / math.sqrt(estimate.n))
     return max(0.0, -min(lowest))
 
 
-def _doubt(gains: Gains, combined: Combination, margin: float, family: int) -> str:
+def _doubt(gains: Gains, combined: Combination, margin: float, family: int) -> Doubt:
     """Why "not worse by the margin" does not stand, as for verdicts."""
     if len(combined.lost.stopped):
         return "stopped"
@@ -154,6 +131,6 @@ def _doubt(gains: Gains, combined: Combination, margin: float, family: int) -> s
     if not gains.shape.normal:
         differences = combined.contrast.differences
         more = contrast_of([*differences, float(np.median(differences)) - gains.shape.worst])
-        if not margin_ps("mean", more, margin)[0] <= alpha / max(1, family):
+        if not margin_ps("mean", more, margin)[0] <= alpha / family:
             return "shape"
     return "" if gains.shape.sees(n, alpha, gains.rules.collapse_rate) else "unseen"

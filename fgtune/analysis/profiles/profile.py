@@ -76,7 +76,7 @@ def summarise_profiles(data: StudyData, info: MetricInfo, margin: float | None) 
         return None
     gains = gains_of(data, info, margin)
     bounds = level_bounds(
-        gains, [[(arm.name, level_text(arm.levels[factor])) for arm in arms] for factor, arms in groups], margin
+        gains, [[(arm.name, level_text(arm.levels[factor])) for arm in arms] for factor, arms in groups]
     )
     sign = sign_of(info.direction)
     profiles = []

@@ -33,7 +33,7 @@ ARMS = {on: "".join(sorted(on)) or "none" for on in SUBSETS}
 
 def gains_with(values, *, margin=0.02, lost=None, shape=UNKNOWN, low=0.0, high=1.0, rate=0.0):
     rules = Rules("maximize", 0.05, low=low, high=high, collapse_rate=rate)
-    return Gains(values, lost or {}, "abc", rules, margin, shape)
+    return Gains(values, lost or {}, rules, margin, shape)
 
 
 def table(n=6, truth=lambda on: 0.5 + 0.1 * len(on), sd=0.01, name="table"):

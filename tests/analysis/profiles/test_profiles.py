@@ -13,10 +13,11 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from fgtune.analysis.looks import kept_shares, sequential_p
-from fgtune.analysis.profiles.plateau import level_bounds, runs_within, shaffer
+from fgtune.analysis.profiles.plateau import level_bounds, runs_within
 from fgtune.analysis.profiles.sides import side_contrasts
 from fgtune.analysis.profiles.slopes import elasticity, on_log_levels
 from fgtune.analysis.shape import UNKNOWN
+from fgtune.analysis.statistics import holm
 from fgtune.analysis.summary import summarise
 from fgtune.analysis.verdicts import LostCells
 from fgtune.reporting.html import write_up
@@ -40,7 +41,7 @@ def gains_with(means, n=12, sd=0.01, name="levels"):
 
 
 def bounds_of(gains, margin=0.02):
-    return level_bounds(gains, [[(arm, arm) for arm in gains.values]], margin)[0]
+    return level_bounds(replace(gains, margin=margin), [[(arm, arm) for arm in gains.values]])[0]
 
 
 def test_the_p_of_a_level_is_the_largest_of_one_sided_paired_t_tests_against_the_others():
@@ -59,9 +60,9 @@ def test_the_p_of_a_level_is_the_largest_of_one_sided_paired_t_tests_against_the
 
 def test_shaffers_bound_is_holms_method_where_all_hypotheses_can_be_true():
     p_values = [0.01, 0.2, 0.03, 0.004]
-    assert shaffer(p_values, 4) == pytest.approx(multipletests(p_values, method="holm")[1])
-    assert shaffer(p_values, 3) == pytest.approx([0.03, 0.2, 0.06, 0.012])
-    assert shaffer([math.nan, 0.02], 2)[1] == pytest.approx(0.04)
+    assert holm(p_values, 4) == pytest.approx(multipletests(p_values, method="holm")[1])
+    assert holm(p_values, 3) == pytest.approx([0.03, 0.2, 0.06, 0.012])
+    assert holm([math.nan, 0.02], 2)[1] == pytest.approx(0.04)
 
 
 def test_the_bound_of_a_level_is_its_lowest_simultaneous_difference_to_another():
@@ -87,7 +88,7 @@ def test_levels_pay_for_every_look_at_the_results():
             both = [stats.ttest_1samp(differences[:n], -0.02, alternative="greater").pvalue for n in (6, 12)]
             tests.append(sequential_p(both, [6, 12], shares))
         raw.append(max(tests))
-    assert [bound.p_adjusted for bound in looked] == pytest.approx(shaffer(raw, 2))
+    assert [bound.p_adjusted for bound in looked] == pytest.approx(holm(raw, 2))
     assert all(after.shortfall > before.shortfall for before, after in zip(bounds_of(gains), looked, strict=True))
 
 

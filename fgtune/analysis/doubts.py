@@ -11,9 +11,12 @@ from fgtune.analysis.formatting import interval, number, percent
 from fgtune.analysis.power import seeds_for_exact_test
 from fgtune.analysis.robust import equivalence_p, sign_margin_ps, sign_p
 from fgtune.analysis.statistics import contrast_of
+from fgtune.analysis.trials import sign_of
 from fgtune.analysis.verdicts import NAMED, Case, Doubt, Rules, Verdict
+from fgtune.catalog.spec import Direction
 from fgtune.text import count, first_of
 
+COLLAPSED = "collapsed"
 _MEDIAN_HELPS = "; metrics.summary: median would judge by a typical seed"
 
 
@@ -38,11 +41,21 @@ def carried(case: Case, rules: Rules) -> str:
     own = [cell for cell in case.shape.apart if cell[0] in case.names]
     if not own or case.shape.normal or case.summary.kind != "mean" or case.contrast.n < 2:
         return ""
-    whose = {case.names[0]: "", case.names[1]: " of the baseline"}
-    named = [f"seed {seed}{whose[arm]} ({number(gap, sign=True)})" for arm, seed, gap in own]
-    fell = rules.direction != "none" and all(rules.sign * gap < 0 for *_, gap in own)
-    verb = "collapsed" if fell else f"{'lies' if len(own) == 1 else 'lie'} far from all others"
+    named = [cell_words(seed, gap, "the baseline" * (arm == case.names[1])) for arm, seed, gap in own]
+    what = apart_words(own, rules.direction)
+    verb = what if what == COLLAPSED else f"{'lies' if len(own) == 1 else 'lie'} {what}"
     return f"{first_of(named, NAMED)} {verb} and {'carries' if len(own) == 1 else 'carry'} the mean{_MEDIAN_HELPS}"
+
+
+def cell_words(seed: int, gap: float, arm: str = "") -> str:
+    """A cell that stands apart: ``seed 3 of small (−0.412)``."""
+    return f"seed {seed}{f' of {arm}' if arm else ''} ({number(gap, sign=True)})"
+
+
+def apart_words(apart: Sequence[tuple[str, int, float]], direction: Direction) -> str:
+    """What became of the cells that stand apart: collapsed if all are worse than the others of their arm."""
+    fell = direction != "none" and all(sign_of(direction) * gap < 0 for *_, gap in apart)
+    return COLLAPSED if fell else "far from all others"
 
 
 def _survives_lost(case: Case, rules: Rules, tested: Verdict) -> bool:
@@ -120,9 +133,8 @@ def _shape_words(case: Case, rules: Rules) -> str:
     """What does not look normal, and what would help."""
     needed = seeds_for_exact_test(rules.first_share * rules.alpha, rules.contrasts)
     helps = f"{_MEDIAN_HELPS}, from {needed} pairs on"
-    cells = [f"seed {seed} of {arm} ({number(gap, sign=True)})" for arm, seed, gap in case.shape.apart]
+    cells = [cell_words(seed, gap, arm) for arm, seed, gap in case.shape.apart]
     if cells:
-        fell = all(rules.sign * gap < 0 for _, _, gap in case.shape.apart)
-        what = "collapsed" if fell and rules.direction != "none" else "far from all others"
+        what = apart_words(case.shape.apart, rules.direction)
         return f"{what}: {first_of(cells, NAMED)}, and one more such seed here would undo this{helps}"
     return f"the seeds are skewed or fall into groups, and one more like the farthest would undo this{helps}"

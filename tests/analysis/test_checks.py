@@ -108,6 +108,23 @@ def test_a_collapsed_seed_fails_and_warns_where_the_median_decides(clean):
     assert "Verdicts are by the median, which does not rest on these seeds" in sentence
 
 
+def test_seeds_that_are_far_from_others_on_both_sides_are_all_named_and_not_called_collapsed(
+    synthetic, many_seeds, tmp_path
+):
+    far = {("num_fine_ratio=1.2", 4): 0.3, ("num_fine_ratio=1.5", 7): 0.98}
+    folder = synthetic.SyntheticStudy(text=many_seeds, accuracy={"num_fine_ratio=1.5": 0.4}).write(tmp_path)
+
+    def move(line):
+        line["metrics"][PRIMARY] = far.get((line["arm"], line["seed"]), line["metrics"][PRIMARY])
+
+    _rewrite(folder, move)
+    status, sentence, _ = _checks(folder)["Shape of the seeds"]
+    assert status == "FAIL"
+    assert sentence.startswith("The seeds do not look normal: far from all others: seed ")
+    assert "seed 4 of K_F/K_F* 1.2 (−0." in sentence
+    assert "seed 7 of K_F/K_F* 1.5 (+0." in sentence
+
+
 @pytest.mark.parametrize(("seeds", "status"), [(1, "FAIL"), (5, "WARN"), (8, "WARN"), (10, "PASS")])
 def test_too_few_seeds(synthetic, tmp_path, seeds, status):
     text = synthetic.KF_STUDY.replace("seeds: 5", f"seeds: {seeds}")

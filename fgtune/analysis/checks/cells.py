@@ -38,9 +38,7 @@ def lost(material: Material) -> Check | None:
         f"{first_of(parts, _MOST_NAMED)}. Means and intervals are those of the cells left; a verdict stands only where "
         "it holds for the worst and for the best that the lost ones could have been."
     )
-    undone = [
-        each.label for each in material.contrasts if each.judgement is not None and each.judgement.doubt == "lost"
-    ]
+    undone = material.undone_by("lost")
     empty = [labels[arm] for arm, number in by_arm.items() if number and not data.values(arm, material.primary.name)]
     if undone or empty:
         parts = [f"this undoes what the tests say of {first_of(undone, _MOST_NAMED)}"] * bool(undone)

@@ -13,6 +13,7 @@ from fgtune.analysis.search.arm_search_summary import ArmSearchesSummary
 from fgtune.analysis.search.overview import SearchSummary
 from fgtune.analysis.search.selection import LabelFreeChoice
 from fgtune.analysis.shape import Shape
+from fgtune.analysis.verdicts import Doubt
 
 
 class Status(StrEnum):
@@ -70,6 +71,10 @@ class Material:
     choices: Sequence[LabelFreeChoice]
     search: SearchSummary | None
     arm_searches: ArmSearchesSummary | None
+
+    def undone_by(self, doubt: Doubt) -> list[str]:
+        """Labels of the planned contrasts whose answer such a doubt undoes."""
+        return [each.label for each in self.contrasts if each.judgement is not None and each.judgement.doubt == doubt]
 
 
 def passed(name: str, sentence: str) -> Check:

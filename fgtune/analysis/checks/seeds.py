@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 from fgtune.analysis.checks.record import Check, Material, failed, passed, warned
+from fgtune.analysis.doubts import apart_words, cell_words
 from fgtune.analysis.formatting import capital, number, percent
 from fgtune.analysis.power import seeds_for_exact_test
 from fgtune.analysis.shape import Shape, cells_needed
 from fgtune.analysis.statistics import mean_interval, smallest_exact_p
 from fgtune.analysis.text.looks import after_looks
-from fgtune.analysis.trials import sign_of
 from fgtune.text import count, first_of
 
 _MOST_NAMED = 4  # arms or cells that a sentence names
@@ -107,24 +107,19 @@ def collapsed(material: Material) -> Check | None:
     )
     if not odd:
         return warned(name, f"The seeds may be skewed: {'; '.join(parts)}.", step)
-    judged = [(each.label, each.judgement) for each in material.contrasts if each.judgement is not None]
-    undone = [label for label, judgement in judged if judgement.doubt == "shape"]
-    what = (
-        f", and one more like them would undo what the tests say of {first_of(undone, _MOST_NAMED)}" if undone else ""
-    )
+    undone = first_of(material.undone_by("shape"), _MOST_NAMED)
+    what = f", and one more like them would undo what the tests say of {undone}" if undone else ""
     return failed(
         name, f"The seeds do not look normal: {'; '.join(parts)}. A t-test believes too much there{what}.", step
     )
 
 
 def _shape_words(dataset: str, shape: Shape, material: Material) -> str:
-    sign = sign_of(material.primary.direction)
     where, chance = f" on {dataset}" if dataset else "", f"p = {shape.p:.2g} for normal seeds"
     if not shape.apart:
         return f"they are skewed or fall into groups{where} ({chance})"
-    worse = [cell for cell in shape.apart if sign * cell[2] < 0]
-    named = [f"seed {seed} of {arm} ({number(gap, sign=True)})" for arm, seed, gap in worse or shape.apart]
-    return f"{'collapsed' if worse else 'far from all others'}{where}: {first_of(named, _MOST_NAMED)} ({chance})"
+    named = [cell_words(seed, gap, arm) for arm, seed, gap in shape.apart]
+    return f"{apart_words(shape.apart, material.primary.direction)}{where}: {first_of(named, _MOST_NAMED)} ({chance})"
 
 
 def ends_of_range(material: Material) -> Check | None:

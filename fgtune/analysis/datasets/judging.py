@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
 
 from fgtune.analysis.datasets.pooling import FEWEST_DATASETS, Pooled, equivalence_p, pool
-from fgtune.analysis.formatting import MetricInfo, number, percent
+from fgtune.analysis.doubts import cell_words
+from fgtune.analysis.formatting import MetricInfo, percent
 from fgtune.analysis.shape import SUSPECT, Shape, cells_needed
 from fgtune.analysis.statistics import PairedContrast
 from fgtune.analysis.trials import sign_of
-from fgtune.analysis.verdicts import Verdict
+from fgtune.analysis.verdicts import NAMED, Verdict
+from fgtune.config.schema.designs import crossed_name
 from fgtune.text import count, first_of
-
-_NAMED = 3  # seeds that a reason names
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,12 @@ def shaped(rules: PooledRules, shapes: Mapping[str, Shape]) -> PooledRules:
     """
     combined = float(stats.combine_pvalues([shape.p for shape in shapes.values()], method="fisher").pvalue)
     odd = {name: shape for name, shape in shapes.items() if combined <= SUSPECT}
-    apart = [f"seed {seed} of {arm} on {name} ({number(gap, sign=True)})" for name, arm, seed, gap in _apart(odd)]
+    apart = [
+        cell_words(seed, gap, f"{arm.removesuffix(crossed_name('', dataset))} on {dataset}")
+        for dataset, shape in odd.items()
+        for arm, seed, gap in shape.apart
+    ]
     return replace(rules, worst=max((shape.worst for shape in odd.values()), default=0.0), apart=tuple(apart))
-
-
-def _apart(odd: Mapping[str, Shape]) -> Iterator[tuple[str, str, int, float]]:
-    for name, shape in odd.items():
-        yield from ((name, *cell) for cell in shape.apart)
 
 
 def judge_pooled(
@@ -116,7 +115,7 @@ def judge_pooled(
     if not _survives_lost(effects, mean, margin if verdict is Verdict.EQUIVALENT else None, alpha):
         return Verdict.UNDECIDED, "lost cells could undo the answer"
     if rules.worst and not _survives_worst(effects, verdict, margin, rules):
-        named = f": {first_of(rules.apart, _NAMED)}" if rules.apart else ""
+        named = f": {first_of(rules.apart, NAMED)}" if rules.apart else ""
         return Verdict.UNDECIDED, f"some seeds lie far from all others{named}, and one more here would undo this"
     needed = cells_needed(alpha, rules.collapse_rate)
     if rules.cells < needed and not _survives_unseen(effects, verdict, rules):

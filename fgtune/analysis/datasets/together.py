@@ -27,12 +27,11 @@ from fgtune.analysis.datasets.ranks import RankTest, rank_test
 from fgtune.analysis.formatting import MetricInfo, metric_info
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.look_history import LookTests, sequential_p_values, spent_shares
-from fgtune.analysis.shape import Shape, shape_of
+from fgtune.analysis.shapes import shapes_of
 from fgtune.analysis.statistics import PairedContrast, holm, paired_contrast
 from fgtune.analysis.trials import sign_of
 from fgtune.analysis.verdicts import Verdict
 from fgtune.arrays import FloatArray
-from fgtune.config.schema.designs import crossed_name
 from fgtune.streams import numpy_stream
 
 _FEWEST_RANKED = 3
@@ -110,7 +109,8 @@ def summarise_datasets(data: StudyData) -> DatasetsSummary | None:
     baseline = next(arm for name, arm, _ in crossed if name in baselines.values())
     others = list(dict.fromkeys(arm for _, arm, _ in crossed if arm != baseline))
     by_arm = {own: {dataset: name for name, arm, dataset in crossed if arm == own} for own in (baseline, *others)}
-    effects = {arm: _effects(data, info, by_arm[arm], baselines) for arm in others}
+    bounds = {each.arm: (each.difference_low, each.difference_high) for each in failure_bounds(data, info)}
+    effects = {arm: _effects(data, info, by_arm[arm], baselines, bounds) for arm in others}
     return DatasetsSummary(
         names=names,
         baseline=baseline,
@@ -121,19 +121,28 @@ def summarise_datasets(data: StudyData) -> DatasetsSummary | None:
 
 
 def _effects(
-    data: StudyData, info: MetricInfo, names: dict[str, str], baselines: dict[str, str]
+    data: StudyData,
+    info: MetricInfo,
+    names: dict[str, str],
+    baselines: dict[str, str],
+    bounds: dict[str, tuple[float, float]],
 ) -> tuple[DatasetEffect, ...]:
-    bounds = {each.arm: (each.difference_low, each.difference_high) for each in failure_bounds(data, info)}
     found = []
-    for dataset, name in names.items():
-        base = baselines[dataset]
-        values = (data.values(arm, info.name) for arm in (name, base))
-        contrast = paired_contrast(*values, direction=info.direction, level=data.level)
-        lost = len({*data.lost(name, info.name), *data.lost(base, info.name)})
+    for (dataset, name), contrast in zip(names.items(), _paired(data, info, names, baselines), strict=True):
+        lost = len({*data.lost(name, info.name), *data.lost(baselines[dataset], info.name)})
         mean = contrast.estimate.mean
-        low, high = bounds.get(name, (mean, mean))
-        found.append(DatasetEffect(dataset, name, contrast, lost, low, high))
+        found.append(DatasetEffect(dataset, name, contrast, lost, *bounds.get(name, (mean, mean))))
     return tuple(found)
+
+
+def _paired(
+    data: StudyData, info: MetricInfo, names: dict[str, str], baselines: dict[str, str]
+) -> list[PairedContrast]:
+    """An arm against the baseline on each data set."""
+    sides = [
+        (data.values(name, info.name), data.values(baselines[dataset], info.name)) for dataset, name in names.items()
+    ]
+    return [paired_contrast(*values, direction=info.direction, level=data.level) for values in sides]
 
 
 def _contrasts(
@@ -143,9 +152,14 @@ def _contrasts(
     effects: dict[str, tuple[DatasetEffect, ...]],
     baselines: dict[str, str],
 ) -> tuple[PooledContrast, ...]:
-    pooled = {arm: _pool(own, data.level) for arm, own in effects.items()}
-    margins = {arm: _margin(data, own) for arm, own in effects.items()}
-    paid = [_paid(data, info, by_arm[arm], baselines) for arm in effects]
+    contrasts = {arm: [effect.contrast for effect in own] for arm, own in effects.items()}
+    pooled = {arm: _pool(own, data.level) for arm, own in contrasts.items()}
+    margins = {arm: _margin(data, own) for arm, own in contrasts.items()}
+    earlier = [data.at_look(look) for look in range(len(data.looks) - 1)]
+    paid = []
+    for arm, now in contrasts.items():
+        looks = [*(_paired(then, info, by_arm[arm], baselines) for then in earlier), now]
+        paid.append(sequential_p_values([_tests(data, each) for each in looks], spent_shares(data)))
     adjusted, equivalent = (holm(p_values) for p_values in zip(*paid, strict=True)) if paid else ((), ())
     rules = PooledRules(
         info=info,
@@ -154,12 +168,12 @@ def _contrasts(
         cells=sum(effect.contrast.n for own in effects.values() for effect in own),
         collapse_rate=data.study.metrics.collapse_rate,
     )
-    rules = shaped(rules, _shapes(data, info))
-    contrasts = []
+    rules = shaped(rules, shapes_of(data, info))
+    found = []
     for (arm, own), p, p_equivalent in zip(effects.items(), adjusted, equivalent, strict=True):
         verdict, reason = judge_pooled(own, pooled[arm], (p, p_equivalent), margins[arm], rules)
-        pairs = [effect.contrast for effect in own if effect.contrast.n > 0]
-        contrasts.append(
+        pairs = [contrast for contrast in contrasts[arm] if contrast.n > 0]
+        found.append(
             PooledContrast(
                 arm=arm,
                 effects=own,
@@ -174,41 +188,25 @@ def _contrasts(
                 improved=_improved(pairs, info, data.level),
             )
         )
-    return tuple(contrasts)
+    return tuple(found)
 
 
-def _paid(data: StudyData, info: MetricInfo, names: dict[str, str], baselines: dict[str, str]) -> tuple[float, float]:
-    """P-values of a difference and of equivalence over data sets that pay for every look, as on a single data set."""
-    tests = []
-    for then in map(data.at_look, range(len(data.looks))):
-        effects = _effects(then, info, names, baselines)
-        pooled, margin = _pool(effects, data.level), _margin(then, effects)
-        close = math.nan if margin is None else equivalence_p(pooled, margin)
-        pairs = max(effect.contrast.n for effect in effects)
-        tests.append(LookTests(pairs, pooled.estimate.mean, pooled.p, close))
-    return sequential_p_values(tests, spent_shares(data))
+def _tests(data: StudyData, contrasts: Sequence[PairedContrast]) -> LookTests:
+    """The tests of a difference and of equivalence over data sets, from the pairs that a look had on each."""
+    pooled, margin = _pool(contrasts, data.level), _margin(data, contrasts)
+    close = math.nan if margin is None else equivalence_p(pooled, margin)
+    return LookTests(max(each.n for each in contrasts), pooled.estimate.mean, pooled.p, close)
 
 
-def _shapes(data: StudyData, info: MetricInfo) -> dict[str, Shape]:
-    """The shape of the values on each data set."""
-    found = {}
-    for baseline in (arm for arm in data.arms if arm.is_baseline):
-        arms = [arm for arm in data.arms if arm.dataset == baseline.dataset and not data.repeats_baseline(arm)]
-        own = {arm.name: arm.name.removesuffix(crossed_name("", arm.dataset)) for arm in arms}
-        values = {own[arm.name]: data.values(arm.name, info.name) for arm in arms}
-        found[baseline.dataset] = shape_of(values, own[baseline.name])
-    return found
-
-
-def _pool(effects: Sequence[DatasetEffect], level: float) -> Pooled:
-    estimates = [effect.contrast.estimate for effect in effects if effect.contrast.n > 0]
+def _pool(contrasts: Sequence[PairedContrast], level: float) -> Pooled:
+    estimates = [each.estimate for each in contrasts if each.n > 0]
     variances = [estimate.sd**2 / estimate.n for estimate in estimates]  # nan from a single pair
     return pool([estimate.mean for estimate in estimates], variances, level)
 
 
-def _margin(data: StudyData, effects: Sequence[DatasetEffect]) -> float | None:
+def _margin(data: StudyData, contrasts: Sequence[PairedContrast]) -> float | None:
     """The mean of the margins on the data sets with a pair: a relative one depends on the baseline there."""
-    margins = [data.study.metrics.margin(effect.contrast.baseline_mean) for effect in effects if effect.contrast.n > 0]
+    margins = [data.study.metrics.margin(each.baseline_mean) for each in contrasts if each.n > 0]
     known = [margin for margin in margins if margin is not None]
     return math.fsum(known) / len(known) if known and len(known) == len(margins) else None
 

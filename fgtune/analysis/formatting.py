@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fgtune.catalog.metrics import Direction, find_spec
+from fgtune.text import count
 
 _ACRONYMS = {"ari": "ARI", "nmi": "NMI", "ged": "GED", "v": "V"}
 _FACTORS = {"classes.num_fine_ratio": "K_F/K_F*", "classes.num_fine": "K_F", "classes": "K_F"}
@@ -124,6 +125,11 @@ def p_text(p: float) -> str:
     if math.isnan(p):
         return DASH
     return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def seeds_text(n: int, left_out: int) -> str:
+    """What a number over seeds is based on: ``n = 8 seeds, 2 left out for lost cells``."""
+    return f"n = {count(n, 'seed')}{f', {left_out} left out for lost cells' if left_out else ''}"
 
 
 def percent(share: float) -> str:

@@ -47,7 +47,8 @@ class ContrastSummary:
         others: The other summaries of the same differences, which do not decide.
         judgement: Verdict and grounds; None if exploratory.
         advice: Pairs that would find a difference of the margin (or, without one, of the size measured); None where the
-            verdict is decided, or too few pairs show how much the differences vary.
+            verdict is decided or in doubt, too few pairs show how much the differences vary, a summary other than the
+            mean judges, or there is neither a margin nor a mean difference to find.
         detectable: Smallest mean difference that these pairs detect with 80 % power; nan if n < 2.
         sentence: The result as a sentence.
     """

@@ -109,7 +109,8 @@ class Contrast(_Record):
     tests_say: Verdict
     """The answer of the tests alone."""
     advice: Advice | None
-    """Null where the verdict is decided or in doubt, or where fewer than five pairs show how much they vary."""
+    """Null where the verdict is decided or in doubt, where fewer than five pairs show how much they vary, where another
+    summary than the mean judges, or where there is neither a margin nor a mean difference to find."""
     detectable: Number
     """Smallest mean difference that these pairs find with 80 % power, if the standard deviation is as measured."""
     sentence: str

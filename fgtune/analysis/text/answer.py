@@ -17,7 +17,6 @@ from fgtune.config.schema.designs import crossed_name
 from fgtune.text import count, listed
 
 _MOST_LISTED = 5  # contrasts that the answer lists one by one; more are grouped
-_MOST_LEVELS = 6  # settings of a point that a sentence shows
 _ORDER = (Verdict.HELPS, Verdict.HURTS, Verdict.EQUIVALENT, Verdict.UNDECIDED)
 _GROUP_WORDS = {
     Verdict.HELPS: ("helps", "help"),
@@ -112,8 +111,9 @@ def _grounds(contrast: PairedContrast, judgement: Judgement, advice: SeedAdvice 
     if judgement.verdict is not Verdict.UNDECIDED:
         bounded = " whatever the lost cells would have shown" * judgement.lost_any
         if judgement.verdict is Verdict.EQUIVALENT:
-            within = judgement.p_equivalent <= 1 and judgement.reason.startswith("the difference")
-            return f"{f' within ±{number(judgement.margin)}' if within else f'; {judgement.reason}'}{bounded}"
+            if any(contrast.differences):
+                return f" within ±{number(judgement.margin)}{bounded}"
+            return f"; {judgement.reason}{bounded}"  # no test tells equal pairs from rounding: it is the same run
         return bounded
     if judgement.doubt == "stopped":
         return f"; {judgement.reason}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from fgtune.analysis.formatting import interval, number, p_text, percent
+from fgtune.analysis.formatting import interval, number, p_text, percent, seeds_text
 from fgtune.analysis.parts.effects import JointEffect, PartsSummary
 from fgtune.analysis.statistics import PairedContrast
 from fgtune.analysis.verdicts import Verdict
@@ -67,9 +67,7 @@ def effect_sentence(effect: JointEffect, level: float, *, planned: bool) -> str:
 
 
 def _evidence(effect: JointEffect, level: float) -> str:
-    contrast, lost = effect.contrast, len(effect.judgement.lost)
-    left_out = f", {lost} left out for lost cells" if lost else ""
-    seeds = f"n = {count(contrast.n, 'seed')}{left_out}"
+    contrast, seeds = effect.contrast, seeds_text(effect.contrast.n, len(effect.judgement.lost))
     if math.isnan(contrast.estimate.low):
         return f"no interval, {seeds}"
     ends = interval(contrast.estimate.low, contrast.estimate.high, sign=True)
@@ -79,8 +77,7 @@ def _evidence(effect: JointEffect, level: float) -> str:
 def _meaning(effect: JointEffect, *, pair: bool) -> str:
     judgement = effect.judgement
     if effect.name == "additive":
-        within = f"within ±{judgement.margin:g}" if judgement.margin is not None else "the same to the last bit"
-        return f"additive, {within}"
+        return f"additive, within ±{judgement.margin:g}"
     if effect.name == "undecided":
         if judgement.doubt and judgement.doubt != "stopped":
             return f"undecided; these seeds alone say {_TESTS_SAY[judgement.tests_say]}, but {judgement.reason}"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fgtune.analysis.formatting import MetricInfo, interval, level_text, number, p_text, percent
+from fgtune.analysis.formatting import MetricInfo, interval, level_text, number, p_text, percent, seeds_text
 from fgtune.analysis.profiles.plateau import LevelBound, runs_within
 from fgtune.analysis.profiles.profile import FactorProfile, ProfilesSummary
 from fgtune.analysis.profiles.sides import STEP, SideContrast
@@ -97,8 +97,7 @@ def _slope_sentence(profile: FactorProfile, found: Elasticity, info: MetricInfo,
         return f"{profile.title} {ends}: no seed has a value at every level yet, so there is no slope"
     mean = number(slope.estimate.mean, sign=True)
     what = f"1 % more goes with {mean} % {info.short}" if found.relative else f"tenfold goes with {mean} {info.short}"
-    left_out = f", {found.left_out} left out for lost cells" if found.left_out else ""
-    seeds = f"n = {count(slope.n, 'seed')}{left_out}"
+    seeds = seeds_text(slope.n, found.left_out)
     if math.isnan(slope.estimate.low):
         return f"{profile.title} {ends}: {what} in the mean (no interval, {seeds})"
     around = interval(slope.estimate.low, slope.estimate.high, sign=True)
@@ -120,9 +119,8 @@ def _side_sentence(
     around = "no interval"
     if not math.isnan(estimate.low):
         around = f"{percent(level)} interval {interval(estimate.low, estimate.high, sign=True)}"
-    lost = len(side.judgement.lost)
-    left_out = f", {lost} left out for lost cells" if lost else ""
-    evidence = f"{around}, n = {count(side.contrast.n, 'seed')}{left_out}, p (Holm) {p_text(side.judgement.p_adjusted)}"
+    seeds = seeds_text(side.contrast.n, len(side.judgement.lost))
+    evidence = f"{around}, {seeds}, p (Holm) {p_text(side.judgement.p_adjusted)}"
     gain = f"gains {number(estimate.mean, sign=True)} in {info.short}{per}"
     text = f"{profile.title} {above} against {below} {gain} ({evidence})"
     share = "" if math.isnan(side.distance) else f"{percent(side.distance)} "
@@ -136,7 +134,7 @@ def _side_verdict(side: SideContrast, more: str, fewer: str, margin: float | Non
     if judgement.verdict is Verdict.HURTS:
         return f"{fewer} is better than {more}"
     if judgement.verdict is Verdict.EQUIVALENT:
-        return f"{more} and {fewer} are equivalent" + (f" within ±{margin:g}" if margin is not None else "")
+        return f"{more} and {fewer} are equivalent within ±{margin:g}"
     if judgement.doubt and judgement.doubt != "stopped":
         return f"undecided; these seeds alone say otherwise, but {judgement.reason}"
     return f"undecided; {judgement.reason}"

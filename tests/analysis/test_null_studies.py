@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
+from support.benchmarks import load_benchmark
 
-_FILE = Path(__file__).parents[2] / "benchmarks" / "verdicts.py"
-_SPEC = importlib.util.spec_from_file_location("benchmark_of_verdicts", _FILE)
-verdicts = importlib.util.module_from_spec(_SPEC)
-sys.modules[_SPEC.name] = verdicts  # a dataclass looks its module up
-_SPEC.loader.exec_module(verdicts)
+verdicts = load_benchmark("verdicts")
 
 
 def _allowed(studies):

@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-import importlib.util
 import math
-import sys
 from dataclasses import replace
 from itertools import combinations, permutations, product
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
+from support.benchmarks import load_benchmark
 
 from fgtune.analysis.combining import Gains, combine, paid_p_values
 from fgtune.analysis.looks import kept_shares, sequential_p
@@ -19,11 +17,7 @@ from fgtune.analysis.text.parts import parts_answer, told
 from fgtune.analysis.verdicts import LostCells, Rules, Verdict
 from fgtune.streams import numpy_stream
 
-_FILE = Path(__file__).parents[3] / "benchmarks" / "ablation.py"
-_SPEC = importlib.util.spec_from_file_location("benchmark_of_ablations", _FILE)
-ablation = importlib.util.module_from_spec(_SPEC)
-sys.modules[_SPEC.name] = ablation  # a dataclass looks its module up
-_SPEC.loader.exec_module(ablation)
+ablation = load_benchmark("ablation")
 
 PARTS = ("a", "b", "c")
 UNITS = {part: (part,) for part in PARTS}

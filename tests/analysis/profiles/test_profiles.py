@@ -1,16 +1,14 @@
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
+from support.benchmarks import load_benchmark
 
 from fgtune.analysis.looks import kept_shares, sequential_p
 from fgtune.analysis.profiles.plateau import level_bounds, runs_within
@@ -23,11 +21,7 @@ from fgtune.analysis.verdicts import LostCells
 from fgtune.reporting.html import write_up
 from fgtune.streams import numpy_stream
 
-_FILE = Path(__file__).parents[3] / "benchmarks" / "profiles.py"
-_SPEC = importlib.util.spec_from_file_location("benchmark_of_profiles", _FILE)
-benchmark = importlib.util.module_from_spec(_SPEC)
-sys.modules[_SPEC.name] = benchmark  # a dataclass looks its module up
-_SPEC.loader.exec_module(benchmark)
+benchmark = load_benchmark("profiles")
 
 
 def gains_with(means, n=12, sd=0.01, name="levels"):

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fgtune.catalog.metrics import Direction, find_spec
+from fgtune.catalog.metrics import ARM_METRICS, Direction, find_spec
 from fgtune.text import count
 
 _ACRONYMS = {"ari": "ARI", "nmi": "NMI", "ged": "GED", "v": "V"}
@@ -55,7 +55,7 @@ def metric_info(name: str) -> MetricInfo:
     split, _, base = name.rpartition("/")
     words = " ".join(_ACRONYMS.get(word, word) for word in base.split("_"))
     title = f"{words} ({split})" if split else words
-    spec = find_spec(base)
+    spec = ARM_METRICS.get(name) or find_spec(base)
     if spec is None:
         return MetricInfo(name, title, words, -math.inf, math.inf, "none", oracle=False, description="")
     range_ = (spec.low, spec.high)

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from fgtune.analysis.agreement import Agreements
 from fgtune.analysis.formatting import MetricInfo, factor_name, level_text
+from fgtune.catalog.metrics import ARM_METRICS
 from fgtune.config.arms.arm_search import arm_search_folders
 from fgtune.config.arms.comparison import DATASET
 from fgtune.config.schema.study import Study
@@ -187,13 +189,28 @@ class StudyData:
         return {arm: tuple(cells) for arm, cells in by_arm.items()}
 
     def values(self, arm: str, metric: str) -> dict[int, float]:
-        """Finite values of a metric or cost by seed, over the arm's COMPLETE cells."""
+        """Finite values of a metric or cost by seed, over the arm's COMPLETE cells.
+
+        A metric of an arm has pseudo-values: their mean is the metric, their interval that of its jackknife.
+        """
+        if metric in ARM_METRICS:
+            agreement = self.agreements.of(arm)
+            return {} if agreement is None else agreement.values()
         found = {}
         for cell in self.cells(arm):
             result = self.results.get(cell.cell_id)
             if result is not None and result.state is CellState.COMPLETE and math.isfinite(result.value(metric)):
                 found[cell.seed] = result.value(metric)
         return found
+
+    @cached_property
+    def agreements(self) -> Agreements:
+        """How far the seeds of each arm agree."""
+        by_arm = {
+            arm: [self.results[cell.cell_id] for cell in cells if cell.cell_id in self.results]
+            for arm, cells in self._by_arm.items()
+        }
+        return Agreements(self.folder, by_arm)
 
     def same_run(self, arm: PlannedArm) -> bool:
         """Whether an arm and its baseline agree in every metric of every pair to the last bit, as two exact solvers do.

@@ -13,6 +13,7 @@ from typing import Any
 
 from fgtune.analysis.formatting import MetricInfo, metric_info
 from fgtune.analysis.inputs import PlannedArm, StudyData
+from fgtune.catalog.metrics import ARM_METRICS
 from fgtune.catalog.spec import Direction
 from fgtune.results.records import CellState, best_by_mean, joint_state
 
@@ -90,7 +91,7 @@ def shown_infos(data: StudyData) -> tuple[MetricInfo, ...]:
 
 def trials_of(data: StudyData) -> tuple[Trial, ...]:
     """Every point of the study in the order of the plan, including the baseline."""
-    names = [info.name for info in shown_infos(data)]
+    names = [*dict.fromkeys([*(info.name for info in shown_infos(data)), *ARM_METRICS])]
     trials = [_trial(data, arm, names) for arm in data.arms]
     ends = _ends(data)
     ended = [trial.arm for trial in trials if trial.state != UNFINISHED and not trial.is_baseline]
@@ -116,6 +117,7 @@ def _trial(data: StudyData, arm: PlannedArm, names: Sequence[str]) -> Trial:
     state = joint_state(results).value if cells and len(results) == len(cells) else UNFINISHED
     counted = [result for result in results if state != CellState.PRUNED.value or result.state is CellState.PRUNED]
     means = {name: math.fsum(result.value(name) for result in counted) / len(counted) for name in names if counted}
+    means |= {name: _arm_mean(data, arm.name, name, state) for name in names if name in ARM_METRICS}
     return Trial(
         arm=arm.name,
         is_baseline=arm.is_baseline,
@@ -126,6 +128,15 @@ def _trial(data: StudyData, arm: PlannedArm, names: Sequence[str]) -> Trial:
         epochs=min((result.epochs for result in counted), default=0),
         seeds=len(results),
     )
+
+
+def _arm_mean(data: StudyData, arm: str, metric: str, state: str) -> float:
+    """A metric of a whole arm; nan unless all its cells are COMPLETE and have predictions."""
+    values, cells = data.values(arm, metric), data.cells(arm)
+    agreement = data.agreements.of(arm)
+    if state != CellState.COMPLETE.value or agreement is None or len(agreement.seeds) < len(cells):
+        return math.nan
+    return math.fsum(values.values()) / len(values)
 
 
 def sign_of(direction: Direction) -> float:

@@ -1,5 +1,14 @@
 """What every metric and loss term is: name, range, direction, oracle or not; no code that computes them."""
 
-from fgtune.catalog.metrics import COST, METRICS, MetricSpec, find_spec, natural_mode, spec_of
+from fgtune.catalog.metrics import (
+    AGREEMENT,
+    ARM_METRICS,
+    COST,
+    METRICS,
+    MetricSpec,
+    find_spec,
+    natural_mode,
+    spec_of,
+)
 
-__all__ = ["COST", "METRICS", "MetricSpec", "find_spec", "natural_mode", "spec_of"]
+__all__ = ["AGREEMENT", "ARM_METRICS", "COST", "METRICS", "MetricSpec", "find_spec", "natural_mode", "spec_of"]

@@ -14,7 +14,18 @@ from fgtune.catalog.spec import SPLITS, Direction, MetricSpec, Reads
 from fgtune.catalog.terms import TERMS
 from fgtune.errors import ConfigError
 
-__all__ = ["COST", "METRICS", "SPLITS", "Direction", "MetricSpec", "find_spec", "natural_mode", "spec_of"]
+__all__ = [
+    "AGREEMENT",
+    "ARM_METRICS",
+    "COST",
+    "METRICS",
+    "SPLITS",
+    "Direction",
+    "MetricSpec",
+    "find_spec",
+    "natural_mode",
+    "spec_of",
+]
 
 COST = "cost/"
 """Prefix of what a trial costs in seconds (``cost/seconds`` in the trainer, ``cost/solver_seconds`` in the solver): not
@@ -175,17 +186,36 @@ METRICS: dict[str, MetricSpec] = {
 """Every metric by its name after the split prefix; of families with a number in their name, the published members."""
 
 
+AGREEMENT = "agreement"
+ARM_METRICS: dict[str, MetricSpec] = {
+    AGREEMENT: MetricSpec(
+        AGREEMENT,
+        "how far the seeds of an arm find the same classes inside coarse classes, corrected for chance and collapse",
+        -0.5,
+        1.0,
+        "maximize",
+        "coarse labels",
+        "nan with fewer than two seeds",
+        splits=(),
+        final=True,
+    ),
+}
+"""Metrics of an arm, which need all its seeds: by name, without a split."""
+
+
 def find_spec(name: str) -> MetricSpec | None:
     """The entry of ``name`` (without split prefix), members of families included; None for an unknown one."""
     return METRICS.get(name) or family_member(name)
 
 
 def spec_of(name: str) -> MetricSpec:
-    """The entry of ``name``, with or without a split prefix (``test/ari``, ``ari``).
+    """The entry of ``name``, with or without a split prefix (``test/ari``, ``ari``), or of a metric of an arm.
 
     Raises:
         ConfigError: Unknown prefix or metric, with the nearest known name; or a split on which it is never measured.
     """
+    if name in ARM_METRICS:
+        return ARM_METRICS[name]
     prefix, slash, base = name.rpartition("/")
     if slash and prefix not in SPLITS:
         raise ConfigError(f"a metric's split must be one of {', '.join(SPLITS)}", value=name, fix=f"write test/{base}")

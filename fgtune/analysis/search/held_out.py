@@ -86,14 +86,28 @@ def table_of(values: Mapping[str, Mapping[int, float]], seeds: Sequence[int]) ->
     return np.array(rows, dtype=np.float64).reshape(len(values), len(seeds))
 
 
+def means_without(scores: FloatArray) -> FloatArray:
+    """(points, folds) means of scores (points, seeds) over the seeds of all other folds; at least two seeds."""
+    return np.column_stack([np.delete(scores, fold, axis=1).mean(axis=1) for fold in folds_of(scores.shape[1])])
+
+
 def choices(scores: FloatArray) -> IntArray:
     """The point that all other folds choose, for each fold: (folds,), the first of equals.
 
     Args:
         scores: (points, seeds), finite, larger is better; at least two seeds.
     """
-    folds = folds_of(scores.shape[1])
-    return np.array([np.delete(scores, fold, axis=1).mean(axis=1).argmax() for fold in folds], dtype=np.int64)
+    return choices_by(means_without(scores))
+
+
+def choices_by(scores: FloatArray) -> IntArray:
+    """The point that is best by the scores without each fold: (folds,), the first of equals; -1 if any is undefined.
+
+    Args:
+        scores: (points, folds), larger is better, each without the seeds of its fold.
+    """
+    chosen: IntArray = np.where(np.isfinite(scores).all(axis=0), scores.argmax(axis=0), -1).astype(np.int64)
+    return chosen
 
 
 def judged(values: FloatArray, chosen: IntArray) -> FloatArray:
@@ -101,10 +115,11 @@ def judged(values: FloatArray, chosen: IntArray) -> FloatArray:
 
     Args:
         values: (points, seeds) of what judges; nan where it is wanting.
-        chosen: (folds,) points, as ``choices`` gives them.
+        chosen: (folds,) points, as ``choices`` gives them; nothing is judged where one is -1.
     """
     folds = folds_of(values.shape[1])
-    return np.array([values[point, fold].mean() for point, fold in zip(chosen, folds, strict=True)])
+    means = [values[point, fold].mean() if point >= 0 else math.nan for point, fold in zip(chosen, folds, strict=True)]
+    return np.array(means)
 
 
 def judged_mean(values: FloatArray) -> FloatArray:

@@ -6,10 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from scipy import stats
 
-from fgtune.analysis.search.held_out import folds_of
+from fgtune.analysis.search.held_out import folds_of, means_without
 from fgtune.arrays import FloatArray
 
 _FEWEST_RANKED = 5
@@ -64,9 +63,20 @@ def held_out_correlation(one: FloatArray, two: FloatArray, level: float = 0.95) 
         two: The same for the other metric.
         level: Confidence level.
     """
+    return correlation_with_folds(means_without(one), two, level)
+
+
+def correlation_with_folds(one: FloatArray, two: FloatArray, level: float = 0.95) -> RankCorrelation:
+    """The same of a metric that is given without the seeds of each fold.
+
+    Args:
+        one: (points, folds), finite.
+        two: (points, seeds) of the other metric, finite, at least two seeds.
+        level: Confidence level.
+    """
     found = [
-        spearman(np.delete(one, fold, axis=1).mean(axis=1).tolist(), two[:, fold].mean(axis=1).tolist()).rho
-        for fold in folds_of(one.shape[1])
+        spearman(one[:, rank].tolist(), two[:, fold].mean(axis=1).tolist()).rho
+        for rank, fold in enumerate(folds_of(two.shape[1]))
     ]
     rho = math.fsum(found) / len(found)  # nan where a metric does not vary
     return RankCorrelation(one.shape[0], rho, *rank_interval(rho, one.shape[0], level))

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from fgtune.analysis.formatting import MetricInfo, metric_info
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.search.held_out import (
@@ -19,15 +21,19 @@ from fgtune.analysis.search.held_out import (
     HeldOut,
     chance_of_lead,
     choices,
+    choices_by,
+    folds_of,
     held_out,
     judged,
     judged_mean,
+    means_without,
     table_of,
 )
-from fgtune.analysis.search.rank_correlation import RankCorrelation, held_out_correlation, spearman
+from fgtune.analysis.search.rank_correlation import RankCorrelation, correlation_with_folds, spearman
 from fgtune.analysis.statistics import PairedContrast, paired_contrast
 from fgtune.analysis.trials import Trial, best_trial, sign_of, trials_of
 from fgtune.arrays import FloatArray
+from fgtune.catalog.metrics import ARM_METRICS
 
 _FEWEST_ARMS = 4
 """Smallest number of arms on one data set among which a choice says anything about the metric that chose."""
@@ -150,6 +156,7 @@ def label_free_choices(data: StudyData) -> tuple[LabelFreeChoice, ...]:
     primary = metric_info(data.study.metrics.primary)
     criteria = [metric_info(name) for name in data.shown_metrics[1:]]
     criteria = [info for info in criteria if not info.oracle and info.direction != "none"]
+    criteria += [metric_info(name) for name in ARM_METRICS]
     if data.study.design.samples_points or not primary.oracle or primary.direction == "none":
         return ()
     trials = {trial.arm: trial for trial in trials_of(data)}
@@ -205,10 +212,11 @@ def _on_other_seeds(
     if len(seeds) < 2:
         return UNDEFINED, UNDEFINED, None
     values = table_of({arm: data.values(arm, primary.name) for arm in arms}, seeds)
-    one, two = _scores(data, arms, seeds, criterion), sign_of(primary.direction) * values
-    best, chosen, average = judged(values, choices(two)), judged(values, choices(one)), judged_mean(values)
+    one, two = _scores_without(data, arms, seeds, criterion), sign_of(primary.direction) * values
+    best, chosen, average = judged(values, choices(two)), judged(values, choices_by(one)), judged_mean(values)
     cost, random_cost = (held_out(best, other, len(seeds), data.level) for other in (chosen, average))
-    return cost, random_cost, held_out_correlation(one, two, data.level)
+    agreement = correlation_with_folds(one, two, data.level) if np.isfinite(one).all() else None
+    return cost, random_cost, agreement
 
 
 def _scores(data: StudyData, arms: Sequence[str], seeds: Sequence[int], info: MetricInfo) -> FloatArray:
@@ -216,10 +224,31 @@ def _scores(data: StudyData, arms: Sequence[str], seeds: Sequence[int], info: Me
     return sign_of(info.direction) * table_of({arm: data.values(arm, info.name) for arm in arms}, seeds)
 
 
+def _scores_without(data: StudyData, arms: Sequence[str], seeds: Sequence[int], info: MetricInfo) -> FloatArray:
+    """A metric as (arms, folds), without the seeds of each fold, signed so that larger is better.
+
+    A metric of an arm is measured again on the seeds that are left; nan where these are too few.
+    """
+    if info.name not in ARM_METRICS:
+        return means_without(_scores(data, arms, seeds, info))
+    found = [data.agreements.of(arm) for arm in arms]
+    left_out = [[seeds[place] for place in fold] for fold in folds_of(len(seeds))]
+    rows = [[math.nan if each is None else each.without(fold) for fold in left_out] for each in found]
+    return sign_of(info.direction) * np.array(rows)
+
+
+def _seeds_of(data: StudyData, arm: str, info: MetricInfo) -> set[int]:
+    """The seeds at which an arm has a metric."""
+    if info.name not in ARM_METRICS:
+        return {*data.values(arm, info.name)}
+    agreement = data.agreements.of(arm)
+    return set() if agreement is None else {*agreement.seeds}
+
+
 def _shared_seeds(data: StudyData, arms: Sequence[str], infos: Sequence[MetricInfo]) -> list[int]:
     """The seeds at which every arm has every metric."""
-    found = [data.values(arm, info.name).keys() for arm in arms for info in infos]
-    return sorted(set.intersection(*map(set, found))) if found else []
+    found = [_seeds_of(data, arm, info) for arm in arms for info in infos]
+    return sorted(set.intersection(*found)) if found else []
 
 
 def arm_contrast(data: StudyData, arm: str, other: str, info: MetricInfo) -> PairedContrast:
@@ -255,9 +284,9 @@ def held_out_gain(
     """
     base = data.values(reference, info.name)
     seeds = [seed for seed in _shared_seeds(data, arms, [criterion]) if seed in base]
-    if len(seeds) < 2:
+    if len(seeds) < 2 or info.name in ARM_METRICS:  # a seed alone cannot judge agreement
         return UNDEFINED
-    chosen = choices(_scores(data, arms, seeds, criterion))
+    chosen = choices_by(_scores_without(data, arms, seeds, criterion))
     values = table_of({arm: data.values(arm, info.name) for arm in arms}, seeds)
     against = table_of({reference: base}, seeds)
     return held_out(judged(values, chosen), judged_mean(against), len(seeds), data.level)
@@ -266,7 +295,7 @@ def held_out_gain(
 def _chance(data: StudyData, points: Sequence[Trial], criterion: MetricInfo) -> float:
     arms = [*(trial.arm for trial in points), data.baseline.name]
     seeds = _shared_seeds(data, arms, [criterion])
-    if len(seeds) < 2:
+    if len(seeds) < 2 or criterion.name in ARM_METRICS:  # pseudo-values are not independent
         return math.nan
     scores = _scores(data, arms, seeds, criterion)
     return chance_of_lead(scores[:-1], scores[-1])

@@ -25,8 +25,9 @@ from fgtune.config.reading.source import parse_yaml
 from fgtune.config.schema.base import Config
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError
-from fgtune.exporting.trained_model import Clusters, FineLabels, FineModel, InputFacts, empty_network
+from fgtune.exporting.trained_model import FineLabels, FineModel, InputFacts, empty_network
 from fgtune.files import write_atomically
+from fgtune.training.clustering.rules import clusters_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -187,7 +188,7 @@ def _relations(model: FineModel, num_coarse: Sequence[int]) -> bytes:
     arrays: dict[str, npt.NDArray[Any]] = {"fine_to_coarse": model.fine_to_coarse}
     arrays["num_coarse"] = np.array(num_coarse, dtype=np.int64)
     if model.clusters is not None:
-        arrays |= {"centers": model.clusters.centers, "variance": np.array(model.clusters.variance)}
+        arrays |= model.clusters.arrays()
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
@@ -235,7 +236,7 @@ def load_model(folder: Path) -> tuple[FineModel, ModelCard]:
     try:
         with np.load(folder / RELATIONS, allow_pickle=False) as arrays:
             stored = {name: arrays[name] for name in arrays.files}
-        clusters = Clusters(stored["centers"], float(stored["variance"])) if "centers" in stored else None
+        clusters = clusters_of(stored)
         network = empty_network(config, card.input, card.num_fine)
         network.load_state_dict(load((folder / WEIGHTS).read_bytes()))
     except ConfigError:

@@ -21,7 +21,7 @@ from fgtune.data.readers.tables import read_table
 from fgtune.data.splits import split_dataset
 from fgtune.errors import ConfigError
 from fgtune.exporting.folder import CARD, check_files, label_table, read_card
-from fgtune.exporting.trained_model import Clusters, FineModel, empty_network, facts_of
+from fgtune.exporting.trained_model import FineModel, empty_network, facts_of
 from fgtune.training.build import build_trainer
 from fgtune.training.prepared import prepare_split, views
 
@@ -146,7 +146,7 @@ def training_labels(
 
 def _model_of(trainer: Trainer, dataset: Dataset) -> FineModel:
     """The model of a finished trainer, in a new network that is never compiled, just as it will be loaded."""
-    config, clusters = trainer.config, trainer.networks.clusters
+    config = trainer.config
     facts = facts_of(dataset, trainer.view.train, config.data.kind, _columns(config))
     network = empty_network(config, facts, trainer.networks.num_fine)
     network.load_state_dict(trainer.networks.evaluated.state_dict())
@@ -155,7 +155,7 @@ def _model_of(trainer: Trainer, dataset: Dataset) -> FineModel:
         facts,
         network.eval(),
         trainer.relations.fine_to_coarse,
-        None if clusters is None else Clusters(clusters.centers, clusters.variance),
+        trainer.networks.clusters,
     )
 
 

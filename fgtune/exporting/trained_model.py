@@ -22,7 +22,7 @@ from fgtune.errors import ConfigError
 from fgtune.models.classifier import FineClassifier, build_classifier
 from fgtune.text import first_of
 from fgtune.training.augment import Views
-from fgtune.training.clusters import log_scores, softmax
+from fgtune.training.clustering.rules import Clusters, softmax
 from fgtune.training.compute import Compute
 from fgtune.training.input_checks import view_shape
 
@@ -68,19 +68,6 @@ class FineLabels:
     parents: IntArray
 
 
-@dataclass(frozen=True)
-class Clusters:
-    """Fine classes of a model without a fine head: a sample belongs to the centre nearest to its features.
-
-    Attributes:
-        centers: (num_fine, d) float64.
-        variance: Variance of a feature around its centre, for the confidence.
-    """
-
-    centers: npt.NDArray[np.float64]
-    variance: float
-
-
 class FineModel:
     """A trained network, ready to predict.
 
@@ -115,7 +102,7 @@ class FineModel:
         outputs = self._compute.predict(self.network, inputs, self._views.evaluation)
         probs = outputs.probs
         if self.clusters is not None:
-            probs = softmax(log_scores(outputs.features, self.clusters.centers, self.clusters.variance))
+            probs = softmax(self.clusters.log_scores(outputs.features))
         fine: IntArray = probs.argmax(axis=1).astype(np.int64)
         return FineLabels(fine, probs.max(axis=1), np.ascontiguousarray(self.fine_to_coarse[:, fine].T))
 

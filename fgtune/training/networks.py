@@ -27,7 +27,8 @@ from fgtune.objectives.base import Need, TermContext
 from fgtune.objectives.objective import Objective
 from fgtune.streams import derive_seed
 from fgtune.training.augment import Views
-from fgtune.training.clusters import ClusteredClasses, relative
+from fgtune.training.clustering.find import find_clusters
+from fgtune.training.clustering.rules import Clusters, relative, softmax
 from fgtune.training.compute import Compute, TrainingInputs
 from fgtune.training.evaluator import Predictions
 from fgtune.training.input_checks import view_shape
@@ -82,7 +83,7 @@ class Networks:
             self.neighbors = NeighborSource(
                 config.neighbors, view, self.predict, self.model, self.teacher.model, threads, device
             )
-        self._clusters: ClusteredClasses | None = None
+        self._clusters: Clusters | None = None
 
     def trained(self) -> list[nn.Parameter]:
         """Parameters that the optimiser updates."""
@@ -152,7 +153,7 @@ class Networks:
         return self.model if self.config.evaluation.weights == "student" else self.teacher.model
 
     @property
-    def clusters(self) -> ClusteredClasses | None:
+    def clusters(self) -> Clusters | None:
         """The clusters that serve as fine classes; None with a fine head and before they are found."""
         return self._clusters
 
@@ -170,8 +171,9 @@ class Networks:
             return replace(outputs, coarse_probs=coarse_probs)
         known = np.full(len(self.view.inputs), -1, dtype=np.int64)
         known[self.view.train] = self.view.train_coarse[:, 0]
-        probs = self._clusters.probabilities(features, known[rows])
-        return Predictions(probs, features, coarse_probs, relative(self._clusters.log_scores(features)))
+        scores = self._clusters.log_scores(features)
+        probs = softmax(self._clusters.allowed(scores, known[rows]))
+        return Predictions(probs, features, coarse_probs, relative(scores))
 
     @torch.no_grad()
     def _coarse_probs(self, features: Float32Array) -> tuple[Float32Array, ...] | None:
@@ -195,10 +197,9 @@ class Networks:
     def cluster(self, epoch: int, features: Float32Array) -> Float32Array:
         """Find fine classes in ``features`` (n_train, d); returns their probabilities (n_train, K_F)."""
         seed = derive_seed(self.seed, "clusters", epoch)
-        self._clusters = ClusteredClasses(
-            self.config.clustering, features, self.view.train_coarse[:, 0], self.num_fine, seed
-        )
-        return self._clusters.probabilities(features, self.view.train_coarse[:, 0])
+        known = self.view.train_coarse[:, 0]
+        self._clusters = find_clusters(self.config.clustering, features, known, self.num_fine, seed)
+        return softmax(self._clusters.allowed(self._clusters.log_scores(features), known))
 
     # --- checkpoints -------------------------------------------------------------------------------------------
 

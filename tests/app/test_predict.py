@@ -82,9 +82,9 @@ def test_every_form_of_data_gives_the_same_predictions(model, study_file, inputs
 def test_clusters_assign_the_nearest_centre_of_the_features(models, inputs):
     model, card = load_model(models["clusters"])
     features = model._compute.predict(model.network, inputs).features
-    distances = ((features[:, None, :] - model.clusters.centers) ** 2).sum(axis=2)
+    distances = ((features[:, None, :] - model.clusters.rule.centers) ** 2).sum(axis=2)
     assert np.array_equal(model.predict(inputs).fine, distances.argmin(axis=1))
-    assert model.clusters.centers.shape[0] == card.num_fine
+    assert model.clusters.rule.centers.shape[0] == card.num_fine
 
 
 def test_a_model_that_was_moved_works(model, inputs, tmp_path):

@@ -13,13 +13,11 @@ from sklearn.cluster import KMeans
 from sklearn.metrics.cluster import contingency_matrix
 
 from fgtune.catalog import METRICS
-from fgtune.config.schema.classes import ClusteringConfig
 from fgtune.config.schema.objective import PRESETS
 from fgtune.errors import TrialError
 from fgtune.metrics.evaluate import evaluate_counts, evaluate_within
 from fgtune.streams import derive_seed
 from fgtune.training.checkpoint import load_checkpoint, save_checkpoint
-from fgtune.training.clusters import ClusteredClasses
 
 QUEUE = {"objective.instance": {"kind": "queue", "size": 64, "projection_dim": 8}}
 METHODS = [pytest.param({"objective.preset": preset}, id=preset) for preset in PRESETS]
@@ -30,6 +28,15 @@ METHODS += [
     pytest.param({"objective.preset": "scan", "neighbors.scope": "global"}, id="scan-global"),
     pytest.param({"objective.preset": "base", "clustering.scope": "global"}, id="base-global"),
     pytest.param({"objective.preset": "base", "clustering.sizes": "variance"}, id="base-variance"),
+    *(
+        pytest.param({"objective.preset": "base", "clustering": changes}, id=f"base-{name}")
+        for name, changes in {
+            "pca": {"pca": 3},
+            "gmm": {"kind": "gmm", "sizes": "variance"},
+            "spectral": {"kind": "spectral", "pca": 0.9},
+            "agglomerative": {"kind": "agglomerative", "scope": "global", "max_samples": 100},
+        }.items()
+    ),
     pytest.param({"objective.preset": "fierce", "evaluation.weights": "teacher"}, id="fierce-teacher"),
 ]
 COMPARED = {
@@ -134,22 +141,6 @@ def test_clusters_on_separated_data_are_the_fine_classes(make_trainer):
         assert metrics["test/ged"] == 0
 
 
-@pytest.fixture
-def blobs():
-    rng = np.random.default_rng(0)
-    centers = np.array([[0, 0], [10, 0], [20, 0], [0, 50]])
-    groups = np.repeat([0, 0, 0, 1], 40)
-    return (np.repeat(centers, 40, axis=0) + rng.normal(size=(160, 2))).astype(np.float32), groups
-
-
-def test_clusters_grow_where_they_lower_the_sum_of_squares_most(blobs):
-    features, groups = blobs
-    grown = ClusteredClasses(ClusteringConfig(sizes="variance"), features, groups, 4, seed=0)
-    assert sum(center[1] > 25 for center in grown.centers) == 1  # three in the first coarse class, one in the second
-    balanced = ClusteredClasses(ClusteringConfig(sizes="balanced"), features, groups, 4, seed=0)
-    assert sum(center[1] > 25 for center in balanced.centers) == 2
-
-
 def test_kmeans_within_coarse_classes_finds_the_partition_that_scikit_learn_finds_in_each_class(make_trainer):
     changes = {"objective.preset": "untrained", "model.backbone": {"kind": "identity"}, "epochs": 1}
     trainer = make_trainer({**changes, "data.split.transductive": True, "data.separation": 1.0})
@@ -167,23 +158,6 @@ def test_kmeans_within_coarse_classes_finds_the_partition_that_scikit_learn_find
         assert metrics[f"{split}/within_coarse_accuracy"] == matched / len(inputs)
         assert metrics[f"{split}/coarse_accuracy"] == 1.0
         assert metrics[f"{split}/size_distance"] == 0.0
-
-
-def test_cluster_probabilities_are_rows_of_a_posterior_peaked_at_the_nearest_center(blobs):
-    features, groups = blobs
-    clusters = ClusteredClasses(ClusteringConfig(sizes="variance"), features, groups, 4, seed=0)
-    probs = clusters.probabilities(features)
-    np.testing.assert_allclose(probs.sum(axis=1), 1, atol=1e-6)
-    nearest = np.linalg.norm(features[:, None] - clusters.centers, axis=2).argmin(axis=1)
-    np.testing.assert_array_equal(probs.argmax(axis=1), nearest)
-
-
-def test_too_few_samples_for_the_clusters_is_a_clear_error(blobs):
-    features, groups = blobs
-    with pytest.raises(TrialError, match="1 clusters cannot cover 2 coarse classes"):
-        ClusteredClasses(ClusteringConfig(), features, groups, 1, seed=0)
-    with pytest.raises(TrialError, match="5 clusters need as many training samples, there are 3"):
-        ClusteredClasses(ClusteringConfig(), features[:3], groups[:3], 5, seed=0)
 
 
 def test_every_term_of_a_combination_contributes(make_trainer):

@@ -57,7 +57,7 @@ def test_without_a_fine_head_classes_are_the_clusters_of_the_training_features(m
     networks, rows = trainer.networks, trainer.view.train
     features = networks.predict(networks.evaluated, rows).features
     probs = networks.cluster(1, features)
-    centers, groups = networks.clusters.centers, networks.clusters.groups
+    centers, groups = networks.clusters.rule.centers, networks.clusters.groups
     assert len(centers) == networks.num_fine == 6
     squares = ((features[:, None, :] - centers[None]) ** 2).sum(axis=2)
     own = trainer.view.train_coarse[:, [0]] == groups
@@ -73,7 +73,7 @@ def test_a_sample_that_was_held_out_belongs_to_the_nearest_centre_of_all(make_tr
     networks, rows = trainer.networks, trainer.evaluator.rows("test")
     networks.cluster(1, networks.predict(networks.evaluated, trainer.view.train).features)
     outputs = networks.predict(networks.evaluated, rows)
-    squares = ((outputs.features[:, None, :] - networks.clusters.centers[None]) ** 2).sum(axis=2)
+    squares = ((outputs.features[:, None, :] - networks.clusters.rule.centers[None]) ** 2).sum(axis=2)
     read = networks.interpret(outputs, rows)
     np.testing.assert_array_equal(read.fine, squares.argmin(axis=1))
     coarse = trainer.evaluator._view.coarse[rows]

@@ -36,7 +36,7 @@ def _close(node: Any) -> None:
             _close(below)
     if not isinstance(node, dict):
         return
-    if "const" in node.get("properties", {}).get("kind", {}):
+    if "const" in node.get("properties", {}).get("kind", {}) and node.pop("x-kind", None) is None:
         node["required"] = sorted({*node.get("required", []), "kind"})
     if "patternProperties" in node:
         node["additionalProperties"] = False

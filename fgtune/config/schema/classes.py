@@ -10,17 +10,6 @@ from fgtune.config.schema.base import Config, Count, PositiveFloat, Weight
 from fgtune.config.schema.plugin import BY_KIND, PLUGIN, SHIPPED, PluginConfig
 
 
-class ClusteringConfig(Config):
-    """Where no term of the objective needs a fine head, fine classes are k-means clusters of the learned features."""
-
-    scope: Literal["coarse", "global"] = "coarse"
-    """Cluster within each coarse class (GEORGE-like), or all samples together."""
-    sizes: Literal["balanced", "variance"] = "balanced"
-    """Clusters per coarse class: the same number, or more where one more lowers the sum of squares most."""
-    restarts: Count = 10
-    """Restarts of k-means; the best one counts."""
-
-
 class BaseEstimatorConfig(Config):
     """What all estimators of K_F share: they cluster raw training inputs within each coarse class."""
 

@@ -75,9 +75,11 @@ def models_at(root: type[Config], data: Any, path: Path) -> list[type[Config]]:
 
 
 def _chosen(candidates: list[type[Config]], data: Any) -> type[Config] | None:
-    """The one alternative, or the one that ``kind`` in ``data`` names."""
+    """The one alternative, or the one that ``kind`` in ``data`` names, or that is implied where it names none."""
     if len(candidates) == 1:
         return candidates[0]
+    if isinstance(data, dict) and "kind" not in data:
+        return next((model for model in candidates if "kind" in model.implied), None)
     kind = data.get("kind") if isinstance(data, dict) else None
     if is_plugin_kind(kind):
         return next((model for model in candidates if issubclass(model, AnyPlugin)), None)

@@ -7,13 +7,14 @@ field docstrings say what each setting does; ``docs/settings.md`` says which val
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from fgtune.config.schema.augmentation import AugmentationConfig, NoAugmentationConfig
 from fgtune.config.schema.base import Config, Count, Fraction, PositiveFloat, Weight, must_differ
-from fgtune.config.schema.classes import ClassesConfig, ClusteringConfig, RelationsConfig
+from fgtune.config.schema.classes import ClassesConfig, RelationsConfig
+from fgtune.config.schema.clustering import ClusteringConfig, KMeansClusteringConfig, with_kind
 from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.model import ModelConfig
 from fgtune.config.schema.objective import ObjectiveConfig
@@ -165,7 +166,8 @@ class TrialConfig(Config):
     model: ModelConfig = ModelConfig()
     classes: ClassesConfig
     objective: ObjectiveConfig = Field(default_factory=lambda: ObjectiveConfig.from_plain({}))
-    clustering: ClusteringConfig = ClusteringConfig()
+    clustering: ClusteringConfig = KMeansClusteringConfig()
+    """Where no term of the objective needs a fine head, fine classes are clusters of the learned features."""
     teacher: TeacherConfig = TeacherConfig()
     neighbors: NeighborsConfig = NeighborsConfig()
     relations: RelationsConfig = RelationsConfig()
@@ -179,3 +181,8 @@ class TrialConfig(Config):
     """bf16 and fp16 (with gradient scaling, on a GPU only) run the network under autocast; losses are always fp32."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     evaluation: EvaluationConfig = EvaluationConfig()
+
+    @field_validator("clustering", mode="before")
+    @classmethod
+    def _clustering_kind(cls, data: Any) -> Any:
+        return with_kind(data)

@@ -1,0 +1,133 @@
+"""Finding clusters of training features, within coarse classes or globally (as in GEORGE).
+
+Clusters are found on the training split. A training sample belongs to a cluster of its own coarse class, among whose
+samples it was clustered; a sample that was held out comes without its label, as for a fine head, and belongs to the
+best of all clusters.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from fgtune.arrays import Float32Array, IntArray
+from fgtune.config.schema.clustering import ClusteringConfig, GmmClusteringConfig, KMeansClusteringConfig
+from fgtune.errors import TrialError
+from fgtune.training.clustering.fits import KMEANS_RESTARTS, fit_kmeans, fit_members, fit_mixture, subsample
+from fgtune.training.clustering.rules import (
+    Clusters,
+    FloatMatrix,
+    Mixture,
+    NearestCentre,
+    NearestSample,
+    projected,
+    squared_distances,
+)
+
+Points = npt.NDArray[np.floating]
+
+
+def find_clusters(
+    config: ClusteringConfig, features: Float32Array, groups: IntArray, num_fine: int, seed: int
+) -> Clusters:
+    """Divide features into ``num_fine`` clusters.
+
+    Args:
+        config: Kind, scope, sizes, projection.
+        features: (n, d) of the training split.
+        groups: (n,) coarse class of each sample in the first source, -1 for none; used only by ``scope: coarse``.
+        num_fine: K_F.
+        seed: Seed of restarts and subsamples.
+
+    Raises:
+        TrialError: There are fewer samples than clusters, overall or in a coarse class; fewer features or samples than
+            principal components.
+    """
+    projection = None if config.pca is None else _components(features, config.pca)
+    points: Points = features if projection is None else projected(features.astype(np.float64), projection)
+    if config.scope == "global":
+        parts, sizes, of_parts = [points], [num_fine], [-1]
+    else:
+        of_parts = np.unique(groups[groups >= 0]).tolist()
+        parts = [points[groups == group] for group in of_parts]
+        sizes = _sizes(config, parts, num_fine, seed)
+    owners = np.repeat(np.array(of_parts, dtype=np.int64), sizes)
+    return Clusters(_rule(config, points, parts, sizes, seed), owners, projection)
+
+
+def _components(features: Float32Array, wanted: float) -> tuple[FloatMatrix, FloatMatrix]:
+    """Mean (d,) and principal components (p, d): so many, or as many as explain this share of the variance."""
+    from sklearn.decomposition import PCA
+
+    most = min(features.shape)
+    if isinstance(wanted, int) and wanted > most:
+        samples, dim = features.shape
+        needed = f"{wanted} principal components need as many features and training samples"
+        raise TrialError(f"clustering.pca: {needed}, there are {dim} and {samples}")
+    fitted = PCA(wanted, svd_solver="full").fit(features.astype(np.float64))
+    return fitted.mean_, fitted.components_
+
+
+def _rule(
+    config: ClusteringConfig, points: Points, parts: list[Points], sizes: list[int], seed: int
+) -> NearestCentre | Mixture | NearestSample:
+    """The clusters of all parts together."""
+    if isinstance(config, KMeansClusteringConfig):
+        found = [fit_kmeans(part, size, config.restarts, seed)[1] for part, size in zip(parts, sizes, strict=True)]
+        centers = np.concatenate(found)
+        squares = squared_distances(points.astype(np.float64), centers).min(axis=1)
+        return NearestCentre(centers, np.array(max(float(squares.mean()) / points.shape[1], 1e-12)))
+    exact = [part.astype(np.float64) for part in parts]
+    if isinstance(config, GmmClusteringConfig):
+        mixtures = [fit_mixture(config, part, size, seed) for part, size in zip(exact, sizes, strict=True)]
+        shares = np.array([len(part) for part in parts]) / sum(map(len, parts))
+        weights = np.concatenate([share * each.weights for share, each in zip(shares, mixtures, strict=True)])
+        means, factors = (np.concatenate([getattr(each, name) for each in mixtures]) for name in ("means", "factors"))
+        return Mixture(means, factors, np.log(weights))
+    kept = [subsample(part, config.max_samples, seed, rank) for rank, part in enumerate(exact)]
+    starts = np.cumsum([0, *sizes])
+    members = [
+        start + fit_members(config, part, size, seed) for start, part, size in zip(starts, kept, sizes, strict=False)
+    ]
+    return _nearest_sample(np.concatenate(kept), np.concatenate(members), sum(sizes))
+
+
+def _nearest_sample(samples: FloatMatrix, members: IntArray, clusters: int) -> NearestSample:
+    """The rule of clustered samples, with the mean squared distance to the nearest other one of the same cluster."""
+    from sklearn.neighbors import NearestNeighbors
+
+    squares = []
+    for cluster in range(clusters):
+        own = samples[members == cluster]
+        if len(own) > 1:
+            squares.append(NearestNeighbors(n_neighbors=1).fit(own).kneighbors()[0][:, 0] ** 2)
+    near = float(np.concatenate(squares).mean()) if squares else 1.0
+    variance = max(near / samples.shape[1], 1e-12)
+    return NearestSample(samples, members, np.full(clusters, variance))
+
+
+def _sizes(config: ClusteringConfig, parts: list[Points], num_fine: int, seed: int) -> list[int]:
+    """Clusters of each coarse class."""
+    if len(parts) > num_fine:
+        raise TrialError(f"{num_fine} clusters cannot cover {len(parts)} coarse classes")
+    if config.sizes == "balanced":
+        return [num_fine // len(parts) + (rank < num_fine % len(parts)) for rank in range(len(parts))]
+    return _grown(parts, num_fine, getattr(config, "restarts", KMEANS_RESTARTS), seed)
+
+
+def _grown(parts: list[Points], num_fine: int, restarts: int, seed: int) -> list[int]:
+    """Give each coarse class one cluster, then each further cluster where it lowers the sum of squares most."""
+    fits = [[fit_kmeans(part, 1, restarts, seed)[0]] for part in parts]
+    sizes = [1] * len(parts)
+    for _ in range(num_fine - len(parts)):
+        for part, fit, size in zip(parts, fits, sizes, strict=True):
+            if len(fit) == size and len(part) > size:
+                fit.append(fit_kmeans(part, size + 1, restarts, seed)[0])
+        gains = [
+            fit[size - 1] - fit[size] if len(fit) > size else -np.inf for fit, size in zip(fits, sizes, strict=True)
+        ]
+        best = int(np.argmax(gains))
+        if gains[best] == -np.inf:
+            raise TrialError(f"{num_fine} clusters need as many training samples with a coarse label")
+        sizes[best] += 1
+    return sizes

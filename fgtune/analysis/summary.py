@@ -34,8 +34,8 @@ from fgtune.analysis.table import num_fine
 from fgtune.analysis.text.answer import answer_sentence
 from fgtune.analysis.text.datasets_answer import datasets_sentence, datasets_warnings
 from fgtune.analysis.text.looks import looks_text, saved_cells
-from fgtune.analysis.text.parts import parts_answer, told
-from fgtune.analysis.text.profiles import profiles_answer, profiles_told
+from fgtune.analysis.text.parts import describe_parts, parts_answer
+from fgtune.analysis.text.profiles import describe_profiles, profiles_answer
 from fgtune.analysis.text.search_answer import search_answer
 from fgtune.analysis.text.search_warnings import search_warnings
 from fgtune.analysis.text.warnings import study_warnings
@@ -243,7 +243,7 @@ def _ablated(data: StudyData, summary: StudySummary) -> StudySummary:
     found = summarise_parts(gains, arms, design.parts, design.combined_parts, planned=design.plans_joint_effects)
     if found is None:
         return summary
-    found = told(found, summary.level)
+    found = describe_parts(found, summary.level)
     return replace(summary, parts=found, answer=f"{summary.answer} {parts_answer(found)}".rstrip())
 
 
@@ -253,7 +253,7 @@ def _varied(data: StudyData, summary: StudySummary) -> StudySummary:
     found = summarise_profiles(data, info, summary.margin) if info.direction != "none" else None
     if found is None:
         return summary
-    found = profiles_told(found, info, summary.level, data.study.metrics.collapse_rate)
+    found = describe_profiles(found, info, summary.level, data.study.metrics.collapse_rate)
     return replace(summary, profiles=found, answer=f"{summary.answer} {profiles_answer(found)}".rstrip())
 
 

@@ -31,7 +31,7 @@ _SHORT = {
 }
 
 
-def told(found: PartsSummary, level: float) -> PartsSummary:
+def describe_parts(found: PartsSummary, level: float) -> PartsSummary:
     """The summary with its sentences.
 
     Args:

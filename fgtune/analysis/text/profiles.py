@@ -22,7 +22,7 @@ _DOUBTS = {
 }
 
 
-def profiles_told(found: ProfilesSummary, info: MetricInfo, level: float, collapse_rate: float) -> ProfilesSummary:
+def describe_profiles(found: ProfilesSummary, info: MetricInfo, level: float, collapse_rate: float) -> ProfilesSummary:
     """The summary with its sentences.
 
     Args:

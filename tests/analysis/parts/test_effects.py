@@ -13,7 +13,7 @@ from fgtune.analysis.combining import Gains, combine, paid_p_values
 from fgtune.analysis.looks import kept_shares, sequential_p
 from fgtune.analysis.parts.effects import summarise_parts
 from fgtune.analysis.shape import UNKNOWN
-from fgtune.analysis.text.parts import parts_answer, told
+from fgtune.analysis.text.parts import describe_parts, parts_answer
 from fgtune.analysis.verdicts import LostCells, Rules, Verdict
 from fgtune.streams import numpy_stream
 
@@ -120,7 +120,7 @@ def test_a_seed_with_a_lost_cell_is_left_out_of_shares_and_total_alike():
     assert found.total.seeds == (0, 1, 3, 4, 5)
     assert all(each.contrast.seeds == found.total.seeds for each in found.shares)
     assert math.fsum(each.contrast.estimate.mean for each in found.shares) == pytest.approx(found.total.estimate.mean)
-    sentence = told(found, 0.95).sentence
+    sentence = describe_parts(found, 0.95).sentence
     assert "n = 5 seeds; seeds with a lost cell are left out" in sentence
 
 
@@ -147,7 +147,7 @@ def test_arms_that_tell_nothing_about_parts_together_have_no_summary():
     ],
 )
 def test_planted_parts_get_their_names(truth, name, others):
-    found = told(found_in(gains_with(table(10, truth, sd=0.005))), 0.95)
+    found = describe_parts(found_in(gains_with(table(10, truth, sd=0.005))), 0.95)
     assert [each.name for each in found.parts] == [name, name, "additive"]
     assert f"a {others}; b {others}" in parts_answer(found)
     pair = next(each for each in found.pairs if each.parts == ("a", "b"))
@@ -173,7 +173,7 @@ def test_a_name_stands_only_where_it_survives_the_lost_cells():
     lost = {"bc": LostCells(failed=(3, 7))}
     for seed in (3, 7):
         del values["bc"][seed]
-    found = told(found_in(gains_with(values, lost=lost)), 0.95)
+    found = describe_parts(found_in(gains_with(values, lost=lost)), 0.95)
     effect = found.parts[0]
     assert (effect.name, effect.judgement.doubt) == ("undecided", "lost")
     assert (
@@ -195,7 +195,7 @@ def test_a_name_that_does_not_stand_leaves_the_difference_with_its_own_numbers_a
     for seed in (3, 7):
         del values["none"][seed]
     del values["bc"][5]
-    effect = told(found_in(gains_with(values, lost=lost)), 0.95).parts[0]
+    effect = describe_parts(found_in(gains_with(values, lost=lost)), 0.95).parts[0]
     assert (effect.name, effect.judgement.doubt) == ("undecided", "lost")
     assert effect.judgement.tests_say is Verdict.HURTS
     assert effect.judgement.lost.failed == (3, 5, 7)
@@ -208,7 +208,7 @@ def test_lost_cells_of_a_metric_without_bounds_could_have_changed_anything():
     values = table(10, lambda on: 0.5 + 0.1 * bool(on & {"a", "b"}), sd=0.005)
     del values["none"][0]
     gains = gains_with(values, lost={"none": LostCells(failed=(0,))}, low=-math.inf, high=math.inf)
-    found = told(found_in(gains), 0.95)
+    found = describe_parts(found_in(gains), 0.95)
     assert {each.name for each in found.parts} == {"undecided"}
     reason = "one of its arms failed on seed 0; the metric has no bounds, so those cells could have changed anything"
     assert found.parts[0].judgement.reason == reason
@@ -222,14 +222,14 @@ def test_the_seed_of_a_cell_that_two_arms_lost_in_different_ways_is_counted_once
     values = table(10, lambda on: 0.5 + 0.1 * bool(on & {"a", "b"}), sd=0.005)
     lost = {"bc": LostCells(failed=(3,)), "none": LostCells(undefined=(3, 4))}
     del values["bc"][3], values["none"][3], values["none"][4]
-    effect = told(found_in(gains_with(values, lost=lost)), 0.95).parts[0]
+    effect = describe_parts(found_in(gains_with(values, lost=lost)), 0.95).parts[0]
     assert effect.judgement.lost == LostCells(failed=(3,), undefined=(3, 4))
     assert "n = 8 seeds, 2 left out for lost cells" in effect.sentence
 
 
 def test_where_no_seed_is_left_the_sentence_speaks_of_the_arms_of_the_sum():
     values = table(4) | {"bc": {}}
-    effect = told(found_in(gains_with(values, lost={"bc": LostCells(failed=(0, 1, 2, 3))})), 0.95).parts[0]
+    effect = describe_parts(found_in(gains_with(values, lost={"bc": LostCells(failed=(0, 1, 2, 3))})), 0.95).parts[0]
     assert effect.sentence == "a: no pair is left: one of its arms failed on seeds 0, 1, 2 and 1 more."
 
 

@@ -19,10 +19,10 @@ from itertools import permutations
 
 import numpy as np
 
-from fgtune.analysis.combining import Gains
 from fgtune.analysis.parts.effects import JointEffect, PartsSummary, summarise_parts
-from fgtune.analysis.shape import shape_of
-from fgtune.analysis.verdicts import LostCells, Rules
+from fgtune.analysis.verdicts.combining import Gains
+from fgtune.analysis.verdicts.judgement import LostCells, Rules
+from fgtune.analysis.verdicts.shape import shape_of
 
 MARGIN = 0.02
 PARTS = ("a", "b", "c", "d")

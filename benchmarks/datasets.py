@@ -25,9 +25,9 @@ from fgtune.analysis.datasets.judging import DatasetEffect, PooledRules, judge_p
 from fgtune.analysis.datasets.pooling import equivalence_p, improvement, interquartile_interval, pool
 from fgtune.analysis.datasets.ranks import rank_test
 from fgtune.analysis.formatting import metric_info
-from fgtune.analysis.shape import shape_of
-from fgtune.analysis.statistics import Estimate, holm, paired_contrast
-from fgtune.analysis.verdicts import Verdict
+from fgtune.analysis.verdicts.judgement import Verdict
+from fgtune.analysis.verdicts.shape import shape_of
+from fgtune.analysis.verdicts.statistics import Estimate, holm, paired_contrast
 from fgtune.arrays import FloatArray
 from fgtune.streams import numpy_stream
 

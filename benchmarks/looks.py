@@ -18,7 +18,7 @@ import math
 import numpy as np
 from scipy import stats
 
-from fgtune.analysis.looks import kept_shares, nominal_levels, planned_shares, t_information
+from fgtune.analysis.verdicts.looks import kept_shares, nominal_levels, planned_shares, t_information
 from fgtune.streams import numpy_stream
 
 ALPHA, KEPT, MARGIN, ARMS, CHUNK = 0.05, 0.2, 1.0, 5, 20_000

@@ -16,8 +16,8 @@ import math
 
 import numpy as np
 
-from fgtune.analysis.looks import kept_shares, nominal_levels, t_information
-from fgtune.analysis.power import (
+from fgtune.analysis.verdicts.looks import kept_shares, nominal_levels, t_information
+from fgtune.analysis.verdicts.power import (
     MOST_SEEDS,
     detectable_difference,
     equivalence_power,

@@ -19,14 +19,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fgtune.analysis.combining import Gains
 from fgtune.analysis.profiles.plateau import level_bounds
 from fgtune.analysis.profiles.sides import side_contrasts
 from fgtune.analysis.profiles.slopes import elasticity
-from fgtune.analysis.robust import margin_ps
-from fgtune.analysis.shape import shape_of
-from fgtune.analysis.statistics import paired_contrast
-from fgtune.analysis.verdicts import LostCells, Rules, Verdict
+from fgtune.analysis.verdicts.combining import Gains
+from fgtune.analysis.verdicts.judgement import LostCells, Rules, Verdict
+from fgtune.analysis.verdicts.robust import margin_ps
+from fgtune.analysis.verdicts.shape import shape_of
+from fgtune.analysis.verdicts.statistics import paired_contrast
 
 MARGIN = 0.02
 _SD, _BLOCK, _BEST = 0.015, 0.02, 0.8

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from fgtune.analysis.deciding import judge_together
-from fgtune.analysis.robust import equivalence_p, summary_of
-from fgtune.analysis.shape import Shape, shape_of
-from fgtune.analysis.statistics import PairedContrast, paired_contrast
-from fgtune.analysis.verdicts import Case, Judgement, LostCells, Rules, Verdict
+from fgtune.analysis.verdicts.deciding import judge_together
+from fgtune.analysis.verdicts.judgement import Case, Judgement, LostCells, Rules, Verdict
+from fgtune.analysis.verdicts.robust import equivalence_p, summary_of
+from fgtune.analysis.verdicts.shape import Shape, shape_of
+from fgtune.analysis.verdicts.statistics import PairedContrast, paired_contrast
 
 MARGIN = 0.02
 KEPT = 0.2  # share of alpha that a study keeps for later looks

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.records import Bounds, FailureRow, PrunedGroup, SolverRow
-from fgtune.analysis.verdicts import LostCells
 from fgtune.results.records import CellResult, CellState
 
 
@@ -61,17 +60,6 @@ def pruned_groups(data: StudyData) -> tuple[PrunedGroup, ...]:
 
 def _unrecorded(state: CellState, primary: str) -> str:
     return f"{primary} is missing" if state is CellState.COMPLETE else "no cause was recorded"
-
-
-def lost_cells(data: StudyData, arm: str, metric: str) -> LostCells:
-    """The seeds at which an arm ended without a value of the metric, by what happened."""
-    found: dict[str, list[int]] = {"failed": [], "stopped": [], "undefined": []}
-    kinds = {CellState.FAIL: "failed", CellState.PRUNED: "stopped", CellState.COMPLETE: "undefined"}
-    lost = set(data.lost(arm, metric))
-    for cell in data.cells(arm):
-        if cell.seed in lost:
-            found[kinds[data.results[cell.cell_id].state]].append(cell.seed)
-    return LostCells(**{kind: tuple(seeds) for kind, seeds in found.items()})
 
 
 def failure_bounds(data: StudyData, info: MetricInfo) -> tuple[Bounds, ...]:

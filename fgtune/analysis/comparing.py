@@ -17,9 +17,9 @@ from fgtune.analysis.formatting import metric_info
 from fgtune.analysis.inputs import StudyData, read_study
 from fgtune.analysis.records import ArmSummary
 from fgtune.analysis.search.held_out import UNDEFINED, HeldOut, choices, folds_of, held_out, judged, table_of
-from fgtune.analysis.statistics import PairedContrast, paired_contrast
 from fgtune.analysis.summary import arm_summaries
 from fgtune.analysis.trials import best_arm, criteria_of, sign_of
+from fgtune.analysis.verdicts.statistics import PairedContrast, paired_contrast
 from fgtune.arrays import FloatArray
 from fgtune.config.schema.base import stable_hash
 from fgtune.errors import StudyFolderError

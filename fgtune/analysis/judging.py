@@ -6,19 +6,25 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fgtune.analysis.cells import lost_cells, possible_differences
-from fgtune.analysis.deciding import corrected_together, judge
+from fgtune.analysis.cells import possible_differences
 from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import PlannedArm, StudyData
-from fgtune.analysis.look_history import LookTests, sequential_p_values, spent_shares, tests_of
-from fgtune.analysis.power import FEWEST_PILOT, SeedAdvice, detectable_difference, seed_advice, seeds_for_exact_test
 from fgtune.analysis.records import ContrastSummary
-from fgtune.analysis.robust import summaries, summary_of
-from fgtune.analysis.shape import Shape
-from fgtune.analysis.shapes import shapes_of
-from fgtune.analysis.statistics import PairedContrast, paired_contrast
 from fgtune.analysis.text.answer import contrast_sentence
-from fgtune.analysis.verdicts import Case, Judgement, Rules, Verdict
+from fgtune.analysis.verdicts.deciding import corrected_together, judge
+from fgtune.analysis.verdicts.grounds import lost_cells, pairs_of, shapes_of
+from fgtune.analysis.verdicts.judgement import Case, Judgement, Rules, Verdict
+from fgtune.analysis.verdicts.look_tests import LookTests, sequential_p_values, spent_shares, tests_of
+from fgtune.analysis.verdicts.power import (
+    FEWEST_PILOT,
+    SeedAdvice,
+    detectable_difference,
+    seed_advice,
+    seeds_for_exact_test,
+)
+from fgtune.analysis.verdicts.robust import summaries, summary_of
+from fgtune.analysis.verdicts.shape import Shape
+from fgtune.analysis.verdicts.statistics import PairedContrast, paired_contrast
 
 
 def planned_contrasts(data: StudyData, info: MetricInfo) -> tuple[ContrastSummary, ...]:
@@ -54,17 +60,6 @@ def exploratory_contrasts(data: StudyData, info: MetricInfo, arms: Sequence[Plan
     """Arms against their baselines on a metric, uncorrected and without verdicts."""
     rules = Rules(direction=info.direction, alpha=data.study.metrics.alpha, kind=data.study.metrics.summary)
     return tuple(_summary(data, arm, info, contrast, None, rules) for arm, contrast in pairs_of(data, info, arms))
-
-
-def pairs_of(data: StudyData, info: MetricInfo, arms: Sequence[PlannedArm]) -> list[tuple[PlannedArm, PairedContrast]]:
-    """Each arm that can be tested, with its paired differences to its baseline."""
-    pairs = []
-    for arm in arms:
-        if not arm.is_baseline and not data.repeats_baseline(arm):  # an arm with the same cells cannot be tested
-            values = data.values(arm.name, info.name)
-            baseline = data.values(data.baseline_of(arm).name, info.name)
-            pairs.append((arm, paired_contrast(values, baseline, direction=info.direction, level=data.level)))
-    return pairs
 
 
 def _case(

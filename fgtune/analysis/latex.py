@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from fgtune.analysis.formatting import MetricInfo, percent
 from fgtune.analysis.records import ArmSummary
-from fgtune.analysis.statistics import Estimate
 from fgtune.analysis.summary import StudySummary
-from fgtune.analysis.verdicts import Verdict
+from fgtune.analysis.verdicts.judgement import Verdict
+from fgtune.analysis.verdicts.statistics import Estimate
 from fgtune.text import count
 
 _ESCAPES = {

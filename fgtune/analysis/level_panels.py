@@ -10,8 +10,8 @@ from itertools import combinations
 from fgtune.analysis.formatting import MetricInfo, factor_name, level_text, metric_info
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.search.axes import Axis, axes_of, listed_axis
-from fgtune.analysis.statistics import Estimate, mean_interval
 from fgtune.analysis.trials import BASELINE, Trial, best_trial, criteria_of, kinds_of
+from fgtune.analysis.verdicts.statistics import Estimate, mean_interval
 
 
 @dataclass(frozen=True)

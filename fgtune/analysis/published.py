@@ -12,7 +12,7 @@ from scipy import stats
 
 from fgtune.analysis.formatting import level_text, metric_info
 from fgtune.analysis.inputs import StudyData
-from fgtune.analysis.statistics import Estimate, mean_interval
+from fgtune.analysis.verdicts.statistics import Estimate, mean_interval
 from fgtune.config.schema.paths import has_path, value_at
 from fgtune.config.schema.study import PublishedResult, PublishedTable, find_arm
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from fgtune.analysis.inputs import Counts
-from fgtune.analysis.power import SeedAdvice
-from fgtune.analysis.robust import Summary, SummaryKind
-from fgtune.analysis.statistics import Estimate, PairedContrast
-from fgtune.analysis.verdicts import Judgement, Verdict
+from fgtune.analysis.verdicts.judgement import Judgement, Verdict
+from fgtune.analysis.verdicts.power import SeedAdvice
+from fgtune.analysis.verdicts.robust import Summary, SummaryKind
+from fgtune.analysis.verdicts.statistics import Estimate, PairedContrast
 
 
 @dataclass(frozen=True)

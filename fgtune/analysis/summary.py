@@ -14,7 +14,6 @@ from typing import Any
 from fgtune.analysis.cells import failure_bounds, failure_rows, pruned_groups, solver_rows
 from fgtune.analysis.checks.health import health_checks
 from fgtune.analysis.checks.record import Check, Material
-from fgtune.analysis.combining import gains_of
 from fgtune.analysis.datasets.together import DatasetsSummary, summarise_datasets
 from fgtune.analysis.formatting import MetricInfo, metric_info, plain_json
 from fgtune.analysis.inputs import Counts, PlannedArm, StudyData, read_study
@@ -24,12 +23,9 @@ from fgtune.analysis.parts.effects import PartsSummary, summarise_parts
 from fgtune.analysis.profiles.profile import ProfilesSummary, summarise_profiles
 from fgtune.analysis.published import PublishedComparison, published_comparisons
 from fgtune.analysis.records import ArmSummary, Bounds, ContrastSummary, FailureRow, Look, PrunedGroup, SolverRow
-from fgtune.analysis.robust import SummaryKind
 from fgtune.analysis.search.arm_search_summary import ArmSearchesSummary, summarise_arm_searches
 from fgtune.analysis.search.overview import SearchSummary, summarise_search
 from fgtune.analysis.search.selection import LabelFreeChoice, label_free_choices
-from fgtune.analysis.shapes import shapes_of
-from fgtune.analysis.statistics import mean_interval
 from fgtune.analysis.table import num_fine
 from fgtune.analysis.text.answer import answer_sentence
 from fgtune.analysis.text.datasets_answer import datasets_sentence, datasets_warnings
@@ -39,6 +35,10 @@ from fgtune.analysis.text.profiles import describe_profiles, profiles_answer
 from fgtune.analysis.text.search_answer import search_answer
 from fgtune.analysis.text.search_warnings import search_warnings
 from fgtune.analysis.text.warnings import study_warnings
+from fgtune.analysis.verdicts.combining import gains_of
+from fgtune.analysis.verdicts.grounds import shapes_of
+from fgtune.analysis.verdicts.robust import SummaryKind
+from fgtune.analysis.verdicts.statistics import mean_interval
 from fgtune.results.folder import StudyFolder
 
 _MOST_PRUNED = 12  # more cells stopped early than this are grouped instead of listed with the failures

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
 from fgtune.analysis.checks.record import Status
-from fgtune.analysis.robust import SummaryKind
-from fgtune.analysis.verdicts import Doubt, Verdict
+from fgtune.analysis.verdicts.judgement import Doubt, Verdict
+from fgtune.analysis.verdicts.robust import SummaryKind
 from fgtune.catalog.spec import Direction
 
 SCHEMA_VERSION = 1

@@ -28,7 +28,7 @@ from fgtune.analysis.verdict_file import (
     Together,
     Verdicts,
 )
-from fgtune.analysis.verdicts import Judgement
+from fgtune.analysis.verdicts.judgement import Judgement
 from fgtune.files import write_atomically
 
 

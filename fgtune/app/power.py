@@ -18,8 +18,8 @@ from fgtune.results.folder import StudyFolder
 from fgtune.text import count, first_of, print_line
 
 if TYPE_CHECKING:
-    from fgtune.analysis.power import SeedAdvice
-    from fgtune.analysis.power_table import ContrastPower, PowerTable, Reach
+    from fgtune.analysis.verdicts.power import SeedAdvice
+    from fgtune.analysis.verdicts.power_table import ContrastPower, PowerTable, Reach
 
 _MOST_TABLES = 4
 """More contrasts are pooled into one table, with a line each."""
@@ -32,7 +32,7 @@ def read_power(root: Path) -> PowerTable:
         ConfigError: The folder holds no study, or a search, or no contrast has two pairs whose differences vary.
     """
     from fgtune.analysis.inputs import read_study
-    from fgtune.analysis.power_table import power_table
+    from fgtune.analysis.verdicts.power_table import power_table
 
     folder = StudyFolder(root)
     folder.require_study()
@@ -60,7 +60,7 @@ def power_json(table: PowerTable) -> str:
 
 def print_power(table: PowerTable, console: Console) -> None:
     """Print a table for each contrast, or one for all of them and a line for each."""
-    from fgtune.analysis.power_table import POOLED
+    from fgtune.analysis.verdicts.power_table import POOLED
 
     say = partial(print_line, console)
     looks = f"{count(len(table.looks), 'look')} so far (n = {', '.join(map(str, table.looks))})"
@@ -100,7 +100,7 @@ def _exact(reach: Reach) -> str:
 
 def _advice(row: ContrastPower, table: PowerTable) -> str:
     """How many pairs would decide about the margin, or why that cannot be told."""
-    from fgtune.analysis.power import FEWEST_PILOT
+    from fgtune.analysis.verdicts.power import FEWEST_PILOT
 
     if row.finds is not None and row.shows is not None:
         found, shown = _pairs(row.finds), _pairs(row.shows)
@@ -115,7 +115,7 @@ def _advice(row: ContrastPower, table: PowerTable) -> str:
 
 
 def _pairs(advice: SeedAdvice) -> str:
-    from fgtune.analysis.power import MOST_SEEDS
+    from fgtune.analysis.verdicts.power import MOST_SEEDS
 
     low, high, more = advice.low, advice.high, f"more than {MOST_SEEDS}"
     if low is None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from fgtune.analysis.formatting import number
-from fgtune.analysis.statistics import PairedContrast
+from fgtune.analysis.verdicts.statistics import PairedContrast
 from fgtune.reporting.row_figures import difference_ground, error_bar, estimate_text
 from fgtune.reporting.theme import INK, RIGHT_COLOR, axis, base_layout, marks, rows_axis, short, shown
 

@@ -14,8 +14,8 @@ from fgtune.analysis.formatting import MetricInfo, number, seconds_text
 from fgtune.analysis.level_panels import SolverPoint
 from fgtune.analysis.records import ContrastSummary
 from fgtune.analysis.relations_data import LEARNED_ONLY, NONE, RIGHT, TRUE_ONLY, RelationsPanel
-from fgtune.analysis.statistics import Estimate
-from fgtune.analysis.verdicts import Verdict
+from fgtune.analysis.verdicts.judgement import Verdict
+from fgtune.analysis.verdicts.statistics import Estimate
 from fgtune.reporting.theme import (
     BASELINE_COLOR,
     MISSED_COLOR,

@@ -11,7 +11,7 @@ from scipy import stats
 from sklearn.metrics import adjusted_rand_score
 
 from fgtune.analysis.agreement import agreement_of, pair_mean, pseudo_values
-from fgtune.analysis.statistics import mean_interval
+from fgtune.analysis.verdicts.statistics import mean_interval
 from fgtune.metrics.agreement import class_share
 from fgtune.results.records import LabelsRecord, PredictionsRecord
 

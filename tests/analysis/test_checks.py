@@ -277,7 +277,7 @@ def test_what_failed_comes_first_on_the_page_and_in_the_file_for_programs(synthe
 
 def test_normal_seeds_rarely_fail_and_collapsed_ones_often_do():
     """The shape check on tables of 4 arms and 12 seeds: planted truth, beside the longer ``benchmarks/verdicts.py``."""
-    from fgtune.analysis.shape import shape_of
+    from fgtune.analysis.verdicts.shape import shape_of
 
     rng = np.random.default_rng(5)
     wrong = found = 0

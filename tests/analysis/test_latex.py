@@ -8,8 +8,8 @@ import re
 import pytest
 
 from fgtune.analysis.latex import escape, latex_table, value_text
-from fgtune.analysis.statistics import Estimate, mean_interval
 from fgtune.analysis.summary import summarise
+from fgtune.analysis.verdicts.statistics import Estimate, mean_interval
 
 KNOWN = {
     "begin", "end", "centering", "caption", "label", "toprule", "midrule", "bottomrule", "uparrow", "downarrow", "pm",

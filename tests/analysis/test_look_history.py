@@ -9,10 +9,10 @@ import pytest
 from support.synthetic import KF_STUDY, Faults, SyntheticStudy
 
 from fgtune.analysis.inputs import read_study
-from fgtune.analysis.look_history import LookTests, sequential_p_values, spent_shares
-from fgtune.analysis.looks import nominal_levels, sequential_p, t_information
 from fgtune.analysis.summary import summarise
-from fgtune.analysis.verdicts import Verdict
+from fgtune.analysis.verdicts.judgement import Verdict
+from fgtune.analysis.verdicts.look_tests import LookTests, sequential_p_values, spent_shares
+from fgtune.analysis.verdicts.looks import nominal_levels, sequential_p, t_information
 from fgtune.reporting.html import write_up
 from fgtune.results.extension import recorded_looks
 

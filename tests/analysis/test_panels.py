@@ -8,9 +8,9 @@ import pytest
 from fgtune.analysis.curve_panels import learning_panels
 from fgtune.analysis.inputs import read_study
 from fgtune.analysis.level_panels import arm_groups, sensitivity_panels, solver_points
-from fgtune.analysis.statistics import mean_interval
 from fgtune.analysis.summary import summarise
 from fgtune.analysis.table import tidy_table
+from fgtune.analysis.verdicts.statistics import mean_interval
 
 PRIMARY = "test/clustering_accuracy"
 

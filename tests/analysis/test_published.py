@@ -9,9 +9,9 @@ import pytest
 from scipy import stats
 
 from fgtune.analysis.published import difference_interval
-from fgtune.analysis.statistics import mean_interval
 from fgtune.analysis.summary import summarise
 from fgtune.analysis.table import tidy_table
+from fgtune.analysis.verdicts.statistics import mean_interval
 from fgtune.reporting.html import write_up
 
 PRIMARY = "test/clustering_accuracy"

@@ -9,10 +9,10 @@ from scipy import stats
 
 from fgtune.analysis.formatting import number
 from fgtune.analysis.latex import latex_table
-from fgtune.analysis.statistics import holm
 from fgtune.analysis.summary import summarise
 from fgtune.analysis.table import tidy_table
-from fgtune.analysis.verdicts import Verdict
+from fgtune.analysis.verdicts.judgement import Verdict
+from fgtune.analysis.verdicts.statistics import holm
 
 PRIMARY = "test/clustering_accuracy"
 

@@ -12,8 +12,8 @@ from fgtune.analysis.curve_panels import learning_panels
 from fgtune.analysis.inputs import PlannedArm, read_study
 from fgtune.analysis.level_panels import sensitivity_panels, solver_points
 from fgtune.analysis.relations_data import relations_panels
-from fgtune.analysis.statistics import paired_contrast
 from fgtune.analysis.summary import summarise
+from fgtune.analysis.verdicts.statistics import paired_contrast
 from fgtune.reporting.curve_figures import learning_figure, spread_apart
 from fgtune.reporting.level_figures import sensitivity_figure
 from fgtune.reporting.row_figures import forest_figure, relations_figure, solver_figure

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from fgtune.analysis.cells import lost_cells
 from fgtune.analysis.checks.record import Check, Material, failed, passed, warned
 from fgtune.analysis.table import num_fine
+from fgtune.analysis.verdicts.grounds import lost_cells
 from fgtune.catalog.metrics import SPLITS
 from fgtune.results.records import CellResult, CellState
 from fgtune.text import count, first_of

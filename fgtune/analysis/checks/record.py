@@ -12,8 +12,8 @@ from fgtune.analysis.records import ContrastSummary, Look, SolverRow
 from fgtune.analysis.search.arm_search_summary import ArmSearchesSummary
 from fgtune.analysis.search.overview import SearchSummary
 from fgtune.analysis.search.selection import LabelFreeChoice
-from fgtune.analysis.shape import Shape
-from fgtune.analysis.verdicts import Doubt
+from fgtune.analysis.verdicts.judgement import Doubt
+from fgtune.analysis.verdicts.shape import Shape
 
 
 class Status(StrEnum):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 from fgtune.analysis.checks.record import Check, Material, failed, passed, warned
-from fgtune.analysis.doubts import apart_words, cell_words
 from fgtune.analysis.formatting import capital, number, percent
-from fgtune.analysis.power import seeds_for_exact_test
-from fgtune.analysis.shape import Shape, cells_needed
-from fgtune.analysis.statistics import mean_interval, smallest_exact_p
 from fgtune.analysis.text.looks import after_looks
+from fgtune.analysis.verdicts.doubts import apart_words, cell_words
+from fgtune.analysis.verdicts.power import seeds_for_exact_test
+from fgtune.analysis.verdicts.shape import Shape, cells_needed
+from fgtune.analysis.verdicts.statistics import mean_interval, smallest_exact_p
 from fgtune.text import count, first_of
 
 _MOST_NAMED = 4  # arms or cells that a sentence names

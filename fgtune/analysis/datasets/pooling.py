@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from fgtune.analysis.robust import share_interval
-from fgtune.analysis.statistics import Estimate, mean_interval
+from fgtune.analysis.verdicts.robust import share_interval
+from fgtune.analysis.verdicts.statistics import Estimate, mean_interval
 from fgtune.arrays import FloatArray, IntArray
 
 FEWEST_DATASETS = 3

@@ -26,11 +26,11 @@ from fgtune.analysis.datasets.pooling import (
 from fgtune.analysis.datasets.ranks import RankTest, rank_test
 from fgtune.analysis.formatting import MetricInfo, metric_info
 from fgtune.analysis.inputs import StudyData
-from fgtune.analysis.look_history import LookTests, sequential_p_values, spent_shares
-from fgtune.analysis.shapes import shapes_of
-from fgtune.analysis.statistics import PairedContrast, holm, paired_contrast
 from fgtune.analysis.trials import sign_of
-from fgtune.analysis.verdicts import Verdict
+from fgtune.analysis.verdicts.grounds import shapes_of
+from fgtune.analysis.verdicts.judgement import Verdict
+from fgtune.analysis.verdicts.look_tests import LookTests, sequential_p_values, spent_shares
+from fgtune.analysis.verdicts.statistics import PairedContrast, holm, paired_contrast
 from fgtune.arrays import FloatArray
 from fgtune.streams import numpy_stream
 

@@ -17,10 +17,10 @@ from typing import Literal
 
 import numpy as np
 
-from fgtune.analysis.combining import Combination, Gains, case_of, combine, judge_sums, paid_p_values, rules_of
-from fgtune.analysis.deciding import judge, judge_together
-from fgtune.analysis.statistics import PairedContrast, holm
-from fgtune.analysis.verdicts import Case, Judgement, Verdict
+from fgtune.analysis.verdicts.combining import Combination, Gains, case_of, combine, judge_sums, paid_p_values, rules_of
+from fgtune.analysis.verdicts.deciding import judge, judge_together
+from fgtune.analysis.verdicts.judgement import Case, Judgement, Verdict
+from fgtune.analysis.verdicts.statistics import PairedContrast, holm
 
 JointName = Literal["synergy", "redundancy", "more beside", "less beside", "additive", "undecided"]
 

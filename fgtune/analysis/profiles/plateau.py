@@ -18,11 +18,11 @@ from itertools import groupby
 import numpy as np
 from scipy import stats
 
-from fgtune.analysis.combining import Combination, Gains, at_looks, combine, rules_of
-from fgtune.analysis.look_history import LookTests, sequential_p_values
-from fgtune.analysis.robust import margin_ps
-from fgtune.analysis.statistics import contrast_of, holm
-from fgtune.analysis.verdicts import Doubt
+from fgtune.analysis.verdicts.combining import Combination, Gains, at_looks, combine, rules_of
+from fgtune.analysis.verdicts.judgement import Doubt
+from fgtune.analysis.verdicts.look_tests import LookTests, sequential_p_values
+from fgtune.analysis.verdicts.robust import margin_ps
+from fgtune.analysis.verdicts.statistics import contrast_of, holm
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fgtune.analysis.combining import gains_of
 from fgtune.analysis.formatting import MetricInfo, factor_name, level_text
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.level_panels import arm_groups
@@ -15,6 +14,7 @@ from fgtune.analysis.profiles.sides import NUM_FINE, SideContrast, side_contrast
 from fgtune.analysis.profiles.slopes import Elasticity, elasticity, on_log_levels
 from fgtune.analysis.search.axes import listed_axis
 from fgtune.analysis.trials import sign_of
+from fgtune.analysis.verdicts.combining import gains_of
 from fgtune.config.schema.designs import RangeConfig
 
 _FEWEST_LEVELS = 3

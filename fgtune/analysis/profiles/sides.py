@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from fgtune.analysis.combining import Combination, Gains, combine, judge_sums
-from fgtune.analysis.statistics import PairedContrast
-from fgtune.analysis.verdicts import Judgement
+from fgtune.analysis.verdicts.combining import Combination, Gains, combine, judge_sums
+from fgtune.analysis.verdicts.judgement import Judgement
+from fgtune.analysis.verdicts.statistics import PairedContrast
 
 NUM_FINE = ("classes.num_fine_ratio", "classes.num_fine")
 """The factors that have sides."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fgtune.analysis.combining import Gains
-from fgtune.analysis.statistics import PairedContrast, contrast_of
-from fgtune.analysis.verdicts import LostCells
+from fgtune.analysis.verdicts.combining import Gains
+from fgtune.analysis.verdicts.judgement import LostCells
+from fgtune.analysis.verdicts.statistics import PairedContrast, contrast_of
 
 _FEWEST_LEVELS = 3
 _LEAST_SPAN = 10.0

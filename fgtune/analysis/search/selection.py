@@ -30,8 +30,8 @@ from fgtune.analysis.search.held_out import (
     table_of,
 )
 from fgtune.analysis.search.rank_correlation import RankCorrelation, correlation_with_folds, spearman
-from fgtune.analysis.statistics import PairedContrast, paired_contrast
 from fgtune.analysis.trials import Trial, best_trial, sign_of, trials_of
+from fgtune.analysis.verdicts.statistics import PairedContrast, paired_contrast
 from fgtune.arrays import FloatArray
 from fgtune.catalog.metrics import ARM_METRICS
 

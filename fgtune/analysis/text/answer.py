@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from fgtune.analysis.formatting import MetricInfo, capital, interval, number, percent
-from fgtune.analysis.power import MOST_SEEDS, SeedAdvice
 from fgtune.analysis.records import ArmSummary, ContrastSummary
-from fgtune.analysis.robust import Summary
-from fgtune.analysis.statistics import PairedContrast
-from fgtune.analysis.verdicts import Judgement, Verdict
+from fgtune.analysis.verdicts.judgement import Judgement, Verdict
+from fgtune.analysis.verdicts.power import MOST_SEEDS, SeedAdvice
+from fgtune.analysis.verdicts.robust import Summary
+from fgtune.analysis.verdicts.statistics import PairedContrast
 from fgtune.config.arms.comparison import DATASET
 from fgtune.config.schema.designs import crossed_name
 from fgtune.text import count, listed

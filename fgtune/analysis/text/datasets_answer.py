@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from fgtune.analysis.datasets.pooling import FEWEST_DATASETS
 from fgtune.analysis.datasets.together import DatasetsSummary, PooledContrast
 from fgtune.analysis.formatting import MetricInfo, interval, number, p_text, percent
-from fgtune.analysis.verdicts import Verdict
+from fgtune.analysis.verdicts.judgement import Verdict
 from fgtune.text import count, listed
 
 _MOST_LISTED = 5

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from fgtune.analysis.formatting import interval, number, p_text, percent, seeds_text
 from fgtune.analysis.parts.effects import JointEffect, PartsSummary
-from fgtune.analysis.statistics import PairedContrast
-from fgtune.analysis.verdicts import Verdict
+from fgtune.analysis.verdicts.judgement import Verdict
+from fgtune.analysis.verdicts.statistics import PairedContrast
 from fgtune.text import count, listed
 
 _MEANINGS = {

@@ -11,7 +11,7 @@ from fgtune.analysis.profiles.plateau import LevelBound, runs_within
 from fgtune.analysis.profiles.profile import FactorProfile, ProfilesSummary
 from fgtune.analysis.profiles.sides import STEP, SideContrast
 from fgtune.analysis.profiles.slopes import Elasticity
-from fgtune.analysis.verdicts import Verdict
+from fgtune.analysis.verdicts.judgement import Verdict
 from fgtune.text import count, listed
 
 _DOUBTS = {

@@ -16,7 +16,7 @@ from fgtune.analysis.datasets.pooling import (
     interquartile_mean,
     pool,
 )
-from fgtune.analysis.statistics import holm
+from fgtune.analysis.verdicts.statistics import holm
 from fgtune.streams import numpy_stream
 
 EFFECTS = [0.021, 0.004, 0.013, 0.030, -0.006]

@@ -14,12 +14,12 @@ from fgtune.analysis.datasets.pooling import pool
 from fgtune.analysis.datasets.together import summarise_datasets
 from fgtune.analysis.formatting import metric_info
 from fgtune.analysis.inputs import read_study
-from fgtune.analysis.look_history import spent_shares
-from fgtune.analysis.looks import sequential_p
-from fgtune.analysis.shape import Shape
-from fgtune.analysis.statistics import paired_contrast
 from fgtune.analysis.summary import summarise
-from fgtune.analysis.verdicts import Verdict
+from fgtune.analysis.verdicts.judgement import Verdict
+from fgtune.analysis.verdicts.look_tests import spent_shares
+from fgtune.analysis.verdicts.looks import sequential_p
+from fgtune.analysis.verdicts.shape import Shape
+from fgtune.analysis.verdicts.statistics import paired_contrast
 from fgtune.config.schema.study import RelativeMargin
 from fgtune.reporting.html import write_up
 from fgtune.results.records import CellState

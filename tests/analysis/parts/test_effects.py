@@ -9,12 +9,12 @@ import pytest
 from scipy import stats
 from support.benchmarks import load_benchmark
 
-from fgtune.analysis.combining import Gains, combine, paid_p_values
-from fgtune.analysis.looks import kept_shares, sequential_p
 from fgtune.analysis.parts.effects import summarise_parts
-from fgtune.analysis.shape import UNKNOWN
 from fgtune.analysis.text.parts import describe_parts, parts_answer
-from fgtune.analysis.verdicts import LostCells, Rules, Verdict
+from fgtune.analysis.verdicts.combining import Gains, combine, paid_p_values
+from fgtune.analysis.verdicts.judgement import LostCells, Rules, Verdict
+from fgtune.analysis.verdicts.looks import kept_shares, sequential_p
+from fgtune.analysis.verdicts.shape import UNKNOWN
 from fgtune.streams import numpy_stream
 
 ablation = load_benchmark("ablation")

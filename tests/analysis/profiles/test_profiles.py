@@ -10,14 +10,14 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from support.benchmarks import load_benchmark
 
-from fgtune.analysis.looks import kept_shares, sequential_p
 from fgtune.analysis.profiles.plateau import level_bounds, runs_within
 from fgtune.analysis.profiles.sides import side_contrasts
 from fgtune.analysis.profiles.slopes import elasticity, on_log_levels
-from fgtune.analysis.shape import UNKNOWN
-from fgtune.analysis.statistics import holm
 from fgtune.analysis.summary import summarise
-from fgtune.analysis.verdicts import LostCells
+from fgtune.analysis.verdicts.judgement import LostCells
+from fgtune.analysis.verdicts.looks import kept_shares, sequential_p
+from fgtune.analysis.verdicts.shape import UNKNOWN
+from fgtune.analysis.verdicts.statistics import holm
 from fgtune.reporting.html import write_up
 from fgtune.streams import numpy_stream
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fgtune.analysis.doubts import carried, doubts, lost_words
 from fgtune.analysis.formatting import number
-from fgtune.analysis.statistics import holm
-from fgtune.analysis.verdicts import Case, Doubt, Judgement, Rules, Verdict, stopped_pairs
+from fgtune.analysis.verdicts.doubts import carried, doubts, lost_words
+from fgtune.analysis.verdicts.judgement import Case, Doubt, Judgement, Rules, Verdict, stopped_pairs
+from fgtune.analysis.verdicts.statistics import holm
 
 
 def judge_together(cases: Sequence[Case], rules: Rules) -> tuple[Judgement, ...]:

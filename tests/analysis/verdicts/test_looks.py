@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
-from fgtune.analysis.looks import kept_shares, nominal_levels, planned_shares, sequential_p, t_information
+from fgtune.analysis.verdicts.looks import kept_shares, nominal_levels, planned_shares, sequential_p, t_information
 from fgtune.streams import numpy_stream
 
 EQUAL = (1, 2, 3, 4, 5)
@@ -28,7 +28,7 @@ def two_sided(z):
 
 
 def test_the_examples_give_what_they_say():
-    outcome = doctest.testmod(import_module("fgtune.analysis.looks"))
+    outcome = doctest.testmod(import_module("fgtune.analysis.verdicts.looks"))
     assert outcome.attempted >= 5
     assert outcome.failed == 0
 

@@ -6,17 +6,16 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from fgtune.analysis.cells import lost_cells
-from fgtune.analysis.deciding import judge_together
 from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import StudyData
-from fgtune.analysis.look_history import sequential_p_values, spent_shares, tests_of
-from fgtune.analysis.robust import summary_of
-from fgtune.analysis.shape import Shape
-from fgtune.analysis.shapes import shapes_of
-from fgtune.analysis.statistics import PairedContrast, contrast_of
 from fgtune.analysis.trials import sign_of
-from fgtune.analysis.verdicts import Case, Judgement, LostCells, Rules
+from fgtune.analysis.verdicts.deciding import judge_together
+from fgtune.analysis.verdicts.grounds import lost_cells, shapes_of
+from fgtune.analysis.verdicts.judgement import Case, Judgement, LostCells, Rules
+from fgtune.analysis.verdicts.look_tests import sequential_p_values, spent_shares, tests_of
+from fgtune.analysis.verdicts.robust import summary_of
+from fgtune.analysis.verdicts.shape import Shape
+from fgtune.analysis.verdicts.statistics import PairedContrast, contrast_of
 
 _HUGE = 1e150  # stands for an infinite end of the metric's range where a summary needs numbers
 _ENDLESS = 1e140  # summaries beyond this had one in them

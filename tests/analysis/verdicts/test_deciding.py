@@ -4,11 +4,11 @@ import math
 
 import pytest
 
-from fgtune.analysis.deciding import judge, judge_together
-from fgtune.analysis.robust import equivalence_p, summary_of
-from fgtune.analysis.shape import Shape
-from fgtune.analysis.statistics import mean_interval, paired_contrast
-from fgtune.analysis.verdicts import Case, LostCells, Rules, Verdict
+from fgtune.analysis.verdicts.deciding import judge, judge_together
+from fgtune.analysis.verdicts.judgement import Case, LostCells, Rules, Verdict
+from fgtune.analysis.verdicts.robust import equivalence_p, summary_of
+from fgtune.analysis.verdicts.shape import Shape
+from fgtune.analysis.verdicts.statistics import mean_interval, paired_contrast
 
 ENOUGH = Shape(1.0, 40, 4, 0.0, ())
 """As many cells as show collapses, and none."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 from fgtune.analysis.formatting import metric_info
 from fgtune.analysis.inputs import StudyData
-from fgtune.analysis.judging import pairs_of
-from fgtune.analysis.look_history import shares_of
-from fgtune.analysis.looks import nominal_levels, t_information
-from fgtune.analysis.power import (
+from fgtune.analysis.verdicts.grounds import pairs_of
+from fgtune.analysis.verdicts.look_tests import shares_of
+from fgtune.analysis.verdicts.looks import nominal_levels, t_information
+from fgtune.analysis.verdicts.power import (
     FEWEST_PILOT,
     MOST_SEEDS,
     SeedAdvice,
@@ -20,8 +20,8 @@ from fgtune.analysis.power import (
     sd_limit,
     seed_advice,
 )
-from fgtune.analysis.robust import SummaryKind
-from fgtune.analysis.statistics import smallest_exact_p
+from fgtune.analysis.verdicts.robust import SummaryKind
+from fgtune.analysis.verdicts.statistics import smallest_exact_p
 
 SIZES = (3, 5, 8, 10, 15, 20, 30, 50)
 """Numbers of pairs that are told."""

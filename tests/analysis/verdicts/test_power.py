@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fgtune.analysis.power import detectable_difference, paired_power, seeds_for_exact_test, seeds_needed
+from fgtune.analysis.verdicts.power import detectable_difference, paired_power, seeds_for_exact_test, seeds_needed
 
 
 @pytest.mark.parametrize("effect", [0.0, 0.2, 0.5, 1.0, 2.0])

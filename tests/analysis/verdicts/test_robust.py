@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from fgtune.analysis.robust import KINDS, equivalence_p, median_interval, sign_p, summaries, summary_of
-from fgtune.analysis.statistics import contrast_of
+from fgtune.analysis.verdicts.robust import KINDS, equivalence_p, median_interval, sign_p, summaries, summary_of
+from fgtune.analysis.verdicts.statistics import contrast_of
 
 numbers = st.floats(min_value=-100, max_value=100, allow_nan=False).map(lambda x: round(x, 2))
 

@@ -13,9 +13,9 @@ from scipy import stats
 from statsmodels.stats.power import TTestPower
 
 from fgtune.analysis.inputs import read_study
-from fgtune.analysis.looks import kept_shares, sequential_p
-from fgtune.analysis.power import sd_limit
-from fgtune.analysis.power_table import POOLED, SIZES, level_at, power_table
+from fgtune.analysis.verdicts.looks import kept_shares, sequential_p
+from fgtune.analysis.verdicts.power import sd_limit
+from fgtune.analysis.verdicts.power_table import POOLED, SIZES, level_at, power_table
 from fgtune.app.cli import main
 from fgtune.app.power import print_power, read_power
 from fgtune.errors import ConfigError
@@ -75,7 +75,7 @@ def test_a_difference_is_found_after_an_extension_as_often_as_promised(write):
 
 def test_the_advice_finds_the_margin_as_often_as_promised(write):
     """Pilots of ten pairs from a known standard deviation: the upper number keeps the 80 %, on average over pilots."""
-    from fgtune.analysis.power import equivalence_power, seed_advice
+    from fgtune.analysis.verdicts.power import equivalence_power, seed_advice
 
     rng, sd, margin, level = np.random.default_rng(4), 1.0, 0.8, 0.01
     kept = []

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from support.lazy import LazyModule
 
-from fgtune.analysis.statistics import (
+from fgtune.analysis.verdicts.statistics import (
     holm,
     mean_interval,
     paired_contrast,

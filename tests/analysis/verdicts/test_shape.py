@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fgtune.analysis.shape import LEVEL, cells_needed, shape_of
+from fgtune.analysis.verdicts.shape import LEVEL, cells_needed, shape_of
 
 
 def _table(values, baseline):

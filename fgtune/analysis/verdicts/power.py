@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import optimize, stats
 
-from fgtune.analysis.statistics import smallest_exact_p
+from fgtune.analysis.verdicts.statistics import smallest_exact_p
 from fgtune.arrays import FloatArray
 
 MOST_SEEDS = 1000

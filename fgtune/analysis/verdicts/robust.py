@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from fgtune.analysis.statistics import PairedContrast, mean_interval
+from fgtune.analysis.verdicts.statistics import PairedContrast, mean_interval
 from fgtune.arrays import FloatArray
 from fgtune.catalog.spec import Direction
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
-from fgtune.analysis.robust import Summary, SummaryKind
-from fgtune.analysis.shape import UNKNOWN, Shape
-from fgtune.analysis.statistics import PairedContrast
+from fgtune.analysis.verdicts.robust import Summary, SummaryKind
+from fgtune.analysis.verdicts.shape import UNKNOWN, Shape
+from fgtune.analysis.verdicts.statistics import PairedContrast
 from fgtune.catalog.spec import Direction
 from fgtune.text import first_of
 

@@ -241,12 +241,18 @@ def predict_classes(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where predictions go, .parquet or .csv.")] = Path(
         "predictions.parquet"
     ),
+    coarse: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--coarse", metavar="COLUMN", help="Coarse labels, which restrict the fine class; once for each source."
+        ),
+    ] = None,
     plugins: PluginsOption = None,
 ) -> None:
     """Write fine class, confidence and coarse parent of new samples."""
     from fgtune.app.predict import predict
 
-    predict(model, data, out, plugins or (), typer.echo)
+    predict(model, data, out, plugins or (), typer.echo, coarse or ())
 
 
 @data_app.command("check")

@@ -18,6 +18,7 @@ from fgtune.files import write_atomically
 from fgtune.plugins import permitting
 
 if TYPE_CHECKING:
+    from fgtune.arrays import AnyArray, IntArray
     from fgtune.data.base import Dataset, Inputs
     from fgtune.exporting.folder import ModelCard
     from fgtune.exporting.trained_model import FineModel
@@ -32,6 +33,7 @@ def predict(
     out: Path = DEFAULT_OUT,
     plugins: Sequence[str] = (),
     say: Callable[[str], None] = print,
+    coarse: Sequence[str] = (),
 ) -> Path:
     """Write fine class, confidence and coarse parent of every sample.
 
@@ -42,6 +44,8 @@ def predict(
         out: Where the predictions go, ``.parquet`` or ``.csv``.
         plugins: Packages that may be imported because model or data name parts in them.
         say: Receives the outcome, one line at a time.
+        coarse: Where the samples' coarse labels are, one entry a source of the training data: columns of a table, or
+            the array ``coarse`` of an ``.npz`` or a data config. A fine class is then one of those below the label.
 
     Returns:
         The file.
@@ -62,11 +66,11 @@ def predict(
     check_writable(out)
     with permitting(plugins):
         loaded, card = load_model(model)
-        inputs = read_inputs(data, loaded, card)
+        inputs, labels = read_samples(data, loaded, card, coarse)
         warning = range_warning(inputs, loaded.inputs)
         if warning is not None:
             say(f"warning: {warning}")
-        table = label_table(loaded.predict(inputs), card.coarse_names)
+        table = label_table(loaded.predict(inputs, labels), card.coarse_names, labels)
     write_atomically(out, encoded(table, out.suffix.lower()))
     mean, used = float(table["confidence"].mean()), table["fine_class"].nunique()
     say(f"{len(table):,} samples in {used} of {card.num_fine} fine classes, mean confidence {mean:.3f}: {out}")
@@ -76,29 +80,66 @@ def predict(
 # --- data ----------------------------------------------------------------------------------------------------------
 
 
-def read_inputs(data: str, model: FineModel, card: ModelCard) -> Inputs:
-    """The samples that ``data`` names, checked against what the model was trained on.
+def read_samples(
+    data: str, model: FineModel, card: ModelCard, coarse: Sequence[str] = ()
+) -> tuple[Inputs, IntArray | None]:
+    """The samples that ``data`` names, checked against what the model was trained on, and their coarse labels.
+
+    Returns:
+        Inputs (n, ...), and labels (n, sources) with -1 for none; None where ``coarse`` names none.
 
     Raises:
         ConfigError: They cannot be read, or do not match the training samples.
     """
     from fgtune.data.readers.npz import read_npy, read_npz
     from fgtune.data.readers.tables import read_table
+    from fgtune.exporting.coarse_labels import check_sources, coarse_codes
     from fgtune.exporting.trained_model import checked_inputs, table_inputs
 
     path, facts = Path(data), model.inputs
     suffix = path.suffix.lower()
     inputs: Any
-    if suffix == ".npz":
-        inputs = read_npz(path, ("inputs",), ("coarse", "fine", "fine_values", "split"))["inputs"]
-    elif suffix == ".npy":
-        inputs = read_npy(path, "inputs")
-    elif suffix in TABLE_SUFFIXES:
+    columns: list[Any] = []
+    if suffix in TABLE_SUFFIXES:
+        if coarse:
+            check_sources(len(coarse), card, data)
         named = [] if facts.columns is None else list(facts.columns)
-        inputs = table_inputs(read_table(path, named, others=facts.columns is None), facts, data)
+        frame = read_table(path, [*dict.fromkeys([*named, *coarse])], others=facts.columns is None)
+        columns = [frame[name].tolist() for name in coarse]
+        inputs = table_inputs(frame if named else frame.drop(columns=list(coarse)), facts, data)
     else:
-        inputs = _described(data, model, card).inputs
-    return checked_inputs(inputs, facts, data)
+        if coarse and (tuple(coarse) != (_COARSE,) or suffix == ".npy"):
+            fix = "give a table, or an .npz or a data config with --coarse coarse"
+            raise ConfigError("holds no columns of labels", where=data, path="--coarse", value=coarse[0], fix=fix)
+        if suffix == ".npz":
+            arrays = read_npz(path, ("inputs", *coarse), ("coarse", "fine", "fine_values", "split"))
+            inputs, columns = arrays["inputs"], _by_source(arrays[_COARSE]) if coarse else []
+        elif suffix == ".npy":
+            inputs = read_npy(path, "inputs")
+        else:
+            dataset = _described(data, model, card)
+            inputs, columns = dataset.inputs, _named(dataset) if coarse else []
+    inputs = checked_inputs(inputs, facts, data)
+    return inputs, coarse_codes(columns, len(inputs), card, data) if coarse else None
+
+
+_COARSE = "coarse"
+"""What holds the coarse labels where there are no columns."""
+
+
+def _by_source(labels: AnyArray) -> list[list[Any]]:
+    """The labels (n,) or (n, sources), source by source."""
+    return [labels.tolist()] if labels.ndim == 1 else labels.T.tolist()
+
+
+def _named(dataset: Dataset) -> list[list[Any]]:
+    """The coarse labels of a data set, source by source: names where it has them, numbers else; -1 for none."""
+    if dataset.coarse_names is None:
+        return _by_source(dataset.coarse)
+    return [
+        [-1 if code < 0 else names[code] for code in column]
+        for names, column in zip(dataset.coarse_names, dataset.coarse.T.tolist(), strict=True)
+    ]
 
 
 def _described(data: str, model: FineModel, card: ModelCard) -> Dataset:

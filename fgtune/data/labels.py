@@ -13,7 +13,7 @@ from fgtune.config.schema.data_tables import CoarseRule
 from fgtune.data.check import SPLIT_NAMES
 from fgtune.errors import DataError
 
-NO_LABEL = ("", "-1", "nan", "na", "none", "null")
+NO_LABEL = ("", "-1", "nan", "na", "<na>", "none", "null")
 """What an empty cell of a table may look like, in lower case."""
 
 

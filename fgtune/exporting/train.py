@@ -137,9 +137,13 @@ def all_training_splits(splits: Splits) -> Splits:
 def training_labels(
     model: FineModel, dataset: Dataset, splits: Splits, coarse_names: Sequence[Sequence[str]] | None, threads: int
 ) -> pd.DataFrame:
-    """``label_table`` of every sample, with its coarse label in the data and whether the model was trained on it."""
+    """``label_table`` of every sample, and the same with what its coarse label in the data makes of its fine class."""
+    trained = np.full(len(dataset.inputs), -1, dtype=np.int64)
+    trained[splits.train] = dataset.coarse[splits.train, 0]
     with trial_threads(threads):
-        table = label_table(model.predict(dataset.inputs), coarse_names, dataset.coarse)
+        outputs = model.outputs(dataset.inputs, trained)
+    table = label_table(model.labels(outputs), coarse_names, dataset.coarse)
+    table["fine_class_within"] = model.labels(outputs, dataset.coarse).fine
     table["trained_on"] = np.isin(table["row"].to_numpy(), splits.train)
     return table
 

@@ -19,11 +19,13 @@ from fgtune.config.schema.base import Config
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Dataset, Inputs, StoredInputs
 from fgtune.errors import ConfigError
+from fgtune.metrics.coarse import allowed_classes
 from fgtune.models.classifier import FineClassifier, build_classifier
 from fgtune.text import first_of
 from fgtune.training.augment import Views
-from fgtune.training.clustering.rules import Clusters, softmax
+from fgtune.training.clustering.rules import Clusters, relative, softmax
 from fgtune.training.compute import Compute
+from fgtune.training.evaluator import Predictions
 from fgtune.training.input_checks import view_shape
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ class FineLabels:
     """Predictions of a model for n samples.
 
     Attributes:
-        fine: (n,) int64 fine class, the most probable one; no coarse label is used.
+        fine: (n,) int64 fine class, the most probable one; of those below the coarse labels where these are given.
         confidence: (n,) float32 probability of that class.
         parents: (n, sources) int64 coarse parent of that class, as learned.
     """
@@ -97,12 +99,38 @@ class FineModel:
         self._views = Views(config.augmentation)
         self.network = network.to(self._compute.device)
 
-    def predict(self, inputs: Inputs) -> FineLabels:
-        """Fine class, confidence and coarse parent of ``inputs`` (n, ...), which ``checked_inputs`` has returned."""
+    def predict(self, inputs: Inputs, coarse: IntArray | None = None) -> FineLabels:
+        """Fine class, confidence and coarse parent of new samples.
+
+        Args:
+            inputs: (n, ...), which ``checked_inputs`` has returned.
+            coarse: (n, sources) coarse labels, -1 for none: the fine class is then one of those below them, and the
+                confidence its share among these. None for samples without labels.
+        """
+        return self.labels(self.outputs(inputs), coarse)
+
+    def outputs(self, inputs: Inputs, trained: IntArray | None = None) -> Predictions:
+        """Probabilities of fine classes, clusters included, as the study's metrics take them.
+
+        Args:
+            inputs: (n, ...).
+            trained: (n,) coarse label in the first source of samples that the model was trained on, -1 for others; a
+                clustering has put them into clusters of their class. None where there are no such samples.
+        """
         outputs = self._compute.predict(self.network, inputs, self._views.evaluation)
+        if self.clusters is None:
+            return outputs
+        scores = self.clusters.log_scores(outputs.features)
+        probs = softmax(scores if trained is None else self.clusters.allowed(scores, trained))
+        return Predictions(probs, outputs.features, log_probs=relative(scores))
+
+    def labels(self, outputs: Predictions, coarse: IntArray | None = None) -> FineLabels:
+        """The fine classes of ``outputs``; ``coarse`` as for ``predict``."""
         probs = outputs.probs
-        if self.clusters is not None:
-            probs = softmax(self.clusters.log_scores(outputs.features))
+        if coarse is not None and outputs.log_probs is not None:
+            allowed = allowed_classes(self.fine_to_coarse, coarse)
+            known = (coarse >= 0).any(axis=1, keepdims=True)
+            probs = np.where(known, softmax(np.where(allowed, outputs.log_probs, -np.inf)), probs)
         fine: IntArray = probs.argmax(axis=1).astype(np.int64)
         return FineLabels(fine, probs.max(axis=1), np.ascontiguousarray(self.fine_to_coarse[:, fine].T))
 

@@ -174,7 +174,9 @@ class FineClasses:
         """Fine class, confidence and coarse parent of each sample.
 
         Args:
-            model_input: Array (n, ...), table with one column per input, nested lists, or a mapping with one of these.
+            model_input: Array (n, ...), table with one column per input, nested lists, or a mapping with one of these;
+                a mapping may hold ``coarse`` too, the coarse labels (n,) or (n, sources), empty or -1 for none, which
+                restrict the fine class.
             params: Ignored.
 
         Returns:
@@ -183,16 +185,25 @@ class FineClasses:
         Raises:
             ConfigError: The inputs do not match those in training.
         """
+        import numpy as np
         import pandas as pd
 
+        from fgtune.exporting.coarse_labels import coarse_codes
         from fgtune.exporting.folder import label_table
         from fgtune.exporting.trained_model import checked_inputs, table_inputs
 
         where, facts = "inputs", self._model.inputs
-        data = next(iter(model_input.values())) if isinstance(model_input, dict) else model_input
+        data, coarse = model_input, None
+        if isinstance(model_input, dict):
+            data = next((value for name, value in model_input.items() if name != "coarse"), model_input)
+            coarse = model_input.get("coarse")
         array = table_inputs(data, facts, where) if isinstance(data, pd.DataFrame) else data
         inputs = checked_inputs(array, facts, where)
-        return label_table(self._model.predict(inputs), self._card.coarse_names)
+        if coarse is not None:
+            labels = np.asarray(coarse, dtype=object)
+            columns = [labels.tolist()] if labels.ndim == 1 else labels.T.tolist()
+            coarse = coarse_codes(columns, len(inputs), self._card, where, "coarse")
+        return label_table(self._model.predict(inputs, coarse), self._card.coarse_names, coarse)
 
 
 def _load_pyfunc(path: str) -> FineClasses:

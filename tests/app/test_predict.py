@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -15,8 +16,10 @@ from fgtune.app.predict import predict
 from fgtune.app.refit import refit
 from fgtune.data.load import load_dataset
 from fgtune.errors import ConfigError
+from fgtune.exporting.coarse_labels import coarse_codes
 from fgtune.exporting.folder import load_model, read_card
 from fgtune.plugins import permitting
+from fgtune.tracking.pyfunc import FineClasses
 
 COLUMNS = ["row", "fine_class", "confidence", "coarse_parent"]
 DATA = "kind=hierarchy,num_samples=300,num_coarse=2,fine_per_coarse=3,dim=6"
@@ -60,11 +63,109 @@ def predicted(model: Path, data: object, tmp_path: Path) -> pd.DataFrame:
 
 @pytest.mark.parametrize("kind", ["fine head", "clusters"])
 def test_training_inputs_give_the_labels_of_the_model_folder_exactly(models, kind, inputs, tmp_path):
-    expected = pd.read_parquet(models[kind] / "labels.parquet")[COLUMNS]
+    labels = pd.read_parquet(models[kind] / "labels.parquet")
     with np.load(models[kind] / "relations.npz") as arrays:
         assert ("centers" in arrays.files) == (kind == "clusters")
     np.savez(tmp_path / "mine.npz", inputs=inputs)
-    pd.testing.assert_frame_equal(predicted(models[kind], tmp_path / "mine.npz", tmp_path), expected)
+    found = predicted(models[kind], tmp_path / "mine.npz", tmp_path)
+    same = ~labels["trained_on"] | (kind == "fine head")
+    pd.testing.assert_frame_equal(found[same], labels.loc[same, COLUMNS])
+    if kind == "clusters":
+        assert (labels["fine_class"] == labels["fine_class_within"])[labels["trained_on"]].all()
+        assert (found["fine_class"] != labels["fine_class"]).any()
+
+
+KINDS = {
+    "kmeans": "{pca: 3}",
+    "gmm": "{kind: gmm, covariance: tied}",
+    "spectral": "{kind: spectral, sizes: variance}",
+    "agglomerative": "{kind: agglomerative, pca: 0.9, max_samples: 60}",
+}
+
+
+@pytest.fixture(scope="module")
+def clustered(tmp_path_factory, train_study, study_file):
+    """A model of every kind of clustering, on untrained features."""
+    root = tmp_path_factory.mktemp("clustered")
+    study = root / "kinds.yaml"
+    arms = ", ".join(f"{{name: {kind}, set: {{clustering: {settings}}}}}" for kind, settings in KINDS.items())
+    text = study_file.read_text(encoding="utf-8")
+    design = f"design: {{kind: comparison, baseline: kmeans, arms: [{arms}]}}"
+    study.write_text(re.sub("design: .*", lambda _: design, text), encoding="utf-8")
+    folder = train_study(study, root / "reports", ("seeds=1", "trial.objective={preset: untrained}", "trial.epochs=1"))
+    quiet = {"tracking_uri": "none", "say": lambda _: None}
+    return {kind: refit(folder, kind, out=root / kind, **quiet) for kind in KINDS}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_of_every_kind_of_clustering_predicts_what_its_folder_holds(clustered, kind, inputs, tmp_path):
+    model, card = load_model(clustered[kind])
+    labels = pd.read_parquet(clustered[kind] / "labels.parquet")
+    assert model.config.clustering.kind == kind
+    np.save(tmp_path / "mine.npy", inputs)
+    found, same = predicted(clustered[kind], tmp_path / "mine.npy", tmp_path), ~labels["trained_on"]
+    pd.testing.assert_frame_equal(found[same], labels.loc[same, COLUMNS])
+    coarse = load_dataset(model.config.data).coarse
+    assert (model.fine_to_coarse[0][labels["fine_class_within"]] == coarse[:, 0]).all()
+    assert model.predict(inputs, coarse).fine.tolist() == labels["fine_class_within"].tolist()
+    assert labels["fine_class_within"].nunique() == card.num_fine
+
+
+def within(model, inputs, coarse):
+    """Class and confidence by hand: Bayes' rule for the classes whose parent agrees with the label."""
+    probs = model.outputs(inputs).probs.astype(np.float64)
+    probs[(model.fine_to_coarse[0] != coarse[:, None]) & (coarse >= 0)[:, None]] = 0.0
+    probs /= probs.sum(axis=1, keepdims=True)
+    return probs.argmax(axis=1), probs.max(axis=1)
+
+
+@pytest.mark.parametrize("kind", ["fine head", "clusters"])
+def test_known_coarse_labels_restrict_the_fine_class_in_every_form_of_data(models, kind, inputs, tmp_path):
+    model, _ = load_model(models[kind])
+    coarse = load_dataset(model.config.data).coarse[:, 0].copy()
+    coarse[::7] = -1
+    expected, confidence = within(model, inputs, coarse)
+    np.savez(tmp_path / "mine.npz", inputs=inputs, coarse=coarse)
+    table = pd.DataFrame(inputs, columns=[f"gene{n}" for n in range(inputs.shape[1])])
+    table["kind"] = pd.array(np.where(coarse < 0, None, coarse), dtype="Int64")
+    table.to_parquet(tmp_path / "mine.parquet")
+    table.astype({"kind": "float"}).to_csv(tmp_path / "mine.csv", index=False)
+    for name, column in {"mine.npz": "coarse", "mine.parquet": "kind", "mine.csv": "kind"}.items():
+        out = predict(models[kind], str(tmp_path / name), tmp_path / "out.parquet", say=lambda _: None, coarse=[column])
+        found = pd.read_parquet(out)
+        assert found["fine_class"].tolist() == expected.tolist()
+        np.testing.assert_allclose(found["confidence"], confidence, atol=1e-5)
+        assert found["coarse_label"].fillna(-1).tolist() == coarse.tolist()
+        known = coarse >= 0
+        assert (found["coarse_parent"][known] == coarse[known]).all()
+    everything = predict(models[kind], DATA, tmp_path / "all.parquet", say=lambda _: None, coarse=["coarse"])
+    labels = pd.read_parquet(models[kind] / "labels.parquet")
+    assert pd.read_parquet(everything)["fine_class"].tolist() == labels["fine_class_within"].tolist()
+
+
+def test_coarse_labels_that_do_not_fit_are_one_clear_error(models, inputs, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table = pd.DataFrame(inputs[:20], columns=[f"gene{n}" for n in range(inputs.shape[1])])
+    table.assign(kind=["0", "1", "seven", *["0"] * 17]).to_csv("odd.csv", index=False)
+    np.savez("short.npz", inputs=inputs, coarse=np.zeros(3, dtype=np.int64))
+    np.savez("unlabelled.npz", inputs=inputs)
+    np.save("plain.npy", inputs)
+    cases = {
+        ("odd.csv", "kind"): "--coarse: is no coarse class that the model was trained with, got 'seven'",
+        ("odd.csv", "sort"): "no column 'sort'",
+        ("short.npz", "coarse"): "must give a label for each of the 300 samples",
+        ("short.npz", "other"): "holds no columns of labels",
+        ("unlabelled.npz", "coarse"): "'coarse' is missing",
+        ("plain.npy", "coarse"): "give a table, or an .npz",
+    }
+    for (data, column), told in cases.items():
+        assert main(["predict", str(models["clusters"]), data, "--coarse", column]) == 2, data
+        captured = capsys.readouterr()
+        assert told in captured.err, captured.err
+    both = ["--coarse", "gene0", "--coarse", "gene1"]
+    assert main(["predict", str(models["clusters"]), "odd.csv", *both]) == 2
+    assert "must give the labels of 1 source, as in training, got 2" in capsys.readouterr().err
+    assert not Path("predictions.parquet").exists()
 
 
 def test_every_form_of_data_gives_the_same_predictions(model, study_file, inputs, tmp_path):
@@ -110,6 +211,13 @@ def test_a_table_is_read_by_the_column_names_of_the_training_data(tmp_path, trai
     labels = pd.read_parquet(model / "labels.parquet")
     assert set(labels["coarse_parent_name"]) <= {"high", "low"}
     assert read_card(model).input.columns == ("x", "y", "z")
+    frame["kind"] = frame["kind"].where(frame.index % 5 > 0)
+    frame.assign(kind=frame["kind"]).to_csv(tmp_path / "labelled.csv", index=False)
+    out = predict(model, str(tmp_path / "labelled.csv"), tmp_path / "out.csv", say=lambda _: None, coarse=["kind"])
+    named = pd.read_csv(out)
+    known = frame["kind"].notna()
+    assert (named["coarse_parent_name"][known] == frame["kind"][known]).all()
+    assert (named["fine_class"][~known] == labels["fine_class"][~known]).all()
     frame[["kind", "z", "y", "x"]].to_csv(tmp_path / "shuffled.csv", index=False)
     again = predicted(model, tmp_path / "shuffled.csv", tmp_path)
     assert np.array_equal(again["fine_class"], labels["fine_class"])
@@ -231,3 +339,30 @@ def test_a_model_with_a_backbone_of_ones_own_needs_permission(tmp_path, train_st
         pd.testing.assert_frame_equal(pd.read_parquet("predictions.parquet"), labels)
     finally:
         sys.modules.pop("netsofmine", None)
+
+
+@pytest.mark.parametrize("kind", ["fine head", "clusters"])
+def test_an_mlflow_model_takes_coarse_labels_beside_the_inputs(models, kind, inputs):
+    model, card = load_model(models[kind])
+    coarse = load_dataset(model.config.data).coarse
+    served = FineClasses(model, card)
+    plain, restricted = served.predict({"inputs": inputs}), served.predict({"coarse": coarse, "inputs": inputs})
+    assert list(plain.columns) == COLUMNS
+    assert plain["fine_class"].tolist() == model.predict(inputs).fine.tolist()
+    assert restricted["fine_class"].tolist() == model.predict(inputs, coarse).fine.tolist()
+    assert served.predict({"inputs": inputs, "coarse": coarse[:, 0].tolist()}).equals(restricted)
+    with pytest.raises(ConfigError, match="must give a label for each of the 300 samples"):
+        served.predict({"inputs": inputs, "coarse": [0, 1]})
+
+
+def test_labels_of_several_sources_go_by_names_or_by_numbers(models):
+    card = read_card(models["clusters"]).model_copy(
+        update={"num_coarse": (2, 3), "coarse_names": (("cat", "dog"), ("10", "20", "30"))}
+    )
+    names = [["dog", None, "cat"], [30, "", 10.0]]
+    assert coarse_codes(names, 3, card, "here").tolist() == [[1, 2], [-1, -1], [0, 0]]
+    assert coarse_codes([[1, -1, 0], [2, 0, -1]], 3, card, "here").tolist() == [[1, 2], [-1, 0], [0, -1]]
+    with pytest.raises(ConfigError, match="must give the labels of 2 sources, as in training, got 1"):
+        coarse_codes(names[:1], 3, card, "here")
+    with pytest.raises(ConfigError, match=r"got 'cow'. Fix: it knows cat, dog"):
+        coarse_codes([["cow", "dog", "cat"], names[1]], 3, card, "here")

@@ -19,7 +19,7 @@ class BaseClusteringConfig(Config):
     """Cluster within each coarse class (GEORGE-like), or all samples together."""
     sizes: Literal["balanced", "variance"] = "balanced"
     """Clusters per coarse class: the same number, or more where one more lowers the sum of squares of k-means most."""
-    pca: OpenFraction | Count | None = None
+    pca: Count | OpenFraction | None = None
     """Cluster principal components of the training features: so many, or as many as explain this share of their
     variance; null clusters the features themselves."""
 

@@ -26,7 +26,7 @@ from fgtune.results.folder import StudyFolder
 from fgtune.results.provenance import check_data
 from fgtune.results.records import CellResult, CellState, best_by_mean
 from fgtune.text import first_of
-from fgtune.tuning.search.objectives import mean_values, ranking_of
+from fgtune.tuning.search.objectives import ArmMeasure, mean_values, measure_in, ranking_of, unmeasured
 
 if TYPE_CHECKING:
     from fgtune.data.base import Dataset
@@ -86,7 +86,7 @@ def refit(
     with permitting(plugins):
         folder = StudyFolder(root)
         study, results = _read(folder)
-        choice = choose(study, results, arm, str(folder.root))
+        choice = choose(study, results, arm, str(folder.root), measure_in(folder))
         seed = study.seed_list[0] if seed is None else seed
         cell = Cell(choice.arm, seed, choice.config, {})
         dataset = _same_data(folder, choice.config)
@@ -122,7 +122,9 @@ def _read(folder: StudyFolder) -> tuple[Study, list[CellResult]]:
     return data.study, [replace(result, arm=arm) for arm, result in ended]  # two arms may share cells
 
 
-def choose(study: Study, results: Sequence[CellResult], arm: str, where: str) -> Choice:
+def choose(
+    study: Study, results: Sequence[CellResult], arm: str, where: str, measure: ArmMeasure = unmeasured
+) -> Choice:
     """The arm that ``arm`` names, or the best one.
 
     The best arm has the best mean over its COMPLETE cells, of the metric of a search or else of the primary metric.
@@ -133,6 +135,7 @@ def choose(study: Study, results: Sequence[CellResult], arm: str, where: str) ->
         results: Its finished cells.
         arm: Name of an arm, or ``best``.
         where: The study folder, for messages.
+        measure: For a search by a metric of an arm.
 
     Raises:
         ConfigError: No such arm, no complete cell, or no single best.
@@ -144,7 +147,7 @@ def choose(study: Study, results: Sequence[CellResult], arm: str, where: str) ->
     if not complete:
         raise StudyFolderError("has no complete cell", where=where, fix="run it first, or see why its cells fail")
     if arm == BEST:
-        arm, reason = _best(study, complete)
+        arm, reason = _best(study, complete, measure)
     elif arm in complete:
         reason = f"arm {arm}, as asked for"
     else:
@@ -159,7 +162,7 @@ def choose(study: Study, results: Sequence[CellResult], arm: str, where: str) ->
     return Choice(arm, TrialConfig.from_plain(dict(cells[0].config)), reason)
 
 
-def _best(study: Study, complete: dict[str, list[CellResult]]) -> tuple[str, str]:
+def _best(study: Study, complete: dict[str, list[CellResult]], measure: ArmMeasure) -> tuple[str, str]:
     """The arm with the best mean, and how it was found."""
     design, listed = study.design, first_of(sorted(complete), _LISTED)
     if len(design.baseline_arms) > 1:
@@ -169,7 +172,7 @@ def _best(study: Study, complete: dict[str, list[CellResult]]) -> tuple[str, str
     if others:
         rule = f"no arm is best by {' and '.join(each.name for each in (objective, *others))} at once"
         raise ConfigError(rule, path="arm", value=BEST, fix=f"name one of {listed} with --arm; the report compares")
-    scores = {arm: (mean_values([objective], cells)[0], len(cells)) for arm, cells in complete.items()}
+    scores = {arm: (mean_values([objective], cells, measure)[0], len(cells)) for arm, cells in complete.items()}
     best = best_by_mean(scores, objective.mode)
     if best is None:
         rule, fix = f"no arm has the metric {objective.name}", f"name one of {listed}"

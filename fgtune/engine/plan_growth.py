@@ -142,6 +142,7 @@ def open_search(
         budget: What the call may use.
     """
     from fgtune.tuning.search.history import ledger_trials
+    from fgtune.tuning.search.objectives import measure_in
     from fgtune.tuning.search.search import Search
 
     if plan.search is None:
@@ -152,18 +153,20 @@ def open_search(
     def curve(cell_id: str) -> Mapping[int, float]:
         return launch.folder.read_metric(cell_id, objective) or before.get(cell_id, {})
 
+    measure = measure_in(launch.folder)
     search = Search(
         plan,
         finished=launch.settled,
         announce=announce,
         curve=curve,
+        measure=measure,
         storage=launch.folder.optuna_file,
         warn=warn,
         max_running=max_running,
         budget=budget,
     )
     proposed = [(arm.name, arm.levels) for arm in plan.arms if trial_number(arm.name) is not None]
-    search.restore([*launch.earlier, *ledger_trials(plan, launch.settled.values(), proposed, curve)])
+    search.restore([*launch.earlier, *ledger_trials(plan, launch.settled.values(), proposed, curve, measure)])
     for fork in _planned_forks(plan, plan.search):
         search.add_fork(fork)
     return search

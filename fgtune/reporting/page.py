@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fgtune.analysis.formatting import MetricInfo
+from fgtune.analysis.formatting import MetricInfo, metric_info
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.search.axes import axes_of
 from fgtune.analysis.search.overview import selections_of
@@ -16,6 +16,7 @@ from fgtune.analysis.summary import StudySummary
 from fgtune.analysis.text.datasets_answer import pooled_sentence
 from fgtune.analysis.text.search_answer import short_level
 from fgtune.analysis.trials import STOPPED, Trial, kinds_of, ranked, shown_infos, trials_of
+from fgtune.catalog.metrics import ARM_METRICS
 from fgtune.reporting.panels import MOST_ROWS, panels_of_arms, panels_of_space
 from fgtune.reporting.theme import arm_styles
 from fgtune.results.folder import GIVEN
@@ -131,7 +132,8 @@ def page_context(data: StudyData, summary: StudySummary) -> dict[str, Any]:
         "pooled_sentence": pooled_sentence,
         "panels": panels,
         "points": points,
-        "titles": {info.name: info.title for info in (summary.metrics if points is None else points.metrics)},
+        "titles": {info.name: info.title for info in (summary.metrics if points is None else points.metrics)}
+        | {name: metric_info(name).title for name in ARM_METRICS},
         "most_rows": MOST_ROWS,
         "by_arm": not data.study.design.varies_factors,
         "styles": styles,

@@ -12,6 +12,7 @@ from fgtune.analysis.search.overview import SearchSummary
 from fgtune.analysis.search.selection import Gain, Selection
 from fgtune.analysis.text.answer import difference_words
 from fgtune.analysis.trials import sign_of
+from fgtune.catalog.metrics import ARM_METRICS
 from fgtune.text import count, first_of, listed
 
 _MOST_LEVELS = 6  # settings of a point that a sentence shows
@@ -60,7 +61,9 @@ def lead_words(gain: Gain, level: float) -> str:
     """
     found = gain.held_out
     if found.n < 2:
-        return "the same seed chose and judges, so there is no interval"
+        several = gain.metric in ARM_METRICS or gain.contrast.n > 1
+        judge = "the same seeds chose and judge" if several else "the same seed chose and judges"
+        return f"{judge}, so there is no interval"
     left = f"on seeds that did not choose, {number(found.mean, sign=True)}"
     return f"{left} ({held_out_words(found, level, sign=True)})"
 
@@ -97,13 +100,14 @@ def regret_sentence(selection: Selection, primary: MetricInfo, level: float) -> 
         paid = sign_of(primary.direction) * regret.estimate.mean
         told = f"The best trial by {primary.title} itself, {selection.best_arm}, has {number(best)}"
         told = f"{told}: on these seeds, choosing without it cost {number(paid)}"
-    return f"{told}; {_cost_words(cost, primary, level)}."
+    return f"{told}; {_cost_words(cost, primary, level, regret.n)}."
 
 
-def _cost_words(cost: HeldOut, primary: MetricInfo, level: float) -> str:
-    """The cost on seeds that chose neither of the two."""
+def _cost_words(cost: HeldOut, primary: MetricInfo, level: float, seeds: int) -> str:
+    """The cost on seeds that chose neither of the two, of so many in all."""
     if cost.n < 2:
-        return "the same seed chose and judges, so this has no interval"
+        judge = "the same seeds chose and judge" if seeds > 1 else "the same seed chose and judges"
+        return f"{judge}, so this has no interval"
     if cost.mean == 0.0 and not cost.has_interval:
         return f"other seeds choose no better by it (n = {count(cost.n, 'seed')})"
     paid = cost.times(sign_of(primary.direction))

@@ -69,7 +69,7 @@ def check_mirror(subject: Subject) -> Iterator[Finding]:
         if not data.study.design.plans_cells and subject.has_ended:
             yield Finding(0, note=f"{file}: is not there; it is a copy of the ledger, the next call writes it anew")
         return
-    from fgtune.tuning.search.objectives import mean_values, objectives_of
+    from fgtune.tuning.search.objectives import mean_values, measure_in, objectives_of
     from fgtune.tuning.search.optuna_mirror import ARM, read_mirror
 
     ended: dict[str, list[CellResult]] = {}
@@ -88,7 +88,7 @@ def check_mirror(subject: Subject) -> Iterator[Finding]:
         state = joint_state(results).value
         yield agree(trial.state.name == state, f"{file}: {arm} is {trial.state.name} there, {state} in the ledger")
         if trial.state.name == state == CellState.COMPLETE.value:
-            values = mean_values(objectives, results)
+            values = mean_values(objectives, results, measure_in(folder))
             pairs = zip(trial.values, values, strict=True)
             same = all(math.isclose(theirs, ours, rel_tol=_ROUNDING) for theirs, ours in pairs)
             yield agree(same, f"{file}: {arm} reaches {trial.values} there, {values} in the ledger")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from fgtune.catalog import COST, METRICS, MetricSpec, natural_mode, spec_of
+from fgtune.catalog import ARM_METRICS, COST, METRICS, MetricSpec, natural_mode, spec_of
 from fgtune.config.arms.designs import DESIGNS
 from fgtune.config.arms.draft_arms import DraftArm
 from fgtune.config.arms.plan import Plan
@@ -47,18 +47,26 @@ def check_scheduler(loaded: LoadedStudy) -> None:
     if loaded.study.scheduler.forks:
         DESIGNS[design.kind].check_forks(loaded, design)
     names = [name for name, _ in design.criteria]
-    if scheduler is not None and scheduler.metric is None and (len(names) != 1 or names[0].startswith(COST)):
+    if scheduler is not None and scheduler.metric is None and (len(names) != 1 or not _is_of_cells(names[0])):
         rule, fix = f"{scheduler.kind} needs a metric to judge running trials by", "add `metric:`, e.g. val/silhouette"
         raise loaded.error(("scheduler",), rule, fix)
 
 
 def check_seeds(loaded: LoadedStudy) -> None:
-    """Raise when seeds are to be added until contrasts are decided, in a study whose contrasts never can be.
+    """Raise when seeds do not suit the design.
+
+    They are to be added until contrasts are decided, in a study whose contrasts never can be; or there is one, and
+    points are judged by how far their seeds agree.
 
     Raises:
         ConfigError: At ``seeds``.
     """
     study = loaded.study
+    of_arms = [name for name, _ in study.design.criteria if name in ARM_METRICS]
+    if of_arms and len(study.seed_list) < 2:
+        rule = f"{of_arms[0]} compares the seeds of a trial with each other, so it needs two at least"
+        fix = "say `seeds: 3`, or judge by a metric of single cells such as val/fixed_silhouette"
+        raise loaded.error(("seeds",), rule, fix, value=len(study.seed_list))
     if study.adaptive_seeds is None:
         return
     fix = "give a fixed number, such as 5"
@@ -74,6 +82,8 @@ def check_splits(loaded: LoadedStudy, drafts: Iterable[DraftArm]) -> None:
     errors = []
     splits = [draft.config.evaluation.splits for draft in drafts]
     for path, name in _named(loaded.study).items():
+        if name in ARM_METRICS:
+            continue  # of the predictions of all splits
         split = name.partition("/")[0]
         lacking = next((each for each in splits if split not in each), None)
         if split != "train" and lacking is not None:
@@ -111,6 +121,11 @@ def _judged(study: Study) -> dict[Path, tuple[str, Mode | None]]:
     if scheduler is not None and scheduler.metric is not None:
         named["scheduler", "metric"] = scheduler.metric, scheduler.mode
     return named
+
+
+def _is_of_cells(name: str) -> bool:
+    """Whether a metric can be read off a running cell."""
+    return not name.startswith(COST) and name not in ARM_METRICS
 
 
 def _published(study: Study) -> dict[Path, str]:
@@ -171,6 +186,7 @@ def _reasons(name: str, mode: Mode | None, design: Design, *, is_running: bool) 
         return
     if spec.oracle:
         free = [f"val/{each}" for each, known in METRICS.items() if not known.oracle and known.direction != "none"]
+        free += [] if is_running else ARM_METRICS
         yield "reads fine labels, which selection must not", f"choose among {', '.join(free)}{remedy}"
     elif name.startswith("test/"):
         yield "is of the test split, which selection must not look at", f"use val/{spec.name}{remedy}"

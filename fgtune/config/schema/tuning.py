@@ -9,10 +9,11 @@ from pydantic import Field, model_validator
 from fgtune.config.schema.base import Config, Count, DottedPath, Fraction, MetricName, Seeds, Text
 from fgtune.config.schema.domains import DomainConfig
 
-OBJECTIVE_PATTERN = r"^((train|val|test)/[a-z0-9_]+|cost/(seconds|solver_seconds))$"
+OBJECTIVE_PATTERN = r"^((train|val|test)/[a-z0-9_]+|cost/(seconds|solver_seconds)|agreement)$"
 
 ObjectiveName = Annotated[str, Field(pattern=OBJECTIVE_PATTERN)]
-"""A metric, or what a trial cost: ``cost/seconds`` in the trainer, ``cost/solver_seconds`` in the relations solver."""
+"""A metric; how far the seeds of a trial agree (``agreement``, which needs two at least); or what a trial cost:
+``cost/seconds`` in the trainer, ``cost/solver_seconds`` in the relations solver."""
 Mode = Literal["maximize", "minimize"]
 
 

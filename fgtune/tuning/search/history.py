@@ -17,9 +17,17 @@ from fgtune.config.schema.paths import has_path, value_at
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.config.spaces.space import InfeasibleError, Point
 from fgtune.errors import ConfigError, StudyFolderError
+from fgtune.results.layout import CellFiles
 from fgtune.results.ledger import Ledger
 from fgtune.results.records import CellResult, CellState, joint_state
-from fgtune.tuning.search.objectives import Objective, mean_values, objectives_of
+from fgtune.tuning.search.objectives import (
+    ArmMeasure,
+    Objective,
+    mean_values,
+    measure_in,
+    objectives_of,
+    unmeasured,
+)
 from fgtune.tuning.search.suggestions import KnownTrial
 
 Curve = Callable[[str], Mapping[int, float]]
@@ -31,6 +39,7 @@ def ledger_trials(
     results: Iterable[CellResult],
     proposed: Iterable[tuple[str, Mapping[str, object]]] = (),
     curve: Curve | None = None,
+    measure: ArmMeasure = unmeasured,
 ) -> list[KnownTrial]:
     """The search's own trials, as ``Search.restore`` takes them: finished ones in the order in which they ended.
 
@@ -40,6 +49,7 @@ def ledger_trials(
         proposed: Arm and levels of every suggestion so far, in order (rows of the plan file); those without a result
             for every seed come back unfinished.
         curve: For intermediate values; None leaves them out.
+        measure: For metrics of an arm.
     """
     if plan.search is None:
         raise TypeError(f"{plan.study.study} is no search")
@@ -65,13 +75,13 @@ def ledger_trials(
         fork = forks.get(arm)
         cells = _cell_ids(plan, search, arm, point, levels[arm], fork)
         trial = KnownTrial(arm, number, point, None, cell_ids=cells, fork=fork)
-        known.append(_finished(trial, finished, objectives, curve) if complete else trial)
+        known.append(_finished(trial, finished, objectives, curve, measure) if complete else trial)
     return known
 
 
-def baseline_trial(plan: Plan, results: Sequence[CellResult]) -> KnownTrial | None:
+def baseline_trial(plan: Plan, results: Sequence[CellResult], measure: ArmMeasure = unmeasured) -> KnownTrial | None:
     """The baseline, for the search to learn from; None if it lies outside the space or is not finished."""
-    known = ledger_trials(plan, [result for result in results if result.arm == BASELINE])
+    known = ledger_trials(plan, [result for result in results if result.arm == BASELINE], measure=measure)
     return known[0] if known else None
 
 
@@ -95,7 +105,7 @@ def earlier_trials(search: SearchPlan, folders: Sequence[str]) -> tuple[list[Kno
         taken = 0
         for group in by_config.values():
             point = _foreign_point(search, group[0])
-            values = tuple(mean_values(objectives, group))
+            values = tuple(mean_values(objectives, group, measure_in(CellFiles(Path(folder)))))
             if point is not None and all(map(math.isfinite, values)):
                 taken += 1
                 arm, cells = f"{Path(folder).name}/{group[0].arm}", tuple(each.cell_id for each in group)
@@ -130,11 +140,15 @@ def _cell_ids(
 
 
 def _finished(
-    trial: KnownTrial, results: Sequence[CellResult], objectives: Sequence[Objective], curve: Curve | None
+    trial: KnownTrial,
+    results: Sequence[CellResult],
+    objectives: Sequence[Objective],
+    curve: Curve | None,
+    measure: ArmMeasure,
 ) -> KnownTrial:
     """The trial, completed by the outcome of its cells."""
     state = joint_state(results)
-    values = tuple(mean_values(objectives, results)) if state is CellState.COMPLETE else ()
+    values = tuple(mean_values(objectives, results, measure)) if state is CellState.COMPLETE else ()
     intermediate = mean_curve([curve(result.cell_id) for result in results]) if curve is not None else {}
     return replace(trial, state=state, values=values, intermediate=intermediate)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from fgtune.catalog import natural_mode
+from fgtune.analysis.agreement import arm_value
+from fgtune.catalog import ARM_METRICS, natural_mode
 from fgtune.config.schema.designs import Design
 from fgtune.config.schema.study import Study
 from fgtune.config.schema.tuning import Mode
+from fgtune.results.layout import CellFiles
 from fgtune.results.records import CellResult, SolverUse
 
 
@@ -67,6 +69,34 @@ def stopping_objective(study: Study) -> Objective | None:
     return Objective(first.name, scheduler.mode or first.mode)
 
 
-def mean_values(objectives: Sequence[Objective], results: Sequence[CellResult]) -> list[float]:
-    """Each objective's mean over the cells (seeds) of one arm; nan if any cell lacks it."""
-    return [math.fsum(map(objective.of_result, results)) / len(results) for objective in objectives]
+ArmMeasure = Callable[[str, Sequence[CellResult]], float]
+"""Maps a metric of ``ARM_METRICS`` and the complete cells of an arm to its value, from their stored predictions."""
+
+
+def unmeasured(metric: str, results: Sequence[CellResult]) -> float:
+    """The ``ArmMeasure`` where there is no study folder: nan."""
+    del metric, results
+    return math.nan
+
+
+def measure_in(folder: CellFiles) -> ArmMeasure:
+    """The ``ArmMeasure`` of a study folder."""
+    return lambda metric, results: arm_value(folder, metric, results)
+
+
+def mean_values(
+    objectives: Sequence[Objective], results: Sequence[CellResult], measure: ArmMeasure = unmeasured
+) -> list[float]:
+    """Each objective's mean over the cells (seeds) of one arm, or its value for the whole arm; nan if a cell lacks it.
+
+    Args:
+        objectives: What is optimised.
+        results: The cells of an arm.
+        measure: For metrics of an arm.
+    """
+    return [
+        measure(objective.name, results)
+        if objective.name in ARM_METRICS
+        else math.fsum(map(objective.of_result, results)) / len(results)
+        for objective in objectives
+    ]

@@ -24,7 +24,7 @@ from fgtune.results.records import CellResult, CellState, joint_state
 from fgtune.streams import numpy_stream
 from fgtune.tuning.cell_queue import Budget, CellQueue
 from fgtune.tuning.search.history import Curve, baseline_trial, mean_curve
-from fgtune.tuning.search.objectives import mean_values, objectives_of
+from fgtune.tuning.search.objectives import ArmMeasure, mean_values, objectives_of, unmeasured
 from fgtune.tuning.search.optuna_study import OptunaStudy
 from fgtune.tuning.search.suggestions import MAX_DRAWS, KnownPoints, KnownTrial, PointResult, Suggestion
 
@@ -43,6 +43,7 @@ class Search(CellQueue):
         finished: Results so far, the baseline's included; by cell id.
         announce: Called with every suggestion before its first cell is handed out.
         curve: The objective by epoch of a finished cell.
+        measure: The value of a metric of an arm, from its finished cells.
         storage: The file that mirrors Optuna's study for optuna-dashboard; None for no mirror.
         warn: Called when the mirror cannot be written (once) and when the search ends early; neither stops the study.
         max_running: Largest number of cells running at once; None for no limit.
@@ -63,6 +64,7 @@ class Search(CellQueue):
         finished: Mapping[str, CellResult] | None = None,
         announce: Callable[[Suggestion], None] = lambda _: None,
         curve: Curve = lambda _: {},
+        measure: ArmMeasure = unmeasured,
         storage: Path | None = None,
         warn: Callable[[str], None] = warnings.warn,
         max_running: int | None = None,
@@ -74,7 +76,7 @@ class Search(CellQueue):
         baseline = [cell for cell in plan.cells if cell.arm == plan.baseline.name]
         super().__init__([cell for cell in baseline if cell.cell_id not in self._results], max_running, budget)
         self._plan, self._search, self._space = plan, plan.search, plan.search.space
-        self._announce, self._curve, self._warn = announce, curve, warn
+        self._announce, self._curve, self._measure, self._warn = announce, curve, measure, warn
         self._objectives = objectives_of(plan.search.design)
         self._optuna = OptunaStudy(
             plan.search.design, self._space, self._objectives, storage=storage, name=plan.study.study, warn=warn
@@ -138,7 +140,7 @@ class Search(CellQueue):
         if number is not None and number in self._open:
             self._record_if_complete(self._open[number][1])
         elif result.arm == self._plan.baseline.name:
-            known = baseline_trial(self._plan, list(self._results.values()))
+            known = baseline_trial(self._plan, list(self._results.values()), self._measure)
             if known is not None and known.state is not None:
                 self.learn(known)
 
@@ -146,7 +148,7 @@ class Search(CellQueue):
         results = [self._results[cell.cell_id] for cell in suggestion.cells if cell.cell_id in self._results]
         if len(results) == len(suggestion.cells):
             state = joint_state(results)
-            values = mean_values(self._objectives, results) if state is CellState.COMPLETE else None
+            values = mean_values(self._objectives, results, self._measure) if state is CellState.COMPLETE else None
             curve = mean_curve([self._curve(result.cell_id) for result in results])
             self.record(suggestion.number, state, values, curve)
 

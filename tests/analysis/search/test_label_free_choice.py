@@ -2,15 +2,19 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from scipy import stats
 
+from fgtune.analysis.formatting import metric_info
 from fgtune.analysis.inputs import read_study
-from fgtune.analysis.search.selection import label_free_choices
+from fgtune.analysis.search.selection import _scores_without, label_free_choices
+from fgtune.config.schema.base import stable_hash
 from fgtune.reporting.html import write_up
-from fgtune.results.records import CellState
+from fgtune.results.records import CellState, LabelsRecord, PredictionsRecord
 
 PRIMARY, CRITERION, LOSS = "test/clustering_accuracy", "val/silhouette", "val/loss"
 ARMS = {  # accuracy, silhouette, loss: by seed 0; seed 1 has a little more of each
@@ -24,14 +28,14 @@ ARMS = {  # accuracy, silhouette, loss: by seed 0; seed 1 has a little more of e
 
 @pytest.fixture
 def folder_of(synthetic, tmp_path):
-    def write(arms=ARMS, datasets=None, pruned=frozenset()):
+    def write(arms=ARMS, datasets=None, pruned=frozenset(), seeds=2):
         design = {
             "kind": "comparison",
             "arms": [{"name": name, "set": {"epochs": 10 + rank}} for rank, name in enumerate(arms)],
             "datasets": datasets or {},
         }
         study = {
-            "study": "chosen", "question": "Which?", "design": design, "seeds": 2,
+            "study": "chosen", "question": "Which?", "design": design, "seeds": seeds,
             "metrics": {"primary": PRIMARY, "also": ["test/ari", CRITERION, LOSS]},
             "trial": {"data": {"kind": "digits"}, "classes": {"num_fine": 10}},
         }  # fmt: skip
@@ -92,3 +96,63 @@ def test_the_page_shows_what_choosing_costs(folder_of):
     assert "0.300" in section
     assert "0.200" in section
     assert not math.isnan(label_free_choices(read_study(folder))[0].agreement.rho)
+
+
+@pytest.fixture
+def folder_with_predictions(folder_of):
+    """Six classes in two coarse ones; arms find them with accuracies in the order of their agreement, arm a none."""
+
+    def write(seeds=3):
+        folder = folder_of(seeds=seeds)
+        true = np.arange(120) % 6
+        rng = np.random.default_rng(0)
+        share = {"a": 1.0, "b": 0.5, "c": 0.05, "d": 0.3, "e": 0.7}
+        for result in folder.ledger.read():
+            moved = np.where(rng.random(120) < share[result.arm], 3 * (true // 3) + rng.integers(0, 3, 120), true)
+            fine = moved if result.arm != "e" else true // 3  # collapsed, alike on every seed
+            record = PredictionsRecord(fine.astype(np.int8), np.full(120, 7, dtype=np.int8))
+            folder.write_predictions(result.cell_id, record)
+            key = stable_hash(result.config["data"])
+            folder.write_labels(key, LabelsRecord.of((true // 3)[:, None], (2,)))
+        return folder
+
+    return write
+
+
+def test_agreement_of_seeds_chooses_too_where_predictions_are_stored(folder_with_predictions):
+    data = read_study(folder_with_predictions())
+    choice = label_free_choices(data)[-1]
+    assert (choice.criterion, choice.arm, choice.best_arm) == ("agreement", "c", "c")
+    assert choice.regret.estimate.mean == 0.0
+    assert choice.cost.n == 3  # every seed judges what the agreement of the other two chooses
+    by_arm = {arm: data.agreements.of(arm).mean for arm in ARMS}
+    expected = stats.spearmanr([by_arm[arm] for arm in ARMS], [values[0] for values in ARMS.values()]).statistic
+    assert choice.agreement.rho == pytest.approx(expected)
+    assert by_arm["e"] == 0.0
+
+
+def test_a_seed_that_judges_has_no_part_in_the_agreement_that_chooses(folder_with_predictions):
+    folder = folder_with_predictions()
+    data = read_study(folder)
+    before = label_free_choices(data)[-1]
+    for cell in data.cells("b"):  # on seed 2, arm b finds what arm c finds on seeds 0 and 1: no other seed may see it
+        if cell.seed == 2:
+            folder.write_predictions(cell.cell_id, folder.read_predictions(data.cells("c")[0].cell_id))
+    found = _scores_without(read_study(folder), ["b", "c"], [0, 1, 2], metric_info("agreement"))
+    former = _scores_without(data, ["b", "c"], [0, 1, 2], metric_info("agreement"))
+    assert found[0, 2] == former[0, 2]
+    assert found[0, 0] != former[0, 0]
+    assert before.cost.mean == pytest.approx(0.0)
+
+
+def test_of_two_seeds_agreement_chooses_and_no_seed_is_left_to_judge(folder_with_predictions):
+    choice = label_free_choices(read_study(folder_with_predictions(seeds=2)))[-1]
+    assert (choice.criterion, choice.arm) == ("agreement", "c")
+    assert choice.cost.n == 0
+    assert not choice.cost.has_interval
+
+
+def test_the_page_shows_the_choice_by_agreement(folder_with_predictions):
+    path, _ = write_up(folder_with_predictions())
+    page = path.read_text(encoding="utf-8")
+    assert re.search(r"<th[^>]*>Agreement</th>", page)

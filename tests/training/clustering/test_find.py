@@ -13,6 +13,7 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KNeighborsClassifier
+from support.benchmarks import load_benchmark
 
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError, TrialError
@@ -256,3 +257,14 @@ def test_the_settings_of_a_section_without_a_kind_are_known_to_errors_and_to_the
     sections = study_schema()["$defs"]
     assert "kind" not in sections["KMeansClusteringConfig"].get("required", [])
     assert sections["GmmClusteringConfig"]["required"] == ["kind"]
+
+
+def test_the_baselines_that_are_measured_find_classes_that_lie_apart(capsys, monkeypatch):
+    benchmark = load_benchmark("baselines")
+    apart = {**benchmark.HIERARCHY, "separation": 12.0, "coarse_separation": 24.0, "num_samples": 200}
+    monkeypatch.setattr(benchmark, "DATASETS", {"apart": apart})
+    monkeypatch.setattr("sys.argv", ["baselines.py", "--seeds", "2", "--arms", "k-means, PCA", "Ward"])
+    benchmark.main()
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("| k", "| W"))]
+    assert len(lines) == 3 * 2
+    assert all(float(line.split(" | ")[1].strip(" |*")) > 0.97 for line in lines)

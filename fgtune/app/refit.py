@@ -227,7 +227,7 @@ def _train(
     from fgtune.exporting.train import train_on_all, training_labels
 
     threads = max(1, int(study.execution.cpus))
-    trained = train_on_all(cell.config, dataset, cell.seed, threads, say)
+    trained = train_on_all(cell.config, dataset, cell.seed, threads, say, folder.encoders_dir)
     card = _card(folder, study, choice, cell, dataset, trained)
     labels = training_labels(trained.model, dataset, trained.splits, card.coarse_names, threads)
     card = write_model(target, trained.model, card, labels)

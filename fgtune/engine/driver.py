@@ -120,6 +120,7 @@ class Driver:
             flag=flag,
             stopping=stopping,
             budget=self.budget,
+            encoders=self.launch.folder.encoders_dir,
         )
         return queue
 

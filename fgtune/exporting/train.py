@@ -92,7 +92,12 @@ class Trained:
 
 
 def train_on_all(
-    config: TrialConfig, dataset: Dataset, seed: int, threads: int, report: Callable[[str], None]
+    config: TrialConfig,
+    dataset: Dataset,
+    seed: int,
+    threads: int,
+    report: Callable[[str], None],
+    encoders: Path | None = None,
 ) -> Trained:
     """Train on the training and validation samples of the seed's split; test samples are only evaluated on.
 
@@ -102,6 +107,7 @@ def train_on_all(
         seed: Seed of split, initial weights and data order.
         threads: Threads of torch and of the neighbour search, as in the study.
         report: Called with one line of progress at a time.
+        encoders: Folder of pretrained backbones; None keeps none.
 
     Raises:
         DataError: The split leaves a part empty.
@@ -111,7 +117,7 @@ def train_on_all(
     report(f"training on {len(splits.train):,} of {len(dataset.inputs):,} samples, {config.epochs} epochs")
     with trial_threads(threads):
         prepared = prepare_split(dataset, config, seed, threads, splits)
-        trainer = build_trainer(config, *views(dataset, prepared), prepared, seed, threads)
+        trainer = build_trainer(config, *views(dataset, prepared), prepared, seed, threads, encoders)
         reported = time.monotonic()
         for entry in trainer:
             if time.monotonic() - reported >= PROGRESS_EVERY_S or entry.epoch == config.epochs:

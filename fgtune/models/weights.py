@@ -1,4 +1,4 @@
-"""Initial backbone weights from a local file: plain state dicts, and checkpoints of MoCo v3 and solo-learn.
+"""Initial backbone weights from a local file: plain state dicts (also timm's), checkpoints of MoCo v3 and solo-learn.
 
 Layouts: MoCo v3 (github.com/facebookresearch/moco-v3) stores ``base_encoder``, ``momentum_encoder`` and ``predictor``
 under ``state_dict``, with ``module.`` before each key after training on several GPUs, and the projector in the
@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fgtune.config.schema.model import WeightsConfig
@@ -99,18 +101,25 @@ def _read(config: WeightsConfig) -> dict[str, Any]:
             if digest != config.sha256:
                 fix = "use the file that the study was written for, or give its new digest"
                 raise _error(f"has sha256 {digest}, and the study asks for {config.sha256}", config, fix)
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = _content(path)
     except OSError as error:
         reason = error.strerror or str(error)
         fix = "give the path from the working directory, or an absolute one"
         raise _error(f"cannot be read ({reason})", config, fix) from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, SafetensorError) as error:
         raise _unreadable(error, config) from error
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     if not isinstance(content, dict) or not content:
         raise _error("holds no state dict (a mapping from key to tensor)", config, "save model.state_dict()")
     return content
+
+
+def _content(path: Path) -> Any:
+    """What a file holds: a safetensors file by its name, else one of ``torch.save``; neither can run code."""
+    if path.suffix.lower() == ".safetensors":
+        return load_file(path)
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _unreadable(error: Exception, config: WeightsConfig) -> ConfigError:
@@ -120,7 +129,8 @@ def _unreadable(error: Exception, config: WeightsConfig) -> ConfigError:
         rule = f"holds more than tensors ({foreign.group(1)}); it was refused, and nothing in it was run"
         fix = "where you trust its source, save its state dict alone: torch.save(checkpoint['state_dict'], path)"
         return _error(rule, config, fix)
-    return _error("is not a complete file of torch.save", config, "fetch or save it again")
+    what = "safetensors" if config.path.lower().endswith(".safetensors") else "torch.save"
+    return _error(f"is not a complete file of {what}", config, "fetch or save it again")
 
 
 def _encoder(state: Mapping[str, Any], config: WeightsConfig) -> tuple[dict[str, Tensor], tuple[str, ...]]:

@@ -40,6 +40,7 @@ class FolderLayout:
         predictions_dir: The fine class of every sample, one ``.npz`` per cell.
         labels_dir: The coarse labels of every sample, one ``.npz`` per data set.
         checkpoints_dir: Checkpoints of unfinished cells; also ``CELL.EPOCH.pt`` that forks of a population start from.
+        encoders_dir: Pretrained backbones, one ``.pt`` for each split and setting, where the study pretrains.
         attention_dir: Attention maps of a few samples, one ``.npz`` per cell, where the study asks for them.
         failures_dir: Tracebacks of cells that failed, one text file each.
         optuna_file: Copy of a search's finished trials for optuna-dashboard.
@@ -64,6 +65,7 @@ class FolderLayout:
         self.predictions_dir = self.root / "predictions"
         self.labels_dir = self.root / "coarse_labels"
         self.checkpoints_dir = self.root / "checkpoints"
+        self.encoders_dir = self.root / "pretrained"
         self.attention_dir = self.root / "attention"
         self.failures_dir = self.root / "failures"
         self.optuna_file = self.root / "optuna.db"

@@ -85,16 +85,17 @@ def draw_crops(images: Tensor, scale: tuple[float, float], generator: torch.Gene
     return torch.where(fits.any(dim=1, keepdim=True), drawn, drawn.new_tensor(central))
 
 
-def resize_crops(images: Tensor, crops: Tensor, size: int) -> Tensor:
-    """Each image's crop as (B, C, size, size): bilinear, antialiased, as two matrix products per sample.
+def resize_crops(images: Tensor, crops: Tensor, size: int | tuple[int, int]) -> Tensor:
+    """Each image's crop as (B, C, height, width): bilinear, antialiased, as two matrix products per sample.
 
     Args:
         images: (B, C, H, W).
         crops: (B, 4) top, left, height, width.
-        size: Side of the result.
+        size: Height and width of the result; one number for both.
     """
-    rows = _resampling(crops[:, 0], crops[:, 2], size, images.shape[2])
-    columns = _resampling(crops[:, 1], crops[:, 3], size, images.shape[3])
+    height, width = (size, size) if isinstance(size, int) else size
+    rows = _resampling(crops[:, 0], crops[:, 2], height, images.shape[2])
+    columns = _resampling(crops[:, 1], crops[:, 3], width, images.shape[3])
     return torch.einsum("bph,bchw->bcpw", rows, images) @ columns.mT[:, None]
 
 

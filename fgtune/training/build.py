@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import EvaluationView, TrainingView
 from fgtune.errors import TrialError
@@ -18,6 +20,7 @@ def build_trainer(
     prepared: PreparedSplit,
     seed: int,
     threads: int = 1,
+    encoders: Path | None = None,
 ) -> Trainer:
     """The trainer of one cell.
 
@@ -29,6 +32,8 @@ def build_trainer(
         prepared: The preparation of both views; it holds the neighbours within the evaluated splits.
         seed: The block.
         threads: Threads of a neighbour search during training.
+        encoders: Folder of pretrained backbones, read and added to; without one, a cell with ``model.pretrain`` trains
+            its own, which is the same bit for bit.
     """
     config, num_fine = with_num_fine(config, training, seed)
     oracle = config.objective.oracle_weights
@@ -37,4 +42,9 @@ def build_trainer(
     evaluator = Evaluator(evaluation, config.evaluation, num_fine, prepared.evaluation_neighbors, seed, prepared.fixed)
     fine = evaluation.fine[training.train] if oracle and evaluation.fine is not None else None
     truth = evaluation.true_fine_to_coarse if config.relations.mode == "oracle" else None
-    return Trainer(config, training, evaluator, seed, truth=truth, fine=fine, threads=threads)
+    initial = None
+    if config.model.pretrain is not None:
+        from fgtune.training.pretraining.store import pretrained  # here: most cells do without it
+
+        initial = pretrained(config, training, seed, encoders)
+    return Trainer(config, training, evaluator, seed, truth=truth, fine=fine, threads=threads, initial=initial)

@@ -15,6 +15,7 @@ from fgtune.config.schema.augmentation import (
 )
 from fgtune.config.schema.model import ResNet18Config, ResNet50Config, SmallCnnConfig
 from fgtune.config.schema.plugin import PluginConfig, PluginDataConfig
+from fgtune.config.schema.pretrain import PretrainConfig, SimSiamConfig
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError, MultiConfigError
 from fgtune.models.base import image_shape
@@ -22,7 +23,7 @@ from fgtune.relations.solve import solver_of
 
 
 def check_inputs(config: TrialConfig, input_shape: Sequence[int]) -> None:
-    """Raise unless the trial's augmentation, backbone and weights file fit samples of ``input_shape``.
+    """Raise unless the trial's augmentation, backbone, pretraining and weights file fit samples of ``input_shape``.
 
     Raises:
         ConfigError: With a path below ``trial``.
@@ -30,10 +31,23 @@ def check_inputs(config: TrialConfig, input_shape: Sequence[int]) -> None:
     shape = view_shape(config.augmentation, input_shape)
     if isinstance(config.model.backbone, SmallCnnConfig | ResNet18Config | ResNet50Config):
         image_shape(config.model.backbone, shape)
+    if config.model.pretrain is not None:
+        _check_pretraining(config.model.pretrain, input_shape)
     if config.model.weights is not None:
         from fgtune.models.classifier import check_weights
 
         check_weights(config.model, shape)
+
+
+def _check_pretraining(config: PretrainConfig, input_shape: Sequence[int]) -> None:
+    """Raise unless samples of ``input_shape`` are what this kind of pretraining is for."""
+    images, wanted = len(input_shape) == 3, isinstance(config, SimSiamConfig)
+    if images == wanted:
+        return
+    what = "images (channels, height, width)" if wanted else "vectors"
+    fix = "use scarf or denoising for vectors" if wanted else "use simsiam for images"
+    rule = f"needs {what}, and a sample has shape {tuple(input_shape)}"
+    raise ConfigError(rule, path="trial.model.pretrain.kind", value=config.kind, fix=fix)
 
 
 def view_shape(config: AugmentationConfig, input_shape: Sequence[int]) -> tuple[int, ...]:

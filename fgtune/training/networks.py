@@ -5,6 +5,7 @@ What no chosen term needs is neither built nor run nor trained.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -61,13 +62,23 @@ class Networks:
         has_fine_head: Whether some term trains a classifier over fine classes; otherwise they are clusters.
     """
 
-    def __init__(self, config: TrialConfig, view: TrainingView, num_fine: int, seed: int, threads: int) -> None:
+    def __init__(
+        self,
+        config: TrialConfig,
+        view: TrainingView,
+        num_fine: int,
+        seed: int,
+        threads: int,
+        initial: Mapping[str, Tensor] | None = None,
+    ) -> None:
         self.config, self.view, self.num_fine, self.seed = config, view, num_fine, seed
         self.compute = Compute(config.device, config.precision)
         self.views = Views(config.augmentation)
         shape = view_shape(config.augmentation, view.inputs.shape[1:])
         device = self.compute.device
         self.model = build_classifier(config.model, shape, num_fine, seed).to(device)
+        if initial is not None:
+            self.model.backbone.load_state_dict(initial)
         groups = torch.from_numpy(coarse_groups(view.train_coarse))
         context = TermContext(self.model.backbone.feature_dim, num_fine, view.num_coarse, groups)
         self.objective = build_by_seed(lambda: Objective(config.objective, context), seed)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -52,6 +52,7 @@ class Trainer:
         truth: (sources, K_F) true relations, passed only if ``relations.mode`` is ``oracle``.
         fine: (n_train,) fine labels, passed only if the objective explicitly asks for them (``lambda_fine``).
         threads: Threads of the neighbour search.
+        initial: The backbone's pretrained state dict; None if it starts as the config says.
 
     Raises:
         TrialError: A loss became non-finite, or the config asks for something that is missing.
@@ -66,12 +67,13 @@ class Trainer:
         truth: IntArray | None = None,
         fine: IntArray | None = None,
         threads: int = 1,
+        initial: Mapping[str, Tensor] | None = None,
     ) -> None:
         num_fine = config.classes.number
         if num_fine is None:
             raise ValueError(f"the trial config must be resolved: classes.num_fine is {config.classes.num_fine}")
         self.config, self.view, self.evaluator, self.seed = config, view, evaluator, seed
-        self.networks = Networks(config, view, num_fine, seed, threads)
+        self.networks = Networks(config, view, num_fine, seed, threads, initial)
         self.compute = self.networks.compute
         self.objective = self.networks.objective
         self.soft_epochs = soft_epochs(config.objective.pseudo_labels, config.epochs)

@@ -43,6 +43,7 @@ def run_cells(
     flag: StopFlag,
     stopping: EarlyStopping | None = None,
     budget: Budget | None = None,
+    encoders: Path | None = None,
 ) -> None:
     """Run the cells of a queue in order, as resources allow, inside an open ``ray_session``.
 
@@ -57,11 +58,12 @@ def run_cells(
         flag: Stops the run when set; unfinished cells then keep a checkpoint and are not reported as finished.
         stopping: Stops single cells early; None runs every cell to its end.
         budget: Counts seconds, and stops the run when they are used up; None for one that starts now.
+        encoders: Folder of pretrained backbones; None keeps none.
     """
     budget = budget or Budget(execution)
     budget.start()
     tuner = tune.Tuner(
-        _trainable(execution, datasets, prepared, checkpoints),
+        _trainable(execution, datasets, prepared, checkpoints, encoders),
         tune_config=tune.TuneConfig(
             search_alg=CellSearcher(cells, stopping),
             scheduler=None if stopping is None else EarlyStoppingScheduler(stopping),
@@ -92,6 +94,7 @@ def _trainable(
     datasets: Mapping[str, Dataset],
     prepared: Mapping[str, PreparedSplit],
     checkpoints: Path,
+    encoders: Path | None,
 ) -> Any:
     """What Tune runs: ``CellTrainable`` with its data in Ray's object store and the resources of one trial."""
     trainable = tune.with_parameters(
@@ -99,6 +102,7 @@ def _trainable(
         datasets={key: ray.put(dataset) for key, dataset in datasets.items()},
         prepared={key: ray.put(split) for key, split in prepared.items()},
         checkpoint_dir=str(checkpoints.resolve()),
+        encoder_dir=None if encoders is None else str(encoders.resolve()),
         checkpoint_every_epochs=execution.checkpoint_every_epochs,
         cpus=execution.cpus,
     )

@@ -65,11 +65,13 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         checkpoint_dir: str,
         checkpoint_every_epochs: int,
         cpus: float,
+        encoder_dir: str | None = None,
     ) -> None:
         """Called once per process."""
         self._datasets, self._prepared = datasets, prepared
         self._own_preparations: dict[str, PreparedSplit] = {}
         self._checkpoints = Path(checkpoint_dir)
+        self._encoders = None if encoder_dir is None else Path(encoder_dir)
         self._checkpoint_every = checkpoint_every_epochs
         self._threads = max(1, int(cpus))
         limit_threads(self._threads)
@@ -109,7 +111,7 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         dataset: Dataset = ray.get(self._datasets[job["dataset_key"]])
         prepared = self._preparation(dataset, config, job)
         training, evaluation = views(dataset, prepared)
-        trainer = build_trainer(config, training, evaluation, prepared, job["seed"], self._threads)
+        trainer = build_trainer(config, training, evaluation, prepared, job["seed"], self._threads, self._encoders)
         state = load_checkpoint(self._path)
         if state is not None:
             trainer.load_state_dict(state)

@@ -22,7 +22,8 @@ def test_the_example_is_a_valid_trial():
 
 
 @pytest.mark.parametrize(
-    ("model", "section"), [(ModelConfig, "backbone"), (ModelConfig, "head"), (TrialConfig, "augmentation")]
+    ("model", "section"),
+    [(ModelConfig, "backbone"), (ModelConfig, "head"), (TrialConfig, "augmentation"), (ModelConfig, "pretrain")],
 )
 def test_every_kind_and_field_is_in_the_tables(model, section):
     for config in submodels(model.model_fields[section].annotation):

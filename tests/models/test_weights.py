@@ -264,3 +264,35 @@ def test_frozen_weights_from_a_file_stay_as_they_are(save, source):
     model(torch.rand(4, *SHAPE, generator=torch.Generator().manual_seed(0))).sum().backward()
     assert all(torch.equal(source[key], value) for key, value in model.backbone.state_dict().items())
     assert all(p.grad is None for p in model.backbone.parameters())
+
+
+def timm_resnet18(backbone: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """A state dict with the names that timm's resnet18 gives its tensors, written out from its source."""
+    norm = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    names = ["conv1.weight", *(f"bn1.{each}" for each in norm)]
+    for layer, block in ((layer, block) for layer in (1, 2, 3, 4) for block in (0, 1)):
+        place = f"layer{layer}.{block}"
+        names += [f"{place}.conv{number}.weight" for number in (1, 2)]
+        names += [f"{place}.bn{number}.{each}" for number in (1, 2) for each in norm]
+        if layer > 1 and block == 0:
+            names += [f"{place}.downsample.0.weight", *(f"{place}.downsample.1.{each}" for each in norm)]
+    known = backbone.state_dict()
+    return {name: known[name] + 1 for name in names} | {
+        "fc.weight": torch.zeros(1000, 512),
+        "fc.bias": torch.zeros(1000),
+    }
+
+
+def test_a_safetensors_file_of_timm_is_read_as_plain_and_a_torn_one_is_refused(tmp_path):
+    from safetensors.torch import save_file
+
+    backbone = {"kind": "resnet18", "stem": "imagenet"}
+    state = timm_resnet18(build(backbone, (3, 32, 32)).backbone)
+    path = tmp_path / "model.safetensors"
+    save_file(state, path)
+    model = build(backbone, (3, 32, 32), path=str(path))
+    assert all(torch.equal(state[name], value) for name, value in model.backbone.state_dict().items())
+    assert set(model.weights_report.dropped) == {"fc.weight", "fc.bias"}
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(ConfigError, match="not a complete file of safetensors"):
+        build(backbone, (3, 32, 32), path=str(path))

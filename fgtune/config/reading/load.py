@@ -216,6 +216,9 @@ def _smoke_changes(raw: Mapping[str, Any]) -> dict[str, Any]:
     trial = raw.get("trial")
     if isinstance(trial, dict):
         wanted.append(("trial.epochs", SMOKE_EPOCHS, trial.get("epochs", default_of(TrialConfig, "epochs"))))
+        model = trial.get("model")
+        if isinstance(model, dict) and isinstance(model.get("pretrain"), dict):
+            wanted.append(("trial.model.pretrain.epochs", SMOKE_EPOCHS, model["pretrain"].get("epochs", sys.maxsize)))
         if isinstance(trial.get("data"), dict):
             wanted.append(("trial.data.limit", SMOKE_LIMIT, trial["data"].get("limit", sys.maxsize)))
     design = raw.get("design")

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from fgtune.config.schema.base import Config, Count, PositiveFloat, Text
 from fgtune.config.schema.plugin import BY_KIND, PLUGIN, SHIPPED, PluginConfig
+from fgtune.config.schema.pretrain import PretrainConfig
 
 
 class MlpConfig(Config):
@@ -123,6 +124,8 @@ class ModelConfig(Config):
     head: HeadConfig = LinearHeadConfig()
     weights: WeightsConfig | None = None
     """Initial weights of the backbone from a file; None draws them by seed. The head's are always drawn by seed."""
+    pretrain: PretrainConfig | None = None
+    """Train the backbone on the inputs of the training split first, without fine labels; kept in the study folder."""
     freeze_backbone: bool = False
     """Train only the head; batch-norm statistics of the backbone then stay fixed too."""
     channels_last: bool = False
@@ -134,4 +137,12 @@ class ModelConfig(Config):
     def _weights_have_a_place(self) -> ModelConfig:
         if self.weights is not None and isinstance(self.backbone, IdentityConfig):
             raise ValueError("the identity backbone has no parameters, so weights must be left out")
+        return self
+
+    @model_validator(mode="after")
+    def _pretraining_has_a_place(self) -> ModelConfig:
+        if self.pretrain is not None and isinstance(self.backbone, IdentityConfig):
+            raise ValueError("the identity backbone has no parameters, so pretrain must be left out")
+        if self.pretrain is not None and self.weights is not None:
+            raise ValueError("pretrain draws initial weights and weights reads them from a file: leave one of them out")
         return self

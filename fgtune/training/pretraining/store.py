@@ -1,0 +1,125 @@
+"""Pretrained backbones as files, named by all that determines them, so that arms, restarts and refits share them.
+
+A file is read back only if it is whole: its name stands for what was asked for, a digest in it for the tensors. Of
+several processes that need a file, one trains and the others wait.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fgtune.config.schema.augmentation import AugmentationConfig, NoAugmentationConfig, NoiseConfig
+from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.trial import TrialConfig
+from fgtune.data.base import StoredInputs, TrainingView
+from fgtune.files import replacing
+from fgtune.training.compute import Compute
+from fgtune.training.input_checks import view_shape
+from fgtune.training.pretraining.pretrain import Progress, pretrained_weights, seed_of, settings_of
+
+_RECIPE = 1
+"""Increase it whenever the same settings would give other weights: files of earlier versions are then not read."""
+_DIGEST = "content"
+
+
+def pretrained(
+    config: TrialConfig, view: TrainingView, seed: int, folder: Path | None = None, progress: Progress | None = None
+) -> dict[str, Tensor]:
+    """The pretrained backbone of a cell: from its file in ``folder``, or trained now and written there.
+
+    Args:
+        config: A trial with ``model.pretrain``.
+        view: The training split.
+        seed: The block.
+        folder: Where files are kept; None keeps none and gives the same weights.
+        progress: Told of each epoch that is trained.
+
+    Raises:
+        TrialError: The loss became non-finite.
+    """
+    if folder is None:
+        return pretrained_weights(config, view, seed, progress)
+    from filelock import FileLock
+
+    path = folder / f"{key_of(config, view, seed)}.pt"
+    state = _read(path)
+    if state is not None:
+        return state
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        state = _read(path)  # another process may have been faster
+        if state is None:
+            state = pretrained_weights(config, view, seed, progress)
+            write_encoder(path, state)
+    return state
+
+
+def key_of(config: TrialConfig, view: TrainingView, seed: int) -> str:
+    """Digest of what determines the weights: training samples, view, backbone, settings, seed, precision, device.
+
+    Coarse labels are part of it only if they are read, fine labels never: they are not in the view.
+    """
+    settings, augmentation = settings_of(config), config.augmentation
+    return stable_hash(
+        {
+            "recipe": _RECIPE,
+            "samples": _samples_digest(view, labels=settings.coarse > 0),
+            "shape": view_shape(augmentation, view.inputs.shape[1:]),
+            "normalised": _normalisation(augmentation),
+            "backbone": config.model.backbone.identity(),
+            "channels_last": config.model.channels_last,
+            "pretrain": settings.model_copy(update={"seed": None}).identity(),
+            "seed": seed_of(settings, seed),
+            "precision": config.precision,
+            "device": Compute(config.device, config.precision).device.type,
+        },
+        length=24,
+    )
+
+
+def _normalisation(config: AugmentationConfig) -> list[tuple[float, ...]] | None:
+    """Mean and deviation that images are normalised by; None if they are not."""
+    return None if isinstance(config, NoAugmentationConfig | NoiseConfig) else [config.mean, config.std]
+
+
+def write_encoder(path: Path, state: Mapping[str, Tensor]) -> None:
+    """Write weights as a file that ``model.weights`` reads (layout ``plain``); whole or not at all."""
+    with replacing(path) as temporary:
+        torch.save({"state_dict": dict(state), _DIGEST: _digest(state)}, temporary)
+
+
+def _read(path: Path) -> dict[str, Tensor] | None:
+    """The weights in a file; None if there is none, or if it is damaged."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        state: dict[str, Tensor] = content["state_dict"]
+        return state if content[_DIGEST] == _digest(state) else None
+    except Exception:  # torch raises errors of many types for a damaged file: it is then trained again
+        return None
+
+
+def _digest(state: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in state.items():
+        digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _samples_digest(view: TrainingView, labels: bool) -> str:
+    """Digest of the training samples in their order, and of their coarse labels."""
+    digest, inputs = hashlib.sha256(), view.inputs
+    if isinstance(inputs, StoredInputs):
+        digest.update(inputs.fingerprint.encode() + view.train.tobytes())
+    else:
+        rows = np.ascontiguousarray(inputs[view.train])
+        digest.update(f"{rows.dtype}{rows.shape}".encode() + rows.tobytes())
+    if labels:
+        digest.update(f"{view.num_coarse}".encode() + view.train_coarse.tobytes())
+    return digest.hexdigest()

@@ -219,19 +219,23 @@ class Evaluator:
         )
         return RelationsRecord(fine_to_coarse, labels, view.true_fine_to_coarse, fine_counts, within_counts)
 
-    def predictions_record(self, fine: Mapping[str, IntArray]) -> PredictionsRecord:
+    def predictions_record(self, predictions: Mapping[str, Predictions], fine_to_coarse: IntArray) -> PredictionsRecord:
         """The predictions of a finished trial, sample by sample of the data set.
 
         Args:
-            fine: For ``train``, ``val`` and ``test``, the predicted fine classes on ``rows(split)``, in that order.
+            predictions: For ``train``, ``val`` and ``test``, on ``rows(split)``, in that order.
+            fine_to_coarse: (sources, num_fine) learned relations.
         """
-        number = len(self._view.coarse)
-        found, splits = np.full(number, -1, dtype=np.int64), np.zeros(number, dtype=np.int8)
+        coarse = self._view.coarse
+        fine, within = (np.full(len(coarse), -1, dtype=np.int64) for _ in range(2))
+        splits = np.zeros(len(coarse), dtype=np.int8)
         for split, bit in SPLIT_BITS.items():
             rows = self.rows(split)
-            found[rows] = fine[split]
+            fine[rows] = predictions[split].fine
+            within[rows] = predictions[split].within(fine_to_coarse, coarse[rows])
             splits[rows] |= bit
-        return PredictionsRecord(compact(found, self._num_fine), splits)
+        restricted = None if np.array_equal(fine, within) else compact(within, self._num_fine)
+        return PredictionsRecord(compact(fine, self._num_fine), splits, restricted)
 
     def _coarse_top(self, predictions: Predictions, fine_to_coarse: IntArray, coarse: IntArray) -> dict[str, float]:
         """Top-1 and top-5 accuracy of the coarse head, or, without one, of summed fine probabilities."""

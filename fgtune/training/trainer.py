@@ -132,8 +132,8 @@ class Trainer:
         return self.evaluator.record(split, predictions, self.relations.fine_to_coarse)
 
     def _predictions(self, cache: PredictionCache) -> PredictionsRecord:
-        rows = {split: self.evaluator.rows(split) for split in SPLIT_BITS}
-        return self.evaluator.predictions_record({split: cache.predict(each).fine for split, each in rows.items()})
+        predictions = {split: cache.predict(self.evaluator.rows(split)) for split in SPLIT_BITS}
+        return self.evaluator.predictions_record(predictions, self.relations.fine_to_coarse)
 
     def _attention(self) -> AttentionRecord | None:
         rows = self.evaluator.attention_rows

@@ -32,6 +32,18 @@ def test_the_counts_of_a_trial_are_those_of_its_predictions(make_trainer, change
     counts = contingency(predictions.fine[rows].astype(np.int64), trainer.evaluator._view.fine[rows], 6, 6)
     assert np.array_equal(counts, outcome.relations.fine_counts)
     assert outcome.metrics["test/ari"] == ari_from_counts(counts)
+    within = contingency(predictions.restricted[rows].astype(np.int64), trainer.evaluator._view.fine[rows], 6, 6)
+    assert outcome.metrics["test/within_coarse_ari"] == ari_from_counts(within)
+    parents = outcome.relations.fine_to_coarse[0]
+    coarse = trainer.evaluator._view.coarse[:, 0]
+    allowed = np.isin(coarse, parents)
+    assert np.array_equal(parents[predictions.restricted[allowed]], coarse[allowed])
+
+
+def test_restricted_predictions_are_stored_where_they_differ_only(make_trainer):
+    apart = {"data.coarse_separation": 100.0, "epochs": 1}
+    assert finished(make_trainer(apart | KMEANS)).predictions.within_coarse is None
+    assert finished(make_trainer({"epochs": 1})).predictions.within_coarse is not None
 
 
 def test_every_split_is_marked_once_or_all_three_times(make_trainer):

@@ -84,6 +84,9 @@ def _agree(record: PredictionsRecord, relations: RelationsRecord, known: LabelsR
     sizes = np.bincount(fine, minlength=number)
     if relations.fine_counts is not None and not np.array_equal(relations.fine_counts.sum(axis=1), sizes):
         return False
+    within = np.bincount(record.restricted[rows].astype(np.int64), minlength=number)
+    if relations.within_counts is not None and not np.array_equal(relations.within_counts.sum(axis=1), within):
+        return False
     if known is None:
         return True
     coarse = known.coarse[rows].astype(np.int64)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 from fgtune.analysis.formatting import MetricInfo, factor_name, level_text, metric_info
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.search.axes import Axis, axes_of, listed_axis
-from fgtune.analysis.trials import BASELINE, Trial, best_trial, criteria_of, kinds_of
+from fgtune.analysis.search.selection import LabelFreeChoice
+from fgtune.analysis.trials import BASELINE, Trial, best_trial, criteria_of, kinds_of, trials_of
 from fgtune.analysis.verdicts.statistics import Estimate, mean_interval
 
 
@@ -187,6 +188,32 @@ def agreement_panels(data: StudyData, trials: Sequence[Trial], metrics: Sequence
         marked = tuple(dict.fromkeys(trial.arm for trial in chosen if trial is not None))
         panels.append(PairPanel(info, primary, points, marked))
     return tuple(panels)
+
+
+def choice_panels(
+    data: StudyData, choices: Sequence[LabelFreeChoice], criteria: Collection[str]
+) -> tuple[tuple[str, PairPanel], ...]:
+    """Some criteria against the primary metric over the arms of each data set, with what each of the two would choose.
+
+    Args:
+        data: The study.
+        choices: What label-free metrics choose.
+        criteria: Names of those to show.
+
+    Returns:
+        The data set (empty if there is one) and the panel of each choice by one of the criteria.
+    """
+    primary, trials = metric_info(data.study.metrics.primary), trials_of(data)
+    kinds = kinds_of(data, trials)
+    datasets = {arm.name: arm.dataset for arm in data.arms}
+    found = []
+    for choice in choices:
+        if choice.criterion in criteria:
+            own = [trial for trial in trials if datasets[trial.arm] == choice.dataset]
+            points = _both(own, kinds, metric_info(choice.criterion), primary)
+            marked = tuple(dict.fromkeys([choice.arm, choice.best_arm]))
+            found.append((choice.dataset, PairPanel(metric_info(choice.criterion), primary, points, marked)))
+    return tuple(found)
 
 
 def _both(

@@ -24,6 +24,7 @@ from fgtune.analysis.profiles.profile import ProfilesSummary, summarise_profiles
 from fgtune.analysis.published import PublishedComparison, published_comparisons
 from fgtune.analysis.records import ArmSummary, Bounds, ContrastSummary, FailureRow, Look, PrunedGroup, SolverRow
 from fgtune.analysis.search.arm_search_summary import ArmSearchesSummary, summarise_arm_searches
+from fgtune.analysis.search.joint_choice import JointChoice, joint_choices
 from fgtune.analysis.search.overview import SearchSummary, summarise_search
 from fgtune.analysis.search.selection import LabelFreeChoice, label_free_choices
 from fgtune.analysis.table import num_fine
@@ -64,6 +65,8 @@ class StudySummary:
         checks: What speaks for or against the numbers: what failed first, then what warns, then what passed.
         choices: What choosing an arm by each label-free metric would cost; empty with few arms, and for points of a
             space, which have selections.
+        joint_choices: What agreement of seeds and the shared judge choose together, on each data set; empty with few
+            arms, or where no predictions are stored.
         published: Published results for some of the arms, beside ours.
         looks: Every look at the planned contrasts that the folder records, the last one being this; empty without
             contrasts.
@@ -102,6 +105,7 @@ class StudySummary:
     checks: tuple[Check, ...] = ()
     published: tuple[PublishedComparison, ...] = ()
     choices: tuple[LabelFreeChoice, ...] = ()
+    joint_choices: tuple[JointChoice, ...] = ()
     looks: tuple[Look, ...] = ()
     looks_text: str = ""
     saved_cells: int = 0
@@ -152,6 +156,7 @@ def summarise(folder: StudyFolder | StudyData) -> StudySummary:
         warnings=() if arm_searches is None else arm_searches.warnings,
         published=published_comparisons(data),
         choices=label_free_choices(data),
+        joint_choices=joint_choices(data),
         arm_searches=arm_searches,
     )
     made = SUMMARISERS[study.design.kind](data, summary)

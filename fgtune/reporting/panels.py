@@ -15,6 +15,7 @@ from fgtune.analysis.level_panels import (
     ScatterPanel,
     SensitivityPanel,
     agreement_panels,
+    choice_panels,
     front_panels,
     scatter_panels,
     sensitivity_panels,
@@ -25,6 +26,7 @@ from fgtune.analysis.search.selection import Selection
 from fgtune.analysis.summary import StudySummary
 from fgtune.analysis.text.datasets_answer import pooled_sentence
 from fgtune.analysis.trials import BASELINE, BEST, STOPPED, Trial, criteria_of, kinds_of, shown_infos
+from fgtune.catalog.metrics import ARM_METRICS
 from fgtune.reporting.curve_figures import history_figure, learning_figure, trial_curves_figure
 from fgtune.reporting.dataset_figures import pooled_figure, ranks_figure
 from fgtune.reporting.importance_panels import ImportancePanels, importance_panels
@@ -58,6 +60,7 @@ class Panels:
         relations: Learned against true relations.
         relations_truth: Whether any of them has true relations.
         solvers: Seconds per solve.
+        choosing: Label-free criteria against the primary metric, over arms that are compared.
     """
 
     differences: tuple[Figure, ...]
@@ -71,13 +74,15 @@ class Panels:
     relations: FigureGroup
     relations_truth: bool
     solvers: tuple[Figure, ...]
+    choosing: FigureGroup
 
     @property
     def figures(self) -> list[Figure]:
         """All figures, in the order of the page."""
         groups = (self.importances.figures, *self.levels, *self.curves, self.relations)
         grouped = [figure for group in groups for figure in group.figures]
-        together = [figure for group in (self.datasets, self.parts, self.profiles) for figure in group.figures]
+        joint = (self.datasets, self.parts, self.profiles, self.choosing)
+        together = [figure for group in joint for figure in group.figures]
         return [*self.differences, *together, *self.found, *grouped, *self.solvers]
 
 
@@ -96,6 +101,7 @@ def panels_of_arms(data: StudyData, summary: StudySummary, styles: Mapping[str, 
         relations=_relations(relations),
         relations_truth=any(panel.has_truth for panel in relations),
         solvers=_solvers(data, styles),
+        choosing=_choosing(data, summary),
     )
 
 
@@ -119,7 +125,9 @@ def panels_of_space(
     few, searched = len(data.arms) <= MOST_ROWS, search is not None
     primary = metric_info(data.study.metrics.primary)
     judged = tuple({info.name: info for info in (*criteria_of(data), primary)}.values())
-    choosing = [info for info in infos if info.name in {selection.criterion for selection in selections}]
+    chosen = {selection.criterion for selection in selections}
+    own = [metric_info(name) for name in ARM_METRICS if name not in {info.name for info in infos}]
+    choosing = [info for info in (*infos, *own) if info.name in chosen]
     relations = [panel for panel in relations_panels(data) if kinds.get(panel.arm) in {BASELINE, BEST}]
     return Panels(
         differences=_differences(data, summary, styles) if few else (),
@@ -133,6 +141,7 @@ def panels_of_space(
         relations=_relations(relations),
         relations_truth=any(panel.has_truth for panel in relations),
         solvers=_solvers(data, styles) if few and not searched else (),
+        choosing=FigureGroup("", ()),
     )
 
 
@@ -290,6 +299,21 @@ def _pairs(data: StudyData, trials: Sequence[Trial], choosing: Sequence[MetricIn
     keyed = [(f"front-{rank}", panel) for rank, panel in enumerate(front_panels(data, trials))]
     keyed += [(f"agreement-{rank}", panel) for rank, panel in enumerate(agreement_panels(data, trials, choosing))]
     return tuple(made(key, panel) for key, panel in keyed)
+
+
+def _choosing(data: StudyData, summary: StudySummary) -> FigureGroup:
+    """Agreement of seeds, and the judge in the shared space where it is shown, against the primary metric."""
+    judges = {choice.criterion for choice in summary.choices if choice.criterion.endswith("/fixed_silhouette")}
+    figures = []
+    for rank, (dataset, panel) in enumerate(choice_panels(data, summary.choices, {*ARM_METRICS, *judges})):
+        choice, best = panel.marked[0], panel.marked[-1]
+        alt = (
+            f"{panel.y.title} against {panel.x.title} of {len(panel.points)} arms. {panel.x.title} chooses {choice}; "
+            f"{best} is the best by {panel.y.title}."
+        )
+        title = f"{capital(panel.y.title)} against {panel.x.title}{f', {dataset}' if dataset else ''}"
+        figures.append(Figure(f"choosing-{rank}", title, alt, pair_figure(panel)))
+    return FigureGroup("", tuple(figures), widest=3)
 
 
 def _relations(panels: Sequence[RelationsPanel]) -> FigureGroup:

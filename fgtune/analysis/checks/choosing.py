@@ -7,8 +7,10 @@ from typing import Any
 
 from fgtune.analysis.checks.record import Check, Material, passed, warned
 from fgtune.analysis.formatting import MetricInfo, capital, factor_name, metric_info, number
+from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.search.axes import axes_of, end_of
 from fgtune.analysis.search.overview import is_oracle, stopping_metric
+from fgtune.catalog.metrics import AGREEMENT
 from fgtune.text import count, first_of, listed
 
 _MOST_NAMED = 6  # settings or arms that a sentence names
@@ -69,6 +71,36 @@ def budgets(material: Material) -> Check | None:
         text = f"The searches trained for very different numbers of epochs in all: {listed(parts)}."
         return warned(name, text, "Search without a scheduler, or say beside the verdict what tuning cost each arm.")
     return passed(name, f"each of {count(len(over), 'arm')} had {count(over[0].counts.proposed, 'trial')} of its own")
+
+
+def agreeing_seeds(material: Material) -> Check | None:
+    """Arms whose seeds agree for another reason than that they have found something."""
+    name, data = "Agreement between seeds", material.data
+    criteria = {choice.criterion for choice in material.choices}
+    criteria |= {each.criterion for each in (() if material.search is None else material.search.selections)}
+    chooses = AGREEMENT in criteria or not material.primary.oracle
+    found = {arm.name: data.agreements.of(arm.name) for arm in data.arms} if chooses else {}
+    measured = {arm: agreement for arm, agreement in found.items() if agreement is not None}
+    if not measured:
+        return None
+    same = [arm for arm, agreement in measured.items() if agreement.identical]
+    started = [arm for arm, agreement in measured.items() if agreement.same_split and _starts_alike(data, arm)]
+    problems = []
+    if same:
+        problems.append(f"all seeds of {first_of(same, _MOST_NAMED)} find exactly the same classes")
+    if started:
+        what = "start from the same weights and train on the same samples"
+        problems.append(f"the seeds of {first_of(started, _MOST_NAMED)} {what}")
+    if not problems:
+        return passed(name, f"the seeds of none of {count(len(measured), 'arm')} agree for a reason that is seen here")
+    text = f"{capital(', and '.join(problems))}: they agree for that reason, whether the classes are right or not."
+    return warned(name, text, "Choose among these arms by val/fixed_silhouette, or let seeds differ in their split.")
+
+
+def _starts_alike(data: StudyData, arm: str) -> bool:
+    """Whether all seeds of an arm begin with the weights of a file."""
+    results = [data.results[cell.cell_id] for cell in data.cells(arm) if cell.cell_id in data.results]
+    return any(result.config.get("model", {}).get("weights") is not None for result in results)
 
 
 def what_choices_read(material: Material) -> Check | None:

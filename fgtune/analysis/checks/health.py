@@ -20,6 +20,7 @@ CHECKS: tuple[Callable[[Material], Check | None], ...] = (
     choosing.budgets,
     choosing.edges,
     choosing.what_choices_read,
+    choosing.agreeing_seeds,
     machines.repeatable,
 )
 """A function a check, in the order of the page: its outcome, or None where it does not apply to the study."""

@@ -9,6 +9,7 @@ from fgtune.analysis.formatting import MetricInfo, metric_info
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.search.selection import Selection, select
 from fgtune.analysis.trials import UNFINISHED, Trial, criteria_of, pareto_front, trials_of
+from fgtune.catalog.metrics import ARM_METRICS
 from fgtune.results.records import CellState
 
 
@@ -136,7 +137,7 @@ def selections_of(data: StudyData, trials: Sequence[Trial]) -> tuple[Selection, 
     criteria = criteria_of(data) if data.study.design.criteria else ()
     primary = metric_info(data.study.metrics.primary)
     named = {info.name for info in criteria}
-    others = [metric_info(name) for name in data.shown_metrics if name not in named]
+    others = [metric_info(name) for name in (*data.shown_metrics, *ARM_METRICS) if name not in named]
     label_free = [info for info in others if not info.oracle and info.direction != "none"]
     selections = [select(data, trials, info, primary, searched=True) for info in criteria]
     selections += [select(data, trials, info, primary, searched=False) for info in label_free]

@@ -1,0 +1,139 @@
+"""Agreement and the shared judge together: what they choose, and every reason for which they refuse."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from fgtune.analysis.checks.record import Status
+from fgtune.analysis.inputs import read_study
+from fgtune.analysis.search.joint_choice import alike, best_together, joint_choices
+from fgtune.analysis.summary import summarise
+from fgtune.config.schema.base import stable_hash
+from fgtune.reporting.html import write_up
+from fgtune.results.records import LabelsRecord, PredictionsRecord
+
+TRUE = np.arange(240) % 6
+SHARES = {"a": 0.5, "b": 0.05, "c": 0.3, "d": 0.4, "e": 0.8, "f": 0.6}
+"""Samples that an arm confuses; arm a is the baseline."""
+JUDGED = {"a": 0.2, "b": 0.5, "c": 0.4, "d": 0.3, "e": 0.0, "f": 0.1}
+
+
+@pytest.fixture
+def folder_of(synthetic, tmp_path):
+    def write(shares=SHARES, judged=JUDGED, seeds=5, primary="test/clustering_accuracy"):
+        arms = [{"name": name, "set": {"epochs": 5 + rank}} for rank, name in enumerate(shares)]
+        study = {
+            "study": "joint", "question": "Which?", "design": {"kind": "comparison", "arms": arms}, "seeds": seeds,
+            "metrics": {"primary": primary, "also": ["val/fixed_silhouette"]},
+            "trial": {"data": {"kind": "digits"}, "classes": {"num_fine": 6}},
+        }  # fmt: skip
+        folder = synthetic.SyntheticStudy(text=json.dumps(study)).write(tmp_path)
+        rng = np.random.default_rng(0)
+        for result in folder.ledger.read():
+            own = {"val/fixed_silhouette": judged[result.arm] + 0.01 * result.seed, primary: 0.9 - shares[result.arm]}
+            folder.ledger.append(replace(result, metrics={**result.metrics, **own}))
+            moved = np.where(rng.random(240) < shares[result.arm], 3 * (TRUE // 3) + rng.integers(0, 3, 240), TRUE)
+            record = PredictionsRecord(moved.astype(np.int8), np.full(240, 7, dtype=np.int8))
+            folder.write_predictions(result.cell_id, record)
+            folder.write_labels(stable_hash(result.config["data"]), LabelsRecord.of((TRUE // 3)[:, None], (2,)))
+        return folder
+
+    return write
+
+
+def only(folder):
+    (found,) = joint_choices(read_study(folder))
+    return found
+
+
+def test_what_both_rank_first_is_chosen_with_its_lead_over_the_baseline(folder_of):
+    folder = folder_of()
+    found, data = only(folder), read_study(folder)
+    assert (found.best, found.arm, found.baseline, found.n, found.refusal) == ("b", "b", "a", 6, "")
+    assert found.rho == pytest.approx(1.0)
+    assert found.p == pytest.approx(1 / 720)
+    lead = data.agreements.of("b").mean - data.agreements.of("a").mean
+    assert found.lead.estimate.mean == pytest.approx(lead)
+    assert found.lead.estimate.low > 0
+    assert "agreement of seeds and fixed silhouette (val) together choose b" in found.sentence(0.95)
+    page = write_up(folder)[0].read_text(encoding="utf-8")
+    assert "together choose b" in page
+    assert "Clustering accuracy (test) against agreement" in page
+
+
+def test_it_refuses_where_the_two_rank_arms_differently(folder_of):
+    found = only(folder_of(judged=dict(zip(JUDGED, (0.3, 0.1, 0.5, 0.2, 0.4, 0.25), strict=True))))
+    assert found.arm == "a"
+    assert "do not rank arms alike (rank correlation" in found.refusal
+    assert found.sentence(0.95).startswith("nothing chooses better than the baseline here: ")
+
+
+def test_it_refuses_a_lead_within_its_interval(folder_of):
+    found = only(folder_of(shares={**SHARES, "a": 0.06}, judged={**JUDGED, "a": 0.45}))
+    assert (found.best, found.arm) == ("b", "a")
+    assert "its seeds do not agree clearly more than the baseline's" in found.refusal
+
+
+def test_it_refuses_without_an_interval(folder_of):
+    found = only(folder_of(seeds=2))
+    assert found.arm == "a"
+    assert "agreement has no interval from 2 seeds" in found.refusal
+
+
+def test_the_baseline_may_be_the_best_itself(folder_of):
+    found = only(folder_of(shares={**SHARES, "a": 0.0}, judged={**JUDGED, "a": 0.9}))
+    assert (found.best, found.arm, found.refusal) == ("a", "a", "")
+    assert "together choose the baseline itself" in found.sentence(0.95)
+
+
+def test_it_is_there_without_fine_labels_and_needs_five_arms(folder_of):
+    folder = folder_of(primary="test/silhouette")
+    assert summarise(folder).choices == ()
+    assert summarise(folder).joint_choices[0].arm == "b"
+    assert "together choose b" in write_up(folder)[0].read_text(encoding="utf-8")
+
+
+def test_fewer_than_five_arms_make_no_choice(folder_of):
+    assert joint_choices(read_study(folder_of(shares={name: SHARES[name] for name in "abcd"}))) == ()
+
+
+@pytest.mark.parametrize("n", [5, 6, 12])
+def test_the_rank_correlation_is_scipys_and_exact_for_few_arms(n):
+    rng = np.random.default_rng(n)
+    one = rng.normal(size=n)
+    two = one + rng.normal(size=n)
+    rho, p = alike(one, two)
+    assert rho == pytest.approx(stats.spearmanr(one, two).statistic)
+    if n > 7:
+        assert p == pytest.approx(stats.spearmanr(one, two, alternative="greater").pvalue)
+        return
+    every = [stats.spearmanr(one, two[list(order)]).statistic for order in itertools.permutations(range(n))][:5040]
+    assert p == pytest.approx(np.mean(np.array(every) >= rho - 1e-9))
+
+
+def test_a_check_names_arms_whose_seeds_agree_for_another_reason(folder_of):
+    folder = folder_of(shares={**SHARES, "b": 0.0})
+    (check,) = [each for each in summarise(folder).checks if each.name == "Agreement between seeds"]
+    assert check.status is Status.WARN
+    assert "All seeds of b find exactly the same classes" in check.sentence
+    for result in folder.ledger.read():
+        model = {**result.config["model"], "weights": {"path": "w.pt"} if result.arm == "c" else None}
+        folder.ledger.append(replace(result, config={**result.config, "model": model}))
+    (check,) = [each for each in summarise(folder).checks if each.name == "Agreement between seeds"]
+    assert "the seeds of c start from the same weights and train on the same samples" in check.sentence
+
+
+def test_a_check_passes_where_no_such_reason_is_seen(folder_of):
+    (check,) = [each for each in summarise(folder_of()).checks if each.name == "Agreement between seeds"]
+    assert check.status is Status.PASS
+
+
+def test_ties_in_mean_rank_go_to_agreement():
+    assert best_together(np.array([0.1, 0.9, 0.5]), np.array([0.1, 0.5, 0.9])) == 1
+    assert alike(np.ones(6), np.arange(6.0))[1] == 1.0

@@ -21,7 +21,6 @@ from fgtune.config.schema.study import Study
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError, StudyFolderError, TrackingError
 from fgtune.plugins import permitting
-from fgtune.results.extension import HASH
 from fgtune.results.folder import StudyFolder
 from fgtune.results.provenance import check_data
 from fgtune.results.records import CellResult, CellState, best_by_mean
@@ -272,9 +271,9 @@ def _card(
 
 
 def _cell_id(folder: StudyFolder, cell: Cell) -> str:
-    """The id of a cell by the rule that made the ids in the folder: that of the version of fgtune that wrote it."""
-    scheme = folder.read_provenance().get(HASH, 1)
-    return cell_id_of(cell.config.to_plain() if scheme == 1 else cell.config.identity(), cell.seed, scheme=scheme)
+    """The id that the plan gives a cell, by the rule of the version that wrote it; a new one for another seed."""
+    planned = {(row["arm"], row["seed"]): str(row["cell_id"]) for row in folder.read_plan()}
+    return planned.get((cell.arm, cell.seed)) or cell_id_of(cell.config.identity(), cell.seed)
 
 
 def _trained_on(config: TrialConfig) -> Literal["all samples", "training and validation samples"]:

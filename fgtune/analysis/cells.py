@@ -133,4 +133,6 @@ def _solver_row(arm: str, label: str, solver: str, results: list[CellResult]) ->
         share=seconds / trainer if trainer > 0 else math.nan,
         statuses=dict(sorted(statuses.items())),
         max_gap=max(use.max_gap for use in uses),
+        resolves=sum(use.resolves for use in uses),
+        changes=sum(use.changes for use in uses),
     )

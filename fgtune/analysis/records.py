@@ -161,6 +161,8 @@ class SolverRow:
         share: Solver seconds over trainer seconds of the same cells.
         statuses: Number of solves by status.
         max_gap: Largest relative gap of any solve.
+        resolves: Number of solves during training, from predictions.
+        changes: How many of those changed the relations.
     """
 
     arm: str
@@ -173,3 +175,5 @@ class SolverRow:
     share: float
     statuses: Mapping[str, int]
     max_gap: float
+    resolves: int
+    changes: int

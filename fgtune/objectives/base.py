@@ -58,6 +58,7 @@ class StepOutputs:
         softness: tau in [0, 1]: 1 soft, 0 hard pseudo-labels.
         fine: (B,) int64 fine labels; only for a term that needs ``FINE_LABELS``.
         keys: (B, feature_dim) features of view x1 from the momentum encoder.
+        log_prior: (num_fine,) logarithm of the sizes wanted of the fine classes; None where they are fixed numbers.
         generator: Source of a term's draws, on the device of the outputs; None for no draws.
     """
 
@@ -72,6 +73,7 @@ class StepOutputs:
     softness: float = 1.0
     fine: Tensor | None = None
     keys: Tensor | None = None
+    log_prior: Tensor | None = None
     generator: torch.Generator | None = None
 
 

@@ -83,6 +83,8 @@ class ConfidenceTerm(Term):
 class UniformityTerm(Term):
     """KL(mean of p over the batch, prior) >= 0 in nats; log K_F - H(mean p) for the uniform prior of the paper.
 
+    A prior that follows the relations or the training comes with the outputs, fixed numbers from the config.
+
     The batch mean of few samples is noisy: if B is not much larger than K_F, the term is biased upwards.
     """
 
@@ -90,7 +92,7 @@ class UniformityTerm(Term):
 
     def __init__(self, config: ObjectiveConfig, context: TermContext) -> None:
         super().__init__()
-        sizes = config.prior or (1.0,) * context.num_fine
+        sizes = config.prior if isinstance(config.prior, tuple) else (1.0,) * context.num_fine
         if len(sizes) != context.num_fine:
             raise TrialError(f"objective.prior needs one size per fine class ({context.num_fine}), it has {len(sizes)}")
         self.log_prior: Tensor
@@ -101,4 +103,5 @@ class UniformityTerm(Term):
         """The term, a scalar in [0, log K_F] for a uniform prior."""
         mean = provided(outputs.log_probs, Need.FINE_HEAD).exp().mean(dim=0)  # (num_fine,)
         negative_entropy: Tensor = torch.special.xlogy(mean, mean).sum()
-        return negative_entropy - (mean * self.log_prior.to(mean.dtype)).sum()
+        log_prior = self.log_prior if outputs.log_prior is None else outputs.log_prior
+        return negative_entropy - (mean * log_prior.to(mean.dtype)).sum()

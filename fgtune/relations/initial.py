@@ -38,6 +38,26 @@ def beta_from_balance(balance: float, num_fine: int, num_coarse: int) -> float:
     return float(balance) * num_coarse / (2 * num_fine)
 
 
+def towards(affinity: FloatArray, beta: float, sizes: IntArray) -> FloatArray:
+    """The affinity for which the balance pulls to ``sizes`` instead of equal ones.
+
+    beta / K_C * sum_j (n_j - t_j)^2 differs from beta / K_C * sum_j n_j^2 by a constant and by -2 beta / K_C * sum_j
+    t_j n_j, which rewards every fine class of column j by 2 beta t_j / K_C: a shift of the column. So every solver
+    solves this programme too.
+
+    Args:
+        affinity: (num_fine, num_coarse).
+        beta: Weight of the balance.
+        sizes: (num_coarse,) wanted numbers of fine classes t_j.
+
+    Example:
+        >>> towards(np.zeros((3, 2)), beta=1.0, sizes=np.array([2, 1]))[0].tolist()
+        [2.0, 1.0]
+    """
+    shifted: FloatArray = affinity + 2.0 * beta / affinity.shape[1] * sizes
+    return shifted
+
+
 def random_balanced(num_fine: int, num_coarse: int, rng: np.random.Generator) -> IntArray:
     """Random relations with column sizes equal to within one; which columns are larger is also random.
 
@@ -55,6 +75,23 @@ def random_balanced(num_fine: int, num_coarse: int, rng: np.random.Generator) ->
     _check_counts(num_fine, num_coarse)
     parents: IntArray = rng.permutation(num_coarse)[np.arange(num_fine) % num_coarse].astype(np.int64)
     return rng.permutation(parents)
+
+
+def random_sized(sizes: IntArray, rng: np.random.Generator) -> IntArray:
+    """Random relations with given column sizes.
+
+    Args:
+        sizes: (num_coarse,) numbers of fine classes, at least 1 each.
+        rng: Draws which fine class goes where.
+
+    Returns:
+        ``fine_to_coarse``: (sizes.sum(),) int64.
+
+    Example:
+        >>> np.bincount(random_sized(np.array([1, 3]), np.random.default_rng(0))).tolist()
+        [1, 3]
+    """
+    return rng.permutation(np.repeat(np.arange(len(sizes), dtype=np.int64), sizes))
 
 
 def initial_affinity(num_fine: int, num_coarse: int, rng: np.random.Generator) -> FloatArray:

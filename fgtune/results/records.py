@@ -42,13 +42,25 @@ class EpochMetrics:
 
 @dataclass(frozen=True)
 class SolverUse:
-    """All solves of the relations in one trial: how many, how long, how they ended, and the largest relative gap."""
+    """All solves of the relations in one trial.
+
+    Attributes:
+        solver: Kind of the solver.
+        solves: How many.
+        seconds: How long they took together.
+        statuses: How they ended, by status.
+        max_gap: Largest relative gap.
+        resolves: How many of them were during training, from predictions.
+        changes: How many of those changed the relations.
+    """
 
     solver: str
     solves: int
     seconds: float
     statuses: Mapping[str, int]
     max_gap: float
+    resolves: int = 0
+    changes: int = 0
 
 
 @dataclass(frozen=True)

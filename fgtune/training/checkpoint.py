@@ -43,7 +43,7 @@ def start_from(trainer: Trainer, state: dict[str, Any]) -> None:
         TrialError: The state does not fit the trainer.
     """
     settings = trainer.optimizer.state_dict()["param_groups"]
-    unused = {"solves": 0, "seconds": 0.0, "statuses": {}, "max_gap": 0.0}
+    unused = {"solves": 0, "seconds": 0.0, "statuses": {}, "max_gap": 0.0, "resolves": 0, "changes": 0}
     mixed = state | {
         "optimizer": state["optimizer"] | {"param_groups": settings},
         "relations": state["relations"] | unused,

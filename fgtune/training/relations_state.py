@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fgtune.arrays import IntArray
+from fgtune.arrays import FloatArray, IntArray
 from fgtune.config.schema.classes import RelationsConfig
 from fgtune.errors import TrialError
-from fgtune.relations.base import RelationsProblem, RelationsSolution
-from fgtune.relations.initial import beta_from_balance, initial_affinity, random_balanced
+from fgtune.relations.base import RelationsProblem
+from fgtune.relations.initial import beta_from_balance, initial_affinity, random_balanced, random_sized, towards
 from fgtune.relations.solve import solve
 from fgtune.results.records import SolverUse
 from fgtune.streams import numpy_stream
@@ -32,6 +32,8 @@ class RelationsState:
         seed: Seed of the cell, which determines the initial M.
         device: Where training runs.
         truth: (sources, K_F) true parents; required and read only by ``mode: oracle``.
+        sizes: For each source, (K_C,) numbers of fine classes that M starts with and the balance pulls to; None for
+            equal ones.
     """
 
     def __init__(
@@ -42,22 +44,27 @@ class RelationsState:
         seed: int,
         device: torch.device,
         truth: IntArray | None = None,
+        sizes: tuple[IntArray, ...] | None = None,
     ) -> None:
         self.config, self.num_fine, self.num_coarse, self.device = config, num_fine, num_coarse, device
         self.learned = config.mode == "learned"
         self._uses: Counter[str] = Counter()
+        self._sizes = sizes
         self._solves, self._seconds, self._max_gap = 0, 0.0, 0.0
+        self._resolves, self._changes = 0, 0
         self._affinity = [torch.zeros(num_fine, k, dtype=torch.float64, device=device) for k in num_coarse]
         self._counts = [0] * len(num_coarse)
         if config.mode == "oracle":
             self._set(self._checked_truth(truth))
             return
         streams = [numpy_stream(seed, "relations", source) for source in range(len(num_coarse))]
-        if config.mode == "random_balanced":
+        if sizes is not None:
+            self._set([random_sized(each, rng) for each, rng in zip(sizes, streams, strict=True)])
+        elif config.mode == "random_balanced":
             self._set([random_balanced(num_fine, k, rng) for k, rng in zip(num_coarse, streams, strict=True)])
         else:
             drawn = [initial_affinity(num_fine, k, rng) for k, rng in zip(num_coarse, streams, strict=True)]
-            self._set([self._solve(affinity, balanced=True).fine_to_coarse for affinity in drawn])
+            self._set([self._solve(affinity, source, balanced=True) for source, affinity in enumerate(drawn)])
 
     def _checked_truth(self, truth: IntArray | None) -> list[IntArray]:
         shape = (len(self.num_coarse), self.num_fine)
@@ -70,15 +77,18 @@ class RelationsState:
         self.fine_to_coarse = np.stack(parents).astype(np.int64)  # (sources, num_fine)
         self.tensor = torch.from_numpy(self.fine_to_coarse.copy()).to(self.device)
 
-    def _solve(self, affinity: np.ndarray, balanced: bool) -> RelationsSolution:
+    def _solve(self, affinity: FloatArray, source: int, *, balanced: bool) -> IntArray:
+        """The best parents of a source."""
         num_fine, num_coarse = affinity.shape
         beta = beta_from_balance(self.config.balance, num_fine, num_coarse) if balanced else 0.0
+        if self._sizes is not None and beta > 0:
+            affinity = towards(affinity, beta, self._sizes[source])
         solution = solve(RelationsProblem(affinity, beta), self.config.solver)
         self._solves += 1
         self._seconds += solution.seconds
         self._uses[solution.status.value] += 1
         self._max_gap = max(self._max_gap, solution.gap)
-        return solution
+        return solution.fine_to_coarse
 
     @torch.no_grad()
     def collect(self, teacher_probs: Tensor, coarse: Tensor) -> None:
@@ -100,8 +110,20 @@ class RelationsState:
         for source, num_coarse in enumerate(self.num_coarse):
             onehot = coarse[:, source, None] == np.arange(num_coarse)  # (n, K_C), no entry for -1
             affinity = fine_probs.astype(np.float64).T @ onehot / max(1, int(onehot.sum()))
-            parents[source] = self._solve(affinity, balanced=False).fine_to_coarse
+            parents[source] = self._solve(affinity, source, balanced=False)
         self._set(parents)
+
+    def start_from(self, labels: IntArray, coarse: IntArray) -> None:
+        """Set the relations of all sources but the first, whose relations ``labels`` follow, by those labels.
+
+        Args:
+            labels: (n,) fine class that each training sample starts with.
+            coarse: (n, sources) with -1 for none.
+        """
+        if self.learned and len(self.num_coarse) > 1:
+            first = self.fine_to_coarse[:1]
+            self.solve_for(np.eye(self.num_fine)[labels], coarse)
+            self._set([*first, *self.fine_to_coarse[1:]])
 
     def solve_if_due(self, step: int, balanced: bool) -> None:
         """Re-solve every source if ``step``, counted from 1 over the whole training, is a multiple of the period."""
@@ -113,7 +135,9 @@ class RelationsState:
                 mean = affinity.cpu().numpy() / self._counts[source]
                 if not np.isfinite(mean).all():
                     raise TrialError(f"non-finite predictions of the teacher up to step {step}: training diverged")
-                parents[source] = self._solve(mean, balanced).fine_to_coarse
+                parents[source] = self._solve(mean, source, balanced=balanced)
+                self._resolves += 1
+                self._changes += not np.array_equal(parents[source], self.fine_to_coarse[source])
             affinity.zero_()
             self._counts[source] = 0
         self._set(parents)
@@ -123,7 +147,13 @@ class RelationsState:
         if not self._solves:
             return None
         return SolverUse(
-            self.config.solver.kind, self._solves, self._seconds, dict(sorted(self._uses.items())), self._max_gap
+            self.config.solver.kind,
+            self._solves,
+            self._seconds,
+            dict(sorted(self._uses.items())),
+            self._max_gap,
+            self._resolves,
+            self._changes,
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -136,6 +166,8 @@ class RelationsState:
             "seconds": self._seconds,
             "statuses": dict(self._uses),
             "max_gap": self._max_gap,
+            "resolves": self._resolves,
+            "changes": self._changes,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -145,3 +177,4 @@ class RelationsState:
         self._counts = list(state["counts"])
         self._solves, self._seconds, self._max_gap = state["solves"], state["seconds"], state["max_gap"]
         self._uses = Counter(state["statuses"])
+        self._resolves, self._changes = state.get("resolves", 0), state.get("changes", 0)

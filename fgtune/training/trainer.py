@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import nll_loss
 
 from fgtune.arrays import IntArray
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import TrainingView
 from fgtune.errors import TrialError
-from fgtune.objectives.base import StepOutputs
+from fgtune.objectives.base import StepOutputs, provided
 from fgtune.objectives.objective import soft_epochs, softness
 from fgtune.results.records import (
     SPLIT_BITS,
@@ -36,7 +37,7 @@ from fgtune.training.compute import log_of, training_inputs
 from fgtune.training.evaluator import Evaluator
 from fgtune.training.networks import Networks, PredictionCache
 from fgtune.training.optimization import build_optimizer, learning_rate, num_batches
-from fgtune.training.relations_state import RelationsState
+from fgtune.training.warm_start import FineStart
 
 CHECKPOINT_VERSION = 2
 
@@ -83,9 +84,10 @@ class Trainer:
         self.coarse = self.compute.to_device(view.train_coarse)
         self.fine = None if fine is None else self.compute.to_device(fine)
         self.optimizer = build_optimizer(config.optimizer, self.networks.trained())
-        self.relations = RelationsState(
-            config.relations, num_fine, view.num_coarse, seed, self.compute.device, truth=truth
+        self.start = FineStart(
+            config, view, num_fine, seed, self.compute.device, truth, has_fine_head=self.networks.has_fine_head
         )
+        self.relations = self.start.relations
         self.history: list[EpochMetrics] = []
         self.step = 0
         self._clustered_epoch = 0  # epoch whose features the clusters were found in
@@ -165,6 +167,9 @@ class Trainer:
     def _train_step(self, rows: Tensor, epoch: int, streams: dict[str, torch.Generator]) -> dict[str, Tensor]:
         """One optimiser step on ``rows`` (B,), positions in the training split; returns the detached loss values."""
         inputs, coarse = self.inputs[rows], self.coarse[rows]
+        warm = self.start.warm_labels(epoch)
+        if warm is not None:
+            return self._warm_step(inputs, warm[rows], streams)
         targets = self.networks.targets(rows, inputs, self.inputs, streams)
         if self.relations.learned and targets.logits is not None:
             self.relations.collect(targets.logits.softmax(dim=1), coarse)
@@ -181,17 +186,30 @@ class Trainer:
             softness=softness(self.config.objective.pseudo_labels, epoch, self.config.epochs),
             fine=None if self.fine is None else self.fine[rows],
             keys=targets.keys,
+            log_prior=self.start.log_prior(),
             generator=streams["term"],
         )
         loss, values = self.objective(outputs)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.compute.backward_and_step(loss, self.optimizer)
-        self.networks.after_step()
-        self.step += 1
+        self._update(loss)
+        if self.start.prior is not None and log_probs is not None:
+            self.start.prior.follow(log_probs.detach())
         if self.networks.has_fine_head:
             balanced = epoch <= self.soft_epochs or self.config.relations.balance_after_soft
             self.relations.solve_if_due(self.step, balanced)
         return {"loss": loss.detach()} | {f"loss_{name}": value for name, value in values.items()}
+
+    def _warm_step(self, inputs: Tensor, labels: Tensor, streams: dict[str, torch.Generator]) -> dict[str, Tensor]:
+        """One optimiser step towards the clusters ``labels`` (B,) that the fine head starts from."""
+        _, log_probs = self.networks.student_outputs(inputs, streams["x0"])
+        loss = nll_loss(provided(log_probs, "a fine head"), labels)
+        self._update(loss)
+        return {"loss": loss.detach()}
+
+    def _update(self, loss: Tensor) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        self.compute.backward_and_step(loss, self.optimizer)
+        self.networks.after_step()
+        self.step += 1
 
     # --- evaluation --------------------------------------------------------------------------------------------
 
@@ -236,6 +254,7 @@ class Trainer:
             neighbor_log_probs=None if positions is None else log_teacher[positions.clamp_min(0)],
             neighbor_valid=None if positions is None else positions >= 0,
             softness=softness(self.config.objective.pseudo_labels, epoch, self.config.epochs),
+            log_prior=self.start.log_prior(),
         )
         loss, values = self.objective(outputs, validation=True)
         if not values:
@@ -252,6 +271,7 @@ class Trainer:
             "networks": self.networks.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "relations": self.relations.state_dict(),
+            "prior": None if self.start.prior is None else self.start.prior.state_dict(),
             "history": [asdict(entry) for entry in self.history],
             "step": self.step,
         }
@@ -264,6 +284,8 @@ class Trainer:
         self.networks.load_state_dict(state["networks"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.relations.load_state_dict(state["relations"])
+        if self.start.prior is not None:
+            self.start.prior.load_state_dict(state["prior"])
         self.history = [EpochMetrics(**entry) for entry in state["history"]]
         self.step = state["step"]
         self._final = None

@@ -175,6 +175,22 @@ def test_classes_that_are_hardly_used_warn(clean):
     assert "seed 1 (1.5 of 10 in effect)" in sentence
 
 
+def test_relations_that_never_change_in_training_warn(clean):
+    def solves(line):
+        line["solver"] = {"solver": "flow", "solves": 31, "seconds": 0.1, "statuses": {"optimal": 31}, "max_gap": 0.0}
+        line["solver"] |= {"resolves": 30, "changes": 0 if line["arm"] == "baseline" else 2}
+
+    assert "Relations that learn" not in _checks(clean)
+    _rewrite(clean, solves)
+    status, sentence, step = _checks(clean)["Relations that learn"]
+    assert status == "WARN"
+    assert sentence.startswith("The relations never changed in training in 1 arm (")
+    assert "relations.sizes" in step
+    _rewrite(clean, lambda line: line["solver"].update(changes=2))
+    status, sentence, _ = _checks(clean)["Relations that learn"]
+    assert (status, sentence) == ("PASS", "96 of 1440 solves during training changed the relations")
+
+
 def test_solves_without_a_proof_warn(synthetic, tmp_path):
     status, sentence, step = _checks(synthetic.SyntheticStudy(text=synthetic.SOLVER_STUDY).write(tmp_path))[
         "Proofs of the solver"

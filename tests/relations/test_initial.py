@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
+from fgtune.config.schema.classes import FlowSolverConfig
 from fgtune.errors import SolverError
-from fgtune.relations.initial import beta_from_balance, initial_affinity, random_balanced
+from fgtune.relations.base import RelationsProblem
+from fgtune.relations.initial import beta_from_balance, initial_affinity, random_balanced, random_sized, towards
+from fgtune.relations.solve import solve
 
 
 def test_balance_one_is_beta_star_of_cifar100():
@@ -50,3 +55,29 @@ def test_too_few_fine_classes_raise(function):
         function(3, 4, np.random.default_rng(0))
     with pytest.raises(SolverError, match=r"got 3 x 5$"):
         beta_from_balance(1.0, 3, 5)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_shifted_affinity_makes_the_balance_pull_to_given_sizes(seed):
+    rng = np.random.default_rng(seed)
+    num_fine, num_coarse = 6, 3
+    affinity, beta = rng.random((num_fine, num_coarse)) / num_fine, float(rng.choice([0.01, 0.1, 1.0]))
+    sizes = np.array([1, 2, 3])[rng.permutation(3)]
+
+    def cost(parents):
+        counts = np.bincount(parents, minlength=num_coarse)
+        gained = affinity[np.arange(num_fine), parents].sum()
+        return beta / num_coarse * ((counts - sizes) ** 2).sum() - gained
+
+    feasible = (np.array(each) for each in itertools.product(range(num_coarse), repeat=num_fine))
+    best = min(cost(parents) for parents in feasible if len(np.unique(parents)) == num_coarse)
+    found = solve(RelationsProblem(towards(affinity, beta, sizes), beta), FlowSolverConfig()).fine_to_coarse
+    assert cost(found) == pytest.approx(best, abs=1e-12)
+
+
+def test_relations_of_given_sizes_follow_the_generator():
+    sizes = np.array([1, 4, 2])
+    draws = [random_sized(sizes, np.random.default_rng(seed)) for seed in range(20)]
+    assert all(np.bincount(parents).tolist() == [1, 4, 2] for parents in draws)
+    assert len({tuple(parents) for parents in draws}) > 5
+    assert np.array_equal(draws[3], random_sized(sizes, np.random.default_rng(3)))

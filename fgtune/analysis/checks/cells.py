@@ -9,6 +9,8 @@ from fgtune.catalog.metrics import SPLITS
 from fgtune.results.records import CellResult, CellState
 from fgtune.text import count, first_of
 
+_FEWEST_RESOLVES = 10
+"""Solves during training before relations that never changed are remarkable."""
 _MOST_NAMED = 4  # arms or cells that a sentence names
 _FEWEST_USED = 0.5  # share of the fine classes that a cell has to use
 _FEWEST_EFFECTIVE = 0.1  # part of the way from 1 class to all of them
@@ -104,6 +106,26 @@ def solver_proofs(material: Material) -> Check | None:
         f"{gap:.2g}); those relations may be improvable."
     )
     step = "Raise relations.solver.time_limit_s, or take the flow solver, which is exact in milliseconds."
+    return warned(name, text, step)
+
+
+def relations_moved(material: Material) -> Check | None:
+    """Arms whose learned relations were solved again and again and never changed."""
+    name, labels = "Relations that learn", {row.label: row for row in material.solvers if row.resolves}
+    if not labels:
+        return None
+    stuck = [label for label, row in labels.items() if not row.changes and row.resolves >= _FEWEST_RESOLVES]
+    if not stuck:
+        solves, changes = (sum(getattr(row, what) for row in labels.values()) for what in ("resolves", "changes"))
+        return passed(name, f"{changes} of {count(solves, 'solve')} during training changed the relations")
+    text = (
+        f"The relations never changed in training in {count(len(stuck), 'arm')} ({first_of(stuck, _MOST_NAMED)}): they "
+        "end as they started, so the start decides how many fine classes each coarse class has."
+    )
+    step = (
+        "Check that relations.sizes gives the coarse classes the numbers of fine classes that you expect, or lower "
+        "relations.balance."
+    )
     return warned(name, text, step)
 
 

@@ -16,6 +16,7 @@ CHECKS: tuple[Callable[[Material], Check | None], ...] = (
     seeds.ends_of_range,
     cells.degenerate,
     cells.solver_proofs,
+    cells.relations_moved,
     cells.epochs,
     choosing.budgets,
     choosing.edges,

@@ -138,8 +138,25 @@ def resolve_classes(config: TrialConfig, shape: DataShape) -> TrialConfig:
             "use learned or random_balanced relations" if shape.num_fine is None else "set classes.num_fine_ratio: 1.0"
         )
         raise ConfigError(f"oracle relations need {needed}", path="trial.relations.mode", value="oracle", fix=fix)
+    _check_sizes(config, num_fine, shape)
     plain = patch(config.to_plain(), {"classes.num_fine": num_fine}, TrialConfig)
     return TrialConfig.from_plain(plain)
+
+
+def _check_sizes(config: TrialConfig, num_fine: int, shape: DataShape) -> None:
+    """Raise where sizes given as numbers do not fit the number of fine or coarse classes."""
+    prior, sizes = config.objective.prior, config.relations.sizes
+    if isinstance(prior, tuple) and len(prior) != num_fine:
+        rule = f"needs one size per fine class (K_F = {num_fine}), it has {len(prior)}"
+        fix = "give as many sizes, or a rule: coarse_shares, clusters or learned"
+        raise ConfigError(rule, path="trial.objective.prior", value=list(prior), fix=fix)
+    if isinstance(sizes, tuple) and (len(shape.num_coarse) != 1 or len(sizes) != shape.num_coarse[0]):
+        needed = "one source" if len(shape.num_coarse) != 1 else f"one number per coarse class ({shape.num_coarse[0]})"
+        rule, fix = f"needs {needed}", "give as many numbers, or a rule: balanced, coarse_shares or variance"
+        raise ConfigError(rule, path="trial.relations.sizes", value=list(sizes), fix=fix)
+    if isinstance(sizes, tuple) and sum(sizes) != num_fine:
+        rule, fix = f"must sum to K_F = {num_fine}, they sum to {sum(sizes)}", "change them or classes.num_fine"
+        raise ConfigError(rule, path="trial.relations.sizes", value=list(sizes), fix=fix)
 
 
 def _check_estimated(config: TrialConfig) -> None:
@@ -151,8 +168,10 @@ def _check_estimated(config: TrialConfig) -> None:
         rule = (
             f"{config.objective.oracle_weights[0]} needs a class for every fine label, which an estimate cannot promise"
         )
-    elif config.objective.prior is not None:
+    elif isinstance(config.objective.prior, tuple):
         rule = "objective.prior needs one size per fine class, and their number is to be estimated"
+    elif isinstance(config.relations.sizes, tuple):
+        rule = "relations.sizes needs numbers that sum to the number of fine classes, which is to be estimated"
     if rule:
         raise ConfigError(rule, path=path, value=value, fix="give num_fine as a number, or num_fine_ratio")
 

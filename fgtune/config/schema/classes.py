@@ -131,14 +131,21 @@ _ShippedSolverConfig = Annotated[FlowSolverConfig | ScipSolverConfig | CvxpySolv
 SolverConfig = Annotated[Annotated[_ShippedSolverConfig, SHIPPED] | Annotated[PluginConfig, PLUGIN], BY_KIND]
 
 
+GroupSizes = Annotated[tuple[Count, ...], Field(min_length=1)]
+
+
 class RelationsConfig(Config):
     """How the relations M between fine and coarse classes are found."""
 
     mode: Literal["learned", "oracle", "random_balanced"] = "learned"
     """``oracle`` reads fine labels to know the true M; ``random_balanced`` fixes a random M with equal column sizes."""
     solver: SolverConfig = FlowSolverConfig()
+    sizes: Literal["balanced", "coarse_shares", "variance"] | GroupSizes = "balanced"
+    """How many fine classes each coarse class starts with, which the balance pulls to: equally many (published), by its
+    share of the samples, or by its variance (each further class where it lowers the sum of squares of k-means on the
+    inputs most), or numbers, one per coarse class of the only source, summing to K_F."""
     balance: Weight = 1.0
-    """b = beta / beta*, with beta* = K_C / (2 K_F): at 1, balance becomes nearly a hard constraint."""
+    """b = beta / beta*, with beta* = K_C / (2 K_F): at 1, the sizes become nearly a hard constraint."""
     balance_after_soft: bool = False
     """Keep the balance term after the soft phase; the reference drops it there."""
     every_steps: Count = 20

@@ -15,8 +15,9 @@ from fgtune.config.schema.plugin import PluginTermConfig
 
 _FALCON = {"lambda_coarse": 0.5, "lambda_nn": 0.5, "lambda_conf": 0.5, "lambda_reg": 2.0}
 
-PRESETS: dict[str, dict[str, float]] = {
+PRESETS: dict[str, dict[str, Any]] = {
     "falcon": _FALCON,
+    "falcon_warm": {**_FALCON, "prior": "clusters"},
     "base": {"lambda_base": 1.0},
     "fine": {"lambda_fine": 1.0},
     "indi": {"lambda_instance": 1.0},
@@ -29,6 +30,11 @@ PRESETS: dict[str, dict[str, float]] = {
     "untrained": {},
 }
 """Values by preset name; weights that a preset leaves out are 0, and one given in the study file overrides both."""
+
+PRESET_SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
+    "falcon_warm": {"relations": {"sizes": "variance", "balance": 0.1}, "warm_start": {"fraction": 0.15}},
+}
+"""What a preset sets elsewhere in the trial, by section, where the study file says nothing."""
 
 WEIGHTS = (*map(weight_of, TERMS), "label_smoothing")
 """What a preset may set."""
@@ -111,6 +117,7 @@ class PresetConfig(Config):
         "scan",
         "falcon_instance",
         "falcon_entropic",
+        "falcon_warm",
         "untrained",
     ] = "falcon"
     """Values of the weights that are left out."""
@@ -141,8 +148,15 @@ class ObjectiveConfig(WeightsConfig):
     instance: InstanceConfig = ParametricInstanceConfig()
     entropic: EntropicConfig = EntropicConfig()
     # Lax about lists, which are not tuples to a strict validator once a "before" validator has seen the data.
-    prior: Annotated[tuple[PositiveFloat, ...], Field(strict=False)] | None = None
-    """Relative sizes of the fine classes, any order, for ``lambda_reg``; None is uniform (published)."""
+    prior: (
+        Literal["coarse_shares", "clusters", "learned"]
+        | Annotated[tuple[PositiveFloat, ...], Field(strict=False)]
+        | None
+    ) = None
+    """Relative sizes of the fine classes, which ``lambda_reg`` pulls the mean prediction to. None: all equal
+    (published). ``coarse_shares``: equal within a coarse class, whose classes together have its share of the samples.
+    ``clusters``: those of clusters of the inputs within the coarse classes. ``learned``: what the predictions have been
+    so far, starting from the clusters. Or numbers, one per fine class, in any order."""
     extra: dict[PartName, PluginTermConfig] = Field(default_factory=dict)
     """Your own terms by name; term ``x`` is measured as ``loss_x``."""
 

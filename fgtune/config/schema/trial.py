@@ -17,7 +17,7 @@ from fgtune.config.schema.classes import ClassesConfig, RelationsConfig
 from fgtune.config.schema.clustering import ClusteringConfig, KMeansClusteringConfig, with_kind
 from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.model import ModelConfig
-from fgtune.config.schema.objective import ObjectiveConfig
+from fgtune.config.schema.objective import PRESET_SETTINGS, ObjectiveConfig
 
 
 class TeacherConfig(Config):
@@ -53,6 +53,17 @@ class NeighborsConfig(Config):
         if self.refresh_epochs is not None and self.features != "teacher":
             raise ValueError("refresh_epochs needs features: teacher")
         return self
+
+
+class WarmStartConfig(Config):
+    """First epochs on clusters of the training inputs, in place of the objective; only with a fine head.
+
+    The clusters are found within each coarse class of the first source as ``clustering`` says, as many as the class has
+    fine classes under the initial relations.
+    """
+
+    fraction: Fraction = 0.0
+    """Share of the epochs in which the fine head learns the clusters; 0 starts from random weights (published)."""
 
 
 class SgdConfig(Config):
@@ -167,7 +178,9 @@ class TrialConfig(Config):
     classes: ClassesConfig
     objective: ObjectiveConfig = Field(default_factory=lambda: ObjectiveConfig.from_plain({}))
     clustering: ClusteringConfig = KMeansClusteringConfig()
-    """Where no term of the objective needs a fine head, fine classes are clusters of the learned features."""
+    """How clusters are found: of the learned features, where no term of the objective needs a fine head; of the inputs,
+    where a fine head starts from clusters."""
+    warm_start: WarmStartConfig = WarmStartConfig()
     teacher: TeacherConfig = TeacherConfig()
     neighbors: NeighborsConfig = NeighborsConfig()
     relations: RelationsConfig = RelationsConfig()
@@ -186,3 +199,13 @@ class TrialConfig(Config):
     @classmethod
     def _clustering_kind(cls, data: Any) -> Any:
         return with_kind(data)
+
+    @model_validator(mode="after")
+    def _filled_from_preset(self) -> TrialConfig:
+        for section, settings in PRESET_SETTINGS.get(self.objective.preset, {}).items():
+            node: Config = getattr(self, section)
+            missing = {name: value for name, value in settings.items() if name not in node.model_fields_set}
+            if missing:
+                # The config is frozen for everyone else; this is the end of its construction.
+                self.__dict__[section] = node.model_copy(update=missing)
+        return self

@@ -7,6 +7,8 @@ best of all clusters.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -23,12 +25,18 @@ from fgtune.training.clustering.rules import (
     projected,
     squared_distances,
 )
+from fgtune.training.clustering.sizes import grown_sizes
 
 Points = npt.NDArray[np.floating]
 
 
 def find_clusters(
-    config: ClusteringConfig, features: Float32Array, groups: IntArray, num_fine: int, seed: int
+    config: ClusteringConfig,
+    features: Float32Array,
+    groups: IntArray,
+    num_fine: int,
+    seed: int,
+    sizes: Sequence[int] | None = None,
 ) -> Clusters:
     """Divide features into ``num_fine`` clusters.
 
@@ -38,6 +46,8 @@ def find_clusters(
         groups: (n,) coarse class of each sample in the first source, -1 for none; used only by ``scope: coarse``.
         num_fine: K_F.
         seed: Seed of restarts and subsamples.
+        sizes: Clusters of each coarse class that has samples, summing to ``num_fine``, in place of ``config.sizes``;
+            only with ``scope: coarse``.
 
     Raises:
         TrialError: There are fewer samples than clusters, overall or in a coarse class; fewer features or samples than
@@ -46,13 +56,13 @@ def find_clusters(
     projection = None if config.pca is None else _components(features, config.pca)
     points: Points = features if projection is None else projected(features.astype(np.float64), projection)
     if config.scope == "global":
-        parts, sizes, of_parts = [points], [num_fine], [-1]
+        parts, numbers, of_parts = [points], [num_fine], [-1]
     else:
         of_parts = np.unique(groups[groups >= 0]).tolist()
         parts = [points[groups == group] for group in of_parts]
-        sizes = _sizes(config, parts, num_fine, seed)
-    owners = np.repeat(np.array(of_parts, dtype=np.int64), sizes)
-    return Clusters(_rule(config, points, parts, sizes, seed), owners, projection)
+        numbers = _sizes(config, parts, num_fine, seed) if sizes is None else list(sizes)
+    owners = np.repeat(np.array(of_parts, dtype=np.int64), numbers)
+    return Clusters(_rule(config, points, parts, numbers, seed), owners, projection)
 
 
 def _components(features: Float32Array, wanted: float) -> tuple[FloatMatrix, FloatMatrix]:
@@ -112,22 +122,4 @@ def _sizes(config: ClusteringConfig, parts: list[Points], num_fine: int, seed: i
         raise TrialError(f"{num_fine} clusters cannot cover {len(parts)} coarse classes")
     if config.sizes == "balanced":
         return [num_fine // len(parts) + (rank < num_fine % len(parts)) for rank in range(len(parts))]
-    return _grown(parts, num_fine, getattr(config, "restarts", KMEANS_RESTARTS), seed)
-
-
-def _grown(parts: list[Points], num_fine: int, restarts: int, seed: int) -> list[int]:
-    """Give each coarse class one cluster, then each further cluster where it lowers the sum of squares most."""
-    fits = [[fit_kmeans(part, 1, restarts, seed)[0]] for part in parts]
-    sizes = [1] * len(parts)
-    for _ in range(num_fine - len(parts)):
-        for part, fit, size in zip(parts, fits, sizes, strict=True):
-            if len(fit) == size and len(part) > size:
-                fit.append(fit_kmeans(part, size + 1, restarts, seed)[0])
-        gains = [
-            fit[size - 1] - fit[size] if len(fit) > size else -np.inf for fit, size in zip(fits, sizes, strict=True)
-        ]
-        best = int(np.argmax(gains))
-        if gains[best] == -np.inf:
-            raise TrialError(f"{num_fine} clusters need as many training samples with a coarse label")
-        sizes[best] += 1
-    return sizes
+    return grown_sizes(parts, num_fine, getattr(config, "restarts", KMEANS_RESTARTS), seed)

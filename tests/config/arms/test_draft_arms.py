@@ -134,6 +134,13 @@ WRONG_FACTORS = [
     ("classes.num_fine: [1]",
      "classes.num_fine[0]: must be >= number of coarse classes, "
      "K_F = 1 cannot cover K_C = 2, got 1. Fix: ask for 2 or more"),
+    ("objective.prior: [[1.0, 2.0]]",
+     "objective.prior[0]: needs one size per fine class (K_F = 10), it has 2, got [1.0, 2.0]. Fix: give as many"),
+    ("relations.sizes: [[3, 3, 4]]",
+     "relations.sizes[0]: needs one number per coarse class (2), got [3, 3, 4]. Fix: give as many numbers, or a rule"),
+    ("relations.sizes: [[3, 4]]",
+     "relations.sizes[0]: must sum to K_F = 10, they sum to 7, got [3, 4]. Fix: change them or classes.num_fine"),
+    ("relations.sizes: [equal]", "relations.sizes[0]: unknown choice, got 'equal'. Fix: choose one of: balanced,"),
     ("classes.num_fine_ratio: [0.96, 1.2]",
      "classes.num_fine_ratio[0]: arms 'baseline' and 'num_fine_ratio=0.96' are the same trial once classes"),
     ("classes.num_fine_ratio: [1.2, 1.21]",

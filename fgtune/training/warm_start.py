@@ -1,0 +1,137 @@
+"""Where the fine head starts: random weights, or clusters of the training inputs within coarse classes.
+
+FALCON starts from random relations and a random head, so that the first epochs decide which of many partitions training
+settles in. Clusters are a start that agrees with the inputs, and numbers and sizes of fine classes that need not be
+equal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fgtune.arrays import Float32Array, FloatArray, IntArray
+from fgtune.config.schema.clustering import ClusteringConfig
+from fgtune.config.schema.trial import TrialConfig
+from fgtune.data.base import TrainingView
+from fgtune.data.views import vectors
+from fgtune.errors import TrialError
+from fgtune.objectives.prior import ClassPrior
+from fgtune.streams import derive_seed
+from fgtune.training.clustering.find import find_clusters
+from fgtune.training.clustering.sizes import relations_sizes
+from fgtune.training.relations_state import RelationsState
+
+
+@dataclass(frozen=True)
+class StartingClasses:
+    """Clusters as fine classes.
+
+    Attributes:
+        labels: (n_train,) int64 fine class of each training sample.
+        shares: (K_F,) float64 share of the samples in each, positive.
+    """
+
+    labels: IntArray
+    shares: FloatArray
+
+
+def starting_classes(
+    config: ClusteringConfig, features: Float32Array, coarse: IntArray, parents: IntArray, seed: int
+) -> StartingClasses:
+    """As many clusters within each coarse class as it has fine classes under the relations.
+
+    Args:
+        config: How clusters are found; always within coarse classes.
+        features: (n_train, d).
+        coarse: (n_train,) coarse labels of the first source, -1 for none: such a sample gets the best of all clusters.
+        parents: (K_F,) initial relations of the first source.
+        seed: Seed of the clustering.
+
+    Raises:
+        TrialError: A coarse class has no training sample, or fewer than fine classes.
+    """
+    sizes = np.bincount(parents)
+    missing = np.setdiff1d(np.arange(len(sizes)), coarse)
+    if len(missing):
+        raise TrialError(f"warm_start needs training samples of every coarse class, there are none of {missing[0]}")
+    within = config.model_copy(update={"scope": "coarse"})
+    found = find_clusters(within, features, coarse, len(parents), derive_seed(seed, "start"), sizes.tolist())
+    fine_of = np.argsort(parents, kind="stable")  # clusters are numbered coarse class by coarse class
+    labels: IntArray = fine_of[found.allowed(found.log_scores(features), coarse).argmax(axis=1)]
+    counts = np.maximum(np.bincount(labels, minlength=len(parents)), 1)
+    return StartingClasses(labels, counts / counts.sum())
+
+
+class FineStart:
+    """What the trainer starts and balances fine classes with.
+
+    Args:
+        config: Resolved trial config.
+        view: The training split.
+        num_fine: K_F.
+        seed: The block.
+        device: Where training runs.
+        truth: True relations; only for ``relations.mode: oracle``.
+        has_fine_head: Without one, nothing is started.
+
+    Attributes:
+        relations: The relations at their start.
+        warm_epochs: Epochs, from the first, that train on ``labels``.
+        labels: (n_train,) fine class to start with; None for a random start.
+        prior: Sizes wanted of the fine classes, where they are not fixed numbers.
+    """
+
+    def __init__(
+        self,
+        config: TrialConfig,
+        view: TrainingView,
+        num_fine: int,
+        seed: int,
+        device: torch.device,
+        truth: IntArray | None,
+        has_fine_head: bool,
+    ) -> None:
+        kind, coarse = config.objective.prior, view.train_coarse
+        self.warm_epochs = round(config.warm_start.fraction * config.epochs) if has_fine_head else 0
+        clusters = self.warm_epochs > 0 or (has_fine_head and kind in ("clusters", "learned"))
+        features = _features(view) if clusters or config.relations.sizes == "variance" else None
+        self.relations = RelationsState(
+            config.relations,
+            num_fine,
+            view.num_coarse,
+            seed,
+            device,
+            truth=truth,
+            sizes=relations_sizes(config.relations, features, coarse, view.num_coarse, num_fine, seed),
+        )
+        self.labels: Tensor | None = None
+        shares = np.ones(num_fine)
+        if clusters and features is not None:
+            parents = self.relations.fine_to_coarse[0]
+            found = starting_classes(config.clustering, features, coarse[:, 0], parents, seed)
+            self.labels, shares = torch.from_numpy(found.labels).to(device), found.shares
+            self.relations.start_from(found.labels, coarse)
+        self.prior: ClassPrior | None = None
+        if isinstance(kind, str):
+            labels, sizes = torch.from_numpy(coarse.copy()).to(device), torch.from_numpy(shares).float().to(device)
+            self.prior = ClassPrior(kind, labels, view.num_coarse, sizes)
+
+    def warm_labels(self, epoch: int) -> Tensor | None:
+        """(n_train,) what the fine head learns in ``epoch`` (1-based) in place of the objective; None for nothing."""
+        return self.labels if epoch <= self.warm_epochs else None
+
+    def log_prior(self) -> Tensor | None:
+        """(K_F,) logarithm of the sizes wanted under the current relations; None where they are fixed numbers."""
+        return None if self.prior is None else self.prior.log(self.relations.tensor)
+
+
+def _features(view: TrainingView) -> Float32Array:
+    """(n_train, d) what is clustered: inputs as they are, images averaged down, as for the neighbours."""
+    features = vectors(view.inputs, view.train)
+    if not np.isfinite(features).all():
+        raise TrialError("the clusters to start from met inputs that are not finite")
+    return features

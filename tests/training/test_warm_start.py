@@ -1,0 +1,128 @@
+"""Starting from clusters: what the fine head learns first, and what the relations and the prior start with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.cluster import KMeans
+
+from fgtune.config.schema.trial import TrialConfig
+from fgtune.errors import TrialError
+from fgtune.streams import derive_seed
+from fgtune.training.warm_start import starting_classes
+
+WARM = {"objective.preset": "falcon_warm"}
+UNEQUAL = {**WARM, "data.fine_per_coarse": [1, 5], "data.separation": 8.0, "classes.num_fine": 6, "epochs": 20}
+
+
+def kmeans():
+    plain = {"data": {"kind": "digits"}, "classes": {"num_fine": 4}}
+    return TrialConfig.from_plain(plain).clustering
+
+
+def test_starting_classes_are_kmeans_within_coarse_classes_numbered_by_the_relations():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(80, 3)).astype(np.float32)
+    coarse = np.repeat([0, 1, -1], [30, 40, 10])
+    parents = np.array([1, 0, 1, 1, 0])
+    found = starting_classes(kmeans(), features, coarse, parents, seed=5)
+    state = derive_seed(5, "start") % 2**32
+    for label, classes in ((0, [1, 4]), (1, [0, 2, 3])):
+        own = features[coarse == label]
+        expected = KMeans(len(classes), n_init=10, random_state=state).fit(own)
+        assert found.labels[coarse == label].tolist() == np.array(classes)[expected.labels_].tolist()
+    assert set(parents[found.labels[coarse >= 0]] - coarse[coarse >= 0]) == {0}
+    np.testing.assert_allclose(found.shares, np.bincount(found.labels, minlength=5) / 80)
+
+
+def test_a_coarse_class_without_training_samples_is_refused():
+    features, coarse = np.zeros((4, 2), dtype=np.float32), np.zeros(4, dtype=np.int64)
+    with pytest.raises(TrialError, match="training samples of every coarse class, there are none of 1"):
+        starting_classes(kmeans(), features, coarse, np.array([0, 1, 0]), seed=0)
+
+
+def test_the_warm_preset_finds_groups_of_unequal_number_that_the_published_one_misses(make_trainer):
+    def sizes(changes):
+        trainer = make_trainer({**UNEQUAL, **changes})
+        *_, last = trainer
+        return np.bincount(trainer.relations.fine_to_coarse[0]).tolist(), last.metrics["test/clustering_accuracy"]
+
+    warm, accuracy = sizes({})
+    assert warm == [1, 5]
+    assert accuracy > 0.9
+    published, other = sizes({"objective.preset": "falcon"})
+    assert published != [1, 5]
+    assert other < accuracy - 0.1
+
+
+def test_the_first_epochs_learn_the_clusters_and_nothing_else(make_trainer):
+    trainer = make_trainer({**WARM, "warm_start.fraction": 0.5, "epochs": 20})
+    curve = list(trainer)
+    assert "train/loss_nn" not in curve[9].metrics
+    assert "train/loss_nn" in curve[10].metrics
+    assert trainer.relations.use().resolves == (curve[-1].step - curve[9].step) // 3
+    warm = make_trainer({**WARM, "warm_start.fraction": 1.0, "epochs": 20, "augmentation": {"kind": "none"}})
+    for _ in warm:
+        pass
+    fine = warm.networks.predict(warm.networks.model, warm.view.train).fine
+    assert (fine == warm.start.labels.numpy()).mean() > 0.95
+
+
+def test_parts_of_the_preset_can_be_set_alone_and_switched_off():
+    def config(changes):
+        plain = {"data": {"kind": "digits"}, "classes": {"num_fine": 10}, **changes}
+        return TrialConfig.from_plain(plain)
+
+    warm = config({"objective": {"preset": "falcon_warm"}, "relations": {"every_steps": 5}})
+    assert (warm.relations.sizes, warm.relations.every_steps, warm.objective.prior) == ("variance", 5, "clusters")
+    assert warm.warm_start.fraction > 0
+    assert TrialConfig.from_plain(warm.to_plain()) == warm
+    assert TrialConfig.from_plain(warm.to_plain()).digest == warm.digest
+    parts = {"relations": {"sizes": "balanced"}, "warm_start": {"fraction": 0.0}}
+    off = config({"objective": {"preset": "falcon_warm", "prior": None}, **parts})
+    assert (off.relations.sizes, off.warm_start.fraction, off.objective.prior) == ("balanced", 0.0, None)
+    assert config({}).relations.sizes == "balanced"
+
+
+def test_starting_from_clusters_reads_no_fine_label(make_trainer, scramble_fine):
+    plain, scrambled = (make_trainer(WARM, change_data=change) for change in (lambda each: each, scramble_fine))
+    for one, other in zip(plain, scrambled, strict=True):
+        assert one.metrics["train/loss"] == other.metrics["train/loss"]
+    assert torch.equal(plain.start.labels, scrambled.start.labels)
+    assert np.array_equal(plain.relations.fine_to_coarse, scrambled.relations.fine_to_coarse)
+
+
+def test_with_two_sources_the_second_ones_relations_follow_the_clusters(make_trainer):
+    def two_sources(dataset):
+        fine = np.asarray(dataset.fine)
+        second = np.isin(fine, [0, 3, 4]).astype(np.int64)  # another grouping of the same classes
+        even = np.arange(len(fine)) % 2 == 0
+        coarse = np.column_stack([np.where(even, dataset.coarse[:, 0], -1), np.where(even, -1, second)])
+        return replace(dataset, coarse=coarse, num_coarse=(2, 2))
+
+    changes = {**WARM, "data.separation": 12.0, "data.num_samples": 600}
+    trainer = make_trainer(changes, change_data=two_sources)
+    labels, parents = trainer.start.labels.numpy(), trainer.relations.fine_to_coarse
+    coarse = trainer.view.train_coarse
+    for source in range(2):
+        known = coarse[:, source] >= 0
+        assert (parents[source][labels[known]] == coarse[known, source]).mean() > 0.9
+
+
+def test_without_a_fine_head_nothing_is_started(make_trainer):
+    trainer = make_trainer({"objective.preset": "base", "warm_start.fraction": 0.5, "relations.sizes": "coarse_shares"})
+    assert trainer.start.labels is None
+    assert all("train/loss_base" in epoch.metrics for epoch in trainer)
+
+
+def test_inputs_that_are_not_finite_are_named(make_trainer):
+    def broken(dataset):
+        inputs = dataset.inputs.copy()
+        inputs[:, 0] = np.nan
+        return replace(dataset, inputs=inputs)
+
+    with pytest.raises(TrialError, match="not finite"):
+        make_trainer({**WARM, "objective.lambda_nn": 0.0}, change_data=broken)

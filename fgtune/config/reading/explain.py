@@ -150,14 +150,14 @@ class _Explainer:
         return ConfigError("unknown kind", where=self.origins.where(at), path=dotted(at), value=value, fix=fix)
 
     def _known_keys(self, path: Path) -> str:
-        """The fix for an unknown key: a similar sibling, the section that has it, or all known keys."""
+        """The fix for an unknown key: a similar sibling, the outermost section that has it, or all known keys."""
         model = model_at(self.root, self.data, path[:-1])
         name = str(path[-1])
         known = list(model.model_fields) if model is not None else []
         if nearest(name, known) is None:
             elsewhere = [each for each in all_paths(Study) if each.rpartition(".")[2] == name]
             if elsewhere:
-                return f"it belongs in {elsewhere[0]}"
+                return f"it belongs in {min(elsewhere, key=lambda each: each.count('.'))}"
         return suggestion(name, known, "known keys")
 
     def _purpose(self, path: Path) -> str:

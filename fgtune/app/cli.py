@@ -228,6 +228,37 @@ def refit_arm(
     refit(folder, arm, seed, out, force=force, tracking_uri=tracking_uri, plugins=plugins or (), say=typer.echo)
 
 
+@app.command("pretrain")
+def pretrain_encoder(
+    source: Annotated[Path, typer.Argument(metavar="STUDY|INPUTS", help="A study file, or inputs in .npz or .npy.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the encoder goes.")] = Path("encoder.pt"),
+    arm: Annotated[
+        str | None, typer.Option("--arm", metavar="NAME", help="Default: the study's first arm with model.pretrain.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Default: the study's first seed.", min=0)] = None,
+    all_samples: Annotated[
+        bool, typer.Option("--all", help="Train on all inputs, not only on the training split.")
+    ] = False,
+    set_: SetOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    plugins: PluginsOption = None,
+) -> None:
+    """Train an encoder on inputs without fine labels, and write it for model.weights."""
+    from fgtune.app.pretrain import pretrain
+
+    pretrain(
+        source,
+        out,
+        arm,
+        seed,
+        set_ or (),
+        all_samples=all_samples,
+        force=force,
+        plugins=plugins or (),
+        say=typer.echo,
+    )
+
+
 @app.command("predict")
 def predict_classes(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="The model folder.")],

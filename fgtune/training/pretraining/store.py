@@ -90,8 +90,8 @@ def _normalisation(config: AugmentationConfig) -> list[tuple[float, ...]] | None
 
 def write_encoder(path: Path, state: Mapping[str, Tensor]) -> None:
     """Write weights as a file that ``model.weights`` reads (layout ``plain``); whole or not at all."""
-    with replacing(path) as temporary:
-        torch.save({"state_dict": dict(state), _DIGEST: _digest(state)}, temporary)
+    with replacing(path) as temporary, temporary.open("wb") as file:  # by name, the file would hold its own name
+        torch.save({"state_dict": dict(state), _DIGEST: _digest(state)}, file)
 
 
 def _read(path: Path) -> dict[str, Tensor] | None:

@@ -58,6 +58,9 @@ CLUSTERINGS: dict[str, dict[str, Any]] = {
 }
 """By the name in the tables: within coarse classes but for the first, PCA with 90 % of the variance."""
 
+FULL_COVARIANCE = tuple(name for name in CLUSTERINGS if name.startswith(("mixture, full", "mixture, tied")))
+"""Left out on the 765 genes of single cells, where a covariance has 293 thousand entries for a few dozen cells."""
+
 UNTRAINED = {"objective": {"preset": "untrained"}, "model": {"backbone": {"kind": "identity"}}, "epochs": 1}
 FALCON = {
     "model": {"backbone": {"kind": "mlp", "hidden": [128, 128], "norm": "batch"}},
@@ -95,12 +98,15 @@ def measure(data: dict[str, Any], settings: dict[str, Any], seeds: int) -> list[
 
 def print_table(title: str, found: dict[str, dict[str, np.ndarray]]) -> None:
     """One table; ``found`` has the accuracies of each arm and data set."""
-    datasets = list(next(iter(found.values())))
-    best = {data: max(row[data].mean() for row in found.values()) for data in datasets}
+    datasets = list(dict.fromkeys(data for row in found.values() for data in row))
+    best = {data: max(row[data].mean() for row in found.values() if data in row) for data in datasets}
     print(f"\n{title}\n\n| clustering | {' | '.join(datasets)} |\n|---{'|---' * len(datasets)}|")
     for name, row in found.items():
-        means = {data: row[data].mean() for data in datasets}
-        shown = [f"**{mean:.3f}**" if mean == best[data] else f"{mean:.3f}" for data, mean in means.items()]
+        means = [row[data].mean() if data in row else None for data in datasets]
+        shown = [
+            "–" if mean is None else f"**{mean:.3f}**" if mean == best[data] else f"{mean:.3f}"
+            for mean, data in zip(means, datasets, strict=True)
+        ]
         print(f"| {name} | {' | '.join(shown)} |", flush=True)
 
 
@@ -118,6 +124,8 @@ def main() -> None:
     for data_name, data in datasets.items():
         for name in arguments.arms:
             started = time.perf_counter()
+            if data["kind"] == "single_cell" and name in FULL_COVARIANCE:
+                continue
             for table, accuracies in zip(found, measure(data, arms[name], arguments.seeds), strict=True):
                 table[name][data_name] = accuracies
             seconds = time.perf_counter() - started

@@ -84,17 +84,20 @@ def agreeing_seeds(material: Material) -> Check | None:
     if not measured:
         return None
     same = [arm for arm, agreement in measured.items() if agreement.identical]
-    started = [arm for arm, agreement in measured.items() if agreement.same_split and _starts_alike(data, arm)]
+    started = [arm for arm in measured if _starts_alike(data, arm)]
     problems = []
     if same:
         problems.append(f"all seeds of {first_of(same, _MOST_NAMED)} find exactly the same classes")
     if started:
-        what = "start from the same weights and train on the same samples"
-        problems.append(f"the seeds of {first_of(started, _MOST_NAMED)} {what}")
+        problems.append(f"the seeds of {first_of(started, _MOST_NAMED)} start from the same weights")
     if not problems:
         return passed(name, f"the seeds of none of {count(len(measured), 'arm')} agree for a reason that is seen here")
-    text = f"{capital(', and '.join(problems))}: they agree for that reason, whether the classes are right or not."
-    return warned(name, text, "Choose among these arms by val/fixed_silhouette, or let seeds differ in their split.")
+    text = f"{capital(', and '.join(problems))}: they agree more for that reason, whether the classes are right or not."
+    return warned(
+        name,
+        text,
+        "Compare their agreement with that of arms that start likewise alone, or choose by val/fixed_silhouette.",
+    )
 
 
 def _starts_alike(data: StudyData, arm: str) -> bool:

@@ -126,7 +126,7 @@ def test_a_check_names_arms_whose_seeds_agree_for_another_reason(folder_of):
         model = {**result.config["model"], "weights": {"path": "w.pt"} if result.arm == "c" else None}
         folder.ledger.append(replace(result, config={**result.config, "model": model}))
     (check,) = [each for each in summarise(folder).checks if each.name == "Agreement between seeds"]
-    assert "the seeds of c start from the same weights and train on the same samples" in check.sentence
+    assert "the seeds of c start from the same weights: they agree more for that reason" in check.sentence
 
 
 def test_a_check_passes_where_no_such_reason_is_seen(folder_of):

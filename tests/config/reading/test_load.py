@@ -188,6 +188,12 @@ def test_smoke_takes_the_first_of_listed_seeds_and_shrinks_default_epochs(write)
     assert (study.seed_list, study.trial.epochs) == ((4, 9), 3)
 
 
+def test_smoke_shrinks_pretraining(write):
+    for section, epochs in (("{kind: scarf}", 3), ("{kind: scarf, epochs: 90}", 3), ("{kind: scarf, epochs: 2}", 2)):
+        path = write(("  epochs: 60\n", f"  epochs: 60\n  model: {{pretrain: {section}}}\n"))
+        assert load_study(path, smoke=True).study.trial.model.pretrain.epochs == epochs
+
+
 def test_the_study_s_own_smoke_map_wins_over_the_defaults_and_set_over_both(write):
     path = write(("seeds: 3", "seeds: 3\nsmoke: {trial.epochs: 5, trial.batch_size: 32, seeds: 3}"))
     study = load_study(path, ["trial.batch_size=64"], smoke=True).study

@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "ConfigError": "errors",
     "FgtuneError": "errors",
+    "discover": "app.discover",
     "load_study": "app.api",
     "open_results": "app.api",
     "plan": "app.api",

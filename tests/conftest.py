@@ -160,19 +160,19 @@ def new_store(migrated):
 def train_study():
     """Trains all cells of a study file one by one without Ray; leaves the folder that a run leaves, without report."""
 
-    def train(study: Path, out: Path, overrides: tuple[str, ...] = ()) -> Path:
+    def train(study: Path, out: Path, overrides: tuple[str, ...] = (), predictions: bool = False) -> Path:
         from threadpoolctl import threadpool_limits
 
         with threadpool_limits(1):  # as in a trial, whatever ran in this process before: sums come out the same
-            return train_cells(study, out, overrides)
+            return train_cells(study, out, overrides, predictions)
 
-    def train_cells(study: Path, out: Path, overrides: tuple[str, ...]) -> Path:
+    def train_cells(study: Path, out: Path, overrides: tuple[str, ...], predictions: bool) -> Path:
         from fgtune.config.schema.base import stable_hash
         from fgtune.engine.opening import open_study
         from fgtune.results.folder import StudyFolder
         from fgtune.results.options import RunOptions
         from fgtune.results.provenance import collect_provenance
-        from fgtune.results.records import CellResult, CellState
+        from fgtune.results.records import CellResult, CellState, LabelsRecord
         from fgtune.training.build import build_trainer
         from fgtune.training.prepared import prepare_split, views
 
@@ -187,6 +187,10 @@ def train_study():
                 pass
             outcome = trainer.outcome()
             folder.write_relations(cell.cell_id, outcome.relations)
+            if predictions:
+                folder.write_predictions(cell.cell_id, outcome.predictions)
+                key = stable_hash(cell.config.data.to_plain())
+                folder.write_labels(key, LabelsRecord.of(dataset.coarse, dataset.num_coarse))
             folder.write_curve(cell.cell_id, cell.arm, cell.seed, outcome.history)
             ident = {"cell_id": cell.cell_id, "arm": cell.arm, "seed": cell.seed, "config_hash": cell.config_hash}
             folder.ledger.append(

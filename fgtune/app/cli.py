@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fgtune import __version__
+from fgtune.app.discover_command import discover_data
 from fgtune.app.export import ExportFormat
 from fgtune.errors import ConfigError, FgtuneError
 from fgtune.results.options import DEFAULT_OUT, RunOptions
@@ -128,6 +129,9 @@ def run(
         address=address,
     )
     raise typer.Exit(execute(options))
+
+
+app.command("discover")(discover_data)
 
 
 @app.command("report")

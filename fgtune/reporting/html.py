@@ -68,7 +68,7 @@ def render(data: StudyData, summary: StudySummary) -> bytes:
     context = page_context(data, summary)
     made = {"generator": generator(), "ledger_head": data.ledger_head}
     summary_json = script_json(json.dumps(summary.to_plain(), allow_nan=False))
-    return _render(context | made | {"summary_json": summary_json}).encode()
+    return _render(context | made | {"summary_json": summary_json})
 
 
 def script_json(text: str) -> Markup:
@@ -114,20 +114,33 @@ def _environment() -> Environment:
     return environment
 
 
-def _render(context: Mapping[str, Any]) -> str:
+def _render(context: Mapping[str, Any]) -> bytes:
+    specs = {figure.key: figure.spec.to_json() for figure in context["panels"].figures}
+    return document("report.html.j2", context, specs)
+
+
+def document(template: str, context: Mapping[str, Any], figures: Mapping[str, str]) -> bytes:
+    """A page with all scripts, styles and figures in it.
+
+    Args:
+        template: Name of the template.
+        context: What it reads besides.
+        figures: Figures as JSON, by the id of their element.
+    """
     scripts = {"plotly_js": get_plotlyjs(), "report_js": _package_file("report.js")}
-    figures = {figure.key: script_json(figure.spec.to_json()) for figure in context["panels"].figures}
-    return (
+    styles = {"report_css": "report.css", "discovery_css": "discovery.css"}
+    text = (
         _environment()
-        .get_template("report.html.j2")
+        .get_template(template)
         .render(
             **context,
-            **{name: Markup(text) for name, text in scripts.items()},
-            report_css=Markup(_package_file("report.css")),
-            figure_json=figures,
-            script_policy=" ".join(_digest(text) for text in scripts.values()),
+            **{name: Markup(script) for name, script in scripts.items()},
+            **{name: Markup(_package_file(file)) for name, file in styles.items()},
+            figure_json={key: script_json(figure) for key, figure in figures.items()},
+            script_policy=" ".join(_digest(script) for script in scripts.values()),
         )
     )
+    return text.encode()
 
 
 def _package_file(name: str) -> str:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -79,6 +79,30 @@ class H5adFile:
             categories = self._text(self._values(self._child(self._child(self._root, "uns"), f"{name}_categories")))
             return _of_codes(values, categories)
         return self._text(values)
+
+    def columns(self) -> list[str]:
+        """Names of the columns of ``obs``."""
+        obs = self._child(self._root, "obs")
+        names = obs.keys() if isinstance(obs, self._h5py.Group) else obs.dtype.names or ()
+        index = self._index(obs)
+        return [str(name) for name in names if not str(name).startswith("__") and name != index]
+
+    def names(self, axis: Literal["obs", "var"]) -> list[str]:
+        """Names of the cells (``obs``) or of the genes (``var``); empty where the file has none."""
+        table = self._child(self._root, axis)
+        index = self._index(table)
+        if index is None:
+            return []
+        if isinstance(table, self._h5py.Group):
+            return self._labels(table, index)
+        return self._text(self._values(table)[index])
+
+    def _index(self, table: Any) -> str | None:
+        """The column of ``obs`` or ``var`` that names its rows."""
+        if not isinstance(table, self._h5py.Group):
+            return next((name for name in table.dtype.names or () if name == "index"), None)
+        name = _str(table.attrs.get("_index", "_index"))
+        return name if name in table else None
 
     def _labels(self, obs: Any, name: str) -> list[str]:
         node = self._child(obs, name)

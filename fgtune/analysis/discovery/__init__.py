@@ -1,0 +1,1 @@
+"""What a discovery found: how many classes, which method, what each class looks like, and how sure that is."""

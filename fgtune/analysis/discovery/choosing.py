@@ -1,0 +1,197 @@
+"""The two choices of a discovery, without fine labels: a number of fine classes, and a method."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from fgtune.analysis.agreement import ArmAgreement
+from fgtune.arrays import FloatArray
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class NumFineLevel:
+    """How far runs agree at one number of fine classes.
+
+    Attributes:
+        num_fine: K_F.
+        agreement: Mean over pairs of seeds, corrected for chance and collapse.
+        low: Lower end of its interval; nan with two seeds.
+        high: Upper end.
+        pairs: Agreement of each pair of seeds.
+        near: Whether it is not shown to agree less than the best.
+    """
+
+    num_fine: int
+    agreement: float
+    low: float
+    high: float
+    pairs: tuple[float, ...]
+    near: bool
+
+
+@dataclass(frozen=True)
+class NumFineChoice:
+    """The chosen number of fine classes.
+
+    Attributes:
+        chosen: K_F.
+        low: Smallest number around it that the runs do not rule out.
+        high: Largest one.
+        levels: All that were tried; empty where the number was given.
+        at_edge: Whether the best number is the smallest or largest that was tried.
+        missing: Planned numbers that have fewer runs than the others, and were not considered.
+    """
+
+    chosen: int
+    low: int
+    high: int
+    levels: tuple[NumFineLevel, ...] = ()
+    at_edge: bool = False
+    missing: tuple[int, ...] = ()
+
+
+def choose_num_fine(found: Mapping[int, ArmAgreement], missing: Sequence[int] = ()) -> NumFineChoice:
+    """The number of fine classes on which seeds agree most, and the numbers around it that agree no less.
+
+    A number belongs to the interval if the one-sided t test of its paired pseudo-values against those of the best does
+    not reject, and so do all between it and the best.
+
+    Args:
+        found: Agreement by number of fine classes; at least one.
+        missing: Planned numbers that are not in it.
+
+    Raises:
+        ValueError: Nothing was measured.
+    """
+    if not found:
+        raise ValueError("no number of fine classes has been measured")
+    numbers = sorted(found)
+    best = max(numbers, key=lambda number: (found[number].mean, -number))
+    levels = tuple(_level(number, found[number], found[best]) for number in numbers)
+    place = numbers.index(best)
+    low, high = place, place
+    while low > 0 and levels[low - 1].near:
+        low -= 1
+    while high < len(levels) - 1 and levels[high + 1].near:
+        high += 1
+    at_edge = len(numbers) > 1 and place in (0, len(numbers) - 1)
+    return NumFineChoice(best, numbers[low], numbers[high], levels, at_edge, tuple(missing))
+
+
+def _level(number: int, own: ArmAgreement, best: ArmAgreement) -> NumFineLevel:
+    low, high = agreement_interval(own)
+    upper = own.corrected[np.triu_indices(len(own.seeds), 1)]
+    return NumFineLevel(number, own.mean, low, high, tuple(map(float, upper)), own is best or not _is_less(own, best))
+
+
+def agreement_interval(found: ArmAgreement) -> tuple[float, float]:
+    """Interval of an agreement by the jackknife over seeds; nan with two seeds."""
+    values = np.array([*found.values().values()])
+    if len(values) < 3:
+        return math.nan, math.nan
+    half = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values)))
+    return found.mean - half, min(1.0, found.mean + half)
+
+
+def _is_less(own: ArmAgreement, best: ArmAgreement) -> bool:
+    """Whether an agreement is shown to be below the best one, seed by seed."""
+    ours, theirs = own.values(), best.values()
+    seeds = sorted(ours.keys() & theirs.keys())
+    if len(seeds) < 3:
+        return False
+    differences = np.array([theirs[seed] - ours[seed] for seed in seeds])
+    error = differences.std(ddof=1) / math.sqrt(len(differences))
+    mean = float(differences.mean())
+    return mean > 0 if error == 0 else mean / error > stats.t.ppf(LEVEL, len(differences) - 1)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A method, judged without fine labels.
+
+    Attributes:
+        arm: Its name.
+        title: The method in words.
+        agreement: Mean over pairs of seeds; nan with fewer than two.
+        low: Lower end of the interval of the agreement.
+        high: Upper end.
+        judge: Silhouette inside coarse classes in the space that all share, mean over seeds.
+        judge_values: By seed.
+        seeds: Number of complete cells.
+        seconds: Mean seconds of a cell.
+    """
+
+    arm: str
+    title: str
+    agreement: float
+    low: float
+    high: float
+    judge: float
+    judge_values: tuple[float, ...]
+    seeds: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class MethodChoice:
+    """The chosen method.
+
+    Attributes:
+        arm: Its name.
+        refused: Whether no criterion chooses better than the default, which is then taken.
+        reason: Why, in a sentence.
+        candidates: From best to worst by mean rank.
+    """
+
+    arm: str
+    refused: bool
+    reason: str
+    candidates: tuple[Candidate, ...]
+
+
+def mean_ranks(candidates: Sequence[Candidate]) -> dict[str, float]:
+    """Mean of the ranks by agreement and by the judge, 1 is best; what was not measured is last."""
+    ranks = np.zeros(len(candidates))
+    for values in ([each.agreement for each in candidates], [each.judge for each in candidates]):
+        known: FloatArray = np.where(np.isfinite(values), values, -np.inf)
+        ranks += stats.rankdata(-known)
+    return {each.arm: float(rank) / 2 for each, rank in zip(candidates, ranks, strict=True)}
+
+
+def choose_method(candidates: Sequence[Candidate], default: str) -> MethodChoice:
+    """The method that both criteria prefer, or the default where they do not agree that another one is better.
+
+    Args:
+        candidates: At least one.
+        default: The arm that is taken where nothing chooses better; if it has no complete cell, the best one is taken.
+    """
+    ranks = mean_ranks(candidates)
+    ordered = tuple(sorted(candidates, key=lambda each: (ranks[each.arm], each.arm != default)))
+    known = {each.arm: each for each in candidates}
+    best = ordered[0]
+    if default not in known:
+        return MethodChoice(best.arm, False, f"{best.title} ranks first; the default did not finish.", ordered)
+    base = known[default]
+    tied = [each for each in ordered if ranks[each.arm] == ranks[default]]
+    if best.arm == default and len(tied) == 1:
+        reason = f"{base.title}, the default, ranks first by agreement between runs and the shared silhouette together."
+        return MethodChoice(default, False, reason, ordered)
+    if best.agreement > base.agreement and best.judge > base.judge:
+        reason = (
+            f"{best.title} is ahead of the default, {base.title}, by both criteria: runs agree more "
+            f"({best.agreement:.2f} to {base.agreement:.2f}), and the shared silhouette is higher "
+            f"({best.judge:.3f} to {base.judge:.3f})."
+        )
+        return MethodChoice(best.arm, False, reason, ordered)
+    reason = (
+        f"Nothing chooses better than the default here: no method is ahead of {base.title} by agreement between runs "
+        "and by the shared silhouette at once."
+    )
+    return MethodChoice(default, True, reason, ordered)

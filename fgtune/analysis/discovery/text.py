@@ -1,0 +1,91 @@
+"""What to know before the classes of a discovery are believed, in sentences that name a next step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from fgtune.analysis.discovery.choosing import MethodChoice, NumFineChoice
+from fgtune.analysis.discovery.classes import FineClass
+from fgtune.text import count, first_of, listed
+
+FEW_SAMPLES = 10
+"""A class with fewer is reported."""
+LOW_AGREEMENT = 0.5
+"""Runs that agree less find different classes more often than the same ones."""
+LOW_COARSE_ACCURACY = 0.8
+"""Below this share, inputs and coarse labels have little to do with each other."""
+
+
+def num_fine_text(choice: NumFineChoice) -> str:
+    """The number of fine classes with its interval, in a sentence."""
+    if not choice.levels:
+        return f"{choice.chosen} fine classes, as given."
+    if choice.low == choice.high:
+        return f"{choice.chosen} fine classes: on the neighbouring numbers that were tried, runs agree less."
+    around = f"on {choice.low} to {choice.high} they are not shown to agree less"
+    return f"{choice.chosen} fine classes: there runs agree most; {around}."
+
+
+def warnings_of(
+    num_fine: NumFineChoice,
+    method: MethodChoice,
+    classes: Sequence[FineClass],
+    runs: int,
+    coarse_accuracy: float,
+    failed: int,
+) -> Iterator[str]:
+    """Sentences, the most important first.
+
+    Args:
+        num_fine: The chosen number of classes.
+        method: The chosen method.
+        classes: The classes that have samples.
+        runs: Number of other runs that classes were looked for in.
+        coarse_accuracy: Share of held-out samples whose coarse label the model predicts; nan where not measured.
+        failed: Number of failed cells.
+    """
+    chosen = next(each for each in method.candidates if each.arm == method.arm)
+    if math.isfinite(chosen.agreement) and chosen.agreement < LOW_AGREEMENT:
+        yield (
+            f"Runs of the chosen method agree little ({chosen.agreement:.2f}; 1 is full agreement, 0 chance): "
+            "the data may hold no clear classes inside the coarse ones, or too few samples. Look at the classes that "
+            "were found again, and leave the others."
+        )
+    lost = [each.name for each in classes if runs and 2 * each.found_again < runs]
+    if lost:
+        yield (
+            f"{count(len(lost), 'class', 'classes')} of {len(classes)} {'was' if len(lost) == 1 else 'were'} not found "
+            f"again in most other runs ({first_of(lost, 6)}): do not rely on "
+            f"{'it' if len(lost) == 1 else 'them'} before somebody has looked at the samples."
+        )
+    if num_fine.missing:
+        yield (
+            f"The time did not suffice to try {listed([*map(str, num_fine.missing)])} fine classes as often as the "
+            "others; call discover again to finish them."
+        )
+    elif num_fine.at_edge:
+        yield (
+            f"The best number of fine classes, {num_fine.chosen}, is the last that was tried: the true number may lie "
+            "beyond. Give a number with --num-fine, or add levels to num_fine.yaml."
+        )
+    elif num_fine.high > 1.5 * num_fine.low:
+        yield (
+            f"Any number of fine classes from {num_fine.low} to {num_fine.high} agrees with the runs: read close "
+            "classes as one, and give the number with --num-fine where you know it."
+        )
+    if len(classes) < num_fine.chosen:
+        empty = num_fine.chosen - len(classes)
+        yield f"{count(empty, 'class', 'classes')} of {num_fine.chosen} got no sample."
+    small = [each.name for each in classes if each.size < FEW_SAMPLES]
+    if small:
+        yield f"Fewer than {FEW_SAMPLES} samples: {first_of(small, 6)}. They may be single odd samples."
+    if coarse_accuracy < LOW_COARSE_ACCURACY:
+        yield (
+            f"On samples held out the model predicts only {coarse_accuracy:.0%} of the coarse labels: check that the "
+            "labels are right and that the inputs have to do with them."
+        )
+    if failed:
+        yield f"{count(failed, 'cell')} failed; their causes are in the reports of the two studies."
+    if method.candidates and chosen.seeds < 3:
+        yield f"The method has {count(chosen.seeds, 'complete seed')}; call discover again to run the rest."

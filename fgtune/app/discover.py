@@ -1,0 +1,89 @@
+"""``fgtune discover``: from data with coarse labels alone to the fine class of every sample, and how sure that is.
+
+It orchestrates two ordinary studies and a refit: how many fine classes there are, then which method finds them, judged
+without fine labels. What is finished stays in its folder, so that a second call continues.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fgtune.app.discovery.request import DEFAULT_MINUTES, Request, content_of
+from fgtune.app.discovery.source import Asked
+from fgtune.errors import ConfigError, FgtuneError
+from fgtune.results.options import DEFAULT_OUT
+
+if TYPE_CHECKING:
+    from fgtune.analysis.discovery.outcome import Discovery
+
+FEWEST_MINUTES = 0.5
+
+
+def discover(
+    data: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    *,
+    coarse: str | None = None,
+    fine: str | None = None,
+    num_fine: int | None = None,
+    minutes: float = DEFAULT_MINUTES,
+    leave_out: Sequence[str] = (),
+    quiet: bool = False,
+) -> Discovery:
+    """Find fine classes in data that have coarse labels alone, as ``fgtune discover`` does.
+
+    Args:
+        data: A ``.csv``, ``.tsv`` or ``.parquet``, an ``.npz``, an ``.h5ad``, or a folder of images.
+        out: The folder for all results; None is ``reports/discover-NAME``.
+        coarse: Column or array with the coarse labels; None looks for it.
+        fine: Column with fine classes, for nothing but a comparison at the end.
+        num_fine: Number of fine classes, where it is known; else it is estimated.
+        minutes: Time for this call.
+        leave_out: Columns that are not to be used.
+        quiet: Print nothing.
+
+    Returns:
+        What was found; the same as in ``discover.json``.
+
+    Raises:
+        ConfigError: The data, an option or the folder is wrong; nothing was started.
+        FgtuneError: The call was stopped before there was a result; another one continues it.
+    """
+    if isinstance(leave_out, str):
+        raise ConfigError("must be a list of strings", where="leave_out", value=leave_out)
+    asked = Asked(Path(data), coarse, fine, tuple(leave_out))
+    end = run_discovery(asked, None if out is None else Path(out), num_fine, minutes, quiet=quiet)
+    if end.found is None:
+        raise FgtuneError(f"stopped before there was a result; {end.command} continues")
+    return end.found
+
+
+@dataclass(frozen=True)
+class End:
+    """How a call ended: its exit code, what was found (None if it was stopped before), and how to go on."""
+
+    code: int
+    found: Discovery | None
+    command: str
+
+
+def run_discovery(asked: Asked, out: Path | None, num_fine: int | None, minutes: float, *, quiet: bool = False) -> End:
+    """Run what is left of a discovery, and write its results; see ``discover``."""
+    if not minutes >= FEWEST_MINUTES:
+        raise ConfigError(f"must be at least {FEWEST_MINUTES}", path="--minutes", value=minutes)
+    if num_fine is not None and num_fine < 2:
+        raise ConfigError("must be at least 2", path="--num-fine", value=num_fine)
+    out = DEFAULT_OUT / f"discover-{asked.data.stem or asked.data.name}" if out is None else out
+    request = Request(asked, num_fine, content_of(asked.data)).continued(out)
+    from fgtune.app.discovery.call import Call
+
+    call = Call(request, out, minutes, quiet)
+    try:
+        code, found = call.run()
+    finally:
+        call.keep_time()
+    return End(code, found, request.command(out, minutes))

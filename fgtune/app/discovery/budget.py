@@ -1,0 +1,158 @@
+"""What fits into the time: epochs, seeds, methods and the grid of numbers of classes, from cells that were timed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from fgtune.config.schema.trial import TrialConfig
+from fgtune.data.base import Dataset
+from fgtune.text import count, duration, listed
+
+EPOCHS = (60, 45, 30, 20, 12)
+"""Epochs that are tried, the first that fits; fewer are not trained."""
+SEEDS_NUM_FINE, SEEDS_METHODS, FEWEST_SEEDS = 3, 5, 3
+CELL_S = 1.5
+"""Seconds of a cell besides its epochs: a process that is asked, data that are found, files that are written."""
+START_S = 25.0
+"""Seconds of a call besides its cells: libraries, Ray, the last training, the page."""
+TIMED_EPOCHS = 3
+USED = 0.75
+"""Share of the time that is planned; cells beside each other take longer than alone."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a cell costs on this machine, in seconds.
+
+    Attributes:
+        fixed: Of a cell of the trained method, besides its epochs.
+        epoch: Of an epoch.
+    """
+
+    fixed: float
+    epoch: float
+
+    def cell(self, epochs: int) -> float:
+        """Seconds of a cell."""
+        return self.fixed + epochs * self.epoch
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What is run.
+
+    Attributes:
+        epochs: Of trained methods.
+        grid: Numbers of fine classes that are tried; empty where the number is given.
+        seeds_num_fine: Seeds of each.
+        arms: Methods that are compared.
+        seeds_methods: Seeds of each.
+        seconds: What it is expected to take, refit and page included.
+        given_up: What the time leaves no room for, one phrase each.
+    """
+
+    epochs: int
+    grid: tuple[int, ...]
+    seeds_num_fine: int
+    arms: tuple[str, ...]
+    seeds_methods: int
+    seconds: float = 0.0
+    given_up: tuple[str, ...] = ()
+
+    def to_plain(self) -> dict[str, Any]:
+        """The schedule as plain data."""
+        return asdict(self)
+
+
+def time_cells(config: TrialConfig, dataset: Dataset, threads: int = 1) -> Costs:
+    """Train a few epochs in this process and measure them; nothing is kept."""
+    from fgtune.exporting.train import trial_threads
+    from fgtune.training.build import build_trainer
+    from fgtune.training.prepared import prepare_split, views
+
+    with trial_threads(threads):
+        started = time.monotonic()
+        prepared = prepare_split(dataset, config, 0, threads)
+        trainer = iter(build_trainer(config, *views(dataset, prepared), prepared, 0, threads))
+        next(trainer)
+        first = time.monotonic()
+        for _ in range(TIMED_EPOCHS - 1):
+            next(trainer)
+    return Costs(CELL_S + first - started, (time.monotonic() - first) / (TIMED_EPOCHS - 1))
+
+
+def make_schedule(seconds: float, cores: int, costs: Costs, grid: Sequence[int], arms: Sequence[str]) -> Schedule:
+    """The largest schedule that fits, given up in a fixed order.
+
+    First epochs down to the smallest but one, then seeds of the methods, then methods from the last one on (two are
+    kept), then every second number of classes, then epochs down to the smallest.
+
+    Args:
+        seconds: What the whole call may take.
+        cores: Cells at once.
+        costs: What a cell costs.
+        grid: Numbers of fine classes that would be tried; empty where the number is given.
+        arms: Methods that would be compared, the first kept longest.
+    """
+    plan = Schedule(EPOCHS[0], tuple(grid), SEEDS_NUM_FINE, tuple(arms), SEEDS_METHODS)
+    for candidate in _smaller(plan):
+        plan = replace(candidate, seconds=_expected(candidate, cores, costs))
+        if plan.seconds <= USED * seconds:
+            break
+    return replace(plan, given_up=_given_up(plan, grid, arms))
+
+
+def _smaller(plan: Schedule) -> list[Schedule]:
+    """The plan and ever smaller ones."""
+    found = [replace(plan, epochs=epochs) for epochs in EPOCHS[:-1]]
+    found.append(replace(found[-1], seeds_methods=FEWEST_SEEDS))
+    found += [replace(found[-1], arms=plan.arms[:left]) for left in range(len(plan.arms) - 1, 1, -1)]
+    if len(plan.grid) > 4:
+        found.append(replace(found[-1], grid=plan.grid[::2]))
+    return [*found, replace(found[-1], epochs=EPOCHS[-1])]
+
+
+def _expected(plan: Schedule, cores: int, costs: Costs) -> float:
+    trained = [arm for arm in plan.arms if arm.startswith("falcon")]
+    cell = costs.cell(plan.epochs)
+    cells = len(plan.grid) * plan.seeds_num_fine * cell
+    cells += plan.seeds_methods * (len(trained) * cell + (len(plan.arms) - len(trained)) * costs.fixed)
+    return START_S + cells / cores + cell
+
+
+def _given_up(plan: Schedule, grid: Sequence[int], arms: Sequence[str]) -> tuple[str, ...]:
+    phrases = []
+    if plan.epochs < EPOCHS[0]:
+        phrases.append(f"trainings of {EPOCHS[0]} epochs; they have {plan.epochs}")
+    if plan.seeds_methods < SEEDS_METHODS:
+        phrases.append(f"{SEEDS_METHODS} seeds a method; there are {plan.seeds_methods}")
+    if len(plan.arms) < len(arms):
+        phrases.append(f"the methods {listed([*arms[len(plan.arms) :]])}")
+    if len(plan.grid) < len(grid):
+        phrases.append(f"every second number of fine classes: {count(len(plan.grid), 'number')} of {len(grid)} tried")
+    return tuple(phrases)
+
+
+def schedule_text(plan: Schedule) -> str:
+    """What is going to be run, in a sentence."""
+    first = f"{len(plan.grid)} numbers of fine classes x {plan.seeds_num_fine} seeds, then " if plan.grid else ""
+    text = f"{first}{len(plan.arms)} methods x {plan.seeds_methods} seeds, {plan.epochs} epochs"
+    return f"{text}; about {duration(plan.seconds)}"
+
+
+def grid_of(num_coarse: int, sizes: Sequence[int]) -> tuple[int, ...]:
+    """Numbers of fine classes that are tried: from one and a half times the coarse ones to twelve times as many.
+
+    A fine class must be able to have ten samples.
+
+    Args:
+        num_coarse: K_C.
+        sizes: Samples of each coarse class.
+    """
+    most = max(num_coarse + 1, sum(max(1, size // 10) for size in sizes))
+    steps = (1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 12)
+    numbers = {max(num_coarse + 1, int(num_coarse * step + 0.5)) for step in steps}
+    return tuple(sorted(number for number in numbers if number <= most)) or (num_coarse + 1,)

@@ -1,0 +1,266 @@
+"""One call of ``fgtune discover``: data, schedule, two studies, refit, results; each skipped where it is done."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.console import Console
+
+from fgtune.app.discovery import stages
+from fgtune.app.discovery.budget import Schedule, grid_of, make_schedule, schedule_text, time_cells
+from fgtune.app.discovery.read import read_source
+from fgtune.app.discovery.request import Request
+from fgtune.app.discovery.source import Source
+from fgtune.app.discovery.studies import (
+    ARMS,
+    DEFAULT_ARM,
+    METHODS,
+    NUM_FINE,
+    falcon_trial,
+    methods_study,
+    num_fine_study,
+    study_text,
+    trial_of,
+)
+from fgtune.errors import FgtuneError
+from fgtune.files import write_atomically
+from fgtune.text import print_line
+
+if TYPE_CHECKING:
+    from fgtune.analysis.discovery.choosing import MethodChoice, NumFineChoice
+    from fgtune.analysis.discovery.outcome import Discovery
+    from fgtune.data.base import Dataset
+
+RESULT, REPORT, MODEL, STUDY = "discover.json", "report.html", "model", "study.yaml"
+COMPLETE, FAILED_CELLS, BUDGET, INTERRUPTED = 0, 3, 4, 130
+RESERVE_S = 15.0
+"""Kept back from the studies for the results, besides the refit."""
+_FIRST_GUESS = 60
+"""Epochs of the trial that is timed."""
+
+
+class Call:
+    """One call on a folder.
+
+    Args:
+        request: What is asked.
+        out: The folder.
+        minutes: Time for the call.
+        quiet: Print nothing.
+    """
+
+    def __init__(self, request: Request, out: Path, minutes: float, quiet: bool) -> None:
+        self._request, self._out, self._minutes = request, out, minutes
+        self._started = time.monotonic()
+        self._console = Console(
+            file=sys.stdout, quiet=quiet, width=500, highlight=False, force_terminal=False, force_jupyter=False
+        )
+        self._codes: list[int] = []
+
+    @property
+    def _left(self) -> float:
+        """Seconds that are left."""
+        return 60 * self._minutes - (time.monotonic() - self._started)
+
+    def _say(self, text: str) -> None:
+        print_line(self._console, text)
+
+    def keep_time(self) -> None:
+        """Add the seconds of this call to those of earlier ones."""
+        if self._out.is_dir() and self._request.schedule is not None:
+            spent = self._request.seconds + time.monotonic() - self._started
+            replace(self._request, seconds=spent).write(self._out)
+
+    def run(self) -> tuple[int, Discovery | None]:
+        """Everything, in order.
+
+        Returns:
+            The exit code, and what was found; None if the call was interrupted before.
+
+        Raises:
+            ConfigError: The data are wrong; nothing was started.
+            FgtuneError: No cell finished.
+        """
+        schedule = self._schedule()
+        self._say(f"plan: {schedule_text(schedule)}")
+        with ExitStack() as stack:
+            if self._is_unfinished(schedule):
+                from fgtune.tuning.session import ray_session
+
+                stack.enter_context(ray_session())
+            num_fine = self._choose_num_fine(schedule)
+            method = None if num_fine is None else self._choose_method(schedule, num_fine)
+        if num_fine is None or method is None:
+            return INTERRUPTED, None
+        found = self._finish(schedule, num_fine, method)
+        return next((code for code in (BUDGET, FAILED_CELLS) if code in self._codes), COMPLETE), found
+
+    # --- data and schedule -----------------------------------------------------------------------------------------
+
+    @cached_property
+    def _source(self) -> Source:
+        source = read_source(self._request.asked, self._out)
+        self._request.write(self._out)
+        for note in source.notes:
+            self._say(note)
+        return source
+
+    @cached_property
+    def _dataset(self) -> Dataset:
+        from fgtune.data.load import load_dataset
+
+        return load_dataset(falcon_trial(self._trial(_FIRST_GUESS, 1.0, 1000), 2).data)
+
+    def _trial(self, epochs: int, spread: float | None = None, samples: int | None = None) -> dict[str, Any]:
+        source = self._source
+        spread = self._spread if spread is None else spread
+        samples = len(self._dataset.inputs) if samples is None else samples
+        return trial_of(source.config, source.shape, samples, spread, epochs)
+
+    @cached_property
+    def _spread(self) -> float:
+        """Root of the mean variance of a feature; of images, which are not changed by noise, 1."""
+        if len(self._source.shape) == 3:
+            return 1.0
+        return float(np.sqrt(np.asarray(self._dataset.inputs).var(axis=0, dtype=np.float64).mean()))
+
+    @property
+    def _features(self) -> int:
+        return int(np.prod(self._source.shape))
+
+    def _schedule(self) -> Schedule:
+        """What is run: as an earlier call planned it, or as much as fits after a few epochs were timed."""
+        dataset, known = self._dataset, self._request.schedule
+        if known is not None:
+            return known
+        labels = dataset.coarse[:, 0]
+        sizes = np.bincount(labels[labels >= 0]).tolist()
+        self._say(f"{len(dataset.inputs):,} samples in {len(sizes)} coarse classes ({self._source.coarse})")
+        grid = () if self._request.num_fine else grid_of(len(sizes), sizes)
+        middle = self._request.num_fine or grid[len(grid) // 2]
+        costs = time_cells(falcon_trial(self._trial(_FIRST_GUESS), middle), dataset)
+        schedule = make_schedule(self._left, os.cpu_count() or 1, costs, grid, ARMS)
+        self._request = replace(self._request, schedule=schedule)
+        self._request.write(self._out)
+        return schedule
+
+    # --- the two studies -------------------------------------------------------------------------------------------
+
+    def _is_unfinished(self, schedule: Schedule) -> bool:
+        names = [NUM_FINE, METHODS] if schedule.grid else [METHODS]
+        return any(stages.left_of(self._out / name, 1) for name in names)
+
+    def _choose_num_fine(self, schedule: Schedule) -> NumFineChoice | None:
+        """The number of fine classes; None if the call was interrupted."""
+        from fgtune.analysis.discovery.choosing import NumFineChoice, choose_num_fine
+        from fgtune.analysis.discovery.text import num_fine_text
+
+        given = self._request.num_fine
+        if given:
+            return NumFineChoice(given, given, given)
+        study = num_fine_study(self._trial(schedule.epochs), schedule.grid, schedule.seeds_num_fine)
+        text = study_text(study, (f"fgtune run {self._out / NUM_FINE}.yaml --out {self._out}",))
+        own = stages.left_of(self._out / NUM_FINE, len(schedule.grid) * schedule.seeds_num_fine)
+        others = stages.left_of(self._out / METHODS, len(schedule.arms) * schedule.seeds_methods)
+        wall = own / max(1, own + others) * (self._left - RESERVE_S)
+        code = stages.run_stage(self._out / f"{NUM_FINE}.yaml", text, self._out, wall, self._console)
+        self._codes.append(code)
+        if code == INTERRUPTED:
+            return None
+        found = stages.by_num_fine(stages.read_stage(self._out / NUM_FINE))
+        if not found:
+            raise FgtuneError(f"{self._out / NUM_FINE}: no two seeds of any number of fine classes are complete")
+        choice = choose_num_fine(found, [number for number in schedule.grid if number not in found])
+        self._say(num_fine_text(choice))
+        return choice
+
+    def _choose_method(self, schedule: Schedule, num_fine: NumFineChoice) -> MethodChoice | None:
+        """The method; None if the call was interrupted."""
+        from fgtune.analysis.discovery.choosing import choose_method
+
+        trial, arms = self._trial(schedule.epochs), schedule.arms
+        study = methods_study(trial, num_fine.chosen, arms, self._features, schedule.seeds_methods)
+        text = study_text(study, (f"fgtune run {self._out / STUDY} --out {self._out}",))
+        stages.set_aside(self._out, STUDY, METHODS, text)
+        wall = self._left - RESERVE_S
+        code = stages.run_stage(self._out / STUDY, text, self._out, wall, self._console)
+        self._codes.append(code)
+        if code == INTERRUPTED:
+            return None
+        judge = stages.judge_of(self._dataset, stages.space_of(self._dataset))
+        candidates = stages.candidates_of(stages.read_stage(self._out / METHODS), judge)
+        if not candidates:
+            raise FgtuneError(f"{self._out / METHODS}: no cell is complete")
+        choice = choose_method(candidates, DEFAULT_ARM)
+        self._say(choice.reason)
+        return choice
+
+    # --- results ---------------------------------------------------------------------------------------------------
+
+    def _finish(self, schedule: Schedule, num_fine: NumFineChoice, method: MethodChoice) -> Discovery:
+        """Refit the choice, give every sample its class, and write all results."""
+        from fgtune.analysis.discovery.outcome import Discovery
+        from fgtune.analysis.discovery.text import warnings_of
+        from fgtune.app.discovery import describe
+        from fgtune.reporting.discovery import render_discovery
+
+        source, dataset, data = self._source, self._dataset, stages.read_stage(self._out / METHODS)
+        seed = stages.central_seed(data, method.arm)
+        model = stages.refit_choice(self._out / METHODS, method.arm, seed, self._out / MODEL, self._say)
+        found, parents, card = describe.assign_all(model, dataset)
+        space = stages.space_of(dataset)
+        classes, runs = describe.describe_all(found, parents, dataset, source, space, data, method.arm, seed)
+        labels = dataset.coarse[:, 0]
+        coarse_accuracy = describe.coarse_accuracy_of(card)
+        column = self._request.asked.fine
+        outcome = Discovery(
+            data=str(self._request.asked.data),
+            samples=len(labels),
+            coarse=source.coarse,
+            coarse_names=describe.coarse_names_of(source, dataset),
+            coarse_sizes=tuple(np.bincount(labels[labels >= 0], minlength=dataset.num_coarse[0]).tolist()),
+            unlabelled=int((labels < 0).sum()),
+            num_fine=num_fine,
+            method=method,
+            classes=classes,
+            runs=runs,
+            seed=seed,
+            coarse_accuracy=coarse_accuracy,
+            mean_confidence=float(found.confidence.mean()),
+            notes=source.notes,
+            warnings=tuple(warnings_of(num_fine, method, classes, runs, coarse_accuracy, data.count().failed)),
+            given_up=schedule.given_up,
+            seconds=self._request.seconds + time.monotonic() - self._started,
+            comparison=None if column is None else describe.compare(source, column, found, data),
+            command=self._request.command(self._out, self._minutes),
+        )
+        describe.write_classes(self._out, found, classes, source, dataset)
+        describe.write_to_label(self._out, classes, source, dataset)
+        write_atomically(self._out / RESULT, (json.dumps(outcome.to_plain(), indent=2) + "\n").encode())
+        samples = describe.samples_of(found, classes, source, dataset)
+        write_atomically(self._out / REPORT, render_discovery(outcome, samples, self._links()))
+        self._say(f"{len(classes)} fine classes of {len(labels):,} samples: {self._out / describe.CLASSES}")
+        self._say(f"report: {self._out / REPORT}")
+        return outcome
+
+    def _links(self) -> dict[str, str]:
+        """What the page points at."""
+        from fgtune.app.discovery import describe
+
+        prepared = self._source.config["path"] if self._source.kind in ("table", "arrays") else ""
+        return {
+            "to_label": describe.TO_LABEL,
+            "methods": f"{METHODS}/report.html",
+            "num_fine": f"{NUM_FINE}/report.html",
+            "folder": str(self._out),
+            "prepared": str(prepared),
+        }

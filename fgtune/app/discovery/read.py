@@ -1,0 +1,34 @@
+"""From whatever a practitioner has (a table, arrays, single cells, a folder of images) to the data of a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fgtune.app.discovery.source import Asked, Source
+from fgtune.errors import DataError
+
+FORMS = "a .csv, .tsv or .parquet, an .npz, an .h5ad, or a folder of images"
+TABLES = (".csv", ".tsv", ".parquet")
+
+
+def read_source(asked: Asked, out: Path) -> Source:
+    """Read the user's data, and write into ``out`` what the studies need of them.
+
+    Raises:
+        DataError: The data cannot be read, or it is not clear where the coarse labels are. Nothing was written.
+    """
+    path = asked.data
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        from fgtune.app.discovery.images import read_images as read
+    elif not path.exists():
+        raise DataError("no such file or folder", where=str(path), fix=f"name {FORMS}")
+    elif suffix in TABLES:
+        from fgtune.app.discovery.tables import read_user_table as read
+    elif suffix == ".npz":
+        from fgtune.app.discovery.arrays import read_arrays as read
+    elif suffix == ".h5ad":
+        from fgtune.app.discovery.cells import read_cells as read
+    else:
+        raise DataError(f"is not one of the forms that are read: {FORMS}", where=str(path), value=suffix)
+    return read(asked, out)

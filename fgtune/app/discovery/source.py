@@ -1,0 +1,64 @@
+"""What is asked about a user's data, and the data as studies read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fgtune.arrays import FloatArray
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the user asked about the data.
+
+    Attributes:
+        data: The file or folder.
+        coarse: Column with the coarse labels; None to find it.
+        fine: Column with fine classes, for nothing but a comparison at the end; None for none.
+        left_out: Columns that are not to be used.
+    """
+
+    data: Path
+    coarse: str | None = None
+    fine: str | None = None
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """Data as the studies read them, and what is shown of them.
+
+    Attributes:
+        kind: ``table``, ``arrays``, ``cells`` or ``images``.
+        config: The data config of the studies, as plain data.
+        coarse: What holds the coarse labels: a column, an array, the folders.
+        ids: Name of each sample, in the order of the data set; None for its number.
+        id_name: What the names are.
+        features: Names of the features, where they have names.
+        numbers: (N, features) their values as given, for people to read; None where inputs are pixels.
+        fine: (N,) fine classes by name, where they were named; they never reach a study.
+        shape: Shape of one sample.
+        notes: What was done to the data, one sentence each.
+        coarse_names: Names of the coarse classes where the data set holds only their numbers.
+    """
+
+    kind: str
+    config: Mapping[str, Any]
+    coarse: str
+    ids: Sequence[str] | None
+    id_name: str
+    features: tuple[str, ...] | None
+    numbers: FloatArray | None
+    fine: Sequence[str] | None
+    shape: tuple[int, ...]
+    notes: tuple[str, ...] = ()
+    coarse_names: tuple[str, ...] | None = None
+
+
+def quoted(text: str) -> str:
+    """Text as a field of a CSV."""
+    return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in ',"\n\r') else text

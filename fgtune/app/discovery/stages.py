@@ -1,0 +1,186 @@
+"""The two studies of a discovery, run by the engine, and what is chosen from their folders."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fgtune.analysis.discovery.choosing import Candidate, agreement_interval
+from fgtune.app.discovery.studies import ARM_TITLES
+from fgtune.arrays import IntArray
+from fgtune.data.base import Dataset
+from fgtune.data.views import vectors
+from fgtune.files import write_atomically
+from fgtune.results.folder import StudyFolder
+from fgtune.results.options import RunOptions
+from fgtune.results.records import CellState
+from fgtune.streams import numpy_stream
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from fgtune.analysis.agreement import ArmAgreement
+    from fgtune.analysis.inputs import StudyData
+    from fgtune.metrics.fixed_space import FixedJudge, PrincipalSpace
+
+JUDGED_SAMPLES = 2000
+"""Samples on which the shared silhouette is measured."""
+
+
+def run_stage(file: Path, text: str, out: Path, wall_s: float, console: Console) -> int:
+    """Write a study file unless an earlier call did, and run what is left of its study.
+
+    Args:
+        file: The study file.
+        text: Its content.
+        out: Parent of the study folder.
+        wall_s: Seconds that it may take.
+        console: Where progress goes.
+
+    Returns:
+        The engine's exit code.
+    """
+    from fgtune.engine.run import execute
+
+    if not file.is_file():
+        write_atomically(file, text.encode())
+    overrides = (f"execution.budget.wall_s={max(wall_s, 1.0):.0f}",)
+    return execute(RunOptions(file, overrides, out=out, tracking_uri="none"), console)
+
+
+def left_of(root: Path, planned: int) -> int:
+    """Cells of a study that have not run to their end; ``planned`` where its folder has no plan yet."""
+    return read_stage(root).count().missing if StudyFolder(root).plan_file.is_file() else planned
+
+
+def set_aside(out: Path, file: str, name: str, text: str) -> None:
+    """Rename a study and its folder if an earlier call left one with another content, so that nothing is lost."""
+    there = out / file
+    if not there.is_file() or there.read_text(encoding="utf-8") == text:
+        return
+    number = next(number for number in itertools.count(1) if not (out / f"{name}-{number}").exists())
+    there.rename(out / f"{name}-{number}.yaml")
+    if (out / name).exists():
+        (out / name).rename(out / f"{name}-{number}")
+
+
+def refit_choice(root: Path, arm: str, seed: int, target: Path, say: Callable[[str], None]) -> Path:
+    """Train the chosen arm on training and validation samples; what an earlier call chose otherwise is replaced."""
+    from fgtune.app.refit import refit
+    from fgtune.exporting.folder import read_card
+
+    force = False
+    if target.exists():
+        card, study = read_card(target), StudyFolder(root).read_provenance().get("study_hash")
+        force = (card.arm, card.seed, card.study_hash) != (arm, seed, study)
+    return refit(root, arm, seed, target, force=force, tracking_uri="none", say=say)
+
+
+def read_stage(root: Path) -> StudyData:
+    """What a study's folder holds."""
+    from fgtune.analysis.inputs import read_study
+
+    return read_study(StudyFolder(root))
+
+
+def agreements(data: StudyData) -> dict[str, ArmAgreement]:
+    """How far the seeds of each arm agree, of arms with two complete seeds or more."""
+    found = {arm.name: data.agreements.of(arm.name) for arm in data.arms}
+    return {name: each for name, each in found.items() if each is not None}
+
+
+def by_num_fine(data: StudyData) -> dict[int, ArmAgreement]:
+    """Agreement by number of fine classes, of those that have the most seeds."""
+    numbers = {arm.name: arm.levels["classes.num_fine"] for arm in data.arms}
+    found = {int(numbers[name]): each for name, each in agreements(data).items()}
+    most = max((len(each.seeds) for each in found.values()), default=0)
+    return {number: each for number, each in found.items() if len(each.seeds) == most}
+
+
+def runs_of(data: StudyData, arm: str) -> dict[int, IntArray]:
+    """The fine classes that each complete seed of an arm gives all samples, restricted to their coarse labels."""
+    runs = {}
+    for cell in data.cells(arm):
+        result = data.results.get(cell.cell_id)
+        record = data.folder.read_predictions(cell.cell_id)
+        if result is not None and result.state is CellState.COMPLETE and record is not None:
+            runs[cell.seed] = record.restricted.astype(np.int64)
+    return runs
+
+
+def central_seed(data: StudyData, arm: str) -> int:
+    """The seed of an arm that agrees most with its other seeds; the first one where there is nothing to compare."""
+    found = data.agreements.of(arm)
+    if found is None:
+        return min(runs_of(data, arm))
+    table = np.where(np.eye(len(found.seeds), dtype=bool), 0.0, found.corrected)
+    return found.seeds[int(table.sum(axis=1).argmax())]
+
+
+def space_of(dataset: Dataset) -> PrincipalSpace:
+    """The space that all methods are judged in: leading principal components of the inputs."""
+    from fgtune.metrics.fixed_space import principal_space
+
+    return principal_space(vectors(dataset.inputs, _drawn(len(dataset.inputs))))
+
+
+def _drawn(number: int) -> IntArray:
+    drawn: IntArray = np.sort(numpy_stream(0, "discovery").permutation(number)[:JUDGED_SAMPLES]).astype(np.int64)
+    return drawn
+
+
+def judge_of(dataset: Dataset, space: PrincipalSpace) -> FixedJudge:
+    """What judges predictions on all samples, or on a sample of many."""
+    from fgtune.metrics.fixed_space import FixedJudge
+
+    rows = _drawn(len(dataset.inputs))
+    return FixedJudge(rows, space.project(vectors(dataset.inputs, rows)), dataset.coarse[rows])
+
+
+def candidates_of(data: StudyData, judge: FixedJudge) -> list[Candidate]:
+    """Every method with a complete cell, judged without fine labels."""
+    found = []
+    for arm in data.arms:
+        runs, agreement = runs_of(data, arm.name), data.agreements.of(arm.name)
+        if not runs:
+            continue
+        low, high = (math.nan, math.nan) if agreement is None else agreement_interval(agreement)
+        values = tuple(judge.silhouette(fine) for fine in runs.values())
+        results = [data.results[cell.cell_id] for cell in data.cells(arm.name) if cell.cell_id in data.results]
+        found.append(
+            Candidate(
+                arm=arm.name,
+                title=ARM_TITLES.get(arm.name, arm.name),
+                agreement=math.nan if agreement is None else agreement.mean,
+                low=low,
+                high=high,
+                judge=float(np.mean(values)),
+                judge_values=values,
+                seeds=len(runs),
+                seconds=math.fsum(result.seconds for result in results) / len(results),
+            )
+        )
+    return found
+
+
+def accuracies(data: StudyData, fine: IntArray) -> Mapping[str, float]:
+    """Mean clustering accuracy of every method over its seeds; only for the comparison at the end."""
+    return {
+        arm.name: float(np.mean([scores_of(each, fine)[0] for each in runs.values()]))
+        for arm in data.arms
+        if (runs := runs_of(data, arm.name))
+    }
+
+
+def scores_of(found: IntArray, fine: IntArray) -> tuple[float, float]:
+    """Clustering accuracy and adjusted Rand index over samples that have both a found class and a label."""
+    from fgtune.metrics.clustering import ari_from_counts, clustering_accuracy_from_counts, contingency
+
+    both = (found >= 0) & (fine >= 0)
+    counts = contingency(found[both], fine[both], int(found.max()) + 1, int(fine.max()) + 1)
+    return clustering_accuracy_from_counts(counts), ari_from_counts(counts)

@@ -1,0 +1,147 @@
+"""The two studies of a discovery, as study files: how many classes there are, and which method finds them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fgtune.config.schema.trial import TrialConfig
+from fgtune.text import listed
+
+DEFAULT_ARM = "falcon"
+"""The method that is taken where no criterion chooses better."""
+NUM_FINE, METHODS = "num_fine", "methods"
+"""Names of the studies, and of their folders."""
+COMPONENTS = 30
+"""Principal components that clusterings of many features work on."""
+NOISE = 0.3
+"""Noise of a view, in mean standard deviations of a feature."""
+HIDDEN, CHANNELS = (128, 128), (16, 32, 64)
+
+_CLUSTERINGS: dict[str, dict[str, Any]] = {
+    "kmeans": {"kind": "kmeans"},
+    "gmm": {"kind": "gmm", "covariance": "diag"},
+    "agglomerative": {"kind": "agglomerative"},
+    "spectral": {"kind": "spectral"},
+}
+ARMS = (DEFAULT_ARM, *_CLUSTERINGS)
+"""Methods, those that are given up last in front."""
+ARM_TITLES = {
+    "falcon": "FALCON",
+    "kmeans": "k-means in each coarse class",
+    "gmm": "Gaussian mixtures in each coarse class",
+    "agglomerative": "agglomerative clustering in each coarse class",
+    "spectral": "spectral clustering of each coarse class",
+}
+
+
+def trial_of(data: Mapping[str, Any], shape: Sequence[int], samples: int, spread: float, epochs: int) -> dict[str, Any]:
+    """The trial that both studies share, but for ``classes``.
+
+    Args:
+        data: The data config.
+        shape: Shape of one sample.
+        samples: Number of samples.
+        spread: Root of the mean variance of a feature.
+        epochs: Epochs.
+    """
+    images = len(shape) == 3
+    backbone: dict[str, Any] = {"kind": "mlp", "hidden": list(HIDDEN)}
+    augmentation: dict[str, Any] = {"kind": "noise", "std": round(NOISE * spread, 3) or 0.01}
+    if images:
+        backbone = {"kind": "small_cnn", "channels": list(CHANNELS)}
+        augmentation = {"kind": "crop_flip", "padding": max(1, shape[-1] // 10)}
+    return {
+        "data": {**data, "split": {"train": 0.8, "val": 0.1, "test": 0.1}},
+        "model": {"backbone": backbone},
+        "objective": {"preset": "falcon"},
+        "relations": {"every_steps": 5},
+        "augmentation": augmentation,
+        "optimizer": {"kind": "sgd", "lr": 0.1},
+        "epochs": epochs,
+        "batch_size": 256 if samples >= 1000 else 128,
+        "evaluation": {"every_epochs": epochs},
+    }
+
+
+def arm_settings(arm: str, features: int) -> dict[str, Any]:
+    """What an arm sets, by dotted path below ``trial``.
+
+    Args:
+        arm: A name of ``ARMS``.
+        features: Number of values of a sample.
+    """
+    if arm not in _CLUSTERINGS:
+        return {"objective.preset": arm}
+    clustering = {**_CLUSTERINGS[arm], "scope": "coarse", "sizes": "variance"}
+    if features > COMPONENTS:
+        clustering["pca"] = COMPONENTS
+    return {
+        "objective.preset": "untrained",
+        "model.backbone": {"kind": "identity"},
+        "augmentation": {"kind": "none"},
+        "clustering": clustering,
+        "epochs": 1,
+    }
+
+
+def num_fine_study(trial: Mapping[str, Any], grid: Sequence[int], seeds: int) -> dict[str, Any]:
+    """A sensitivity study over the number of fine classes."""
+    middle = grid[len(grid) // 2]
+    return {
+        "study": NUM_FINE,
+        "question": "Into how many fine classes do the coarse classes divide so that every run finds the same ones?",
+        "expectation": "Runs agree most near the number of classes that are there.",
+        "source": "agreement between seeds inside coarse classes; docs/discover.md",
+        "design": {
+            "kind": "sensitivity",
+            "factors": {"classes.num_fine": list(grid)},
+            "baseline": {"classes.num_fine": middle},
+        },
+        "seeds": seeds,
+        "metrics": {"primary": "test/fixed_silhouette", "also": ["val/coarse_accuracy"]},
+        "trial": {**trial, "classes": {"num_fine": middle}},
+    }
+
+
+def methods_study(
+    trial: Mapping[str, Any], num_fine: int, arms: Sequence[str], features: int, seeds: int
+) -> dict[str, Any]:
+    """A comparison of methods at one number of fine classes; the first arm is the default."""
+    return {
+        "study": METHODS,
+        "question": f"Which method finds the {num_fine} fine classes best, judged without fine labels?",
+        "expectation": f"None is known to be best on these data; {DEFAULT_ARM} is the default.",
+        "source": "agreement between seeds, and a silhouette in a space that all share; docs/discover.md",
+        "design": {
+            "kind": "comparison",
+            "baseline": arms[0],
+            "arms": [{"name": arm, "set": arm_settings(arm, features)} for arm in arms],
+        },
+        "seeds": seeds,
+        "metrics": {"primary": "test/fixed_silhouette", "also": ["val/coarse_accuracy"]},
+        "trial": {**trial, "classes": {"num_fine": num_fine}},
+    }
+
+
+def falcon_trial(trial: Mapping[str, Any], num_fine: int) -> TrialConfig:
+    """The trial of the method that costs most, to be timed."""
+    return TrialConfig.from_plain({**trial, "classes": {"num_fine": num_fine}})
+
+
+def study_text(study: Mapping[str, Any], heading: Sequence[str]) -> str:
+    """A study file with a comment on top."""
+    from ruamel.yaml import YAML
+
+    writer = YAML()
+    writer.width = 120
+    writer.indent(mapping=2, sequence=4, offset=2)
+    buffer = io.StringIO()
+    writer.dump(dict(study), buffer)
+    return "".join(f"# {line}\n" for line in heading) + "\n" + buffer.getvalue()
+
+
+def methods_text(arms: Sequence[str]) -> str:
+    """Arms in words."""
+    return listed([ARM_TITLES[arm] for arm in arms])

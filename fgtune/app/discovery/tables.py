@@ -1,0 +1,197 @@
+"""A user's table: which columns are inputs, what is missing, whether columns must be brought to one scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fgtune.app.discovery.columns import FINE_NAMES, Column, choose_coarse, label_column, refines
+from fgtune.app.discovery.scale import scaled
+from fgtune.app.discovery.source import Asked, Source
+from fgtune.arrays import FloatArray
+from fgtune.data.check import MIN_SAMPLES
+from fgtune.data.labels import number_classes
+from fgtune.data.readers.data_files import reason_of
+from fgtune.data.readers.tables import read_table
+from fgtune.errors import DataError
+from fgtune.files import write_atomically
+from fgtune.text import count, first_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PREPARED = "data.parquet"
+"""The table that the studies read."""
+COARSE = "coarse_label"
+"""Its column of coarse labels."""
+MOST_MISSING = 0.5
+"""A column in which a larger share is missing is left out."""
+_ID_NAMES = ("", "id", "index", "row", "sample", "sample_id", "name", "unnamed: 0")
+
+
+def read_user_table(asked: Asked, out: Path) -> Source:
+    """Read a ``.csv``, ``.tsv`` or ``.parquet`` and write the table that the studies read.
+
+    Columns of numbers are inputs; text is not. Columns that look like labels are left out, so that no fine label
+    becomes an input.
+
+    Raises:
+        DataError: The table cannot be read, a named column is missing, or no column is left.
+    """
+    where = str(asked.data)
+    frame = _read(asked.data)
+    named = [name for name in (asked.coarse, asked.fine, *asked.left_out) if name is not None]
+    missing = next((name for name in named if name not in frame.columns), None)
+    if missing is not None:
+        fix = f"the table has {first_of([str(name) for name in frame.columns], 20)}"
+        raise DataError("no such column", where=where, path=missing, fix=fix)
+    ids = _id_column(frame, named)
+    labels = _label_columns(frame, {*named, ids} - {asked.coarse})
+    if asked.coarse is None:
+        coarse = choose_coarse(labels, where)
+    else:
+        coarse = labels.get(asked.coarse) or _unusual(frame, asked.coarse, where)
+        labels[asked.coarse] = coarse
+    notes: list[str] = [] if asked.coarse else [f"Coarse labels are those of column {coarse.name}, which was guessed."]
+    kept = _features(frame, coarse, labels, {*named, ids, coarse.name}, notes, where)
+    values = _filled(frame, kept, notes)
+    inputs, scaling = scaled(values)
+    notes += scaling
+    _write(out / PREPARED, kept, inputs, [coarse.classes[code] if code >= 0 else "" for code in coarse.codes])
+    return Source(
+        kind="table",
+        config={"kind": "arrays", "path": str(out / PREPARED), "columns": {"coarse": [COARSE]}},
+        coarse=coarse.name,
+        ids=None if ids is None else [str(value) for value in frame[ids]],
+        id_name="row" if ids is None else ids or "id",
+        features=tuple(kept),
+        numbers=values,
+        fine=None if asked.fine is None else [str(value) for value in frame[asked.fine]],
+        shape=(len(kept),),
+        notes=tuple(notes),
+    )
+
+
+def _read(path: Path) -> pd.DataFrame:
+    if path.suffix.lower() == ".tsv":
+        import pandas as pd
+
+        try:
+            frame = pd.read_csv(path, sep="\t")
+        except (OSError, ValueError) as error:
+            raise DataError(f"is not a readable table ({reason_of(error)})", where=str(path)) from error
+    else:
+        frame = read_table(path, [], others=True, config_path="")
+    if len(frame) < MIN_SAMPLES:
+        raise DataError(f"must have at least {MIN_SAMPLES} rows", where=str(path), value=len(frame))
+    frame.columns = frame.columns.astype(str)
+    return frame
+
+
+def _is_text(column: pd.Series) -> bool:
+    return column.dtype.kind not in "buif"
+
+
+def _id_column(frame: pd.DataFrame, named: Sequence[str]) -> str | None:
+    """A column whose values are all different and that names the rows rather than measuring them."""
+    for name in frame.columns:
+        column = frame[name]
+        if name not in named and column.is_unique and not column.isna().any():
+            by_name = name.lower() in _ID_NAMES and column.dtype.kind not in "f"
+            if _is_text(column) or by_name:
+                return str(name)
+    return None
+
+
+def _label_columns(frame: pd.DataFrame, others: set[str | None]) -> dict[str, Column]:
+    """Columns that may hold labels: words, truth values, or a few whole numbers."""
+    found = {}
+    for name in frame.columns:
+        column = frame[name]
+        whole = column.dtype.kind in "bui" or (
+            column.dtype.kind == "f" and bool((column.dropna() % 1 == 0).all()) and bool(column.notna().any())
+        )
+        if name in others or not (_is_text(column) or whole):
+            continue
+        label = label_column(str(name), column.tolist(), _is_text(column))
+        if label is not None:
+            found[str(name)] = label
+    return found
+
+
+def _unusual(frame: pd.DataFrame, name: str, where: str) -> Column:
+    """A column of coarse labels that the user names although it has few or many classes."""
+    codes, classes = number_classes(frame[name].tolist())
+    if len(classes) < 2:
+        rule = "must hold at least two coarse classes"
+        raise DataError(rule, where=where, path=name, value=len(classes), fix="name another column with --coarse")
+    if len(classes) > len(frame) / 2:
+        rule = f"has {len(classes)} different values in {len(frame)} rows, so they are no classes"
+        raise DataError(rule, where=where, path=name, fix="name another column with --coarse")
+    return Column(name, codes, classes, _is_text(frame[name]))
+
+
+def _features(
+    frame: pd.DataFrame,
+    coarse: Column,
+    labels: dict[str, Column],
+    others: set[str | None],
+    notes: list[str],
+    where: str,
+) -> list[str]:
+    """Columns of numbers that are inputs; says which others are left out, and why."""
+    left: dict[str, list[str]] = {}
+    kept = []
+    for name in frame.columns:
+        if name in others:
+            continue
+        reason = _why_left_out(frame[name], labels.get(str(name)), coarse)
+        if reason is None:
+            kept.append(str(name))
+        else:
+            left.setdefault(reason, []).append(str(name))
+    notes += [f"Left out, because {reason}: {first_of(names, 6)}." for reason, names in left.items()]
+    if not kept:
+        fix = "give the measurements as columns of numbers"
+        raise DataError("no column of numbers is left to find classes with", where=where, fix=fix)
+    return kept
+
+
+def _why_left_out(column: pd.Series, label: Column | None, coarse: Column) -> str | None:
+    if _is_text(column):
+        return "they hold text"
+    if column.isna().mean() > MOST_MISSING:
+        return "more than half is missing"
+    if column.nunique() < 2:
+        return "they hold one value only"
+    if str(column.name).lower() in FINE_NAMES:
+        return "by their name they are fine labels"
+    if label is not None and refines(label, coarse):
+        return "they divide the coarse classes as labels would"
+    return None
+
+
+def _filled(frame: pd.DataFrame, kept: Sequence[str], notes: list[str]) -> FloatArray:
+    """(N, columns) float64, in which the median of a column stands for what is missing or not finite."""
+    values: FloatArray = np.array(frame[list(kept)].to_numpy(dtype=np.float64, na_value=np.nan))
+    values[~np.isfinite(values)] = np.nan
+    holes = np.isnan(values)
+    if holes.any():
+        medians = np.nanmedian(values, axis=0)
+        values = np.where(holes, medians, values)
+        rows = int(holes.any(axis=1).sum())
+        notes.append(
+            f"{count(int(holes.sum()), 'value')} missing in {count(rows, 'row')}: the column's median stands there."
+        )
+    return values
+
+
+def _write(path: Path, names: Sequence[str], inputs: FloatArray, coarse: Sequence[str]) -> None:
+    import pandas as pd
+
+    frame = pd.DataFrame(inputs.astype(np.float32), columns=list(names))
+    frame[COARSE] = list(coarse)
+    write_atomically(path, frame.to_parquet(None, index=False))

@@ -1,0 +1,80 @@
+"""A number of classes and a method are chosen by how runs agree; the default stands where criteria contradict."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from fgtune.analysis.agreement import ArmAgreement, pseudo_values
+from fgtune.analysis.discovery.choosing import Candidate, agreement_interval, choose_method, choose_num_fine, mean_ranks
+
+
+def agreement(pairs: list[float]) -> ArmAgreement:
+    """An arm whose pairs of seeds agree so far."""
+    n = round((1 + math.sqrt(1 + 8 * len(pairs))) / 2)
+    table = np.full((n, n), np.nan)
+    rows, columns = np.triu_indices(n, 1)
+    table[rows, columns] = table[columns, rows] = pairs
+    return ArmAgreement(tuple(range(n)), table, np.ones(n), 0.0, same_split=False)
+
+
+def test_the_number_on_which_runs_agree_most_is_chosen_with_those_that_agree_no_less():
+    found = {4: agreement([0.1, 0.12, 0.11]), 6: agreement([0.7, 0.9, 0.8]), 8: agreement([0.8, 0.9, 0.85])}
+    choice = choose_num_fine({**found, 10: agreement([0.3, 0.31, 0.3])}, missing=[12])
+    assert (choice.chosen, choice.low, choice.high, choice.at_edge, choice.missing) == (8, 6, 8, False, (12,))
+    assert [level.num_fine for level in choice.levels] == [4, 6, 8, 10]
+    assert choice.levels[1].pairs == (0.7, 0.9, 0.8)
+
+
+def test_numbers_beyond_one_that_is_ruled_out_are_not_in_the_interval():
+    found = {4: agreement([0.8, 0.9, 0.84]), 6: agreement([0.1, 0.1, 0.11]), 8: agreement([0.8, 0.9, 0.85])}
+    choice = choose_num_fine(found)
+    assert (choice.chosen, choice.low, choice.high, choice.at_edge) == (8, 8, 8, True)
+
+
+def test_two_seeds_rule_out_nothing_and_of_equal_numbers_the_smaller_is_taken():
+    choice = choose_num_fine({5: agreement([0.4]), 3: agreement([0.9]), 4: agreement([0.9])})
+    assert (choice.chosen, choice.low, choice.high) == (3, 3, 5)
+    assert math.isnan(choice.levels[0].low)
+    with pytest.raises(ValueError, match="no number"):
+        choose_num_fine({})
+
+
+def test_the_interval_is_the_jackknifes():
+    arm = agreement([0.5, 0.7, 0.6, 0.65, 0.8, 0.75])
+    values = pseudo_values(arm.corrected)
+    low, high = stats.t.interval(0.95, 3, values.mean(), stats.sem(values))
+    assert agreement_interval(arm) == pytest.approx((low, high))
+
+
+def candidate(arm: str, agreement: float, judge: float) -> Candidate:
+    return Candidate(arm, arm.upper(), agreement, math.nan, math.nan, judge, (judge,), 3, 1.0)
+
+
+def test_a_method_that_both_criteria_prefer_is_taken_instead_of_the_default():
+    choice = choose_method([candidate("default", 0.6, 0.1), candidate("better", 0.9, 0.2)], "default")
+    assert (choice.arm, choice.refused) == ("better", False)
+    assert "0.90 to 0.60" in choice.reason
+    assert [each.arm for each in choice.candidates] == ["better", "default"]
+
+
+def test_the_default_is_taken_where_the_criteria_contradict_each_other():
+    rivals = [candidate("agrees", 0.99, 0.05), candidate("separates", 0.5, 0.3), candidate("default", 0.6, 0.1)]
+    choice = choose_method(rivals, "default")
+    assert (choice.arm, choice.refused) == ("default", True)
+    assert choice.reason.startswith("Nothing chooses better than the default here")
+
+
+def test_a_default_that_ranks_first_is_no_refusal_and_one_that_did_not_finish_is_replaced():
+    first = choose_method([candidate("other", 0.6, 0.1), candidate("default", 0.9, 0.2)], "default")
+    assert (first.arm, first.refused) == ("default", False)
+    alone = choose_method([candidate("other", math.nan, 0.1)], "default")
+    assert (alone.arm, alone.refused) == ("other", False)
+
+
+def test_ranks_are_scipys_and_what_was_not_measured_is_last():
+    ranks = mean_ranks([candidate("a", 0.5, 0.2), candidate("b", math.nan, 0.3), candidate("c", 0.5, 0.1)])
+    assert ranks == {"a": (1.5 + 2) / 2, "b": (3 + 1) / 2, "c": (1.5 + 3) / 2}

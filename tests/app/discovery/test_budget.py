@@ -1,0 +1,48 @@
+"""A schedule fits into its time, and gives things up in the order that the page states."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from fgtune.app.discovery.budget import EPOCHS, USED, Costs, grid_of, make_schedule, schedule_text
+
+ARMS = ("falcon", "kmeans", "gmm", "agglomerative", "spectral")
+GRID = (3, 4, 5, 6, 8, 10)
+
+
+def test_cheap_cells_give_up_nothing():
+    plan = make_schedule(600, 2, Costs(2.0, 0.02), GRID, ARMS)
+    assert (plan.epochs, plan.grid, plan.arms, plan.seeds_methods, plan.given_up) == (EPOCHS[0], GRID, ARMS, 5, ())
+    assert plan.seconds <= 600 * USED
+    assert "6 numbers of fine classes x 3 seeds, then 5 methods x 5 seeds" in schedule_text(plan)
+
+
+def test_dearer_cells_give_up_epochs_then_seeds_then_methods_then_numbers():
+    """With every doubling of the cost the schedule is no larger in any respect, and epochs go first."""
+    plans = [make_schedule(600, 2, Costs(2.0, 0.02 * 2**power), GRID, ARMS) for power in range(9)]
+    sizes = [(plan.epochs, plan.seeds_methods, len(plan.arms), len(plan.grid)) for plan in plans]
+    assert all(
+        after <= before for one, two in itertools.pairwise(sizes) for before, after in zip(one, two, strict=True)
+    )
+    first = next(size for size in sizes if size != sizes[0])
+    assert first[0] < EPOCHS[0]
+    assert first[1:] == sizes[0][1:]
+    assert sizes[-1] == (EPOCHS[-1], 3, 2, 3)
+    phrases = " ".join(plans[-1].given_up)
+    assert all(part in phrases for part in ("60 epochs", "5 seeds a method", "gmm, agglomerative and spectral", "of 6"))
+
+
+def test_more_cores_fit_more():
+    one, eight = (make_schedule(300, cores, Costs(2.0, 0.2), GRID, ARMS) for cores in (1, 8))
+    assert one.epochs < eight.epochs
+    assert "then" not in schedule_text(make_schedule(300, 2, Costs(1.0, 0.1), (), ARMS))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [([900, 900], (3, 4, 5, 6, 8, 10, 12, 16, 20, 24)), ([40, 40, 40], (5, 6, 8, 9, 12)), ([9, 9], (3,))],
+)
+def test_the_grid_leaves_ten_samples_a_class(sizes, expected):
+    assert grid_of(len(sizes), sizes) == expected

@@ -1,0 +1,222 @@
+"""What is made of a user's table, arrays, cells or images: labels found or asked for, inputs free of labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from fgtune.app.discovery.read import read_source
+from fgtune.app.discovery.source import Asked
+from fgtune.config.schema.trial import TrialConfig
+from fgtune.data.load import load_dataset
+from fgtune.errors import DataError
+
+
+def loaded(source):
+    return load_dataset(TrialConfig.from_plain({"data": source.config, "classes": {"num_fine": 4}}).data)
+
+
+def table(n: int = 60) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    fine = np.arange(n) % 4
+    return pd.DataFrame(
+        {
+            "id": [f"s{row}" for row in range(n)],
+            "length": rng.normal(size=n) + fine,
+            "width": rng.normal(size=n),
+            "kind": np.where(fine < 2, "cat", "dog"),
+            "breed": fine,
+            "note": [f"seen on day {row % 7}" for row in range(n)],
+        }
+    )
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
+def test_a_table_gives_its_columns_of_numbers_and_its_coarse_labels(tmp_path, suffix):
+    frame, path = table().drop(columns="note"), tmp_path / f"pets{suffix}"
+    if suffix == ".parquet":
+        frame.to_parquet(path)
+    else:
+        frame.to_csv(path, index=False, sep="\t" if suffix == ".tsv" else ",")
+    source = read_source(Asked(path), tmp_path / "out")
+    assert (source.coarse, source.features, source.id_name) == ("kind", ("length", "width"), "id")
+    assert source.ids == [f"s{row}" for row in range(60)]
+    dataset = loaded(source)
+    assert dataset.fine is None
+    assert dataset.coarse_names == (("cat", "dog"),)
+    assert [("cat", "dog")[label] for label in dataset.coarse[:, 0]] == frame["kind"].tolist()
+    assert np.corrcoef(dataset.inputs[:, 0], frame["length"])[0, 1] == pytest.approx(1.0)
+
+
+def test_a_column_that_divides_coarse_classes_as_labels_would_is_no_input(tmp_path):
+    table().to_csv(tmp_path / "t.csv", index=False)
+    source = read_source(Asked(tmp_path / "t.csv", coarse="kind"), tmp_path / "out")
+    assert source.features == ("length", "width")
+    notes = " ".join(source.notes)
+    assert "they divide the coarse classes as labels would: breed" in notes
+    assert "they hold text: note" in notes
+
+
+def test_fine_labels_are_kept_apart_where_they_are_named(tmp_path):
+    table().to_csv(tmp_path / "t.csv", index=False)
+    source = read_source(Asked(tmp_path / "t.csv", coarse="kind", fine="breed"), tmp_path / "out")
+    assert source.fine == [str(row % 4) for row in range(60)]
+    assert loaded(source).fine is None
+    assert "breed" not in pd.read_parquet(tmp_path / "out" / "data.parquet")
+
+
+def test_columns_that_may_all_hold_the_coarse_labels_are_listed_and_nothing_is_written(tmp_path):
+    frame = table().assign(colour=["red", "blue", "red"] * 20)
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    wanted = r"t\.csv: --coarse: several columns may hold the coarse labels: kind \(2 classes\), note \(7 classes\), "
+    with pytest.raises(DataError, match=wanted + r"colour \(2 classes\)\. Fix: name one, e\.g\. --coarse kind"):
+        read_source(Asked(tmp_path / "t.csv"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    frame["superclass"] = frame["kind"]
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    assert read_source(Asked(tmp_path / "t.csv"), tmp_path / "out").coarse == "superclass"
+
+
+@pytest.mark.parametrize(
+    ("frame", "asked", "rule"),
+    [
+        (table(), {"coarse": "colour"}, "colour: no such column"),
+        (table()[["length", "width"]], {}, "no column looks like coarse labels"),
+        (table()[["kind", "note"]], {"coarse": "kind"}, "no column of numbers is left"),
+        (table().assign(one=1), {"coarse": "one"}, "must hold at least two coarse classes"),
+        (table(), {"coarse": "length"}, "they are no classes"),
+        (table(8), {}, "must have at least 10 rows"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_refused(tmp_path, frame, asked, rule):
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(DataError, match=rule):
+        read_source(Asked(tmp_path / "t.csv", **asked), tmp_path / "out")
+
+
+def test_missing_values_are_filled_and_counted_and_empty_columns_are_left_out(tmp_path):
+    frame = table().assign(rare=np.nan)
+    frame.loc[[3, 5], "width"] = np.nan
+    frame.loc[3, "length"] = np.inf
+    frame.loc[:9, "rare"] = 1.0
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    source = read_source(Asked(tmp_path / "t.csv", coarse="kind"), tmp_path / "out")
+    notes = " ".join(source.notes)
+    assert "more than half is missing: rare" in notes
+    assert "3 values missing in 2 rows" in notes
+    assert source.numbers[3, 1] == frame["width"].median()
+
+
+def test_columns_of_very_different_spread_are_brought_to_one_scale(tmp_path):
+    frame = table().assign(income=np.random.default_rng(1).normal(size=60) * 5e4)
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    source = read_source(Asked(tmp_path / "t.csv", coarse="kind"), tmp_path / "out")
+    assert np.asarray(loaded(source).inputs).std(axis=0) == pytest.approx(1.0, abs=1e-5)
+    frame.drop(columns="income").to_csv(tmp_path / "t.csv", index=False)
+    source = read_source(Asked(tmp_path / "t.csv", coarse="kind"), tmp_path / "out")
+    deviation = np.asarray(loaded(source).inputs).std(axis=0)
+    assert deviation[0] / deviation[1] == pytest.approx(frame["length"].std() / frame["width"].std(), rel=1e-4)
+
+
+def test_an_empty_cell_is_no_coarse_label(tmp_path):
+    frame = table()
+    frame.loc[7, "kind"] = None
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    dataset = loaded(read_source(Asked(tmp_path / "t.csv", coarse="kind"), tmp_path / "out"))
+    assert np.flatnonzero(dataset.coarse[:, 0] < 0).tolist() == [7]
+
+
+def test_arrays_may_have_any_names_and_labels_of_words(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = np.array(["a", "b"] * 20)
+    np.savez(tmp_path / "x.npz", X=rng.normal(size=(40, 6)), y=labels, fine=np.arange(40) % 4)
+    source = read_source(Asked(tmp_path / "x.npz", fine="fine"), tmp_path / "out")
+    assert (source.kind, source.coarse, source.coarse_names, source.shape) == ("arrays", "y", ("a", "b"), (6,))
+    assert source.fine == [str(row % 4) for row in range(40)]
+    dataset = loaded(source)
+    assert dataset.fine is None
+    assert dataset.coarse[:, 0].tolist() == [0, 1] * 20
+
+
+@pytest.mark.parametrize("shape", [(40, 8, 9), (40, 1, 8, 9), (40, 8, 9, 1)])
+def test_arrays_of_images_get_their_channels_first(tmp_path, shape):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "x.npz", images=rng.integers(0, 256, shape, dtype=np.uint8), coarse=np.arange(40) % 2)
+    source = read_source(Asked(tmp_path / "x.npz"), tmp_path / "out")
+    inputs = np.asarray(loaded(source).inputs)
+    assert source.shape == inputs.shape[1:] == (1, 8, 9)
+    assert (inputs.min(), inputs.max()) == (0.0, 1.0)
+    assert source.numbers is None
+
+
+def test_arrays_whose_meaning_is_not_clear_are_refused(tmp_path):
+    values = np.ones((40, 3))
+    np.savez(tmp_path / "x.npz", one=values, two=values, coarse=np.arange(40) % 2)
+    with pytest.raises(DataError, match="not clear which array holds the inputs; the file has coarse, one, two"):
+        read_source(Asked(tmp_path / "x.npz"), tmp_path / "out")
+    np.savez(tmp_path / "x.npz", inputs=values, coarse=np.arange(39) % 2)
+    with pytest.raises(DataError, match=r"no column looks like coarse labels"):
+        read_source(Asked(tmp_path / "x.npz"), tmp_path / "out")
+    with pytest.raises(DataError, match=r"--coarse|one coarse label per sample \(40\)"):
+        read_source(Asked(tmp_path / "x.npz", coarse="coarse"), tmp_path / "out")
+
+
+def test_cells_keep_their_genes_and_names(tmp_path):
+    anndata = pytest.importorskip("anndata")
+    rng = np.random.default_rng(0)
+    cells, genes = (
+        pd.Index(names, dtype=object) for names in ([f"c{row}" for row in range(30)], ["CD3", "CD19", "NK"])
+    )
+    types = pd.Categorical(pd.Series(["T", "B"] * 15, dtype=object))
+    obs = pd.DataFrame({"cell_type": types, "depth": rng.normal(size=30)}, index=cells)
+    var = pd.DataFrame(index=genes)
+    anndata.AnnData(rng.normal(size=(30, 3)), obs, var).write_h5ad(tmp_path / "c.h5ad")
+    source = read_source(Asked(tmp_path / "c.h5ad"), tmp_path / "out")
+    assert (source.coarse, source.features) == ("cell_type", ("CD3", "CD19", "NK"))
+    assert source.ids[:2] == ["c0", "c1"]
+    assert "no raw counts" in " ".join(source.notes)
+    assert loaded(source).coarse_names == (("B", "T"),)
+
+
+def images(root, folders) -> None:
+    rng = np.random.default_rng(0)
+    for folder in folders:
+        (root / folder).mkdir(parents=True)
+        for number in range(6):
+            Image.fromarray(rng.integers(0, 256, (12, 12, 3), dtype=np.uint8)).save(root / folder / f"{number}.png")
+
+
+def test_the_first_folder_of_an_image_is_its_coarse_class(tmp_path):
+    images(tmp_path / "pics", ["cats/siamese", "cats/tabby", "dogs"])
+    source = read_source(Asked(tmp_path / "pics"), tmp_path / "out")
+    assert (source.kind, source.fine, len(source.ids)) == ("images", None, 18)
+    assert "not read as labels" in " ".join(source.notes)
+    dataset = loaded(source)
+    assert dataset.fine is None
+    assert dataset.coarse_names == (("cats", "dogs"),)
+    assert dataset.inputs.shape == (18, 3, 32, 32)
+    named = read_source(Asked(tmp_path / "pics", fine="folders"), tmp_path / "out")
+    assert sorted(set(named.fine)) == ["cats/siamese", "cats/tabby", "dogs"]
+
+
+def test_a_table_beside_images_gives_their_labels(tmp_path):
+    images(tmp_path / "pics", ["."])
+    frame = pd.DataFrame({"file": [f"{n}.png" for n in range(6)] * 2, "animal": ["cat", "dog"] * 6})
+    frame.to_csv(tmp_path / "pics" / "labels.csv", index=False)
+    source = read_source(Asked(tmp_path / "pics"), tmp_path / "out")
+    assert source.coarse == "animal"
+    assert loaded(source).coarse[:, 0].tolist() == [0, 1] * 6
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"), [("none.csv", "no such file or folder"), ("text.txt", "is not one of the forms")]
+)
+def test_what_is_no_data_is_refused(tmp_path, name, rule):
+    (tmp_path / "text.txt").write_text("hello")
+    with pytest.raises(DataError, match=rule):
+        read_source(Asked(tmp_path / name), tmp_path / "out")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="holds no images"):
+        read_source(Asked(tmp_path / "empty"), tmp_path / "out")

@@ -1,0 +1,151 @@
+"""One command from coarse labels alone to the fine class of every sample, stopped and continued, and its errors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import fgtune
+from fgtune.app.cli import main
+from fgtune.app.discovery import budget, call, stages
+from fgtune.app.discovery.budget import Costs
+from fgtune.config.schema.data_tables import HierarchyConfig
+from fgtune.data.load import load_dataset
+
+EASY = HierarchyConfig(num_samples=240, num_coarse=2, fine_per_coarse=2, dim=4, separation=8.0)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """A table of two coarse classes with two clear fine ones each, which its column ``truth`` tells."""
+    made = load_dataset(EASY)
+    frame = pd.DataFrame(np.asarray(made.inputs), columns=["a", "b", "c", "d"])
+    frame["group"] = np.where(made.coarse[:, 0] == 0, "left", "right")
+    frame["truth"] = made.fine
+    path = tmp_path_factory.mktemp("data") / "easy.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Few epochs, two numbers of classes, two methods."""
+    monkeypatch.setattr(budget, "EPOCHS", (6, 5))
+    monkeypatch.setattr(budget, "SEEDS_METHODS", 3)
+    monkeypatch.setattr(call, "ARMS", ("falcon", "kmeans"))
+    monkeypatch.setattr(call, "grid_of", lambda *_: (3, 4))
+    monkeypatch.setattr(call, "time_cells", lambda *_: Costs(0.5, 0.01))
+
+
+@pytest.mark.usefixtures("ray_started", "small")
+def test_one_call_gives_every_sample_its_class_and_a_second_one_repeats_nothing(data, tmp_path, capsys):
+    out = tmp_path / "found"
+    code = main(["discover", str(data), "--out", str(out), "--fine", "truth", "--minutes", "5"])
+    printed = capsys.readouterr().out
+    assert code == 0, printed
+    found = json.loads((out / "discover.json").read_text())
+    labels = pd.read_csv(out / "classes.csv")
+    assert len(labels) == 240
+    assert set(labels["coarse_label"]) == {"left", "right"}
+    assert all(one.startswith(two) for one, two in zip(labels["fine_class"], labels["coarse_label"], strict=True))
+    assert labels["fine_class"].nunique() == len(found["classes"])
+    assert sum(each["size"] for each in found["classes"]) == 240
+    assert found["num_fine"]["chosen"] in (3, 4)
+    assert [each["num_fine"] for each in found["num_fine"]["levels"]] == [3, 4]
+    assert {each["arm"] for each in found["method"]["candidates"]} == {"falcon", "kmeans"}
+    assert found["comparison"]["column"] == "truth"
+    assert found["comparison"]["methods"]["kmeans"] > 0.7
+    assert found["runs"] == 2
+    for name in ("num_fine/report.html", "methods/report.html", "model/model.json", "study.yaml", "to_label.csv"):
+        assert (out / name).is_file(), name
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "What was found" in page
+    assert "Against the fine labels in truth" in page
+    ledgers = [(out / name / "results.jsonl").read_bytes() for name in ("num_fine", "methods")]
+
+    again = fgtune.discover(data, out, fine="truth", minutes=5, quiet=True)
+    assert [(out / name / "results.jsonl").read_bytes() for name in ("num_fine", "methods")] == ledgers
+    assert [each.name for each in again.classes] == [each["name"] for each in found["classes"]]
+    assert pd.read_csv(out / "classes.csv").equals(labels)
+
+    assert main(["discover", str(data), "--out", str(out), "--num-fine", "4"]) == 2
+    assert "holds a discovery with another num_fine" in capsys.readouterr().err
+
+
+@pytest.fixture
+def in_process(train_study, monkeypatch):
+    """Studies are trained one cell after the other, without Ray."""
+
+    def run_stage(file: Path, text: str, out: Path, *_: object) -> int:
+        if not file.exists():
+            file.write_text(text, encoding="utf-8")
+            train_study(file, out, predictions=True)
+        return 0
+
+    monkeypatch.setattr(stages, "run_stage", run_stage)
+    monkeypatch.setattr(call.Call, "_is_unfinished", lambda *_: False)
+
+
+@pytest.mark.usefixtures("in_process", "small")
+def test_no_choice_reads_fine_labels(data, tmp_path):
+    """The named fine labels, scrambled, change the comparison at the end and nothing else."""
+    frame = pd.read_csv(data)
+    found = []
+    for name in ("as they are", "scrambled"):
+        if name == "scrambled":
+            frame["truth"] = np.random.default_rng(0).permutation(frame["truth"])
+        frame.to_csv(tmp_path / "easy.csv", index=False)
+        out = tmp_path / name
+        result = fgtune.discover(
+            tmp_path / "easy.csv", out, coarse="group", fine="truth", num_fine=4, minutes=5, quiet=True
+        )
+        found.append((result, pd.read_csv(out / "classes.csv")))
+    (one, labels), (two, others) = found
+    assert labels.equals(others)
+    assert one.classes == two.classes
+    assert one.method.arm == two.method.arm
+    assert one.num_fine == two.num_fine
+    assert one.num_fine.levels == ()
+    assert one.comparison.accuracy > two.comparison.accuracy + 0.2
+
+
+@pytest.mark.usefixtures("in_process", "small")
+def test_an_npz_is_enough(tmp_path):
+    made = load_dataset(EASY)
+    np.savez(tmp_path / "easy.npz", inputs=made.inputs, coarse=made.coarse[:, 0])
+    assert main(["discover", str(tmp_path / "easy.npz"), "--out", str(tmp_path / "out"), "--num-fine", "4"]) == 0
+    assert set(pd.read_csv(tmp_path / "out" / "classes.csv")["coarse_label"]) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["none.csv"], "none.csv: no such file or folder"),
+        (["easy.csv", "--minutes", "0"], "--minutes: must be at least 0.5, got 0.0"),
+        (["easy.csv", "--num-fine", "1"], "--num-fine: must be at least 2, got 1"),
+        (["easy.csv", "--coarse", "colour"], "colour: no such column. Fix: the table has a, b, c, d, group, truth"),
+        (["easy.csv", "--out", "taken"], "taken: is there already and holds no discovery"),
+    ],
+)
+def test_bad_input_is_one_error_before_anything_starts(data, tmp_path, monkeypatch, capsys, arguments, error):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "easy.csv").write_bytes(data.read_bytes())
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "letter.txt").write_text("mine")
+    assert main(["discover", *arguments]) == 2
+    assert error in capsys.readouterr().err
+    assert not (tmp_path / "reports").exists()
+    with pytest.raises(fgtune.ConfigError, match="must be a list of strings"):
+        fgtune.discover("easy.csv", leave_out="a")
+
+
+def test_a_folder_with_other_data_or_a_damaged_request_is_refused(data, tmp_path, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "request.json").write_text("{}")
+    assert main(["discover", str(data), "--out", str(out)]) == 2
+    assert "cannot be read as the request of a discovery" in capsys.readouterr().err

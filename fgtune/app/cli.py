@@ -6,25 +6,30 @@ failed cells; 4 a budget ran out; 130 interrupted, everything finished is saved.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from fgtune import __version__
+from fgtune.app.command_options import (
+    FolderArgument,
+    OutOption,
+    PluginsOption,
+    SetOption,
+    SmokeOption,
+    StudyArgument,
+    TrackingOption,
+    console,
+)
 from fgtune.app.discover_command import discover_data
 from fgtune.app.export import ExportFormat
+from fgtune.app.file_commands import schema, settings, show_plan, validate
 from fgtune.errors import ConfigError, FgtuneError
 from fgtune.results.options import DEFAULT_OUT, RunOptions
 from fgtune.text import count
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from fgtune.config.arms.plan import Plan
 
 app = typer.Typer(
     name="fgtune",
@@ -36,27 +41,6 @@ app = typer.Typer(
 
 data_app = typer.Typer(no_args_is_help=True)
 app.add_typer(data_app, name="data", help="Look at data before anything is trained.")
-
-StudyArgument = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file, studies/NAME.yaml.")]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the study file, e.g. trial.epochs=3."),
-]
-SmokeOption = Annotated[bool, typer.Option("--smoke", help="Few epochs, little data, two seeds; own folder.")]
-PluginsOption = Annotated[
-    list[str] | None,
-    typer.Option("--plugins", metavar="PACKAGE", help="Import what the study names in this package of yours."),
-]
-FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The study folder.")]
-TrackingOption = Annotated[
-    str | None,
-    typer.Option(
-        "--tracking-uri",
-        metavar="URI",
-        help="MLflow store; 'none' turns tracking off. Default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db.",
-    ),
-]
-OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Parent of the study folder.")]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -147,7 +131,7 @@ def status(folder: FolderArgument) -> None:
     """Show how far a study is, what failed, how long the rest takes, and how to go on."""
     from fgtune.app.status import print_status, read_status
 
-    print_status(read_status(folder), _console())
+    print_status(read_status(folder), console())
 
 
 @app.command("power")
@@ -162,7 +146,7 @@ def show_power(
     if as_json:
         typer.echo(power_json(table))
     else:
-        print_power(table, _console())
+        print_power(table, console())
 
 
 @app.command("extend")
@@ -194,7 +178,7 @@ def compare_folders(
     """Put studies side by side, and compare an arm of each where that is fair."""
     from fgtune.app.compare import compare, print_comparison
 
-    print_comparison(compare(folders, arm, out), _console())
+    print_comparison(compare(folders, arm, out), console())
     if out is not None:
         typer.echo(f"wrote {out}")
 
@@ -326,77 +310,7 @@ def verify_folder(
     raise typer.Exit(exit_code(outcome))
 
 
-@app.command()
-def validate(
-    study: StudyArgument, set_: SetOption = None, smoke: SmokeOption = False, plugins: PluginsOption = None
-) -> None:
-    """Check a study file, every arm of its design, and its data."""
-    from fgtune.app.api import load_study
-    from fgtune.engine.designs import size_text
-
-    made = load_study(study, set_ or (), smoke, plugins or ()).open().plan
-    print_warnings(made)
-    typer.echo(f"{study}: valid, {size_text(made)}, study hash {made.study_hash}")
-
-
-@app.command("plan")
-def show_plan(
-    study: StudyArgument,
-    set_: SetOption = None,
-    smoke: SmokeOption = False,
-    out: OutOption = DEFAULT_OUT,
-    cells: Annotated[bool, typer.Option("--cells", help="One row per cell instead of one per arm.")] = False,
-    plugins: PluginsOption = None,
-) -> None:
-    """Show the cells of a study and how far its folder is with them; start nothing, write nothing."""
-    from fgtune.app import api
-    from fgtune.app.plan import print_plan
-
-    made = api.plan(api.load_study(study, set_ or (), smoke, plugins or ()), out)
-    print_warnings(made.plan)
-    print_plan(made, _console(), cells=cells)
-
-
-@app.command()
-def schema(
-    write: Annotated[Path | None, typer.Option("--write", metavar="FILE", help="Write it to a file instead.")] = None,
-    verdicts: Annotated[
-        bool, typer.Option("--verdicts", help="That of verdicts.json, which programs read, instead.")
-    ] = False,
-) -> None:
-    """Print the JSON schema of study files, for editors, or that of verdicts.json."""
-    if verdicts:
-        from fgtune.analysis.verdict_file import verdicts_schema as made
-    else:
-        from fgtune.config.reading.reference import study_schema as made
-
-    text = json.dumps(made(), indent=2)
-    if write is None:
-        typer.echo(text)
-        return
-    try:
-        write.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"cannot be written ({error.strerror})", where=str(write)) from error
-    typer.echo(f"wrote {write}")
-
-
-@app.command()
-def settings() -> None:
-    """Print every setting of a study file with its type, default and meaning."""
-    from fgtune.config.reading.reference import settings_page
-
-    typer.echo(settings_page(), nl=False)
-
-
-def _console() -> Console:
-    """Standard output: the terminal's width in a terminal, wide elsewhere."""
-    from rich.console import Console
-
-    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=200)
-
-
-def print_warnings(plan: Plan) -> None:
-    """Print what is likely a mistake."""
-    for warning in plan.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+app.command()(validate)
+app.command("plan")(show_plan)
+app.command()(schema)
+app.command()(settings)

@@ -106,6 +106,7 @@ def _environment() -> Environment:
         "seconds": formatting.seconds_text,
         "level": formatting.level_text,
         "plain": "{:g}".format,
+        "signed": lambda value: f"{value:+.1f}".replace("-", "−"),
         "cap": formatting.capital,
         "tight": tight,
         "code": code,

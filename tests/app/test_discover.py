@@ -36,7 +36,7 @@ def small(monkeypatch):
     """Few epochs, two numbers of classes, two methods."""
     monkeypatch.setattr(budget, "EPOCHS", (6, 5))
     monkeypatch.setattr(budget, "SEEDS_METHODS", 3)
-    monkeypatch.setattr(call, "ARMS", ("falcon", "kmeans"))
+    monkeypatch.setattr(call, "arms_of", lambda *_: ("falcon_warm", "kmeans"))
     monkeypatch.setattr(call, "grid_of", lambda *_: (3, 4))
     monkeypatch.setattr(call, "time_cells", lambda *_: Costs(0.5, 0.01))
 
@@ -56,7 +56,7 @@ def test_one_call_gives_every_sample_its_class_and_a_second_one_repeats_nothing(
     assert sum(each["size"] for each in found["classes"]) == 240
     assert found["num_fine"]["chosen"] in (3, 4)
     assert [each["num_fine"] for each in found["num_fine"]["levels"]] == [3, 4]
-    assert {each["arm"] for each in found["method"]["candidates"]} == {"falcon", "kmeans"}
+    assert {each["arm"] for each in found["method"]["candidates"]} == {"falcon_warm", "kmeans"}
     assert found["comparison"]["column"] == "truth"
     assert found["comparison"]["methods"]["kmeans"] > 0.7
     assert found["runs"] == 2

@@ -10,7 +10,11 @@ import numpy as np
 from scipy import stats
 
 from fgtune.analysis.agreement import ArmAgreement
+from fgtune.analysis.formatting import interval, number
+from fgtune.analysis.search.joint_choice import FEWEST_ARMS, alike, refusal_of
+from fgtune.analysis.verdicts.statistics import paired_contrast
 from fgtune.arrays import FloatArray
+from fgtune.text import count
 
 LEVEL = 0.95
 
@@ -124,6 +128,7 @@ class Candidate:
         high: Upper end.
         judge: Silhouette inside coarse classes in the space that all share, mean over seeds.
         judge_values: By seed.
+        by_seed: Pseudo-values of the agreement, of which their mean is the agreement.
         seeds: Number of complete cells.
         seconds: Mean seconds of a cell.
     """
@@ -135,6 +140,7 @@ class Candidate:
     high: float
     judge: float
     judge_values: tuple[float, ...]
+    by_seed: Mapping[int, float]
     seeds: int
     seconds: float
 
@@ -156,42 +162,61 @@ class MethodChoice:
     candidates: tuple[Candidate, ...]
 
 
-def mean_ranks(candidates: Sequence[Candidate]) -> dict[str, float]:
-    """Mean of the ranks by agreement and by the judge, 1 is best; what was not measured is last."""
-    ranks = np.zeros(len(candidates))
-    for values in ([each.agreement for each in candidates], [each.judge for each in candidates]):
-        known: FloatArray = np.where(np.isfinite(values), values, -np.inf)
-        ranks += stats.rankdata(-known)
-    return {each.arm: float(rank) / 2 for each, rank in zip(candidates, ranks, strict=True)}
-
-
 def choose_method(candidates: Sequence[Candidate], default: str) -> MethodChoice:
-    """The method that both criteria prefer, or the default where they do not agree that another one is better.
+    """The method that is best by agreement and the shared silhouette together, or the default where these refuse.
+
+    The rule is that of ``fgtune.analysis.search.joint_choice``: both rank methods alike, and the runs of the best one
+    agree more than those of the default by more than the interval of that difference.
 
     Args:
         candidates: At least one.
         default: The arm that is taken where nothing chooses better; if it has no complete cell, the best one is taken.
     """
-    ranks = mean_ranks(candidates)
-    ordered = tuple(sorted(candidates, key=lambda each: (ranks[each.arm], each.arm != default)))
-    known = {each.arm: each for each in candidates}
+    most = max(each.seeds for each in candidates)
+    judged = [each for each in candidates if math.isfinite(each.agreement) and each.seeds == most]
+    others = [each for each in candidates if each not in judged]
+    ordered = (*_ranked(judged), *others)
+    base = next((each for each in candidates if each.arm == default), None)
+    if base is None:
+        reason = f"{ordered[0].title}, by agreement and the shared silhouette together; the default did not finish."
+        return MethodChoice(ordered[0].arm, False, reason, ordered)
+    if len(judged) < FEWEST_ARMS or base not in judged:
+        few = f"{count(len(judged), 'method')} of {FEWEST_ARMS} that are needed have all their runs"
+        return MethodChoice(default, True, f"{_NOTHING} ({base.title}): {few}.", ordered)
+    return _choice(judged, base, ordered)
+
+
+_NOTHING = "Nothing chooses better than the default here"
+
+
+def _choice(judged: Sequence[Candidate], base: Candidate, ordered: tuple[Candidate, ...]) -> MethodChoice:
+    """The choice among enough methods."""
     best = ordered[0]
-    if default not in known:
-        return MethodChoice(best.arm, False, f"{best.title} ranks first; the default did not finish.", ordered)
-    base = known[default]
-    tied = [each for each in ordered if ranks[each.arm] == ranks[default]]
-    if best.arm == default and len(tied) == 1:
-        reason = f"{base.title}, the default, ranks first by agreement between runs and the shared silhouette together."
-        return MethodChoice(default, False, reason, ordered)
-    if best.agreement > base.agreement and best.judge > base.judge:
-        reason = (
-            f"{best.title} is ahead of the default, {base.title}, by both criteria: runs agree more "
-            f"({best.agreement:.2f} to {base.agreement:.2f}), and the shared silhouette is higher "
-            f"({best.judge:.3f} to {base.judge:.3f})."
-        )
-        return MethodChoice(best.arm, False, reason, ordered)
+    rho, p = alike(*_criteria(judged))
+    lead = paired_contrast(best.by_seed, base.by_seed, direction="maximize", level=LEVEL)
+    refusal = refusal_of(best.title, base.title, (rho, p), lead, 1 - LEVEL, best.seeds)
+    if refusal:
+        return MethodChoice(base.arm, True, f"{_NOTHING} ({base.title}): {refusal}.", ordered)
+    words = f"which rank {len(judged)} methods alike (rank correlation {number(rho)})"
+    if best.arm == base.arm:
+        reason = f"{best.title}, the default, ranks first by agreement between runs and the shared silhouette, {words}."
+        return MethodChoice(base.arm, False, reason, ordered)
+    ahead = f"{number(lead.estimate.mean)} (95 % interval {interval(lead.estimate.low, lead.estimate.high)})"
     reason = (
-        f"Nothing chooses better than the default here: no method is ahead of {base.title} by agreement between runs "
-        "and by the shared silhouette at once."
+        f"{best.title} ranks first by agreement between runs and the shared silhouette, {words}; its runs agree by "
+        f"{ahead} more than those of the default, {base.title}."
     )
-    return MethodChoice(default, True, reason, ordered)
+    return MethodChoice(best.arm, False, reason, ordered)
+
+
+def _criteria(judged: Sequence[Candidate]) -> tuple[FloatArray, FloatArray]:
+    return np.array([each.agreement for each in judged]), np.array([each.judge for each in judged])
+
+
+def _ranked(judged: Sequence[Candidate]) -> list[Candidate]:
+    """Methods from best to worst by the mean of their ranks; of equals, those whose runs agree more first."""
+    if not judged:
+        return []
+    one, two = _criteria(judged)
+    order = np.lexsort((one, stats.rankdata(one) + stats.rankdata(two)))[::-1]
+    return [judged[place] for place in order]

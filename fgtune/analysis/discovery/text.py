@@ -21,6 +21,8 @@ def num_fine_text(choice: NumFineChoice) -> str:
     """The number of fine classes with its interval, in a sentence."""
     if not choice.levels:
         return f"{choice.chosen} fine classes, as given."
+    if choice.missing:
+        return f"{choice.chosen} fine classes: of {len(choice.levels)} numbers tried so far, runs agree most there."
     if choice.low == choice.high:
         return f"{choice.chosen} fine classes: on the neighbouring numbers that were tried, runs agree less."
     around = f"on {choice.low} to {choice.high} they are not shown to agree less"

@@ -111,7 +111,7 @@ def _choice(data: StudyData, dataset: str, arms: Sequence[PlannedArm], judge: st
     ours, theirs = (data.values(name, AGREEMENT) for name in (best, baseline))
     lead = paired_contrast(ours, theirs, direction="maximize", level=data.level)
     seeds = len(data.cells(best))
-    refusal = _refusal(best, baseline, (rho, p), lead, data.study.metrics.alpha, seeds)
+    refusal = refusal_of(best, baseline, (rho, p), lead, data.study.metrics.alpha, seeds)
     return JointChoice(dataset, len(names), best, baseline, judge, rho, p, lead, refusal)
 
 
@@ -145,10 +145,19 @@ def alike(one: FloatArray, two: FloatArray) -> tuple[float, float]:
     return rho, float((products >= reached - 1e-9).mean())
 
 
-def _refusal(
+def refusal_of(
     best: str, baseline: str, found: tuple[float, float], lead: PairedContrast, alpha: float, seeds: int
 ) -> str:
-    """Why the best arm is not chosen; empty where it is."""
+    """Why the best arm is not chosen; empty where it is.
+
+    Args:
+        best: The arm with the best mean rank, as a reader knows it.
+        baseline: The arm that is taken otherwise.
+        found: Rank correlation of the two criteria and its p value.
+        lead: Agreement of the best arm minus that of the baseline.
+        alpha: Significance of the rank correlation.
+        seeds: Seeds of an arm.
+    """
     rho, p = found
     if seeds < FEWEST_SEEDS:
         return f"agreement has no interval from {count(seeds, 'seed')}; three are the least, five are better"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from fgtune.analysis.search.joint_choice import FEWEST_ARMS
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Dataset
 from fgtune.text import count, duration, listed
@@ -87,8 +88,8 @@ def time_cells(config: TrialConfig, dataset: Dataset, threads: int = 1) -> Costs
 def make_schedule(seconds: float, cores: int, costs: Costs, grid: Sequence[int], arms: Sequence[str]) -> Schedule:
     """The largest schedule that fits, given up in a fixed order.
 
-    First epochs down to the smallest but one, then seeds of the methods, then methods from the last one on (two are
-    kept), then every second number of classes, then epochs down to the smallest.
+    First epochs down to the smallest but one, then seeds of the methods, then methods from the last one on (five are
+    kept, among which a choice is possible), then every second number of classes, then epochs down to the smallest.
 
     Args:
         seconds: What the whole call may take.
@@ -109,7 +110,7 @@ def _smaller(plan: Schedule) -> list[Schedule]:
     """The plan and ever smaller ones."""
     found = [replace(plan, epochs=epochs) for epochs in EPOCHS[:-1]]
     found.append(replace(found[-1], seeds_methods=FEWEST_SEEDS))
-    found += [replace(found[-1], arms=plan.arms[:left]) for left in range(len(plan.arms) - 1, 1, -1)]
+    found += [replace(found[-1], arms=plan.arms[:left]) for left in range(len(plan.arms) - 1, FEWEST_ARMS - 1, -1)]
     if len(plan.grid) > 4:
         found.append(replace(found[-1], grid=plan.grid[::2]))
     return [*found, replace(found[-1], epochs=EPOCHS[-1])]

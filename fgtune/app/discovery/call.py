@@ -21,10 +21,9 @@ from fgtune.app.discovery.read import read_source
 from fgtune.app.discovery.request import Request
 from fgtune.app.discovery.source import Source
 from fgtune.app.discovery.studies import (
-    ARMS,
-    DEFAULT_ARM,
     METHODS,
     NUM_FINE,
+    arms_of,
     falcon_trial,
     methods_study,
     num_fine_study,
@@ -148,7 +147,7 @@ class Call:
         grid = () if self._request.num_fine else grid_of(len(sizes), sizes)
         middle = self._request.num_fine or grid[len(grid) // 2]
         costs = time_cells(falcon_trial(self._trial(_FIRST_GUESS), middle), dataset)
-        schedule = make_schedule(self._left, os.cpu_count() or 1, costs, grid, ARMS)
+        schedule = make_schedule(self._left, os.cpu_count() or 1, costs, grid, arms_of(self._source.shape))
         self._request = replace(self._request, schedule=schedule)
         self._request.write(self._out)
         return schedule
@@ -200,7 +199,7 @@ class Call:
         candidates = stages.candidates_of(stages.read_stage(self._out / METHODS), judge)
         if not candidates:
             raise FgtuneError(f"{self._out / METHODS}: no cell is complete")
-        choice = choose_method(candidates, DEFAULT_ARM)
+        choice = choose_method(candidates, schedule.arms[0])
         self._say(choice.reason)
         return choice
 

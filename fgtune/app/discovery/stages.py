@@ -161,6 +161,7 @@ def candidates_of(data: StudyData, judge: FixedJudge) -> list[Candidate]:
                 high=high,
                 judge=float(np.mean(values)),
                 judge_values=values,
+                by_seed={} if agreement is None else agreement.values(),
                 seeds=len(runs),
                 seconds=math.fsum(result.seconds for result in results) / len(results),
             )

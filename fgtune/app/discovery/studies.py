@@ -7,10 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fgtune.config.schema.trial import TrialConfig
-from fgtune.text import listed
 
-DEFAULT_ARM = "falcon"
-"""The method that is taken where no criterion chooses better."""
 NUM_FINE, METHODS = "num_fine", "methods"
 """Names of the studies, and of their folders."""
 COMPONENTS = 30
@@ -21,19 +18,31 @@ HIDDEN, CHANNELS = (128, 128), (16, 32, 64)
 
 _CLUSTERINGS: dict[str, dict[str, Any]] = {
     "kmeans": {"kind": "kmeans"},
-    "gmm": {"kind": "gmm", "covariance": "diag"},
     "agglomerative": {"kind": "agglomerative"},
+    "gmm": {"kind": "gmm", "covariance": "diag"},
     "spectral": {"kind": "spectral"},
 }
-ARMS = (DEFAULT_ARM, *_CLUSTERINGS)
-"""Methods, those that are given up last in front."""
+_TRAINED = ("falcon_warm", "falcon")
 ARM_TITLES = {
+    "falcon_warm": "FALCON from clusters",
     "falcon": "FALCON",
     "kmeans": "k-means in each coarse class",
-    "gmm": "Gaussian mixtures in each coarse class",
     "agglomerative": "agglomerative clustering in each coarse class",
+    "gmm": "Gaussian mixtures in each coarse class",
     "spectral": "spectral clustering of each coarse class",
 }
+
+
+def arms_of(shape: Sequence[int]) -> tuple[str, ...]:
+    """The methods that are compared: the default first, those that are given up first last.
+
+    Clusters of pixels are a bad start for images, so their default is FALCON as published.
+
+    Args:
+        shape: Shape of one sample.
+    """
+    trained = _TRAINED[::-1] if len(shape) == 3 else _TRAINED
+    return (*trained, *_CLUSTERINGS)
 
 
 def trial_of(data: Mapping[str, Any], shape: Sequence[int], samples: int, spread: float, epochs: int) -> dict[str, Any]:
@@ -56,6 +65,7 @@ def trial_of(data: Mapping[str, Any], shape: Sequence[int], samples: int, spread
         "data": {**data, "split": {"train": 0.8, "val": 0.1, "test": 0.1}},
         "model": {"backbone": backbone},
         "objective": {"preset": "falcon"},
+        "neighbors": {"targets": "memory"},
         "relations": {"every_steps": 5},
         "augmentation": augmentation,
         "optimizer": {"kind": "sgd", "lr": 0.1},
@@ -69,7 +79,7 @@ def arm_settings(arm: str, features: int) -> dict[str, Any]:
     """What an arm sets, by dotted path below ``trial``.
 
     Args:
-        arm: A name of ``ARMS``.
+        arm: A name of ``ARM_TITLES``.
         features: Number of values of a sample.
     """
     if arm not in _CLUSTERINGS:
@@ -112,7 +122,7 @@ def methods_study(
     return {
         "study": METHODS,
         "question": f"Which method finds the {num_fine} fine classes best, judged without fine labels?",
-        "expectation": f"None is known to be best on these data; {DEFAULT_ARM} is the default.",
+        "expectation": f"None is known to be best on these data; {arms[0]} is the default.",
         "source": "agreement between seeds, and a silhouette in a space that all share; docs/discover.md",
         "design": {
             "kind": "comparison",
@@ -140,8 +150,3 @@ def study_text(study: Mapping[str, Any], heading: Sequence[str]) -> str:
     buffer = io.StringIO()
     writer.dump(dict(study), buffer)
     return "".join(f"# {line}\n" for line in heading) + "\n" + buffer.getvalue()
-
-
-def methods_text(arms: Sequence[str]) -> str:
-    """Arms in words."""
-    return listed([ARM_TITLES[arm] for arm in arms])

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from fgtune.analysis.agreement import ArmAgreement, pseudo_values
-from fgtune.analysis.discovery.choosing import Candidate, agreement_interval, choose_method, choose_num_fine, mean_ranks
+from fgtune.analysis.discovery.choosing import Candidate, agreement_interval, choose_method, choose_num_fine
 
 
 def agreement(pairs: list[float]) -> ArmAgreement:
@@ -50,31 +50,53 @@ def test_the_interval_is_the_jackknifes():
     assert agreement_interval(arm) == pytest.approx((low, high))
 
 
-def candidate(arm: str, agreement: float, judge: float) -> Candidate:
-    return Candidate(arm, arm.upper(), agreement, math.nan, math.nan, judge, (judge,), 3, 1.0)
+def candidate(arm: str, agreement: float, judge: float, seeds: int = 5, spread: float = 0.01) -> Candidate:
+    by_seed = {seed: agreement + spread * (seed - (seeds - 1) / 2) for seed in range(seeds)}
+    return Candidate(arm, arm.upper(), agreement, math.nan, math.nan, judge, (judge,), by_seed, seeds, 1.0)
 
 
-def test_a_method_that_both_criteria_prefer_is_taken_instead_of_the_default():
-    choice = choose_method([candidate("default", 0.6, 0.1), candidate("better", 0.9, 0.2)], "default")
-    assert (choice.arm, choice.refused) == ("better", False)
-    assert "0.90 to 0.60" in choice.reason
-    assert [each.arm for each in choice.candidates] == ["better", "default"]
+RIVALS = [candidate(f"m{rank}", 0.2 + 0.1 * rank, 0.02 * rank) for rank in range(5)]
+"""Both criteria rank them alike, m4 first."""
+
+
+def test_a_method_that_both_criteria_prefer_clearly_is_taken_instead_of_the_default():
+    choice = choose_method([*RIVALS, candidate("default", 0.25, 0.01)], "default")
+    assert (choice.arm, choice.refused) == ("m4", False)
+    assert [each.arm for each in choice.candidates][:2] == ["m4", "m3"]
+    assert "agree by 0.350" in choice.reason
+    assert choice.reason.endswith("more than those of the default, DEFAULT.")
 
 
 def test_the_default_is_taken_where_the_criteria_contradict_each_other():
-    rivals = [candidate("agrees", 0.99, 0.05), candidate("separates", 0.5, 0.3), candidate("default", 0.6, 0.1)]
-    choice = choose_method(rivals, "default")
+    rivals = [candidate(f"m{rank}", 0.2 + 0.1 * rank, 0.1 - 0.02 * rank) for rank in range(5)]
+    choice = choose_method([*rivals, candidate("default", 0.25, 0.01)], "default")
     assert (choice.arm, choice.refused) == ("default", True)
-    assert choice.reason.startswith("Nothing chooses better than the default here")
+    assert choice.reason.startswith("Nothing chooses better than the default here (DEFAULT): agreement of seeds and")
 
 
-def test_a_default_that_ranks_first_is_no_refusal_and_one_that_did_not_finish_is_replaced():
-    first = choose_method([candidate("other", 0.6, 0.1), candidate("default", 0.9, 0.2)], "default")
-    assert (first.arm, first.refused) == ("default", False)
-    alone = choose_method([candidate("other", math.nan, 0.1)], "default")
-    assert (alone.arm, alone.refused) == ("other", False)
+def test_the_default_is_taken_where_the_best_method_is_not_clearly_ahead():
+    choice = choose_method([*RIVALS, candidate("default", 0.599, 0.07, spread=0.2)], "default")
+    assert (choice.arm, choice.refused) == ("default", True)
+    assert "M4 is first by both together, but its seeds do not agree clearly more" in choice.reason
 
 
-def test_ranks_are_scipys_and_what_was_not_measured_is_last():
-    ranks = mean_ranks([candidate("a", 0.5, 0.2), candidate("b", math.nan, 0.3), candidate("c", 0.5, 0.1)])
-    assert ranks == {"a": (1.5 + 2) / 2, "b": (3 + 1) / 2, "c": (1.5 + 3) / 2}
+def test_a_default_that_ranks_first_is_no_refusal():
+    choice = choose_method([*RIVALS, candidate("default", 0.9, 0.2)], "default")
+    assert (choice.arm, choice.refused) == ("default", False)
+    assert choice.reason.startswith("DEFAULT, the default, ranks first")
+
+
+def test_methods_that_lost_runs_do_not_win_and_few_methods_choose_nothing():
+    lost = candidate("lost", 0.99, 0.5, seeds=3)
+    choice = choose_method([*RIVALS, lost, candidate("default", 0.9, 0.2)], "default")
+    assert choice.arm == "default"
+    assert choice.candidates[-1] is lost
+    few = choose_method([*RIVALS[:2], candidate("default", 0.1, 0.0)], "default")
+    assert (few.arm, few.refused) == ("default", True)
+    assert "3 methods of 5 that are needed" in few.reason
+
+
+def test_the_best_method_is_taken_where_the_default_did_not_finish():
+    choice = choose_method([candidate("alone", math.nan, 0.1)], "default")
+    assert (choice.arm, choice.refused) == ("alone", False)
+    assert "the default did not finish" in choice.reason

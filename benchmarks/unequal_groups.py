@@ -86,12 +86,11 @@ _CLUSTERS = {
     "model.backbone": {"kind": "identity"},
     "clustering.sizes": "variance",
     "epochs": 1,
-    "augmentation": {"kind": "none"},
 }
 ARMS: dict[str, dict[str, Any]] = {
     "falcon": {},
     "falcon_warm": _WARM,
-    "equal sizes": {**_WARM, "relations.sizes": "balanced"},
+    "equal sizes": {**_WARM, "relations.sizes": "balanced", "relations.balance": 1.0},  # else the start is not equal
     "uniform prior": {**_WARM, "objective.prior": None},
     "no warm start": {**_WARM, "warm_start.fraction": 0.0},
     "balance 1": {**_WARM, "relations.balance": 1.0},

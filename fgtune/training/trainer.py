@@ -85,7 +85,14 @@ class Trainer:
         self.fine = None if fine is None else self.compute.to_device(fine)
         self.optimizer = build_optimizer(config.optimizer, self.networks.trained())
         self.start = FineStart(
-            config, view, num_fine, seed, self.compute.device, truth, has_fine_head=self.networks.has_fine_head
+            config,
+            view,
+            num_fine,
+            seed,
+            self.compute.device,
+            truth,
+            has_fine_head=self.networks.has_fine_head,
+            initial=lambda: self.networks.predict(self.networks.model, view.train).features,
         )
         self.relations = self.start.relations
         self.history: list[EpochMetrics] = []

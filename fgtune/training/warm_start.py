@@ -7,6 +7,7 @@ equal.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,6 +78,7 @@ class FineStart:
         device: Where training runs.
         truth: True relations; only for ``relations.mode: oracle``.
         has_fine_head: Without one, nothing is started.
+        initial: Gives (n_train, d) features of the backbone before training; called only if they are clustered.
 
     Attributes:
         relations: The relations at their start.
@@ -94,11 +96,16 @@ class FineStart:
         device: torch.device,
         truth: IntArray | None,
         has_fine_head: bool,
+        initial: Callable[[], Float32Array],
     ) -> None:
         kind, coarse = config.objective.prior, view.train_coarse
         self.warm_epochs = round(config.warm_start.fraction * config.epochs) if has_fine_head else 0
         clusters = self.warm_epochs > 0 or (has_fine_head and kind in ("clusters", "learned"))
-        features = _features(view) if clusters or config.relations.sizes == "variance" else None
+        features = None
+        if clusters or config.relations.sizes == "variance":
+            features = _finite(
+                initial() if config.warm_start.features == "initial" else vectors(view.inputs, view.train)
+            )
         self.relations = RelationsState(
             config.relations,
             num_fine,
@@ -129,9 +136,8 @@ class FineStart:
         return None if self.prior is None else self.prior.log(self.relations.tensor)
 
 
-def _features(view: TrainingView) -> Float32Array:
-    """(n_train, d) what is clustered: inputs as they are, images averaged down, as for the neighbours."""
-    features = vectors(view.inputs, view.train)
+def _finite(features: Float32Array) -> Float32Array:
+    """Features (n_train, d) to cluster: images as they come are averaged down, as for the neighbours."""
     if not np.isfinite(features).all():
-        raise TrialError("the clusters to start from met inputs that are not finite")
+        raise TrialError("the clusters to start from met features that are not finite")
     return features

@@ -126,3 +126,13 @@ def test_inputs_that_are_not_finite_are_named(make_trainer):
 
     with pytest.raises(TrialError, match="not finite"):
         make_trainer({**WARM, "objective.lambda_nn": 0.0}, change_data=broken)
+
+
+def test_features_of_the_initial_backbone_can_be_clustered(make_trainer):
+    by_inputs, by_features = (make_trainer({**WARM, "warm_start.features": each}) for each in ("inputs", "initial"))
+    model, view = by_features.networks.model, by_features.view
+    features = by_features.networks.predict(model, view.train).features
+    parents = by_features.relations.fine_to_coarse[0]
+    expected = starting_classes(kmeans(), features, view.train_coarse[:, 0], parents, by_features.seed)
+    assert by_features.start.labels.tolist() == expected.labels.tolist()
+    assert not torch.equal(by_inputs.start.labels, by_features.start.labels)

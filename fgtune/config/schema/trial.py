@@ -56,7 +56,7 @@ class NeighborsConfig(Config):
 
 
 class WarmStartConfig(Config):
-    """First epochs on clusters of the training inputs, in place of the objective; only with a fine head.
+    """First epochs on clusters of the training samples, in place of the objective; only with a fine head.
 
     The clusters are found within each coarse class of the first source as ``clustering`` says, as many as the class has
     fine classes under the initial relations.
@@ -64,6 +64,9 @@ class WarmStartConfig(Config):
 
     fraction: Fraction = 0.0
     """Share of the epochs in which the fine head learns the clusters; 0 starts from random weights (published)."""
+    features: Literal["inputs", "initial"] = "inputs"
+    """What is clustered, here and for ``relations.sizes`` and ``objective.prior``: raw inputs, or features of the
+    initial (pretrained) backbone, which images need."""
 
 
 class SgdConfig(Config):

@@ -113,7 +113,7 @@ class FineStart:
             seed,
             device,
             truth=truth,
-            sizes=relations_sizes(config.relations, features, coarse, view.num_coarse, num_fine, seed),
+            sizes=relations_sizes(config.relations, features, coarse, view.num_coarse, num_fine, seed, exact=clusters),
         )
         self.labels: Tensor | None = None
         shares = np.ones(num_fine)

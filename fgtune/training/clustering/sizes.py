@@ -11,7 +11,8 @@ from fgtune.arrays import Float32Array, IntArray
 from fgtune.config.schema.classes import RelationsConfig
 from fgtune.data.splits import apportion
 from fgtune.errors import TrialError
-from fgtune.streams import derive_seed
+from fgtune.relations.initial import random_balanced
+from fgtune.streams import derive_seed, numpy_stream
 from fgtune.training.clustering.fits import fit_kmeans
 
 _RESTARTS = 3
@@ -57,6 +58,8 @@ def relations_sizes(
     num_coarse: tuple[int, ...],
     num_fine: int,
     seed: int,
+    *,
+    exact: bool = False,
 ) -> tuple[IntArray, ...] | None:
     """The number of fine classes that each coarse class of each source starts with, as ``relations.sizes`` says.
 
@@ -66,16 +69,18 @@ def relations_sizes(
         coarse: (n, sources) coarse labels, -1 for none.
         num_coarse: K_C of each source.
         num_fine: K_F.
-        seed: Seed of k-means.
+        seed: Seed of k-means, and of which classes are larger by one where equal sizes leave a remainder.
+        exact: Equal sizes are to hold from the first step on, when clusters are made for them; published FALCON starts
+            from a random affinity, whose solution is unequal at first.
 
     Returns:
-        For each source, (K_C,) int64, at least 1 each, summing to K_F; None if all are to be equal.
+        For each source, (K_C,) int64, at least 1 each, summing to K_F; None if all are to be equal, unless ``exact``.
 
     Raises:
         TrialError: Sizes given as numbers do not fit the data, or there are fewer samples than fine classes.
     """
     if config.sizes == "balanced":
-        return None
+        return tuple(_equal(k, num_fine, numpy_stream(seed, "sizes", k)) for k in num_coarse) if exact else None
     if isinstance(config.sizes, tuple):
         return (_given(config.sizes, num_coarse, num_fine),)
     if config.sizes == "coarse_shares":
@@ -89,6 +94,11 @@ def relations_sizes(
         _by_variance(features, labels, number, num_fine, derive_seed(seed, "sizes", source))
         for source, (labels, number) in enumerate(zip(coarse.T, num_coarse, strict=True))
     )
+
+
+def _equal(num_coarse: int, num_fine: int, rng: np.random.Generator) -> IntArray:
+    sizes = np.bincount(random_balanced(num_fine, num_coarse, rng), minlength=num_coarse)
+    return sizes.astype(np.int64)
 
 
 def _given(sizes: Sequence[int], num_coarse: tuple[int, ...], num_fine: int) -> IntArray:

@@ -65,6 +65,8 @@ def test_every_source_has_sizes_of_its_own():
 def test_equal_sizes_are_left_to_the_balance_and_given_ones_are_taken():
     coarse = np.zeros((4, 1), dtype=np.int64)
     assert relations_sizes(config("balanced"), None, coarse, (2,), 5, seed=0) is None
+    for exact in (relations_sizes(config("balanced"), None, coarse, (2,), 5, seed=s, exact=True) for s in range(9)):
+        assert sorted(exact[0].tolist()) == [2, 3]
     (given,) = relations_sizes(config([2, 3]), None, coarse, (2,), 5, seed=0)
     assert given.tolist() == [2, 3]
 

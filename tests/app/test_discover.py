@@ -114,6 +114,44 @@ def test_no_choice_reads_fine_labels(data, tmp_path):
 
 
 @pytest.mark.usefixtures("in_process", "small")
+def test_numbers_near_the_best_of_the_grid_are_tried_too(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(call, "grid_of", lambda *_: (3, 6))
+    found = fgtune.discover(data, tmp_path / "out", coarse="group", minutes=5, quiet=True)
+    tried = [level.num_fine for level in found.num_fine.levels]
+    assert {3, 4, 5, 6} <= set(tried)
+    assert found.num_fine.chosen == max(found.num_fine.levels, key=lambda level: level.agreement).num_fine
+
+
+@pytest.mark.usefixtures("in_process", "small")
+def test_time_that_ran_out_gives_results_and_exit_code_4_and_an_interruption_none(data, tmp_path, monkeypatch, capsys):
+    train = stages.run_stage
+    monkeypatch.setattr(stages, "run_stage", lambda *arguments: 4 * (train(*arguments) == 0))
+    arguments = ["discover", str(data), "--out", str(tmp_path / "out"), "--coarse", "group", "--num-fine", "4"]
+    assert main(arguments) == 4
+    assert (
+        f"to go on: fgtune discover {data} --out {tmp_path / 'out'} --coarse group --num-fine 4"
+        in capsys.readouterr().out
+    )
+    assert (tmp_path / "out" / "classes.csv").is_file()
+    monkeypatch.setattr(stages, "run_stage", lambda *_: 130)
+    assert main([*arguments[:3], str(tmp_path / "other"), *arguments[4:]]) == 130
+    with pytest.raises(fgtune.FgtuneError, match="stopped before there was a result; fgtune discover"):
+        fgtune.discover(data, tmp_path / "third", coarse="group", minutes=5, quiet=True)
+
+
+def test_a_study_of_other_content_is_set_aside_and_not_lost(tmp_path):
+    for number in (1, 2):
+        (tmp_path / "methods").mkdir()
+        (tmp_path / "study.yaml").write_text(f"content {number}")
+        stages.set_aside(tmp_path, "study.yaml", "methods", f"content {number}")
+        assert (tmp_path / "methods").is_dir()
+        stages.set_aside(tmp_path, "study.yaml", "methods", "new")
+        assert not (tmp_path / "methods").exists()
+        assert (tmp_path / f"methods-{number}.yaml").read_text() == f"content {number}"
+        assert (tmp_path / f"methods-{number}").is_dir()
+
+
+@pytest.mark.usefixtures("in_process", "small")
 def test_an_npz_is_enough(tmp_path):
     made = load_dataset(EASY)
     np.savez(tmp_path / "easy.npz", inputs=made.inputs, coarse=made.coarse[:, 0])

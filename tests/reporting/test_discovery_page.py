@@ -20,7 +20,6 @@ from fgtune.reporting.discovery import Sample, picture_url, render_discovery
 HOSTILE = """</script><img src=x onerror="window.pwned = 2">"""
 LINKS = {
     "to_label": "to_label.csv", "methods": "methods/report.html", "num_fine": "num_fine/report.html", "folder": "out",
-    "prepared": "out/data.parquet",
 }  # fmt: skip
 
 

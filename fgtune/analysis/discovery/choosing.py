@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy import stats
@@ -49,7 +50,8 @@ class NumFineChoice:
         low: Smallest number around it that the runs do not rule out.
         high: Largest one.
         levels: All that were tried; empty where the number was given.
-        at_edge: Whether the best number is the smallest or largest that was tried.
+        edge: Where the best number is the ``smallest`` or ``largest`` that was tried, and one beyond is possible; else
+            empty.
         missing: Planned numbers that have fewer runs than the others, and were not considered.
     """
 
@@ -57,11 +59,11 @@ class NumFineChoice:
     low: int
     high: int
     levels: tuple[NumFineLevel, ...] = ()
-    at_edge: bool = False
+    edge: Literal["", "smallest", "largest"] = ""
     missing: tuple[int, ...] = ()
 
 
-def choose_num_fine(found: Mapping[int, ArmAgreement], missing: Sequence[int] = ()) -> NumFineChoice:
+def choose_num_fine(found: Mapping[int, ArmAgreement], missing: Sequence[int] = (), least: int = 1) -> NumFineChoice:
     """The number of fine classes on which seeds agree most, and the numbers around it that agree no less.
 
     A number belongs to the interval if the one-sided t test of its paired pseudo-values against those of the best does
@@ -70,6 +72,7 @@ def choose_num_fine(found: Mapping[int, ArmAgreement], missing: Sequence[int] = 
     Args:
         found: Agreement by number of fine classes; at least one.
         missing: Planned numbers that are not in it.
+        least: The smallest number that makes sense.
 
     Raises:
         ValueError: Nothing was measured.
@@ -85,8 +88,12 @@ def choose_num_fine(found: Mapping[int, ArmAgreement], missing: Sequence[int] = 
         low -= 1
     while high < len(levels) - 1 and levels[high + 1].near:
         high += 1
-    at_edge = len(numbers) > 1 and place in (0, len(numbers) - 1)
-    return NumFineChoice(best, numbers[low], numbers[high], levels, at_edge, tuple(missing))
+    edge: Literal["", "smallest", "largest"] = ""
+    if len(numbers) > 1 and place == len(numbers) - 1:
+        edge = "largest"
+    elif len(numbers) > 1 and place == 0 and best > least:
+        edge = "smallest"
+    return NumFineChoice(best, numbers[low], numbers[high], levels, edge, tuple(missing))
 
 
 def _level(number: int, own: ArmAgreement, best: ArmAgreement) -> NumFineLevel:

@@ -35,6 +35,16 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class ColumnScale:
+    """How a column of a table was prepared: (value - center) / divisor, with ``missing`` for a missing value."""
+
+    name: str
+    missing: float
+    center: float
+    divisor: float
+
+
+@dataclass(frozen=True)
 class Discovery:
     """What was found.
 
@@ -58,6 +68,7 @@ class Discovery:
         seconds: Seconds of the calls so far.
         comparison: Against fine labels; None where none were named.
         command: The command line that continues.
+        columns: How the columns of a table were prepared for the model.
     """
 
     data: str
@@ -79,6 +90,7 @@ class Discovery:
     seconds: float
     comparison: Comparison | None
     command: str
+    columns: tuple[ColumnScale, ...] = ()
 
     def to_plain(self) -> dict[str, Any]:
         """The outcome as plain JSON data; what is not finite is null."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
 from fgtune.analysis.discovery.choosing import MethodChoice, NumFineChoice
@@ -11,8 +10,6 @@ from fgtune.text import count, first_of, listed
 
 FEW_SAMPLES = 10
 """A class with fewer is reported."""
-LOW_AGREEMENT = 0.5
-"""Runs that agree less find different classes more often than the same ones."""
 LOW_COARSE_ACCURACY = 0.8
 """Below this share, inputs and coarse labels have little to do with each other."""
 
@@ -48,14 +45,13 @@ def warnings_of(
         failed: Number of failed cells.
     """
     chosen = next(each for each in method.candidates if each.arm == method.arm)
-    if math.isfinite(chosen.agreement) and chosen.agreement < LOW_AGREEMENT:
-        yield (
-            f"Runs of the chosen method agree little ({chosen.agreement:.2f}; 1 is full agreement, 0 chance): "
-            "the data may hold no clear classes inside the coarse ones, or too few samples. Look at the classes that "
-            "were found again, and leave the others."
-        )
     lost = [each.name for each in classes if runs and 2 * each.found_again < runs]
-    if lost:
+    if 2 * len(lost) > len(classes):
+        yield (
+            f"Most classes ({len(lost)} of {len(classes)}) were not found again in most other runs: the data may hold "
+            "no clear classes inside the coarse ones, or too few samples. Rely on none that was not found again."
+        )
+    elif lost:
         yield (
             f"{count(len(lost), 'class', 'classes')} of {len(classes)} {'was' if len(lost) == 1 else 'were'} not found "
             f"again in most other runs ({first_of(lost, 6)}): do not rely on "
@@ -66,15 +62,23 @@ def warnings_of(
             f"The time did not suffice to try {listed([*map(str, num_fine.missing)])} fine classes as often as the "
             "others; call discover again to finish them."
         )
-    elif num_fine.at_edge:
+    elif num_fine.edge:
         yield (
-            f"The best number of fine classes, {num_fine.chosen}, is the last that was tried: the true number may lie "
-            "beyond. Give a number with --num-fine, or add levels to num_fine.yaml."
+            f"The best number of fine classes, {num_fine.chosen}, is the {num_fine.edge} that was tried: the true "
+            "number may lie beyond. Give a number with --num-fine, or add levels to num_fine.yaml."
         )
     elif num_fine.high > 1.5 * num_fine.low:
         yield (
             f"Any number of fine classes from {num_fine.low} to {num_fine.high} agrees with the runs: read close "
             "classes as one, and give the number with --num-fine where you know it."
+        )
+    parents = [each.parent for each in classes]
+    whole = [each for each in dict.fromkeys(parents) if parents.count(each) == 1]
+    if whole:
+        yield (
+            f"{count(len(whole), 'coarse class is', 'coarse classes are')} not divided ({first_of(whole, 6)}): with "
+            f"{num_fine.chosen} classes in all, {'it is one' if len(whole) == 1 else 'they are one each'}. Agreement "
+            "between runs gives no credit for what is not divided."
         )
     if len(classes) < num_fine.chosen:
         empty = num_fine.chosen - len(classes)

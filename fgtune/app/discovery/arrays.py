@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fgtune.app.discovery.columns import choose_coarse, label_column
-from fgtune.app.discovery.scale import scaled
+from fgtune.app.discovery.scale import scale_of
 from fgtune.app.discovery.source import Asked, Source
 from fgtune.arrays import AnyArray, FloatArray
 from fgtune.data.labels import number_classes
@@ -97,14 +97,16 @@ def _prepared(raw: AnyArray) -> tuple[FloatArray, list[str]]:
     """Inputs as vectors of one scale, or as images (N, channels, height, width) in [0, 1] or as they are."""
     values = raw.astype(np.float64)
     if values.ndim == 2:
-        return scaled(values)
+        scale = scale_of(values)
+        return scale(values), [scale.note]
     if values.ndim == 3:
         values = values[:, None]
     elif values.ndim == 4 and values.shape[-1] in (1, 3) and values.shape[1] not in (1, 3):
         values = np.moveaxis(values, -1, 1)
     if values.ndim != 4:
-        flat, notes = scaled(values.reshape(len(values), -1))
-        return flat, ["Arrays of more than three dimensions a sample are taken as vectors.", *notes]
+        flat = values.reshape(len(values), -1)
+        scale = scale_of(flat)
+        return scale(flat), ["Arrays of more than three dimensions a sample are taken as vectors.", scale.note]
     low, high = float(values.min()), float(values.max())
     return (values - low) / max(high - low, 1e-12), [f"Images of {low:g} to {high:g} are brought to 0 to 1."]
 

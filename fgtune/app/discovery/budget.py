@@ -19,6 +19,8 @@ CELL_S = 1.5
 """Seconds of a cell besides its epochs: a process that is asked, data that are found, files that are written."""
 START_S = 25.0
 """Seconds of a call besides its cells: libraries, Ray, the last training, the page."""
+NEAR = 6
+"""Numbers of fine classes that are tried near the best one of the grid."""
 TIMED_EPOCHS = 3
 USED = 0.75
 """Share of the time that is planned; cells beside each other take longer than alone."""
@@ -48,6 +50,7 @@ class Schedule:
     Attributes:
         epochs: Of trained methods.
         grid: Numbers of fine classes that are tried; empty where the number is given.
+        near: How many further numbers near the best one are tried then.
         seeds_num_fine: Seeds of each.
         arms: Methods that are compared.
         seeds_methods: Seeds of each.
@@ -57,6 +60,7 @@ class Schedule:
 
     epochs: int
     grid: tuple[int, ...]
+    near: int
     seeds_num_fine: int
     arms: tuple[str, ...]
     seeds_methods: int
@@ -89,7 +93,8 @@ def make_schedule(seconds: float, cores: int, costs: Costs, grid: Sequence[int],
     """The largest schedule that fits, given up in a fixed order.
 
     First epochs down to the smallest but one, then seeds of the methods, then methods from the last one on (five are
-    kept, among which a choice is possible), then every second number of classes, then epochs down to the smallest.
+    kept, among which a choice is possible), then numbers near the best one, then every second number of the grid, then
+    epochs down to the smallest.
 
     Args:
         seconds: What the whole call may take.
@@ -98,7 +103,7 @@ def make_schedule(seconds: float, cores: int, costs: Costs, grid: Sequence[int],
         grid: Numbers of fine classes that would be tried; empty where the number is given.
         arms: Methods that would be compared, the first kept longest.
     """
-    plan = Schedule(EPOCHS[0], tuple(grid), SEEDS_NUM_FINE, tuple(arms), SEEDS_METHODS)
+    plan = Schedule(EPOCHS[0], tuple(grid), NEAR if len(grid) > 1 else 0, SEEDS_NUM_FINE, tuple(arms), SEEDS_METHODS)
     for candidate in _smaller(plan):
         plan = replace(candidate, seconds=_expected(candidate, cores, costs))
         if plan.seconds <= USED * seconds:
@@ -111,6 +116,7 @@ def _smaller(plan: Schedule) -> list[Schedule]:
     found = [replace(plan, epochs=epochs) for epochs in EPOCHS[:-1]]
     found.append(replace(found[-1], seeds_methods=FEWEST_SEEDS))
     found += [replace(found[-1], arms=plan.arms[:left]) for left in range(len(plan.arms) - 1, FEWEST_ARMS - 1, -1)]
+    found.append(replace(found[-1], near=0))
     if len(plan.grid) > 4:
         found.append(replace(found[-1], grid=plan.grid[::2]))
     return [*found, replace(found[-1], epochs=EPOCHS[-1])]
@@ -119,7 +125,7 @@ def _smaller(plan: Schedule) -> list[Schedule]:
 def _expected(plan: Schedule, cores: int, costs: Costs) -> float:
     trained = [arm for arm in plan.arms if arm.startswith("falcon")]
     cell = costs.cell(plan.epochs)
-    cells = len(plan.grid) * plan.seeds_num_fine * cell
+    cells = (len(plan.grid) + plan.near) * plan.seeds_num_fine * cell
     cells += plan.seeds_methods * (len(trained) * cell + (len(plan.arms) - len(trained)) * costs.fixed)
     return START_S + cells / cores + cell
 
@@ -132,6 +138,8 @@ def _given_up(plan: Schedule, grid: Sequence[int], arms: Sequence[str]) -> tuple
         phrases.append(f"{SEEDS_METHODS} seeds a method; there are {plan.seeds_methods}")
     if len(plan.arms) < len(arms):
         phrases.append(f"the methods {listed([*arms[len(plan.arms) :]])}")
+    if len(grid) > 1 and not plan.near:
+        phrases.append("numbers of fine classes between those of the coarse grid")
     if len(plan.grid) < len(grid):
         phrases.append(f"every second number of fine classes: {count(len(plan.grid), 'number')} of {len(grid)} tried")
     return tuple(phrases)
@@ -139,7 +147,8 @@ def _given_up(plan: Schedule, grid: Sequence[int], arms: Sequence[str]) -> tuple
 
 def schedule_text(plan: Schedule) -> str:
     """What is going to be run, in a sentence."""
-    first = f"{len(plan.grid)} numbers of fine classes x {plan.seeds_num_fine} seeds, then " if plan.grid else ""
+    near = f" and {plan.near} near the best" if plan.near else ""
+    first = f"{len(plan.grid)} numbers of fine classes{near} x {plan.seeds_num_fine} seeds, then " if plan.grid else ""
     text = f"{first}{len(plan.arms)} methods x {plan.seeds_methods} seeds, {plan.epochs} epochs"
     return f"{text}; about {duration(plan.seconds)}"
 
@@ -157,3 +166,21 @@ def grid_of(num_coarse: int, sizes: Sequence[int]) -> tuple[int, ...]:
     steps = (1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 12)
     numbers = {max(num_coarse + 1, int(num_coarse * step + 0.5)) for step in steps}
     return tuple(sorted(number for number in numbers if number <= most)) or (num_coarse + 1,)
+
+
+def near_of(grid: Sequence[int], best: int, least: int, most: int) -> tuple[int, ...]:
+    """Numbers of fine classes around the best one of a grid that the grid leaves out.
+
+    Args:
+        grid: The numbers that were tried, ascending.
+        best: The best of them; beyond the last one, as far as to its neighbour before is looked at.
+        least: The smallest number that makes sense.
+        most: How many at most; evenly spread where there are more.
+    """
+    place = list(grid).index(best)
+    below = grid[place - 1] if place else least - 1
+    above = grid[place + 1] if place + 1 < len(grid) else 2 * best - below
+    between = [number for number in range(below + 1, above) if number != best]
+    if len(between) <= most:
+        return tuple(between)
+    return tuple(between[round(rank * (len(between) - 1) / (most - 1))] for rank in range(most)) if most > 1 else ()

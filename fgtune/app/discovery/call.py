@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
@@ -16,12 +17,13 @@ import numpy as np
 from rich.console import Console
 
 from fgtune.app.discovery import stages
-from fgtune.app.discovery.budget import Schedule, grid_of, make_schedule, schedule_text, time_cells
+from fgtune.app.discovery.budget import Schedule, grid_of, make_schedule, near_of, schedule_text, time_cells
 from fgtune.app.discovery.read import read_source
 from fgtune.app.discovery.request import Request
 from fgtune.app.discovery.source import Source
 from fgtune.app.discovery.studies import (
     METHODS,
+    NEAR,
     NUM_FINE,
     arms_of,
     falcon_trial,
@@ -35,6 +37,7 @@ from fgtune.files import write_atomically
 from fgtune.text import print_line
 
 if TYPE_CHECKING:
+    from fgtune.analysis.agreement import ArmAgreement
     from fgtune.analysis.discovery.choosing import MethodChoice, NumFineChoice
     from fgtune.analysis.discovery.outcome import Discovery
     from fgtune.data.base import Dataset
@@ -166,21 +169,49 @@ class Call:
         given = self._request.num_fine
         if given:
             return NumFineChoice(given, given, given)
-        study = num_fine_study(self._trial(schedule.epochs), schedule.grid, schedule.seeds_num_fine)
-        text = study_text(study, (f"fgtune run {self._out / NUM_FINE}.yaml --out {self._out}",))
-        own = stages.left_of(self._out / NUM_FINE, len(schedule.grid) * schedule.seeds_num_fine)
-        others = stages.left_of(self._out / METHODS, len(schedule.arms) * schedule.seeds_methods)
-        wall = own / max(1, own + others) * (self._left - RESERVE_S)
-        code = stages.run_stage(self._out / f"{NUM_FINE}.yaml", text, self._out, wall, self._console)
+        later = stages.left_of(self._out / METHODS, len(schedule.arms) * schedule.seeds_methods)
+        near = schedule.near * schedule.seeds_num_fine
+        found = self._try_numbers(NUM_FINE, schedule.grid, schedule, near + later)
+        if found is None:
+            return None
+        numbers, best = sorted(found), choose_num_fine(found).chosen
+        least = self._dataset.num_coarse[0] + 1
+        between = near_of(numbers, best, least, schedule.near)
+        if between and len(numbers) == len(schedule.grid):
+            closer = self._try_numbers(NEAR, between, schedule, later)
+            if closer is None:
+                return None
+            found |= closer
+        missing = [number for number in (*schedule.grid, *between) if number not in found]
+        choice = choose_num_fine(found, missing, least)
+        self._say(num_fine_text(choice))
+        return choice
+
+    def _try_numbers(
+        self, name: str, numbers: Sequence[int], schedule: Schedule, later: int
+    ) -> dict[int, ArmAgreement] | None:
+        """How far runs agree on each number of fine classes; None if the call was interrupted.
+
+        Args:
+            name: Name of the study.
+            numbers: Those that are tried.
+            schedule: Epochs and seeds.
+            later: Cells of later studies, which time is kept for.
+        """
+        study = num_fine_study(name, self._trial(schedule.epochs), numbers, schedule.seeds_num_fine)
+        file = f"{name}.yaml"
+        text = study_text(study, (f"fgtune run {self._out / file} --out {self._out}",))
+        stages.set_aside(self._out, file, name, text)
+        own = stages.left_of(self._out / name, len(numbers) * schedule.seeds_num_fine)
+        wall = own / max(1, own + later) * (self._left - RESERVE_S)
+        code = stages.run_stage(self._out / file, text, self._out, wall, self._console)
         self._codes.append(code)
         if code == INTERRUPTED:
             return None
-        found = stages.by_num_fine(stages.read_stage(self._out / NUM_FINE))
-        if not found:
-            raise FgtuneError(f"{self._out / NUM_FINE}: no two seeds of any number of fine classes are complete")
-        choice = choose_num_fine(found, [number for number in schedule.grid if number not in found])
-        self._say(num_fine_text(choice))
-        return choice
+        found = stages.by_num_fine(stages.read_stage(self._out / name), schedule.seeds_num_fine)
+        if not found and name == NUM_FINE:
+            raise FgtuneError(f"{self._out / name}: no two seeds of any number of fine classes are complete")
+        return found
 
     def _choose_method(self, schedule: Schedule, num_fine: NumFineChoice) -> MethodChoice | None:
         """The method; None if the call was interrupted."""
@@ -241,6 +272,7 @@ class Call:
             seconds=self._request.seconds + time.monotonic() - self._started,
             comparison=None if column is None else describe.compare(source, column, found, data),
             command=self._request.command(self._out, self._minutes),
+            columns=source.columns,
         )
         describe.write_classes(self._out, found, classes, source, dataset)
         describe.write_to_label(self._out, classes, source, dataset)
@@ -255,11 +287,9 @@ class Call:
         """What the page points at."""
         from fgtune.app.discovery import describe
 
-        prepared = self._source.config["path"] if self._source.kind in ("table", "arrays") else ""
         return {
             "to_label": describe.TO_LABEL,
             "methods": f"{METHODS}/report.html",
             "num_fine": f"{NUM_FINE}/report.html",
             "folder": str(self._out),
-            "prepared": str(prepared),
         }

@@ -46,7 +46,7 @@ def read_images(asked: Asked, out: Path) -> Source:
             "kind": "image_folder",
             "path": str(root),
             "size": SIZE,
-            "table": str((out / LIST).resolve()),
+            "table": os.path.relpath(out / LIST, root),
             "coarse": ["coarse_label"],
         },
         coarse=label,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from fgtune.arrays import FloatArray
@@ -21,14 +23,25 @@ def effective_number(variances: FloatArray) -> float:
     return total**2 / float((variances**2).sum()) if total > 0 else 1.0
 
 
-def scaled(values: FloatArray) -> tuple[FloatArray, list[str]]:
-    """Features of mean 0, of variance 1 each where a few would dominate, of mean variance 1 otherwise.
+@dataclass(frozen=True)
+class Scale:
+    """How features are brought to the scale of the studies: (value - center) / divisor, feature by feature."""
+
+    center: FloatArray
+    divisor: FloatArray
+    note: str
+
+    def __call__(self, values: FloatArray) -> FloatArray:
+        """(N, d) scaled."""
+        found: FloatArray = (values - self.center) / self.divisor
+        return found
+
+
+def scale_of(values: FloatArray) -> Scale:
+    """The scale of features: of mean 0, of variance 1 each where a few would dominate, of mean variance 1 otherwise.
 
     Args:
         values: (N, d) finite.
-
-    Returns:
-        (N, d), and a sentence on what was done.
     """
     deviation = values.std(axis=0)
     variances = deviation**2
@@ -39,5 +52,4 @@ def scaled(values: FloatArray) -> tuple[FloatArray, list[str]]:
     else:
         divisor = np.full(len(variances), max(float(np.sqrt(variances.mean())), 1e-12))
         note = "Features are of one scale and keep their proportions."
-    found: FloatArray = (values - values.mean(axis=0)) / divisor
-    return found, [note]
+    return Scale(values.mean(axis=0), divisor, note)

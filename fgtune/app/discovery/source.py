@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fgtune.analysis.discovery.outcome import ColumnScale
     from fgtune.arrays import FloatArray
 
 
@@ -44,6 +45,7 @@ class Source:
         shape: Shape of one sample.
         notes: What was done to the data, one sentence each.
         coarse_names: Names of the coarse classes where the data set holds only their numbers.
+        columns: How columns of a table were prepared.
     """
 
     kind: str
@@ -57,6 +59,7 @@ class Source:
     shape: tuple[int, ...]
     notes: tuple[str, ...] = ()
     coarse_names: tuple[str, ...] | None = None
+    columns: tuple[ColumnScale, ...] = ()
 
 
 def quoted(text: str) -> str:

@@ -94,12 +94,12 @@ def agreements(data: StudyData) -> dict[str, ArmAgreement]:
     return {name: each for name, each in found.items() if each is not None}
 
 
-def by_num_fine(data: StudyData) -> dict[int, ArmAgreement]:
-    """Agreement by number of fine classes, of those that have the most seeds."""
+def by_num_fine(data: StudyData, seeds: int) -> dict[int, ArmAgreement]:
+    """Agreement by number of fine classes, of those that have all their seeds; if none has, of those with the most."""
     numbers = {arm.name: arm.levels["classes.num_fine"] for arm in data.arms}
     found = {int(numbers[name]): each for name, each in agreements(data).items()}
-    most = max((len(each.seeds) for each in found.values()), default=0)
-    return {number: each for number, each in found.items() if len(each.seeds) == most}
+    most = min(seeds, max((len(each.seeds) for each in found.values()), default=0))
+    return {number: each for number, each in found.items() if len(each.seeds) >= most}
 
 
 def runs_of(data: StudyData, arm: str) -> dict[int, IntArray]:

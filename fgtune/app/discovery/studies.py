@@ -8,13 +8,13 @@ from typing import Any
 
 from fgtune.config.schema.trial import TrialConfig
 
-NUM_FINE, METHODS = "num_fine", "methods"
+NUM_FINE, NEAR, METHODS = "num_fine", "num_fine_near", "methods"
 """Names of the studies, and of their folders."""
 COMPONENTS = 30
 """Principal components that clusterings of many features work on."""
 NOISE = 0.3
 """Noise of a view, in mean standard deviations of a feature."""
-HIDDEN, CHANNELS = (128, 128), (16, 32, 64)
+HIDDEN, CHANNELS = (128, 128), (8, 16, 32)
 
 _CLUSTERINGS: dict[str, dict[str, Any]] = {
     "kmeans": {"kind": "kmeans"},
@@ -60,7 +60,8 @@ def trial_of(data: Mapping[str, Any], shape: Sequence[int], samples: int, spread
     augmentation: dict[str, Any] = {"kind": "noise", "std": round(NOISE * spread, 3) or 0.01}
     if images:
         backbone = {"kind": "small_cnn", "channels": list(CHANNELS)}
-        augmentation = {"kind": "crop_flip", "padding": max(1, shape[-1] // 10)}
+        # Whether a mirrored image means the same is not known: digits do not, leaves do.
+        augmentation = {"kind": "crop_flip", "padding": max(1, shape[-1] // 10), "flip_p": 0.0}
     return {
         "data": {**data, "split": {"train": 0.8, "val": 0.1, "test": 0.1}},
         "model": {"backbone": backbone},
@@ -96,11 +97,11 @@ def arm_settings(arm: str, features: int) -> dict[str, Any]:
     }
 
 
-def num_fine_study(trial: Mapping[str, Any], grid: Sequence[int], seeds: int) -> dict[str, Any]:
-    """A sensitivity study over the number of fine classes."""
+def num_fine_study(name: str, trial: Mapping[str, Any], grid: Sequence[int], seeds: int) -> dict[str, Any]:
+    """A sensitivity study over the number of fine classes, of the given name."""
     middle = grid[len(grid) // 2]
     return {
-        "study": NUM_FINE,
+        "study": name,
         "question": "Into how many fine classes do the coarse classes divide so that every run finds the same ones?",
         "expectation": "Runs agree most near the number of classes that are there.",
         "source": "agreement between seeds inside coarse classes; docs/discover.md",

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fgtune.analysis.discovery.outcome import ColumnScale
 from fgtune.app.discovery.columns import FINE_NAMES, Column, choose_coarse, label_column, refines
-from fgtune.app.discovery.scale import scaled
+from fgtune.app.discovery.scale import scale_of
 from fgtune.app.discovery.source import Asked, Source
 from fgtune.arrays import FloatArray
 from fgtune.data.check import MIN_SAMPLES
@@ -57,10 +58,10 @@ def read_user_table(asked: Asked, out: Path) -> Source:
         labels[asked.coarse] = coarse
     notes: list[str] = [] if asked.coarse else [f"Coarse labels are those of column {coarse.name}, which was guessed."]
     kept = _features(frame, coarse, labels, {*named, ids, coarse.name}, notes, where)
-    values = _filled(frame, kept, notes)
-    inputs, scaling = scaled(values)
-    notes += scaling
-    _write(out / PREPARED, kept, inputs, [coarse.classes[code] if code >= 0 else "" for code in coarse.codes])
+    values, medians = _filled(frame, kept, notes)
+    scale = scale_of(values)
+    notes.append(scale.note)
+    _write(out / PREPARED, kept, scale(values), [coarse.classes[code] if code >= 0 else "" for code in coarse.codes])
     return Source(
         kind="table",
         config={"kind": "arrays", "path": str(out / PREPARED), "columns": {"coarse": [COARSE]}},
@@ -72,6 +73,7 @@ def read_user_table(asked: Asked, out: Path) -> Source:
         fine=None if asked.fine is None else [str(value) for value in frame[asked.fine]],
         shape=(len(kept),),
         notes=tuple(notes),
+        columns=tuple(map(ColumnScale, kept, medians.tolist(), scale.center.tolist(), scale.divisor.tolist())),
     )
 
 
@@ -174,19 +176,19 @@ def _why_left_out(column: pd.Series, label: Column | None, coarse: Column) -> st
     return None
 
 
-def _filled(frame: pd.DataFrame, kept: Sequence[str], notes: list[str]) -> FloatArray:
-    """(N, columns) float64, in which the median of a column stands for what is missing or not finite."""
+def _filled(frame: pd.DataFrame, kept: Sequence[str], notes: list[str]) -> tuple[FloatArray, FloatArray]:
+    """(N, columns), in which the median of a column stands for what is missing or not finite, and the medians."""
     values: FloatArray = np.array(frame[list(kept)].to_numpy(dtype=np.float64, na_value=np.nan))
     values[~np.isfinite(values)] = np.nan
     holes = np.isnan(values)
+    medians: FloatArray = np.nanmedian(values, axis=0)
     if holes.any():
-        medians = np.nanmedian(values, axis=0)
         values = np.where(holes, medians, values)
         rows = int(holes.any(axis=1).sum())
         notes.append(
             f"{count(int(holes.sum()), 'value')} missing in {count(rows, 'row')}: the column's median stands there."
         )
-    return values
+    return values, medians
 
 
 def _write(path: Path, names: Sequence[str], inputs: FloatArray, coarse: Sequence[str]) -> None:

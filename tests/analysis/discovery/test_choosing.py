@@ -24,7 +24,7 @@ def agreement(pairs: list[float]) -> ArmAgreement:
 def test_the_number_on_which_runs_agree_most_is_chosen_with_those_that_agree_no_less():
     found = {4: agreement([0.1, 0.12, 0.11]), 6: agreement([0.7, 0.9, 0.8]), 8: agreement([0.8, 0.9, 0.85])}
     choice = choose_num_fine({**found, 10: agreement([0.3, 0.31, 0.3])}, missing=[12])
-    assert (choice.chosen, choice.low, choice.high, choice.at_edge, choice.missing) == (8, 6, 8, False, (12,))
+    assert (choice.chosen, choice.low, choice.high, choice.edge, choice.missing) == (8, 6, 8, "", (12,))
     assert [level.num_fine for level in choice.levels] == [4, 6, 8, 10]
     assert choice.levels[1].pairs == (0.7, 0.9, 0.8)
 
@@ -32,13 +32,15 @@ def test_the_number_on_which_runs_agree_most_is_chosen_with_those_that_agree_no_
 def test_numbers_beyond_one_that_is_ruled_out_are_not_in_the_interval():
     found = {4: agreement([0.8, 0.9, 0.84]), 6: agreement([0.1, 0.1, 0.11]), 8: agreement([0.8, 0.9, 0.85])}
     choice = choose_num_fine(found)
-    assert (choice.chosen, choice.low, choice.high, choice.at_edge) == (8, 8, 8, True)
+    assert (choice.chosen, choice.low, choice.high, choice.edge) == (8, 8, 8, "largest")
 
 
 def test_two_seeds_rule_out_nothing_and_of_equal_numbers_the_smaller_is_taken():
     choice = choose_num_fine({5: agreement([0.4]), 3: agreement([0.9]), 4: agreement([0.9])})
     assert (choice.chosen, choice.low, choice.high) == (3, 3, 5)
     assert math.isnan(choice.levels[0].low)
+    assert choice.edge == "smallest"
+    assert choose_num_fine({3: agreement([0.9]), 4: agreement([0.1])}, least=3).edge == ""
     with pytest.raises(ValueError, match="no number"):
         choose_num_fine({})
 

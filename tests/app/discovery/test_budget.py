@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from fgtune.app.discovery.budget import EPOCHS, USED, Costs, grid_of, make_schedule, schedule_text
+from fgtune.app.discovery.budget import EPOCHS, USED, Costs, grid_of, make_schedule, near_of, schedule_text
 from fgtune.app.discovery.studies import arms_of
 
 ARMS = arms_of((64,))
@@ -17,20 +17,20 @@ def test_cheap_cells_give_up_nothing():
     plan = make_schedule(600, 2, Costs(2.0, 0.02), GRID, ARMS)
     assert (plan.epochs, plan.grid, plan.arms, plan.seeds_methods, plan.given_up) == (EPOCHS[0], GRID, ARMS, 5, ())
     assert plan.seconds <= 600 * USED
-    assert "6 numbers of fine classes x 3 seeds, then 6 methods x 5 seeds" in schedule_text(plan)
+    assert "6 numbers of fine classes and 6 near the best x 3 seeds, then 6 methods x 5 seeds" in schedule_text(plan)
 
 
 def test_dearer_cells_give_up_epochs_then_seeds_then_methods_then_numbers():
     """With every doubling of the cost the schedule is no larger in any respect, and epochs go first."""
     plans = [make_schedule(600, 2, Costs(2.0, 0.02 * 2**power), GRID, ARMS) for power in range(9)]
-    sizes = [(plan.epochs, plan.seeds_methods, len(plan.arms), len(plan.grid)) for plan in plans]
+    sizes = [(plan.epochs, plan.seeds_methods, len(plan.arms), plan.near, len(plan.grid)) for plan in plans]
     assert all(
         after <= before for one, two in itertools.pairwise(sizes) for before, after in zip(one, two, strict=True)
     )
     first = next(size for size in sizes if size != sizes[0])
     assert first[0] < EPOCHS[0]
     assert first[1:] == sizes[0][1:]
-    assert sizes[-1] == (EPOCHS[-1], 3, 5, 3)
+    assert sizes[-1] == (EPOCHS[-1], 3, 5, 0, 3)
     phrases = " ".join(plans[-1].given_up)
     assert all(part in phrases for part in ("60 epochs", "5 seeds a method", "the methods spectral", "of 6"))
 
@@ -47,3 +47,24 @@ def test_more_cores_fit_more():
 )
 def test_the_grid_leaves_ten_samples_a_class(sizes, expected):
     assert grid_of(len(sizes), sizes) == expected
+
+
+@pytest.mark.parametrize(
+    ("grid", "best", "most", "expected"),
+    [
+        ((3, 4, 6, 10), 6, 6, (5, 7, 8, 9)),
+        ((3, 4, 6, 10), 10, 3, (7, 11, 13)),
+        ((3, 4, 6, 10), 4, 6, (5,)),
+        ((4, 6, 8), 4, 6, (3, 5)),
+        ((20, 40, 80), 40, 4, (21, 41, 60, 79)),
+        ((5,), 5, 6, (3, 4, 6, 7)),
+    ],
+)
+def test_numbers_near_the_best_lie_between_its_neighbours(grid, best, most, expected):
+    found = near_of(grid, best, 3, most)
+    assert best not in found
+    assert len(found) <= most
+    if len(expected) != most:
+        assert found == expected
+    else:
+        assert (found[0], found[-1]) == (expected[0], expected[-1])

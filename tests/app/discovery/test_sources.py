@@ -107,6 +107,11 @@ def test_missing_values_are_filled_and_counted_and_empty_columns_are_left_out(tm
     assert "more than half is missing: rare" in notes
     assert "3 values missing in 2 rows" in notes
     assert source.numbers[3, 1] == frame["width"].median()
+    column = source.columns[1]
+    assert (column.name, column.missing) == ("width", frame["width"].median())
+    prepared = pd.read_parquet(tmp_path / "out" / "data.parquet")["width"]
+    assert prepared[3] == pytest.approx((column.missing - column.center) / column.divisor)
+    assert prepared[0] == pytest.approx((frame["width"][0] - column.center) / column.divisor)
 
 
 def test_columns_of_very_different_spread_are_brought_to_one_scale(tmp_path):

@@ -49,9 +49,13 @@ class NeighborSource:
             self._positions = torch.from_numpy(view.neighbors.copy()).to(device)
         self.memory: Tensor | None = None
         """(n_train, K_F) the teacher's latest log-probabilities of every sample; None unless ``targets: memory``."""
-        if config.targets == "memory":
-            probs = run(teacher, view.train).probs
-            self.memory = log_of(torch.from_numpy(probs).to(device))
+        self.remember(teacher)
+
+    def remember(self, teacher: FineClassifier) -> None:
+        """Fill the memory with the predictions of ``teacher``, if there is one."""
+        if self._config.targets == "memory":
+            probs = self._run(teacher, self._view.train).probs
+            self.memory = log_of(torch.from_numpy(probs).to(self._device))
 
     def _search(self, model: FineClassifier) -> Tensor:
         """(n_train, stored) neighbours in the features of ``model``, without augmentation."""

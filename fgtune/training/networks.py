@@ -111,6 +111,11 @@ class Networks:
         if self.neighbors is not None:
             self.neighbors.refresh_if_due(epoch, self.teacher.model)
 
+    def end_warm_start(self) -> None:
+        """Let the teacher remember its predictions anew, which the steps of a warm start do not see."""
+        if self.neighbors is not None:
+            self.neighbors.remember(self.teacher.model)
+
     def student_outputs(self, inputs: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
         """Features (B, d) and, with a fine head, log-probabilities (B, K_F) on view x0, in fp32, with gradients."""
         view = self.views.student(inputs, generator)

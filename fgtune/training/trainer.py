@@ -157,6 +157,8 @@ class Trainer:
         config = self.config
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(config.schedule, config.optimizer.lr, epoch, config.epochs)
+        if epoch == self.start.warm_epochs + 1 and epoch > 1:
+            self.networks.end_warm_start()
         self.networks.start_epoch(epoch)
         order = torch.randperm(len(self.inputs), generator=torch_stream(self.seed, "order", epoch))
         device = self.compute.device

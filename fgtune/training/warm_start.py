@@ -53,12 +53,15 @@ def starting_classes(
         seed: Seed of the clustering.
 
     Raises:
-        TrialError: A coarse class has no training sample, or fewer than fine classes.
+        TrialError: A coarse class has fewer training samples than fine classes.
     """
     sizes = np.bincount(parents)
-    missing = np.setdiff1d(np.arange(len(sizes)), coarse)
-    if len(missing):
-        raise TrialError(f"warm_start needs training samples of every coarse class, there are none of {missing[0]}")
+    samples = np.bincount(coarse[coarse >= 0], minlength=len(sizes))
+    for label in np.flatnonzero(samples < sizes):
+        raise TrialError(
+            f"clusters to start from (warm_start, objective.prior) need as many training samples as fine classes in "
+            f"each coarse class; coarse class {label} has {samples[label]} for {sizes[label]} fine classes"
+        )
     within = config.model_copy(update={"scope": "coarse"})
     found = find_clusters(within, features, coarse, len(parents), derive_seed(seed, "start"), sizes.tolist())
     fine_of = np.argsort(parents, kind="stable")  # clusters are numbered coarse class by coarse class
@@ -99,10 +102,12 @@ class FineStart:
         initial: Callable[[], Float32Array],
     ) -> None:
         kind, coarse = config.objective.prior, view.train_coarse
-        self.warm_epochs = round(config.warm_start.fraction * config.epochs) if has_fine_head else 0
+        fraction = config.warm_start.fraction if has_fine_head else 0.0
+        self.warm_epochs = max(1, round(fraction * config.epochs)) if fraction > 0 else 0
         clusters = self.warm_epochs > 0 or (has_fine_head and kind in ("clusters", "learned"))
         features = None
-        if clusters or config.relations.sizes == "variance":
+        learned = config.relations.mode == "learned" and has_fine_head
+        if clusters or (learned and config.relations.sizes == "variance"):
             features = _finite(
                 initial() if config.warm_start.features == "initial" else vectors(view.inputs, view.train)
             )
@@ -137,7 +142,7 @@ class FineStart:
 
 
 def _finite(features: Float32Array) -> Float32Array:
-    """Features (n_train, d) to cluster: images as they come are averaged down, as for the neighbours."""
+    """Features (n_train, d) to cluster, once they are known to be finite."""
     if not np.isfinite(features).all():
         raise TrialError("the clusters to start from met features that are not finite")
     return features

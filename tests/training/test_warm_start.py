@@ -40,7 +40,7 @@ def test_starting_classes_are_kmeans_within_coarse_classes_numbered_by_the_relat
 
 def test_a_coarse_class_without_training_samples_is_refused():
     features, coarse = np.zeros((4, 2), dtype=np.float32), np.zeros(4, dtype=np.int64)
-    with pytest.raises(TrialError, match="training samples of every coarse class, there are none of 1"):
+    with pytest.raises(TrialError, match="coarse class 1 has 0 for 1 fine classes"):
         starting_classes(kmeans(), features, coarse, np.array([0, 1, 0]), seed=0)
 
 
@@ -136,3 +136,34 @@ def test_features_of_the_initial_backbone_can_be_clustered(make_trainer):
     expected = starting_classes(kmeans(), features, view.train_coarse[:, 0], parents, by_features.seed)
     assert by_features.start.labels.tolist() == expected.labels.tolist()
     assert not torch.equal(by_inputs.start.labels, by_features.start.labels)
+
+
+def test_remembered_predictions_of_neighbours_are_the_teachers_after_the_warm_start(make_trainer):
+    trainer = make_trainer({**WARM, "neighbors.targets": "memory", "warm_start.fraction": 0.5, "epochs": 4})
+    seen = []
+    remember = trainer.networks.end_warm_start
+
+    def noticed():
+        remember()
+        expected = trainer.networks.predict(trainer.networks.teacher.model, trainer.view.train).log_probs
+        seen.append((trainer.epoch, np.abs(trainer.networks.neighbors.memory.numpy() - expected).max()))
+
+    trainer.networks.end_warm_start = noticed
+    for _ in trainer:
+        pass
+    ((epoch, difference),) = seen
+    assert epoch == 2
+    assert difference < 1e-4
+
+
+def test_a_short_training_still_starts_from_its_clusters(make_trainer):
+    first = next(make_trainer({**WARM, "epochs": 2}))
+    assert "train/loss_nn" not in first.metrics
+
+
+@pytest.mark.parametrize("mode", ["random_balanced", "oracle"])
+def test_relations_that_are_not_learned_keep_their_own_sizes(make_trainer, mode):
+    trainer = make_trainer({**WARM, "relations.mode": mode})
+    assert np.bincount(trainer.relations.fine_to_coarse[0]).tolist() == [3, 3]
+    parents, labels = trainer.relations.fine_to_coarse[0], trainer.start.labels.numpy()
+    assert (parents[labels] == trainer.view.train_coarse[:, 0]).all()

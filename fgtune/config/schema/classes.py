@@ -143,7 +143,7 @@ class RelationsConfig(Config):
     sizes: Literal["balanced", "coarse_shares", "variance"] | GroupSizes = "balanced"
     """How many fine classes each coarse class starts with, which the balance pulls to: equally many (published), by its
     share of the samples, or by its variance (each further class where it lowers the sum of squares of k-means on the
-    inputs most), or numbers, one per coarse class of the only source, summing to K_F."""
+    inputs most), or numbers, one per coarse class of the only source, summing to K_F. Only with ``mode: learned``."""
     balance: Weight = 1.0
     """b = beta / beta*, with beta* = K_C / (2 K_F): at 1, the sizes become nearly a hard constraint."""
     balance_after_soft: bool = False

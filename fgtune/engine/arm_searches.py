@@ -81,7 +81,8 @@ class ArmSearches:
         plan, options = grown_plan(each.plan, folder), self.launch.options
         opened = OpenedStudy(each.search.loaded, plan, self.launch.opened.datasets)
         record = {ARM_SEARCH: {"study": self.launch.opened.plan.study.study, "arm": each.search.arm}}
-        folder.create_or_check(plan, opened.loaded, collect_provenance(plan, options) | record)
+        provenance = collect_provenance(plan, options) | record
+        folder.create_or_check(plan, opened.loaded, provenance, options.retry_failed)
         settled = folder.settled(plan, options.retry_failed)
         launch = Launch(opened, folder, plan.cells, settled, (), options, is_arm_search=True)
         return Driver(launch, open_tracker(options.tracking_uri), self.console, self.flag, self.budget).execute()

@@ -64,7 +64,7 @@ def _execute(options: RunOptions, console: Console, opened: OpenedStudy) -> int:
     from fgtune.tuning.cell_queue import Budget
 
     folder = StudyFolder(options.out / opened.plan.study.study)
-    folder.check(opened.plan)
+    folder.check(opened.plan, options.retry_failed)
     check_arm_search_folders(opened.plan, folder)
     _check_machine(opened.plan, options.address)
     kind = DESIGNS[opened.plan.study.design.kind]
@@ -84,7 +84,7 @@ def _execute(options: RunOptions, console: Console, opened: OpenedStudy) -> int:
         stack.enter_context(folder.lock())
         launch = _launch(options, opened, folder, earlier)  # what another process finished meanwhile counts
         provenance = collect_provenance(opened.plan, options)
-        folder.create_or_check(launch.opened.plan, opened.loaded, provenance)
+        folder.create_or_check(launch.opened.plan, opened.loaded, provenance, options.retry_failed)
         budget = Budget(opened.plan.study.execution)
         if launch.opened.plan.pending_arm_searches:
             end = ArmSearches(launch, console, flag, budget).run()

@@ -8,10 +8,11 @@ by its earlier hashes.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from fgtune.catalog.terms import TERMS
 from fgtune.config.arms.plan import Plan
 from fgtune.config.arms.records import study_hash_of
 from fgtune.config.schema.base import HASH_SCHEME
@@ -19,6 +20,7 @@ from fgtune.config.schema.study import Study
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import StudyFolderError
 from fgtune.results.options import RunOptions
+from fgtune.results.records import CellResult, CellState
 
 LOOKS = "looks"
 """Key in ``provenance.json`` of the looks after which seeds were added: for each, its date, its seeds, and ``added``,
@@ -55,21 +57,34 @@ def check_hashes(record: Mapping[str, Any], where: str) -> None:
         raise StudyFolderError(rule, where=where, fix=fix)
 
 
+def results_scheme(record: Mapping[str, Any], results: Iterable[CellResult]) -> int:
+    """What the numbers in a folder mean: an earlier scheme as long as there are numbers that this one changes.
+
+    Args:
+        record: The folder's provenance.
+        results: Its ledger.
+    """
+    scheme: int = record.get(RESULTS, 1)
+    if scheme < RESULTS_SCHEME and any(_has_earlier_numbers(result) for result in results):
+        return scheme
+    return RESULTS_SCHEME
+
+
 def check_results(plan: Plan, settled: Collection[str], where: str) -> None:
     """Raise if cells that are to be run would not be comparable with those that an earlier version ran.
 
     Args:
         plan: The study as it would be run on.
-        settled: Ids of cells that have ended.
-        where: The folder, whose results have an earlier meaning.
+        settled: Ids of the cells that will not run (again).
+        where: The folder, whose results have an earlier meaning (``results_scheme``).
 
     Raises:
-        StudyFolderError: The fine classes of some of its cells are clusters within coarse classes, and there are more
-            such cells to run.
+        StudyFolderError: There are cells to run whose fine classes are clusters within coarse classes.
     """
-    ended = {cell.cell_id in settled for cell in plan.cells if _is_clustered(cell.config)}
+    to_run = [cell for cell in plan.cells if cell.cell_id not in settled]
+    to_run += [cell for each in plan.pending_arm_searches for cell in each.plan.cells]
     grows = not plan.study.design.plans_cells or plan.study.adaptive_seeds is not None
-    if True in ended and (False in ended or grows):
+    if grows or any(_is_clustered(cell.config) for cell in to_run):
         rule = (
             "was begun by an earlier version of fgtune, which put a sample into the nearest of all clusters; this one "
             "puts a training sample into one of its own coarse class, so that arms without a fine head reach other "
@@ -79,9 +94,15 @@ def check_results(plan: Plan, settled: Collection[str], where: str) -> None:
         raise StudyFolderError(rule, where=where, fix=fix)
 
 
+def _has_earlier_numbers(result: CellResult) -> bool:
+    """Whether a cell of an earlier version ended with numbers that this version would not give it."""
+    return result.state is not CellState.FAIL and _is_clustered(TrialConfig.from_plain(dict(result.config)))
+
+
 def _is_clustered(config: TrialConfig) -> bool:
     """Whether fine classes are, or with terms of one's own may be, clusters within coarse classes."""
-    return not config.objective.has_fine_head and config.clustering.scope == "coarse"
+    has_fine_head = any(TERMS[name].fine_head for name in config.objective.terms)
+    return not has_fine_head and config.clustering.scope == "coarse"
 
 
 def more_seeds(seeds: int | Sequence[int], wanted: int) -> int | list[int]:
@@ -134,7 +155,6 @@ def extended_record(
         **options.record(),
     }
     larger = with_look(record, before.seed_list, added=list(plan.study.seed_list)) if looked else dict(record)
-    larger[RESULTS] = RESULTS_SCHEME
     return {**larger, "study_hash": plan.study_hash, "extended": [*record.get("extended", []), entry]}
 
 

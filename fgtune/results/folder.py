@@ -30,6 +30,7 @@ from fgtune.results.extension import (
     extended_record,
     former_hashes,
     outgrown_error,
+    results_scheme,
     with_look,
 )
 from fgtune.results.layout import (
@@ -75,8 +76,12 @@ class StudyFolder(CellFiles):
 
     # Ownership
 
-    def check(self, plan: Plan) -> bool:
+    def check(self, plan: Plan, retry_failed: bool = False) -> bool:
         """Whether the folder already holds this study; writes nothing.
+
+        Args:
+            plan: The study.
+            retry_failed: Whether failed cells are to run again.
 
         Returns:
             True for the study's own folder, False for one that does not exist or is empty.
@@ -90,7 +95,7 @@ class StudyFolder(CellFiles):
         record = self.read_provenance()
         theirs = record.get("study_hash")
         if theirs == plan.study_hash:
-            self._check_results(record, plan)
+            self._check_results(record, plan, retry_failed)
             return True
         check_hashes(record, str(self.root))
         outgrown = outgrown_error(record, plan, str(self.root))
@@ -104,21 +109,25 @@ class StudyFolder(CellFiles):
             fix="choose another folder with --out, give the study another name, or restore the study file",
         )
 
-    def create_or_check(self, plan: Plan, loaded: LoadedStudy, provenance: Mapping[str, Any]) -> None:
+    def create_or_check(
+        self, plan: Plan, loaded: LoadedStudy, provenance: Mapping[str, Any], retry_failed: bool = False
+    ) -> None:
         """Claim the folder for this study before the first trial, or record that the study in it is continued.
 
         Args:
             plan: The cells planned so far.
             loaded: The study as given.
             provenance: From ``collect_provenance``.
+            retry_failed: Whether failed cells are to run again.
 
         Raises:
             StudyFolderError: As for ``check``; nothing is written then.
         """
         record = {**provenance, HASH: HASH_SCHEME, RESULTS: RESULTS_SCHEME, GIVEN: dict(loaded.raw)}
-        if self.check(plan):
+        if self.check(plan, retry_failed):
             first = self.read_provenance()
-            record = {**first, RESULTS: RESULTS_SCHEME, "continued": [*first.get("continued", []), dict(provenance)]}
+            scheme = results_scheme(first, self.ledger.read())
+            record = {**first, RESULTS: scheme, "continued": [*first.get("continued", []), dict(provenance)]}
         if CHAINED not in record:
             record[CHAINED] = len(self.ledger.lines())
         self.root.mkdir(parents=True, exist_ok=True)
@@ -144,8 +153,9 @@ class StudyFolder(CellFiles):
             planned = [row["cell_id"] for row in self.read_plan()]
             self._check_results(record, plan)
             looked = any(result.cell_id in planned for result in self.ledger.read())
+            scheme = results_scheme(record, self.ledger.read())
             record = extended_record(record, self.read_study(), plan, planned, options, looked=looked)
-            self._write_provenance(record)
+            self._write_provenance({**record, RESULTS: scheme})
         write_atomically(self.resolved_file, resolved_text(plan).encode())
         write_atomically(self.plan_file, plan_text(plan).encode())
 
@@ -183,10 +193,10 @@ class StudyFolder(CellFiles):
         with locked(self.lock_file):
             yield
 
-    def _check_results(self, record: Mapping[str, Any], plan: Plan) -> None:
+    def _check_results(self, record: Mapping[str, Any], plan: Plan, retry_failed: bool = False) -> None:
         """Raise where an earlier version ran cells that further ones would not be comparable with."""
-        if record.get(RESULTS, 1) < RESULTS_SCHEME:
-            check_results(plan, self.settled(plan).keys(), str(self.root))
+        if results_scheme(record, self.ledger.read()) < RESULTS_SCHEME:
+            check_results(plan, self.settled(plan, retry_failed).keys(), str(self.root))
 
     def _refuse_foreign(self) -> None:
         """Raise when something other than a study is here."""

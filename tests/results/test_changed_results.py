@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -22,7 +23,7 @@ OPTIONS = RunOptions("small.yaml", ("seeds=4",))
 def begun(tmp_path, make, provenance):
     """A folder in which some cells have ended, as an earlier version left it."""
 
-    def begin(*overrides: str, ended: int = 1) -> StudyFolder:
+    def begin(*overrides: str, ended: int = 1, state: CellState = CellState.COMPLETE) -> StudyFolder:
         folder = StudyFolder(tmp_path / "reports" / "small")
         loaded, plan = make(*overrides)
         folder.create_or_check(plan, loaded, {**provenance, "study_hash": plan.study_hash, "study": "small"})
@@ -32,9 +33,7 @@ def begun(tmp_path, make, provenance):
         for cell in plan.cells[:ended]:
             plain = cell.config.to_plain()
             folder.ledger.append(
-                CellResult(
-                    cell.cell_id, cell.arm, cell.seed, cell.config_hash, CellState.COMPLETE, {}, 1.0, 1, {}, plain
-                )
+                CellResult(cell.cell_id, cell.arm, cell.seed, cell.config_hash, state, {}, 1.0, 1, {}, plain)
             )
         return folder
 
@@ -67,4 +66,32 @@ def test_what_gives_the_same_numbers_goes_on(begun, make, provenance, overrides,
     folder.create_or_check(plan, loaded, {**provenance, "study_hash": plan.study_hash})
     assert folder.read_provenance()[RESULTS] == 2
     folder.extend(make(*overrides, "seeds=4")[1], OPTIONS)
+    assert folder.read_provenance()[RESULTS] == 2
+
+
+def test_a_call_that_runs_nothing_does_not_make_numbers_of_the_earlier_version_this_ones(begun, make, provenance):
+    loaded, plan = make(CLUSTERED)
+    folder = begun(CLUSTERED, ended=len(plan.cells))
+    folder.create_or_check(plan, loaded, {**provenance, "study_hash": plan.study_hash})
+    assert folder.read_provenance()[RESULTS] == 1
+    with pytest.raises(StudyFolderError, match="an earlier version"):
+        folder.extend(make(CLUSTERED, "seeds=4")[1], OPTIONS)
+
+
+def test_failed_cells_are_not_run_again_beside_numbers_of_the_earlier_version(begun, make, provenance):
+    loaded, plan = make(CLUSTERED)
+    folder = begun(CLUSTERED, ended=len(plan.cells))
+    last = folder.ledger.read()[-1]
+    folder.ledger.append(replace(last, state=CellState.FAIL))
+    assert folder.check(plan) is True
+    with pytest.raises(StudyFolderError, match="an earlier version"):
+        folder.check(plan, retry_failed=True)
+    with pytest.raises(StudyFolderError, match="an earlier version"):
+        folder.create_or_check(plan, loaded, {**provenance, "study_hash": plan.study_hash}, retry_failed=True)
+
+
+def test_where_every_cell_failed_there_are_no_numbers_to_mix_with(begun, make, provenance):
+    loaded, plan = make(CLUSTERED)
+    folder = begun(CLUSTERED, state=CellState.FAIL)
+    folder.create_or_check(plan, loaded, {**provenance, "study_hash": plan.study_hash}, retry_failed=True)
     assert folder.read_provenance()[RESULTS] == 2

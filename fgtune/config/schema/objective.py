@@ -171,11 +171,6 @@ class ObjectiveConfig(WeightsConfig):
         return frozenset(name for name in TERMS if self.weight(name) > 0)
 
     @property
-    def has_fine_head(self) -> bool:
-        """Whether one of fgtune's terms trains a classifier over fine classes; one of your own may, too."""
-        return any(TERMS[name].fine_head for name in self.terms)
-
-    @property
     def oracle_weights(self) -> tuple[str, ...]:
         """Weights above 0 of terms that read fine labels."""
         return tuple(weight_of(name) for name in sorted(self.terms) if weight_of(name) in ORACLE_WEIGHTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -36,6 +37,8 @@ MOST_CLASSES = 100
 """A column with more classes is no column of coarse labels."""
 SAMPLES_A_CLASS = 5
 """Mean number of samples of a class, at least."""
+CHANCE = 1e-4
+"""A column of many values divides the coarse classes as labels would if chance would do it less often."""
 
 
 @dataclass(frozen=True)
@@ -92,5 +95,17 @@ def choose_coarse(columns: Mapping[str, Column], where: str) -> Column:
 def refines(column: Column, coarse: Column) -> bool:
     """Whether a column divides coarse classes without ever crossing them, as fine labels do, or repeats them."""
     both = (column.codes >= 0) & (coarse.codes >= 0)
-    pairs = np.unique(np.stack([column.codes[both], coarse.codes[both]]), axis=1).shape[1]
-    return pairs == len(np.unique(column.codes[both])) and len(column.classes) >= len(coarse.classes)
+    pairs = np.unique(column.codes[both] * len(coarse.classes) + coarse.codes[both])
+    return len(pairs) == len(np.unique(column.codes[both])) and len(column.classes) >= len(coarse.classes)
+
+
+def refines_by_chance(column: Column, coarse: Column) -> bool:
+    """Whether values that have nothing to do with the coarse classes would divide them as well, for want of repeats.
+
+    A value in m samples stays in one coarse class with probability sum of p^m over the classes, p being their shares.
+    """
+    both = (column.codes >= 0) & (coarse.codes >= 0)
+    shares = np.bincount(coarse.codes[both]) / max(1, int(both.sum()))
+    repeats, times = np.unique(np.unique(column.codes[both], return_counts=True)[1], return_counts=True)
+    single = (shares[shares > 0, None] ** repeats).sum(axis=0)
+    return float(times @ np.log(np.maximum(single, 1e-300))) > math.log(CHANCE)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fgtune.analysis.discovery.outcome import ColumnScale
-from fgtune.app.discovery.columns import FINE_NAMES, Column, choose_coarse, label_column, refines
+from fgtune.app.discovery.columns import (
+    FINE_NAMES,
+    Column,
+    choose_coarse,
+    label_column,
+    refines,
+    refines_by_chance,
+)
 from fgtune.app.discovery.scale import scale_of
 from fgtune.app.discovery.source import Asked, Source
 from fgtune.arrays import FloatArray
@@ -27,7 +34,7 @@ if TYPE_CHECKING:
 PREPARED = "data.parquet"
 """The table that the studies read."""
 COARSE = "coarse_label"
-"""Its column of coarse labels."""
+"""Its column of coarse labels, with underscores behind it where an input has this name."""
 MOST_MISSING = 0.5
 """A column in which a larger share is missing is left out."""
 _ID_NAMES = ("", "id", "index", "row", "sample", "sample_id", "name", "unnamed: 0")
@@ -49,22 +56,28 @@ def read_user_table(asked: Asked, out: Path) -> Source:
     if missing is not None:
         fix = f"the table has {first_of([str(name) for name in frame.columns], 20)}"
         raise DataError("no such column", where=where, path=missing, fix=fix)
-    ids = _id_column(frame, named)
-    labels = _label_columns(frame, {*named, ids} - {asked.coarse})
+    numbering = _id_columns(frame, named)
+    ids = numbering[0] if numbering else None
+    labels = _label_columns(frame, {*named, *numbering} - {asked.coarse})
     if asked.coarse is None:
         coarse = choose_coarse(labels, where)
     else:
         coarse = labels.get(asked.coarse) or _unusual(frame, asked.coarse, where)
         labels[asked.coarse] = coarse
     notes: list[str] = [] if asked.coarse else [f"Coarse labels are those of column {coarse.name}, which was guessed."]
-    kept = _features(frame, coarse, labels, {*named, ids, coarse.name}, notes, where)
+    notes += _naming(numbering)
+    kept = _features(frame, coarse, labels, {*named, *numbering, coarse.name}, notes, where)
     values, medians = _filled(frame, kept, notes)
     scale = scale_of(values)
     notes.append(scale.note)
-    _write(out / PREPARED, kept, scale(values), [coarse.classes[code] if code >= 0 else "" for code in coarse.codes])
+    label = COARSE
+    while label in kept:
+        label += "_"
+    labelled = {label: [coarse.classes[code] if code >= 0 else "" for code in coarse.codes]}
+    _write(out / PREPARED, kept, scale(values), labelled)
     return Source(
         kind="table",
-        config={"kind": "arrays", "path": str(out / PREPARED), "columns": {"coarse": [COARSE]}},
+        config={"kind": "arrays", "path": str(out / PREPARED), "columns": {"coarse": [label]}},
         coarse=coarse.name,
         ids=None if ids is None else [str(value) for value in frame[ids]],
         id_name="row" if ids is None else ids or "id",
@@ -97,31 +110,53 @@ def _is_text(column: pd.Series) -> bool:
     return column.dtype.kind not in "buif"
 
 
-def _id_column(frame: pd.DataFrame, named: Sequence[str]) -> str | None:
-    """A column whose values are all different and that names the rows rather than measuring them."""
+def _id_columns(frame: pd.DataFrame, named: Sequence[str]) -> list[str]:
+    """Columns that name or number the rows rather than measure them, those first that names of samples are taken from.
+
+    Their values are all different, and they hold text, are called so, or rise by 1 from row to row.
+    """
+    names, numbers = [], []
     for name in frame.columns:
         column = frame[name]
-        if name not in named and column.is_unique and not column.isna().any():
-            by_name = name.lower() in _ID_NAMES and column.dtype.kind not in "f"
-            if _is_text(column) or by_name:
-                return str(name)
-    return None
+        if name in named or not column.is_unique or column.isna().any():
+            continue
+        called = name.lower() in _ID_NAMES or name.lower().endswith(("_id", " id"))
+        if _is_text(column) or (called and column.dtype.kind != "f"):
+            names.append(str(name))
+        elif column.dtype.kind in "iuf" and bool((np.diff(column.to_numpy(dtype=np.float64)) == 1).all()):
+            numbers.append(str(name))
+    return names + numbers
 
 
-def _label_columns(frame: pd.DataFrame, others: set[str | None]) -> dict[str, Column]:
+def _naming(numbering: Sequence[str]) -> list[str]:
+    """What is said of columns that name or number the rows."""
+    notes = []
+    if numbering:
+        column = f"column {numbering[0]}" if numbering[0] else "the column without a name"
+        notes.append(f"Samples have the names in {column}.")
+    if numbering[1:]:
+        notes.append(f"Left out, because they name or number the rows: {first_of(numbering[1:], 6)}.")
+    return notes
+
+
+def _label_columns(frame: pd.DataFrame, others: set[str]) -> dict[str, Column]:
     """Columns that may hold labels: words, truth values, or a few whole numbers."""
     found = {}
     for name in frame.columns:
         column = frame[name]
-        whole = column.dtype.kind in "bui" or (
-            column.dtype.kind == "f" and bool((column.dropna() % 1 == 0).all()) and bool(column.notna().any())
-        )
-        if name in others or not (_is_text(column) or whole):
+        if name in others or not (_is_text(column) or _is_whole(column)):
             continue
         label = label_column(str(name), column.tolist(), _is_text(column))
         if label is not None:
             found[str(name)] = label
     return found
+
+
+def _is_whole(column: pd.Series) -> bool:
+    if column.dtype.kind == "f":
+        known = column.dropna()
+        return bool(len(known)) and bool((known % 1 == 0).all())
+    return column.dtype.kind in "bui"
 
 
 def _unusual(frame: pd.DataFrame, name: str, where: str) -> Column:
@@ -140,7 +175,7 @@ def _features(
     frame: pd.DataFrame,
     coarse: Column,
     labels: dict[str, Column],
-    others: set[str | None],
+    others: set[str],
     notes: list[str],
     where: str,
 ) -> list[str]:
@@ -171,9 +206,22 @@ def _why_left_out(column: pd.Series, label: Column | None, coarse: Column) -> st
         return "they hold one value only"
     if str(column.name).lower() in FINE_NAMES:
         return "by their name they are fine labels"
-    if label is not None and refines(label, coarse):
+    if _divides(column, label, coarse):
         return "they divide the coarse classes as labels would"
     return None
+
+
+def _divides(column: pd.Series, label: Column | None, coarse: Column) -> bool:
+    """Whether a column may hold fine labels, of which there may be many more classes than of coarse ones."""
+    if label is not None:
+        return refines(label, coarse)
+    if not _is_whole(column):
+        return False
+    import pandas as pd
+
+    codes, values = pd.factorize(column.where(column != -1))
+    many = Column(str(column.name), codes.astype(np.int64), tuple(map(str, values)), text=False)
+    return refines(many, coarse) and not refines_by_chance(many, coarse)
 
 
 def _filled(frame: pd.DataFrame, kept: Sequence[str], notes: list[str]) -> tuple[FloatArray, FloatArray]:
@@ -191,9 +239,10 @@ def _filled(frame: pd.DataFrame, kept: Sequence[str], notes: list[str]) -> tuple
     return values, medians
 
 
-def _write(path: Path, names: Sequence[str], inputs: FloatArray, coarse: Sequence[str]) -> None:
+def _write(path: Path, names: Sequence[str], inputs: FloatArray, labels: Mapping[str, Sequence[str]]) -> None:
     import pandas as pd
 
     frame = pd.DataFrame(inputs.astype(np.float32), columns=list(names))
-    frame[COARSE] = list(coarse)
+    for name, values in labels.items():
+        frame[name] = list(values)
     write_atomically(path, frame.to_parquet(None, index=False))

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from fgtune.app.discovery import columns
+from fgtune.app.discovery.columns import Column
 from fgtune.app.discovery.read import read_source
 from fgtune.app.discovery.source import Asked
 from fgtune.config.schema.trial import TrialConfig
@@ -57,6 +59,75 @@ def test_a_column_that_divides_coarse_classes_as_labels_would_is_no_input(tmp_pa
     notes = " ".join(source.notes)
     assert "they divide the coarse classes as labels would: breed" in notes
     assert "they hold text: note" in notes
+
+
+def nested(n: int, num_fine: int) -> pd.DataFrame:
+    """Whole numbers in which fine classes are numbered from 11 on, the first half of them of one coarse class."""
+    rng = np.random.default_rng(0)
+    fine = rng.permutation(np.arange(n) % num_fine)
+    values = {"x": rng.normal(size=n), "days": rng.integers(0, n, n), "species": fine + 11.0}
+    return pd.DataFrame({**values, "kind": np.where(fine < num_fine / 2, "cat", "dog")})
+
+
+@pytest.mark.parametrize(("n", "num_fine"), [(3000, 120), (200, 50), (60, 4)])
+def test_fine_labels_of_any_number_of_classes_are_no_input(tmp_path, n, num_fine):
+    frame = nested(n, num_fine)
+    frame.loc[3, "species"] = np.nan
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    source = read_source(Asked(tmp_path / "t.csv", coarse="kind"), tmp_path / "out")
+    assert source.features == ("x", "days")
+    assert "they divide the coarse classes as labels would: species" in " ".join(source.notes)
+
+
+def test_whole_numbers_that_hardly_repeat_are_an_input(tmp_path):
+    frame = table().assign(day=np.random.default_rng(0).permutation(60 * 9)[:60])
+    frame.loc[4, "day"] = frame.loc[0, "day"]
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    source = read_source(Asked(tmp_path / "t.csv", coarse="kind"), tmp_path / "out")
+    assert source.features == ("length", "width", "day")
+
+
+def test_chance_divides_as_often_as_simulated():
+    """Pairs of equal values in shuffled coarse classes of shares 1/4 and 3/4: 5/8 a pair."""
+    coarse = np.arange(40) % 4 == 0
+    pairs = np.arange(40) // 2
+    rng = np.random.default_rng(0)
+    number = 4
+    rows = 2 * number
+    kept = Column("x", np.where(np.arange(40) < rows, pairs, np.arange(40)), tuple(map(str, range(40))), text=False)
+    drawn = [rng.random(rows) < 0.25 for _ in range(4000)]
+    share = np.mean([(one[::2] == one[1::2]).all() for one in drawn])
+    assert share == pytest.approx((5 / 8) ** number, abs=0.02)
+    label = Column("y", coarse.astype(np.int64), ("a", "b"), text=True)
+    for limit, expected in (((5 / 8) ** number * 1.01, False), ((5 / 8) ** number * 0.99, True)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(columns, "CHANCE", limit)
+            assert columns.refines_by_chance(kept, label) is expected
+
+
+def test_all_columns_that_name_or_number_the_rows_are_left_out(tmp_path):
+    frame = table().sort_values("kind", kind="stable").drop(columns="breed")
+    rows = np.arange(60)
+    frame = frame.assign(place=rows + 7, rank=rows.astype(float), patient_id=(rows * 37) % 61, code=rows[::-1] ** 2)
+    frame["note"] = [f"note {row}" for row in rows]
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    source = read_source(Asked(tmp_path / "t.csv"), tmp_path / "out")
+    assert source.features == ("length", "width", "code")
+    assert source.id_name == "id"
+    notes = " ".join(source.notes)
+    assert "Samples have the names in column id." in notes
+    assert "they name or number the rows: note, patient_id, place, rank." in notes
+    frame[["place", "rank", "length", "kind"]].to_csv(tmp_path / "t.csv", index=False)
+    source = read_source(Asked(tmp_path / "t.csv"), tmp_path / "out")
+    assert (source.id_name, source.ids[:2], source.features) == ("place", ["7", "8"], ("length",))
+
+
+def test_an_input_may_have_the_name_of_the_prepared_labels(tmp_path):
+    table().rename(columns={"length": "coarse_label"}).drop(columns="note").to_csv(tmp_path / "t.csv", index=False)
+    source = read_source(Asked(tmp_path / "t.csv", coarse="kind"), tmp_path / "out")
+    dataset = loaded(source)
+    assert dataset.inputs.shape == (60, len(source.features)) == (60, 2)
+    assert dataset.coarse_names == (("cat", "dog"),)
 
 
 def test_fine_labels_are_kept_apart_where_they_are_named(tmp_path):

@@ -14,6 +14,7 @@ from typing import Any
 from fgtune.analysis.cells import failure_bounds, failure_rows, pruned_groups, solver_rows
 from fgtune.analysis.checks.health import health_checks
 from fgtune.analysis.checks.record import Check, Material
+from fgtune.analysis.class_numbers import NumberChoice, choose_number
 from fgtune.analysis.datasets.together import DatasetsSummary, summarise_datasets
 from fgtune.analysis.formatting import MetricInfo, metric_info, plain_json
 from fgtune.analysis.inputs import Counts, PlannedArm, StudyData, read_study
@@ -76,6 +77,7 @@ class StudySummary:
         arm_searches: The searches inside the arms of a comparison; None if there are none.
         datasets: Each arm of a comparison over all its data sets together; None with a single one.
         parts: What the parts of an ablation are worth together; None where its arms do not tell.
+        numbers: What a study over K_F says about the number of fine classes; None for other studies.
         profiles: What the levels of each numeric factor of a sensitivity study say together; None where there are none.
     """
 
@@ -114,6 +116,7 @@ class StudySummary:
     datasets: DatasetsSummary | None = None
     parts: PartsSummary | None = None
     profiles: ProfilesSummary | None = None
+    numbers: NumberChoice | None = None
 
     @property
     def baseline(self) -> ArmSummary:
@@ -158,6 +161,7 @@ def summarise(folder: StudyFolder | StudyData) -> StudySummary:
         choices=label_free_choices(data),
         joint_choices=joint_choices(data),
         arm_searches=arm_searches,
+        numbers=choose_number(data),
     )
     made = SUMMARISERS[study.design.kind](data, summary)
     return replace(made, checks=_checks(data, made))

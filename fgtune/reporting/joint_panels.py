@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+from fgtune.analysis.formatting import metric_info, number
 from fgtune.analysis.summary import StudySummary
 from fgtune.reporting.effect_figures import effects_figure
+from fgtune.reporting.level_figures import number_figure
 from fgtune.reporting.page_figures import Figure, FigureGroup
 from fgtune.text import listed
 
@@ -50,4 +52,20 @@ def profile_figures(summary: StudySummary) -> FigureGroup:
             spec = effects_figure(rows, f"gain in {info.title}", None if slopes else summary.margin)
             alt = " ".join(side.sentence for side in sides)
             figures.append(Figure(f"sides-{rank}", f"{profile.title} above against below the baseline", alt, spec))
+    return FigureGroup("", tuple(figures), widest=2)
+
+
+def number_figures(summary: StudySummary) -> FigureGroup:
+    """Each criterion over the number of fine classes; empty for studies that do not vary it."""
+    found = summary.numbers
+    if found is None:
+        return FigureGroup("", ())
+    figures = []
+    for rank, name in enumerate(dict.fromkeys(name for point in found.points for name in point.estimates)):
+        info = metric_info(name)
+        rows = [(point.num_fine, point.estimates[name]) for point in found.points if point.estimates[name].n]
+        if rows:
+            alt = f"{info.title} at K_F = " + ", ".join(f"{size}: {number(each.mean)}" for size, each in rows) + "."
+            spec = number_figure(rows, found.peak.left, found.truth)
+            figures.append(Figure(f"numbers-{rank}", info.title, alt, spec))
     return FigureGroup("", tuple(figures), widest=2)

@@ -14,6 +14,7 @@ from fgtune.analysis.formatting import number
 from fgtune.analysis.level_panels import PairPanel, ScatterPanel, SensitivityPanel, TrialPoint
 from fgtune.analysis.search.axes import on_log_scale
 from fgtune.analysis.trials import BASELINE, BEST, COMPLETE, STOPPED
+from fgtune.analysis.verdicts.statistics import Estimate
 from fgtune.reporting.row_figures import error_bar, estimate_text, mean_marker, seed_marker
 from fgtune.reporting.theme import (
     BASELINE_COLOR,
@@ -87,6 +88,24 @@ def sensitivity_figure(panel: SensitivityPanel, styles: Mapping[str, ArmStyle]) 
     ticks = {"tickvals": [point.x for point in panel.points], "ticktext": [shown(p.tick, 24) for p in panel.points]}
     levels = axis(shown(panel.axis.title), showgrid=False, **ticks, **scale)
     figure.update_layout(base_layout(320, xaxis=levels, yaxis=axis("")))
+    return figure
+
+
+def number_figure(rows: Sequence[tuple[int, Estimate]], left: Sequence[int], truth: int | None) -> go.Figure:
+    """A criterion over the number of fine classes: numbers that are left are filled, the true one is a dashed line."""
+    figure = go.Figure()
+    if truth is not None:
+        figure.add_vline(truth, line={"color": WRONG_COLOR, "width": 1.5, "dash": "dash"})
+    sizes = [size for size, _ in rows]
+    line = {"color": "rgba(148,163,184,0.6)", "width": 2}
+    figure.add_trace(go.Scatter(x=sizes, y=[e.mean for _, e in rows], mode="lines", line=line, hoverinfo="skip"))
+    for size, estimate in rows:
+        symbol = "circle" if size in left else "circle-open"
+        marker = {"color": RIGHT_COLOR, "symbol": symbol, "size": 9, "line": {"width": 2, "color": RIGHT_COLOR}}
+        bar = error_bar(estimate, RIGHT_COLOR)
+        figure.add_trace(marks([size], [estimate.mean], marker, [estimate_text(f"K_F {size}", estimate)], error_y=bar))
+    ticks = {"tickvals": sizes, "ticktext": [str(size) for size in sizes]}
+    figure.update_layout(base_layout(280, xaxis=axis("K_F", showgrid=False, **ticks), yaxis=axis("")))
     return figure
 
 

@@ -30,7 +30,7 @@ from fgtune.catalog.metrics import ARM_METRICS
 from fgtune.reporting.curve_figures import history_figure, learning_figure, trial_curves_figure
 from fgtune.reporting.dataset_figures import pooled_figure, ranks_figure
 from fgtune.reporting.importance_panels import ImportancePanels, importance_panels
-from fgtune.reporting.joint_panels import parts_figures, profile_figures
+from fgtune.reporting.joint_panels import number_figures, parts_figures, profile_figures
 from fgtune.reporting.level_figures import pair_figure, scatter_figure, sensitivity_figure
 from fgtune.reporting.page_figures import Figure, FigureGroup
 from fgtune.reporting.row_figures import forest_figure, relations_figure, solver_figure
@@ -53,6 +53,7 @@ class Panels:
         datasets: Each arm's differences on several data sets with the pooled one, and the arms' mean ranks.
         parts: What the parts of an ablation are worth together.
         profiles: K_F above against below the baseline.
+        numbers: Label-free criteria and the primary metric over K_F.
         found: How the criteria of a search developed; criteria against each other, and against the primary metric.
         importances: What each setting of a space explains.
         levels: Metrics over each setting, or over the arms of a comparison.
@@ -67,6 +68,7 @@ class Panels:
     datasets: FigureGroup
     parts: FigureGroup
     profiles: FigureGroup
+    numbers: FigureGroup
     found: tuple[Figure, ...]
     importances: ImportancePanels
     levels: tuple[FigureGroup, ...]
@@ -81,7 +83,7 @@ class Panels:
         """All figures, in the order of the page."""
         groups = (self.importances.figures, *self.levels, *self.curves, self.relations)
         grouped = [figure for group in groups for figure in group.figures]
-        joint = (self.datasets, self.parts, self.profiles, self.choosing)
+        joint = (self.datasets, self.parts, self.profiles, self.numbers, self.choosing)
         together = [figure for group in joint for figure in group.figures]
         return [*self.differences, *together, *self.found, *grouped, *self.solvers]
 
@@ -94,6 +96,7 @@ def panels_of_arms(data: StudyData, summary: StudySummary, styles: Mapping[str, 
         datasets=_datasets(summary),
         parts=parts_figures(summary),
         profiles=profile_figures(summary),
+        numbers=number_figures(summary),
         found=(),
         importances=ImportancePanels(FigureGroup("", ()), ()),
         levels=_levels(data, styles),
@@ -134,6 +137,7 @@ def panels_of_space(
         datasets=FigureGroup("", ()),
         parts=FigureGroup("", ()),
         profiles=FigureGroup("", ()),
+        numbers=number_figures(summary),
         found=(*(_history(data, trials, kinds) if searched else ()), *_pairs(data, trials, choosing)),
         importances=importance_panels(data, trials, judged),
         levels=_settings(data, trials, judged if searched else infos),

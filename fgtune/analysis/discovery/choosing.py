@@ -11,6 +11,7 @@ import numpy as np
 from scipy import stats
 
 from fgtune.analysis.agreement import ArmAgreement
+from fgtune.analysis.class_numbers import find_peak
 from fgtune.analysis.formatting import interval, number
 from fgtune.analysis.search.joint_choice import FEWEST_ARMS, alike, refusal_of
 from fgtune.analysis.verdicts.statistics import paired_contrast
@@ -66,8 +67,8 @@ class NumFineChoice:
 def choose_num_fine(found: Mapping[int, ArmAgreement], missing: Sequence[int] = (), least: int = 1) -> NumFineChoice:
     """The number of fine classes on which seeds agree most, and the numbers around it that agree no less.
 
-    A number belongs to the interval if the one-sided t test of its paired pseudo-values against those of the best does
-    not reject, and so do all between it and the best.
+    A number belongs to the interval if its agreement is not shown to be below that of the best (``find_peak``), and so
+    do all between it and the best.
 
     Args:
         found: Agreement by number of fine classes; at least one.
@@ -77,11 +78,9 @@ def choose_num_fine(found: Mapping[int, ArmAgreement], missing: Sequence[int] = 
     Raises:
         ValueError: Nothing was measured.
     """
-    if not found:
-        raise ValueError("no number of fine classes has been measured")
-    numbers = sorted(found)
-    best = max(numbers, key=lambda number: (found[number].mean, -number))
-    levels = tuple(_level(number, found[number], found[best]) for number in numbers)
+    peak = find_peak({size: agreement.values() for size, agreement in found.items()}, alpha=1 - LEVEL)
+    numbers, best = sorted(found), peak.best
+    levels = tuple(_level(size, found[size], not peak.left or size in peak.left) for size in numbers)
     place = numbers.index(best)
     low, high = place, place
     while low > 0 and levels[low - 1].near:
@@ -96,10 +95,10 @@ def choose_num_fine(found: Mapping[int, ArmAgreement], missing: Sequence[int] = 
     return NumFineChoice(best, numbers[low], numbers[high], levels, edge, tuple(missing))
 
 
-def _level(number: int, own: ArmAgreement, best: ArmAgreement) -> NumFineLevel:
+def _level(number: int, own: ArmAgreement, near: bool) -> NumFineLevel:
     low, high = agreement_interval(own)
     upper = own.corrected[np.triu_indices(len(own.seeds), 1)]
-    return NumFineLevel(number, own.mean, low, high, tuple(map(float, upper)), own is best or not _is_less(own, best))
+    return NumFineLevel(number, own.mean, low, high, tuple(map(float, upper)), near)
 
 
 def agreement_interval(found: ArmAgreement) -> tuple[float, float]:
@@ -109,18 +108,6 @@ def agreement_interval(found: ArmAgreement) -> tuple[float, float]:
         return math.nan, math.nan
     half = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values)))
     return found.mean - half, min(1.0, found.mean + half)
-
-
-def _is_less(own: ArmAgreement, best: ArmAgreement) -> bool:
-    """Whether an agreement is shown to be below the best one, seed by seed."""
-    ours, theirs = own.values(), best.values()
-    seeds = sorted(ours.keys() & theirs.keys())
-    if len(seeds) < 3:
-        return False
-    differences = np.array([theirs[seed] - ours[seed] for seed in seeds])
-    error = differences.std(ddof=1) / math.sqrt(len(differences))
-    mean = float(differences.mean())
-    return mean > 0 if error == 0 else mean / error > stats.t.ppf(LEVEL, len(differences) - 1)
 
 
 @dataclass(frozen=True)

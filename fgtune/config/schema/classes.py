@@ -23,6 +23,26 @@ class BaseEstimatorConfig(Config):
     """Restarts of each k-means; the best one counts."""
 
 
+class AgreementEstimatorConfig(BaseEstimatorConfig):
+    """The largest number of k-means clusters on which subsamples agree about best, relative to Gaussian samples."""
+
+    kind: Literal["agreement"] = "agreement"
+    pca_variance: Annotated[float, Field(gt=0.0, le=1.0)] = 0.9
+    """Share of a coarse class's variance that its principal components keep; 1 keeps all."""
+    restarts: Count = 3
+    """Restarts of each k-means; the best one counts."""
+    share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.7
+    """Share of a coarse class in a subsample."""
+    repeats: Annotated[int, Field(ge=2)] = 6
+    """Subsamples; every two of them are compared."""
+    references: Count = 4
+    """Gaussian samples that agreement is related to; the clusters chosen must be tighter than in each of them."""
+    tolerance: Annotated[float, Field(ge=0.0)] = 0.05
+    """How far below the best agreement a larger number of clusters may be, to be preferred."""
+    threshold: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.25
+    """Share of what is left above the Gaussians' agreement that must be reached; below, a coarse class is one class."""
+
+
 class PruningEstimatorConfig(BaseEstimatorConfig):
     """Over-cluster, annihilate components that do not pay for their parameters, merge pairs that one normal explains.
 
@@ -56,7 +76,8 @@ class StabilityEstimatorConfig(BaseEstimatorConfig):
 
 
 EstimatorConfig = Annotated[
-    PruningEstimatorConfig | SilhouetteEstimatorConfig | StabilityEstimatorConfig, Field(discriminator="kind")
+    AgreementEstimatorConfig | PruningEstimatorConfig | SilhouetteEstimatorConfig | StabilityEstimatorConfig,
+    Field(discriminator="kind"),
 ]
 
 ESTIMATE: Literal["estimate"] = "estimate"
@@ -83,13 +104,13 @@ class ClassesConfig(Config):
     num_fine_ratio: PositiveFloat | None = None
     """K_F / K_F*, rounded half up. Reads the true number of fine classes, so it is an oracle setting."""
     estimator: EstimatorConfig | None = None
-    """How K_F is estimated; only with ``num_fine: estimate``, where ``silhouette`` is the default."""
+    """How K_F is estimated; only with ``num_fine: estimate``, where ``agreement`` is the default."""
 
     @model_validator(mode="before")
     @classmethod
     def _default_estimator(cls, data: Any) -> Any:
         if isinstance(data, dict) and data.get("num_fine") == ESTIMATE and data.get("estimator") is None:
-            return data | {"estimator": {"kind": "silhouette"}}
+            return data | {"estimator": {"kind": "agreement"}}
         return data
 
     @model_validator(mode="after")

@@ -13,6 +13,7 @@ import numpy as np
 
 from fgtune.arrays import FloatArray, IntArray
 from fgtune.config.schema.classes import (
+    AgreementEstimatorConfig,
     BaseEstimatorConfig,
     ClassesConfig,
     EstimatorConfig,
@@ -25,6 +26,7 @@ from fgtune.data.base import Inputs, TrainingView
 from fgtune.errors import TrialError
 from fgtune.metrics.label_free import silhouette
 from fgtune.streams import numpy_stream
+from fgtune.training.estimation.agreement import reproducible_clusters
 from fgtune.training.estimation.pruning import merge_redundant, mixture_labels
 
 Count = Callable[[FloatArray, EstimatorConfig, np.random.Generator], int]
@@ -127,6 +129,12 @@ def nearest(points: FloatArray, centers: FloatArray) -> IntArray:
     return found
 
 
+def _by_agreement(points: FloatArray, config: EstimatorConfig, rng: np.random.Generator) -> int:
+    if not isinstance(config, AgreementEstimatorConfig):
+        raise TypeError(f"expected an agreement estimator, got {config.kind}")
+    return reproducible_clusters(points, config, rng)
+
+
 def _by_pruning(points: FloatArray, config: EstimatorConfig, rng: np.random.Generator) -> int:
     if not isinstance(config, PruningEstimatorConfig):
         raise TypeError(f"expected a pruning estimator, got {config.kind}")
@@ -200,6 +208,7 @@ def prediction_strength(predicted: IntArray, labels: IntArray, clusters: int) ->
 
 
 ESTIMATORS: Mapping[str, Count] = {
+    "agreement": _by_agreement,
     "pruning": _by_pruning,
     "silhouette": _by_silhouette,
     "stability": _by_stability,

@@ -29,11 +29,15 @@ from fgtune.training.estimation.pruning import merge_redundant, mixture_labels, 
 
 SHAPE = DataShape(num_coarse=(2,), num_fine=6, fingerprint="")
 KINDS = sorted(ESTIMATORS)
+QUICK = {"agreement": {"repeats": 4, "references": 2}}
 
 
 def estimator(kind: str, **settings):
     return ClassesConfig.from_plain(
-        {"num_fine": "estimate", "estimator": {"kind": kind, "max_per_coarse": 5, "restarts": 2} | settings}
+        {
+            "num_fine": "estimate",
+            "estimator": {"kind": kind, "max_per_coarse": 5, "restarts": 2} | QUICK.get(kind, {}) | settings,
+        }
     ).estimator
 
 
@@ -169,7 +173,7 @@ def test_a_trial_trains_with_its_estimate_and_reports_it(make_trainer):
 
 def test_scrambled_fine_labels_change_no_estimate(make_trainer, scramble_fine):
     for kind in KINDS:
-        settings = {"kind": kind, "max_per_coarse": 4, "restarts": 1}
+        settings = {"kind": kind, "max_per_coarse": 4, "restarts": 1} | QUICK.get(kind, {})
         changes = {"classes": {"num_fine": "estimate", "estimator": settings}}
         plain, scrambled = make_trainer(changes), make_trainer(changes, change_data=scramble_fine)
         assert plain.config == scrambled.config
@@ -179,7 +183,7 @@ def test_scrambled_fine_labels_change_no_estimate(make_trainer, scramble_fine):
 def test_the_word_stays_in_the_resolved_config_with_its_estimator(make_config):
     config = resolve_classes(make_config({"classes": {"num_fine": "estimate"}}), replace(SHAPE, num_fine=None))
     assert config.classes.num_fine == "estimate"
-    assert config.to_plain()["classes"]["estimator"]["kind"] == "silhouette"
+    assert config.to_plain()["classes"]["estimator"]["kind"] == "agreement"
     assert TrialConfig.from_plain(config.to_plain()) == config
 
 

@@ -1,0 +1,190 @@
+"""The number of fine classes from a study over K_F: where the agreement of seeds is highest, and what it does not beat.
+
+A number is left if its agreement is not shown to be below that of the best one: a one-sided paired t-test on the
+pseudo-values of the jackknife over seeds, at alpha divided by the number of rivals, so that the number whose agreement
+is truly highest is left in 1 - alpha of studies (a subset that contains the best: Gupta 1965). That this is the true
+number of classes is an observation on data with known classes (docs/kf_estimation.md), not a theorem.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fgtune.analysis.formatting import interval, number
+from fgtune.analysis.inputs import PlannedArm, StudyData
+from fgtune.analysis.level_panels import arm_groups
+from fgtune.analysis.profiles.sides import NUM_FINE
+from fgtune.analysis.table import num_fine
+from fgtune.analysis.verdicts.statistics import Estimate, mean_interval, paired_contrast
+from fgtune.catalog.metrics import AGREEMENT
+from fgtune.text import count, listed
+
+_FEWEST_POINTS = 3
+"""Numbers that must have an agreement: of two, the higher one is no peak."""
+_FEWEST_SEEDS = 3
+"""Seeds that the test needs."""
+_BEYOND = 0.25
+"""How far beyond the largest or smallest number tried the next one is, where that is the best."""
+
+
+@dataclass(frozen=True)
+class Peak:
+    """Where agreement is highest among the numbers tried.
+
+    Attributes:
+        best: The number with the highest agreement, the smallest if tied.
+        left: The numbers not shown to be below it, in order; empty where two numbers share fewer than three seeds.
+        next: Numbers to try next: halfway to its neighbours, or beyond it at an edge; empty where none is in between.
+        at_edge: Whether it is the smallest or largest number tried, and one beyond is possible.
+    """
+
+    best: int
+    left: tuple[int, ...]
+    next: tuple[int, ...]
+    at_edge: bool
+
+
+@dataclass(frozen=True)
+class NumberPoint:
+    """One number of fine classes: its arm, and the arm's metrics, agreement first, each with its interval."""
+
+    arm: str
+    num_fine: int
+    estimates: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True)
+class NumberChoice:
+    """What a study over K_F says about the number of fine classes.
+
+    Attributes:
+        points: By number.
+        peak: The choice among them.
+        truth: The number of fine classes in the data; None where it is not known.
+        sentence: The result in words.
+    """
+
+    points: tuple[NumberPoint, ...]
+    peak: Peak
+    truth: int | None
+    sentence: str
+
+
+def find_peak(agreements: Mapping[int, Mapping[int, float]], alpha: float, fewest: int = 2) -> Peak:
+    """The number of fine classes with the highest agreement, and those that it does not beat.
+
+    Args:
+        agreements: For each K_F, the agreement of its seeds as pseudo-values by seed (``ArmAgreement.values``).
+        alpha: Share of studies in which the number whose agreement is truly highest may be missing from ``left``.
+        fewest: Smallest K_F that makes sense: the number of coarse classes.
+
+    Raises:
+        ValueError: No number has a value.
+
+    Example:
+        >>> peaked = {8: {0: 0.4, 1: 0.5, 2: 0.45}, 12: {0: 0.7, 1: 0.81, 2: 0.74}, 16: {0: 0.72, 1: 0.77, 2: 0.75}}
+        >>> find_peak(peaked, alpha=0.05)
+        Peak(best=12, left=(12, 16), next=(10, 14), at_edge=False)
+    """
+    means = {size: math.fsum(values.values()) / len(values) for size, values in sorted(agreements.items()) if values}
+    if not means:
+        raise ValueError("no number of fine classes has an agreement")
+    best = max(means, key=lambda size: (means[size], -size))
+    rivals = [size for size in means if size != best]
+    p_values = {size: _p_below(agreements[size], agreements[best]) for size in rivals}
+    testable = all(math.isfinite(p) for p in p_values.values())
+    left = tuple(size for size in means if p_values.get(size, 1.0) * len(rivals) > alpha) if testable else ()
+    sizes = list(means)
+    at_edge = bool(rivals) and (best == sizes[-1] or (best == sizes[0] and best > fewest))
+    return Peak(best, left, _next_numbers(sizes, best, fewest), at_edge)
+
+
+def _p_below(values: Mapping[int, float], best: Mapping[int, float]) -> float:
+    """One-sided p that the mean is not below the best's; nan with fewer than three seeds in common."""
+    contrast = paired_contrast(values, best)
+    if contrast.n < _FEWEST_SEEDS:
+        return math.nan
+    if math.isnan(contrast.p_t):
+        return 1.0 if contrast.estimate.mean == 0 else 0.0
+    return contrast.p_t / 2 if contrast.estimate.mean < 0 else 1 - contrast.p_t / 2
+
+
+def _next_numbers(sizes: Sequence[int], best: int, fewest: int) -> tuple[int, ...]:
+    rank = sizes.index(best)
+    reach = max(1, round(_BEYOND * best))
+    below = sizes[rank - 1] if rank else max(fewest, best - 2 * reach)
+    above = sizes[rank + 1] if rank + 1 < len(sizes) else best + 2 * reach
+    between = ((below + best) // 2, (best + above + 1) // 2)
+    return tuple(size for size in between if size >= fewest and size not in sizes)
+
+
+def choose_number(data: StudyData) -> NumberChoice | None:
+    """The choice of K_F by a study that varies it; None where fewer than three numbers have an agreement.
+
+    Of several factors, the others are at their baseline.
+    """
+    arms = _arms_over_numbers(data)
+    points = sorted((point for arm in arms for point in _points(data, arm)), key=lambda point: point.num_fine)
+    sizes = [point.num_fine for point in points]
+    if len(sizes) < _FEWEST_POINTS or len(set(sizes)) < len(sizes):
+        return None
+    agreements = {point.num_fine: data.values(point.arm, AGREEMENT) for point in points}
+    truth, fewest = _classes(data, points)
+    peak = find_peak(agreements, data.study.metrics.alpha, fewest)
+    return NumberChoice(tuple(points), peak, truth, _sentence(points, peak, data.level))
+
+
+def _arms_over_numbers(data: StudyData) -> tuple[PlannedArm, ...]:
+    """The arms that differ in K_F alone."""
+    if data.study.design.samples_points:
+        return data.arms if set(data.factors) <= set(NUM_FINE) and data.factors else ()
+    return next((arms for factor, arms in arm_groups(data) if factor in NUM_FINE), ())
+
+
+def _points(data: StudyData, arm: PlannedArm) -> list[NumberPoint]:
+    """The arm as a point; empty without an agreement, or where its seeds differ in K_F."""
+    finished = [data.results[cell.cell_id] for cell in data.cells(arm.name) if cell.cell_id in data.results]
+    sizes = {size for size in map(num_fine, finished) if size is not None}
+    if len(sizes) != 1 or not data.values(arm.name, AGREEMENT):
+        return []
+    shown = dict.fromkeys([AGREEMENT, *(name for name in FIXED if name in data.measured), data.study.metrics.primary])
+    estimates = {name: mean_interval(list(data.values(arm.name, name).values()), data.level) for name in shown}
+    return [NumberPoint(arm.name, sizes.pop(), estimates)]
+
+
+FIXED = ("test/fixed_silhouette", "test/fixed_calinski_harabasz", "val/fixed_silhouette", "val/fixed_calinski_harabasz")
+"""Label-free criteria in a space that all arms share."""
+
+
+def _classes(data: StudyData, points: Sequence[NumberPoint]) -> tuple[int | None, int]:
+    """The true number of fine classes, if known, and the number of coarse ones; from the stored relations."""
+    for cell in (cell for point in points for cell in data.cells(point.arm)):
+        record = data.folder.read_relations(cell.cell_id) if cell.cell_id in data.results else None
+        if record is not None:
+            truth = None if record.true_fine_to_coarse is None else int(record.true_fine_to_coarse.shape[1])
+            return truth, int(record.coarse_counts.shape[2])
+    return None, 2
+
+
+def _sentence(points: Sequence[NumberPoint], peak: Peak, level: float) -> str:
+    best = next(point for point in points if point.num_fine == peak.best)
+    estimate = best.estimates[AGREEMENT]
+    bounds = f" ({interval(estimate.low, estimate.high)})" if estimate.n > 2 else ""
+    text = f"Seeds agree most at K_F = {peak.best}: {number(estimate.mean)}{bounds}."
+    tried = [point.num_fine for point in points]
+    others = [size for size in peak.left if size != peak.best]
+    if not peak.left:
+        text += f" Two seeds have no interval: which numbers are ruled out shows from {_FEWEST_SEEDS} seeds on."
+    elif others:
+        text += f" Not shown to agree less: {listed([str(size) for size in others])}."
+    else:
+        text += (
+            f" On the {count(len(tried) - 1, 'other number')} tried they agree less ({100 * level:.3g} % confidence)."
+        )
+    if peak.at_edge:
+        text += f" It is the {'smallest' if peak.best == tried[0] else 'largest'} tried, so the peak may lie beyond."
+    if peak.next:
+        text += f" To narrow it down, try {listed([str(size) for size in peak.next])}."
+    return text

@@ -1,0 +1,137 @@
+"""The number of fine classes from a study over K_F: the peak, the numbers it does not beat, and what to try next."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from fgtune.analysis.agreement import pseudo_values
+from fgtune.analysis.class_numbers import choose_number, find_peak
+from fgtune.analysis.inputs import read_study
+from fgtune.config.schema.base import stable_hash
+from fgtune.reporting.html import write_up
+from fgtune.results.records import LabelsRecord, PredictionsRecord
+
+
+def agreements(means, n=5, noise=0.02, seed=0):
+    """Pseudo-values of tables of pairs that share a part by seed, as the pairs of seeds do."""
+    rng = np.random.default_rng(seed)
+    found = {}
+    for size, mean in means.items():
+        own, rest = rng.normal(0, noise, n), rng.normal(0, noise, (n, n))
+        table = mean + own[:, None] + own + (rest + rest.T) / 2
+        found[size] = dict(enumerate(pseudo_values(table).tolist()))
+    return found
+
+
+def test_the_numbers_left_are_those_of_scipys_paired_test_at_alpha_by_the_number_of_rivals():
+    means = {6: 0.40, 8: 0.61, 10: 0.66, 12: 0.63, 16: 0.55}
+    for seed in range(20):
+        values = agreements(means, noise=0.04, seed=seed)
+        best = max(values, key=lambda size: np.mean(list(values[size].values())))
+        kept = [
+            size for size, own in values.items()
+            if size == best
+            or stats.ttest_rel(list(own.values()), list(values[best].values()), alternative="less").pvalue > 0.05 / 4
+        ]  # fmt: skip
+        peak = find_peak(values, alpha=0.05)
+        assert (peak.best, list(peak.left)) == (best, kept)
+
+
+def test_the_truly_highest_is_left_in_at_least_95_percent_of_simulated_studies():
+    means = {8: 0.58, 10: 0.60, 12: 0.60, 14: 0.59}  # two share the top, and the others are close: the hardest case
+    missing = sum(10 not in find_peak(agreements(means, seed=seed), alpha=0.05).left for seed in range(300))
+    assert missing <= 24  # 5 % of 300 is 15; binomial upper 1 % point
+
+
+def test_a_clear_peak_leaves_itself_alone():
+    peak = find_peak(agreements({6: 0.3, 8: 0.5, 10: 0.8, 12: 0.5, 16: 0.4}), alpha=0.05)
+    assert (peak.best, peak.left, peak.next, peak.at_edge) == (10, (10,), (9, 11), False)
+
+
+def test_two_seeds_choose_but_tell_no_interval():
+    peak = find_peak({6: {0: 0.4}, 8: {0: 0.7}, 10: {0: 0.5}}, alpha=0.05)  # two seeds have one pair
+    assert (peak.best, peak.left) == (8, ())
+
+
+def test_values_that_do_not_vary_are_told_apart_by_their_means():
+    same = dict.fromkeys(range(4), 0.5)
+    assert find_peak({4: same, 6: same, 8: dict.fromkeys(range(4), 0.4)}, alpha=0.05).left == (4, 6)
+
+
+@pytest.mark.parametrize(
+    ("tops", "expected"),
+    [
+        ({8: 0.7, 12: 0.5, 16: 0.4}, ((6, 10), True)),
+        ({8: 0.4, 12: 0.5, 16: 0.7}, ((14, 20), True)),
+        ({8: 0.4, 9: 0.7, 10: 0.4}, ((), False)),
+        ({3: 0.7, 4: 0.5, 5: 0.4}, ((), False)),  # fewer than the three coarse classes make no sense
+    ],
+)
+def test_next_is_halfway_to_the_neighbours_or_beyond_the_edge(tops, expected):
+    peak = find_peak({size: {0: value} for size, value in tops.items()}, alpha=0.05, fewest=3)
+    assert (peak.next, peak.at_edge) == expected
+
+
+def test_nothing_to_choose_from_is_an_error():
+    with pytest.raises(ValueError, match="no number of fine classes has an agreement"):
+        find_peak({}, alpha=0.05)
+
+
+STUDY = """
+study: numbers
+question: How many fine classes are there?
+design: {kind: sensitivity, factors: {classes.num_fine: [4, 6, 8, 10]}, baseline: {classes.num_fine: 6}}
+seeds: 4
+trial: {data: {kind: digits}, classes: {num_fine: 6}, epochs: 3}
+"""
+TRUE = np.arange(240) % 10
+LABELS = LabelsRecord.of((TRUE // 5)[:, None], (2,))
+
+
+def write_study(synthetic, out, shares, text=STUDY):
+    """A folder whose seeds move this share of samples to a random class, for each K_F."""
+    folder = synthetic.SyntheticStudy(text=text).write(out)
+    data = read_study(folder)
+    folder.write_labels(stable_hash(next(iter(data.results.values())).config["data"]), LABELS)
+    for arm in data.arms:
+        for cell in data.cells(arm.name):
+            rng = np.random.default_rng([cell.seed, arm.levels["classes.num_fine"]])
+            size = arm.levels["classes.num_fine"]
+            fine = np.where(rng.random(240) < shares[size], rng.integers(0, size, 240), TRUE % size)
+            folder.write_predictions(cell.cell_id, PredictionsRecord(fine.astype(np.int8), np.full(240, 7, np.int8)))
+    return folder
+
+
+def test_a_study_over_k_f_says_where_its_seeds_agree_most_and_marks_the_true_number(synthetic, tmp_path):
+    folder = write_study(synthetic, tmp_path, {4: 0.5, 6: 0.3, 8: 0.05, 10: 0.3})
+    found = choose_number(read_study(folder))
+    assert [point.num_fine for point in found.points] == [4, 6, 8, 10]
+    assert (found.peak.best, found.peak.left, found.peak.next, found.truth) == (8, (8,), (7, 9), 10)
+    assert found.sentence.startswith("Seeds agree most at K_F = 8: ")
+    assert found.sentence.endswith(
+        "On the 3 other numbers tried they agree less (95 % confidence). To narrow it down, try 7 and 9."
+    )
+    page = write_up(folder)[0].read_text(encoding="utf-8")
+    assert "Choosing the number of fine classes" in page
+    assert "Dashed: the 10 classes of the data." in page
+    assert 'id="numbers-0-data"' in page
+
+
+def test_a_peak_at_the_edge_and_numbers_that_it_does_not_beat_are_named(synthetic, tmp_path):
+    folder = write_study(synthetic, tmp_path, {4: 0.5, 6: 0.4, 8: 0.1, 10: 0.1})
+    found = choose_number(read_study(folder))
+    assert found.peak.best in {8, 10}
+    assert set(found.peak.left) == {8, 10}
+    assert f"Not shown to agree less: {18 - found.peak.best}." in found.sentence
+    if found.peak.best == 10:
+        assert "It is the largest tried, so the peak may lie beyond." in found.sentence
+
+
+def test_studies_of_other_factors_or_without_predictions_choose_no_number(synthetic, tmp_path):
+    assert choose_number(read_study(synthetic.SyntheticStudy(text=STUDY).write(tmp_path / "none"))) is None
+    other = STUDY.replace("classes.num_fine: [4, 6, 8, 10]", "optimizer.lr: [0.1, 0.2, 0.3]").replace(
+        "baseline: {classes.num_fine: 6}", "baseline: {optimizer.lr: 0.1}"
+    )
+    assert choose_number(read_study(synthetic.SyntheticStudy(text=other).write(tmp_path / "other"))) is None

@@ -61,7 +61,8 @@ def pretrain(
     Args:
         source: A study file, or inputs in ``.npz`` or ``.npy``.
         out: The file to write.
-        arm: An arm of the study; None is its first arm with ``model.pretrain``, else its first arm.
+        arm: An arm of the study; None is its first arm with ``model.pretrain``, else its first arm whose backbone has
+            parameters.
         seed: Seed of the split and of the training; None is the first seed of the study.
         overrides: Changes of the study file, as after ``--set``.
         all_samples: Train on all inputs instead of on the training split.
@@ -124,8 +125,10 @@ def _of_study(loaded: LoadedStudy, arm: str | None, seed: int, all_samples: bool
     if arm is not None and arm not in arms:
         fix = f"choose among {first_of(sorted(arms))}"
         raise ConfigError("no such arm in the study", where=str(loaded.path), path="arm", value=arm, fix=fix)
-    wanted = next((name for name, config in arms.items() if config.model.pretrain is not None), next(iter(arms)))
+    # Arms that pretrain first, then those that could; what the backbone has is checked below.
+    wanted = min(arms, key=lambda name: (arms[name].model.pretrain is None, _is_bare(arms[name])))
     config = arms[wanted if arm is None else arm]
+    _check_trainable(config, loaded, [name for name, each in arms.items() if not _is_bare(each)])
     check_user_parts(config)
     dataset = load_dataset(config.data)
     splits = split_dataset(dataset, config.data.split, seed)
@@ -164,6 +167,7 @@ def _of_file(path: Path, loaded: LoadedStudy) -> _Task:
         raise ConfigError("inputs must be finite", where=str(path), fix="remove or fill these samples")
     rows, none = np.arange(len(inputs)), np.full((len(inputs), 1), -1)
     view = TrainingView(inputs, rows, rows[:0], none, none[:0], (1,), None)
+    _check_trainable(loaded.study.trial, loaded, [])
     config = _completed(loaded.study.trial, view)
     if inputs.ndim == 4 and not _names_backbone(loaded):
         changes = {"model.backbone": {"kind": "small_cnn"}}
@@ -173,6 +177,19 @@ def _of_file(path: Path, loaded: LoadedStudy) -> _Task:
         fix = "leave it out, or give a study file"
         raise ConfigError(rule, path="trial.model.pretrain.coarse", value=config.model.pretrain.coarse, fix=fix)
     return _Task(config, view, f"all {len(inputs):,} samples of {path}", "it has seen all samples of the file")
+
+
+def _is_bare(config: TrialConfig) -> bool:
+    """Whether the backbone has nothing to train."""
+    return config.model.backbone.kind == "identity"
+
+
+def _check_trainable(config: TrialConfig, loaded: LoadedStudy, others: Sequence[str]) -> None:
+    """Raise unless the trial's backbone has parameters; ``others`` are the arms of the study that have one."""
+    if _is_bare(config):
+        rule = "has no parameters, so there is nothing to train"
+        fix = f"name another arm with --arm: {first_of(others)}" if others else "choose another with --set"
+        raise ConfigError(rule, where=str(loaded.path), path="trial.model.backbone.kind", value="identity", fix=fix)
 
 
 def _names_backbone(loaded: LoadedStudy) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from fgtune.models.classifier import build_classifier
 from fgtune.training.build import build_trainer
 from fgtune.training.prepared import prepare_split, views
 
+ROOT = Path(__file__).parents[2]
 SECTION = "trial.model.pretrain={kind: scarf, epochs: 2, dim: 8}"
 
 
@@ -98,3 +101,44 @@ def test_what_is_wrong_is_said_before_anything_is_trained(small_study, tmp_path)
     with pytest.raises(ConfigError, match="needs coarse labels"):
         pretrain(tmp_path / "good.npy", other, overrides=["trial.model.pretrain={kind: scarf, coarse: 1.0}"])
     assert not other.exists()
+
+
+def test_a_backbone_without_parameters_is_an_error_with_the_arms_that_have_one(capsys, tmp_path):
+    study, out = ROOT / "studies" / "methods_digits.yaml", tmp_path / "encoder.pt"
+    assert main(["pretrain", str(study), "--arm", "kmeans", "--out", str(out)]) == 2
+    said = capsys.readouterr().err
+    assert "trial.model.backbone.kind" in said
+    assert "nothing to train" in said
+    assert re.search(r"--arm: falcon,", said)
+    np.save(tmp_path / "inputs.npy", np.eye(5))
+    assert main(["pretrain", str(tmp_path / "inputs.npy"), "--set", "trial.model.backbone.kind=identity"]) == 2
+    assert "choose another with --set" in capsys.readouterr().err
+
+
+def test_without_a_named_arm_the_first_one_with_parameters_is_trained(tmp_path):
+    study = tmp_path / "study.yaml"
+    study.write_text(
+        "study: two\nquestion: Which?\n"
+        "design:\n  kind: comparison\n  baseline: bare\n  arms:\n"
+        "    - {name: bare, set: {objective.preset: untrained, model.backbone: {kind: identity}}}\n"
+        "    - {name: deep}\n"
+        "trial:\n  data: {kind: digits, limit: 100}\n  classes: {num_fine: 10}\n"
+        "  model: {backbone: {kind: mlp, hidden: [8]}}\n"
+    )
+    for rank, overrides in enumerate(([], ["trial.model.pretrain={kind: denoising, epochs: 1}"])):
+        said = []
+        pretrain(study, tmp_path / f"{rank}.pt", overrides=overrides, say=said.append)
+        assert said[0].startswith(f"denoising, mlp, {(60, 1)[rank]} epochs on 70 of 100 samples")
+
+
+def test_the_commands_of_the_documentation_run(tmp_path, monkeypatch, capsys):
+    commands = re.findall(r"^fgtune (pretrain .*)$", (ROOT / "docs" / "models.md").read_text(encoding="utf-8"), re.M)
+    assert len(commands) == 2
+    (tmp_path / "studies").symlink_to(ROOT / "studies")
+    np.save(tmp_path / "inputs.npy", np.random.default_rng(0).normal(size=(30, 4)))
+    monkeypatch.chdir(tmp_path)
+    for command in commands:
+        shorter = ["--set", "trial.model.pretrain.epochs=1"] if "model.pretrain=" in command else []
+        assert main([*shlex.split(command), *shorter, "--force"]) == 0, capsys.readouterr().err
+        assert (tmp_path / "encoder.pt").is_file()
+        (tmp_path / "encoder.pt").unlink()

@@ -7,6 +7,8 @@ One rule serves the arms of a design, ``--set``, ``--smoke`` and a study's own `
   keys patched beside ``kind`` are kept.
 * ``classes.num_fine`` and ``classes.num_fine_ratio`` exclude each other: setting one drops the other. Setting either to
   a number drops ``classes.estimator``.
+* Setting a ``model.backbone`` of kind ``identity``, which has no parameters, drops ``model.pretrain`` and
+  ``model.weights``, which would set them, unless the patch names them too.
 * Missing sections are created; validation decides whether they may exist.
 """
 
@@ -21,6 +23,9 @@ from fgtune.config.schema.classes import ESTIMATE
 from fgtune.config.schema.paths import Path, default_of, model_at
 
 _EXCLUSIVE: dict[Path, str] = {("classes", "num_fine"): "num_fine_ratio", ("classes", "num_fine_ratio"): "num_fine"}
+_BACKBONE: Path = ("model", "backbone")
+_BARE_BACKBONE = "identity"
+_OF_PARAMETERS = ("pretrain", "weights")
 _DOTTED_KEYS: frozenset[Path] = frozenset(
     {("design", "factors"), ("design", "baseline"), ("design", "space", "parameters"), ("smoke",)}
 )
@@ -47,6 +52,7 @@ def patch(data: Mapping[str, Any], changes: Mapping[str, Any], root: type[Config
     named = {path for path, _ in flat}
     for path, value in flat:
         _set(patched, path, copy.deepcopy(value), root, named)
+        _drop_of_parameters(patched, path, value, named)
     return patched
 
 
@@ -85,6 +91,22 @@ def _set(data: dict[str, Any], path: Path, value: Any, root: type[Config] | None
         if value != ESTIMATE and (*path[:-1], "estimator") not in named:
             node.pop("estimator", None)
     node[key] = value
+
+
+def _drop_of_parameters(data: dict[str, Any], path: Path, value: Any, named: set[Path]) -> None:
+    """Once ``path`` is set to ``value``, drop what only a backbone with parameters can have."""
+    backbone, kind = (path[:-1], value) if path[-1] == "kind" else (path, None)
+    if isinstance(value, dict):
+        kind = value.get("kind")
+    if backbone[-2:] != _BACKBONE or kind != _BARE_BACKBONE:
+        return
+    model = backbone[:-1]
+    node: Any = data
+    for part in model:
+        node = node[part]
+    for name in _OF_PARAMETERS:
+        if not any(each[: len(backbone)] == (*model, name) for each in named):
+            node.pop(name, None)
 
 
 def _default_kind(data: Any, path: Path, root: type[Config] | None) -> dict[str, Any]:

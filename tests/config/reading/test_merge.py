@@ -82,6 +82,28 @@ def test_a_section_left_out_begins_with_the_kind_of_its_default():
     }
 
 
+@pytest.mark.parametrize("below", ["", "trial."])
+@pytest.mark.parametrize("change", [{"model.backbone": {"kind": "identity"}}, {"model.backbone.kind": "identity"}])
+@pytest.mark.parametrize("start", [{"pretrain": {"kind": "scarf"}}, {"weights": {"path": "encoder.pt"}}])
+def test_a_backbone_without_parameters_drops_what_sets_them(below, change, start):
+    trial = {"model": {"backbone": {"kind": "mlp"}, **start, "freeze_backbone": False}}
+    data = {"trial": trial} if below else trial
+    patched = patch(data, {f"{below}{path}": value for path, value in change.items()})
+    model = value_at(patched, f"{below}model")
+    assert model == {"backbone": {"kind": "identity"}, "freeze_backbone": False}
+
+
+def test_it_keeps_what_the_same_patch_names_and_other_backbones_keep_all():
+    start = {"kind": "scarf"}
+    trial = {"model": {"backbone": {"kind": "mlp"}, "pretrain": start}}
+    identity = {"kind": "identity"}
+    named = patch(trial, {"model.backbone": identity, "model.pretrain.epochs": 5})
+    assert named["model"] == {"backbone": identity, "pretrain": {"kind": "scarf", "epochs": 5}}
+    assert patch(trial, {"model": {"backbone": identity, "pretrain": start}})["model"]["pretrain"] == start
+    assert patch(trial, {"model.backbone": {"kind": "linear"}})["model"]["pretrain"] == start
+    assert patch({"model": {"pretrain": start}}, {"model.head.kind": "identity"})["model"]["pretrain"] == start
+
+
 def test_keys_of_factors_keep_their_dots():
     assert locate("design.factors.classes.num_fine") == ("design", "factors", "classes.num_fine")
     assert locate("smoke.trial.epochs") == ("smoke", "trial.epochs")

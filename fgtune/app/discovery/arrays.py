@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fgtune.app.discovery.columns import choose_coarse, label_column
+from fgtune.app.discovery.columns import choose_coarse, fine_labels, label_column
 from fgtune.app.discovery.scale import scale_of
 from fgtune.app.discovery.source import Asked, Source
 from fgtune.arrays import AnyArray, FloatArray
@@ -33,11 +33,13 @@ def read_arrays(asked: Asked, out: Path) -> Source:
     """
     where = str(asked.data)
     arrays = read_npz(asked.data, (), names_in(asked.data))
-    for name in filter(None, (asked.coarse, asked.fine)):
+    for name in filter(None, (asked.coarse, asked.fine, *asked.left_out)):
         if name not in arrays:
             raise DataError("no such array", where=where, path=name, fix=f"the file holds {first_of(sorted(arrays))}")
+    arrays = {name: array for name, array in arrays.items() if name not in asked.left_out}
     name = _inputs_name(arrays, where)
     raw = arrays[name]
+    _check_finite(raw, where, name)
     labels = {
         key: column
         for key, array in arrays.items()
@@ -45,10 +47,12 @@ def read_arrays(asked: Asked, out: Path) -> Source:
         if len(array) == len(raw) and (column := label_column(key, _plain(array), array.dtype.kind in "US"))
     }
     coarse = choose_coarse(labels, where).name if asked.coarse is None else asked.coarse
+    for role, given in (("coarse", coarse), ("fine", asked.fine)):
+        if given is not None and arrays[given].shape != (len(raw),):
+            rule = f"must have one {role} label per sample ({len(raw)})"
+            raise DataError(rule, where=where, path=given, value=arrays[given].shape)
     codes, classes = number_classes(_plain(arrays[coarse]))
-    if len(codes) != len(raw) or arrays[coarse].ndim != 1:
-        rule = f"must have one coarse label per sample ({len(raw)})"
-        raise DataError(rule, where=where, path=coarse, value=arrays[coarse].shape)
+    fine = fine_labels(asked.fine, () if asked.fine is None else _plain(arrays[asked.fine]), where)
     inputs, notes = _prepared(raw)
     write_atomically(out / PREPARED, _packed(inputs, codes))
     return Source(
@@ -59,7 +63,7 @@ def read_arrays(asked: Asked, out: Path) -> Source:
         id_name="row",
         features=tuple(f"feature {number}" for number in range(inputs.shape[1])) if inputs.ndim == 2 else None,
         numbers=raw.astype(np.float64) if inputs.ndim == 2 else None,
-        fine=None if asked.fine is None else [str(each) for each in _plain(arrays[asked.fine])],
+        fine=fine,
         shape=inputs.shape[1:],
         notes=(*([] if asked.coarse else [f"Coarse labels are those of array {coarse}."]), *notes),
         coarse_names=classes,
@@ -91,6 +95,15 @@ def _inputs_name(arrays: dict[str, AnyArray], where: str) -> str:
         return real[0]
     rule = f"it is not clear which array holds the inputs; the file has {first_of(sorted(arrays)) or 'nothing'}"
     raise DataError(rule, where=where, fix="save them as numpy.savez(path, inputs=..., coarse=...)")
+
+
+def _check_finite(raw: AnyArray, where: str, name: str) -> None:
+    wrong = ~np.isfinite(raw.reshape(len(raw), -1))
+    if wrong.any():
+        rows = np.flatnonzero(wrong.any(axis=1))
+        rule = f"must be finite: {int(wrong.sum())} values in {len(rows)} samples are not, the first in row {rows[0]}"
+        fix = "fill these values, or leave these samples out"
+        raise DataError(rule, where=where, path=name, fix=fix)
 
 
 def _prepared(raw: AnyArray) -> tuple[FloatArray, list[str]]:

@@ -249,6 +249,8 @@ class Call:
         found, parents, card = describe.assign_all(model, dataset)
         space = stages.space_of(dataset)
         classes, runs = describe.describe_all(found, parents, dataset, source, space, data, method.arm, seed)
+        describe.write_classes(self._out, found, classes, source, dataset)
+        describe.write_to_label(self._out, classes, source, dataset)
         labels = dataset.coarse[:, 0]
         coarse_accuracy = describe.coarse_accuracy_of(card)
         column = self._request.asked.fine
@@ -274,8 +276,6 @@ class Call:
             command=self._request.command(self._out, self._minutes),
             columns=source.columns,
         )
-        describe.write_classes(self._out, found, classes, source, dataset)
-        describe.write_to_label(self._out, classes, source, dataset)
         write_atomically(self._out / RESULT, (json.dumps(outcome.to_plain(), indent=2) + "\n").encode())
         samples = describe.samples_of(found, classes, source, dataset)
         write_atomically(self._out / REPORT, render_discovery(outcome, samples, self._links()))

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from fgtune.app.discovery.columns import choose_coarse, label_column
+from fgtune.app.discovery.columns import choose_coarse, fine_labels, label_column
 from fgtune.app.discovery.source import Asked, Source
 from fgtune.config.schema.data_tables import SingleCellConfig
-from fgtune.data.load import load_dataset
+from fgtune.data.check import check_dataset
 from fgtune.data.readers.h5ad import H5adFile, Matrix, open_h5ad
+from fgtune.data.sets.single_cell import load_cells
 from fgtune.errors import DataError
 from fgtune.text import first_of
 
@@ -27,19 +28,21 @@ def read_cells(asked: Asked, out: Path) -> Source:
     where = str(asked.data)
     with open_h5ad(asked.data) as file:
         names = file.columns()
-        for name in filter(None, (asked.coarse, asked.fine)):
+        for name in filter(None, (asked.coarse, asked.fine, *asked.left_out)):
             if name not in names:
                 raise DataError("no such column of obs", where=where, path=name, fix=f"obs has {first_of(names, 20)}")
         coarse = asked.coarse or _guess(file, names, asked, where)
-        fine = None if asked.fine is None else file.column(asked.fine, "--fine")
+        states = None if asked.fine is None else file.column(asked.fine, "--fine")
         counts = _holds_counts(file.matrix(None))
         genes = file.names("var")
         barcodes = file.names("obs")
     config: dict[str, Any] = {"kind": "single_cell", "path": where, "coarse": coarse}
     if not counts:
         config["preprocess"] = {"kind": "ready"}
-    dataset = load_dataset(SingleCellConfig.from_plain(config))
-    width, whole = dataset.inputs.shape[1], len(dataset.inputs) == len(barcodes)
+    dataset, kept = load_cells(SingleCellConfig.from_plain(config))
+    check_dataset(dataset)
+    fine = fine_labels(asked.fine, [states[row] for row in kept] if states else (), where)
+    width = dataset.inputs.shape[1]
     known = not counts and len(genes) == width
     notes = [] if asked.coarse else [f"Coarse labels are those of column {coarse} of obs, which was guessed."]
     notes.append(
@@ -51,11 +54,11 @@ def read_cells(asked: Asked, out: Path) -> Source:
         kind="cells",
         config=config,
         coarse=coarse,
-        ids=barcodes if whole else None,
-        id_name="cell" if whole else "row",
+        ids=[barcodes[row] for row in kept] if barcodes else None,
+        id_name="cell" if barcodes else "row",
         features=tuple(genes) if known else tuple(f"gene {number}" for number in range(width)),
         numbers=np.asarray(dataset.inputs, dtype=np.float64),
-        fine=fine if whole else None,
+        fine=fine,
         shape=(width,),
         notes=tuple(notes),
     )

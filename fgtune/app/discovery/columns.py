@@ -92,6 +92,20 @@ def choose_coarse(columns: Mapping[str, Column], where: str) -> Column:
     raise DataError(rule, where=where, path="--coarse", fix="name the column with --coarse COLUMN")
 
 
+def fine_labels(name: str | None, values: Sequence[object], where: str) -> list[str] | None:
+    """Fine labels by name, for the comparison at the end; None where no column was named.
+
+    Raises:
+        DataError: There is no label among them.
+    """
+    if name is None:
+        return None
+    labels = [str(value) for value in values]
+    if not number_classes(labels)[1]:
+        raise DataError("holds no label", where=where, path=name, fix="name another one with --fine")
+    return labels
+
+
 def refines(column: Column, coarse: Column) -> bool:
     """Whether a column divides coarse classes without ever crossing them, as fine labels do, or repeats them."""
     both = (column.codes >= 0) & (coarse.codes >= 0)

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fgtune.app.discovery.columns import choose_coarse, label_column
+from fgtune.app.discovery.columns import choose_coarse, fine_labels, label_column
 from fgtune.app.discovery.source import Asked, Source, quoted
 from fgtune.data.readers.data_files import folders_in
 from fgtune.data.readers.images import SUFFIXES
 from fgtune.data.readers.tables import read_table
 from fgtune.errors import DataError
 from fgtune.files import write_atomically
+from fgtune.text import first_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LIST = "images.csv"
 """The list of images that the studies read."""
 SIZE = 32
 """Side in pixels that images are brought to: what a small network learns from within minutes on a CPU."""
+PARTS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test", "testing"})
+"""Names, in lower case, of folders that are parts of a split rather than classes."""
 FOLDERS = "folders"
 """What ``--fine`` names where the folders inside the coarse ones are fine classes."""
+
+
+_Found = tuple[list[str], list[str], list[str] | None, str, list[str]]
 
 
 def read_images(asked: Asked, out: Path) -> Source:
@@ -28,13 +39,11 @@ def read_images(asked: Asked, out: Path) -> Source:
         DataError: No images, or no coarse labels.
     """
     root = asked.data
-    tables = sorted(path.name for path in root.glob("*.csv"))
-    found = _from_folders(root, asked) or (_from_table(root, tables[0], asked) if len(tables) == 1 else None)
-    if not found:
-        rule = (
-            f"holds no images of {', '.join(SUFFIXES)} in one folder a coarse class, and no single .csv that lists them"
-        )
-        raise DataError(rule, where=str(root), fix="expected DATA/COARSE/image.jpg, folders inside COARSE allowed")
+    tables = {path.name: frame for path in sorted(root.glob("*.csv")) if (frame := _listing(path)) is not None}
+    if len(tables) == 1:
+        found = _from_table(root, *tables.popitem(), asked)
+    else:
+        found = _from_folders(root, asked, list(tables))
     names, coarse, fine, label, notes = found
     text = "path,coarse_label\n" + "".join(
         f"{quoted(name)},{quoted(each)}\n" for name, each in zip(names, coarse, strict=True)
@@ -60,10 +69,21 @@ def read_images(asked: Asked, out: Path) -> Source:
     )
 
 
-_Found = tuple[list[str], list[str], list[str] | None, str, list[str]]
+def _listing(path: Path) -> pd.DataFrame | None:
+    """A table that lists images; None for any other file."""
+    try:
+        frame = read_table(path, [], others=True, config_path="")
+    except DataError:
+        return None
+    return frame if _path_columns(frame) else None
 
 
-def _from_folders(root: Path, asked: Asked) -> _Found | None:
+def _path_columns(frame: pd.DataFrame) -> list[str]:
+    texts = [str(name) for name in frame.columns if frame[name].dtype.kind not in "buif" and len(frame)]
+    return [name for name in texts if frame[name].astype(str).str.lower().str.endswith(SUFFIXES).all()]
+
+
+def _from_folders(root: Path, asked: Asked, tables: Sequence[str]) -> _Found:
     """Images below each folder, at any depth; the first folder is the coarse class."""
     names: list[str] = []
     for folder in folders_in(root):
@@ -71,13 +91,9 @@ def _from_folders(root: Path, asked: Asked) -> _Found | None:
             folders.sort()
             below = Path(place).relative_to(root)
             names += [str(below / file) for file in sorted(files) if file.lower().endswith(SUFFIXES) and file[0] != "."]
-    if not names:
-        return None
+    _check_folders({Path(name).parts[0] for name in names}, root, asked, tables)
     coarse = [Path(name).parts[0] for name in names]
-    if len(set(coarse)) < 2:
-        rule = "must hold at least two folders of images, one a coarse class"
-        raise DataError(rule, where=str(root), value=sorted(set(coarse)))
-    notes = []
+    notes = [f"Not read, because more than one table lists images: {first_of(list(tables))}."] if tables else []
     deeper = any(len(Path(name).parts) > 2 for name in names)
     fine = None
     if asked.fine is not None:
@@ -90,22 +106,50 @@ def _from_folders(root: Path, asked: Asked) -> _Found | None:
     return names, coarse, fine, "the folders", notes
 
 
-def _from_table(root: Path, table: str, asked: Asked) -> _Found:
-    frame = read_table(root / table, [], others=True, config_path="")
+def _check_folders(classes: set[str], root: Path, asked: Asked, tables: Sequence[str]) -> None:
+    """Raise ``DataError`` unless folders can be coarse classes, and nothing is asked of a table that is not there."""
+    where, layout = str(root), "expected DATA/COARSE/image.jpg, folders inside COARSE allowed"
+    if not classes:
+        rule = f"holds no images of {', '.join(SUFFIXES)} in one folder a coarse class, and no .csv that lists them"
+        if tables:
+            rule = f"holds more than one .csv that lists images: {first_of(list(tables))}"
+        raise DataError(rule, where=where, fix=f"{layout}, or one .csv of paths and labels")
+    if len(classes) < 2:
+        rule = "must hold at least two folders of images, one a coarse class, or one .csv that lists the images"
+        raise DataError(rule, where=where, value=sorted(classes))
+    if {name.lower() for name in classes} <= PARTS:
+        rule = f"its folders are the parts of a split ({first_of(sorted(classes))}), not coarse classes"
+        raise DataError(rule, where=where, fix=f"name one of them, e.g. {root / min(classes)}")
+    for option, value in (("--coarse", asked.coarse), ("--leave-out", asked.left_out)):
+        if value:
+            rule = "names a column, but the coarse labels are the folders and no single .csv lists the images"
+            raise DataError(rule, where=where, path=option, value=value, fix=f"leave out {option}")
+
+
+def _from_table(root: Path, table: str, frame: pd.DataFrame, asked: Asked) -> _Found:
     where = str(root / table)
-    texts = [str(name) for name in frame.columns if frame[name].dtype.kind not in "buif"]
-    paths = [name for name in texts if frame[name].astype(str).str.lower().str.endswith(SUFFIXES).all()]
+    paths = _path_columns(frame)
     if len(paths) != 1:
-        raise DataError("must have one column of image paths", where=where, value=paths or list(map(str, frame)))
+        raise DataError("must have one column of image paths", where=where, value=paths)
+    for name in filter(None, (asked.coarse, asked.fine, *asked.left_out)):
+        if name not in frame.columns:
+            fix = f"the table has {first_of(list(map(str, frame.columns)), 20)}"
+            raise DataError("no such column", where=where, path=name, fix=fix)
     columns = {}
     for name in map(str, frame.columns):
-        found = label_column(name, frame[name].tolist(), name in texts)
+        found = label_column(name, frame[name].tolist(), frame[name].dtype.kind not in "buif")
         if found is not None and name not in (paths[0], asked.fine, *asked.left_out):
             columns[name] = found
-    for name in filter(None, (asked.coarse, asked.fine)):
-        if name not in frame.columns:
-            raise DataError("no such column", where=where, path=name)
     coarse = asked.coarse or choose_coarse(columns, where).name
     labels = ["" if value is None else str(value) for value in frame[coarse].tolist()]
-    fine = None if asked.fine is None else [str(value) for value in frame[asked.fine].tolist()]
-    return [str(name) for name in frame[paths[0]]], labels, fine, coarse, []
+    fine = fine_labels(asked.fine, list(frame.get(asked.fine, ())), where)
+    names = _below(root, [str(name) for name in frame[paths[0]]])
+    return names, labels, fine, coarse, [f"Images and labels are those that {table} lists."]
+
+
+def _below(root: Path, names: list[str]) -> list[str]:
+    """Paths below the root, of images that are listed by their path in it or in one of its folders."""
+    for folder in ("", *folders_in(root)):
+        if all((root / folder / name).is_file() for name in names):
+            return [str(Path(folder) / name) for name in names]
+    return names

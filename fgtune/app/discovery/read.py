@@ -31,4 +31,7 @@ def read_source(asked: Asked, out: Path) -> Source:
         from fgtune.app.discovery.cells import read_cells as read
     else:
         raise DataError(f"is not one of the forms that are read: {FORMS}", where=str(path), value=suffix)
+    both = next((name for name in asked.left_out if name in (asked.coarse, asked.fine)), None)
+    if both is not None:
+        raise DataError("cannot hold labels and be left out", where=str(path), path=both, fix="name it once")
     return read(asked, out)

@@ -13,6 +13,7 @@ from fgtune.app.discovery.columns import (
     FINE_NAMES,
     Column,
     choose_coarse,
+    fine_labels,
     label_column,
     refines,
     refines_by_chance,
@@ -59,6 +60,7 @@ def read_user_table(asked: Asked, out: Path) -> Source:
     numbering = _id_columns(frame, named)
     ids = numbering[0] if numbering else None
     labels = _label_columns(frame, {*named, *numbering} - {asked.coarse})
+    fine = fine_labels(asked.fine, list(frame.get(asked.fine, ())), where)
     if asked.coarse is None:
         coarse = choose_coarse(labels, where)
     else:
@@ -83,7 +85,7 @@ def read_user_table(asked: Asked, out: Path) -> Source:
         id_name="row" if ids is None else ids or "id",
         features=tuple(kept),
         numbers=values,
-        fine=None if asked.fine is None else [str(value) for value in frame[asked.fine]],
+        fine=fine,
         shape=(len(kept),),
         notes=tuple(notes),
         columns=tuple(map(ColumnScale, kept, medians.tolist(), scale.center.tolist(), scale.divisor.tolist())),

@@ -45,6 +45,11 @@ def load_single_cell(config: SingleCellConfig) -> Dataset:
         DataError: If the file, a column or a layer is missing or damaged, h5py is not installed, or counts are needed
             and the matrix holds none.
     """
+    return load_cells(config)[0]
+
+
+def load_cells(config: SingleCellConfig) -> tuple[Dataset, IntArray]:
+    """The same, and the row in the file of each cell, since filters leave some out."""
     path = pbmc68k_path() if config.path is None else Path(config.path)
     fine_column = "bulk_labels" if config.path is None else config.fine
     coarse_of = PBMC68K_COARSE if config.path is None else config.coarse_of
@@ -65,7 +70,7 @@ def load_single_cell(config: SingleCellConfig) -> Dataset:
     inputs, kept = _prepared(matrix, rows, preprocess, batches, where)
     coarse_numbers, coarse_names = number_classes([coarse[row] for row in kept])
     fine_numbers, fine_names = (None, None) if fine is None else number_classes([fine[row] for row in kept])
-    return Dataset(
+    dataset = Dataset(
         name="pbmc68k_reduced" if config.path is None else where,
         inputs=inputs,
         coarse=coarse_numbers[:, None],
@@ -74,6 +79,7 @@ def load_single_cell(config: SingleCellConfig) -> Dataset:
         coarse_names=(coarse_names,),
         fine_names=fine_names,
     )
+    return dataset, kept
 
 
 def pbmc68k_path() -> Path:

@@ -235,8 +235,34 @@ def test_arrays_whose_meaning_is_not_clear_are_refused(tmp_path):
     np.savez(tmp_path / "x.npz", inputs=values, coarse=np.arange(39) % 2)
     with pytest.raises(DataError, match=r"no column looks like coarse labels"):
         read_source(Asked(tmp_path / "x.npz"), tmp_path / "out")
-    with pytest.raises(DataError, match=r"--coarse|one coarse label per sample \(40\)"):
+    with pytest.raises(DataError, match=r"coarse: must have one coarse label per sample \(40\), got \(39,\)"):
         read_source(Asked(tmp_path / "x.npz", coarse="coarse"), tmp_path / "out")
+    for fine in (np.arange(39), np.ones((40, 2))):
+        np.savez(tmp_path / "x.npz", inputs=values, coarse=np.arange(40) % 2, kinds=fine)
+        with pytest.raises(DataError, match=r"kinds: must have one fine label per sample \(40\), got \("):
+            read_source(Asked(tmp_path / "x.npz", coarse="coarse", fine="kinds"), tmp_path / "out")
+
+
+@pytest.mark.parametrize("shape", [(40, 3), (40, 6, 6)])
+def test_arrays_with_values_that_are_not_finite_are_refused_by_the_name_of_the_users_file(tmp_path, shape):
+    values = np.ones(shape)
+    values[7, 1], values[9, 0] = np.nan, -np.inf
+    wrong = int((~np.isfinite(values)).sum())
+    np.savez(tmp_path / "x.npz", inputs=values, coarse=np.arange(40) % 2)
+    rule = rf"x\.npz: inputs: must be finite: {wrong} values in 2 samples are not, the first in row 7\. Fix: fill"
+    with pytest.raises(DataError, match=rule):
+        read_source(Asked(tmp_path / "x.npz"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_arrays_that_are_left_out_hold_neither_inputs_nor_labels(tmp_path):
+    labels = np.arange(40) % 2
+    np.savez(tmp_path / "x.npz", one=np.eye(40), two=np.ones((40, 3)), a=labels, b=labels)
+    source = read_source(Asked(tmp_path / "x.npz", left_out=("two", "b")), tmp_path / "out")
+    assert (source.shape, source.coarse) == ((40,), "a")
+    for asked, rule in ((("three",), "three: no such array"), (("a", "two"), "a: cannot hold labels and be left out")):
+        with pytest.raises(DataError, match=rule):
+            read_source(Asked(tmp_path / "x.npz", coarse="a", left_out=asked), tmp_path / "out")
 
 
 def test_cells_keep_their_genes_and_names(tmp_path):
@@ -254,6 +280,30 @@ def test_cells_keep_their_genes_and_names(tmp_path):
     assert source.ids[:2] == ["c0", "c1"]
     assert "no raw counts" in " ".join(source.notes)
     assert loaded(source).coarse_names == (("B", "T"),)
+
+
+def test_fine_labels_and_names_of_cells_are_those_of_the_cells_that_filters_keep(tmp_path):
+    anndata = pytest.importorskip("anndata")
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(2.0, (30, 300)).astype(np.float32)
+    counts[[4, 11]] = 0
+    cells, genes = (
+        pd.Index([f"{letter}{row}" for row in range(n)], dtype=object) for letter, n in (("c", 30), ("g", 300))
+    )
+    types, states = (
+        pd.Categorical(pd.Series(names, dtype=object)) for names in (["T", "B"] * 15, list("wxyz") * 7 + ["w", "x"])
+    )
+    obs = pd.DataFrame({"cell_type": types, "state": states, "empty": np.full(30, np.nan)}, index=cells)
+    anndata.AnnData(counts, obs, pd.DataFrame(index=genes)).write_h5ad(tmp_path / "c.h5ad")
+    source = read_source(Asked(tmp_path / "c.h5ad", coarse="cell_type", fine="state"), tmp_path / "out")
+    kept = [row for row in range(30) if row not in (4, 11)]
+    assert list(source.fine) == ["wxyz"[row % 4] for row in kept]
+    assert list(source.ids) == [f"c{row}" for row in kept]
+    assert len(loaded(source).inputs) == len(source.numbers) == 28
+    with pytest.raises(DataError, match="donor: no such column of obs"):
+        read_source(Asked(tmp_path / "c.h5ad", coarse="cell_type", left_out=("donor",)), tmp_path / "out")
+    with pytest.raises(DataError, match="empty: holds no label"):
+        read_source(Asked(tmp_path / "c.h5ad", coarse="cell_type", fine="empty"), tmp_path / "out")
 
 
 def images(root, folders) -> None:
@@ -284,6 +334,53 @@ def test_a_table_beside_images_gives_their_labels(tmp_path):
     source = read_source(Asked(tmp_path / "pics"), tmp_path / "out")
     assert source.coarse == "animal"
     assert loaded(source).coarse[:, 0].tolist() == [0, 1] * 6
+
+
+@pytest.mark.parametrize("written", ["images/{}.png", "{}.png"])
+def test_a_table_beside_a_folder_of_images_gives_their_labels(tmp_path, written):
+    images(tmp_path / "pics", ["images"])
+    (tmp_path / "pics" / "sizes.csv").write_text("what,size\nall,12\n")
+    frame = pd.DataFrame({"file": [written.format(n) for n in range(6)] * 2, "animal": ["cat", "dog"] * 6})
+    frame.to_csv(tmp_path / "pics" / "labels.csv", index=False)
+    source = read_source(Asked(tmp_path / "pics"), tmp_path / "out")
+    assert (source.coarse, source.ids[1]) == ("animal", "images/1.png")
+    assert "those that labels.csv lists" in source.notes[0]
+    dataset = loaded(source)
+    assert dataset.inputs.shape == (12, 3, 32, 32)
+    assert dataset.coarse[:, 0].tolist() == [0, 1] * 6
+    with pytest.raises(DataError, match=r"labels\.csv: colour: no such column\. Fix: the table has file, animal"):
+        read_source(Asked(tmp_path / "pics", left_out=("colour",)), tmp_path / "out")
+
+
+def test_a_table_of_images_goes_before_folders_and_two_of_them_do_not(tmp_path):
+    images(tmp_path / "pics", ["wild", "tame"])
+    frame = pd.DataFrame({"file": [f"wild/{n}.png" for n in range(6)] * 2, "animal": ["cat", "dog"] * 6})
+    frame.to_csv(tmp_path / "pics" / "labels.csv", index=False)
+    assert read_source(Asked(tmp_path / "pics"), tmp_path / "out").coarse == "animal"
+    frame.to_csv(tmp_path / "pics" / "more.csv", index=False)
+    source = read_source(Asked(tmp_path / "pics"), tmp_path / "out")
+    assert source.coarse == "the folders"
+    assert "more than one table lists images: labels.csv, more.csv" in " ".join(source.notes)
+
+
+@pytest.mark.parametrize(
+    ("folders", "asked", "rule"),
+    [
+        (["images"], {}, r"at least two folders of images, .* or one \.csv that lists the images, got \['images'\]"),
+        (
+            ["train/cat", "test/cat"],
+            {},
+            r"parts of a split \(test, train\), not coarse classes\. Fix: name one of them",
+        ),
+        (["cat", "dog"], {"coarse": "animal"}, "--coarse: names a column, but the coarse labels are the folders"),
+        (["cat", "dog"], {"left_out": ("size",)}, "--leave-out: names a column, but the coarse labels are the folders"),
+    ],
+)
+def test_folders_that_are_no_coarse_classes_are_refused(tmp_path, folders, asked, rule):
+    images(tmp_path / "pics", folders)
+    with pytest.raises(DataError, match=rule):
+        read_source(Asked(tmp_path / "pics", **asked), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -79,11 +79,14 @@ def run_discovery(asked: Asked, out: Path | None, num_fine: int | None, minutes:
         raise ConfigError("must be at least 2", path="--num-fine", value=num_fine)
     out = DEFAULT_OUT / f"discover-{asked.data.stem or asked.data.name}" if out is None else out
     request = Request(asked, num_fine, content_of(asked.data)).continued(out)
-    from fgtune.app.discovery.call import Call
+    from fgtune.app.discovery.call import INTERRUPTED, Call
 
     call = Call(request, out, minutes, quiet)
+    code, found = INTERRUPTED, None
     try:
         code, found = call.run()
+    except KeyboardInterrupt:  # the engine answers one itself; this one came before, after or between the studies
+        pass
     finally:
         call.keep_time()
     return End(code, found, request.command(out, minutes))

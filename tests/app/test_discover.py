@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 import fgtune
 from fgtune.app.cli import main
-from fgtune.app.discovery import budget, call, stages
+from fgtune.app.discovery import arrays, budget, call, stages
 from fgtune.app.discovery.budget import Costs
 from fgtune.config.schema.data_tables import HierarchyConfig
 from fgtune.data.load import load_dataset
@@ -142,13 +143,58 @@ def test_time_that_ran_out_gives_results_and_exit_code_4_and_an_interruption_non
 def test_a_study_of_other_content_is_set_aside_and_not_lost(tmp_path):
     for number in (1, 2):
         (tmp_path / "methods").mkdir()
-        (tmp_path / "study.yaml").write_text(f"content {number}")
+        (tmp_path / "study.yaml").write_text(f"# fgtune run there\ncontent {number}")
         stages.set_aside(tmp_path, "study.yaml", "methods", f"content {number}")
         assert (tmp_path / "methods").is_dir()
         stages.set_aside(tmp_path, "study.yaml", "methods", "new")
         assert not (tmp_path / "methods").exists()
-        assert (tmp_path / f"methods-{number}.yaml").read_text() == f"content {number}"
+        assert (tmp_path / f"methods-{number}.yaml").read_text() == f"# fgtune run there\ncontent {number}"
         assert (tmp_path / f"methods-{number}").is_dir()
+
+
+@pytest.mark.usefixtures("in_process", "small")
+def test_a_call_that_ended_before_anything_was_settled_leaves_a_folder_that_the_next_one_takes(tmp_path, monkeypatch):
+    file, out = tmp_path / "easy.npz", tmp_path / "out"
+    made = load_dataset(EASY)
+    np.savez(file, inputs=np.asarray(made.inputs)[:8], coarse=made.coarse[:8, 0])
+    with pytest.raises(fgtune.ConfigError, match="must hold at least 10 samples"):
+        fgtune.discover(file, out, coarse="coarse", num_fine=4, quiet=True)
+    np.savez(file, inputs=made.inputs, coarse=made.coarse[:, 0])
+    (out / ".request.json.1-0.tmp").write_text("{")
+
+    def killed(path: Path, _: bytes) -> None:
+        path.with_name(f".{path.name}.1-0.tmp").write_bytes(b"half")
+        raise SystemExit
+
+    for folder in (out, tmp_path / "fresh"):
+        with monkeypatch.context() as patch:
+            patch.setattr(arrays, "write_atomically", killed)
+            with pytest.raises(SystemExit):
+                fgtune.discover(file, folder, num_fine=3, quiet=True)
+        assert len(fgtune.discover(file, folder, num_fine=4, minutes=5, quiet=True).classes) > 2
+
+
+@pytest.mark.usefixtures("in_process", "small")
+def test_a_folder_is_the_same_by_any_of_its_names(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(data.parent)
+    out = tmp_path / "out"
+    arguments = {"coarse": "group", "num_fine": 4, "minutes": 5, "quiet": True}
+    one = fgtune.discover(data.name, os.path.relpath(out), **arguments)
+    monkeypatch.chdir(tmp_path)
+    two = fgtune.discover(data, "out", **arguments)
+    assert not (out / "methods-1").exists()
+    assert one.classes == two.classes
+
+
+@pytest.mark.usefixtures("small")
+def test_an_interruption_outside_the_studies_says_how_to_go_on(data, tmp_path, monkeypatch, capsys):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(call, "time_cells", interrupted)
+    command = ["discover", str(data), "--out", str(tmp_path / "out"), "--coarse", "group", "--minutes", "5"]
+    assert main(command) == 130
+    assert f"to go on: fgtune {' '.join(command)}" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("in_process", "small")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ PREPARED = "data.npz"
 _INPUT_NAMES = ("inputs", "x", "data", "images", "features")
 
 
-def read_arrays(asked: Asked, out: Path) -> Source:
+def read_arrays(asked: Asked, out: Path, begin: Callable[[], None]) -> Source:
     """Read an ``.npz`` of any names and write the one that the studies read.
 
     Inputs are ``inputs``, ``X`` or the only array of real numbers with more than one dimension; channels may stand
@@ -54,10 +55,11 @@ def read_arrays(asked: Asked, out: Path) -> Source:
     codes, classes = number_classes(_plain(arrays[coarse]))
     fine = fine_labels(asked.fine, () if asked.fine is None else _plain(arrays[asked.fine]), where)
     inputs, notes = _prepared(raw)
+    begin()
     write_atomically(out / PREPARED, _packed(inputs, codes))
     return Source(
         kind="arrays",
-        config={"kind": "arrays", "path": str(out / PREPARED)},
+        config={"kind": "arrays", "path": str((out / PREPARED).resolve())},
         coarse=coarse,
         ids=None,
         id_name="row",

@@ -110,8 +110,7 @@ class Call:
 
     @cached_property
     def _source(self) -> Source:
-        source = read_source(self._request.asked, self._out)
-        self._request.write(self._out)
+        source = read_source(self._request.asked, self._out, lambda: self._request.write(self._out))
         for note in source.notes:
             self._say(note)
         return source

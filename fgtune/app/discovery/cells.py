@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from fgtune.errors import DataError
 from fgtune.text import first_of
 
 
-def read_cells(asked: Asked, out: Path) -> Source:
+def read_cells(asked: Asked, out: Path, begin: Callable[[], None]) -> Source:
     """Read an ``.h5ad``; the studies read it themselves, so nothing is written.
 
     Raises:
@@ -36,7 +37,7 @@ def read_cells(asked: Asked, out: Path) -> Source:
         counts = _holds_counts(file.matrix(None))
         genes = file.names("var")
         barcodes = file.names("obs")
-    config: dict[str, Any] = {"kind": "single_cell", "path": where, "coarse": coarse}
+    config: dict[str, Any] = {"kind": "single_cell", "path": str(asked.data.resolve()), "coarse": coarse}
     if not counts:
         config["preprocess"] = {"kind": "ready"}
     dataset, kept = load_cells(SingleCellConfig.from_plain(config))
@@ -50,6 +51,7 @@ def read_cells(asked: Asked, out: Path) -> Source:
         if counts
         else "The matrix holds no raw counts and is used as it stands."
     )
+    begin()
     return Source(
         kind="cells",
         config=config,

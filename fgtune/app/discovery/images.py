@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ FOLDERS = "folders"
 _Found = tuple[list[str], list[str], list[str] | None, str, list[str]]
 
 
-def read_images(asked: Asked, out: Path) -> Source:
+def read_images(asked: Asked, out: Path, begin: Callable[[], None]) -> Source:
     """Read a folder of images and write the list that the studies read.
 
     Raises:
@@ -48,14 +48,15 @@ def read_images(asked: Asked, out: Path) -> Source:
     text = "path,coarse_label\n" + "".join(
         f"{quoted(name)},{quoted(each)}\n" for name, each in zip(names, coarse, strict=True)
     )
+    begin()
     write_atomically(out / LIST, text.encode())
     return Source(
         kind="images",
         config={
             "kind": "image_folder",
-            "path": str(root),
+            "path": str(root.resolve()),
             "size": SIZE,
-            "table": os.path.relpath(out / LIST, root),
+            "table": os.path.relpath((out / LIST).resolve(), root.resolve()),
             "coarse": ["coarse_label"],
         },
         coarse=label,

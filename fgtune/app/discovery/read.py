@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from fgtune.app.discovery.source import Asked, Source
@@ -11,8 +12,13 @@ FORMS = "a .csv, .tsv or .parquet, an .npz, an .h5ad, or a folder of images"
 TABLES = (".csv", ".tsv", ".parquet")
 
 
-def read_source(asked: Asked, out: Path) -> Source:
+def read_source(asked: Asked, out: Path, begin: Callable[[], None] = lambda: None) -> Source:
     """Read the user's data, and write into ``out`` what the studies need of them.
+
+    Args:
+        asked: What is asked about the data.
+        out: The folder.
+        begin: Called once the data are known to be usable, before anything is written.
 
     Raises:
         DataError: The data cannot be read, or it is not clear where the coarse labels are. Nothing was written.
@@ -34,4 +40,4 @@ def read_source(asked: Asked, out: Path) -> Source:
     both = next((name for name in asked.left_out if name in (asked.coarse, asked.fine)), None)
     if both is not None:
         raise DataError("cannot hold labels and be left out", where=str(path), path=both, fix="name it once")
-    return read(asked, out)
+    return read(asked, out, begin)

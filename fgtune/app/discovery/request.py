@@ -26,7 +26,7 @@ class Request:
         asked: About the data.
         num_fine: Number of fine classes, where it is known.
         content: Digest of the user's data.
-        schedule: What is run; None until cells have been timed.
+        schedule: What is run; None until the data are found to be usable and cells have been timed.
         seconds: Seconds of earlier calls.
     """
 
@@ -56,7 +56,7 @@ class Request:
     def _identity(self) -> dict[str, Any]:
         asked = self.asked
         return {
-            "data": str(asked.data),
+            "data": str(asked.data.resolve()),
             "coarse": asked.coarse,
             "fine": asked.fine,
             "left_out": list(asked.left_out),
@@ -65,14 +65,14 @@ class Request:
         }
 
     def continued(self, out: Path) -> Request:
-        """This request with what an earlier call has settled.
+        """This request with what an earlier call has settled; a call that ended before that has settled nothing.
 
         Raises:
             ConfigError: The folder holds something else, or a discovery of other data or of another question.
         """
         path = out / FILE
         if not path.is_file():
-            if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            if out.exists() and (not out.is_dir() or any(not _is_torn(each) for each in out.iterdir())):
                 rule = "is there already and holds no discovery"
                 raise ConfigError(rule, where=str(out), fix="choose another place with --out")
             return self
@@ -80,6 +80,8 @@ class Request:
             plain = json.loads(path.read_text(encoding="utf-8"))
             schedule = plain["schedule"] and Schedule(**{**plain["schedule"], **_tuples(plain["schedule"])})
             seconds = float(plain["seconds"])
+            if plain["schedule"] is None:
+                return self
             differs = [name for name, value in self._identity().items() if plain[name] != value and name != "fine"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             fix = "choose another place with --out"
@@ -91,6 +93,11 @@ class Request:
 
 
 DEFAULT_MINUTES = 10.0
+
+
+def _is_torn(file: Path) -> bool:
+    """Whether a file is what is left of a request that was being written."""
+    return file.name.startswith(f".{FILE}.")
 
 
 def _tuples(schedule: dict[str, Any]) -> dict[str, Any]:

@@ -59,14 +59,21 @@ def left_of(root: Path, planned: int) -> int:
 
 
 def set_aside(out: Path, file: str, name: str, text: str) -> None:
-    """Rename a study and its folder if an earlier call left one with another content, so that nothing is lost."""
+    """Rename a study and its folder if an earlier call left one with another content, so that nothing is lost.
+
+    What stands above the study, a command that names the folder as the call did, is no content.
+    """
     there = out / file
-    if not there.is_file() or there.read_text(encoding="utf-8") == text:
+    if not there.is_file() or _content(there.read_text(encoding="utf-8")) == _content(text):
         return
     number = next(number for number in itertools.count(1) if not (out / f"{name}-{number}").exists())
     there.rename(out / f"{name}-{number}.yaml")
     if (out / name).exists():
         (out / name).rename(out / f"{name}-{number}")
+
+
+def _content(text: str) -> list[str]:
+    return [line for line in text.splitlines() if not line.startswith("#")]
 
 
 def refit_choice(root: Path, arm: str, seed: int, target: Path, say: Callable[[str], None]) -> Path:

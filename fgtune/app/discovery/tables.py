@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +41,7 @@ MOST_MISSING = 0.5
 _ID_NAMES = ("", "id", "index", "row", "sample", "sample_id", "name", "unnamed: 0")
 
 
-def read_user_table(asked: Asked, out: Path) -> Source:
+def read_user_table(asked: Asked, out: Path, begin: Callable[[], None]) -> Source:
     """Read a ``.csv``, ``.tsv`` or ``.parquet`` and write the table that the studies read.
 
     Columns of numbers are inputs; text is not. Columns that look like labels are left out, so that no fine label
@@ -76,10 +76,11 @@ def read_user_table(asked: Asked, out: Path) -> Source:
     while label in kept:
         label += "_"
     labelled = {label: [coarse.classes[code] if code >= 0 else "" for code in coarse.codes]}
+    begin()
     _write(out / PREPARED, kept, scale(values), labelled)
     return Source(
         kind="table",
-        config={"kind": "arrays", "path": str(out / PREPARED), "columns": {"coarse": [label]}},
+        config={"kind": "arrays", "path": str((out / PREPARED).resolve()), "columns": {"coarse": [label]}},
         coarse=coarse.name,
         ids=None if ids is None else [str(value) for value in frame[ids]],
         id_name="row" if ids is None else ids or "id",

@@ -16,6 +16,15 @@ from fgtune.data.load import load_dataset
 from fgtune.errors import DataError
 
 
+def test_nothing_is_written_before_the_call_begins(tmp_path):
+    table().to_csv(tmp_path / "t.csv", index=False)
+    begun = []
+    read_source(
+        Asked(tmp_path / "t.csv", coarse="kind"), tmp_path / "out", lambda: begun.append((tmp_path / "out").exists())
+    )
+    assert begun == [False]
+
+
 def loaded(source):
     return load_dataset(TrialConfig.from_plain({"data": source.config, "classes": {"num_fine": 4}}).data)
 

@@ -8,12 +8,29 @@ differs between them (DESIGN rule 5.2).
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     import torch
+
+
+@dataclass(frozen=True)
+class BlockSeeds:
+    """The seeds of a cell's three groups of streams; the cell's own seed, where the trial fixes none.
+
+    Attributes:
+        split: Which samples train, validate and test, and which of these are drawn for metrics on a sample.
+        weights: What training starts from: initial and pretrained weights, initial relations, classes that are found
+            or counted before it.
+        order: What happens while training: order of samples, views and noise, drawn neighbours, starts of clusterings.
+    """
+
+    split: int
+    weights: int
+    order: int
 
 
 def derive_seed(seed: int, *purpose: object) -> int:

@@ -36,7 +36,9 @@ from fgtune.analysis.text.parts import describe_parts, parts_answer
 from fgtune.analysis.text.profiles import describe_profiles, profiles_answer
 from fgtune.analysis.text.search_answer import search_answer
 from fgtune.analysis.text.search_warnings import search_warnings
+from fgtune.analysis.text.variance import describe_variance
 from fgtune.analysis.text.warnings import study_warnings
+from fgtune.analysis.variance.parts import VarianceSummary, summarise_variance
 from fgtune.analysis.verdicts.combining import gains_of
 from fgtune.analysis.verdicts.grounds import shapes_of
 from fgtune.analysis.verdicts.robust import SummaryKind
@@ -79,6 +81,7 @@ class StudySummary:
         parts: What the parts of an ablation are worth together; None where its arms do not tell.
         numbers: What a study over K_F says about the number of fine classes; None for other studies.
         profiles: What the levels of each numeric factor of a sensitivity study say together; None where there are none.
+        variance: What the spread over seeds consists of; None for other designs.
     """
 
     study: str
@@ -117,6 +120,7 @@ class StudySummary:
     parts: PartsSummary | None = None
     profiles: ProfilesSummary | None = None
     numbers: NumberChoice | None = None
+    variance: VarianceSummary | None = None
 
     @property
     def baseline(self) -> ArmSummary:
@@ -284,10 +288,36 @@ def _searched(data: StudyData, summary: StudySummary) -> StudySummary:
     )
 
 
+def _decomposed(data: StudyData, summary: StudySummary) -> StudySummary:
+    """No arm is better than another: they are the same method, and differ in what moves it."""
+    info, study = summary.metrics[0], data.study
+    arms = [arm.name for arm in data.arms]
+    around = next(level for level in data.arms[-1].levels.values() if level is not None)
+    found = summarise_variance(
+        {arm: data.values(arm, info.name) for arm in arms},
+        {arm: len(data.lost(arm, info.name)) for arm in arms},
+        around=around,
+        alpha=study.metrics.alpha,
+        looks=len(data.looks),
+    )
+    found = describe_variance(found, info, data.level)
+    return replace(
+        summary,
+        answer=f"{found.sentence} {found.advice}".rstrip(),
+        failures=failure_rows(data, pruned=True),
+        solvers=solver_rows(data, together=False),
+        warnings=(*summary.warnings, *study_warnings(data, summary.metrics, ())),
+        choices=(),
+        joint_choices=(),
+        variance=found,
+    )
+
+
 SUMMARISERS: Mapping[str, Callable[[StudyData, StudySummary], StudySummary]] = {
     "sensitivity": _varied,
     "ablation": _ablated,
     "comparison": _compared_over_datasets,
     "search": _searched,
+    "variance": _decomposed,
 }
 """What each kind of design adds to the summary: answer, contrasts, failures, solvers, warnings."""

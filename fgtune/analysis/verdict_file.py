@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import Field, JsonValue
 
 from fgtune.analysis.checks.record import Status
+from fgtune.analysis.verdict_base import Number, Record
+from fgtune.analysis.verdict_joint import Parts, Profiles, Variance
 from fgtune.analysis.verdicts.judgement import Doubt, Verdict
 from fgtune.analysis.verdicts.robust import SummaryKind
 from fgtune.catalog.spec import Direction
@@ -16,19 +17,7 @@ SCHEMA_VERSION = 1
 """Increase it when a field changes its meaning or goes; a new field leaves it."""
 
 
-def _finite(value: object) -> object:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-Number = Annotated[float | None, BeforeValidator(_finite)]
-"""A number; null where it is undefined or infinite."""
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, populate_by_name=True)
-
-
-class Cells(_Record):
+class Cells(Record):
     """How the planned cells ended; a search's are those of the points proposed so far."""
 
     planned: int
@@ -43,7 +32,7 @@ class Cells(_Record):
     """Not run yet, or cut off. Everything else may change when they have run."""
 
 
-class Lost(_Record):
+class Lost(Record):
     """Seeds at which an arm ended without a value of the metric, by what happened."""
 
     failed: tuple[int, ...]
@@ -54,7 +43,7 @@ class Lost(_Record):
     """Stopped early by a scheduler."""
 
 
-class Advice(_Record):
+class Advice(Record):
     """How many pairs would find a difference of the margin (without one, of the size measured), with 80 % power."""
 
     low: int | None
@@ -63,7 +52,7 @@ class Advice(_Record):
     """On average over what the standard deviation may be; null for more than 1000."""
 
 
-class Contrast(_Record):
+class Contrast(Record):
     """A planned contrast: an arm against its baseline on the primary metric."""
 
     arm: str
@@ -117,7 +106,7 @@ class Contrast(_Record):
     """All of it as the report says it."""
 
 
-class Together(_Record):
+class Together(Record):
     """An arm of a comparison against the baseline over all data sets together, corrected with the other arms."""
 
     arm: str
@@ -142,7 +131,7 @@ class Together(_Record):
     """Why, in a clause."""
 
 
-class Chosen(_Record):
+class Chosen(Record):
     """What a search chooses by one of its criteria. The seeds that chose flatter the choice, so it is no verdict."""
 
     criterion: str
@@ -168,7 +157,7 @@ class Chosen(_Record):
     baseline."""
 
 
-class Decision(_Record):
+class Decision(Record):
     """A contrast that a look decided."""
 
     label: str
@@ -177,7 +166,7 @@ class Decision(_Record):
     """The answer then."""
 
 
-class LookAtResults(_Record):
+class LookAtResults(Record):
     """A look at the results: what it could decide, and what it did."""
 
     seeds: int
@@ -192,7 +181,7 @@ class LookAtResults(_Record):
     """Labels of the arms whose contrasts were still undecided."""
 
 
-class HealthCheck(_Record):
+class HealthCheck(Record):
     """A health check that applies to the study."""
 
     name: str
@@ -205,7 +194,7 @@ class HealthCheck(_Record):
     """What to do about it; empty if the check passed."""
 
 
-class Verdicts(_Record):
+class Verdicts(Record):
     """The answer of a study for programs. Undefined numbers are null."""
 
     schema_version: int = Field(alias="schema")
@@ -217,7 +206,7 @@ class Verdicts(_Record):
     study_hash: str | None
     """Hash of the study and its data, from ``provenance.json``; null without that file."""
     design: str
-    """``sensitivity``, ``ablation``, ``comparison`` or ``search``."""
+    """``sensitivity``, ``ablation``, ``comparison``, ``search`` or ``variance``."""
     question: str
     """The study's question."""
     answer: str
@@ -242,6 +231,12 @@ class Verdicts(_Record):
     """Contrasts over all data sets of a comparison; empty with fewer than two data sets."""
     chosen: tuple[Chosen, ...]
     """What a search chooses, by each of its criteria; empty for other designs."""
+    parts: Parts | None
+    """What the parts of an ablation are worth together; null where its arms do not tell, and for other designs."""
+    profiles: Profiles | None
+    """What the levels of each numeric factor of a sensitivity study say together; null where there are none."""
+    variance: Variance | None
+    """What the spread over seeds consists of; null for other designs than ``variance``."""
     looks: tuple[LookAtResults, ...]
     """Every look at the planned contrasts that the folder records, this being the last; empty without contrasts."""
     saved_cells: int

@@ -28,6 +28,7 @@ from fgtune.analysis.verdict_file import (
     Together,
     Verdicts,
 )
+from fgtune.analysis.verdict_joint import parts_record, profiles_record, variance_record
 from fgtune.analysis.verdicts.judgement import Judgement
 from fgtune.files import write_atomically
 
@@ -65,6 +66,9 @@ def verdicts_of(data: StudyData, summary: StudySummary) -> Verdicts:
         ),
         together=() if summary.datasets is None else _together(summary.datasets),
         chosen=() if summary.search is None else _chosen(summary.search),
+        parts=parts_record(summary.parts),
+        profiles=profiles_record(summary.profiles),
+        variance=variance_record(summary.variance),
         looks=tuple(map(_look, summary.looks)),
         saved_cells=summary.saved_cells,
         warnings=summary.warnings,

@@ -57,8 +57,11 @@ def check(source: Path | DataConfig, overrides: Sequence[str] = (), smoke: bool 
     trials: dict[str, list[TrialConfig]] = {}
     for arm in draft_arms(loaded).arms:
         trials.setdefault(stable_hash(arm.config.data.to_plain()), []).append(arm.config)
-    seed = loaded.study.seed_list[0]
-    reports = [_report(arms[0].data, load_dataset(arms[0].data), arms, seed) for arms in trials.values()]
+    first = loaded.study.seed_list[0]
+    reports = [
+        _report(arms[0].data, load_dataset(arms[0].data), arms, arms[0].streams.seeds(first).split)
+        for arms in trials.values()
+    ]
     return "\n\n".join(reports)
 
 

@@ -42,6 +42,9 @@ def read_power(root: Path) -> PowerTable:
         raise ConfigError(
             "is a search: it has no planned contrasts, whose power could be told", where=str(root), fix=fix
         )
+    if not data.study.design.plans_contrasts:
+        fix = "its report says how many seeds tell two spreads apart"
+        raise ConfigError("plans no contrasts, whose power could be told", where=str(root), fix=fix)
     table = power_table(data)
     if not table.rows:
         if table.contrasts == 0:

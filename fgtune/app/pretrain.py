@@ -105,7 +105,9 @@ def pretrain(
                 say(f"epoch {epoch}/{settings.epochs}, loss {loss:.4g}, {now - started:.0f} s, {left:.0f} s left")
 
         with trial_threads(max(1, int(loaded.study.execution.cpus))):
-            write_encoder(out, pretrained_weights(task.config, task.view, seed, progress))
+            write_encoder(
+                out, pretrained_weights(task.config, task.view, task.config.streams.seeds(seed).weights, progress)
+            )
     digest = hashlib.sha256(out.read_bytes()).hexdigest()
     say(f"encoder: {out} ({task.note})")
     say("in a study, in place of model.pretrain:")
@@ -131,7 +133,7 @@ def _of_study(loaded: LoadedStudy, arm: str | None, seed: int, all_samples: bool
     _check_trainable(config, loaded, [name for name, each in arms.items() if not _is_bare(each)])
     check_user_parts(config)
     dataset = load_dataset(config.data)
-    splits = split_dataset(dataset, config.data.split, seed)
+    splits = split_dataset(dataset, config.data.split, config.streams.seeds(seed).split)
     view = training_view(dataset, splits, None)
     total = len(dataset.inputs)
     if all_samples or len(view.train) == total:

@@ -208,6 +208,7 @@ DESIGNS: Mapping[str, PlannedKind] = {
     "ablation": PlannedKind(),
     "comparison": ComparisonKind(),
     "search": SearchKind(),
+    "variance": PlannedKind(),
 }
 """Every kind of design that a study file may state."""
 

@@ -113,7 +113,7 @@ def train_on_all(
         DataError: The split leaves a part empty.
         TrialError: Training failed.
     """
-    splits = all_training_splits(split_dataset(dataset, config.data.split, seed))
+    splits = all_training_splits(split_dataset(dataset, config.data.split, config.streams.seeds(seed).split))
     report(f"training on {len(splits.train):,} of {len(dataset.inputs):,} samples, {config.epochs} epochs")
     with trial_threads(threads):
         prepared = prepare_split(dataset, config, seed, threads, splits)

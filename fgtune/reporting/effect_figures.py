@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
 from fgtune.analysis.formatting import number
+from fgtune.analysis.text.variance import share_words
+from fgtune.analysis.variance.parts import Share
 from fgtune.analysis.verdicts.statistics import PairedContrast
 from fgtune.reporting.row_figures import difference_ground, error_bar, estimate_text
-from fgtune.reporting.theme import INK, RIGHT_COLOR, axis, base_layout, marks, rows_axis, short, shown
+from fgtune.reporting.theme import BASELINE_COLOR, INK, RIGHT_COLOR, axis, base_layout, marks, rows_axis, short, shown
 
 _Row = tuple[str, str, PairedContrast]
 """Name, a few words below it (may be empty), and the values by seed."""
@@ -44,6 +47,50 @@ def effects_figure(rows: Sequence[_Row], title: str, margin: float | None = None
             90 + 46 * len(names),
             xaxis=axis(shown(title, 80), range=[min(drawn) - pad, max(drawn) + pad]),
             yaxis=rows_axis(names),
+        )
+    )
+    return figure
+
+
+def shares_figure(rows: Sequence[tuple[str, Share, bool]], title: str) -> go.Figure:
+    """Shares of a total in per cent as bars with intervals, row by row; those that stand out are coloured.
+
+    Args:
+        rows: Name, share, and whether it stands out.
+        title: What the horizontal axis shows.
+    """
+    figure = go.Figure()
+    figure.add_vline(0.0, line={"color": BASELINE_COLOR, "width": 1})
+    drawn = [0.0, 100.0]
+    for row, (name, share, stands_out) in enumerate(rows):
+        value, color = 100 * share.value, RIGHT_COLOR if stands_out else BASELINE_COLOR
+        bar: dict[str, Any] = {"visible": False}
+        if not math.isnan(share.low):
+            low, high = 100 * share.low, 100 * share.high
+            bar = {
+                "type": "data",
+                "symmetric": False,
+                "array": [short(high - value)],
+                "arrayminus": [short(value - low)],
+            }
+            bar |= {"color": INK, "thickness": 1.5, "width": 5}
+            drawn += [low, high]
+        drawn.append(value)
+        text = f"{shown(name)}: {share_words(share)}"
+        figure.add_trace(
+            go.Bar(
+                x=[short(value)], y=[row], orientation="h", width=0.5, error_x=bar, text=[text], textposition="none",
+                marker={"color": color, "opacity": 0.75}, hoverinfo="text",
+            )
+        )  # fmt: skip
+    # An interval of ten seeds can be many times as long as the whole: its end is then cut off, and told in the table.
+    low, high = max(min(drawn), -150.0), min(max(drawn), 250.0)
+    pad = 0.04 * (high - low)
+    figure.update_layout(
+        base_layout(
+            90 + 46 * len(rows),
+            xaxis=axis(shown(title, 80), range=[low - pad, high + pad]),
+            yaxis=rows_axis([shown(name, 30) for name, _, _ in rows]),
         )
     )
     return figure

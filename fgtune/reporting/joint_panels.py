@@ -6,7 +6,8 @@ import math
 
 from fgtune.analysis.formatting import metric_info, number
 from fgtune.analysis.summary import StudySummary
-from fgtune.reporting.effect_figures import effects_figure
+from fgtune.analysis.text.variance import STREAM_WORDS
+from fgtune.reporting.effect_figures import effects_figure, shares_figure
 from fgtune.reporting.level_figures import number_figure
 from fgtune.reporting.page_figures import Figure, FigureGroup
 from fgtune.text import listed
@@ -69,3 +70,16 @@ def number_figures(summary: StudySummary) -> FigureGroup:
             spec = number_figure(rows, found.peak.left, found.truth)
             figures.append(Figure(f"numbers-{rank}", info.title, alt, spec))
     return FigureGroup("", tuple(figures), widest=2)
+
+
+def variance_figures(summary: StudySummary) -> FigureGroup:
+    """The shares of the variance over seeds, the widest first, and what is left."""
+    found = summary.variance
+    if found is None or math.isnan(found.repeated.value):
+        return FigureGroup("", ())
+    streams = sorted(found.streams, key=lambda part: -part.share.value)
+    rows = [(f"{STREAM_WORDS[part.name]} alone", part.share, part.name == found.named) for part in streams]
+    rows += [("runs that do not repeat", found.repeated, False), ("only together", found.together, False)]
+    spec = shares_figure(rows, f"share of the variance of {summary.metrics[0].title}, %")
+    title = "What the spread over seeds consists of"
+    return FigureGroup("", (Figure("variance-shares", title, found.sentence, spec),))

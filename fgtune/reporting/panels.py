@@ -30,7 +30,7 @@ from fgtune.catalog.metrics import ARM_METRICS
 from fgtune.reporting.curve_figures import history_figure, learning_figure, trial_curves_figure
 from fgtune.reporting.dataset_figures import pooled_figure, ranks_figure
 from fgtune.reporting.importance_panels import ImportancePanels, importance_panels
-from fgtune.reporting.joint_panels import number_figures, parts_figures, profile_figures
+from fgtune.reporting.joint_panels import number_figures, parts_figures, profile_figures, variance_figures
 from fgtune.reporting.level_figures import pair_figure, scatter_figure, sensitivity_figure
 from fgtune.reporting.page_figures import Figure, FigureGroup
 from fgtune.reporting.row_figures import forest_figure, relations_figure, solver_figure
@@ -54,6 +54,7 @@ class Panels:
         parts: What the parts of an ablation are worth together.
         profiles: K_F above against below the baseline.
         numbers: Label-free criteria and the primary metric over K_F.
+        variance: What the spread over seeds consists of.
         found: How the criteria of a search developed; criteria against each other, and against the primary metric.
         importances: What each setting of a space explains.
         levels: Metrics over each setting, or over the arms of a comparison.
@@ -69,6 +70,7 @@ class Panels:
     parts: FigureGroup
     profiles: FigureGroup
     numbers: FigureGroup
+    variance: FigureGroup
     found: tuple[Figure, ...]
     importances: ImportancePanels
     levels: tuple[FigureGroup, ...]
@@ -83,7 +85,7 @@ class Panels:
         """All figures, in the order of the page."""
         groups = (self.importances.figures, *self.levels, *self.curves, self.relations)
         grouped = [figure for group in groups for figure in group.figures]
-        joint = (self.datasets, self.parts, self.profiles, self.numbers, self.choosing)
+        joint = (self.datasets, self.parts, self.profiles, self.numbers, self.variance, self.choosing)
         together = [figure for group in joint for figure in group.figures]
         return [*self.differences, *together, *self.found, *grouped, *self.solvers]
 
@@ -97,6 +99,7 @@ def panels_of_arms(data: StudyData, summary: StudySummary, styles: Mapping[str, 
         parts=parts_figures(summary),
         profiles=profile_figures(summary),
         numbers=number_figures(summary),
+        variance=variance_figures(summary),
         found=(),
         importances=ImportancePanels(FigureGroup("", ()), ()),
         levels=_levels(data, styles),
@@ -138,6 +141,7 @@ def panels_of_space(
         parts=FigureGroup("", ()),
         profiles=FigureGroup("", ()),
         numbers=number_figures(summary),
+        variance=FigureGroup("", ()),
         found=(*(_history(data, trials, kinds) if searched else ()), *_pairs(data, trials, choosing)),
         importances=importance_panels(data, trials, judged),
         levels=_settings(data, trials, judged if searched else infos),

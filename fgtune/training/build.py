@@ -35,16 +35,19 @@ def build_trainer(
         encoders: Folder of pretrained backbones, read and added to; without one, a cell with ``model.pretrain`` trains
             its own, which is the same bit for bit.
     """
-    config, num_fine = with_num_fine(config, training, seed)
+    seeds = config.streams.seeds(seed)
+    config, num_fine = with_num_fine(config, training, seeds.weights)
     oracle = config.objective.oracle_weights
     if oracle and evaluation.fine is None:
         raise TrialError(f"objective.{oracle[0]} reads fine labels, and the data have none")
-    evaluator = Evaluator(evaluation, config.evaluation, num_fine, prepared.evaluation_neighbors, seed, prepared.fixed)
+    evaluator = Evaluator(
+        evaluation, config.evaluation, num_fine, prepared.evaluation_neighbors, seeds.split, prepared.fixed
+    )
     fine = evaluation.fine[training.train] if oracle and evaluation.fine is not None else None
     truth = evaluation.true_fine_to_coarse if config.relations.mode == "oracle" else None
     initial = None
     if config.model.pretrain is not None:
         from fgtune.training.pretraining.store import pretrained  # here: most cells do without it
 
-        initial = pretrained(config, training, seed, encoders)
+        initial = pretrained(config, training, seeds.weights, encoders)
     return Trainer(config, training, evaluator, seed, truth=truth, fine=fine, threads=threads, initial=initial)

@@ -71,18 +71,20 @@ class Networks:
         threads: int,
         initial: Mapping[str, Tensor] | None = None,
     ) -> None:
-        self.config, self.view, self.num_fine, self.seed = config, view, num_fine, seed
+        self.config, self.view, self.num_fine = config, view, num_fine
+        seeds = config.streams.seeds(seed)
+        self.seed = seeds.order
         self.compute = Compute(config.device, config.precision)
         self.views = Views(config.augmentation)
         shape = view_shape(config.augmentation, view.inputs.shape[1:])
         device = self.compute.device
-        self.model = build_classifier(config.model, shape, num_fine, seed).to(device)
+        self.model = build_classifier(config.model, shape, num_fine, seeds.weights).to(device)
         if initial is not None:
             self.model.backbone.load_state_dict(initial)
         groups = torch.from_numpy(coarse_groups(view.train_coarse))
         context = TermContext(self.model.backbone.feature_dim, num_fine, view.num_coarse, groups)
-        self.objective = build_by_seed(lambda: Objective(config.objective, context), seed)
-        self.objective.initialize_buffers(seed)
+        self.objective = build_by_seed(lambda: Objective(config.objective, context), seeds.weights)
+        self.objective.initialize_buffers(seeds.weights)
         self.objective.to(device)
         self.has_fine_head = Need.FINE_HEAD in self.objective.needs
         self.teacher = EmaTeacher(self.model, config.teacher.decay, config.teacher.warmup, config.teacher.buffers)

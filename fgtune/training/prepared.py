@@ -75,6 +75,7 @@ def prepare_split(
     Raises:
         DataError: The split leaves a part empty.
     """
+    seed = config.streams.seeds(seed).split
     splits = split_dataset(dataset, config.data.split, seed) if splits is None else splits
 
     def search(rows: IntArray, k: int, scope: str) -> IntArray:
@@ -117,7 +118,7 @@ def preparation_key(config: TrialConfig, seed: int) -> str:
     return stable_hash(
         {
             "data": config.data.to_plain(),
-            "seed": seed,
+            "seed": config.streams.seeds(seed).split,
             "searched": [config.neighbors.stored, config.neighbors.scope] if _needs_neighbors(config) else None,
             "measured": _measured(config),
         }

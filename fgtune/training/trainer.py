@@ -49,7 +49,8 @@ class Trainer:
         config: Resolved: ``classes.num_fine`` is a number.
         view: What training may see.
         evaluator: Computes metrics; holds the fine labels.
-        seed: The block, which determines initial weights, data order, noise and neighbour draws.
+        seed: The block, which determines initial weights, data order, noise and neighbour draws where
+            ``config.streams`` does not.
         truth: (sources, K_F) true relations, passed only if ``relations.mode`` is ``oracle``.
         fine: (n_train,) fine labels, passed only if the objective explicitly asks for them (``lambda_fine``).
         threads: Threads of the neighbour search.
@@ -73,7 +74,9 @@ class Trainer:
         num_fine = config.classes.number
         if num_fine is None:
             raise ValueError(f"the trial config must be resolved: classes.num_fine is {config.classes.num_fine}")
-        self.config, self.view, self.evaluator, self.seed = config, view, evaluator, seed
+        self.config, self.view, self.evaluator = config, view, evaluator
+        seeds = config.streams.seeds(seed)
+        self.seed = seeds.order
         self.networks = Networks(config, view, num_fine, seed, threads, initial)
         self.compute = self.networks.compute
         self.objective = self.networks.objective
@@ -88,7 +91,7 @@ class Trainer:
             config,
             view,
             num_fine,
-            seed,
+            seeds.weights,
             self.compute.device,
             truth,
             has_fine_head=self.networks.has_fine_head,

@@ -150,3 +150,35 @@ def test_the_script_of_the_page_fails_when_an_arm_hurts(synthetic, tmp_path, acc
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr
     assert ("hurts" in done.stderr) == bool(code)
+
+
+def test_parts_of_an_ablation_and_levels_of_a_factor_are_in_it(synthetic, kf_accuracy, tmp_path):
+    off = {name: {"off": {f"objective.lambda_{name}": 0.0}} for name in ("nn", "conf")}
+    study = {
+        "study": "parts", "question": "q", "seeds": 10,
+        "design": {"kind": "ablation", "schemes": ["factorial"], "components": off, "interactions": "planned"},
+        "trial": {"data": {"kind": "digits"}, "classes": {"num_fine": 10}, "epochs": 3},
+    }  # fmt: skip
+    accuracy = {"full": 0.9, "no_nn": 0.8, "no_conf": 0.8, "none": 0.8}
+    folder = synthetic.SyntheticStudy(text=json.dumps(study), accuracy=accuracy, noise=0.004).write(tmp_path / "parts")
+    write_up(folder)
+    stored, summary = _stored(folder), summarise(folder)
+    assert stored["profiles"] is stored["variance"] is None
+    found = stored["parts"]
+    assert (found["planned"], found["averaged"]) == (True, False)
+    assert [(each["parts"], each["called"]) for each in found["pairs"]] == [(["nn", "conf"], "synergy")]
+    assert [each["part"] for each in found["shares"]] == ["nn", "conf"]
+    assert sum(each["share"] for each in found["shares"]) == pytest.approx(found["total"])
+    effect = summary.parts.pairs[0]
+    assert found["pairs"][0]["difference"] == effect.contrast.estimate.mean
+    assert found["pairs"][0]["p_adjusted"] == effect.judgement.p_adjusted
+
+    folder = synthetic.SyntheticStudy(accuracy=kf_accuracy).write(tmp_path / "levels")
+    write_up(folder)
+    stored, profile = _stored(folder), summarise(folder).profiles.factors[0]
+    assert stored["parts"] is None
+    (found,) = stored["profiles"]["factors"]
+    assert found["factor"] == "classes.num_fine_ratio"
+    assert [each["worse_by_at_most"] for each in found["levels"]] == [each.shortfall for each in profile.levels]
+    assert [each["within"] for each in found["levels"]] == [each.within for each in profile.levels]
+    assert [each["verdict"] for each in found["sides"]] == [each.judgement.verdict for each in profile.sides]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from fgtune.analysis.formatting import MetricInfo, metric_info
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.records import ContrastSummary
+from fgtune.config.arms.variance import stream_warnings
 from fgtune.config.reading.load import SMOKE_SUFFIX
 from fgtune.text import count
 
@@ -27,6 +28,7 @@ def study_warnings(
         *_smoke_warning(data),
         *_margin_warning(data, metrics[0], contrasts),
         *_oracle_settings(data),
+        *stream_warnings(data.study),
         *_metric_warnings(data, metrics),
         *_ledger_warnings(data),
     )

@@ -10,6 +10,7 @@ import numpy as np
 
 from fgtune.app.verification.findings import DAMAGE, Finding, Subject, agree, described
 from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.streams import StreamsConfig
 from fgtune.config.schema.trial import reported_among
 from fgtune.metrics.coarse import coarse_accuracy_from_counts
 from fgtune.metrics.evaluate import evaluate_counts, evaluate_within
@@ -119,6 +120,11 @@ def reported_split(result: CellResult) -> str:
     return reported_among(result.config.get("evaluation", {}).get("splits") or ["test"])
 
 
+def split_seed(result: CellResult) -> int:
+    """The seed that a cell's split is drawn by: cells with the same one share it."""
+    return StreamsConfig.from_plain(result.config.get("streams", {})).seeds(result.seed).split
+
+
 def _block(
     record: RelationsRecord, result: CellResult, name: str, blocks: dict[tuple[int, str], tuple[str, list[Any]]]
 ) -> Iterator[Finding]:
@@ -130,7 +136,7 @@ def _block(
         None if fine is None else fine.sum(axis=0).tolist(),
         None if true is None else true.tolist(),
     ]
-    other, expected = blocks.setdefault((result.seed, data), (result.arm, totals))
+    other, expected = blocks.setdefault((split_seed(result), data), (result.arm, totals))
     yield agree(totals == expected, f"{name}: is counted over other samples or labels than {other} with the same seed")
 
 
@@ -154,7 +160,7 @@ def check_attention(subject: Subject) -> Iterator[Finding]:
         except DAMAGE as error:
             yield Finding(1, f"{name}: cannot be read as attention maps: {described(error)}")
             continue
-        block = (result.seed, stable_hash([result.config.get("data"), wanted, reported_split(result)]))
+        block = (split_seed(result), stable_hash([result.config.get("data"), wanted, reported_split(result)]))
         same = rows.setdefault(block, record.rows.tolist()) == record.rows.tolist()
         yield agree(same, f"{name}: shows other samples than the other arms with the same seed")
 

@@ -101,7 +101,8 @@ def _verdicts(subject: Subject, expected: Verdicts) -> Iterator[Finding]:
     yield Finding(
         0, note=f"{name}: was written by {written}, this is {here}: its numbers were compared, its words were not"
     )
-    same = _without(_VERSIONED, stored) == _without(_VERSIONED, made)
+    known = {key: value for key, value in made.items() if key in stored}  # a later version has further fields
+    same = _without(_VERSIONED, stored) == _without(_VERSIONED, known)
     yield agree(same, f"{name}: its numbers are not those that the ledger gives", compared=_leaves(made))
 
 

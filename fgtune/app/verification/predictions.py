@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fgtune.app.verification.arrays import digest_holds, reported_split, strangers
+from fgtune.app.verification.arrays import digest_holds, reported_split, split_seed, strangers
 from fgtune.app.verification.findings import DAMAGE, Finding, Subject, agree, described
 from fgtune.config.schema.base import stable_hash
 from fgtune.metrics.coarse import coarse_counts
@@ -97,7 +97,7 @@ def _block(
     record: PredictionsRecord, result: CellResult, name: str, blocks: dict[tuple[int, str], tuple[str, bytes]]
 ) -> Iterator[Finding]:
     """All arms of a block share the split."""
-    block = (result.seed, stable_hash(result.config.get("data")))
+    block = (split_seed(result), stable_hash(result.config.get("data")))
     other, expected = blocks.setdefault(block, (result.arm, record.splits.tobytes()))
     yield agree(record.splits.tobytes() == expected, f"{name}: has another split than {other} with the same seed")
 

@@ -11,15 +11,19 @@ from fgtune.config.arms.comparison import comparison_arms
 from fgtune.config.arms.draft_arms import Drafts
 from fgtune.config.arms.search import SearchPlan, check_population, search_arms
 from fgtune.config.arms.sensitivity import sensitivity_arms
+from fgtune.config.arms.variance import variance_arms
 from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.schema.ablation import AblationDesign
 from fgtune.config.schema.designs import ComparisonDesign, Design, SensitivityDesign
 from fgtune.config.schema.search import SearchDesign
 from fgtune.config.schema.study import Study
 from fgtune.config.schema.trial import TrialConfig
+from fgtune.config.schema.variance import VarianceDesign
 from fgtune.config.spaces.space_check import build_space
 
 D = TypeVar("D", bound=Design)
+FEWEST_SEEDS = 5
+"""Seeds below which a study of variance is warned of."""
 
 
 class DesignKind(ABC, Generic[D]):
@@ -125,11 +129,28 @@ class SearchKind(DesignKind[SearchDesign]):
                 )
 
 
+class VarianceKind(DesignKind[VarianceDesign]):
+    """Random streams that follow the seed or are fixed."""
+
+    def draft_arms(self, loaded: LoadedStudy, design: VarianceDesign) -> Drafts:
+        """Everything follows the seed, then one stream at a time, then none."""
+        return variance_arms(loaded, design)
+
+    def warnings(self, study: Study, design: VarianceDesign) -> Iterator[str]:
+        """Seeds that repeat the fixed one, or too few; a split without chance."""
+        del design
+        if len(study.seed_list) < FEWEST_SEEDS:
+            yield f"spreads of fewer than {FEWEST_SEEDS} seeds have no useful intervals; 20 tell them apart"
+        if study.trial.data.split.transductive:
+            yield "a transductive study has no split to draw, so the arm split only draws samples that metrics are of"
+
+
 DESIGNS: Mapping[str, DesignKind[Any]] = {
     "sensitivity": SensitivityKind(),
     "ablation": AblationKind(),
     "comparison": ComparisonKind(),
     "search": SearchKind(),
+    "variance": VarianceKind(),
 }
 """Every kind of design that a study file may state."""
 

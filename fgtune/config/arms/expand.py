@@ -19,6 +19,7 @@ from fgtune.config.arms.plan_checks import (
 )
 from fgtune.config.arms.records import Cell, DataShape, study_hash_of
 from fgtune.config.arms.search import SearchPlan
+from fgtune.config.arms.variance import check_streams, stream_warnings
 from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.reading.merge import patch
 from fgtune.config.schema.base import stable_hash
@@ -47,6 +48,7 @@ def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape], mad
     made = draft_arms(loaded) if made is None else made
     drafts = list(made.arms)
     check_splits(loaded, drafts)
+    check_streams(loaded, drafts)
     shapes = _shapes(loaded, drafts, shape_of)
     resolved = _resolved(loaded, drafts, shapes)
     stated = {each.arm: each.loaded.raw["design"]["space"] for each in made.arm_searches}
@@ -67,7 +69,12 @@ def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape], mad
     search = _search_plan(loaded, shapes)
     spaces = {each.search.arm: each.plan.search.space for each in searches if each.plan.search is not None}
     spaces |= {"the search": search.space} if search is not None else {}
-    warnings = (*made.warnings, *plan_warnings(resolved, spaces, shapes), *design_warnings(loaded.study))
+    warnings = (
+        *made.warnings,
+        *plan_warnings(resolved, spaces, shapes),
+        *stream_warnings(loaded.study),
+        *design_warnings(loaded.study),
+    )
     factors = made.factors if search is None else search.factors
     return Plan(loaded.study, study_hash, factors, arms, cells, shapes, warnings, search, tuple(searches))
 

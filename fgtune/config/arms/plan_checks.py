@@ -70,7 +70,7 @@ def check_seeds(loaded: LoadedStudy) -> None:
     if study.adaptive_seeds is None:
         return
     fix = "give a fixed number, such as 5"
-    if not study.design.plans_cells:
+    if not study.design.plans_contrasts:
         raise loaded.error(("seeds",), f"a {study.design.kind} plans no contrasts that seeds could decide", fix)
     if study.stopping is not None:
         rule = "seeds cannot decide contrasts whose trials are stopped early: those left are the ones that went well"

@@ -45,6 +45,10 @@ class Design(Config):
 
     plans_cells: ClassVar[bool] = True
     """Whether all cells are known beforehand, so that some can be selected and further seeds added to each."""
+    plans_contrasts: ClassVar[bool] = True
+    """Whether arms are planned to be compared with the baseline, so that seeds can decide the study's questions."""
+    varies_streams: ClassVar[bool] = False
+    """Whether arms differ in what follows the seed, and so are not compared seed by seed."""
     names_arms: ClassVar[bool] = False
     """Whether the arms have names that say more to a reader than the levels that set them apart."""
     varies_factors: ClassVar[bool] = True

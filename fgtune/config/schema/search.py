@@ -28,6 +28,7 @@ class SearchDesign(Design):
     """
 
     plans_cells: ClassVar[bool] = False
+    plans_contrasts: ClassVar[bool] = False
 
     kind: Literal["search"] = "search"
     space: StatedSpace

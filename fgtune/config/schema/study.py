@@ -27,10 +27,12 @@ from fgtune.config.schema.search import SearchDesign
 from fgtune.config.schema.seeds import AdaptiveSeeds
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.config.schema.tuning import Mode, NoSchedulerConfig, SchedulerConfig, StoppingConfig
+from fgtune.config.schema.variance import VarianceDesign
 from fgtune.text import count
 
 DesignConfig = Annotated[
-    SensitivityDesign | AblationDesign | ComparisonDesign | SearchDesign, Field(discriminator="kind")
+    SensitivityDesign | AblationDesign | ComparisonDesign | SearchDesign | VarianceDesign,
+    Field(discriminator="kind"),
 ]
 
 

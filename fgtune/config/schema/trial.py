@@ -18,6 +18,7 @@ from fgtune.config.schema.clustering import ClusteringConfig, KMeansClusteringCo
 from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.model import ModelConfig
 from fgtune.config.schema.objective import PRESET_SETTINGS, ObjectiveConfig
+from fgtune.config.schema.streams import StreamsConfig
 
 
 class TeacherConfig(Config):
@@ -197,6 +198,8 @@ class TrialConfig(Config):
     """bf16 and fp16 (with gradient scaling, on a GPU only) run the network under autocast; losses are always fp32."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     evaluation: EvaluationConfig = EvaluationConfig()
+    streams: StreamsConfig = StreamsConfig()
+    """Seeds of split, initial weights and order that do not follow the seed of the cell."""
 
     @field_validator("clustering", mode="before")
     @classmethod

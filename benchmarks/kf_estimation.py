@@ -24,6 +24,9 @@ from fgtune.training.estimation.estimators import ESTIMATORS, estimate_num_fine
 
 DATASETS: dict[str, dict[str, Any]] = {
     "digits": {"kind": "digits"},
+    "digits 7 + 3": {"kind": "digits", "coarse_groups": [[0, 1, 2, 3, 4, 5, 6], [7, 8, 9]]},
+    "digits 3 + 3 + 4": {"kind": "digits", "coarse_groups": [[0, 1, 2], [3, 4, 5], [6, 7, 8, 9]]},
+    "single cells": {"kind": "single_cell"},
     "hierarchy": {"kind": "hierarchy"},
     "hierarchy, separation 2": {"kind": "hierarchy", "separation": 2.0},
     "hierarchy, separation 6": {"kind": "hierarchy", "separation": 6.0},
@@ -43,7 +46,7 @@ def measure(data: dict[str, Any], kind: str, settings: dict[str, Any], seeds: in
     """True K_F, the estimate for each seed, and mean seconds an estimate."""
     estimates, seconds, truth = [], 0.0, 0
     for seed in range(seeds):
-        drawn = data if data["kind"] == "digits" else data | {"data_seed": seed}
+        drawn = data if data["kind"] in {"digits", "single_cell"} else data | {"data_seed": seed}
         classes = {"num_fine": "estimate", "estimator": {"kind": kind, **settings}}
         config = TrialConfig.from_plain({"data": drawn, "classes": classes})
         dataset = load_dataset(config.data)

@@ -77,6 +77,10 @@ class StudyFolderError(ConfigError):
     """The study folder cannot take this study (exit code 2)."""
 
 
+class DamagedFileError(StudyFolderError):
+    """A file of the study folder cannot be read (exit code 2)."""
+
+
 class SolverError(FgtuneError):
     """A relations solver found no usable solution, or one that breaks the post-condition."""
 

@@ -182,6 +182,7 @@ def _checks(data: StudyData, summary: StudySummary) -> tuple[Check, ...]:
             looks=summary.looks,
             solvers=summary.solvers,
             choices=summary.choices,
+            joint_choices=summary.joint_choices,
             search=summary.search,
             arm_searches=summary.arm_searches,
         )

@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from ruamel.yaml import YAML
 
 from fgtune.config.arms.plan import Plan
+from fgtune.errors import DamagedFileError
 from fgtune.files import write_atomically
 from fgtune.results.records import AttentionRecord, EpochMetrics, LabelsRecord, PredictionsRecord, RelationsRecord
 
@@ -24,6 +26,8 @@ FORK = "fork"
 """Column of population based training only: ``DONOR@EPOCH`` for a cell that continues another's training."""
 _IRRELEVANT = ("execution", "smoke", "published")
 """Parts of a study that its hash does not cover."""
+
+_Record = TypeVar("_Record")
 
 
 class FolderLayout:
@@ -99,7 +103,7 @@ class CellFiles(FolderLayout):
     def read_relations(self, cell_id: str) -> RelationsRecord | None:
         """The relations of a finished cell, or None where none were stored."""
         path = self.relations_dir / f"{cell_id}.npz"
-        return RelationsRecord(**_read_arrays(path)) if path.exists() else None
+        return self._read(path, RelationsRecord)
 
     def write_predictions(self, cell_id: str, record: PredictionsRecord) -> Path:
         """Store the predictions of a finished cell; returns the file."""
@@ -109,7 +113,7 @@ class CellFiles(FolderLayout):
     def read_predictions(self, cell_id: str) -> PredictionsRecord | None:
         """The predictions of a finished cell, or None where none were stored, as by earlier versions."""
         path = self.predictions_dir / f"{cell_id}.npz"
-        return PredictionsRecord(**_read_arrays(path)) if path.exists() else None
+        return self._read(path, PredictionsRecord)
 
     def write_labels(self, dataset_key: str, record: LabelsRecord) -> Path:
         """Store the coarse labels of a data set; returns the file."""
@@ -118,7 +122,7 @@ class CellFiles(FolderLayout):
     def read_labels(self, dataset_key: str) -> LabelsRecord | None:
         """The coarse labels of a data set, or None where none were stored."""
         path = self.labels_dir / f"{dataset_key}.npz"
-        return LabelsRecord(**_read_arrays(path)) if path.exists() else None
+        return self._read(path, LabelsRecord)
 
     def write_attention(self, cell_id: str, record: AttentionRecord) -> Path:
         """Store the attention maps of a finished cell; returns the file."""
@@ -127,7 +131,25 @@ class CellFiles(FolderLayout):
     def read_attention(self, cell_id: str) -> AttentionRecord | None:
         """The attention maps of a finished cell, or None where none were stored."""
         path = self.attention_dir / f"{cell_id}.npz"
-        return AttentionRecord(**_read_arrays(path)) if path.exists() else None
+        return self._read(path, AttentionRecord)
+
+    def _read(self, path: Path, kind: Callable[..., _Record]) -> _Record | None:
+        """The record in a file of arrays, or None where there is no file.
+
+        Raises:
+            DamagedFileError: The file holds no such record.
+        """
+        if not path.exists():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return kind(**{name: arrays[name] for name in arrays.files})
+        except Exception as error:  # zip archives, NumPy headers and records raise nothing narrower in common
+            first = (str(error).splitlines() or [""])[0]
+            fix = (
+                f"restore it from a copy; fgtune verify {shlex.quote(str(self.root))} names every file that is damaged"
+            )
+            raise DamagedFileError(f"is damaged ({type(error).__name__}: {first})", where=str(path), fix=fix) from error
 
     def write_curve(self, cell_id: str, arm: str, seed: int, history: Sequence[EpochMetrics]) -> Path:
         """Store the per-epoch metrics of a cell, replacing any stored before; returns the file."""
@@ -180,11 +202,6 @@ class CellFiles(FolderLayout):
         for path in self.curves_dir.glob("*.parquet"):
             path.unlink()
         return self.curves_file
-
-
-def _read_arrays(path: Path) -> dict[str, Any]:
-    with np.load(path, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
 
 
 def _write_arrays(path: Path, arrays: Mapping[str, Any]) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fgtune.analysis.checks.record import Check, Material, passed, warned
@@ -11,6 +11,7 @@ from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.search.axes import axes_of, end_of
 from fgtune.analysis.search.overview import is_oracle, stopping_metric
 from fgtune.catalog.metrics import AGREEMENT
+from fgtune.catalog.terms import TERMS, weight_of
 from fgtune.text import count, first_of, listed
 
 _MOST_NAMED = 6  # settings or arms that a sentence names
@@ -83,27 +84,65 @@ def agreeing_seeds(material: Material) -> Check | None:
     measured = {arm: agreement for arm, agreement in found.items() if agreement is not None}
     if not measured:
         return None
-    same = [arm for arm, agreement in measured.items() if agreement.identical]
-    started = [arm for arm in measured if _starts_alike(data, arm)]
-    problems = []
-    if same:
-        problems.append(f"all seeds of {first_of(same, _MOST_NAMED)} find exactly the same classes")
-    if started:
-        problems.append(f"the seeds of {first_of(started, _MOST_NAMED)} start from the same weights")
+    reasons = {
+        "all seeds of {} find exactly the same classes": [arm for arm in measured if measured[arm].identical],
+        "the seeds of {} start from the same weights": [arm for arm in measured if _one_file(data, arm)],
+        "the seeds of {} share one pretrained encoder": [
+            arm for arm, agreement in measured.items() if agreement.same_split and _one_pretraining(data, arm)
+        ],
+    }
+    # These follow the shape of the inputs, which is what the shared judge looks at, too.
+    attracted = {
+        "the seeds of {} start from clusters of the inputs": [
+            arm for arm in measured if _starts_in_clusters(data, arm)
+        ],
+        "the seeds of {} cluster the same inputs": [arm for arm in measured if _clusters_inputs(data, arm)],
+    }
+    problems = [text.format(first_of(arms, _MOST_NAMED)) for text, arms in (reasons | attracted).items() if arms]
     if not problems:
         return passed(name, f"the seeds of none of {count(len(measured), 'arm')} agree for a reason that is seen here")
     text = f"{capital(', and '.join(problems))}: they agree more for that reason, whether the classes are right or not."
-    return warned(
-        name,
-        text,
-        "Compare their agreement with that of arms that start likewise alone, or choose by val/fixed_silhouette.",
+    step = "Compare their agreement with that of arms that start likewise alone"
+    if any(attracted.values()):
+        return warned(name, text, f"{step}; fixed_silhouette, too, favours clusters of the inputs.")
+    return warned(name, text, f"{step}, or choose by val/fixed_silhouette.")
+
+
+def _configs(data: StudyData, arm: str) -> list[Mapping[str, Any]]:
+    """The configs that finished cells of an arm ran with, as plain data; an earlier version had fewer settings."""
+    return [data.results[cell.cell_id].config for cell in data.cells(arm) if cell.cell_id in data.results]
+
+
+def _one_file(data: StudyData, arm: str) -> bool:
+    """Whether all seeds of an arm begin with the weights of a file."""
+    return any(config.get("model", {}).get("weights") is not None for config in _configs(data, arm))
+
+
+def _one_pretraining(data: StudyData, arm: str) -> bool:
+    """Whether all seeds of an arm with the same training samples begin with the same pretrained encoder."""
+    sections = [config.get("model", {}).get("pretrain") or {} for config in _configs(data, arm)]
+    return any(section.get("seed") is not None for section in sections)
+
+
+def _starts_in_clusters(data: StudyData, arm: str) -> bool:
+    """Whether a fine head first learns clusters of the inputs."""
+    sections = [config.get("warm_start", {}) for config in _configs(data, arm) if _has_fine_head(config)]
+    return any(each.get("fraction", 0.0) > 0 and each.get("features", "inputs") == "inputs" for each in sections)
+
+
+def _clusters_inputs(data: StudyData, arm: str) -> bool:
+    """Whether fine classes are clusters of inputs that no network changes."""
+    return any(
+        config.get("model", {}).get("backbone", {}).get("kind") == "identity" and not _has_fine_head(config)
+        for config in _configs(data, arm)
     )
 
 
-def _starts_alike(data: StudyData, arm: str) -> bool:
-    """Whether all seeds of an arm begin with the weights of a file."""
-    results = [data.results[cell.cell_id] for cell in data.cells(arm) if cell.cell_id in data.results]
-    return any(result.config.get("model", {}).get("weights") is not None for result in results)
+def _has_fine_head(config: Mapping[str, Any]) -> bool:
+    """Whether a term, or one of the user's own, may train a classifier over fine classes."""
+    objective = config.get("objective", {})
+    own = any(term.fine_head and objective.get(weight_of(name), 0.0) > 0 for name, term in TERMS.items())
+    return own or bool(objective.get("extra"))
 
 
 def what_choices_read(material: Material) -> Check | None:
@@ -114,7 +153,10 @@ def what_choices_read(material: Material) -> Check | None:
         return None
     seen = [f"{what} {info.title}" for what, info in choosers if is_oracle(info)]
     if not seen:
-        return passed(name, "nothing was chosen or stopped by the test split or by fine labels")
+        by_agreement = any(info.name == AGREEMENT for _, info in choosers)
+        more = "; agreement reads the predictions, and no labels but coarse ones, of all samples" * by_agreement
+        text = f"nothing was chosen or stopped by fine labels or by a metric of the test split{more}"
+        return passed(name, text)
     text = (
         f"{capital(first_of(list(dict.fromkeys(seen)), _MOST_NAMED))}, which a user without fine labels, or before the "
         "test, could not know: an upper bound on what such choices can reach, not a method."
@@ -133,3 +175,5 @@ def _choosers(material: Material) -> Iterator[tuple[str, MetricInfo]]:
     yield from (
         ("the choice of an arm without labels reads", metric_info(choice.criterion)) for choice in material.choices
     )
+    for each in material.joint_choices:
+        yield from (("the joint choice of an arm reads", metric_info(name)) for name in (AGREEMENT, each.judge))

@@ -10,6 +10,7 @@ from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.records import ContrastSummary, Look, SolverRow
 from fgtune.analysis.search.arm_search_summary import ArmSearchesSummary
+from fgtune.analysis.search.joint_choice import JointChoice
 from fgtune.analysis.search.overview import SearchSummary
 from fgtune.analysis.search.selection import LabelFreeChoice
 from fgtune.analysis.verdicts.judgement import Doubt
@@ -58,6 +59,7 @@ class Material:
         looks: The looks at them, the last one being this; none in a search.
         solvers: The use of the solvers.
         choices: What choosing an arm by each label-free metric would cost.
+        joint_choices: What agreement and the shared judge choose together.
         search: What a search found; None for other designs.
         arm_searches: The searches inside the arms of a comparison; None if there are none.
     """
@@ -69,6 +71,7 @@ class Material:
     looks: Sequence[Look]
     solvers: Sequence[SolverRow]
     choices: Sequence[LabelFreeChoice]
+    joint_choices: Sequence[JointChoice]
     search: SearchSummary | None
     arm_searches: ArmSearchesSummary | None
 

@@ -27,8 +27,8 @@ from fgtune.text import count
 FEWEST_ARMS = 5
 """Arms among which two criteria may be said to rank alike."""
 FEWEST_SEEDS = 3
-JUDGES = ("val/fixed_silhouette", "test/fixed_silhouette", "train/fixed_silhouette")
-"""The first of these that a study has is the second criterion."""
+JUDGES = ("val/fixed_silhouette", "train/fixed_silhouette", "test/fixed_silhouette")
+"""The first of these that a study has is the second criterion; nothing should be chosen by the test split."""
 _MOST_EXACT = 7  # arms up to which all orders are counted
 
 

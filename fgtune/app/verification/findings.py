@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fgtune.analysis.inputs import StudyData
 from fgtune.config.schema.base import HASH_SCHEME, stable_hash
 from fgtune.config.schema.trial import TrialConfig
-from fgtune.errors import FgtuneError
+from fgtune.errors import DamagedFileError, FgtuneError
 from fgtune.results.extension import HASH
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, CellState
@@ -53,6 +53,8 @@ def guarded(findings: Iterable[Finding], what: str) -> Iterator[Finding]:
 
 def described(error: Exception) -> str:
     """The first line of an error, with its type unless fgtune raised it on purpose."""
+    if isinstance(error, DamagedFileError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__  # the finding names the file itself
     first = (str(error).splitlines() or [""])[0]
     return first if isinstance(error, FgtuneError) else f"{type(error).__name__}: {first}"
 

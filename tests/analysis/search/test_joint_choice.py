@@ -15,6 +15,7 @@ from fgtune.analysis.inputs import read_study
 from fgtune.analysis.search.joint_choice import alike, best_together, joint_choices
 from fgtune.analysis.summary import summarise
 from fgtune.config.schema.base import stable_hash
+from fgtune.errors import StudyFolderError
 from fgtune.reporting.html import write_up
 from fgtune.results.records import LabelsRecord, PredictionsRecord
 
@@ -127,6 +128,101 @@ def test_a_check_names_arms_whose_seeds_agree_for_another_reason(folder_of):
         folder.ledger.append(replace(result, config={**result.config, "model": model}))
     (check,) = [each for each in summarise(folder).checks if each.name == "Agreement between seeds"]
     assert "the seeds of c start from the same weights: they agree more for that reason" in check.sentence
+
+
+def changed(folder, arm, **sections):
+    """The folder with settings of an arm's cells replaced, section by section."""
+    for result in folder.ledger.read():
+        if result.arm == arm:
+            own = {name: {**result.config[name], **values} for name, values in sections.items()}
+            folder.ledger.append(replace(result, config={**result.config, **own}))
+    return folder
+
+
+def agreeing(folder):
+    (check,) = [each for each in summarise(folder).checks if each.name == "Agreement between seeds"]
+    return check
+
+
+FIXED = {"model": {"backbone": {"kind": "identity"}}}
+HEADLESS = {"lambda_coarse": 0.0, "lambda_nn": 0.0, "lambda_conf": 0.0, "lambda_reg": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("sections", "reason", "step"),
+    [
+        (
+            {"model": {"pretrain": {"kind": "scarf", "seed": 0}}},
+            "The seeds of c share one pretrained encoder",
+            "choose by",
+        ),
+        (
+            {"warm_start": {"fraction": 0.2}},
+            "The seeds of c start from clusters of the inputs",
+            "fixed_silhouette, too",
+        ),
+        ({**FIXED, "objective": HEADLESS}, "The seeds of c cluster the same inputs", "fixed_silhouette, too"),
+    ],
+)
+def test_the_check_names_what_else_makes_seeds_agree(folder_of, sections, reason, step):
+    check = agreeing(changed(folder_of(), "c", **sections))
+    assert check.status is Status.WARN
+    assert check.sentence.startswith(reason)
+    assert step in check.next_step
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"model": {"pretrain": {"kind": "scarf", "seed": None}}},
+        {"warm_start": {"fraction": 0.2, "features": "initial"}},
+        {"warm_start": {"fraction": 0.2}, "objective": HEADLESS},
+        {"objective": HEADLESS},
+        FIXED,
+    ],
+)
+def test_what_differs_by_seed_is_no_such_reason(folder_of, sections):
+    assert agreeing(changed(folder_of(), "c", **sections)).status is Status.PASS
+
+
+def test_one_pretraining_on_other_samples_for_each_seed_is_no_such_reason(folder_of):
+    folder = changed(folder_of(), "c", model={"pretrain": {"kind": "scarf", "seed": 0}})
+    for result in folder.ledger.read():
+        record = folder.read_predictions(result.cell_id)
+        splits = np.roll(np.repeat([1, 4], 120), result.seed).astype(np.int8)
+        folder.write_predictions(result.cell_id, replace(record, splits=splits))
+    assert agreeing(folder).status is Status.PASS
+
+
+def judged_on(folder, *splits):
+    for result in folder.ledger.read():
+        own = {name: value for name, value in result.metrics.items() if not name.endswith("/fixed_silhouette")}
+        value = result.metrics["val/fixed_silhouette"]
+        own |= {f"{split}/fixed_silhouette": value for split in splits}
+        folder.ledger.append(replace(result, metrics=own))
+    return folder
+
+
+def test_the_judge_is_of_the_test_split_only_where_there_is_no_other_and_a_check_then_says_so(folder_of):
+    folder = judged_on(folder_of(), "train", "test")
+    assert only(folder).judge == "train/fixed_silhouette"
+    (check,) = [each for each in summarise(folder).checks if each.name == "What choices read"]
+    assert check.status is Status.PASS
+    assert "no labels but coarse ones, of all samples" in check.sentence
+    folder = judged_on(folder_of(), "test")
+    assert only(folder).judge == "test/fixed_silhouette"
+    (check,) = [each for each in summarise(folder).checks if each.name == "What choices read"]
+    assert check.status is Status.WARN
+    assert check.sentence.startswith("The joint choice of an arm reads fixed silhouette (test)")
+
+
+def test_a_damaged_file_of_predictions_is_an_error_that_names_it(folder_of):
+    folder = folder_of()
+    path = next(iter(sorted(folder.predictions_dir.iterdir())))
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(StudyFolderError, match=r"is damaged \(BadZipFile: .*fgtune verify") as caught:
+        summarise(folder)
+    assert caught.value.where == str(path)
 
 
 def test_a_check_passes_where_no_such_reason_is_seen(folder_of):

@@ -94,23 +94,34 @@ def prepare_split(
 
 def _fixed_sample(dataset: Dataset, rows: IntArray, seed: int, split: str) -> FixedSample:
     """The sample of a split, drawn without labels, alike in all arms of a block."""
-    drawn = numpy_stream(seed, "fixed_space", split).permutation(len(rows))[:FIXED_SAMPLES]
-    positions: IntArray = np.sort(drawn).astype(np.int64)
-    points = _fixed_space(dataset).project(vectors(dataset.inputs, rows[positions]))
+    positions = drawn_rows(len(rows), FIXED_SAMPLES, seed, split)
+    points = fixed_space(dataset).project(vectors(dataset.inputs, rows[positions]))
     for array in (positions, points):
         array.setflags(write=False)
     return FixedSample(positions, points)
 
 
-def _fixed_space(dataset: Dataset) -> PrincipalSpace:
+def fixed_space(dataset: Dataset) -> PrincipalSpace:
     """The shared space of a data set; found once a process for the latest data sets."""
     key = dataset.fingerprint
     if key not in _SPACES:
         while len(_SPACES) >= KEPT_SPACES:
             del _SPACES[next(iter(_SPACES))]
-        rows = np.sort(numpy_stream(0, "fixed_space").permutation(len(dataset.inputs))[:FIXED_SAMPLES])
-        _SPACES[key] = principal_space(vectors(dataset.inputs, rows))
+        _SPACES[key] = principal_space(vectors(dataset.inputs, drawn_rows(len(dataset.inputs), FIXED_SAMPLES)))
     return _SPACES[key]
+
+
+def drawn_rows(number: int, limit: int, seed: int = 0, *of: str) -> IntArray:
+    """Sorted rows of at most ``limit`` samples for the shared space, drawn without labels.
+
+    Args:
+        number: Samples among which is drawn.
+        limit: Samples that are drawn at most.
+        seed: Seed of the block; 0 for what all blocks share.
+        of: What is drawn from, e.g. the name of a split; nothing for the whole data set.
+    """
+    drawn: IntArray = np.sort(numpy_stream(seed, "fixed_space", *of).permutation(number)[:limit]).astype(np.int64)
+    return drawn
 
 
 def preparation_key(config: TrialConfig, seed: int) -> str:

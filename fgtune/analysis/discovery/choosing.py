@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
 
 from fgtune.analysis.agreement import ArmAgreement
 from fgtune.analysis.class_numbers import find_peak
-from fgtune.analysis.formatting import interval, number
-from fgtune.analysis.search.joint_choice import FEWEST_ARMS, alike, refusal_of
-from fgtune.analysis.verdicts.statistics import paired_contrast
+from fgtune.analysis.formatting import interval, number, percent
+from fgtune.analysis.search.joint_choice import FEWEST_ARMS, alike, order_together, refusal_of
+from fgtune.analysis.verdicts.statistics import mean_interval, paired_contrast
 from fgtune.arrays import FloatArray
 from fgtune.text import count
 
@@ -103,11 +102,10 @@ def _level(number: int, own: ArmAgreement, near: bool) -> NumFineLevel:
 
 def agreement_interval(found: ArmAgreement) -> tuple[float, float]:
     """Interval of an agreement by the jackknife over seeds; nan with two seeds."""
-    values = np.array([*found.values().values()])
-    if len(values) < 3:
+    if len(found.seeds) < 3:
         return math.nan, math.nan
-    half = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values)))
-    return found.mean - half, min(1.0, found.mean + half)
+    estimate = mean_interval([*found.values().values()], LEVEL)
+    return estimate.low, min(1.0, estimate.high)
 
 
 @dataclass(frozen=True)
@@ -195,7 +193,9 @@ def _choice(judged: Sequence[Candidate], base: Candidate, ordered: tuple[Candida
     if best.arm == base.arm:
         reason = f"{best.title}, the default, ranks first by agreement between runs and the shared silhouette, {words}."
         return MethodChoice(base.arm, False, reason, ordered)
-    ahead = f"{number(lead.estimate.mean)} (95 % interval {interval(lead.estimate.low, lead.estimate.high)})"
+    ahead = (
+        f"{number(lead.estimate.mean)} ({percent(LEVEL)} interval {interval(lead.estimate.low, lead.estimate.high)})"
+    )
     reason = (
         f"{best.title} ranks first by agreement between runs and the shared silhouette, {words}; its runs agree by "
         f"{ahead} more than those of the default, {base.title}."
@@ -209,8 +209,4 @@ def _criteria(judged: Sequence[Candidate]) -> tuple[FloatArray, FloatArray]:
 
 def _ranked(judged: Sequence[Candidate]) -> list[Candidate]:
     """Methods from best to worst by the mean of their ranks; of equals, those whose runs agree more first."""
-    if not judged:
-        return []
-    one, two = _criteria(judged)
-    order = np.lexsort((one, stats.rankdata(one) + stats.rankdata(two)))[::-1]
-    return [judged[place] for place in order]
+    return [judged[place] for place in order_together(*_criteria(judged))]

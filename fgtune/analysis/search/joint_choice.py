@@ -20,7 +20,7 @@ from scipy import stats
 from fgtune.analysis.formatting import interval, metric_info, number, p_text, percent
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.verdicts.statistics import PairedContrast, paired_contrast
-from fgtune.arrays import FloatArray
+from fgtune.arrays import FloatArray, IntArray
 from fgtune.catalog.metrics import AGREEMENT
 from fgtune.text import count
 
@@ -116,14 +116,20 @@ def _choice(data: StudyData, dataset: str, arms: Sequence[PlannedArm], judge: st
 
 
 def best_together(one: FloatArray, two: FloatArray) -> int:
-    """The arm with the best mean of its ranks by two criteria; of equals, the better one by the first.
+    """The arm with the best mean of its ranks by two criteria; see ``order_together``."""
+    return int(order_together(one, two)[0])
+
+
+def order_together(one: FloatArray, two: FloatArray) -> IntArray:
+    """(arms,) arms from best to worst by the mean of their ranks by two criteria; of equals, the better by the first.
 
     Args:
         one: (arms,) larger is better.
         two: (arms,) larger is better.
     """
     ranks = stats.rankdata(one) + stats.rankdata(two)
-    return int(np.lexsort((one, ranks))[-1])
+    order: IntArray = np.lexsort((one, ranks))[::-1]
+    return order
 
 
 def alike(one: FloatArray, two: FloatArray) -> tuple[float, float]:

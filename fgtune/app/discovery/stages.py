@@ -19,7 +19,6 @@ from fgtune.files import write_atomically
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
 from fgtune.results.records import CellState
-from fgtune.streams import numpy_stream
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -130,22 +129,18 @@ def central_seed(data: StudyData, arm: str) -> int:
 
 
 def space_of(dataset: Dataset) -> PrincipalSpace:
-    """The space that all methods are judged in: leading principal components of the inputs."""
-    from fgtune.metrics.fixed_space import principal_space
+    """The space that all methods are judged in, that of the metric ``fixed_silhouette``."""
+    from fgtune.training.prepared import fixed_space
 
-    return principal_space(vectors(dataset.inputs, _drawn(len(dataset.inputs))))
-
-
-def _drawn(number: int) -> IntArray:
-    drawn: IntArray = np.sort(numpy_stream(0, "discovery").permutation(number)[:JUDGED_SAMPLES]).astype(np.int64)
-    return drawn
+    return fixed_space(dataset)
 
 
 def judge_of(dataset: Dataset, space: PrincipalSpace) -> FixedJudge:
-    """What judges predictions on all samples, or on a sample of many."""
+    """What judges predictions on all samples, or on a sample of many; ``fixed_silhouette`` is that of one split."""
     from fgtune.metrics.fixed_space import FixedJudge
+    from fgtune.training.prepared import drawn_rows
 
-    rows = _drawn(len(dataset.inputs))
+    rows = drawn_rows(len(dataset.inputs), JUDGED_SAMPLES)
     return FixedJudge(rows, space.project(vectors(dataset.inputs, rows)), dataset.coarse[rows])
 
 

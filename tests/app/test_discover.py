@@ -140,6 +140,20 @@ def test_time_that_ran_out_gives_results_and_exit_code_4_and_an_interruption_non
         fgtune.discover(data, tmp_path / "third", coarse="group", minutes=5, quiet=True)
 
 
+@pytest.mark.usefixtures("in_process", "small")
+def test_single_runs_are_judged_where_the_time_sufficed_for_no_more(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(budget, "SEEDS_NUM_FINE", 1)
+    monkeypatch.setattr(budget, "SEEDS_METHODS", 1)
+    found = fgtune.discover(data, tmp_path / "out", coarse="group", minutes=5, quiet=True)
+    assert found.num_fine.by_judge
+    assert found.num_fine.chosen in (3, 4)
+    assert found.num_fine.missing == (3, 4)
+    assert (found.runs, found.method.refused) == (0, True)
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "single runs are best separated there" in page
+    assert "found again in" not in page.partition("<main>")[2].partition("The classes")[0]
+
+
 def test_a_study_of_other_content_is_set_aside_and_not_lost(tmp_path):
     for number in (1, 2):
         (tmp_path / "methods").mkdir()

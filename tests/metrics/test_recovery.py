@@ -48,6 +48,17 @@ def test_a_planted_class_is_found_again_and_an_arbitrary_cut_is_not():
     assert (values[:, 1:] >= RECOVERED).mean() < 0.01
 
 
+def test_a_cut_through_one_long_cloud_is_found_again_too():
+    """What similarity does not promise: runs that share most samples cut a cloud without classes in one place."""
+    rng = np.random.default_rng(1)
+    again = []
+    for _ in range(50):
+        points = rng.normal(size=300)
+        cuts = [points > points[rng.permutation(300)[:240]].mean() for _ in range(2)]
+        again.append((best_jaccard(cuts[0].astype(int), cuts[1].astype(int), 2) >= RECOVERED).mean())
+    assert np.mean(again) > 0.95
+
+
 @pytest.mark.parametrize(("one", "two"), [([0, 2], [0, 0]), ([0], [0, 1]), ([0, 1], [-2, 0])])
 def test_what_is_no_labelling_is_refused(one, two):
     with pytest.raises(ValueError, match=r"one|two"):

@@ -53,6 +53,7 @@ class NumFineChoice:
         edge: Where the best number is the ``smallest`` or ``largest`` that was tried, and one beyond is possible; else
             empty.
         missing: Planned numbers that have fewer runs than the others, and were not considered.
+        by_judge: Whether single runs were judged by the shared silhouette, because no number has two.
     """
 
     chosen: int
@@ -61,6 +62,7 @@ class NumFineChoice:
     levels: tuple[NumFineLevel, ...] = ()
     edge: Literal["", "smallest", "largest"] = ""
     missing: tuple[int, ...] = ()
+    by_judge: bool = False
 
 
 def choose_num_fine(found: Mapping[int, ArmAgreement], missing: Sequence[int] = (), least: int = 1) -> NumFineChoice:
@@ -92,6 +94,17 @@ def choose_num_fine(found: Mapping[int, ArmAgreement], missing: Sequence[int] = 
     elif len(numbers) > 1 and place == 0 and best > least:
         edge = "smallest"
     return NumFineChoice(best, numbers[low], numbers[high], levels, edge, tuple(missing))
+
+
+def choose_by_judge(found: Mapping[int, float], planned: Sequence[int]) -> NumFineChoice:
+    """The number whose single run is best separated, where no number has two runs that could agree.
+
+    Args:
+        found: Shared silhouette by number of fine classes; at least one.
+        planned: All numbers that were to be tried.
+    """
+    best = max(sorted(found), key=lambda number: found[number])
+    return NumFineChoice(best, min(found), max(found), missing=tuple(planned), by_judge=True)
 
 
 def _level(number: int, own: ArmAgreement, near: bool) -> NumFineLevel:

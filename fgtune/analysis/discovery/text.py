@@ -16,6 +16,10 @@ LOW_COARSE_ACCURACY = 0.8
 
 def num_fine_text(choice: NumFineChoice) -> str:
     """The number of fine classes with its interval, in a sentence."""
+    if choice.by_judge:
+        return (
+            f"{choice.chosen} fine classes: single runs are best separated there; for two of each the time was short."
+        )
     if not choice.levels:
         return f"{choice.chosen} fine classes, as given."
     if choice.missing:

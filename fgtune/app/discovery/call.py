@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from fgtune.analysis.discovery.choosing import MethodChoice, NumFineChoice
     from fgtune.analysis.discovery.outcome import Discovery
     from fgtune.data.base import Dataset
+    from fgtune.metrics.fixed_space import FixedJudge, PrincipalSpace
 
 RESULT, REPORT, MODEL, STUDY = "discover.json", "report.html", "model", "study.yaml"
 COMPLETE, FAILED_CELLS, BUDGET, INTERRUPTED = 0, 3, 4, 130
@@ -134,6 +135,14 @@ class Call:
             return 1.0
         return float(np.sqrt(np.asarray(self._dataset.inputs).var(axis=0, dtype=np.float64).mean()))
 
+    @cached_property
+    def _space(self) -> PrincipalSpace:
+        return stages.space_of(self._dataset)
+
+    @cached_property
+    def _judge(self) -> FixedJudge:
+        return stages.judge_of(self._dataset, self._space)
+
     @property
     def _features(self) -> int:
         return int(np.prod(self._source.shape))
@@ -173,6 +182,8 @@ class Call:
         found = self._try_numbers(NUM_FINE, schedule.grid, schedule, near + later)
         if found is None:
             return None
+        if not found:
+            return self._guess_num_fine(schedule)
         numbers, best = sorted(found), choose_num_fine(found).chosen
         least = self._dataset.num_coarse[0] + 1
         between = near_of(numbers, best, least, schedule.near)
@@ -183,6 +194,18 @@ class Call:
             found |= closer
         missing = [number for number in (*schedule.grid, *between) if number not in found]
         choice = choose_num_fine(found, missing, least)
+        self._say(num_fine_text(choice))
+        return choice
+
+    def _guess_num_fine(self, schedule: Schedule) -> NumFineChoice:
+        """The number of fine classes from single runs, where the time sufficed for no more."""
+        from fgtune.analysis.discovery.choosing import choose_by_judge
+        from fgtune.analysis.discovery.text import num_fine_text
+
+        judged = stages.judged_by_num_fine(stages.read_stage(self._out / NUM_FINE), self._judge)
+        if not judged:
+            raise FgtuneError(f"{self._out / NUM_FINE}: no cell is complete; give more time with --minutes")
+        choice = choose_by_judge(judged, schedule.grid)
         self._say(num_fine_text(choice))
         return choice
 
@@ -207,10 +230,7 @@ class Call:
         self._codes.append(code)
         if code == INTERRUPTED:
             return None
-        found = stages.by_num_fine(stages.read_stage(self._out / name), schedule.seeds_num_fine)
-        if not found and name == NUM_FINE:
-            raise FgtuneError(f"{self._out / name}: no two seeds of any number of fine classes are complete")
-        return found
+        return stages.by_num_fine(stages.read_stage(self._out / name), schedule.seeds_num_fine)
 
     def _choose_method(self, schedule: Schedule, num_fine: NumFineChoice) -> MethodChoice | None:
         """The method; None if the call was interrupted."""
@@ -225,8 +245,7 @@ class Call:
         self._codes.append(code)
         if code == INTERRUPTED:
             return None
-        judge = stages.judge_of(self._dataset, stages.space_of(self._dataset))
-        candidates = stages.candidates_of(stages.read_stage(self._out / METHODS), judge)
+        candidates = stages.candidates_of(stages.read_stage(self._out / METHODS), self._judge)
         if not candidates:
             raise FgtuneError(f"{self._out / METHODS}: no cell is complete")
         choice = choose_method(candidates, schedule.arms[0])
@@ -246,8 +265,7 @@ class Call:
         seed = stages.central_seed(data, method.arm)
         model = stages.refit_choice(self._out / METHODS, method.arm, seed, self._out / MODEL, self._say)
         found, parents, card = describe.assign_all(model, dataset)
-        space = stages.space_of(dataset)
-        classes, runs = describe.describe_all(found, parents, dataset, source, space, data, method.arm, seed)
+        classes, runs = describe.describe_all(found, parents, dataset, source, self._space, data, method.arm, seed)
         describe.write_classes(self._out, found, classes, source, dataset)
         describe.write_to_label(self._out, classes, source, dataset)
         labels = dataset.coarse[:, 0]

@@ -108,6 +108,16 @@ def by_num_fine(data: StudyData, seeds: int) -> dict[int, ArmAgreement]:
     return {number: each for number, each in found.items() if len(each.seeds) >= most}
 
 
+def judged_by_num_fine(data: StudyData, judge: FixedJudge) -> dict[int, float]:
+    """Shared silhouette of a complete run by number of fine classes."""
+    found = {}
+    for arm in data.arms:
+        runs = runs_of(data, arm.name)
+        if runs:
+            found[int(arm.levels["classes.num_fine"])] = judge.silhouette(next(iter(runs.values())))
+    return found
+
+
 def runs_of(data: StudyData, arm: str) -> dict[int, IntArray]:
     """The fine classes that each complete seed of an arm gives all samples, restricted to their coarse labels."""
     runs = {}

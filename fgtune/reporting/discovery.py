@@ -20,9 +20,21 @@ from fgtune.analysis.formatting import number
 from fgtune.arrays import AnyArray
 from fgtune.reporting.html import document, generator, script_json
 from fgtune.reporting.page_figures import Figure
-from fgtune.reporting.theme import FAINT, RIGHT_COLOR, WRONG_COLOR, axis, base_layout, marks, rows_axis, short, shown
+from fgtune.reporting.theme import (
+    FAINT,
+    RIGHT_COLOR,
+    WRONG_COLOR,
+    axis,
+    base_layout,
+    log_axis,
+    marks,
+    rows_axis,
+    short,
+    shown,
+)
 
 TEMPLATE = "discovery.html.j2"
+_LOG_SPAN = 4
 PICTURE_PX = 64
 """Side of a picture on the page."""
 
@@ -117,7 +129,8 @@ def _num_fine_figures(found: Discovery) -> list[Figure]:
     texts = [f"{each.num_fine} classes: {number(each.agreement)}" for each in choice.levels]
     figure.add_trace(marks(x, y, {"color": colors, "symbol": symbols, "size": 12}, texts))
     figure.update_layout(**base_layout(300))
-    figure.update_xaxes(**axis("number of fine classes"))
+    scale = log_axis(x) if max(x) > _LOG_SPAN * min(x) else {}
+    figure.update_xaxes(**axis("number of fine classes", **scale))
     figure.update_yaxes(**axis("agreement between runs", rangemode="tozero"))
     alt = "; ".join(f"{each.num_fine} classes {number(each.agreement)}" for each in choice.levels)
     note = "Star: the chosen number. Band: numbers on which runs are not shown to agree less. Rings: two runs each."

@@ -33,7 +33,7 @@ def candidate(arm: str, agreement: float) -> Candidate:
 
 
 def fine_class(number: int, parent: str, size: int) -> FineClass:
-    features = (FeatureDifference("height", 1.5, -2.0, 3.25),) if number else ()
+    features = (FeatureDifference("the_height_of_a_thing_in_centimetres", 1.5, -2.0, 3.25),) if number else ()
     doubtful = (3, 4) if number else ()
     return FineClass(number, f"{parent} {number}", parent, size, 0.5, 0.9, 0, (1, 2), doubtful, (0.9, 0.4), features)
 
@@ -61,7 +61,7 @@ FOUND = Discovery(
     comparison=None,
     command="fgtune discover pets.csv",
 )
-PLAIN = {row: Sample(f"s{row}", 0.9 - row / 10, "cat 2") for row in range(5)}
+PLAIN = {row: Sample(f"AAAGCCTGGCTAAC-{row}", 0.9 - row / 10, "cat 2") for row in range(5)}
 PICTURES = {row: replace(each, picture=np.full((3, 4, 4), row / 5)) for row, each in PLAIN.items()}
 
 
@@ -84,8 +84,11 @@ def test_the_page_says_what_was_found_why_and_what_to_do_next():
     assert "4 fine classes: there runs agree most; on 4 to 6 they are not shown to agree less." in text
     assert "Nothing chooses better than the default here." in text
     assert "found again in 1 of 2" in text
-    assert "height 1.50 −2.00 +3.2 sd" in text or "height 1.50 −2.00 +3.3 sd" in text
-    assert "s3 60 %, else cat 2" in text
+    assert (
+        "the_height_of_a_thing_in_centimetres 1.50 −2.00 +3.2 sd" in text
+        or "the_height_of_a_thing_in_centimetres 1.50 −2.00 +3.3 sd" in text
+    )
+    assert "AAAGCCTGGCTAAC-3 60 %, else cat 2" in text
     assert "fgtune extend out/methods --seeds 10" in text
     assert "left no room for the methods spectral" in text
     assert "Against the fine labels" not in text

@@ -19,6 +19,10 @@ CELL_S = 1.5
 """Seconds of a cell besides its epochs: a process that is asked, data that are found, files that are written."""
 START_S = 25.0
 """Seconds of a call besides its cells: libraries, Ray, the last training, the page."""
+TRAINED, CHEAP = "falcon", "kmeans"
+"""Methods that numbers of fine classes are tried with: the first, or the second where trainings take too long."""
+ENOUGH_EPOCHS = 30
+"""With fewer, training is given up for the numbers first, and the methods get the time."""
 NEAR = 6
 """Numbers of fine classes that are tried near the best one of the grid."""
 TIMED_EPOCHS = 3
@@ -51,6 +55,7 @@ class Schedule:
         epochs: Of trained methods.
         grid: Numbers of fine classes that are tried; empty where the number is given.
         near: How many further numbers near the best one are tried then.
+        first: Method that numbers are tried with.
         seeds_num_fine: Seeds of each.
         arms: Methods that are compared.
         seeds_methods: Seeds of each.
@@ -61,6 +66,7 @@ class Schedule:
     epochs: int
     grid: tuple[int, ...]
     near: int
+    first: str
     seeds_num_fine: int
     arms: tuple[str, ...]
     seeds_methods: int
@@ -92,9 +98,10 @@ def time_cells(config: TrialConfig, dataset: Dataset, threads: int = 1) -> Costs
 def make_schedule(seconds: float, cores: int, costs: Costs, grid: Sequence[int], arms: Sequence[str]) -> Schedule:
     """The largest schedule that fits, given up in a fixed order.
 
-    First epochs down to the smallest but one, then seeds of the methods, then methods from the last one on (five are
-    kept, among which a choice is possible), then numbers near the best one, then every second number of the grid, then
-    epochs down to the smallest.
+    First epochs down to those that suffice, then training while numbers of fine classes are tried (k-means stands in
+    for it, and epochs are back at their number), then epochs down to the smallest but one, then seeds of the methods,
+    then methods from the last one on (five are kept, among which a choice is possible), then numbers near the best one,
+    then every second number of the grid, then epochs down to the smallest.
 
     Args:
         seconds: What the whole call may take.
@@ -103,7 +110,9 @@ def make_schedule(seconds: float, cores: int, costs: Costs, grid: Sequence[int],
         grid: Numbers of fine classes that would be tried; empty where the number is given.
         arms: Methods that would be compared, the first kept longest.
     """
-    plan = Schedule(EPOCHS[0], tuple(grid), NEAR if len(grid) > 1 else 0, SEEDS_NUM_FINE, tuple(arms), SEEDS_METHODS)
+    plan = Schedule(
+        EPOCHS[0], tuple(grid), NEAR if len(grid) > 1 else 0, TRAINED, SEEDS_NUM_FINE, tuple(arms), SEEDS_METHODS
+    )
     for candidate in _smaller(plan):
         plan = replace(candidate, seconds=_expected(candidate, cores, costs))
         if plan.seconds <= USED * seconds:
@@ -113,7 +122,11 @@ def make_schedule(seconds: float, cores: int, costs: Costs, grid: Sequence[int],
 
 def _smaller(plan: Schedule) -> list[Schedule]:
     """The plan and ever smaller ones."""
-    found = [replace(plan, epochs=epochs) for epochs in EPOCHS[:-1]]
+    found = [replace(plan, epochs=epochs) for epochs in EPOCHS if epochs >= ENOUGH_EPOCHS] or [plan]
+    if plan.grid:
+        cheap = replace(plan, first=CHEAP)
+        found += [replace(cheap, epochs=each.epochs) for each in found]
+    found += [replace(found[-1], epochs=epochs) for epochs in EPOCHS[:-1] if epochs < ENOUGH_EPOCHS]
     found.append(replace(found[-1], seeds_methods=FEWEST_SEEDS))
     found += [replace(found[-1], arms=plan.arms[:left]) for left in range(len(plan.arms) - 1, FEWEST_ARMS - 1, -1)]
     found.append(replace(found[-1], near=0))
@@ -125,7 +138,8 @@ def _smaller(plan: Schedule) -> list[Schedule]:
 def _expected(plan: Schedule, cores: int, costs: Costs) -> float:
     trained = [arm for arm in plan.arms if arm.startswith("falcon")]
     cell = costs.cell(plan.epochs)
-    cells = (len(plan.grid) + plan.near) * plan.seeds_num_fine * cell
+    tried = cell if plan.first == TRAINED else costs.fixed
+    cells = (len(plan.grid) + plan.near) * plan.seeds_num_fine * tried
     cells += plan.seeds_methods * (len(trained) * cell + (len(plan.arms) - len(trained)) * costs.fixed)
     return START_S + cells / cores + cell
 
@@ -138,6 +152,8 @@ def _given_up(plan: Schedule, grid: Sequence[int], arms: Sequence[str]) -> tuple
         phrases.append(f"{SEEDS_METHODS} seeds a method; there are {plan.seeds_methods}")
     if len(plan.arms) < len(arms):
         phrases.append(f"the methods {listed([*arms[len(plan.arms) :]])}")
+    if plan.grid and plan.first != TRAINED:
+        phrases.append("trainings for every number of fine classes; k-means tells how many there are")
     if len(grid) > 1 and not plan.near:
         phrases.append("numbers of fine classes between those of the coarse grid")
     if len(plan.grid) < len(grid):

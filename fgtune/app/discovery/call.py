@@ -220,7 +220,8 @@ class Call:
             schedule: Epochs and seeds.
             later: Cells of later studies, which time is kept for.
         """
-        study = num_fine_study(name, self._trial(schedule.epochs), numbers, schedule.seeds_num_fine)
+        trial = self._trial(schedule.epochs)
+        study = num_fine_study(name, trial, numbers, schedule.first, self._features, schedule.seeds_num_fine)
         file = f"{name}.yaml"
         text = study_text(study, (f"fgtune run {self._out / file} --out {self._out}",))
         stages.set_aside(self._out, file, name, text)

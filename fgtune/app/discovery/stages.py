@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -154,20 +155,31 @@ def judge_of(dataset: Dataset, space: PrincipalSpace) -> FixedJudge:
     return FixedJudge(rows, space.project(vectors(dataset.inputs, rows)), dataset.coarse[rows])
 
 
+def on_seeds(found: ArmAgreement | None, seeds: Collection[int]) -> ArmAgreement | None:
+    """An agreement among some of its seeds; None with fewer than two of them."""
+    kept = [] if found is None else [rank for rank, seed in enumerate(found.seeds) if seed in seeds]
+    if found is None or len(kept) < 2:
+        return None
+    chosen = tuple(found.seeds[rank] for rank in kept)
+    return replace(found, seeds=chosen, plain=found.plain[np.ix_(kept, kept)], share=found.share[kept])
+
+
 def candidates_of(data: StudyData, judge: FixedJudge) -> list[Candidate]:
-    """Every method with a complete cell, judged without fine labels."""
+    """Every method with a complete cell, judged without fine labels on the seeds that all have."""
+    by_arm = {arm.name: runs for arm in data.arms if (runs := runs_of(data, arm.name))}
+    common = set.intersection(*(set(runs) for runs in by_arm.values())) if by_arm else set()
     found = []
-    for arm in data.arms:
-        runs, agreement = runs_of(data, arm.name), data.agreements.of(arm.name)
-        if not runs:
-            continue
+    for arm, every in by_arm.items():
+        compared = common if len(common) > 1 else set(every)
+        runs = {seed: fine for seed, fine in every.items() if seed in compared}
+        agreement = on_seeds(data.agreements.of(arm), compared)
         low, high = (math.nan, math.nan) if agreement is None else agreement_interval(agreement)
         values = tuple(judge.silhouette(fine) for fine in runs.values())
-        results = [data.results[cell.cell_id] for cell in data.cells(arm.name) if cell.cell_id in data.results]
+        results = [data.results[cell.cell_id] for cell in data.cells(arm) if cell.cell_id in data.results]
         found.append(
             Candidate(
-                arm=arm.name,
-                title=ARM_TITLES.get(arm.name, arm.name),
+                arm=arm,
+                title=ARM_TITLES.get(arm, arm),
                 agreement=math.nan if agreement is None else agreement.mean,
                 low=low,
                 high=high,

@@ -94,12 +94,19 @@ def arm_settings(arm: str, features: int) -> dict[str, Any]:
         "augmentation": {"kind": "none"},
         "clustering": clustering,
         "epochs": 1,
+        "evaluation": {"every_epochs": 1},
     }
 
 
-def num_fine_study(name: str, trial: Mapping[str, Any], grid: Sequence[int], seeds: int) -> dict[str, Any]:
-    """A sensitivity study over the number of fine classes, of the given name."""
+def num_fine_study(
+    name: str, trial: Mapping[str, Any], grid: Sequence[int], arm: str, features: int, seeds: int
+) -> dict[str, Any]:
+    """A sensitivity study over the number of fine classes, of the given name, with one method."""
     middle = grid[len(grid) // 2]
+    own: dict[str, Any] = {"classes": {"num_fine": middle}}
+    for path, value in arm_settings(arm, features).items():
+        section, _, key = path.partition(".")
+        own[section] = {key: value} if key else value
     return {
         "study": name,
         "question": "Into how many fine classes do the coarse classes divide so that every run finds the same ones?",
@@ -112,7 +119,7 @@ def num_fine_study(name: str, trial: Mapping[str, Any], grid: Sequence[int], see
         },
         "seeds": seeds,
         "metrics": {"primary": "test/fixed_silhouette", "also": ["val/coarse_accuracy"]},
-        "trial": {**trial, "classes": {"num_fine": middle}},
+        "trial": {**trial, **own},
     }
 
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 
-from fgtune.app.discovery.budget import EPOCHS, USED, Costs, grid_of, make_schedule, near_of, schedule_text
+from fgtune.app.discovery.budget import (
+    ENOUGH_EPOCHS,
+    EPOCHS,
+    USED,
+    Costs,
+    grid_of,
+    make_schedule,
+    near_of,
+    schedule_text,
+)
 from fgtune.app.discovery.studies import arms_of
 
 ARMS = arms_of((64,))
@@ -20,24 +27,29 @@ def test_cheap_cells_give_up_nothing():
     assert "6 numbers of fine classes and 6 near the best x 3 seeds, then 6 methods x 5 seeds" in schedule_text(plan)
 
 
-def test_dearer_cells_give_up_epochs_then_seeds_then_methods_then_numbers():
-    """With every doubling of the cost the schedule is no larger in any respect, and epochs go first."""
-    plans = [make_schedule(600, 2, Costs(2.0, 0.02 * 2**power), GRID, ARMS) for power in range(9)]
-    sizes = [(plan.epochs, plan.seeds_methods, len(plan.arms), plan.near, len(plan.grid)) for plan in plans]
-    assert all(
-        after <= before for one, two in itertools.pairwise(sizes) for before, after in zip(one, two, strict=True)
-    )
-    first = next(size for size in sizes if size != sizes[0])
-    assert first[0] < EPOCHS[0]
-    assert first[1:] == sizes[0][1:]
-    assert sizes[-1] == (EPOCHS[-1], 3, 5, 0, 3)
-    phrases = " ".join(plans[-1].given_up)
-    assert all(part in phrases for part in ("60 epochs", "5 seeds a method", "the methods spectral", "of 6"))
+def test_dearer_cells_give_up_epochs_then_training_for_numbers_then_seeds_methods_and_numbers():
+    """With every doubling of the cost no more is run, and what is given up is given up in order."""
+    plans = [make_schedule(600, 2, Costs(2.0, 0.02 * 2**power), GRID, ARMS) for power in range(12)]
+    ranks = [
+        (plan.first == "kmeans", -plan.epochs, -plan.seeds_methods, -len(plan.arms), -plan.near, -len(plan.grid))
+        for plan in plans
+    ]
+    assert ranks == sorted(ranks)
+    assert [len(plan.given_up) for plan in plans] == sorted(len(plan.given_up) for plan in plans)
+    first = next(plan for plan in plans if plan.given_up)
+    assert (first.first, first.seeds_methods, first.arms, first.grid) == ("falcon", 5, ARMS, GRID)
+    cheap = next(plan for plan in plans if plan.first == "kmeans")
+    assert cheap.epochs >= ENOUGH_EPOCHS
+    last = plans[-1]
+    assert (last.epochs, last.seeds_methods, len(last.arms), last.near, len(last.grid)) == (EPOCHS[-1], 3, 5, 0, 3)
+    phrases = " ".join(last.given_up)
+    named = ("60 epochs", "5 seeds a method", "the methods spectral", "k-means tells", "of 6")
+    assert all(part in phrases for part in named)
 
 
 def test_more_cores_fit_more():
     one, eight = (make_schedule(300, cores, Costs(2.0, 0.2), GRID, ARMS) for cores in (1, 8))
-    assert one.epochs < eight.epochs
+    assert (one.first, eight.first) == ("kmeans", "falcon")
     assert "then" not in schedule_text(make_schedule(300, 2, Costs(1.0, 0.1), (), ARMS))
 
 

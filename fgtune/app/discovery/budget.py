@@ -172,7 +172,7 @@ def schedule_text(plan: Schedule) -> str:
 def grid_of(num_coarse: int, sizes: Sequence[int]) -> tuple[int, ...]:
     """Numbers of fine classes that are tried: from one and a half times the coarse ones to twelve times as many.
 
-    A fine class must be able to have ten samples.
+    A fine class must be able to have ten samples, unless that leaves a single number.
 
     Args:
         num_coarse: K_C.
@@ -181,22 +181,27 @@ def grid_of(num_coarse: int, sizes: Sequence[int]) -> tuple[int, ...]:
     most = max(num_coarse + 1, sum(max(1, size // 10) for size in sizes))
     steps = (1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 12)
     numbers = {max(num_coarse + 1, int(num_coarse * step + 0.5)) for step in steps}
-    return tuple(sorted(number for number in numbers if number <= most)) or (num_coarse + 1,)
+    kept = sorted(number for number in numbers if number <= most)
+    return tuple(kept) if len(kept) > 1 else (num_coarse + 1, num_coarse + 2)
 
 
 def near_of(grid: Sequence[int], best: int, least: int, most: int) -> tuple[int, ...]:
-    """Numbers of fine classes around the best one of a grid that the grid leaves out.
+    """Numbers of fine classes around the best one of a grid that the grid leaves out; with the best where it is one.
 
     Args:
         grid: The numbers that were tried, ascending.
         best: The best of them; beyond the last one, as far as to its neighbour before is looked at.
         least: The smallest number that makes sense.
-        most: How many at most; evenly spread where there are more.
+        most: How many at most, 0 or at least 2; evenly spread where there are more.
     """
+    if not most:
+        return ()
     place = list(grid).index(best)
     below = grid[place - 1] if place else least - 1
     above = grid[place + 1] if place + 1 < len(grid) else 2 * best - below
     between = [number for number in range(below + 1, above) if number != best]
+    if len(between) == 1:
+        return tuple(sorted([*between, best]))  # a study over numbers needs two
     if len(between) <= most:
         return tuple(between)
-    return tuple(between[round(rank * (len(between) - 1) / (most - 1))] for rank in range(most)) if most > 1 else ()
+    return tuple(between[round(rank * (len(between) - 1) / (most - 1))] for rank in range(most))

@@ -21,7 +21,7 @@ import numpy as np
 from fgtune.arrays import FloatArray, IntArray
 from fgtune.catalog.metrics import AGREEMENT
 from fgtune.config.schema.base import stable_hash
-from fgtune.metrics.agreement import class_share, group_agreement
+from fgtune.metrics.agreement import class_share, pair_agreement
 from fgtune.results.layout import CellFiles
 from fgtune.results.records import CellResult, CellState, LabelsRecord, PredictionsRecord
 from fgtune.streams import numpy_stream
@@ -115,7 +115,9 @@ def agreement_of(
     fine = [predictions[seed].fine[rows].astype(np.int64) for seed in seeds]
     plain = np.full((len(seeds), len(seeds)), np.nan)
     for one, two in zip(*np.triu_indices(len(seeds), 1), strict=True):
-        plain[one, two] = plain[two, one] = _pair(fine[one], fine[two], coarse, labels.num_coarse)
+        both = (fine[one] >= 0) & (fine[two] >= 0)
+        found = pair_agreement(fine[one][both], fine[two][both], coarse[both], labels.num_coarse.tolist())
+        plain[one, two] = plain[two, one] = found
     if not np.isfinite(plain[np.triu_indices(len(seeds), 1)]).all():
         return None
     share = [class_share(own[own >= 0], num_fine[seed]) for own, seed in zip(fine, seeds, strict=True)]
@@ -129,19 +131,6 @@ def _rows(number: int) -> IntArray:
         return np.arange(number, dtype=np.int64)
     drawn: IntArray = np.sort(numpy_stream(0, "agreement").permutation(number)[:MOST_SAMPLES]).astype(np.int64)
     return drawn
-
-
-def _pair(one: IntArray, two: IntArray, coarse: IntArray, num_coarse: IntArray) -> float:
-    """Agreement of two seeds: the mean over coarse classes of all sources, weighted by their samples."""
-    both = (one >= 0) & (two >= 0)
-    parts = [
-        group_agreement(one[both], two[both], labels[both], int(number))
-        for labels, number in zip(coarse.T, num_coarse, strict=True)
-    ]
-    values, sizes = (np.concatenate(part) for part in zip(*parts, strict=True))
-    defined = np.isfinite(values)
-    weight = float(sizes[defined].sum())
-    return float(values[defined] @ sizes[defined]) / weight if weight else math.nan
 
 
 def _undivided(fine: IntArray, coarse: IntArray, num_coarse: IntArray) -> float:

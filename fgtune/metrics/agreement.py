@@ -8,11 +8,12 @@ class; so that gets no credit here, and ``class_share`` says how many of its cla
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from fgtune.arrays import FloatArray
+from fgtune.arrays import FloatArray, IntArray
 from fgtune.metrics.checks import integers, same_length
 
 
@@ -49,15 +50,11 @@ def group_agreement(
     kept = group >= 0
     first, second, group = first[kept], second[kept], group[kept]
     rows, columns = (int(labels.max(initial=0)) + 1 for labels in (first, second))
-    flat = np.bincount((group * rows + first) * columns + second, minlength=num_groups * rows * columns)
-    table = flat.reshape(num_groups, rows, columns).astype(np.float64)
-    sizes = table.sum(axis=(1, 2))
-    both, left, right, every = (
-        _pairs(table).sum(axis=(1, 2)),
-        _pairs(table.sum(axis=2)).sum(axis=1),
-        _pairs(table.sum(axis=1)).sum(axis=1),
-        _pairs(sizes),
-    )
+    sizes = np.bincount(group, minlength=num_groups).astype(np.float64)
+    both = _pairs_inside((group * rows + first) * columns + second, rows * columns, num_groups)
+    left = _pairs_inside(group * rows + first, rows, num_groups)
+    right = _pairs_inside(group * columns + second, columns, num_groups)
+    every = _pairs(sizes)
     with np.errstate(invalid="ignore", divide="ignore"):
         expected = left * right / every
         room = (left + right) / 2 - expected
@@ -65,14 +62,29 @@ def group_agreement(
     return np.where(sizes >= 2, values, np.nan), sizes
 
 
-def pair_agreement(one: npt.ArrayLike, two: npt.ArrayLike, groups: npt.ArrayLike, num_groups: int) -> float:
+def pair_agreement(
+    one: npt.ArrayLike, two: npt.ArrayLike, groups: npt.ArrayLike, num_groups: int | Sequence[int]
+) -> float:
     """The mean of ``group_agreement`` over groups, weighted by their samples; nan if no group has two samples.
+
+    Args:
+        one: (n,) integers >= 0.
+        two: (n,) integers >= 0.
+        groups: (n,), or (n, sources) where samples are grouped in several ways, as for ``group_agreement``.
+        num_groups: Number of groups, of each source where there are several.
+
+    Raises:
+        ValueError: As for ``group_agreement``, or the number of sources differs.
 
     Example:
         >>> round(pair_agreement([0, 0, 1, 1, 2, 2], [5, 5, 3, 3, 4, 4], [0, 0, 0, 0, 1, 1], 2), 3)
         0.667
     """
-    values, sizes = group_agreement(one, two, groups, num_groups)
+    sources = np.asarray(groups)
+    sources = sources[:, None] if sources.ndim == 1 else sources
+    numbers = np.atleast_1d(num_groups).tolist()
+    parts = [group_agreement(one, two, own, number) for own, number in zip(sources.T, numbers, strict=True)]
+    values, sizes = (np.concatenate(part) for part in zip(*parts, strict=True))
     defined = np.isfinite(values)
     weight = float(sizes[defined].sum())
     return float(values[defined] @ sizes[defined]) / weight if weight else math.nan
@@ -97,6 +109,21 @@ def class_share(preds: npt.ArrayLike, num_classes: int) -> float:
         return math.nan
     shares = np.bincount(found)[np.unique(found)] / len(found)
     return min(1.0, math.exp(-float((shares * np.log(shares)).sum())) / num_classes)
+
+
+def _pairs_inside(classes: IntArray, per_group: int, num_groups: int) -> FloatArray:
+    """(num_groups,) pairs of samples of one class, summed over the classes of each group.
+
+    Only classes that have samples take memory: with 100 groups, two labellings of 1,000 classes could have 10^8.
+
+    Args:
+        classes: (n,) in [0, num_groups * per_group), those of each group beside each other.
+        per_group: Classes that a group may have.
+        num_groups: Number of groups.
+    """
+    used, counts = np.unique(classes, return_counts=True)
+    pairs = _pairs(counts.astype(np.float64))
+    return np.bincount(used // per_group, weights=pairs, minlength=num_groups).astype(np.float64)
 
 
 def _pairs(counts: FloatArray) -> FloatArray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -56,6 +57,29 @@ def test_groups_of_a_single_sample_and_samples_without_a_label_are_left_out():
     assert math.isnan(pair_agreement([0, 1], [0, 1], [0, -1], 1))
     with pytest.raises(ValueError, match="must be"):
         pair_agreement([0, 1], [0, 1], [0, 2], 2)
+
+
+def test_several_groupings_are_averaged_over_all_their_groups():
+    rng = np.random.default_rng(1)
+    one, two = rng.integers(0, 4, 120), rng.integers(0, 4, 120)
+    sources = np.stack([rng.integers(0, 3, 120), rng.integers(-1, 5, 120)], axis=1)
+    parts = [group_agreement(one, two, own, number) for own, number in zip(sources.T, (3, 5), strict=True)]
+    values, sizes = np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+    assert pair_agreement(one, two, sources, [3, 5]) == pytest.approx(np.average(values, weights=sizes))
+    with pytest.raises(ValueError, match="argument"):
+        pair_agreement(one, two, sources, [3])
+
+
+def test_many_classes_in_many_groups_take_no_table_of_all_their_pairs():
+    rng = np.random.default_rng(2)
+    groups, one, two = (rng.integers(0, most, 5000) for most in (100, 1000, 1000))
+    tracemalloc.start()
+    values, sizes = group_agreement(one, two, groups, 100)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 10e6
+    assert sizes.sum() == 5000
+    assert values[7] == pytest.approx(adjusted_rand_score(one[groups == 7], two[groups == 7]))
 
 
 def test_the_share_of_classes_in_use_by_hand():

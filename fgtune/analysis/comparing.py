@@ -23,6 +23,7 @@ from fgtune.analysis.verdicts.statistics import PairedContrast, paired_contrast
 from fgtune.arrays import FloatArray
 from fgtune.config.schema.base import stable_hash
 from fgtune.errors import StudyFolderError
+from fgtune.results.extension import has_earlier_numbers, is_clustered
 from fgtune.results.folder import StudyFolder
 from fgtune.text import count
 
@@ -177,6 +178,12 @@ class _Side:
         return next(results[cell.cell_id].config for cell in self.data.cells(self.arm) if cell.cell_id in results)
 
     @property
+    def is_earlier(self) -> bool:
+        """Whether an earlier version found its clusters otherwise than this one."""
+        results = (self.data.results.get(cell.cell_id) for cell in self.data.cells(self.arm))
+        return any(has_earlier_numbers(self.data.provenance, result) for result in results if result is not None)
+
+    @property
     def fingerprint(self) -> str | None:
         """The digest of the study's data."""
         found = self.data.provenance.get("data", {}).get(stable_hash(self.config["data"]))
@@ -203,6 +210,9 @@ def _reasons(theirs: _Side, ours: _Side) -> tuple[str, ...]:
         found.append(f"other splits: {here['data'].get('split')} here, {there['data'].get('split')} in {first}")
     if here["epochs"] != there["epochs"]:
         found.append(f"other epochs: {here['epochs']} here, {there['epochs']} in {first}")
+    if theirs.is_earlier != ours.is_earlier and is_clustered(there) and is_clustered(here):
+        earlier = first if theirs.is_earlier else ours.study.name
+        found.append(f"other clusters: {earlier} was run by an earlier version, which found them otherwise")
     return tuple(found)
 
 
@@ -220,6 +230,12 @@ def _notes(theirs: _Side, ours: _Side, pairs: int) -> Iterator[str]:
     unpaired = theirs.values.keys() ^ ours.values.keys()
     if unpaired:
         yield f"{count(len(unpaired), 'seed')} left out, which only one of the two has"
+    for side, other in ((theirs, ours), (ours, theirs)):
+        if side.is_earlier and not other.is_earlier:
+            yield (
+                f"{side.arm} of {side.study.name} was run by an earlier version, which put a sample into the nearest "
+                "of all clusters; this one puts it into one of its own coarse class, often to the better"
+            )
     if _same(theirs, ours):
         yield "both arms have the same configuration: they can differ by machine and code alone"
     if pairs == 1:

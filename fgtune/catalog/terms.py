@@ -6,7 +6,9 @@ line here; modules are imported when a term is used.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from fgtune.catalog.spec import Reads
 
@@ -60,3 +62,12 @@ TERMS: dict[str, TermSpec] = {
 def weight_of(name: str) -> str:
     """The setting below ``objective`` that weights the term ``name``."""
     return f"lambda_{name}"
+
+
+def trains_fine_head(weights: Mapping[str, Any]) -> bool:
+    """Whether one of fgtune's terms trains a classifier over fine classes; one of the user's own may, too.
+
+    Args:
+        weights: The settings of an objective as plain data, every weight above 0 among them.
+    """
+    return any(term.fine_head and weights.get(weight_of(name), 0.0) > 0 for name, term in TERMS.items())

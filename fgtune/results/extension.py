@@ -12,12 +12,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from fgtune.catalog.terms import TERMS
+from fgtune.catalog.terms import trains_fine_head
 from fgtune.config.arms.plan import Plan
 from fgtune.config.arms.records import study_hash_of
 from fgtune.config.schema.base import HASH_SCHEME
 from fgtune.config.schema.study import Study
-from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import StudyFolderError
 from fgtune.results.options import RunOptions
 from fgtune.results.records import CellResult, CellState
@@ -65,9 +64,7 @@ def results_scheme(record: Mapping[str, Any], results: Iterable[CellResult]) -> 
         results: Its ledger.
     """
     scheme: int = record.get(RESULTS, 1)
-    if scheme < RESULTS_SCHEME and any(_has_earlier_numbers(result) for result in results):
-        return scheme
-    return RESULTS_SCHEME
+    return scheme if any(has_earlier_numbers(record, result) for result in results) else RESULTS_SCHEME
 
 
 def check_results(plan: Plan, settled: Collection[str], where: str) -> None:
@@ -84,7 +81,7 @@ def check_results(plan: Plan, settled: Collection[str], where: str) -> None:
     to_run = [cell for cell in plan.cells if cell.cell_id not in settled]
     to_run += [cell for each in plan.pending_arm_searches for cell in each.plan.cells]
     grows = not plan.study.design.plans_cells or plan.study.adaptive_seeds is not None
-    if grows or any(_is_clustered(cell.config) for cell in to_run):
+    if grows or any(is_clustered(cell.config.to_plain()) for cell in to_run):
         rule = (
             "was begun by an earlier version of fgtune, which put a sample into the nearest of all clusters; this one "
             "puts a training sample into one of its own coarse class, so that arms without a fine head reach other "
@@ -94,15 +91,25 @@ def check_results(plan: Plan, settled: Collection[str], where: str) -> None:
         raise StudyFolderError(rule, where=where, fix=fix)
 
 
-def _has_earlier_numbers(result: CellResult) -> bool:
-    """Whether a cell of an earlier version ended with numbers that this version would not give it."""
-    return result.state is not CellState.FAIL and _is_clustered(TrialConfig.from_plain(dict(result.config)))
+def has_earlier_numbers(record: Mapping[str, Any], result: CellResult) -> bool:
+    """Whether an earlier version gave a cell numbers that this version would not give it.
+
+    Args:
+        record: The provenance of the cell's folder; of no version that marked what its numbers mean if empty.
+        result: The cell.
+    """
+    is_earlier = record.get(RESULTS, 1) < RESULTS_SCHEME
+    return is_earlier and result.state is not CellState.FAIL and is_clustered(result.config)
 
 
-def _is_clustered(config: TrialConfig) -> bool:
-    """Whether fine classes are, or with terms of one's own may be, clusters within coarse classes."""
-    has_fine_head = any(TERMS[name].fine_head for name in config.objective.terms)
-    return not has_fine_head and config.clustering.scope == "coarse"
+def is_clustered(config: Mapping[str, Any]) -> bool:
+    """Whether fine classes are, or with terms of one's own may be, clusters within coarse classes.
+
+    Args:
+        config: A trial with every default filled in, as plain data; of an earlier version, with fewer settings.
+    """
+    scope = config.get("clustering", {}).get("scope", "coarse")
+    return scope == "coarse" and not trains_fine_head(config.get("objective", {}))
 
 
 def more_seeds(seeds: int | Sequence[int], wanted: int) -> int | list[int]:

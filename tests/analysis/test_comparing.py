@@ -11,6 +11,7 @@ from scipy import stats
 from fgtune.analysis.comparing import compare_studies
 from fgtune.config.schema.base import stable_hash
 from fgtune.errors import StudyFolderError
+from fgtune.results.extension import RESULTS
 
 PRIMARY = "test/clustering_accuracy"
 
@@ -179,3 +180,28 @@ def test_the_best_arms_are_compared_on_seeds_that_did_not_choose_them(write):
     assert found.mean == pytest.approx(np.mean(gaps))
     assert found.se == pytest.approx(np.std(gaps, ddof=1) * np.sqrt(1 / 5 + 1 / 4))
     assert compare_studies([one, two], arm="baseline").differences[0].held_out is None
+
+
+BASE = ("trial:\n", "trial:\n  objective: {preset: base}\n")
+
+
+def of_an_earlier_version(folder):
+    record = folder.read_provenance()
+    folder.provenance_file.write_text(json.dumps({key: value for key, value in record.items() if key != RESULTS}))
+    return folder
+
+
+def test_clusters_that_were_found_otherwise_are_not_compared(write):
+    old, new = of_an_earlier_version(write("old", BASE)), write("new", BASE)
+    for folders in ((old, new), (new, old)):
+        (difference,) = compare_studies(folders).differences
+        assert difference.contrast is None
+        assert difference.reasons == ("other clusters: old was run by an earlier version, which found them otherwise",)
+    assert compare_studies([old, of_an_earlier_version(write("too", BASE))]).differences[0].reasons == ()
+
+
+def test_beside_a_method_with_a_fine_head_they_are_compared_with_a_note(write):
+    old, new = of_an_earlier_version(write("old", BASE)), of_an_earlier_version(write("new"))
+    assert any("old was run by an earlier version" in note for note in compare_studies([old, new]).differences[0].notes)
+    other = write("other", BASE)
+    assert not any("earlier version" in note for note in compare_studies([other, new]).differences[0].notes)

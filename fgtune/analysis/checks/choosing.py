@@ -11,7 +11,7 @@ from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.search.axes import axes_of, end_of
 from fgtune.analysis.search.overview import is_oracle, stopping_metric
 from fgtune.catalog.metrics import AGREEMENT
-from fgtune.catalog.terms import TERMS, weight_of
+from fgtune.catalog.terms import trains_fine_head
 from fgtune.text import count, first_of, listed
 
 _MOST_NAMED = 6  # settings or arms that a sentence names
@@ -141,8 +141,7 @@ def _clusters_inputs(data: StudyData, arm: str) -> bool:
 def _has_fine_head(config: Mapping[str, Any]) -> bool:
     """Whether a term, or one of the user's own, may train a classifier over fine classes."""
     objective = config.get("objective", {})
-    own = any(term.fine_head and objective.get(weight_of(name), 0.0) > 0 for name, term in TERMS.items())
-    return own or bool(objective.get("extra"))
+    return trains_fine_head(objective) or bool(objective.get("extra"))
 
 
 def what_choices_read(material: Material) -> Check | None:

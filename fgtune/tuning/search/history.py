@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -17,7 +18,8 @@ from fgtune.config.schema.paths import has_path, value_at
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.config.spaces.space import InfeasibleError, Point
 from fgtune.errors import ConfigError, StudyFolderError
-from fgtune.results.layout import CellFiles
+from fgtune.results.extension import has_earlier_numbers
+from fgtune.results.folder import StudyFolder
 from fgtune.results.ledger import Ledger
 from fgtune.results.records import CellResult, CellState, joint_state
 from fgtune.tuning.search.objectives import (
@@ -89,7 +91,8 @@ def earlier_trials(search: SearchPlan, folders: Sequence[str]) -> tuple[list[Kno
     """Finished trials of earlier studies that this search may learn from, and one sentence per folder on what was used.
 
     A trial is used if it differs from this study's trial only in searched settings, lies in the space, and is complete
-    in every objective; with other settings (data, epochs) its values would mean something else.
+    in every objective; with other settings (data, epochs) its values would mean something else, as do those of an
+    earlier version that this one would not reach.
 
     Raises:
         ConfigError: A folder holds no readable ledger.
@@ -102,15 +105,20 @@ def earlier_trials(search: SearchPlan, folders: Sequence[str]) -> tuple[list[Kno
         for result in results:
             if result.state is CellState.COMPLETE and result.fork is None:
                 by_config.setdefault(result.config_hash, []).append(result)
-        taken = 0
+        record, taken, earlier = _provenance(folder), 0, 0
         for group in by_config.values():
             point = _foreign_point(search, group[0])
-            values = tuple(mean_values(objectives, group, measure_in(CellFiles(Path(folder)))))
+            values = tuple(mean_values(objectives, group, measure_in(StudyFolder(Path(folder)))))
             if point is not None and all(map(math.isfinite, values)):
+                if any(has_earlier_numbers(record, result) for result in group):
+                    earlier += 1
+                    continue
                 taken += 1
                 arm, cells = f"{Path(folder).name}/{group[0].arm}", tuple(each.cell_id for each in group)
                 known.append(KnownTrial(arm, None, point, CellState.COMPLETE, values, cell_ids=cells))
-        notes.append(f"{folder}: {taken} of {len(by_config)} finished settings are of use to this search")
+        note = f"{folder}: {taken} of {len(by_config)} finished settings are of use to this search"
+        left_out = f"; {earlier} left out, whose clusters an earlier version found otherwise" if earlier else ""
+        notes.append(note + left_out)
     return known, notes
 
 
@@ -123,6 +131,12 @@ def _ledger(folder: str, path: str) -> list[CellResult]:
         return Ledger(file).read()
     except StudyFolderError as error:
         raise ConfigError(str(error), path=path, value=folder, fix=fix) from error
+
+
+def _provenance(folder: str) -> dict[str, Any]:
+    """What is known of the study in a folder; nothing if it has a ledger alone."""
+    own = StudyFolder(Path(folder))
+    return own.read_provenance() if own.provenance_file.is_file() else {}
 
 
 def _own_point(plan: Plan, search: SearchPlan, arm: str, levels: Mapping[str, object]) -> Point | None:

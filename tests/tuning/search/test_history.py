@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -114,6 +115,22 @@ def test_earlier_studies_teach_what_differs_in_searched_settings_alone(tmp_path)
     search.restore(known)
     assert search.issued == 0
     assert search.suggest().number == 0
+
+
+@pytest.mark.parametrize("mark", [1, 2])
+def test_clusters_that_an_earlier_version_found_otherwise_teach_nothing(tmp_path, mark):
+    presets = {"objective.preset": {"kind": "choice", "values": ["falcon", "base", "scan"]}}
+    plan = toy.search_plan(tmp_path, presets, sampler={"kind": "brute_force"}, trials=None)
+    folder = tmp_path / "before"
+    ledger = Ledger(folder / "results.jsonl")
+    for each in some(plan, 2):
+        ledger.append(result_of(each.cells[0], 1.0))
+    (folder / "provenance.json").write_text(json.dumps({"results": mark} if mark > 1 else {}))
+    known, (note,) = earlier_trials(plan.search, [str(folder)])
+    taken = sorted(each.point["objective.preset"] for each in known)
+    assert taken == ["base", "scan"][mark == 1 :]
+    left_out = "1 left out, whose clusters an earlier version found otherwise"
+    assert note.endswith(left_out if mark == 1 else "2 of 2 finished settings are of use to this search")
 
 
 def test_ratios_of_the_number_of_classes_come_back_from_levels(tmp_path):

@@ -57,7 +57,8 @@ def test_one_call_gives_every_sample_its_class_and_a_second_one_repeats_nothing(
     assert sum(each["size"] for each in found["classes"]) == 240
     assert found["num_fine"]["chosen"] in (3, 4)
     assert [each["num_fine"] for each in found["num_fine"]["levels"]] == [3, 4]
-    assert {each["arm"] for each in found["method"]["candidates"]} == {"falcon_warm", "kmeans"}
+    trained = {each["arm"]: each["trained"] for each in found["method"]["candidates"]}
+    assert trained == {"falcon_warm": True, "kmeans": False}
     assert found["comparison"]["column"] == "truth"
     assert found["comparison"]["methods"]["kmeans"] > 0.7
     assert found["runs"] == 2

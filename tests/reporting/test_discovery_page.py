@@ -94,6 +94,17 @@ def test_the_page_says_what_was_found_why_and_what_to_do_next():
     assert "Against the fine labels" not in text
 
 
+def test_what_the_runs_of_a_clustering_prove_is_not_overstated():
+    weak = "Runs of a clustering differ little, so this is weak evidence."
+    one, two = FOUND.method.candidates
+    clustered = replace(FOUND, method=replace(FOUND.method, candidates=(replace(one, trained=False), two)))
+    assert weak in words(page(clustered))
+    assert weak not in words(page())
+    assert weak not in words(page(replace(clustered, runs=0)))
+    assert "from other initial weights" not in words(page())
+    assert "between methods it is open" in words(page())
+
+
 def test_a_number_that_was_given_has_no_curve_and_a_comparison_is_marked():
     truth = Comparison("breed", 0.875, 0.7, 5, 1200, {"one": 0.8})
     text = page(replace(FOUND, num_fine=NumFineChoice(4, 4, 4), comparison=truth))

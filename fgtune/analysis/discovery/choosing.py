@@ -136,6 +136,8 @@ class Candidate:
         by_seed: Pseudo-values of the agreement, of which their mean is the agreement.
         seeds: Number of complete cells.
         seconds: Mean seconds of a cell.
+        trained: Whether it is trained; a clustering of the inputs is not.
+        identical: Whether all its runs find exactly the same classes.
     """
 
     arm: str
@@ -148,6 +150,8 @@ class Candidate:
     by_seed: Mapping[int, float]
     seeds: int
     seconds: float
+    trained: bool = True
+    identical: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from fgtune.analysis.discovery.choosing import MethodChoice, NumFineChoice
+from fgtune.analysis.discovery.choosing import Candidate, MethodChoice, NumFineChoice
 from fgtune.analysis.discovery.classes import FineClass
 from fgtune.text import count, first_of, listed
 
@@ -24,6 +24,8 @@ def num_fine_text(choice: NumFineChoice) -> str:
         return f"{choice.chosen} fine classes, as given."
     if choice.missing:
         return f"{choice.chosen} fine classes: of {len(choice.levels)} numbers tried so far, runs agree most there."
+    if len(choice.levels) == 1:
+        return f"{choice.chosen} fine classes, the only number that was tried."
     if choice.low == choice.high:
         return f"{choice.chosen} fine classes: on the neighbouring numbers that were tried, runs agree less."
     around = f"on {choice.low} to {choice.high} they are not shown to agree less"
@@ -49,6 +51,8 @@ def warnings_of(
         failed: Number of failed cells.
     """
     chosen = next(each for each in method.candidates if each.arm == method.arm)
+    if runs:
+        yield from _easily_alike(chosen, method)
     lost = [each.name for each in classes if runs and 2 * each.found_again < runs]
     if 2 * len(lost) > len(classes):
         yield (
@@ -99,3 +103,20 @@ def warnings_of(
         yield f"{count(failed, 'cell')} failed; their causes are in the reports of the two studies."
     if method.candidates and chosen.seeds < 3:
         yield f"The method has {count(chosen.seeds, 'complete seed')}; call discover again to run the rest."
+
+
+def _easily_alike(chosen: Candidate, method: MethodChoice) -> Iterator[str]:
+    """That runs which hardly differ are no evidence."""
+    if chosen.identical:
+        yield (
+            "All runs of the chosen method found exactly the same classes, so agreement and being found again say "
+            "nothing of what the classes are worth: look at their samples before you rely on them."
+        )
+    elif not chosen.trained:
+        rival = next((each.title for each in method.candidates if each.trained), "")
+        compare = f", and at how {rival} does in the table of methods" if rival else ""
+        yield (
+            "The chosen method is a clustering of the inputs as they are. Its runs differ little, whatever the classes "
+            "are worth, so that they agree and find classes again is weak evidence, and the shared silhouette, which "
+            f"is measured in the same inputs, favours it too: look at the samples of each class{compare}."
+        )

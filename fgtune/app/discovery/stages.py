@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fgtune.analysis.discovery.choosing import Candidate, agreement_interval
-from fgtune.app.discovery.studies import ARM_TITLES
+from fgtune.app.discovery.studies import ARM_TITLES, is_trained
 from fgtune.arrays import IntArray
 from fgtune.data.base import Dataset
 from fgtune.data.views import vectors
@@ -188,6 +188,8 @@ def candidates_of(data: StudyData, judge: FixedJudge) -> list[Candidate]:
                 by_seed={} if agreement is None else agreement.values(),
                 seeds=len(runs),
                 seconds=math.fsum(result.seconds for result in results) / len(results),
+                trained=is_trained(arm),
+                identical=agreement is not None and agreement.identical,
             )
         )
     return found

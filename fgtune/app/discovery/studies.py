@@ -45,6 +45,15 @@ def arms_of(shape: Sequence[int]) -> tuple[str, ...]:
     return (*trained, *_CLUSTERINGS)
 
 
+def is_trained(arm: str) -> bool:
+    """Whether a method is trained; clusterings of the inputs are not.
+
+    Args:
+        arm: A name of ``ARM_TITLES``.
+    """
+    return arm not in _CLUSTERINGS
+
+
 def trial_of(data: Mapping[str, Any], shape: Sequence[int], samples: int, spread: float, epochs: int) -> dict[str, Any]:
     """The trial that both studies share, but for ``classes``.
 
@@ -83,7 +92,7 @@ def arm_settings(arm: str, features: int) -> dict[str, Any]:
         arm: A name of ``ARM_TITLES``.
         features: Number of values of a sample.
     """
-    if arm not in _CLUSTERINGS:
+    if is_trained(arm):
         return {"objective.preset": arm}
     clustering = {**_CLUSTERINGS[arm], "scope": "coarse", "sizes": "variance"}
     if features > COMPONENTS:

@@ -26,7 +26,8 @@ CLASSES = (*(fine_class(rank) for rank in (1, 2)), *(fine_class(rank, "dog") for
 def warned(**changes) -> str:
     given = {"num_fine": NUMBER, "classes": CLASSES, "runs": 2, "coarse_accuracy": 0.95, "failed": 0} | changes
     seeds = given.pop("seeds", 3)
-    method = MethodChoice("one", False, "", (replace(ARM, seeds=seeds),))
+    one = replace(ARM, seeds=seeds, **given.pop("chosen", {}))
+    method = MethodChoice("one", False, "", (one, replace(ARM, arm="two", title="another")))
     return " ".join(warnings_of(given.pop("num_fine"), method, **given))
 
 
@@ -61,6 +62,13 @@ def test_nothing_is_said_where_nothing_is_wrong():
         ({"num_fine": replace(NUMBER, low=3, high=8)}, "Any number of fine classes from 3 to 8 agrees with the runs"),
         ({"coarse_accuracy": 0.4}, "predicts only 40% of the coarse labels"),
         ({"failed": 2}, "2 cells failed"),
+        (
+            {"chosen": {"trained": False}},
+            "is weak evidence, and the shared silhouette, which is measured in the same inputs",
+        ),
+        ({"chosen": {"trained": False}}, "look at the samples of each class, and at how another does in the table"),
+        ({"chosen": {"trained": False}, "runs": 0}, ""),
+        ({"chosen": {"identical": True}}, "All runs of the chosen method found exactly the same classes, so agreement"),
         ({"seeds": 2}, "The method has 2 complete seeds"),
     ],
 )
@@ -73,4 +81,6 @@ def test_the_number_of_classes_is_told_with_its_interval():
     assert num_fine_text(NumFineChoice(5, 5, 5)) == "5 fine classes, as given."
     assert "on the neighbouring numbers that were tried, runs agree less" in num_fine_text(NUMBER)
     assert "on 3 to 6 they are not shown to agree less" in num_fine_text(replace(NUMBER, low=3, high=6))
+    alone = replace(NUMBER, levels=LEVELS[1:2])
+    assert num_fine_text(alone) == "4 fine classes, the only number that was tried."
     assert "of 3 numbers tried so far" in num_fine_text(replace(NUMBER, missing=(8,)))

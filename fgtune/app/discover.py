@@ -78,6 +78,10 @@ def run_discovery(asked: Asked, out: Path | None, num_fine: int | None, minutes:
     if num_fine is not None and num_fine < 2:
         raise ConfigError("must be at least 2", path="--num-fine", value=num_fine)
     out = DEFAULT_OUT / f"discover-{asked.data.stem or asked.data.name}" if out is None else out
+    there, data = out.resolve(), asked.data.resolve()
+    if there.is_relative_to(data) or data.is_relative_to(there):
+        rule = f"results and data ({asked.data}) must not lie one in the other"
+        raise ConfigError(rule, path="--out", value=str(out), fix="choose another place with --out")
     request = Request(asked, num_fine, content_of(asked.data)).continued(out)
     from fgtune.app.discovery.call import INTERRUPTED, Call
 

@@ -227,6 +227,11 @@ def test_an_npz_is_enough(tmp_path):
         (["easy.csv", "--minutes", "0"], "--minutes: must be at least 0.5, got 0.0"),
         (["easy.csv", "--num-fine", "1"], "--num-fine: must be at least 2, got 1"),
         (["easy.csv", "--coarse", "colour"], "colour: no such column. Fix: the table has a, b, c, d, group, truth"),
+        (
+            ["taken", "--out", "taken/out"],
+            "--out: results and data (taken) must not lie one in the other, got 'taken/out'",
+        ),
+        (["easy.csv", "--out", "."], "--out: results and data (easy.csv) must not lie one in the other"),
         (["easy.csv", "--out", "taken"], "taken: is there already and holds no discovery"),
     ],
 )

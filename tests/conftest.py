@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -227,12 +227,19 @@ def start_driver():
 
 @pytest.fixture(scope="session")
 def kill_driver(start_driver, until_ended):
-    """Start the driver, and kill it with SIGKILL some seconds after a file appeared; its workers end with it."""
+    """Start the driver, and kill it with SIGKILL some seconds after it came so far; its workers end with it.
 
-    def kill(options, seconds: float, file: str = "*/plan.csv") -> None:
+    How far is the pattern of a file that has to be there, or a function of the folder of reports.
+    """
+
+    def kill(options, seconds: float, file: str | Callable[[Path], bool] = "*/plan.csv") -> None:
         process = start_driver(options)
         deadline = time.monotonic() + 120
-        while not list(options.out.glob(file)) and time.monotonic() < deadline and process.poll() is None:
+
+        def has_come() -> bool:
+            return bool(list(options.out.glob(file))) if isinstance(file, str) else file(options.out)
+
+        while not has_come() and time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.05)
         time.sleep(seconds)
         children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []

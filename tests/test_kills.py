@@ -6,12 +6,14 @@ import json
 import random
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import optuna
 import pytest
 from support import search_runs
 from support.lazy import LazyModule
 
+from fgtune.app.verify import verify
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
 
@@ -149,6 +151,34 @@ def test_a_study_killed_after_its_first_cell_ends_like_an_uncut_one(made, ray_st
     whole, cut = made("whole", study), made("cut", study)
     kill_driver(cut, 0.5, file="**/results.jsonl")
     check_that_nothing_changed(cut, whole)
+
+
+def seeds_run(out: Path) -> set[int]:
+    """Seeds that the comparison's own ledger has a line of."""
+    ledger = out / "killed" / "results.jsonl"
+    lines = ledger.read_text().splitlines() if ledger.is_file() else []
+    return {json.loads(line)["seed"] for line in lines if line.endswith("}")}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_adaptive_seeds_of_searched_arms_killed_in_the_middle_of_a_block_end_like_an_uncut_study(
+    made, ray_started, kill_driver
+):
+    study = study_of("tuned comparison", seed=0, epochs=20)
+    study["seeds"] = {"min": 3, "max": 6, "step": 3}
+    del study["design"]["arms"][1]
+    study["design"]["search"]["trials"] = 2
+    whole, cut = made("whole", study), made("cut", study)
+    kill_driver(cut, 0.3, file=lambda out: 3 in seeds_run(out))
+    folder = StudyFolder(cut.out / "killed")
+    planned, ended_before = {row["cell_id"] for row in folder.read_plan()}, len(folder.ledger.read())
+    assert 0 < ended_before < len(planned)
+    assert len(folder.read_provenance()["looks"]) == 1
+    check_that_nothing_changed(cut, whole)
+    assert folder.read_provenance()["looks"] == StudyFolder(whole.out / "killed").read_provenance()["looks"]
+    assert seeds_run(cut.out) == set(range(6))
+    assert verify(folder.root).problems == []
 
 
 @pytest.mark.slow

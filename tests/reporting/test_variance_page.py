@@ -35,7 +35,7 @@ def test_shares_are_in_the_answer_the_figure_the_table_and_the_json(folder_of):
     page = write_up(folder)[0].read_text(encoding="utf-8")
     assert 'id="variance-shares-data"' in page
     assert "What the spread consists of, in numbers" in page
-    for name in ("split", "weights", "order", "repeat", "only together"):
+    for name in ("split", "weights", "order", "repeat", "the rest"):
         assert f'<th scope="row">{name}</th>' in page
     plain = summary.to_plain()["variance"]
     stored = json.loads(folder.verdicts_file.read_text(encoding="utf-8"))

@@ -4,7 +4,7 @@ An arm in which one stream alone follows the seed has the variance that this str
 seed, and that of runs that do not repeat; the arm ``repeat`` has only the latter. One stream *stands out* if it spreads
 results more than each of the others. The three comparisons of streams are corrected together (Shaffer 1986: once two
 spreads differ, at most one of the other two comparisons can be of equal ones); the tests are Brown and Forsythe's,
-since F tests name a wrong one in up to half of studies where seeds are not normal.
+since F tests tell equal spreads apart in up to 64 % of studies where seeds are not normal.
 """
 
 from __future__ import annotations

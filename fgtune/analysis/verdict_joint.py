@@ -179,7 +179,7 @@ class ArmSpread(Record):
     sd: Number
     """Standard deviation; 0 where values agree up to rounding."""
     low: Number
-    """Lower end of its interval with level 1 - alpha; null with fewer than five seeds in it."""
+    """Lower end of its interval with level 1 - alpha; null with fewer than five seeds, and for values that agree."""
     high: Number
     """Upper end."""
 
@@ -190,7 +190,7 @@ class VarianceShare(Record):
     value: Number
     """The share; shares need not sum to 1."""
     low: Number
-    """Lower end of its interval with level 1 - alpha; null where any arm has fewer than five seeds."""
+    """Lower end of its interval with level 1 - alpha; null where any arm has fewer than five seeds, or for 0."""
     high: Number
     """Upper end."""
 

@@ -40,7 +40,8 @@ def with_choices(plan: Plan, folder: StudyFolder) -> Plan:
         return plan
     rows: dict[str, set[str]] = {}
     for row in folder.read_plan():
-        rows.setdefault(row["arm"], set()).add(row["cell_id"])
+        if plan.study.adaptive_seeds is None or row["seed"] in plan.study.seed_list:  # later blocks follow the choice
+            rows.setdefault(row["arm"], set()).add(row["cell_id"])
     for each in plan.pending_arm_searches:
         ids = rows.get(each.search.arm)
         if ids:

@@ -80,6 +80,6 @@ def variance_figures(summary: StudySummary) -> FigureGroup:
     streams = sorted(found.streams, key=lambda part: -part.share.value)
     rows = [(f"{STREAM_WORDS[part.name]} alone", part.share, part.name == found.named) for part in streams]
     rows += [("runs that do not repeat", found.repeated, False), ("the rest", found.together, False)]
-    spec = shares_figure(rows, f"share of the variance of {summary.metrics[0].title}, %")
-    title = "What the spread over seeds consists of"
-    return FigureGroup("", (Figure("variance-shares", title, found.sentence, spec),))
+    spec = shares_figure(rows, "share of the variance, %")
+    title = f"Variance of {summary.metrics[0].title} over seeds"
+    return FigureGroup("", (Figure("variance-shares", title, found.sentence, spec),), widest=1)

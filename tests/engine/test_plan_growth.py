@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import replace
 
 import pytest
 from support import searches as toy
 
-from fgtune.config.arms.records import Fork
-from fgtune.engine.plan_growth import with_proposals, with_suggestion
+from fgtune.config.arms.expand import expand
+from fgtune.config.arms.records import DataShape, Fork
+from fgtune.config.reading.load import load_study
+from fgtune.engine.plan_growth import arm_search_folder, with_choice, with_choices, with_proposals, with_suggestion
+from fgtune.engine.seed_blocks import with_blocks
 from fgtune.errors import StudyFolderError
 from fgtune.results.folder import StudyFolder
 from fgtune.tuning.search.search import Search
@@ -82,3 +86,28 @@ def test_a_trial_that_the_search_does_not_propose_is_refused(plan, folder, colum
 def test_a_plan_that_is_no_search_stays_as_it_is(plan, folder):
     other = replace(plan, search=None)
     assert with_proposals(other, folder) is other
+
+
+def test_a_choice_comes_back_beside_seeds_that_looks_have_added(tmp_path, folder):
+    space = {"parameters": {"optimizer.lr": {"kind": "log_uniform", "low": 0.01, "high": 1.0}}}
+    design = {
+        "kind": "comparison", "arms": [{"name": "own", "set": {"epochs": 7}}, {"name": "tuned", "space": space}],
+        "search": {"metric": "val/silhouette", "trials": 2},
+    }  # fmt: skip
+    study = {"study": "study", "question": "q", "seeds": {"min": 3, "max": 9, "step": 3}, "design": design}
+    path = tmp_path / "s.yaml"
+    path.write_text(json.dumps(study | {"trial": {"data": {"kind": "digits"}, "classes": {"num_fine": 10}}}))
+    plan = expand(load_study(path), lambda _: DataShape((2,), 10, "f00d"))
+    (each,) = plan.arm_searches
+    own = arm_search_folder(folder, each)
+    own.root.mkdir(parents=True)
+    own.write_plan(each.plan)
+    chosen = with_choice(plan, each, each.plan, "baseline")
+    for seeds in (3, 6, 9):
+        larger = chosen.with_seeds({arm.name: seeds for arm in chosen.arms})
+        folder.write_plan(larger)
+        again = with_blocks(with_choices(plan, folder), folder)
+        assert [cell.cell_id for cell in again.cells] == [cell.cell_id for cell in larger.cells]
+    folder.plan_file.write_text(folder.plan_file.read_text().replace(larger.cells[1].cell_id, "0123456789ab"))
+    with pytest.raises(StudyFolderError, match="none that the search"):
+        with_choices(plan, folder)

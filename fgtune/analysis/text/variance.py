@@ -46,12 +46,15 @@ def _ends(spread: Spread, level: float) -> str:
 
 def share_words(share: Share) -> str:
     """A share with its interval: ``71 % (20 % to 95 %)``."""
-    value = percent(round(share.value, 3) + 0.0)
-    return (
-        value
-        if math.isnan(share.low)
-        else f"{value} ({percent(round(share.low, 3))} to {percent(round(share.high, 3))})"
-    )
+    value = signed_percent(share.value)
+    if math.isnan(share.low):
+        return value
+    return f"{value} ({signed_percent(share.low)} to {signed_percent(share.high)})"
+
+
+def signed_percent(share: float) -> str:
+    """A share in per cent, which may be negative."""
+    return percent(round(share, 3) + 0.0).replace("-", "−")
 
 
 def _shares(found: VarianceSummary, level: float) -> str:
@@ -59,7 +62,7 @@ def _shares(found: VarianceSummary, level: float) -> str:
         f"{STREAM_WORDS[part.name]} {share_words(part.share)}"
         for part in sorted(found.streams, key=lambda part: -part.share.value)
     ]
-    intervals = "" if math.isnan(found.repeated.low) else f", {percent(level)} intervals"
+    intervals = "" if math.isnan(found.together.low) else f", {percent(level)} intervals"
     return f"Of its variance, one stream alone makes up (others as in seed {found.around}{intervals}): {listed(parts)}."
 
 

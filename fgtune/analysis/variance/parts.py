@@ -48,7 +48,7 @@ class Spread:
         n: Seeds with a value.
         lost: Seeds that ended without one.
         sd: Standard deviation; nan if n < 2, exactly 0 for values that differ by rounding alone.
-        low: Lower end of its interval; nan below ``FEWEST`` seeds.
+        low: Lower end of its interval; nan below ``FEWEST`` seeds, and for values that agree.
         high: Upper end.
     """
 
@@ -66,7 +66,7 @@ class Share:
 
     Attributes:
         value: The share; shares need not sum to 1, nor be positive; nan without a spread to share.
-        low: Lower end of its interval; nan below ``FEWEST`` seeds.
+        low: Lower end of its interval; nan below ``FEWEST`` seeds, and for 0 of values that agree.
         high: Upper end.
     """
 
@@ -201,7 +201,8 @@ def _variance(group: FloatArray) -> float:
 
 
 def _spread(arm: str, n: int, lost: int, term: Term, level: float) -> Spread:
-    ends = sd_interval(term.variance, term.df, level) if n >= FEWEST else (math.nan, math.nan)
+    told = n >= FEWEST and term.variance > 0  # how far from 0 values that agree may be, they do not say
+    ends = sd_interval(term.variance, term.df, level) if told else (math.nan, math.nan)
     return Spread(arm, n, lost, math.sqrt(term.variance), *ends)
 
 
@@ -209,7 +210,8 @@ def _share(terms: list[Term], total: Term, level: float, *, enough: bool) -> Sha
     if not total.variance > 0:
         return Share(math.nan, math.nan, math.nan)
     value = sum(term.weight * term.variance for term in terms) / total.variance
-    return Share(value, *(share_interval(terms, total, level) if enough else (math.nan, math.nan)))
+    told = enough and any(term.variance > 0 for term in terms)
+    return Share(value, *(share_interval(terms, total, level) if told else (math.nan, math.nan)))
 
 
 def _ratio(top: float, bottom: float) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 import fgtune
 from fgtune.app.cli import main
@@ -253,3 +254,22 @@ def test_a_folder_with_other_data_or_a_damaged_request_is_refused(data, tmp_path
     (out / "request.json").write_text("{}")
     assert main(["discover", str(data), "--out", str(out)]) == 2
     assert "cannot be read as the request of a discovery" in capsys.readouterr().err
+
+
+@pytest.mark.slow  # convolutions on a CPU
+@pytest.mark.usefixtures("in_process", "small")
+def test_a_folder_of_images_is_enough_and_its_page_has_pictures(tmp_path):
+    rng = np.random.default_rng(0)
+    colours = {"warm": ((220, 40, 30), (230, 200, 40)), "cold": ((30, 60, 220), (40, 200, 190))}
+    for folder, own in colours.items():
+        (tmp_path / "pictures" / folder).mkdir(parents=True)
+        for number in range(60):
+            pixels = np.clip(rng.normal(own[number % 2], 12, (16, 16, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "pictures" / folder / f"{number:02d}.png")
+    out = tmp_path / "out"
+    found = fgtune.discover(tmp_path / "pictures", out, num_fine=4, minutes=5, quiet=True)
+    labels = pd.read_csv(out / "classes.csv")
+    assert set(labels["coarse_label"]) == {"warm", "cold"}
+    assert labels["image"].str.startswith(("warm/", "cold/")).all()
+    assert all(each.features == () for each in found.classes)
+    assert (out / "report.html").read_text(encoding="utf-8").count("data:image/png") >= 4 * 3

@@ -18,6 +18,8 @@ from fgtune.arrays import FloatArray
 from fgtune.text import count
 
 LEVEL = 0.95
+FAILING = 0.5
+"""A default whose agreement is shown to be below this is given up for a method that is ahead by both criteria."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,8 @@ def choose_method(candidates: Sequence[Candidate], default: str) -> MethodChoice
     """The method that is best by agreement and the shared silhouette together, or the default where these refuse.
 
     The rule is that of ``fgtune.analysis.search.joint_choice``: both rank methods alike, and the runs of the best one
-    agree more than those of the default by more than the interval of that difference.
+    agree more than those of the default by more than the interval of that difference. Where runs of the default itself
+    hardly agree, the second suffices, with a lead by the silhouette.
 
     Args:
         candidates: At least one.
@@ -204,6 +207,13 @@ def _choice(judged: Sequence[Candidate], base: Candidate, ordered: tuple[Candida
     rho, p = alike(*_criteria(judged))
     lead = paired_contrast(best.by_seed, base.by_seed, direction="maximize", level=LEVEL)
     refusal = refusal_of(best.title, base.title, (rho, p), lead, 1 - LEVEL, best.seeds)
+    if refusal and _fails(base) and lead.estimate.low > 0 and best.judge > base.judge:
+        reason = (
+            f"Runs of the default, {base.title}, hardly find the same classes (agreement {number(base.agreement)}, at "
+            f"most {number(base.high)}); {best.title} ranks first by agreement between runs and the shared silhouette, "
+            "and is ahead of it by both."
+        )
+        return MethodChoice(best.arm, False, reason, ordered)
     if refusal:
         return MethodChoice(base.arm, True, f"{_NOTHING} ({base.title}): {refusal}.", ordered)
     words = f"which rank {len(judged)} methods alike (rank correlation {number(rho)})"
@@ -218,6 +228,11 @@ def _choice(judged: Sequence[Candidate], base: Candidate, ordered: tuple[Candida
         f"{ahead} more than those of the default, {base.title}."
     )
     return MethodChoice(best.arm, False, reason, ordered)
+
+
+def _fails(base: Candidate) -> bool:
+    """Whether runs of the default are shown to agree little, so that it is not worth falling back on."""
+    return base.high < FAILING
 
 
 def _criteria(judged: Sequence[Candidate]) -> tuple[FloatArray, FloatArray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -80,6 +81,21 @@ def test_the_default_is_taken_where_the_best_method_is_not_clearly_ahead():
     choice = choose_method([*RIVALS, candidate("default", 0.599, 0.07, spread=0.2)], "default")
     assert (choice.arm, choice.refused) == ("default", True)
     assert "M4 is first by both together, but its seeds do not agree clearly more" in choice.reason
+
+
+def test_a_default_whose_runs_hardly_agree_is_given_up_for_one_that_is_ahead_by_both():
+    """The criteria rank the others as by chance, as in the folder of pictures of docs/discover.md."""
+    judges = (0.07, 0.06, 0.065, 0.05, 0.08)
+    rivals = [candidate(f"m{rank}", 0.5 + 0.1 * rank, judge) for rank, judge in enumerate(judges)]
+    failing = replace(candidate("default", 0.3, 0.01), high=0.4)
+    choice = choose_method([*rivals, failing], "default")
+    assert (choice.arm, choice.refused) == ("m4", False)
+    assert (
+        "Runs of the default, DEFAULT, hardly find the same classes (agreement 0.300, at most 0.400)" in choice.reason
+    )
+    unsure = replace(failing, high=0.6)
+    assert choose_method([*rivals, unsure], "default").refused
+    assert choose_method([*rivals, replace(failing, judge=0.2)], "default").refused
 
 
 def test_a_default_that_ranks_first_is_no_refusal():

@@ -11,9 +11,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # imported where a stream is made: configs, which name streams, need neither
+    import numpy as np
     import torch
 
 
@@ -41,6 +40,8 @@ def derive_seed(seed: int, *purpose: object) -> int:
 
 def numpy_stream(seed: int, *purpose: object) -> np.random.Generator:
     """A NumPy generator for ``purpose``."""
+    import numpy as np
+
     return np.random.default_rng(derive_seed(seed, *purpose))
 
 

@@ -37,6 +37,7 @@ def test_shares_are_in_the_answer_the_figure_the_table_and_the_json(folder_of):
     assert "What the spread consists of, in numbers" in page
     for name in ("split", "weights", "order", "repeat", "the rest"):
         assert f'<th scope="row">{name}</th>' in page
+    assert page.count(">not compared</td>") == 4
     plain = summary.to_plain()["variance"]
     stored = json.loads(folder.verdicts_file.read_text(encoding="utf-8"))
     assert stored["contrasts"] == []

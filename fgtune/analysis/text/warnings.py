@@ -44,7 +44,7 @@ def _margin_warning(data: StudyData, primary: MetricInfo, contrasts: Sequence[Co
 
 def _smoke_warning(data: StudyData) -> Iterator[str]:
     if data.study.study.endswith(SMOKE_SUFFIX):
-        yield "A smoke run: few epochs, few samples, two seeds. It shows that the study works, not what it finds."
+        yield "A smoke run: few epochs, few samples, few seeds. It shows that the study works, not what it finds."
 
 
 def _oracle_settings(data: StudyData) -> Iterator[str]:

@@ -111,6 +111,11 @@ class FineStart:
             features = _finite(
                 initial() if config.warm_start.features == "initial" else vectors(view.inputs, view.train)
             )
+        wanted: tuple[IntArray, ...] | None = None
+        if learned:  # relations that are given or fixed have sizes of their own, clusters' come from the clusters
+            wanted = relations_sizes(
+                config.relations, features, coarse, view.num_coarse, num_fine, seed, exact=clusters
+            )
         self.relations = RelationsState(
             config.relations,
             num_fine,
@@ -118,7 +123,7 @@ class FineStart:
             seed,
             device,
             truth=truth,
-            sizes=relations_sizes(config.relations, features, coarse, view.num_coarse, num_fine, seed, exact=clusters),
+            sizes=wanted,
         )
         self.labels: Tensor | None = None
         shares = np.ones(num_fine)

@@ -162,8 +162,19 @@ def test_a_short_training_still_starts_from_its_clusters(make_trainer):
 
 
 @pytest.mark.parametrize("mode", ["random_balanced", "oracle"])
-def test_relations_that_are_not_learned_keep_their_own_sizes(make_trainer, mode):
-    trainer = make_trainer({**WARM, "relations.mode": mode})
-    assert np.bincount(trainer.relations.fine_to_coarse[0]).tolist() == [3, 3]
-    parents, labels = trainer.relations.fine_to_coarse[0], trainer.start.labels.numpy()
-    assert (parents[labels] == trainer.view.train_coarse[:, 0]).all()
+@pytest.mark.parametrize("start", [{}, {"warm_start.fraction": 0.0, "objective.prior": None}], ids=["warm", "random"])
+def test_relations_that_are_not_learned_keep_their_own_sizes(make_trainer, mode, start):
+    trainer = make_trainer({**UNEQUAL, **start, "relations.mode": mode, "epochs": 1})
+    parents = trainer.relations.fine_to_coarse[0]
+    assert np.bincount(parents).tolist() == ([3, 3] if mode == "random_balanced" else [1, 5])
+    if not start:
+        assert (parents[trainer.start.labels.numpy()] == trainer.view.train_coarse[:, 0]).all()
+    next(trainer)
+
+
+def test_sizes_by_variance_do_not_concern_a_trial_without_a_fine_head(make_trainer):
+    plain, sized = (
+        make_trainer({"objective.preset": "base", "relations.sizes": each}) for each in ("balanced", "variance")
+    )
+    for one, other in zip(plain, sized, strict=True):
+        assert one.metrics == other.metrics

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -125,9 +125,7 @@ def _verify(subject: Subject, outcome: Verification, data: bool, reruns: int, se
         load_data(subject, cells, datasets)
         if forked:
             outcome.notes.append(f"{forked} cells continue another's training and cannot be run again alone")
-    _check(subject, outcome, _planned(subject, outcome, datasets) if data else None)
-    for finding in check_labels(subject, datasets):
-        outcome.add("predictions", finding)
+    _check(subject, outcome, _planned(subject, outcome, datasets) if data else None, datasets)
     for cell in cells:
         try:
             outcome.reruns.append(rerun(subject, cell, datasets))
@@ -156,7 +154,7 @@ def _record(folder: StudyFolder, name: str, outcome: Verification) -> dict[str, 
         return {}
 
 
-def _check(subject: Subject, outcome: Verification, again: Plan | None) -> None:
+def _check(subject: Subject, outcome: Verification, again: Plan | None, datasets: Mapping[str, Any]) -> None:
     """All checks of one folder, and of those below it; ``again`` is its study planned once more."""
     for group, check in CHECKS:
         for finding in guarded(check(subject), f"{subject.where}{group}"):
@@ -164,12 +162,14 @@ def _check(subject: Subject, outcome: Verification, again: Plan | None) -> None:
     if again is not None:
         for finding in guarded(check_again(subject, again), subject.name(subject.folder.plan_file)):
             outcome.add("plan", finding)
+    for finding in check_labels(subject, datasets):
+        outcome.add("predictions", finding)
     planned = {} if again is None else {each.search.arm: each for each in again.arm_searches}
     for arm, search in subject.data.arm_searches.items():
         if search is not None:
             own = _arm_search(subject, search, outcome)
             _belongs(subject, own, arm, planned.get(arm), outcome)
-            _check(own, outcome, None if arm not in planned else planned[arm].plan)
+            _check(own, outcome, None if arm not in planned else planned[arm].plan, datasets)
 
 
 def _planned(subject: Subject, outcome: Verification, datasets: dict[str, Any]) -> Plan | None:

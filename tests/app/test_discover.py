@@ -166,6 +166,10 @@ def test_a_study_of_other_content_is_set_aside_and_not_lost(tmp_path):
         assert not (tmp_path / "methods").exists()
         assert (tmp_path / f"methods-{number}.yaml").read_text() == f"# fgtune run there\ncontent {number}"
         assert (tmp_path / f"methods-{number}").is_dir()
+    for number in (3, 4):  # a call that ended before it made the folder
+        (tmp_path / "study.yaml").write_text(f"content {number}")
+        stages.set_aside(tmp_path, "study.yaml", "methods", "new")
+        assert (tmp_path / f"methods-{number}.yaml").read_text() == f"content {number}"
 
 
 @pytest.mark.usefixtures("in_process", "small")

@@ -66,7 +66,8 @@ def set_aside(out: Path, file: str, name: str, text: str) -> None:
     there = out / file
     if not there.is_file() or _content(there.read_text(encoding="utf-8")) == _content(text):
         return
-    number = next(number for number in itertools.count(1) if not (out / f"{name}-{number}").exists())
+    taken = {each.name.removesuffix(".yaml") for each in out.glob(f"{name}-*")}
+    number = next(number for number in itertools.count(1) if f"{name}-{number}" not in taken)
     there.rename(out / f"{name}-{number}.yaml")
     if (out / name).exists():
         (out / name).rename(out / f"{name}-{number}")

@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fgtune.analysis.formatting import interval, number
+from fgtune.analysis.formatting import interval, number, percent
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.level_panels import arm_groups
 from fgtune.analysis.profiles.sides import NUM_FINE
@@ -107,7 +107,7 @@ def _p_below(values: Mapping[int, float], best: Mapping[int, float]) -> float:
     if contrast.n < _FEWEST_SEEDS:
         return math.nan
     if math.isnan(contrast.p_t):
-        return 1.0 if contrast.estimate.mean == 0 else 0.0
+        return 0.0 if contrast.estimate.mean < 0 else 1.0
     return contrast.p_t / 2 if contrast.estimate.mean < 0 else 1 - contrast.p_t / 2
 
 
@@ -176,13 +176,11 @@ def _sentence(points: Sequence[NumberPoint], peak: Peak, level: float) -> str:
     tried = [point.num_fine for point in points]
     others = [size for size in peak.left if size != peak.best]
     if not peak.left:
-        text += f" Two seeds have no interval: which numbers are ruled out shows from {_FEWEST_SEEDS} seeds on."
+        text += f" Which numbers are ruled out shows once all share {_FEWEST_SEEDS} seeds; some share fewer."
     elif others:
         text += f" Not shown to agree less: {listed([str(size) for size in others])}."
     else:
-        text += (
-            f" On the {count(len(tried) - 1, 'other number')} tried they agree less ({100 * level:.3g} % confidence)."
-        )
+        text += f" On the {count(len(tried) - 1, 'other number')} tried they agree less ({percent(level)} confidence)."
     if peak.at_edge:
         text += f" It is the {'smallest' if peak.best == tried[0] else 'largest'} tried, so the peak may lie beyond."
     if peak.next:

@@ -11,7 +11,7 @@ from fgtune.analysis.formatting import MetricInfo, factor_name, level_text, metr
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.search.axes import Axis, axes_of, listed_axis
 from fgtune.analysis.search.selection import LabelFreeChoice
-from fgtune.analysis.trials import BASELINE, Trial, best_trial, criteria_of, kinds_of, trials_of
+from fgtune.analysis.trials import BASELINE, BEST, COMPLETE, Trial, best_trial, criteria_of, kinds_of, trials_of
 from fgtune.analysis.verdicts.statistics import Estimate, mean_interval
 
 
@@ -203,16 +203,19 @@ def choice_panels(
     Returns:
         The data set (empty if there is one) and the panel of each choice by one of the criteria.
     """
+    shown = [choice for choice in choices if choice.criterion in criteria]
+    if not shown:
+        return ()
     primary, trials = metric_info(data.study.metrics.primary), trials_of(data)
-    kinds = kinds_of(data, trials)
     datasets = {arm.name: arm.dataset for arm in data.arms}
     found = []
-    for choice in choices:
-        if choice.criterion in criteria:
-            own = [trial for trial in trials if datasets[trial.arm] == choice.dataset]
-            points = _both(own, kinds, metric_info(choice.criterion), primary)
-            marked = tuple(dict.fromkeys([choice.arm, choice.best_arm]))
-            found.append((choice.dataset, PairPanel(metric_info(choice.criterion), primary, points, marked)))
+    for choice in shown:
+        own = [trial for trial in trials if datasets[trial.arm] == choice.dataset]
+        kinds = {trial.arm: BEST if trial.arm == choice.best_arm else COMPLETE for trial in own}
+        kinds |= {trial.arm: BASELINE for trial in own if trial.is_baseline}
+        points = _both(own, kinds, metric_info(choice.criterion), primary)
+        marked = tuple(dict.fromkeys([choice.arm, choice.best_arm]))
+        found.append((choice.dataset, PairPanel(metric_info(choice.criterion), primary, points, marked)))
     return tuple(found)
 
 

@@ -135,3 +135,9 @@ def test_studies_of_other_factors_or_without_predictions_choose_no_number(synthe
         "baseline: {classes.num_fine: 6}", "baseline: {optimizer.lr: 0.1}"
     )
     assert choose_number(read_study(synthetic.SyntheticStudy(text=other).write(tmp_path / "other"))) is None
+
+
+def test_a_number_that_is_better_on_all_shared_seeds_is_not_ruled_out():
+    agreements = {8: {0: 0.5, 1: 0.5, 2: 0.5, 3: 0.1}, 10: {0: 0.45, 1: 0.45, 2: 0.45, 4: 0.9}, 12: {0: 0.2, 1: 0.2}}
+    agreements[12] |= {2: 0.21}
+    assert find_peak(agreements, alpha=0.05).left == (8, 10)

@@ -12,8 +12,11 @@ from scipy import stats
 
 from fgtune.analysis.checks.record import Status
 from fgtune.analysis.inputs import read_study
+from fgtune.analysis.level_panels import choice_panels
 from fgtune.analysis.search.joint_choice import alike, best_together, joint_choices
+from fgtune.analysis.search.selection import label_free_choices
 from fgtune.analysis.summary import summarise
+from fgtune.analysis.trials import BASELINE, BEST
 from fgtune.config.schema.base import stable_hash
 from fgtune.errors import StudyFolderError
 from fgtune.reporting.html import write_up
@@ -66,6 +69,18 @@ def test_what_both_rank_first_is_chosen_with_its_lead_over_the_baseline(folder_o
     page = write_up(folder)[0].read_text(encoding="utf-8")
     assert "together choose b" in page
     assert "Clustering accuracy (test) against agreement" in page
+
+
+def test_the_figure_of_a_criterion_has_its_star_at_the_best_arm_and_the_baseline_where_it_is(folder_of):
+    data = read_study(folder_of())
+    choices = label_free_choices(data)
+    panels = choice_panels(data, choices, {"agreement"})
+    for (_, panel), choice in zip(panels, [each for each in choices if each.criterion == "agreement"], strict=True):
+        kinds = {point.arm: point.kind for point in panel.points}
+        baseline = next(arm.name for arm in data.arms if arm.is_baseline)
+        assert kinds.pop(baseline) == BASELINE
+        assert {arm for arm, kind in kinds.items() if kind == BEST} == {choice.best_arm} - {baseline}
+    assert choice_panels(data, choices, set()) == ()
 
 
 def test_it_refuses_where_the_two_rank_arms_differently(folder_of):

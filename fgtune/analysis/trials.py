@@ -132,9 +132,10 @@ def _trial(data: StudyData, arm: PlannedArm, names: Sequence[str]) -> Trial:
 
 def _arm_mean(data: StudyData, arm: str, metric: str, state: str) -> float:
     """A metric of a whole arm; nan unless all its cells are COMPLETE and have predictions."""
-    values, cells = data.values(arm, metric), data.cells(arm)
-    agreement = data.agreements.of(arm)
-    if state != CellState.COMPLETE.value or agreement is None or len(agreement.seeds) < len(cells):
+    if state != CellState.COMPLETE.value:
+        return math.nan
+    values, agreement = data.values(arm, metric), data.agreements.of(arm)
+    if agreement is None or len(agreement.seeds) < len(data.cells(arm)):
         return math.nan
     return math.fsum(values.values()) / len(values)
 

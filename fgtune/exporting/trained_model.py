@@ -23,7 +23,7 @@ from fgtune.metrics.coarse import allowed_classes
 from fgtune.models.classifier import FineClassifier, build_classifier
 from fgtune.text import first_of
 from fgtune.training.augment import Views
-from fgtune.training.clustering.rules import Clusters, relative, softmax
+from fgtune.training.clustering.rules import Clusters, softmax
 from fgtune.training.compute import Compute
 from fgtune.training.evaluator import Predictions
 from fgtune.training.input_checks import view_shape
@@ -120,9 +120,8 @@ class FineModel:
         outputs = self._compute.predict(self.network, inputs, self._views.evaluation)
         if self.clusters is None:
             return outputs
-        scores = self.clusters.log_scores(outputs.features)
-        probs = softmax(scores if trained is None else self.clusters.allowed(scores, trained))
-        return Predictions(probs, outputs.features, log_probs=relative(scores))
+        probs, log_probs = self.clusters.posterior(outputs.features, trained)
+        return Predictions(probs, outputs.features, log_probs=log_probs)
 
     def labels(self, outputs: Predictions, coarse: IntArray | None = None) -> FineLabels:
         """The fine classes of ``outputs``; ``coarse`` as for ``predict``."""

@@ -29,7 +29,7 @@ from fgtune.objectives.objective import Objective
 from fgtune.streams import derive_seed
 from fgtune.training.augment import Views
 from fgtune.training.clustering.find import find_clusters
-from fgtune.training.clustering.rules import Clusters, relative, softmax
+from fgtune.training.clustering.rules import Clusters
 from fgtune.training.compute import Compute, TrainingInputs
 from fgtune.training.evaluator import Predictions
 from fgtune.training.input_checks import view_shape
@@ -189,9 +189,8 @@ class Networks:
             return replace(outputs, coarse_probs=coarse_probs)
         known = np.full(len(self.view.inputs), -1, dtype=np.int64)
         known[self.view.train] = self.view.train_coarse[:, 0]
-        scores = self._clusters.log_scores(features)
-        probs = softmax(self._clusters.allowed(scores, known[rows]))
-        return Predictions(probs, features, coarse_probs, relative(scores))
+        probs, log_probs = self._clusters.posterior(features, known[rows])
+        return Predictions(probs, features, coarse_probs, log_probs)
 
     @torch.no_grad()
     def _coarse_probs(self, features: Float32Array) -> tuple[Float32Array, ...] | None:
@@ -217,7 +216,7 @@ class Networks:
         seed = derive_seed(self.seed, "clusters", epoch)
         known = self.view.train_coarse[:, 0]
         self._clusters = find_clusters(self.config.clustering, features, known, self.num_fine, seed)
-        return softmax(self._clusters.allowed(self._clusters.log_scores(features), known))
+        return self._clusters.posterior(features, known)[0]
 
     # --- checkpoints -------------------------------------------------------------------------------------------
 
@@ -259,20 +258,30 @@ class PredictionCache:
     def __init__(self, networks: Networks) -> None:
         self._networks = networks
         self._kept: list[tuple[FineClassifier, IntArray, Predictions]] = []
+        self._interpreted: list[tuple[IntArray, Predictions]] = []
 
     def outputs(self, model: FineClassifier, rows: IntArray) -> Predictions:
         """Head probabilities and features of ``model`` on ``rows`` (n,) of the data set, without augmentation."""
         for other, kept, predictions in self._kept:
-            if other is model and (kept is rows or np.array_equal(kept, rows)):
+            if other is model and _same(kept, rows):
                 return predictions
         predictions = self._networks.predict(model, rows)
         self._kept.append((model, rows, predictions))
         return predictions
 
     def predict(self, rows: IntArray) -> Predictions:
-        """Predictions of the evaluated weights on ``rows`` (n,), for metrics."""
-        return self._networks.interpret(self.outputs(self._networks.evaluated, rows), rows)
+        """Predictions of the evaluated weights on ``rows`` (n,), for metrics; only after classes have been found."""
+        for kept, predictions in self._interpreted:
+            if _same(kept, rows):
+                return predictions
+        predictions = self._networks.interpret(self.outputs(self._networks.evaluated, rows), rows)
+        self._interpreted.append((rows, predictions))
+        return predictions
 
     def features(self, rows: IntArray) -> Float32Array:
         """(n, d) features of the evaluated weights on ``rows`` (n,)."""
         return self.outputs(self._networks.evaluated, rows).features
+
+
+def _same(kept: IntArray, rows: IntArray) -> bool:
+    return kept is rows or np.array_equal(kept, rows)

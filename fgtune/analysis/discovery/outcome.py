@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from fgtune.analysis.discovery.choosing import MethodChoice, NumFineChoice
 from fgtune.analysis.discovery.classes import FineClass
+from fgtune.analysis.formatting import plain_json
 
 FORMAT = 1
 
@@ -94,15 +94,7 @@ class Discovery:
 
     def to_plain(self) -> dict[str, Any]:
         """The outcome as plain JSON data; what is not finite is null."""
-        found: dict[str, Any] = _plain({"format": FORMAT, **asdict(self)})
+        found: dict[str, Any] = plain_json({"format": FORMAT, **asdict(self)})
         for plain, each in zip(found["classes"], self.classes, strict=True):
             plain["found_again"] = each.found_again
         return found
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value

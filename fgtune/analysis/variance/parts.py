@@ -245,8 +245,8 @@ def _against_each_other(
         p = brown_forsythe(groups[one], groups[other]) if min(len(groups[one]), len(groups[other])) >= 2 else 1.0
         found.append((1.0 if math.isnan(p) else p, pair))
     found.sort(key=lambda each: each[0])
-    adjusted = np.minimum(1.0, looks * np.maximum.accumulate([found[0][0] * len(found), *(p for p, _ in found[1:])]))
-    return {pair: float(p) for (_, pair), p in zip(found, adjusted, strict=True)}
+    adjusted = holm([p for p, _ in found], (3, 1, 1))  # one difference among three rules out that all are alike
+    return {pair: min(1.0, looks * p) for (_, pair), p in zip(found, adjusted, strict=True)}
 
 
 def _named(

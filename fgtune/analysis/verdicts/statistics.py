@@ -223,7 +223,7 @@ def contrast_of(
     )
 
 
-def holm(p_values: Sequence[float], most_true: int | None = None) -> tuple[float, ...]:
+def holm(p_values: Sequence[float], most_true: int | Sequence[int] | None = None) -> tuple[float, ...]:
     """Holm's step-down adjustment: reject if the adjusted p is at most alpha.
 
     A nan (a contrast that could not be tested) stays nan but counts in the family like a p of 1: a planned contrast
@@ -232,7 +232,8 @@ def holm(p_values: Sequence[float], most_true: int | None = None) -> tuple[float
 
     Args:
         p_values: One of each hypothesis.
-        most_true: The most hypotheses, >= 1, that can be true together (Shaffer 1986); None if all can.
+        most_true: The most hypotheses, >= 1, that can be true together (Shaffer 1986), at every step or step by step;
+            None if all can.
     """
     raw = np.asarray(p_values, dtype=np.float64)
     filled = np.where(np.isnan(raw), 1.0, raw)

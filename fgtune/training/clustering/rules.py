@@ -137,6 +137,16 @@ class Clusters:
         limited = (known[:, None] >= 0) & own.any(axis=1, keepdims=True) & ~own
         return np.where(limited, -np.inf, scores)
 
+    def posterior(self, features: Float32Array, known: IntArray | None = None) -> tuple[Float32Array, Float32Array]:
+        """Probabilities (n, K_F) of features (n, d), and their logarithms up to a constant a sample.
+
+        Args:
+            features: (n, d).
+            known: As for ``allowed``; it limits the probabilities, not the logarithms. None limits nothing.
+        """
+        scores = self.log_scores(features)
+        return softmax(scores if known is None else self.allowed(scores, known)), relative(scores)
+
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Everything, by name; ``clusters_of`` reads it back."""
         arrays: dict[str, npt.NDArray[Any]] = {**vars(self.rule), "groups": self.groups}

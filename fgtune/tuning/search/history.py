@@ -106,10 +106,13 @@ def earlier_trials(search: SearchPlan, folders: Sequence[str]) -> tuple[list[Kno
             if result.state is CellState.COMPLETE and result.fork is None:
                 by_config.setdefault(result.config_hash, []).append(result)
         record, taken, earlier = _provenance(folder), 0, 0
+        measure = measure_in(StudyFolder(Path(folder)))
         for group in by_config.values():
             point = _foreign_point(search, group[0])
-            values = tuple(mean_values(objectives, group, measure_in(StudyFolder(Path(folder)))))
-            if point is not None and all(map(math.isfinite, values)):
+            if point is None:
+                continue
+            values = tuple(mean_values(objectives, group, measure))
+            if all(map(math.isfinite, values)):
                 if any(has_earlier_numbers(record, result) for result in group):
                     earlier += 1
                     continue

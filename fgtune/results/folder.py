@@ -126,8 +126,11 @@ class StudyFolder(CellFiles):
         record = {**provenance, HASH: HASH_SCHEME, RESULTS: RESULTS_SCHEME, GIVEN: dict(loaded.raw)}
         if self.check(plan, retry_failed):
             first = self.read_provenance()
-            scheme = results_scheme(first, self.ledger.read())
-            record = {**first, RESULTS: scheme, "continued": [*first.get("continued", []), dict(provenance)]}
+            record = {
+                **first,
+                RESULTS: self._scheme(first),
+                "continued": [*first.get("continued", []), dict(provenance)],
+            }
         if CHAINED not in record:
             record[CHAINED] = len(self.ledger.lines())
         self.root.mkdir(parents=True, exist_ok=True)
@@ -153,7 +156,7 @@ class StudyFolder(CellFiles):
             planned = [row["cell_id"] for row in self.read_plan()]
             self._check_results(record, plan)
             looked = any(result.cell_id in planned for result in self.ledger.read())
-            scheme = results_scheme(record, self.ledger.read())
+            scheme = self._scheme(record)
             record = extended_record(record, self.read_study(), plan, planned, options, looked=looked)
             self._write_provenance({**record, RESULTS: scheme})
         write_atomically(self.resolved_file, resolved_text(plan).encode())
@@ -193,9 +196,14 @@ class StudyFolder(CellFiles):
         with locked(self.lock_file):
             yield
 
+    def _scheme(self, record: Mapping[str, Any]) -> int:
+        """What the numbers here mean; the ledger is read only where an earlier version may have made some."""
+        known = record.get(RESULTS, 1) >= RESULTS_SCHEME
+        return RESULTS_SCHEME if known else results_scheme(record, self.ledger.read())
+
     def _check_results(self, record: Mapping[str, Any], plan: Plan, retry_failed: bool = False) -> None:
         """Raise where an earlier version ran cells that further ones would not be comparable with."""
-        if results_scheme(record, self.ledger.read()) < RESULTS_SCHEME:
+        if self._scheme(record) < RESULTS_SCHEME:
             check_results(plan, self.settled(plan, retry_failed).keys(), str(self.root))
 
     def _refuse_foreign(self) -> None:

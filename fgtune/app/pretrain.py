@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -148,12 +148,12 @@ def _of_study(loaded: LoadedStudy, arm: str | None, seed: int, all_samples: bool
 
 
 def _of_file(path: Path, loaded: LoadedStudy) -> _Task:
-    """All samples of a file of inputs; labels in it are left alone."""
+    """All samples of a file of inputs, read as data of kind ``arrays`` are; labels in it are left alone."""
     import numpy as np
 
-    from fgtune.config.reading.merge import patch
     from fgtune.data.base import TrainingView
     from fgtune.data.readers.npz import read_npy, read_npz
+    from fgtune.data.sets.arrays import real_inputs
 
     if path.suffix.lower() == ".npz":
         inputs = read_npz(path, ("inputs",), ("coarse", "fine", "fine_values", "split"))["inputs"]
@@ -164,16 +164,14 @@ def _of_file(path: Path, loaded: LoadedStudy) -> _Task:
             f"inputs must be (n, features) or (n, channels, height, width) numbers, got {inputs.dtype} {inputs.shape}"
         )
         raise ConfigError(rule, where=str(path), fix="write an array of this form, at least two samples")
-    inputs = inputs if inputs.dtype == np.uint8 and inputs.ndim == 4 else inputs.astype(np.float32)
+    inputs = real_inputs(inputs, str(path))
     if not np.isfinite(inputs).all():
         raise ConfigError("inputs must be finite", where=str(path), fix="remove or fill these samples")
     rows, none = np.arange(len(inputs)), np.full((len(inputs), 1), -1)
     view = TrainingView(inputs, rows, rows[:0], none, none[:0], (1,), None)
     _check_trainable(loaded.study.trial, loaded, [])
-    config = _completed(loaded.study.trial, view)
-    if inputs.ndim == 4 and not _names_backbone(loaded):
-        changes = {"model.backbone": {"kind": "small_cnn"}}
-        config = TrialConfig.from_plain(patch(config.to_plain(), changes, TrialConfig))
+    images = {"model.backbone": {"kind": "small_cnn"}} if inputs.ndim == 4 and not _names_backbone(loaded) else {}
+    config = _completed(loaded.study.trial, view, images)
     if config.model.pretrain is not None and config.model.pretrain.coarse > 0:
         rule = "needs coarse labels, and of a mere file only the inputs are read"
         fix = "leave it out, or give a study file"
@@ -209,14 +207,20 @@ def _whole(view: TrainingView, coarse: object) -> TrainingView:
     return replace(view, train=np.arange(len(view.inputs)), train_coarse=np.asarray(coarse))
 
 
-def _completed(config: TrialConfig, view: TrainingView) -> TrialConfig:
-    """The trial with the parts that it leaves open chosen by what samples look like, and checked against them."""
+def _completed(config: TrialConfig, view: TrainingView, parts: Mapping[str, object] | None = None) -> TrialConfig:
+    """The trial with the parts that it leaves open chosen by what samples look like, and checked against them.
+
+    Args:
+        config: The trial.
+        view: The samples.
+        parts: What is changed besides, by dotted path.
+    """
     from fgtune.config.reading.merge import patch
     from fgtune.training.input_checks import check_inputs
 
     shape = view.inputs.shape[1:]
     images = len(shape) == 3
-    changes: dict[str, object] = {"model.weights": None}
+    changes: dict[str, object] = {"model.weights": None, **(parts or {})}
     if config.model.pretrain is None:
         changes["model.pretrain"] = {"kind": "simsiam" if images else "denoising"}
     made = TrialConfig.from_plain(patch(config.to_plain(), changes, TrialConfig))

@@ -55,6 +55,7 @@ def refit(
     out: Path | None = None,
     *,
     force: bool = False,
+    replace_other: bool = False,
     tracking_uri: str | None = None,
     plugins: Sequence[str] = (),
     say: Say = print,
@@ -66,7 +67,8 @@ def refit(
         arm: Name of an arm, or ``best``.
         seed: Seed of split, initial weights and data order; None is the first seed of the study.
         out: The model folder; None is ``models/ARM-seedS`` in the study folder.
-        force: Replace an existing model.
+        force: Replace an existing model, and train even where it is this very model.
+        replace_other: Replace an existing model only where it is another one or damaged.
         tracking_uri: MLflow store; None uses the environment's, ``none`` turns tracking off.
         plugins: Packages that may be imported because the study names parts in them.
         say: Receives one line of progress at a time.
@@ -91,7 +93,7 @@ def refit(
         dataset = _same_data(folder, choice.config)
         target = out or folder.root / "models" / f"{choice.arm}-seed{seed}"
         key = (_cell_id(folder, cell), dataset.fingerprint, _trained_on(choice.config), __version__)
-        there = check_target(target, key, force)
+        there = check_target(target, key, force=force, replace_other=replace_other)
         log = open_model_log(tracking_uri)
         for line in (choice.reason, *_unfinished(folder, results), *_notes(choice, results)):
             say(line)

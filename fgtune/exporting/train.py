@@ -44,11 +44,17 @@ def check_writable(path: Path) -> None:
         raise ConfigError(rule, where=str(path), fix="choose another place with --out")
 
 
-def check_target(target: Path, key: tuple[str, ...], force: bool) -> bool:
-    """Whether the folder already holds exactly this model; raise if it may not be written.
+def check_target(target: Path, key: tuple[str, ...], *, force: bool = False, replace_other: bool = False) -> bool:
+    """Whether the folder already holds exactly this model, which is to stay; raise if it may not be written.
+
+    Args:
+        target: The folder.
+        key: ``ModelCard.key`` of the model that is wanted.
+        force: Any model may be replaced, and is.
+        replace_other: A model that is another one or damaged may be replaced.
 
     Raises:
-        ConfigError: It cannot be written, holds another model and ``force`` is off, or holds anything but a model.
+        ConfigError: It cannot be written, holds a model that may not be replaced, or holds anything but a model.
     """
     if not target.name:
         fix = "use --out models/best, say"
@@ -65,7 +71,7 @@ def check_target(target: Path, key: tuple[str, ...], force: bool) -> bool:
         card = None
     if card is not None and card.key == key:
         return not force
-    if force:
+    if force or replace_other:
         return False
     what = "a damaged model" if card is None else f"another model ({card.arm}, seed {card.seed}, fgtune {card.fgtune})"
     raise ConfigError(f"holds {what}", where=str(target), fix="replace it with --force, or choose another with --out")

@@ -13,8 +13,9 @@ from PIL import Image
 
 import fgtune
 from fgtune.app.cli import main
-from fgtune.app.discovery import arrays, budget, call, stages
+from fgtune.app.discovery import arrays, budget, call, request, stages
 from fgtune.app.discovery.budget import Costs
+from fgtune.app.discovery.source import Asked
 from fgtune.config.schema.data_tables import HierarchyConfig
 from fgtune.data.load import load_dataset
 
@@ -140,6 +141,21 @@ def test_time_that_ran_out_gives_results_and_exit_code_4_and_an_interruption_non
     assert main([*arguments[:3], str(tmp_path / "other"), *arguments[4:]]) == 130
     with pytest.raises(fgtune.FgtuneError, match="stopped before there was a result; fgtune discover"):
         fgtune.discover(data, tmp_path / "third", coarse="group", minutes=5, quiet=True)
+
+
+def test_ray_is_started_for_cells_near_the_best_number_alone(tmp_path, monkeypatch):
+    left = dict.fromkeys(("num_fine", "num_fine_near", "methods"), 0)
+
+    def left_of(root: Path, _: int) -> int:
+        return left[root.name]
+
+    monkeypatch.setattr(stages, "left_of", left_of)
+    schedule = budget.make_schedule(1e6, 2, Costs(1.0, 0.1), (3, 4, 6), ("falcon", "kmeans"))
+    asked = request.Request(Asked(tmp_path / "easy.csv"), None, "")
+    one = call.Call(asked, tmp_path, 5.0, quiet=True)
+    assert not one._is_unfinished(schedule)
+    left["num_fine_near"] = 2
+    assert one._is_unfinished(schedule)
 
 
 @pytest.mark.usefixtures("in_process", "small")

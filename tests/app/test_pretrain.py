@@ -78,6 +78,21 @@ def test_a_file_of_inputs_is_enough_and_its_labels_change_nothing(tmp_path):
     assert any(line.startswith("simsiam, small_cnn, 1 epochs on all 12 samples") for line in said)
 
 
+def test_pixels_in_a_file_have_the_scale_that_data_of_kind_arrays_give_them(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 1, 8, 8), dtype=np.uint8)
+    short = ["trial.model.pretrain={kind: simsiam, epochs: 1}", "trial.model.backbone={kind: small_cnn, channels: [4]}"]
+    np.savez(tmp_path / "pixels.npz", inputs=pixels, coarse=np.arange(20) % 2)
+    study = tmp_path / "study.yaml"
+    study.write_text(
+        "study: pixels\nquestion: Which?\n"
+        "design: {kind: sensitivity, factors: {epochs: [1, 2]}, baseline: {epochs: 1}}\nseeds: 1\n"
+        f"trial: {{data: {{kind: arrays, path: {tmp_path / 'pixels.npz'}}}, classes: {{num_fine: 4}}}}\n"
+    )
+    pretrain(tmp_path / "pixels.npz", tmp_path / "file.pt", overrides=short, say=str)
+    pretrain(study, tmp_path / "study.pt", overrides=short, all_samples=True, say=str)
+    assert same(encoder(tmp_path / "file.pt"), encoder(tmp_path / "study.pt"))
+
+
 def test_what_is_wrong_is_said_before_anything_is_trained(small_study, tmp_path):
     out = tmp_path / "encoder.pt"
     out.write_bytes(b"mine")
@@ -97,6 +112,9 @@ def test_what_is_wrong_is_said_before_anything_is_trained(small_study, tmp_path)
         np.save(tmp_path / name, array)
         with pytest.raises(ConfigError, match=rule):
             pretrain(tmp_path / name, other)
+    np.save(tmp_path / "tiny.npy", np.zeros((5, 1, 2, 2)))
+    with pytest.raises(ConfigError, match="needs images of at least 4 x 4 pixels"):
+        pretrain(tmp_path / "tiny.npy", other)
     np.save(tmp_path / "good.npy", np.eye(5))
     with pytest.raises(ConfigError, match="needs coarse labels"):
         pretrain(tmp_path / "good.npy", other, overrides=["trial.model.pretrain={kind: scarf, coarse: 1.0}"])

@@ -166,8 +166,9 @@ class Call:
     # --- the two studies -------------------------------------------------------------------------------------------
 
     def _is_unfinished(self, schedule: Schedule) -> bool:
-        names = [NUM_FINE, METHODS] if schedule.grid else [METHODS]
-        return any(stages.left_of(self._out / name, 1) for name in names)
+        """Whether a study has cells that are yet to be run; the one of numbers near the best may never be needed."""
+        planned = {METHODS: 1} | ({NUM_FINE: 1, NEAR: 0} if schedule.grid else {})
+        return any(stages.left_of(self._out / name, least) for name, least in planned.items())
 
     def _choose_num_fine(self, schedule: Schedule) -> NumFineChoice | None:
         """The number of fine classes; None if the call was interrupted."""

@@ -14,6 +14,7 @@ import numpy as np
 from fgtune.analysis.discovery.choosing import Candidate, agreement_interval
 from fgtune.app.discovery.studies import ARM_TITLES, is_trained
 from fgtune.arrays import IntArray
+from fgtune.config.reading.source import parse_yaml
 from fgtune.data.base import Dataset
 from fgtune.data.views import vectors
 from fgtune.files import write_atomically
@@ -35,6 +36,8 @@ JUDGED_SAMPLES = 2000
 def run_stage(file: Path, text: str, out: Path, wall_s: float, console: Console) -> int:
     """Write a study file unless an earlier call did, and run what is left of its study.
 
+    A folder that ``fgtune extend`` gave more seeds than its file asks for keeps them.
+
     Args:
         file: The study file.
         text: Its content.
@@ -49,8 +52,21 @@ def run_stage(file: Path, text: str, out: Path, wall_s: float, console: Console)
 
     if not file.is_file():
         write_atomically(file, text.encode())
-    overrides = (f"execution.budget.wall_s={max(wall_s, 1.0):.0f}",)
+    name, asked = _study_of(text)
+    overrides = (f"execution.budget.wall_s={max(wall_s, 1.0):.0f}", *_grown_seeds(StudyFolder(out / name), asked))
     return execute(RunOptions(file, overrides, out=out, tracking_uri="none"), console)
+
+
+def _study_of(text: str) -> tuple[str, int]:
+    """Name and number of seeds of a study file that ``discover`` wrote."""
+    plain = parse_yaml(text, "").data
+    return str(plain["study"]), int(plain["seeds"])
+
+
+def _grown_seeds(folder: StudyFolder, asked: int) -> tuple[str, ...]:
+    """The seeds of a folder as a change of its study file, where it has more than the file asks for."""
+    seeds = folder.read_study().seeds if folder.plan_file.is_file() else asked
+    return (f"seeds={seeds}",) if isinstance(seeds, int) and seeds > asked else ()
 
 
 def left_of(root: Path, planned: int) -> int:
@@ -78,15 +94,13 @@ def _content(text: str) -> list[str]:
 
 
 def refit_choice(root: Path, arm: str, seed: int, target: Path, say: Callable[[str], None]) -> Path:
-    """Train the chosen arm on training and validation samples; what an earlier call chose otherwise is replaced."""
-    from fgtune.app.refit import refit
-    from fgtune.exporting.folder import read_card
+    """Train the chosen arm on training and validation samples.
 
-    force = False
-    if target.exists():
-        card, study = read_card(target), StudyFolder(root).read_provenance().get("study_hash")
-        force = (card.arm, card.seed, card.study_hash) != (arm, seed, study)
-    return refit(root, arm, seed, target, force=force, tracking_uri="none", say=say)
+    What an earlier call chose otherwise, or an earlier version trained, is replaced.
+    """
+    from fgtune.app.refit import refit
+
+    return refit(root, arm, seed, target, replace_other=True, tracking_uri="none", say=say)
 
 
 def read_stage(root: Path) -> StudyData:

@@ -57,7 +57,7 @@ def _from_arrays(arrays: dict[str, AnyArray], config: ArraysConfig) -> Dataset:
         coarse = coarse[:, None] if coarse.ndim == 1 else coarse
     return Dataset(
         name=where,
-        inputs=_inputs(arrays["inputs"], where),
+        inputs=real_inputs(arrays["inputs"], where),
         coarse=coarse,
         num_coarse=count_classes(coarse),
         fine=None if fine is None else _labels(fine, "fine", where, max_dims=1),
@@ -77,7 +77,12 @@ def _from_table(path: Path, columns: TableColumnsConfig, config: ArraysConfig) -
     return labels.dataset(where, numbers(frame, features, where))
 
 
-def _inputs(array: AnyArray, where: str) -> Float32Array:
+def real_inputs(array: AnyArray, where: str) -> Float32Array:
+    """Inputs as numbers of the same values in float32, whole numbers and pixels too.
+
+    Raises:
+        DataError: They are not real numbers.
+    """
     if array.dtype.kind not in "buif":
         rule, fix = "must be real numbers", "Convert the inputs, e.g. with .astype(numpy.float32)."
         raise DataError(rule, where=where, path="inputs", value=str(array.dtype), fix=fix)

@@ -39,8 +39,8 @@ def predict(
 
     Args:
         model: The model folder.
-        data: A file of inputs (``.npz``, ``.npy``, ``.parquet``, ``.csv``), a YAML file with a data config or a study,
-            or a data config on the command line: ``kind=digits,samples=odd``.
+        data: A file of inputs (``.npz``, ``.npy``, ``.parquet``, ``.csv``, ``.tsv``), a YAML file with a data config or
+            a study, or a data config on the command line: ``kind=digits,samples=odd``.
         out: Where the predictions go, ``.parquet`` or ``.csv``.
         plugins: Packages that may be imported because model or data name parts in them.
         say: Receives the outcome, one line at a time.
@@ -100,7 +100,8 @@ def read_samples(
     suffix = path.suffix.lower()
     inputs: Any
     columns: list[Any] = []
-    if suffix in TABLE_SUFFIXES:
+    described = False
+    if suffix in (*TABLE_SUFFIXES, ".tsv"):
         if coarse:
             check_sources(len(coarse), card, data)
         named = [] if facts.columns is None else list(facts.columns)
@@ -117,9 +118,9 @@ def read_samples(
         elif suffix == ".npy":
             inputs = read_npy(path, "inputs")
         else:
-            dataset = _described(data, model, card)
+            dataset, described = _described(data, model, card), True
             inputs, columns = dataset.inputs, _named(dataset) if coarse else []
-    inputs = checked_inputs(inputs, facts, data)
+    inputs = checked_inputs(inputs, facts, data, prepared=described)  # a data config is as that of the studies
     return inputs, coarse_codes(columns, len(inputs), card, data) if coarse else None
 
 
@@ -151,7 +152,7 @@ def _described(data: str, model: FineModel, card: ModelCard) -> Dataset:
     elif Path(data).suffix.lower() in (".yaml", ".yml"):
         plain = _from_file(Path(data))
     else:
-        fix = "give .npz, .npy, .parquet, .csv, a .yaml with a data config, or kind=digits"
+        fix = "give .npz, .npy, .parquet, .csv, .tsv, a .yaml with a data config, or kind=digits"
         raise ConfigError("is not data that can be read", path="DATA", value=data, fix=fix)
     config = _validated(plain, data)
     dataset = load_dataset(config)

@@ -20,6 +20,7 @@ from fgtune.config.arms.records import Cell, cell_id_of
 from fgtune.config.schema.study import Study
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError, StudyFolderError, TrackingError
+from fgtune.exporting.scale import UserForm
 from fgtune.plugins import permitting
 from fgtune.results.folder import StudyFolder
 from fgtune.results.provenance import check_data
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 BEST = "best"
 """Instead of an arm's name: the arm with the best mean."""
 _LISTED = 12
+_AS_STUDIED = UserForm()
 
 Say = Callable[[str], None]
 
@@ -56,6 +58,7 @@ def refit(
     *,
     force: bool = False,
     replace_other: bool = False,
+    form: UserForm = _AS_STUDIED,
     tracking_uri: str | None = None,
     plugins: Sequence[str] = (),
     say: Say = print,
@@ -69,6 +72,7 @@ def refit(
         out: The model folder; None is ``models/ARM-seedS`` in the study folder.
         force: Replace an existing model, and train even where it is this very model.
         replace_other: Replace an existing model only where it is another one or damaged.
+        form: What was done to a user's data before the study read them; ``predict`` repeats it.
         tracking_uri: MLflow store; None uses the environment's, ``none`` turns tracking off.
         plugins: Packages that may be imported because the study names parts in them.
         say: Receives one line of progress at a time.
@@ -92,7 +96,7 @@ def refit(
         cell = Cell(choice.arm, seed, choice.config, {})
         dataset = _same_data(folder, choice.config)
         target = out or folder.root / "models" / f"{choice.arm}-seed{seed}"
-        key = (_cell_id(folder, cell), dataset.fingerprint, _trained_on(choice.config), __version__)
+        key = (_cell_id(folder, cell), dataset.fingerprint, _trained_on(choice.config), __version__, form.scale)
         there = check_target(target, key, force=force, replace_other=replace_other)
         log = open_model_log(tracking_uri)
         for line in (choice.reason, *_unfinished(folder, results), *_notes(choice, results)):
@@ -101,7 +105,7 @@ def refit(
             card = read_card(target)
             say(f"{target} holds this model already; nothing is trained")
         else:
-            card = _train(folder, study, choice, cell, dataset, target, say)
+            card = _train(folder, study, choice, cell, dataset, target, form, say)
         if log is not None:
             try:
                 say(f"MLflow: {log.log(target, card)} in {log.uri}")
@@ -221,7 +225,14 @@ def _same_data(folder: StudyFolder, config: TrialConfig) -> Dataset:
 
 
 def _train(
-    folder: StudyFolder, study: Study, choice: Choice, cell: Cell, dataset: Dataset, target: Path, say: Say
+    folder: StudyFolder,
+    study: Study,
+    choice: Choice,
+    cell: Cell,
+    dataset: Dataset,
+    target: Path,
+    form: UserForm,
+    say: Say,
 ) -> ModelCard:
     """Train the arm, write its folder, and report the outcome."""
     from fgtune.exporting.folder import load_model, write_model
@@ -229,6 +240,9 @@ def _train(
 
     threads = max(1, int(study.execution.cpus))
     trained = train_on_all(cell.config, dataset, cell.seed, threads, say, folder.encoders_dir)
+    trained.model.inputs = trained.model.inputs.model_copy(update={"scale": form.scale})
+    if form.coarse_names is not None:
+        dataset = replace(dataset, coarse_names=(form.coarse_names,))
     card = _card(folder, study, choice, cell, dataset, trained)
     labels = training_labels(trained.model, dataset, trained.splits, card.coarse_names, threads)
     card = write_model(target, trained.model, card, labels)

@@ -78,9 +78,9 @@ class ModelCard(Config):
     """SHA-256 of every other file."""
 
     @property
-    def key(self) -> tuple[str, ...]:
-        """Models with the same key are the same: the same cell on the same data, by the same version."""
-        return self.cell_id, self.fingerprint, self.trained_on, self.fgtune
+    def key(self) -> tuple[object, ...]:
+        """Models with the same key are the same: the same cell on the same data, given alike, by the same version."""
+        return self.cell_id, self.fingerprint, self.trained_on, self.fgtune, self.input.scale
 
 
 def label_table(

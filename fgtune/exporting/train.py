@@ -44,7 +44,7 @@ def check_writable(path: Path) -> None:
         raise ConfigError(rule, where=str(path), fix="choose another place with --out")
 
 
-def check_target(target: Path, key: tuple[str, ...], *, force: bool = False, replace_other: bool = False) -> bool:
+def check_target(target: Path, key: tuple[object, ...], *, force: bool = False, replace_other: bool = False) -> bool:
     """Whether the folder already holds exactly this model, which is to stay; raise if it may not be written.
 
     Args:

@@ -19,6 +19,7 @@ from fgtune.config.schema.base import Config
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Dataset, Inputs, StoredInputs
 from fgtune.errors import ConfigError
+from fgtune.exporting.scale import InputScale
 from fgtune.metrics.coarse import allowed_classes
 from fgtune.models.classifier import FineClassifier, build_classifier
 from fgtune.text import first_of
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _BLOCK = 8192
+_REAL = "buif"
+"""Kinds of NumPy's types that hold real numbers."""
 
 
 class InputFacts(Config):
@@ -53,6 +56,8 @@ class InputFacts(Config):
     """Columns of the table that the inputs came from, in order; None if they came from no table."""
     raw: bool = False
     """Whether numbers of any type are accepted, including integers, because the training data were read that way."""
+    scale: InputScale | None = None
+    """What ``fgtune discover`` did to the user's numbers before training; None where inputs are what the user has."""
 
 
 @dataclass(frozen=True)
@@ -162,13 +167,14 @@ def facts_of(dataset: Dataset, rows: IntArray, kind: str, columns: Sequence[str]
 # --- new inputs ----------------------------------------------------------------------------------------------------
 
 
-def checked_inputs(data: Any, facts: InputFacts, where: str) -> Inputs:
+def checked_inputs(data: Any, facts: InputFacts, where: str, *, prepared: bool = False) -> Inputs:
     """New samples in the form that the model was trained on.
 
     Args:
-        data: An array (n, ...), or images stored on disk.
+        data: An array (n, ...) of numbers as the user has them, or images stored on disk.
         facts: What samples must look like.
         where: Where they come from, for messages.
+        prepared: ``data`` are as in training already, so that ``facts.scale`` is not applied.
 
     Raises:
         ConfigError: Wrong shape or type, no samples, or non-finite values.
@@ -183,6 +189,8 @@ def checked_inputs(data: Any, facts: InputFacts, where: str) -> Inputs:
         raise ConfigError(f"samples must have shape {facts.shape}", where=where, value=shape[1:], fix=fix)
     if not shape[0]:
         raise ConfigError("holds no samples", where=where, value=shape)
+    if not (stored or prepared or facts.scale is None) and inputs.dtype.kind in _REAL:
+        inputs = facts.scale(inputs)
     checked = inputs if stored else _checked_type(inputs, facts, where)
     if str(checked.dtype) != facts.dtype:
         rule, fix = f"samples must be {facts.dtype}, as in training", "give the data in the form of the training data"
@@ -192,7 +200,7 @@ def checked_inputs(data: Any, facts: InputFacts, where: str) -> Inputs:
 
 def _checked_type(inputs: npt.NDArray[Any], facts: InputFacts, where: str) -> npt.NDArray[Any]:
     """An array of the right type: real numbers as float32, pixels unchanged."""
-    if inputs.dtype.kind not in "buif":
+    if inputs.dtype.kind not in _REAL:
         raise ConfigError("samples must be real numbers", where=where, value=str(inputs.dtype))
     if facts.dtype == "uint8":
         if inputs.dtype != np.uint8:
@@ -244,7 +252,7 @@ def table_inputs(frame: pd.DataFrame, facts: InputFacts, where: str) -> npt.NDAr
         raise ConfigError(f"the table lacks the column {missing[0]!r}", where=where, fix=fix)
     columns = frame.set_axis(names, axis=1)[wanted]
     for name, dtype in columns.dtypes.items():
-        if dtype.kind not in "buif":
+        if dtype.kind not in _REAL:
             fix = "keep only the columns of inputs" if facts.columns is None else "give numbers"
             raise ConfigError(f"the column {name!r} must hold numbers", where=where, value=str(dtype), fix=fix)
     return np.stack([columns[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in wanted], axis=1)

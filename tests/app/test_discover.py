@@ -13,11 +13,14 @@ from PIL import Image
 
 import fgtune
 from fgtune.app.cli import main
-from fgtune.app.discovery import arrays, budget, call, request, stages
+from fgtune.app.discovery import arrays, budget, call, request, stages, studies
 from fgtune.app.discovery.budget import Costs
 from fgtune.app.discovery.source import Asked
+from fgtune.app.predict import predict
 from fgtune.config.schema.data_tables import HierarchyConfig
 from fgtune.data.load import load_dataset
+from fgtune.exporting.folder import load_model
+from fgtune.exporting.trained_model import checked_inputs
 
 EASY = HierarchyConfig(num_samples=240, num_coarse=2, fine_per_coarse=2, dim=4, separation=8.0)
 
@@ -231,6 +234,50 @@ def test_an_interruption_outside_the_studies_says_how_to_go_on(data, tmp_path, m
     command = ["discover", str(data), "--out", str(tmp_path / "out"), "--coarse", "group", "--minutes", "5"]
     assert main(command) == 130
     assert f"to go on: fgtune {' '.join(command)}" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("in_process", "small")
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+def test_new_rows_of_the_users_own_table_get_the_classes_that_rows_like_them_got(data, tmp_path, suffix):
+    frame = pd.read_csv(data)
+    frame["a"] = 1000 * frame["a"] + 7  # so that every column is divided by its deviation
+    frame.loc[:3, "b"] = np.nan
+    table, between = tmp_path / f"mine{suffix}", "\t" if suffix == ".tsv" else ","
+    frame.drop(columns="truth").to_csv(table, index=False, sep=between)
+    out = tmp_path / "out"
+    fgtune.discover(table, out, coarse="group", num_fine=4, minutes=5, quiet=True)
+    labels = pd.read_csv(out / "classes.csv")
+    new = frame[["d", "c", "group", "b", "a"]].iloc[::-1]
+    new.to_csv(tmp_path / f"new{suffix}", index=False, sep=between)
+    said, found = [], tmp_path / "new.parquet"
+    predict(out / "model", str(tmp_path / f"new{suffix}"), found, say=said.append, coarse=["group"])
+    assert not any("warning" in line for line in said)
+    predicted = pd.read_parquet(found)["fine_class"].to_numpy()[::-1]
+    assert np.array_equal(predicted, labels["model_class"])
+    assert len(set(predicted)) > 2
+    model, _ = load_model(out / "model")
+    raw = frame[["a", "b", "c", "d"]]
+    prepared = pd.read_parquet(out / "data.parquet")[["a", "b", "c", "d"]].to_numpy()
+    assert np.array_equal(checked_inputs(raw.to_numpy(), model.inputs, "raw"), prepared)
+    config = f"kind=arrays,path={out / 'data.parquet'},columns={{coarse: [coarse_label]}}"
+    predict(out / "model", config, found, say=said.append, coarse=["coarse"])
+    assert np.array_equal(pd.read_parquet(found)["fine_class"], labels["model_class"])
+
+
+@pytest.mark.usefixtures("in_process", "small")
+@pytest.mark.parametrize("shape", [(4,), (1, 2, 2)])
+def test_new_arrays_are_brought_to_the_scale_of_those_that_were_discovered(tmp_path, shape, monkeypatch):
+    monkeypatch.setattr(studies, "CHANNELS", (4,))
+    made = load_dataset(EASY)
+    raw = (100 + 20 * np.asarray(made.inputs)).reshape(-1, *shape)
+    words = np.array(["zebra", "ant"])[made.coarse[:, 0]]
+    np.savez(tmp_path / "mine.npz", inputs=raw, coarse=words)
+    out = tmp_path / "out"
+    fgtune.discover(tmp_path / "mine.npz", out, num_fine=4, minutes=5, quiet=True)
+    predict(out / "model", str(tmp_path / "mine.npz"), tmp_path / "new.parquet", say=str, coarse=["coarse"])
+    found = pd.read_parquet(tmp_path / "new.parquet")
+    assert np.array_equal(found["fine_class"], pd.read_csv(out / "classes.csv")["model_class"])
+    assert set(found["coarse_parent_name"]) == {"ant", "zebra"}
 
 
 @pytest.mark.usefixtures("in_process", "small")

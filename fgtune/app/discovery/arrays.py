@@ -16,6 +16,7 @@ from fgtune.arrays import AnyArray, FloatArray
 from fgtune.data.labels import number_classes
 from fgtune.data.readers.npz import read_npz
 from fgtune.errors import DataError
+from fgtune.exporting.scale import InputScale
 from fgtune.files import write_atomically
 from fgtune.text import first_of
 
@@ -54,7 +55,7 @@ def read_arrays(asked: Asked, out: Path, begin: Callable[[], None]) -> Source:
             raise DataError(rule, where=where, path=given, value=arrays[given].shape)
     codes, classes = number_classes(_plain(arrays[coarse]))
     fine = fine_labels(asked.fine, () if asked.fine is None else _plain(arrays[asked.fine]), where)
-    inputs, notes = _prepared(raw)
+    inputs, scale, notes = _prepared(raw)
     begin()
     write_atomically(out / PREPARED, _packed(inputs, codes))
     return Source(
@@ -69,6 +70,7 @@ def read_arrays(asked: Asked, out: Path, begin: Callable[[], None]) -> Source:
         shape=inputs.shape[1:],
         notes=(*([] if asked.coarse else [f"Coarse labels are those of array {coarse}."]), *notes),
         coarse_names=classes,
+        scale=scale,
     )
 
 
@@ -108,22 +110,23 @@ def _check_finite(raw: AnyArray, where: str, name: str) -> None:
         raise DataError(rule, where=where, path=name, fix=fix)
 
 
-def _prepared(raw: AnyArray) -> tuple[FloatArray, list[str]]:
-    """Inputs as vectors of one scale, or as images (N, channels, height, width) in [0, 1] or as they are."""
+def _prepared(raw: AnyArray) -> tuple[FloatArray, InputScale, list[str]]:
+    """Inputs as vectors of one scale, or as images (N, channels, height, width) in [0, 1]; their scale, and notes."""
     values = raw.astype(np.float64)
     if values.ndim == 2:
-        scale = scale_of(values)
-        return scale(values), [scale.note]
+        scale, note = scale_of(values)
+        return scale(values), scale, [note]
     if values.ndim == 3:
         values = values[:, None]
     elif values.ndim == 4 and values.shape[-1] in (1, 3) and values.shape[1] not in (1, 3):
         values = np.moveaxis(values, -1, 1)
     if values.ndim != 4:
         flat = values.reshape(len(values), -1)
-        scale = scale_of(flat)
-        return scale(flat), ["Arrays of more than three dimensions a sample are taken as vectors.", scale.note]
+        scale, note = scale_of(flat)
+        return scale(flat), scale, ["Arrays of more than three dimensions a sample are taken as vectors.", note]
     low, high = float(values.min()), float(values.max())
-    return (values - low) / max(high - low, 1e-12), [f"Images of {low:g} to {high:g} are brought to 0 to 1."]
+    scale = InputScale(center=(low,), divisor=(max(high - low, 1e-12),))
+    return scale(values), scale, [f"Images of {low:g} to {high:g} are brought to 0 to 1."]
 
 
 def _packed(inputs: FloatArray, codes: AnyArray) -> bytes:

@@ -33,6 +33,7 @@ from fgtune.app.discovery.studies import (
     trial_of,
 )
 from fgtune.errors import FgtuneError
+from fgtune.exporting.scale import UserForm
 from fgtune.files import write_atomically
 from fgtune.text import print_line
 
@@ -265,7 +266,8 @@ class Call:
 
         source, dataset, data = self._source, self._dataset, stages.read_stage(self._out / METHODS)
         seed = stages.central_seed(data, method.arm)
-        model = stages.refit_choice(self._out / METHODS, method.arm, seed, self._out / MODEL, self._say)
+        form = UserForm(source.scale, source.coarse_names)
+        model = stages.refit_choice(self._out / METHODS, method.arm, seed, self._out / MODEL, self._say, form)
         found, parents, card = describe.assign_all(model, dataset)
         classes, runs = describe.describe_all(found, parents, dataset, source, self._space, data, method.arm, seed)
         describe.write_classes(self._out, found, classes, source, dataset)

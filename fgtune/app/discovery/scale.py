@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from fgtune.arrays import FloatArray
+from fgtune.exporting.scale import InputScale
 
 DOMINATED = 0.3
 """Features are dominated by a few where the effective number of variances is below this share of them."""
@@ -23,25 +22,15 @@ def effective_number(variances: FloatArray) -> float:
     return total**2 / float((variances**2).sum()) if total > 0 else 1.0
 
 
-@dataclass(frozen=True)
-class Scale:
-    """How features are brought to the scale of the studies: (value - center) / divisor, feature by feature."""
-
-    center: FloatArray
-    divisor: FloatArray
-    note: str
-
-    def __call__(self, values: FloatArray) -> FloatArray:
-        """(N, d) scaled."""
-        found: FloatArray = (values - self.center) / self.divisor
-        return found
-
-
-def scale_of(values: FloatArray) -> Scale:
+def scale_of(values: FloatArray, missing: FloatArray | None = None) -> tuple[InputScale, str]:
     """The scale of features: of mean 0, of variance 1 each where a few would dominate, of mean variance 1 otherwise.
 
     Args:
         values: (N, d) finite.
+        missing: (d,) what has stood for missing values; None where there were none to be.
+
+    Returns:
+        The scale, and a sentence on it.
     """
     deviation = values.std(axis=0)
     variances = deviation**2
@@ -52,4 +41,6 @@ def scale_of(values: FloatArray) -> Scale:
     else:
         divisor = np.full(len(variances), max(float(np.sqrt(variances.mean())), 1e-12))
         note = "Features are of one scale and keep their proportions."
-    return Scale(values.mean(axis=0), divisor, note)
+    center = tuple(values.mean(axis=0).tolist())
+    filled = None if missing is None else tuple(missing.tolist())
+    return InputScale(center=center, divisor=tuple(divisor.tolist()), missing=filled), note

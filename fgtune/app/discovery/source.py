@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fgtune.analysis.discovery.outcome import ColumnScale
     from fgtune.arrays import FloatArray
+    from fgtune.exporting.scale import InputScale
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Source:
         notes: What was done to the data, one sentence each.
         coarse_names: Names of the coarse classes where the data set holds only their numbers.
         columns: How columns of a table were prepared.
+        scale: What was done to the user's numbers; None where the studies read his own file.
     """
 
     kind: str
@@ -60,6 +62,7 @@ class Source:
     notes: tuple[str, ...] = ()
     coarse_names: tuple[str, ...] | None = None
     columns: tuple[ColumnScale, ...] = ()
+    scale: InputScale | None = None
 
 
 def quoted(text: str) -> str:

@@ -17,6 +17,7 @@ from fgtune.arrays import IntArray
 from fgtune.config.reading.source import parse_yaml
 from fgtune.data.base import Dataset
 from fgtune.data.views import vectors
+from fgtune.exporting.scale import UserForm
 from fgtune.files import write_atomically
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from fgtune.analysis.inputs import StudyData
     from fgtune.metrics.fixed_space import FixedJudge, PrincipalSpace
 
+_AS_STUDIED = UserForm()
 JUDGED_SAMPLES = 2000
 """Samples on which the shared silhouette is measured."""
 
@@ -93,14 +95,16 @@ def _content(text: str) -> list[str]:
     return [line for line in text.splitlines() if not line.startswith("#")]
 
 
-def refit_choice(root: Path, arm: str, seed: int, target: Path, say: Callable[[str], None]) -> Path:
+def refit_choice(
+    root: Path, arm: str, seed: int, target: Path, say: Callable[[str], None], form: UserForm = _AS_STUDIED
+) -> Path:
     """Train the chosen arm on training and validation samples.
 
     What an earlier call chose otherwise, or an earlier version trained, is replaced.
     """
     from fgtune.app.refit import refit
 
-    return refit(root, arm, seed, target, replace_other=True, tracking_uri="none", say=say)
+    return refit(root, arm, seed, target, replace_other=True, form=form, tracking_uri="none", say=say)
 
 
 def read_stage(root: Path) -> StudyData:

@@ -23,7 +23,6 @@ from fgtune.app.discovery.source import Asked, Source
 from fgtune.arrays import FloatArray
 from fgtune.data.check import MIN_SAMPLES
 from fgtune.data.labels import number_classes
-from fgtune.data.readers.data_files import reason_of
 from fgtune.data.readers.tables import read_table
 from fgtune.errors import DataError
 from fgtune.files import write_atomically
@@ -70,8 +69,8 @@ def read_user_table(asked: Asked, out: Path, begin: Callable[[], None]) -> Sourc
     notes += _naming(numbering)
     kept = _features(frame, coarse, labels, {*named, *numbering, coarse.name}, notes, where)
     values, medians = _filled(frame, kept, notes)
-    scale = scale_of(values)
-    notes.append(scale.note)
+    scale, note = scale_of(values, medians)
+    notes.append(note)
     label = COARSE
     while label in kept:
         label += "_"
@@ -89,20 +88,13 @@ def read_user_table(asked: Asked, out: Path, begin: Callable[[], None]) -> Sourc
         fine=fine,
         shape=(len(kept),),
         notes=tuple(notes),
-        columns=tuple(map(ColumnScale, kept, medians.tolist(), scale.center.tolist(), scale.divisor.tolist())),
+        columns=tuple(map(ColumnScale, kept, medians.tolist(), scale.center, scale.divisor)),
+        scale=scale,
     )
 
 
 def _read(path: Path) -> pd.DataFrame:
-    if path.suffix.lower() == ".tsv":
-        import pandas as pd
-
-        try:
-            frame = pd.read_csv(path, sep="\t")
-        except (OSError, ValueError) as error:
-            raise DataError(f"is not a readable table ({reason_of(error)})", where=str(path)) from error
-    else:
-        frame = read_table(path, [], others=True, config_path="")
+    frame = read_table(path, [], others=True, config_path="")
     if len(frame) < MIN_SAMPLES:
         raise DataError(f"must have at least {MIN_SAMPLES} rows", where=str(path), value=len(frame))
     frame.columns = frame.columns.astype(str)

@@ -51,7 +51,7 @@ class TableLabels:
 def read_table(
     path: Path, columns: Sequence[str], others: bool = False, config_path: str = "trial.data.path"
 ) -> pd.DataFrame:
-    """Read columns of a ``.csv`` or ``.parquet``.
+    """Read columns of a ``.csv``, ``.tsv`` or ``.parquet``.
 
     Args:
         path: The file.
@@ -71,27 +71,29 @@ def read_table(
     if not path.is_file():
         fix = f"Name a .csv or .parquet file; relative paths start from {Path.cwd()}."
         raise DataError("no such file", where=where, path=config_path, fix=fix)
-    parquet = path.suffix.lower() == ".parquet"
+    suffix = path.suffix.lower()
+    parquet, between = suffix == ".parquet", "\t" if suffix == ".tsv" else ","
     try:
         taken = None if others else list(columns)
-        names = pyarrow.parquet.read_schema(path).names if parquet else _csv_header(path)
+        names = pyarrow.parquet.read_schema(path).names if parquet else _header(path, between)
         _check_columns(names, columns, where)
         check_memory(path.stat().st_size, "takes", where, config_path)
         if parquet:
             frame: pd.DataFrame = pyarrow.parquet.read_table(path, columns=taken).to_pandas()
         else:
             options = pyarrow.csv.ConvertOptions(include_columns=taken, strings_can_be_null=True)
-            frame = pyarrow.csv.read_csv(path, convert_options=options).to_pandas()
+            parsing = pyarrow.csv.ParseOptions(delimiter=between)
+            frame = pyarrow.csv.read_csv(path, parse_options=parsing, convert_options=options).to_pandas()
     except (pa.ArrowException, OSError, ValueError, csv.Error) as error:
-        kind = "Parquet file" if parquet else "CSV file in UTF-8"
+        kind = "Parquet file" if parquet else f"{suffix[1:].upper()} file in UTF-8"
         raise DataError(f"is not a readable {kind} ({reason_of(error)})", where=where, path=config_path) from error
     return frame
 
 
-def _csv_header(path: Path) -> list[str]:
+def _header(path: Path, between: str) -> list[str]:
     """The column names as written; pandas would rename a repeated one."""
     with path.open(newline="", encoding="utf-8-sig") as stream:
-        return next(csv.reader(stream), [])
+        return next(csv.reader(stream, delimiter=between), [])
 
 
 def _check_columns(names: Sequence[str], columns: Sequence[str], where: str) -> None:

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fgtune.visible import brief, masked, visible
+
+MOST_ERRORS = 50
+"""Lines of a ``MultiConfigError``; what is wrong beyond them is counted."""
+
 
 class FgtuneError(Exception):
     """Base of all errors raised on purpose; the command line prints its text without a traceback."""
@@ -37,9 +42,9 @@ class ConfigError(FgtuneError):
         head = ": ".join(part for part in (self.where, self.path) if part)
         text = f"{head}: {self.rule}" if head else self.rule
         if self.has_value:
-            shown = repr(self.value)
-            text += f", got {shown if len(shown) <= 120 else shown[:117] + '...'}"
-        return f"{text}. Fix: {self.fix}" if self.fix else text
+            text += f", got {brief(self.value)}"
+        text = visible(masked(text))
+        return f"{text}. Fix: {visible(masked(self.fix))}" if self.fix else text
 
 
 class MultiConfigError(ConfigError):
@@ -51,7 +56,12 @@ class MultiConfigError(ConfigError):
 
     def __init__(self, errors: Sequence[ConfigError]) -> None:
         self.errors = tuple(errors)
-        super().__init__("\n".join(map(str, self.errors)))
+        lines = [str(error) for error in self.errors[:MOST_ERRORS]]
+        left = len(self.errors) - len(lines)
+        super().__init__("\n".join([*lines, f"and {left} more errors like these"] if left else lines))
+
+    def __str__(self) -> str:
+        return self.rule  # of lines that are fit to be seen already
 
     def __reduce__(self) -> tuple[type[MultiConfigError], tuple[tuple[ConfigError, ...]]]:
         return type(self), (self.errors,)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import secrets
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +18,51 @@ T = TypeVar("T")
 
 PREVIOUS = "previous"
 """Key of a chained line: SHA-256, in hex, of the line before it; in the first chained line, of the file before it."""
+MOST_TEXT = 4_000_000
+"""Bytes of a file that a person writes, such as a study."""
 _TAIL = 1 << 16
 """Bytes that are read first to find the last line of a file."""
+
+
+def read_text(path: Path, most: int = MOST_TEXT, *, what: str = "file") -> str:
+    """The text of a regular file of bounded size; a device, a pipe or an endless file is refused before it is read.
+
+    Args:
+        path: The file.
+        most: The most bytes.
+        what: What it is, for messages.
+
+    Raises:
+        ConfigError: It is missing, no regular file, too large, not UTF-8, or cannot be read.
+    """
+    try:
+        return read_bytes(path, most, what=what).decode("utf-8")
+    except UnicodeDecodeError as error:
+        rule = f"must be UTF-8 text, byte {error.start} is none"
+        raise ConfigError(rule, where=str(path), fix="save it as UTF-8") from error
+
+
+def read_bytes(path: Path, most: int, *, what: str = "file") -> bytes:
+    """The content of a regular file of bounded size; raises like ``read_text``."""
+    where = str(path)
+    try:
+        state = path.stat()
+        if not stat.S_ISREG(state.st_mode):
+            kind = "a folder" if stat.S_ISDIR(state.st_mode) else "a device, a pipe or a socket"
+            raise ConfigError(f"must be a file, it is {kind}", where=where, fix="name a regular file")
+        with path.open("rb") as file:
+            content = file.read(most + 1)  # the size that the system states may be wrong, as below /proc
+    except FileNotFoundError as error:
+        raise ConfigError(f"no such {what}", where=where, fix="check the path") from error
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ConfigError(
+            f"cannot be read ({reason})", where=where, fix="check the path and who may read it"
+        ) from error
+    if len(content) > most:
+        rule = f"a {what} must hold at most {most / 1e6:g} MB, it has {max(state.st_size, len(content)) / 1e6:,.1f} MB"
+        raise ConfigError(rule, where=where, fix="name the file that is meant, or make it smaller")
+    return content
 
 
 @contextmanager

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from fgtune.visible import masked, visible
+
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 
 def first_of(names: Sequence[str], most: int = 8) -> str:
@@ -39,5 +42,21 @@ def duration(seconds: float) -> str:
 
 
 def print_line(console: Console, text: str) -> None:
-    """Print a line verbatim: without markup, highlighting or wrapping."""
+    """Print a line without markup, highlighting or wrapping, in signs that the console can encode and show."""
+    text = encodable(visible(masked(text)), console.encoding)
     console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def encodable(text: str, encoding: str) -> str:
+    """Text in which what an encoding lacks is spelled out by its code."""
+    try:
+        return text.encode(encoding, "backslashreplace").decode(encoding)
+    except LookupError:  # no encoding that Python knows
+        return text.encode("ascii", "backslashreplace").decode("ascii")
+
+
+def table_row(*cells: str) -> list[Text]:
+    """The cells of a row of a table, verbatim: what stands in brackets is no markup."""
+    from rich.text import Text
+
+    return [Text(visible(cell, 300)) for cell in cells]

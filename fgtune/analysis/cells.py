@@ -10,6 +10,7 @@ from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.records import Bounds, FailureRow, PrunedGroup, SolverRow
 from fgtune.results.records import CellResult, CellState
+from fgtune.visible import visible
 
 
 def failure_rows(data: StudyData, *, pruned: bool = True) -> tuple[FailureRow, ...]:
@@ -38,7 +39,7 @@ def failure_rows(data: StudyData, *, pruned: bool = True) -> tuple[FailureRow, .
                     attempts=result.attempts,
                     epochs=result.epochs,
                     seconds=result.seconds,
-                    cause=result.cause or _unrecorded(result.state, primary),
+                    cause=visible(result.cause or _unrecorded(result.state, primary)),
                 )
             )
     return tuple(rows)
@@ -50,7 +51,7 @@ def pruned_groups(data: StudyData) -> tuple[PrunedGroup, ...]:
     for cell in data.planned:
         result = data.results.get(cell.cell_id)
         if result is not None and result.state is CellState.PRUNED:
-            cause = result.cause or _unrecorded(result.state, "")
+            cause = visible(result.cause or _unrecorded(result.state, ""))
             by_epoch.setdefault(result.epochs, []).append((cell.arm, cause))
     return tuple(
         PrunedGroup(epoch, tuple(dict.fromkeys(arm for arm, _ in cells)), len(cells), cells[0][1])

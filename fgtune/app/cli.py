@@ -6,6 +6,7 @@ failed cells; 4 a budget ran out; 130 interrupted, everything finished is saved.
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ from fgtune.app.file_commands import schema, settings, show_plan, validate
 from fgtune.errors import ConfigError, FgtuneError
 from fgtune.results.options import DEFAULT_OUT, RunOptions
 from fgtune.text import count
+from fgtune.visible import masked, visible
 
 app = typer.Typer(
     name="fgtune",
@@ -45,14 +47,26 @@ app.add_typer(data_app, name="data", help="Look at data before anything is train
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; errors raised on purpose are printed without a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")  # what an ASCII terminal cannot show is spelled out
     try:
         app(arguments, prog_name="fgtune")
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except FgtuneError as error:
         for line in str(error).splitlines():
-            print(f"error: {line}", file=sys.stderr)
+            print(f"error: {visible(masked(line), 5000)}", file=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1
+    except MemoryError as error:
+        detail = f" ({visible(str(error), 200)})" if str(error) else ""
+        fix = "make the study or its data smaller"
+        print(f"error: this machine's memory does not suffice{detail}. Fix: {fix}", file=sys.stderr)
+        return 1
+    except RecursionError:
+        fix = "look for brackets that are not closed"
+        print(f"error: a file or value nests too deep to be read. Fix: {fix}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     return 0

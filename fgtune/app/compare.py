@@ -13,7 +13,7 @@ from rich.table import Table
 from fgtune.errors import ConfigError
 from fgtune.files import write_output
 from fgtune.results.folder import StudyFolder
-from fgtune.text import print_line
+from fgtune.text import print_line, table_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,7 +77,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
             sizes = ", ".join(map(str, arm.num_fine)) or "-"
             between = _between(estimate.low, estimate.high)
             cells = (str(estimate.n), _number(estimate.mean), between, sizes, _number(arm.seconds.mean, 1))
-            table.add_row(study.name, arm.arm + mark, study.primary, *cells)
+            table.add_row(*table_row(study.name, arm.arm + mark, study.primary, *cells))
         table.add_section()
     table.caption = "* stands for its study below"
     console.print(table)

@@ -19,7 +19,8 @@ from fgtune.errors import ConfigError, StudyFolderError
 from fgtune.plugins import permitting
 from fgtune.results.extension import check_hashes, more_seeds
 from fgtune.results.folder import GIVEN, StudyFolder
-from fgtune.results.options import MASK, RunOptions, last_call
+from fgtune.results.options import RunOptions, last_call
+from fgtune.visible import MASK
 
 if TYPE_CHECKING:
     from rich.console import Console

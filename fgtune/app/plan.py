@@ -21,7 +21,7 @@ from fgtune.engine.plan_growth import arm_search_folder
 from fgtune.engine.seed_blocks import cells_to_come, later_cells
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, CellState
-from fgtune.text import print_line
+from fgtune.text import print_line, table_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -153,7 +153,7 @@ def _arm_table(made: StudyPlan) -> Table:
             size, number = str(cells[0].config.classes.num_fine), len(cells)
         row += [size, str(number)]
         row += [str(count[state]) for state in (CellState.COMPLETE, CellState.FAIL, CellState.PRUNED) if finished]
-        table.add_row(*row)
+        table.add_row(*table_row(*row))
     table.caption = "* the baseline"
     return table
 
@@ -165,8 +165,9 @@ def _cell_table(made: StudyPlan) -> Table:
     for cell in plan.cells:
         levels = [_shown(cell.levels[factor]) for factor in plan.factors]
         result = made.finished.get(cell.cell_id)
-        shown = "to run" if result is None else result.state.value
-        table.add_row(cell.cell_id, str(cell.seed), cell.arm, *levels, str(cell.config.classes.num_fine), shown)
+        state = "to run" if result is None else result.state.value
+        known = (cell.cell_id, str(cell.seed), cell.arm, *levels, str(cell.config.classes.num_fine), state)
+        table.add_row(*table_row(*known))
     return table
 
 

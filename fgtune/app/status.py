@@ -21,7 +21,7 @@ from fgtune.results.extension import other_version
 from fgtune.results.folder import ARM_SEARCH, StudyFolder
 from fgtune.results.options import LastCall, last_call
 from fgtune.results.records import CellResult, CellState
-from fgtune.text import duration, first_of, print_line
+from fgtune.text import duration, first_of, print_line, table_row
 
 
 @dataclass(frozen=True)
@@ -298,5 +298,5 @@ def _table(status: StudyStatus) -> Table:
         score = f"{arm.score:.4f}" if arm.scored else "-"
         seconds = f"{arm.seconds / ended:.1f}" if ended else "-"
         shown = (counts.planned, counts.complete, counts.failed, counts.pruned, counts.missing)
-        table.add_row(arm.arm, *map(str, shown), seconds, score)
+        table.add_row(*table_row(arm.arm, *map(str, shown), seconds, score))
     return table

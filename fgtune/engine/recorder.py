@@ -28,6 +28,10 @@ from fgtune.results.evidence import (
 )
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, CellState, EpochMetrics, LabelsRecord, TrialOutcome
+from fgtune.visible import masked, visible
+
+_MOST_DETAILS = 1_000_000
+"""Characters of a traceback that are kept."""
 
 
 class Recorder:
@@ -113,13 +117,17 @@ class Recorder:
             metrics=history[-1].metrics if history else {},
             seconds=sum(entry.seconds for entry in history),
             attempts=attempts,
-            cause=cause,
+            cause=visible(masked(cause)),
         )
         self._folder.checkpoint_file(cell_id).unlink(missing_ok=True)
 
     def on_fail(self, cell_id: str, cause: str, details: str, attempts: int) -> None:
         """Record a failed cell with its cause; its checkpoint stays, for ``--retry-failed``."""
         history = without_repeats(self._seen.get(cell_id, []))
+        details = masked(details)
+        if len(details) > _MOST_DETAILS:
+            half = _MOST_DETAILS // 2
+            details = f"{details[:half]}\n... ({len(details):,} characters) ...\n{details[-half:]}"
         if details:
             self._folder.write_failure(cell_id, details)
         self._record(
@@ -130,7 +138,7 @@ class Recorder:
             metrics={},
             seconds=sum(entry.seconds for entry in history),
             attempts=attempts,
-            cause=cause,
+            cause=visible(masked(cause)),
         )
 
     def _record(

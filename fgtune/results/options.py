@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,10 +11,10 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from fgtune.visible import masked
+
 OPTIONS = "options"
 """Key of the options in ``provenance.json``."""
-MASK = ":***@"
-"""Replaces a password in a URL."""
 DEFAULT_OUT = Path("reports")
 
 
@@ -121,7 +120,7 @@ def _parsed(stored: object) -> RunOptions | None:
 def _masked(value: Any) -> Any:
     """Plain data without the passwords in URLs."""
     if isinstance(value, str):
-        return re.sub(r"(://[^/:@\s]*):[^/\s]*@", rf"\1{MASK}", value)
+        return masked(value)
     if isinstance(value, Mapping):
         return {key: _masked(each) for key, each in value.items()}
     return [_masked(each) for each in value] if isinstance(value, Sequence) else value

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shlex
 import socket
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -17,9 +18,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from fgtune.errors import ConfigError
+from fgtune.visible import masked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -57,12 +59,8 @@ class Store:
 
 
 def shown_uri(uri: str) -> str:
-    """``uri`` without a password."""
-    try:
-        password = urlsplit(uri).password
-    except ValueError:
-        return uri
-    return uri.replace(f":{password}@", ":***@") if password else uri
+    """``uri`` without passwords, tokens and keys."""
+    return masked(uri)
 
 
 @contextmanager
@@ -95,8 +93,8 @@ def open_store(uri: str, directory: Path) -> Store:
     artifact_root: Path | None = None
     if scheme.startswith("sqlite"):
         path = _sqlite_path(uri, directory)
-        uri, artifact_root = f"sqlite:///{path}", path.parent / "mlruns"
-        _prepare_sqlite(path, uri)
+        given, uri, artifact_root = uri, sqlite_uri(path), path.parent / "mlruns"
+        _prepare_sqlite(path, given)
     elif scheme.split("+")[0] in _DATABASE_PORTS:
         _reach_database(uri)
     return Store(_connected(uri), shown_uri(uri), artifact_root)
@@ -118,14 +116,35 @@ def _no_file_store(uri: str) -> ConfigError:
 
 
 def _sqlite_path(uri: str, directory: Path) -> Path:
-    """The absolute path that a ``sqlite:///`` address names."""
+    """The absolute path that a ``sqlite:///`` address names.
+
+    An address is percent-encoded, and most people write a path as it is: a file in a folder that exists wins.
+    """
     _, separator, rest = uri.partition(":///")
     name = rest.partition("?")[0]
+    if "%" in rest or "?" in rest:
+        spellings = (rest, name, unquote(name))
+        name = next((each for each in spellings if each and (directory / each).parent.is_dir()), unquote(name))
     if not separator or not name or name == ":memory:":
         raise ConfigError(
             "must name a file", path="tracking-uri", value=uri, fix="write sqlite:///mlflow.db or sqlite:////path/to.db"
         )
     return (directory / name).resolve()
+
+
+def sqlite_uri(path: Path) -> str:
+    """The address of a SQLite file, whatever signs its path has, as the installed SQLAlchemy reads it.
+
+    Raises:
+        ConfigError: That SQLAlchemy cannot name this file.
+    """
+    from sqlalchemy import URL, make_url
+
+    uri = URL.create("sqlite", database=str(path)).render_as_string(hide_password=False)
+    if make_url(uri).database != str(path):
+        fix = "name a file in another folder with --tracking-uri, or install SQLAlchemy 2.1 or later"
+        raise ConfigError("its path has signs that no address can hold", path="tracking-uri", value=str(path), fix=fix)
+    return uri
 
 
 def _prepare_sqlite(path: Path, uri: str) -> None:
@@ -149,7 +168,7 @@ def _create_sqlite(path: Path) -> None:
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
         try:
-            SqlAlchemyStore(f"sqlite:///{building}", str(path.parent / "mlruns")).engine.dispose()
+            SqlAlchemyStore(sqlite_uri(building), (path.parent / "mlruns").as_uri()).engine.dispose()
             _move_into_place(building, path)
         finally:
             building.unlink(missing_ok=True)
@@ -188,10 +207,10 @@ def _inspect_sqlite(path: Path, uri: str) -> None:
         runs = int(connection.execute("SELECT count(*) FROM runs").fetchone()[0])
     finally:
         connection.close()
-    _require_schema(uri, [str(row[0]) for row in versions], runs)
+    _require_schema(path, uri, [str(row[0]) for row in versions], runs)
 
 
-def _require_schema(uri: str, versions: list[str], runs: int) -> None:
+def _require_schema(file: Path, uri: str, versions: list[str], runs: int) -> None:
     """Raise unless the schema is that of the installed MLflow."""
     with quiet_mlflow():
         import mlflow
@@ -202,7 +221,7 @@ def _require_schema(uri: str, versions: list[str], runs: int) -> None:
         known = {script.revision for script in scripts.walk_revisions()}
     if versions == [head]:
         return
-    path = uri.removeprefix("sqlite:///")
+    path = shlex.quote(str(file))
     if versions and not set(versions) <= known:
         rule = f"this store was written by a newer MLflow than the installed {mlflow.__version__}"
         fix = "install that version of mlflow, or name a new file"
@@ -213,7 +232,8 @@ def _require_schema(uri: str, versions: list[str], runs: int) -> None:
         rule = (
             f"this store has the schema of an older MLflow than the installed {mlflow.__version__}, or is half-migrated"
         )
-        fix = f"copy {path} to a safe place, then run `mlflow db upgrade {uri}`; if that fails, name a new file"
+        upgrade = f"mlflow db upgrade {sqlite_uri(file)}"
+        fix = f"copy {path} to a safe place, then run `{upgrade}`; if that fails, name a new file"
     raise ConfigError(rule, path="tracking-uri", value=uri, fix=fix)
 
 

@@ -6,6 +6,7 @@ was given.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 
 from fgtune.config.reading.explain import explain, sorted_by_place
 from fgtune.config.reading.merge import locate, patch
-from fgtune.config.reading.source import Origins, Source, parse_value, parse_yaml
+from fgtune.config.reading.source import MAX_DEPTH, Origins, Source, parse_value, parse_yaml
 from fgtune.config.reading.space_file import inline_spaces
 from fgtune.config.schema.base import Config
 from fgtune.config.schema.paths import Path, default_of, dotted, fields_at
@@ -24,7 +25,9 @@ from fgtune.config.schema.plugin import AnyPlugin
 from fgtune.config.schema.study import Study
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError, MultiConfigError
+from fgtune.files import read_text
 from fgtune.plugins import resolve
+from fgtune.text import first_of
 
 SMOKE_SEEDS, SMOKE_EPOCHS, SMOKE_LIMIT, SMOKE_TRIALS = 2, 3, 300, 4
 """``--smoke``: at most this many seeds, epochs, samples and search trials, unless the study's own ``smoke`` map says
@@ -195,16 +198,11 @@ def load_plugin(config: AnyPlugin, path: str, base: type[Any] | None = None) -> 
 
 def _read(path: FilePath) -> str:
     """The file's text."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        near = sorted(each.name for each in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
-        fix = f"the folder {path.parent} holds: {', '.join(near)}" if near else "check the path"
-        raise ConfigError("no such study file", where=str(path), fix=fix) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError("must be UTF-8 text", where=str(path), fix="save it as UTF-8") from error
-    except OSError as error:
-        raise ConfigError(f"cannot be read ({error.strerror})", where=str(path)) from error
+    if not os.path.lexists(path):
+        near = sorted(each.name for each in path.parent.glob("*.yaml")) if os.path.lexists(path.parent) else []
+        fix = f"the folder {path.parent} holds: {first_of(near, 20)}" if near else "check the path"
+        raise ConfigError("no such study file", where=str(path), fix=fix)
+    return read_text(path, what="study file")
 
 
 def _smoke_changes(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -257,6 +255,8 @@ def _apply_overrides(raw: dict[str, Any], origins: Origins, overrides: Sequence[
         if not equals or not all(path.split(".")):
             fix = "for example --set trial.epochs=3"
             raise ConfigError("must have the form path=value", where=where, fix=fix)
+        if path.count(".") >= MAX_DEPTH:
+            raise ConfigError(f"a path has at most {MAX_DEPTH} parts", where=where, fix=fix)
         raw = patch(raw, {path: parse_value(value, where)}, Study)
         origins = origins.with_patched({locate(path): where})
     return raw, origins

@@ -13,13 +13,31 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+from ruamel.yaml.events import (
+    AliasEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.parser import Parser
 
 from fgtune.config.schema.paths import Path, dotted
 from fgtune.errors import ConfigError, MultiConfigError
 
 MAX_NODES = 100_000
+"""Keys and values in a file; the values also with every alias expanded. Reading that many takes seconds."""
+MAX_DEPTH = 50
+"""How deep lists and mappings may nest; reading is recursive, and no study needs a third of it."""
+MAX_INTEGER = 2**63 - 1
+"""The largest integer, by size: tables and random streams hold 64 bits."""
+_MAX_DIGITS = 70
 _MERGE_TAG = "tag:yaml.org,2002:merge"
+_INT_TAG, _TIME_TAG = "tag:yaml.org,2002:int", "tag:yaml.org,2002:timestamp"
+_PLAIN_FIX = "write it as text in quotes, or as a number"
 
 
 @dataclass(frozen=True)
@@ -118,14 +136,47 @@ def _load(text: str, walker: _Walker) -> Any:
     """Check the node tree of ``text``, then construct its values."""
     try:
         yaml = YAML(typ="safe", pure=True)
+        yaml.Parser = _bounded(walker.place)
         root = yaml.compose(text)
         if root is None:
             return None
         walker.visit(root, (), ())
-        MultiConfigError.raise_all(walker.repeated)
+        MultiConfigError.raise_all(walker.wrong)
         return yaml.constructor.construct_document(root)
     except YAMLError as error:
         raise _syntax_error(error, walker.place) from error
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:  # of a tag: !!int x
+        rule = f"holds a value that does not fit its YAML tag ({type(error).__name__}: {error})"
+        raise ConfigError(rule, where=walker.place(1), fix="leave out tags such as !!int or !!timestamp") from error
+
+
+def _bounded(place: Callable[[int], str]) -> type[Parser]:
+    """A parser that ends at the limits of nesting and number, while nothing has been built yet."""
+
+    class BoundedParser(Parser):
+        depth = nodes = 0
+
+        def get_event(self) -> Event:
+            event: Event = super().get_event()
+            if isinstance(event, MappingStartEvent | SequenceStartEvent):
+                self.depth += 1
+            elif isinstance(event, MappingEndEvent | SequenceEndEvent):
+                self.depth -= 1
+            self.nodes += isinstance(event, ScalarEvent | AliasEvent | MappingStartEvent | SequenceStartEvent)
+            if self.depth > MAX_DEPTH or self.nodes > MAX_NODES:
+                raise _too_large(self.depth > MAX_DEPTH, place(event.start_mark.line + 1))
+            return event
+
+    return BoundedParser
+
+
+def _too_large(deep: bool, where: str) -> ConfigError:
+    """The error for a file that nests too deep, or holds too much."""
+    if deep:
+        fix = "close the brackets; a study nests about ten levels deep"
+        return ConfigError(f"lists and mappings must nest at most {MAX_DEPTH} levels deep", where=where, fix=fix)
+    rule = f"must hold at most {MAX_NODES:,} keys and values, aliases expanded"
+    return ConfigError(rule, where=where, fix="keep data in files of their own; a study names them")
 
 
 def _syntax_error(error: YAMLError, place: Callable[[int], str]) -> ConfigError:
@@ -143,12 +194,12 @@ def _syntax_error(error: YAMLError, place: Callable[[int], str]) -> ConfigError:
 
 
 class _Walker:
-    """Collects the line of every path of a node tree, and keys given twice in one mapping."""
+    """Collects the line of every path of a node tree, keys given twice, and scalars that are not to be constructed."""
 
     def __init__(self, place: Callable[[int], str]) -> None:
         self.place = place
         self.lines: dict[Path, int] = {}
-        self.repeated: list[ConfigError] = []
+        self.wrong: list[ConfigError] = []
         self._visits = 0
 
     def visit(self, node: Node, path: Path, parents: tuple[Node, ...]) -> None:
@@ -157,14 +208,16 @@ class _Walker:
         if any(node is parent for parent in parents):
             raise ConfigError("an anchor must not contain itself", where=self.place(line), path=dotted(path))
         self._visits += 1
-        if self._visits > MAX_NODES:
-            raise ConfigError(f"must hold at most {MAX_NODES} values, aliases expanded", where=self.place(line))
+        if self._visits > MAX_NODES or len(parents) > MAX_DEPTH:
+            raise _too_large(len(parents) > MAX_DEPTH, self.place(line))
         self.lines.setdefault(path, line)
         if isinstance(node, MappingNode):
             self._visit_mapping(node, path, (*parents, node))
         elif isinstance(node, SequenceNode):
             for position, item in enumerate(node.value):
                 self.visit(item, (*path, position), (*parents, node))
+        elif isinstance(node, ScalarNode):
+            self.wrong += _unreadable(node, path, self.place(line))
 
     def _visit_mapping(self, node: MappingNode, path: Path, parents: tuple[Node, ...]) -> None:
         seen: dict[str, int] = {}
@@ -176,7 +229,7 @@ class _Walker:
             line = key.start_mark.line + 1
             below = (*path, str(key.value))
             if str(key.value) in seen:
-                self.repeated.append(
+                self.wrong.append(
                     ConfigError(
                         f"key given twice, on lines {seen[str(key.value)]} and {line}",
                         where=self.place(line),
@@ -194,6 +247,20 @@ class _Walker:
                 self.lines |= known
 
 
+def _unreadable(node: ScalarNode, path: Path, where: str) -> Iterator[ConfigError]:
+    """Errors for scalars that Python cannot turn into values, or only after minutes: dates, endless numbers."""
+    if node.tag == _TIME_TAG:
+        rule = "must be text, a number, true, false, null, a list or a mapping, not a date"
+        yield ConfigError(rule, where=where, path=dotted(path), value=node.value, fix=_PLAIN_FIX)
+    elif node.tag == _INT_TAG and len(node.value) > _MAX_DIGITS:
+        yield _too_long(f"{node.value[:10]}... ({len(node.value):,} digits)", path, where)
+
+
+def _too_long(value: Any, path: Path, where: str) -> ConfigError:
+    """The error for an integer beyond 64 bits."""
+    return ConfigError(f"an integer must be at most {MAX_INTEGER} in size", where=where, path=dotted(path), value=value)
+
+
 def _implausible(value: Any, path: Path, origins: Origins) -> Iterator[ConfigError]:
     """Errors for every value that plain JSON data cannot hold."""
     where = origins.where(path)
@@ -209,14 +276,10 @@ def _implausible(value: Any, path: Path, origins: Origins) -> Iterator[ConfigErr
     elif isinstance(value, list):
         for position, below in enumerate(value):
             yield from _implausible(below, (*path, position), origins)
+    elif isinstance(value, int) and abs(value) > MAX_INTEGER:
+        yield _too_long(value, path, where)
     elif isinstance(value, float) and not math.isfinite(value):
         yield ConfigError("must be a finite number", where=where, path=dotted(path), value=value)
     elif value is not None and not isinstance(value, str | int | float | bool):
-        fix = "write it as text in quotes, or as a number"
-        yield ConfigError(
-            "must be text, a number, true, false, null, a list or a mapping",
-            where=where,
-            path=dotted(path),
-            value=value,
-            fix=fix,
-        )
+        rule = "must be text, a number, true, false, null, a list or a mapping"
+        yield ConfigError(rule, where=where, path=dotted(path), value=value, fix=_PLAIN_FIX)

@@ -7,6 +7,7 @@ the place where it was given.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
@@ -15,6 +16,11 @@ from fgtune.config.reading.source import Origins, parse_yaml
 from fgtune.config.schema.paths import Path, dotted, fields_at
 from fgtune.config.schema.study import Study
 from fgtune.errors import ConfigError
+from fgtune.files import read_text
+from fgtune.text import first_of
+
+MAX_CHAIN, MAX_FILES = 20, 200
+"""Files that a space may be made of: one inside another, and all together."""
 
 
 @dataclass
@@ -23,6 +29,8 @@ class _Merged:
 
     data: dict[str, Any] = field(default_factory=dict)
     places: dict[Path, str] = field(default_factory=dict)
+    files: int = 0
+    """How many files were read for it."""
 
     def add(self, data: Mapping[str, Any], origins: Origins, base: Path) -> None:
         """Merge ``data``, which is at ``base`` in its file, over what is there; constraints accumulate."""
@@ -104,10 +112,12 @@ def _read(file: FilePath, merged: _Merged, chain: tuple[FilePath, ...], place: s
     if file.resolve() in chain:
         names = " -> ".join(each.name for each in (*chain[chain.index(file.resolve()) :], file))
         raise ConfigError(f"includes itself ({names})", where=place, path="include", fix="drop one of the includes")
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the search space {file} cannot be read ({error})", where=place) from error
+    merged.files += 1
+    if merged.files > MAX_FILES or len(chain) >= MAX_CHAIN:
+        rule = f"may read at most {MAX_FILES} files, one file inside another at most {MAX_CHAIN} deep"
+        fix = "include each file once, from one file"
+        raise ConfigError(rule, where=place, path="include", value=file.name, fix=fix)
+    text = read_text(file, what="search space")
     source = parse_yaml(text, str(file), begin="parameters:")
     where = source.origins.where(("include",))
     for name in _includes(source.data, where, "include"):
@@ -127,8 +137,13 @@ def _includes(space: Mapping[str, Any], where: str, path: str) -> list[str]:
 def _found(name: str, folders: list[FilePath], where: str, path: str) -> FilePath:
     """The first file of that name; an absolute one is taken as it is."""
     for folder in folders:
-        if (folder / name).is_file():
-            return folder / name
-    near = sorted({each.name for folder in folders for each in (folder / name).parent.glob("*.yaml")})
-    fix = f"there are {', '.join(near)}" if near else "paths start from the working directory or the study file"
+        with suppress(OSError, ValueError):  # a name that is too long, or holds a zero byte
+            if (folder / name).is_file():
+                return folder / name
+    near = set[str]()
+    for folder in folders:
+        with suppress(OSError, ValueError):
+            near |= {each.name for each in (folder / name).parent.glob("*.yaml")}
+    fix = "paths start from the working directory or the study file"
+    fix = f"there are {first_of(sorted(near), 20)}" if near else fix
     raise ConfigError("no such search space", where=where, path=path, value=name, fix=fix)

@@ -10,10 +10,12 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
+from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from fgtune.errors import StudyFolderError
@@ -37,11 +39,18 @@ def read_mirror(path: Path, name: str) -> list[FrozenTrial]:
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
-        storage = RDBStorage(f"sqlite:///file:{path.resolve()}?mode=ro&uri=true", skip_table_creation=True)
+        storage = RDBStorage(
+            _uri(f"file:{quote(str(path.resolve()))}", mode="ro", uri="true"), skip_table_creation=True
+        )
         return optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
     except _FAULTS as error:
         fix = "delete it, the next call of the search writes it anew"
         raise StudyFolderError(f"holds no trials of {name}", where=str(path), fix=fix) from error
+
+
+def _uri(database: str, **query: str) -> str:
+    """The address of a SQLite file, whatever signs its path has."""
+    return URL.create("sqlite", database=database, query=query).render_as_string(hide_password=False)
 
 
 class Mirror:
@@ -120,7 +129,7 @@ class Mirror:
         """The study in the file, created if there is none; read once."""
         if self._loaded is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            storage = RDBStorage(f"sqlite:///{self.path.resolve()}", engine_kwargs={"connect_args": {"timeout": 10}})
+            storage = RDBStorage(_uri(str(self.path.resolve())), engine_kwargs={"connect_args": {"timeout": 10}})
             self._loaded = optuna.create_study(
                 storage=storage, study_name=self._name, directions=self._modes, load_if_exists=True
             )

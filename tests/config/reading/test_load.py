@@ -125,7 +125,7 @@ def test_unreadable_files_are_told(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match=r"^none\.yaml: no such study file\. Fix: the folder \. holds: latin\.yaml$"):
         load_study("none.yaml")
     Path("folder.yaml").mkdir()
-    with pytest.raises(ConfigError, match=r"^folder\.yaml: cannot be read \(Is a directory\)"):
+    with pytest.raises(ConfigError, match=r"^folder\.yaml: must be a file, it is a folder"):
         load_study("folder.yaml")
 
 

@@ -64,7 +64,7 @@ def test_a_value_from_elsewhere_is_told_with_its_origin():
         ("a: &x\n  b: [*x]\n", r"^s\.yaml:1: a\.b\[0\]: an anchor must not contain itself$"),
         ("a: .nan\n", r"^s\.yaml:1: a: must be a finite number, got nan$"),
         ("a: [1, -.inf]\n", r"^s\.yaml:1: a\[1\]: must be a finite number, got -inf$"),
-        ("a: 2020-01-01\n", r"^s\.yaml:1: a: must be text, a number, .*, got datetime\.date\(2020, 1, 1\)"),
+        ("a: 2020-01-01\n", r"^s\.yaml:1: a: must be text, a number, .*, got '2020-01-01'"),
         ("a: {1: x}\n", r"^s\.yaml:1: a\.1: a key must be text, got 1\. Fix: put it in quotes$"),
         ("a: !!set {x}\n", r"^s\.yaml:1: a: must be text, a number, true, false, null, a list or a mapping"),
     ],
@@ -84,7 +84,7 @@ def test_several_repeated_keys_are_told_together():
 def test_aliases_that_multiply_without_end_are_refused():
     levels = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     levels += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 8)]
-    with pytest.raises(ConfigError, match=f"must hold at most {MAX_NODES} values, aliases expanded"):
+    with pytest.raises(ConfigError, match=f"must hold at most {MAX_NODES:,} keys and values, aliases expanded"):
         parse_yaml("\n".join(levels), "s.yaml")
 
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from fgtune import __version__
-from fgtune.analysis.inputs import read_study
-from fgtune.catalog import COST, spec_of
+from fgtune.analysis.inputs import StudyData, read_study
+from fgtune.analysis.search.joint_choice import JointChoice, joint_choices
+from fgtune.catalog import AGREEMENT, COST, spec_of
 from fgtune.config.arms.records import Cell, cell_id_of
 from fgtune.config.schema.study import Study
 from fgtune.config.schema.trial import TrialConfig
@@ -39,6 +41,8 @@ _LISTED = 12
 _AS_STUDIED = UserForm()
 
 Say = Callable[[str], None]
+Together = Callable[[], Sequence[JointChoice]]
+"""What agreement and the shared judge choose together on each data set; see ``joint_choices``."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +94,9 @@ def refit(
 
     with permitting(plugins):
         folder = StudyFolder(root)
-        study, results = _read(folder)
-        choice = choose(study, results, arm, str(folder.root), measure_in(folder))
+        data, results = _read(folder)
+        study, together = data.study, partial(joint_choices, data)
+        choice = choose(study, results, arm, str(folder.root), measure_in(folder), together)
         seed = study.seed_list[0] if seed is None else seed
         cell = Cell(choice.arm, seed, choice.config, {})
         dataset = _same_data(folder, choice.config)
@@ -117,23 +122,29 @@ def refit(
 # --- which arm -----------------------------------------------------------------------------------------------------
 
 
-def _read(folder: StudyFolder) -> tuple[Study, list[CellResult]]:
-    """The study of a folder and its finished cells."""
+def _read(folder: StudyFolder) -> tuple[StudyData, list[CellResult]]:
+    """What a folder holds, and its finished cells by arm."""
     if not folder.provenance_file.is_file():
         rule = "is no study folder" if folder.root.exists() else "no such study folder"
         raise StudyFolderError(rule, where=str(folder.root), fix="name a folder that `fgtune run` wrote, reports/NAME")
     data = read_study(folder)
     ended = [(cell.arm, data.results[cell.cell_id]) for cell in data.planned if cell.cell_id in data.results]
-    return data.study, [replace(result, arm=arm) for arm, result in ended]  # two arms may share cells
+    return data, [replace(result, arm=arm) for arm, result in ended]  # two arms may share cells
 
 
 def choose(
-    study: Study, results: Sequence[CellResult], arm: str, where: str, measure: ArmMeasure = unmeasured
+    study: Study,
+    results: Sequence[CellResult],
+    arm: str,
+    where: str,
+    measure: ArmMeasure = unmeasured,
+    together: Together = tuple,
 ) -> Choice:
     """The arm that ``arm`` names, or the best one.
 
     The best arm has the best mean over its COMPLETE cells, of the metric of a search or else of the primary metric.
-    Only arms with the largest number of complete cells are compared.
+    Only arms with the largest number of complete cells are compared. In a search by agreement and the shared judge it
+    is what they choose together.
 
     Args:
         study: The study.
@@ -141,6 +152,7 @@ def choose(
         arm: Name of an arm, or ``best``.
         where: The study folder, for messages.
         measure: For a search by a metric of an arm.
+        together: For a search by agreement and the shared judge: what they choose together.
 
     Raises:
         ConfigError: No such arm, no complete cell, or no single best.
@@ -152,7 +164,7 @@ def choose(
     if not complete:
         raise StudyFolderError("has no complete cell", where=where, fix="run it first, or see why its cells fail")
     if arm == BEST:
-        arm, reason = _best(study, complete, measure)
+        arm, reason = _best(study, complete, measure, together)
     elif arm in complete:
         reason = f"arm {arm}, as asked for"
     else:
@@ -167,7 +179,9 @@ def choose(
     return Choice(arm, TrialConfig.from_plain(dict(cells[0].config)), reason)
 
 
-def _best(study: Study, complete: dict[str, list[CellResult]], measure: ArmMeasure) -> tuple[str, str]:
+def _best(
+    study: Study, complete: dict[str, list[CellResult]], measure: ArmMeasure, together: Together
+) -> tuple[str, str]:
     """The arm with the best mean, and how it was found."""
     design, listed = study.design, first_of(sorted(complete), _LISTED)
     if len(design.baseline_arms) > 1:
@@ -175,6 +189,10 @@ def _best(study: Study, complete: dict[str, list[CellResult]], measure: ArmMeasu
         raise ConfigError("no arm is best over several data sets", path="arm", value=BEST, fix=fix)
     objective, *others = ranking_of(study)
     if others:
+        names = {each.name for each in (objective, *others)}
+        joint = next((each for each in together() if {AGREEMENT, each.judge} == names), None)
+        if joint is not None and joint.arm in complete:
+            return joint.arm, f"arm {joint.arm}: {joint.sentence(1 - study.metrics.alpha).rstrip('.')}"
         rule = f"no arm is best by {' and '.join(each.name for each in (objective, *others))} at once"
         raise ConfigError(rule, path="arm", value=BEST, fix=f"name one of {listed} with --arm; the report compares")
     scores = {arm: (mean_values([objective], cells, measure)[0], len(cells)) for arm, cells in complete.items()}

@@ -10,8 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fgtune.analysis.search.joint_choice import JointChoice
+from fgtune.analysis.verdicts.statistics import paired_contrast
 from fgtune.app.cli import main
 from fgtune.app.refit import choose, refit
+from fgtune.app.verify import verify
 from fgtune.config.reading.merge import patch
 from fgtune.config.schema.study import Study
 from fgtune.errors import ConfigError, StudyFolderError
@@ -244,6 +247,39 @@ def test_a_search_chooses_by_its_own_label_free_metric(folder):
     assert "label-free" in choice.reason
     downwards = study_of(folder, design=SEARCH | {"mode": "minimize"})
     assert choose(downwards, results, "best", "here").arm == "c"
+
+
+def test_a_search_by_agreement_and_the_shared_judge_takes_what_they_choose_together(folder):
+    study = study_of(folder, design={key: value for key, value in SEARCH.items() if key != "metric"})
+    results = results_of(folder, {"a": [0.1, 0.2], "b": [0.3, 0.1]}, "val/fixed_silhouette")
+    lead = paired_contrast({0: 0.4, 1: 0.5, 2: 0.6}, {0: 0.1, 1: 0.3, 2: 0.3}, direction="maximize", level=0.95)
+    joint = JointChoice("", 6, "b", "a", "val/fixed_silhouette", 0.9, 0.01, lead, refusal="")
+    choice = choose(study, results, "best", "here", together=lambda: (joint,))
+    assert choice.arm == "b"
+    assert "rank correlation 0.900" in choice.reason
+    refused = choose(study, results, "best", "here", together=lambda: (replace(joint, refusal="they differ"),))
+    assert refused.arm == "a"
+    assert "nothing chooses better than the baseline here: they differ" in refused.reason
+    with pytest.raises(ConfigError, match="agreement and val/fixed_silhouette at once"):
+        choose(study, results, "best", "here")
+
+
+def test_a_folder_of_data_without_fine_labels_is_whole(tmp_path, train_study):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "mine.npz", inputs=rng.normal(size=(80, 3)), coarse=np.arange(80) % 2)
+    study = tmp_path / "blind.yaml"
+    study.write_text(
+        "study: blind\nquestion: Which?\nseeds: 2\n"
+        "design: {kind: sensitivity, factors: {optimizer.lr: [0.1, 0.2]}}\n"
+        f"trial: {{data: {{kind: arrays, path: {tmp_path / 'mine.npz'}}}, classes: {{num_fine: 4}}, epochs: 1}}\n"
+    )
+    root = train_study(study, tmp_path / "reports")
+    assert StudyFolder(root).read_study().metrics.primary == "test/fixed_silhouette"
+    assert main(["report", str(root)]) == 0
+    assert verify(root).problems == []
+    lines: list[str] = []
+    refitted(root, None, say=lines.append)
+    assert "best of 2 by the mean of test/fixed_silhouette" in lines[0]
 
 
 def test_pruned_cells_and_arms_with_fewer_complete_cells_are_not_compared(folder):

@@ -15,6 +15,7 @@ from fgtune.config.reading.load import SPACE, load_source, override_path, reload
 from fgtune.config.reading.source import Source, parse_yaml
 from fgtune.config.schema.base import HASH_SCHEME, stable_hash
 from fgtune.config.schema.data import DataConfig
+from fgtune.config.schema.study import without_fine_labels
 from fgtune.errors import ConfigError
 from fgtune.results.folder import ARM_SEARCH, GIVEN
 from fgtune.results.layout import differences
@@ -60,7 +61,10 @@ def _given(subject: Subject, record: Mapping[str, Any]) -> Iterator[Finding]:
     folder = subject.folder
     where, given = subject.name(folder.provenance_file), _extended(subject, record)
     loaded = reloaded(given, "", folder.provenance_file)
-    found = list(differences(loaded.study.to_plain(), subject.data.study.to_plain()))
+    study, resolved = loaded.study, subject.data.study
+    blind = without_fine_labels(study, given)
+    study = blind if resolved.metrics == blind.metrics else study
+    found = list(differences(study.to_plain(), resolved.to_plain()))
     what = f"{subject.name(folder.resolved_file)}: differs from the study in {where} in {first_of(found, _LISTED)}"
     yield agree(not found, what)
     last = last_call(record)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -24,6 +25,7 @@ from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.reading.merge import patch
 from fgtune.config.schema.base import stable_hash
 from fgtune.config.schema.data import DataConfig
+from fgtune.config.schema.study import without_fine_labels
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError, MultiConfigError
 
@@ -50,6 +52,8 @@ def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape], mad
     check_splits(loaded, drafts)
     check_streams(loaded, drafts)
     shapes = _shapes(loaded, drafts, shape_of)
+    if any(shape.num_fine is None for shape in shapes.values()):
+        loaded = replace(loaded, study=without_fine_labels(loaded.study, loaded.raw))
     resolved = _resolved(loaded, drafts, shapes)
     stated = {each.arm: each.loaded.raw["design"]["space"] for each in made.arm_searches}
     check_distinct(loaded, drafts, resolved, stated)

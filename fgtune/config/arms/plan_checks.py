@@ -96,7 +96,7 @@ def check_splits(loaded: LoadedStudy, drafts: Iterable[DraftArm]) -> None:
 def check_measured(loaded: LoadedStudy, plan: Plan) -> None:
     """Raise when a metric will not be measured: its fine targets, its split or its setting are missing somewhere."""
     errors = []
-    for path, name in _named(loaded.study).items():
+    for path, name in _named(plan.study).items():
         found = _unmeasured(name, spec_of(name), plan)
         if found is not None:
             rule, fix = found

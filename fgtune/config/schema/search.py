@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
+from fgtune.catalog import AGREEMENT
 from fgtune.config.schema.base import Count, DottedPath, Text, must_differ
 from fgtune.config.schema.designs import Design
 from fgtune.config.schema.domains import DomainConfig
@@ -19,6 +20,10 @@ from fgtune.config.schema.tuning import (
     TpeConfig,
     check_end,
 )
+
+DEFAULT_CRITERIA = (AGREEMENT, "val/fixed_silhouette")
+"""What a search optimises by default: each criterion can be misled where the other is not, and no trial wins both by a
+collapse or in a feature space of its own."""
 
 
 class SearchDesign(Design):
@@ -36,8 +41,9 @@ class SearchDesign(Design):
     sampler: SamplerConfig = TpeConfig()
     trials: Count | None = None
     """Number of points to run besides the baseline; None runs every point, with ``brute_force`` only."""
-    metric: ObjectiveName | Annotated[tuple[ObjectiveName, ...], Field(min_length=2, max_length=4)]
-    """What is optimised, the mean over the seeds at the last epoch; several metrics give a Pareto front."""
+    metric: ObjectiveName | Annotated[tuple[ObjectiveName, ...], Field(min_length=2, max_length=4)] = DEFAULT_CRITERIA
+    """What is optimised, the mean over the seeds at the last epoch; several metrics give a Pareto front. By default
+    agreement of the seeds, which needs two at least, and a silhouette in a space that all trials share."""
     mode: Mode | tuple[Mode, ...] | None = None
     """Direction of each metric; None for its natural one."""
     oracle: bool = False

@@ -95,13 +95,19 @@ DEFAULT_MARGIN = 0.02
 """Equivalence margin of metrics on [0, 1]. Others have none by default: nobody can know what matters there."""
 
 
+BLIND_PRIMARY, BLIND_ALSO = "test/fixed_silhouette", ("test/fixed_calinski_harabasz", "test/coarse_accuracy")
+"""What stands for the defaults of ``primary`` and ``also`` where the data have no fine labels."""
+
+
 class MetricsConfig(Config):
     """What the study is judged by; fixed before the first trial."""
 
     primary: MetricName = "test/clustering_accuracy"
-    """The metric of the planned contrasts."""
+    """The metric of the planned contrasts. Where the data have no fine labels, the default is
+    ``test/fixed_silhouette``, which reads none."""
     also: tuple[MetricName, ...] = ("test/ari", "test/ged")
-    """Further metrics that the report shows; contrasts on them are marked exploratory."""
+    """Further metrics that the report shows; contrasts on them are marked exploratory. Where the data have no fine
+    labels, the default is ``test/fixed_calinski_harabasz`` and ``test/coarse_accuracy``."""
     alpha: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.05
     """Family-wise error rate of the planned contrasts (Holm)."""
     alpha_kept: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
@@ -256,6 +262,18 @@ class Study(Config):
     def identity(self) -> dict[str, Any]:
         """What makes two studies the same: all but how they run, what ``--smoke`` would do and what papers report."""
         return {key: value for key, value in super().identity().items() if key not in _NO_IDENTITY}
+
+
+def without_fine_labels(study: Study, given: Mapping[str, Any]) -> Study:
+    """The study on data without fine labels: metrics that its file does not name are some that read none.
+
+    Args:
+        study: The study.
+        given: Its file as plain data, defaults not filled in.
+    """
+    blind = {"primary": BLIND_PRIMARY, "also": list(BLIND_ALSO)}
+    metrics = MetricsConfig.from_plain({**blind, **given.get("metrics", {})})
+    return study.model_copy(update={"metrics": metrics})
 
 
 def find_arm(

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fgtune.catalog import spec_of
 from fgtune.config.arms.expand import expand, resolve_classes
 from fgtune.config.arms.plan import Plan
 from fgtune.config.arms.records import DataShape
 from fgtune.config.reading.load import load_study
+from fgtune.config.schema.study import MetricsConfig
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError, DataError, MultiConfigError
 
@@ -89,6 +91,27 @@ def test_data_without_fine_labels_need_a_number_of_fine_classes(write):
     assert failure_of(path, UNLABELLED).startswith(
         "tiny.yaml:5: design.factors.relations.mode[0]: oracle relations need fine labels, which the data do not have"
     )
+
+
+def test_metrics_that_a_file_does_not_name_read_no_fine_labels_where_there_are_none(write):
+    design = "kind: sensitivity\n  factors: {relations.balance: [1.0, 0.5]}"
+    unnamed = ("metrics: {primary: test/clustering_accuracy, also: [test/ari]}\n", "")
+    path = write((DESIGN, design), ("{num_fine_ratio: 1.0}", "{num_fine: 5}"), unnamed)
+    found = plan_of(path, shape=UNLABELLED).study.metrics
+    assert not any(spec_of(name).oracle for name in (found.primary, *found.also))
+    stated = plan_of(path, ["metrics.primary=val/coarse_accuracy", "metrics.alpha=0.1"], UNLABELLED).study.metrics
+    assert (stated.primary, stated.alpha, stated.also) == ("val/coarse_accuracy", 0.1, found.also)
+    assert plan_of(path).study.metrics == MetricsConfig()
+    assert plan_of(path).study_hash != plan_of(path, shape=UNLABELLED).study_hash
+
+
+def test_a_search_without_a_metric_optimises_agreement_and_the_shared_judge(write):
+    design = "kind: search\n  trials: 3\n  space: {parameters: {optimizer.lr: {kind: uniform, low: 0.1, high: 0.2}}}"
+    path = write((DESIGN, design), ("{num_fine_ratio: 1.0}", "{num_fine: 5}"))
+    criteria = [name for name, _ in plan_of(path, ["seeds=2"], UNLABELLED).study.design.criteria]
+    assert criteria == ["agreement", "val/fixed_silhouette"]
+    with pytest.raises(ConfigError, match="seeds: agreement compares the seeds of a trial with each other"):
+        plan_of(path, ["seeds=1"], UNLABELLED)
 
 
 def test_the_largest_source_bounds_the_number_of_fine_classes(write):

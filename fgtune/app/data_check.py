@@ -74,7 +74,12 @@ def _report(config: DataConfig, dataset: Dataset, trials: Sequence[TrialConfig],
         lines += _pair(pair)
     lines += _fine(dataset)
     lines += _purity(dataset, splits, seed)
-    warnings = [*_tiny_classes(dataset, splits), *_duplicates(dataset, splits), *_trial_warnings(dataset, trials)]
+    warnings = [
+        *dataset.notes,
+        *_tiny_classes(dataset, splits),
+        *_duplicates(dataset, splits),
+        *_trial_warnings(dataset, trials),
+    ]
     lines += [f"warning: {warning}" for warning in warnings] or ["no warnings"]
     return "\n  ".join(lines)
 

@@ -92,7 +92,7 @@ def read_samples(
         ConfigError: They cannot be read, or do not match the training samples.
     """
     from fgtune.data.readers.npz import read_npy, read_npz
-    from fgtune.data.readers.tables import read_table
+    from fgtune.data.readers.tables import cells, read_table
     from fgtune.exporting.coarse_labels import check_sources, coarse_codes
     from fgtune.exporting.trained_model import checked_inputs, table_inputs
 
@@ -105,8 +105,8 @@ def read_samples(
         if coarse:
             check_sources(len(coarse), card, data)
         named = [] if facts.columns is None else list(facts.columns)
-        frame = read_table(path, [*dict.fromkeys([*named, *coarse])], others=facts.columns is None)
-        columns = [frame[name].tolist() for name in coarse]
+        frame = read_table(path, [*dict.fromkeys([*named, *coarse])], others=facts.columns is None, labels=coarse)
+        columns = [cells(frame[name]) for name in coarse]
         inputs = table_inputs(frame if named else frame.drop(columns=list(coarse)), facts, data)
     else:
         if coarse and (tuple(coarse) != (_COARSE,) or suffix == ".npy"):

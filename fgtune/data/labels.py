@@ -1,8 +1,15 @@
-"""From labels of any kind to what a data set holds: class numbers with names, continuous targets, parts of a split."""
+"""From labels of any kind to what a data set holds: class numbers with names, continuous targets, parts of a split.
+
+A missing value is a missing label, and text is text: ``NA`` in a column of words is a class of that name.
+"""
 
 from __future__ import annotations
 
+import math
+import re
+import unicodedata
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -12,25 +19,108 @@ from fgtune.arrays import Float32Array, IntArray
 from fgtune.config.schema.data_tables import CoarseRule
 from fgtune.data.check import SPLIT_NAMES
 from fgtune.errors import DataError
+from fgtune.text import first_of
 
-NO_LABEL = ("", "-1", "nan", "na", "<na>", "none", "null")
-"""What an empty cell of a table may look like, in lower case."""
+NO_LABEL = "-1"
+"""What stands for no label beside a missing value or an empty cell, as number or text."""
+MISSING_WORDS = frozenset({"na", "n/a", "#n/a", "nan", "nat", "none", "null", "<na>"})
+"""Words, in lower case, by which programs write a missing value into text."""
+_NUMBER = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.([0-9]*))?(?:[eE][+-]?[0-9]{1,3})?")
+_COMPLEMENT = str.maketrans("0123456789", "9876543210")
 
 
 def number_classes(labels: Sequence[object] | npt.NDArray[Any]) -> tuple[IntArray, tuple[str, ...]]:
     """Number classes by name: whole numbers in numerical order, other names alphabetically.
 
     Args:
-        labels: (N,) names or numbers; ``NO_LABEL`` stands for none.
+        labels: (N,) names or numbers; missing values of any kind, empty text and ``NO_LABEL`` stand for none.
 
     Returns:
-        (N,) int64, -1 for none; and the names.
+        (N,) int64, -1 for none; and the names, in Unicode's composed form (NFC).
     """
-    text = [_name(label) for label in labels]
-    distinct = {name for name in text if name.lower() not in NO_LABEL}
-    names = sorted(distinct, key=int) if all(_is_whole(name) for name in distinct) else sorted(distinct)
+    text = [NO_LABEL if is_missing(label) else class_name(label) for label in labels]
+    distinct = set(text) - {NO_LABEL}
+    names = sorted(distinct, key=_number_key) if all(is_whole(name) for name in distinct) else sorted(distinct)
     number = {name: index for index, name in enumerate(names)}
     return np.array([number.get(name, -1) for name in text], dtype=np.int64), tuple(names)
+
+
+def is_missing(label: object) -> bool:
+    """Whether a value stands for nothing: None, NaN, NaT, ``pandas.NA``, a masked value, or text without a character.
+
+    Example:
+        >>> [is_missing(value) for value in (None, float("nan"), " ", "NA", 0)]
+        [True, True, True, False, False]
+    """
+    if label is None:
+        return True
+    if isinstance(label, str | bytes):
+        return not label.strip()
+    if isinstance(label, int | np.integer | np.bool_):
+        return False
+    try:
+        return bool(label != label) or label is np.ma.masked  # NaN, NaT and their kin differ from themselves
+    except (TypeError, ValueError, ArithmeticError):  # pandas.NA refuses to say
+        return type(label).__name__ == "NAType"
+
+
+def class_name(label: object) -> str:
+    """A label as text: 3.0, which tables make of 3, is 3; composed and decomposed letters are the same name.
+
+    Example:
+        >>> [class_name(label) for label in (3.0, "3.0", 100000000000000001, " 01 ")]
+        ['3', '3.0', '100000000000000001', '01']
+    """
+    if isinstance(label, bytes):
+        label = label.decode("utf-8", "replace")
+    elif isinstance(label, Decimal):
+        label = int(label) if label.is_finite() and label == label.to_integral_value() else label
+    elif isinstance(label, float | np.floating) and label.is_integer():
+        label = int(label)
+    return nfc(str(label).strip())
+
+
+def nfc(name: str) -> str:
+    """A name in Unicode's composed form: file systems and programs write the same letter in two ways."""
+    return unicodedata.normalize("NFC", name)
+
+
+def plain_cells(cells: Sequence[str | None]) -> list[str | None]:
+    """The cells of a column of a text file, which does not say whether it holds numbers or words.
+
+    Where every filled cell is a number, without leading zeros, the column holds numbers: 3.0 is 3, and words such as
+    ``NA`` are missing. In any other column each cell is the text that stands there, so that 01 and 1 differ and ``NA``
+    is a name. No cell passes through a float, unless it has an exponent.
+
+    Example:
+        >>> plain_cells(["1.0", "NA", "100000000000000001"]), plain_cells(["01", "1", "NA", " "])
+        (['1', None, '100000000000000001'], ['01', '1', 'NA', None])
+    """
+    stripped = [None if cell is None or not cell.strip() else cell.strip() for cell in cells]
+    found = {cell: _number_name(cell) for cell in set(stripped) if cell is not None}
+    words = [cell for cell, number in found.items() if number is None]
+    if len(words) == len(found) or any(word.lower() not in MISSING_WORDS for word in words):
+        return stripped
+    return [None if cell is None else found[cell] for cell in stripped]
+
+
+def missing_words(names: Sequence[str], codes: IntArray, column: str) -> tuple[str, ...]:
+    """A warning of classes whose names are words for a missing value; empty where there are none.
+
+    Args:
+        names: The classes of a column.
+        codes: (N,) class of each sample, -1 for none.
+        column: How a sentence calls the column.
+    """
+    suspects = [code for code, name in enumerate(names) if name.lower() in MISSING_WORDS]
+    if not suspects:
+        return ()
+    words = first_of([names[code] for code in suspects])
+    rows = int(np.isin(codes, suspects).sum())
+    return (
+        f"{column} holds the text {words} in {rows:,} row{'s' * (rows != 1)}, which is taken as the name of a class; "
+        "if it stands for a missing label, leave these cells empty",
+    )
 
 
 def count_classes(coarse: IntArray) -> tuple[int, ...]:
@@ -38,15 +128,30 @@ def count_classes(coarse: IntArray) -> tuple[int, ...]:
     return tuple(int(labels.max(initial=-1)) + 1 for labels in coarse.T)
 
 
-def _name(label: object) -> str:
-    """A label as text; 3.0, which tables make of 3 in a column with empty cells, is 3."""
-    if isinstance(label, float | np.floating) and float(label).is_integer():
-        return str(int(label))
-    return str(label).strip()
-
-
-def _is_whole(name: str) -> bool:
+def is_whole(name: str) -> bool:
+    """Whether a name is a whole number."""
     return name.removeprefix("-").isascii() and name.removeprefix("-").isdigit()
+
+
+def _number_key(name: str) -> tuple[int, str, str]:
+    """Orders whole numbers of any length; the last part keeps the order of 1 and 01 fixed."""
+    digits = name.removeprefix("-").lstrip("0")
+    if name.startswith("-"):
+        return -len(digits), digits.translate(_COMPLEMENT), name
+    return len(digits), digits, name
+
+
+def _number_name(cell: str) -> str | None:
+    """The name of a number in text, 1.50 being 1.5; None where the text is no number as programs write them."""
+    match = _NUMBER.fullmatch(cell)
+    if match is None:
+        return None
+    if "e" in cell.lower():
+        return class_name(float(cell)) if math.isfinite(float(cell)) else None
+    sign, whole, fraction = match.group(1), match.group(2), (match.group(3) or "").rstrip("0")
+    if fraction:
+        return f"{sign}{whole}.{fraction}"
+    return whole if whole == "0" else sign + whole
 
 
 def as_values(array: npt.NDArray[Any], where: str, path: str) -> Float32Array:
@@ -58,19 +163,20 @@ def as_values(array: npt.NDArray[Any], where: str, path: str) -> Float32Array:
         return np.ascontiguousarray(array[:, None] if array.ndim == 1 else array, dtype=np.float32)
 
 
-def parts_of(labels: npt.NDArray[Any], where: str, path: str = "split") -> IntArray:
+def parts_of(labels: Sequence[object] | npt.NDArray[Any], where: str, path: str = "split") -> IntArray:
     """Parts of a split, (N,) in {0, 1, 2}, from these numbers or from 'train', 'val', 'test'.
 
     Raises:
         DataError: At the first entry that is neither; the text names its row.
     """
     known = {name: part for part, name in enumerate(SPLIT_NAMES)} | {str(part): part for part in range(3)}
-    parts = np.array([known.get(_name(label), -1) for label in labels], dtype=np.int64)
+    parts = np.array([-1 if is_missing(label) else known.get(class_name(label), -1) for label in labels], np.int64)
     unknown = np.flatnonzero(parts < 0)
     if unknown.size:
         rule = f"must be one of {', '.join(map(repr, SPLIT_NAMES))}, row {unknown[0]} is not"
         fix = "Use these names, or 0, 1, 2."
-        raise DataError(rule, where=where, path=path, value=str(labels[unknown[0]]), fix=fix)
+        first = labels[int(unknown[0])]
+        raise DataError(rule, where=where, path=path, value="" if is_missing(first) else str(first), fix=fix)
     return parts
 
 

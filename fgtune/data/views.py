@@ -17,13 +17,14 @@ _BLOCK = 1024
 
 
 def describe(dataset: Dataset) -> DataShape:
-    """What a plan needs to know: numbers of classes, fine targets, fingerprint and size."""
+    """What a plan needs to know: numbers of classes, fine targets, fingerprint, size, and doubts."""
     return DataShape(
         num_coarse=dataset.num_coarse,
         num_fine=dataset.num_fine,
         fingerprint=dataset.fingerprint,
         num_values=None if dataset.fine_values is None else int(dataset.fine_values.shape[1]),
         num_samples=len(dataset.inputs),
+        notes=dataset.notes,
     )
 
 

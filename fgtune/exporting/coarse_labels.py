@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fgtune.arrays import IntArray
-from fgtune.data.labels import number_classes
+from fgtune.data.labels import nfc, number_classes
 from fgtune.errors import ConfigError
 from fgtune.exporting.folder import ModelCard
 from fgtune.text import first_of
@@ -53,7 +53,7 @@ def check_sources(count: int, card: ModelCard, where: str, path: str = "--coarse
 def _codes(column: Sequence[Any], card: ModelCard, source: int, where: str, path: str) -> IntArray:
     """(n,) int64 numbers of the classes of one source."""
     numbers = [str(number) for number in range(card.num_coarse[source])]
-    names = numbers if card.coarse_names is None else list(card.coarse_names[source])
+    names = numbers if card.coarse_names is None else list(map(nfc, card.coarse_names[source]))
     found, given = number_classes(column)
     if not set(given) <= set(names) and set(given) <= set(numbers):
         names = numbers

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fgtune.arrays import IntArray
-from fgtune.data.labels import number_classes
+from fgtune.data.labels import class_name, is_missing, number_classes
 from fgtune.errors import DataError
 from fgtune.text import first_of
 
@@ -100,7 +100,7 @@ def fine_labels(name: str | None, values: Sequence[object], where: str) -> list[
     """
     if name is None:
         return None
-    labels = [str(value) for value in values]
+    labels = ["" if is_missing(value) else class_name(value) for value in values]
     if not number_classes(labels)[1]:
         raise DataError("holds no label", where=where, path=name, fix="name another one with --fine")
     return labels

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from fgtune.app.discovery.columns import choose_coarse, fine_labels, label_column
 from fgtune.app.discovery.source import Asked, Source, quoted
+from fgtune.data.labels import class_name, is_missing
 from fgtune.data.readers.data_files import folders_in
 from fgtune.data.readers.images import SUFFIXES
-from fgtune.data.readers.tables import read_table
+from fgtune.data.readers.tables import cells, read_table
 from fgtune.errors import DataError
 from fgtune.files import write_atomically
 from fgtune.text import first_of
@@ -138,11 +139,11 @@ def _from_table(root: Path, table: str, frame: pd.DataFrame, asked: Asked) -> _F
             raise DataError("no such column", where=where, path=name, fix=fix)
     columns = {}
     for name in map(str, frame.columns):
-        found = label_column(name, frame[name].tolist(), frame[name].dtype.kind not in "buif")
+        found = label_column(name, cells(frame[name]), frame[name].dtype.kind not in "buif")
         if found is not None and name not in (paths[0], asked.fine, *asked.left_out):
             columns[name] = found
     coarse = asked.coarse or choose_coarse(columns, where).name
-    labels = ["" if value is None else str(value) for value in frame[coarse].tolist()]
+    labels = ["" if is_missing(value) else class_name(value) for value in cells(frame[coarse])]
     fine = fine_labels(asked.fine, list(frame.get(asked.fine, ())), where)
     names = _below(root, [str(name) for name in frame[paths[0]]])
     return names, labels, fine, coarse, [f"Images and labels are those that {table} lists."]

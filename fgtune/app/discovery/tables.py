@@ -23,7 +23,7 @@ from fgtune.app.discovery.source import Asked, Source
 from fgtune.arrays import FloatArray
 from fgtune.data.check import MIN_SAMPLES
 from fgtune.data.labels import number_classes
-from fgtune.data.readers.tables import read_table
+from fgtune.data.readers.tables import cells, read_table
 from fgtune.errors import DataError
 from fgtune.files import write_atomically
 from fgtune.text import count, first_of
@@ -141,7 +141,7 @@ def _label_columns(frame: pd.DataFrame, others: set[str]) -> dict[str, Column]:
         column = frame[name]
         if name in others or not (_is_text(column) or _is_whole(column)):
             continue
-        label = label_column(str(name), column.tolist(), _is_text(column))
+        label = label_column(str(name), cells(column), _is_text(column))
         if label is not None:
             found[str(name)] = label
     return found
@@ -156,7 +156,7 @@ def _is_whole(column: pd.Series) -> bool:
 
 def _unusual(frame: pd.DataFrame, name: str, where: str) -> Column:
     """A column of coarse labels that the user names although it has few or many classes."""
-    codes, classes = number_classes(frame[name].tolist())
+    codes, classes = number_classes(cells(frame[name]))
     if len(classes) < 2:
         rule = "must hold at least two coarse classes"
         raise DataError(rule, where=where, path=name, value=len(classes), fix="name another column with --coarse")

@@ -16,7 +16,7 @@ from fgtune.config.schema.designs import Design
 from fgtune.config.schema.objective import QueueInstanceConfig
 from fgtune.config.schema.paths import Path, value_at
 from fgtune.config.schema.study import Study, find_arm
-from fgtune.config.schema.trial import TrialConfig
+from fgtune.config.schema.trial import AdamConfig, TrialConfig
 from fgtune.config.schema.tuning import Mode
 from fgtune.config.spaces.space import InfeasibleError, SearchSpace
 from fgtune.errors import ConfigError, MultiConfigError
@@ -261,6 +261,8 @@ def _published_errors(loaded: LoadedStudy, arms: Sequence[Arm], searched: Collec
                 yield loaded.error(path, "must be one arm of the plan", fix, value=result.arm or result.levels)
 
 
+LARGE_ADAM_LR = 0.02
+"""A learning rate of AdamW's from here on is warned of; its default is 0.001, and that of SGD 0.1."""
 _TRIED = 32
 """Random points of a space that are examined."""
 
@@ -275,8 +277,10 @@ def plan_warnings(
         spaces: Search spaces, by how a sentence refers to them.
         shapes: Shape of each data set, as in ``Plan.shapes``.
     """
+    yield from dict.fromkeys(note for shape in shapes.values() for note in shape.notes)
     for name, config in resolved.items():
         yield from _small_batches(f"arm {name}", config)
+        yield from _large_steps(f"arm {name}", config)
         yield from _long_queue(f"arm {name}", config, shapes)
     for name, space in spaces.items():
         found = (each for config in _drawn(space) for each in _long_queue(f"points of {name}", config, shapes))
@@ -299,6 +303,16 @@ def _small_batches(where: str, config: TrialConfig) -> Iterator[str]:
         yield (
             f"{where}: batch_size {config.batch_size} is below 2 x num_fine = {2 * num_fine}, "
             "so a batch cannot show every fine class twice and the mean prediction is a poor estimate"
+        )
+
+
+def _large_steps(where: str, config: TrialConfig) -> Iterator[str]:
+    """AdamW's steps do not shrink with the gradient, so a learning rate of SGD's is far too large for it."""
+    optimizer = config.optimizer
+    if isinstance(optimizer, AdamConfig) and optimizer.lr >= LARGE_ADAM_LR:
+        yield (
+            f"{where}: optimizer.lr {optimizer.lr:g} suits sgd; adamw usually diverges or learns nothing above "
+            f"{LARGE_ADAM_LR:g}, so try {AdamConfig().lr:g}"
         )
 
 

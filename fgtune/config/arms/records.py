@@ -22,6 +22,7 @@ class DataShape:
         fingerprint: Digest of the data's content.
         num_values: Columns of continuous fine targets, or None without any.
         num_samples: Samples of all splits together; None where they were not counted.
+        notes: What reading the data decided or found suspicious, one sentence each.
     """
 
     num_coarse: tuple[int, ...]
@@ -29,6 +30,7 @@ class DataShape:
     fingerprint: str
     num_values: int | None = None
     num_samples: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

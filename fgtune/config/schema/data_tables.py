@@ -142,9 +142,9 @@ class ArrayFilesConfig(Config):
     """The ``.npy`` files that accompany the inputs, one array each."""
 
     coarse: Text | None = None
-    """(N,) or (N, sources) integers, -1 for none."""
+    """(N,) or (N, sources) integers, -1 for none, or text."""
     fine: Text | None = None
-    """(N,) integers for classes; (N,) or (N, columns) real numbers for continuous targets."""
+    """(N,) integers or text for classes; (N,) or (N, columns) real numbers for continuous targets."""
     split: Text | None = None
     """(N,) of 'train', 'val', 'test', or 0, 1, 2."""
 
@@ -177,7 +177,7 @@ class ArraysConfig(BaseDataConfig):
 
     ``.npz`` holds ``inputs`` (N, ...), ``coarse`` (N,) or (N, sources), and if known ``fine``, ``fine_values`` and
     ``split``; ``.npy`` holds the inputs, with ``files`` for the rest; tables need ``columns``. A coarse label of -1
-    means that the source gives none.
+    or a missing one means that the source gives none.
     """
 
     kind: Literal["arrays"] = "arrays"
@@ -189,6 +189,9 @@ class ArraysConfig(BaseDataConfig):
     """The columns, where ``path`` is a ``.csv`` or ``.parquet``."""
     derive_coarse: CoarseRule | None = None
     """Make the coarse labels from continuous fine targets, where the data have none."""
+    fine_as: Literal["classes", "values"] | None = None
+    """What the numbers in ``fine`` of an ``.npz`` or ``.npy`` are. None: classes where they are integers, continuous
+    targets where they are real; a table says it by the column's place, ``fine`` or ``fine_values``."""
 
     @model_validator(mode="after")
     def _suits_the_file(self) -> ArraysConfig:
@@ -197,6 +200,8 @@ class ArraysConfig(BaseDataConfig):
             raise ValueError("files belongs to a path that ends in .npy, and such a path needs it")
         if (self.columns is not None) != (suffix in TABLE_SUFFIXES):
             raise ValueError("columns belongs to a path that ends in .csv or .parquet, and such a path needs it")
+        if self.fine_as is not None and suffix in TABLE_SUFFIXES:
+            raise ValueError("fine_as belongs to arrays; of a table, name the column under fine or fine_values")
         given = (self.columns.coarse if self.columns else ()) or (self.files.coarse if self.files else None)
         if suffix in (".npy", *TABLE_SUFFIXES) and bool(given) == (self.derive_coarse is not None):
             raise ValueError("give coarse labels or derive_coarse, one of them")

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csc_array, csr_array
 
+from fgtune.data.labels import class_name, is_missing
 from fgtune.data.readers.data_files import check_memory, missing, reason_of
 from fgtune.errors import DataError
 from fgtune.text import first_of
@@ -61,7 +62,7 @@ class H5adFile:
         return self._sparse(node) if isinstance(node, self._h5py.Group) else self._dense(node)
 
     def column(self, name: str, path: str) -> list[str]:
-        """A column of ``obs`` as text, empty where a cell has no label.
+        """A column of ``obs`` as text, empty where a cell has no label; numbers as ``class_name`` writes them.
 
         Raises:
             DataError: If there is no such column, or it holds no text, numbers or categories.
@@ -180,7 +181,7 @@ class H5adFile:
             raise self._wrong(
                 f"labels must be (cells,) text or numbers, they are {values.dtype} of shape {values.shape}"
             )
-        return [_str(value) for value in values.tolist()]
+        return ["" if is_missing(value) else class_name(_plain(value)) for value in values.tolist()]
 
     def _wrong(self, rule: str, path: str = "trial.data.path") -> DataError:
         return DataError(rule, where=self._where, path=path, fix=f"Expected layout: {LAYOUT}. {GET}")
@@ -221,3 +222,8 @@ def _str(value: object) -> str:
     if isinstance(value, bytes):
         return value.decode("utf-8")
     return "" if value is None else str(value)
+
+
+def _plain(value: object) -> object:
+    """A value of a data set, text decoded."""
+    return value.decode("utf-8") if isinstance(value, bytes) else value

@@ -1,9 +1,10 @@
-"""Reads ``.npz`` and ``.npy`` without trusting them: no unpickling, and sizes are checked before allocation."""
+"""Reads ``.npz`` and ``.npy`` without trusting them: no pickle is run, and sizes are checked before allocation."""
 
 from __future__ import annotations
 
 import lzma
 import math
+import pickle
 import struct
 import tokenize
 import zipfile
@@ -18,12 +19,15 @@ import numpy as np
 
 from fgtune.arrays import AnyArray
 from fgtune.data.readers.data_files import check_memory, reason_of
+from fgtune.data.readers.safe_pickle import read_object_array
 from fgtune.errors import DataError
 from fgtune.text import first_of
 
 # What zipfile, its decompressors and NumPy's header parser raise on damaged or hostile bytes.
 _DAMAGE = (
     ValueError,
+    LookupError,  # a damaged pickle
+    AttributeError,
     OSError,
     EOFError,
     RuntimeError,  # encrypted members, unknown compression (NotImplementedError), header nested too deep
@@ -48,13 +52,16 @@ class _Header:
     """Bytes after the header."""
 
 
-def read_npz(path: Path, required: Sequence[str], optional: Sequence[str]) -> dict[str, AnyArray]:
+def read_npz(
+    path: Path, required: Sequence[str], optional: Sequence[str], objects: Sequence[str] = ()
+) -> dict[str, AnyArray]:
     """Read all arrays of an ``.npz``.
 
     Args:
         path: The file.
         required: Names that must be present.
         optional: Names that may be present; any other name is an error.
+        objects: Names of arrays that may hold text, numbers and missing values as Python objects, as labels do.
 
     Returns:
         The arrays by name.
@@ -72,7 +79,10 @@ def read_npz(path: Path, required: Sequence[str], optional: Sequence[str]) -> di
         with zipfile.ZipFile(path) as archive:
             members = _members(archive, where, required, optional)
             streams = {name: partial(archive.open, member) for name, member in members.items()}
-            headers = {name: _header(streams[name], member.file_size, name, where) for name, member in members.items()}
+            headers = {
+                name: _header(streams[name], member.file_size, name, where, name in objects)
+                for name, member in members.items()
+            }
             check_memory(sum(header.payload for header in headers.values()), "unpacks to", where)
             return {name: _array(stream, name, where) for name, stream in streams.items()}
     except _DAMAGE as error:
@@ -81,12 +91,13 @@ def read_npz(path: Path, required: Sequence[str], optional: Sequence[str]) -> di
         ) from error
 
 
-def read_npy(path: Path, name: str) -> AnyArray:
+def read_npy(path: Path, name: str, objects: bool = False) -> AnyArray:
     """Read one array from an ``.npy``.
 
     Args:
         path: The file.
         name: What the array is, for messages.
+        objects: Whether it may hold text, numbers and missing values as Python objects.
 
     Raises:
         DataError: As for ``read_npz``.
@@ -96,7 +107,7 @@ def read_npy(path: Path, name: str) -> AnyArray:
         fix = f"Name an .npy file; relative paths start from {Path.cwd()}."
         raise DataError("no such file", where=where, path=name, fix=fix)
     try:
-        header = _header(lambda: path.open("rb"), path.stat().st_size, name, where)
+        header = _header(lambda: path.open("rb"), path.stat().st_size, name, where, objects)
         check_memory(header.payload, "unpacks to", where)
         return _array(lambda: path.open("rb"), name, where)
     except OSError as error:
@@ -129,7 +140,7 @@ def _members(
     return members
 
 
-def _header(opened: Callable[[], IO[bytes]], size: int, name: str, where: str) -> _Header:
+def _header(opened: Callable[[], IO[bytes]], size: int, name: str, where: str, objects: bool) -> _Header:
     """Parse one array's header, and check that as many bytes follow as it promises."""
     try:
         with opened() as stream:
@@ -137,6 +148,8 @@ def _header(opened: Callable[[], IO[bytes]], size: int, name: str, where: str) -
             header = _Header(shape, dtype, size - stream.tell())
     except _DAMAGE as error:
         raise _unreadable(name, where, error) from error
+    if dtype == np.dtype(object) and objects:
+        return header
     if dtype.hasobject:
         rule = "holds Python objects, which would have to be unpickled; fgtune never does that"
         fix = "Convert the array to numbers, or to fixed-width strings for 'split', before saving it."
@@ -163,8 +176,16 @@ def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
 def _array(opened: Callable[[], IO[bytes]], name: str, where: str) -> AnyArray:
     try:
         with opened() as stream:
+            shape, dtype = _read_header(stream)
+            if dtype.hasobject:
+                return read_object_array(stream, shape)
+        with opened() as stream:
             array: AnyArray = np.lib.format.read_array(stream, allow_pickle=False)
             return array
+    except pickle.UnpicklingError as error:
+        rule = f"holds Python objects that are no labels ({reason_of(error)}); nothing in it was run"
+        fix = "Save labels as numbers or as text, with None, NaN or an empty text where one is missing."
+        raise DataError(rule, where=where, path=name, fix=fix) from error
     except _DAMAGE as error:
         raise _unreadable(name, where, error) from error
 

@@ -11,7 +11,7 @@ import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ MAX_BYTES = 1 << 31
 """A larger file is refused; CIFAR-100's largest has 155 MB."""
 
 _DTYPE = re.compile(r"[|<>=]?(b1|[iu][1248]|f[248]|S\d{1,4}|U\d{1,4})")
+_OBJECTS = re.compile(r"[|]?O[48]?")
 
 
 class _Dtype:
@@ -76,11 +77,13 @@ def _reconstruct(kind: object, *_placeholder: object) -> _Array:
     return _Array()
 
 
-def _scalar(dtype: object, content: object) -> int | float:
+def _scalar(dtype: object, content: object) -> int | float | str | bytes:
     content = content.encode("latin-1") if isinstance(content, str) else content
-    if type(dtype) is not _Dtype or not isinstance(content, bytes) or len(content) != dtype.dtype.itemsize:
+    if not isinstance(dtype, _Dtype) or getattr(dtype, "objects", False):
         raise pickle.UnpicklingError("a number is damaged")
-    number: int | float = np.frombuffer(content, dtype=dtype.dtype)[0].item()
+    if not isinstance(content, bytes) or len(content) != dtype.dtype.itemsize:
+        raise pickle.UnpicklingError("a number is damaged")
+    number: int | float | str | bytes = np.frombuffer(content, dtype=dtype.dtype)[0].item()
     return number
 
 
@@ -112,6 +115,91 @@ class _Unpickler(pickle.Unpickler):
         if (module, name) not in _NAMES:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not data")
         return _NAMES[module, name]
+
+
+class _ObjectsType(_Dtype):
+    """Stands in for ``numpy.dtype`` where arrays may also hold Python's own text and numbers."""
+
+    def __init__(self, name: object, *alignment: object) -> None:
+        self.objects = isinstance(name, str | bytes) and bool(_OBJECTS.fullmatch(_text(name)))
+        if not self.objects:
+            super().__init__(name, *alignment)
+
+    def __setstate__(self, state: object) -> None:
+        if not self.objects:
+            super().__setstate__(state)
+
+
+class _Objects(_Array):
+    """Stands in for an array of objects; its content stays a list."""
+
+    content: list[object] | None = None
+
+    def __setstate__(self, state: object) -> None:
+        if not isinstance(state, tuple) or len(state) != 5 or not getattr(state[2], "objects", False):
+            raise pickle.UnpicklingError("an array of objects is damaged")
+        _, shape, _, fortran, content = state
+        if not isinstance(shape, tuple) or not all(type(size) is int and size >= 0 for size in shape):
+            raise pickle.UnpicklingError("an array's shape is damaged")
+        if not isinstance(content, list) or math.prod(shape) != len(content) or (fortran and len(shape) > 1):
+            raise pickle.UnpicklingError("an array of objects is damaged, or not in C order")
+        self.content = content
+
+
+def _reconstruct_objects(kind: object, *_placeholder: object) -> _Objects:
+    if kind is not _ArrayType:
+        raise pickle.UnpicklingError("only plain arrays are read")
+    return _Objects()
+
+
+def _nothing(*_: object) -> None:
+    return None
+
+
+class _NoValue:
+    """Stands in for the name ``pandas.NA``."""
+
+
+class _ObjectUnpickler(pickle.Unpickler):
+    names: ClassVar[dict[tuple[str, str], Any]] = {
+        **_NAMES,
+        ("numpy", "dtype"): _ObjectsType,
+        ("numpy.core.multiarray", "_reconstruct"): _reconstruct_objects,
+        ("numpy._core.multiarray", "_reconstruct"): _reconstruct_objects,
+        ("pandas", "NA"): _NoValue,
+        ("pandas._libs.missing", "NA"): _NoValue,
+        ("pandas._libs.tslibs.nattype", "_nat_unpickle"): _nothing,
+    }
+
+    def find_class(self, module: str, name: str) -> Any:
+        """The stand-in for a permitted name."""
+        if (module, name) not in self.names:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not data")
+        return self.names[module, name]
+
+
+def read_object_array(stream: IO[bytes], shape: tuple[int, ...]) -> npt.NDArray[np.object_]:
+    """An array of text, numbers and missing values that NumPy wrote as Python objects; nothing in it is run.
+
+    Args:
+        stream: At the start of the pickle.
+        shape: What the header promised.
+
+    Returns:
+        Of this shape; None for missing values.
+
+    Raises:
+        pickle.UnpicklingError: It is damaged, or holds anything else.
+    """
+    loaded = _ObjectUnpickler(stream, encoding="latin1").load()
+    if type(loaded) is not _Objects or loaded.content is None or len(loaded.content) != math.prod(shape):
+        raise pickle.UnpicklingError("an array of objects is expected")
+    plain: npt.NDArray[np.object_] = np.empty(len(loaded.content), dtype=object)
+    for place, value in enumerate(loaded.content):
+        if value is not None and value is not _NoValue and type(value) not in (str, bytes, int, float, bool):
+            raise pickle.UnpicklingError(f"a label must be text or a number, entry {place} is neither")
+        plain[place] = None if value is _NoValue else value
+    return plain.reshape(shape)
 
 
 def read_pickled_dict(path: Path) -> dict[str, Any]:

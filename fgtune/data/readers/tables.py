@@ -1,4 +1,4 @@
-"""Tables (CSV and Parquet) read by column names; errors name the file and the column."""
+"""Tables (CSV and Parquet) read by column names, cells as the file has them; errors name the file and the column."""
 
 from __future__ import annotations
 
@@ -12,14 +12,24 @@ import numpy as np
 
 from fgtune.arrays import Float32Array, IntArray
 from fgtune.config.schema.data_tables import CoarseRule
+from fgtune.config.schema.paths import nearest
 from fgtune.data.base import Dataset, Inputs
-from fgtune.data.labels import count_classes, derive_coarse, number_classes, parts_of
+from fgtune.data.labels import (
+    count_classes,
+    derive_coarse,
+    is_whole,
+    missing_words,
+    number_classes,
+    parts_of,
+    plain_cells,
+)
 from fgtune.data.readers.data_files import check_memory, reason_of
 from fgtune.errors import DataError
 from fgtune.text import first_of
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -32,6 +42,7 @@ class TableLabels:
     fine_names: tuple[str, ...] | None
     fine_values: Float32Array | None
     given_split: IntArray | None
+    notes: tuple[str, ...] = ()
 
     def dataset(self, name: str, inputs: Inputs) -> Dataset:
         """The data set of ``inputs`` with these labels."""
@@ -45,19 +56,28 @@ class TableLabels:
             given_split=self.given_split,
             coarse_names=self.coarse_names,
             fine_names=self.fine_names,
+            notes=self.notes,
         )
 
 
 def read_table(
-    path: Path, columns: Sequence[str], others: bool = False, config_path: str = "trial.data.path"
+    path: Path,
+    columns: Sequence[str],
+    others: bool = False,
+    config_path: str = "trial.data.path",
+    labels: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Read columns of a ``.csv``, ``.tsv`` or ``.parquet``.
+
+    Whole numbers beside empty cells stay whole numbers. In a CSV a cell of text is what stands there, ``NA`` too, and
+    empty ones are missing; ``NA`` is missing in a column of numbers.
 
     Args:
         path: The file.
         columns: Columns that must be present.
-        others: Read all other columns as well.
+        others: Read all other columns as well, apart from the index that pandas stored beside a Parquet table.
         config_path: Where the config names the file.
+        labels: Columns among these that hold names: of a CSV, they are read as text (``plain_cells``).
 
     Raises:
         DataError: If the file is missing or damaged, a column is missing or occurs twice, or the table would take more
@@ -74,20 +94,64 @@ def read_table(
     suffix = path.suffix.lower()
     parquet, between = suffix == ".parquet", "\t" if suffix == ".tsv" else ","
     try:
-        taken = None if others else list(columns)
+        taken = None if others else list(dict.fromkeys(columns))
         names = pyarrow.parquet.read_schema(path).names if parquet else _header(path, between)
         _check_columns(names, columns, where)
         check_memory(path.stat().st_size, "takes", where, config_path)
         if parquet:
-            frame: pd.DataFrame = pyarrow.parquet.read_table(path, columns=taken).to_pandas()
+            table = _without_index(pyarrow.parquet.read_table(path, columns=taken), columns)
         else:
-            options = pyarrow.csv.ConvertOptions(include_columns=taken, strings_can_be_null=True)
+            as_text = {name: pa.string() for name in labels if name in names}
+            options = pyarrow.csv.ConvertOptions(include_columns=taken, column_types=as_text)
             parsing = pyarrow.csv.ParseOptions(delimiter=between)
-            frame = pyarrow.csv.read_csv(path, parse_options=parsing, convert_options=options).to_pandas()
+            table = pyarrow.csv.read_csv(path, parse_options=parsing, convert_options=options)
+        return _frame(table, labels=() if parquet else labels)
     except (pa.ArrowException, OSError, ValueError, csv.Error) as error:
         kind = "Parquet file" if parquet else f"{suffix[1:].upper()} file in UTF-8"
         raise DataError(f"is not a readable {kind} ({reason_of(error)})", where=where, path=config_path) from error
+
+
+def _without_index(table: pa.Table, named: Sequence[str]) -> pa.Table:
+    """A Parquet table without the columns in which pandas stored the names of its rows, unless they are named."""
+    index = (table.schema.pandas_metadata or {}).get("index_columns", [])
+    unwanted = [name for name in index if isinstance(name, str) and name in table.column_names and name not in named]
+    return table.drop_columns(unwanted) if unwanted else table
+
+
+def _frame(table: pa.Table, labels: Sequence[str]) -> pd.DataFrame:
+    """The table in pandas, in which no whole number became a float and no cell of text is empty.
+
+    Args:
+        table: The table.
+        labels: Columns of text that may hold numbers, by ``plain_cells``.
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
+    for place, field in enumerate(table.schema):
+        column = table.column(place)
+        if pa.types.is_integer(field.type) and column.null_count:
+            whole = "UInt64" if pa.types.is_uint64(field.type) else "Int64"
+            frame[field.name] = pd.array(column.to_pylist(), dtype=whole)
+        elif pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
+            text = column.to_pylist()
+            if field.name in labels:
+                frame[field.name] = pd.array(plain_cells(text), dtype="str")
+            elif any(cell == "" for cell in text):
+                frame[field.name] = pd.array([cell or None for cell in text], dtype="str")
     return frame
+
+
+def cells(column: pd.Series) -> list[object]:
+    """The cells of a column of any type as Python has them, None for missing ones; no number becomes a float."""
+    import pandas as pd
+
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        categories = cells(column.cat.categories.to_series())
+        return [None if code < 0 else categories[code] for code in column.cat.codes.tolist()]
+    gone = column.isna().tolist()
+    return [None if missing else cell for cell, missing in zip(column.astype(object).tolist(), gone, strict=True)]
 
 
 def _header(path: Path, between: str) -> list[str]:
@@ -102,10 +166,12 @@ def _check_columns(names: Sequence[str], columns: Sequence[str], where: str) -> 
         raise DataError(f"column {repeated!r} occurs twice", where=where, fix="Rename one of them.")
     missing = next((name for name in columns if name not in names), None)
     if missing is not None:
+        near = nearest(missing, names)
+        fix = f"Did you mean {near!r}? " if near else ""
         raise DataError(
             f"no column {missing!r}; the table has {first_of(names) or 'no columns'}",
             where=where,
-            fix="Name the columns as the first line of the table does.",
+            fix=f"{fix}Name the columns as the first line of the table does.",
         )
 
 
@@ -152,13 +218,13 @@ def labels_of(
     Raises:
         DataError: If a sample has no fine class, a target is not a number, or a split has an unknown part.
     """
-    numbered = [number_classes(frame[name].tolist()) for name in coarse]
-    fine_numbers, fine_names = (None, None) if fine is None else number_classes(frame[fine].tolist())
-    if fine_numbers is not None and (fine_numbers < 0).any():
-        row = int(np.argmax(fine_numbers < 0))
-        rule = f"every sample needs a fine class, row {row} has none"
-        fix = "Fill the column, or leave fine out altogether."
-        raise DataError(rule, where=where, path=str(fine), fix=fix)
+    notes: list[str] = []
+    numbered = []
+    for name in coarse:
+        codes, names = number_classes(cells(frame[name]))
+        numbered.append((codes, names))
+        notes += missing_words(names, codes, f"{where}: coarse column {name!r}")
+    fine_numbers, fine_names = (None, None) if fine is None else _fine_classes(frame, fine, where, notes)
     values = numbers(frame, fine_values, where) if fine_values else None
     if derived is None:
         labels = np.stack([labels for labels, _ in numbered], axis=1)
@@ -170,5 +236,33 @@ def labels_of(
         fine=fine_numbers,
         fine_names=fine_names,
         fine_values=values,
-        given_split=None if split is None else parts_of(frame[split].to_numpy(), where, split),
+        given_split=None if split is None else parts_of(cells(frame[split]), where, split),
+        notes=tuple(notes),
     )
+
+
+def _fine_classes(frame: pd.DataFrame, column: str, where: str, notes: list[str]) -> tuple[IntArray, tuple[str, ...]]:
+    """Fine classes (N,) and their names; adds to ``notes`` what looks wrong."""
+    codes, names = number_classes(cells(frame[column]))
+    if (codes < 0).any():
+        row, rows = int(np.argmax(codes < 0)), int((codes < 0).sum())
+        more = f", and {rows - 1:,} more rows have none" if rows > 1 else ""
+        rule = f"every sample needs a fine class, row {row} has none{more}"
+        fix = "Fill the column, or leave fine out altogether."
+        raise DataError(rule, where=where, path=column, fix=fix)
+    notes += missing_words(names, codes, f"{where}: fine column {column!r}")
+    fractions = [name for name in names if not is_whole(name) and _is_number(name)]
+    if fractions and len(fractions) + sum(map(is_whole, names)) == len(names):
+        notes.append(
+            f"{where}: fine column {column!r} holds real numbers such as {fractions[0]}, and each of its "
+            f"{len(names):,} values is taken as a class; name it under fine_values if it holds continuous targets"
+        )
+    return codes, names
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True

@@ -77,7 +77,8 @@ def _from_folders(root: Path, config: ImageFolderConfig) -> Dataset:
 def _from_table(root: Path, table: str, config: ImageFolderConfig) -> Dataset:
     path = root / table
     named = [*config.coarse, *config.fine_values, *filter(None, (config.fine, config.split_column))]
-    frame = read_table(path, [config.image, *named], config_path="trial.data.table")
+    texts = [config.image, *config.coarse, *filter(None, (config.fine, config.split_column))]
+    frame = read_table(path, [config.image, *named], config_path="trial.data.table", labels=texts)
     where = str(path)
     labels = labels_of(
         frame, where, config.coarse, config.fine, config.fine_values, config.split_column, config.derive_coarse

@@ -13,7 +13,7 @@ from scipy.sparse import csr_array, issparse
 from fgtune.arrays import Float32Array, IntArray
 from fgtune.config.schema.data_tables import CountsConfig, DispersionConfig, SeuratV3Config, SingleCellConfig
 from fgtune.data.base import Dataset
-from fgtune.data.labels import number_classes
+from fgtune.data.labels import missing_words, nfc, number_classes
 from fgtune.data.readers.data_files import check_memory
 from fgtune.data.readers.h5ad import INSTALL, H5adFile, Matrix, open_h5ad
 from fgtune.data.sets.genes import variable_by_counts, variable_by_dispersion
@@ -52,7 +52,8 @@ def load_cells(config: SingleCellConfig) -> tuple[Dataset, IntArray]:
     """The same, and the row in the file of each cell, since filters leave some out."""
     path = pbmc68k_path() if config.path is None else Path(config.path)
     fine_column = "bulk_labels" if config.path is None else config.fine
-    coarse_of = PBMC68K_COARSE if config.path is None else config.coarse_of
+    given = PBMC68K_COARSE if config.path is None else config.coarse_of
+    coarse_of = {nfc(name): coarse for name, coarse in given.items()}
     with open_h5ad(path) as file:
         matrix = file.matrix(config.layer)
         fine = None if fine_column is None else file.column(fine_column, "trial.data.fine")
@@ -78,6 +79,14 @@ def load_cells(config: SingleCellConfig) -> tuple[Dataset, IntArray]:
         fine=fine_numbers,
         coarse_names=(coarse_names,),
         fine_names=fine_names,
+        notes=(
+            *missing_words(coarse_names, coarse_numbers, f"{where}: the column of coarse labels"),
+            *(
+                ()
+                if fine_numbers is None
+                else missing_words(fine_names or (), fine_numbers, f"{where}: {fine_column!r}")
+            ),
+        ),
     )
     return dataset, kept
 

@@ -49,3 +49,17 @@ def test_so_are_those_of_searches_inside_arms(tmp_path):
     design["search"] = {"metric": "val/silhouette", "trials": 3}
     (told,) = warnings_of(tmp_path, design)
     assert told.startswith("points of tuned: a queue")
+
+
+@pytest.mark.parametrize(("rate", "told"), [(0.1, True), (0.001, False)])
+def test_a_learning_rate_of_sgd_in_adamw_is_warned_of(tmp_path, rate, told):
+    found = warnings_of(tmp_path, arms(**{"optimizer": {"kind": "adamw", "lr": rate}}))
+    assert [each.startswith("arm two: optimizer.lr 0.1 suits sgd; adamw usually") for each in found] == [True] * told
+
+
+def test_doubts_about_the_data_are_warnings_of_the_plan(tmp_path):
+    path = tmp_path / "s.yaml"
+    trial = {"data": {"kind": "digits"}, "classes": {"num_fine": 10}}
+    path.write_text(json.dumps({"study": "s", "question": "q", "design": arms(epochs=3), "trial": trial}))
+    shape = DataShape((2,), 10, "f", notes=("column x is left out",))
+    assert expand(load_study(path), lambda _: shape).warnings == ("column x is left out",)

@@ -8,6 +8,7 @@ import pytest
 
 from fgtune.config.schema.data import ArraysConfig
 from fgtune.data.load import load_dataset
+from fgtune.data.readers.tables import read_table
 from fgtune.errors import DataError
 
 COUNT = 12
@@ -165,6 +166,73 @@ def test_a_missing_table_is_told(tmp_path):
         load_dataset(config)
 
 
+# --- cells as they are ---------------------------------------------------------------------------------------------
+
+KINDS = {
+    "text": pd.Series(["b", None, "a"] * 4),
+    "nullable text": pd.Series(["b", None, "a"] * 4, dtype="string"),
+    "arrow text": pd.Series(["b", None, "a"] * 4, dtype="string[pyarrow]"),
+    "objects": pd.Series(["b", np.nan, "a"] * 4, dtype=object),
+    "categories": pd.Series(["b", None, "a"] * 4, dtype="category"),
+    "categories of numbers": pd.Series(pd.Categorical([10**17 + 2, None, 10**17 + 1] * 4)),
+    "real numbers": pd.Series([2.0, None, 1.0] * 4),
+    "nullable numbers": pd.Series([2, None, 1] * 4, dtype="Int64"),
+    "nullable long numbers": pd.Series([10**17 + 2, None, 10**17 + 1] * 4, dtype="Int64"),
+    "nullable unsigned": pd.Series([2**64 - 1, None, 2**64 - 2] * 4, dtype="UInt64"),
+    "nullable truth values": pd.Series([True, None, False] * 4, dtype="boolean"),
+    "arrow numbers": pd.Series([10**17 + 2, None, 10**17 + 1] * 4, dtype="int64[pyarrow]"),
+    "dates": pd.Series(pd.to_datetime(["2024-02-01", None, "2024-01-01"] * 4)),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_missing_label_of_any_type_is_none_and_no_number_becomes_another(load, kind):
+    data = load(frame(group=KINDS[kind].array))
+    assert data.coarse[:, 0].tolist() == [1, -1, 0] * 4
+    assert data.num_coarse == (2,)
+    columns = {"features": ["a"], "coarse": ["annotator"], "fine": "group"}
+    with pytest.raises(DataError, match="group: every sample needs a fine class, row 1 has none, and 3 more rows"):
+        load(frame(group=KINDS[kind].array), columns)
+
+
+def test_text_that_says_missing_is_a_class_and_is_told(load):
+    data = load(frame(group=["NA", "None", "x"] * 4))
+    assert data.coarse_names == (("NA", "None", "x"),)
+    assert len(data.notes) == 1
+    assert "coarse column 'group' holds the text NA, None in 8 rows, which is taken as" in data.notes[0]
+
+
+def test_leading_zeros_of_text_are_kept(load):
+    assert load(frame(group=["01", "1", "2"] * 4)).coarse_names == (("01", "1", "2"),)
+
+
+def test_real_numbers_that_are_whole_are_sorted_as_numbers(load):
+    data = load(frame(kind=[10.0, 2.0, 1.0] * 4), {"features": ["a"], "coarse": ["group"], "fine": "kind"})
+    assert data.fine_names == ("1", "2", "10")
+    assert not data.notes
+
+
+def test_a_fine_column_of_fractions_is_told_to_be_taken_as_classes(load):
+    data = load(frame(kind=[10.5, 2.0, 1.25] * 4), {"features": ["a"], "coarse": ["group"], "fine": "kind"})
+    assert data.num_fine == 3
+    assert "fine column 'kind' holds real numbers such as 1.25, and each of its 3 values" in data.notes[0]
+
+
+def test_a_column_of_that_name_but_another_spelling_is_suggested(load):
+    with pytest.raises(DataError, match=re.escape("no column 'grup'; the table has a, b")) as caught:
+        load(columns={"features": ["a"], "coarse": ["grup"]})
+    assert "Did you mean 'group'?" in str(caught.value)
+
+
+def test_names_of_rows_that_pandas_stored_are_read_only_where_they_are_named(tmp_path):
+    table = frame(annotator=None, part=None, kind=None).set_index("group")
+    table.to_parquet(tmp_path / "a.parquet")
+    columns = {"coarse": ["group"], "features": ["a", "b"]}
+    named = ArraysConfig.from_plain({"path": str(tmp_path / "a.parquet"), "columns": columns})
+    assert load_dataset(named).coarse_names == (("x", "y"),)
+    assert list(read_table(tmp_path / "a.parquet", [], others=True).columns) == ["a", "b", "age"]
+
+
 # --- .npy files side by side, and continuous targets in .npz -------------------------------------------------------
 
 
@@ -197,7 +265,7 @@ def test_a_damaged_or_pickled_npy_is_told(save_npy, tmp_path):
     with pytest.raises(DataError, match="coarse: is damaged: 93 bytes of data where"):
         load_dataset(config)
     np.save(tmp_path / "coarse.npy", np.array([{}] * 12), allow_pickle=True)
-    with pytest.raises(DataError, match="coarse: holds Python objects"):
+    with pytest.raises(DataError, match="coarse: holds Python objects that are no labels"):
         load_dataset(config)
     (tmp_path / "coarse.npy").unlink()
     with pytest.raises(DataError, match=r"coarse.npy: coarse: no such file"):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fgtune.config.schema.data import ArraysConfig
@@ -17,10 +18,10 @@ GOOD = {"inputs": np.arange(COUNT * 2.0).reshape(COUNT, 2), "coarse": np.arange(
 def load(tmp_path):
     """Save the good arrays with some replaced (None removes one), and load them."""
 
-    def load_with(**changes):
+    def load_with(config=None, **changes):
         arrays = {name: array for name, array in (GOOD | changes).items() if array is not None}
         np.savez(tmp_path / "mine.npz", **arrays)
-        return load_dataset(ArraysConfig(path=str(tmp_path / "mine.npz")))
+        return load_dataset(ArraysConfig.from_plain({"path": str(tmp_path / "mine.npz"), **(config or {})}))
 
     return load_with
 
@@ -98,7 +99,16 @@ NAN[4, 1] = np.nan
             {"coarse": np.zeros(11, int)}, "coarse: must have one entry per sample (12), it has 11", id="length"
         ),
         pytest.param(
-            {"coarse": GOOD["coarse"] * 1.0}, "coarse: labels must be integers, got 'float64'", id="float labels"
+            {"coarse": GOOD["coarse"] / 2}, "coarse: labels must be integers, or real numbers that are", id="fractions"
+        ),
+        pytest.param(
+            {"coarse": np.array([{}] * COUNT)}, "coarse: holds Python objects that are no labels (a label", id="dicts"
+        ),
+        pytest.param({"coarse": np.zeros(COUNT, complex)}, "coarse: labels must be whole numbers", id="no number"),
+        pytest.param(
+            {"fine": np.array(["a", None] * 6, dtype=object)},
+            "fine: every sample needs a fine class, row 1",
+            id="no fine",
         ),
         pytest.param(
             {"coarse": np.zeros((COUNT, 2, 1), int)}, "coarse: must be (N,) or (N, sources), got", id="3-d coarse"
@@ -140,3 +150,73 @@ def test_each_fault_gets_one_clear_error_that_names_the_file(load, tmp_path, cha
         load(**changes)
     assert str(caught.value).startswith(f"{tmp_path / 'mine.npz'}: ")
     assert "\n" not in str(caught.value)
+
+
+MISSING = {
+    "real numbers": np.array([0.0, np.nan, 1.0] * 4),
+    "text": np.array(["a", "", "b"] * 4),
+    "bytes": np.array([b"a", b"", b"b"] * 4),
+    "None among text": np.array(["a", None, "b"] * 4, dtype=object),
+    "pandas.NA among text": np.array(["a", pd.NA, "b"] * 4, dtype=object),
+    "NaT among text": np.array(["a", pd.NaT, "b"] * 4, dtype=object),
+    "NaN among numbers": np.array([0, float("nan"), 10] * 4, dtype=object),
+    "NumPy's own text and numbers": np.array([np.str_("a"), np.float64("nan"), np.int64(7)] * 4, dtype=object),
+}
+
+
+@pytest.mark.parametrize("kind", MISSING)
+def test_whatever_is_missing_is_no_label(load, kind):
+    data = load(coarse=MISSING[kind])
+    assert sorted(set(data.coarse[:, 0].tolist())) == [-1, 0, 1]
+    assert (data.coarse[:, 0] == -1).tolist() == [False, True, False] * 4
+    assert not data.notes
+
+
+def test_text_is_numbered_by_name_in_every_source_and_words_for_missing_are_told(load):
+    coarse = np.array([["NA", "z"], ["b", ""]] * 6)
+    data = load(coarse=coarse, fine=np.array(["x", "None", "x", "y"] * 3, dtype=object))
+    assert data.coarse_names == (("NA", "b"), ("z",))
+    assert data.coarse.tolist() == [[0, 0], [1, -1]] * 6
+    assert data.fine_names == ("None", "x", "y")
+    assert [note.partition("mine.npz: ")[2][:40] for note in data.notes] == [
+        "source 0 of 'coarse' holds the text NA i",
+        "'fine' holds the text None in 3 rows, wh",
+    ]
+
+
+def test_long_integers_among_objects_stay_apart(load):
+    data = load(coarse=np.array([10**17 + 1, None, 10**17 + 2] * 4, dtype=object))
+    assert data.coarse_names == (("100000000000000001", "100000000000000002"),)
+
+
+def test_real_numbers_in_fine_are_targets_unless_they_are_said_to_be_classes(load):
+    fine = np.array([2.0, 10.0, 1.0] * 4)
+    data = load(fine=fine)
+    assert data.fine is None
+    assert np.array_equal(data.fine_values[:, 0], fine)
+    assert len(data.notes) == 1
+    assert data.notes[0].endswith("set fine_as: classes if they number classes, or fine_as: values")
+    assert not load(fine=fine, config={"fine_as": "values"}).notes
+    classes = load(fine=fine, config={"fine_as": "classes"})
+    assert classes.fine.tolist() == [1, 2, 0] * 4
+    assert classes.fine_values is None
+    assert np.array_equal(load(fine=fine.astype(int), config={"fine_as": "values"}).fine_values[:, 0], fine)
+
+
+class Hostile:
+    def __reduce__(self):
+        return (print, ("run",))
+
+
+@pytest.mark.parametrize("value", [Hostile(), [1], np.arange(3), 1j, print], ids=lambda value: type(value).__name__)
+def test_nothing_that_an_object_array_names_is_run(load, value, capsys):
+    coarse = np.array(["a", "b"] * 6, dtype=object)
+    coarse[3] = value
+    with pytest.raises(DataError, match=r"coarse: holds Python objects that are no labels"):
+        load(coarse=coarse)
+    assert "run" not in capsys.readouterr().out
+
+
+def test_inputs_of_objects_are_refused(load):
+    with pytest.raises(DataError, match="inputs: holds Python objects, which would have to be unpickled"):
+        load(inputs=np.full((COUNT, 2), None))

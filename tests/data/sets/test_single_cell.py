@@ -71,6 +71,34 @@ def test_a_file_that_anndata_wrote_is_read_as_anndata_reads_it(tmp_path):
         assert file.column("type", "") == read.obs["type"].tolist()
 
 
+def test_labels_of_any_type_that_anndata_writes_are_read_as_they_are(tmp_path):
+    anndata = pytest.importorskip("anndata")
+    columns = {
+        "whole": pd.array([10**17 + 1, None, 10**17 + 2] * 4, dtype="Int64"),
+        "truth": pd.array([False, None, True] * 4, dtype="boolean"),
+        "real": np.array([2.0, np.nan, 10.0] * 4),
+        "numbers": pd.Categorical([2, None, 10] * 4),
+        "words": pd.Categorical.from_codes([0, -1, 1] * 4, pd.Index(["NA", "T"], dtype=object)),
+    }
+    obs = pd.DataFrame(columns, index=pd.Index([f"c{row}" for row in range(12)], dtype=object))
+    genes = pd.DataFrame(index=pd.Index(["g0", "g1"], dtype=object))
+    matrix = np.arange(24, dtype=np.float32).reshape(12, 2)
+    anndata.AnnData(matrix, obs=obs, var=genes).write_h5ad(tmp_path / "cells.h5ad")
+    names = {
+        "whole": ("100000000000000001", "100000000000000002"),
+        "truth": ("False", "True"),
+        "real": ("2", "10"),
+        "numbers": ("2", "10"),
+        "words": ("NA", "T"),
+    }
+    for column, expected in names.items():
+        plain = {"path": str(tmp_path / "cells.h5ad"), "coarse": column, "preprocess": {"kind": "ready"}}
+        data = load_dataset(SingleCellConfig.from_plain(plain))
+        assert data.coarse_names == (expected,)
+        assert data.coarse[:, 0].tolist() == [0, -1, 1] * 4
+        assert [("holds the text NA in 4 rows" in note) for note in data.notes] == [True] * (column == "words")
+
+
 def test_matrix_as_it_stands_and_layers(load):
     data, counts = load(preprocess={"kind": "ready"})
     assert np.array_equal(data.inputs, counts)

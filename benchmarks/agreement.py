@@ -133,7 +133,8 @@ def fooling(samples: int = 1200) -> Iterator[str]:
             raise RuntimeError("no agreement")
         plain = float(found.plain[np.triu_indices(5, 1)].mean())
         accuracy = np.mean([pair_agreement(fine, true, coarse, 4) for fine in fines])
-        guards = [word for word, on in (("undivided", found.undivided > 0.5), ("identical", found.identical)) if on]
+        lost = np.mean([[len(set(fine[coarse == each])) == 1 for each in range(4)] for fine in fines])
+        guards = [word for word, on in (("undivided", lost > 0.5), ("identical", found.identical)) if on]
         return f"{name:48} {plain:.3f} {found.mean:.3f} {accuracy:.3f} {', '.join(guards)}"
 
     def noisy(share: float) -> np.ndarray:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:  # imported where a stream is made: configs, which name stream
     import numpy as np
     import torch
 
+    from fgtune.arrays import IntArray
+
 
 @dataclass(frozen=True)
 class BlockSeeds:
@@ -43,6 +45,16 @@ def numpy_stream(seed: int, *purpose: object) -> np.random.Generator:
     import numpy as np
 
     return np.random.default_rng(derive_seed(seed, *purpose))
+
+
+def drawn_rows(number: int, limit: int, seed: int, *purpose: object) -> IntArray:
+    """Sorted rows of at most ``limit`` of ``number`` samples, drawn for ``purpose``; all where there are no more."""
+    import numpy as np
+
+    if number <= limit:
+        return np.arange(number, dtype=np.int64)
+    drawn: IntArray = np.sort(numpy_stream(seed, *purpose).permutation(number)[:limit]).astype(np.int64)
+    return drawn
 
 
 def torch_stream(seed: int, *purpose: object, device: str | torch.device = "cpu") -> torch.Generator:

@@ -13,18 +13,18 @@ metric by seed do.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from fgtune.arrays import FloatArray, IntArray
+from fgtune.arrays import FloatArray
 from fgtune.catalog.metrics import AGREEMENT
 from fgtune.config.schema.base import stable_hash
 from fgtune.metrics.agreement import class_share, pair_agreement
 from fgtune.results.layout import CellFiles
 from fgtune.results.records import CellResult, CellState, LabelsRecord, PredictionsRecord
-from fgtune.streams import numpy_stream
+from fgtune.streams import drawn_rows
 
 MOST_SAMPLES = 20_000
 """Samples that agreement is measured on; of a larger data set, so many are drawn, the same for all arms."""
@@ -38,14 +38,12 @@ class ArmAgreement:
         seeds: (n,) those with predictions, at least two.
         plain: (n, n) agreement of pairs inside coarse classes, corrected for chance; nan on the diagonal.
         share: (n,) effective number of classes that a seed uses, relative to K_F.
-        undivided: Share of the samples, over seeds, whose coarse class a seed does not divide at all.
         same_split: Whether all seeds have the same split of the data.
     """
 
     seeds: tuple[int, ...]
     plain: FloatArray
     share: FloatArray
-    undivided: float
     same_split: bool
 
     @property
@@ -71,10 +69,18 @@ class ArmAgreement:
             return {self.seeds[0]: self.mean}
         return dict(zip(self.seeds, pseudo_values(self.corrected).tolist(), strict=True))
 
-    def without(self, seeds: Sequence[int]) -> float:
+    def among(self, seeds: Collection[int]) -> ArmAgreement | None:
+        """The agreement of some of its seeds with each other; None with fewer than two of them."""
+        kept = [rank for rank, seed in enumerate(self.seeds) if seed in seeds]
+        if len(kept) < 2:
+            return None
+        chosen = tuple(self.seeds[rank] for rank in kept)
+        return replace(self, seeds=chosen, plain=self.plain[np.ix_(kept, kept)], share=self.share[kept])
+
+    def without(self, seeds: Collection[int]) -> float:
         """The agreement of the other seeds; nan if fewer than two are left."""
-        kept = [rank for rank, seed in enumerate(self.seeds) if seed not in seeds]
-        return pair_mean(self.corrected[np.ix_(kept, kept)])
+        left = self.among([seed for seed in self.seeds if seed not in seeds])
+        return math.nan if left is None else left.mean
 
 
 def pair_mean(table: FloatArray) -> float:
@@ -110,7 +116,7 @@ def agreement_of(
     seeds = tuple(sorted(predictions))
     if len(seeds) < 2:
         return None
-    rows = _rows(len(labels.coarse))
+    rows = drawn_rows(len(labels.coarse), MOST_SAMPLES, 0, "agreement")
     coarse = labels.coarse[rows].astype(np.int64)
     fine = [predictions[seed].fine[rows].astype(np.int64) for seed in seeds]
     plain = np.full((len(seeds), len(seeds)), np.nan)
@@ -121,27 +127,8 @@ def agreement_of(
     if not np.isfinite(plain[np.triu_indices(len(seeds), 1)]).all():
         return None
     share = [class_share(own[own >= 0], num_fine[seed]) for own, seed in zip(fine, seeds, strict=True)]
-    undivided = [_undivided(own, coarse, labels.num_coarse) for own in fine]
     splits = {predictions[seed].splits.tobytes() for seed in seeds}
-    return ArmAgreement(seeds, plain, np.array(share), float(np.mean(undivided)), len(splits) == 1)
-
-
-def _rows(number: int) -> IntArray:
-    if number <= MOST_SAMPLES:
-        return np.arange(number, dtype=np.int64)
-    drawn: IntArray = np.sort(numpy_stream(0, "agreement").permutation(number)[:MOST_SAMPLES]).astype(np.int64)
-    return drawn
-
-
-def _undivided(fine: IntArray, coarse: IntArray, num_coarse: IntArray) -> float:
-    """Share of labelled samples whose coarse class is in one predicted class."""
-    lost = total = 0
-    for labels, number in zip(coarse.T, num_coarse, strict=True):
-        for label in range(int(number)):
-            own = fine[(labels == label) & (fine >= 0)]
-            total += len(own)
-            lost += len(own) if len(own) and (own == own[0]).all() else 0
-    return lost / total if total else 0.0
+    return ArmAgreement(seeds, plain, np.array(share), len(splits) == 1)
 
 
 def measure_agreement(folder: CellFiles, results: Sequence[CellResult]) -> ArmAgreement | None:
@@ -157,12 +144,20 @@ def measure_agreement(folder: CellFiles, results: Sequence[CellResult]) -> ArmAg
     for result in results:
         record = folder.read_predictions(result.cell_id) if result.state is CellState.COMPLETE else None
         if record is not None:
-            relations = folder.read_relations(result.cell_id)
-            used = int(record.fine.max(initial=0)) + 1
-            num_fine[result.seed] = used if relations is None else relations.fine_to_coarse.shape[1]
+            num_fine[result.seed] = _num_fine(folder, result, record)
             found[result.seed] = record
             labels = labels or folder.read_labels(stable_hash(result.config["data"]))
     return None if labels is None else agreement_of(found, num_fine, labels)
+
+
+def _num_fine(folder: CellFiles, result: CellResult, record: PredictionsRecord) -> int:
+    """K_F of a cell: as its config says, or as it was estimated."""
+    stated = result.config.get("classes", {}).get("num_fine")
+    if isinstance(stated, int):
+        return stated
+    relations = folder.read_relations(result.cell_id)
+    used = int(record.fine.max(initial=0)) + 1
+    return used if relations is None else relations.fine_to_coarse.shape[1]
 
 
 @dataclass(frozen=True)
@@ -185,6 +180,11 @@ class Agreements:
             self._known[arm] = measure_agreement(self.folder, cells) if len(cells) > 1 else None
         return self._known[arm]
 
+    def whole(self, arm: str, cells: int) -> float:
+        """The agreement of an arm with so many cells; nan unless each of them is COMPLETE and has predictions."""
+        found = self.of(arm)
+        return math.nan if found is None or len(found.seeds) < cells else found.mean
+
 
 def arm_value(folder: CellFiles, metric: str, results: Sequence[CellResult]) -> float:
     """A metric of an arm from its cells; nan where it has none.
@@ -196,5 +196,4 @@ def arm_value(folder: CellFiles, metric: str, results: Sequence[CellResult]) -> 
     """
     if metric != AGREEMENT:
         raise ValueError(f"{metric} is no metric of an arm")
-    found = measure_agreement(folder, results)
-    return math.nan if found is None or len(found.seeds) < len(results) else found.mean
+    return Agreements(folder, {"": results}).whole("", len(results))

@@ -145,7 +145,7 @@ def _arms_over_numbers(data: StudyData) -> tuple[PlannedArm, ...]:
 
 def _points(data: StudyData, arm: PlannedArm) -> list[NumberPoint]:
     """The arm as a point; empty without an agreement, or where its seeds differ in K_F."""
-    finished = [data.results[cell.cell_id] for cell in data.cells(arm.name) if cell.cell_id in data.results]
+    finished = data.ended(arm.name)
     sizes = {size for size in map(num_fine, finished) if size is not None}
     if len(sizes) != 1 or not data.values(arm.name, AGREEMENT):
         return []

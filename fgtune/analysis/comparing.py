@@ -174,14 +174,12 @@ class _Side:
     @property
     def config(self) -> Mapping[str, Any]:
         """The trial config, from one of its finished cells."""
-        results = self.data.results
-        return next(results[cell.cell_id].config for cell in self.data.cells(self.arm) if cell.cell_id in results)
+        return self.data.ended(self.arm)[0].config
 
     @property
     def is_earlier(self) -> bool:
         """Whether an earlier version found its clusters otherwise than this one."""
-        results = (self.data.results.get(cell.cell_id) for cell in self.data.cells(self.arm))
-        return any(has_earlier_numbers(self.data.provenance, result) for result in results if result is not None)
+        return any(has_earlier_numbers(self.data.provenance, result) for result in self.data.ended(self.arm))
 
     @property
     def fingerprint(self) -> str | None:

@@ -168,6 +168,10 @@ class StudyData:
         """Planned cells of an arm."""
         return self._by_arm.get(arm, ())
 
+    def ended(self, arm: str) -> list[CellResult]:
+        """Results of the cells of an arm that have ended, in the order of the plan."""
+        return [self.results[cell.cell_id] for cell in self.cells(arm) if cell.cell_id in self.results]
+
     def count(self, arm: str | None = None) -> Counts:
         """The cells of an arm, or of the whole plan, by how they ended."""
         cells = self.planned if arm is None else self.cells(arm)
@@ -196,21 +200,13 @@ class StudyData:
         if metric in ARM_METRICS:
             agreement = self.agreements.of(arm)
             return {} if agreement is None else agreement.values()
-        found = {}
-        for cell in self.cells(arm):
-            result = self.results.get(cell.cell_id)
-            if result is not None and result.state is CellState.COMPLETE and math.isfinite(result.value(metric)):
-                found[cell.seed] = result.value(metric)
-        return found
+        complete = [result for result in self.ended(arm) if result.state is CellState.COMPLETE]
+        return {result.seed: result.value(metric) for result in complete if math.isfinite(result.value(metric))}
 
     @cached_property
     def agreements(self) -> Agreements:
         """How far the seeds of each arm agree."""
-        by_arm = {
-            arm: [self.results[cell.cell_id] for cell in cells if cell.cell_id in self.results]
-            for arm, cells in self._by_arm.items()
-        }
-        return Agreements(self.folder, by_arm)
+        return Agreements(self.folder, {arm: self.ended(arm) for arm in self._by_arm})
 
     def same_run(self, arm: PlannedArm) -> bool:
         """Whether an arm and its baseline agree in every metric of every pair to the last bit, as two exact solvers do.
@@ -218,7 +214,7 @@ class StudyData:
         Rounded metrics may agree by chance, so at least one more than the shown ones must be there.
         """
         sides = [
-            {cell.seed: self.results[cell.cell_id].metrics for cell in self.cells(name) if cell.cell_id in self.results}
+            {result.seed: result.metrics for result in self.ended(name)}
             for name in (arm.name, self.baseline_of(arm).name)
         ]
         seeds = sides[0].keys() & sides[1].keys()

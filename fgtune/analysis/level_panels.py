@@ -13,6 +13,7 @@ from fgtune.analysis.search.axes import Axis, axes_of, listed_axis
 from fgtune.analysis.search.selection import LabelFreeChoice
 from fgtune.analysis.trials import BASELINE, BEST, COMPLETE, Trial, best_trial, criteria_of, kinds_of, trials_of
 from fgtune.analysis.verdicts.statistics import Estimate, mean_interval
+from fgtune.catalog.metrics import ARM_METRICS
 
 
 @dataclass(frozen=True)
@@ -206,7 +207,7 @@ def choice_panels(
     shown = [choice for choice in choices if choice.criterion in criteria]
     if not shown:
         return ()
-    primary, trials = metric_info(data.study.metrics.primary), trials_of(data)
+    primary, trials = metric_info(data.study.metrics.primary), trials_of(data, ARM_METRICS)
     datasets = {arm.name: arm.dataset for arm in data.arms}
     found = []
     for choice in shown:

@@ -145,10 +145,8 @@ def _differences(data: StudyData, table: PublishedTable, arms: set[str]) -> Iter
 
 def _config_of(data: StudyData, arm: str) -> Mapping[str, Any]:
     """The config of an arm's first finished cell; the study's trial before any has ended."""
-    for cell in data.cells(arm):
-        if cell.cell_id in data.results:
-            return data.results[cell.cell_id].config
-    return data.study.trial.to_plain()
+    ended = data.ended(arm)
+    return ended[0].config if ended else data.study.trial.to_plain()
 
 
 def _shown(value: Any) -> str:

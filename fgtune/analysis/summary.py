@@ -199,7 +199,7 @@ def arm_summaries(data: StudyData) -> tuple[ArmSummary, ...]:
 
 
 def _arm(data: StudyData, arm: PlannedArm) -> ArmSummary:
-    finished = [data.results[cell.cell_id] for cell in data.cells(arm.name) if cell.cell_id in data.results]
+    finished = data.ended(arm.name)
     sizes = {size for size in map(num_fine, finished) if size is not None}
     return ArmSummary(
         arm=arm.name,
@@ -308,8 +308,6 @@ def _decomposed(data: StudyData, summary: StudySummary) -> StudySummary:
         failures=failure_rows(data, pruned=True),
         solvers=solver_rows(data, together=False),
         warnings=(*summary.warnings, *study_warnings(data, summary.metrics, ())),
-        choices=(),
-        joint_choices=(),
         variance=found,
     )
 

@@ -7,7 +7,7 @@ early, failed or is unfinished never enters a comparison.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -89,9 +89,14 @@ def shown_infos(data: StudyData) -> tuple[MetricInfo, ...]:
     return (*criteria, *(metric_info(name) for name in data.shown_metrics if name not in named))
 
 
-def trials_of(data: StudyData) -> tuple[Trial, ...]:
-    """Every point of the study in the order of the plan, including the baseline."""
-    names = [*dict.fromkeys([*(info.name for info in shown_infos(data)), *ARM_METRICS])]
+def trials_of(data: StudyData, also: Iterable[str] = ()) -> tuple[Trial, ...]:
+    """Every point of the study in the order of the plan, including the baseline.
+
+    Args:
+        data: The study.
+        also: Metrics that are wanted besides criteria and shown ones, such as those of whole arms.
+    """
+    names = [*dict.fromkeys([*(info.name for info in shown_infos(data)), *also])]
     trials = [_trial(data, arm, names) for arm in data.arms]
     ends = _ends(data)
     ended = [trial.arm for trial in trials if trial.state != UNFINISHED and not trial.is_baseline]
@@ -113,11 +118,13 @@ def _ends(data: StudyData) -> dict[str, tuple[str, int]]:
 
 def _trial(data: StudyData, arm: PlannedArm, names: Sequence[str]) -> Trial:
     cells = data.cells(arm.name)
-    results = [data.results[cell.cell_id] for cell in cells if cell.cell_id in data.results]
+    results = data.ended(arm.name)
     state = joint_state(results).value if cells and len(results) == len(cells) else UNFINISHED
     counted = [result for result in results if state != CellState.PRUNED.value or result.state is CellState.PRUNED]
-    means = {name: math.fsum(result.value(name) for result in counted) / len(counted) for name in names if counted}
-    means |= {name: _arm_mean(data, arm.name, name, state) for name in names if name in ARM_METRICS}
+    of_cells = [name for name in names if name not in ARM_METRICS] if counted else []
+    means = {name: math.fsum(result.value(name) for result in counted) / len(counted) for name in of_cells}
+    if state == CellState.COMPLETE.value:
+        means |= {name: data.agreements.whole(arm.name, len(cells)) for name in names if name in ARM_METRICS}
     return Trial(
         arm=arm.name,
         is_baseline=arm.is_baseline,
@@ -128,16 +135,6 @@ def _trial(data: StudyData, arm: PlannedArm, names: Sequence[str]) -> Trial:
         epochs=min((result.epochs for result in counted), default=0),
         seeds=len(results),
     )
-
-
-def _arm_mean(data: StudyData, arm: str, metric: str, state: str) -> float:
-    """A metric of a whole arm; nan unless all its cells are COMPLETE and have predictions."""
-    if state != CellState.COMPLETE.value:
-        return math.nan
-    values, agreement = data.values(arm, metric), data.agreements.of(arm)
-    if agreement is None or len(agreement.seeds) < len(data.cells(arm)):
-        return math.nan
-    return math.fsum(values.values()) / len(values)
 
 
 def sign_of(direction: Direction) -> float:

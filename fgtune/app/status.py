@@ -187,7 +187,7 @@ def _arms(data: StudyData) -> tuple[ArmStatus, ...]:
     means, waiting, found = arm_means(data), data.pending_arms, []
     later = Counts(len(data.study.seed_list), 0, 0, 0, len(data.study.seed_list))
     for arm in data.arms:
-        ended = [data.results[cell.cell_id] for cell in data.cells(arm.name) if cell.cell_id in data.results]
+        ended = data.ended(arm.name)
         counts = later if arm.name in waiting else data.count(arm.name)
         found.append(ArmStatus(arm.name, counts, _seconds(ended), *means.get(arm.name, (math.nan, 0))))
     return tuple(found)

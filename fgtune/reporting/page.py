@@ -120,13 +120,13 @@ def page_context(data: StudyData, summary: StudySummary) -> dict[str, Any]:
     """
     styles, points, adaptive = arm_styles(data.arms), None, data.study.adaptive_seeds
     if data.study.design.samples_points:
-        trials = trials_of(data) if summary.search is None else summary.search.trials
+        trials = trials_of(data, ARM_METRICS) if summary.search is None else summary.search.trials
         selections = selections_of(data, trials) if summary.search is None else summary.search.selections
         points = _trial_table(data, summary, trials, selections)
         panels = panels_of_space(data, summary, styles, trials, selections)
     else:
         panels = panels_of_arms(data, summary, styles)
-    finished = [data.results[cell.cell_id] for cell in data.cells(data.baseline.name) if cell.cell_id in data.results]
+    finished = data.ended(data.baseline.name)
     return {
         "summary": summary,
         "pooled_sentence": pooled_sentence,

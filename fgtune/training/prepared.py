@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from fgtune.arrays import Float32Array, IntArray
 from fgtune.catalog.terms import TERMS
 from fgtune.config.schema.base import stable_hash
@@ -16,7 +14,7 @@ from fgtune.data.splits import split_dataset
 from fgtune.data.views import evaluation_view, training_view, vectors
 from fgtune.metrics.fixed_space import PrincipalSpace, principal_space
 from fgtune.neighbors import coarse_groups, find_neighbors
-from fgtune.streams import numpy_stream
+from fgtune.streams import drawn_rows
 
 EVALUATION_NEIGHBORS = 5
 """Neighbours within an evaluated split: fixed, like their scope, so that all arms are measured in the same way."""
@@ -94,7 +92,7 @@ def prepare_split(
 
 def _fixed_sample(dataset: Dataset, rows: IntArray, seed: int, split: str) -> FixedSample:
     """The sample of a split, drawn without labels, alike in all arms of a block."""
-    positions = drawn_rows(len(rows), FIXED_SAMPLES, seed, split)
+    positions = judged_rows(len(rows), FIXED_SAMPLES, seed, split)
     points = fixed_space(dataset).project(vectors(dataset.inputs, rows[positions]))
     for array in (positions, points):
         array.setflags(write=False)
@@ -107,11 +105,11 @@ def fixed_space(dataset: Dataset) -> PrincipalSpace:
     if key not in _SPACES:
         while len(_SPACES) >= KEPT_SPACES:
             del _SPACES[next(iter(_SPACES))]
-        _SPACES[key] = principal_space(vectors(dataset.inputs, drawn_rows(len(dataset.inputs), FIXED_SAMPLES)))
+        _SPACES[key] = principal_space(vectors(dataset.inputs, judged_rows(len(dataset.inputs), FIXED_SAMPLES)))
     return _SPACES[key]
 
 
-def drawn_rows(number: int, limit: int, seed: int = 0, *of: str) -> IntArray:
+def judged_rows(number: int, limit: int, seed: int = 0, *of: str) -> IntArray:
     """Sorted rows of at most ``limit`` samples for the shared space, drawn without labels.
 
     Args:
@@ -120,8 +118,7 @@ def drawn_rows(number: int, limit: int, seed: int = 0, *of: str) -> IntArray:
         seed: Seed of the block; 0 for what all blocks share.
         of: What is drawn from, e.g. the name of a split; nothing for the whole data set.
     """
-    drawn: IntArray = np.sort(numpy_stream(seed, "fixed_space", *of).permutation(number)[:limit]).astype(np.int64)
-    return drawn
+    return drawn_rows(number, limit, seed, "fixed_space", *of)
 
 
 def preparation_key(config: TrialConfig, seed: int) -> str:

@@ -67,11 +67,10 @@ def test_pairs_are_compared_on_the_samples_that_both_predict():
 
 def test_collapse_earns_nothing_though_all_seeds_agree():
     inside = measured([TRUE // 3] * 3)  # one class for each coarse class
-    assert (inside.mean, inside.undivided, inside.identical) == (0.0, 1.0, False)
+    assert (inside.mean, inside.identical) == (0.0, False)
     everything = measured([np.zeros(N, dtype=int)] * 3)
     assert everything.mean == 0.0
     half = measured([np.where(TRUE < 3, 0, TRUE)] * 3)  # one of two coarse classes is divided, exactly alike
-    assert half.undivided == 0.5
     assert half.plain[0, 1] == pytest.approx(0.5)
     assert half.mean < 0.5 < measured([TRUE] * 3).mean == pytest.approx(1.0)
 

@@ -110,7 +110,7 @@ def agreeing_seeds(material: Material) -> Check | None:
 
 def _configs(data: StudyData, arm: str) -> list[Mapping[str, Any]]:
     """The configs that finished cells of an arm ran with, as plain data; an earlier version had fewer settings."""
-    return [data.results[cell.cell_id].config for cell in data.cells(arm) if cell.cell_id in data.results]
+    return [result.config for result in data.ended(arm)]
 
 
 def _one_file(data: StudyData, arm: str) -> bool:

@@ -27,10 +27,10 @@ from fgtune.analysis.datasets.ranks import RankTest, rank_test
 from fgtune.analysis.formatting import MetricInfo, metric_info
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.trials import sign_of
-from fgtune.analysis.verdicts.grounds import shapes_of
+from fgtune.analysis.verdicts.grounds import arm_contrast, shapes_of
 from fgtune.analysis.verdicts.judgement import Verdict
 from fgtune.analysis.verdicts.look_tests import LookTests, sequential_p_values, spent_shares
-from fgtune.analysis.verdicts.statistics import PairedContrast, holm, paired_contrast
+from fgtune.analysis.verdicts.statistics import PairedContrast, holm
 from fgtune.arrays import FloatArray
 from fgtune.streams import numpy_stream
 
@@ -139,10 +139,7 @@ def _paired(
     data: StudyData, info: MetricInfo, names: dict[str, str], baselines: dict[str, str]
 ) -> list[PairedContrast]:
     """An arm against the baseline on each data set."""
-    sides = [
-        (data.values(name, info.name), data.values(baselines[dataset], info.name)) for dataset, name in names.items()
-    ]
-    return [paired_contrast(*values, direction=info.direction, level=data.level) for values in sides]
+    return [arm_contrast(data, name, baselines[dataset], info) for dataset, name in names.items()]
 
 
 def _contrasts(

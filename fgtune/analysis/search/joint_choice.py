@@ -19,7 +19,8 @@ from scipy import stats
 
 from fgtune.analysis.formatting import interval, metric_info, number, p_text, percent
 from fgtune.analysis.inputs import PlannedArm, StudyData
-from fgtune.analysis.verdicts.statistics import PairedContrast, paired_contrast
+from fgtune.analysis.verdicts.grounds import arm_contrast
+from fgtune.analysis.verdicts.statistics import PairedContrast
 from fgtune.arrays import FloatArray, IntArray
 from fgtune.catalog.metrics import AGREEMENT
 from fgtune.text import count
@@ -85,7 +86,7 @@ class JointChoice:
 def joint_choices(data: StudyData) -> tuple[JointChoice, ...]:
     """The joint choice on each data set; none where fewer than five arms have both criteria on all their seeds."""
     judge = next((name for name in JUDGES if name in data.measured), None)
-    if judge is None:
+    if judge is None or data.study.design.varies_streams:
         return ()
     by_dataset: dict[str, list[PlannedArm]] = {}
     for arm in data.arms:
@@ -96,11 +97,11 @@ def joint_choices(data: StudyData) -> tuple[JointChoice, ...]:
 
 def _choice(data: StudyData, dataset: str, arms: Sequence[PlannedArm], judge: str) -> JointChoice | None:
     judged = {}
-    for arm in arms:
-        agreement, values = data.agreements.of(arm.name), data.values(arm.name, judge)
-        complete = len(data.cells(arm.name))
-        if agreement is not None and len(agreement.seeds) == len(values) == complete:
-            judged[arm.name] = agreement.mean, math.fsum(values.values()) / len(values)
+    for arm in arms if len(arms) >= FEWEST_ARMS else ():
+        values, complete = data.values(arm.name, judge), len(data.cells(arm.name))
+        agreement = data.agreements.whole(arm.name, complete) if len(values) == complete else math.nan
+        if math.isfinite(agreement):
+            judged[arm.name] = agreement, math.fsum(values.values()) / len(values)
     baseline = next((arm.name for arm in arms if arm.is_baseline), "")
     if len(judged) < FEWEST_ARMS or baseline not in judged:
         return None
@@ -108,8 +109,7 @@ def _choice(data: StudyData, dataset: str, arms: Sequence[PlannedArm], judge: st
     one, two = (np.array([judged[name][rank] for name in names]) for rank in (0, 1))
     best = names[best_together(one, two)]
     rho, p = alike(one, two)
-    ours, theirs = (data.values(name, AGREEMENT) for name in (best, baseline))
-    lead = paired_contrast(ours, theirs, direction="maximize", level=data.level)
+    lead = arm_contrast(data, best, baseline, metric_info(AGREEMENT))
     seeds = len(data.cells(best))
     refusal = refusal_of(best, baseline, (rho, p), lead, data.study.metrics.alpha, seeds)
     return JointChoice(dataset, len(names), best, baseline, judge, rho, p, lead, refusal)

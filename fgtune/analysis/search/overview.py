@@ -102,7 +102,7 @@ def summarise_search(data: StudyData) -> SearchSummary:
     design = data.study.design
     if design.plans_cells:
         raise TypeError(f"the design is a {design.kind}, not a search")
-    criteria, trials = criteria_of(data), trials_of(data)
+    criteria, trials = criteria_of(data), trials_of(data, ARM_METRICS)
     points = [trial for trial in trials if not trial.is_baseline]
     return SearchSummary(
         criteria=criteria,

@@ -8,6 +8,7 @@ judges a point that the other parts chose (``held_out.py``).
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +32,8 @@ from fgtune.analysis.search.held_out import (
 )
 from fgtune.analysis.search.rank_correlation import RankCorrelation, correlation_with_folds, spearman
 from fgtune.analysis.trials import Trial, best_trial, sign_of, trials_of
-from fgtune.analysis.verdicts.statistics import PairedContrast, paired_contrast
+from fgtune.analysis.verdicts.grounds import arm_contrast
+from fgtune.analysis.verdicts.statistics import PairedContrast
 from fgtune.arrays import FloatArray
 from fgtune.catalog.metrics import ARM_METRICS
 
@@ -150,16 +152,20 @@ def select(
 def label_free_choices(data: StudyData) -> tuple[LabelFreeChoice, ...]:
     """The choices by data set, then by shown label-free metric.
 
-    Empty if there are too few arms, if the primary metric is label-free itself, or if the arms are points of a space,
-    which have selections instead.
+    Empty if there are too few arms or none can be better, if the primary metric is label-free itself, or if the arms
+    are points of a space, which have selections instead.
     """
     primary = metric_info(data.study.metrics.primary)
     criteria = [metric_info(name) for name in data.shown_metrics[1:]]
     criteria = [info for info in criteria if not info.oracle and info.direction != "none"]
     criteria += [metric_info(name) for name in ARM_METRICS]
-    if data.study.design.samples_points or not primary.oracle or primary.direction == "none":
+    design = data.study.design
+    if design.samples_points or design.varies_streams or not primary.oracle or primary.direction == "none":
         return ()
-    trials = {trial.arm: trial for trial in trials_of(data)}
+    arms_on = Counter(arm.dataset for arm in data.arms)
+    if max(arms_on.values()) < _FEWEST_ARMS:
+        return ()
+    trials = {trial.arm: trial for trial in trials_of(data, ARM_METRICS)}
     by_dataset: dict[str, list[Trial]] = {}
     for arm in data.arms:
         by_dataset.setdefault(arm.dataset, []).append(trials[arm.name])
@@ -249,12 +255,6 @@ def _shared_seeds(data: StudyData, arms: Sequence[str], infos: Sequence[MetricIn
     """The seeds at which every arm has every metric."""
     found = [_seeds_of(data, arm, info) for arm in arms for info in infos]
     return sorted(set.intersection(*found)) if found else []
-
-
-def arm_contrast(data: StudyData, arm: str, other: str, info: MetricInfo) -> PairedContrast:
-    """One arm minus another on a metric, over the seeds that both have."""
-    one, two = data.values(arm, info.name), data.values(other, info.name)
-    return paired_contrast(one, two, direction=info.direction, level=data.level)
 
 
 def _agreement(trials: Sequence[Trial], one: MetricInfo, two: MetricInfo, level: float) -> RankCorrelation:

@@ -12,15 +12,17 @@ from fgtune.analysis.verdicts.statistics import PairedContrast, paired_contrast
 from fgtune.results.records import CellState
 
 
+def arm_contrast(data: StudyData, arm: str, other: str, info: MetricInfo) -> PairedContrast:
+    """One arm minus another on a metric, over the seeds that both have."""
+    one, two = data.values(arm, info.name), data.values(other, info.name)
+    return paired_contrast(one, two, direction=info.direction, level=data.level)
+
+
 def pairs_of(data: StudyData, info: MetricInfo, arms: Sequence[PlannedArm]) -> list[tuple[PlannedArm, PairedContrast]]:
     """Each arm that can be tested, with its paired differences to its baseline."""
-    pairs = []
-    for arm in arms:
-        if not arm.is_baseline and not data.repeats_baseline(arm):  # an arm with the same cells cannot be tested
-            values = data.values(arm.name, info.name)
-            baseline = data.values(data.baseline_of(arm).name, info.name)
-            pairs.append((arm, paired_contrast(values, baseline, direction=info.direction, level=data.level)))
-    return pairs
+    # An arm with the same cells as its baseline cannot be tested.
+    tested = [arm for arm in arms if not arm.is_baseline and not data.repeats_baseline(arm)]
+    return [(arm, arm_contrast(data, arm.name, data.baseline_of(arm).name, info)) for arm in tested]
 
 
 def shapes_of(data: StudyData, info: MetricInfo, *, sign: float = 1.0) -> dict[str, Shape]:

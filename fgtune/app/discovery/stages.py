@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -168,19 +167,10 @@ def space_of(dataset: Dataset) -> PrincipalSpace:
 def judge_of(dataset: Dataset, space: PrincipalSpace) -> FixedJudge:
     """What judges predictions on all samples, or on a sample of many; ``fixed_silhouette`` is that of one split."""
     from fgtune.metrics.fixed_space import FixedJudge
-    from fgtune.training.prepared import drawn_rows
+    from fgtune.training.prepared import judged_rows
 
-    rows = drawn_rows(len(dataset.inputs), JUDGED_SAMPLES)
+    rows = judged_rows(len(dataset.inputs), JUDGED_SAMPLES)
     return FixedJudge(rows, space.project(vectors(dataset.inputs, rows)), dataset.coarse[rows])
-
-
-def on_seeds(found: ArmAgreement | None, seeds: Collection[int]) -> ArmAgreement | None:
-    """An agreement among some of its seeds; None with fewer than two of them."""
-    kept = [] if found is None else [rank for rank, seed in enumerate(found.seeds) if seed in seeds]
-    if found is None or len(kept) < 2:
-        return None
-    chosen = tuple(found.seeds[rank] for rank in kept)
-    return replace(found, seeds=chosen, plain=found.plain[np.ix_(kept, kept)], share=found.share[kept])
 
 
 def candidates_of(data: StudyData, judge: FixedJudge) -> list[Candidate]:
@@ -191,10 +181,11 @@ def candidates_of(data: StudyData, judge: FixedJudge) -> list[Candidate]:
     for arm, every in by_arm.items():
         compared = common if len(common) > 1 else set(every)
         runs = {seed: fine for seed, fine in every.items() if seed in compared}
-        agreement = on_seeds(data.agreements.of(arm), compared)
+        every_seed = data.agreements.of(arm)
+        agreement = None if every_seed is None else every_seed.among(compared)
         low, high = (math.nan, math.nan) if agreement is None else agreement_interval(agreement)
         values = tuple(judge.silhouette(fine) for fine in runs.values())
-        results = [data.results[cell.cell_id] for cell in data.cells(arm) if cell.cell_id in data.results]
+        results = data.ended(arm)
         found.append(
             Candidate(
                 arm=arm,

@@ -15,7 +15,7 @@ from fgtune.config.schema.clustering import (
     SpectralClusteringConfig,
 )
 from fgtune.errors import TrialError
-from fgtune.streams import numpy_stream
+from fgtune.streams import drawn_rows
 from fgtune.training.clustering.rules import FloatMatrix
 
 KMEANS_RESTARTS = 10
@@ -124,7 +124,4 @@ def _spectral(config: SpectralClusteringConfig, points: FloatMatrix, clusters: i
 
 def subsample(points: FloatMatrix, limit: int, seed: int, part: int) -> FloatMatrix:
     """At most ``limit`` of the points, drawn by seed, in their order."""
-    if len(points) <= limit:
-        return points
-    rows = numpy_stream(seed, "clustered", part).permutation(len(points))[:limit]
-    return points[np.sort(rows)]
+    return points[drawn_rows(len(points), limit, seed, "clustered", part)]

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from fgtune.analysis.agreement import measure_agreement
 from fgtune.analysis.formatting import metric_info
 from fgtune.analysis.inputs import read_study
+from fgtune.analysis.search.joint_choice import joint_choices
 from fgtune.analysis.search.selection import _scores_without, label_free_choices
+from fgtune.analysis.trials import trials_of
 from fgtune.config.schema.base import stable_hash
 from fgtune.reporting.html import write_up
 from fgtune.results.records import CellState, LabelsRecord, PredictionsRecord
@@ -156,3 +159,20 @@ def test_the_page_shows_the_choice_by_agreement(folder_with_predictions):
     path, _ = write_up(folder_with_predictions())
     page = path.read_text(encoding="utf-8")
     assert re.search(r"<th[^>]*>Agreement</th>", page)
+
+
+def test_agreement_is_measured_only_where_it_may_choose(folder_with_predictions, monkeypatch):
+    data, measured = read_study(folder_with_predictions()), []
+
+    def count(folder, results):
+        measured.append(results[0].arm)
+        return measure_agreement(folder, results)
+
+    monkeypatch.setattr("fgtune.analysis.agreement.measure_agreement", count)
+    trials_of(data)
+    few = replace(data, arms=data.arms[:3])
+    assert label_free_choices(few) == joint_choices(few) == ()
+    assert measured == []
+    assert label_free_choices(data)
+    joint_choices(data)
+    assert sorted(measured) == sorted(ARMS)

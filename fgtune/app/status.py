@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,7 @@ from fgtune.analysis.timing import TimeLeft, cells_at_once, counted_cells, machi
 from fgtune.analysis.trials import arm_means, best_arm, criteria_of
 from fgtune.results.extension import other_version
 from fgtune.results.folder import ARM_SEARCH, StudyFolder
+from fgtune.results.live import STALE_AFTER_S, Running, read_running, silence_text
 from fgtune.results.options import LastCall, last_call
 from fgtune.results.records import CellResult, CellState
 from fgtune.text import duration, first_of, print_line, table_row
@@ -54,7 +56,7 @@ class StudyStatus:
             any other design.
         planned: Cells in the plan, and those of points not proposed yet where their number is known.
         failures: Results of failed cells, in the order of the plan.
-        under_way: Cells without a result that have a checkpoint: running or interrupted.
+        under_way: Cells without a result that run, or have a checkpoint: running or interrupted.
         arms: In the order of the plan.
         left: Estimate of the remaining time, searches inside arms included.
         last: How it was last run.
@@ -63,6 +65,7 @@ class StudyStatus:
         open_arms: Labels of the arms whose contrasts are not decided and which get more seeds; None where seeds are
             fixed, or before the first look.
         open_checks: Name and status of the health checks that failed or warn, as the last report made them.
+        running: What runs now, as the driver last wrote it; None while nothing does.
         other_version: ``an earlier`` or ``a later`` where that version of fgtune wrote the folder and has to run it on.
     """
 
@@ -79,6 +82,7 @@ class StudyStatus:
     is_arm_search: bool
     open_arms: tuple[str, ...] | None
     open_checks: tuple[tuple[str, str], ...]
+    running: Running | None
     other_version: str | None
 
     @property
@@ -136,13 +140,16 @@ def _status(data: StudyData) -> StudyStatus:
     ended = [*results.values(), *(each for search in searches.values() for each in search.results)]
     failed = [cell_id for cell_id in arm_of if cell_id in results and results[cell_id].state is CellState.FAIL]
     record = folder.read_provenance()
+    holder, running = folder.holder(), read_running(folder.running_file)
+    begun = {path.stem for path in folder.checkpoints_dir.glob("*.pt")}
+    begun |= {trial.cell_id for trial in (running.trials if running is not None and holder is not None else ())}
     return StudyStatus(
         data=data,
-        holder=folder.holder(),
+        holder=holder,
         proposed=proposed,
         planned=len(results) + len(pending),
         failures=tuple(results[cell_id] for cell_id in failed),
-        under_way=len(({path.stem for path in folder.checkpoints_dir.glob("*.pt")} - results.keys()) & arm_of.keys()),
+        under_way=len((begun - results.keys()) & arm_of.keys()),
         arms=_arms(data),
         left=time_left(pending + [""] * searched, ended, cells_at_once(study.execution, *_machine_of(record))),
         last=last_call(record),
@@ -150,6 +157,7 @@ def _status(data: StudyData) -> StudyStatus:
         is_arm_search=ARM_SEARCH in record,
         open_arms=_open_arms(data),
         open_checks=_open_checks(folder),
+        running=running,
         other_version=other_version(record),
     )
 
@@ -239,9 +247,29 @@ def print_status(status: StudyStatus, console: Console) -> None:
     console.print(_table(status))
     for result in status.failures:
         say(f"failed: {result.arm}, seed {result.seed}: {result.cause}")
+    for line in _now(status):
+        say(line)
     say(f"used: {duration(status.seconds)} in trials")
     for line in _rest(status):
         say(line)
+
+
+def _now(status: StudyStatus) -> Iterator[str]:
+    """Which trials are silent, and whether the process that runs the study is; none while no process does."""
+    if status.holder is None:
+        return
+    now = time.time()
+    for each in (status, *status.arm_searches.values()):
+        cells, running = {cell.cell_id: cell for cell in each.data.planned}, each.running
+        if running is None:
+            continue
+        if now - running.written >= STALE_AFTER_S:
+            yield f"the process that runs it has noted nothing for {duration(now - running.written)}: is it stuck?"
+        for trial in running.trials:
+            if trial.cell_id in cells and now - trial.heard >= trial.silent_after_s:
+                cell = cells[trial.cell_id]
+                text = silence_text(now - trial.heard, trial.epoch, trial.usual_s)
+                yield f"silent: {cell.arm}, seed {cell.seed}: {text}"
 
 
 def _open_text(status: StudyStatus) -> str:

@@ -88,6 +88,7 @@ class Driver:
                 raise
             finally:
                 self.display.close()
+                self.launch.folder.running_file.unlink(missing_ok=True)
         return self._conclude(queue)
 
     def _report_after_error(self) -> None:

@@ -27,6 +27,7 @@ from fgtune.results.evidence import (
     text_digest,
 )
 from fgtune.results.folder import StudyFolder
+from fgtune.results.live import RunningTrial, log_fault, write_running
 from fgtune.results.records import CellResult, CellState, EpochMetrics, LabelsRecord, TrialOutcome
 from fgtune.visible import masked, visible
 
@@ -73,8 +74,22 @@ class Recorder:
 
     def on_retry(self, cell_id: str, cause: str) -> None:
         """Report the crash."""
+        self._warn(cell_id, f"crashed ({cause}) and is started again from its checkpoint")
+
+    def on_silence(self, cell_id: str, text: str) -> None:
+        """Report a trial that may hang."""
+        self._warn(cell_id, f"warning: {text}")
+
+    def _warn(self, cell_id: str, text: str) -> None:
+        """On the console and in the folder."""
         cell = self._cells[cell_id]
-        self._display.say(f"{cell.arm}, seed {cell.seed} crashed ({cause}) and is started again from its checkpoint")
+        line = f"{cell.arm}, seed {cell.seed}: {text}"
+        self._display.say(line)
+        log_fault(self._folder.faults_file, line)
+
+    def on_tick(self, running: Sequence[RunningTrial]) -> None:
+        """Keep what runs now in the folder."""
+        write_running(self._folder.running_file, running)
 
     def on_complete(self, cell_id: str, outcome: TrialOutcome, attempts: int) -> None:
         """Record a finished cell."""

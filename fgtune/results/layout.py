@@ -52,6 +52,8 @@ class FolderLayout:
         stopping_file: Decisions of early stopping, one line each, where the study stops trials early.
         report_file: The report.
         verdicts_file: The answer for programs, written with the report.
+        running_file: What runs now; gone when nothing does.
+        faults_file: What went wrong while cells ran and did not end them, a line each, where anything did.
         scratch_dir: Files of the scheduler during a run; not needed afterwards.
     """
 
@@ -75,6 +77,8 @@ class FolderLayout:
         self.optuna_file = self.root / "optuna.db"
         self.stopping_file = self.root / "stopping.jsonl"
         self.tuning_dir = self.root / "tuning"
+        self.running_file = self.root / "running.json"
+        self.faults_file = self.root / "faults.log"
         self.scratch_dir = self.root / ".ray"
         self.report_file = self.root / "report.html"
         self.verdicts_file = self.root / "verdicts.json"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -18,10 +19,15 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from fgtune.config.arms.records import Cell
+from fgtune.results.live import RunningTrial
 from fgtune.results.records import EpochMetrics, TrialOutcome
 from fgtune.tuning.cell_queue import Budget, CellQueue, StopFlag
 from fgtune.tuning.early_stopping.decisions import EarlyStopping
 from fgtune.tuning.trainable import JOB, cell_id_of, job_of
+from fgtune.tuning.watch import Alarm, TrialWatch
+
+TICK_S = 5.0
+"""Seconds between two looks of the observer at what runs."""
 
 
 class _DriverOnly:
@@ -126,6 +132,12 @@ class CellObserver(Protocol):
     def on_retry(self, cell_id: str, cause: str) -> None:
         """A cell crashed and will restart from its checkpoint."""
 
+    def on_silence(self, cell_id: str, text: str) -> None:
+        """A running cell has not been heard of for long; ``text`` says for how long."""
+
+    def on_tick(self, running: Sequence[RunningTrial]) -> None:
+        """What runs now; called every few seconds."""
+
     def on_complete(self, cell_id: str, outcome: TrialOutcome, attempts: int) -> None:
         """A cell is finished."""
 
@@ -143,20 +155,68 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
         observer: Receives every event.
         budget: Counts the time of running cells.
         stopping: Knows which cells were stopped early; None if none is.
+        watch: Tells of trials that are silent, or whose time is up; None watches nothing.
     """
 
-    def __init__(self, observer: CellObserver, budget: Budget, stopping: EarlyStopping | None = None) -> None:
-        self._observer, self._budget, self._stopping = observer, budget, stopping
+    def __init__(
+        self,
+        observer: CellObserver,
+        budget: Budget,
+        stopping: EarlyStopping | None = None,
+        watch: TrialWatch | None = None,
+    ) -> None:
+        self._observer, self._budget, self._stopping, self._watch = observer, budget, stopping, watch
         self._started: set[str] = set()
         self._finished: set[str] = set()
+        self._running: dict[str, Any] = {}
+        self._ended_by_us: dict[str, str] = {}
+        self._next_look = self._next_tick = 0.0
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Look after running trials, once a second at most: Tune comes here at every event, and ten times a second."""
+        now = time.monotonic()
+        if self._watch is None or now < self._next_look:
+            return
+        self._next_look = now + 1.0
+        alarms = self._watch.due()
+        for alarm in alarms:
+            if alarm.action == "warn":
+                self._observer.on_silence(alarm.cell_id, alarm.text)
+            else:
+                self._end(alarm)
+        if alarms or now >= self._next_tick:
+            self._next_tick = now + TICK_S
+            self._observer.on_tick(self._watch.running())
+
+    def _end(self, alarm: Alarm) -> None:
+        """Kill a worker, which may be in code that never returns: Tune then sees a crash, and retries or gives up."""
+        import ray
+
+        trial = self._running[alarm.cell_id]
+        self._ended_by_us[alarm.cell_id] = alarm.text
+        if alarm.action == "fail":
+            trial.max_failures = 0
+        actor = trial.temporary_state.ray_actor
+        if actor is not None:
+            ray.kill(actor)
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial starts or restarts."""
         cell_id = cell_id_of(trial)
         self._budget.cell_started(cell_id)
+        self._running[cell_id] = trial
+        if self._watch is not None:
+            job = trial.config[JOB]
+            self._watch.started(cell_id, job["arm"], pretrains=bool(job["config"]["model"].get("pretrain")))
         if cell_id not in self._started:
             self._started.add(cell_id)
             self._observer.on_start(cell_id)
+
+    def _over(self, cell_id: str) -> None:
+        """The worker has nothing to do with the cell any more."""
+        self._running.pop(cell_id, None)
+        if self._watch is not None:
+            self._watch.ended(cell_id)
 
     def on_trial_result(
         self,
@@ -168,6 +228,8 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
     ) -> None:
         """A step is done; the last one carries the outcome, or a failure that a retry would only repeat."""
         cell_id = cell_id_of(trial)
+        if self._watch is not None:
+            self._watch.heard(cell_id, result.get("restored") or (), result.get("epochs") or ())
         if result.get("restored"):
             self._observer.on_restored(cell_id, result["restored"])
         if result.get("epochs"):
@@ -177,6 +239,7 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
         if "outcome" in result or "failure" in result or stopped is not None:
             self._finished.add(cell_id)
             self._budget.cell_ended(cell_id)
+            self._over(cell_id)
         if "outcome" in result:
             if self._stopping is not None:
                 # Tune asks its scheduler for no decision on a last result. Before the ledger, since a restart does not
@@ -190,15 +253,19 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial crashed and will be retried."""
-        self._observer.on_retry(cell_id_of(trial), _cause(trial)[0])
+        cell_id = cell_id_of(trial)
+        self._over(cell_id)
+        self._observer.on_retry(cell_id, self._ended_by_us.pop(cell_id, "") or _cause(trial)[0])
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial crashed once too often."""
+        """A trial crashed once too often, or was ended for good."""
         cell_id = cell_id_of(trial)
         self._budget.cell_ended(cell_id)
+        self._over(cell_id)
         if cell_id not in self._finished:
             cause, details = _cause(trial)
-            self._observer.on_fail(cell_id, cause, details, trial.num_failures)
+            ours = self._ended_by_us.pop(cell_id, "")
+            self._observer.on_fail(cell_id, ours or cause, "" if ours else details, trial.num_failures)
 
 
 def _cause(trial: Any) -> tuple[str, str]:

@@ -30,6 +30,7 @@ from fgtune.tuning.cell_queue import Budget, CellQueue, StopFlag
 from fgtune.tuning.early_stopping.decisions import EarlyStopping
 from fgtune.tuning.ray_adapters import CellObserver, CellSearcher, EarlyStoppingScheduler, FlagStopper, ObserverCallback
 from fgtune.tuning.trainable import CellTrainable, cell_id_of
+from fgtune.tuning.watch import TrialWatch
 
 
 def run_cells(
@@ -79,7 +80,7 @@ def run_cells(
             stop=FlagStopper(flag, budget),
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=execution.max_failures),
-            callbacks=[ObserverCallback(observer, budget, stopping)],
+            callbacks=[ObserverCallback(observer, budget, stopping, TrialWatch(execution))],
         ),
     )
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the observer shows failures, with their cause
@@ -105,5 +106,6 @@ def _trainable(
         encoder_dir=None if encoders is None else str(encoders.resolve()),
         checkpoint_every_epochs=execution.checkpoint_every_epochs,
         cpus=execution.cpus,
+        max_trial_s=execution.max_trial_s,
     )
     return tune.with_resources(trainable, {"cpu": execution.cpus, "gpu": execution.gpus})

@@ -21,6 +21,7 @@ from fgtune.errors import FgtuneError, TrialError
 from fgtune.plugins import Permit, permit_for_workers, permitting
 from fgtune.results.records import EpochMetrics, TrialOutcome
 from fgtune.training.prepared import PreparedSplit, dataset_key, preparation_key, prepare_split, views
+from fgtune.tuning.watch import time_limit_text
 
 REPORT_EVERY_S = 1.0
 """A step trains whole epochs until this much time has passed: often enough for a live display, too rare to cost
@@ -35,6 +36,7 @@ def job_of(cell: Cell) -> dict[str, Any]:
     """What a worker needs to run a cell."""
     return {
         "cell_id": cell.cell_id,
+        "arm": cell.arm,
         "seed": cell.seed,
         "config": cell.config.to_plain(),
         "dataset_key": dataset_key(cell.config),
@@ -66,6 +68,7 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         checkpoint_every_epochs: int,
         cpus: float,
         encoder_dir: str | None = None,
+        max_trial_s: float | None = None,
     ) -> None:
         """Called once per process."""
         self._datasets, self._prepared = datasets, prepared
@@ -73,6 +76,7 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         self._checkpoints = Path(checkpoint_dir)
         self._encoders = None if encoder_dir is None else Path(encoder_dir)
         self._checkpoint_every = checkpoint_every_epochs
+        self._max_trial_s = max_trial_s
         self._threads = max(1, int(cpus))
         limit_threads(self._threads)
         self._start(config[JOB])
@@ -84,6 +88,8 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         return True
 
     def _start(self, job: Mapping[str, Any]) -> None:
+        """Note what is to be done; the first step builds the trainer, where Tune can bear that it hangs or crashes."""
+        self._job: Mapping[str, Any] | None = job
         self._cell_id: str = job["cell_id"]
         self._path = self._checkpoints / f"{self._cell_id}.pt"
         self._failure: str | None = None
@@ -92,12 +98,8 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         self._plugins = Permit(**job["plugins"])
         self._trainer: Any = None  # a Trainer; torch is imported in workers only
         self._saved_epoch = 0
+        self._began, self._taken_over = time.monotonic(), 0.0
         self._unreported: tuple[EpochMetrics, ...] = ()  # epochs of an earlier attempt: the driver may be a new one
-        try:
-            with self._permitted():
-                self._trainer = self._build(job)
-        except FgtuneError as error:  # would fail again in the same way: reported as a result, not retried
-            self._failure = f"{type(error).__name__}: {error}"
 
     def _permitted(self) -> AbstractContextManager[None]:
         """Allow this process the same plugins as the driver; it inherits nothing from an earlier cell."""
@@ -119,6 +121,7 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
             self._fork(trainer, job["fork"]["donor"])
         self._saved_epoch = trainer.epoch
         self._unreported = tuple(trainer.history[self._fork_epoch :])
+        self._taken_over = sum(entry.seconds for entry in self._unreported)
         return trainer
 
     def _fork(self, trainer: Any, donor: str) -> None:
@@ -154,11 +157,13 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
             try:
                 with self._permitted():
                     return self._advance()
-            except FgtuneError as error:
+            except FgtuneError as error:  # would fail again in the same way: reported as a result, not retried
                 self._failure = f"{type(error).__name__}: {error}"
         return {"done": True, "cell_id": self._cell_id, "failure": self._failure}
 
     def _advance(self) -> dict[str, Any]:
+        if self._job is not None:
+            self._trainer, self._job = self._build(self._job), None
         epochs = self._epochs()
         result: dict[str, Any] = {"cell_id": self._cell_id, "epochs": epochs, "done": False}
         if self._unreported:
@@ -169,7 +174,20 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
             outcome: TrialOutcome = without_donor(self._trainer.outcome(), self._fork_epoch)
             self._trainer = None
             result |= {"done": True, "outcome": pickle.dumps(outcome)}
+        elif self._is_overdue:
+            self._keep_progress()  # more time, and --retry-failed, continue from here
+            self._failure = time_limit_text(self._used, self._max_trial_s or 0.0, self._trainer.epoch)
+            result |= {"done": True, "failure": self._failure}
         return result
+
+    @property
+    def _used(self) -> float:
+        """Seconds of the epochs that the cell continues from, and since this process began with it."""
+        return self._taken_over + time.monotonic() - self._began
+
+    @property
+    def _is_overdue(self) -> bool:
+        return self._max_trial_s is not None and self._used >= self._max_trial_s
 
     def _epochs(self) -> list[EpochMetrics]:
         """Train some epochs; none if the decision on the last restored one has to come first."""
@@ -183,7 +201,7 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
                 self._keep_state(entry.epoch)
             if entry.epoch - self._saved_epoch >= self._checkpoint_every:
                 self._keep_progress()
-            if entry.epoch in self._waits_at or time.monotonic() - started >= REPORT_EVERY_S:
+            if entry.epoch in self._waits_at or time.monotonic() - started >= REPORT_EVERY_S or self._is_overdue:
                 break
         return epochs
 

@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+import time
 from dataclasses import astuple
 
 import pytest
@@ -16,6 +17,7 @@ from fgtune.app.status import print_status, read_status
 from fgtune.engine.opening import open_study
 from fgtune.errors import StudyFolderError
 from fgtune.results.folder import StudyFolder
+from fgtune.results.live import RunningTrial, write_running
 from fgtune.results.records import CellResult, CellState
 
 pytestmark = pytest.mark.usefixtures("ledger_alone")
@@ -199,3 +201,22 @@ def test_a_search_counts_the_points_that_are_not_proposed_yet(synthetic_search, 
     assert status.criterion.name == "val/silhouette"
     text = told(search.root)
     assert "search: 6 points proposed of 40" in text
+
+
+def test_a_silent_trial_is_told_while_the_study_runs_and_only_then(partial):
+    missing = {row["arm"]: row["cell_id"] for row in partial.read_plan() if row["seed"] == 4}
+    now = time.time()
+    silent = RunningTrial(missing["num_fine_ratio=1.5"], 12, now - 3600, now - 14 * 60, 9.04, 300.0)
+    lively = RunningTrial(missing["baseline"], 12, now - 3600, now - 200, 9.04, 300.0)
+    write_running(partial.running_file, [silent, lively])
+    assert "silent: " not in told(partial.root), "a file of a killed driver"
+    with partial.lock():
+        text = told(partial.root)
+        assert "silent: num_fine_ratio=1.5, seed 4: no epoch for 14 min since epoch 12, the median is 9.0 s\n" in text
+        assert text.count("silent: ") == 1
+        assert "2 under way" in text
+        assert "is it stuck" not in text
+        write_running(partial.running_file, [], written=now - 180)
+        assert "the process that runs it has noted nothing for 3 min: is it stuck?" in told(partial.root)
+        partial.running_file.write_text("{")
+        assert "silent: " not in told(partial.root)

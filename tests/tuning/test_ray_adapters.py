@@ -22,6 +22,7 @@ from fgtune.tuning.early_stopping.decisions import EarlyStopping
 from fgtune.tuning.ray_adapters import CellSearcher, EarlyStoppingScheduler, FlagStopper, ObserverCallback
 from fgtune.tuning.search.objectives import Objective
 from fgtune.tuning.trainable import JOB, job_of
+from fgtune.tuning.watch import TrialWatch
 
 METRIC = "val/silhouette"
 
@@ -208,3 +209,30 @@ def test_what_lives_in_the_driver_is_neither_copied_nor_saved(cells, budget, sto
     for part in parts:
         assert copy.deepcopy(part) is part
         assert part.__getstate__() == {}
+
+
+@pytest.mark.parametrize(("then", "most_failures"), [("retry", 3), ("fail", 0)])
+def test_the_worker_of_a_silent_trial_is_killed_and_what_it_did_is_the_cause(cells, monkeypatch, then, most_failures):
+    killed, events, now = [], Events(), [0.0]
+    monkeypatch.setattr("ray.kill", killed.append)
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    execution = ExecutionConfig.from_plain({"silence": {"floor_s": 10, "then": then}})
+    callback = ObserverCallback(events, Budget(execution), watch=TrialWatch(execution, lambda: now[0]))
+    files = {"pickled_error_file": None, "error_file": None}
+    trial = trial_of(cells[0], max_failures=3, temporary_state=SimpleNamespace(ray_actor="actor"), **files)
+    callback.on_trial_start(0, [], trial)
+    for now[0] in (1.0, 11.0, 20.5, 21.0):
+        callback.on_step_begin(0, [])
+    assert killed == ["actor"]
+    assert trial.max_failures == most_failures, "fail leaves Tune no further try"
+    trial.num_failures = 1
+    end = callback.on_trial_recover if then == "retry" else callback.on_trial_error
+    end(0, [], trial)
+    warning = ("on_silence", cells[0].cell_id, "no epoch for 11 s since it started")
+    assert [event for event in events.seen if event[0] != "on_tick"][1:2] == [warning]
+    assert events.seen[-1][2] == "no epoch for 20 s since it started; its worker was ended"
+    callback.on_step_begin(0, [])
+    assert [event[1] for event in events.seen if event[0] == "on_tick"][-1] != [], "it ran when the last look was taken"
+    now[0] = 60.0
+    callback.on_step_begin(0, [])
+    assert events.seen[-1] == ("on_tick", [])

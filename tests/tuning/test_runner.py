@@ -35,6 +35,12 @@ class Observer:
     def on_retry(self, cell_id, cause):
         self.events[cell_id].append(("retry", cause))
 
+    def on_silence(self, cell_id, text):
+        self.events[cell_id].append(("silence", text))
+
+    def on_tick(self, running):
+        pass
+
     def on_complete(self, cell_id, outcome, attempts):
         self.events[cell_id].append(("complete", outcome.metrics, attempts))
         self.queue.on_result(SimpleNamespace(cell_id=cell_id))

@@ -169,6 +169,23 @@ class BudgetConfig(Config):
     """Seconds of all trials times the GPUs that each holds."""
 
 
+class SilenceConfig(Config):
+    """When a running trial counts as silent, and what is done then.
+
+    It is silent when it has finished no epoch for ``factor`` times the median time of an epoch, and for ``floor_s`` at
+    least. The console, ``faults.log`` and ``fgtune status`` then say so.
+    """
+
+    factor: Annotated[float, Field(ge=1.0)] = 20.0
+    """Multiple of the median time of an epoch: of the trial's own, else of its arm's, else of all in this call."""
+    floor_s: PositiveFloat = 300.0
+    """Least seconds; more than the longest thing that is no epoch takes, such as the last evaluation."""
+    then: Literal["warn", "retry", "fail"] = "warn"
+    """After twice that time: ``retry`` ends the worker and starts the trial again from its checkpoint, as often as
+    ``max_failures`` allows; ``fail`` ends it and counts it as failed; ``warn`` does nothing more. Before its first
+    epoch, a trial with ``model.pretrain`` is only warned of."""
+
+
 class ExecutionConfig(Config):
     """Resources and fault handling; no result depends on these."""
 
@@ -178,6 +195,11 @@ class ExecutionConfig(Config):
     """GPUs per trial; a fraction shares one."""
     max_failures: Annotated[int, Field(ge=0)] = 1
     """How often a crashed trial is restarted from its checkpoint before it counts as failed."""
+    max_trial_s: PositiveFloat | None = None
+    """Longest time of one trial in seconds; one that takes longer is ended and counts as failed, the others go on.
+    Epochs that it continues from count with the seconds that they took, waiting for a worker does not. None for no
+    limit."""
+    silence: SilenceConfig = SilenceConfig()
     max_concurrent: Count | None = None
     """Trials at once; None lets the machine's resources decide."""
     checkpoint_every_epochs: Count = 10

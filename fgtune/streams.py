@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # imported where a stream is made: configs, which name streams, need neither
     import numpy as np
+    import numpy.typing as npt
     import torch
-
-    from fgtune.arrays import IntArray
 
 
 @dataclass(frozen=True)
@@ -47,14 +46,14 @@ def numpy_stream(seed: int, *purpose: object) -> np.random.Generator:
     return np.random.default_rng(derive_seed(seed, *purpose))
 
 
-def drawn_rows(number: int, limit: int, seed: int, *purpose: object) -> IntArray:
+def drawn_rows(number: int, limit: int, seed: int, *purpose: object) -> npt.NDArray[np.int64]:
     """Sorted rows of at most ``limit`` of ``number`` samples, drawn for ``purpose``; all where there are no more."""
     import numpy as np
 
     if number <= limit:
         return np.arange(number, dtype=np.int64)
-    drawn: IntArray = np.sort(numpy_stream(seed, *purpose).permutation(number)[:limit]).astype(np.int64)
-    return drawn
+    drawn = np.sort(numpy_stream(seed, *purpose).permutation(number)[:limit])
+    return drawn.astype(np.int64)
 
 
 def torch_stream(seed: int, *purpose: object, device: str | torch.device = "cpu") -> torch.Generator:

@@ -12,12 +12,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from fgtune.analysis.estimates import arm_estimate
 from fgtune.analysis.formatting import interval, number, percent
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.level_panels import arm_groups
 from fgtune.analysis.profiles.sides import NUM_FINE
 from fgtune.analysis.table import num_fine
-from fgtune.analysis.verdicts.statistics import Estimate, mean_interval, paired_contrast
+from fgtune.analysis.verdicts.statistics import Estimate, paired_contrast
 from fgtune.catalog.metrics import AGREEMENT
 from fgtune.text import count, listed
 
@@ -150,7 +151,7 @@ def _points(data: StudyData, arm: PlannedArm) -> list[NumberPoint]:
     if len(sizes) != 1 or not data.values(arm.name, AGREEMENT):
         return []
     shown = dict.fromkeys([AGREEMENT, *(name for name in FIXED if name in data.measured), data.study.metrics.primary])
-    estimates = {name: mean_interval(list(data.values(arm.name, name).values()), data.level) for name in shown}
+    estimates = {name: arm_estimate(data, arm.name, name) for name in shown}
     return [NumberPoint(arm.name, sizes.pop(), estimates)]
 
 

@@ -13,11 +13,13 @@ from scipy import stats
 
 from fgtune.analysis.formatting import MetricInfo, factor_name, metric_info
 from fgtune.analysis.inputs import PlannedArm, StudyData
-from fgtune.analysis.level_panels import arm_groups
+from fgtune.analysis.level_panels import shown_groups
 from fgtune.analysis.trials import BASELINE, COMPLETE, Trial, criteria_of, kinds_of, shown_infos
 from fgtune.results.records import CellState
 
 _MOST_VERTICES = 12_000  # over all points' curves in one panel
+ALL_ARMS = "all arms"
+"""The group of curves that has every arm, beside those of single factors."""
 _EXTRA = ("train/loss",)  # drawn in addition to the shown metrics
 
 
@@ -83,21 +85,21 @@ class HistoryPanel:
 
 
 def learning_panels(data: StudyData) -> tuple[CurvesPanel, ...]:
-    """Curves of the shown metrics and the training loss, as far as they were recorded; only of finished cells."""
+    """Curves of the shown metrics and the training loss, of finished cells; none of metrics recorded at one epoch."""
     curves = data.folder.read_curves()
     if curves.empty:
         return ()
     complete = {cell_id for cell_id, result in data.results.items() if result.state is CellState.COMPLETE}
     curves = curves[curves["cell_id"].isin(complete)]
     names = [name for name in (*data.shown_metrics, *_EXTRA) if name in curves.columns]
-    groups = arm_groups(data)
+    groups = shown_groups(data)
     panels = []
     for factor, arms in groups:
-        title = factor_name(factor, data.factors) if factor is not None and len(groups) > 1 else ""
+        title = "" if len(groups) == 1 else ALL_ARMS if factor is None else factor_name(factor, data.factors)
         for name in names:
             drawn = [_arm_curve(data, curves, arm, name) for arm in arms]
             panels.append(CurvesPanel(metric_info(name), title, tuple(curve for curve in drawn if curve.epochs)))
-    return tuple(panel for panel in panels if panel.curves)
+    return tuple(panel for panel in panels if any(len(curve.epochs) > 1 for curve in panel.curves))
 
 
 def _arm_curve(data: StudyData, curves: pd.DataFrame, arm: PlannedArm, metric: str) -> Curve:
@@ -107,6 +109,7 @@ def _arm_curve(data: StudyData, curves: pd.DataFrame, arm: PlannedArm, metric: s
     grouped = rows.groupby("epoch", sort=True)[metric].agg(["count", "mean", "std"])
     n, mean = grouped["count"].to_numpy(), grouped["mean"].to_numpy(dtype=np.float64)
     quantile = stats.t.ppf(0.5 + data.level / 2, np.maximum(n - 1, 1))
+    info = metric_info(metric)
     half = np.where(n >= 2, quantile * grouped["std"].to_numpy() / np.sqrt(np.maximum(n, 1)), math.nan)  # (E,)
     return Curve(
         arm=arm.name,
@@ -114,8 +117,8 @@ def _arm_curve(data: StudyData, curves: pd.DataFrame, arm: PlannedArm, metric: s
         kind=BASELINE if arm.is_baseline else COMPLETE,
         epochs=tuple(int(epoch) for epoch in grouped.index),
         mean=tuple(mean.tolist()),
-        low=tuple((mean - half).tolist()),
-        high=tuple((mean + half).tolist()),
+        low=tuple(np.maximum(mean - half, np.minimum(info.low, mean)).tolist()),
+        high=tuple(np.minimum(mean + half, np.maximum(info.high, mean)).tolist()),
         n=int(rows["seed"].nunique()),
     )
 

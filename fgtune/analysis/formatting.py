@@ -34,6 +34,7 @@ class MetricInfo:
         oracle: Whether it reads fine labels.
         description: What it measures, as a sentence fragment; empty for a metric that is not in the catalogue.
         counts: Whether it is a share of the split's samples.
+        whole: Whether each of its values is a whole number.
     """
 
     name: str
@@ -45,6 +46,7 @@ class MetricInfo:
     oracle: bool
     description: str
     counts: bool = False
+    whole: bool = False
 
 
 def metric_info(name: str) -> MetricInfo:
@@ -58,8 +60,8 @@ def metric_info(name: str) -> MetricInfo:
     spec = ARM_METRICS.get(name) or find_spec(base)
     if spec is None:
         return MetricInfo(name, title, words, -math.inf, math.inf, "none", oracle=False, description="")
-    range_ = (spec.low, spec.high)
-    return MetricInfo(name, title, words, *range_, spec.direction, spec.oracle, spec.description, spec.counts)
+    range_, kinds = (spec.low, spec.high), (spec.counts, spec.whole)
+    return MetricInfo(name, title, words, *range_, spec.direction, spec.oracle, spec.description, *kinds)
 
 
 def factor_name(path: str, among: Sequence[str] = ()) -> str:

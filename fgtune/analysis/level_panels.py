@@ -7,13 +7,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from fgtune.analysis.estimates import arm_estimate
 from fgtune.analysis.formatting import MetricInfo, factor_name, level_text, metric_info
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.search.axes import Axis, axes_of, listed_axis
 from fgtune.analysis.search.selection import LabelFreeChoice
 from fgtune.analysis.trials import BASELINE, BEST, COMPLETE, Trial, best_trial, criteria_of, kinds_of, trials_of
-from fgtune.analysis.verdicts.statistics import Estimate, mean_interval
+from fgtune.analysis.verdicts.statistics import Estimate
 from fgtune.catalog.metrics import ARM_METRICS
+
+_ON_OFF = 2
 
 
 @dataclass(frozen=True)
@@ -111,9 +114,9 @@ class SolverPoint:
 
 
 def sensitivity_panels(data: StudyData) -> tuple[SensitivityPanel, ...]:
-    """A panel per factor and shown metric, factor by factor; for a comparison, one per metric over its arms."""
+    """A panel per group of arms and shown metric, group by group; see ``shown_groups``."""
     panels = []
-    for factor, arms in arm_groups(data):
+    for factor, arms in shown_groups(data):
         if factor is None:
             axis = listed_axis("", "arm", [arm.label for arm in arms])
         else:
@@ -138,16 +141,29 @@ def arm_groups(data: StudyData) -> list[tuple[str | None, tuple[PlannedArm, ...]
     return groups
 
 
+def shown_groups(data: StudyData) -> list[tuple[str | None, tuple[PlannedArm, ...]]]:
+    """The groups of arms that figures show side by side; together they have every arm.
+
+    Factors that are only on or off have no levels to draw a figure over: the arms of an ablation stand together, and so
+    do all arms of a study some of which no factor's figure has, since they change several factors.
+    """
+    groups = arm_groups(data)
+    if data.study.design.names_arms:
+        groups = [(factor, arms) for factor, arms in groups if factor is not None and len(arms) > _ON_OFF]
+    shown = {arm.name for _, arms in groups for arm in arms}
+    complete = all(arm.name in shown for arm in data.arms)
+    return groups if groups and complete else [(None, data.arms), *groups]
+
+
 def _level_point(data: StudyData, arm: PlannedArm, axis: Axis, rank: int, metric: str) -> LevelPoint:
-    values = data.values(arm.name, metric)
     return LevelPoint(
         arm=arm.name,
         label=arm.label,
         is_baseline=arm.is_baseline,
         x=float(arm.levels[axis.path]) if axis.numeric else float(rank),
         tick=level_text(arm.levels[axis.path]) if axis.path else arm.label,
-        estimate=mean_interval(list(values.values()), data.level),
-        seeds=tuple(sorted(values.items())),
+        estimate=arm_estimate(data, arm.name, metric),
+        seeds=tuple(sorted(data.values(arm.name, metric).items())),
     )
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 from scipy import stats
 
+from fgtune.analysis.estimates import arm_estimate
 from fgtune.analysis.formatting import level_text, metric_info
 from fgtune.analysis.inputs import StudyData
-from fgtune.analysis.verdicts.statistics import Estimate, mean_interval
+from fgtune.analysis.verdicts.statistics import Estimate
 from fgtune.config.schema.paths import has_path, value_at
 from fgtune.config.schema.study import PublishedResult, PublishedTable, find_arm
 
@@ -99,7 +100,7 @@ def _arm_of(data: StudyData, result: PublishedResult) -> str | None:
 
 
 def _row(data: StudyData, table: PublishedTable, result: PublishedResult, arm: str) -> PublishedRow:
-    ours = mean_interval(list(data.values(arm, result.metric).values()), data.level)
+    ours = arm_estimate(data, arm, result.metric)
     sd, n = math.nan if result.sd is None else result.sd, result.n or table.n
     low, high = difference_interval(ours, result.value, sd, n, data.level)
     label = next(planned.label for planned in data.arms if planned.name == arm)

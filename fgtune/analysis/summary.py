@@ -16,6 +16,7 @@ from fgtune.analysis.checks.health import health_checks
 from fgtune.analysis.checks.record import Check, Material
 from fgtune.analysis.class_numbers import NumberChoice, choose_number
 from fgtune.analysis.datasets.together import DatasetsSummary, summarise_datasets
+from fgtune.analysis.estimates import arm_estimate
 from fgtune.analysis.formatting import MetricInfo, metric_info, plain_json
 from fgtune.analysis.inputs import Counts, PlannedArm, StudyData, read_study
 from fgtune.analysis.judging import exploratory_contrasts, planned_contrasts
@@ -208,9 +209,7 @@ def _arm(data: StudyData, arm: PlannedArm) -> ArmSummary:
         levels=dict(arm.levels),
         num_fine=tuple(sorted(sizes)),
         counts=data.count(arm.name),
-        estimates={
-            name: mean_interval(list(data.values(arm.name, name).values()), data.level) for name in data.shown_metrics
-        },
+        estimates={name: arm_estimate(data, arm.name, name) for name in data.shown_metrics},
         seconds=mean_interval([result.seconds for result in finished if math.isfinite(result.seconds)], data.level),
     )
 

@@ -64,7 +64,7 @@ def _clustering_specs() -> tuple[MetricSpec, ...]:
 
 def _relation_specs() -> tuple[MetricSpec, ...]:
     def edits(name: str, description: str, empty: str = _NO_TRUTH) -> MetricSpec:
-        return MetricSpec(name, description, 0.0, math.inf, "minimize", "fine classes", empty)
+        return MetricSpec(name, description, 0.0, math.inf, "minimize", "fine classes", empty, whole=True)
 
     return (
         edits(
@@ -90,8 +90,10 @@ def _label_free_specs() -> tuple[MetricSpec, ...]:
     def share(name: str, description: str, empty: str, reads: Reads) -> MetricSpec:
         return MetricSpec(name, description, 0.0, 1.0, "maximize", reads, empty)
 
-    def number(name: str, description: str, low: float, empty: str, reads: Reads = "no labels") -> MetricSpec:
-        return MetricSpec(name, description, low, math.inf, "none", reads, empty)
+    def number(
+        name: str, description: str, low: float, empty: str, reads: Reads = "no labels", *, whole: bool = True
+    ) -> MetricSpec:
+        return MetricSpec(name, description, low, math.inf, "none", reads, empty, whole=whole)
 
     return (
         labelled("coarse_accuracy", "predicted class has their coarse label as parent"),
@@ -107,7 +109,11 @@ def _label_free_specs() -> tuple[MetricSpec, ...]:
         ),
         share("mean_confidence", "mean of the largest class probability", _NO_SAMPLES, "no labels"),
         number(
-            "effective_classes", "exponential of the entropy of the mean prediction, from 1 to K_F", 1.0, _NO_SAMPLES
+            "effective_classes",
+            "exponential of the entropy of the mean prediction, from 1 to K_F",
+            1.0,
+            _NO_SAMPLES,
+            whole=False,
         ),
         number(
             "num_fine",

@@ -29,6 +29,7 @@ class MetricSpec:
         splits: Splits on which it is measured, where the config asks for them.
         final: Measured after the last epoch only, so it has no curve and cannot stop a trial early.
         counts: Whether it is a share of the split's samples, so that it moves in steps of one sample.
+        whole: Whether each of its values is a whole number.
     """
 
     name: str
@@ -42,6 +43,7 @@ class MetricSpec:
     splits: tuple[str, ...] = SPLITS
     final: bool = False
     counts: bool = False
+    whole: bool = False
 
     @property
     def oracle(self) -> bool:

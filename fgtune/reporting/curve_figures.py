@@ -20,12 +20,15 @@ from fgtune.reporting.theme import (
     base_layout,
     log_axis,
     marks,
+    metric_axis,
     short,
     shown,
 )
 
 _DIRECT_LABELS = 6  # more curves than this get a legend instead of labels at their ends
 _LABEL_CHARACTERS = 16
+_MOST_BANDS = 8  # the bands of more curves hide each other
+_MOST_NAMED = 24  # a legend of more is longer than its figure; pointing at a curve names it
 _WIDTHS = {STOPPED: 1.0, COMPLETE: 1.0, BASELINE: 2.5, BEST: 2.5}
 
 
@@ -34,7 +37,7 @@ def learning_figure(panel: CurvesPanel, styles: Mapping[str, ArmStyle]) -> go.Fi
     figure = go.Figure()
     ordered = sorted(panel.curves, key=lambda curve: curve.kind != BASELINE)
     direct = len(ordered) <= _DIRECT_LABELS and all(len(curve.label) <= _LABEL_CHARACTERS for curve in ordered)
-    for curve in ordered:
+    for curve in ordered if len(ordered) <= _MOST_BANDS else ():
         figure.add_trace(_band(curve, styles[curve.arm]))
     for curve in ordered:
         style = styles[curve.arm]
@@ -49,10 +52,12 @@ def learning_figure(panel: CurvesPanel, styles: Mapping[str, ArmStyle]) -> go.Fi
                 hovertemplate=f"{shown(curve.label)}, epoch %{{x}}: %{{y:.3f}} (n = {curve.n})<extra></extra>",
             )
         )
-    layout = base_layout(300, xaxis=axis("epoch", showgrid=False), yaxis=axis(""))
+    values = [value for curve in ordered for part in (curve.low, curve.high, curve.mean) for value in part]
+    values = [value for value in values if not math.isnan(value)]
+    layout = base_layout(300, xaxis=axis("epoch", showgrid=False), yaxis=metric_axis(panel.metric, values))
     if direct:
         layout["margin"] = layout["margin"] | {"r": 14 + 6.4 * max(len(curve.label) for curve in ordered)}
-    else:
+    elif len(ordered) <= _MOST_NAMED:
         layout |= {"showlegend": True, "height": 340, "legend": {"orientation": "h", "y": -0.28, "x": 0}}
     figure.update_layout(layout)
     if direct:
@@ -80,9 +85,10 @@ def _label_ends(figure: go.Figure, panel: CurvesPanel, styles: Mapping[str, ArmS
     values = [value for value in values if not math.isnan(value)]
     low, high = min(values), max(values)
     pad = 0.06 * (high - low) or 0.5
-    figure.update_layout(yaxis={"range": [low - pad, high + pad]})
+    floor = max(low - pad, min(panel.metric.low, low) - 0.02 * (high - low))
+    figure.update_layout(yaxis={"range": [floor, high + pad]})
     gap = 0.062 * (high - low + 2 * pad)  # a line of text in a panel of this height
-    ends = spread_apart([curve.mean[-1] for curve in panel.curves], gap, low - pad, high + pad)
+    ends = spread_apart([curve.mean[-1] for curve in panel.curves], gap, floor, high + pad)
     for curve, y in zip(panel.curves, ends, strict=True):
         figure.add_annotation(
             x=1.0,

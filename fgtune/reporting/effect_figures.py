@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from fgtune.analysis.verdicts.statistics import PairedContrast
 from fgtune.reporting.row_figures import difference_ground, error_bar, estimate_text
 from fgtune.reporting.theme import BASELINE_COLOR, INK, RIGHT_COLOR, axis, base_layout, marks, rows_axis, short, shown
 
+_LINE = 44  # characters below a figure of half the page
 _Row = tuple[str, str, PairedContrast]
 """Name, a few words below it (may be empty), and the values by seed."""
 
@@ -45,11 +47,16 @@ def effects_figure(rows: Sequence[_Row], title: str, margin: float | None = None
     figure.update_layout(
         base_layout(
             90 + 46 * len(names),
-            xaxis=axis(shown(title, 80), range=[min(drawn) - pad, max(drawn) + pad]),
+            xaxis=axis(_wrapped(title), range=[min(drawn) - pad, max(drawn) + pad]),
             yaxis=rows_axis(names),
         )
     )
     return figure
+
+
+def _wrapped(title: str) -> str:
+    """A title in lines that fit a figure of half the page."""
+    return "<br>".join(shown(line, _LINE) for line in textwrap.wrap(title, _LINE))
 
 
 def shares_figure(rows: Sequence[tuple[str, Share, bool]], title: str) -> go.Figure:

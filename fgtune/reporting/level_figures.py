@@ -11,7 +11,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from fgtune.analysis.formatting import number
-from fgtune.analysis.level_panels import PairPanel, ScatterPanel, SensitivityPanel, TrialPoint
+from fgtune.analysis.level_panels import LevelPoint, PairPanel, ScatterPanel, SensitivityPanel, TrialPoint
 from fgtune.analysis.search.axes import on_log_scale
 from fgtune.analysis.trials import BASELINE, BEST, COMPLETE, STOPPED
 from fgtune.analysis.verdicts.statistics import Estimate
@@ -27,11 +27,14 @@ from fgtune.reporting.theme import (
     base_layout,
     log_axis,
     marks,
+    metric_axis,
+    rows_axis,
     short,
     shown,
 )
 
 _GOLDEN = 0.618034  # its multiples modulo 1 are evenly distributed, whatever their number
+_ROW_FEW, _ROW_LEAST = 46, 22  # pixels a row with few arms, and with many
 _MOST_TICKS = 8  # up to this many listed levels are the ticks of their axis
 
 
@@ -87,7 +90,37 @@ def sensitivity_figure(panel: SensitivityPanel, styles: Mapping[str, ArmStyle]) 
     scale = {"type": "log" if log else "linear", "range": [scaled[0] - pad, scaled[-1] + pad]}
     ticks = {"tickvals": [point.x for point in panel.points], "ticktext": [shown(p.tick, 24) for p in panel.points]}
     levels = axis(shown(panel.axis.title), showgrid=False, **ticks, **scale)
-    figure.update_layout(base_layout(320, xaxis=levels, yaxis=axis("")))
+    figure.update_layout(base_layout(320, xaxis=levels, yaxis=metric_axis(panel.metric, drawn_values(points))))
+    return figure
+
+
+def drawn_values(points: Sequence[LevelPoint]) -> list[float]:
+    """Every seed's value and the ends of all intervals."""
+    values = [value for point in points for _, value in point.seeds]
+    ends = [end for point in points for end in (point.estimate.low, point.estimate.high)]
+    return values + [end for end in ends if math.isfinite(end)]
+
+
+def arms_figure(panel: SensitivityPanel, styles: Mapping[str, ArmStyle]) -> go.Figure:
+    """Mean, interval and single seeds of every arm, a row each, with a line at the baseline's mean."""
+    figure, names = go.Figure(), []
+    points = [point for point in panel.points if point.estimate.n]
+    baseline = next((point for point in points if point.is_baseline), None)
+    if baseline is not None:
+        figure.add_vline(baseline.estimate.mean, line={"color": FAINT, "width": 1, "dash": "dot"})
+    for row, point in enumerate(points):
+        style, estimate = styles[point.arm], point.estimate
+        texts = [f"{shown(point.label)}, seed {seed}: {number(value)}" for seed, value in point.seeds]
+        values = [value for _, value in point.seeds]
+        figure.add_trace(marks(values, [row - 0.24] * len(values), seed_marker(style), texts))
+        text, bar = estimate_text(point.label, estimate), error_bar(estimate, style.color)
+        figure.add_trace(marks([estimate.mean], [row], mean_marker(style), [text], error_x=bar))
+        names.append(shown(point.label, 22))
+    height = 80 + round(max(_ROW_FEW - len(names), _ROW_LEAST) * max(1, len(names)))
+    values = drawn_values(points)
+    pad = 0.04 * (max(values) - min(values)) or 0.5
+    scale = metric_axis(panel.metric, values) | {"range": [min(values) - pad, max(values) + pad]}
+    figure.update_layout(base_layout(height, xaxis=scale, yaxis=rows_axis(names)))
     return figure
 
 
@@ -129,8 +162,9 @@ def scatter_figure(panel: ScatterPanel) -> go.Figure:
     if setting.numeric and 0 < len(setting.numbers) <= _MOST_TICKS:
         ticks |= {"tickvals": list(setting.numbers), "ticktext": list(setting.categories)}
     values = [point.y for point in panel.points]
-    scale = log_axis(values) if on_log_scale(panel.metric, values) else {}
-    figure.update_layout(base_layout(260, xaxis=axis("", showgrid=False, **ticks), yaxis=axis("", **scale)))
+    log = on_log_scale(panel.metric, values)
+    scale = axis("", **log_axis(values)) if log else metric_axis(panel.metric, values)
+    figure.update_layout(base_layout(260, xaxis=axis("", showgrid=False, **ticks), yaxis=scale))
     return figure
 
 
@@ -170,7 +204,8 @@ def pair_figure(panel: PairPanel) -> go.Figure:
             yshift=-16 if point.arm == panel.marked[0] and len(named) > 1 else 15,
             font={"size": 11, "color": WRONG_COLOR},
         )
-    x_axis = axis(shown(panel.x.title), **(log_axis(xs) if log_x else {}))
-    y_axis = axis(shown(panel.y.title), **(log_axis(ys) if log_y else {}))
+    x_title, y_title = shown(panel.x.title), shown(panel.y.title)
+    x_axis = axis(x_title, **log_axis(xs)) if log_x else metric_axis(panel.x, xs, x_title)
+    y_axis = axis(y_title, **log_axis(ys)) if log_y else metric_axis(panel.y, ys, y_title)
     figure.update_layout(base_layout(360, xaxis=x_axis, yaxis=y_axis))
     return figure

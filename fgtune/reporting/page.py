@@ -9,6 +9,7 @@ from typing import Any
 
 from fgtune.analysis.formatting import MetricInfo, metric_info
 from fgtune.analysis.inputs import StudyData
+from fgtune.analysis.level_panels import shown_groups
 from fgtune.analysis.search.axes import axes_of
 from fgtune.analysis.search.overview import selections_of
 from fgtune.analysis.search.selection import Selection
@@ -135,7 +136,7 @@ def page_context(data: StudyData, summary: StudySummary) -> dict[str, Any]:
         "titles": {info.name: info.title for info in (summary.metrics if points is None else points.metrics)}
         | {name: metric_info(name).title for name in ARM_METRICS},
         "most_rows": MOST_ROWS,
-        "by_arm": not data.study.design.varies_factors,
+        "by_arm": [factor for factor, _ in shown_groups(data)] == [None],
         "styles": styles,
         "config": dict(finished[0].config) if finished else data.study.trial.to_plain(),
         "study_settings": {

@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from fgtune.analysis.curve_panels import CurvesPanel, HistoryPanel, history_panels, learning_panels, trial_curves_panels
+from fgtune.analysis.curve_panels import (
+    ALL_ARMS,
+    CurvesPanel,
+    HistoryPanel,
+    history_panels,
+    learning_panels,
+    trial_curves_panels,
+)
 from fgtune.analysis.formatting import MetricInfo, capital, interval, metric_info, number, p_text
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.level_panels import (
@@ -31,7 +38,7 @@ from fgtune.reporting.curve_figures import history_figure, learning_figure, tria
 from fgtune.reporting.dataset_figures import pooled_figure, ranks_figure
 from fgtune.reporting.importance_panels import ImportancePanels, importance_panels
 from fgtune.reporting.joint_panels import number_figures, parts_figures, profile_figures, variance_figures
-from fgtune.reporting.level_figures import pair_figure, scatter_figure, sensitivity_figure
+from fgtune.reporting.level_figures import arms_figure, pair_figure, scatter_figure, sensitivity_figure
 from fgtune.reporting.page_figures import Figure, FigureGroup
 from fgtune.reporting.row_figures import forest_figure, relations_figure, solver_figure
 from fgtune.reporting.theme import ArmStyle
@@ -229,13 +236,13 @@ def _levels(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[FigureGrou
             if point.estimate.n
         ]
         info = panel.metric
-        alt = f"Mean {info.title} with interval by {panel.axis.title}. {'; '.join(parts)}."
-        spec = sensitivity_figure(panel, styles)
+        alt = f"Mean {info.title} with interval by {panel.axis.title or 'arm'}. {'; '.join(parts)}."
+        spec = sensitivity_figure(panel, styles) if panel.axis.path else arms_figure(panel, styles)
         return Figure(f"levels-{rank}", info.title, alt, spec, hint=_BETTER[info.direction])
 
     numbered = enumerate(sensitivity_panels(data))
     finished = [(rank, panel) for rank, panel in numbered if any(point.estimate.n for point in panel.points)]
-    return _grouped(finished, lambda panel: panel.axis.title, made)
+    return _grouped(finished, lambda panel: f"over {panel.axis.title}" if panel.axis.path else ALL_ARMS, made)
 
 
 def _settings(data: StudyData, trials: Sequence[Trial], metrics: Sequence[MetricInfo]) -> tuple[FigureGroup, ...]:
@@ -259,7 +266,10 @@ def _learning_curves(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[F
         spec, hint = learning_figure(panel, styles), _BETTER[panel.metric.direction]
         return Figure(f"curves-{rank}", panel.metric.title, alt, spec, hint=hint)
 
-    return _grouped(enumerate(learning_panels(data)), lambda panel: panel.group, made)
+    def title(panel: CurvesPanel) -> str:
+        return panel.group if panel.group in {"", ALL_ARMS} else f"over {panel.group}"
+
+    return _grouped(enumerate(learning_panels(data)), title, made)
 
 
 def _trial_curves(data: StudyData, trials: Sequence[Trial]) -> tuple[FigureGroup, ...]:

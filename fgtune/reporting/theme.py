@@ -10,6 +10,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import PlannedArm
 
 BASELINE_COLOR = "#64748b"
@@ -20,6 +21,7 @@ RIGHT_COLOR, WRONG_COLOR, MISSED_COLOR = "#0072B2", "#D55E00", FAINT
 # Okabe and Ito (2008) without its yellow and black, which vanish on white and on dark ground.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "star", "triangle-down", "hexagon")
+_WHOLE_TICKS = 6  # a wider span has whole ticks anyway
 _DASHES = ("solid", "dash", "dot", "dashdot")
 
 
@@ -84,6 +86,20 @@ def axis(title: str, **changes: Any) -> dict[str, Any]:
         "fixedrange": True,
         "ticks": "",
     } | changes
+
+
+def metric_axis(info: MetricInfo, values: Sequence[float], title: str = "") -> dict[str, Any]:
+    """An axis of a metric: no ticks below zero where it has no such values, whole ticks where it counts.
+
+    Args:
+        info: The metric.
+        values: Finite values that the axis shows.
+        title: Of the axis.
+    """
+    changes: dict[str, Any] = {"rangemode": "nonnegative"} if info.low >= 0 else {}
+    if info.whole and values and max(values) - min(values) < _WHOLE_TICKS:
+        changes |= {"dtick": 1, "tickformat": "d"}
+    return axis(title, **changes)
 
 
 def log_axis(values: Sequence[float]) -> dict[str, Any]:

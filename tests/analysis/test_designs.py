@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from fgtune.analysis.curve_panels import learning_panels
 from fgtune.analysis.inputs import read_study
+from fgtune.analysis.level_panels import sensitivity_panels, shown_groups
 from fgtune.analysis.summary import summarise
 from fgtune.reporting.html import write_up
 
@@ -29,6 +31,11 @@ SOBOL = {
         "objective.lambda_nn": {"low": 0.1, "high": 1.0, "scale": "log"},
         "relations.solver.kind": ["scip", "flow"],
     },
+}
+GRID = {
+    "kind": "sensitivity",
+    "grid": "full",
+    "factors": {"objective.lambda_nn": [0.1, 0.5, 1.0], "relations.solver.kind": ["scip", "flow"]},
 }
 SEARCH = {
     "kind": "search",
@@ -105,6 +112,28 @@ def test_many_stopped_cells_are_grouped_outside_a_search_too(folder_of, syntheti
     assert [row.state for row in summary.failures] == ["PRUNED"] * listed
     assert sum(group.cells for group in summary.pruned) == grouped
     assert len(summary.bounds) == 4
+
+
+@pytest.mark.parametrize("design", [ABLATION, GRID, COMPARISON], ids=["ablation", "grid", "comparison"])
+def test_every_arm_is_in_the_figures_that_show_arms(folder_of, design):
+    data = read_study(folder_of(design))
+    arms, metrics = {arm.name for arm in data.arms}, set(data.shown_metrics)
+    levels = [(panel.metric.name, point.arm) for panel in sensitivity_panels(data) for point in panel.points]
+    assert {*levels} == {(metric, arm) for metric in metrics for arm in arms}
+    curves = [(panel.metric.name, curve.arm) for panel in learning_panels(data) for curve in panel.curves]
+    assert {*curves} == {(metric, arm) for metric in (*metrics, "train/loss") for arm in arms}
+
+
+def test_an_ablation_has_one_panel_a_metric(folder_of):
+    panels = sensitivity_panels(read_study(folder_of(ABLATION)))
+    assert [panel.metric.name for panel in panels] == ["test/clustering_accuracy", "test/ari"]
+    assert all(panel.axis.path == "" for panel in panels)
+
+
+def test_figures_over_a_factor_stand_beside_all_arms_where_some_change_several(folder_of):
+    groups = shown_groups(read_study(folder_of(GRID)))
+    assert [factor for factor, _ in groups] == [None, "objective.lambda_nn", "relations.solver.kind"]
+    assert [len(arms) for _, arms in groups] == [6, 3, 2]
 
 
 @pytest.mark.parametrize(

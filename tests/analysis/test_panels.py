@@ -99,7 +99,7 @@ def test_several_factors_get_a_panel_each_at_the_baseline_of_the_others(syntheti
     assert not panels["classes.num_fine_ratio"].axis.log
     scope = panels["neighbors.scope"]
     assert (scope.axis.numeric, [point.tick for point in scope.points]) == (False, ["coarse", "global"])
-    assert {panel.group for panel in learning_panels(data)} == {"K_F/K_F*", "lr", "scope"}
+    assert {panel.group for panel in learning_panels(data)} == {"all arms", "K_F/K_F*", "lr", "scope"}
 
 
 def test_a_comparison_has_its_arms_on_the_axis(synthetic, tmp_path):

@@ -51,3 +51,8 @@ def test_the_status_of_a_folder_is_read_without_its_tables(tmp_path):
 def test_help_does_not_make_the_settings():
     code = "import sys; from fgtune.app.cli import main; main(['--help']); sys.exit('fgtune.config' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def test_the_package_can_be_started_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "fgtune", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("fgtune ")

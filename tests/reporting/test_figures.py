@@ -9,15 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fgtune.analysis.curve_panels import learning_panels
+from fgtune.analysis.formatting import metric_info
 from fgtune.analysis.inputs import PlannedArm, read_study
 from fgtune.analysis.level_panels import sensitivity_panels, solver_points
 from fgtune.analysis.relations_data import relations_panels
+from fgtune.analysis.search.axes import listed_axis
 from fgtune.analysis.summary import summarise
 from fgtune.analysis.verdicts.statistics import paired_contrast
 from fgtune.reporting.curve_figures import learning_figure, spread_apart
-from fgtune.reporting.level_figures import sensitivity_figure
+from fgtune.reporting.level_figures import arms_figure, sensitivity_figure
 from fgtune.reporting.row_figures import forest_figure, relations_figure, solver_figure
-from fgtune.reporting.theme import arm_styles, shown
+from fgtune.reporting.theme import arm_styles, metric_axis, shown
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,23 @@ def test_labels_spread_apart_keep_their_order_and_range(values):
 
 def test_labels_with_room_stay_where_they_are():
     assert spread_apart([0.9, 0.1, 0.5], 0.1, 0.0, 1.0) == [0.9, 0.1, 0.5]
+
+
+def test_an_axis_of_counts_has_whole_ticks_and_nothing_below_zero():
+    counts = metric_axis(metric_info("test/ged"), [0.0, 3.5])
+    assert (counts["dtick"], counts["rangemode"]) == (1, "nonnegative")
+    assert "dtick" not in metric_axis(metric_info("test/ged"), [0.0, 300.0])
+    assert "rangemode" not in metric_axis(metric_info("test/ari"), [0.1])
+
+
+def test_the_figure_of_all_arms_has_a_row_an_arm_with_its_seeds(study):
+    panel = replace(sensitivity_panels(study)[0], axis=listed_axis("", "arm", ["a"]))
+    figure = arms_figure(panel, arm_styles(study.arms))
+    assert list(figure.layout.yaxis.ticktext) == [point.label for point in panel.points]
+    means = [trace for trace in figure.data if trace.error_x.array is not None]
+    assert [(trace.x[0], trace.y[0]) for trace in means] == [(p.estimate.mean, i) for i, p in enumerate(panel.points)]
+    seeds = [trace for trace in figure.data if trace.error_x.array is None]
+    assert [len(trace.x) for trace in seeds] == [len(point.seeds) for point in panel.points]
 
 
 def test_sensitivity_figure_shows_means_intervals_and_every_seed(study):

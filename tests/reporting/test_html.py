@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import re
 
 import pytest
+from plotly.offline import get_plotlyjs
 
 from fgtune.analysis.inputs import read_study
 from fgtune.analysis.summary import summarise
@@ -31,8 +34,11 @@ def test_report_lies_in_the_folder_without_leftovers(folder, page):
     assert not list(folder.root.glob(".*.tmp"))
 
 
-def test_plotly_is_inlined_once(page):
-    assert len(re.findall(r"plotly\.js v\d", page)) == 1
+def test_plotly_is_inlined_once_and_compressed(page):
+    (packed,) = re.findall(r'<script type="application/octet-stream;base64" id="plotly-gz">(.*?)</script>', page)
+    assert gzip.decompress(base64.b64decode(packed)).decode() == get_plotlyjs()
+    assert "plotly.js v" not in page
+    assert len(page) < 2_300_000
     assert not re.search(r"<script[^>]+src=", page)
     assert not re.search(r"<link[^>]+href=\"(?!data:)", page)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -48,6 +48,15 @@ class Estimate:
             return math.nan, math.nan
         half = float(stats.t.ppf(0.5 + level / 2, self.n - 1)) * self.sd / math.sqrt(self.n)
         return self.mean - half, self.mean + half
+
+    def within(self, low: float, high: float) -> Estimate:
+        """The estimate of a mean of values that lie in [low, high]: its interval without what no mean can be.
+
+        The interval covers as often as before, since the mean cannot lie in the part that is cut off.
+        """
+        if math.isnan(self.low):
+            return self
+        return replace(self, low=max(self.low, min(low, self.mean)), high=min(self.high, max(high, self.mean)))
 
 
 @dataclass(frozen=True)

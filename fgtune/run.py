@@ -6,5 +6,6 @@ import sys
 
 if __name__ == "__main__":
     from fgtune.app.cli import main
+    from fgtune.app.interrupts import end_with
 
-    sys.exit(main(["run", *sys.argv[1:]]))
+    end_with(lambda: main(["run", *sys.argv[1:]]))

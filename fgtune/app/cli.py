@@ -28,13 +28,16 @@ from fgtune.app.command_options import (
 from fgtune.app.discover_command import discover_data
 from fgtune.app.export import ExportFormat
 from fgtune.app.file_commands import schema, settings, show_plan, validate
+from fgtune.app.interrupts import INTERRUPTED, Verbs, end_with
 from fgtune.errors import ConfigError, FgtuneError
 from fgtune.results.options import DEFAULT_OUT, RunOptions
+from fgtune.signals import answering_signals
 from fgtune.text import count
 from fgtune.visible import masked, visible
 
 app = typer.Typer(
     name="fgtune",
+    cls=Verbs,
     help="Which parts and settings of a coarse-to-fine discovery method matter, by how much, and how sure are we?",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -50,6 +53,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")  # what an ASCII terminal cannot show is spelled out
+    with answering_signals():
+        return _main(arguments)
+
+
+def command() -> None:
+    """What ``fgtune`` starts."""
+    end_with(main)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     try:
         app(arguments, prog_name="fgtune")
     except SystemExit as stop:
@@ -68,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: a file or value nests too deep to be read. Fix: {fix}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     return 0
 
 

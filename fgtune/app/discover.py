@@ -16,6 +16,7 @@ from fgtune.app.discovery.request import DEFAULT_MINUTES, Request, content_of
 from fgtune.app.discovery.source import Asked
 from fgtune.errors import ConfigError, FgtuneError
 from fgtune.results.options import DEFAULT_OUT
+from fgtune.signals import answering_signals, deferring
 
 if TYPE_CHECKING:
     from fgtune.analysis.discovery.outcome import Discovery
@@ -87,10 +88,12 @@ def run_discovery(asked: Asked, out: Path | None, num_fine: int | None, minutes:
 
     call = Call(request, out, minutes, quiet)
     code, found = INTERRUPTED, None
-    try:
-        code, found = call.run()
-    except KeyboardInterrupt:  # the engine answers one itself; this one came before, after or between the studies
-        pass
-    finally:
-        call.keep_time()
+    with answering_signals():
+        try:
+            code, found = call.run()
+        except KeyboardInterrupt:  # the engine answers one itself; this one came before, after or between the studies
+            pass
+        finally:
+            with deferring(lambda: None):
+                call.keep_time()
     return End(code, found, request.command(out, minutes))

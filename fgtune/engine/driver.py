@@ -18,6 +18,7 @@ from fgtune.engine.recorder import Recorder, record_labels
 from fgtune.engine.safe_tracking import SafeTracking
 from fgtune.reporting.html import write_up
 from fgtune.results.records import CellResult, CellState
+from fgtune.signals import deferring
 from fgtune.text import first_of
 from fgtune.tracking import StudyEnd, Tracker
 
@@ -83,13 +84,16 @@ class Driver:
             self.display.open()
             try:
                 queue = self._train(self.flag)
+            except KeyboardInterrupt:  # before the trials: while data were prepared
+                self.flag.set()
             except Exception:
                 self._report_after_error()
                 raise
             finally:
                 self.display.close()
                 self.launch.folder.running_file.unlink(missing_ok=True)
-        return self._conclude(queue)
+        with deferring(self.flag.set if self.flag is not None else lambda: None):  # a report that was begun is written
+            return self._conclude(queue)
 
     def _report_after_error(self) -> None:
         """After an error of the driver itself, report what is finished, and end the tracked study."""
@@ -105,24 +109,28 @@ class Driver:
         record_labels(self.launch.folder, self.plan, datasets)
         prepared = {}
         for cell in self.kind.prepared_cells(self.plan, self.launch):
+            if flag.is_set:  # by a signal that came while something else was written
+                raise KeyboardInterrupt
             key = preparation_key(cell.config, cell.seed)
             if key not in prepared:
                 dataset = datasets[dataset_key(cell.config)]
                 prepared[key] = prepare_split(dataset, cell.config, cell.seed, threads=os.cpu_count() or 1)
         queue, stopping = self._queue_and_stopping()
-        run_cells(
-            queue,
-            execution,
-            datasets,
-            prepared,
-            scratch=self.launch.folder.scratch_dir,
-            checkpoints=self.launch.folder.checkpoints_dir,
-            observer=Recorder(self.launch.folder, self.cells, self.tracking.log_cell, self.display, queue.on_result),
-            flag=flag,
-            stopping=stopping,
-            budget=self.budget,
-            encoders=self.launch.folder.encoders_dir,
-        )
+        folder = self.launch.folder
+        with deferring(flag.set):
+            run_cells(
+                queue,
+                execution,
+                datasets,
+                prepared,
+                scratch=folder.scratch_dir,
+                checkpoints=folder.checkpoints_dir,
+                observer=Recorder(folder, self.cells, self.tracking.log_cell, self.display, queue.on_result),
+                flag=flag,
+                stopping=stopping,
+                budget=self.budget,
+                encoders=folder.encoders_dir,
+            )
         return queue
 
     def _queue_and_stopping(self) -> tuple[CellQueue, EarlyStopping | None]:

@@ -24,6 +24,7 @@ from fgtune.plugins import permitting
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
 from fgtune.results.provenance import collect_provenance
+from fgtune.signals import answering_signals, deferring
 from fgtune.text import print_line
 from fgtune.tracking import StudyEnd, open_tracker
 
@@ -55,9 +56,29 @@ def execute(options: RunOptions, console: Console | None = None, opened: OpenedS
     Raises:
         ConfigError: The study, the data, the folder or the store is wrong; nothing was started.
     """
-    with permitting(options.plugins):
-        opened = opened or open_study(options.study, options.overrides, options.smoke)
-        return _execute(options, console or _plain_console(), opened)
+    console = console or _plain_console()
+    with answering_signals(), permitting(options.plugins):
+        try:
+            opened = opened or open_study(options.study, options.overrides, options.smoke)
+            return _execute(options, console, opened)
+        except KeyboardInterrupt:  # a driver that trains answers by itself; this one came before or between
+            return _interrupted(options, console, opened)
+
+
+def _interrupted(options: RunOptions, console: Console, opened: OpenedStudy | None) -> int:
+    """Report what there is, and say how to go on."""
+    folder = None if opened is None else StudyFolder(options.out / opened.plan.study.study)
+    with deferring(lambda: None):
+        if opened is None or folder is None or not folder.provenance_file.is_file():
+            print_line(console, "interrupted before anything was written")
+        else:
+            plan = grown_plan(opened.plan, folder)
+            done = folder.settled(plan)
+            finished = f"{len(done)} of {len(plan.cells)} cells are finished and saved in {folder.root}"
+            print_line(console, f"interrupted: {finished}")
+            print_line(console, f"report: {report(folder.root)}")
+        print_line(console, f"continue with: {options.command()}")
+    return EXIT_CODES[StudyEnd.INTERRUPTED]
 
 
 def _execute(options: RunOptions, console: Console, opened: OpenedStudy) -> int:
@@ -73,7 +94,9 @@ def _execute(options: RunOptions, console: Console, opened: OpenedStudy) -> int:
     is_idle = kind.is_idle(first) and (bool(options.only) or next_block(first.opened.plan, folder) is None)
     for note in (*(f"warning: {warning}" for warning in opened.plan.warnings), *notes):
         print_line(console, note)
-    with ThreadPoolExecutor(1) as background, ExitStack() as stack:
+    with ExitStack() as stack:
+        background = ThreadPoolExecutor(1)
+        stack.callback(background.shutdown, wait=False)  # who stops waits for no store
         opening = background.submit(open_tracker, options.tracking_uri)  # seconds of imports, while Ray starts
         flag = None
         if not is_idle:
@@ -122,15 +145,13 @@ def _launch(options: RunOptions, opened: OpenedStudy, folder: StudyFolder, earli
 
 
 def _start_ray(plan: Plan, address: str | None, stack: ExitStack) -> StopFlag:
-    """Open a Ray session that ends with ``stack``; from now on, Ctrl-C stops cleanly."""
+    """Open a Ray session that ends with ``stack``; returns what stops the trials in it."""
     from fgtune.tuning.cell_queue import StopFlag
     from fgtune.tuning.session import check_resources, ray_session
 
-    flag = StopFlag()
-    stack.enter_context(flag.on_signals())
     stack.enter_context(ray_session(address))
     check_resources(plan.study.execution)
-    return flag
+    return StopFlag()
 
 
 def report(root: Path) -> Path:

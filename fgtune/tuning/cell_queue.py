@@ -1,4 +1,4 @@
-"""Cells to run, handed out one by one, and what ends a call early: an exhausted budget, or Ctrl-C; independent of Ray.
+"""Cells to run, handed out one by one, and what ends a call early: a spent budget, or a signal; independent of Ray.
 
 When the seconds are used up, running cells stop gracefully; when the cells are, no further one starts. A call that runs
 several studies (the searches inside arms, then the comparison) has one budget for all of them.
@@ -6,13 +6,10 @@ several studies (the searches inside arms, then the comparison) has one budget f
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable, Iterable
 
 from fgtune.config.arms.records import Cell
 from fgtune.config.schema.study import ExecutionConfig
@@ -67,7 +64,7 @@ class Budget:
 
 
 class StopFlag:
-    """Set by the first Ctrl-C or SIGTERM, or by a budget; the run then stops gracefully and trials keep their state.
+    """Set by the first signal that asks to stop, or by a budget; the run then stops in order, with checkpoints.
 
     Attributes:
         spent: Which limit was reached, if a budget set the flag.
@@ -85,29 +82,6 @@ class StopFlag:
     def set(self) -> None:
         """Ask the run to stop."""
         self._event.set()
-
-    @contextmanager
-    def on_signals(self) -> Iterator[None]:
-        """While open, the first SIGINT or SIGTERM sets the flag; the next one goes to the previous handler."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-        def restore() -> None:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-
-        def handle(_number: int, _frame: FrameType | None) -> None:
-            self.set()
-            restore()
-
-        for number in previous:
-            signal.signal(number, handle)
-        try:
-            yield
-        finally:
-            restore()
 
 
 class CellQueue:

@@ -21,6 +21,7 @@ from ray.tune.search import Searcher
 from fgtune.config.arms.records import Cell
 from fgtune.results.live import RunningTrial
 from fgtune.results.records import EpochMetrics, TrialOutcome
+from fgtune.signals import take_back_handlers
 from fgtune.tuning.cell_queue import Budget, CellQueue, StopFlag
 from fgtune.tuning.early_stopping.decisions import EarlyStopping
 from fgtune.tuning.trainable import JOB, cell_id_of, job_of
@@ -108,6 +109,7 @@ class FlagStopper(_DriverOnly, tune.Stopper):  # type: ignore[misc]
 
     def stop_all(self) -> bool:
         """Whether to stop everything."""
+        take_back_handlers()  # Tune installs one of its own for SIGUSR1 when it begins
         if not self._flag.is_set and (spent := self._budget.spent()) is not None:
             self._flag.spent = spent
             self._flag.set()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 from collections.abc import Iterator
@@ -12,6 +11,8 @@ import ray
 
 from fgtune.config.schema.study import ExecutionConfig
 from fgtune.errors import ConfigError
+from fgtune.signals import before_leaving
+from fgtune.tuning.session_thread import SessionThread
 
 STARTS_IDLE_WORKERS = "RAY_prestart_worker_first_driver"
 """A variable of Ray's: whether a session begins with an idle worker a core. Trials start workers of their own."""
@@ -27,29 +28,33 @@ def ray_session(address: str | None = None) -> Iterator[None]:
 
     Raises:
         ConfigError: There is no cluster at the address.
+        Interrupted: A signal asked to stop while Ray started.
     """
     if ray.is_initialized():
         yield
         return
     address = address or os.environ.get("RAY_ADDRESS") or None
-    local = {"include_dashboard": False} if address is None else {}
     if address is None:
         os.environ.setdefault(STARTS_IDLE_WORKERS, "0")
-    try:
-        if address is not None:
-            _check_reachable(address)
-        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
-    except (OSError, ValueError, RuntimeError) as error:
-        if address is None:
-            raise
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        rule = f"answers with no Ray cluster that this machine may join ({reason})"
-        fix = "start one with `ray start --head`, set RAY_AUTH_MODE=token where it asks for a token, or leave it out"
-        raise ConfigError(rule, where="--address", value=address, fix=fix) from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
+    session = SessionThread(address)
+    with before_leaving(session.kill):
+        try:
+            if address is not None:
+                _check_reachable(address)
+            session.open()
+        except (OSError, ValueError, RuntimeError) as error:
+            if address is None:
+                raise
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            rule = f"answers with no Ray cluster that this machine may join ({reason})"
+            fix = (
+                "start one with `ray start --head`, set RAY_AUTH_MODE=token where it asks for a token, or leave it out"
+            )
+            raise ConfigError(rule, where="--address", value=address, fix=fix) from error
+        try:
+            yield
+        finally:
+            session.close()
 
 
 def _check_reachable(address: str) -> None:

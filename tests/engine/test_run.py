@@ -205,8 +205,8 @@ def start(options):
     command = [sys.executable, "-m", "fgtune.run", str(options.study), "--out", str(options.out)]
     command += [part for override in options.overrides for part in ("--set", override)]
     command += ["--tracking-uri", options.tracking_uri]
-    environ = {**os.environ, MARK: str(options.out)}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environ)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(command, env={**os.environ, MARK: str(options.out)}, start_new_session=True, **pipes)
 
 
 def wait_for_checkpoint(options, process):
@@ -219,13 +219,28 @@ def wait_for_checkpoint(options, process):
 
 
 @pytest.mark.integration
-def test_ctrl_c_saves_prints_the_line_that_continues_and_continuing_repeats_the_uncut_run(options, uncut_long):
+@pytest.mark.parametrize(
+    "name", ["SIGTERM", *(pytest.param(name, marks=pytest.mark.slow) for name in ("SIGINT", "SIGHUP", "SIGUSR1"))]
+)
+def test_a_signal_to_all_processes_saves_says_how_to_go_on_and_going_on_repeats_the_uncut_run(
+    options, uncut_long, until_ended, name
+):
     options = long_study(options)
     process = start(options)
     wait_for_checkpoint(options, process)
-    process.send_signal(signal.SIGINT)
+    workers = workers_of(options)
+    since = time.monotonic()
+    os.killpg(process.pid, getattr(signal, name))  # as a terminal, `timeout` and batch systems do: Ray's too
+    for worker in workers:  # in groups of their own
+        with contextlib.suppress(psutil.NoSuchProcess):
+            worker.send_signal(getattr(signal, name))
     printed, _ = process.communicate(timeout=120)
     assert process.returncode == 130, printed
+    assert time.monotonic() - since < 20
+    assert f"{name}: stopping in order" in printed
+    assert "crashed" not in printed
+    until_ended(workers)
+    assert workers_of(options) == []
     assert "cells are finished and saved in" in printed
     line = next(line for line in printed.splitlines() if line.startswith("continue with: "))
     assert list(StudyFolder(options.out / "small").checkpoints_dir.glob("*.pt"))

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from contextlib import suppress
 
 import psutil
@@ -67,3 +69,34 @@ def test_a_cluster_that_nobody_named_is_not_joined(monkeypatch, environ, given, 
     with ray_session(given):
         pass
     assert seen == [asked]
+
+
+STARTS = """
+import sys, threading, os, signal, time
+from fgtune.signals import answering_signals
+from fgtune.tuning.session import ray_session
+import psutil
+
+def wait_and_ask():
+    while not psutil.Process().children():
+        time.sleep(0.01)
+    time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+with answering_signals():
+    threading.Thread(target=wait_and_ask).start()
+    try:
+        with ray_session():
+            pass
+    except KeyboardInterrupt as stop:
+        print(stop, [each for each in psutil.Process().children(recursive=True) if each.status() != "zombie"])
+        sys.stdout.flush()
+        os._exit(130)
+"""
+
+
+@pytest.mark.integration
+def test_a_signal_while_ray_starts_ends_the_start_and_leaves_nothing_of_it():
+    process = subprocess.run([sys.executable, "-c", STARTS], capture_output=True, text=True, timeout=60)
+    assert process.returncode == 130, process.stderr
+    assert process.stdout == "SIGTERM []\n"

@@ -18,7 +18,7 @@ from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Dataset, Splits
 from fgtune.data.check import SPLIT_NAMES
-from fgtune.data.diagnosis import SourcePair, duplicate_groups, nesting, purity, source_pairs
+from fgtune.data.diagnosis import SourcePair, duplicate_groups, leaks, nesting, purity, source_pairs
 from fgtune.data.load import load_dataset
 from fgtune.data.readers.images import ImageFiles
 from fgtune.data.splits import split_dataset
@@ -26,11 +26,14 @@ from fgtune.data.views import describe, vectors
 from fgtune.errors import ConfigError
 from fgtune.neighbors import find_neighbors
 from fgtune.streams import numpy_stream
+from fgtune.text import first_of
 
 PURITY_NEIGHBORS = 20
 """Neighbours per sample, as many as FALCON stores."""
 PURITY_SAMPLES = 10_000
 """Purity is measured on at most this many training samples, drawn at random."""
+LEAK_SAMPLES = 2_000
+"""Leaks are looked for in at most this many training samples, drawn at random."""
 TINY = 10
 """A class with fewer samples is reported."""
 _LISTED = 24
@@ -78,6 +81,7 @@ def _report(config: DataConfig, dataset: Dataset, trials: Sequence[TrialConfig],
         *dataset.notes,
         *_tiny_classes(dataset, splits),
         *_duplicates(dataset, splits),
+        *_leaks(dataset, splits, seed),
         *_trial_warnings(dataset, trials),
     ]
     lines += [f"warning: {warning}" for warning in warnings] or ["no warnings"]
@@ -219,6 +223,31 @@ def _duplicates(dataset: Dataset, splits: Splits) -> Iterator[str]:
         contradictory = int((np.bincount(pairs[:, 0]) > 1).sum())
         if contradictory:
             yield f"{_counted(contradictory, 'input')} with several coarse labels of source {source}"
+
+
+def _leaks(dataset: Dataset, splits: Splits, seed: int) -> Iterator[str]:
+    """Features that tell a label by themselves, among at most ``LEAK_SAMPLES`` training samples."""
+    if len(dataset.inputs.shape) != 2 or dataset.inputs.dtype == np.uint8:
+        return
+    rng = numpy_stream(seed, "leaks")
+    rows = np.sort(rng.permutation(splits.train)[:LEAK_SAMPLES])
+    values = vectors(dataset.inputs, rows)
+    labels = {
+        f"the coarse label{f' of source {source}' if dataset.num_sources > 1 else ''}": dataset.coarse[rows, source]
+        for source in range(dataset.num_sources)
+    }
+    if dataset.fine is not None:
+        labels["the fine class (oracle)"] = dataset.fine[rows]
+    for what, codes in labels.items():
+        found = leaks(values, codes, rng)
+        if found:
+            names = dataset.feature_names or tuple(f"feature {number}" for number in range(values.shape[1]))
+            listed = [f"{names[leak.column]} ({leak.skill:.0%})" for leak in found]
+            yield (
+                f"{first_of(listed)} alone tell{'s' * (len(found) == 1)} {what} almost perfectly, where the median "
+                f"feature goes {found[0].others:.0%} of the way from the most frequent class to certainty: a label in "
+                "disguise, or the order of the file? Leave it out unless it was measured before the labels were given"
+            )
 
 
 def _trial_warnings(dataset: Dataset, trials: Sequence[TrialConfig]) -> Iterator[str]:

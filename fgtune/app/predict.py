@@ -105,7 +105,11 @@ def read_samples(
         if coarse:
             check_sources(len(coarse), card, data)
         named = [] if facts.columns is None else list(facts.columns)
-        frame = read_table(path, [*dict.fromkeys([*named, *coarse])], others=facts.columns is None, labels=coarse)
+        # An input such as colour=red is made of the column colour, so that all columns are read.
+        whole = facts.columns is None or any("=" in name for name in named)
+        texts = [*coarse, *(name.partition("=")[0] for name in named if "=" in name)]
+        wanted = dict.fromkeys(coarse if whole else [*named, *coarse])
+        frame = read_table(path, [*wanted], others=whole, labels=texts)
         columns = [cells(frame[name]) for name in coarse]
         inputs = table_inputs(frame if named else frame.drop(columns=list(coarse)), facts, data)
     else:

@@ -83,6 +83,7 @@ class Dataset:
         fine_names: Names of the fine classes; oracle information.
         regions: Where parts of each image lie, by name, (N, H, W) bool each, where that is known; for
             evaluating attention maps.
+        feature_names: Names of the (N, features) inputs, where they have names.
         notes: What reading the data decided or found suspicious, one sentence each; ``data check`` and every call on a
             study print them as warnings.
     """
@@ -98,6 +99,7 @@ class Dataset:
     coarse_names: tuple[tuple[str, ...], ...] | None = None
     fine_names: tuple[str, ...] | None = None
     regions: Mapping[str, npt.NDArray[np.bool_]] | None = None
+    feature_names: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
 
     @cached_property

@@ -104,6 +104,71 @@ def purity(fine: IntArray, coarse: IntArray, neighbors: IntArray, num_coarse: in
     return shares
 
 
+@dataclass(frozen=True)
+class Leak:
+    """A feature that tells a label by itself.
+
+    Attributes:
+        column: Number of the feature.
+        skill: How far it goes beyond the most frequent class towards perfection, in [0, 1], on samples held out.
+        others: The same for a feature in the middle of all.
+    """
+
+    column: int
+    skill: float
+    others: float
+
+
+LEAK, LEAD = 0.9, 0.3
+
+
+def leaks(values: Float32Array, labels: IntArray, rng: np.random.Generator) -> list[Leak]:
+    """Features that tell the label almost perfectly and far better than most others do; the best first.
+
+    A feature predicts the label of a sample by that of the nearest value in one half of the samples (the most frequent
+    one of equal values), and is judged by the other half. Its skill is (accuracy - share of the most frequent class) /
+    (1 - that share).
+
+    Args:
+        values: (n, d) finite features.
+        labels: (n,) labels, -1 for none.
+        rng: Divides the samples.
+
+    Returns:
+        Those of skill ``LEAK`` or more that lead the median feature by ``LEAD`` or more; none where there is only one
+        feature or one class.
+    """
+    known = rng.permutation(np.flatnonzero(labels >= 0))
+    codes = np.unique(labels[known], return_inverse=True)[1].reshape(-1)
+    if values.shape[1] < 2 or len(known) < 20 or codes.max(initial=0) == 0:
+        return []
+    half = len(known) // 2
+    most = float(np.bincount(codes[half:]).max()) / (len(known) - half)
+    skills = np.zeros(values.shape[1])
+    for column in range(values.shape[1]):
+        predicted = _by_nearest(values[known[:half], column], codes[:half], values[known[half:], column])
+        right = predicted == codes[half:]
+        skills[column] = max(0.0, (float(right.mean()) - most) / max(1.0 - most, 1e-12))
+    middle = float(np.sort(skills)[(len(skills) - 1) // 2])
+    found = np.flatnonzero((skills >= LEAK) & (skills >= middle + LEAD))
+    return [Leak(int(each), float(skills[each]), middle) for each in found[np.argsort(-skills[found], kind="stable")]]
+
+
+def _by_nearest(values: Float32Array, labels: IntArray, asked: Float32Array) -> IntArray:
+    """The most frequent label of the value nearest to each of ``asked`` (m,), among ``values`` (n,)."""
+    order = np.lexsort((labels, values))
+    points, starts = np.unique(values[order], return_index=True)
+    best = labels[order][starts]
+    if len(points) < len(values):  # equal values: their pairs with labels are counted
+        place = np.repeat(np.arange(len(points)), np.diff([*starts, len(values)]))
+        classes = int(labels.max()) + 1
+        pairs, counts = np.unique(place * classes + labels[order], return_counts=True)
+        ranked = np.lexsort((-counts, pairs // classes))
+        best = pairs[ranked[np.unique(pairs[ranked] // classes, return_index=True)[1]]] % classes
+    found: IntArray = best[np.searchsorted((points[1:] + points[:-1]) / 2, asked)]
+    return found
+
+
 def duplicate_groups(inputs: Inputs) -> IntArray:
     """Group of each sample, (N,), numbered from 0: samples share a group when their inputs are bit-identical."""
     digests = np.empty(len(inputs), dtype="S16")

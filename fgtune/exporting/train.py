@@ -14,10 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from fgtune.config.schema.data_tables import ArraysConfig
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Dataset, Splits
-from fgtune.data.readers.tables import read_table
 from fgtune.data.splits import split_dataset
 from fgtune.errors import ConfigError
 from fgtune.exporting.folder import CARD, check_files, label_table, read_card
@@ -163,7 +161,7 @@ def training_labels(
 def _model_of(trainer: Trainer, dataset: Dataset) -> FineModel:
     """The model of a finished trainer, in a new network that is never compiled, just as it will be loaded."""
     config = trainer.config
-    facts = facts_of(dataset, trainer.view.train, config.data.kind, _columns(config))
+    facts = facts_of(dataset, trainer.view.train, config.data.kind, dataset.feature_names)
     network = empty_network(config, facts, trainer.networks.num_fine)
     network.load_state_dict(trainer.networks.evaluated.state_dict())
     return FineModel(
@@ -173,17 +171,6 @@ def _model_of(trainer: Trainer, dataset: Dataset) -> FineModel:
         trainer.relations.fine_to_coarse,
         trainer.networks.clusters,
     )
-
-
-def _columns(config: TrialConfig) -> tuple[str, ...] | None:
-    """The columns of the table that the inputs came from, in order; None if they came from no table."""
-    data = config.data
-    if not isinstance(data, ArraysConfig) or data.columns is None:
-        return None
-    if data.columns.features is not None:
-        return data.columns.features
-    named = {*data.columns.coarse, *data.columns.fine_values, data.columns.fine, data.columns.split}
-    return tuple(str(name) for name in read_table(Path(data.path), [], others=True).columns if name not in named)
 
 
 def _progress(entry: EpochMetrics, epochs: int) -> str:

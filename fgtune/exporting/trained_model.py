@@ -244,15 +244,33 @@ def table_inputs(frame: pd.DataFrame, facts: InputFacts, where: str) -> npt.NDAr
     Raises:
         ConfigError: A column is missing or not numeric.
     """
-    names = [str(name) for name in frame.columns]
+    frame = _with_values(frame.set_axis(frame.columns.map(str), axis=1), facts.columns or ())
+    names = list(frame.columns)
     wanted = names if facts.columns is None else list(facts.columns)
     missing = [name for name in wanted if name not in names]
     if missing:
         fix = f"it has {first_of(names)}; name its columns as in the training data"
         raise ConfigError(f"the table lacks the column {missing[0]!r}", where=where, fix=fix)
-    columns = frame.set_axis(names, axis=1)[wanted]
+    columns = frame[wanted]
     for name, dtype in columns.dtypes.items():
         if dtype.kind not in _REAL:
             fix = "keep only the columns of inputs" if facts.columns is None else "give numbers"
             raise ConfigError(f"the column {name!r} must hold numbers", where=where, value=str(dtype), fix=fix)
     return np.stack([columns[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in wanted], axis=1)
+
+
+def _with_values(frame: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
+    """The table with the inputs that training made of the values of a column, such as ``colour=red`` of ``colour``."""
+    from fgtune.data.labels import class_name, is_missing
+    from fgtune.data.readers.tables import cells
+
+    made: dict[str, npt.NDArray[Any]] = {}
+    texts: dict[str, list[str | None]] = {}
+    for name in wanted:
+        column = next((each for each in frame.columns if name.startswith(f"{each}=")), None)
+        if name in frame.columns or column is None:
+            continue
+        if column not in texts:
+            texts[column] = [None if is_missing(cell) else class_name(cell) for cell in cells(frame[column])]
+        made[name] = np.array([text == name[len(column) + 1 :] for text in texts[column]], dtype=np.float64)
+    return frame.assign(**made) if made else frame

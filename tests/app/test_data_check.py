@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -140,3 +141,21 @@ def test_faults_of_study_and_data_come_through(tmp_path, small_study):
         check(tmp_path / "gone.yaml")
     with pytest.raises(DataError, match="no such file"):
         check(ArraysConfig(path=str(tmp_path / "gone.npz")))
+
+
+def test_a_feature_that_tells_a_label_is_named_and_what_was_left_out_is_told(tmp_path):
+    fine = np.repeat(np.arange(6), 50)
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(300, 4)), columns=list("abcd"))
+    table["seconds"] = np.sort(np.random.default_rng(1).random(300))
+    table["genus"], table["species"] = np.array(["A", "NA"])[fine // 3], [f"s{each}" for each in fine]
+    table.to_csv(tmp_path / "noise.csv")
+    plain = {"path": str(tmp_path / "noise.csv"), "columns": {"coarse": "genus", "fine": "species"}}
+    warnings = [line for line in check(ArraysConfig.from_plain(plain)).splitlines() if "warning: " in line]
+    for expected in (
+        "coarse column 'genus' holds the text NA in 150 rows, which is taken as the name of a class",
+        "left out of the features: (no name) (without a name, as row names and numbers are written)",
+        "features whose values rise or fall from row to row: seconds.",
+        "seconds (100%) alone tells the coarse label almost perfectly, where the median feature goes",
+        "alone tells the fine class (oracle) almost perfectly",
+    ):
+        assert sum(expected in line for line in warnings) == 1, expected

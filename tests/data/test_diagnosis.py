@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fgtune.config.schema.data_images import Cifar100Config
-from fgtune.data.diagnosis import duplicate_groups, nesting, purity, source_pairs
+from fgtune.data.diagnosis import duplicate_groups, leaks, nesting, purity, source_pairs
 from fgtune.data.load import load_dataset
 from fgtune.data.views import vectors
 
@@ -94,3 +94,37 @@ def test_larger_images_are_averaged_to_32_by_32(height, width):
         (top, bottom), (left, right) = edges[0][row : row + 2], edges[1][column : column + 2]
         field = images[:, :, top:bottom, left:right].astype(float) / 255
         assert found[:, :, row, column] == pytest.approx(field.mean(axis=(2, 3)), abs=1e-5)
+
+
+# --- leaks -------------------------------------------------------------------------------------------------------
+
+ROWS = 600
+
+
+def noise(seed, columns=6):
+    return np.random.default_rng(seed).normal(size=(ROWS, columns)).astype(np.float32)
+
+
+@pytest.mark.parametrize("classes", [2, 6, 40])
+def test_a_feature_that_tells_the_label_is_found(classes):
+    labels = np.arange(ROWS) * classes // ROWS
+    values = noise(0)
+    values[:, 2] = np.arange(ROWS)
+    values[:, 4] = labels[::-1] * 1000.0
+    found = leaks(values, labels, np.random.default_rng(1))
+    assert sorted(leak.column for leak in found) == [2, 4]
+    assert all(leak.skill >= 0.9 and leak.others <= 0.2 for leak in found)
+
+
+def test_noise_and_features_that_are_all_good_are_no_leaks():
+    labels = np.arange(ROWS) % 3
+    for seed in range(20):
+        assert not leaks(noise(seed), labels, np.random.default_rng(seed))
+    assert not leaks(noise(0) + 100 * labels[:, None], labels, np.random.default_rng(0))
+
+
+def test_samples_without_a_label_and_single_classes_or_features_are_no_ground_for_a_leak():
+    labels = np.where(np.arange(ROWS) < ROWS - 8, -1, np.arange(ROWS) % 2)
+    assert not leaks(noise(0), labels, np.random.default_rng(0))
+    assert not leaks(noise(0), np.zeros(ROWS, np.int64), np.random.default_rng(0))
+    assert not leaks(np.arange(ROWS, dtype=np.float32)[:, None], np.arange(ROWS) % 2, np.random.default_rng(0))

@@ -215,3 +215,14 @@ def test_a_model_of_a_gpu_predicts_without_one(trained):
     theirs = ours.config.model_copy(update={"device": "cuda", "precision": "fp16"})
     moved = FineModel(theirs, ours.inputs, ours.network, ours.fine_to_coarse, ours.clusters)
     assert np.array_equal(moved.predict(dataset.inputs).fine, ours.predict(dataset.inputs).fine)
+
+
+def test_inputs_that_were_made_of_the_values_of_a_column_are_made_of_it_again():
+    columns = ("x", "site=n", "site=a=b", "level=1")
+    facts = InputFacts(shape=(4,), dtype="float32", low=0.0, high=1.0, columns=columns)
+    frame = pd.DataFrame(
+        {"site": ["n", "a=b", None, "new"], "x": [1.0, 2.0, 3.0, 4.0], "level": [1.0, 2.0, np.nan, 1.0]}
+    )
+    assert table_inputs(frame, facts, "t").tolist() == [[1, 1, 0, 1], [2, 0, 1, 0], [3, 0, 0, 0], [4, 0, 0, 1]]
+    with pytest.raises(ConfigError, match="the table lacks the column 'site=n'"):
+        table_inputs(frame.drop(columns="site"), facts, "t")

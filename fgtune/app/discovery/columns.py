@@ -10,13 +10,10 @@ import numpy as np
 
 from fgtune.arrays import IntArray
 from fgtune.data.labels import class_name, is_missing, number_classes
+from fgtune.data.readers.features import COARSE_NAMES, FINE_NAMES
 from fgtune.errors import DataError
 from fgtune.text import first_of
 
-COARSE_NAMES = (
-    "coarse", "coarse_label", "coarse_class", "coarse_labels", "superclass", "super_class", "supercategory",
-)  # fmt: skip
-"""Names that can mean nothing else, whatever other columns there are."""
 LABEL_NAMES = (
     "label",
     "labels",
@@ -31,8 +28,6 @@ LABEL_NAMES = (
     "celltype",
 )
 """Names of labels."""
-FINE_NAMES = ("fine", "fine_label", "fine_class", "fine_labels", "subclass", "sub_class", "subtype", "leaf")
-"""Names that say that a column holds what is to be found."""
 MOST_CLASSES = 100
 """A column with more classes is no column of coarse labels."""
 SAMPLES_A_CLASS = 5

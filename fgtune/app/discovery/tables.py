@@ -10,7 +10,6 @@ import numpy as np
 
 from fgtune.analysis.discovery.outcome import ColumnScale
 from fgtune.app.discovery.columns import (
-    FINE_NAMES,
     Column,
     choose_coarse,
     fine_labels,
@@ -23,6 +22,7 @@ from fgtune.app.discovery.source import Asked, Source
 from fgtune.arrays import FloatArray
 from fgtune.data.check import MIN_SAMPLES
 from fgtune.data.labels import number_classes
+from fgtune.data.readers.features import FINE_NAMES, why_left_out
 from fgtune.data.readers.tables import cells, read_table
 from fgtune.errors import DataError
 from fgtune.files import write_atomically
@@ -76,10 +76,13 @@ def read_user_table(asked: Asked, out: Path, begin: Callable[[], None]) -> Sourc
         label += "_"
     labelled = {label: [coarse.classes[code] if code >= 0 else "" for code in coarse.codes]}
     begin()
-    _write(out / PREPARED, kept, scale(values), labelled)
+    prepared = _write(out / PREPARED, kept, scale(values), labelled)
+    columns: dict[str, list[str]] = {"coarse": [label]}
+    if doubtful := [name for name in kept if why_left_out(name, prepared[name], [coarse.codes]) is not None]:
+        columns["keep"] = doubtful  # what was judged as given is not judged again once it is scaled
     return Source(
         kind="table",
-        config={"kind": "arrays", "path": str((out / PREPARED).resolve()), "columns": {"coarse": [label]}},
+        config={"kind": "arrays", "path": str((out / PREPARED).resolve()), "columns": columns},
         coarse=coarse.name,
         ids=None if ids is None else [str(value) for value in frame[ids]],
         id_name="row" if ids is None else ids or "id",
@@ -181,6 +184,8 @@ def _features(
         if name in others:
             continue
         reason = _why_left_out(frame[name], labels.get(str(name)), coarse)
+        if reason is None and why_left_out(str(name), frame[name], [coarse.codes]) is not None:
+            reason = "they look like row numbers, identifiers or labels"
         if reason is None:
             kept.append(str(name))
         else:
@@ -234,10 +239,11 @@ def _filled(frame: pd.DataFrame, kept: Sequence[str], notes: list[str]) -> tuple
     return values, medians
 
 
-def _write(path: Path, names: Sequence[str], inputs: FloatArray, labels: Mapping[str, Sequence[str]]) -> None:
+def _write(path: Path, names: Sequence[str], inputs: FloatArray, labels: Mapping[str, Sequence[str]]) -> pd.DataFrame:
     import pandas as pd
 
     frame = pd.DataFrame(inputs.astype(np.float32), columns=list(names))
     for name, values in labels.items():
         frame[name] = list(values)
     write_atomically(path, frame.to_parquet(None, index=False))
+    return frame

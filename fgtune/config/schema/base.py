@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache, cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, Strict, WithJsonSchema, model_validator
 
 HASH_SCHEME = 2
 """How configs become hashes, as ``provenance.json`` records it: 1 hashed the whole config, 2 its ``identity``.
@@ -107,6 +107,13 @@ Weight = Annotated[float, Field(ge=0.0)]
 """Of a term, a penalty or the balance."""
 Count = Annotated[int, Field(ge=1)]
 Text = Annotated[str, Field(min_length=1)]
+Names = Annotated[
+    tuple[str, ...],
+    Strict(False),  # of the tuple alone: after a validator, a list from JSON would be refused
+    BeforeValidator(lambda given: (given,) if isinstance(given, str) else given),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+"""Names, or a single one without a list."""
 
 Seeds = Count | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
 """Their number, or the seeds themselves."""

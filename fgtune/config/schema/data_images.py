@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from fgtune.config.schema.base import BaseDataConfig, Count, OpenFraction, PositiveFloat, Text
+from fgtune.config.schema.base import BaseDataConfig, Count, Names, OpenFraction, PositiveFloat, Text
 from fgtune.config.schema.data_tables import CoarseRule
 
 Seed = Annotated[int, Field(ge=0)]
@@ -37,8 +37,8 @@ class ImageFolderConfig(ImageSetConfig):
     """A CSV, relative to ``path``; None reads labels from the folders."""
     image: Text = "path"
     """Column of image paths, relative to ``path``."""
-    coarse: tuple[Text, ...] = ()
-    """One column of coarse labels per source."""
+    coarse: Names = ()
+    """The column of coarse labels, or one column per source."""
     fine: Text | None = None
     """Column of fine classes."""
     fine_values: tuple[Text, ...] = ()

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from fgtune.config.schema.base import BaseDataConfig, Config, Count, Fraction, PositiveFloat, Text
+from fgtune.config.schema.base import BaseDataConfig, Config, Count, Fraction, Names, PositiveFloat, Text
 
 DigitGroups = tuple[Annotated[tuple[Annotated[int, Field(ge=0, le=9)], ...], Field(min_length=1)], ...]
 
@@ -152,10 +152,17 @@ class ArrayFilesConfig(Config):
 class TableColumnsConfig(Config):
     """What the columns of a table mean. Labels may be numbers or text; an empty cell or -1 means no label."""
 
-    features: Annotated[tuple[Text, ...], Field(min_length=1)] | None = None
-    """Columns of numbers that form the inputs; None takes every column that is not named below."""
-    coarse: tuple[Text, ...] = ()
-    """One column of coarse labels per source."""
+    features: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Columns of numbers that form the inputs; None takes every column that is not named below, and leaves out with a
+    warning what numbers rows, identifies samples or repeats a label."""
+    exclude: Names = ()
+    """Columns that are not inputs, where ``features`` names none."""
+    keep: Names = ()
+    """Columns that are inputs although they look like row numbers, identifiers or labels."""
+    one_hot: Names = ()
+    """Columns of text or codes of which every value becomes an input of its own, 1 where a row has it."""
+    coarse: Names = ()
+    """The column of coarse labels, or one column per source."""
     fine: Text | None = None
     """Column of fine classes."""
     fine_values: tuple[Text, ...] = ()
@@ -165,10 +172,14 @@ class TableColumnsConfig(Config):
 
     @model_validator(mode="after")
     def _columns_differ(self) -> TableColumnsConfig:
-        named = [*(self.features or ()), *self.coarse, *self.fine_values, *filter(None, (self.fine, self.split))]
+        inputs = [*(self.features or ()), *self.exclude, *self.keep]
+        inputs += [name for name in self.one_hot if name not in inputs or name in self.exclude]
+        named = [*inputs, *self.coarse, *self.fine_values, *filter(None, (self.fine, self.split))]
         repeated = sorted({name for name in named if named.count(name) > 1})
         if repeated:
             raise ValueError(f"a column means one thing; {', '.join(repeated)} is named twice in columns")
+        if self.features is not None and (self.exclude or self.keep):
+            raise ValueError("features names all inputs, so exclude and keep have no meaning beside it")
         return self
 
 

@@ -96,7 +96,7 @@ def read_table(
     try:
         taken = None if others else list(dict.fromkeys(columns))
         names = pyarrow.parquet.read_schema(path).names if parquet else _header(path, between)
-        _check_columns(names, columns, where)
+        check_columns(names, columns, where)
         check_memory(path.stat().st_size, "takes", where, config_path)
         if parquet:
             table = _without_index(pyarrow.parquet.read_table(path, columns=taken), columns)
@@ -160,7 +160,8 @@ def _header(path: Path, between: str) -> list[str]:
         return next(csv.reader(stream, delimiter=between), [])
 
 
-def _check_columns(names: Sequence[str], columns: Sequence[str], where: str) -> None:
+def check_columns(names: Sequence[str], columns: Sequence[str], where: str) -> None:
+    """Raise ``DataError`` unless no name of a table's columns occurs twice and each of ``columns`` is among them."""
     repeated = next((name for name in names if list(names).count(name) > 1), None)
     if repeated is not None:
         raise DataError(f"column {repeated!r} occurs twice", where=where, fix="Rename one of them.")
@@ -186,13 +187,14 @@ def numbers(frame: pd.DataFrame, columns: Sequence[str], where: str) -> Float32A
         column = frame[name]
         if column.dtype.kind not in "buif":
             rule = "must be a column of real numbers"
-            fix = "Name the columns of features under data.columns.features, and leave text out."
+            fix = (
+                "Name this column under data.columns.exclude, or under data.columns.one_hot to make a feature of each "
+                "of its values; or name all features under data.columns.features."
+            )
             raise DataError(rule, where=where, path=name, value=str(column.dtype), fix=fix)
         with np.errstate(over="ignore"):
             taken.append(column.to_numpy(dtype=np.float64, na_value=np.nan).astype(np.float32))
-    if not taken:
-        raise DataError("no column is left for the features", where=where, fix="Name them under data.columns.features.")
-    return np.stack(taken, axis=1)
+    return np.stack(taken, axis=1) if taken else np.empty((len(frame), 0), dtype=np.float32)
 
 
 def labels_of(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from fgtune.config.schema.data_tables import TABLE_SUFFIXES, ArrayFilesConfig, A
 from fgtune.data.base import Dataset
 from fgtune.data.check import SPLIT_NAMES
 from fgtune.data.labels import as_values, count_classes, derive_coarse, missing_words, number_classes, parts_of
+from fgtune.data.readers.features import feature_columns, feature_values
 from fgtune.data.readers.npz import read_npy, read_npz
-from fgtune.data.readers.tables import labels_of, numbers, read_table
+from fgtune.data.readers.tables import labels_of, read_table
 from fgtune.errors import DataError
 
 
@@ -111,12 +113,16 @@ def _from_table(path: Path, columns: TableColumnsConfig, config: ArraysConfig) -
     where = config.path
     named = [*columns.coarse, *columns.fine_values, *filter(None, (columns.fine, columns.split))]
     names = [*columns.coarse, *filter(None, (columns.fine, columns.split))]
-    frame = read_table(path, [*(columns.features or ()), *named], others=columns.features is None, labels=names)
-    features = columns.features or tuple(str(name) for name in frame.columns if name not in named)
+    some = [*(columns.features or ()), *columns.one_hot, *named]
+    frame = read_table(path, some, others=columns.features is None, labels=[*names, *columns.one_hot])
+    features, notes = feature_columns(frame, columns, where)
+    inputs, titles, more = feature_values(frame, features, columns.one_hot, where)
     labels = labels_of(
         frame, where, columns.coarse, columns.fine, columns.fine_values, columns.split, config.derive_coarse
     )
-    return labels.dataset(where, numbers(frame, features, where))
+    dataset = labels.dataset(where, inputs)
+    notes = (*dataset.notes, *notes, *more)
+    return replace(dataset, feature_names=titles, notes=notes)
 
 
 def real_inputs(array: AnyArray, where: str) -> Float32Array:

@@ -121,7 +121,8 @@ def test_all_columns_that_name_or_number_the_rows_are_left_out(tmp_path):
     frame["note"] = [f"note {row}" for row in rows]
     frame.to_csv(tmp_path / "t.csv", index=False)
     source = read_source(Asked(tmp_path / "t.csv"), tmp_path / "out")
-    assert source.features == ("length", "width", "code")
+    assert source.features == ("length", "width")
+    assert "Left out, because they look like row numbers, identifiers or labels: code." in source.notes
     assert source.id_name == "id"
     notes = " ".join(source.notes)
     assert "Samples have the names in column id." in notes

@@ -63,8 +63,11 @@ def test_features_and_labels_come_from_their_columns(load):
 
 def test_without_features_every_other_column_is_one(load):
     columns = {"coarse": ["group"], "fine": "kind"}
-    data = load(frame(annotator=None, part=None), columns)
-    assert data.inputs.tolist() == [[n / 8, n, n + 20] for n in range(COUNT)]
+    order = np.array([5, 3, 8, 1, 0, 11, 10, 2, 4, 6, 9, 7])
+    data = load(frame(annotator=None, part=None, a=order / 8, b=order % 5, age=order**2), columns)
+    assert data.inputs.tolist() == [[n / 8, n % 5, n**2] for n in order]
+    assert data.feature_names == ("a", "b", "age")
+    assert not data.notes
 
 
 def test_whole_numbers_are_ordered_as_numbers(load):

@@ -1,0 +1,180 @@
+"""Which columns of a table are features: row numbers, identifiers and disguised labels are not, unless named."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fgtune.arrays import Float32Array, IntArray
+from fgtune.config.schema.data_tables import TableColumnsConfig
+from fgtune.data.labels import number_classes
+from fgtune.data.readers.tables import cells, check_columns, numbers
+from fgtune.errors import DataError
+from fgtune.text import first_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COARSE_NAMES = (
+    "coarse", "coarse_label", "coarse_class", "coarse_labels", "superclass", "super_class", "supercategory",
+)  # fmt: skip
+"""Names that can mean nothing but coarse labels."""
+FINE_NAMES = ("fine", "fine_label", "fine_class", "fine_labels", "subclass", "sub_class", "subtype", "leaf")
+"""Names that say that a column holds what is to be found."""
+_LABELS = frozenset({*COARSE_NAMES, *FINE_NAMES, "label", "labels", "class", "classes", "target", "targets"})
+_UNNAMED = re.compile(r"|Unnamed: \d+(\.\d+)*|__index_level_\d+__|\.\.\.\d+")
+"""What pandas, Arrow and R call the row names that they write or read."""
+_IDENTIFIER = re.compile(r"(?i:(^|.*[_ .-])(id|ids|uuid|guid|identifier|barcode))|.*[a-z0-9](Id|ID)")
+_ROWS = re.compile(
+    r"(?i)(row|index|idx|rownames?|row[_ .-]?(index|number|num|nr|no|id)|sample|sample[_ .-]?(number|nr|no))"
+)
+_MANY_CATEGORIES = 50
+"""A column of text with more categories is warned of when each becomes a feature."""
+
+
+def feature_columns(
+    frame: pd.DataFrame, columns: TableColumnsConfig, where: str
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The columns that are features, in order, and warnings of what was left out or looks wrong.
+
+    Only coarse labels decide anything here: fine labels must not reach training, not even through its columns.
+
+    Args:
+        frame: The table.
+        columns: What its columns mean; its features are taken as they are if it names some.
+        where: The file, for messages.
+
+    Raises:
+        DataError: A column to be left out or kept does not exist, or no feature is left.
+    """
+    if columns.features is not None:
+        return tuple(dict.fromkeys((*columns.features, *columns.one_hot))), ()
+    check_columns([str(name) for name in frame.columns], (*columns.exclude, *columns.keep, *columns.one_hot), where)
+    labels = {*columns.coarse, *columns.fine_values, columns.fine, columns.split, *columns.exclude}
+    sources = [number_classes(cells(frame[name]))[0] for name in columns.coarse]
+    kept: list[str] = []
+    left: dict[str, list[str]] = {}
+    ordered: list[str] = []
+    for name in map(str, frame.columns):
+        if name in labels:
+            continue
+        wanted = name in columns.keep or name in columns.one_hot
+        reason = None if wanted else why_left_out(name, frame[name], sources)
+        if reason is not None:
+            left.setdefault(reason, []).append(name or "(no name)")
+            continue
+        kept.append(name)
+        if not wanted and _follows_order(frame[name]):
+            ordered.append(name)
+    notes = []
+    if left:
+        listed = "; ".join(f"{first_of(names)} ({reason})" for reason, names in left.items())
+        notes.append(
+            f"{where}: left out of the features: {listed}. Name a column under data.columns.keep to use it, or under "
+            "data.columns.exclude to hear no more of it"
+        )
+    if ordered:
+        notes.append(
+            f"{where}: features whose values rise or fall from row to row: {first_of(ordered)}. They tell the order of "
+            "the file, in which samples of a class often stand together; name them under data.columns.exclude, or keep"
+        )
+    if not kept:
+        fix = "Name them under data.columns.features or data.columns.keep."
+        raise DataError("no column is left for the features", where=where, fix=fix)
+    return tuple(kept), tuple(notes)
+
+
+def why_left_out(name: str, column: pd.Series, sources: Sequence[IntArray]) -> str | None:
+    """Why a column is no feature unless it is named; None where nothing speaks against it.
+
+    Args:
+        name: Its name.
+        column: Its cells.
+        sources: (N,) coarse classes of each source, -1 for none.
+    """
+    if _UNNAMED.fullmatch(name):
+        return "without a name, as row names and numbers are written"
+    real = column.dtype.kind == "f" and not _is_whole(column)
+    if name.lower() in _LABELS and not real:
+        return "labels, by the name"
+    if _IDENTIFIER.fullmatch(name) and not real:
+        return "identifiers, by the name"
+    if _numbers_rows(name, column):
+        return "row numbers, or in the order of the rows"
+    if column.dtype.kind not in "buif":
+        return "another text in every row" if column.is_unique and not column.isna().any() else None
+    if not real and any(_is_one_to_one(column, codes) for codes in sources):
+        return "one value for each coarse class"
+    return None
+
+
+def _is_whole(column: pd.Series) -> bool:
+    known = column.dropna()
+    return bool(len(known)) and bool((known % 1 == 0).all())
+
+
+def _numbers_rows(name: str, column: pd.Series) -> bool:
+    """Whether whole numbers or dates rise or fall from row to row, numbers are equally spaced, or the name says so."""
+    if column.dtype.kind == "M":
+        return bool(column.is_unique and (column.is_monotonic_increasing or column.is_monotonic_decreasing))
+    if column.dtype.kind not in "iuf" or column.isna().any():
+        return False
+    whole = column.dtype.kind != "f" or _is_whole(column)
+    if _ROWS.fullmatch(name) and whole and column.is_unique:
+        return True
+    values = column.to_numpy(dtype=np.float64)
+    steps = np.diff(values)
+    if not ((steps > 0).all() or (steps < 0).all()):
+        return False
+    return whole or bool(np.ptp(steps) <= 1e-6 * np.abs(steps).max())
+
+
+def _follows_order(column: pd.Series) -> bool:
+    """Whether numbers rise, or fall, from row to row."""
+    if column.dtype.kind not in "iuf" or column.isna().any():
+        return False
+    steps = np.diff(column.to_numpy(dtype=np.float64))
+    return bool((steps > 0).all() or (steps < 0).all())
+
+
+def _is_one_to_one(column: pd.Series, coarse: IntArray) -> bool:
+    """Whether a column and a source of coarse labels, of two classes or more, are names for each other."""
+    values = np.unique(column.to_numpy(dtype=np.float64, na_value=np.nan), return_inverse=True)[1].reshape(-1)
+    known = coarse >= 0
+    pairs = np.unique(np.stack([values[known], coarse[known]]), axis=1)
+    return pairs.shape[1] > 1 and all(len(np.unique(side)) == pairs.shape[1] for side in pairs)
+
+
+def feature_values(
+    frame: pd.DataFrame, names: Sequence[str], one_hot: Sequence[str], where: str
+) -> tuple[Float32Array, tuple[str, ...], tuple[str, ...]]:
+    """Features as numbers, their names, and warnings.
+
+    Args:
+        frame: The table.
+        names: Columns, in order.
+        one_hot: Those of which every value becomes a feature of its own, 1 where a row has it; an empty cell has none.
+        where: The file, for messages.
+
+    Returns:
+        (N, features) float32, names such as ``colour=red`` for values of ``one_hot`` columns, and warnings.
+
+    Raises:
+        DataError: A column that is not in ``one_hot`` holds anything but real numbers.
+    """
+    blocks, titles, notes = [], [], []
+    plain = iter(numbers(frame, [name for name in names if name not in one_hot], where).T)
+    for name in names:
+        if name not in one_hot:
+            blocks.append(next(plain)[:, None])
+            titles.append(name)
+            continue
+        codes, values = number_classes(cells(frame[name]))
+        blocks.append((codes[:, None] == np.arange(len(values))).astype(np.float32))
+        titles += [f"{name}={value}" for value in values]
+        if len(values) > _MANY_CATEGORIES:
+            notes.append(f"{where}: column {name!r} becomes {len(values):,} features, one for each of its values")
+    return np.concatenate(blocks, axis=1), tuple(titles), tuple(notes)

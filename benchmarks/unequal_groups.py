@@ -159,7 +159,7 @@ def cells(options: argparse.Namespace) -> Iterator[tuple[str, str, int, dict[str
                             load_dataset(TrialConfig.from_plain(given).data) if is_own else keel(options.keel, name)
                         )
                     changes = {**own, **ARMS[arm]}
-                    if arm in ("k-means, equal sizes", "k-means", "gmm", "ward", "spectral"):
+                    if ARMS[arm].get("objective.preset") == "untrained":  # an identity, which has no settings
                         changes = {
                             key: value for key, value in changes.items() if not key.startswith("model.backbone.")
                         }

@@ -20,7 +20,7 @@ import numpy as np
 
 from fgtune.arrays import FloatArray
 from fgtune.catalog.metrics import AGREEMENT
-from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.base import data_key
 from fgtune.metrics.agreement import class_share, pair_agreement
 from fgtune.results.layout import CellFiles
 from fgtune.results.records import CellResult, CellState, LabelsRecord, PredictionsRecord
@@ -146,7 +146,7 @@ def measure_agreement(folder: CellFiles, results: Sequence[CellResult]) -> ArmAg
         if record is not None:
             num_fine[result.seed] = _num_fine(folder, result, record)
             found[result.seed] = record
-            labels = labels or folder.read_labels(stable_hash(result.config["data"]))
+            labels = labels or folder.read_labels(data_key(result.config["data"]))
     return None if labels is None else agreement_of(found, num_fine, labels)
 
 

@@ -21,7 +21,7 @@ from fgtune.analysis.summary import arm_summaries
 from fgtune.analysis.trials import best_arm, criteria_of, sign_of
 from fgtune.analysis.verdicts.statistics import PairedContrast, paired_contrast
 from fgtune.arrays import FloatArray
-from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.base import data_key
 from fgtune.errors import StudyFolderError
 from fgtune.results.extension import has_earlier_numbers, is_clustered
 from fgtune.results.folder import StudyFolder
@@ -184,7 +184,7 @@ class _Side:
     @property
     def fingerprint(self) -> str | None:
         """The digest of the study's data."""
-        found = self.data.provenance.get("data", {}).get(stable_hash(self.config["data"]))
+        found = self.data.provenance.get("data", {}).get(data_key(self.config["data"]))
         return None if found is None else str(found)
 
     @property

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fgtune.analysis.inputs import StudyData
-from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.base import data_key
 from fgtune.errors import ConfigError
 from fgtune.results.records import SPLIT_BITS, CellResult, CellState, LabelsRecord, PredictionsRecord
 
@@ -46,7 +46,7 @@ def _tables(data: StudyData) -> Iterator[pd.DataFrame]:
             continue
         record = data.folder.read_predictions(cell.cell_id)
         if record is not None:
-            key = stable_hash(result.config["data"])
+            key = data_key(result.config["data"])
             known[key] = known[key] if key in known else data.folder.read_labels(key)
             yield _table(result, record, known[key])
 

@@ -13,7 +13,7 @@ from fgtune.arrays import IntArray
 from fgtune.config.arms.designs import draft_arms
 from fgtune.config.arms.expand import resolve_classes
 from fgtune.config.reading.load import load_study
-from fgtune.config.schema.base import Config, stable_hash
+from fgtune.config.schema.base import Config, data_key
 from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Dataset, Splits
@@ -59,7 +59,7 @@ def check(source: Path | DataConfig, overrides: Sequence[str] = (), smoke: bool 
     loaded = load_study(source, overrides, smoke)
     trials: dict[str, list[TrialConfig]] = {}
     for arm in draft_arms(loaded).arms:
-        trials.setdefault(stable_hash(arm.config.data.to_plain()), []).append(arm.config)
+        trials.setdefault(data_key(arm.config.data), []).append(arm.config)
     first = loaded.study.seed_list[0]
     reports = [
         _report(arms[0].data, load_dataset(arms[0].data), arms, arms[0].streams.seeds(first).split)

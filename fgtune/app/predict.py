@@ -18,7 +18,7 @@ from fgtune.files import write_atomically
 from fgtune.plugins import permitting
 
 if TYPE_CHECKING:
-    from fgtune.arrays import AnyArray, IntArray
+    from fgtune.arrays import IntArray
     from fgtune.data.base import Dataset, Inputs
     from fgtune.exporting.folder import ModelCard
     from fgtune.exporting.trained_model import FineModel
@@ -93,7 +93,7 @@ def read_samples(
     """
     from fgtune.data.readers.npz import read_npy, read_npz
     from fgtune.data.readers.tables import cells, read_table
-    from fgtune.exporting.coarse_labels import check_sources, coarse_codes
+    from fgtune.exporting.coarse_labels import by_source, check_sources, coarse_codes
     from fgtune.exporting.trained_model import checked_inputs, table_inputs
 
     path, facts = Path(data), model.inputs
@@ -118,7 +118,7 @@ def read_samples(
             raise ConfigError("holds no columns of labels", where=data, path="--coarse", value=coarse[0], fix=fix)
         if suffix == ".npz":
             arrays = read_npz(path, ("inputs", *coarse), ("coarse", "fine", "fine_values", "split"))
-            inputs, columns = arrays["inputs"], _by_source(arrays[_COARSE]) if coarse else []
+            inputs, columns = arrays["inputs"], by_source(arrays[_COARSE]) if coarse else []
         elif suffix == ".npy":
             inputs = read_npy(path, "inputs")
         else:
@@ -132,15 +132,12 @@ _COARSE = "coarse"
 """What holds the coarse labels where there are no columns."""
 
 
-def _by_source(labels: AnyArray) -> list[list[Any]]:
-    """The labels (n,) or (n, sources), source by source."""
-    return [labels.tolist()] if labels.ndim == 1 else labels.T.tolist()
-
-
 def _named(dataset: Dataset) -> list[list[Any]]:
     """The coarse labels of a data set, source by source: names where it has them, numbers else; -1 for none."""
+    from fgtune.exporting.coarse_labels import by_source
+
     if dataset.coarse_names is None:
-        return _by_source(dataset.coarse)
+        return by_source(dataset.coarse)
     return [
         [-1 if code < 0 else names[code] for code in column]
         for names, column in zip(dataset.coarse_names, dataset.coarse.T.tolist(), strict=True)

@@ -7,8 +7,19 @@ from fgtune.catalog.metrics import (
     METRICS,
     MetricSpec,
     find_spec,
+    is_of_cells,
     natural_mode,
     spec_of,
 )
 
-__all__ = ["AGREEMENT", "ARM_METRICS", "COST", "METRICS", "MetricSpec", "find_spec", "natural_mode", "spec_of"]
+__all__ = [
+    "AGREEMENT",
+    "ARM_METRICS",
+    "COST",
+    "METRICS",
+    "MetricSpec",
+    "find_spec",
+    "is_of_cells",
+    "natural_mode",
+    "spec_of",
+]

@@ -23,6 +23,7 @@ __all__ = [
     "Direction",
     "MetricSpec",
     "find_spec",
+    "is_of_cells",
     "natural_mode",
     "spec_of",
 ]
@@ -212,6 +213,11 @@ ARM_METRICS: dict[str, MetricSpec] = {
 def find_spec(name: str) -> MetricSpec | None:
     """The entry of ``name`` (without split prefix), members of families included; None for an unknown one."""
     return METRICS.get(name) or family_member(name)
+
+
+def is_of_cells(name: str) -> bool:
+    """Whether a metric or cost is a metric of single cells, which a running one shows."""
+    return not name.startswith(COST) and name not in ARM_METRICS
 
 
 def spec_of(name: str) -> MetricSpec:

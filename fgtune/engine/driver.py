@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fgtune.catalog import ARM_METRICS, COST, spec_of
+from fgtune.catalog import is_of_cells, spec_of
 from fgtune.config.arms.plan import Plan
 from fgtune.engine.designs import DESIGNS, PlannedKind
 from fgtune.engine.opening import Launch
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def _displayed_metric(plan: Plan) -> tuple[str, bool]:
     """The metric that progress shows, and whether larger is better: what a search optimises, else the primary one."""
     name, mode = plan.study.ranking[0]
-    if name.startswith(COST) or name in ARM_METRICS:  # nothing that a single cell shows
+    if not is_of_cells(name):
         name, mode = plan.study.metrics.primary, None
     return name, (mode or spec_of(name).direction) != "minimize"
 

@@ -14,7 +14,7 @@ from fgtune.config.arms.plan import Plan
 from fgtune.config.arms.plan_checks import check_measured, check_metrics
 from fgtune.config.arms.records import Cell, DataShape
 from fgtune.config.reading.load import LoadedStudy, load_study
-from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.base import data_key
 from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.designs import Design
 from fgtune.config.schema.domains import ChoiceDomain
@@ -103,7 +103,7 @@ def open_loaded(loaded: LoadedStudy) -> OpenedStudy:
 
         dataset = load_dataset(config)
         split_dataset(dataset, config.split, loaded.study.seed_list[0])  # raises if a part would be empty, for any seed
-        datasets[stable_hash(config.to_plain())] = dataset
+        datasets[data_key(config)] = dataset
         return describe(dataset)
 
     plan = expand(loaded, shape_of, made)
@@ -156,5 +156,5 @@ def _check_inputs(plan: Plan, datasets: Mapping[str, Dataset]) -> None:
     from fgtune.training.input_checks import check_inputs
 
     for arm in plan.arms:
-        dataset = datasets[stable_hash(arm.config.data.to_plain())]
+        dataset = datasets[data_key(arm.config.data)]
         check_inputs(arm.config, dataset.inputs.shape[1:])

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from fgtune.config.arms.plan import Plan
 from fgtune.config.arms.records import Cell
-from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.base import data_key
 from fgtune.data.base import Dataset
 from fgtune.engine.progress import ProgressDisplay
 from fgtune.results.evidence import (
@@ -115,7 +115,7 @@ class Recorder:
 
     def _labels(self, cell_id: str) -> dict[str, str]:
         """The digest of the coarse labels that the folder has of the cell's data, if it has any."""
-        key = stable_hash(self._cells[cell_id].config.data.to_plain())
+        key = data_key(self._cells[cell_id].config.data)
         if key not in self._label_digests:
             labels = self._folder.read_labels(key)
             self._label_digests[key] = {} if labels is None else {LABELS: arrays_digest(labels)}

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fgtune.arrays import IntArray
+from fgtune.arrays import AnyArray, IntArray
 from fgtune.data.labels import nfc, number_classes
 from fgtune.errors import ConfigError
 from fgtune.exporting.folder import ModelCard
@@ -39,6 +39,11 @@ def coarse_codes(
         rule = f"must give a label for each of the {samples:,} samples, empty or -1 for none"
         raise ConfigError(rule, where=where, path=path, value=odd, fix="write labels and samples in the same order")
     return np.stack([_codes(column, card, source, where, path) for source, column in enumerate(columns)], axis=1)
+
+
+def by_source(labels: AnyArray) -> list[list[Any]]:
+    """Labels (n,) or (n, sources), source by source."""
+    return [labels.tolist()] if labels.ndim == 1 else labels.T.tolist()
 
 
 def check_sources(count: int, card: ModelCard, where: str, path: str = "--coarse") -> None:

@@ -42,9 +42,16 @@ class ClassPrior:
         ]
         total = sum(int(each.sum()) for each in counts)
         self._shares = [each.to(sizes.dtype) / max(1, total) for each in counts]  # over all sources they sum to 1
+        self._known: tuple[Tensor, Tensor] | None = None  # relations, and their log-prior
 
     def log(self, fine_to_coarse: Tensor) -> Tensor:
-        """(K_F,) log-prior under relations (sources, K_F)."""
+        """(K_F,) log-prior under relations (sources, K_F), computed anew only if another tensor or size is given."""
+        if self._known is None or self._known[0] is not fine_to_coarse:
+            self._known = fine_to_coarse, self._log(fine_to_coarse)
+        return self._known[1]
+
+    @torch.inference_mode(mode=False)  # a step of training may use what an evaluation has asked for
+    def _log(self, fine_to_coarse: Tensor) -> Tensor:
         sizes = self._sizes.clamp_min(FLOOR)
         prior = torch.zeros_like(sizes)
         for parents, shares in zip(fine_to_coarse, self._shares, strict=True):
@@ -57,6 +64,7 @@ class ClassPrior:
     def follow(self, log_probs: Tensor) -> None:
         """Move a learned prior towards the mean of a batch of predictions (B, K_F)."""
         if self._learned:
+            self._known = None
             self._sizes = self._sizes.lerp(log_probs.exp().mean(dim=0), 1.0 - MOMENTUM)
 
     def state_dict(self) -> dict[str, Any]:
@@ -65,4 +73,5 @@ class ClassPrior:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore a state."""
+        self._known = None
         self._sizes = state["sizes"].to(self._sizes.device)

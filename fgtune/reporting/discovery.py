@@ -20,6 +20,7 @@ from fgtune.analysis.formatting import number
 from fgtune.arrays import AnyArray
 from fgtune.reporting.html import document, generator, script_json
 from fgtune.reporting.page_figures import Figure
+from fgtune.reporting.row_figures import interval_bar
 from fgtune.reporting.theme import (
     FAINT,
     RIGHT_COLOR,
@@ -159,7 +160,7 @@ def _method_figures(candidates: Sequence[Candidate], chosen: str) -> list[Figure
                 ring = {"color": FAINT, "size": 6}
                 figure.add_trace(marks(list(single), [row - 0.22] * len(single), ring, [number(one) for one in single]))
             marker = {"color": color, "symbol": "star" if each.arm == chosen else "circle", "size": 12}
-            bar = _interval(each, color) if key == "agreement" else {"visible": False}
+            bar = interval_bar(each.agreement, each.low, each.high, color) if key == "agreement" else {"visible": False}
             text = f"{shown(each.title)}: {number(mean)}"
             figure.add_trace(marks([mean], [row], marker, [text], error_x=bar))
         figure.update_layout(**base_layout(70 + 44 * len(rows)))
@@ -168,11 +169,3 @@ def _method_figures(candidates: Sequence[Candidate], chosen: str) -> list[Figure
         alt = "; ".join(f"{each.title} {number(mean)}" for each, mean in zip(rows, texts, strict=True))
         found.append(Figure(f"figure-{key}", title, alt, figure))
     return found
-
-
-def _interval(each: Candidate, color: str) -> dict[str, Any]:
-    if math.isnan(each.low):
-        return {"visible": False}
-    whiskers = {"color": color, "thickness": 2, "width": 5}
-    ends = {"array": [short(each.high - each.agreement)], "arrayminus": [short(each.agreement - each.low)]}
-    return {"type": "data", "symmetric": False, **ends, **whiskers}

@@ -37,9 +37,14 @@ _LOG_SPAN = 10.0  # solver times that span more than this factor are drawn on a 
 
 def error_bar(estimate: Estimate, color: str) -> dict[str, Any]:
     """The interval of a mean as a Plotly error bar; invisible if there is none."""
-    if math.isnan(estimate.high):
+    return interval_bar(estimate.mean, estimate.low, estimate.high, color)
+
+
+def interval_bar(mean: float, low: float, high: float, color: str) -> dict[str, Any]:
+    """An interval around a value as a Plotly error bar; invisible if there is none."""
+    if math.isnan(high):
         return {"visible": False}
-    above, below = estimate.high - estimate.mean, estimate.mean - estimate.low
+    above, below = high - mean, mean - low
     whiskers = {"color": color, "thickness": 2, "width": 5}
     return {"type": "data", "symmetric": False, "array": [above], "arrayminus": [below], **whiskers}
 

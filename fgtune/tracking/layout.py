@@ -21,7 +21,7 @@ from ruamel.yaml import YAML
 
 from fgtune import __version__
 from fgtune.config.arms.plan import Plan
-from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.base import data_key
 from fgtune.config.schema.study import Study
 from fgtune.errors import TrackingError
 from fgtune.results.records import CellResult, CellState, EpochMetrics
@@ -202,7 +202,7 @@ def summary_points(summary: ArmStatistics, now: int) -> list[Point]:
 def cell_dataset(plan: Plan, config: Mapping[str, Any]) -> DatasetUse | None:
     """The data set of a cell; None if the plan does not know its shape."""
     data = config.get("data", {})
-    shape = plan.shapes.get(stable_hash(data))
+    shape = plan.shapes.get(data_key(data))
     if shape is None:
         return None
     name = str(data["kind"]) if "path" not in data else posixpath.basename(str(data["path"]))

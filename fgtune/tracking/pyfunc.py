@@ -188,7 +188,7 @@ class FineClasses:
         import numpy as np
         import pandas as pd
 
-        from fgtune.exporting.coarse_labels import coarse_codes
+        from fgtune.exporting.coarse_labels import by_source, coarse_codes
         from fgtune.exporting.folder import label_table
         from fgtune.exporting.trained_model import checked_inputs, table_inputs
 
@@ -200,8 +200,7 @@ class FineClasses:
         array = table_inputs(data, facts, where) if isinstance(data, pd.DataFrame) else data
         inputs = checked_inputs(array, facts, where)
         if coarse is not None:
-            labels = np.asarray(coarse, dtype=object)
-            columns = [labels.tolist()] if labels.ndim == 1 else labels.T.tolist()
+            columns = by_source(np.asarray(coarse, dtype=object))
             coarse = coarse_codes(columns, len(inputs), self._card, where, "coarse")
         return label_table(self._model.predict(inputs, coarse), self._card.coarse_names, coarse)
 

@@ -9,15 +9,14 @@ from typing import Any
 import torch
 
 from fgtune.errors import TrialError
-from fgtune.files import replacing
 from fgtune.results.records import TrialOutcome
+from fgtune.training.compute import save_state
 from fgtune.training.trainer import Trainer
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write ``state`` (tensors and plain data) to ``path`` atomically."""
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        torch.save(state, file)
+    save_state(path, state)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any] | None:

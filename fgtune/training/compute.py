@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from fgtune.arrays import IntArray
 from fgtune.data.base import Inputs, StoredInputs
 from fgtune.errors import TrialError
+from fgtune.files import replacing
 from fgtune.models.classifier import FineClassifier
 from fgtune.training.augment_ops import as_float
 from fgtune.training.evaluator import Predictions
@@ -155,3 +157,9 @@ def training_inputs(inputs: Inputs, rows: IntArray, compute: Compute) -> Trainin
     if isinstance(inputs, StoredInputs):
         return StreamedRows(inputs, rows, compute)
     return compute.to_device(inputs[rows])
+
+
+def save_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Write tensors and plain data to a file, whole or not at all."""
+    with replacing(path) as temporary, temporary.open("wb") as file:  # by name, the file would hold its own name
+        torch.save(dict(state), file)

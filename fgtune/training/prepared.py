@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from fgtune.arrays import Float32Array, IntArray
 from fgtune.catalog.terms import TERMS
-from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.base import data_key, stable_hash
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Dataset, EvaluationView, Splits, TrainingView
 from fgtune.data.splits import split_dataset
@@ -135,7 +135,7 @@ def preparation_key(config: TrialConfig, seed: int) -> str:
 
 def dataset_key(config: TrialConfig) -> str:
     """Digest of the data config: the key of ``Plan.shapes`` and of shared data sets."""
-    return stable_hash(config.data.to_plain())
+    return data_key(config.data)
 
 
 def views(dataset: Dataset, prepared: PreparedSplit) -> tuple[TrainingView, EvaluationView]:

@@ -61,3 +61,18 @@ def test_only_a_learned_prior_follows_the_predictions_and_is_restored():
 def test_a_class_without_samples_keeps_a_finite_logarithm():
     made = ClassPrior("clusters", COARSE, (2,), torch.tensor([0.0, 0.5, 0.5, 0.0, 0.0]))
     assert torch.isfinite(made.log(PARENTS)).all()
+
+
+def test_what_an_evaluation_asks_for_serves_a_step_of_training_until_relations_or_sizes_change():
+    made = ClassPrior("learned", COARSE, (2,), SIZES)
+    with torch.inference_mode():
+        first = made.log(PARENTS)
+    assert made.log(PARENTS) is first
+    weights = torch.full((5,), 0.2, requires_grad=True)
+    (weights * first).sum().backward()
+    assert torch.equal(weights.grad, first)
+    moved = torch.tensor([[0, 1, 0, 0, 0]])
+    assert not torch.equal(made.log(moved), first)
+    made.log(PARENTS)
+    made.follow(torch.log(torch.tensor([[0.6, 0.1, 0.1, 0.1, 0.1]])))
+    assert not torch.equal(made.log(PARENTS), first)

@@ -11,7 +11,7 @@ import numpy as np
 
 from fgtune.app.discovery.columns import choose_coarse, fine_labels, label_column
 from fgtune.app.discovery.scale import scale_of
-from fgtune.app.discovery.source import Asked, Source
+from fgtune.app.discovery.source import Asked, Source, check_named
 from fgtune.arrays import AnyArray, FloatArray
 from fgtune.data.labels import number_classes
 from fgtune.data.readers.npz import read_npz
@@ -35,9 +35,7 @@ def read_arrays(asked: Asked, out: Path, begin: Callable[[], None]) -> Source:
     """
     where = str(asked.data)
     arrays = read_npz(asked.data, (), names_in(asked.data))
-    for name in filter(None, (asked.coarse, asked.fine, *asked.left_out)):
-        if name not in arrays:
-            raise DataError("no such array", where=where, path=name, fix=f"the file holds {first_of(sorted(arrays))}")
+    check_named(asked, sorted(arrays), where, "array", "the file")
     arrays = {name: array for name, array in arrays.items() if name not in asked.left_out}
     name = _inputs_name(arrays, where)
     raw = arrays[name]

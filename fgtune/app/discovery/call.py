@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from fgtune.analysis.agreement import ArmAgreement
     from fgtune.analysis.discovery.choosing import MethodChoice, NumFineChoice
     from fgtune.analysis.discovery.outcome import Discovery
+    from fgtune.analysis.inputs import StudyData
     from fgtune.data.base import Dataset
     from fgtune.metrics.fixed_space import FixedJudge, PrincipalSpace
 
@@ -105,7 +106,7 @@ class Call:
             method = None if num_fine is None else self._choose_method(schedule, num_fine)
         if num_fine is None or method is None:
             return INTERRUPTED, None
-        found = self._finish(schedule, num_fine, method)
+        found = self._finish(schedule, num_fine, *method)
         return next((code for code in (BUDGET, FAILED_CELLS) if code in self._codes), COMPLETE), found
 
     # --- data and schedule -----------------------------------------------------------------------------------------
@@ -235,8 +236,8 @@ class Call:
             return None
         return stages.by_num_fine(stages.read_stage(self._out / name), schedule.seeds_num_fine)
 
-    def _choose_method(self, schedule: Schedule, num_fine: NumFineChoice) -> MethodChoice | None:
-        """The method; None if the call was interrupted."""
+    def _choose_method(self, schedule: Schedule, num_fine: NumFineChoice) -> tuple[MethodChoice, StudyData] | None:
+        """The method, and the study that it is from; None if the call was interrupted."""
         from fgtune.analysis.discovery.choosing import choose_method
 
         trial, arms = self._trial(schedule.epochs), schedule.arms
@@ -248,23 +249,24 @@ class Call:
         self._codes.append(code)
         if code == INTERRUPTED:
             return None
-        candidates = stages.candidates_of(stages.read_stage(self._out / METHODS), self._judge)
+        data = stages.read_stage(self._out / METHODS)
+        candidates = stages.candidates_of(data, self._judge)
         if not candidates:
             raise FgtuneError(f"{self._out / METHODS}: no cell is complete")
         choice = choose_method(candidates, schedule.arms[0])
         self._say(choice.reason)
-        return choice
+        return choice, data
 
     # --- results ---------------------------------------------------------------------------------------------------
 
-    def _finish(self, schedule: Schedule, num_fine: NumFineChoice, method: MethodChoice) -> Discovery:
+    def _finish(self, schedule: Schedule, num_fine: NumFineChoice, method: MethodChoice, data: StudyData) -> Discovery:
         """Refit the choice, give every sample its class, and write all results."""
         from fgtune.analysis.discovery.outcome import Discovery
         from fgtune.analysis.discovery.text import warnings_of
         from fgtune.app.discovery import describe
         from fgtune.reporting.discovery import render_discovery
 
-        source, dataset, data = self._source, self._dataset, stages.read_stage(self._out / METHODS)
+        source, dataset = self._source, self._dataset
         seed = stages.central_seed(data, method.arm)
         form = UserForm(source.scale, source.coarse_names)
         model = stages.refit_choice(self._out / METHODS, method.arm, seed, self._out / MODEL, self._say, form)

@@ -10,13 +10,11 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from fgtune.app.discovery.columns import choose_coarse, fine_labels, label_column
-from fgtune.app.discovery.source import Asked, Source
+from fgtune.app.discovery.source import Asked, Source, check_named
 from fgtune.config.schema.data_tables import SingleCellConfig
 from fgtune.data.check import check_dataset
 from fgtune.data.readers.h5ad import H5adFile, Matrix, open_h5ad
 from fgtune.data.sets.single_cell import load_cells
-from fgtune.errors import DataError
-from fgtune.text import first_of
 
 
 def read_cells(asked: Asked, out: Path, begin: Callable[[], None]) -> Source:
@@ -29,9 +27,7 @@ def read_cells(asked: Asked, out: Path, begin: Callable[[], None]) -> Source:
     where = str(asked.data)
     with open_h5ad(asked.data) as file:
         names = file.columns()
-        for name in filter(None, (asked.coarse, asked.fine, *asked.left_out)):
-            if name not in names:
-                raise DataError("no such column of obs", where=where, path=name, fix=f"obs has {first_of(names, 20)}")
+        check_named(asked, names, where, "column of obs", "obs")
         coarse = asked.coarse or _guess(file, names, asked, where)
         states = None if asked.fine is None else file.column(asked.fine, "--fine")
         counts = _holds_counts(file.matrix(None))

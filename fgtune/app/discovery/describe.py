@@ -10,7 +10,7 @@ import numpy as np
 
 from fgtune.analysis.discovery.classes import Assignment, Described, assign, describe_classes
 from fgtune.analysis.discovery.outcome import Comparison
-from fgtune.app.discovery.source import quoted
+from fgtune.app.discovery.source import csv_text
 from fgtune.app.discovery.stages import accuracies, runs_of, scores_of
 from fgtune.data.base import Dataset
 from fgtune.data.labels import number_classes
@@ -148,13 +148,13 @@ def _picture(dataset: Dataset, row: int) -> AnyArray:
 
 def write_to_label(out: Path, classes: tuple[FineClass, ...], source: Source, dataset: Dataset) -> Path:
     """A few samples of each class with an empty column, for a person to fill in."""
-    lines = [f"{source.id_name},coarse_label,fine_class,your_label"]
+    lines = []
     coarse_names = (*coarse_names_of(source, dataset), "")
     for each in classes:
         rows = dict.fromkeys([each.medoid, *each.confident[:2], *each.doubtful[:2]])
         for row in rows:
             name = str(row) if source.ids is None else source.ids[row]
-            lines.append(",".join(map(quoted, (name, coarse_names[dataset.coarse[row, 0]], each.name, ""))))
+            lines.append((name, coarse_names[dataset.coarse[row, 0]], each.name, ""))
     path = out / TO_LABEL
-    write_atomically(path, ("\n".join(lines) + "\n").encode())
+    write_atomically(path, csv_text((source.id_name, "coarse_label", "fine_class", "your_label"), lines))
     return path

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fgtune.app.discovery.columns import choose_coarse, fine_labels, label_column
-from fgtune.app.discovery.source import Asked, Source, quoted
+from fgtune.app.discovery.source import Asked, Source, check_named, csv_text
 from fgtune.data.labels import class_name, is_missing
 from fgtune.data.readers.data_files import folders_in
 from fgtune.data.readers.images import SUFFIXES
@@ -46,11 +46,8 @@ def read_images(asked: Asked, out: Path, begin: Callable[[], None]) -> Source:
     else:
         found = _from_folders(root, asked, list(tables))
     names, coarse, fine, label, notes = found
-    text = "path,coarse_label\n" + "".join(
-        f"{quoted(name)},{quoted(each)}\n" for name, each in zip(names, coarse, strict=True)
-    )
     begin()
-    write_atomically(out / LIST, text.encode())
+    write_atomically(out / LIST, csv_text(("path", "coarse_label"), zip(names, coarse, strict=True)))
     return Source(
         kind="images",
         config={
@@ -133,10 +130,7 @@ def _from_table(root: Path, table: str, frame: pd.DataFrame, asked: Asked) -> _F
     paths = _path_columns(frame)
     if len(paths) != 1:
         raise DataError("must have one column of image paths", where=where, value=paths)
-    for name in filter(None, (asked.coarse, asked.fine, *asked.left_out)):
-        if name not in frame.columns:
-            fix = f"the table has {first_of(list(map(str, frame.columns)), 20)}"
-            raise DataError("no such column", where=where, path=name, fix=fix)
+    check_named(asked, frame.columns, where)
     columns = {}
     for name in map(str, frame.columns):
         found = label_column(name, cells(frame[name]), frame[name].dtype.kind not in "buif")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import csv
+import io
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from fgtune.errors import DataError
+from fgtune.text import first_of
 
 if TYPE_CHECKING:
     from fgtune.analysis.discovery.outcome import ColumnScale
@@ -28,6 +33,11 @@ class Asked:
     coarse: str | None = None
     fine: str | None = None
     left_out: tuple[str, ...] = ()
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Everything that he named."""
+        return tuple(name for name in (self.coarse, self.fine, *self.left_out) if name is not None)
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,25 @@ class Source:
     scale: InputScale | None = None
 
 
-def quoted(text: str) -> str:
-    """Text as a field of a CSV."""
-    return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in ',"\n\r') else text
+def csv_text(names: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
+    """A table of text as the content of a ``.csv`` file."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerows([names, *rows])
+    return buffer.getvalue().encode()
+
+
+def check_named(asked: Asked, there: Collection[str], where: str, what: str = "column", of: str = "the table") -> None:
+    """Raise ``DataError`` unless the file has every column, or array, that was named.
+
+    Args:
+        asked: What was asked.
+        there: The names that the file has.
+        where: The file.
+        what: What has a name.
+        of: What has them.
+    """
+    missing = next((name for name in asked.named if name not in there), None)
+    if missing is not None:
+        fix = f"{of} has {first_of([str(name) for name in there], 20)}"
+        raise DataError(f"no such {what}", where=where, path=missing, fix=fix)

@@ -18,7 +18,7 @@ from fgtune.app.discovery.columns import (
     refines_by_chance,
 )
 from fgtune.app.discovery.scale import scale_of
-from fgtune.app.discovery.source import Asked, Source
+from fgtune.app.discovery.source import Asked, Source, check_named
 from fgtune.arrays import FloatArray
 from fgtune.data.check import MIN_SAMPLES
 from fgtune.data.labels import number_classes
@@ -51,11 +51,8 @@ def read_user_table(asked: Asked, out: Path, begin: Callable[[], None]) -> Sourc
     """
     where = str(asked.data)
     frame = _read(asked.data)
-    named = [name for name in (asked.coarse, asked.fine, *asked.left_out) if name is not None]
-    missing = next((name for name in named if name not in frame.columns), None)
-    if missing is not None:
-        fix = f"the table has {first_of([str(name) for name in frame.columns], 20)}"
-        raise DataError("no such column", where=where, path=missing, fix=fix)
+    named = asked.named
+    check_named(asked, frame.columns, where)
     numbering = _id_columns(frame, named)
     ids = numbering[0] if numbering else None
     labels = _label_columns(frame, {*named, *numbering} - {asked.coarse})

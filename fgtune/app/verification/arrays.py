@@ -55,9 +55,15 @@ def strangers(subject: Subject, folder: Path) -> Iterator[Finding]:
 
 def digest_holds(record: StoredRecord, result: CellResult, key: str, name: str) -> Iterator[Finding]:
     """The digest that the cell's line has of its arrays; lines of earlier versions have none."""
+    if key in (result.evidence or {}):
+        yield from digest_agrees(arrays_digest(record), result, key, name)
+
+
+def digest_agrees(digest: str, result: CellResult, key: str, name: str) -> Iterator[Finding]:
+    """As ``digest_holds``, for arrays of this digest."""
     stated = (result.evidence or {}).get(key)
     if stated is not None:
-        yield agree(arrays_digest(record) == stated, f"{name}: does not have the digest in the ledger")
+        yield agree(digest == stated, f"{name}: does not have the digest in the ledger")
 
 
 def _shapes(record: RelationsRecord, result: CellResult, name: str) -> Iterator[Finding]:

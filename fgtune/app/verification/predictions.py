@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from fgtune.app.verification.arrays import digest_holds, reported_split, split_seed, strangers
+from fgtune.app.verification.arrays import digest_agrees, digest_holds, reported_split, split_seed, strangers
 from fgtune.app.verification.findings import DAMAGE, Finding, Subject, agree, described
-from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.base import data_key
 from fgtune.metrics.coarse import coarse_counts
 from fgtune.results.evidence import LABELS, PREDICTIONS, arrays_digest
 from fgtune.results.records import SPLIT_BITS, CellResult, LabelsRecord, PredictionsRecord, RelationsRecord
@@ -19,7 +19,7 @@ def check_predictions(subject: Subject) -> Iterator[Finding]:
     """The predictions of every complete cell; cells of earlier versions have none."""
     folder = subject.folder
     yield from strangers(subject, folder.predictions_dir)
-    labels: dict[str, LabelsRecord | None] = {}
+    labels: dict[str, tuple[LabelsRecord, str] | None] = {}
     blocks: dict[tuple[int, str], tuple[str, bytes]] = {}
     for result in subject.complete:
         file = folder.predictions_dir / f"{result.cell_id}.npz"
@@ -59,19 +59,21 @@ def _counts(
     record: PredictionsRecord,
     subject: Subject,
     result: CellResult,
-    labels: dict[str, LabelsRecord | None],
+    labels: dict[str, tuple[LabelsRecord, str] | None],
     name: str,
 ) -> Iterator[Finding]:
     """On the split that is reported, predictions and coarse labels give the counts that relations are stored with."""
-    key = stable_hash(result.config.get("data"))
+    key = data_key(result.config.get("data") or {})
     if key not in labels:
-        labels[key] = subject.folder.read_labels(key)
-    known, relations = labels[key], subject.folder.read_relations(result.cell_id)
+        stored = subject.folder.read_labels(key)
+        labels[key] = None if stored is None else (stored, arrays_digest(stored))  # once for all cells
+    found, relations = labels[key], subject.folder.read_relations(result.cell_id)
+    known = None if found is None else found[0]
     place = subject.name(subject.folder.labels_dir / f"{key}.npz")
-    if known is None:
+    if found is None:
         yield agree(LABELS not in (result.evidence or {}), f"{place}: is missing, the labels of {subject.cell(result)}")
     else:
-        yield from digest_holds(known, result, LABELS, f"{place}: {subject.cell(result)}")
+        yield from digest_agrees(found[1], result, LABELS, f"{place}: {subject.cell(result)}")
     if relations is None:
         return
     rows = (record.splits & SPLIT_BITS[reported_split(result)]) > 0
@@ -97,7 +99,7 @@ def _block(
     record: PredictionsRecord, result: CellResult, name: str, blocks: dict[tuple[int, str], tuple[str, bytes]]
 ) -> Iterator[Finding]:
     """All arms of a block share the split."""
-    block = (split_seed(result), stable_hash(result.config.get("data")))
+    block = (split_seed(result), data_key(result.config.get("data") or {}))
     other, expected = blocks.setdefault(block, (result.arm, record.splits.tobytes()))
     yield agree(record.splits.tobytes() == expected, f"{name}: has another split than {other} with the same seed")
 

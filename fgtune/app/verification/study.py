@@ -13,7 +13,7 @@ from fgtune.config.arms.plan import Plan
 from fgtune.config.arms.records import DataShape, study_hash_of
 from fgtune.config.reading.load import SPACE, load_source, override_path, reloaded
 from fgtune.config.reading.source import Source, parse_yaml
-from fgtune.config.schema.base import HASH_SCHEME, stable_hash
+from fgtune.config.schema.base import HASH_SCHEME, data_key
 from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.study import without_fine_labels
 from fgtune.errors import ConfigError
@@ -155,7 +155,7 @@ def dataset_of(config: DataConfig, datasets: dict[str, Any]) -> Dataset:
     """The data set of a config: from ``datasets``, by ``dataset_key``, or else loaded and added to them."""
     from fgtune.data.load import load_dataset
 
-    key = stable_hash(config.to_plain())
+    key = data_key(config)
     if key not in datasets:
         datasets[key] = load_dataset(config)
     dataset: Dataset = datasets[key]

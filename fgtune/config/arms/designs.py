@@ -137,7 +137,7 @@ class VarianceKind(DesignKind[VarianceDesign]):
         return variance_arms(loaded, design)
 
     def warnings(self, study: Study, design: VarianceDesign) -> Iterator[str]:
-        """Seeds that repeat the fixed one, or too few; a split without chance."""
+        """Too few seeds; a split without chance."""
         del design
         if len(study.seed_list) < FEWEST_SEEDS:
             yield f"spreads of fewer than {FEWEST_SEEDS} seeds have no useful intervals; 20 tell them apart"

@@ -23,7 +23,7 @@ from fgtune.config.arms.search import SearchPlan
 from fgtune.config.arms.variance import check_streams, stream_warnings
 from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.reading.merge import patch
-from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.base import data_key
 from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.study import without_fine_labels
 from fgtune.config.schema.trial import TrialConfig
@@ -68,7 +68,7 @@ def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape], mad
     searches = []
     for each in made.arm_searches:
         with each.relocated_errors():
-            searches.append(ArmSearchPlan(each, expand(each.loaded, lambda config: shapes[_key(config)])))
+            searches.append(ArmSearchPlan(each, expand(each.loaded, lambda config: shapes[data_key(config)])))
     study_hash = study_hash_of(loaded.study, (shape.fingerprint for shape in shapes.values()))
     search = _search_plan(loaded, shapes)
     spaces = {each.search.arm: each.plan.search.space for each in searches if each.plan.search is not None}
@@ -90,7 +90,7 @@ def _resolved(
     resolved, errors = {}, []
     for draft in drafts:
         try:
-            resolved[draft.name] = resolve_classes(draft.config, shapes[_key(draft.config.data)])
+            resolved[draft.name] = resolve_classes(draft.config, shapes[data_key(draft.config.data)])
         except ConfigError as error:
             errors.append(draft.place_error(error, loaded))
             if draft.is_baseline:  # an error of the trial itself is an error of every arm: report it once
@@ -104,7 +104,7 @@ def _search_plan(loaded: LoadedStudy, shapes: Mapping[str, DataShape]) -> Search
     design = loaded.study.design
 
     def resolve(config: TrialConfig) -> TrialConfig:
-        return resolve_classes(config, shapes[_key(loaded.study.trial.data)])
+        return resolve_classes(config, shapes[data_key(loaded.study.trial.data)])
 
     return DESIGNS[design.kind].search_plan(loaded, design, resolve)
 
@@ -187,18 +187,13 @@ def _check_estimated(config: TrialConfig) -> None:
         raise ConfigError(rule, path=path, value=value, fix="give num_fine as a number, or num_fine_ratio")
 
 
-def _key(config: DataConfig) -> str:
-    """The key of a data set in ``Plan.shapes``."""
-    return stable_hash(config.to_plain())
-
-
 def _shapes(
     loaded: LoadedStudy, drafts: list[DraftArm], shape_of: Callable[[DataConfig], DataShape]
 ) -> dict[str, DataShape]:
     """The shape of every data set that an arm uses."""
     shapes: dict[str, DataShape] = {}
     for draft in drafts:
-        key = _key(draft.config.data)
+        key = data_key(draft.config.data)
         if key not in shapes:
             try:
                 shapes[key] = shape_of(draft.config.data)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from fgtune.catalog import ARM_METRICS, COST, METRICS, MetricSpec, natural_mode, spec_of
+from fgtune.catalog import ARM_METRICS, COST, METRICS, MetricSpec, is_of_cells, natural_mode, spec_of
 from fgtune.config.arms.designs import DESIGNS
 from fgtune.config.arms.draft_arms import DraftArm
 from fgtune.config.arms.plan import Plan
 from fgtune.config.arms.records import Arm, DataShape
 from fgtune.config.reading.load import LoadedStudy
-from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.base import data_key, stable_hash
 from fgtune.config.schema.designs import Design
 from fgtune.config.schema.objective import QueueInstanceConfig
 from fgtune.config.schema.paths import Path, value_at
@@ -47,7 +47,7 @@ def check_scheduler(loaded: LoadedStudy) -> None:
     if loaded.study.scheduler.forks:
         DESIGNS[design.kind].check_forks(loaded, design)
     names = [name for name, _ in design.criteria]
-    if scheduler is not None and scheduler.metric is None and (len(names) != 1 or not _is_of_cells(names[0])):
+    if scheduler is not None and scheduler.metric is None and (len(names) != 1 or not is_of_cells(names[0])):
         rule, fix = f"{scheduler.kind} needs a metric to judge running trials by", "add `metric:`, e.g. val/silhouette"
         raise loaded.error(("scheduler",), rule, fix)
 
@@ -121,11 +121,6 @@ def _judged(study: Study) -> dict[Path, tuple[str, Mode | None]]:
     if scheduler is not None and scheduler.metric is not None:
         named["scheduler", "metric"] = scheduler.metric, scheduler.mode
     return named
-
-
-def _is_of_cells(name: str) -> bool:
-    """Whether a metric can be read off a running cell."""
-    return not name.startswith(COST) and name not in ARM_METRICS
 
 
 def _published(study: Study) -> dict[Path, str]:
@@ -318,7 +313,7 @@ def _large_steps(where: str, config: TrialConfig) -> Iterator[str]:
 
 def _long_queue(where: str, config: TrialConfig, shapes: Mapping[str, DataShape]) -> Iterator[str]:
     """A momentum queue longer than the data: slow, and it contrasts a sample with itself."""
-    instance, samples = config.objective.instance, shapes[stable_hash(config.data.to_plain())].num_samples
+    instance, samples = config.objective.instance, shapes[data_key(config.data)].num_samples
     if not isinstance(instance, QueueInstanceConfig) or config.objective.weight("instance") == 0 or samples is None:
         return
     if instance.size > samples:

@@ -175,3 +175,8 @@ class BaseDataConfig(Config):
     """Ignored where the data set brings its own split."""
     limit: Annotated[int, Field(ge=10)] | None = None
     """Use at most this many samples, drawn by the data seed with coarse classes in proportion; None uses all."""
+
+
+def data_key(data: Config | Mapping[str, Any]) -> str:
+    """What a data set, its shape and its stored labels are known by: the digest of its config, plain or not."""
+    return stable_hash(data.to_plain() if isinstance(data, Config) else data)

@@ -25,7 +25,7 @@ from fgtune.training.clustering.rules import (
     projected,
     squared_distances,
 )
-from fgtune.training.clustering.sizes import grown_sizes
+from fgtune.training.clustering.sizes import grown_clusters
 
 Points = npt.NDArray[np.floating]
 
@@ -55,14 +55,18 @@ def find_clusters(
     """
     projection = None if config.pca is None else _components(features, config.pca)
     points: Points = features if projection is None else projected(features.astype(np.float64), projection)
+    centers = None
     if config.scope == "global":
         parts, numbers, of_parts = [points], [num_fine], [-1]
     else:
         of_parts = np.unique(groups[groups >= 0]).tolist()
         parts = [points[groups == group] for group in of_parts]
-        numbers = _sizes(config, parts, num_fine, seed) if sizes is None else list(sizes)
+        if sizes is None:
+            numbers, centers = _sizes(config, parts, num_fine, seed)
+        else:
+            numbers = list(sizes)
     owners = np.repeat(np.array(of_parts, dtype=np.int64), numbers)
-    return Clusters(_rule(config, points, parts, numbers, seed), owners, projection)
+    return Clusters(_rule(config, points, parts, numbers, seed, centers), owners, projection)
 
 
 def _components(features: Float32Array, wanted: float) -> tuple[FloatMatrix, FloatMatrix]:
@@ -79,12 +83,17 @@ def _components(features: Float32Array, wanted: float) -> tuple[FloatMatrix, Flo
 
 
 def _rule(
-    config: ClusteringConfig, points: Points, parts: list[Points], sizes: list[int], seed: int
+    config: ClusteringConfig,
+    points: Points,
+    parts: list[Points],
+    sizes: list[int],
+    seed: int,
+    grown: list[FloatMatrix] | None,
 ) -> NearestCentre | Mixture | NearestSample:
-    """The clusters of all parts together."""
+    """The clusters of all parts together; ``grown`` are the centres of k-means, where sizes came of it."""
     if isinstance(config, KMeansClusteringConfig):
-        found = [fit_kmeans(part, size, config.restarts, seed)[1] for part, size in zip(parts, sizes, strict=True)]
-        centers = np.concatenate(found)
+        pairs = zip(parts, sizes, strict=True)
+        centers = np.concatenate(grown or [fit_kmeans(part, size, config.restarts, seed)[1] for part, size in pairs])
         squares = squared_distances(points.astype(np.float64), centers).min(axis=1)
         return NearestCentre(centers, np.array(max(float(squares.mean()) / points.shape[1], 1e-12)))
     exact = [part.astype(np.float64) for part in parts]
@@ -116,10 +125,13 @@ def _nearest_sample(samples: FloatMatrix, members: IntArray, clusters: int) -> N
     return NearestSample(samples, members, np.full(clusters, variance))
 
 
-def _sizes(config: ClusteringConfig, parts: list[Points], num_fine: int, seed: int) -> list[int]:
-    """Clusters of each coarse class."""
+def _sizes(
+    config: ClusteringConfig, parts: list[Points], num_fine: int, seed: int
+) -> tuple[list[int], list[FloatMatrix] | None]:
+    """The number of clusters of each coarse class, and the centres of k-means where that has said it."""
     if len(parts) > num_fine:
         raise TrialError(f"{num_fine} clusters cannot cover {len(parts)} coarse classes")
     if config.sizes == "balanced":
-        return [num_fine // len(parts) + (rank < num_fine % len(parts)) for rank in range(len(parts))]
-    return grown_sizes(parts, num_fine, getattr(config, "restarts", KMEANS_RESTARTS), seed)
+        return [num_fine // len(parts) + (rank < num_fine % len(parts)) for rank in range(len(parts))], None
+    centers = grown_clusters(parts, num_fine, getattr(config, "restarts", KMEANS_RESTARTS), seed)
+    return [len(each) for each in centers], centers

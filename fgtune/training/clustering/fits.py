@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,9 @@ from fgtune.errors import TrialError
 from fgtune.streams import drawn_rows
 from fgtune.training.clustering.rules import FloatMatrix
 
+if TYPE_CHECKING:
+    from sklearn.cluster import KMeans
+
 KMEANS_RESTARTS = 10
 """Of the k-means that divides clusters among coarse classes, where the kind itself has no restarts."""
 
@@ -28,12 +32,17 @@ def check_size(samples: int, clusters: int) -> None:
         raise TrialError(f"{clusters} clusters need as many training samples, there are {samples}")
 
 
-def fit_kmeans(points: npt.NDArray[np.floating], clusters: int, restarts: int, seed: int) -> tuple[float, FloatMatrix]:
-    """Sum of squared distances to the nearest centre, and centres (clusters, d)."""
+def kmeans_of(points: npt.NDArray[np.floating], clusters: int, restarts: int, seed: int) -> KMeans:
+    """The best of some runs of k-means."""
     from sklearn.cluster import KMeans
 
     check_size(len(points), clusters)
-    fitted = KMeans(clusters, n_init=restarts, random_state=seed % 2**32).fit(points)
+    return KMeans(clusters, n_init=restarts, random_state=seed % 2**32).fit(points)
+
+
+def fit_kmeans(points: npt.NDArray[np.floating], clusters: int, restarts: int, seed: int) -> tuple[float, FloatMatrix]:
+    """Sum of squared distances to the nearest centre, and centres (clusters, d)."""
+    fitted = kmeans_of(points, clusters, restarts, seed)
     return float(fitted.inertia_), np.asarray(fitted.cluster_centers_, dtype=np.float64)
 
 

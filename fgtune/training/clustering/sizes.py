@@ -14,12 +14,25 @@ from fgtune.errors import TrialError
 from fgtune.relations.initial import random_balanced
 from fgtune.streams import derive_seed, numpy_stream
 from fgtune.training.clustering.fits import fit_kmeans
+from fgtune.training.clustering.rules import FloatMatrix
 
 _RESTARTS = 3
 """Of k-means for the sizes of the relations: sums of squares need not be the very smallest."""
 
 
 def grown_sizes(parts: Sequence[npt.NDArray[np.floating]], num_fine: int, restarts: int, seed: int) -> list[int]:
+    """The number of clusters that ``grown_clusters`` gives each part.
+
+    Example:
+        >>> grown_sizes([np.array([[0.0], [0.1], [9.0], [9.1]]), np.array([[4.0], [4.1]])], 3, restarts=2, seed=0)
+        [2, 1]
+    """
+    return [len(centers) for centers in grown_clusters(parts, num_fine, restarts, seed)]
+
+
+def grown_clusters(
+    parts: Sequence[npt.NDArray[np.floating]], num_fine: int, restarts: int, seed: int
+) -> list[FloatMatrix]:
     """Give each part one cluster, then each further cluster where it lowers the sum of squares most.
 
     Args:
@@ -28,27 +41,27 @@ def grown_sizes(parts: Sequence[npt.NDArray[np.floating]], num_fine: int, restar
         restarts: Of each k-means.
         seed: Seed of the restarts.
 
+    Returns:
+        The centres (clusters, d) of each part.
+
     Raises:
         TrialError: There are fewer points than clusters.
-
-    Example:
-        >>> grown_sizes([np.array([[0.0], [0.1], [9.0], [9.1]]), np.array([[4.0], [4.1]])], 3, restarts=2, seed=0)
-        [2, 1]
     """
-    fits = [[fit_kmeans(part, 1, restarts, seed)[0]] for part in parts]
+    fits = [[fit_kmeans(part, 1, restarts, seed)] for part in parts]
     sizes = [1] * len(parts)
     for _ in range(num_fine - len(parts)):
         for part, fit, size in zip(parts, fits, sizes, strict=True):
             if len(fit) == size and len(part) > size:
-                fit.append(fit_kmeans(part, size + 1, restarts, seed)[0])
+                fit.append(fit_kmeans(part, size + 1, restarts, seed))
         gains = [
-            fit[size - 1] - fit[size] if len(fit) > size else -np.inf for fit, size in zip(fits, sizes, strict=True)
+            fit[size - 1][0] - fit[size][0] if len(fit) > size else -np.inf
+            for fit, size in zip(fits, sizes, strict=True)
         ]
         best = int(np.argmax(gains))
         if gains[best] == -np.inf:
             raise TrialError(f"{num_fine} clusters need as many training samples with a coarse label")
         sizes[best] += 1
-    return sizes
+    return [fit[size - 1][1] for fit, size in zip(fits, sizes, strict=True)]
 
 
 def relations_sizes(

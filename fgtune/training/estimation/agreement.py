@@ -17,6 +17,7 @@ import numpy as np
 from fgtune.arrays import FloatArray, IntArray
 from fgtune.config.schema.classes import AgreementEstimatorConfig
 from fgtune.metrics.agreement import group_agreement
+from fgtune.training.clustering.fits import fit_kmeans, kmeans_of
 
 _FEWEST = 10
 """Fewest samples that a cluster has on average, at the largest number of clusters tried."""
@@ -95,10 +96,8 @@ def most_reproducible(curve: Mapping[int, float], tolerance: float, threshold: f
 
 def unexplained(points: FloatArray, clusters: int, restarts: int, rng: np.random.Generator) -> float:
     """Share of the sum of squares that k-means leaves within clusters."""
-    from sklearn.cluster import KMeans
-
-    fitted = KMeans(clusters, n_init=restarts, random_state=int(rng.integers(2**32))).fit(points)
-    return float(fitted.inertia_ / ((points - points.mean(axis=0)) ** 2).sum())
+    left, _ = fit_kmeans(points, clusters, restarts, int(rng.integers(2**32)))
+    return float(left / ((points - points.mean(axis=0)) ** 2).sum())
 
 
 def _agreements(
@@ -113,11 +112,9 @@ def _agreements(
 def _agreement(
     points: FloatArray, parts: Sequence[IntArray], number: int, restarts: int, rng: np.random.Generator
 ) -> float:
-    from sklearn.cluster import KMeans
-
     labels = []
     for part in parts:
-        fitted = KMeans(number, n_init=restarts, random_state=int(rng.integers(2**32))).fit(points[part])
+        fitted = kmeans_of(points[part], number, restarts, int(rng.integers(2**32)))
         labels.append(fitted.predict(points).astype(np.int64))
     whole = np.zeros(len(points), dtype=np.int64)
     return float(np.mean([group_agreement(one, two, whole, 1)[0][0] for one, two in combinations(labels, 2)]))

@@ -26,6 +26,7 @@ from fgtune.data.base import Inputs, TrainingView
 from fgtune.errors import TrialError
 from fgtune.metrics.label_free import silhouette
 from fgtune.streams import numpy_stream
+from fgtune.training.clustering.fits import fit_kmeans
 from fgtune.training.estimation.agreement import reproducible_clusters
 from fgtune.training.estimation.pruning import merge_redundant, mixture_labels
 
@@ -116,11 +117,7 @@ def _projected(inputs: Inputs, rows: IntArray, share: float) -> FloatArray:
 
 def kmeans(points: FloatArray, clusters: int, config: BaseEstimatorConfig, rng: np.random.Generator) -> FloatArray:
     """(clusters, d) centres of the best of ``config.restarts`` runs."""
-    from sklearn.cluster import KMeans
-
-    state = int(rng.integers(2**32))
-    fitted = KMeans(clusters, n_init=config.restarts, random_state=state).fit(points)
-    return np.asarray(fitted.cluster_centers_, dtype=np.float64)
+    return fit_kmeans(points, clusters, config.restarts, int(rng.integers(2**32)))[1]
 
 
 def nearest(points: FloatArray, centers: FloatArray) -> IntArray:

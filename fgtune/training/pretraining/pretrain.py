@@ -13,7 +13,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from fgtune.config.schema.augmentation import CifarConfig, CropFlipConfig, StrongWeakConfig
+from fgtune.config.schema.augmentation import (
+    AugmentationConfig,
+    CifarConfig,
+    CropFlipConfig,
+    NoAugmentationConfig,
+    NoiseConfig,
+    StrongWeakConfig,
+)
 from fgtune.config.schema.pretrain import PretrainConfig
 from fgtune.config.schema.trial import AdamConfig, CosineScheduleConfig, TrialConfig
 from fgtune.data.base import TrainingView
@@ -85,6 +92,11 @@ def settings_of(config: TrialConfig) -> PretrainConfig:
     return config.model.pretrain
 
 
+def normalisation_of(config: AugmentationConfig) -> CifarConfig | StrongWeakConfig | CropFlipConfig | None:
+    """The augmentation, if it has a mean and a deviation that images are normalised by; else None."""
+    return None if isinstance(config, NoAugmentationConfig | NoiseConfig) else config
+
+
 def seed_of(settings: PretrainConfig, seed: int) -> int:
     """The seed of pretraining in a block."""
     return seed if settings.seed is None else settings.seed
@@ -98,12 +110,10 @@ def _surroundings(
     if isinstance(inputs, Tensor) and len(shape) == 1:
         spread = inputs.amax(dim=0) > inputs.amin(dim=0)  # rounding gives constants a deviation that is not quite 0
         deviation = torch.where(spread, inputs.std(dim=0, correction=0), 0.0)
-    augmentation = config.augmentation
+    normalised = normalisation_of(config.augmentation)
 
     def finish(images: Tensor) -> Tensor:
-        if isinstance(augmentation, CifarConfig | StrongWeakConfig | CropFlipConfig):
-            return normalize(images, augmentation)
-        return images
+        return images if normalised is None else normalize(images, normalised)
 
     return Surroundings(shape, model.backbone.feature_dim, finish, inputs, deviation)
 

@@ -14,14 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fgtune.config.schema.augmentation import AugmentationConfig, NoAugmentationConfig, NoiseConfig
 from fgtune.config.schema.base import stable_hash
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import StoredInputs, TrainingView
-from fgtune.files import replacing
-from fgtune.training.compute import Compute
+from fgtune.training.compute import Compute, save_state
 from fgtune.training.input_checks import view_shape
-from fgtune.training.pretraining.pretrain import Progress, pretrained_weights, seed_of, settings_of
+from fgtune.training.pretraining.pretrain import Progress, normalisation_of, pretrained_weights, seed_of, settings_of
 
 _RECIPE = 1
 """Increase it whenever the same settings would give other weights: files of earlier versions are then not read."""
@@ -66,12 +64,13 @@ def key_of(config: TrialConfig, view: TrainingView, seed: int) -> str:
     Coarse labels are part of it only if they are read, fine labels never: they are not in the view.
     """
     settings, augmentation = settings_of(config), config.augmentation
+    normalised = normalisation_of(augmentation)
     return stable_hash(
         {
             "recipe": _RECIPE,
             "samples": _samples_digest(view, labels=settings.coarse > 0),
             "shape": view_shape(augmentation, view.inputs.shape[1:]),
-            "normalised": _normalisation(augmentation),
+            "normalised": None if normalised is None else [normalised.mean, normalised.std],
             "backbone": config.model.backbone.identity(),
             "channels_last": config.model.channels_last,
             "pretrain": settings.model_copy(update={"seed": None}).identity(),
@@ -83,15 +82,9 @@ def key_of(config: TrialConfig, view: TrainingView, seed: int) -> str:
     )
 
 
-def _normalisation(config: AugmentationConfig) -> list[tuple[float, ...]] | None:
-    """Mean and deviation that images are normalised by; None if they are not."""
-    return None if isinstance(config, NoAugmentationConfig | NoiseConfig) else [config.mean, config.std]
-
-
 def write_encoder(path: Path, state: Mapping[str, Tensor]) -> None:
     """Write weights as a file that ``model.weights`` reads (layout ``plain``); whole or not at all."""
-    with replacing(path) as temporary, temporary.open("wb") as file:  # by name, the file would hold its own name
-        torch.save({"state_dict": dict(state), _DIGEST: _digest(state)}, file)
+    save_state(path, {"state_dict": dict(state), _DIGEST: _digest(state)})
 
 
 def _read(path: Path) -> dict[str, Tensor] | None:

@@ -17,6 +17,7 @@ from support.benchmarks import load_benchmark
 
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError, TrialError
+from fgtune.training.clustering import fits
 from fgtune.training.clustering.find import find_clusters
 from fgtune.training.clustering.rules import clusters_of, relative, softmax
 
@@ -268,3 +269,21 @@ def test_the_baselines_that_are_measured_find_classes_that_lie_apart(capsys, mon
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("| k", "| W"))]
     assert len(lines) == 3 * 2
     assert all(float(line.split(" | ")[1].strip(" |*")) > 0.97 for line in lines)
+
+
+def test_k_means_that_has_said_the_sizes_is_not_fitted_again(monkeypatch):
+    rng, fitted = np.random.default_rng(0), []
+    features = rng.normal(size=(90, 3)).astype(np.float32)
+    groups = np.repeat([0, 1, 2], 30)
+    kmeans_of = fits.kmeans_of
+
+    def count(points, clusters, *rest):
+        fitted.append((points.tobytes(), clusters))
+        return kmeans_of(points, clusters, *rest)
+
+    monkeypatch.setattr(fits, "kmeans_of", count)
+    found = find_clusters(config(kind="kmeans", sizes="variance"), features, groups, 7, seed=3)
+    assert len(fitted) == len(set(fitted))
+    given = np.bincount(found.groups).tolist()
+    again = find_clusters(config(kind="kmeans"), features, groups, 7, 3, given)
+    assert np.array_equal(found.rule.centers, again.rule.centers)

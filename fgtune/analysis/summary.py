@@ -17,6 +17,7 @@ from fgtune.analysis.checks.record import Check, Material
 from fgtune.analysis.class_numbers import NumberChoice, choose_number
 from fgtune.analysis.datasets.together import DatasetsSummary, summarise_datasets
 from fgtune.analysis.estimates import arm_estimate
+from fgtune.analysis.expectations import JudgedExpectation, judge_expectations
 from fgtune.analysis.formatting import MetricInfo, metric_info, plain_json
 from fgtune.analysis.inputs import Counts, PlannedArm, StudyData, read_study
 from fgtune.analysis.judging import exploratory_contrasts, planned_contrasts
@@ -81,6 +82,7 @@ class StudySummary:
         datasets: Each arm of a comparison over all its data sets together; None with a single one.
         parts: What the parts of an ablation are worth together; None where its arms do not tell.
         numbers: What a study over K_F says about the number of fine classes; None for other studies.
+        expected: What the study file expects of its arms, held against the verdicts.
         profiles: What the levels of each numeric factor of a sensitivity study say together; None where there are none.
         variance: What the spread over seeds consists of; None for other designs.
     """
@@ -122,6 +124,7 @@ class StudySummary:
     profiles: ProfilesSummary | None = None
     numbers: NumberChoice | None = None
     variance: VarianceSummary | None = None
+    expected: tuple[JudgedExpectation, ...] = ()
 
     @property
     def baseline(self) -> ArmSummary:
@@ -169,7 +172,8 @@ def summarise(folder: StudyFolder | StudyData) -> StudySummary:
         numbers=choose_number(data),
     )
     made = SUMMARISERS[study.design.kind](data, summary)
-    return replace(made, checks=_checks(data, made))
+    expected = judge_expectations(study.expect, made.contrasts, made.datasets)
+    return replace(made, checks=_checks(data, made), expected=expected)
 
 
 def _checks(data: StudyData, summary: StudySummary) -> tuple[Check, ...]:

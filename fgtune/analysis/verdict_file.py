@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field, JsonValue
 
 from fgtune.analysis.checks.record import Status
+from fgtune.analysis.expectations import Outcome
 from fgtune.analysis.verdict_base import Number, Record
 from fgtune.analysis.verdict_joint import Parts, Profiles, Variance
 from fgtune.analysis.verdicts.judgement import Doubt, Verdict
@@ -194,6 +195,19 @@ class HealthCheck(Record):
     """What to do about it; empty if the check passed."""
 
 
+class Expected(Record):
+    """An expectation that the study file states of an arm (``expect``), held against its verdict."""
+
+    arm: str
+    """The arm, as the study file names it; over several data sets, without the data set for all together."""
+    expected: tuple[str, ...]
+    """The verdicts that were expected, any of which would do."""
+    verdict: Verdict
+    """The verdict that was found."""
+    outcome: Outcome
+    """``held``, ``not held``, or ``undecided`` where the verdict is."""
+
+
 class Verdicts(Record):
     """The answer of a study for programs. Undefined numbers are null."""
 
@@ -229,6 +243,8 @@ class Verdicts(Record):
     """The planned contrasts, in the order of the plan. A search has none: its points depend on its results."""
     together: tuple[Together, ...]
     """Contrasts over all data sets of a comparison; empty with fewer than two data sets."""
+    expected: tuple[Expected, ...]
+    """What the study file expected of its arms; empty where it states nothing that can be judged."""
     chosen: tuple[Chosen, ...]
     """What a search chooses, by each of its criteria; empty for other designs."""
     parts: Parts | None

@@ -22,6 +22,7 @@ from fgtune.analysis.verdict_file import (
     Chosen,
     Contrast,
     Decision,
+    Expected,
     HealthCheck,
     LookAtResults,
     Lost,
@@ -65,6 +66,7 @@ def verdicts_of(data: StudyData, summary: StudySummary) -> Verdicts:
             _contrast(data, item, item.judgement) for item in summary.contrasts if item.judgement is not None
         ),
         together=() if summary.datasets is None else _together(summary.datasets),
+        expected=tuple(Expected(**asdict(each)) for each in summary.expected),
         chosen=() if summary.search is None else _chosen(summary.search),
         parts=parts_record(summary.parts),
         profiles=profiles_record(summary.profiles),

@@ -12,6 +12,7 @@ from fgtune.config.arms.draft_arms import DraftArm, Drafts
 from fgtune.config.arms.plan import ArmSearchPlan, Plan
 from fgtune.config.arms.plan_checks import (
     check_distinct,
+    check_expected,
     check_published,
     check_scheduler,
     check_seeds,
@@ -59,6 +60,7 @@ def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape], mad
     check_distinct(loaded, drafts, resolved, stated)
     arms = tuple(draft.arm for draft in drafts)
     check_published(loaded, arms, stated.keys())
+    check_expected(loaded, arms)
     cells = tuple(
         Cell(arm.name, seed, resolved[arm.name], arm.levels)
         for seed in loaded.study.seed_list

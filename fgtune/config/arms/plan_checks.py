@@ -14,7 +14,7 @@ from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.schema.base import data_key, stable_hash
 from fgtune.config.schema.designs import Design
 from fgtune.config.schema.objective import QueueInstanceConfig
-from fgtune.config.schema.paths import Path, value_at
+from fgtune.config.schema.paths import Path, suggestion, value_at
 from fgtune.config.schema.study import Study, find_arm
 from fgtune.config.schema.trial import AdamConfig, TrialConfig
 from fgtune.config.schema.tuning import Mode
@@ -254,6 +254,34 @@ def _published_errors(loaded: LoadedStudy, arms: Sequence[Arm], searched: Collec
                 key = "levels" if result.arm is None else "arm"
                 path = ("published", table, "results", row, key)
                 yield loaded.error(path, "must be one arm of the plan", fix, value=result.arm or result.levels)
+
+
+def check_expected(loaded: LoadedStudy, arms: Sequence[Arm]) -> None:
+    """Raise unless every expectation is about another arm that is compared with the baseline.
+
+    Raises:
+        ConfigError: At the arm; ``MultiConfigError`` when several are wrong.
+    """
+    study = loaded.study
+    if study.expect and not study.design.plans_contrasts:
+        rule = f"needs arms that are compared with a baseline, a {study.design.kind} plans no comparison"
+        raise loaded.error(("expect",), rule, "write it into expectation, in words")
+    baselines = {arm.name for arm in arms if arm.is_baseline}
+    together = {arm.name.removesuffix(f"@{arm.dataset}") for arm in arms if arm.dataset and not arm.is_baseline}
+    known = [*(arm.name for arm in arms if not arm.is_baseline), *sorted(together)]
+    errors, seen = [], set()
+    for rank, each in enumerate(study.expect):
+        path = ("expect", rank, "arm")
+        if each.arm in baselines:
+            rule = "must not be the baseline, which the verdicts are against"
+            errors.append(loaded.error(path, rule, f"the others are {', '.join(known)}", value=each.arm))
+        elif each.arm not in known:
+            fix = suggestion(each.arm, known, "arms")
+            errors.append(loaded.error(path, "must be an arm of the plan", fix, value=each.arm))
+        elif each.arm in seen:
+            errors.append(loaded.error(path, "is expected twice", "state one verdict an arm", value=each.arm))
+        seen.add(each.arm)
+    MultiConfigError.raise_all(errors)
 
 
 LARGE_ADAM_LR = 0.02

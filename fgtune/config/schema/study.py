@@ -22,6 +22,7 @@ from fgtune.config.schema.base import (
     must_differ,
 )
 from fgtune.config.schema.designs import ComparisonDesign, SensitivityDesign
+from fgtune.config.schema.expected import ExpectedArm
 from fgtune.config.schema.paths import all_paths, suggestion
 from fgtune.config.schema.search import SearchDesign
 from fgtune.config.schema.seeds import AdaptiveSeeds
@@ -220,6 +221,9 @@ class Study(Config):
     """What the study asks, in a sentence."""
     expectation: str = ""
     """What is expected and why, stated before the first trial."""
+    expect: tuple[ExpectedArm, ...] = ()
+    """The expectation in a form that can be judged: ``[{arm: no_coarse, verdict: hurts}]``. The report says of each
+    whether it held, did not hold, or is undecided."""
     source: str = ""
     """Paper, table or figure that the study reproduces or tests."""
     design: DesignConfig

@@ -15,12 +15,13 @@ from fgtune.config.arms.expand import resolve_classes
 from fgtune.config.reading.load import load_study
 from fgtune.config.schema.base import Config, data_key
 from fgtune.config.schema.data import DataConfig
+from fgtune.config.schema.data_images import ImageSetConfig
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Dataset, Splits
 from fgtune.data.check import SPLIT_NAMES
 from fgtune.data.diagnosis import SourcePair, duplicate_groups, leaks, nesting, purity, source_pairs
-from fgtune.data.load import load_dataset
-from fgtune.data.readers.images import ImageFiles
+from fgtune.data.load import image_files_of, load_dataset
+from fgtune.data.readers.images import ImageFiles, image_sizes
 from fgtune.data.splits import split_dataset
 from fgtune.data.views import describe, vectors
 from fgtune.errors import ConfigError
@@ -32,6 +33,11 @@ PURITY_NEIGHBORS = 20
 """Neighbours per sample, as many as FALCON stores."""
 PURITY_SAMPLES = 10_000
 """Purity is measured on at most this many training samples, drawn at random."""
+SIZED_IMAGES = 10_000
+"""The sizes of at most this many image files are looked up."""
+DARK = 128
+"""Images in which no pixel reaches this value are warned of."""
+_BLOCK = 1024
 LEAK_SAMPLES = 2_000
 """Leaks are looked for in at most this many training samples, drawn at random."""
 TINY = 10
@@ -77,11 +83,13 @@ def _report(config: DataConfig, dataset: Dataset, trials: Sequence[TrialConfig],
         lines += _pair(pair)
     lines += _fine(dataset)
     lines += _purity(dataset, splits, seed)
+    lines += _image_sizes(config)
     warnings = [
         *dataset.notes,
         *_tiny_classes(dataset, splits),
         *_duplicates(dataset, splits),
         *_leaks(dataset, splits, seed),
+        *_dark_images(dataset),
         *_trial_warnings(dataset, trials),
     ]
     lines += [f"warning: {warning}" for warning in warnings] or ["no warnings"]
@@ -177,6 +185,30 @@ def _chance(fine: IntArray, coarse: IntArray) -> float:
     return float(np.mean(shares)) if shares else float("nan")
 
 
+def _image_sizes(config: DataConfig) -> list[str]:
+    """Sizes of the image files, of at most ``SIZED_IMAGES`` of them, and files of the smallest and the largest one."""
+    if not isinstance(config, ImageSetConfig):
+        return []
+    files = image_files_of(config)
+    if files is None:
+        return []
+    rows = np.unique(np.linspace(0, len(files) - 1, min(len(files), SIZED_IMAGES)).round().astype(np.int64))
+    sizes = sorted(image_sizes(files, rows).items(), key=lambda item: (item[0][0] * item[0][1], item[0]))
+    if not sizes:
+        return []
+
+    def told(size: tuple[int, int], names: list[str]) -> str:
+        return f"{size[0]} x {size[1]} ({len(names):,}: {first_of(names, 2)})"
+
+    if len(sizes) == 1:
+        return [f"images in the files are {told(*sizes[0])}"]
+    both = f"{told(*sizes[0])} to {told(*sizes[-1])}"
+    how = {"crop": "cut to their centre square", "squash": "squeezed into a square", "pad": "padded to a square"}
+    return [
+        f"images in the files have {len(sizes):,} sizes, {both}; all are {how[config.resize]} of {config.size} pixels"
+    ]
+
+
 # --- warnings ------------------------------------------------------------------------------------------------------
 
 
@@ -248,6 +280,19 @@ def _leaks(dataset: Dataset, splits: Splits, seed: int) -> Iterator[str]:
                 f"feature goes {found[0].others:.0%} of the way from the most frequent class to certainty: a label in "
                 "disguise, or the order of the file? Leave it out unless it was measured before the labels were given"
             )
+
+
+def _dark_images(dataset: Dataset) -> Iterator[str]:
+    """Images that use a small part of the range, as those of 12 bits in files of 16."""
+    inputs = dataset.inputs
+    if inputs.dtype != np.uint8 or isinstance(inputs, ImageFiles):
+        return
+    largest = max(int(inputs[start : start + _BLOCK].max()) for start in range(0, len(inputs), _BLOCK))
+    if largest < DARK:
+        yield (
+            f"no pixel exceeds {largest} of 255; where files of 16 bits hold 10, 12 or 14 significant ones, say so "
+            "(data.bits: 12)"
+        )
 
 
 def _trial_warnings(dataset: Dataset, trials: Sequence[TrialConfig]) -> Iterator[str]:

@@ -46,6 +46,12 @@ def load_dataset(config: DataConfig) -> Dataset:
     return _sealed(dataset)
 
 
+def image_files_of(config: DataConfig) -> ImageFiles | None:
+    """The image files behind a data set, undecoded; None where it comes from none."""
+    inputs = _whole(config).inputs
+    return inputs if isinstance(inputs, ImageFiles) else None
+
+
 def _whole(config: DataConfig) -> Dataset:
     """What the loader of this kind returns."""
     if not isinstance(config, PluginDataConfig):

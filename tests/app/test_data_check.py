@@ -159,3 +159,16 @@ def test_a_feature_that_tells_a_label_is_named_and_what_was_left_out_is_told(tmp
         "alone tells the fine class (oracle) almost perfectly",
     ):
         assert sum(expected in line for line in warnings) == 1, expected
+
+
+def test_sizes_of_image_files_and_dark_images_are_told(tmp_path):
+    for number in range(12):
+        (tmp_path / "set" / f"c{number % 2}").mkdir(parents=True, exist_ok=True)
+        values = np.full((8, 8 + number // 11), 300 * number, np.uint16)
+        Image.fromarray(values).save(tmp_path / "set" / f"c{number % 2}" / f"{number}.png")
+    text = check(ImageFolderConfig(path=str(tmp_path / "set"), size=8, cache=False))
+    assert (
+        "images in the files have 2 sizes, 8 x 8 (11: c0/0.png, c0/10.png and 9 more) to 9 x 8 (1: c1/11.png)" in text
+    )
+    assert "warning: no pixel exceeds 13 of 255; where files of 16 bits hold" in text
+    assert "no pixel exceeds" not in check(ImageFolderConfig(path=str(tmp_path / "set"), size=8, cache=False, bits=12))

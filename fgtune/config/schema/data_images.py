@@ -25,10 +25,16 @@ class ImageSetConfig(BaseDataConfig):
     """Decode once into a memory-mapped file that all trials of a machine share; false keeps pixels in memory."""
     budget_gib: PositiveFloat = 20.0
     """A set whose pixels take more than this is decoded from its files every time instead of being kept."""
+    bits: Annotated[int, Field(ge=9, le=16)] = 16
+    """Significant bits of grey images of more than 8 bits, such as 12 for those of many cameras: 0 .. 2^bits - 1 become
+    0 .. 255."""
 
 
 class ImageFolderConfig(ImageSetConfig):
-    """A user's own images: folders ``coarse/fine/image``, or a CSV with a column of paths and columns of labels."""
+    """A user's own images: folders ``coarse/fine/image`` or ``coarse/image``, or a CSV of paths and labels.
+
+    They are turned as their EXIF orientation says, and transparent ones are laid on white.
+    """
 
     kind: Literal["image_folder"] = "image_folder"
     size: Annotated[int, Field(ge=4)] = 64

@@ -7,6 +7,7 @@ images when first read. It is never changed: other images, or another size, have
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import logging
 import os
@@ -20,7 +21,7 @@ import numpy as np
 from fgtune.arrays import ByteArray, IntArray
 from fgtune.data.base import StoredInputs
 from fgtune.data.readers.data_files import memory_bytes
-from fgtune.data.readers.images import ImageFiles, in_parallel, stat_of
+from fgtune.data.readers.images import FORMATS, MAX_PIXELS, ImageFiles, in_parallel, needs_care, stat_of
 from fgtune.errors import DataError
 from fgtune.files import replacing
 
@@ -130,8 +131,9 @@ def _content(images: ImageFiles, folder: Path) -> str:
     The digest is remembered under names, lengths and modification times: while these stay, so does the content.
     """
     how = f"{images.size}{images.resize}"
+    care = f"{images.as_seen}{images.bits}"
     stats = [stat_of(images.file(row)) for row in range(len(images))]
-    identity = hashlib.sha256(f"{Path(images.root).resolve()}{how}".encode())
+    identity = hashlib.sha256(f"{Path(images.root).resolve()}{how}|{care}".encode())
     for name, stat in zip(images.names, stats, strict=True):
         identity.update(bytes(name) + b"\0%d %d\0" % (stat.st_size, stat.st_mtime_ns))
     memo = folder / f"{identity.hexdigest()[:32]}.json"
@@ -142,18 +144,33 @@ def _content(images: ImageFiles, folder: Path) -> str:
     except (OSError, ValueError):
         pass  # missing or damaged: computed again
     digests = np.zeros((len(images), 32), dtype=np.uint8)
+    special = np.zeros(len(images), dtype=np.bool_)
 
     def digest(row: int) -> None:
         try:
-            digests[row] = np.frombuffer(hashlib.sha256(images.file(row).read_bytes()).digest(), dtype=np.uint8)
+            content = images.file(row).read_bytes()
+            digests[row] = np.frombuffer(hashlib.sha256(content).digest(), dtype=np.uint8)
+            special[row] = _is_special(content, images.as_seen)
         except OSError as error:
             raise DataError(f"image cannot be read ({error.strerror})", where=str(images.file(row))) from error
 
     in_parallel(digest, len(images))
+    how += f"|{care}" if special.any() else ""  # only such images are decoded in another way than once
     content = hashlib.sha256(how.encode() + digests.tobytes()).hexdigest()[:32]
     with replacing(memo) as temporary:
         temporary.write_text(json.dumps(content), encoding="ascii")
     return content
+
+
+def _is_special(content: bytes, as_seen: bool) -> bool:
+    """Whether how an image is decoded depends on more than its size; False for what cannot be opened."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            return image.width * image.height <= MAX_PIXELS and needs_care(image, as_seen)
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, Image.DecompressionBombError):
+        return False
 
 
 def _opened(file: Path, shape: tuple[int, ...]) -> ByteArray | None:

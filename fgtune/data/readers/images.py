@@ -17,6 +17,7 @@ from fgtune.arrays import ByteArray, IntArray
 from fgtune.data.base import StoredInputs
 from fgtune.data.readers.data_files import reason_of
 from fgtune.errors import DataError
+from fgtune.text import first_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -26,6 +27,8 @@ Resize = Literal["crop", "squash", "pad"]
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "PPM")
 """Formats that Pillow decodes itself; others (EPS, for one) would start another program."""
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".pgm")
+MOST_BITS = 16
+"""Bits of a pixel that are read at most."""
 MAX_PIXELS = 1 << 27
 """An image with more pixels is refused before it is decoded: 128 megapixels take 400 MB."""
 
@@ -49,6 +52,8 @@ class ImageFiles(StoredInputs):
         resize: ``crop`` scales the shorter side to ``size`` and cuts out the centre, ``squash`` both sides, ``pad`` the
             longer side and fills up with black.
         policy: How ``fgtune.data.readers.image_cache`` keeps the pixels.
+        as_seen: Whether images are turned as their EXIF orientation says and transparent ones laid on white.
+        bits: Significant bits of images of more than 8.
     """
 
     root: str
@@ -56,11 +61,23 @@ class ImageFiles(StoredInputs):
     size: int
     resize: Resize = "crop"
     policy: CachePolicy = CachePolicy()
+    as_seen: bool = False
+    bits: int = MOST_BITS
 
     @classmethod
-    def of(cls, root: Path, names: Sequence[str], size: int, resize: Resize, policy: CachePolicy) -> ImageFiles:
+    def of(
+        cls,
+        root: Path,
+        names: Sequence[str],
+        size: int,
+        resize: Resize,
+        policy: CachePolicy,
+        as_seen: bool = False,
+        bits: int = MOST_BITS,
+    ) -> ImageFiles:
         """Images by file names given as strings."""
-        return cls(str(root), np.array([os.fsencode(name) for name in names], dtype=np.bytes_), size, resize, policy)
+        encoded = np.array([os.fsencode(name) for name in names], dtype=np.bytes_)
+        return cls(str(root), encoded, size, resize, policy, as_seen, bits)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -75,7 +92,8 @@ class ImageFiles(StoredInputs):
     @property
     def fingerprint(self) -> str:
         """Digest of the files' names and lengths and of how they are decoded; the content is not read."""
-        digest = hashlib.sha256(f"{self.shape}{self.resize}".encode())
+        bits = "" if self.bits == MOST_BITS else f" {self.bits} bits"
+        digest = hashlib.sha256(f"{self.shape}{self.resize}{bits}".encode())
         for row in range(len(self.names)):
             path = self.file(row)
             digest.update(bytes(self.names[row]) + b"\0%d\0" % stat_of(path).st_size)
@@ -88,7 +106,7 @@ class ImageFiles(StoredInputs):
         """Decode rows in parallel; (n, 3, size, size), or (3, size, size) for one row.
 
         Raises:
-            DataError: If a file is missing or cannot be decoded; the text names it.
+            DataError: If files are missing or cannot be decoded; the text names them.
         """
         chosen = np.arange(len(self))[rows]
         pixels = np.empty((chosen.size, *self.shape[1:]), dtype=np.uint8)
@@ -105,11 +123,22 @@ class ImageFiles(StoredInputs):
 
     def decode_into(self, pixels: ByteArray, rows: IntArray) -> None:
         """Decode ``rows`` (n,) into ``pixels`` (n, 3, size, size), which may be a memory map."""
+        failed: dict[int, DataError] = {}
 
         def decode(place: int) -> None:
-            pixels[place] = read_image(self.file(int(rows[place])), self.size, self.resize)
+            try:
+                pixels[place] = read_image(self.file(int(rows[place])), self.size, self.resize, self.as_seen, self.bits)
+            except DataError as error:
+                failed[place] = error
 
         in_parallel(decode, len(rows))
+        if failed:
+            first = failed[min(failed)]
+            if len(failed) == 1:
+                raise first
+            names = [os.fsdecode(bytes(self.names[rows[place]])) for place in sorted(failed)]
+            rule = f"{len(names)} images cannot be decoded: {first_of(names)}; of the first: {first.rule}"
+            raise DataError(rule, where=self.root, path="trial.data.path", fix=first.fix)
 
 
 def images_in(folder: Path) -> list[str]:
@@ -155,11 +184,19 @@ def stat_of(path: Path) -> os.stat_result:
         raise DataError(f"image cannot be read ({error.strerror})", where=str(path), path="trial.data.path") from error
 
 
-def read_image(path: Path, size: int, resize: Resize) -> ByteArray:
+def read_image(path: Path, size: int, resize: Resize, as_seen: bool = False, bits: int = MOST_BITS) -> ByteArray:
     """One image as (3, size, size) uint8, in RGB.
 
+    Args:
+        path: The file.
+        size: Side in pixels.
+        resize: How it is brought there.
+        as_seen: Turn it as its EXIF orientation says, and lay transparent pixels on white.
+        bits: Significant bits of a grey image of more than 8, whose values 0 .. 2^bits - 1 become 0 .. 255.
+
     Raises:
-        DataError: If the file is missing, truncated, not in one of ``FORMATS``, or far too large.
+        DataError: If the file is missing, truncated, not in one of ``FORMATS``, far too large, or holds larger values
+            than ``bits`` admits.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -167,12 +204,69 @@ def read_image(path: Path, size: int, resize: Resize) -> ByteArray:
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"{image.width} x {image.height} pixels are too many")
-            fitted = _fit(image.convert("RGB"), size, resize)
+            fitted = _fit(_as_rgb(image, as_seen, bits), size, resize)
     except UnidentifiedImageError as error:
         raise _unreadable(path, f"is none of {', '.join(FORMATS)}") from error
     except (OSError, ValueError, SyntaxError, EOFError, MemoryError, Image.DecompressionBombError) as error:
         raise _unreadable(path, reason_of(error)) from error
     return np.ascontiguousarray(np.asarray(fitted).transpose(2, 0, 1))
+
+
+def needs_care(image: Image, as_seen: bool) -> bool:
+    """Whether an opened image is more than 8 bits of upright, opaque pixels, so that how it is decoded matters."""
+    if _is_deep(image):
+        return True
+    if not as_seen:
+        return False
+    if image.getexif().get(_ORIENTATION, 1) not in (None, 1):
+        return True
+    if not image.has_transparency_data:
+        return False
+    return bool(np.asarray(image.convert("RGBA").getchannel("A")).min() < 255)
+
+
+_ORIENTATION = 0x0112  # of EXIF
+
+
+def _is_deep(image: Image) -> bool:
+    return image.mode in ("I", "F") or image.mode.startswith("I;16")
+
+
+def _as_rgb(image: Image, as_seen: bool, bits: int) -> Image:
+    """The image in RGB of 8 bits."""
+    from PIL import Image as Pillow
+    from PIL import ImageOps
+
+    if image.mode == "F":
+        raise ValueError("pixels of real numbers are not read")
+    if bits < MOST_BITS and any(";16" in str(tile) for tile in getattr(image, "tile", ())) and not _is_deep(image):
+        raise ValueError(f"colour images of 16 bits are read by their high bytes, so data.bits: {bits} has no meaning")
+    if as_seen:
+        image = ImageOps.exif_transpose(image)
+    if _is_deep(image):
+        values, most = np.asarray(image).astype(np.int64), (1 << bits) - 1
+        if values.max() > most or values.min() < 0:
+            largest = int(values.max())
+            raise ValueError(f"values from {int(values.min())} to {largest} do not fit in {bits} bits, see data.bits")
+        image = Pillow.fromarray(np.rint(values * (255.0 / most)).astype(np.uint8))
+    if as_seen and image.has_transparency_data:
+        white = Pillow.new("RGBA", image.size, "white")
+        image = Pillow.alpha_composite(white, image.convert("RGBA"))
+    return image.convert("RGB")
+
+
+def image_sizes(images: ImageFiles, rows: IntArray) -> dict[tuple[int, int], list[str]]:
+    """Names of files by (width, height), as their headers give them; those that cannot be opened are left out."""
+    from PIL import Image
+
+    found: dict[tuple[int, int], list[str]] = {}
+    for row in rows:
+        try:
+            with Image.open(images.file(int(row)), formats=FORMATS) as image:
+                found.setdefault(image.size, []).append(os.fsdecode(bytes(images.names[row])))
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            continue
+    return found
 
 
 def _unreadable(path: Path, reason: str) -> DataError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,15 @@ from fgtune.arrays import IntArray
 from fgtune.config.schema.data_images import FewShotDataConfig, ImageFolderConfig, ImageSetConfig
 from fgtune.data.base import Dataset, Inputs
 from fgtune.data.check import SPLIT_NAMES
+from fgtune.data.labels import nfc
 from fgtune.data.readers.data_files import folders_in, inside, missing, read_lines
 from fgtune.data.readers.images import SUFFIXES, CachePolicy, ImageFiles, images_in
 from fgtune.data.readers.tables import labels_of, read_table
 from fgtune.data.sets.cifar_files import read_cifar100
 from fgtune.errors import DataError
+from fgtune.text import first_of
 
-LAYOUT = "PATH/COARSE/FINE/*.jpg (or .png ...), or PATH with a CSV named by data.table"
+LAYOUT = "PATH/COARSE/FINE/*.jpg or PATH/COARSE/*.jpg (or .png ...), or PATH with a CSV named by data.table"
 GET = "Point data.path to the folder of your images."
 LISTS_LAYOUT = "CLASSES/{train,val,test}.txt with one class name per line"
 LISTS_GET = "Write the class lists of your benchmark (CIFAR-FS: 64, 16, 20; CUB: 100, 50, 50)."
@@ -28,7 +31,7 @@ def load_image_folder(config: ImageFolderConfig) -> Dataset:
     """Images as (N, 3, size, size) uint8.
 
     From folders, a fine class is a folder within a coarse one; equal names in two coarse folders are two fine classes.
-    Classes are numbered by name.
+    Images that lie in the coarse folders themselves have no fine class. Classes are numbered by name.
 
     Raises:
         DataError: If folder, table or columns are missing, or a path leaves the folder. Unreadable images are reported
@@ -43,35 +46,66 @@ def load_image_folder(config: ImageFolderConfig) -> Dataset:
 def image_files(root: Path, names: list[str], config: ImageSetConfig) -> ImageFiles:
     """Images of a set, decoded and kept as the config says."""
     policy = CachePolicy(config.cache, int(config.budget_gib * 2**30))
-    return ImageFiles.of(root, names, config.size, config.resize, policy)
+    as_seen = isinstance(config, ImageFolderConfig)  # published sets are decoded as those who published them did
+    return ImageFiles.of(root, names, config.size, config.resize, policy, as_seen, config.bits)
 
 
 def _from_folders(root: Path, config: ImageFolderConfig) -> Dataset:
+    """A folder is a coarse class, and the folders in it fine classes; without any, images lie in the coarse ones."""
+    parents = folders_in(root)
+    direct = {parent: images_in(root / parent) for parent in parents}
+    inner = {
+        parent: {fine: images_in(root / parent / fine) for fine in folders_in(root / parent)} for parent in parents
+    }
+    nested = [parent for parent in parents if any(inner[parent].values())]
+    notes = _check_depth(root, direct, nested)
     names: list[str] = []
-    coarse: list[int] = []
-    fine: list[int] = []
-    coarse_names = folders_in(root)
-    fine_names: list[str] = []
-    for parent, coarse_name in enumerate(coarse_names):
-        for fine_name in folders_in(root / coarse_name):
-            files = images_in(root / coarse_name / fine_name)
-            names += [f"{coarse_name}/{fine_name}/{file}" for file in files]
-            coarse += [parent] * len(files)
-            fine += [len(fine_names)] * len(files)
-            fine_names.append(f"{coarse_name}/{fine_name}")
+    coarse: list[str] = []
+    fine: list[str] = []
+    for parent in parents:
+        for each, files in inner[parent].items():
+            names += [f"{parent}/{each}/{file}" for file in files]
+            coarse += [nfc(parent)] * len(files)
+            fine += [nfc(f"{parent}/{each}")] * len(files)
+        if not nested:
+            names += [f"{parent}/{file}" for file in direct[parent]]
+            coarse += [nfc(parent)] * len(direct[parent])
     if not names:
-        rule = f"holds no images of {', '.join(SUFFIXES)} in folders COARSE/FINE"
+        rule = f"holds no images of {', '.join(SUFFIXES)} in folders COARSE/FINE or COARSE"
         raise DataError(rule, where=str(root), path="trial.data.path", fix=f"Expected layout: {LAYOUT}.")
+    coarse_names = tuple(dict.fromkeys(map(nfc, parents)))
+    fine_names = tuple(dict.fromkeys(nfc(f"{parent}/{each}") for parent in parents for each in inner[parent]))
     return Dataset(
         name=config.path,
         inputs=image_files(root, names, config),
-        coarse=np.array(coarse, dtype=np.int64)[:, None],
+        coarse=_numbered(coarse, coarse_names)[:, None],
         num_coarse=(len(coarse_names),),
-        fine=np.array(fine, dtype=np.int64),
-        num_fine=len(fine_names),
-        coarse_names=(tuple(coarse_names),),
-        fine_names=tuple(fine_names),
+        fine=_numbered(fine, fine_names) if nested else None,
+        num_fine=len(fine_names) if nested else None,
+        coarse_names=(coarse_names,),
+        fine_names=fine_names if nested else None,
+        notes=notes,
     )
+
+
+def _numbered(labels: list[str], names: tuple[str, ...]) -> IntArray:
+    number = {name: index for index, name in enumerate(names)}
+    return np.array([number[label] for label in labels], dtype=np.int64)
+
+
+def _check_depth(root: Path, direct: Mapping[str, list[str]], nested: Sequence[str]) -> tuple[str, ...]:
+    """Warns of images beside the folders of fine classes; raises where a coarse class has nothing else."""
+    if not nested:
+        return ()
+    flat = next((parent for parent, files in direct.items() if files and parent not in nested), None)
+    if flat is not None:
+        rule = f"{flat} holds images itself, and {nested[0]} holds them in folders of fine classes"
+        fix = "Put all images into COARSE/FINE, or all into COARSE for coarse labels alone."
+        raise DataError(rule, where=str(root), path="trial.data.path", fix=fix)
+    beside = [f"{parent}/{file}" for parent, files in direct.items() for file in files]
+    if not beside:
+        return ()
+    return (f"{root}: images beside the folders of fine classes are not used: {first_of(beside)}",)
 
 
 def _from_table(root: Path, table: str, config: ImageFolderConfig) -> Dataset:
@@ -126,11 +160,12 @@ def _from_class_folders(config: FewShotDataConfig, classes: list[str]) -> tuple[
     root = Path(config.path)
     if not root.is_dir():
         raise missing("folder of images", [root], FOLDERS_LAYOUT, FOLDERS_GET)
-    there = set(folders_in(root))
-    unknown = next((name for name in classes if name not in there), None)
+    there = {nfc(folder): folder for folder in folders_in(root)}
+    unknown = next((name for name in classes if nfc(name) not in there), None)
     if unknown is not None:
         raise missing(f"folder of class {unknown!r}", [root / unknown], FOLDERS_LAYOUT, FOLDERS_GET)
-    found = [[f"{name}/{file}" for file in images_in(root / name)] for name in classes]
+    folders = [there[nfc(name)] for name in classes]
+    found = [[f"{name}/{file}" for file in images_in(root / name)] for name in folders]
     fine = np.repeat(np.arange(len(classes), dtype=np.int64), [len(names) for names in found])
     return image_files(root, [name for names in found for name in names], config), fine
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -174,3 +176,99 @@ def test_a_cache_folder_that_cannot_be_made_is_told(make_files, tmp_path, monkey
     monkeypatch.setenv("FGTUNE_CACHE", str(tmp_path / "file"))
     with pytest.raises(DataError, match="folder of decoded images cannot be made"):
         keep_images(make_files()[0])
+
+
+# --- what is in a pixel ------------------------------------------------------------------------------------------
+
+
+def saved(path, values, **kept):
+    Image.fromarray(values).save(path, **kept)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["png", "pgm"])
+def test_grey_images_of_16_bits_are_scaled_to_8(tmp_path, suffix):
+    values = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1040
+    pixels = read_image(saved(tmp_path / f"a.{suffix}", values), 8, "crop")
+    assert np.array_equal(pixels[0], np.rint(values / 257.0))
+    assert np.array_equal(pixels[0], pixels[2])
+
+
+def test_significant_bits_keep_the_levels_of_a_camera_and_larger_values_are_told(tmp_path):
+    values = np.arange(64, dtype=np.uint16).reshape(8, 8) * 65
+    path = saved(tmp_path / "a.png", values)
+    assert len(np.unique(read_image(path, 8, "crop"))) == 17
+    assert np.array_equal(read_image(path, 8, "crop", bits=12)[1], np.rint(values * (255 / 4095)))
+    with pytest.raises(DataError, match=r"values from 0 to 4095 do not fit in 10 bits, see data.bits"):
+        read_image(path, 8, "crop", bits=10)
+
+
+def test_a_pgm_of_12_bits_says_so_itself(tmp_path):
+    values = np.arange(64).reshape(8, 8) * 65
+    (tmp_path / "a.pgm").write_bytes(b"P5 8 8 4095\n" + values.astype(">u2").tobytes())
+    assert np.array_equal(read_image(tmp_path / "a.pgm", 8, "crop")[0], np.rint(values * (255 / 4095)))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])
+def test_images_stand_as_their_exif_orientation_says(tmp_path, orientation, suffix):
+    turned = {1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud,
+              5: lambda a: a.transpose(1, 0, 2), 6: lambda a: np.rot90(a, -1),
+              7: lambda a: np.rot90(a, 2).transpose(1, 0, 2), 8: np.rot90}  # fmt: skip
+    values = np.zeros((16, 16, 3), np.uint8)
+    values[:8, :8] = 250
+    values[:8, 8:] = 120
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = saved(tmp_path / f"a.{suffix}", values, exif=exif)
+    stored, seen = (read_image(path, 16, "crop", as_seen).transpose(1, 2, 0).astype(int) for as_seen in (False, True))
+    assert np.abs(stored - values).max() < 60
+    assert np.abs(seen - turned[orientation](values)).max() < 60
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparent_pixels_lie_on_white_and_what_is_hidden_below_does_not_show(tmp_path, mode):
+    values = np.full((8, 8, 4), (10, 10, 10, 255), np.uint8)
+    values[:4] = (10, 10, 10, 0)
+    image = Image.fromarray(values)
+    if mode == "P":
+        image = Image.fromarray(np.repeat([0, 1], 32).astype(np.uint8).reshape(8, 8), mode="P")
+        image.putpalette([200, 0, 0, 10, 10, 10])
+        image.save(tmp_path / "a.png", transparency=0)
+    else:
+        image.convert(mode).save(tmp_path / "a.png")
+    seen = read_image(tmp_path / "a.png", 8, "crop", as_seen=True)
+    assert (seen[:, :4] == 255).all()
+    assert (seen[:, 4:] == 10).all()
+
+
+def test_a_palette_gives_its_colours(tmp_path):
+    image = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) % 2, mode="P")
+    image.putpalette([255, 0, 0, 0, 0, 255])
+    image.save(tmp_path / "a.png")
+    for as_seen in (False, True):
+        pixels = read_image(tmp_path / "a.png", 8, "crop", as_seen)
+        assert pixels[:, 0, 0].tolist() == [255, 0, 0]
+        assert pixels[:, 0, 1].tolist() == [0, 0, 255]
+
+
+def test_the_cache_of_plain_images_is_that_of_earlier_versions_and_others_have_one_of_their_own(tmp_path, make_files):
+    files, _ = make_files()
+    digests = [hashlib.sha256((tmp_path / "set" / f"{row}.png").read_bytes()).digest() for row in range(12)]
+    earlier = hashlib.sha256(b"8crop" + b"".join(digests)).hexdigest()[:32]
+    assert keep_images(files).fingerprint == keep_images(replace(files, as_seen=True)).fingerprint == earlier
+    saved(tmp_path / "set" / "3.png", np.full((8, 8), 3000, np.uint16))
+    found = {keep_images(replace(files, bits=bits)).fingerprint for bits in (12, 16)}
+    assert len(found | {earlier}) == 3
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    saved(tmp_path / "set" / "3.png", np.zeros((8, 8, 3), np.uint8), exif=exif)
+    assert keep_images(files).fingerprint != keep_images(replace(files, as_seen=True)).fingerprint
+
+
+def test_all_files_that_cannot_be_decoded_are_named(tmp_path, make_files):
+    files, _ = make_files()
+    for row in (2, 7):
+        (tmp_path / "set" / f"{row}.png").write_text("no image")
+    with pytest.raises(DataError, match=r"2 images cannot be decoded: 2.png, 7.png; of the first: image cannot be"):
+        keep_images(files)

@@ -36,6 +36,39 @@ def test_folders_give_coarse_and_fine_classes_by_name(folders):
     assert np.array_equal(data.inputs[:], np.stack(pixels).transpose(0, 3, 1, 2))
 
 
+def test_images_in_the_coarse_folders_themselves_have_coarse_labels_alone(tmp_path, save_image):
+    for name in ("cat/1.png", "cat/2.png", "dog/1.png"):
+        for copy in range(5):
+            save_image(tmp_path / name.replace(".png", f"{copy}.png"))
+    (tmp_path / "dog" / "notes").mkdir()
+    data = load_dataset(config(tmp_path))
+    assert data.coarse[:, 0].tolist() == [0] * 10 + [1] * 5
+    assert data.coarse_names == (("cat", "dog"),)
+    assert data.fine is data.num_fine is data.fine_names is None
+    assert not data.notes
+
+
+def test_images_beside_folders_of_fine_classes_are_told_and_classes_without_such_folders_refused(folders, save_image):
+    root, _ = folders
+    save_image(root / "cat" / "overview.png")
+    data = load_dataset(config(root))
+    assert len(data.inputs) == 12
+    assert data.notes == (f"{root}: images beside the folders of fine classes are not used: cat/overview.png",)
+    save_image(root / "fox" / "1.png")
+    with pytest.raises(DataError, match="fox holds images itself, and cat holds them in folders of fine classes"):
+        load_dataset(config(root))
+
+
+def test_folders_whose_names_are_written_in_two_ways_are_one_class(tmp_path, save_image):
+    for number, name in enumerate(["caf\u00e9", "cafe\u0301", "the"]):
+        for copy in range(4):
+            save_image(tmp_path / name / "x" / f"{number}{copy}.png")
+    data = load_dataset(config(tmp_path))
+    assert data.coarse_names == (("caf\u00e9", "the"),)
+    assert np.bincount(data.coarse[:, 0]).tolist() == [8, 4]
+    assert data.fine_names == ("caf\u00e9/x", "the/x")
+
+
 @pytest.fixture
 def table(folders):
     root, _ = folders
@@ -128,7 +161,9 @@ def test_each_fault_gives_one_clear_error(table, fault):
 
 def test_an_empty_folder_says_what_is_expected(tmp_path):
     (tmp_path / "cat" / "persian").mkdir(parents=True)
-    with pytest.raises(DataError, match=re.escape("in folders COARSE/FINE. Fix: Expected layout: PATH/COARSE/FINE/*")):
+    with pytest.raises(
+        DataError, match=re.escape("in folders COARSE/FINE or COARSE. Fix: Expected layout: PATH/COARSE/FINE/*")
+    ):
         load_dataset(config(tmp_path))
 
 

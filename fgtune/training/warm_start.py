@@ -23,6 +23,7 @@ from fgtune.errors import TrialError
 from fgtune.objectives.prior import ClassPrior
 from fgtune.streams import derive_seed
 from fgtune.training.clustering.find import find_clusters
+from fgtune.training.clustering.memo import remembered
 from fgtune.training.clustering.sizes import relations_sizes
 from fgtune.training.relations_state import RelationsState
 
@@ -113,8 +114,10 @@ class FineStart:
             )
         wanted: tuple[IntArray, ...] | None = None
         if learned:  # relations that are given or fixed have sizes of their own, clusters' come from the clusters
-            wanted = relations_sizes(
-                config.relations, features, coarse, view.num_coarse, num_fine, seed, exact=clusters
+            kind_of_sizes, among = config.relations, view.num_coarse
+            wanted = remembered(
+                lambda: relations_sizes(kind_of_sizes, features, coarse, among, num_fine, seed, exact=clusters),
+                *("sizes", kind_of_sizes.sizes, features, coarse, among, num_fine, seed, clusters),
             )
         self.relations = RelationsState(
             config.relations,
@@ -129,8 +132,12 @@ class FineStart:
         shares = np.ones(num_fine)
         if clusters and features is not None:
             parents = self.relations.fine_to_coarse[0]
-            found = starting_classes(config.clustering, features, coarse[:, 0], parents, seed)
-            self.labels, shares = torch.from_numpy(found.labels).to(device), found.shares
+            known, points, first = config.clustering, features, coarse[:, 0]
+            found = remembered(
+                lambda: starting_classes(known, points, first, parents, seed),
+                *("start", known.to_plain(), points, first, parents, seed),
+            )
+            self.labels, shares = torch.from_numpy(found.labels.copy()).to(device), found.shares
             self.relations.start_from(found.labels, coarse)
         self.prior: ClassPrior | None = None
         if isinstance(kind, str):

@@ -12,6 +12,7 @@ from sklearn.cluster import KMeans
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import TrialError
 from fgtune.streams import derive_seed
+from fgtune.training.clustering import fits, memo
 from fgtune.training.warm_start import starting_classes
 
 WARM = {"objective.preset": "falcon_warm"}
@@ -178,3 +179,28 @@ def test_sizes_by_variance_do_not_concern_a_trial_without_a_fine_head(make_train
     )
     for one, other in zip(plain, sized, strict=True):
         assert one.metrics == other.metrics
+
+
+def test_arms_of_a_block_start_from_clusters_that_are_found_once(make_trainer, monkeypatch):
+    fitted, kmeans_of = [], fits.kmeans_of
+
+    def count(points, *rest):
+        fitted.append(len(points))
+        return kmeans_of(points, *rest)
+
+    monkeypatch.setattr(fits, "kmeans_of", count)
+    monkeypatch.setattr(memo, "_FOUND", {})
+    first = make_trainer(UNEQUAL)
+    needed = len(fitted)
+    assert needed > 0
+    arm = make_trainer({**UNEQUAL, "objective.lambda_reg": 0.5, "optimizer.lr": 0.03})
+    assert len(fitted) == needed
+    assert torch.equal(arm.start.labels, first.start.labels)
+    assert arm.start.labels.data_ptr() != first.start.labels.data_ptr()
+    make_trainer({**UNEQUAL, "clustering": {"kind": "kmeans", "restarts": 2}})
+    assert len(fitted) > needed  # other clusters
+    needed = len(fitted)
+    monkeypatch.setattr(memo, "KEPT", 1)
+    make_trainer({**UNEQUAL, "data.separation": 7.0})
+    assert len(fitted) > needed
+    assert len(memo._FOUND) == 1

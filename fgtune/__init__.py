@@ -14,6 +14,7 @@ _HOMES = {
     "ConfigError": "errors",
     "FgtuneError": "errors",
     "discover": "app.discover",
+    "import_results": "app.import_results",
     "load_study": "app.api",
     "open_results": "app.api",
     "plan": "app.api",

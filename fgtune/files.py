@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -146,6 +146,31 @@ class JsonLines(Generic[T]):
             if self._chained:
                 line = json.dumps({**plain, PREVIOUS: _link(file.fileno())})
             file.write(line.encode() + b"\n")
+            file.flush()
+            if self._synced:
+                os.fsync(file.fileno())
+        if new and self._synced:
+            _sync_folder(self.path.parent)
+
+    def extend(self, objects: Iterable[dict[str, Any]]) -> None:
+        """Add many lines, synced together at the end: ``append`` syncs each, which costs milliseconds a line.
+
+        Raises:
+            OSError: The write failed; the file then holds what it held before, some lines, and at most a torn one.
+            ValueError: For a number that is not finite.
+        """
+        lines = [json.dumps(plain, allow_nan=False) for plain in objects]
+        if not lines:
+            return
+        new = not self.path.exists()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab+") as file:
+            self._repair(file.fileno())
+            link = _link(file.fileno()) if self._chained else ""
+            for line in lines:
+                text = json.dumps({**json.loads(line), PREVIOUS: link}) if self._chained else line
+                file.write(text.encode() + b"\n")
+                link = hashlib.sha256(text.encode()).hexdigest()
             file.flush()
             if self._synced:
                 os.fsync(file.fileno())

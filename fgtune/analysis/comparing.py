@@ -127,6 +127,10 @@ def _difference(
     if first.primary != study.primary:
         reason = f"other metrics: {study.primary} here, {first.primary} in {first.name}"
         return Difference(study.name, (reason,), (), None)
+    for side, each in ((first, first_data), (study, data)):
+        if each.study.trial.discovery is None:
+            rule = f"nobody recorded data, splits and epochs of the runs of {side.name}"
+            return Difference(study.name, (f"{rule}; a table of all runs, imported, compares them",), (), None)
     theirs, ours = _Side(first, first_data, first.chosen.arm), _Side(study, data, study.chosen.arm)
     reasons = _reasons(theirs, ours)
     if reasons:

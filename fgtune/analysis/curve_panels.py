@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from fgtune.analysis.formatting import MetricInfo, factor_name, metric_info
+from fgtune.analysis.formatting import MetricInfo, factor_name
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.level_panels import shown_groups
 from fgtune.analysis.trials import BASELINE, COMPLETE, Trial, criteria_of, kinds_of, shown_infos
@@ -98,7 +98,7 @@ def learning_panels(data: StudyData) -> tuple[CurvesPanel, ...]:
         title = "" if len(groups) == 1 else ALL_ARMS if factor is None else factor_name(factor, data.factors)
         for name in names:
             drawn = [_arm_curve(data, curves, arm, name) for arm in arms]
-            panels.append(CurvesPanel(metric_info(name), title, tuple(curve for curve in drawn if curve.epochs)))
+            panels.append(CurvesPanel(data.info(name), title, tuple(curve for curve in drawn if curve.epochs)))
     return tuple(panel for panel in panels if any(len(curve.epochs) > 1 for curve in panel.curves))
 
 
@@ -109,7 +109,7 @@ def _arm_curve(data: StudyData, curves: pd.DataFrame, arm: PlannedArm, metric: s
     grouped = rows.groupby("epoch", sort=True)[metric].agg(["count", "mean", "std"])
     n, mean = grouped["count"].to_numpy(), grouped["mean"].to_numpy(dtype=np.float64)
     quantile = stats.t.ppf(0.5 + data.level / 2, np.maximum(n - 1, 1))
-    info = metric_info(metric)
+    info = data.info(metric)
     half = np.where(n >= 2, quantile * grouped["std"].to_numpy() / np.sqrt(np.maximum(n, 1)), math.nan)  # (E,)
     return Curve(
         arm=arm.name,
@@ -135,9 +135,7 @@ def trial_curves_panels(data: StudyData, trials: Sequence[Trial]) -> tuple[Curve
     curves = curves[curves["epoch"] <= curves["arm"].map({trial.arm: trial.epochs for trial in trials})]
     names = dict.fromkeys([*(info.name for info in shown_infos(data)), *_EXTRA])
     panels = [
-        CurvesPanel(metric_info(name), "", _trial_curves(curves, kinds, name))
-        for name in names
-        if name in curves.columns
+        CurvesPanel(data.info(name), "", _trial_curves(curves, kinds, name)) for name in names if name in curves.columns
     ]
     return tuple(panel for panel in panels if panel.curves)
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fgtune.catalog.metrics import ARM_METRICS, Direction, find_spec
+from fgtune.catalog.book import CATALOGUE, MetricBook
+from fgtune.catalog.spec import Direction
 from fgtune.text import count
 
-_ACRONYMS = {"ari": "ARI", "nmi": "NMI", "ged": "GED", "v": "V"}
 _FACTORS = {"classes.num_fine_ratio": "K_F/K_F*", "classes.num_fine": "K_F", "classes": "K_F"}
 _COSTS = {
     "cost/seconds": ("seconds in the trainer", "wall seconds of training and evaluation"),
@@ -49,15 +49,18 @@ class MetricInfo:
     whole: bool = False
 
 
-def metric_info(name: str) -> MetricInfo:
-    """Look up a metric or cost; an unknown one, from another version, has neither range nor direction."""
-    if name in _COSTS:
+def metric_info(name: str, book: MetricBook = CATALOGUE) -> MetricInfo:
+    """Look up a metric or cost; an unknown one, from another version, has neither range nor direction.
+
+    Args:
+        name: Its name in the study.
+        book: The metrics that the study knows.
+    """
+    spec = book.find(name)
+    if spec is None and name in _COSTS:
         title, meaning = _COSTS[name]
         return MetricInfo(name, title, title, 0.0, math.inf, "minimize", oracle=False, description=meaning)
-    split, _, base = name.rpartition("/")
-    words = " ".join(_ACRONYMS.get(word, word) for word in base.split("_"))
-    title = f"{words} ({split})" if split else words
-    spec = ARM_METRICS.get(name) or find_spec(base)
+    title, words = book.title(name)
     if spec is None:
         return MetricInfo(name, title, words, -math.inf, math.inf, "none", oracle=False, description="")
     range_, kinds = (spec.low, spec.high), (spec.counts, spec.whole)

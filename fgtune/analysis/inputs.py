@@ -9,8 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from fgtune.analysis.agreement import Agreements
-from fgtune.analysis.formatting import MetricInfo, factor_name, level_text
-from fgtune.catalog.metrics import ARM_METRICS
+from fgtune.analysis.formatting import MetricInfo, factor_name, level_text, metric_info
 from fgtune.config.arms.arm_search import arm_search_folders
 from fgtune.config.arms.comparison import DATASET
 from fgtune.config.schema.study import Study
@@ -140,6 +139,14 @@ class StudyData:
         """Arms without cells, because the search inside them has not chosen their settings yet."""
         return tuple(arm for arm in self.arm_searches if not self.cells(arm))
 
+    def is_timed(self, result: CellResult) -> bool:
+        """Whether it is known how long a cell took; an imported run took 0 seconds where its table does not say."""
+        return math.isfinite(result.seconds) and (self.study.trial.runs_here or result.seconds > 0)
+
+    def info(self, name: str) -> MetricInfo:
+        """What a reader has to know about a metric or cost of this study."""
+        return metric_info(name, self.study.trial.book)
+
     @cached_property
     def measured(self) -> frozenset[str]:
         """Metrics that at least one planned cell has in the ledger."""
@@ -197,7 +204,7 @@ class StudyData:
 
         A metric of an arm has pseudo-values: their mean is the metric, their interval that of its jackknife.
         """
-        if metric in ARM_METRICS:
+        if metric in self.study.trial.book.of_arms:
             agreement = self.agreements.of(arm)
             return {} if agreement is None else agreement.values()
         complete = [result for result in self.ended(arm) if result.state is CellState.COMPLETE]

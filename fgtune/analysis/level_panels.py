@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from fgtune.analysis.estimates import arm_estimate
-from fgtune.analysis.formatting import MetricInfo, factor_name, level_text, metric_info
+from fgtune.analysis.formatting import MetricInfo, factor_name, level_text
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.search.axes import Axis, axes_of, listed_axis
 from fgtune.analysis.search.selection import LabelFreeChoice
@@ -125,7 +125,7 @@ def sensitivity_panels(data: StudyData) -> tuple[SensitivityPanel, ...]:
             arms = tuple(sorted(arms, key=lambda arm: float(arm.levels[axis.path])))
         for name in data.shown_metrics:
             points = tuple(_level_point(data, arm, axis, rank, name) for rank, arm in enumerate(arms))
-            panels.append(SensitivityPanel(axis, metric_info(name), points))
+            panels.append(SensitivityPanel(axis, data.info(name), points))
     return tuple(panels)
 
 
@@ -193,7 +193,7 @@ def front_panels(data: StudyData, trials: Sequence[Trial]) -> tuple[PairPanel, .
 
 def agreement_panels(data: StudyData, trials: Sequence[Trial], metrics: Sequence[MetricInfo]) -> tuple[PairPanel, ...]:
     """Each metric other than the primary one against the primary one, with what each of the two would choose."""
-    primary = metric_info(data.study.metrics.primary)
+    primary = data.info(data.study.metrics.primary)
     kinds, panels = kinds_of(data, trials), []
     for info in metrics:
         points = _both(trials, kinds, info, primary)
@@ -223,16 +223,16 @@ def choice_panels(
     shown = [choice for choice in choices if choice.criterion in criteria]
     if not shown:
         return ()
-    primary, trials = metric_info(data.study.metrics.primary), trials_of(data, ARM_METRICS)
+    primary, trials = data.info(data.study.metrics.primary), trials_of(data, ARM_METRICS)
     datasets = {arm.name: arm.dataset for arm in data.arms}
     found = []
     for choice in shown:
         own = [trial for trial in trials if datasets[trial.arm] == choice.dataset]
         kinds = {trial.arm: BEST if trial.arm == choice.best_arm else COMPLETE for trial in own}
         kinds |= {trial.arm: BASELINE for trial in own if trial.is_baseline}
-        points = _both(own, kinds, metric_info(choice.criterion), primary)
+        points = _both(own, kinds, data.info(choice.criterion), primary)
         marked = tuple(dict.fromkeys([choice.arm, choice.best_arm]))
-        found.append((choice.dataset, PairPanel(metric_info(choice.criterion), primary, points, marked)))
+        found.append((choice.dataset, PairPanel(data.info(choice.criterion), primary, points, marked)))
     return tuple(found)
 
 

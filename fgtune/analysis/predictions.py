@@ -30,6 +30,7 @@ def predictions_table(data: StudyData) -> pd.DataFrame:
     """
     import pandas as pd
 
+    data.study.trial.own()
     tables = list(_tables(data))
     if not tables:
         rule = "no finished cell has stored predictions: none has finished, or an earlier version ran them"

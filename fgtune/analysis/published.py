@@ -11,7 +11,7 @@ from typing import Any
 from scipy import stats
 
 from fgtune.analysis.estimates import arm_estimate
-from fgtune.analysis.formatting import level_text, metric_info
+from fgtune.analysis.formatting import level_text
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.verdicts.statistics import Estimate
 from fgtune.config.schema.paths import has_path, value_at
@@ -104,7 +104,7 @@ def _row(data: StudyData, table: PublishedTable, result: PublishedResult, arm: s
     sd, n = math.nan if result.sd is None else result.sd, result.n or table.n
     low, high = difference_interval(ours, result.value, sd, n, data.level)
     label = next(planned.label for planned in data.arms if planned.name == arm)
-    title = metric_info(result.metric).title
+    title = data.info(result.metric).title
     difference = ours.mean - result.value
     return PublishedRow(arm, label, result.row, result.metric, title, result.value, sd, n, ours, difference, low, high)
 

@@ -6,7 +6,6 @@ are compared one by one, a search is summarised as a search: ``SUMMARISERS`` has
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -18,7 +17,7 @@ from fgtune.analysis.class_numbers import NumberChoice, choose_number
 from fgtune.analysis.datasets.together import DatasetsSummary, summarise_datasets
 from fgtune.analysis.estimates import arm_estimate
 from fgtune.analysis.expectations import JudgedExpectation, judge_expectations
-from fgtune.analysis.formatting import MetricInfo, metric_info, plain_json
+from fgtune.analysis.formatting import MetricInfo, plain_json
 from fgtune.analysis.inputs import Counts, PlannedArm, StudyData, read_study
 from fgtune.analysis.judging import exploratory_contrasts, planned_contrasts
 from fgtune.analysis.look_history import look_records
@@ -145,7 +144,7 @@ class StudySummary:
 def summarise(folder: StudyFolder | StudyData) -> StudySummary:
     """Summarise a study from its folder, finished or not."""
     data = folder if isinstance(folder, StudyData) else read_study(folder)
-    metrics = tuple(metric_info(name) for name in data.shown_metrics)
+    metrics = tuple(data.info(name) for name in data.shown_metrics)
     study = data.study
     arm_searches = summarise_arm_searches(data)
     summary = StudySummary(
@@ -214,7 +213,7 @@ def _arm(data: StudyData, arm: PlannedArm) -> ArmSummary:
         num_fine=tuple(sorted(sizes)),
         counts=data.count(arm.name),
         estimates={name: arm_estimate(data, arm.name, name) for name in data.shown_metrics},
-        seconds=mean_interval([result.seconds for result in finished if math.isfinite(result.seconds)], data.level),
+        seconds=mean_interval([result.seconds for result in finished if data.is_timed(result)], data.level),
     )
 
 
@@ -321,5 +320,6 @@ SUMMARISERS: Mapping[str, Callable[[StudyData, StudySummary], StudySummary]] = {
     "comparison": _compared_over_datasets,
     "search": _searched,
     "variance": _decomposed,
+    "imported": _compared,
 }
 """What each kind of design adds to the summary: answer, contrasts, failures, solvers, warnings."""

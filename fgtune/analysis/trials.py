@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fgtune.analysis.formatting import MetricInfo, metric_info
+from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.catalog.metrics import ARM_METRICS
 from fgtune.catalog.spec import Direction
@@ -62,7 +62,7 @@ class Trial:
 
 def criteria_of(data: StudyData) -> tuple[MetricInfo, ...]:
     """What points are ranked by: the objectives of a search, each with its direction there; else the primary metric."""
-    infos = [(metric_info(name), mode) for name, mode in data.study.ranking]
+    infos = [(data.info(name), mode) for name, mode in data.study.ranking]
     return tuple(info if mode is None else replace(info, direction=mode) for info, mode in infos)
 
 
@@ -86,7 +86,7 @@ def shown_infos(data: StudyData) -> tuple[MetricInfo, ...]:
     """Criteria, then the other shown metrics; a criterion with its direction in the search."""
     criteria = criteria_of(data)
     named = {info.name for info in criteria}
-    return (*criteria, *(metric_info(name) for name in data.shown_metrics if name not in named))
+    return (*criteria, *(data.info(name) for name in data.shown_metrics if name not in named))
 
 
 def trials_of(data: StudyData, also: Iterable[str] = ()) -> tuple[Trial, ...]:

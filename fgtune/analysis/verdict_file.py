@@ -220,7 +220,7 @@ class Verdicts(Record):
     study_hash: str | None
     """Hash of the study and its data, from ``provenance.json``; null without that file."""
     design: str
-    """``sensitivity``, ``ablation``, ``comparison``, ``search`` or ``variance``."""
+    """``sensitivity``, ``ablation``, ``comparison``, ``search``, ``variance`` or ``imported``."""
     question: str
     """The study's question."""
     answer: str

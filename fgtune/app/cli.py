@@ -28,6 +28,7 @@ from fgtune.app.command_options import (
 from fgtune.app.discover_command import discover_data
 from fgtune.app.export import ExportFormat
 from fgtune.app.file_commands import schema, settings, show_plan, validate
+from fgtune.app.import_command import import_table
 from fgtune.app.interrupts import INTERRUPTED, Verbs, end_with
 from fgtune.errors import ConfigError, FgtuneError
 from fgtune.results.options import DEFAULT_OUT, RunOptions
@@ -143,6 +144,7 @@ def run(
 
 
 app.command("discover")(discover_data)
+app.command("import")(import_table)
 
 
 @app.command("report")

@@ -63,9 +63,10 @@ def check(source: Path | DataConfig, overrides: Sequence[str] = (), smoke: bool 
     if isinstance(source, Config):
         return _report(source, load_dataset(source), [], seed=0)
     loaded = load_study(source, overrides, smoke)
+    loaded.study.trial.own()
     trials: dict[str, list[TrialConfig]] = {}
     for arm in draft_arms(loaded).arms:
-        trials.setdefault(data_key(arm.config.data), []).append(arm.config)
+        trials.setdefault(data_key(arm.config.own().data), []).append(arm.config.own())
     first = loaded.study.seed_list[0]
     reports = [
         _report(arms[0].data, load_dataset(arms[0].data), arms, arms[0].streams.seeds(first).split)

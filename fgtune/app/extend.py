@@ -51,6 +51,7 @@ def extend(root: Path, seeds: int, tracking_uri: str | None = None, console: Con
 
     folder = StudyFolder(root.resolve())
     folder.require_study()
+    folder.read_study().trial.check_runs_here(str(folder.root))
     check_hashes(folder.read_provenance(), str(folder.root))
     last = _last_options(folder)
     study = folder.read_study()

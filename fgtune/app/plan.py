@@ -88,7 +88,7 @@ class StudyPlan:
             row |= {column: cell.levels[path] for path, column in columns.items()}
             result = self.finished.get(cell.cell_id)
             state = MISSING if result is None else result.state.value
-            rows.append(row | {"num_fine": cell.config.classes.num_fine, "state": state})
+            rows.append(row | {"num_fine": cell.config.own().classes.num_fine, "state": state})
         return pd.DataFrame(rows)
 
     def __len__(self) -> int:
@@ -150,7 +150,7 @@ def _arm_table(made: StudyPlan) -> Table:
         row = [arm.name + " *" * arm.is_baseline, *(_shown(arm.levels[factor]) for factor in plan.factors)]
         size, number = "searched", len(plan.study.seed_list)
         if cells:
-            size, number = str(cells[0].config.classes.num_fine), len(cells)
+            size, number = str(cells[0].config.own().classes.num_fine), len(cells)
         row += [size, str(number)]
         row += [str(count[state]) for state in (CellState.COMPLETE, CellState.FAIL, CellState.PRUNED) if finished]
         table.add_row(*table_row(*row))
@@ -166,7 +166,7 @@ def _cell_table(made: StudyPlan) -> Table:
         levels = [_shown(cell.levels[factor]) for factor in plan.factors]
         result = made.finished.get(cell.cell_id)
         state = "to run" if result is None else result.state.value
-        known = (cell.cell_id, str(cell.seed), cell.arm, *levels, str(cell.config.classes.num_fine), state)
+        known = (cell.cell_id, str(cell.seed), cell.arm, *levels, str(cell.config.own().classes.num_fine), state)
         table.add_row(*table_row(*known))
     return table
 

@@ -123,7 +123,7 @@ def _of_study(loaded: LoadedStudy, arm: str | None, seed: int, all_samples: bool
     from fgtune.data.views import training_view
     from fgtune.training.input_checks import check_user_parts
 
-    arms = {draft.name: draft.config for draft in draft_arms(loaded).arms}
+    arms = {draft.name: draft.config.own() for draft in draft_arms(loaded).arms}
     if arm is not None and arm not in arms:
         fix = f"choose among {first_of(sorted(arms))}"
         raise ConfigError("no such arm in the study", where=str(loaded.path), path="arm", value=arm, fix=fix)
@@ -169,9 +169,9 @@ def _of_file(path: Path, loaded: LoadedStudy) -> _Task:
         raise ConfigError("inputs must be finite", where=str(path), fix="remove or fill these samples")
     rows, none = np.arange(len(inputs)), np.full((len(inputs), 1), -1)
     view = TrainingView(inputs, rows, rows[:0], none, none[:0], (1,), None)
-    _check_trainable(loaded.study.trial, loaded, [])
+    _check_trainable(loaded.study.trial.own(), loaded, [])
     images = {"model.backbone": {"kind": "small_cnn"}} if inputs.ndim == 4 and not _names_backbone(loaded) else {}
-    config = _completed(loaded.study.trial, view, images)
+    config = _completed(loaded.study.trial.own(), view, images)
     if config.model.pretrain is not None and config.model.pretrain.coarse > 0:
         rule = "needs coarse labels, and of a mere file only the inputs are read"
         fix = "leave it out, or give a study file"

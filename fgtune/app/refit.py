@@ -128,6 +128,7 @@ def _read(folder: StudyFolder) -> tuple[StudyData, list[CellResult]]:
         rule = "is no study folder" if folder.root.exists() else "no such study folder"
         raise StudyFolderError(rule, where=str(folder.root), fix="name a folder that `fgtune run` wrote, reports/NAME")
     data = read_study(folder)
+    data.study.trial.check_runs_here(str(folder.root))
     ended = [(cell.arm, data.results[cell.cell_id]) for cell in data.planned if cell.cell_id in data.results]
     return data, [replace(result, arm=arm) for arm, result in ended]  # two arms may share cells
 
@@ -257,7 +258,7 @@ def _train(
     from fgtune.exporting.train import train_on_all, training_labels
 
     threads = max(1, int(study.execution.cpus))
-    trained = train_on_all(cell.config, dataset, cell.seed, threads, say, folder.encoders_dir)
+    trained = train_on_all(cell.config.own(), dataset, cell.seed, threads, say, folder.encoders_dir)
     trained.model.inputs = trained.model.inputs.model_copy(update={"scale": form.scale})
     if form.coarse_names is not None:
         dataset = replace(dataset, coarse_names=(form.coarse_names,))
@@ -291,10 +292,10 @@ def _card(
         data=dataset.name,
         fingerprint=dataset.fingerprint,
         samples=len(dataset.inputs),
-        trained_on=_trained_on(cell.config),
+        trained_on=_trained_on(cell.config.own()),
         trained_samples=len(trained.splits.train),
         input=trained.model.inputs,
-        weights=cell.config.evaluation.weights,
+        weights=cell.config.own().evaluation.weights,
         num_fine=int(trained.model.fine_to_coarse.shape[1]),
         num_coarse=dataset.num_coarse,
         coarse_names=dataset.coarse_names,

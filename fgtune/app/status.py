@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from fgtune.analysis.formatting import MetricInfo, metric_info
+from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import Counts, StudyData, read_study
 from fgtune.analysis.timing import TimeLeft, cells_at_once, counted_cells, machine, time_left
 from fgtune.analysis.trials import arm_means, best_arm, criteria_of
@@ -170,7 +170,7 @@ def _open_arms(data: StudyData) -> tuple[str, ...] | None:
     if data.count().missing == 0:
         from fgtune.analysis.judging import planned_contrasts  # SciPy, which nothing else here needs
 
-        contrasts = planned_contrasts(data, metric_info(data.study.metrics.primary))
+        contrasts = planned_contrasts(data, data.info(data.study.metrics.primary))
         return tuple(contrast.label for contrast in contrasts if not contrast.is_decided)
     if len(data.looks) == 1:
         return None
@@ -287,7 +287,7 @@ def _progress(status: StudyStatus) -> str:
 
 def _rest(status: StudyStatus) -> Iterator[str]:
     """The estimate, the best arm, and how to continue."""
-    if status.ended < status.planned:
+    if status.ended < status.planned and status.data.study.trial.runs_here:
         yield f"left: {status.left.sentence()}" if status.left else "left: unknown until a cell is finished"
     if status.open_checks:
         found = [f"{state} {name.lower()}" for name, state in status.open_checks]
@@ -298,6 +298,8 @@ def _rest(status: StudyStatus) -> Iterator[str]:
         yield f"best so far: {best.arm}, {mean}"
     retry = " --retry-failed" if status.ended == status.planned and status.failures and not status.is_arm_search else ""
     last = status.last
+    if not status.data.study.trial.runs_here and status.ended < status.planned:
+        yield "runs that are left come from elsewhere: `fgtune import` the table again when it has them"
     if last.command and status.holder is None and (status.ended < status.planned or retry):
         folder = None if last.options is None else last.options.directory(status.data.folder.root)
         place = f" (in {folder})" if folder is not None and folder != Path.cwd() else ""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import math
-from typing import Literal
 
 from fgtune.catalog.features import family_member, listed_members, probe_specs
 from fgtune.catalog.spec import SPLITS, Direction, MetricSpec, Reads
@@ -24,7 +23,6 @@ __all__ = [
     "MetricSpec",
     "find_spec",
     "is_of_cells",
-    "natural_mode",
     "spec_of",
 ]
 
@@ -242,18 +240,3 @@ def spec_of(name: str) -> MetricSpec:
     raise ConfigError(
         "unknown metric", value=name, fix=f"did you mean {prefix}{slash}{near[0]}? ({known})" if near else known
     )
-
-
-def natural_mode(name: str) -> Literal["maximize", "minimize"]:
-    """The direction in which a metric or cost improves.
-
-    Raises:
-        ConfigError: An unknown metric, or one without a direction.
-    """
-    if name.startswith(COST):
-        return "minimize"
-    direction = spec_of(name).direction
-    if direction == "none":
-        rule, fix = "has no better or worse of its own", "say `mode: maximize` or `mode: minimize`"
-        raise ConfigError(rule, value=name, fix=fix)
-    return direction

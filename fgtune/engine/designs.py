@@ -209,6 +209,7 @@ DESIGNS: Mapping[str, PlannedKind] = {
     "comparison": ComparisonKind(),
     "search": SearchKind(),
     "variance": PlannedKind(),
+    "imported": PlannedKind(),
 }
 """Every kind of design that a study file may state."""
 

@@ -111,10 +111,10 @@ class Driver:
         for cell in self.kind.prepared_cells(self.plan, self.launch):
             if flag.is_set:  # by a signal that came while something else was written
                 raise KeyboardInterrupt
-            key = preparation_key(cell.config, cell.seed)
+            key = preparation_key(cell.config.own(), cell.seed)
             if key not in prepared:
-                dataset = datasets[dataset_key(cell.config)]
-                prepared[key] = prepare_split(dataset, cell.config, cell.seed, threads=os.cpu_count() or 1)
+                dataset = datasets[dataset_key(cell.config.own())]
+                prepared[key] = prepare_split(dataset, cell.config.own(), cell.seed, threads=os.cpu_count() or 1)
         queue, stopping = self._queue_and_stopping()
         folder = self.launch.folder
         with deferring(flag.set):

@@ -90,6 +90,7 @@ def open_study(path: Path, overrides: Sequence[str] = (), smoke: bool = False) -
 
 def open_loaded(loaded: LoadedStudy) -> OpenedStudy:
     """Expand and check a study that has been read; see ``open_study``."""
+    loaded.study.trial.check_runs_here(str(loaded.path))
     made = _check_names(loaded)
     for search in made.arm_searches:
         with search.relocated_errors():
@@ -129,7 +130,7 @@ def _check_plugins(loaded: LoadedStudy, made: Drafts) -> None:
 
     for draft in made.arms:
         try:
-            check_user_parts(draft.config)
+            check_user_parts(draft.config.own())
         except ConfigError as error:
             errors = error.errors if isinstance(error, MultiConfigError) else (error,)
             MultiConfigError.raise_all([draft.place_error(each, loaded) for each in errors])
@@ -156,5 +157,5 @@ def _check_inputs(plan: Plan, datasets: Mapping[str, Dataset]) -> None:
     from fgtune.training.input_checks import check_inputs
 
     for arm in plan.arms:
-        dataset = datasets[data_key(arm.config.data)]
-        check_inputs(arm.config, dataset.inputs.shape[1:])
+        dataset = datasets[data_key(arm.config.own().data)]
+        check_inputs(arm.config.own(), dataset.inputs.shape[1:])

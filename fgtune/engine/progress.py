@@ -56,7 +56,7 @@ class Tally:
         """Epochs trained in this run, in units of cells; of a resumed cell only the rest counts."""
         fresh = len(self.finished) - self.resumed
         running = sum(
-            epochs / self.cells[cell_id].config.epochs
+            epochs / self.cells[cell_id].config.planned_epochs
             for cell_id, epochs in self.epochs.items()
             if cell_id not in self.finished
         )

@@ -115,7 +115,7 @@ class Recorder:
 
     def _labels(self, cell_id: str) -> dict[str, str]:
         """The digest of the coarse labels that the folder has of the cell's data, if it has any."""
-        key = data_key(self._cells[cell_id].config.data)
+        key = data_key(self._cells[cell_id].config.own().data)
         if key not in self._label_digests:
             labels = self._folder.read_labels(key)
             self._label_digests[key] = {} if labels is None else {LABELS: arrays_digest(labels)}

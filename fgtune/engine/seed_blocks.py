@@ -97,7 +97,6 @@ def next_block(plan: Plan, folder: StudyFolder) -> Block | None:
     Returns:
         None where seeds are fixed, a cell is still to run, every contrast is decided, or no arm may get more seeds.
     """
-    from fgtune.analysis.formatting import metric_info
     from fgtune.analysis.judging import planned_contrasts  # SciPy, which a plan of fixed seeds does not need
 
     adaptive, seeds = plan.study.adaptive_seeds, max((cell.seed + 1 for cell in plan.cells), default=0)
@@ -107,7 +106,7 @@ def next_block(plan: Plan, folder: StudyFolder) -> Block | None:
     data = read_study(folder)
     if not {cell.cell_id for cell in plan.cells} <= data.results.keys():
         return None
-    contrasts = planned_contrasts(data, metric_info(data.study.metrics.primary))
+    contrasts = planned_contrasts(data, data.info(data.study.metrics.primary))
     open_arms = tuple(contrast.arm for contrast in contrasts if not contrast.is_decided)
     larger = plan.with_seeds(dict.fromkeys(_growing(data, open_arms), following))
     added = {cell.cell_id for cell in larger.cells} - {cell.cell_id for cell in plan.cells}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from fgtune.analysis.formatting import metric_info, number
+from fgtune.analysis.formatting import number
+from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.summary import StudySummary
 from fgtune.analysis.text.variance import STREAM_WORDS
 from fgtune.reporting.effect_figures import effects_figure, shares_figure
@@ -56,14 +57,14 @@ def profile_figures(summary: StudySummary) -> FigureGroup:
     return FigureGroup("", tuple(figures), widest=2)
 
 
-def number_figures(summary: StudySummary) -> FigureGroup:
+def number_figures(data: StudyData, summary: StudySummary) -> FigureGroup:
     """Each criterion over the number of fine classes; empty for studies that do not vary it."""
     found = summary.numbers
     if found is None:
         return FigureGroup("", ())
     figures = []
     for rank, name in enumerate(dict.fromkeys(name for point in found.points for name in point.estimates)):
-        info = metric_info(name)
+        info = data.info(name)
         rows = [(point.num_fine, point.estimates[name]) for point in found.points if point.estimates[name].n]
         if rows:
             alt = f"{info.title} at K_F = " + ", ".join(f"{size}: {number(each.mean)}" for size, each in rows) + "."

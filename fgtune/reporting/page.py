@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fgtune.analysis.formatting import MetricInfo, metric_info
+from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.level_panels import shown_groups
 from fgtune.analysis.search.axes import axes_of
@@ -16,6 +16,7 @@ from fgtune.analysis.search.selection import Selection
 from fgtune.analysis.summary import StudySummary
 from fgtune.analysis.text.datasets_answer import pooled_sentence
 from fgtune.analysis.text.search_answer import short_level
+from fgtune.analysis.text.trial_words import import_facts, words_of
 from fgtune.analysis.trials import STOPPED, Trial, kinds_of, ranked, shown_infos, trials_of
 from fgtune.catalog.metrics import ARM_METRICS
 from fgtune.reporting.panels import MOST_ROWS, panels_of_arms, panels_of_space
@@ -130,15 +131,17 @@ def page_context(data: StudyData, summary: StudySummary) -> dict[str, Any]:
     finished = data.ended(data.baseline.name)
     return {
         "summary": summary,
+        "words": words_of(data),
+        "imported": import_facts(data),
         "pooled_sentence": pooled_sentence,
         "panels": panels,
         "points": points,
         "titles": {info.name: info.title for info in (summary.metrics if points is None else points.metrics)}
-        | {name: metric_info(name).title for name in ARM_METRICS},
+        | {name: data.info(name).title for name in ARM_METRICS},
         "most_rows": MOST_ROWS,
         "by_arm": [factor for factor, _ in shown_groups(data)] == [None],
         "styles": styles,
-        "config": dict(finished[0].config) if finished else data.study.trial.to_plain(),
+        "config": dict(finished[0].config) if finished and data.study.trial.runs_here else data.study.trial.to_plain(),
         "study_settings": {
             "design": data.study.design.to_plain(),
             "seeds": list(data.study.seed_list) if adaptive is None else adaptive.to_plain(),

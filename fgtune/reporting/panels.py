@@ -15,7 +15,7 @@ from fgtune.analysis.curve_panels import (
     learning_panels,
     trial_curves_panels,
 )
-from fgtune.analysis.formatting import MetricInfo, capital, interval, metric_info, number, p_text
+from fgtune.analysis.formatting import MetricInfo, capital, interval, number, p_text
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.level_panels import (
     PairPanel,
@@ -105,7 +105,7 @@ def panels_of_arms(data: StudyData, summary: StudySummary, styles: Mapping[str, 
         datasets=_datasets(summary),
         parts=parts_figures(summary),
         profiles=profile_figures(summary),
-        numbers=number_figures(summary),
+        numbers=number_figures(data, summary),
         variance=variance_figures(summary),
         found=(),
         importances=ImportancePanels(FigureGroup("", ()), ()),
@@ -136,10 +136,10 @@ def panels_of_space(
     """
     search, infos, kinds = summary.search, shown_infos(data), kinds_of(data, trials)
     few, searched = len(data.arms) <= MOST_ROWS, search is not None
-    primary = metric_info(data.study.metrics.primary)
+    primary = data.info(data.study.metrics.primary)
     judged = tuple({info.name: info for info in (*criteria_of(data), primary)}.values())
     chosen = {selection.criterion for selection in selections}
-    own = [metric_info(name) for name in ARM_METRICS if name not in {info.name for info in infos}]
+    own = [data.info(name) for name in ARM_METRICS if name not in {info.name for info in infos}]
     choosing = [info for info in (*infos, *own) if info.name in chosen]
     relations = [panel for panel in relations_panels(data) if kinds.get(panel.arm) in {BASELINE, BEST}]
     return Panels(
@@ -147,7 +147,7 @@ def panels_of_space(
         datasets=FigureGroup("", ()),
         parts=FigureGroup("", ()),
         profiles=FigureGroup("", ()),
-        numbers=number_figures(summary),
+        numbers=number_figures(data, summary),
         variance=FigureGroup("", ()),
         found=(*(_history(data, trials, kinds) if searched else ()), *_pairs(data, trials, choosing)),
         importances=importance_panels(data, trials, judged),

@@ -53,6 +53,9 @@ ARM_SEARCH = "inside"
 GIVEN = "given"
 """Key in ``provenance.json`` of the study as given: with overrides and spaces applied, defaults not filled in."""
 
+IMPORTS = "imports"
+"""Key in ``provenance.json`` of the tables that runs were imported from, the latest last."""
+
 CHAINED = "ledger_chained_after"
 """Key in ``provenance.json``: number of ledger lines from a version that did not chain them; 0 in a new folder."""
 
@@ -135,6 +138,20 @@ class StudyFolder(CellFiles):
             record[CHAINED] = len(self.ledger.lines())
         self.root.mkdir(parents=True, exist_ok=True)
         self._write_provenance(record)
+        write_atomically(self.study_file, loaded.source_text.encode())
+        write_atomically(self.resolved_file, resolved_text(plan).encode())
+        write_atomically(self.plan_file, plan_text(plan).encode())
+
+    def import_runs(self, plan: Plan, loaded: LoadedStudy, record: Mapping[str, Any]) -> None:
+        """Claim the folder, which must be locked, for a study of imported runs, or let that study grow.
+
+        Args:
+            plan: The study of the table.
+            loaded: The study file that was made of it.
+            record: Its provenance, without what is the folder's own.
+        """
+        own = {HASH: HASH_SCHEME, RESULTS: RESULTS_SCHEME, GIVEN: dict(loaded.raw), CHAINED: 0}
+        self._write_provenance({**record, **own})
         write_atomically(self.study_file, loaded.source_text.encode())
         write_atomically(self.resolved_file, resolved_text(plan).encode())
         write_atomically(self.plan_file, plan_text(plan).encode())

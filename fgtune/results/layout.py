@@ -16,7 +16,14 @@ from ruamel.yaml import YAML
 from fgtune.config.arms.plan import Plan
 from fgtune.errors import DamagedFileError
 from fgtune.files import write_atomically
-from fgtune.results.records import AttentionRecord, EpochMetrics, LabelsRecord, PredictionsRecord, RelationsRecord
+from fgtune.results.records import (
+    AttentionRecord,
+    CellResult,
+    EpochMetrics,
+    LabelsRecord,
+    PredictionsRecord,
+    RelationsRecord,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,15 +166,22 @@ class CellFiles(FolderLayout):
         """Store the per-epoch metrics of a cell, replacing any stored before; returns the file."""
         import pandas as pd  # slow to import, and validating a study does not need it
 
-        rows = [
-            {"cell_id": cell_id, "arm": arm, "seed": seed, "epoch": each.epoch, "step": each.step}
-            | {"seconds": each.seconds}
-            | dict(sorted(each.metrics.items()))
-            for each in history
-        ]
+        rows = _curve_rows(cell_id, arm, seed, history)
         path = self.curves_dir / f"{cell_id}.parquet"
         write_atomically(path, pd.DataFrame(rows).to_parquet(None, index=False))
         return path
+
+    def add_curves(self, cells: Sequence[tuple[CellResult, Sequence[EpochMetrics]]]) -> None:
+        """Store the per-epoch metrics of many cells at once, beside those that are gathered already."""
+        import pandas as pd
+
+        known = [pd.read_parquet(self.curves_file)] if self.curves_file.exists() else []
+        taken = {cell_id for curves in known for cell_id in curves["cell_id"]}
+        new = [(result, history) for result, history in cells if result.cell_id not in taken]
+        rows = [row for result, each in new for row in _curve_rows(result.cell_id, result.arm, result.seed, each)]
+        if rows:
+            curves = pd.concat([*known, pd.DataFrame(rows)], ignore_index=True)
+            write_atomically(self.curves_file, _sorted_curves(curves).to_parquet(None, index=False))
 
     def read_metric(self, cell_id: str, metric: str) -> dict[int, float]:
         """A metric of one cell by epoch, from its part of the curves; empty once the curves are gathered."""
@@ -197,7 +211,7 @@ class CellFiles(FolderLayout):
         if not parts:
             return pd.DataFrame(columns=[*CELL_COLUMNS, "epoch", "step", "seconds"])
         curves = pd.concat(parts, ignore_index=True)
-        return curves.sort_values(["seed", "arm", "cell_id", "epoch"], kind="stable", ignore_index=True)
+        return _sorted_curves(curves)
 
     def gather_curves(self) -> Path:
         """Gather all curves in ``curves.parquet`` and delete the parts; returns the file."""
@@ -206,6 +220,20 @@ class CellFiles(FolderLayout):
         for path in self.curves_dir.glob("*.parquet"):
             path.unlink()
         return self.curves_file
+
+
+def _curve_rows(cell_id: str, arm: str, seed: int, history: Sequence[EpochMetrics]) -> list[dict[str, Any]]:
+    """One row an epoch."""
+    return [
+        {"cell_id": cell_id, "arm": arm, "seed": seed, "epoch": each.epoch, "step": each.step}
+        | {"seconds": each.seconds}
+        | dict(sorted(each.metrics.items()))
+        for each in history
+    ]
+
+
+def _sorted_curves(curves: pd.DataFrame) -> pd.DataFrame:
+    return curves.sort_values(["seed", "arm", "cell_id", "epoch"], kind="stable", ignore_index=True)
 
 
 def _write_arrays(path: Path, arrays: Mapping[str, Any]) -> Path:

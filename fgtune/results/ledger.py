@@ -57,6 +57,14 @@ class Ledger:
         self._lines.append(_plain(stored))
         return stored
 
+    def extend(self, results: Iterable[CellResult]) -> None:
+        """Add many finished cells, synced once at the end; a crash before leaves some of them and at most a torn line.
+
+        Raises:
+            OSError: The write failed.
+        """
+        self._lines.extend(_plain(_finite(result)) for result in results)
+
     def lines(self) -> list[CellResult]:
         """The results in the order in which they were appended, earlier ones of a cell that ran again included.
 

@@ -39,8 +39,8 @@ def job_of(cell: Cell) -> dict[str, Any]:
         "arm": cell.arm,
         "seed": cell.seed,
         "config": cell.config.to_plain(),
-        "dataset_key": dataset_key(cell.config),
-        "preparation_key": preparation_key(cell.config, cell.seed),
+        "dataset_key": dataset_key(cell.config.own()),
+        "preparation_key": preparation_key(cell.config.own(), cell.seed),
         "fork": None if cell.fork is None else asdict(cell.fork),
         "plugins": asdict(permit_for_workers()),
     }

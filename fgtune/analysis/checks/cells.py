@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fgtune.analysis.checks.record import Check, Material, failed, passed, warned
 from fgtune.analysis.table import num_fine
+from fgtune.analysis.text.trial_words import words_of
 from fgtune.analysis.verdicts.grounds import lost_cells
 from fgtune.catalog.metrics import SPLITS
 from fgtune.results.records import CellResult, CellState
@@ -32,7 +33,7 @@ def lost(material: Material) -> Check | None:
         for arm, number in by_arm.items()
         if number
     ]
-    retry = "Read why in the table of failed cells, mend it, and run them again with --retry-failed."
+    retry = words_of(data).again
     if material.search is not None:
         text = f"{count(total, 'cell')} crashed or gave no finite value; their points cannot be chosen."
         return warned(name, text, retry)
@@ -59,16 +60,20 @@ def stopped(material: Material) -> Check | None:
             return None
         return passed(name, "no pair of a planned contrast was stopped early")
     text = (
-        f"{count(thinned, 'arm')} cannot be judged: a scheduler stopped some of their pairs for being bad, and the "
-        "pairs left would make any arm look better than it is."
+        f"{count(thinned, 'arm')} cannot be judged: some of their pairs were stopped early, for being bad most likely, "
+        "and the pairs left would make any arm look better than it is."
     )
-    return failed(name, text, "Run the study without a scheduler for verdicts.")
+    return failed(name, text, "Let every trial run to its end for verdicts, without a scheduler.")
 
 
 def epochs(material: Material) -> Check | None:
     """Arms that were trained for different numbers of epochs, where the study does not vary them on purpose."""
     data, name, design = material.data, "Training of equal length", material.data.study.design
-    if not design.plans_cells or ("epochs" in data.factors and design.varies_factors):
+    if (
+        not data.study.trial.has_curves
+        or not design.plans_cells
+        or ("epochs" in data.factors and design.varies_factors)
+    ):
         return None
     lengths: dict[str, int] = {}
     for cell in data.planned:

@@ -15,7 +15,7 @@ _THREADS = "execution.cpus="
 def repeatable(material: Material) -> Check | None:
     """Whether all cells ran on one machine, with one set of versions, with as many threads, without a GPU."""
     data, name = material.data, "Repeatability"
-    if not data.results:
+    if not data.results or not data.study.trial.runs_here:
         return None
     causes = [*_causes(material)]
     if not causes:

@@ -7,6 +7,7 @@ import math
 from fgtune.analysis.checks.record import Check, Material, failed, passed, warned
 from fgtune.analysis.formatting import capital, number, percent
 from fgtune.analysis.text.looks import after_looks
+from fgtune.analysis.text.trial_words import words_of
 from fgtune.analysis.verdicts.doubts import apart_words, cell_words
 from fgtune.analysis.verdicts.power import seeds_for_exact_test
 from fgtune.analysis.verdicts.shape import Shape, cells_needed
@@ -19,12 +20,12 @@ _REACH = 2.0  # standard deviations from the mean within which nearly all seeds 
 
 def enough(material: Material) -> Check | None:
     """Whether the seeds suffice for an exact test, and for seeing that some of them collapse."""
-    data, name = material.data, "Number of seeds"
+    data, name, words = material.data, "Number of seeds", words_of(material.data)
     seeds = len({cell.seed for cell in data.planned})
     if seeds == 1:
         text = "One seed: no interval and no verdict is possible; the numbers show one draw, not the method."
         if data.study.design.plans_cells:
-            return failed(name, text, "Add seeds: `fgtune extend DIR --seeds 8`.")
+            return failed(name, text, f"{words.add_seeds(8)}.")
         return warned(
             name, text, "Compare the chosen settings with the baseline on other seeds, in a study of their own."
         )
@@ -36,7 +37,7 @@ def enough(material: Material) -> Check | None:
     contrasts = count(family, "planned contrast")
     blind, visible = _blind(material)
     if seeds >= needed and blind:
-        more = f"Add seeds: `fgtune extend DIR --seeds {visible}`; or state metrics.collapse_rate or metrics.summary."
+        more = f"{words.add_seeds(visible)}; or state metrics.collapse_rate or metrics.summary."
         return warned(name, f"{capital(blind)}; verdicts that such collapses could undo are left open.", more)
     if seeds >= needed:
         return passed(name, f"{count(seeds, 'pair')} let an exact test reach {level:g} over {contrasts}")
@@ -45,9 +46,7 @@ def enough(material: Material) -> Check | None:
         f"With {count(seeds, 'pair')} an exact {test} test cannot go below p = {smallest_exact_p(seeds):.3g}, so it "
         f"can never reach the {level:.3g} of this look over {contrasts}; {needed} seeds could."
     )
-    step = (
-        f"Add seeds: `fgtune extend DIR --seeds {max(needed, visible)}`; `fgtune power DIR` says what they would find."
-    )
+    step = f"{words.add_seeds(max(needed, visible))}; `fgtune power DIR` says what they would find."
     if settings.summary in ("median", "improvement"):
         return failed(name, f"{text} No contrast can be decided before.", step)
     text = f"{text} The verdicts rest on the paired t-test, which takes the differences to be roughly normal"

@@ -24,7 +24,7 @@ from fgtune.analysis.datasets.pooling import (
     pool,
 )
 from fgtune.analysis.datasets.ranks import RankTest, rank_test
-from fgtune.analysis.formatting import MetricInfo, metric_info
+from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.trials import sign_of
 from fgtune.analysis.verdicts.grounds import arm_contrast, shapes_of
@@ -104,7 +104,7 @@ def summarise_datasets(data: StudyData) -> DatasetsSummary | None:
     names = tuple(dict.fromkeys(dataset for _, _, dataset in crossed))
     if len(names) < 2:
         return None
-    info = metric_info(data.study.metrics.primary)
+    info = data.info(data.study.metrics.primary)
     baselines = {arm.dataset: arm.name for arm in data.arms if arm.is_baseline}
     baseline = next(arm for name, arm, _ in crossed if name in baselines.values())
     others = list(dict.fromkeys(arm for _, arm, _ in crossed if arm != baseline))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fgtune.analysis.formatting import MetricInfo, metric_info, number
+from fgtune.analysis.formatting import MetricInfo, number
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.search.axes import axes_of, end_of
 from fgtune.analysis.search.held_out import FEWEST_SEEDS, HeldOut, held_out_words
@@ -111,7 +111,7 @@ def summarise_arm_searches(data: StudyData) -> ArmSearchesSummary | None:
     waiting = tuple(name for name in absent if name not in settled)
     lost = [name for name in absent if name in settled]
     fixed = tuple(arm.name for arm in data.arms if arm.name not in parts)
-    info = metric_info(search.metric)
+    info = data.info(search.metric)
     return ArmSearchesSummary(
         criterion=info if search.mode is None else replace(info, direction=search.mode),
         sampler=search.sampler.kind,
@@ -149,7 +149,7 @@ def _arm_search(data: StudyData, arm: PlannedArm, search_data: StudyData, part: 
 def _gain(data: StudyData, trials: Sequence[Trial], criterion: MetricInfo, name: str) -> HeldOut:
     """What its choice has more of a metric than its own settings, which it may choose too."""
     candidates = [trial.arm for trial in trials if math.isfinite(trial.value(criterion.name))]
-    info = criterion if name == criterion.name else metric_info(name)
+    info = criterion if name == criterion.name else data.info(name)
     return held_out_gain(data, candidates, data.baseline.name, criterion, info)
 
 
@@ -207,7 +207,7 @@ def _little_choice(arm: ArmSearchSummary) -> Iterator[str]:
 
 def _worse(data: StudyData, arms: list[ArmSearchSummary], info: MetricInfo) -> Iterator[str]:
     """For arms that became better by the search's metric and worse by the primary one, as far as the seeds can tell."""
-    primary = metric_info(data.study.metrics.primary)
+    primary = data.info(data.study.metrics.primary)
     if primary.name == info.name or primary.direction == "none":
         return
     level = 1 - data.study.metrics.alpha / max(1, len(arms))

@@ -86,7 +86,7 @@ class JointChoice:
 def joint_choices(data: StudyData) -> tuple[JointChoice, ...]:
     """The joint choice on each data set; none where fewer than five arms have both criteria on all their seeds."""
     judge = next((name for name in JUDGES if name in data.measured), None)
-    if judge is None or data.study.design.varies_streams:
+    if judge is None or data.study.design.varies_streams or data.study.trial.discovery is None:
         return ()
     by_dataset: dict[str, list[PlannedArm]] = {}
     for arm in data.arms:

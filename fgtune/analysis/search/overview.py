@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from fgtune.analysis.formatting import MetricInfo, metric_info
+from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.search.selection import Selection, select
 from fgtune.analysis.trials import UNFINISHED, Trial, criteria_of, pareto_front, trials_of
@@ -125,7 +125,7 @@ def is_oracle(info: MetricInfo) -> bool:
 def stopping_metric(data: StudyData) -> tuple[MetricInfo, ...]:
     """The scheduler's metric, if the study sets one."""
     stopping = data.study.stopping
-    return () if stopping is None or stopping.metric is None else (metric_info(stopping.metric),)
+    return () if stopping is None or stopping.metric is None else (data.info(stopping.metric),)
 
 
 def selections_of(data: StudyData, trials: Sequence[Trial]) -> tuple[Selection, ...]:
@@ -135,9 +135,9 @@ def selections_of(data: StudyData, trials: Sequence[Trial]) -> tuple[Selection, 
     has to be made; the names tell them apart.
     """
     criteria = criteria_of(data) if data.study.design.criteria else ()
-    primary = metric_info(data.study.metrics.primary)
+    primary = data.info(data.study.metrics.primary)
     named = {info.name for info in criteria}
-    others = [metric_info(name) for name in (*data.shown_metrics, *ARM_METRICS) if name not in named]
+    others = [data.info(name) for name in (*data.shown_metrics, *ARM_METRICS) if name not in named]
     label_free = [info for info in others if not info.oracle and info.direction != "none"]
     selections = [select(data, trials, info, primary, searched=True) for info in criteria]
     selections += [select(data, trials, info, primary, searched=False) for info in label_free]
@@ -171,6 +171,6 @@ def _epochs(data: StudyData) -> Iterator[tuple[int, int]]:
         result = data.results.get(cell.cell_id)
         if result is None or cell.arm == data.baseline.name or result.state is CellState.FAIL:
             continue
-        planned = int(result.config.get("epochs", data.study.trial.epochs))
+        planned = int(result.config.get("epochs", data.study.trial.own().epochs))
         fork_epoch = 0 if result.fork is None else result.fork.epoch
         yield (0 if fork_epoch else planned), min(result.epochs, planned) - fork_epoch

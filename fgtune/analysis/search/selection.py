@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from fgtune.analysis.formatting import MetricInfo, metric_info
+from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.search.held_out import (
     UNDEFINED,
@@ -155,10 +155,12 @@ def label_free_choices(data: StudyData) -> tuple[LabelFreeChoice, ...]:
     Empty if there are too few arms or none can be better, if the primary metric is label-free itself, or if the arms
     are points of a space, which have selections instead.
     """
-    primary = metric_info(data.study.metrics.primary)
-    criteria = [metric_info(name) for name in data.shown_metrics[1:]]
+    if data.study.trial.discovery is None:
+        return ()
+    primary = data.info(data.study.metrics.primary)
+    criteria = [data.info(name) for name in data.shown_metrics[1:]]
     criteria = [info for info in criteria if not info.oracle and info.direction != "none"]
-    criteria += [metric_info(name) for name in ARM_METRICS]
+    criteria += [data.info(name) for name in ARM_METRICS]
     design = data.study.design
     if design.samples_points or design.varies_streams or not primary.oracle or primary.direction == "none":
         return ()

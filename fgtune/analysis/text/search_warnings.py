@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fgtune.analysis.formatting import MetricInfo, capital, interval, metric_info, number, percent
+from fgtune.analysis.formatting import MetricInfo, capital, interval, number, percent
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.search.held_out import held_out_words
 from fgtune.analysis.search.overview import SearchSummary
@@ -49,7 +49,7 @@ def _misled_warnings(data: StudyData, search: SearchSummary, selection: Selectio
 
     Both statements are one-sided, so the level is 1 - alpha / criteria for a chance of alpha that any of them is wrong.
     """
-    primary, found = metric_info(data.study.metrics.primary), selection.held_out_agreement
+    primary, found = data.info(data.study.metrics.primary), selection.held_out_agreement
     title = _criterion(search, selection).title
     parts = []
     if found is not None and found.at(level)[1] < 0:
@@ -92,7 +92,7 @@ def _left(data: StudyData, selection: Selection) -> str:
     left = f"{left} ({held_out_words(own, data.level, sign=True)})"
     if selection.criterion == data.study.metrics.primary or worth.n < 2:
         return left
-    primary = metric_info(data.study.metrics.primary)
+    primary = data.info(data.study.metrics.primary)
     words = held_out_words(worth, data.level, sign=True)
     return f"{left}, and in {primary.title} {number(worth.mean, sign=True)} ({words})"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from fgtune.analysis.formatting import MetricInfo, metric_info
+from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.records import ContrastSummary
 from fgtune.config.arms.variance import stream_warnings
@@ -48,13 +48,15 @@ def _smoke_warning(data: StudyData) -> Iterator[str]:
 
 
 def _oracle_settings(data: StudyData) -> Iterator[str]:
-    paths = set(data.factors)
-    if "classes.num_fine_ratio" in paths or data.study.trial.classes.num_fine_ratio is not None:
+    paths, own = set(data.factors), data.study.trial.discovery
+    if own is None:
+        return
+    if "classes.num_fine_ratio" in paths or own.classes.num_fine_ratio is not None:
         yield (
             "K_F is given relative to the true number of fine classes K_F*, which reads fine labels: an oracle setting "
             "that a user without fine labels cannot make."
         )
-    modes = {arm.levels.get("relations.mode", data.study.trial.relations.mode) for arm in data.arms}
+    modes = {arm.levels.get("relations.mode", own.relations.mode) for arm in data.arms}
     if "oracle" in modes:
         yield "At least one arm is given the true relations, which reads fine labels: an upper bound, not a method."
 
@@ -63,7 +65,7 @@ def _metric_warnings(data: StudyData, metrics: Sequence[MetricInfo]) -> Iterator
     if metrics[0].direction == "none":
         yield f"{metrics[0].title} has no better direction, so no arm can help or hurt; name another primary metric."
     for name in data.unmeasured:
-        info = metric_info(name)
+        info = data.info(name)
         why = "it reads fine labels, which this data may not have" if info.oracle else "no cell reports it"
         yield f"{info.title} was asked for and is in no finished cell: {why}."
     for info in metrics[1:]:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from fgtune.analysis.formatting import metric_info
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.verdicts.grounds import pairs_of
 from fgtune.analysis.verdicts.look_tests import shares_of
@@ -116,7 +115,7 @@ def power_table(data: StudyData) -> PowerTable:
     Args:
         data: A study that compares arms; finished or not.
     """
-    info, metrics = metric_info(data.study.metrics.primary), data.study.metrics
+    info, metrics = data.info(data.study.metrics.primary), data.study.metrics
     pairs = pairs_of(data, info, data.arms)
     family, rows, left_out = max(1, len(pairs)), list[ContrastPower](), list[str]()
     unit = [_reach(size, level_at(data, size, family)) for size in SIZES]

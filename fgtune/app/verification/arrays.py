@@ -25,6 +25,8 @@ def check_relations(subject: Subject) -> Iterator[Finding]:
     """The relations of every complete cell, alone and beside those of its block."""
     folder = subject.folder
     yield from strangers(subject, folder.relations_dir)
+    if subject.data.study.trial.discovery is None:
+        return
     blocks: dict[tuple[int, str], tuple[str, list[Any]]] = {}
     for result in subject.complete:
         file = folder.relations_dir / f"{result.cell_id}.npz"

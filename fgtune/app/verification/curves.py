@@ -23,6 +23,9 @@ def check_curves(subject: Subject) -> Iterator[Finding]:
     """The curve of every finished cell against its line in the ledger."""
     folder = subject.folder
     file = subject.name(folder.curves_file)
+    if not subject.data.study.trial.has_curves:
+        yield agree(not folder.curves_file.exists(), f"{file}: is there, the table of the runs had no epochs")
+        return
     if subject.has_ended and subject.finished and not folder.curves_file.is_file():
         yield Finding(1, f"{file}: is missing")
     curves = subject.curves
@@ -40,14 +43,14 @@ def check_curves(subject: Subject) -> Iterator[Finding]:
             known = CURVE in (result.evidence or {})
             yield agree(result.state is CellState.FAIL and not known, f"{name} has no curve")
         else:
-            yield from _curve(result, curve, metrics, name)
+            yield from _curve(result, curve, metrics, name, dense=subject.data.study.trial.runs_here)
     for cell_id in groups:
         why = "its line was removed, or the call ended before it was written and the next one runs the cell again"
         yield Finding(1, f"{file}: cell {cell_id} has a curve and no line in the ledger: {why}")
 
 
-def _curve(result: CellResult, curve: pd.DataFrame, metrics: list[str], name: str) -> Iterator[Finding]:
-    """One curve against the ledger."""
+def _curve(result: CellResult, curve: pd.DataFrame, metrics: list[str], name: str, *, dense: bool) -> Iterator[Finding]:
+    """One curve against the ledger; a dense one has every epoch."""
     curve = curve.sort_values("epoch", kind="stable")
     same = set(curve["arm"]) == {result.arm} and set(curve["seed"]) == {result.seed}
     yield agree(same, f"{name}: the curve is of another arm or seed")
@@ -58,7 +61,8 @@ def _curve(result: CellResult, curve: pd.DataFrame, metrics: list[str], name: st
         yield agree(found == stated, f"{name}: the curve does not have the digest in the ledger")
     first = 1 if result.fork is None else result.fork.epoch + 1
     epochs = [int(epoch) for epoch in curve["epoch"]]
-    whole = epochs == list(range(first, first + len(epochs))) and bool(epochs) and epochs[-1] == result.epochs
+    expected = list(range(first, first + len(epochs))) if dense else sorted(set(epochs))
+    whole = epochs == expected and bool(epochs) and epochs[-1] == result.epochs
     if result.state is CellState.FAIL:  # what a crash left; it need not be whole
         return
     yield agree(whole, f"{name}: the curve does not have each of the epochs {first} to {result.epochs} once")

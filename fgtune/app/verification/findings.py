@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fgtune.analysis.inputs import StudyData
 from fgtune.config.schema.base import HASH_SCHEME, stable_hash
-from fgtune.config.schema.trial import TrialConfig
+from fgtune.config.schema.trial_kinds import trial_from_plain
 from fgtune.errors import DamagedFileError, FgtuneError
 from fgtune.results.extension import HASH
 from fgtune.results.folder import StudyFolder
@@ -134,6 +134,6 @@ class Subject:
 def identity(config: Mapping[str, Any], scheme: int) -> dict[str, Any]:
     """The part of a stored config that is hashed; under scheme 1, all of it."""
     try:
-        return dict(config) if scheme == 1 else TrialConfig.from_plain(dict(config)).identity()
+        return dict(config) if scheme == 1 else trial_from_plain(config).identity()
     except ValueError:  # no config of this version: it matches no hash in the ledger, so the cell is reported
         return {}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from fgtune.app.verification.findings import Finding, Subject, agree, identity
-from fgtune.catalog.metrics import find_spec
+from fgtune.catalog import MetricBook, MetricSpec
 from fgtune.config.arms.records import cell_id_of
 from fgtune.config.schema.base import stable_hash
 from fgtune.results.folder import CHAINED
@@ -46,25 +46,26 @@ def check_lines(subject: Subject) -> Iterator[Finding]:
         again = earlier is not None and earlier.state is not CellState.FAIL
         yield agree(not again, f"{name}: replaces a result of this cell that had not failed, which no run does")
         before[line.cell_id] = line
-        yield from _contents(line, name)
+        yield from _contents(line, subject.data.study.trial.book, name)
 
 
-def _contents(line: CellResult, name: str) -> Iterator[Finding]:
+def _contents(line: CellResult, book: MetricBook, name: str) -> Iterator[Finding]:
     """What a line says of its cell."""
     if line.state is CellState.FAIL:
         yield agree(not line.metrics and bool(line.cause), f"{name}: a failed cell has a cause and no metrics")
     if line.state is CellState.PRUNED:
         yield agree(bool(line.cause), f"{name}: a cell that was stopped early has a cause")
     if line.state is CellState.COMPLETE:
-        wanted = line.config.get("epochs")
+        wanted = line.config.get("epochs", line.epochs)  # of an imported run, nobody knows how many were planned
         yield agree(line.epochs == wanted, f"{name}: is complete after {line.epochs} of {wanted} epochs")
-        yield agree(bool(line.metrics), f"{name}: is complete and has no metrics")
+        undefined = "not finite" in (line.cause or "")
+        yield agree(bool(line.metrics) or undefined, f"{name}: is complete and has no metrics")
     yield agree(math.isfinite(line.seconds) and line.seconds >= 0, f"{name}: took {line.seconds} seconds")
     yield agree(line.attempts >= 1, f"{name}: took {line.attempts} attempts")
     if line.finished_at:
         yield agree(_is_time(line.finished_at), f"{name}: finished at {line.finished_at!r}, which is no time")
     for metric, value in line.metrics.items():
-        yield agree(_in_range(metric, value), f"{name}: {metric} is {value}, which is out of its range")
+        yield agree(_in_range(book.find(metric), value), f"{name}: {metric} is {value}, which is out of its range")
 
 
 def _is_time(text: str) -> bool:
@@ -75,11 +76,10 @@ def _is_time(text: str) -> bool:
     return True
 
 
-def _in_range(metric: str, value: float) -> bool:
-    """Whether a metric can have this value, up to rounding; of one that the catalogue does not know, any finite one."""
+def _in_range(spec: MetricSpec | None, value: float) -> bool:
+    """Whether a metric can have this value, up to rounding; of one that is not known, any finite one."""
     if not math.isfinite(value):
         return False
-    spec = find_spec(metric.rpartition("/")[2])
     if spec is None:
         return True
     slack = 1e-6 * max(1.0, abs(value))

@@ -64,6 +64,7 @@ def chosen_cells(subject: Subject, number: int, seed: int) -> tuple[list[CellRes
     Raises:
         StudyFolderError: The study has no cell that can be run again.
     """
+    subject.data.study.trial.check_runs_here(str(subject.folder.root))
     whole = sorted((each for each in subject.complete if each.fork is None), key=lambda each: each.cell_id)
     forked = len(subject.complete) - len(whole)
     if not whole:

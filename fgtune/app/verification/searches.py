@@ -22,7 +22,8 @@ def check_stopping(subject: Subject) -> Iterator[Finding]:
     file, config, objective = subject.name(folder.stopping_file), study.stopping, stopping_objective(study)
     pruned = {result.cell_id: result for result in subject.finished.values() if result.state is CellState.PRUNED}
     if config is None or objective is None:
-        yield agree(not pruned, f"{subject.name(folder.ledger_file)}: cells were stopped early, the study stops none")
+        stops = bool(pruned) and study.trial.runs_here  # what stopped imported runs is not recorded here
+        yield agree(not stops, f"{subject.name(folder.ledger_file)}: cells were stopped early, the study stops none")
         yield agree(not folder.stopping_file.exists(), f"{file}: is there, the study stops no cell early")
         return
     scores = _scores(subject, objective.name)

@@ -69,6 +69,11 @@ def _given(subject: Subject, record: Mapping[str, Any]) -> Iterator[Finding]:
     yield agree(not found, what)
     last = last_call(record)
     options = last.options
+    if not loaded.study.trial.runs_here:
+        source = parse_yaml(folder.study_file.read_text(encoding="utf-8"), subject.name(folder.study_file))
+        found = list(differences(given, dict(source.data)))
+        yield agree(not found, f"{subject.name(folder.study_file)}: differs in {first_of(found, _LISTED)}")
+        return
     if options is not None:
         same = options.record()["command"] == list(last.command)
         yield agree(same, f"{where}: the options of the last call do not give its command")

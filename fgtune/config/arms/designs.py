@@ -9,12 +9,14 @@ from typing import Any, Generic, TypeVar
 from fgtune.config.arms.ablation import ablation_arms
 from fgtune.config.arms.comparison import comparison_arms
 from fgtune.config.arms.draft_arms import Drafts
+from fgtune.config.arms.imported import imported_arms
 from fgtune.config.arms.search import SearchPlan, check_population, search_arms
 from fgtune.config.arms.sensitivity import sensitivity_arms
 from fgtune.config.arms.variance import variance_arms
 from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.schema.ablation import AblationDesign
 from fgtune.config.schema.designs import ComparisonDesign, Design, SensitivityDesign
+from fgtune.config.schema.imported import ImportedDesign
 from fgtune.config.schema.search import SearchDesign
 from fgtune.config.schema.study import Study
 from fgtune.config.schema.trial import TrialConfig
@@ -141,8 +143,16 @@ class VarianceKind(DesignKind[VarianceDesign]):
         del design
         if len(study.seed_list) < FEWEST_SEEDS:
             yield f"spreads of fewer than {FEWEST_SEEDS} seeds have no useful intervals; 20 tell them apart"
-        if study.trial.data.split.transductive:
+        if study.trial.own().data.split.transductive:
             yield "a transductive study has no split to draw, so the arm split only draws samples that metrics are of"
+
+
+class ImportedKind(DesignKind[ImportedDesign]):
+    """Arms of runs that were made elsewhere."""
+
+    def draft_arms(self, loaded: LoadedStudy, design: ImportedDesign) -> Drafts:
+        """Every arm of the table, the baseline first."""
+        return imported_arms(loaded.study, design)
 
 
 DESIGNS: Mapping[str, DesignKind[Any]] = {
@@ -151,6 +161,7 @@ DESIGNS: Mapping[str, DesignKind[Any]] = {
     "comparison": ComparisonKind(),
     "search": SearchKind(),
     "variance": VarianceKind(),
+    "imported": ImportedKind(),
 }
 """Every kind of design that a study file may state."""
 

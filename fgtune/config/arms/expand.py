@@ -9,6 +9,7 @@ from typing import Any
 
 from fgtune.config.arms.designs import DESIGNS, design_warnings, draft_arms
 from fgtune.config.arms.draft_arms import DraftArm, Drafts
+from fgtune.config.arms.imported import imported_plan
 from fgtune.config.arms.plan import ArmSearchPlan, Plan
 from fgtune.config.arms.plan_checks import (
     check_distinct,
@@ -46,6 +47,8 @@ def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape], mad
         ConfigError: When an arm is not a valid trial, has fewer fine classes than coarse ones, needs fine labels
             that the data lack, or repeats another arm; ``MultiConfigError`` when several things are wrong.
     """
+    if not loaded.study.trial.runs_here:
+        return imported_plan(loaded.study)
     check_scheduler(loaded)
     check_seeds(loaded)
     made = draft_arms(loaded) if made is None else made
@@ -92,7 +95,7 @@ def _resolved(
     resolved, errors = {}, []
     for draft in drafts:
         try:
-            resolved[draft.name] = resolve_classes(draft.config, shapes[data_key(draft.config.data)])
+            resolved[draft.name] = resolve_classes(draft.config.own(), shapes[data_key(draft.config.own().data)])
         except ConfigError as error:
             errors.append(draft.place_error(error, loaded))
             if draft.is_baseline:  # an error of the trial itself is an error of every arm: report it once
@@ -106,7 +109,7 @@ def _search_plan(loaded: LoadedStudy, shapes: Mapping[str, DataShape]) -> Search
     design = loaded.study.design
 
     def resolve(config: TrialConfig) -> TrialConfig:
-        return resolve_classes(config, shapes[data_key(loaded.study.trial.data)])
+        return resolve_classes(config, shapes[data_key(loaded.study.trial.own().data)])
 
     return DESIGNS[design.kind].search_plan(loaded, design, resolve)
 
@@ -195,10 +198,10 @@ def _shapes(
     """The shape of every data set that an arm uses."""
     shapes: dict[str, DataShape] = {}
     for draft in drafts:
-        key = data_key(draft.config.data)
+        key = data_key(draft.config.own().data)
         if key not in shapes:
             try:
-                shapes[key] = shape_of(draft.config.data)
+                shapes[key] = shape_of(draft.config.own().data)
             except ConfigError as error:
                 raise draft.place_error(_about_data(error), loaded) from error
     return shapes

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fgtune.config.arms.records import Arm, Cell, DataShape
 from fgtune.config.schema.paths import value_at
 from fgtune.config.schema.study import Study
-from fgtune.config.schema.trial import TrialConfig
+from fgtune.config.schema.trial import BaseTrialConfig
 from fgtune.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Plan:
         planned = {cell.arm for cell in self.cells}
         return tuple(each for each in self.arm_searches if each.search.arm not in planned)
 
-    def with_choice(self, name: str, found: Arm, resolved: TrialConfig) -> Plan:
+    def with_choice(self, name: str, found: Arm, resolved: BaseTrialConfig) -> Plan:
         """The plan with the settings that the search inside an arm has chosen.
 
         Args:

@@ -80,7 +80,7 @@ def check_seeds(loaded: LoadedStudy) -> None:
 def check_splits(loaded: LoadedStudy, drafts: Iterable[DraftArm]) -> None:
     """Raise unless every arm evaluates the split of every metric; training losses need no evaluation."""
     errors = []
-    splits = [draft.config.evaluation.splits for draft in drafts]
+    splits = [draft.config.own().evaluation.splits for draft in drafts]
     for path, name in _named(loaded.study).items():
         if name in ARM_METRICS:
             continue  # of the predictions of all splits
@@ -195,7 +195,7 @@ def _unmeasured(name: str, spec: MetricSpec, plan: Plan) -> tuple[str, str] | No
         free = ", ".join(each for each, other in METRICS.items() if not other.oracle)
         kind = "fine labels" if blind else "continuous fine targets"
         return f"reads {kind}, which the data do not have", f"choose among: {free}"
-    configs = [arm.config for arm in plan.arms]
+    configs = [arm.config.own() for arm in plan.arms]
     train = name.startswith("train/") and not spec.name.startswith("loss")
     if train and any("train" not in config.evaluation.splits for config in configs):
         return "train is not among trial.evaluation.splits", "add train to trial.evaluation.splits"

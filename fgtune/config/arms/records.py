@@ -9,7 +9,7 @@ from typing import Any
 
 from fgtune.config.schema.base import HASH_SCHEME, stable_hash
 from fgtune.config.schema.study import Study
-from fgtune.config.schema.trial import TrialConfig
+from fgtune.config.schema.trial import BaseTrialConfig
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Arm:
 
     name: str
     levels: Mapping[str, Any]
-    config: TrialConfig
+    config: BaseTrialConfig
     is_baseline: bool
     role: str = ""
     removed: tuple[str, ...] = ()
@@ -118,7 +118,7 @@ class Cell:
 
     arm: str
     seed: int
-    config: TrialConfig
+    config: BaseTrialConfig
     levels: Mapping[str, Any] = field(compare=False)
     fork: Fork | None = None
 

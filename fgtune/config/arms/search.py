@@ -76,7 +76,7 @@ def trial_number(arm: str) -> int | None:
 def search_arms(loaded: LoadedStudy, design: SearchDesign) -> Drafts:
     """The searched paths as factors, and only the baseline: the other arms are proposed one by one."""
     factors = tuple(design.space.parameters)
-    base = loaded.study.trial
+    base = loaded.study.trial.own()
     return Drafts(factors, [DraftArm(BASELINE, levels_of(factors, base), base, True, "baseline")])
 
 
@@ -118,7 +118,7 @@ def check_population(loaded: LoadedStudy, design: SearchDesign) -> None:
         rule = "must be one seed for pbt, whose replacements would make another arm of a trial on each"
         fix = "say `seeds: 1`, and compare the best arms on more seeds later"
         errors.append(loaded.error(("seeds",), rule, fix, value=len(study.seed_list)))
-    noise = isinstance(study.trial.augmentation, NoiseConfig)
+    noise = isinstance(study.trial.own().augmentation, NoiseConfig)
     known = set(all_paths(TrialConfig))
     for path in design.space.parameters:
         if path in known and not is_changeable(path, noise):

@@ -23,7 +23,7 @@ def variance_arms(loaded: LoadedStudy, design: VarianceDesign) -> Drafts:
         ConfigError: The trial fixes a stream itself, is stopped early, or is not valid.
     """
     study = loaded.study
-    fixed = study.trial.streams.fixed
+    fixed = study.trial.own().streams.fixed
     if fixed:
         rule = "a study of variance fixes streams itself, arm by arm"
         raise loaded.error(("trial", _STREAMS, fixed[0]), rule, "leave it out; design.around names the seed they have")
@@ -54,20 +54,23 @@ def check_streams(loaded: LoadedStudy, drafts: Iterable[DraftArm]) -> None:
     fix = "set it in trial for all arms; what each stream moves is what design: {kind: variance} tells"
     rule = "arms that are compared seed by seed share split, initial weights and order, so none can change streams"
     for draft in drafts:
-        if draft.config.streams != study.trial.streams:
+        if draft.config.own().streams != study.trial.own().streams:
             place = next((at for path, at in draft.places.items() if overlap(path, _STREAMS)), ("design",))
             raise loaded.error(place, rule, fix)
     path = next((path for path in design.domains if overlap(path, _STREAMS)), None)
     if path is not None:
         raise loaded.error(("design",), rule, fix, value=path)
-    if len(study.trial.streams.fixed) == len(STREAMS) and len(study.possible_seeds) > 1:
+    if len(study.trial.own().streams.fixed) == len(STREAMS) and len(study.possible_seeds) > 1:
         rule = "with all streams fixed every seed repeats the same run, and repeats are no evidence"
         raise loaded.error(("trial", _STREAMS), rule, "let one of them follow the seed, or say `seeds: 1`")
 
 
 def stream_warnings(study: Study) -> Iterator[str]:
     """What a study with fixed streams does not tell."""
-    streams = study.trial.streams
+    own = study.trial.discovery
+    if own is None:  # nobody here draws anything
+        return
+    streams = own.streams
     words = {"split": "split", "weights": "set of initial weights", "order": "data order"}
     names = [f"{words[name]} ({getattr(streams, name)})" for name in streams.fixed]
     if names:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from fgtune.config.schema.base import Config
+from fgtune.config.schema.base import METRIC_PATTERN, Config
 from fgtune.config.schema.study import Study
 
 
@@ -26,7 +26,18 @@ def study_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,
         "title": "fgtune study",
+        "if": {"properties": {"trial": {"not": {"required": ["kind"]}}}},
+        "then": {"properties": _CATALOGUE_NAMES},
     }
+
+
+_NAME = {"pattern": METRIC_PATTERN}
+_CATALOGUE_NAMES = {
+    "metrics": {"properties": {"primary": _NAME, "also": {"items": _NAME}}},
+    "scheduler": {"properties": {"metric": _NAME}},
+    "published": {"items": {"properties": {"results": {"items": {"properties": {"metric": _NAME}}}}}},
+}
+"""Names of metrics where the trial declares none: those of the catalogue."""
 
 
 def _close(node: Any) -> None:

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from functools import cache, cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, Strict, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    Strict,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 HASH_SCHEME = 2
 """How configs become hashes, as ``provenance.json`` records it: 1 hashed the whole config, 2 its ``identity``.
@@ -129,7 +142,22 @@ PartName = Annotated[str, Field(pattern=PART_PATTERN, max_length=40)]
 """Name of a component, a group of components or a data set: usable as a column and in expressions."""
 DottedPath = Annotated[str, Field(pattern=DOTTED_PATTERN)]
 Levels = Annotated[tuple[JsonValue, ...], Field(min_length=1)]
-MetricName = Annotated[str, Field(pattern=METRIC_PATTERN)]
+
+DECLARED = "declared"
+"""Key of the validation context, true where a study declares its metrics itself, under any names."""
+
+
+def _metric_name(name: str, info: ValidationInfo) -> str:
+    declared = bool((info.context or {}).get(DECLARED))
+    if not declared and re.fullmatch(METRIC_PATTERN, name) is None:
+        raise PydanticCustomError(
+            "string_pattern_mismatch", "String should match pattern '{pattern}'", {"pattern": METRIC_PATTERN}
+        )
+    return name
+
+
+MetricName = Annotated[str, Field(min_length=1), AfterValidator(_metric_name)]
+"""A split and a metric of the catalogue; any text where the trial declares its metrics."""
 
 RESERVED_COLUMNS = frozenset(
     {

@@ -51,6 +51,8 @@ class Design(Config):
     """Whether arms differ in what follows the seed, and so are not compared seed by seed."""
     names_arms: ClassVar[bool] = False
     """Whether the arms have names that say more to a reader than the levels that set them apart."""
+    lists_runs: ClassVar[bool] = False
+    """Whether the arms are those of runs that were made elsewhere."""
     varies_factors: ClassVar[bool] = True
     """Whether arms that differ from the baseline in a single factor belong together, in one figure per factor."""
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, JsonValue, field_validator, model_validator
+from pydantic import Field, JsonValue, ValidationInfo, field_validator, model_validator
 
-from fgtune.catalog import find_spec
+from fgtune.catalog import MetricSpec, find_spec
 from fgtune.config.schema.ablation import AblationDesign
 from fgtune.config.schema.base import (
+    DECLARED,
     NAME_PATTERN,
     Config,
     Count,
@@ -23,16 +25,18 @@ from fgtune.config.schema.base import (
 )
 from fgtune.config.schema.designs import ComparisonDesign, SensitivityDesign
 from fgtune.config.schema.expected import ExpectedArm
+from fgtune.config.schema.imported import ImportedDesign
 from fgtune.config.schema.paths import all_paths, suggestion
 from fgtune.config.schema.search import SearchDesign
 from fgtune.config.schema.seeds import AdaptiveSeeds
 from fgtune.config.schema.trial import TrialConfig
+from fgtune.config.schema.trial_kinds import AnyTrial, declares_metrics
 from fgtune.config.schema.tuning import Mode, NoSchedulerConfig, SchedulerConfig, StoppingConfig
 from fgtune.config.schema.variance import VarianceDesign
 from fgtune.text import count
 
 DesignConfig = Annotated[
-    SensitivityDesign | AblationDesign | ComparisonDesign | SearchDesign | VarianceDesign,
+    SensitivityDesign | AblationDesign | ComparisonDesign | SearchDesign | VarianceDesign | ImportedDesign,
     Field(discriminator="kind"),
 ]
 
@@ -138,16 +142,22 @@ class MetricsConfig(Config):
         return stated
 
     @model_validator(mode="after")
-    def _default_margin(self) -> Self:
-        """Fill in the margin of a metric on [0, 1], whose unit everyone knows."""
-        if self.equivalence_margin is None and self._on_unit_interval:
+    def _default_margin(self, info: ValidationInfo) -> Self:
+        """Fill in the margin of a metric on [0, 1], whose unit everyone knows; the study knows declared ones."""
+        declared = bool((info.context or {}).get(DECLARED))
+        if not declared and self.equivalence_margin is None and self._on_unit_interval:
             self.__dict__["equivalence_margin"] = DEFAULT_MARGIN  # the node is frozen, and not yet in use
         return self
 
+    def with_margin_of(self, primary: MetricSpec | None) -> MetricsConfig:
+        """With the default margin of a primary metric that the trial declares on [0, 1]."""
+        if self.equivalence_margin is not None or not _on_unit_interval(primary):
+            return self
+        return self.model_copy(update={"equivalence_margin": DEFAULT_MARGIN})
+
     @property
     def _on_unit_interval(self) -> bool:
-        spec = find_spec(self.primary.rpartition("/")[2])
-        return spec is not None and (spec.low, spec.high) == (0.0, 1.0)
+        return _on_unit_interval(find_spec(self.primary.rpartition("/")[2]))
 
     @cached_property
     def _identity(self) -> dict[str, Any]:
@@ -155,6 +165,10 @@ class MetricsConfig(Config):
         found = super()._identity
         same = self.equivalence_margin == DEFAULT_MARGIN and self._on_unit_interval
         return {name: value for name, value in found.items() if name != "equivalence_margin" or not same}
+
+
+def _on_unit_interval(spec: MetricSpec | None) -> bool:
+    return spec is not None and (spec.low, spec.high) == (0.0, 1.0)
 
 
 class BudgetConfig(Config):
@@ -236,10 +250,28 @@ class Study(Config):
     searches only."""
     published: tuple[PublishedTable, ...] = ()
     """What papers report for arms of this study; the report shows it beside this study's own results."""
-    trial: TrialConfig
+    trial: AnyTrial
     execution: ExecutionConfig = ExecutionConfig()
     smoke: dict[DottedPath, JsonValue] = Field(default_factory=dict)
     """Paths (from the root of this file) that ``--smoke`` sets besides its own defaults."""
+
+    @classmethod
+    def from_plain(cls, data: Any) -> Self:
+        """Validate plain data; names of metrics are those of the catalogue, unless the trial declares its own."""
+        return cls.model_validate_json(json.dumps(data), context={DECLARED: declares_metrics(data)})
+
+    @model_validator(mode="after")
+    def _declared_margin(self) -> Self:
+        if self.trial.discovery is None:  # the study is frozen, and not yet in use
+            self.__dict__["metrics"] = self.metrics.with_margin_of(self.trial.book.find(self.metrics.primary))
+        return self
+
+    @model_validator(mode="after")
+    def _imported_together(self) -> Self:
+        if self.design.lists_runs == self.trial.runs_here:
+            both = "design: {kind: imported} and trial: {kind: imported}"
+            raise ValueError(f"{both} go together; fgtune import writes them")
+        return self
 
     @field_validator("seeds")
     @classmethod
@@ -297,6 +329,8 @@ def without_fine_labels(study: Study, given: Mapping[str, Any]) -> Study:
         study: The study.
         given: Its file as plain data, defaults not filled in.
     """
+    if study.trial.discovery is None:
+        return study
     blind = {"primary": BLIND_PRIMARY, "also": list(BLIND_ALSO)}
     metrics = MetricsConfig.from_plain({**blind, **given.get("metrics", {})})
     return study.model_copy(update={"metrics": metrics})

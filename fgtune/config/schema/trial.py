@@ -6,11 +6,12 @@ field docstrings say what each setting does; ``docs/settings.md`` says which val
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from fgtune.catalog import CATALOGUE, MetricBook
 from fgtune.config.schema.augmentation import AugmentationConfig, NoAugmentationConfig
 from fgtune.config.schema.base import Config, Count, Fraction, PositiveFloat, Weight, must_differ
 from fgtune.config.schema.classes import ClassesConfig, RelationsConfig
@@ -19,6 +20,7 @@ from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.model import ModelConfig
 from fgtune.config.schema.objective import PRESET_SETTINGS, ObjectiveConfig
 from fgtune.config.schema.streams import StreamsConfig
+from fgtune.errors import ConfigError
 
 
 class TeacherConfig(Config):
@@ -174,8 +176,70 @@ class EvaluationConfig(Config):
         return entries
 
 
-class TrialConfig(Config):
+class BaseTrialConfig(Config):
+    """The interface of every kind of trial; the defaults here are those of fgtune's own trainer."""
+
+    trial_kind: ClassVar[str]
+    """Name of the kind in the tables that have one object for each."""
+    runs_here: ClassVar[bool] = True
+    """Whether fgtune runs the cells, so that some can be run again and seeds be added."""
+
+    @property
+    def book(self) -> MetricBook:
+        """The metrics that cells may have."""
+        return CATALOGUE
+
+    @property
+    def has_curves(self) -> bool:
+        """Whether cells have metrics by epoch."""
+        return True
+
+    @property
+    def planned_epochs(self) -> int:
+        """Epochs of a trial that is not stopped early."""
+        return self.own().epochs
+
+    @property
+    def measured_every(self) -> int:
+        """Metrics come every so many epochs."""
+        return self.own().evaluation.every_epochs
+
+    @property
+    def discovery(self) -> TrialConfig | None:
+        """The settings of fgtune's own trainer, which reads data and learns classes; None for any other kind."""
+        return None
+
+    def check_runs_here(self, where: str) -> None:
+        """Raise where cells cannot be run by fgtune.
+
+        Args:
+            where: The study file or folder, for the message.
+
+        Raises:
+            ConfigError: They were made elsewhere.
+        """
+        if not self.runs_here:
+            rule = "holds runs that were made elsewhere, so fgtune can neither run nor extend them"
+            raise ConfigError(rule, where=where, fix="make more runs there, and fgtune import the table again")
+
+    def own(self) -> TrialConfig:
+        """The settings of fgtune's own trainer.
+
+        Raises:
+            ConfigError: The trial is of another kind.
+        """
+        found = self.discovery
+        if found is None:
+            rule = "this needs a trial of fgtune's own trainer, with data and classes"
+            raise ConfigError(rule, path="trial.kind", value=self.trial_kind)
+        return found
+
+
+class TrialConfig(BaseTrialConfig):
     """Everything that determines one trial apart from its seed."""
+
+    trial_kind: ClassVar[str] = "discovery"
+    implied: ClassVar[Mapping[str, Any]] = {"kind": "discovery"}
 
     data: DataConfig
     model: ModelConfig = ModelConfig()
@@ -200,6 +264,11 @@ class TrialConfig(Config):
     evaluation: EvaluationConfig = EvaluationConfig()
     streams: StreamsConfig = StreamsConfig()
     """Seeds of split, initial weights and order that do not follow the seed of the cell."""
+
+    @property
+    def discovery(self) -> TrialConfig:
+        """Itself."""
+        return self
 
     @field_validator("clustering", mode="before")
     @classmethod

@@ -59,7 +59,7 @@ def build_space(loaded: LoadedStudy, design: SearchDesign, resolve: Resolve) -> 
         conditions=conditions,
         constraints=constraints,
         trial=loaded.raw["trial"],
-        base=loaded.study.trial,
+        base=loaded.study.trial.own(),
         resolve=resolve,
     )
     _try_out(loaded, space)

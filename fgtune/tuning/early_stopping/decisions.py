@@ -73,12 +73,12 @@ class EarlyStopping:
             return []  # the baseline is not in the population; it is there for comparison
         config = cell.config
         fork_epoch = 0 if cell.fork is None else cell.fork.epoch
-        candidate = Candidate(cell.cell_id, cell.seed, cell.config_hash, config.epochs, fork_epoch)
+        candidate = Candidate(cell.cell_id, cell.seed, cell.config_hash, config.planned_epochs, fork_epoch)
         self._candidates[cell.cell_id] = candidate
-        every = self._every[cell.cell_id] = config.evaluation.every_epochs
-        asked = [epoch for epoch in range(1, config.epochs) if self._rule.decides_at(candidate, epoch)]
+        every = self._every[cell.cell_id] = config.measured_every
+        asked = [epoch for epoch in range(1, config.planned_epochs) if self._rule.decides_at(candidate, epoch)]
         measured = {math.ceil(epoch / every) * every for epoch in asked}  # the metric comes with the next evaluation
-        self._waits[cell.cell_id] = sorted(epoch for epoch in measured if epoch < config.epochs)
+        self._waits[cell.cell_id] = sorted(epoch for epoch in measured if epoch < config.planned_epochs)
         if cell.arm in self._exempt:
             self._exempt_cells.add(cell.cell_id)
             self._waits[cell.cell_id] = []

@@ -155,7 +155,7 @@ class ForkPool:
                 continue
             cell = fork.cells[0]
             is_new = cell.config_hash != donor.config_hash and cell.cell_id not in self._known
-            if is_new and cell.config.objective.terms == donor.config.objective.terms:
+            if is_new and cell.config.own().objective.terms == donor.config.own().objective.terms:
                 self._known[cell.cell_id] = fork
                 return fork
         return None

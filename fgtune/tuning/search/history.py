@@ -145,7 +145,7 @@ def _provenance(folder: str) -> dict[str, Any]:
 def _own_point(plan: Plan, search: SearchPlan, arm: str, levels: Mapping[str, object]) -> Point | None:
     if arm == BASELINE:
         point = search.space.point_of(plan.baseline.config.to_plain())
-        return None if point is None or not _is_same(search, point, plan.baseline.config) else point
+        return None if point is None or not _is_same(search, point, plan.baseline.config.own()) else point
     return search.point(dict(levels))
 
 

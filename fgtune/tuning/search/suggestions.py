@@ -37,7 +37,7 @@ class Suggestion:
     @property
     def config(self) -> TrialConfig:
         """The resolved trial config."""
-        return self.cells[0].config
+        return self.cells[0].config.own()
 
 
 @dataclass(frozen=True)

@@ -220,7 +220,8 @@ def test_configs_between_which_a_setting_chooses_say_their_kind():
             classes = [
                 each for each in _leaves(field.annotation) if isinstance(each, type) and issubclass(each, Config)
             ]
-            assert len(classes) < 2 or all("kind" in each.model_fields for each in classes), f"{config.__name__}.{name}"
+            silent = [each for each in classes if "kind" not in each.model_fields]  # a trial without is fgtune's own
+            assert len(classes) < 2 or len(silent) <= 1, f"{config.__name__}.{name}"
 
 
 def _leaves(annotation: Any) -> list[Any]:

@@ -1,0 +1,118 @@
+"""The rows of a table of runs as text, from a file or from a pandas table, with the place of each for messages."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fgtune.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SEPARATORS = ",;\t"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A table of texts.
+
+    Attributes:
+        name: What it is called in messages.
+        digest: SHA-256, in hex, of its content.
+        columns: Their names, without spaces around them.
+        cells: One tuple a row, as long as the columns, without spaces around the texts; empty for nothing.
+        first: Number of the first row in messages: 2 in a file, whose first row is the header, 0 in a table of pandas.
+    """
+
+    name: str
+    digest: str
+    columns: tuple[str, ...]
+    cells: tuple[tuple[str, ...], ...]
+    first: int
+
+    def place(self, index: int) -> str:
+        """A row as it is called in messages."""
+        return f"{self.name}, row {index + self.first}"
+
+
+def read_rows(source: Path | pd.DataFrame) -> Rows:
+    """The rows of a CSV or Parquet file, or of a pandas table.
+
+    Commas, semicolons or tabs separate the values of a text file, whichever its header has.
+
+    Raises:
+        ConfigError: The file cannot be read, has no header or no row, or a row has another number of values.
+    """
+    if not isinstance(source, Path):
+        return _of_frame(source, "table")
+    if source.suffix == ".parquet":
+        return _of_frame(_parquet(source), str(source))
+    content = _content(source)
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError("must be UTF-8 text", where=str(source), fix="save it as UTF-8") from error
+    return _of_text(text, str(source), hashlib.sha256(content).hexdigest())
+
+
+def _content(source: Path) -> bytes:
+    try:
+        return source.read_bytes()
+    except FileNotFoundError as error:
+        raise ConfigError("no such file", where=str(source), fix="check the path") from error
+    except OSError as error:
+        raise ConfigError(f"cannot be read ({error.strerror})", where=str(source)) from error
+
+
+def _of_text(text: str, name: str, digest: str) -> Rows:
+    separator = max(SEPARATORS, key=text.partition("\n")[0].count)
+    try:
+        table = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+    except csv.Error as error:
+        raise ConfigError(f"is no table of comma-separated values ({error})", where=name) from error
+    while table and not any(map(str.strip, table[-1])):
+        table.pop()
+    columns = tuple(each.strip() for each in table[0]) if table else ()
+    for number, row in enumerate(table[1:], start=2):
+        if len(row) != len(columns):
+            rule = f"has {len(row)} values, the header names {len(columns)} columns"
+            raise ConfigError(rule, where=f"{name}, row {number}", fix="put texts that hold commas in quotes")
+    return Rows(name, digest, columns, tuple(tuple(map(str.strip, row)) for row in table[1:]), first=2)
+
+
+def _parquet(source: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    _content(source)
+    try:
+        return pd.read_parquet(source)
+    except Exception as error:  # Arrow raises nothing narrower in common
+        first = (str(error).splitlines() or [""])[0]
+        raise ConfigError(f"cannot be read as Parquet ({first})", where=str(source)) from error
+
+
+def _of_frame(frame: pd.DataFrame, name: str) -> Rows:
+    if not hasattr(frame, "itertuples") or not hasattr(frame, "columns"):
+        rule, fix = "must be a file or a pandas table", "give the path of a CSV file, or a DataFrame"
+        raise ConfigError(rule, where="import_results", value=type(frame).__name__, fix=fix)
+    columns = tuple(str(each).strip() for each in frame.columns)
+    cells = tuple(tuple(_texts(row)) for row in frame.itertuples(index=False, name=None))
+    digest = hashlib.sha256(repr((columns, cells)).encode()).hexdigest()
+    return Rows(name, digest, columns, cells, first=0)
+
+
+def _texts(row: Sequence[Any]) -> Iterator[str]:
+    """The values of a row as the texts that a CSV file would have, floats exactly."""
+    for value in row:
+        if value is None or type(value).__name__ in {"NAType", "NaTType"}:
+            yield ""
+        elif isinstance(value, float):
+            yield repr(float(value))  # NumPy's floats too, without the name of their type
+        else:
+            yield str(value).strip()

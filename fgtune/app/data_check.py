@@ -21,6 +21,7 @@ from fgtune.data.base import Dataset, Splits
 from fgtune.data.check import SPLIT_NAMES
 from fgtune.data.diagnosis import SourcePair, duplicate_groups, leaks, nesting, purity, source_pairs
 from fgtune.data.load import image_files_of, load_dataset
+from fgtune.data.preparation import as_prepared, fitted_scale
 from fgtune.data.readers.images import ImageFiles, image_sizes
 from fgtune.data.splits import split_dataset
 from fgtune.data.views import describe, vectors
@@ -83,13 +84,14 @@ def _report(config: DataConfig, dataset: Dataset, trials: Sequence[TrialConfig],
     for pair in source_pairs(dataset):
         lines += _pair(pair)
     lines += _fine(dataset)
-    lines += _purity(dataset, splits, seed)
+    prepared = as_prepared(dataset, fitted_scale(dataset, splits.train))
+    lines += _purity(prepared, splits, seed)
     lines += _image_sizes(config)
     warnings = [
         *dataset.notes,
         *_tiny_classes(dataset, splits),
         *_duplicates(dataset, splits),
-        *_leaks(dataset, splits, seed),
+        *_leaks(prepared, splits, seed),
         *_dark_images(dataset),
         *_trial_warnings(dataset, trials),
     ]

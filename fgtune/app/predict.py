@@ -91,6 +91,7 @@ def read_samples(
     Raises:
         ConfigError: They cannot be read, or do not match the training samples.
     """
+    from fgtune.data.preparation import preparation_of
     from fgtune.data.readers.npz import read_npy, read_npz
     from fgtune.data.readers.tables import cells, read_table
     from fgtune.exporting.coarse_labels import by_source, check_sources, coarse_codes
@@ -124,7 +125,9 @@ def read_samples(
         else:
             dataset, described = _described(data, model, card), True
             inputs, columns = dataset.inputs, _named(dataset) if coarse else []
-    inputs = checked_inputs(inputs, facts, data, prepared=described)  # a data config is as that of the studies
+    # A data config is as that of the study, which prepared its features itself or read what was prepared before.
+    as_studied = described and preparation_of(model.config.data) is None
+    inputs = checked_inputs(inputs, facts, data, prepared=as_studied)
     return inputs, coarse_codes(columns, len(inputs), card, data) if coarse else None
 
 

@@ -117,8 +117,11 @@ def pretrain(
 
 def _of_study(loaded: LoadedStudy, arm: str | None, seed: int, all_samples: bool) -> _Task:
     """The training split of a study's seed, or all its samples."""
+    import numpy as np
+
     from fgtune.config.arms.designs import draft_arms
     from fgtune.data.load import load_dataset
+    from fgtune.data.preparation import as_prepared, fitted_scale
     from fgtune.data.splits import split_dataset
     from fgtune.data.views import training_view
     from fgtune.training.input_checks import check_user_parts
@@ -134,8 +137,9 @@ def _of_study(loaded: LoadedStudy, arm: str | None, seed: int, all_samples: bool
     check_user_parts(config)
     dataset = load_dataset(config.data)
     splits = split_dataset(dataset, config.data.split, config.streams.seeds(seed).split)
-    view = training_view(dataset, splits, None)
     total = len(dataset.inputs)
+    seen = np.arange(total) if all_samples else splits.train
+    view = training_view(as_prepared(dataset, fitted_scale(dataset, seen)), splits, None)
     if all_samples or len(view.train) == total:
         view = _whole(view, dataset.coarse)
         note = "it has seen the inputs of all samples, test samples too"

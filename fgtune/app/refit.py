@@ -89,7 +89,7 @@ def refit(
         TrialError: Training failed.
     """
     from fgtune.exporting.folder import read_card
-    from fgtune.exporting.train import check_target
+    from fgtune.exporting.train import check_target, scale_of_training
     from fgtune.tracking.pyfunc import open_model_log
 
     with permitting(plugins):
@@ -101,7 +101,8 @@ def refit(
         cell = Cell(choice.arm, seed, choice.config, {})
         dataset = _same_data(folder, choice.config)
         target = out or folder.root / "models" / f"{choice.arm}-seed{seed}"
-        key = (_cell_id(folder, cell), dataset.fingerprint, _trained_on(choice.config), __version__, form.scale)
+        scale = form.scale or scale_of_training(choice.config, dataset, seed)
+        key = (_cell_id(folder, cell), dataset.fingerprint, _trained_on(choice.config), __version__, scale)
         there = check_target(target, key, force=force, replace_other=replace_other)
         log = open_model_log(tracking_uri)
         for line in (choice.reason, *_unfinished(folder, results), *_notes(choice, results)):
@@ -259,7 +260,8 @@ def _train(
 
     threads = max(1, int(study.execution.cpus))
     trained = train_on_all(cell.config.own(), dataset, cell.seed, threads, say, folder.encoders_dir)
-    trained.model.inputs = trained.model.inputs.model_copy(update={"scale": form.scale})
+    if form.scale is not None:
+        trained.model.inputs = trained.model.inputs.model_copy(update={"scale": form.scale})
     if form.coarse_names is not None:
         dataset = replace(dataset, coarse_names=(form.coarse_names,))
     card = _card(folder, study, choice, cell, dataset, trained)

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -67,12 +67,25 @@ class StoredInputs(ABC):
 
 
 @dataclass(frozen=True)
+class Preparation:
+    """What is done to (N, features) inputs once a split is known (``fgtune.data.preparation``).
+
+    Attributes:
+        standardize: Mean 0 and standard deviation 1; median 0 and the interquartile range of that; or nothing.
+        impute: What stands for a missing value: the feature's median or mean, or a number; None where there is none.
+    """
+
+    standardize: Literal["standard", "robust"] | None = None
+    impute: Literal["median", "mean"] | float | None = None
+
+
+@dataclass(frozen=True)
 class Dataset:
     """A whole data set.
 
     Attributes:
         name: Kind or file name, for messages.
-        inputs: (N, ...) float32, finite, or uint8 images.
+        inputs: (N, ...) float32, finite unless ``preparation`` fills gaps, or uint8 images.
         coarse: (N, sources) int64; -1 where a source gives no label.
         num_coarse: K_C of each source; labels of source s lie in [0, num_coarse[s]), and every class has samples.
         fine: (N,) int64 in [0, num_fine), or None. Oracle information.
@@ -84,6 +97,8 @@ class Dataset:
         regions: Where parts of each image lie, by name, (N, H, W) bool each, where that is known; for
             evaluating attention maps.
         feature_names: Names of the (N, features) inputs, where they have names.
+        preparation: What is done to the inputs once a split is known; None for nothing. Missing features are NaN where
+            it fills them.
         notes: What reading the data decided or found suspicious, one sentence each; ``data check`` and every call on a
             study print them as warnings.
     """
@@ -100,6 +115,7 @@ class Dataset:
     fine_names: tuple[str, ...] | None = None
     regions: Mapping[str, npt.NDArray[np.bool_]] | None = None
     feature_names: tuple[str, ...] | None = None
+    preparation: Preparation | None = None
     notes: tuple[str, ...] = ()
 
     @cached_property

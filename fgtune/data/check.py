@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from fgtune.arrays import Float32Array, IntArray
 from fgtune.data.base import Dataset
 from fgtune.errors import DataError
+from fgtune.text import first_of
 
 MIN_SAMPLES = 10
 SPLIT_NAMES = ("train", "val", "test")
@@ -59,14 +61,28 @@ def _check_inputs(dataset: Dataset) -> None:
         _check_images(dataset)
         return
     inputs = np.asarray(inputs)
-    finite = np.isfinite(inputs)
+    is_filled = dataset.preparation is not None and dataset.preparation.impute is not None
+    finite = np.isfinite(inputs) | (np.isnan(inputs) if is_filled else False)
     if not finite.all():
-        nans = int(np.isnan(inputs).sum())
+        nans = 0 if is_filled else int(np.isnan(inputs).sum())
         infinite = int(finite.size - finite.sum()) - nans
         row = int(np.argmin(finite.reshape(len(inputs), -1).all(axis=1)))
         rule = f"must be finite in float32: {nans} NaN and {infinite} infinite values, the first in row {row}"
+        rule += _gaps(dataset.feature_names, finite)
         fix = "Remove or fill these samples, and scale values that float32 cannot hold."
+        if nans and inputs.ndim == 2 and dataset.feature_names is not None:
+            fix += " data.impute: median fills what is missing; data.columns.exclude leaves a column out."
         raise _error(dataset, "inputs", rule, fix)
+
+
+def _gaps(names: tuple[str, ...] | None, finite: npt.NDArray[np.bool_]) -> str:
+    """Which features have gaps, with their numbers, and which rows; empty where features have no names."""
+    if names is None:
+        return ""
+    gaps = (~finite).sum(axis=0)
+    worst = [f"{names[each]} ({gaps[each]})" for each in np.argsort(-gaps, kind="stable") if gaps[each]]
+    rows = [str(row) for row in np.flatnonzero(~finite.all(axis=1))]
+    return f"; in columns {first_of(worst)}; in rows {first_of(rows)}"
 
 
 def _check_images(dataset: Dataset) -> None:

@@ -16,6 +16,7 @@ import torch
 
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Dataset, Splits
+from fgtune.data.preparation import InputScale, as_prepared, fitted_scale
 from fgtune.data.splits import split_dataset
 from fgtune.errors import ConfigError
 from fgtune.exporting.folder import CARD, check_files, label_table, read_card
@@ -134,7 +135,7 @@ def train_on_all(
         for name, value in sorted(outcome.metrics.items())
         if math.isfinite(value) and not (held_out and name.startswith("val/"))
     }
-    return Trained(_model_of(trainer, dataset), splits, metrics, outcome.seconds)
+    return Trained(_model_of(trainer, dataset, prepared.scale), splits, metrics, outcome.seconds)
 
 
 def all_training_splits(splits: Splits) -> Splits:
@@ -151,17 +152,28 @@ def training_labels(
     trained = np.full(len(dataset.inputs), -1, dtype=np.int64)
     trained[splits.train] = dataset.coarse[splits.train, 0]
     with trial_threads(threads):
-        outputs = model.outputs(dataset.inputs, trained)
+        # Inputs that a user's own form was brought to before the study are scaled already.
+        scale = None if dataset.preparation is None else model.inputs.scale
+        outputs = model.outputs(as_prepared(dataset, scale).inputs, trained)
     table = label_table(model.labels(outputs), coarse_names, dataset.coarse)
     table["fine_class_within"] = model.labels(outputs, dataset.coarse).fine
     table["trained_on"] = np.isin(table["row"].to_numpy(), splits.train)
     return table
 
 
-def _model_of(trainer: Trainer, dataset: Dataset) -> FineModel:
+def scale_of_training(config: TrialConfig, dataset: Dataset, seed: int) -> InputScale | None:
+    """What ``train_on_all`` does to the features before it trains; None for nothing."""
+    if dataset.preparation is None:
+        return None
+    splits = all_training_splits(split_dataset(dataset, config.data.split, config.streams.seeds(seed).split))
+    return fitted_scale(dataset, splits.train)
+
+
+def _model_of(trainer: Trainer, dataset: Dataset, scale: InputScale | None) -> FineModel:
     """The model of a finished trainer, in a new network that is never compiled, just as it will be loaded."""
     config = trainer.config
-    facts = facts_of(dataset, trainer.view.train, config.data.kind, dataset.feature_names)
+    facts = facts_of(as_prepared(dataset, scale), trainer.view.train, config.data.kind, dataset.feature_names)
+    facts = facts.model_copy(update={"scale": scale})
     network = empty_network(config, facts, trainer.networks.num_fine)
     network.load_state_dict(trainer.networks.evaluated.state_dict())
     return FineModel(

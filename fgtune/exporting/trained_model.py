@@ -18,8 +18,8 @@ from fgtune.arrays import Float32Array, IntArray
 from fgtune.config.schema.base import Config
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Dataset, Inputs, StoredInputs
+from fgtune.data.preparation import InputScale
 from fgtune.errors import ConfigError
-from fgtune.exporting.scale import InputScale
 from fgtune.metrics.coarse import allowed_classes
 from fgtune.models.classifier import FineClassifier, build_classifier
 from fgtune.text import first_of

@@ -14,9 +14,9 @@ from fgtune.app.discovery.scale import scale_of
 from fgtune.app.discovery.source import Asked, Source, check_named
 from fgtune.arrays import AnyArray, FloatArray
 from fgtune.data.labels import number_classes
+from fgtune.data.preparation import InputScale
 from fgtune.data.readers.npz import read_npz
 from fgtune.errors import DataError
-from fgtune.exporting.scale import InputScale
 from fgtune.files import write_atomically
 from fgtune.text import first_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fgtune.arrays import FloatArray
-from fgtune.exporting.scale import InputScale
+from fgtune.data.preparation import InputScale
 
 DOMINATED = 0.3
 """Features are dominated by a few where the effective number of variances is below this share of them."""

@@ -15,7 +15,7 @@ from fgtune.text import first_of
 if TYPE_CHECKING:
     from fgtune.analysis.discovery.outcome import ColumnScale
     from fgtune.arrays import FloatArray
-    from fgtune.exporting.scale import InputScale
+    from fgtune.data.preparation import InputScale
 
 
 @dataclass(frozen=True)

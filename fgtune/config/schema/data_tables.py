@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from fgtune.config.schema.base import BaseDataConfig, Config, Count, Fraction, Names, PositiveFloat, Text
 
@@ -203,6 +203,14 @@ class ArraysConfig(BaseDataConfig):
     fine_as: Literal["classes", "values"] | None = None
     """What the numbers in ``fine`` of an ``.npz`` or ``.npy`` are. None: classes where they are integers, continuous
     targets where they are real; a table says it by the column's place, ``fine`` or ``fine_values``."""
+
+    standardize: Annotated[
+        Literal[True, "robust", "none"] | None, BeforeValidator(lambda given: "none" if given is False else given)
+    ] = None
+    """Bring every feature to mean 0 and standard deviation 1 (true), or by median and interquartile range (robust), as
+    found in the training split of each seed. None leaves them as they are and warns where scales differ 100-fold."""
+    impute: Literal["median", "mean"] | float | None = None
+    """What stands for a missing feature: its median or mean in the training split, or a number; None is an error."""
 
     @model_validator(mode="after")
     def _suits_the_file(self) -> ArraysConfig:

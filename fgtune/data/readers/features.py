@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fgtune.arrays import Float32Array, IntArray
+from fgtune.arrays import Float32Array, FloatArray, IntArray
 from fgtune.config.schema.data_tables import TableColumnsConfig
 from fgtune.data.labels import number_classes
 from fgtune.data.readers.tables import cells, check_columns, numbers
@@ -178,3 +178,32 @@ def feature_values(
         if len(values) > _MANY_CATEGORIES:
             notes.append(f"{where}: column {name!r} becomes {len(values):,} features, one for each of its values")
     return np.concatenate(blocks, axis=1), tuple(titles), tuple(notes)
+
+
+SCALES_DIFFER = 100.0
+"""Features whose standard deviations differ by more are warned of."""
+
+
+def scale_warnings(values: Float32Array, names: Sequence[str] | None, where: str) -> Iterator[str]:
+    """A warning where some features outweigh others in every distance.
+
+    Args:
+        values: (N, features), NaN where one is missing.
+        names: Names of the features, where they have some.
+        where: The file, for messages.
+    """
+    finite = np.where(np.isfinite(values), values, np.nan)
+    seen = np.isfinite(finite).sum(axis=0) > 1
+    spread: FloatArray = np.zeros(values.shape[1])
+    spread[seen] = np.nanstd(finite[:, seen], axis=0, dtype=np.float64)
+    varying = np.flatnonzero(spread > 0)
+    if varying.size < 2:
+        return
+    least, most = (int(varying[place(spread[varying])]) for place in (np.argmin, np.argmax))
+    if spread[most] > SCALES_DIFFER * spread[least]:
+        first, second = (str(number) if names is None else repr(names[number]) for number in (most, least))
+        yield (
+            f"{where}: feature {first} has a standard deviation of {spread[most]:.3g} and feature {second} one of "
+            f"{spread[least]:.3g}, so the first outweighs the second in every distance; set data.standardize: true (or "
+            "robust), or none to keep the scales"
+        )

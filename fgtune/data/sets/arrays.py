@@ -13,7 +13,8 @@ from fgtune.config.schema.data_tables import TABLE_SUFFIXES, ArrayFilesConfig, A
 from fgtune.data.base import Dataset
 from fgtune.data.check import SPLIT_NAMES
 from fgtune.data.labels import as_values, count_classes, derive_coarse, missing_words, number_classes, parts_of
-from fgtune.data.readers.features import feature_columns, feature_values
+from fgtune.data.preparation import preparation_of
+from fgtune.data.readers.features import feature_columns, feature_values, scale_warnings
 from fgtune.data.readers.npz import read_npy, read_npz
 from fgtune.data.readers.tables import labels_of, read_table
 from fgtune.errors import DataError
@@ -64,9 +65,14 @@ def _from_arrays(arrays: dict[str, AnyArray], config: ArraysConfig) -> Dataset:
         coarse, coarse_names = _coarse(arrays["coarse"], where, notes)
     if fine is not None:
         fine, fine_names = _fine(fine, where, notes)
+    inputs, preparation = real_inputs(arrays["inputs"], where), preparation_of(config)
+    if preparation is not None and inputs.ndim != 2:
+        rule = "standardize and impute are for (N, features) inputs"
+        fix = "leave them out, or reshape the inputs"
+        raise DataError(rule, where=where, path="inputs", value=inputs.shape, fix=fix)
     return Dataset(
         name=where,
-        inputs=real_inputs(arrays["inputs"], where),
+        inputs=inputs,
         coarse=coarse,
         num_coarse=count_classes(coarse),
         fine=fine,
@@ -74,7 +80,8 @@ def _from_arrays(arrays: dict[str, AnyArray], config: ArraysConfig) -> Dataset:
         given_split=_split(arrays["split"], where) if "split" in arrays else None,
         coarse_names=coarse_names,
         fine_names=fine_names,
-        notes=tuple(notes),
+        preparation=preparation,
+        notes=(*notes, *_scale_notes(inputs, None, config)),
     )
 
 
@@ -121,8 +128,13 @@ def _from_table(path: Path, columns: TableColumnsConfig, config: ArraysConfig) -
         frame, where, columns.coarse, columns.fine, columns.fine_values, columns.split, config.derive_coarse
     )
     dataset = labels.dataset(where, inputs)
-    notes = (*dataset.notes, *notes, *more)
-    return replace(dataset, feature_names=titles, notes=notes)
+    notes = (*dataset.notes, *notes, *more, *_scale_notes(inputs, titles, config))
+    return replace(dataset, feature_names=titles, notes=notes, preparation=preparation_of(config))
+
+
+def _scale_notes(inputs: Float32Array, names: tuple[str, ...] | None, config: ArraysConfig) -> Iterator[str]:
+    if config.standardize is None and inputs.ndim == 2:
+        yield from scale_warnings(inputs, names, config.path)
 
 
 def real_inputs(array: AnyArray, where: str) -> Float32Array:

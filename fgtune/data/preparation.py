@@ -1,0 +1,103 @@
+"""How features are brought to one scale and gaps in them filled, by what the training samples alone show."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from fgtune.arrays import AnyArray, FloatArray, IntArray
+from fgtune.config.schema.base import Config
+from fgtune.config.schema.data import DataConfig
+from fgtune.config.schema.data_tables import ArraysConfig
+from fgtune.data.base import Dataset, Preparation
+
+_Numbers = Annotated[tuple[float, ...], Field(min_length=1)]
+_TO_DEVIATION = 1.349  # interquartile range of a normal distribution in standard deviations
+
+
+class InputScale(Config):
+    """(value - center) / divisor in float64, number by number or with the same number for all.
+
+    Example:
+        >>> scale = InputScale(center=(1.0, 0.0), divisor=(2.0, 1.0), missing=(5.0, 0.0))
+        >>> scale(np.array([[3.0, 7.0], [np.nan, 7.0]])).tolist()
+        [[1.0, 7.0], [2.0, 7.0]]
+    """
+
+    center: _Numbers
+    """Of each number of a sample, or one for all."""
+    divisor: _Numbers
+    """As ``center``."""
+    missing: tuple[float, ...] | None = None
+    """What stands for a value that is missing or not finite; None where there must be none."""
+
+    def __call__(self, values: AnyArray) -> FloatArray:
+        """(n, ...) real numbers, scaled."""
+        numbers = np.asarray(values, dtype=np.float64)
+        if self.missing is not None:
+            numbers = np.where(np.isfinite(numbers), numbers, np.array(self.missing))
+        found: FloatArray = (numbers - np.array(self.center)) / np.array(self.divisor)
+        return found
+
+
+def preparation_of(config: DataConfig) -> Preparation | None:
+    """What a data config asks to do to features; None where they stay as they are."""
+    if not isinstance(config, ArraysConfig):
+        return None
+    scales: dict[object, Literal["standard", "robust"]] = {True: "standard", "robust": "robust"}
+    wanted = Preparation(scales.get(config.standardize), config.impute)
+    return None if wanted == Preparation() else wanted
+
+
+def fitted_scale(dataset: Dataset, rows: IntArray | slice) -> InputScale | None:
+    """The scale of a data set's features and what stands for missing ones, found in some of its rows.
+
+    A feature without a value in these rows counts as 0, one of a single value keeps its unit. A robust scale is the
+    median and the interquartile range in units of 1.349, its size for a normal distribution of standard deviation 1;
+    where the range is 0, the standard deviation.
+
+    Args:
+        dataset: The data; its inputs are (N, features) where it has a preparation.
+        rows: (n,) the training samples, or a slice of all.
+
+    Returns:
+        None where the data set asks for nothing.
+    """
+    wanted = dataset.preparation
+    if wanted is None:
+        return None
+    values: FloatArray = np.array(dataset.inputs[rows], dtype=np.float64)
+    empty = np.isnan(values).all(axis=0)
+    values[:, empty] = 0.0
+    missing = None
+    if wanted.impute is not None:
+        if wanted.impute in ("median", "mean"):
+            missing = (np.nanmedian if wanted.impute == "median" else np.nanmean)(values, axis=0)
+        else:
+            missing = np.full(values.shape[1], float(wanted.impute))
+        values = np.where(np.isnan(values), missing, values)
+    center, divisor = np.zeros(1), np.ones(1)
+    if wanted.standardize is not None:
+        deviation = values.std(axis=0)
+        deviation[deviation <= 1e-9 * np.abs(values).max(axis=0)] = 0.0  # rounding of a single value
+        center, divisor = values.mean(axis=0), np.where(deviation > 0, deviation, 1.0)
+        if wanted.standardize == "robust":
+            low, center, high = np.quantile(values, [0.25, 0.5, 0.75], axis=0)
+            divisor = np.where(high > low, (high - low) / _TO_DEVIATION, divisor)
+    return InputScale(
+        center=tuple(center.tolist()),
+        divisor=tuple(divisor.tolist()),
+        missing=None if missing is None else tuple(missing.tolist()),
+    )
+
+
+def as_prepared(dataset: Dataset, scale: InputScale | None) -> Dataset:
+    """The data set with scaled and filled inputs; itself where there is nothing to do."""
+    if scale is None:
+        return dataset
+    inputs = np.ascontiguousarray(scale(np.asarray(dataset.inputs)), dtype=np.float32)
+    inputs.setflags(write=False)
+    return replace(dataset, inputs=inputs, preparation=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -63,6 +64,15 @@ def read_bytes(path: Path, most: int, *, what: str = "file") -> bytes:
         rule = f"a {what} must hold at most {most / 1e6:g} MB, it has {max(state.st_size, len(content)) / 1e6:,.1f} MB"
         raise ConfigError(rule, where=where, fix="name the file that is meant, or make it smaller")
     return content
+
+
+_DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE}
+_NO_ACCESS = {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
+
+
+def is_disk_fault(error: OSError, or_access: bool = True) -> bool:
+    """Whether the disk is the cause: full, over a quota, read-only or broken; or what may not be written there."""
+    return error.errno in _DISK_FAULTS or (or_access and error.errno in _NO_ACCESS)
 
 
 @contextmanager

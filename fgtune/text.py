@@ -41,6 +41,15 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
+def size(n: float) -> str:
+    """Bytes as a person would say them: ``12 MB``, ``3.4 GB``."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if n < 1000 or unit == "TB":
+            break
+        n /= 1000
+    return f"{n:.0f} {unit}" if n >= 10 or unit == "B" else f"{n:.1f} {unit}"
+
+
 def print_line(console: Console, text: str) -> None:
     """Print a line without markup, highlighting or wrapping, in signs that the console can encode and show."""
     text = encodable(visible(masked(text)), console.encoding)

@@ -121,6 +121,9 @@ def run(
         str | None,
         typer.Option("--address", metavar="HOST:PORT", help="Ray cluster, or 'auto'. Default: RAY_ADDRESS, else none."),
     ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="If another process runs the study, wait, and then do what is left.")
+    ] = False,
     plugins: PluginsOption = None,
 ) -> None:
     """Run what is left of a study, and write its report."""
@@ -140,7 +143,7 @@ def run(
         only=tuple(only or ()),
         address=address,
     )
-    raise typer.Exit(execute(options))
+    raise typer.Exit(execute(options, wait=wait))
 
 
 app.command("discover")(discover_data)

@@ -21,6 +21,7 @@ from fgtune.analysis.trials import arm_means, best_arm, criteria_of
 from fgtune.results.extension import other_version
 from fgtune.results.folder import ARM_SEARCH, StudyFolder
 from fgtune.results.live import STALE_AFTER_S, Running, read_running, silence_text
+from fgtune.results.locking import Holder
 from fgtune.results.options import LastCall, last_call
 from fgtune.results.records import CellResult, CellState
 from fgtune.text import duration, first_of, print_line, table_row
@@ -51,7 +52,7 @@ class StudyStatus:
 
     Attributes:
         data: What its folder holds.
-        holder: The process that writes to the folder now; None when the study is not running.
+        holder: Who writes to the folder now; None when the study is not running.
         proposed: For a search, points proposed so far and how many there will be (None for no fixed number). None for
             any other design.
         planned: Cells in the plan, and those of points not proposed yet where their number is known.
@@ -70,7 +71,7 @@ class StudyStatus:
     """
 
     data: StudyData
-    holder: str | None
+    holder: Holder | None
     proposed: tuple[int, int | None] | None
     planned: int
     failures: tuple[CellResult, ...]
@@ -234,7 +235,7 @@ def print_status(status: StudyStatus, console: Console) -> None:
     say, study = partial(print_line, console), status.data.study
     say(f"{study.study} ({study.design.kind}), in {status.data.folder.root}")
     say(f"question: {study.question}")
-    running = "not running" if status.holder is None else f"running (process {status.holder})"
+    running = "not running" if status.holder is None else f"running ({status.holder})"
     say(f"{running}: {_progress(status)}")
     if status.proposed is not None:
         done, all_ = status.proposed

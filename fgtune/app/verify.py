@@ -107,7 +107,7 @@ def verify(
         fix = "name the folder of a study that was started"
         raise StudyFolderError("is no study folder", where=str(root), fix=fix)
     if (holder := folder.holder()) is not None:
-        outcome.notes.append(f"process {holder} is writing to the folder: what it just writes may not agree yet")
+        outcome.notes.append(f"{holder} is writing to the folder: what it just writes may not agree yet")
     for finding in check_claim(folder):
         outcome.add("study", finding)
     subject = _read(folder, outcome)

@@ -76,8 +76,8 @@ class Recorder:
         """Report the crash."""
         self._warn(cell_id, f"crashed ({cause}) and is started again from its checkpoint")
 
-    def on_silence(self, cell_id: str, text: str) -> None:
-        """Report a trial that may hang."""
+    def on_warning(self, cell_id: str, text: str) -> None:
+        """Report a trial that may hang, or cannot keep its checkpoint."""
         self._warn(cell_id, f"warning: {text}")
 
     def _warn(self, cell_id: str, text: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from fgtune.engine.designs import DESIGNS, grown_plan
 from fgtune.engine.driver import Driver
 from fgtune.engine.opening import Launch, OpenedStudy, open_study
 from fgtune.engine.seed_blocks import next_block
+from fgtune.engine.storage import bytes_needed, check_space, disk_faults
 from fgtune.errors import ConfigError, TrackingError
 from fgtune.plugins import permitting
 from fgtune.results.folder import StudyFolder
@@ -26,7 +28,7 @@ from fgtune.results.options import RunOptions
 from fgtune.results.provenance import collect_provenance
 from fgtune.signals import answering_signals, deferring
 from fgtune.text import print_line
-from fgtune.tracking import StudyEnd, open_tracker
+from fgtune.tracking import StudyEnd, Tracker, import_store, open_tracker
 
 if TYPE_CHECKING:
     from fgtune.tuning.cell_queue import StopFlag
@@ -41,26 +43,31 @@ EXIT_CODES = {
 }
 
 
-def execute(options: RunOptions, console: Console | None = None, opened: OpenedStudy | None = None) -> int:
+def execute(
+    options: RunOptions, console: Console | None = None, opened: OpenedStudy | None = None, *, wait: bool = False
+) -> int:
     """Run what is left of a study and write its report.
 
     Args:
         options: The options of the call.
         console: Where progress is shown; standard output when left out.
         opened: The study, if it has been opened already; it is then not read again.
+        wait: Wait until no other process runs the study, and then do what is left.
 
     Returns:
         The exit code: 0 if every planned (or selected) cell is complete, 3 finished with failed cells, 4 out of budget,
         130 interrupted.
 
     Raises:
-        ConfigError: The study, the data, the folder or the store is wrong; nothing was started.
+        ConfigError: The study, the data, the folder or the store is wrong, or another process runs the study; nothing
+            was started.
+        StorageError: The disk is full.
     """
     console = console or _plain_console()
     with answering_signals(), permitting(options.plugins):
         try:
             opened = opened or open_study(options.study, options.overrides, options.smoke)
-            return _execute(options, console, opened)
+            return _execute(options, console, opened, wait)
         except KeyboardInterrupt:  # a driver that trains answers by itself; this one came before or between
             return _interrupted(options, console, opened)
 
@@ -76,50 +83,57 @@ def _interrupted(options: RunOptions, console: Console, opened: OpenedStudy | No
             done = folder.settled(plan)
             finished = f"{len(done)} of {len(plan.cells)} cells are finished and saved in {folder.root}"
             print_line(console, f"interrupted: {finished}")
-            print_line(console, f"report: {report(folder.root)}")
+            if folder.holder() is None:  # else another process, which was waited for, writes the report
+                print_line(console, f"report: {report(folder.root)}")
         print_line(console, f"continue with: {options.command()}")
     return EXIT_CODES[StudyEnd.INTERRUPTED]
 
 
-def _execute(options: RunOptions, console: Console, opened: OpenedStudy) -> int:
-    from fgtune.tuning.cell_queue import Budget
-
+def _execute(options: RunOptions, console: Console, opened: OpenedStudy, wait: bool) -> int:
     folder = StudyFolder(options.out / opened.plan.study.study)
     folder.check(opened.plan, options.retry_failed)
     check_arm_search_folders(opened.plan, folder)
     _check_machine(opened.plan, options.address)
     kind = DESIGNS[opened.plan.study.design.kind]
     earlier, notes = kind.earlier_studies(opened.plan)
-    first = _launch(options, opened, folder, earlier)
-    is_idle = kind.is_idle(first) and (bool(options.only) or next_block(first.opened.plan, folder) is None)
     for note in (*(f"warning: {warning}" for warning in opened.plan.warnings), *notes):
         print_line(console, note)
     with ExitStack() as stack:
+        stack.enter_context(folder.lock(wait, partial(print_line, console)))
+        launch = _launch(options, opened, folder, earlier)
+        is_idle = kind.is_idle(launch) and (bool(options.only) or next_block(launch.opened.plan, folder) is None)
+        check_space(folder, 0.0 if is_idle else bytes_needed(launch.opened.plan, launch.pending, opened.datasets))
         background = ThreadPoolExecutor(1)
         stack.callback(background.shutdown, wait=False)  # who stops waits for no store
-        opening = background.submit(open_tracker, options.tracking_uri)  # seconds of imports, while Ray starts
-        flag = None
-        if not is_idle:
-            flag = _start_ray(opened.plan, options.address, stack)
-        tracker = opening.result()
+        ready = background.submit(import_store, options.tracking_uri)  # takes seconds, while Ray starts
+        flag = None if is_idle else _start_ray(opened.plan, options.address, stack)
+        ready.result()
+        tracker = open_tracker(options.tracking_uri)  # now that nothing else is refused: it may make a file
         with suppress(TrackingError):  # a fault of the store stops nothing; a name that it refuses does
             tracker.check([opened.plan.study.study, *(each.plan.study.study for each in opened.plan.arm_searches)])
-        stack.enter_context(folder.lock())
-        launch = _launch(options, opened, folder, earlier)  # what another process finished meanwhile counts
+        stack.enter_context(disk_faults(folder, options.command()))
         provenance = collect_provenance(opened.plan, options)
         folder.create_or_check(launch.opened.plan, opened.loaded, provenance, options.retry_failed)
-        budget = Budget(opened.plan.study.execution)
-        if launch.opened.plan.pending_arm_searches:
-            end = ArmSearches(launch, console, flag, budget).run()
-            if end is not None:
-                return EXIT_CODES[end]
-            launch = _launch(options, opened, folder, earlier)  # with what they have chosen
+        return EXIT_CODES[_drive(launch, tracker, console, flag)]
+
+
+def _drive(launch: Launch, tracker: Tracker, console: Console, flag: StopFlag | None) -> StudyEnd:
+    """Run what is left: searches inside arms, the cells, and further blocks where seeds are adaptive."""
+    from fgtune.tuning.cell_queue import Budget
+
+    options, opened, folder, earlier = launch.options, launch.opened, launch.folder, launch.earlier
+    budget = Budget(opened.plan.study.execution)
+    if launch.opened.plan.pending_arm_searches:
+        end = ArmSearches(launch, console, flag, budget).run()
+        if end is not None:
+            return end
+        launch = _launch(options, opened, folder, earlier)  # with what they have chosen
+    end = Driver(launch, tracker, console, flag, budget).execute()
+    while end in {StudyEnd.COMPLETE, StudyEnd.FAILED_CELLS} and _add_block(launch, console):
+        # what failed again in this call is not retried with every block
+        launch = _launch(replace(options, retry_failed=False), opened, folder, earlier)
         end = Driver(launch, tracker, console, flag, budget).execute()
-        while end in {StudyEnd.COMPLETE, StudyEnd.FAILED_CELLS} and _add_block(launch, console):
-            # what failed again in this call is not retried with every block
-            launch = _launch(replace(options, retry_failed=False), opened, folder, earlier)
-            end = Driver(launch, tracker, console, flag, budget).execute()
-        return EXIT_CODES[end]
+    return end
 
 
 def _add_block(launch: Launch, console: Console) -> bool:

@@ -7,8 +7,8 @@ new one. ``provenance.json`` comes first and makes a folder a study folder: it h
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ from fgtune.results.layout import (
     resolved_text,
 )
 from fgtune.results.ledger import Ledger
-from fgtune.results.locking import lock_holder, locked
+from fgtune.results.locking import Holder, lock_holder, locked
 from fgtune.results.options import RunOptions
 from fgtune.results.records import CellResult, CellState
 from fgtune.text import first_of
@@ -196,22 +196,43 @@ class StudyFolder(CellFiles):
         """The hashes that the folder's study had before seeds were added; empty for a folder without a study."""
         return former_hashes(self.read_provenance()) if self.provenance_file.exists() else ()
 
-    def holder(self) -> str | None:
-        """Id of the process that is writing to the folder, ``unknown`` if it left none, None if there is no process."""
+    def holder(self) -> Holder | None:
+        """Who is writing to the folder; None while nobody is."""
         return lock_holder(self.lock_file)
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Lock the folder: meanwhile no other process on this machine may write to it.
+    def lock(self, wait: bool = False, say: Callable[[str], object] = lambda _: None) -> Iterator[None]:
+        """Lock the folder: meanwhile no other process, on this machine or another, may write to it.
+
+        A folder in which no study was begun is gone afterwards if it was not there before.
+
+        Args:
+            wait: Wait until no other process holds it, instead of raising.
+            say: Told once whom it waits for.
 
         Raises:
-            StudyFolderError: When another process holds the lock, or the folder is not a study folder.
+            StudyFolderError: When another process holds the lock, the folder is not a study folder, or nothing can be
+                written there.
         """
         if not self.provenance_file.exists():
             self._refuse_foreign()
-        self.root.mkdir(parents=True, exist_ok=True)
-        with locked(self.lock_file):
+        made = [each for each in (self.root, *self.root.parents) if not each.exists()]
+        with ExitStack() as stack:
+            stack.callback(_remove_empty, made)
+            try:
+                self.root.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(self.lock_file, wait, say))
+            except OSError as error:
+                rule, fix = f"cannot be written ({error.strerror})", "make it writable, or choose another with --out"
+                raise StudyFolderError(rule, where=str(error.filename or self.root), fix=fix) from error
+            if made:
+                stack.callback(self._forget)
             yield
+
+    def _forget(self) -> None:
+        """Leave nothing in a folder in which no study was begun; the lock is still held."""
+        if not self.provenance_file.exists() and all(map(_is_leftover, self.root.iterdir())):
+            self.lock_file.unlink(missing_ok=True)
 
     def _scheme(self, record: Mapping[str, Any]) -> int:
         """What the numbers here mean; the ledger is read only where an earlier version may have made some."""
@@ -225,6 +246,11 @@ class StudyFolder(CellFiles):
 
     def _refuse_foreign(self) -> None:
         """Raise when something other than a study is here."""
+        for each in self.root.parents:
+            if each.exists():
+                if not each.is_dir():
+                    raise StudyFolderError("must be a folder", where=str(each), fix="choose another with --out")
+                break
         if self.root.exists() and not self.root.is_dir():
             raise StudyFolderError("must be a folder", where=str(self.root), fix="choose another with --out")
         if self.root.is_dir() and any(not _is_leftover(each) for each in self.root.iterdir()):
@@ -319,4 +345,13 @@ class StudyFolder(CellFiles):
 
 def _is_leftover(path: Path) -> bool:
     """Whether a process killed before it claimed the folder may have left this file."""
-    return path.name == ".lock" or (path.name.startswith(".") and path.suffix == ".tmp")
+    return path.name in {".lock", ".lock.holder"} or (path.name.startswith(".") and path.suffix == ".tmp")
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """Remove those of the folders, the innermost first, that are empty."""
+    for each in folders:
+        try:
+            each.rmdir()
+        except OSError:
+            return

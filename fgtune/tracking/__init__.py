@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fgtune.tracking.base import NullTracker, StudyEnd, Tracker
 
-__all__ = ["NullTracker", "StudyEnd", "Tracker", "open_tracker", "tracking_uri"]
+__all__ = ["NullTracker", "StudyEnd", "Tracker", "import_store", "open_tracker", "tracking_uri"]
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 """The default store: a database in the working directory, which is also what ``mlflow ui`` opens."""
@@ -21,6 +21,15 @@ def tracking_uri(uri: str | None = None, environ: Mapping[str, str] | None = Non
     """The store to use: ``uri`` (``--tracking-uri``), else ``MLFLOW_TRACKING_URI``, else ``sqlite:///mlflow.db``."""
     environ = os.environ if environ is None else environ
     return uri or environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+
+
+def import_store(uri: str | None = None) -> None:
+    """Import what opening the store takes, which are seconds; nothing is opened."""
+    if tracking_uri(uri).strip().lower() != "none":
+        from fgtune.tracking.store import quiet_mlflow
+
+        with quiet_mlflow():
+            import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 
 
 def open_tracker(

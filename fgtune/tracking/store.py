@@ -157,7 +157,9 @@ def _prepare_sqlite(path: Path, uri: str) -> None:
             _create_sqlite(path)
         _inspect_sqlite(path, uri)
     except (OSError, sqlite3.Error) as error:
-        raise _unusable(uri, error, "check that the file is an MLflow store that you may write to") from error
+        raise _unusable(
+            uri, error, "check that the file is an MLflow store that you may write to, and that its disk has room"
+        ) from error
 
 
 def _create_sqlite(path: Path) -> None:
@@ -166,10 +168,13 @@ def _create_sqlite(path: Path) -> None:
     building.unlink(missing_ok=True)
     with quiet_mlflow():
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+        from sqlalchemy.exc import SQLAlchemyError
 
         try:
             SqlAlchemyStore(sqlite_uri(building), (path.parent / "mlruns").as_uri()).engine.dispose()
             _move_into_place(building, path)
+        except SQLAlchemyError as error:  # a full disk, say
+            raise sqlite3.OperationalError(str(getattr(error, "orig", error))) from error
         finally:
             building.unlink(missing_ok=True)
 

@@ -19,6 +19,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from fgtune.config.arms.records import Cell
+from fgtune.files import is_disk_fault
 from fgtune.results.live import RunningTrial
 from fgtune.results.records import EpochMetrics, TrialOutcome
 from fgtune.signals import take_back_handlers
@@ -134,8 +135,8 @@ class CellObserver(Protocol):
     def on_retry(self, cell_id: str, cause: str) -> None:
         """A cell crashed and will restart from its checkpoint."""
 
-    def on_silence(self, cell_id: str, text: str) -> None:
-        """A running cell has not been heard of for long; ``text`` says for how long."""
+    def on_warning(self, cell_id: str, text: str) -> None:
+        """Something is wrong with a running cell: it has not been heard of for long, or cannot keep its checkpoint."""
 
     def on_tick(self, running: Sequence[RunningTrial]) -> None:
         """What runs now; called every few seconds."""
@@ -170,6 +171,7 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
         self._observer, self._budget, self._stopping, self._watch = observer, budget, stopping, watch
         self._started: set[str] = set()
         self._finished: set[str] = set()
+        self._unsaved: set[str] = set()
         self._running: dict[str, Any] = {}
         self._ended_by_us: dict[str, str] = {}
         self._next_look = self._next_tick = 0.0
@@ -183,7 +185,7 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
         alarms = self._watch.due()
         for alarm in alarms:
             if alarm.action == "warn":
-                self._observer.on_silence(alarm.cell_id, alarm.text)
+                self._observer.on_warning(alarm.cell_id, alarm.text)
             else:
                 self._end(alarm)
         if alarms or now >= self._next_tick:
@@ -209,7 +211,7 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
         self._running[cell_id] = trial
         if self._watch is not None:
             job = trial.config[JOB]
-            self._watch.started(cell_id, job["arm"], pretrains=bool(job["config"]["model"].get("pretrain")))
+            self._watch.started(cell_id, job["arm"], pretrains=bool(job["config"].get("model", {}).get("pretrain")))
         if cell_id not in self._started:
             self._started.add(cell_id)
             self._observer.on_start(cell_id)
@@ -232,6 +234,9 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
         cell_id = cell_id_of(trial)
         if self._watch is not None:
             self._watch.heard(cell_id, result.get("restored") or (), result.get("epochs") or ())
+        if result.get("unsaved") and cell_id not in self._unsaved:
+            self._unsaved.add(cell_id)
+            self._observer.on_warning(cell_id, result["unsaved"])
         if result.get("restored"):
             self._observer.on_restored(cell_id, result["restored"])
         if result.get("epochs"):
@@ -265,6 +270,7 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
         self._budget.cell_ended(cell_id)
         self._over(cell_id)
         if cell_id not in self._finished:
+            _raise_disk_fault(trial)
             cause, details = _cause(trial)
             ours = self._ended_by_us.pop(cell_id, "")
             self._observer.on_fail(cell_id, ours or cause, "" if ours else details, trial.num_failures)
@@ -275,9 +281,7 @@ def _cause(trial: Any) -> tuple[str, str]:
 
     Tune's accessors read its storage, where the files arrive late; the driver has them immediately.
     """
-    error: object = None
-    with contextlib.suppress(OSError, TypeError, pickle.UnpicklingError, AttributeError, ImportError):
-        error = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
+    error = _error_of(trial)
     if error is None:
         with contextlib.suppress(OSError, TypeError):
             error = Path(trial.error_file).read_text(encoding="utf-8")
@@ -287,3 +291,18 @@ def _cause(trial: Any) -> tuple[str, str]:
     lines = [line.strip() for line in str(inner).splitlines() if line.strip()]
     name = "" if isinstance(inner, str) else f"{type(inner).__name__}: "
     return f"{name}{lines[-1] if lines else 'no message'}", str(error)
+
+
+def _error_of(trial: Any) -> object:
+    """What ended a trial's last attempt, None if that is not known."""
+    with contextlib.suppress(OSError, TypeError, pickle.UnpicklingError, AttributeError, ImportError):
+        return cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
+    return None
+
+
+def _raise_disk_fault(trial: Any) -> None:
+    """End the run where a trial ended because its disk is full: it did not fail, and goes on once there is room."""
+    error = _error_of(trial)
+    inner = getattr(error, "cause", None) or error
+    if isinstance(inner, OSError) and is_disk_fault(inner, or_access=False):
+        raise inner

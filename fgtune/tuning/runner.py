@@ -25,6 +25,7 @@ from ray import tune
 
 from fgtune.config.schema.study import ExecutionConfig
 from fgtune.data.base import Dataset
+from fgtune.errors import FgtuneError
 from fgtune.training.prepared import PreparedSplit
 from fgtune.tuning.cell_queue import Budget, CellQueue, StopFlag
 from fgtune.tuning.early_stopping.decisions import EarlyStopping
@@ -86,6 +87,10 @@ def run_cells(
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the observer shows failures, with their cause
     try:
         tuner.fit()
+    except tune.TuneError as error:
+        if isinstance(error.__context__, OSError | FgtuneError):  # the observer's own, which Tune has made text of
+            raise error.__context__ from None
+        raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -18,6 +18,7 @@ from fgtune.config.arms.records import Cell
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Dataset
 from fgtune.errors import FgtuneError, TrialError
+from fgtune.files import is_disk_fault
 from fgtune.plugins import Permit, permit_for_workers, permitting
 from fgtune.results.records import EpochMetrics, TrialOutcome
 from fgtune.training.prepared import PreparedSplit, dataset_key, preparation_key, prepare_split, views
@@ -98,6 +99,7 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         self._plugins = Permit(**job["plugins"])
         self._trainer: Any = None  # a Trainer; torch is imported in workers only
         self._saved_epoch = 0
+        self._unsaved: str | None = None  # why its checkpoint was not written
         self._began, self._taken_over = time.monotonic(), 0.0
         self._unreported: tuple[EpochMetrics, ...] = ()  # epochs of an earlier attempt: the driver may be a new one
 
@@ -166,6 +168,8 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
             self._trainer, self._job = self._build(self._job), None
         epochs = self._epochs()
         result: dict[str, Any] = {"cell_id": self._cell_id, "epochs": epochs, "done": False}
+        if self._unsaved is not None:
+            result["unsaved"], self._unsaved = self._unsaved, None
         if self._unreported:
             result["restored"], self._unreported = self._unreported, ()
         if self._trainer.epoch >= self._trainer.config.epochs:
@@ -217,7 +221,12 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
             return
         from fgtune.training.checkpoint import save_checkpoint
 
-        save_checkpoint(self._path, self._trainer.state_dict())
+        try:
+            save_checkpoint(self._path, self._trainer.state_dict())
+        except OSError as error:  # the cell can go on without; whether it can be recorded will be seen when it ends
+            if not is_disk_fault(error):
+                raise
+            self._unsaved = f"its checkpoint cannot be written ({error.strerror}); it goes on without"
         self._saved_epoch = self._trainer.epoch
 
     def cleanup(self) -> None:

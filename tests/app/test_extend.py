@@ -207,7 +207,7 @@ def test_changed_data_are_refused_and_nothing_is_written(begun, base, runs, tmp_
 
 
 def test_a_running_study_is_not_extended(begun, base):
-    with chdir(base), begun.lock(), pytest.raises(StudyFolderError, match="is being written by another process"):
+    with chdir(base), begun.lock(), pytest.raises(StudyFolderError, match="is being written by process"):
         extend(begun.root, 4)
 
 

@@ -135,9 +135,9 @@ def test_a_running_study_names_its_process_and_the_cells_that_have_begun(partial
     partial.checkpoints_dir.mkdir()
     partial.checkpoint_file(missing.pop()).touch()
     with partial.lock():
-        holder = partial.lock_file.read_text().strip()
+        holder = partial.holder()
         text = told(partial.root)
-    assert f"running (process {holder}): 18 of 20 cells ended, 1 failed, 1 stopped early, 1 under way" in text
+    assert f"running ({holder}): 18 of 20 cells ended, 1 failed, 1 stopped early, 1 under way" in text
     assert "continue with" not in text
 
 

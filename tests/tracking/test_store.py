@@ -241,3 +241,17 @@ def test_environment_and_loggers_are_as_before(store_file, tmp_path):
     open_store(f"sqlite:///{store_file}", tmp_path)
     assert {name: logging.getLogger(name).level for name in before} == before
     assert os.environ.get("MLFLOW_HTTP_REQUEST_MAX_RETRIES") == patience
+
+
+def test_a_store_that_a_full_disk_does_not_take_is_refused_and_leaves_no_file(tmp_path, monkeypatch):
+    from sqlalchemy.exc import OperationalError
+
+    def fail(*_):
+        (tmp_path / f".new.db.{os.getpid()}.new").write_bytes(b"half")
+        raise OperationalError("CREATE TABLE x", {}, sqlite3.OperationalError("database or disk is full"))
+
+    monkeypatch.setattr("mlflow.store.tracking.sqlalchemy_store.SqlAlchemyStore", fail)
+    rule = r"cannot be used \(database or disk is full\).*that its disk has room"
+    with pytest.raises(ConfigError, match=rule):
+        open_store("sqlite:///new.db", tmp_path)
+    assert list(tmp_path.iterdir()) == []

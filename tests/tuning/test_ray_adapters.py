@@ -228,7 +228,7 @@ def test_the_worker_of_a_silent_trial_is_killed_and_what_it_did_is_the_cause(cel
     trial.num_failures = 1
     end = callback.on_trial_recover if then == "retry" else callback.on_trial_error
     end(0, [], trial)
-    warning = ("on_silence", cells[0].cell_id, "no epoch for 11 s since it started")
+    warning = ("on_warning", cells[0].cell_id, "no epoch for 11 s since it started")
     assert [event for event in events.seen if event[0] != "on_tick"][1:2] == [warning]
     assert events.seen[-1][2] == "no epoch for 20 s since it started; its worker was ended"
     callback.on_step_begin(0, [])

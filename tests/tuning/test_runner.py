@@ -35,7 +35,7 @@ class Observer:
     def on_retry(self, cell_id, cause):
         self.events[cell_id].append(("retry", cause))
 
-    def on_silence(self, cell_id, text):
+    def on_warning(self, cell_id, text):
         self.events[cell_id].append(("silence", text))
 
     def on_tick(self, running):

@@ -36,7 +36,7 @@ PURITY_SAMPLES = 10_000
 """Purity is measured on at most this many training samples, drawn at random."""
 SIZED_IMAGES = 10_000
 """The sizes of at most this many image files are looked up."""
-DARK = 128
+DARK = 65
 """Images in which no pixel reaches this value are warned of."""
 _BLOCK = 1024
 LEAK_SAMPLES = 2_000

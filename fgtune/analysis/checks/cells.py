@@ -63,7 +63,7 @@ def stopped(material: Material) -> Check | None:
         f"{count(thinned, 'arm')} cannot be judged: some of their pairs were stopped early, for being bad most likely, "
         "and the pairs left would make any arm look better than it is."
     )
-    return failed(name, text, "Let every trial run to its end for verdicts, without a scheduler.")
+    return failed(name, text, words_of(material.data).unstopped)
 
 
 def epochs(material: Material) -> Check | None:

@@ -9,6 +9,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+import support.synthetic as synthetic
 from scipy import stats
 from typer.testing import CliRunner
 
@@ -368,3 +369,38 @@ def test_studies_of_imported_runs_stand_side_by_side_and_are_not_paired(tmp_path
     done = CliRunner().invoke(app, ["compare", *roots])
     assert done.exit_code == 0
     assert "cannot be compared" in done.output
+
+
+FAULTS = {
+    "nothing": synthetic.Faults(),
+    "failed": synthetic.Faults(failed={("cvxpy", 3): "crashed"}),
+    "undefined in the baseline": synthetic.Faults(undefined={("flow", 2)}),
+    "stopped": synthetic.Faults(pruned={("scip", 1)}),
+    "missing": synthetic.Faults(missing={("scip", 0), ("cvxpy", 5)}),
+    "collapsed": synthetic.Faults(collapsed={("cvxpy", 4)}),
+}
+
+
+@pytest.mark.parametrize("faults", FAULTS)
+@pytest.mark.parametrize("margin", [None, 0.03])
+def test_the_verdicts_are_those_of_the_same_runs_in_a_study_of_fgtune(tmp_path, faults, margin):
+    primary = "test/ari"
+    stated = "" if margin is None else f", equivalence_margin: {margin}"
+    text = synthetic.SOLVER_STUDY.replace("seeds: 5", f"seeds: 10\nmetrics: {{primary: {primary}, also: []{stated}}}")
+    own = synthetic.SyntheticStudy(text=text, accuracy={"scip": 0.8}, faults=FAULTS[faults]).write(tmp_path / "own")
+    write_up(own)
+    rows = [
+        {"arm": line.arm, "seed": line.seed, "state": line.state.value, "ari": line.metrics.get(primary, math.nan)}
+        for line in own.ledger.read()
+    ]
+    options = {"primary": "ari", "baseline": "flow", "range": (-0.5, 1.0), "margin": margin}
+    ours, theirs = (
+        json.loads(folder.verdicts_file.read_text(encoding="utf-8"))["contrasts"]
+        for folder in (own, imported(tmp_path, rows, **options).folder)
+    )
+    worded = {"metric", "reason", "sentence"}  # with the name of the metric in them
+    ours, theirs = (
+        {each["arm"]: {key: value for key, value in each.items() if key not in worded} for each in found}
+        for found in (ours, theirs)
+    )
+    assert ours == theirs

@@ -83,6 +83,10 @@ class DataError(ConfigError):
     """The data set cannot be used as it is (exit code 2)."""
 
 
+class LimitError(DataError):
+    """``data.limit`` leaves too few samples for the labels of the data (exit code 2)."""
+
+
 class StudyFolderError(ConfigError):
     """The study folder cannot take this study (exit code 2)."""
 

@@ -21,6 +21,8 @@ PREVIOUS = "previous"
 """Key of a chained line: SHA-256, in hex, of the line before it; in the first chained line, of the file before it."""
 MOST_TEXT = 4_000_000
 """Bytes of a file that a person writes, such as a study."""
+MOST_LINES = 1 << 33
+"""Bytes of a file of JSON Lines."""
 _TAIL = 1 << 16
 """Bytes that are read first to find the last line of a file."""
 
@@ -52,7 +54,8 @@ def read_bytes(path: Path, most: int, *, what: str = "file") -> bytes:
             kind = "a folder" if stat.S_ISDIR(state.st_mode) else "a device, a pipe or a socket"
             raise ConfigError(f"must be a file, it is {kind}", where=where, fix="name a regular file")
         with path.open("rb") as file:
-            content = file.read(most + 1)  # the size that the system states may be wrong, as below /proc
+            # Not the stated size alone: it is 0 below /proc, and a ledger may grow meanwhile.
+            content = file.read(min(most, state.st_size + _TAIL) + 1)
     except FileNotFoundError as error:
         raise ConfigError(f"no such {what}", where=where, fix="check the path") from error
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
@@ -82,7 +85,13 @@ def replacing(path: Path) -> Iterator[Path]:
     Parent folders are created. The temporary file lies beside ``path``, is named ``.NAME.*.tmp`` and is synced to
     disk before it is renamed, so a reader finds either the old content or the new, even after a power cut.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        raise StudyFolderError("must be a file, it is a folder", where=str(path), fix="move the folder away")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        fix = "move the file away that is in its place"
+        raise StudyFolderError("must be a folder", where=str(path.parent), fix=fix) from error
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
@@ -139,6 +148,7 @@ class JsonLines(Generic[T]):
     ) -> None:
         self.path = path
         self._parse_object, self._rule, self._fix, self._synced = parse, rule, fix, synced
+        self._fix_file = "restore the file from a copy, or move away what is in its place"
         self._chained = chained
 
     def append(self, plain: dict[str, Any]) -> None:
@@ -193,7 +203,18 @@ class JsonLines(Generic[T]):
         Raises:
             StudyFolderError: For a line, other than a torn last one, that holds no such value.
         """
-        return self.values_in(self.path.read_bytes()) if self.path.exists() else []
+        return self.values_in(self.content())
+
+    def content(self) -> bytes:
+        """What the file holds; empty without one.
+
+        Raises:
+            StudyFolderError: It is no file, or cannot be read.
+        """
+        try:
+            return read_bytes(self.path, MOST_LINES) if os.path.lexists(self.path) else b""
+        except ConfigError as error:
+            raise StudyFolderError(error.rule, where=error.where, fix=self._fix_file) from error
 
     def values_in(self, content: bytes) -> list[T]:
         """The values of what the file held; raises like ``read``."""
@@ -213,7 +234,7 @@ class JsonLines(Generic[T]):
             if self._chained:
                 plain.pop(PREVIOUS, None)
             return self._parse_object(plain)
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
 
     def _repair(self, descriptor: int) -> None:

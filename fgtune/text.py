@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from fgtune.visible import masked, visible
@@ -69,3 +70,9 @@ def table_row(*cells: str) -> list[Text]:
     from rich.text import Text
 
     return [Text(visible(cell, 300)) for cell in cells]
+
+
+def print_damage(notes: Iterable[str]) -> None:
+    """Say on standard error what is wrong with files of a study folder and what follows."""
+    for note in notes:
+        print(f"warning: {visible(note)}", file=sys.stderr)

@@ -16,8 +16,8 @@ from fgtune.config.schema.study import Study
 from fgtune.errors import StudyFolderError
 from fgtune.results.extension import recorded_looks
 from fgtune.results.folder import StudyFolder
-from fgtune.results.layout import FORK
 from fgtune.results.records import CellResult, CellState
+from fgtune.results.texts import FORK
 
 
 @dataclass(frozen=True)
@@ -283,7 +283,7 @@ def read_study(folder: StudyFolder) -> StudyData:
         results={line.cell_id: line for line in lines if line.cell_id in known},
         unplanned=sum(line.cell_id not in known for line in lines),
         arm_searches=_arm_searches(study, folder),
-        provenance=folder.read_provenance() if folder.provenance_file.is_file() else {},
+        provenance=folder.record(),
         ledger_head=head,
     )
 

@@ -22,7 +22,7 @@ from fgtune.app.plan import StudyPlan, read_plan
 from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.reading.load import load_study as load_file
 from fgtune.config.schema.study import Study
-from fgtune.errors import ConfigError
+from fgtune.errors import ConfigError, LimitError
 from fgtune.plugins import permitting
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
@@ -67,10 +67,15 @@ class StudyFile:
         Raises:
             ConfigError: An arm, a metric or the data is wrong.
         """
-        from fgtune.engine.opening import open_loaded
+        from fgtune.engine.opening import open_loaded, open_study
 
         with permitting(self.options.plugins):
-            return open_loaded(self.loaded)
+            try:
+                return open_loaded(self.loaded)
+            except LimitError:
+                if not self.options.smoke:
+                    raise
+                return open_study(self.options.study, self.options.overrides, smoke=True)  # with more samples
 
     def __repr__(self) -> str:
         return f"StudyFile({self.name!r}, {self.study.design.kind}, {self.study.seeds_text})"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from fgtune.errors import ConfigError
 from fgtune.files import write_output
+from fgtune.text import print_damage
 
 if TYPE_CHECKING:
     from fgtune.results.folder import StudyFolder
@@ -41,12 +42,13 @@ def export(root: Path, form: ExportFormat, out: Path | None = None) -> bytes:
     """
     from fgtune.results.folder import StudyFolder
 
-    folder = StudyFolder(root)
+    folder = StudyFolder(root, lenient=True)
     folder.require_study()
     if form is ExportFormat.PARQUET and out is None:
         fix = "name a file, e.g. --out results.parquet"
         raise ConfigError("Parquet cannot be shown in a terminal", where="--format", value=form.value, fix=fix)
     content = _content(folder, form, ".csv" if out is None else out.suffix)
+    print_damage(folder.damage.values())
     if out is not None:
         write_output(out, content)
     return content

@@ -34,7 +34,7 @@ def read_power(root: Path) -> PowerTable:
     from fgtune.analysis.inputs import read_study
     from fgtune.analysis.verdicts.power_table import power_table
 
-    folder = StudyFolder(root)
+    folder = StudyFolder(root, lenient=True)
     folder.require_study()
     data = read_study(folder)
     if not data.study.design.plans_cells:

@@ -24,7 +24,7 @@ from fgtune.results.live import STALE_AFTER_S, Running, read_running, silence_te
 from fgtune.results.locking import Holder
 from fgtune.results.options import LastCall, last_call
 from fgtune.results.records import CellResult, CellState
-from fgtune.text import duration, first_of, print_line, table_row
+from fgtune.text import duration, first_of, print_damage, print_line, table_row
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def read_status(root: Path) -> StudyStatus:
     Raises:
         StudyFolderError: The folder holds no study, or one of its files cannot be read.
     """
-    folder = StudyFolder(root)
+    folder = StudyFolder(root, lenient=True)
     folder.require_study()
     return _status(read_study(folder))
 
@@ -140,7 +140,7 @@ def _status(data: StudyData) -> StudyStatus:
     searched = sum(_left_in_search(data, searches.get(arm)) for arm in data.pending_arms)
     ended = [*results.values(), *(each for search in searches.values() for each in search.results)]
     failed = [cell_id for cell_id in arm_of if cell_id in results and results[cell_id].state is CellState.FAIL]
-    record = folder.read_provenance()
+    record = data.provenance
     holder, running = folder.holder(), read_running(folder.running_file)
     begun = {path.stem for path in folder.checkpoints_dir.glob("*.pt")}
     begun |= {trial.cell_id for trial in (running.trials if running is not None and holder is not None else ())}
@@ -233,6 +233,7 @@ def _machine_of(record: Mapping[str, Any]) -> tuple[int, int | None]:
 def print_status(status: StudyStatus, console: Console) -> None:
     """Print the status."""
     say, study = partial(print_line, console), status.data.study
+    print_damage(status.data.folder.damage.values())
     say(f"{study.study} ({study.design.kind}), in {status.data.folder.root}")
     say(f"question: {study.question}")
     running = "not running" if status.holder is None else f"running ({status.holder})"

@@ -16,7 +16,7 @@ from fgtune.data.check import check_dataset
 from fgtune.data.readers.image_cache import keep_images
 from fgtune.data.readers.images import ImageFiles
 from fgtune.data.splits import apportion
-from fgtune.errors import DataError
+from fgtune.errors import DataError, LimitError
 from fgtune.streams import numpy_stream
 
 
@@ -56,7 +56,11 @@ def _whole(config: DataConfig) -> Dataset:
     """What the loader of this kind returns."""
     if not isinstance(config, PluginDataConfig):
         module, function = DATASETS[config.kind].split(":")
-        shipped: Dataset = getattr(import_module(module), function)(config)
+        try:
+            shipped: Dataset = getattr(import_module(module), function)(config)
+        except OSError as error:  # a name that is too long, a disk that fails; readers tell what they expect
+            reason = error.strerror or str(error)
+            raise DataError(f"the data cannot be read ({reason})", path="trial.data", fix="check the path") from error
         return shipped
     load, options = load_plugin(config, "trial.data")
     dataset = load(options)
@@ -73,7 +77,7 @@ def _limited_rows(dataset: Dataset, limit: int, seed: int) -> IntArray:
     if limit < len(sizes):
         rule = f"must be >= {len(sizes)}, the number of different coarse labels (joint over sources and a given split)"
         fix = "Raise the limit, so that every coarse class keeps a sample."
-        raise DataError(rule, where=dataset.name, path="trial.data.limit", value=limit, fix=fix)
+        raise LimitError(rule, where=dataset.name, path="trial.data.limit", value=limit, fix=fix)
     kept = apportion(sizes, limit)
     shuffled = numpy_stream(seed, "limit").permutation(len(dataset.inputs))
     rows = shuffled[np.argsort(group.reshape(-1)[shuffled], kind="stable")]  # group by group, shuffled within

@@ -19,7 +19,7 @@ from fgtune.engine.safe_tracking import SafeTracking
 from fgtune.reporting.html import write_up
 from fgtune.results.records import CellResult, CellState
 from fgtune.signals import deferring
-from fgtune.text import first_of
+from fgtune.text import first_of, print_damage
 from fgtune.tracking import StudyEnd, Tracker
 
 if TYPE_CHECKING:
@@ -172,6 +172,7 @@ class Driver:
                 state.unlink(missing_ok=True)
         if len(results) == len(self.cells):
             folder.gather_curves()
+            print_damage(folder.damage.values())
         path, summary = write_up(folder)
         self.tracking.finish(end, summary)
         for line in self._closing_lines(end, results):

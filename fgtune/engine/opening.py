@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,13 @@ from fgtune.config.arms.expand import expand
 from fgtune.config.arms.plan import Plan
 from fgtune.config.arms.plan_checks import check_measured, check_metrics
 from fgtune.config.arms.records import Cell, DataShape
-from fgtune.config.reading.load import LoadedStudy, load_study
+from fgtune.config.reading.load import SMOKE_LIMIT, LoadedStudy, load_study
 from fgtune.config.schema.base import data_key
 from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.designs import Design
 from fgtune.config.schema.domains import ChoiceDomain
 from fgtune.config.schema.plugin import is_plugin_kind
-from fgtune.errors import ConfigError, MultiConfigError
+from fgtune.errors import ConfigError, LimitError, MultiConfigError
 from fgtune.plugins import resolve
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
@@ -28,6 +29,9 @@ from fgtune.results.records import CellResult
 if TYPE_CHECKING:
     from fgtune.data.base import Dataset
     from fgtune.tuning.search.suggestions import KnownTrial
+
+_MOST_SMOKE = 100_000
+"""Samples that ``--smoke`` gives data with many classes, at most."""
 
 
 @dataclass(frozen=True)
@@ -74,21 +78,30 @@ class Launch:
         return list(left.values())  # two arms whose searches chose the same settings share their cells
 
 
-def open_study(path: Path, overrides: Sequence[str] = (), smoke: bool = False) -> OpenedStudy:
+def open_study(
+    path: Path, overrides: Sequence[str] = (), smoke: bool = False, address: str | None = None
+) -> OpenedStudy:
     """Load, expand and check a study as far as possible before the first trial; writes nothing.
 
     Args:
         path: The study file.
         overrides: Of the form ``dotted.path=value``.
         smoke: Shrink the study.
+        address: Ray cluster that is to run it; None uses the environment's, or else this machine.
 
     Raises:
         ConfigError: When the file, an override, an arm, a metric or the data is wrong.
     """
-    return open_loaded(load_study(path, overrides, smoke))
+    limit = SMOKE_LIMIT
+    while smoke and limit < _MOST_SMOKE:
+        try:
+            return open_loaded(load_study(path, overrides, smoke, limit), address)
+        except LimitError:  # there are more classes than a smoke run usually has samples
+            limit *= 4
+    return open_loaded(load_study(path, overrides, smoke, limit), address)
 
 
-def open_loaded(loaded: LoadedStudy) -> OpenedStudy:
+def open_loaded(loaded: LoadedStudy, address: str | None = None) -> OpenedStudy:
     """Expand and check a study that has been read; see ``open_study``."""
     loaded.study.trial.check_runs_here(str(loaded.path))
     made = _check_names(loaded)
@@ -108,7 +121,7 @@ def open_loaded(loaded: LoadedStudy) -> OpenedStudy:
         return describe(dataset)
 
     plan = expand(loaded, shape_of, made)
-    _check_inputs(plan, datasets)
+    _check_inputs(plan, datasets, elsewhere=bool(address or os.environ.get("RAY_ADDRESS")))
     check_measured(loaded, plan)
     for each in plan.arm_searches:
         with each.search.relocated_errors():
@@ -152,10 +165,19 @@ def _check_searched_kinds(loaded: LoadedStudy, design: Design) -> None:
                     raise loaded.located(error, path) from error
 
 
-def _check_inputs(plan: Plan, datasets: Mapping[str, Dataset]) -> None:
-    """Raise unless augmentation, backbone and weights file of every arm fit its data."""
-    from fgtune.training.input_checks import check_inputs
+def _check_inputs(plan: Plan, datasets: Mapping[str, Dataset], *, elsewhere: bool) -> None:
+    """Raise unless augmentation, backbone and weights file of every arm fit its data, and the trial the machine."""
+    from fgtune.training.input_checks import check_inputs, view_shape
+    from fgtune.training.size_checks import check_size
 
     for arm in plan.arms:
-        dataset = datasets[data_key(arm.config.own().data)]
-        check_inputs(arm.config.own(), dataset.inputs.shape[1:])
+        config = arm.config.own()
+        key = data_key(config.data)
+        inputs, shape, classes = datasets[key].inputs, plan.shapes[key], config.classes
+        sample = inputs.shape[1:]
+        check_inputs(config, sample)
+        num_fine = float(classes.number) if classes.number is not None else None
+        if classes.num_fine_ratio is not None:
+            num_fine = classes.num_fine_ratio * (shape.num_fine or 1)
+        seen = (len(inputs), *view_shape(config.augmentation, sample))
+        check_size(config, seen, num_fine, max(shape.num_coarse), shape.num_fine, elsewhere=elsewhere)

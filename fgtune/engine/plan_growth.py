@@ -16,7 +16,7 @@ from fgtune.config.arms.records import Arm, Cell, Fork
 from fgtune.config.arms.search import FORKED, SearchPlan, trial_number
 from fgtune.errors import StudyFolderError
 from fgtune.results.folder import StudyFolder
-from fgtune.results.layout import FORK
+from fgtune.results.texts import FORK
 
 if TYPE_CHECKING:
     from fgtune.engine.opening import Launch

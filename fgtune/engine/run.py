@@ -27,7 +27,7 @@ from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
 from fgtune.results.provenance import collect_provenance
 from fgtune.signals import answering_signals, deferring
-from fgtune.text import print_line
+from fgtune.text import print_damage, print_line
 from fgtune.tracking import StudyEnd, Tracker, import_store, open_tracker
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def execute(
     console = console or _plain_console()
     with answering_signals(), permitting(options.plugins):
         try:
-            opened = opened or open_study(options.study, options.overrides, options.smoke)
+            opened = opened or open_study(options.study, options.overrides, options.smoke, options.address)
             return _execute(options, console, opened, wait)
         except KeyboardInterrupt:  # a driver that trains answers by itself; this one came before or between
             return _interrupted(options, console, opened)
@@ -114,6 +114,8 @@ def _execute(options: RunOptions, console: Console, opened: OpenedStudy, wait: b
         stack.enter_context(disk_faults(folder, options.command()))
         provenance = collect_provenance(opened.plan, options)
         folder.create_or_check(launch.opened.plan, opened.loaded, provenance, options.retry_failed)
+        print_damage(folder.damage.values())
+        folder.damage.clear()
         return EXIT_CODES[_drive(launch, tracker, console, flag)]
 
 

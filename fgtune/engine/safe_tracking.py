@@ -88,7 +88,7 @@ class SafeTracking:
     def _sync(self) -> None:
         results = self._folder.ledger.read()
         if results:
-            curves = self._folder.read_curves()
+            curves = type(self._folder)(self._folder.root, lenient=True).read_curves()
             self._tracker.sync(results, lambda cell_id: curve_of(curves, cell_id))
 
     def _commit(self) -> str | None:

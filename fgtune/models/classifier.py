@@ -37,7 +37,7 @@ def backbone_class(config: BackboneConfig) -> tuple[Any, Any]:
     """
     if not isinstance(config, PluginConfig):
         return _registered(BACKBONES, config.kind), config
-    return load_plugin(config, "trial.model.backbone", nn.Module)
+    return load_plugin(config, "trial.model.backbone", nn.Module, ("options", "input shape"))
 
 
 def check_weights(config: ModelConfig, input_shape: Sequence[int]) -> None:

@@ -110,7 +110,7 @@ def load_term(config: PluginTermConfig, path: str) -> tuple[type[Term], Config]:
     Raises:
         ConfigError: As for ``load_plugin``, or the plugin is not a term, or is one that reads fine labels.
     """
-    target, options = load_plugin(config, path, Term)
+    target, options = load_plugin(config, path, Term, ("options", "context"))
     if Need.FINE_LABELS in target.needs:
         rule, fix = "asks for fine labels, which only lambda_fine may read", "take FINE_LABELS out of its needs"
         raise ConfigError(rule, path=f"{path}.kind", value=config.kind, fix=fix)

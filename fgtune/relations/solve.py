@@ -76,7 +76,7 @@ def solver_of(config: SolverConfig) -> tuple[Backend, Any]:
         ConfigError: As for ``load_plugin``.
     """
     if isinstance(config, PluginConfig):
-        return load_plugin(config, "trial.relations.solver")
+        return load_plugin(config, "trial.relations.solver", takes=("problem", "options"))
     return load_solver(config.kind), config
 
 

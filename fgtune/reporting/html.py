@@ -13,6 +13,7 @@ import json
 import re
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from fgtune.analysis.verdict_records import versions, write_verdicts
 from fgtune.files import write_atomically
 from fgtune.reporting.page import page_context
 from fgtune.results.folder import StudyFolder
-from fgtune.text import count
+from fgtune.text import count, print_damage
 
 
 def write_up(folder: StudyFolder) -> tuple[Path, StudySummary]:
@@ -46,9 +47,16 @@ def write_up(folder: StudyFolder) -> tuple[Path, StudySummary]:
     Raises:
         StudyFolderError: The folder lacks its plan or resolved study, or has an unreadable file.
     """
+    folder = type(folder)(folder.root, lenient=True)
     data = read_study(folder)
-    write_tables(folder, data)
+    folder.check_curves()
     summary = summarise(data)
+    made_again = {folder.provenance_file, folder.resolved_file, folder.plan_file}  # of which no result lacks anything
+    damage = tuple(f"{what}." for path, what in folder.damage.items() if path not in made_again)
+    print_damage(folder.damage.values())
+    summary = replace(summary, warnings=(*damage, *summary.warnings))
+    folder.rebuild()
+    write_tables(folder, data)
     write_verdicts(data, summary)
     write_atomically(folder.report_file, render(data, summary))
     return folder.report_file, summary

@@ -7,20 +7,20 @@ new one. ``provenance.json`` comes first and makes a folder a study folder: it h
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from fgtune.config.arms.plan import Plan
+from fgtune.config.arms.records import study_hash_of
 from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.reading.source import parse_yaml
 from fgtune.config.schema.base import HASH_SCHEME
 from fgtune.config.schema.study import Study
-from fgtune.errors import StudyFolderError
-from fgtune.files import write_atomically
+from fgtune.errors import ConfigError, StudyFolderError
+from fgtune.files import read_text, write_atomically
 from fgtune.results.extension import (
     HASH,
     RESULTS,
@@ -33,20 +33,16 @@ from fgtune.results.extension import (
     results_scheme,
     with_look,
 )
-from fgtune.results.layout import (
-    CELL_COLUMNS,
-    CellFiles,
-    differences,
-    parse_plan,
-    plan_factors,
-    plan_text,
-    resolved_text,
-)
-from fgtune.results.ledger import Ledger
 from fgtune.results.locking import Holder, lock_holder, locked
 from fgtune.results.options import RunOptions
 from fgtune.results.records import CellResult, CellState
-from fgtune.text import first_of
+from fgtune.results.stored import StoredStudy
+from fgtune.results.texts import (
+    differences,
+    plan_text,
+    resolved_text,
+)
+from fgtune.text import count, first_of
 
 ARM_SEARCH = "inside"
 """Key of the comparison and the arm in the ``provenance.json`` of a search inside an arm."""
@@ -55,18 +51,14 @@ GIVEN = "given"
 
 IMPORTS = "imports"
 """Key in ``provenance.json`` of the tables that runs were imported from, the latest last."""
-
+REBUILT = "rebuilt"
+"""Key in ``provenance.json`` of a folder whose record was lost and written anew."""
 CHAINED = "ledger_chained_after"
 """Key in ``provenance.json``: number of ledger lines from a version that did not chain them; 0 in a new folder."""
 
 
-class StudyFolder(CellFiles):
+class StudyFolder(StoredStudy):
     """The folder at ``root``: which study owns it, who writes to it, its study, plan and ledger."""
-
-    @property
-    def ledger(self) -> Ledger:
-        """The ledger of finished cells."""
-        return Ledger(self.ledger_file)
 
     def settled(self, plan: Plan, retry_failed: bool = False) -> dict[str, CellResult]:
         """Results of planned cells that need not run, by cell id: all but failures that are to be retried."""
@@ -92,10 +84,9 @@ class StudyFolder(CellFiles):
         Raises:
             StudyFolderError: When it holds another study, or something that is not a study.
         """
-        if not self.provenance_file.exists():
-            self._refuse_foreign()
-            return False
-        record = self.read_provenance()
+        record = self.record()
+        if not record:
+            return self._is_unrecorded(plan, retry_failed)
         theirs = record.get("study_hash")
         if theirs == plan.study_hash:
             self._check_results(record, plan, retry_failed)
@@ -104,6 +95,7 @@ class StudyFolder(CellFiles):
         outgrown = outgrown_error(record, plan, str(self.root))
         if outgrown is not None:
             raise outgrown
+        self._refuse_other_seeds(record, plan)
         differing = self._differences(plan.study)
         what = f"differs in {first_of(differing, 6)}" if differing else "has the same settings on other data"
         raise StudyFolderError(
@@ -127,19 +119,25 @@ class StudyFolder(CellFiles):
             StudyFolderError: As for ``check``; nothing is written then.
         """
         record = {**provenance, HASH: HASH_SCHEME, RESULTS: RESULTS_SCHEME, GIVEN: dict(loaded.raw)}
-        if self.check(plan, retry_failed):
-            first = self.read_provenance()
+        known, first = self.check(plan, retry_failed), self.record()
+        if first:
             record = {
                 **first,
                 RESULTS: self._scheme(first),
                 "continued": [*first.get("continued", []), dict(provenance)],
             }
+        elif known:
+            record |= {RESULTS: self._scheme({}), REBUILT: True, CHAINED: self.ledger.chain.unchained}
+            self.set_aside(self.provenance_file)
         if CHAINED not in record:
             record[CHAINED] = len(self.ledger.lines())
         self.root.mkdir(parents=True, exist_ok=True)
+        for path in (self.study_file, self.resolved_file, self.plan_file):
+            if path.is_dir():
+                self.set_aside(path)
         self._write_provenance(record)
         write_atomically(self.study_file, loaded.source_text.encode())
-        write_atomically(self.resolved_file, resolved_text(plan).encode())
+        write_atomically(self.resolved_file, resolved_text(plan.study, plan.study_hash).encode())
         write_atomically(self.plan_file, plan_text(plan).encode())
 
     def import_runs(self, plan: Plan, loaded: LoadedStudy, record: Mapping[str, Any]) -> None:
@@ -153,7 +151,7 @@ class StudyFolder(CellFiles):
         own = {HASH: HASH_SCHEME, RESULTS: RESULTS_SCHEME, GIVEN: dict(loaded.raw), CHAINED: 0}
         self._write_provenance({**record, **own})
         write_atomically(self.study_file, loaded.source_text.encode())
-        write_atomically(self.resolved_file, resolved_text(plan).encode())
+        write_atomically(self.resolved_file, resolved_text(plan.study, plan.study_hash).encode())
         write_atomically(self.plan_file, plan_text(plan).encode())
 
     def extend(self, plan: Plan, options: RunOptions) -> None:
@@ -176,7 +174,7 @@ class StudyFolder(CellFiles):
             scheme = self._scheme(record)
             record = extended_record(record, self.read_study(), plan, planned, options, looked=looked)
             self._write_provenance({**record, RESULTS: scheme})
-        write_atomically(self.resolved_file, resolved_text(plan).encode())
+        write_atomically(self.resolved_file, resolved_text(plan.study, plan.study_hash).encode())
         write_atomically(self.plan_file, plan_text(plan).encode())
 
     def add_block(self, plan: Plan, seeds: Sequence[int], open_arms: Sequence[str]) -> None:
@@ -194,7 +192,7 @@ class StudyFolder(CellFiles):
 
     def former_hashes(self) -> tuple[str, ...]:
         """The hashes that the folder's study had before seeds were added; empty for a folder without a study."""
-        return former_hashes(self.read_provenance()) if self.provenance_file.exists() else ()
+        return former_hashes(self.record())
 
     def holder(self) -> Holder | None:
         """Who is writing to the folder; None while nobody is."""
@@ -214,7 +212,7 @@ class StudyFolder(CellFiles):
             StudyFolderError: When another process holds the lock, the folder is not a study folder, or nothing can be
                 written there.
         """
-        if not self.provenance_file.exists():
+        if not any(path.is_file() for path in self.claims):
             self._refuse_foreign()
         made = [each for each in (self.root, *self.root.parents) if not each.exists()]
         with ExitStack() as stack:
@@ -244,6 +242,31 @@ class StudyFolder(CellFiles):
         if self._scheme(record) < RESULTS_SCHEME:
             check_results(plan, self.settled(plan, retry_failed).keys(), str(self.root))
 
+    def _is_unrecorded(self, plan: Plan, retry_failed: bool) -> bool:
+        """Whether a folder without a readable ``provenance.json`` holds this study, by its hash or by its cells."""
+        stated, results = self._stated_hash(), self.ledger.read()
+        if stated is None and not results:
+            self._refuse_foreign()
+            return False
+        planned = {cell.cell_id for cell in plan.cells}
+        if stated != plan.study_hash and (stated is not None or not {each.cell_id for each in results} <= planned):
+            theirs = "other cells" if stated is None else f"hash {stated}, here {plan.study_hash}"
+            rule = f"belongs to another study ({theirs}), and its {self.provenance_file.name} is lost"
+            fix = "choose another folder with --out, or restore that file from a copy"
+            raise StudyFolderError(rule, where=str(self.root), fix=fix)
+        self._check_results({}, plan, retry_failed)
+        what = f"was lost and is written anew: all {len(results)} results are kept, earlier looks are not known"
+        self.damage[self.provenance_file] = f"{self.provenance_file.name} {what}"
+        return True
+
+    def _stated_hash(self) -> str | None:
+        """The study's hash in the first line of the resolved study; None where it cannot be read."""
+        try:
+            head = read_text(self.resolved_file).partition("\n")[0]
+        except ConfigError:
+            return None
+        return head.rpartition(" ")[2] if "Study hash: " in head else None
+
     def _refuse_foreign(self) -> None:
         """Raise when something other than a study is here."""
         for each in self.root.parents:
@@ -257,90 +280,36 @@ class StudyFolder(CellFiles):
             rule = "is not empty and holds no study"
             raise StudyFolderError(rule, where=str(self.root), fix="choose another with --out, or empty it")
 
+    def _refuse_other_seeds(self, record: Mapping[str, Any], plan: Plan) -> None:
+        """Raise where the study here differs in the number of its seeds alone: that is an extension."""
+        data = tuple(shape.fingerprint for shape in plan.shapes.values())
+        theirs = self.read_study()
+        if theirs.adaptive_seeds is not None or plan.study.adaptive_seeds is not None:
+            return
+        same = plan.study.model_copy(update={"seeds": theirs.seeds})
+        if study_hash_of(same, data) != record.get("study_hash"):
+            return
+        had, wanted = len(theirs.seed_list), len(plan.study.seed_list)
+        rule = f"this study was started with {count(had, 'seed')}, and it is now asked for with {wanted}"
+        fix = f"to go on as it was started, give it {count(had, 'seed')} again; seeds are added, never taken away"
+        if set(theirs.seed_list) <= set(plan.study.seed_list):
+            fix = f"add seeds with: fgtune extend {shlex.quote(str(self.root))} --seeds {wanted}"
+        raise StudyFolderError(rule, where=str(self.root), fix=fix)
+
     def _differences(self, study: Study) -> list[str]:
         """The settings in which the folder's study differs from ``study``, with both values."""
-        if not self.resolved_file.exists():
-            return []
-        theirs = parse_yaml(self.resolved_file.read_text(encoding="utf-8"), str(self.resolved_file)).data
-        return list(differences(theirs, study.to_plain()))
-
-    # Study, plan, provenance
-
-    def require_study(self) -> None:
-        """Raise ``StudyFolderError`` unless the folder holds a study."""
-        for path in (self.provenance_file, self.resolved_file, self.plan_file):
-            if not path.is_file():
-                rule, fix = f"is no study folder, it lacks {path.name}", "name the folder of a study that was started"
-                raise StudyFolderError(rule, where=str(self.root), fix=fix)
-
-    def read_study(self) -> Study:
-        """The folder's study, every default filled in.
-
-        Raises:
-            StudyFolderError: When the file is missing, or is not what this version writes.
-        """
-        self._require(self.resolved_file)
-        text = self.resolved_file.read_text(encoding="utf-8")
         try:
-            return Study.from_plain(parse_yaml(text, str(self.resolved_file)).data)
-        except ValidationError as error:
-            fix = "restore the file, or run the study again"
-            rule = f"is not the resolved study that this version writes ({error.error_count()} problems)"
-            raise StudyFolderError(rule, where=str(self.resolved_file), fix=fix) from error
+            theirs = parse_yaml(read_text(self.resolved_file), str(self.resolved_file)).data
+        except ConfigError:
+            return []
+        return list(differences(theirs, study.to_plain()))
 
     def write_plan(self, plan: Plan) -> None:
         """Replace ``plan.csv``, since the plan has grown; the folder must be locked."""
         write_atomically(self.plan_file, plan_text(plan).encode())
 
-    def read_plan(self) -> list[dict[str, Any]]:
-        """The planned cells: ``cell_id``, ``arm``, ``seed`` (int) and the level of each factor.
-
-        There is at least one, except in a comparison all of whose arms are still being searched.
-
-        Raises:
-            StudyFolderError: When the file is missing, or a row is not a cell.
-        """
-        self._require(self.plan_file)
-        try:
-            return parse_plan(self.plan_file.read_text(encoding="utf-8"))
-        except (KeyError, TypeError, ValueError) as error:
-            rule = f"every row must hold {', '.join(CELL_COLUMNS)}"
-            raise StudyFolderError(rule, where=str(self.plan_file), fix="restore the file") from error
-
-    def read_factors(self) -> tuple[str, ...]:
-        """The factors that are columns of the plan.
-
-        Raises:
-            StudyFolderError: When the file is missing, or has no header.
-        """
-        self._require(self.plan_file)
-        try:
-            return plan_factors(self.plan_file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise StudyFolderError(str(error), where=str(self.plan_file), fix="restore the file") from error
-
-    def _require(self, path: Path) -> None:
-        if not path.is_file():
-            fix = "name the folder of a study that was started"
-            raise StudyFolderError("this file of a study folder is missing", where=str(path), fix=fix)
-
     def _write_provenance(self, record: Mapping[str, Any]) -> None:
         write_atomically(self.provenance_file, (json.dumps(record, indent=2) + "\n").encode())
-
-    def read_provenance(self) -> dict[str, Any]:
-        """What ``provenance.json`` holds.
-
-        Raises:
-            StudyFolderError: When it is not JSON.
-        """
-        try:
-            record: dict[str, Any] = json.loads(self.provenance_file.read_text(encoding="utf-8"))
-            if not isinstance(record, dict):
-                raise TypeError("no mapping")
-        except (TypeError, ValueError) as error:
-            fix = "restore it from a copy, or choose another folder with --out"
-            raise StudyFolderError("is not JSON", where=str(self.provenance_file), fix=fix) from error
-        return record
 
 
 def _is_leftover(path: Path) -> bool:

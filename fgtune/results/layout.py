@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import io
-import json
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from ruamel.yaml import YAML
 
-from fgtune.config.arms.plan import Plan
 from fgtune.errors import DamagedFileError
 from fgtune.files import write_atomically
+from fgtune.results.rebuilding import plausible
 from fgtune.results.records import (
     AttentionRecord,
     CellResult,
@@ -24,15 +22,14 @@ from fgtune.results.records import (
     PredictionsRecord,
     RelationsRecord,
 )
+from fgtune.results.texts import CELL_COLUMNS
+from fgtune.text import first_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CELL_COLUMNS = ("cell_id", "arm", "seed")
-FORK = "fork"
-"""Column of population based training only: ``DONOR@EPOCH`` for a cell that continues another's training."""
-_IRRELEVANT = ("execution", "smoke", "published")
-"""Parts of a study that its hash does not cover."""
+_MOST_UNPACKED = 1 << 31
+"""Bytes of the arrays of one record."""
 
 _Record = TypeVar("_Record")
 
@@ -98,7 +95,26 @@ class FolderLayout:
 
 
 class CellFiles(FolderLayout):
-    """What cells leave in the folder (relations, predictions, curves, ...), and the labels that these are read with."""
+    """What cells leave in the folder (relations, predictions, curves, ...), and the labels that these are read with.
+
+    Args:
+        root: The folder.
+        lenient: Go on without a damaged file where results do not hang on it, and note it in ``damage``; else it is an
+            error.
+
+    Attributes:
+        damage: What is wrong with files that were left out or made again, and what follows, by file.
+    """
+
+    def __init__(self, root: Path, *, lenient: bool = False) -> None:
+        super().__init__(root)
+        self.lenient = lenient
+        self.damage: dict[Path, str] = {}
+
+    def note_damage(self, path: Path, what: str) -> None:
+        """Note once what is wrong with a file and what follows."""
+        name = path.relative_to(self.root) if path.is_relative_to(self.root) else path
+        self.damage.setdefault(path, f"{name} {what}")
 
     def write_failure(self, cell_id: str, details: str) -> Path:
         """Store what is known about a failure (usually a traceback); returns the file."""
@@ -153,10 +169,17 @@ class CellFiles(FolderLayout):
         if not path.exists():
             return None
         try:
+            check_unpacked(path)
             with np.load(path, allow_pickle=False) as arrays:
-                return kind(**{name: arrays[name] for name in arrays.files})
+                record = kind(**{name: arrays[name] for name in arrays.files})
+            if self.lenient and not plausible(record):
+                raise ValueError("its arrays do not fit together")
+            return record
         except Exception as error:  # zip archives, NumPy headers and records raise nothing narrower in common
             first = (str(error).splitlines() or [""])[0]
+            if self.lenient:
+                self.note_damage(path, f"is damaged ({type(error).__name__}: {first}), and the report does without it")
+                return None
             fix = (
                 f"restore it from a copy; fgtune verify {shlex.quote(str(self.root))} names every file that is damaged"
             )
@@ -201,10 +224,10 @@ class CellFiles(FolderLayout):
         """
         import pandas as pd
 
-        stored = (pd.read_parquet(path) for path in sorted(self.curves_dir.glob("*.parquet")))
-        parts = [part for part in stored if len(part)]
-        if self.curves_file.exists():
-            gathered = pd.read_parquet(self.curves_file)
+        stored = (self._read_curve(path) for path in sorted(self.curves_dir.glob("*.parquet")))
+        parts = [part for part in stored if part is not None and len(part)]
+        gathered = self._read_curve(self.curves_file) if self.curves_file.exists() else None
+        if gathered is not None:
             newer = {part["cell_id"].iloc[0] for part in parts}
             kept = gathered[~gathered["cell_id"].isin(newer)]
             parts = [kept, *parts] if len(kept) else parts
@@ -213,9 +236,53 @@ class CellFiles(FolderLayout):
         curves = pd.concat(parts, ignore_index=True)
         return _sorted_curves(curves)
 
+    def _read_curve(self, path: Path) -> pd.DataFrame | None:
+        """The curves in a file; None for a damaged one that is left out.
+
+        Raises:
+            DamagedFileError: It holds no curves.
+        """
+        import pandas as pd
+
+        try:
+            curves = pd.read_parquet(path)
+            lacking = {*CELL_COLUMNS, "epoch", "step", "seconds"} - {*curves.columns}
+            if self.lenient and len(curves) and lacking:
+                raise ValueError(f"it lacks {first_of(sorted(lacking))}")
+            numbers = curves.drop(columns=["cell_id", "arm"], errors="ignore").dtypes
+            text = [str(name) for name, dtype in numbers.items() if dtype.kind not in "fiu"]
+            if self.lenient and len(curves) and text:
+                raise ValueError(f"it holds no numbers in {first_of(text)}")
+            return curves
+        except Exception as error:  # Arrow raises nothing narrower than what Python has
+            what = f"is damaged ({type(error).__name__}: {(str(error).splitlines() or [''])[0]})"
+            if self.lenient:
+                self.note_damage(path, f"{what}: curves are missing, every result is in the ledger")
+                return None
+            fix = "restore it from a copy, or move it away: curves are then missing, every result is in the ledger"
+            raise DamagedFileError(what, where=str(path), fix=fix) from error
+
+    def check_curves(self) -> None:
+        """Note damaged files of curves, as far as their ends tell, without reading them whole."""
+        from pyarrow import ArrowException, parquet
+
+        for path in (self.curves_file, *self.curves_dir.glob("*.parquet")):
+            try:
+                if path.exists():
+                    parquet.read_schema(path)
+            except (ArrowException, OSError, ValueError):
+                self._read_curve(path)
+
     def gather_curves(self) -> Path:
-        """Gather all curves in ``curves.parquet`` and delete the parts; returns the file."""
-        curves = self.read_curves()
+        """Gather all curves in ``curves.parquet`` and delete the parts; returns the file.
+
+        A damaged file is set aside as ``NAME.damaged`` and noted in ``damage``: nothing that was there is lost.
+        """
+        lenient = type(self)(self.root, lenient=True)
+        curves = lenient.read_curves()
+        for path, what in lenient.damage.items():
+            self.damage.setdefault(path, what)
+            path.replace(path.with_name(f"{path.name}.damaged"))
         write_atomically(self.curves_file, curves.to_parquet(None, index=False))
         for path in self.curves_dir.glob("*.parquet"):
             path.unlink()
@@ -236,85 +303,16 @@ def _sorted_curves(curves: pd.DataFrame) -> pd.DataFrame:
     return curves.sort_values(["seed", "arm", "cell_id", "epoch"], kind="stable", ignore_index=True)
 
 
+def check_unpacked(path: Path) -> None:
+    """Raise ``ValueError`` for an archive that would unpack to more than a record can be, before it does."""
+    with zipfile.ZipFile(path) as archive:
+        size = sum(each.file_size for each in archive.infolist())
+    if size > _MOST_UNPACKED:
+        raise ValueError(f"it would unpack to {size / 1e9:,.1f} GB")
+
+
 def _write_arrays(path: Path, arrays: Mapping[str, Any]) -> Path:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     write_atomically(path, buffer.getvalue())
     return path
-
-
-def resolved_text(plan: Plan) -> str:
-    """The study with every default, as YAML in the order of the fields."""
-    writer = YAML()
-    writer.width = 120
-    writer.indent(mapping=2, sequence=4, offset=2)
-    buffer = io.StringIO()
-    buffer.write(f"# The study with every default filled in. Study hash: {plan.study_hash}\n")
-    writer.dump(plan.study.to_plain(), buffer)
-    return buffer.getvalue()
-
-
-def plan_text(plan: Plan) -> str:
-    """The plan as CSV."""
-    forks = plan.study.scheduler.forks
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*CELL_COLUMNS, *[FORK] * forks, *plan.factors])
-    for cell in plan.cells:
-        levels = [csv_level(cell.levels[factor]) for factor in plan.factors]
-        origin = ["" if cell.fork is None else cell.fork.text] * forks
-        writer.writerow([cell.cell_id, cell.arm, cell.seed, *origin, *levels])
-    return buffer.getvalue()
-
-
-def parse_plan(text: str) -> list[dict[str, Any]]:
-    """The rows of ``plan_text``: ``cell_id``, ``arm``, ``seed`` as an int, ``fork`` if any, the level of each factor.
-
-    Raises:
-        ValueError: The columns of a cell are missing, or a seed is not a number.
-    """
-    plan_factors(text)
-    return [
-        {key: value if key in {*CELL_COLUMNS, FORK} else _level(value) for key, value in row.items()}
-        | {"seed": int(row["seed"])}
-        for row in csv.DictReader(io.StringIO(text))
-    ]
-
-
-def plan_factors(text: str) -> tuple[str, ...]:
-    """The factors among the columns of ``plan_text``.
-
-    Raises:
-        ValueError: The columns of a cell are missing.
-    """
-    header = next(csv.reader(io.StringIO(text)), [])
-    if not set(CELL_COLUMNS) <= set(header):
-        raise ValueError(f"needs the columns {', '.join(CELL_COLUMNS)}")
-    return tuple(column for column in header if column not in {*CELL_COLUMNS, FORK})
-
-
-def csv_level(level: Any) -> str:
-    """A level in a CSV cell: text as it is, empty for None, everything else as JSON."""
-    if level is None:
-        return ""
-    return level if isinstance(level, str) else json.dumps(level)
-
-
-def _level(text: str) -> Any:
-    """A level read back from a CSV cell."""
-    if text == "":
-        return None
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def differences(theirs: Any, ours: Any, path: str = "") -> Iterator[str]:
-    """``path (theirs there, ours here)`` for every setting that differs."""
-    if isinstance(theirs, dict) and isinstance(ours, dict):
-        for key in dict.fromkeys([*theirs, *ours]):
-            if path or key not in _IRRELEVANT:
-                yield from differences(theirs.get(key), ours.get(key), f"{path}.{key}" if path else key)
-    elif theirs != ours:
-        yield f"{path} ({theirs!r} there, {ours!r} here)"

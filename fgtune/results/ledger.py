@@ -86,7 +86,7 @@ class Ledger:
         return link_after(_whole_lines(self._content()))
 
     def _content(self) -> bytes:
-        return self.path.read_bytes() if self.path.exists() else b""
+        return self._lines.content()
 
     def read(self) -> list[CellResult]:
         """All finished cells, with the latest result of each, in the order they finished; empty without a file.
@@ -140,4 +140,42 @@ def _result(plain: dict[str, Any]) -> CellResult:
     """The inverse of ``_plain``."""
     if plain.get("solver") and plain["solver"]["max_gap"] is None:
         plain["solver"]["max_gap"] = math.inf
-    return CellResult.from_plain(plain)
+    result = CellResult.from_plain(plain)
+    _check_types(result)
+    return result
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "cell_id": (str,),
+    "arm": (str,),
+    "seed": (int,),
+    "config_hash": (str,),
+    "metrics": (dict,),
+    "seconds": (int, float),
+    "epochs": (int,),
+    "levels": (dict,),
+    "config": (dict,),
+    "attempts": (int,),
+    "cause": (str, type(None)),
+    "finished_at": (str,),
+    "host": (str,),
+    "evidence": (dict, type(None)),
+}
+
+
+def _check_types(result: CellResult) -> None:
+    """Raise ``TypeError`` where a line holds text in place of a number, and the like."""
+    for name, kinds in _TYPES.items():
+        value = getattr(result, name)
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            raise TypeError(f"{name} is {type(value).__name__}")
+    whole = (result.seed, result.epochs, result.attempts)
+    if not all(isinstance(value, int | float) for value in result.metrics.values()) or max(map(abs, whole)) >= 2**63:
+        raise TypeError("a number is none, or too large")
+    solver = result.solver
+    if solver is not None:
+        counts = (solver.solves, solver.resolves, solver.changes, *dict(solver.statuses).values())
+        if not all(isinstance(value, int | float) for value in (solver.seconds, solver.max_gap, *counts)):
+            raise TypeError("a number of the solver is none")
+    if result.fork is not None and not (isinstance(result.fork.donor, str) and isinstance(result.fork.epoch, int)):
+        raise TypeError("the fork is none")

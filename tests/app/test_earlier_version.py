@@ -61,6 +61,7 @@ def test_what_the_repository_left_out_of_it_is_named_as_missing(folder, capsys):
 def test_its_numbers_verify_without_its_provenance(folder, capsys):
     (folder / "provenance.json").unlink()
     assert main(["report", str(folder)]) == 0
+    assert capsys.readouterr().err.startswith("warning: provenance.json is missing: versions, earlier calls")
     assert main(["verify", str(folder)]) == 1
     assert capsys.readouterr().err == "provenance.json: is missing\n"
 

@@ -19,8 +19,8 @@ from fgtune.app.verify import verify
 from fgtune.errors import ConfigError, StudyFolderError, TrialError
 from fgtune.results.evidence import curve_digest
 from fgtune.results.folder import StudyFolder
-from fgtune.results.layout import CELL_COLUMNS
 from fgtune.results.options import RunOptions
+from fgtune.results.texts import CELL_COLUMNS
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ from fgtune.engine.run import _add_block
 from fgtune.engine.seed_blocks import cells_to_come, next_block
 from fgtune.errors import ConfigError, StudyFolderError
 from fgtune.results.folder import StudyFolder
-from fgtune.results.layout import plan_text
 from fgtune.results.options import RunOptions
+from fgtune.results.texts import plan_text
 
 SEEDS = "seeds: {min: 5, max: 15}"
 ADAPTIVE = KF_STUDY.replace("seeds: 5", SEEDS)

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -147,11 +148,22 @@ def test_a_creation_cut_short_is_taken_up_again(folder, make, provenance):
     assert folder.plan_file.exists()
 
 
-def test_a_damaged_provenance_is_told(folder, make, provenance):
+def test_a_damaged_provenance_is_written_anew_for_the_same_study_and_set_aside(folder, make, provenance):
     folder.create_or_check(make()[1], make()[0], provenance)
     folder.provenance_file.write_text("{")
     with pytest.raises(StudyFolderError, match=r"provenance\.json: is not JSON\. Fix: restore it"):
-        folder.check(make()[1])
+        folder.read_provenance()
+    assert folder.check(make()[1])
+    folder.create_or_check(make()[1], make()[0], provenance)
+    assert folder.read_provenance()["rebuilt"] is True
+    assert (folder.root / "provenance.json.damaged").read_text() == "{"
+
+
+def test_a_study_whose_provenance_is_lost_keeps_others_out(folder, make, provenance):
+    folder.create_or_check(make()[1], make()[0], provenance)
+    folder.provenance_file.unlink()
+    with pytest.raises(StudyFolderError, match=r"belongs to another study .*, and its provenance\.json is lost"):
+        folder.check(replace(make()[1], study_hash="0" * 12))
 
 
 @pytest.mark.integration

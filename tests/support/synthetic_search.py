@@ -14,8 +14,8 @@ from fgtune.config.arms.records import Arm, Cell, DataShape
 from fgtune.config.reading.load import load_study
 from fgtune.files import write_atomically
 from fgtune.results.folder import StudyFolder
-from fgtune.results.layout import plan_text
 from fgtune.results.records import CellResult, CellState, EpochMetrics, SolverUse
+from fgtune.results.texts import plan_text
 
 SEARCH_STUDY = """
 study: search_demo

@@ -255,3 +255,15 @@ def test_a_store_that_a_full_disk_does_not_take_is_refused_and_leaves_no_file(tm
     with pytest.raises(ConfigError, match=rule):
         open_store("sqlite:///new.db", tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a%2Fb", "a%20b", "a?b", "a#b", "a b é"])
+def test_a_store_is_where_its_path_says_whatever_signs_it_has(tmp_path, migrated, name):
+    (tmp_path / name).mkdir()
+    (tmp_path / "a" / "b").mkdir(parents=True)  # what the first name means where it is decoded
+    shutil.copy(migrated, tmp_path / name / "mlflow.db")
+    store = open_store("sqlite:///mlflow.db", tmp_path / name)
+    store.client.create_experiment("here")
+    other = open_store(f"sqlite:///{tmp_path / name}/mlflow.db", tmp_path)
+    assert other.client.get_experiment_by_name("here") is not None
+    assert list((tmp_path / "a" / "b").iterdir()) == []

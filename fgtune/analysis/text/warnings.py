@@ -9,6 +9,7 @@ from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.records import ContrastSummary
 from fgtune.config.arms.variance import stream_warnings
 from fgtune.config.reading.load import SMOKE_SUFFIX
+from fgtune.results.folder import REBUILT
 from fgtune.text import count
 
 
@@ -80,5 +81,7 @@ def _metric_warnings(data: StudyData, metrics: Sequence[MetricInfo]) -> Iterator
 
 
 def _ledger_warnings(data: StudyData) -> Iterator[str]:
+    if data.provenance.get(REBUILT):
+        yield "provenance.json was lost and written anew: looks at the results before that are not known, nor paid for."
     if data.unplanned:
         yield f"The ledger has {count(data.unplanned, 'line')} of cells that are not in the plan; they are left out."

@@ -16,8 +16,8 @@ from fgtune.config.schema.study import Study
 from fgtune.errors import StudyFolderError
 from fgtune.results.extension import with_look
 from fgtune.results.folder import IMPORTS, StudyFolder
-from fgtune.results.layout import differences
 from fgtune.results.records import CellResult
+from fgtune.results.texts import differences
 from fgtune.text import first_of
 
 _MAY_GROW = ("design.arms", "seeds", "source", "trial.source")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from fgtune.app.verification.findings import Finding, Subject, agree
 from fgtune.results.evidence import CURVE, curve_digest
-from fgtune.results.layout import CELL_COLUMNS
 from fgtune.results.records import CellResult, CellState
+from fgtune.results.texts import CELL_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd

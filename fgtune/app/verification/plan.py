@@ -9,8 +9,8 @@ from fgtune.app.verification.findings import Finding, Subject, agree, first_diff
 from fgtune.config.arms.plan import Plan
 from fgtune.config.schema.paths import value_at
 from fgtune.engine.designs import grown_plan
-from fgtune.results.layout import CELL_COLUMNS, FORK, csv_level, plan_text
 from fgtune.results.records import CellResult
+from fgtune.results.texts import CELL_COLUMNS, FORK, csv_level, plan_text
 
 
 def check_rows(subject: Subject) -> Iterator[Finding]:

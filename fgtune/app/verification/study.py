@@ -11,15 +11,15 @@ from fgtune.app.verification.findings import Finding, Subject, agree
 from fgtune.config.arms.expand import expand
 from fgtune.config.arms.plan import Plan
 from fgtune.config.arms.records import DataShape, study_hash_of
-from fgtune.config.reading.load import SPACE, load_source, override_path, reloaded
+from fgtune.config.reading.load import SMOKE_LIMIT, SPACE, load_source, override_path, reloaded
 from fgtune.config.reading.source import Source, parse_yaml
 from fgtune.config.schema.base import HASH_SCHEME, data_key
 from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.study import without_fine_labels
 from fgtune.errors import ConfigError
 from fgtune.results.folder import ARM_SEARCH, GIVEN
-from fgtune.results.layout import differences
 from fgtune.results.options import OPTIONS, last_call
+from fgtune.results.texts import differences
 from fgtune.text import first_of
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _given(subject: Subject, record: Mapping[str, Any]) -> Iterator[Finding]:
     else:
         source = Source(_with_spaces(source.data, given), source.origins)
         overrides = _spelled_out(options.overrides, given)
-        again = load_source(source, "", folder.study_file, overrides, options.smoke).raw
+        again = load_source(source, "", folder.study_file, overrides, options.smoke, _smoke_limit(given)).raw
     found = list(differences(given, {**again, "seeds": given.get("seeds")} if record.get("extended") else dict(again)))
     what = f"{subject.name(folder.study_file)}: differs from the study in {where} in {first_of(found, _LISTED)}"
     yield agree(not found, what)
@@ -115,6 +115,14 @@ def _with_spaces(source: Mapping[str, Any], given: Mapping[str, Any]) -> dict[st
             for arm, other in zip(arms, others, strict=True)
         ]
     return {**source, "design": design}
+
+
+def _smoke_limit(given: Mapping[str, Any]) -> int:
+    """How many samples ``--smoke`` left: more than usual of data with many classes."""
+    datasets = given.get("design", {}).get("datasets") or {}
+    parts = [given.get("trial", {}).get("data", {}), *(datasets.values() if isinstance(datasets, dict) else ())]
+    limits = [part.get("limit") for part in parts if isinstance(part, dict)]
+    return max([SMOKE_LIMIT, *(limit for limit in limits if isinstance(limit, int))])
 
 
 def _spelled_out(overrides: Sequence[str], given: Mapping[str, Any]) -> list[str]:

@@ -31,6 +31,9 @@ from fgtune.config.schema.study import without_fine_labels
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError, MultiConfigError
 
+MAX_CELLS = 100_000
+"""A study with more cells is treated as a mistake."""
+
 
 def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape], made: Drafts | None = None) -> Plan:
     """Every arm and cell of a study (with adaptive seeds, of the first block), checked as far as it can be untrained.
@@ -62,6 +65,7 @@ def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape], mad
     stated = {each.arm: each.loaded.raw["design"]["space"] for each in made.arm_searches}
     check_distinct(loaded, drafts, resolved, stated)
     arms = tuple(draft.arm for draft in drafts)
+    _check_number(loaded, len(arms) - len(stated))
     check_published(loaded, arms, stated.keys())
     check_expected(loaded, arms)
     cells = tuple(
@@ -86,6 +90,14 @@ def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape], mad
     )
     factors = made.factors if search is None else search.factors
     return Plan(loaded.study, study_hash, factors, arms, cells, shapes, warnings, search, tuple(searches))
+
+
+def _check_number(loaded: LoadedStudy, arms: int) -> None:
+    """Raise where a study would have more cells than can be run, before they are made."""
+    seeds = len(loaded.study.seed_list)
+    if arms * seeds > MAX_CELLS:
+        rule = f"must have at most {MAX_CELLS:,} cells, {arms:,} arms with {seeds:,} seeds each are {arms * seeds:,}"
+        raise loaded.error(("seeds",), rule, "give fewer seeds, or fewer levels")
 
 
 def _resolved(

@@ -54,6 +54,9 @@ _PATTERNS = {
     METRIC_PATTERN: "must be a split and a metric, such as test/ari",
 }
 
+_MOST_EXPLAINED = 100
+"""Errors of one file that get a likely fix, which takes a comparison with every known name."""
+
 
 def explain(
     error: ValidationError,
@@ -79,8 +82,13 @@ def explain(
         path = plain_path(detail["loc"], data, keep_last=detail["type"] in {"missing", "extra_forbidden"})
         found.setdefault(path, []).append(detail)
     errors, explainer = [], _Explainer(data, root, origins, base)
-    for path, details in found.items():
-        if any(len(other) > len(path) and other[: len(path)] == path for other in found):
+    above = {path[:end] for path in found for end in range(len(path))}
+    for rank, (path, details) in enumerate(found.items()):
+        if rank >= _MOST_EXPLAINED:  # they are counted, not shown
+            whole = (*base, *path)
+            errors.append(ConfigError(str(details[0]["msg"]), where=origins.where(whole), path=dotted(whole)))
+            continue
+        if path in above:
             # The whole fails because a part does, or another member of a union was meant: the part's error says it.
             details = [detail for detail in details if detail["type"] not in {*_TYPES, "too_short"}]
         if details:

@@ -27,7 +27,7 @@ from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError, MultiConfigError
 from fgtune.files import read_text
 from fgtune.plugins import resolve
-from fgtune.text import first_of
+from fgtune.text import first_of, listed
 
 SMOKE_SEEDS, SMOKE_EPOCHS, SMOKE_LIMIT, SMOKE_TRIALS = 2, 3, 300, 4
 """``--smoke``: at most this many seeds, epochs, samples and search trials, unless the study's own ``smoke`` map says
@@ -73,24 +73,32 @@ class LoadedStudy:
         return error.located(self.origins.where(path), dotted(path))
 
 
-def load_study(path: str | FilePath, overrides: Sequence[str] = (), smoke: bool = False) -> LoadedStudy:
+def load_study(
+    path: str | FilePath, overrides: Sequence[str] = (), smoke: bool = False, smoke_limit: int = SMOKE_LIMIT
+) -> LoadedStudy:
     """Read, patch and validate a study file.
 
     Args:
         path: The study file.
         overrides: Of the form ``dotted.path=value``, from the root of the file, the value in YAML; later ones win.
         smoke: Make the study small enough for about a minute on two cores, under the name ``NAME-smoke``.
+        smoke_limit: Samples that ``smoke`` leaves of each data set.
 
     Raises:
         ConfigError: When anything is wrong; ``MultiConfigError`` when several things are, with one line each.
     """
     path = FilePath(path)
     text = _read(path)
-    return load_source(parse_yaml(text, str(path)), text, path, overrides, smoke)
+    return load_source(parse_yaml(text, str(path)), text, path, overrides, smoke, smoke_limit)
 
 
 def load_source(
-    source: Source, text: str, path: FilePath, overrides: Sequence[str] = (), smoke: bool = False
+    source: Source,
+    text: str,
+    path: FilePath,
+    overrides: Sequence[str] = (),
+    smoke: bool = False,
+    smoke_limit: int = SMOKE_LIMIT,
 ) -> LoadedStudy:
     """Patch and validate a study file that has been parsed; see ``load_study``.
 
@@ -100,6 +108,7 @@ def load_source(
         path: The file; spaces that it names are looked for near it.
         overrides: As for ``load_study``.
         smoke: As for ``load_study``.
+        smoke_limit: As for ``load_study``.
 
     Raises:
         ConfigError: As for ``load_study``.
@@ -108,7 +117,7 @@ def load_source(
     if not any(override_path(override) == SPACE for override in overrides):
         raw, origins = inline_spaces(raw, origins, path)  # first, so that overrides may reach into the space
     if smoke:
-        raw, origins = _apply_smoke(raw, origins)
+        raw, origins = _apply_smoke(raw, origins, smoke_limit)
     raw, origins = inline_spaces(*_apply_overrides(raw, origins, overrides), path)
     if smoke and isinstance(raw.get("study"), str):
         raw = {**raw, "study": raw["study"] + SMOKE_SUFFIX}
@@ -163,13 +172,16 @@ class NoOptions(Config):
     """The options of a plugin that has none."""
 
 
-def load_plugin(config: AnyPlugin, path: str, base: type[Any] | None = None) -> tuple[Any, Config]:
+def load_plugin(
+    config: AnyPlugin, path: str, base: type[Any] | None = None, takes: Sequence[str] = ("options",)
+) -> tuple[Any, Config]:
     """Import the part that ``config`` names and validate its options with the part's own class.
 
     Args:
         config: Kind and options.
         path: Dotted path of the config, for messages: ``trial.model.backbone``.
         base: The part must be a class that derives from this one; None takes a function too.
+        takes: What the part is called with, in words.
 
     Returns:
         The object (a class or function), and an instance of its ``Options``, or of ``NoOptions`` where it has none.
@@ -183,6 +195,7 @@ def load_plugin(config: AnyPlugin, path: str, base: type[Any] | None = None) -> 
     if base is not None and not (isinstance(target, type) and issubclass(target, base)):
         rule, fix = f"must name a subclass of {base.__name__}", f"derive it from {base.__module__}.{base.__name__}"
         raise ConfigError(rule, path=f"{path}.kind", value=config.kind, fix=fix)
+    _check_call(target, takes, config.kind, path)
     options = getattr(target, "Options", NoOptions)
     if not (isinstance(options, type) and issubclass(options, Config)):
         rule, fix = "its Options must be a subclass of fgtune.config.schema.base.Config", "derive it from Config"
@@ -196,6 +209,22 @@ def load_plugin(config: AnyPlugin, path: str, base: type[Any] | None = None) -> 
         raise
 
 
+def _check_call(target: Any, takes: Sequence[str], kind: str, path: str) -> None:
+    """Raise unless a part can be called with so many arguments, which only a trial would find otherwise."""
+    import inspect
+
+    try:
+        signature = inspect.signature(target)
+    except (TypeError, ValueError):  # not written in Python
+        return
+    try:
+        signature.bind(*takes)
+    except TypeError as error:
+        rule = f"must take {listed(takes)}, it takes {signature} ({error})"
+        fix = f"write it as {kind.rpartition(':')[2]}({', '.join(each.replace(' ', '_') for each in takes)})"
+        raise ConfigError(rule, path=f"{path}.kind", value=kind, fix=fix) from error
+
+
 def _read(path: FilePath) -> str:
     """The file's text."""
     if not os.path.lexists(path):
@@ -205,7 +234,7 @@ def _read(path: FilePath) -> str:
     return read_text(path, what="study file")
 
 
-def _smoke_changes(raw: Mapping[str, Any]) -> dict[str, Any]:
+def _smoke_changes(raw: Mapping[str, Any], smoke_limit: int) -> dict[str, Any]:
     """The built-in changes of ``--smoke``; a value of a wrong type is left for validation to refuse."""
     seeds = raw.get("seeds", default_of(Study, "seeds"))
     changes: dict[str, Any] = {"seeds": seeds[:SMOKE_SEEDS]} if isinstance(seeds, list) else {}
@@ -218,7 +247,7 @@ def _smoke_changes(raw: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(model, dict) and isinstance(model.get("pretrain"), dict):
             wanted.append(("trial.model.pretrain.epochs", SMOKE_EPOCHS, model["pretrain"].get("epochs", sys.maxsize)))
         if isinstance(trial.get("data"), dict):
-            wanted.append(("trial.data.limit", SMOKE_LIMIT, trial["data"].get("limit", sys.maxsize)))
+            wanted.append(("trial.data.limit", smoke_limit, trial["data"].get("limit", sys.maxsize)))
     design = raw.get("design")
     if isinstance(design, dict):
         if "trials" in fields_at(Study, raw, ("design",)):
@@ -230,13 +259,13 @@ def _smoke_changes(raw: Mapping[str, Any]) -> dict[str, Any]:
         for name, data in datasets.items() if isinstance(datasets, dict) else ():
             if isinstance(data, dict):
                 limit = data.get("limit") or sys.maxsize
-                wanted.append((f"design.datasets.{name}.limit", SMOKE_LIMIT, limit))
+                wanted.append((f"design.datasets.{name}.limit", smoke_limit, limit))
     return changes | {path: most for path, most, given in wanted if isinstance(given, int) and given > most}
 
 
-def _apply_smoke(raw: dict[str, Any], origins: Origins) -> tuple[dict[str, Any], Origins]:
+def _apply_smoke(raw: dict[str, Any], origins: Origins, limit: int) -> tuple[dict[str, Any], Origins]:
     """Shrink the study by the built-in changes, then by its own ``smoke`` map."""
-    changes = _smoke_changes(raw)
+    changes = _smoke_changes(raw, limit)
     raw = patch(raw, changes, Study)
     origins = origins.with_patched({locate(path): "--smoke" for path in changes})
     own = raw.get("smoke")
@@ -251,9 +280,8 @@ def _apply_overrides(raw: dict[str, Any], origins: Origins, overrides: Sequence[
     for override in overrides:
         where = f"--set {override}"
         path, equals, value = override.partition("=")
-        path = path.strip()
+        path, fix = path.strip(), "for example --set trial.epochs=3"
         if not equals or not all(path.split(".")):
-            fix = "for example --set trial.epochs=3"
             raise ConfigError("must have the form path=value", where=where, fix=fix)
         if path.count(".") >= MAX_DEPTH:
             raise ConfigError(f"a path has at most {MAX_DEPTH} parts", where=where, fix=fix)

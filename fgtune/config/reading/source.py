@@ -25,6 +25,7 @@ from ruamel.yaml.events import (
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.parser import Parser
 
+from fgtune.config.schema.base import MAX_INTEGER
 from fgtune.config.schema.paths import Path, dotted
 from fgtune.errors import ConfigError, MultiConfigError
 
@@ -32,9 +33,8 @@ MAX_NODES = 100_000
 """Keys and values in a file; the values also with every alias expanded. Reading that many takes seconds."""
 MAX_DEPTH = 50
 """How deep lists and mappings may nest; reading is recursive, and no study needs a third of it."""
-MAX_INTEGER = 2**63 - 1
-"""The largest integer, by size: tables and random streams hold 64 bits."""
 _MAX_DIGITS = 70
+_MAX_FLOAT = 3.4028235e38
 _MERGE_TAG = "tag:yaml.org,2002:merge"
 _INT_TAG, _TIME_TAG = "tag:yaml.org,2002:int", "tag:yaml.org,2002:timestamp"
 _PLAIN_FIX = "write it as text in quotes, or as a number"
@@ -280,6 +280,9 @@ def _implausible(value: Any, path: Path, origins: Origins) -> Iterator[ConfigErr
         yield _too_long(value, path, where)
     elif isinstance(value, float) and not math.isfinite(value):
         yield ConfigError("must be a finite number", where=where, path=dotted(path), value=value)
+    elif isinstance(value, float) and abs(value) > _MAX_FLOAT:
+        rule = "must be a number that float32 holds, at most 3.4e38 in size"
+        yield ConfigError(rule, where=where, path=dotted(path), value=value)
     elif value is not None and not isinstance(value, str | int | float | bool):
         rule = "must be text, a number, true, false, null, a list or a mapping"
         yield ConfigError(rule, where=where, path=dotted(path), value=value, fix=_PLAIN_FIX)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import cache, cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 
@@ -128,7 +129,15 @@ Names = Annotated[
 ]
 """Names, or a single one without a list."""
 
-Seeds = Count | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+MAX_SEEDS = 10_000
+"""More seeds than this are taken for a mistake; each is a trial of every arm."""
+MAX_INTEGER = 2**63 - 1
+"""The largest integer, by size: tables and random streams hold 64 bits."""
+SeedCount = Annotated[int, Field(ge=1, le=MAX_SEEDS)]
+Seeds = (
+    SeedCount
+    | Annotated[tuple[Annotated[int, Field(ge=0, le=MAX_INTEGER)], ...], Field(min_length=1, max_length=MAX_SEEDS)]
+)
 """Their number, or the seeds themselves."""
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
@@ -171,7 +180,10 @@ RESERVED_COLUMNS = frozenset(
 def must_differ(values: Iterable[object]) -> None:
     """Raise ``ValueError`` unless all values differ."""
     listed = list(values)
-    repeated = next((value for value in listed if listed.count(value) > 1), None)
+    with suppress(TypeError):  # lists and mappings, as levels of a factor may be, cannot be in a set
+        if len(set(listed)) == len(listed):
+            return
+    repeated = next((value for rank, value in enumerate(listed) if value in listed[:rank]), None)
     if repeated is not None:
         raise ValueError(f"must differ, {repeated} is given twice")
 

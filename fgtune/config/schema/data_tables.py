@@ -113,15 +113,18 @@ class HierarchyConfig(BaseDataConfig):
     @model_validator(mode="after")
     def _shape_agrees(self) -> HierarchyConfig:
         sizes = self.fine_per_coarse
+        if isinstance(sizes, int) and self.num_coarse * sizes > self.num_samples:  # before a list of them is made
+            classes = self.num_coarse * sizes
+            raise ValueError(f"num_samples must be >= the number of fine classes ({classes}), got {self.num_samples}")
         if isinstance(sizes, tuple) and len(sizes) != self.num_coarse:
             raise ValueError(
                 f"fine_per_coarse needs one number per coarse class ({self.num_coarse}), it has {len(sizes)}"
             )
         if self.num_coarse == 1 and (self.coarse_noise > 0 or self.non_nested > 0):
             raise ValueError("coarse_noise and non_nested need at least two coarse classes")
-        if self.num_samples < sum(self.fine_in_each):
+        if isinstance(sizes, tuple) and self.num_samples < sum(sizes):
             raise ValueError(
-                f"num_samples must be >= the number of fine classes ({sum(self.fine_in_each)}), got {self.num_samples}"
+                f"num_samples must be >= the number of fine classes ({sum(sizes)}), got {self.num_samples}"
             )
         return self
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fgtune.config.schema.base import Config, Count
+from fgtune.config.schema.base import Config, Count, SeedCount
 
 FEWEST_SEEDS = 3
 """Seeds of a first block: with fewer, no verdict of every kind can stand."""
@@ -21,7 +21,7 @@ class AdaptiveSeeds(Config):
 
     min: Annotated[int, Field(ge=FEWEST_SEEDS)]
     """Seeds of every arm: the first block."""
-    max: Count
+    max: SeedCount
     """The most seeds of any arm, more than ``min``."""
     step: Count | None = None
     """Seeds of each further block; the last one may have fewer. None takes ``min``."""

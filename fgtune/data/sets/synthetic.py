@@ -11,6 +11,8 @@ from fgtune.arrays import Float32Array, IntArray
 from fgtune.config.schema.data import HierarchyConfig, PatchesConfig
 from fgtune.data.base import Dataset
 from fgtune.data.splits import apportion
+from fgtune.errors import DataError
+from fgtune.memory import require_memory
 from fgtune.streams import numpy_stream
 
 
@@ -28,6 +30,9 @@ def make_hierarchy(config: HierarchyConfig) -> Dataset:
     Every draw has its own stream: a setting changes nothing else, and a larger share also changes the samples that a
     smaller share changes.
     """
+    what = f"{config.num_samples:,} samples of {config.dim:,} numbers"
+    path = "trial.data.num_samples" if config.num_samples > config.dim else "trial.data.dim"
+    require_memory(config.num_samples * (config.dim + 2) * 8, what, kind=DataError, path=path)
     parent = np.repeat(np.arange(config.num_coarse, dtype=np.int64), config.fine_in_each)
     ranks = numpy_stream(config.data_seed, "hierarchy", "sizes").permutation(parent.size)
     sizes = apportion(config.imbalance ** (-ranks / max(1, parent.size - 1)), config.num_samples)
@@ -94,6 +99,9 @@ def make_patches(config: PatchesConfig) -> Dataset:
 
     Colours, labels and positions have separate streams, so ``nested`` changes only the big label.
     """
+    what = f"{config.num_images:,} images of {config.canvas:,} x {config.canvas:,} pixels"
+    path = "trial.data.num_images" if config.num_images > config.canvas else "trial.data.canvas"
+    require_memory(config.num_images * config.canvas**2 * 12, what, kind=DataError, path=path)
     big, small = _patch_labels(config)
     colors = numpy_stream(config.data_seed, "patches", "colors")
     big_colors = colors.random((config.num_big, 3), dtype=np.float32)

@@ -139,7 +139,7 @@ def _ledger(folder: str, path: str) -> list[CellResult]:
 def _provenance(folder: str) -> dict[str, Any]:
     """What is known of the study in a folder; nothing if it has a ledger alone."""
     own = StudyFolder(Path(folder))
-    return own.read_provenance() if own.provenance_file.is_file() else {}
+    return own.record()
 
 
 def _own_point(plan: Plan, search: SearchPlan, arm: str, levels: Mapping[str, object]) -> Point | None:

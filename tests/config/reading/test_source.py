@@ -108,7 +108,7 @@ PLAIN = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(10**12), 10**12)
-    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.floats(min_value=-3.4e38, max_value=3.4e38)
     | st.text("abc xyz:#-é", max_size=8),
     lambda below: (
         st.lists(below, max_size=3) | st.dictionaries(st.text("abc_", min_size=1, max_size=4), below, max_size=3)

@@ -1,0 +1,131 @@
+"""What can be made again of a damaged study folder: the study from its record, the plan from ledger and table."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fgtune.config.arms.records import study_hash_of
+from fgtune.config.reading.load import reloaded
+from fgtune.config.schema.study import Study
+from fgtune.errors import ConfigError
+from fgtune.files import read_text
+from fgtune.results.records import CellResult, LabelsRecord, PredictionsRecord, RelationsRecord
+
+MOST_TABLE = 1 << 30
+"""Bytes of a plan or a table that are read."""
+_SHAPE: tuple[tuple[str, type | tuple[type, ...]], ...] = (
+    ("study", str),
+    ("study_hash", str),
+    ("data", dict),
+    ("started_at", str),
+    ("given", dict),
+    ("command", list),
+    ("continued", list),
+    ("extended", list),
+    ("looks", list),
+    ("host", dict),
+    ("hash_scheme", int),
+    ("results_scheme", int),
+    ("ledger_chained_after", int),
+    ("packages", dict),
+)
+
+
+def check_record(record: Mapping[str, Any]) -> None:
+    """Raise ``TypeError`` or ``KeyError`` where a provenance has something else than fgtune writes."""
+    for name, kind in _SHAPE:
+        if name in record and not isinstance(record[name], kind):
+            raise TypeError(f"{name} is no {kind.__name__ if isinstance(kind, type) else kind}")
+    for entry in (*record.get("continued", ()), *record.get("extended", ()), *record.get("looks", ())):
+        if not isinstance(entry, dict) or not isinstance(entry.get("host", {}), dict):
+            raise TypeError("an entry is no mapping")
+    for entry in record.get("extended", ()):
+        for side in ("from", "to"):
+            _seeds(entry[side]["seeds"])
+            if not isinstance(entry[side]["study_hash"], str):
+                raise TypeError("a hash is no text")
+        if not isinstance(entry["at"], str) or not isinstance(entry.get("command", []), list):
+            raise TypeError("an extension is none")
+    for entry in record.get("looks", ()):
+        _seeds(entry["seeds"])
+    if not all(isinstance(value, str) for value in record.get("data", {}).values()):
+        raise TypeError("a fingerprint is no text")
+
+
+def _seeds(value: object) -> None:
+    if not isinstance(value, list) or not all(isinstance(seed, int) for seed in value):
+        raise TypeError("seeds are no list of integers")
+
+
+def study_of_record(record: Mapping[str, Any], where: Path) -> Study | None:
+    """The resolved study from a provenance that holds the study as given; None where its hash does not prove it."""
+    if "given" not in record or "study_hash" not in record or "data" not in record:
+        return None
+    given = dict(record["given"])
+    variants = [given]
+    if record.get("extended"):
+        seeds = record["extended"][-1]["to"]["seeds"]
+        variants += [{**given, "seeds": seeds}, {**given, "seeds": len(seeds)}]
+    for variant in reversed(variants):
+        try:
+            study = reloaded(variant, "", where).study
+        except ConfigError:
+            continue
+        if study_hash_of(study, record["data"].values()) == record["study_hash"]:
+            return study
+    return None
+
+
+def rows_of_table(table: Path, results: Iterable[CellResult]) -> list[dict[str, Any]] | None:
+    """The rows of a lost plan: the cells of the tidy table in CSV, with the levels that the ledger has of their arms.
+
+    None where there is no such table, a cell of the ledger is not in it, or an arm has no finished cell.
+    """
+    known = {result.cell_id: result for result in results}
+    levels = {result.arm: result.levels for result in known.values()}
+    forks = {cell_id for cell_id, result in known.items() if result.fork is not None}
+    if forks or len({tuple(each) for each in levels.values()}) != 1:
+        return None
+    try:
+        text = read_text(table, MOST_TABLE, what="table")
+        csv.field_size_limit(MOST_TABLE)
+        cells = [(row["cell_id"], row["arm"], int(row["seed"])) for row in csv.DictReader(io.StringIO(text))]
+    except (ConfigError, KeyError, TypeError, ValueError, csv.Error):
+        return None
+    if not known.keys() <= {cell_id for cell_id, _, _ in cells} or not {arm for _, arm, _ in cells} <= levels.keys():
+        return None
+    return [{"cell_id": cell_id, "arm": arm, "seed": seed, **levels[arm]} for cell_id, arm, seed in cells]
+
+
+def plausible(record: object) -> bool:
+    """Whether the arrays of a stored record have the types and shapes that analysis relies on."""
+    arrays = [value for value in vars(record).values() if value is not None]
+    if not all(isinstance(value, np.ndarray) for value in arrays):
+        return False
+    if isinstance(record, RelationsRecord):
+        learned, counts = record.fine_to_coarse, record.coarse_counts
+        fine, true = record.fine_counts, record.true_fine_to_coarse
+        good = _whole(*arrays) and learned.ndim == 2 and counts.ndim == 3 and counts.shape[:2] == learned.shape
+        good = good and learned.size > 0 and bool(((learned >= 0) & (learned < counts.shape[2])).all())
+        good = good and (fine is None or (fine.ndim == 2 and fine.shape[0] == learned.shape[1]))
+        good = good and (true is None or (true.ndim == 2 and (fine is None or true.shape[1] == fine.shape[1])))
+        within = record.within_counts
+        return good and (within is None or (fine is not None and within.shape == fine.shape))
+    if isinstance(record, PredictionsRecord):
+        same = all(value.ndim == 1 and value.shape == record.fine.shape for value in arrays)
+        return _whole(*arrays) and same
+    if isinstance(record, LabelsRecord):
+        coarse, number = record.coarse, record.num_coarse
+        return _whole(coarse, number) and coarse.ndim == 2 and number.shape == coarse.shape[1:]
+    return all(value.ndim >= 1 for value in arrays)
+
+
+def _whole(*arrays: Any) -> bool:
+    """Whether all arrays hold integers."""
+    return all(array.dtype.kind in "iu" for array in arrays)

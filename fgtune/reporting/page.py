@@ -16,6 +16,7 @@ from fgtune.analysis.search.selection import Selection
 from fgtune.analysis.summary import StudySummary
 from fgtune.analysis.text.datasets_answer import pooled_sentence
 from fgtune.analysis.text.search_answer import short_level
+from fgtune.analysis.text.subject import subject_facts, symbols
 from fgtune.analysis.text.trial_words import import_facts, words_of
 from fgtune.analysis.trials import STOPPED, Trial, kinds_of, ranked, shown_infos, trials_of
 from fgtune.catalog.metrics import ARM_METRICS
@@ -132,6 +133,8 @@ def page_context(data: StudyData, summary: StudySummary) -> dict[str, Any]:
     return {
         "summary": summary,
         "words": words_of(data),
+        "subject": subject_facts(data),
+        "symbols": symbols(data),
         "imported": import_facts(data),
         "pooled_sentence": pooled_sentence,
         "panels": panels,

@@ -49,6 +49,9 @@ ARM_SEARCH = "inside"
 GIVEN = "given"
 """Key in ``provenance.json`` of the study as given: with overrides and spaces applied, defaults not filled in."""
 
+SHAPES = "shapes"
+"""Key in ``provenance.json`` of each data set's name, samples and numbers of classes, by the digest of its config."""
+
 IMPORTS = "imports"
 """Key in ``provenance.json`` of the tables that runs were imported from, the latest last."""
 REBUILT = "rebuilt"

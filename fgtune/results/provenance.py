@@ -14,10 +14,11 @@ from typing import Any
 
 from fgtune import __version__
 from fgtune.config.arms.plan import Plan
-from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.base import data_key
 from fgtune.config.schema.data import DataConfig
 from fgtune.errors import ConfigError
 from fgtune.plugins import origins as plugin_origins
+from fgtune.results.folder import SHAPES
 from fgtune.results.options import RunOptions
 
 PACKAGES = (
@@ -40,6 +41,7 @@ def collect_provenance(plan: Plan, options: RunOptions) -> dict[str, Any]:
         "study": plan.study.study,
         "study_hash": plan.study_hash,
         "data": {key: shape.fingerprint for key, shape in sorted(plan.shapes.items())},
+        SHAPES: _shapes(plan),
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         **options.record(),
         "fgtune": __version__,
@@ -49,6 +51,28 @@ def collect_provenance(plan: Plan, options: RunOptions) -> dict[str, Any]:
         "plugins": plugin_origins(),
         "host": host_facts(),
     }
+
+
+def _shapes(plan: Plan) -> dict[str, Any]:
+    """What each data set is called, and how large it is."""
+    own = [arm.config.discovery for arm in plan.arms]
+    configs = {data_key(trial.data): trial.data.to_plain() for trial in own if trial is not None}
+    return {
+        key: {
+            "name": _data_name(configs[key]),
+            "samples": shape.num_samples,
+            "coarse": list(shape.num_coarse),
+            "fine": shape.num_fine,
+        }
+        for key, shape in sorted(plan.shapes.items())
+        if key in configs
+    }
+
+
+def _data_name(config: Mapping[str, Any]) -> str:
+    """The kind of a data set, with the last part of its path where it has one."""
+    path = config.get("path")
+    return str(config["kind"]) + (f" ({Path(str(path)).name})" if path else "")
 
 
 def check_data(record: Mapping[str, Any], config: DataConfig, name: str, fingerprint: str, fix: str) -> None:
@@ -64,7 +88,7 @@ def check_data(record: Mapping[str, Any], config: DataConfig, name: str, fingerp
     Raises:
         ConfigError: They have changed.
     """
-    known = record.get("data", {}).get(stable_hash(config.to_plain()))
+    known = record.get("data", {}).get(data_key(config))
     if known is not None and known != fingerprint:
         rule = f"the data have changed since the study ran (fingerprint {known} then, {fingerprint} now)"
         raise ConfigError(rule, where=name, fix=f"restore the data, or {fix}")

@@ -52,7 +52,7 @@ def lost(material: Material) -> Check | None:
 
 def stopped(material: Material) -> Check | None:
     """Pairs of planned contrasts that a scheduler stopped."""
-    name = "Pairs stopped early"
+    name, words = "Pairs stopped early", words_of(material.data)
     judged = [each.judgement for each in material.contrasts if each.judgement is not None]
     thinned = sum(judgement.stopped > 0 for judgement in judged)
     if not thinned:
@@ -60,10 +60,10 @@ def stopped(material: Material) -> Check | None:
             return None
         return passed(name, "no pair of a planned contrast was stopped early")
     text = (
-        f"{count(thinned, 'arm')} cannot be judged: some of their pairs were stopped early, for being bad most likely, "
-        "and the pairs left would make any arm look better than it is."
+        f"{count(thinned, 'arm')} cannot be judged: {words.stopped}, and the pairs left would make any arm look "
+        "better than it is."
     )
-    return failed(name, text, words_of(material.data).unstopped)
+    return failed(name, text, words.unstopped)
 
 
 def epochs(material: Material) -> Check | None:

@@ -20,6 +20,7 @@ class TrialWords:
         pairs: What all arms with the same seed have in common.
         missing: What cells are that have no result, after their number.
         again: What to do about failed cells.
+        stopped: What happened to cells that were stopped early.
         unstopped: What to do about cells that were stopped early.
         more: How to add seeds; ``{seeds}`` stands for their number.
         has_relations: Whether cells have relations, which the page explains.
@@ -28,6 +29,7 @@ class TrialWords:
     pairs: str
     missing: str
     again: str
+    stopped: str
     unstopped: str
     more: str
     has_relations: bool
@@ -42,6 +44,7 @@ WORDS: Mapping[str, TrialWords] = {
         pairs="All arms with the same seed share split, initial weights and data order.",
         missing="not run yet or cut off",
         again="Read why in the table of failed cells, mend it, and run them again with --retry-failed.",
+        stopped="a scheduler stopped some of their pairs for being bad",
         unstopped="Run the study without a scheduler for verdicts.",
         more="Add seeds: `fgtune extend DIR --seeds {seeds}`",
         has_relations=True,
@@ -53,6 +56,7 @@ WORDS: Mapping[str, TrialWords] = {
         missing="not in the table",
         again="Read why in the table of failed cells, run them again where they were made, and import all of them with "
         "another --out.",
+        stopped="some of their pairs were stopped early, for being bad most likely",
         unstopped="Let every run go to its end for verdicts.",
         more="Make runs of every arm until there are {seeds} seeds, and import the table again",
         has_relations=False,

@@ -19,7 +19,7 @@ def agreement(pairs: list[float]) -> ArmAgreement:
     table = np.full((n, n), np.nan)
     rows, columns = np.triu_indices(n, 1)
     table[rows, columns] = table[columns, rows] = pairs
-    return ArmAgreement(tuple(range(n)), table, np.ones(n), 0.0, same_split=False)
+    return ArmAgreement(tuple(range(n)), table, np.ones(n), same_split=False)
 
 
 def test_the_number_on_which_runs_agree_most_is_chosen_with_those_that_agree_no_less():

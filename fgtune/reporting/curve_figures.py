@@ -21,6 +21,8 @@ from fgtune.reporting.theme import (
     log_axis,
     marks,
     metric_axis,
+    of_arm,
+    of_arms,
     short,
     shown,
 )
@@ -49,7 +51,10 @@ def learning_figure(panel: CurvesPanel, styles: Mapping[str, ArmStyle]) -> go.Fi
                 line={"color": style.color, "width": 2, "dash": style.dash},
                 marker={"color": style.color, "symbol": style.symbol},
                 name=shown(curve.label, 28),
-                hovertemplate=f"{shown(curve.label)}, epoch %{{x}}: %{{y:.3f}} (n = {curve.n})<extra></extra>",
+                customdata=[_interval_text(low, high) for low, high in zip(curve.low, curve.high, strict=True)],
+                hovertemplate=f"{shown(curve.label)}, epoch %{{x}}: %{{y:.3f}}%{{customdata}}, n = {curve.n}"
+                "<extra></extra>",
+                **of_arm(curve.arm),
             )
         )
     values = [value for curve in ordered for part in (curve.low, curve.high, curve.mean) for value in part]
@@ -65,6 +70,10 @@ def learning_figure(panel: CurvesPanel, styles: Mapping[str, ArmStyle]) -> go.Fi
     return figure
 
 
+def _interval_text(low: float, high: float) -> str:
+    return "" if math.isnan(low) else f" [{number(low)}, {number(high)}]"
+
+
 def _band(curve: Curve, style: ArmStyle) -> go.Scatter:
     banded = [i for i, low in enumerate(curve.low) if not math.isnan(low)]
     return go.Scatter(
@@ -76,6 +85,7 @@ def _band(curve: Curve, style: ArmStyle) -> go.Scatter:
         mode="lines",
         hoverinfo="skip",
         showlegend=False,
+        **of_arm(curve.arm),
     )
 
 
@@ -88,6 +98,7 @@ def _label_ends(figure: go.Figure, panel: CurvesPanel, styles: Mapping[str, ArmS
     floor = max(low - pad, min(panel.metric.low, low) - 0.02 * (high - low))
     figure.update_layout(yaxis={"range": [floor, high + pad]})
     gap = 0.062 * (high - low + 2 * pad)  # a line of text in a panel of this height
+    figure.update_layout(meta={"notes": [curve.arm for curve in panel.curves]})
     ends = spread_apart([curve.mean[-1] for curve in panel.curves], gap, floor, high + pad)
     for curve, y in zip(panel.curves, ends, strict=True):
         figure.add_annotation(
@@ -128,7 +139,7 @@ def trial_curves_figure(panel: CurvesPanel) -> go.Figure:
         if kind == STOPPED:
             texts = [f"{shown(curve.arm)}, stopped at epoch {curve.epochs[-1]}" for curve in curves]
             xs, ys = [curve.epochs[-1] for curve in curves], [short(curve.mean[-1]) for curve in curves]
-            figure.add_trace(marks(xs, ys, kind_marker(kind), texts))
+            figure.add_trace(marks(xs, ys, kind_marker(kind), texts, **of_arms([curve.arm for curve in curves])))
     figure.update_layout(base_layout(320, xaxis=axis("epoch", showgrid=False), yaxis=axis("")))
     return figure
 
@@ -137,19 +148,20 @@ def _lines(curves: Sequence[Curve], kind: str) -> go.Scatter:
     """All curves of a kind as one trace, with gaps between them."""
     xs: list[int | None] = []
     ys: list[float | None] = []
-    names: list[str] = []
+    arms: list[str | None] = []
     for curve in curves:
         xs += [*curve.epochs, None]
         ys += [*map(short, curve.mean), None]
-        names += [shown(curve.arm)] * (len(curve.epochs) + 1)
+        arms += [curve.arm] * len(curve.epochs) + [None]
     return go.Scatter(
         x=xs,
         y=ys,
         mode="lines",
         line={"color": KIND_STYLES[kind].color, "width": _WIDTHS[kind]},
         opacity=KIND_STYLES[kind].opacity,
-        text=names,
+        text=[None if arm is None else shown(arm) for arm in arms],
         hovertemplate="%{text}, epoch %{x}: %{y:.3f}<extra></extra>",
+        **of_arms(arms),
     )
 
 
@@ -176,7 +188,8 @@ def history_figure(panel: HistoryPanel, best: Sequence[str]) -> go.Figure:
     for kind in (COMPLETE, BEST):
         points = [point for point in panel.points if (point.arm in best) == (kind == BEST)]
         xs, ys = [point.order for point in points], [short(point.value) for point in points]
-        figure.add_trace(marks(xs, ys, kind_marker(kind), [f"{point.arm}: {number(point.value)}" for point in points]))
+        texts, arms = [f"{shown(p.arm)}: {number(p.value)}" for p in points], of_arms([p.arm for p in points])
+        figure.add_trace(marks(xs, ys, kind_marker(kind), texts, **arms))
     values = [point.value for point in panel.points] + [panel.baseline] * (not math.isnan(panel.baseline))
     low, high = min(values), max(values)
     log = on_log_scale(panel.metric, values)

@@ -1,7 +1,7 @@
 """Writes ``report.html``, one page that needs no network, and ``verdicts.json`` beside it, from the study folder.
 
 Plotly's script is inlined once, compressed, and figures are inert JSON beside it. The page's content security policy
-allows only its two scripts, by digest, and no requests; in addition, the template escapes text from the study.
+allows only its own scripts, by digest, and no requests; in addition, the template escapes text from the study.
 """
 
 from __future__ import annotations
@@ -34,6 +34,15 @@ from fgtune.files import write_atomically
 from fgtune.reporting.page import page_context
 from fgtune.results.folder import StudyFolder
 from fgtune.text import count, print_damage
+
+_SCRIPTS = (
+    "vendor/tablesort.min.js",
+    "scripts/tables.js",
+    "scripts/contents.js",
+    "scripts/arms.js",
+    "scripts/figures.js",
+)
+"""In the order in which the page runs them."""
 
 
 def write_up(folder: StudyFolder) -> tuple[Path, StudySummary]:
@@ -76,9 +85,12 @@ def render(data: StudyData, summary: StudySummary) -> bytes:
         summary: Its summary.
     """
     context = page_context(data, summary)
-    made = {"generator": generator(), "ledger_head": data.ledger_head}
-    summary_json = script_json(json.dumps(summary.to_plain(), allow_nan=False))
-    return _render(context | made | {"summary_json": summary_json})
+    made = {"generator": generator(), "ledger_head": data.ledger_head, "arms_json": _json(context["arm_list"])}
+    return _render(context | made | {"summary_json": _json(summary.to_plain())})
+
+
+def _json(content: Any) -> Markup:
+    return script_json(json.dumps(content, allow_nan=False))
 
 
 def script_json(text: str) -> Markup:
@@ -96,6 +108,12 @@ def tight(text: str) -> str:
 def code(text: str) -> Markup:
     """Text with what stands between backticks as code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
+def sections(body: str) -> list[tuple[str, Markup]]:
+    """Id and title of every section of a page that has a heading, in order."""
+    found: list[tuple[str, str]] = re.findall(r'<h2 id="([^"]+)">(.*?)</h2>', body)
+    return [(key, Markup(title)) for key, title in found]
 
 
 @cache
@@ -120,6 +138,7 @@ def _environment() -> Environment:
         "cap": formatting.capital,
         "tight": tight,
         "code": code,
+        "sections": sections,
     }
     environment.globals |= {"interval": formatting.interval, "count": count}
     return environment
@@ -138,7 +157,7 @@ def document(template: str, context: Mapping[str, Any], figures: Mapping[str, st
         context: What it reads besides.
         figures: Figures as JSON, by the id of their element.
     """
-    report_js = _package_file("report.js")
+    scripts = tuple(_package_file(name).strip() for name in _SCRIPTS)
     styles = {"report_css": "report.css", "discovery_css": "discovery.css"}
     text = (
         _environment()
@@ -146,10 +165,10 @@ def document(template: str, context: Mapping[str, Any], figures: Mapping[str, st
         .render(
             **context,
             plotly_gz=_compressed_plotly(),
-            report_js=Markup(report_js),
+            scripts=tuple(map(Markup, scripts)),
             **{name: Markup(_package_file(file)) for name, file in styles.items()},
             figure_json={key: script_json(figure) for key, figure in figures.items()},
-            script_policy=" ".join(_digest(script) for script in (get_plotlyjs(), report_js)),
+            script_policy=" ".join(_digest(script) for script in (get_plotlyjs(), *scripts)),
         )
     )
     return text.encode()

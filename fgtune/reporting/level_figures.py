@@ -23,11 +23,14 @@ from fgtune.reporting.theme import (
     RIGHT_COLOR,
     WRONG_COLOR,
     ArmStyle,
+    arm_rows,
     axis,
     base_layout,
     log_axis,
     marks,
     metric_axis,
+    of_arm,
+    of_arms,
     rows_axis,
     short,
     shown,
@@ -81,11 +84,13 @@ def sensitivity_figure(panel: SensitivityPanel, styles: Mapping[str, ArmStyle]) 
         x = point.x * 10**shift if log else point.x + shift
         texts = [f"{shown(point.label)}, seed {seed}: {number(value)}" for seed, value in point.seeds]
         values = [value for _, value in point.seeds]
-        figure.add_trace(marks([x] * len(values), values, seed_marker(styles[point.arm]), texts))
+        figure.add_trace(marks([x] * len(values), values, seed_marker(styles[point.arm]), texts, **of_arm(point.arm)))
     for point in points:
         style, estimate = styles[point.arm], point.estimate
         text, bar = estimate_text(point.label, estimate), error_bar(estimate, style.color)
-        figure.add_trace(marks([point.x], [estimate.mean], mean_marker(style), [text], error_y=bar))
+        figure.add_trace(
+            marks([point.x], [estimate.mean], mean_marker(style), [text], error_y=bar, **of_arm(point.arm))
+        )
     pad = max(0.5 * step, 0.08 * (scaled[-1] - scaled[0])) if panel.axis.numeric else 0.6 * step
     scale = {"type": "log" if log else "linear", "range": [scaled[0] - pad, scaled[-1] + pad]}
     ticks = {"tickvals": [point.x for point in panel.points], "ticktext": [shown(p.tick, 24) for p in panel.points]}
@@ -112,15 +117,16 @@ def arms_figure(panel: SensitivityPanel, styles: Mapping[str, ArmStyle]) -> go.F
         style, estimate = styles[point.arm], point.estimate
         texts = [f"{shown(point.label)}, seed {seed}: {number(value)}" for seed, value in point.seeds]
         values = [value for _, value in point.seeds]
-        figure.add_trace(marks(values, [row - 0.24] * len(values), seed_marker(style), texts))
+        figure.add_trace(marks(values, [row - 0.24] * len(values), seed_marker(style), texts, **of_arm(point.arm)))
         text, bar = estimate_text(point.label, estimate), error_bar(estimate, style.color)
-        figure.add_trace(marks([estimate.mean], [row], mean_marker(style), [text], error_x=bar))
+        figure.add_trace(marks([estimate.mean], [row], mean_marker(style), [text], error_x=bar, **of_arm(point.arm)))
         names.append(shown(point.label, 22))
-    height = 80 + round(max(_ROW_FEW - len(names), _ROW_LEAST) * max(1, len(names)))
+    step = max(_ROW_FEW - len(names), _ROW_LEAST)
     values = drawn_values(points)
     pad = 0.04 * (max(values) - min(values)) or 0.5
     scale = metric_axis(panel.metric, values) | {"range": [min(values) - pad, max(values) + pad]}
-    figure.update_layout(base_layout(height, xaxis=scale, yaxis=rows_axis(names)))
+    figure.update_layout(base_layout(80 + step * max(1, len(names)), xaxis=scale, yaxis=rows_axis(names)))
+    figure.update_layout(arm_rows([point.arm for point in points], step))
     return figure
 
 
@@ -152,7 +158,8 @@ def scatter_figure(panel: ScatterPanel) -> go.Figure:
         xs = [short(point.x) if setting.numeric else _strip(point, rank) for rank, point in enumerate(points)]
         after = ", stopped at epoch {}" if kind == STOPPED else ""
         texts = [f"{shown(point.arm)}: {number(point.y)}{after.format(point.epochs)}" for point in points]
-        figure.add_trace(marks(xs, [short(point.y) for point in points], kind_marker(kind), texts))
+        arms = of_arms([point.arm for point in points])
+        figure.add_trace(marks(xs, [short(point.y) for point in points], kind_marker(kind), texts, **arms))
     ticks: dict[str, Any] = {}
     if not setting.numeric:
         names = [shown(text, 18) for text in setting.categories]
@@ -185,11 +192,14 @@ def pair_figure(panel: PairPanel) -> go.Figure:
     for kind, points in _by_kind(panel.points):
         texts = [f"{shown(point.arm)}: {number(point.x)}, {number(point.y)}" for point in points]
         positions = [short(point.x) for point in points], [short(point.y) for point in points]
-        figure.add_trace(marks(*positions, kind_marker(kind), texts))
+        figure.add_trace(marks(*positions, kind_marker(kind), texts, **of_arms([point.arm for point in points])))
     named = [point for point in panel.points if point.arm in panel.marked]
     best = [point for point in named if point.kind not in {BEST, BASELINE}]
     diamond = {"symbol": "diamond-open", "size": 14, "color": WRONG_COLOR, "line": {"width": 2}}
-    figure.add_trace(marks([short(point.x) for point in best], [short(point.y) for point in best], diamond))
+    best_arms = of_arms([point.arm for point in best])
+    figure.add_trace(
+        marks([short(point.x) for point in best], [short(point.y) for point in best], diamond, **best_arms)
+    )
     xs, ys = [point.x for point in panel.points], [point.y for point in panel.points]
     log_x, log_y = on_log_scale(panel.x, xs), on_log_scale(panel.y, ys)
     for point in named:
@@ -207,5 +217,5 @@ def pair_figure(panel: PairPanel) -> go.Figure:
     x_title, y_title = shown(panel.x.title), shown(panel.y.title)
     x_axis = axis(x_title, **log_axis(xs)) if log_x else metric_axis(panel.x, xs, x_title)
     y_axis = axis(y_title, **log_axis(ys)) if log_y else metric_axis(panel.y, ys, y_title)
-    figure.update_layout(base_layout(360, xaxis=x_axis, yaxis=y_axis))
+    figure.update_layout(base_layout(360, xaxis=x_axis, yaxis=y_axis, meta={"notes": [point.arm for point in named]}))
     return figure

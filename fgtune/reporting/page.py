@@ -18,8 +18,10 @@ from fgtune.analysis.text.datasets_answer import pooled_sentence
 from fgtune.analysis.text.search_answer import short_level
 from fgtune.analysis.text.subject import subject_facts, symbols
 from fgtune.analysis.text.trial_words import import_facts, words_of
-from fgtune.analysis.trials import STOPPED, Trial, kinds_of, ranked, shown_infos, trials_of
+from fgtune.analysis.trials import BEST, COMPLETE, STOPPED, Trial, kinds_of, ranked, shown_infos, trials_of
 from fgtune.catalog.metrics import ARM_METRICS
+from fgtune.reporting.arm_list import arm_list
+from fgtune.reporting.cell_list import cell_groups, cell_rows
 from fgtune.reporting.panels import MOST_ROWS, panels_of_arms, panels_of_space
 from fgtune.reporting.theme import arm_styles
 from fgtune.results.folder import GIVEN
@@ -122,10 +124,12 @@ def page_context(data: StudyData, summary: StudySummary) -> dict[str, Any]:
         summary: Its summary.
     """
     styles, points, adaptive = arm_styles(data.arms), None, data.study.adaptive_seeds
+    best: list[str] = []
     if data.study.design.samples_points:
         trials = trials_of(data, ARM_METRICS) if summary.search is None else summary.search.trials
         selections = selections_of(data, trials) if summary.search is None else summary.search.selections
         points = _trial_table(data, summary, trials, selections)
+        best = [row.arm for row in points.rows[1 : points.top + 1] if row.kind in {BEST, COMPLETE}]
         panels = panels_of_space(data, summary, styles, trials, selections)
     else:
         panels = panels_of_arms(data, summary, styles)
@@ -144,6 +148,9 @@ def page_context(data: StudyData, summary: StudySummary) -> dict[str, Any]:
         "most_rows": MOST_ROWS,
         "by_arm": [factor for factor, _ in shown_groups(data)] == [None],
         "styles": styles,
+        "arm_list": arm_list(data, summary, styles, best),
+        "cells": (cells := cell_rows(data)),
+        "cell_groups": () if cells else cell_groups(data),
         "config": dict(finished[0].config) if finished and data.study.trial.runs_here else data.study.trial.to_plain(),
         "study_settings": {
             "design": data.study.design.to_plain(),

@@ -18,6 +18,7 @@ class Figure:
         spec: The Plotly figure.
         note: A line below it; may be empty.
         hint: A few words beside the heading; may be empty.
+        arms: The arms that it is about, if it is about one arm or an arm on several data sets; else empty.
     """
 
     key: str
@@ -26,6 +27,7 @@ class Figure:
     spec: go.Figure
     note: str = ""
     hint: str = ""
+    arms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -201,6 +201,7 @@ def _datasets(summary: StudySummary) -> FigureGroup:
             pooled_sentence(item, info, summary.level),
             pooled_figure(item, info),
             "Diamond: the mean over data sets with its interval; thin line: where a further data set would lie.",
+            arms=tuple(effect.arm for effect in item.effects),
         )
         for rank, item in enumerate(shown)
     ]
@@ -346,6 +347,6 @@ def _relations(panels: Sequence[RelationsPanel]) -> FigureGroup:
             note = f"{note}; {', '.join(parts)}"
         title = f"{panel.label}, source {panel.source}" if panel.num_sources > 1 else panel.label
         alt = f"Learned relations of {panel.label}: {note}."
-        return Figure(f"relations-{rank}", title, alt, relations_figure(panel), note)
+        return Figure(f"relations-{rank}", title, alt, relations_figure(panel), note, arms=(panel.arm,))
 
     return FigureGroup("", tuple(made(rank, panel) for rank, panel in enumerate(panels)))

@@ -22,9 +22,11 @@ from fgtune.reporting.theme import (
     RIGHT_COLOR,
     WRONG_COLOR,
     ArmStyle,
+    arm_rows,
     axis,
     base_layout,
     marks,
+    of_arm,
     rows_axis,
     short,
     shown,
@@ -100,13 +102,18 @@ def forest_figure(
             f"{shown(item.label)}, seed {seed}: {number(value, sign=True)}"
             for seed, value in zip(pairs.seeds, pairs.differences, strict=True)
         ]
-        figure.add_trace(marks(pairs.differences, [row - 0.22] * pairs.n, seed_marker(style), texts))
+        figure.add_trace(
+            marks(pairs.differences, [row - 0.22] * pairs.n, seed_marker(style), texts, **of_arm(item.arm))
+        )
         mean_text, bar = estimate_text(item.label, estimate), error_bar(estimate, style.color)
-        figure.add_trace(marks([estimate.mean], [row], mean_marker(style), [mean_text], error_x=bar))
+        figure.add_trace(
+            marks([estimate.mean], [row], mean_marker(style), [mean_text], error_x=bar, **of_arm(item.arm))
+        )
         drawn += [*pairs.differences, *(end for end in (estimate.low, estimate.high) if not math.isnan(end))]
         verdict = Verdict.UNDECIDED if item.judgement is None else item.judgement.verdict
         names.append(f"{shown(item.label, 22)}<br><i>{verdict.value}</i>")
     pad = 0.03 * (max(drawn) - min(drawn)) or 1.0
+    figure.update_layout(arm_rows([item.arm for item in contrasts], 56))
     figure.update_layout(
         base_layout(
             90 + 56 * max(1, len(names)),
@@ -129,12 +136,15 @@ def solver_figure(points: Sequence[SolverPoint], styles: Mapping[str, ArmStyle])
         ring = {"color": style.color, "width": 1.2}
         marker = {"color": style.fill(0.3), "size": 9, "symbol": style.symbol, "line": ring}
         texts = [f"{shown(p.label)}, seed {p.seed}: {seconds_text(p.seconds_per_solve)} per solve" for p in cells]
-        figure.add_trace(marks([short(p.seconds_per_solve) for p in cells], [row] * len(cells), marker, texts))
+        figure.add_trace(
+            marks([short(p.seconds_per_solve) for p in cells], [row] * len(cells), marker, texts, **of_arm(arm))
+        )
     times = [point.seconds_per_solve for point in points]
     log = min(times) > 0 and max(times) / min(times) > _LOG_SPAN
     scale = {"type": "log", "dtick": 1} if log else {"rangemode": "tozero", "nticks": 6}
     times_axis = axis("time per solve, mean of a cell", exponentformat="SI", ticksuffix="s", **scale)
     figure.update_layout(base_layout(80 + 44 * max(1, len(rows)), xaxis=times_axis, yaxis=rows_axis(names)))
+    figure.update_layout(arm_rows([arm for arm, _, _ in rows], 44))
     return figure
 
 

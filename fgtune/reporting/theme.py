@@ -72,8 +72,28 @@ def base_layout(height: int, **changes: Any) -> dict[str, Any]:
         "font": {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", "size": 12, "color": INK},
         "showlegend": False,
         "hovermode": "closest",
-        "dragmode": False,
+        "dragmode": "zoom",
     } | changes
+
+
+def of_arm(arm: str) -> dict[str, Any]:
+    """What a trace of a single arm is given besides, so that the page can hide it."""
+    return {"meta": {"arm": arm}}
+
+
+def of_arms(arms: Sequence[str | None]) -> dict[str, Any]:
+    """The same for a trace with an arm (or none, for a gap) at each of its points."""
+    return {"meta": {"arms": list(arms)}}
+
+
+def arm_rows(arms: Sequence[str], row: int) -> dict[str, Any]:
+    """What the layout of a figure with one row an arm is given besides, so that rows of hidden arms close up.
+
+    Args:
+        arms: From top to bottom.
+        row: Height of a row in pixels.
+    """
+    return {"meta": {"rows": list(arms), "row": row}}
 
 
 def axis(title: str, **changes: Any) -> dict[str, Any]:
@@ -83,7 +103,6 @@ def axis(title: str, **changes: Any) -> dict[str, Any]:
         "gridcolor": "#e2e8f0",
         "zeroline": False,
         "automargin": True,
-        "fixedrange": True,
         "ticks": "",
     } | changes
 
@@ -110,7 +129,7 @@ def log_axis(values: Sequence[float]) -> dict[str, Any]:
 def rows_axis(names: Sequence[str]) -> dict[str, Any]:
     """A vertical axis of named rows, the first one on top."""
     ticks = {"tickvals": list(range(len(names))), "ticktext": list(names)}
-    return axis("", showgrid=False, range=[len(names) - 0.4, -0.6], **ticks)
+    return axis("", showgrid=False, range=[len(names) - 0.4, -0.6], fixedrange=True, **ticks)
 
 
 def marks(

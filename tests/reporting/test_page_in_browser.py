@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,11 +10,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from fgtune.reporting.html import write_up
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 WIDTHS = (1280, 400)
 HOSTILE = """</script><script>window.pwned = 1</script><img src=x onerror="window.pwned = 2"> & "quotes\""""
 KINDS = ("complete", "partial and hostile", "one arm without fine labels", "one seed", "search", "nothing run")
@@ -29,17 +27,6 @@ class Opened:
     report: Path
     complaints: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.fail("no Chromium found; install one (apt-get install chromium) and have it on the PATH")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        yield launched
-        launched.close()
 
 
 def _open(browser: Browser, report: Path, width: int = 1280) -> Opened:

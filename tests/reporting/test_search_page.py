@@ -75,7 +75,7 @@ def test_stopped_trials_do_not_flood_the_failures(page):
     assert table.count("<code>") == 1
     assert "trial-0004" in table
     stopped = re.search(r'aria-label="Cells stopped early">(.*?)</table>', page, re.DOTALL).group(1)
-    assert stopped.count("<tr>") == 1 + len(set(PRUNED.values()))
+    assert stopped.count("<tr") == 1 + len(set(PRUNED.values()))
 
 
 def test_the_best_ten_trials_are_in_sight_and_all_of_them_at_hand(page):

@@ -1,0 +1,108 @@
+"""Every cell of a study as a row with links to what it left in the folder; arms instead where cells are very many."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import quote
+
+from fgtune.analysis.inputs import StudyData
+from fgtune.results.folder import StudyFolder
+
+MOST_CELLS = 2000
+"""With more cells than this the page lists arms."""
+_PLANNED = "PLANNED"
+
+
+@dataclass(frozen=True)
+class CellRow:
+    """A cell on the page.
+
+    Attributes:
+        cell_id: Its id.
+        arm: Name of its arm in the plan.
+        label: Name of its arm for readers.
+        seed: Its seed.
+        state: How it ended; ``PLANNED`` before that.
+        value: Its primary metric; nan without one.
+        seconds: Trainer seconds; nan before it ended.
+        epochs: Epochs that it trained.
+        links: What to call each of its places, and where that is: files relative to the page, or parts of the page.
+    """
+
+    cell_id: str
+    arm: str
+    label: str
+    seed: int
+    state: str
+    value: float
+    seconds: float
+    epochs: int
+    links: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class CellGroup:
+    """The cells of an arm together: how many there are, how many are complete, and their trainer seconds."""
+
+    arm: str
+    label: str
+    cells: int
+    complete: int
+    seconds: float
+
+
+def cell_rows(data: StudyData) -> tuple[CellRow, ...]:
+    """Every planned cell in the order of the plan; none where there are more than ``MOST_CELLS``."""
+    if len(data.planned) > MOST_CELLS:
+        return ()
+    primary, files = data.study.metrics.primary, _files(data.folder)
+    labels = {arm.name: arm.label for arm in data.arms}
+    rows = []
+    for cell in data.planned:
+        row = CellRow(cell.cell_id, cell.arm, labels[cell.arm], cell.seed, _PLANNED, math.nan, math.nan, 0, {})
+        result = data.results.get(cell.cell_id)
+        if result is not None:
+            left = {name: path for name, paths in files.items() if (path := paths.get(cell.cell_id))}
+            row = replace(
+                row,
+                state=result.state.value,
+                value=result.value(primary),
+                seconds=result.seconds,
+                epochs=result.epochs,
+                links=_places(cell.arm) | left,
+            )
+        rows.append(row)
+    return tuple(rows)
+
+
+def cell_groups(data: StudyData) -> tuple[CellGroup, ...]:
+    """Every arm with its cells together, in the order of the plan."""
+    found = []
+    for arm in data.arms:
+        counts, seconds = data.count(arm.name), math.fsum(result.seconds for result in data.ended(arm.name))
+        found.append(CellGroup(arm.name, arm.label, counts.planned, counts.complete, seconds))
+    return tuple(found)
+
+
+def _places(arm: str) -> dict[str, str]:
+    """The parts of the page that show an arm beside its baseline."""
+    chosen = quote(arm, safe="")
+    return {"curve": f"#learning&arms={chosen}", "settings": f"#settings&arms={chosen}"}
+
+
+def _files(folder: StudyFolder) -> dict[str, dict[str, str]]:
+    """The files of every cell, by what they hold and by cell, relative to the page."""
+    kinds = {
+        "relations": folder.relations_dir,
+        "predictions": folder.predictions_dir,
+        "attention": folder.attention_dir,
+        "failure": folder.failures_dir,
+    }
+    return {kind: {path.stem: f"{path.parent.name}/{path.name}" for path in _listed(at)} for kind, at in kinds.items()}
+
+
+def _listed(directory: Path) -> list[Path]:
+    return sorted(directory.iterdir()) if directory.is_dir() else []

@@ -1,0 +1,42 @@
+/* Contents beside the page on wide screens and in a menu on narrow ones, with the section in sight marked. */
+(() => {
+  "use strict";
+  const menus = [...document.querySelectorAll("details.menu")];
+  if (!menus.length) return;
+  const wide = window.matchMedia("(min-width: 1200px)");
+  const adapt = () => menus.forEach((menu) => { menu.open = wide.matches; });
+  wide.addEventListener("change", adapt);
+  adapt();
+  /* On narrow screens menus lie over the page: one at a time, closed by a click beside them, a choice, or Escape. */
+  menus.forEach((menu) => menu.addEventListener("toggle", () => {
+    if (menu.open && !wide.matches) menus.forEach((other) => { if (other !== menu) other.open = false; });
+  }));
+  const close = () => { if (!wide.matches) menus.forEach((menu) => { menu.open = false; }); };
+  document.addEventListener("click", (event) => { if (!event.target.closest("details.menu")) close(); });
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") close(); });
+
+  const links = [...document.querySelectorAll("#contents a")];
+  const heads = links.map((link) => document.getElementById(link.hash.slice(1)));
+  links.forEach((link) => link.addEventListener("click", close));
+  let waiting = false;
+  const mark = () => {
+    waiting = false;
+    const passed = heads.filter((head) => head.getBoundingClientRect().top < innerHeight / 3);
+    const end = innerHeight + scrollY >= document.documentElement.scrollHeight - 2;
+    const current = end ? heads.length - 1 : Math.max(0, passed.length - 1);
+    links.forEach((link, at) => {
+      if (at !== current) { link.removeAttribute("aria-current"); return; }
+      if (!link.hasAttribute("aria-current") && wide.matches) {
+        const side = link.closest(".side");
+        const { top, bottom } = link.getBoundingClientRect();
+        const seen = side.getBoundingClientRect();
+        if (top < seen.top || bottom > seen.bottom) side.scrollTop += top - seen.top - seen.height / 3;
+      }
+      link.setAttribute("aria-current", "true");
+    });
+  };
+  const later = () => { if (!waiting) { waiting = true; requestAnimationFrame(mark); } };
+  addEventListener("scroll", later, { passive: true });
+  addEventListener("resize", later);
+  mark();
+})();

@@ -1,0 +1,138 @@
+/* Unpacks Plotly and draws every figure of the page from the JSON beside it, again for chosen arms and for paper. */
+(() => {
+  "use strict";
+  const page = (window.fgtune = window.fgtune || {});
+  const root = document.documentElement;
+  const plots = [...document.querySelectorAll("div.plot")];
+  const fine = window.matchMedia("(hover: hover) and (pointer: fine)").matches; /* a touch that scrolls must not zoom */
+  const config = { responsive: true, displaylogo: false, displayModeBar: false, scrollZoom: false, doubleClick: "reset" };
+  const LEAST = 150; /* pixels, of a figure most of whose rows are hidden */
+  const pause = () => new Promise((done) => setTimeout(done, 0));
+  const read = (plot) => JSON.parse(document.getElementById(`${plot.id}-data`).textContent);
+
+  /* Where the rows of shown arms go: their new position by the old one, and how many there are. */
+  const moved = (arms, shows) => {
+    const places = new Map();
+    arms.forEach((arm, row) => { if (shows(arm)) places.set(row, places.size); });
+    return places;
+  };
+  const closedUp = (figure, layout, shows) => {
+    const { rows, row: step } = figure.layout.meta;
+    const places = moved(rows, shows);
+    const texts = figure.layout.yaxis.ticktext.filter((_, row) => places.has(row));
+    layout.height = Math.max(LEAST, figure.layout.height - step * (rows.length - places.size));
+    layout.yaxis = {
+      ...figure.layout.yaxis, ticktext: texts, tickvals: [...texts.keys()], range: [texts.length - 0.4, -0.6],
+    };
+    return (y) => y + places.get(Math.round(y)) - Math.round(y);
+  };
+  const traceOf = (trace, shows, place) => {
+    const { arm, arms } = trace.meta || {};
+    if (arm !== undefined && !shows(arm)) return { ...trace, visible: false };
+    if (arms) return { ...trace, y: [...trace.y].map((y, at) => (arms[at] !== null && !shows(arms[at]) ? null : y)) };
+    return arm !== undefined && place ? { ...trace, y: [...trace.y].map(place) } : trace;
+  };
+  const layoutOf = (figure, shows) => {
+    const layout = { ...figure.layout, uirevision: "kept" };
+    const { notes } = figure.layout.meta || {};
+    if (notes) layout.annotations = (layout.annotations || []).filter((_, at) => shows(notes[at] ?? null));
+    if (!fine) {
+      layout.dragmode = false;
+      Object.keys(layout).filter((key) => /^[xy]axis/.test(key)).forEach((key) => {
+        layout[key] = { ...layout[key], fixedrange: true };
+      });
+    }
+    return layout;
+  };
+  const draw = (plot) => {
+    const figure = read(plot);
+    const shows = (arm) => arm === null || !page.chosen || page.chosen.has(arm);
+    const layout = layoutOf(figure, shows);
+    const place = figure.layout.meta?.rows ? closedUp(figure, layout, shows) : null;
+    plot.style.minHeight = `${layout.height}px`;
+    return Plotly.react(plot, figure.data.map((trace) => traceOf(trace, shows, place)), layout, config);
+  };
+
+  const zoomable = (plot) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "reset";
+    button.textContent = "Reset zoom";
+    button.hidden = true;
+    button.addEventListener("click", () => {
+      const reset = {};
+      Object.entries(read(plot).layout).filter(([key]) => /^[xy]axis/.test(key)).forEach(([key, axis]) => {
+        if (axis.range) reset[`${key}.range`] = axis.range;
+        else reset[`${key}.autorange`] = true;
+      });
+      Plotly.relayout(plot, reset);
+      button.hidden = true;
+    });
+    plot.before(button);
+    plot.on("plotly_relayout", (change) => {
+      if (Object.keys(change).some((key) => /\.range\[/.test(key))) button.hidden = false;
+    });
+    plot.on("plotly_doubleclick", () => { button.hidden = true; });
+  };
+
+  /* Draws those in sight first; a newer call ends an older one. */
+  let latest = 0;
+  page.redraw = async () => {
+    const mine = (latest += 1);
+    const sight = (plot) => { const { top, bottom } = plot.getBoundingClientRect(); return bottom > 0 && top < innerHeight; };
+    const touched = plots.filter((plot) => plot.data && plot.offsetParent && /"(arms?|rows|notes)":/.test(
+      document.getElementById(`${plot.id}-data`).textContent));
+    for (const plot of [...touched.filter(sight), ...touched.filter((plot) => !sight(plot))]) {
+      if (mine !== latest) return;
+      await draw(plot);
+      await pause();
+    }
+    root.dataset.drawn = String((Number(root.dataset.drawn) || 0) + 1);
+  };
+
+  /* The script is run as an inline one, which the page's policy allows by its digest. */
+  const plotly = async () => {
+    const packed = document.getElementById("plotly-gz").textContent;
+    const bytes = Uint8Array.from(atob(packed), (sign) => sign.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const script = document.createElement("script");
+    script.textContent = await new Response(stream).text();
+    document.head.append(script);
+  };
+  const start = async () => {
+    if (plots.length && typeof DecompressionStream === "undefined") {
+      plots.forEach((plot) => {
+        plot.textContent = "This figure needs a browser of 2023 or later; the tables have its numbers.";
+        plot.style.minHeight = "0";
+      });
+      return;
+    }
+    if (plots.length) await plotly();
+    for (const plot of plots) {
+      await draw(plot);
+      zoomable(plot);
+      page.brush?.(plot);
+      await pause();
+    }
+    root.dataset.figures = String(plots.length);
+    page.drawn?.();
+  };
+  start();
+
+  /* On paper: figures as wide as their place there, and what readers should not miss unfolded. */
+  let opened = [];
+  const resized = (size) => plots.filter((plot) => plot.data && plot.offsetParent).forEach((plot) => {
+    Plotly.relayout(plot, size(plot));
+  });
+  window.addEventListener("beforeprint", () => {
+    root.classList.add("paper");
+    opened = [...document.querySelectorAll("details.printed:not([open])")];
+    opened.forEach((part) => { part.open = true; });
+    resized((plot) => ({ width: plot.clientWidth, autosize: false }));
+  });
+  window.addEventListener("afterprint", () => {
+    root.classList.remove("paper");
+    opened.forEach((part) => { part.open = false; });
+    resized(() => ({ width: null, autosize: true }));
+  });
+})();

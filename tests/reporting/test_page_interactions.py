@@ -1,0 +1,228 @@
+"""What a reader does with the report in a real browser: choosing arms, sorting, filtering, copying, zooming."""
+
+from __future__ import annotations
+
+import csv
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+from fgtune.reporting.html import write_up
+
+OTHERS = ("num_fine_ratio=0.8", "num_fine_ratio=1.2", "num_fine_ratio=1.5")
+
+
+@pytest.fixture(scope="module")
+def report(synthetic, kf_accuracy, tmp_path_factory) -> Path:
+    return write_up(synthetic.SyntheticStudy(accuracy=kf_accuracy).write(tmp_path_factory.mktemp("page")))[0]
+
+
+@pytest.fixture(scope="module")
+def open_at(browser, report):
+    """Opens the report at a part of it; in the end all pages are closed, without a complaint on their consoles."""
+    pages: list[Page] = []
+    complaints: list[str] = []
+
+    def opened(fragment: str = "", width: int = 1400, **options: object) -> Page:
+        page = browser.new_context(viewport={"width": width, "height": 900}, **options).new_page()
+        pages.append(page)
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(report.as_uri() + fragment)
+        page.locator("html[data-figures]").wait_for(state="attached", timeout=60_000)
+        return page
+
+    yield opened
+    for page in pages:
+        page.context.close()
+    assert complaints == []
+
+
+@pytest.fixture(scope="module")
+def shared_page(open_at) -> Page:
+    return open_at()
+
+
+@pytest.fixture
+def page(shared_page) -> Page:
+    """The report on a wide screen, with all arms."""
+    with _redrawn(shared_page):
+        shared_page.evaluate("fgtune.choose(null)")
+    return shared_page
+
+
+def _until(page: Page, condition: str) -> None:
+    """Wait for a condition; the page's policy forbids the browser's own way, which evaluates text."""
+    deadline = time.monotonic() + 30
+    while not page.evaluate(condition):
+        assert time.monotonic() < deadline, condition
+        page.wait_for_timeout(30)
+
+
+@contextmanager
+def _redrawn(page: Page) -> Iterator[None]:
+    """What happens inside changes the choice; go on when the figures have followed."""
+    before = int(page.evaluate("document.documentElement.dataset.drawn || 0"))
+    yield
+    _until(page, f"Number(document.documentElement.dataset.drawn) > {before}")
+
+
+def _drawn(page: Page) -> dict[str, set[str]]:
+    """The arms that each figure draws, besides the baseline."""
+    found = page.evaluate(
+        "Object.fromEntries([...document.querySelectorAll('.plot')].map(p => [p.id, p._fullData"
+        ".filter(t => t.visible === true && t.meta && t.meta.arm).map(t => t.meta.arm)]))"
+    )
+    return {key: set(arms) - {"baseline"} for key, arms in found.items() if arms}
+
+
+def _rows(page: Page, label: str) -> list[str]:
+    """The first cells of the rows that a table shows."""
+    rows = page.locator(f'[aria-label="{label}"] tbody tr')
+    return [row.locator("th").inner_text() for row in rows.all() if row.is_visible()]
+
+
+def test_a_hidden_arm_leaves_every_figure_and_table_and_the_baseline_stays(page):
+    assert set().union(*_drawn(page).values()) == set(OTHERS)
+    with _redrawn(page):
+        page.get_by_label("K_F/K_F* 1.2").first.uncheck()
+    assert all(OTHERS[1] not in arms and OTHERS[0] in arms for arms in _drawn(page).values())
+    assert _rows(page, "Arms") == ["K_F/K_F* 1.0", "K_F/K_F* 0.8", "K_F/K_F* 1.5"]
+    assert not page.locator(f'[data-arm="{OTHERS[1]}"]:not(.off)').count()
+    names = page.evaluate("document.getElementById('differences').layout.yaxis.ticktext")
+    assert [name.split("<")[0] for name in names] == ["K_F/K_F* 0.8", "K_F/K_F* 1.5"]
+    assert "2 of 3 arms" in page.locator("#arms-menu").inner_text()
+    assert page.get_by_label("K_F/K_F* 1.0").first.is_disabled()
+
+
+def test_a_link_shares_the_chosen_arms_and_lands_at_its_section(open_at):
+    page = open_at(f"#levels&arms={OTHERS[0].replace('=', '%3D')}")
+    assert set().union(*_drawn(page).values()) == {OTHERS[0]}
+    assert page.evaluate("document.getElementById('levels').getBoundingClientRect().top") < 300
+    assert page.locator("#arms-note").is_visible()
+    page.locator("#contents a", has_text="Settings").click()
+    assert page.evaluate("location.hash") == f"#settings&arms={OTHERS[0].replace('=', '%3D')}"
+    with _redrawn(page):
+        page.get_by_role("button", name="All", exact=True).click()
+    assert page.evaluate("location.hash") == "#settings"
+    assert not page.locator("#arms-note").is_visible()
+
+
+def test_only_decided_arms_and_those_found_by_name(page):
+    verdicts = dict(zip(_rows(page, "Arms"), page.locator('[aria-label="Arms"] tbody tr').all(), strict=True))
+    decided = [name for name, row in verdicts.items() if re.search("helps|hurts|equivalent", row.inner_text())]
+    assert 0 < len(decided) < 3
+    with _redrawn(page):
+        page.get_by_role("button", name="Only decided").click()
+    assert _rows(page, "Arms")[1:] == decided
+    page.get_by_label("Find arms").fill("1.5")
+    assert [label.inner_text().split("\n")[0] for label in page.locator(".arms label").all() if label.is_visible()] == [
+        "K_F/K_F* 1.5"
+    ]
+    page.get_by_label("Find arms").fill("")
+
+
+def test_tables_sort_by_numbers_from_the_keyboard_around_the_baseline(page):
+    head = page.locator('[aria-label="Arms"] thead th', has_text="Difference")
+    ends = {}
+    for order in ("ascending", "descending"):
+        head.focus()
+        page.keyboard.press("Enter")
+        assert head.get_attribute("aria-sort") == order
+        ends[order] = page.locator('[aria-label="Arms"] tbody tr:not(.baseline) td:nth-child(6)').all_inner_texts()
+    values = [float(text.replace("−", "-")) for text in ends["ascending"]]
+    assert values == sorted(values)
+    assert ends["descending"] == ends["ascending"][::-1]
+    assert _rows(page, "Arms")[0] == "K_F/K_F* 1.0"
+
+
+def test_a_filtered_table_is_copied_and_downloaded_as_it_is_shown(page, tmp_path):
+    page.evaluate("document.querySelector('section:has(#cells) details').open = true")
+    page.get_by_label("Filter the rows of Cells").fill("1.5 COMPLETE")
+    assert page.locator('[aria-label="Cells"] tbody tr').locator("visible=true").count() == 5
+    with page.expect_download() as download:
+        page.get_by_label("Download the table Cells as CSV").click()
+    assert download.value.suggested_filename == "kf-demo-cells.csv"
+    download.value.save_as(tmp_path / "cells.csv")
+    with (tmp_path / "cells.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["Seed"] for row in rows] == list("01234")
+    assert {row["Arm"] for row in rows} == {"K_F/K_F* 1.5"}
+    page.evaluate(
+        "document.addEventListener('copy', () => { window.taken = String(getSelection()) || "
+        "document.activeElement.value; })"
+    )
+    page.evaluate(
+        "void (navigator.clipboard.writeText = () => Promise.reject())"
+    )  # as where a browser allows no clipboard
+    page.get_by_label("Copy the table Cells", exact=True).click()
+    page.get_by_text("Copied").wait_for()
+    lines = page.evaluate("window.taken").splitlines()
+    assert len(lines) == 6
+    assert lines[1].split("\t")[:3] == ["K_F/K_F* 1.5", "0", "COMPLETE"]
+    page.get_by_label("Filter the rows of Cells").fill("")
+
+
+def test_links_of_a_cell_lead_to_its_files_and_to_its_arm(page, report):
+    page.evaluate("document.querySelector('section:has(#cells) details').open = true")
+    row = page.locator('[aria-label="Cells"] tbody tr', has_text="K_F/K_F* 0.8").first
+    assert (report.parent / row.get_by_text("relations").get_attribute("href")).is_file()
+    with _redrawn(page):
+        row.get_by_text("curve").click()
+    assert page.evaluate("location.hash").startswith("#learning&arms=")
+    assert _rows(page, "Arms") == ["K_F/K_F* 1.0", "K_F/K_F* 0.8"]
+
+
+def test_a_figure_zooms_by_drag_and_its_button_resets_it(page):
+    plot = page.locator("#curves-0")
+    plot.scroll_into_view_if_needed()
+    box = plot.locator(".nsewdrag").first.bounding_box()
+    span = "document.getElementById('curves-0')._fullLayout.xaxis.range"
+    before = page.evaluate(span)
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.5 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 0.5 * box["height"], steps=5)
+    page.mouse.up()
+    page.get_by_text("Reset zoom").locator("visible=true").wait_for()
+    low, high = page.evaluate(span)
+    assert before[0] < low < high < before[1]
+    page.get_by_text("Reset zoom").locator("visible=true").click()
+    assert page.evaluate(span) == pytest.approx(before)
+
+
+def test_a_finger_scrolls_over_figures_and_does_not_zoom(open_at):
+    page = open_at(width=420, has_touch=True, is_mobile=True)
+    layouts = page.evaluate(
+        "[...document.querySelectorAll('.plot')].map(p => [p._fullLayout.dragmode, p._fullLayout.xaxis.fixedrange])"
+    )
+    assert layouts
+    assert all(layout == [False, True] for layout in layouts)
+
+
+def test_contents_are_beside_the_page_and_in_a_menu_on_narrow_screens(page):
+    links = page.locator("#contents a")
+    assert links.all_inner_texts() == page.locator("main h2[id]").all_inner_texts()
+    links.filter(has_text="Learning curves").click()
+    _until(page, "document.querySelector('#contents a[aria-current]').textContent === 'Learning curves'")
+    page.set_viewport_size({"width": 420, "height": 800})
+    page.locator("#contents").wait_for(state="hidden")
+    page.get_by_text("Contents", exact=True).click()
+    assert links.first.is_visible()
+    page.keyboard.press("Escape")
+    assert not links.first.is_visible()
+    page.set_viewport_size({"width": 1400, "height": 900})
+
+
+def test_without_scripts_the_page_has_its_contents_and_tables(browser, report):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(report.as_uri())
+    assert page.locator('[aria-label="Arms"] tbody tr').count() == 4
+    assert page.locator("#contents a").count() > 5
+    assert not page.locator("#arms-menu").is_visible()
+    context.close()

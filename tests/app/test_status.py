@@ -139,7 +139,7 @@ def test_a_running_study_names_its_process_and_the_cells_that_have_begun(partial
     with partial.lock():
         text = told(partial.root)
     ended = "18 of 20 cells ended, 1 failed, 1 stopped early, 1 under way"
-    assert re.search(rf"running \(process {os.getpid()} on .*\): {ended}", text)
+    assert re.search(rf"running \(process {os.getpid()} of .* on .*\): {ended}", text)
     assert "continue with" not in text
 
 

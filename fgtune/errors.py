@@ -95,6 +95,14 @@ class DamagedFileError(StudyFolderError):
     """A file of the study folder cannot be read (exit code 2)."""
 
 
+class RayError(FgtuneError):
+    """Ray could not start on this machine; nothing was started."""
+
+
+class SessionLostError(RayError):
+    """The Ray session was lost while cells ran; what is finished is saved, and the rest can be run in another one."""
+
+
 class SolverError(FgtuneError):
     """A relations solver found no usable solution, or one that breaks the post-condition."""
 

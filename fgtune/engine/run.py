@@ -21,7 +21,7 @@ from fgtune.engine.driver import Driver
 from fgtune.engine.opening import Launch, OpenedStudy, open_study
 from fgtune.engine.seed_blocks import next_block
 from fgtune.engine.storage import bytes_needed, check_space, disk_faults
-from fgtune.errors import ConfigError, TrackingError
+from fgtune.errors import ConfigError, SessionLostError, TrackingError
 from fgtune.plugins import permitting
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
@@ -70,19 +70,22 @@ def execute(
             return _execute(options, console, opened, wait)
         except KeyboardInterrupt:  # a driver that trains answers by itself; this one came before or between
             return _interrupted(options, console, opened)
+        except SessionLostError:  # the error itself says how
+            _interrupted(options, console, opened, "Ray was lost")
+            raise
 
 
-def _interrupted(options: RunOptions, console: Console, opened: OpenedStudy | None) -> int:
+def _interrupted(options: RunOptions, console: Console, opened: OpenedStudy | None, what: str = "interrupted") -> int:
     """Report what there is, and say how to go on."""
     folder = None if opened is None else StudyFolder(options.out / opened.plan.study.study)
     with deferring(lambda: None):
         if opened is None or folder is None or not folder.provenance_file.is_file():
-            print_line(console, "interrupted before anything was written")
+            print_line(console, f"{what} before anything was written")
         else:
             plan = grown_plan(opened.plan, folder)
             done = folder.settled(plan)
             finished = f"{len(done)} of {len(plan.cells)} cells are finished and saved in {folder.root}"
-            print_line(console, f"interrupted: {finished}")
+            print_line(console, f"{what}: {finished}")
             if folder.holder() is None:  # else another process, which was waited for, writes the report
                 print_line(console, f"report: {report(folder.root)}")
         print_line(console, f"continue with: {options.command()}")
@@ -106,7 +109,9 @@ def _execute(options: RunOptions, console: Console, opened: OpenedStudy, wait: b
         background = ThreadPoolExecutor(1)
         stack.callback(background.shutdown, wait=False)  # who stops waits for no store
         ready = background.submit(import_store, options.tracking_uri)  # takes seconds, while Ray starts
-        flag = None if is_idle else _start_ray(opened.plan, options.address, stack)
+        session, flag = stack.enter_context(ExitStack()), None
+        if not is_idle:
+            flag = _start_ray(opened.plan, options.address, folder, session)
         ready.result()
         tracker = open_tracker(options.tracking_uri)  # now that nothing else is refused: it may make a file
         with suppress(TrackingError):  # a fault of the store stops nothing; a name that it refuses does
@@ -116,26 +121,66 @@ def _execute(options: RunOptions, console: Console, opened: OpenedStudy, wait: b
         folder.create_or_check(launch.opened.plan, opened.loaded, provenance, options.retry_failed)
         print_damage(folder.damage.values())
         folder.damage.clear()
-        return EXIT_CODES[_drive(launch, tracker, console, flag)]
+        work = _Work(options, opened, folder, earlier, tracker, console)
+        try:
+            return EXIT_CODES[work.run(launch, flag)]
+        except SessionLostError as lost:
+            if flag is None or flag.is_set or not _may_start_again():
+                raise
+            print_line(console, f"{lost}; Ray is started again, and cells go on from their checkpoints")
+        session.close()
+        flag = _start_ray(opened.plan, options.address, folder, session)
+        return EXIT_CODES[work.run(work.launch(options), flag)]
 
 
-def _drive(launch: Launch, tracker: Tracker, console: Console, flag: StopFlag | None) -> StudyEnd:
-    """Run what is left: searches inside arms, the cells, and further blocks where seeds are adaptive."""
-    from fgtune.tuning.cell_queue import Budget
+class _Work:
+    """What a call does once its folder is locked; done anew, it does what is left."""
 
-    options, opened, folder, earlier = launch.options, launch.opened, launch.folder, launch.earlier
-    budget = Budget(opened.plan.study.execution)
-    if launch.opened.plan.pending_arm_searches:
-        end = ArmSearches(launch, console, flag, budget).run()
-        if end is not None:
-            return end
-        launch = _launch(options, opened, folder, earlier)  # with what they have chosen
-    end = Driver(launch, tracker, console, flag, budget).execute()
-    while end in {StudyEnd.COMPLETE, StudyEnd.FAILED_CELLS} and _add_block(launch, console):
-        # what failed again in this call is not retried with every block
-        launch = _launch(replace(options, retry_failed=False), opened, folder, earlier)
-        end = Driver(launch, tracker, console, flag, budget).execute()
-    return end
+    def __init__(
+        self,
+        options: RunOptions,
+        opened: OpenedStudy,
+        folder: StudyFolder,
+        earlier: Sequence[KnownTrial],
+        tracker: Tracker,
+        console: Console,
+    ) -> None:
+        from fgtune.tuning.cell_queue import Budget
+
+        self._options, self._opened, self._folder, self._earlier = options, opened, folder, earlier
+        self._tracker, self._console = tracker, console
+        self._budget = Budget(opened.plan.study.execution)
+
+    def run(self, launch: Launch, flag: StopFlag | None) -> StudyEnd:
+        """Run what is left: searches inside arms, the cells, and further blocks where seeds are adaptive.
+
+        Raises:
+            SessionLostError: Ray was lost; what is finished is in the ledger and in the report.
+        """
+        if launch.opened.plan.pending_arm_searches:
+            end = ArmSearches(launch, self._console, flag, self._budget).run()
+            if end is not None:
+                return end
+            launch = self.launch(self._options)  # with what they have chosen
+        end = self._drive(launch, flag)
+        while end in {StudyEnd.COMPLETE, StudyEnd.FAILED_CELLS} and _add_block(launch, self._console):
+            # what failed again in this call is not retried with every block
+            launch = self.launch(replace(self._options, retry_failed=False))
+            end = self._drive(launch, flag)
+        return end
+
+    def launch(self, options: RunOptions) -> Launch:
+        """What is left to do now."""
+        return _launch(options, self._opened, self._folder, self._earlier)
+
+    def _drive(self, launch: Launch, flag: StopFlag | None) -> StudyEnd:
+        return Driver(launch, self._tracker, self._console, flag, self._budget).execute()
+
+
+def _may_start_again() -> bool:
+    from fgtune.tuning.session import is_ours
+
+    return is_ours()
 
 
 def _add_block(launch: Launch, console: Console) -> bool:
@@ -160,12 +205,12 @@ def _launch(options: RunOptions, opened: OpenedStudy, folder: StudyFolder, earli
     return Launch(replace(opened, plan=plan), folder, selected, settled, earlier, options)
 
 
-def _start_ray(plan: Plan, address: str | None, stack: ExitStack) -> StopFlag:
+def _start_ray(plan: Plan, address: str | None, folder: StudyFolder, stack: ExitStack) -> StopFlag:
     """Open a Ray session that ends with ``stack``; returns what stops the trials in it."""
     from fgtune.tuning.cell_queue import StopFlag
     from fgtune.tuning.session import check_resources, ray_session
 
-    stack.enter_context(ray_session(address))
+    stack.enter_context(ray_session(address, folder.ray_log_file))
     check_resources(plan.study.execution)
     return StopFlag()
 

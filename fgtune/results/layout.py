@@ -57,6 +57,7 @@ class FolderLayout:
         report_file: The report.
         verdicts_file: The answer for programs, written with the report.
         running_file: What runs now; gone when nothing does.
+        ray_log_file: What Ray itself said of faults, in its own words; there if it said anything.
         faults_file: What went wrong while cells ran and did not end them, a line each, where anything did.
         scratch_dir: Files of the scheduler during a run; not needed afterwards.
     """
@@ -81,6 +82,7 @@ class FolderLayout:
         self.optuna_file = self.root / "optuna.db"
         self.stopping_file = self.root / "stopping.jsonl"
         self.tuning_dir = self.root / "tuning"
+        self.ray_log_file = self.root / "ray.log"
         self.running_file = self.root / "running.json"
         self.faults_file = self.root / "faults.log"
         self.scratch_dir = self.root / ".ray"

@@ -25,6 +25,7 @@ from fgtune.results.records import EpochMetrics, TrialOutcome
 from fgtune.signals import take_back_handlers
 from fgtune.tuning.cell_queue import Budget, CellQueue, StopFlag
 from fgtune.tuning.early_stopping.decisions import EarlyStopping
+from fgtune.tuning.session import session_lost
 from fgtune.tuning.trainable import JOB, cell_id_of, job_of
 from fgtune.tuning.watch import Alarm, TrialWatch
 
@@ -111,6 +112,8 @@ class FlagStopper(_DriverOnly, tune.Stopper):  # type: ignore[misc]
     def stop_all(self) -> bool:
         """Whether to stop everything."""
         take_back_handlers()  # Tune installs one of its own for SIGUSR1 when it begins
+        if (lost := session_lost()) is not None:
+            raise lost
         if not self._flag.is_set and (spent := self._budget.spent()) is not None:
             self._flag.spent = spent
             self._flag.set()

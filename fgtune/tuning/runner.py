@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-# Tune's files and tables are not used: the driver keeps the ledger and shows the progress.
-os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
-os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # paths in a study are relative to where it was started
-os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
-os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "86400")
-os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "64")  # the queue limits trials; Tune's limit of 1 starts slowly
-os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-
 import ray
 from ray import tune
+from ray.tune.error import TuneError
+from ray.tune.execution.tune_controller import TuneController
 
 from fgtune.config.schema.study import ExecutionConfig
 from fgtune.data.base import Dataset
-from fgtune.errors import FgtuneError
+from fgtune.errors import FgtuneError, SessionLostError
 from fgtune.training.prepared import PreparedSplit
 from fgtune.tuning.cell_queue import Budget, CellQueue, StopFlag
 from fgtune.tuning.early_stopping.decisions import EarlyStopping
 from fgtune.tuning.ray_adapters import CellObserver, CellSearcher, EarlyStoppingScheduler, FlagStopper, ObserverCallback
+from fgtune.tuning.session import first_line, session_lost
 from fgtune.tuning.trainable import CellTrainable, cell_id_of
 from fgtune.tuning.watch import TrialWatch
 
@@ -86,13 +78,31 @@ def run_cells(
     )
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the observer shows failures, with their cause
     try:
-        tuner.fit()
-    except tune.TuneError as error:
+        with _no_farewell_to_a_lost_session():
+            tuner.fit()
+    except (RuntimeError, TuneError) as error:
         if isinstance(error.__context__, OSError | FgtuneError):  # the observer's own, which Tune has made text of
             raise error.__context__ from None
-        raise
+        # Tune does not bear that a worker dies while its actor is made; calls to a lost session fail in many ways.
+        raise session_lost() or SessionLostError(f"Ray Tune gave up ({first_line(error)})") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _no_farewell_to_a_lost_session() -> Iterator[None]:
+    """Keep Tune from saying goodbye to actors of a session that is gone: it would wait for a minute, and end there."""
+    cleanup = TuneController.cleanup
+
+    def unless_lost(controller: TuneController) -> None:
+        if session_lost() is None:
+            cleanup(controller)
+
+    TuneController.cleanup = unless_lost
+    try:
+        yield
+    finally:
+        TuneController.cleanup = cleanup
 
 
 def _trainable(

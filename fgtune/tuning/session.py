@@ -4,57 +4,149 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import ray
 
 from fgtune.config.schema.study import ExecutionConfig
-from fgtune.errors import ConfigError
+from fgtune.errors import ConfigError, RayError, SessionLostError
 from fgtune.signals import before_leaving
+from fgtune.text import first_of
+from fgtune.tuning.environment import SETTINGS
+from fgtune.tuning.ray_log import ray_lines_to
 from fgtune.tuning.session_thread import SessionThread
+from fgtune.visible import visible
 
+ADDRESS_VARIABLE = "RAY_ADDRESS"
+LONGEST_ADDRESS = 107
+"""Bytes of the address of a socket in the file system, on Linux."""
+LONGEST_SOCKET = "ray/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"
 STARTS_IDLE_WORKERS = "RAY_prestart_worker_first_driver"
 """A variable of Ray's: whether a session begins with an idle worker a core. Trials start workers of their own."""
+OWN_VARIABLES = {*SETTINGS, STARTS_IDLE_WORKERS}
 
 
 @contextmanager
-def ray_session(address: str | None = None) -> Iterator[None]:
+def ray_session(address: str | None = None, log: Path | None = None) -> Iterator[None]:
     """A Ray session: the one already open, the cluster at an address, or a local one that ends with the block.
 
     Args:
         address: Of a cluster, ``host:port`` or ``auto``; None for that of RAY_ADDRESS, if set. A cluster that happens
             to run on this machine is joined only on request (``auto``).
+        log: File that gets what Ray writes to standard error, once its folder is there; None leaves it where it is.
 
     Raises:
-        ConfigError: There is no cluster at the address.
+        ConfigError: There is no cluster at the address that this process may join.
+        RayError: No session can be started on this machine.
         Interrupted: A signal asked to stop while Ray started.
     """
     if ray.is_initialized():
         yield
         return
-    address = address or os.environ.get("RAY_ADDRESS") or None
+    where = "--address" if address else ADDRESS_VARIABLE
+    address = address or os.environ.get(ADDRESS_VARIABLE) or None
+    latest = SessionThread.latest
+    if latest is not None and latest.fault is not None and not latest.has_ended:
+        raise SessionLostError(f"{latest.fault}, and the session cannot be ended within this process")
     if address is None:
         os.environ.setdefault(STARTS_IDLE_WORKERS, "0")
+        check_temporary_folder()
+    with ray_lines_to(log):
+        session = _joined(address, where) if address is not None else _started()
+        with before_leaving(session.kill):
+            try:
+                yield
+            finally:
+                session.close()
+
+
+def _started() -> SessionThread:
+    """A session of this machine; a start that fails on a busy machine is tried once more.
+
+    Raises:
+        RayError: Ray does not start.
+    """
+    for is_last in (False, True):
+        session = SessionThread(None)
+        try:
+            with before_leaving(session.kill):
+                session.open()
+        except Exception as error:  # Ray raises a bare Exception where its node takes more than 30 seconds
+            if is_last or "timed out" not in str(error) or not session.has_ended:
+                names = sorted(name for name in os.environ if name.startswith("RAY_") and name not in OWN_VARIABLES)
+                fix = f"try again on a machine that is less busy, or read the logs in {logs_of_ray()}"
+                if names:
+                    fix = f"unset what you do not need of {first_of(names)}, or read the logs in {logs_of_ray()}"
+                raise RayError(f"Ray does not start on this machine: {first_line(error)}. Fix: {fix}") from error
+        else:
+            return session
+    raise AssertionError
+
+
+def _joined(address: str, where: str) -> SessionThread:
+    """A session of a cluster.
+
+    Raises:
+        ConfigError: There is none that this process may join.
+    """
     session = SessionThread(address)
-    with before_leaving(session.kill):
-        try:
-            if address is not None:
-                _check_reachable(address)
+    try:
+        _check_reachable(address)
+        with before_leaving(session.kill):
             session.open()
-        except (OSError, ValueError, RuntimeError) as error:
-            if address is None:
-                raise
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            rule = f"answers with no Ray cluster that this machine may join ({reason})"
-            fix = (
-                "start one with `ray start --head`, set RAY_AUTH_MODE=token where it asks for a token, or leave it out"
-            )
-            raise ConfigError(rule, where="--address", value=address, fix=fix) from error
-        try:
-            yield
-        finally:
-            session.close()
+    except Exception as error:
+        token = "token" in str(error).lower() or "auth" in type(error).__name__.lower()
+        rule = f"answers with no Ray cluster that this machine may join ({first_line(error)})"
+        fix = "start one with `ray start --head`, or leave it out"
+        if token:
+            fix = "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to the token of the cluster"
+        if where == ADDRESS_VARIABLE:
+            fix += f"; `unset {ADDRESS_VARIABLE}` runs on this machine alone"
+        raise ConfigError(rule, where=where, value=address, fix=fix) from error
+    return session
+
+
+def session_lost() -> SessionLostError | None:
+    """The error that says how the open session was lost; None while it is well."""
+    current = SessionThread.current
+    return None if current is None or current.fault is None else SessionLostError(current.fault)
+
+
+def is_ours() -> bool:
+    """Whether the open session was started on this machine, and may be started again."""
+    return SessionThread.current is not None and SessionThread.current.is_local
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error that says something, cut, or its type."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return visible(lines[0], 200) if lines else type(error).__name__
+
+
+def check_temporary_folder() -> None:
+    """Refuse a folder for temporary files in which Ray cannot put its sockets.
+
+    Raises:
+        RayError: The path is too long, or nothing can be written there.
+    """
+    name = next((each for each in ("RAY_TMPDIR", "TMPDIR", "TEMP", "TMP") if os.environ.get(each)), None)
+    folder = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir())
+    source = f"{folder} (from {name})" if name else str(folder)
+    if len(os.fsencode(str(folder / LONGEST_SOCKET))) > LONGEST_ADDRESS:
+        limit = LONGEST_ADDRESS - len(LONGEST_SOCKET) - 1
+        rule = f"the folder for temporary files, {source}, is too long for the addresses of Ray's sockets"
+        raise RayError(f"{rule}: at most {limit} bytes. Fix: set RAY_TMPDIR to a short path, such as /tmp")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        rule = f"nothing can be written to the folder for temporary files, {source}"
+        raise RayError(f"{rule}. Fix: set RAY_TMPDIR to a folder of your own, with a short path")
+
+
+def logs_of_ray() -> Path:
+    """Where Ray keeps the logs of the latest session of this machine."""
+    return Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()) / "ray" / "session_latest" / "logs"
 
 
 def _check_reachable(address: str) -> None:

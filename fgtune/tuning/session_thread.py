@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
+import socket
 import threading
 import time
 from pathlib import Path
@@ -13,13 +14,27 @@ from typing import Any
 import psutil
 import ray
 
-from fgtune.signals import SIGNALS, take_back_handlers
+from fgtune.signals import SIGNALS, leave, take_back_handlers
 
 POLL_S = 0.02
+LOOK_S = 0.5
 ABANDONED_S = 1.5
 """How long to look for further processes of a session whose start is given up; a thread looks on after that."""
-END_S = 20.0
+START_S, JOIN_S = 90.0, 30.0
+"""Within this time a session on this machine has to start, or a cluster to let this process join. Ray itself waits for
+minutes where something else than Ray listens at an address."""
+END_S = 15.0
 """How long the orderly end of a session may take before its processes are killed."""
+HEAD_IS_GONE_AFTER = 5
+"""Looks in a row that find nobody at the address of a cluster's head."""
+STUCK_S = 20.0
+"""How long the main thread may be deep in a call to a lost session, before the process ends."""
+CORE = ("gcs_server", "raylet")
+"""Processes without which a session is of no use."""
+
+
+class StartError(Exception):
+    """Ray did not start, for a reason that Ray itself would not tell, or only after minutes."""
 
 
 class SessionThread:
@@ -31,46 +46,110 @@ class SessionThread:
 
     Args:
         address: Of a cluster; None starts a session on this machine.
+
+    Attributes:
+        fault: What has become of a session that was lost, in words; None while it is well.
     """
+
+    current: SessionThread | None = None
+    """The session that is open; None if there is none, or if it is not of our making."""
+    latest: SessionThread | None = None
+    """The last one that was opened."""
 
     def __init__(self, address: str | None) -> None:
         self._address = address
         self._before = set(ray_processes())
+        self._known: set[psutil.Process] = set()
         self._ready, self._end = threading.Event(), threading.Event()
         self._error: BaseException | None = None
+        self.fault: str | None = None
         self._thread = threading.Thread(target=self._run, name="ray session", daemon=True)
 
     def open(self) -> None:
         """Start Ray, or join the cluster; whatever Ray raises is raised here.
 
         Raises:
+            StartError: One of Ray's processes has ended, or it takes too long.
             Interrupted: A signal asked to stop meanwhile; nothing of Ray is left.
         """
         self._thread.start()
+        limit = START_S if self._address is None else JOIN_S
+        started = looked = time.monotonic()
         try:
             while not self._ready.wait(POLL_S):
                 take_back_handlers()
+                if (now := time.monotonic()) - looked >= LOOK_S:
+                    looked = now
+                    ended = self._look()
+                    if ended is not None:
+                        raise StartError(f"its process {ended} has ended while it started")
+                    if now - started > limit:
+                        raise StartError(f"it was not ready within {limit:g} seconds")
+            if self._error is not None:
+                raise self._error
         except BaseException:
             self._abandon()
             raise
         finally:
             take_back_handlers()
-        if self._error is not None:
-            raise self._error
+        SessionThread.current = SessionThread.latest = self
+        threading.Thread(target=self._watch, name="ray watch", daemon=True).start()
 
     def close(self) -> None:
         """End Ray; what does not end in order is killed."""
+        SessionThread.current = None
+        if self.fault is not None:
+            self.kill()
         self._end.set()
         self._thread.join(END_S)
         self.kill()
 
+    @property
+    def is_local(self) -> bool:
+        """Whether its processes are on this machine and end with it."""
+        return self._address is None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the session is over, so that another one may start in this process."""
+        return not self._thread.is_alive()
+
     def kill(self) -> None:
         """End all processes of the session now."""
-        processes = list(set(ray_processes()) - self._before)
+        self._known |= set(ray_processes()) - self._before
+        processes = [each for each in self._known if _is_alive(each)]
         for process in processes:
             with contextlib.suppress(psutil.Error):
                 process.kill()
         psutil.wait_procs(processes, timeout=1)
+
+    def _look(self) -> str | None:
+        """Remember the processes there are; returns the name of one that Ray cannot do without and that has ended."""
+        self._known |= set(ray_processes()) - self._before
+        for name in CORE:
+            seen = [each for each in self._known if _name_of(each) == name]
+            if seen and not any(map(_is_alive, seen)):
+                return name
+        return None
+
+    def _watch(self) -> None:
+        """Notice within seconds that the session is lost; Ray itself ends this process, but after a minute."""
+        head, missed = None, 0
+        if self._address is not None and "://" not in self._address:
+            with contextlib.suppress(Exception):
+                host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+                head = (host, int(port))
+        while self.fault is None and not self._end.wait(LOOK_S):
+            ended = self._look() if self._address is None else None
+            if ended is not None:
+                self.fault = f"Ray's process {ended} has ended"
+            if head is not None:
+                missed = 0 if _answers(head) else missed + 1
+                if missed >= HEAD_IS_GONE_AFTER:
+                    self.fault = f"nobody answers any more at {head[0]}:{head[1]}, the head of the Ray cluster"
+        if self.fault is not None and not self._end.wait(STUCK_S):  # Ray would end this process after a minute
+            self.kill()
+            leave(f"error: {self.fault}; what is finished is saved, and the same command goes on", 1)
 
     def _abandon(self) -> None:
         """End what Ray has started, and what it still starts until it notices."""
@@ -79,6 +158,7 @@ class SessionThread:
         while self._thread.is_alive() and time.monotonic() < until:
             self.kill()
             time.sleep(POLL_S)
+        self.kill()
         threading.Thread(target=self._mop_up, daemon=True).start()
 
     def _mop_up(self) -> None:
@@ -94,6 +174,8 @@ class SessionThread:
         except BaseException as error:  # raised again in the main thread
             self._error = error
             self._ready.set()
+            with contextlib.suppress(Exception):
+                ray.shutdown()
             return
         self._ready.set()
         self._end.wait()
@@ -119,7 +201,7 @@ def ray_processes() -> list[psutil.Process]:
     with contextlib.suppress(psutil.Error):
         for child in psutil.Process().children():
             with contextlib.suppress(psutil.Error):
-                if home in " ".join(child.cmdline()):
+                if home in " ".join(child.cmdline()) or child.name() in CORE:  # a zombie has no command line
                     found += [*child.children(recursive=True), child]
     return found
 
@@ -129,3 +211,19 @@ def _is_alive(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
+
+
+def _name_of(process: psutil.Process) -> str:
+    """The name of a process, ended or not: psutil keeps it once it was asked for."""
+    try:
+        return process.name()
+    except psutil.Error:
+        return ""
+
+
+def _answers(head: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(head, timeout=2).close()
+    except OSError:
+        return False
+    return True

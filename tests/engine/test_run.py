@@ -280,6 +280,26 @@ def test_killed_worker_is_started_again_from_its_checkpoint(options, uncut_long,
     assert max(result.attempts for result in StudyFolder(options.out / "small").ledger.read()) == 2
 
 
+@pytest.mark.integration
+@pytest.mark.slow
+@pytest.mark.parametrize("core", ["gcs_server", "raylet"])
+def test_a_lost_ray_session_is_started_again_once_and_the_study_ends_like_an_uncut_one(
+    options, uncut_long, until_ended, core
+):
+    options = long_study(options)
+    process = start(options)
+    wait_for_checkpoint(options, process)
+    workers = workers_of(options)
+    next(each for each in psutil.Process(process.pid).children() if each.name() == core).kill()
+    printed, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, printed
+    assert f"Ray's process {core} has ended; Ray is started again" in printed
+    assert "state-dump" not in printed  # what Ray says is in ray.log
+    until_ended(workers)
+    assert workers_of(options) == []
+    assert metrics_of(options) == uncut_long
+
+
 def test_folder_of_another_study_is_refused_before_anything_is_written(uncut, small_study):
     from fgtune.errors import StudyFolderError
 

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
+import tempfile
+import time
 from contextlib import suppress
 
 import psutil
@@ -10,8 +13,8 @@ import pytest
 import ray
 
 from fgtune.config.schema.study import ExecutionConfig
-from fgtune.errors import ConfigError
-from fgtune.tuning.session import ray_session, slots
+from fgtune.errors import ConfigError, RayError
+from fgtune.tuning.session import check_temporary_folder, ray_session, slots
 
 
 def test_an_address_where_nobody_listens_is_refused_at_once(monkeypatch):
@@ -100,3 +103,90 @@ def test_a_signal_while_ray_starts_ends_the_start_and_leaves_nothing_of_it():
     process = subprocess.run([sys.executable, "-c", STARTS], capture_output=True, text=True, timeout=60)
     assert process.returncode == 130, process.stderr
     assert process.stdout == "SIGTERM []\n"
+
+
+def test_a_folder_for_temporary_files_that_is_too_long_for_sockets_is_refused_by_name(monkeypatch, tmp_path):
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    long = tmp_path / ("x" * 60)
+    long.mkdir()
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.setenv("TMPDIR", str(long))
+    with pytest.raises(RayError, match=r"\(from TMPDIR\), is too long .* Fix: set RAY_TMPDIR"), ray_session():
+        pass
+    monkeypatch.setenv("RAY_TMPDIR", "/tmp")
+    check_temporary_folder()
+
+
+def test_an_unreachable_cluster_from_the_environment_is_blamed_on_the_variable(monkeypatch):
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{taken.getsockname()[1]}")
+        told = r"RAY_ADDRESS: answers with no Ray cluster .* `unset RAY_ADDRESS`"
+        with pytest.raises(ConfigError, match=told), ray_session():
+            pass
+
+
+def test_lines_of_ray_go_to_a_file_and_others_are_shown(tmp_path):
+    code = """
+import logging, os, sys, threading
+from pathlib import Path
+from fgtune.tuning.ray_log import ray_lines_to
+
+def say():
+    print("of a thread of Ray's", file=sys.stderr)
+
+with ray_lines_to(Path(sys.argv[1])):
+    os.write(2, b"of native code\\n")
+    logging.getLogger("ray.util").error("of a logger of Ray's")
+    thread = threading.Thread(target=say, name="ray_listen_error_messages")
+    thread.start()
+    thread.join()
+    print("of fgtune", file=sys.stderr)
+print("afterwards", file=sys.stderr)
+"""
+    path = tmp_path / "ray.log"
+    process = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=60)
+    assert process.stderr == "of fgtune\nafterwards\n"
+    assert set(path.read_text().splitlines()) == {"of native code", "of a logger of Ray's", "of a thread of Ray's"}
+
+
+CANNOT_START = """
+import os, threading, time
+from fgtune.errors import RayError
+from fgtune.tuning.session import ray_session
+import psutil
+
+def kill_on_sight():
+    while True:
+        for each in psutil.Process().children():
+            if each.name() == "gcs_server":
+                each.kill()
+                return
+        time.sleep(0.01)
+
+threading.Thread(target=kill_on_sight, daemon=True).start()
+try:
+    with ray_session():
+        pass
+except RayError as error:
+    alive = [each for each in psutil.Process().children(recursive=True) if each.status() != "zombie"]
+    print(alive, error, flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.integration
+@pytest.mark.slow
+def test_a_ray_that_cannot_start_is_told_within_a_minute_with_the_variable_that_may_be_the_cause():
+    environ = {**os.environ, "RAY_gcs_storage": "memory"}
+    started = time.monotonic()
+    process = subprocess.run(
+        [sys.executable, "-c", CANNOT_START], capture_output=True, text=True, timeout=80, env=environ
+    )
+    assert time.monotonic() - started < 70  # Ray holds the interpreter's lock for 35 s of it
+    assert process.stdout.startswith("[] Ray does not start on this machine: "), process.stderr
+    fix = process.stdout.partition("Fix: unset what you do not need of ")[2]
+    assert "RAY_gcs_storage" in fix

@@ -100,9 +100,9 @@ class _Requests:
                         act()
                 elif time.monotonic() - self._since >= SAME_S:
                     _tell(f"{name}: stopped at once; what is finished is saved, and the same command goes on")
-                    self._leave(STOPPED_AT_ONCE + number)
+                    self.leave(STOPPED_AT_ONCE + number)
 
-    def _leave(self, code: int) -> None:
+    def leave(self, code: int) -> None:
         """End the process now."""
         for act in self.at_once:
             with contextlib.suppress(Exception):
@@ -197,8 +197,10 @@ def leave_within(seconds: float, code: int) -> None:
 
 
 def leave(text: str, code: int) -> None:
-    """Say why on standard error, and end the process at once, from any thread."""
+    """Say why on standard error, and end the process at once, from any thread, after what is due ``before_leaving``."""
     _tell(text)
+    if _current is not None:
+        _current.leave(code)
     os._exit(code)
 
 

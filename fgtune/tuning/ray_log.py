@@ -9,9 +9,11 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
+
+from fgtune.signals import before_leaving
 
 THREADS = "ray_"
 """How Ray names its threads in this process, which print what other processes of a session report."""
@@ -19,7 +21,7 @@ THREADS = "ray_"
 
 @contextlib.contextmanager
 def ray_lines_to(path: Path | None) -> Iterator[None]:
-    """While open, what Ray writes to standard error is kept, and added to ``path`` at the end.
+    """While open, what Ray writes to standard error, or prints, is kept, and added to ``path`` at the end.
 
     ``sys.stderr`` still shows what others print there. ``path`` is left alone if its folder does not exist by then, or
     if there is nothing to add.
@@ -36,6 +38,8 @@ def ray_lines_to(path: Path | None) -> Iterator[None]:
         if _is_standard_error(sys.stderr):
             stack.enter_context(contextlib.redirect_stderr(_Split(original, kept.fileno())))
         stack.enter_context(_logger_to(kept.fileno()))
+        stack.enter_context(_printed_to(kept.fileno()))
+        stack.enter_context(before_leaving(lambda: _add(kept, path)))
         os.dup2(kept.fileno(), 2)
         try:
             yield
@@ -72,6 +76,24 @@ def _logger_to(file: int) -> Iterator[None]:
             yield
         finally:
             logger.handlers[:], logger.propagate = before, propagates
+
+
+@contextlib.contextmanager
+def _printed_to(file: int) -> Iterator[None]:
+    """Send to a file descriptor what Ray prints to standard output of errors that its other processes report."""
+    import ray._private.worker as worker
+
+    before = worker.print_to_stdstream
+
+    def keep(data: Mapping[str, Any], *_: Any, **__: Any) -> None:
+        text = "".join(f"({data.get('pid')}) {line}\n" for line in data.get("lines", ()))
+        os.write(file, text.encode("utf-8", "backslashreplace"))
+
+    worker.print_to_stdstream = keep
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = before
 
 
 def _is_standard_error(stream: object) -> bool:

@@ -133,6 +133,7 @@ def test_lines_of_ray_go_to_a_file_and_others_are_shown(tmp_path):
     code = """
 import logging, os, sys, threading
 from pathlib import Path
+import ray
 from fgtune.tuning.ray_log import ray_lines_to
 
 def say():
@@ -145,12 +146,19 @@ with ray_lines_to(Path(sys.argv[1])):
     thread.start()
     thread.join()
     print("of fgtune", file=sys.stderr)
+    ray._private.worker.print_to_stdstream({"lines": ["of another process"], "pid": "raylet", "is_err": False}, False)
 print("afterwards", file=sys.stderr)
 """
     path = tmp_path / "ray.log"
     process = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=60)
     assert process.stderr == "of fgtune\nafterwards\n"
-    assert set(path.read_text().splitlines()) == {"of native code", "of a logger of Ray's", "of a thread of Ray's"}
+    assert process.stdout == ""
+    assert set(path.read_text().splitlines()) == {
+        "of native code",
+        "of a logger of Ray's",
+        "of a thread of Ray's",
+        "(raylet) of another process",
+    }
 
 
 CANNOT_START = """

@@ -30,6 +30,7 @@ from fgtune.app.export import ExportFormat
 from fgtune.app.file_commands import schema, settings, show_plan, validate
 from fgtune.app.import_command import import_table
 from fgtune.app.interrupts import INTERRUPTED, Verbs, end_with
+from fgtune.app.ui_command import show_in_mlflow
 from fgtune.errors import ConfigError, FgtuneError
 from fgtune.results.options import DEFAULT_OUT, RunOptions
 from fgtune.signals import answering_signals
@@ -147,6 +148,7 @@ def run(
 
 
 app.command("discover")(discover_data)
+app.command("ui")(show_in_mlflow)
 app.command("import")(import_table)
 
 

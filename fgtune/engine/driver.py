@@ -75,10 +75,11 @@ class Driver:
         )
         self.display = ProgressDisplay(tally, self.console)
         self.tracking = SafeTracking(self.tracker, folder, self.display.say)
-        self.tracking.start(plan)
+        is_idle = self.kind.is_idle(self.launch) or self.flag is None
+        self.tracking.start(plan, idle=is_idle)
         self.display.say(f"{study.study}: {self.kind.size_text(plan)}")
         queue = None
-        if self.kind.is_idle(self.launch) or self.flag is None:
+        if is_idle or self.flag is None:
             self.display.say(f"all {len(self.cells)} cells are finished already; nothing is run")
         else:
             self.display.open()

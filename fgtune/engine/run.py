@@ -117,7 +117,7 @@ def _execute(options: RunOptions, console: Console, opened: OpenedStudy, wait: b
         with suppress(TrackingError):  # a fault of the store stops nothing; a name that it refuses does
             tracker.check([opened.plan.study.study, *(each.plan.study.study for each in opened.plan.arm_searches)])
         stack.enter_context(disk_faults(folder, options.command()))
-        provenance = collect_provenance(opened.plan, options)
+        provenance = collect_provenance(opened.plan, options, tracker.uri)
         folder.create_or_check(launch.opened.plan, opened.loaded, provenance, options.retry_failed)
         print_damage(folder.damage.values())
         folder.damage.clear()

@@ -16,7 +16,7 @@ from fgtune.config.arms.plan import Plan
 from fgtune.errors import TrackingError
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, EpochMetrics
-from fgtune.tracking import StudyEnd, Tracker
+from fgtune.tracking import ArmFindings, Findings, StudyEnd, Tracker
 
 
 class SafeTracking:
@@ -34,15 +34,19 @@ class SafeTracking:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tracking")
         self._submitted: list[Future[object]] = []
 
-    def start(self, plan: Plan) -> None:
+    def start(self, plan: Plan, *, idle: bool = False) -> None:
         """Find or create the study's run, and store finished cells that it lacks.
+
+        Args:
+            plan: The study and its cells.
+            idle: Whether nothing is left to run.
 
         Raises:
             ConfigError: The study cannot be tracked as it is.
         """
 
         def work() -> None:
-            self._try(lambda: self._tracker.start(plan, self._folder.root, commit=self._commit()))
+            self._try(lambda: self._tracker.start(plan, self._folder.root, commit=self._commit(), idle=idle))
             self._try(self._sync)
 
         self._thread.submit(work).result()
@@ -65,7 +69,7 @@ class SafeTracking:
         def work() -> None:
             if self._is_lost:
                 self._try(self._sync)
-            self._try(lambda: self._tracker.log_summary(arm_statistics(summary), summary.answer))
+            self._try(lambda: self._tracker.log_summary(findings_of(summary)))
             self._try(lambda: self._tracker.finish(end, artifacts))
 
         self._later(work)
@@ -111,12 +115,19 @@ def curve_of(curves: pd.DataFrame, cell_id: str) -> list[EpochMetrics]:
     ]
 
 
-def arm_statistics(summary: StudySummary) -> dict[str, dict[str, dict[str, float | None]]]:
-    """Per arm and metric: mean, sd, n and the interval, as tracking stores them."""
-    return {
-        arm.arm: {
+def findings_of(summary: StudySummary) -> Findings:
+    """What tracking stores of a summary: each arm's means with intervals, its planned contrast, and the answer."""
+    arms = {}
+    for arm in summary.arms:
+        statistics = {
             name: {"mean": each.mean, "sd": each.sd, "n": each.n, "ci_lo": each.low, "ci_hi": each.high}
             for name, each in arm.estimates.items()
         }
-        for arm in summary.arms
-    }
+        contrast = summary.contrast_of(arm.arm)
+        if contrast is None or contrast.judgement is None:
+            arms[arm.arm] = ArmFindings(statistics)
+            continue
+        found = contrast.summary
+        difference = {"difference": found.value, "diff_lo": found.low, "diff_hi": found.high}
+        arms[arm.arm] = ArmFindings(statistics, difference, contrast.judgement.verdict.value)
+    return Findings(summary.primary, arms, summary.answer, summary.metrics[0].direction == "minimize")

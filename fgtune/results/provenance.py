@@ -27,16 +27,21 @@ PACKAGES = (
 )  # fmt: skip
 """Packages whose versions may change a number, a figure or the way a study is read."""
 
+TRACKING = "tracking"
+"""Key of the store that a call tracked the study in, without passwords; ``none`` if in none."""
+
 _GIT_TIMEOUT_S = 10.0
 
 
-def collect_provenance(plan: Plan, options: RunOptions) -> dict[str, Any]:
+def collect_provenance(plan: Plan, options: RunOptions, tracking: str | None = None) -> dict[str, Any]:
     """What a reader needs to know to repeat the study, as plain data.
 
     Args:
         plan: The study's plan.
         options: The options of the call; passwords in URLs are masked.
+        tracking: Where the call tracks the study, without passwords; None if it is not known.
     """
+    known = {} if tracking is None else {TRACKING: tracking}
     return {
         "study": plan.study.study,
         "study_hash": plan.study_hash,
@@ -44,6 +49,7 @@ def collect_provenance(plan: Plan, options: RunOptions) -> dict[str, Any]:
         SHAPES: _shapes(plan),
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         **options.record(),
+        **known,
         "fgtune": __version__,
         "git": git_state(Path.cwd()),
         "python": platform.python_version(),
@@ -73,6 +79,15 @@ def _data_name(config: Mapping[str, Any]) -> str:
     """The kind of a data set, with the last part of its path where it has one."""
     path = config.get("path")
     return str(config["kind"]) + (f" ({Path(str(path)).name})" if path else "")
+
+
+def tracked_in(record: Mapping[str, Any]) -> str | None:
+    """The store of the latest call that tracked the study, without passwords.
+
+    None where an earlier version ran it, which did not tell. ``none`` if every call that tells tracked nothing.
+    """
+    told = [str(call[TRACKING]) for call in (record, *record.get("continued", [])) if TRACKING in call]
+    return next((uri for uri in reversed(told) if uri != "none"), told[-1] if told else None)
 
 
 def check_data(record: Mapping[str, Any], config: DataConfig, name: str, fingerprint: str, fix: str) -> None:

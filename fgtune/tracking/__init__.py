@@ -9,9 +9,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from fgtune.tracking.base import NullTracker, StudyEnd, Tracker
+from fgtune.tracking.base import ArmFindings, Findings, NullTracker, StudyEnd, Tracker
 
-__all__ = ["NullTracker", "StudyEnd", "Tracker", "import_store", "open_tracker", "tracking_uri"]
+__all__ = [
+    "ArmFindings", "Findings", "NullTracker", "StudyEnd", "Tracker", "import_store", "open_tracker", "tracking_uri",
+]  # fmt: skip
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 """The default store: a database in the working directory, which is also what ``mlflow ui`` opens."""

@@ -7,6 +7,7 @@ tracking: the ledger holds everything, and ``sync`` brings the store up to date 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +17,39 @@ from fgtune.results.records import CellResult, EpochMetrics
 
 ArmStatistics = Mapping[str, Mapping[str, float | None]]
 """Metric name -> statistic (``mean``, ``sd``, ``n``, ``ci_lo``, ``ci_hi``) -> value; None if undefined."""
+
+
+@dataclass(frozen=True)
+class ArmFindings:
+    """What a study found about an arm.
+
+    Attributes:
+        statistics: Of the primary and the other shown metrics.
+        difference: Against the baseline on the primary metric, as the study summarises it: ``difference``, ``diff_lo``,
+            ``diff_hi``; empty where the arm is in no planned contrast.
+        verdict: Of that contrast; empty where there is none.
+    """
+
+    statistics: ArmStatistics
+    difference: Mapping[str, float | None] = field(default_factory=dict)
+    verdict: str = ""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a study found.
+
+    Attributes:
+        primary: Name of the primary metric.
+        arms: By name, in the order of the plan.
+        answer: The answer to its question, as a sentence.
+        minimize: Whether smaller values of the primary metric are better.
+    """
+
+    primary: str
+    arms: Mapping[str, ArmFindings]
+    answer: str = ""
+    minimize: bool = False
 
 
 class StudyEnd(StrEnum):
@@ -47,13 +81,14 @@ class Tracker(Protocol):
         """Raise ``ConfigError`` if a study of one of these names cannot be tracked; stores nothing."""
         ...
 
-    def start(self, plan: Plan, folder: Path, *, commit: str | None = None) -> None:
-        """Find or create the study's own run and mark it as running.
+    def start(self, plan: Plan, folder: Path, *, commit: str | None = None, idle: bool = False) -> None:
+        """Find or create the study's own run, and mark it as running unless nothing is run.
 
         Args:
             plan: The study and its cells.
             folder: The study folder, recorded in the store so that people can find it.
             commit: Git commit that the study runs from, if known.
+            idle: Whether all cells are finished already: a study that the store holds completely is then left as it is.
 
         Raises:
             TrackingError: The store rejected it; later calls retry.
@@ -83,8 +118,8 @@ class Tracker(Protocol):
         """
         ...
 
-    def log_summary(self, arms: Mapping[str, ArmStatistics], answer: str) -> None:
-        """Store one summary per arm, and the study's answer (Markdown).
+    def log_summary(self, findings: Findings) -> None:
+        """Store the numbers of every arm and of the study, and its answer with the verdicts.
 
         Raises:
             TrackingError: The store rejected it.
@@ -108,7 +143,7 @@ class NullTracker:
     def check(self, studies: Sequence[str]) -> None:
         """Do nothing."""
 
-    def start(self, plan: Plan, folder: Path, *, commit: str | None = None) -> None:
+    def start(self, plan: Plan, folder: Path, *, commit: str | None = None, idle: bool = False) -> None:
         """Do nothing."""
 
     def grow(self, plan: Plan) -> None:
@@ -121,7 +156,7 @@ class NullTracker:
         """Do nothing; no cell is stored."""
         return 0
 
-    def log_summary(self, arms: Mapping[str, ArmStatistics], answer: str) -> None:
+    def log_summary(self, findings: Findings) -> None:
         """Do nothing."""
 
     def finish(self, end: StudyEnd, artifacts: Sequence[Path] = ()) -> None:

@@ -1,12 +1,14 @@
 """The layout of a study in MLflow: names, tags, parameters and metric points, as plain data without mlflow.
 
-A study is an experiment with a parent run; each cell and each arm's summary is a child run. Everything here, including
-times, depends only on the records, so that logging a record again yields the same points, which MLflow stores once.
+A study is an experiment with a run of its own; below it each arm has one, and below that each cell. Everything here,
+including times, depends only on the records, so that logging a record again yields the same points, which MLflow
+stores once.
 ``docs/tracking.md`` shows the result to users.
 """
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import json
@@ -20,12 +22,13 @@ from typing import Any, NamedTuple
 from ruamel.yaml import YAML
 
 from fgtune import __version__
+from fgtune.analysis.formatting import plain_json
 from fgtune.config.arms.plan import Plan
 from fgtune.config.schema.base import data_key
 from fgtune.config.schema.study import Study
 from fgtune.errors import TrackingError
 from fgtune.results.records import CellResult, CellState, EpochMetrics
-from fgtune.tracking.base import ArmStatistics
+from fgtune.tracking.base import ArmFindings, Findings
 
 MAX_KEY, MAX_PARAM, MAX_TAG = 250, 6000, 5000
 """Lengths that every MLflow store accepts (recent ones take tags of 8000 characters)."""
@@ -33,6 +36,15 @@ MAX_KEY, MAX_PARAM, MAX_TAG = 250, 6000, 5000
 RUN_STATUS = {CellState.COMPLETE: "FINISHED", CellState.FAIL: "FAILED", CellState.PRUNED: "KILLED"}
 LOGGED = "fgtune.logged"
 """The tag that is set last: the outcome that the run holds completely."""
+
+MAX_NAMED = 8
+"""Metrics of the study file that become columns of a cell. With the training loss, the curve of each, and the seconds
+in trainer and solver, these are 20 at most; MLflow's page has a column for every metric that any run holds."""
+MAX_STUDY_ARMS = 100
+"""Arms whose primary metric the study's own run holds too; a long search has more, each with a run of its own."""
+DIFFERENCE = "arm/difference"
+"""The metric of an arm's run with its difference to the baseline on the primary metric; the ends of its interval, and
+the mean, sd and n of that metric, stand beside it under names as short, which fit a column."""
 
 
 class Point(NamedTuple):
@@ -116,16 +128,6 @@ def study_tags(plan: Plan, folder: str, commit: str | None) -> dict[str, str]:
     return {key: shortened(value, MAX_TAG) for key, value in tags.items()}
 
 
-def study_note(study: Study, answer: str = "") -> str:
-    """The parent's description: question, expectation, source, and the answer once there is one."""
-    parts = [f"**Question.** {study.question}"]
-    parts += [f"**Expected.** {study.expectation}"] if study.expectation else []
-    parts += [f"**Source.** {study.source}"] if study.source else []
-    if answer:
-        parts.insert(0, f"**Answer.** {answer}")
-    return shortened("\n\n".join(parts), MAX_TAG)
-
-
 def arm_role(plan: Plan, arm: str) -> str:
     """``baseline`` or ``arm``."""
     return "baseline" if any(known.is_baseline and known.name == arm for known in plan.arms) else "arm"
@@ -163,39 +165,107 @@ def cell_params(result: CellResult) -> dict[str, str]:
     return params if num_fine is None else params | {"num_fine": str(num_fine)}
 
 
-def final_points(result: CellResult) -> list[Point]:
-    """The reported values of a complete cell, at step 0, and the cost of its solver.
+def headline(study: Study) -> tuple[str, ...]:
+    """The metrics of a cell that become columns: those that the study names, the primary first, and the loss."""
+    ranked = [name for name, _ in study.ranking]
+    named = dict.fromkeys([study.metrics.primary, *ranked, *study.metrics.also])
+    return tuple(dict.fromkeys([*list(named)[:MAX_NAMED], "train/loss"]))
+
+
+def final_points(result: CellResult, names: Sequence[str]) -> list[Point]:
+    """The reported values of a complete cell among ``names``, at step 0, and the seconds it took.
 
     A failed or pruned cell reports no metrics here, so that no mean over runs mistakes its last value for a result.
     """
     _, end = time_span(result)
-    reported = result.metrics if result.state is CellState.COMPLETE else {}
-    order = {"test": 0, "val": 1, "train": 2}
-    values = dict(sorted(reported.items(), key=lambda item: order.get(item[0].partition("/")[0], 3)))
-    if result.solver is not None:
-        values |= {"solver/seconds": result.solver.seconds, "solver/solves": float(result.solver.solves)}
-        values |= {"solver/max_gap": result.solver.max_gap}
+    values: dict[str, float] = {}
+    if result.state is CellState.COMPLETE:
+        values = {name: result.metrics[name] for name in names if name in result.metrics}
+        values["seconds"] = result.seconds
+        if result.solver is not None:
+            values["solver/seconds"] = result.solver.seconds
     return [Point(safe_key(name), value, end, 0) for name, value in values.items() if math.isfinite(value)]
 
 
-def curve_points(result: CellResult, curve: Iterable[EpochMetrics]) -> list[Point]:
-    """Finite metrics per epoch under ``curve/...``, with the epoch as step; of a repeated epoch the last one counts."""
+def curve_points(result: CellResult, curve: Iterable[EpochMetrics], names: Sequence[str]) -> list[Point]:
+    """Finite values among ``names`` per epoch under ``curve/...``, with the epoch as step."""
     moment, end = time_span(result)
     points: list[Point] = []
-    for epoch in sorted({epoch.epoch: epoch for epoch in curve}.values(), key=lambda epoch: epoch.epoch):
+    for epoch in epochs_of(curve):
         moment = min(end, moment + round(1000 * epoch.seconds))
-        finite = ((name, value) for name, value in epoch.metrics.items() if math.isfinite(value))
+        finite = ((name, epoch.metrics[name]) for name in names if math.isfinite(epoch.metrics.get(name, math.nan)))
         points += [Point(safe_key(f"curve/{name}"), value, moment, epoch.epoch) for name, value in finite]
     return points
 
 
-def summary_points(summary: ArmStatistics, now: int) -> list[Point]:
-    """Statistics of an arm as ``arm/<metric>/<statistic>``."""
-    return [
-        Point(safe_key(f"arm/{metric}/{name}"), float(value), now, 0)
-        for metric, statistics in summary.items()
+def epochs_of(curve: Iterable[EpochMetrics]) -> list[EpochMetrics]:
+    """The epochs in order; of a repeated one the last counts."""
+    return sorted({epoch.epoch: epoch for epoch in curve}.values(), key=lambda epoch: epoch.epoch)
+
+
+def cell_files(result: CellResult, curve: Iterable[EpochMetrics]) -> dict[str, str]:
+    """The files of a cell's run: the whole config, every metric that it reported, and every curve."""
+    order = {"test": 0, "val": 1, "train": 2}
+    values = dict(sorted(result.metrics.items(), key=lambda item: (order.get(item[0].partition("/")[0], 3), item[0])))
+    use = result.solver
+    solver = None if use is None else {"seconds": use.seconds, "solves": use.solves, "max_gap": use.max_gap}
+    content = {"state": result.state.value, "metrics": values, "seconds": result.seconds, "solver": solver}
+    files = {
+        "config.yaml": plain_yaml(dict(result.config)),
+        "metrics.json": json.dumps(plain_json(content), indent=2) + "\n",
+    }
+    epochs = epochs_of(curve)
+    return files | {"curves.csv": _curves_csv(epochs)} if epochs else files
+
+
+def _curves_csv(epochs: Sequence[EpochMetrics]) -> str:
+    names = sorted({name for epoch in epochs for name in epoch.metrics})
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["epoch", "step", "seconds", *names])
+    for epoch in epochs:
+        writer.writerow([epoch.epoch, epoch.step, epoch.seconds, *(epoch.metrics.get(name, "") for name in names)])
+    return stream.getvalue()
+
+
+def arm_key(metric: str, statistic: str) -> str:
+    """Name of a statistic of an arm, as its run holds it."""
+    return safe_key(f"arm/{metric}/{statistic}")
+
+
+def short_key(statistic: str) -> str:
+    """Name of a statistic of the primary metric that fits a column of MLflow's table."""
+    return f"arm/{statistic}"
+
+
+def arm_points(findings: ArmFindings, primary: str, now: int) -> list[Point]:
+    """Statistics of an arm as ``arm/<metric>/<statistic>``, and of the primary metric as ``arm/<statistic>`` too."""
+    values = {
+        arm_key(metric, name): value
+        for metric, statistics in findings.statistics.items()
         for name, value in statistics.items()
-        if value is not None and math.isfinite(value)
+    }
+    short = {**findings.statistics.get(primary, {}), **findings.difference}
+    return _finite_points(values | {short_key(name): value for name, value in short.items()}, now)
+
+
+def study_points(findings: Findings, now: int) -> list[Point]:
+    """The mean of the primary metric of every arm, as ``<metric>/<arm>``, for the study's own run."""
+    names = list(findings.arms)[:MAX_STUDY_ARMS]
+    means = [findings.arms[name].statistics.get(findings.primary, {}).get("mean") for name in names]
+    keys = [safe_key(f"{findings.primary}/{text}") for text in _readable(names)]
+    return _finite_points(dict(zip(keys, means, strict=True)), now)
+
+
+def _readable(names: Sequence[str]) -> list[str]:
+    """Names of arms without ``=``, which MLflow refuses in names of metrics, where they still differ without it."""
+    plain = [name.replace("=", " ").replace("/", " ") for name in names]
+    return plain if len(set(plain)) == len(names) else list(names)
+
+
+def _finite_points(values: Mapping[str, float | None], now: int) -> list[Point]:
+    return [
+        Point(key, float(value), now, 0) for key, value in values.items() if value is not None and math.isfinite(value)
     ]
 
 
@@ -210,6 +280,13 @@ def cell_dataset(plan: Plan, config: Mapping[str, Any]) -> DatasetUse | None:
     source = {"tags": {"mlflow.source.type": "LOCAL", "mlflow.source.name": f"fgtune data, {data_text}"}}
     profile = {"num_coarse": list(shape.num_coarse), "num_fine": shape.num_fine}
     return DatasetUse(shortened(name, 500), shape.fingerprint[:36], json.dumps(source), json.dumps(profile))
+
+
+def arm_status(states: Sequence[str], planned: int) -> str:
+    """Status of an arm's run at the end: FINISHED if each planned cell has ended, FAILED if all of them failed."""
+    if len(states) < planned:
+        return "KILLED"
+    return "FAILED" if set(states) == {CellState.FAIL.value} else "FINISHED"
 
 
 def tally(states: Sequence[str], planned: int) -> str:

@@ -6,10 +6,11 @@ that is set last. A call that failed half-way is therefore completed by the next
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -20,14 +21,18 @@ from fgtune.config.arms.plan import Plan
 from fgtune.errors import TrackingError
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, EpochMetrics
-from fgtune.tracking import layout
-from fgtune.tracking.base import ArmStatistics, StudyEnd
+from fgtune.tracking import layout, view
+from fgtune.tracking.base import Findings, StudyEnd
 from fgtune.tracking.layout import LOGGED
+from fgtune.tracking.note import study_note
 from fgtune.tracking.store import Store, brief_reason, quiet_mlflow
-from fgtune.tracking.study_runs import Launch, StudyRuns, missing_points, refuse_deleted, write
+from fgtune.tracking.study_runs import Launch, StudyRuns, missing_points, now_ms, refuse_deleted, write
 
 FAULTS = (MlflowException, SQLAlchemyError, OSError, ImportError)
 """What mlflow, its database and its artifact stores raise; requests' own errors are OSErrors."""
+
+_FILES = "fgtune.files"
+"""The tag with a digest of the files that the study's own run holds."""
 
 _END_STATUS = {
     StudyEnd.COMPLETE: "FINISHED",
@@ -59,24 +64,32 @@ class MlflowTracker:
             for name in studies:
                 self._refuse_deleted(name)
 
-    def start(self, plan: Plan, folder: Path, *, commit: str | None = None) -> None:
+    def start(self, plan: Plan, folder: Path, *, commit: str | None = None, idle: bool = False) -> None:
         """Find or create the study's own run, mark it as running, and make sure that files can be stored.
+
+        With ``idle``, a run that exists is left as it is; see ``Tracker.start``.
 
         Raises:
             ConfigError: The experiment of this name was deleted in MLflow.
             TrackingError: The store rejected it.
         """
-        self._launch = Launch(plan, str(folder.resolve()), commit, StudyFolder(folder).former_hashes())
+        stored = StudyFolder(folder)
+        starts = [layout.time_span(result)[0] for result in stored.ledger.read() if result.finished_at]
+        began = min(starts, default=None)
+        self._launch = Launch(plan, str(folder.resolve()), commit, stored.former_hashes(), idle, began)
         self._runs = None
         with self._calling("the study"):
             self._refuse_deleted(plan.study.study)
         with self._study("the study") as runs:
-            text = layout.plain_yaml(plan.study.to_plain())
-            self._client.log_text(runs.parent, text, "study.resolved.yaml")
+            name = "study.resolved.yaml"
+            if not idle or name not in self._files(runs):
+                self._client.log_text(runs.own.run_id, layout.plain_yaml(plan.study.to_plain()), name)
 
     def grow(self, plan: Plan) -> None:
         """Replace the plan; see ``Tracker.grow``."""
         self._launch = replace(self._started, plan=plan)
+        if self._runs is not None:
+            self._runs.plan = plan
 
     def log_cell(self, result: CellResult, curve: Sequence[EpochMetrics]) -> None:
         """Store a finished cell; see ``Tracker.log_cell``."""
@@ -93,24 +106,58 @@ class MlflowTracker:
             self.log_cell(result, read_curve(result.cell_id))
         return len(missing)
 
-    def log_summary(self, arms: Mapping[str, ArmStatistics], answer: str) -> None:
-        """Store a summary run per arm, and the answer in the parent's description."""
+    def log_summary(self, findings: Findings) -> None:
+        """Store the numbers of each arm in its run; in the study's own the primary metric of all, and the note."""
         with self._study("the summary") as runs:
-            plan = self._started.plan
-            for arm, summary in arms.items():
-                self._write_summary(runs, arm, summary)
-            self._client.set_tag(runs.parent, "mlflow.note.content", layout.study_note(plan.study, answer))
+            plan, now = self._started.plan, now_ms()
+            for name, arm in findings.arms.items():
+                cells = runs.cells_of(name)
+                if not cells and ("arm_summary", name) not in runs.children:
+                    continue  # none of its cells has ended
+                run = runs.arm(name, min((cell.start for cell in cells), default=now))
+                tags = {"fgtune.verdict": arm.verdict} if arm.verdict or "fgtune.verdict" in run.tags else {}
+                runs.update(run, layout.arm_points(arm, findings.primary, now), tags=tags)
+            note = layout.shortened(study_note(plan.study, findings), layout.MAX_TAG)
+            runs.update(runs.own, layout.study_points(findings, now), tags={"mlflow.note.content": note})
+            self._save_view(runs, findings)
+
+    def _save_view(self, runs: StudyRuns, findings: Findings) -> None:
+        """Keep the view of the arms with the experiment, unless it is there."""
+        key = view.TAG + view.view_key(runs.own.run_id)
+        state = view.arms_view(self._started.plan, runs.own.run_id, findings)
+        experiment = self._client.get_experiment(runs.experiment)
+        if len(state) <= layout.MAX_TAG and experiment.tags.get(key) != state:
+            self._client.set_experiment_tag(runs.experiment, key, state)
 
     def finish(self, end: StudyEnd, artifacts: Sequence[Path] = ()) -> None:
-        """Attach files to the parent run, count the cells in its tags, and mark it as ended."""
+        """Attach files to the study's own run, count the cells in its tags, and mark it and the arms as ended."""
         with self._study("the end of the study") as runs:
-            for path in artifacts:
-                self._client.log_artifact(runs.parent, str(path))
-            cells = (run.tags for (role, _), run in runs.children.items() if role == "cell")
-            states = [tags["fgtune.state"] for tags in cells if LOGGED in tags]
-            tally = layout.tally(states, len(self._started.plan.cells))
-            write(self._client, runs.parent, tags={"fgtune.state": end.value, "fgtune.cells": tally})
-            self._client.set_terminated(runs.parent, _END_STATUS[end])
+            digest = _digest(artifacts)
+            if runs.own.tags.get(_FILES) != digest or not {path.name for path in artifacts} <= self._files(runs):
+                for path in artifacts:
+                    self._client.log_artifact(runs.own.run_id, str(path))
+            plan = self._started.plan
+            planned = Counter(cell.arm for cell in plan.cells)
+            states: list[str] = []
+            for (role, name), run in list(runs.children.items()):
+                if role == "arm_summary":
+                    cells = runs.cells_of(name)
+                    states += [cell.tags["fgtune.state"] for cell in cells]
+                    status = layout.arm_status([cell.tags["fgtune.state"] for cell in cells], planned[name])
+                    runs.end(run, status, max([run.start, *(cell.end or cell.start for cell in cells)]))
+            tally = layout.tally(states, len(plan.cells))
+            runs.update(runs.own, tags={"fgtune.state": end.value, "fgtune.cells": tally, _FILES: digest})
+            runs.end(runs.own, _END_STATUS[end], self._end_time(runs))
+
+    def _end_time(self, runs: StudyRuns) -> int:
+        """When the study ended: now, or when it ended before if nothing was run since."""
+        if not self._started.idle:
+            return now_ms()
+        cells = [run.end for (role, _), run in runs.children.items() if role == "cell" and run.end is not None]
+        return runs.own.end or max(cells, default=runs.own.start)
+
+    def _files(self, runs: StudyRuns) -> set[str]:
+        return {str(item.path) for item in self._client.list_artifacts(runs.own.run_id)}
 
     @property
     def _started(self) -> Launch:
@@ -146,11 +193,12 @@ class MlflowTracker:
     def _write_cell(self, runs: StudyRuns, result: CellResult, curve: Sequence[EpochMetrics]) -> None:
         """Write a cell into its run; ``LOGGED`` comes last, and everything before it may be repeated."""
         plan = self._started.plan
-        finals = layout.final_points(result)
-        points = finals + layout.curve_points(result, curve)
+        names = layout.headline(plan.study)
+        finals = layout.final_points(result, names)
+        points = finals + layout.curve_points(result, curve, names)
         _retire(runs, result, {point.key for point in finals})
         start, end = layout.time_span(result)
-        run = runs.child("cell", result.cell_id, f"{result.arm} / seed {result.seed}", {}, start)
+        run = runs.cell(result, start)
         tags = {key: value for key, value in layout.cell_tags(plan, result).items() if value or key in run.tags}
         if LOGGED in run.tags:
             tags["fgtune.retry"] = f"replaces {run.tags[LOGGED]}"
@@ -160,23 +208,19 @@ class MlflowTracker:
         if dataset is not None:
             data = Dataset(dataset.name, dataset.digest, "code", dataset.source, profile=dataset.profile)
             self._client.log_inputs(run.run_id, [DatasetInput(data, [InputTag("mlflow.data.context", "training")])])
-        self._client.log_text(run.run_id, layout.plain_yaml(dict(result.config)), "config.yaml")
+        for name, text in layout.cell_files(result, curve).items():
+            self._client.log_text(run.run_id, text, name)
         self._client.set_terminated(run.run_id, layout.RUN_STATUS[result.state], end_time=end)
         self._client.set_tag(run.run_id, LOGGED, layout.outcome_key(result))
         run.tags.update(tags | {LOGGED: layout.outcome_key(result)})
         run.metrics.update({point.key: point.value for point in points})
+        run.status, run.end = layout.RUN_STATUS[result.state], end
 
-    def _write_summary(self, runs: StudyRuns, arm: str, summary: ArmStatistics) -> None:
-        """Write the changed values of an arm's summary into its run."""
-        plan = self._started.plan
-        now = layout.milliseconds(datetime.now(UTC))
-        levels = next((known.levels for known in plan.arms if known.name == arm), {})
-        tags = {"fgtune.contrast_role": layout.arm_role(plan, arm)}
-        run = runs.child("arm_summary", arm, f"{arm} / all seeds", tags, now)
-        points = [point for point in layout.summary_points(summary, now) if run.metrics.get(point.key) != point.value]
-        write(self._client, run.run_id, points, layout.level_params(levels))
-        self._client.set_terminated(run.run_id, "FINISHED", end_time=now)
-        run.metrics.update({point.key: point.value for point in points})
+
+def _digest(files: Sequence[Path]) -> str:
+    """Identifies the content of files, in any order; one that does not exist counts as empty and fails when stored."""
+    parts = [f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ''}" for path in files]
+    return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()[:16]
 
 
 def _holds(runs: StudyRuns, result: CellResult) -> bool:

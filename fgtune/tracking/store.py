@@ -100,6 +100,16 @@ def open_store(uri: str, directory: Path) -> Store:
     return Store(_connected(uri), shown_uri(uri), artifact_root)
 
 
+def require_existing(uri: str, directory: Path) -> None:
+    """Raise ``ConfigError`` if ``uri`` names a SQLite file that does not exist, which ``open_store`` would create."""
+    if not uri.startswith("sqlite"):
+        return
+    path = _sqlite_path(uri, directory)
+    if not path.is_file():
+        fix = "name the store with --tracking-uri; mlflow.db lies where the study was run"
+        raise ConfigError("there is no tracking store", where=str(path), fix=fix)
+
+
 def _no_file_store(uri: str) -> ConfigError:
     """The error for a plain folder, where MLflow no longer keeps runs."""
     folder = uri.removeprefix("file://").removeprefix("file:")

@@ -14,8 +14,10 @@ from mlflow.exceptions import MlflowException
 
 from fgtune.config.arms.plan import Plan
 from fgtune.errors import ConfigError
+from fgtune.results.records import CellResult
 from fgtune.tracking import layout
 from fgtune.tracking.layout import Point
+from fgtune.tracking.note import study_note
 from fgtune.tracking.store import Store
 
 if TYPE_CHECKING:
@@ -38,90 +40,167 @@ class Launch:
         folder: The study folder.
         commit: Git commit that the study runs from, if known.
         former: Hashes that the study had before seeds were added; its existing runs are tagged with them.
+        idle: Whether nothing is left to run.
+        began: When its first cell began, in milliseconds; None before any has ended.
     """
 
     plan: Plan
     folder: str
     commit: str | None
     former: tuple[str, ...] = ()
+    idle: bool = False
+    began: int | None = None
 
 
-@dataclass(frozen=True)
-class Child:
-    """A child run as last read from the store or written to it; the mappings are updated with every write."""
+@dataclass
+class StoredRun:
+    """A run as last read from the store or written to it; kept up to date with every write."""
 
     run_id: str
     tags: dict[str, str]
+    params: dict[str, str]
     metrics: dict[str, float]
+    status: str
+    start: int
+    end: int | None
+
+    @classmethod
+    def of(cls, run: Run) -> StoredRun:
+        """From what MLflow answers."""
+        info, data = run.info, run.data
+        end = None if info.end_time is None else int(info.end_time)
+        found = (dict(data.tags), dict(data.params), dict(data.metrics))
+        return cls(str(info.run_id), *found, str(info.status), int(info.start_time), end)
 
 
 class StudyRuns:
-    """The parent run of a study and its children, as last read from the store or written to it.
+    """The runs of a study: its own, below it one of each arm, and below that one of each cell.
+
+    They are as last read from the store or written to it.
 
     Attributes:
-        parent: Id of the study's own run.
+        plan: The study and its cells; a search replaces it as it grows.
+        own: The study's own run.
         children: By role and identifier (cell id or arm).
+        experiment: Id of the study's experiment.
     """
 
     def __init__(self, store: Store, launch: Launch) -> None:
-        """Find or create the experiment and the parent run, and mark the parent as running."""
+        """Find or create the experiment and the study's own run, and mark that as running unless nothing is run."""
         self._client: MlflowClient = store.client
-        self._plan = launch.plan
-        self._experiment = experiment_id(store, launch.plan.study.study)
+        self.plan = launch.plan
+        self.experiment = experiment_id(store, launch.plan.study.study)
         for study_hash in launch.former:
             for run in list(self._search(study_hash)):
-                self._client.set_tag(run.info.run_id, "fgtune.study_hash", self._plan.study_hash)
-        self.children: dict[tuple[str, str], Child] = {}
-        parents: list[Run] = []
-        for run in self._search(self._plan.study_hash):
+                self._client.set_tag(run.info.run_id, "fgtune.study_hash", self.plan.study_hash)
+        self.children: dict[tuple[str, str], StoredRun] = {}
+        found: list[Run] = []
+        for run in self._search(self.plan.study_hash):
             role = run.data.tags.get("fgtune.role", "")
             if role == "study":
-                parents.append(run)
+                found.append(run)
             elif role in _NAME_TAG:
-                self.children.setdefault((role, run.data.tags.get(_NAME_TAG[role], "")), _child(run))
-        tags = layout.study_tags(launch.plan, launch.folder, launch.commit)
-        self.parent = self._resume(parents[0], tags) if parents else self._create_parent(tags)
-        for child in self.children.values():
-            if child.tags.get(_PARENT) != self.parent:  # its parent was deleted
-                self._client.set_tag(child.run_id, _PARENT, self.parent)
+                self.children.setdefault((role, run.data.tags.get(_NAME_TAG[role], "")), StoredRun.of(run))
+        self.own = StoredRun.of(found[0]) if found else self._create_own(launch)
+        if found and not launch.idle:
+            self._client.update_run(self.own.run_id, status="RUNNING")
+            self.own.status = "RUNNING"
+            self.update(self.own, tags=layout.study_tags(launch.plan, launch.folder, launch.commit))
+        self._adopt()
 
-    def child(self, role: Role, ident: str, name: str, tags: Mapping[str, str], start_ms: int) -> Child:
-        """The child run of ``role`` and ``ident``, created if it does not exist."""
-        child = self.children.get((role, ident))
-        if child is None:
-            identity = {_PARENT: self.parent, "fgtune.role": role, _NAME_TAG[role]: ident}
-            identity |= {"fgtune.study": self._plan.study.study, "fgtune.study_hash": self._plan.study_hash}
-            child = self.children[role, ident] = _child(self._create(name, identity | dict(tags), start_ms))
-        return child
+    def _adopt(self) -> None:
+        """Put each arm below the study and each cell below its arm, as after a parent was deleted.
+
+        An earlier version put cells below the study itself.
+        """
+        for (role, ident), run in list(self.children.items()):
+            if role == "arm_summary":
+                self.update(run, tags={_PARENT: self.own.run_id})
+            else:
+                arm = run.tags.get("fgtune.arm") or self._arm_of(ident)
+                parent = self.arm(arm, run.start) if arm else self.own
+                self.update(run, tags={_PARENT: parent.run_id})
+
+    def _arm_of(self, cell_id: str) -> str:
+        """The arm of a cell whose run was cut off before it bore the arm's name."""
+        return next((cell.arm for cell in self.plan.cells if cell.cell_id == cell_id), "")
+
+    def arm(self, name: str, start_ms: int) -> StoredRun:
+        """The run of an arm, created if it does not exist."""
+        run = self.children.get(("arm_summary", name))
+        if run is None:
+            tags = {"fgtune.arm": name, "fgtune.contrast_role": layout.arm_role(self.plan, name)}
+            run = self._child("arm_summary", name, f"{name} / all seeds", self.own.run_id, tags, start_ms)
+        levels = next((known.levels for known in self.plan.arms if known.name == name), {})
+        self.update(run, params=layout.level_params(levels))
+        return run
+
+    def cell(self, result: CellResult, start_ms: int) -> StoredRun:
+        """The run of a cell, created below its arm's if it does not exist."""
+        run = self.children.get(("cell", result.cell_id))
+        if run is not None:
+            return run
+        parent = self.arm(result.arm, start_ms)
+        name, tags = f"{result.arm} / seed {result.seed}", {"fgtune.arm": result.arm}
+        return self._child("cell", result.cell_id, name, parent.run_id, tags, start_ms)
+
+    def cells_of(self, arm: str) -> list[StoredRun]:
+        """The runs of an arm's cells that hold an outcome completely."""
+        cells = (run for (role, _), run in self.children.items() if role == "cell")
+        return [run for run in cells if run.tags.get("fgtune.arm") == arm and layout.LOGGED in run.tags]
+
+    def update(
+        self,
+        run: StoredRun,
+        points: Sequence[Point] = (),
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write what the run does not hold yet; of metrics only the last values are compared."""
+        points = [point for point in points if run.metrics.get(point.key) != point.value]
+        new = {key: value for key, value in (params or {}).items() if run.params.get(key) != value}
+        changed = {key: value for key, value in (tags or {}).items() if run.tags.get(key) != value}
+        write(self._client, run.run_id, points, new, changed)
+        run.metrics.update({point.key: point.value for point in points})
+        run.params.update(new)
+        run.tags.update(changed)
+
+    def end(self, run: StoredRun, status: str, end_ms: int) -> None:
+        """Mark a run as ended, unless it ended like this."""
+        if (run.status, run.end) != (status, end_ms):
+            self._client.set_terminated(run.run_id, status, end_time=end_ms)
+            run.status, run.end = status, end_ms
+
+    def _child(
+        self, role: Role, ident: str, name: str, parent: str, tags: Mapping[str, str], start_ms: int
+    ) -> StoredRun:
+        identity = {_PARENT: parent, "fgtune.role": role, _NAME_TAG[role]: ident}
+        identity |= {"fgtune.study": self.plan.study.study, "fgtune.study_hash": self.plan.study_hash}
+        run = self.children[role, ident] = StoredRun.of(self._create(name, identity | dict(tags), start_ms))
+        return run
 
     def discard(self, role: Role, ident: str) -> None:
         """Move a child run to MLflow's deleted runs, where it can be restored."""
         self._client.delete_run(self.children[role, ident].run_id)
         del self.children[role, ident]
 
-    def _create_parent(self, tags: Mapping[str, str]) -> str:
-        study = self._plan.study
-        note = {"mlflow.note.content": layout.study_note(study)}
-        run = self._create(f"{study.study} {self._plan.study_hash[:6]}", note | dict(tags), _now())
-        return str(run.info.run_id)
-
-    def _resume(self, run: Run, tags: Mapping[str, str]) -> str:
-        """Mark the parent run of an earlier launch as running again."""
-        parent = str(run.info.run_id)
-        self._client.update_run(parent, status="RUNNING")
-        write(self._client, parent, tags=tags)
-        return parent
+    def _create_own(self, launch: Launch) -> StoredRun:
+        study = self.plan.study
+        tags = layout.study_tags(launch.plan, launch.folder, launch.commit)
+        note = {"mlflow.note.content": layout.shortened(study_note(study), layout.MAX_TAG)}
+        start = now_ms() if launch.began is None else launch.began
+        return StoredRun.of(self._create(f"{study.study} {self.plan.study_hash[:6]}", note | tags, start))
 
     def _create(self, name: str, tags: Mapping[str, str], start_ms: int) -> Run:
         origin = {"mlflow.user": _user(), "mlflow.source.name": "fgtune", "mlflow.source.type": "LOCAL"}
-        return self._client.create_run(self._experiment, start_time=start_ms, tags=origin | dict(tags), run_name=name)
+        return self._client.create_run(self.experiment, start_time=start_ms, tags=origin | dict(tags), run_name=name)
 
     def _search(self, study_hash: str) -> Iterator[Run]:
         """All active runs of the study with this hash, oldest first."""
         token: str | None = None
         while True:
             page = self._client.search_runs(
-                [self._experiment],
+                [self.experiment],
                 filter_string=f"tags.`fgtune.study_hash` = '{study_hash}'",
                 max_results=PAGE,
                 order_by=["attributes.start_time ASC"],
@@ -131,10 +210,6 @@ class StudyRuns:
             token = page.token
             if not token:
                 return
-
-
-def _child(run: Run) -> Child:
-    return Child(str(run.info.run_id), dict(run.data.tags), dict(run.data.metrics))
 
 
 def experiment_id(store: Store, name: str) -> str:
@@ -198,7 +273,8 @@ def missing_points(client: MlflowClient, run_id: str, points: Sequence[Point]) -
     return [point for point in points if stored.get((point.key, point.step)) != point.value]
 
 
-def _now() -> int:
+def now_ms() -> int:
+    """The time in milliseconds since 1970."""
     return layout.milliseconds(datetime.now(UTC))
 
 

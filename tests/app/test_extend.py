@@ -83,7 +83,7 @@ def test_the_folder_is_whole_and_its_study_file_as_it_was_given(extended, base):
     assert folder.read_curves().groupby("cell_id").size().tolist() == [2] * 4
 
 
-def test_cells_have_one_mlflow_run_each_below_the_same_parent(extended, base):
+def test_cells_have_one_mlflow_run_each_below_their_arm_and_arms_below_the_study(extended, base):
     from mlflow import MlflowClient
 
     client = MlflowClient(f"sqlite:///{base}/mlflow.db")
@@ -91,7 +91,12 @@ def test_cells_have_one_mlflow_run_each_below_the_same_parent(extended, base):
     roles = sorted(run.data.tags["fgtune.role"] for run in runs)
     assert roles == ["arm_summary"] * 2 + ["cell"] * 4 + ["study"]
     (parent,) = [run.info.run_id for run in runs if run.data.tags["fgtune.role"] == "study"]
-    assert {run.data.tags.get("mlflow.parentRunId", parent) for run in runs} == {parent}
+    arms = {run.info.run_id: run for run in runs if run.data.tags["fgtune.role"] == "arm_summary"}
+    assert {run.data.tags["mlflow.parentRunId"] for run in arms.values()} == {parent}
+    cells = [run for run in runs if run.data.tags["fgtune.role"] == "cell"]
+    assert {arms[run.data.tags["mlflow.parentRunId"]].data.tags["fgtune.arm"] for run in cells} == {
+        run.data.tags["fgtune.arm"] for run in cells
+    }
     assert {run.data.tags["fgtune.study_hash"] for run in runs} == {extended[0].read_provenance()["study_hash"]}
 
 

@@ -138,10 +138,17 @@ def test_report_is_rebuilt_from_the_folder_alone(uncut):
 def test_every_cell_is_one_mlflow_run_below_its_study(uncut):
     from mlflow import MlflowClient
 
-    run(uncut[0])  # a second call must not add runs
     client = MlflowClient(uncut[0].tracking_uri)
     experiment = client.get_experiment_by_name("small")
+
+    def picture(runs):  # the report tells of every call, so its digest changes
+        return [(each.info.to_proto(), each.data.metrics, {**each.data.tags, "fgtune.files": ""}) for each in runs]
+
+    first = picture(client.search_runs([experiment.experiment_id]))
+    run(uncut[0])  # a second call must neither add runs nor change one
     runs = client.search_runs([experiment.experiment_id])
+    assert picture(runs) == first
+    assert {each.info.status for each in runs} == {"FINISHED"}
     roles = [each.data.tags["fgtune.role"] for each in runs]
     assert sorted(roles) == ["arm_summary"] * 2 + ["cell"] * 4 + ["study"]
     ledger = metrics_of(uncut[0])

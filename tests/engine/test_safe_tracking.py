@@ -9,7 +9,7 @@ import pytest
 
 from fgtune.analysis.inputs import read_study
 from fgtune.analysis.summary import summarise
-from fgtune.engine.safe_tracking import SafeTracking, arm_statistics, curve_of
+from fgtune.engine.safe_tracking import SafeTracking, curve_of, findings_of
 from fgtune.errors import ConfigError, TrackingError
 from fgtune.tracking import StudyEnd
 
@@ -31,7 +31,7 @@ class FaultyTracker:
         if name in self.faults:
             raise self.error
 
-    def start(self, plan, folder, *, commit=None):
+    def start(self, plan, folder, *, commit=None, idle=False):
         self._call("start")
 
     def grow(self, plan):
@@ -45,7 +45,7 @@ class FaultyTracker:
         self.synced = {each.cell_id: len(read_curve(each.cell_id)) for each in results}
         return len(self.synced)
 
-    def log_summary(self, arms, answer):
+    def log_summary(self, findings):
         self._call("log_summary")
 
     def finish(self, end, artifacts=()):
@@ -108,8 +108,21 @@ def test_a_stored_curve_is_read_back_without_what_was_not_measured(study):
 
 
 def test_the_statistics_of_an_arm_are_those_of_its_summary(study):
-    found = arm_statistics(study.summary)["baseline"]["test/clustering_accuracy"]
+    found = findings_of(study.summary).arms["baseline"].statistics["test/clustering_accuracy"]
     values = [each.metrics["test/clustering_accuracy"] for each in study.results if each.arm == "baseline"]
     assert found["n"] == len(values) == 5
     assert found["mean"] == pytest.approx(sum(values) / 5)
     assert found["ci_lo"] < found["mean"] < found["ci_hi"]
+
+
+def test_the_findings_have_the_verdict_and_difference_of_every_planned_contrast(study):
+    findings = findings_of(study.summary)
+    assert findings.primary == "test/clustering_accuracy"
+    assert findings.answer == study.summary.answer
+    assert findings.arms["baseline"].verdict == ""
+    means = {name: arm.statistics[findings.primary]["mean"] for name, arm in findings.arms.items()}
+    for contrast in study.summary.contrasts:
+        arm = findings.arms[contrast.arm]
+        assert arm.verdict == contrast.judgement.verdict
+        assert arm.difference["difference"] == pytest.approx(means[contrast.arm] - means["baseline"])
+        assert arm.difference["diff_lo"] < arm.difference["difference"] < arm.difference["diff_hi"]

@@ -42,7 +42,12 @@ def open_again(store_file: Path) -> Callable[[], Tracker]:
     return lambda: open_tracker(f"sqlite:///{store_file}")
 
 
-def build_plan(num_fine: Sequence[int] = (10, 12), seeds: Sequence[int] = (0, 1), name: str = "kf_small") -> Plan:
+def build_plan(
+    num_fine: Sequence[int] = (10, 12),
+    seeds: Sequence[int] = (0, 1),
+    name: str = "kf_small",
+    also: Sequence[str] = ("test/ari", "test/ged"),
+) -> Plan:
     study = Study.from_plain(
         {
             "study": name,
@@ -50,6 +55,7 @@ def build_plan(num_fine: Sequence[int] = (10, 12), seeds: Sequence[int] = (0, 1)
             "expectation": "Best at the truth.",
             "design": {"kind": "sensitivity", "factors": {"classes.num_fine": list(num_fine)}},
             "seeds": list(seeds),
+            "metrics": {"primary": "test/clustering_accuracy", "also": list(also)},
             "trial": {"data": {"kind": "digits"}, "classes": {"num_fine": num_fine[0]}},
         }
     )

@@ -10,7 +10,7 @@ from mlflow.exceptions import MlflowException
 
 from fgtune.errors import TrackingError
 from fgtune.results.records import CellState
-from fgtune.tracking import StudyEnd, open_tracker
+from fgtune.tracking import ArmFindings, Findings, StudyEnd, open_tracker
 from fgtune.tracking.mlflow_tracker import MlflowTracker
 from fgtune.tracking.store import Store
 
@@ -90,11 +90,12 @@ def test_fault_in_any_call_of_a_study_is_made_good_by_the_next_launch(real, make
         plan = make_plan(name=name)
         result = make_result(plan.cells[0], solver=None, metrics={"test/ari": 0.5})
         curve = make_curve(2, ["train/loss"])
+        found = Findings("test/ari", {"baseline": ArmFindings({"test/ari": {"mean": 0.5, "n": 1}})}, "Yes.")
         return [
             lambda tracker: tracker.start(plan, Path("x")),
             lambda tracker: tracker.log_cell(result, curve),
             lambda tracker: tracker.sync([result], lambda _: curve),
-            lambda tracker: tracker.log_summary({"baseline": {"test/ari": {"mean": 0.5}}}, "Yes."),
+            lambda tracker: tracker.log_summary(found),
             lambda tracker: tracker.finish(StudyEnd.COMPLETE),
         ]
 
@@ -143,7 +144,7 @@ def test_interrupt_in_a_call_leaves_nothing_double(real, plan, results, curve):
     flaky._fatal = len(flaky.calls) + 1
     with pytest.raises(KeyboardInterrupt):
         tracker.log_cell(results[0], curve)
-    assert flaky.calls[-1] == "create_run"
+    assert flaky.calls[-1] == "create_run"  # that of the arm
     assert tracker.sync(results[:1], lambda _: curve) == 1
     tracker.finish(StudyEnd.INTERRUPTED)
-    assert sorted(role for role, _ in content(store.client, "kf_small")) == ["cell", "study"]
+    assert sorted(role for role, _ in content(store.client, "kf_small")) == ["arm_summary", "cell", "study"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support.lazy import LazyModule
 
 from fgtune.results.records import EpochMetrics
-from fgtune.tracking import layout
+from fgtune.tracking import ArmFindings, Findings, layout
 from fgtune.tracking.layout import MAX_KEY, safe_key
 
 validation = LazyModule("mlflow.utils.validation")
@@ -53,7 +53,7 @@ def test_values_of_levels_are_readable():
 
 def test_repeated_epoch_counts_once_with_its_last_values(plan, make_result):
     epochs = [EpochMetrics(epoch, 0, {"train/loss": loss}, 1.0) for epoch, loss in [(1, 3.0), (2, 2.0), (2, 1.0)]]
-    points = layout.curve_points(make_result(plan.cells[0]), epochs)
+    points = layout.curve_points(make_result(plan.cells[0]), epochs, ["train/loss"])
     assert [(point.step, point.value) for point in points] == [(1, 3.0), (2, 1.0)]
 
 
@@ -61,7 +61,9 @@ def test_points_are_finite_and_lie_within_the_cell(plan, make_result):
     result = make_result(plan.cells[0], metrics={"test/ari": math.nan, "test/nmi": 0.5}, seconds=2.0)
     epochs = [EpochMetrics(e, 0, {"train/loss": math.inf, "test/nmi": 0.1}, 1.5) for e in range(1, 4)]
     start, end = layout.time_span(result)
-    points = layout.final_points(result) + layout.curve_points(result, epochs)
+    names = ["test/ari", "test/nmi", "train/loss"]
+    points = layout.final_points(result, names) + layout.curve_points(result, epochs, names)
+    assert {point.key for point in points} == {"test/nmi", "seconds", "solver/seconds", "curve/test/nmi"}
     assert all(math.isfinite(point.value) and start <= point.timestamp <= end for point in points)
 
 
@@ -73,10 +75,36 @@ def test_time_without_zone_is_utc(plan, make_result):
     assert spans == {(1795255200000, 1795255212000)}
 
 
-def test_reported_values_come_before_training_terms(plan, make_result):
-    values = {"train/loss": 1.0, "val/loss": 1.0, "test/ari": 1.0}
-    points = layout.final_points(make_result(plan.cells[0], metrics=values, solver=None))
-    assert [point.key for point in points] == ["test/ari", "val/loss", "train/loss"]
+def test_columns_are_what_the_study_names_the_primary_metric_first(make_plan):
+    plan = make_plan(also=["val/silhouette", "test/ari"])
+    assert layout.headline(plan.study) == ("test/clustering_accuracy", "val/silhouette", "test/ari", "train/loss")
+
+
+def test_names_of_arms_are_readable_as_metrics_and_stay_different():
+    statistics = {"test/ari": {"mean": 0.5}}
+
+    def keys(*names):
+        findings = Findings("test/ari", {name: ArmFindings(statistics) for name in names})
+        return [point.key for point in layout.study_points(findings, 0)]
+
+    assert keys("baseline", "a.b=0.5,c=[1, 2]") == ["test/ari/baseline", keys("baseline", "a.b=0.5,c=[1, 2]")[1]]
+    assert keys("k=1.5") == ["test/ari/k 1.5"]
+    assert len(set(keys("k=1", "k 1"))) == 2
+    for key in keys("k=1", "k 1", "a.b=0.5,c=[1, 2]", "x/y"):
+        validation._validate_metric_name(key)
+
+
+def test_the_study_holds_the_first_hundred_arms_of_a_long_search():
+    arms = {f"trial-{place:04}": ArmFindings({"test/ari": {"mean": 0.5}}) for place in range(150)}
+    points = layout.study_points(Findings("test/ari", arms), 0)
+    assert [point.key for point in points] == [f"test/ari/{name}" for name in list(arms)[:100]]
+
+
+def test_an_arm_is_finished_once_each_of_its_cells_has_ended():
+    assert layout.arm_status(["COMPLETE"], 2) == "KILLED"
+    assert layout.arm_status(["COMPLETE", "FAIL"], 2) == "FINISHED"
+    assert layout.arm_status(["PRUNED", "FAIL"], 2) == "FINISHED"
+    assert layout.arm_status(["FAIL", "FAIL"], 2) == "FAILED"
 
 
 def test_file_of_a_user_is_listed_by_its_name(plan, make_plan, make_result):

@@ -6,16 +6,20 @@ import json
 import math
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 from support.lazy import LazyModule
 
 from fgtune.errors import ConfigError, TrackingError
+from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellState, EpochMetrics
-from fgtune.tracking import StudyEnd
+from fgtune.tracking import ArmFindings, Findings, StudyEnd
 
 mlflow = LazyModule("mlflow")
 
+PRIMARY = "test/clustering_accuracy"
+MORE = ("ari", "nmi", "ged", "silhouette", "v_measure", "homogeneity", "completeness", "macro_accuracy")
 LATER = "2026-11-22T10:00:00+00:00"
 
 
@@ -49,7 +53,10 @@ def store(store_file):
 @pytest.fixture
 def summary(plan):
     statistics = {"mean": 0.55, "sd": 0.07, "n": 2, "ci_lo": None, "ci_hi": math.nan}
-    return {arm.name: {"test/clustering_accuracy": statistics} for arm in plan.arms}
+    difference = {"difference": 0.02, "diff_lo": -0.01, "diff_hi": 0.05}
+    found = ArmFindings({PRIMARY: statistics}, difference, "undecided")
+    arms = {arm.name: ArmFindings(found.statistics) if arm.is_baseline else found for arm in plan.arms}
+    return Findings(PRIMARY, arms, "At 120 % accuracy is **equivalent**.")
 
 
 @pytest.fixture
@@ -64,7 +71,9 @@ def run_study(open_again, plan, curve):
     return run
 
 
-def test_study_is_an_experiment_with_a_parent_and_one_child_a_cell(run_study, store, plan, results):
+def test_study_is_an_experiment_with_a_run_of_its_own_below_it_arms_and_below_these_cells(
+    run_study, store, plan, results
+):
     run_study(results).finish(StudyEnd.COMPLETE)
     parent = store.only("study")
     children = store.runs("cell")
@@ -74,7 +83,11 @@ def test_study_is_an_experiment_with_a_parent_and_one_child_a_cell(run_study, st
     assert parent.data.tags["mlflow.source.git.commit"] == "abc123"
     assert parent.data.tags["fgtune.cells"] == "4 COMPLETE of 4 planned"
     assert "How far may K_F be from the truth?" in parent.data.tags["mlflow.note.content"]
-    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
+    arms = {run.info.run_id: run for run in store.runs("arm_summary")}
+    assert {run.data.tags["mlflow.parentRunId"] for run in arms.values()} == {parent.info.run_id}
+    assert {run.info.status for run in arms.values()} == {"FINISHED"}
+    for run in children:
+        assert arms[run.data.tags["mlflow.parentRunId"]].data.tags["fgtune.arm"] == run.data.tags["fgtune.arm"]
     assert sorted(run.info.run_name for run in children) == [
         "baseline / seed 0",
         "baseline / seed 1",
@@ -106,7 +119,7 @@ def test_child_holds_varied_parameters_tags_values_times_and_config(run_study, s
         "fgtune.logged": "COMPLETE 2026-11-21T10:00:12+00:00",
     }
     reported = {key: value for key, value in run.data.metrics.items() if not key.startswith("curve/")}
-    assert reported == dict(result.metrics) | {"solver/seconds": 0.125, "solver/solves": 4.0, "solver/max_gap": 0.0}
+    assert reported == dict(result.metrics) | {"seconds": 12.0, "solver/seconds": 0.125}
     (used,) = run.inputs.dataset_inputs
     assert (used.dataset.name, used.dataset.digest) == ("digits", "f00d" * 4)
     assert json.loads(used.dataset.profile) == {"num_coarse": [2], "num_fine": 10}
@@ -139,19 +152,19 @@ def test_cell_that_did_not_complete_reports_no_value(run_study, store, plan, mak
 
 
 def test_values_that_are_not_finite_are_named_instead_of_stored(run_study, store, plan, make_result):
-    values = {"test/ged": math.nan, "test/ari": math.inf, "test/nmi": 0.5}
+    values = {"test/ged": math.nan, "test/ari": math.inf, "test/clustering_accuracy": 0.5}
     run_study([]).log_cell(
         make_result(plan.cells[0], metrics=values, solver=None),
         [EpochMetrics(1, 5, {"test/ged": math.nan, "train/loss": 2.0}, 1.0)],
     )
     run = store.only("cell")
-    assert run.data.metrics == {"test/nmi": 0.5, "curve/train/loss": 2.0}
+    assert run.data.metrics == {"test/clustering_accuracy": 0.5, "seconds": 12.0, "curve/train/loss": 2.0}
     assert run.data.tags["fgtune.non_finite"] == "test/ari, test/ged"
 
 
 def test_more_points_and_parameters_than_one_call_takes(run_study, store, plan, make_result, make_curve):
     levels = {f"model.part_{i}": "x" * 7000 if i == 0 else i for i in range(150)}
-    names = [f"train/term_{i}" for i in range(4)]
+    names = ["test/clustering_accuracy", "test/ari", "test/ged", "train/loss"]
     run_study([]).log_cell(make_result(plan.cells[0], levels=levels), make_curve(300, names))
     run = store.only("cell")
     assert len(run.data.params) == 152
@@ -235,29 +248,160 @@ def test_failure_after_a_success_leaves_no_reported_value(run_study, store, plan
     assert (run.info.status, run.data.metrics) == ("FAILED", {})
 
 
-def test_summary_runs_carry_statistics_and_the_parent_the_answer(run_study, store, results, summary):
+def test_runs_of_arms_carry_statistics_and_the_verdict_and_the_study_the_answer(run_study, store, results, summary):
     tracker = run_study(results)
     for _ in range(2):
-        tracker.log_summary(summary, "At 120 % accuracy is **equivalent**.")
+        tracker.log_summary(summary)
+    tracker.finish(StudyEnd.COMPLETE)
     runs = {run.info.run_name: run for run in store.runs("arm_summary")}
     assert set(runs) == {"baseline / all seeds", "num_fine=12 / all seeds"}
     run = runs["num_fine=12 / all seeds"]
-    key = "arm/test/clustering_accuracy"
-    assert run.data.metrics == {f"{key}/mean": 0.55, f"{key}/sd": 0.07, f"{key}/n": 2.0}
+    statistics = {f"arm/{PRIMARY}/mean": 0.55, f"arm/{PRIMARY}/sd": 0.07, f"arm/{PRIMARY}/n": 2.0}
+    statistics |= {"arm/mean": 0.55, "arm/sd": 0.07, "arm/n": 2.0}
+    assert run.data.metrics == statistics | {"arm/difference": 0.02, "arm/diff_lo": -0.01, "arm/diff_hi": 0.05}
     assert run.data.params == {"classes.num_fine": "12"}
-    assert store.history(run, f"{key}/mean") == [(0, 0.55)]
-    assert run.data.tags["mlflow.parentRunId"] == store.only("study").info.run_id
-    note = store.only("study").data.tags["mlflow.note.content"]
-    assert note.startswith("**Answer.** At 120 % accuracy is **equivalent**.\n\n**Question.**")
+    assert run.data.tags["fgtune.verdict"] == "undecided"
+    assert runs["baseline / all seeds"].data.metrics == statistics
+    assert "fgtune.verdict" not in runs["baseline / all seeds"].data.tags
+    assert store.history(run, f"arm/{PRIMARY}/mean") == [(0, 0.55)]
+    study = store.only("study")
+    assert run.data.tags["mlflow.parentRunId"] == study.info.run_id
+    assert study.data.metrics == {f"{PRIMARY}/baseline": 0.55, f"{PRIMARY}/num_fine 12": 0.55}
+    note = study.data.tags["mlflow.note.content"]
+    assert note.startswith(
+        "**Answer.** At 120 % accuracy is **equivalent**.\n\n`test/clustering_accuracy` over the seeds"
+    )
+    assert "| `num_fine=12` | 0.550 | – | 2 | +0.020 | −0.010 to +0.050 | undecided |" in note
+
+
+def test_an_arm_that_a_search_proposed_later_has_its_parameters(run_study, store, make_plan, make_result, curve):
+    tracker, larger = run_study([]), make_plan(num_fine=(10, 12, 15))
+    tracker.grow(larger)
+    tracker.log_cell(make_result(next(cell for cell in larger.cells if cell.arm == "num_fine=15")), curve)
+    assert store.only("arm_summary").data.params == {"classes.num_fine": "15"}
+
+
+def test_an_arm_without_a_finished_cell_has_no_run(run_study, store, results, summary):
+    tracker = run_study([result for result in results if result.arm == "baseline"])
+    tracker.log_summary(summary)
+    assert store.only("arm_summary").data.tags["fgtune.arm"] == "baseline"
+
+
+def test_the_run_of_an_arm_spans_its_cells_and_is_killed_while_cells_are_missing(run_study, store, plan, make_result):
+    late = make_result(plan.cells[2], finished_at=LATER)
+    run_study([make_result(plan.cells[0]), make_result(plan.cells[1]), late]).finish(StudyEnd.INTERRUPTED)
+    runs = {run.data.tags["fgtune.arm"]: run.info for run in store.runs("arm_summary")}
+    assert (runs["baseline"].status, runs["num_fine=12"].status) == ("FINISHED", "KILLED")
+    assert (runs["baseline"].start_time, runs["baseline"].end_time) == (1795255200000, 1795341600000)
+
+
+def test_a_call_with_nothing_to_run_changes_nothing(
+    run_study, open_again, store, plan, results, curve, summary, tmp_path
+):
+    report = tmp_path / "report.html"
+    report.write_text("<p>report</p>")
+
+    def picture():
+        return [run.to_dictionary() for role in ("study", "arm_summary", "cell") for run in store.runs(role)]
+
+    def end(tracker):
+        tracker.sync(results, lambda _: curve)
+        tracker.log_summary(summary)
+        tracker.finish(StudyEnd.COMPLETE, [report])
+
+    end(run_study(results))
+    before, experiment = picture(), store.client.get_experiment_by_name("kf_small").tags
+    (stored,) = (tmp_path / "mlruns").rglob("report.html")
+    written = stored.stat().st_mtime_ns
+    tracker = open_again()
+    tracker.start(plan, Path("reports/moved"), commit="def456", idle=True)
+    end(tracker)
+    assert picture() == before
+    assert store.client.get_experiment_by_name("kf_small").tags == experiment
+    assert stored.stat().st_mtime_ns == written
+    report.write_text("<p>another</p>")
+    end(tracker)
+    assert stored.read_text() == "<p>another</p>"
+
+
+def test_a_finished_study_that_is_stored_later_has_the_times_of_its_cells(
+    open_again, store, plan, results, curve, tmp_path
+):
+    folder = StudyFolder(tmp_path / "kf_small")
+    folder.root.mkdir()
+    for result in results:
+        folder.ledger.append(result)
+    tracker = open_again()
+    tracker.start(plan, folder.root, idle=True)
+    tracker.sync(results, lambda _: curve)
+    tracker.finish(StudyEnd.COMPLETE)
+    info = store.only("study").info
+    assert (info.status, info.start_time, info.end_time) == ("FINISHED", 1795255200000, 1795255212000)
+
+
+def test_runs_of_an_earlier_version_join_their_arms_and_none_is_stored_twice(
+    run_study, store, plan, results, curve, summary
+):
+    run_study(results).finish(StudyEnd.INTERRUPTED)
+    study = store.only("study").info.run_id
+    for run in store.runs("arm_summary"):
+        store.client.delete_run(run.info.run_id)
+    cells = {run.info.run_id for run in store.runs("cell")}
+    for cell in cells:  # as that version left them: below the study, with every metric a column
+        store.client.set_tag(cell, "mlflow.parentRunId", study)
+        store.client.log_metric(cell, "val/silhouette", 0.5, step=0)
+    tracker = run_study(results)
+    assert tracker.sync(results, lambda _: curve) == 0
+    tracker.log_summary(summary)
+    tracker.finish(StudyEnd.COMPLETE)
+    arms = {run.info.run_id: run for run in store.runs("arm_summary")}
+    assert {run.info.run_id for run in store.runs("cell")} == cells
+    assert {run.data.tags["mlflow.parentRunId"] for run in store.runs("cell")} == set(arms)
+    assert {run.info.status for run in arms.values()} == {"FINISHED"}
+
+
+def test_a_cell_has_twenty_columns_at_most_and_the_rest_in_files(run_study, store, make_plan, make_result, make_curve):
+    names = [f"{split}/{name}" for split in ("test", "val") for name in ("clustering_accuracy", *MORE)]
+    plan = make_plan(also=names[1:])
+    metrics = dict.fromkeys([*names, "train/loss", "train/loss_reg"], 0.5)
+    curve = make_curve(2, list(metrics))
+    tracker = run_study([])
+    tracker.start(plan, Path("x"))
+    tracker.log_cell(make_result(plan.cells[0], metrics=metrics), curve)
+    run = store.only("cell")
+    assert len(run.data.metrics) == 20
+    assert {PRIMARY, f"curve/{PRIMARY}", "train/loss", "curve/train/loss", "seconds"} <= set(run.data.metrics)
+    assert store.files(run) == {"config.yaml", "metrics.json", "curves.csv"}
+    stored = json.loads(Path(store.client.download_artifacts(run.info.run_id, "metrics.json")).read_text())
+    assert stored["metrics"] == metrics
+    table = pd.read_csv(store.client.download_artifacts(run.info.run_id, "curves.csv"))
+    assert set(metrics) < set(table.columns)
+    assert list(table["train/loss_reg"]) == [each.metrics["train/loss_reg"] for each in curve]
+
+
+def test_the_saved_view_shows_arms_with_their_parameters_and_means(run_study, store, results, summary):
+    run_study(results).log_summary(summary)
+    study = store.only("study").info
+    tags = store.client.get_experiment(study.experiment_id).tags
+    state = json.loads(tags[f"mlflow.sharedViewState.fgtune-{study.run_id[:12]}"])
+    assert {"params.`classes.num_fine`", "metrics.`arm/mean`", "tags.`fgtune.verdict`"} < set(state["selectedColumns"])
+    found = store.client.search_runs(
+        [study.experiment_id], state["searchFilter"], order_by=[f"{state['orderByKey']} ASC"]
+    )
+    assert {run.info.run_name for run in found} == {"baseline / all seeds", "num_fine=12 / all seeds"}
+    parallel = next(chart for chart in state["compareRunCharts"] if chart["type"] == "PARALLEL")
+    held = found[0].data
+    assert set(parallel["selectedParams"]) <= set(held.params)
+    assert set(parallel["selectedMetrics"]) <= set(held.metrics)
 
 
 def test_summary_follows_the_study_as_seeds_are_added(run_study, store, results, summary):
     tracker = run_study(results)
-    tracker.log_summary(summary, "")
-    tracker.log_summary({"baseline": {"test/clustering_accuracy": {"mean": 0.4, "n": 3}}}, "")
+    tracker.log_summary(summary)
+    tracker.log_summary(Findings(PRIMARY, {"baseline": ArmFindings({PRIMARY: {"mean": 0.4, "n": 3}})}))
     (run,) = [run for run in store.runs("arm_summary") if run.info.run_name.startswith("baseline")]
-    assert run.data.metrics["arm/test/clustering_accuracy/mean"] == 0.4
-    assert run.data.metrics["arm/test/clustering_accuracy/n"] == 3.0
+    assert run.data.metrics[f"arm/{PRIMARY}/mean"] == 0.4
+    assert run.data.metrics[f"arm/{PRIMARY}/n"] == 3.0
 
 
 def test_finish_attaches_files_to_the_parent(run_study, store, tmp_path):
@@ -289,7 +433,9 @@ def test_children_of_a_deleted_parent_join_the_new_one(run_study, store, results
     run_study([])
     new = store.only("study").info.run_id
     assert new != old
-    assert [run.data.tags["mlflow.parentRunId"] for run in store.runs("cell")] == [new, new]
+    arms = {run.info.run_id: run.data.tags["mlflow.parentRunId"] for run in store.runs("arm_summary")}
+    assert set(arms.values()) == {new}
+    assert {run.data.tags["mlflow.parentRunId"] for run in store.runs("cell")} == set(arms)
 
 
 def test_use_before_start_is_refused(open_again, results, curve):

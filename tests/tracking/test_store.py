@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from fgtune.errors import ConfigError
-from fgtune.tracking import NullTracker, StudyEnd, open_tracker, tracking_uri
+from fgtune.tracking import Findings, NullTracker, StudyEnd, open_tracker, tracking_uri
 from fgtune.tracking import store as store_module
 from fgtune.tracking.store import open_store
 
@@ -44,7 +44,7 @@ def test_none_turns_tracking_off(given, environ, plan, results, curve, tmp_path,
     tracker.start(plan, tmp_path, commit=None)
     tracker.log_cell(results[0], curve)
     assert tracker.sync(results, lambda _: curve) == 0
-    tracker.log_summary({}, "")
+    tracker.log_summary(Findings("test/ari", {}))
     tracker.finish(StudyEnd.COMPLETE, [tmp_path / "no.html"])
     assert tracker.uri == "none"
     assert list(tmp_path.iterdir()) == []

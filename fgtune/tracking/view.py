@@ -1,0 +1,126 @@
+"""How MLflow's page shows a study's arms: a saved view with the columns and charts that matter, as plain data.
+
+MLflow keeps such views as tags of the experiment, where its own *Share* button puts them. A version that does not know
+one opens its usual page.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from fgtune.config.arms.plan import Plan
+from fgtune.tracking import layout
+from fgtune.tracking.base import Findings
+
+TAG = "mlflow.sharedViewState."
+_STATISTICS = ("mean", "ci_lo", "ci_hi", "n")
+_MOST_METRICS = 4
+_MOST_PARAMETERS = (12, 6, 3, 1)
+"""Numbers of parameters that are tried until the view is short enough for a tag."""
+_SECTION = "fgtune-arms"
+_NAME_PX, _NUMBER_PX, _SIGN_PX = 240, 110, 8
+"""Widths in pixels: of a run's name, at least of a number, of a letter in a column's head."""
+
+
+def view_key(run_id: str) -> str:
+    """Key of the view of a study's arms, from the id of its run."""
+    return f"fgtune-{run_id[:12]}"
+
+
+def arms_view(plan: Plan, run_id: str, findings: Findings) -> str:
+    """The view: one row an arm, best first, with its parameters, the primary metric and the verdict; charts beside it.
+
+    Args:
+        plan: The study and its arms.
+        run_id: Id of the study's run.
+        findings: What was found.
+
+    Returns:
+        JSON, short enough for a tag unless names are very long.
+    """
+    parameters = [layout.safe_key(path) for path in plan.factors]
+    texts = (_view(parameters[:most], run_id, findings) for most in _MOST_PARAMETERS)
+    shortest = ""
+    for text in texts:
+        shortest = text
+        if len(text) <= layout.MAX_TAG:
+            break
+    return shortest
+
+
+def _view(parameters: Sequence[str], run_id: str, findings: Findings) -> str:
+    names = dict.fromkeys(name for arm in findings.arms.values() for name in arm.statistics)
+    metrics = list(dict.fromkeys([findings.primary, *names]))[:_MOST_METRICS]
+    has_verdicts = any(arm.verdict for arm in findings.arms.values())
+    statistics = [layout.short_key(each) for each in _STATISTICS]
+    keys = [statistics[0], *[layout.DIFFERENCE] * has_verdicts, *statistics[1:]]
+    columns = [f"params.`{each}`" for each in parameters] + [f"metrics.`{each}`" for each in keys]
+    columns += ["tags.`fgtune.verdict`"] * has_verdicts
+    others = [f"metrics.`{layout.arm_key(name, 'mean')}`" for name in metrics[1:]]
+    columns += others
+    order = ["attributes.`Run Name`", *columns]
+    state = {
+        "searchFilter": f"tags.`mlflow.parentRunId` = '{run_id}' AND tags.`fgtune.role` = 'arm_summary'",
+        "orderByKey": f"metrics.`{layout.short_key('mean')}`",
+        "orderByAsc": findings.minimize,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "datasetsFilter": [],
+        "modelVersionFilter": "All Runs",
+        "selectedColumns": columns,
+        "columnOrder": order,
+        "columnWidths": {each: _width(each) for each in order},
+        "runsHiddenMode": "FIRST_20_RUNS",
+        "isAccordionReordered": True,  # the section below comes first
+        "compareRunCharts": _charts(metrics, parameters),
+        "compareRunSections": [
+            {"uuid": _SECTION, "name": "Arms", "display": True, "isReordered": False, "isGenerated": False}
+        ],
+    }
+    return json.dumps(state, separators=(",", ":"))
+
+
+def _width(column: str) -> int:
+    head = column.partition("`")[2].rstrip("`")
+    return _NAME_PX if head == "Run Name" else min(_NAME_PX, max(_NUMBER_PX, 30 + _SIGN_PX * len(head)))
+
+
+def _charts(metrics: Sequence[str], parameters: Sequence[str]) -> list[dict[str, Any]]:
+    """Parallel coordinates of the varied parameters, and a bar chart of each metric."""
+    common = {"metricSectionId": _SECTION, "deleted": False, "isGenerated": False}
+    means = [layout.arm_key(name, "mean") for name in metrics]
+    charts: list[dict[str, Any]] = []
+    if parameters:
+        chosen = {
+            "selectedParams": list(parameters),
+            "selectedMetrics": [layout.short_key("mean")],
+            "showAllRuns": False,
+        }
+        charts.append({"type": "PARALLEL", "uuid": f"{_SECTION}-parallel", **common, **chosen})
+    return charts + [
+        {"type": "BAR", "uuid": f"{_SECTION}-bar-{place}", **common, "metricKey": key, "dataAccessKey": key}
+        for place, key in enumerate(means)
+    ]
+
+
+def runs_page(address: str, experiment: str, key: str = "", mode: str = "") -> str:
+    """The page of an experiment's runs in the model-training view.
+
+    Args:
+        address: Of the server.
+        experiment: Its id.
+        key: Of a saved view; the usual columns without one.
+        mode: ``CHART`` for charts beside the runs.
+    """
+    query = "workflowType=machine_learning"
+    query += f"&viewStateShareKey={quote(key)}" if key else ""
+    query += f"&compareRunsMode={mode}" if mode else ""
+    return f"{address.rstrip('/')}/#/experiments/{experiment}/runs?{query}"
+
+
+def run_page(address: str, experiment: str, run_id: str) -> str:
+    """The page of a single run in the model-training view."""
+    return f"{address.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}?workflowType=machine_learning"

@@ -22,6 +22,9 @@ class Budget:
     Args:
         execution: Limits, and what a trial holds while it runs.
         clock: Monotonic seconds.
+
+    Attributes:
+        at_once: Largest number of cells that may be under way, since more had not enough memory; None for no limit.
     """
 
     def __init__(self, execution: ExecutionConfig, clock: Callable[[], float] = time.monotonic) -> None:
@@ -29,6 +32,7 @@ class Budget:
         self._started: float | None = None
         self.cells = execution.budget.cells
         """Cells that may still be started; None for any number."""
+        self.at_once: int | None = None
         self._running: dict[str, float] = {}
         self._cell_seconds = 0.0
 
@@ -99,7 +103,7 @@ class CellQueue:
     def __init__(self, cells: Iterable[Cell], max_running: int | None = None, budget: Budget | None = None) -> None:
         self._waiting = deque(cells)
         self._max_running, self._budget = max_running, budget
-        self._running: set[str] = set()
+        self._running: dict[str, Cell] = {}
         self.is_spent = False
 
     @property
@@ -112,9 +116,15 @@ class CellQueue:
         """Whether no further cell will come; ``is_spent`` says whether only the budget is the reason."""
         return self.is_spent or self.is_done
 
+    @property
+    def may_refill(self) -> bool:
+        """Whether a cell is under way, which may be given back."""
+        return bool(self._running)
+
     def take(self) -> Cell | None:
         """The next cell to start; None if there is none now."""
-        if self._max_running is not None and len(self._running) >= self._max_running:
+        limits = (self._max_running, None if self._budget is None else self._budget.at_once)
+        if any(most is not None and len(self._running) >= most for most in limits):
             return None
         limit = None if self._budget is None else self._budget.cells
         if limit == 0:
@@ -122,7 +132,7 @@ class CellQueue:
             return None
         cell = self._next()
         if cell is not None:
-            self._running.add(cell.cell_id)
+            self._running[cell.cell_id] = cell
             if self._budget is not None and limit is not None:
                 self._budget.cells = limit - 1
         return cell
@@ -132,4 +142,11 @@ class CellQueue:
 
     def on_result(self, result: CellResult) -> None:
         """A cell that was handed out is in the ledger, so another one may start."""
-        self._running.discard(result.cell_id)
+        self._running.pop(result.cell_id, None)
+
+    def give_back(self, cell_id: str) -> None:
+        """A cell that was handed out is to be started once more: it comes next, and uses no more of the budget."""
+        self._waiting.appendleft(self._running.pop(cell_id))
+        self.is_spent = False
+        if self._budget is not None and self._budget.cells is not None:
+            self._budget.cells += 1

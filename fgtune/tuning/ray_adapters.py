@@ -7,26 +7,26 @@ which fgtune does not use: these live in the driver only and save nothing.
 
 from __future__ import annotations
 
-import contextlib
 import pickle
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Protocol, Self
 
-from ray import cloudpickle, tune
+from ray import tune
+from ray.exceptions import RayTaskError
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from fgtune.config.arms.records import Cell
-from fgtune.files import is_disk_fault
 from fgtune.results.live import RunningTrial
 from fgtune.results.records import EpochMetrics, TrialOutcome
 from fgtune.signals import take_back_handlers
 from fgtune.tuning.cell_queue import Budget, CellQueue, StopFlag
 from fgtune.tuning.early_stopping.decisions import EarlyStopping
+from fgtune.tuning.memory import MemoryRetries
 from fgtune.tuning.session import session_lost
 from fgtune.tuning.trainable import JOB, cell_id_of, job_of
+from fgtune.tuning.tune_faults import cause_of, raise_disk_fault
 from fgtune.tuning.watch import Alarm, TrialWatch
 
 TICK_S = 5.0
@@ -60,7 +60,7 @@ class CellSearcher(_DriverOnly, Searcher):  # type: ignore[misc]
         cell = self._cells.take()
         if cell is not None:
             return {JOB: self._job(cell)}
-        return str(Searcher.FINISHED) if self._cells.is_over else None
+        return str(Searcher.FINISHED) if self._cells.is_over and not self._cells.may_refill else None
 
     def _job(self, cell: Cell) -> dict[str, Any]:
         if self._stopping is None:
@@ -162,6 +162,7 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
         budget: Counts the time of running cells.
         stopping: Knows which cells were stopped early; None if none is.
         watch: Tells of trials that are silent, or whose time is up; None watches nothing.
+        retries: Gives cells back that ended for want of memory; None leaves them to Tune.
     """
 
     def __init__(
@@ -170,8 +171,10 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
         budget: Budget,
         stopping: EarlyStopping | None = None,
         watch: TrialWatch | None = None,
+        retries: MemoryRetries | None = None,
     ) -> None:
         self._observer, self._budget, self._stopping, self._watch = observer, budget, stopping, watch
+        self._retries = retries
         self._started: set[str] = set()
         self._finished: set[str] = set()
         self._unsaved: set[str] = set()
@@ -212,6 +215,8 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
         cell_id = cell_id_of(trial)
         self._budget.cell_started(cell_id)
         self._running[cell_id] = trial
+        if self._retries is not None:
+            self._retries.started(cell_id)
         if self._watch is not None:
             job = trial.config[JOB]
             self._watch.started(cell_id, job["arm"], pretrains=bool(job["config"].get("model", {}).get("pretrain")))
@@ -224,6 +229,12 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
         self._running.pop(cell_id, None)
         if self._watch is not None:
             self._watch.ended(cell_id)
+        if self._retries is not None:
+            self._retries.ended(cell_id)
+
+    def _attempts(self, cell_id: str, trial: Any) -> int:
+        """How often a cell was begun before the attempt that is over, or runs."""
+        return int(trial.num_failures) + (0 if self._retries is None else self._retries.given_back(cell_id))
 
     def on_trial_result(
         self,
@@ -244,7 +255,7 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
             self._observer.on_restored(cell_id, result["restored"])
         if result.get("epochs"):
             self._observer.on_epochs(cell_id, result["epochs"])
-        attempts = 1 + trial.num_failures
+        attempts = 1 + self._attempts(cell_id, trial)
         stopped = None if self._stopping is None else self._stopping.reason(cell_id)
         if "outcome" in result or "failure" in result or stopped is not None:
             self._finished.add(cell_id)
@@ -261,51 +272,41 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
         elif stopped is not None:
             self._observer.on_prune(cell_id, stopped, attempts)
 
+    def before_failure(self, trial: Any, error: BaseException) -> None:
+        """An attempt has ended with an error, and Tune is about to retry it or to give it up.
+
+        Raises:
+            SessionLostError: It ended with the session, which is no failure of the trial.
+        """
+        if not isinstance(error, RayTaskError) and (lost := session_lost(look=True)) is not None:
+            raise lost
+        if self._retries is None:
+            return
+        cell_id = cell_id_of(trial)
+        fault = self._retries.fault(cell_id, error)
+        if fault is None:
+            return
+        if fault.gives_back:
+            trial.max_failures = 0  # it comes back from the queue, when fewer run beside it
+        self._ended_by_us[cell_id] = fault.text
+
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial crashed and will be retried."""
         cell_id = cell_id_of(trial)
         self._over(cell_id)
-        self._observer.on_retry(cell_id, self._ended_by_us.pop(cell_id, "") or _cause(trial)[0])
+        self._observer.on_retry(cell_id, self._ended_by_us.pop(cell_id, "") or cause_of(trial)[0])
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial crashed once too often, or was ended for good."""
         cell_id = cell_id_of(trial)
         self._budget.cell_ended(cell_id)
         self._over(cell_id)
-        if cell_id not in self._finished:
-            _raise_disk_fault(trial)
-            cause, details = _cause(trial)
-            ours = self._ended_by_us.pop(cell_id, "")
-            self._observer.on_fail(cell_id, ours or cause, "" if ours else details, trial.num_failures)
-
-
-def _cause(trial: Any) -> tuple[str, str]:
-    """One line that names the error, and everything that Ray knows about it.
-
-    Tune's accessors read its storage, where the files arrive late; the driver has them immediately.
-    """
-    error = _error_of(trial)
-    if error is None:
-        with contextlib.suppress(OSError, TypeError):
-            error = Path(trial.error_file).read_text(encoding="utf-8")
-    if error is None:
-        return "the worker ended without a message", ""
-    inner = getattr(error, "cause", None) or error  # a RayTaskError carries the worker's own exception
-    lines = [line.strip() for line in str(inner).splitlines() if line.strip()]
-    name = "" if isinstance(inner, str) else f"{type(inner).__name__}: "
-    return f"{name}{lines[-1] if lines else 'no message'}", str(error)
-
-
-def _error_of(trial: Any) -> object:
-    """What ended a trial's last attempt, None if that is not known."""
-    with contextlib.suppress(OSError, TypeError, pickle.UnpicklingError, AttributeError, ImportError):
-        return cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
-    return None
-
-
-def _raise_disk_fault(trial: Any) -> None:
-    """End the run where a trial ended because its disk is full: it did not fail, and goes on once there is room."""
-    error = _error_of(trial)
-    inner = getattr(error, "cause", None) or error
-    if isinstance(inner, OSError) and is_disk_fault(inner, or_access=False):
-        raise inner
+        if cell_id in self._finished:
+            return
+        raise_disk_fault(trial)
+        cause, details = cause_of(trial)
+        ours = self._ended_by_us.pop(cell_id, "")
+        if self._retries is not None and self._retries.give_back(cell_id):
+            self._observer.on_warning(cell_id, ours)
+        else:
+            self._observer.on_fail(cell_id, ours or cause, "" if ours else details, self._attempts(cell_id, trial))

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
-from ray.tune.error import TuneError
-from ray.tune.execution.tune_controller import TuneController
+from ray.exceptions import RayError
 
 from fgtune.config.schema.study import ExecutionConfig
 from fgtune.data.base import Dataset
@@ -20,9 +18,11 @@ from fgtune.errors import FgtuneError, SessionLostError
 from fgtune.training.prepared import PreparedSplit
 from fgtune.tuning.cell_queue import Budget, CellQueue, StopFlag
 from fgtune.tuning.early_stopping.decisions import EarlyStopping
+from fgtune.tuning.memory import MemoryRetries
 from fgtune.tuning.ray_adapters import CellObserver, CellSearcher, EarlyStoppingScheduler, FlagStopper, ObserverCallback
 from fgtune.tuning.session import first_line, session_lost
 from fgtune.tuning.trainable import CellTrainable, cell_id_of
+from fgtune.tuning.tune_faults import bearing_faults
 from fgtune.tuning.watch import TrialWatch
 
 
@@ -56,6 +56,7 @@ def run_cells(
     """
     budget = budget or Budget(execution)
     budget.start()
+    callback = ObserverCallback(observer, budget, stopping, TrialWatch(execution), MemoryRetries(cells, budget))
     tuner = tune.Tuner(
         _trainable(execution, datasets, prepared, checkpoints, encoders),
         tune_config=tune.TuneConfig(
@@ -73,36 +74,32 @@ def run_cells(
             stop=FlagStopper(flag, budget),
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=execution.max_failures),
-            callbacks=[ObserverCallback(observer, budget, stopping, TrialWatch(execution))],
+            callbacks=[callback],
         ),
     )
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the observer shows failures, with their cause
     try:
-        with _no_farewell_to_a_lost_session():
+        with bearing_faults(callback.before_failure):
             tuner.fit()
-    except (RuntimeError, TuneError) as error:
-        if isinstance(error.__context__, OSError | FgtuneError):  # the observer's own, which Tune has made text of
-            raise error.__context__ from None
-        # Tune does not bear that a worker dies while its actor is made; calls to a lost session fail in many ways.
-        raise session_lost() or SessionLostError(f"Ray Tune gave up ({first_line(error)})") from error
+    except Exception as error:
+        lost = session_lost(look=True)  # calls to a lost session fail in many ways
+        if lost is None and (ours := _of_ours(error)) is not None:
+            raise ours from None
+        if lost is not None or isinstance(error, RayError):
+            raise lost or SessionLostError(f"Ray Tune gave up ({first_line(error)})") from error
+        raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-@contextlib.contextmanager
-def _no_farewell_to_a_lost_session() -> Iterator[None]:
-    """Keep Tune from saying goodbye to actors of a session that is gone: it would wait for a minute, and end there."""
-    cleanup = TuneController.cleanup
-
-    def unless_lost(controller: TuneController) -> None:
-        if session_lost() is None:
-            cleanup(controller)
-
-    TuneController.cleanup = unless_lost
-    try:
-        yield
-    finally:
-        TuneController.cleanup = cleanup
+def _of_ours(error: BaseException) -> BaseException | None:
+    """What the observer or the disk has raised below an error that Tune has made text of; None if nothing has."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, OSError | FgtuneError) and not isinstance(found, RayError):
+            return found
+        found = found.__cause__ or found.__context__
+    return None
 
 
 def _trainable(

@@ -109,9 +109,15 @@ def _joined(address: str, where: str) -> SessionThread:
     return session
 
 
-def session_lost() -> SessionLostError | None:
-    """The error that says how the open session was lost; None while it is well."""
+def session_lost(look: bool = False) -> SessionLostError | None:
+    """The error that says how the open session was lost; None while it is well.
+
+    Args:
+        look: Look for its processes now; a thread does so twice a second.
+    """
     current = SessionThread.current
+    if look and current is not None:
+        current.look()
     return None if current is None or current.fault is None else SessionLostError(current.fault)
 
 

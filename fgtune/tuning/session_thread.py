@@ -98,8 +98,6 @@ class SessionThread:
     def close(self) -> None:
         """End Ray; what does not end in order is killed."""
         SessionThread.current = None
-        if self.fault is not None:
-            self.kill()
         self._end.set()
         self._thread.join(END_S)
         self.kill()
@@ -132,6 +130,12 @@ class SessionThread:
                 return name
         return None
 
+    def look(self) -> None:
+        """Notice now, if a session of this machine has lost a process that it cannot do without."""
+        ended = self._look() if self.fault is None and self.is_local else None
+        if ended is not None:
+            self.fault = f"Ray's process {ended} has ended"
+
     def _watch(self) -> None:
         """Notice within seconds that the session is lost; Ray itself ends this process, but after a minute."""
         head, missed = None, 0
@@ -140,9 +144,7 @@ class SessionThread:
                 host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
                 head = (host, int(port))
         while self.fault is None and not self._end.wait(LOOK_S):
-            ended = self._look() if self._address is None else None
-            if ended is not None:
-                self.fault = f"Ray's process {ended} has ended"
+            self.look()
             if head is not None:
                 missed = 0 if _answers(head) else missed + 1
                 if missed >= HEAD_IS_GONE_AFTER:
@@ -188,8 +190,11 @@ class SessionThread:
         hurry.join()
 
     def _hurry(self, over: threading.Event) -> None:
-        """Once Ray has ended the first of its processes, end the others: it would wait a second for each."""
-        started = list(set(ray_processes()) - self._before)
+        """Once Ray has ended the first of its processes, end the others: it would wait a second for each.
+
+        A lost session has ended some before.
+        """
+        started = [each for each in set(ray_processes()) - self._before if _is_alive(each)]
         while all(map(_is_alive, started)) and not over.wait(POLL_S):
             pass
         self.kill()

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from ray import cloudpickle
+from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 from support import searches as toy
@@ -16,9 +17,11 @@ from support import searches as toy
 from fgtune.config.arms.records import Cell
 from fgtune.config.schema.study import BudgetConfig, ExecutionConfig
 from fgtune.config.schema.tuning import AshaConfig
+from fgtune.errors import SessionLostError
 from fgtune.results.records import EpochMetrics
 from fgtune.tuning.cell_queue import Budget, CellQueue, StopFlag
 from fgtune.tuning.early_stopping.decisions import EarlyStopping
+from fgtune.tuning.memory import MemoryRetries
 from fgtune.tuning.ray_adapters import CellSearcher, EarlyStoppingScheduler, FlagStopper, ObserverCallback
 from fgtune.tuning.search.objectives import Objective
 from fgtune.tuning.trainable import JOB, job_of
@@ -236,3 +239,46 @@ def test_the_worker_of_a_silent_trial_is_killed_and_what_it_did_is_the_cause(cel
     now[0] = 60.0
     callback.on_step_begin(0, [])
     assert events.seen[-1] == ("on_tick", [])
+
+
+def test_a_cell_that_lacked_memory_beside_another_comes_back_and_fails_only_alone(cells, budget):
+    events, queue = Events(), CellQueue(cells[:2], budget=budget)
+    callback = ObserverCallback(events, budget, retries=MemoryRetries(queue, budget))
+    searcher = CellSearcher(queue)
+    trials = []
+    for name in "ab":
+        job = searcher.suggest(name)
+        trials.append(
+            SimpleNamespace(config=job, num_failures=0, max_failures=1, error_file=None, pickled_error_file="")
+        )
+        callback.on_trial_start(0, [], trials[-1])
+    assert searcher.suggest("c") is None, "one of those under way may come back"
+    lost = trials[0]
+    callback.before_failure(lost, OutOfMemoryError("no"))
+    assert lost.max_failures == 0, "Tune gives it up"
+    lost.num_failures = 1
+    callback.on_trial_error(0, [], lost)
+    assert events.seen[-1][:2] == ("on_warning", cells[0].cell_id)
+    assert events.seen[-1][2].startswith("out of memory: Ray ended its worker; it goes on from its checkpoint")
+    assert searcher.suggest("c") is None, "only one may run at a time"
+    callback.on_trial_result(0, [], trials[1], {"outcome": pickle.dumps("the outcome")})
+    queue.on_result(toy.result_of(cells[1]))
+    again = SimpleNamespace(**(vars(lost) | {"config": searcher.suggest("c"), "num_failures": 0, "max_failures": 1}))
+    assert again.config[JOB]["cell_id"] == cells[0].cell_id
+    callback.on_trial_start(0, [], again)
+    callback.before_failure(again, OutOfMemoryError("no"))
+    assert again.max_failures == 1, "it ran alone: Tune retries it as any other"
+    again.num_failures = 2
+    callback.on_trial_error(0, [], again)
+    name, cell_id, cause, _, attempts = events.seen[-1]
+    assert (name, cell_id, attempts) == ("on_fail", cells[0].cell_id, 3)
+    assert cause.startswith("out of memory with no other trial beside it: Ray ended its worker. Fix: ")
+
+
+def test_what_ends_with_the_session_has_not_failed(cells, budget, monkeypatch):
+    lost = SessionLostError("Ray's process raylet has ended")
+    monkeypatch.setattr("fgtune.tuning.ray_adapters.session_lost", lambda look=False: lost if look else None)
+    callback = ObserverCallback(Events(), budget)
+    with pytest.raises(SessionLostError, match="raylet has ended"):
+        callback.before_failure(trial_of(cells[0]), RayActorError(None, "it died"))
+    callback.before_failure(trial_of(cells[0]), RayTaskError("step", "", ValueError("its own error")))

@@ -74,6 +74,8 @@ def cause_of(trial: Any) -> tuple[str, str]:
             error = Path(trial.error_file).read_text(encoding="utf-8")
     if error is None:
         return "the worker ended without a message", ""
+    if isinstance(error, RayActorError):  # Ray explains at length what may have been
+        return "its worker is gone: killed, dead of a fault in native code, or lost with its node", str(error)
     inner = getattr(error, "cause", None) or error  # a RayTaskError carries the worker's own exception
     lines = [line.strip() for line in str(inner).splitlines() if line.strip()]
     name = "" if isinstance(inner, str) else f"{type(inner).__name__}: "

@@ -187,6 +187,15 @@ def test_a_crash_is_reported_with_the_last_line_of_its_error(cells, budget, tmp_
     assert fail[4] == 2
 
 
+def test_what_ray_says_of_a_worker_that_died_is_put_shortly_and_kept_in_the_details(cells, budget, tmp_path):
+    said = "The actor is dead because its worker process has died. Some common causes include: (1) the process was ..."
+    (tmp_path / "error.pkl").write_bytes(cloudpickle.dumps(RayActorError(None, said)))
+    trial = trial_of(cells[0], failures=1, pickled_error_file=str(tmp_path / "error.pkl"), error_file=None)
+    events = Events()
+    ObserverCallback(events, budget).on_trial_error(0, [], trial)
+    assert events.seen[0][2:4] == ("its worker is gone: killed, dead of a fault in native code, or lost with its node", said)
+
+
 def test_a_worker_that_left_no_message_has_a_cause_all_the_same(cells, budget):
     events = Events()
     trial = trial_of(cells[0], failures=1, pickled_error_file=None, error_file=None)

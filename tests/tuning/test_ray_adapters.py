@@ -193,7 +193,10 @@ def test_what_ray_says_of_a_worker_that_died_is_put_shortly_and_kept_in_the_deta
     trial = trial_of(cells[0], failures=1, pickled_error_file=str(tmp_path / "error.pkl"), error_file=None)
     events = Events()
     ObserverCallback(events, budget).on_trial_error(0, [], trial)
-    assert events.seen[0][2:4] == ("its worker is gone: killed, dead of a fault in native code, or lost with its node", said)
+    assert events.seen[0][2:4] == (
+        "its worker is gone: killed, dead of a fault in native code, or lost with its node",
+        said,
+    )
 
 
 def test_a_worker_that_left_no_message_has_a_cause_all_the_same(cells, budget):

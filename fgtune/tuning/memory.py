@@ -100,7 +100,7 @@ class MemoryRetries:
 def _cause(error: BaseException, is_killed: bool) -> str | None:
     """How memory ended an attempt, in words; None if something else did."""
     if isinstance(error, OutOfMemoryError):
-        used = re.search(r"was (\S+?) ?/ ?(\S+) \(", str(error))
+        used = re.search(r"was (\S+) used / (\S+) limit", str(error))
         return "Ray ended its worker" + (f" when {used.group(1)} of {used.group(2)} were in use" if used else "")
     if isinstance(error, RayTaskError):
         inner = getattr(error, "cause", None) or error

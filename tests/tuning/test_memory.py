@@ -16,7 +16,7 @@ from fgtune.tuning.memory import MemoryRetries
 
 MONITOR = OutOfMemoryError(
     "Task was killed due to the node running low on memory.\n"
-    "Memory on the node (IP: 10.0.0.1, ID: ab) where the task was running was 15.2GB / 16GB (0.95), which exceeds"
+    "Memory on the node (IP: 10.0.0.1, ID: ab) was 15.2GB used / 16GB limit (0.950000), which exceeds"
 )
 
 

@@ -18,6 +18,10 @@ SETTINGS = {
 }
 
 
+GIVEN = tuple(sorted(name for name in os.environ if name.startswith("RAY_") and name not in SETTINGS))
+"""Variables of Ray's that were set before it was imported: Ray sets further ones for its own processes."""
+
+
 def prepare_environment() -> None:
     """Set what is not set yet."""
     for name, value in SETTINGS.items():

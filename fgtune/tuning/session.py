@@ -15,7 +15,7 @@ from fgtune.config.schema.study import ExecutionConfig
 from fgtune.errors import ConfigError, RayError, SessionLostError
 from fgtune.signals import before_leaving
 from fgtune.text import first_of
-from fgtune.tuning.environment import SETTINGS
+from fgtune.tuning.environment import GIVEN
 from fgtune.tuning.ray_log import ray_lines_to
 from fgtune.tuning.session_thread import SessionThread
 from fgtune.visible import visible
@@ -26,7 +26,6 @@ LONGEST_ADDRESS = 107
 LONGEST_SOCKET = "ray/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"
 STARTS_IDLE_WORKERS = "RAY_prestart_worker_first_driver"
 """A variable of Ray's: whether a session begins with an idle worker a core. Trials start workers of their own."""
-OWN_VARIABLES = {*SETTINGS, STARTS_IDLE_WORKERS}
 
 
 @contextmanager
@@ -76,10 +75,9 @@ def _started() -> SessionThread:
                 session.open()
         except Exception as error:  # Ray raises a bare Exception where its node takes more than 30 seconds
             if is_last or "timed out" not in str(error) or not session.has_ended:
-                names = sorted(name for name in os.environ if name.startswith("RAY_") and name not in OWN_VARIABLES)
                 fix = f"try again on a machine that is less busy, or read the logs in {logs_of_ray()}"
-                if names:
-                    fix = f"unset what you do not need of {first_of(names)}, or read the logs in {logs_of_ray()}"
+                if GIVEN:
+                    fix = f"unset what you do not need of {first_of(GIVEN)}, or read the logs in {logs_of_ray()}"
                 raise RayError(f"Ray does not start on this machine: {first_line(error)}. Fix: {fix}") from error
         else:
             return session

@@ -198,3 +198,4 @@ def test_a_ray_that_cannot_start_is_told_within_a_minute_with_the_variable_that_
     assert process.stdout.startswith("[] Ray does not start on this machine: "), process.stderr
     fix = process.stdout.partition("Fix: unset what you do not need of ")[2]
     assert "RAY_gcs_storage" in fix
+    assert "RAY_CLIENT_MODE" not in fix  # Ray sets it itself

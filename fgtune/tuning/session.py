@@ -90,17 +90,18 @@ def _joined(address: str, where: str) -> SessionThread:
     Raises:
         ConfigError: There is none that this process may join.
     """
-    session = SessionThread(address)
+    session, is_reached = SessionThread(address), False
     try:
         _check_reachable(address)
+        is_reached = address != "auto"
         with before_leaving(session.kill):
             session.open()
     except Exception as error:
-        token = "token" in str(error).lower() or "auth" in type(error).__name__.lower()
         rule = f"answers with no Ray cluster that this machine may join ({first_line(error)})"
         fix = "start one with `ray start --head`, or leave it out"
-        if token:
-            fix = "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to the token of the cluster"
+        if is_reached:  # Ray does not say whether a token is the reason
+            token = "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to its token, if it asks for one"
+            fix = f"{token}; else {fix}"
         if where == ADDRESS_VARIABLE:
             fix += f"; `unset {ADDRESS_VARIABLE}` runs on this machine alone"
         raise ConfigError(rule, where=where, value=address, fix=fix) from error

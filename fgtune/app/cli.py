@@ -30,6 +30,7 @@ from fgtune.app.export import ExportFormat
 from fgtune.app.file_commands import schema, settings, show_plan, validate
 from fgtune.app.import_command import import_table
 from fgtune.app.interrupts import INTERRUPTED, Verbs, end_with
+from fgtune.app.report import rebuild_report
 from fgtune.app.ui_command import show_in_mlflow
 from fgtune.errors import ConfigError, FgtuneError
 from fgtune.results.options import DEFAULT_OUT, RunOptions
@@ -152,12 +153,7 @@ app.command("ui")(show_in_mlflow)
 app.command("import")(import_table)
 
 
-@app.command("report")
-def rebuild_report(folder: FolderArgument) -> None:
-    """Rebuild tables and report of a study from its folder alone."""
-    from fgtune.engine.run import report
-
-    typer.echo(f"report: {report(folder)}")
+app.command("report")(rebuild_report)
 
 
 @app.command()

@@ -45,10 +45,14 @@ _SCRIPTS = (
 """In the order in which the page runs them."""
 
 
-def write_up(folder: StudyFolder) -> tuple[Path, StudySummary]:
+def write_up(folder: StudyFolder, refresh_s: int = 0) -> tuple[Path, StudySummary]:
     """Write tables, verdicts and report of a study, finished or not, from one reading of its plan and its ledger.
 
     The files are replaced atomically, and the same folder content gives the same bytes.
+
+    Args:
+        folder: The study folder.
+        refresh_s: After so many seconds an opened page of an unfinished study loads itself again; 0 for never.
 
     Returns:
         The report, and the summary that it shows.
@@ -67,7 +71,7 @@ def write_up(folder: StudyFolder) -> tuple[Path, StudySummary]:
     folder.rebuild()
     write_tables(folder, data)
     write_verdicts(data, summary)
-    write_atomically(folder.report_file, render(data, summary))
+    write_atomically(folder.report_file, render(data, summary, refresh_s))
     return folder.report_file, summary
 
 
@@ -77,14 +81,15 @@ def generator() -> str:
     return ", ".join(f"{name} {version}" for name, version in made_by.items())
 
 
-def render(data: StudyData, summary: StudySummary) -> bytes:
+def render(data: StudyData, summary: StudySummary, refresh_s: int = 0) -> bytes:
     """The report as it stands in the folder of ``data``; writes nothing.
 
     Args:
         data: The study folder's content.
         summary: Its summary.
+        refresh_s: As in ``write_up``.
     """
-    context = page_context(data, summary)
+    context = page_context(data, summary) | {"refresh_s": refresh_s if summary.counts.missing else 0}
     made = {"generator": generator(), "ledger_head": data.ledger_head, "arms_json": _json(context["arm_list"])}
     return _render(context | made | {"summary_json": _json(summary.to_plain())})
 

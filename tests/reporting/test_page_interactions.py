@@ -218,6 +218,35 @@ def test_contents_are_beside_the_page_and_in_a_menu_on_narrow_screens(page):
     page.set_viewport_size({"width": 1400, "height": 900})
 
 
+@pytest.mark.parametrize(("sheet", "width"), [("A4", 688), ("Letter", 710)])
+def test_on_paper_every_figure_fits_with_all_it_draws(page, sheet, width):
+    outside = """[...document.querySelectorAll('.plot')].filter(plot => {
+        const box = plot.getBoundingClientRect(), svg = plot.querySelector('svg.main-svg').getBoundingClientRect();
+        const all = [...plot.querySelectorAll('.points path, .errorbars path, [class$=tick] text, .annotation-text')];
+        return svg.right > box.right + 1 || box.right > innerWidth || all.some(mark => {
+            const { left, right, top, bottom } = mark.getBoundingClientRect();
+            return left < box.left - 2 || right > box.right + 2 || top < svg.top - 2 || bottom > svg.bottom + 2;
+        });
+    }).map(plot => plot.id)"""
+    page.set_viewport_size({"width": width, "height": 1000})
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate(outside) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert not any(page.locator(hidden).first.is_visible() for hidden in (".side", ".tools"))
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.emulate_media(media="screen")
+    page.set_viewport_size({"width": 1400, "height": 900})
+    _until(
+        page,
+        "[...document.querySelectorAll('.plot')].every(plot => "
+        "Math.abs(plot.querySelector('svg.main-svg').clientWidth - plot.clientWidth) < 2)",
+    )
+    page.evaluate("addEventListener('beforeprint', () => { window.prepared = true; })")
+    assert page.pdf(format=sheet).startswith(b"%PDF")
+    assert page.evaluate("window.prepared")
+
+
 def test_without_scripts_the_page_has_its_contents_and_tables(browser, report):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()

@@ -1,6 +1,23 @@
 /* Contents beside the page on wide screens and in a menu on narrow ones, with the section in sight marked. */
 (() => {
   "use strict";
+  /* A page that loads itself again while the study runs shows what it showed: the place, and which parts were unfolded. */
+  const again = document.querySelector("meta[http-equiv='refresh']") ? `fgtune ${location.pathname}` : "";
+  if (again) {
+    const parts = () => [...document.querySelectorAll("main details")];
+    const name = (part) => part.querySelector("summary").textContent;
+    history.scrollRestoration = "manual";
+    addEventListener("pagehide", () => {
+      const opened = parts().filter((part) => part.open).map(name);
+      try { sessionStorage.setItem(again, JSON.stringify({ y: scrollY, opened })); } catch { /* none for this page */ }
+    });
+    let before = null;
+    try { before = JSON.parse(sessionStorage.getItem(again)); } catch { /* the same */ }
+    if (before) {
+      parts().forEach((part) => { part.open = before.opened.includes(name(part)); });
+      addEventListener("load", () => scrollTo(0, before.y));
+    }
+  }
   const menus = [...document.querySelectorAll("details.menu")];
   if (!menus.length) return;
   const wide = window.matchMedia("(min-width: 1200px)");

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -51,9 +52,7 @@ def learning_figure(panel: CurvesPanel, styles: Mapping[str, ArmStyle]) -> go.Fi
                 line={"color": style.color, "width": 2, "dash": style.dash},
                 marker={"color": style.color, "symbol": style.symbol},
                 name=shown(curve.label, 28),
-                customdata=[_interval_text(low, high) for low, high in zip(curve.low, curve.high, strict=True)],
-                hovertemplate=f"{shown(curve.label)}, epoch %{{x}}: %{{y:.3f}}%{{customdata}}, n = {curve.n}"
-                "<extra></extra>",
+                **_pointing(curve, len(ordered) <= _MOST_NAMED),
                 **of_arm(curve.arm),
             )
         )
@@ -68,6 +67,14 @@ def learning_figure(panel: CurvesPanel, styles: Mapping[str, ArmStyle]) -> go.Fi
     if direct:
         _label_ends(figure, panel, styles)
     return figure
+
+
+def _pointing(curve: Curve, intervals: bool) -> dict[str, Any]:
+    """What pointing at a curve says; ``intervals`` of very many curves would be half of the page."""
+    texts = [_interval_text(low, high) for low, high in zip(curve.low, curve.high, strict=True)] if intervals else []
+    around = "%{customdata}" if texts else ""
+    template = f"{shown(curve.label)}, epoch %{{x}}: %{{y:.3f}}{around}, n = {curve.n}<extra></extra>"
+    return {"hovertemplate": template} | ({"customdata": texts} if texts else {})
 
 
 def _interval_text(low: float, high: float) -> str:

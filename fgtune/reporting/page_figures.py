@@ -36,11 +36,13 @@ class FigureGroup:
 
     Attributes:
         widest: Largest number side by side.
+        left_out: Number of arms without a figure, because there are too many.
     """
 
     title: str
     figures: tuple[Figure, ...]
     widest: int = 3
+    left_out: int = 0
 
     @property
     def columns(self) -> int:

@@ -28,7 +28,7 @@ from fgtune.analysis.level_panels import (
     sensitivity_panels,
     solver_points,
 )
-from fgtune.analysis.relations_data import RelationsPanel, relations_panels
+from fgtune.analysis.relations_data import relations_panels
 from fgtune.analysis.search.selection import Selection
 from fgtune.analysis.summary import StudySummary
 from fgtune.analysis.text.datasets_answer import pooled_sentence
@@ -40,7 +40,8 @@ from fgtune.reporting.importance_panels import ImportancePanels, importance_pane
 from fgtune.reporting.joint_panels import number_figures, parts_figures, profile_figures, variance_figures
 from fgtune.reporting.level_figures import arms_figure, pair_figure, scatter_figure, sensitivity_figure
 from fgtune.reporting.page_figures import Figure, FigureGroup
-from fgtune.reporting.row_figures import forest_figure, relations_figure, solver_figure
+from fgtune.reporting.relation_panels import relation_figures
+from fgtune.reporting.row_figures import forest_figure, solver_figure
 from fgtune.reporting.theme import ArmStyle
 
 MOST_ROWS = 24
@@ -111,7 +112,7 @@ def panels_of_arms(data: StudyData, summary: StudySummary, styles: Mapping[str, 
         importances=ImportancePanels(FigureGroup("", ()), ()),
         levels=_levels(data, styles),
         curves=_learning_curves(data, styles),
-        relations=_relations(relations),
+        relations=relation_figures(relations, summary),
         relations_truth=any(panel.has_truth for panel in relations),
         solvers=_solvers(data, styles),
         choosing=_choosing(data, summary),
@@ -153,7 +154,7 @@ def panels_of_space(
         importances=importance_panels(data, trials, judged),
         levels=_settings(data, trials, judged if searched else infos),
         curves=_trial_curves(data, trials),
-        relations=_relations(relations),
+        relations=relation_figures(relations, summary),
         relations_truth=any(panel.has_truth for panel in relations),
         solvers=_solvers(data, styles) if few and not searched else (),
         choosing=FigureGroup("", ()),
@@ -333,20 +334,3 @@ def _choosing(data: StudyData, summary: StudySummary) -> FigureGroup:
         title = f"{capital(panel.y.title)} against {panel.x.title}{f', {dataset}' if dataset else ''}"
         figures.append(Figure(f"choosing-{rank}", title, alt, pair_figure(panel)))
     return FigureGroup("", tuple(figures), widest=3)
-
-
-def _relations(panels: Sequence[RelationsPanel]) -> FigureGroup:
-    """The median seed's relations, arm by arm."""
-
-    def made(rank: int, panel: RelationsPanel) -> Figure:
-        note = f"seed {panel.seed}, primary metric {number(panel.value)}"
-        if panel.has_truth:
-            right, wrong, surplus, unclaimed = panel.counts
-            parts = [f"{right} of {right + wrong} aligned classes under their true parent"]
-            parts += [f"{n} {word}" for n, word in ((surplus, "surplus"), (unclaimed, "unclaimed")) if n]
-            note = f"{note}; {', '.join(parts)}"
-        title = f"{panel.label}, source {panel.source}" if panel.num_sources > 1 else panel.label
-        alt = f"Learned relations of {panel.label}: {note}."
-        return Figure(f"relations-{rank}", title, alt, relations_figure(panel), note, arms=(panel.arm,))
-
-    return FigureGroup("", tuple(made(rank, panel) for rank, panel in enumerate(panels)))

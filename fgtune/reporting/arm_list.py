@@ -28,18 +28,22 @@ def arm_list(
         best: The points of a space from the best on; empty where arms are compared one by one.
 
     Returns:
-        ``name`` in the plan, ``label`` for readers, ``color``, ``group`` (empty unless groups have two arms on
-        average), ``verdict`` (empty without one), ``rank`` among the best (from 1), ``baseline``.
+        ``name`` in the plan and ``label`` for readers; where they apply, ``color`` (points of a search have none of
+        their own), ``hint`` (the settings of a point of a space, which goes by its name), ``group`` (if groups have two
+        arms on average), ``verdict``, ``rank`` among the best (from 1), ``baseline``.
     """
     if sum(not arm.is_baseline for arm in data.arms) < _FEWEST:
         return []
     verdicts = {item.arm: item.judgement.verdict.value for item in summary.contrasts if item.judgement is not None}
     ranks = {name: rank for rank, name in enumerate(best, start=1)}
-    groups = {} if best else _groups(data)
+    in_space = data.study.design.samples_points
+    groups = {} if in_space else _groups(data)
     found = []
     for arm in data.arms:
-        record = {"name": arm.name, "label": arm.label, "color": styles[arm.name].color}
+        record = {"name": arm.name, "label": arm.name if in_space else arm.label}
         more = {
+            "color": styles[arm.name].color if summary.search is None else "",
+            "hint": arm.label if in_space else "",
             "group": groups.get(arm.name, ""),
             "verdict": verdicts.get(arm.name, ""),
             "rank": ranks.get(arm.name, 0),

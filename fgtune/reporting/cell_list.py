@@ -59,7 +59,8 @@ def cell_rows(data: StudyData) -> tuple[CellRow, ...]:
     if len(data.planned) > MOST_CELLS:
         return ()
     primary, files = data.study.metrics.primary, _files(data.folder)
-    labels = {arm.name: arm.label for arm in data.arms}
+    in_space = data.study.design.samples_points
+    labels = {arm.name: arm.name if in_space else arm.label for arm in data.arms}
     rows = []
     for cell in data.planned:
         row = CellRow(cell.cell_id, cell.arm, labels[cell.arm], cell.seed, _PLANNED, math.nan, math.nan, 0, {})

@@ -31,3 +31,12 @@ def test_arms_are_grouped_by_the_factor_that_they_vary(synthetic, tmp_path):
         "lr=0.01": "lr",
         "lr=1.0": "lr",
     }
+
+
+def test_points_of_a_search_go_by_their_names_and_the_best_have_ranks(synthetic_search, tmp_path):
+    data = read_study(synthetic_search.SyntheticSearch(trials=3, curves=False).write(tmp_path))
+    arms = arm_list(data, summarise(data), arm_styles(data.arms), ["trial-0002", "trial-0000"])
+    assert [arm["label"] for arm in arms] == ["baseline", "trial-0000", "trial-0001", "trial-0002"]
+    assert [arm.get("rank") for arm in arms] == [None, 2, None, 1]
+    assert "lr" in arms[1]["hint"]
+    assert not any("color" in arm for arm in arms)

@@ -98,9 +98,10 @@
     box.addEventListener("change", () => change([arm], box.checked));
     boxes.set(arm.name, box);
     const swatch = made("span", { className: "swatch" });
-    swatch.style.background = arm.color;
+    if (arm.color) swatch.style.background = arm.color;
+    else swatch.hidden = true;
     swatch.setAttribute("aria-hidden", "true");
-    const label = made("label", {}, box, swatch, made("span", { textContent: arm.label }));
+    const label = made("label", { title: arm.hint || "" }, box, swatch, made("span", { textContent: arm.label }));
     if (arm.baseline || arm.verdict) label.append(made("small", { textContent: arm.baseline ? "baseline" : arm.verdict }));
     return label;
   };
@@ -110,7 +111,7 @@
     find.addEventListener("input", () => {
       const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
       arms.forEach((arm) => {
-        const text = `${arm.label} ${arm.group || ""} ${arm.verdict || ""}`.toLowerCase();
+        const text = `${arm.label} ${arm.hint || ""} ${arm.group || ""} ${arm.verdict || ""}`.toLowerCase();
         boxes.get(arm.name).closest("label").hidden = !words.every((word) => text.includes(word));
       });
     });

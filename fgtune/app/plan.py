@@ -74,7 +74,8 @@ class StudyPlan:
     def table(self) -> pd.DataFrame:
         """One row per cell, in the order in which they run.
 
-        Columns: ``cell_id, arm, seed``, one column per factor, ``num_fine`` (text if it is estimated) and ``state``,
+        Columns: ``cell_id, arm, seed``, one column per factor, ``num_fine`` (text if it is estimated; absent in
+        a study of your own trainer) and ``state``,
         which is ``MISSING`` for a cell without a result.
         """
         import pandas as pd
@@ -88,7 +89,9 @@ class StudyPlan:
             row |= {column: cell.levels[path] for path, column in columns.items()}
             result = self.finished.get(cell.cell_id)
             state = MISSING if result is None else result.state.value
-            rows.append(row | {"num_fine": cell.config.own().classes.num_fine, "state": state})
+            own = cell.config.discovery
+            row |= {} if own is None else {"num_fine": own.classes.num_fine}
+            rows.append(row | {"state": state})
         return pd.DataFrame(rows)
 
     def __len__(self) -> int:
@@ -143,15 +146,16 @@ def _arm_table(made: StudyPlan) -> Table:
     by_arm: dict[str, list[Cell]] = {}
     for cell in plan.cells:
         by_arm.setdefault(cell.arm, []).append(cell)
-    table = Table("arm", *plan.factors, "K_F", "cells", *(("done", "failed", "pruned") if finished else ()))
+    classes = _with_classes(plan)
+    table = Table("arm", *plan.factors, *classes, "cells", *(("done", "failed", "pruned") if finished else ()))
     for arm in plan.arms:
         cells = by_arm.get(arm.name, [])
         count = Counter(finished[cell.cell_id].state for cell in cells if cell.cell_id in finished)
         row = [arm.name + " *" * arm.is_baseline, *(_shown(arm.levels[factor]) for factor in plan.factors)]
         size, number = "searched", len(plan.study.seed_list)
         if cells:
-            size, number = str(cells[0].config.own().classes.num_fine), len(cells)
-        row += [size, str(number)]
+            size, number = _size(cells[0]), len(cells)
+        row += [size, str(number)] if classes else [str(number)]
         row += [str(count[state]) for state in (CellState.COMPLETE, CellState.FAIL, CellState.PRUNED) if finished]
         table.add_row(*table_row(*row))
     table.caption = "* the baseline"
@@ -161,14 +165,26 @@ def _arm_table(made: StudyPlan) -> Table:
 def _cell_table(made: StudyPlan) -> Table:
     """One row per cell, in the order in which they run."""
     plan = made.plan
-    table = Table("cell", "seed", "arm", *plan.factors, "K_F", "state")
+    classes = _with_classes(plan)
+    table = Table("cell", "seed", "arm", *plan.factors, *classes, "state")
     for cell in plan.cells:
         levels = [_shown(cell.levels[factor]) for factor in plan.factors]
         result = made.finished.get(cell.cell_id)
         state = "to run" if result is None else result.state.value
-        known = (cell.cell_id, str(cell.seed), cell.arm, *levels, str(cell.config.own().classes.num_fine), state)
-        table.add_row(*table_row(*known))
+        sizes = [_size(cell)] if classes else []
+        table.add_row(*table_row(cell.cell_id, str(cell.seed), cell.arm, *levels, *sizes, state))
     return table
+
+
+def _with_classes(plan: Plan) -> tuple[str, ...]:
+    """The heading of the column of numbers of classes; none where trials have no classes."""
+    return () if plan.study.trial.discovery is None else ("K_F",)
+
+
+def _size(cell: Cell) -> str:
+    """The number of fine classes of a cell, as a table shows it; empty where trials have none."""
+    own = cell.config.discovery
+    return "" if own is None else str(own.classes.num_fine)
 
 
 def _shown(level: object) -> str:

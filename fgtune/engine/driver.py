@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fgtune.catalog import is_of_cells, spec_of
+from fgtune.catalog import is_of_cells
 from fgtune.config.arms.plan import Plan
 from fgtune.engine.designs import DESIGNS, PlannedKind
 from fgtune.engine.opening import Launch
@@ -16,6 +16,7 @@ from fgtune.engine.plan_growth import with_suggestion
 from fgtune.engine.progress import ProgressDisplay, Tally
 from fgtune.engine.recorder import Recorder, record_labels
 from fgtune.engine.safe_tracking import SafeTracking
+from fgtune.engine.trial_kinds import TRIAL_KINDS
 from fgtune.reporting.html import write_up
 from fgtune.results.records import CellResult, CellState
 from fgtune.signals import deferring
@@ -35,7 +36,7 @@ def _displayed_metric(plan: Plan) -> tuple[str, bool]:
     name, mode = plan.study.ranking[0]
     if not is_of_cells(name):
         name, mode = plan.study.metrics.primary, None
-    return name, (mode or spec_of(name).direction) != "minimize"
+    return name, (mode or plan.study.trial.book.spec_of(name).direction) != "minimize"
 
 
 @dataclass
@@ -103,19 +104,16 @@ class Driver:
 
     def _train(self, flag: StopFlag) -> CellQueue:
         """Run cells until none is left, a budget is used up, or the flag is set."""
-        from fgtune.training.prepared import dataset_key, preparation_key, prepare_split
+        from fgtune.training.prepared import PreparedSplit
         from fgtune.tuning.runner import run_cells
 
         datasets, execution = self.launch.opened.datasets, self.plan.study.execution
         record_labels(self.launch.folder, self.plan, datasets)
-        prepared = {}
+        prepared: dict[str, PreparedSplit] = {}
         for cell in self.kind.prepared_cells(self.plan, self.launch):
             if flag.is_set:  # by a signal that came while something else was written
                 raise KeyboardInterrupt
-            key = preparation_key(cell.config.own(), cell.seed)
-            if key not in prepared:
-                dataset = datasets[dataset_key(cell.config.own())]
-                prepared[key] = prepare_split(dataset, cell.config.own(), cell.seed, threads=os.cpu_count() or 1)
+            TRIAL_KINDS[cell.config.trial_kind].prepare(cell, datasets, prepared)
         queue, stopping = self._queue_and_stopping()
         folder = self.launch.folder
         with deferring(flag.set):
@@ -171,6 +169,8 @@ class Driver:
         if end is StudyEnd.COMPLETE:  # until then a cell may still fork from another one's milestone
             for state in folder.checkpoints_dir.glob("*.*.pt"):
                 state.unlink(missing_ok=True)
+            for work in folder.checkpoints_dir.glob("*.work"):  # of a user's function that was killed
+                shutil.rmtree(work, ignore_errors=True)
         if len(results) == len(self.cells):
             folder.gather_curves()
             print_damage(folder.damage.values())

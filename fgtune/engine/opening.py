@@ -20,6 +20,7 @@ from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.designs import Design
 from fgtune.config.schema.domains import ChoiceDomain
 from fgtune.config.schema.plugin import is_plugin_kind
+from fgtune.engine.trial_kinds import TRIAL_KINDS
 from fgtune.errors import ConfigError, LimitError, MultiConfigError
 from fgtune.plugins import resolve
 from fgtune.results.folder import StudyFolder
@@ -121,7 +122,8 @@ def open_loaded(loaded: LoadedStudy, address: str | None = None) -> OpenedStudy:
         return describe(dataset)
 
     plan = expand(loaded, shape_of, made)
-    _check_inputs(plan, datasets, elsewhere=bool(address or os.environ.get("RAY_ADDRESS")))
+    kind = TRIAL_KINDS[loaded.study.trial.trial_kind]
+    kind.check_inputs(plan, datasets, elsewhere=bool(address or os.environ.get("RAY_ADDRESS")))
     check_measured(loaded, plan)
     for each in plan.arm_searches:
         with each.search.relocated_errors():
@@ -139,11 +141,10 @@ def _check_names(loaded: LoadedStudy) -> Drafts:
 
 def _check_plugins(loaded: LoadedStudy, made: Drafts) -> None:
     """Import and check the parts that live in the user's own packages."""
-    from fgtune.training.input_checks import check_user_parts
-
+    kind = TRIAL_KINDS[loaded.study.trial.trial_kind]
     for draft in made.arms:
         try:
-            check_user_parts(draft.config.own())
+            kind.check_parts(draft.config)
         except ConfigError as error:
             errors = error.errors if isinstance(error, MultiConfigError) else (error,)
             MultiConfigError.raise_all([draft.place_error(each, loaded) for each in errors])
@@ -163,21 +164,3 @@ def _check_searched_kinds(loaded: LoadedStudy, design: Design) -> None:
                     resolve(kind)
                 except ConfigError as error:
                     raise loaded.located(error, path) from error
-
-
-def _check_inputs(plan: Plan, datasets: Mapping[str, Dataset], *, elsewhere: bool) -> None:
-    """Raise unless augmentation, backbone and weights file of every arm fit its data, and the trial the machine."""
-    from fgtune.training.input_checks import check_inputs, view_shape
-    from fgtune.training.size_checks import check_size
-
-    for arm in plan.arms:
-        config = arm.config.own()
-        key = data_key(config.data)
-        inputs, shape, classes = datasets[key].inputs, plan.shapes[key], config.classes
-        sample = inputs.shape[1:]
-        check_inputs(config, sample)
-        num_fine = float(classes.number) if classes.number is not None else None
-        if classes.num_fine_ratio is not None:
-            num_fine = classes.num_fine_ratio * (shape.num_fine or 1)
-        seen = (len(inputs), *view_shape(config.augmentation, sample))
-        check_size(config, seen, num_fine, max(shape.num_coarse), shape.num_fine, elsewhere=elsewhere)

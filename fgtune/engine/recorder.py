@@ -93,8 +93,10 @@ class Recorder:
 
     def on_complete(self, cell_id: str, outcome: TrialOutcome, attempts: int) -> None:
         """Record a finished cell."""
-        self._folder.write_relations(cell_id, outcome.relations)
-        evidence = {RELATIONS: arrays_digest(outcome.relations)}
+        evidence: dict[str, str] = {}
+        if outcome.relations is not None:
+            self._folder.write_relations(cell_id, outcome.relations)
+            evidence[RELATIONS] = arrays_digest(outcome.relations)
         if outcome.predictions is not None:
             self._folder.write_predictions(cell_id, outcome.predictions)
             evidence |= {PREDICTIONS: arrays_digest(outcome.predictions), **self._labels(cell_id)}

@@ -221,10 +221,13 @@ def joint_state(results: Sequence[CellResult]) -> CellState:
 
 @dataclass(frozen=True)
 class TrialOutcome:
-    """What a trial returns to the driver at its end: the whole curve, the relations, the predictions, the cost."""
+    """What a trial returns to the driver at its end: the whole curve, the relations, the predictions, the cost.
+
+    ``relations`` is None for a trial that learns none: a user's own function.
+    """
 
     history: tuple[EpochMetrics, ...]
-    relations: RelationsRecord
+    relations: RelationsRecord | None
     solver: SolverUse | None
     seconds: float
     attention: AttentionRecord | None = None

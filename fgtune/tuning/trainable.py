@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import time
 from collections.abc import Mapping
@@ -15,20 +14,16 @@ import ray
 from ray import tune
 
 from fgtune.config.arms.records import Cell
-from fgtune.config.schema.trial import TrialConfig
-from fgtune.data.base import Dataset
-from fgtune.errors import FgtuneError, TrialError
+from fgtune.errors import FgtuneError
 from fgtune.files import is_disk_fault
 from fgtune.plugins import Permit, permit_for_workers, permitting
 from fgtune.results.records import EpochMetrics, TrialOutcome
-from fgtune.training.prepared import PreparedSplit, dataset_key, preparation_key, prepare_split, views
+from fgtune.tuning.cell_runs import RUN_KINDS, CellRun, Worker, limit_threads, run_kind_of
 from fgtune.tuning.watch import time_limit_text
 
 REPORT_EVERY_S = 1.0
 """A step trains whole epochs until this much time has passed: often enough for a live display, too rare to cost
 anything. It ends earlier after an epoch at which the trial has to wait for a decision."""
-KEPT_PREPARATIONS = 2
-"""Preparations that a process keeps besides the shared ones; each holds a table as long as the data."""
 JOB = "job"
 """The only key of a Tune config: plain data that a worker needs for one cell."""
 
@@ -40,8 +35,7 @@ def job_of(cell: Cell) -> dict[str, Any]:
         "arm": cell.arm,
         "seed": cell.seed,
         "config": cell.config.to_plain(),
-        "dataset_key": dataset_key(cell.config.own()),
-        "preparation_key": preparation_key(cell.config.own(), cell.seed),
+        **RUN_KINDS[cell.config.trial_kind].needs(cell),
         "fork": None if cell.fork is None else asdict(cell.fork),
         "plugins": asdict(permit_for_workers()),
     }
@@ -72,19 +66,16 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         max_trial_s: float | None = None,
     ) -> None:
         """Called once per process."""
-        self._datasets, self._prepared = datasets, prepared
-        self._own_preparations: dict[str, PreparedSplit] = {}
-        self._checkpoints = Path(checkpoint_dir)
-        self._encoders = None if encoder_dir is None else Path(encoder_dir)
+        encoders = None if encoder_dir is None else Path(encoder_dir)
+        self._worker = Worker(datasets, prepared, Path(checkpoint_dir), encoders, max(1, int(cpus)))
         self._checkpoint_every = checkpoint_every_epochs
         self._max_trial_s = max_trial_s
-        self._threads = max(1, int(cpus))
-        limit_threads(self._threads)
+        limit_threads(self._worker.threads)
         self._start(config[JOB])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Switch to another cell in the same process; nothing of the last one remains."""
-        self._keep_progress()
+        self._leave()
         self._start(new_config[JOB])
         return True
 
@@ -92,12 +83,11 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         """Note what is to be done; the first step builds the trainer, where Tune can bear that it hangs or crashes."""
         self._job: Mapping[str, Any] | None = job
         self._cell_id: str = job["cell_id"]
-        self._path = self._checkpoints / f"{self._cell_id}.pt"
         self._failure: str | None = None
         self._waits_at, self._keeps_states = frozenset(job["waits_at"]), bool(job["keeps_states"])
         self._fork_epoch: int = 0 if job["fork"] is None else job["fork"]["epoch"]
         self._plugins = Permit(**job["plugins"])
-        self._trainer: Any = None  # a Trainer; torch is imported in workers only
+        self._run: CellRun | None = None
         self._saved_epoch = 0
         self._unsaved: str | None = None  # why its checkpoint was not written
         self._began, self._taken_over = time.monotonic(), 0.0
@@ -107,51 +97,12 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         """Allow this process the same plugins as the driver; it inherits nothing from an earlier cell."""
         return permitting(self._plugins.packages, self._plugins.search_path)
 
-    def _build(self, job: Mapping[str, Any]) -> Any:
-        from fgtune.training.build import build_trainer
-        from fgtune.training.checkpoint import load_checkpoint
-
-        config = TrialConfig.from_plain(job["config"])
-        dataset: Dataset = ray.get(self._datasets[job["dataset_key"]])
-        prepared = self._preparation(dataset, config, job)
-        training, evaluation = views(dataset, prepared)
-        trainer = build_trainer(config, training, evaluation, prepared, job["seed"], self._threads, self._encoders)
-        state = load_checkpoint(self._path)
-        if state is not None:
-            trainer.load_state_dict(state)
-        elif job["fork"] is not None:
-            self._fork(trainer, job["fork"]["donor"])
-        self._saved_epoch = trainer.epoch
-        self._unreported = tuple(trainer.history[self._fork_epoch :])
+    def _build(self, job: Mapping[str, Any]) -> CellRun:
+        run = run_kind_of(job["config"]).start(job, self._worker)
+        self._saved_epoch = run.epoch
+        self._unreported = tuple(run.history[self._fork_epoch :])
         self._taken_over = sum(entry.seconds for entry in self._unreported)
-        return trainer
-
-    def _fork(self, trainer: Any, donor: str) -> None:
-        """Start from the state of another cell."""
-        from fgtune.training.checkpoint import load_checkpoint, start_from
-
-        state = load_checkpoint(self._state_path(donor, self._fork_epoch))
-        if state is None:
-            raise TrialError(
-                f"the state of cell {donor} after epoch {self._fork_epoch} is gone, so nothing goes on from it"
-            )
-        start_from(trainer, state)
-
-    def _state_path(self, cell_id: str, epoch: int) -> Path:
-        """Where a cell's state at a milestone is kept for forks."""
-        return self._checkpoints / f"{cell_id}.{epoch}.pt"
-
-    def _preparation(self, dataset: Dataset, config: TrialConfig, job: Mapping[str, Any]) -> PreparedSplit:
-        """The shared preparation; made here, once per process, for settings that were not known in advance."""
-        key: str = job["preparation_key"]
-        if key in self._prepared:
-            shared: PreparedSplit = ray.get(self._prepared[key])
-            return shared
-        if key not in self._own_preparations:
-            while len(self._own_preparations) >= KEPT_PREPARATIONS:
-                del self._own_preparations[next(iter(self._own_preparations))]
-            self._own_preparations[key] = prepare_split(dataset, config, job["seed"], self._threads)
-        return self._own_preparations[key]
+        return run
 
     def step(self) -> dict[str, Any]:
         """Train for about a second; the last result of a cell carries its outcome or its failure."""
@@ -165,22 +116,24 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
 
     def _advance(self) -> dict[str, Any]:
         if self._job is not None:
-            self._trainer, self._job = self._build(self._job), None
-        epochs = self._epochs()
+            self._run, self._job = self._build(self._job), None
+        run = self._run
+        if run is None:
+            raise RuntimeError(f"cell {self._cell_id} is over already")
+        epochs = self._epochs(run)
         result: dict[str, Any] = {"cell_id": self._cell_id, "epochs": epochs, "done": False}
         if self._unsaved is not None:
             result["unsaved"], self._unsaved = self._unsaved, None
         if self._unreported:
             result["restored"], self._unreported = self._unreported, ()
-        if self._trainer.epoch >= self._trainer.config.epochs:
-            from fgtune.training.checkpoint import without_donor
-
-            outcome: TrialOutcome = without_donor(self._trainer.outcome(), self._fork_epoch)
-            self._trainer = None
+        if run.is_over:
+            outcome: TrialOutcome = run.outcome()
+            run.close()
+            self._run = None
             result |= {"done": True, "outcome": pickle.dumps(outcome)}
         elif self._is_overdue:
             self._keep_progress()  # more time, and --retry-failed, continue from here
-            self._failure = time_limit_text(self._used, self._max_trial_s or 0.0, self._trainer.epoch)
+            self._failure = time_limit_text(self._used, self._max_trial_s or 0.0, run.epoch)
             result |= {"done": True, "failure": self._failure}
         return result
 
@@ -193,54 +146,41 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
     def _is_overdue(self) -> bool:
         return self._max_trial_s is not None and self._used >= self._max_trial_s
 
-    def _epochs(self) -> list[EpochMetrics]:
+    def _epochs(self, run: CellRun) -> list[EpochMetrics]:
         """Train some epochs; none if the decision on the last restored one has to come first."""
         started = time.monotonic()
         epochs: list[EpochMetrics] = []
         if self._unreported and self._unreported[-1].epoch in self._waits_at:
             return epochs
-        for entry in self._trainer:
+        for entry in run:
             epochs.append(entry)
             if self._keeps_states and entry.epoch in self._waits_at:
-                self._keep_state(entry.epoch)
+                run.save(self._worker.state_path(self._cell_id, entry.epoch))  # for forks, before it is reported
             if entry.epoch - self._saved_epoch >= self._checkpoint_every:
                 self._keep_progress()
             if entry.epoch in self._waits_at or time.monotonic() - started >= REPORT_EVERY_S or self._is_overdue:
                 break
         return epochs
 
-    def _keep_state(self, epoch: int) -> None:
-        """Write the state that forks may start from, before the epoch is reported."""
-        from fgtune.training.checkpoint import save_checkpoint
-
-        save_checkpoint(self._state_path(self._cell_id, epoch), self._trainer.state_dict())
-
     def _keep_progress(self) -> None:
         """Write the checkpoint of an unfinished cell unless it is up to date."""
-        if self._trainer is None or self._trainer.epoch == self._saved_epoch:
+        if self._run is None or self._run.is_over or self._run.resumable == self._saved_epoch:
             return
-        from fgtune.training.checkpoint import save_checkpoint
-
         try:
-            save_checkpoint(self._path, self._trainer.state_dict())
+            self._run.save(self._worker.checkpoint(self._cell_id))
         except OSError as error:  # the cell can go on without; whether it can be recorded will be seen when it ends
             if not is_disk_fault(error):
                 raise
             self._unsaved = f"its checkpoint cannot be written ({error.strerror}); it goes on without"
-        self._saved_epoch = self._trainer.epoch
+        self._saved_epoch = self._run.resumable
+
+    def _leave(self) -> None:
+        """Let go of a cell; an unfinished one keeps its progress."""
+        self._keep_progress()
+        if self._run is not None:
+            self._run.close()
+            self._run = None
 
     def cleanup(self) -> None:
-        """Called when the process stops: an unfinished cell keeps its progress."""
-        self._keep_progress()
-
-
-def limit_threads(threads: int) -> None:
-    """Limit torch, FAISS and BLAS to ``threads`` threads, so that concurrent trials do not compete for cores."""
-    os.environ["OMP_NUM_THREADS"] = str(threads)
-    import faiss
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    torch.set_num_threads(threads)
-    faiss.omp_set_num_threads(threads)
-    threadpool_limits(threads)  # stays in force for the BLAS pools of NumPy and SciPy, which are loaded by now
+        """Called when the process stops."""
+        self._leave()

@@ -171,6 +171,6 @@ def _epochs(data: StudyData) -> Iterator[tuple[int, int]]:
         result = data.results.get(cell.cell_id)
         if result is None or cell.arm == data.baseline.name or result.state is CellState.FAIL:
             continue
-        planned = int(result.config.get("epochs", data.study.trial.own().epochs))
+        planned = int(result.config.get("epochs", data.study.trial.planned_epochs))
         fork_epoch = 0 if result.fork is None else result.fork.epoch
         yield (0 if fork_epoch else planned), min(result.epochs, planned) - fork_epoch

@@ -49,6 +49,16 @@ WORDS: Mapping[str, TrialWords] = {
         more="Add seeds: `fgtune extend DIR --seeds {seeds}`",
         has_relations=True,
     ),
+    "function": TrialWords(
+        pairs="All arms with the same seed were given that seed; what it decides (split, initial values, order) is up "
+        "to the function that was run, and pairs help where it is the same for all arms.",
+        missing="not run yet or cut off",
+        again="Read why in the table of failed cells, mend it, and run them again with --retry-failed.",
+        stopped="a scheduler stopped some of their pairs for being bad",
+        unstopped="Run the study without a scheduler for verdicts.",
+        more="Add seeds: `fgtune extend DIR --seeds {seeds}`",
+        has_relations=False,
+    ),
     "imported": TrialWords(
         pairs="The runs were made elsewhere, and those with the same seed are taken as a pair. That helps where a seed "
         "gives all arms the same split, initial values and data order; where it does not, pairs are no better than "

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from fgtune.app.verification.findings import Finding, Subject, agree, identity
-from fgtune.catalog import MetricBook, MetricSpec
+from fgtune.catalog import MetricSpec
 from fgtune.config.arms.records import cell_id_of
 from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.trial import BaseTrialConfig
 from fgtune.results.folder import CHAINED
 from fgtune.results.records import CellResult, CellState
 
@@ -46,18 +47,20 @@ def check_lines(subject: Subject) -> Iterator[Finding]:
         again = earlier is not None and earlier.state is not CellState.FAIL
         yield agree(not again, f"{name}: replaces a result of this cell that had not failed, which no run does")
         before[line.cell_id] = line
-        yield from _contents(line, subject.data.study.trial.book, name)
+        yield from _contents(line, subject.data.study.trial, name)
 
 
-def _contents(line: CellResult, book: MetricBook, name: str) -> Iterator[Finding]:
+def _contents(line: CellResult, trial: BaseTrialConfig, name: str) -> Iterator[Finding]:
     """What a line says of its cell."""
+    book = trial.book
     if line.state is CellState.FAIL:
         yield agree(not line.metrics and bool(line.cause), f"{name}: a failed cell has a cause and no metrics")
     if line.state is CellState.PRUNED:
         yield agree(bool(line.cause), f"{name}: a cell that was stopped early has a cause")
     if line.state is CellState.COMPLETE:
         wanted = line.config.get("epochs", line.epochs)  # of an imported run, nobody knows how many were planned
-        yield agree(line.epochs == wanted, f"{name}: is complete after {line.epochs} of {wanted} epochs")
+        ended = 0 < line.epochs <= wanted if trial.may_end_early else line.epochs == wanted
+        yield agree(ended, f"{name}: is complete after {line.epochs} of {wanted} epochs")
         undefined = "not finite" in (line.cause or "")
         yield agree(bool(line.metrics) or undefined, f"{name}: is complete and has no metrics")
     yield agree(math.isfinite(line.seconds) and line.seconds >= 0, f"{name}: took {line.seconds} seconds")

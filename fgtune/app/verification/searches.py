@@ -77,7 +77,7 @@ def check_mirror(subject: Subject) -> Iterator[Finding]:
     for result in subject.finished.values():
         ended.setdefault(result.arm, []).append(result)
     whole = {arm: cells for arm, cells in ended.items() if len(cells) == len(data.cells(arm))}
-    objectives = objectives_of(data.study.design)
+    objectives = objectives_of(data.study.design, data.study.trial.book)
     seen = set()
     for trial in read_mirror(folder.optuna_file, data.study.study):
         arm = str(trial.user_attrs.get(ARM))

@@ -11,7 +11,7 @@ from fgtune.config.arms.draft_arms import MAX_ARMS, DraftArm, Drafts, arm_config
 from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.schema.ablation import FULL_METHOD, AblationDesign, Scheme
 from fgtune.config.schema.paths import Path, suggestion
-from fgtune.config.schema.trial import TrialConfig
+from fgtune.config.schema.trial import BaseTrialConfig
 from fgtune.config.spaces.expression import Expression, parse_expression
 from fgtune.errors import ConfigError, MultiConfigError
 
@@ -74,7 +74,7 @@ def _draft(loaded: LoadedStudy, design: AblationDesign, variant: _Variant) -> tu
     return DraftArm(variant.name, levels, config, False, variant.role, removed, places=places), []
 
 
-def _check_components(loaded: LoadedStudy, design: AblationDesign, base: TrialConfig) -> None:
+def _check_components(loaded: LoadedStudy, design: AblationDesign, base: BaseTrialConfig) -> None:
     """Raise unless every component changes the trial; arms without it show whether its patch is valid."""
     errors = []
     for name, component in design.components.items():

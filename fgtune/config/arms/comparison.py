@@ -12,7 +12,7 @@ from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.designs import ArmConfig, ComparisonDesign
 from fgtune.config.schema.paths import Path, overlap
-from fgtune.config.schema.trial import TrialConfig
+from fgtune.config.schema.trial import BaseTrialConfig
 from fgtune.errors import ConfigError, MultiConfigError
 
 DATASET = "dataset"
@@ -88,7 +88,7 @@ def _patches(design: ComparisonDesign, position: int, own: _Dataset) -> tuple[li
 
 def _draft(
     name: str,
-    config: TrialConfig,
+    config: BaseTrialConfig,
     own: _Dataset,
     factors: tuple[str, ...],
     places: Mapping[str, Path],

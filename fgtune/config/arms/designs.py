@@ -19,7 +19,7 @@ from fgtune.config.schema.designs import ComparisonDesign, Design, SensitivityDe
 from fgtune.config.schema.imported import ImportedDesign
 from fgtune.config.schema.search import SearchDesign
 from fgtune.config.schema.study import Study
-from fgtune.config.schema.trial import TrialConfig
+from fgtune.config.schema.trial import BaseTrialConfig
 from fgtune.config.schema.variance import VarianceDesign
 from fgtune.config.spaces.space_check import build_space
 
@@ -41,7 +41,7 @@ class DesignKind(ABC, Generic[D]):
         """
 
     def search_plan(
-        self, loaded: LoadedStudy, design: D, resolve: Callable[[TrialConfig], TrialConfig]
+        self, loaded: LoadedStudy, design: D, resolve: Callable[[BaseTrialConfig], BaseTrialConfig]
     ) -> SearchPlan | None:
         """What proposes further arms, their numbers of classes resolved by ``resolve``; None where nothing does."""
         del loaded, design, resolve
@@ -110,7 +110,7 @@ class SearchKind(DesignKind[SearchDesign]):
         return search_arms(loaded, design)
 
     def search_plan(
-        self, loaded: LoadedStudy, design: SearchDesign, resolve: Callable[[TrialConfig], TrialConfig]
+        self, loaded: LoadedStudy, design: SearchDesign, resolve: Callable[[BaseTrialConfig], BaseTrialConfig]
     ) -> SearchPlan:
         """The design and its space, checked."""
         return SearchPlan(design, build_space(loaded, design, resolve))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -12,9 +12,10 @@ from fgtune.config.arms.arm_search import ArmSearch
 from fgtune.config.arms.records import Arm
 from fgtune.config.reading.explain import explain
 from fgtune.config.reading.load import LoadedStudy
-from fgtune.config.reading.merge import patch
-from fgtune.config.schema.paths import Path, dotted, value_at
-from fgtune.config.schema.trial import TrialConfig
+from fgtune.config.reading.merge import leaves_of, patch
+from fgtune.config.schema.function import SETTINGS, FunctionTrialConfig
+from fgtune.config.schema.paths import Path, dotted, nearest_path, value_at
+from fgtune.config.schema.trial import BaseTrialConfig
 from fgtune.errors import ConfigError
 
 MAX_ARMS = 5000
@@ -58,7 +59,7 @@ class Drafts:
     arm_searches: tuple[ArmSearch, ...] = ()
 
 
-def levels_of(factors: Sequence[str], config: TrialConfig) -> dict[str, Any]:
+def levels_of(factors: Sequence[str], config: BaseTrialConfig) -> dict[str, Any]:
     """The value of every factor in ``config``; None where the config has no such setting."""
     plain = config.to_plain()
     return {factor: value_at(plain, factor) for factor in factors}
@@ -68,20 +69,47 @@ def patched_trial(loaded: LoadedStudy, patches: Sequence[Mapping[str, Any]]) -> 
     """The trial as plain data with patches applied one after the other, defaults not filled in."""
     plain = dict(loaded.raw["trial"])
     for changes in patches:
-        plain = patch(plain, changes, TrialConfig)
+        plain = patch(plain, changes, type(loaded.study.trial))
     return plain
 
 
 def arm_config(
     loaded: LoadedStudy, patches: Sequence[Mapping[str, Any]], places: Mapping[str, Path]
-) -> tuple[TrialConfig | None, list[ConfigError]]:
+) -> tuple[BaseTrialConfig | None, list[ConfigError]]:
     """The trial with patches applied one after the other, or what is wrong with it."""
-    plain = patched_trial(loaded, patches)
+    plain, model = patched_trial(loaded, patches), type(loaded.study.trial)
     try:
-        return TrialConfig.from_plain(plain), []
+        config = model.from_plain(plain)
     except ValidationError as error:
-        found = explain(error, plain, TrialConfig, loaded.origins, ("trial",))
+        found = explain(error, plain, model, loaded.origins, ("trial",))
         return None, [placed(each, places, loaded, blame=True) for each in found]
+    found = [error for changes in patches for error in unknown_settings(loaded.study.trial, changes)]
+    return (None if found else config), [placed(each, places, loaded, blame=True) for each in found]
+
+
+def unknown_settings(trial: BaseTrialConfig, changes: Mapping[str, Any]) -> Iterator[ConfigError]:
+    """What an arm changes that the trial does not have, where validation cannot know: in a user's own settings."""
+    if not isinstance(trial, FunctionTrialConfig):
+        return
+    for path, _ in leaves_of(changes):
+        fixed = path[0] in {"kind", "metrics"}
+        if fixed:
+            rule, fix = "is the same in all arms", "set it in trial"
+            yield ConfigError(rule, path=dotted(("trial", *path)), fix=fix)
+        elif path[0] == SETTINGS and not _is_known(trial.config, path[1:]):
+            near = nearest_path(dotted(path), trial.paths())
+            known = f"did you mean {near!r}? If not, " if near and near.startswith(f"{SETTINGS}.") else ""
+            fix = f"{known}give it in trial.config too, with the value that the other arms have"
+            yield ConfigError("no such setting in trial.config", path=dotted(("trial", *path)), fix=fix)
+
+
+def _is_known(settings: Any, path: Path) -> bool:
+    """Whether settings have a path; below a section with a ``kind`` any, since each kind has settings of its own."""
+    for depth, part in enumerate(path):
+        if not isinstance(settings, dict) or part not in settings:
+            return depth > 0 and isinstance(settings, dict) and "kind" in settings
+        settings = settings[part]
+    return True
 
 
 def placed(error: ConfigError, places: Mapping[str, Path], loaded: LoadedStudy, *, blame: bool) -> ConfigError:

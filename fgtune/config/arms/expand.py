@@ -28,7 +28,7 @@ from fgtune.config.reading.merge import patch
 from fgtune.config.schema.base import data_key
 from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.study import without_fine_labels
-from fgtune.config.schema.trial import TrialConfig
+from fgtune.config.schema.trial import BaseTrialConfig, TrialConfig
 from fgtune.errors import ConfigError, MultiConfigError
 
 MAX_CELLS = 100_000
@@ -102,12 +102,12 @@ def _check_number(loaded: LoadedStudy, arms: int) -> None:
 
 def _resolved(
     loaded: LoadedStudy, drafts: Sequence[DraftArm], shapes: Mapping[str, DataShape]
-) -> dict[str, TrialConfig]:
+) -> dict[str, BaseTrialConfig]:
     """The config of each arm with resolved numbers of classes."""
     resolved, errors = {}, []
     for draft in drafts:
         try:
-            resolved[draft.name] = resolve_classes(draft.config.own(), shapes[data_key(draft.config.own().data)])
+            resolved[draft.name] = resolve_trial(draft.config, shapes)
         except ConfigError as error:
             errors.append(draft.place_error(error, loaded))
             if draft.is_baseline:  # an error of the trial itself is an error of every arm: report it once
@@ -119,11 +119,18 @@ def _resolved(
 def _search_plan(loaded: LoadedStudy, shapes: Mapping[str, DataShape]) -> SearchPlan | None:
     """What a proposer needs, for a study that searches; its trials all have the data of the baseline."""
     design = loaded.study.design
+    return DESIGNS[design.kind].search_plan(loaded, design, lambda config: resolve_trial(config, shapes))
 
-    def resolve(config: TrialConfig) -> TrialConfig:
-        return resolve_classes(config, shapes[data_key(loaded.study.trial.own().data)])
 
-    return DESIGNS[design.kind].search_plan(loaded, design, resolve)
+def resolve_trial(config: BaseTrialConfig, shapes: Mapping[str, DataShape]) -> BaseTrialConfig:
+    """The trial with resolved numbers of classes, where it has classes; see ``resolve_classes``.
+
+    Args:
+        config: A trial.
+        shapes: Shape of each data set, by ``data_key``.
+    """
+    own = config.discovery
+    return config if own is None else resolve_classes(own, shapes[data_key(own.data)])
 
 
 def resolve_classes(config: TrialConfig, shape: DataShape) -> TrialConfig:
@@ -210,10 +217,10 @@ def _shapes(
     """The shape of every data set that an arm uses."""
     shapes: dict[str, DataShape] = {}
     for draft in drafts:
-        key = data_key(draft.config.own().data)
-        if key not in shapes:
+        own = draft.config.discovery
+        if own is not None and (key := data_key(own.data)) not in shapes:
             try:
-                shapes[key] = shape_of(draft.config.own().data)
+                shapes[key] = shape_of(own.data)
             except ConfigError as error:
                 raise draft.place_error(_about_data(error), loaded) from error
     return shapes

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from fgtune.catalog import ARM_METRICS, COST, METRICS, MetricSpec, is_of_cells, natural_mode, spec_of
+from fgtune.catalog import ARM_METRICS, COST, METRICS, MetricSpec, is_of_cells, natural_mode
 from fgtune.config.arms.designs import DESIGNS
 from fgtune.config.arms.draft_arms import DraftArm
 from fgtune.config.arms.plan import Plan
 from fgtune.config.arms.records import Arm, DataShape
 from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.schema.base import data_key, stable_hash
-from fgtune.config.schema.designs import Design
 from fgtune.config.schema.objective import QueueInstanceConfig
 from fgtune.config.schema.paths import Path, suggestion, value_at
 from fgtune.config.schema.study import Study, find_arm
-from fgtune.config.schema.trial import AdamConfig, TrialConfig
+from fgtune.config.schema.trial import AdamConfig, BaseTrialConfig, TrialConfig
 from fgtune.config.schema.tuning import Mode
 from fgtune.config.spaces.space import InfeasibleError, SearchSpace
 from fgtune.errors import ConfigError, MultiConfigError
@@ -80,7 +79,7 @@ def check_seeds(loaded: LoadedStudy) -> None:
 def check_splits(loaded: LoadedStudy, drafts: Iterable[DraftArm]) -> None:
     """Raise unless every arm evaluates the split of every metric; training losses need no evaluation."""
     errors = []
-    splits = [draft.config.own().evaluation.splits for draft in drafts]
+    splits = [own.evaluation.splits for draft in drafts if (own := draft.config.discovery) is not None]
     for path, name in _named(loaded.study).items():
         if name in ARM_METRICS:
             continue  # of the predictions of all splits
@@ -97,7 +96,7 @@ def check_measured(loaded: LoadedStudy, plan: Plan) -> None:
     """Raise when a metric will not be measured: its fine targets, its split or its setting are missing somewhere."""
     errors = []
     for path, name in _named(plan.study).items():
-        found = _unmeasured(name, spec_of(name), plan)
+        found = _unmeasured(name, plan.study.trial.book.spec_of(name), plan)
         if found is not None:
             rule, fix = found
             errors.append(loaded.error(path, rule, fix, value=name))
@@ -136,7 +135,7 @@ def _unknown(loaded: LoadedStudy) -> Iterator[ConfigError]:
     """Metrics that the catalogue does not know, and a primary one without a direction."""
     for path, name in _named(loaded.study).items():
         try:
-            spec = spec_of(name)
+            spec = loaded.study.trial.book.spec_of(name)
         except ConfigError as error:
             yield loaded.located(error, path)
             continue
@@ -148,7 +147,7 @@ def _unknown(loaded: LoadedStudy) -> Iterator[ConfigError]:
 def _out_of_range(loaded: LoadedStudy) -> Iterator[ConfigError]:
     """Published values that their metric cannot take: most likely given in per cent."""
     for path, name in _published(loaded.study).items():
-        spec = spec_of(name)
+        spec = loaded.study.trial.book.spec_of(name)
         value = loaded.study.published[int(path[1])].results[int(path[3])].value
         if not spec.low <= value <= spec.high:
             rule = f"must be in {name}'s own unit, {spec.low:g} to {spec.high:g}"
@@ -158,20 +157,20 @@ def _out_of_range(loaded: LoadedStudy) -> Iterator[ConfigError]:
 
 def _not_permitted(loaded: LoadedStudy) -> Iterator[ConfigError]:
     """Metrics that trials must not be judged by."""
-    design = loaded.study.design
     for path, (name, mode) in _judged(loaded.study).items():
         if name.startswith(COST):
             continue
-        for rule, fix in _reasons(name, mode, design, is_running=path[0] == "scheduler"):
+        for rule, fix in _reasons(name, mode, loaded.study, is_running=path[0] == "scheduler"):
             yield loaded.error(path, rule, fix, value=name)
 
 
-def _reasons(name: str, mode: Mode | None, design: Design, *, is_running: bool) -> Iterator[tuple[str, str]]:
+def _reasons(name: str, mode: Mode | None, study: Study, *, is_running: bool) -> Iterator[tuple[str, str]]:
     """Why a metric cannot judge trials, and what to do; running ones are judged epoch by epoch."""
-    spec, remedy = spec_of(name), "" if design.plans_cells else ", or say `oracle: true`"
+    book, design = study.trial.book, study.design
+    spec, remedy = book.spec_of(name), "" if design.plans_cells else ", or say `oracle: true`"
     if mode is None:
         try:
-            natural_mode(name)
+            natural_mode(name, book)
         except ConfigError as error:
             yield error.rule, error.fix
             return
@@ -184,7 +183,7 @@ def _reasons(name: str, mode: Mode | None, design: Design, *, is_running: bool) 
         free += [] if is_running else ARM_METRICS
         yield "reads fine labels, which selection must not", f"choose among {', '.join(free)}{remedy}"
     elif name.startswith("test/"):
-        yield "is of the test split, which selection must not look at", f"use val/{spec.name}{remedy}"
+        yield "is of the test split, which selection must not look at", f"use val/{name.partition('/')[2]}{remedy}"
 
 
 def _unmeasured(name: str, spec: MetricSpec, plan: Plan) -> tuple[str, str] | None:
@@ -195,7 +194,7 @@ def _unmeasured(name: str, spec: MetricSpec, plan: Plan) -> tuple[str, str] | No
         free = ", ".join(each for each, other in METRICS.items() if not other.oracle)
         kind = "fine labels" if blind else "continuous fine targets"
         return f"reads {kind}, which the data do not have", f"choose among: {free}"
-    configs = [arm.config.own() for arm in plan.arms]
+    configs = [own for arm in plan.arms if (own := arm.config.discovery) is not None]
     train = name.startswith("train/") and not spec.name.startswith("loss")
     if train and any("train" not in config.evaluation.splits for config in configs):
         return "train is not among trial.evaluation.splits", "add train to trial.evaluation.splits"
@@ -211,7 +210,7 @@ def _unmeasured(name: str, spec: MetricSpec, plan: Plan) -> tuple[str, str] | No
 def check_distinct(
     loaded: LoadedStudy,
     drafts: list[DraftArm],
-    resolved: Mapping[str, TrialConfig],
+    resolved: Mapping[str, BaseTrialConfig],
     spaces: Mapping[str, Any],
 ) -> None:
     """Raise if two arms are the same trial or, where they are searched, the same trial with the same space."""
@@ -238,6 +237,12 @@ def check_published(loaded: LoadedStudy, arms: Sequence[Arm], searched: Collecti
 
 def _published_errors(loaded: LoadedStudy, arms: Sequence[Arm], searched: Collection[str]) -> Iterator[ConfigError]:
     levels = {arm.name: arm.levels for arm in arms}
+    known = loaded.study.trial.paths()
+    for table, each in enumerate(loaded.study.published):
+        for key in each.protocol:
+            if key not in known:
+                fix = suggestion(key, known)
+                yield loaded.error(("published", table, "protocol", key), "is not a path below trial", fix)
     first = {arm.dataset: arm.levels for arm in arms if arm.is_baseline}
     baselines = {arm.name: first[arm.dataset] for arm in arms}
     names = ", ".join(levels)
@@ -291,7 +296,7 @@ _TRIED = 32
 
 
 def plan_warnings(
-    resolved: Mapping[str, TrialConfig], spaces: Mapping[str, SearchSpace], shapes: Mapping[str, DataShape]
+    resolved: Mapping[str, BaseTrialConfig], spaces: Mapping[str, SearchSpace], shapes: Mapping[str, DataShape]
 ) -> Iterator[str]:
     """What is allowed but likely a mistake.
 
@@ -301,7 +306,9 @@ def plan_warnings(
         shapes: Shape of each data set, as in ``Plan.shapes``.
     """
     yield from dict.fromkeys(note for shape in shapes.values() for note in shape.notes)
-    for name, config in resolved.items():
+    for name, config in ((name, each.discovery) for name, each in resolved.items()):
+        if config is None:
+            continue
         yield from _small_batches(f"arm {name}", config)
         yield from _large_steps(f"arm {name}", config)
         yield from _long_queue(f"arm {name}", config, shapes)
@@ -315,9 +322,11 @@ def _drawn(space: SearchSpace) -> Iterator[TrialConfig]:
     rng = numpy_stream(0, "mistakes")
     for _ in range(_TRIED):
         try:
-            yield space.config(space.draw(rng))
+            config = space.config(space.draw(rng)).discovery
         except InfeasibleError:
             continue
+        if config is not None:
+            yield config
 
 
 def _small_batches(where: str, config: TrialConfig) -> Iterator[str]:

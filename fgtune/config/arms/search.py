@@ -11,11 +11,10 @@ from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.schema.augmentation import NoiseConfig
 from fgtune.config.schema.designs import BASELINE
 from fgtune.config.schema.objective import ORACLE_WEIGHTS, WEIGHTS
-from fgtune.config.schema.paths import all_paths
 from fgtune.config.schema.search import SearchDesign
-from fgtune.config.schema.trial import TrialConfig
+from fgtune.config.schema.trial import BaseTrialConfig
 from fgtune.config.spaces.space import Point, SearchSpace
-from fgtune.errors import MultiConfigError
+from fgtune.errors import ConfigError, MultiConfigError
 
 FORKED = "fork"
 """Role of an arm that continues another cell's training."""
@@ -39,7 +38,7 @@ class SearchPlan:
         """The searched paths, in the order in which they are chosen."""
         return tuple(self.space.parameters)
 
-    def arm(self, number: int, point: Point, config: TrialConfig, role: str = "search") -> Arm:
+    def arm(self, number: int, point: Point, config: BaseTrialConfig, role: str = "search") -> Arm:
         """The arm of the proposed point ``number``, whose config is not resolved yet."""
         levels = {**levels_of(self.factors, config), **point}
         return Arm(trial_name(number), levels, config, is_baseline=False, role=role)
@@ -76,7 +75,7 @@ def trial_number(arm: str) -> int | None:
 def search_arms(loaded: LoadedStudy, design: SearchDesign) -> Drafts:
     """The searched paths as factors, and only the baseline: the other arms are proposed one by one."""
     factors = tuple(design.space.parameters)
-    base = loaded.study.trial.own()
+    base = loaded.study.trial
     return Drafts(factors, [DraftArm(BASELINE, levels_of(factors, base), base, True, "baseline")])
 
 
@@ -113,13 +112,17 @@ def check_population(loaded: LoadedStudy, design: SearchDesign) -> None:
         ConfigError: It has several seeds, or a parameter that is fixed once training has started;
             ``MultiConfigError`` when several things are wrong.
     """
-    study, errors = loaded.study, []
+    study, errors = loaded.study, list[ConfigError]()
+    own = study.trial.discovery
+    if own is None:
+        rule = "pbt lets a trial go on from what another has learned, which it can only in fgtune's own trainer"
+        raise loaded.error(("scheduler",), rule, "use asha, hyperband, median or plateau")
     if len(study.seed_list) != 1:
         rule = "must be one seed for pbt, whose replacements would make another arm of a trial on each"
         fix = "say `seeds: 1`, and compare the best arms on more seeds later"
         errors.append(loaded.error(("seeds",), rule, fix, value=len(study.seed_list)))
-    noise = isinstance(study.trial.own().augmentation, NoiseConfig)
-    known = set(all_paths(TrialConfig))
+    noise = isinstance(own.augmentation, NoiseConfig)
+    known = study.trial.paths()
     for path in design.space.parameters:
         if path in known and not is_changeable(path, noise):
             rule = "is fixed once training has started, and pbt changes settings during training"

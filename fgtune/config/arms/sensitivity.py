@@ -16,7 +16,7 @@ from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.schema.designs import BASELINE, RangeConfig, SensitivityDesign
 from fgtune.config.schema.domains import value_at_share
 from fgtune.config.schema.paths import Path, has_path, nearest, nearest_path, paths_in, value_at
-from fgtune.config.schema.trial import TrialConfig
+from fgtune.config.schema.trial import BaseTrialConfig
 from fgtune.errors import ConfigError, MultiConfigError
 from fgtune.streams import derive_seed
 
@@ -86,7 +86,7 @@ def _levels(factor: str, design: SensitivityDesign) -> list[_Level]:
 
 
 def _grid_arms(
-    loaded: LoadedStudy, design: SensitivityDesign, base: TrialConfig, errors: list[ConfigError]
+    loaded: LoadedStudy, design: SensitivityDesign, base: BaseTrialConfig, errors: list[ConfigError]
 ) -> Iterator[DraftArm]:
     """The arms of a one-at-a-time or full grid that differ from the baseline; adds what is wrong to ``errors``."""
     role = "grid" if design.grid == "full" else "one_at_a_time"
@@ -115,7 +115,7 @@ def _combinations(design: SensitivityDesign) -> Iterator[tuple[dict[str, Any], d
         )
 
 
-def _drawn_arms(loaded: LoadedStudy, design: SensitivityDesign, base: TrialConfig) -> list[DraftArm]:
+def _drawn_arms(loaded: LoadedStudy, design: SensitivityDesign, base: BaseTrialConfig) -> list[DraftArm]:
     """Arms at distinct points spread over the ranges and levels of all factors together."""
     wanted = design.points or 0
     if wanted > MAX_ARMS:
@@ -168,7 +168,7 @@ def _level_drawn(levels: RangeConfig | tuple[Any, ...], share: float) -> Any:
     return _level_at(levels, share)
 
 
-def _factor_errors(loaded: LoadedStudy, design: SensitivityDesign, base: TrialConfig) -> Iterator[ConfigError]:
+def _factor_errors(loaded: LoadedStudy, design: SensitivityDesign, base: BaseTrialConfig) -> Iterator[ConfigError]:
     """Factors that do not exist, overlap, or have a level twice."""
     plain = base.to_plain()
     for factor, levels in design.factors.items():

@@ -53,14 +53,17 @@ def check_streams(loaded: LoadedStudy, drafts: Iterable[DraftArm]) -> None:
         return
     fix = "set it in trial for all arms; what each stream moves is what design: {kind: variance} tells"
     rule = "arms that are compared seed by seed share split, initial weights and order, so none can change streams"
+    own = study.trial.discovery
+    if own is None:  # what a seed decides is the user's own affair
+        return
     for draft in drafts:
-        if draft.config.own().streams != study.trial.own().streams:
+        if draft.config.own().streams != own.streams:
             place = next((at for path, at in draft.places.items() if overlap(path, _STREAMS)), ("design",))
             raise loaded.error(place, rule, fix)
     path = next((path for path in design.domains if overlap(path, _STREAMS)), None)
     if path is not None:
         raise loaded.error(("design",), rule, fix, value=path)
-    if len(study.trial.own().streams.fixed) == len(STREAMS) and len(study.possible_seeds) > 1:
+    if len(own.streams.fixed) == len(STREAMS) and len(study.possible_seeds) > 1:
         rule = "with all streams fixed every seed repeats the same run, and repeats are no evidence"
         raise loaded.error(("trial", _STREAMS), rule, "let one of them follow the seed, or say `seeds: 1`")
 

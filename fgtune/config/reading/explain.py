@@ -48,7 +48,7 @@ _LIMITS = {
 _PATTERNS = {
     NAME_PATTERN: "must be letters, digits, '-' and '_' only, and begin with a letter or digit",
     ARM_PATTERN: "must be letters, digits and '_', '.', '+', '-' only, and begin with a letter or digit",
-    DOTTED_PATTERN: "must be a dotted path of lower-case names, such as classes.num_fine",
+    DOTTED_PATTERN: "must be a dotted path of names, such as classes.num_fine",
     PART_PATTERN: "must be lower-case letters, digits and '_' only, and begin with a letter",
     KIND_PATTERN: "must be a place in a package of your own, such as package.module:name",
     METRIC_PATTERN: "must be a split and a metric, such as test/ari",

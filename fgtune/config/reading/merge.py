@@ -45,8 +45,7 @@ def patch(data: Mapping[str, Any], changes: Mapping[str, Any], root: type[Config
         New plain data; the arguments are not changed and share nothing with it.
     """
     patched = copy.deepcopy(dict(data))
-    steps = [(locate(path), value) for path, value in changes.items()]
-    flat = [leaf for path, value in steps for leaf in _leaves(path, value)]
+    flat = leaves_of(changes)
     # Sections before their contents, `kind` before its siblings.
     flat.sort(key=lambda step: (len(step[0]), step[0][-1] != "kind"))
     named = {path for path, _ in flat}
@@ -63,6 +62,11 @@ def locate(path: str) -> Path:
         if parts[: len(section)] == section and len(parts) > len(section):
             return (*section, ".".join(parts[len(section) :]))
     return parts
+
+
+def leaves_of(changes: Mapping[str, Any]) -> list[tuple[Path, Any]]:
+    """The single replacements that changes by dotted path consist of."""
+    return [leaf for path, value in changes.items() for leaf in _leaves(locate(path), value)]
 
 
 def _leaves(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
@@ -85,7 +89,7 @@ def _set(data: dict[str, Any], path: Path, value: Any, root: type[Config] | None
     key = str(path[-1])
     if key == "kind" and node.get("kind", value) != value:
         node.clear()
-    other = _EXCLUSIVE.get(path[-2:])
+    other = None if _is_users(path) else _EXCLUSIVE.get(path[-2:])
     if other is not None and value is not None and (*path[:-1], other) not in named:
         node.pop(other, None)
         if value != ESTIMATE and (*path[:-1], "estimator") not in named:
@@ -93,12 +97,17 @@ def _set(data: dict[str, Any], path: Path, value: Any, root: type[Config] | None
     node[key] = value
 
 
+def _is_users(path: Path) -> bool:
+    """Whether a path lies in the settings of a user's own trainer, whose names mean nothing here."""
+    return path[:1] == ("config",) or path[:2] == ("trial", "config")
+
+
 def _drop_of_parameters(data: dict[str, Any], path: Path, value: Any, named: set[Path]) -> None:
     """Once ``path`` is set to ``value``, drop what only a backbone with parameters can have."""
     backbone, kind = (path[:-1], value) if path[-1] == "kind" else (path, None)
     if isinstance(value, dict):
         kind = value.get("kind")
-    if backbone[-2:] != _BACKBONE or kind != _BARE_BACKBONE:
+    if backbone[-2:] != _BACKBONE or kind != _BARE_BACKBONE or _is_users(path):
         return
     model = backbone[:-1]
     node: Any = data

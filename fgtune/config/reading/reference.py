@@ -13,6 +13,7 @@ from pydantic_core import PydanticUndefined
 
 from fgtune.config.schema.base import METRIC_PATTERN, Config
 from fgtune.config.schema.study import Study
+from fgtune.config.schema.tuning import OBJECTIVE_PATTERN
 
 
 def study_schema() -> dict[str, Any]:
@@ -31,8 +32,14 @@ def study_schema() -> dict[str, Any]:
     }
 
 
-_NAME = {"pattern": METRIC_PATTERN}
+_NAME, _OBJECTIVE = {"pattern": METRIC_PATTERN}, {"pattern": OBJECTIVE_PATTERN}
 _CATALOGUE_NAMES = {
+    "design": {
+        "properties": {
+            "metric": {"if": {"type": "string"}, "then": _OBJECTIVE, "else": {"items": _OBJECTIVE}},
+            "search": {"properties": {"metric": _OBJECTIVE}},
+        }
+    },
     "metrics": {"properties": {"primary": _NAME, "also": {"items": _NAME}}},
     "scheduler": {"properties": {"metric": _NAME}},
     "published": {"items": {"properties": {"results": {"items": {"properties": {"metric": _NAME}}}}}},

@@ -143,7 +143,7 @@ Seeds = (
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 ARM_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
 PART_PATTERN = r"^[a-z][a-z0-9_]*$"
-DOTTED_PATTERN = r"^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*$"
+DOTTED_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$"
 METRIC_PATTERN = r"^(train|val|test)/[a-z0-9_]+$"
 
 ArmName = Annotated[str, Field(pattern=ARM_PATTERN, max_length=80)]
@@ -156,13 +156,18 @@ DECLARED = "declared"
 """Key of the validation context, true where a study declares its metrics itself, under any names."""
 
 
-def _metric_name(name: str, info: ValidationInfo) -> str:
+def checked_name(name: str, pattern: str, info: ValidationInfo) -> str:
+    """The name of a metric, after a check against a pattern unless the trial declares its metrics."""
     declared = bool((info.context or {}).get(DECLARED))
-    if not declared and re.fullmatch(METRIC_PATTERN, name) is None:
+    if not declared and re.fullmatch(pattern, name) is None:
         raise PydanticCustomError(
-            "string_pattern_mismatch", "String should match pattern '{pattern}'", {"pattern": METRIC_PATTERN}
+            "string_pattern_mismatch", "String should match pattern '{pattern}'", {"pattern": pattern}
         )
     return name
+
+
+def _metric_name(name: str, info: ValidationInfo) -> str:
+    return checked_name(name, METRIC_PATTERN, info)
 
 
 MetricName = Annotated[str, Field(min_length=1), AfterValidator(_metric_name)]

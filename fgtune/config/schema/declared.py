@@ -19,6 +19,9 @@ class DeclaredMetric(Config):
     range: tuple[float | None, float | None] = (None, None)
     """Smallest and largest possible value; null where there is no bound. ``[0, 1]`` brings a default margin."""
 
+    final: bool = False
+    """Whether only the last epoch has it: it has no curve then, and cannot stop a trial early."""
+
     @model_validator(mode="after")
     def _ordered(self) -> DeclaredMetric:
         if self.low >= self.high:
@@ -37,4 +40,6 @@ class DeclaredMetric(Config):
 
     def spec(self, name: str) -> MetricSpec:
         """Its entry in the book of the trial's metrics."""
-        return MetricSpec(name, "", self.low, self.high, self.direction, "no labels", "absent", splits=())
+        return MetricSpec(
+            name, "", self.low, self.high, self.direction, "no labels", "absent", splits=(), final=self.final
+        )

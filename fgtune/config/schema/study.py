@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue, ValidationInfo, field_validator, model_validator
 
-from fgtune.catalog import MetricSpec, find_spec
+from fgtune.catalog import MetricBook, MetricSpec, find_spec
 from fgtune.config.schema.ablation import AblationDesign
 from fgtune.config.schema.base import (
     DECLARED,
@@ -80,7 +80,9 @@ class PublishedTable(Config):
 
     @field_validator("protocol")
     @classmethod
-    def _known_paths(cls, protocol: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    def _known_paths(cls, protocol: dict[str, JsonValue], info: ValidationInfo) -> dict[str, JsonValue]:
+        if (info.context or {}).get(DECLARED):
+            return protocol  # the study knows the trial's paths
         known = set(all_paths(TrialConfig))
         for path in protocol:
             if path not in known:
@@ -148,6 +150,17 @@ class MetricsConfig(Config):
         if not declared and self.equivalence_margin is None and self._on_unit_interval:
             self.__dict__["equivalence_margin"] = DEFAULT_MARGIN  # the node is frozen, and not yet in use
         return self
+
+    def of_declared(self, book: MetricBook) -> MetricsConfig:
+        """With the metrics that a trial declares in place of defaults that it does not have.
+
+        The first that has a direction is primary, and the others are shown.
+        """
+        names, given = book.names, self.model_fields_set
+        directed = [name for name in names if (spec := book.find(name)) is not None and spec.direction != "none"]
+        primary = self.primary if "primary" in given or not directed else directed[0]
+        also = self.also if "also" in given else tuple(name for name in names if name != primary)
+        return self.model_copy(update={"primary": primary, "also": also})
 
     def with_margin_of(self, primary: MetricSpec | None) -> MetricsConfig:
         """With the default margin of a primary metric that the trial declares on [0, 1]."""
@@ -263,7 +276,8 @@ class Study(Config):
     @model_validator(mode="after")
     def _declared_margin(self) -> Self:
         if self.trial.discovery is None:  # the study is frozen, and not yet in use
-            self.__dict__["metrics"] = self.metrics.with_margin_of(self.trial.book.find(self.metrics.primary))
+            metrics = self.metrics.of_declared(self.trial.book)
+            self.__dict__["metrics"] = metrics.with_margin_of(self.trial.book.find(metrics.primary))
         return self
 
     @model_validator(mode="after")
@@ -319,7 +333,8 @@ class Study(Config):
 
     def identity(self) -> dict[str, Any]:
         """What makes two studies the same: all but how they run, what ``--smoke`` would do and what papers report."""
-        return {key: value for key, value in super().identity().items() if key not in _NO_IDENTITY}
+        found = {key: value for key, value in super().identity().items() if key not in _NO_IDENTITY}
+        return found | self.trial.study_identity()
 
 
 def without_fine_labels(study: Study, given: Mapping[str, Any]) -> Study:

@@ -19,6 +19,7 @@ from fgtune.config.schema.clustering import ClusteringConfig, KMeansClusteringCo
 from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.model import ModelConfig
 from fgtune.config.schema.objective import PRESET_SETTINGS, ObjectiveConfig
+from fgtune.config.schema.paths import all_paths
 from fgtune.config.schema.streams import StreamsConfig
 from fgtune.errors import ConfigError
 
@@ -184,6 +185,9 @@ class BaseTrialConfig(Config):
     runs_here: ClassVar[bool] = True
     """Whether fgtune runs the cells, so that some can be run again and seeds be added."""
 
+    may_end_early: ClassVar[bool] = False
+    """Whether a complete cell may have fewer epochs than planned, since it decides itself when it is done."""
+
     @property
     def book(self) -> MetricBook:
         """The metrics that cells may have."""
@@ -204,10 +208,18 @@ class BaseTrialConfig(Config):
         """Metrics come every so many epochs."""
         return self.own().evaluation.every_epochs
 
+    def paths(self) -> frozenset[str]:
+        """Every dotted path that a trial like this one may hold."""
+        return frozenset(all_paths(type(self)))
+
     @property
     def discovery(self) -> TrialConfig | None:
         """The settings of fgtune's own trainer, which reads data and learns classes; None for any other kind."""
         return None
+
+    def study_identity(self) -> dict[str, Any]:
+        """What the trial adds to the identity of its study alone, as plain data by key."""
+        return {}
 
     def check_runs_here(self, where: str) -> None:
         """Raise where cells cannot be run by fgtune.

@@ -7,11 +7,12 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Tag
 
+from fgtune.config.schema.function import FunctionTrialConfig
 from fgtune.config.schema.imported import ImportedRunConfig, ImportedTrialConfig
 from fgtune.config.schema.trial import BaseTrialConfig, TrialConfig
 
 OWN = "discovery trial"
-_TAGS = {"imported": "imported trial"}
+_TAGS = {"imported": "imported trial", "function": "function trial"}
 
 
 def _tag(value: Any) -> str:
@@ -21,7 +22,9 @@ def _tag(value: Any) -> str:
 
 # Tags contain a space: they appear in the locations of validation errors, where no key can be mistaken for them.
 AnyTrial = Annotated[
-    Annotated[TrialConfig, Tag(OWN)] | Annotated[ImportedTrialConfig, Tag(_TAGS["imported"])],
+    Annotated[TrialConfig, Tag(OWN)]
+    | Annotated[ImportedTrialConfig, Tag(_TAGS["imported"])]
+    | Annotated[FunctionTrialConfig, Tag(_TAGS["function"])],
     Discriminator(_tag),
 ]
 
@@ -29,10 +32,10 @@ AnyTrial = Annotated[
 def declares_metrics(study: Any) -> bool:
     """Whether the trial of a study, as plain data, says itself what its metrics are."""
     trial = study.get("trial") if isinstance(study, dict) else None
-    return isinstance(trial, dict) and trial.get("kind") in _TAGS
+    return isinstance(trial, dict) and str(trial.get("kind")) in _TAGS
 
 
-_STORED: Mapping[str, type[BaseTrialConfig]] = {"imported_run": ImportedRunConfig}
+_STORED: Mapping[str, type[BaseTrialConfig]] = {"imported_run": ImportedRunConfig, "function": FunctionTrialConfig}
 
 
 def trial_from_plain(config: Mapping[str, Any]) -> BaseTrialConfig:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
-from fgtune.config.schema.base import Config, Count, DottedPath, Fraction, MetricName, Seeds, Text
+from fgtune.config.schema.base import Config, Count, DottedPath, Fraction, MetricName, Seeds, Text, checked_name
 from fgtune.config.schema.domains import DomainConfig
 
 OBJECTIVE_PATTERN = r"^((train|val|test)/[a-z0-9_]+|cost/(seconds|solver_seconds)|agreement)$"
 
-ObjectiveName = Annotated[str, Field(pattern=OBJECTIVE_PATTERN)]
-"""A metric; how far the seeds of a trial agree (``agreement``, which needs two at least); or what a trial cost:
-``cost/seconds`` in the trainer, ``cost/solver_seconds`` in the relations solver."""
+
+def _objective_name(name: str, info: ValidationInfo) -> str:
+    return checked_name(name, OBJECTIVE_PATTERN, info)
+
+
+ObjectiveName = Annotated[str, Field(min_length=1), AfterValidator(_objective_name)]
+"""A metric (any text where the trial declares its metrics); how far the seeds of a trial agree (``agreement``, which
+needs two at least); or what a trial cost: ``cost/seconds`` in the trainer, ``cost/solver_seconds`` in the relations
+solver."""
 Mode = Literal["maximize", "minimize"]
 
 

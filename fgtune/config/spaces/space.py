@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from fgtune.config.reading.merge import patch
 from fgtune.config.schema.domains import Domain
 from fgtune.config.schema.paths import has_path, value_at
-from fgtune.config.schema.trial import TrialConfig
+from fgtune.config.schema.trial import BaseTrialConfig
 from fgtune.config.spaces.expression import AbsentError, EvaluationError, Expression, Lookup
 from fgtune.errors import ConfigError, FgtuneError
 
@@ -55,8 +55,8 @@ class SearchSpace:
     conditions: Mapping[str, Expression]
     constraints: tuple[Expression, ...]
     trial: Mapping[str, Any]
-    base: TrialConfig
-    resolve: Callable[[TrialConfig], TrialConfig]
+    base: BaseTrialConfig
+    resolve: Callable[[BaseTrialConfig], BaseTrialConfig]
 
     @property
     def max_size(self) -> int | None:
@@ -96,15 +96,15 @@ class SearchSpace:
         """Every point of a finite space, feasible or not; look at ``max_size`` first."""
         return self._extend(list(self.parameters), {})
 
-    def config(self, point: Point) -> TrialConfig:
+    def config(self, point: Point) -> BaseTrialConfig:
         """The trial at a point, class numbers not resolved.
 
         Raises:
             InfeasibleError: The config, the data or a constraint forbids it.
         """
-        plain = patch(self.trial, point, TrialConfig)
+        plain = patch(self.trial, point, type(self.base))
         try:
-            config = TrialConfig.from_plain(plain)
+            config = type(self.base).from_plain(plain)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             place = ".".join(map(str, first["loc"]))
@@ -157,11 +157,11 @@ class SearchSpace:
     def _settled(self, chosen: Point) -> Lookup:
         """The settings of the trial under the values chosen so far, which need not be valid together yet."""
         try:
-            return self._reader(TrialConfig.from_plain(patch(self.trial, chosen, TrialConfig)))
+            return self._reader(type(self.base).from_plain(patch(self.trial, chosen, type(self.base))))
         except (ValidationError, ConfigError):
-            return _plain_reader(patch(self.base.to_plain(), chosen, TrialConfig))
+            return _plain_reader(patch(self.base.to_plain(), chosen, type(self.base)))
 
-    def _reader(self, config: TrialConfig) -> Lookup:
+    def _reader(self, config: BaseTrialConfig) -> Lookup:
         """Settings of a trial, with the number of classes resolved against the data."""
         stated, resolved = _plain_reader(config.to_plain()), _plain_reader(self.resolve(config).to_plain())
 

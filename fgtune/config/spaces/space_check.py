@@ -17,9 +17,9 @@ from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.reading.merge import patch
 from fgtune.config.schema.domains import ChoiceDomain
 from fgtune.config.schema.objective import ORACLE_WEIGHTS
-from fgtune.config.schema.paths import Path, all_paths, nearest_path, overlap
+from fgtune.config.schema.paths import Path, nearest_path, overlap
 from fgtune.config.schema.search import SearchDesign
-from fgtune.config.schema.trial import TrialConfig
+from fgtune.config.schema.trial import BaseTrialConfig
 from fgtune.config.spaces.expression import EvaluationError, Expression, parse_expression
 from fgtune.config.spaces.space import InfeasibleError, Point, SearchSpace
 from fgtune.errors import ConfigError, MultiConfigError
@@ -33,7 +33,7 @@ _NUMBER = re.compile(r"[-+]?\d[\d.e+-]*")
 _PARAMETERS: Path = ("design", "space", "parameters")
 _CONSTRAINTS: Path = ("design", "space", "constraints")
 
-Resolve = Callable[[TrialConfig], TrialConfig]
+Resolve = Callable[[BaseTrialConfig], BaseTrialConfig]
 
 
 def build_space(loaded: LoadedStudy, design: SearchDesign, resolve: Resolve) -> SearchSpace:
@@ -59,7 +59,7 @@ def build_space(loaded: LoadedStudy, design: SearchDesign, resolve: Resolve) -> 
         conditions=conditions,
         constraints=constraints,
         trial=loaded.raw["trial"],
-        base=loaded.study.trial.own(),
+        base=loaded.study.trial,
         resolve=resolve,
     )
     _try_out(loaded, space)
@@ -70,7 +70,7 @@ def build_space(loaded: LoadedStudy, design: SearchDesign, resolve: Resolve) -> 
 
 def _path_errors(loaded: LoadedStudy, design: SearchDesign) -> Iterator[ConfigError]:
     """Parameters that no trial has, that lie within each other, or that must not be searched."""
-    known = set(all_paths(TrialConfig))
+    known = loaded.study.trial.paths()
     paths = list(design.space.parameters)
     for path in paths:
         place: Path = (*_PARAMETERS, path)
@@ -101,7 +101,7 @@ def _reaches(design: SearchDesign, path: str, inner: str) -> bool:
 def _expressions(loaded: LoadedStudy, design: SearchDesign) -> tuple[dict[str, Expression], tuple[Expression, ...]]:
     """Conditions and constraints, parsed, with known names only."""
     errors: list[ConfigError] = []
-    known = set(all_paths(TrialConfig))
+    known = loaded.study.trial.paths()
 
     def parsed(text: str, place: Path) -> Expression | None:
         try:
@@ -211,8 +211,8 @@ def _blame_domain(loaded: LoadedStudy, space: SearchSpace, point: Point, error: 
     """Raise when a value of the point is not allowed at its path whatever the other values are."""
     if error.validation is None:
         return
-    plain = patch(space.trial, point, TrialConfig)
-    for found in explain(error.validation, plain, TrialConfig, loaded.origins):
+    plain, model = patch(space.trial, point, type(space.base)), type(space.base)
+    for found in explain(error.validation, plain, model, loaded.origins):
         for path in point:
             if found.path == path and found.rule == "unknown key":
                 section = path.rpartition(".")[0]

@@ -15,7 +15,8 @@ from fgtune.config.arms.records import Cell, Fork
 from fgtune.config.arms.search import SearchPlan, trial_number
 from fgtune.config.schema.designs import BASELINE
 from fgtune.config.schema.paths import has_path, value_at
-from fgtune.config.schema.trial import TrialConfig
+from fgtune.config.schema.trial import BaseTrialConfig
+from fgtune.config.schema.trial_kinds import trial_from_plain
 from fgtune.config.spaces.space import InfeasibleError, Point
 from fgtune.errors import ConfigError, StudyFolderError
 from fgtune.results.extension import has_earlier_numbers
@@ -55,7 +56,7 @@ def ledger_trials(
     """
     if plan.search is None:
         raise TypeError(f"{plan.study.study} is no search")
-    search, objectives = plan.search, objectives_of(plan.search.design)
+    search, objectives = plan.search, objectives_of(plan.search.design, plan.study.trial.book)
     by_arm: dict[str, dict[int, CellResult]] = {}
     last: dict[str, int] = {}
     levels = dict(proposed)
@@ -97,7 +98,7 @@ def earlier_trials(search: SearchPlan, folders: Sequence[str]) -> tuple[list[Kno
     Raises:
         ConfigError: A folder holds no readable ledger.
     """
-    objectives, known = objectives_of(search.design), list[KnownTrial]()
+    objectives, known = objectives_of(search.design, search.space.base.book), list[KnownTrial]()
     notes = []
     for rank, folder in enumerate(folders):
         by_config: dict[str, list[CellResult]] = {}
@@ -145,7 +146,7 @@ def _provenance(folder: str) -> dict[str, Any]:
 def _own_point(plan: Plan, search: SearchPlan, arm: str, levels: Mapping[str, object]) -> Point | None:
     if arm == BASELINE:
         point = search.space.point_of(plan.baseline.config.to_plain())
-        return None if point is None or not _is_same(search, point, plan.baseline.config.own()) else point
+        return None if point is None or not _is_same(search, point, plan.baseline.config) else point
     return search.point(dict(levels))
 
 
@@ -187,13 +188,13 @@ def _foreign_point(search: SearchPlan, result: CellResult) -> Point | None:
 
     try:
         point = search.space.walk(lambda path, domain: domain.canonical(value(path)))
-        config = TrialConfig.from_plain(dict(result.config))
+        config = trial_from_plain(result.config)
     except (LookupError, ValidationError):
         return None
     return point if _is_same(search, point, config) else None
 
 
-def _is_same(search: SearchPlan, point: Point, config: TrialConfig) -> bool:
+def _is_same(search: SearchPlan, point: Point, config: BaseTrialConfig) -> bool:
     """Whether the point's trial is this one once the numbers of classes are resolved."""
     try:
         here = search.space.config(point)

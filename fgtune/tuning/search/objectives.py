@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fgtune.analysis.agreement import arm_value
-from fgtune.catalog import ARM_METRICS, natural_mode
+from fgtune.catalog import ARM_METRICS, CATALOGUE, MetricBook, natural_mode
 from fgtune.config.schema.designs import Design
 from fgtune.config.schema.study import Study
 from fgtune.config.schema.tuning import Mode
@@ -46,14 +46,20 @@ class Objective:
         return self.value(result.metrics, result.seconds, result.solver)
 
 
-def objectives_of(design: Design) -> tuple[Objective, ...]:
-    """The objectives of a search with their modes filled in; ``check_metrics`` has checked the study."""
-    return tuple(Objective(name, mode or natural_mode(name)) for name, mode in design.criteria)
+def objectives_of(design: Design, book: MetricBook = CATALOGUE) -> tuple[Objective, ...]:
+    """The objectives of a search with their modes filled in; ``check_metrics`` has checked the study.
+
+    Args:
+        design: The design.
+        book: The metrics of the study's trial.
+    """
+    return tuple(Objective(name, mode or natural_mode(name, book)) for name, mode in design.criteria)
 
 
 def ranking_of(study: Study) -> tuple[Objective, ...]:
     """What the arms of a study are ranked by: the objectives of a search, the primary metric of any other design."""
-    return tuple(Objective(name, mode or natural_mode(name)) for name, mode in study.ranking)
+    book = study.trial.book
+    return tuple(Objective(name, mode or natural_mode(name, book)) for name, mode in study.ranking)
 
 
 def stopping_objective(study: Study) -> Objective | None:
@@ -61,11 +67,12 @@ def stopping_objective(study: Study) -> Objective | None:
     scheduler = study.stopping
     if scheduler is None:
         return None
+    objectives = objectives_of(study.design, study.trial.book)
     if scheduler.metric is not None:
-        modes = {objective.name: objective.mode for objective in reversed(objectives_of(study.design))}
-        mode = scheduler.mode or modes.get(scheduler.metric) or natural_mode(scheduler.metric)
+        modes = {objective.name: objective.mode for objective in reversed(objectives)}
+        mode = scheduler.mode or modes.get(scheduler.metric) or natural_mode(scheduler.metric, study.trial.book)
         return Objective(scheduler.metric, mode)
-    first = objectives_of(study.design)[0]  # validation has refused a scheduler without a metric outside a search
+    first = objectives[0]  # validation has refused a scheduler without a metric outside a search
     return Objective(first.name, scheduler.mode or first.mode)
 
 

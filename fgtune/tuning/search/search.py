@@ -17,7 +17,7 @@ import optuna
 from fgtune.config.arms.plan import Plan
 from fgtune.config.arms.records import Cell
 from fgtune.config.arms.search import trial_number
-from fgtune.config.schema.trial import TrialConfig
+from fgtune.config.schema.trial import BaseTrialConfig
 from fgtune.config.spaces.space import InfeasibleError, Point
 from fgtune.errors import ConfigError
 from fgtune.results.records import CellResult, CellState, joint_state
@@ -77,7 +77,7 @@ class Search(CellQueue):
         super().__init__([cell for cell in baseline if cell.cell_id not in self._results], max_running, budget)
         self._plan, self._search, self._space = plan, plan.search, plan.search.space
         self._announce, self._curve, self._measure, self._warn = announce, curve, measure, warn
-        self._objectives = objectives_of(plan.search.design)
+        self._objectives = objectives_of(plan.search.design, plan.study.trial.book)
         self._optuna = OptunaStudy(
             plan.search.design, self._space, self._objectives, storage=storage, name=plan.study.study, warn=warn
         )
@@ -307,7 +307,9 @@ class Search(CellQueue):
         self._optuna.tell(trial, self._points.get(config) or PointResult(CellState.FAIL))
         return None
 
-    def _issue(self, trial: optuna.Trial, point: Point, config: TrialConfig, number: int | None = None) -> Suggestion:
+    def _issue(
+        self, trial: optuna.Trial, point: Point, config: BaseTrialConfig, number: int | None = None
+    ) -> Suggestion:
         number = self.next_number if number is None else number
         arm, resolved = self._search.arm(number, point, config), self._space.resolve(config)
         cells = tuple(Cell(arm.name, seed, resolved, arm.levels) for seed in self._plan.study.seed_list)

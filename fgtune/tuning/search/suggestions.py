@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fgtune.config.arms.records import Arm, Cell, Fork
-from fgtune.config.schema.trial import TrialConfig
+from fgtune.config.schema.trial import BaseTrialConfig
 from fgtune.config.spaces.expression import EvaluationError
 from fgtune.config.spaces.space import InfeasibleError, Point, SearchSpace
 from fgtune.results.records import CellState
@@ -35,9 +35,9 @@ class Suggestion:
     cells: tuple[Cell, ...]
 
     @property
-    def config(self) -> TrialConfig:
+    def config(self) -> BaseTrialConfig:
         """The resolved trial config."""
-        return self.cells[0].config.own()
+        return self.cells[0].config
 
 
 @dataclass(frozen=True)
@@ -89,18 +89,18 @@ class KnownPoints:
     def __len__(self) -> int:
         return len(self._results)
 
-    def __contains__(self, config: TrialConfig) -> bool:
+    def __contains__(self, config: BaseTrialConfig) -> bool:
         return self._key(config) in self._results
 
-    def get(self, config: TrialConfig) -> PointResult | None:
+    def get(self, config: BaseTrialConfig) -> PointResult | None:
         """How the point with this trial ended; None while it runs and for a new one."""
         return self._results.get(self._key(config))
 
-    def __setitem__(self, config: TrialConfig, result: PointResult | None) -> None:
+    def __setitem__(self, config: BaseTrialConfig, result: PointResult | None) -> None:
         """``result`` is None for a running point."""
         self._results[self._key(config)] = result
 
-    def _key(self, config: TrialConfig) -> str:
+    def _key(self, config: BaseTrialConfig) -> str:
         return Cell("", 0, self._space.resolve(config), {}).config_hash
 
     @property

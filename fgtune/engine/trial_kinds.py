@@ -1,0 +1,89 @@
+"""What a call does before the trials, by their kind: parts of the user's own checked, data fitted and prepared."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from fgtune.config.arms.plan import Plan
+from fgtune.config.arms.records import Cell
+from fgtune.config.schema.base import data_key
+from fgtune.config.schema.function import FunctionTrialConfig
+from fgtune.config.schema.trial import BaseTrialConfig
+
+if TYPE_CHECKING:
+    from fgtune.data.base import Dataset
+    from fgtune.training.prepared import PreparedSplit
+
+
+class TrialKind(ABC):
+    """What a call needs from a kind of trial before any runs."""
+
+    @abstractmethod
+    def check_parts(self, config: BaseTrialConfig) -> None:
+        """Import and check what lives in the user's own packages.
+
+        Raises:
+            ConfigError: With a path below ``trial``.
+        """
+
+    def check_inputs(self, plan: Plan, datasets: Mapping[str, Dataset], *, elsewhere: bool) -> None:
+        """Raise ``ConfigError`` unless every arm fits its data, and the trial the machine, unless it is elsewhere."""
+        del plan, datasets, elsewhere
+
+    def prepare(self, cell: Cell, datasets: Mapping[str, Dataset], prepared: dict[str, PreparedSplit]) -> None:
+        """Add what the cell shares with others to what is prepared once for all workers."""
+        del cell, datasets, prepared
+
+
+class OwnTrainer(TrialKind):
+    """fgtune's own trainer, on data that are read before."""
+
+    def check_parts(self, config: BaseTrialConfig) -> None:
+        """Data sets, backbones, terms and solvers of the user's own."""
+        from fgtune.training.input_checks import check_user_parts
+
+        check_user_parts(config.own())
+
+    def check_inputs(self, plan: Plan, datasets: Mapping[str, Dataset], *, elsewhere: bool) -> None:
+        """Augmentation, backbone and weights file of every arm fit its data, and the trial fits the machine."""
+        from fgtune.training.input_checks import check_inputs, view_shape
+        from fgtune.training.size_checks import check_size
+
+        for arm in plan.arms:
+            config = arm.config.own()
+            key = data_key(config.data)
+            inputs, shape, classes = datasets[key].inputs, plan.shapes[key], config.classes
+            sample = inputs.shape[1:]
+            check_inputs(config, sample)
+            num_fine = float(classes.number) if classes.number is not None else None
+            if classes.num_fine_ratio is not None:
+                num_fine = classes.num_fine_ratio * (shape.num_fine or 1)
+            seen = (len(inputs), *view_shape(config.augmentation, sample))
+            check_size(config, seen, num_fine, max(shape.num_coarse), shape.num_fine, elsewhere=elsewhere)
+
+    def prepare(self, cell: Cell, datasets: Mapping[str, Dataset], prepared: dict[str, PreparedSplit]) -> None:
+        """Its split and neighbours."""
+        from fgtune.training.prepared import dataset_key, preparation_key, prepare_split
+
+        own = cell.config.own()
+        key = preparation_key(own, cell.seed)
+        if key not in prepared:
+            prepared[key] = prepare_split(datasets[dataset_key(own)], own, cell.seed, threads=os.cpu_count() or 1)
+
+
+class UserFunction(TrialKind):
+    """A user's own trainer, which reads its own data."""
+
+    def check_parts(self, config: BaseTrialConfig) -> None:
+        """The function."""
+        from fgtune.training.functions.call import find_function
+
+        if isinstance(config, FunctionTrialConfig):
+            find_function(config.call)
+
+
+TRIAL_KINDS: Mapping[str, TrialKind] = {"discovery": OwnTrainer(), "function": UserFunction()}
+"""By ``trial_kind`` of the config; imported runs are never started."""

@@ -1,0 +1,238 @@
+"""How a worker runs a cell, by the kind of its trial: what it must be sent, and what is then stepped epoch by epoch."""
+
+from __future__ import annotations
+
+import os
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from fgtune.config.arms.records import Cell
+from fgtune.config.schema.function import FunctionTrialConfig
+from fgtune.config.schema.trial import TrialConfig
+from fgtune.data.base import Dataset
+from fgtune.errors import TrialError
+from fgtune.results.records import EpochMetrics, TrialOutcome
+from fgtune.training.prepared import PreparedSplit, dataset_key, preparation_key, prepare_split, views
+
+if TYPE_CHECKING:
+    import ray
+
+KEPT_PREPARATIONS = 2
+"""Preparations that a process keeps besides the shared ones; each holds a table as long as the data."""
+
+
+class CellRun(Protocol):
+    """A cell in training: an iterator of epochs that can be interrupted between any two."""
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+
+    @property
+    def resumable(self) -> int:
+        """Epochs that a checkpoint written now would hold."""
+
+    @property
+    def history(self) -> Sequence[EpochMetrics]:
+        """The epochs done."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to do."""
+
+    def __iter__(self) -> Iterator[EpochMetrics]:
+        """The epochs that are left."""
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint."""
+
+    def outcome(self) -> TrialOutcome:
+        """The result, once it is over."""
+
+    def close(self) -> None:
+        """Let go of what it holds; an unfinished cell has been saved before."""
+
+
+@dataclass
+class Worker:
+    """What a worker's process has for all its cells.
+
+    Attributes:
+        datasets: Data sets in the object store, by ``dataset_key``.
+        prepared: Preparations there, by ``preparation_key``.
+        checkpoints: Folder of the cells' checkpoints.
+        encoders: Folder of pretrained backbones; None keeps none.
+        threads: Threads of BLAS, FAISS and torch.
+        own_preparations: Preparations that were made here.
+    """
+
+    datasets: Mapping[str, ray.ObjectRef]
+    prepared: Mapping[str, ray.ObjectRef]
+    checkpoints: Path
+    encoders: Path | None
+    threads: int
+    own_preparations: dict[str, PreparedSplit] = field(default_factory=dict)
+
+    def checkpoint(self, cell_id: str) -> Path:
+        """The checkpoint of a cell."""
+        return self.checkpoints / f"{cell_id}.pt"
+
+    def state_path(self, cell_id: str, epoch: int) -> Path:
+        """Where a cell's state at a milestone is kept for forks."""
+        return self.checkpoints / f"{cell_id}.{epoch}.pt"
+
+
+class RunKind(ABC):
+    """How cells of one kind of trial are run."""
+
+    @abstractmethod
+    def needs(self, cell: Cell) -> dict[str, Any]:
+        """What a worker needs besides the config, as plain data."""
+
+    @abstractmethod
+    def start(self, job: Mapping[str, Any], worker: Worker) -> CellRun:
+        """Begin a cell, or go on with it from its checkpoint or from that of a donor."""
+
+
+class _TrainerRun:
+    """A cell of fgtune's own trainer."""
+
+    def __init__(self, trainer: Any, fork_epoch: int) -> None:
+        self._trainer, self._fork_epoch = trainer, fork_epoch
+
+    @property
+    def epoch(self) -> int:
+        return int(self._trainer.epoch)
+
+    @property
+    def resumable(self) -> int:
+        return self.epoch
+
+    @property
+    def history(self) -> Sequence[EpochMetrics]:
+        found: Sequence[EpochMetrics] = self._trainer.history
+        return found
+
+    @property
+    def is_over(self) -> bool:
+        return self.epoch >= int(self._trainer.config.epochs)
+
+    def __iter__(self) -> Iterator[EpochMetrics]:
+        return iter(self._trainer)
+
+    def save(self, path: Path) -> None:
+        from fgtune.training.checkpoint import save_checkpoint
+
+        save_checkpoint(path, self._trainer.state_dict())
+
+    def outcome(self) -> TrialOutcome:
+        from fgtune.training.checkpoint import without_donor
+
+        return without_donor(self._trainer.outcome(), self._fork_epoch)
+
+    def close(self) -> None:
+        self._trainer = None
+
+
+class _TrainerKind(RunKind):
+    """fgtune's own trainer."""
+
+    def needs(self, cell: Cell) -> dict[str, Any]:
+        own = cell.config.own()
+        return {"dataset_key": dataset_key(own), "preparation_key": preparation_key(own, cell.seed)}
+
+    def start(self, job: Mapping[str, Any], worker: Worker) -> CellRun:
+        import faiss  # noqa: F401 (imported before its threads are limited)
+        import ray
+
+        from fgtune.training.build import build_trainer
+        from fgtune.training.checkpoint import load_checkpoint
+
+        limit_threads(worker.threads)
+        config = TrialConfig.from_plain(job["config"])
+        dataset: Dataset = ray.get(worker.datasets[job["dataset_key"]])
+        prepared = self._preparation(dataset, config, job, worker)
+        training, evaluation = views(dataset, prepared)
+        seed, threads = job["seed"], worker.threads
+        trainer = build_trainer(config, training, evaluation, prepared, seed, threads, worker.encoders)
+        state, fork = load_checkpoint(worker.checkpoint(job["cell_id"])), job["fork"]
+        if state is not None:
+            trainer.load_state_dict(state)
+        elif fork is not None:
+            self._fork(trainer, worker, fork["donor"], fork["epoch"])
+        return _TrainerRun(trainer, 0 if fork is None else fork["epoch"])
+
+    @staticmethod
+    def _fork(trainer: Any, worker: Worker, donor: str, epoch: int) -> None:
+        """Start from the state of another cell."""
+        from fgtune.training.checkpoint import load_checkpoint, start_from
+
+        state = load_checkpoint(worker.state_path(donor, epoch))
+        if state is None:
+            raise TrialError(f"the state of cell {donor} after epoch {epoch} is gone, so nothing goes on from it")
+        start_from(trainer, state)
+
+    @staticmethod
+    def _preparation(dataset: Dataset, config: TrialConfig, job: Mapping[str, Any], worker: Worker) -> PreparedSplit:
+        """The shared preparation; made here, once per process, for settings that were not known in advance."""
+        import ray
+
+        key, own = job["preparation_key"], worker.own_preparations
+        if key in worker.prepared:
+            shared: PreparedSplit = ray.get(worker.prepared[key])
+            return shared
+        if key not in own:
+            while len(own) >= KEPT_PREPARATIONS:
+                del own[next(iter(own))]
+            own[key] = prepare_split(dataset, config, job["seed"], worker.threads)
+        return own[key]
+
+
+class _FunctionKind(RunKind):
+    """A user's own trainer."""
+
+    def needs(self, cell: Cell) -> dict[str, Any]:
+        del cell
+        return {}
+
+    def start(self, job: Mapping[str, Any], worker: Worker) -> CellRun:
+        from fgtune.training.functions.call import find_function
+        from fgtune.training.functions.folder import WorkFolder
+        from fgtune.training.functions.trainer import FunctionTrainer
+
+        config = FunctionTrialConfig.from_plain(job["config"])
+        function = find_function(config.call)
+        limit_threads(worker.threads)  # of what its module has imported
+        if not function.wants_folder:
+            return FunctionTrainer(config, function, job["seed"])
+        folder = WorkFolder(worker.checkpoints / f"{job['cell_id']}.work")
+        history = folder.restore(worker.checkpoint(job["cell_id"]))
+        return FunctionTrainer(config, function, job["seed"], folder, history)
+
+
+RUN_KINDS: Mapping[str, RunKind] = {"discovery": _TrainerKind(), "function": _FunctionKind()}
+"""By ``trial_kind`` of the config."""
+
+
+def run_kind_of(config: Mapping[str, Any]) -> RunKind:
+    """How a cell with this config, as plain data, is run."""
+    return RUN_KINDS[config.get("kind", "discovery")]
+
+
+def limit_threads(threads: int) -> None:
+    """Limit torch, FAISS and BLAS to ``threads`` threads, so that concurrent trials do not compete for cores.
+
+    What is not imported yet reads the limit from the environment.
+    """
+    from threadpoolctl import threadpool_limits
+
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
+    if "faiss" in sys.modules:
+        sys.modules["faiss"].omp_set_num_threads(threads)
+    threadpool_limits(threads)  # stays in force for the BLAS pools of NumPy and SciPy that are loaded by now

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.util
 import os
 import re
 import sys
@@ -85,7 +86,7 @@ def permitting(packages: Sequence[str] = (), search_path: Sequence[str] | None =
             added where nothing is permitted.
 
     Raises:
-        ConfigError: A name cannot be that of a package.
+        ConfigError: A name cannot be that of a package, or, where the working directory is searched, there is none.
     """
     permit = Permit(parse_packages(packages, "--plugins"))
     _granted.append(permit)
@@ -93,11 +94,22 @@ def permitting(packages: Sequence[str] = (), search_path: Sequence[str] | None =
     added = [folder for folder in folders if folder not in sys.path] if permitted() else []
     sys.path.extend(added)
     try:
+        if search_path is None:  # not in a worker, whose driver has looked
+            _check_installed(permit.packages)
         yield
     finally:
         _granted.remove(permit)
         for folder in added:
             sys.path.remove(folder)
+
+
+def _check_installed(packages: Iterable[str]) -> None:
+    """Raise ``ConfigError`` for a package that is not there; nothing of it is imported."""
+    for name in packages:
+        top = name.partition(".")[0]
+        if top not in sys.modules and importlib.util.find_spec(top) is None:
+            fix = f"check the spelling, install it, or start from the folder that holds it, which {Path.cwd()} is not"
+            raise ConfigError("no such package", where="--plugins", value=name, fix=fix)
 
 
 def resolve(kind: str, path: str = "") -> Any:

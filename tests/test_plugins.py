@@ -162,3 +162,11 @@ def test_a_part_among_the_values_of_a_search_needs_permission_too(example, capsy
     Path("rings.yaml").write_text(text)
     assert main(["validate", "rings.yaml", "--plugins", "shapes"]) == 2
     assert "may not have the package 'others' imported" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["no_such_package", "no_such_package.parts"])
+def test_a_package_that_is_not_there_is_told_even_if_nothing_uses_it(example, capsys, name):
+    assert main(["validate", "rings.yaml", "--plugins", "shapes", "--plugins", name]) == 2
+    assert f"error: --plugins: no such package, got '{name}'" in capsys.readouterr().err
+    assert not imported(example)
+    assert not plugins.permitted()

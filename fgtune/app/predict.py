@@ -14,7 +14,7 @@ from fgtune.config.reading.source import parse_value, parse_yaml
 from fgtune.config.schema.data import DataConfig, SingleCellConfig
 from fgtune.config.schema.data_tables import TABLE_SUFFIXES, CountsConfig, NoGenesConfig
 from fgtune.errors import ConfigError
-from fgtune.files import write_atomically
+from fgtune.files import read_text, write_atomically
 from fgtune.plugins import permitting
 
 if TYPE_CHECKING:
@@ -175,13 +175,7 @@ def _from_line(text: str) -> dict[str, Any]:
 
 def _from_file(path: Path) -> Any:
     """The data config in a YAML file: the file itself, or its ``data``, or ``trial.data`` of a study."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise ConfigError("no such file", where=str(path), fix="check the path") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("is not readable UTF-8 text", where=str(path)) from error
-    found: Any = parse_yaml(text, str(path), begin="kind: digits").data
+    found: Any = parse_yaml(read_text(path), str(path), begin="kind: digits").data
     for key in ("trial", "data"):
         if isinstance(found, dict) and "kind" not in found and key in found:
             found = found[key]

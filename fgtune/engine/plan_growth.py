@@ -7,7 +7,7 @@ first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -88,15 +88,27 @@ def with_proposals(plan: Plan, folder: StudyFolder) -> Plan:
     for name, own in rows.items():
         number = trial_number(name)
         if number is not None:
-            levels = exact.get(name) or {path: own[0][path] for path in plan.factors}
-            made = _proposed(plan, plan.search, number, levels, own[0])
-            if made is None or not {row["cell_id"] for row in own} <= {cell.cell_id for cell in made[1]}:
+            made = _proven(plan, plan.search, number, exact.get(name), own)
+            if made is None:
                 rule = f"{name} is not a trial that this study proposes"
                 fix = "restore plan.csv from a copy, or choose another folder with --out"
                 raise StudyFolderError(rule, where=str(folder.plan_file), fix=fix)
             arms.append(made[0])
             cells += made[1]
     return replace(plan, arms=tuple(arms), cells=tuple(cells))
+
+
+def _proven(
+    plan: Plan, search: SearchPlan, number: int, exact: Mapping[str, Any] | None, rows: Sequence[Mapping[str, Any]]
+) -> tuple[Arm, tuple[Cell, ...]] | None:
+    """A proposed arm, by the first of its rows whose levels give the ids of all of them; None without such a row."""
+    ids = {row["cell_id"] for row in rows}
+    for row in rows:
+        levels = exact or {path: row[path] for path in plan.factors if path in row}
+        made = _proposed(plan, search, number, levels, row)
+        if made is not None and ids <= {cell.cell_id for cell in made[1]}:
+            return made
+    return None
 
 
 def _proposed(

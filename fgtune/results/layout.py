@@ -229,7 +229,7 @@ class CellFiles(FolderLayout):
         stored = (self._read_curve(path) for path in sorted(self.curves_dir.glob("*.parquet")))
         parts = [part for part in stored if part is not None and len(part)]
         gathered = self._read_curve(self.curves_file) if self.curves_file.exists() else None
-        if gathered is not None:
+        if gathered is not None and len(gathered):
             newer = {part["cell_id"].iloc[0] for part in parts}
             kept = gathered[~gathered["cell_id"].isin(newer)]
             parts = [kept, *parts] if len(kept) else parts
@@ -247,6 +247,8 @@ class CellFiles(FolderLayout):
         import pandas as pd
 
         try:
+            if path.is_dir():  # which pandas reads as a table in parts, of none
+                raise IsADirectoryError("it is a folder")
             curves = pd.read_parquet(path)
             lacking = {*CELL_COLUMNS, "epoch", "step", "seconds"} - {*curves.columns}
             if self.lenient and len(curves) and lacking:

@@ -44,6 +44,13 @@ def test_a_file_that_is_no_study_is_refused(folder, capsys, text):
     refused(folder, capsys, "validate", "bad.yaml")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in hostile.floods().items()])
+def test_a_flood_of_small_things_is_refused(folder, capsys, text):
+    (folder / "bad.yaml").write_text(text, encoding="utf-8")
+    refused(folder, capsys, "validate", "bad.yaml")
+
+
 @pytest.mark.parametrize("options", [pytest.param(options, id=name) for name, options in hostile.values()])
 def test_an_option_that_means_nothing_is_refused(folder, capsys, options):
     if any("\x00" in option for option in options):

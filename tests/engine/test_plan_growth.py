@@ -83,6 +83,28 @@ def test_a_trial_that_the_search_does_not_propose_is_refused(plan, folder, colum
         with_proposals(plan, folder)
 
 
+def rewrite(folder: StudyFolder, change) -> None:
+    """The plan file, each of its rows after ``change``, which is called with number and row."""
+    rows = list(csv.DictReader(folder.plan_file.open()))
+    for number, row in enumerate(rows):
+        change(number, row)
+    with folder.plan_file.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@pytest.mark.parametrize("damaged", [2, 3])
+def test_a_trial_is_known_by_the_row_whose_levels_give_the_ids_of_its_cells(plan, folder, damaged):
+    larger = grown(plan, 1)
+    folder.root.mkdir()
+    folder.write_plan(larger)
+    rewrite(folder, lambda number, row: row.update({"relations.every_steps": "3000"} if number == damaged else {}))
+    again = with_proposals(plan, folder)
+    assert [cell.cell_id for cell in again.cells] == [cell.cell_id for cell in larger.cells]
+    assert again.arms[-1].levels == larger.arms[-1].levels
+
+
 def test_a_plan_that_is_no_search_stays_as_it_is(plan, folder):
     other = replace(plan, search=None)
     assert with_proposals(other, folder) is other

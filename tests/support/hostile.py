@@ -121,6 +121,28 @@ def texts() -> Iterator[tuple[str, bytes]]:
     yield "five megabytes", b"a: b\n" * 1_000_000
 
 
+def floods() -> dict[str, str]:
+    """Files of many small things, each below the limit of their size, by name."""
+    return {
+        "300,000 keys": "".join(f"k{n}: 1\n" for n in range(300_000)),
+        "300,000 keys in braces": "a: {" + ", ".join(f"k{n}: 1" for n in range(300_000)) + "}\n",
+        "a list of a million": "seeds: [" + "1," * 1_000_000 + "1]\n",
+        "a million dashes": "seeds:\n" + "- 1\n" * 999_000,
+        "a million empty lists": "seeds: [" + "[]," * 999_000 + "[]]\n",
+        "200,000 anchors": "a: [" + ", ".join(f"&a{n} x" for n in range(200_000)) + "]\n",
+        "a million aliases": "a: &a x\nb: [" + "*a," * 999_000 + "*a]\n",
+        "150,000 merges": "a: &a {x: 1}\nb: {" + "<<: *a, " * 150_000 + "}\n",
+        "100,000 documents": "---\na: 1\n" * 100_000,
+        "100,000 directives": "%TAG !a! tag:x,1:\n" * 100_000 + "---\na: 1\n",
+        "100,000 tags": "a: [" + ", ".join("!x 1" for _ in range(100_000)) + "]\n",
+        "a key again and again": "study: s\n" * 200_000,
+        "100,000 quotes": "study: " + "'" * 200_001 + "\n",
+        "a million line ends": "study: 'x" + "\n" * 1_000_000 + "'\n",
+        "a block of three megabytes": "study: |\n" + "  x\n" * 750_000,
+        "a million escapes": 'study: "' + "\\x41" * 900_000 + '"\n',
+    }
+
+
 def values() -> Iterator[tuple[str, tuple[str, ...]]]:
     """Options ``--set`` of the valid study, by name."""
     yield from (

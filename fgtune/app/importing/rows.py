@@ -11,11 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fgtune.errors import ConfigError
+from fgtune.files import read_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SEPARATORS = ",;\t"
+MOST_TABLE = 1 << 28
+"""Bytes of a table of runs."""
+_MOST_CELLS = 50_000_000
+"""Values of a table in Parquet, in which many equal ones take no room."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +67,7 @@ def read_rows(source: Path | pd.DataFrame) -> Rows:
 
 
 def _content(source: Path) -> bytes:
-    try:
-        return source.read_bytes()
-    except FileNotFoundError as error:
-        raise ConfigError("no such file", where=str(source), fix="check the path") from error
-    except OSError as error:
-        raise ConfigError(f"cannot be read ({error.strerror})", where=str(source)) from error
+    return read_bytes(source, MOST_TABLE, what="table of runs")
 
 
 def _of_text(text: str, name: str, digest: str) -> Rows:
@@ -88,9 +88,13 @@ def _of_text(text: str, name: str, digest: str) -> Rows:
 
 def _parquet(source: Path) -> pd.DataFrame:
     import pandas as pd
+    import pyarrow.parquet
 
     _content(source)
     try:
+        described = pyarrow.parquet.read_metadata(source)
+        if described.num_rows * described.num_columns > _MOST_CELLS:
+            raise ValueError(f"{described.num_rows:,} rows of {described.num_columns:,} values are too many")
         return pd.read_parquet(source)
     except Exception as error:  # Arrow raises nothing narrower in common
         first = (str(error).splitlines() or [""])[0]

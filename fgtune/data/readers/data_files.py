@@ -9,6 +9,9 @@ from pathlib import Path
 
 from fgtune.errors import DataError
 
+LARGE, MOST_PACKED = 1 << 30, 100
+"""Above this many bytes, data are not this much smaller in a file: of float32, one number in 100 would not be zero."""
+
 
 def missing(what: str, looked: Sequence[Path], layout: str, get: str, path: str = "trial.data.path") -> DataError:
     """The error for a missing data set.

@@ -111,8 +111,15 @@ def why_left_out(name: str, column: pd.Series, sources: Sequence[IntArray]) -> s
     return None
 
 
+def _real(column: pd.Series) -> FloatArray:
+    """(N,) a column of numbers, NaN for missing ones."""
+    values: FloatArray = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    return values
+
+
 def _is_whole(column: pd.Series) -> bool:
-    known = column.dropna()
+    values = _real(column)
+    known = values[~np.isnan(values)]
     return bool(len(known)) and bool((known % 1 == 0).all())
 
 
@@ -120,23 +127,24 @@ def _numbers_rows(name: str, column: pd.Series) -> bool:
     """Whether whole numbers or dates rise or fall from row to row, numbers are equally spaced, or the name says so."""
     if column.dtype.kind == "M":
         return bool(column.is_unique and (column.is_monotonic_increasing or column.is_monotonic_decreasing))
-    if column.dtype.kind not in "iuf" or column.isna().any():
+    if column.dtype.kind not in "iuf":
         return False
-    whole = column.dtype.kind != "f" or _is_whole(column)
-    if _ROWS.fullmatch(name) and whole and column.is_unique:
-        return True
-    values = column.to_numpy(dtype=np.float64)
+    values = _real(column)
+    if np.isnan(values).any():
+        return False
     steps = np.diff(values)
-    if not ((steps > 0).all() or (steps < 0).all()):
-        return False
-    return whole or bool(np.ptp(steps) <= 1e-6 * np.abs(steps).max())
+    ordered = bool((steps > 0).all() or (steps < 0).all())
+    if ordered and steps.size and bool(np.ptp(steps) <= 1e-6 * np.abs(steps).max()):
+        return True
+    whole = column.dtype.kind != "f" or _is_whole(column)
+    return whole and (ordered or bool(_ROWS.fullmatch(name) and column.is_unique))
 
 
 def _follows_order(column: pd.Series) -> bool:
     """Whether numbers rise, or fall, from row to row."""
-    if column.dtype.kind not in "iuf" or column.isna().any():
+    if column.dtype.kind not in "iuf":
         return False
-    steps = np.diff(column.to_numpy(dtype=np.float64))
+    steps = np.diff(_real(column))  # NaN beside one that is missing
     return bool((steps > 0).all() or (steps < 0).all())
 
 

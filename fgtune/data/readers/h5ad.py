@@ -147,7 +147,8 @@ class H5adFile:
         if kind not in ("csr", "csc") or len(shape) != 2:
             raise self._wrong(f"the matrix is of an unknown encoding, {kind!r}")
         parts = [self._child(node, name) for name in ("data", "indices", "indptr")]
-        check_memory(sum(part.size * part.dtype.itemsize for part in parts), "the matrix takes", self._where)
+        stored = sum(part.size * part.dtype.itemsize for part in parts)
+        check_memory(stored + 8 * sum(shape), "the matrix takes", self._where)  # a number for each cell and gene
         data, indices, indptr = (part[...] for part in parts)
         matrix = (csr_array if kind == "csr" else csc_array)((data.astype(np.float32), indices, indptr), shape=shape)
         matrix.check_format(full_check=True)

@@ -204,6 +204,9 @@ def read_image(path: Path, size: int, resize: Resize, as_seen: bool = False, bit
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"{image.width} x {image.height} pixels are too many")
+            if resize == "crop" and max(image.size) * size * size > MAX_PIXELS * min(image.size):
+                rule = f"{image.width} x {image.height} pixels, brought to {size} on the shorter side, are too many"
+                raise ValueError(rule)
             fitted = _fit(_as_rgb(image, as_seen, bits), size, resize)
     except UnidentifiedImageError as error:
         raise _unreadable(path, f"is none of {', '.join(FORMATS)}") from error
@@ -286,6 +289,7 @@ def _fit(image: Image, size: int, resize: Resize) -> Image:
         return image.resize((size, size), bilinear)
     # Rounded as in torchvision, so that a cached crop is the one that its transforms would cut.
     side = min(width, height) if resize == "crop" else max(width, height)
-    scaled = image.resize((max(1, size * width // side), max(1, size * height // side)), bilinear)
+    shape = max(1, size * width // side), max(1, size * height // side)
+    scaled = image.resize(shape, bilinear)
     left, top = round((scaled.width - size) / 2), round((scaled.height - size) / 2)
     return scaled.crop((left, top, left + size, top + size))  # beyond the edges, crop fills with black

@@ -18,7 +18,7 @@ from typing import IO, Any
 import numpy as np
 
 from fgtune.arrays import AnyArray
-from fgtune.data.readers.data_files import check_memory, reason_of
+from fgtune.data.readers.data_files import LARGE, MOST_PACKED, check_memory, reason_of
 from fgtune.data.readers.safe_pickle import read_object_array
 from fgtune.errors import DataError
 from fgtune.text import first_of
@@ -83,7 +83,12 @@ def read_npz(
                 name: _header(streams[name], member.file_size, name, where, name in objects)
                 for name, member in members.items()
             }
-            check_memory(sum(header.payload for header in headers.values()), "unpacks to", where)
+            unpacked = sum(header.payload for header in headers.values())
+            check_memory(unpacked, "unpacks to", where)
+            packed = path.stat().st_size
+            if unpacked > LARGE and unpacked > MOST_PACKED * packed:
+                rule = f"unpacks to {unpacked / 2**30:.1f} GiB, {unpacked // packed:,} times its size: it holds nothing"
+                raise DataError(rule, where=where, path="trial.data.path", fix="Check where the file comes from.")
             return {name: _array(stream, name, where) for name, stream in streams.items()}
     except _DAMAGE as error:
         raise DataError(
@@ -154,6 +159,8 @@ def _header(opened: Callable[[], IO[bytes]], size: int, name: str, where: str, o
         rule = "holds Python objects, which would have to be unpickled; fgtune never does that"
         fix = "Convert the array to numbers, or to fixed-width strings for 'split', before saving it."
         raise DataError(rule, where=where, path=name, fix=fix)
+    if dtype.itemsize == 0:  # any number of them takes no byte of the file
+        raise DataError("holds items without content", where=where, path=name, value=str(dtype), fix=_REWRITE)
     promised = math.prod(shape) * dtype.itemsize
     if min(shape, default=0) < 0 or promised != header.payload:
         rule = f"is damaged: {header.payload} bytes of data where shape {shape} of {dtype} takes {promised}"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,13 +25,21 @@ from fgtune.data.labels import (
     parts_of,
     plain_cells,
 )
-from fgtune.data.readers.data_files import check_memory, reason_of
+from fgtune.data.readers.data_files import LARGE, MOST_PACKED, check_memory, reason_of
 from fgtune.errors import DataError
 from fgtune.text import first_of
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+
+
+MOST_COLUMNS = 100_000
+"""Columns of a table; there are fewer genes in any genome."""
+_SET_SINGLY = 100
+"""Columns that are replaced one by one: each takes as long as the table is wide."""
+_MOST_HEADER = 1 << 25
+"""Bytes that describe the columns of a file."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +105,7 @@ def read_table(
     parquet, between = suffix == ".parquet", "\t" if suffix == ".tsv" else ","
     try:
         taken = None if others else list(dict.fromkeys(columns))
-        names = pyarrow.parquet.read_schema(path).names if parquet else _header(path, between)
+        names = _parquet_header(path) if parquet else _header(path, between)
         check_columns(names, columns, where)
         check_memory(path.stat().st_size, "takes", where, config_path)
         if parquet:
@@ -129,17 +139,22 @@ def _frame(table: pa.Table, labels: Sequence[str]) -> pd.DataFrame:
     import pyarrow as pa
 
     frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
+    again: dict[str, Any] = {}
     for place, field in enumerate(table.schema):
         column = table.column(place)
         if pa.types.is_integer(field.type) and column.null_count:
             whole = "UInt64" if pa.types.is_uint64(field.type) else "Int64"
-            frame[field.name] = pd.array(column.to_pylist(), dtype=whole)
+            again[field.name] = pd.array(column.to_pylist(), dtype=whole)
         elif pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
             text = column.to_pylist()
             if field.name in labels:
-                frame[field.name] = pd.array(plain_cells(text), dtype="str")
+                again[field.name] = pd.array(plain_cells(text), dtype="str")
             elif any(cell == "" for cell in text):
-                frame[field.name] = pd.array([cell or None for cell in text], dtype="str")
+                again[field.name] = pd.array([cell or None for cell in text], dtype="str")
+    if len(again) > _SET_SINGLY:
+        return pd.DataFrame({name: again[name] if name in again else frame[name] for name in frame.columns})
+    for name, values in again.items():
+        frame[name] = values
     return frame
 
 
@@ -157,12 +172,38 @@ def cells(column: pd.Series) -> list[object]:
 def _header(path: Path, between: str) -> list[str]:
     """The column names as written; pandas would rename a repeated one."""
     with path.open(newline="", encoding="utf-8-sig") as stream:
-        return next(csv.reader(stream, delimiter=between), [])
+        start = stream.read(_MOST_HEADER)
+    if len(start) == _MOST_HEADER and "\n" not in start and "\r" not in start:
+        raise ValueError(f"its first line has more than {_MOST_HEADER >> 20} million characters")
+    return next(csv.reader(io.StringIO(start, newline=""), delimiter=between), [])
+
+
+def _parquet_header(path: Path) -> list[str]:
+    """The column names of a Parquet file, once the size of their description is known."""
+    import pyarrow.parquet
+
+    with path.open("rb") as stream:
+        size = stream.seek(0, io.SEEK_END)
+        stream.seek(max(0, size - 8))
+        described = int.from_bytes(stream.read(4), "little")
+    if described > _MOST_HEADER:
+        raise ValueError(f"the description of its columns has {described >> 20} MiB, more than {_MOST_HEADER >> 20}")
+    with pyarrow.parquet.ParquetFile(path) as file:
+        rows, names = file.metadata.num_rows, list(file.schema_arrow.names)
+    needed = 8 * rows * len(names)
+    check_memory(needed, "takes", str(path))
+    if needed > LARGE and needed > MOST_PACKED * size:
+        raise ValueError(f"{rows:,} rows of {len(names):,} values in {size:,} bytes hold nothing")
+    return names
 
 
 def check_columns(names: Sequence[str], columns: Sequence[str], where: str) -> None:
     """Raise ``DataError`` unless no name of a table's columns occurs twice and each of ``columns`` is among them."""
-    repeated = next((name for name in names if list(names).count(name) > 1), None)
+    if len(names) > MOST_COLUMNS:
+        rule, fix = f"a table must have at most {MOST_COLUMNS:,} columns", "Save the numbers as an .npz or an .h5ad."
+        raise DataError(rule, where=where, value=len(names), fix=fix)
+    counted = Counter(names)
+    repeated = next((name for name in names if counted[name] > 1), None)
     if repeated is not None:
         raise DataError(f"column {repeated!r} occurs twice", where=where, fix="Rename one of them.")
     missing = next((name for name in columns if name not in names), None)

@@ -130,6 +130,8 @@ def _read(folder: StudyFolder) -> tuple[StudyData, list[CellResult]]:
         raise StudyFolderError(rule, where=str(folder.root), fix="name a folder that `fgtune run` wrote, reports/NAME")
     data = read_study(folder)
     data.study.trial.check_runs_here(str(folder.root))
+    fix = "call your function with the config of the arm, as results.jsonl has it, and keep its model yourself"
+    data.study.trial.check_own_trainer(str(folder.root), "fgtune refit", fix)
     ended = [(cell.arm, data.results[cell.cell_id]) for cell in data.planned if cell.cell_id in data.results]
     return data, [replace(result, arm=arm) for arm, result in ended]  # two arms may share cells
 

@@ -65,6 +65,8 @@ def chosen_cells(subject: Subject, number: int, seed: int) -> tuple[list[CellRes
         StudyFolderError: The study has no cell that can be run again.
     """
     subject.data.study.trial.check_runs_here(str(subject.folder.root))
+    fix = "leave --rerun out; run the study with another --out, and fgtune compare shows both"
+    subject.data.study.trial.check_own_trainer(str(subject.folder.root), "--rerun", fix)
     whole = sorted((each for each in subject.complete if each.fork is None), key=lambda each: each.cell_id)
     forked = len(subject.complete) - len(whole)
     if not whole:

@@ -234,6 +234,21 @@ class BaseTrialConfig(Config):
             rule = "holds runs that were made elsewhere, so fgtune can neither run nor extend them"
             raise ConfigError(rule, where=where, fix="make more runs there, and fgtune import the table again")
 
+    def check_own_trainer(self, where: str, what: str, fix: str) -> None:
+        """Raise where cells were not run by fgtune's own trainer.
+
+        Args:
+            where: The study folder, for the message.
+            what: What needs it.
+            fix: What to do instead.
+
+        Raises:
+            ConfigError: They were not.
+        """
+        if self.discovery is None:
+            rule = f"{what} needs fgtune's own trainer, and these cells were run by another"
+            raise ConfigError(rule, where=where, path="trial.kind", value=self.trial_kind, fix=fix)
+
     def own(self) -> TrialConfig:
         """The settings of fgtune's own trainer.
 

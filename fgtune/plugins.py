@@ -77,20 +77,25 @@ def permit_for_workers() -> Permit:
 
 
 @contextmanager
-def permitting(packages: Sequence[str] = (), search_path: Sequence[str] | None = None) -> Iterator[None]:
+def permitting(
+    packages: Sequence[str] = (), search_path: Sequence[str] | None = None, beside: Path | None = None
+) -> Iterator[None]:
     """Permit packages, besides those of the environment, for the duration of a ``with`` block.
 
     Args:
         packages: Their names.
         search_path: Folders to search for modules after everything else; None means the working directory. Nothing is
             added where nothing is permitted.
+        beside: A study file, whose folder is searched after these.
 
     Raises:
         ConfigError: A name cannot be that of a package, or, where the working directory is searched, there is none.
     """
     permit = Permit(parse_packages(packages, "--plugins"))
     _granted.append(permit)
-    folders = [str(Path.cwd())] if search_path is None else search_path
+    folders = [str(Path.cwd())] if search_path is None else [*search_path]
+    folders += [] if beside is None else [str(beside.resolve().parent)]
+    folders = list(dict.fromkeys(folders))
     added = [folder for folder in folders if folder not in sys.path] if permitted() else []
     sys.path.extend(added)
     try:

@@ -69,7 +69,7 @@ class StudyFile:
         """
         from fgtune.engine.opening import open_loaded, open_study
 
-        with permitting(self.options.plugins):
+        with permitting(self.options.plugins, beside=self.options.study):
             try:
                 return open_loaded(self.loaded)
             except LimitError:

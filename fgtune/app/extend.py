@@ -57,7 +57,7 @@ def extend(root: Path, seeds: int, tracking_uri: str | None = None, console: Con
     study = folder.read_study()
     _check_seeds(folder, study, seeds)
     grown = more_seeds(study.seeds if isinstance(study.seeds, int) else study.seed_list, seeds)
-    with chdir(last.directory(folder.root) or Path.cwd()), permitting(last.plugins):
+    with chdir(last.directory(folder.root) or Path.cwd()), permitting(last.plugins, beside=last.study):
         options = _options(folder, last, grown, tracking_uri)
         with folder.lock():
             opened = _open(folder, grown)

@@ -64,7 +64,7 @@ def execute(
         StorageError: The disk is full.
     """
     console = console or _plain_console()
-    with answering_signals(), permitting(options.plugins):
+    with answering_signals(), permitting(options.plugins, beside=options.study):
         try:
             opened = opened or open_study(options.study, options.overrides, options.smoke, options.address)
             return _execute(options, console, opened, wait)

@@ -6,6 +6,7 @@ import pytest
 from support.functions import MODULE, STUDY
 
 from fgtune.analysis.inputs import read_study
+from fgtune.app.api import load_study
 from fgtune.app.verify import verify
 from fgtune.engine.opening import open_study
 from fgtune.engine.run import execute
@@ -84,6 +85,13 @@ def test_a_call_that_cannot_be_made_is_one_error_before_anything_starts(place, c
     assert message in str(caught.value)
     assert "trial.call" in str(caught.value)
     assert str(caught.value).count("Fix:") == 1
+
+
+def test_a_module_beside_the_study_file_is_found_from_any_folder(place, tmp_path_factory, monkeypatch):
+    (place / "besideit.py").write_text(MODULE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    made = load_study(place / "own.yaml", ["trial.call=besideit:run"], plugins=["besideit"])
+    assert len(made.open().plan.cells) == 6
 
 
 def test_early_stopping_judges_and_stops_functions_seed_by_seed(ray_started, place):

@@ -15,6 +15,8 @@ import pytest
 from support.lazy import LazyModule
 from support.search_runs import METRIC, ONE_WORKER, STUDY, folder_of, made, mirrored, run
 
+from fgtune.analysis.inputs import read_study
+from fgtune.analysis.trials import trials_of
 from fgtune.app.verify import verify
 from fgtune.errors import ConfigError
 from fgtune.results.folder import StudyFolder
@@ -100,6 +102,40 @@ def test_a_stopped_trial_is_pruned_with_its_last_epoch_everywhere(tmp_path, ray_
         problems = verify(copy.root).problems
         assert any(re.search(problem, each) for each in problems), problems
         shutil.rmtree(copy.root)
+
+
+def test_the_seeds_of_a_whole_trial_are_stopped_together_also_after_a_cut(tmp_path, ray_started):
+    scheduler = {"kind": "asha", "grace_epochs": 2, "reduction": 2}
+    design = {"trials": 6, "sampler": {"kind": "random"}}
+    for name in ("uncut", "cut"):
+        (tmp_path / name).mkdir()
+    uncut = made(tmp_path / "uncut", scheduler=scheduler, design=design, seeds=2, execution=ONE_WORKER)
+    cut = made(tmp_path / "cut", scheduler=scheduler, design=design, seeds=2, execution=ONE_WORKER)
+    assert run(replace(cut, overrides=("execution.budget.cells=5",)))[0] == 4
+    for options in (uncut, cut):
+        code, printed = run(options)
+        assert code == 0, printed
+    results = {result.cell_id: result for result in folder_of(uncut).ledger.read()}
+    for other in folder_of(cut).ledger.read():
+        assert (other.state, other.epochs) == (results[other.cell_id].state, results[other.cell_id].epochs)
+        assert other.metrics == results[other.cell_id].metrics
+    ends = {}
+    for result in results.values():
+        ends.setdefault(result.arm, set()).add((result.state, result.epochs))
+    assert len(ends) == 7
+    assert all(len(each) == 1 for each in ends.values())
+    states = Counter(state for each in ends.values() for state, _ in each)
+    assert states[CellState.PRUNED] >= 1
+    assert states[CellState.COMPLETE] >= 2  # the baseline, and a trial that has a value
+    folder = folder_of(cut)
+    assert verify(folder.root).problems == []
+    assert sorted(mirrored(folder)) == sorted((arm, state.value) for arm, each in ends.items() for state, _ in each)
+    trials = {trial.arm: trial for trial in trials_of(read_study(folder))}
+    for arm in ends:
+        own = [result.metrics[METRIC] for result in results.values() if result.arm == arm]
+        assert trials[arm].means[METRIC] == pytest.approx(sum(own) / 2, rel=1e-12)
+    write_lines(folder, [line | {"stop": False} for line in lines_of(folder)])
+    assert any("the decisions say None" in problem for problem in verify(folder.root).problems)
 
 
 def lines_of(folder):

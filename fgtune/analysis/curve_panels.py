@@ -68,6 +68,23 @@ class HistoryPoint:
 
 
 @dataclass(frozen=True)
+class StoppedPoint:
+    """A point that ended without a value at its last planned epoch, in the same order.
+
+    Attributes:
+        order: Its place.
+        arm: Its name.
+        value: Of one that was stopped early, the criterion when it was stopped; nan for one that failed.
+        epoch: When it was stopped.
+    """
+
+    order: int
+    arm: str
+    value: float
+    epoch: int
+
+
+@dataclass(frozen=True)
 class HistoryPanel:
     """How one criterion developed during a search.
 
@@ -75,13 +92,13 @@ class HistoryPanel:
         metric: The criterion.
         baseline: Its value for the baseline; nan if there is none.
         points: The completed points.
-        stopped: Positions, in the same order, of the other points that ended.
+        stopped: The other points that ended: they were stopped early, or failed.
     """
 
     metric: MetricInfo
     baseline: float
     points: tuple[HistoryPoint, ...]
-    stopped: tuple[int, ...]
+    stopped: tuple[StoppedPoint, ...]
 
 
 def learning_panels(data: StudyData) -> tuple[CurvesPanel, ...]:
@@ -169,7 +186,16 @@ def history_panels(data: StudyData, trials: Sequence[Trial]) -> tuple[HistoryPan
             HistoryPoint(trial.order or 0, trial.arm, value, top)
             for trial, value, top in zip(judged, values, best, strict=True)
         )
-        stopped = tuple(trial.order or 0 for trial in ended if not math.isfinite(trial.value(info.name)))
+        stopped = tuple(
+            StoppedPoint(
+                trial.order or 0,
+                trial.arm,
+                trial.means.get(info.name, math.nan) if trial.stopped else math.nan,
+                trial.epochs,
+            )
+            for trial in ended
+            if not math.isfinite(trial.value(info.name))
+        )
         baseline = next((trial.value(info.name) for trial in trials if trial.is_baseline), math.nan)
         if points:
             panels.append(HistoryPanel(info, baseline, points, stopped))

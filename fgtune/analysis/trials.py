@@ -1,7 +1,8 @@
 """The points of a study whose arms lie in a space (a search, random or Sobol points): one record each, and their ranks.
 
 A point counts by the mean over its cells if all of them are COMPLETE, as in the search itself; one that was stopped
-early, failed or is unfinished never enters a comparison.
+early, failed or is unfinished never enters a comparison. What is shown of one that was stopped is the mean over all its
+cells at one epoch, the last that every one of them has.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.catalog.metrics import ARM_METRICS
 from fgtune.catalog.spec import Direction
-from fgtune.results.records import CellState, best_by_mean, joint_state
+from fgtune.results.records import CellResult, CellState, best_by_mean, joint_state
 
 UNFINISHED = "UNFINISHED"
 """State of a point with cells that have not ended."""
 
 BASELINE, BEST, COMPLETE, STOPPED = "baseline", "best", "complete", "stopped"
 """Kinds of points in figures: the baseline; the best one or, with several criteria, those on the Pareto front; other
-completed ones; those stopped early, whose values are from their last epoch."""
+completed ones; those stopped early, whose values are from the epoch at which they were."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,8 @@ class Trial:
         levels: Value of every varied path; None if a condition leaves the parameter out.
         state: COMPLETE if all its cells are; FAIL or PRUNED if one of them is; else ``UNFINISHED``.
         order: Its rank in the order in which points ended, from 1; None while it is unfinished.
-        means: Mean over its cells by metric, if all of them have it; for a PRUNED point, over the stopped cells, each
-            at its last epoch.
-        epochs: Epochs of the shortest of those cells; 0 before any ended.
+        means: Mean over its cells by metric, if all of them have it; for a PRUNED point, at ``epochs``.
+        epochs: Epochs of the shortest of its cells; 0 before any ended.
         seeds: Number of cells that ended.
     """
 
@@ -54,6 +54,11 @@ class Trial:
     def complete(self) -> bool:
         """Whether all its cells are COMPLETE."""
         return self.state == CellState.COMPLETE.value
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was stopped early: ``means`` are then those at epoch ``epochs``."""
+        return self.state == CellState.PRUNED.value
 
     def value(self, metric: str) -> float:
         """Its mean; nan if it has none or is not complete."""
@@ -120,9 +125,10 @@ def _trial(data: StudyData, arm: PlannedArm, names: Sequence[str]) -> Trial:
     cells = data.cells(arm.name)
     results = data.ended(arm.name)
     state = joint_state(results).value if cells and len(results) == len(cells) else UNFINISHED
-    counted = [result for result in results if state != CellState.PRUNED.value or result.state is CellState.PRUNED]
-    of_cells = [name for name in names if name not in ARM_METRICS] if counted else []
-    means = {name: math.fsum(result.value(name) for result in counted) / len(counted) for name in of_cells}
+    epochs = min((result.epochs for result in results), default=0)
+    values = data.values_at(results, epochs) if state == CellState.PRUNED.value else CellResult.value
+    of_cells = [name for name in names if name not in ARM_METRICS] if results else []
+    means = {name: math.fsum(values(result, name) for result in results) / len(results) for name in of_cells}
     if state == CellState.COMPLETE.value:
         means |= {name: data.agreements.whole(arm.name, len(cells)) for name in names if name in ARM_METRICS}
     return Trial(
@@ -132,7 +138,7 @@ def _trial(data: StudyData, arm: PlannedArm, names: Sequence[str]) -> Trial:
         state=state,
         order=None,
         means={name: value for name, value in means.items() if math.isfinite(value)},
-        epochs=min((result.epochs for result in counted), default=0),
+        epochs=epochs,
         seeds=len(results),
     )
 

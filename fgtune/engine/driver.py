@@ -144,7 +144,16 @@ class Driver:
         from fgtune.tuning.early_stopping.decisions import EarlyStopping
 
         exempt = [arm.name for arm in plan.arms if arm.is_baseline]
-        return queue, EarlyStopping(scheduler, objective, self.launch.folder.stopping_file, forks, exempt)
+        return queue, EarlyStopping(
+            scheduler,
+            objective,
+            self.launch.folder.stopping_file,
+            forks,
+            exempt,
+            seeds=plan.study.seed_list if plan.search is not None else (),
+            ended=self.launch.settled.values(),
+            queue=queue,
+        )
 
     def _announce(self, suggestion: Suggestion) -> None:
         """Record a suggestion before it runs."""

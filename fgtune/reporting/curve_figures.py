@@ -173,7 +173,9 @@ def _lines(curves: Sequence[Curve], kind: str) -> go.Scatter:
 
 
 def history_figure(panel: HistoryPanel, best: Sequence[str]) -> go.Figure:
-    """Finished points in the order in which they ended, the best value so far as steps, the baseline as a dotted line.
+    """Points in the order in which they ended, the best value so far as steps, the baseline as a dotted line.
+
+    A point that was stopped early is a cross at its value then, one that has no value a cross at the foot.
 
     Args:
         panel: One criterion.
@@ -182,7 +184,7 @@ def history_figure(panel: HistoryPanel, best: Sequence[str]) -> go.Figure:
     figure = go.Figure()
     if not math.isnan(panel.baseline):
         figure.add_hline(panel.baseline, line={"color": BASELINE_COLOR, "width": 1.5, "dash": "dot"})
-    last = max([point.order for point in panel.points] + list(panel.stopped))
+    last = max([point.order for point in panel.points] + [point.order for point in panel.stopped])
     figure.add_trace(
         go.Scatter(
             x=[*(point.order for point in panel.points), last],
@@ -197,12 +199,18 @@ def history_figure(panel: HistoryPanel, best: Sequence[str]) -> go.Figure:
         xs, ys = [point.order for point in points], [short(point.value) for point in points]
         texts, arms = [f"{shown(p.arm)}: {number(p.value)}" for p in points], of_arms([p.arm for p in points])
         figure.add_trace(marks(xs, ys, kind_marker(kind), texts, **arms))
-    values = [point.value for point in panel.points] + [panel.baseline] * (not math.isnan(panel.baseline))
+    crosses = [point for point in panel.stopped if math.isfinite(point.value)]
+    values = [point.value for point in (*panel.points, *crosses)]
+    values += [panel.baseline] * (not math.isnan(panel.baseline))
     low, high = min(values), max(values)
     log = on_log_scale(panel.metric, values)
     floor = low * (low / high) ** 0.09 if log else low - 0.09 * (high - low or 1.0)
-    feet, texts = [short(floor)] * len(panel.stopped), ["stopped early or failed"] * len(panel.stopped)
-    figure.add_trace(marks(panel.stopped, feet, kind_marker(STOPPED), texts))
+    without = [point for point in panel.stopped if not math.isfinite(point.value)]
+    xs = [point.order for point in (*crosses, *without)]
+    ys = [short(point.value) for point in crosses] + [short(floor)] * len(without)
+    texts = [f"{point.arm}: {number(point.value)}, stopped at epoch {point.epoch}" for point in crosses]
+    texts += [f"{point.arm}: failed, no value" for point in without]
+    figure.add_trace(marks(xs, ys, kind_marker(STOPPED), texts))
     order = axis("trials in the order of their end", showgrid=False)
     figure.update_layout(base_layout(320, xaxis=order, yaxis=axis("", **(log_axis(values) if log else {}))))
     return figure

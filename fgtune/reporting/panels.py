@@ -298,7 +298,10 @@ def _history(data: StudyData, trials: Sequence[Trial], kinds: Mapping[str, str])
             f"{panel.metric.title} of {len(panel.points)} finished trials in the order of their end; the best value "
             f"goes from {number(first.best)} to {number(last.best)}, the baseline has {number(panel.baseline)}."
         )
-        note = "Crosses at the foot: trials that were stopped early or failed." if panel.stopped else ""
+        values = [math.isfinite(point.value) for point in panel.stopped]
+        notes = ["Crosses: trials that were stopped early, at the value and epoch at which they were."] * any(values)
+        notes += ["Crosses at the foot: trials that failed or have no value."] * (not all(values))
+        note = " ".join(notes)
         spec, hint = history_figure(panel, best), _BETTER[panel.metric.direction]
         return Figure(f"history-{rank}", panel.metric.title, alt, spec, note, hint)
 

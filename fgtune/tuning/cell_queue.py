@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from fgtune.config.arms.records import Cell
 from fgtune.config.schema.study import ExecutionConfig
@@ -98,23 +98,28 @@ class CellQueue:
 
     Attributes:
         is_spent: Whether the budget of cells ended the queue early.
+        may_return: Whether cells that run may have to wait for others, and so come back.
     """
 
     def __init__(self, cells: Iterable[Cell], max_running: int | None = None, budget: Budget | None = None) -> None:
         self._waiting = deque(cells)
         self._max_running, self._budget = max_running, budget
         self._running: dict[str, Cell] = {}
-        self.is_spent = False
+        self._held: dict[str, Cell] = {}  # wait for others; ``_running`` has those that keep their place
+        self._back: deque[Cell] = deque()  # waited, and are to be handed out again before any other
+        self.is_spent = self.may_return = False
 
     @property
     def is_done(self) -> bool:
         """Whether no cell is left to hand out, now or later, regardless of the budget."""
-        return not self._waiting
+        left = self._waiting or self._back or self._held or (self.may_return and self._running)
+        return not left
 
     @property
     def is_over(self) -> bool:
         """Whether no further cell will come; ``is_spent`` says whether only the budget is the reason."""
-        return self.is_spent or self.is_done
+        returning = self._back or (self.may_return and self._running.keys() - self._held)
+        return self.is_done or (self.is_spent and not returning)
 
     @property
     def may_refill(self) -> bool:
@@ -126,16 +131,38 @@ class CellQueue:
         limits = (self._max_running, None if self._budget is None else self._budget.at_once)
         if any(most is not None and len(self._running) >= most for most in limits):
             return None
+        if self._back:
+            return self._hand_out(self._back.popleft())
         limit = None if self._budget is None else self._budget.cells
         if limit == 0:
             self.is_spent = not self.is_done
             return None
         cell = self._next()
-        if cell is not None:
-            self._running[cell.cell_id] = cell
-            if self._budget is not None and limit is not None:
-                self._budget.cells = limit - 1
+        if cell is None:
+            return None
+        if self._budget is not None and limit is not None:
+            self._budget.cells = limit - 1
+        return self._hand_out(cell)
+
+    def _hand_out(self, cell: Cell) -> Cell:
+        self._running[cell.cell_id] = cell
         return cell
+
+    def hold(self, cell_id: str, others: Collection[str]) -> None:
+        """A cell has stopped running until others have come as far.
+
+        Args:
+            cell_id: The cell.
+            others: The cells that it waits for. If all of them run, they come soon, and its place is kept for it.
+        """
+        self._held[cell_id] = self._running[cell_id]
+        if not others or not self._running.keys() - self._held >= {*others}:
+            del self._running[cell_id]
+
+    def release(self, cell_id: str) -> None:
+        """Hand a cell that was held out again, as soon as there is room for it."""
+        self._back.append(self._held.pop(cell_id))
+        self._running.pop(cell_id, None)
 
     def _next(self) -> Cell | None:
         return self._waiting.popleft() if self._waiting else None
@@ -143,6 +170,7 @@ class CellQueue:
     def on_result(self, result: CellResult) -> None:
         """A cell that was handed out is in the ledger, so another one may start."""
         self._running.pop(result.cell_id, None)
+        self._held.pop(result.cell_id, None)
 
     def give_back(self, cell_id: str) -> None:
         """A cell that was handed out is to be started once more: it comes next, and uses no more of the budget."""

@@ -23,6 +23,7 @@ from fgtune.results.records import EpochMetrics, TrialOutcome
 from fgtune.signals import take_back_handlers
 from fgtune.tuning.cell_queue import Budget, CellQueue, StopFlag
 from fgtune.tuning.early_stopping.decisions import EarlyStopping
+from fgtune.tuning.early_stopping.seeds import Standing
 from fgtune.tuning.memory import MemoryRetries
 from fgtune.tuning.session import session_lost
 from fgtune.tuning.trainable import JOB, cell_id_of, job_of
@@ -64,8 +65,12 @@ class CellSearcher(_DriverOnly, Searcher):  # type: ignore[misc]
 
     def _job(self, cell: Cell) -> dict[str, Any]:
         if self._stopping is None:
-            return job_of(cell) | {"waits_at": [], "keeps_states": False}
-        return job_of(cell) | {"waits_at": self._stopping.register(cell), "keeps_states": self._stopping.makes_forks}
+            return job_of(cell) | {"waits_at": [], "keeps_states": False, "may_return": False}
+        return job_of(cell) | {
+            "waits_at": self._stopping.register(cell),
+            "keeps_states": self._stopping.makes_forks,
+            "may_return": self._stopping.judges_whole_trials,
+        }
 
     def set_search_properties(self, *_args: Any, **_spec: Any) -> bool:
         """Ignore Tune's search settings."""
@@ -82,7 +87,7 @@ class CellSearcher(_DriverOnly, Searcher):  # type: ignore[misc]
 
 
 class EarlyStoppingScheduler(_DriverOnly, FIFOScheduler):  # type: ignore[misc]
-    """Runs cells in order and stops those that early stopping selects."""
+    """Runs cells in order and stops those that early stopping selects, for good or until others have come as far."""
 
     def __init__(self, stopping: EarlyStopping) -> None:
         super().__init__()
@@ -90,8 +95,8 @@ class EarlyStoppingScheduler(_DriverOnly, FIFOScheduler):  # type: ignore[misc]
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """STOP or CONTINUE."""
-        stop = self._stopping.should_stop(cell_id_of(trial), _epochs_in(result))
-        return str(TrialScheduler.STOP if stop else TrialScheduler.CONTINUE)
+        standing = self._stopping.judge(cell_id_of(trial), _epochs_in(result))
+        return str(TrialScheduler.CONTINUE if standing is Standing.GO_ON else TrialScheduler.STOP)
 
 
 def _epochs_in(result: dict[str, Any]) -> list[EpochMetrics]:
@@ -180,6 +185,7 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
         self._unsaved: set[str] = set()
         self._running: dict[str, Any] = {}
         self._ended_by_us: dict[str, str] = {}
+        self._failures: dict[str, int] = {}  # of the Tune trials that a cell had before it waited
         self._next_look = self._next_tick = 0.0
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
@@ -223,6 +229,8 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
         if cell_id not in self._started:
             self._started.add(cell_id)
             self._observer.on_start(cell_id)
+        if trial.num_failures == 0:  # after it waited it is a new trial to Tune, with the retries that it has left
+            trial.max_failures = max(0, trial.max_failures - self._failures.get(cell_id, 0))
 
     def _over(self, cell_id: str) -> None:
         """The worker has nothing to do with the cell any more."""
@@ -234,7 +242,8 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
 
     def _attempts(self, cell_id: str, trial: Any) -> int:
         """How often a cell was begun before the attempt that is over, or runs."""
-        return int(trial.num_failures) + (0 if self._retries is None else self._retries.given_back(cell_id))
+        before = self._failures.get(cell_id, 0) + (0 if self._retries is None else self._retries.given_back(cell_id))
+        return int(trial.num_failures) + before
 
     def on_trial_result(
         self,
@@ -268,9 +277,28 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
                 self._stopping.observe_end(cell_id, _epochs_in(result))
             self._observer.on_complete(cell_id, pickle.loads(result["outcome"]), attempts)  # noqa: S301 (our own worker)
         elif "failure" in result:
-            self._observer.on_fail(cell_id, result["failure"], "", attempts)
+            self._fail(cell_id, result["failure"], "", attempts)
         elif stopped is not None:
             self._observer.on_prune(cell_id, stopped, attempts)
+        elif self._stopping is not None and self._stopping.is_waiting(cell_id):
+            self._failures[cell_id] = self._failures.get(cell_id, 0) + trial.num_failures
+            self._budget.cell_ended(cell_id)
+            self._over(cell_id)
+        self._record_stopped()
+
+    def _record_stopped(self) -> None:
+        """Record the cells that waited for a decision, and were stopped by it."""
+        if self._stopping is None:
+            return
+        for cell_id in self._stopping.take_stopped():
+            self._finished.add(cell_id)
+            self._observer.on_prune(cell_id, self._stopping.reason(cell_id) or "", 1 + self._failures.get(cell_id, 0))
+
+    def _fail(self, cell_id: str, cause: str, details: str, attempts: int) -> None:
+        """Record a failure, and have nobody wait for the cell."""
+        self._observer.on_fail(cell_id, cause, details, attempts)
+        if self._stopping is not None:
+            self._stopping.observe_failure(cell_id)
 
     def before_failure(self, trial: Any, error: BaseException) -> None:
         """An attempt has ended with an error, and Tune is about to retry it or to give it up.
@@ -309,4 +337,5 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
         if self._retries is not None and self._retries.give_back(cell_id):
             self._observer.on_warning(cell_id, ours)
         else:
-            self._observer.on_fail(cell_id, ours or cause, "" if ours else details, self._attempts(cell_id, trial))
+            self._fail(cell_id, ours or cause, "" if ours else details, self._attempts(cell_id, trial))
+            self._record_stopped()

@@ -65,7 +65,9 @@ def run_cells(
             num_samples=-1,  # the queue decides when it is over
             reuse_actors=True,
             trial_name_creator=cell_id_of,
-            trial_dirname_creator=cell_id_of,
+            trial_dirname_creator=lambda trial: (
+                f"{cell_id_of(trial)}-{trial.trial_id}"
+            ),  # a cell that waits comes again
         ),
         run_config=tune.RunConfig(
             name="tune",

@@ -85,6 +85,7 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         self._cell_id: str = job["cell_id"]
         self._failure: str | None = None
         self._waits_at, self._keeps_states = frozenset(job["waits_at"]), bool(job["keeps_states"])
+        self._may_return = bool(job["may_return"])
         self._fork_epoch: int = 0 if job["fork"] is None else job["fork"]["epoch"]
         self._plugins = Permit(**job["plugins"])
         self._run: CellRun | None = None
@@ -156,7 +157,8 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
             epochs.append(entry)
             if self._keeps_states and entry.epoch in self._waits_at:
                 run.save(self._worker.state_path(self._cell_id, entry.epoch))  # for forks, before it is reported
-            if entry.epoch - self._saved_epoch >= self._checkpoint_every:
+            may_leave = self._may_return and entry.epoch in self._waits_at  # another process may go on with it
+            if may_leave or entry.epoch - self._saved_epoch >= self._checkpoint_every:
                 self._keep_progress()
             if entry.epoch in self._waits_at or time.monotonic() - started >= REPORT_EVERY_S or self._is_overdue:
                 break

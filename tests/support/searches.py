@@ -99,7 +99,7 @@ def run_all(
     return points
 
 
-def result_of(cell: Cell, value: float = 0.5, state: CellState = CellState.COMPLETE) -> CellResult:
+def result_of(cell: Cell, value: float = 0.5, state: CellState = CellState.COMPLETE, epochs: int = 3) -> CellResult:
     """The ledger's line of a cell."""
     return CellResult(
         cell_id=cell.cell_id,
@@ -109,7 +109,7 @@ def result_of(cell: Cell, value: float = 0.5, state: CellState = CellState.COMPL
         state=state,
         metrics={"val/silhouette": value} if state is CellState.COMPLETE else {},
         seconds=1.0,
-        epochs=3,
+        epochs=epochs,
         levels=dict(cell.levels),
         config=cell.config.to_plain(),
     )

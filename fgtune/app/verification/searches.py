@@ -15,7 +15,7 @@ _ROUNDING = 1e-12
 
 def check_stopping(subject: Subject) -> Iterator[Finding]:
     """Every decision follows by the rule from the scores before it, and every stopped cell from its decision."""
-    from fgtune.tuning.early_stopping.decisions import replayed
+    from fgtune.tuning.early_stopping.replay import replayed
     from fgtune.tuning.search.objectives import stopping_objective
 
     folder, study = subject.folder, subject.data.study
@@ -28,6 +28,7 @@ def check_stopping(subject: Subject) -> Iterator[Finding]:
         return
     scores = _scores(subject, objective.name)
     stopped: dict[str, int] = {}
+    completed: set[str] = set()  # may have run to their end before another seed of their trial was run again
     design_seed = getattr(study.design, "design_seed", 0)
     for number, line in enumerate(replayed(config, folder.stopping_file, design_seed), start=1):
         name = f"{file}: line {number}, cell {line.candidate.cell_id}"
@@ -35,7 +36,9 @@ def check_stopping(subject: Subject) -> Iterator[Finding]:
         follows = line.rule is None or line.rule.stop or not line.stop
         yield agree(follows, f"{name}: stops the cell after epoch {line.epoch}, by the scores before it goes on")
         if line.stop:
-            stopped.setdefault(line.candidate.cell_id, line.epoch)
+            for cell_id in line.cells:
+                stopped.setdefault(cell_id, line.epoch)
+            completed |= {*line.cells[:-1]}
         if line.candidate.cell_id in scores:
             score = objective.score(scores[line.candidate.cell_id].get(line.epoch, math.nan))
             rule = f"{name}: has the score {line.score} at epoch {line.epoch}, the curve gives {score}"
@@ -48,7 +51,8 @@ def check_stopping(subject: Subject) -> Iterator[Finding]:
         ended = subject.finished.get(cell_id)
         what = None if ended is None else ended.state.value
         rule = f"{file}: cell {cell_id} was to stop after epoch {epoch}, in the ledger it is {what}"
-        yield agree(what in {None, CellState.PRUNED.value, CellState.FAIL.value}, rule)
+        allowed = {None, CellState.PRUNED.value, CellState.FAIL.value}
+        yield agree(what in allowed or (cell_id in completed and what == CellState.COMPLETE.value), rule)
 
 
 def _scores(subject: Subject, metric: str) -> dict[str, dict[int, float]]:

@@ -44,6 +44,8 @@ class TruncationSelection:
         seed: Seed of the draw of a donor.
     """
 
+    reads_every_epoch = False
+
     def __init__(self, interval: int, quantile: float, seed: int) -> None:
         self._interval, self._quantile, self._seed = interval, quantile, seed
         self._reached: dict[tuple[int, int], dict[str, tuple[float, int]]] = {}

@@ -1,7 +1,8 @@
 """Rules that stop running trials: deterministic in the observed scores, so that replaying these restores their state.
 
 A score is a metric signed so that larger is better; an undefined one is the worst. Trials are compared within their
-block: those with the same seed share split, initial weights and data order.
+block: those with the same seed share split, initial weights and data order. In a search with several seeds a rule sees
+whole trials, all in one block, each by the mean over the same seeds (``seeds.WholeTrials``).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Candidate:
         key: Digest of its config; the same for all seeds of an arm.
         epochs: Length of its full training.
         fork_epoch: Epochs that its donor had trained; 0 for a trial that starts from scratch.
+        seeds: Number of cells that its trial is judged by; 1 for a cell that is judged alone.
     """
 
     cell_id: str
@@ -35,6 +37,7 @@ class Candidate:
     key: str
     epochs: int
     fork_epoch: int = 0
+    seeds: int = 1
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,13 @@ class Decision:
 
 
 class StoppingRule(Protocol):
-    """Observes every trial's epochs in order; the same sequence gives the same decisions."""
+    """Observes every trial's epochs in order; the same sequence gives the same decisions.
+
+    Attributes:
+        reads_every_epoch: Whether a score at an epoch without a decision counts too.
+    """
+
+    reads_every_epoch: bool
 
     def decides_at(self, candidate: Candidate, epoch: int) -> bool:
         """Whether the trial may be stopped at this epoch and so has to wait for the decision."""
@@ -96,6 +105,8 @@ class SuccessiveHalving:
         reduction: Larger than 1.
         brackets: Gives the brackets for a trial's full length.
     """
+
+    reads_every_epoch = False
 
     def __init__(self, reduction: float, brackets: Brackets) -> None:
         self._reduction, self._brackets = reduction, brackets
@@ -147,6 +158,8 @@ class MedianRule:
         min_trials: Number of other trials that must have reached the epoch.
     """
 
+    reads_every_epoch = True
+
     def __init__(self, grace: int, min_trials: int) -> None:
         self._grace, self._min_trials = grace, min_trials
         self._scores: dict[int, dict[str, dict[int, float]]] = {}
@@ -190,6 +203,8 @@ class PlateauRule:
         patience: Number of last scores considered.
         tolerance: Largest standard deviation (population) of a plateau, in the metric's unit.
     """
+
+    reads_every_epoch = True
 
     def __init__(self, grace: int, patience: int, tolerance: float) -> None:
         self._grace, self._patience, self._tolerance = grace, patience, tolerance

@@ -96,7 +96,7 @@ class Search(CellQueue):
     @property
     def is_done(self) -> bool:
         """Whether no further point will be asked for, no cell is waiting, and no running one may yet be replaced."""
-        return self._is_exhausted and not self._waiting and not (self._has_forks and self._running)
+        return self._is_exhausted and super().is_done and not (self._has_forks and self._running)
 
     @property
     def issued(self) -> int:

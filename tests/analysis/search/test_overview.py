@@ -184,7 +184,9 @@ def test_history_follows_the_order_in_which_trials_ended(folder):
     (panel,) = history_panels(data, trials_of(data))
     order = [line.arm for line in folder.ledger.read() if line.seed == 2 and line.arm != "baseline"]
     assert [order[point.order - 1] for point in panel.points] == [point.arm for point in panel.points]
-    assert {order[place - 1] for place in panel.stopped} == {f"trial-{n:04d}" for n in (*PRUNED, 4)}
+    assert {order[point.order - 1] for point in panel.stopped} == {f"trial-{n:04d}" for n in (*PRUNED, 4)}
+    assert {point.epoch for point in panel.stopped if math.isfinite(point.value)} == {3, 9}
+    assert [point.arm for point in panel.stopped if math.isnan(point.value)] == ["trial-0004"]
     values = [point.value for point in panel.points]
     assert [point.best for point in panel.points] == [max(values[: n + 1]) for n in range(len(values))]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fgtune.analysis.agreement import Agreements
 from fgtune.analysis.formatting import MetricInfo, factor_name, level_text, metric_info
@@ -18,9 +18,6 @@ from fgtune.results.extension import recorded_looks
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, CellState
 from fgtune.results.texts import FORK
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -212,29 +209,6 @@ class StudyData:
             return {} if agreement is None else agreement.values()
         complete = [result for result in self.ended(arm) if result.state is CellState.COMPLETE]
         return {result.seed: result.value(metric) for result in complete if math.isfinite(result.value(metric))}
-
-    def values_at(self, results: Sequence[CellResult], epoch: int) -> Callable[[CellResult, str], float]:
-        """A function for the metrics of cells at an epoch, from their curves where they ran on after it.
-
-        Costs are those of the whole cell. A metric that was not measured at the epoch is nan.
-        """
-        longer = {result.cell_id for result in results if result.epochs > epoch}
-        rows: dict[str, Mapping[str, Any]] = {}
-        if longer:
-            curves = self._curves
-            found = curves[curves["cell_id"].isin(longer) & (curves["epoch"] == epoch)] if len(curves) else curves
-            rows = {row["cell_id"]: row for row in found.to_dict("records")}
-
-        def value(result: CellResult, metric: str) -> float:
-            if result.cell_id not in longer or metric.startswith("cost/"):
-                return result.value(metric)
-            return float(rows.get(result.cell_id, {}).get(metric, math.nan))
-
-        return value
-
-    @cached_property
-    def _curves(self) -> pd.DataFrame:
-        return self.folder.read_curves()
 
     @cached_property
     def agreements(self) -> Agreements:

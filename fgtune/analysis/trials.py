@@ -8,15 +8,19 @@ cells at one epoch, the last that every one of them has.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.catalog.metrics import ARM_METRICS
 from fgtune.catalog.spec import Direction
 from fgtune.results.records import CellResult, CellState, best_by_mean, joint_state
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 UNFINISHED = "UNFINISHED"
 """State of a point with cells that have not ended."""
@@ -102,7 +106,8 @@ def trials_of(data: StudyData, also: Iterable[str] = ()) -> tuple[Trial, ...]:
         also: Metrics that are wanted besides criteria and shown ones, such as those of whole arms.
     """
     names = [*dict.fromkeys([*(info.name for info in shown_infos(data)), *also])]
-    trials = [_trial(data, arm, names) for arm in data.arms]
+    curves = cache(data.folder.read_curves)
+    trials = [_trial(data, arm, names, curves) for arm in data.arms]
     ends = _ends(data)
     ended = [trial.arm for trial in trials if trial.state != UNFINISHED and not trial.is_baseline]
     order = {arm: rank for rank, arm in enumerate(sorted(ended, key=lambda arm: ends[arm]), start=1)}
@@ -121,12 +126,33 @@ def _ends(data: StudyData) -> dict[str, tuple[str, int]]:
     return ends
 
 
-def _trial(data: StudyData, arm: PlannedArm, names: Sequence[str]) -> Trial:
+def _values_at(
+    results: Sequence[CellResult], epoch: int, curves: Callable[[], pd.DataFrame]
+) -> Callable[[CellResult, str], float]:
+    """A function for the metrics of cells at an epoch, from their curves where they ran on after it.
+
+    Costs are those of the whole cell. A metric that was not measured at the epoch is nan.
+    """
+    longer = {result.cell_id for result in results if result.epochs > epoch}
+    rows: dict[str, Mapping[str, Any]] = {}
+    if longer and not (table := curves()).empty:
+        found = table[table["cell_id"].isin(longer) & (table["epoch"] == epoch)]
+        rows = {row["cell_id"]: row for row in found.to_dict("records")}
+
+    def value(result: CellResult, metric: str) -> float:
+        if result.cell_id not in longer or metric.startswith("cost/"):
+            return result.value(metric)
+        return float(rows.get(result.cell_id, {}).get(metric, math.nan))
+
+    return value
+
+
+def _trial(data: StudyData, arm: PlannedArm, names: Sequence[str], curves: Callable[[], pd.DataFrame]) -> Trial:
     cells = data.cells(arm.name)
     results = data.ended(arm.name)
     state = joint_state(results).value if cells and len(results) == len(cells) else UNFINISHED
     epochs = min((result.epochs for result in results), default=0)
-    values = data.values_at(results, epochs) if state == CellState.PRUNED.value else CellResult.value
+    values = _values_at(results, epochs, curves) if state == CellState.PRUNED.value else CellResult.value
     of_cells = [name for name in names if name not in ARM_METRICS] if results else []
     means = {name: math.fsum(values(result, name) for result in results) / len(results) for name in of_cells}
     if state == CellState.COMPLETE.value:

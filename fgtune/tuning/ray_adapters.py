@@ -229,8 +229,8 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
         if cell_id not in self._started:
             self._started.add(cell_id)
             self._observer.on_start(cell_id)
-        if trial.num_failures == 0:  # after it waited it is a new trial to Tune, with the retries that it has left
-            trial.max_failures = max(0, trial.max_failures - self._failures.get(cell_id, 0))
+        if self._failures.get(cell_id) and trial.num_failures == 0:  # a new trial to Tune, with the retries it has left
+            trial.max_failures = max(0, trial.max_failures - self._failures[cell_id])
 
     def _over(self, cell_id: str) -> None:
         """The worker has nothing to do with the cell any more."""

@@ -57,6 +57,42 @@ def test_a_limit_as_large_as_the_list_is_not_spent(plan):
     assert (queue.is_done, queue.is_spent) == (True, False)
 
 
+def test_a_cell_that_waits_makes_room_and_comes_back_first_without_counting_again(plan):
+    queue = CellQueue(plan.cells, max_running=1, budget=budget_of(cells=2))
+    queue.may_return = True
+    first = queue.take()
+    queue.hold(first.cell_id, ["unknown"])
+    second = queue.take()
+    assert second == plan.cells[1]
+    assert not queue.is_over
+    queue.release(first.cell_id)
+    assert queue.take() is None  # the other one runs
+    queue.on_result(toy.result_of(second))
+    assert queue.take() == first
+    assert not queue.is_over
+    queue.on_result(toy.result_of(first))
+    assert queue.take() is None
+    assert queue.is_over
+
+
+def test_a_place_is_kept_only_for_cells_that_run(plan):
+    queue = CellQueue([*plan.cells, *plan.cells], max_running=2)
+    first, second = queue.take(), queue.take()
+    queue.hold(first.cell_id, [second.cell_id])
+    assert queue.take() is None
+    queue.hold(second.cell_id, [first.cell_id])  # which waits itself
+    assert queue.take() is not None
+
+
+def test_cells_that_wait_for_some_that_a_budget_does_not_let_start_end_the_queue(plan):
+    queue = CellQueue(plan.cells, max_running=1, budget=budget_of(cells=1))
+    queue.may_return = True
+    first = queue.take()
+    queue.hold(first.cell_id, [])
+    assert queue.take() is None
+    assert (queue.is_over, queue.is_done, queue.is_spent) == (True, False, True)
+
+
 class Clock:
     now = 100.0
 

@@ -108,6 +108,56 @@ def test_the_scheduler_decides_by_restored_and_new_epochs(cells, stopping):
     assert scheduler.on_trial_result(None, trial_of(two), result) == TrialScheduler.STOP
 
 
+def test_a_cell_that_waits_gives_its_place_away_and_is_recorded_with_all_its_attempts_once_its_trial_is_stopped(
+    tmp_path, budget
+):
+    plan = toy.search_plan(tmp_path, toy.NUMBERS, seeds=2)
+    best = list(plan.cells)
+    other = type(best[0].config).from_plain(best[0].config.to_plain() | {"batch_size": 7})
+    worse = [Cell("other", seed, other, {}) for seed in (0, 1)]
+    queue = CellQueue([*best, *worse], max_running=1)
+    config = AshaConfig(grace_epochs=2, reduction=2.0)
+    path = tmp_path / "stopping.jsonl"
+    stopping = EarlyStopping(
+        config, Objective(METRIC, "maximize"), path, seeds=[0, 1], queue=queue, exempt=["baseline"]
+    )
+    events = Events()
+    scheduler, callback = EarlyStoppingScheduler(stopping), ObserverCallback(events, budget, stopping)
+    searcher = CellSearcher(queue, stopping)
+
+    def hears(cell, score, **fields):
+        trial, result = trial_of(cell, **fields), {"epochs": epochs(score, score)}
+        callback.on_trial_start(0, [], trial)
+        decision = scheduler.on_trial_result(None, trial, result)
+        callback.on_trial_result(0, [], trial, result)
+        return decision
+
+    for cell in best:
+        assert searcher.suggest("a")[JOB]["may_return"]
+        assert hears(cell, 0.5) == TrialScheduler.CONTINUE  # the baseline waits for nobody
+        queue.on_result(toy.result_of(cell))
+    assert searcher.suggest("b")[JOB]["seed"] == 0
+    assert hears(worse[0], 0.9, failures=1, max_failures=1) == TrialScheduler.STOP
+    assert stopping.is_waiting(worse[0].cell_id)
+    assert not [event for event in events.seen if event[0] == "on_prune"]
+    assert searcher.suggest("c")[JOB]["seed"] == 1
+    assert hears(worse[1], 0.0) == TrialScheduler.STOP
+    pruned = [event for event in events.seen if event[0] == "on_prune"]
+    assert [(event[1], event[3]) for event in pruned] == [(worse[1].cell_id, 1), (worse[0].cell_id, 2)]
+    assert all("rank 2 of 2 at rung 2, 1 may go on (mean of 2 seeds)" in event[2] for event in pruned)
+    for cell in worse:
+        queue.on_result(toy.result_of(cell))
+    assert searcher.suggest("d") == Searcher.FINISHED
+
+
+def test_retries_are_counted_over_the_times_that_a_cell_waits(cells, budget, stopping):
+    callback = ObserverCallback(Events(), budget, stopping)
+    callback._failures[cells[0].cell_id] = 1
+    trial = trial_of(cells[0], max_failures=3)
+    callback.on_trial_start(0, [], trial)
+    assert trial.max_failures == 2
+
+
 @pytest.mark.parametrize("ended", [False, True])
 def test_others_compete_with_a_cell_that_ends_with_its_first_report_also_after_a_restart(
     cells, budget, stopping, tmp_path, ended

@@ -134,10 +134,10 @@ def _values_at(
     Costs are those of the whole cell. A metric that was not measured at the epoch is nan.
     """
     longer = {result.cell_id for result in results if result.epochs > epoch}
-    rows: dict[str, Mapping[str, Any]] = {}
+    rows: dict[str, Mapping[Any, Any]] = {}
     if longer and not (table := curves()).empty:
         found = table[table["cell_id"].isin(longer) & (table["epoch"] == epoch)]
-        rows = {row["cell_id"]: row for row in found.to_dict("records")}
+        rows = {str(row["cell_id"]): row for row in found.to_dict("records")}
 
     def value(result: CellResult, metric: str) -> float:
         if result.cell_id not in longer or metric.startswith("cost/"):

@@ -200,13 +200,13 @@ def history_figure(panel: HistoryPanel, best: Sequence[str]) -> go.Figure:
         texts, arms = [f"{shown(p.arm)}: {number(p.value)}" for p in points], of_arms([p.arm for p in points])
         figure.add_trace(marks(xs, ys, kind_marker(kind), texts, **arms))
     crosses = [point for point in panel.stopped if math.isfinite(point.value)]
-    values = [point.value for point in (*panel.points, *crosses)]
+    values = [point.value for point in panel.points] + [point.value for point in crosses]
     values += [panel.baseline] * (not math.isnan(panel.baseline))
     low, high = min(values), max(values)
     log = on_log_scale(panel.metric, values)
     floor = low * (low / high) ** 0.09 if log else low - 0.09 * (high - low or 1.0)
     without = [point for point in panel.stopped if not math.isfinite(point.value)]
-    xs = [point.order for point in (*crosses, *without)]
+    xs = [point.order for point in crosses + without]
     ys = [short(point.value) for point in crosses] + [short(floor)] * len(without)
     texts = [f"{point.arm}: {number(point.value)}, stopped at epoch {point.epoch}" for point in crosses]
     texts += [f"{point.arm}: failed, no value" for point in without]

@@ -145,7 +145,7 @@ def test_an_ablation_killed_after_its_first_cell_ends_as_its_trainers_do(
 def test_a_study_killed_after_its_first_cell_ends_like_an_uncut_one(made, ray_started, kill_driver, kind):
     study = study_of(kind, seed=0, epochs=40)
     if kind == "search":
-        study["design"]["trials"] = 5
+        study["design"]["trials"], study["seeds"] = 5, 2  # seeds that wait for each other
     else:  # one search and the comparison after it: each starts a worker of its own
         del study["design"]["arms"][1]
     whole, cut = made("whole", study), made("cut", study)

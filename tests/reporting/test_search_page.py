@@ -128,6 +128,10 @@ def test_history_draws_values_best_so_far_and_the_stopped(folder):
     assert step.y[-1] == pytest.approx(panel.points[-1].best, rel=1e-4)
     assert step.x[-1] == 40
     assert len(stopped.x) == len(PRUNED) + 1
+    assert sum(f"stopped at epoch {epoch}" in text for text in stopped.text for epoch in {*PRUNED.values()}) == len(
+        PRUNED
+    )
+    assert max(stopped.y) > min(others.y)  # at their values, not at the foot
 
 
 def test_parameter_panels_follow_the_domain(folder):

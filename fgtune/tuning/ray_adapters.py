@@ -242,8 +242,11 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
 
     def _attempts(self, cell_id: str, trial: Any) -> int:
         """How often a cell was begun before the attempt that is over, or runs."""
-        before = self._failures.get(cell_id, 0) + (0 if self._retries is None else self._retries.given_back(cell_id))
-        return int(trial.num_failures) + before
+        return int(trial.num_failures) + self._earlier_attempts(cell_id)
+
+    def _earlier_attempts(self, cell_id: str) -> int:
+        """How often a cell was begun before it last waited or was given back."""
+        return self._failures.get(cell_id, 0) + (0 if self._retries is None else self._retries.given_back(cell_id))
 
     def on_trial_result(
         self,
@@ -292,7 +295,7 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
             return
         for cell_id in self._stopping.take_stopped():
             self._finished.add(cell_id)
-            self._observer.on_prune(cell_id, self._stopping.reason(cell_id) or "", 1 + self._failures.get(cell_id, 0))
+            self._observer.on_prune(cell_id, self._stopping.reason(cell_id) or "", 1 + self._earlier_attempts(cell_id))
 
     def _fail(self, cell_id: str, cause: str, details: str, attempts: int) -> None:
         """Record a failure, and have nobody wait for the cell."""

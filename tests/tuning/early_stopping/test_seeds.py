@@ -178,9 +178,15 @@ def test_with_one_worker_cuts_change_no_decision(tmp_path_factory, number):
     for _ in range(5):
         cut.call(steps=rng.randint(1, 20))
     assert cut.call().ends() == uncut.ends()
-    assert sorted(map(str, cut.lines())) == sorted(map(str, uncut.lines()))
+    scores, stops = (  # which seed of a trial comes last, and so carries its decision, may change
+        [{(line["cell_id"], line["epoch"]): line["score"] for line in run.lines()} for run in (cut, uncut)],
+        [{(line["config_hash"], line["epoch"]) for line in run.lines() if line["stop"]} for run in (cut, uncut)],
+    )
+    assert scores[0] == scores[1]
+    assert stops[0] == stops[1]
 
 
+@settings(deadline=None)
 @given(order=st.permutations(range(4)), trials=st.lists(st.lists(st.floats(-5, 5), min_size=4, max_size=4), max_size=8))
 def test_the_order_of_a_trials_seeds_changes_nothing(order, trials):
     def decisions(seeds):

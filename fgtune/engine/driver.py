@@ -144,13 +144,15 @@ class Driver:
         from fgtune.tuning.early_stopping.decisions import EarlyStopping
 
         exempt = [arm.name for arm in plan.arms if arm.is_baseline]
+        # Seeds wait for each other by leaving their worker; a user's function may have no checkpoint to go on from.
+        together = plan.search is not None and plan.study.trial.discovery is not None
         return queue, EarlyStopping(
             scheduler,
             objective,
             self.launch.folder.stopping_file,
             forks,
             exempt,
-            seeds=plan.study.seed_list if plan.search is not None else (),
+            seeds=plan.study.seed_list if together else (),
             ended=self.launch.settled.values(),
             queue=queue,
         )

@@ -175,7 +175,7 @@ CHANGES_OF_A_SEARCH = (
     (with_another_score, r"stopping.jsonl: line 1, .* has the score .* the curve gives"),
     (
         with_another_decision,
-        r"stopping.jsonl: line 1, .* stops the cell after epoch 1, by the scores before it goes on",
+        r"stopping.jsonl: line 1, .* stops the cell after epoch \d+, by the scores before it goes on",
     ),
     (lambda folder: folder.stopping_file.unlink(), r"stopping.jsonl: cell .* the decisions say None"),
     (with_another_value_in_the_copy, r"optuna.db: .* reaches .* there, .* in the ledger"),

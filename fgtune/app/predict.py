@@ -187,7 +187,7 @@ def _from_file(path: Path) -> Any:
 
 def _validated(plain: Any, where: str) -> DataConfig:
     try:
-        config: DataConfig = TypeAdapter(DataConfig).validate_json(json.dumps(plain), strict=True)
+        config: DataConfig = TypeAdapter(DataConfig).validate_json(json.dumps(plain))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"][1:])

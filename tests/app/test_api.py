@@ -49,7 +49,7 @@ def test_results_are_read_without_torch_and_ray(synthetic, tmp_path):
 
 def test_names_are_offered_and_others_are_not():
     stub = (Path(fgtune.__file__).parent / "__init__.pyi").read_text(encoding="utf-8")
-    typed = re.search(r"__all__ = \[(.*)\]", stub).group(1)
+    typed = re.search(r"__all__ = \[(.*?)\]", stub, re.DOTALL).group(1)
     assert sorted(re.findall(r'"(\w+)"', typed)) == sorted(fgtune.__all__)
     assert set(fgtune.__all__) <= set(dir(fgtune))
     assert all(hasattr(fgtune, name) for name in fgtune.__all__)

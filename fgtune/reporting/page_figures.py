@@ -47,4 +47,5 @@ class FigureGroup:
     @property
     def columns(self) -> int:
         """Number of figures side by side on a wide screen, so that no row has a single one."""
-        return 2 if len(self.figures) in {2, 4} else self.widest
+        number = len(self.figures)
+        return 1 if number == 1 else 2 if number in {2, 4} else self.widest

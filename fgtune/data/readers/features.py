@@ -120,7 +120,7 @@ def _real(column: pd.Series) -> FloatArray:
 def _is_whole(column: pd.Series) -> bool:
     values = _real(column)
     known = values[~np.isnan(values)]
-    return bool(len(known)) and bool((known % 1 == 0).all())
+    return bool(len(known)) and bool(np.isfinite(known).all()) and bool((known % 1 == 0).all())
 
 
 def _numbers_rows(name: str, column: pd.Series) -> bool:

@@ -315,3 +315,8 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def real_path(path: Path) -> Path:
+    """The path without links; one that leads in a circle stays (``Path.resolve`` raises), and opening it says so."""
+    return Path(os.path.realpath(path))

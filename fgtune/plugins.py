@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fgtune.errors import ConfigError
+from fgtune.files import real_path
 
 ENVIRONMENT = "FGTUNE_PLUGINS"
 """Environment variable with the names of packages that may be imported, separated by commas."""
@@ -94,7 +95,7 @@ def permitting(
     permit = Permit(parse_packages(packages, "--plugins"))
     _granted.append(permit)
     folders = [str(Path.cwd())] if search_path is None else [*search_path]
-    folders += [] if beside is None else [str(beside.resolve().parent)]
+    folders += [] if beside is None else [str(real_path(beside).parent)]
     folders = list(dict.fromkeys(folders))
     added = [folder for folder in folders if folder not in sys.path] if permitted() else []
     sys.path.extend(added)

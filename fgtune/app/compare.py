@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fgtune.errors import ConfigError
-from fgtune.files import write_output
+from fgtune.files import real_path, write_output
 from fgtune.results.folder import StudyFolder
 from fgtune.text import print_line, table_row
 
@@ -59,9 +59,9 @@ def _check(roots: Sequence[Path], out: Path | None) -> None:
     seen: set[Path] = set()
     for root in roots:
         StudyFolder(root).require_study()
-        if root.resolve() in seen:
+        if real_path(root) in seen:
             raise ConfigError("is named twice", where=str(root), fix="name each study folder once")
-        seen.add(root.resolve())
+        seen.add(real_path(root))
     if out is not None and out.suffix not in SUFFIXES:
         fix = "name a file that ends with .csv or .parquet"
         raise ConfigError("writes only CSV and Parquet", where="--out", value=str(out), fix=fix)

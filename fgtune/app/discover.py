@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from fgtune.app.discovery.request import DEFAULT_MINUTES, Request, content_of
 from fgtune.app.discovery.source import Asked
 from fgtune.errors import ConfigError, FgtuneError
+from fgtune.files import real_path
 from fgtune.results.options import DEFAULT_OUT
 from fgtune.signals import answering_signals, deferring
 
@@ -79,7 +80,7 @@ def run_discovery(asked: Asked, out: Path | None, num_fine: int | None, minutes:
     if num_fine is not None and num_fine < 2:
         raise ConfigError("must be at least 2", path="--num-fine", value=num_fine)
     out = DEFAULT_OUT / f"discover-{asked.data.stem or asked.data.name}" if out is None else out
-    there, data = out.resolve(), asked.data.resolve()
+    there, data = real_path(out), real_path(asked.data)
     if there.is_relative_to(data) or data.is_relative_to(there):
         rule = f"results and data ({asked.data}) must not lie one in the other"
         raise ConfigError(rule, path="--out", value=str(out), fix="choose another place with --out")

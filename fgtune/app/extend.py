@@ -16,6 +16,7 @@ from fgtune.config.reading.load import override_path, reloaded
 from fgtune.config.schema.study import Study
 from fgtune.engine.designs import grown_plan
 from fgtune.errors import ConfigError, StudyFolderError
+from fgtune.files import real_path
 from fgtune.plugins import permitting
 from fgtune.results.extension import check_hashes, more_seeds
 from fgtune.results.folder import GIVEN, StudyFolder
@@ -49,7 +50,7 @@ def extend(root: Path, seeds: int, tracking_uri: str | None = None, console: Con
     """
     from fgtune.engine.run import execute
 
-    folder = StudyFolder(root.resolve())
+    folder = StudyFolder(real_path(root))
     folder.require_study()
     folder.read_study().trial.check_runs_here(str(folder.root))
     check_hashes(folder.read_provenance(), str(folder.root))

@@ -14,7 +14,7 @@ from fgtune.config.reading.source import parse_value, parse_yaml
 from fgtune.config.schema.data import DataConfig, SingleCellConfig
 from fgtune.config.schema.data_tables import TABLE_SUFFIXES, CountsConfig, NoGenesConfig
 from fgtune.errors import ConfigError
-from fgtune.files import read_text, write_atomically
+from fgtune.files import read_text, real_path, write_atomically
 from fgtune.plugins import permitting
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def predict(
     if out.suffix.lower() not in OUT_SUFFIXES:
         fix = "for example --out predictions.parquet"
         raise ConfigError("must end in .parquet or .csv", path="--out", value=str(out), fix=fix)
-    if out.is_dir() or out.resolve() == Path(data).resolve():
+    if out.is_dir() or real_path(out) == real_path(Path(data)):
         raise ConfigError("must be a file of its own", path="--out", value=str(out), fix="name another file")
     from fgtune.analysis.table import encoded
     from fgtune.exporting.folder import label_table, load_model

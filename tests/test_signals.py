@@ -31,9 +31,10 @@ with answering_signals(), before_leaving(lambda: print("killed what it had start
 
 
 def started(code: str, before: str = "") -> subprocess.Popen[str]:
-    """A process that runs ``code`` and has printed that it is ready."""
+    """A process that runs ``code`` and is ready; it heeds SIGHUP, also where whoever runs the tests ignores it."""
+    heeds = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
     process = subprocess.Popen(
-        [sys.executable, "-c", before + BEGINNING + code],
+        [sys.executable, "-c", heeds + before + BEGINNING + code],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

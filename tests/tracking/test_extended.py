@@ -23,7 +23,9 @@ def test_runs_of_an_extended_study_are_found_and_none_is_stored_twice(
     for result in results:
         first.log_cell(result, curve)
     folder.root.mkdir()
-    entry = {"from": {"study_hash": before.study_hash}, "to": {"study_hash": after.study_hash}}
+    sides = {"from": (before, [0, 1]), "to": (after, [0, 1, 2])}
+    entry = {side: {"study_hash": plan.study_hash, "seeds": seeds} for side, (plan, seeds) in sides.items()}
+    entry["at"] = "2026-11-21T10:00:12+00:00"
     folder.provenance_file.write_text(json.dumps({"study_hash": after.study_hash, "extended": [entry]}))
     tracker = open_again()
     tracker.start(after, folder.root)

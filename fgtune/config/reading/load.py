@@ -195,11 +195,11 @@ def load_plugin(
     if base is not None and not (isinstance(target, type) and issubclass(target, base)):
         rule, fix = f"must name a subclass of {base.__name__}", f"derive it from {base.__module__}.{base.__name__}"
         raise ConfigError(rule, path=f"{path}.kind", value=config.kind, fix=fix)
-    _check_call(target, takes, config.kind, path)
     options = getattr(target, "Options", NoOptions)
     if not (isinstance(options, type) and issubclass(options, Config)):
         rule, fix = "its Options must be a subclass of fgtune.config.schema.base.Config", "derive it from Config"
         raise ConfigError(rule, path=f"{path}.kind", value=config.kind, fix=fix)
+    _check_call(target, takes, config.kind, path)
     try:
         return target, options.from_plain(config.options)
     except ValidationError as error:

@@ -26,6 +26,7 @@ from fgtune.reporting.panels import MOST_ROWS, panels_of_arms, panels_of_space
 from fgtune.reporting.theme import arm_styles
 from fgtune.results.folder import GIVEN
 from fgtune.results.options import OPTIONS
+from fgtune.results.provenance import TRACKING
 
 _TOP = 10  # rows of the table that are always visible
 
@@ -96,10 +97,14 @@ def _trial_table(
     )
 
 
+_UNSHOWN = {GIVEN, OPTIONS, TRACKING}
+"""Of the provenance: the study and the options have sections of their own, and the store is a path of one machine."""
+
+
 def flatten(value: Any, path: str = "") -> list[tuple[str, str]]:
-    """Nested provenance as (dotted path, text) rows, without the study file and the options."""
+    """Nested provenance as (dotted path, text) rows, without what is ``_UNSHOWN``."""
     if isinstance(value, Mapping):
-        shown = {key: item for key, item in value.items() if key not in {GIVEN, OPTIONS}}
+        shown = {key: item for key, item in value.items() if key not in _UNSHOWN}
         return [row for key, item in shown.items() for row in flatten(item, f"{path}.{key}" if path else str(key))]
     if isinstance(value, Sequence) and not isinstance(value, str):
         if any(isinstance(item, Mapping) for item in value):

@@ -31,8 +31,9 @@ with answering_signals(), before_leaving(lambda: print("killed what it had start
 
 
 def started(code: str, before: str = "") -> subprocess.Popen[str]:
-    """A process that runs ``code`` and is ready; it heeds SIGHUP, also where whoever runs the tests ignores it."""
+    """A process that runs ``code`` and is ready; it heeds signals that whoever runs the tests may ignore."""
     heeds = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
+    heeds += "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     process = subprocess.Popen(
         [sys.executable, "-c", heeds + before + BEGINNING + code],
         stdout=subprocess.PIPE,

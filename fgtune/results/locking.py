@@ -33,8 +33,9 @@ TOUCHED_EVERY_S = 15.0
 STALE_AFTER_S = 120.0
 """A record of another machine that has not been touched for so long is of a process that is gone."""
 _PATIENCE_S = 0.15
-_SETTLED_S = 0.2  # without locks, a record counts once it has stood for so long
 """A process that asks for the holder takes the lock for an instant; a run must not fail because of that."""
+_SETTLED_S = 0.2
+"""A record that no lock protects counts once it has stood for so long."""
 _POLL_S = 1.0
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 _SAME_START_S = 2.0
@@ -162,19 +163,20 @@ class _Lock:
 
     def _claim(self, has_locks: bool) -> Holder | None:
         """Leave our record, in place of one that no longer counts; returns whose record counts instead."""
+        protected = has_locks
         for _ in range(100):
             if _create(self._record, _PARSER.dump_json(self.mine)):
-                if has_locks:
+                if protected:
                     return None
                 time.sleep(_SETTLED_S)  # whoever read a stale record before may have removed ours in its place
-                found = _read(self._record)
-                if found == self.mine:
-                    return None
             found = _read(self._record)
+            if found == self.mine:
+                return None
             if found is None or _lives(found, self._record, has_locks):
                 if found is None and not self._record.exists():
                     continue  # just released
                 return found or Holder(0)
+            protected = has_locks and found.host == self.mine.host  # the locks of another machine may not be ours
             _remove_stale(self._record, found)
         return Holder(0)
 

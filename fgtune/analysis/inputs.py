@@ -143,6 +143,10 @@ class StudyData:
         """Whether it is known how long a cell took; an imported run took 0 seconds where its table does not say."""
         return math.isfinite(result.seconds) and (self.study.trial.runs_here or result.seconds > 0)
 
+    def shown_name(self, arm: PlannedArm) -> str:
+        """What readers call an arm: a point of a space goes by its name, since its settings are long."""
+        return arm.name if self.study.design.samples_points else arm.label
+
     def info(self, name: str) -> MetricInfo:
         """What a reader has to know about a metric or cost of this study."""
         return metric_info(name, self.study.trial.book)

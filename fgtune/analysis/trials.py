@@ -98,6 +98,10 @@ def shown_infos(data: StudyData) -> tuple[MetricInfo, ...]:
     return (*criteria, *(data.info(name) for name in data.shown_metrics if name not in named))
 
 
+_Curves = Callable[[], Mapping[str, "pd.DataFrame"]]
+"""The curves by cell, read when they are first asked for."""
+
+
 def trials_of(data: StudyData, also: Iterable[str] = ()) -> tuple[Trial, ...]:
     """Every point of the study in the order of the plan, including the baseline.
 
@@ -106,7 +110,7 @@ def trials_of(data: StudyData, also: Iterable[str] = ()) -> tuple[Trial, ...]:
         also: Metrics that are wanted besides criteria and shown ones, such as those of whole arms.
     """
     names = [*dict.fromkeys([*(info.name for info in shown_infos(data)), *also])]
-    curves = cache(data.folder.read_curves)
+    curves = cache(lambda: {str(key): own for key, own in data.folder.read_curves().groupby("cell_id", sort=False)})
     trials = [_trial(data, arm, names, curves) for arm in data.arms]
     ends = _ends(data)
     ended = [trial.arm for trial in trials if trial.state != UNFINISHED and not trial.is_baseline]
@@ -126,18 +130,17 @@ def _ends(data: StudyData) -> dict[str, tuple[str, int]]:
     return ends
 
 
-def _values_at(
-    results: Sequence[CellResult], epoch: int, curves: Callable[[], pd.DataFrame]
-) -> Callable[[CellResult, str], float]:
+def _values_at(results: Sequence[CellResult], epoch: int, curves: _Curves) -> Callable[[CellResult, str], float]:
     """A function for the metrics of cells at an epoch, from their curves where they ran on after it.
 
     Costs are those of the whole cell. A metric that was not measured at the epoch is nan.
     """
     longer = {result.cell_id for result in results if result.epochs > epoch}
     rows: dict[str, Mapping[Any, Any]] = {}
-    if longer and not (table := curves()).empty:
-        found = table[table["cell_id"].isin(longer) & (table["epoch"] == epoch)]
-        rows = {str(row["cell_id"]): row for row in found.to_dict("records")}
+    for cell_id in longer & curves().keys() if longer else ():
+        own = curves()[cell_id]
+        for row in own[own["epoch"] == epoch].to_dict("records"):
+            rows[cell_id] = row
 
     def value(result: CellResult, metric: str) -> float:
         if result.cell_id not in longer or metric.startswith("cost/"):
@@ -147,7 +150,7 @@ def _values_at(
     return value
 
 
-def _trial(data: StudyData, arm: PlannedArm, names: Sequence[str], curves: Callable[[], pd.DataFrame]) -> Trial:
+def _trial(data: StudyData, arm: PlannedArm, names: Sequence[str], curves: _Curves) -> Trial:
     cells = data.cells(arm.name)
     results = data.ended(arm.name)
     state = joint_state(results).value if cells and len(results) == len(cells) else UNFINISHED

@@ -185,6 +185,7 @@ class Driver:
         if len(results) == len(self.cells):
             folder.gather_curves()
             print_damage(folder.damage.values())
+            folder.damage.clear()
         path, summary = write_up(folder)
         self.tracking.finish(end, summary)
         for line in self._closing_lines(end, results):

@@ -16,6 +16,7 @@ from fgtune.config.arms.plan import Plan
 from fgtune.errors import TrackingError
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, EpochMetrics
+from fgtune.results.texts import CURVE_COLUMNS
 from fgtune.tracking import ArmFindings, Findings, StudyEnd, Tracker
 
 
@@ -92,7 +93,7 @@ class SafeTracking:
     def _sync(self) -> None:
         results = self._folder.ledger.read()
         if results:
-            curves = type(self._folder)(self._folder.root, lenient=True).read_curves()
+            curves = self._folder.leniently().read_curves()
             self._tracker.sync(results, lambda cell_id: curve_of(curves, cell_id))
 
     def _commit(self) -> str | None:
@@ -103,7 +104,7 @@ class SafeTracking:
 def curve_of(curves: pd.DataFrame, cell_id: str) -> list[EpochMetrics]:
     """The stored curve of a cell; empty where none was stored."""
     rows = curves[curves["cell_id"] == cell_id].sort_values("epoch")
-    metrics = [column for column in rows.columns if "/" in column]
+    metrics = [column for column in rows.columns if column not in CURVE_COLUMNS]
     return [
         EpochMetrics(
             int(row["epoch"]),

@@ -40,7 +40,7 @@ def arm_list(
     groups = {} if in_space else _groups(data)
     found = []
     for arm in data.arms:
-        record = {"name": arm.name, "label": arm.name if in_space else arm.label}
+        record = {"name": arm.name, "label": data.shown_name(arm)}
         more = {
             "color": styles[arm.name].color if summary.search is None else "",
             "hint": arm.label if in_space else "",

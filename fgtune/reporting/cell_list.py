@@ -59,8 +59,7 @@ def cell_rows(data: StudyData) -> tuple[CellRow, ...]:
     if len(data.planned) > MOST_CELLS:
         return ()
     primary, files = data.study.metrics.primary, _files(data.folder)
-    in_space = data.study.design.samples_points
-    labels = {arm.name: arm.name if in_space else arm.label for arm in data.arms}
+    labels = {arm.name: data.shown_name(arm) for arm in data.arms}
     rows = []
     for cell in data.planned:
         row = CellRow(cell.cell_id, cell.arm, labels[cell.arm], cell.seed, _PLANNED, math.nan, math.nan, 0, {})
@@ -71,7 +70,7 @@ def cell_rows(data: StudyData) -> tuple[CellRow, ...]:
                 row,
                 state=result.state.value,
                 value=result.value(primary),
-                seconds=result.seconds,
+                seconds=result.seconds if data.is_timed(result) else math.nan,
                 epochs=result.epochs,
                 links=_places(cell.arm) | left,
             )
@@ -83,8 +82,10 @@ def cell_groups(data: StudyData) -> tuple[CellGroup, ...]:
     """Every arm with its cells together, in the order of the plan."""
     found = []
     for arm in data.arms:
-        counts, seconds = data.count(arm.name), math.fsum(result.seconds for result in data.ended(arm.name))
-        found.append(CellGroup(arm.name, arm.label, counts.planned, counts.complete, seconds))
+        counts = data.count(arm.name)
+        timed = [result.seconds for result in data.ended(arm.name) if data.is_timed(result)]
+        seconds = math.fsum(timed) if timed else math.nan
+        found.append(CellGroup(arm.name, data.shown_name(arm), counts.planned, counts.complete, seconds))
     return tuple(found)
 
 

@@ -208,9 +208,10 @@ def history_figure(panel: HistoryPanel, best: Sequence[str]) -> go.Figure:
     without = [point for point in panel.stopped if not math.isfinite(point.value)]
     xs = [point.order for point in crosses + without]
     ys = [short(point.value) for point in crosses] + [short(floor)] * len(without)
-    texts = [f"{point.arm}: {number(point.value)}, stopped at epoch {point.epoch}" for point in crosses]
-    texts += [f"{point.arm}: failed, no value" for point in without]
-    figure.add_trace(marks(xs, ys, kind_marker(STOPPED), texts))
+    texts = [f"{shown(point.arm)}: {number(point.value)}, stopped at epoch {point.epoch}" for point in crosses]
+    texts += [f"{shown(point.arm)}: failed, no value" for point in without]
+    arms = of_arms([point.arm for point in crosses + without])
+    figure.add_trace(marks(xs, ys, kind_marker(STOPPED), texts, **arms))
     order = axis("trials in the order of their end", showgrid=False)
     figure.update_layout(base_layout(320, xaxis=order, yaxis=axis("", **(log_axis(values) if log else {}))))
     return figure

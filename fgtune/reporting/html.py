@@ -60,7 +60,7 @@ def write_up(folder: StudyFolder, refresh_s: int = 0) -> tuple[Path, StudySummar
     Raises:
         StudyFolderError: The folder lacks its plan or resolved study, or has an unreadable file.
     """
-    folder = type(folder)(folder.root, lenient=True)
+    folder = folder.leniently()
     data = read_study(folder)
     folder.check_curves()
     summary = summarise(data)

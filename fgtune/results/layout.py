@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import itertools
+import os
 import shlex
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
@@ -22,7 +24,7 @@ from fgtune.results.records import (
     PredictionsRecord,
     RelationsRecord,
 )
-from fgtune.results.texts import CELL_COLUMNS
+from fgtune.results.texts import CURVE_COLUMNS
 from fgtune.text import first_of
 
 if TYPE_CHECKING:
@@ -112,6 +114,16 @@ class CellFiles(FolderLayout):
         super().__init__(root)
         self.lenient = lenient
         self.damage: dict[Path, str] = {}
+
+    def leniently(self) -> Self:
+        """The same folder, read without damaged files, which it notes for itself."""
+        return type(self)(self.root, lenient=True)
+
+    def set_aside(self, path: Path) -> None:
+        """Keep what is in the place of a file that is written anew."""
+        if os.path.lexists(path):
+            free = (path.with_name(f"{path.name}.damaged{number or ''}") for number in itertools.count())
+            path.replace(next(each for each in free if not os.path.lexists(each)))
 
     def note_damage(self, path: Path, what: str) -> None:
         """Note once what is wrong with a file and what follows."""
@@ -234,7 +246,7 @@ class CellFiles(FolderLayout):
             kept = gathered[~gathered["cell_id"].isin(newer)]
             parts = [kept, *parts] if len(kept) else parts
         if not parts:
-            return pd.DataFrame(columns=[*CELL_COLUMNS, "epoch", "step", "seconds"])
+            return pd.DataFrame(columns=CURVE_COLUMNS)
         curves = pd.concat(parts, ignore_index=True)
         return _sorted_curves(curves)
 
@@ -250,7 +262,7 @@ class CellFiles(FolderLayout):
             if path.is_dir():  # which pandas reads as a table in parts, of none
                 raise IsADirectoryError("it is a folder")
             curves = pd.read_parquet(path)
-            lacking = {*CELL_COLUMNS, "epoch", "step", "seconds"} - {*curves.columns}
+            lacking = {*CURVE_COLUMNS} - {*curves.columns}
             if self.lenient and len(curves) and lacking:
                 raise ValueError(f"it lacks {first_of(sorted(lacking))}")
             numbers = curves.drop(columns=["cell_id", "arm"], errors="ignore").dtypes
@@ -282,11 +294,11 @@ class CellFiles(FolderLayout):
 
         A damaged file is set aside as ``NAME.damaged`` and noted in ``damage``: nothing that was there is lost.
         """
-        lenient = type(self)(self.root, lenient=True)
+        lenient = self.leniently()
         curves = lenient.read_curves()
         for path, what in lenient.damage.items():
             self.damage.setdefault(path, what)
-            path.replace(path.with_name(f"{path.name}.damaged"))
+            self.set_aside(path)
         write_atomically(self.curves_file, curves.to_parquet(None, index=False))
         for path in self.curves_dir.glob("*.parquet"):
             path.unlink()

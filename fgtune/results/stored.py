@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import itertools
 import json
 import os
 from pathlib import Path
@@ -164,12 +163,6 @@ class StoredStudy(CellFiles):
             what = "is not JSON" if isinstance(error, json.JSONDecodeError) else f"is not a provenance ({error})"
             raise DamagedFileError(what, where=str(self.provenance_file), fix=fix) from error
         return record
-
-    def set_aside(self, path: Path) -> None:
-        """Keep what is in the place of a file that is written anew."""
-        if os.path.lexists(path):
-            free = (path.with_name(f"{path.name}.damaged{number or ''}") for number in itertools.count())
-            path.replace(next(each for each in free if not os.path.lexists(each)))
 
 
 def _short(error: StudyFolderError) -> str:

@@ -14,6 +14,8 @@ from fgtune.config.arms.plan import Plan
 from fgtune.config.schema.study import Study
 
 CELL_COLUMNS = ("cell_id", "arm", "seed")
+CURVE_COLUMNS = (*CELL_COLUMNS, "epoch", "step", "seconds")
+"""Columns of the curves that are no metrics."""
 FORK = "fork"
 """Column of population based training only: ``DONOR@EPOCH`` for a cell that continues another's training."""
 _IRRELEVANT = ("execution", "smoke", "published")

@@ -109,15 +109,15 @@ class MlflowTracker:
     def log_summary(self, findings: Findings) -> None:
         """Store the numbers of each arm in its run; in the study's own the primary metric of all, and the note."""
         with self._study("the summary") as runs:
-            plan, now = self._started.plan, now_ms()
+            plan, now, ended = self._started.plan, now_ms(), runs.ended_cells()
             for name, arm in findings.arms.items():
-                cells = runs.cells_of(name)
+                cells = ended.get(name, [])
                 if not cells and ("arm_summary", name) not in runs.children:
                     continue  # none of its cells has ended
                 run = runs.arm(name, min((cell.start for cell in cells), default=now))
                 tags = {"fgtune.verdict": arm.verdict} if arm.verdict or "fgtune.verdict" in run.tags else {}
                 runs.update(run, layout.arm_points(arm, findings.primary, now), tags=tags)
-            note = layout.shortened(study_note(plan.study, findings), layout.MAX_TAG)
+            note = study_note(plan.study, findings)
             runs.update(runs.own, layout.study_points(findings, now), tags={"mlflow.note.content": note})
             self._save_view(runs, findings)
 
@@ -139,9 +139,10 @@ class MlflowTracker:
             plan = self._started.plan
             planned = Counter(cell.arm for cell in plan.cells)
             states: list[str] = []
+            ended = runs.ended_cells()
             for (role, name), run in list(runs.children.items()):
                 if role == "arm_summary":
-                    cells = runs.cells_of(name)
+                    cells = ended.get(name, [])
                     states += [cell.tags["fgtune.state"] for cell in cells]
                     status = layout.arm_status([cell.tags["fgtune.state"] for cell in cells], planned[name])
                     runs.end(run, status, max([run.start, *(cell.end or cell.start for cell in cells)]))

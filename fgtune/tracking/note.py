@@ -6,6 +6,7 @@ import math
 
 from fgtune.analysis.formatting import DASH, interval, number
 from fgtune.config.schema.study import Study
+from fgtune.tracking import layout
 from fgtune.tracking.base import ArmFindings, Findings
 
 MOST_ROWS = 20
@@ -13,14 +14,14 @@ MOST_ROWS = 20
 
 
 def study_note(study: Study, findings: Findings | None = None) -> str:
-    """The description as Markdown; ``findings`` are None before the study has any."""
+    """The description as Markdown, cut to what a tag holds; ``findings`` are None before the study has any."""
     parts = [f"**Question.** {study.question}"]
     if findings is not None:
         answer = [f"**Answer.** {findings.answer}"] if findings.answer else []
         parts = [*answer, arms_table(findings), *parts]
     parts += [f"**Expected.** {study.expectation}"] if study.expectation else []
     parts += [f"**Source.** {study.source}"] if study.source else []
-    return "\n\n".join(part for part in parts if part)
+    return layout.shortened("\n\n".join(part for part in parts if part), layout.MAX_TAG)
 
 
 def arms_table(findings: Findings) -> str:

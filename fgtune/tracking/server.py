@@ -19,6 +19,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 from fgtune.errors import ConfigError, TrackingError
@@ -142,7 +143,7 @@ def serving(store: Store, port: int) -> Iterator[subprocess.Popen[bytes]]:
                 _stop(process)
 
 
-def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int, log: object) -> None:
+def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int, log: IO[bytes]) -> None:
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # this machine is behind no proxy
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
@@ -157,11 +158,9 @@ def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int, log: obj
     raise TrackingError(f"mlflow did not answer on port {port} within {START_S:.0f} s: {_last_line(log)}")
 
 
-def _last_line(log: object) -> str:
-    lines: list[str] = []
-    if hasattr(log, "seek") and hasattr(log, "read"):
-        log.seek(0)
-        lines = [line for line in log.read().decode(errors="replace").splitlines() if line.strip()]
+def _last_line(log: IO[bytes]) -> str:
+    log.seek(0)
+    lines = [line for line in log.read().decode(errors="replace").splitlines() if line.strip()]
     return lines[-1][:300] if lines else "it printed nothing"
 
 

@@ -144,10 +144,13 @@ class StudyRuns:
         name, tags = f"{result.arm} / seed {result.seed}", {"fgtune.arm": result.arm}
         return self._child("cell", result.cell_id, name, parent.run_id, tags, start_ms)
 
-    def cells_of(self, arm: str) -> list[StoredRun]:
-        """The runs of an arm's cells that hold an outcome completely."""
-        cells = (run for (role, _), run in self.children.items() if role == "cell")
-        return [run for run in cells if run.tags.get("fgtune.arm") == arm and layout.LOGGED in run.tags]
+    def ended_cells(self) -> dict[str, list[StoredRun]]:
+        """The runs of cells that hold an outcome completely, by arm."""
+        found: dict[str, list[StoredRun]] = {}
+        for (role, _), run in self.children.items():
+            if role == "cell" and layout.LOGGED in run.tags:
+                found.setdefault(run.tags.get("fgtune.arm", ""), []).append(run)
+        return found
 
     def update(
         self,
@@ -187,7 +190,7 @@ class StudyRuns:
     def _create_own(self, launch: Launch) -> StoredRun:
         study = self.plan.study
         tags = layout.study_tags(launch.plan, launch.folder, launch.commit)
-        note = {"mlflow.note.content": layout.shortened(study_note(study), layout.MAX_TAG)}
+        note = {"mlflow.note.content": study_note(study)}
         start = now_ms() if launch.began is None else launch.began
         return StoredRun.of(self._create(f"{study.study} {self.plan.study_hash[:6]}", note | tags, start))
 

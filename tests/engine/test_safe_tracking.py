@@ -107,6 +107,12 @@ def test_a_stored_curve_is_read_back_without_what_was_not_measured(study):
     assert curve_of(curves, "unknown") == []
 
 
+def test_a_curve_has_metrics_whose_names_have_no_split(study):
+    curves = study.folder.read_curves().rename(columns={"test/ari": "score"})
+    result = study.results[0]
+    assert [entry.metrics["score"] for entry in curve_of(curves, result.cell_id)][-1] == result.metrics["test/ari"]
+
+
 def test_the_statistics_of_an_arm_are_those_of_its_summary(study):
     found = findings_of(study.summary).arms["baseline"].statistics["test/clustering_accuracy"]
     values = [each.metrics["test/clustering_accuracy"] for each in study.results if each.arm == "baseline"]

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import math
 import re
-import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from playwright.sync_api import sync_playwright
 
 from fgtune.analysis.discovery.choosing import Candidate, MethodChoice, NumFineChoice, NumFineLevel
 from fgtune.analysis.discovery.classes import FeatureDifference, FineClass
@@ -140,18 +138,6 @@ def test_a_picture_is_a_png_of_its_pixels(channels):
         read if channels == 1 else np.moveaxis(read, -1, 0),
         np.rint(pixels * 255).reshape(read.shape if channels == 1 else (3, 3, 4)),
     )
-
-
-@pytest.fixture(scope="module")
-def browser():
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    path = next(filter(None, map(shutil.which, names)), None)
-    if path is None:
-        pytest.fail("no Chromium found; install one (apt-get install chromium) and have it on the PATH")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        yield launched
-        launched.close()
 
 
 @pytest.mark.parametrize("samples", [PLAIN, PICTURES], ids=["words", "pictures"])

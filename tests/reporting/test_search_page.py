@@ -128,6 +128,7 @@ def test_history_draws_values_best_so_far_and_the_stopped(folder):
     assert step.y[-1] == pytest.approx(panel.points[-1].best, rel=1e-4)
     assert step.x[-1] == 40
     assert len(stopped.x) == len(PRUNED) + 1
+    assert len(stopped.meta["arms"]) == len(stopped.x)  # which hide them with their arms
     assert sum(f"stopped at epoch {epoch}" in text for text in stopped.text for epoch in {*PRUNED.values()}) == len(
         PRUNED
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fgtune.analysis.formatting import number
 from fgtune.analysis.inputs import StudyData
@@ -19,6 +19,7 @@ class TrialWords:
     Attributes:
         pairs: What all arms with the same seed have in common.
         missing: What cells are that have no result, after their number.
+        rest: When what they may change is known.
         again: What to do about failed cells.
         stopped: What happened to cells that were stopped early.
         unstopped: What to do about cells that were stopped early.
@@ -28,6 +29,7 @@ class TrialWords:
 
     pairs: str
     missing: str
+    rest: str
     again: str
     stopped: str
     unstopped: str
@@ -39,24 +41,23 @@ class TrialWords:
         return self.more.format(seeds=seeds)
 
 
+_DISCOVERY = TrialWords(
+    pairs="All arms with the same seed share split, initial weights and data order.",
+    missing="not run yet or cut off",
+    rest="when the rest has run",
+    again="Read why in the table of failed cells, mend it, and run them again with --retry-failed.",
+    stopped="a scheduler stopped some of their pairs for being bad",
+    unstopped="Run the study without a scheduler for verdicts.",
+    more="Add seeds: `fgtune extend DIR --seeds {seeds}`",
+    has_relations=True,
+)
+
 WORDS: Mapping[str, TrialWords] = {
-    "discovery": TrialWords(
-        pairs="All arms with the same seed share split, initial weights and data order.",
-        missing="not run yet or cut off",
-        again="Read why in the table of failed cells, mend it, and run them again with --retry-failed.",
-        stopped="a scheduler stopped some of their pairs for being bad",
-        unstopped="Run the study without a scheduler for verdicts.",
-        more="Add seeds: `fgtune extend DIR --seeds {seeds}`",
-        has_relations=True,
-    ),
-    "function": TrialWords(
+    "discovery": _DISCOVERY,
+    "function": replace(
+        _DISCOVERY,
         pairs="All arms with the same seed were given that seed; what it decides (split, initial values, order) is up "
         "to the function that was run, and pairs help where it is the same for all arms.",
-        missing="not run yet or cut off",
-        again="Read why in the table of failed cells, mend it, and run them again with --retry-failed.",
-        stopped="a scheduler stopped some of their pairs for being bad",
-        unstopped="Run the study without a scheduler for verdicts.",
-        more="Add seeds: `fgtune extend DIR --seeds {seeds}`",
         has_relations=False,
     ),
     "imported": TrialWords(
@@ -64,6 +65,7 @@ WORDS: Mapping[str, TrialWords] = {
         "gives all arms the same split, initial values and data order; where it does not, pairs are no better than "
         "chance makes them, and the verdicts still hold.",
         missing="not in the table",
+        rest="with the rest",
         again="Read why in the table of failed cells, run them again where they were made, and import all of them with "
         "another --out.",
         stopped="some of their pairs were stopped early, for being bad most likely",

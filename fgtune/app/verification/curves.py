@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 from fgtune.app.verification.findings import Finding, Subject, agree
 from fgtune.results.evidence import CURVE, curve_digest
 from fgtune.results.records import CellResult, CellState
-from fgtune.results.texts import CELL_COLUMNS
+from fgtune.results.texts import CURVE_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_OWN = (*CELL_COLUMNS, "epoch", "step", "seconds")
 _ROUNDING = 1e-9
 """Relative difference that another order of summing seconds may make."""
 
@@ -29,9 +28,9 @@ def check_curves(subject: Subject) -> Iterator[Finding]:
     if subject.has_ended and subject.finished and not folder.curves_file.is_file():
         yield Finding(1, f"{file}: is missing")
     curves = subject.curves
-    lacking = [column for column in _OWN if column not in curves.columns]
+    lacking = [column for column in CURVE_COLUMNS if column not in curves.columns]
     yield agree(not lacking, f"{file}: lacks the columns {', '.join(lacking)}")
-    metrics = [column for column in curves.columns if column not in _OWN]
+    metrics = [column for column in curves.columns if column not in CURVE_COLUMNS]
     text = [name for name in metrics if curves[name].dtype.kind not in "fiu"]
     yield agree(not text, f"{file}: holds no numbers in {', '.join(text)}")
     if lacking or text:

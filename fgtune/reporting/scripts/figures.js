@@ -111,11 +111,9 @@
     for (const plot of plots) {
       await draw(plot);
       zoomable(plot);
-      page.brush?.(plot);
       await pause();
     }
     root.dataset.figures = String(plots.length);
-    page.drawn?.();
   };
   start();
 

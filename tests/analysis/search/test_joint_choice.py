@@ -75,6 +75,7 @@ def test_the_figure_of_a_criterion_has_its_star_at_the_best_arm_and_the_baseline
     data = read_study(folder_of())
     choices = label_free_choices(data)
     panels = choice_panels(data, choices, {"agreement"})
+    assert panels
     for (_, panel), choice in zip(panels, [each for each in choices if each.criterion == "agreement"], strict=True):
         kinds = {point.arm: point.kind for point in panel.points}
         baseline = next(arm.name for arm in data.arms if arm.is_baseline)

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from fgtune.app.plan import StudyPlan, read_plan
-from fgtune.config.reading.load import LoadedStudy
+from fgtune.config.reading.load import SMOKE_LIMIT, LoadedStudy, with_enough_samples
 from fgtune.config.reading.load import load_study as load_file
 from fgtune.config.schema.study import Study
-from fgtune.errors import ConfigError, LimitError
+from fgtune.errors import ConfigError
 from fgtune.plugins import permitting
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
@@ -67,15 +67,16 @@ class StudyFile:
         Raises:
             ConfigError: An arm, a metric or the data is wrong.
         """
-        from fgtune.engine.opening import open_loaded, open_study
+        from fgtune.engine.opening import open_loaded
 
-        with permitting(self.options.plugins, beside=self.options.study):
-            try:
-                return open_loaded(self.loaded)
-            except LimitError:
-                if not self.options.smoke:
-                    raise
-                return open_study(self.options.study, self.options.overrides, smoke=True)  # with more samples
+        options = self.options
+
+        def attempt(limit: int) -> OpenedStudy:
+            usual = limit == SMOKE_LIMIT
+            return open_loaded(self.loaded if usual else load_file(options.study, options.overrides, True, limit))
+
+        with permitting(options.plugins, beside=options.study):
+            return with_enough_samples(options.smoke, attempt)
 
     def __repr__(self) -> str:
         return f"StudyFile({self.name!r}, {self.study.design.kind}, {self.study.seeds_text})"

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fgtune.arrays import IntArray
 from fgtune.config.arms.designs import draft_arms
 from fgtune.config.arms.expand import resolve_classes
-from fgtune.config.reading.load import load_study
+from fgtune.config.reading.load import LoadedStudy, load_study, with_enough_samples
 from fgtune.config.schema.base import Config, data_key
 from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.data_images import ImageSetConfig
@@ -63,7 +63,11 @@ def check(source: Path | DataConfig, overrides: Sequence[str] = (), smoke: bool 
     """
     if isinstance(source, Config):
         return _report(source, load_dataset(source), [], seed=0)
-    loaded = load_study(source, overrides, smoke)
+    return with_enough_samples(smoke, lambda limit: _of_study(load_study(source, overrides, smoke, limit)))
+
+
+def _of_study(loaded: LoadedStudy) -> str:
+    """Every data set of a study, described."""
     loaded.study.trial.own()
     trials: dict[str, list[TrialConfig]] = {}
     for arm in draft_arms(loaded).arms:

@@ -14,14 +14,14 @@ from fgtune.config.arms.expand import expand
 from fgtune.config.arms.plan import Plan
 from fgtune.config.arms.plan_checks import check_measured, check_metrics
 from fgtune.config.arms.records import Cell, DataShape
-from fgtune.config.reading.load import SMOKE_LIMIT, LoadedStudy, load_study
+from fgtune.config.reading.load import LoadedStudy, load_study, with_enough_samples
 from fgtune.config.schema.base import data_key
 from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.designs import Design
 from fgtune.config.schema.domains import ChoiceDomain
 from fgtune.config.schema.plugin import is_plugin_kind
 from fgtune.engine.trial_kinds import TRIAL_KINDS
-from fgtune.errors import ConfigError, LimitError, MultiConfigError
+from fgtune.errors import ConfigError, MultiConfigError
 from fgtune.plugins import resolve
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
@@ -30,9 +30,6 @@ from fgtune.results.records import CellResult
 if TYPE_CHECKING:
     from fgtune.data.base import Dataset
     from fgtune.tuning.search.suggestions import KnownTrial
-
-_MOST_SMOKE = 100_000
-"""Samples that ``--smoke`` gives data with many classes, at most."""
 
 
 @dataclass(frozen=True)
@@ -93,13 +90,7 @@ def open_study(
     Raises:
         ConfigError: When the file, an override, an arm, a metric or the data is wrong.
     """
-    limit = SMOKE_LIMIT
-    while smoke and limit < _MOST_SMOKE:
-        try:
-            return open_loaded(load_study(path, overrides, smoke, limit), address)
-        except LimitError:  # there are more classes than a smoke run usually has samples
-            limit *= 4
-    return open_loaded(load_study(path, overrides, smoke, limit), address)
+    return with_enough_samples(smoke, lambda limit: open_loaded(load_study(path, overrides, smoke, limit), address))
 
 
 def open_loaded(loaded: LoadedStudy, address: str | None = None) -> OpenedStudy:

@@ -70,6 +70,13 @@ def test_a_number_of_classes_that_cannot_be_is_told(small_study):
     assert "warning: trial.classes.num_fine: must be >= number of coarse classes" in text
 
 
+def test_a_smoke_check_of_many_classes_has_a_sample_of_each(tmp_path, small_study_text):
+    (tmp_path / "many.yaml").write_text(small_study_text)
+    sizes = ["trial.data.num_samples=5000", "trial.data.num_coarse=350", "trial.data.fine_per_coarse=2"]
+    text = check(tmp_path / "many.yaml", [*sizes, "design.factors={optimizer.lr: [0.1, 0.2]}"], smoke=True)
+    assert "1,200 samples" in text
+
+
 def test_noise_and_second_parents_lower_nesting():
     text = check(HierarchyConfig(num_samples=400, non_nested=0.25))
     classes, samples = re.search(r"(\S+)% of fine classes have one parent; (\S+)% of samples", text).groups()

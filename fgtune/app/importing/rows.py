@@ -56,7 +56,7 @@ def read_rows(source: Path | pd.DataFrame) -> Rows:
     """
     if not isinstance(source, Path):
         return _of_frame(source, "table")
-    if source.suffix == ".parquet":
+    if source.suffix.lower() == ".parquet":
         return _of_frame(_parquet(source), str(source))
     content = _content(source)
     try:
@@ -90,12 +90,13 @@ def _parquet(source: Path) -> pd.DataFrame:
     import pandas as pd
     import pyarrow.parquet
 
-    _content(source)
+    content = io.BytesIO(_content(source))
     try:
-        described = pyarrow.parquet.read_metadata(source)
+        described = pyarrow.parquet.read_metadata(content)
         if described.num_rows * described.num_columns > _MOST_CELLS:
             raise ValueError(f"{described.num_rows:,} rows of {described.num_columns:,} values are too many")
-        return pd.read_parquet(source)
+        content.seek(0)
+        return pd.read_parquet(content)
     except Exception as error:  # Arrow raises nothing narrower in common
         first = (str(error).splitlines() or [""])[0]
         raise ConfigError(f"cannot be read as Parquet ({first})", where=str(source)) from error

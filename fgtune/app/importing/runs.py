@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from fgtune.app.importing.rows import Rows
-from fgtune.config.schema.base import RESERVED_COLUMNS
+from fgtune.config.schema.base import MAX_INTEGER
+from fgtune.config.schema.declared import is_taken
 from fgtune.config.schema.imported import ARM_LENGTH
 from fgtune.config.schema.paths import suggestion
 from fgtune.errors import ConfigError
@@ -19,7 +20,6 @@ OWN_COLUMNS = (ARM, SEED, EPOCH, STATE, CAUSE, SECONDS)
 """Columns that are no metrics; the first two must be there."""
 _ABSENT = {"", "nan", "na", "n/a", "null", "none", "<na>"}
 """How tables write that there is no value, in lower case."""
-_LARGEST_SEED = 2**63 - 1
 _WHOLE = re.compile(r"\+?(\d+)(\.0*)?")
 
 
@@ -111,9 +111,10 @@ def _columns(rows: Rows, ignored: Collection[str]) -> dict[str, int]:
             raise ConfigError("a column has no name", where=rows.name, value=f"column {position + 1}", fix="name it")
         if name in found:
             raise ConfigError("is the name of two columns", where=rows.name, value=name, fix="rename one of them")
-        if name in RESERVED_COLUMNS - {*OWN_COLUMNS}:
+        if name not in OWN_COLUMNS and is_taken(name):
             fix = f"rename it, or leave it out with --ignore {name}"
-            raise ConfigError("every results table has a column of this name", where=rows.name, value=name, fix=fix)
+            rule = "already means something in the tables of a study"
+            raise ConfigError(rule, where=rows.name, value=name, fix=fix)
         found[name] = position
     for name in (ARM, SEED):
         if name not in found:
@@ -158,7 +159,7 @@ class _Row:
 
     def seed(self) -> int:
         seed = self._whole(SEED)
-        if seed is None or seed > _LARGEST_SEED:
+        if seed is None or seed > MAX_INTEGER:
             raise self._error(SEED, "must be a whole number from 0 on", "number the repeats of every arm alike")
         return seed
 
@@ -170,7 +171,7 @@ class _Row:
 
     def _whole(self, column: str) -> int | None:
         found = _WHOLE.fullmatch(self.text(column))
-        return int(found[1]) if found and len(found[1]) <= len(str(_LARGEST_SEED)) else None
+        return int(found[1]) if found and len(found[1]) <= len(str(MAX_INTEGER)) else None
 
     def state(self) -> CellState:
         text = self.text(STATE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from fgtune import __version__
@@ -11,7 +12,7 @@ from fgtune.app.verification.findings import Finding, Subject, agree
 from fgtune.config.arms.expand import expand
 from fgtune.config.arms.plan import Plan
 from fgtune.config.arms.records import DataShape, study_hash_of
-from fgtune.config.reading.load import SMOKE_LIMIT, SPACE, load_source, override_path, reloaded
+from fgtune.config.reading.load import SPACE, load_source, override_path, reloaded, smoke_limits
 from fgtune.config.reading.source import Source, parse_yaml
 from fgtune.config.schema.base import HASH_SCHEME, data_key
 from fgtune.config.schema.data import DataConfig
@@ -84,12 +85,19 @@ def _given(subject: Subject, record: Mapping[str, Any]) -> Iterator[Finding]:
         return
     source = parse_yaml(folder.study_file.read_text(encoding="utf-8"), subject.name(folder.study_file))
     if ARM_SEARCH in record or options is None:  # the file was made from the comparison, with its options applied
-        again: Mapping[str, Any] = source.data
+        again = _seeded(source.data, given, record)
     else:
         source = Source(_with_spaces(source.data, given), source.origins)
         overrides = _spelled_out(options.overrides, given)
-        again = load_source(source, "", folder.study_file, overrides, options.smoke, _smoke_limit(given)).raw
-    found = list(differences(given, {**again, "seeds": given.get("seeds")} if record.get("extended") else dict(again)))
+        smoke = options.smoke
+
+        def shrunk(limit: int) -> dict[str, Any]:
+            return _seeded(load_source(source, "", folder.study_file, overrides, smoke, limit).raw, given, record)
+
+        tries = map(shrunk, smoke_limits(smoke))  # how many samples its data needed is not recorded
+        usual = next(tries)
+        again = next((each for each in chain([usual], tries) if not list(differences(given, each))), usual)
+    found = list(differences(given, again))
     what = f"{subject.name(folder.study_file)}: differs from the study in {where} in {first_of(found, _LISTED)}"
     yield agree(not found, what)
 
@@ -117,12 +125,9 @@ def _with_spaces(source: Mapping[str, Any], given: Mapping[str, Any]) -> dict[st
     return {**source, "design": design}
 
 
-def _smoke_limit(given: Mapping[str, Any]) -> int:
-    """How many samples ``--smoke`` left: more than usual of data with many classes."""
-    datasets = given.get("design", {}).get("datasets") or {}
-    parts = [given.get("trial", {}).get("data", {}), *(datasets.values() if isinstance(datasets, dict) else ())]
-    limits = [part.get("limit") for part in parts if isinstance(part, dict)]
-    return max([SMOKE_LIMIT, *(limit for limit in limits if isinstance(limit, int))])
+def _seeded(again: Mapping[str, Any], given: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
+    """A study with the seeds as given where some were added."""
+    return {**again, "seeds": given.get("seeds")} if record.get("extended") else dict(again)
 
 
 def _spelled_out(overrides: Sequence[str], given: Mapping[str, Any]) -> list[str]:

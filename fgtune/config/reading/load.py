@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
@@ -24,11 +25,13 @@ from fgtune.config.schema.paths import Path, default_of, dotted, fields_at
 from fgtune.config.schema.plugin import AnyPlugin
 from fgtune.config.schema.study import Study
 from fgtune.config.schema.trial import TrialConfig
-from fgtune.errors import ConfigError, MultiConfigError
+from fgtune.errors import ConfigError, LimitError, MultiConfigError
 from fgtune.files import read_text
 from fgtune.plugins import resolve
 from fgtune.text import first_of, listed
 
+_MOST_SMOKE = 100_000
+"""Samples from which ``--smoke`` gives data with many classes no more."""
 SMOKE_SEEDS, SMOKE_EPOCHS, SMOKE_LIMIT, SMOKE_TRIALS = 2, 3, 300, 4
 """``--smoke``: at most this many seeds, epochs, samples and search trials, unless the study's own ``smoke`` map says
 otherwise."""
@@ -36,6 +39,7 @@ SMOKE_SUFFIX = "-smoke"
 SPACE = "design.space"
 """Path of a search's space, which a study file or ``--set`` may give as the name of a file."""
 
+_T = TypeVar("_T")
 _ConfigT = TypeVar("_ConfigT", bound=Config)
 
 
@@ -71,6 +75,29 @@ class LoadedStudy:
     def located(self, error: ConfigError, path: Path) -> ConfigError:
         """The error with its place in the study file, at a path from the root of the file."""
         return error.located(self.origins.where(path), dotted(path))
+
+
+def smoke_limits(smoke: bool) -> Iterator[int]:
+    """How many samples ``--smoke`` may leave of each data set, from the usual number on; without it, that alone."""
+    limit = SMOKE_LIMIT
+    yield limit
+    while smoke and limit < _MOST_SMOKE:
+        limit *= 4
+        yield limit
+
+
+def with_enough_samples(smoke: bool, attempt: Callable[[int], _T]) -> _T:
+    """What ``attempt`` makes of the first of ``smoke_limits`` that leaves every class of the data a sample.
+
+    Args:
+        smoke: Whether the study is shrunk.
+        attempt: Uses a study with this limit, and raises ``LimitError`` where it leaves its data too few samples.
+    """
+    *limits, last = smoke_limits(smoke)
+    for limit in limits:
+        with suppress(LimitError):  # there are more classes than a smoke run usually has samples
+            return attempt(limit)
+    return attempt(last)
 
 
 def load_study(

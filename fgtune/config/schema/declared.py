@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from fgtune.catalog import MetricSpec
-from fgtune.config.schema.base import Config
+from fgtune.catalog import ARM_METRICS, COST, DeclaredMetrics, MetricBook, MetricSpec
+from fgtune.config.schema.base import RESERVED_COLUMNS, Config, Text
 
 
 class DeclaredMetric(Config):
@@ -43,3 +44,17 @@ class DeclaredMetric(Config):
         return MetricSpec(
             name, "", self.low, self.high, self.direction, "no labels", "absent", splits=(), final=self.final
         )
+
+
+Declared = Annotated[dict[Text, DeclaredMetric], Field(min_length=1)]
+"""Declared metrics by name."""
+
+
+def book_of(metrics: Mapping[str, DeclaredMetric]) -> MetricBook:
+    """The book of a trial that declares its metrics."""
+    return DeclaredMetrics(metric.spec(name) for name, metric in metrics.items())
+
+
+def is_taken(name: str) -> bool:
+    """Whether a name already means something in the tables of a study, so that no declared metric may have it."""
+    return name in RESERVED_COLUMNS or name in ARM_METRICS or name.startswith((COST, "trial."))

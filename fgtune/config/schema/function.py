@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from fgtune.catalog import ARM_METRICS, COST, DeclaredMetrics, MetricBook
-from fgtune.config.schema.base import RESERVED_COLUMNS, Count, Text
-from fgtune.config.schema.declared import DeclaredMetric
+from fgtune.catalog import MetricBook
+from fgtune.config.schema.base import Count
+from fgtune.config.schema.declared import Declared, DeclaredMetric, book_of, is_taken
 from fgtune.config.schema.paths import paths_in
 from fgtune.config.schema.plugin import Options, PluginKind
 from fgtune.config.schema.trial import BaseTrialConfig
@@ -27,7 +27,7 @@ class FunctionTrialConfig(BaseTrialConfig):
     kind: Literal["function"] = "function"
     call: PluginKind
     """Where the function lives, as ``package.module:name``; its package is permitted with ``--plugins``."""
-    metrics: Annotated[dict[Text, DeclaredMetric], Field(min_length=1)]
+    metrics: Declared
     """What it reports, by name: direction and range."""
     config: Options = Field(default_factory=dict)
     """Its settings, passed to it as a dictionary; factors, arms and search spaces name them as ``config.NAME``."""
@@ -37,8 +37,7 @@ class FunctionTrialConfig(BaseTrialConfig):
     @field_validator("metrics")
     @classmethod
     def _names(cls, metrics: dict[str, DeclaredMetric]) -> dict[str, DeclaredMetric]:
-        taken = next((name for name in metrics if name in RESERVED_COLUMNS | {*ARM_METRICS}), None)
-        taken = taken or next((name for name in metrics if name.startswith((COST, "trial."))), None)
+        taken = next((name for name in metrics if is_taken(name)), None)
         if taken is not None:
             raise ValueError(f"{taken!r} already means something in the tables of a study; call the metric otherwise")
         return metrics
@@ -46,7 +45,7 @@ class FunctionTrialConfig(BaseTrialConfig):
     @cached_property
     def book(self) -> MetricBook:
         """The declared metrics."""
-        return DeclaredMetrics(metric.spec(name) for name, metric in self.metrics.items())
+        return book_of(self.metrics)
 
     @property
     def planned_epochs(self) -> int:

@@ -7,9 +7,9 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fgtune.catalog import DeclaredMetrics, MetricBook
+from fgtune.catalog import MetricBook
 from fgtune.config.schema.base import Text, must_differ
-from fgtune.config.schema.declared import DeclaredMetric
+from fgtune.config.schema.declared import Declared, book_of
 from fgtune.config.schema.designs import Design
 from fgtune.config.schema.trial import BaseTrialConfig
 
@@ -28,7 +28,7 @@ class ImportedTrialConfig(BaseTrialConfig):
     kind: Literal["imported"] = "imported"
     source: Text
     """Name of the file that the runs were read from."""
-    metrics: Annotated[dict[Text, DeclaredMetric], Field(min_length=1)]
+    metrics: Declared
     """The columns that are metrics, by name."""
     curves: bool = False
     """Whether the table has a row for each epoch."""
@@ -36,7 +36,7 @@ class ImportedTrialConfig(BaseTrialConfig):
     @cached_property
     def book(self) -> MetricBook:
         """The metrics of the table."""
-        return DeclaredMetrics(metric.spec(name) for name, metric in self.metrics.items())
+        return book_of(self.metrics)
 
     @property
     def has_curves(self) -> bool:

@@ -54,7 +54,7 @@ def _in_range(config: FunctionTrialConfig, name: str, value: Any, place: str) ->
 
 def _number(name: str, value: Any, place: str) -> float:
     """A number of Python, NumPy, or of an array or tensor with a single element."""
-    item, shown = getattr(value, "item", None), repr(value)
+    given, item, shown = value, getattr(value, "item", None), ""
     if callable(item) and not isinstance(value, Real):
         try:
             value = item()
@@ -62,5 +62,6 @@ def _number(name: str, value: Any, place: str) -> float:
             shown = f"{type(value).__name__} of shape {tuple(getattr(value, 'shape', ()))}"
     if isinstance(value, Real) and not isinstance(value, bool):
         return float(value)
+    shown = shown or repr(given)  # only here: every metric of every report passes by
     shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
     raise TrialError(f"{place}: {name} must be a number, got {shown}. Fix: report one number, a mean say")

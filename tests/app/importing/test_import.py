@@ -221,7 +221,7 @@ def test_a_frame_gives_the_same_numbers_as_its_file(tmp_path):
     of_file = imported(tmp_path, rows)
     options = {"primary": "score", "direction": "maximize", "baseline": "base", "range": (0, 1)}
     of_frame = fgtune.import_results(pd.DataFrame(rows), out=tmp_path / "frame", **options)
-    parquet = tmp_path / "r.parquet"
+    parquet = tmp_path / "R.PARQUET"
     pd.DataFrame(rows).to_parquet(parquet)
     of_parquet = fgtune.import_results(parquet, out=tmp_path / "parquet", **options)
     assert contrast(of_frame, "other") == contrast(of_file, "other") == contrast(of_parquet, "other")
@@ -253,6 +253,8 @@ GOOD = rows_of(["base", "other"], range(3))
         ([*(row | {"epoch": 1} for row in GOOD), GOOD[0] | {"epoch": 1}], ["row 8", "row 2", "epoch 1"]),
         ([row | {"git": "a1b2"} for row in GOOD], ["row 2", "git", "'a1b2'", "--ignore git"]),
         ([row | {"label": 1} for row in GOOD], ["'label'", "rename"]),
+        ([row | {"cost/seconds": 1} for row in GOOD], ["'cost/seconds'", "--ignore cost/seconds"]),
+        ([row | {"agreement": 1} for row in GOOD], ["'agreement'", "already means something"]),
         ([{"arm": "base", "score": 1}], ["seed", "column"]),
         ([{"arm": "base", "seed": 1}], ["no column that is a metric"]),
     ],

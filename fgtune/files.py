@@ -158,19 +158,7 @@ class JsonLines(Generic[T]):
             OSError: The write failed; the file then holds what it held before and at most a torn line.
             ValueError: For a number that is not finite.
         """
-        line = json.dumps(plain, allow_nan=False)
-        new = not self.path.exists()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab+") as file:
-            self._repair(file.fileno())
-            if self._chained:
-                line = json.dumps({**plain, PREVIOUS: _link(file.fileno())})
-            file.write(line.encode() + b"\n")
-            file.flush()
-            if self._synced:
-                os.fsync(file.fileno())
-        if new and self._synced:
-            _sync_folder(self.path.parent)
+        self.extend([plain])
 
     def extend(self, objects: Iterable[dict[str, Any]]) -> None:
         """Add many lines, synced together at the end: ``append`` syncs each, which costs milliseconds a line.
@@ -179,7 +167,8 @@ class JsonLines(Generic[T]):
             OSError: The write failed; the file then holds what it held before, some lines, and at most a torn one.
             ValueError: For a number that is not finite.
         """
-        lines = [json.dumps(plain, allow_nan=False) for plain in objects]
+        plains = list(objects)
+        lines = [json.dumps(plain, allow_nan=False) for plain in plains]
         if not lines:
             return
         new = not self.path.exists()
@@ -187,10 +176,10 @@ class JsonLines(Generic[T]):
         with self.path.open("ab+") as file:
             self._repair(file.fileno())
             link = _link(file.fileno()) if self._chained else ""
-            for line in lines:
-                text = json.dumps({**json.loads(line), PREVIOUS: link}) if self._chained else line
-                file.write(text.encode() + b"\n")
-                link = hashlib.sha256(text.encode()).hexdigest()
+            for plain, line in zip(plains, lines, strict=True):
+                text = (json.dumps({**plain, PREVIOUS: link}) if self._chained else line).encode()
+                file.write(text + b"\n")
+                link = hashlib.sha256(text).hexdigest()
             file.flush()
             if self._synced:
                 os.fsync(file.fileno())

@@ -45,14 +45,14 @@ def require_memory(
     """
     have = machine_memory()
     if need > have:
-        rule = f"{what} take at least {size_text(need)} of memory, and this machine has {size_text(have)}"
+        rule = f"{what} take at least {bytes_text(need)} of memory, and this machine has {bytes_text(have)}"
         raise kind(rule, path=path, where=where, fix=fix or "make it smaller")
 
 
-def size_text(size: float) -> str:
-    """Bytes as a person would say them: ``3.2 GB``."""
-    for unit in ("bytes", "kB", "MB", "GB", "TB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} PB"
+def bytes_text(n: float) -> str:
+    """Bytes as a person would say them: ``12 MB``, ``3.4 GB``."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if n < 1000 or unit == "TB":
+            break
+        n /= 1000
+    return f"{n:.0f} {unit}" if n >= 10 or unit == "B" else f"{n:.1f} {unit}"

@@ -19,6 +19,12 @@ def first_of(names: Sequence[str], most: int = 8) -> str:
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
+def first_line(error: object) -> str:
+    """The first line of an error's message that says something, cut; its type where none does."""
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return visible(line, 200) or type(error).__name__
+
+
 def listed(words: Sequence[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``; at least one word."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
@@ -40,15 +46,6 @@ def duration(seconds: float) -> str:
         return f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
-
-
-def size(n: float) -> str:
-    """Bytes as a person would say them: ``12 MB``, ``3.4 GB``."""
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if n < 1000 or unit == "TB":
-            break
-        n /= 1000
-    return f"{n:.0f} {unit}" if n >= 10 or unit == "B" else f"{n:.1f} {unit}"
 
 
 def print_line(console: Console, text: str) -> None:

@@ -31,11 +31,6 @@ def visible(text: str, most: int = MOST) -> str:
     return _UNSEEN.sub(lambda found: found.group().encode("unicode_escape").decode("ascii"), text)
 
 
-def visible_lines(text: str, most: int = MOST) -> str:
-    """``visible`` for text of several lines, each of them on its own."""
-    return "\n".join(visible(line, most) for line in text.split("\n"))
-
-
 def brief(value: object, most: int = 120) -> str:
     """The ``repr`` of a value, cut at its end; its type where it has none, as an integer of thousands of digits."""
     try:

@@ -79,7 +79,7 @@ class StudySummary:
         search: What a search found; None for other designs.
         arm_searches: The searches inside the arms of a comparison; None if there are none.
         datasets: Each arm of a comparison over all its data sets together; None with a single one.
-        parts: What the parts of an ablation are worth together; None where its arms do not tell.
+        parts: What the parts of an ablation are worth together; None where its arms do not show it.
         numbers: What a study over K_F says about the number of fine classes; None for other studies.
         expected: What the study file expects of its arms, held against the verdicts.
         profiles: What the levels of each numeric factor of a sensitivity study say together; None where there are none.

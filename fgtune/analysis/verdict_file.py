@@ -248,7 +248,7 @@ class Verdicts(Record):
     chosen: tuple[Chosen, ...]
     """What a search chooses, by each of its criteria; empty for other designs."""
     parts: Parts | None
-    """What the parts of an ablation are worth together; null where its arms do not tell, and for other designs."""
+    """What the parts of an ablation are worth together; null where its arms do not show it, and for other designs."""
     profiles: Profiles | None
     """What the levels of each numeric factor of a sensitivity study say together; null where there are none."""
     variance: Variance | None

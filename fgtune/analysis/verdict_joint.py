@@ -237,7 +237,7 @@ class Variance(Record):
     wider: tuple[tuple[str, str], ...]
     """Pairs of streams of which the first is shown to spread results more than the second."""
     next_step: str
-    """What would tell more; empty where nothing is wanting."""
+    """What would show more; empty where nothing is wanting."""
 
 
 def parts_record(found: PartsSummary | None) -> Parts | None:
@@ -336,7 +336,7 @@ def variance_record(found: VarianceSummary | None) -> Variance | None:
     if found is None:
         return None
     plain = asdict(found)
-    del plain["looks"], plain["sentence"]  # looks are told once, and the sentence is in the answer
+    del plain["looks"], plain["sentence"]  # looks stand there once, and the sentence is in the answer
     streams = [{"stream": each.pop("name"), **each} for each in plain.pop("streams")]
     advice = plain.pop("advice")
     return Variance.model_validate({**plain, "streams": streams, "next_step": advice})

@@ -204,12 +204,12 @@ def _image_sizes(config: DataConfig) -> list[str]:
     if not sizes:
         return []
 
-    def told(size: tuple[int, int], names: list[str]) -> str:
+    def sizes_text(size: tuple[int, int], names: list[str]) -> str:
         return f"{size[0]} x {size[1]} ({len(names):,}: {first_of(names, 2)})"
 
     if len(sizes) == 1:
-        return [f"images in the files are {told(*sizes[0])}"]
-    both = f"{told(*sizes[0])} to {told(*sizes[-1])}"
+        return [f"images in the files are {sizes_text(*sizes[0])}"]
+    both = f"{sizes_text(*sizes[0])} to {sizes_text(*sizes[-1])}"
     how = {"crop": "cut to their centre square", "squash": "squeezed into a square", "pad": "padded to a square"}
     return [
         f"images in the files have {len(sizes):,} sizes, {both}; all are {how[config.resize]} of {config.size} pixels"
@@ -265,7 +265,7 @@ def _duplicates(dataset: Dataset, splits: Splits) -> Iterator[str]:
 
 
 def _leaks(dataset: Dataset, splits: Splits, seed: int) -> Iterator[str]:
-    """Features that tell a label by themselves, among at most ``LEAK_SAMPLES`` training samples."""
+    """Features that give a label away by themselves, among at most ``LEAK_SAMPLES`` training samples."""
     if len(dataset.inputs.shape) != 2 or dataset.inputs.dtype == np.uint8:
         return
     rng = numpy_stream(seed, "leaks")

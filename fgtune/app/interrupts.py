@@ -1,4 +1,4 @@
-"""What an interruption of any verb is told as, and how an interrupted process ends."""
+"""The message of an interrupted verb, and how an interrupted process ends."""
 
 from __future__ import annotations
 

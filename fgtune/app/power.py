@@ -40,11 +40,11 @@ def read_power(root: Path) -> PowerTable:
     if not data.study.design.plans_cells:
         fix = "compare the settings that it chose with the baseline in a study of their own, and ask there"
         raise ConfigError(
-            "is a search: it has no planned contrasts, whose power could be told", where=str(root), fix=fix
+            "is a search: it has no planned contrasts, whose power could be computed", where=str(root), fix=fix
         )
     if not data.study.design.plans_contrasts:
         fix = "its report says how many seeds tell two spreads apart"
-        raise ConfigError("plans no contrasts, whose power could be told", where=str(root), fix=fix)
+        raise ConfigError("plans no contrasts, whose power could be computed", where=str(root), fix=fix)
     table = power_table(data)
     if not table.rows:
         if table.contrasts == 0:
@@ -102,7 +102,7 @@ def _exact(reach: Reach) -> str:
 
 
 def _advice(row: ContrastPower, table: PowerTable) -> str:
-    """How many pairs would decide about the margin, or why that cannot be told."""
+    """How many pairs would decide about the margin, or why that cannot be said."""
     from fgtune.analysis.verdicts.power import FEWEST_PILOT
 
     if row.finds is not None and row.shows is not None:
@@ -113,7 +113,7 @@ def _advice(row: ContrastPower, table: PowerTable) -> str:
     if row.margin is None:
         return "no advice on pairs: the study states no margin"
     if row.pairs < FEWEST_PILOT:
-        return f"no advice on pairs: {row.pairs} of them tell too little of how much differences vary, five would do"
+        return f"no advice on pairs: {row.pairs} of them show too little of how much differences vary, five would do"
     return "no advice on pairs: alpha is spent, further seeds can find nothing new"
 
 

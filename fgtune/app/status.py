@@ -142,15 +142,15 @@ def _status(data: StudyData) -> StudyStatus:
     failed = [cell_id for cell_id in arm_of if cell_id in results and results[cell_id].state is CellState.FAIL]
     record = data.provenance
     holder, running = folder.holder(), read_running(folder.running_file)
-    begun = {path.stem for path in folder.checkpoints_dir.glob("*.pt")}
-    begun |= {trial.cell_id for trial in (running.trials if running is not None and holder is not None else ())}
+    started = {path.stem for path in folder.checkpoints_dir.glob("*.pt")}
+    started |= {trial.cell_id for trial in (running.trials if running is not None and holder is not None else ())}
     return StudyStatus(
         data=data,
         holder=holder,
         proposed=proposed,
         planned=len(results) + len(pending),
         failures=tuple(results[cell_id] for cell_id in failed),
-        under_way=len((begun - results.keys()) & arm_of.keys()),
+        under_way=len((started - results.keys()) & arm_of.keys()),
         arms=_arms(data),
         left=time_left(pending + [""] * searched, ended, cells_at_once(study.execution, *_machine_of(record))),
         last=last_call(record),

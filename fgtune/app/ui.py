@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fgtune.errors import ConfigError, StudyFolderError, TrackingError
+from fgtune.files import real_path
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import LastCall, last_call
 from fgtune.results.provenance import tracked_in
@@ -30,7 +31,7 @@ def show(root: Path, given: str | None, port: int | None, say: Callable[[str], N
     """
     from fgtune.tracking import server
 
-    folder = StudyFolder(root.resolve())
+    folder = StudyFolder(real_path(root))
     folder.require_study()
     if not folder.read_study().trial.runs_here:
         fix = f"open {folder.report_file}, or write it with fgtune report {folder.root}"

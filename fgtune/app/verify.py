@@ -146,7 +146,7 @@ def _read(folder: StudyFolder, outcome: Verification) -> Subject | None:
 
 
 def _record(folder: StudyFolder, name: str, outcome: Verification) -> dict[str, Any]:
-    """What ``provenance.json`` holds; nothing if it is missing, which ``check_claim`` tells, or unreadable."""
+    """What ``provenance.json`` holds; nothing if it is missing, which ``check_claim`` reports, or unreadable."""
     try:
         return folder.read_provenance() if folder.provenance_file.is_file() else {}
     except DAMAGE as error:

@@ -106,7 +106,7 @@ def purity(fine: IntArray, coarse: IntArray, neighbors: IntArray, num_coarse: in
 
 @dataclass(frozen=True)
 class Leak:
-    """A feature that tells a label by itself.
+    """A feature that gives a label away by itself.
 
     Attributes:
         column: Number of the feature.
@@ -123,7 +123,7 @@ LEAK, LEAD = 0.9, 0.3
 
 
 def leaks(values: Float32Array, labels: IntArray, rng: np.random.Generator) -> list[Leak]:
-    """Features that tell the label almost perfectly and far better than most others do; the best first.
+    """Features that give the label away almost perfectly and far better than most others do; the best first.
 
     A feature predicts the label of a sample by that of the nearest value in one half of the samples (the most frequent
     one of equal values), and is judged by the other half. Its skill is (accuracy - share of the most frequent class) /

@@ -58,7 +58,7 @@ def _whole(config: DataConfig) -> Dataset:
         module, function = DATASETS[config.kind].split(":")
         try:
             shipped: Dataset = getattr(import_module(module), function)(config)
-        except OSError as error:  # a name that is too long, a disk that fails; readers tell what they expect
+        except OSError as error:  # a name that is too long, a disk that fails; readers say what they expect
             reason = error.strerror or str(error)
             raise DataError(f"the data cannot be read ({reason})", path="trial.data", fix="check the path") from error
         return shipped

@@ -41,7 +41,7 @@ class PlannedKind:
         return len({cell.cell_id for cell in plan.cells}) + later_cells(plan)
 
     def cells_in_view(self, plan: Plan) -> int:
-        """Number of cells that progress counts towards: the planned ones; a search tells how many may follow."""
+        """Number of cells that progress counts towards: the planned ones; a search knows how many may follow."""
         return len({cell.cell_id for cell in plan.cells})
 
     def grown_plan(self, plan: Plan, folder: StudyFolder) -> Plan:

@@ -94,7 +94,9 @@ class Driver:
             finally:
                 self.display.close()
                 self.launch.folder.running_file.unlink(missing_ok=True)
-        with deferring(self.flag.set if self.flag is not None else lambda: None):  # a report that was begun is written
+        with deferring(
+            self.flag.set if self.flag is not None else lambda: None
+        ):  # a report that was started is finished
             return self._conclude(queue)
 
     def _report_after_error(self) -> None:

@@ -17,8 +17,8 @@ from fgtune.config.schema.base import data_key
 from fgtune.config.schema.tuning import PbtConfig
 from fgtune.errors import FgtuneError, StudyFolderError
 from fgtune.files import is_disk_fault
+from fgtune.memory import bytes_text
 from fgtune.results.folder import StudyFolder
-from fgtune.text import size
 
 if TYPE_CHECKING:
     from fgtune.data.base import Dataset
@@ -82,7 +82,7 @@ def check_space(folder: StudyFolder, needed: float) -> None:
     """
     free = shutil.disk_usage(folder.root).free
     if free < needed:
-        rule = f"the disk has {size(free)} left, and this study will need about {size(needed)}"
+        rule = f"the disk has {bytes_text(free)} left, and this study will need about {bytes_text(needed)}"
         fix = "make room, or choose another disk with --out; finished cells are kept, and the same command continues"
         raise StudyFolderError(rule, where=str(folder.root), fix=fix)
 
@@ -113,7 +113,7 @@ def disk_faults(folder: StudyFolder, again: str) -> Iterator[None]:
 def _told(folder: StudyFolder, error: OSError, again: str) -> str:
     where = Path(error.filename) if error.filename else folder.root
     try:
-        left = f"; the disk of the study folder has {size(shutil.disk_usage(folder.root).free)} left"
+        left = f"; the disk of the study folder has {bytes_text(shutil.disk_usage(folder.root).free)} left"
     except OSError:
         left = ""
     reason = os.strerror(error.errno or 0)

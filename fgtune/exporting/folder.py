@@ -18,15 +18,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, ValidationError
-from ruamel.yaml import YAML
 
 from fgtune.arrays import IntArray
 from fgtune.config.reading.source import parse_yaml
+from fgtune.config.reading.writing import yaml_text
 from fgtune.config.schema.base import Config
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError
 from fgtune.exporting.trained_model import FineLabels, FineModel, InputFacts, empty_network
 from fgtune.files import write_atomically
+from fgtune.text import first_line
 from fgtune.training.clustering.rules import clusters_of
 
 if TYPE_CHECKING:
@@ -175,13 +176,7 @@ def _move(building: Path, target: Path) -> None:
 
 
 def _config_text(config: TrialConfig) -> bytes:
-    writer = YAML()
-    writer.width = 120
-    writer.indent(mapping=2, sequence=4, offset=2)
-    buffer = io.StringIO()
-    buffer.write("# The config of this trial, every default filled in.\n")
-    writer.dump(config.to_plain(), buffer)
-    return buffer.getvalue().encode()
+    return yaml_text(config.to_plain(), "The config of this trial, every default filled in.").encode()
 
 
 def _relations(model: FineModel, num_coarse: Sequence[int]) -> bytes:
@@ -242,7 +237,7 @@ def load_model(folder: Path) -> tuple[FineModel, ModelCard]:
     except ConfigError:
         raise
     except (SafetensorError, RuntimeError, KeyError, ValueError, OSError) as error:
-        rule = f"does not hold together ({str(error).splitlines()[0]})"
+        rule = f"does not hold together ({first_line(error)})"
         raise ConfigError(rule, where=str(folder), fix=_AGAIN) from error
     network.eval()
     return FineModel(config, card.input, network, stored["fine_to_coarse"], clusters), card

@@ -90,7 +90,7 @@ def shares_figure(rows: Sequence[tuple[str, Share, bool]], title: str) -> go.Fig
                 marker={"color": color, "opacity": 0.75}, hoverinfo="text",
             )
         )  # fmt: skip
-    # An interval of ten seeds can be many times as long as the whole: its end is then cut off, and told in the table.
+    # An interval of ten seeds can be many times as long as the whole: its end is then cut off, and stands in the table.
     low, high = max(min(drawn), -150.0), min(max(drawn), 250.0)
     pad = 0.04 * (high - low)
     figure.update_layout(

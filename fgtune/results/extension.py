@@ -83,7 +83,7 @@ def check_results(plan: Plan, settled: Collection[str], where: str) -> None:
     grows = not plan.study.design.plans_cells or plan.study.adaptive_seeds is not None
     if grows or any(is_clustered(cell.config.to_plain()) for cell in to_run):
         rule = (
-            "was begun by an earlier version of fgtune, which put a sample into the nearest of all clusters; this one "
+            "was run by an earlier version of fgtune, which put a sample into the nearest of all clusters; this one "
             "puts a training sample into one of its own coarse class, so that arms without a fine head reach other "
             "numbers; nothing was changed"
         )

@@ -205,11 +205,11 @@ class StudyFolder(StoredStudy):
     def lock(self, wait: bool = False, say: Callable[[str], object] = lambda _: None) -> Iterator[None]:
         """Lock the folder: meanwhile no other process, on this machine or another, may write to it.
 
-        A folder in which no study was begun is gone afterwards if it was not there before.
+        A folder in which no study was started is gone afterwards if it was not there before.
 
         Args:
             wait: Wait until no other process holds it, instead of raising.
-            say: Told once whom it waits for.
+            say: Called once with whom it waits for.
 
         Raises:
             StudyFolderError: When another process holds the lock, the folder is not a study folder, or nothing can be
@@ -231,7 +231,7 @@ class StudyFolder(StoredStudy):
             yield
 
     def _forget(self) -> None:
-        """Leave nothing in a folder in which no study was begun; the lock is still held."""
+        """Leave nothing in a folder in which no study was started; the lock is still held."""
         if not self.provenance_file.exists() and all(map(_is_leftover, self.root.iterdir())):
             self.lock_file.unlink(missing_ok=True)
 

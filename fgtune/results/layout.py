@@ -279,7 +279,7 @@ class CellFiles(FolderLayout):
             raise DamagedFileError(what, where=str(path), fix=fix) from error
 
     def check_curves(self) -> None:
-        """Note damaged files of curves, as far as their ends tell, without reading them whole."""
+        """Note damaged files of curves, as far as their ends show, without reading them whole."""
         from pyarrow import ArrowException, parquet
 
         for path in (self.curves_file, *self.curves_dir.glob("*.parquet")):

@@ -16,7 +16,7 @@ from fgtune.files import write_atomically
 from fgtune.text import duration
 
 STALE_AFTER_S = 60.0
-"""A file that has not been written for so long, although its process lives, tells of a driver that is stuck."""
+"""A file that has not been written for so long, although its process lives, shows a driver that is stuck."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class RunningTrial:
 
     Attributes:
         cell_id: Its cell.
-        epoch: The last epoch that the driver has heard of; 0 before the first.
+        epoch: The last epoch that the driver knows of; 0 before the first.
         started: When its worker began, after a crash began again.
         heard: When its last epoch was heard of, or when it started.
         usual_s: Median seconds of an epoch; None before there is any.

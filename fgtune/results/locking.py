@@ -50,8 +50,8 @@ class Holder:
         host: Its machine; empty where an earlier version of fgtune holds the lock, which does not leave what follows.
         user: Who started it.
         since: When it took the lock, in seconds since 1970.
-        started: When the process began, which tells it from a later one with the same number.
-        token: Tells this holding of the lock from every other.
+        started: When the process began, which distinguishes it from a later one with the same number.
+        token: Distinguishes this holding of the lock from every other.
     """
 
     pid: int
@@ -84,21 +84,21 @@ def locked(path: Path, wait: bool = False, say: Callable[[str], object] = lambda
     Args:
         path: The lock file; the record of its holder lies beside it.
         wait: Wait until it is free, instead of raising.
-        say: Told once whom it waits for.
+        say: Called once with whom it waits for.
 
     Raises:
         StudyFolderError: Another process holds it.
     """
-    told = False
+    has_said = False
     while (lock := _Lock.take(path)) is None or lock.other is not None:
         if lock is None:
             continue  # the file was removed while it was opened
         if not wait:
             fix = "wait for it (run --wait does, and then continues), or stop it with Ctrl-C"
             raise StudyFolderError(f"is being written by {lock.other}", where=str(path.parent), fix=fix)
-        if not told:
+        if not has_said:
             say(f"waiting until {path.parent} is free: it is being written by {lock.other}")
-            told = True
+            has_said = True
         time.sleep(_POLL_S)
     try:
         with _touched(record_file(path), lock.mine):

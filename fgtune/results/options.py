@@ -61,7 +61,7 @@ class RunOptions:
     def directory(self, root: Path) -> Path | None:
         """The working directory of the call that wrote the study folder ``root``.
 
-        None where the options do not tell, because ``out`` is absolute or the study folder was moved since.
+        None where the options do not say, because ``out`` is absolute or the study folder was moved since.
         """
         tail = Path(os.path.normpath(self.out / root.name)).parts
         parts = root.resolve().parts

@@ -84,10 +84,10 @@ def _data_name(config: Mapping[str, Any]) -> str:
 def tracked_in(record: Mapping[str, Any]) -> str | None:
     """The store of the latest call that tracked the study, without passwords.
 
-    None where an earlier version ran it, which did not tell. ``none`` if every call that tells tracked nothing.
+    None where an earlier version ran it, which did not say. ``none`` if every call that says so tracked nothing.
     """
-    told = [str(call[TRACKING]) for call in (record, *record.get("continued", [])) if TRACKING in call]
-    return next((uri for uri in reversed(told) if uri != "none"), told[-1] if told else None)
+    recorded = [str(call[TRACKING]) for call in (record, *record.get("continued", [])) if TRACKING in call]
+    return next((uri for uri in reversed(recorded) if uri != "none"), recorded[-1] if recorded else None)
 
 
 def check_data(record: Mapping[str, Any], config: DataConfig, name: str, fingerprint: str, fix: str) -> None:

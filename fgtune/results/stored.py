@@ -78,7 +78,7 @@ class StoredStudy(CellFiles):
         damaged, the rows are made again from ledger and table, if they have every arm.
 
         Raises:
-            StudyFolderError: The file is missing, or a row is not a cell, and ledger and table do not tell.
+            StudyFolderError: The file is missing, or a row is not a cell, and ledger and table do not say.
         """
         return self._plan()[0]
 

@@ -8,9 +8,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from fgtune.config.arms.plan import Plan
+from fgtune.config.reading.writing import yaml_text
 from fgtune.config.schema.study import Study
 
 CELL_COLUMNS = ("cell_id", "arm", "seed")
@@ -24,13 +23,7 @@ _IRRELEVANT = ("execution", "smoke", "published")
 
 def resolved_text(study: Study, study_hash: str) -> str:
     """The study with every default, as YAML in the order of the fields."""
-    writer = YAML()
-    writer.width = 120
-    writer.indent(mapping=2, sequence=4, offset=2)
-    buffer = io.StringIO()
-    buffer.write(f"# The study with every default filled in. Study hash: {study_hash}\n")
-    writer.dump(study.to_plain(), buffer)
-    return buffer.getvalue()
+    return yaml_text(study.to_plain(), f"The study with every default filled in. Study hash: {study_hash}")
 
 
 def rows_text(rows: Sequence[Mapping[str, Any]]) -> str:

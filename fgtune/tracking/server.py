@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 
 from fgtune.errors import ConfigError, TrackingError
 from fgtune.signals import before_leaving
+from fgtune.text import first_line
 from fgtune.tracking import view
 from fgtune.tracking.store import Store, open_store, require_existing
 
@@ -96,7 +97,7 @@ def place_of(store: Store, name: str, hashes: Sequence[str]) -> StudyPlace | Non
                 known = view.TAG + key in experiment.tags
                 return StudyPlace(str(experiment.experiment_id), run, key if known else "")
     except MlflowException as error:
-        raise TrackingError(f"{store.uri} does not answer: {str(error).splitlines()[0]}") from error
+        raise TrackingError(f"{store.uri} does not answer: {first_line(error)}") from error
     return None
 
 

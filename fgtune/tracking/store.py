@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from fgtune.errors import ConfigError
+from fgtune.text import first_line
 from fgtune.visible import masked
 
 if TYPE_CHECKING:
@@ -305,7 +306,7 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
 
 def brief_reason(error: BaseException) -> str:
     """The first line of an error's text, at most 300 characters; only the cause of a failed HTTP request."""
-    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    text = first_line(error)
     cause = re.search(r"HTTPS?ConnectionPool.*\): ([^)]+)", text)
     return (cause.group(1).strip("\"' ") if cause else text)[:300]
 

@@ -10,6 +10,7 @@ import torch
 
 from fgtune.errors import TrialError
 from fgtune.results.records import TrialOutcome
+from fgtune.text import first_line
 from fgtune.training.compute import save_state
 from fgtune.training.trainer import Trainer
 
@@ -50,7 +51,7 @@ def start_from(trainer: Trainer, state: dict[str, Any]) -> None:
     try:
         trainer.load_state_dict(mixed)
     except (RuntimeError, KeyError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise TrialError(f"cannot go on from the donor's state: {reason}") from error
 
 

@@ -17,7 +17,7 @@ from fgtune.config.schema.model import (
 from fgtune.config.schema.objective import QueueInstanceConfig
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError
-from fgtune.memory import machine_memory, size_text
+from fgtune.memory import bytes_text, machine_memory
 
 LARGE_MACHINE = 1 << 41
 """Bytes of memory that a machine of a cluster may have: its trials do not run where the study is read."""
@@ -55,8 +55,8 @@ def check_size(
         most = max(LARGE_MACHINE, most)
     if need > most:
         _, path = max(parts)
-        have = f"more than {size_text(most)}" if elsewhere else f"and this machine has {size_text(most)}"
-        rule = f"makes a trial that takes at least {size_text(need)} of memory, {have}"
+        have = f"more than {bytes_text(most)}" if elsewhere else f"and this machine has {bytes_text(most)}"
+        rule = f"makes a trial that takes at least {bytes_text(need)} of memory, {have}"
         fix = "make it smaller" if elsewhere else "make it smaller, or set RAY_ADDRESS to a cluster of larger machines"
         raise ConfigError(rule, path=f"trial.{path}", fix=fix)
 

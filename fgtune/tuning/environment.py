@@ -1,4 +1,4 @@
-"""What Ray is told by environment variables; imported before Ray is, and inherited by its processes."""
+"""What environment variables ask of Ray; imported before Ray is, and inherited by its processes."""
 
 from __future__ import annotations
 

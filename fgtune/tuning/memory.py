@@ -9,8 +9,9 @@ from pathlib import Path
 
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
+from fgtune.text import first_line
 from fgtune.tuning.cell_queue import Budget, CellQueue
-from fgtune.tuning.session import first_line
+from fgtune.tuning.tune_faults import own_error
 
 KILLS = (Path("/sys/fs/cgroup/memory.events"), Path("/proc/vmstat"))
 """Where Linux counts the processes that it has killed for memory: those of this container, and of the machine."""
@@ -103,7 +104,7 @@ def _cause(error: BaseException, is_killed: bool) -> str | None:
         used = re.search(r"was (\S+) used / (\S+) limit", str(error))
         return "Ray ended its worker" + (f" when {used.group(1)} of {used.group(2)} were in use" if used else "")
     if isinstance(error, RayTaskError):
-        inner = getattr(error, "cause", None) or error
+        inner = own_error(error)
         if any(each.__name__ in ALLOCATION_ERRORS for each in type(inner).__mro__):
             return f"{type(inner).__name__}: {first_line(inner)}"
         return None

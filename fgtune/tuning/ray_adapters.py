@@ -144,7 +144,7 @@ class CellObserver(Protocol):
         """A cell crashed and will restart from its checkpoint."""
 
     def on_warning(self, cell_id: str, text: str) -> None:
-        """Something is wrong with a running cell: it has not been heard of for long, or cannot keep its checkpoint."""
+        """Something is wrong with a running cell: it has been silent for long, or cannot keep its checkpoint."""
 
     def on_tick(self, running: Sequence[RunningTrial]) -> None:
         """What runs now; called every few seconds."""
@@ -166,7 +166,7 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
         observer: Receives every event.
         budget: Counts the time of running cells.
         stopping: Knows which cells were stopped early; None if none is.
-        watch: Tells of trials that are silent, or whose time is up; None watches nothing.
+        watch: Reports trials that are silent, or whose time is up; None watches nothing.
         retries: Gives cells back that ended for want of memory; None leaves them to Tune.
     """
 
@@ -241,11 +241,11 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
             self._retries.ended(cell_id)
 
     def _attempts(self, cell_id: str, trial: Any) -> int:
-        """How often a cell was begun before the attempt that is over, or runs."""
+        """How often a cell was started before the attempt that is over, or runs."""
         return int(trial.num_failures) + self._earlier_attempts(cell_id)
 
     def _earlier_attempts(self, cell_id: str) -> int:
-        """How often a cell was begun before it last waited or was given back."""
+        """How often a cell was started before it last waited or was given back."""
         return self._failures.get(cell_id, 0) + (0 if self._retries is None else self._retries.given_back(cell_id))
 
     def on_trial_result(

@@ -15,12 +15,13 @@ from ray.exceptions import RayError
 from fgtune.config.schema.study import ExecutionConfig
 from fgtune.data.base import Dataset
 from fgtune.errors import FgtuneError, SessionLostError
+from fgtune.text import first_line
 from fgtune.training.prepared import PreparedSplit
 from fgtune.tuning.cell_queue import Budget, CellQueue, StopFlag
 from fgtune.tuning.early_stopping.decisions import EarlyStopping
 from fgtune.tuning.memory import MemoryRetries
 from fgtune.tuning.ray_adapters import CellObserver, CellSearcher, EarlyStoppingScheduler, FlagStopper, ObserverCallback
-from fgtune.tuning.session import first_line, session_lost
+from fgtune.tuning.session import session_lost
 from fgtune.tuning.trainable import CellTrainable, cell_id_of
 from fgtune.tuning.tune_faults import bearing_faults
 from fgtune.tuning.watch import TrialWatch

@@ -14,11 +14,10 @@ import ray
 from fgtune.config.schema.study import ExecutionConfig
 from fgtune.errors import ConfigError, RayError, SessionLostError
 from fgtune.signals import before_leaving
-from fgtune.text import first_of
+from fgtune.text import first_line, first_of
 from fgtune.tuning.environment import GIVEN
 from fgtune.tuning.ray_log import ray_lines_to
 from fgtune.tuning.session_thread import SessionThread
-from fgtune.visible import visible
 
 ADDRESS_VARIABLE = "RAY_ADDRESS"
 LONGEST_ADDRESS = 107
@@ -123,12 +122,6 @@ def session_lost(look: bool = False) -> SessionLostError | None:
 def is_ours() -> bool:
     """Whether the open session was started on this machine, and may be started again."""
     return SessionThread.current is not None and SessionThread.current.is_local
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error that says something, cut, or its type."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return visible(lines[0], 200) if lines else type(error).__name__
 
 
 def check_temporary_folder() -> None:

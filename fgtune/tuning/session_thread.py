@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import signal
 import socket
 import threading
@@ -34,7 +35,7 @@ CORE = ("gcs_server", "raylet")
 
 
 class StartError(Exception):
-    """Ray did not start, for a reason that Ray itself would not tell, or only after minutes."""
+    """Ray did not start, for a reason that Ray itself would not give, or only after minutes."""
 
 
 class SessionThread:
@@ -59,7 +60,7 @@ class SessionThread:
     def __init__(self, address: str | None) -> None:
         self._address = address
         self._before = set(ray_processes())
-        self._known: set[psutil.Process] = set()
+        self._known: dict[psutil.Process, str] = {}
         self._ready, self._end = threading.Event(), threading.Event()
         self._error: BaseException | None = None
         self.fault: str | None = None
@@ -114,7 +115,7 @@ class SessionThread:
 
     def kill(self) -> None:
         """End all processes of the session now."""
-        self._known |= set(ray_processes()) - self._before
+        self._remember()
         processes = [each for each in self._known if _is_alive(each)]
         for process in processes:
             with contextlib.suppress(psutil.Error):
@@ -123,12 +124,18 @@ class SessionThread:
 
     def _look(self) -> str | None:
         """Remember the processes there are; returns the name of one that Ray cannot do without and that has ended."""
-        self._known |= set(ray_processes()) - self._before
+        self._remember()
         for name in CORE:
-            seen = [each for each in self._known if _name_of(each) == name]
+            seen = [each for each, called in self._known.items() if called == name]
             if seen and not any(map(_is_alive, seen)):
                 return name
         return None
+
+    def _remember(self) -> None:
+        """Learn of the processes there are, by name: one that has ended no longer has it."""
+        for process in set(ray_processes()) - self._before - set(self._known):
+            with contextlib.suppress(psutil.Error):
+                self._known[process] = process.name()
 
     def look(self) -> None:
         """Notice now, if a session of this machine has lost a process that it cannot do without."""
@@ -202,13 +209,19 @@ class SessionThread:
 
 def ray_processes() -> list[psutil.Process]:
     """All processes of Ray that descend from this one; what else this one has started is left alone."""
-    home, found = str(Path(ray.__file__).parent), []
+    home, this = str(Path(ray.__file__).parent), os.getpid()
+    found: dict[int, psutil.Process] = {}
     with contextlib.suppress(psutil.Error):
-        for child in psutil.Process().children():
+        # One look at the process table; it has each parent before its children.
+        below = psutil.Process().children(recursive=True)
+        for each in below:
             with contextlib.suppress(psutil.Error):
-                if home in " ".join(child.cmdline()) or child.name() in CORE:  # a zombie has no command line
-                    found += [*child.children(recursive=True), child]
-    return found
+                parent = each.ppid()
+                # A zombie has no command line.
+                is_top = parent == this and (home in " ".join(each.cmdline()) or each.name() in CORE)
+                if is_top or parent in found:
+                    found[each.pid] = each
+    return [*reversed(found.values())]
 
 
 def _is_alive(process: psutil.Process) -> bool:
@@ -216,14 +229,6 @@ def _is_alive(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
-
-
-def _name_of(process: psutil.Process) -> str:
-    """The name of a process, ended or not: psutil keeps it once it was asked for."""
-    try:
-        return process.name()
-    except psutil.Error:
-        return ""
 
 
 def _answers(head: tuple[str, int]) -> bool:

@@ -14,7 +14,8 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.tune.execution.tune_controller import TuneController
 
 from fgtune.files import is_disk_fault
-from fgtune.tuning.session import first_line, session_lost
+from fgtune.text import first_line
+from fgtune.tuning.session import session_lost
 
 
 @contextlib.contextmanager
@@ -42,13 +43,13 @@ def bearing_faults(before_failure: Callable[[Any, BaseException], None]) -> Iter
             exception = _as_death(exception)
         failed(manager, tracked_actor_task, exception)
 
-    def told(controller: TuneController, trial: Any, exception: Exception) -> None:
+    def with_fault(controller: TuneController, trial: Any, exception: Exception) -> None:
         death = exception.__cause__ if isinstance(exception, RayActorError) else None
         before_failure(trial, death or exception)
         process(controller, trial, exception)
 
     TuneController.cleanup, RayActorManager._actor_task_failed = unless_lost, borne
-    TuneController._process_trial_failure = told
+    TuneController._process_trial_failure = with_fault
     try:
         yield
     finally:
@@ -76,10 +77,15 @@ def cause_of(trial: Any) -> tuple[str, str]:
         return "the worker ended without a message", ""
     if isinstance(error, RayActorError):  # Ray explains at length what may have been
         return "its worker is gone: killed, dead of a fault in native code, or lost with its node", str(error)
-    inner = getattr(error, "cause", None) or error  # a RayTaskError carries the worker's own exception
+    inner = own_error(error)
     lines = [line.strip() for line in str(inner).splitlines() if line.strip()]
     name = "" if isinstance(inner, str) else f"{type(inner).__name__}: "
     return f"{name}{lines[-1] if lines else 'no message'}", str(error)
+
+
+def own_error(error: Any) -> Any:
+    """What the worker itself raised: a ``RayTaskError`` carries it as its cause."""
+    return getattr(error, "cause", None) or error
 
 
 def _error_of(trial: Any) -> object:
@@ -92,6 +98,6 @@ def _error_of(trial: Any) -> object:
 def raise_disk_fault(trial: Any) -> None:
     """End the run where a trial ended because its disk is full: it did not fail, and goes on once there is room."""
     error = _error_of(trial)
-    inner = getattr(error, "cause", None) or error
+    inner = own_error(error)
     if isinstance(inner, OSError) and is_disk_fault(inner, or_access=False):
         raise inner

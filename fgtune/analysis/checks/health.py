@@ -40,7 +40,7 @@ def health_checks(material: Material) -> tuple[Check, ...]:
 
 
 def _made(check: Callable[[Material], Check | None], material: Material) -> Check | None:
-    """The outcome of a check; one that cannot be made is told and spoils no report."""
+    """The outcome of a check; one that cannot be made is named and spoils no report."""
     try:
         return check(material)
     except Exception as error:  # whatever a damaged or unforeseen folder makes it raise

@@ -86,7 +86,7 @@ def collapsed(material: Material) -> Check | None:
     """Seeds that do not look normal over all arms of a data set together."""
     name = "Shape of the seeds"
     if not any(shape.p < 1.0 for shape in material.shapes.values()):
-        return None  # too little to tell
+        return None  # too little to judge
     odd = {dataset: shape for dataset, shape in material.shapes.items() if not shape.normal}
     suspect = {dataset: shape for dataset, shape in material.shapes.items() if shape.suspect}
     if not odd and not suspect:
@@ -99,10 +99,10 @@ def collapsed(material: Material) -> Check | None:
             f"The seeds do not look normal: {'; '.join(parts)}. Verdicts are by {what}, which does not rest on these "
             "seeds, and does not tell of them either."
         )
-        return warned(name, text, "Say beside the verdict how often an arm collapses; more seeds would tell how often.")
+        return warned(name, text, "Say beside the verdict how often an arm collapses; more seeds would show how often.")
     step = (
         "Look at the curves of these cells. metrics.summary: median would judge by a typical seed; more seeds would "
-        "tell how often it happens."
+        "show how often it happens."
     )
     if not odd:
         return warned(name, f"The seeds may be skewed: {'; '.join(parts)}.", step)

@@ -60,7 +60,7 @@ def assign(log_probs: Float32Array, fine_to_coarse: IntArray, coarse: IntArray) 
 
 @dataclass(frozen=True)
 class FeatureDifference:
-    """A feature that tells a class from the rest of its coarse class.
+    """A feature that distinguishes a class from the rest of its coarse class.
 
     Attributes:
         name: The feature.
@@ -90,7 +90,7 @@ class FineClass:
         confident: Rows of the samples that belong to it most clearly.
         doubtful: Rows of those that are closest to another class; empty where the coarse class has no other.
         recovered: Similarity of the class that is most like it in each other run.
-        features: What tells it apart; empty where it is its whole coarse class, or inputs are pixels.
+        features: What sets it apart; empty where it is its whole coarse class, or inputs are pixels.
     """
 
     number: int

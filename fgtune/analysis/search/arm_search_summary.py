@@ -171,7 +171,7 @@ def _settings(search: StudyData, chosen: PlannedArm) -> Iterator[Setting]:
 
 def _lost(arms: list[str]) -> Iterator[str]:
     if arms:
-        yield f"The folder lacks the searches inside {listed(arms)}: what these arms were given cannot be told."
+        yield f"The folder lacks the searches inside {listed(arms)}: what these arms were given is not known."
 
 
 def _warnings(
@@ -206,7 +206,7 @@ def _little_choice(arm: ArmSearchSummary) -> Iterator[str]:
 
 
 def _worse(data: StudyData, arms: list[ArmSearchSummary], info: MetricInfo) -> Iterator[str]:
-    """For arms that became better by the search's metric and worse by the primary one, as far as the seeds can tell."""
+    """For arms that became better by the search's metric and worse by the primary one, as far as the seeds show."""
     primary = data.info(data.study.metrics.primary)
     if primary.name == info.name or primary.direction == "none":
         return
@@ -227,5 +227,5 @@ def _worse(data: StudyData, arms: list[ArmSearchSummary], info: MetricInfo) -> I
     if few:
         yield (
             f"Tuning by {info.title} took {listed(few)} in {primary.title}, on the seeds of the search, which are too "
-            f"few to tell whether that is chance: {FEWEST_SEEDS} or more would."
+            f"few to say whether that is chance: {FEWEST_SEEDS} or more would."
         )

@@ -54,8 +54,8 @@ def _grouped(found: DatasetsSummary) -> str:
             largest = max(group, key=lambda each: abs(each.pooled.estimate.mean))
             shown = f"{largest.arm} {number(largest.pooled.estimate.mean, sign=True)}"
             parts.append(f"{len(group)} {verdict.value} ({shown if len(group) == 1 else f'largest: {shown}'})")
-    told = listed(parts) if parts else "none has a pair of finished cells yet"
-    return f"Over the {len(found.names)} data sets together, of {len(found.contrasts)} arms, {told}."
+    counts = listed(parts) if parts else "none has a pair of finished cells yet"
+    return f"Over the {len(found.names)} data sets together, of {len(found.contrasts)} arms, {counts}."
 
 
 def pooled_sentence(contrast: PooledContrast, info: MetricInfo, level: float) -> str:

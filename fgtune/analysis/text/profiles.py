@@ -32,7 +32,7 @@ def describe_profiles(found: ProfilesSummary, info: MetricInfo, level: float, co
         collapse_rate: Share of seeds whose collapse must not have been missed.
     """
     mark = "" if found.planned else " (exploratory)"
-    told = []
+    worded = []
     for each in found.factors:
         sides = tuple(
             replace(side, sentence=f"{_side_sentence(each, side, found.margin, info, level)}{mark}.")
@@ -40,8 +40,8 @@ def describe_profiles(found: ProfilesSummary, info: MetricInfo, level: float, co
         )
         slope = "" if each.elasticity is None else f"{_slope_sentence(each, each.elasticity, info, level)}{mark}."
         sentence = f"{_plateau_sentence(each, found.margin, collapse_rate)}{mark}."
-        told.append(replace(each, sides=sides, sentence=sentence, slope_sentence=slope))
-    return replace(found, factors=tuple(told))
+        worded.append(replace(each, sides=sides, sentence=sentence, slope_sentence=slope))
+    return replace(found, factors=tuple(worded))
 
 
 def profiles_answer(found: ProfilesSummary) -> str:

@@ -94,13 +94,13 @@ def regret_sentence(selection: Selection, primary: MetricInfo, level: float) -> 
     if regret is None or cost is None or regret.n == 0:
         return ""
     if selection.best_arm == selection.arm:
-        told = f"No finished trial has a better {primary.title} on these seeds"
+        sentence = f"No finished trial has a better {primary.title} on these seeds"
     else:
         best = regret.baseline_mean + regret.estimate.mean
         paid = sign_of(primary.direction) * regret.estimate.mean
-        told = f"The best trial by {primary.title} itself, {selection.best_arm}, has {number(best)}"
-        told = f"{told}: on these seeds, choosing without it cost {number(paid)}"
-    return f"{told}; {_cost_words(cost, primary, level, regret.n)}."
+        sentence = f"The best trial by {primary.title} itself, {selection.best_arm}, has {number(best)}"
+        sentence = f"{sentence}: on these seeds, choosing without it cost {number(paid)}"
+    return f"{sentence}; {_cost_words(cost, primary, level, regret.n)}."
 
 
 def _cost_words(cost: HeldOut, primary: MetricInfo, level: float, seeds: int) -> str:

@@ -71,10 +71,10 @@ def _repeats(found: VarianceSummary) -> str:
         return "Repeated runs agree exactly."
     moved = [STREAM_WORDS[part.name] for part in found.streams if part.moves]
     beyond = f"{listed(moved)} spread more than that" if len(moved) > 1 else f"{''.join(moved)} spreads more than that"
-    told = beyond if moved else "no stream is shown to spread more than that"
+    most = beyond if moved else "no stream is shown to spread more than that"
     return (
         f"Repeats of one and the same run already spread by {number(found.repeat.sd)}, "
-        f"{share_words(found.repeated)} of the variance; {told}."
+        f"{share_words(found.repeated)} of the variance; {most}."
     )
 
 
@@ -121,8 +121,8 @@ def _advice(found: VarianceSummary) -> str:
     wanting = {times: seeds for times, seeds in SEEDS_TO_NAME.items() if seeds > n}
     if found.open not in {"few seeds", "not told apart"} or not wanting:
         return ""
-    told = [f"{seeds} seeds if it spreads {times:g} times as far as the others" for times, seeds in wanting.items()]
+    sizes = [f"{seeds} seeds if it spreads {times:g} times as far as the others" for times, seeds in wanting.items()]
     return (
-        f"{count(n, 'seed')} are few for this: a stream is named in 80 % of studies with {', with '.join(told)}. "
+        f"{count(n, 'seed')} are few for this: a stream is named in 80 % of studies with {', with '.join(sizes)}. "
         f"`fgtune extend DIR --seeds {max(wanting.values())}` adds them; each look divides alpha."
     )

@@ -111,7 +111,7 @@ def brown_forsythe(one: FloatArray, other: FloatArray) -> float:
     """Two-sided p-value that two groups spread alike (Brown and Forsythe 1974): t-test of distances from the medians.
 
     It keeps its level for skewed and heavy-tailed values, where the F test of two variances does not. nan where no
-    distance differs from those of its group, as for two values each, so that nothing tells how much they vary.
+    distance differs from those of its group, as for two values each, so that nothing shows how much they vary.
     """
     first, second = (np.abs(values - np.median(values)) for values in (one, other))
     df = len(first) + len(second) - 2

@@ -115,7 +115,7 @@ class VarianceSummary:
         wider: Pairs of streams of which the first is shown to spread results more than the second.
         looks: Looks at the results so far, among which alpha is divided.
         sentence: All of it in words.
-        advice: What would tell more; empty where nothing is wanting.
+        advice: What would show more; empty where nothing is wanting.
     """
 
     around: int
@@ -172,8 +172,8 @@ def summarise_variance(
         )
         for name in STREAMS
     )
-    told = [*(terms[name] for name in STREAMS), Term(1.0 - len(STREAMS), repeat.variance, repeat.df)]
-    explained = _share(told, total, level, enough=enough)
+    parts = [*(terms[name] for name in STREAMS), Term(1.0 - len(STREAMS), repeat.variance, repeat.df)]
+    explained = _share(parts, total, level, enough=enough)
     repeated = _share([repeat], total, level, enough=enough)
     if enough and repeat.variance > 0 and total.variance > 0:
         repeated = Share(repeated.value, *ratio_interval(repeat, total, level))
@@ -201,8 +201,8 @@ def _variance(group: FloatArray) -> float:
 
 
 def _spread(arm: str, n: int, lost: int, term: Term, level: float) -> Spread:
-    told = n >= FEWEST and term.variance > 0  # how far from 0 values that agree may be, they do not say
-    ends = sd_interval(term.variance, term.df, level) if told else (math.nan, math.nan)
+    is_known = n >= FEWEST and term.variance > 0  # how far from 0 values that agree may be, they do not say
+    ends = sd_interval(term.variance, term.df, level) if is_known else (math.nan, math.nan)
     return Spread(arm, n, lost, math.sqrt(term.variance), *ends)
 
 
@@ -210,8 +210,8 @@ def _share(terms: list[Term], total: Term, level: float, *, enough: bool) -> Sha
     if not total.variance > 0:
         return Share(math.nan, math.nan, math.nan)
     value = sum(term.weight * term.variance for term in terms) / total.variance
-    told = enough and any(term.variance > 0 for term in terms)
-    return Share(value, *(share_interval(terms, total, level) if told else (math.nan, math.nan)))
+    is_known = enough and any(term.variance > 0 for term in terms)
+    return Share(value, *(share_interval(terms, total, level) if is_known else (math.nan, math.nan)))
 
 
 def _ratio(top: float, bottom: float) -> float:

@@ -23,7 +23,7 @@ from fgtune.analysis.verdicts.robust import SummaryKind
 from fgtune.analysis.verdicts.statistics import smallest_exact_p
 
 SIZES = (3, 5, 8, 10, 15, 20, 30, 50)
-"""Numbers of pairs that are told."""
+"""Numbers of pairs that are shown."""
 POOLED = "all contrasts"
 """Name of the row that stands for all contrasts together."""
 

@@ -39,7 +39,7 @@ class Shape:
     """What the seeds of all arms (of one data set) look like.
 
     Attributes:
-        p: Share of studies with normal values that look as odd or odder; 1 where there is too little to tell.
+        p: Share of studies with normal values that look as odd or odder; 1 where there is too little to judge.
         cells: Cells of the arms other than the baseline that it is based on.
         arms: Number of these arms.
         worst: The largest distance of any cell from what its arm and its seed would have it; 0 without cells.

@@ -153,7 +153,7 @@ def _given_up(plan: Schedule, grid: Sequence[int], arms: Sequence[str]) -> tuple
     if len(plan.arms) < len(arms):
         phrases.append(f"the methods {listed([*arms[len(plan.arms) :]])}")
     if plan.grid and plan.first != TRAINED:
-        phrases.append("trainings for every number of fine classes; k-means tells how many there are")
+        phrases.append("trainings for every number of fine classes; k-means estimates how many there are")
     if len(grid) > 1 and not plan.near:
         phrases.append("numbers of fine classes between those of the coarse grid")
     if len(plan.grid) < len(grid):

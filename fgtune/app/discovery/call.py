@@ -29,9 +29,9 @@ from fgtune.app.discovery.studies import (
     falcon_trial,
     methods_study,
     num_fine_study,
-    study_text,
     trial_of,
 )
+from fgtune.config.reading.writing import yaml_text
 from fgtune.errors import FgtuneError
 from fgtune.exporting.scale import UserForm
 from fgtune.files import write_atomically
@@ -226,7 +226,7 @@ class Call:
         trial = self._trial(schedule.epochs)
         study = num_fine_study(name, trial, numbers, schedule.first, self._features, schedule.seeds_num_fine)
         file = f"{name}.yaml"
-        text = study_text(study, (f"fgtune run {self._out / file} --out {self._out}",))
+        text = yaml_text(study, f"fgtune run {self._out / file} --out {self._out}")
         stages.set_aside(self._out, file, name, text)
         own = stages.left_of(self._out / name, len(numbers) * schedule.seeds_num_fine)
         wall = own / max(1, own + later) * (self._left - RESERVE_S)
@@ -242,7 +242,7 @@ class Call:
 
         trial, arms = self._trial(schedule.epochs), schedule.arms
         study = methods_study(trial, num_fine.chosen, arms, self._features, schedule.seeds_methods)
-        text = study_text(study, (f"fgtune run {self._out / STUDY} --out {self._out}",))
+        text = yaml_text(study, f"fgtune run {self._out / STUDY} --out {self._out}")
         stages.set_aside(self._out, STUDY, METHODS, text)
         wall = self._left - RESERVE_S
         code = stages.run_stage(self._out / STUDY, text, self._out, wall, self._console)

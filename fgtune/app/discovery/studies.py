@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -155,15 +154,3 @@ def methods_study(
 def falcon_trial(trial: Mapping[str, Any], num_fine: int) -> TrialConfig:
     """The trial of the method that costs most, to be timed."""
     return TrialConfig.from_plain({**trial, "classes": {"num_fine": num_fine}})
-
-
-def study_text(study: Mapping[str, Any], heading: Sequence[str]) -> str:
-    """A study file with a comment on top."""
-    from ruamel.yaml import YAML
-
-    writer = YAML()
-    writer.width = 120
-    writer.indent(mapping=2, sequence=4, offset=2)
-    buffer = io.StringIO()
-    writer.dump(dict(study), buffer)
-    return "".join(f"# {line}\n" for line in heading) + "\n" + buffer.getvalue()

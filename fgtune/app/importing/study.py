@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -10,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from fgtune.app.importing.runs import Run, Runs
 from fgtune.config.arms.imported import imported_plan
 from fgtune.config.arms.plan import Plan
 from fgtune.config.arms.records import Cell
 from fgtune.config.reading.load import LoadedStudy, load_source, override_path
 from fgtune.config.reading.source import Origins, Source, parse_yaml
+from fgtune.config.reading.writing import yaml_text
 from fgtune.config.schema.declared import DeclaredMetric
 from fgtune.config.schema.paths import suggestion
 from fgtune.errors import ConfigError
@@ -177,12 +175,8 @@ def _study_file(runs: Runs, judging: Judging, name: str, arms: Sequence[str]) ->
 
 
 def _text(raw: Mapping[str, Any], source: str) -> str:
-    writer = YAML()
-    writer.width = 120
-    buffer = io.StringIO()
-    buffer.write(f"# Runs that were made elsewhere; fgtune import made this file from {Path(source).name!r}.\n")
-    writer.dump(dict(raw), buffer)
-    return buffer.getvalue()
+    name = Path(source).name
+    return yaml_text(raw, f"Runs that were made elsewhere; fgtune import made this file from {name!r}.")
 
 
 def _result(run: Run, cell: Cell, runs: Runs) -> tuple[CellResult, tuple[EpochMetrics, ...]]:

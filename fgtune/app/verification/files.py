@@ -41,5 +41,5 @@ def check_failures(subject: Subject) -> Iterator[Finding]:
     for path in sorted(folder.failures_dir.iterdir()) if folder.failures_dir.is_dir() else ():
         if path.name.startswith("."):
             continue
-        rule = "tells of a failure, the ledger has no line of this cell that failed: the line was removed or changed"
+        rule = "records a failure, the ledger has no line of this cell that failed: the line was removed or changed"
         yield agree(path.stem in failed, f"{subject.name(path)}: {rule}")

@@ -39,7 +39,7 @@ class Finding:
 
 
 def agree(same: bool, problem: str, compared: int = 1) -> Finding:
-    """A comparison, whose problem is told unless the two are the same."""
+    """A comparison, whose problem is reported unless the two are the same."""
     return Finding(compared, "" if same else problem)
 
 

@@ -21,7 +21,7 @@ from fgtune.errors import ConfigError
 from fgtune.results.folder import ARM_SEARCH, GIVEN
 from fgtune.results.options import OPTIONS, last_call
 from fgtune.results.texts import differences
-from fgtune.text import first_of
+from fgtune.text import first_line, first_of
 
 if TYPE_CHECKING:
     from fgtune.data.base import Dataset
@@ -81,7 +81,7 @@ def _given(subject: Subject, record: Mapping[str, Any]) -> Iterator[Finding]:
     elif OPTIONS in record and record.get("fgtune") == __version__:
         yield Finding(1, f"{where}: the options of the last call cannot be read")
     if options is None and ARM_SEARCH not in record:
-        yield Finding(0, note=f"{where}: does not tell with which options the study was run")
+        yield Finding(0, note=f"{where}: does not say with which options the study was run")
         return
     source = parse_yaml(folder.study_file.read_text(encoding="utf-8"), subject.name(folder.study_file))
     if ARM_SEARCH in record or options is None:  # the file was made from the comparison, with its options applied
@@ -155,7 +155,7 @@ def replan(subject: Subject, datasets: dict[str, Any]) -> tuple[Plan | None, lis
         plan = expand(loaded, lambda config: _shape(config, datasets))
     except ConfigError as error:
         what = "the data cannot be read here, so their fingerprint and the plan are not made once more"
-        return None, [Finding(0, note=f"{what}: {str(error).splitlines()[0]}")]
+        return None, [Finding(0, note=f"{what}: {first_line(error)}")]
     for key, shape in sorted(plan.shapes.items()):
         stated = record.get("data", {}).get(key)
         rule = f"{where}: the data had the fingerprint {stated}, now they have {shape.fingerprint}"

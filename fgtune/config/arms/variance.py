@@ -51,7 +51,7 @@ def check_streams(loaded: LoadedStudy, drafts: Iterable[DraftArm]) -> None:
     design, study = loaded.study.design, loaded.study
     if design.varies_streams:
         return
-    fix = "set it in trial for all arms; what each stream moves is what design: {kind: variance} tells"
+    fix = "set it in trial for all arms; design: {kind: variance} measures what each stream moves"
     rule = "arms that are compared seed by seed share split, initial weights and order, so none can change streams"
     own = study.trial.discovery
     if own is None:  # what a seed decides is the user's own affair
@@ -69,7 +69,7 @@ def check_streams(loaded: LoadedStudy, drafts: Iterable[DraftArm]) -> None:
 
 
 def stream_warnings(study: Study) -> Iterator[str]:
-    """What a study with fixed streams does not tell."""
+    """What a study with fixed streams cannot show."""
     own = study.trial.discovery
     if own is None:  # nobody here draws anything
         return

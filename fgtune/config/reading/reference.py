@@ -78,7 +78,7 @@ def settings_page(root: type[Config] = Study) -> str:
     for path, model in _sections(root, ""):
         if model not in homes or (path.startswith("trial") and not homes[model].startswith("trial")):
             homes[model] = path
-    for path, model in _sections(root, ""):
+    for path, model in dict.fromkeys(_sections(root, "")):
         if homes[model] != path:
             continue  # documented at its home: the data sets of a comparison are those of the trial
         fields = [(name, field) for name, field in model.model_fields.items() if name != "kind"]

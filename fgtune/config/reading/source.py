@@ -28,6 +28,7 @@ from ruamel.yaml.parser import Parser
 from fgtune.config.schema.base import MAX_INTEGER
 from fgtune.config.schema.paths import Path, dotted
 from fgtune.errors import ConfigError, MultiConfigError
+from fgtune.text import first_line
 
 MAX_NODES = 100_000
 """Keys and values in a file; the values also with every alias expanded. Reading that many takes seconds."""
@@ -183,7 +184,7 @@ def _syntax_error(error: YAMLError, place: Callable[[int], str]) -> ConfigError:
     """A parser error with its line."""
     if not isinstance(error, MarkedYAMLError):
         fix = "save the file as UTF-8 text without control characters"
-        return ConfigError(f"is not YAML: {str(error).splitlines()[0]}", where=place(1), fix=fix)
+        return ConfigError(f"is not YAML: {first_line(error)}", where=place(1), fix=fix)
     mark = error.problem_mark or error.context_mark
     context = f" {error.context}" if error.context else ""
     return ConfigError(

@@ -29,7 +29,7 @@ _JOINT_SCHEMES: tuple[frozenset[Scheme], ...] = (
     frozenset({"factorial"}),
     frozenset({"leave_one_out", "add_one_in", "none"}),
 )
-"""Schemes whose arms tell what parts are worth together."""
+"""Schemes whose arms show what parts are worth together."""
 
 
 class AblationDesign(Design):

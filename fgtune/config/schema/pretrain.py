@@ -58,7 +58,7 @@ class _CorruptedConfig(_PretrainConfig):
 
 
 class ScarfConfig(_CorruptedConfig):
-    """A sample is told by a corrupted copy of it (SCARF, Bahri et al., ICLR 2022); for vectors."""
+    """A sample is recognised from a corrupted copy of it (SCARF, Bahri et al., ICLR 2022); for vectors."""
 
     kind: Literal["scarf"] = "scarf"
     dim: Annotated[int, Field(ge=2)] = 256

@@ -74,11 +74,11 @@ def feature_columns(
         listed = "; ".join(f"{first_of(names)} ({reason})" for reason, names in left.items())
         notes.append(
             f"{where}: left out of the features: {listed}. Name a column under data.columns.keep to use it, or under "
-            "data.columns.exclude to hear no more of it"
+            "data.columns.exclude to silence this"
         )
     if ordered:
         notes.append(
-            f"{where}: features whose values rise or fall from row to row: {first_of(ordered)}. They tell the order of "
+            f"{where}: features whose values rise or fall from row to row: {first_of(ordered)}. They show the order of "
             "the file, in which samples of a class often stand together; name them under data.columns.exclude, or keep"
         )
     if not kept:

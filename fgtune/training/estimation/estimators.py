@@ -135,7 +135,7 @@ def _by_agreement(points: FloatArray, config: EstimatorConfig, rng: np.random.Ge
 def _by_pruning(points: FloatArray, config: EstimatorConfig, rng: np.random.Generator) -> int:
     if not isinstance(config, PruningEstimatorConfig):
         raise TypeError(f"expected a pruning estimator, got {config.kind}")
-    # A component needs at least two points to tell anything about the variance.
+    # A component needs at least two points to say anything about the variance.
     most = min(config.max_per_coarse, len(np.unique(points, axis=0)) // 2)
     labels = mixture_labels(points, kmeans(points, most, config, rng))
     if config.axis_cost is not None:

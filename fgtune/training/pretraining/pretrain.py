@@ -37,7 +37,7 @@ from fgtune.training.pretraining.losses import coarse_cross_entropy
 from fgtune.training.pretraining.methods import METHODS, Method, Surroundings
 
 Progress = Callable[[int, float], None]
-"""Told each epoch (1-based) and its mean loss."""
+"""Called with each epoch (1-based) and its mean loss."""
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def pretrained_weights(
         config: A trial with ``model.pretrain``; classes, objective and optimiser do not matter.
         view: The training split.
         seed: The block, whose seed is used if ``pretrain.seed`` is None.
-        progress: Told of each epoch.
+        progress: Called after each epoch.
 
     Returns:
         The backbone's state dict, on the CPU.

@@ -36,7 +36,7 @@ def pretrained(
         view: The training split.
         seed: The block.
         folder: Where files are kept; None keeps none and gives the same weights.
-        progress: Told of each epoch that is trained.
+        progress: Called after each epoch that is trained.
 
     Raises:
         TrialError: The loss became non-finite.

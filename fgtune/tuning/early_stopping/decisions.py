@@ -41,9 +41,9 @@ class EarlyStopping:
         exempt: Arms that are never stopped, such as the baseline that others are compared with. Their scores still
             count for the others.
         seeds: The seeds of every trial, where trials are judged as a whole; empty where each cell is judged alone. A
-            file that was begun the one way is continued so.
+            file that was started one way is continued that way.
         ended: Results of earlier calls that are kept; nobody waits for these cells.
-        queue: Told which cells wait, and which go on again.
+        queue: Learns which cells wait, and which go on again.
     """
 
     def __init__(

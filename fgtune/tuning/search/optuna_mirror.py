@@ -19,6 +19,7 @@ from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from fgtune.errors import StudyFolderError
+from fgtune.text import first_line
 from fgtune.tuning.search.objectives import Objective
 
 ARM, NUMBER, CELL_ID = "arm", "number", "cell_id"
@@ -140,5 +141,5 @@ class Mirror:
 
     def _lost(self, error: Exception) -> None:
         self._study = None
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         self._warn(f"{self.path} cannot be written ({reason}); the search goes on, the next start writes it anew")

@@ -114,7 +114,7 @@ class OptunaStudy:
         return {path: label_of(self._space.parameters[path], value) for path, value in point.items()}
 
     def reject(self, trial: optuna.Trial, error: InfeasibleError) -> None:
-        """Tell Optuna that a point is infeasible.
+        """Report to Optuna that a point is infeasible.
 
         TPE learns from violated constraints; in its random start-up phase they would only count as start-up trials.
         """
@@ -132,7 +132,7 @@ class OptunaStudy:
         trial.set_user_attr(CELL_ID, ",".join(cell.cell_id for cell in suggestion.cells))
 
     def tell(self, trial: optuna.Trial, result: PointResult) -> None:
-        """Tell Optuna how a point ended; a pruned one with a single objective counts by its last intermediate value."""
+        """Report how a point ended; a pruned one with a single objective counts by its last intermediate value."""
         for epoch, value in self._reportable(result.intermediate).items():
             trial.report(value, epoch)
         self._complete += result.state is CellState.COMPLETE

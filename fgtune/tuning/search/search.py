@@ -133,7 +133,7 @@ class Search(CellQueue):
         return super()._next()
 
     def on_result(self, result: CellResult) -> None:
-        """Record a result; Optuna is told about a point once all its seeds have finished."""
+        """Record a result; Optuna learns of a point once all its seeds have finished."""
         super().on_result(result)
         self._results[result.cell_id] = result
         number = trial_number(result.arm)
@@ -288,7 +288,7 @@ class Search(CellQueue):
         return self._issue(trial, point, self._space.config(point), known.number)
 
     def _try(self, fixed: Point | None = None) -> Suggestion | None:
-        """Ask the sampler once; None for an infeasible or known point, about which Optuna is told immediately."""
+        """Ask the sampler once; None for an infeasible or known point, which Optuna learns immediately."""
         asked = self._optuna.ask(fixed)
         if asked is None:
             self.rejected += 1
@@ -303,7 +303,7 @@ class Search(CellQueue):
         if config not in self._points:
             return self._issue(trial, point, config)
         self.reused += 1
-        # While the same point is still running, this proposal can only be told as a failure.
+        # While the same point is still running, this proposal can only be reported as a failure.
         self._optuna.tell(trial, self._points.get(config) or PointResult(CellState.FAIL))
         return None
 

@@ -43,7 +43,7 @@ def begun(tmp_path, make, provenance):
 def test_a_clustering_study_of_an_earlier_version_is_not_run_on(begun, make):
     folder, (_, plan) = begun(CLUSTERED), make(CLUSTERED)
     before = folder.provenance_file.read_bytes()
-    rule = "was begun by an earlier version of fgtune, which put a sample into the nearest of all clusters"
+    rule = "was run by an earlier version of fgtune, which put a sample into the nearest of all clusters"
     with pytest.raises(StudyFolderError, match=re.escape(rule)) as caught:
         folder.check(plan)
     assert "report, status and verify read it" in str(caught.value)

@@ -112,7 +112,7 @@ def test_what_an_arm_was_given_and_what_it_chose(begun):
     assert "lr of falcon at the upper end of its range (0.990)" in edge.sentence
     told = " ".join(given.warnings)
     assert "took falcon from 0.900 to 0.700 in clustering accuracy (test), on the seeds of the search, which" in told
-    assert "too few to tell whether that is chance: 3 or more would" in told
+    assert "too few to say whether that is chance: 3 or more would" in told
     assert "no guide" not in told
     assert given.seconds == 6.0
 

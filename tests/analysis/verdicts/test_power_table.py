@@ -120,7 +120,7 @@ def test_exact_tests_are_told_apart_by_what_they_can_reach(write):
 def test_few_pairs_and_no_margin_give_no_advice(write):
     few = write(seeds="4")
     assert all(row.finds is None for row in power_table(read_study(few)).rows)
-    assert "no advice on pairs: 4 of them tell too little" in told(few)
+    assert "no advice on pairs: 4 of them show too little" in told(few)
 
 
 def test_many_contrasts_are_pooled_into_one_table_and_a_line_each(write):

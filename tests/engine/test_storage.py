@@ -12,7 +12,7 @@ from fgtune.engine.opening import open_study
 from fgtune.engine.storage import StorageError, bytes_needed, check_space, disk_faults
 from fgtune.errors import StudyFolderError
 from fgtune.results.folder import StudyFolder
-from fgtune.text import size
+from fgtune.memory import bytes_text
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_both_numbers_are_told_where_there_is_too_little_room(tmp_path, free):
     ("number", "text"), [(512, "512 B"), (37_400, "37 kB"), (9.44e6, "9.4 MB"), (2.5e15, "2500 TB")]
 )
 def test_sizes_are_said_as_a_person_would(number, text):
-    assert size(number) == text
+    assert bytes_text(number) == text
 
 
 def test_a_full_disk_is_one_error_with_the_line_that_continues(tmp_path):

@@ -11,8 +11,8 @@ from fgtune.engine import storage
 from fgtune.engine.opening import open_study
 from fgtune.engine.storage import StorageError, bytes_needed, check_space, disk_faults
 from fgtune.errors import StudyFolderError
-from fgtune.results.folder import StudyFolder
 from fgtune.memory import bytes_text
+from fgtune.results.folder import StudyFolder
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from fgtune.analysis.formatting import level_text
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.verdicts.statistics import Estimate
 from fgtune.config.schema.paths import has_path, value_at
-from fgtune.config.schema.study import PublishedResult, PublishedTable, find_arm
+from fgtune.config.schema.published import PublishedResult, PublishedTable, find_arm
 
 _LIMIT = "data.limit"
 _SHOWN = 60

@@ -18,8 +18,8 @@ from fgtune.config.arms.plan_checks import (
     check_scheduler,
     check_seeds,
     check_splits,
-    plan_warnings,
 )
+from fgtune.config.arms.plan_warnings import plan_warnings
 from fgtune.config.arms.records import Cell, DataShape, study_hash_of
 from fgtune.config.arms.search import SearchPlan
 from fgtune.config.arms.variance import check_streams, stream_warnings

@@ -1,4 +1,4 @@
-"""Checks of a plan: its metrics, its arms, what papers report for them; and warnings of likely mistakes."""
+"""Checks of a plan: its metrics, its arms, what papers report for them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ from fgtune.catalog import ARM_METRICS, COST, METRICS, MetricSpec, is_of_cells, 
 from fgtune.config.arms.designs import DESIGNS
 from fgtune.config.arms.draft_arms import DraftArm
 from fgtune.config.arms.plan import Plan
-from fgtune.config.arms.records import Arm, DataShape
+from fgtune.config.arms.records import Arm
 from fgtune.config.reading.load import LoadedStudy
-from fgtune.config.schema.base import data_key, stable_hash
-from fgtune.config.schema.objective import QueueInstanceConfig
+from fgtune.config.schema.base import stable_hash
 from fgtune.config.schema.paths import Path, suggestion, value_at
-from fgtune.config.schema.study import Study, find_arm
-from fgtune.config.schema.trial import AdamConfig, BaseTrialConfig, TrialConfig
+from fgtune.config.schema.published import find_arm
+from fgtune.config.schema.study import Study
+from fgtune.config.schema.trial import BaseTrialConfig
 from fgtune.config.schema.tuning import Mode
-from fgtune.config.spaces.space import InfeasibleError, SearchSpace
 from fgtune.errors import ConfigError, MultiConfigError
-from fgtune.streams import numpy_stream
 
 
 def check_metrics(loaded: LoadedStudy) -> None:
@@ -287,75 +285,3 @@ def check_expected(loaded: LoadedStudy, arms: Sequence[Arm]) -> None:
             errors.append(loaded.error(path, "is expected twice", "state one verdict an arm", value=each.arm))
         seen.add(each.arm)
     MultiConfigError.raise_all(errors)
-
-
-LARGE_ADAM_LR = 0.02
-"""A learning rate of AdamW's from here on is warned of; its default is 0.001, and that of SGD 0.1."""
-_TRIED = 32
-"""Random points of a space that are examined."""
-
-
-def plan_warnings(
-    resolved: Mapping[str, BaseTrialConfig], spaces: Mapping[str, SearchSpace], shapes: Mapping[str, DataShape]
-) -> Iterator[str]:
-    """What is allowed but likely a mistake.
-
-    Args:
-        resolved: The trial of each arm.
-        spaces: Search spaces, by how a sentence refers to them.
-        shapes: Shape of each data set, as in ``Plan.shapes``.
-    """
-    yield from dict.fromkeys(note for shape in shapes.values() for note in shape.notes)
-    for name, config in ((name, each.discovery) for name, each in resolved.items()):
-        if config is None:
-            continue
-        yield from _small_batches(f"arm {name}", config)
-        yield from _large_steps(f"arm {name}", config)
-        yield from _long_queue(f"arm {name}", config, shapes)
-    for name, space in spaces.items():
-        found = (each for config in _drawn(space) for each in _long_queue(f"points of {name}", config, shapes))
-        yield from dict.fromkeys(found)
-
-
-def _drawn(space: SearchSpace) -> Iterator[TrialConfig]:
-    """Some trials of a space."""
-    rng = numpy_stream(0, "mistakes")
-    for _ in range(_TRIED):
-        try:
-            config = space.config(space.draw(rng)).discovery
-        except InfeasibleError:
-            continue
-        if config is not None:
-            yield config
-
-
-def _small_batches(where: str, config: TrialConfig) -> Iterator[str]:
-    num_fine = config.classes.number
-    if config.objective.weight("reg") > 0 and num_fine is not None and config.batch_size < 2 * num_fine:
-        yield (
-            f"{where}: batch_size {config.batch_size} is below 2 x num_fine = {2 * num_fine}, "
-            "so a batch cannot show every fine class twice and the mean prediction is a poor estimate"
-        )
-
-
-def _large_steps(where: str, config: TrialConfig) -> Iterator[str]:
-    """AdamW's steps do not shrink with the gradient, so a learning rate of SGD's is far too large for it."""
-    optimizer = config.optimizer
-    if isinstance(optimizer, AdamConfig) and optimizer.lr >= LARGE_ADAM_LR:
-        yield (
-            f"{where}: optimizer.lr {optimizer.lr:g} suits sgd; adamw usually diverges or learns nothing above "
-            f"{LARGE_ADAM_LR:g}, so try {AdamConfig().lr:g}"
-        )
-
-
-def _long_queue(where: str, config: TrialConfig, shapes: Mapping[str, DataShape]) -> Iterator[str]:
-    """A momentum queue longer than the data: slow, and it contrasts a sample with itself."""
-    instance, samples = config.objective.instance, shapes[data_key(config.data)].num_samples
-    if not isinstance(instance, QueueInstanceConfig) or config.objective.weight("instance") == 0 or samples is None:
-        return
-    if instance.size > samples:
-        yield (
-            f"{where}: a queue of {instance.size} keys holds each of {samples} samples about "
-            f"{instance.size / samples:.0f} times, so a sample is contrasted with older keys of itself, and slowly; "
-            f"set objective.instance.size below {samples}"
-        )

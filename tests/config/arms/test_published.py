@@ -7,7 +7,7 @@ import re
 import pytest
 
 from fgtune.config.reading.load import load_study
-from fgtune.config.schema.study import PublishedResult, find_arm
+from fgtune.config.schema.published import PublishedResult, find_arm
 from fgtune.engine.opening import open_study
 from fgtune.errors import ConfigError
 

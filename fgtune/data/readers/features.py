@@ -58,16 +58,17 @@ def feature_columns(
     kept: list[str] = []
     left: dict[str, list[str]] = {}
     ordered: list[str] = []
-    for name in map(str, frame.columns):
+    for title, column in frame.items():  # a wide table is asked for a column by name ten times as slowly
+        name = str(title)
         if name in labels:
             continue
         wanted = name in columns.keep or name in columns.one_hot
-        reason = None if wanted else why_left_out(name, frame[name], sources)
+        reason = None if wanted else why_left_out(name, column, sources)
         if reason is not None:
             left.setdefault(reason, []).append(name or "(no name)")
             continue
         kept.append(name)
-        if not wanted and _follows_order(frame[name]):
+        if not wanted and _follows_order(column):
             ordered.append(name)
     notes = []
     if left:

@@ -25,6 +25,7 @@ from fgtune.data.labels import (
     parts_of,
     plain_cells,
 )
+from fgtune.data.readers.csv_files import MOST_HEADER, read_csv, read_header
 from fgtune.data.readers.data_files import LARGE, MOST_PACKED, check_memory, reason_of
 from fgtune.errors import DataError
 from fgtune.text import first_of
@@ -36,10 +37,8 @@ if TYPE_CHECKING:
 
 MOST_COLUMNS = 100_000
 """Columns of a table; there are fewer genes in any genome."""
-_SET_SINGLY = 100
-"""Columns that are replaced one by one: each takes as long as the table is wide."""
-_MOST_HEADER = 1 << 25
-"""Bytes that describe the columns of a file."""
+_SINGLY = 100
+"""Columns that are asked for or replaced one by one: the wider the table, the longer each takes."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,6 @@ def read_table(
             than half of the machine's memory.
     """
     import pyarrow as pa
-    import pyarrow.csv
     import pyarrow.parquet
 
     where = str(path)
@@ -105,16 +103,13 @@ def read_table(
     parquet, between = suffix == ".parquet", "\t" if suffix == ".tsv" else ","
     try:
         taken = None if others else list(dict.fromkeys(columns))
-        names = _parquet_header(path) if parquet else _header(path, between)
+        names = _parquet_header(path) if parquet else read_header(path, between)
         check_columns(names, columns, where)
         check_memory(path.stat().st_size, "takes", where, config_path)
         if parquet:
             table = _without_index(pyarrow.parquet.read_table(path, columns=taken), columns)
         else:
-            as_text = {name: pa.string() for name in labels if name in names}
-            options = pyarrow.csv.ConvertOptions(include_columns=taken, column_types=as_text)
-            parsing = pyarrow.csv.ParseOptions(delimiter=between)
-            table = pyarrow.csv.read_csv(path, parse_options=parsing, convert_options=options)
+            table = read_csv(path, between, names, taken, {name for name in labels if name in names})
         return _frame(table, labels=() if parquet else labels)
     except (pa.ArrowException, OSError, ValueError, csv.Error) as error:
         kind = "Parquet file" if parquet else f"{suffix[1:].upper()} file in UTF-8"
@@ -151,7 +146,7 @@ def _frame(table: pa.Table, labels: Sequence[str]) -> pd.DataFrame:
                 again[field.name] = pd.array(plain_cells(text), dtype="str")
             elif any(cell == "" for cell in text):
                 again[field.name] = pd.array([cell or None for cell in text], dtype="str")
-    if len(again) > _SET_SINGLY:
+    if len(again) > _SINGLY:
         return pd.DataFrame({name: again[name] if name in again else frame[name] for name in frame.columns})
     for name, values in again.items():
         frame[name] = values
@@ -169,15 +164,6 @@ def cells(column: pd.Series) -> list[object]:
     return [None if missing else cell for cell, missing in zip(column.astype(object).tolist(), gone, strict=True)]
 
 
-def _header(path: Path, between: str) -> list[str]:
-    """The column names as written; pandas would rename a repeated one."""
-    with path.open(newline="", encoding="utf-8-sig") as stream:
-        start = stream.read(_MOST_HEADER)
-    if len(start) == _MOST_HEADER and "\n" not in start and "\r" not in start:
-        raise ValueError(f"its first line has more than {_MOST_HEADER >> 20} million characters")
-    return next(csv.reader(io.StringIO(start, newline=""), delimiter=between), [])
-
-
 def _parquet_header(path: Path) -> list[str]:
     """The column names of a Parquet file, once the size of their description is known."""
     import pyarrow.parquet
@@ -186,8 +172,8 @@ def _parquet_header(path: Path) -> list[str]:
         size = stream.seek(0, io.SEEK_END)
         stream.seek(max(0, size - 8))
         described = int.from_bytes(stream.read(4), "little")
-    if described > _MOST_HEADER:
-        raise ValueError(f"the description of its columns has {described >> 20} MiB, more than {_MOST_HEADER >> 20}")
+    if described > MOST_HEADER:
+        raise ValueError(f"the description of its columns has {described >> 20} MiB, more than {MOST_HEADER >> 20}")
     with pyarrow.parquet.ParquetFile(path) as file:
         rows, names = file.metadata.num_rows, list(file.schema_arrow.names)
     needed = 8 * rows * len(names)
@@ -224,8 +210,9 @@ def numbers(frame: pd.DataFrame, columns: Sequence[str], where: str) -> Float32A
         DataError: If a column holds anything else.
     """
     taken = []
+    wide = dict(frame.items()) if len(columns) > _SINGLY else frame
     for name in columns:
-        column = frame[name]
+        column = wide[name]
         if column.dtype.kind not in "buif":
             rule = "must be a column of real numbers"
             fix = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.designs import Design
 from fgtune.config.schema.domains import ChoiceDomain
 from fgtune.config.schema.plugin import is_plugin_kind
+from fgtune.engine.fitting import check_fits
 from fgtune.engine.trial_kinds import TRIAL_KINDS
 from fgtune.errors import ConfigError, MultiConfigError
 from fgtune.plugins import resolve
@@ -113,8 +113,7 @@ def open_loaded(loaded: LoadedStudy, address: str | None = None) -> OpenedStudy:
         return describe(dataset)
 
     plan = expand(loaded, shape_of, made)
-    kind = TRIAL_KINDS[loaded.study.trial.trial_kind]
-    kind.check_inputs(plan, datasets, elsewhere=bool(address or os.environ.get("RAY_ADDRESS")))
+    check_fits(loaded, made, plan, datasets, address)
     check_measured(loaded, plan)
     for each in plan.arm_searches:
         with each.search.relocated_errors():

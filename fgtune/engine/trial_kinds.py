@@ -29,9 +29,21 @@ class TrialKind(ABC):
             ConfigError: With a path below ``trial``.
         """
 
-    def check_inputs(self, plan: Plan, datasets: Mapping[str, Dataset], *, elsewhere: bool) -> None:
-        """Raise ``ConfigError`` unless every arm fits its data, and the trial the machine, unless it is elsewhere."""
-        del plan, datasets, elsewhere
+    def check_fit(
+        self, config: BaseTrialConfig, plan: Plan, datasets: Mapping[str, Dataset], *, elsewhere: bool
+    ) -> None:
+        """Raise unless a trial fits its data, and the machine, unless it runs elsewhere.
+
+        Args:
+            config: The trial; its numbers of classes need not be resolved.
+            plan: The plan, whose data it has.
+            datasets: By ``data_key``.
+            elsewhere: Whether trials run on a cluster, whose machines are not known.
+
+        Raises:
+            ConfigError: With a path below ``trial``.
+        """
+        del config, plan, datasets, elsewhere
 
     def prepare(self, cell: Cell, datasets: Mapping[str, Dataset], prepared: dict[str, PreparedSplit]) -> None:
         """Add what the cell shares with others to what is prepared once for all workers."""
@@ -47,22 +59,23 @@ class OwnTrainer(TrialKind):
 
         check_user_parts(config.own())
 
-    def check_inputs(self, plan: Plan, datasets: Mapping[str, Dataset], *, elsewhere: bool) -> None:
-        """Augmentation, backbone and weights file of every arm fit its data, and the trial fits the machine."""
+    def check_fit(
+        self, config: BaseTrialConfig, plan: Plan, datasets: Mapping[str, Dataset], *, elsewhere: bool
+    ) -> None:
+        """Augmentation, backbone and weights file fit the data, and the trial fits the machine."""
         from fgtune.training.input_checks import check_inputs, view_shape
         from fgtune.training.size_checks import check_size
 
-        for arm in plan.arms:
-            config = arm.config.own()
-            key = data_key(config.data)
-            inputs, shape, classes = datasets[key].inputs, plan.shapes[key], config.classes
-            sample = inputs.shape[1:]
-            check_inputs(config, sample)
-            num_fine = float(classes.number) if classes.number is not None else None
-            if classes.num_fine_ratio is not None:
-                num_fine = classes.num_fine_ratio * (shape.num_fine or 1)
-            seen = (len(inputs), *view_shape(config.augmentation, sample))
-            check_size(config, seen, num_fine, max(shape.num_coarse), shape.num_fine, elsewhere=elsewhere)
+        own = config.own()
+        key = data_key(own.data)
+        inputs, shape, classes = datasets[key].inputs, plan.shapes[key], own.classes
+        sample = inputs.shape[1:]
+        check_inputs(own, sample)
+        num_fine = float(classes.number) if classes.number is not None else None
+        if classes.num_fine_ratio is not None:
+            num_fine = classes.num_fine_ratio * (shape.num_fine or 1)
+        seen = (len(inputs), *view_shape(own.augmentation, sample))
+        check_size(own, seen, num_fine, max(shape.num_coarse), shape.num_fine, elsewhere=elsewhere)
 
     def prepare(self, cell: Cell, datasets: Mapping[str, Dataset], prepared: dict[str, PreparedSplit]) -> None:
         """Its split and neighbours."""

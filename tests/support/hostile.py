@@ -252,6 +252,17 @@ def sizes() -> Iterator[tuple[str, tuple[str, ...]]]:
                 f"{1 / size}}}}}}}",
             ),
         )
+    for name, parameter in {
+        "hidden": f"model.backbone.hidden: {{kind: choice, values: [[8], [{LARGE * 10}]]}}",
+        "classes": f"classes.num_fine: {{kind: int, low: 30, high: {HUGE}}}",
+        "levels": f"neighbors.stored: {{kind: quantized, low: 10, high: {HUGE}, step: 10}}",
+    }.items():
+        searched = f"design={{kind: search, metric: val/silhouette, trials: 2, space: {{parameters: {{{parameter}}}}}}}"
+        own = "trial.classes={num_fine: 30}"
+        yield f"searched {name}", (searched, "trial.model.backbone={kind: mlp, hidden: [8]}", own)
+        arms = f"[{{name: a, set: {{}}}}, {{name: b, set: {{}}, space: {{parameters: {{{parameter}}}}}}}]"
+        inside = f"design={{kind: comparison, arms: {arms}, search: {{metric: val/silhouette, trials: 2}}}}"
+        yield f"searched {name} in an arm", (inside, "trial.model.backbone={kind: mlp, hidden: [8]}", own)
     yield "learning rate beyond float32", ("trial.optimizer.lr=1.0e+100",)
     yield "a prior of the wrong length", ("trial.objective={prior: [1, 1]}",)
     yield "sizes of the wrong length", ("trial.relations={sizes: [1, 1]}",)

@@ -12,6 +12,7 @@ from fgtune.catalog import is_of_cells
 from fgtune.config.arms.plan import Plan
 from fgtune.engine.designs import DESIGNS, PlannedKind
 from fgtune.engine.opening import Launch
+from fgtune.engine.patience import Patience
 from fgtune.engine.plan_growth import with_suggestion
 from fgtune.engine.progress import ProgressDisplay, Tally
 from fgtune.engine.recorder import Recorder, record_labels
@@ -75,6 +76,7 @@ class Driver:
             total=self.kind.cells_in_view(plan),
         )
         self.display = ProgressDisplay(tally, self.console)
+        self.patience = Patience(self.display.say, lambda: self.flag is not None and self.flag.is_set)
         self.tracking = SafeTracking(self.tracker, folder, self.display.say)
         is_idle = self.kind.is_idle(self.launch) or self.flag is None
         self.tracking.start(plan, idle=is_idle)
@@ -126,7 +128,9 @@ class Driver:
                 prepared,
                 scratch=folder.scratch_dir,
                 checkpoints=folder.checkpoints_dir,
-                observer=Recorder(folder, self.cells, self.tracking.log_cell, self.display, queue.on_result),
+                observer=Recorder(
+                    folder, self.cells, self.tracking.log_cell, self.display, queue.on_result, self.patience
+                ),
                 flag=flag,
                 stopping=stopping,
                 budget=self.budget,
@@ -157,14 +161,15 @@ class Driver:
             seeds=plan.study.seed_list if together else (),
             ended=self.launch.settled.values(),
             queue=queue,
+            keep=lambda write: self.patience(write, "a decision", self.launch.folder.root),
         )
 
     def _announce(self, suggestion: Suggestion) -> None:
         """Record a suggestion before it runs."""
         larger = with_suggestion(self.plan, suggestion)
         if larger is not self.plan:
-            self.plan = larger
-            self.launch.folder.write_plan(larger)
+            self.plan, folder = larger, self.launch.folder
+            self.patience(lambda: folder.write_plan(larger), "the plan", folder.root)
             self.tracking.grow(larger)
             self.tally.total = self.kind.cells_in_view(larger)
         self.cells.update({cell.cell_id: cell for cell in suggestion.cells})

@@ -9,11 +9,13 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from fgtune.config.arms.plan import Plan
 from fgtune.config.arms.records import Cell
 from fgtune.config.schema.base import data_key
 from fgtune.data.base import Dataset
+from fgtune.engine.patience import Patience
 from fgtune.engine.progress import ProgressDisplay
 from fgtune.results.evidence import (
     ATTENTION,
@@ -31,6 +33,7 @@ from fgtune.results.live import RunningTrial, log_fault, write_running
 from fgtune.results.records import CellResult, CellState, EpochMetrics, LabelsRecord, TrialOutcome
 from fgtune.visible import masked, visible
 
+_T = TypeVar("_T")
 _MOST_DETAILS = 1_000_000
 """Characters of a traceback that are kept."""
 
@@ -44,6 +47,7 @@ class Recorder:
         track: Logs a finished cell and its curve to the tracking store.
         display: Shows progress.
         on_result: Called with every result once it is in the ledger.
+        patience: Waits for room where the disk is full; None waits for nothing.
     """
 
     def __init__(
@@ -53,7 +57,9 @@ class Recorder:
         track: Callable[[CellResult, Sequence[EpochMetrics]], None],
         display: ProgressDisplay,
         on_result: Callable[[CellResult], None] = lambda _: None,
+        patience: Patience | None = None,
     ) -> None:
+        self._patience = patience or Patience(display.say, longest_s=0.0)
         self._folder, self._cells, self._track, self._display = folder, cells, track, display
         self._on_result = on_result
         self._host = platform.node()
@@ -93,16 +99,7 @@ class Recorder:
 
     def on_complete(self, cell_id: str, outcome: TrialOutcome, attempts: int) -> None:
         """Record a finished cell."""
-        evidence: dict[str, str] = {}
-        if outcome.relations is not None:
-            self._folder.write_relations(cell_id, outcome.relations)
-            evidence[RELATIONS] = arrays_digest(outcome.relations)
-        if outcome.predictions is not None:
-            self._folder.write_predictions(cell_id, outcome.predictions)
-            evidence |= {PREDICTIONS: arrays_digest(outcome.predictions), **self._labels(cell_id)}
-        if outcome.attention is not None:
-            self._folder.write_attention(cell_id, outcome.attention)
-            evidence[ATTENTION] = arrays_digest(outcome.attention)
+        evidence = self._kept(cell_id, lambda: self._write_arrays(cell_id, outcome))
         self._record(
             cell_id,
             outcome.history,
@@ -114,6 +111,25 @@ class Recorder:
             attempts=attempts,
         )
         self._folder.checkpoint_file(cell_id).unlink(missing_ok=True)
+
+    def _kept(self, cell_id: str, write: Callable[[], _T]) -> _T:
+        """What ``write`` returns, once the disk has room for it: nobody else has what a finished cell found."""
+        cell = self._cells[cell_id]
+        return self._patience(write, f"what {cell.arm}, seed {cell.seed} found", self._folder.root)
+
+    def _write_arrays(self, cell_id: str, outcome: TrialOutcome) -> dict[str, str]:
+        """Write what a cell leaves besides its line of the ledger; returns the digests."""
+        evidence: dict[str, str] = {}
+        if outcome.relations is not None:
+            self._folder.write_relations(cell_id, outcome.relations)
+            evidence[RELATIONS] = arrays_digest(outcome.relations)
+        if outcome.predictions is not None:
+            self._folder.write_predictions(cell_id, outcome.predictions)
+            evidence |= {PREDICTIONS: arrays_digest(outcome.predictions), **self._labels(cell_id)}
+        if outcome.attention is not None:
+            self._folder.write_attention(cell_id, outcome.attention)
+            evidence[ATTENTION] = arrays_digest(outcome.attention)
+        return evidence
 
     def _labels(self, cell_id: str) -> dict[str, str]:
         """The digest of the coarse labels that the folder has of the cell's data, if it has any."""
@@ -146,7 +162,7 @@ class Recorder:
             half = _MOST_DETAILS // 2
             details = f"{details[:half]}\n... ({len(details):,} characters) ...\n{details[-half:]}"
         if details:
-            self._folder.write_failure(cell_id, details)
+            self._kept(cell_id, lambda: self._folder.write_failure(cell_id, details))
         self._record(
             cell_id,
             history,
@@ -163,24 +179,23 @@ class Recorder:
     ) -> None:
         cell = self._cells[cell_id]
         if history:
-            self._folder.write_curve(cell_id, cell.arm, cell.seed, history)
+            self._kept(cell_id, lambda: self._folder.write_curve(cell_id, cell.arm, cell.seed, history))
             evidence = {CURVE: history_digest(history), **evidence}
-        result = self._folder.ledger.append(
-            CellResult(
-                cell_id=cell_id,
-                arm=cell.arm,
-                seed=cell.seed,
-                config_hash=cell.config_hash,
-                epochs=history[-1].epoch if history else 0,
-                levels=dict(cell.levels),
-                config=cell.config.to_plain(),
-                finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
-                host=self._host,
-                fork=cell.fork,
-                evidence=evidence,
-                **outcome,  # type: ignore[arg-type]
-            )
+        found = CellResult(
+            cell_id=cell_id,
+            arm=cell.arm,
+            seed=cell.seed,
+            config_hash=cell.config_hash,
+            epochs=history[-1].epoch if history else 0,
+            levels=dict(cell.levels),
+            config=cell.config.to_plain(),
+            finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            host=self._host,
+            fork=cell.fork,
+            evidence=evidence,
+            **outcome,  # type: ignore[arg-type]
         )
+        result = self._kept(cell_id, lambda: self._folder.ledger.append(found))
         self._seen.pop(cell_id, None)
         self._display.finished(result)
         self._on_result(result)

@@ -33,6 +33,9 @@ from fgtune.tuning.watch import Alarm, TrialWatch
 TICK_S = 5.0
 """Seconds between two looks of the observer at what runs."""
 
+HELD_UP_S = 10.0
+"""Seconds between two steps of Tune, usually a tenth, from which on the driver was held up."""
+
 
 class _DriverOnly:
     """Mixin that keeps Tune from copying an object and from writing its state to disk."""
@@ -187,11 +190,17 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
         self._ended_by_us: dict[str, str] = {}
         self._failures: dict[str, int] = {}  # of the Tune trials that a cell had before it waited
         self._next_look = self._next_tick = 0.0
+        self._last_step = time.monotonic()
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Look after running trials, once a second at most: Tune comes here at every event, and ten times a second."""
         now = time.monotonic()
-        if self._watch is None or now < self._next_look:
+        held, self._last_step = now - self._last_step, now
+        if self._watch is None:
+            return
+        if held > HELD_UP_S:
+            self._watch.excuse(held)
+        if now < self._next_look:
             return
         self._next_look = now + 1.0
         alarms = self._watch.due()

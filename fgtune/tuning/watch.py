@@ -105,6 +105,12 @@ class TrialWatch:
         """A trial is over, or its worker is gone."""
         self._trials.pop(cell_id, None)
 
+    def excuse(self, seconds: float) -> None:
+        """Count for no trial the seconds in which the driver was held up, by a full disk or a sleeping machine."""
+        for trial in self._trials.values():
+            trial.started += seconds
+            trial.heard += seconds
+
     def due(self) -> list[Alarm]:
         """What is to be done now; each alarm comes once."""
         found = [self._alarm(cell_id, trial) for cell_id, trial in self._trials.items() if not trial.is_ended]

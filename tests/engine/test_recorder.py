@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 
 import numpy as np
 import pytest
@@ -10,9 +12,11 @@ from rich.console import Console
 
 from fgtune.config.arms.expand import expand
 from fgtune.config.reading.load import load_study
+from fgtune.engine.patience import Patience
 from fgtune.engine.progress import ProgressDisplay, Tally
 from fgtune.engine.recorder import Recorder
 from fgtune.results.folder import StudyFolder
+from fgtune.results.ledger import Ledger
 from fgtune.results.records import CellState, EpochMetrics, RelationsRecord, SolverUse, TrialOutcome
 
 PRIMARY = "test/clustering_accuracy"
@@ -31,7 +35,7 @@ def outcome(*history: EpochMetrics) -> TrialOutcome:
 class Written:
     """A folder, its recorder, and the order in which others learned of results."""
 
-    def __init__(self, synthetic, root):
+    def __init__(self, synthetic, root, patience=lambda _: None):
         (root / "study.yaml").write_text(synthetic.KF_STUDY)
         loaded = load_study(root / "study.yaml")
         self.plan = expand(loaded, synthetic.digits_shape)
@@ -45,7 +49,9 @@ class Written:
         self.shown, self.events = io.StringIO(), []
         cells = {cell.cell_id: cell for cell in self.plan.cells}
         display = ProgressDisplay(Tally(cells, PRIMARY, maximize=True), Console(file=self.shown, width=200))
-        self.recorder = Recorder(self.folder, cells, self.track, display, lambda _: self.events.append("queue"))
+        self.recorder = Recorder(
+            self.folder, cells, self.track, display, lambda _: self.events.append("queue"), patience(display.say)
+        )
 
     def track(self, result, history):
         self.events.append(("tracked", [entry.epoch for entry in history], len(self.folder.ledger.read())))
@@ -108,3 +114,68 @@ def test_a_retry_is_shown_and_not_recorded(written):
     written.recorder.on_retry(written.id, "worker died")
     assert "crashed (worker died) and is started again from its checkpoint" in written.shown.getvalue()
     assert written.folder.ledger.read() == []
+
+
+def full_disk(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class FullFor:
+    """A method that a full disk refuses some times, the ledger's after a part of its line, and that then works."""
+
+    def __init__(self, method, times: int, torn=None) -> None:
+        self._method, self.left, self._torn = method, times, torn
+
+    def __call__(self, *arguments):
+        if self.left:
+            self.left -= 1
+            if self._torn is not None:
+                with self._torn.open("ab") as file:
+                    file.write(b'{"cell_id": "ab')
+            full_disk()
+        return self._method(*arguments)
+
+
+@pytest.mark.parametrize("part", ["write_relations", "write_curve", "ledger"])
+def test_a_result_that_a_full_disk_refuses_is_written_once_there_is_room(synthetic, tmp_path, monkeypatch, part):
+    waits: list[float] = []
+    written = Written(synthetic, tmp_path, lambda say: Patience(say, sleep=waits.append))
+    if part == "ledger":
+        full = FullFor(Ledger.append, 3, torn=written.folder.ledger_file)
+        monkeypatch.setattr(Ledger, "append", lambda ledger, result: full(ledger, result))
+    else:
+        monkeypatch.setattr(written.folder, part, FullFor(getattr(written.folder, part), 3))
+    written.recorder.on_complete(written.id, outcome(epoch(1), epoch(2)), 1)
+    assert [each.cell_id for each in written.folder.ledger.read()] == [written.id]
+    assert written.folder.ledger.chain.broken == ()
+    assert written.curve() == [1, 2]
+    assert written.folder.read_relations(written.id) is not None
+    assert sum(waits) == 3.0
+    said = written.shown.getvalue()
+    assert said.count("is full: what") == 1
+    assert said.count("there is room again") == 1
+    assert written.events == ["queue", ("tracked", [1, 2], 1)]
+
+
+@pytest.mark.parametrize(("longest", "stops"), [(5.0, False), (600.0, True)])
+def test_nobody_waits_for_ever_nor_against_the_users_will(synthetic, tmp_path, monkeypatch, longest, stops):
+    waits: list[float] = []
+    made = lambda say: Patience(say, lambda: stops, longest, waits.append)  # noqa: E731
+    written = Written(synthetic, tmp_path, made)
+    monkeypatch.setattr(Ledger, "append", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        written.recorder.on_complete(written.id, outcome(epoch(1)), 1)
+    assert sum(waits) == (0.0 if stops else longest)
+    assert written.checkpoint.is_file(), "what can be gone on from stays"
+    assert written.events == []
+
+
+def test_a_disk_that_is_broken_or_read_only_is_not_waited_for(synthetic, tmp_path, monkeypatch):
+    written = Written(synthetic, tmp_path, lambda say: Patience(say, sleep=lambda _: pytest.fail("it waits")))
+
+    def read_only(*_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Ledger, "append", read_only)
+    with pytest.raises(OSError, match="Read-only"):
+        written.recorder.on_complete(written.id, outcome(epoch(1)), 1)

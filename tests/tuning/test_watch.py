@@ -77,6 +77,18 @@ def test_after_twice_the_time_the_setting_decides(watch, clock, then):
     assert actions(found) == [], "a restarted trial has its time again"
 
 
+def test_what_held_up_the_driver_itself_is_no_silence_of_a_trial(watch, clock):
+    found = watch(silence={"factor": 10, "floor_s": 5, "then": "retry"}, max_trial_s=60)
+    found.started("a", "arm")
+    clock.now += 400  # the disk was full, or the machine slept
+    found.excuse(400)
+    assert found.due() == []
+    clock.now += 6
+    assert actions(found) == [("a", "warn")]
+    clock.now += 60
+    assert actions(found) == [("a", "fail")], "the time that the trial itself took still counts"
+
+
 def test_a_trial_without_epochs_of_its_own_is_judged_by_its_arm_before_all_others(watch, clock):
     found = watch(silence={"factor": 2, "floor_s": 1})
     found.started("slow", "large")

@@ -12,7 +12,7 @@ trial, which has no value, is judged no more until the cell is run again.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ class EarlyStopping:
             file that was started one way is continued that way.
         ended: Results of earlier calls that are kept; nobody waits for these cells.
         queue: Learns which cells wait, and which go on again.
+        keep: Calls what writes a decision, again where the disk is full; None calls it once.
     """
 
     def __init__(
@@ -56,7 +57,9 @@ class EarlyStopping:
         seeds: Sequence[int] = (),
         ended: Iterable[CellResult] = (),
         queue: CellQueue | None = None,
+        keep: Callable[[Callable[[], None]], None] | None = None,
     ) -> None:
+        self._keep = keep or (lambda write: write())
         self._config, self._objective, self._pool, self._queue = config, objective, forks, queue
         self._exempt, self._exempt_cells = frozenset(exempt), set[str]()
         self._trials = WholeTrials(stopping_rule(config) if forks is None else forks.rule())
@@ -279,4 +282,4 @@ class EarlyStopping:
         if fork is not None and decision.fork is not None:
             origin = {"donor": decision.fork.donor, "epoch": decision.fork.epoch}
             line["fork"] = {"number": fork.number, "point": dict(fork.point), **origin}
-        self._lines.append(line)
+        self._keep(lambda: self._lines.append(line))

@@ -234,4 +234,5 @@ def grown_plan(plan: Plan, folder: StudyFolder) -> Plan:
     Raises:
         StudyFolderError: ``plan.csv`` does not belong to this study.
     """
-    return DESIGNS[plan.study.design.kind].grown_plan(plan, folder) if folder.plan_file.is_file() else plan
+    has_grown = folder.plan_file.is_file() or (not plan.study.design.plans_cells and folder.ledger_file.is_file())
+    return DESIGNS[plan.study.design.kind].grown_plan(plan, folder) if has_grown else plan

@@ -39,7 +39,7 @@ def with_choices(plan: Plan, folder: StudyFolder) -> Plan:
     if not plan.arm_searches:
         return plan
     rows: dict[str, set[str]] = {}
-    for row in folder.read_plan():
+    for row in folder.rows_so_far():
         if plan.study.adaptive_seeds is None or row["seed"] in plan.study.seed_list:  # later blocks follow the choice
             rows.setdefault(row["arm"], set()).add(row["cell_id"])
     for each in plan.pending_arm_searches:
@@ -82,13 +82,15 @@ def with_proposals(plan: Plan, folder: StudyFolder) -> Plan:
         return plan
     exact = {result.arm: result.levels for result in folder.ledger.read()}
     rows: dict[str, list[dict[str, Any]]] = {}
-    for row in folder.read_plan():
+    for row in folder.rows_so_far():
         rows.setdefault(row["arm"], []).append(row)
     arms, cells = list(plan.arms), list(plan.cells)
     for name, own in rows.items():
         number = trial_number(name)
         if number is not None:
             made = _proven(plan, plan.search, number, exact.get(name), own)
+            if made is None and folder.plan_file in folder.damage and name not in exact:
+                continue  # a table tells less than a plan: without a finished cell, it is proposed anew
             if made is None:
                 rule = f"{name} is not a trial that this study proposes"
                 fix = "restore plan.csv from a copy, or choose another folder with --out"

@@ -136,7 +136,7 @@ class StudyFolder(StoredStudy):
             record[CHAINED] = len(self.ledger.lines())
         self.root.mkdir(parents=True, exist_ok=True)
         for path in (self.study_file, self.resolved_file, self.plan_file):
-            if path.is_dir():
+            if path.is_dir() or path in self.damage:
                 self.set_aside(path)
         self._write_provenance(record)
         write_atomically(self.study_file, loaded.source_text.encode())

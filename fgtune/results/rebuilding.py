@@ -16,6 +16,7 @@ from fgtune.config.schema.study import Study
 from fgtune.errors import ConfigError
 from fgtune.files import read_text
 from fgtune.results.records import CellResult, LabelsRecord, PredictionsRecord, RelationsRecord
+from fgtune.results.texts import FORK, parse_level
 
 MOST_TABLE = 1 << 30
 """Bytes of a plan or a table that are read."""
@@ -93,14 +94,55 @@ def rows_of_table(table: Path, results: Iterable[CellResult]) -> list[dict[str, 
     if forks or len({tuple(each) for each in levels.values()}) != 1:
         return None
     try:
-        text = read_text(table, MOST_TABLE, what="table")
-        csv.field_size_limit(MOST_TABLE)
-        cells = [(row["cell_id"], row["arm"], int(row["seed"])) for row in csv.DictReader(io.StringIO(text))]
-    except (ConfigError, KeyError, TypeError, ValueError, csv.Error):
+        cells = [(row["cell_id"], row["arm"], int(row["seed"])) for row in _cells_in(table)]
+    except (KeyError, TypeError, ValueError):
         return None
     if not known.keys() <= {cell_id for cell_id, _, _ in cells} or not {arm for _, arm, _ in cells} <= levels.keys():
         return None
     return [{"cell_id": cell_id, "arm": arm, "seed": seed, **levels[arm]} for cell_id, arm, seed in cells]
+
+
+def rows_so_far(table: Path, results: Iterable[CellResult]) -> list[dict[str, Any]]:
+    """The rows of a lost plan that grows, as far as the tidy table and the ledger know them; each arm with its levels.
+
+    Missing are the arms that were planned after the table was written and have no finished cell.
+
+    Args:
+        table: The tidy table in CSV, which need not exist or may be older than the ledger.
+        results: Of the ledger.
+    """
+    known = list({result.cell_id: result for result in results}.values())
+    found = {
+        result.cell_id: {
+            "cell_id": result.cell_id,
+            "arm": result.arm,
+            "seed": result.seed,
+            **({FORK: result.fork.text} if result.fork is not None else {}),
+            **result.levels,
+        }
+        for result in known
+    }
+    levels = {result.arm: result.levels for result in known}
+    factors = next((tuple(each) for each in levels.values()), ())
+    for row in _cells_in(table):
+        try:
+            cell_id, arm, seed = row["cell_id"], row["arm"], int(row["seed"])
+        except (KeyError, TypeError, ValueError):
+            continue
+        own = levels.get(arm) or {name: parse_level(row.get(name) or "") for name in factors}
+        found.setdefault(cell_id, {"cell_id": cell_id, "arm": arm, "seed": seed, **own})
+    numbers = {arm: rank for rank, arm in enumerate(sorted({row["arm"] for row in found.values()}))}
+    return sorted(found.values(), key=lambda row: (numbers[row["arm"]], row["seed"]))
+
+
+def _cells_in(table: Path) -> list[dict[str, str]]:
+    """The rows of a tidy table; none where it cannot be read."""
+    try:
+        text = read_text(table, MOST_TABLE, what="table")
+        csv.field_size_limit(MOST_TABLE)
+        return list(csv.DictReader(io.StringIO(text)))
+    except (ConfigError, ValueError, csv.Error):
+        return []
 
 
 def plausible(record: object) -> bool:

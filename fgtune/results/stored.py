@@ -16,7 +16,7 @@ from fgtune.errors import ConfigError, DamagedFileError, StudyFolderError
 from fgtune.files import read_text, write_atomically
 from fgtune.results.layout import CellFiles
 from fgtune.results.ledger import Ledger
-from fgtune.results.rebuilding import MOST_TABLE, check_record, rows_of_table, study_of_record
+from fgtune.results.rebuilding import MOST_TABLE, check_record, rows_of_table, rows_so_far, study_of_record
 from fgtune.results.texts import CELL_COLUMNS, parse_plan, plan_factors, resolved_text, rows_text
 
 _MISSING = "this file of a study folder is missing"
@@ -81,6 +81,17 @@ class StoredStudy(CellFiles):
             StudyFolderError: The file is missing, or a row is not a cell, and ledger and table do not say.
         """
         return self._plan()[0]
+
+    def rows_so_far(self) -> list[dict[str, Any]]:
+        """The rows of a plan that grows; of one that is lost, those that ledger and table know, which is noted."""
+        try:
+            return self.read_plan()
+        except StudyFolderError as error:
+            rows = rows_so_far(self.results_csv, self.ledger.read())
+            lost = f"a trial without a finished cell that {self.results_csv.name} does not have is proposed anew"
+            what = f"{_short(error)}; the plan was made again from {self.results_csv.name} and the ledger: {lost}"
+            self.note_damage(self.plan_file, what)
+            return rows
 
     def read_factors(self) -> tuple[str, ...]:
         """The factors that are columns of the plan; raises like ``read_plan``."""

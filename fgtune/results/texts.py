@@ -56,7 +56,7 @@ def parse_plan(text: str) -> list[dict[str, Any]]:
     """
     plan_factors(text)
     return [
-        {key: value if key in {*CELL_COLUMNS, FORK} else _level(value) for key, value in row.items()}
+        {key: value if key in {*CELL_COLUMNS, FORK} else parse_level(value) for key, value in row.items()}
         | {"seed": int(row["seed"])}
         for row in csv.DictReader(io.StringIO(text))
     ]
@@ -81,7 +81,7 @@ def csv_level(level: Any) -> str:
     return level if isinstance(level, str) else json.dumps(level)
 
 
-def _level(text: str) -> Any:
+def parse_level(text: str) -> Any:
     """A level read back from a CSV cell."""
     if text == "":
         return None

@@ -12,10 +12,12 @@ from support import searches as toy
 from fgtune.config.arms.expand import expand
 from fgtune.config.arms.records import DataShape, Fork
 from fgtune.config.reading.load import load_study
+from fgtune.engine.designs import grown_plan
 from fgtune.engine.plan_growth import arm_search_folder, with_choice, with_choices, with_proposals, with_suggestion
 from fgtune.engine.seed_blocks import with_blocks
 from fgtune.errors import StudyFolderError
 from fgtune.results.folder import StudyFolder
+from fgtune.results.records import CellResult, CellState
 from fgtune.tuning.search.search import Search
 from fgtune.tuning.search.suggestions import Suggestion
 
@@ -133,3 +135,62 @@ def test_a_choice_comes_back_beside_seeds_that_looks_have_added(tmp_path, folder
     folder.plan_file.write_text(folder.plan_file.read_text().replace(larger.cells[1].cell_id, "0123456789ab"))
     with pytest.raises(StudyFolderError, match="none that the search"):
         with_choices(plan, folder)
+
+
+def finish(folder: StudyFolder, cell) -> None:
+    """Put a cell into the ledger."""
+    folder.ledger.append(
+        CellResult(
+            cell_id=cell.cell_id, arm=cell.arm, seed=cell.seed, config_hash=cell.config_hash,
+            state=CellState.COMPLETE, metrics={"val/silhouette": 0.5}, seconds=1.0, epochs=1, levels=dict(cell.levels),
+            config=cell.config.to_plain(),
+        )
+    )  # fmt: skip
+
+
+def table(folder: StudyFolder, plan, factors) -> None:
+    """The tidy table of a plan, with the columns that matter here."""
+    lines = [",".join(["cell_id", "arm", "label", "seed", *factors])]
+    for cell in plan.cells:
+        levels = ("" if cell.levels[path] is None else str(cell.levels[path]) for path in factors)
+        lines.append(",".join([cell.cell_id, cell.arm, "x", str(cell.seed), *levels]))
+    folder.results_csv.write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("damage", ["missing", "junk", "torn"])
+def test_a_plan_that_is_lost_is_made_again_from_table_and_ledger_and_the_search_goes_on(plan, folder, damage):
+    tabled, larger = grown(plan, 3), grown(plan, 5)
+    folder.root.mkdir()
+    folder.write_plan(larger)
+    table(folder, tabled, plan.factors)  # written while three trials were known
+    cells = {(cell.arm, cell.seed): cell for cell in larger.cells}
+    for key in (("trial-0003", 1), ("baseline", 0), ("trial-0000", 0)):  # two pending trials, of which one is tabled
+        finish(folder, cells[key])
+    content = folder.plan_file.read_bytes()
+    folder.plan_file.unlink()
+    if damage != "missing":
+        folder.plan_file.write_bytes(b"\xff\xfe" * 50 if damage == "junk" else content[: len(content) // 2] + b"\0\xff")
+    again = grown_plan(plan, folder)
+    known = ["baseline", *(f"trial-{n:04d}" for n in (0, 1, 2, 3))]  # 4 is pending, and nothing tells of it
+    assert [arm.name for arm in again.arms] == known
+    expected = {cell.cell_id: cell for cell in larger.cells if cell.arm in known}
+    assert {cell.cell_id for cell in again.cells} == expected.keys()
+    assert [arm.levels for arm in again.arms] == [arm.levels for arm in larger.arms if arm.name in known]
+    assert "proposed anew" in folder.damage[folder.plan_file]
+
+
+def test_a_lost_plan_without_a_finished_cell_begins_anew(plan, folder):
+    folder.root.mkdir()
+    folder.plan_file.write_bytes(b"\xff")
+    assert grown_plan(plan, folder).arms == plan.arms
+
+
+def test_a_trial_of_a_whole_plan_that_is_not_proposed_is_still_refused_after_another_was_rebuilt(plan, folder):
+    folder.root.mkdir()
+    larger = grown(plan, 1)
+    finish(folder, larger.cells[-1])
+    folder.plan_file.write_bytes(b"\xff")
+    changed = folder.ledger_file.read_text().replace('"relations.every_steps": ', '"relations.every_steps": 3000')
+    folder.ledger_file.write_text(changed)
+    with pytest.raises(StudyFolderError, match="is not a trial that this study proposes"):
+        grown_plan(plan, folder)

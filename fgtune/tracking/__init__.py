@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fgtune.tracking.base import ArmFindings, Findings, NullTracker, StudyEnd, Tracker
+from fgtune.tracking.variables import STORE, naming_variables
 
 __all__ = [
     "ArmFindings", "Findings", "NullTracker", "StudyEnd", "Tracker", "import_store", "open_tracker", "tracking_uri",
@@ -22,16 +23,17 @@ DEFAULT_URI = "sqlite:///mlflow.db"
 def tracking_uri(uri: str | None = None, environ: Mapping[str, str] | None = None) -> str:
     """The store to use: ``uri`` (``--tracking-uri``), else ``MLFLOW_TRACKING_URI``, else ``sqlite:///mlflow.db``."""
     environ = os.environ if environ is None else environ
-    return uri or environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    return uri or environ.get(STORE) or DEFAULT_URI
 
 
 def import_store(uri: str | None = None) -> None:
     """Import what opening the store takes, which are seconds; nothing is opened."""
     if tracking_uri(uri).strip().lower() != "none":
-        from fgtune.tracking.store import quiet_mlflow
+        with naming_variables(uri):
+            from fgtune.tracking.store import quiet_mlflow
 
-        with quiet_mlflow():
-            import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+            with quiet_mlflow():
+                import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 
 
 def open_tracker(
@@ -50,7 +52,8 @@ def open_tracker(
     chosen = tracking_uri(uri, environ)
     if chosen.strip().lower() == "none":
         return NullTracker()
-    from fgtune.tracking.mlflow_tracker import MlflowTracker
-    from fgtune.tracking.store import open_store
+    with naming_variables(uri, environ):
+        from fgtune.tracking.mlflow_tracker import MlflowTracker
+        from fgtune.tracking.store import open_store
 
-    return MlflowTracker(open_store(chosen, directory or Path.cwd()))
+        return MlflowTracker(open_store(chosen, directory or Path.cwd()))

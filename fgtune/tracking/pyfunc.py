@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from fgtune import __version__
 from fgtune.errors import TrackingError
 from fgtune.tracking import layout, tracking_uri
+from fgtune.tracking.variables import naming_variables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,9 +40,10 @@ def open_model_log(
     chosen = tracking_uri(uri, environ)
     if chosen.strip().lower() == "none":
         return None
-    from fgtune.tracking.store import open_store
+    with naming_variables(uri, environ):
+        from fgtune.tracking.store import open_store
 
-    return ModelLog(open_store(chosen, directory or Path.cwd()))
+        return ModelLog(open_store(chosen, directory or Path.cwd()))
 
 
 class ModelLog:

@@ -27,6 +27,7 @@ from fgtune.signals import before_leaving
 from fgtune.text import first_line
 from fgtune.tracking import view
 from fgtune.tracking.store import Store, open_store, require_existing
+from fgtune.tracking.variables import naming_variables
 
 HOST = "127.0.0.1"
 START_S = 180.0
@@ -67,7 +68,8 @@ def open_existing(uri: str, directory: Path) -> Store:
         ConfigError: There is none, or it cannot be used. Nothing was created.
     """
     require_existing(uri, directory)
-    return open_store(uri, directory)
+    with naming_variables(uri):
+        return open_store(uri, directory)
 
 
 def place_of(store: Store, name: str, hashes: Sequence[str]) -> StudyPlace | None:

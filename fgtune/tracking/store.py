@@ -22,6 +22,7 @@ from urllib.parse import unquote, urlsplit
 
 from fgtune.errors import ConfigError
 from fgtune.text import first_line
+from fgtune.tracking.variables import DEFAULTS
 from fgtune.visible import masked
 
 if TYPE_CHECKING:
@@ -29,14 +30,6 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 5
 """Seconds that a server, a database or a lock may take when a store is opened."""
-
-_ENVIRONMENT = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-}
-"""Set before mlflow is imported unless the user set them: no telemetry, no messages, no minutes of retries."""
 
 _CHATTY = ("mlflow", "alembic", "urllib3")
 _DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
@@ -67,7 +60,7 @@ def shown_uri(uri: str) -> str:
 @contextmanager
 def quiet_mlflow() -> Iterator[None]:
     """Keep mlflow, alembic and urllib3 from writing to the terminal; errors arrive as exceptions."""
-    for name, value in _ENVIRONMENT.items():
+    for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     import mlflow  # noqa: F401 (its import sets the level of its logger, so it comes first)
 
@@ -306,9 +299,8 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
 
 def brief_reason(error: BaseException) -> str:
     """The first line of an error's text, at most 300 characters; only the cause of a failed HTTP request."""
-    text = first_line(error)
-    cause = re.search(r"HTTPS?ConnectionPool.*\): ([^)]+)", text)
-    return (cause.group(1).strip("\"' ") if cause else text)[:300]
+    cause = re.search(r"HTTPS?ConnectionPool.*\): ([^)]+)", str(error))  # far behind what a line is cut to
+    return cause.group(1).strip("\"' ")[:300] if cause else first_line(error)
 
 
 def _unusable(uri: str, error: BaseException, fix: str) -> ConfigError:

@@ -18,8 +18,10 @@ from fgtune.text import first_line, first_of
 from fgtune.tuning.environment import GIVEN
 from fgtune.tuning.ray_log import ray_lines_to
 from fgtune.tuning.session_thread import SessionThread
+from fgtune.visible import visible
 
 ADDRESS_VARIABLE = "RAY_ADDRESS"
+HIDES_GPUS = "CUDA_VISIBLE_DEVICES"
 LONGEST_ADDRESS = 107
 """Bytes of the address of a socket in the file system, on Linux."""
 LONGEST_SOCKET = "ray/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"
@@ -164,11 +166,15 @@ def check_resources(execution: ExecutionConfig) -> None:
     for name, key, wanted in (("cpus", "CPU", execution.cpus), ("gpus", "GPU", execution.gpus)):
         largest = max((node.get(key, 0.0) for node in nodes), default=0.0)
         if wanted > largest:
+            fix = f"lower it, e.g. --set execution.{name}={largest:g}"
+            hidden = os.environ.get(HIDES_GPUS) if name == "gpus" and is_ours() else None
+            if hidden is not None:
+                fix = f"unset {HIDES_GPUS}, which is {visible(hidden, 100)!r} and leaves {largest:g} of them; or {fix}"
             raise ConfigError(
                 f"must be at most what one machine of this session has ({largest:g})",
                 path=f"execution.{name}",
                 value=wanted,
-                fix=f"lower it, e.g. --set execution.{name}={largest:g}",
+                fix=fix,
             )
 
 

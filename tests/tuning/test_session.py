@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import ray
 
 from fgtune.config.schema.study import ExecutionConfig
 from fgtune.errors import ConfigError, RayError
+from fgtune.tuning import session
 from fgtune.tuning.session import check_temporary_folder, ray_session, slots
 
 
@@ -199,3 +201,23 @@ def test_a_ray_that_cannot_start_is_told_within_a_minute_with_the_variable_that_
     fix = process.stdout.partition("Fix: unset what you do not need of ")[2]
     assert "RAY_gcs_storage" in fix
     assert "RAY_CLIENT_MODE" not in fix  # Ray sets it itself
+
+
+@pytest.mark.parametrize(
+    ("hidden", "ours", "fix"),
+    [
+        ("7", True, "Fix: unset CUDA_VISIBLE_DEVICES, which is '7' and leaves 0 of them; or lower it, "),
+        ("", True, "Fix: unset CUDA_VISIBLE_DEVICES, which is '' and leaves 0 of them; or lower it, "),
+        (None, True, "Fix: lower it, e.g. --set execution.gpus=0"),
+        ("7", False, "Fix: lower it, e.g. --set execution.gpus=0"),
+    ],
+)
+def test_a_variable_that_hides_gpus_is_named_where_they_lack(monkeypatch, hidden, ours, fix):
+    monkeypatch.setattr(session.ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 2.0}}])
+    monkeypatch.setattr(session, "is_ours", lambda: ours)
+    if hidden is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+    with pytest.raises(ConfigError, match=re.escape(fix)):
+        session.check_resources(ExecutionConfig.from_plain({"gpus": 1}))

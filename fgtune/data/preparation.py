@@ -11,7 +11,7 @@ from pydantic import Field
 from fgtune.arrays import AnyArray, FloatArray, IntArray
 from fgtune.config.schema.base import Config
 from fgtune.config.schema.data import DataConfig
-from fgtune.config.schema.data_tables import ArraysConfig
+from fgtune.config.schema.data_tables import ArraysConfig, SingleCellConfig
 from fgtune.data.base import Dataset, Preparation
 
 _Numbers = Annotated[tuple[float, ...], Field(min_length=1)]
@@ -45,10 +45,11 @@ class InputScale(Config):
 
 def preparation_of(config: DataConfig) -> Preparation | None:
     """What a data config asks to do to features; None where they stay as they are."""
-    if not isinstance(config, ArraysConfig):
+    if not isinstance(config, ArraysConfig | SingleCellConfig):
         return None
     scales: dict[object, Literal["standard", "robust"]] = {True: "standard", "robust": "robust"}
-    wanted = Preparation(scales.get(config.standardize), config.impute)
+    impute = config.impute if isinstance(config, ArraysConfig) else None
+    wanted = Preparation(scales.get(config.standardize), impute)
     return None if wanted == Preparation() else wanted
 
 

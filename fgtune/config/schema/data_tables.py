@@ -186,6 +186,12 @@ class TableColumnsConfig(Config):
         return self
 
 
+Standardize = Annotated[
+    Literal[True, "robust", "none"] | None, BeforeValidator(lambda given: "none" if given is False else given)
+]
+"""How features are brought to one scale."""
+
+
 class ArraysConfig(BaseDataConfig):
     """A user's own vectors, images or features, from ``.npz``, ``.npy``, ``.parquet`` or ``.csv``.
 
@@ -207,9 +213,7 @@ class ArraysConfig(BaseDataConfig):
     """What the numbers in ``fine`` of an ``.npz`` or ``.npy`` are. None: classes where they are integers, continuous
     targets where they are real; a table says it by the column's place, ``fine`` or ``fine_values``."""
 
-    standardize: Annotated[
-        Literal[True, "robust", "none"] | None, BeforeValidator(lambda given: "none" if given is False else given)
-    ] = None
+    standardize: Standardize = None
     """Bring every feature to mean 0 and standard deviation 1 (true), or by median and interquartile range (robust), as
     found in the training split of each seed. None leaves them as they are and warns where scales differ 100-fold."""
     impute: Literal["median", "mean"] | float | None = None
@@ -301,6 +305,9 @@ class SingleCellConfig(BaseDataConfig):
     """Layer of the matrix; None reads ``X``."""
     preprocess: PreprocessConfig | None = None
     """None: from raw counts for a file; as it stands for pbmc68k_reduced, which scanpy has scaled already."""
+    standardize: Standardize = None
+    """Bring every gene to mean 0 and standard deviation 1 (true), or by median and interquartile range (robust), as
+    found in the training split of each seed, after preprocessing. None and none leave them as they are."""
 
     @model_validator(mode="after")
     def _labels_agree(self) -> SingleCellConfig:

@@ -14,6 +14,7 @@ from fgtune.arrays import Float32Array, IntArray
 from fgtune.config.schema.data_tables import CountsConfig, DispersionConfig, SeuratV3Config, SingleCellConfig
 from fgtune.data.base import Dataset
 from fgtune.data.labels import missing_words, nfc, number_classes
+from fgtune.data.preparation import preparation_of
 from fgtune.data.readers.data_files import check_memory
 from fgtune.data.readers.h5ad import INSTALL, H5adFile, Matrix, open_h5ad
 from fgtune.data.sets.genes import variable_by_counts, variable_by_dispersion
@@ -79,6 +80,7 @@ def load_cells(config: SingleCellConfig) -> tuple[Dataset, IntArray]:
         fine=fine_numbers,
         coarse_names=(coarse_names,),
         fine_names=fine_names,
+        preparation=preparation_of(config),
         notes=(
             *missing_words(coarse_names, coarse_numbers, f"{where}: the column of coarse labels"),
             *(

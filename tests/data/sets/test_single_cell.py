@@ -10,6 +10,7 @@ from scipy.sparse import csr_matrix
 
 from fgtune.config.schema.data import SingleCellConfig
 from fgtune.data.load import load_dataset
+from fgtune.data.preparation import as_prepared, fitted_scale
 from fgtune.data.readers import h5ad
 from fgtune.data.views import true_relations
 from fgtune.errors import DataError
@@ -276,3 +277,19 @@ def test_the_embedded_set_has_ten_states_in_five_types():
 def test_settings_that_contradict_each_other_are_refused(plain, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         SingleCellConfig.from_plain(plain)
+
+
+@pytest.mark.parametrize(
+    ("wish", "expected"), [({}, None), ({"standardize": "none"}, None), ({"standardize": True}, "standard")]
+)
+def test_genes_are_brought_to_one_scale_by_training_cells_if_asked(load, wish, expected):
+    plain, _ = load()
+    data, _ = load(**wish)
+    np.testing.assert_array_equal(data.inputs, plain.inputs)  # as they are until a split is known
+    scale = fitted_scale(data, np.arange(0, len(data.inputs), 2))
+    assert (scale is None) == (expected is None)
+    if scale is not None:
+        training = np.asarray(plain.inputs, dtype=np.float64)[::2]
+        spread = training.std(axis=0)
+        by_hand = (plain.inputs - training.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+        np.testing.assert_allclose(as_prepared(data, scale).inputs, by_hand, rtol=1e-5, atol=1e-6)

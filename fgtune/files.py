@@ -45,6 +45,13 @@ def read_text(path: Path, most: int = MOST_TEXT, *, what: str = "file") -> str:
         raise ConfigError(rule, where=str(path), fix="save it as UTF-8") from error
 
 
+def require_file(path: Path) -> None:
+    """Raise ``OSError`` for a folder, a device, a pipe or a socket, which reading may never end."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "it is a folder" if stat.S_ISDIR(mode) else "it is a device, a pipe or a socket")
+
+
 def read_bytes(path: Path, most: int, *, what: str = "file") -> bytes:
     """The content of a regular file of bounded size; raises like ``read_text``."""
     where = str(path)

@@ -18,11 +18,14 @@ from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import Counts, StudyData, read_study
 from fgtune.analysis.timing import TimeLeft, cells_at_once, counted_cells, machine, time_left
 from fgtune.analysis.trials import arm_means, best_arm, criteria_of
+from fgtune.errors import ConfigError
+from fgtune.files import read_text
 from fgtune.results.extension import other_version
 from fgtune.results.folder import ARM_SEARCH, StudyFolder
 from fgtune.results.live import STALE_AFTER_S, Running, read_running, silence_text
 from fgtune.results.locking import Holder
 from fgtune.results.options import LastCall, last_call
+from fgtune.results.rebuilding import MOST_TABLE
 from fgtune.results.records import CellResult, CellState
 from fgtune.text import duration, first_of, print_damage, print_line, table_row
 
@@ -185,9 +188,9 @@ def _open_checks(folder: StudyFolder) -> tuple[tuple[str, str], ...]:
     To make them anew takes the statistics, and with them seconds.
     """
     try:
-        checks = json.loads(folder.verdicts_file.read_text(encoding="utf-8"))["checks"]
+        checks = json.loads(read_text(folder.verdicts_file, MOST_TABLE))["checks"]
         return tuple((str(each["name"]), str(each["status"])) for each in checks if each["status"] != "PASS")
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ConfigError, ValueError, KeyError, TypeError, RecursionError):
         return ()
 
 

@@ -13,7 +13,9 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -26,9 +28,13 @@ from fgtune.config.schema.base import Config
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError
 from fgtune.exporting.trained_model import FineLabels, FineModel, InputFacts, empty_network
-from fgtune.files import write_atomically
+from fgtune.files import read_text, write_atomically
+from fgtune.memory import require_memory
+from fgtune.results.layout import check_unpacked
 from fgtune.text import first_line
 from fgtune.training.clustering.rules import clusters_of
+from fgtune.training.input_checks import view_shape
+from fgtune.training.size_checks import check_size
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +45,8 @@ FORMAT: Literal[1] = 1
 CARD = "model.json"
 WEIGHTS, CONFIG, RELATIONS, LABELS = "weights.safetensors", "config.yaml", "relations.npz", "labels.parquet"
 
+MOST_CARD = 1 << 26
+"""Bytes of ``model.json``, which names the columns of the inputs and the coarse classes."""
 _Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -200,12 +208,12 @@ def read_card(folder: Path) -> ModelCard:
     """
     path = folder / CARD
     try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        rule = "is no model folder, it has no model.json" if folder.exists() else "no such model folder"
-        raise ConfigError(rule, where=str(folder), fix="make one with `fgtune refit STUDY_FOLDER`") from error
-    except (OSError, ValueError) as error:
+        plain = json.loads(read_text(path, MOST_CARD, what="model card")) if os.path.lexists(path) else None
+    except (ValueError, RecursionError) as error:
         raise ConfigError("is not JSON", where=str(path), fix=_AGAIN) from error
+    if plain is None and not os.path.lexists(path):
+        rule = "is no model folder, it has no model.json" if folder.exists() else "no such model folder"
+        raise ConfigError(rule, where=str(folder), fix="make one with `fgtune refit STUDY_FOLDER`")
     version = plain.get("format") if isinstance(plain, dict) else None
     if version != FORMAT:
         rule = f"has format {version}, and this version of fgtune reads {FORMAT}"
@@ -229,14 +237,28 @@ def load_model(folder: Path) -> tuple[FineModel, ModelCard]:
     check_files(folder, card)
     config = _read_config(folder / CONFIG)
     try:
+        check_unpacked(folder / RELATIONS)
         with np.load(folder / RELATIONS, allow_pickle=False) as arrays:
             stored = {name: arrays[name] for name in arrays.files}
+        _check_relations(stored["fine_to_coarse"], card)
         clusters = clusters_of(stored)
+        seen = (1, *view_shape(config.augmentation, card.input.shape))
+        check_size(config, seen, card.num_fine, max(card.num_coarse), None, elsewhere=False)
         network = empty_network(config, card.input, card.num_fine)
         network.load_state_dict(load((folder / WEIGHTS).read_bytes()))
     except ConfigError:
         raise
-    except (SafetensorError, RuntimeError, KeyError, ValueError, OSError) as error:
+    except (
+        SafetensorError,
+        RuntimeError,
+        KeyError,
+        ValueError,
+        OSError,
+        MemoryError,
+        BadZipFile,
+        TokenError,
+        SyntaxError,
+    ) as error:
         rule = f"does not hold together ({first_line(error)})"
         raise ConfigError(rule, where=str(folder), fix=_AGAIN) from error
     network.eval()
@@ -248,7 +270,7 @@ _AGAIN = "refit the arm again, or restore the folder from a copy"
 
 def _read_config(path: Path) -> TrialConfig:
     try:
-        return TrialConfig.from_plain(parse_yaml(path.read_text(encoding="utf-8"), str(path)).data)
+        return TrialConfig.from_plain(parse_yaml(read_text(path), str(path)).data)
     except ValidationError as error:
         raise ConfigError(_first_message(error), where=str(path), fix=_AGAIN) from error
 
@@ -258,12 +280,24 @@ def _first_message(error: ValidationError) -> str:
     return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
+def _check_relations(fine_to_coarse: object, card: ModelCard) -> None:
+    """Raise ``ValueError`` unless they give every fine class of the card a coarse class of each of its sources."""
+    shape = (len(card.num_coarse), card.num_fine)
+    if not isinstance(fine_to_coarse, np.ndarray) or fine_to_coarse.dtype.kind not in "iu":
+        raise ValueError("its relations are no whole numbers")
+    if fine_to_coarse.shape != shape:
+        raise ValueError(f"its relations have shape {fine_to_coarse.shape}, and the card says {shape}")
+    if (fine_to_coarse < 0).any() or (fine_to_coarse >= np.array(card.num_coarse)[:, None]).any():
+        raise ValueError("its relations name coarse classes that there are not")
+
+
 def check_files(folder: Path, card: ModelCard) -> None:
-    """Raise ``ConfigError`` unless every file exists and has the digest of the card."""
+    """Raise ``ConfigError`` unless every file exists, fits into memory and has the digest of the card."""
     for name in (WEIGHTS, CONFIG, RELATIONS, LABELS):
         path = folder / name
         if not path.is_file():
             raise ConfigError("is missing from the model", where=str(path), fix=_AGAIN)
+        require_memory(path.stat().st_size, "its content", where=str(path), fix=_AGAIN)
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != card.files.get(name):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import numpy as np
 
 from fgtune.errors import DamagedFileError
-from fgtune.files import write_atomically
+from fgtune.files import require_file, write_atomically
 from fgtune.results.rebuilding import plausible
 from fgtune.results.records import (
     AttentionRecord,
@@ -30,8 +30,9 @@ from fgtune.text import first_of
 if TYPE_CHECKING:
     import pandas as pd
 
-_MOST_UNPACKED = 1 << 31
-"""Bytes of the arrays of one record."""
+_MOST_UNPACKED = 1 << 30
+"""Bytes of the arrays of one record, or of the curves in a file that is a hundredth of it."""
+_MOST_PACKED = 100
 
 _Record = TypeVar("_Record")
 
@@ -259,8 +260,8 @@ class CellFiles(FolderLayout):
         import pandas as pd
 
         try:
-            if path.is_dir():  # which pandas reads as a table in parts, of none
-                raise IsADirectoryError("it is a folder")
+            require_file(path)  # a folder is a table in parts, of none, to pandas
+            _check_rows(path)
             curves = pd.read_parquet(path)
             lacking = {*CURVE_COLUMNS} - {*curves.columns}
             if self.lenient and len(curves) and lacking:
@@ -285,6 +286,7 @@ class CellFiles(FolderLayout):
         for path in (self.curves_file, *self.curves_dir.glob("*.parquet")):
             try:
                 if path.exists():
+                    require_file(path)
                     parquet.read_schema(path)
             except (ArrowException, OSError, ValueError):
                 self._read_curve(path)
@@ -320,11 +322,27 @@ def _sorted_curves(curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def check_unpacked(path: Path) -> None:
-    """Raise ``ValueError`` for an archive that would unpack to more than a record can be, before it does."""
+    """Raise for what is no file, or an archive that would unpack to more than a record can be, before it does.
+
+    Raises:
+        OSError: It is a folder, a device or a pipe.
+        ValueError: It would unpack to too much.
+    """
+    require_file(path)
     with zipfile.ZipFile(path) as archive:
         size = sum(each.file_size for each in archive.infolist())
     if size > _MOST_UNPACKED:
         raise ValueError(f"it would unpack to {size / 1e9:,.1f} GB")
+
+
+def _check_rows(path: Path) -> None:
+    """Raise ``ValueError`` for a Parquet file with far more values than it can hold, before they are read."""
+    from pyarrow import parquet
+
+    found = parquet.read_metadata(path)
+    needed = 8 * found.num_rows * found.num_columns
+    if needed > _MOST_UNPACKED and needed > _MOST_PACKED * path.stat().st_size:
+        raise ValueError(f"{found.num_rows:,} rows of {found.num_columns:,} values hold nothing")
 
 
 def _write_arrays(path: Path, arrays: Mapping[str, Any]) -> Path:

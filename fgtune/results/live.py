@@ -12,7 +12,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from fgtune.files import write_atomically
+from fgtune.errors import ConfigError
+from fgtune.files import MOST_TEXT, read_bytes, write_atomically
 from fgtune.text import duration
 
 STALE_AFTER_S = 60.0
@@ -66,8 +67,8 @@ def write_running(path: Path, trials: Iterable[RunningTrial], written: float | N
 def read_running(path: Path) -> Running | None:
     """What the file holds; None without one, or where it is no such file."""
     try:
-        return _PARSER.validate_json(path.read_bytes())
-    except (OSError, ValidationError):
+        return _PARSER.validate_json(read_bytes(path, MOST_TEXT))
+    except (ConfigError, ValidationError):
         return None
 
 

@@ -26,7 +26,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from fgtune.errors import StudyFolderError
+from fgtune.errors import ConfigError, StudyFolderError
+from fgtune.files import MOST_TEXT, read_bytes, read_text
 from fgtune.text import duration
 
 TOUCHED_EVERY_S = 15.0
@@ -114,8 +115,11 @@ def lock_holder(path: Path) -> Holder | None:
     """
     record, has_locks = _read(record_file(path)), True
     try:
-        with path.open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe in its place is not waited for
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        finally:
+            os.close(descriptor)
     except BlockingIOError:
         return record or _earlier(path)
     except OSError:  # no lock file, or no locks on this file system
@@ -251,16 +255,16 @@ def _create_exclusively(path: Path, content: bytes) -> bool:
 def _read(path: Path) -> Holder | None:
     """The record; None without one, or where it is none."""
     try:
-        return _PARSER.validate_json(path.read_bytes())
-    except (OSError, ValidationError):
+        return _PARSER.validate_json(read_bytes(path, MOST_TEXT))
+    except (ConfigError, ValidationError):
         return None
 
 
 def _earlier(path: Path) -> Holder:
     """The holder that left its number alone, as earlier versions do."""
     try:
-        return Holder(int(path.read_text(encoding="ascii")))
-    except (OSError, ValueError):
+        return Holder(int(read_text(path, 100)))
+    except (ConfigError, ValueError):
         return Holder(0)
 
 

@@ -24,9 +24,11 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
     """The state in ``path``, on the CPU; None if there is none or it is unreadable, which is not an error."""
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError):
+    except MemoryError:
+        raise
+    except Exception:  # torch raises errors of many types for a file that is damaged, or not of its making
         return None
-    return state
+    return state if isinstance(state, dict) else None
 
 
 def start_from(trainer: Trainer, state: dict[str, Any]) -> None:

@@ -11,7 +11,15 @@ from support import hostile, hostile_data
 from fgtune.app.cli import main
 
 CASES = [(kind, name) for kind, corpus in hostile_data.CORPORA.items() for name in corpus]
-HEAVY = {"bomb.npz", "very_wide.csv", "cell.csv", "quoted_cell.csv", "name.csv", "one_line.csv", "commas.csv"}
+HEAVY = {
+    "bomb.npz",
+    "very_wide.csv",
+    "cell.csv",
+    "quoted_cell.csv",
+    "name.csv",
+    "one_line.csv",
+    "commas.csv",
+}
 HEAVY |= {"wide.parquet", "runs.parquet", "bomb", "header.npz", "lying.npz"}
 """Files that take seconds to make or to read: these are left to the slow suite."""
 

@@ -271,6 +271,9 @@ TABLES: dict[str, Make] = {
 }
 """Tables that are the ``path`` of data of kind ``arrays`` with columns."""
 
+LARGE_TABLES: dict[str, Make] = {"wide.csv": lambda path: _csv(path, 50_000, 40)}
+"""Tables that are large and otherwise sound: read, in bounded time."""
+
 CELLS: dict[str, Make] = {
     "fill.h5ad": lambda path: _h5ad(path, 10**7, 10**6),
     "fill_cells.h5ad": lambda path: _h5ad(path, 10**11, 2),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -42,6 +45,28 @@ def test_what_is_missing_or_cut_off_is_no_checkpoint(tmp_path):
     for part in (b"", whole[:100], whole[: len(whole) // 2]):
         path.write_bytes(part)
         assert load_checkpoint(path) is None
+
+
+class RunsCode:
+    """An object that makes a file when it is unpickled."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return Path.touch, (self.mark,)
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_what_others_have_put_in_its_place_is_no_checkpoint_and_no_code_of_it_runs(tmp_path):
+    path, mark = tmp_path / "cell.pt", tmp_path / "RUN"
+    harmful = [pickle.dumps(RunsCode(mark), protocol) for protocol in (2, 4)]
+    torch.save({"state": RunsCode(mark)}, tmp_path / "saved.pt")
+    harmful.append((tmp_path / "saved.pt").read_bytes())
+    for content in (*harmful, bytes(range(256)) * 20, pickle.dumps([1, 2], protocol=2), b"PK\x03\x04" + bytes(99)):
+        path.write_bytes(content)
+        assert load_checkpoint(path) is None
+    assert not mark.exists()
 
 
 def test_a_fork_takes_weights_and_epochs_of_the_donor_but_keeps_its_own_settings(make_trainer):

@@ -12,7 +12,7 @@ from typing import Any
 from fgtune.app.discovery.budget import Schedule
 from fgtune.app.discovery.source import Asked
 from fgtune.errors import ConfigError
-from fgtune.files import write_atomically
+from fgtune.files import read_text, write_atomically
 
 FILE = "request.json"
 FORMAT = 1
@@ -77,13 +77,13 @@ class Request:
                 raise ConfigError(rule, where=str(out), fix="choose another place with --out")
             return self
         try:
-            plain = json.loads(path.read_text(encoding="utf-8"))
+            plain = json.loads(read_text(path))
             schedule = plain["schedule"] and Schedule(**{**plain["schedule"], **_tuples(plain["schedule"])})
             seconds = float(plain["seconds"])
             if plain["schedule"] is None:
                 return self
             differs = [name for name, value in self._identity().items() if plain[name] != value and name != "fine"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (ConfigError, ValueError, KeyError, TypeError, RecursionError) as error:
             fix = "choose another place with --out"
             raise ConfigError("cannot be read as the request of a discovery", where=str(path), fix=fix) from error
         if differs:

@@ -17,7 +17,7 @@ from fgtune.config.reading.source import parse_yaml
 from fgtune.data.base import Dataset
 from fgtune.data.views import vectors
 from fgtune.exporting.scale import UserForm
-from fgtune.files import write_atomically
+from fgtune.files import read_text, write_atomically
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
 from fgtune.results.records import CellState
@@ -81,7 +81,7 @@ def set_aside(out: Path, file: str, name: str, text: str) -> None:
     What stands above the study, a command that names the folder as the call did, is no content.
     """
     there = out / file
-    if not there.is_file() or _content(there.read_text(encoding="utf-8")) == _content(text):
+    if not there.is_file() or _content(read_text(there)) == _content(text):
         return
     taken = {each.name.removesuffix(".yaml") for each in out.glob(f"{name}-*")}
     number = next(number for number in itertools.count(1) if f"{name}-{number}" not in taken)

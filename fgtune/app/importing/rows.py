@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 SEPARATORS = ",;\t"
 MOST_TABLE = 1 << 28
 """Bytes of a table of runs."""
-_MOST_CELLS = 50_000_000
-"""Values of a table in Parquet, in which many equal ones take no room."""
+MOST_COLUMNS = 300
+"""Columns of a table of runs, nearly all of which are metrics: each becomes a figure of the report."""
+MOST_VALUES = 5_000_000
+"""Values of a table of runs; as texts they take a gigabyte."""
+_MOST_HEADER = 1 << 20
+"""Characters of the line that names the columns."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,9 @@ def _content(source: Path) -> bytes:
 
 
 def _of_text(text: str, name: str, digest: str) -> Rows:
-    separator = max(SEPARATORS, key=text.partition("\n")[0].count)
+    first = text[:_MOST_HEADER].partition("\n")[0]
+    separator = max(SEPARATORS, key=first.count)
+    _check_size(first.count(separator) + 1, max(0, text.count("\n") - 1), name)
     try:
         table = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
     except csv.Error as error:
@@ -86,6 +92,16 @@ def _of_text(text: str, name: str, digest: str) -> Rows:
     return Rows(name, digest, columns, tuple(tuple(map(str.strip, row)) for row in table[1:]), first=2)
 
 
+def _check_size(columns: int, rows: int, name: str) -> None:
+    """Raise for a table that is too large to be read as texts."""
+    if columns > MOST_COLUMNS:
+        rule, fix = f"must have at most {MOST_COLUMNS:,} columns", "keep those of arm, seed and a few metrics"
+        raise ConfigError(rule, where=name, value=columns, fix=fix)
+    if columns * rows > MOST_VALUES:
+        rule, fix = f"must have at most {MOST_VALUES:,} values", "keep fewer epochs of each run, or fewer columns"
+        raise ConfigError(rule, where=name, value=f"{rows:,} rows of {columns:,}", fix=fix)
+
+
 def _parquet(source: Path) -> pd.DataFrame:
     import pandas as pd
     import pyarrow.parquet
@@ -93,10 +109,11 @@ def _parquet(source: Path) -> pd.DataFrame:
     content = io.BytesIO(_content(source))
     try:
         described = pyarrow.parquet.read_metadata(content)
-        if described.num_rows * described.num_columns > _MOST_CELLS:
-            raise ValueError(f"{described.num_rows:,} rows of {described.num_columns:,} values are too many")
+        _check_size(described.num_columns, described.num_rows, str(source))
         content.seek(0)
         return pd.read_parquet(content)
+    except ConfigError:
+        raise
     except Exception as error:  # Arrow raises nothing narrower in common
         first = (str(error).splitlines() or [""])[0]
         raise ConfigError(f"cannot be read as Parquet ({first})", where=str(source)) from error
@@ -106,6 +123,7 @@ def _of_frame(frame: pd.DataFrame, name: str) -> Rows:
     if not hasattr(frame, "itertuples") or not hasattr(frame, "columns"):
         rule, fix = "must be a file or a pandas table", "give the path of a CSV file, or a DataFrame"
         raise ConfigError(rule, where="import_results", value=type(frame).__name__, fix=fix)
+    _check_size(len(frame.columns), len(frame), name)
     columns = tuple(str(each).strip() for each in frame.columns)
     cells = tuple(tuple(_texts(row)) for row in frame.itertuples(index=False, name=None))
     digest = hashlib.sha256(repr((columns, cells)).encode()).hexdigest()

@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from fgtune.app.importing.rows import Rows
-from fgtune.config.schema.base import MAX_INTEGER
+from fgtune.config.arms.expand import MAX_CELLS
+from fgtune.config.schema.base import MAX_INTEGER, MAX_SEEDS
 from fgtune.config.schema.declared import is_taken
 from fgtune.config.schema.imported import ARM_LENGTH
 from fgtune.config.schema.paths import suggestion
@@ -81,9 +82,14 @@ def read_runs(rows: Rows, ignored: Collection[str] = ()) -> Runs:
     if not rows.cells:
         raise ConfigError("has no run", where=rows.name, fix="add a row for every run")
     runs: dict[tuple[str, int], Run] = {}
+    arms: set[str] = set()
+    seeds: set[int] = set()
     for index in range(len(rows.cells)):
         reader = _Row(rows, index, columns)
         arm, seed, state = reader.arm(), reader.seed(), reader.state()
+        arms.add(arm)
+        seeds.add(seed)
+        _check_count(rows, len(arms), len(seeds), index)
         run = runs.setdefault((arm, seed), Run(arm, seed, state))
         epoch = reader.epoch() if EPOCH in columns else 0
         _check_new(rows, run, epoch, index)
@@ -95,6 +101,14 @@ def read_runs(rows: Rows, ignored: Collection[str] = ()) -> Runs:
         if not math.isnan(seconds):
             run.seconds = seconds + (0.0 if math.isnan(run.seconds) else run.seconds)
     return Runs(rows, metrics, tuple(runs.values()), EPOCH in columns)
+
+
+def _check_count(rows: Rows, arms: int, seeds: int, index: int) -> None:
+    """Raise where the runs so far are more than a study may have."""
+    if seeds > MAX_SEEDS or arms * seeds > MAX_CELLS:
+        rule = f"a study must have at most {MAX_SEEDS:,} seeds and {MAX_CELLS:,} pairs of arm and seed"
+        fix = "number the repeats of every arm alike, from 0 on; import the arms of one question at a time"
+        raise ConfigError(rule, where=rows.place(index), value=f"{arms:,} arms, {seeds:,} seeds", fix=fix)
 
 
 def _columns(rows: Rows, ignored: Collection[str]) -> dict[str, int]:

@@ -15,6 +15,8 @@ from fgtune.analysis.table import encoded, tidy_table
 from fgtune.analysis.verdict_file import Verdicts
 from fgtune.analysis.verdict_records import verdicts_of
 from fgtune.app.verification.findings import DAMAGE, Finding, Subject, agree, first_difference
+from fgtune.files import read_bytes
+from fgtune.results.rebuilding import MOST_TABLE
 
 _SUMMARY = re.compile(r'<script type="application/json" id="fgtune-summary">(.*?)</script>', re.DOTALL)
 _GENERATOR = re.compile(r'<meta name="generator" content="([^"]*)">')
@@ -35,7 +37,7 @@ def check_tables(subject: Subject) -> Iterator[Finding]:
         if not path.is_file():
             yield _missing(subject, path)
             continue
-        content, expected = path.read_bytes(), encoded(table, path.suffix)
+        content, expected = read_bytes(path, MOST_TABLE), encoded(table, path.suffix)
         same = content == expected or (path.suffix == ".parquet" and _same_table(content, expected))
         yield agree(same, f"{name}: is not the table that the ledger gives", compared=table.size)
 
@@ -57,7 +59,7 @@ def check_pages(subject: Subject) -> Iterator[Finding]:
     from fgtune.reporting.html import generator
 
     folder, summary, made_by = subject.folder, summarise(subject.data), generator()
-    content = folder.report_file.read_bytes() if folder.report_file.is_file() else None
+    content = read_bytes(folder.report_file, MOST_TABLE) if folder.report_file.is_file() else None
     stated = "" if content is None else _stated_by(content)
     if content is None:
         yield _missing(subject, folder.report_file)
@@ -82,14 +84,14 @@ def _stated_by(page: bytes) -> str:
 def _verdicts(subject: Subject, expected: Verdicts) -> Iterator[Finding]:
     """``verdicts.json`` against what the folder gives."""
     path = subject.folder.verdicts_file
-    name, content, again = subject.name(path), path.read_bytes(), expected.to_bytes()
+    name, content, again = subject.name(path), read_bytes(path, MOST_TABLE), expected.to_bytes()
     made = json.loads(again)
     if content == again:
         yield Finding(_leaves(made))
         return
     try:
         stored = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         yield Finding(1, f"{name}: cannot be read as JSON")
         return
     by = stored.get("made_by") if isinstance(stored, dict) else None

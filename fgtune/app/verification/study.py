@@ -18,8 +18,10 @@ from fgtune.config.schema.base import HASH_SCHEME, data_key
 from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.study import without_fine_labels
 from fgtune.errors import ConfigError
+from fgtune.files import read_text
 from fgtune.results.folder import ARM_SEARCH, GIVEN
 from fgtune.results.options import OPTIONS, last_call
+from fgtune.results.rebuilding import MOST_TABLE
 from fgtune.results.texts import differences
 from fgtune.text import first_line, first_of
 
@@ -37,7 +39,7 @@ def check_study(subject: Subject) -> Iterator[Finding]:
         return
     stated = record.get("study_hash")
     yield agree(record.get("study") == study.study, f"{name}: is of the study {record.get('study')!r}, not this one")
-    head = folder.resolved_file.read_text(encoding="utf-8").partition("\n")[0]
+    head = read_text(folder.resolved_file, MOST_TABLE).partition("\n")[0]
     yield agree(head.endswith(f" {stated}"), f"{resolved}: its first line does not state the study hash {stated}")
     if subject.scheme == HASH_SCHEME and record.get("data"):
         hashed = study_hash_of(study, record["data"].values())
@@ -71,7 +73,7 @@ def _given(subject: Subject, record: Mapping[str, Any]) -> Iterator[Finding]:
     last = last_call(record)
     options = last.options
     if not loaded.study.trial.runs_here:
-        source = parse_yaml(folder.study_file.read_text(encoding="utf-8"), subject.name(folder.study_file))
+        source = parse_yaml(read_text(folder.study_file), subject.name(folder.study_file))
         found = list(differences(given, dict(source.data)))
         yield agree(not found, f"{subject.name(folder.study_file)}: differs in {first_of(found, _LISTED)}")
         return
@@ -83,7 +85,7 @@ def _given(subject: Subject, record: Mapping[str, Any]) -> Iterator[Finding]:
     if options is None and ARM_SEARCH not in record:
         yield Finding(0, note=f"{where}: does not say with which options the study was run")
         return
-    source = parse_yaml(folder.study_file.read_text(encoding="utf-8"), subject.name(folder.study_file))
+    source = parse_yaml(read_text(folder.study_file), subject.name(folder.study_file))
     if ARM_SEARCH in record or options is None:  # the file was made from the comparison, with its options applied
         again = _seeded(source.data, given, record)
     else:

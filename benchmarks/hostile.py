@@ -1,0 +1,414 @@
+"""Every hostile input in a process of its own, with its CPU seconds, its peak of memory and what it left behind.
+
+    python benchmarks/hostile.py
+    python benchmarks/hostile.py --only tables/ --only folder/results
+
+Inputs are those of the test suite (``tests/support/hostile*.py``): study files, options, data, study folders, model
+folders and tables of runs. Each goes to every verb that reads such a thing, in a process that is forked from one in
+which fgtune is imported, so that seconds are without start-up and bytes with it. An input is at fault when its process
+ends with a traceback or a code that it must not end with, takes over 30 s of CPU or of the clock, or over 2 GB, runs
+code of the input (which makes a file RUN), writes anything that it must not, or says more than 250,000 characters or
+any control character. Ray is not started: whoever would start it has accepted the input. Exits with 1 if any is at
+fault.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import itertools
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from support import hostile, hostile_data, hostile_folder, real_folder  # noqa: E402
+
+MOST_SECONDS, MOST_BYTES = 30.0, 2 * 10**9
+GIVEN_UP, STOPPED_AT = 90.0, 6 * 10**9
+"""Seconds and bytes at which a process is killed: far above what is a fault."""
+MOST_SAID = 250_000
+STARTS_RAY = 99
+"""The exit code of what would start Ray, had it not been told to end there."""
+REFUSED = frozenset({2})
+LARGE = frozenset({0, STARTS_RAY})
+READ = frozenset({0, 1, 2, 3, STARTS_RAY})
+PREDICTED = frozenset({0, 2})
+
+Wanted = Callable[[str], bool]
+"""Whether an input of this name is to be tried."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One input under one verb.
+
+    Attributes:
+        name: ``corpus/input``.
+        verb: The verb, for the table.
+        arguments: Of the command line.
+        codes: Exit codes that are right.
+        writes: Names below the working directory that may be new or changed.
+    """
+
+    name: str
+    verb: str
+    arguments: Sequence[str]
+    codes: frozenset[int] = REFUSED
+    writes: tuple[str, ...] = ()
+
+
+@dataclass
+class Outcome:
+    """What came of a case."""
+
+    case: Case
+    code: int
+    cpu: float
+    wall: float
+    peak: float
+    said: str
+    faults: list[str] = field(default_factory=list)
+
+
+# --- what is tried -------------------------------------------------------------------------------------------------
+
+
+def study_cases(folder: Path, wanted: Wanted) -> Iterator[Case]:
+    """Study files, floods, options and sizes."""
+    files = [(name, content, ("validate", "run", "pretrain")) for name, content in hostile.texts()]
+    files += [(name, text.encode(), ("validate",)) for name, text in hostile.floods().items()]
+    for name, content, verbs in files:
+        if wanted(f"study/{name}"):
+            (folder / "bad.yaml").write_bytes(content)
+            for verb in verbs:
+                yield Case(f"study/{name}", verb, [verb, "bad.yaml", *(RUN if verb == "run" else ())])
+            (folder / "bad.yaml").unlink()
+    (folder / "s.yaml").write_text(hostile.STUDY, encoding="utf-8")
+    for name, options in (*hostile.values(), *hostile.sizes()):
+        if wanted(f"options/{name}") and not any("\x00" in option for option in options):
+            chosen = [part for option in options for part in ("--set", option)]
+            for verb in ("validate", "run"):
+                yield Case(f"options/{name}", verb, [verb, "s.yaml", *chosen, *(RUN if verb == "run" else ())])
+
+
+RUN = ("--smoke", "--tracking-uri", "none", "--out", "out")
+
+
+def data_cases(folder: Path, wanted: Wanted, model: Path) -> Iterator[Case]:
+    """Data files under everything that reads data."""
+    (folder / "s.yaml").write_text(hostile.STUDY, encoding="utf-8")
+    corpora = hostile_data.CORPORA | {"tables": hostile_data.TABLES | hostile_data.LARGE_TABLES}
+    for kind, corpus in corpora.items():
+        for name, make in corpus.items():
+            label, path = f"{kind}/{name}", folder / name
+            if not wanted(label):
+                continue
+            make(path)
+            chosen = ["--set", f"trial.data={json.dumps(hostile_data.config_of(kind, path))}"]
+            if kind == "images":
+                chosen += ["--set", "trial.model.backbone={kind: small_cnn}"]
+            codes = LARGE if name in hostile_data.LARGE_TABLES else REFUSED
+            yield Case(label, "validate", ["validate", "s.yaml", *chosen], codes)
+            yield Case(label, "run --smoke", ["run", "s.yaml", *chosen, *RUN], codes)
+            yield Case(label, "data check", ["data", "check", "s.yaml", *chosen], codes)
+            yield Case(label, "pretrain STUDY", ["pretrain", "s.yaml", *chosen], codes, ("encoder.pt",))
+            column = [] if kind in {"arrays", "images"} else ["--coarse", "coarse"]
+            yield Case(
+                label, "discover", ["discover", name, *column, "--minutes", "1", "--out", "out"], codes, ("out",)
+            )
+            if kind == "arrays":  # these read the inputs alone, which are good where the labels are not
+                yield Case(label, "pretrain FILE", ["pretrain", name], PREDICTED, ("encoder.pt",))
+            if kind in {"arrays", "tables"}:
+                yield Case(label, "predict", ["predict", str(model), name], PREDICTED, ("predictions.parquet",))
+            if kind == "tables":
+                yield Case(label, "import", ["import", name, *JUDGED])
+            remove(path)
+
+
+JUDGED = ("--primary", "score", "--direction", "maximize", "--baseline", "a", "--out", "out")
+SOUND = {"metrics.csv", "epochs_of_one.csv", "infinite.csv"}
+"""Tables of runs that are odd or large, and may be imported."""
+
+
+def runs_cases(folder: Path, wanted: Wanted) -> Iterator[Case]:
+    """Tables of runs from elsewhere."""
+    for name, make in hostile_folder.RUNS.items():
+        if wanted(f"runs/{name}"):
+            make(folder / name)
+            codes = PREDICTED if name in SOUND else REFUSED
+            yield Case(f"runs/{name}", "import", ["import", name, *JUDGED], codes, ("out",))
+            remove(folder / name)
+
+
+MOST_READ = {"results.jsonl", "plan.csv", "study.resolved.yaml", "provenance.json"}
+"""Files that every verb reads."""
+
+
+def folder_cases(folder: Path, wanted: Wanted, good: Path) -> Iterator[Case]:
+    """Study folders of which one file means harm, under everything that reads a folder."""
+    study = str(good.parent.parent / "real.yaml")
+    verbs = {
+        "status": ["status", "real"],
+        "verify": ["verify", "real", "--no-data"],
+        "report": ["report", "real"],
+        "export": ["export", "real", "--format", "predictions", "--out", "x.csv"],
+        "run": ["run", study, "--out", ".", "--tracking-uri", "none"],
+        "refit": ["refit", "real", "--out", "model", "--tracking-uri", "none"],
+        "power": ["power", "real"],
+        "compare": ["compare", "real", str(good)],
+        "extend": ["extend", "real", "--seeds", "4", "--tracking-uri", "none"],
+    }
+    for pattern, corpus in hostile_folder.FOLDER.items():
+        for name, make in corpus.items():
+            label = f"folder/{pattern}: {name}"
+            if not wanted(label):
+                continue
+            kept = folder / "kept"
+            shutil.copytree(good, kept)
+            hostile_folder.put(hostile_folder.place(kept, pattern), make)
+            for verb, arguments in verbs.items():
+                if pattern in MOST_READ or verb not in {"power", "compare", "extend", "refit"}:
+                    copy_odd(kept, folder / "real")
+                    yield Case(label, verb, arguments, READ, ("real", "model", "model.lock", "x.csv"))
+                    remove(folder / "real")
+            remove(kept)
+
+
+def model_cases(folder: Path, wanted: Wanted, model: Path) -> Iterator[Case]:
+    """Model folders of which one file means harm."""
+    data = str(model.parent / "data.npz")
+    for pattern, corpus in hostile_folder.MODEL.items():
+        for name, make in corpus.items():
+            label = f"model/{pattern}: {name}"
+            if wanted(label):
+                shutil.copytree(model, folder / "model")
+                hostile_folder.put(folder / "model" / pattern, make)
+                hostile_folder.sign(folder / "model", pattern)
+                yield Case(label, "predict", ["predict", "model", data], REFUSED, ("predictions.parquet",))
+                remove(folder / "model")
+
+
+def copy_odd(source: Path, target: Path) -> None:
+    """Copy a folder with links, pipes and holes as they are."""
+    target.mkdir()
+    for path in sorted(source.rglob("*")):
+        there = target / path.relative_to(source)
+        if path.is_symlink():
+            there.symlink_to(path.readlink())
+        elif path.is_dir():
+            there.mkdir()
+        elif path.is_fifo():
+            os.mkfifo(there)
+        elif path.stat().st_size > 10**7:
+            os.link(path, there)
+        else:
+            shutil.copy(path, there)
+
+
+def remove(path: Path) -> None:
+    """Remove whatever is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+# --- how it is tried -----------------------------------------------------------------------------------------------
+
+
+def listing(folder: Path) -> dict[str, tuple[int, int]]:
+    """What is in a folder, with size and time."""
+    found = {}
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            state = path.lstat()
+            found[str(path.relative_to(folder))] = (state.st_size, state.st_mtime_ns)
+    return found
+
+
+def attempt(case: Case, folder: Path, said: Path) -> Outcome:
+    """Run a case in a forked process and measure it."""
+    before = listing(folder)
+    started = time.monotonic()
+    child = os.fork()
+    if child == 0:
+        _call(case, folder, said)
+    code, cpu, peak, killed = _watch(child, started)
+    text = said.read_text(encoding="utf-8", errors="replace")
+    outcome = Outcome(case, code, cpu, time.monotonic() - started, peak, text)
+    changed = {path for path, state in listing(folder).items() if before.get(path) != state}
+    written = sorted(path for path in changed if Path(path).parts[0] not in case.writes)
+    tells = {
+        killed: bool(killed),
+        f"ended with {code}": code not in case.codes and not killed,
+        "traceback": "Traceback (most recent call last)" in text,
+        f"{cpu:.1f} s of CPU": cpu > MOST_SECONDS,
+        f"{outcome.wall:.1f} s": outcome.wall > MOST_SECONDS,
+        f"{peak / 1e9:.2f} GB": peak > MOST_BYTES,
+        "code was run": any(path.rpartition("/")[2].startswith("RUN") for path in changed),
+        f"wrote {written}": bool(written),
+        f"said {len(text):,} characters": len(text) > MOST_SAID,
+        "said control characters": any(ord(sign) < 32 and sign not in "\n\t" for sign in text),
+    }
+    outcome.faults = [what for what, is_so in tells.items() if is_so]
+    for path in changed:
+        if Path(path).parts[0] not in ("real", "model", "kept"):
+            remove(folder / Path(path).parts[0])
+    return outcome
+
+
+def _call(case: Case, folder: Path, said: Path) -> None:
+    """In the child: run the verb, and never return."""
+    code = 70
+    try:
+        os.setsid()
+        os.chdir(folder)
+        with said.open("w", encoding="utf-8", errors="backslashreplace") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            with redirect_stdout(file), redirect_stderr(file):
+                try:
+                    from fgtune.app.cli import main
+
+                    code = main([str(part) for part in case.arguments])
+                except BaseException:  # whatever comes out of it is what is looked for
+                    traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def _watch(child: int, started: float) -> tuple[int, float, float, str]:
+    """Wait for a child, and kill it where it goes too far: exit code, CPU seconds, bytes, and why it was killed."""
+    killed = ""
+    while True:
+        done, state, used = os.wait4(child, os.WNOHANG)
+        if done:
+            cpu = used.ru_utime + used.ru_stime
+            return os.waitstatus_to_exitcode(state), cpu, used.ru_maxrss * 1024.0, killed
+        if not killed:
+            with suppress(OSError, ValueError, IndexError):
+                held = int(Path(f"/proc/{child}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+                if held > STOPPED_AT:
+                    killed = f"killed at {held / 1e9:.1f} GB"
+            if time.monotonic() - started > GIVEN_UP:
+                killed = f"killed after {GIVEN_UP:.0f} s"
+            if killed:
+                with suppress(ProcessLookupError):
+                    os.killpg(child, signal.SIGKILL)
+        time.sleep(0.01)
+
+
+def prepare(folder: Path) -> tuple[Path, Path]:
+    """A good study folder and a good model, and everything imported that a verb would import."""
+    import importlib
+
+    for name in (
+        *("numpy", "pandas", "pyarrow.csv", "pyarrow.parquet", "h5py", "PIL.Image", "torch", "safetensors.torch"),
+        *("fgtune.app.cli", "fgtune.engine.run", "fgtune.app.data_check", "fgtune.app.predict", "fgtune.app.pretrain"),
+        *("fgtune.app.discover", "fgtune.app.discovery.call", "fgtune.app.import_results", "fgtune.app.verify"),
+        *("fgtune.app.extend", "fgtune.app.refit", "fgtune.app.export", "fgtune.app.power", "fgtune.app.compare"),
+        *("fgtune.reporting.html", "fgtune.training.trainer", "fgtune.data.load", "fgtune.tuning.runner"),
+    ):
+        importlib.import_module(name)
+    # What would start Ray has accepted the input.
+    sys.modules["fgtune.engine.run"]._start_ray = _no_ray  # type: ignore[attr-defined]
+    sys.modules["fgtune.tuning.session"].ray_session = _no_ray  # type: ignore[attr-defined]
+    child = os.fork()  # so that no thread of a training is forked with every case
+    if child == 0:
+        _make_good(folder)
+    _, state = os.waitpid(child, 0)
+    if state:
+        raise SystemExit("the good folder and model could not be made")
+    return folder / "reports" / "real", folder / "model"
+
+
+def _no_ray(*_: object, **__: object) -> None:
+    raise SystemExit(STARTS_RAY)
+
+
+def _make_good(folder: Path) -> None:
+    """In a child: a study folder, and a model of its baseline."""
+    from fgtune.app.cli import main
+
+    try:
+        with redirect_stdout(io.StringIO()):
+            root = real_folder.train(folder)
+            code = main(["refit", str(root), "--out", str(folder / "model"), "--tracking-uri", "none"])
+        os._exit(code)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+
+
+# --- what is printed -----------------------------------------------------------------------------------------------
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Hostile inputs, each in a process of its own.")
+    parser.add_argument("--only", action="append", metavar="TEXT", help="only inputs whose name holds this")
+    parser.add_argument("--verbose", action="store_true", help="a line for each")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Try all, print a table by corpus and verb, and each input that is at fault."""
+    arguments = parse_arguments()
+    outcomes: list[Outcome] = []
+
+    def wanted(name: str) -> bool:
+        return not arguments.only or any(text in name for text in arguments.only)
+
+    with tempfile.TemporaryDirectory(prefix="fgtune-hostile-") as made:
+        base, folder, said = Path(made, "good"), Path(made, "work"), Path(made, "said.txt")
+        base.mkdir()
+        folder.mkdir()
+        good, model = prepare(base)
+        tried = (
+            study_cases(folder, wanted),
+            data_cases(folder, wanted, model),
+            runs_cases(folder, wanted),
+            folder_cases(folder, wanted, good),
+            model_cases(folder, wanted, model),
+        )
+        for case in itertools.chain(*tried):
+            outcome = attempt(case, folder, said)
+            outcomes.append(outcome)
+            if outcome.faults or arguments.verbose:
+                print(f"{case.name} [{case.verb}]: {'; '.join(outcome.faults) or outcome.code}", flush=True)
+            if outcome.faults:
+                print("", *outcome.said.splitlines()[-3:], sep="\n    ", flush=True)
+    return summarise(outcomes)
+
+
+def summarise(outcomes: Sequence[Outcome]) -> int:
+    """The table, and the exit code."""
+    print(f"\n{'corpus':10} {'verb':20} {'runs':>5} {'at fault':>8} {'CPU s, most':>12} {'GB, most':>9}")
+    groups: dict[tuple[str, str], list[Outcome]] = {}
+    for each in outcomes:
+        groups.setdefault((each.case.name.partition("/")[0], each.case.verb), []).append(each)
+    for (corpus, verb), group in groups.items():
+        most, peak = max(each.cpu for each in group), max(each.peak for each in group)
+        bad = sum(bool(each.faults) for each in group)
+        print(f"{corpus:10} {verb:20} {len(group):5} {bad:8} {most:12.1f} {peak / 1e9:9.2f}")
+    faults = [each for each in outcomes if each.faults]
+    inputs = len({each.case.name for each in outcomes})
+    print(f"{inputs} inputs, {len(outcomes)} processes, {len(faults)} at fault")
+    return int(bool(faults))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

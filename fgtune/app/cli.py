@@ -23,6 +23,7 @@ from fgtune.app.command_options import (
     SmokeOption,
     StudyArgument,
     TrackingOption,
+    WaitOption,
     console,
 )
 from fgtune.app.discover_command import discover_data
@@ -123,9 +124,7 @@ def run(
         str | None,
         typer.Option("--address", metavar="HOST:PORT", help="Ray cluster, or 'auto'. Default: RAY_ADDRESS, else none."),
     ] = None,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="If another process runs the study, wait, and then do what is left.")
-    ] = False,
+    wait: WaitOption = False,
     plugins: PluginsOption = None,
 ) -> None:
     """Run what is left of a study, and write its report."""
@@ -186,11 +185,12 @@ def extend_study(
     tracking_uri: Annotated[
         str | None, typer.Option("--tracking-uri", metavar="URI", help="MLflow store. Default: that of the last run.")
     ] = None,
+    wait: WaitOption = False,
 ) -> None:
     """Add seeds to a study, finished or not, and run their cells."""
     from fgtune.app.extend import extend
 
-    raise typer.Exit(extend(folder, seeds, tracking_uri))
+    raise typer.Exit(extend(folder, seeds, tracking_uri, wait=wait))
 
 
 @app.command("compare")

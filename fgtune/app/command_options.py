@@ -32,6 +32,9 @@ TrackingOption = Annotated[
         help="MLflow store; 'none' turns tracking off. Default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db.",
     ),
 ]
+WaitOption = Annotated[
+    bool, typer.Option("--wait", help="If another process writes to the study folder, wait, and then do what is left.")
+]
 OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Parent of the study folder.")]
 
 

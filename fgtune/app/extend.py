@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextlib import chdir
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +17,12 @@ from fgtune.config.reading.load import override_path, reloaded
 from fgtune.config.schema.study import Study
 from fgtune.engine.designs import grown_plan
 from fgtune.errors import ConfigError, StudyFolderError
-from fgtune.files import real_path
+from fgtune.files import read_text, real_path
 from fgtune.plugins import permitting
 from fgtune.results.extension import check_hashes, more_seeds
 from fgtune.results.folder import GIVEN, StudyFolder
 from fgtune.results.options import RunOptions, last_call
+from fgtune.text import print_line
 from fgtune.visible import MASK
 
 if TYPE_CHECKING:
@@ -29,7 +31,14 @@ if TYPE_CHECKING:
     from fgtune.engine.opening import OpenedStudy
 
 
-def extend(root: Path, seeds: int, tracking_uri: str | None = None, console: Console | None = None) -> int:
+def extend(
+    root: Path,
+    seeds: int,
+    tracking_uri: str | None = None,
+    console: Console | None = None,
+    *,
+    wait: bool = False,
+) -> int:
     """Extend a study to a number of seeds, and run the cells that this adds.
 
     A study with ``seeds: n`` gets the seeds 0 .. N-1; one that lists its seeds keeps them and gets those that follow
@@ -40,6 +49,7 @@ def extend(root: Path, seeds: int, tracking_uri: str | None = None, console: Con
         seeds: Number of seeds that the study is to have, more than it has.
         tracking_uri: MLflow store, if not that of the last run.
         console: Where progress is shown; standard output by default.
+        wait: Wait until no other process writes to the folder, and then extend what it left.
 
     Returns:
         The exit code, as ``execute`` gives it.
@@ -52,6 +62,10 @@ def extend(root: Path, seeds: int, tracking_uri: str | None = None, console: Con
 
     folder = StudyFolder(real_path(root))
     folder.require_study()
+    say = print if console is None else partial(print_line, console)
+    if wait:
+        with folder.lock(wait, say):
+            pass  # what is read below is what the other process has left
     folder.read_study().trial.check_runs_here(str(folder.root))
     check_hashes(folder.read_provenance(), str(folder.root))
     last = _last_options(folder)
@@ -60,10 +74,10 @@ def extend(root: Path, seeds: int, tracking_uri: str | None = None, console: Con
     grown = more_seeds(study.seeds if isinstance(study.seeds, int) else study.seed_list, seeds)
     with chdir(last.directory(folder.root) or Path.cwd()), permitting(last.plugins, beside=last.study):
         options = _options(folder, last, grown, tracking_uri)
-        with folder.lock():
+        with folder.lock(wait, say):
             opened = _open(folder, grown)
             folder.extend(grown_plan(opened.plan, folder), options)
-        return execute(options, console, opened)
+        return execute(options, console, opened, wait=wait)
 
 
 def _check_seeds(folder: StudyFolder, study: Study, seeds: int) -> None:
@@ -117,5 +131,5 @@ def _open(folder: StudyFolder, seeds: int | list[int]) -> OpenedStudy:
     from fgtune.engine.opening import open_loaded
 
     raw = folder.read_provenance()[GIVEN] | {"seeds": seeds}
-    text = folder.study_file.read_text(encoding="utf-8") if folder.study_file.is_file() else ""
+    text = read_text(folder.study_file) if folder.study_file.is_file() else ""
     return open_loaded(reloaded(raw, text, folder.provenance_file))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from fgtune.app.command_options import WaitOption
 from fgtune.errors import ConfigError
 from fgtune.text import count
 
@@ -36,6 +37,7 @@ def import_table(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="The study folder. Default: reports/NAME, of the table.")
     ] = None,
+    wait: WaitOption = False,
 ) -> None:
     """Make a study folder of runs that were made elsewhere, with verdicts and report.
 
@@ -54,6 +56,7 @@ def import_table(
         ignore=ignore or (),
         overrides=set_ or (),
         out=out,
+        wait=wait,
     )
     counts = results.summary.counts
     ended = counts.planned - counts.missing

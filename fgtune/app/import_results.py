@@ -33,6 +33,7 @@ def import_results(
     ignore: Collection[str] = (),
     overrides: Sequence[str] = (),
     out: str | os.PathLike[str] | None = None,
+    wait: bool = False,
 ) -> Results:
     """Make a study folder of finished runs from elsewhere, with its report and its verdicts.
 
@@ -50,6 +51,7 @@ def import_results(
         ignore: Columns to leave out.
         overrides: Further rules of judging, such as ``metrics.alpha=0.01``; also ``question=...``.
         out: The study folder. None is ``reports/NAME``, after the file.
+        wait: Wait until no other process writes to that folder, instead of raising.
 
     Returns:
         The results, as ``open_results`` gives them.
@@ -67,6 +69,6 @@ def import_results(
     folder = StudyFolder(DEFAULT_OUT / Path(str(table)).stem if out is None else Path(out))
     runs = read_runs(read_rows(table), ignore)
     judging = Judging(primary, direction, baseline, range, margin, metrics or {})
-    write_folder(folder, make_study(runs, judging, study_name(folder.root.resolve()), overrides), runs)
+    write_folder(folder, make_study(runs, judging, study_name(folder.root.resolve()), overrides), runs, wait=wait)
     write_up(folder)
     return open_results(folder.root)

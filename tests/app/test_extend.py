@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import shlex
+import shutil
+import threading
 from contextlib import chdir
 from pathlib import Path
 
@@ -153,7 +155,7 @@ def runs(monkeypatch) -> list[RunOptions]:
     """What an extension asks to be run, in place of running it: the process ends there."""
     asked = []
 
-    def killed(options, console, opened):
+    def killed(options, console, opened, *, wait):
         asked.append((options, opened.plan.study.seed_list))
         raise Killed
 
@@ -269,3 +271,29 @@ def test_the_command_line_asks_for_a_number_of_seeds(begun, capsys):
     assert main(["extend", str(begun.root), "--seeds", "0"]) == 2
     assert main(["extend", str(begun.root), "--seeds", "1"]) == 2
     assert "error: --seeds: must be more than the 2 seeds that the study has, got 1" in capsys.readouterr().err
+
+
+def test_an_extension_that_waits_begins_once_the_folder_is_free(real_folder, tmp_path, monkeypatch, capsys):
+    root = Path(shutil.copytree(real_folder, tmp_path / "reports" / "real"))
+    calls = []
+    monkeypatch.setattr("fgtune.engine.run.execute", lambda options, *_, **more: calls.append((options, more)) or 0)
+    held, free = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with StudyFolder(root).lock():
+            held.set()
+            free.wait(60)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(60)
+    assert main(["extend", str(root), "--seeds", "4"]) == 2
+    assert "is being written by process" in capsys.readouterr().err
+    assert calls == []
+    threading.Timer(1.0, free.set).start()
+    assert main(["extend", str(root), "--seeds", "4", "--wait"]) == 0
+    holder.join()
+    assert "is being written by process" in capsys.readouterr().out
+    (called,) = calls
+    assert called[1] == {"wait": True}
+    assert len(StudyFolder(root).read_study().seed_list) == 4

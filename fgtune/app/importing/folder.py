@@ -24,19 +24,20 @@ _MAY_GROW = ("design.arms", "seeds", "source", "trial.source")
 """Settings that may differ when the table of a study is imported again."""
 
 
-def write_folder(folder: StudyFolder, made: ImportedStudy, runs: Runs) -> None:
+def write_folder(folder: StudyFolder, made: ImportedStudy, runs: Runs, *, wait: bool = False) -> None:
     """Write the runs of a table as a study that is finished; what the folder has of it already stays.
 
     Args:
         folder: The study folder, which need not exist.
         made: The study of the table.
         runs: The table.
+        wait: Wait until no other process writes to the folder.
 
     Raises:
         StudyFolderError: The folder holds another study, or runs that the table lacks or has with other values; another
             process writes to it. Nothing is written then.
     """
-    with folder.lock():
+    with folder.lock(wait, print):
         stored = {result.cell_id: result for result in folder.ledger.read()}
         record = _entry(made, runs)
         if folder.provenance_file.exists():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import threading
 
 import numpy as np
 import pandas as pd
@@ -406,3 +407,44 @@ def test_the_verdicts_are_those_of_the_same_runs_in_a_study_of_fgtune(tmp_path, 
         for found in (ours, theirs)
     )
     assert ours == theirs
+
+
+@pytest.mark.parametrize(
+    ("head", "lines", "words"),
+    [
+        (",".join(f"m{n}" for n in range(299)), ["1," * 298 + "1"], "must have at most 300 columns, got 301"),
+        ("score", ["0.5"] * 10_001, "at most 10,000 seeds"),
+        ("x", ["1"] * 1_700_000, "must have at most 5,000,000 values"),
+    ],
+    ids=["metrics", "seeds", "values"],
+)
+def test_a_table_that_is_too_large_is_refused_before_it_is_a_study(tmp_path, capsys, head, lines, words):
+    path = tmp_path / "runs.csv"
+    path.write_text("\n".join([f"arm,seed,{head}", *(f"a,{n},{line}" for n, line in enumerate(lines))]) + "\n")
+    options = ["--primary", "score", "--direction", "maximize", "--baseline", "a", "--out", str(tmp_path / "out")]
+    assert main(["import", str(path), *options]) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_import_waits_if_asked(tmp_path, capsys):
+    path = write(tmp_path / "runs.csv", rows_of(("base", "b"), range(3)))
+    out = tmp_path / "out"
+    command = ["import", str(path), "--primary", "score", "--direction", "maximize", "--baseline", "base"]
+    assert main([*command, "--out", str(out)]) == 0
+    held, free = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with StudyFolder(out).lock():
+            held.set()
+            free.wait(60)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(60)
+    assert main([*command, "--out", str(out)]) == 2
+    threading.Timer(1.0, free.set).start()
+    capsys.readouterr()
+    assert main([*command, "--out", str(out), "--wait"]) == 0
+    holder.join()
+    assert "is being written by process" in capsys.readouterr().out

@@ -15,7 +15,9 @@ from fgtune.analysis.formatting import MetricInfo, factor_name
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.level_panels import shown_groups
 from fgtune.analysis.trials import BASELINE, COMPLETE, Trial, criteria_of, kinds_of, shown_infos
+from fgtune.arrays import FloatArray, IntArray
 from fgtune.results.records import CellState
+from fgtune.results.texts import CURVE_COLUMNS
 
 _MOST_VERTICES = 12_000  # over all points' curves in one panel
 ALL_ARMS = "all arms"
@@ -109,35 +111,57 @@ def learning_panels(data: StudyData) -> tuple[CurvesPanel, ...]:
     complete = {cell_id for cell_id, result in data.results.items() if result.state is CellState.COMPLETE}
     curves = curves[curves["cell_id"].isin(complete)]
     names = [name for name in (*data.shown_metrics, *_EXTRA) if name in curves.columns]
+    rows = _Rows(curves)
     groups = shown_groups(data)
     panels = []
     for factor, arms in groups:
         title = "" if len(groups) == 1 else ALL_ARMS if factor is None else factor_name(factor, data.factors)
         for name in names:
-            drawn = [_arm_curve(data, curves, arm, name) for arm in arms]
+            drawn = [_arm_curve(data, rows, arm, name) for arm in arms]
             panels.append(CurvesPanel(data.info(name), title, tuple(curve for curve in drawn if curve.epochs)))
     return tuple(panel for panel in panels if any(len(curve.epochs) > 1 for curve in panel.curves))
 
 
-def _arm_curve(data: StudyData, curves: pd.DataFrame, arm: PlannedArm, metric: str) -> Curve:
-    ids = [cell.cell_id for cell in data.cells(arm.name)]  # two arms may share cells
-    rows = curves.loc[curves["cell_id"].isin(ids), ["seed", "epoch", metric]]
-    rows = rows[np.isfinite(rows[metric].to_numpy(dtype=np.float64))]
-    grouped = rows.groupby("epoch", sort=True)[metric].agg(["count", "mean", "std"])
-    n, mean = grouped["count"].to_numpy(), grouped["mean"].to_numpy(dtype=np.float64)
-    quantile = stats.t.ppf(0.5 + data.level / 2, np.maximum(n - 1, 1))
+class _Rows:
+    """The curves of finished cells as arrays, with the rows of each cell at hand."""
+
+    def __init__(self, curves: pd.DataFrame) -> None:
+        grouped = curves.groupby("cell_id", sort=False).indices
+        self.of_cell = {cell_id: np.asarray(rows, dtype=np.int64) for cell_id, rows in grouped.items()}
+        self.epochs, self.seeds = (curves[name].to_numpy(dtype=np.int64) for name in ("epoch", "seed"))
+        self.metrics = {
+            name: curves[name].to_numpy(dtype=np.float64) for name in curves.columns if name not in CURVE_COLUMNS
+        }
+
+
+def _arm_curve(data: StudyData, rows: _Rows, arm: PlannedArm, metric: str) -> Curve:
+    ids = {cell.cell_id: None for cell in data.cells(arm.name)}  # two arms may share cells
+    at = np.concatenate([np.empty(0, dtype=np.int64), *(rows.of_cell[each] for each in ids if each in rows.of_cell)])
+    at = at[np.isfinite(rows.metrics[metric][at])]
+    values = rows.metrics[metric][at]
+    epochs, place = np.unique(rows.epochs[at], return_inverse=True)
+    n = np.bincount(place, minlength=len(epochs))
+    mean = np.bincount(place, values, len(epochs)) / n
+    sd = np.sqrt(np.bincount(place, (values - mean[place]) ** 2, len(epochs)) / np.maximum(n - 1, 1))
     info = data.info(metric)
-    half = np.where(n >= 2, quantile * grouped["std"].to_numpy() / np.sqrt(np.maximum(n, 1)), math.nan)  # (E,)
+    half = np.where(n >= 2, _quantiles(data.level, n) * sd / np.sqrt(n), math.nan)  # (E,)
     return Curve(
         arm=arm.name,
         label=arm.label,
         kind=BASELINE if arm.is_baseline else COMPLETE,
-        epochs=tuple(int(epoch) for epoch in grouped.index),
+        epochs=tuple(epochs.tolist()),
         mean=tuple(mean.tolist()),
         low=tuple(np.maximum(mean - half, np.minimum(info.low, mean)).tolist()),
         high=tuple(np.minimum(mean + half, np.maximum(info.high, mean)).tolist()),
-        n=int(rows["seed"].nunique()),
+        n=len(np.unique(rows.seeds[at])),
     )
+
+
+def _quantiles(level: float, n: IntArray) -> FloatArray:
+    """Student's t for means of so many values, computed once for each number."""
+    sizes, place = np.unique(np.maximum(n - 1, 1), return_inverse=True)
+    found: FloatArray = np.asarray(stats.t.ppf(0.5 + level / 2, sizes))[place]
+    return found
 
 
 def trial_curves_panels(data: StudyData, trials: Sequence[Trial]) -> tuple[CurvesPanel, ...]:

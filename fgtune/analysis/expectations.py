@@ -39,10 +39,15 @@ class JudgedExpectation:
     @property
     def sentence(self) -> str:
         """``no_coarse: hurts expected, equivalent found``."""
+        return f"{self.arm}: {self.finding}"
+
+    @property
+    def finding(self) -> str:
+        """The sentence without the arm."""
         expected = " or ".join(self.expected)
         if self.outcome is Outcome.UNDECIDED:
-            return f"{self.arm}: {expected} expected, no verdict yet"
-        return f"{self.arm}: {expected} expected, {self.verdict} found"
+            return f"{expected} expected, no verdict yet"
+        return f"{expected} expected, {self.verdict} found"
 
 
 def judge_expectations(

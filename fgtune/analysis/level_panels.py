@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
 from fgtune.analysis.estimates import arm_estimate
@@ -94,12 +94,14 @@ class PairPanel:
         y: The metric on the vertical axis.
         points: Including the baseline.
         marked: Points to name: the chosen one and the best one, or none.
+        names: What readers call points, where that is not their name in the plan.
     """
 
     x: MetricInfo
     y: MetricInfo
     points: tuple[TrialPoint, ...]
     marked: tuple[str, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -232,7 +234,8 @@ def choice_panels(
         kinds |= {trial.arm: BASELINE for trial in own if trial.is_baseline}
         points = _both(own, kinds, data.info(choice.criterion), primary)
         marked = tuple(dict.fromkeys([choice.arm, choice.best_arm]))
-        found.append((choice.dataset, PairPanel(data.info(choice.criterion), primary, points, marked)))
+        names = {arm.name: data.shown_name(arm) for arm in data.arms}
+        found.append((choice.dataset, PairPanel(data.info(choice.criterion), primary, points, marked, names)))
     return tuple(found)
 
 

@@ -5,6 +5,7 @@ The alignment is that of the exact ``ged``, so the wrong edges in the figure are
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,10 +65,24 @@ def median_seed(data: StudyData, arm: str) -> int | None:
     return ranked[(len(ranked) - 1) // 2] if ranked else None
 
 
-def relations_panels(data: StudyData) -> tuple[RelationsPanel, ...]:
-    """The panels of every arm's median seed, the baseline first; arms without a finished, stored cell have none."""
+def has_relations(data: StudyData, arm: str) -> bool:
+    """Whether the arm's median seed has a finished, stored cell."""
+    seed = median_seed(data, arm)
+    cells = [cell.cell_id for cell in data.cells(arm) if cell.seed == seed]
+    return bool(cells) and (data.folder.relations_dir / f"{cells[0]}.npz").exists()
+
+
+def relations_panels(data: StudyData, arms: Collection[str] | None = None) -> tuple[RelationsPanel, ...]:
+    """The panels of every arm's median seed, the baseline first; arms without a finished, stored cell have none.
+
+    Args:
+        data: The study.
+        arms: Names of the arms that are shown; None for all.
+    """
     panels = []
     for arm in sorted(data.arms, key=lambda arm: not arm.is_baseline):
+        if arms is not None and arm.name not in arms:
+            continue
         seed = median_seed(data, arm.name)
         if seed is not None:
             panels += _cell_panels(data, arm, seed)

@@ -36,7 +36,7 @@ class MetricBook(Protocol):
         """A metric's name for readers, with and without its split."""
 
 
-_ACRONYMS = {"ari": "ARI", "nmi": "NMI", "ged": "GED", "v": "V"}
+_SPELLED = {"ari": "ARI", "nmi": "NMI", "ged": "GED", "v": "V", "calinski": "Calinski", "harabasz": "Harabasz"}
 
 
 class _Catalogue:
@@ -53,7 +53,7 @@ class _Catalogue:
 
     def title(self, name: str) -> tuple[str, str]:
         split, _, base = name.rpartition("/")
-        words = " ".join(_ACRONYMS.get(word, word) for word in base.split("_"))
+        words = " ".join(_SPELLED.get(word, word) for word in base.split("_"))
         return f"{words} ({split})" if split else words, words
 
 

@@ -97,6 +97,7 @@ class Dataset:
         regions: Where parts of each image lie, by name, (N, H, W) bool each, where that is known; for
             evaluating attention maps.
         feature_names: Names of the (N, features) inputs, where they have names.
+        picture: (channels, height, width) of the picture that a row of (N, features) inputs is, where it is one.
         preparation: What is done to the inputs once a split is known; None for nothing. Missing features are NaN where
             it fills them.
         notes: What reading the data decided or found suspicious, one sentence each; ``data check`` and every call on a
@@ -115,6 +116,7 @@ class Dataset:
     fine_names: tuple[str, ...] | None = None
     regions: Mapping[str, npt.NDArray[np.bool_]] | None = None
     feature_names: tuple[str, ...] | None = None
+    picture: tuple[int, int, int] | None = None
     preparation: Preparation | None = None
     notes: tuple[str, ...] = ()
 

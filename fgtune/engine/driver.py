@@ -104,7 +104,9 @@ class Driver:
     def _report_after_error(self) -> None:
         """After an error of the driver itself, report what is finished, and end the tracked study."""
         with contextlib.suppress(Exception):  # a failure here must not hide the error
-            self.tracking.finish(StudyEnd.ERROR, write_up(self.launch.folder)[1])
+            self.tracking.settle()
+            if self.tracking.finish(StudyEnd.ERROR, write_up(self.launch.folder)[1]):
+                write_up(self.launch.folder)
 
     def _train(self, flag: StopFlag) -> CellQueue:
         """Run cells until none is left, a budget is used up, or the flag is set."""
@@ -193,8 +195,10 @@ class Driver:
             folder.gather_curves()
             print_damage(folder.damage.values())
             folder.damage.clear()
+        self.tracking.settle()
         path, summary = write_up(folder)
-        self.tracking.finish(end, summary)
+        if self.tracking.finish(end, summary):
+            write_up(folder)
         for line in self._closing_lines(end, results):
             say(line)
         if end in {StudyEnd.COMPLETE, StudyEnd.FAILED_CELLS}:

@@ -15,6 +15,7 @@ from fgtune.config.arms.plan import Plan
 from fgtune.config.arms.records import Cell
 from fgtune.config.schema.base import data_key
 from fgtune.data.base import Dataset
+from fgtune.data.samples import sample_card
 from fgtune.engine.patience import Patience
 from fgtune.engine.progress import ProgressDisplay
 from fgtune.results.evidence import (
@@ -31,6 +32,7 @@ from fgtune.results.evidence import (
 from fgtune.results.folder import StudyFolder
 from fgtune.results.live import RunningTrial, log_fault, write_running
 from fgtune.results.records import CellResult, CellState, EpochMetrics, LabelsRecord, TrialOutcome
+from fgtune.results.samples import write_samples
 from fgtune.visible import masked, visible
 
 _T = TypeVar("_T")
@@ -203,7 +205,7 @@ class Recorder:
 
 
 def record_labels(folder: StudyFolder, plan: Plan, datasets: Mapping[str, Dataset]) -> None:
-    """Store the coarse labels of a plan's data sets, which predictions are read with; before the first cell ends.
+    """Store the coarse labels of a plan's data sets, which predictions are read with, and a few samples to look at.
 
     Args:
         folder: The locked study folder.
@@ -212,6 +214,7 @@ def record_labels(folder: StudyFolder, plan: Plan, datasets: Mapping[str, Datase
     """
     for key in sorted(plan.shapes.keys() & datasets.keys()):
         folder.write_labels(key, LabelsRecord.of(datasets[key].coarse, datasets[key].num_coarse))
+        write_samples(folder, key, sample_card(datasets[key]))
 
 
 def without_repeats(epochs: Sequence[EpochMetrics]) -> list[EpochMetrics]:

@@ -7,7 +7,7 @@ everything, since otherwise every cell would delay the next one by a tenth of a 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import pandas as pd
 
@@ -18,6 +18,8 @@ from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, EpochMetrics
 from fgtune.results.texts import CURVE_COLUMNS
 from fgtune.tracking import ArmFindings, Findings, StudyEnd, Tracker
+
+_SETTLE_S = 60.0
 
 
 class SafeTracking:
@@ -32,6 +34,7 @@ class SafeTracking:
     def __init__(self, tracker: Tracker, folder: StudyFolder, say: Callable[[str], None]) -> None:
         self._tracker, self._folder, self._say = tracker, folder, say
         self._is_lost = False
+        self._settled = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tracking")
         self._submitted: list[Future[object]] = []
 
@@ -60,8 +63,22 @@ class SafeTracking:
         """Store a finished cell; after a fault, only at the end."""
         self._later(lambda: None if self._is_lost else self._try(lambda: self._tracker.log_cell(result, history)))
 
-    def finish(self, end: StudyEnd, summary: StudySummary) -> None:
-        """Store the summary and the main files, and mark the study as ended."""
+    def settle(self) -> None:
+        """Wait until what was submitted is written, so that the report can name the runs; not for ever."""
+        wait([self._thread.submit(lambda: None)], timeout=_SETTLE_S)
+        self._settled = self._noted()
+
+    def _noted(self) -> int:
+        """Size of the file that says which run holds each cell."""
+        path = self._folder.tracking_file
+        return path.stat().st_size if path.is_file() else 0
+
+    def finish(self, end: StudyEnd, summary: StudySummary) -> bool:
+        """Store the summary and the main files, and mark the study as ended.
+
+        Returns:
+            Whether cells were stored since ``settle``, so that the report does not name their runs.
+        """
         folder = self._folder
         artifacts = [
             folder.report_file, folder.verdicts_file, folder.resolved_file, folder.results_csv, folder.plan_file
@@ -77,6 +94,7 @@ class SafeTracking:
         self._thread.shutdown()
         for each in self._submitted:
             each.result()  # anything but a fault of the store is an error of the driver
+        return self._noted() != self._settled
 
     def _later(self, work: Callable[[], object]) -> None:
         self._submitted = [each for each in self._submitted if not each.done() or each.exception() is not None]

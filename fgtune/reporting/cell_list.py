@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from fgtune.analysis.inputs import StudyData
 from fgtune.results.folder import StudyFolder
+from fgtune.results.tracked import tracked_runs
 
 MOST_CELLS = 2000
 """With more cells than this the page lists arms."""
@@ -29,6 +30,8 @@ class CellRow:
         value: Its primary metric; nan without one.
         seconds: Trainer seconds; nan before it ended.
         epochs: Epochs that it trained.
+        run: The id of its run in MLflow; empty where that is not known.
+        run_link: The page of that run; empty where the store has no address of its own.
         links: What to call each of its places, and where that is: files relative to the page, or parts of the page.
     """
 
@@ -41,6 +44,8 @@ class CellRow:
     seconds: float
     epochs: int
     links: Mapping[str, str]
+    run: str = ""
+    run_link: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,12 +64,13 @@ def cell_rows(data: StudyData) -> tuple[CellRow, ...]:
     if len(data.planned) > MOST_CELLS:
         return ()
     primary, files = data.study.metrics.primary, _files(data.folder)
-    labels = {arm.name: data.shown_name(arm) for arm in data.arms}
+    labels, runs = {arm.name: data.shown_name(arm) for arm in data.arms}, tracked_runs(data.folder)
     rows = []
     for cell in data.planned:
         row = CellRow(cell.cell_id, cell.arm, labels[cell.arm], cell.seed, _PLANNED, math.nan, math.nan, 0, {})
         result = data.results.get(cell.cell_id)
         if result is not None:
+            run = runs.get(cell.cell_id)
             left = {name: path for name, paths in files.items() if (path := paths.get(cell.cell_id))}
             row = replace(
                 row,
@@ -73,6 +79,8 @@ def cell_rows(data: StudyData) -> tuple[CellRow, ...]:
                 seconds=result.seconds if data.is_timed(result) else math.nan,
                 epochs=result.epochs,
                 links=_places(cell.arm) | left,
+                run="" if run is None else run.run_id,
+                run_link="" if run is None else run.link,
             )
         rows.append(row)
     return tuple(rows)

@@ -15,15 +15,18 @@ from fgtune.analysis.trials import BASELINE, BEST, COMPLETE, STOPPED
 from fgtune.reporting.level_figures import KIND_STYLES, kind_marker
 from fgtune.reporting.theme import (
     BASELINE_COLOR,
+    MOST_NAMED,
     WRONG_COLOR,
     ArmStyle,
     axis,
     base_layout,
+    count_axis,
     log_axis,
     marks,
     metric_axis,
     of_arm,
     of_arms,
+    of_runs,
     short,
     shown,
 )
@@ -31,7 +34,6 @@ from fgtune.reporting.theme import (
 _DIRECT_LABELS = 6  # more curves than this get a legend instead of labels at their ends
 _LABEL_CHARACTERS = 16
 _MOST_BANDS = 8  # the bands of more curves hide each other
-_MOST_NAMED = 24  # a legend of more is longer than its figure; pointing at a curve names it
 _WIDTHS = {STOPPED: 1.0, COMPLETE: 1.0, BASELINE: 2.5, BEST: 2.5}
 
 
@@ -42,26 +44,16 @@ def learning_figure(panel: CurvesPanel, styles: Mapping[str, ArmStyle]) -> go.Fi
     direct = len(ordered) <= _DIRECT_LABELS and all(len(curve.label) <= _LABEL_CHARACTERS for curve in ordered)
     for curve in ordered if len(ordered) <= _MOST_BANDS else ():
         figure.add_trace(_band(curve, styles[curve.arm]))
-    for curve in ordered:
-        style = styles[curve.arm]
-        figure.add_trace(
-            go.Scatter(
-                x=list(curve.epochs),
-                y=[short(value) for value in curve.mean],
-                mode="lines" if len(curve.epochs) > 1 else "markers",
-                line={"color": style.color, "width": 2, "dash": style.dash},
-                marker={"color": style.color, "symbol": style.symbol},
-                name=shown(curve.label, 28),
-                **_pointing(curve, len(ordered) <= _MOST_NAMED),
-                **of_arm(curve.arm),
-            )
-        )
+    if len(ordered) > MOST_NAMED:
+        figure.add_traces(_by_style(ordered, styles))
+    else:
+        figure.add_traces([_line(curve, styles[curve.arm]) for curve in ordered])
     values = [value for curve in ordered for part in (curve.low, curve.high, curve.mean) for value in part]
     values = [value for value in values if not math.isnan(value)]
-    layout = base_layout(300, xaxis=axis("epoch", showgrid=False), yaxis=metric_axis(panel.metric, values))
+    layout = base_layout(300, xaxis=count_axis("epoch", _last(panel)), yaxis=metric_axis(panel.metric, values))
     if direct:
         layout["margin"] = layout["margin"] | {"r": 14 + 6.4 * max(len(curve.label) for curve in ordered)}
-    elif len(ordered) <= _MOST_NAMED:
+    elif len(ordered) <= MOST_NAMED:
         layout |= {"showlegend": True, "height": 340, "legend": {"orientation": "h", "y": -0.28, "x": 0}}
     figure.update_layout(layout)
     if direct:
@@ -69,12 +61,35 @@ def learning_figure(panel: CurvesPanel, styles: Mapping[str, ArmStyle]) -> go.Fi
     return figure
 
 
-def _pointing(curve: Curve, intervals: bool) -> dict[str, Any]:
-    """What pointing at a curve says; ``intervals`` of very many curves would be half of the page."""
-    texts = [_interval_text(low, high) for low, high in zip(curve.low, curve.high, strict=True)] if intervals else []
-    around = "%{customdata}" if texts else ""
-    template = f"{shown(curve.label)}, epoch %{{x}}: %{{y:.3f}}{around}, n = {curve.n}<extra></extra>"
-    return {"hovertemplate": template} | ({"customdata": texts} if texts else {})
+def _last(panel: CurvesPanel) -> int:
+    return max((curve.epochs[-1] for curve in panel.curves), default=1)
+
+
+def _line(curve: Curve, style: ArmStyle) -> go.Scatter:
+    """The curve of an arm; pointing at it says its value, interval and n."""
+    texts = [_interval_text(low, high) for low, high in zip(curve.low, curve.high, strict=True)]
+    return go.Scatter(
+        x=list(curve.epochs),
+        y=[short(value) for value in curve.mean],
+        mode="lines" if len(curve.epochs) > 1 else "markers",
+        line={"color": style.color, "width": 2, "dash": style.dash},
+        marker={"color": style.color, "symbol": style.symbol},
+        name=shown(curve.label, 28),
+        hovertemplate=f"{shown(curve.label)}, epoch %{{x}}: %{{y:.3f}}%{{customdata}}, n = {curve.n}<extra></extra>",
+        customdata=texts,
+        **of_arm(curve.arm),
+    )
+
+
+def _by_style(curves: Sequence[Curve], styles: Mapping[str, ArmStyle]) -> list[go.Scatter]:
+    """Very many curves as one trace for each look; intervals of all of them would be half of the page."""
+    looks: dict[tuple[str, str], list[Curve]] = {}
+    for curve in curves:
+        looks.setdefault((styles[curve.arm].color, styles[curve.arm].dash), []).append(curve)
+    return [
+        _lines(own, {"color": color, "width": 1.2, "dash": dash}, [f"{curve.label}, n = {curve.n}" for curve in own])
+        for (color, dash), own in looks.items()
+    ]
 
 
 def _interval_text(low: float, high: float) -> str:
@@ -142,33 +157,36 @@ def trial_curves_figure(panel: CurvesPanel) -> go.Figure:
     for kind in KIND_STYLES:
         curves = [curve for curve in panel.curves if curve.kind == kind]
         if curves:
-            figure.add_trace(_lines(curves, kind))
+            line = {"color": KIND_STYLES[kind].color, "width": _WIDTHS[kind]}
+            names = [curve.arm for curve in curves]
+            figure.add_trace(_lines(curves, line, names, KIND_STYLES[kind].opacity))
         if kind == STOPPED:
             texts = [f"{shown(curve.arm)}, stopped at epoch {curve.epochs[-1]}" for curve in curves]
             xs, ys = [curve.epochs[-1] for curve in curves], [short(curve.mean[-1]) for curve in curves]
             figure.add_trace(marks(xs, ys, kind_marker(kind), texts, **of_arms([curve.arm for curve in curves])))
-    figure.update_layout(base_layout(320, xaxis=axis("epoch", showgrid=False), yaxis=axis("")))
+    values = [value for curve in panel.curves for value in curve.mean if not math.isnan(value)]
+    figure.update_layout(
+        base_layout(320, xaxis=count_axis("epoch", _last(panel)), yaxis=metric_axis(panel.metric, values))
+    )
     return figure
 
 
-def _lines(curves: Sequence[Curve], kind: str) -> go.Scatter:
-    """All curves of a kind as one trace, with gaps between them."""
+def _lines(curves: Sequence[Curve], line: Mapping[str, Any], names: Sequence[str], opacity: float = 1.0) -> go.Scatter:
+    """Several curves as one trace, with gaps between them; pointing at one says its name."""
     xs: list[int | None] = []
     ys: list[float | None] = []
-    arms: list[str | None] = []
     for curve in curves:
         xs += [*curve.epochs, None]
         ys += [*map(short, curve.mean), None]
-        arms += [curve.arm] * len(curve.epochs) + [None]
+    runs = [(curve.arm, len(curve.epochs), shown(name)) for curve, name in zip(curves, names, strict=True)]
     return go.Scatter(
         x=xs,
         y=ys,
         mode="lines",
-        line={"color": KIND_STYLES[kind].color, "width": _WIDTHS[kind]},
-        opacity=KIND_STYLES[kind].opacity,
-        text=[None if arm is None else shown(arm) for arm in arms],
+        line=dict(line),
+        opacity=opacity,
         hovertemplate="%{text}, epoch %{x}: %{y:.3f}<extra></extra>",
-        **of_arms(arms),
+        **of_runs(runs),
     )
 
 
@@ -212,6 +230,6 @@ def history_figure(panel: HistoryPanel, best: Sequence[str]) -> go.Figure:
     texts += [f"{shown(point.arm)}: failed, no value" for point in without]
     arms = of_arms([point.arm for point in crosses + without])
     figure.add_trace(marks(xs, ys, kind_marker(STOPPED), texts, **arms))
-    order = axis("trials in the order of their end", showgrid=False)
+    order = count_axis("trials in the order of their end", last)
     figure.update_layout(base_layout(320, xaxis=order, yaxis=axis("", **(log_axis(values) if log else {}))))
     return figure

@@ -9,7 +9,8 @@ import plotly.graph_objects as go
 from fgtune.analysis.datasets.ranks import RankTest
 from fgtune.analysis.datasets.together import PooledContrast
 from fgtune.analysis.formatting import MetricInfo, interval, number
-from fgtune.reporting.row_figures import difference_ground, error_bar, estimate_text
+from fgtune.reporting.estimate_marks import error_bar, estimate_text
+from fgtune.reporting.row_figures import difference_ground
 from fgtune.reporting.theme import (
     FAINT,
     INK,

@@ -18,9 +18,9 @@ from fgtune.analysis.discovery.outcome import Discovery
 from fgtune.analysis.discovery.text import num_fine_text
 from fgtune.analysis.formatting import number
 from fgtune.arrays import AnyArray
+from fgtune.reporting.estimate_marks import interval_bar
 from fgtune.reporting.html import document, generator, script_json
 from fgtune.reporting.page_figures import Figure
-from fgtune.reporting.row_figures import interval_bar
 from fgtune.reporting.theme import (
     FAINT,
     RIGHT_COLOR,

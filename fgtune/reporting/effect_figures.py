@@ -13,7 +13,8 @@ from fgtune.analysis.formatting import number
 from fgtune.analysis.text.variance import share_words
 from fgtune.analysis.variance.parts import Share
 from fgtune.analysis.verdicts.statistics import PairedContrast
-from fgtune.reporting.row_figures import difference_ground, error_bar, estimate_text
+from fgtune.reporting.estimate_marks import error_bar, estimate_text
+from fgtune.reporting.row_figures import difference_ground
 from fgtune.reporting.theme import BASELINE_COLOR, INK, RIGHT_COLOR, axis, base_layout, marks, rows_axis, short, shown
 
 _LINE = 44  # characters below a figure of half the page

@@ -1,7 +1,8 @@
 """Writes ``report.html``, one page that needs no network, and ``verdicts.json`` beside it, from the study folder.
 
-Plotly's script is inlined once, compressed, and figures are inert JSON beside it. The page's content security policy
-allows only its own scripts, by digest, and no requests; in addition, the template escapes text from the study.
+Plotly's script is inlined once, compressed, and figures are inert JSON beside it. It is the bundle for cartesian charts
+that Plotly publishes (``plotly.js-cartesian-dist-min`` 4.1.1), a third of the whole script. The page's content security
+policy allows only its own scripts, by digest, and no requests; in addition, the template escapes text from the study.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import gzip
 import hashlib
 import json
 import re
-import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
@@ -21,7 +21,6 @@ from typing import Any
 import plotly
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
-from plotly.offline import get_plotlyjs
 
 from fgtune import __version__
 from fgtune.analysis import formatting
@@ -33,6 +32,8 @@ from fgtune.analysis.verdict_records import versions, write_verdicts
 from fgtune.files import write_atomically
 from fgtune.reporting.page import page_context
 from fgtune.results.folder import StudyFolder
+from fgtune.results.samples import read_samples
+from fgtune.results.tracked import tracked_runs
 from fgtune.text import count, print_damage
 
 _SCRIPTS = (
@@ -43,6 +44,7 @@ _SCRIPTS = (
     "scripts/figures.js",
 )
 """In the order in which the page runs them."""
+_PLOTLY = "vendor/plotly-cartesian.min.js.gz"
 
 
 def write_up(folder: StudyFolder, refresh_s: int = 0) -> tuple[Path, StudySummary]:
@@ -63,6 +65,8 @@ def write_up(folder: StudyFolder, refresh_s: int = 0) -> tuple[Path, StudySummar
     folder = folder.leniently()
     data = read_study(folder)
     folder.check_curves()
+    tracked_runs(folder)
+    read_samples(folder)
     summary = summarise(data)
     made_again = {folder.provenance_file, folder.resolved_file, folder.plan_file}  # of which no result lacks anything
     damage = tuple(f"{what}." for path, what in folder.damage.items() if path not in made_again)
@@ -77,7 +81,7 @@ def write_up(folder: StudyFolder, refresh_s: int = 0) -> tuple[Path, StudySummar
 
 def generator() -> str:
     """What made a page, as its head says: with the same versions, the same folder gives the same bytes."""
-    made_by = {"fgtune": __version__, "plotly": plotly.__version__, "zlib": zlib.ZLIB_RUNTIME_VERSION} | versions()
+    made_by = {"fgtune": __version__, "plotly": plotly.__version__} | versions()
     return ", ".join(f"{name} {version}" for name, version in made_by.items())
 
 
@@ -169,20 +173,24 @@ def document(template: str, context: Mapping[str, Any], figures: Mapping[str, st
         .get_template(template)
         .render(
             **context,
-            plotly_gz=_compressed_plotly(),
+            plotly_gz=base64.b64encode(_plotly_file()).decode(),
             scripts=tuple(map(Markup, scripts)),
             **{name: Markup(_package_file(file)) for name, file in styles.items()},
             figure_json={key: script_json(figure) for key, figure in figures.items()},
-            script_policy=" ".join(_digest(script) for script in (get_plotlyjs(), *scripts)),
+            script_policy=" ".join(_digest(script) for script in (plotly_script(), *scripts)),
         )
     )
     return text.encode()
 
 
+def _plotly_file() -> bytes:
+    return (Path(__file__).parent / _PLOTLY).read_bytes()
+
+
 @cache
-def _compressed_plotly() -> str:
-    """Plotly's script, compressed and as text: with it as it is, a page has 5 MB instead of 2."""
-    return base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode()
+def plotly_script() -> str:
+    """Plotly's script, as the page unpacks it."""
+    return gzip.decompress(_plotly_file()).decode()
 
 
 def _package_file(name: str) -> str:

@@ -11,15 +11,18 @@ from typing import Any
 import plotly.graph_objects as go
 
 from fgtune.analysis.formatting import number
+from fgtune.analysis.grid_panels import GridPanel
 from fgtune.analysis.level_panels import LevelPoint, PairPanel, ScatterPanel, SensitivityPanel, TrialPoint
 from fgtune.analysis.search.axes import on_log_scale
 from fgtune.analysis.trials import BASELINE, BEST, COMPLETE, STOPPED
 from fgtune.analysis.verdicts.statistics import Estimate
-from fgtune.reporting.row_figures import error_bar, estimate_text, mean_marker, seed_marker
+from fgtune.reporting.estimate_marks import ArmMark, arm_traces, error_bar, estimate_text
 from fgtune.reporting.theme import (
     BASELINE_COLOR,
     FAINT,
+    LIGHT_TO_BLUE,
     MISSED_COLOR,
+    MOST_NAMED,
     RIGHT_COLOR,
     WRONG_COLOR,
     ArmStyle,
@@ -29,7 +32,6 @@ from fgtune.reporting.theme import (
     log_axis,
     marks,
     metric_axis,
-    of_arm,
     of_arms,
     rows_axis,
     short,
@@ -80,21 +82,14 @@ def sensitivity_figure(panel: SensitivityPanel, styles: Mapping[str, ArmStyle]) 
     scaled = sorted({math.log10(point.x) if log else point.x for point in panel.points})
     step = min((after - before for before, after in itertools.pairwise(scaled)), default=1.0)
     shift = -0.16 * step  # single seeds are beside the mean, so that the interval stays visible
-    for point in points:
-        x = point.x * 10**shift if log else point.x + shift
-        texts = [f"{shown(point.label)}, seed {seed}: {number(value)}" for seed, value in point.seeds]
-        values = [value for _, value in point.seeds]
-        figure.add_trace(marks([x] * len(values), values, seed_marker(styles[point.arm]), texts, **of_arm(point.arm)))
-    for point in points:
-        style, estimate = styles[point.arm], point.estimate
-        text, bar = estimate_text(point.label, estimate), error_bar(estimate, style.color)
-        figure.add_trace(
-            marks([point.x], [estimate.mean], mean_marker(style), [text], error_y=bar, **of_arm(point.arm))
-        )
+    drawn = [ArmMark(p.arm, p.label, p.x, p.x * 10**shift if log else p.x + shift, p.estimate, p.seeds) for p in points]
+    figure.add_traces(arm_traces(drawn, styles, rows=False))
     pad = max(0.5 * step, 0.08 * (scaled[-1] - scaled[0])) if panel.axis.numeric else 0.6 * step
     scale = {"type": "log" if log else "linear", "range": [scaled[0] - pad, scaled[-1] + pad]}
     ticks = {"tickvals": [point.x for point in panel.points], "ticktext": [shown(p.tick, 24) for p in panel.points]}
-    levels = axis(shown(panel.axis.title), showgrid=False, **ticks, **scale)
+    if len(points) > MOST_NAMED and panel.axis.numeric:
+        ticks = log_axis([point.x for point in panel.points]) if log else {}
+    levels = axis(shown(panel.axis.title), showgrid=False, **(ticks | scale))
     figure.update_layout(base_layout(320, xaxis=levels, yaxis=metric_axis(panel.metric, drawn_values(points))))
     return figure
 
@@ -108,19 +103,17 @@ def drawn_values(points: Sequence[LevelPoint]) -> list[float]:
 
 def arms_figure(panel: SensitivityPanel, styles: Mapping[str, ArmStyle]) -> go.Figure:
     """Mean, interval and single seeds of every arm, a row each, with a line at the baseline's mean."""
-    figure, names = go.Figure(), []
+    figure = go.Figure()
     points = [point for point in panel.points if point.estimate.n]
     baseline = next((point for point in points if point.is_baseline), None)
     if baseline is not None:
         figure.add_vline(baseline.estimate.mean, line={"color": FAINT, "width": 1, "dash": "dot"})
-    for row, point in enumerate(points):
-        style, estimate = styles[point.arm], point.estimate
-        texts = [f"{shown(point.label)}, seed {seed}: {number(value)}" for seed, value in point.seeds]
-        values = [value for _, value in point.seeds]
-        figure.add_trace(marks(values, [row - 0.24] * len(values), seed_marker(style), texts, **of_arm(point.arm)))
-        text, bar = estimate_text(point.label, estimate), error_bar(estimate, style.color)
-        figure.add_trace(marks([estimate.mean], [row], mean_marker(style), [text], error_x=bar, **of_arm(point.arm)))
-        names.append(shown(point.label, 22))
+    drawn = [
+        ArmMark(point.arm, point.label, row, row - 0.24, point.estimate, point.seeds)
+        for row, point in enumerate(points)
+    ]
+    figure.add_traces(arm_traces(drawn, styles, rows=True))
+    names = [shown(point.label, 22) for point in points]
     step = max(_ROW_FEW - len(names), _ROW_LEAST)
     values = drawn_values(points)
     pad = 0.04 * (max(values) - min(values)) or 0.5
@@ -145,6 +138,47 @@ def number_figure(rows: Sequence[tuple[int, Estimate]], left: Sequence[int], tru
         figure.add_trace(marks([size], [estimate.mean], marker, [estimate_text(f"K_F {size}", estimate)], error_y=bar))
     ticks = {"tickvals": sizes, "ticktext": [str(size) for size in sizes]}
     figure.update_layout(base_layout(280, xaxis=axis("K_F", showgrid=False, **ticks), yaxis=axis("")))
+    return figure
+
+
+def grid_figure(panel: GridPanel) -> go.Figure:
+    """Means of a metric over two factors as colours and numbers; the baseline is framed."""
+    rows, columns = panel.means.shape
+    figure = go.Figure()
+    texts = [["" if math.isnan(mean) else number(float(mean)) for mean in row] for row in panel.means]
+    hover = [
+        [
+            f"{shown(panel.x)} {shown(x)}, {shown(panel.y)} {shown(y)}: {texts[row][column] or 'no value'}, "
+            f"n = {panel.counts[row, column]:g}"
+            for column, x in enumerate(panel.columns)
+        ]
+        for row, y in enumerate(panel.rows)
+    ]
+    figure.add_trace(
+        go.Heatmap(
+            z=[[short(float(mean)) for mean in row] for row in panel.means],
+            text=texts,
+            texttemplate="%{text}",
+            hovertext=hover,
+            hoverinfo="text",
+            colorscale=LIGHT_TO_BLUE,
+            reversescale=panel.metric.direction == "minimize",
+            xgap=2,
+            ygap=2,
+            colorbar={"thickness": 10, "outlinewidth": 0, "tickfont": {"size": 11}, "nticks": 6},
+        )
+    )
+    row, column = panel.baseline
+    frame = {"x0": column - 0.5, "x1": column + 0.5, "y0": row - 0.5, "y1": row + 0.5}
+    figure.add_shape(type="rect", **frame, line={"color": BASELINE_COLOR, "width": 2})
+    ticks = {"tickvals": list(range(columns)), "ticktext": [shown(text, 12) for text in panel.columns]}
+    layout = base_layout(
+        int(min(560, 130 + 34 * rows)),
+        xaxis=axis(shown(panel.x), showgrid=False, fixedrange=True, **ticks),
+        yaxis=rows_axis([shown(text, 16) for text in panel.rows])
+        | {"title": {"text": shown(panel.y), "standoff": 8, "font": {"size": 12}}, "range": [rows - 0.5, -0.5]},
+    )
+    figure.update_layout(layout)
     return figure
 
 
@@ -188,9 +222,9 @@ def _strip(point: TrialPoint, rank: int) -> float:
 
 def pair_figure(panel: PairPanel) -> go.Figure:
     """Two metrics of every completed point; marked points are named."""
-    figure = go.Figure()
+    figure, names = go.Figure(), panel.names
     for kind, points in _by_kind(panel.points):
-        texts = [f"{shown(point.arm)}: {number(point.x)}, {number(point.y)}" for point in points]
+        texts = [f"{shown(names.get(p.arm, p.arm))}: {number(p.x)}, {number(p.y)}" for p in points]
         positions = [short(point.x) for point in points], [short(point.y) for point in points]
         figure.add_trace(marks(*positions, kind_marker(kind), texts, **of_arms([point.arm for point in points])))
     named = [point for point in panel.points if point.arm in panel.marked]
@@ -207,7 +241,7 @@ def pair_figure(panel: PairPanel) -> go.Figure:
         figure.add_annotation(
             x=math.log10(point.x) if log_x else point.x,
             y=math.log10(point.y) if log_y else point.y,
-            text=shown(point.arm),
+            text=shown(names.get(point.arm, point.arm)),
             showarrow=False,
             xanchor="right" if right else "left",
             xshift=8 if right else -8,

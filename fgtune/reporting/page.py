@@ -27,7 +27,9 @@ from fgtune.reporting.theme import arm_styles
 from fgtune.results.folder import GIVEN
 from fgtune.results.options import OPTIONS
 from fgtune.results.provenance import TRACKING
+from fgtune.results.samples import read_samples
 
+_MOST_CARDS = 3  # data sets with samples on the first screen
 _TOP = 10  # rows of the table that are always visible
 
 
@@ -144,12 +146,14 @@ def page_context(data: StudyData, summary: StudySummary) -> dict[str, Any]:
         "words": words_of(data),
         "subject": subject_facts(data),
         "symbols": symbols(data),
+        "samples": read_samples(data.folder)[:_MOST_CARDS],
         "imported": import_facts(data),
         "pooled_sentence": pooled_sentence,
         "panels": panels,
         "points": points,
         "titles": {info.name: info.title for info in (summary.metrics if points is None else points.metrics)}
         | {name: data.info(name).title for name in ARM_METRICS},
+        "names": {arm.name: data.shown_name(arm) for arm in data.arms},
         "most_rows": MOST_ROWS,
         "by_arm": [factor for factor, _ in shown_groups(data)] == [None],
         "styles": styles,

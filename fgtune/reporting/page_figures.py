@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import plotly.graph_objects as go
+
+BETTER = {"maximize": "higher is better", "minimize": "lower is better", "none": ""}
+"""A few words on the direction of a metric."""
+
+Panel = TypeVar("Panel")
 
 
 @dataclass(frozen=True)
@@ -49,3 +56,16 @@ class FigureGroup:
         """Number of figures side by side on a wide screen, so that no row has a single one."""
         number = len(self.figures)
         return 1 if number == 1 else 2 if number in {2, 4} else self.widest
+
+
+def grouped(
+    panels: Iterable[tuple[int, Panel]],
+    title: Callable[[Panel], str],
+    make: Callable[[int, Panel], Figure],
+    widest: int = 3,
+) -> tuple[FigureGroup, ...]:
+    """A figure for every numbered panel, grouped by title."""
+    groups: dict[str, list[Figure]] = {}
+    for rank, panel in panels:
+        groups.setdefault(title(panel), []).append(make(rank, panel))
+    return tuple(FigureGroup(name, tuple(figures), widest) for name, figures in groups.items())

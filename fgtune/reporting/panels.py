@@ -3,53 +3,49 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+
+import numpy as np
 
 from fgtune.analysis.curve_panels import (
     ALL_ARMS,
     CurvesPanel,
-    HistoryPanel,
-    history_panels,
     learning_panels,
-    trial_curves_panels,
 )
-from fgtune.analysis.formatting import MetricInfo, capital, interval, number, p_text
+from fgtune.analysis.formatting import capital, interval, number, p_text
+from fgtune.analysis.grid_panels import GridPanel, grid_panels
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.level_panels import (
-    PairPanel,
-    ScatterPanel,
     SensitivityPanel,
-    agreement_panels,
     choice_panels,
-    front_panels,
-    scatter_panels,
     sensitivity_panels,
     solver_points,
 )
-from fgtune.analysis.relations_data import relations_panels
 from fgtune.analysis.search.selection import Selection
 from fgtune.analysis.summary import StudySummary
 from fgtune.analysis.text.datasets_answer import pooled_sentence
-from fgtune.analysis.trials import BASELINE, BEST, STOPPED, Trial, criteria_of, kinds_of, shown_infos
+from fgtune.analysis.trials import BASELINE, BEST, Trial, criteria_of, kinds_of, shown_infos
 from fgtune.catalog.metrics import ARM_METRICS
-from fgtune.reporting.curve_figures import history_figure, learning_figure, trial_curves_figure
+from fgtune.reporting.curve_figures import learning_figure
 from fgtune.reporting.dataset_figures import pooled_figure, ranks_figure
 from fgtune.reporting.importance_panels import ImportancePanels, importance_panels
 from fgtune.reporting.joint_panels import number_figures, parts_figures, profile_figures, variance_figures
-from fgtune.reporting.level_figures import arms_figure, pair_figure, scatter_figure, sensitivity_figure
-from fgtune.reporting.page_figures import Figure, FigureGroup
-from fgtune.reporting.relation_panels import relation_figures
+from fgtune.reporting.level_figures import arms_figure, grid_figure, pair_figure, sensitivity_figure
+from fgtune.reporting.page_figures import BETTER, Figure, FigureGroup, grouped
+from fgtune.reporting.relation_panels import drawn_relations, relation_figures
 from fgtune.reporting.row_figures import forest_figure, solver_figure
+from fgtune.reporting.space_panels import (
+    history_figures,
+    pairs_figures,
+    settings_figures,
+    together_figures,
+    trial_curves_figures,
+)
 from fgtune.reporting.theme import ArmStyle
 
 MOST_ROWS = 24
 """With more arms than this, their tables are folded and points of a space have no figures with a row for each."""
-
-_BETTER = {"maximize": "higher is better", "minimize": "lower is better", "none": ""}
-
-Panel = TypeVar("Panel")
 
 
 @dataclass(frozen=True)
@@ -100,7 +96,7 @@ class Panels:
 
 def panels_of_arms(data: StudyData, summary: StudySummary, styles: Mapping[str, ArmStyle]) -> Panels:
     """The figures of arms that are compared one by one."""
-    relations = relations_panels(data)
+    relations, left_out = drawn_relations(data, summary)
     return Panels(
         differences=_differences(data, summary, styles),
         datasets=_datasets(summary),
@@ -110,9 +106,9 @@ def panels_of_arms(data: StudyData, summary: StudySummary, styles: Mapping[str, 
         variance=variance_figures(summary),
         found=(),
         importances=ImportancePanels(FigureGroup("", ()), ()),
-        levels=_levels(data, styles),
+        levels=(*_levels(data, styles), *_grids(data)),
         curves=_learning_curves(data, styles),
-        relations=relation_figures(relations, summary),
+        relations=relation_figures(relations, left_out),
         relations_truth=any(panel.has_truth for panel in relations),
         solvers=_solvers(data, styles),
         choosing=_choosing(data, summary),
@@ -142,7 +138,9 @@ def panels_of_space(
     chosen = {selection.criterion for selection in selections}
     own = [data.info(name) for name in ARM_METRICS if name not in {info.name for info in infos}]
     choosing = [info for info in (*infos, *own) if info.name in chosen]
-    relations = [panel for panel in relations_panels(data) if kinds.get(panel.arm) in {BASELINE, BEST}]
+    shown = [arm for arm, kind in kinds.items() if kind in {BASELINE, BEST}]
+    relations, left_out = drawn_relations(data, summary, shown)
+    importances = importance_panels(data, trials, judged)
     return Panels(
         differences=_differences(data, summary, styles) if few else (),
         datasets=FigureGroup("", ()),
@@ -150,28 +148,18 @@ def panels_of_space(
         profiles=FigureGroup("", ()),
         numbers=number_figures(data, summary),
         variance=FigureGroup("", ()),
-        found=(*(_history(data, trials, kinds) if searched else ()), *_pairs(data, trials, choosing)),
-        importances=importance_panels(data, trials, judged),
-        levels=_settings(data, trials, judged if searched else infos),
-        curves=_trial_curves(data, trials),
-        relations=relation_figures(relations, summary),
+        found=(*(history_figures(data, trials, kinds) if searched else ()), *pairs_figures(data, trials, choosing)),
+        importances=importances,
+        levels=(
+            *together_figures(data, trials, judged, importances),
+            *settings_figures(data, trials, judged if searched else infos),
+        ),
+        curves=trial_curves_figures(data, trials),
+        relations=relation_figures(relations, left_out),
         relations_truth=any(panel.has_truth for panel in relations),
         solvers=_solvers(data, styles) if few and not searched else (),
         choosing=FigureGroup("", ()),
     )
-
-
-def _grouped(
-    panels: Iterable[tuple[int, Panel]],
-    title: Callable[[Panel], str],
-    make: Callable[[int, Panel], Figure],
-    widest: int = 3,
-) -> tuple[FigureGroup, ...]:
-    """A figure for every numbered panel, grouped by title."""
-    groups: dict[str, list[Figure]] = {}
-    for rank, panel in panels:
-        groups.setdefault(title(panel), []).append(make(rank, panel))
-    return tuple(FigureGroup(name, tuple(figures), widest) for name, figures in groups.items())
 
 
 def _differences(data: StudyData, summary: StudySummary, styles: Mapping[str, ArmStyle]) -> tuple[Figure, ...]:
@@ -240,23 +228,24 @@ def _levels(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[FigureGrou
         info = panel.metric
         alt = f"Mean {info.title} with interval by {panel.axis.title or 'arm'}. {'; '.join(parts)}."
         spec = sensitivity_figure(panel, styles) if panel.axis.path else arms_figure(panel, styles)
-        return Figure(f"levels-{rank}", info.title, alt, spec, hint=_BETTER[info.direction])
+        return Figure(f"levels-{rank}", info.title, alt, spec, hint=BETTER[info.direction])
 
     numbered = enumerate(sensitivity_panels(data))
     finished = [(rank, panel) for rank, panel in numbered if any(point.estimate.n for point in panel.points)]
-    return _grouped(finished, lambda panel: f"over {panel.axis.title}" if panel.axis.path else ALL_ARMS, made)
+    return grouped(finished, lambda panel: f"over {panel.axis.title}" if panel.axis.path else ALL_ARMS, made)
 
 
-def _settings(data: StudyData, trials: Sequence[Trial], metrics: Sequence[MetricInfo]) -> tuple[FigureGroup, ...]:
-    """One group per metric, one figure per setting of the space."""
+def _grids(data: StudyData) -> tuple[FigureGroup, ...]:
+    """One figure for each pair of factors of a full grid."""
 
-    def made(rank: int, panel: ScatterPanel) -> Figure:
-        values = [point.y for point in panel.points if point.kind not in {STOPPED, BASELINE}]
-        ends = f", from {number(min(values))} to {number(max(values))}" if values else ""
-        alt = f"{panel.metric.title} over {panel.axis.title} for {len(values)} finished points{ends}."
-        return Figure(f"space-{rank}", f"over {panel.axis.title}", alt, scatter_figure(panel))
+    def made(rank: int, panel: GridPanel) -> Figure:
+        ends = f"from {number(float(np.nanmin(panel.means)))} to {number(float(np.nanmax(panel.means)))}"
+        alt = f"Mean {panel.metric.title} over {panel.x} and {panel.y}, {ends}."
+        note = f"The other factors as in the baseline: {panel.others}." if panel.others else ""
+        return Figure(f"grid-{rank}", f"{panel.x} and {panel.y}", alt, grid_figure(panel), note)
 
-    return _grouped(enumerate(scatter_panels(data, trials, metrics)), lambda panel: panel.metric.title, made)
+    title = f"two factors together: {data.info(data.study.metrics.primary).title}"
+    return grouped(enumerate(grid_panels(data)), lambda _: title, made)
 
 
 def _learning_curves(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[FigureGroup, ...]:
@@ -265,63 +254,13 @@ def _learning_curves(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[F
     def made(rank: int, panel: CurvesPanel) -> Figure:
         ends = [f"{curve.label}: {number(curve.mean[-1])} at epoch {curve.epochs[-1]}" for curve in panel.curves]
         alt = f"Mean {panel.metric.title} by epoch with interval bands. At the end, {'; '.join(ends)}."
-        spec, hint = learning_figure(panel, styles), _BETTER[panel.metric.direction]
+        spec, hint = learning_figure(panel, styles), BETTER[panel.metric.direction]
         return Figure(f"curves-{rank}", panel.metric.title, alt, spec, hint=hint)
 
     def title(panel: CurvesPanel) -> str:
         return panel.group if panel.group in {"", ALL_ARMS} else f"over {panel.group}"
 
-    return _grouped(enumerate(learning_panels(data)), title, made)
-
-
-def _trial_curves(data: StudyData, trials: Sequence[Trial]) -> tuple[FigureGroup, ...]:
-    """One figure per metric, one line per point."""
-
-    def made(rank: int, panel: CurvesPanel) -> Figure:
-        stopped = sum(curve.kind == STOPPED for curve in panel.curves)
-        marked = [curve for curve in panel.curves if curve.kind in {BASELINE, BEST} and not math.isnan(curve.mean[-1])]
-        ends = "; ".join(f"{curve.arm} ends at {number(curve.mean[-1])}" for curve in marked)
-        title = panel.metric.title
-        alt = f"{title} by epoch of {len(panel.curves)} points, {stopped} of them stopped early. {ends}"
-        return Figure(f"trials-{rank}", title, alt, trial_curves_figure(panel), hint=_BETTER[panel.metric.direction])
-
-    panels = trial_curves_panels(data, trials)
-    return _grouped(enumerate(panels), lambda panel: panel.group, made, widest=2 if len(panels) == 1 else 3)
-
-
-def _history(data: StudyData, trials: Sequence[Trial], kinds: Mapping[str, str]) -> tuple[Figure, ...]:
-    best = [arm for arm, kind in kinds.items() if kind == BEST]
-
-    def made(rank: int, panel: HistoryPanel) -> Figure:
-        first, last = panel.points[0], panel.points[-1]
-        alt = (
-            f"{panel.metric.title} of {len(panel.points)} finished trials in the order of their end; the best value "
-            f"goes from {number(first.best)} to {number(last.best)}, the baseline has {number(panel.baseline)}."
-        )
-        values = [math.isfinite(point.value) for point in panel.stopped]
-        notes = ["Crosses: trials that were stopped early, at the value and epoch at which they were."] * any(values)
-        notes += ["Crosses at the foot: trials that failed or have no value."] * (not all(values))
-        note = " ".join(notes)
-        spec, hint = history_figure(panel, best), _BETTER[panel.metric.direction]
-        return Figure(f"history-{rank}", panel.metric.title, alt, spec, note, hint)
-
-    return tuple(made(rank, panel) for rank, panel in enumerate(history_panels(data, trials)))
-
-
-def _pairs(data: StudyData, trials: Sequence[Trial], choosing: Sequence[MetricInfo]) -> tuple[Figure, ...]:
-    """Criteria against each other, then each metric that chooses against the primary one."""
-
-    def made(key: str, panel: PairPanel) -> Figure:
-        x, y = panel.x.title, panel.y.title
-        named = [point for point in panel.points if point.arm in panel.marked]
-        values = "; ".join(f"{point.arm}: {number(point.x)} and {number(point.y)}" for point in named)
-        title = f"Pareto front: {x} and {y}" if key.startswith("front") else f"{y} against {x}"
-        alt = f"{x} and {y} of {len(panel.points)} finished points. {values}".strip()
-        return Figure(key, title, alt, pair_figure(panel))
-
-    keyed = [(f"front-{rank}", panel) for rank, panel in enumerate(front_panels(data, trials))]
-    keyed += [(f"agreement-{rank}", panel) for rank, panel in enumerate(agreement_panels(data, trials, choosing))]
-    return tuple(made(key, panel) for key, panel in keyed)
+    return grouped(enumerate(learning_panels(data)), title, made)
 
 
 def _choosing(data: StudyData, summary: StudySummary) -> FigureGroup:
@@ -329,7 +268,7 @@ def _choosing(data: StudyData, summary: StudySummary) -> FigureGroup:
     judges = {choice.criterion for choice in summary.choices if choice.criterion.endswith("/fixed_silhouette")}
     figures = []
     for rank, (dataset, panel) in enumerate(choice_panels(data, summary.choices, {*ARM_METRICS, *judges})):
-        choice, best = panel.marked[0], panel.marked[-1]
+        choice, best = (panel.names.get(arm, arm) for arm in (panel.marked[0], panel.marked[-1]))
         alt = (
             f"{panel.y.title} against {panel.x.title} of {len(panel.points)} arms. {panel.x.title} chooses {choice}; "
             f"{best} is the best by {panel.y.title}."

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from fgtune.analysis.formatting import number
-from fgtune.analysis.relations_data import RelationsPanel
+from fgtune.analysis.inputs import StudyData
+from fgtune.analysis.relations_data import RelationsPanel, has_relations, relations_panels
 from fgtune.analysis.summary import StudySummary
 from fgtune.reporting.page_figures import Figure, FigureGroup
 from fgtune.reporting.row_figures import relations_figure
@@ -14,15 +15,26 @@ _MOST_ARMS = 24
 """Figures of more arms than this make a page large, and nobody looks through them."""
 
 
-def relation_figures(panels: Sequence[RelationsPanel], summary: StudySummary) -> FigureGroup:
-    """The median seed's relations, arm by arm; of many arms the baseline and those farthest from it.
+def drawn_relations(
+    data: StudyData, summary: StudySummary, only: Collection[str] | None = None
+) -> tuple[tuple[RelationsPanel, ...], int]:
+    """The median seed's relations, arm by arm; of many arms those of the baseline and of those farthest from it.
 
     Args:
-        panels: In the order of the plan.
+        data: The study.
         summary: With the differences to the baseline.
+        only: Names of the arms among which to choose; None for all.
+
+    Returns:
+        The panels, and the number of arms that are left out because there are so many.
     """
-    drawn = _farthest({panel.arm for panel in panels}, summary)
-    left_out = len({panel.arm for panel in panels} - drawn)
+    arms = {arm.name for arm in data.arms if (only is None or arm.name in only) and has_relations(data, arm.name)}
+    drawn = _farthest(arms, summary)
+    return relations_panels(data, drawn), len(arms - drawn)
+
+
+def relation_figures(panels: Sequence[RelationsPanel], left_out: int) -> FigureGroup:
+    """The figures of ``drawn_relations``."""
 
     def made(rank: int, panel: RelationsPanel) -> Figure:
         note = f"seed {panel.seed}, primary metric {number(panel.value)}"
@@ -35,8 +47,7 @@ def relation_figures(panels: Sequence[RelationsPanel], summary: StudySummary) ->
         alt = f"Learned relations of {panel.label}: {note}."
         return Figure(f"relations-{rank}", title, alt, relations_figure(panel), note, arms=(panel.arm,))
 
-    shown = [panel for panel in panels if panel.arm in drawn]
-    return FigureGroup("", tuple(made(rank, panel) for rank, panel in enumerate(shown)), left_out=left_out)
+    return FigureGroup("", tuple(made(rank, panel) for rank, panel in enumerate(panels)), left_out=left_out)
 
 
 def _farthest(arms: set[str], summary: StudySummary) -> set[str]:

@@ -10,15 +10,15 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from fgtune.analysis.formatting import MetricInfo, number, seconds_text
+from fgtune.analysis.formatting import MetricInfo, seconds_text
 from fgtune.analysis.level_panels import SolverPoint
 from fgtune.analysis.records import ContrastSummary
 from fgtune.analysis.relations_data import LEARNED_ONLY, NONE, RIGHT, TRUE_ONLY, RelationsPanel
-from fgtune.analysis.verdicts.judgement import Verdict
-from fgtune.analysis.verdicts.statistics import Estimate
+from fgtune.reporting.estimate_marks import ArmMark, arm_traces
 from fgtune.reporting.theme import (
     BASELINE_COLOR,
     MISSED_COLOR,
+    MOST_NAMED,
     RIGHT_COLOR,
     WRONG_COLOR,
     ArmStyle,
@@ -37,20 +37,6 @@ _CLEAR_TO_BLUE = [[0.0, "rgba(0,114,178,0)"], [0.02, "rgba(0,114,178,0.06)"], [1
 _LOG_SPAN = 10.0  # solver times that span more than this factor are drawn on a logarithmic axis
 
 
-def error_bar(estimate: Estimate, color: str) -> dict[str, Any]:
-    """The interval of a mean as a Plotly error bar; invisible if there is none."""
-    return interval_bar(estimate.mean, estimate.low, estimate.high, color)
-
-
-def interval_bar(mean: float, low: float, high: float, color: str) -> dict[str, Any]:
-    """An interval around a value as a Plotly error bar; invisible if there is none."""
-    if math.isnan(high):
-        return {"visible": False}
-    above, below = high - mean, mean - low
-    whiskers = {"color": color, "thickness": 2, "width": 5}
-    return {"type": "data", "symmetric": False, "array": [above], "arrayminus": [below], **whiskers}
-
-
 def difference_ground(figure: go.Figure, margin: float | None) -> list[float]:
     """Draw the band of unimportant differences and the line of none, which other marks then cover.
 
@@ -67,22 +53,6 @@ def difference_ground(figure: go.Figure, margin: float | None) -> list[float]:
     return [0.0] if margin is None else [0.0, -1.5 * margin, 1.5 * margin]
 
 
-def estimate_text(label: str, estimate: Estimate) -> str:
-    """A mean with its interval and n, as hover text."""
-    around = "" if math.isnan(estimate.low) else f" [{number(estimate.low)}, {number(estimate.high)}]"
-    return f"{shown(label)}: {number(estimate.mean)}{around}, n = {estimate.n}"
-
-
-def seed_marker(style: ArmStyle) -> dict[str, Any]:
-    """A small ring for a single seed."""
-    return {"color": style.fill(0.15), "size": 7, "line": {"color": style.color, "width": 1}}
-
-
-def mean_marker(style: ArmStyle) -> dict[str, Any]:
-    """A large marker for a mean."""
-    return {"color": style.color, "size": 10, "symbol": style.symbol}
-
-
 def forest_figure(
     contrasts: Sequence[ContrastSummary], styles: Mapping[str, ArmStyle], info: MetricInfo, margin: float | None
 ) -> go.Figure:
@@ -94,30 +64,22 @@ def forest_figure(
         info: The metric.
         margin: Half the width of the band; None for no band.
     """
-    figure, names = go.Figure(), []
-    drawn = difference_ground(figure, margin)
+    figure, drawn = go.Figure(), []
+    shown_values = difference_ground(figure, margin)
     for row, item in enumerate(contrasts):
-        style, pairs, estimate = styles[item.arm], item.contrast, item.contrast.estimate
-        texts = [
-            f"{shown(item.label)}, seed {seed}: {number(value, sign=True)}"
-            for seed, value in zip(pairs.seeds, pairs.differences, strict=True)
-        ]
-        figure.add_trace(
-            marks(pairs.differences, [row - 0.22] * pairs.n, seed_marker(style), texts, **of_arm(item.arm))
-        )
-        mean_text, bar = estimate_text(item.label, estimate), error_bar(estimate, style.color)
-        figure.add_trace(
-            marks([estimate.mean], [row], mean_marker(style), [mean_text], error_x=bar, **of_arm(item.arm))
-        )
-        drawn += [*pairs.differences, *(end for end in (estimate.low, estimate.high) if not math.isnan(end))]
-        verdict = Verdict.UNDECIDED if item.judgement is None else item.judgement.verdict
-        names.append(f"{shown(item.label, 22)}<br><i>{verdict.value}</i>")
-    pad = 0.03 * (max(drawn) - min(drawn)) or 1.0
-    figure.update_layout(arm_rows([item.arm for item in contrasts], 56))
+        pairs, estimate = item.contrast, item.contrast.estimate
+        values = tuple(zip(pairs.seeds, pairs.differences, strict=True))
+        drawn.append(ArmMark(item.arm, item.label, row, row - 0.22, estimate, values))
+        shown_values += [*pairs.differences, *(end for end in (estimate.low, estimate.high) if not math.isnan(end))]
+    figure.add_traces(arm_traces(drawn, styles, rows=True, sign=True))
+    step = 24 if len(contrasts) > MOST_NAMED else 46
+    names = [shown(item.label, 22) for item in contrasts]
+    pad = 0.03 * (max(shown_values) - min(shown_values)) or 1.0
+    figure.update_layout(arm_rows([item.arm for item in contrasts], step))
     figure.update_layout(
         base_layout(
-            90 + 56 * max(1, len(names)),
-            xaxis=axis(f"difference in {shown(info.title)}", range=[min(drawn) - pad, max(drawn) + pad]),
+            90 + step * max(1, len(names)),
+            xaxis=axis(f"difference in {shown(info.title)}", range=[min(shown_values) - pad, max(shown_values) + pad]),
             yaxis=rows_axis(names),
         )
     )

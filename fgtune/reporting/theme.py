@@ -16,11 +16,15 @@ from fgtune.analysis.inputs import PlannedArm
 BASELINE_COLOR = "#64748b"
 FAINT = "#94a3b8"
 INK = "#334155"
+LIGHT_TO_BLUE = [[0.0, "#f0f6fb"], [0.5, "#7fb8d9"], [1.0, "#00507d"]]
+"""The colours of a heat map; both ends are seen on white and on dark ground."""
 RIGHT_COLOR, WRONG_COLOR, MISSED_COLOR = "#0072B2", "#D55E00", FAINT
 
 # Okabe and Ito (2008) without its yellow and black, which vanish on white and on dark ground.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "star", "triangle-down", "hexagon")
+MOST_NAMED = 24
+"""Arms that a figure shows one by one, with a trace, a colour or a legend each."""
 _WHOLE_TICKS = 6  # a wider span has whole ticks anyway
 _DASHES = ("solid", "dash", "dot", "dashdot")
 
@@ -86,6 +90,14 @@ def of_arms(arms: Sequence[str | None]) -> dict[str, Any]:
     return {"meta": {"arms": list(arms)}}
 
 
+def of_runs(runs: Sequence[tuple[str, int, str]]) -> dict[str, Any]:
+    """The same for lines with gaps between them: arm, number of its points before the gap, and what it is called.
+
+    The page makes an arm and a text of each point of it, which would be most of a figure of many curves.
+    """
+    return {"meta": {"runs": [list(run) for run in runs]}}
+
+
 def arm_rows(arms: Sequence[str], row: int) -> dict[str, Any]:
     """What the layout of a figure with one row an arm is given besides, so that rows of hidden arms close up.
 
@@ -119,6 +131,11 @@ def metric_axis(info: MetricInfo, values: Sequence[float], title: str = "") -> d
     if info.whole and values and max(values) - min(values) < _WHOLE_TICKS:
         changes |= {"dtick": 1, "tickformat": "d"}
     return axis(title, **changes)
+
+
+def count_axis(title: str, last: int) -> dict[str, Any]:
+    """An axis of whole numbers from 1, such as epochs, without ticks between them."""
+    return axis(title, showgrid=False, **({"dtick": 1, "tickformat": "d"} if last <= _WHOLE_TICKS else {"nticks": 8}))
 
 
 def log_axis(values: Sequence[float]) -> dict[str, Any]:

@@ -50,6 +50,7 @@ class FolderLayout:
         relations_dir: Learned relations, one ``.npz`` per cell.
         predictions_dir: The fine class of every sample, one ``.npz`` per cell.
         labels_dir: The coarse labels of every sample, one ``.npz`` per data set.
+        samples_dir: A few samples of every data set, for the report.
         checkpoints_dir: Checkpoints of unfinished cells; also ``CELL.EPOCH.pt`` that forks of a population start from.
         encoders_dir: Pretrained backbones, one ``.pt`` for each split and setting, where the study pretrains.
         attention_dir: Attention maps of a few samples, one ``.npz`` per cell, where the study asks for them.
@@ -57,6 +58,7 @@ class FolderLayout:
         optuna_file: Copy of a search's finished trials for optuna-dashboard.
         tuning_dir: A study folder for each search inside an arm of a comparison.
         stopping_file: Decisions of early stopping, one line each, where the study stops trials early.
+        tracking_file: Which run of a tracking store holds each cell; there if the study is tracked.
         report_file: The report.
         verdicts_file: The answer for programs, written with the report.
         running_file: What runs now; gone when nothing does.
@@ -78,6 +80,7 @@ class FolderLayout:
         self.relations_dir = self.root / "relations"
         self.predictions_dir = self.root / "predictions"
         self.labels_dir = self.root / "coarse_labels"
+        self.samples_dir = self.root / "samples"
         self.checkpoints_dir = self.root / "checkpoints"
         self.encoders_dir = self.root / "pretrained"
         self.attention_dir = self.root / "attention"
@@ -89,6 +92,7 @@ class FolderLayout:
         self.running_file = self.root / "running.json"
         self.faults_file = self.root / "faults.log"
         self.scratch_dir = self.root / ".ray"
+        self.tracking_file = self.root / "tracking.jsonl"
         self.report_file = self.root / "report.html"
         self.verdicts_file = self.root / "verdicts.json"
         self.provenance_file = self.root / "provenance.json"

@@ -21,6 +21,7 @@ from fgtune.config.arms.plan import Plan
 from fgtune.errors import TrackingError
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, EpochMetrics
+from fgtune.results.tracked import TrackedRun, TrackedRuns
 from fgtune.tracking import layout, view
 from fgtune.tracking.base import Findings, StudyEnd
 from fgtune.tracking.layout import LOGGED
@@ -74,6 +75,7 @@ class MlflowTracker:
             TrackingError: The store rejected it.
         """
         stored = StudyFolder(folder)
+        self._noted = TrackedRuns(stored.tracking_file)
         starts = [layout.time_span(result)[0] for result in stored.ledger.read() if result.finished_at]
         began = min(starts, default=None)
         self._launch = Launch(plan, str(folder.resolve()), commit, stored.former_hashes(), idle, began)
@@ -96,15 +98,22 @@ class MlflowTracker:
         with self._study(f"cell {result.cell_id}") as runs:
             if not _holds(runs, result):
                 self._write_cell(runs, result, curve)
+            self._note(runs, [result.cell_id])
 
     def sync(self, results: Iterable[CellResult], read_curve: Callable[[str], Sequence[EpochMetrics]]) -> int:
         """Store every finished cell that is missing; see ``Tracker.sync``."""
         latest = {result.cell_id: result for result in results}
         with self._study("the ledger") as runs:
             missing = [result for result in latest.values() if not _holds(runs, result)]
+            self._note(runs, latest.keys() - {result.cell_id for result in missing})
         for result in missing:
             self.log_cell(result, read_curve(result.cell_id))
         return len(missing)
+
+    def _note(self, runs: StudyRuns, cell_ids: Iterable[str]) -> None:
+        """Write down in the study folder which runs hold these cells."""
+        held = [(cell_id, runs.children["cell", cell_id].run_id) for cell_id in sorted(cell_ids)]
+        self._noted.note(TrackedRun(cell_id, self.uri, runs.experiment, run_id) for cell_id, run_id in held)
 
     def log_summary(self, findings: Findings) -> None:
         """Store the numbers of each arm in its run; in the study's own the primary metric of all, and the note."""

@@ -23,6 +23,7 @@ from typing import IO
 from urllib.parse import urlsplit
 
 from fgtune.errors import ConfigError, TrackingError
+from fgtune.results.tracked import run_page
 from fgtune.signals import before_leaving
 from fgtune.text import first_line
 from fgtune.tracking import view
@@ -52,7 +53,7 @@ class StudyPlace:
     def links(self, address: str) -> dict[str, str]:
         """The pages of the study on a server: its run, its arms as a table, and as charts."""
         arms = view.runs_page(address, self.experiment, self.view)
-        pages = {"study": view.run_page(address, self.experiment, self.run), "arms": arms}
+        pages = {"study": run_page(address, self.experiment, self.run), "arms": arms}
         return pages | ({"charts": view.runs_page(address, self.experiment, self.view, "CHART")} if self.view else {})
 
 

@@ -119,8 +119,3 @@ def runs_page(address: str, experiment: str, key: str = "", mode: str = "") -> s
     query += f"&viewStateShareKey={quote(key)}" if key else ""
     query += f"&compareRunsMode={mode}" if mode else ""
     return f"{address.rstrip('/')}/#/experiments/{experiment}/runs?{query}"
-
-
-def run_page(address: str, experiment: str, run_id: str) -> str:
-    """The page of a single run in the model-training view."""
-    return f"{address.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}?workflowType=machine_learning"

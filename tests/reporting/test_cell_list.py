@@ -7,6 +7,8 @@ import pytest
 from fgtune.analysis.inputs import read_study
 from fgtune.reporting import cell_list
 from fgtune.reporting.cell_list import cell_groups, cell_rows
+from fgtune.reporting.html import write_up
+from fgtune.results.tracked import TrackedRun, TrackedRuns
 
 
 @pytest.fixture
@@ -36,3 +38,25 @@ def test_very_many_cells_are_counted_by_arm(study, monkeypatch):
     assert cell_rows(study) == ()
     groups = {group.arm: (group.cells, group.complete) for group in cell_groups(study)}
     assert (groups["baseline"], groups["num_fine_ratio=0.8"], groups["num_fine_ratio=1.2"]) == ((5, 4), (5, 4), (5, 5))
+
+
+@pytest.mark.parametrize("uri", ["http://user:***@mlflow.example:5000", "sqlite:////home/someone/mlflow.db"])
+def test_a_cell_leads_to_its_run_where_the_store_is_a_server_and_names_it_where_it_is_a_file(study, uri):
+    cell = study.planned[0].cell_id
+    runs = TrackedRuns(study.folder.tracking_file)
+    runs.note([TrackedRun(cell, uri, "7", "0123abcd")])
+    row = cell_rows(study)[0]
+    assert row.run == "0123abcd"
+    page = write_up(study.folder)[0].read_text(encoding="utf-8")
+    link = '<a href="http://mlflow.example:5000/#/experiments/7/runs/0123abcd?workflowType=machine_learning">'
+    assert (link in page) == uri.startswith("http")
+    assert "<code>0123abcd</code>" in page
+    assert "someone" not in page
+    assert ("<code>fgtune ui</code>" in page) == uri.startswith("sqlite")
+
+
+def test_a_damaged_list_of_runs_costs_the_links_and_is_told(study):
+    study.folder.tracking_file.write_text("no json\n")
+    path, summary = write_up(study.folder)
+    assert "MLflow run</th>" not in path.read_text(encoding="utf-8")
+    assert any("tracking.jsonl is damaged" in warning for warning in summary.warnings)

@@ -114,8 +114,8 @@ def test_a_link_shares_the_chosen_arms_and_lands_at_its_section(open_at):
 
 
 def test_only_decided_arms_and_those_found_by_name(page):
-    verdicts = dict(zip(_rows(page, "Arms"), page.locator('[aria-label="Arms"] tbody tr').all(), strict=True))
-    decided = [name for name, row in verdicts.items() if re.search("helps|hurts|equivalent", row.inner_text())]
+    told = page.locator(".arms label").all_inner_texts()
+    decided = [text.split("\n")[0] for text in told if re.search("helps|hurts|equivalent", text)]
     assert 0 < len(decided) < 3
     with _redrawn(page):
         page.get_by_role("button", name="Only decided").click()
@@ -255,3 +255,57 @@ def test_without_scripts_the_page_has_its_contents_and_tables(browser, report):
     assert page.locator("#contents a").count() > 5
     assert not page.locator("#arms-menu").is_visible()
     context.close()
+
+
+@pytest.fixture(scope="module")
+def search_page(browser, synthetic_search, tmp_path_factory):
+    folder = synthetic_search.SyntheticSearch(trials=20, curves=False).write(tmp_path_factory.mktemp("search"))
+    context = browser.new_context(viewport={"width": 1400, "height": 1000})
+    page, complaints = context.new_page(), []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(write_up(folder)[0].as_uri())
+    page.locator("html[data-figures]").wait_for(state="attached", timeout=60_000)
+    yield page
+    context.close()
+    assert complaints == []
+
+
+def test_a_drag_over_an_axis_keeps_the_points_inside_and_a_double_click_all(search_page):
+    page = search_page
+    plot = page.locator("#parallel")
+    plot.scroll_into_view_if_needed()
+    box = plot.locator(".nsewdrag").first.bounding_box()
+    lines = page.evaluate(
+        "(() => { const { x, y, meta } = JSON.parse(document.getElementById('parallel-data').textContent).data[0];"
+        "return x.map((place, at) => [place, y[at], meta.brush[at]]); })()"
+    )
+
+    def at(place: float, height: float) -> tuple[float, float]:
+        pixels = "(([p, h]) => { const { xaxis, yaxis } = document.getElementById('parallel')._fullLayout;"
+        left, down = page.evaluate(f"{pixels} return [xaxis.l2p(p), yaxis.l2p(h)]; }})({[place, height]})")
+        return box["x"] + left, box["y"] + down
+
+    def dragged(place: float, low: float, high: float) -> None:
+        page.mouse.move(*at(place - 0.1, low))
+        page.mouse.down()
+        page.mouse.move(*at(place + 0.1, high), steps=5)
+        page.mouse.up()
+
+    with _redrawn(page):
+        dragged(0, 0.5, 1.04)
+    upper = {arm for place, height, arm in lines if place == 0 and height > 0.5}
+    assert 0 < len(upper) < 20
+    assert set(page.evaluate("[...fgtune.chosen]")) == upper | {"baseline"}
+    with _redrawn(page):
+        dragged(1, -0.04, 0.6)
+    both = upper & {arm for place, height, arm in lines if place == 1 and height < 0.6}
+    assert set(page.evaluate("[...fgtune.chosen]")) == both | {"baseline"}
+    drawn = page.evaluate(
+        "document.getElementById('parallel')._fullData.filter(t => t.meta && t.meta.arms)"
+        ".flatMap(t => t.meta.arms.filter((arm, i) => arm && t.y[i] !== null))"
+    )
+    assert set(drawn) == both
+    with _redrawn(page):
+        page.mouse.dblclick(*at(2.5, 0.3))
+    assert page.evaluate("fgtune.chosen") is None

@@ -14,6 +14,7 @@ from support.lazy import LazyModule
 from fgtune.errors import ConfigError, TrackingError
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellState, EpochMetrics
+from fgtune.results.tracked import TrackedRuns
 from fgtune.tracking import ArmFindings, Findings, StudyEnd
 
 mlflow = LazyModule("mlflow")
@@ -69,6 +70,27 @@ def run_study(open_again, plan, curve):
         return tracker
 
     return run
+
+
+def test_the_folder_learns_which_run_holds_each_cell_also_of_those_that_the_store_had(
+    open_again, plan, curve, results, store, tmp_path
+):
+    tracker = open_again()
+    tracker.start(plan, tmp_path)
+    for result in results[:2]:
+        tracker.log_cell(result, curve)
+    noted = TrackedRuns(tmp_path / "tracking.jsonl")
+    held = {run.data.tags["fgtune.cell_id"]: run.info.run_id for run in store.runs("cell")}
+    assert {cell: run.run_id for cell, run in noted.read().items()} == held
+    (tmp_path / "tracking.jsonl").unlink()
+    again = open_again()
+    again.start(plan, tmp_path)
+    again.sync(results, lambda _: curve)
+    held = {run.data.tags["fgtune.cell_id"]: run.info.run_id for run in store.runs("cell")}
+    found = noted.read()
+    assert {cell: run.run_id for cell, run in found.items()} == held
+    assert len(held) == len(results)
+    assert {run.uri for run in found.values()} == {again.uri}
 
 
 def test_study_is_an_experiment_with_a_run_of_its_own_below_it_arms_and_below_these_cells(

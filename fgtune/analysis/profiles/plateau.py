@@ -18,6 +18,7 @@ from itertools import groupby
 import numpy as np
 from scipy import stats
 
+from fgtune.analysis.profiles.rivals import deciding_rivals
 from fgtune.analysis.verdicts.combining import Combination, Gains, at_looks, combine, rules_of
 from fgtune.analysis.verdicts.judgement import Doubt
 from fgtune.analysis.verdicts.look_tests import LookTests, sequential_p_values
@@ -58,10 +59,11 @@ def level_bounds(gains: Gains, factors: Sequence[Sequence[tuple[str, str]]]) -> 
     """
     margin = gains.margin
     most_true = max(1, sum(len(levels) - 1 for levels in factors))
+    level = gains.rules.alpha * gains.last_share / most_true
     rivals = [
-        [combine(gains, {arm: 1.0, other: -1.0}) for other, _ in levels if other != arm]
+        [combine(gains, {arm: 1.0, other: -1.0}) for other in others]
         for levels in factors
-        for arm, _ in levels
+        for arm, others in deciding_rivals(gains, [arm for arm, _ in levels], level).items()
     ]
     p_values = [math.nan if margin is None else _largest_p(gains, each, margin) for each in rivals]
     adjusted = holm(p_values, most_true)
@@ -76,7 +78,7 @@ def level_bounds(gains: Gains, factors: Sequence[Sequence[tuple[str, str]]]) -> 
                 arm=arm,
                 tick=tick,
                 seeds=min(each.contrast.n for each in against),
-                shortfall=_shortfall(gains, against, gains.rules.alpha * gains.last_share / most_true),
+                shortfall=_shortfall(gains, against, level),
                 p_adjusted=p,
                 within=shown and not doubt,
                 doubt=doubt,

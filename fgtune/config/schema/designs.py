@@ -92,6 +92,11 @@ class Design(Config):
         return False
 
     @property
+    def crosses_levels(self) -> bool:
+        """Whether every level of a factor is run with every level of each other one."""
+        return False
+
+    @property
     def domains(self) -> Mapping[str, DomainConfig | RangeConfig | tuple[Any, ...]]:
         """What each varied setting may be, by its dotted path, where the arms are points of a space."""
         return {}
@@ -164,6 +169,11 @@ class SensitivityDesign(Design):
     def samples_points(self) -> bool:
         """Whether the arms are random or Sobol points."""
         return self.points is not None
+
+    @property
+    def crosses_levels(self) -> bool:
+        """Whether the grid is full."""
+        return self.grid == "full"
 
     @property
     def domains(self) -> Mapping[str, RangeConfig | tuple[Any, ...]]:

@@ -42,6 +42,7 @@ def load_digits(config: DigitsConfig) -> Dataset:
         num_coarse=num_coarse,
         fine=fine_of[digit[used]],
         num_fine=len(ordered),
+        picture=(1, 8, 8),
     )
 
 

@@ -8,7 +8,17 @@
   const config = { responsive: true, displaylogo: false, displayModeBar: false, scrollZoom: false, doubleClick: "reset" };
   const LEAST = 150; /* pixels, of a figure most of whose rows are hidden */
   const pause = () => new Promise((done) => setTimeout(done, 0));
-  const read = (plot) => JSON.parse(document.getElementById(`${plot.id}-data`).textContent);
+  /* Runs say once for a whole line which arm it is: an arm and a text for each of its points, and none for the gap. */
+  const spread = (trace) => {
+    const runs = trace.meta?.runs;
+    if (!runs) return trace;
+    const each = (at) => runs.flatMap((run) => [...Array(run[1]).fill(run[at]), null]);
+    return { ...trace, meta: { arms: each(0) }, text: each(2) };
+  };
+  const read = (plot) => {
+    const figure = JSON.parse(document.getElementById(`${plot.id}-data`).textContent);
+    return { ...figure, data: figure.data.map(spread) };
+  };
 
   /* Where the rows of shown arms go: their new position by the old one, and how many there are. */
   const moved = (arms, shows) => {
@@ -29,7 +39,10 @@
   const traceOf = (trace, shows, place) => {
     const { arm, arms } = trace.meta || {};
     if (arm !== undefined && !shows(arm)) return { ...trace, visible: false };
-    if (arms) return { ...trace, y: [...trace.y].map((y, at) => (arms[at] !== null && !shows(arms[at]) ? null : y)) };
+    if (arms) {
+      const shown = (y, at) => (arms[at] !== null && !shows(arms[at]) ? null : place && y !== null ? place(y) : y);
+      return { ...trace, y: [...trace.y].map(shown) };
+    }
     return arm !== undefined && place ? { ...trace, y: [...trace.y].map(place) } : trace;
   };
   const layoutOf = (figure, shows) => {
@@ -75,12 +88,30 @@
     plot.on("plotly_doubleclick", () => { button.hidden = true; });
   };
 
+  /* A box over axes of parallel coordinates keeps the arms that cross all of these inside it. */
+  const brushable = (plot) => {
+    plot.on("plotly_selected", (event) => {
+      if (!event?.range) return;
+      const { x, y, meta } = read(plot).data[0];
+      const [[left, right], [low, high]] = [event.range.x, event.range.y].map((ends) => [...ends].sort((a, b) => a - b));
+      const places = [...new Set(x.filter((place) => place !== null))];
+      const middle = (left + right) / 2;
+      const nearest = places.reduce((one, two) => (Math.abs(two - middle) < Math.abs(one - middle) ? two : one));
+      const inside = places.filter((place) => left <= place && place <= right);
+      const held = new Set(inside.length ? inside : [nearest]);
+      const names = new Set(meta.brush.filter((arm) => arm !== null && (!page.chosen || page.chosen.has(arm))));
+      meta.brush.forEach((arm, at) => { if (held.has(x[at]) && (y[at] < low || y[at] > high)) names.delete(arm); });
+      if (names.size) page.choose(names);
+    });
+    plot.on("plotly_deselect", () => page.choose(null));
+  };
+
   /* Draws those in sight first; a newer call ends an older one. */
   let latest = 0;
   page.redraw = async () => {
     const mine = (latest += 1);
     const sight = (plot) => { const { top, bottom } = plot.getBoundingClientRect(); return bottom > 0 && top < innerHeight; };
-    const touched = plots.filter((plot) => plot.data && plot.offsetParent && /"(arms?|rows|notes)":/.test(
+    const touched = plots.filter((plot) => plot.data && plot.offsetParent && /"(arms?|rows|runs|notes)":/.test(
       document.getElementById(`${plot.id}-data`).textContent));
     for (const plot of [...touched.filter(sight), ...touched.filter((plot) => !sight(plot))]) {
       if (mine !== latest) return;
@@ -110,7 +141,8 @@
     if (plots.length) await plotly();
     for (const plot of plots) {
       await draw(plot);
-      zoomable(plot);
+      if (plot.layout.meta?.brush) brushable(plot);
+      else zoomable(plot);
       await pause();
     }
     root.dataset.figures = String(plots.length);

@@ -10,6 +10,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from support.benchmarks import load_benchmark
 
+from fgtune.analysis.profiles import rivals
 from fgtune.analysis.profiles.plateau import level_bounds, runs_within
 from fgtune.analysis.profiles.sides import side_contrasts
 from fgtune.analysis.profiles.slopes import elasticity, on_log_levels
@@ -50,6 +51,30 @@ def test_the_p_of_a_level_is_the_largest_of_one_sided_paired_t_tests_against_the
     ordered = sorted(raw)
     steps = np.maximum.accumulate([2 * ordered[0], 2 * ordered[1], ordered[2]])  # two of three can be wrong at most
     assert sorted(found) == pytest.approx(np.minimum(steps, 1.0))
+
+
+@pytest.mark.parametrize("case", ["flat", "trend", "repeated", "lost", "skewed", "few seeds"])
+def test_many_levels_have_the_answers_that_all_pairs_give(case, monkeypatch):
+    means = {f"l{rank:02d}": 0.8 + (0.002 * rank if case == "trend" else 0.0) for rank in range(20)}
+    gains = gains_with(means, n=4 if case == "few seeds" else 12, sd=0.004, name=case)
+    values = {arm: dict(own) for arm, own in gains.values.items()}
+    if case == "repeated":
+        values["l03"], values["l04"] = dict(values["l07"]), {seed: v + 0.01 for seed, v in values["l07"].items()}
+    if case == "lost":
+        del values["l05"][2]
+        gains = replace(gains, lost={**gains.lost, "l05": LostCells(failed=(2,))})
+    if case == "skewed":
+        gains = replace(gains, shape=replace(gains.shape, p=0.001, worst=0.03))
+        assert not gains.shape.normal
+    gains = replace(gains, values=values)
+    fast = bounds_of(gains)
+    monkeypatch.setattr(rivals, "FEW", 20)
+    slow = bounds_of(gains)
+    for one, two in zip(fast, slow, strict=True):
+        assert (one.arm, one.seeds, one.within, bool(one.doubt)) == (two.arm, two.seeds, two.within, bool(two.doubt))
+        assert one.shortfall == two.shortfall
+        assert one.p_adjusted == two.p_adjusted or (math.isnan(one.p_adjusted) and math.isnan(two.p_adjusted))
+    assert case != "flat" or any(each.within for each in slow)
 
 
 def test_shaffers_bound_is_holms_method_where_all_hypotheses_can_be_true():

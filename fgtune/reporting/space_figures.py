@@ -1,0 +1,155 @@
+"""Figures of several settings of a space at once: parallel coordinates, and contours over two settings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from fgtune.analysis.formatting import number
+from fgtune.analysis.search.axes import Axis
+from fgtune.analysis.space_panels import UNUSED, ContourPanel, ParallelLine, ParallelPanel
+from fgtune.analysis.trials import BEST
+from fgtune.reporting.level_figures import KIND_STYLES, kind_marker
+from fgtune.reporting.theme import (
+    BASELINE_COLOR,
+    FAINT,
+    INK,
+    LIGHT_TO_BLUE,
+    axis,
+    base_layout,
+    log_axis,
+    marks,
+    of_arm,
+    of_arms,
+    short,
+    shown,
+)
+
+_FIFTHS = (
+    ("best fifth", "#D55E00"),
+    ("second", "#E69F00"),
+    ("third", "#56B4E9"),
+    ("fourth", "#0072B2"),
+    ("last fifth", FAINT),
+)
+_TITLE = 18
+_UPRIGHT = 6  # more axes have tilted titles
+
+
+def parallel_figure(panel: ParallelPanel) -> go.Figure:
+    """A line a point over all axes, coloured by fifth; below them the same lines in grey, by which readers choose.
+
+    The page turns a box that is drawn over an axis into a choice of arms.
+    """
+    figure, points = go.Figure(), [line for line in panel.lines if line.fifth >= 0]
+    xs, ys, arms, _ = _polyline(points)
+    ground = {"color": FAINT, "width": 0.6}
+    meta = {"meta": {"brush": arms}}
+    figure.add_trace(
+        go.Scatter(x=xs, y=ys, mode="lines", line=ground, opacity=0.35, hoverinfo="skip", showlegend=False, **meta)
+    )
+    for fifth, (name, color) in reversed([*enumerate(_FIFTHS)]):
+        own = [line for line in points if line.fifth == fifth]
+        if own:
+            width = 2.0 if fifth == 0 else 1.1
+            figure.add_trace(_coloured(own, name, {"color": color, "width": width}))
+    for line in panel.lines:
+        if line.fifth < 0:
+            dashed = {"color": BASELINE_COLOR, "width": 2.5, "dash": "dot"}
+            figure.add_trace(_coloured([line], "baseline", dashed, of_arm(line.arm)))
+    for place, each in enumerate(panel.axes):
+        figure.add_vline(place, line={"color": BASELINE_COLOR, "width": 1})
+        for at, text in each.ticks:
+            figure.add_annotation(
+                x=place, y=at, text=shown(text, 14), showarrow=False, xanchor="left", xshift=3, font={"size": 11},
+                bgcolor="rgba(255,255,255,0)",
+            )  # fmt: skip
+    for place, each in enumerate(panel.axes):
+        tilted = {"textangle": -25, "xanchor": "left", "xshift": -6} if len(panel.axes) > _UPRIGHT else {}
+        figure.add_annotation(
+            x=place, y=1, yref="paper", yanchor="bottom", text=shown(each.title, _TITLE), showarrow=False,
+            font={"size": 12}, **tilted,
+        )  # fmt: skip
+    unused = any(UNUSED in line.places for line in panel.lines)
+    figure.update_layout(
+        base_layout(
+            420,
+            xaxis=axis("", showgrid=False, showticklabels=False, range=[-0.15, len(panel.axes) - 0.55],
+                       fixedrange=True),
+            yaxis=axis("", showgrid=False, range=[-0.2 if unused else -0.05, 1.05], fixedrange=True,
+                       tickvals=[UNUSED] if unused else [], ticktext=["not used"] if unused else []),
+            margin={"l": 40, "r": 84, "t": 24 if len(panel.axes) <= _UPRIGHT else 62, "b": 30},
+            showlegend=True,
+            legend={"orientation": "h", "y": -0.04, "x": 0, "traceorder": "reversed"},
+            dragmode="select",
+            meta={"brush": True},
+        )
+    )  # fmt: skip
+    return figure
+
+
+def _coloured(
+    lines: Sequence[ParallelLine], name: str, look: Mapping[str, Any], about: Mapping[str, Any] | None = None
+) -> go.Scatter:
+    xs, ys, arms, texts = _polyline(lines)
+    return go.Scatter(
+        x=xs, y=ys, mode="lines", line=dict(look), name=name, text=texts, hoverinfo="text",
+        **(of_arms(arms) if about is None else about),
+    )  # fmt: skip
+
+
+def _polyline(
+    lines: Sequence[ParallelLine],
+) -> tuple[list[int | None], list[float | None], list[str | None], list[str]]:
+    """All lines as one, with gaps between them."""
+    xs: list[int | None] = []
+    ys: list[float | None] = []
+    arms: list[str | None] = []
+    texts: list[str] = []
+    for line in lines:
+        size = len(line.places)
+        xs += [*range(size), None]
+        ys += [*map(short, line.places), None]
+        arms += [line.arm] * size + [None]
+        texts += [f"{shown(line.arm)}: {shown(text)}, n = {line.seeds}" for text in line.texts] + [""]
+    return xs, ys, arms, texts
+
+
+def contour_figure(panel: ContourPanel) -> go.Figure:
+    """A metric as colours over two settings, with the points that it was drawn through."""
+    figure = go.Figure()
+    lowest = panel.metric.direction == "minimize"
+    place = f"{shown(panel.x.title)} %{{x:.3g}}, {shown(panel.y.title)} %{{y:.3g}}"
+    figure.add_trace(
+        go.Contour(
+            x=[short(float(x)) for x in panel.xs],
+            y=[short(float(y)) for y in panel.ys],
+            z=[[short(float(z)) for z in row] for row in panel.z],
+            colorscale=LIGHT_TO_BLUE,
+            reversescale=lowest,
+            line={"width": 0.4, "color": "rgba(255,255,255,0.6)"},
+            colorbar={"thickness": 10, "outlinewidth": 0, "tickfont": {"size": 11, "color": INK}, "nticks": 6},
+            hovertemplate=f"{place}: about %{{z:.3f}}<extra></extra>",
+        )
+    )
+    for kind in KIND_STYLES:
+        own = [(point, value) for point, value in zip(panel.points, panel.values, strict=True) if point.kind == kind]
+        if own:
+            texts = [f"{shown(point.arm)}: {number(value)}" for point, value in own]
+            ring = {"color": "white", "width": 1}
+            marker = kind_marker(kind) | {"line": ring, "opacity": 1.0, "size": 12 if kind == BEST else 7}
+            places = [short(point.x) for point, _ in own], [short(point.y) for point, _ in own]
+            figure.add_trace(marks(*places, marker, texts, **of_arms([point.arm for point, _ in own])))
+    xs, ys = [point.x for point in panel.points], [point.y for point in panel.points]
+    figure.update_layout(base_layout(320, xaxis=_scaled(panel.x, xs), yaxis=_scaled(panel.y, ys)))
+    return figure
+
+
+def _scaled(setting: Axis, drawn: Sequence[float]) -> dict[str, Any]:
+    low, high = min(setting.low, *drawn), max(setting.high, *drawn)
+    ends = [math.log10(low), math.log10(high)] if setting.log else [low, high]
+    scale = log_axis([low, high]) if setting.log else {}
+    return axis(shown(setting.title), showgrid=False, range=ends, **scale)

@@ -1,0 +1,89 @@
+"""A few samples of each data set of a study, for people to see what was studied: ``samples/KEY.json``."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from fgtune.errors import ConfigError
+from fgtune.files import read_text, write_atomically
+from fgtune.results.layout import CellFiles
+
+_PICTURE = re.compile(r"data:image/(png|webp);base64,[A-Za-z0-9+/]+=*")
+
+
+@dataclass(frozen=True)
+class SampledClass:
+    """Samples of one coarse class.
+
+    Attributes:
+        name: Of the class, or its number.
+        size: Number of samples that have this label.
+        pictures: Data URLs, where samples are pictures.
+        rows: (samples, columns) values, where they are not; None for a missing one.
+    """
+
+    name: str
+    size: int
+    pictures: tuple[str, ...] = ()
+    rows: tuple[tuple[float | None, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class SampleCard:
+    """What the samples of a data set look like.
+
+    Attributes:
+        data: Name of the data set.
+        classes: Coarse classes of its first source.
+        more_classes: Number of coarse classes that are not shown.
+        columns: Names of the first features, where samples are not pictures.
+        more_columns: Number of features that are not shown.
+    """
+
+    data: str
+    classes: tuple[SampledClass, ...]
+    more_classes: int
+    columns: tuple[str, ...] = ()
+    more_columns: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what no data set gives, since a page would show it."""
+        pictures = [picture for each in self.classes for picture in each.pictures]
+        rows = [row for each in self.classes for row in each.rows]
+        if not all(_PICTURE.fullmatch(picture) for picture in pictures):
+            raise ValueError("a picture must be a data URL")
+        if any(len(row) != len(self.columns) for row in rows):
+            raise ValueError("every row must have a value for each column")
+
+
+def write_samples(folder: CellFiles, dataset_key: str, card: SampleCard) -> None:
+    """Store the samples of a data set."""
+    write_atomically(folder.samples_dir / f"{dataset_key}.json", json.dumps(asdict(card), allow_nan=False).encode())
+
+
+def read_samples(folder: CellFiles) -> tuple[SampleCard, ...]:
+    """The samples of every data set, in the order of their keys; a damaged file is left out and noted."""
+    found = []
+    for path in sorted(folder.samples_dir.glob("*.json")):
+        try:
+            found.append(_parsed(json.loads(read_text(path))))
+        except (ConfigError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            folder.note_damage(path, "is damaged, and the report shows no samples of this data set")
+    return tuple(found)
+
+
+def _parsed(raw: dict[str, Any]) -> SampleCard:
+    classes = tuple(
+        SampledClass(
+            str(each["name"]),
+            int(each["size"]),
+            tuple(str(picture) for picture in each["pictures"]),
+            tuple(tuple(None if value is None else float(value) for value in row) for row in each["rows"]),
+        )
+        for each in raw["classes"]
+    )
+    columns = tuple(str(name) for name in raw["columns"])
+    return SampleCard(str(raw["data"]), classes, int(raw["more_classes"]), columns, int(raw["more_columns"]))

@@ -27,7 +27,7 @@ from fgtune.app.command_options import (
     console,
 )
 from fgtune.app.discover_command import discover_data
-from fgtune.app.export import ExportFormat
+from fgtune.app.export import ExportFormat, FigureFormat, FigureWidth
 from fgtune.app.file_commands import schema, settings, show_plan, validate
 from fgtune.app.import_command import import_table
 from fgtune.app.interrupts import INTERRUPTED, Verbs, end_with
@@ -216,16 +216,35 @@ def compare_folders(
 @app.command("export")
 def export_results(
     folder: FolderArgument,
-    form: Annotated[ExportFormat, typer.Option("--format", help="Tidy table, or a table for a paper.")],
+    form: Annotated[ExportFormat | None, typer.Option("--format", help="Tidy table, or a table for a paper.")] = None,
+    figures: Annotated[
+        FigureFormat | None, typer.Option("--figures", help="Figures for a paper instead, a file each.")
+    ] = None,
+    width: Annotated[
+        FigureWidth, typer.Option("--width", help="With --figures: one column of a journal (85 mm) or two (178 mm).")
+    ] = FigureWidth.SINGLE,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Where to; CSV and LaTeX are else printed.")
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="PATH",
+            help="The file; CSV and LaTeX are else printed. With --figures the folder. Default: DIR/figures.",
+        ),
     ] = None,
 ) -> None:
     """Give a study's results to other programs and to papers."""
-    from fgtune.app.export import export
+    from fgtune.app.export import export, export_figures
 
-    content = export(folder, form, out)
-    typer.echo(content.decode(), nl=False) if out is None else typer.echo(f"wrote {out}")
+    if form is not None and figures is None:
+        content = export(folder, form, out)
+        typer.echo(content.decode(), nl=False) if out is None else typer.echo(f"wrote {out}")
+    elif figures is not None and form is None:
+        written = export_figures(folder, figures, width, out)
+        done = f"wrote {count(len(written), 'figure')} to {written[0].parent}" if written else "nothing to draw yet"
+        typer.echo(done)
+    else:
+        fix = "name one of them, e.g. --format csv or --figures pdf"
+        raise ConfigError("what to export must be named, tables or figures", where="--format, --figures", fix=fix)
 
 
 @app.command("refit")

@@ -14,6 +14,21 @@ if TYPE_CHECKING:
     from fgtune.results.folder import StudyFolder
 
 
+class FigureFormat(StrEnum):
+    """The format of figures."""
+
+    SVG = "svg"
+    PNG = "png"
+    PDF = "pdf"
+
+
+class FigureWidth(StrEnum):
+    """How wide figures are: one column of a journal, 85 mm, or two, 178 mm."""
+
+    SINGLE = "single"
+    DOUBLE = "double"
+
+
 class ExportFormat(StrEnum):
     """What to write."""
 
@@ -52,6 +67,36 @@ def export(root: Path, form: ExportFormat, out: Path | None = None) -> bytes:
     if out is not None:
         write_output(out, content)
     return content
+
+
+def export_figures(root: Path, form: FigureFormat, width: FigureWidth, out: Path | None = None) -> list[Path]:
+    """The figures of a study's report that make sense on paper, a file each, and their captions.
+
+    Args:
+        root: The study folder.
+        form: The format of the files.
+        width: One column or two.
+        out: The folder for them; ``figures`` in the study folder by default.
+
+    Returns:
+        The files of figures; none while nothing has ended that could be drawn.
+
+    Raises:
+        ConfigError: There is no study in the folder, or a file cannot be written.
+    """
+    from fgtune.analysis.inputs import read_study
+    from fgtune.analysis.summary import summarise
+    from fgtune.reporting.paper.style import Width
+    from fgtune.reporting.paper.write import Form, write_figures
+    from fgtune.results.folder import StudyFolder
+
+    folder = StudyFolder(root, lenient=True)
+    folder.require_study()
+    data = read_study(folder)
+    into = root / "figures" if out is None else out
+    written = write_figures(data, summarise(data), Form(form.value), Width(width.value), into)
+    print_damage(folder.damage.values())
+    return written
 
 
 def _content(folder: StudyFolder, form: ExportFormat, suffix: str) -> bytes:

@@ -43,7 +43,10 @@ def test_a_table_for_a_paper_is_printed_or_written(folder, capsys, tmp_path):
         (["--format", "parquet"], "--format: Parquet cannot be shown in a terminal"),
         (["--format", "csv", "--out", "/proc/none/x.csv"], "/proc/none/x.csv: cannot be written"),
         (["--format", "html"], "not one of"),
-        ([], "Missing option"),
+        ([], "--format, --figures: what to export must be named"),
+        (["--format", "csv", "--figures", "pdf"], "--format, --figures: what to export must be named"),
+        (["--figures", "jpg"], "not one of"),
+        (["--figures", "svg", "--out", "/proc/none"], "cannot be written"),
     ],
 )
 def test_what_cannot_be_written_is_refused(folder, capsys, arguments, message):

@@ -1,0 +1,88 @@
+"""The look of figures on paper: widths of columns, sizes of type, embedded fonts, and the marks that the page uses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from enum import StrEnum
+from typing import Any
+
+from fgtune.reporting.theme import ArmStyle
+
+SINGLE_MM, DOUBLE_MM = 85.0, 178.0
+"""Widths of one and of two columns of a journal."""
+_MM = 25.4
+GREY, INK = "#64748b", "#334155"
+
+_SYMBOLS = {
+    "circle": "o", "square": "s", "diamond": "D", "triangle-up": "^", "pentagon": "p", "star": "*",
+    "triangle-down": "v", "hexagon": "h",
+}  # fmt: skip
+_DASHES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
+
+_SETTINGS: Mapping[str, Any] = {
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 8,
+    "axes.linewidth": 0.6,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 8,
+    "figure.dpi": 100,
+    "figure.facecolor": "white",
+    "font.family": "DejaVu Sans",
+    "font.size": 7.5,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4,
+    "pdf.fonttype": 42,  # TrueType, whole letters: Type 3 is refused by many publishers
+    "ps.fonttype": 42,
+    "savefig.dpi": 300,
+    "svg.fonttype": "path",  # letters as shapes, so that a file looks alike wherever it is opened
+    "svg.hashsalt": "fgtune",
+    "text.color": INK,
+    "text.parse_math": False,  # names of arms may hold a dollar sign
+    "xtick.color": GREY,
+    "xtick.labelcolor": INK,
+    "xtick.labelsize": 7,
+    "xtick.major.width": 0.6,
+    "ytick.color": GREY,
+    "ytick.labelcolor": INK,
+    "ytick.labelsize": 7,
+    "ytick.major.width": 0.6,
+}
+
+
+class Width(StrEnum):
+    """How wide a figure is."""
+
+    SINGLE = "single"
+    DOUBLE = "double"
+
+    @property
+    def inches(self) -> float:
+        """The width of one or two columns."""
+        return (SINGLE_MM if self is Width.SINGLE else DOUBLE_MM) / _MM
+
+
+def paper_style() -> AbstractContextManager[None]:
+    """The settings of Matplotlib for the block, whatever the user's own are."""
+    import matplotlib
+
+    return matplotlib.rc_context({**matplotlib.rcParamsDefault, **_SETTINGS})
+
+
+def symbol(style: ArmStyle) -> str:
+    """The marker of an arm."""
+    return _SYMBOLS[style.symbol]
+
+
+def dash(style: ArmStyle) -> str:
+    """The line of an arm."""
+    return _DASHES[style.dash]
+
+
+def cut(text: str, longest: int = 34) -> str:
+    """Text for a tick or a legend."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -1,0 +1,68 @@
+"""Writes the figures of a study for papers: one file each, the same bytes for the same folder."""
+
+from __future__ import annotations
+
+import io
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from fgtune.analysis.inputs import StudyData
+from fgtune.analysis.summary import StudySummary
+from fgtune.files import write_output
+from fgtune.reporting.paper.figures import PaperFigure, paper_figures
+from fgtune.reporting.paper.style import Width, paper_style
+
+CAPTIONS = "captions.md"
+
+
+class Form(StrEnum):
+    """The format of the files."""
+
+    SVG = "svg"
+    PNG = "png"
+    PDF = "pdf"
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What the file says of itself: no time, so that it does not change from day to day."""
+        return {Form.SVG: {"Date": None}, Form.PDF: {"CreationDate": None}, Form.PNG: {}}[self]
+
+
+def drawn(figure: PaperFigure, form: Form, width: Width) -> bytes:
+    """The content of the file of a figure."""
+    from matplotlib.figure import Figure
+
+    with paper_style():
+        made = Figure(figsize=(width.inches, figure.height), layout="constrained")
+        figure.draw(made)
+        content = io.BytesIO()
+        made.savefig(content, format=form.value, metadata=form.metadata)
+    return content.getvalue()
+
+
+def write_figures(data: StudyData, summary: StudySummary, form: Form, width: Width, out: Path) -> list[Path]:
+    """Write every figure of a study, and their captions beside them.
+
+    Args:
+        data: The study folder's content.
+        summary: Its summary.
+        form: The format.
+        width: One column or two.
+        out: The folder; files of the same names are replaced.
+
+    Returns:
+        The files of figures.
+
+    Raises:
+        ConfigError: One cannot be written.
+    """
+    written, lines = [], []
+    for figure in paper_figures(data, summary):
+        path = out / f"{figure.name}.{form.value}"
+        write_output(path, drawn(figure, form, width))
+        written.append(path)
+        lines.append(f"**{path.name}** {figure.caption}\n")
+    if written:
+        write_output(out / CAPTIONS, "\n".join(lines).encode())
+    return written

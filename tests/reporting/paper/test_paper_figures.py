@@ -1,0 +1,195 @@
+"""Figures for papers hold the numbers of the report, the same bytes each time, and fonts that readers need not have."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from functools import partial
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from fgtune.analysis.curve_panels import history_panels, learning_panels
+from fgtune.analysis.grid_panels import grid_panels
+from fgtune.analysis.inputs import read_study
+from fgtune.analysis.level_panels import sensitivity_panels
+from fgtune.analysis.relations_data import relations_panels
+from fgtune.analysis.search.importances import metric_importances
+from fgtune.analysis.summary import summarise
+from fgtune.analysis.trials import criteria_of, trials_of
+from fgtune.app.cli import main
+from fgtune.reporting.paper.draw import Row, draw_rows, rows_height
+from fgtune.reporting.paper.figures import PaperFigure, paper_figures
+from fgtune.reporting.paper.style import Width, paper_style
+from fgtune.reporting.paper.write import Form, drawn
+
+GRID = """
+study: grid
+question: How do both act together?
+design:
+  kind: sensitivity
+  grid: full
+  factors: {classes.num_fine_ratio: [0.8, 1.0, 1.2], objective.lambda_reg: [1.0, 2.0]}
+  baseline: {classes.num_fine_ratio: 1.0, objective.lambda_reg: 2.0}
+seeds: 3
+metrics: {primary: test/clustering_accuracy}
+trial: {data: {kind: digits}, classes: {num_fine_ratio: 1.0}, epochs: 3}
+"""
+
+
+class Drawn:
+    """A study with its figures, drawn but not written."""
+
+    def __init__(self, folder):
+        self.data = read_study(folder)
+        self.summary = summarise(self.data)
+        self.made = {figure.name: figure for figure in paper_figures(self.data, self.summary)}
+
+    def axes(self, name):
+        with paper_style():
+            figure = Figure(layout="constrained")
+            self.made[name].draw(figure)
+        return figure.axes
+
+
+@pytest.fixture(scope="module")
+def study(synthetic, kf_accuracy, tmp_path_factory):
+    return Drawn(synthetic.SyntheticStudy(accuracy=kf_accuracy).write(tmp_path_factory.mktemp("study")))
+
+
+@pytest.fixture(scope="module")
+def search(synthetic_search, tmp_path_factory):
+    made = synthetic_search.SyntheticSearch(trials=24, pruned={3: 9})
+    return Drawn(made.write(tmp_path_factory.mktemp("search")))
+
+
+def bars(axes, horizontal=True):
+    """Mean, low and high of every interval that was drawn."""
+    found = []
+    for container in axes.containers:
+        mark, _, segments = container.lines
+        (low, high) = segments[0].get_segments()[0][:, 0 if horizontal else 1]
+        found.append(((mark.get_xdata() if horizontal else mark.get_ydata())[0], low, high))
+    return found
+
+
+def test_the_forest_has_mean_interval_and_every_pair_of_each_planned_contrast(study):
+    (axes,) = study.axes("differences")
+    contrasts = study.summary.contrasts
+    estimates = [item.contrast.estimate for item in contrasts]
+    assert np.array(bars(axes)) == pytest.approx(np.array([(e.mean, e.low, e.high) for e in estimates]))
+    rings = {line.get_gid(): list(line.get_xdata()) for line in axes.lines if line.get_gid()}
+    assert rings == {f"seeds {row}": list(item.contrast.differences) for row, item in enumerate(contrasts)}
+    names = [text.get_text() for text in axes.get_yticklabels()]
+    assert names == [f"{item.label} ({item.judgement.verdict.value})" for item in contrasts]
+    caption = study.made["differences"].caption
+    assert "n = 5 pairs" in caption
+    assert f"±{study.summary.margin:g}" in caption
+
+
+def test_levels_and_curves_are_those_of_the_page(study):
+    for rank, panel in enumerate(sensitivity_panels(study.data)):
+        (axes,) = study.axes(f"levels-{rank}")
+        estimates = [point.estimate for point in panel.points]
+        assert np.array(bars(axes, horizontal=False)) == pytest.approx(
+            np.array([(each.mean, each.low, each.high) for each in estimates])
+        )
+        assert axes.get_ylabel() == panel.metric.title
+    for rank, panel in enumerate(learning_panels(study.data)):
+        axes = study.axes(f"curves-{rank}")[0]
+        for line, curve in zip(axes.lines, panel.curves, strict=True):
+            assert tuple(line.get_xdata()) == curve.epochs
+            assert tuple(line.get_ydata()) == pytest.approx(curve.mean)
+
+
+def test_relations_show_the_shares_and_marks_of_the_median_seed(study):
+    for rank, panel in enumerate(relations_panels(study.data)):
+        left, right = study.axes(f"relations-{rank}")
+        assert np.asarray(left.images[0].get_array().filled(np.nan)) == pytest.approx(panel.shares, nan_ok=True)
+        marks = sum(len(line.get_xdata()) for line in right.lines)
+        assert marks == np.count_nonzero(panel.marks)
+        assert [text.get_text() for text in left.get_yticklabels()] == list(panel.rows)
+
+
+def test_a_full_grid_is_a_heat_map_of_the_means_of_its_arms(synthetic, tmp_path):
+    accuracy = {"num_fine_ratio=0.8,lambda_reg=1.0": 0.5}
+    study = Drawn(synthetic.SyntheticStudy(text=GRID, accuracy=accuracy).write(tmp_path))
+    (panel,) = grid_panels(study.data)
+    image, scale = study.axes("grid-0")
+    assert np.asarray(image.images[0].get_array()) == pytest.approx(panel.means)
+    by_levels = {tuple(arm.levels.values()): arm.name for arm in study.data.arms}
+    for (row, column), mean in np.ndenumerate(panel.means):
+        arm = by_levels[float(panel.columns[column]), float(panel.rows[row])]
+        values = study.data.values(arm, "test/clustering_accuracy").values()
+        assert mean == pytest.approx(sum(values) / 3)
+        assert panel.counts[row, column] == 3
+    assert (panel.rows[panel.baseline[0]], panel.columns[panel.baseline[1]]) == ("2.0", "1.0")
+    assert scale.get_ylabel() == panel.metric.title
+
+
+def test_a_search_has_its_history_and_what_stands_out_from_chance(search):
+    trials, criteria = trials_of(search.data), criteria_of(search.data)
+    (panel,) = history_panels(search.data, trials)
+    lines = {line.get_label(): line for line in search.axes("history-0")[0].lines}
+    assert list(lines["ran to its end"].get_ydata()) == [point.value for point in panel.points]
+    assert list(lines["best so far"].get_ydata()) == [point.best for point in panel.points]
+    assert list(lines["stopped early"].get_xdata()) == [point.order for point in panel.stopped]
+    (found,) = metric_importances(search.data, trials, criteria)
+    assert found.anything
+    drawn_bars = [patch.get_width() for patch in search.axes("importances-0")[0].patches]
+    assert drawn_bars == pytest.approx([item.main for item in found.ranked])
+
+
+@pytest.mark.parametrize("form", Form)
+def test_files_repeat_to_the_byte_carry_no_time_and_have_the_width_of_a_column(study, form):
+    figure = study.made["differences"]
+    content = drawn(figure, form, Width.SINGLE)
+    assert content == drawn(figure, form, Width.SINGLE)
+    if form is Form.PDF:
+        assert b"CreationDate" not in content
+        assert b"/FontFile2" in content
+        assert b"/Type3" not in content
+        width = float(re.search(rb"/MediaBox \[ 0 0 ([\d.]+)", content).group(1)) / 72 * 25.4
+    elif form is Form.SVG:
+        text = content.decode()
+        assert "<dc:date>" not in text
+        assert "<text" not in text  # letters are shapes
+        assert "<path" in text
+        width = float(re.search(r'width="([\d.]+)pt"', text).group(1)) / 72 * 25.4
+    else:
+        picture = Image.open(io.BytesIO(content))
+        assert not {"Creation Time", "date"} & picture.info.keys()
+        width = picture.width / 300 * 25.4
+    assert width == pytest.approx(85.0, abs=0.2)
+
+
+def test_the_command_writes_a_file_a_figure_with_captions_whatever_the_users_own_style(study, tmp_path, capsys):
+    import matplotlib
+
+    with matplotlib.rc_context({"font.family": "serif", "pdf.fonttype": 3, "text.usetex": False}):
+        assert main(["export", str(study.data.folder.root), "--figures", "svg", "--out", str(tmp_path / "f")]) == 0
+    names = {path.name for path in (tmp_path / "f").iterdir()}
+    assert names == {f"{name}.svg" for name in study.made} | {"captions.md"}
+    assert f"wrote {len(study.made)} figures to {tmp_path / 'f'}" in capsys.readouterr().out
+    for name, figure in study.made.items():
+        assert (tmp_path / "f" / f"{name}.svg").read_bytes() == drawn(figure, Form.SVG, Width.SINGLE)
+    captions = (tmp_path / "f" / "captions.md").read_text(encoding="utf-8")
+    assert all(f"**{name}.svg** " in captions for name in study.made)
+
+
+def test_names_may_hold_signs_of_other_languages(tmp_path):
+    rows = [Row("a$b_{$ <i> \\frac", 0.1, -0.1, 0.3, (0.0, 0.2)), Row("x$", 0.2, math.nan, math.nan)]
+    figure = PaperFigure("rows", "", rows_height(rows), partial(draw_rows, rows=rows, title="$t", line=0, margin=None))
+    assert drawn(figure, Form.PNG, Width.DOUBLE).startswith(b"\x89PNG")
+
+
+def test_an_unfinished_study_has_nothing_to_draw(synthetic, tmp_path, capsys):
+    places = {(arm, seed) for arm in ("flow", "scip", "cvxpy") for seed in range(5)}
+    empty = synthetic.SyntheticStudy(text=synthetic.SOLVER_STUDY, faults=synthetic.Faults(missing=places))
+    root = empty.write(tmp_path / "empty").root
+    assert main(["export", str(root), "--figures", "pdf"]) == 0
+    assert "nothing to draw yet" in capsys.readouterr().out
+    assert not (root / "figures").exists()

@@ -36,7 +36,7 @@ _FIFTHS = (
     ("last fifth", FAINT),
 )
 _TITLE = 18
-_UPRIGHT = 6  # more axes have tilted titles
+_UPRIGHT = 4  # more axes have tilted titles
 
 
 def parallel_figure(panel: ParallelPanel) -> go.Figure:
@@ -64,14 +64,14 @@ def parallel_figure(panel: ParallelPanel) -> go.Figure:
         figure.add_vline(place, line={"color": BASELINE_COLOR, "width": 1})
         for at, text in each.ticks:
             figure.add_annotation(
-                x=place, y=at, text=shown(text, 14), showarrow=False, xanchor="left", xshift=3, font={"size": 11},
-                bgcolor="rgba(255,255,255,0)",
+                x=place, y=at, text=shown(text, 14), showarrow=False, xanchor="left", xshift=3,
+                font={"size": 11, "color": BASELINE_COLOR},
             )  # fmt: skip
     for place, each in enumerate(panel.axes):
         tilted = {"textangle": -25, "xanchor": "left", "xshift": -6} if len(panel.axes) > _UPRIGHT else {}
         figure.add_annotation(
             x=place, y=1, yref="paper", yanchor="bottom", text=shown(each.title, _TITLE), showarrow=False,
-            font={"size": 12}, **tilted,
+            font={"size": 12, "color": BASELINE_COLOR}, **tilted,
         )  # fmt: skip
     unused = any(UNUSED in line.places for line in panel.lines)
     figure.update_layout(

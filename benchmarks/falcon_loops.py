@@ -1,6 +1,6 @@
-"""FALCON's training loop in two rival forms, to be measured against fgtune's: as it was released, and as short as can be.
+"""FALCON's training loop in two rival forms, to be measured against fgtune's: as released, and as short as can be.
 
-``ReleasedLoop`` does what the released code does in every step, written anew from its description: averaged weights are
+``ReleasedLoop`` does in every step what the released code does, written anew from a description: averaged weights are
 swapped into the one model and back, the teacher sees a batch and five neighbours of each sample, and relations are
 expanded to (batch, fine, coarse). Its samples come one by one through torch's loader, or as slices of one tensor.
 ``PlainLoop`` is the same mathematics with two passes of a batch a step: the student's and the teacher's, whose
@@ -84,9 +84,7 @@ class Loop:
         self.model.train()
         self.epoch = self.step = 0
         self.beta = beta_from_balance(1.0, problem.num_fine, problem.num_coarse)
-        self.set_relations(
-            initial_affinity(problem.num_fine, problem.num_coarse, np.random.default_rng(problem.seed))
-        )
+        self.set_relations(initial_affinity(problem.num_fine, problem.num_coarse, np.random.default_rng(problem.seed)))
 
     def set_relations(self, affinity: np.ndarray) -> None:
         """Solve for the relations."""
@@ -233,9 +231,9 @@ class PlainLoop(Loop):
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
-        self.teacher = build_classifier(
-            problem.model, problem.inputs.shape[1:], problem.num_fine, problem.seed
-        ).to(self.device)
+        self.teacher = build_classifier(problem.model, problem.inputs.shape[1:], problem.num_fine, problem.seed).to(
+            self.device
+        )
         self.teacher.requires_grad_(False).train()
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=problem.lr, momentum=MOMENTUM, foreach=True)
         self.pairs = [*self.teacher.parameters()], [*self.model.parameters()]

@@ -64,9 +64,12 @@ def fgtune_trainer(dataset: Dataset, settings: Mapping[str, Any], seed: int = 0)
     return build_trainer(config, *views(dataset, prepared), prepared, seed)
 
 
-def made(net: str, steps: int, num_fine: int, num_coarse: int) -> tuple[Dataset, Problem, dict[str, Any]]:
+def made(
+    net: str, steps: int, num_fine: int, num_coarse: int, batch: int | None = None
+) -> tuple[Dataset, Problem, dict[str, Any]]:
     """Random samples of the size that a network takes, and the settings of a trial on them."""
-    shape, backbone, batch, _ = NETS[net]
+    shape, backbone, usual, _ = NETS[net]
+    batch = batch or usual
     rng = np.random.default_rng(0)
     fine = np.arange(batch * steps) % num_fine
     if len(fine) < num_fine * 4:  # a few hundred, so that every coarse class has neighbours
@@ -146,12 +149,11 @@ def print_times(net: str, arguments: argparse.Namespace) -> None:
     steps = problem.steps
     loops = loops_of(dataset, problem, settings)
     found = timed(loops, arguments.rounds, steps)
-    print(f"\n{net}, {problem.batch_size} samples a batch, {problem.num_fine} fine and {problem.num_coarse} coarse classes")
+    classes = f"{problem.num_fine} fine and {problem.num_coarse} coarse classes"
+    print(f"\n{net}, {problem.batch_size} samples a batch, {classes}")
     print(f"{'loop':28} {'CPU ms a step':>26} {'x floor':>8} {'x released':>11} {'calls':>6} {'waits':>6}")
     for name, epoch in loops.items():
-        ratios = (
-            median(a / b for a, b in zip(found[name], found[other], strict=True)) for other in (FLOOR, RELEASED)
-        )
+        ratios = (median(a / b for a, b in zip(found[name], found[other], strict=True)) for other in (FLOOR, RELEASED))
         to_floor, to_released = ratios
         calls, waits, names = counted(epoch, steps, arguments.profile)
         row = f"{name:28} {spread(found[name]):>26} {to_floor:8.2f} {to_released:11.2f} {calls:6.0f} {waits:6.2f}"
@@ -210,7 +212,7 @@ def main() -> None:
     """Print the tables."""
     arguments = parse_arguments()
     torch.set_num_threads(1)
-    assert DRAWN == TrialConfig.from_plain({"data": {"kind": "digits"}, "classes": {"num_fine": 2}}).neighbors.sampled
+    assert TrialConfig.from_plain({"data": {"kind": "digits"}, "classes": {"num_fine": 2}}).neighbors.sampled == DRAWN
     if os.environ.get("OMP_NUM_THREADS") != "1":
         print("note: OMP_NUM_THREADS is not 1; the solver and the neighbour search may use several cores")
     if arguments.accuracy:

@@ -23,7 +23,7 @@ from fgtune.analysis.verdicts.statistics import PairedContrast, paired_contrast
 from fgtune.arrays import FloatArray
 from fgtune.config.schema.base import data_key
 from fgtune.errors import StudyFolderError
-from fgtune.results.extension import has_earlier_numbers, is_clustered
+from fgtune.results.extension import has_earlier_clusters, is_clustered
 from fgtune.results.folder import StudyFolder
 from fgtune.text import count
 
@@ -183,7 +183,7 @@ class _Side:
     @property
     def is_earlier(self) -> bool:
         """Whether an earlier version found its clusters otherwise than this one."""
-        return any(has_earlier_numbers(self.data.provenance, result) for result in self.data.ended(self.arm))
+        return any(has_earlier_clusters(self.data.provenance, result) for result in self.data.ended(self.arm))
 
     @property
     def fingerprint(self) -> str | None:

@@ -117,25 +117,27 @@ def provided(value: Tensor | None, what: str) -> Tensor:
     return value
 
 
-def labelled_pairs(outputs: StepOutputs) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """For each source with labels in this batch: (rows (n,), labels (n,), in_group (n, num_fine) bool).
+def labelled_groups(outputs: StepOutputs) -> list[tuple[Tensor, Tensor]]:
+    """For each source: (is_labelled (B,) bool, in_group (B, num_fine) bool).
 
-    ``in_group[r, i]`` is whether fine class i has the coarse class of row r as its parent in that source.
+    ``in_group[r, i]`` is whether fine class i has the coarse class of sample r as its parent in that source; of a
+    sample without a label no class has. Nothing here waits for the device.
     """
     relations = provided(outputs.fine_to_coarse, Need.RELATIONS)
-    pairs = []
+    groups = []
     for source in range(relations.shape[0]):
         labels = outputs.coarse[:, source]
-        rows = (labels >= 0).nonzero().squeeze(1)
-        if rows.numel():
-            chosen = labels[rows]
-            pairs.append((rows, chosen, relations[source].unsqueeze(0) == chosen.unsqueeze(1)))  # (n, num_fine)
-    return pairs
+        groups.append((labels >= 0, relations[source].unsqueeze(0) == labels.unsqueeze(1)))
+    return groups
 
 
-def mean_over_pairs(sums: list[Tensor], counts: list[int], reference: Tensor) -> Tensor:
-    """Mean over all (sample, source) pairs; if there are none, a zero in the graph of ``reference``."""
-    total = sum(counts)
-    if total == 0:
-        return reference.sum() * 0.0
-    return sum(sums[1:], start=sums[0]) / total
+def mean_over_labels(values: list[Tensor], labelled: list[Tensor]) -> Tensor:
+    """Mean over all (sample, source) pairs with a label; 0, with a gradient of 0, if there are none.
+
+    Args:
+        values: For each source, (B,) value of each sample; of one without a label it may be anything.
+        labelled: For each source, (B,) bool.
+    """
+    total = torch.stack([value.where(known, 0.0).sum() for value, known in zip(values, labelled, strict=True)]).sum()
+    count = torch.stack([known.sum() for known in labelled]).sum()
+    return total / count.clamp_min(1)

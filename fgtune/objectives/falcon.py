@@ -6,11 +6,11 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from fgtune.config.schema.objective import ObjectiveConfig
 from fgtune.errors import TrialError
-from fgtune.objectives.base import Need, StepOutputs, Term, TermContext, labelled_pairs, mean_over_pairs, provided
+from fgtune.objectives.base import Need, StepOutputs, Term, TermContext, labelled_groups, mean_over_labels, provided
+from fgtune.objectives.log_space import OUTSIDE, log_dot, log_sum_within, mean_probability
 
 
 class CoarseTerm(Term):
@@ -25,12 +25,9 @@ class CoarseTerm(Term):
     def forward(self, outputs: StepOutputs) -> Tensor:
         """The term, a scalar >= 0."""
         log_probs = provided(outputs.log_probs, Need.FINE_HEAD)
-        sums, counts = [], []
-        for rows, labels, in_group in labelled_pairs(outputs):
-            log_coarse = log_probs[rows].masked_fill(~in_group, -torch.inf).logsumexp(dim=1)  # (n,)
-            sums.append(-log_coarse.sum())
-            counts.append(len(labels))
-        return mean_over_pairs(sums, counts, log_probs)
+        labelled, in_groups = zip(*labelled_groups(outputs), strict=True)
+        values = [-log_sum_within(log_probs, in_group) for in_group in in_groups]
+        return mean_over_labels(values, list(labelled))
 
 
 class NeighborTerm(Term):
@@ -47,7 +44,7 @@ class NeighborTerm(Term):
         log_p = provided(outputs.log_probs, Need.FINE_HEAD)
         log_q = provided(outputs.neighbor_log_probs, Need.NEIGHBORS)  # (B, k, num_fine)
         valid = provided(outputs.neighbor_valid, Need.NEIGHBORS)  # (B, k)
-        disagreement = -torch.logsumexp(log_p.unsqueeze(1) + log_q, dim=2)  # (B, k)
+        disagreement = -log_dot(log_p, log_q)  # (B, k)
         return disagreement.masked_fill(~valid, 0.0).sum() / valid.sum().clamp_min(1)
 
 
@@ -68,16 +65,18 @@ class ConfidenceTerm(Term):
         """The term, a scalar >= 0."""
         log_probs = provided(outputs.log_probs, Need.FINE_HEAD)
         teacher = provided(outputs.teacher_logits, Need.TEACHER)
-        sums, counts = [], []
-        for rows, labels, in_group in labelled_pairs(outputs):
-            scaled = (teacher[rows] / self.temperature).masked_fill(~in_group, -torch.inf)
-            target = scaled.softmax(dim=1)  # (n, num_fine)
-            if outputs.softness < 1.0:
-                hard = functional.one_hot(target.argmax(dim=1), target.shape[1]).to(target.dtype)
-                target = outputs.softness * target + (1.0 - outputs.softness) * hard
-            sums.append(-(target * log_probs[rows]).sum())
-            counts.append(len(labels))
-        return mean_over_pairs(sums, counts, log_probs)
+        groups = labelled_groups(outputs)
+        values = [-(self._target(teacher, in_group, outputs.softness) * log_probs).sum(dim=1) for _, in_group in groups]
+        return mean_over_labels(values, [labelled for labelled, _ in groups])
+
+    def _target(self, teacher: Tensor, in_group: Tensor, softness: float) -> Tensor:
+        """(B, num_fine) pseudo-labels; of a sample without a label some distribution that nothing depends on."""
+        target = (teacher / self.temperature).masked_fill(~in_group, OUTSIDE).softmax(dim=1)
+        if softness == 1.0:
+            return target
+        best = target.argmax(dim=1, keepdim=True)
+        rest = torch.full_like(best, 1.0 - softness, dtype=target.dtype)
+        return (softness * target).scatter_add_(1, best, rest)
 
 
 class UniformityTerm(Term):
@@ -101,7 +100,7 @@ class UniformityTerm(Term):
 
     def forward(self, outputs: StepOutputs) -> Tensor:
         """The term, a scalar in [0, log K_F] for a uniform prior."""
-        mean = provided(outputs.log_probs, Need.FINE_HEAD).exp().mean(dim=0)  # (num_fine,)
+        mean = mean_probability(provided(outputs.log_probs, Need.FINE_HEAD))  # (num_fine,)
         negative_entropy: Tensor = torch.special.xlogy(mean, mean).sum()
         log_prior = self.log_prior if outputs.log_prior is None else outputs.log_prior
         return negative_entropy - (mean * log_prior.to(mean.dtype)).sum()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from fgtune.config.schema.objective import ObjectiveConfig, ParametricInstanceConfig, QueueInstanceConfig
-from fgtune.objectives.base import Need, StepOutputs, Term, TermContext, mean_over_pairs, provided
+from fgtune.objectives.base import Need, StepOutputs, Term, TermContext, mean_over_labels, provided
 
 
 class BaseTerm(Term):
@@ -31,17 +31,16 @@ class BaseTerm(Term):
     def forward(self, outputs: StepOutputs) -> Tensor:
         """The term, a scalar >= 0."""
         features = provided(outputs.features, "features")
-        sums, counts = [], []
+        values, labelled = [], []
         for source, logits in enumerate(self.coarse_logits(features)):
             labels = outputs.coarse[:, source]
-            known = int((labels >= 0).sum())
-            if known:
-                loss = functional.cross_entropy(
-                    logits, labels, ignore_index=-1, reduction="sum", label_smoothing=self.smoothing
+            values.append(
+                functional.cross_entropy(
+                    logits, labels, ignore_index=-1, reduction="none", label_smoothing=self.smoothing
                 )
-                sums.append(loss)
-                counts.append(known)
-        return mean_over_pairs(sums, counts, features)
+            )
+            labelled.append(labels >= 0)
+        return mean_over_labels(values, labelled)
 
 
 class FineTerm(Term):
@@ -130,6 +129,7 @@ class QueueInstanceTerm(Term):
         self.register_buffer("queue", torch.zeros(config.size, config.projection_dim))
         self.register_buffer("filled", torch.zeros((), dtype=torch.int64))  # number of keys ever added
         self._new_keys: Tensor | None = None
+        self._known: int | None = 0  # ``filled`` where it need not be waited for; None after it was restored
 
     def initialize_buffers(self, seed: int) -> None:  # noqa: ARG002 (a copy, not a draw)
         """Copy the query projection to the key projection."""
@@ -140,10 +140,16 @@ class QueueInstanceTerm(Term):
         query = functional.normalize(self.query(provided(outputs.features, "features")), dim=1)  # (B, p)
         with torch.no_grad():
             key = functional.normalize(self.key(provided(outputs.keys, Need.KEYS)), dim=1)
-        known = self.queue[: min(int(self.filled), len(self.queue))]
+        if self._known is None:
+            self._known = int(self.filled)
+        known = self.queue[: min(self._known, len(self.queue))]
         logits = torch.cat([(query * key).sum(dim=1, keepdim=True), query @ known.T], dim=1) / self.temperature
         self._new_keys = key
         return functional.cross_entropy(logits, torch.zeros(len(query), dtype=torch.int64, device=query.device))
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._known = None  # read anew
 
     @torch.no_grad()
     def after_step(self) -> None:
@@ -154,6 +160,7 @@ class QueueInstanceTerm(Term):
             slots = (self.filled + torch.arange(len(keys), device=keys.device)) % len(self.queue)
             self.queue[slots] = keys
             self.filled += len(keys)
+            self._known = None if self._known is None else self._known + len(keys)
             self._new_keys = None
 
 

@@ -28,9 +28,11 @@ HASH = "hash"
 """Key in ``provenance.json`` of the scheme of its hashes; the first scheme if missing."""
 RESULTS = "results"
 """Key in ``provenance.json`` of what the numbers of a config mean; the first meaning if missing."""
-RESULTS_SCHEME = 2
+RESULTS_SCHEME = 3
 """Increase it whenever the same config yields other numbers than before, and say in ``check_results`` which cells are
-concerned: 1 put a training sample into the nearest of all clusters, 2 puts it into one of its own coarse class."""
+concerned: 1 put a training sample into the nearest of all clusters, 2 puts it into one of its own coarse class; 3 adds
+up losses and optimiser steps in fewer operations, which rounds otherwise in every cell that trains a network."""
+_CLUSTERS, _ROUNDING = 2, 3
 
 
 def other_version(record: Mapping[str, Any]) -> str | None:
@@ -67,39 +69,66 @@ def results_scheme(record: Mapping[str, Any], results: Iterable[CellResult]) -> 
     return scheme if any(has_earlier_numbers(record, result) for result in results) else RESULTS_SCHEME
 
 
-def check_results(plan: Plan, settled: Collection[str], where: str) -> None:
+def check_results(plan: Plan, settled: Collection[str], where: str, scheme: int) -> None:
     """Raise if cells that are to be run would not be comparable with those that an earlier version ran.
 
     Args:
         plan: The study as it would be run on.
         settled: Ids of the cells that will not run (again).
-        where: The folder, whose results have an earlier meaning (``results_scheme``).
+        where: The folder.
+        scheme: What its results mean (``results_scheme``), which is not what this version's do.
 
     Raises:
-        StudyFolderError: There are cells to run whose fine classes are clusters within coarse classes.
+        StudyFolderError: There are cells to run that train a network, or, in a folder of the first scheme, whose fine
+            classes are clusters within coarse classes.
     """
     to_run = [cell for cell in plan.cells if cell.cell_id not in settled]
     to_run += [cell for each in plan.pending_arm_searches for cell in each.plan.cells]
+    configs = [cell.config.to_plain() for cell in to_run]
     grows = not plan.study.design.plans_cells or plan.study.adaptive_seeds is not None
-    if grows or any(is_clustered(cell.config.to_plain()) for cell in to_run):
-        rule = (
-            "was run by an earlier version of fgtune, which put a sample into the nearest of all clusters; this one "
-            "puts a training sample into one of its own coarse class, so that arms without a fine head reach other "
-            "numbers; nothing was changed"
-        )
-        fix = "choose another folder with --out, or go on with that version; report, status and verify read it"
-        raise StudyFolderError(rule, where=where, fix=fix)
+    if scheme < _CLUSTERS and (grows or any(map(is_clustered, configs))):
+        was = "which put a sample into the nearest of all clusters; this one puts a training sample into one of its "
+        was += "own coarse class, so that arms without a fine head reach other numbers"
+    elif grows or any(map(is_trained, configs)):
+        was = "whose training rounds otherwise: the same cell comes out a little different in this one, so that "
+        was += "cells of both would not be paired exactly"
+    else:
+        return
+    rule = f"was run by an earlier version of fgtune, {was}; nothing was changed"
+    fix = "choose another folder with --out, or go on with that version; report, status and verify read it"
+    raise StudyFolderError(rule, where=where, fix=fix)
 
 
 def has_earlier_numbers(record: Mapping[str, Any], result: CellResult) -> bool:
-    """Whether an earlier version gave a cell numbers that this version would not give it.
+    """Whether an earlier version gave a cell numbers that this version would not give it, be it by rounding alone.
 
     Args:
         record: The provenance of the cell's folder; of no version that marked what its numbers mean if empty.
         result: The cell.
     """
-    is_earlier = record.get(RESULTS, 1) < RESULTS_SCHEME
+    is_earlier = record.get(RESULTS, 1) < _ROUNDING
+    has_moved = is_earlier and result.state is not CellState.FAIL and is_trained(result.config)
+    return has_moved or has_earlier_clusters(record, result)
+
+
+def has_earlier_clusters(record: Mapping[str, Any], result: CellResult) -> bool:
+    """Whether an earlier version found the clusters of a cell otherwise, so that its numbers mean something else.
+
+    Arguments as for ``has_earlier_numbers``.
+    """
+    is_earlier = record.get(RESULTS, 1) < _CLUSTERS
     return is_earlier and result.state is not CellState.FAIL and is_clustered(result.config)
+
+
+def is_trained(config: Mapping[str, Any]) -> bool:
+    """Whether fgtune's own trainer trains a network.
+
+    Args:
+        config: A trial as plain data, with every weight above 0.
+    """
+    objective = config.get("objective", {})
+    weights = {key: value for key, value in objective.items() if key.startswith("lambda_")}
+    return any(weight > 0 for weight in weights.values()) or bool(objective.get("extra"))
 
 
 def is_clustered(config: Mapping[str, Any]) -> bool:

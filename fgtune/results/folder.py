@@ -242,8 +242,9 @@ class StudyFolder(StoredStudy):
 
     def _check_results(self, record: Mapping[str, Any], plan: Plan, retry_failed: bool = False) -> None:
         """Raise where an earlier version ran cells that further ones would not be comparable with."""
-        if self._scheme(record) < RESULTS_SCHEME:
-            check_results(plan, self.settled(plan, retry_failed).keys(), str(self.root))
+        scheme = self._scheme(record)
+        if scheme < RESULTS_SCHEME:
+            check_results(plan, self.settled(plan, retry_failed).keys(), str(self.root), scheme)
 
     def _is_unrecorded(self, plan: Plan, retry_failed: bool) -> bool:
         """Whether a folder without a readable ``provenance.json`` holds this study, by its hash or by its cells."""

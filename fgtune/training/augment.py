@@ -22,6 +22,7 @@ from fgtune.config.schema.augmentation import (
 from fgtune.training.augment_ops import (
     as_float,
     draw_crops,
+    numbers,
     random_blur,
     random_flip,
     random_gray,
@@ -203,5 +204,5 @@ AUGMENTATIONS: dict[str, Callable[[Any], Pipeline]] = {
 
 def normalize(images: Tensor, config: CifarConfig | StrongWeakConfig | CropFlipConfig) -> Tensor:
     """Images (B, C, H, W) less ``mean``, over ``std``, channel by channel."""
-    mean, std = (images.new_tensor(values)[:, None, None] for values in (config.mean, config.std))
+    mean, std = (numbers(values, images)[:, None, None] for values in (config.mean, config.std))
     return (images - mean) / std

@@ -8,6 +8,7 @@ torchvision's functional transform up to rounding. Images are (B, C, H, W) float
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -18,6 +19,17 @@ ASPECT = (3 / 4, 4 / 3)
 CROP_ATTEMPTS = 10
 LUMA = (0.2989, 0.587, 0.114)
 """Weights of red, green and blue in a grey value (ITU-R BT.601)."""
+
+
+@cache
+@torch.inference_mode(mode=False)  # made once, for training and evaluation alike
+def _numbers(values: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+    return torch.tensor(values, device=device, dtype=dtype)
+
+
+def numbers(values: tuple[float, ...], like: Tensor) -> Tensor:
+    """(n,) fixed numbers on the device of ``like`` and of its type, sent there once."""
+    return _numbers(values, like.device, like.dtype)
 
 
 def as_float(inputs: Tensor) -> Tensor:
@@ -82,7 +94,7 @@ def draw_crops(images: Tensor, scale: tuple[float, float], generator: torch.Gene
     most_height = min(height, round(width / ASPECT[0]))
     most_width = min(width, round(height * ASPECT[1]))
     central = ((height - most_height) // 2, (width - most_width) // 2, most_height, most_width)
-    return torch.where(fits.any(dim=1, keepdim=True), drawn, drawn.new_tensor(central))
+    return torch.where(fits.any(dim=1, keepdim=True), drawn, numbers(central, drawn))
 
 
 def resize_crops(images: Tensor, crops: Tensor, size: int | tuple[int, int]) -> Tensor:
@@ -114,7 +126,7 @@ def _resampling(start: Tensor, length: Tensor, size: int, full: int) -> Tensor:
 
 def gray(images: Tensor) -> Tensor:
     """Grey values (B, 1, H, W) of red, green, blue (B, 3, H, W)."""
-    return torch.einsum("c,bchw->bhw", images.new_tensor(LUMA), images)[:, None]
+    return torch.einsum("c,bchw->bhw", numbers(LUMA, images), images)[:, None]
 
 
 def random_gray(images: Tensor, p: float, generator: torch.Generator) -> Tensor:
@@ -148,7 +160,7 @@ def adjust_hue(images: Tensor, shift: Tensor) -> Tensor:
     chroma = value - images.amin(dim=1, keepdim=True)
     after, before = images.gather(1, (largest + 1) % 3), images.gather(1, (largest + 2) % 3)
     hue = 2 * largest + (after - before) / torch.where(chroma > 0, chroma, 1.0)  # in sixths of a turn, red = 0
-    corner = images.new_tensor((5.0, 3.0, 1.0))[:, None, None]
+    corner = numbers((5.0, 3.0, 1.0), images)[:, None, None]
     sector = (corner + hue + 6 * _each(shift)) % 6
     return value - chroma * torch.minimum(sector, 4 - sector).clamp(0, 1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -42,11 +43,11 @@ class NeighborSource:
     ) -> None:
         self._config, self._view, self._run, self._threads, self._device = config, view, run, threads, device
         if config.features != "inputs":
-            self._positions = self._search(initial)
+            self._set(self._search(initial))
         elif view.neighbors is None:
             raise ValueError("neighbours among raw inputs are prepared before training, and there are none")
         else:
-            self._positions = torch.from_numpy(view.neighbors.copy()).to(device)
+            self._set(torch.from_numpy(view.neighbors.copy()))
         self.memory: Tensor | None = None
         """(n_train, K_F) the teacher's latest log-probabilities of every sample; None unless ``targets: memory``."""
         self.remember(teacher)
@@ -57,18 +58,37 @@ class NeighborSource:
             probs = self._run(teacher, self._view.train).probs
             self.memory = log_of(torch.from_numpy(probs).to(self._device))
 
+    def _set(self, positions: Tensor) -> None:
+        """Take (n_train, stored) positions, which are on the CPU."""
+        missing = (positions < 0).sum(dim=1)
+        self.are_complete = bool((missing + self._config.sampled <= positions.shape[1]).all())
+        """Whether every sample has as many neighbours as are drawn."""
+        self._positions = positions.to(self._device)
+
     def _search(self, model: FineClassifier) -> Tensor:
         """(n_train, stored) neighbours in the features of ``model``, without augmentation."""
         features = self._run(model, self._view.train).features
         groups = coarse_groups(self._view.train_coarse) if self._config.scope == "coarse" else None
         found = find_neighbors(features, groups, self._config.stored, self._threads)
-        return torch.from_numpy(found).to(self._device)
+        return torch.from_numpy(found)
 
     def refresh_if_due(self, epoch: int, teacher: FineClassifier) -> None:
-        """Search again in the teacher's features before ``epoch`` (1-based), every ``refresh_epochs``."""
+        """Search and remember again what is due before ``epoch`` (1-based)."""
         every = self._config.refresh_epochs
         if every is not None and epoch > 1 and (epoch - 1) % every == 0:
-            self._positions = self._search(teacher)
+            self._set(self._search(teacher))
+        every = self._config.memory_refresh_epochs
+        if every is not None and epoch > 1 and (epoch - 1) % every == 0:
+            self.remember(teacher)
+
+    def see(self, rows: Tensor, log_probs: Tensor) -> None:
+        """Remember the teacher's log-probabilities (B, K_F) of ``rows`` (B,), if anything is remembered."""
+        if self.memory is None:
+            return
+        kept = self._config.memory_momentum
+        if kept:
+            log_probs = torch.logaddexp(self.memory[rows] + math.log(kept), log_probs + math.log1p(-kept))
+        self.memory[rows] = log_probs
 
     def draw(self, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Positions (B, k) of drawn neighbours of ``rows`` (B,), and which of them exist (B, k)."""
@@ -80,7 +100,7 @@ class NeighborSource:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore a state."""
-        self._positions = state["positions"].to(self._device)
+        self._set(state["positions"])
         self.memory = None if state["memory"] is None else state["memory"].to(self._device)
 
 

@@ -29,7 +29,7 @@ from fgtune.objectives.objective import Objective
 from fgtune.streams import derive_seed
 from fgtune.training.augment import Views
 from fgtune.training.clustering.find import find_clusters
-from fgtune.training.clustering.rules import Clusters
+from fgtune.training.clustering.rules import Clusters, clusters_of
 from fgtune.training.compute import Compute, TrainingInputs
 from fgtune.training.evaluator import Predictions
 from fgtune.training.input_checks import view_shape
@@ -145,8 +145,13 @@ class Networks:
             return Targets(logits, keys=keys)
         positions, valid = self.neighbors.draw(rows, streams["draw"])
         if self.neighbors.memory is not None:
-            self.neighbors.memory[rows] = logits.log_softmax(dim=1)
+            self.neighbors.see(rows, logits.log_softmax(dim=1))
             return Targets(logits, self.neighbors.memory[positions.clamp_min(0)], valid, keys)
+        if self.neighbors.are_complete:  # which is known beforehand, so that nothing waits for the device
+            near = self.compute.logits(
+                self.teacher.model, self.views.teacher(all_inputs[positions.flatten()], streams["x1"])
+            )
+            return Targets(logits, near.log_softmax(dim=1).view(*positions.shape, -1), valid, keys)
         log_q = logits.new_zeros((*positions.shape, self.num_fine))
         drawn = positions[valid]
         if len(drawn) < 2:  # batch norm cannot normalise a single sample
@@ -211,12 +216,24 @@ class Networks:
             maps.append(attention_map(spatial.float().cpu().numpy()))
         return np.concatenate(maps)
 
-    def cluster(self, epoch: int, features: Float32Array) -> Float32Array:
-        """Find fine classes in ``features`` (n_train, d); returns their probabilities (n_train, K_F)."""
-        seed = derive_seed(self.seed, "clusters", epoch)
-        known = self.view.train_coarse[:, 0]
-        self._clusters = find_clusters(self.config.clustering, features, known, self.num_fine, seed)
-        return self._clusters.posterior(features, known)[0]
+    def cluster(self, epoch: int, features: Float32Array, is_last: bool = True) -> Float32Array:
+        """Find fine classes in ``features`` (n_train, d); returns their probabilities (n_train, K_F).
+
+        Those of the trial's end do not depend on what was found before. On the way there, where they are a point of a
+        curve, one start is enough, and k-means goes on from its last centres.
+
+        Args:
+            epoch: The epoch (1-based), which determines the draws.
+            features: Of the training split.
+            is_last: Whether this is the end.
+        """
+        config, seed, known = self.config.clustering, derive_seed(self.seed, "clusters", epoch), None
+        if not is_last and "restarts" in type(config).model_fields:
+            config = config.model_copy(update={"restarts": 1})
+            known = self._clusters if config.pca is None else None  # principal components are others every time
+        coarse = self.view.train_coarse[:, 0]
+        self._clusters = find_clusters(config, features, coarse, self.num_fine, seed, near=known)
+        return self._clusters.posterior(features, coarse)[0]
 
     # --- checkpoints -------------------------------------------------------------------------------------------
 
@@ -230,6 +247,7 @@ class Networks:
             "objective": self.objective.state_dict(),
             "neighbors": None if self.neighbors is None else self.neighbors.state_dict(),
             "compute": self.compute.state_dict(),
+            "clusters": {name: torch.from_numpy(array) for name, array in self._cluster_arrays().items()},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -243,6 +261,10 @@ class Networks:
         if self.neighbors is not None:
             self.neighbors.load_state_dict(state["neighbors"])
         self.compute.load_state_dict(state["compute"])
+        self._clusters = clusters_of({name: each.numpy() for name, each in state.get("clusters", {}).items()})
+
+    def _cluster_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        return {} if self._clusters is None else self._clusters.arrays()
 
 
 class PredictionCache:

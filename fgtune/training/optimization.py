@@ -57,14 +57,15 @@ def num_batches(num_samples: int, batch_size: int) -> int:
 
 
 def build_optimizer(config: OptimizerConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    """The optimiser of ``parameters``, which may be empty."""
+    """The optimiser of ``parameters``, which may be empty; fused: one pass over parameter, gradient and momentum."""
     parameters = parameters or [nn.Parameter(torch.empty(0))]
     if isinstance(config, AdamConfig):
-        return _AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)
+        return _AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay, fused=True)
     return _SGD(
         parameters,
         lr=config.lr,
         momentum=config.momentum,
         weight_decay=config.weight_decay,
         nesterov=config.nesterov,
+        fused=True,
     )

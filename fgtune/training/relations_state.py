@@ -53,7 +53,7 @@ class RelationsState:
         self._solves, self._seconds, self._max_gap = 0, 0.0, 0.0
         self._resolves, self._changes = 0, 0
         self._affinity = [torch.zeros(num_fine, k, dtype=torch.float64, device=device) for k in num_coarse]
-        self._counts = [0] * len(num_coarse)
+        self._counts = torch.zeros(len(num_coarse), dtype=torch.int64, device=device)
         if config.mode == "oracle":
             self._set(self._checked_truth(truth))
             return
@@ -92,12 +92,16 @@ class RelationsState:
 
     @torch.no_grad()
     def collect(self, teacher_probs: Tensor, coarse: Tensor) -> None:
-        """Add a batch: ``teacher_probs`` (B, num_fine) on view x1, ``coarse`` (B, sources) with -1 for none."""
+        """Add a batch: ``teacher_probs`` (B, num_fine) on view x1, ``coarse`` (B, sources) with -1 for none.
+
+        Nothing here waits for the device.
+        """
+        probs, labelled = teacher_probs.double(), coarse >= 0
         for source, num_coarse in enumerate(self.num_coarse):
             labels = coarse[:, source]
             onehot = labels.unsqueeze(1) == torch.arange(num_coarse, device=labels.device)  # (B, K_C), no row for -1
-            self._affinity[source] += teacher_probs.double().T @ onehot.double()
-            self._counts[source] += int((labels >= 0).sum())
+            self._affinity[source].addmm_(probs.T, onehot.double())
+        self._counts += labelled.sum(dim=0)
 
     def solve_for(self, fine_probs: np.ndarray, coarse: IntArray) -> None:
         """Set the best parents of fine classes that were found by clustering.
@@ -130,16 +134,16 @@ class RelationsState:
         if not self.learned or step % self.config.every_steps:
             return
         parents = list(self.fine_to_coarse)
-        for source, affinity in enumerate(self._affinity):
-            if self._counts[source]:
-                mean = affinity.cpu().numpy() / self._counts[source]
+        for source, (affinity, count) in enumerate(zip(self._affinity, self._counts.tolist(), strict=True)):
+            if count:
+                mean = affinity.cpu().numpy() / count
                 if not np.isfinite(mean).all():
                     raise TrialError(f"non-finite predictions of the teacher up to step {step}: training diverged")
                 parents[source] = self._solve(mean, source, balanced=balanced)
                 self._resolves += 1
                 self._changes += not np.array_equal(parents[source], self.fine_to_coarse[source])
             affinity.zero_()
-            self._counts[source] = 0
+        self._counts.zero_()
         self._set(parents)
 
     def use(self) -> SolverUse | None:
@@ -161,7 +165,7 @@ class RelationsState:
         return {
             "fine_to_coarse": self.tensor.cpu(),
             "affinity": [affinity.cpu() for affinity in self._affinity],
-            "counts": list(self._counts),
+            "counts": self._counts.tolist(),
             "solves": self._solves,
             "seconds": self._seconds,
             "statuses": dict(self._uses),
@@ -174,7 +178,7 @@ class RelationsState:
         """Restore a state."""
         self._set(list(state["fine_to_coarse"].numpy()))
         self._affinity = [affinity.to(self.device) for affinity in state["affinity"]]
-        self._counts = list(state["counts"])
+        self._counts = torch.tensor(state["counts"], dtype=torch.int64, device=self.device)
         self._solves, self._seconds, self._max_gap = state["solves"], state["seconds"], state["max_gap"]
         self._uses = Counter(state["statuses"])
         self._resolves, self._changes = state.get("resolves", 0), state.get("changes", 0)

@@ -132,7 +132,7 @@ class Trainer:
         """The result of the finished trial: the curve, relations and predictions at its end, the cost of the solver."""
         if self._final is None:  # restored from a checkpoint and not evaluated since
             cache = PredictionCache(self.networks)
-            self._find_classes(self.epoch, cache)
+            self._find_classes(self.epoch, cache, last=True)
             self._final = self._record(cache), self._predictions(cache), self._attention()
         record, predictions, attention = self._final
         seconds = sum(entry.seconds for entry in self.history)
@@ -166,11 +166,14 @@ class Trainer:
         order = torch.randperm(len(self.inputs), generator=torch_stream(self.seed, "order", epoch))
         device = self.compute.device
         streams = {name: torch_stream(self.seed, name, epoch, device=device) for name in ("x0", "x1", "draw", "term")}
-        sums: dict[str, Tensor] = {}
+        names: tuple[str, ...] = ()
+        sums = torch.zeros((), device=device)
         for rows in order.to(device).tensor_split(num_batches(len(order), config.batch_size)):
-            for name, value in self._train_step(rows, epoch, streams).items():
-                sums[name] = sums.get(name, torch.zeros((), device=device)) + value * len(rows)
-        means = {f"train/{name}": float(total) / len(order) for name, total in sums.items()}
+            values = self._train_step(rows, epoch, streams)
+            names = tuple(values)
+            sums = sums + torch.stack([*values.values()]) * len(rows)
+        totals = sums.tolist()  # the only time in an epoch that the losses are waited for
+        means = {f"train/{name}": total / len(order) for name, total in zip(names, totals, strict=True)}
         broken = sorted(name for name, value in means.items() if not math.isfinite(value))
         if broken:
             raise TrialError(f"non-finite {', '.join(broken)} in epoch {epoch} (step {self.step})")
@@ -225,16 +228,16 @@ class Trainer:
 
     # --- evaluation --------------------------------------------------------------------------------------------
 
-    def _find_classes(self, epoch: int, cache: PredictionCache) -> None:
+    def _find_classes(self, epoch: int, cache: PredictionCache, last: bool) -> None:
         """Without a fine head, find fine classes and their parents in the features after ``epoch``, once."""
         if not self.networks.has_fine_head and self._clustered_epoch != epoch:
             self._clustered_epoch = epoch
-            probs = self.networks.cluster(epoch, cache.features(self.view.train))
+            probs = self.networks.cluster(epoch, cache.features(self.view.train), last)
             self.relations.solve_for(probs, self.view.train_coarse)
 
     def _evaluate(self, epoch: int, last: bool) -> dict[str, float]:
         cache = PredictionCache(self.networks)
-        self._find_classes(epoch, cache)
+        self._find_classes(epoch, cache, last)
         metrics: dict[str, float] = {}
         for split in self.evaluator.splits:
             predictions = cache.predict(self.evaluator.rows(split))

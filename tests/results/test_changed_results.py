@@ -1,4 +1,4 @@
-"""A folder from before training samples were clustered by their label: no call mixes the two kinds of numbers."""
+"""Folders of versions that gave the same cells other numbers: no call mixes the two kinds."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from dataclasses import replace
 import pytest
 
 from fgtune.errors import StudyFolderError
-from fgtune.results.extension import RESULTS
+from fgtune.results.extension import RESULTS, RESULTS_SCHEME
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
 from fgtune.results.records import CellResult, CellState
 
 CLUSTERED = "trial.objective={preset: base}"
+UNTRAINED = "trial.objective={preset: untrained}"
 GLOBAL = "trial.clustering={scope: global}"
 OPTIONS = RunOptions("small.yaml", ("seeds=4",))
 
@@ -23,12 +24,16 @@ OPTIONS = RunOptions("small.yaml", ("seeds=4",))
 def begun(tmp_path, make, provenance):
     """A folder in which some cells have ended, as an earlier version left it."""
 
-    def begin(*overrides: str, ended: int = 1, state: CellState = CellState.COMPLETE) -> StudyFolder:
+    def begin(
+        *overrides: str, ended: int = 1, state: CellState = CellState.COMPLETE, scheme: int | None = None
+    ) -> StudyFolder:
         folder = StudyFolder(tmp_path / "reports" / "small")
         loaded, plan = make(*overrides)
         folder.create_or_check(plan, loaded, {**provenance, "study_hash": plan.study_hash, "study": "small"})
         record = folder.read_provenance()
-        assert record.pop(RESULTS) == 2
+        assert record.pop(RESULTS) == RESULTS_SCHEME
+        if scheme is not None:
+            record[RESULTS] = scheme
         folder.provenance_file.write_text(json.dumps(record))
         for cell in plan.cells[:ended]:
             plain = cell.config.to_plain()
@@ -60,13 +65,25 @@ def test_nor_are_seeds_added_to_it(begun, make):
     assert folder.read_plan() == plan
 
 
-@pytest.mark.parametrize(("overrides", "ended"), [((), 1), ((CLUSTERED,), 0), ((CLUSTERED, GLOBAL), 1)])
-def test_what_gives_the_same_numbers_goes_on(begun, make, provenance, overrides, ended):
-    folder, (loaded, plan) = begun(*overrides, ended=ended), make(*overrides)
+@pytest.mark.parametrize("overrides", [(), (CLUSTERED,), (CLUSTERED, GLOBAL)])
+def test_a_study_of_trained_cells_is_not_run_on_after_training_rounds_otherwise(begun, make, overrides):
+    folder = begun(*overrides, scheme=2)
+    before = folder.provenance_file.read_bytes()
+    with pytest.raises(StudyFolderError, match="an earlier version of fgtune, whose training rounds otherwise"):
+        folder.check(make(*overrides)[1])
+    assert folder.provenance_file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("overrides", "ended", "scheme"),
+    [((CLUSTERED,), 0, None), ((), 0, 2), ((UNTRAINED,), 1, 2), ((UNTRAINED, GLOBAL), 1, None)],
+)
+def test_what_gives_the_same_numbers_goes_on(begun, make, provenance, overrides, ended, scheme):
+    folder, (loaded, plan) = begun(*overrides, ended=ended, scheme=scheme), make(*overrides)
     folder.create_or_check(plan, loaded, {**provenance, "study_hash": plan.study_hash})
-    assert folder.read_provenance()[RESULTS] == 2
+    assert folder.read_provenance()[RESULTS] == RESULTS_SCHEME
     folder.extend(make(*overrides, "seeds=4")[1], OPTIONS)
-    assert folder.read_provenance()[RESULTS] == 2
+    assert folder.read_provenance()[RESULTS] == RESULTS_SCHEME
 
 
 def test_a_call_that_runs_nothing_does_not_make_numbers_of_the_earlier_version_this_ones(begun, make, provenance):
@@ -94,4 +111,4 @@ def test_where_every_cell_failed_there_are_no_numbers_to_mix_with(begun, make, p
     loaded, plan = make(CLUSTERED)
     folder = begun(CLUSTERED, state=CellState.FAIL)
     folder.create_or_check(plan, loaded, {**provenance, "study_hash": plan.study_hash}, retry_failed=True)
-    assert folder.read_provenance()[RESULTS] == 2
+    assert folder.read_provenance()[RESULTS] == RESULTS_SCHEME

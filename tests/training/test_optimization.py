@@ -14,12 +14,14 @@ from fgtune.training.optimization import build_optimizer
 OPTIMIZERS = [
     pytest.param(
         SgdConfig(lr=0.3, momentum=0.9, weight_decay=0.01, nesterov=True),
-        lambda weights: torch.optim.SGD(weights, lr=0.3, momentum=0.9, weight_decay=0.01, nesterov=True),
+        lambda weights, fused: torch.optim.SGD(
+            weights, fused=fused, lr=0.3, momentum=0.9, weight_decay=0.01, nesterov=True
+        ),
         id="sgd",
     ),
     pytest.param(
         AdamConfig(lr=0.02, weight_decay=0.1),
-        lambda weights: torch.optim.AdamW(weights, lr=0.02, weight_decay=0.1),
+        lambda weights, fused: torch.optim.AdamW(weights, lr=0.02, weight_decay=0.1, fused=fused),
         id="adamw",
     ),
 ]
@@ -54,7 +56,8 @@ def walk(make, cut: int | None = None) -> torch.Tensor:
 
 @pytest.mark.parametrize(("config", "torchs"), OPTIMIZERS)
 def test_steps_are_those_of_torch_through_a_stored_state_too(config, torchs):
-    expected = walk(torchs)
+    expected = walk(lambda weights: torchs(weights, fused=True))
+    torch.testing.assert_close(expected, walk(lambda weights: torchs(weights, fused=False)))
     assert torch.equal(walk(lambda weights: build_optimizer(config, weights)), expected)
     assert torch.equal(walk(lambda weights: build_optimizer(config, weights), cut=4), expected)
 

@@ -48,7 +48,14 @@ class NeighborsConfig(Config):
     refresh_epochs: Count | None = None
     """Search again every so many epochs; only with ``features: teacher``."""
     targets: Literal["forward", "memory"] = "forward"
-    """Teacher predictions of neighbours: a forward pass of their view (reference), or the last one remembered."""
+    """Teacher predictions of neighbours: a forward pass of their view (reference), or the last one remembered, which
+    takes a third of the time of a step or less."""
+    memory_refresh_epochs: Count | None = None
+    """Remember the teacher's predictions of all samples anew every so many epochs, in one pass without augmentation;
+    None remembers what the steps see alone. Only with ``targets: memory``."""
+    memory_momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Share of what is remembered of a sample that stays when it is seen again, so that views average out. Only with
+    ``targets: memory``."""
 
     @model_validator(mode="after")
     def _consistent(self) -> NeighborsConfig:
@@ -56,6 +63,10 @@ class NeighborsConfig(Config):
             raise ValueError(f"sampled ({self.sampled}) must be <= stored ({self.stored})")
         if self.refresh_epochs is not None and self.features != "teacher":
             raise ValueError("refresh_epochs needs features: teacher")
+        if self.targets != "memory":
+            for name in ("memory_refresh_epochs", "memory_momentum"):
+                if getattr(self, name):
+                    raise ValueError(f"{name} needs targets: memory")
         return self
 
 

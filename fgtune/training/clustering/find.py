@@ -37,6 +37,7 @@ def find_clusters(
     num_fine: int,
     seed: int,
     sizes: Sequence[int] | None = None,
+    near: Clusters | None = None,
 ) -> Clusters:
     """Divide features into ``num_fine`` clusters.
 
@@ -48,6 +49,7 @@ def find_clusters(
         seed: Seed of restarts and subsamples.
         sizes: Clusters of each coarse class that has samples, summing to ``num_fine``, in place of ``config.sizes``;
             only with ``scope: coarse``.
+        near: Clusters of nearly the same features: k-means goes on from their centres, and they keep their sizes.
 
     Raises:
         TrialError: There are fewer samples than clusters, overall or in a coarse class; fewer features or samples than
@@ -56,6 +58,9 @@ def find_clusters(
     projection = None if config.pca is None else _components(features, config.pca)
     points: Points = features if projection is None else projected(features.astype(np.float64), projection)
     centers = None
+    if near is not None and config.scope == "coarse" and sizes is None:
+        known = np.unique(groups[groups >= 0])
+        sizes = [int((near.groups == group).sum()) for group in known]
     if config.scope == "global":
         parts, numbers, of_parts = [points], [num_fine], [-1]
     else:
@@ -66,6 +71,10 @@ def find_clusters(
         else:
             numbers = list(sizes)
     owners = np.repeat(np.array(of_parts, dtype=np.int64), numbers)
+    if near is not None and isinstance(config, KMeansClusteringConfig) and isinstance(near.rule, NearestCentre):
+        old = [near.rule.centers[near.groups == part] for part in of_parts]
+        fits = zip(parts, numbers, old, strict=True)
+        centers = [fit_kmeans(part, number, 1, seed, start)[1] for part, number, start in fits]
     return Clusters(_rule(config, points, parts, numbers, seed, centers), owners, projection)
 
 

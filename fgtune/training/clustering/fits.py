@@ -32,17 +32,22 @@ def check_size(samples: int, clusters: int) -> None:
         raise TrialError(f"{clusters} clusters need as many training samples, there are {samples}")
 
 
-def kmeans_of(points: npt.NDArray[np.floating], clusters: int, restarts: int, seed: int) -> KMeans:
-    """The best of some runs of k-means."""
+def kmeans_of(
+    points: npt.NDArray[np.floating], clusters: int, restarts: int, seed: int, start: FloatMatrix | None = None
+) -> KMeans:
+    """The best of some runs of k-means, or the one that starts from centres (clusters, d)."""
     from sklearn.cluster import KMeans
 
     check_size(len(points), clusters)
-    return KMeans(clusters, n_init=restarts, random_state=seed % 2**32).fit(points)
+    first = {"n_init": restarts} if start is None else {"n_init": 1, "init": start.astype(points.dtype)}
+    return KMeans(clusters, random_state=seed % 2**32, **first).fit(points)
 
 
-def fit_kmeans(points: npt.NDArray[np.floating], clusters: int, restarts: int, seed: int) -> tuple[float, FloatMatrix]:
-    """Sum of squared distances to the nearest centre, and centres (clusters, d)."""
-    fitted = kmeans_of(points, clusters, restarts, seed)
+def fit_kmeans(
+    points: npt.NDArray[np.floating], clusters: int, restarts: int, seed: int, start: FloatMatrix | None = None
+) -> tuple[float, FloatMatrix]:
+    """Sum of squared distances to the nearest centre, and centres (clusters, d); arguments as for ``kmeans_of``."""
+    fitted = kmeans_of(points, clusters, restarts, seed, start)
     return float(fitted.inertia_), np.asarray(fitted.cluster_centers_, dtype=np.float64)
 
 

@@ -19,7 +19,7 @@ from fgtune.config.schema.trial import BaseTrialConfig
 from fgtune.config.schema.trial_kinds import trial_from_plain
 from fgtune.config.spaces.space import InfeasibleError, Point
 from fgtune.errors import ConfigError, StudyFolderError
-from fgtune.results.extension import has_earlier_numbers
+from fgtune.results.extension import has_earlier_clusters
 from fgtune.results.folder import StudyFolder
 from fgtune.results.ledger import Ledger
 from fgtune.results.records import CellResult, CellState, joint_state
@@ -114,7 +114,7 @@ def earlier_trials(search: SearchPlan, folders: Sequence[str]) -> tuple[list[Kno
                 continue
             values = tuple(mean_values(objectives, group, measure))
             if all(map(math.isfinite, values)):
-                if any(has_earlier_numbers(record, result) for result in group):
+                if any(has_earlier_clusters(record, result) for result in group):
                     earlier += 1
                     continue
                 taken += 1

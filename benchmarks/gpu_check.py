@@ -1,0 +1,289 @@
+"""What training on a graphics card has to hold and what it reaches, in five minutes on one card.
+
+    python benchmarks/gpu_check.py                 # on a card
+    python benchmarks/gpu_check.py --miniature     # the same code on a CPU, in miniature
+
+Needs what ``fgtune.training`` imports and nothing else: neither Ray nor MLflow nor Optuna. Checks that a cell reaches
+the metrics of the CPU within a tolerance, that it repeats itself bit for bit and through a checkpoint, and that bf16
+learns as much; counts what makes the host wait for the card; and times ResNet-18 on 45,000 images of 32 pixels: fgtune,
+the loop of the released code, and fgtune with channels-last, bf16 and a compiled backbone. Then seeds of one cell train
+side by side in processes on the one card. Prints a table, and fails where a check does; times fail nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from falcon_loops import Loop, PlainLoop, ReleasedLoop
+from step import fgtune_trainer, made
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from fgtune.config.schema.trial import TrialConfig
+from fgtune.data.base import Dataset
+from fgtune.data.load import load_dataset
+
+CELL = {
+    "model": {"backbone": {"kind": "mlp", "hidden": [128, 128]}},
+    "classes": {"num_fine": 10},
+    "relations": {"every_steps": 5},
+    "augmentation": {"kind": "noise", "std": 0.2},
+}
+PRIMARY, TOLERANCE = "test/clustering_accuracy", 0.05
+FORWARD_FLOPS = 1.11e9
+"""Of ResNet-18 with its CIFAR stem, for one image of 32 pixels."""
+PASSES = {"forward": 9.0, "memory": 4.0}
+"""Forward passes a sample that a step is worth: the student's counts thrice, since it goes back as well."""
+WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "unique_dim", "_unique2")
+
+
+class Report:
+    """Lines of the table, and what failed."""
+
+    def __init__(self) -> None:
+        self.lines: list[dict[str, Any]] = []
+        self.began = time.perf_counter()
+
+    def add(self, what: str, value: str, ok: bool | None = None) -> None:
+        """Print a line; ``ok`` is None for what only informs."""
+        self.lines.append({"what": what, "value": value, "ok": ok})
+        mark = {True: "ok", False: "FAILED", None: ""}[ok]
+        print(f"{time.perf_counter() - self.began:6.1f} s  {what:46} {value:40} {mark}", flush=True)
+
+    @property
+    def failed(self) -> list[str]:
+        """What has failed."""
+        return [line["what"] for line in self.lines if line["ok"] is False]
+
+
+class Waits(TorchDispatchMode):
+    """Counts operators that hand a number to the host, where there is no card that would tell."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Count one operator and call it."""
+        self.found += func.overloadpacket.__name__ in WAITS
+        return func(*args, **(kwargs or {}))
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--miniature", action="store_true", help="tiny sizes, on the CPU")
+    parser.add_argument("--out", type=Path, help="file for the table as JSON")
+    parser.add_argument(
+        "--no-compile", action="store_true", help="leave out the compiled backbone, which takes a minute"
+    )
+    arguments = parser.parse_args()
+    if not arguments.miniature and not torch.cuda.is_available():
+        parser.error("torch sees no card; --miniature runs the same code on the CPU")
+    return arguments
+
+
+def digits() -> Dataset:
+    """The digits of scikit-learn."""
+    plain = {"data": {"kind": "digits", "split": {"transductive": True}}, "classes": {"num_fine": 10}}
+    return load_dataset(TrialConfig.from_plain(plain).data)
+
+
+def trained(dataset: Dataset, device: str, epochs: int, seed: int = 0, **settings: Any) -> tuple[Any, dict[str, float]]:
+    """A trainer at its end, and its last metrics."""
+    trainer = fgtune_trainer(dataset, {**CELL, "epochs": epochs, "device": device, **settings}, seed)
+    *_, last = trainer
+    return trainer, dict(last.metrics)
+
+
+def same_weights(one: Any, other: Any) -> bool:
+    """Whether two trainers have the same weights, bit for bit."""
+    pairs = zip(one.networks.model.parameters(), other.networks.model.parameters(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def check_numbers(report: Report, device: str, epochs: int, seeds: int) -> None:
+    """Metrics, determinism, a checkpoint in between, bf16."""
+    dataset = digits()
+    values: dict[str, list[float]] = {"cpu": [], device: [], "bf16": []}
+    for seed in range(seeds):
+        values["cpu"].append(trained(dataset, "cpu", epochs, seed)[1][PRIMARY])
+        values[device].append(trained(dataset, device, epochs, seed)[1][PRIMARY])
+        values["bf16"].append(trained(dataset, device, epochs, seed, precision="bf16")[1][PRIMARY])
+    means = {name: float(np.mean(found)) for name, found in values.items()}
+    for name in (device, "bf16"):
+        shown = f"{means[name]:.3f} against {means['cpu']:.3f}, {seeds} seeds"
+        report.add(f"accuracy on digits, {name} and CPU", shown, abs(means[name] - means["cpu"]) <= TOLERANCE)
+    one, first = trained(dataset, device, epochs)
+    other, second = trained(dataset, device, epochs)
+    report.add(
+        "a cell repeats itself, bit for bit", "weights and metrics", first == second and same_weights(one, other)
+    )
+    cut = fgtune_trainer(dataset, {**CELL, "epochs": epochs, "device": device})
+    next(cut)
+    again = fgtune_trainer(dataset, {**CELL, "epochs": epochs, "device": device})
+    again.load_state_dict(cut.state_dict())
+    for _ in again:
+        pass
+    report.add("so does one that was cut off after an epoch", "weights", same_weights(one, again))
+
+
+def waits_of(step: Callable[[], object], device: str, steps: int) -> float:
+    """How often a step makes the host wait for the device."""
+    if device == "cpu":
+        with Waits() as waits:
+            for _ in range(steps):
+                step()
+        return waits.found / steps
+    torch.cuda.set_sync_debug_mode("warn")
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for _ in range(steps):
+                step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    return sum("synchroniz" in str(each.message) for each in caught) / steps
+
+
+def fgtune_step(trainer: Any, batch: int) -> Callable[[], object]:
+    """One step of a trainer after another, on rows in order; relations are solved elsewhere, by request alone."""
+    trainer.networks.start_epoch(2)
+    device = trainer.compute.device
+    streams = {name: torch.Generator(device).manual_seed(1) for name in ("x0", "x1", "draw", "term")}
+    rows = torch.arange(batch, device=device)
+    return lambda: trainer._train_step(rows, 2, streams)
+
+
+def seconds_of(step: Callable[[], object], device: str, steps: int) -> float:
+    """Seconds a step, after two that are not counted: of the clock on a card, of the CPU without one."""
+    for _ in range(2):
+        step()
+    clock = time.process_time if device == "cpu" else time.perf_counter
+    if device != "cpu":
+        torch.cuda.synchronize()
+    started = clock()
+    for _ in range(steps):
+        step()
+    if device != "cpu":
+        torch.cuda.synchronize()
+    return (clock() - started) / steps
+
+
+def peak_flops(device: str, dtype: torch.dtype, size: int) -> float:
+    """Floating-point operations a second of the product of two matrices: what the device reaches at best."""
+    left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    return 2 * size**3 / seconds_of(lambda: left @ right, device, 10)
+
+
+def released_step(loop: Loop) -> Callable[[], object]:
+    """One step of a rival loop after another: its epochs in turn."""
+    if isinstance(loop, PlainLoop):
+        loop.epoch = 1
+        rows = torch.arange(loop.problem.batch_size, device=loop.device)
+        return lambda: loop.train_step(rows)
+    return loop.train_epoch
+
+
+def check_steps(report: Report, device: str, images: int, batch: int, steps: int, compiles: bool) -> None:
+    """Waits, and seconds a step of ResNet-18 in every form."""
+    dataset, problem, settings = made("resnet18", -(-images // batch), 100, 20, batch)
+    problem = replace(problem, device=device)
+    peaks = {
+        "fp32": peak_flops(device, torch.float32, 256 if device == "cpu" else 8192),
+        "bf16": peak_flops(device, torch.bfloat16, 256 if device == "cpu" else 8192),
+    }
+    small = replace(problem, inputs=problem.inputs[: steps * batch], coarse=problem.coarse[: steps * batch])
+    small = replace(small, neighbors=np.minimum(problem.neighbors[: steps * batch], steps * batch - 1))
+    whole = -(-len(small.inputs) // batch)
+    base = seconds_of(released_step(ReleasedLoop(small, one_by_one=False)), device, 1) / whole
+    report.add("released loop, batched", f"{1000 * base:.1f} ms a step, {batch / base:.0f} images/s")
+    single = seconds_of(released_step(ReleasedLoop(small, one_by_one=True)), device, 1) / whole
+    report.add("released loop, one by one", f"{1000 * single:.1f} ms a step, {batch / single:.0f} images/s")
+    plain = seconds_of(released_step(PlainLoop(problem)), device, steps)
+    report.add("plain torch, 2N", f"{1000 * plain:.1f} ms a step, {batch / plain:.0f} images/s")
+    forms: dict[str, dict[str, Any]] = {
+        "fgtune, targets: forward": {"neighbors": {"targets": "forward"}},
+        "fgtune, targets: memory": {},
+        "fgtune, memory, channels_last": {"model": {"channels_last": True}},
+        "fgtune, memory, bf16": {"precision": "bf16"},
+        "fgtune, memory, channels_last and bf16": {"model": {"channels_last": True}, "precision": "bf16"},
+    }
+    if compiles:
+        forms["fgtune, memory, compiled, bf16"] = {"model": {"compile": True}, "precision": "bf16"}
+    for name, changes in forms.items():
+        model = {**settings["model"], **changes.get("model", {})}
+        targets = changes.get("neighbors", {"targets": "memory"})
+        trial = {**settings, **changes, "model": model, "neighbors": targets, "device": device}
+        trainer = fgtune_trainer(dataset, {**trial, "relations": {"every_steps": 10**9}})
+        step = fgtune_step(trainer, batch)
+        seconds = seconds_of(step, device, steps)
+        passes = PASSES[targets["targets"]]
+        share = FORWARD_FLOPS * passes * batch / seconds / peaks["bf16" if "bf16" in name else "fp32"]
+        shown = f"{1000 * seconds:.1f} ms a step, {batch / seconds:.0f} images/s, {share:.0%} of peak"
+        report.add(name, f"{shown}, {base / seconds:.2f}x")
+        if "compiled" not in name:
+            waits = waits_of(step, device, 3)
+            report.add(f"  waits of the host, {name.removeprefix('fgtune, ')}", f"{waits:.2f} a step", waits == 0)
+
+
+def _cell(arguments: tuple[str, int, int, float]) -> float:
+    """Train one seed in a process of its own, from a common start on; the accuracy."""
+    device, epochs, seed, begin = arguments
+    torch.set_num_threads(1)
+    dataset = digits()
+    time.sleep(max(0.0, begin - time.time()))
+    return trained(dataset, device, epochs, seed, neighbors={"targets": "memory"})[1][PRIMARY]
+
+
+def check_stacking(report: Report, device: str, epochs: int, together: int) -> None:
+    """Seeds of one cell side by side on one card, in processes, against one after the other."""
+    lead = 5.0 if device == "cpu" else 20.0
+    context = multiprocessing.get_context("spawn")
+    rates, means = [], []
+    for number in (1, together):
+        begin = time.time() + lead
+        with context.Pool(number) as pool:
+            accuracies = pool.map(_cell, [(device, epochs, seed, begin) for seed in range(number)], chunksize=1)
+            took = max(1e-9, time.time() - begin)
+        rates.append(number / took)
+        means.append(float(np.mean(accuracies)))
+    shown = f"{rates[1] / rates[0]:.2f}x cells an hour ({3600 * rates[1]:.0f} against {3600 * rates[0]:.0f})"
+    report.add(f"{together} seeds on one device, in processes", shown)
+    report.add("  their accuracy", f"{means[1]:.3f}, of one alone {means[0]:.3f}")
+
+
+def main() -> int:
+    """Run all checks."""
+    arguments = parse_arguments()
+    device, report = "cpu" if arguments.miniature else "cuda", Report()
+    if device == "cpu":
+        torch.set_num_threads(1)
+    named = "CPU, in miniature" if device == "cpu" else torch.cuda.get_device_name()
+    report.add("device", f"{named}, torch {torch.__version__}")
+    small = arguments.miniature
+    check_numbers(report, device, epochs=3 if small else 60, seeds=1 if small else 3)
+    sizes = {"images": 400, "batch": 8, "steps": 2} if small else {"images": 45000, "batch": 256, "steps": 30}
+    check_steps(report, device, **sizes, compiles=not (small or arguments.no_compile))
+    check_stacking(report, device, epochs=3 if small else 100, together=2 if small else 4)
+    heavy = sorted({"ray", "mlflow", "optuna"} & sys.modules.keys())
+    report.add("imports beyond those of fgtune.training", ", ".join(heavy) or "none", not heavy)
+    if arguments.out is not None:
+        arguments.out.write_text(json.dumps(report.lines, indent=1), encoding="utf-8")
+    if report.failed:
+        print(f"FAILED: {', '.join(report.failed)}")
+    return 1 if report.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""What a training step may not do: wait for the device, or depend on how the memory of the teacher came about."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from fgtune.errors import ConfigError
+from fgtune.training.clustering.find import find_clusters
+
+WAITS = {"_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "_unique2", "unique_dim", "equal"}
+"""Operators that hand a number of the device to the host, or need one for the shape of their result."""
+
+
+class Calls(TorchDispatchMode):
+    """Counts operators by name."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = Counter()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names[func.overloadpacket.__name__] += 1
+        return func(*args, **(kwargs or {}))
+
+
+METHODS = [
+    pytest.param({}, id="forward"),
+    pytest.param({"neighbors.targets": "memory"}, id="memory"),
+    pytest.param({"neighbors.targets": "memory", "neighbors.memory_momentum": 0.5}, id="averaged"),
+    pytest.param({"objective.preset": "base"}, id="base"),
+    pytest.param({"objective.preset": "fierce"}, id="fierce"),
+    pytest.param({"objective.preset": "indi"}, id="indi"),
+    pytest.param(
+        {"objective.preset": "falcon_instance", "objective.instance": {"kind": "queue", "size": 64}}, id="queue"
+    ),
+    pytest.param({"data.non_nested": 0.2, "objective.prior": "learned"}, id="learned prior"),
+]
+
+
+@pytest.mark.parametrize("changes", METHODS)
+def test_no_step_waits_for_the_device(make_trainer, changes):
+    trainer = make_trainer({"relations.every_steps": 10**6, **changes})
+    next(trainer)
+    trainer.networks.start_epoch(2)
+    streams = {name: torch.Generator().manual_seed(1) for name in ("x0", "x1", "draw", "term")}
+    with Calls() as calls:
+        for start in range(0, 60, 20):
+            trainer._train_step(torch.arange(start, start + 20), 2, streams)
+    assert sum(calls.names.values()) > 100
+    assert {name: calls.names[name] for name in WAITS if calls.names[name]} == {}
+
+
+def test_losses_are_read_once_an_epoch(make_trainer):
+    trainer = make_trainer({"relations.every_steps": 10**6})
+    next(trainer)
+    trainer.networks.start_epoch(2)
+    with Calls() as calls:
+        trainer._train_epoch(2)
+    values = len(trainer.history[0].metrics.keys() & {f"train/loss{name}" for name in ("", *LOSSES)})
+    assert values == 5
+    assert calls.names["_local_scalar_dense"] <= values  # the vector of all of them, number by number
+
+
+LOSSES = ("_coarse", "_nn", "_conf", "_reg")
+
+
+def test_a_refresh_remembers_what_the_teacher_predicts_before_the_epoch(make_trainer):
+    settings = {"neighbors.targets": "memory", "neighbors.memory_refresh_epochs": 2}
+    trainer = make_trainer(settings)
+    next(trainer)
+    networks = trainer.networks
+    stale = networks.neighbors.memory.clone()
+    networks.start_epoch(2)
+    assert torch.equal(networks.neighbors.memory, stale)
+    networks.start_epoch(3)
+    expected = networks.predict(networks.teacher.model, trainer.view.train).probs
+    np.testing.assert_allclose(networks.neighbors.memory.exp().numpy(), expected, atol=1e-6)
+    assert not torch.allclose(networks.neighbors.memory, stale)
+
+
+def test_momentum_averages_probabilities_over_visits(make_trainer):
+    source = make_trainer({"neighbors.targets": "memory", "neighbors.memory_momentum": 0.75}).networks.neighbors
+    before, seen = source.memory[:3].exp(), torch.randn(3, source.memory.shape[1]).log_softmax(dim=1)
+    others = source.memory[3:].clone()
+    source.see(torch.arange(3), seen)
+    torch.testing.assert_close(source.memory[:3].exp(), 0.75 * before + 0.25 * seen.exp())
+    assert torch.equal(source.memory[3:], others)
+
+
+@pytest.mark.parametrize("name", ["memory_refresh_epochs", "memory_momentum"])
+def test_settings_of_the_memory_need_one(make_config, name):
+    with pytest.raises((ConfigError, ValueError), match="needs targets: memory"):
+        make_config({f"neighbors.{name}": 1 if name.endswith("epochs") else 0.5})
+
+
+@pytest.mark.parametrize("sizes", ["balanced", "variance"])
+@pytest.mark.parametrize("scope", ["coarse", "global"])
+def test_clusters_found_on_the_way_do_not_change_those_of_the_end(make_trainer, scope, sizes):
+    clustering = {"kind": "kmeans", "scope": scope} | ({"sizes": sizes} if scope == "coarse" else {})
+    often, once = (
+        make_trainer(
+            {"objective.preset": "base", "clustering": clustering, "evaluation.every_epochs": every, "epochs": 6}
+        )
+        for every in (1, 6)
+    )
+    ends = [list(trainer)[-1].metrics for trainer in (often, once)]
+    assert ends[0] == ends[1]
+    np.testing.assert_array_equal(often.networks.clusters.rule.centers, once.networks.clusters.rule.centers)
+
+
+def test_clusters_go_on_from_their_last_centres(make_trainer):
+    trainer = make_trainer({"objective.preset": "base"})
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(60, 2)).astype(np.float32) + np.repeat([[0, 0], [8, 0], [0, 8]], 20, axis=0)
+    coarse = np.repeat([0, 0, 1], 20)
+    config = trainer.config.clustering
+    first = find_clusters(config, features.astype(np.float32), coarse, 4, 0)
+    moved = (features + 0.5).astype(np.float32)
+    second = find_clusters(config.model_copy(update={"restarts": 1}), moved, coarse, 4, 1, near=first)
+    np.testing.assert_array_equal(second.groups, first.groups)
+    np.testing.assert_allclose(second.rule.centers, first.rule.centers + 0.5, atol=1e-4)  # at their fixed point

@@ -98,6 +98,8 @@ class Trainer:
             initial=lambda: self.networks.predict(self.networks.model, view.train).features,
         )
         self.relations = self.start.relations
+        self.measure_every = config.evaluation.period(config.epochs)
+        """Evaluation is due every so many epochs; it changes nothing of the training."""
         self.history: list[EpochMetrics] = []
         self.step = 0
         self._clustered_epoch = 0  # epoch whose features the clusters were found in
@@ -117,7 +119,7 @@ class Trainer:
         epoch = self.epoch + 1
         metrics = self._train_epoch(epoch) if self.objective.weights else {}
         last = epoch == self.config.epochs
-        if epoch % self.config.evaluation.every_epochs == 0 or last:
+        if epoch % self.measure_every == 0 or last:
             metrics |= self._evaluate(epoch, last)
         result = EpochMetrics(epoch, self.step, metrics, time.perf_counter() - started)
         self.history.append(result)

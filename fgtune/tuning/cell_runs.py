@@ -159,6 +159,7 @@ class _TrainerKind(RunKind):
         training, evaluation = views(dataset, prepared)
         seed, threads = job["seed"], worker.threads
         trainer = build_trainer(config, training, evaluation, prepared, seed, threads, worker.encoders)
+        trainer.measure_every = config.evaluation.period(config.epochs, is_judged=job["is_judged"])
         state, fork = load_checkpoint(worker.checkpoint(job["cell_id"])), job["fork"]
         if state is not None:
             trainer.load_state_dict(state)

@@ -68,11 +68,12 @@ class CellSearcher(_DriverOnly, Searcher):  # type: ignore[misc]
 
     def _job(self, cell: Cell) -> dict[str, Any]:
         if self._stopping is None:
-            return job_of(cell) | {"waits_at": [], "keeps_states": False, "may_return": False}
+            return job_of(cell) | {"waits_at": [], "keeps_states": False, "may_return": False, "is_judged": False}
         return job_of(cell) | {
             "waits_at": self._stopping.register(cell),
             "keeps_states": self._stopping.makes_forks,
             "may_return": self._stopping.judges_whole_trials,
+            "is_judged": True,
         }
 
     def set_search_properties(self, *_args: Any, **_spec: Any) -> bool:

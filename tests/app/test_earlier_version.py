@@ -141,3 +141,16 @@ def test_its_status_says_which_version_can_run_it_on(tmp_path, capsys):
     assert main(["status", str(folder)]) == 0
     line = "an earlier version of fgtune wrote this folder; with that version, continue with: python -m fgtune.run"
     assert line in capsys.readouterr().out
+
+
+def test_hashes_of_the_second_scheme_are_known_in_which_every_epoch_was_evaluated_by_default(make_config):
+    from fgtune.app.verification.findings import identity
+    from fgtune.config.schema.base import stable_hash
+
+    config = make_config()
+    stored = {**config.to_plain(), "evaluation": {**config.evaluation.to_plain(), "every_epochs": 1}}
+    assert stable_hash(identity(stored, 2)) == stable_hash(config.identity())
+    assert "evaluation" in identity(stored, 3)
+    stored["evaluation"] |= {"splits": ["test"]}
+    changed = make_config({"evaluation.splits": ["test"]})
+    assert stable_hash(identity(stored, 2)) == stable_hash(changed.identity())

@@ -133,6 +133,26 @@ def test_evaluation_happens_as_often_as_asked_and_after_the_last_epoch(make_trai
     assert ["test/ari" in metrics for metrics in curves] == [False, False, True, True]
 
 
+def test_by_default_a_training_is_evaluated_about_ten_times_and_after_its_last_epoch(make_trainer):
+    trainer = make_trainer({"epochs": 25, "model.backbone.hidden": [4]})
+    curves = curve(trainer)
+    assert [epoch for epoch, metrics in enumerate(curves, 1) if "test/ari" in metrics] == [*range(2, 25, 2), 25]
+    judged = make_trainer({"epochs": 25, "model.backbone.hidden": [4]})
+    judged.measure_every = judged.config.evaluation.period(25, is_judged=True)
+    every = curve(judged)
+    assert all("test/ari" in metrics for metrics in every)
+    assert every[-1] == curves[-1]  # what is measured on the way changes nothing at the end
+    assert torch.equal(weights(judged), weights(trainer))
+
+
+@pytest.mark.parametrize(("epochs", "every"), [(1, 1), (9, 1), (19, 1), (20, 2), (100, 10), (250, 25)])
+def test_the_default_period_is_a_tenth_of_the_epochs(make_config, epochs, every):
+    evaluation = make_config().evaluation
+    assert evaluation.period(epochs) == every
+    assert evaluation.period(epochs, is_judged=True) == 1
+    assert make_config({"evaluation.every_epochs": 7}).evaluation.period(epochs, is_judged=True) == 7
+
+
 def test_oracle_relations_are_the_true_ones_and_stay(make_trainer):
     trainer = make_trainer({"relations.mode": "oracle"})
     curve(trainer)

@@ -84,6 +84,7 @@ def test_the_searcher_waits_where_no_cell_may_start_and_finishes_with_its_queue(
     searcher = CellSearcher(queue)
     first = searcher.suggest("a")[JOB]
     assert (first["cell_id"], first["waits_at"], first["keeps_states"]) == (cells[0].cell_id, [], False)
+    assert first["is_judged"] is False
     assert searcher.suggest("b") is None
     queue.on_result(toy.result_of(cells[0]))
     assert searcher.suggest("b")[JOB]["cell_id"] == cells[1].cell_id
@@ -93,6 +94,7 @@ def test_the_searcher_waits_where_no_cell_may_start_and_finishes_with_its_queue(
 
 def test_a_job_says_after_which_epochs_its_cell_waits_for_a_decision(cells, stopping):
     job = CellSearcher(CellQueue(cells), stopping).suggest("a")[JOB]
+    assert job["is_judged"] is True  # so that a metric comes with every rung
     assert job["waits_at"] == [epoch for epoch in (2, 4, 8, 16, 32, 64) if epoch < cells[0].config.epochs]
 
 

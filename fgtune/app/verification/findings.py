@@ -128,12 +128,24 @@ class Subject:
         def agreeing(scheme: int) -> int:
             return sum(stable_hash(identity(line.config, scheme)) == line.config_hash for line in self.lines)
 
-        return max(HASH_SCHEME, 1, key=agreeing)
+        return max(HASH_SCHEME, 2, 1, key=agreeing)
 
 
 def identity(config: Mapping[str, Any], scheme: int) -> dict[str, Any]:
     """The part of a stored config that is hashed; under scheme 1, all of it."""
     try:
-        return dict(config) if scheme == 1 else trial_from_plain(config).identity()
+        if scheme == 1:
+            return dict(config)
+        hashed = trial_from_plain(config).identity()
+        return _with_former_defaults(hashed) if scheme == 2 else hashed
     except ValueError:  # no config of this version: it matches no hash in the ledger, so the cell is reported
         return {}
+
+
+def _with_former_defaults(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """An identity without what was a default under scheme 2."""
+    evaluation = {**identity.get("evaluation", {})}
+    if evaluation.get("every_epochs") == 1:
+        del evaluation["every_epochs"]
+    others = {key: value for key, value in identity.items() if key != "evaluation"}
+    return others | ({"evaluation": evaluation} if evaluation else {})

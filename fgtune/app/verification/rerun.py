@@ -119,6 +119,8 @@ def rerun(subject: Subject, cell: CellResult, datasets: Mapping[str, Dataset]) -
         with trial_threads(threads):
             prepared = prepare_split(dataset, config, cell.seed, threads)
             trainer = build_trainer(config, *views(dataset, prepared), prepared, cell.seed, threads)
+            is_judged = subject.data.study.stopping is not None
+            trainer.measure_every = config.evaluation.period(config.epochs, is_judged)
             for _ in trainer:
                 pass
             outcome = trainer.outcome()

@@ -24,8 +24,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-HASH_SCHEME = 2
-"""How configs become hashes, as ``provenance.json`` records it: 1 hashed the whole config, 2 its ``identity``.
+HASH_SCHEME = 3
+"""How configs become hashes, as ``provenance.json`` records it: 1 hashed the whole config, 2 its ``identity``; with 3,
+``evaluation.every_epochs`` is None where nothing is said, and no longer 1.
 
 Increase it whenever an existing default, or ``identity`` itself, changes: ids would then mean something else. It is
 part of every hash, so that no id is mistaken for one of an earlier scheme.

@@ -160,11 +160,16 @@ def reported_among(splits: Sequence[str]) -> str:
     return "test" if "test" in splits else splits[-1]
 
 
+CURVE_POINTS = 10
+"""Evaluations of a training, where the study says nothing; up to twice as many of a short one."""
+
+
 class EvaluationConfig(Config):
     """What is measured while training."""
 
-    every_epochs: Count = 1
-    """Evaluate every so many epochs, and always after the last."""
+    every_epochs: Count | None = None
+    """Evaluate every so many epochs, and always after the last. None: ten times in a training or a little more, which
+    costs a few percent of it, and after every epoch where a scheduler judges cells by it."""
     weights: Literal["student", "teacher"] = "student"
     splits: Annotated[tuple[Literal["train", "val", "test"], ...], Field(min_length=1)] = ("val", "test")
     silhouette_samples: Annotated[int, Field(ge=2)] = 500
@@ -180,6 +185,16 @@ class EvaluationConfig(Config):
     """Few-shot episodes after the last epoch; None for none."""
     attention_samples: Annotated[int, Field(ge=0)] = 0
     """Attention maps of this many samples are stored after the last epoch; needs a convolutional backbone."""
+
+    def period(self, epochs: int, is_judged: bool = False) -> int:
+        """Every how many epochs a training of ``epochs`` is evaluated.
+
+        Args:
+            epochs: How long it is.
+            is_judged: Whether a scheduler judges it on the way, and may do so after any epoch.
+        """
+        usual = 1 if is_judged else max(1, epochs // CURVE_POINTS)
+        return self.every_epochs or usual
 
     @field_validator("recall", "probes")
     @classmethod
@@ -216,8 +231,8 @@ class BaseTrialConfig(Config):
 
     @property
     def measured_every(self) -> int:
-        """Metrics come every so many epochs."""
-        return self.own().evaluation.every_epochs
+        """Metrics come every so many epochs where a scheduler judges the trial."""
+        return self.own().evaluation.period(self.own().epochs, is_judged=True)
 
     def paths(self) -> frozenset[str]:
         """Every dotted path that a trial like this one may hold."""

@@ -138,6 +138,6 @@ def mean_over_labels(values: list[Tensor], labelled: list[Tensor]) -> Tensor:
         values: For each source, (B,) value of each sample; of one without a label it may be anything.
         labelled: For each source, (B,) bool.
     """
-    total = torch.stack([value.where(known, 0.0).sum() for value, known in zip(values, labelled, strict=True)]).sum()
-    count = torch.stack([known.sum() for known in labelled]).sum()
-    return total / count.clamp_min(1)
+    sums = [value.where(known, 0.0).sum() for value, known in zip(values, labelled, strict=True)]
+    counts = [known.sum() for known in labelled]
+    return sum(sums[1:], start=sums[0]) / sum(counts[1:], start=counts[0]).clamp_min(1)

@@ -58,7 +58,7 @@ class EntropicTerm(Term):
         soft = logits.softmax(dim=2)
         if self.settings.assignment == "soft":
             return soft
-        hard = functional.one_hot(soft.argmax(dim=2), soft.shape[2]).to(soft.dtype)
+        hard = torch.zeros_like(soft).scatter_(2, soft.argmax(dim=2, keepdim=True), 1.0)
         return hard + soft - soft.detach()
 
     def forward(self, outputs: StepOutputs) -> Tensor:

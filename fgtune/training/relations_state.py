@@ -53,6 +53,7 @@ class RelationsState:
         self._solves, self._seconds, self._max_gap = 0, 0.0, 0.0
         self._resolves, self._changes = 0, 0
         self._affinity = [torch.zeros(num_fine, k, dtype=torch.float64, device=device) for k in num_coarse]
+        self._numbers = torch.arange(max(num_coarse), device=device)
         self._counts = torch.zeros(len(num_coarse), dtype=torch.int64, device=device)
         if config.mode == "oracle":
             self._set(self._checked_truth(truth))
@@ -99,7 +100,7 @@ class RelationsState:
         probs, labelled = teacher_probs.double(), coarse >= 0
         for source, num_coarse in enumerate(self.num_coarse):
             labels = coarse[:, source]
-            onehot = labels.unsqueeze(1) == torch.arange(num_coarse, device=labels.device)  # (B, K_C), no row for -1
+            onehot = labels.unsqueeze(1) == self._numbers[:num_coarse]  # (B, K_C), no row for -1
             self._affinity[source].addmm_(probs.T, onehot.double())
         self._counts += labelled.sum(dim=0)
 

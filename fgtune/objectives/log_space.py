@@ -64,7 +64,7 @@ class _MeanProbability(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        (probs,) = ctx.saved_tensors
+        probs: Tensor = ctx.saved_tensors[0]
         return probs * (gradient / len(probs))
 
 

@@ -102,7 +102,7 @@ def test_a_module_and_one_line_make_a_term(tmp_path):
 
 ABOUT_ONE_TERM = {
     "analysis/checks/cells.py": {"reg"},
-    "config/arms/plan_checks.py": {"reg", "instance"},
+    "config/arms/plan_warnings.py": {"reg", "instance"},
     "objectives/objective.py": {"fine"},
 }
 """Where a term is named besides: warnings and messages about that term alone."""

@@ -8,6 +8,8 @@ from pydantic import Field, JsonValue
 
 from fgtune.analysis.checks.record import Status
 from fgtune.analysis.expectations import Outcome
+from fgtune.analysis.formatting import interval, metric_info, number, p_text
+from fgtune.analysis.small_html import paragraph, small_table
 from fgtune.analysis.verdict_base import Number, Record
 from fgtune.analysis.verdict_joint import Parts, Profiles, Variance
 from fgtune.analysis.verdicts.judgement import Doubt, Verdict
@@ -265,6 +267,27 @@ class Verdicts(Record):
     def to_bytes(self) -> bytes:
         """The content of the file."""
         return (self.model_dump_json(indent=2, by_alias=True) + "\n").encode()
+
+    def _repr_html_(self) -> str:
+        """The answer, and each planned contrast with its verdict, as a notebook shows them."""
+        answer = paragraph(self.answer, self.study)
+        rows = [
+            (
+                each.label,
+                f"{each.verdict.value}{' (in doubt)' if each.doubt else ''}",
+                number(each.difference, sign=True),
+                interval(_nan(each.low), _nan(each.high), sign=True),
+                p_text(_nan(each.p_adjusted)),
+                str(each.n),
+            )
+            for each in self.contrasts
+        ]
+        difference, level = f"difference in {metric_info(self.metric).title}", f"{100 * (1 - self.alpha):g} % interval"
+        return answer + (small_table(("arm", "verdict", difference, level, "adjusted p", "n"), rows) if rows else "")
+
+
+def _nan(value: float | None) -> float:
+    return float("nan") if value is None else value
 
 
 def verdicts_schema() -> dict[str, Any]:

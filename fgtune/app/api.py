@@ -9,23 +9,21 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
-from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from fgtune.app.notebooks.plain import Overrides, texts
+from fgtune.app.notebooks.study_file import StudyFile, read_study_file
 from fgtune.app.plan import StudyPlan, read_plan
-from fgtune.config.reading.load import SMOKE_LIMIT, LoadedStudy, with_enough_samples
-from fgtune.config.reading.load import load_study as load_file
 from fgtune.config.schema.study import Study
 from fgtune.errors import ConfigError
-from fgtune.plugins import permitting
 from fgtune.results.folder import StudyFolder
-from fgtune.results.options import RunOptions
+from fgtune.results.options import DEFAULT_OUT
 from fgtune.results.records import PredictionsRecord, RelationsRecord
 
 if TYPE_CHECKING:
@@ -34,52 +32,8 @@ if TYPE_CHECKING:
     from fgtune.analysis.inputs import StudyData
     from fgtune.analysis.summary import StudySummary
     from fgtune.analysis.verdict_file import Verdicts
-    from fgtune.engine.opening import OpenedStudy
 
 StrPath = str | os.PathLike[str]
-
-
-@dataclass(frozen=True)
-class StudyFile:
-    """A study file that has been read and validated, with its options; created by ``load_study``.
-
-    Attributes:
-        options: How it was loaded, and how it is to be run.
-        loaded: The study as read.
-    """
-
-    options: RunOptions
-    loaded: LoadedStudy
-
-    @property
-    def study(self) -> Study:
-        """The study, every default filled in."""
-        return self.loaded.study
-
-    @property
-    def name(self) -> str:
-        """Name of the study and of its folder."""
-        return self.study.study
-
-    def open(self) -> OpenedStudy:
-        """Load the data, and check everything that can be checked before the first trial.
-
-        Raises:
-            ConfigError: An arm, a metric or the data is wrong.
-        """
-        from fgtune.engine.opening import open_loaded
-
-        options = self.options
-
-        def attempt(limit: int) -> OpenedStudy:
-            usual = limit == SMOKE_LIMIT
-            return open_loaded(self.loaded if usual else load_file(options.study, options.overrides, True, limit))
-
-        with permitting(options.plugins, beside=options.study):
-            return with_enough_samples(options.smoke, attempt)
-
-    def __repr__(self) -> str:
-        return f"StudyFile({self.name!r}, {self.study.design.kind}, {self.study.seeds_text})"
 
 
 class Results:
@@ -129,6 +83,20 @@ class Results:
         from fgtune.analysis.verdict_records import verdicts_of
 
         return verdicts_of(self._data, self.summary)
+
+    @cached_property
+    def arms(self) -> pd.DataFrame:
+        """One row per arm and metric: n, mean, sd and interval over the seeds."""
+        from fgtune.app.notebooks.frames import arms_frame
+
+        return arms_frame(self.summary)
+
+    @cached_property
+    def contrasts(self) -> pd.DataFrame:
+        """One row per planned contrast: difference to the baseline, interval, p-values, verdict, reason."""
+        from fgtune.app.notebooks.frames import contrasts_frame
+
+        return contrasts_frame(self.verdicts)
 
     @property
     def answer(self) -> str:
@@ -190,46 +158,57 @@ class Results:
         return f"Results({self.study.study!r}: {words} of {len(self.table)} cells)"
 
     def _repr_html_(self) -> str:
-        return f"<p>{escape(repr(self))}<br>{escape(self.answer)}</p>{self.table.to_html(max_rows=20)}"
+        from fgtune.analysis.small_html import paragraph
+
+        report = "" if self.report is None else paragraph(str(self.report), "report:")
+        return paragraph(repr(self)) + self.verdicts._repr_html_() + report
 
 
 def load_study(
-    path: StrPath, overrides: Sequence[str] = (), smoke: bool = False, plugins: Sequence[str] = ()
+    study: StrPath | Mapping[str, Any],
+    overrides: Overrides = (),
+    smoke: bool = False,
+    plugins: Sequence[str] = (),
+    *,
+    data: Any = None,
 ) -> StudyFile:
-    """Read and validate a study file, but not its data yet.
+    """Read and validate a study, but not its data yet.
 
     Args:
-        path: The study file.
-        overrides: Of the form ``dotted.path=value``, as after ``--set``.
+        study: The study file, or its content as a dict.
+        overrides: New values by dotted path, such as ``{"trial.epochs": 9}``; or ``path=value`` texts, as after
+            ``--set``.
         smoke: Make it small: few epochs, little data, two seeds.
         plugins: Packages that may be imported because the study names parts in them.
+        data: What stands in for the study's data: a tuple ``(inputs, coarse)`` or ``(inputs, coarse, fine)`` of arrays,
+            a dict of these, a pandas or Arrow table, ``{"table": ..., "coarse": "COLUMN", ...}``, or a dataset of
+            such samples. ``run_study`` keeps it in the study folder.
 
     Raises:
-        ConfigError: Something in the file is wrong.
+        ConfigError: Something in the study is wrong, or the data are of no known form.
     """
-    options = RunOptions(Path(path), _texts(overrides, "overrides"), smoke, plugins=_texts(plugins, "plugins"))
-    return StudyFile(options, load_file(options.study, options.overrides, smoke))
+    return read_study_file(study, overrides, smoke, texts(plugins, "plugins"), data)
 
 
-def plan(study: StudyFile | StrPath, out: StrPath = "reports") -> StudyPlan:
+def plan(study: StudyFile | StrPath | Mapping[str, Any], out: StrPath = DEFAULT_OUT) -> StudyPlan:
     """The cells of a study and their state in its folder; starts nothing, writes nothing.
 
     A search has the baseline's cells, and those of the points proposed so far.
 
     Args:
-        study: From ``load_study``, or a study file.
+        study: From ``load_study``, or what it takes.
         out: Parent of the study folder.
 
     Raises:
         ConfigError: The study or its data is wrong, or the folder holds another study.
     """
-    made = _file(study).open().plan
+    made = _file(study).within(Path(out)).open().plan
     return read_plan(made, StudyFolder(Path(out) / made.study.study))
 
 
 def run_study(
-    study: StudyFile | StrPath,
-    out: StrPath = "reports",
+    study: StudyFile | StrPath | Mapping[str, Any],
+    out: StrPath = DEFAULT_OUT,
     *,
     only: Sequence[str] = (),
     tracking_uri: str | None = None,
@@ -239,11 +218,12 @@ def run_study(
 ) -> Results:
     """Run what is left of a study, as ``fgtune run`` does, and read its results.
 
-    Progress is printed, one line per finished cell. Ctrl-C (the stop button of a notebook) stops cleanly; ``complete``
+    Progress is printed, one line per finished cell; a notebook shows one line that refreshes, and a line for each cell
+    that failed. Ctrl-C (the stop button of a notebook) stops cleanly; ``complete``
     of the results is then False, and another call continues. Failed cells are in ``failed`` of the results.
 
     Args:
-        study: From ``load_study``, or a study file.
+        study: From ``load_study``, or what it takes.
         out: Parent of the study folder.
         only: Run only cells that meet these conditions, such as ``arm=NAME``, as after ``--only``.
         tracking_uri: MLflow store; None uses the environment's, ``none`` turns tracking off.
@@ -257,20 +237,20 @@ def run_study(
     """
     from fgtune.engine.run import execute
 
-    file = _file(study)
+    file = _file(study).within(Path(out))
     opened = file.open()
     options = replace(
         file.options,
-        out=Path(out),
         tracking_uri=tracking_uri,
         retry_failed=retry_failed,
-        only=_texts(only, "only"),
+        only=texts(only, "only"),
         address=address,
     )
     console = Console(
         file=sys.stdout, quiet=quiet, width=500, highlight=False, force_terminal=False, force_jupyter=False
     )
-    execute(options, console, opened)
+    with file.reachable():
+        execute(options, console, opened)
     return Results(Path(out) / file.name)
 
 
@@ -283,11 +263,5 @@ def open_results(folder: StrPath) -> Results:
     return Results(folder)
 
 
-def _file(study: StudyFile | StrPath) -> StudyFile:
+def _file(study: StudyFile | StrPath | Mapping[str, Any]) -> StudyFile:
     return study if isinstance(study, StudyFile) else load_study(study)
-
-
-def _texts(values: Sequence[str], name: str) -> tuple[str, ...]:
-    if isinstance(values, str):
-        raise ConfigError("must be a list of strings", where=name, value=values, fix=f"write [{values!r}]")
-    return tuple(values)

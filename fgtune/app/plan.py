@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property, partial
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,9 @@ from fgtune.text import print_line, table_row
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_ENDED = (CellState.COMPLETE, CellState.FAIL, CellState.PRUNED)
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,30 @@ class StudyPlan:
             rows.append(row | {"state": state})
         return pd.DataFrame(rows)
 
+    @cached_property
+    def arms(self) -> pd.DataFrame:
+        """One row per arm, in the order of the plan.
+
+        Columns: ``arm, is_baseline``, one column per factor, ``num_fine`` (absent in a study of your own trainer),
+        ``cells, complete, failed, pruned``.
+        """
+        import pandas as pd
+
+        from fgtune.analysis.table import factor_columns
+
+        columns, by_arm = factor_columns(self.plan.factors), cells_by_arm(self.plan)
+        classes = _with_classes(self.plan)
+        rows = []
+        for arm in self.plan.arms:
+            cells = by_arm.get(arm.name, [])
+            row = {"arm": arm.name, "is_baseline": arm.is_baseline}
+            row |= {column: arm.levels[path] for path, column in columns.items()}
+            row |= {"num_fine": _size(cells[0]) if cells else "searched"} if classes else {}
+            states = Counter(self.finished[cell.cell_id].state for cell in cells if cell.cell_id in self.finished)
+            row |= {"cells": len(cells)} | {state.value.lower(): states[state] for state in _ENDED}
+            rows.append(row)
+        return pd.DataFrame(rows).rename(columns={"fail": "failed"})
+
     def __len__(self) -> int:
         return len(self.plan.cells)
 
@@ -102,7 +128,9 @@ class StudyPlan:
         return f"StudyPlan({self.plan.study.study!r}, {len(self.plan.arms)} arms, {len(self)} cells, {done} finished)"
 
     def _repr_html_(self) -> str:
-        return f"<p>{escape(repr(self))}</p>{self.table.to_html(max_rows=60)}"
+        from fgtune.app.notebooks.html import plan_html
+
+        return plan_html(repr(self), self.arms, self.warnings)
 
 
 def read_plan(plan: Plan, folder: StudyFolder) -> StudyPlan:
@@ -140,12 +168,18 @@ def print_plan(made: StudyPlan, console: Console, *, cells: bool) -> None:
         say(f"time: {time.sentence()}")
 
 
-def _arm_table(made: StudyPlan) -> Table:
-    """One row per arm: levels, K_F, and its cells by state."""
-    plan, finished = made.plan, made.finished
+def cells_by_arm(plan: Plan) -> dict[str, list[Cell]]:
+    """The cells of each arm that has any, in the order in which they run."""
     by_arm: dict[str, list[Cell]] = {}
     for cell in plan.cells:
         by_arm.setdefault(cell.arm, []).append(cell)
+    return by_arm
+
+
+def _arm_table(made: StudyPlan) -> Table:
+    """One row per arm: levels, K_F, and its cells by state."""
+    plan, finished = made.plan, made.finished
+    by_arm = cells_by_arm(plan)
     classes = _with_classes(plan)
     table = Table("arm", *plan.factors, *classes, "cells", *(("done", "failed", "pruned") if finished else ()))
     for arm in plan.arms:
@@ -156,7 +190,7 @@ def _arm_table(made: StudyPlan) -> Table:
         if cells:
             size, number = _size(cells[0]), len(cells)
         row += [size, str(number)] if classes else [str(number)]
-        row += [str(count[state]) for state in (CellState.COMPLETE, CellState.FAIL, CellState.PRUNED) if finished]
+        row += [str(count[state]) for state in _ENDED if finished]
         table.add_row(*table_row(*row))
     table.caption = "* the baseline"
     return table

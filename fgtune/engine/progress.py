@@ -1,4 +1,4 @@
-"""Live progress: a progress bar in a terminal, one plain line per finished cell anywhere else."""
+"""Live progress: a bar in a terminal, a line that refreshes in a notebook, a line per finished cell elsewhere."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from fgtune.config.arms.records import Cell
+from fgtune.engine.notebook_line import NotebookLine, notebook_line
 from fgtune.results.records import CellResult, CellState, EpochMetrics
 from fgtune.text import duration, print_line
 
@@ -76,12 +77,13 @@ class ProgressDisplay:
 
     Args:
         tally: The numbers.
-        console: Where to write; a bar appears only when it is a terminal.
+        console: Where to write; a bar appears only when it is a terminal, and nothing where it is quiet.
     """
 
     def __init__(self, tally: Tally, console: Console) -> None:
         self.tally, self.console = tally, console
         self._bar: Progress | None = None
+        self._notebook: NotebookLine | None = None
 
     def open(self) -> None:
         """Start the display."""
@@ -97,7 +99,9 @@ class ProgressDisplay:
             )
             self._task = self._bar.add_task("cells", total=tally.size, status="starting")
             self._bar.start()
-            self._refresh()
+        elif not self.console.quiet:
+            self._notebook = notebook_line()
+        self._refresh()
         if tally.resumed:
             self.say(f"{tally.resumed} of {tally.size} cells are finished already and are not run again")
 
@@ -106,6 +110,7 @@ class ProgressDisplay:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+        self._notebook = None
 
     def say(self, text: str) -> None:
         """Print one line, above the bar."""
@@ -120,7 +125,7 @@ class ProgressDisplay:
         """A cell has ended, in whatever state."""
         tally = self.tally
         tally.finished[result.cell_id] = result
-        if self._bar is None or result.state is CellState.FAIL:
+        if (self._bar is None and self._notebook is None) or result.state is CellState.FAIL:
             self.say(self._line(result))
         self._refresh()
 
@@ -146,5 +151,8 @@ class ProgressDisplay:
         return " | ".join(parts)
 
     def _refresh(self) -> None:
+        done = len(self.tally.finished)
         if self._bar is not None:
-            self._bar.update(self._task, completed=len(self.tally.finished), status=self._status())
+            self._bar.update(self._task, completed=done, status=self._status())
+        if self._notebook is not None:
+            self._notebook.show(done, self.tally.size, self._status())

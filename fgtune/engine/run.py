@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from fgtune.config.arms.plan import Plan, selected_cells
+from fgtune.data.given import take_waiting
 from fgtune.engine.arm_searches import ArmSearches, check_arm_search_folders
 from fgtune.engine.designs import DESIGNS, grown_plan
 from fgtune.engine.driver import Driver
@@ -119,6 +120,7 @@ def _execute(options: RunOptions, console: Console, opened: OpenedStudy, wait: b
         stack.enter_context(disk_faults(folder, options.command()))
         provenance = collect_provenance(opened.plan, options, tracker.uri)
         folder.create_or_check(launch.opened.plan, opened.loaded, provenance, options.retry_failed)
+        take_waiting()
         print_damage(folder.damage.values())
         folder.damage.clear()
         work = _Work(options, opened, folder, earlier, tracker, console)

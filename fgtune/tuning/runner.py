@@ -20,6 +20,7 @@ from fgtune.training.prepared import PreparedSplit
 from fgtune.tuning.cell_queue import Budget, CellQueue, StopFlag
 from fgtune.tuning.early_stopping.decisions import EarlyStopping
 from fgtune.tuning.memory import MemoryRetries
+from fgtune.tuning.no_reporter import NoReporter
 from fgtune.tuning.ray_adapters import CellObserver, CellSearcher, EarlyStoppingScheduler, FlagStopper, ObserverCallback
 from fgtune.tuning.session import session_lost
 from fgtune.tuning.trainable import CellTrainable, cell_id_of
@@ -74,6 +75,7 @@ def run_cells(
             name="tune",
             storage_path=str(scratch.resolve()),
             verbose=0,
+            progress_reporter=NoReporter(),
             stop=FlagStopper(flag, budget),
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=execution.max_failures),

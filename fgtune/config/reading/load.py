@@ -115,8 +115,18 @@ def load_study(
         ConfigError: When anything is wrong; ``MultiConfigError`` when several things are, with one line each.
     """
     path = FilePath(path)
+    source, text = read_source(path)
+    return load_source(source, text, path, overrides, smoke, smoke_limit)
+
+
+def read_source(path: FilePath) -> tuple[Source, str]:
+    """A study file parsed, and its text.
+
+    Raises:
+        ConfigError: There is no such file, or it is not YAML that a config can hold.
+    """
     text = _read(path)
-    return load_source(parse_yaml(text, str(path)), text, path, overrides, smoke, smoke_limit)
+    return parse_yaml(text, str(path)), text
 
 
 def load_source(

@@ -122,6 +122,39 @@ def parse_yaml(text: str, name: str, begin: str = "study: NAME") -> Source:
     return Source(data, origins)
 
 
+def parse_plain(data: Mapping[str, Any], name: str) -> Source:
+    """A config that is given as plain data instead of text.
+
+    Args:
+        data: Str keys; str, int, float, bool, None, list, dict.
+        name: What to call it in messages, which have no lines.
+
+    Raises:
+        ConfigError: It nests too deep, or holds a value that no config can hold; all such values are reported at once.
+    """
+    _check_size(data, name)
+    origins = Origins(name)
+    MultiConfigError.raise_all(list(_implausible(data, (), origins)))
+    return Source(dict(data), origins)
+
+
+def _check_size(data: Any, name: str) -> None:
+    """Raise where plain data nest too deep, as those that contain themselves do, or are too many."""
+    level, nodes = [data], 0
+    for depth in range(MAX_DEPTH + 2):
+        nodes += len(level)
+        if depth > MAX_DEPTH or nodes > MAX_NODES:
+            raise _too_large(depth > MAX_DEPTH, name)
+        level = [
+            below
+            for each in level
+            if isinstance(each, Mapping | list)
+            for below in (each.values() if isinstance(each, Mapping) else each)
+        ]
+        if not level:
+            return
+
+
 def parse_value(text: str, where: str) -> Any:
     """Parse the value of a command-line override as YAML; empty text is null.
 

@@ -18,6 +18,7 @@ from typing import IO, Any
 import numpy as np
 
 from fgtune.arrays import AnyArray
+from fgtune.data.given import file_at
 from fgtune.data.readers.data_files import LARGE, MOST_PACKED, check_memory, reason_of
 from fgtune.data.readers.safe_pickle import read_object_array
 from fgtune.errors import DataError
@@ -70,7 +71,7 @@ def read_npz(
         DataError: If the file is missing or damaged, a name is missing or unknown, an array holds Python objects (they
             are not unpickled), or the arrays would fill more than half of the machine's memory.
     """
-    where = str(path)
+    where, path = str(path), file_at(path)
     if not path.is_file():
         rule = "is not a regular file" if path.exists() else "no such file"
         fix = f"Name an .npz file; relative paths start from {Path.cwd()}."

@@ -16,6 +16,7 @@ from fgtune.arrays import Float32Array, IntArray
 from fgtune.config.schema.data_tables import CoarseRule
 from fgtune.config.schema.paths import nearest
 from fgtune.data.base import Dataset, Inputs
+from fgtune.data.given import file_at
 from fgtune.data.labels import (
     count_classes,
     derive_coarse,
@@ -95,7 +96,7 @@ def read_table(
     import pyarrow as pa
     import pyarrow.parquet
 
-    where = str(path)
+    where, path = str(path), file_at(path)
     if not path.is_file():
         fix = f"Name a .csv or .parquet file; relative paths start from {Path.cwd()}."
         raise DataError("no such file", where=where, path=config_path, fix=fix)

@@ -26,6 +26,7 @@ from fgtune.app.command_options import (
     WaitOption,
     console,
 )
+from fgtune.app.compare_command import compare_folders
 from fgtune.app.discover_command import discover_data
 from fgtune.app.export import ExportFormat, FigureFormat, FigureWidth
 from fgtune.app.file_commands import schema, settings, show_plan, validate
@@ -150,6 +151,7 @@ def run(
 app.command("discover")(discover_data)
 app.command("ui")(show_in_mlflow)
 app.command("import")(import_table)
+app.command("compare")(compare_folders)
 
 
 app.command("report")(rebuild_report)
@@ -191,26 +193,6 @@ def extend_study(
     from fgtune.app.extend import extend
 
     raise typer.Exit(extend(folder, seeds, tracking_uri, wait=wait))
-
-
-@app.command("compare")
-def compare_folders(
-    folders: Annotated[
-        list[Path], typer.Argument(metavar="DIR DIR...", help="Study folders; the first is compared to.")
-    ],
-    arm: Annotated[
-        str | None, typer.Option("--arm", metavar="NAME", help="The arm of every study; default: the best of each.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Write the table too, as .csv or .parquet.")
-    ] = None,
-) -> None:
-    """Put studies side by side, and compare an arm of each where that is fair."""
-    from fgtune.app.compare import compare, print_comparison
-
-    print_comparison(compare(folders, arm, out), console())
-    if out is not None:
-        typer.echo(f"wrote {out}")
 
 
 @app.command("export")

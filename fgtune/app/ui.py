@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ from fgtune.results.options import LastCall, last_call
 from fgtune.results.provenance import tracked_in
 from fgtune.tracking import tracking_uri
 from fgtune.visible import MASK
+
+_COMPARES = re.compile(r'<meta name="fgtune-compares" content="([^"]*)">')
+_HEAD = 4096
+"""Characters of a page in which its head says what it is about."""
 
 
 def show(root: Path, given: str | None, port: int | None, say: Callable[[str], None]) -> None:
@@ -56,6 +61,7 @@ def show(root: Path, given: str | None, port: int | None, say: Callable[[str], N
         with server.serving(store, number) as process:
             say(f"MLflow: {address}")
             _say_links(place.links(address), say)
+            _say_links(pages_of(folder, record), say)
             if not place.view:
                 say(f"for a table and charts of the arms, bring the store up to date: {_again(last, uri)}")
             say("Ctrl-C stops it")
@@ -64,6 +70,32 @@ def show(root: Path, given: str | None, port: int | None, say: Callable[[str], N
         say("MLflow is stopped")
         return
     raise TrackingError(f"mlflow ended by itself with exit code {code}; run the same command again")
+
+
+def pages_of(folder: StudyFolder, record: Mapping[str, Any]) -> dict[str, str]:
+    """The pages about a study beside MLflow's: its report, and comparisons in its folder or the one above.
+
+    Args:
+        folder: The study's folder.
+        record: Its ``provenance.json``.
+    """
+    found = {"report": folder.report_file.as_uri()} if folder.report_file.is_file() else {}
+    hashes = {record.get("study_hash"), *folder.former_hashes()}
+    places = [*sorted(folder.root.glob("*.html")), *sorted(folder.root.parent.glob("*.html"))]
+    pages = [each.as_uri() for each in places if hashes & set(_compared(each))]
+    return found | {
+        f"comparison{' ' * (rank > 1)}{rank if rank > 1 else ''}": page for rank, page in enumerate(pages, 1)
+    }
+
+
+def _compared(page: Path) -> list[str]:
+    """The hashes of the studies that a page compares; empty for any other file."""
+    try:
+        with page.open(encoding="utf-8", errors="replace") as stream:
+            named = _COMPARES.search(stream.read(_HEAD))
+    except OSError:
+        return []
+    return named[1].split(", ") if named else []
 
 
 def _say_links(links: Mapping[str, str], say: Callable[[str], None]) -> None:

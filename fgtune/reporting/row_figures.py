@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import plotly.graph_objects as go
@@ -12,8 +12,8 @@ from plotly.subplots import make_subplots
 
 from fgtune.analysis.formatting import MetricInfo, seconds_text
 from fgtune.analysis.level_panels import SolverPoint
-from fgtune.analysis.records import ContrastSummary
 from fgtune.analysis.relations_data import LEARNED_ONLY, NONE, RIGHT, TRUE_ONLY, RelationsPanel
+from fgtune.analysis.verdicts.statistics import PairedContrast
 from fgtune.reporting.estimate_marks import ArmMark, arm_traces
 from fgtune.reporting.theme import (
     BASELINE_COLOR,
@@ -53,8 +53,28 @@ def difference_ground(figure: go.Figure, margin: float | None) -> list[float]:
     return [0.0] if margin is None else [0.0, -1.5 * margin, 1.5 * margin]
 
 
+class ForestRow(Protocol):
+    """A row of a forest plot: a contrast of one study, or of two."""
+
+    @property
+    def arm(self) -> str:
+        """The arm, which gives the row its colour."""
+
+    @property
+    def label(self) -> str:
+        """The row's name for readers."""
+
+    @property
+    def contrast(self) -> PairedContrast:
+        """The paired differences."""
+
+
 def forest_figure(
-    contrasts: Sequence[ContrastSummary], styles: Mapping[str, ArmStyle], info: MetricInfo, margin: float | None
+    contrasts: Sequence[ForestRow],
+    styles: Mapping[str, ArmStyle],
+    info: MetricInfo,
+    margin: float | None,
+    below: Sequence[str] = (),
 ) -> go.Figure:
     """Paired differences to the baseline: mean, interval, single pairs, and the band of unimportant differences.
 
@@ -63,6 +83,7 @@ def forest_figure(
         styles: Style of every arm.
         info: The metric.
         margin: Half the width of the band; None for no band.
+        below: What stands below each row's name, such as its study.
     """
     figure, drawn = go.Figure(), []
     shown_values = difference_ground(figure, margin)
@@ -72,8 +93,11 @@ def forest_figure(
         drawn.append(ArmMark(item.arm, item.label, row, row - 0.22, estimate, values))
         shown_values += [*pairs.differences, *(end for end in (estimate.low, estimate.high) if not math.isnan(end))]
     figure.add_traces(arm_traces(drawn, styles, rows=True, sign=True))
-    step = 24 if len(contrasts) > MOST_NAMED else 46
+    step = 24 if len(contrasts) > MOST_NAMED and not below else 46
     names = [shown(item.label, 22) for item in contrasts]
+    names = (
+        [f"{name}<br><i>{shown(words, 30)}</i>" for name, words in zip(names, below, strict=True)] if below else names
+    )
     pad = 0.03 * (max(shown_values) - min(shown_values)) or 1.0
     figure.update_layout(arm_rows([item.arm for item in contrasts], step))
     figure.update_layout(

@@ -45,13 +45,18 @@ class ArmStyle:
 
 def arm_styles(arms: Sequence[PlannedArm]) -> Mapping[str, ArmStyle]:
     """A style for every arm, by name; the baseline is grey, so that colour means "differs from the baseline"."""
-    styles = {}
     others = [arm.name for arm in arms if not arm.is_baseline]
-    for rank, name in enumerate(others):
+    return named_styles(others, [arm.name for arm in arms if arm.is_baseline])
+
+
+def named_styles(names: Sequence[str], baselines: Sequence[str]) -> Mapping[str, ArmStyle]:
+    """A style for every name, the baselines in grey."""
+    styles = {}
+    for rank, name in enumerate(names):
         color = _COLORS[rank % len(_COLORS)]
         dash = _DASHES[(rank // len(_COLORS)) % len(_DASHES)]
         styles[name] = ArmStyle(color, _SYMBOLS[(rank + 1) % len(_SYMBOLS)], dash)
-    return styles | {arm.name: ArmStyle(BASELINE_COLOR, "circle", "solid") for arm in arms if arm.is_baseline}
+    return styles | {name: ArmStyle(BASELINE_COLOR, "circle", "solid") for name in baselines}
 
 
 def shown(text: str, longest: int = 40) -> str:

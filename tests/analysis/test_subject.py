@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from fgtune.analysis.inputs import read_study
 from fgtune.analysis.summary import summarise
 from fgtune.analysis.text.subject import subject_facts, symbols
+from fgtune.config.schema.function import FunctionTrialConfig
 from fgtune.reporting.html import render
 from fgtune.results.folder import SHAPES
 
@@ -53,3 +55,12 @@ def test_a_folder_of_an_earlier_version_tells_its_method_alone(synthetic, tmp_pa
     record.pop(SHAPES, None)
     folder.provenance_file.write_text(json.dumps(record))
     assert [fact for fact, _ in subject_facts(read_study(folder))] == ["method of the baseline"]
+
+
+def test_a_trainer_of_the_users_own_is_named():
+    plain = {"kind": "function", "call": "mine:run", "metrics": {"score": {"direction": "maximize"}}, "epochs": 5}
+    study = SimpleNamespace(trial=FunctionTrialConfig.from_plain(plain))
+    assert dict(subject_facts(SimpleNamespace(study=study))) == {
+        "trainer": "mine:run",
+        "epochs": "5, as it reports them",
+    }

@@ -25,7 +25,7 @@ def roots(synthetic, tmp_path_factory):
         text = synthetic.KF_STUDY.replace("kf_demo", name)
         folder = synthetic.SyntheticStudy(text=text, accuracy={"baseline": accuracy}).write(parent / name)
         data = {stable_hash(folder.ledger.read()[0].config["data"]): "f00d"}
-        folder.provenance_file.write_text(json.dumps(folder.read_provenance() | {"data": data}))
+        folder.provenance_file.write_text(json.dumps(folder.read_provenance() | {"data": data, "study_hash": name}))
         folders.append(folder)
     return folders
 
@@ -70,4 +70,19 @@ def test_wrong_calls_are_refused_and_write_nothing(roots, tmp_path):
     for rule, (folders, out) in wrong.items():
         with pytest.raises(ConfigError, match=rule):
             compare(folders, out=out)
+    for page, rule in {tmp_path / "t.htm": "writes a page", first / "report.html": "is the report of one"}.items():
+        with pytest.raises(ConfigError, match=rf"--html: {rule}"):
+            compare([first, second], page=page)
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+def test_the_page_is_found_from_the_studies_it_compares(roots):
+    from fgtune.app.ui import pages_of
+
+    first, second = roots
+    (first.root.parent / "other.html").write_text("<html></html>", encoding="utf-8")
+    for each, page in ((first, first.root.parent / "both.html"), (second, second.root / "both.html")):
+        compare([first.root, second.root], page=page)
+        assert pages_of(each, each.read_provenance())["comparison"] == page.as_uri()
+    other = {**first.read_provenance(), "study_hash": "0" * 12}
+    assert "comparison" not in pages_of(first, other)

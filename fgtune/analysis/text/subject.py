@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fgtune.analysis.inputs import StudyData
+from fgtune.config.schema.function import FunctionTrialConfig
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.results.folder import SHAPES
 from fgtune.text import count, first_of
@@ -20,12 +21,19 @@ def subject_facts(data: StudyData) -> tuple[tuple[str, str], ...]:
     Args:
         data: The study. Runs from elsewhere have no such facts.
     """
-    own = data.study.trial.discovery
+    own, trial = data.study.trial.discovery, data.study.trial
+    if isinstance(trial, FunctionTrialConfig):
+        return (("trainer", trial.call), ("epochs", f"{trial.epochs}, as it reports them"))
     if own is None:
         return ()
-    shapes = [shape for _, shape in sorted(data.provenance.get(SHAPES, {}).items())]
-    facts = [("data", first_of([_data_text(shape) for shape in shapes], _MOST_DATA))] if shapes else []
+    shown = data_facts(data)
+    facts = [("data", first_of(shown, _MOST_DATA))] if shown else []
     return (*facts, ("method" if len(data.arms) == 1 else "method of the baseline", _method(own)))
+
+
+def data_facts(data: StudyData) -> list[str]:
+    """A text about each data set, in which its size and classes are; empty where none is recorded."""
+    return [_data_text(shape) for _, shape in sorted(data.provenance.get(SHAPES, {}).items())]
 
 
 def symbols(data: StudyData) -> str:

@@ -96,7 +96,11 @@ def compare_studies(folders: Sequence[StudyFolder], arm: str | None = None) -> C
     Raises:
         StudyFolderError: A folder holds no study, or has no arm of that name.
     """
-    data = [read_study(folder) for folder in folders]
+    return compare_data([read_study(folder) for folder in folders], arm)
+
+
+def compare_data(data: Sequence[StudyData], arm: str | None = None) -> Comparison:
+    """Compare studies that have been read; see ``compare_studies``."""
     plain = [study.study.study for study in data]
     names = [study.study.study if plain.count(study.study.study) == 1 else str(study.folder.root) for study in data]
     studies = tuple(_study(name, study, arm) for name, study in zip(names, data, strict=True))
@@ -127,12 +131,8 @@ def _difference(
     if first.primary != study.primary:
         reason = f"other metrics: {study.primary} here, {first.primary} in {first.name}"
         return Difference(study.name, (reason,), (), None)
-    for side, each in ((first, first_data), (study, data)):
-        if each.study.trial.discovery is None:
-            rule = f"nobody recorded data, splits and epochs of the runs of {side.name}"
-            return Difference(study.name, (f"{rule}; a table of all runs, imported, compares them",), (), None)
-    theirs, ours = _Side(first, first_data, first.chosen.arm), _Side(study, data, study.chosen.arm)
-    reasons = _reasons(theirs, ours)
+    theirs, ours = Side(first, first_data, first.chosen.arm), Side(study, data, study.chosen.arm)
+    reasons = reasons_against(theirs, ours)
     if reasons:
         return Difference(study.name, reasons, (), None)
     direction = metric_info(first.primary).direction
@@ -145,7 +145,7 @@ def _difference(
     return Difference(study.name, (), notes, contrast, held)
 
 
-def _held_out(theirs: _Side, ours: _Side, seeds: Sequence[int], level: float) -> HeldOut:
+def _held_out(theirs: Side, ours: Side, seeds: Sequence[int], level: float) -> HeldOut:
     """The difference where each part of the seeds judges what the other parts choose in either study."""
     if len(seeds) < 2:
         return UNDEFINED
@@ -153,7 +153,7 @@ def _held_out(theirs: _Side, ours: _Side, seeds: Sequence[int], level: float) ->
 
 
 @dataclass(frozen=True)
-class _Side:
+class Side:
     """One of the two arms of a comparison."""
 
     study: ComparedStudy
@@ -181,6 +181,11 @@ class _Side:
         return self.data.ended(self.arm)[0].config
 
     @property
+    def is_function(self) -> bool:
+        """Whether it was run by a trainer of the user's own."""
+        return self.data.study.trial.trial_kind == "function"
+
+    @property
     def is_earlier(self) -> bool:
         """Whether an earlier version found its clusters otherwise than this one."""
         return any(has_earlier_clusters(self.data.provenance, result) for result in self.data.ended(self.arm))
@@ -199,8 +204,14 @@ class _Side:
         return f"fgtune {record.get('fgtune', 'unknown')}{f' at {commit[:8]}' if commit else ''}"
 
 
-def _reasons(theirs: _Side, ours: _Side) -> tuple[str, ...]:
-    """Why two arms are not comparable."""
+def reasons_against(theirs: Side, ours: Side) -> tuple[str, ...]:
+    """Why two arms, each with a finished cell, are not comparable seed by seed; empty if they are."""
+    if theirs.is_function and ours.is_function:
+        return tuple(_function_reasons(theirs, ours))
+    for side in (theirs, ours):
+        if side.data.study.trial.discovery is None:
+            rule = f"nobody recorded data, splits and epochs of the runs of {side.study.name}"
+            return (f"{rule}; a table of all runs, imported, compares them",)
     there, here, first = theirs.config, ours.config, theirs.study.name
     found = []
     if theirs.fingerprint is None or ours.fingerprint is None:
@@ -218,6 +229,14 @@ def _reasons(theirs: _Side, ours: _Side) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _function_reasons(theirs: Side, ours: Side) -> Iterator[str]:
+    """Why arms of users' own trainers are not comparable, as far as their settings tell."""
+    for name, words in (("call", "trainers"), ("epochs", "epochs")):
+        there, here = theirs.config[name], ours.config[name]
+        if there != here:
+            yield f"other {words}: {here} here, {there} in {theirs.study.name}"
+
+
 def _choice_notes(first: ComparedStudy, study: ComparedStudy) -> Iterator[str]:
     """How the choice of the best arms affects their difference."""
     if first.primary in (first.criterion, study.criterion) and max(len(first.arms), len(study.arms)) > 1:
@@ -227,7 +246,7 @@ def _choice_notes(first: ComparedStudy, study: ComparedStudy) -> Iterator[str]:
             yield f"the best arm of {compared.name} is that by {compared.criterion}, as it was searched for"
 
 
-def _notes(theirs: _Side, ours: _Side, pairs: int) -> Iterator[str]:
+def _notes(theirs: Side, ours: Side, pairs: int) -> Iterator[str]:
     """Caveats of a difference."""
     unpaired = theirs.values.keys() ^ ours.values.keys()
     if unpaired:
@@ -238,6 +257,8 @@ def _notes(theirs: _Side, ours: _Side, pairs: int) -> Iterator[str]:
                 f"{side.arm} of {side.study.name} was run by an earlier version, which put a sample into the nearest "
                 "of all clusters; this one puts it into one of its own coarse class, often to the better"
             )
+    if theirs.is_function:
+        yield "a function reads its own data, of which nothing is recorded: pairs mean what its seeds mean"
     if _same(theirs, ours):
         yield "both arms have the same configuration: they can differ by machine and code alone"
     if pairs == 1:
@@ -246,7 +267,7 @@ def _notes(theirs: _Side, ours: _Side, pairs: int) -> Iterator[str]:
         yield f"made by different code ({ours.code} here, {theirs.code} in {theirs.study.name})"
 
 
-def _same(theirs: _Side, ours: _Side) -> bool:
+def _same(theirs: Side, ours: Side) -> bool:
     """Whether the cells of two arms have the same ids at the seeds that both have."""
     known = {cell.seed: cell.cell_id for cell in theirs.data.cells(theirs.arm)}
     return all(known.get(cell.seed, cell.cell_id) == cell.cell_id for cell in ours.data.cells(ours.arm))

@@ -1,0 +1,44 @@
+"""Differences between studies in words, and their numbers with the digits of a terminal."""
+
+from __future__ import annotations
+
+import math
+
+from fgtune.analysis.across.comparing import Comparison, Difference
+from fgtune.analysis.search.held_out import held_out_words
+
+
+def difference_lines(comparison: Comparison, difference: Difference) -> list[str]:
+    """A study's arm against the first study's, in words: the difference, then what to know about it."""
+    first = comparison.studies[0]
+    study = next(each for each in comparison.studies if each.name == difference.study)
+    if difference.contrast is None or study.chosen is None or first.chosen is None:
+        return [f"{study.name} and {first.name} cannot be compared: {'; '.join(difference.reasons)}"]
+    estimate = difference.contrast.estimate
+    what = f"{study.name} ({study.chosen.arm}) minus {first.name} ({first.chosen.arm})"
+    between = plain_interval(estimate.low, estimate.high, sign=True)
+    held = difference.held_out
+    level = f"{100 * comparison.level:g} % interval {between}, " if estimate.n > 1 and held is None else ""
+    value = f"{study.primary} {plain_number(estimate.mean, sign=True)}"
+    pairs = f"{estimate.n} pair{'s'[: estimate.n != 1]}"
+    lines = [f"{what}: {value} ({level}{pairs}), exploratory"]
+    if held is not None and held.n > 1:
+        words = held_out_words(held, comparison.level, sign=True)
+        lines.append(f"  on seeds that did not choose these arms: {plain_number(held.mean, sign=True)} ({words})")
+    return [*lines, *(f"  note: {note}" for note in difference.notes)]
+
+
+def plain_number(value: float, decimals: int = 4, *, sign: bool = False) -> str:
+    """A number in ASCII; a hyphen for nan."""
+    if math.isnan(value):
+        return "-"
+    return f"{value:+.{decimals}f}" if sign else f"{value:.{decimals}f}"
+
+
+def plain_interval(low: float, high: float, *, sign: bool = False) -> str:
+    """An interval in ASCII; a hyphen where it is undefined."""
+    return (
+        "-"
+        if math.isnan(low) or math.isnan(high)
+        else f"{plain_number(low, sign=sign)} to {plain_number(high, sign=sign)}"
+    )

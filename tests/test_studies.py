@@ -36,7 +36,8 @@ def test_there_are_studies():
 )
 def test_study_runs_in_miniature_and_reports(path, tmp_path, ray_started):
     out = io.StringIO()
-    options = RunOptions(path, smoke=True, out=tmp_path, tracking_uri="none")
+    called = re.findall(r'^ +call: "(\w+):', path.read_text(encoding="utf-8"), re.MULTILINE)
+    options = RunOptions(path, smoke=True, out=tmp_path, tracking_uri="none", plugins=tuple(called))
     assert execute(options, Console(file=out, width=300)) == 0, out.getvalue()
     folder = StudyFolder(tmp_path / f"{path.stem}-smoke")
     results = folder.ledger.read()

@@ -25,6 +25,7 @@ from fgtune.config.arms.plan import ArmSearchPlan, Plan
 from fgtune.errors import StudyFolderError
 from fgtune.plugins import permitting
 from fgtune.results.folder import ARM_SEARCH, GIVEN, StudyFolder
+from fgtune.results.options import last_call
 from fgtune.results.records import CellResult
 from fgtune.text import count
 
@@ -112,9 +113,15 @@ def verify(
         outcome.add("study", finding)
     subject = _read(folder, outcome)
     if subject is not None:
-        with permitting(plugins):
+        with permitting(plugins, beside=_study_file(subject)):
             _verify(subject, outcome, data, reruns, seed)
     return outcome
+
+
+def _study_file(subject: Subject) -> Path | None:
+    """Where the study file was, beside which a module of the user's own may lie; None where it is not known."""
+    options = last_call(subject.record).options if subject.record else None
+    return None if options is None else (options.directory(subject.folder.root) or Path()) / options.study
 
 
 def _verify(subject: Subject, outcome: Verification, data: bool, reruns: int, seed: int) -> None:

@@ -12,6 +12,7 @@ from fgtune.config.arms.records import Cell
 from fgtune.config.schema.base import data_key
 from fgtune.config.schema.function import FunctionTrialConfig
 from fgtune.config.schema.trial import BaseTrialConfig
+from fgtune.errors import ConfigError
 
 if TYPE_CHECKING:
     from fgtune.data.base import Dataset
@@ -96,6 +97,20 @@ class UserFunction(TrialKind):
 
         if isinstance(config, FunctionTrialConfig):
             find_function(config.call)
+
+    def check_fit(
+        self, config: BaseTrialConfig, plan: Plan, datasets: Mapping[str, Dataset], *, elsewhere: bool
+    ) -> None:
+        """Where trials go on from each other's states, the function has a folder for its own."""
+        from fgtune.training.functions.call import CALL, FOLDER, find_function
+
+        del datasets, elsewhere
+        if not plan.study.scheduler.forks or not isinstance(config, FunctionTrialConfig):
+            return
+        if not find_function(config.call).wants_folder:
+            rule = f"pbt lets a trial go on from the checkpoint of another, so the function must take {FOLDER}"
+            fix = "write its state there before every report(...), or use asha, hyperband, median or plateau"
+            raise ConfigError(rule, path=CALL, value=config.call, fix=fix)
 
 
 TRIAL_KINDS: Mapping[str, TrialKind] = {"discovery": OwnTrainer(), "function": UserFunction()}

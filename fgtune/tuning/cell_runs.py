@@ -50,6 +50,9 @@ class CellRun(Protocol):
     def save(self, path: Path) -> None:
         """Write a checkpoint."""
 
+    def save_state(self, path: Path) -> None:
+        """Write a checkpoint of all epochs done, from which other cells go on."""
+
     def outcome(self) -> TrialOutcome:
         """The result, once it is over."""
 
@@ -129,6 +132,9 @@ class _TrainerRun:
 
         save_checkpoint(path, self._trainer.state_dict())
 
+    def save_state(self, path: Path) -> None:
+        self.save(path)
+
     def outcome(self) -> TrialOutcome:
         from fgtune.training.checkpoint import without_donor
 
@@ -174,7 +180,7 @@ class _TrainerKind(RunKind):
 
         state = load_checkpoint(worker.state_path(donor, epoch))
         if state is None:
-            raise TrialError(f"the state of cell {donor} after epoch {epoch} is gone, so nothing goes on from it")
+            raise _gone(donor, epoch)
         start_from(trainer, state)
 
     @staticmethod
@@ -210,9 +216,17 @@ class _FunctionKind(RunKind):
         limit_threads(worker.threads)  # of what its module has imported
         if not function.wants_folder:
             return FunctionTrainer(config, function, job["seed"])
-        folder = WorkFolder(worker.checkpoints / f"{job['cell_id']}.work")
-        history = folder.restore(worker.checkpoint(job["cell_id"]))
-        return FunctionTrainer(config, function, job["seed"], folder, history)
+        folder, fork = WorkFolder(worker.checkpoints / f"{job['cell_id']}.work"), job["fork"]
+        history, begins = folder.restore(worker.checkpoint(job["cell_id"])), 0 if fork is None else fork["epoch"]
+        if fork is not None and len(history) < begins:
+            history = folder.restore(worker.state_path(fork["donor"], begins))
+            if len(history) != begins:
+                raise _gone(fork["donor"], begins)
+        return FunctionTrainer(config, function, job["seed"], folder, history, begins)
+
+
+def _gone(donor: str, epoch: int) -> TrialError:
+    return TrialError(f"the state of cell {donor} after epoch {epoch} is gone, so nothing goes on from it")
 
 
 RUN_KINDS: Mapping[str, RunKind] = {"discovery": _TrainerKind(), "function": _FunctionKind()}

@@ -156,7 +156,7 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         for entry in run:
             epochs.append(entry)
             if self._keeps_states and entry.epoch in self._waits_at:
-                run.save(self._worker.state_path(self._cell_id, entry.epoch))  # for forks, before it is reported
+                run.save_state(self._worker.state_path(self._cell_id, entry.epoch))  # for forks, before it is reported
             may_leave = self._may_return and entry.epoch in self._waits_at  # another process may go on with it
             if may_leave or entry.epoch - self._saved_epoch >= self._checkpoint_every:
                 self._keep_progress()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fgtune.app.verification.findings import Subject
 from fgtune.app.verification.study import dataset_of
+from fgtune.config.schema.function import FunctionTrialConfig
 from fgtune.config.schema.trial import TrialConfig
-from fgtune.errors import FgtuneError, StudyFolderError
+from fgtune.errors import FgtuneError, StudyFolderError, TrialError
 from fgtune.results.evidence import PREDICTIONS
 from fgtune.results.provenance import check_data, host_facts, package_versions
 from fgtune.results.records import CellResult, TrialOutcome
@@ -65,8 +68,6 @@ def chosen_cells(subject: Subject, number: int, seed: int) -> tuple[list[CellRes
         StudyFolderError: The study has no cell that can be run again.
     """
     subject.data.study.trial.check_runs_here(str(subject.folder.root))
-    fix = "leave --rerun out; run the study with another --out, and fgtune compare shows both"
-    subject.data.study.trial.check_own_trainer(str(subject.folder.root), "--rerun", fix)
     whole = sorted((each for each in subject.complete if each.fork is None), key=lambda each: each.cell_id)
     forked = len(subject.complete) - len(whole)
     if not whole:
@@ -89,18 +90,23 @@ def load_data(subject: Subject, cells: list[CellResult], datasets: dict[str, Any
         ConfigError: A cell's config is none of this version, its data are not there or not the same, or a part of it
             lives in a package that may not be imported.
     """
+    from fgtune.training.functions.call import find_function
     from fgtune.training.input_checks import check_user_parts
 
     for cell in cells:
         config = _config(subject, cell)
+        if isinstance(config, FunctionTrialConfig):  # it reads its own data
+            find_function(config.call)
+            continue
         check_user_parts(config)
         dataset = dataset_of(config.data, datasets)
         check_data(subject.record, config.data, dataset.name, dataset.fingerprint, "leave --rerun out")
 
 
-def _config(subject: Subject, cell: CellResult) -> TrialConfig:
+def _config(subject: Subject, cell: CellResult) -> TrialConfig | FunctionTrialConfig:
+    kind = FunctionTrialConfig if subject.data.study.trial.discovery is None else TrialConfig
     try:
-        return TrialConfig.from_plain(dict(cell.config))
+        return kind.from_plain(dict(cell.config))
     except ValueError as error:
         rule = f"{subject.cell(cell)} has no config that this version of fgtune can run"
         raise StudyFolderError(rule, where=str(subject.folder.ledger_file), fix="leave --rerun out") from error
@@ -109,29 +115,75 @@ def _config(subject: Subject, cell: CellResult) -> TrialConfig:
 def rerun(subject: Subject, cell: CellResult, datasets: Mapping[str, Dataset]) -> Rerun:
     """Run a cell again, with the threads of a trial, and compare all that it left: metrics, curve, arrays."""
     from fgtune.exporting.train import trial_threads
-    from fgtune.training.build import build_trainer
-    from fgtune.training.prepared import dataset_key, prepare_split, views
 
     config = _config(subject, cell)
-    threads, dataset = max(1, int(subject.data.study.execution.cpus)), datasets[dataset_key(config)]
+    threads = max(1, int(subject.data.study.execution.cpus))
     name, place = subject.cell(cell), count(threads, "thread")
     try:
         with trial_threads(threads):
-            prepared = prepare_split(dataset, config, cell.seed, threads)
-            trainer = build_trainer(config, *views(dataset, prepared), prepared, cell.seed, threads)
-            is_judged = subject.data.study.stopping is not None
-            trainer.measure_every = config.evaluation.period(config.epochs, is_judged)
-            for _ in trainer:
-                pass
-            outcome = trainer.outcome()
+            if isinstance(config, FunctionTrialConfig):
+                outcome = _called(config, cell)
+            else:
+                is_judged = subject.data.study.stopping is not None
+                outcome, device = _trained(config, cell, datasets, threads, is_judged)
+                place += f", device {device}"
     except FgtuneError as error:
         return Rerun(name, 1, (f"it fails now: {error}",), _environment(subject, cell, place))
-    place += f", device {trainer.compute.device}"
     compared, found = 0, list[str]()
     for number, difference in _differences(subject, cell, outcome):
         compared += number
         found += [difference] if difference else []
     return Rerun(name, compared, tuple(found), _environment(subject, cell, place) if found else ())
+
+
+def _trained(
+    config: TrialConfig, cell: CellResult, datasets: Mapping[str, Dataset], threads: int, is_judged: bool
+) -> tuple[TrialOutcome, str]:
+    """What fgtune's own trainer comes to, and the device that it ran on.
+
+    Args:
+        config: The trial.
+        cell: The cell.
+        datasets: By ``dataset_key``.
+        threads: Threads of a trial.
+        is_judged: Whether a scheduler judged it, after every epoch.
+    """
+    from fgtune.training.build import build_trainer
+    from fgtune.training.prepared import dataset_key, prepare_split, views
+
+    dataset = datasets[dataset_key(config)]
+    prepared = prepare_split(dataset, config, cell.seed, threads)
+    trainer = build_trainer(config, *views(dataset, prepared), prepared, cell.seed, threads)
+    trainer.measure_every = config.evaluation.period(config.epochs, is_judged)
+    for _ in trainer:
+        pass
+    return trainer.outcome(), str(trainer.compute.device)
+
+
+def _called(config: FunctionTrialConfig, cell: CellResult) -> TrialOutcome:
+    """What a user's function comes to, in an empty folder where it asks for one.
+
+    Raises:
+        TrialError: It raises an error, or reports what it may not.
+    """
+    from fgtune.training.functions.call import find_function
+    from fgtune.training.functions.folder import WorkFolder
+    from fgtune.training.functions.trainer import FunctionTrainer
+
+    function = find_function(config.call)
+    with tempfile.TemporaryDirectory(prefix="fgtune-rerun-") as place:
+        folder = WorkFolder(Path(place) / "work") if function.wants_folder else None
+        trainer = FunctionTrainer(config, function, cell.seed, folder)
+        try:
+            for _ in trainer:
+                pass
+            return trainer.outcome()
+        except FgtuneError:
+            raise
+        except Exception as error:  # the user's code
+            raise TrialError(f"{type(error).__name__}: {error}") from error
+        finally:
+            trainer.close()
 
 
 def _differences(subject: Subject, cell: CellResult, outcome: TrialOutcome) -> Iterator[tuple[int, str]]:
@@ -143,7 +195,7 @@ def _differences(subject: Subject, cell: CellResult, outcome: TrialOutcome) -> I
     yield from _curve(subject, cell, outcome)
     folder = subject.folder
     stored, made = folder.read_relations(cell.cell_id), outcome.relations
-    yield from _arrays("relations", {} if stored is None else vars(stored), vars(made))
+    yield from _arrays("relations", *({} if each is None else vars(each) for each in (stored, made)))
     predicted = folder.read_predictions(cell.cell_id)
     if outcome.predictions is not None and (predicted is not None or PREDICTIONS in (cell.evidence or {})):
         yield from _arrays("predictions", {} if predicted is None else vars(predicted), vars(outcome.predictions))

@@ -114,18 +114,24 @@ def check_population(loaded: LoadedStudy, design: SearchDesign) -> None:
     """
     study, errors = loaded.study, list[ConfigError]()
     own = study.trial.discovery
-    if own is None:
-        rule = "pbt lets a trial go on from what another has learned, which it can only in fgtune's own trainer"
-        raise loaded.error(("scheduler",), rule, "use asha, hyperband, median or plateau")
     if len(study.seed_list) != 1:
         rule = "must be one seed for pbt, whose replacements would make another arm of a trial on each"
         fix = "say `seeds: 1`, and compare the best arms on more seeds later"
         errors.append(loaded.error(("seeds",), rule, fix, value=len(study.seed_list)))
-    noise = isinstance(own.augmentation, NoiseConfig)
     known = study.trial.paths()
+    fix = "search weights and temperatures of the objective, the optimizer's numbers, relations; or use asha"
+    fix = (
+        "search settings below config, which your function may take up during training; or use asha"
+        if own is None
+        else fix
+    )
     for path in design.space.parameters:
-        if path in known and not is_changeable(path, noise):
+        may_change = (
+            path.startswith("config.")
+            if own is None
+            else is_changeable(path, isinstance(own.augmentation, NoiseConfig))
+        )
+        if path in known and not may_change:
             rule = "is fixed once training has started, and pbt changes settings during training"
-            fix = "search weights and temperatures of the objective, the optimizer's numbers, relations; or use asha"
             errors.append(loaded.error(("design", "space", "parameters", path), rule, fix))
     MultiConfigError.raise_all(errors)

@@ -15,7 +15,8 @@ from typing import Any, Self
 from fgtune.config.schema.function import FunctionTrialConfig
 from fgtune.errors import TrialError
 from fgtune.results.records import EpochMetrics, TrialOutcome
-from fgtune.training.functions.call import UserFunction
+from fgtune.text import count
+from fgtune.training.functions.call import FOLDER, UserFunction
 from fgtune.training.functions.folder import WorkFolder
 from fgtune.training.functions.numbers import checked
 
@@ -71,6 +72,7 @@ class FunctionTrainer(Iterator[EpochMetrics]):
         seed: The cell's seed.
         folder: Where its checkpoints lie; None for a function that asks for none.
         history: The epochs that the checkpoint in the folder goes on from.
+        forked_at: How many of them another cell trained, from whose state this one starts.
     """
 
     def __init__(
@@ -80,8 +82,9 @@ class FunctionTrainer(Iterator[EpochMetrics]):
         seed: int,
         folder: WorkFolder | None = None,
         history: tuple[EpochMetrics, ...] = (),
+        forked_at: int = 0,
     ) -> None:
-        self.config = config
+        self.config, self._forked_at = config, forked_at
         self._function, self._seed, self._folder = function, seed, folder
         self._history = list(history)
         self.resumable = len(history)
@@ -185,6 +188,20 @@ class FunctionTrainer(Iterator[EpochMetrics]):
         if missing:
             raise TrialError(f"the last report of {call} lacks {', '.join(missing)}. Fix: report them with it")
 
+    def save_state(self, path: Path) -> None:
+        """Write a checkpoint of exactly the epochs reported so far, from which other cells go on.
+
+        Raises:
+            TrialError: The function has not written its state before it reported the last of them.
+        """
+        if self.resumable != self.epoch:
+            rule = (
+                f"has written nothing to {FOLDER} before it reported epoch {self.epoch}, from which pbt copies trials"
+            )
+            fix = f"write the state there before every report(...); it now has {count(self.resumable, 'epoch')}"
+            raise TrialError(f"{self._function.call} {rule}. Fix: {fix}")
+        self.save(path)
+
     def save(self, path: Path) -> None:
         """Write the function's folder, and the epochs that it goes on from, to a file; between two steps only."""
         if self._folder is not None and self.resumable:
@@ -192,7 +209,8 @@ class FunctionTrainer(Iterator[EpochMetrics]):
 
     def outcome(self) -> TrialOutcome:
         """The result of the cell once the iterator is exhausted."""
-        return TrialOutcome(self.history, None, None, sum(entry.seconds for entry in self._history))
+        own = self.history[self._forked_at :]
+        return TrialOutcome(own, None, None, sum(entry.seconds for entry in own))
 
     def close(self) -> None:
         """Let the function leave, by an error in its ``report``, and remove its folder."""

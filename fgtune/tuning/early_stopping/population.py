@@ -157,7 +157,7 @@ class ForkPool:
                 continue
             cell = fork.cells[0]
             is_new = cell.config_hash != donor.config_hash and cell.cell_id not in self._known
-            if is_new and cell.config.own().objective.terms == donor.config.own().objective.terms:
+            if is_new and _terms(cell) == _terms(donor):
                 self._known[cell.cell_id] = fork
                 return fork
         return None
@@ -180,3 +180,9 @@ class ForkPool:
     def arm_of(self, cell_id: str) -> str:
         """The arm of a cell."""
         return self._cells[cell_id].arm
+
+
+def _terms(cell: Cell) -> object:
+    """The terms of its objective; of a trainer of the user's own, nothing that can be known."""
+    own = cell.config.discovery
+    return None if own is None else own.objective.terms

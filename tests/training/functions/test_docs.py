@@ -46,3 +46,20 @@ def test_the_network_of_the_page_goes_on_from_its_checkpoint_bit_for_bit(trainer
     list(resumed)
     assert [dict(entry.metrics) for entry in resumed.history] == whole
     assert whole[-1]["loss"] < whole[0]["loss"]
+
+
+def test_the_lightning_module_of_the_page_goes_on_from_its_checkpoint_bit_for_bit(trainer_of, tmp_path):
+    pytest.importorskip("lightning")
+    settings = ("import lightning", {"loss": {"direction": "minimize"}, **ACCURACY}, {"lr": 0.1, "width": 32}, 5)
+    whole = [dict(entry.metrics) for entry in trainer_of(*settings, WorkFolder(tmp_path / "whole"))]
+    cut = trainer_of(*settings, WorkFolder(tmp_path / "work"))
+    next(cut), next(cut)
+    assert cut.resumable == 2
+    cut.save(tmp_path / "cell.pt")
+    cut.close()
+    folder = WorkFolder(tmp_path / "work")
+    resumed = trainer_of(*settings, folder, folder.restore(tmp_path / "cell.pt"))
+    list(resumed)
+    assert [dict(entry.metrics) for entry in resumed.history] == whole
+    assert len(whole) == 5
+    assert whole[-1]["accuracy"] > 0.9

@@ -191,3 +191,24 @@ def test_without_a_saved_state_or_with_a_damaged_one_the_function_starts_afresh(
     folder = WorkFolder(tmp_path / "work")
     assert folder.restore(tmp_path / "cell.pt") == ()
     assert list(folder.path.iterdir()) == []
+
+
+def test_others_go_on_only_from_a_state_that_holds_the_last_epoch(tmp_path):
+    def run(config, seed, report, checkpoint_dir):
+        for epoch in range(report.epoch, report.epochs):
+            if epoch % 2 == 0:
+                (checkpoint_dir / "state").write_text(str(epoch))
+            report(score=0.5, loss=epoch)
+
+    trainer = make(run, epochs=4, folder=WorkFolder(tmp_path / "work"))
+    next(trainer)
+    trainer.save_state(tmp_path / "one.pt")
+    next(trainer)
+    with pytest.raises(TrialError, match=r"nothing to checkpoint_dir before it reported epoch 2, .* now has 1 epoch$"):
+        trainer.save_state(tmp_path / "two.pt")
+    trainer.close()
+    folder = WorkFolder(tmp_path / "other")
+    history = folder.restore(tmp_path / "one.pt")
+    other = FunctionTrainer(trainer.config, trainer._function, 7, folder, history, forked_at=1)
+    assert [entry.epoch for entry in other] == [2, 3, 4]
+    assert [entry.epoch for entry in other.outcome().history] == [2, 3, 4]

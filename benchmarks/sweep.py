@@ -89,7 +89,7 @@ def run_rival(cells: int, epochs: int) -> None:
     from fgtune.training.prepared import prepare_split, views
 
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     config = TrialConfig.from_plain(
         {"data": {"kind": "digits", "split": {"transductive": True}}, "classes": {"num_fine": 10}}
     )

@@ -61,7 +61,7 @@ def level_bounds(gains: Gains, factors: Sequence[Sequence[tuple[str, str]]]) -> 
     most_true = max(1, sum(len(levels) - 1 for levels in factors))
     level = gains.rules.alpha * gains.last_share / most_true
     rivals = [
-        [combine(gains, {arm: 1.0, other: -1.0}) for other in others]
+        [combine(gains, {arm: 1.0, other: -1.0}, exact=False) for other in others]
         for levels in factors
         for arm, others in deciding_rivals(gains, [arm for arm, _ in levels], level).items()
     ]
@@ -132,7 +132,7 @@ def _doubt(gains: Gains, combined: Combination, margin: float, family: int) -> D
     alpha, n = gains.rules.alpha, combined.contrast.n
     if not gains.shape.normal:
         differences = combined.contrast.differences
-        more = contrast_of([*differences, float(np.median(differences)) - gains.shape.worst])
+        more = contrast_of([*differences, float(np.median(differences)) - gains.shape.worst], exact=False)
         if not margin_ps("mean", more, margin)[0] <= alpha / family:
             return "shape"
     return "" if gains.shape.sees(n, alpha, gains.rules.collapse_rate) else "unseen"

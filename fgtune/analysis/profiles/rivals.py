@@ -39,7 +39,7 @@ def deciding_rivals(gains: Gains, arms: Sequence[str], level: float) -> dict[str
         return every
     values = np.array([[gains.values[arm][seed] for seed in sorted(common)] for arm in whole])  # (L, n)
     quantile = float(stats.t.ppf(1 - level, len(common) - 1))
-    least = rules_of(gains, [combine(gains, {whole[0]: 1.0, whole[1]: -1.0})]).least_sd
+    least = rules_of(gains, [combine(gains, {whole[0]: 1.0, whole[1]: -1.0}, exact=False)]).least_sd
     rest = [arm for arm in arms if arm not in set(whole)]
     for row, arm in enumerate(whole):
         kept = {whole[rank] for rank in _deciding(gains, values, row, least, quantile)}

@@ -106,14 +106,14 @@ def gains_of(data: StudyData, info: MetricInfo, margin: float | None) -> Gains:
     )
 
 
-def combine(gains: Gains, weights: Mapping[str, float]) -> Combination:
-    """The weighted sum of some arms, over the seeds at which all of them have a value."""
+def combine(gains: Gains, weights: Mapping[str, float], *, exact: bool = True) -> Combination:
+    """The weighted sum of some arms, over the seeds that all of them have; ``exact`` as in ``contrast_of``."""
     weights = {arm: weight for arm, weight in weights.items() if weight != 0.0}
     seeds = _common(gains.values[arm].keys() for arm in weights)
     sums = [math.fsum(weight * gains.values[arm][seed] for arm, weight in weights.items()) for seed in seeds]
     size = max((abs(gains.values[arm][seed]) for arm in weights for seed in seeds), default=0.0)
     lost = _together([gains.lost.get(arm, LostCells()) for arm in weights])
-    contrast = contrast_of(sums, seeds, direction=gains.rules.direction, level=gains.level, scale=size)
+    contrast = contrast_of(sums, seeds, direction=gains.rules.direction, level=gains.level, scale=size, exact=exact)
     if not len(lost):
         return Combination(weights, contrast, lost, (math.nan, math.nan))
     ends = _ends(gains, weights)

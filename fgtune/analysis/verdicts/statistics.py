@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from scipy import stats
@@ -143,6 +144,13 @@ def _signed_sums(values: FloatArray) -> FloatArray:
     return sums
 
 
+@lru_cache(maxsize=2)
+def _flips(n: int) -> FloatArray:
+    """(choices, n) signs from a fixed stream, drawn once for all contrasts of so many pairs."""
+    signs = numpy_stream(0, "sign_flip", n).integers(0, 2, size=(_SAMPLED_FLIPS, n), dtype=np.int8) * 2 - 1
+    return signs.astype(np.float64)
+
+
 def sign_flip_p(differences: Sequence[float] | FloatArray) -> float:
     """Two-sided sign-flip test of paired differences: the share of sign choices with a mean at least as far from 0.
 
@@ -160,9 +168,8 @@ def sign_flip_p(differences: Sequence[float] | FloatArray) -> float:
     if reach <= 0:
         return 1.0
     if n > _EXACT_PAIRS:
-        flips = numpy_stream(0, "sign_flip", n).integers(0, 2, size=(_SAMPLED_FLIPS, n), dtype=np.int8) * 2 - 1
-        return float((1 + np.count_nonzero(np.abs(flips @ array) >= reach)) / (1 + _SAMPLED_FLIPS))
-    left, right = _signed_sums(array[: n // 2]), np.sort(_signed_sums(array[n // 2 :]))
+        return float((1 + np.count_nonzero(np.abs(_flips(n) @ array) >= reach)) / (1 + _SAMPLED_FLIPS))
+    left, right = (np.sort(_signed_sums(half)) for half in (array[: n // 2], array[n // 2 :]))  # in order, for caches
     above = right.size - np.searchsorted(right, reach - left, side="left")
     return float(2 * above.sum() / 2.0**n)  # the signed sums are symmetric about 0
 
@@ -198,6 +205,7 @@ def contrast_of(
     direction: Direction = "none",
     level: float = 0.95,
     scale: float | None = None,
+    exact: bool = True,
 ) -> PairedContrast:
     """The contrast that has these differences.
 
@@ -208,6 +216,7 @@ def contrast_of(
         direction: Which way the metric is better; ``none`` leaves ``improved`` undefined.
         level: Confidence level of the interval.
         scale: Size of the values that the differences were computed from; see ``mean_interval``.
+        exact: Whether ``p_exact`` is wanted, which takes most of the time from 30 pairs on; else it is nan.
     """
     array = _finite(differences)
     estimate = mean_interval(array, level, scale)
@@ -225,7 +234,7 @@ def contrast_of(
         estimate=estimate,
         baseline_mean=baseline_mean,
         p_t=p_t,
-        p_exact=sign_flip_p(array),
+        p_exact=sign_flip_p(array) if exact else math.nan,
         p_floor=smallest_exact_p(n),
         effect_size=effect,
         improved=improved,

@@ -121,6 +121,10 @@ def _pairs_inside(classes: IntArray, per_group: int, num_groups: int) -> FloatAr
         per_group: Classes that a group may have.
         num_groups: Number of groups.
     """
+    if per_group * num_groups <= 4 * len(classes):  # counting is ten times as fast as sorting; sums of whole numbers
+        table = np.bincount(classes, minlength=per_group * num_groups).reshape(num_groups, per_group)
+        inside: FloatArray = _pairs(table.astype(np.float64)).sum(axis=1)
+        return inside
     used, counts = np.unique(classes, return_counts=True)
     pairs = _pairs(counts.astype(np.float64))
     return np.bincount(used // per_group, weights=pairs, minlength=num_groups).astype(np.float64)

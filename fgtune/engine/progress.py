@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -124,7 +124,8 @@ class ProgressDisplay:
     def finished(self, result: CellResult) -> None:
         """A cell has ended, in whatever state."""
         tally = self.tally
-        tally.finished[result.cell_id] = result
+        shown = {name: value for name, value in result.metrics.items() if name == tally.primary}
+        tally.finished[result.cell_id] = replace(result, metrics=shown, config={}, levels={}, evidence=None)
         if (self._bar is None and self._notebook is None) or result.state is CellState.FAIL:
             self.say(self._line(result))
         self._refresh()

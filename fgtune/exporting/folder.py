@@ -297,7 +297,7 @@ def check_files(folder: Path, card: ModelCard) -> None:
         path = folder / name
         if not path.is_file():
             raise ConfigError("is missing from the model", where=str(path), fix=_AGAIN)
-        require_memory(path.stat().st_size, "its content", where=str(path), fix=_AGAIN)
+        require_memory(path.stat().st_size, "the bytes of this file", where=str(path), fix=_AGAIN)
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != card.files.get(name):

@@ -18,8 +18,10 @@ from fgtune.files import read_text
 from fgtune.results.records import CellResult, LabelsRecord, PredictionsRecord, RelationsRecord
 from fgtune.results.texts import FORK, parse_level
 
-MOST_TABLE = 1 << 30
-"""Bytes of a plan or a table that are read."""
+MOST_TABLE = 1 << 28
+"""Bytes of a table that are read."""
+MOST_PLAN = 1 << 27
+"""Bytes of a plan, a resolved study or a record: a thousand for each cell that there may be."""
 _SHAPE: tuple[tuple[str, type | tuple[type, ...]], ...] = (
     ("study", str),
     ("study_hash", str),

@@ -16,7 +16,7 @@ from fgtune.errors import ConfigError, DamagedFileError, StudyFolderError
 from fgtune.files import read_text, write_atomically
 from fgtune.results.layout import CellFiles
 from fgtune.results.ledger import Ledger
-from fgtune.results.rebuilding import MOST_TABLE, check_record, rows_of_table, rows_so_far, study_of_record
+from fgtune.results.rebuilding import MOST_PLAN, check_record, rows_of_table, rows_so_far, study_of_record
 from fgtune.results.texts import CELL_COLUMNS, parse_plan, plan_factors, resolved_text, rows_text
 
 _MISSING = "this file of a study folder is missing"
@@ -131,7 +131,7 @@ class StoredStudy(CellFiles):
             fix = "name the folder of a study that was started, or run the study again: finished cells are kept"
             raise StudyFolderError(_MISSING, where=str(path), fix=fix)
         try:
-            return read_text(path, MOST_TABLE)
+            return read_text(path, MOST_PLAN)
         except ConfigError as error:
             fix = "restore the file, or run the study again: finished cells are kept"
             raise DamagedFileError(error.rule, where=error.where, fix=fix) from error

@@ -298,6 +298,8 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
             self._budget.cell_ended(cell_id)
             self._over(cell_id)
         self._record_stopped()
+        for key in ("outcome", "epochs", "restored"):  # Tune keeps the last result of every trial to the end
+            result.pop(key, None)
 
     def _record_stopped(self) -> None:
         """Record the cells that waited for a decision, and were stopped by it."""

@@ -249,7 +249,7 @@ RUNS: dict[str, Make] = {
     "columns.csv": _runs(50_000, 4),
     "metrics.csv": _runs(290, 20),
     "million.csv": _runs(1, 1_000_000),
-    "epochs_of_one.csv": lambda path: _rows("arm,seed,epoch,score", *(f"a,0,{n},0.5" for n in range(1, 10**6)))(path),
+    "epochs_of_one.csv": lambda path: _rows("arm,seed,epoch,score", *(f"a,0,{n},0.5" for n in range(1, 290_000)))(path),
     "arms.csv": lambda path: _rows("arm,seed,score", *(f"a{n},0,0.5" for n in range(200_000)))(path),
     "seed_of_digits.csv": _rows("arm,seed,score", "a," + "9" * 5000 + ",0.5", "b,0,0.5"),
     "seed_below.csv": _rows("arm,seed,score", "a,-1,0.5", "b,-1,0.5"),

@@ -11,8 +11,9 @@ from typing import Any
 
 from fgtune.app.discovery.budget import Schedule
 from fgtune.app.discovery.source import Asked
-from fgtune.errors import ConfigError
+from fgtune.errors import ConfigError, DataError
 from fgtune.files import read_text, write_atomically
+from fgtune.memory import require_memory
 
 FILE = "request.json"
 FORMAT = 1
@@ -111,6 +112,7 @@ def content_of(path: Path) -> str:
         for file in sorted(each for each in path.rglob("*") if each.is_file()):
             digest.update(f"{file.relative_to(path)}\0{file.stat().st_size}\0".encode())
     elif path.is_file():
+        require_memory(path.stat().st_size, "the bytes of this file", kind=DataError, where=str(path))
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256")
     return digest.hexdigest()[:16]

@@ -21,6 +21,8 @@ MOST_TABLE = 1 << 28
 """Bytes of a table of runs."""
 MOST_COLUMNS = 300
 """Columns of a table of runs, nearly all of which are metrics: each becomes a figure of the report."""
+MOST_ROWS = 300_000
+"""Rows of a table of runs: a thousand runs of 300 epochs."""
 MOST_VALUES = 5_000_000
 """Values of a table of runs; as texts they take a gigabyte."""
 _MOST_HEADER = 1 << 20
@@ -100,6 +102,9 @@ def _check_size(columns: int, rows: int, name: str) -> None:
     if columns * rows > MOST_VALUES:
         rule, fix = f"must have at most {MOST_VALUES:,} values", "keep fewer epochs of each run, or fewer columns"
         raise ConfigError(rule, where=name, value=f"{rows:,} rows of {columns:,}", fix=fix)
+    if rows > MOST_ROWS:
+        rule, fix = f"must have at most {MOST_ROWS:,} rows", "keep fewer epochs of each run"
+        raise ConfigError(rule, where=name, value=rows, fix=fix)
 
 
 def _parquet(source: Path) -> pd.DataFrame:

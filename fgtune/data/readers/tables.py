@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 MOST_COLUMNS = 100_000
 """Columns of a table; there are fewer genes in any genome."""
+_NUMBER, _TEXT = 8, 64
+"""Bytes that a number takes in a column, and a text as an object of Python's, at least."""
 _SINGLY = 100
 """Columns that are asked for or replaced one by one: the wider the table, the longer each takes."""
 
@@ -104,7 +106,7 @@ def read_table(
     parquet, between = suffix == ".parquet", "\t" if suffix == ".tsv" else ","
     try:
         taken = None if others else list(dict.fromkeys(columns))
-        names = _parquet_header(path) if parquet else read_header(path, between)
+        names = _parquet_header(path, taken) if parquet else read_header(path, between)
         check_columns(names, columns, where)
         check_memory(path.stat().st_size, "takes", where, config_path)
         if parquet:
@@ -165,8 +167,9 @@ def cells(column: pd.Series) -> list[object]:
     return [None if missing else cell for cell, missing in zip(column.astype(object).tolist(), gone, strict=True)]
 
 
-def _parquet_header(path: Path) -> list[str]:
-    """The column names of a Parquet file, once the size of their description is known."""
+def _parquet_header(path: Path, taken: Sequence[str] | None) -> list[str]:
+    """The column names of a Parquet file, once the size of their description is known, and of the columns to read."""
+    import pyarrow as pa
     import pyarrow.parquet
 
     with path.open("rb") as stream:
@@ -176,11 +179,14 @@ def _parquet_header(path: Path) -> list[str]:
     if described > MOST_HEADER:
         raise ValueError(f"the description of its columns has {described >> 20} MiB, more than {MOST_HEADER >> 20}")
     with pyarrow.parquet.ParquetFile(path) as file:
-        rows, names = file.metadata.num_rows, list(file.schema_arrow.names)
-    needed = 8 * rows * len(names)
+        rows, fields = file.metadata.num_rows, list(file.schema_arrow)
+    names = [field.name for field in fields]
+    kinds = [field.type for field in fields if taken is None or field.name in taken]
+    plain = sum(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) for kind in kinds)
+    needed = rows * (_NUMBER * plain + _TEXT * (len(kinds) - plain))
     check_memory(needed, "takes", str(path))
     if needed > LARGE and needed > MOST_PACKED * size:
-        raise ValueError(f"{rows:,} rows of {len(names):,} values in {size:,} bytes hold nothing")
+        raise ValueError(f"{rows:,} rows of {len(kinds):,} values in {size:,} bytes hold nothing")
     return names
 
 

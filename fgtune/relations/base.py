@@ -33,10 +33,14 @@ class RelationsProblem:
     Attributes:
         affinity: (num_fine, num_coarse) float64, finite, larger is better; num_fine >= num_coarse >= 1.
         beta: Weight of the balance penalty, >= 0.
+        prices: (num_coarse,) finite prices of the columns at the end of an earlier solve of a similar problem
+            (``RelationsSolution.prices``), which a solver may start from; None where there was none. They decide how
+            long a solve takes, and which optimum is found where there are several.
     """
 
     affinity: FloatArray
     beta: float
+    prices: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -48,12 +52,14 @@ class RawSolution:
         status: ``OPTIMAL`` if the solver claims optimality, ``TIME_LIMIT`` for the best solution found in time.
         objective: Value of the programme according to the solver.
         bound: Lower bound on the optimum.
+        prices: (num_coarse,) prices that the next solve may start from; None if the solver has none.
     """
 
     fine_to_coarse: IntArray
     status: SolveStatus
     objective: float
     bound: float
+    prices: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,8 @@ class RelationsSolution:
         bound: Proven lower bound on the optimum; equal to ``objective`` (to tolerance) if optimal.
         seconds: Wall seconds of the solve, including building the model.
         solver: Name in ``SOLVERS``.
+        prices: (num_coarse,) prices of the columns that a solve of the next, similar problem may start from; None if
+            the solver has none.
     """
 
     fine_to_coarse: IntArray
@@ -75,6 +83,7 @@ class RelationsSolution:
     bound: float
     seconds: float
     solver: str
+    prices: FloatArray | None = None
 
     @property
     def gap(self) -> float:

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from fgtune.arrays import FloatArray
 from fgtune.config.reading.load import load_plugin
 from fgtune.config.schema.classes import SolverConfig
 from fgtune.config.schema.plugin import PluginConfig
@@ -66,6 +67,7 @@ def solve(problem: RelationsProblem, config: SolverConfig) -> RelationsSolution:
         bound=min(objective, normal.restore(raw.bound)),  # above it only by rounding
         seconds=time.perf_counter() - started,
         solver=config.kind,
+        prices=None if raw.prices is None else np.ldexp(raw.prices, normal.exponent),
     )
 
 
@@ -125,7 +127,25 @@ def checked_problem(problem: RelationsProblem) -> RelationsProblem:
     largest = max(float(np.abs(affinity).max()), beta)
     if largest > np.finfo(np.float64).max / (4 * num_fine**2):
         raise SolverError(f"relations: affinity and beta must be small enough to be added, got {largest:g}")
-    return RelationsProblem(affinity, beta)
+    return RelationsProblem(affinity, beta, checked_prices(problem.prices, num_coarse))
+
+
+def checked_prices(prices: FloatArray | None, num_coarse: int) -> FloatArray | None:
+    """Prices as (num_coarse,) float64, or None.
+
+    Raises:
+        SolverError: Another shape, or a price that is not finite.
+
+    Example:
+        >>> checked_prices(np.array([1, 2]), num_coarse=2).tolist()
+        [1.0, 2.0]
+    """
+    if prices is None:
+        return None
+    values = np.asarray(prices, dtype=np.float64)
+    if values.shape != (num_coarse,) or not np.isfinite(values).all():
+        raise SolverError(f"relations: prices must be ({num_coarse},) finite numbers, got shape {values.shape}")
+    return values
 
 
 def check_solution(problem: RelationsProblem, raw: RawSolution, solver: str) -> None:
@@ -140,6 +160,7 @@ def check_solution(problem: RelationsProblem, raw: RawSolution, solver: str) -> 
     if not isinstance(raw, RawSolution):
         raise SolverError(f"{solver}: must return a RawSolution, got {type(raw).__name__}")
     num_fine, num_coarse = problem.affinity.shape
+    checked_prices(raw.prices, num_coarse)
     parents = raw.fine_to_coarse
     if parents.shape != (num_fine,) or parents.dtype != np.int64:
         raise SolverError(f"{solver}: parents must be ({num_fine},) int64, got {parents.shape} {parents.dtype}")

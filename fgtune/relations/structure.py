@@ -59,7 +59,11 @@ def normal_form(problem: RelationsProblem) -> NormalForm:
     beta = min(problem.beta, math.ldexp(num_coarse, exponent))
     cut = RelationsProblem(problem.affinity, problem.beta - beta)
     return NormalForm(
-        problem=RelationsProblem(np.ldexp(problem.affinity - best, -exponent), math.ldexp(beta, -exponent)),
+        problem=RelationsProblem(
+            np.ldexp(problem.affinity - best, -exponent),
+            math.ldexp(beta, -exponent),
+            None if problem.prices is None else np.ldexp(problem.prices, -exponent),
+        ),
         exponent=exponent,
         offset=forced_penalty(cut) - float(best.sum()),
     )

@@ -18,12 +18,17 @@ from fgtune.relations.solve import solve
 from fgtune.results.records import SolverUse
 from fgtune.streams import numpy_stream
 
+MANY = 128
+"""Coarse classes from which on affinities are summed by the classes that a batch holds."""
+
 
 class RelationsState:
     """Holds M, collects the affinity, and solves when due.
 
     The affinity of a source is the mean, over its labelled samples since the last solve, of the teacher's prediction
-    times the one-hot coarse label (released FALCON code: C = P'^T Y / n), so its entries sum to 1.
+    times the one-hot coarse label (released FALCON code: C = P'^T Y / n), so its entries sum to 1. A solve starts from
+    the prices of the last one; they are part of the state, so that a training that was cut off finds the same optimum
+    among equally good ones.
 
     Args:
         config: The relations config.
@@ -52,7 +57,8 @@ class RelationsState:
         self._sizes = sizes
         self._solves, self._seconds, self._max_gap = 0, 0.0, 0.0
         self._resolves, self._changes = 0, 0
-        self._affinity = [torch.zeros(num_fine, k, dtype=torch.float64, device=device) for k in num_coarse]
+        self._affinity = [torch.zeros(k, num_fine, dtype=torch.float64, device=device) for k in num_coarse]
+        self._prices: list[FloatArray | None] = [None] * len(num_coarse)
         self._numbers = torch.arange(max(num_coarse), device=device)
         self._counts = torch.zeros(len(num_coarse), dtype=torch.int64, device=device)
         if config.mode == "oracle":
@@ -84,7 +90,8 @@ class RelationsState:
         beta = beta_from_balance(self.config.balance, num_fine, num_coarse) if balanced else 0.0
         if self._sizes is not None and beta > 0:
             affinity = towards(affinity, beta, self._sizes[source])
-        solution = solve(RelationsProblem(affinity, beta), self.config.solver)
+        solution = solve(RelationsProblem(affinity, beta, self._prices[source]), self.config.solver)
+        self._prices[source] = solution.prices
         self._solves += 1
         self._seconds += solution.seconds
         self._uses[solution.status.value] += 1
@@ -95,14 +102,11 @@ class RelationsState:
     def collect(self, teacher_probs: Tensor, coarse: Tensor) -> None:
         """Add a batch: ``teacher_probs`` (B, num_fine) on view x1, ``coarse`` (B, sources) with -1 for none.
 
-        Nothing here waits for the device.
+        Nothing here waits for a GPU.
         """
-        probs, labelled = teacher_probs.double(), coarse >= 0
-        for source, num_coarse in enumerate(self.num_coarse):
-            labels = coarse[:, source]
-            onehot = labels.unsqueeze(1) == self._numbers[:num_coarse]  # (B, K_C), no row for -1
-            self._affinity[source].addmm_(probs.T, onehot.double())
-        self._counts += labelled.sum(dim=0)
+        for source, sums in enumerate(self._affinity):
+            add_by_label(sums, teacher_probs, coarse[:, source], self._numbers)
+        self._counts += (coarse >= 0).sum(dim=0)
 
     def solve_for(self, fine_probs: np.ndarray, coarse: IntArray) -> None:
         """Set the best parents of fine classes that were found by clustering.
@@ -137,7 +141,7 @@ class RelationsState:
         parents = list(self.fine_to_coarse)
         for source, (affinity, count) in enumerate(zip(self._affinity, self._counts.tolist(), strict=True)):
             if count:
-                mean = affinity.cpu().numpy() / count
+                mean = np.ascontiguousarray(affinity.cpu().numpy().T) / count
                 if not np.isfinite(mean).all():
                     raise TrialError(f"non-finite predictions of the teacher up to step {step}: training diverged")
                 parents[source] = self._solve(mean, source, balanced=balanced)
@@ -165,7 +169,8 @@ class RelationsState:
         """Everything that is needed to continue exactly."""
         return {
             "fine_to_coarse": self.tensor.cpu(),
-            "affinity": [affinity.cpu() for affinity in self._affinity],
+            "affinity": [affinity.T.cpu() for affinity in self._affinity],
+            "prices": [None if prices is None else torch.from_numpy(prices) for prices in self._prices],
             "counts": self._counts.tolist(),
             "solves": self._solves,
             "seconds": self._seconds,
@@ -178,8 +183,32 @@ class RelationsState:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore a state."""
         self._set(list(state["fine_to_coarse"].numpy()))
-        self._affinity = [affinity.to(self.device) for affinity in state["affinity"]]
+        self._affinity = [affinity.T.contiguous().to(self.device) for affinity in state["affinity"]]
+        prices = state.get("prices", [None] * len(self.num_coarse))  # earlier versions kept none
+        self._prices = [None if each is None else each.numpy() for each in prices]
         self._counts = torch.tensor(state["counts"], dtype=torch.int64, device=self.device)
         self._solves, self._seconds, self._max_gap = state["solves"], state["seconds"], state["max_gap"]
         self._uses = Counter(state["statuses"])
         self._resolves, self._changes = state.get("resolves", 0), state.get("changes", 0)
+
+
+def add_by_label(sums: Tensor, probs: Tensor, labels: Tensor, numbers: Tensor) -> None:
+    """Add to each row of ``sums`` the predictions of the samples with its label, summed in the order of the batch.
+
+    With many labels on a CPU only rows with samples are touched, so that a step costs B x num_fine, however many.
+    Elsewhere it is a product with one-hot labels, which waits for no device.
+
+    Args:
+        sums: (num_coarse, num_fine) float64, changed in place.
+        probs: (B, num_fine).
+        labels: (B,) int64, -1 for none.
+        numbers: (at least num_coarse,) int64: 0, 1, 2, ...
+    """
+    if sums.device.type != "cpu" or len(sums) < MANY:
+        onehot = labels == numbers[: len(sums), None]  # (K_C, B), no entry for -1
+        sums.addmm_(onehot.double(), probs.double())
+        return
+    known = labels >= 0
+    present, row = labels[known].unique(return_inverse=True)  # type: ignore[no-untyped-call]
+    added = sums.new_zeros(len(present), sums.shape[1]).index_add_(0, row, probs[known].double())
+    sums[present] += added

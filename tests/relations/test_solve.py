@@ -67,6 +67,15 @@ def test_an_unknown_solver_lists_the_known_ones():
         load_solver("gurobi")
 
 
+@pytest.mark.parametrize(
+    "prices", [np.zeros(3), np.zeros((2, 1)), np.array([0.0, np.nan])], ids=["length", "2-d", "nan"]
+)
+def test_prices_to_start_from_must_fit_the_problem(prices):
+    problem = RelationsProblem(PROBLEM.affinity, 0.1, prices)
+    with pytest.raises(SolverError, match=r"^relations: prices must be \(2,\) finite numbers, got shape"):
+        solve(problem, FlowSolverConfig())
+
+
 def _raw(parents=BEST, status=SolveStatus.OPTIMAL, objective=BEST_VALUE, bound=BEST_VALUE) -> RawSolution:
     return RawSolution(np.asarray(parents), status, objective, bound)
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
-from fgtune.arrays import FloatArray, IntArray
+from fgtune.arrays import AnyArray, FloatArray, IntArray
 from fgtune.errors import TrialError
+
+BLOCK = 2**22
+"""Numbers that are converted to float64 at a time (32 MiB)."""
 
 
 def integers(array: npt.ArrayLike, name: str, ndim: tuple[int, ...], low: int, high: int | None = None) -> IntArray:
@@ -66,13 +71,41 @@ def reals(array: npt.ArrayLike, name: str) -> FloatArray:
         >>> reals([[1, 2]], "features").tolist()
         [[1.0, 2.0]]
     """
-    values = np.asarray(array, dtype=np.float64)
+    return finite(array, name).astype(np.float64, copy=False)
+
+
+def finite(array: npt.ArrayLike, name: str) -> AnyArray:
+    """``array`` as the matrix that it is after the checks of ``reals``, not converted.
+
+    Raises:
+        ValueError: Not two-dimensional, or without columns.
+        TrialError: NaN or infinity.
+
+    Example:
+        >>> finite(np.ones((1, 2), dtype=np.float32), "probs").dtype.name
+        'float32'
+    """
+    values = np.asarray(array)
+    if values.dtype.kind != "f":
+        values = values.astype(np.float64)
     if values.ndim != 2 or values.shape[1] == 0:
         raise ValueError(f"{name} must be a matrix with at least one column, got shape {values.shape}")
-    bad = int((~np.isfinite(values)).any(axis=1).sum())
+    bad = sum(int((~np.isfinite(values[rows])).any(axis=1).sum()) for rows in blocks(values))
     if bad:
         raise TrialError(f"{name} must be finite, {bad} of {len(values)} rows hold NaN or infinity")
     return values
+
+
+def blocks(values: AnyArray) -> Iterator[slice]:
+    """Rows of a matrix, in order, so many at a time that a block in float64 is small beside the matrix of many classes.
+
+    Example:
+        >>> list(blocks(np.zeros((3, 2))))
+        [slice(0, 3, None)]
+    """
+    rows = max(1, BLOCK // max(1, values.shape[1]))
+    for start in range(0, len(values), rows):
+        yield slice(start, min(start + rows, len(values)))
 
 
 def same_length(first: int, second: int, names: str) -> None:

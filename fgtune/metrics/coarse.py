@@ -12,9 +12,12 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from fgtune.arrays import FloatArray, IntArray
-from fgtune.metrics.checks import integers, reals, same_length
+from fgtune.arrays import AnyArray, FloatArray, IntArray
+from fgtune.metrics.checks import blocks, finite, integers, reals, same_length
 from fgtune.metrics.clustering import contingency
+
+SPARSE = 1_000_000
+"""Number of pairs of a fine and a coarse class from which on probabilities are summed group by group."""
 
 
 def _columns(labels: IntArray) -> IntArray:
@@ -161,11 +164,14 @@ def predict_within(scores: npt.ArrayLike, fine_to_coarse: npt.ArrayLike, coarse:
         >>> predict_within([[0.7, 0.2, 0.1]] * 2, fine_to_coarse=[0, 1, 1], coarse=[1, -1]).tolist()
         [1, 0]
     """
-    values = reals(scores, "scores")
-    allowed = allowed_classes(fine_to_coarse, coarse)
-    same_length(len(values), len(allowed), "scores and coarse")
-    same_length(values.shape[1], allowed.shape[1], "columns of scores and fine_to_coarse")
-    best: IntArray = np.where(allowed, values, -np.inf).argmax(axis=1).astype(np.int64)
+    values = finite(scores, "scores")
+    labels = _columns(integers(coarse, "coarse", (1, 2), -1))
+    same_length(len(values), len(labels), "scores and coarse")
+    best: IntArray = np.zeros(len(values), dtype=np.int64)
+    for rows in blocks(values) if len(values) else [slice(0, 0)]:
+        allowed = allowed_classes(fine_to_coarse, labels[rows])
+        same_length(values.shape[1], allowed.shape[1], "columns of scores and fine_to_coarse")
+        best[rows] = np.where(allowed, values[rows], -np.inf).argmax(axis=1)
     return best
 
 
@@ -188,12 +194,26 @@ def coarse_probabilities(probs: npt.ArrayLike, fine_to_coarse: npt.ArrayLike, nu
         >>> coarse_probabilities([[0.5, 0.25, 0.25]], fine_to_coarse=[0, 1, 1], num_coarse=2).tolist()
         [[0.5, 0.5]]
     """
-    values = reals(probs, "probs")
+    values = finite(probs, "probs")
     parents = integers(fine_to_coarse, "fine_to_coarse", (1,), 0, num_coarse)
     same_length(values.shape[1], len(parents), "columns of probs and fine_to_coarse")
+    if len(parents) * num_coarse >= SPARSE:
+        return _grouped_sums(values, parents, num_coarse)
     member = np.zeros((len(parents), num_coarse))
     member[np.arange(len(parents)), parents] = 1.0
-    return values @ member
+    return values.astype(np.float64, copy=False) @ member
+
+
+def _grouped_sums(values: AnyArray, parents: IntArray, num_coarse: int) -> FloatArray:
+    """(n, K_C) sums of the columns with the same parent, without a (K_F, K_C) matrix."""
+    from scipy.sparse import csr_array
+
+    fine = np.arange(len(parents))
+    member = csr_array((np.ones(len(parents)), (parents, fine)), shape=(num_coarse, len(parents)))
+    sums = np.empty((len(values), num_coarse))
+    for rows in blocks(values):
+        sums[rows] = np.asarray(member @ values[rows].astype(np.float64).T).T
+    return sums
 
 
 def coarse_top(probs: Sequence[npt.ArrayLike], coarse: npt.ArrayLike, k: int) -> float:

@@ -7,10 +7,11 @@ import math
 import numpy.typing as npt
 
 from fgtune.metrics import clustering, relations
-from fgtune.metrics.checks import counts_matrix
 
 
-def evaluate_counts(fine_counts: npt.ArrayLike, learned: npt.ArrayLike, true: npt.ArrayLike) -> dict[str, float]:
+def evaluate_counts(
+    fine_counts: npt.ArrayLike | clustering.Table, learned: npt.ArrayLike, true: npt.ArrayLike
+) -> dict[str, float]:
     """Every oracle metric of the catalogue that depends only on counts and relations.
 
     Args:
@@ -29,7 +30,7 @@ def evaluate_counts(fine_counts: npt.ArrayLike, learned: npt.ArrayLike, true: np
         >>> values["clustering_accuracy"], values["ged"]
         (1.0, 0.0)
     """
-    counts = counts_matrix(fine_counts)
+    counts = clustering.Table.of(fine_counts)
     values = {
         "clustering_accuracy": clustering.clustering_accuracy_from_counts(counts),
         "macro_accuracy": clustering.macro_accuracy_from_counts(counts),
@@ -46,7 +47,7 @@ def evaluate_counts(fine_counts: npt.ArrayLike, learned: npt.ArrayLike, true: np
     return {name: value for name, value in values.items() if not math.isnan(value)}
 
 
-def evaluate_within(within_counts: npt.ArrayLike) -> dict[str, float]:
+def evaluate_within(within_counts: npt.ArrayLike | clustering.Table) -> dict[str, float]:
     """Every oracle metric of predictions that the known coarse labels restrict.
 
     Args:
@@ -62,7 +63,7 @@ def evaluate_within(within_counts: npt.ArrayLike) -> dict[str, float]:
         >>> evaluate_within([[3, 0], [0, 4]])
         {'within_coarse_accuracy': 1.0, 'within_coarse_ari': 1.0}
     """
-    counts = counts_matrix(within_counts)
+    counts = clustering.Table.of(within_counts)
     values = {
         "within_coarse_accuracy": clustering.clustering_accuracy_from_counts(counts),
         "within_coarse_ari": clustering.ari_from_counts(counts),

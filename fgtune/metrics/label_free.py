@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 from fgtune.arrays import FloatArray, IntArray
-from fgtune.metrics.checks import integers, reals, same_length
+from fgtune.metrics.checks import blocks, finite, integers, reals, same_length
 
 _SUM_TOLERANCE = 1e-3
 
@@ -40,16 +41,19 @@ def neighbor_agreement(preds: npt.ArrayLike, neighbors: npt.ArrayLike) -> float:
     return int((predicted[positions] == predicted[:, None])[valid].sum()) / pairs
 
 
-def _probabilities(probs: npt.ArrayLike) -> FloatArray:
-    values = reals(probs, "probs")
-    wrong = (values < 0).any(axis=1) | (np.abs(values.sum(axis=1) - 1) > _SUM_TOLERANCE)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise ValueError(
-            f"rows of probs must be >= 0 and sum to 1, got sum {values[row].sum():g} and "
-            f"minimum {values[row].min():g} in row {row}"
-        )
-    return values
+def _probabilities(probs: npt.ArrayLike) -> Iterator[FloatArray]:
+    """Checked blocks of rows, in float64."""
+    matrix = finite(probs, "probs")
+    for rows in blocks(matrix):
+        values = matrix[rows].astype(np.float64, copy=False)
+        wrong = (values < 0).any(axis=1) | (np.abs(values.sum(axis=1) - 1) > _SUM_TOLERANCE)
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise ValueError(
+                f"rows of probs must be >= 0 and sum to 1, got sum {values[row].sum():g} and "
+                f"minimum {values[row].min():g} in row {rows.start + row}"
+            )
+        yield values
 
 
 def mean_confidence(probs: npt.ArrayLike) -> float:
@@ -69,8 +73,8 @@ def mean_confidence(probs: npt.ArrayLike) -> float:
         >>> mean_confidence([[0.75, 0.25], [0.5, 0.5]])
         0.625
     """
-    values = _probabilities(probs)
-    return min(1.0, float(values.max(axis=1).mean())) if len(values) else math.nan
+    largest = [values.max(axis=1) for values in _probabilities(probs)]
+    return min(1.0, float(np.concatenate(largest).mean())) if largest else math.nan
 
 
 def effective_classes(probs: npt.ArrayLike) -> float:
@@ -92,13 +96,14 @@ def effective_classes(probs: npt.ArrayLike) -> float:
         >>> effective_classes([[1.0, 0.0], [1.0, 0.0]])
         1.0
     """
-    values = _probabilities(probs)
-    if len(values) == 0:
+    mass: FloatArray | None = None
+    for values in _probabilities(probs):  # row is added to row, as in the sum of the whole matrix
+        mass = values.sum(axis=0) if mass is None else np.concatenate([mass[None], values]).sum(axis=0)
+    if mass is None:
         return math.nan
-    mass = values.sum(axis=0)
     shares = mass[mass > 0] / mass.sum()
     entropy = -float((shares * np.log(shares)).sum())
-    return min(max(math.exp(entropy), 1.0), float(values.shape[1]))
+    return min(max(math.exp(entropy), 1.0), float(len(mass)))
 
 
 def num_used_classes(preds: npt.ArrayLike) -> float:

@@ -19,13 +19,14 @@ parents are left out, and if none is left the value is nan.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fgtune.arrays import IntArray
-from fgtune.metrics.checks import counts_matrix, integers
-from fgtune.metrics.clustering import assign
+from fgtune.metrics.checks import integers
+from fgtune.metrics.clustering import LARGE, Table, assign, assign_cells
 
 _REFERENCE_CAP = 4
 
@@ -58,7 +59,7 @@ def _size_differences(ours: IntArray, theirs: IntArray) -> IntArray:
     return difference
 
 
-def align(learned: npt.ArrayLike, true: npt.ArrayLike, counts: npt.ArrayLike) -> IntArray:
+def align(learned: npt.ArrayLike, true: npt.ArrayLike, counts: npt.ArrayLike | Table) -> IntArray:
     """Align learned with true fine classes on the data (Hungarian matching), breaking ties by agreement of parents.
 
     Because of classes without samples and other ties, several matchings may agree with the data equally well. The one
@@ -81,16 +82,46 @@ def align(learned: npt.ArrayLike, true: npt.ArrayLike, counts: npt.ArrayLike) ->
         [0, 2, 1]
     """
     ours, theirs = _both(learned, true)
-    table = counts_matrix(counts)
+    table = Table.of(counts)
     if table.shape != (ours.shape[1], theirs.shape[1]):
         raise ValueError(f"counts must have shape {(ours.shape[1], theirs.shape[1])}, got {table.shape}")
-    agreement = (ours[:, :, None] == theirs[:, None, :]).sum(axis=0)  # (K_F, K*)
     # One sample must outweigh all agreements that a matching can gain; integers are exact in float64.
     one_sample = len(ours) * min(table.shape) + 1
-    return assign((table * one_sample + agreement).astype(np.float64))
+    if _is_sparse(ours, theirs):
+        weights = _agreeing_cells(ours, theirs, table, one_sample)
+        return assign_cells(table.shape, weights.row, weights.col, weights.data)
+    agreement = (ours[:, :, None] == theirs[:, None, :]).sum(axis=0)  # (K_F, K*)
+    return assign((table.matrix() * one_sample + agreement).astype(np.float64))
 
 
-def ged(learned: npt.ArrayLike, true: npt.ArrayLike, counts: npt.ArrayLike) -> float:
+def _is_sparse(ours: IntArray, theirs: IntArray) -> bool:
+    """Whether a table of these classes is large, and few of its pairs share a parent."""
+    cells = ours.shape[1] * theirs.shape[1]
+    number = 1 + int(max(ours.max(initial=0), theirs.max(initial=0)))
+    sharing = sum(
+        int(np.bincount(mine, minlength=number) @ np.bincount(known[known >= 0], minlength=number))
+        for mine, known in zip(ours, theirs, strict=True)
+    )
+    return bool(cells >= LARGE and sharing <= cells // 20)
+
+
+def _agreeing_cells(ours: IntArray, theirs: IntArray, table: Table, one_sample: int) -> Any:
+    """The (K_F, K*) weights that are not 0, as a sparse array: ``one_sample`` a sample, 1 a source with one parent."""
+    from scipy.sparse import coo_array
+
+    number = 1 + int(max(ours.max(initial=0), theirs.max(initial=0)))
+    weights = coo_array((table.cells * float(one_sample), (table.rows, table.columns)), shape=table.shape).tocsr()
+    for mine, known in zip(ours, theirs, strict=True):
+        sides = []
+        for parents in (mine, known):
+            classes = np.flatnonzero(parents >= 0)
+            members = (np.ones(classes.size), (classes, parents[classes]))
+            sides.append(coo_array(members, shape=(parents.size, number)).tocsr())
+        weights = weights + sides[0] @ sides[1].T
+    return weights.tocoo()
+
+
+def ged(learned: npt.ArrayLike, true: npt.ArrayLike, counts: npt.ArrayLike | Table) -> float:
     """Exact edit distance between learned and true relations with fine nodes aligned on the data.
 
     2 for every rewired edge and 2 for every surplus or missing fine node with its edge: the smallest cost over
@@ -113,8 +144,9 @@ def ged(learned: npt.ArrayLike, true: npt.ArrayLike, counts: npt.ArrayLike) -> f
         2.0
     """
     ours, theirs = _both(learned, true)
-    aligned = align(ours, theirs, counts)
-    if not counts_matrix(counts).any():
+    table = Table.of(counts)
+    aligned = align(ours, theirs, table)
+    if not table.total:
         return math.nan
     pairs = np.flatnonzero(aligned >= 0)
     rewired = (ours[:, pairs] != theirs[:, aligned[pairs]]).sum(axis=1)

@@ -5,7 +5,7 @@ Training passes predictions to it and receives numbers, never labels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from fgtune.arrays import Float32Array, IntArray
 from fgtune.config.schema.trial import EvaluationConfig, reported_among
 from fgtune.data.base import EvaluationView
 from fgtune.metrics.attention import attention_share
-from fgtune.metrics.clustering import contingency
+from fgtune.metrics.clustering import Table, contingency
 from fgtune.metrics.coarse import coarse_accuracy, coarse_counts, coarse_probabilities, coarse_top, predict_within
 from fgtune.metrics.evaluate import evaluate_counts, evaluate_within
 from fgtune.metrics.fixed_space import FixedJudge
@@ -137,11 +137,13 @@ class Evaluator:
             values["fixed_silhouette"] = self._judges[split].silhouette(fine)
             values["fixed_calinski_harabasz"] = self._judges[split].calinski_harabasz(fine)
         values |= self._recall(split, predictions.features)
-        record = self.record(split, predictions, fine_to_coarse)
-        if record.fine_counts is not None and record.true_fine_to_coarse is not None:
-            values |= evaluate_counts(record.fine_counts, fine_to_coarse, record.true_fine_to_coarse)
-        if record.within_counts is not None:
-            values |= evaluate_within(record.within_counts)
+        true, truth = self._view.fine, self._view.true_fine_to_coarse
+        if true is not None and truth is not None:
+            counted = [
+                Table.counted(classes, true[self.rows(split)], self._num_fine, truth.shape[1])
+                for classes in (fine, predictions.within(fine_to_coarse, coarse))
+            ]
+            values |= evaluate_counts(counted[0], fine_to_coarse, truth) | evaluate_within(counted[1])
         return _named(split, values)
 
     @property
@@ -219,11 +221,13 @@ class Evaluator:
         )
         return RelationsRecord(fine_to_coarse, labels, view.true_fine_to_coarse, fine_counts, within_counts)
 
-    def predictions_record(self, predictions: Mapping[str, Predictions], fine_to_coarse: IntArray) -> PredictionsRecord:
+    def predictions_record(
+        self, parts: Callable[[IntArray], Iterable[tuple[IntArray, Predictions]]], fine_to_coarse: IntArray
+    ) -> PredictionsRecord:
         """The predictions of a finished trial, sample by sample of the data set.
 
         Args:
-            predictions: For ``train``, ``val`` and ``test``, on ``rows(split)``, in that order.
+            parts: Predictions on given rows of the data set, in parts: the rows of each, and the predictions on them.
             fine_to_coarse: (sources, num_fine) learned relations.
         """
         coarse = self._view.coarse
@@ -231,8 +235,9 @@ class Evaluator:
         splits = np.zeros(len(coarse), dtype=np.int8)
         for split, bit in SPLIT_BITS.items():
             rows = self.rows(split)
-            fine[rows] = predictions[split].fine
-            within[rows] = predictions[split].within(fine_to_coarse, coarse[rows])
+            for part, predictions in parts(rows):
+                fine[part] = predictions.fine
+                within[part] = predictions.within(fine_to_coarse, coarse[part])
             splits[rows] |= bit
         restricted = None if np.array_equal(fine, within) else compact(within, self._num_fine)
         return PredictionsRecord(compact(fine, self._num_fine), splits, restricted)

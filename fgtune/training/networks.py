@@ -5,7 +5,7 @@ What no chosen term needs is neither built nor run nor trained.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,12 +30,14 @@ from fgtune.streams import derive_seed
 from fgtune.training.augment import Views
 from fgtune.training.clustering.find import find_clusters
 from fgtune.training.clustering.rules import Clusters, clusters_of
-from fgtune.training.compute import Compute, TrainingInputs
+from fgtune.training.compute import EVALUATION_BATCH, Compute, TrainingInputs
 from fgtune.training.evaluator import Predictions
 from fgtune.training.input_checks import view_shape
 from fgtune.training.neighbor_source import NeighborSource
 
 ATTENTION_BATCH = 64
+LARGE_PREDICTIONS = 50_000_000
+"""Probabilities of one split, samples times classes, held at once (200 MB) where only classes are asked for."""
 
 
 @dataclass(frozen=True)
@@ -299,6 +301,17 @@ class PredictionCache:
         predictions = self._networks.interpret(self.outputs(self._networks.evaluated, rows), rows)
         self._interpreted.append((rows, predictions))
         return predictions
+
+    def parts(self, rows: IntArray) -> Iterator[tuple[IntArray, Predictions]]:
+        """``predict`` for ``rows`` (n,), all at once, or, where that would take much memory, in parts not kept."""
+        kept = any(_same(other, rows) for other, _ in self._interpreted)
+        if kept or len(rows) * self._networks.num_fine <= LARGE_PREDICTIONS:
+            yield rows, self.predict(rows)
+            return
+        for start in range(0, len(rows), EVALUATION_BATCH):
+            part = rows[start : start + EVALUATION_BATCH]
+            outputs = self._networks.predict(self._networks.evaluated, part)
+            yield part, self._networks.interpret(outputs, part)
 
     def features(self, rows: IntArray) -> Float32Array:
         """(n, d) features of the evaluated weights on ``rows`` (n,)."""

@@ -25,7 +25,6 @@ from fgtune.errors import TrialError
 from fgtune.objectives.base import StepOutputs, provided
 from fgtune.objectives.objective import soft_epochs, softness
 from fgtune.results.records import (
-    SPLIT_BITS,
     AttentionRecord,
     EpochMetrics,
     PredictionsRecord,
@@ -146,8 +145,7 @@ class Trainer:
         return self.evaluator.record(split, predictions, self.relations.fine_to_coarse)
 
     def _predictions(self, cache: PredictionCache) -> PredictionsRecord:
-        predictions = {split: cache.predict(self.evaluator.rows(split)) for split in SPLIT_BITS}
-        return self.evaluator.predictions_record(predictions, self.relations.fine_to_coarse)
+        return self.evaluator.predictions_record(cache.parts, self.relations.fine_to_coarse)
 
     def _attention(self) -> AttentionRecord | None:
         rows = self.evaluator.attention_rows

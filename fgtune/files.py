@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import hashlib
 import json
 import os
@@ -216,12 +217,13 @@ class JsonLines(Generic[T]):
         """The values of what the file held; raises like ``read``."""
         *lines, tail = content.split(b"\n")
         values = []
-        for number, line in enumerate(lines, start=1):
-            value = self._parse(line)
-            if value is None:
-                raise StudyFolderError(self._rule, where=f"{self.path}:{number}", value=line[:80], fix=self._fix)
-            values.append(value)
-        last = self._parse(tail)
+        with _uncollected():
+            for number, line in enumerate(lines, start=1):
+                value = self._parse(line)
+                if value is None:
+                    raise StudyFolderError(self._rule, where=f"{self.path}:{number}", value=line[:80], fix=self._fix)
+                values.append(value)
+            last = self._parse(tail)
         return values if last is None else [*values, last]  # complete except for its newline
 
     def _parse(self, line: bytes) -> T | None:
@@ -244,6 +246,18 @@ class JsonLines(Generic[T]):
             os.ftruncate(descriptor, start)
         else:
             os.write(descriptor, b"\n")  # opened for appending, so it goes to the end
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without searches for garbage while many objects are made that all stay: they take a quarter of the time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def link_after(content: bytes) -> str:

@@ -274,7 +274,7 @@ def read_study(folder: StudyFolder) -> StudyData:
     Raises:
         StudyFolderError: A file is missing or unreadable, or the plan has no baseline.
     """
-    study, plan, factors = folder.read_study(), folder.read_plan(), folder.read_factors()
+    study, (plan, factors) = folder.read_study(), folder.read_planned()
     planned = tuple(PlannedCell(row["cell_id"], row["arm"], row["seed"], bool(row.get(FORK))) for row in plan)
     known = {cell.cell_id for cell in planned}
     lines, head = folder.ledger.read_with_head()

@@ -111,12 +111,27 @@ class SafeTracking:
     def _sync(self) -> None:
         results = self._folder.ledger.read()
         if results:
-            curves = self._folder.leniently().read_curves()
-            self._tracker.sync(results, lambda cell_id: curve_of(curves, cell_id))
+            self._tracker.sync(results, _Curves(self._folder).of)
 
     def _commit(self) -> str | None:
         git = self._folder.read_provenance().get("git")
         return git.get("commit") if isinstance(git, dict) else None
+
+
+class _Curves:
+    """The stored curves of a folder, read when the first is asked for: usually the store has all cells already."""
+
+    def __init__(self, folder: StudyFolder) -> None:
+        self._folder = folder
+        self._rows: dict[str, pd.DataFrame] | None = None
+
+    def of(self, cell_id: str) -> list[EpochMetrics]:
+        """The curve of a cell; empty where none was stored."""
+        if self._rows is None:
+            curves = self._folder.leniently().read_curves()
+            self._rows = {str(cell): rows for cell, rows in curves.groupby("cell_id", sort=False)}
+        rows = self._rows.get(cell_id)
+        return [] if rows is None else curve_of(rows, cell_id)
 
 
 def curve_of(curves: pd.DataFrame, cell_id: str) -> list[EpochMetrics]:

@@ -46,12 +46,14 @@ def bytes_needed(plan: Plan, cells: Sequence[Cell], datasets: Mapping[str, Datas
     if not cells:
         return 0.0
     kept, checkpoints = _PAGE, [0.0]
+    samples: dict[str, int] = {}  # by arm, whose cells differ by their seed alone
     for cell in cells:
-        own = cell.config.discovery
-        dataset = None if own is None else datasets.get(data_key(own.data))
-        samples = 0 if dataset is None else len(dataset.inputs)
-        kept += _CELL + _SAMPLE * samples + _EPOCH * cell.config.planned_epochs
-        checkpoints.append(4.0 * _COPIES * _parameters(cell, dataset))
+        if cell.arm not in samples:
+            own = cell.config.discovery
+            dataset = None if own is None else datasets.get(data_key(own.data))
+            samples[cell.arm] = 0 if dataset is None else len(dataset.inputs)
+            checkpoints.append(4.0 * _COPIES * _parameters(cell, dataset))
+        kept += _CELL + _SAMPLE * samples[cell.arm] + _EPOCH * cell.config.planned_epochs
     execution, scheduler = plan.study.execution, plan.study.scheduler
     at_once = min(len(cells), execution.max_concurrent or max(1, int((os.cpu_count() or 1) / execution.cpus)))
     largest = max(checkpoints)

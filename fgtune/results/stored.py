@@ -80,7 +80,7 @@ class StoredStudy(CellFiles):
         Raises:
             StudyFolderError: The file is missing, or a row is not a cell, and ledger and table do not say.
         """
-        return self._plan()[0]
+        return self.read_planned()[0]
 
     def rows_so_far(self) -> list[dict[str, Any]]:
         """The rows of a plan that grows; of one that is lost, those that ledger and table know, which is noted."""
@@ -93,12 +93,8 @@ class StoredStudy(CellFiles):
             self.note_damage(self.plan_file, what)
             return rows
 
-    def read_factors(self) -> tuple[str, ...]:
-        """The factors that are columns of the plan; raises like ``read_plan``."""
-        return self._plan()[1]
-
-    def _plan(self) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
-        """Rows and factors of the plan."""
+    def read_planned(self) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+        """The rows of ``read_plan``, and the factors that are columns of the plan; raises like it."""
         try:
             return self._stored_plan()
         except StudyFolderError as error:

@@ -54,12 +54,14 @@ def parse_plan(text: str) -> list[dict[str, Any]]:
     Raises:
         ValueError: The columns of a cell are missing, or a seed is not a number.
     """
-    plan_factors(text)
-    return [
-        {key: value if key in {*CELL_COLUMNS, FORK} else parse_level(value) for key, value in row.items()}
-        | {"seed": int(row["seed"])}
-        for row in csv.DictReader(io.StringIO(text))
-    ]
+    factors = plan_factors(text)
+    known: dict[str, Any] = {}  # the seeds of an arm have the same levels
+    rows = []
+    for row in csv.DictReader(io.StringIO(text)):
+        levels = {name: known[row[name]] if row[name] in known else parse_level(row[name]) for name in factors}
+        known |= {row[name]: level for name, level in levels.items() if isinstance(level, str | int | float)}
+        rows.append({**row, **levels, "seed": int(row["seed"])})
+    return rows
 
 
 def plan_factors(text: str) -> tuple[str, ...]:

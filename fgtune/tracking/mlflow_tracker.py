@@ -76,8 +76,11 @@ class MlflowTracker:
         """
         stored = StudyFolder(folder)
         self._noted = TrackedRuns(stored.tracking_file)
-        starts = [layout.time_span(result)[0] for result in stored.ledger.read() if result.finished_at]
-        began = min(starts, default=None)
+
+        def began() -> int | None:
+            starts = [layout.time_span(result)[0] for result in stored.ledger.read() if result.finished_at]
+            return min(starts, default=None)
+
         self._launch = Launch(plan, str(folder.resolve()), commit, stored.former_hashes(), idle, began)
         self._runs = None
         with self._calling("the study"):

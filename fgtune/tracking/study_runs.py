@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
@@ -41,7 +41,7 @@ class Launch:
         commit: Git commit that the study runs from, if known.
         former: Hashes that the study had before seeds were added; its existing runs are tagged with them.
         idle: Whether nothing is left to run.
-        began: When its first cell began, in milliseconds; None before any has ended.
+        began: Tells when its first cell began, in milliseconds; None before any has ended.
     """
 
     plan: Plan
@@ -49,7 +49,7 @@ class Launch:
     commit: str | None
     former: tuple[str, ...] = ()
     idle: bool = False
-    began: int | None = None
+    began: Callable[[], int | None] = lambda: None
 
 
 @dataclass
@@ -89,6 +89,7 @@ class StudyRuns:
         """Find or create the experiment and the study's own run, and mark that as running unless nothing is run."""
         self._client: MlflowClient = store.client
         self.plan = launch.plan
+        self._levels_of: tuple[Plan, Mapping[str, Mapping[str, Any]]] | None = None
         self.experiment = experiment_id(store, launch.plan.study.study)
         for study_hash in launch.former:
             for run in list(self._search(study_hash)):
@@ -131,9 +132,14 @@ class StudyRuns:
         if run is None:
             tags = {"fgtune.arm": name, "fgtune.contrast_role": layout.arm_role(self.plan, name)}
             run = self._child("arm_summary", name, f"{name} / all seeds", self.own.run_id, tags, start_ms)
-        levels = next((known.levels for known in self.plan.arms if known.name == name), {})
-        self.update(run, params=layout.level_params(levels))
+        self.update(run, params=layout.level_params(self._levels().get(name, {})))
         return run
+
+    def _levels(self) -> Mapping[str, Mapping[str, Any]]:
+        """The levels of every arm of the present plan."""
+        if self._levels_of is None or self._levels_of[0] is not self.plan:
+            self._levels_of = self.plan, {arm.name: arm.levels for arm in self.plan.arms}
+        return self._levels_of[1]
 
     def cell(self, result: CellResult, start_ms: int) -> StoredRun:
         """The run of a cell, created below its arm's if it does not exist."""
@@ -191,7 +197,8 @@ class StudyRuns:
         study = self.plan.study
         tags = layout.study_tags(launch.plan, launch.folder, launch.commit)
         note = {"mlflow.note.content": study_note(study)}
-        start = now_ms() if launch.began is None else launch.began
+        began = launch.began()
+        start = now_ms() if began is None else began
         return StoredRun.of(self._create(f"{study.study} {self.plan.study_hash[:6]}", note | tags, start))
 
     def _create(self, name: str, tags: Mapping[str, str], start_ms: int) -> Run:

@@ -27,7 +27,7 @@ settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
 
-pytest_plugins = ["support.small_cell", "support.real_folder"]
+pytest_plugins = ["support.buckets", "support.far_node", "support.small_cell", "support.real_folder"]
 
 STARTS_RAY = {"ray_started", "start_driver", "kill_driver"}
 STARTS_PROCESSES = STARTS_RAY | {"browser"}

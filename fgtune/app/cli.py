@@ -21,10 +21,12 @@ from fgtune.app.command_options import (
     PluginsOption,
     SetOption,
     SmokeOption,
+    StorageOption,
     StudyArgument,
     TrackingOption,
     WaitOption,
     console,
+    text_override,
 )
 from fgtune.app.compare_command import compare_folders
 from fgtune.app.discover_command import discover_data
@@ -126,6 +128,7 @@ def run(
         typer.Option("--address", metavar="HOST:PORT", help="Ray cluster, or 'auto'. Default: RAY_ADDRESS, else none."),
     ] = None,
     wait: WaitOption = False,
+    storage: StorageOption = None,
     plugins: PluginsOption = None,
 ) -> None:
     """Run what is left of a study, and write its report."""
@@ -134,6 +137,7 @@ def run(
     overrides = tuple(set_ or ())
     if max_concurrent is not None:
         overrides += (f"execution.max_concurrent={max_concurrent}",)
+    overrides += () if storage is None else (text_override("execution.storage", storage),)
     options = RunOptions(
         study,
         overrides,
@@ -152,8 +156,6 @@ app.command("discover")(discover_data)
 app.command("ui")(show_in_mlflow)
 app.command("import")(import_table)
 app.command("compare")(compare_folders)
-
-
 app.command("report")(rebuild_report)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -35,7 +37,22 @@ TrackingOption = Annotated[
 WaitOption = Annotated[
     bool, typer.Option("--wait", help="If another process writes to the study folder, wait, and then do what is left.")
 ]
+StorageOption = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        metavar="URI",
+        help="Where checkpoints are kept: s3://BUCKET/PREFIX, gs://..., or a folder that all machines see. "
+        "Default: the study folder.",
+    ),
+]
 OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Parent of the study folder.")]
+
+
+def text_override(path: str, text: str) -> str:
+    """The ``--set`` that gives a setting this text, quoted where YAML would read it as something else."""
+    is_plain = "/" in text and re.fullmatch(r"[A-Za-z0-9/.~][A-Za-z0-9/._~:+?=&%-]*", text) and not text.endswith(":")
+    return f"{path}={text if is_plain else json.dumps(text)}"
 
 
 def console() -> Console:

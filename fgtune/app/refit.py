@@ -27,6 +27,7 @@ from fgtune.plugins import permitting
 from fgtune.results.folder import StudyFolder
 from fgtune.results.provenance import check_data
 from fgtune.results.records import CellResult, CellState, best_by_mean
+from fgtune.results.storage import FolderStorage
 from fgtune.text import first_of
 from fgtune.tuning.search.objectives import ArmMeasure, mean_values, measure_in, ranking_of, unmeasured
 
@@ -261,7 +262,7 @@ def _train(
     from fgtune.exporting.train import train_on_all, training_labels
 
     threads = max(1, int(study.execution.cpus))
-    trained = train_on_all(cell.config.own(), dataset, cell.seed, threads, say, folder.encoders_dir)
+    trained = train_on_all(cell.config.own(), dataset, cell.seed, threads, say, FolderStorage(folder.encoders_dir))
     if form.scale is not None:
         trained.model.inputs = trained.model.inputs.model_copy(update={"scale": form.scale})
     if form.coarse_names is not None:

@@ -18,6 +18,7 @@ from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import Counts, StudyData, read_study
 from fgtune.analysis.timing import TimeLeft, cells_at_once, counted_cells, machine, time_left
 from fgtune.analysis.trials import arm_means, best_arm, criteria_of
+from fgtune.engine.cell_storage import kept_elsewhere
 from fgtune.errors import ConfigError
 from fgtune.files import read_text
 from fgtune.results.extension import other_version
@@ -294,6 +295,9 @@ def _rest(status: StudyStatus) -> Iterator[str]:
     """The estimate, the best arm, and how to continue."""
     if status.ended < status.planned and status.data.study.trial.runs_here:
         yield f"left: {status.left.sentence()}" if status.left else "left: unknown until a cell is finished"
+    elsewhere = kept_elsewhere(status.data.folder)
+    if elsewhere is not None:
+        yield f"checkpoints: in {elsewhere}, which is not counted here"
     if status.open_checks:
         found = [f"{state} {name.lower()}" for name, state in status.open_checks]
         yield f"checks of the last report: {', '.join(found)}; fgtune report {status.data.folder.root} says what to do"

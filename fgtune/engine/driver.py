@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fgtune.catalog import is_of_cells
 from fgtune.config.arms.plan import Plan
+from fgtune.engine.cell_storage import CellStorage
+from fgtune.engine.cluster import weights_files
 from fgtune.engine.designs import DESIGNS, PlannedKind
 from fgtune.engine.opening import Launch
 from fgtune.engine.patience import Patience
@@ -59,6 +60,7 @@ class Driver:
     budget: Budget
     plan: Plan = field(init=False)
     kind: PlannedKind = field(init=False)
+    storage: CellStorage = field(init=False)
 
     def execute(self) -> StudyEnd:
         """Run, write tables and report, and return how it ended."""
@@ -79,6 +81,14 @@ class Driver:
         self.patience = Patience(self.display.say, lambda: self.flag is not None and self.flag.is_set)
         self.tracking = SafeTracking(self.tracker, folder, self.display.say)
         is_idle = self.kind.is_idle(self.launch) or self.flag is None
+        self.storage = CellStorage(
+            folder,
+            study.study,
+            study.execution.storage,
+            self.display.say,
+            may_be_missing=not is_idle and self._is_cluster(),
+            is_idle=is_idle,
+        )
         self.tracking.start(plan, idle=is_idle)
         self.display.say(f"{study.study}: {self.kind.size_text(plan)}")
         queue = None
@@ -101,6 +111,13 @@ class Driver:
         ):  # a report that was started is finished
             return self._conclude(queue)
 
+    @staticmethod
+    def _is_cluster() -> bool:
+        """Whether trials may run on machines that do not see the study folder."""
+        from fgtune.tuning.session import is_ours
+
+        return not is_ours()
+
     def _report_after_error(self) -> None:
         """After an error of the driver itself, report what is finished, and end the tracked study."""
         with contextlib.suppress(Exception):  # a failure here must not hide the error
@@ -121,7 +138,16 @@ class Driver:
                 raise KeyboardInterrupt
             TRIAL_KINDS[cell.config.trial_kind].prepare(cell, datasets, prepared)
         queue, stopping = self._queue_and_stopping()
-        folder = self.launch.folder
+        folder, storage = self.launch.folder, self.storage
+        recorder = Recorder(
+            folder,
+            self.cells,
+            self.tracking.log_cell,
+            self.display,
+            queue.on_result,
+            self.patience,
+            storage.forget,
+        )
         with deferring(flag.set):
             run_cells(
                 queue,
@@ -129,14 +155,13 @@ class Driver:
                 datasets,
                 prepared,
                 scratch=folder.scratch_dir,
-                checkpoints=folder.checkpoints_dir,
-                observer=Recorder(
-                    folder, self.cells, self.tracking.log_cell, self.display, queue.on_result, self.patience
-                ),
+                checkpoints=storage.checkpoints,
+                observer=recorder,
                 flag=flag,
                 stopping=stopping,
                 budget=self.budget,
-                encoders=folder.encoders_dir,
+                encoders=storage.encoders,
+                weights=weights_files(self.plan),
             )
         return queue
 
@@ -183,14 +208,8 @@ class Driver:
         folder, say = self.launch.folder, self.display.say
         results = [each for each in folder.ledger.read() if each.cell_id in self.cells]
         end = self._end(results, queue)
-        for each in results:
-            if each.state is not CellState.FAIL:  # a worker may have written a checkpoint after its cell was stopped
-                folder.checkpoint_file(each.cell_id).unlink(missing_ok=True)
-        if end is StudyEnd.COMPLETE:  # until then a cell may still fork from another one's milestone
-            for state in folder.checkpoints_dir.glob("*.*.pt"):
-                state.unlink(missing_ok=True)
-            for work in folder.checkpoints_dir.glob("*.work"):  # of a user's function that was killed
-                shutil.rmtree(work, ignore_errors=True)
+        finished = {each.cell_id for each in results if each.state is not CellState.FAIL}
+        self.storage.conclude(finished, complete=end is StudyEnd.COMPLETE)
         if len(results) == len(self.cells):
             folder.gather_curves()
             print_damage(folder.damage.values())

@@ -50,6 +50,7 @@ class Recorder:
         display: Shows progress.
         on_result: Called with every result once it is in the ledger.
         patience: Waits for room where the disk is full; None waits for nothing.
+        forget: Removes the checkpoint of a finished cell; the one in the study folder when left out.
     """
 
     def __init__(
@@ -60,10 +61,12 @@ class Recorder:
         display: ProgressDisplay,
         on_result: Callable[[CellResult], None] = lambda _: None,
         patience: Patience | None = None,
+        forget: Callable[[str], None] | None = None,
     ) -> None:
         self._patience = patience or Patience(display.say, longest_s=0.0)
         self._folder, self._cells, self._track, self._display = folder, cells, track, display
         self._on_result = on_result
+        self._forget = forget or (lambda cell_id: folder.checkpoint_file(cell_id).unlink(missing_ok=True))
         self._host = platform.node()
         self._seen: dict[str, list[EpochMetrics]] = {}
         self._label_digests: dict[str, dict[str, str]] = {}
@@ -112,7 +115,7 @@ class Recorder:
             solver=outcome.solver,
             attempts=attempts,
         )
-        self._folder.checkpoint_file(cell_id).unlink(missing_ok=True)
+        self._forget(cell_id)
 
     def _kept(self, cell_id: str, write: Callable[[], _T]) -> _T:
         """What ``write`` returns, once the disk has room for it: nobody else has what a finished cell found."""
@@ -154,7 +157,7 @@ class Recorder:
             attempts=attempts,
             cause=visible(masked(cause)),
         )
-        self._folder.checkpoint_file(cell_id).unlink(missing_ok=True)
+        self._forget(cell_id)
 
     def on_fail(self, cell_id: str, cause: str, details: str, attempts: int) -> None:
         """Record a failed cell with its cause; its checkpoint stays, for ``--retry-failed``."""

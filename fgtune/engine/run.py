@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from rich.console import Console
 from fgtune.config.arms.plan import Plan, selected_cells
 from fgtune.data.given import take_waiting
 from fgtune.engine.arm_searches import ArmSearches, check_arm_search_folders
+from fgtune.engine.cluster import meet_nodes, storage_mark
 from fgtune.engine.designs import DESIGNS, grown_plan
 from fgtune.engine.driver import Driver
 from fgtune.engine.opening import Launch, OpenedStudy, open_study
@@ -76,8 +77,15 @@ def execute(
             raise
 
 
-def _interrupted(options: RunOptions, console: Console, opened: OpenedStudy | None, what: str = "interrupted") -> int:
-    """Report what there is, and say how to go on."""
+def _interrupted(
+    options: RunOptions,
+    console: Console,
+    opened: OpenedStudy | None,
+    what: str = "interrupted",
+    *,
+    is_holder: bool = False,
+) -> int:
+    """Report what there is, and say how to go on; a holder of the lock reports although the folder is locked."""
     folder = None if opened is None else StudyFolder(options.out / opened.plan.study.study)
     with deferring(lambda: None):
         if opened is None or folder is None or not folder.provenance_file.is_file():
@@ -87,7 +95,7 @@ def _interrupted(options: RunOptions, console: Console, opened: OpenedStudy | No
             done = folder.settled(plan)
             finished = f"{len(done)} of {len(plan.cells)} cells are finished and saved in {folder.root}"
             print_line(console, f"{what}: {finished}")
-            if folder.holder() is None:  # else another process, which was waited for, writes the report
+            if is_holder or folder.holder() is None:  # else another process, which was waited for, writes the report
                 print_line(console, f"report: {report(folder.root)}")
         print_line(console, f"continue with: {options.command()}")
     return EXIT_CODES[StudyEnd.INTERRUPTED]
@@ -112,7 +120,8 @@ def _execute(options: RunOptions, console: Console, opened: OpenedStudy, wait: b
         ready = background.submit(import_store, options.tracking_uri)  # takes seconds, while Ray starts
         session, flag = stack.enter_context(ExitStack()), None
         if not is_idle:
-            flag = _start_ray(opened.plan, options.address, folder, session)
+            flag = _start_ray(opened, options.address, folder, session, console)
+            stack.enter_context(_last_report(options, console, opened))
         ready.result()
         tracker = open_tracker(options.tracking_uri)  # now that nothing else is refused: it may make a file
         with suppress(TrackingError):  # a fault of the store stops nothing; a name that it refuses does
@@ -131,7 +140,7 @@ def _execute(options: RunOptions, console: Console, opened: OpenedStudy, wait: b
                 raise
             print_line(console, f"{lost}; Ray is started again, and cells go on from their checkpoints")
         session.close()
-        flag = _start_ray(opened.plan, options.address, folder, session)
+        flag = _start_ray(opened, options.address, folder, session, console)
         return EXIT_CODES[work.run(work.launch(options), flag)]
 
 
@@ -207,13 +216,26 @@ def _launch(options: RunOptions, opened: OpenedStudy, folder: StudyFolder, earli
     return Launch(replace(opened, plan=plan), folder, selected, settled, earlier, options)
 
 
-def _start_ray(plan: Plan, address: str | None, folder: StudyFolder, stack: ExitStack) -> StopFlag:
-    """Open a Ray session that ends with ``stack``; returns what stops the trials in it."""
-    from fgtune.tuning.cell_queue import StopFlag
-    from fgtune.tuning.session import check_resources, ray_session
+def _last_report(options: RunOptions, console: Console, opened: OpenedStudy) -> AbstractContextManager[None]:
+    """While open, a process that ends because Ray does not answer any more leaves a report and says how to go on."""
+    from fgtune.tuning.session import last_words
 
-    stack.enter_context(ray_session(address, folder.ray_log_file))
-    check_resources(plan.study.execution)
+    return last_words(partial(_interrupted, options, console, opened, "Ray was lost", is_holder=True))
+
+
+def _start_ray(
+    opened: OpenedStudy, address: str | None, folder: StudyFolder, stack: ExitStack, console: Console
+) -> StopFlag:
+    """Open a Ray session that ends with ``stack``, and check that trials can run in it; returns what stops them."""
+    from fgtune.tuning.cell_queue import StopFlag
+    from fgtune.tuning.session import check_resources, ray_session, wait_for_nodes
+
+    with storage_mark(opened.plan) as mark:
+        stack.enter_context(ray_session(address, folder.ray_log_file))
+        say = partial(print_line, console)
+        wait_for_nodes(say)
+        check_resources(opened.plan.study.execution)
+        meet_nodes(opened, folder, mark, say)
     return StopFlag()
 
 

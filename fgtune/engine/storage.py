@@ -19,6 +19,8 @@ from fgtune.errors import FgtuneError, StudyFolderError
 from fgtune.files import is_disk_fault
 from fgtune.memory import bytes_text
 from fgtune.results.folder import StudyFolder
+from fgtune.results.object_stores import BucketError
+from fgtune.results.storage import SETTING
 
 if TYPE_CHECKING:
     from fgtune.data.base import Dataset
@@ -56,7 +58,7 @@ def bytes_needed(plan: Plan, cells: Sequence[Cell], datasets: Mapping[str, Datas
         kept += _CELL + _SAMPLE * samples[cell.arm] + _EPOCH * cell.config.planned_epochs
     execution, scheduler = plan.study.execution, plan.study.scheduler
     at_once = min(len(cells), execution.max_concurrent or max(1, int((os.cpu_count() or 1) / execution.cpus)))
-    largest = max(checkpoints)
+    largest = max(checkpoints) if execution.storage is None else 0.0  # else checkpoints lie elsewhere
     kept += largest * (at_once + 1)  # one is replaced by a new one that is whole before the old one goes
     if isinstance(scheduler, PbtConfig):
         kept += largest * sum(cell.config.planned_epochs // scheduler.interval_epochs for cell in cells)
@@ -113,6 +115,9 @@ def disk_faults(folder: StudyFolder, again: str) -> Iterator[None]:
 
 
 def _told(folder: StudyFolder, error: OSError, again: str) -> str:
+    if isinstance(error, BucketError):
+        saved = f"Finished cells are saved in {folder.root}"
+        return f"{SETTING}: {error.rule}. {saved}. Fix: {error.fix}, then continue with: {again}"
     where = Path(error.filename) if error.filename else folder.root
     try:
         left = f"; the disk of the study folder has {bytes_text(shutil.disk_usage(folder.root).free)} left"

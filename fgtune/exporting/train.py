@@ -21,6 +21,7 @@ from fgtune.data.splits import split_dataset
 from fgtune.errors import ConfigError
 from fgtune.exporting.folder import CARD, check_files, label_table, read_card
 from fgtune.exporting.trained_model import FineModel, empty_network, facts_of
+from fgtune.results.storage import Storage
 from fgtune.training.build import build_trainer
 from fgtune.training.prepared import prepare_split, views
 
@@ -102,7 +103,7 @@ def train_on_all(
     seed: int,
     threads: int,
     report: Callable[[str], None],
-    encoders: Path | None = None,
+    encoders: Storage | None = None,
 ) -> Trained:
     """Train on the training and validation samples of the seed's split; test samples are only evaluated on.
 
@@ -112,7 +113,7 @@ def train_on_all(
         seed: Seed of split, initial weights and data order.
         threads: Threads of torch and of the neighbour search, as in the study.
         report: Called with one line of progress at a time.
-        encoders: Folder of pretrained backbones; None keeps none.
+        encoders: Where pretrained backbones are kept; None keeps none.
 
     Raises:
         DataError: The split leaves a part empty.

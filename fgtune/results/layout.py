@@ -62,6 +62,7 @@ class FolderLayout:
         report_file: The report.
         verdicts_file: The answer for programs, written with the report.
         running_file: What runs now; gone when nothing does.
+        storage_file: Where unfinished cells keep files outside the folder; gone when the study is complete.
         ray_log_file: What Ray itself said of faults, in its own words; there if it said anything.
         faults_file: What went wrong while cells ran and did not end them, a line each, where anything did.
         scratch_dir: Files of the scheduler during a run; not needed afterwards.
@@ -91,6 +92,7 @@ class FolderLayout:
         self.ray_log_file = self.root / "ray.log"
         self.running_file = self.root / "running.json"
         self.faults_file = self.root / "faults.log"
+        self.storage_file = self.root / "storage.json"
         self.scratch_dir = self.root / ".ray"
         self.tracking_file = self.root / "tracking.jsonl"
         self.report_file = self.root / "report.html"

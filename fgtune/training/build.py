@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import EvaluationView, TrainingView
 from fgtune.errors import TrialError
+from fgtune.results.storage import Storage
 from fgtune.training.estimation.estimators import with_num_fine
 from fgtune.training.evaluator import Evaluator
 from fgtune.training.prepared import PreparedSplit
@@ -20,7 +19,7 @@ def build_trainer(
     prepared: PreparedSplit,
     seed: int,
     threads: int = 1,
-    encoders: Path | None = None,
+    encoders: Storage | None = None,
 ) -> Trainer:
     """The trainer of one cell.
 
@@ -32,7 +31,7 @@ def build_trainer(
         prepared: The preparation of both views; it holds the neighbours within the evaluated splits.
         seed: The block.
         threads: Threads of a neighbour search during training.
-        encoders: Folder of pretrained backbones, read and added to; without one, a cell with ``model.pretrain`` trains
+        encoders: Where pretrained backbones are kept, read and added to; without, a cell with ``model.pretrain`` trains
             its own, which is the same bit for bit.
     """
     seeds = config.streams.seeds(seed)

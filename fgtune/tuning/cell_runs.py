@@ -16,10 +16,14 @@ from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Dataset
 from fgtune.errors import TrialError
 from fgtune.results.records import EpochMetrics, TrialOutcome
+from fgtune.results.storage import Storage
 from fgtune.training.prepared import PreparedSplit, dataset_key, preparation_key, prepare_split, views
+from fgtune.tuning.shipping import with_local_weights
 
 if TYPE_CHECKING:
     import ray
+
+    from fgtune.training.functions.folder import WorkFolder
 
 KEPT_PREPARATIONS = 2
 """Preparations that a process keeps besides the shared ones; each holds a table as long as the data."""
@@ -67,26 +71,34 @@ class Worker:
     Attributes:
         datasets: Data sets in the object store, by ``dataset_key``.
         prepared: Preparations there, by ``preparation_key``.
-        checkpoints: Folder of the cells' checkpoints.
-        encoders: Folder of pretrained backbones; None keeps none.
+        checkpoints: Where the cells' checkpoints are kept.
+        encoders: Where pretrained backbones are kept; None keeps none.
         threads: Threads of BLAS, FAISS and torch.
+        weights: Files with initial weights that were sent here, by the path that a study states.
         own_preparations: Preparations that were made here.
     """
 
     datasets: Mapping[str, ray.ObjectRef]
     prepared: Mapping[str, ray.ObjectRef]
-    checkpoints: Path
-    encoders: Path | None
+    checkpoints: Storage
+    encoders: Storage | None
     threads: int
+    weights: Mapping[str, ray.ObjectRef] = field(default_factory=dict)
     own_preparations: dict[str, PreparedSplit] = field(default_factory=dict)
 
-    def checkpoint(self, cell_id: str) -> Path:
-        """The checkpoint of a cell."""
-        return self.checkpoints / f"{cell_id}.pt"
+    def keep(self, run: CellRun, name: str) -> None:
+        """Write a checkpoint of a cell in training."""
+        self.checkpoints.write(name, run.save)
 
-    def state_path(self, cell_id: str, epoch: int) -> Path:
-        """Where a cell's state at a milestone is kept for forks."""
-        return self.checkpoints / f"{cell_id}.{epoch}.pt"
+
+def checkpoint_name(cell_id: str) -> str:
+    """The file with the checkpoint of a cell."""
+    return f"{cell_id}.pt"
+
+
+def state_name(cell_id: str, epoch: int) -> str:
+    """The file with a cell's state at a milestone, which forks start from."""
+    return f"{cell_id}.{epoch}.pt"
 
 
 class RunKind(ABC):
@@ -156,17 +168,16 @@ class _TrainerKind(RunKind):
         import ray
 
         from fgtune.training.build import build_trainer
-        from fgtune.training.checkpoint import load_checkpoint
 
         limit_threads(worker.threads)
-        config = TrialConfig.from_plain(job["config"])
+        config = TrialConfig.from_plain(with_local_weights(job["config"], worker.weights))
         dataset: Dataset = ray.get(worker.datasets[job["dataset_key"]])
         prepared = self._preparation(dataset, config, job, worker)
         training, evaluation = views(dataset, prepared)
         seed, threads = job["seed"], worker.threads
         trainer = build_trainer(config, training, evaluation, prepared, seed, threads, worker.encoders)
         trainer.measure_every = config.evaluation.period(config.epochs, is_judged=job["is_judged"])
-        state, fork = load_checkpoint(worker.checkpoint(job["cell_id"])), job["fork"]
+        state, fork = self._state(worker, checkpoint_name(job["cell_id"])), job["fork"]
         if state is not None:
             trainer.load_state_dict(state)
         elif fork is not None:
@@ -174,11 +185,19 @@ class _TrainerKind(RunKind):
         return _TrainerRun(trainer, 0 if fork is None else fork["epoch"])
 
     @staticmethod
+    def _state(worker: Worker, name: str) -> dict[str, Any] | None:
+        """What a checkpoint holds; None if there is none that can be read."""
+        from fgtune.training.checkpoint import load_checkpoint
+
+        with worker.checkpoints.reading(name) as path:
+            return None if path is None else load_checkpoint(path)
+
+    @staticmethod
     def _fork(trainer: Any, worker: Worker, donor: str, epoch: int) -> None:
         """Start from the state of another cell."""
-        from fgtune.training.checkpoint import load_checkpoint, start_from
+        from fgtune.training.checkpoint import start_from
 
-        state = load_checkpoint(worker.state_path(donor, epoch))
+        state = _TrainerKind._state(worker, state_name(donor, epoch))
         if state is None:
             raise _gone(donor, epoch)
         start_from(trainer, state)
@@ -216,13 +235,20 @@ class _FunctionKind(RunKind):
         limit_threads(worker.threads)  # of what its module has imported
         if not function.wants_folder:
             return FunctionTrainer(config, function, job["seed"])
-        folder, fork = WorkFolder(worker.checkpoints / f"{job['cell_id']}.work"), job["fork"]
-        history, begins = folder.restore(worker.checkpoint(job["cell_id"])), 0 if fork is None else fork["epoch"]
+        folder, fork = WorkFolder(worker.checkpoints.work_folder(f"{job['cell_id']}.work")), job["fork"]
+        begins = 0 if fork is None else fork["epoch"]
+        history = self._restored(folder, worker, checkpoint_name(job["cell_id"]))
         if fork is not None and len(history) < begins:
-            history = folder.restore(worker.state_path(fork["donor"], begins))
+            history = self._restored(folder, worker, state_name(fork["donor"], begins))
             if len(history) != begins:
                 raise _gone(fork["donor"], begins)
         return FunctionTrainer(config, function, job["seed"], folder, history, begins)
+
+    @staticmethod
+    def _restored(folder: WorkFolder, worker: Worker, name: str) -> tuple[EpochMetrics, ...]:
+        """Fill the folder from a checkpoint; returns the epochs before it, none where there is none."""
+        with worker.checkpoints.reading(name) as path:
+            return () if path is None else folder.restore(path)
 
 
 def _gone(donor: str, epoch: int) -> TrialError:

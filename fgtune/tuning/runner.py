@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,17 @@ from ray.exceptions import RayError
 from fgtune.config.schema.study import ExecutionConfig
 from fgtune.data.base import Dataset
 from fgtune.errors import FgtuneError, SessionLostError
+from fgtune.results.storage import Storage
 from fgtune.text import first_line
 from fgtune.training.prepared import PreparedSplit
 from fgtune.tuning.cell_queue import Budget, CellQueue, StopFlag
 from fgtune.tuning.early_stopping.decisions import EarlyStopping
 from fgtune.tuning.memory import MemoryRetries
 from fgtune.tuning.no_reporter import NoReporter
+from fgtune.tuning.nodes import data_name, reach
 from fgtune.tuning.ray_adapters import CellObserver, CellSearcher, EarlyStoppingScheduler, FlagStopper, ObserverCallback
-from fgtune.tuning.session import session_lost
+from fgtune.tuning.session import is_ours, session_lost
+from fgtune.tuning.shipping import data_for_nodes, weights_for_nodes
 from fgtune.tuning.trainable import CellTrainable, cell_id_of
 from fgtune.tuning.tune_faults import bearing_faults
 from fgtune.tuning.watch import TrialWatch
@@ -34,12 +37,13 @@ def run_cells(
     datasets: Mapping[str, Dataset],
     prepared: Mapping[str, PreparedSplit],
     scratch: Path,
-    checkpoints: Path,
+    checkpoints: Storage,
     observer: CellObserver,
     flag: StopFlag,
     stopping: EarlyStopping | None = None,
     budget: Budget | None = None,
-    encoders: Path | None = None,
+    encoders: Storage | None = None,
+    weights: Sequence[str] = (),
 ) -> None:
     """Run the cells of a queue in order, as resources allow, inside an open ``ray_session``.
 
@@ -49,18 +53,19 @@ def run_cells(
         datasets: By ``dataset_key``.
         prepared: By ``preparation_key``; a worker prepares whatever is missing here.
         scratch: Folder for Tune's files; removed at the end.
-        checkpoints: Folder of the cells' checkpoints.
+        checkpoints: Where the cells' checkpoints are kept.
         observer: Receives every event.
         flag: Stops the run when set; unfinished cells then keep a checkpoint and are not reported as finished.
         stopping: Stops single cells early; None runs every cell to its end.
         budget: Counts seconds, and stops the run when they are used up; None for one that starts now.
-        encoders: Folder of pretrained backbones; None keeps none.
+        encoders: Where pretrained backbones are kept; None keeps none.
+        weights: Files with initial weights that cells may name.
     """
     budget = budget or Budget(execution)
     budget.start()
     callback = ObserverCallback(observer, budget, stopping, TrialWatch(execution), MemoryRetries(cells, budget))
     tuner = tune.Tuner(
-        _trainable(execution, datasets, prepared, checkpoints, encoders),
+        _trainable(execution, datasets, prepared, checkpoints, encoders, weights),
         tune_config=tune.TuneConfig(
             search_alg=CellSearcher(cells, stopping),
             scheduler=None if stopping is None else EarlyStoppingScheduler(stopping),
@@ -111,16 +116,23 @@ def _trainable(
     execution: ExecutionConfig,
     datasets: Mapping[str, Dataset],
     prepared: Mapping[str, PreparedSplit],
-    checkpoints: Path,
-    encoders: Path | None,
+    checkpoints: Storage,
+    encoders: Storage | None,
+    weights: Sequence[str],
 ) -> Any:
     """What Tune runs: ``CellTrainable`` with its data in Ray's object store and the resources of one trial."""
+    sent = {}
+    if not is_ours():  # other machines see no file of this one, or will not, when they join
+        lacking = reach().unseen
+        datasets = data_for_nodes(datasets, [key for key in datasets if data_name(key) in lacking])
+        sent = weights_for_nodes(weights)
     trainable = tune.with_parameters(
         CellTrainable,
         datasets={key: ray.put(dataset) for key, dataset in datasets.items()},
         prepared={key: ray.put(split) for key, split in prepared.items()},
-        checkpoint_dir=str(checkpoints.resolve()),
-        encoder_dir=None if encoders is None else str(encoders.resolve()),
+        checkpoints=checkpoints,
+        encoders=encoders,
+        weights=sent,
         checkpoint_every_epochs=execution.checkpoint_every_epochs,
         cpus=execution.cpus,
         max_trial_s=execution.max_trial_s,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,10 +19,13 @@ from fgtune.text import first_line, first_of
 from fgtune.tuning.environment import GIVEN
 from fgtune.tuning.ray_log import ray_lines_to
 from fgtune.tuning.session_thread import SessionThread
+from fgtune.tuning.shipping import code_for_nodes
 from fgtune.visible import visible
 
 ADDRESS_VARIABLE = "RAY_ADDRESS"
 HIDES_GPUS = "CUDA_VISIBLE_DEVICES"
+JOINED_WITHIN_S = 600.0
+"""How long the first node of a cluster may take to join: a machine of a cloud takes minutes to start."""
 LONGEST_ADDRESS = 107
 """Bytes of the address of a socket in the file system, on Linux."""
 LONGEST_SOCKET = "ray/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"
@@ -91,7 +95,7 @@ def _joined(address: str, where: str) -> SessionThread:
     Raises:
         ConfigError: There is none that this process may join.
     """
-    session, is_reached = SessionThread(address), False
+    session, is_reached = SessionThread(address, code_for_nodes()), False
     try:
         _check_reachable(address)
         is_reached = address != "auto"
@@ -119,6 +123,16 @@ def session_lost(look: bool = False) -> SessionLostError | None:
     if look and current is not None:
         current.look()
     return None if current is None or current.fault is None else SessionLostError(current.fault)
+
+
+@contextmanager
+def last_words(act: Callable[[], object]) -> Iterator[None]:
+    """While open, ``act`` is called before the process ends because a call to a lost session does not return."""
+    SessionThread.last_words = act
+    try:
+        yield
+    finally:
+        SessionThread.last_words = None
 
 
 def is_ours() -> bool:
@@ -154,6 +168,26 @@ def _check_reachable(address: str) -> None:
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if colon and port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+
+
+def wait_for_nodes(say: Callable[[str], object]) -> None:
+    """Wait until a node of a cluster runs trials at all: the head may have no cores, and others start later.
+
+    Args:
+        say: Told once that there is none yet.
+
+    Raises:
+        ConfigError: None joins within ten minutes.
+    """
+    until, told = time.monotonic() + JOINED_WITHIN_S, False
+    while not any(node["Resources"].get("CPU", 0.0) > 0 for node in ray.nodes() if node["Alive"]):
+        if time.monotonic() > until:
+            rule, fix = "no node of the cluster has a core for trials", "see `ray status`, and start nodes"
+            raise ConfigError(rule, where="--address", fix=fix)
+        if not told:
+            say("no node of the cluster has a core for trials yet; waiting for one to join")
+            told = True
+        time.sleep(1.0)
 
 
 def check_resources(execution: ExecutionConfig) -> None:

@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ END_S = 15.0
 """How long the orderly end of a session may take before its processes are killed."""
 HEAD_IS_GONE_AFTER = 5
 """Looks in a row that find nobody at the address of a cluster's head."""
-STUCK_S = 20.0
+STUCK_S = 15.0
 """How long the main thread may be deep in a call to a lost session, before the process ends."""
 CORE = ("gcs_server", "raylet")
 """Processes without which a session is of no use."""
@@ -47,6 +48,7 @@ class SessionThread:
 
     Args:
         address: Of a cluster; None starts a session on this machine.
+        code: Folders of packages that are sent to the nodes of a cluster.
 
     Attributes:
         fault: What has become of a session that was lost, in words; None while it is well.
@@ -56,9 +58,11 @@ class SessionThread:
     """The session that is open; None if there is none, or if it is not of our making."""
     latest: SessionThread | None = None
     """The last one that was opened."""
+    last_words: Callable[[], object] | None = None
+    """What is done, in another thread, before the process ends because a call to a lost session does not return."""
 
-    def __init__(self, address: str | None) -> None:
-        self._address = address
+    def __init__(self, address: str | None, code: Sequence[str] = ()) -> None:
+        self._address, self._code = address, list(code)
         self._before = set(ray_processes())
         self._known: dict[psutil.Process, str] = {}
         self._ready, self._end = threading.Event(), threading.Event()
@@ -158,6 +162,9 @@ class SessionThread:
                     self.fault = f"nobody answers any more at {head[0]}:{head[1]}, the head of the Ray cluster"
         if self.fault is not None and not self._end.wait(STUCK_S):  # Ray would end this process after a minute
             self.kill()
+            with contextlib.suppress(Exception):
+                if SessionThread.last_words is not None:
+                    SessionThread.last_words()
             leave(f"error: {self.fault}; what is finished is saved, and the same command goes on", 1)
 
     def _abandon(self) -> None:
@@ -177,7 +184,9 @@ class SessionThread:
 
     def _run(self) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        local: dict[str, Any] = {"include_dashboard": False} if self._address is None else {}
+        local: dict[str, Any] = {"include_dashboard": False}
+        if self._address is not None:  # the code that is run here is what runs there
+            local = {"runtime_env": {"py_modules": self._code}}
         try:
             ray.init(address=self._address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
         except BaseException as error:  # raised again in the main thread

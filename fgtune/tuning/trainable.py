@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -18,7 +17,16 @@ from fgtune.errors import FgtuneError
 from fgtune.files import is_disk_fault
 from fgtune.plugins import Permit, permit_for_workers, permitting
 from fgtune.results.records import EpochMetrics, TrialOutcome
-from fgtune.tuning.cell_runs import RUN_KINDS, CellRun, Worker, limit_threads, run_kind_of
+from fgtune.results.storage import Storage
+from fgtune.tuning.cell_runs import (
+    RUN_KINDS,
+    CellRun,
+    Worker,
+    checkpoint_name,
+    limit_threads,
+    run_kind_of,
+    state_name,
+)
 from fgtune.tuning.watch import time_limit_text
 
 REPORT_EVERY_S = 1.0
@@ -50,8 +58,8 @@ def cell_id_of(trial: Any) -> str:
 class CellTrainable(tune.Trainable):  # type: ignore[misc]
     """Trains one cell after another in one process.
 
-    The data arrive as references into Ray's object store and are mapped read-only. The checkpoint is a file in the
-    study folder, not Tune's: a restarted trial and a later call on the same study both resume from it.
+    The data arrive as references into Ray's object store and are mapped read-only. The checkpoint is a file of
+    fgtune's own, not Tune's: a restarted trial and a later call on the same study both resume from it.
     """
 
     def setup(
@@ -59,15 +67,16 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         config: dict[str, Any],
         datasets: Mapping[str, ray.ObjectRef],
         prepared: Mapping[str, ray.ObjectRef],
-        checkpoint_dir: str,
+        checkpoints: Storage,
         checkpoint_every_epochs: int,
         cpus: float,
-        encoder_dir: str | None = None,
+        encoders: Storage | None = None,
         max_trial_s: float | None = None,
+        weights: Mapping[str, ray.ObjectRef] | None = None,
     ) -> None:
         """Called once per process."""
-        encoders = None if encoder_dir is None else Path(encoder_dir)
-        self._worker = Worker(datasets, prepared, Path(checkpoint_dir), encoders, max(1, int(cpus)))
+        here = None if encoders is None else encoders.here()
+        self._worker = Worker(datasets, prepared, checkpoints.here(), here, max(1, int(cpus)), weights or {})
         self._checkpoint_every = checkpoint_every_epochs
         self._max_trial_s = max_trial_s
         limit_threads(self._worker.threads)
@@ -156,7 +165,8 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         for entry in run:
             epochs.append(entry)
             if self._keeps_states and entry.epoch in self._waits_at:
-                run.save_state(self._worker.state_path(self._cell_id, entry.epoch))  # for forks, before it is reported
+                name = state_name(self._cell_id, entry.epoch)  # for forks, before it is reported
+                self._worker.checkpoints.write(name, run.save_state)
             may_leave = self._may_return and entry.epoch in self._waits_at  # another process may go on with it
             if may_leave or entry.epoch - self._saved_epoch >= self._checkpoint_every:
                 self._keep_progress()
@@ -169,7 +179,7 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         if self._run is None or self._run.is_over or self._run.resumable == self._saved_epoch:
             return
         try:
-            self._run.save(self._worker.checkpoint(self._cell_id))
+            self._worker.keep(self._run, checkpoint_name(self._cell_id))
         except OSError as error:  # the cell can go on without; whether it can be recorded will be seen when it ends
             if not is_disk_fault(error):
                 raise

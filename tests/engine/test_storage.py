@@ -13,6 +13,7 @@ from fgtune.engine.storage import StorageError, bytes_needed, check_space, disk_
 from fgtune.errors import StudyFolderError
 from fgtune.memory import bytes_text
 from fgtune.results.folder import StudyFolder
+from fgtune.results.object_stores import BucketError
 
 
 @pytest.fixture
@@ -36,6 +37,8 @@ def test_what_a_study_needs_grows_with_its_cells_its_samples_and_its_model(small
     assert needed("trial.data.num_samples=30000") == pytest.approx(least + 4 * 29700 * storage._SAMPLE)
     wide = needed("trial.model.backbone.hidden=[3000,3000]", "execution.max_concurrent=1")
     assert wide - least > 2 * 3 * 4 * 3000 * 3000, "a checkpoint of student, teacher and moments, and its successor"
+    elsewhere = needed("trial.model.backbone.hidden=[3000,3000]", "execution.storage=s3://bucket/runs")
+    assert elsewhere <= least, "checkpoints in a bucket take no room here"
     assert bytes_needed(open_study(small_study).plan, [], {}) == 0.0
 
 
@@ -102,3 +105,10 @@ def test_a_folder_that_another_process_holds_is_refused_before_a_store_is_made(
     assert f"is being written by process {os.getpid()} of " in capsys.readouterr().err
     assert not (tmp_path / "mlflow.db").exists()
     assert not (tmp_path / "reports").exists(), "and who held it began no study"
+
+
+def test_a_bucket_that_is_gone_is_one_error_with_the_line_that_continues(tmp_path):
+    gone = BucketError("cannot be reached at http://127.0.0.1:9", "check the network")
+    rule = r"^execution\.storage: cannot be reached .*saved in .* Fix: check the network, then continue with: again$"
+    with pytest.raises(StorageError, match=rule), disk_faults(StudyFolder(tmp_path), "again"):
+        raise gone

@@ -10,6 +10,7 @@ import pytest
 from fgtune.config.arms.records import Cell
 from fgtune.config.schema.study import ExecutionConfig
 from fgtune.data.load import load_dataset
+from fgtune.results.storage import FolderStorage, storage_at
 from fgtune.training.prepared import dataset_key, preparation_key, prepare_split
 from fgtune.tuning.cell_queue import CellQueue, StopFlag
 
@@ -58,7 +59,7 @@ def run(tmp_path, make_config, ray_started):
     """Run cells to their end, or until the flag is set."""
     from fgtune.tuning.runner import run_cells
 
-    def run_all(cells, observer, flag):
+    def run_all(cells, observer, flag, checkpoints=None):
         datasets = {dataset_key(cell.config): load_dataset(cell.config.data) for cell in cells}
         prepared = {
             preparation_key(cell.config, cell.seed): prepare_split(
@@ -68,7 +69,8 @@ def run(tmp_path, make_config, ray_started):
         }
         execution = ExecutionConfig.from_plain({"cpus": 1, "max_failures": 0, "checkpoint_every_epochs": 1})
         queue = observer.queue = CellQueue(cells, max_running=1)  # a second worker would take longer to start
-        places = {"scratch": tmp_path / "scratch", "checkpoints": tmp_path / "checkpoints"}
+        checkpoints = checkpoints or FolderStorage(tmp_path / "checkpoints")
+        places = {"scratch": tmp_path / "scratch", "checkpoints": checkpoints}
         run_cells(queue, execution, datasets, prepared, **places, observer=observer, flag=flag)
         return observer.events
 
@@ -103,3 +105,24 @@ def test_a_set_flag_leaves_a_checkpoint_from_which_the_next_call_goes_on(run, ma
     assert numbers == list(range(1, 121))
     assert sum(event[0] == "restored" for event in second) >= first[-1][1]
     assert second[-1][0] == "complete"
+
+
+def test_a_checkpoint_in_a_bucket_is_gone_on_from_in_the_same_way(run, make_config, tmp_path, bucket):
+    cell, flag = Cell("long", 0, make_config({"epochs": 120}), {}), StopFlag()
+    storage = storage_at(bucket.uri("runs"))
+    first = run([cell], Observer(on_epochs=flag.set), flag, storage)[cell.cell_id]
+    assert list(bucket.objects) == [f"runs/{cell.cell_id}.pt"]
+    second = run([cell], Observer(), StopFlag(), storage)[cell.cell_id]
+    numbers = [event[1] for event in second if event[0] in {"restored", "epoch"}]
+    assert numbers == list(range(1, 121))
+    assert sum(event[0] == "restored" for event in second) >= first[-1][1]
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_bucket_that_takes_nothing_costs_a_cell_its_checkpoints_alone(run, make_config, bucket):
+    cell = Cell("short", 0, make_config({"epochs": 3}), {})
+    gone = storage_at(bucket.uri("runs").replace(bucket.name, "nobody"))
+    events = run([cell], Observer(), StopFlag(), gone)[cell.cell_id]
+    assert events[-1][0] == "complete"
+    warnings = {event[1] for event in events if event[0] == "silence"}
+    assert warnings == {"its checkpoint cannot be written (there is no bucket 'nobody'); it goes on without"}

@@ -16,7 +16,7 @@ import ray
 from fgtune.config.schema.study import ExecutionConfig
 from fgtune.errors import ConfigError, RayError
 from fgtune.tuning import session
-from fgtune.tuning.session import check_temporary_folder, ray_session, slots
+from fgtune.tuning.session import check_temporary_folder, ray_session, slots, wait_for_nodes
 
 
 def test_an_address_where_nobody_listens_is_refused_at_once(monkeypatch):
@@ -221,3 +221,17 @@ def test_a_variable_that_hides_gpus_is_named_where_they_lack(monkeypatch, hidden
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
     with pytest.raises(ConfigError, match=re.escape(fix)):
         session.check_resources(ExecutionConfig.from_plain({"gpus": 1}))
+
+
+def test_a_cluster_whose_first_node_is_still_starting_is_waited_for(monkeypatch):
+    head, node = {"Alive": True, "Resources": {"memory": 1.0}}, {"Alive": True, "Resources": {"CPU": 2.0}}
+    seen, said = [[head], [head], [head, node]], []
+    monkeypatch.setattr(ray, "nodes", lambda: seen.pop(0))
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    wait_for_nodes(said.append)
+    assert seen == []
+    assert said == ["no node of the cluster has a core for trials yet; waiting for one to join"]
+    monkeypatch.setattr(ray, "nodes", lambda: [head])
+    monkeypatch.setattr("fgtune.tuning.session.JOINED_WITHIN_S", -1.0)
+    with pytest.raises(ConfigError, match=r"no node of the cluster has a core for trials\. Fix: see `ray status`"):
+        wait_for_nodes(said.append)

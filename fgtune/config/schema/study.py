@@ -29,6 +29,7 @@ from fgtune.config.schema.imported import ImportedDesign
 from fgtune.config.schema.published import PublishedTable
 from fgtune.config.schema.search import SearchDesign
 from fgtune.config.schema.seeds import AdaptiveSeeds
+from fgtune.config.schema.storage import StorageText
 from fgtune.config.schema.trial_kinds import AnyTrial, declares_metrics
 from fgtune.config.schema.tuning import Mode, NoSchedulerConfig, SchedulerConfig, StoppingConfig
 from fgtune.config.schema.variance import VarianceDesign
@@ -181,6 +182,10 @@ class ExecutionConfig(Config):
     """Trials at once; None lets the machine's resources decide."""
     checkpoint_every_epochs: Count = 10
     """A checkpoint is also written whenever a trial is stopped cleanly."""
+    storage: StorageText | None = None
+    """Where checkpoints and pretrained backbones are kept while the study runs: ``s3://BUCKET/PREFIX``,
+    ``gs://BUCKET/PREFIX``, or a folder that all machines see; as ``--storage``. None keeps them in the study folder,
+    which is enough on one machine. Credentials come from the environment of each machine."""
     budget: BudgetConfig = BudgetConfig()
     """When it is used up, running trials stop cleanly and the exit code is 4."""
 

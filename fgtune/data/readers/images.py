@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -117,6 +117,10 @@ class ImageFiles(StoredInputs):
         """The file of a row."""
         return Path(self.root) / os.fsdecode(bytes(self.names[row]))
 
+    def read(self, row: int) -> ByteArray:
+        """One image as (3, size, size) uint8."""
+        return read_image(self.file(row), self.size, self.resize, self.as_seen, self.bits)
+
     def take(self, rows: IntArray) -> ImageFiles:
         """These rows, still undecoded."""
         return replace(self, names=self.names[rows])
@@ -127,7 +131,7 @@ class ImageFiles(StoredInputs):
 
         def decode(place: int) -> None:
             try:
-                pixels[place] = read_image(self.file(int(rows[place])), self.size, self.resize, self.as_seen, self.bits)
+                pixels[place] = self.read(int(rows[place]))
             except DataError as error:
                 failed[place] = error
 
@@ -184,7 +188,14 @@ def stat_of(path: Path) -> os.stat_result:
         raise DataError(f"image cannot be read ({error.strerror})", where=str(path), path="trial.data.path") from error
 
 
-def read_image(path: Path, size: int, resize: Resize, as_seen: bool = False, bits: int = MOST_BITS) -> ByteArray:
+def read_image(
+    path: Path,
+    size: int,
+    resize: Resize,
+    as_seen: bool = False,
+    bits: int = MOST_BITS,
+    content: BinaryIO | None = None,
+) -> ByteArray:
     """One image as (3, size, size) uint8, in RGB.
 
     Args:
@@ -193,6 +204,7 @@ def read_image(path: Path, size: int, resize: Resize, as_seen: bool = False, bit
         resize: How it is brought there.
         as_seen: Turn it as its EXIF orientation says, and lay transparent pixels on white.
         bits: Significant bits of a grey image of more than 8, whose values 0 .. 2^bits - 1 become 0 .. 255.
+        content: What the file holds, where it is not to be opened.
 
     Raises:
         DataError: If the file is missing, truncated, not in one of ``FORMATS``, far too large, or holds larger values
@@ -201,7 +213,7 @@ def read_image(path: Path, size: int, resize: Resize, as_seen: bool = False, bit
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(path if content is None else content, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"{image.width} x {image.height} pixels are too many")
             if resize == "crop" and max(image.size) * size * size > MAX_PIXELS * min(image.size):

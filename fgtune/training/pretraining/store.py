@@ -7,6 +7,7 @@ several processes that need a file, one trains and the others wait.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from torch import Tensor
 from fgtune.config.schema.base import stable_hash
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import StoredInputs, TrainingView
+from fgtune.files import is_disk_fault
+from fgtune.results.storage import Storage
 from fgtune.training.compute import Compute, save_state
 from fgtune.training.input_checks import view_shape
 from fgtune.training.pretraining.pretrain import Progress, normalisation_of, pretrained_weights, seed_of, settings_of
@@ -25,37 +28,55 @@ _RECIPE = 1
 """Increase it whenever the same settings would give other weights: files of earlier versions are then not read."""
 _DIGEST = "content"
 
+logger = logging.getLogger(__name__)
+
 
 def pretrained(
-    config: TrialConfig, view: TrainingView, seed: int, folder: Path | None = None, progress: Progress | None = None
+    config: TrialConfig, view: TrainingView, seed: int, storage: Storage | None = None, progress: Progress | None = None
 ) -> dict[str, Tensor]:
-    """The pretrained backbone of a cell: from its file in ``folder``, or trained now and written there.
+    """The pretrained backbone of a cell: from its file in ``storage``, or trained now and written there.
 
     Args:
         config: A trial with ``model.pretrain``.
         view: The training split.
         seed: The block.
-        folder: Where files are kept; None keeps none and gives the same weights.
+        storage: Where files are kept; None keeps none and gives the same weights.
         progress: Called after each epoch that is trained.
 
     Raises:
         TrialError: The loss became non-finite.
     """
-    if folder is None:
+    if storage is None:
         return pretrained_weights(config, view, seed, progress)
-    from filelock import FileLock
-
-    path = folder / f"{key_of(config, view, seed)}.pt"
-    state = _read(path)
+    name = f"{key_of(config, view, seed)}.pt"
+    state = _stored(storage, name)
     if state is not None:
         return state
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(f".{path.name}.lock")):
-        state = _read(path)  # another process may have been faster
+    with storage.locked(name):
+        state = _stored(storage, name)  # another process may have been faster
         if state is None:
-            state = pretrained_weights(config, view, seed, progress)
-            write_encoder(path, state)
+            made = pretrained_weights(config, view, seed, progress)
+            state = _stored(storage, name)  # on another machine, which this lock does not hold up
+            if state is None:
+                _keep(storage, name, made)
+                return made
     return state
+
+
+def _keep(storage: Storage, name: str, made: Mapping[str, Tensor]) -> None:
+    """Write weights where others find them; a disk or a bucket that takes nothing costs only their time."""
+    try:
+        storage.write(name, lambda path: write_encoder(path, made))
+    except OSError as error:
+        if not is_disk_fault(error):
+            raise
+        logger.warning("the pretrained backbone is not kept: %s", error.strerror)
+
+
+def _stored(storage: Storage, name: str) -> dict[str, Tensor] | None:
+    """The weights in a file of the storage; None if there is none, or if it is damaged."""
+    with storage.reading(name) as path:
+        return None if path is None else _read(path)
 
 
 def key_of(config: TrialConfig, view: TrainingView, seed: int) -> str:

@@ -12,6 +12,7 @@ from fgtune.config.schema.model import ModelConfig
 from fgtune.data.load import load_dataset
 from fgtune.errors import ConfigError, TrialError
 from fgtune.neighbors import find_neighbors
+from fgtune.results.storage import FolderStorage
 from fgtune.training.build import build_trainer
 from fgtune.training.input_checks import check_inputs
 from fgtune.training.prepared import prepare_split, views
@@ -156,8 +157,10 @@ def test_neighbours_in_pretrained_features_share_their_fine_class_more_often(par
 
 
 def test_a_second_arm_of_the_block_reads_the_file_and_others_train_their_own(parts, counted, tmp_path):
-    first = build_trainer(*parts(SCARF), encoders=tmp_path)
-    again = build_trainer(*parts(SCARF | {"objective.preset": "base", "optimizer.lr": 0.01}), encoders=tmp_path)
+    first = build_trainer(*parts(SCARF), encoders=FolderStorage(tmp_path))
+    again = build_trainer(
+        *parts(SCARF | {"objective.preset": "base", "optimizer.lr": 0.01}), encoders=FolderStorage(tmp_path)
+    )
     assert counted == [0]
     assert same(first.networks.model.backbone.state_dict(), again.networks.model.backbone.state_dict())
     for changes, seed in (
@@ -166,14 +169,14 @@ def test_a_second_arm_of_the_block_reads_the_file_and_others_train_their_own(par
         (SCARF | {"model.backbone.hidden": [8]}, 0),
         (SCARF | {"data.data_seed": 1}, 0),
     ):
-        build_trainer(*parts(changes, seed), encoders=tmp_path)
+        build_trainer(*parts(changes, seed), encoders=FolderStorage(tmp_path))
     assert counted == [0, 1, 0, 0, 0]
     assert len(list(tmp_path.glob("*.pt"))) == 5
 
 
 def test_with_and_without_a_folder_a_cell_is_the_same(parts, tmp_path):
     alone = build_trainer(*parts(SCARF))
-    kept = [build_trainer(*parts(SCARF), encoders=tmp_path) for _ in range(2)]
+    kept = [build_trainer(*parts(SCARF), encoders=FolderStorage(tmp_path)) for _ in range(2)]
     for trainer in (alone, *kept):
         for _ in trainer:
             pass
@@ -184,7 +187,7 @@ def test_with_and_without_a_folder_a_cell_is_the_same(parts, tmp_path):
 
 def test_a_damaged_file_is_trained_again(parts, counted, tmp_path):
     config, view, *_ = parts(SCARF)
-    weights = store.pretrained(config, view, 0, tmp_path)
+    weights = store.pretrained(config, view, 0, FolderStorage(tmp_path))
     (path,) = tmp_path.glob("*.pt")
     whole = path.read_bytes()
     name = next(iter(weights))
@@ -193,7 +196,7 @@ def test_a_damaged_file_is_trained_again(parts, counted, tmp_path):
     flipped[place + 5] ^= 1
     for content in (bytes(flipped), whole[:-100], b""):
         path.write_bytes(content)
-        assert same(weights, store.pretrained(config, view, 0, tmp_path))
+        assert same(weights, store.pretrained(config, view, 0, FolderStorage(tmp_path)))
         assert path.stat().st_size == len(whole)
     assert len(counted) == 4
 
@@ -211,24 +214,24 @@ def test_a_process_that_waited_for_the_lock_reads_what_the_other_wrote(parts, co
             return super().__enter__()
 
     monkeypatch.setattr(filelock, "FileLock", Slow)
-    assert same(weights, store.pretrained(config, view, 0, tmp_path))
+    assert same(weights, store.pretrained(config, view, 0, FolderStorage(tmp_path)))
     assert counted == []
     assert [path.suffix for path in sorted(tmp_path.iterdir()) if not path.name.startswith(".")] == [".pt"]
 
 
 def test_a_file_is_read_as_weights_of_another_study(parts, tmp_path):
     config, view, *_ = parts(SCARF)
-    weights = store.pretrained(config, view, 0, tmp_path)
+    weights = store.pretrained(config, view, 0, FolderStorage(tmp_path))
     (path,) = tmp_path.glob("*.pt")
     loaded = build_trainer(*parts({"model.weights": {"path": str(path)}}))
     assert same(weights, loaded.networks.model.backbone.state_dict())
 
 
 def test_a_cell_goes_on_from_its_checkpoint(parts, counted, tmp_path):
-    whole = build_trainer(*parts(SCARF), encoders=tmp_path)
-    first = build_trainer(*parts(SCARF), encoders=tmp_path)
+    whole = build_trainer(*parts(SCARF), encoders=FolderStorage(tmp_path))
+    first = build_trainer(*parts(SCARF), encoders=FolderStorage(tmp_path))
     next(first), next(first)
-    second = build_trainer(*parts(SCARF), encoders=tmp_path)
+    second = build_trainer(*parts(SCARF), encoders=FolderStorage(tmp_path))
     second.load_state_dict(first.state_dict())
     for trainer in (whole, second):
         for _ in trainer:

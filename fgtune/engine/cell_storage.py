@@ -1,0 +1,186 @@
+"""Where a call keeps the files of unfinished cells: opened, taken over from where they were before, cleaned up."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from fgtune.config.schema.storage import parse_storage
+from fgtune.files import write_atomically
+from fgtune.results.folder import StudyFolder
+from fgtune.results.storage import FolderStorage, Storage, storage_at
+from fgtune.text import count
+
+_CHECKPOINTS, _ENCODERS = "checkpoints", "pretrained"
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What ``storage.json`` says: where files of this study may lie besides its folder.
+
+    Attributes:
+        storage: The address.
+        folder: The study's own folder there, which no other study folder has.
+    """
+
+    storage: str
+    folder: str
+
+    @classmethod
+    def read(cls, path: Path) -> _Record | None:
+        """The record; None without one, or where it is damaged."""
+        try:
+            plain = json.loads(path.read_text(encoding="utf-8"))
+            parse_storage(plain["storage"])
+            return cls(plain["storage"], str(plain["folder"]))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    @classmethod
+    def of(cls, address: str, folder: str) -> _Record:
+        """The record of an address, which has to mean the same wherever the next call starts."""
+        place = storage_at(address)
+        return cls(str(place.root) if isinstance(place, FolderStorage) else address, folder)
+
+    def write(self, path: Path) -> None:
+        """Keep it before anything is written there."""
+        write_atomically(path, json.dumps(vars(self), indent=2).encode() + b"\n")
+
+    def open(self) -> Storage:
+        """The folder there."""
+        return storage_at(self.storage).below(self.folder)
+
+
+class CellStorage:
+    """Checkpoints and pretrained backbones of a study, in its folder or elsewhere.
+
+    Args:
+        folder: The locked study folder.
+        name: Name of the study.
+        address: ``execution.storage``; None keeps everything in the folder.
+        say: Receives what does not stop the study.
+        may_be_missing: Whether other machines that do not see the study folder keep nothing.
+        is_idle: Whether the call trains nothing, and only cleans up.
+
+    Attributes:
+        checkpoints: ``CELL.pt``, and ``CELL.EPOCH.pt`` that forks start from.
+        encoders: Pretrained backbones.
+    """
+
+    def __init__(
+        self,
+        folder: StudyFolder,
+        name: str,
+        address: str | None,
+        say: Callable[[str], None],
+        *,
+        may_be_missing: bool = False,
+        is_idle: bool = False,
+    ) -> None:
+        self._folder, self._say, self._may_fail = folder, say, True
+        home = folder.checkpoints_dir.resolve(), folder.encoders_dir.resolve()
+        own, own_encoders = (FolderStorage(each, may_be_missing=may_be_missing) for each in home)
+        self.checkpoints: Storage = own
+        self.encoders: Storage = own_encoders
+        record = _Record.read(folder.storage_file)
+        before = None if record is None else record.open()
+        self._elsewhere: Storage | None = before  # to be cleaned at the end
+        if is_idle and before is not None:
+            self._use(before)
+        elif not is_idle and address is not None:
+            wanted = _Record.of(address, f"{name}-{secrets.token_hex(4)}" if record is None else record.folder)
+            self._use(wanted.open())
+            if record != wanted:
+                self._take_over(own if before is None else before.below(_CHECKPOINTS))
+                wanted.write(folder.storage_file)
+        elif not is_idle:
+            if may_be_missing:  # a machine that does not see these folders keeps nothing
+                for each in home:
+                    each.mkdir(parents=True, exist_ok=True)
+            if before is not None:
+                self._take_over(before.below(_CHECKPOINTS))
+
+    def _use(self, place: Storage) -> None:
+        self._elsewhere = place
+        self.checkpoints, self.encoders = place.below(_CHECKPOINTS), place.below(_ENCODERS)
+
+    def _take_over(self, before: Storage) -> None:
+        """Copy the checkpoints from where an earlier call kept them; what cannot be copied is done without."""
+        try:
+            names = before.names()
+            for name in names:
+                with before.reading(name) as path:
+                    if path is not None:
+                        self.checkpoints.write(name, partial(_copy, path))
+        except OSError as error:
+            reason = error.strerror or error
+            self._say(f"warning: checkpoints in {before.where} are not taken over ({reason}); cells go on without them")
+            return
+        if names:
+            self._say(f"{count(len(names), 'checkpoint')} taken over from {before.where} to {self.checkpoints.where}")
+            self._try(before.clear, before.where)
+
+    def forget(self, cell_id: str) -> None:
+        """Remove the checkpoint of a finished cell."""
+        self._try(lambda: self.checkpoints.remove([f"{cell_id}.pt"]), self.checkpoints.where)
+
+    def conclude(self, finished: Collection[str], *, complete: bool) -> None:
+        """Clean up at the end of a call.
+
+        Args:
+            finished: Cells that need no checkpoint any more; a worker may have written one after its cell was stopped.
+            complete: Whether nothing is left to run; until then a cell may still fork from another one's milestone.
+        """
+        self._may_fail = True
+        self._try(lambda: self._remove(finished, complete), self.checkpoints.where)
+        if complete:
+            for work in self._folder.checkpoints_dir.glob("*.work"):  # of a user's function that was killed
+                shutil.rmtree(work, ignore_errors=True)
+            with suppress(OSError):  # stays if there is anything in it
+                self._folder.encoders_dir.rmdir()
+            if self._elsewhere is not None:
+                self._try(self._close, self._elsewhere.where)
+
+    def _remove(self, finished: Collection[str], complete: bool) -> None:
+        names = self.checkpoints.names()
+        over = [name for name in names if name.removesuffix(".pt") in finished or (complete and name.count(".") == 2)]
+        self.checkpoints.remove(over)
+
+    def _close(self) -> None:
+        """Bring home what the study folder keeps, and leave nothing elsewhere."""
+        if self._elsewhere is None:
+            return
+        home, encoders = self._folder.encoders_dir, self._elsewhere.below(_ENCODERS)
+        for name in encoders.names():
+            with encoders.reading(name) as path:
+                if path is not None and not (home / name).exists():
+                    write_atomically(home / name, path.read_bytes())
+        self._elsewhere.clear()
+        self._folder.storage_file.unlink(missing_ok=True)
+
+    def _try(self, action: Callable[[], None], where: str) -> None:
+        """Do what may fail without harm; after a failure, nothing more is tried before the end of the call."""
+        if not self._may_fail:
+            return
+        try:
+            action()
+        except OSError as error:
+            self._may_fail = False
+            again = "the next call of the same command tries again"
+            self._say(f"warning: {where} cannot be cleaned up ({error.strerror or error}); {again}")
+
+
+def kept_elsewhere(folder: StudyFolder) -> str | None:
+    """Where checkpoints of unfinished cells lie outside the study folder; None if nowhere."""
+    record = _Record.read(folder.storage_file)
+    return None if record is None else record.open().where
+
+
+def _copy(source: Path, target: Path) -> None:
+    write_atomically(target, source.read_bytes())

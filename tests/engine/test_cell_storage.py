@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from fgtune.engine.cell_storage import CellStorage, kept_elsewhere
+from fgtune.files import write_atomically
+from fgtune.results.folder import StudyFolder
+
+
+@pytest.fixture
+def open_storage(tmp_path):
+    """Open the storage of a study in ``tmp_path``; what it says goes to ``said``."""
+
+    def make(address=None, **options):
+        return CellStorage(folder, "small", address, said.append, **options)
+
+    folder, said = StudyFolder(tmp_path / "small"), []
+    make.folder, make.said = folder, said
+    return make
+
+
+def put(storage, name, content=b"1"):
+    storage.write(name, lambda path: write_atomically(path, content))
+
+
+def test_without_an_address_everything_stays_in_the_study_folder(open_storage):
+    storage = open_storage()
+    put(storage.checkpoints, "a.pt")
+    put(storage.checkpoints, "a.3.pt")
+    put(storage.encoders, "e.pt")
+    storage.conclude({"a"}, complete=False)
+    assert storage.checkpoints.names() == ["a.3.pt"], "a fork may still start from it"
+    storage.conclude({"a"}, complete=True)
+    assert storage.checkpoints.names() == []
+    assert (open_storage.folder.encoders_dir / "e.pt").is_file()
+    assert not open_storage.folder.storage_file.exists()
+
+
+def test_at_the_end_nothing_is_left_in_the_bucket_and_encoders_are_in_the_study_folder(open_storage, bucket):
+    storage = open_storage(bucket.uri("runs"))
+    record = json.loads(open_storage.folder.storage_file.read_text())
+    assert record["folder"].startswith("small-")
+    for name in ("a.pt", "b.pt", "a.3.pt"):
+        put(storage.checkpoints, name)
+    put(storage.encoders, "e.pt", b"encoder")
+    own = f"runs/{record['folder']}"
+    assert set(bucket.objects) == {
+        f"{own}/checkpoints/a.pt",
+        f"{own}/checkpoints/b.pt",
+        f"{own}/checkpoints/a.3.pt",
+        f"{own}/pretrained/e.pt",
+    }
+    storage.forget("a")
+    assert storage.checkpoints.names() == ["a.3.pt", "b.pt"]
+    storage.conclude({"a"}, complete=False)
+    assert storage.checkpoints.names() == ["a.3.pt", "b.pt"]
+    storage.conclude({"a", "b"}, complete=True)
+    assert bucket.objects == {}
+    assert (open_storage.folder.encoders_dir / "e.pt").read_bytes() == b"encoder"
+    assert not open_storage.folder.storage_file.exists()
+    assert open_storage.said == []
+
+
+def test_the_next_call_finds_what_the_last_one_kept_and_another_study_does_not(open_storage, bucket, tmp_path):
+    put(open_storage(bucket.uri()).checkpoints, "a.pt")
+    assert open_storage(bucket.uri()).checkpoints.names() == ["a.pt"]
+    other = CellStorage(StudyFolder(tmp_path / "other" / "small"), "small", bucket.uri(), print)
+    assert other.checkpoints.names() == []
+    other.conclude((), complete=True)
+    assert open_storage(bucket.uri()).checkpoints.names() == ["a.pt"]
+
+
+def test_checkpoints_follow_the_study_to_another_place_and_home(open_storage, bucket, tmp_path):
+    put(open_storage().checkpoints, "a.pt", b"from home")
+    for address in (bucket.uri("first"), str(tmp_path / "nfs"), bucket.uri("second"), None):
+        storage = open_storage(address)
+        with storage.checkpoints.reading("a.pt") as path:
+            assert path.read_bytes() == b"from home"
+    assert bucket.objects == {}
+    assert [text.partition(" from ")[0] for text in open_storage.said] == ["1 checkpoint taken over"] * 4
+    storage.conclude({"a"}, complete=True)
+    assert not open_storage.folder.storage_file.exists()
+
+
+def test_what_cannot_be_read_or_cleaned_is_said_once_and_stops_nothing(open_storage, bucket):
+    put(open_storage(bucket.uri("p")).checkpoints, "a.pt")
+    bucket.ask_for_keys(True)
+    try:
+        storage = open_storage(bucket.uri("p"))
+        storage.forget("a")
+        storage.forget("b")
+        assert len(open_storage.said) == 1
+        assert "cannot be cleaned up (refuses the credentials of this machine" in open_storage.said[0]
+        home = open_storage()
+        assert home.checkpoints.names() == []
+        assert "are not taken over (refuses the credentials" in open_storage.said[1]
+    finally:
+        bucket.ask_for_keys(False)
+    home.conclude({"a"}, complete=True)
+    assert bucket.objects == {}
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"storage": 3}', '{"storage": "http://x", "folder": "y"}', "[]"])
+def test_a_damaged_record_counts_as_none(open_storage, bucket, content):
+    open_storage.folder.root.mkdir()
+    open_storage.folder.storage_file.write_text(content)
+    assert open_storage(bucket.uri()).checkpoints.names() == []
+
+
+def test_a_call_that_trains_nothing_moves_nothing_and_cleans_up_when_all_is_done(open_storage, bucket):
+    put(open_storage(bucket.uri("p")).checkpoints, "a.pt")
+    for address in (None, bucket.uri("q")):
+        open_storage(address, is_idle=True).conclude((), complete=False)
+        assert len(bucket.objects) == 1
+    assert kept_elsewhere(open_storage.folder).startswith(f"s3://{bucket.name}/p/small-")
+    open_storage(is_idle=True).conclude((), complete=True)
+    assert bucket.objects == {}
+    assert kept_elsewhere(open_storage.folder) is None
+
+
+def test_on_a_cluster_the_folders_are_there_before_other_machines_look_for_them(open_storage):
+    storage = open_storage(may_be_missing=True)
+    assert storage.checkpoints.here() is storage.checkpoints
+    assert open_storage.folder.encoders_dir.is_dir()
+    storage.conclude((), complete=True)
+    assert not open_storage.folder.encoders_dir.exists()

@@ -61,6 +61,8 @@ def read_bytes(path: Path, most: int, *, what: str = "file") -> bytes:
         if not stat.S_ISREG(state.st_mode):
             kind = "a folder" if stat.S_ISDIR(state.st_mode) else "a device, a pipe or a socket"
             raise ConfigError(f"must be a file, it is {kind}", where=where, fix="name a regular file")
+        if state.st_size > most:  # a file of holes takes no room on the disk, and all its size in memory
+            raise _too_large(where, what, most, state.st_size)
         with path.open("rb") as file:
             # Not the stated size alone: it is 0 below /proc, and a ledger may grow meanwhile.
             content = file.read(min(most, state.st_size + _TAIL) + 1)
@@ -72,9 +74,13 @@ def read_bytes(path: Path, most: int, *, what: str = "file") -> bytes:
             f"cannot be read ({reason})", where=where, fix="check the path and who may read it"
         ) from error
     if len(content) > most:
-        rule = f"a {what} must hold at most {most / 1e6:g} MB, it has {max(state.st_size, len(content)) / 1e6:,.1f} MB"
-        raise ConfigError(rule, where=where, fix="name the file that is meant, or make it smaller")
+        raise _too_large(where, what, most, len(content))
     return content
+
+
+def _too_large(where: str, what: str, most: int, size: int) -> ConfigError:
+    rule = f"a {what} must hold at most {most / 1e6:g} MB, it has {size / 1e6:,.1f} MB"
+    return ConfigError(rule, where=where, fix="name the file that is meant, or make it smaller")
 
 
 _DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE}

@@ -48,7 +48,9 @@ def guarded(findings: Iterable[Finding], what: str) -> Iterator[Finding]:
     try:
         yield from findings
     except DAMAGE as error:
-        yield Finding(1, f"{what}: cannot be checked: {described(error)}")
+        name = Path(error.where).name if isinstance(error, DamagedFileError) else ""
+        file = f"{name} " if name not in what else ""
+        yield Finding(1, f"{what}: {file}cannot be checked: {described(error)}")
 
 
 def described(error: Exception) -> str:

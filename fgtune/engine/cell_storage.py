@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Collection
@@ -18,6 +19,8 @@ from fgtune.results.storage import FolderStorage, Storage, storage_at
 from fgtune.text import count
 
 _CHECKPOINTS, _ENCODERS = "checkpoints", "pretrained"
+_OWN_FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*-[0-9a-f]{8}")
+"""Name of a study's own folder in a storage: a record that came with a folder from elsewhere may name no other."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,9 @@ class _Record:
         try:
             plain = json.loads(path.read_text(encoding="utf-8"))
             parse_storage(plain["storage"])
-            return cls(plain["storage"], str(plain["folder"]))
+            if not _OWN_FOLDER.fullmatch(plain["folder"]):
+                return None  # it is removed at the end, so it must be one that no one else would make
+            return cls(plain["storage"], plain["folder"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 

@@ -126,3 +126,16 @@ def test_on_a_cluster_the_folders_are_there_before_other_machines_look_for_them(
     assert open_storage.folder.encoders_dir.is_dir()
     storage.conclude((), complete=True)
     assert not open_storage.folder.encoders_dir.exists()
+
+
+@pytest.mark.parametrize("name", ["precious", "../precious", ".", "", "a/precious-01234567", 7])
+def test_a_record_from_elsewhere_makes_no_folder_of_the_users_disappear(open_storage, tmp_path, name):
+    precious = tmp_path / "storage" / "precious"
+    precious.mkdir(parents=True)
+    (precious / "checkpoints").mkdir()
+    (precious / "checkpoints" / "model.pt").write_bytes(b"1")
+    record = {"storage": str(tmp_path / "storage"), "folder": name}
+    write_atomically(open_storage.folder.storage_file, json.dumps(record).encode())
+    for idle in (True, False):
+        open_storage(is_idle=idle).conclude(set(), complete=True)
+    assert (precious / "checkpoints" / "model.pt").read_bytes() == b"1"

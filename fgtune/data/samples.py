@@ -63,8 +63,8 @@ def _row(sample: AnyArray) -> tuple[float | None, ...]:
 def _data_url(picture: AnyArray) -> str:
     """A (channels, height, width) picture, made smaller if it is large, as a data URL.
 
-    Of more than three channels the first, the middle and the last one are shown; numbers that are no shares are
-    stretched from the smallest to the largest.
+    Of more than three channels the first, the middle and the last one are shown; numbers that are neither shares nor
+    bytes are stretched from the smallest to the largest.
     """
     from PIL import Image
 
@@ -75,7 +75,8 @@ def _data_url(picture: AnyArray) -> str:
         pixels = picture
     else:
         low, high = float(np.nanmin(picture)), float(np.nanmax(picture))
-        low, high = (0.0, 1.0) if low >= 0.0 and high <= 1.0 else (low, max(high, low + 1e-12))
+        usual = next((top for top in (1.0, 255.0) if low >= 0.0 and high <= top), None)
+        low, high = (low, max(high, low + 1e-12)) if usual is None else (0.0, usual)
         pixels = (255 * np.clip(np.nan_to_num((picture - low) / (high - low)), 0.0, 1.0)).round().astype(np.uint8)
     image = Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(np.moveaxis(pixels, 0, -1)))
     image.thumbnail((PICTURE_PX, PICTURE_PX))

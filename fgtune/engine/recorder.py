@@ -32,7 +32,7 @@ from fgtune.results.evidence import (
 from fgtune.results.folder import StudyFolder
 from fgtune.results.live import RunningTrial, log_fault, write_running
 from fgtune.results.records import CellResult, CellState, EpochMetrics, LabelsRecord, TrialOutcome
-from fgtune.results.samples import write_samples
+from fgtune.results.samples import remove_samples, write_samples
 from fgtune.visible import masked, visible
 
 _T = TypeVar("_T")
@@ -208,7 +208,7 @@ class Recorder:
 
 
 def record_labels(folder: StudyFolder, plan: Plan, datasets: Mapping[str, Dataset]) -> None:
-    """Store the coarse labels of a plan's data sets, which predictions are read with, and a few samples to look at.
+    """Store the coarse labels of a plan's data sets, which predictions are read with, and samples to look at if wished.
 
     Args:
         folder: The locked study folder.
@@ -217,7 +217,10 @@ def record_labels(folder: StudyFolder, plan: Plan, datasets: Mapping[str, Datase
     """
     for key in sorted(plan.shapes.keys() & datasets.keys()):
         folder.write_labels(key, LabelsRecord.of(datasets[key].coarse, datasets[key].num_coarse))
-        write_samples(folder, key, sample_card(datasets[key]))
+        if plan.study.execution.show_samples:
+            write_samples(folder, key, sample_card(datasets[key]))
+        else:
+            remove_samples(folder, key)
 
 
 def without_repeats(epochs: Sequence[EpochMetrics]) -> list[EpochMetrics]:

@@ -64,6 +64,11 @@ def write_samples(folder: CellFiles, dataset_key: str, card: SampleCard) -> None
     write_atomically(folder.samples_dir / f"{dataset_key}.json", json.dumps(asdict(card), allow_nan=False).encode())
 
 
+def remove_samples(folder: CellFiles, dataset_key: str) -> None:
+    """Store none of a data set any more."""
+    (folder.samples_dir / f"{dataset_key}.json").unlink(missing_ok=True)
+
+
 def read_samples(folder: CellFiles) -> tuple[SampleCard, ...]:
     """The samples of every data set, in the order of their keys; a damaged file is left out and noted."""
     found = []

@@ -186,6 +186,9 @@ class ExecutionConfig(Config):
     """Where checkpoints and pretrained backbones are kept while the study runs: ``s3://BUCKET/PREFIX``,
     ``gs://BUCKET/PREFIX``, or a folder that all machines see; as ``--storage``. None keeps them in the study folder,
     which is enough on one machine. Credentials come from the environment of each machine."""
+    show_samples: bool = True
+    """Whether a few samples of each coarse class are stored in the study folder and shown in the report. Say false
+    where the report is passed on to people who may not see the data."""
     budget: BudgetConfig = BudgetConfig()
     """When it is used up, running trials stop cleanly and the exit code is 4."""
 

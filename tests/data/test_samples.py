@@ -1,3 +1,5 @@
+"""Samples of a data set for people to look at: the same ones each time, small, without fine labels."""
+
 from __future__ import annotations
 
 import base64
@@ -8,47 +10,78 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fgtune.config.schema.data import ArraysConfig
+from fgtune.config.schema.data import DigitsConfig
+from fgtune.data.base import Dataset
 from fgtune.data.load import load_dataset
-from fgtune.data.samples import MOST_CLASSES, MOST_COLUMNS, MOST_PICTURES, MOST_ROWS, PICTURE_PX, sample_card
+from fgtune.data.samples import sample_card
 
 
-@pytest.fixture
-def dataset(tmp_path):
-    """Load inputs with 12 coarse classes, whose names begin with ``kind``."""
-
-    def load(inputs):
-        coarse = np.array([f"kind {n % 12:02d}" for n in range(len(inputs))])
-        np.savez(tmp_path / "data.npz", inputs=inputs, coarse=coarse)
-        return load_dataset(ArraysConfig(kind="arrays", path=str(tmp_path / "data.npz")))
-
-    return load
+def pixels(url: str) -> np.ndarray:
+    head, _, content = url.partition(",")
+    assert head == "data:image/png;base64"
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(content))))
 
 
-def test_rows_of_a_table_are_its_own_from_the_first_to_the_last_of_a_class(dataset):
-    values = np.arange(60 * 9, dtype=np.float32).reshape(60, 9)
-    card = sample_card(dataset(values))
-    assert len(card.classes) == MOST_CLASSES
-    assert (card.more_classes, card.more_columns) == (12 - MOST_CLASSES, 9 - MOST_COLUMNS)
-    first = card.classes[0]
-    assert (first.name, first.size, len(first.rows)) == ("kind 00", 5, MOST_ROWS)
-    assert first.rows == (tuple(values[0, :MOST_COLUMNS]), tuple(values[48, :MOST_COLUMNS]))
+def table(n: int = 40, features: int = 9, classes: int = 2, **changes: object) -> Dataset:
+    inputs = np.arange(n * features, dtype=np.float32).reshape(n, features)
+    coarse = (np.arange(n) % classes)[:, None]
+    return replace(Dataset("made", inputs, coarse, (classes,)), **changes)
 
 
-def test_pictures_keep_their_pixels_and_large_ones_shrink(dataset):
-    rng = np.random.default_rng(0)
-    small = rng.integers(0, 256, (120, 3, 8, 10), dtype=np.uint8)
-    card = sample_card(dataset(small))
-    drawn = card.classes[1].pictures
-    assert len(drawn) == MOST_PICTURES
-    decoded = [Image.open(io.BytesIO(base64.b64decode(each.partition(",")[2]))) for each in drawn]
-    np.testing.assert_array_equal(np.moveaxis(np.asarray(decoded[0]), -1, 0), small[1])
-    large = sample_card(dataset(rng.integers(0, 256, (24, 1, 90, 60), dtype=np.uint8)))
-    picture = Image.open(io.BytesIO(base64.b64decode(large.classes[0].pictures[0].partition(",")[2])))
-    assert max(picture.size) == PICTURE_PX
+def test_digits_are_pictures_of_their_coarse_classes():
+    digits = load_dataset(DigitsConfig())
+    card = sample_card(digits)
+    assert [each.size for each in card.classes] == [int((digits.coarse[:, 0] == label).sum()) for label in (0, 1)]
+    known = {np.round(255 * row).astype(np.uint8).tobytes(): label for row, (label,) in
+             zip(digits.inputs, digits.coarse, strict=True)}  # fmt: skip
+    for label, each in enumerate(card.classes):
+        assert len(each.pictures) == 6
+        assert {known[pixels(url).tobytes()] for url in each.pictures} == {label}
+    assert card == sample_card(digits)
+    assert sum(len(url) for each in card.classes for url in each.pictures) < 5_000
 
 
-def test_no_fine_label_is_read(dataset):
-    loaded = dataset(np.arange(120, dtype=np.float32).reshape(60, 2))
-    with_fine = replace(loaded, fine=np.arange(60, dtype=np.int64) % 24, num_fine=24)
-    assert sample_card(with_fine) == sample_card(loaded)
+def test_fine_labels_change_nothing():
+    digits = load_dataset(DigitsConfig())
+    scrambled = np.random.default_rng(0).permutation(digits.fine)
+    assert sample_card(replace(digits, fine=scrambled)) == sample_card(digits)
+    assert sample_card(replace(digits, fine=None, num_fine=None)) == sample_card(digits)
+
+
+def test_rows_of_a_table_have_its_first_columns_and_gaps_stay_gaps():
+    inputs = table().inputs.copy()
+    inputs[0, 1] = np.nan
+    names = tuple(f"gene {number}\x1b[31m" for number in range(9))
+    card = sample_card(table(inputs=inputs, feature_names=names, coarse_names=(("left", "right"),)))
+    assert (len(card.columns), card.more_columns) == (6, 3)
+    assert "\x1b" not in card.columns[0]
+    assert [each.name for each in card.classes] == ["left", "right"]
+    assert card.classes[0].rows[0] == (0.0, None, 2.0, 3.0, 4.0, 5.0)
+    assert card.classes[0].rows[1][0] == float(38 * 9)  # the last sample of the class
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "size"),
+    [((3, 100, 60), np.uint8, (40, 24, 3)), ((1, 5, 5), np.float32, (5, 5)), ((7, 4, 4), np.float32, (4, 4, 3))],
+)
+def test_pictures_are_shrunk_and_show_at_most_three_channels(shape, dtype, size):
+    rng = np.random.default_rng(1)
+    inputs = (rng.integers(0, 256, (20, *shape)) if dtype == np.uint8 else rng.normal(size=(20, *shape))).astype(dtype)
+    card = sample_card(table(20, inputs=inputs))
+    drawn = pixels(card.classes[0].pictures[0])
+    assert drawn.shape == size
+    if dtype == np.float32:
+        assert (drawn.min(), drawn.max()) == (0, 255)  # numbers that are no shares are stretched
+    assert card.columns == ()
+
+
+def test_of_many_classes_the_first_are_shown_and_small_ones_have_fewer():
+    card = sample_card(table(27, classes=26))
+    assert (len(card.classes), card.more_classes) == (8, 18)
+    assert [len(each.rows) for each in card.classes[:2]] == [2, 1]
+
+
+def test_bytes_that_are_kept_as_numbers_are_drawn_as_they_are():
+    values = np.random.default_rng(2).integers(10, 200, (4, 3, 6, 5))
+    card = sample_card(table(4, inputs=values.astype(np.float32)))
+    np.testing.assert_array_equal(np.moveaxis(pixels(card.classes[0].pictures[0]), -1, 0), values[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,12 +13,15 @@ from rich.console import Console
 
 from fgtune.config.arms.expand import expand
 from fgtune.config.reading.load import load_study
+from fgtune.config.schema.data import DigitsConfig
+from fgtune.data.load import load_dataset
 from fgtune.engine.patience import Patience
 from fgtune.engine.progress import ProgressDisplay, Tally
-from fgtune.engine.recorder import Recorder
+from fgtune.engine.recorder import Recorder, record_labels
 from fgtune.results.folder import StudyFolder
 from fgtune.results.ledger import Ledger
 from fgtune.results.records import CellState, EpochMetrics, RelationsRecord, SolverUse, TrialOutcome
+from fgtune.results.samples import read_samples
 
 PRIMARY = "test/clustering_accuracy"
 
@@ -179,3 +183,14 @@ def test_a_disk_that_is_broken_or_read_only_is_not_waited_for(synthetic, tmp_pat
     monkeypatch.setattr(Ledger, "append", read_only)
     with pytest.raises(OSError, match="Read-only"):
         written.recorder.on_complete(written.id, outcome(epoch(1)), 1)
+
+
+def test_samples_are_in_the_folder_unless_the_study_says_that_they_are_not_for_everyone(synthetic, tmp_path):
+    written = Written(synthetic, tmp_path)
+    datasets = {key: load_dataset(DigitsConfig()) for key in written.plan.shapes}
+    record_labels(written.folder, written.plan, datasets)
+    assert read_samples(written.folder)
+    execution = written.plan.study.execution.model_copy(update={"show_samples": False})
+    private = replace(written.plan, study=written.plan.study.model_copy(update={"execution": execution}))
+    record_labels(written.folder, private, datasets)
+    assert not read_samples(written.folder)

@@ -36,7 +36,7 @@ def test_a_study_that_was_extended_keeps_its_seeds(small_study, train_study, tmp
     text = small_study.read_text().replace("seeds: 2", "seeds: 1")
     small_study.write_text(text)
 
-    def execute(options, *_):
+    def execute(options, *_, **__):
         plan = open_study(options.study, options.overrides).plan
         seen.append((folder.check(plan), len(plan.cells)))
         return 0
@@ -44,7 +44,7 @@ def test_a_study_that_was_extended_keeps_its_seeds(small_study, train_study, tmp
     monkeypatch.setattr(fgtune.engine.run, "execute", execute)
     assert stages.run_stage(small_study, text, tmp_path, 10.0, None) == 0
     with monkeypatch.context() as patch:
-        patch.setattr(fgtune.engine.run, "execute", lambda *_: 0)
+        patch.setattr(fgtune.engine.run, "execute", lambda *_, **__: 0)
         extend(folder.root, 3)
     assert stages.run_stage(small_study, text, tmp_path, 10.0, None) == 0
     assert seen == [(True, 2), (True, 6)]

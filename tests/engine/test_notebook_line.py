@@ -12,7 +12,7 @@ from rich.console import Console
 from fgtune.engine import notebook_line as module
 from fgtune.engine.notebook_line import notebook_line
 from fgtune.engine.progress import ProgressDisplay, Tally
-from fgtune.results.records import CellState
+from fgtune.results.records import CellResult, CellState
 
 
 class Page:
@@ -81,8 +81,7 @@ def test_a_study_shows_one_line_and_prints_failures_alone(page, monkeypatch, qui
     display.open()
     for name, state in (("a", CellState.COMPLETE), ("b", CellState.FAIL)):
         metrics = {"m": 0.5} if state is CellState.COMPLETE else {}
-        fields = {"arm": "arm", "seed": 0, "seconds": 1.0, "cause": "it broke"}
-        display.finished(SimpleNamespace(cell_id=name, state=state, metrics=metrics, **fields))
+        display.finished(CellResult(name, "arm", 0, "hash", state, metrics, 1.0, 2, {}, {}, cause="it broke"))
     display.close()
     if quiet:
         assert (page.shown, out.getvalue()) == ([], "")

@@ -41,11 +41,13 @@ def test_a_pretrained_arm_is_trained_once_more_from_its_encoder_and_predicts_alo
     from fgtune.data.load import load_dataset
     from fgtune.exporting.train import train_on_all
     from fgtune.exporting.trained_model import FineModel, empty_network
+    from fgtune.results.storage import FolderStorage
 
     config = make_config({"model.pretrain": {"kind": "scarf", "epochs": 2, "dim": 8}, "epochs": 2})
     dataset = load_dataset(config.data)
     first, again, alone = (
-        train_on_all(config, dataset, 0, 1, lambda _: None, encoders) for encoders in (tmp_path, tmp_path, None)
+        train_on_all(config, dataset, 0, 1, lambda _: None, encoders)
+        for encoders in (FolderStorage(tmp_path), FolderStorage(tmp_path), None)
     )
     assert len(list(tmp_path.glob("*.pt"))) == 1
     assert first.metrics == again.metrics == alone.metrics

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import stat
 import tarfile
@@ -62,7 +63,7 @@ class WorkFolder:
                 for each in archive.getmembers():
                     if each.name.startswith(f"{_FILES}/"):
                         each.name = each.name.removeprefix(f"{_FILES}/")
-                        archive.extract(each, self.path, filter="data")
+                        _extract(archive, each, self.path)
             entries = tuple(EpochMetrics(**each) for each in history)
         except (OSError, tarfile.TarError, KeyError, TypeError, ValueError, EOFError):
             self.remove()
@@ -74,3 +75,21 @@ class WorkFolder:
     def remove(self) -> None:
         """Remove it with all that lies in it."""
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, root: Path) -> None:
+    """Put a file, a folder or a link into ``root``; whoever made the archive, nothing outside is written or named.
+
+    Raises:
+        TarError: It would be outside, or is something else.
+    """
+    if hasattr(tarfile, "data_filter"):
+        archive.extract(member, root, filter="data")
+        return
+    place = root / member.name  # Python before 3.11.4
+    leads_to = [place, place.parent / member.linkname] if member.issym() else [place]
+    if not all(Path(os.path.realpath(each)).is_relative_to(os.path.realpath(root)) for each in leads_to):
+        raise tarfile.TarError(f"{member.name} is outside the folder")
+    if not (member.isfile() or member.isdir() or member.issym()):
+        raise tarfile.TarError(f"{member.name} is neither a file nor a folder")
+    archive.extract(member, root)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 import re
 from functools import partial
@@ -193,3 +194,51 @@ def test_an_unfinished_study_has_nothing_to_draw(synthetic, tmp_path, capsys):
     assert main(["export", str(root), "--figures", "pdf"]) == 0
     assert "nothing to draw yet" in capsys.readouterr().out
     assert not (root / "figures").exists()
+
+
+def drawn_rows(axes):
+    """Every interval by the name of its row."""
+    names = [text.get_text() for text in axes.get_yticklabels()]
+    return dict(zip(names, bars(axes), strict=True))
+
+
+def test_parts_of_an_ablation_have_their_effects_and_their_shares(synthetic, tmp_path):
+    off = {name: {"off": {f"objective.lambda_{name}": 0.0}} for name in ("nn", "conf")}
+    study = {
+        "study": "parts", "question": "q", "seeds": 5,
+        "design": {"kind": "ablation", "schemes": ["factorial"], "components": off, "interactions": "planned"},
+        "trial": {"data": {"kind": "digits"}, "classes": {"num_fine": 10}, "epochs": 3},
+    }  # fmt: skip
+    accuracy = {"full": 0.9, "no_nn": 0.8, "no_conf": 0.8, "none": 0.8}
+    made = Drawn(synthetic.SyntheticStudy(text=json.dumps(study), accuracy=accuracy).write(tmp_path))
+    parts = made.summary.parts
+    effects, shares = (made.axes(name)[0] for name in ("parts-effects", "parts-shares"))
+    for axes, named in (
+        (effects, {f"{each.label} ({each.name})": each.contrast.estimate for each in parts.effects}),
+        (shares, {each.part: each.contrast.estimate for each in parts.shares}),
+    ):
+        found = drawn_rows(axes)
+        assert found.keys() == named.keys()
+        for name, estimate in named.items():
+            assert found[name] == pytest.approx((estimate.mean, estimate.low, estimate.high))
+
+
+def test_several_data_sets_stand_above_what_they_say_together(synthetic, tmp_path):
+    study = {
+        "study": "many", "question": "Which?", "seeds": 4,
+        "design": {
+            "kind": "comparison",
+            "arms": [{"name": "base", "set": {"epochs": 3}}, {"name": "other", "set": {"epochs": 4}}],
+            "datasets": {f"set{rank}": {"kind": "digits", "limit": 500 + rank} for rank in range(4)},
+        },
+        "trial": {"data": {"kind": "digits"}, "classes": {"num_fine": 10}},
+    }  # fmt: skip
+    made = Drawn(synthetic.SyntheticStudy(text=json.dumps(study), noise=0.01).write(tmp_path))
+    (contrast,) = made.summary.datasets.contrasts
+    found = drawn_rows(made.axes("datasets-0")[0])
+    assert list(found) == [*(f"set{rank}" for rank in range(4)), f"together ({contrast.verdict.value})"]
+    for effect in contrast.measured:
+        estimate = effect.contrast.estimate
+        assert found[effect.dataset] == pytest.approx((estimate.mean, estimate.low, estimate.high))
+    pooled = contrast.pooled.estimate
+    assert found[f"together ({contrast.verdict.value})"] == pytest.approx((pooled.mean, pooled.low, pooled.high))

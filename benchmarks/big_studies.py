@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import io
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from many_cells import COMMAND, cpu_seconds, finished, study_text
 from rich.console import Console
 
 from fgtune.config.arms.records import Cell
@@ -35,24 +35,9 @@ from fgtune.results.folder import StudyFolder
 from fgtune.results.live import RunningTrial
 from fgtune.results.options import RunOptions
 from fgtune.results.provenance import collect_provenance
-from fgtune.results.records import CellResult, CellState, EpochMetrics, SolverUse, TrialOutcome
+from fgtune.results.records import CellResult, EpochMetrics, SolverUse, TrialOutcome
 
-COMMAND = ("-c", "import sys; from fgtune.app.cli import main; sys.exit(main(sys.argv[1:]))")
 EPOCHS, AT_ONCE = 60, 100
-STUDY = """\
-study: big
-question: What does a study of many cells cost?
-design:
-  kind: sensitivity
-  grid: random
-  points: POINTS
-  factors:
-    optimizer.lr: {low: 0.001, high: 1.0, scale: log}
-    objective.lambda_reg: {low: 0.1, high: 10.0, scale: log}
-    classes.num_fine_ratio: [0.8, 1.0, 1.2, 1.5]
-seeds: 10
-trial: {data: {kind: digits}, classes: {num_fine_ratio: 1.0}}
-"""
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -74,17 +59,6 @@ def cpu_of(work: Callable[[], object]) -> float:
     return time.process_time() - before
 
 
-def cpu_of_command(*arguments: str) -> float:
-    """CPU seconds of ``fgtune`` with these arguments, in processes of their own: the least of three, as others add."""
-    seconds = []
-    for _ in range(3):
-        before = os.times()
-        subprocess.run([sys.executable, *COMMAND, *arguments], check=True, stdout=subprocess.DEVNULL)
-        after = os.times()
-        seconds.append(after.children_user - before.children_user + after.children_system - before.children_system)
-    return min(seconds)
-
-
 def resident_mib() -> float:
     """Memory that this process holds now."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
@@ -103,20 +77,7 @@ def history(cell: Cell) -> tuple[EpochMetrics, ...]:
 
 def result_of(cell: Cell, rank: int) -> CellResult:
     """The ledger's line of a finished cell."""
-    return CellResult(
-        cell_id=cell.cell_id,
-        arm=cell.arm,
-        seed=cell.seed,
-        config_hash=cell.config_hash,
-        state=CellState.COMPLETE,
-        metrics=dict(history(cell)[-1].metrics),
-        seconds=3.0,
-        epochs=EPOCHS,
-        levels=dict(cell.levels),
-        config=cell.config.to_plain(),
-        solver=SolverUse("flow", 20, 0.02, {"optimal": 20}, 0.0),
-        finished_at=f"2026-01-02T{rank // 3600 % 24:02d}:{rank // 60 % 60:02d}:{rank % 60:02d}+00:00",
-    )
+    return finished(cell, history(cell)[-1].metrics, EPOCHS, rank)
 
 
 def new_folder(opened: OpenedStudy, options: RunOptions) -> StudyFolder:
@@ -215,7 +176,7 @@ def main() -> int:
     arguments = parse_arguments()
     missed: list[str] = []
 
-    def told(what: str, figure: float, goal: float | None, unit: str) -> None:
+    def report(what: str, figure: float, goal: float | None, unit: str) -> None:
         bound = "" if goal is None else f"{goal:g}"
         print(f"{what:<58} {figure:>9.3f} {bound:>7} {unit}", flush=True)
         if goal is not None and figure > goal:
@@ -223,12 +184,12 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
-        study = root / "big.yaml"
-        study.write_text(STUDY.replace("POINTS", str(arguments.cells // 10 - 1)), encoding="utf-8")
+        study = root / "large.yaml"
+        study.write_text(study_text(arguments.cells), encoding="utf-8")
         print(f"{'what':<58} {'measured':>9} {'goal':>7}")
-        told(
+        report(
             f"fgtune plan, {arguments.cells:,} cells",
-            cpu_of_command("plan", str(study), "--out", scratch),
+            cpu_seconds((*COMMAND, "plan", str(study), "--out", scratch), 3),
             5.0,
             "CPU s",
         )
@@ -236,14 +197,19 @@ def main() -> int:
         options = RunOptions(study, out=root / "reports")
         folder = new_folder(opened, options)
         filled(folder, opened)
-        told("fgtune status, all cells but one finished", cpu_of_command("status", str(folder.root)), 2.0, "CPU s")
-        told("resume, up to the start of the cell that is left", cpu_of(lambda: resume(options)), 5.0, "CPU s")
+        report(
+            "fgtune status, all cells but one finished",
+            cpu_seconds((*COMMAND, "status", str(folder.root)), 3),
+            2.0,
+            "CPU s",
+        )
+        report("resume, up to the start of the cell that is left", cpu_of(lambda: resume(options)), 5.0, "CPU s")
         other = RunOptions(study, out=root / "driver")
         recorder = recorder_of(new_folder(opened, other), opened)
         running = list(opened.plan.cells[:AT_ONCE])
         before = time.process_time()
         reports = report_epochs(recorder, running)
-        told(
+        report(
             f"driver, a report of {AT_ONCE} trials at once",
             1e3 * (time.process_time() - before) / reports,
             5.0,
@@ -255,12 +221,12 @@ def main() -> int:
         early, before = resident_mib(), time.process_time()
         end_cells(recorder, ended[len(ended) // 10 :])
         rest = len(ended) - len(ended) // 10
-        told("recording the end of a cell", 1e3 * (time.process_time() - before) / rest, None, "CPU ms")
-        told(f"memory that {rest:,} further cells add", resident_mib() - early, 50.0, "MiB")
+        report("recording the end of a cell", 1e3 * (time.process_time() - before) / rest, None, "CPU ms")
+        report(f"memory that {rest:,} further cells add", resident_mib() - early, 50.0, "MiB")
         cell, calls, start = track(opened, RunOptions(study, out=root / "tracked"), arguments.tracked)
-        told("MLflow, a cell", 1e3 * cell, None, "CPU ms")
-        told("MLflow, batches a cell, besides one an arm", calls, 1.0, "calls")
-        told(f"MLflow, a start that finds {arguments.tracked} cells stored", start, None, "CPU s")
+        report("MLflow, a cell", 1e3 * cell, None, "CPU ms")
+        report("MLflow, batches a cell, besides one an arm", calls, 1.0, "calls")
+        report(f"MLflow, a start that finds {arguments.tracked} cells stored", start, None, "CPU s")
     if missed:
         print(f"FAILED: above the goal: {', '.join(missed)}")
     return 1 if missed else 0

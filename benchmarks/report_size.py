@@ -21,6 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from many_cells import finished
 
 from fgtune.config.arms.expand import expand
 from fgtune.config.arms.plan import Plan
@@ -31,12 +32,10 @@ from fgtune.files import write_atomically
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import (
     CellResult,
-    CellState,
     EpochMetrics,
     LabelsRecord,
     PredictionsRecord,
     RelationsRecord,
-    SolverUse,
 )
 from fgtune.results.texts import plan_text
 
@@ -130,22 +129,7 @@ def _made(cell: Cell, rank: int) -> tuple[CellResult, tuple[EpochMetrics, ...]]:
         grown = level * (1 - math.exp(-epoch / 6))
         values = {name: grown + float(noise[epoch - 1, at]) for at, name in enumerate(METRICS)}
         history.append(EpochMetrics(epoch, 5 * epoch, values | {"train/loss": 2.0 - grown}, 0.1))
-    minute, second = divmod(rank, 60)
-    result = CellResult(
-        cell_id=cell.cell_id,
-        arm=cell.arm,
-        seed=cell.seed,
-        config_hash=cell.config_hash,
-        state=CellState.COMPLETE,
-        metrics=dict(history[-1].metrics),
-        seconds=3.0,
-        epochs=EPOCHS,
-        levels=dict(cell.levels),
-        config=cell.config.to_plain(),
-        solver=SolverUse("flow", 20, 0.02, {"optimal": 20}, 0.0),
-        finished_at=f"2026-01-02T{minute // 60 % 24:02d}:{minute % 60:02d}:{second:02d}+00:00",
-    )
-    return result, tuple(history)
+    return finished(cell, history[-1].metrics, EPOCHS, rank), tuple(history)
 
 
 def _write_arrays(folder: StudyFolder, cell: Cell, fine: np.ndarray) -> None:

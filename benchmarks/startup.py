@@ -10,28 +10,13 @@ of them can come. Fails where a figure is above its limit.
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from many_cells import COMMAND, cpu_seconds, study_text
+
 FLOOR = ("-c", "import pydantic, typer, rich.console, rich.table")
-LARGE = """\
-study: large
-question: How long does the plan of 10,000 cells take?
-design:
-  kind: sensitivity
-  grid: random
-  points: 999
-  factors:
-    optimizer.lr: {low: 0.001, high: 1.0, scale: log}
-    objective.lambda_reg: {low: 0.1, high: 10.0, scale: log}
-    classes.num_fine_ratio: [0.8, 1.0, 1.2, 1.5]
-seeds: 10
-trial: {data: {kind: digits}, classes: {num_fine_ratio: 1.0}}
-"""
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -44,31 +29,19 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
-def cpu_seconds(arguments: tuple[str, ...], runs: int) -> float:
-    """User and system time of the interpreter with these arguments, the least of some runs."""
-    seconds = []
-    for _ in range(runs):
-        before = os.times()
-        subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
-        after = os.times()
-        seconds.append(after.children_user - before.children_user + after.children_system - before.children_system)
-    return min(seconds)
-
-
 def main() -> int:
     """Measure, print a table, and fail where a figure is above its limit."""
     runs = parse_arguments().runs
-    command = ("-c", "import sys; from fgtune.app.cli import main; sys.exit(main(sys.argv[1:]))")
     study = "studies/kf_sensitivity.yaml"
     with tempfile.TemporaryDirectory() as folder:
         large = Path(folder, "large.yaml")
-        large.write_text(LARGE, encoding="utf-8")
+        large.write_text(study_text(10_000), encoding="utf-8")
         cases = {
             "import fgtune": (("-c", "import fgtune"), 0.1),
-            "fgtune --help": ((*command, "--help"), 0.5),
-            "fgtune validate (digits)": ((*command, "validate", study), 1.0),
-            "fgtune plan (digits)": ((*command, "plan", study, "--out", folder), 1.0),
-            "fgtune plan (10,000 cells)": ((*command, "plan", str(large), "--out", folder), 5.0),
+            "fgtune --help": ((*COMMAND, "--help"), 0.5),
+            "fgtune validate (digits)": ((*COMMAND, "validate", study), 1.0),
+            "fgtune plan (digits)": ((*COMMAND, "plan", study, "--out", folder), 1.0),
+            "fgtune plan (10,000 cells)": ((*COMMAND, "plan", str(large), "--out", folder), 5.0),
         }
         floor = cpu_seconds(FLOOR, runs)
         print(f"{'what':28} {'CPU s':>6} {'limit':>6} {'ratio':>6}")

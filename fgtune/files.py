@@ -333,6 +333,18 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def private_folder(path: Path) -> Path:
+    """The folder, made if it is not there, in a place where others may write, such as that of temporary files.
+
+    Raises:
+        OSError: It cannot be made, or somebody else has made it.
+    """
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if path.lstat().st_uid != os.getuid() or path.is_symlink():
+        raise PermissionError(errno.EPERM, "it belongs to somebody else", str(path))
+    return path
+
+
 def real_path(path: Path) -> Path:
     """The path without links; one that leads in a circle stays (``Path.resolve`` raises), and opening it says so."""
     return Path(os.path.realpath(path))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fgtune.files import JsonLines, replacing, write_atomically
+from fgtune.files import JsonLines, private_folder, replacing, write_atomically
 from fgtune.text import first_of
 
 
@@ -58,3 +58,15 @@ def test_the_first_names_and_how_many_more():
     assert first_of([], 2) == ""
     assert first_of(["a", "b"], 2) == "a, b"
     assert first_of(["a", "b", "c"], 2) == "a, b and 1 more"
+
+
+def test_a_private_folder_is_the_users_own_and_no_link(tmp_path, monkeypatch):
+    folder = private_folder(tmp_path / "deep" / "own")
+    assert private_folder(folder) == folder
+    assert folder.stat().st_mode & 0o077 == 0
+    (tmp_path / "link").symlink_to(folder)
+    with pytest.raises(PermissionError, match="somebody else"):
+        private_folder(tmp_path / "link")
+    monkeypatch.setattr(os, "getuid", lambda: folder.stat().st_uid + 1)
+    with pytest.raises(PermissionError, match="somebody else"):
+        private_folder(folder)

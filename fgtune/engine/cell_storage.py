@@ -9,13 +9,12 @@ import shutil
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from fgtune.config.schema.storage import parse_storage
 from fgtune.files import write_atomically
 from fgtune.results.folder import StudyFolder
-from fgtune.results.storage import FolderStorage, Storage, storage_at
+from fgtune.results.storage import FolderStorage, Storage, fixed_address, is_same_place, storage_at
 from fgtune.text import count
 
 _CHECKPOINTS, _ENCODERS = "checkpoints", "pretrained"
@@ -50,8 +49,7 @@ class _Record:
     @classmethod
     def of(cls, address: str, folder: str) -> _Record:
         """The record of an address, which has to mean the same wherever the next call starts."""
-        place = storage_at(address)
-        return cls(str(place.root) if isinstance(place, FolderStorage) else address, folder)
+        return cls(fixed_address(address), folder)
 
     def write(self, path: Path) -> None:
         """Keep it before anything is written there."""
@@ -96,40 +94,54 @@ class CellStorage:
         record = _Record.read(folder.storage_file)
         before = None if record is None else record.open()
         self._elsewhere: Storage | None = before  # to be cleaned at the end
-        if is_idle and before is not None:
-            self._use(before)
-        elif not is_idle and address is not None:
-            wanted = _Record.of(address, f"{name}-{secrets.token_hex(4)}" if record is None else record.folder)
-            self._use(wanted.open())
-            if record != wanted:
-                self._take_over(own if before is None else before.below(_CHECKPOINTS))
-                wanted.write(folder.storage_file)
-        elif not is_idle:
+        if is_idle:
+            if before is not None:
+                self._use(before)
+        elif address is not None:
+            self._move_to(address, name, record)
+            self._take_over(own, own_encoders)
+        else:
             if may_be_missing:  # a machine that does not see these folders keeps nothing
                 for each in home:
                     each.mkdir(parents=True, exist_ok=True)
             if before is not None:
-                self._take_over(before.below(_CHECKPOINTS))
+                self._take_over(before.below(_CHECKPOINTS), before.below(_ENCODERS))
+
+    def _move_to(self, address: str, name: str, record: _Record | None) -> None:
+        """Use the study's folder at an address, with what an earlier call kept at another one."""
+        wanted = _Record.of(address, f"{name}-{secrets.token_hex(4)}" if record is None else record.folder)
+        self._use(wanted.open())
+        if record is not None and record != wanted and not is_same_place(record.storage, wanted.storage):
+            before = record.open()
+            if self._take_over(before.below(_CHECKPOINTS), before.below(_ENCODERS)):
+                self._try(before.clear, before.where)
+        if record != wanted:  # before anything is written there for which there is no record yet
+            wanted.write(self._folder.storage_file)
 
     def _use(self, place: Storage) -> None:
         self._elsewhere = place
         self.checkpoints, self.encoders = place.below(_CHECKPOINTS), place.below(_ENCODERS)
 
-    def _take_over(self, before: Storage) -> None:
-        """Copy the checkpoints from where an earlier call kept them; what cannot be copied is done without."""
+    def _take_over(self, checkpoints: Storage, encoders: Storage) -> bool:
+        """Move checkpoints and copy backbones from where an earlier call kept them; returns whether all are here.
+
+        One after another, so that a call which is cut off leaves each in one place. What cannot be moved is done
+        without.
+        """
         try:
-            names = before.names()
+            names = checkpoints.names()
             for name in names:
-                with before.reading(name) as path:
-                    if path is not None:
-                        self.checkpoints.write(name, partial(_copy, path))
+                _copy(checkpoints, name, self.checkpoints)
+                checkpoints.remove([name])
+            _copy_missing(encoders, self.encoders)
         except OSError as error:
-            reason = error.strerror or error
-            self._say(f"warning: checkpoints in {before.where} are not taken over ({reason}); cells go on without them")
-            return
+            reason, place = error.strerror or error, checkpoints.where
+            self._say(f"warning: checkpoints in {place} are not taken over ({reason}); cells go on without them")
+            return False
         if names:
-            self._say(f"{count(len(names), 'checkpoint')} taken over from {before.where} to {self.checkpoints.where}")
-            self._try(before.clear, before.where)
+            place = self.checkpoints.where
+            self._say(f"{count(len(names), 'checkpoint')} taken over from {checkpoints.where} to {place}")
+        return True
 
     def forget(self, cell_id: str) -> None:
         """Remove the checkpoint of a finished cell."""
@@ -161,11 +173,7 @@ class CellStorage:
         """Bring home what the study folder keeps, and leave nothing elsewhere."""
         if self._elsewhere is None:
             return
-        home, encoders = self._folder.encoders_dir, self._elsewhere.below(_ENCODERS)
-        for name in encoders.names():
-            with encoders.reading(name) as path:
-                if path is not None and not (home / name).exists():
-                    write_atomically(home / name, path.read_bytes())
+        _copy_missing(self._elsewhere.below(_ENCODERS), FolderStorage(self._folder.encoders_dir))
         self._elsewhere.clear()
         self._folder.storage_file.unlink(missing_ok=True)
 
@@ -187,5 +195,17 @@ def kept_elsewhere(folder: StudyFolder) -> str | None:
     return None if record is None else record.open().where
 
 
-def _copy(source: Path, target: Path) -> None:
-    write_atomically(target, source.read_bytes())
+def _copy_missing(source: Storage, target: Storage) -> None:
+    """Copy all files that are not there yet."""
+    names = source.names()
+    known = set(target.names()) if names else set()
+    for name in names:
+        if name not in known:
+            _copy(source, name, target)
+
+
+def _copy(source: Storage, name: str, target: Storage) -> None:
+    """Copy a file that may have gone meanwhile."""
+    with source.reading(name) as path:
+        if path is not None:
+            target.write(name, lambda place: write_atomically(place, path.read_bytes()))

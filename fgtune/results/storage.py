@@ -10,12 +10,13 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fgtune.config.schema.storage import StorageAddress, parse_storage
 from fgtune.errors import ConfigError
+from fgtune.files import private_folder
 from fgtune.results.object_stores import BucketError, faults_of, open_store
 
 if TYPE_CHECKING:
@@ -149,9 +150,7 @@ class _Elsewhere(Storage):
         """By a lock file of this machine."""
         from filelock import FileLock
 
-        folder = self._scratch()
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return FileLock(folder / f".{name}.lock")
+        return FileLock(private_folder(self._scratch()) / f".{name}.lock")
 
     def work_folder(self, name: str) -> Path:
         """Among this machine's temporary files."""
@@ -273,6 +272,22 @@ def storage_at(text: str) -> Storage:
     return ObjectStorage(address)
 
 
+def fixed_address(text: str) -> str:
+    """An address that means the same wherever a process starts."""
+    place = storage_at(text)
+    return str(place.root) if isinstance(place, FolderStorage) else text
+
+
+def is_same_place(address: str, other: str) -> bool:
+    """Whether two addresses are of one place, whatever they are called: what is written to one is in the other.
+
+    Raises:
+        ConfigError: The other one cannot be written.
+    """
+    with marked(other) as mark:
+        return replace(mark, storage=address).fault() is None
+
+
 @dataclass(frozen=True)
 class Mark:
     """A file in a storage, by which a machine shows that it sees it.
@@ -307,8 +322,7 @@ def marked(text: str) -> Iterator[Mark]:
         ConfigError: It cannot.
     """
     storage = storage_at(text)
-    place = str(storage.root) if isinstance(storage, FolderStorage) else text  # other machines start elsewhere
-    mark = Mark(place, f"{_CHECK}{secrets.token_hex(4)}", secrets.token_hex(8))
+    mark = Mark(fixed_address(text), f"{_CHECK}{secrets.token_hex(4)}", secrets.token_hex(8))
     with _refusing(text):
         if isinstance(storage, FolderStorage):
             storage.root.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ import pytest
 from fgtune.engine.cell_storage import CellStorage, kept_elsewhere
 from fgtune.files import write_atomically
 from fgtune.results.folder import StudyFolder
+from fgtune.results.storage import ObjectStorage
 
 
 @pytest.fixture
@@ -139,3 +140,51 @@ def test_a_record_from_elsewhere_makes_no_folder_of_the_users_disappear(open_sto
     for idle in (True, False):
         open_storage(is_idle=idle).conclude(set(), complete=True)
     assert (precious / "checkpoints" / "model.pt").read_bytes() == b"1"
+
+
+def test_one_place_under_two_names_is_left_as_it_is(open_storage, bucket, tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    for first, second in (
+        (str(tmp_path / "a"), str(tmp_path / "b")),
+        (bucket.uri("p"), bucket.uri("p") + "&region=us-east-1"),
+    ):
+        put(open_storage(first).checkpoints, "a.pt", b"kept")
+        with open_storage(second).checkpoints.reading("a.pt") as path:
+            assert path.read_bytes() == b"kept"
+        open_storage().conclude({"a"}, complete=True)
+
+
+def test_a_move_that_is_cut_off_is_ended_by_the_next_call(open_storage, bucket, monkeypatch):
+    for name in ("a.pt", "b.pt", "c.pt"):
+        put(open_storage().checkpoints, name, name.encode())
+    real, written = ObjectStorage.write, []
+
+    def cut_off(self, name, save):
+        written.append(name)
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        real(self, name, save)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ObjectStorage, "write", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            open_storage(bucket.uri("p"))
+    storage = open_storage(bucket.uri("p"))
+    assert storage.checkpoints.names() == ["a.pt", "b.pt", "c.pt"]
+    for name in storage.checkpoints.names():
+        with storage.checkpoints.reading(name) as path:
+            assert path.read_bytes() == name.encode()
+    storage.conclude({"a", "b", "c"}, complete=True)
+    assert bucket.objects == {}
+
+
+def test_backbones_follow_the_study_too_and_are_home_at_the_end(open_storage, bucket):
+    put(open_storage().encoders, "old.pt", b"old")
+    put(open_storage(bucket.uri("first")).encoders, "e.pt", b"encoder")
+    storage = open_storage(bucket.uri("second"))
+    assert storage.encoders.names() == ["e.pt", "old.pt"]
+    storage.conclude((), complete=True)
+    assert bucket.objects == {}
+    home = open_storage.folder.encoders_dir
+    assert {path.name: path.read_bytes() for path in home.glob("*.pt")} == {"e.pt": b"encoder", "old.pt": b"old"}

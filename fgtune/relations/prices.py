@@ -48,7 +48,10 @@ def starting_prices(problem: RelationsProblem) -> FloatArray:
         quotient, _ = balanced_size(problem)
         means = problem.affinity.mean(axis=0)
         prices = _levelled(problem, np.clip(means - means.mean(), -quotient * unit, quotient * unit))
-    if problem.prices is not None:
+    # In normal form costs range over 1, and slots over their prices; prices of another scale are no useful start, and
+    # would lose the numbers that they are to be told apart by.
+    num_fine, num_coarse = problem.affinity.shape
+    if problem.prices is not None and np.ptp(problem.prices) <= num_coarse + unit * num_fine:
         kept = np.minimum(problem.prices - problem.prices.max(), 0.0)
         kept = kept if unit < FINEST else _levelled(problem, kept)
         if lagrangian_bound(problem, kept) > lagrangian_bound(problem, prices):

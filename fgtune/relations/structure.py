@@ -58,11 +58,16 @@ def normal_form(problem: RelationsProblem) -> NormalForm:
     _, exponent = math.frexp(float(np.ptp(problem.affinity, axis=1).max()))
     beta = min(problem.beta, math.ldexp(num_coarse, exponent))
     cut = RelationsProblem(problem.affinity, problem.beta - beta)
+    prices = problem.prices
+    if prices is not None:
+        with np.errstate(over="ignore"):
+            prices = np.ldexp(prices, -exponent)
+        prices = prices if np.isfinite(prices).all() else None  # they are of a problem of another scale
     return NormalForm(
         problem=RelationsProblem(
             np.ldexp(problem.affinity - best, -exponent),
             math.ldexp(beta, -exponent),
-            None if problem.prices is None else np.ldexp(problem.prices, -exponent),
+            prices,
         ),
         exponent=exponent,
         offset=forced_penalty(cut) - float(best.sum()),

@@ -128,3 +128,19 @@ def test_prices_are_those_of_the_problem_that_was_given_whatever_its_scale():
         solve(RelationsProblem(scale * affinity, scale * 0.05), FlowSolverConfig()).prices for scale in (1.0, 1024.0)
     )
     np.testing.assert_allclose(large, 1024.0 * small, rtol=1e-12)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("huge", [False, True])
+def test_prices_of_a_problem_of_another_scale_are_no_hindrance(huge):
+    """An affinity that is constant but for its last bit, after one that was not, or with prices that no solve gives."""
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        num_coarse, beta = int(rng.integers(2, 9)), float(rng.choice([0.01, 0.25, 1.0, 3.0]))
+        shape = (num_coarse + int(rng.integers(0, 30)), num_coarse)
+        before = solve(RelationsProblem(rng.normal(size=shape), beta), FlowSolverConfig())
+        level = rng.uniform(0.001, 0.1)
+        affinity = np.where(rng.random(shape) < 0.3, np.nextafter(level, 2.0), level)
+        prices = 1e300 * rng.normal(size=num_coarse) if huge else before.prices
+        cold, warm = (solve(RelationsProblem(affinity, beta, each), FlowSolverConfig()) for each in (None, prices))
+        assert warm.objective == pytest.approx(cold.objective, abs=1e-12)

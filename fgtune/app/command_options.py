@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from pathlib import Path
@@ -51,8 +50,10 @@ OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Parent of
 
 def text_override(path: str, text: str) -> str:
     """The ``--set`` that gives a setting this text, quoted where YAML would read it as something else."""
+    from fgtune.app.notebooks.plain import override_texts
+
     is_plain = "/" in text and re.fullmatch(r"[A-Za-z0-9/.~][A-Za-z0-9/._~:+?=&%-]*", text) and not text.endswith(":")
-    return f"{path}={text if is_plain else json.dumps(text)}"
+    return f"{path}={text}" if is_plain else override_texts({path: text})[0]
 
 
 def console() -> Console:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fgtune.errors import ConfigError, StudyFolderError, TrackingError
-from fgtune.files import real_path
+from fgtune.files import real_path, require_file
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import LastCall, last_call
 from fgtune.results.provenance import tracked_in
@@ -83,14 +83,13 @@ def pages_of(folder: StudyFolder, record: Mapping[str, Any]) -> dict[str, str]:
     hashes = {record.get("study_hash"), *folder.former_hashes()}
     places = [*sorted(folder.root.glob("*.html")), *sorted(folder.root.parent.glob("*.html"))]
     pages = [each.as_uri() for each in places if hashes & set(_compared(each))]
-    return found | {
-        f"comparison{' ' * (rank > 1)}{rank if rank > 1 else ''}": page for rank, page in enumerate(pages, 1)
-    }
+    return found | {"comparison" if rank == 1 else f"comparison {rank}": page for rank, page in enumerate(pages, 1)}
 
 
 def _compared(page: Path) -> list[str]:
     """The hashes of the studies that a page compares; empty for any other file."""
     try:
+        require_file(page)
         with page.open(encoding="utf-8", errors="replace") as stream:
             named = _COMPARES.search(stream.read(_HEAD))
     except OSError:

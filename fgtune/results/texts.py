@@ -52,12 +52,14 @@ def parse_plan(text: str) -> list[dict[str, Any]]:
     """The rows of ``plan_text``: ``cell_id``, ``arm``, ``seed`` as an int, ``fork`` if any, the level of each factor.
 
     Raises:
-        ValueError: The columns of a cell are missing, or a seed is not a number.
+        ValueError: The columns of a cell are missing, a seed is not a number, or a row has more values than columns.
     """
     factors = plan_factors(text)
     known: dict[str, Any] = {}  # the seeds of an arm have the same levels
     rows = []
     for row in csv.DictReader(io.StringIO(text)):
+        if None in row:
+            raise ValueError(f"the row of {row['cell_id']} has more values than there are columns")
         levels = {name: known[row[name]] if row[name] in known else parse_level(row[name]) for name in factors}
         known |= {row[name]: level for name, level in levels.items() if isinstance(level, str | int | float)}
         rows.append({**row, **levels, "seed": int(row["seed"])})

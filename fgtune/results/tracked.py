@@ -91,4 +91,5 @@ def tracked_runs(folder: CellFiles) -> dict[str, TrackedRun]:
 
 
 def _parsed(line: dict[str, Any]) -> TrackedRun:
+    urlsplit(str(line["uri"]))  # raises for what is no address
     return TrackedRun(*(str(line[key]) for key in ("cell_id", "uri", "experiment_id", "run_id")))

@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from fgtune.app.cli import main
+from fgtune.app.ui import _compared
 from fgtune.results.options import RunOptions
 from fgtune.results.provenance import tracked_in
 
@@ -168,3 +169,8 @@ def test_it_serves_the_study_and_stops_with_all_its_processes(tracked, number, c
     assert [each for each in family if each.is_running() and each.status() != psutil.STATUS_ZOMBIE] == []
     with pytest.raises(OSError, match="refused"):
         answer(address)
+
+
+def test_a_pipe_beside_the_study_is_no_page_that_is_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "x.html")
+    assert _compared(tmp_path / "x.html") == []

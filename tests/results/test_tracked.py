@@ -38,6 +38,10 @@ def test_what_cannot_be_written_or_is_damaged_stops_nobody_who_writes(tmp_path):
     TrackedRuns(tmp_path / "missing" / "tracking.jsonl").note([run("a", "1")])
     assert not (tmp_path / "missing").exists()
     path = tmp_path / "tracking.jsonl"
+    for damaged in ('{"cell_id": "a"}', '{"cell_id": "a", "uri": "http://[bad", "experiment_id": "3", "run_id": "1"}'):
+        path.write_text(f"{damaged}\n")
+        with pytest.raises(StudyFolderError, match="not the run of a cell"):
+            TrackedRuns(path).read()
     path.write_text('{"cell_id": "a"}\n')
     TrackedRuns(path).note([run("a", "1")])
     assert path.read_text() == '{"cell_id": "a"}\n'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fgtune.errors import ConfigError
 from fgtune.files import read_bytes
+from fgtune.text import first_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,9 +79,9 @@ def _content(source: Path) -> bytes:
 
 
 def _of_text(text: str, name: str, digest: str) -> Rows:
-    first = text[:_MOST_HEADER].partition("\n")[0]
+    first = re.split(r"[\r\n]", text[:_MOST_HEADER], maxsplit=1)[0]
     separator = max(SEPARATORS, key=first.count)
-    _check_size(first.count(separator) + 1, max(0, text.count("\n") - 1), name)
+    _check_size(first.count(separator) + 1, max(0, text.count("\n") - 1, text.count("\r") - 1), name)
     try:
         table = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
     except csv.Error as error:
@@ -120,8 +122,7 @@ def _parquet(source: Path) -> pd.DataFrame:
     except ConfigError:
         raise
     except Exception as error:  # Arrow raises nothing narrower in common
-        first = (str(error).splitlines() or [""])[0]
-        raise ConfigError(f"cannot be read as Parquet ({first})", where=str(source)) from error
+        raise ConfigError(f"cannot be read as Parquet ({first_line(error)})", where=str(source)) from error
 
 
 def _of_frame(frame: pd.DataFrame, name: str) -> Rows:

@@ -45,7 +45,7 @@ def parse_storage(text: str) -> StorageAddress:
     Raises:
         ValueError: It is none of these, or holds a secret.
     """
-    if "\0" in text:
+    if "\0" in text or "%00" in text.partition("://")[2]:
         raise ValueError("a path holds no zero byte")
     scheme, colon, _ = text.partition("://")
     if not colon:

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 import fgtune
 from fgtune.app.cli import app, main
+from fgtune.app.importing.rows import read_rows
 from fgtune.app.verify import verify
 from fgtune.errors import ConfigError
 from fgtune.reporting.html import write_up
@@ -448,3 +449,14 @@ def test_an_import_waits_if_asked(tmp_path, capsys):
     assert main([*command, "--out", str(out), "--wait"]) == 0
     holder.join()
     assert "is being written by process" in capsys.readouterr().out
+
+
+def test_lines_that_end_as_on_an_old_macintosh_are_lines(tmp_path):
+    header, *rows = [f"arm,seed,score{''.join(f',m{n}' for n in range(20))}"] + [
+        f"{arm},{seed},0.{seed}{',1' * 20}" for arm in ("a", "b") for seed in range(40)
+    ]
+    for name, end in (("unix", "\n"), ("windows", "\r\n"), ("old", "\r")):
+        (tmp_path / f"{name}.csv").write_bytes(end.join([header, *rows, ""]).encode())
+    tables = [read_rows(tmp_path / f"{name}.csv") for name in ("unix", "windows", "old")]
+    assert len(tables[0].cells) == 80
+    assert {(each.columns, each.cells) for each in tables} == {(tables[0].columns, tables[0].cells)}

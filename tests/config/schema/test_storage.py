@@ -52,6 +52,8 @@ def test_options_of_an_address_are_those_of_ray_tune():
         ("http://bucket/x", "must begin with s3:// or gs://"),
         ("file://host/x", "three slashes"),
         ("a\0b", "zero byte"),
+        ("file:///a%00b", "zero byte"),
+        ("s3://bucket/a%00b", "zero byte"),
         ("", "at least 1 character"),
     ],
 )

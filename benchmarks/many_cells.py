@@ -1,4 +1,4 @@
-"""What benchmarks of large studies share: their study file, finished cells, and the CPU time of a command."""
+"""What benchmarks of large studies share: the study, finished cells, the CPU time of a command, peaks of memory."""
 
 from __future__ import annotations
 
@@ -42,6 +42,12 @@ def cpu_seconds(arguments: tuple[str, ...], runs: int) -> float:
         after = os.times()
         seconds.append(after.children_user - before.children_user + after.children_system - before.children_system)
     return min(seconds)
+
+
+def peak_mib() -> float:
+    """The most memory that this process has held; ``ru_maxrss`` would count that of the parent, too."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def finished(cell: Cell, metrics: Mapping[str, float], epochs: int, rank: int) -> CellResult:

@@ -24,6 +24,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from many_cells import peak_mib
+
 EPOCHS = 2
 STUDY = """\
 study: many
@@ -49,12 +51,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--sizes", nargs="+", default=sizes, metavar="K_FxK_C", help="K_C must divide K_F")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     return parser.parse_args()
-
-
-def peak_mib() -> float:
-    """The most memory that this process has held so far."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 class Clock:

@@ -29,6 +29,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from many_cells import peak_mib
 from pydantic import TypeAdapter
 
 from fgtune.config.schema.classes import SolverConfig
@@ -179,12 +180,6 @@ def measure_one(path: str, name: str, limit: float) -> None:
         solves += 1
     cpu = (time.process_time() - started) / solves
     print(json.dumps(outcome | {"cpu": cpu, "peak": peak_mib()}))
-
-
-def peak_mib() -> float:
-    """The most memory that this process has held; ``ru_maxrss`` would count that of the parent, too."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def run_one(path: Path, name: str, give_up: float) -> dict[str, Any]:

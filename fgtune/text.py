@@ -25,6 +25,11 @@ def first_line(error: object) -> str:
     return visible(line, 200) or type(error).__name__
 
 
+def last_line(text: str) -> str:
+    """The last line that says something, where an error with a traceback names itself; empty without one."""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
+
+
 def listed(words: Sequence[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``; at least one word."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

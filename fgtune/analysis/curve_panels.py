@@ -17,7 +17,6 @@ from fgtune.analysis.level_panels import shown_groups
 from fgtune.analysis.trials import BASELINE, COMPLETE, Trial, criteria_of, kinds_of, shown_infos
 from fgtune.arrays import FloatArray, IntArray
 from fgtune.results.records import CellState
-from fgtune.results.texts import CURVE_COLUMNS
 
 _MOST_VERTICES = 12_000  # over all points' curves in one panel
 ALL_ARMS = "all arms"
@@ -111,7 +110,7 @@ def learning_panels(data: StudyData) -> tuple[CurvesPanel, ...]:
     complete = {cell_id for cell_id, result in data.results.items() if result.state is CellState.COMPLETE}
     curves = curves[curves["cell_id"].isin(complete)]
     names = [name for name in (*data.shown_metrics, *_EXTRA) if name in curves.columns]
-    rows = _Rows(curves)
+    rows = _Rows(curves, names)
     groups = shown_groups(data)
     panels = []
     for factor, arms in groups:
@@ -125,13 +124,11 @@ def learning_panels(data: StudyData) -> tuple[CurvesPanel, ...]:
 class _Rows:
     """The curves of finished cells as arrays, with the rows of each cell at hand."""
 
-    def __init__(self, curves: pd.DataFrame) -> None:
+    def __init__(self, curves: pd.DataFrame, metrics: Sequence[str]) -> None:
         grouped = curves.groupby("cell_id", sort=False).indices
         self.of_cell = {cell_id: np.asarray(rows, dtype=np.int64) for cell_id, rows in grouped.items()}
         self.epochs, self.seeds = (curves[name].to_numpy(dtype=np.int64) for name in ("epoch", "seed"))
-        self.metrics = {
-            name: curves[name].to_numpy(dtype=np.float64) for name in curves.columns if name not in CURVE_COLUMNS
-        }
+        self.metrics = {name: curves[name].to_numpy(dtype=np.float64) for name in metrics}
 
 
 def _arm_curve(data: StudyData, rows: _Rows, arm: PlannedArm, metric: str) -> Curve:

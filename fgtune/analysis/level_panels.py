@@ -227,6 +227,7 @@ def choice_panels(
         return ()
     primary, trials = data.info(data.study.metrics.primary), trials_of(data, ARM_METRICS)
     datasets = {arm.name: arm.dataset for arm in data.arms}
+    names = {arm.name: data.shown_name(arm) for arm in data.arms}
     found = []
     for choice in shown:
         own = [trial for trial in trials if datasets[trial.arm] == choice.dataset]
@@ -234,7 +235,6 @@ def choice_panels(
         kinds |= {trial.arm: BASELINE for trial in own if trial.is_baseline}
         points = _both(own, kinds, data.info(choice.criterion), primary)
         marked = tuple(dict.fromkeys([choice.arm, choice.best_arm]))
-        names = {arm.name: data.shown_name(arm) for arm in data.arms}
         found.append((choice.dataset, PairPanel(data.info(choice.criterion), primary, points, marked, names)))
     return tuple(found)
 

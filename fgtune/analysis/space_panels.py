@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fgtune.analysis.formatting import MetricInfo, number
+from fgtune.analysis.formatting import MetricInfo, level_text, number
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.level_panels import TrialPoint
 from fgtune.analysis.search.axes import Axis, axes_of, on_log_scale
@@ -44,7 +44,6 @@ class ParallelLine:
 
     Attributes:
         arm: Its name in the plan.
-        kind: As in ``kinds_of``.
         fifth: 0 for the best fifth of the finished points by the first criterion, to 4; -1 for the baseline.
         seeds: Number of its cells.
         places: Its position on every axis; ``UNUSED`` where it does not use the parameter.
@@ -52,7 +51,6 @@ class ParallelLine:
     """
 
     arm: str
-    kind: str
     fifth: int
     seeds: int
     places: tuple[float, ...]
@@ -109,7 +107,7 @@ def parallel_panel(data: StudyData, trials: Sequence[Trial], metrics: Sequence[M
         trials: Its points.
         metrics: What stands beside the settings; the fifths are by the first one.
     """
-    axes, kinds = axes_of(data), kinds_of(data, trials)
+    axes = axes_of(data)
     done = [each for each in trials if each.complete and all(info.name in each.means for info in metrics)]
     points = [each for each in done if not each.is_baseline]
     if len(axes) < 2 or len(points) < 2:
@@ -125,8 +123,7 @@ def parallel_panel(data: StudyData, trials: Sequence[Trial], metrics: Sequence[M
         places += [scale.share(trial.means[scale.info.name]) for scale in scales]
         texts = [_level_text(trial, axis) for axis in drawn]
         texts += [number(trial.means[info.name]) for info in metrics]
-        kind = kinds[trial.arm]
-        lines.append(ParallelLine(trial.arm, kind, fifths.get(trial.arm, -1), trial.seeds, tuple(places), tuple(texts)))
+        lines.append(ParallelLine(trial.arm, fifths.get(trial.arm, -1), trial.seeds, tuple(places), tuple(texts)))
     shown = (*(_setting(axis) for axis in drawn), *(scale.axis for scale in scales))
     return ParallelPanel(first, shown, tuple(lines), len(axes) - len(drawn))
 
@@ -174,7 +171,7 @@ def _level_text(trial: Trial, axis: Axis) -> str:
     level = trial.levels.get(axis.path)
     if axis.place(level) is None:
         return "not used"
-    return f"{level:.4g}" if axis.numeric and isinstance(level, float) else str(level)
+    return f"{level:.4g}" if axis.numeric and isinstance(level, float) else level_text(level)
 
 
 def contour_panels(

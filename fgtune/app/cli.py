@@ -30,13 +30,14 @@ from fgtune.app.command_options import (
 )
 from fgtune.app.compare_command import compare_folders
 from fgtune.app.discover_command import discover_data
-from fgtune.app.export import ExportFormat, FigureFormat, FigureWidth
+from fgtune.app.export import ExportFormat
 from fgtune.app.file_commands import schema, settings, show_plan, validate
 from fgtune.app.import_command import import_table
 from fgtune.app.interrupts import INTERRUPTED, Verbs, end_with
 from fgtune.app.report import rebuild_report
 from fgtune.app.ui_command import show_in_mlflow
 from fgtune.errors import ConfigError, FgtuneError
+from fgtune.reporting.paper.forms import Form, Width
 from fgtune.results.options import DEFAULT_OUT, RunOptions
 from fgtune.signals import answering_signals
 from fgtune.text import count
@@ -201,12 +202,10 @@ def extend_study(
 def export_results(
     folder: FolderArgument,
     form: Annotated[ExportFormat | None, typer.Option("--format", help="Tidy table, or a table for a paper.")] = None,
-    figures: Annotated[
-        FigureFormat | None, typer.Option("--figures", help="Figures for a paper instead, a file each.")
-    ] = None,
+    figures: Annotated[Form | None, typer.Option("--figures", help="Figures for a paper instead, a file each.")] = None,
     width: Annotated[
-        FigureWidth, typer.Option("--width", help="With --figures: one column of a journal (85 mm) or two (178 mm).")
-    ] = FigureWidth.SINGLE,
+        Width, typer.Option("--width", help="With --figures: one column of a journal (85 mm) or two (178 mm).")
+    ] = Width.SINGLE,
     out: Annotated[
         Path | None,
         typer.Option(

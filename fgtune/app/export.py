@@ -8,25 +8,11 @@ from typing import TYPE_CHECKING
 
 from fgtune.errors import ConfigError
 from fgtune.files import write_output
+from fgtune.reporting.paper.forms import Form, Width
 from fgtune.text import print_damage
 
 if TYPE_CHECKING:
     from fgtune.results.folder import StudyFolder
-
-
-class FigureFormat(StrEnum):
-    """The format of figures."""
-
-    SVG = "svg"
-    PNG = "png"
-    PDF = "pdf"
-
-
-class FigureWidth(StrEnum):
-    """How wide figures are: one column of a journal, 85 mm, or two, 178 mm."""
-
-    SINGLE = "single"
-    DOUBLE = "double"
 
 
 class ExportFormat(StrEnum):
@@ -69,7 +55,7 @@ def export(root: Path, form: ExportFormat, out: Path | None = None) -> bytes:
     return content
 
 
-def export_figures(root: Path, form: FigureFormat, width: FigureWidth, out: Path | None = None) -> list[Path]:
+def export_figures(root: Path, form: Form, width: Width, out: Path | None = None) -> list[Path]:
     """The figures of a study's report that make sense on paper, a file each, and their captions.
 
     Args:
@@ -86,15 +72,14 @@ def export_figures(root: Path, form: FigureFormat, width: FigureWidth, out: Path
     """
     from fgtune.analysis.inputs import read_study
     from fgtune.analysis.summary import summarise
-    from fgtune.reporting.paper.style import Width
-    from fgtune.reporting.paper.write import Form, write_figures
+    from fgtune.reporting.paper.write import write_figures
     from fgtune.results.folder import StudyFolder
 
     folder = StudyFolder(root, lenient=True)
     folder.require_study()
     data = read_study(folder)
     into = root / "figures" if out is None else out
-    written = write_figures(data, summarise(data), Form(form.value), Width(width.value), into)
+    written = write_figures(data, summarise(data), form, width, into)
     print_damage(folder.damage.values())
     return written
 

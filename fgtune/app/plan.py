@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-_ENDED = (CellState.COMPLETE, CellState.FAIL, CellState.PRUNED)
+_ENDED = {"complete": CellState.COMPLETE, "failed": CellState.FAIL, "pruned": CellState.PRUNED}
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,9 @@ class StudyPlan:
             row |= {column: arm.levels[path] for path, column in columns.items()}
             row |= {"num_fine": _size(cells[0]) if cells else "searched"} if classes else {}
             states = Counter(self.finished[cell.cell_id].state for cell in cells if cell.cell_id in self.finished)
-            row |= {"cells": len(cells)} | {state.value.lower(): states[state] for state in _ENDED}
+            row |= {"cells": len(cells)} | {name: states[state] for name, state in _ENDED.items()}
             rows.append(row)
-        return pd.DataFrame(rows).rename(columns={"fail": "failed"})
+        return pd.DataFrame(rows)
 
     def __len__(self) -> int:
         return len(self.plan.cells)
@@ -190,7 +190,7 @@ def _arm_table(made: StudyPlan) -> Table:
         if cells:
             size, number = _size(cells[0]), len(cells)
         row += [size, str(number)] if classes else [str(number)]
-        row += [str(count[state]) for state in _ENDED if finished]
+        row += [str(count[state]) for state in _ENDED.values() if finished]
         table.add_row(*table_row(*row))
     table.caption = "* the baseline"
     return table

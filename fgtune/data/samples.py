@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import io
-
 import numpy as np
 
 from fgtune.arrays import AnyArray, IntArray
 from fgtune.data.base import Dataset
-from fgtune.results.samples import SampleCard, SampledClass
+from fgtune.results.samples import SampleCard, SampledClass, png_url
 from fgtune.visible import visible
 
 MOST_CLASSES, MOST_PICTURES, MOST_ROWS, MOST_COLUMNS = 8, 6, 2, 6
@@ -66,8 +63,6 @@ def _data_url(picture: AnyArray) -> str:
     Of more than three channels the first, the middle and the last one are shown; numbers that are neither shares nor
     bytes are stretched from the smallest to the largest.
     """
-    from PIL import Image
-
     channels = len(picture)
     if channels not in (1, 3):
         picture = picture[[0, channels // 2, channels - 1]] if channels > 3 else picture[:1]
@@ -78,8 +73,4 @@ def _data_url(picture: AnyArray) -> str:
         usual = next((top for top in (1.0, 255.0) if low >= 0.0 and high <= top), None)
         low, high = (low, max(high, low + 1e-12)) if usual is None else (0.0, usual)
         pixels = (255 * np.clip(np.nan_to_num((picture - low) / (high - low)), 0.0, 1.0)).round().astype(np.uint8)
-    image = Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(np.moveaxis(pixels, 0, -1)))
-    image.thumbnail((PICTURE_PX, PICTURE_PX))
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return png_url(pixels, PICTURE_PX)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fgtune.analysis.summary import StudySummary
 from fgtune.catalog import is_of_cells
 from fgtune.config.arms.plan import Plan
 from fgtune.engine.cell_storage import CellStorage
@@ -121,9 +123,15 @@ class Driver:
     def _report_after_error(self) -> None:
         """After an error of the driver itself, report what is finished, and end the tracked study."""
         with contextlib.suppress(Exception):  # a failure here must not hide the error
-            self.tracking.settle()
-            if self.tracking.finish(StudyEnd.ERROR, write_up(self.launch.folder)[1]):
-                write_up(self.launch.folder)
+            self._write_up(StudyEnd.ERROR)
+
+    def _write_up(self, end: StudyEnd) -> tuple[Path, StudySummary]:
+        """Write tables and report, and end the tracked study, whose runs the report then knows; as ``write_up``."""
+        self.tracking.settle()
+        written = write_up(self.launch.folder)
+        if self.tracking.finish(end, written[1]):
+            write_up(self.launch.folder)
+        return written
 
     def _train(self, flag: StopFlag) -> CellQueue:
         """Run cells until none is left, a budget is used up, or the flag is set."""
@@ -214,10 +222,7 @@ class Driver:
             folder.gather_curves()
             print_damage(folder.damage.values())
             folder.damage.clear()
-        self.tracking.settle()
-        path, summary = write_up(folder)
-        if self.tracking.finish(end, summary):
-            write_up(folder)
+        path, summary = self._write_up(end)
         for line in self._closing_lines(end, results):
             say(line)
         if end in {StudyEnd.COMPLETE, StudyEnd.FAILED_CELLS}:

@@ -131,12 +131,11 @@ class _Curves:
             curves = self._folder.leniently().read_curves()
             self._rows = {str(cell): rows for cell, rows in curves.groupby("cell_id", sort=False)}
         rows = self._rows.get(cell_id)
-        return [] if rows is None else curve_of(rows, cell_id)
+        return [] if rows is None else curve_of(rows)
 
 
-def curve_of(curves: pd.DataFrame, cell_id: str) -> list[EpochMetrics]:
-    """The stored curve of a cell; empty where none was stored."""
-    rows = curves[curves["cell_id"] == cell_id].sort_values("epoch")
+def curve_of(rows: pd.DataFrame) -> list[EpochMetrics]:
+    """The curve of a cell from its rows of the stored ones."""
     metrics = [column for column in rows.columns if column not in CURVE_COLUMNS]
     return [
         EpochMetrics(
@@ -145,7 +144,7 @@ def curve_of(curves: pd.DataFrame, cell_id: str) -> list[EpochMetrics]:
             {name: float(row[name]) for name in metrics if pd.notna(row[name])},
             float(row["seconds"]),
         )
-        for row in rows.to_dict("records")
+        for row in rows.sort_values("epoch").to_dict("records")
     ]
 
 

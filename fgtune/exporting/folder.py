@@ -207,13 +207,13 @@ def read_card(folder: Path) -> ModelCard:
         ConfigError: There is no model, or ``model.json`` cannot be read by this version.
     """
     path = folder / CARD
-    try:
-        plain = json.loads(read_text(path, MOST_CARD, what="model card")) if os.path.lexists(path) else None
-    except (ValueError, RecursionError) as error:
-        raise ConfigError("is not JSON", where=str(path), fix=_AGAIN) from error
-    if plain is None and not os.path.lexists(path):
+    if not os.path.lexists(path):
         rule = "is no model folder, it has no model.json" if folder.exists() else "no such model folder"
         raise ConfigError(rule, where=str(folder), fix="make one with `fgtune refit STUDY_FOLDER`")
+    try:
+        plain = json.loads(read_text(path, MOST_CARD, what="model card"))
+    except (ValueError, RecursionError) as error:
+        raise ConfigError("is not JSON", where=str(path), fix=_AGAIN) from error
     version = plain.get("format") if isinstance(plain, dict) else None
     if version != FORMAT:
         rule = f"has format {version}, and this version of fgtune reads {FORMAT}"

@@ -87,7 +87,9 @@ def _by_style(curves: Sequence[Curve], styles: Mapping[str, ArmStyle]) -> list[g
     for curve in curves:
         looks.setdefault((styles[curve.arm].color, styles[curve.arm].dash), []).append(curve)
     return [
-        _lines(own, {"color": color, "width": 1.2, "dash": dash}, [f"{curve.label}, n = {curve.n}" for curve in own])
+        _lines(
+            own, {"color": color, "width": 1.2, "dash": dash}, [f"{shown(curve.label)}, n = {curve.n}" for curve in own]
+        )
         for (color, dash), own in looks.items()
     ]
 
@@ -158,7 +160,7 @@ def trial_curves_figure(panel: CurvesPanel) -> go.Figure:
         curves = [curve for curve in panel.curves if curve.kind == kind]
         if curves:
             line = {"color": KIND_STYLES[kind].color, "width": _WIDTHS[kind]}
-            names = [curve.arm for curve in curves]
+            names = [shown(curve.arm) for curve in curves]
             figure.add_trace(_lines(curves, line, names, KIND_STYLES[kind].opacity))
         if kind == STOPPED:
             texts = [f"{shown(curve.arm)}, stopped at epoch {curve.epochs[-1]}" for curve in curves]
@@ -172,13 +174,13 @@ def trial_curves_figure(panel: CurvesPanel) -> go.Figure:
 
 
 def _lines(curves: Sequence[Curve], line: Mapping[str, Any], names: Sequence[str], opacity: float = 1.0) -> go.Scatter:
-    """Several curves as one trace, with gaps between them; pointing at one says its name."""
+    """Several curves as one trace, with gaps between them; pointing at one says its name, as ``shown`` gives it."""
     xs: list[int | None] = []
     ys: list[float | None] = []
     for curve in curves:
         xs += [*curve.epochs, None]
         ys += [*map(short, curve.mean), None]
-    runs = [(curve.arm, len(curve.epochs), shown(name)) for curve, name in zip(curves, names, strict=True)]
+    runs = [(curve.arm, len(curve.epochs), name) for curve, name in zip(curves, names, strict=True)]
     return go.Scatter(
         x=xs,
         y=ys,

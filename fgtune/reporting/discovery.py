@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -33,6 +31,7 @@ from fgtune.reporting.theme import (
     short,
     shown,
 )
+from fgtune.results.samples import png_url
 
 TEMPLATE = "discovery.html.j2"
 _LOG_SPAN = 4
@@ -73,13 +72,8 @@ class Branch:
 
 def picture_url(picture: AnyArray) -> str:
     """A PNG of (channels, height, width) numbers in [0, 1], as a data URL."""
-    from PIL import Image
-
     pixels = (np.clip(picture, 0.0, 1.0) * 255).round().astype(np.uint8)
-    image = Image.fromarray(pixels[0]) if len(pixels) == 1 else Image.fromarray(np.moveaxis(pixels[:3], 0, -1))
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return png_url(pixels[:3])
 
 
 def render_discovery(found: Discovery, samples: Mapping[int, Sample], links: Mapping[str, str]) -> bytes:

@@ -133,8 +133,7 @@ def rows_so_far(table: Path, results: Iterable[CellResult]) -> list[dict[str, An
             continue
         own = levels.get(arm) or {name: parse_level(row.get(name) or "") for name in factors}
         found.setdefault(cell_id, {"cell_id": cell_id, "arm": arm, "seed": seed, **own})
-    numbers = {arm: rank for rank, arm in enumerate(sorted({row["arm"] for row in found.values()}))}
-    return sorted(found.values(), key=lambda row: (numbers[row["arm"]], row["seed"]))
+    return sorted(found.values(), key=lambda row: (row["arm"], row["seed"]))
 
 
 def _cells_in(table: Path) -> list[dict[str, str]]:

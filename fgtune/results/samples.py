@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
+from fgtune.arrays import ByteArray
 from fgtune.errors import ConfigError
 from fgtune.files import read_text, write_atomically
 from fgtune.results.layout import CellFiles
@@ -57,6 +62,23 @@ class SampleCard:
             raise ValueError("a picture must be a data URL")
         if any(len(row) != len(self.columns) for row in rows):
             raise ValueError("every row must have a value for each column")
+
+
+def png_url(pixels: ByteArray, longest: int | None = None) -> str:
+    """A picture as a data URL that holds a PNG.
+
+    Args:
+        pixels: (1 or 3, height, width) uint8.
+        longest: The longest side; a larger picture is made smaller. None keeps its size.
+    """
+    from PIL import Image
+
+    image = Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(np.moveaxis(pixels, 0, -1)))
+    if longest is not None:
+        image.thumbnail((longest, longest))
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def write_samples(folder: CellFiles, dataset_key: str, card: SampleCard) -> None:

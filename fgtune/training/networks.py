@@ -218,7 +218,7 @@ class Networks:
             maps.append(attention_map(spatial.float().cpu().numpy()))
         return np.concatenate(maps)
 
-    def cluster(self, epoch: int, features: Float32Array, is_last: bool = True) -> Float32Array:
+    def cluster(self, epoch: int, features: Float32Array, is_last: bool) -> Float32Array:
         """Find fine classes in ``features`` (n_train, d); returns their probabilities (n_train, K_F).
 
         Those of the trial's end do not depend on what was found before. On the way there, where they are a point of a

@@ -18,7 +18,7 @@ from fgtune.errors import TrialError
 from fgtune.results.records import EpochMetrics, TrialOutcome
 from fgtune.results.storage import Storage
 from fgtune.training.prepared import PreparedSplit, dataset_key, preparation_key, prepare_split, views
-from fgtune.tuning.shipping import with_local_weights
+from fgtune.tuning.shipping import SentFile, with_local_weights
 
 if TYPE_CHECKING:
     import ray
@@ -83,12 +83,8 @@ class Worker:
     checkpoints: Storage
     encoders: Storage | None
     threads: int
-    weights: Mapping[str, ray.ObjectRef] = field(default_factory=dict)
+    weights: Mapping[str, SentFile] = field(default_factory=dict)
     own_preparations: dict[str, PreparedSplit] = field(default_factory=dict)
-
-    def keep(self, run: CellRun, name: str) -> None:
-        """Write a checkpoint of a cell in training."""
-        self.checkpoints.write(name, run.save)
 
 
 def checkpoint_name(cell_id: str) -> str:

@@ -19,7 +19,7 @@ from fgtune.config.schema.study import ExecutionConfig
 from fgtune.errors import ConfigError
 from fgtune.plugins import Permit, permit_for_workers, permitting
 from fgtune.results.storage import Mark
-from fgtune.text import count, first_of
+from fgtune.text import count, first_of, last_line
 from fgtune.visible import masked, visible
 
 MODULES = {
@@ -272,8 +272,7 @@ def _answers(question: Question, nodes: Sequence[Mapping[str, Any]]) -> dict[str
             told[node_id] = _SILENT
             ray.cancel(ref, force=True)
         except Exception as error:  # what a node without fgtune raises has no type in common
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            told[node_id] = visible(masked(lines[-1] if lines else type(error).__name__), 160)
+            told[node_id] = visible(masked(last_line(str(error)) or type(error).__name__), 160)
     return told
 
 

@@ -7,13 +7,14 @@ import importlib.util
 import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import fgtune
 from fgtune.data.base import Dataset
 from fgtune.data.travelling import bytes_to_travel, travelling
-from fgtune.files import write_atomically
+from fgtune.files import private_folder, write_atomically
 from fgtune.plugins import permitted
 
 if TYPE_CHECKING:
@@ -56,14 +57,35 @@ def data_for_nodes(datasets: Mapping[str, Dataset], unseen: Iterable[str]) -> di
     }
 
 
-def weights_for_nodes(paths: Sequence[str]) -> dict[str, ray.ObjectRef]:
+@dataclass(frozen=True)
+class SentFile:
+    """A file in the object store.
+
+    Attributes:
+        name: What it is called where it arrives: a digest of its content, and its suffix.
+        size: In bytes.
+        content: Its bytes.
+    """
+
+    name: str
+    size: int
+    content: ray.ObjectRef
+
+
+def weights_for_nodes(paths: Sequence[str]) -> dict[str, SentFile]:
     """Files with weights in the object store, by the paths that a study states."""
     import ray
 
-    return {path: ray.put(Path(path).read_bytes()) for path in paths if Path(path).is_file()}
+    found = {}
+    for path in paths:
+        if Path(path).is_file():
+            content = Path(path).read_bytes()
+            name = f"{hashlib.sha256(content).hexdigest()[:24]}{Path(path).suffix}"
+            found[path] = SentFile(name, len(content), ray.put(content))
+    return found
 
 
-def with_local_weights(config: dict[str, Any], sent: Mapping[str, ray.ObjectRef]) -> dict[str, Any]:
+def with_local_weights(config: dict[str, Any], sent: Mapping[str, SentFile]) -> dict[str, Any]:
     """The plain config of a trial with the path of its weights on this machine, where they were sent."""
     weights = (config.get("model") or {}).get("weights") or {}
     path = str(weights.get("path"))
@@ -71,11 +93,8 @@ def with_local_weights(config: dict[str, Any], sent: Mapping[str, ray.ObjectRef]
         return config
     import ray
 
-    content: bytes = ray.get(sent[path])
-    digest = hashlib.sha256(content).hexdigest()
-    folder = Path(tempfile.gettempdir()) / f"fgtune-{os.getuid()}-weights"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    local = folder / f"{digest[:24]}{Path(path).suffix}"
-    if not local.is_file() or local.stat().st_size != len(content):
-        write_atomically(local, content)
+    file = sent[path]
+    local = private_folder(Path(tempfile.gettempdir()) / f"fgtune-{os.getuid()}-weights") / file.name
+    if not local.is_file() or local.stat().st_size != file.size:
+        write_atomically(local, ray.get(file.content))
     return config | {"model": config["model"] | {"weights": weights | {"path": str(local)}}}

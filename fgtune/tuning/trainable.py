@@ -27,6 +27,7 @@ from fgtune.tuning.cell_runs import (
     run_kind_of,
     state_name,
 )
+from fgtune.tuning.shipping import SentFile
 from fgtune.tuning.watch import time_limit_text
 
 REPORT_EVERY_S = 1.0
@@ -72,7 +73,7 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         cpus: float,
         encoders: Storage | None = None,
         max_trial_s: float | None = None,
-        weights: Mapping[str, ray.ObjectRef] | None = None,
+        weights: Mapping[str, SentFile] | None = None,
     ) -> None:
         """Called once per process."""
         here = None if encoders is None else encoders.here()
@@ -179,7 +180,7 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         if self._run is None or self._run.is_over or self._run.resumable == self._saved_epoch:
             return
         try:
-            self._worker.keep(self._run, checkpoint_name(self._cell_id))
+            self._worker.checkpoints.write(checkpoint_name(self._cell_id), self._run.save)
         except OSError as error:  # the cell can go on without; whether it can be recorded will be seen when it ends
             if not is_disk_fault(error):
                 raise

@@ -14,7 +14,7 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.tune.execution.tune_controller import TuneController
 
 from fgtune.files import is_disk_fault
-from fgtune.text import first_line
+from fgtune.text import first_line, last_line
 from fgtune.tuning.session import session_lost
 
 
@@ -78,9 +78,8 @@ def cause_of(trial: Any) -> tuple[str, str]:
     if isinstance(error, RayActorError):  # Ray explains at length what may have been
         return "its worker is gone: killed, dead of a fault in native code, or lost with its node", str(error)
     inner = own_error(error)
-    lines = [line.strip() for line in str(inner).splitlines() if line.strip()]
     name = "" if isinstance(inner, str) else f"{type(inner).__name__}: "
-    return f"{name}{lines[-1] if lines else 'no message'}", str(error)
+    return f"{name}{last_line(str(inner)) or 'no message'}", str(error)
 
 
 def own_error(error: Any) -> Any:

@@ -9,7 +9,7 @@ import pytest
 
 from fgtune.analysis.inputs import read_study
 from fgtune.analysis.summary import summarise
-from fgtune.engine.safe_tracking import SafeTracking, curve_of, findings_of
+from fgtune.engine.safe_tracking import SafeTracking, _Curves, curve_of, findings_of
 from fgtune.errors import ConfigError, TrackingError
 from fgtune.tracking import StudyEnd
 
@@ -100,17 +100,21 @@ def test_a_stored_curve_is_read_back_without_what_was_not_measured(study):
     curves = study.folder.read_curves()
     result = study.results[0]
     curves.loc[(curves["cell_id"] == result.cell_id) & (curves["epoch"] == 1), "test/ari"] = float("nan")
-    curve = curve_of(curves, result.cell_id)
+    by_cell = dict(iter(curves.groupby("cell_id")))
+    curve = curve_of(by_cell[result.cell_id])
     assert [entry.epoch for entry in curve] == list(range(1, result.epochs + 1))
     assert "test/ari" not in curve[0].metrics
     assert curve[-1].metrics == dict(result.metrics)
-    assert curve_of(curves, "unknown") == []
+    assert _Curves(study.folder).of("unknown") == []
+    assert _Curves(study.folder).of(result.cell_id)[-1] == curve[-1]
 
 
 def test_a_curve_has_metrics_whose_names_have_no_split(study):
     curves = study.folder.read_curves().rename(columns={"test/ari": "score"})
     result = study.results[0]
-    assert [entry.metrics["score"] for entry in curve_of(curves, result.cell_id)][-1] == result.metrics["test/ari"]
+    assert [entry.metrics["score"] for entry in curve_of(curves[curves["cell_id"] == result.cell_id])][
+        -1
+    ] == result.metrics["test/ari"]
 
 
 def test_the_statistics_of_an_arm_are_those_of_its_summary(study):

@@ -56,7 +56,7 @@ def test_without_a_fine_head_classes_are_the_clusters_of_the_training_features(m
     trainer = make_trainer({"objective.preset": "base"})
     networks, rows = trainer.networks, trainer.view.train
     features = networks.predict(networks.evaluated, rows).features
-    probs = networks.cluster(1, features)
+    probs = networks.cluster(1, features, is_last=True)
     centers, groups = networks.clusters.rule.centers, networks.clusters.groups
     assert len(centers) == networks.num_fine == 6
     squares = ((features[:, None, :] - centers[None]) ** 2).sum(axis=2)
@@ -71,7 +71,7 @@ def test_without_a_fine_head_classes_are_the_clusters_of_the_training_features(m
 def test_a_sample_that_was_held_out_belongs_to_the_nearest_centre_of_all(make_trainer):
     trainer = make_trainer({"objective.preset": "base"})
     networks, rows = trainer.networks, trainer.evaluator.rows("test")
-    networks.cluster(1, networks.predict(networks.evaluated, trainer.view.train).features)
+    networks.cluster(1, networks.predict(networks.evaluated, trainer.view.train).features, is_last=True)
     outputs = networks.predict(networks.evaluated, rows)
     squares = ((outputs.features[:, None, :] - networks.clusters.rule.centers[None]) ** 2).sum(axis=2)
     read = networks.interpret(outputs, rows)

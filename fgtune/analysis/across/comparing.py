@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fgtune.analysis.formatting import metric_info
-from fgtune.analysis.inputs import StudyData, read_study
+from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.records import ArmSummary
 from fgtune.analysis.search.held_out import UNDEFINED, HeldOut, choices, folds_of, held_out, judged, table_of
 from fgtune.analysis.summary import arm_summaries
@@ -24,7 +24,6 @@ from fgtune.arrays import FloatArray
 from fgtune.config.schema.base import data_key
 from fgtune.errors import StudyFolderError
 from fgtune.results.extension import has_earlier_clusters, is_clustered
-from fgtune.results.folder import StudyFolder
 from fgtune.text import count
 
 
@@ -86,21 +85,16 @@ class Comparison:
         ]
 
 
-def compare_studies(folders: Sequence[StudyFolder], arm: str | None = None) -> Comparison:
+def compare_data(data: Sequence[StudyData], arm: str | None = None) -> Comparison:
     """Compare studies side by side.
 
     Args:
-        folders: Two or more; the others are compared with the first.
+        data: Two or more; the others are compared with the first.
         arm: The arm to compare in every study; None for the best of each.
 
     Raises:
-        StudyFolderError: A folder holds no study, or has no arm of that name.
+        StudyFolderError: One has no arm of that name.
     """
-    return compare_data([read_study(folder) for folder in folders], arm)
-
-
-def compare_data(data: Sequence[StudyData], arm: str | None = None) -> Comparison:
-    """Compare studies that have been read; see ``compare_studies``."""
     plain = [study.study.study for study in data]
     names = [study.study.study if plain.count(study.study.study) == 1 else str(study.folder.root) for study in data]
     studies = tuple(_study(name, study, arm) for name, study in zip(names, data, strict=True))

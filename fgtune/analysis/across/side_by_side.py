@@ -62,7 +62,6 @@ class SameArm:
         settings: In which settings the two differ, in words; empty for none.
         repeated: Seeds at which both trained the very same cell.
         identical: How many of these ended with the same values to the last bit.
-        judgement: Always None, since no study file planned the contrast.
     """
 
     arm: str
@@ -74,7 +73,6 @@ class SameArm:
     settings: str
     repeated: int
     identical: int
-    judgement: Judgement | None = None
 
 
 @dataclass(frozen=True)
@@ -249,11 +247,16 @@ def _text(value: Any) -> str:
 def _same_arms(studies: Sequence[ComparedStudy], data: Sequence[StudyData]) -> tuple[SameArm, ...]:
     """The first study's arms against those of the same name in the others, corrected together."""
     first, first_data = studies[0], data[0]
+    others = [
+        (study, each, {arm.arm for arm in study.arms})
+        for study, each in zip(studies[1:], data[1:], strict=True)
+        if study.primary == first.primary
+    ]
     found = [
         _same_arm(Side(first, first_data, arm.arm), Side(study, each, arm.arm), arm.label)
         for arm in first.arms
-        for study, each in zip(studies[1:], data[1:], strict=True)
-        if study.primary == first.primary and any(other.arm == arm.arm for other in study.arms)
+        for study, each, known in others
+        if arm.arm in known
     ]
     adjusted = iter(holm([each.contrast.p_value for each in found if each.contrast.n]))
     return tuple(replace(each, p_adjusted=next(adjusted)) if each.contrast.n else each for each in found)

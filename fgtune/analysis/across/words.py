@@ -6,6 +6,7 @@ import math
 
 from fgtune.analysis.across.comparing import Comparison, Difference
 from fgtune.analysis.search.held_out import held_out_words
+from fgtune.text import count
 
 
 def difference_lines(comparison: Comparison, difference: Difference) -> list[str]:
@@ -20,7 +21,7 @@ def difference_lines(comparison: Comparison, difference: Difference) -> list[str
     held = difference.held_out
     level = f"{100 * comparison.level:g} % interval {between}, " if estimate.n > 1 and held is None else ""
     value = f"{study.primary} {plain_number(estimate.mean, sign=True)}"
-    pairs = f"{estimate.n} pair{'s'[: estimate.n != 1]}"
+    pairs = count(estimate.n, "pair")
     lines = [f"{what}: {value} ({level}{pairs}), exploratory"]
     if held is not None and held.n > 1:
         words = held_out_words(held, comparison.level, sign=True)

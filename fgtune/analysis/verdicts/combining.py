@@ -169,7 +169,7 @@ def _reduced(gains: Gains, sums: Sequence[float]) -> float:
     if not sums:
         return math.nan
     finite = [min(max(each, -_HUGE), _HUGE) for each in sums]
-    contrast = contrast_of(finite, direction=gains.rules.direction, level=gains.level)
+    contrast = contrast_of(finite, direction=gains.rules.direction, level=gains.level, exact=False)
     value = summary_of(gains.rules.kind, contrast, gains.rules.direction, gains.level).value
     return value if abs(value) < _ENDLESS else math.copysign(math.inf, value)
 

@@ -59,12 +59,8 @@ def plain(value: Any, depth: int = 0) -> Any:
         return [plain(below, depth + 1) for below in value]
     if isinstance(value, os.PathLike):
         return os.fspath(value)
-    for convert in ("item", "tolist"):  # of a scalar, and of an array, of NumPy
-        if getattr(value, "ndim", None) == 0 or convert == "tolist":
-            made = getattr(value, convert, None)
-            if callable(made):
-                return plain(made(), depth + 1)
-    return value
+    made = getattr(value, "tolist", None)  # of NumPy's scalars and arrays
+    return plain(made(), depth + 1) if callable(made) else value
 
 
 def study_text(data: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -89,7 +89,8 @@ class StudyFile:
         if self.made is None:
             return replace(self, options=replace(self.options, out=out))
         options = replace(self.options, out=out, study=StudyFolder(folder).study_file)
-        return replace(self, options=options, loaded=self._reader(folder)(SMOKE_LIMIT))
+        moved = replace(self, options=options)
+        return moved if self.made.given is None else replace(moved, loaded=moved._read(SMOKE_LIMIT))
 
     def open(self) -> OpenedStudy:
         """Load the data, and check everything that can be checked before the first trial.
@@ -99,13 +100,11 @@ class StudyFile:
         """
         from fgtune.engine.opening import open_loaded
 
-        options, read = self.options, self._reader(self.options.out / self.name)
-
         def attempt(limit: int) -> OpenedStudy:
-            return open_loaded(self.loaded if limit == SMOKE_LIMIT else read(limit))
+            return open_loaded(self.loaded if limit == SMOKE_LIMIT else self._read(limit))
 
         with self.reachable():
-            return with_enough_samples(options.smoke, attempt)
+            return with_enough_samples(self.options.smoke, attempt)
 
     @contextmanager
     def reachable(self) -> Iterator[None]:
@@ -119,16 +118,12 @@ class StudyFile:
                 stack.enter_context(waiting({given.place(self.options.out / self.name): given.file}))
             yield
 
-    def _reader(self, folder: Path) -> Callable[[int], LoadedStudy]:
-        """Reads the study anew with a number of samples that ``smoke`` leaves."""
-        options, made = self.options, self.made
-
-        def read(limit: int) -> LoadedStudy:
-            if made is None:
-                return load_study(options.study, options.overrides, options.smoke, limit)
-            return made.load(folder, options.overrides, options.smoke, limit)
-
-        return read
+    def _read(self, limit: int) -> LoadedStudy:
+        """The study, read anew with a number of samples that ``smoke`` leaves."""
+        options = self.options
+        if self.made is None:
+            return load_study(options.study, options.overrides, options.smoke, limit)
+        return self.made.load(options.out / self.name, options.overrides, options.smoke, limit)
 
     def __repr__(self) -> str:
         return f"StudyFile({self.name!r}, {self.study.design.kind}, {self.study.seeds_text})"

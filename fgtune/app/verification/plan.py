@@ -10,7 +10,7 @@ from fgtune.config.arms.plan import Plan
 from fgtune.config.schema.paths import value_at
 from fgtune.engine.designs import grown_plan
 from fgtune.files import read_text
-from fgtune.results.rebuilding import MOST_TABLE
+from fgtune.results.rebuilding import MOST_PLAN
 from fgtune.results.records import CellResult
 from fgtune.results.texts import CELL_COLUMNS, FORK, csv_level, plan_text
 
@@ -70,7 +70,7 @@ def _is_number(level: Any) -> bool:
 def check_again(subject: Subject, again: Plan) -> Iterator[Finding]:
     """``plan.csv`` is what the study as given and its data give: ids, arms, seeds, levels, order."""
     file = subject.folder.plan_file
-    expected, found = plan_text(grown_plan(again, subject.folder)), read_text(file, MOST_TABLE)
+    expected, found = plan_text(grown_plan(again, subject.folder)), read_text(file, MOST_PLAN)
     if expected == found:
         yield Finding(len(subject.data.planned))
         return

@@ -98,7 +98,7 @@ def _given(subject: Subject, record: Mapping[str, Any]) -> Iterator[Finding]:
 
         tries = map(shrunk, smoke_limits(smoke))  # how many samples its data needed is not recorded
         usual = next(tries)
-        again = next((each for each in chain([usual], tries) if not list(differences(given, each))), usual)
+        again = next((each for each in chain([usual], tries) if not any(differences(given, each))), usual)
     found = list(differences(given, again))
     what = f"{subject.name(folder.study_file)}: differs from the study in {where} in {first_of(found, _LISTED)}"
     yield agree(not found, what)

@@ -119,19 +119,15 @@ def check_population(loaded: LoadedStudy, design: SearchDesign) -> None:
         fix = "say `seeds: 1`, and compare the best arms on more seeds later"
         errors.append(loaded.error(("seeds",), rule, fix, value=len(study.seed_list)))
     known = study.trial.paths()
-    fix = "search weights and temperatures of the objective, the optimizer's numbers, relations; or use asha"
-    fix = (
-        "search settings below config, which your function may take up during training; or use asha"
-        if own is None
-        else fix
-    )
+    if own is None:
+        fix = "search settings below config, which your function may take up during training; or use asha"
+        fixed = {path for path in known if not path.startswith("config.")}
+    else:
+        fix = "search weights and temperatures of the objective, the optimizer's numbers, relations; or use asha"
+        noise = isinstance(own.augmentation, NoiseConfig)
+        fixed = {path for path in known if not is_changeable(path, noise)}
     for path in design.space.parameters:
-        may_change = (
-            path.startswith("config.")
-            if own is None
-            else is_changeable(path, isinstance(own.augmentation, NoiseConfig))
-        )
-        if path in known and not may_change:
+        if path in fixed:
             rule = "is fixed once training has started, and pbt changes settings during training"
             errors.append(loaded.error(("design", "space", "parameters", path), rule, fix))
     MultiConfigError.raise_all(errors)

@@ -81,7 +81,7 @@ def _kinds(path: Path, between: str, names: Sequence[str]) -> Iterator[tuple[str
     """
     with path.open(newline="", encoding="utf-8-sig") as stream:
         start = io.StringIO(stream.read(MOST_HEADER), newline="")
-    rows = [row for row in islice(csv.reader(start, delimiter=between), 1, _LOOKED_AT) if len(row) == len(names)]
+    rows = [row for row in islice(csv.reader(start, delimiter=between), 1, 1 + _LOOKED_AT) if len(row) == len(names)]
     for name, values in zip(names, zip(*rows, strict=True), strict=True) if rows else ():
         kinds = {_kind(value) for value in values if value}
         if kinds and None not in kinds:
@@ -92,6 +92,6 @@ def _kind(value: str) -> str | None:
     """The type that a value needs; None if it may be no number."""
     digits = value[1:] if value[0] in "+-" else value
     if digits.isascii() and digits.isdigit():
-        return "int64" if len(digits) < 18 else None
+        return "int64" if value[0] != "+" and len(digits) < 18 else None  # Arrow takes +5 for a real number
     whole, _, part = digits.partition(".")
     return "double" if (whole + part).isascii() and (whole + part).isdigit() and "." in digits else None

@@ -150,7 +150,7 @@ def _frame(table: pa.Table, labels: Sequence[str]) -> pd.DataFrame:
             elif any(cell == "" for cell in text):
                 again[field.name] = pd.array([cell or None for cell in text], dtype="str")
     if len(again) > _SINGLY:
-        return pd.DataFrame({name: again[name] if name in again else frame[name] for name in frame.columns})
+        return pd.DataFrame({name: again.get(str(name), column) for name, column in frame.items()})
     for name, values in again.items():
         frame[name] = values
     return frame
@@ -181,7 +181,8 @@ def _parquet_header(path: Path, taken: Sequence[str] | None) -> list[str]:
     with pyarrow.parquet.ParquetFile(path) as file:
         rows, fields = file.metadata.num_rows, list(file.schema_arrow)
     names = [field.name for field in fields]
-    kinds = [field.type for field in fields if taken is None or field.name in taken]
+    wanted = None if taken is None else set(taken)
+    kinds = [field.type for field in fields if wanted is None or field.name in wanted]
     plain = sum(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) for kind in kinds)
     needed = rows * (_NUMBER * plain + _TEXT * (len(kinds) - plain))
     check_memory(needed, "takes", str(path))
@@ -199,7 +200,7 @@ def check_columns(names: Sequence[str], columns: Sequence[str], where: str) -> N
     repeated = next((name for name in names if counted[name] > 1), None)
     if repeated is not None:
         raise DataError(f"column {repeated!r} occurs twice", where=where, fix="Rename one of them.")
-    missing = next((name for name in columns if name not in names), None)
+    missing = next((name for name in columns if name not in counted), None)
     if missing is not None:
         near = nearest(missing, names)
         fix = f"Did you mean {near!r}? " if near else ""

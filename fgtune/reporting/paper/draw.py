@@ -17,8 +17,9 @@ from fgtune.analysis.level_panels import SensitivityPanel
 from fgtune.analysis.relations_data import LEARNED_ONLY, RIGHT, TRUE_ONLY, RelationsPanel
 from fgtune.analysis.search.axes import on_log_scale
 from fgtune.analysis.search.importances import Importances
-from fgtune.reporting.paper.style import GREY, INK, cut, dash, symbol
-from fgtune.reporting.theme import MISSED_COLOR, RIGHT_COLOR, WRONG_COLOR, ArmStyle
+from fgtune.reporting.paper.style import cut, dash, symbol
+from fgtune.reporting.theme import BASELINE_COLOR as GREY
+from fgtune.reporting.theme import FAINT, INK, MISSED_COLOR, RIGHT_COLOR, WRONG_COLOR, ArmStyle
 
 _NAMED = 30  # rows or columns of relations beyond this have no names
 _LINE = 44
@@ -65,7 +66,7 @@ def draw_rows(figure: Any, rows: Sequence[Row], title: str, line: float | None, 
     """
     axes = figure.add_subplot()
     if margin is not None:
-        axes.axvspan(-margin, margin, color="#94a3b8", alpha=0.25, linewidth=0)
+        axes.axvspan(-margin, margin, color=FAINT, alpha=0.25, linewidth=0)
     if line is not None and math.isfinite(line):
         axes.axvline(line, color=GREY, linewidth=0.7)
     for place, row in enumerate(rows):

@@ -9,12 +9,12 @@ from functools import partial
 from typing import Any
 
 from fgtune.analysis.curve_panels import history_panels, learning_panels
-from fgtune.analysis.formatting import MetricInfo, percent
+from fgtune.analysis.formatting import MetricInfo, capital, percent
 from fgtune.analysis.grid_panels import grid_panels
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.level_panels import SensitivityPanel, sensitivity_panels
 from fgtune.analysis.search.axes import axes_of
-from fgtune.analysis.search.importances import RANDOM_NUMBER, metric_importances
+from fgtune.analysis.search.importances import metric_importances
 from fgtune.analysis.summary import StudySummary
 from fgtune.analysis.text.importances import importance_sentence
 from fgtune.analysis.trials import BASELINE, BEST, criteria_of, kinds_of, trials_of
@@ -148,7 +148,7 @@ def _parts(summary: StudySummary) -> Iterator[PaperFigure]:
             for text, each in named
         ]
         if rows:
-            caption = f"{title[0].upper()}{title[1:]}: means with {_intervals(summary.level)}, rings are single seeds."
+            caption = f"{capital(title)}: means with {_intervals(summary.level)}, rings are single seeds."
             drawn = partial(draw_rows, rows=rows, title=title, line=0.0, margin=margin)
             yield PaperFigure(name, caption, rows_height(rows), drawn)
 
@@ -222,11 +222,11 @@ def _of_space(data: StudyData) -> Iterator[PaperFigure]:
     if data.study.design.criteria:
         for rank, panel in enumerate(history_panels(data, trials)):
             caption = f"{panel.metric.title} of the trials in the order of their end, each the mean over its seeds."
-            caption, drawn = caption[0].upper() + caption[1:], partial(draw_history, panel=panel)
+            caption, drawn = capital(caption), partial(draw_history, panel=panel)
             yield PaperFigure(f"history-{rank}", caption, _HIGH, drawn)
     primary = data.info(data.study.metrics.primary)
     judged: Sequence[MetricInfo] = tuple({info.name: info for info in (*criteria, primary)}.values())
-    names = {each.path: each.title for each in axes_of(data)} | {RANDOM_NUMBER: RANDOM_NUMBER}
+    names = {each.path: each.title for each in axes_of(data)}
     for rank, (info, found) in enumerate(zip(judged, metric_importances(data, trials, judged), strict=True)):
         if found.anything:
             caption = (

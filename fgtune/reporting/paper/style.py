@@ -1,18 +1,13 @@
-"""The look of figures on paper: widths of columns, sizes of type, embedded fonts, and the marks that the page uses."""
+"""The look of figures on paper: sizes of type, embedded fonts, and the marks that the page uses."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from enum import StrEnum
 from typing import Any
 
-from fgtune.reporting.theme import ArmStyle
-
-SINGLE_MM, DOUBLE_MM = 85.0, 178.0
-"""Widths of one and of two columns of a journal."""
-_MM = 25.4
-GREY, INK = "#64748b", "#334155"
+from fgtune.reporting.theme import BASELINE_COLOR as GREY
+from fgtune.reporting.theme import INK, ArmStyle
 
 _SYMBOLS = {
     "circle": "o", "square": "s", "diamond": "D", "triangle-up": "^", "pentagon": "p", "star": "*",
@@ -52,18 +47,6 @@ _SETTINGS: Mapping[str, Any] = {
     "ytick.labelsize": 7,
     "ytick.major.width": 0.6,
 }
-
-
-class Width(StrEnum):
-    """How wide a figure is."""
-
-    SINGLE = "single"
-    DOUBLE = "double"
-
-    @property
-    def inches(self) -> float:
-        """The width of one or two columns."""
-        return (SINGLE_MM if self is Width.SINGLE else DOUBLE_MM) / _MM
 
 
 def paper_style() -> AbstractContextManager[None]:

@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 import io
-from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.summary import StudySummary
 from fgtune.files import write_output
 from fgtune.reporting.paper.figures import PaperFigure, paper_figures
-from fgtune.reporting.paper.style import Width, paper_style
+from fgtune.reporting.paper.forms import Form, Width
+from fgtune.reporting.paper.style import paper_style
 
 CAPTIONS = "captions.md"
-
-
-class Form(StrEnum):
-    """The format of the files."""
-
-    SVG = "svg"
-    PNG = "png"
-    PDF = "pdf"
-
-    @property
-    def metadata(self) -> dict[str, Any]:
-        """What the file says of itself: no time, so that it does not change from day to day."""
-        return {Form.SVG: {"Date": None}, Form.PDF: {"CreationDate": None}, Form.PNG: {}}[self]
 
 
 def drawn(figure: PaperFigure, form: Form, width: Width) -> bytes:

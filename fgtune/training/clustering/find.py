@@ -58,18 +58,17 @@ def find_clusters(
     projection = None if config.pca is None else _components(features, config.pca)
     points: Points = features if projection is None else projected(features.astype(np.float64), projection)
     centers = None
-    if near is not None and config.scope == "coarse" and sizes is None:
-        known = np.unique(groups[groups >= 0])
-        sizes = [int((near.groups == group).sum()) for group in known]
     if config.scope == "global":
         parts, numbers, of_parts = [points], [num_fine], [-1]
     else:
         of_parts = np.unique(groups[groups >= 0]).tolist()
         parts = [points[groups == group] for group in of_parts]
-        if sizes is None:
-            numbers, centers = _sizes(config, parts, num_fine, seed)
-        else:
+        if sizes is not None:
             numbers = list(sizes)
+        elif near is not None:
+            numbers = [int((near.groups == group).sum()) for group in of_parts]
+        else:
+            numbers, centers = _sizes(config, parts, num_fine, seed)
     owners = np.repeat(np.array(of_parts, dtype=np.int64), numbers)
     if near is not None and isinstance(config, KMeansClusteringConfig) and isinstance(near.rule, NearestCentre):
         old = [near.rule.centers[near.groups == part] for part in of_parts]

@@ -24,8 +24,9 @@ from fgtune.analysis.trials import criteria_of, trials_of
 from fgtune.app.cli import main
 from fgtune.reporting.paper.draw import Row, draw_rows, rows_height
 from fgtune.reporting.paper.figures import PaperFigure, paper_figures
-from fgtune.reporting.paper.style import Width, paper_style
-from fgtune.reporting.paper.write import Form, drawn
+from fgtune.reporting.paper.forms import Form, Width
+from fgtune.reporting.paper.style import paper_style
+from fgtune.reporting.paper.write import drawn
 
 GRID = """
 study: grid

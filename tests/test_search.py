@@ -104,6 +104,7 @@ def test_a_stopped_trial_is_pruned_with_its_last_epoch_everywhere(tmp_path, ray_
         shutil.rmtree(copy.root)
 
 
+@pytest.mark.slow  # test_kills cuts a search with two seeds in every run
 def test_the_seeds_of_a_whole_trial_are_stopped_together_also_after_a_cut(tmp_path, ray_started):
     scheduler = {"kind": "asha", "grace_epochs": 2, "reduction": 2}
     design = {"trials": 6, "sampler": {"kind": "random"}}

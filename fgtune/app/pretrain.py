@@ -94,16 +94,7 @@ def pretrain(
         settings = settings_of(task.config)
         backbone = task.config.model.backbone.kind
         say(f"{settings.kind}, {backbone}, {settings.epochs} epochs on {task.samples}")
-        started = reported = time.monotonic()
-
-        def progress(epoch: int, loss: float) -> None:
-            nonlocal reported
-            now = time.monotonic()
-            if now - reported >= PROGRESS_EVERY_S or epoch == settings.epochs:
-                reported = now
-                left = (now - started) / epoch * (settings.epochs - epoch)
-                say(f"epoch {epoch}/{settings.epochs}, loss {loss:.4g}, {now - started:.0f} s, {left:.0f} s left")
-
+        progress = _progress(settings.epochs, say)
         with trial_threads(max(1, int(loaded.study.execution.cpus))):
             write_encoder(
                 out, pretrained_weights(task.config, task.view, task.config.streams.seeds(seed).weights, progress)
@@ -113,6 +104,21 @@ def pretrain(
     say("in a study, in place of model.pretrain:")
     say(f"  weights: {{path: {out}, sha256: {digest}}}")
     return out
+
+
+def _progress(epochs: int, say: Say) -> Callable[[int, float], None]:
+    """Says how far the training is, every few seconds and at its end."""
+    started = reported = time.monotonic()
+
+    def progress(epoch: int, loss: float) -> None:
+        nonlocal reported
+        now = time.monotonic()
+        if now - reported >= PROGRESS_EVERY_S or epoch == epochs:
+            reported = now
+            left = (now - started) / epoch * (epochs - epoch)
+            say(f"epoch {epoch}/{epochs}, loss {loss:.4g}, {now - started:.0f} s, {left:.0f} s left")
+
+    return progress
 
 
 def _of_study(loaded: LoadedStudy, arm: str | None, seed: int, all_samples: bool) -> _Task:

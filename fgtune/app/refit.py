@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from fgtune.data.base import Dataset
     from fgtune.exporting.folder import ModelCard
     from fgtune.exporting.train import Trained
+    from fgtune.tracking.pyfunc import ModelLog
 
 BEST = "best"
 """Instead of an arm's name: the arm with the best mean."""
@@ -114,11 +115,16 @@ def refit(
         else:
             card = _train(folder, study, choice, cell, dataset, target, form, say)
         if log is not None:
-            try:
-                say(f"MLflow: {log.log(target, card)} in {log.uri}")
-            except TrackingError as error:
-                say(f"warning: tracking failed, the model is in {target}: {error}")
+            _log_model(log, target, card, say)
     return target
+
+
+def _log_model(log: ModelLog, target: Path, card: ModelCard, say: Say) -> None:
+    """Log a model that lies safely in its folder already; a store that fails loses nothing."""
+    try:
+        say(f"MLflow: {log.log(target, card)} in {log.uri}")
+    except TrackingError as error:
+        say(f"warning: tracking failed, the model is in {target}: {error}")
 
 
 # --- which arm -----------------------------------------------------------------------------------------------------

@@ -81,11 +81,21 @@ def _relation_specs() -> tuple[MetricSpec, ...]:
     )
 
 
-def _label_free_specs() -> tuple[MetricSpec, ...]:
+def _coarse_label_specs() -> tuple[MetricSpec, ...]:
     def labelled(name: str, which: str) -> MetricSpec:
         described = f"share of labelled samples whose {which}, mean over sources"
         return MetricSpec(name, described, 0.0, 1.0, "maximize", "coarse labels", _NO_COARSE, counts=True)
 
+    return (
+        labelled("coarse_accuracy", "predicted class has their coarse label as parent"),
+        labelled("coarse_top1", "coarse label is the most probable one"),
+        labelled(
+            "coarse_top5", "coarse label is among the five most probable ones (1 with five coarse classes or fewer)"
+        ),
+    )
+
+
+def _class_use_specs() -> tuple[MetricSpec, ...]:
     def share(name: str, description: str, empty: str, reads: Reads) -> MetricSpec:
         return MetricSpec(name, description, 0.0, 1.0, "maximize", reads, empty)
 
@@ -95,11 +105,6 @@ def _label_free_specs() -> tuple[MetricSpec, ...]:
         return MetricSpec(name, description, low, math.inf, "none", reads, empty, whole=whole)
 
     return (
-        labelled("coarse_accuracy", "predicted class has their coarse label as parent"),
-        labelled("coarse_top1", "coarse label is the most probable one"),
-        labelled(
-            "coarse_top5", "coarse label is among the five most probable ones (1 with five coarse classes or fewer)"
-        ),
         share(
             "neighbor_agreement",
             "share of pairs of a sample and one of its nearest neighbours with the same predicted class",
@@ -127,6 +132,11 @@ def _label_free_specs() -> tuple[MetricSpec, ...]:
             0.0,
             "0 when there are no samples",
         ),
+    )
+
+
+def _shape_specs() -> tuple[MetricSpec, ...]:
+    return (
         MetricSpec(
             "silhouette",
             "mean silhouette of the predicted classes in feature space, on a subsample",
@@ -182,7 +192,9 @@ METRICS: dict[str, MetricSpec] = {
     for spec in (
         *_clustering_specs(),
         *_relation_specs(),
-        *_label_free_specs(),
+        *_coarse_label_specs(),
+        *_class_use_specs(),
+        *_shape_specs(),
         *_loss_specs(),
         *listed_members(),
         *probe_specs(),

@@ -66,16 +66,7 @@ def run_cells(
     callback = ObserverCallback(observer, budget, stopping, TrialWatch(execution), MemoryRetries(cells, budget))
     tuner = tune.Tuner(
         _trainable(execution, datasets, prepared, checkpoints, encoders, weights),
-        tune_config=tune.TuneConfig(
-            search_alg=CellSearcher(cells, stopping),
-            scheduler=None if stopping is None else EarlyStoppingScheduler(stopping),
-            num_samples=-1,  # the queue decides when it is over
-            reuse_actors=True,
-            trial_name_creator=cell_id_of,
-            trial_dirname_creator=lambda trial: (
-                f"{cell_id_of(trial)}-{trial.trial_id}"
-            ),  # a cell that waits comes again
-        ),
+        tune_config=_tune_config(cells, stopping),
         run_config=tune.RunConfig(
             name="tune",
             storage_path=str(scratch.resolve()),
@@ -100,6 +91,18 @@ def run_cells(
         raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _tune_config(cells: CellQueue, stopping: EarlyStopping | None) -> tune.TuneConfig:
+    """Tune takes one cell after the other from the queue, which decides when it is over."""
+    return tune.TuneConfig(
+        search_alg=CellSearcher(cells, stopping),
+        scheduler=None if stopping is None else EarlyStoppingScheduler(stopping),
+        num_samples=-1,
+        reuse_actors=True,
+        trial_name_creator=cell_id_of,
+        trial_dirname_creator=lambda trial: f"{cell_id_of(trial)}-{trial.trial_id}",  # a cell that waits comes again
+    )
 
 
 def _of_ours(error: BaseException) -> BaseException | None:

@@ -53,6 +53,22 @@ def warnings_of(
     chosen = next(each for each in method.candidates if each.arm == method.arm)
     if runs:
         yield from _easily_alike(chosen, method)
+    yield from _not_found_again(classes, runs)
+    yield from _number_in_doubt(num_fine)
+    yield from _sizes(num_fine, classes)
+    if coarse_accuracy < LOW_COARSE_ACCURACY:
+        yield (
+            f"On samples held out the model predicts only {coarse_accuracy:.0%} of the coarse labels: check that the "
+            "labels are right and that the inputs have to do with them."
+        )
+    if failed:
+        yield f"{count(failed, 'cell')} failed; their causes are in the reports of the two studies."
+    if method.candidates and chosen.seeds < 3:
+        yield f"The method has {count(chosen.seeds, 'complete seed')}; call discover again to run the rest."
+
+
+def _not_found_again(classes: Sequence[FineClass], runs: int) -> Iterator[str]:
+    """Classes that fewer than half of the other runs have."""
     lost = [each.name for each in classes if runs and 2 * each.found_again < runs]
     if 2 * len(lost) > len(classes):
         yield (
@@ -65,6 +81,10 @@ def warnings_of(
             f"again in most other runs ({first_of(lost, 6)}): do not rely on "
             f"{'it' if len(lost) == 1 else 'them'} before somebody has looked at the samples."
         )
+
+
+def _number_in_doubt(num_fine: NumFineChoice) -> Iterator[str]:
+    """Why another number of classes may be the true one."""
     if num_fine.missing:
         yield (
             f"The time did not suffice to try {listed([*map(str, num_fine.missing)])} fine classes as often as the "
@@ -80,6 +100,10 @@ def warnings_of(
             f"Any number of fine classes from {num_fine.low} to {num_fine.high} agrees with the runs: read close "
             "classes as one, and give the number with --num-fine where you know it."
         )
+
+
+def _sizes(num_fine: NumFineChoice, classes: Sequence[FineClass]) -> Iterator[str]:
+    """Coarse classes that are not divided, and fine ones without or nearly without samples."""
     parents = [each.parent for each in classes]
     whole = [each for each in dict.fromkeys(parents) if parents.count(each) == 1]
     if whole:
@@ -94,15 +118,6 @@ def warnings_of(
     small = [each.name for each in classes if each.size < FEW_SAMPLES]
     if small:
         yield f"Fewer than {FEW_SAMPLES} samples: {first_of(small, 6)}. They may be single odd samples."
-    if coarse_accuracy < LOW_COARSE_ACCURACY:
-        yield (
-            f"On samples held out the model predicts only {coarse_accuracy:.0%} of the coarse labels: check that the "
-            "labels are right and that the inputs have to do with them."
-        )
-    if failed:
-        yield f"{count(failed, 'cell')} failed; their causes are in the reports of the two studies."
-    if method.candidates and chosen.seeds < 3:
-        yield f"The method has {count(chosen.seeds, 'complete seed')}; call discover again to run the rest."
 
 
 def _easily_alike(chosen: Candidate, method: MethodChoice) -> Iterator[str]:

@@ -177,9 +177,9 @@ def summarise_variance(
     repeated = _share([repeat], total, level, enough=enough)
     if enough and repeat.variance > 0 and total.variance > 0:
         repeated = Share(repeated.value, *ratio_interval(repeat, total, level))
-    told_apart = enough and not any(spread.lost for spread in spreads.values())
+    comparable = enough and not any(spread.lost for spread in spreads.values())
     moving = {part.name for part in streams if part.moves}
-    wider = tuple(pair for pair, p in p_wider.items() if told_apart and p <= alpha and pair[0] in moving)
+    wider = tuple(pair for pair, p in p_wider.items() if comparable and p <= alpha and pair[0] in moving)
     named, why = _named(streams, spreads, wider, enough=enough)
     return VarianceSummary(
         around=around,

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from fgtune.app.discovery.given import given, is_kept, rows_of
 from fgtune.app.discovery.request import DEFAULT_MINUTES, Request, content_of
 from fgtune.app.discovery.source import Asked
 from fgtune.errors import ConfigError, FgtuneError
@@ -21,12 +23,13 @@ from fgtune.signals import answering_signals, deferring
 
 if TYPE_CHECKING:
     from fgtune.analysis.discovery.outcome import Discovery
+    from fgtune.app.discovery.results import DiscoveryResults
 
 FEWEST_MINUTES = 0.5
 
 
 def discover(
-    data: str | os.PathLike[str],
+    data: Any,
     out: str | os.PathLike[str] | None = None,
     *,
     coarse: str | None = None,
@@ -35,12 +38,15 @@ def discover(
     minutes: float = DEFAULT_MINUTES,
     leave_out: Sequence[str] = (),
     quiet: bool = False,
-) -> Discovery:
+) -> DiscoveryResults:
     """Find fine classes in data that have coarse labels alone, as ``fgtune discover`` does.
 
     Args:
-        data: A ``.csv``, ``.tsv`` or ``.parquet``, an ``.npz``, an ``.h5ad``, or a folder of images.
-        out: The folder for all results; None is ``reports/discover-NAME``.
+        data: A ``.csv``, ``.tsv`` or ``.parquet``, an ``.npz``, an ``.h5ad``, or a folder of images. Or data in memory,
+            which the folder keeps: a pandas or Arrow table, a dict with ``table`` and its columns ``coarse``, ``fine``,
+            ``exclude``, arrays ``(inputs, coarse)`` or ``(inputs, coarse, fine)``, a dict of these, or a dataset of
+            such samples.
+        out: The folder for all results; None is ``reports/discover-NAME``, with the name ``data`` for data in memory.
         coarse: Column or array with the coarse labels; None looks for it.
         fine: Column with fine classes, for nothing but a comparison at the end.
         num_fine: Number of fine classes, where it is known; else it is estimated.
@@ -49,7 +55,7 @@ def discover(
         quiet: Print nothing.
 
     Returns:
-        What was found; the same as in ``discover.json``.
+        What was found, as in ``discover.json``, with the fine class of every sample as a table.
 
     Raises:
         ConfigError: The data, an option or the folder is wrong; nothing was started.
@@ -57,11 +63,27 @@ def discover(
     """
     if isinstance(leave_out, str):
         raise ConfigError("must be a list of strings", where="leave_out", value=leave_out)
-    asked = Asked(Path(data), coarse, fine, tuple(leave_out))
-    end = run_discovery(asked, None if out is None else Path(out), num_fine, minutes, quiet=quiet)
+    from fgtune.app.discovery.results import DiscoveryResults
+
+    index = None
+    with ExitStack() as stack:
+        if isinstance(data, str | os.PathLike):
+            asked = Asked(Path(data), coarse, fine, tuple(leave_out))
+            folder = _folder_of(asked) if out is None else Path(out)
+        else:
+            folder = DEFAULT_OUT / "discover-data" if out is None else Path(out)
+            kept, index = given(data, folder, coarse, fine, leave_out), rows_of(data)
+            asked = kept.asked
+            stack.enter_context(kept.readable())
+        end = run_discovery(asked, folder, num_fine, minutes, quiet=quiet)
     if end.found is None:
         raise FgtuneError(f"stopped before there was a result; {end.command} continues")
-    return end.found
+    return DiscoveryResults(end.found, folder, index)
+
+
+def _folder_of(asked: Asked) -> Path:
+    """Where results go if no place is named."""
+    return DEFAULT_OUT / f"discover-{asked.data.stem or asked.data.name}"
 
 
 @dataclass(frozen=True)
@@ -79,9 +101,9 @@ def run_discovery(asked: Asked, out: Path | None, num_fine: int | None, minutes:
         raise ConfigError(f"must be at least {FEWEST_MINUTES}", path="--minutes", value=minutes)
     if num_fine is not None and num_fine < 2:
         raise ConfigError("must be at least 2", path="--num-fine", value=num_fine)
-    out = DEFAULT_OUT / f"discover-{asked.data.stem or asked.data.name}" if out is None else out
+    out = _folder_of(asked) if out is None else out
     there, data = real_path(out), real_path(asked.data)
-    if there.is_relative_to(data) or data.is_relative_to(there):
+    if (there.is_relative_to(data) or data.is_relative_to(there)) and not is_kept(data, there):
         rule = f"results and data ({asked.data}) must not lie one in the other"
         raise ConfigError(rule, path="--out", value=str(out), fix="choose another place with --out")
     request = Request(asked, num_fine, content_of(asked.data)).continued(out)

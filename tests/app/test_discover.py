@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 import fgtune
 from fgtune.app.cli import main
 from fgtune.app.discovery import arrays, budget, call, request, stages, studies
 from fgtune.app.discovery.budget import Costs
+from fgtune.app.discovery.request import content_of
 from fgtune.app.discovery.source import Asked
 from fgtune.app.predict import predict
 from fgtune.config.schema.data_tables import HierarchyConfig
@@ -22,6 +25,7 @@ from fgtune.data.load import load_dataset
 from fgtune.exporting.folder import load_model
 from fgtune.exporting.trained_model import checked_inputs
 
+FRAME = pd.DataFrame({"a": np.arange(20.0) % 7, "g": ["x", "y"] * 10})
 EASY = HierarchyConfig(num_samples=240, num_coarse=2, fine_per_coarse=2, dim=4, separation=8.0)
 
 
@@ -286,6 +290,86 @@ def test_an_npz_is_enough(tmp_path):
     np.savez(tmp_path / "easy.npz", inputs=made.inputs, coarse=made.coarse[:, 0])
     assert main(["discover", str(tmp_path / "easy.npz"), "--out", str(tmp_path / "out"), "--num-fine", "4"]) == 0
     assert set(pd.read_csv(tmp_path / "out" / "classes.csv")["coarse_label"]) == {0, 1}
+
+
+@pytest.mark.usefixtures("in_process", "small")
+def test_a_table_in_memory_gets_its_classes_beside_its_rows_and_the_command_line_takes_over(data, tmp_path, capsys):
+    frame = pd.read_csv(data).set_index(pd.Index([f"sample {number}" for number in range(240)]))
+    out = tmp_path / "out"
+    asked = {"table": frame, "coarse": "group", "fine": "truth"}
+    found = fgtune.discover(asked, out, num_fine=4, minutes=5, quiet=True)
+    assert (found.report.name, found.report.is_file(), (found.model / "model.json").is_file()) == (
+        "report.html", True, True,
+    )  # fmt: skip
+    beside = frame.join(found.table)
+    assert (beside["coarse_label"] == beside["group"]).all()
+    kinds = beside.groupby("fine_class")["truth"].agg(lambda each: each.value_counts(normalize=True).iloc[0])
+    assert kinds.mean() > 0.9
+    assert found.comparison.column == "truth"
+    assert found.num_fine.chosen == found.outcome.num_fine.chosen == 4
+    page = found._repr_html_()
+    assert "240 samples in 2 coarse classes (group)" in page
+    assert all(f">{each.name}</th>" in page for each in found.classes)
+    assert repr(found) == f"DiscoveryResults(4 fine classes of 240 samples by {found.method.arm}, in {str(out)!r})"
+    kept, ledger = out / "given.parquet", (out / "methods" / "results.jsonl").read_bytes()
+
+    pd.read_parquet(kept).to_parquet(kept, index=False, compression="gzip")  # as another version might write it
+    (out / "request.json").write_text((out / "request.json").read_text().replace(found_content(out), content_of(kept)))
+    again = fgtune.discover(frame, out, coarse="group", fine="truth", num_fine=4, minutes=5, quiet=True)
+    assert again.table.equals(found.table)
+    assert shlex.split(found.command)[2] == str(kept)
+    assert main(shlex.split(found.command)[1:]) == 0
+    assert (out / "methods" / "results.jsonl").read_bytes() == ledger
+    other = frame.assign(a=frame["a"] + 1)
+    with pytest.raises(fgtune.ConfigError, match="holds a discovery with other data"):
+        fgtune.discover(other, out, coarse="group", num_fine=4, quiet=True)
+
+
+def found_content(out: Path) -> str:
+    """The digest of the data that a discovery was asked about."""
+    return str(json.loads((out / "request.json").read_text())["content"])
+
+
+@pytest.mark.usefixtures("in_process", "small")
+@pytest.mark.parametrize("form", ["tuple", "dict", "dataset"])
+def test_arrays_and_datasets_in_memory_are_what_the_same_file_is(tmp_path, form):
+    made = load_dataset(EASY)
+    inputs, words = np.asarray(made.inputs), np.array(["left", "right"], dtype=object)[made.coarse[:, 0]]
+    words[3] = None
+    given = {
+        "tuple": (inputs, words, made.fine),
+        "dict": {"inputs": torch.as_tensor(inputs), "coarse": words, "fine": made.fine},
+        "dataset": list(zip(inputs, words, made.fine, strict=True)),
+    }[form]
+    found = fgtune.discover(given, tmp_path / "out", num_fine=4, minutes=5, quiet=True)
+    texts = np.where(np.equal(words, None), "", words).astype(str)
+    np.savez(tmp_path / "mine.npz", inputs=inputs, coarse=texts, fine=made.fine)
+    file = fgtune.discover(
+        tmp_path / "mine.npz", tmp_path / "file", coarse="coarse", fine="fine", num_fine=4, minutes=5, quiet=True
+    )
+    assert found.table.equals(file.table)
+    assert found.unlabelled == 1
+    assert found.table["row"].tolist() == list(range(240))
+    assert found.table["coarse_label"].tolist() == texts.tolist()
+    assert found.comparison == file.comparison
+
+
+@pytest.mark.parametrize(
+    ("data", "named", "error"),
+    [
+        (7, {}, "data: is no form of data that fgtune takes, got 'int'"),
+        ({"inputs": np.zeros((20, 2))}, {}, "data: has no coarse labels"),
+        ({"inputs": np.zeros((20, 2)), "coarse": [0, 1] * 10, "split": ["train"] * 20}, {}, "data: split: is not used"),
+        ({"table": FRAME, "one_hot": ["g"]}, {}, "data: one_hot: is not used by discover"),
+        ({"table": FRAME, "coarse": ["g", "a"]}, {}, "data: coarse: must name one column"),
+        ({"table": FRAME, "coarse": "g"}, {"coarse": "a"}, "data: coarse: is named twice, as 'g' and as 'a'"),
+        (FRAME, {"coarse": "h"}, r"given.parquet: h: no such column. Fix: the table has a, g"),
+    ],
+)
+def test_what_is_no_data_in_memory_is_one_error_before_anything_is_written(tmp_path, data, named, error):
+    with pytest.raises(fgtune.ConfigError, match=error):
+        fgtune.discover(data, tmp_path / "out", quiet=True, **named)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

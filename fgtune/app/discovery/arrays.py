@@ -13,6 +13,7 @@ from fgtune.app.discovery.columns import choose_coarse, fine_labels, label_colum
 from fgtune.app.discovery.scale import scale_of
 from fgtune.app.discovery.source import Asked, Source, check_named
 from fgtune.arrays import AnyArray, FloatArray
+from fgtune.data.given import file_at
 from fgtune.data.labels import number_classes
 from fgtune.data.preparation import InputScale
 from fgtune.data.readers.npz import read_npz
@@ -34,7 +35,8 @@ def read_arrays(asked: Asked, out: Path, begin: Callable[[], None]) -> Source:
         DataError: The file cannot be read, or it is not clear what its arrays are.
     """
     where = str(asked.data)
-    arrays = read_npz(asked.data, (), names_in(asked.data))
+    names = names_in(file_at(asked.data))
+    arrays = read_npz(asked.data, (), names, objects=names)
     check_named(asked, sorted(arrays), where, "array", "the file")
     arrays = {name: array for name, array in arrays.items() if name not in asked.left_out}
     name = _inputs_name(arrays, where)
@@ -43,8 +45,8 @@ def read_arrays(asked: Asked, out: Path, begin: Callable[[], None]) -> Source:
     labels = {
         key: column
         for key, array in arrays.items()
-        if key not in (name, asked.fine, "split") and array.ndim == 1 and array.dtype.kind in "buiUS"
-        if len(array) == len(raw) and (column := label_column(key, _plain(array), array.dtype.kind in "US"))
+        if key not in (name, asked.fine, "split") and array.ndim == 1 and array.dtype.kind in "buiUSO"
+        if len(array) == len(raw) and (column := label_column(key, _plain(array), array.dtype.kind in "USO"))
     }
     coarse = choose_coarse(labels, where).name if asked.coarse is None else asked.coarse
     for role, given in (("coarse", coarse), ("fine", asked.fine)):

@@ -32,6 +32,7 @@ from fgtune.app.discovery.studies import (
     trial_of,
 )
 from fgtune.config.reading.writing import yaml_text
+from fgtune.data.given import take_waiting
 from fgtune.errors import FgtuneError
 from fgtune.exporting.scale import UserForm
 from fgtune.files import write_atomically
@@ -113,10 +114,14 @@ class Call:
 
     @cached_property
     def _source(self) -> Source:
-        source = read_source(self._request.asked, self._out, lambda: self._request.write(self._out))
+        source = read_source(self._request.asked, self._out, self._begin)
         for note in source.notes:
             self._say(note)
         return source
+
+    def _begin(self) -> None:
+        self._request.write(self._out)
+        take_waiting()
 
     @cached_property
     def _dataset(self) -> Dataset:
@@ -252,7 +257,8 @@ class Call:
         data = stages.read_stage(self._out / METHODS)
         candidates = stages.candidates_of(data, self._judge)
         if not candidates:
-            raise FgtuneError(f"{self._out / METHODS}: no cell is complete")
+            more = "; give more time with --minutes" if code == BUDGET else ""
+            raise FgtuneError(f"{self._out / METHODS}: no cell is complete{more}")
         choice = choose_method(candidates, schedule.arms[0])
         self._say(choice.reason)
         return choice, data

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fgtune.app.discovery.source import Asked, Source
+from fgtune.data.given import file_at
 from fgtune.errors import DataError
 
 FORMS = "a .csv, .tsv or .parquet, an .npz, an .h5ad, or a folder of images"
@@ -23,12 +24,12 @@ def read_source(asked: Asked, out: Path, begin: Callable[[], None] = lambda: Non
     Raises:
         DataError: The data cannot be read, or it is not clear where the coarse labels are. Nothing was written.
     """
-    path = asked.data
+    path = file_at(asked.data)
     suffix = path.suffix.lower()
     if path.is_dir():
         from fgtune.app.discovery.images import read_images as read
     elif not path.exists():
-        raise DataError("no such file or folder", where=str(path), fix=f"name {FORMS}")
+        raise DataError("no such file or folder", where=str(asked.data), fix=f"name {FORMS}")
     elif suffix in TABLES:
         from fgtune.app.discovery.tables import read_user_table as read
     elif suffix == ".npz":
@@ -36,8 +37,8 @@ def read_source(asked: Asked, out: Path, begin: Callable[[], None] = lambda: Non
     elif suffix == ".h5ad":
         from fgtune.app.discovery.cells import read_cells as read
     else:
-        raise DataError(f"is not one of the forms that are read: {FORMS}", where=str(path), value=suffix)
+        raise DataError(f"is not one of the forms that are read: {FORMS}", where=str(asked.data), value=suffix)
     both = next((name for name in asked.left_out if name in (asked.coarse, asked.fine)), None)
     if both is not None:
-        raise DataError("cannot hold labels and be left out", where=str(path), path=both, fix="name it once")
+        raise DataError("cannot hold labels and be left out", where=str(asked.data), path=both, fix="name it once")
     return read(asked, out, begin)

@@ -11,6 +11,7 @@ from typing import Any
 
 from fgtune.app.discovery.budget import Schedule
 from fgtune.app.discovery.source import Asked
+from fgtune.data.given import file_at
 from fgtune.errors import ConfigError, DataError
 from fgtune.files import read_text, write_atomically
 from fgtune.memory import require_memory
@@ -107,7 +108,7 @@ def _tuples(schedule: dict[str, Any]) -> dict[str, Any]:
 
 def content_of(path: Path) -> str:
     """Digest of a file, or of the names and sizes of the files in a folder."""
-    digest = hashlib.sha256()
+    digest, path = hashlib.sha256(), file_at(path)
     if path.is_dir():
         for file in sorted(each for each in path.rglob("*") if each.is_file()):
             digest.update(f"{file.relative_to(path)}\0{file.stat().st_size}\0".encode())

@@ -23,7 +23,7 @@ _TABLE = "table"
 _SHARED = ("split", "limit")
 """Settings of any kind of data that stay when its place is taken."""
 _SETTINGS = ("standardize", "impute", "derive_coarse")
-_FORMS = (
+FORMS = (
     "a tuple (inputs, coarse) or (inputs, coarse, fine), a dict of these arrays, a pandas or Arrow table, a dict with "
     "'table' and what its columns mean, or a dataset of (input, coarse) or (input, coarse, fine) samples"
 )
@@ -52,11 +52,49 @@ class GivenData:
         return {"kind": "arrays", "path": str(self.place(folder)), **self.settings}
 
 
+@dataclass(frozen=True)
+class WrittenData:
+    """Data in a temporary file as they were given, whatever they mean.
+
+    Attributes:
+        file: The file, which lives as long as ``home``.
+        names: Of its arrays or columns.
+        columns: What the columns of a table mean, as far as the call says; None for arrays, whose names say it.
+        home: The folder of the file.
+    """
+
+    file: Path
+    names: tuple[str, ...]
+    columns: Mapping[str, Any] | None
+    home: tempfile.TemporaryDirectory[str] = field(repr=False)
+
+
+def write_data(data: Any, stem: str = "data") -> WrittenData:
+    """Write data to a temporary ``.parquet`` or ``.npz``.
+
+    Args:
+        data: See ``FORMS``.
+        stem: Name of the file, without its suffix.
+
+    Raises:
+        DataError: They are none of these forms.
+    """
+    home = tempfile.TemporaryDirectory(prefix="fgtune-data-")
+    table, columns = _table_of(data)
+    if table is not None:
+        file = Path(home.name) / f"{stem}.parquet"
+        return WrittenData(file, tuple(_write_table(table, file)), columns, home)
+    arrays = {name: _array(value, name) for name, value in _arrays_of(data).items() if value is not None}
+    file = Path(home.name) / f"{stem}.npz"
+    np.savez(file, **arrays)  # type: ignore[arg-type]  # its stub takes the arrays for allow_pickle
+    return WrittenData(file, tuple(arrays), None, home)
+
+
 def keep_data(data: Any, own: Mapping[str, Any]) -> GivenData:
     """Write data to a temporary file.
 
     Args:
-        data: See ``_FORMS``.
+        data: See ``FORMS``.
         own: The data config of the study as far as it is given, whose settings stay where they fit.
 
     Raises:
@@ -65,24 +103,19 @@ def keep_data(data: Any, own: Mapping[str, Any]) -> GivenData:
     kept = {key: own[key] for key in _SHARED if key in own}
     of_arrays = own if own.get("kind") == "arrays" else {}
     kept |= {key: of_arrays[key] for key in _SETTINGS if key in of_arrays}
-    home = tempfile.TemporaryDirectory(prefix="fgtune-data-")
-    table, columns = _table_of(data)
-    if table is not None:
-        file = Path(home.name) / "data.parquet"
-        names = _write_table(table, file)
-        meaning = columns or of_arrays.get("columns") or {each: each for each in _LABELS if each in names}
+    written = write_data(data)
+    names = written.names
+    if written.columns is not None:
+        meaning = written.columns or of_arrays.get("columns") or {each: each for each in _LABELS if each in names}
         if "coarse" not in meaning and "derive_coarse" not in kept:
             rule = f"no column is called 'coarse'; the table has {first_of(names) or 'no columns'}"
             fix = "say which one holds the coarse classes: data={'table': table, 'coarse': 'COLUMN'}"
             raise DataError(rule, where="data", fix=fix)
-        return GivenData(file, {**kept, "columns": dict(meaning)}, home)
-    arrays = {name: _array(value, name) for name, value in _arrays_of(data).items() if value is not None}
-    if "coarse" not in arrays and "derive_coarse" not in kept:
-        raise DataError("has no coarse labels", where="data", fix=f"give {_FORMS}")
+        return GivenData(written.file, {**kept, "columns": dict(meaning)}, written.home)
+    if "coarse" not in names and "derive_coarse" not in kept:
+        raise DataError("has no coarse labels", where="data", fix=f"give {FORMS}")
     kept |= {"fine_as": of_arrays["fine_as"]} if "fine_as" in of_arrays else {}
-    file = Path(home.name) / "data.npz"
-    np.savez(file, **arrays)  # type: ignore[arg-type]  # its stub takes the arrays for allow_pickle
-    return GivenData(file, kept, home)
+    return GivenData(written.file, kept, written.home)
 
 
 def _table_of(data: Any) -> tuple[Any, dict[str, Any]]:
@@ -130,7 +163,7 @@ def _arrays_of(data: Any) -> dict[str, Any]:
     is_samples = hasattr(data, "__getitem__") and hasattr(data, "__len__")
     if not is_samples or isinstance(data, str | bytes | tuple) or hasattr(data, "dtype"):
         raise DataError(
-            "is no form of data that a study takes", where="data", value=type(data).__name__, fix=f"give {_FORMS}"
+            "is no form of data that fgtune takes", where="data", value=type(data).__name__, fix=f"give {FORMS}"
         )
     return _samples(data)
 

@@ -120,11 +120,11 @@ def test_coarse_classes_may_be_derived():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (INPUTS, "data: is no form of data that a study takes, got 'ndarray'"),
-        (torch.as_tensor(INPUTS), "data: is no form of data that a study takes, got 'Tensor'"),
-        ("mine.csv", "data: is no form of data that a study takes, got 'str'"),
-        (7, "data: is no form of data that a study takes, got 'int'"),
-        ((INPUTS,), "data: is no form of data that a study takes, got 'tuple'"),
+        (INPUTS, "data: is no form of data that fgtune takes, got 'ndarray'"),
+        (torch.as_tensor(INPUTS), "data: is no form of data that fgtune takes, got 'Tensor'"),
+        ("mine.csv", "data: is no form of data that fgtune takes, got 'str'"),
+        (7, "data: is no form of data that fgtune takes, got 'int'"),
+        ((INPUTS,), "data: is no form of data that fgtune takes, got 'tuple'"),
         ({"inputs": INPUTS}, "data: has no coarse labels"),
         ({"inputs": INPUTS, "labels": COARSE}, "data: unknown array 'labels'. Fix: known names: inputs, coarse"),
         ({"coarse": COARSE}, "data: has no 'inputs'"),

@@ -38,7 +38,7 @@ setup: $(READY)
 lowest:
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet "$$(grep '^uv==' requirements.lock)"
-	$(BIN)/uv pip compile --quiet pyproject.toml --extra singlecell --resolution lowest-direct -o .venv/lowest.txt
+	$(BIN)/uv pip compile --quiet pyproject.toml --extra singlecell --extra timm --resolution lowest-direct -o .venv/lowest.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --requirements .venv/lowest.txt --group dev
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $(READY)

@@ -7,6 +7,7 @@ BACKBONES: dict[str, str] = {
     "small_cnn": "fgtune.models.backbones:SmallCnn",
     "resnet18": "fgtune.models.backbones:ResNet",
     "resnet50": "fgtune.models.backbones:ResNet",
+    "timm": "fgtune.models.timm_backbone:TimmBackbone",
 }
 """Backbone classes by ``kind``: ``cls(config, input_shape)``, a module that ``fgtune.models.base`` describes."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from fgtune.config.schema.model import ResNetConfig, SmallCnnConfig
+from fgtune.config.schema.model import ResNetConfig, SmallCnnConfig, TimmConfig
 from fgtune.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class SpatialBackbone(Protocol):
         ...
 
 
-def image_shape(config: SmallCnnConfig | ResNetConfig, input_shape: Sequence[int]) -> tuple[int, int, int]:
+def image_shape(config: SmallCnnConfig | ResNetConfig | TimmConfig, input_shape: Sequence[int]) -> tuple[int, int, int]:
     """The shape of one sample as (channels, height, width).
 
     Raises:

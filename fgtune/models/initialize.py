@@ -18,7 +18,8 @@ def initialize(model: nn.Module, seed: int) -> None:
 
     Linear layers follow torch's default, convolutions torchvision's ResNet (He et al. 2015: normal, fan out, ReLU; a
     bias follows torch's default), norm layers are ones and zeros with fresh statistics. Any other module with
-    parameters sets them in its ``reset_parameters``, with a generator if that takes one.
+    parameters sets them in its ``reset_parameters``, with a generator if that takes one. A module with a method
+    ``draw_weights(seed)`` sets all that is below it.
 
     Each parameter has its own stream, named after it. Two models that differ in one layer therefore start with equal
     weights everywhere else, and no global random state is read or changed.
@@ -26,8 +27,15 @@ def initialize(model: nn.Module, seed: int) -> None:
     Raises:
         TypeError: A module has parameters but no ``reset_parameters``.
     """
+    drawn: list[str] = []
     for name, module in model.named_modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm | nn.LayerNorm | nn.GroupNorm):
+        if any(name.startswith(f"{above}.") for above in drawn):
+            continue
+        draw = getattr(module, "draw_weights", None)
+        if draw is not None:
+            draw(derive_seed(seed, "init", name))
+            drawn.append(name)
+        elif isinstance(module, nn.modules.batchnorm._BatchNorm | nn.LayerNorm | nn.GroupNorm):
             module.reset_parameters()  # constants, no draws
         elif any(True for _ in module.parameters(recurse=False)):
             _initialize_one(name, module, seed)

@@ -1,9 +1,12 @@
-"""Initial backbone weights from a local file: plain state dicts (also timm's), checkpoints of MoCo v3 and solo-learn.
+"""Initial backbone weights from a local file: plain state dicts (also timm's), checkpoints of MoCo and solo-learn.
 
 Layouts: MoCo v3 (github.com/facebookresearch/moco-v3) stores ``base_encoder``, ``momentum_encoder`` and ``predictor``
 under ``state_dict``, with ``module.`` before each key after training on several GPUs, and the projector in the
-encoder's ``fc``. solo-learn (github.com/vturrisi/solo-learn) stores ``backbone``, ``projector``, ``classifier`` and for
-methods with a momentum encoder ``momentum_backbone`` and more. A file is read without unpickling code.
+encoder's ``fc``. MoCo v1 and v2 (github.com/facebookresearch/moco) and CoIns, which is built on them, store
+``encoder_q``, ``encoder_k`` and a queue in the same way. solo-learn (github.com/vturrisi/solo-learn) stores
+``backbone``, ``projector``, ``classifier`` and for methods with a momentum encoder ``momentum_backbone`` and more,
+beside settings that are objects of other packages. A file is read without unpickling code: an object in it is neither
+imported nor made.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import hashlib
 import logging
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,12 +28,16 @@ from torch import Tensor, nn
 
 from fgtune.config.schema.model import WeightsConfig
 from fgtune.errors import ConfigError
+from fgtune.models import tensor_pickle
+from fgtune.models.tensor_pickle import Unread
 from fgtune.text import first_of
 
 logger = logging.getLogger(__name__)
 
 PREFIXES: dict[tuple[str, str], str] = {
     ("plain", "base"): "",
+    ("moco_v2", "base"): "encoder_q.",
+    ("moco_v2", "momentum"): "encoder_k.",
     ("moco_v3", "base"): "base_encoder.",
     ("moco_v3", "momentum"): "momentum_encoder.",
     ("solo_learn", "base"): "backbone.",
@@ -39,6 +47,10 @@ PREFIXES: dict[tuple[str, str], str] = {
 
 HEADS = ("fc", "head", "classifier")
 """Modules of an encoder on top of the features; they are dropped."""
+
+
+_REFUSED = "holds more than tensors ({}); it was refused, and nothing in it was run"
+_TENSORS_ALONE = "where you trust its source, save its state dict alone: torch.save(checkpoint['state_dict'], path)"
 
 
 @dataclass(frozen=True)
@@ -80,11 +92,12 @@ def read_weights(backbone: nn.Module, config: WeightsConfig) -> tuple[dict[str, 
         ConfigError: The file does not exist, has another layout or digest, holds code, lacks keys or has unexpected
             ones, or a shape differs.
     """
-    encoder, dropped = _encoder(_read(config), config)
-    expected = backbone.state_dict()
+    wrapped = getattr(backbone, "wrapped", "")  # keys of a network of another package stand below this one
+    expected = {key.removeprefix(wrapped): value for key, value in backbone.state_dict().items()}
+    encoder, dropped = _encoder(_read(config), config, expected)
     _check_keys(expected, encoder, config)
     _check_shapes(expected, encoder, config)
-    return encoder, dropped
+    return {wrapped + key: value for key, value in encoder.items()}, dropped
 
 
 def _error(rule: str, config: WeightsConfig, fix: str) -> ConfigError:
@@ -110,6 +123,8 @@ def _read(config: WeightsConfig) -> dict[str, Any]:
         raise _unreadable(error, config) from error
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
+    if isinstance(content, Unread):
+        raise _error(_REFUSED.format(_name_of(content)), config, _TENSORS_ALONE)
     if not isinstance(content, dict) or not content:
         raise _error("holds no state dict (a mapping from key to tensor)", config, "save model.state_dict()")
     return content
@@ -119,21 +134,31 @@ def _content(path: Path) -> Any:
     """What a file holds: a safetensors file by its name, else one of ``torch.save``; neither can run code."""
     if path.suffix.lower() == ".safetensors":
         return load_file(path)
-    return torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        if not zipfile.is_zipfile(path):  # torch's format before 1.6, which is a chain of pickles
+            raise
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=False, pickle_module=tensor_pickle)
+    except (AttributeError, TypeError, IndexError, AssertionError, RecursionError) as error:
+        raise pickle.UnpicklingError(str(error)) from error
+    logger.info("%s: objects beside the tensors were left unread", path)
+    return content
 
 
 def _unreadable(error: Exception, config: WeightsConfig) -> ConfigError:
     """The error for a file that holds more than plain tensors; torch's message would advise to trust it."""
     foreign = re.search(r"GLOBAL ([\w.]+)", str(error))
     if foreign is not None:
-        rule = f"holds more than tensors ({foreign.group(1)}); it was refused, and nothing in it was run"
-        fix = "where you trust its source, save its state dict alone: torch.save(checkpoint['state_dict'], path)"
-        return _error(rule, config, fix)
+        return _error(_REFUSED.format(foreign.group(1)), config, _TENSORS_ALONE)
     what = "safetensors" if config.path.lower().endswith(".safetensors") else "torch.save"
     return _error(f"is not a complete file of {what}", config, "fetch or save it again")
 
 
-def _encoder(state: Mapping[str, Any], config: WeightsConfig) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+def _encoder(
+    state: Mapping[str, Any], config: WeightsConfig, expected: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """The backbone's tensors by the backbone's keys, and the file's keys that are dropped."""
     names = {str(key): str(key).removeprefix("module.") for key in state}
     prefix = PREFIXES[config.layout, config.encoder]
@@ -143,10 +168,13 @@ def _encoder(state: Mapping[str, Any], config: WeightsConfig) -> tuple[dict[str,
     dropped: list[str] = []
     for key, name in names.items():
         inner = name.removeprefix(prefix)
-        if not name.startswith(prefix) or inner.partition(".")[0] in HEADS:
+        is_head = inner.partition(".")[0] in HEADS and inner not in expected  # ConvNeXt normalises features in its head
+        if not name.startswith(prefix) or is_head:
             dropped.append(key)
         elif isinstance(state[key], Tensor):
             encoder[inner] = state[key]
+        elif isinstance(state[key], Unread):
+            raise _error(_REFUSED.format(_name_of(state[key])), config, _TENSORS_ALONE)
         else:
             kind = type(state[key]).__name__
             raise _error(f"{key} is not a tensor but of type {kind}", config, _layout_fix(names.values()))
@@ -154,6 +182,10 @@ def _encoder(state: Mapping[str, Any], config: WeightsConfig) -> tuple[dict[str,
         rule = f"has no key that begins with {prefix!r}, as layout {config.layout} ({config.encoder} encoder) has"
         raise _error(rule, config, _layout_fix(names.values()))
     return encoder, tuple(dropped)
+
+
+def _name_of(unread: Unread) -> str:
+    return f"{type(unread).__module__}.{type(unread).__name__}"
 
 
 def _layout_fix(names: Any) -> str:

@@ -17,13 +17,17 @@ from fgtune.testing.backbones import CHECKS, BackboneCase
 
 SHAPE = (3, 8, 8)
 SPATIAL = {"small_cnn", "resnet18", "resnet50"}
+NAMED = {"timm": {"name": "test_efficientnet"}}
+"""Settings that a kind cannot do without."""
 
 every_backbone = pytest.mark.parametrize("backbone", list(BACKBONES))
 every_pair = pytest.mark.parametrize(("backbone", "head"), [(b, h) for b in BACKBONES for h in HEADS])
 
 
 def config(backbone: str, head: str = "linear", **parts) -> ModelConfig:
-    return ModelConfig.from_plain({"backbone": {"kind": backbone}, "head": {"kind": head}, **parts})
+    return ModelConfig.from_plain(
+        {"backbone": {"kind": backbone, **NAMED.get(backbone, {})}, "head": {"kind": head}, **parts}
+    )
 
 
 @functools.cache
@@ -47,7 +51,7 @@ def test_every_registered_kind_has_a_config_and_every_config_a_class():
 @every_backbone
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_every_backbone_keeps_the_contract(backbone, check):
-    check(BackboneCase({"kind": backbone}, SHAPE))
+    check(BackboneCase({"kind": backbone, **NAMED.get(backbone, {})}, SHAPE))
 
 
 @every_pair
@@ -86,7 +90,7 @@ def test_channels_last_lays_out_kernels_and_maps_also_in_the_teacher(backbone):
     teacher = EmaTeacher(model, 0.9, False, "averaged").model
     for network in (model, teacher):
         kernels = [p for p in network.parameters() if p.ndim == 4]
-        assert bool(kernels) == (backbone in SPATIAL)
+        assert bool(kernels) == (backbone in SPATIAL | {"timm"})
         assert all(kernel.is_contiguous(memory_format=torch.channels_last) for kernel in kernels)
     maps = model.spatial(images())
     assert maps is None or maps.is_contiguous(memory_format=torch.channels_last)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import collections
 import hashlib
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from support.lazy import LazyModule
@@ -73,6 +75,19 @@ def moco_v3(source, prefix="module."):
     }
 
 
+def moco_v2(source):
+    """As the released MoCo v2 and CoIns save themselves, with a projector of two layers in the encoders' ``fc``."""
+    return {
+        "epoch": 200,
+        "optimizer": {"state": {}, "param_groups": [{"lr": 0.03}]},
+        "state_dict": {
+            **prefixed("module.encoder_q.", source),
+            **extra("module.encoder_q.fc.0.weight", "module.encoder_q.fc.2.bias", "module.queue", "module.queue_ptr"),
+            **prefixed("module.encoder_k.", {key: value + 1 for key, value in source.items()}),
+        },
+    }
+
+
 def solo_learn(source):
     return {
         "pytorch-lightning_version": "1.6.4",
@@ -91,6 +106,7 @@ def solo_learn(source):
         ("moco_v3", lambda source: moco_v3(source, prefix="")),
         ("moco_v3", lambda source: moco_v3(source)["state_dict"]),
         ("solo_learn", solo_learn),
+        ("moco_v2", moco_v2),
     ],
 )
 @pytest.mark.parametrize(("encoder", "shift"), [("base", 0), ("momentum", 1)])
@@ -104,9 +120,9 @@ def test_either_encoder_of_a_pretraining_checkpoint_is_taken_and_the_rest_named(
         assert torch.equal(value, source[key] + shift), key
     dropped = model.weights_report.dropped
     assert len(dropped) + len(source) == len(state)
-    assert any("predictor" in key for key in dropped)
-    assert any(
-        key in {"module.base_encoder.fc.0.weight", "base_encoder.fc.0.weight", "projector.0.weight"} for key in dropped
+    assert any("predictor" in key or "queue" in key for key in dropped)
+    assert any(key.endswith("encoder.fc.0.weight") or key.endswith("projector.0.weight") for key in dropped) or (
+        "module.encoder_q.fc.0.weight" in dropped
     )
 
 
@@ -189,18 +205,47 @@ class _Payload:
         return Path.write_text, (self.target, "ran")
 
 
-def test_a_file_with_code_is_refused_and_nothing_in_it_runs(save, source, tmp_path):
+class _Settings(dict):
+    """Settings as a package of a checkpoint's author may have them."""
+
+    def __init__(self, **values: object) -> None:
+        super().__init__(values)
+        self.flags = {"set_struct": False}
+
+
+def test_code_among_the_tensors_is_refused_and_nothing_in_it_runs(save, source, tmp_path):
     target = tmp_path / "evidence"
-    path = save({"state_dict": source, "callback": _Payload(target)})
+    path = save({"state_dict": source | {"layers.0.bias": _Payload(target)}})
+    with pytest.raises(ConfigError, match=r"holds more than tensors \(.*\); it was refused, and nothing in it was run"):
+        build(path=path)
+    path = save({"state_dict": _Payload(target)})
     with pytest.raises(ConfigError, match=r"holds more than tensors \(.*\); it was refused, and nothing in it was run"):
         build(path=path)
     assert not target.exists()
 
 
-def test_a_file_with_objects_says_which_and_how_to_save_the_tensors_alone(save, source):
-    path = save({"state_dict": source, "args": argparse.Namespace(lr=0.1)})
+def test_objects_beside_the_tensors_are_left_unread(save, source, tmp_path, caplog):
+    """As in the checkpoints of Lightning, with which solo-learn trains: their settings are objects."""
+    caplog.set_level("INFO", logger="fgtune.models.weights")
+    target = tmp_path / "evidence"
+    content = solo_learn(source) | {
+        "hyper_parameters": argparse.Namespace(lr=0.1, nested=argparse.Namespace(kind="moco")),
+        "settings": _Settings(lr=0.1),
+        "callbacks": {argparse.Namespace: [_Payload(target), Path("x"), range(3), collections.deque([1], maxlen=2)]},
+        "numbers": [np.float64(0.5), np.arange(3), {1, 2}],
+    }
+    model = build(path=save(content), layout="solo_learn")
+    assert all(torch.equal(source[key], value) for key, value in model.backbone.state_dict().items())
+    assert "objects beside the tensors were left unread" in caplog.text
+    assert not target.exists()
+
+
+def test_a_file_in_torchs_old_format_with_objects_says_which_and_how_to_save_the_tensors_alone(source, tmp_path):
+    path = tmp_path / "old.pt"
+    content = {"state_dict": source, "args": argparse.Namespace(lr=0.1)}
+    torch.save(content, path, _use_new_zipfile_serialization=False)
     with pytest.raises(ConfigError, match=r"\(argparse.Namespace\).*Fix: where you trust its source, save its"):
-        build(path=path)
+        build(path=str(path))
 
 
 @pytest.mark.parametrize(
@@ -241,7 +286,7 @@ def test_a_digest_ties_the_study_to_the_content(save, source):
 
 
 def test_settings_that_cannot_be_are_refused():
-    with pytest.raises(ValueError, match="encoder: momentum needs layout: moco_v3 or solo_learn"):
+    with pytest.raises(ValueError, match="encoder: momentum needs layout: moco_v2, moco_v3 or solo_learn"):
         ModelConfig.from_plain({"weights": {"path": "x", "encoder": "momentum"}})
     with pytest.raises(ValueError, match="the identity backbone has no parameters, so weights must be left out"):
         ModelConfig.from_plain({"backbone": {"kind": "identity"}, "weights": {"path": "x"}})

@@ -74,8 +74,19 @@ class ResNet50Config(_ResNetConfig):
 
 ResNetConfig = ResNet18Config | ResNet50Config
 
+
+class TimmConfig(Config):
+    """A network of timm (PyTorch Image Models) without its classifier; needs the extra ``fgtune[timm]``."""
+
+    kind: Literal["timm"] = "timm"
+    name: Text
+    """What timm calls it, e.g. ``convnext_atto`` or ``vit_tiny_patch16_224``; nothing is downloaded."""
+    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of residual branches that training leaves out (stochastic depth), for networks that have it."""
+
+
 _ShippedBackboneConfig = Annotated[
-    MlpConfig | LinearBackboneConfig | IdentityConfig | SmallCnnConfig | ResNet18Config | ResNet50Config,
+    MlpConfig | LinearBackboneConfig | IdentityConfig | SmallCnnConfig | ResNet18Config | ResNet50Config | TimmConfig,
     Field(discriminator="kind"),
 ]
 
@@ -103,17 +114,19 @@ class WeightsConfig(Config):
 
     path: Text
     """The file, relative to the working directory or absolute."""
-    layout: Literal["plain", "moco_v3", "solo_learn"] = "plain"
-    """How its keys are named: the backbone's own (torchvision's), as MoCo v3 saves them, or as solo-learn does."""
+    layout: Literal["plain", "moco_v2", "moco_v3", "solo_learn"] = "plain"
+    """How its keys are named: as the backbone's own (torchvision's), or as MoCo v2 (CoIns), MoCo v3, solo-learn do."""
     encoder: Literal["base", "momentum"] = "base"
-    """Which of the two encoders in a MoCo v3 or solo-learn file."""
+    """Which of the two encoders in a MoCo or solo-learn file."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     """Digest that the file must have; it ties a cell to the content of the file, not just to its name."""
 
     @model_validator(mode="after")
     def _has_two_encoders(self) -> WeightsConfig:
         if self.layout == "plain" and self.encoder == "momentum":
-            raise ValueError("encoder: momentum needs layout: moco_v3 or solo_learn; a plain file holds one encoder")
+            raise ValueError(
+                "encoder: momentum needs layout: moco_v2, moco_v3 or solo_learn; a plain file holds one encoder"
+            )
         return self
 
 

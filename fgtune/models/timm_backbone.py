@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -68,6 +69,17 @@ class TimmBackbone(nn.Module):
         """Features (B, feature_dim) of images (B, channels, height, width)."""
         features: Tensor = self.network(inputs)
         return features
+
+
+@cache
+def check_network(config: TimmConfig, input_shape: tuple[int, ...]) -> None:
+    """Raise unless timm has this network and it takes such images; it is built without memory for its weights.
+
+    Raises:
+        ConfigError: It has not, or it does not.
+    """
+    with torch.device("meta"):
+        TimmBackbone(config, input_shape)
 
 
 def _create(config: TimmConfig, shape: tuple[int, int, int]) -> nn.Module:

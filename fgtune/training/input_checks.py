@@ -13,13 +13,23 @@ from fgtune.config.schema.augmentation import (
     NoiseConfig,
     StrongWeakConfig,
 )
-from fgtune.config.schema.model import ResNet18Config, ResNet50Config, SmallCnnConfig
+from fgtune.config.schema.model import (
+    IdentityConfig,
+    LinearBackboneConfig,
+    MlpConfig,
+    ResNet18Config,
+    ResNet50Config,
+    SmallCnnConfig,
+    TimmConfig,
+)
 from fgtune.config.schema.plugin import PluginConfig, PluginDataConfig
 from fgtune.config.schema.pretrain import PretrainConfig, SimSiamConfig
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError, MultiConfigError
 from fgtune.models.base import image_shape
 from fgtune.relations.solve import solver_of
+
+_WITHOUT_MAPS = (IdentityConfig, LinearBackboneConfig, MlpConfig, TimmConfig)
 
 
 def check_inputs(config: TrialConfig, input_shape: Sequence[int]) -> None:
@@ -29,8 +39,18 @@ def check_inputs(config: TrialConfig, input_shape: Sequence[int]) -> None:
         ConfigError: With a path below ``trial``.
     """
     shape = view_shape(config.augmentation, input_shape)
-    if isinstance(config.model.backbone, SmallCnnConfig | ResNet18Config | ResNet50Config):
-        image_shape(config.model.backbone, shape)
+    backbone = config.model.backbone
+    if isinstance(backbone, SmallCnnConfig | ResNet18Config | ResNet50Config | TimmConfig):
+        image_shape(backbone, shape)
+    if isinstance(backbone, TimmConfig):
+        from fgtune.models.timm_backbone import check_network
+
+        check_network(backbone, tuple(shape))
+    if config.evaluation.attention_samples > 0 and isinstance(backbone, _WITHOUT_MAPS):
+        rule = f"needs a backbone with feature maps, and {backbone.kind} has none"
+        fix = "use small_cnn or a ResNet, or set it to 0 where this backbone is used"
+        path, value = "trial.evaluation.attention_samples", config.evaluation.attention_samples
+        raise ConfigError(rule, path=path, value=value, fix=fix)
     if config.model.pretrain is not None:
         _check_pretraining(config.model.pretrain, input_shape)
     if config.model.weights is not None:

@@ -60,9 +60,7 @@ def test_an_unknown_name_is_answered_with_near_ones():
 def test_a_file_is_checked_without_memory_for_the_network(tmp_path):
     torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "other.pt")
     parts = {"backbone": {"kind": "timm", "name": "test_vit"}, "weights": {"path": str(tmp_path / "other.pt")}}
-    with pytest.raises(
-        ConfigError, match=r"lacks .*cls_token.* and has unexpected conv1.weight \(keys"
-    ):
+    with pytest.raises(ConfigError, match=r"lacks .*cls_token.* and has unexpected conv1.weight \(keys"):
         check_weights(ModelConfig.from_plain(parts), (3, 32, 32))
 
 

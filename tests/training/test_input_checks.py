@@ -34,6 +34,18 @@ def test_what_fits_passes(parts, shape):
     ("parts", "shape", "message"),
     [
         ({"augmentation": {"kind": "cifar"}}, (64,), "trial.augmentation.kind: needs images"),
+        (
+            {"evaluation": {"attention_samples": 4}, "model": {"backbone": {"kind": "mlp"}}},
+            (3, 8, 8),
+            "trial.evaluation.attention_samples: needs a backbone with feature maps, and mlp has none, got 4",
+        ),
+        ({"model": {"backbone": {"kind": "timm", "name": "x"}}}, (64,), "trial.model.backbone.kind: needs images"),
+        ({"model": {"backbone": {"kind": "timm", "name": "x"}}}, (3, 8, 8), "backbone.name: is no network of timm"),
+        (
+            {"model": {"backbone": {"kind": "timm", "name": "test_vit"}}},
+            (3, 20, 20),
+            "trial.model.backbone.name: cannot take 3 x 20 x 20 images",
+        ),
         ({"model": {"backbone": {"kind": "resnet50"}}}, (64,), "trial.model.backbone.kind: needs images"),
         ({"model": {"backbone": {"kind": "small_cnn", "channels": [2] * 5}}}, (3, 8, 8), "at least 16 x 16 pixels"),
         ({"model": {"weights": {"path": "none.pt"}}}, (64,), "trial.model.weights.path: cannot be read"),

@@ -318,6 +318,30 @@ def check_data(
         typer.echo(check(study, set_ or (), smoke))
 
 
+@data_app.command("convert")
+def convert_data(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .mat, a pickle of arrays, an .npz or an .npy.")],
+    which: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME=KEY]...", help="inputs=KEY ...; KEY.T is turned, KEY+KEY joined."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="The .npz to write.")] = None,
+    parts: Annotated[
+        str, typer.Option("--parts", metavar="LIST", help="What the parts of KEY+KEY are, such as train,test.")
+    ] = "",
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+) -> None:
+    """Make the .npz of a study from arrays as they are published; without NAME=KEY, list them. Nothing is unpickled."""
+    from fgtune.app.data_convert import convert, describe
+
+    if not which:
+        typer.echo(describe(file))
+    else:
+        convert(
+            file, out or file.with_suffix(".npz"), which, [part for part in parts.split(",") if part], force, typer.echo
+        )
+
+
 @app.command("verify")
 def verify_folder(
     folder: FolderArgument,

@@ -41,6 +41,8 @@ class ImageFolderConfig(ImageSetConfig):
     """Side in pixels of every image after resizing."""
     table: Text | None = None
     """A CSV, relative to ``path``; None reads labels from the folders."""
+    columns: Names = ()
+    """Names of all columns of a table whose first line is a row already; empty where it has a header."""
     image: Text = "path"
     """Column of image paths, relative to ``path``."""
     coarse: Names = ()
@@ -58,7 +60,7 @@ class ImageFolderConfig(ImageSetConfig):
     def _labels_have_one_origin(self) -> ImageFolderConfig:
         named = [*self.coarse, *self.fine_values, *filter(None, (self.fine, self.split_column))]
         if self.table is None:
-            if named or self.derive_coarse:
+            if named or self.derive_coarse or self.columns:
                 raise ValueError("columns of labels need a table; without one, folders coarse/fine give the labels")
             return self
         repeated = sorted({name for name in (*named, self.image) if [*named, self.image].count(name) > 1})
@@ -183,6 +185,7 @@ class FewShotDataConfig(ImageSetConfig):
     layout: Literal["class_folders", "cifar100"] = "class_folders"
     """``path`` holds one folder per class (``images/CLASS`` in CUB), or CIFAR-100's python pickles."""
     classes: Text
-    """Folder of ``train.txt``, ``val.txt`` and ``test.txt``: one class name per line."""
+    """Folder of ``train.txt``, ``val.txt`` and ``test.txt``: one class name per line; or of such ``.csv``, a row an
+    image, with a column ``label``."""
     size: Annotated[int, Field(ge=4)] = 84
     """Side in pixels of every image after resizing; CIFAR images stay 32."""

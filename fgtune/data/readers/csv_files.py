@@ -39,7 +39,15 @@ def read_header(path: Path, between: str) -> list[str]:
     return next(csv.reader(io.StringIO(start, newline=""), delimiter=between), [])
 
 
-def read_csv(path: Path, between: str, names: Sequence[str], taken: Sequence[str] | None, texts: set[str]) -> pa.Table:
+def read_csv(
+    path: Path,
+    between: str,
+    names: Sequence[str],
+    taken: Sequence[str] | None,
+    texts: set[str],
+    *,
+    has_header: bool = True,
+) -> pa.Table:
     """The table of a file.
 
     Args:
@@ -48,6 +56,7 @@ def read_csv(path: Path, between: str, names: Sequence[str], taken: Sequence[str
         names: Its columns.
         taken: The columns to read; None for all.
         texts: Those among them that are read as text, whatever they hold.
+        has_header: Whether the first line has the names, and is no row.
 
     Raises:
         pyarrow.ArrowException: It is no such table.
@@ -58,11 +67,14 @@ def read_csv(path: Path, between: str, names: Sequence[str], taken: Sequence[str
     parsing = pyarrow.csv.ParseOptions(delimiter=between)
     as_text = {name: pa.string() for name in texts}
     wanted = names if taken is None else taken
+    named = None if has_header else list(names)
     if len(wanted) <= _WIDE:
+        reading = pyarrow.csv.ReadOptions(column_names=named)
         options = pyarrow.csv.ConvertOptions(include_columns=taken, column_types=as_text)
-        return pyarrow.csv.read_csv(path, parse_options=parsing, convert_options=options)
-    reading = pyarrow.csv.ReadOptions(block_size=min(path.stat().st_size + 1, _BLOCK))
-    found = {name: pa.type_for_alias(kind) for name, kind in _kinds(path, between, names) if name not in texts}
+        return pyarrow.csv.read_csv(path, read_options=reading, parse_options=parsing, convert_options=options)
+    reading = pyarrow.csv.ReadOptions(block_size=min(path.stat().st_size + 1, _BLOCK), column_names=named)
+    kinds = _kinds(path, between, names, int(has_header))
+    found = {name: pa.type_for_alias(kind) for name, kind in kinds if name not in texts}
     for types in (found | as_text, as_text):
         options = pyarrow.csv.ConvertOptions(include_columns=taken, column_types=types)
         try:
@@ -73,7 +85,7 @@ def read_csv(path: Path, between: str, names: Sequence[str], taken: Sequence[str
     raise AssertionError
 
 
-def _kinds(path: Path, between: str, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _kinds(path: Path, between: str, names: Sequence[str], first: int) -> Iterator[tuple[str, str]]:
     """The columns that hold whole or real numbers if their first rows do not deceive, with Arrow's name of the type.
 
     Arrow tries whole numbers before real ones, and these before dates and text: where every value of a column can be
@@ -81,7 +93,9 @@ def _kinds(path: Path, between: str, names: Sequence[str]) -> Iterator[tuple[str
     """
     with path.open(newline="", encoding="utf-8-sig") as stream:
         start = io.StringIO(stream.read(MOST_HEADER), newline="")
-    rows = [row for row in islice(csv.reader(start, delimiter=between), 1, 1 + _LOOKED_AT) if len(row) == len(names)]
+    rows = [
+        row for row in islice(csv.reader(start, delimiter=between), first, first + _LOOKED_AT) if len(row) == len(names)
+    ]
     for name, values in zip(names, zip(*rows, strict=True), strict=True) if rows else ():
         kinds = {_kind(value) for value in values if value}
         if kinds and None not in kinds:

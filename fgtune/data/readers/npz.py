@@ -54,14 +54,14 @@ class _Header:
 
 
 def read_npz(
-    path: Path, required: Sequence[str], optional: Sequence[str], objects: Sequence[str] = ()
+    path: Path, required: Sequence[str], optional: Sequence[str] | None, objects: Sequence[str] = ()
 ) -> dict[str, AnyArray]:
     """Read all arrays of an ``.npz``.
 
     Args:
         path: The file.
         required: Names that must be present.
-        optional: Names that may be present; any other name is an error.
+        optional: Names that may be present; any other name is an error. None lets all be.
         objects: Names of arrays that may hold text, numbers and missing values as Python objects, as labels do.
 
     Returns:
@@ -121,7 +121,7 @@ def read_npy(path: Path, name: str, objects: bool = False) -> AnyArray:
 
 
 def _members(
-    archive: zipfile.ZipFile, where: str, required: Sequence[str], optional: Sequence[str]
+    archive: zipfile.ZipFile, where: str, required: Sequence[str], optional: Sequence[str] | None
 ) -> dict[str, zipfile.ZipInfo]:
     members: dict[str, zipfile.ZipInfo] = {}
     for info in archive.infolist():
@@ -129,7 +129,7 @@ def _members(
         if name in members:
             raise DataError(f"array {name!r} occurs twice", where=where, fix=_REWRITE)
         members[name] = info
-    known = (*required, *optional)
+    known = (*required, *(members if optional is None else optional))
     present = first_of(sorted(members)) or "nothing"
     if missing := [name for name in required if name not in members]:
         raise DataError(

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import pickle
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
@@ -22,6 +23,8 @@ from fgtune.errors import DataError
 MAX_BYTES = 1 << 31
 """A larger file is refused; CIFAR-100's largest has 155 MB."""
 
+_DEEPEST = 16
+"""Levels of dicts and lists in a pickle of arrays."""
 _DTYPE = re.compile(r"[|<>=]?(b1|[iu][1248]|f[248]|S\d{1,4}|U\d{1,4})")
 _OBJECTS = re.compile(r"[|]?O[48]?")
 
@@ -214,15 +217,50 @@ def read_pickled_dict(path: Path) -> dict[str, Any]:
     Raises:
         DataError: If the file is damaged or holds anything else. Nothing that it names is imported or run.
     """
+    with _readable(path), path.open("rb") as stream:
+        return _plain_dict(_load(stream))
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn what a damaged pickle raises into one error that names the file."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise pickle.UnpicklingError(f"a file of more than {MAX_BYTES >> 30} GiB is no such set")
-        with path.open("rb") as stream:
-            return _plain_dict(_load(stream))
+        yield
     except Exception as error:  # a damaged pickle may raise nearly anything
         rule = f"is not a readable pickle of arrays and lists ({reason_of(error)})"
         fix = "Nothing in it was run. Fetch the file again from the official source."
         raise DataError(rule, where=str(path), path="trial.data.path", fix=fix) from error
+
+
+def read_pickled_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Every array in a pickle of nested dicts, lists and tuples, by the keys and places that lead to it.
+
+    Args:
+        path: The file; the caller has checked that it exists.
+
+    Returns:
+        Arrays by dotted name (``train.0`` is the first of what ``train`` holds), read-only; an array that is the whole
+        file is called ``array``. Flat lists of numbers are arrays, too; all else is left out.
+
+    Raises:
+        DataError: As for ``read_pickled_dict``.
+    """
+    with _readable(path), path.open("rb") as stream:
+        return dict(_arrays_in(_load(stream), ()))
+
+
+def _arrays_in(content: object, place: tuple[str, ...]) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    if type(content) is _Array and content.array is not None:
+        yield ".".join(place) or "array", content.array
+    elif type(content) is list and content and all(type(item) in (int, float) for item in content):
+        yield ".".join(place) or "array", np.asarray(content)
+    elif isinstance(content, dict | list | tuple) and len(place) < _DEEPEST:
+        items = content.items() if isinstance(content, dict) else enumerate(content)
+        for key, value in items:
+            if type(key) in (str, bytes, int):
+                yield from _arrays_in(value, (*place, str(key) if type(key) is int else _text(key)))
 
 
 def _load(stream: IO[bytes]) -> object:

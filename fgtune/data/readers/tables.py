@@ -78,6 +78,7 @@ def read_table(
     others: bool = False,
     config_path: str = "trial.data.path",
     labels: Sequence[str] = (),
+    header: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Read columns of a ``.csv``, ``.tsv`` or ``.parquet``.
 
@@ -90,6 +91,7 @@ def read_table(
         others: Read all other columns as well, apart from the index that pandas stored beside a Parquet table.
         config_path: Where the config names the file.
         labels: Columns among these that hold names: of a CSV, they are read as text (``plain_cells``).
+        header: Names of all columns, for a CSV whose first line is a row; empty where it has them.
 
     Raises:
         DataError: If the file is missing or damaged, a column is missing or occurs twice, or the table would take more
@@ -106,13 +108,20 @@ def read_table(
     parquet, between = suffix == ".parquet", "\t" if suffix == ".tsv" else ","
     try:
         taken = None if others else list(dict.fromkeys(columns))
-        names = _parquet_header(path, taken) if parquet else read_header(path, between)
+        first = _parquet_header(path, taken) if parquet else read_header(path, between)
+        if header and (parquet or len(first) != len(header)):
+            rule = "names its columns itself" if parquet else f"has {len(first)} columns, and {len(header)} are named"
+            raise DataError(
+                rule, where=where, path=config_path, fix="Name the columns of a table without a header line."
+            )
+        names = list(header) or first
         check_columns(names, columns, where)
         check_memory(path.stat().st_size, "takes", where, config_path)
         if parquet:
             table = _without_index(pyarrow.parquet.read_table(path, columns=taken), columns)
         else:
-            table = read_csv(path, between, names, taken, {name for name in labels if name in names})
+            texts = {name for name in labels if name in names}
+            table = read_csv(path, between, names, taken, texts, has_header=not header)
         return _frame(table, labels=() if parquet else labels)
     except (pa.ArrowException, OSError, ValueError, csv.Error) as error:
         kind = "Parquet file" if parquet else f"{suffix[1:].upper()} file in UTF-8"

@@ -14,14 +14,15 @@ from fgtune.data.check import SPLIT_NAMES
 from fgtune.data.labels import nfc
 from fgtune.data.readers.data_files import folders_in, inside, missing, read_lines
 from fgtune.data.readers.images import SUFFIXES, CachePolicy, ImageFiles, images_in
-from fgtune.data.readers.tables import labels_of, read_table
+from fgtune.data.readers.tables import cells, labels_of, read_table
 from fgtune.data.sets.cifar_files import read_cifar100
 from fgtune.errors import DataError
 from fgtune.text import first_of
 
 LAYOUT = "PATH/COARSE/FINE/*.jpg or PATH/COARSE/*.jpg (or .png ...), or PATH with a CSV named by data.table"
 GET = "Point data.path to the folder of your images."
-LISTS_LAYOUT = "CLASSES/{train,val,test}.txt with one class name per line"
+LISTS_LAYOUT = "CLASSES/{train,val,test}.txt with one class name per line, or .csv with a column label"
+LABEL = "label"
 LISTS_GET = "Write the class lists of your benchmark (CIFAR-FS: 64, 16, 20; CUB: 100, 50, 50)."
 FOLDERS_LAYOUT = "PATH/CLASS/*.jpg (or .png ...), as in images/ of CUB_200_2011"
 FOLDERS_GET = "Point data.path to the folder that holds the class folders."
@@ -112,7 +113,9 @@ def _from_table(root: Path, table: str, config: ImageFolderConfig) -> Dataset:
     path = root / table
     named = [*config.coarse, *config.fine_values, *filter(None, (config.fine, config.split_column))]
     texts = [config.image, *config.coarse, *filter(None, (config.fine, config.split_column))]
-    frame = read_table(path, [config.image, *named], config_path="trial.data.table", labels=texts)
+    frame = read_table(
+        path, [config.image, *named], config_path="trial.data.table", labels=texts, header=config.columns
+    )
     where = str(path)
     labels = labels_of(
         frame, where, config.coarse, config.fine, config.fine_values, config.split_column, config.derive_coarse
@@ -132,10 +135,7 @@ def load_few_shot(config: FewShotDataConfig) -> Dataset:
         DataError: If lists or images are missing, or a class is unknown or listed twice.
     """
     folder = Path(config.classes)
-    lists = [
-        read_lines(folder / f"{part}.txt", f"class list '{part}.txt'", "trial.data.classes", LISTS_LAYOUT, LISTS_GET)
-        for part in SPLIT_NAMES
-    ]
+    lists = [_class_list(folder, part) for part in SPLIT_NAMES]
     classes = [name for names in lists for name in names]
     repeated = next((name for name in classes if classes.count(name) > 1), None)
     if repeated is not None:
@@ -154,6 +154,15 @@ def load_few_shot(config: FewShotDataConfig) -> Dataset:
         coarse_names=(tuple(lists[0]),),
         fine_names=tuple(classes),
     )
+
+
+def _class_list(folder: Path, part: str) -> list[str]:
+    """The classes of a part: the lines of a text file, or the different labels of a table of images, as they come."""
+    lines, table = folder / f"{part}.txt", folder / f"{part}.csv"
+    if lines.is_file() or not table.is_file():
+        return read_lines(lines, f"class list '{part}.txt'", "trial.data.classes", LISTS_LAYOUT, LISTS_GET)
+    frame = read_table(table, [LABEL], config_path="trial.data.classes", labels=[LABEL])
+    return list(dict.fromkeys(str(name) for name in cells(frame[LABEL]) if name is not None))
 
 
 def _from_class_folders(config: FewShotDataConfig, classes: list[str]) -> tuple[Inputs, IntArray]:

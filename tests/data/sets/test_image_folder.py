@@ -106,6 +106,18 @@ def test_a_table_gives_classes_continuous_targets_and_split(table):
     assert data.given_split.tolist() == [0, 1, 2] + [0] * 9
 
 
+def test_a_table_without_a_header_line_keeps_its_first_row(table):
+    fields = {"table": "labels.csv", "coarse": ["group"], "fine": "kind", "fine_values": ["age"]}
+    expected = load_dataset(config(table(), **fields))
+    root = table(header="")
+    data = load_dataset(config(root, columns=["path", "group", "kind", "age", "part"], **fields))
+    assert len(data.inputs) == 12
+    for name in ("coarse", "fine", "fine_values"):
+        assert np.array_equal(getattr(data, name), getattr(expected, name))
+    with pytest.raises(DataError, match=r"trial.data.table: has 5 columns, and 2 are named. Fix: Name the columns"):
+        load_dataset(config(root, table="labels.csv", columns=["path", "age"], coarse=["age"]))
+
+
 def test_coarse_labels_follow_from_ages(table):
     data = load_dataset(config(table(), table="labels.csv", fine_values=["age"], derive_coarse="median"))
     assert data.coarse[:, 0].tolist() == [0] * 6 + [1] * 6
@@ -171,6 +183,7 @@ def test_an_empty_folder_says_what_is_expected(tmp_path):
     ("fields", "message"),
     [
         ({"coarse": ["group"]}, "columns of labels need a table"),
+        ({"columns": ["path", "group"]}, "columns of labels need a table"),
         ({"table": "a.csv"}, "give coarse columns or derive_coarse, one of them"),
         ({"table": "a.csv", "coarse": ["group"], "fine": "group"}, "a column means one thing; group is named twice"),
         ({"table": "a.csv", "derive_coarse": "median"}, "derive_coarse reads fine_values, so it needs them"),

@@ -10,14 +10,16 @@ import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fgtune.app.discovery.given import given, is_kept, rows_of
-from fgtune.app.discovery.request import DEFAULT_MINUTES, Request, content_of
+from fgtune.app.discovery.request import DEFAULT_MINUTES, FILE, Request, content_of
 from fgtune.app.discovery.source import Asked
 from fgtune.errors import ConfigError, FgtuneError
 from fgtune.files import real_path
+from fgtune.results.claiming import locked_folder
 from fgtune.results.options import DEFAULT_OUT
 from fgtune.signals import answering_signals, deferring
 
@@ -38,6 +40,7 @@ def discover(
     minutes: float = DEFAULT_MINUTES,
     leave_out: Sequence[str] = (),
     quiet: bool = False,
+    wait: bool = False,
 ) -> DiscoveryResults:
     """Find fine classes in data that have coarse labels alone, as ``fgtune discover`` does.
 
@@ -53,6 +56,7 @@ def discover(
         minutes: Time for this call.
         leave_out: Columns that are not to be used.
         quiet: Print nothing.
+        wait: Wait until no other process writes to the folder, and then do what is left, instead of raising.
 
     Returns:
         What was found, as in ``discover.json``, with the fine class of every sample as a table.
@@ -75,7 +79,7 @@ def discover(
             kept, index = given(data, folder, coarse, fine, leave_out), rows_of(data)
             asked = kept.asked
             stack.enter_context(kept.readable())
-        end = run_discovery(asked, folder, num_fine, minutes, quiet=quiet)
+        end = run_discovery(asked, folder, num_fine, minutes, quiet=quiet, wait=wait)
     if end.found is None:
         raise FgtuneError(f"stopped before there was a result; {end.command} continues")
     return DiscoveryResults(end.found, folder, index)
@@ -95,7 +99,9 @@ class End:
     command: str
 
 
-def run_discovery(asked: Asked, out: Path | None, num_fine: int | None, minutes: float, *, quiet: bool = False) -> End:
+def run_discovery(
+    asked: Asked, out: Path | None, num_fine: int | None, minutes: float, *, quiet: bool = False, wait: bool = False
+) -> End:
     """Run what is left of a discovery, and write its results; see ``discover``."""
     if not minutes >= FEWEST_MINUTES:
         raise ConfigError(f"must be at least {FEWEST_MINUTES}", path="--minutes", value=minutes)
@@ -106,17 +112,21 @@ def run_discovery(asked: Asked, out: Path | None, num_fine: int | None, minutes:
     if (there.is_relative_to(data) or data.is_relative_to(there)) and not is_kept(data, there):
         rule = f"results and data ({asked.data}) must not lie one in the other"
         raise ConfigError(rule, path="--out", value=str(out), fix="choose another place with --out")
-    request = Request(asked, num_fine, content_of(asked.data)).continued(out)
+    request = Request(asked, num_fine, content_of(asked.data))
+    request.continued(out)  # a folder that holds something else is not touched
     from fgtune.app.discovery.call import INTERRUPTED, Call
 
-    call = Call(request, out, minutes, quiet)
     code, found = INTERRUPTED, None
+    say = (lambda _: None) if quiet else partial(print, flush=True)
     with answering_signals():
         try:
-            code, found = call.run()
+            with locked_folder(out, lambda: (out / FILE).exists(), wait, say):
+                call = Call(request.continued(out), out, minutes, quiet, wait=wait)
+                try:
+                    code, found = call.run()
+                finally:
+                    with deferring(lambda: None):
+                        call.keep_time()
         except KeyboardInterrupt:  # the engine answers one itself; this one came before, after or between the studies
             pass
-        finally:
-            with deferring(lambda: None):
-                call.keep_time()
     return End(code, found, request.command(out, minutes))

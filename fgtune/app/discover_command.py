@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from fgtune.app.command_options import WaitOption
+
 
 def discover_data(
     data: Annotated[
@@ -29,12 +31,13 @@ def discover_data(
     leave_out: Annotated[
         list[str] | None, typer.Option("--leave-out", metavar="COLUMN", help="A column that is not to be used.")
     ] = None,
+    wait: WaitOption = False,
 ) -> None:
     """Find fine classes in data that have coarse labels alone, and say how sure that is."""
     from fgtune.app.discover import run_discovery
     from fgtune.app.discovery.source import Asked
 
-    end = run_discovery(Asked(data, coarse, fine, tuple(leave_out or ())), out, num_fine, minutes)
+    end = run_discovery(Asked(data, coarse, fine, tuple(leave_out or ())), out, num_fine, minutes, wait=wait)
     if end.code not in (0, 3):
         typer.echo(f"to go on: {end.command}")
     raise typer.Exit(end.code)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from fgtune.config.arms.plan import Plan
@@ -21,6 +20,7 @@ from fgtune.config.schema.base import HASH_SCHEME
 from fgtune.config.schema.study import Study
 from fgtune.errors import ConfigError, StudyFolderError
 from fgtune.files import read_text, write_atomically
+from fgtune.results.claiming import is_leftover, locked_folder
 from fgtune.results.extension import (
     HASH,
     RESULTS,
@@ -33,7 +33,7 @@ from fgtune.results.extension import (
     results_scheme,
     with_look,
 )
-from fgtune.results.locking import Holder, lock_holder, locked
+from fgtune.results.locking import Holder, lock_holder
 from fgtune.results.options import RunOptions
 from fgtune.results.records import CellResult, CellState
 from fgtune.results.stored import StoredStudy
@@ -217,23 +217,8 @@ class StudyFolder(StoredStudy):
         """
         if not any(path.is_file() for path in self.claims):
             self._refuse_foreign()
-        made = [each for each in (self.root, *self.root.parents) if not each.exists()]
-        with ExitStack() as stack:
-            stack.callback(_remove_empty, made)
-            try:
-                self.root.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(locked(self.lock_file, wait, say))
-            except OSError as error:
-                rule, fix = f"cannot be written ({error.strerror})", "make it writable, or choose another with --out"
-                raise StudyFolderError(rule, where=str(error.filename or self.root), fix=fix) from error
-            if made:
-                stack.callback(self._forget)
+        with locked_folder(self.root, self.provenance_file.exists, wait, say):
             yield
-
-    def _forget(self) -> None:
-        """Leave nothing in a folder in which no study was started; the lock is still held."""
-        if not self.provenance_file.exists() and all(map(_is_leftover, self.root.iterdir())):
-            self.lock_file.unlink(missing_ok=True)
 
     def _scheme(self, record: Mapping[str, Any]) -> int:
         """What the numbers here mean; the ledger is read only where an earlier version may have made some."""
@@ -280,7 +265,7 @@ class StudyFolder(StoredStudy):
                 break
         if self.root.exists() and not self.root.is_dir():
             raise StudyFolderError("must be a folder", where=str(self.root), fix="choose another with --out")
-        if self.root.is_dir() and any(not _is_leftover(each) for each in self.root.iterdir()):
+        if self.root.is_dir() and any(not is_leftover(each) for each in self.root.iterdir()):
             rule = "is not empty and holds no study"
             raise StudyFolderError(rule, where=str(self.root), fix="choose another with --out, or empty it")
 
@@ -314,17 +299,3 @@ class StudyFolder(StoredStudy):
 
     def _write_provenance(self, record: Mapping[str, Any]) -> None:
         write_atomically(self.provenance_file, (json.dumps(record, indent=2) + "\n").encode())
-
-
-def _is_leftover(path: Path) -> bool:
-    """Whether a process killed before it claimed the folder may have left this file."""
-    return path.name in {".lock", ".lock.holder"} or (path.name.startswith(".") and path.suffix == ".tmp")
-
-
-def _remove_empty(folders: Iterable[Path]) -> None:
-    """Remove those of the folders, the innermost first, that are empty."""
-    for each in folders:
-        try:
-            each.rmdir()
-        except OSError:
-            return

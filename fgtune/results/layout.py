@@ -15,6 +15,7 @@ import numpy as np
 
 from fgtune.errors import DamagedFileError
 from fgtune.files import require_file, write_atomically
+from fgtune.results.claiming import LOCK
 from fgtune.results.rebuilding import plausible
 from fgtune.results.records import (
     AttentionRecord,
@@ -98,7 +99,7 @@ class FolderLayout:
         self.report_file = self.root / "report.html"
         self.verdicts_file = self.root / "verdicts.json"
         self.provenance_file = self.root / "provenance.json"
-        self.lock_file = self.root / ".lock"
+        self.lock_file = self.root / LOCK
 
     def checkpoint_file(self, cell_id: str) -> Path:
         """Where an unfinished cell keeps its checkpoint."""

@@ -95,7 +95,7 @@ def locked(path: Path, wait: bool = False, say: Callable[[str], object] = lambda
         if lock is None:
             continue  # the file was removed while it was opened
         if not wait:
-            fix = "wait for it (run --wait does, and then continues), or stop it with Ctrl-C"
+            fix = "wait for it (the same command with --wait does, and then continues), or stop it with Ctrl-C"
             raise StudyFolderError(f"is being written by {lock.other}", where=str(path.parent), fix=fix)
         if not has_said:
             say(f"waiting until {path.parent} is free: it is being written by {lock.other}")

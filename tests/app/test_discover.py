@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +27,8 @@ from fgtune.config.schema.data_tables import HierarchyConfig
 from fgtune.data.load import load_dataset
 from fgtune.exporting.folder import load_model
 from fgtune.exporting.trained_model import checked_inputs
+from fgtune.results.folder import StudyFolder
+from fgtune.results.locking import locked
 
 FRAME = pd.DataFrame({"a": np.arange(20.0) % 7, "g": ["x", "y"] * 10})
 EASY = HierarchyConfig(num_samples=240, num_coarse=2, fine_per_coarse=2, dim=4, separation=8.0)
@@ -91,7 +96,7 @@ def test_one_call_gives_every_sample_its_class_and_a_second_one_repeats_nothing(
 def in_process(train_study, monkeypatch):
     """Studies are trained one cell after the other, without Ray."""
 
-    def run_stage(file: Path, text: str, out: Path, *_: object) -> int:
+    def run_stage(file: Path, text: str, out: Path, *_: object, wait: bool = False) -> int:
         if not file.exists():
             file.write_text(text, encoding="utf-8")
             train_study(file, out, predictions=True)
@@ -136,7 +141,7 @@ def test_numbers_near_the_best_of_the_grid_are_tried_too(data, tmp_path, monkeyp
 @pytest.mark.usefixtures("in_process", "small")
 def test_time_that_ran_out_gives_results_and_exit_code_4_and_an_interruption_none(data, tmp_path, monkeypatch, capsys):
     train = stages.run_stage
-    monkeypatch.setattr(stages, "run_stage", lambda *arguments: 4 * (train(*arguments) == 0))
+    monkeypatch.setattr(stages, "run_stage", lambda *arguments, **_: 4 * (train(*arguments) == 0))
     arguments = ["discover", str(data), "--out", str(tmp_path / "out"), "--coarse", "group", "--num-fine", "4"]
     assert main(arguments) == 4
     assert (
@@ -144,7 +149,7 @@ def test_time_that_ran_out_gives_results_and_exit_code_4_and_an_interruption_non
         in capsys.readouterr().out
     )
     assert (tmp_path / "out" / "classes.csv").is_file()
-    monkeypatch.setattr(stages, "run_stage", lambda *_: 130)
+    monkeypatch.setattr(stages, "run_stage", lambda *_, **__: 130)
     assert main([*arguments[:3], str(tmp_path / "other"), *arguments[4:]]) == 130
     with pytest.raises(fgtune.FgtuneError, match="stopped before there was a result; fgtune discover"):
         fgtune.discover(data, tmp_path / "third", coarse="group", minutes=5, quiet=True)
@@ -424,3 +429,51 @@ def test_a_folder_of_images_is_enough_and_its_page_has_pictures(tmp_path):
     assert labels["image"].str.startswith(("warm/", "cold/")).all()
     assert all(each.features == () for each in found.classes)
     assert (out / "report.html").read_text(encoding="utf-8").count("data:image/png") >= 4 * 3
+
+
+@pytest.mark.usefixtures("in_process", "small")
+def test_a_second_call_is_refused_or_waits_and_then_does_what_is_left(data, tmp_path, monkeypatch, capsys):
+    out, arguments = tmp_path / "out", {"coarse": "group", "num_fine": 4, "minutes": 5}
+    command = ["discover", str(data), "--out", str(out), "--coarse", "group", "--num-fine", "4", "--minutes", "5"]
+    begun, go_on, real = threading.Event(), threading.Event(), call.Call._schedule
+
+    def first_waits(self):
+        begun.set()
+        assert go_on.wait(60)
+        return real(self)
+
+    with monkeypatch.context() as patch, ThreadPoolExecutor(2) as pool:
+        patch.setattr(call.Call, "_schedule", first_waits)
+        first = pool.submit(fgtune.discover, data, out, quiet=True, **arguments)
+        assert begun.wait(60)
+        patch.setattr(call.Call, "_schedule", real)
+        assert main(command) == 2
+        told = capsys.readouterr()
+        assert f"error: {out}: is being written by process {os.getpid()} " in told.err
+        assert "with --wait does" in told.err
+        assert {each.name for each in out.iterdir()} == {".lock", ".lock.holder"}
+        second = pool.submit(fgtune.discover, data, out, wait=True, **arguments)
+        while f"waiting until {out} is free" not in (told := capsys.readouterr().out):
+            assert not second.done()
+            time.sleep(0.05)
+        go_on.set()
+        assert second.result(timeout=120).classes == first.result().classes
+    assert len(StudyFolder(out / "methods").ledger.read()) == len(StudyFolder(out / "methods").read_plan())
+
+
+def test_a_call_that_is_wrong_leaves_no_folder_and_one_that_is_interrupted_while_it_waits_says_how_to_go_on(
+    tmp_path, data, monkeypatch, capsys
+):
+    (tmp_path / "words.csv").write_text("a,b\nx,y\n")
+    assert main(["discover", str(tmp_path / "words.csv"), "--out", str(tmp_path / "new" / "out")]) == 2
+    assert not (tmp_path / "new").exists()
+
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    (tmp_path / "out").mkdir()
+    with locked(tmp_path / "out" / ".lock"):
+        monkeypatch.setattr("fgtune.results.locking.time.sleep", interrupted)
+        assert main(["discover", str(data), "--out", str(tmp_path / "out"), "--coarse", "group", "--wait"]) == 130
+        monkeypatch.undo()
+    assert "to go on: fgtune discover" in capsys.readouterr().out

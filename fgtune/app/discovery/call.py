@@ -62,10 +62,11 @@ class Call:
         out: The folder.
         minutes: Time for the call.
         quiet: Print nothing.
+        wait: Wait for a process that writes to the folder of a study, as ``fgtune extend`` may.
     """
 
-    def __init__(self, request: Request, out: Path, minutes: float, quiet: bool) -> None:
-        self._request, self._out, self._minutes = request, out, minutes
+    def __init__(self, request: Request, out: Path, minutes: float, quiet: bool, *, wait: bool = False) -> None:
+        self._request, self._out, self._minutes, self._wait = request, out, minutes, wait
         self._started = time.monotonic()
         self._console = Console(
             file=sys.stdout, quiet=quiet, width=500, highlight=False, force_terminal=False, force_jupyter=False
@@ -235,7 +236,7 @@ class Call:
         stages.set_aside(self._out, file, name, text)
         own = stages.left_of(self._out / name, len(numbers) * schedule.seeds_num_fine)
         wall = own / max(1, own + later) * (self._left - RESERVE_S)
-        code = stages.run_stage(self._out / file, text, self._out, wall, self._console)
+        code = stages.run_stage(self._out / file, text, self._out, wall, self._console, wait=self._wait)
         self._codes.append(code)
         if code == INTERRUPTED:
             return None
@@ -250,7 +251,7 @@ class Call:
         text = yaml_text(study, f"fgtune run {self._out / STUDY} --out {self._out}")
         stages.set_aside(self._out, STUDY, METHODS, text)
         wall = self._left - RESERVE_S
-        code = stages.run_stage(self._out / STUDY, text, self._out, wall, self._console)
+        code = stages.run_stage(self._out / STUDY, text, self._out, wall, self._console, wait=self._wait)
         self._codes.append(code)
         if code == INTERRUPTED:
             return None

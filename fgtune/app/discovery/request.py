@@ -15,6 +15,7 @@ from fgtune.data.given import file_at
 from fgtune.errors import ConfigError, DataError
 from fgtune.files import read_text, write_atomically
 from fgtune.memory import require_memory
+from fgtune.results.claiming import is_leftover
 
 FILE = "request.json"
 FORMAT = 1
@@ -74,7 +75,7 @@ class Request:
         """
         path = out / FILE
         if not path.is_file():
-            if out.exists() and (not out.is_dir() or any(not _is_torn(each) for each in out.iterdir())):
+            if out.exists() and (not out.is_dir() or any(not is_leftover(each) for each in out.iterdir())):
                 rule = "is there already and holds no discovery"
                 raise ConfigError(rule, where=str(out), fix="choose another place with --out")
             return self
@@ -95,11 +96,6 @@ class Request:
 
 
 DEFAULT_MINUTES = 10.0
-
-
-def _is_torn(file: Path) -> bool:
-    """Whether a file is what is left of a request that was being written."""
-    return file.name.startswith(f".{FILE}.")
 
 
 def _tuples(schedule: dict[str, Any]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ JUDGED_SAMPLES = 2000
 """Samples on which the shared silhouette is measured."""
 
 
-def run_stage(file: Path, text: str, out: Path, wall_s: float, console: Console) -> int:
+def run_stage(file: Path, text: str, out: Path, wall_s: float, console: Console, *, wait: bool = False) -> int:
     """Write a study file unless an earlier call did, and run what is left of its study.
 
     A folder that ``fgtune extend`` gave more seeds than its file asks for keeps them.
@@ -45,6 +45,7 @@ def run_stage(file: Path, text: str, out: Path, wall_s: float, console: Console)
         out: Parent of the study folder.
         wall_s: Seconds that it may take.
         console: Where progress goes.
+        wait: Wait until no other process writes to the study folder.
 
     Returns:
         The engine's exit code.
@@ -55,7 +56,7 @@ def run_stage(file: Path, text: str, out: Path, wall_s: float, console: Console)
         write_atomically(file, text.encode())
     name, asked = _study_of(text)
     overrides = (f"execution.budget.wall_s={max(wall_s, 1.0):.0f}", *_grown_seeds(StudyFolder(out / name), asked))
-    return execute(RunOptions(file, overrides, out=out, tracking_uri="none"), console)
+    return execute(RunOptions(file, overrides, out=out, tracking_uri="none"), console, wait=wait)
 
 
 def _study_of(text: str) -> tuple[str, int]:

@@ -21,13 +21,14 @@ from fgtune.training.prepared import PreparedSplit
 from fgtune.tuning.cell_queue import Budget, CellQueue, StopFlag
 from fgtune.tuning.early_stopping.decisions import EarlyStopping
 from fgtune.tuning.memory import MemoryRetries
-from fgtune.tuning.no_reporter import NoReporter
+from fgtune.tuning.no_reporter import NoReporter, NoTrialProgress
 from fgtune.tuning.nodes import data_name, reach
 from fgtune.tuning.ray_adapters import CellObserver, CellSearcher, EarlyStoppingScheduler, FlagStopper, ObserverCallback
 from fgtune.tuning.session import is_ours, session_lost
 from fgtune.tuning.shipping import data_for_nodes, weights_for_nodes
 from fgtune.tuning.trainable import CellTrainable, cell_id_of
 from fgtune.tuning.tune_faults import bearing_faults
+from fgtune.tuning.tune_memory import forgetting_trials
 from fgtune.tuning.watch import TrialWatch
 
 
@@ -75,12 +76,12 @@ def run_cells(
             stop=FlagStopper(flag, budget),
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=execution.max_failures),
-            callbacks=[callback],
+            callbacks=[callback, NoTrialProgress()],
         ),
     )
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the observer shows failures, with their cause
     try:
-        with bearing_faults(callback.before_failure):
+        with bearing_faults(callback.before_failure), forgetting_trials():
             tuner.fit()
     except Exception as error:
         lost = session_lost(look=True)  # calls to a lost session fail in many ways

@@ -16,6 +16,7 @@ from support.lazy import LazyModule
 from fgtune.app.verify import verify
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
+from fgtune.training.checkpoint import load_checkpoint
 
 mlflow = LazyModule("mlflow")
 
@@ -196,3 +197,64 @@ def test_a_study_killed_twenty_times_ends_like_an_uncut_one(made, ray_started, k
     for _ in range(20):
         kill_driver(cut, rng.uniform(5.0, 14.0))
     check_that_nothing_changed(cut, whole)
+
+
+@pytest.fixture(params=["bucket", "google_bucket", "file"])
+def elsewhere(request, tmp_path):
+    """The address of a storage outside the study folder, and a function that tells what lies there."""
+    if request.param != "file":
+        bucket = request.getfixturevalue(request.param)
+        return bucket.uri("runs"), lambda: {name: each for name, each in bucket.objects.items() if name.endswith(".pt")}
+    root = tmp_path / "shared storage"
+    root.mkdir()
+    return f"file://{root}", lambda: {
+        str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*.pt") if path.is_file()
+    }
+
+
+def epochs_kept(objects: dict[str, bytes], tmp_path: Path) -> dict[str, list[float]]:
+    """Seconds that each epoch took, by cell, as the checkpoints in a storage say."""
+    found = {}
+    for name, content in objects.items():
+        (tmp_path / "checkpoint.pt").write_bytes(content)
+        state = load_checkpoint(tmp_path / "checkpoint.pt")
+        assert state is not None, f"{name} is whole"
+        found[Path(name).stem] = [entry["seconds"] for entry in state["history"]]
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_study_killed_while_its_checkpoints_lie_elsewhere_goes_on_from_them_and_ends_like_an_uncut_one(
+    made, ray_started, kill_driver, tmp_path, elsewhere
+):
+    address, objects = elsewhere
+    study = study_of("comparison", seed=0, epochs=250)
+    study["seeds"], study["execution"]["max_concurrent"] = 1, 1
+    whole = made("whole", study)
+    study["execution"]["storage"] = address
+    cut = made("cut", study)
+    folder = StudyFolder(cut.out / "killed")
+
+    def ended_cells() -> int:
+        return folder.ledger_file.read_bytes().count(b"\n") if folder.ledger_file.is_file() else 0
+
+    # In the first cell; between two cells; when all are finished, and the storage is cleaned and the report written.
+    kill_driver(cut, 0.3, file=lambda _: bool(objects()))
+    assert ended_cells() == 0
+    first = epochs_kept(objects(), tmp_path)
+    kill_driver(cut, 0.0, file=lambda _: ended_cells() > 0)
+    cells = len(folder.read_plan())
+    assert 0 < ended_cells() < cells
+    second = epochs_kept(objects(), tmp_path)
+    kill_driver(cut, 0.0, file=lambda _: ended_cells() == cells)
+    check_that_nothing_changed(cut, whole)
+    curves = folder.read_curves()
+    for kept in (first, second):
+        for cell, seconds in kept.items():  # trained once: a later call went on after them
+            assert 0 < len(seconds) < 250
+            assert list(curves[curves["cell_id"] == cell]["seconds"])[: len(seconds)] == seconds
+    assert len(first) == 1
+    assert objects() == {}
+    assert not folder.storage_file.exists()
+    assert verify(folder.root).problems == []

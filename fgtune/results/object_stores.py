@@ -94,10 +94,15 @@ def faults_of(address: StorageAddress) -> Iterator[None]:
         raise _told(address, str(error)) from error
 
 
+def no_bucket(address: StorageAddress) -> BucketError:
+    """The fault of an address whose bucket does not exist."""
+    return BucketError(f"there is no bucket {address.bucket!r}", "check its name, or create it first")
+
+
 def _told(address: StorageAddress, text: str) -> BucketError:
     """A fault in words, by what the client's text names."""
     if any(each in text for each in _NO_BUCKET) or f"ucket '{address.bucket}' not found" in text:
-        return BucketError(f"there is no bucket {address.bucket!r}", "check its name, or create it first")
+        return no_bucket(address)
     if any(each in text for each in _REFUSED):
         return BucketError(*_refused(address))
     if any(each in text for each in _UNREACHABLE):

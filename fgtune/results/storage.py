@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from fgtune.config.schema.storage import StorageAddress, parse_storage
 from fgtune.errors import ConfigError
 from fgtune.files import private_folder
-from fgtune.results.object_stores import BucketError, faults_of, open_store
+from fgtune.results.object_stores import BucketError, faults_of, no_bucket, open_store
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -220,9 +220,18 @@ class ObjectStorage(_Elsewhere):
             with (
                 path.open("rb") as file,
                 faults_of(self._address),
+                self._bucket_there(),
                 self._store.open_output_stream(f"{self._path}/{name}") as stream,
             ):
                 shutil.copyfileobj(file, stream, _BLOCK)
+
+    @contextmanager
+    def _bucket_there(self) -> Iterator[None]:
+        """Say of a missing file in a ``with`` block that writes one that its bucket is missing, as Google means it."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise no_bucket(self._address) from error
 
     @contextmanager
     def reading(self, name: str) -> Iterator[Path | None]:
@@ -256,8 +265,11 @@ class ObjectStorage(_Elsewhere):
 
     def clear(self) -> None:
         """Delete everything below the prefix."""
+        from pyarrow.fs import FileType
+
         with faults_of(self._address), suppress(FileNotFoundError):
-            self._store.delete_dir(self._path)
+            if self._store.get_file_info(self._path).type != FileType.NotFound:
+                self._store.delete_dir(self._path)
 
     def below(self, name: str) -> ObjectStorage:
         """A longer prefix."""

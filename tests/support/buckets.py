@@ -1,19 +1,30 @@
-"""An S3-compatible server on loopback, and what a test asks it about its bucket."""
+"""Servers on loopback that speak like Amazon's S3 and Google Cloud Storage, and what a test asks about its bucket."""
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import http.client
+import json
 import logging
 import os
+import shutil
+import socket
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "example-secret"}
 """What requests are signed with; set before Ray starts, whose processes inherit them. The server asks for none."""
 os.environ.update(KEYS | {"AWS_EC2_METADATA_DISABLED": "true"})
+ACCOUNT = Path(tempfile.mkdtemp(prefix="fgtune-google-")) / "account.json"
+"""The credentials of a made-up account of Google's, once a test asks for a bucket there."""
+atexit.register(shutil.rmtree, ACCOUNT.parent, ignore_errors=True)
+os.environ["GOOGLE_APPLICATION_CREDENTIALS"] = str(ACCOUNT)
 
 
 @dataclass
@@ -79,4 +90,65 @@ def bucket(s3_server, request, monkeypatch) -> Bucket:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(Path("/dev/null")))
     made = Bucket(f"b{abs(hash(request.node.nodeid)):x}"[:40], s3_server)
     made.client.create_bucket(Bucket=made.name)
+    return made
+
+
+@dataclass
+class GoogleBucket:
+    """A bucket of its own for a test, on a server that speaks like Google Cloud Storage and asks for no account.
+
+    Attributes:
+        name: The bucket.
+        port: Of the server, on 127.0.0.1.
+    """
+
+    name: str
+    port: int
+
+    def uri(self, prefix: str = "") -> str:
+        """An address that needs nothing of the environment but an account."""
+        return f"gs://{self.name}{'/' * bool(prefix)}{prefix}?scheme=http&endpoint_override=127.0.0.1:{self.port}"
+
+    @property
+    def objects(self) -> dict[str, bytes]:
+        """What is in it; empty objects that stand for folders are left out."""
+        found = json.loads(self._get(f"/storage/v1/b/{self.name}/o")).get("items", [])
+        names = [each["name"] for each in found if not each["name"].endswith("/")]
+        return {name: self._get(f"/storage/v1/b/{self.name}/o/{quote(name, safe='')}?alt=media") for name in names}
+
+    def _get(self, path: str) -> bytes:
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port)) as connection:
+            connection.request("GET", path)
+            return connection.getresponse().read()
+
+
+@pytest.fixture(scope="session")
+def google_server() -> Iterator[int]:
+    """The port of the server."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    from gcp_storage_emulator.server import create_server
+
+    key = rsa.generate_private_key(65537, 2048).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    account = {"type": "service_account", "project_id": "p", "private_key_id": "1", "private_key": key.decode()}
+    account |= {"client_email": "a@p.example.org", "client_id": "1", "token_uri": "http://127.0.0.1:9/token"}
+    ACCOUNT.write_text(json.dumps(account))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    logging.getLogger("gcp_storage_emulator").setLevel(logging.CRITICAL)
+    with create_server("127.0.0.1", port, in_memory=True):
+        yield port
+
+
+@pytest.fixture
+def google_bucket(google_server, request) -> GoogleBucket:
+    """An empty bucket."""
+    made = GoogleBucket(f"b{abs(hash(request.node.nodeid)):x}"[:40], google_server)
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", made.port)) as connection:
+        headers = {"Content-Type": "application/json"}
+        connection.request("POST", "/storage/v1/b?project=p", json.dumps({"name": made.name}), headers)
+        assert connection.getresponse().status == 200
     return made

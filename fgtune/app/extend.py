@@ -7,6 +7,7 @@ would run them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import chdir
 from dataclasses import replace
 from functools import partial
@@ -18,11 +19,11 @@ from fgtune.config.schema.study import Study
 from fgtune.engine.designs import grown_plan
 from fgtune.errors import ConfigError, StudyFolderError
 from fgtune.files import read_text, real_path
-from fgtune.plugins import permitting
+from fgtune.plugins import permitted, permitting
 from fgtune.results.extension import check_hashes, more_seeds
 from fgtune.results.folder import GIVEN, StudyFolder
 from fgtune.results.options import RunOptions, last_call
-from fgtune.text import print_line
+from fgtune.text import listed, print_line
 from fgtune.visible import MASK
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def extend(
             pass  # what is read below is what the other process has left
     folder.read_study().trial.check_runs_here(str(folder.root))
     check_hashes(folder.read_provenance(), str(folder.root))
-    last = _last_options(folder)
+    last = _last_options(folder, tracking_uri)
     study = folder.read_study()
     _check_seeds(folder, study, seeds)
     grown = more_seeds(study.seeds if isinstance(study.seeds, int) else study.seed_list, seeds)
@@ -101,13 +102,37 @@ def _check_seeds(folder: StudyFolder, study: Study, seeds: int) -> None:
         raise ConfigError(rule, where="--seeds", value=seeds, fix=f"ask for {has + 1} or more")
 
 
-def _last_options(folder: StudyFolder) -> RunOptions:
-    """The options of the last run or extension."""
-    last = last_call(folder.read_provenance())
+def _last_options(folder: StudyFolder, tracking_uri: str | None) -> RunOptions:
+    """The options of the last run or extension; what it reaches beyond the folder was asked for by this user.
+
+    Args:
+        folder: The study folder.
+        tracking_uri: The store that this call names, if any.
+    """
+    record = folder.read_provenance()
+    last = last_call(record)
     if last.options is None:
         fix = f"restore the file, or run the study once more{': ' * bool(last.command)}{last.line}"
         raise StudyFolderError("lacks the options of the last run", where=str(folder.provenance_file), fix=fix)
+    execution = record.get(GIVEN, {}).get("execution")
+    storage = execution.get("storage") if isinstance(execution, Mapping) else None
+    reached = _reached(last.options, storage, tracking_uri)
+    if reached and not (last.is_own and last.storage == storage):
+        rule = f"names {listed(reached)}, and was not written by you on this machine"
+        fix = f"if you want to use these, run the study once yourself, which keeps all results: {last.line}"
+        raise StudyFolderError(rule, where=str(folder.provenance_file), fix=fix)
     return last.options
+
+
+def _reached(options: RunOptions, storage: str | None, tracking_uri: str | None) -> list[str]:
+    """What a call with these options imports or connects to, besides what this call names itself."""
+    store = None if tracking_uri is not None or options.tracking_uri == "none" else options.tracking_uri
+    foreign = sorted(set(options.plugins) - set(permitted()))
+    named = {
+        "packages to import": ", ".join(foreign), "a cluster": options.address, "an MLflow store": store,
+        "a storage": storage,
+    }  # fmt: skip
+    return [f"{what} ({text})" for what, text in named.items() if text]
 
 
 def _options(folder: StudyFolder, last: RunOptions, seeds: int | list[int], tracking_uri: str | None) -> RunOptions:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from fgtune.errors import ConfigError, StudyFolderError, TrackingError
 from fgtune.files import real_path, require_file
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import LastCall, last_call
-from fgtune.results.provenance import tracked_in
+from fgtune.results.provenance import tracked_by_own_call, tracked_in
 from fgtune.tracking import tracking_uri
 from fgtune.visible import MASK
 
@@ -119,7 +121,17 @@ def _store_of(folder: StudyFolder, record: Mapping[str, Any], last: LastCall, gi
     if MASK in uri:
         rule, fix = "its password is not stored with the study", "give the whole address with --tracking-uri"
         raise ConfigError(rule, where="--tracking-uri", value=uri, fix=fix)
+    if given is None and uri != tracking_uri(None) and _is_server(uri) and not tracked_by_own_call(record, uri):
+        again = shlex.join(["fgtune", "ui", str(folder.root), "--tracking-uri", uri])
+        rule, fix = "names this store, and was not written by you on this machine", f"if you trust it: {again}"
+        raise StudyFolderError(rule, where=str(folder.provenance_file), value=uri, fix=fix)
     return uri, directory
+
+
+def _is_server(uri: str) -> bool:
+    """Whether a store is no file, so that it gets the credentials that the environment holds."""
+    scheme = urlsplit(uri).scheme.partition("+")[0]
+    return scheme not in {"", "file", "sqlite"} or uri.startswith("databricks")
 
 
 def _again(last: LastCall, uri: str) -> str:

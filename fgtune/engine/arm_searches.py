@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from fgtune.analysis.inputs import read_study
 from fgtune.analysis.trials import best_arm
 from fgtune.config.arms.plan import ArmSearchPlan, Plan
+from fgtune.engine.cell_storage import check_storage
 from fgtune.engine.designs import grown_plan
 from fgtune.engine.driver import Driver
 from fgtune.engine.opening import Launch, OpenedStudy
@@ -30,9 +31,11 @@ if TYPE_CHECKING:
 
 
 def check_arm_search_folders(plan: Plan, folder: StudyFolder) -> None:
-    """Raise ``StudyFolderError`` if the folder of a search holds something else; writes nothing."""
+    """Raise ``StudyFolderError`` if the folder of a search holds something else, or names a storage of others."""
     for each in plan.arm_searches:
-        arm_search_folder(folder, each).check(each.plan)
+        own = arm_search_folder(folder, each)
+        own.check(each.plan)
+        check_storage(own, each.plan.study.execution.storage)
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import shlex
 import shutil
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fgtune.config.schema.storage import parse_storage
+from fgtune.errors import StudyFolderError
 from fgtune.files import write_atomically
 from fgtune.results.folder import StudyFolder
+from fgtune.results.signing import is_signed, sign
 from fgtune.results.storage import FolderStorage, Storage, fixed_address, is_same_place, storage_at
 from fgtune.text import count
 
@@ -29,10 +32,12 @@ class _Record:
     Attributes:
         storage: The address.
         folder: The study's own folder there, which no other study folder has.
+        signature: By which the user who wrote it knows it; empty or another one where it comes from elsewhere.
     """
 
     storage: str
     folder: str
+    signature: str = field(default="", compare=False)
 
     @classmethod
     def read(cls, path: Path) -> _Record | None:
@@ -42,14 +47,20 @@ class _Record:
             parse_storage(plain["storage"])
             if not _OWN_FOLDER.fullmatch(plain["folder"]):
                 return None  # it is removed at the end, so it must be one that no one else would make
-            return cls(plain["storage"], plain["folder"])
+            return cls(plain["storage"], plain["folder"], plain.get("signature", ""))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
     @classmethod
     def of(cls, address: str, folder: str) -> _Record:
         """The record of an address, which has to mean the same wherever the next call starts."""
-        return cls(fixed_address(address), folder)
+        storage = fixed_address(address)
+        return cls(storage, folder, sign("storage", storage, folder))
+
+    @property
+    def is_own(self) -> bool:
+        """Whether this user wrote it."""
+        return is_signed(self.signature, "storage", self.storage, self.folder)
 
     def write(self, path: Path) -> None:
         """Keep it before anything is written there."""
@@ -58,6 +69,39 @@ class _Record:
     def open(self) -> Storage:
         """The folder there."""
         return storage_at(self.storage).below(self.folder)
+
+
+def _record_of(folder: StudyFolder, address: str | None) -> _Record | None:
+    """The record of a folder, which names a place that may be opened.
+
+    Opening a place takes the credentials of this user there, and cleans it up. So it must be named by the study or by
+    the call (``address``), or by a record of this user's: a study folder may come from elsewhere.
+
+    Raises:
+        StudyFolderError: It names another place.
+    """
+    record = _Record.read(folder.storage_file)
+    if record is None or record.is_own or (address is not None and fixed_address(address) == record.storage):
+        return record
+    rule = "says that checkpoints of unfinished cells lie there, and was not written by you on this machine"
+    fix = (
+        f"if the place is yours, go on with --storage {shlex.quote(record.storage)}; "
+        f"otherwise delete {folder.storage_file}, and unfinished cells begin again"
+    )
+    raise StudyFolderError(rule, where=str(folder.storage_file), value=record.storage, fix=fix)
+
+
+def check_storage(folder: StudyFolder, address: str | None) -> None:
+    """Raise where a record in a study folder names a place that neither the call nor this user has named before.
+
+    Args:
+        folder: The study folder.
+        address: ``execution.storage``; None keeps everything in the folder.
+
+    Raises:
+        StudyFolderError: It does.
+    """
+    _record_of(folder, address)
 
 
 class CellStorage:
@@ -70,6 +114,9 @@ class CellStorage:
         say: Receives what does not stop the study.
         may_be_missing: Whether other machines that do not see the study folder keep nothing.
         is_idle: Whether the call trains nothing, and only cleans up.
+
+    Raises:
+        StudyFolderError: As for ``check_storage``.
 
     Attributes:
         checkpoints: ``CELL.pt``, and ``CELL.EPOCH.pt`` that forks start from.
@@ -91,7 +138,7 @@ class CellStorage:
         own, own_encoders = (FolderStorage(each, may_be_missing=may_be_missing) for each in home)
         self.checkpoints: Storage = own
         self.encoders: Storage = own_encoders
-        record = _Record.read(folder.storage_file)
+        record = _record_of(folder, address)
         before = None if record is None else record.open()
         self._elsewhere: Storage | None = before  # to be cleaned at the end
         if is_idle:
@@ -115,7 +162,7 @@ class CellStorage:
             before = record.open()
             if self._take_over(before.below(_CHECKPOINTS), before.below(_ENCODERS)):
                 self._try(before.clear, before.where)
-        if record != wanted:  # before anything is written there for which there is no record yet
+        if record != wanted or not record.is_own:  # before anything is written there for which there is no record yet
             wanted.write(self._folder.storage_file)
 
     def _use(self, place: Storage) -> None:

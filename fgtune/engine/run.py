@@ -17,6 +17,7 @@ from rich.console import Console
 from fgtune.config.arms.plan import Plan, selected_cells
 from fgtune.data.given import take_waiting
 from fgtune.engine.arm_searches import ArmSearches, check_arm_search_folders
+from fgtune.engine.cell_storage import check_storage
 from fgtune.engine.cluster import meet_nodes, storage_mark
 from fgtune.engine.designs import DESIGNS, grown_plan
 from fgtune.engine.driver import Driver
@@ -104,6 +105,7 @@ def _interrupted(
 def _execute(options: RunOptions, console: Console, opened: OpenedStudy, wait: bool) -> int:
     folder = StudyFolder(options.out / opened.plan.study.study)
     folder.check(opened.plan, options.retry_failed)
+    check_storage(folder, opened.plan.study.execution.storage)
     check_arm_search_folders(opened.plan, folder)
     _check_machine(opened.plan, options.address)
     kind = DESIGNS[opened.plan.study.design.kind]

@@ -25,8 +25,7 @@ from fgtune.reporting.cell_list import cell_groups, cell_rows
 from fgtune.reporting.panels import MOST_ROWS, panels_of_arms, panels_of_space
 from fgtune.reporting.theme import arm_styles
 from fgtune.results.folder import GIVEN
-from fgtune.results.options import OPTIONS
-from fgtune.results.provenance import TRACKING
+from fgtune.results.options import OPTIONS, SIGNATURE, STORAGE, TRACKING
 from fgtune.results.samples import read_samples
 
 _MOST_CARDS = 3  # data sets with samples on the first screen
@@ -99,7 +98,7 @@ def _trial_table(
     )
 
 
-_UNSHOWN = {GIVEN, OPTIONS, TRACKING}
+_UNSHOWN = {GIVEN, OPTIONS, TRACKING, STORAGE, SIGNATURE}
 """Of the provenance: the study and the options have sections of their own, and the store is a path of one machine."""
 
 

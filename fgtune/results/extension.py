@@ -188,7 +188,7 @@ def extended_record(
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "from": {"study_hash": record["study_hash"], "seeds": list(before.seed_list)},
         "to": {"study_hash": plan.study_hash, "seeds": list(plan.study.seed_list)},
-        **options.record(),
+        **options.record(plan.study.execution.storage),
     }
     larger = with_look(record, before.seed_list, added=list(plan.study.seed_list)) if looked else dict(record)
     return {**larger, "study_hash": plan.study_hash, "extended": [*record.get("extended", []), entry]}

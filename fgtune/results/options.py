@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 from collections.abc import Mapping, Sequence
@@ -11,10 +12,17 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from fgtune.results.signing import is_signed, sign
 from fgtune.visible import masked
 
 OPTIONS = "options"
 """Key of the options in ``provenance.json``."""
+TRACKING = "tracking"
+"""Key of the store that a call tracked the study in, without passwords; ``none`` if in none."""
+STORAGE = "storage"
+"""Key of the address where a call kept checkpoints; absent where it kept them in the study folder."""
+SIGNATURE = "signature"
+"""Key of the signature by which a user knows calls of their own."""
 DEFAULT_OUT = Path("reports")
 
 
@@ -69,15 +77,34 @@ class RunOptions:
             return None
         return Path(*parts[: -len(tail)])
 
-    def record(self) -> dict[str, Any]:
-        """The options and their command line as plain data for the provenance; passwords in URLs are masked."""
-        return {
+    def record(self, storage: str | None = None, tracking: str | None = None) -> dict[str, Any]:
+        """The options and their command line as plain data for the provenance; passwords in URLs are masked.
+
+        Args:
+            storage: Where the call keeps checkpoints; None for the study folder.
+            tracking: Where it tracks the study, without passwords; None if it is not known.
+        """
+        call = {
             "command": _masked(shlex.split(self.command())),
             OPTIONS: _masked(_PARSER.dump_python(self, mode="json")),
+            **({} if storage is None else {STORAGE: storage}),
+            **({} if tracking is None else {TRACKING: tracking}),
         }
+        signature = sign(*_signed_parts(call))
+        return {**call, SIGNATURE: signature} if signature else call
 
 
 _PARSER = TypeAdapter(RunOptions)
+
+
+def is_own_call(call: Mapping[str, Any]) -> bool:
+    """Whether this user made a call of ``provenance.json``; else the folder may come from elsewhere."""
+    return is_signed(call.get(SIGNATURE), *_signed_parts(call))
+
+
+def _signed_parts(call: Mapping[str, Any]) -> tuple[str, str]:
+    said = {key: call.get(key) for key in (OPTIONS, STORAGE, TRACKING)}
+    return "call", json.dumps(said, sort_keys=True)
 
 
 @dataclass(frozen=True)
@@ -87,10 +114,14 @@ class LastCall:
     Attributes:
         command: The command line; empty where none is recorded.
         options: The same as a record; None where the study was run by an earlier version, which stored none.
+        is_own: Whether this user ran it, and not whoever a folder from elsewhere comes from.
+        storage: Where it kept checkpoints; None for the study folder.
     """
 
     command: tuple[str, ...]
     options: RunOptions | None
+    is_own: bool = False
+    storage: str | None = None
 
     @property
     def line(self) -> str:
@@ -107,7 +138,8 @@ def last_call(provenance: Mapping[str, Any]) -> LastCall:
     calls = [(each.get("started_at", ""), each) for each in (provenance, *provenance.get("continued", []))]
     calls += [(each["at"], each) for each in provenance.get("extended", [])]
     _, call = max(reversed(calls), key=lambda item: item[0])  # the later of two at the same time
-    return LastCall(tuple(str(part) for part in call.get("command", ())), _parsed(call.get(OPTIONS)))
+    command = tuple(str(part) for part in call.get("command", ()))
+    return LastCall(command, _parsed(call.get(OPTIONS)), is_own_call(call), call.get(STORAGE))
 
 
 def _parsed(stored: object) -> RunOptions | None:

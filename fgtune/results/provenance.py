@@ -19,16 +19,13 @@ from fgtune.config.schema.data import DataConfig
 from fgtune.errors import ConfigError
 from fgtune.plugins import origins as plugin_origins
 from fgtune.results.folder import SHAPES
-from fgtune.results.options import RunOptions
+from fgtune.results.options import TRACKING, RunOptions, is_own_call
 
 PACKAGES = (
     "ray", "torch", "torchvision", "optuna", "mlflow", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow",
     "faiss-cpu", "cvxpy", "highspy", "pyscipopt", "plotly", "jinja2", "pydantic", "ruamel.yaml", "typer", "rich",
 )  # fmt: skip
 """Packages whose versions may change a number, a figure or the way a study is read."""
-
-TRACKING = "tracking"
-"""Key of the store that a call tracked the study in, without passwords; ``none`` if in none."""
 
 _GIT_TIMEOUT_S = 10.0
 
@@ -41,15 +38,13 @@ def collect_provenance(plan: Plan, options: RunOptions, tracking: str | None = N
         options: The options of the call; passwords in URLs are masked.
         tracking: Where the call tracks the study, without passwords; None if it is not known.
     """
-    known = {} if tracking is None else {TRACKING: tracking}
     return {
         "study": plan.study.study,
         "study_hash": plan.study_hash,
         "data": {key: shape.fingerprint for key, shape in sorted(plan.shapes.items())},
         SHAPES: _shapes(plan),
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        **options.record(),
-        **known,
+        **options.record(plan.study.execution.storage, tracking),
         "fgtune": __version__,
         "git": git_state(Path.cwd()),
         "python": platform.python_version(),
@@ -88,6 +83,12 @@ def tracked_in(record: Mapping[str, Any]) -> str | None:
     """
     recorded = [str(call[TRACKING]) for call in (record, *record.get("continued", [])) if TRACKING in call]
     return next((uri for uri in reversed(recorded) if uri != "none"), recorded[-1] if recorded else None)
+
+
+def tracked_by_own_call(record: Mapping[str, Any], uri: str) -> bool:
+    """Whether this user tracked the study in a store; else a folder from elsewhere may only say so."""
+    calls = (record, *record.get("continued", []), *record.get("extended", []))
+    return any(each.get(TRACKING) == uri and is_own_call(each) for each in calls)
 
 
 def check_data(record: Mapping[str, Any], config: DataConfig, name: str, fingerprint: str, fix: str) -> None:

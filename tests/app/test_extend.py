@@ -297,3 +297,40 @@ def test_an_extension_that_waits_begins_once_the_folder_is_free(real_folder, tmp
     (called,) = calls
     assert called[1] == {"wait": True}
     assert len(StudyFolder(root).read_study().seed_list) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "storage", "named"),
+    [
+        ({"plugins": ["evil_package"]}, None, "packages to import (evil_package)"),
+        ({"address": "ray://evil:10001"}, None, "a cluster (ray://evil:10001)"),
+        ({"tracking_uri": "http://evil"}, None, "an MLflow store (http://evil)"),
+        ({}, "s3://evil/x?endpoint_override=evil", "a storage (s3://evil/x?endpoint_override=evil)"),
+    ],
+)
+def test_a_folder_from_elsewhere_chooses_neither_code_nor_cluster_nor_stores(
+    begun, base, runs, options, storage, named
+):
+    record = begun.read_provenance()
+    record["options"] |= options
+    if storage is not None:
+        record["given"]["execution"] = {**record["given"].get("execution", {}), "storage": storage}
+    begun.provenance_file.write_text(json.dumps(record), encoding="utf-8")
+    (begun.root.parent / "evil_package.py").write_text("open('ran', 'w')\n")
+    with chdir(begun.root.parent), pytest.raises(StudyFolderError) as caught:
+        extend(begun.root, 4)
+    assert f"names {named}, and was not written by you on this machine" in str(caught.value)
+    assert "run the study once yourself" in caught.value.fix
+    assert not runs
+    assert not (begun.root.parent / "ran").exists()
+    assert "extended" not in begun.read_provenance()
+
+
+def test_what_this_call_permits_itself_may_stand_in_a_folder_from_elsewhere(begun, base, runs, monkeypatch):
+    record = begun.read_provenance()
+    record["options"] |= {"plugins": ["json"], "tracking_uri": "http://evil"}
+    begun.provenance_file.write_text(json.dumps(record), encoding="utf-8")
+    monkeypatch.setenv("FGTUNE_PLUGINS", "json")
+    with chdir(base), pytest.raises(Killed):
+        extend(begun.root, 4, "none")
+    assert runs[0][0].tracking_uri == "none"

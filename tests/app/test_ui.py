@@ -115,8 +115,22 @@ def test_a_password_that_was_not_stored_is_asked_for(copy, capsys):
     assert "its password is not stored with the study" in capsys.readouterr().err
 
 
-def test_a_server_that_does_not_answer_is_still_named(copy, capsys):
+@pytest.mark.parametrize("scheme", ["http", "postgresql", "databricks"])
+def test_a_server_that_a_folder_from_elsewhere_names_is_not_asked(copy, capsys, scheme):
+    with socket.create_server(("127.0.0.1", 0)) as theirs:
+        theirs.settimeout(0.2)
+        change(copy, tracking=f"{scheme}://127.0.0.1:{theirs.getsockname()[1]}/x")
+        assert main(["ui", str(copy)]) == 2
+        with pytest.raises(TimeoutError):
+            theirs.accept()
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert f"names this store, and was not written by you on this machine, got '{scheme}://127" in printed.err
+
+
+def test_a_server_that_does_not_answer_is_still_named(copy, capsys, monkeypatch):
     change(copy, tracking="http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # the user's own word for it
     assert main(["ui", str(copy)]) == 2
     printed = capsys.readouterr()
     assert printed.out == "MLflow: http://127.0.0.1:9\n"

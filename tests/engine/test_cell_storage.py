@@ -1,12 +1,18 @@
 from __future__ import annotations
 
 import json
+import socket
 
 import pytest
 
-from fgtune.engine.cell_storage import CellStorage, kept_elsewhere
+from fgtune.app.cli import main
+from fgtune.engine.cell_storage import CellStorage, check_storage, kept_elsewhere
+from fgtune.engine.opening import open_study
+from fgtune.errors import StudyFolderError
 from fgtune.files import write_atomically
 from fgtune.results.folder import StudyFolder
+from fgtune.results.options import RunOptions
+from fgtune.results.provenance import collect_provenance
 from fgtune.results.storage import ObjectStorage
 
 
@@ -188,3 +194,57 @@ def test_backbones_follow_the_study_too_and_are_home_at_the_end(open_storage, bu
     assert bucket.objects == {}
     home = open_storage.folder.encoders_dir
     assert {path.name: path.read_bytes() for path in home.glob("*.pt")} == {"e.pt": b"encoder", "old.pt": b"old"}
+
+
+def as_from_elsewhere(path):
+    """Let a record be one that somebody else has signed."""
+    record = json.loads(path.read_text())
+    assert record.pop("signature")
+    path.write_text(json.dumps(record | {"signature": "0" * 64}))
+
+
+def test_a_record_from_elsewhere_is_not_followed_unless_the_call_names_the_same_place(open_storage, bucket):
+    put(open_storage(bucket.uri("p")).checkpoints, "a.pt")
+    as_from_elsewhere(open_storage.folder.storage_file)
+    before = bucket.objects
+    for address, idle in ((None, False), (None, True), (bucket.uri("q"), False), (bucket.uri("q"), True)):
+        with pytest.raises(StudyFolderError, match="was not written by you on this machine, got") as caught:
+            open_storage(address, is_idle=idle)
+        assert f"go on with --storage '{bucket.uri('p')}'; otherwise delete " in caught.value.fix
+        assert bucket.objects == before
+    assert kept_elsewhere(open_storage.folder).startswith(f"s3://{bucket.name}/p/small-"), "`fgtune status` says it"
+    assert open_storage(bucket.uri("p")).checkpoints.names() == ["a.pt"]
+    check_storage(open_storage.folder, None)  # confirmed: the record is this user's own now
+    assert open_storage().checkpoints.names() == ["a.pt"]
+
+
+def test_a_record_that_was_deleted_is_forgotten(open_storage, bucket):
+    put(open_storage(bucket.uri("p")).checkpoints, "a.pt")
+    as_from_elsewhere(open_storage.folder.storage_file)
+    open_storage.folder.storage_file.unlink()
+    assert open_storage().checkpoints.names() == []
+
+
+@pytest.fixture
+def server_of_others():
+    """The address of a server that notices whoever connects."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(0.2)
+        yield listening
+
+
+def test_a_study_folder_from_elsewhere_takes_no_call_to_a_server_that_it_names(
+    small_study, tmp_path, capsys, server_of_others
+):
+    opened, folder = open_study(small_study), StudyFolder(tmp_path / "small")
+    folder.create_or_check(opened.plan, opened.loaded, collect_provenance(opened.plan, RunOptions(small_study)))
+    place = f"s3://b/p?scheme=http&endpoint_override=127.0.0.1:{server_of_others.getsockname()[1]}"
+    folder.storage_file.write_text(json.dumps({"storage": place, "folder": "small-01234567"}))
+    before = sorted(path.name for path in folder.root.iterdir())
+    assert main(["run", str(small_study), "--out", str(tmp_path), "--tracking-uri", "none"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: {folder.storage_file}: says that checkpoints of unfinished cells lie there")
+    assert told.count("\n") == 1
+    assert sorted(path.name for path in folder.root.iterdir()) == before
+    with pytest.raises(TimeoutError):
+        server_of_others.accept()

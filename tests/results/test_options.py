@@ -97,3 +97,20 @@ def test_the_latest_command_counts():
     assert last_call({**first, "continued": [later], "extended": [entry]}).command == ("b",)
     assert last_call({**first, "extended": [entry | {"at": first["started_at"]}]}).command == ("c",)
     assert last_call({}).command == ()
+
+
+def test_a_call_is_known_as_ones_own_unless_anything_that_it_reaches_was_changed():
+    uri = "postgresql://me:s3cret@db/x"
+    record = replace(OPTIONS, tracking_uri=uri).record("s3://b/p", "postgresql://me:***@db/x")
+    assert stored(record).is_own
+    assert stored(record).storage == "s3://b/p"
+    for change in (
+        {"storage": "s3://other"},
+        {"tracking": "http://other"},
+        {"options": {**record["options"], "plugins": ["evil"]}},
+        {"options": {**record["options"], "address": "ray://evil:1"}},
+        {"signature": None},
+    ):
+        assert not stored(record | change).is_own
+    del record["signature"]
+    assert not stored(record).is_own

@@ -1,0 +1,70 @@
+"""Signatures of records that name places outside a study folder: their writer knows them again, wherever it has been.
+
+A study folder may come from elsewhere, and what it says may have been written to harm whoever opens it. Each user has a
+key, in a file that nobody else can read; what bears its signature was written by this user, on a machine that has it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from fgtune.files import private_folder
+
+_BYTES = 32
+
+
+def sign(*parts: str) -> str:
+    """The signature of a record; empty where this user can keep no key, so that nobody will know the record again.
+
+    Args:
+        parts: What the record is for, and what it says.
+    """
+    key = _key()
+    return "" if key is None else _digest(key, parts)
+
+
+def is_signed(signature: object, *parts: str) -> bool:
+    """Whether this user signed a record that says this."""
+    key = _key() if isinstance(signature, str) and signature else None
+    return key is not None and hmac.compare_digest(str(signature).encode(), _digest(key, parts).encode())
+
+
+def _digest(key: bytes, parts: tuple[str, ...]) -> str:
+    lengths = b"".join(len(each.encode()).to_bytes(8, "big") + each.encode() for each in parts)
+    return hmac.new(key, lengths, hashlib.sha256).hexdigest()
+
+
+def _key() -> bytes | None:
+    """This user's key, made when it is first needed; None where it cannot be kept for this user alone."""
+    try:
+        base = os.environ.get("XDG_STATE_HOME")
+        folder = (Path(base) if base else Path.home() / ".local" / "state") / "fgtune"
+        path = private_folder(folder) / "key"
+        if not path.exists():
+            _make(path)
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+            return None
+        content = path.read_bytes()
+    except (OSError, RuntimeError):  # no home, or one that cannot be written
+        return None
+    return content if len(content) == _BYTES else None
+
+
+def _make(path: Path) -> None:
+    """Write a new key, whole and for its owner alone, unless another process is faster."""
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(_BYTES))
+        with suppress(FileExistsError):
+            path.hardlink_to(temporary)
+    finally:
+        temporary.unlink(missing_ok=True)

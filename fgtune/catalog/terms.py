@@ -37,6 +37,7 @@ class TermSpec:
 
 
 _FALCON, _XU, _FIERCE = "fgtune.objectives.falcon", "fgtune.objectives.xu", "fgtune.objectives.fierce"
+_SCAN = "fgtune.objectives.scan"
 _COARSE = "cross-entropy of the coarse label under the relations (FALCON eq. 4)"
 _NN = "disagreement with the teacher's prediction for nearest neighbours (FALCON eq. 6; SCAN)"
 _CONF = "cross-entropy to the teacher's sharpened prediction within the coarse class (FALCON eq. 7)"
@@ -45,6 +46,7 @@ _BASE = "cross-entropy of the coarse label under a separate coarse head (Xu et a
 _FINE = "cross-entropy of the fine label: an upper bound that reads fine labels (Xu et al., Fine)"
 _INSTANCE = "cross-entropy of a sample's own index (the lambda_I of Xu et al.)"
 _ENTROPIC = "log2 K minus the entropy, in bits, of the features' use of K prototypes (FIERCE)"
+_SELF_LABEL = "cross-entropy to the teacher's confident labels, alone in the last stage of the training (SCAN)"
 
 TERMS: dict[str, TermSpec] = {
     "coarse": TermSpec(f"{_FALCON}:CoarseTerm", _COARSE, fine_head=True),
@@ -55,6 +57,7 @@ TERMS: dict[str, TermSpec] = {
     "fine": TermSpec(f"{_XU}:FineTerm", _FINE, reads="fine classes", on_validation=False, fine_head=True),
     "instance": TermSpec(f"{_XU}:instance_term", _INSTANCE, on_validation=False),
     "entropic": TermSpec(f"{_FIERCE}:EntropicTerm", _ENTROPIC),
+    "self_label": TermSpec(f"{_SCAN}:SelfLabelTerm", _SELF_LABEL, fine_head=True),
 }
 """Every term by name."""
 

@@ -59,6 +59,7 @@ class StepOutputs:
         fine: (B,) int64 fine labels; only for a term that needs ``FINE_LABELS``.
         keys: (B, feature_dim) features of view x1 from the momentum encoder.
         log_prior: (num_fine,) logarithm of the sizes wanted of the fine classes; None where they are fixed numbers.
+        progress: Share of the training that is over, in [0, 1): that of the epochs before this one.
         generator: Source of a term's draws, on the device of the outputs; None for no draws.
     """
 
@@ -74,6 +75,7 @@ class StepOutputs:
     fine: Tensor | None = None
     keys: Tensor | None = None
     log_prior: Tensor | None = None
+    progress: float = 0.0
     generator: torch.Generator | None = None
 
 
@@ -98,6 +100,13 @@ class Term(nn.Module):
     def added_divisor(self, weight: float) -> float:  # noqa: ARG002 (0 but for a term that normalises the sum)
         """What the term adds to the divisor of the weighted sum, which is 1 without additions; >= 0."""
         return 0.0
+
+    def takes_over(self, outputs: StepOutputs) -> bool | None:  # noqa: ARG002 (one signature for all)
+        """For a term with a stage of its own, whether it has begun; None for a term without one.
+
+        Before the stage the term is not trained, and from then on no other one is.
+        """
+        return None
 
     def coarse_logits(self, features: Tensor) -> list[Tensor] | None:  # noqa: ARG002 (one signature for all)
         """For each source, (B, K_C) logits of a coarse head for features (B, feature_dim); None without a head."""

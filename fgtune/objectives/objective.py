@@ -60,12 +60,20 @@ class Objective(nn.Module):
         """
         values: dict[str, Tensor] = {}
         total = provided(outputs.log_probs if outputs.features is None else outputs.features, "features").new_zeros(())
+        trained = self._trained(outputs)
         for name, term in self._chosen().items():
             if term.on_validation or not validation:
                 value = term(outputs)
-                total = total + self.weights[name] * value
+                if name in trained:
+                    total = total + self.weights[name] * value
                 values[name] = value.detach()
         return total / self._divisor, values
+
+    def _trained(self, outputs: StepOutputs) -> frozenset[str]:
+        """Terms that count now: those whose stage has begun, or else all that have none."""
+        stages = {name: term.takes_over(outputs) for name, term in self._chosen().items()}
+        alone = frozenset(name for name, has_begun in stages.items() if has_begun)
+        return alone or frozenset(name for name, has_begun in stages.items() if has_begun is None)
 
     def coarse_logits(self, features: Tensor) -> list[Tensor] | None:
         """For each source, (B, K_C) logits of a term's coarse head for features (B, feature_dim); None without one."""

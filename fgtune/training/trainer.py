@@ -202,6 +202,7 @@ class Trainer:
             fine=None if self.fine is None else self.fine[rows],
             keys=targets.keys,
             log_prior=self.start.log_prior(),
+            progress=(epoch - 1) / self.config.epochs,
             generator=streams["term"],
         )
         loss, values = self.objective(outputs)
@@ -270,6 +271,7 @@ class Trainer:
             neighbor_valid=None if positions is None else positions >= 0,
             softness=softness(self.config.objective.pseudo_labels, epoch, self.config.epochs),
             log_prior=self.start.log_prior(),
+            progress=(epoch - 1) / self.config.epochs,
         )
         loss, values = self.objective(outputs, validation=True)
         if not values:

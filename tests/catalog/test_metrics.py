@@ -60,6 +60,7 @@ LABEL_FREE = {
     "loss_base",
     "loss_instance",
     "loss_entropic",
+    "loss_self_label",
 }
 
 

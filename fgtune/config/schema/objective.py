@@ -25,6 +25,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "label_smoothing": {"lambda_base": 1.0, "label_smoothing": 0.1},
     "fierce": {"lambda_base": 1.0, "lambda_entropic": 1.0},
     "scan": {"lambda_nn": 1.0, "lambda_reg": 5.0},
+    "scan_self_label": {"lambda_nn": 1.0, "lambda_reg": 5.0, "lambda_self_label": 1.0},
     "falcon_instance": {**_FALCON, "lambda_instance": 0.1},
     "falcon_entropic": {**_FALCON, "lambda_entropic": 0.1},
     "untrained": {},
@@ -52,6 +53,15 @@ class PseudoLabelConfig(Config):
     """``cosine``: soft to hard over the soft phase; ``none``: soft throughout; ``hard``: one-hot from the start."""
     soft_fraction: Fraction = 0.3
     """Length S of the soft phase as a share of the epochs (reference: 30 of 100, 3 of 10)."""
+
+
+class SelfLabelConfig(Config):
+    """The last stage of SCAN, which ``lambda_self_label`` turns on (Van Gansbeke et al. 2020, section 2.3)."""
+
+    fraction: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
+    """Length of the stage as a share of the epochs, at their end (SCAN: 200 after 200)."""
+    threshold: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.99
+    """A sample counts where the teacher's largest probability is above it."""
 
 
 class ParametricInstanceConfig(Config):
@@ -115,6 +125,7 @@ class PresetConfig(Config):
         "label_smoothing",
         "fierce",
         "scan",
+        "scan_self_label",
         "falcon_instance",
         "falcon_entropic",
         "falcon_warm",
@@ -145,6 +156,7 @@ class ObjectiveConfig(WeightsConfig):
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)]
     """Share of the target of ``lambda_base`` that is spread over all coarse classes."""
     pseudo_labels: PseudoLabelConfig = PseudoLabelConfig()
+    self_labels: SelfLabelConfig = SelfLabelConfig()
     instance: InstanceConfig = ParametricInstanceConfig()
     entropic: EntropicConfig = EntropicConfig()
     # Lax about lists, which are not tuples to a strict validator once a "before" validator has seen the data.

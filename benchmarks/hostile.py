@@ -3,9 +3,10 @@
     python benchmarks/hostile.py
     python benchmarks/hostile.py --only tables/ --only folder/results
 
-Inputs are those of the test suite (``tests/support/hostile*.py``): study files, options, data, study folders, model
-folders and tables of runs. Each goes to every verb that reads such a thing, in a process that is forked from one in
-which fgtune is imported, so that seconds are without start-up and bytes with it. An input is at fault when its process
+Inputs are those of the test suite (``tests/support/hostile*.py``): study files, options, variables, code, data,
+weights, study folders, model folders and tables of runs. Each goes to every verb that reads such a thing, in a process
+that is forked from one in which fgtune is imported, so that seconds are without start-up and bytes with it. An input is
+at fault when its process
 ends with a traceback or a code that it must not end with, takes over 30 s of CPU, waits as long, takes over 2 GB, runs
 code of the input (which makes a file RUN), writes anything that it must not, or says more than 250,000 characters or
 any control character. Ray is not started: whoever would start it has accepted the input. Exits with 1 if any is at
@@ -17,7 +18,6 @@ from __future__ import annotations
 import argparse
 import io
 import itertools
-import json
 import os
 import shutil
 import signal
@@ -25,7 +25,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,40 +33,26 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from support import hostile, hostile_data, hostile_folder, real_folder  # noqa: E402
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+from hostile_cases import (  # noqa: E402
+    STARTS_RAY,
+    Case,
+    call_cases,
+    data_cases,
+    folder_cases,
+    model_cases,
+    remove,
+    runs_cases,
+    study_cases,
+    weights_cases,
+)
+from support import real_folder  # noqa: E402
 
 MOST_SECONDS, MOST_BYTES = 30.0, 2 * 10**9
 GIVEN_UP, STOPPED_AT = 90.0, 6 * 10**9
 """Seconds and bytes at which a process is killed: far above what is a fault."""
 MOST_SAID = 250_000
-STARTS_RAY = 99
-"""The exit code of what would start Ray, had it not been told to end there."""
-REFUSED = frozenset({2})
-LARGE = frozenset({0, STARTS_RAY})
-READ = frozenset({0, 1, 2, 3, STARTS_RAY})
-PREDICTED = frozenset({0, 2})
-
-Wanted = Callable[[str], bool]
-"""Whether an input of this name is to be tried."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """One input under one verb.
-
-    Attributes:
-        name: ``corpus/input``.
-        verb: The verb, for the table.
-        arguments: Of the command line.
-        codes: Exit codes that are right.
-        writes: Names below the working directory that may be new or changed.
-    """
-
-    name: str
-    verb: str
-    arguments: Sequence[str]
-    codes: frozenset[int] = REFUSED
-    writes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -80,157 +66,6 @@ class Outcome:
     peak: float
     said: str
     faults: list[str] = field(default_factory=list)
-
-
-# --- what is tried -------------------------------------------------------------------------------------------------
-
-
-def study_cases(folder: Path, wanted: Wanted) -> Iterator[Case]:
-    """Study files, floods, options and sizes."""
-    files = [(name, content, ("validate", "run", "pretrain")) for name, content in hostile.texts()]
-    files += [(name, text.encode(), ("validate",)) for name, text in hostile.floods().items()]
-    for name, content, verbs in files:
-        if wanted(f"study/{name}"):
-            (folder / "bad.yaml").write_bytes(content)
-            for verb in verbs:
-                yield Case(f"study/{name}", verb, [verb, "bad.yaml", *(RUN if verb == "run" else ())])
-            (folder / "bad.yaml").unlink()
-    (folder / "s.yaml").write_text(hostile.STUDY, encoding="utf-8")
-    for name, options in (*hostile.values(), *hostile.sizes()):
-        if wanted(f"options/{name}") and not any("\x00" in option for option in options):
-            chosen = [part for option in options for part in ("--set", option)]
-            for verb in ("validate", "run"):
-                yield Case(f"options/{name}", verb, [verb, "s.yaml", *chosen, *(RUN if verb == "run" else ())])
-
-
-RUN = ("--smoke", "--tracking-uri", "none", "--out", "out")
-
-
-def data_cases(folder: Path, wanted: Wanted, model: Path) -> Iterator[Case]:
-    """Data files under everything that reads data."""
-    (folder / "s.yaml").write_text(hostile.STUDY, encoding="utf-8")
-    corpora = hostile_data.CORPORA | {"tables": hostile_data.TABLES | hostile_data.LARGE_TABLES}
-    for kind, corpus in corpora.items():
-        for name, make in corpus.items():
-            label, path = f"{kind}/{name}", folder / name
-            if not wanted(label):
-                continue
-            make(path)
-            chosen = ["--set", f"trial.data={json.dumps(hostile_data.config_of(kind, path))}"]
-            if kind == "images":
-                chosen += ["--set", "trial.model.backbone={kind: small_cnn}"]
-            codes = REFUSED
-            if name in hostile_data.LARGE_TABLES:
-                codes = LARGE
-                chosen += ["--set", "trial.classes={num_fine: 4}", "--set", "metrics={primary: test/fixed_silhouette}"]
-            yield Case(label, "validate", ["validate", "s.yaml", *chosen], codes)
-            yield Case(label, "run --smoke", ["run", "s.yaml", *chosen, *RUN], codes)
-            yield Case(label, "data check", ["data", "check", "s.yaml", *chosen], codes)
-            if name in hostile_data.LARGE_TABLES:  # what trains on it takes its time
-                remove(path)
-                continue
-            yield Case(label, "pretrain STUDY", ["pretrain", "s.yaml", *chosen], codes, ("encoder.pt",))
-            column = [] if kind in {"arrays", "images"} else ["--coarse", "coarse"]
-            yield Case(
-                label, "discover", ["discover", name, *column, "--minutes", "1", "--out", "out"], codes, ("out",)
-            )
-            if kind == "arrays":  # these read the inputs alone, which are good where the labels are not
-                yield Case(label, "pretrain FILE", ["pretrain", name], PREDICTED, ("encoder.pt",))
-            if kind in {"arrays", "tables"}:
-                yield Case(label, "predict", ["predict", str(model), name], PREDICTED, ("predictions.parquet",))
-            if kind == "tables":
-                yield Case(label, "import", ["import", name, *JUDGED])
-            remove(path)
-
-
-JUDGED = ("--primary", "score", "--direction", "maximize", "--baseline", "a", "--out", "out")
-SOUND = {"metrics.csv", "epochs_of_one.csv", "infinite.csv"}
-"""Tables of runs that are odd or large, and may be imported."""
-
-
-def runs_cases(folder: Path, wanted: Wanted) -> Iterator[Case]:
-    """Tables of runs from elsewhere."""
-    for name, make in hostile_folder.RUNS.items():
-        if wanted(f"runs/{name}"):
-            make(folder / name)
-            codes = PREDICTED if name in SOUND else REFUSED
-            yield Case(f"runs/{name}", "import", ["import", name, *JUDGED], codes, ("out",))
-            remove(folder / name)
-
-
-MOST_READ = {"results.jsonl", "plan.csv", "study.resolved.yaml", "provenance.json"}
-"""Files that every verb reads."""
-
-
-def folder_cases(folder: Path, wanted: Wanted, good: Path) -> Iterator[Case]:
-    """Study folders of which one file means harm, under everything that reads a folder."""
-    study = str(good.parent.parent / "real.yaml")
-    verbs = {
-        "status": ["status", "real"],
-        "verify": ["verify", "real", "--no-data"],
-        "report": ["report", "real"],
-        "export": ["export", "real", "--format", "predictions", "--out", "x.csv"],
-        "run": ["run", study, "--out", ".", "--tracking-uri", "none"],
-        "refit": ["refit", "real", "--out", "model", "--tracking-uri", "none"],
-        "power": ["power", "real"],
-        "compare": ["compare", "real", str(good)],
-        "extend": ["extend", "real", "--seeds", "4", "--tracking-uri", "none"],
-    }
-    written = ("real", "model", "model.lock", "x.csv")
-    for pattern, corpus in hostile_folder.FOLDER.items():
-        for name, make in corpus.items():
-            label = f"folder/{pattern}: {name}"
-            if not wanted(label):
-                continue
-            kept = folder / "kept"
-            shutil.copytree(good, kept)
-            hostile_folder.put(hostile_folder.place(kept, pattern), make)
-            for verb, arguments in verbs.items():
-                if pattern in MOST_READ or verb not in {"power", "compare", "extend", "refit"}:
-                    copy_odd(kept, folder / "real")
-                    yield Case(label, verb, arguments, READ, written)
-                    for each in written:
-                        remove(folder / each)
-            remove(kept)
-
-
-def model_cases(folder: Path, wanted: Wanted, model: Path) -> Iterator[Case]:
-    """Model folders of which one file means harm."""
-    data = str(model.parent / "data.npz")
-    for pattern, corpus in hostile_folder.MODEL.items():
-        for name, make in corpus.items():
-            label = f"model/{pattern}: {name}"
-            if wanted(label):
-                shutil.copytree(model, folder / "model")
-                hostile_folder.put(folder / "model" / pattern, make)
-                hostile_folder.sign(folder / "model", pattern)
-                yield Case(label, "predict", ["predict", "model", data], REFUSED, ("predictions.parquet",))
-                remove(folder / "model")
-
-
-def copy_odd(source: Path, target: Path) -> None:
-    """Copy a folder with links, pipes and holes as they are."""
-    target.mkdir()
-    for path in sorted(source.rglob("*")):
-        there = target / path.relative_to(source)
-        if path.is_symlink():
-            there.symlink_to(path.readlink())
-        elif path.is_dir():
-            there.mkdir()
-        elif path.is_fifo():
-            os.mkfifo(there)
-        elif path.stat().st_size > 10**7:
-            os.link(path, there)
-        else:
-            shutil.copy(path, there)
-
-
-def remove(path: Path) -> None:
-    """Remove whatever is there."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 # --- how it is tried -----------------------------------------------------------------------------------------------
@@ -283,6 +118,11 @@ def _call(case: Case, folder: Path, said: Path) -> None:
     try:
         os.setsid()
         os.chdir(folder)
+        for name, value in case.variables.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
         with said.open("w", encoding="utf-8", errors="backslashreplace") as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
@@ -331,6 +171,7 @@ def prepare(folder: Path) -> tuple[Path, Path]:
         *("fgtune.reporting.html", "fgtune.training.trainer", "fgtune.data.load", "fgtune.tuning.runner"),
     ):
         importlib.import_module(name)
+    sys.path.insert(0, "")  # as of ``python -m fgtune``
     # What would start Ray has accepted the input.
     sys.modules["fgtune.engine.run"]._start_ray = _no_ray  # type: ignore[attr-defined]
     sys.modules["fgtune.tuning.session"].ray_session = _no_ray  # type: ignore[attr-defined]
@@ -340,7 +181,52 @@ def prepare(folder: Path) -> tuple[Path, Path]:
     _, state = os.waitpid(child, 0)
     if state:
         raise SystemExit("the good folder and model could not be made")
-    return folder / "reports" / "real", folder / "model"
+    good, model = folder / "reports" / "real", folder / "model"
+    _import_what_verbs_import(folder, good, model)
+    return good, model
+
+
+_PACKAGES = {
+    *("fgtune", "pandas", "pyarrow", "plotly", "jinja2", "matplotlib"),
+    *("scipy", "sklearn", "rich", "torch", "PIL"),
+}
+
+
+def _import_what_verbs_import(folder: Path, good: Path, model: Path) -> None:
+    """Import what each verb imports when it is called, which every case would else import again."""
+    import importlib
+
+    there = folder / "warm"
+    shutil.copytree(good, there / "real")
+    verbs = (
+        *(["status", "real"], ["verify", "real", "--rerun", "1", "--seed", "0"], ["report", "real"], ["power", "real"]),
+        ["export", "real", "--format", "predictions", "--out", "x.csv"],
+        ["export", "real", "--figures", "png", "--out", "figures"],
+        ["compare", "real", str(good), "--html", "page.html"],
+        ["extend", "real", "--seeds", "4", "--tracking-uri", "none"],
+        ["data", "check", str(folder / "real.yaml")],
+        ["predict", str(model), str(folder / "data.npz")],
+        ["discover", str(folder / "data.npz"), "--minutes", "1", "--out", "out"],
+        ["run", str(folder / "real.yaml"), "--out", "out", "--tracking-uri", "none"],
+    )
+    names = folder / "modules.txt"
+    child = os.fork()
+    if child == 0:
+        from fgtune.app.cli import main
+
+        os.chdir(there)
+        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+            for arguments in verbs:
+                with suppress(BaseException):
+                    main(arguments)
+        names.write_text("\n".join(sorted(sys.modules)))
+        os._exit(0)
+    os.waitpid(child, 0)
+    shutil.rmtree(there)
+    for name in names.read_text().splitlines():
+        if name.partition(".")[0] in _PACKAGES:
+            with suppress(Exception):  # a part of a package that is no module of its own
+                importlib.import_module(name)
 
 
 def _no_ray(*_: object, **__: object) -> None:
@@ -387,6 +273,8 @@ def main() -> int:
         good, model = prepare(base)
         tried = (
             study_cases(folder, wanted),
+            call_cases(folder, wanted, good),
+            weights_cases(folder, wanted),
             data_cases(folder, wanted, model),
             runs_cases(folder, wanted),
             folder_cases(folder, wanted, good),

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from fgtune.errors import ConfigError
 
+LARGE, MOST_PACKED = 1 << 30, 100
+"""Above this many bytes, data are not this much smaller in a file: of float32, one number in 100 would not be zero."""
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
 _UNKNOWN = 1 << 40
 """Bytes that a machine is taken to have where the system does not say."""

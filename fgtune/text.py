@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 from fgtune.visible import masked, visible
 
+_MOST_SAID = 5000
+"""Characters of a line that is printed."""
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
@@ -57,6 +60,18 @@ def print_line(console: Console, text: str) -> None:
     """Print a line without markup, highlighting or wrapping, in signs that the console can encode and show."""
     text = encodable(visible(masked(text)), console.encoding)
     console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def say(text: str, err: bool = False, most: int = _MOST_SAID) -> None:
+    """Print lines of text, on standard output or standard error, so that no terminal acts on what they hold.
+
+    Args:
+        text: The lines.
+        err: Whether they go to standard error.
+        most: Characters of a line that are shown.
+    """
+    for line in text.split("\n"):
+        print(visible(masked(line), most), file=sys.stderr if err else sys.stdout, flush=True)
 
 
 def encodable(text: str, encoding: str) -> str:

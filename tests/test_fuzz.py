@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 from contextlib import suppress
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pa_parquet
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,8 +21,11 @@ from fgtune.app.importing.study import Judging, make_study
 from fgtune.config.arms.designs import draft_arms
 from fgtune.config.reading.load import load_study
 from fgtune.config.reading.source import parse_value, parse_yaml
+from fgtune.config.schema.data import ArraysConfig
 from fgtune.config.spaces.expression import AbsentError, parse_expression
 from fgtune.data.readers.npz import read_npz
+from fgtune.data.readers.tables import read_table
+from fgtune.data.sets.arrays import load_arrays
 from fgtune.errors import FgtuneError
 from fgtune.results.ledger import Ledger
 
@@ -165,3 +171,29 @@ def test_a_table_of_runs_is_imported_or_refused(tmp_path, text):
     with suppress(FgtuneError):
         runs = read_runs(read_rows(path), ())
         make_study(runs, Judging("score", "maximize", "base", None, None, {}), "runs", ())
+
+
+CSV = "coarse,f,g\n" + "".join(f"{'ab'[n % 2]},{n / 7:.3f},{n}\n" for n in range(12))
+
+
+def parquet_bytes() -> str:
+    buffer = io.BytesIO()
+    pa_parquet.write_table(pa.table({"coarse": ["a", "b"] * 6, "f": [n / 7 for n in range(12)]}), buffer)
+    return buffer.getvalue().decode("latin-1")
+
+
+@many
+@given(text=changed(CSV) | st.lists(ODD | st.sampled_from(list(',;"a1\n')), max_size=30).map("".join))
+def test_a_changed_csv_is_read_or_refused(tmp_path, text):
+    (tmp_path / "x.csv").write_bytes(text.encode("utf-8", "surrogatepass"))
+    config = ArraysConfig.from_plain({"path": str(tmp_path / "x.csv"), "columns": {"coarse": ["coarse"]}})
+    with suppress(FgtuneError):
+        assert len(load_arrays(config).inputs)
+
+
+@many
+@given(text=changed(parquet_bytes()))
+def test_a_changed_parquet_file_is_read_or_refused(tmp_path, text):
+    (tmp_path / "x.parquet").write_bytes(text.encode("latin-1", "replace"))
+    with suppress(FgtuneError):
+        assert "coarse" in read_table(tmp_path / "x.parquet", ["coarse"], others=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -40,7 +41,7 @@ from fgtune.errors import ConfigError, FgtuneError
 from fgtune.reporting.paper.forms import Form, Width
 from fgtune.results.options import DEFAULT_OUT, RunOptions
 from fgtune.signals import answering_signals
-from fgtune.text import count
+from fgtune.text import count, say
 from fgtune.visible import masked, visible
 
 app = typer.Typer(
@@ -220,11 +221,16 @@ def export_results(
 
     if form is not None and figures is None:
         content = export(folder, form, out)
-        typer.echo(content.decode(), nl=False) if out is None else typer.echo(f"wrote {out}")
+        if out is not None:
+            say(f"wrote {out}")
+        elif sys.stdout.isatty():  # a file gets every byte, a terminal nothing that it would act on
+            say(content.decode().removesuffix("\n"), most=len(content))
+        else:
+            typer.echo(content.decode(), nl=False)
     elif figures is not None and form is None:
         written = export_figures(folder, figures, width, out)
         done = f"wrote {count(len(written), 'figure')} to {written[0].parent}" if written else "nothing to draw yet"
-        typer.echo(done)
+        say(done)
     else:
         fix = "name one of them, e.g. --format csv or --figures pdf"
         raise ConfigError("what to export must be named, tables or figures", where="--format, --figures", fix=fix)
@@ -245,7 +251,7 @@ def refit_arm(
     """Train an arm of a study on all training data, and write the model and the fine class of every sample."""
     from fgtune.app.refit import refit
 
-    refit(folder, arm, seed, out, force=force, tracking_uri=tracking_uri, plugins=plugins or (), say=typer.echo)
+    refit(folder, arm, seed, out, force=force, tracking_uri=tracking_uri, plugins=plugins or (), say=say)
 
 
 @app.command("pretrain")
@@ -275,7 +281,7 @@ def pretrain_encoder(
         all_samples=all_samples,
         force=force,
         plugins=plugins or (),
-        say=typer.echo,
+        say=say,
     )
 
 
@@ -303,7 +309,7 @@ def predict_classes(
     """Write fine class, confidence and coarse parent of new samples."""
     from fgtune.app.predict import predict
 
-    predict(model, data, out, plugins or (), typer.echo, coarse or ())
+    predict(model, data, out, plugins or (), say, coarse or ())
 
 
 @data_app.command("check")
@@ -315,7 +321,7 @@ def check_data(
     from fgtune.plugins import permitting
 
     with permitting(plugins or ()):
-        typer.echo(check(study, set_ or (), smoke))
+        say(check(study, set_ or (), smoke))
 
 
 @data_app.command("convert")
@@ -362,7 +368,7 @@ def verify_folder(
     if reruns:
         typer.echo(f"running {count(reruns, 'cell')} again, drawn with --seed {seed}")
     outcome = verify(folder, data=data, plugins=plugins or (), reruns=reruns, seed=seed)
-    print_verification(outcome, typer.echo, lambda line: typer.echo(line, err=True))
+    print_verification(outcome, say, partial(say, err=True))
     raise typer.Exit(exit_code(outcome))
 
 

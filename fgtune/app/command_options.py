@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fgtune.text import say
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -66,4 +68,4 @@ def console() -> Console:
 def print_warnings(plan: Plan) -> None:
     """Print what is likely a mistake."""
     for warning in plan.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        say(f"warning: {warning}", err=True)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from fgtune.app.command_options import console
+from fgtune.text import say
 
 
 def compare_folders(
@@ -31,4 +32,4 @@ def compare_folders(
     print_comparison(compare(folders, arm, out, html), console())
     for file in (out, html):
         if file is not None:
-            typer.echo(f"wrote {file}")
+            say(f"wrote {file}")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from fgtune.app.command_options import WaitOption
+from fgtune.text import say
 
 
 def discover_data(
@@ -39,5 +40,5 @@ def discover_data(
 
     end = run_discovery(Asked(data, coarse, fine, tuple(leave_out or ())), out, num_fine, minutes, wait=wait)
     if end.code not in (0, 3):
-        typer.echo(f"to go on: {end.command}")
+        say(f"to go on: {end.command}")
     raise typer.Exit(end.code)

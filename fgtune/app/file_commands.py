@@ -19,6 +19,7 @@ from fgtune.app.command_options import (
 )
 from fgtune.errors import ConfigError
 from fgtune.results.options import DEFAULT_OUT
+from fgtune.text import say
 
 
 def validate(
@@ -30,7 +31,7 @@ def validate(
 
     made = load_study(study, set_ or (), smoke, plugins or ()).open().plan
     print_warnings(made)
-    typer.echo(f"{study}: valid, {size_text(made)}, study hash {made.study_hash}")
+    say(f"{study}: valid, {size_text(made)}, study hash {made.study_hash}")
 
 
 def show_plan(

@@ -9,7 +9,7 @@ import typer
 
 from fgtune.app.command_options import WaitOption
 from fgtune.errors import ConfigError
-from fgtune.text import count
+from fgtune.text import count, say
 
 
 def import_table(
@@ -61,12 +61,10 @@ def import_table(
     counts = results.summary.counts
     ended = counts.planned - counts.missing
     lacking = f", {counts.missing} of {counts.planned} pairs of arm and seed are not in the table"
-    typer.echo(
-        f"imported {count(ended, 'run')} of {count(len(results.summary.arms), 'arm')}{lacking * (counts.missing > 0)}"
-    )
-    typer.echo(results.answer)
-    typer.echo(f"verdicts: {results.folder.verdicts_file}")
-    typer.echo(f"report: {results.folder.report_file}")
+    say(f"imported {count(ended, 'run')} of {count(len(results.summary.arms), 'arm')}{lacking * (counts.missing > 0)}")
+    say(results.answer)
+    say(f"verdicts: {results.folder.verdicts_file}")
+    say(f"report: {results.folder.report_file}")
 
 
 def _direction(text: str) -> tuple[str, str]:

@@ -11,6 +11,7 @@ import typer
 
 from fgtune.app.command_options import FolderArgument
 from fgtune.app.interrupts import INTERRUPTED
+from fgtune.text import say
 
 if TYPE_CHECKING:
     from fgtune.results.folder import StudyFolder
@@ -31,16 +32,16 @@ def rebuild_report(
     if not watch:
         from fgtune.engine.run import report
 
-        typer.echo(f"report: {report(folder)}")
+        say(f"report: {report(folder)}")
         return
     try:
-        watch_report(folder, every, typer.echo)
+        watch_report(folder, every, say)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
 
 
 def watch_report(
-    root: Path, every: float, say: Callable[[str], object], sleep: Callable[[float], object] = time.sleep
+    root: Path, every: float, tell: Callable[[str], object], sleep: Callable[[float], object] = time.sleep
 ) -> None:
     """Write the report whenever the ledger or the plan has changed, until the study ends.
 
@@ -50,7 +51,7 @@ def watch_report(
     Args:
         root: The study folder.
         every: Seconds between two looks; the page refreshes itself as often.
-        say: Prints a line.
+        tell: Prints a line.
         sleep: Waits for some seconds.
 
     Raises:
@@ -67,7 +68,7 @@ def watch_report(
             if now != seen:
                 path, summary = write_up(folder, refresh_s=round(max(1.0, every)))
                 counts = summary.counts
-                say(f"report: {path}, {counts.planned - counts.missing} of {counts.planned} cells ended")
+                tell(f"report: {path}, {counts.planned - counts.missing} of {counts.planned} cells ended")
             if not running and (counts.missing == 0 or ran):
                 break
             seen, ran = now, ran or running
@@ -75,7 +76,7 @@ def watch_report(
     finally:
         if folder.plan_file.exists():
             path = write_up(folder)[0]
-            say(f"report: {path}, no longer refreshed")
+            tell(f"report: {path}, no longer refreshed")
 
 
 def _content(folder: StudyFolder) -> tuple[tuple[int, int], ...]:

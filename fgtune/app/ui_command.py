@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from fgtune.app.command_options import FolderArgument
+from fgtune.text import say
 
 
 def show_in_mlflow(
@@ -21,4 +22,4 @@ def show_in_mlflow(
     """Open MLflow on a study's store, and print where its arms are compared; Ctrl-C stops it."""
     from fgtune.app.ui import show
 
-    show(folder, tracking_uri, port, typer.echo)
+    show(folder, tracking_uri, port, say)

@@ -33,6 +33,11 @@ def file_at(path: Path) -> Path:
     return next((files[place] for files in reversed(_waiting) if (place := path.absolute()) in files), path)
 
 
+def bytes_waiting() -> int:
+    """Bytes of all files that wait to be written to their places."""
+    return sum(file.stat().st_size for files in _waiting for file in files.values())
+
+
 def take_waiting() -> None:
     """Write every file that waits to its place; one that is there already is replaced."""
     for files in _waiting:

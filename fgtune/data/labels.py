@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -25,7 +25,9 @@ NO_LABEL = "-1"
 """What stands for no label beside a missing value or an empty cell, as number or text."""
 MISSING_WORDS = frozenset({"na", "n/a", "#n/a", "nan", "nat", "none", "null", "<na>"})
 """Words, in lower case, by which programs write a missing value into text."""
-_NUMBER = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.([0-9]*))?(?:[eE][+-]?[0-9]{1,3})?")
+_NUMBER = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.([0-9]*))?(?:(?:e[+-]?|E[+-])[0-9]{1,3})?")
+"""A number as programs write it: after E they write a sign, and without one 1E2 may be a well of a plate."""
+_WELL = re.compile(r"[0-9]+e[0-9]+")
 _COMPLEMENT = str.maketrans("0123456789", "9876543210")
 
 
@@ -90,7 +92,7 @@ def plain_cells(cells: Sequence[str | None]) -> list[str | None]:
 
     Where every filled cell is a number, without leading zeros, the column holds numbers: 3.0 is 3, and words such as
     ``NA`` are missing. In any other column each cell is the text that stands there, so that 01 and 1 differ and ``NA``
-    is a name. No cell passes through a float, unless it has an exponent.
+    is a name. No whole number passes through a float.
 
     Example:
         >>> plain_cells(["1.0", "NA", "100000000000000001"]), plain_cells(["01", "1", "NA", " "])
@@ -101,26 +103,85 @@ def plain_cells(cells: Sequence[str | None]) -> list[str | None]:
     words = [cell for cell, number in found.items() if number is None]
     if len(words) == len(found) or any(word.lower() not in MISSING_WORDS for word in words):
         return stripped
+    wells = [number for cell, number in found.items() if _WELL.fullmatch(cell)]
+    if len(set(wells)) < len(wells):  # 1e2 and 10e1
+        return stripped
     return [None if cell is None else found[cell] for cell in stripped]
 
 
-def missing_words(names: Sequence[str], codes: IntArray, column: str) -> tuple[str, ...]:
-    """A warning of classes whose names are words for a missing value; empty where there are none.
+def doubtful_names(
+    names: Sequence[str], codes: IntArray, column: str, labels: Sequence[object] | npt.NDArray[Any] = ()
+) -> Iterator[str]:
+    """Warnings where the classes of a column may not be those that were meant.
+
+    Words for a missing value that name a class, names that look the same and are not, and -1, which is no label, where
+    it may have been meant as a class.
 
     Args:
-        names: The classes of a column.
+        names: The classes of the column.
         codes: (N,) class of each sample, -1 for none.
         column: How a sentence calls the column.
+        labels: (N,) its cells as they were; empty where these are not known.
     """
     suspects = [code for code, name in enumerate(names) if name.lower() in MISSING_WORDS]
-    if not suspects:
-        return ()
-    words = first_of([names[code] for code in suspects])
-    rows = int(np.isin(codes, suspects).sum())
-    return (
-        f"{column} holds the text {words} in {rows:,} row{'s' * (rows != 1)}, which is taken as the name of a class; "
-        "if it stands for a missing label, leave these cells empty",
-    )
+    if suspects:
+        words = first_of([names[code] for code in suspects])
+        yield (
+            f"{column} holds the text {words} in {_rows_text(np.isin(codes, suspects))}, which is taken as the name of "
+            "a class; if it stands for a missing label, leave these cells empty"
+        )
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(_look(name), []).append(name)
+    pairs = [" and ".join(map(repr, group)) for group in alike.values() if len(group) > 1]
+    if pairs:
+        yield (
+            f"{column} holds names that differ in nothing but case, zeros, spaces or signs that are not seen: "
+            f"{first_of(pairs)}; each is a class of its own"
+        )
+    if len(labels) and all(name in {"0", "1"} or (is_whole(name) and name.startswith("-")) for name in names):
+        none = np.array([code < 0 and not is_missing(label) for code, label in zip(codes, labels, strict=True)])
+        if none.any():
+            yield (
+                f"{column} holds -1 in {_rows_text(none)}, which stands for no label; if it is a class, give it "
+                "another number"
+            )
+
+
+def _rows_text(rows: npt.NDArray[np.bool_]) -> str:
+    count = int(rows.sum())
+    return f"{count:,} row{'s' * (count != 1)}"
+
+
+def _look(name: str) -> str:
+    """What a reader sees of a name, more or less."""
+    seen = unicodedata.normalize("NFKC", name).casefold()
+    shown = " ".join("".join(sign for sign in seen if unicodedata.category(sign) != "Cf").split())
+    return re.sub(r"\.0*$", "", re.sub(r"^(-?)0+(?=\d)", r"\1", shown)) if _DIGITS.fullmatch(shown) else shown
+
+
+_DIGITS = re.compile(r"-?[0-9]+(\.[0-9]*)?")
+
+
+def check_exact(values: npt.NDArray[Any], where: str, path: str) -> None:
+    """Raise unless real numbers that stand for labels are exact: above 2^53 (in float32, 2^24) neighbours are one.
+
+    Args:
+        values: (N,) of any dtype; only real ones are looked at. NaN stands for none.
+        where: The file, for messages.
+        path: The column.
+
+    Raises:
+        DataError: A value is infinite or too large.
+    """
+    if values.dtype.kind != "f":
+        return
+    wrong = np.abs(values) > 1 / np.finfo(values.dtype).eps
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        rule = f"labels that are real numbers must be exact; {values.dtype} in row {row} is not"
+        fix = "Store them as whole numbers or as text."
+        raise DataError(rule, where=where, path=path, value=float(values[row]), fix=fix)
 
 
 def count_classes(coarse: IntArray) -> tuple[int, ...]:
@@ -147,7 +208,10 @@ def _number_name(cell: str) -> str | None:
     if match is None:
         return None
     if "e" in cell.lower():
-        return class_name(float(cell)) if math.isfinite(float(cell)) else None
+        exact = Decimal(cell)
+        if not math.isfinite(float(cell)):
+            return None
+        return class_name(exact if exact == exact.to_integral_value() else float(cell))
     sign, whole, fraction = match.group(1), match.group(2), (match.group(3) or "").rstrip("0")
     if fraction:
         return f"{sign}{whole}.{fraction}"

@@ -13,14 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fgtune.config.schema.storage import parse_storage
-from fgtune.errors import StudyFolderError
-from fgtune.files import write_atomically
+from fgtune.errors import FgtuneError, StudyFolderError
+from fgtune.files import read_text, write_atomically
 from fgtune.results.folder import StudyFolder
 from fgtune.results.signing import is_signed, sign
 from fgtune.results.storage import FolderStorage, Storage, fixed_address, is_same_place, storage_at
 from fgtune.text import count
 
 _CHECKPOINTS, _ENCODERS = "checkpoints", "pretrained"
+_MOST_RECORD = 10_000
+"""Bytes of ``storage.json``."""
 _OWN_FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*-[0-9a-f]{8}")
 """Name of a study's own folder in a storage: a record that came with a folder from elsewhere may name no other."""
 
@@ -43,12 +45,12 @@ class _Record:
     def read(cls, path: Path) -> _Record | None:
         """The record; None without one, or where it is damaged."""
         try:
-            plain = json.loads(path.read_text(encoding="utf-8"))
+            plain = json.loads(read_text(path, _MOST_RECORD))
             parse_storage(plain["storage"])
             if not _OWN_FOLDER.fullmatch(plain["folder"]):
                 return None  # it is removed at the end, so it must be one that no one else would make
             return cls(plain["storage"], plain["folder"], plain.get("signature", ""))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (FgtuneError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
 
     @classmethod

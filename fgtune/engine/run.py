@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from fgtune.config.arms.plan import Plan, selected_cells
-from fgtune.data.given import take_waiting
+from fgtune.data.given import bytes_waiting, take_waiting
 from fgtune.engine.arm_searches import ArmSearches, check_arm_search_folders
 from fgtune.engine.cell_storage import check_storage
 from fgtune.engine.cluster import meet_nodes, storage_mark
@@ -116,7 +116,8 @@ def _execute(options: RunOptions, console: Console, opened: OpenedStudy, wait: b
         stack.enter_context(folder.lock(wait, partial(print_line, console)))
         launch = _launch(options, opened, folder, earlier)
         is_idle = kind.is_idle(launch) and (bool(options.only) or next_block(launch.opened.plan, folder) is None)
-        check_space(folder, 0.0 if is_idle else bytes_needed(launch.opened.plan, launch.pending, opened.datasets))
+        needed = 0.0 if is_idle else bytes_needed(launch.opened.plan, launch.pending, opened.datasets)
+        check_space(folder, needed + bytes_waiting())
         background = ThreadPoolExecutor(1)
         stack.callback(background.shutdown, wait=False)  # who stops waits for no store
         ready = background.submit(import_store, options.tracking_uri)  # takes seconds, while Ray starts

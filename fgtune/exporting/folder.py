@@ -30,7 +30,7 @@ from fgtune.errors import ConfigError
 from fgtune.exporting.trained_model import FineLabels, FineModel, InputFacts, empty_network
 from fgtune.files import read_text, write_atomically
 from fgtune.memory import require_memory
-from fgtune.results.layout import check_unpacked
+from fgtune.results.archives import check_unpacked
 from fgtune.text import first_line
 from fgtune.training.clustering.rules import clusters_of
 from fgtune.training.input_checks import view_shape

@@ -28,8 +28,11 @@ from torch import Tensor, nn
 
 from fgtune.config.schema.model import WeightsConfig
 from fgtune.errors import ConfigError
+from fgtune.files import require_file
+from fgtune.memory import require_memory
 from fgtune.models import tensor_pickle
 from fgtune.models.tensor_pickle import Unread
+from fgtune.results.archives import check_tensors
 from fgtune.text import first_of
 
 logger = logging.getLogger(__name__)
@@ -108,6 +111,10 @@ def _read(config: WeightsConfig) -> dict[str, Any]:
     """The state dict in the file: the entry ``state_dict``, or else the whole content."""
     path = Path(config.path)
     try:
+        require_file(path)
+        require_memory(
+            path.stat().st_size, "the bytes of this file", path="trial.model.weights.path", where=config.path
+        )
         if config.sha256 is not None:
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -134,6 +141,7 @@ def _content(path: Path) -> Any:
     """What a file holds: a safetensors file by its name, else one of ``torch.save``; neither can run code."""
     if path.suffix.lower() == ".safetensors":
         return load_file(path)
+    check_tensors(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:

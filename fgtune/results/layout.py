@@ -6,7 +6,6 @@ import io
 import itertools
 import os
 import shlex
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -15,6 +14,8 @@ import numpy as np
 
 from fgtune.errors import DamagedFileError
 from fgtune.files import require_file, write_atomically
+from fgtune.parquet import parquet_schema, read_parquet
+from fgtune.results.archives import check_unpacked
 from fgtune.results.claiming import LOCK
 from fgtune.results.rebuilding import plausible
 from fgtune.results.records import (
@@ -30,10 +31,6 @@ from fgtune.text import first_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_MOST_UNPACKED = 1 << 30
-"""Bytes of the arrays of one record, or of the curves in a file that is a hundredth of it."""
-_MOST_PACKED = 100
 
 _Record = TypeVar("_Record")
 
@@ -220,7 +217,7 @@ class CellFiles(FolderLayout):
         """Store the per-epoch metrics of many cells at once, beside those that are gathered already."""
         import pandas as pd
 
-        known = [pd.read_parquet(self.curves_file)] if self.curves_file.exists() else []
+        known = [read_parquet(self.curves_file).to_pandas()] if self.curves_file.exists() else []
         taken = {cell_id for curves in known for cell_id in curves["cell_id"]}
         new = [(result, history) for result, history in cells if result.cell_id not in taken]
         rows = [row for result, each in new for row in _curve_rows(result.cell_id, result.arm, result.seed, each)]
@@ -233,7 +230,7 @@ class CellFiles(FolderLayout):
         import pandas as pd
 
         path = self.curves_dir / f"{cell_id}.parquet"
-        curve = pd.read_parquet(path) if path.exists() else pd.DataFrame()
+        curve = read_parquet(path).to_pandas() if path.exists() else pd.DataFrame()
         if metric not in curve.columns:
             return {}
         known = curve[curve[metric].notna()]
@@ -264,12 +261,9 @@ class CellFiles(FolderLayout):
         Raises:
             DamagedFileError: It holds no curves.
         """
-        import pandas as pd
-
         try:
-            require_file(path)  # a folder is a table in parts, of none, to pandas
-            _check_rows(path)
-            curves = pd.read_parquet(path)
+            require_file(path)  # a folder is a table in parts, of none, to Arrow
+            curves: pd.DataFrame = read_parquet(path).to_pandas()
             lacking = {*CURVE_COLUMNS} - {*curves.columns}
             if self.lenient and len(curves) and lacking:
                 raise ValueError(f"it lacks {first_of(sorted(lacking))}")
@@ -288,13 +282,13 @@ class CellFiles(FolderLayout):
 
     def check_curves(self) -> None:
         """Note damaged files of curves, as far as their ends show, without reading them whole."""
-        from pyarrow import ArrowException, parquet
+        from pyarrow import ArrowException
 
         for path in (self.curves_file, *self.curves_dir.glob("*.parquet")):
             try:
                 if path.exists():
                     require_file(path)
-                    parquet.read_schema(path)
+                    parquet_schema(path)
             except (ArrowException, OSError, ValueError):
                 self._read_curve(path)
 
@@ -326,30 +320,6 @@ def _curve_rows(cell_id: str, arm: str, seed: int, history: Sequence[EpochMetric
 
 def _sorted_curves(curves: pd.DataFrame) -> pd.DataFrame:
     return curves.sort_values(["seed", "arm", "cell_id", "epoch"], kind="stable", ignore_index=True)
-
-
-def check_unpacked(path: Path) -> None:
-    """Raise for what is no file, or an archive that would unpack to more than a record can be, before it does.
-
-    Raises:
-        OSError: It is a folder, a device or a pipe.
-        ValueError: It would unpack to too much.
-    """
-    require_file(path)
-    with zipfile.ZipFile(path) as archive:
-        size = sum(each.file_size for each in archive.infolist())
-    if size > _MOST_UNPACKED:
-        raise ValueError(f"it would unpack to {size / 1e9:,.1f} GB")
-
-
-def _check_rows(path: Path) -> None:
-    """Raise ``ValueError`` for a Parquet file with far more values than it can hold, before they are read."""
-    from pyarrow import parquet
-
-    found = parquet.read_metadata(path)
-    needed = 8 * found.num_rows * found.num_columns
-    if needed > _MOST_UNPACKED and needed > _MOST_PACKED * path.stat().st_size:
-        raise ValueError(f"{found.num_rows:,} rows of {found.num_columns:,} values hold nothing")
 
 
 def _write_arrays(path: Path, arrays: Mapping[str, Any]) -> Path:

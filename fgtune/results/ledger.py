@@ -163,8 +163,12 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
+_MOST_NAME, _MOST_VALUES = 100_000, 10_000
+"""Characters of a cell's id or arm, and metrics or factors of a cell: more than any study has."""
+
+
 def _check_types(result: CellResult) -> None:
-    """Raise ``TypeError`` where a line holds text in place of a number, and the like."""
+    """Raise ``TypeError`` where a line holds text in place of a number, and the like, or far more than a cell has."""
     for name, kinds in _TYPES.items():
         value = getattr(result, name)
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
@@ -172,6 +176,9 @@ def _check_types(result: CellResult) -> None:
     whole = (result.seed, result.epochs, result.attempts)
     if not all(isinstance(value, int | float) for value in result.metrics.values()) or max(map(abs, whole)) >= 2**63:
         raise TypeError("a number is none, or too large")
+    most = max(len(each) for each in (result.metrics, result.levels, result.evidence or {}))
+    if max(len(result.cell_id), len(result.arm)) > _MOST_NAME or most > _MOST_VALUES:
+        raise TypeError("a name, or the number of metrics or factors, is too large")
     solver = result.solver
     if solver is not None:
         counts = (solver.solves, solver.resolves, solver.changes, *dict(solver.statuses).values())

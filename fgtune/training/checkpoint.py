@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from fgtune.errors import TrialError
+from fgtune.results.archives import check_tensors
 from fgtune.results.records import TrialOutcome
 from fgtune.text import first_line
 from fgtune.training.compute import save_state
@@ -23,6 +24,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 def load_checkpoint(path: Path) -> dict[str, Any] | None:
     """The state in ``path``, on the CPU; None if there is none or it is unreadable, which is not an error."""
     try:
+        check_tensors(path)
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except MemoryError:
         raise

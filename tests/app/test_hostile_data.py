@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from support import hostile, hostile_data
+from support import hostile, hostile_data, hostile_models
 
 from fgtune.app.cli import main
 
@@ -20,7 +20,27 @@ HEAVY = {
     "one_line.csv",
     "commas.csv",
 }
-HEAVY |= {"wide.parquet", "runs.parquet", "bomb", "header.npz", "lying.npz"}
+HEAVY |= {
+    "wide.parquet",
+    "runs.parquet",
+    "bomb",
+    "header.npz",
+    "lying.npz",
+    "xz_bomb.npz",
+    "bz2_bomb.npz",
+    "comment.npz",
+}
+HEAVY |= {"long_list.parquet", "shared_texts.parquet", "shared_categories.parquet", "wide_bytes.parquet", "header.csv"}
+HEAVY |= {
+    "comment.npz",
+    "ragged_late.csv",
+    "claims",
+    "text_bomb",
+    "profile_bomb",
+    "folders",
+    "categories.h5ad",
+    "comment_ppm",
+}
 """Files that take seconds to make or to read: these are left to the slow suite."""
 
 
@@ -44,3 +64,15 @@ def test_a_data_file_that_means_harm_is_refused(tmp_path, monkeypatch, capsys, k
     assert "Traceback" not in said.err
     assert len(said.err) < 20_000
     assert {path.name for path in tmp_path.iterdir()} == {"s.yaml", name}  # nothing written, no RUN
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", hostile_models.WEIGHTS)
+def test_weights_that_mean_harm_are_refused(tmp_path, monkeypatch, capsys, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s.yaml").write_text(hostile.STUDY, encoding="utf-8")
+    hostile_models.WEIGHTS[name](tmp_path / name)
+    weights = json.dumps({"path": name})
+    assert main(["validate", "s.yaml", "--set", f"trial.model.weights={weights}"]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+    assert {path.name for path in tmp_path.iterdir()} == {"s.yaml", name}

@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fgtune.data.labels import MISSING_WORDS, is_missing, missing_words, number_classes, plain_cells
+from fgtune.data.labels import (
+    MISSING_WORDS,
+    check_exact,
+    doubtful_names,
+    is_missing,
+    number_classes,
+    plain_cells,
+)
+from fgtune.errors import DataError
 
 NOTHING = [
     None, float("nan"), pd.NA, pd.NaT, np.datetime64("NaT"), np.float32("nan"), Decimal("NaN"), np.ma.masked, "", " ",
@@ -103,6 +111,59 @@ def test_numbers_that_were_written_as_text_are_the_classes_that_they_were(values
 @pytest.mark.parametrize("word", sorted(MISSING_WORDS))
 def test_a_class_that_is_called_like_a_missing_value_is_told(word):
     numbers, names = number_classes(["a", word.upper(), word.upper()])
-    (note,) = missing_words(names, numbers, "column 'x'")
+    (note,) = doubtful_names(names, numbers, "column 'x'")
     assert note.startswith(f"column 'x' holds the text {word.upper()} in 2 rows, which is taken as the name of a class")
-    assert missing_words(("a",), np.zeros(3, np.int64), "x") == ()
+    assert not list(doubtful_names(("a",), np.zeros(3, np.int64), "x"))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("TRUE", "True"), ("01", "1"), ("1.0", "1"), ("a", "a\ufeff"), ("a b", "a\u2009b"), ("Ａ", "A"), ("-1.", "-01")],
+)
+def test_names_that_look_alike_are_told(names):
+    numbers, known = number_classes([*names, "other"])
+    assert len(known) == 3
+    (note,) = doubtful_names(known, numbers, "column 'x'")
+    assert "each is a class of its own" in note
+    assert all(repr(name) in note for name in known if name != "other")
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("10", "1"), ("1.5", "1"), ("0", "00a"), ("a1", "a01"), ("é", "e")])
+def test_names_that_a_reader_tells_apart_are_not(names):
+    numbers, known = number_classes(names)
+    assert not list(doubtful_names(known, numbers, "x"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "rows"),
+    [([-1, 1, 1], "1 row"), ([-1, 0, 1, -1, None], "2 rows"), (["-1", "-2", "3"], "1 row")],
+)
+def test_minus_one_that_may_be_a_class_is_told(labels, rows):
+    numbers, names = number_classes(labels)
+    (note,) = doubtful_names(names, numbers, "column 'x'", labels) if "3" not in labels else (None,)
+    if note is not None:
+        assert note.startswith(f"column 'x' holds -1 in {rows}, which stands for no label")
+
+
+@pytest.mark.parametrize("labels", [[-1, 0, 1, 2], [None, 0, 1], ["a", "-1"], [float("nan"), 1.0]])
+def test_minus_one_beside_other_classes_is_no_label_and_nothing_is_said(labels):
+    numbers, names = number_classes(labels)
+    assert not list(doubtful_names(names, numbers, "x", labels))
+
+
+def test_wells_of_a_plate_are_no_numbers_and_those_of_programs_are():
+    for wells in (["1E2", "10E1"], ["1e2", "10e1"], ["1E2", "2E2"]):
+        assert plain_cells(wells) == wells
+    assert plain_cells(["1e+16", "9007199254740993e+0", "1.5e-05"]) == [
+        "10000000000000000",
+        "9007199254740993",
+        "1.5e-05",
+    ]
+
+
+@pytest.mark.parametrize("values", [[0.0, 2.0**53 + 2], [np.inf, 0.0], np.array([2**24 + 2], np.float32)])
+def test_real_numbers_that_cannot_be_told_from_their_neighbours_are_no_labels(values):
+    with pytest.raises(DataError, match="labels that are real numbers must be exact"):
+        check_exact(np.asarray(values), "a.parquet", "group")
+    check_exact(np.array([2.0**52, -1.0, np.nan]), "", "")
+    check_exact(np.array([2**60]), "", "")

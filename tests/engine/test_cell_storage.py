@@ -4,9 +4,10 @@ import json
 import socket
 
 import pytest
+from support import hostile_folder
 
 from fgtune.app.cli import main
-from fgtune.engine.cell_storage import CellStorage, check_storage, kept_elsewhere
+from fgtune.engine.cell_storage import CellStorage, _Record, check_storage, kept_elsewhere
 from fgtune.engine.opening import open_study
 from fgtune.errors import StudyFolderError
 from fgtune.files import write_atomically
@@ -114,6 +115,13 @@ def test_a_damaged_record_counts_as_none(open_storage, bucket, content):
     open_storage.folder.root.mkdir()
     open_storage.folder.storage_file.write_text(content)
     assert open_storage(bucket.uri()).checkpoints.names() == []
+
+
+@pytest.mark.parametrize("name", hostile_folder.FOLDER["storage.json"])
+def test_a_record_that_means_harm_counts_as_none(tmp_path, name):
+    hostile_folder.FOLDER["storage.json"][name](tmp_path / "storage.json", b"")
+    found = _Record.read(tmp_path / "storage.json")
+    assert found is None or name == "elsewhere"
 
 
 def test_a_call_that_trains_nothing_moves_nothing_and_cleans_up_when_all_is_done(open_storage, bucket):

@@ -273,7 +273,7 @@ def test_a_torn_or_foreign_file_is_refused(tmp_path, raw):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"trial.model.weights.path: cannot be read \(No such file or directory\)"):
         build(path=str(tmp_path / "none.pt"))
-    with pytest.raises(ConfigError, match=r"cannot be read \(Is a directory\)"):
+    with pytest.raises(ConfigError, match=r"cannot be read \(it is a folder\)"):
         build(path=str(tmp_path))
 
 

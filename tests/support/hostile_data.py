@@ -7,11 +7,13 @@ import os
 import pickle
 import struct
 import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+
+from support.hostile_images import IMAGES, LISTED, SOUND_IMAGES
+from support.hostile_tables import SOUND_TABLES, TABLES, _sparse
 
 HUGE = 10**13
 """Numbers that a file claims to hold, more than any machine does."""
@@ -61,66 +63,6 @@ def _npz_bomb(path: Path) -> None:
         archive.writestr("coarse.npy", LABELS)
 
 
-def _sparse(path: Path, head: bytes, size: int) -> None:
-    """A file with a hole of many gigabytes, which takes no room on the disk."""
-    path.write_bytes(head)
-    os.truncate(path, size)
-
-
-def _png(width: int, height: int, rows: int | None = None) -> bytes:
-    """A grey image of one colour, or of fewer rows than it claims."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    packer = zlib.compressobj(9)
-    line = bytes(width // 8 + 2)
-    packed = b"".join(packer.compress(line) for _ in range(height if rows is None else rows)) + packer.flush()
-    head = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
-
-
-def _images(path: Path, content: bytes, name: str = "x.png") -> None:
-    """A folder of two classes of ten images each."""
-    for label in ("a", "b"):
-        (path / label).mkdir(parents=True)
-        for number in range(10):
-            (path / label / f"{number}{name}").write_bytes(content)
-
-
-def _csv(path: Path, columns: int, rows: int) -> None:
-    with path.open("w") as file:
-        file.write(",".join(["coarse", *(f"f{n}" for n in range(columns - 1))]) + "\n")
-        for row in range(rows):
-            file.write(",".join(["ab"[row % 2], *(["0.5"] * (columns - 1))]) + "\n")
-
-
-def _parquet(path: Path, columns: int) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet
-
-    column = pa.array([0.5])
-    pyarrow.parquet.write_table(pa.table([column] * columns, [f"f{n}" for n in range(columns)]), path)
-
-
-def _cut_parquet(path: Path, keep: float) -> None:
-    _parquet(path, 4)
-    content = path.read_bytes()
-    path.write_bytes(content[: int(len(content) * keep)])
-
-
-def _long_runs(path: Path) -> None:
-    """A Parquet file of a few hundred kB in which 300 million rows of one text are one run."""
-    import pyarrow as pa
-    import pyarrow.parquet
-
-    words = pa.DictionaryArray.from_arrays(pa.array(np.zeros(10**7, dtype=np.int32)), pa.array(["x" * 1000]))
-    table = pa.table({"coarse": words, "f": words})
-    with pyarrow.parquet.ParquetWriter(path, table.schema, compression="zstd") as writer:
-        for _ in range(30):
-            writer.write_table(table)
-
-
 def _h5ad(path: Path, cells: int, genes: int, *, obs: bool = True, chunks: tuple[int, int] | None = None) -> None:
     """A matrix of fill values: nothing of it is stored."""
     import h5py
@@ -151,11 +93,51 @@ def _sparse_h5ad(path: Path, shape: tuple[int, int], stored: int, indptr: int | 
         obs.create_dataset("coarse", data=np.arange(20) % 2)
 
 
-def _linked_h5ad(path: Path) -> None:
+def _external_h5ad(path: Path) -> None:
+    """A matrix whose bytes are those of another file."""
     import h5py
 
     with h5py.File(path, "w") as file:
-        file["X"] = h5py.ExternalLink("/etc/passwd", "/")
+        file.create_dataset("X", shape=(20, 2), dtype="f4", external=[("/etc/passwd", 0, 160)])
+        file.create_group("obs").create_dataset("coarse", data=np.arange(20) % 2)
+
+
+def _virtual_h5ad(path: Path) -> None:
+    """A matrix that is put together from other files."""
+    import h5py
+
+    layout = h5py.VirtualLayout(shape=(20, 2), dtype="f4")
+    layout[:] = h5py.VirtualSource("/etc/passwd", "X", shape=(20, 2))
+    with h5py.File(path, "w") as file:
+        file.create_virtual_dataset("X", layout)
+        file.create_group("obs").create_dataset("coarse", data=np.arange(20) % 2)
+
+
+def _other_h5ad(path: Path, matrix: np.ndarray) -> None:
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        file.create_dataset("X", data=matrix)
+        file.create_group("obs").create_dataset("coarse", data=np.arange(20) % 2)
+
+
+def _categories_h5ad(path: Path, codes: list[int], categories: int) -> None:
+    """Labels by codes of categories, of which none is stored."""
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        file.create_dataset("X", data=np.zeros((20, 2), dtype=np.float32))
+        group = file.create_group("obs/coarse")
+        group.attrs["encoding-type"] = "categorical"
+        group.create_dataset("codes", data=np.array(codes))
+        group.create_dataset("categories", shape=(categories,), dtype="S100", chunks=(min(categories, 1000),))
+
+
+def _linked_h5ad(path: Path, soft: bool = False) -> None:
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        file["X"] = h5py.SoftLink("/gone") if soft else h5py.ExternalLink("/etc/passwd", "/")
         file.create_group("obs").create_dataset("coarse", data=np.arange(20) % 2)
 
 
@@ -165,30 +147,6 @@ def _looped_h5ad(path: Path) -> None:
     with h5py.File(path, "w") as file:
         file["X"] = h5py.SoftLink("/X")
         file.create_group("obs").create_dataset("coarse", data=np.arange(20) % 2)
-
-
-def _symlinks(path: Path) -> None:
-    path.mkdir()
-    for label in ("a", "b"):
-        (path / label).symlink_to(".")
-        for number in range(10):
-            (path / f"{label}{number}.png").symlink_to(f"{label}{number}.png")
-
-
-def _devices(path: Path) -> None:
-    _images(path, _png(8, 8))
-    for label in ("a", "b"):
-        for number in range(10):
-            (path / label / f"{number}x.png").unlink()
-            (path / label / f"{number}x.png").symlink_to("/dev/zero")
-
-
-def _pipes(path: Path) -> None:
-    _images(path, b"")
-    for label in ("a", "b"):
-        for number in range(10):
-            (path / label / f"{number}x.png").unlink()
-            os.mkfifo(path / label / f"{number}x.png")
 
 
 Make = Callable[[Path], object]
@@ -236,45 +194,52 @@ ARRAYS: dict[str, Make] = {
     "folder.npz": lambda path: path.mkdir(),
     "empty.npz": lambda path: path.write_bytes(b""),
     "cut.npz": lambda path: path.write_bytes(_whole()[:-30]),
+    "object_without_pickle.npz": _arrays(coarse=npy_header("(20,)", "'|O'")),
+    "complex.npz": _arrays(inputs=npy(np.zeros((20, 2), dtype=np.complex64))),
+    "dates.npz": _arrays(coarse=npy(np.zeros(20, dtype="M8[s]"))),
+    "fields.npz": _arrays(inputs=npy(np.zeros(20, dtype=[("a", "f4"), ("b", "f4")]))),
+    "axes.npz": _arrays(inputs=npy_header("(" + "1, " * 70 + ")")),
+    "no_axes.npz": _arrays(inputs=npy(np.float32(1))),
+    "no_number.npz": _arrays(inputs=npy(np.full((20, 2), np.nan, dtype=np.float32))),
+    "infinite_labels.npz": _arrays(coarse=npy(np.full(20, np.inf))),
+    "large_labels.npz": _arrays(coarse=npy(np.full(20, 2.0**60))),
+    "labels_beyond.npz": _arrays(coarse=npy(np.full(20, 2**64 - 1, dtype=np.uint64))),
+    "gaps.npz": _arrays(coarse=npy(np.arange(20) * 10**17)),
+    "shape_of_text.npz": _arrays(inputs=npy_header("'aa'")),
+    "shape_of_truth.npz": _arrays(inputs=npy_header("(True, True)")),
+    "version_9.npz": _arrays(inputs=b"\x93NUMPY\x09\x00" + GOOD[8:]),
+    "no_utf8_header.npz": _arrays(inputs=npy_header("(20, 2)", version=3).replace(b"descr", b"\xff\xfe\xff\xfe\xff")),
+    "lzma.npz": lambda path: path.write_bytes(_lzma()),
+    "encrypted.npz": lambda path: path.write_bytes(_flagged(_whole())),
+    "comment.npz": lambda path: path.write_bytes(b"x" * 10**8 + _flagged(_whole())),
+    "xz_bomb.npz": lambda path: _arrays(zipfile.ZIP_LZMA, inputs=npy_header("(20, 2)") + bytes(3 * 10**8))(path),
+    "bz2_bomb.npz": lambda path: _arrays(zipfile.ZIP_BZIP2, inputs=npy_header("(20, 2)") + bytes(3 * 10**8))(path),
 }
 """Files of arrays that are the ``path`` of data of kind ``arrays``."""
 
-TABLES: dict[str, Make] = {
-    "very_wide.csv": lambda path: _csv(path, 2_000_000, 2),
-    "cell.csv": lambda path: path.write_text("coarse,f\na," + "x" * 100_000_000 + "\n"),
-    "quoted_cell.csv": lambda path: path.write_text('coarse,f\na,"' + "x\n" * 50_000_000),
-    "name.csv": lambda path: path.write_text("coarse," + "x" * 100_000_000 + "\na,1\n"),
-    "one_line.csv": lambda path: path.write_text("x" * 200_000_000),
-    "commas.csv": lambda path: path.write_text("," * 20_000_000),
-    "twice.csv": lambda path: path.write_text("coarse,f,f\n" + "a,1,2\nb,1,2\n" * 10),
-    "ragged.csv": lambda path: path.write_text("coarse,f\n" + "a,1\nb\n" * 10),
-    "zeros.csv": lambda path: path.write_bytes(bytes(10**6)),
-    "escapes.csv": lambda path: path.write_text("coarse,\x1b[31mf\n" + "a,\x1b]0;title\x07\nb,x\n" * 10),
-    "hole.csv": lambda path: _sparse(path, b"coarse,f\n", 10**12),
-    "zero.csv": lambda path: path.symlink_to("/dev/zero"),
-    "pipe.csv": os.mkfifo,
-    "loop.csv": lambda path: path.symlink_to(path.name),
-    "folder.csv": lambda path: path.mkdir(),
-    "empty.csv": lambda path: path.write_bytes(b""),
-    "binary.csv": lambda path: path.write_bytes(bytes(range(256)) * 100),
-    "zero.parquet": lambda path: path.symlink_to("/dev/zero"),
-    "pipe.parquet": os.mkfifo,
-    "cut.parquet": lambda path: _cut_parquet(path, 0.6),
-    "footer.parquet": lambda path: path.write_bytes(b"PAR1" + bytes(100) + struct.pack("<I", 2**31 - 1) + b"PAR1"),
-    "junk_footer.parquet": lambda path: path.write_bytes(
-        b"PAR1" + bytes(range(256)) * 10 + struct.pack("<I", 2000) + b"PAR1"
-    ),
-    "wide.parquet": lambda path: _parquet(path, 300_000),
-    "runs.parquet": _long_runs,
-    "hole.parquet": lambda path: _sparse(path, b"PAR1", 10**12),
-    "csv.parquet": lambda path: path.write_text("coarse,f\na,1\n"),
+SOUND_ARRAYS: dict[str, Make] = {
+    "other_ends.npz": _arrays(inputs=npy(np.arange(40, dtype=">f8").reshape(20, 2))),
+    "columns_first.npz": _arrays(inputs=npy(np.asfortranarray(np.arange(40.0).reshape(20, 2)))),
+    "truth.npz": _arrays(coarse=npy(np.arange(20) % 2 == 1)),
+    "names.npz": _arrays(coarse=npy(np.array(["\x1b]0;title\x07a", "<script>"] * 10))),
+    "bytes.npz": _arrays(coarse=npy(np.array([b"\xff\xfe", b"a"] * 10))),
+    "more.npz": lambda path: npz(path, {"inputs": GOOD, "coarse": LABELS, "../../RUN": GOOD, "\x1b[31m": GOOD}),
+    "half.npz": _arrays(coarse=npy(np.array([0, np.nan] * 10, dtype=np.float16))),
 }
-"""Tables that are the ``path`` of data of kind ``arrays`` with columns."""
-
-LARGE_TABLES: dict[str, Make] = {"wide.csv": lambda path: _csv(path, 50_000, 40)}
-"""Tables that are large and otherwise sound: read, in bounded time."""
+"""Files of arrays that are odd and can be read, or are refused with a word."""
 
 CELLS: dict[str, Make] = {
+    "half_fill.h5ad": lambda path: _h5ad(path, 10**4, 10**5),
+    "half_fill_sparse.h5ad": lambda path: _sparse_h5ad(path, (20, 1000), 4 * 10**8),
+    "elsewhere.h5ad": _external_h5ad,
+    "virtual.h5ad": _virtual_h5ad,
+    "categories.h5ad": lambda path: _categories_h5ad(path, [0, 1] * 10, 10**8),
+    "codes.h5ad": lambda path: _categories_h5ad(path, [0, 7] * 10, 2),
+    "dangling.h5ad": lambda path: _linked_h5ad(path, soft=True),
+    "text_matrix.h5ad": lambda path: _other_h5ad(path, np.array([[b"a", b"b"]] * 20)),
+    "cube.h5ad": lambda path: _other_h5ad(path, np.zeros((20, 2, 2), dtype=np.float32)),
+    "records.h5ad": lambda path: _other_h5ad(path, np.zeros((20, 2), dtype=[("a", "f4")])),
+    "large_numbers.h5ad": lambda path: _other_h5ad(path, np.full((20, 2), 1e300)),
     "fill.h5ad": lambda path: _h5ad(path, 10**7, 10**6),
     "fill_cells.h5ad": lambda path: _h5ad(path, 10**11, 2),
     "fill_genes.h5ad": lambda path: _h5ad(path, 20, 10**11),
@@ -292,26 +257,34 @@ CELLS: dict[str, Make] = {
 }
 """AnnData files."""
 
-IMAGES: dict[str, Make] = {
-    "bomb": lambda path: _images(path, _png(30_000, 30_000)),
-    "claims": lambda path: _images(path, _png(2**31 - 1, 2**31 - 1, rows=1)),
-    "thin": lambda path: _images(path, _png(2**24, 1)),
-    "cut_images": lambda path: _images(path, _png(100, 100, rows=50)),
-    "postscript": lambda path: _images(path, b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "x.png"),
-    "text_images": lambda path: _images(path, b"x" * 1000),
-    "empty_images": lambda path: _images(path, b""),
-    "symlinks": _symlinks,
-    "devices": _devices,
-    "pipes": _pipes,
-    "no_images": lambda path: path.mkdir(),
-}
-"""Folders of images."""
-
 
 def _whole() -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, inputs=np.zeros((20, 2), dtype=np.float32), coarse=np.arange(20) % 2)
     return buffer.getvalue()
+
+
+def _lzma() -> bytes:
+    """A member whose header asks for a dictionary of four gigabytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("inputs.npy", GOOD)
+        archive.writestr("coarse.npy", LABELS)
+    content = bytearray(buffer.getvalue())
+    start = content.index(b"inputs.npy") + len(b"inputs.npy")  # two bytes of version, two of length, one of settings
+    content[start + 5 : start + 9] = b"\xff\xff\xff\xff"
+    return bytes(content)
+
+
+def _flagged(content: bytes) -> bytes:
+    """An archive that says of every member that a password is needed."""
+    changed = bytearray(content)
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        found = changed.find(mark)
+        while found >= 0:
+            changed[found + place] |= 1
+            found = changed.find(mark, found + 4)
+    return bytes(changed)
 
 
 def _twice() -> bytes:
@@ -344,7 +317,10 @@ def _overlapping() -> bytes:
     return content.replace(struct.pack("<I", offset) + b"coarse", struct.pack("<I", 0) + b"coarse")
 
 
-CORPORA = {"arrays": ARRAYS, "tables": TABLES, "cells": CELLS, "images": IMAGES}
+CORPORA = {"arrays": ARRAYS, "tables": TABLES, "cells": CELLS, "images": IMAGES, "listed": LISTED}
+"""By kind, what is refused."""
+SOUND = {"arrays": SOUND_ARRAYS, "tables": SOUND_TABLES, "images": SOUND_IMAGES}
+"""By kind, what is odd and may be read, or is refused with a word."""
 
 
 def config_of(kind: str, path: Path) -> dict[str, object]:
@@ -354,5 +330,6 @@ def config_of(kind: str, path: Path) -> dict[str, object]:
         "tables": {"kind": "arrays", "columns": {"coarse": ["coarse"]}},
         "cells": {"kind": "single_cell", "coarse": "coarse"},
         "images": {"kind": "image_folder", "size": 8, "cache": False},
+        "listed": {"kind": "image_folder", "size": 8, "cache": False, "table": "list.csv", "coarse": ["coarse"]},
     }
     return {**plain[kind], "path": str(path)}

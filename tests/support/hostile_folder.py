@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from support.hostile import BOMB
-from support.hostile_data import HUGE, Make, RunsCode, _long_runs, _parquet, _sparse, npy, npy_header, npz
+from support.hostile_data import HUGE, Make, RunsCode, npy, npy_header, npz
+from support.hostile_images import ESCAPES
+from support.hostile_tables import _arrow, _long_list, _long_runs, _parquet, _shared, _sparse
 
 DEEP, HOLE = 100_000, 10**12
 """Levels of nesting, and bytes of a file without content."""
-ESCAPES = "\x1b]0;title\x07\x1b[31m\u202e"
-"""What changes a terminal that prints it."""
 
 ANYWHERE: dict[str, Make] = {
     "zero": lambda path: path.symlink_to("/dev/zero"),
@@ -75,6 +75,15 @@ LEDGER: dict[str, Callable[[Path, bytes], object]] = {
     "evidence": _changed_line(lambda line: line.update(evidence={"../../RUN": "x"})),
     "host": _changed_line(lambda line: line.update(host=ESCAPES)),
     "config": _changed_line(lambda line: line.update(config={"kind": "os:system"})),
+    "code": _raw('"kind": "arrays"', '"kind": "evil:run"'),
+    "function": _changed_line(lambda line: line.update(config={"kind": "function", "call": "evil:run"})),
+    "million_levels": _changed_line(lambda line: line.update(levels={f"x{n}": 1 for n in range(10**6)})),
+    "metric_markup": _changed_line(lambda line: line["metrics"].update({"</script><script>alert(1)</script>": 0.5})),
+    "metric_out": _changed_line(lambda line: line["metrics"].update({"../../RUN": 0.5})),
+    "metrics_huge": _changed_line(lambda line: line.update(metrics=dict.fromkeys(line["metrics"], 1.7e308))),
+    "state": _changed_line(lambda line: line.update(state="os.system")),
+    "time": _changed_line(lambda line: line.update(finished_at="9999-99-99", seconds=1e300)),
+    "solver": _changed_line(lambda line: line.update(solver={"solver": ESCAPES, "solves": 10**18})),
 }
 """Ledgers whose lines are changed."""
 
@@ -143,6 +152,8 @@ def _of(makes: dict[str, Make]) -> dict[str, Callable[[Path, bytes], object]]:
 
 
 TABLES: dict[str, Make] = {
+    "shared_texts": _arrow(lambda pa: {"cell_id": _shared(pa, 10**6, 10**5), "epoch": [1] * 10**6}),
+    "lists": _arrow(lambda pa: {"cell_id": ["a"], "epoch": [[1]]}),
     "runs": _long_runs,
     "wide": lambda path: _parquet(path, 300_000),
     "cut": lambda path: path.write_bytes(b"PAR1" + bytes(100) + b"\xff\xff\xff\x7fPAR1"),
@@ -154,14 +165,15 @@ JSON = _texts("[" * DEEP) | {
 }
 YAML = _texts("a: " + "[" * DEEP) | {
     "aliases": lambda path: path.write_text(BOMB),
+    "latin": lambda path: path.write_bytes("study: \u00e9".encode("latin-1")),
     "object": lambda path: path.write_text("study: !!python/object/apply:os.system ['touch RUN']\n"),
 }
 
 FOLDER: dict[str, dict[str, Callable[[Path, bytes], object]]] = {
     "results.jsonl": {**_of(ANYWHERE | _texts("[" * DEEP + "\n")), **LEDGER},
     "plan.csv": {**_of(ANYWHERE | _texts('"' * DEEP)), **PLAN},
-    "study.yaml": _of(ANYWHERE | YAML),
-    "study.resolved.yaml": _of(ANYWHERE | YAML),
+    "study.yaml": {**_of(ANYWHERE | YAML), "code": _raw("kind: arrays", "kind: 'evil:run'")},
+    "study.resolved.yaml": {**_of(ANYWHERE | YAML), "code": _raw("kind: arrays", "kind: 'evil:run'")},
     "provenance.json": {
         **_of(ANYWHERE | JSON),
         "command": _raw('"command": [', f'"command": ["{"x" * 5_000_000}", '),
@@ -179,6 +191,13 @@ FOLDER: dict[str, dict[str, Callable[[Path, bytes], object]]] = {
     },
     "stopping.jsonl": _of(ANYWHERE | _texts("[" * DEEP)),
     "running.json": _of(ANYWHERE | JSON),
+    "storage.json": {
+        **_of(ANYWHERE | JSON),
+        "elsewhere": lambda path, _: path.write_text('{"storage": "s3://127.0.0.1:9/x", "folder": "real-01234567"}'),
+        "outside": lambda path, _: path.write_text('{"storage": "/etc", "folder": "../../RUN"}'),
+        "escapes": lambda path, _: path.write_text(json.dumps({"storage": ESCAPES, "folder": ESCAPES})),
+        "numbers": lambda path, _: path.write_text('{"storage": 1e999, "folder": [[]]}'),
+    },
     "faults.log": _of(ANYWHERE | _texts("x")),
     ".lock": _of(ANYWHERE | JSON),
 }
@@ -247,14 +266,11 @@ def _runs(columns: int, rows: int) -> Make:
 
 RUNS: dict[str, Make] = {
     "columns.csv": _runs(50_000, 4),
-    "metrics.csv": _runs(290, 20),
     "million.csv": _runs(1, 1_000_000),
-    "epochs_of_one.csv": lambda path: _rows("arm,seed,epoch,score", *(f"a,0,{n},0.5" for n in range(1, 290_000)))(path),
     "arms.csv": lambda path: _rows("arm,seed,score", *(f"a{n},0,0.5" for n in range(200_000)))(path),
     "seed_of_digits.csv": _rows("arm,seed,score", "a," + "9" * 5000 + ",0.5", "b,0,0.5"),
     "seed_below.csv": _rows("arm,seed,score", "a,-1,0.5", "b,-1,0.5"),
     "seed_beyond.csv": _rows("arm,seed,score", f"a,{2**64},0.5", f"b,{2**64},0.5"),
-    "infinite.csv": _rows("arm,seed,score", "a,0,1e999", "b,0,-1e999"),
     "escapes.csv": _rows("arm,seed,score", f"{ESCAPES}," + "0,x", "b,0,0.5"),
     "out.csv": _rows("arm,seed,score,../../RUN", "../../RUN,0,0.5,1", "a,0,x,2"),
     "formula.csv": _rows("arm,seed,score", "\"=cmd|'/c touch RUN'!A1\",0,0.5", "b,0"),
@@ -272,5 +288,45 @@ RUNS: dict[str, Make] = {
     "commas.csv": lambda path: path.write_bytes(b"," * 20_000_000),
     "cell.csv": lambda path: path.write_bytes(b"arm,seed,score\na,0," + b"1" * 100_000_000 + b"\n"),
     "zeros.csv": lambda path: path.write_bytes(bytes(10**6)),
+    "utf16.csv": lambda path: path.write_text("arm,seed,score\na,0,0.5\n", encoding="utf-16"),
+    "row.csv": lambda path: path.write_bytes(b"arm,seed,score\na,0" + b"," * 250_000_000 + b"\n"),
+    "quoted_row.csv": lambda path: path.write_bytes(b'arm,seed,score\n"' + b",\n" * 50_000_000),
+    "million_arms.csv": lambda path: _rows("arm,seed,score", *(f"a{n},0,0.5" for n in range(10**6)))(path),
+    "epoch_twice.csv": _rows("arm,seed,epoch,score", "a,0,1,0.5", "a,0,1,0.6", "b,0,1,0.5"),
+    "epoch_of_half.csv": _rows("arm,seed,epoch,score", "a,0,1.5,0.5", "b,0,1,0.5"),
+    "seed_of_half.csv": _rows("arm,seed,score", "a,0.5,0.5", "b,0,0.5"),
+    "no_name.csv": _rows("arm,seed,score", ",0,0.5", "b,0,0.5"),
+    "columns_twice.csv": _rows("arm,seed,score,score", "a,0,0.5,0.6", "b,0,0.5,0.6"),
+    "no_baseline.csv": _rows("arm,seed,score", "b,0,0.5", "c,0,0.5"),
+    "no_values.csv": _rows("arm,seed,score", "a,0,", "b,0,"),
+    "open_quote.csv": _rows("arm,seed,score", '"a,0,0.5', "b,0,0.5"),
+    "shared_texts.parquet": _arrow(lambda pa: {"arm": _shared(pa, 200_000, 10**6), "seed": [0] * 200_000}),
+    "lists.parquet": _arrow(lambda pa: {"arm": ["a", "b"], "seed": [0, 0], "score": [[1.0], [2.0]]}),
+    "long_list.parquet": _arrow(lambda pa: {"arm": ["a"], "seed": [0], "score": _long_list(pa)}),
+    "no_rows.parquet": _arrow(lambda pa: {"arm": pa.nulls(0), "seed": pa.nulls(0), "score": pa.nulls(0)}),
+    "folder.csv": lambda path: path.mkdir(),
+    "loop.csv": lambda path: path.symlink_to(path.name),
 }
-"""Tables for ``fgtune import``; those that are large and otherwise sound may be imported."""
+"""Tables for ``fgtune import`` that are refused."""
+
+PAIRS = [(arm, seed) for seed in (0, 1) for arm in "ab"]
+
+SOUND_RUNS: dict[str, Make] = {
+    "metrics.csv": _runs(290, 20),
+    "epochs_of_one.csv": lambda path: _rows("arm,seed,epoch,score", *(f"a,0,{n},0.5" for n in range(1, 290_000)))(path),
+    "infinite.csv": _rows("arm,seed,score", "a,0,1e999", "b,0,-1e999"),
+    "nothing.csv": _rows("arm,seed,score", "a,0,nan", "b,0,NaN", "a,1,0.5", "b,1,"),
+    "backwards.csv": _rows("arm,seed,epoch,score", *(f"{arm},0,{n},0.5" for n in (3, 2, 1) for arm in "ab")),
+    "gaps.csv": _rows("arm,seed,epoch,score", *(f"{arm},0,{n},0.5" for n in (1, 999_999) for arm in "ab")),
+    "names.csv": _rows(
+        f"arm,seed,score,../../RUN,{ESCAPES},<script>", *(f"{arm},{n},{n},1,2,3" for n in (0, 1) for arm in "ab")
+    ),
+    "escaped_arms.csv": _rows("arm,seed,score", *(f"{arm}{ESCAPES},{n},{n}" for arm, n in PAIRS), "a,0,1"),
+    "markup_arms.csv": _rows("arm,seed,score", *(f"{arm}</script>,{n},{n}" for arm, n in PAIRS), "a,0,1"),
+    "formula_arms.csv": _rows("arm,seed,score", *(f"{arm},{n},{n}" for n in (0, 1) for arm in ("a", "=1+1", "@x"))),
+    "bom.csv": lambda path: path.write_bytes(b"\xef\xbb\xbfarm;seed;score\r\na;0;0.5\r\nb;0;0.6\r\n"),
+    "huge_numbers.csv": _rows("arm,seed,score", *(f"{arm},{n},{'-' * (arm == 'a')}1.7e308" for arm, n in PAIRS)),
+    "next_to_nothing.csv": _rows("arm,seed,score", *(f"{arm},{n},5e-324" for arm, n in PAIRS)),
+    "hundred_arms.csv": _rows("arm,seed,score", *(f"a{n or ''},{seed},{n % 7}" for n in range(300) for seed in (0, 1))),
+}
+"""Tables for ``fgtune import`` that are large or odd, and may be imported."""

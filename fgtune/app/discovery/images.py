@@ -11,7 +11,7 @@ from fgtune.app.discovery.columns import choose_coarse, fine_labels, label_colum
 from fgtune.app.discovery.source import Asked, Source, check_named, csv_text
 from fgtune.data.labels import class_name, is_missing
 from fgtune.data.readers.data_files import folders_in
-from fgtune.data.readers.images import SUFFIXES
+from fgtune.data.readers.images import SUFFIXES, images_in
 from fgtune.data.readers.tables import cells, read_table
 from fgtune.errors import DataError
 from fgtune.files import write_atomically
@@ -86,10 +86,10 @@ def _from_folders(root: Path, asked: Asked, tables: Sequence[str]) -> _Found:
     """Images below each folder, at any depth; the first folder is the coarse class."""
     names: list[str] = []
     for folder in folders_in(root):
-        for place, folders, files in os.walk(root / folder):
+        for place, folders, _ in os.walk(root / folder):
             folders.sort()
             below = Path(place).relative_to(root)
-            names += [str(below / file) for file in sorted(files) if file.lower().endswith(SUFFIXES) and file[0] != "."]
+            names += [str(below / file) for file in images_in(Path(place))]
     _check_folders({Path(name).parts[0] for name in names}, root, asked, tables)
     coarse = [Path(name).parts[0] for name in names]
     notes = [f"Not read, because more than one table lists images: {first_of(list(tables))}."] if tables else []

@@ -50,9 +50,9 @@ def read_user_table(asked: Asked, out: Path, begin: Callable[[], None]) -> Sourc
         DataError: The table cannot be read, a named column is missing, or no column is left.
     """
     where = str(asked.data)
-    frame = _read(asked.data)
+    frame = _read(asked)
     named = asked.named
-    check_named(asked, frame.columns, where)
+    check_named(asked, [*frame.columns, *asked.left_out], where)
     numbering = _id_columns(frame, named)
     ids = numbering[0] if numbering else None
     labels = _label_columns(frame, {*named, *numbering} - {asked.coarse})
@@ -93,10 +93,10 @@ def read_user_table(asked: Asked, out: Path, begin: Callable[[], None]) -> Sourc
     )
 
 
-def _read(path: Path) -> pd.DataFrame:
-    frame = read_table(path, [], others=True, config_path="")
+def _read(asked: Asked) -> pd.DataFrame:
+    frame = read_table(asked.data, [], others=True, config_path="", without=asked.left_out)
     if len(frame) < MIN_SAMPLES:
-        raise DataError(f"must have at least {MIN_SAMPLES} rows", where=str(path), value=len(frame))
+        raise DataError(f"must have at least {MIN_SAMPLES} rows", where=str(asked.data), value=len(frame))
     frame.columns = frame.columns.astype(str)
     return frame
 

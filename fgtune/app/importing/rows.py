@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fgtune.errors import ConfigError
 from fgtune.files import read_bytes
+from fgtune.parquet import parquet_shape, read_parquet
 from fgtune.text import first_line
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ MOST_ROWS = 300_000
 """Rows of a table of runs: a thousand runs of 300 epochs."""
 MOST_VALUES = 5_000_000
 """Values of a table of runs; as texts they take a gigabyte."""
+_MOST_SEPARATORS = 4 * MOST_VALUES
+"""Commas of a table of runs, those inside texts included."""
 _MOST_HEADER = 1 << 20
 """Characters of the line that names the columns."""
 
@@ -68,32 +71,51 @@ def read_rows(source: Path | pd.DataFrame) -> Rows:
         return _of_frame(_parquet(source), str(source))
     content = _content(source)
     try:
-        text = content.decode("utf-8-sig")
+        return _of_text(content, str(source), hashlib.sha256(content).hexdigest())
     except UnicodeDecodeError as error:
         raise ConfigError("must be UTF-8 text", where=str(source), fix="save it as UTF-8") from error
-    return _of_text(text, str(source), hashlib.sha256(content).hexdigest())
 
 
 def _content(source: Path) -> bytes:
     return read_bytes(source, MOST_TABLE, what="table of runs")
 
 
-def _of_text(text: str, name: str, digest: str) -> Rows:
-    first = re.split(r"[\r\n]", text[:_MOST_HEADER], maxsplit=1)[0]
-    separator = max(SEPARATORS, key=first.count)
-    _check_size(first.count(separator) + 1, max(0, text.count("\n") - 1, text.count("\r") - 1), name)
+def _of_text(content: bytes, name: str, digest: str) -> Rows:
+    first = re.split(rb"[\r\n]", content[:_MOST_HEADER], maxsplit=1)[0]
+    separator = max(SEPARATORS, key=lambda sign: first.count(sign.encode()))
+    columns = first.count(separator.encode()) + 1
+    _check_size(columns, max(0, content.count(b"\n") - 1, content.count(b"\r") - 1), name)
+    if content.count(separator.encode()) > _MOST_SEPARATORS:  # of which a single row may hold all
+        rule, fix = f"must have at most {MOST_VALUES:,} values", "keep fewer epochs of each run, or fewer columns"
+        raise ConfigError(rule, where=name, fix=fix)
     try:
-        table = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+        table = list(_rows(content, name, separator))
     except csv.Error as error:
         raise ConfigError(f"is no table of comma-separated values ({error})", where=name) from error
-    while table and not any(map(str.strip, table[-1])):
+    while table and not any(table[-1]):
         table.pop()
-    columns = tuple(each.strip() for each in table[0]) if table else ()
-    for number, row in enumerate(table[1:], start=2):
-        if len(row) != len(columns):
-            rule = f"has {len(row)} values, the header names {len(columns)} columns"
-            raise ConfigError(rule, where=f"{name}, row {number}", fix="put texts that hold commas in quotes")
-    return Rows(name, digest, columns, tuple(tuple(map(str.strip, row)) for row in table[1:]), first=2)
+    header = table[0] if table else ()
+    short = next((number for number, row in enumerate(table[1:], start=2) if len(row) != len(header)), None)
+    if short is not None:
+        raise _uneven(name, short, table[short - 1], header)
+    return Rows(name, digest, header, tuple(table[1:]), first=2)
+
+
+def _rows(content: bytes, name: str, separator: str) -> Iterator[tuple[str, ...]]:
+    """The rows without spaces around their values; one that holds nothing may have another number of them."""
+    header: tuple[str, ...] | None = None
+    lines = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline="")
+    for number, cells in enumerate(csv.reader(lines, delimiter=separator, strict=True), start=1):
+        row = tuple(map(str.strip, cells))
+        header = row if header is None else header
+        if len(row) != len(header) and any(row):
+            raise _uneven(name, number, row, header)
+        yield row
+
+
+def _uneven(name: str, number: int, row: Sequence[str], header: Sequence[str]) -> ConfigError:
+    rule = f"has {len(row)} values, the header names {len(header)} columns"
+    return ConfigError(rule, where=f"{name}, row {number}", fix="put texts that hold commas in quotes")
 
 
 def _check_size(columns: int, rows: int, name: str) -> None:
@@ -110,15 +132,12 @@ def _check_size(columns: int, rows: int, name: str) -> None:
 
 
 def _parquet(source: Path) -> pd.DataFrame:
-    import pandas as pd
-    import pyarrow.parquet
-
     content = io.BytesIO(_content(source))
     try:
-        described = pyarrow.parquet.read_metadata(content)
-        _check_size(described.num_columns, described.num_rows, str(source))
-        content.seek(0)
-        return pd.read_parquet(content)
+        rows, columns = parquet_shape(content)
+        _check_size(columns, rows, str(source))
+        frame: pd.DataFrame = read_parquet(content).to_pandas()
+        return frame
     except ConfigError:
         raise
     except Exception as error:  # Arrow raises nothing narrower in common

@@ -16,6 +16,7 @@ from fgtune.analysis.verdict_file import Verdicts
 from fgtune.analysis.verdict_records import verdicts_of
 from fgtune.app.verification.findings import DAMAGE, Finding, Subject, agree, first_difference
 from fgtune.files import read_bytes
+from fgtune.parquet import read_parquet
 from fgtune.results.rebuilding import MOST_TABLE
 
 _SUMMARY = re.compile(r'<script type="application/json" id="fgtune-summary">(.*?)</script>', re.DOTALL)
@@ -44,14 +45,12 @@ def check_tables(subject: Subject) -> Iterator[Finding]:
 
 def _same_table(content: bytes, expected: bytes) -> bool:
     """Whether two Parquet files hold the same table; False for one that is none."""
-    import pandas as pd
-
     try:
-        stored = pd.read_parquet(io.BytesIO(content))
+        stored = read_parquet(io.BytesIO(content)).to_pandas()
     except DAMAGE:
         return False
-    made = pd.read_parquet(io.BytesIO(expected))
-    return stored.dtypes.to_dict() == made.dtypes.to_dict() and stored.equals(made)
+    made = read_parquet(io.BytesIO(expected)).to_pandas()
+    return bool(stored.dtypes.to_dict() == made.dtypes.to_dict() and stored.equals(made))
 
 
 def check_pages(subject: Subject) -> Iterator[Finding]:

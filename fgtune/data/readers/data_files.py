@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
-from fgtune.errors import DataError
+from fgtune.errors import ConfigError, DataError
+from fgtune.files import read_text
 
-LARGE, MOST_PACKED = 1 << 30, 100
-"""Above this many bytes, data are not this much smaller in a file: of float32, one number in 100 would not be zero."""
+MOST_LIST = 1 << 26
+"""Bytes of a list of classes or of images."""
 
 
 def missing(what: str, looked: Sequence[Path], layout: str, get: str, path: str = "trial.data.path") -> DataError:
@@ -70,16 +71,41 @@ def read_lines(file: Path, what: str, path: str, layout: str, get: str) -> list[
     if not file.is_file():
         raise missing(what, [file], layout, get, path)
     try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{what} is not readable text ({error})", where=str(file), path=path) from error
+        text = read_text(file, MOST_LIST).removeprefix("\ufeff")
+    except ConfigError as error:
+        raise DataError(f"{what} is not readable text ({error.rule})", where=str(file), path=path) from error
     return [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
 
 
 def folders_in(folder: Path) -> list[str]:
     """Sorted names of the folders in a folder, without hidden ones."""
-    with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+    return _entries(folder, lambda entry: entry.is_dir())
+
+
+def files_in(folder: Path, suffixes: tuple[str, ...]) -> list[str]:
+    """Sorted names of the files with these endings, in lower case, in a folder, without hidden ones."""
+    return _entries(folder, lambda entry: entry.name.lower().endswith(suffixes) and entry.is_file())
+
+
+def _entries(folder: Path, wanted: Callable[[os.DirEntry[str]], bool]) -> list[str]:
+    """Sorted names in a folder; a link that leads nowhere, or to itself, is left out.
+
+    Raises:
+        DataError: The folder cannot be read.
+    """
+
+    def is_wanted(entry: os.DirEntry[str]) -> bool:
+        try:
+            return not entry.name.startswith(".") and wanted(entry)
+        except OSError:
+            return False
+
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries if is_wanted(entry))
+    except OSError as error:
+        rule = f"folder cannot be read ({error.strerror})"
+        raise DataError(rule, where=str(folder), path="trial.data.path") from error
 
 
 def inside(root: Path, name: str, where: str, row: int) -> str:

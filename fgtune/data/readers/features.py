@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fgtune.arrays import Float32Array, FloatArray, IntArray
 from fgtune.config.schema.data_tables import TableColumnsConfig
 from fgtune.data.labels import number_classes
-from fgtune.data.readers.tables import cells, check_columns, numbers
+from fgtune.data.readers.number_columns import numbers, written_numbers
+from fgtune.data.readers.tables import cells, check_columns, label_cells
 from fgtune.errors import DataError
 from fgtune.text import first_of
 
@@ -44,17 +46,18 @@ def feature_columns(
 
     Args:
         frame: The table.
-        columns: What its columns mean; its features are taken as they are if it names some.
+        columns: What its columns mean; its features are taken as they are if it names some. Those to be left out
+            need not be in the table.
         where: The file, for messages.
 
     Raises:
-        DataError: A column to be left out or kept does not exist, or no feature is left.
+        DataError: A column to be kept does not exist, or no feature is left.
     """
     if columns.features is not None:
         return tuple(dict.fromkeys((*columns.features, *columns.one_hot))), ()
-    check_columns([str(name) for name in frame.columns], (*columns.exclude, *columns.keep, *columns.one_hot), where)
+    check_columns([str(name) for name in frame.columns], (*columns.keep, *columns.one_hot), where)
     labels = {*columns.coarse, *columns.fine_values, columns.fine, columns.split, *columns.exclude}
-    sources = [number_classes(cells(frame[name]))[0] for name in columns.coarse]
+    sources = [number_classes(label_cells(frame[name], where))[0] for name in columns.coarse]
     kept: list[str] = []
     left: dict[str, list[str]] = {}
     ordered: list[str] = []
@@ -106,6 +109,9 @@ def why_left_out(name: str, column: pd.Series, sources: Sequence[IntArray]) -> s
     if _numbers_rows(name, column):
         return "row numbers, or in the order of the rows"
     if column.dtype.kind not in "buif":
+        written = written_numbers(column)
+        if written and 2 * sum(written) >= len(written):
+            return None  # numbers that could not be read as such, which is told
         return "another text in every row" if column.is_unique and not column.isna().any() else None
     if not real and any(_is_one_to_one(column, codes) for codes in sources):
         return "one value for each coarse class"
@@ -181,12 +187,47 @@ def feature_values(
             blocks.append(next(plain)[:, None])
             titles.append(name)
             continue
-        codes, values = number_classes(cells(frame[name]))
-        blocks.append((codes[:, None] == np.arange(len(values))).astype(np.float32))
-        titles += [f"{name}={value}" for value in values]
-        if len(values) > _MANY_CATEGORIES:
-            notes.append(f"{where}: column {name!r} becomes {len(values):,} features, one for each of its values")
-    return np.concatenate(blocks, axis=1), tuple(titles), tuple(notes)
+        codes, known = number_classes(cells(frame[name]))
+        blocks.append((codes[:, None] == np.arange(len(known))).astype(np.float32))
+        titles += [f"{name}={value}" for value in known]
+        if len(known) > _MANY_CATEGORIES:
+            notes.append(f"{where}: column {name!r} becomes {len(known):,} features, one for each of its values")
+    values = np.concatenate(blocks, axis=1)
+    notes += resolution_warnings(values, lambda place: _real(frame[titles[place]]), titles, where)
+    return values, tuple(titles), tuple(notes)
+
+
+STEPS = 64
+"""A feature with fewer steps of float32 between its least and its greatest value is warned of."""
+
+
+def resolution_warnings(
+    values: Float32Array, exact: Callable[[int], npt.NDArray[Any]], names: Sequence[str] | None, where: str
+) -> Iterator[str]:
+    """A warning where values that differ become the same in float32, such as seconds since 1970.
+
+    Args:
+        values: (N, features) in float32.
+        exact: (N,) a feature as the file has it, by its place.
+        names: Names of the features, where they have some.
+        where: The file, for messages.
+    """
+    if not values.size:
+        return
+    finite = np.where(np.isfinite(values), values, 0)
+    step = np.spacing(np.abs(finite).max(axis=0))
+    suspects = np.flatnonzero(np.ptp(finite, axis=0) < STEPS * step)
+    coarse = []
+    for place in suspects.tolist():
+        known = np.asarray(exact(place), dtype=np.float64)
+        known = known[np.isfinite(known)]
+        if known.size and 0 < np.ptp(known) < STEPS * step[place]:
+            coarse.append(str(place) if names is None else names[place])
+    if coarse:
+        yield (
+            f"{where}: float32, in which inputs are held, has less than {STEPS} steps for the values of some features "
+            f"({first_of(coarse)}); samples that differ there become alike, so subtract the least value in the file"
+        )
 
 
 SCALES_DIFFER = 100.0

@@ -19,9 +19,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csc_array, csr_array
 
-from fgtune.data.labels import class_name, is_missing
+from fgtune.data.labels import check_exact, class_name, is_missing
 from fgtune.data.readers.data_files import check_memory, missing, reason_of
 from fgtune.errors import DataError
+from fgtune.memory import LARGE, MOST_PACKED
 from fgtune.text import first_of
 
 Matrix = npt.NDArray[np.float32] | csr_array
@@ -129,14 +130,22 @@ class H5adFile:
 
     def _values(self, node: Any) -> npt.NDArray[Any]:
         """The content of a data set, after a check of its size."""
-        check_memory(node.size * node.dtype.itemsize, "the matrix takes", self._where)
+        self._check_size(node, node.dtype.itemsize)
         values: npt.NDArray[Any] = node[...]
         return values
+
+    def _check_size(self, node: Any, width: int) -> None:
+        """Raise unless a data set fits into memory, each value in ``width`` bytes, and the file holds its content."""
+        needed = width * int(node.size)
+        check_memory(needed, "the matrix takes", self._where)
+        stored = int(node.id.get_storage_size())
+        if needed > LARGE and needed > MOST_PACKED * stored:
+            raise self._wrong(f"{node.shape} values of {node.name!r} in {stored:,} bytes hold nothing")
 
     def _dense(self, node: Any) -> npt.NDArray[np.float32]:
         if node.ndim != 2 or node.dtype.kind not in "buif":
             raise self._wrong(f"the matrix must be numbers of cells x genes, it is {node.dtype} of shape {node.shape}")
-        check_memory(4 * node.shape[0] * node.shape[1], "the matrix takes", self._where)
+        self._check_size(node, 4)
         return np.asarray(node[...], dtype=np.float32)
 
     def _sparse(self, node: Any) -> csr_array:
@@ -149,7 +158,7 @@ class H5adFile:
         parts = [self._child(node, name) for name in ("data", "indices", "indptr")]
         stored = sum(part.size * part.dtype.itemsize for part in parts)
         check_memory(stored + 8 * sum(shape), "the matrix takes", self._where)  # a number for each cell and gene
-        data, indices, indptr = (part[...] for part in parts)
+        data, indices, indptr = map(self._values, parts)
         matrix = (csr_array if kind == "csr" else csc_array)((data.astype(np.float32), indices, indptr), shape=shape)
         matrix.check_format(full_check=True)
         rows = csr_array(matrix)
@@ -182,6 +191,7 @@ class H5adFile:
             raise self._wrong(
                 f"labels must be (cells,) text or numbers, they are {values.dtype} of shape {values.shape}"
             )
+        check_exact(values, self._where, "obs")
         return ["" if is_missing(value) else class_name(_plain(value)) for value in values.tolist()]
 
     def _wrong(self, rule: str, path: str = "trial.data.path") -> DataError:

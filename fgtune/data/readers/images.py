@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from fgtune.arrays import ByteArray, IntArray
 from fgtune.data.base import StoredInputs
-from fgtune.data.readers.data_files import reason_of
+from fgtune.data.readers.data_files import files_in, reason_of
 from fgtune.errors import DataError
 from fgtune.text import first_of
 
@@ -31,6 +32,8 @@ MOST_BITS = 16
 """Bits of a pixel that are read at most."""
 MAX_PIXELS = 1 << 27
 """An image with more pixels is refused before it is decoded: 128 megapixels take 400 MB."""
+MOST_FILE = 1 << 30
+"""Bytes of an image file: more than the pixels of the largest image take."""
 
 
 @dataclass(frozen=True)
@@ -147,12 +150,7 @@ class ImageFiles(StoredInputs):
 
 def images_in(folder: Path) -> list[str]:
     """Sorted names of the image files in a folder, without hidden ones."""
-    with os.scandir(folder) as entries:
-        return sorted(
-            entry.name
-            for entry in entries
-            if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(".") and entry.is_file()
-        )
+    return files_in(folder, SUFFIXES)
 
 
 def in_parallel(work: Callable[[int], None], count: int) -> None:
@@ -180,12 +178,19 @@ def stat_of(path: Path) -> os.stat_result:
     """The status of an image file.
 
     Raises:
-        DataError: If it is missing.
+        DataError: If it is missing, is no file but a device or a pipe, or is far too large.
     """
     try:
-        return path.stat()
-    except OSError as error:
-        raise DataError(f"image cannot be read ({error.strerror})", where=str(path), path="trial.data.path") from error
+        found = path.stat()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DataError(f"image cannot be read ({reason})", where=str(path), path="trial.data.path") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise DataError("image cannot be read (it is no file)", where=str(path), path="trial.data.path")
+    if found.st_size > MOST_FILE:
+        rule = f"an image file must have at most {MOST_FILE >> 30} GiB"
+        raise DataError(rule, where=str(path), path="trial.data.path", value=f"{found.st_size:,} bytes")
+    return found
 
 
 def read_image(
@@ -212,6 +217,8 @@ def read_image(
     """
     from PIL import Image, UnidentifiedImageError
 
+    if content is None:
+        stat_of(path)
     try:
         with Image.open(path if content is None else content, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
@@ -277,9 +284,10 @@ def image_sizes(images: ImageFiles, rows: IntArray) -> dict[tuple[int, int], lis
     found: dict[tuple[int, int], list[str]] = {}
     for row in rows:
         try:
+            stat_of(images.file(int(row)))
             with Image.open(images.file(int(row)), formats=FORMATS) as image:
                 found.setdefault(image.size, []).append(os.fsdecode(bytes(images.names[row])))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        except (DataError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             continue
     return found
 

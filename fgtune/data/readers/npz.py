@@ -19,9 +19,10 @@ import numpy as np
 
 from fgtune.arrays import AnyArray
 from fgtune.data.given import file_at
-from fgtune.data.readers.data_files import LARGE, MOST_PACKED, check_memory, reason_of
+from fgtune.data.readers.data_files import check_memory, reason_of
 from fgtune.data.readers.safe_pickle import read_object_array
 from fgtune.errors import DataError
+from fgtune.memory import LARGE, MOST_PACKED
 from fgtune.text import first_of
 
 # What zipfile, its decompressors and NumPy's header parser raise on damaged or hostile bytes.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,17 +17,20 @@ from fgtune.config.schema.paths import nearest
 from fgtune.data.base import Dataset, Inputs
 from fgtune.data.given import file_at
 from fgtune.data.labels import (
+    check_exact,
     count_classes,
     derive_coarse,
+    doubtful_names,
     is_whole,
-    missing_words,
     number_classes,
     parts_of,
     plain_cells,
 )
-from fgtune.data.readers.csv_files import MOST_HEADER, read_csv, read_header
-from fgtune.data.readers.data_files import LARGE, MOST_PACKED, check_memory, reason_of
+from fgtune.data.readers.csv_files import read_csv, read_header
+from fgtune.data.readers.data_files import check_memory, reason_of
+from fgtune.data.readers.number_columns import SINGLY, numbers
 from fgtune.errors import DataError
+from fgtune.parquet import parquet_schema, read_parquet
 from fgtune.text import first_of
 
 if TYPE_CHECKING:
@@ -38,10 +40,6 @@ if TYPE_CHECKING:
 
 MOST_COLUMNS = 100_000
 """Columns of a table; there are fewer genes in any genome."""
-_NUMBER, _TEXT = 8, 64
-"""Bytes that a number takes in a column, and a text as an object of Python's, at least."""
-_SINGLY = 100
-"""Columns that are asked for or replaced one by one: the wider the table, the longer each takes."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +77,7 @@ def read_table(
     config_path: str = "trial.data.path",
     labels: Sequence[str] = (),
     header: Sequence[str] = (),
+    without: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Read columns of a ``.csv``, ``.tsv`` or ``.parquet``.
 
@@ -92,13 +91,13 @@ def read_table(
         config_path: Where the config names the file.
         labels: Columns among these that hold names: of a CSV, they are read as text (``plain_cells``).
         header: Names of all columns, for a CSV whose first line is a row; empty where it has them.
+        without: Columns that must be present and are not read.
 
     Raises:
-        DataError: If the file is missing or damaged, a column is missing or occurs twice, or the table would take more
-            than half of the machine's memory.
+        DataError: If the file is missing or damaged, a column is missing or occurs twice, or holds lists, or the table
+            would take more than half of the machine's memory.
     """
     import pyarrow as pa
-    import pyarrow.parquet
 
     where, path = str(path), file_at(path)
     if not path.is_file():
@@ -107,25 +106,29 @@ def read_table(
     suffix = path.suffix.lower()
     parquet, between = suffix == ".parquet", "\t" if suffix == ".tsv" else ","
     try:
-        taken = None if others else list(dict.fromkeys(columns))
-        first = _parquet_header(path, taken) if parquet else read_header(path, between)
+        first = parquet_schema(path).names if parquet else read_header(path, between)
         if header and (parquet or len(first) != len(header)):
             rule = "names its columns itself" if parquet else f"has {len(first)} columns, and {len(header)} are named"
             raise DataError(
                 rule, where=where, path=config_path, fix="Name the columns of a table without a header line."
             )
         names = list(header) or first
-        check_columns(names, columns, where)
+        check_columns(names, [*columns, *without], where)
         check_memory(path.stat().st_size, "takes", where, config_path)
+        taken = None if others else list(dict.fromkeys(columns))
+        if others and without:
+            taken = [name for name in names if name not in set(without)]
         if parquet:
-            table = _without_index(pyarrow.parquet.read_table(path, columns=taken), columns)
+            table = _without_index(read_parquet(path, taken), columns)
         else:
             texts = {name for name in labels if name in names}
             table = read_csv(path, between, names, taken, texts, has_header=not header)
-        return _frame(table, labels=() if parquet else labels)
+        return _frame(table, labels, is_typed=parquet)
     except (pa.ArrowException, OSError, ValueError, csv.Error) as error:
         kind = "Parquet file" if parquet else f"{suffix[1:].upper()} file in UTF-8"
-        raise DataError(f"is not a readable {kind} ({reason_of(error)})", where=where, path=config_path) from error
+        fix = "Save it as text in UTF-8." if isinstance(error, UnicodeError) else ""
+        rule = f"is not a readable {kind} ({reason_of(error)})"
+        raise DataError(rule, where=where, path=config_path, fix=fix) from error
 
 
 def _without_index(table: pa.Table, named: Sequence[str]) -> pa.Table:
@@ -135,12 +138,13 @@ def _without_index(table: pa.Table, named: Sequence[str]) -> pa.Table:
     return table.drop_columns(unwanted) if unwanted else table
 
 
-def _frame(table: pa.Table, labels: Sequence[str]) -> pd.DataFrame:
-    """The table in pandas, in which no whole number became a float and no cell of text is empty.
+def _frame(table: pa.Table, labels: Sequence[str], is_typed: bool) -> pd.DataFrame:
+    """The table in pandas, in which no whole number became a float, no cell of text is empty, and decimals are numbers.
 
     Args:
         table: The table.
-        labels: Columns of text that may hold numbers, by ``plain_cells``.
+        labels: Columns that hold names: their decimals stay as they are, and texts may be numbers by ``plain_cells``.
+        is_typed: Whether texts are texts, whatever they hold.
     """
     import pandas as pd
     import pyarrow as pa
@@ -152,13 +156,17 @@ def _frame(table: pa.Table, labels: Sequence[str]) -> pd.DataFrame:
         if pa.types.is_integer(field.type) and column.null_count:
             whole = "UInt64" if pa.types.is_uint64(field.type) else "Int64"
             again[field.name] = pd.array(column.to_pylist(), dtype=whole)
+        elif pa.types.is_boolean(field.type) and column.null_count:
+            again[field.name] = pd.array(column.to_pylist(), dtype="boolean")
+        elif pa.types.is_decimal(field.type) and field.name not in labels:
+            again[field.name] = column.cast(pa.float64()).to_pandas()
         elif pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
             text = column.to_pylist()
-            if field.name in labels:
+            if field.name in labels and not is_typed:
                 again[field.name] = pd.array(plain_cells(text), dtype="str")
             elif any(cell == "" for cell in text):
                 again[field.name] = pd.array([cell or None for cell in text], dtype="str")
-    if len(again) > _SINGLY:
+    if len(again) > SINGLY:
         return pd.DataFrame({name: again.get(str(name), column) for name, column in frame.items()})
     for name, values in again.items():
         frame[name] = values
@@ -176,28 +184,15 @@ def cells(column: pd.Series) -> list[object]:
     return [None if missing else cell for cell, missing in zip(column.astype(object).tolist(), gone, strict=True)]
 
 
-def _parquet_header(path: Path, taken: Sequence[str] | None) -> list[str]:
-    """The column names of a Parquet file, once the size of their description is known, and of the columns to read."""
-    import pyarrow as pa
-    import pyarrow.parquet
+def label_cells(column: pd.Series, where: str) -> list[object]:
+    """The cells of a column of labels.
 
-    with path.open("rb") as stream:
-        size = stream.seek(0, io.SEEK_END)
-        stream.seek(max(0, size - 8))
-        described = int.from_bytes(stream.read(4), "little")
-    if described > MOST_HEADER:
-        raise ValueError(f"the description of its columns has {described >> 20} MiB, more than {MOST_HEADER >> 20}")
-    with pyarrow.parquet.ParquetFile(path) as file:
-        rows, fields = file.metadata.num_rows, list(file.schema_arrow)
-    names = [field.name for field in fields]
-    wanted = None if taken is None else set(taken)
-    kinds = [field.type for field in fields if wanted is None or field.name in wanted]
-    plain = sum(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) for kind in kinds)
-    needed = rows * (_NUMBER * plain + _TEXT * (len(kinds) - plain))
-    check_memory(needed, "takes", str(path))
-    if needed > LARGE and needed > MOST_PACKED * size:
-        raise ValueError(f"{rows:,} rows of {len(kinds):,} values in {size:,} bytes hold nothing")
-    return names
+    Raises:
+        DataError: They are real numbers too large to be told apart.
+    """
+    if column.dtype.kind == "f":
+        check_exact(column.to_numpy(), where, str(column.name))
+    return cells(column)
 
 
 def check_columns(names: Sequence[str], columns: Sequence[str], where: str) -> None:
@@ -216,30 +211,17 @@ def check_columns(names: Sequence[str], columns: Sequence[str], where: str) -> N
         raise DataError(
             f"no column {missing!r}; the table has {first_of(names) or 'no columns'}",
             where=where,
-            fix=f"{fix}Name the columns as the first line of the table does.",
+            fix=_one_name(names) or f"{fix}Name the columns as the first line of the table does.",
         )
 
 
-def numbers(frame: pd.DataFrame, columns: Sequence[str], where: str) -> Float32Array:
-    """Columns of real numbers as (N, columns) float32; empty cells become NaN, which ``check_dataset`` reports.
-
-    Raises:
-        DataError: If a column holds anything else.
-    """
-    taken = []
-    wide = dict(frame.items()) if len(columns) > _SINGLY else frame
-    for name in columns:
-        column = wide[name]
-        if column.dtype.kind not in "buif":
-            rule = "must be a column of real numbers"
-            fix = (
-                "Name this column under data.columns.exclude, or under data.columns.one_hot to make a feature of each "
-                "of its values; or name all features under data.columns.features."
-            )
-            raise DataError(rule, where=where, path=name, value=str(column.dtype), fix=fix)
-        with np.errstate(over="ignore"):
-            taken.append(column.to_numpy(dtype=np.float64, na_value=np.nan).astype(np.float32))
-    return np.stack(taken, axis=1) if taken else np.empty((len(frame), 0), dtype=np.float32)
+def _one_name(names: Sequence[str]) -> str:
+    """What helps where all columns have one name, since something else separates them; empty elsewhere."""
+    sign = next((sign for sign in ";\t|" if len(names) == 1 and sign in names[0]), None)
+    if sign is None:
+        return ""
+    shown = "tabs" if sign == "\t" else repr(sign)
+    return f"Its first line is separated by {shown}: write commas, or save it as .tsv with tabs."
 
 
 def labels_of(
@@ -268,17 +250,18 @@ def labels_of(
     notes: list[str] = []
     numbered = []
     for name in coarse:
-        codes, names = number_classes(cells(frame[name]))
+        labels = label_cells(frame[name], where)
+        codes, names = number_classes(labels)
         numbered.append((codes, names))
-        notes += missing_words(names, codes, f"{where}: coarse column {name!r}")
+        notes += doubtful_names(names, codes, f"{where}: coarse column {name!r}", labels)
     fine_numbers, fine_names = (None, None) if fine is None else _fine_classes(frame, fine, where, notes)
     values = numbers(frame, fine_values, where) if fine_values else None
     if derived is None:
-        labels = np.stack([labels for labels, _ in numbered], axis=1)
+        coarse_codes = np.stack([codes for codes, _ in numbered], axis=1)
     else:
-        labels = derive_coarse(values, derived, where)
+        coarse_codes = derive_coarse(values, derived, where)
     return TableLabels(
-        coarse=labels,
+        coarse=coarse_codes,
         coarse_names=tuple(names for _, names in numbered) or None,
         fine=fine_numbers,
         fine_names=fine_names,
@@ -290,14 +273,14 @@ def labels_of(
 
 def _fine_classes(frame: pd.DataFrame, column: str, where: str, notes: list[str]) -> tuple[IntArray, tuple[str, ...]]:
     """Fine classes (N,) and their names; adds to ``notes`` what looks wrong."""
-    codes, names = number_classes(cells(frame[column]))
+    codes, names = number_classes(label_cells(frame[column], where))
     if (codes < 0).any():
         row, rows = int(np.argmax(codes < 0)), int((codes < 0).sum())
         more = f", and {rows - 1:,} more rows have none" if rows > 1 else ""
         rule = f"every sample needs a fine class, row {row} has none{more}"
         fix = "Fill the column, or leave fine out altogether."
         raise DataError(rule, where=where, path=column, fix=fix)
-    notes += missing_words(names, codes, f"{where}: fine column {column!r}")
+    notes += doubtful_names(names, codes, f"{where}: fine column {column!r}")
     fractions = [name for name in names if not is_whole(name) and _is_number(name)]
     if fractions and len(fractions) + sum(map(is_whole, names)) == len(names):
         notes.append(

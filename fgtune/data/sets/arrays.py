@@ -12,9 +12,9 @@ from fgtune.arrays import AnyArray, Float32Array, IntArray
 from fgtune.config.schema.data_tables import TABLE_SUFFIXES, ArrayFilesConfig, ArraysConfig, TableColumnsConfig
 from fgtune.data.base import Dataset
 from fgtune.data.check import SPLIT_NAMES
-from fgtune.data.labels import as_values, count_classes, derive_coarse, missing_words, number_classes, parts_of
+from fgtune.data.labels import as_values, count_classes, derive_coarse, doubtful_names, number_classes, parts_of
 from fgtune.data.preparation import preparation_of
-from fgtune.data.readers.features import feature_columns, feature_values, scale_warnings
+from fgtune.data.readers.features import feature_columns, feature_values, resolution_warnings, scale_warnings
 from fgtune.data.readers.npz import read_npy, read_npz
 from fgtune.data.readers.tables import labels_of, read_table
 from fgtune.errors import DataError
@@ -66,6 +66,8 @@ def _from_arrays(arrays: dict[str, AnyArray], config: ArraysConfig) -> Dataset:
     if fine is not None:
         fine, fine_names = _fine(fine, where, notes)
     inputs, preparation = real_inputs(arrays["inputs"], where), preparation_of(config)
+    if inputs.ndim == 2 and arrays["inputs"].dtype.itemsize > 2:
+        notes += resolution_warnings(inputs, lambda place: arrays["inputs"][:, place], None, where)
     if preparation is not None and inputs.ndim != 2:
         rule = "standardize and impute are for (N, features) inputs"
         fix = "leave them out, or reshape the inputs"
@@ -99,7 +101,12 @@ def _coarse(array: AnyArray, where: str, notes: list[str]) -> tuple[IntArray, tu
     codes, names = _labels(array, "coarse", where, max_dims=2)
     if names is not None:
         for source, classes in enumerate(names):
-            notes += missing_words(classes, codes[:, source], f"{where}: source {source} of 'coarse'")
+            notes += doubtful_names(classes, codes[:, source], f"{where}: source {source} of 'coarse'")
+        return codes, names
+    for source, (labels, given) in enumerate(zip(codes.T, array.reshape(len(array), -1).T, strict=True)):
+        if labels.size and labels.max() <= 1:  # -1 and 1, or -1, 0 and 1
+            classes = tuple(str(label) for label in np.unique(labels) if label >= 0)
+            notes += doubtful_names(classes, labels, f"{where}: source {source} of 'coarse'", given)
     return codes, names
 
 
@@ -112,7 +119,7 @@ def _fine(array: AnyArray, where: str, notes: list[str]) -> tuple[IntArray, tupl
         fix = "Give every sample its fine class, or leave out 'fine' altogether."
         raise DataError(rule, where=where, path="fine", fix=fix)
     if names is not None:
-        notes += missing_words(names[0], fine, f"{where}: 'fine'")
+        notes += doubtful_names(names[0], fine, f"{where}: 'fine'")
     return fine, None if names is None else names[0]
 
 
@@ -121,13 +128,14 @@ def _from_table(path: Path, columns: TableColumnsConfig, config: ArraysConfig) -
     named = [*columns.coarse, *columns.fine_values, *filter(None, (columns.fine, columns.split))]
     names = [*columns.coarse, *filter(None, (columns.fine, columns.split))]
     some = [*(columns.features or ()), *columns.one_hot, *named]
-    frame = read_table(path, some, others=columns.features is None, labels=[*names, *columns.one_hot])
+    labels, others = [*names, *columns.one_hot], columns.features is None
+    frame = read_table(path, some, others=others, labels=labels, without=columns.exclude if others else ())
     features, notes = feature_columns(frame, columns, where)
     inputs, titles, more = feature_values(frame, features, columns.one_hot, where)
-    labels = labels_of(
+    found = labels_of(
         frame, where, columns.coarse, columns.fine, columns.fine_values, columns.split, config.derive_coarse
     )
-    dataset = labels.dataset(where, inputs)
+    dataset = found.dataset(where, inputs)
     notes = (*dataset.notes, *notes, *more, *_scale_notes(inputs, titles, config))
     return replace(dataset, feature_names=titles, notes=notes, preparation=preparation_of(config))
 

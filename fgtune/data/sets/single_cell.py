@@ -13,7 +13,7 @@ from scipy.sparse import csr_array, issparse
 from fgtune.arrays import Float32Array, IntArray
 from fgtune.config.schema.data_tables import CountsConfig, DispersionConfig, SeuratV3Config, SingleCellConfig
 from fgtune.data.base import Dataset
-from fgtune.data.labels import missing_words, nfc, number_classes
+from fgtune.data.labels import doubtful_names, nfc, number_classes
 from fgtune.data.preparation import preparation_of
 from fgtune.data.readers.data_files import check_memory
 from fgtune.data.readers.h5ad import INSTALL, H5adFile, Matrix, open_h5ad
@@ -82,11 +82,11 @@ def load_cells(config: SingleCellConfig) -> tuple[Dataset, IntArray]:
         fine_names=fine_names,
         preparation=preparation_of(config),
         notes=(
-            *missing_words(coarse_names, coarse_numbers, f"{where}: the column of coarse labels"),
+            *doubtful_names(coarse_names, coarse_numbers, f"{where}: the column of coarse labels"),
             *(
                 ()
                 if fine_numbers is None
-                else missing_words(fine_names or (), fine_numbers, f"{where}: {fine_column!r}")
+                else doubtful_names(fine_names or (), fine_numbers, f"{where}: {fine_column!r}")
             ),
         ),
     )

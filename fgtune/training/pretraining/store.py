@@ -19,6 +19,7 @@ from fgtune.config.schema.base import stable_hash
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import StoredInputs, TrainingView
 from fgtune.files import is_disk_fault
+from fgtune.results.archives import check_tensors
 from fgtune.results.storage import Storage
 from fgtune.training.compute import Compute, save_state
 from fgtune.training.input_checks import view_shape
@@ -111,6 +112,7 @@ def write_encoder(path: Path, state: Mapping[str, Tensor]) -> None:
 def _read(path: Path) -> dict[str, Tensor] | None:
     """The weights in a file; None if there is none, or if it is damaged."""
     try:
+        check_tensors(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
         state: dict[str, Tensor] = content["state_dict"]
         return state if content[_DIGEST] == _digest(state) else None

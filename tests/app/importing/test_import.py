@@ -460,3 +460,19 @@ def test_lines_that_end_as_on_an_old_macintosh_are_lines(tmp_path):
     tables = [read_rows(tmp_path / f"{name}.csv") for name in ("unix", "windows", "old")]
     assert len(tables[0].cells) == 80
     assert {(each.columns, each.cells) for each in tables} == {(tables[0].columns, tables[0].cells)}
+
+
+def test_a_row_of_another_length_ends_the_reading(tmp_path):
+    path = tmp_path / "runs.csv"
+    head = "arm,seed,score\na,0,0.5\n"
+    for content, words in {
+        head + "b,0\n" + "c,0,1\n" * 5: "row 3: has 2 values, the header names 3 columns",
+        head + "b,0,1,2\n": "row 3: has 4 values",
+        head + "\n" + "b,0,1\n": "row 3: has 0 values",
+        head + "b,0" + "," * 21_000_000 + "\n": "must have at most 5,000,000 values",
+    }.items():
+        path.write_text(content)
+        with pytest.raises(ConfigError, match=words):
+            read_rows(path)
+    path.write_text(head + ",\n\n , , ,\n")
+    assert read_rows(path).cells == (("a", "0", "0.5"),)

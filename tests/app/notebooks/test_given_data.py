@@ -14,7 +14,7 @@ from PIL import Image
 from fgtune.app.notebooks.given_data import keep_data
 from fgtune.config.schema.data_tables import ArraysConfig
 from fgtune.data.base import Dataset
-from fgtune.data.given import file_at, take_waiting, waiting
+from fgtune.data.given import bytes_waiting, file_at, take_waiting, waiting
 from fgtune.data.load import load_dataset
 from fgtune.errors import DataError
 
@@ -150,7 +150,9 @@ def test_a_file_that_waits_is_read_until_it_is_taken(tmp_path, monkeypatch):
     with waiting({place: waits}):
         assert file_at(tmp_path / place) == waits
         assert file_at(Path("other")) == Path("other")
+        assert bytes_waiting() == len(b"content")
         take_waiting()
+    assert bytes_waiting() == 0
     assert file_at(place) == place
     assert place.read_bytes() == b"content"
     assert [each.name for each in place.parent.iterdir()] == ["data.npz"]

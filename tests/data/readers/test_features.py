@@ -102,7 +102,7 @@ def test_columns_that_do_not_exist_are_named_with_what_is_near():
     with pytest.raises(
         DataError, match=re.escape("no column 'bb'; the table has a, b, genus, x. Fix: Did you mean 'b'?")
     ):
-        chosen("x", np.ones(COUNT), exclude=["bb"])
+        chosen("x", np.ones(COUNT), keep=["bb"])
 
 
 def test_nothing_left_is_an_error():
@@ -139,3 +139,21 @@ def test_a_single_name_is_a_list_of_one():
     one, several = (TableColumnsConfig.from_plain({"coarse": given}) for given in ("genus", ["genus"]))
     assert one == several
     assert one.digest == several.digest
+
+
+@pytest.mark.parametrize("kind", ["table", "arrays"])
+def test_values_that_become_alike_in_float32_are_told(tmp_path, kind):
+    rng = np.random.default_rng(2)
+    seconds = rng.integers(1_700_000_000, 1_700_000_900, COUNT)
+    plain = {"a": BASE["a"], "seconds": seconds, "constant": np.full(COUNT, 7.5), "far": rng.normal(1e6, 100, COUNT)}
+    if kind == "table":
+        path = tmp_path / "a.csv"
+        pd.DataFrame({**plain, "genus": BASE["genus"]}).to_csv(path, index=False)
+        config = {"path": str(path), "columns": {"coarse": "genus"}}
+    else:
+        path = tmp_path / "a.npz"
+        np.savez(path, inputs=np.stack(list(plain.values()), axis=1), coarse=FINE // 3)
+        config = {"path": str(path)}
+    told = [note for note in load_dataset(ArraysConfig.from_plain(config)).notes if "float32" in note]
+    assert len(told) == 1
+    assert f"({'seconds' if kind == 'table' else '1'})" in told[0]

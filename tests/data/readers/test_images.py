@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from fgtune.data.readers import image_cache
+from fgtune.data.readers.data_files import folders_in
 from fgtune.data.readers.image_cache import CachedImages, cache_folder, keep_images
-from fgtune.data.readers.images import CachePolicy, ImageFiles, read_image
+from fgtune.data.readers.images import CachePolicy, ImageFiles, images_in, read_image
 from fgtune.errors import DataError
 
 
@@ -272,3 +273,27 @@ def test_all_files_that_cannot_be_decoded_are_named(tmp_path, make_files):
         (tmp_path / "set" / f"{row}.png").write_text("no image")
     with pytest.raises(DataError, match=r"2 images cannot be decoded: 2.png, 7.png; of the first: image cannot be"):
         keep_images(files)
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe", "loop", "hole"])
+def test_what_is_no_image_file_is_neither_listed_nor_read(make_files, tmp_path, kind, cache_folder):
+    files, _ = make_files()
+    odd = tmp_path / "set" / "3.png"
+    odd.unlink()
+    if kind == "pipe":
+        os.mkfifo(odd)
+    elif kind == "hole":
+        odd.write_bytes(b"")
+        os.truncate(odd, 10**12)
+    else:
+        odd.symlink_to("/dev/zero" if kind == "device" else odd.name)
+    assert (odd.name in images_in(tmp_path / "set")) == (kind == "hole")
+    assert folders_in(tmp_path) == ["set"]
+    for read in (lambda: files[3], lambda: keep_images(files)):
+        with pytest.raises(DataError, match=r"no file|symbolic links|at most 1 GiB"):
+            read()
+
+
+def test_a_folder_that_is_gone_is_told(tmp_path):
+    with pytest.raises(DataError, match="folder cannot be read"):
+        images_in(tmp_path / "gone")

@@ -104,7 +104,9 @@ FAULTS = [
         id="text among the features",
     ),
     pytest.param(
-        {"table": frame(a=["1", "2", "x"] * 4)}, "a: must be a column of real numbers, got '", id="text in a feature"
+        {"table": frame(a=["1", "2", "x"] * 4)},
+        "a: must be a column of real numbers, and one of its cells is 'x', got '",
+        id="text in a feature",
     ),
     pytest.param(
         {"table": frame(a=[np.nan, 1.0] * 6)}, "inputs: must be finite in float32: 6 NaN", id="a feature with gaps"
@@ -315,3 +317,54 @@ def test_coarse_labels_from_the_targets_of_an_npz(tmp_path):
 def test_settings_that_contradict_each_other_are_refused(plain, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         ArraysConfig.from_plain(plain)
+
+
+def test_columns_of_lists_are_left_out_where_they_are_excluded_and_refused_elsewhere(tmp_path):
+    table = frame(annotator=None, part=None, kind=None).assign(vector=[[1.0, 2.0]] * COUNT)
+    table.to_parquet(tmp_path / "a.parquet")
+    plain = {"path": str(tmp_path / "a.parquet"), "columns": {"coarse": ["group"]}}
+    with pytest.raises(DataError, match="column 'vector' holds list<element: double>"):
+        load_dataset(ArraysConfig.from_plain(plain))
+    with pytest.raises(DataError, match=re.escape("no column 'vectors'")):
+        load_dataset(ArraysConfig.from_plain({**plain, "columns": {"coarse": ["group"], "exclude": ["vectors"]}}))
+    without = {**plain, "columns": {"coarse": ["group"], "exclude": ["vector"], "keep": ["a", "b", "age"]}}
+    assert load_dataset(ArraysConfig.from_plain(without)).feature_names == ("a", "b", "age")
+
+
+def test_decimals_and_truth_values_with_gaps_are_numbers(tmp_path):
+    from decimal import Decimal
+
+    price, flag = [Decimal("1.5"), None, Decimal("2.25")] * 4, pd.array([True, None, False] * 4, dtype="boolean")
+    frame(price=price, flag=flag, group=[Decimal(1), Decimal(2)] * 6).to_parquet(tmp_path / "a.parquet")
+    columns = {"coarse": ["group"], "features": ["price", "flag"]}
+    config = ArraysConfig.from_plain({"path": str(tmp_path / "a.parquet"), "columns": columns, "impute": "median"})
+    data = load_dataset(config)
+    assert data.coarse_names == (("1", "2"),)
+    assert np.array_equal(data.inputs[:3], [[1.5, 1], [np.nan, np.nan], [2.25, 0]], equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [["1,234.5", "2,000"], ["0,5", "0,25"], ["5 %", "7 %"], ["$5", "-$7.5"], ["1.5", "?"], ["1.5", "n/a yet"]],
+)
+def test_text_that_was_meant_as_numbers_is_never_left_out_in_silence(tmp_path, cells):
+    written = [cells[0].replace("5", str(n % 10), 1) + "0" * (n // 10) for n in range(COUNT - 1)] + [cells[1]]
+    frame(b=None, kind=None, annotator=None, part=None, age=None, price=written).to_csv(tmp_path / "a.csv", index=False)
+    plain = {"path": str(tmp_path / "a.csv"), "columns": {"coarse": ["group"]}}
+    with pytest.raises(DataError, match="must be a column of real numbers, and one of its cells is") as caught:
+        load_dataset(ArraysConfig.from_plain(plain))
+    assert "write numbers with a point" in str(caught.value)
+
+
+@pytest.mark.parametrize(("sign", "shown"), [(";", "';'"), ("\t", "tabs"), ("|", "'|'")])
+def test_another_separator_is_named(tmp_path, sign, shown):
+    frame().to_csv(tmp_path / "a.csv", index=False, sep=sign)
+    plain = {"path": str(tmp_path / "a.csv"), "columns": {"coarse": ["group"]}}
+    with pytest.raises(DataError, match=re.escape(f"Its first line is separated by {shown}")):
+        load_dataset(ArraysConfig.from_plain(plain))
+
+
+def test_another_encoding_is_told_with_what_helps(tmp_path):
+    (tmp_path / "a.csv").write_bytes("coarse,f\na,1\n".encode("utf-16"))
+    with pytest.raises(DataError, match=r"Save it as text in UTF-8\."):
+        read_table(tmp_path / "a.csv", ["coarse"])

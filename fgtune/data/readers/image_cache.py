@@ -21,7 +21,8 @@ import numpy as np
 from fgtune.arrays import ByteArray, IntArray
 from fgtune.data.base import StoredInputs
 from fgtune.data.readers.data_files import memory_bytes
-from fgtune.data.readers.images import FORMATS, MAX_PIXELS, ImageFiles, in_parallel, needs_care, stat_of
+from fgtune.data.readers.image_headers import open_image
+from fgtune.data.readers.images import MAX_PIXELS, ImageFiles, in_parallel, needs_care, stat_of
 from fgtune.errors import DataError
 from fgtune.files import replacing
 
@@ -167,7 +168,7 @@ def _is_special(content: bytes, as_seen: bool) -> bool:
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        with open_image(io.BytesIO(content)) as image:
             return image.width * image.height <= MAX_PIXELS and needs_care(image, as_seen)
     except (OSError, ValueError, SyntaxError, EOFError, MemoryError, Image.DecompressionBombError):
         return False

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from fgtune.arrays import ByteArray, IntArray
 from fgtune.data.base import StoredInputs
 from fgtune.data.readers.data_files import files_in, reason_of
+from fgtune.data.readers.image_headers import FORMATS, open_image
 from fgtune.errors import DataError
 from fgtune.text import first_of
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 Resize = Literal["crop", "squash", "pad"]
 
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "PPM")
-"""Formats that Pillow decodes itself; others (EPS, for one) would start another program."""
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".pgm")
 MOST_BITS = 16
 """Bits of a pixel that are read at most."""
@@ -220,7 +219,7 @@ def read_image(
     if content is None:
         stat_of(path)
     try:
-        with Image.open(path if content is None else content, formats=FORMATS) as image:
+        with open_image(path if content is None else content) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"{image.width} x {image.height} pixels are too many")
             if resize == "crop" and max(image.size) * size * size > MAX_PIXELS * min(image.size):
@@ -285,7 +284,7 @@ def image_sizes(images: ImageFiles, rows: IntArray) -> dict[tuple[int, int], lis
     for row in rows:
         try:
             stat_of(images.file(int(row)))
-            with Image.open(images.file(int(row)), formats=FORMATS) as image:
+            with open_image(images.file(int(row))) as image:
                 found.setdefault(image.size, []).append(os.fsdecode(bytes(images.names[row])))
         except (DataError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             continue

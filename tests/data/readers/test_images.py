@@ -297,3 +297,13 @@ def test_what_is_no_image_file_is_neither_listed_nor_read(make_files, tmp_path, 
 def test_a_folder_that_is_gone_is_told(tmp_path):
     with pytest.raises(DataError, match="folder cannot be read"):
         images_in(tmp_path / "gone")
+
+
+@pytest.mark.parametrize("comments", [b"", b"# made by x\n", b"#\n# " + b"y" * 60_000 + b"\n"])
+def test_comments_of_a_netpbm_image_are_skipped_while_they_end(tmp_path, comments):
+    pixels = np.arange(8 * 8 * 3, dtype=np.uint8)
+    (tmp_path / "a.ppm").write_bytes(b"P6\n" + comments + b"8 8\n255\n" + pixels.tobytes())
+    assert np.array_equal(read_image(tmp_path / "a.ppm", 8, "crop"), pixels.reshape(8, 8, 3).transpose(2, 0, 1))
+    (tmp_path / "b.ppm").write_bytes(b"P6\n#" + b"y" * 70_000 + b"\n8 8\n255\n" + pixels.tobytes())
+    with pytest.raises(DataError, match="do not say its size"):
+        read_image(tmp_path / "b.ppm", 8, "crop")

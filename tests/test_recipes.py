@@ -102,6 +102,12 @@ def cells(layouts: ModuleType, root: Path) -> dict[str, object]:
     return {"trial.data.path": root / "cells.h5ad"} | {f"trial.data.preprocess.{key}": n for key, n in few.items()}
 
 
+def news(layouts: ModuleType, root: Path) -> dict[str, object]:
+    lines = ["text,topic,group", *(",".join(row) for row in layouts.made_texts(40))]
+    (root / "news.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return {"trial.data.path": root / "news.csv"}
+
+
 def embedded(_layouts: ModuleType, _root: Path) -> dict[str, object]:
     pytest.importorskip("scanpy", reason="scanpy comes with fgtune[singlecell]")
     return {}
@@ -127,6 +133,7 @@ RECIPES: dict[str, Callable[[ModuleType, Path], dict[str, object]]] = {
     "hyperspectral_fierce": spectra,
     "pbmc_falcon": cells,
     "single_cell": embedded,
+    "newsgroups_text": news,
 }
 """For each recipe: write a tiny data set of its kind, and say where it lies."""
 

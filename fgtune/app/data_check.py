@@ -21,7 +21,7 @@ from fgtune.data.base import Dataset, Splits
 from fgtune.data.check import SPLIT_NAMES
 from fgtune.data.diagnosis import SourcePair, nesting, purity, source_pairs
 from fgtune.data.load import image_files_of, load_dataset
-from fgtune.data.preparation import as_prepared, fitted_scale
+from fgtune.data.preparation import as_prepared, fitted
 from fgtune.data.readers.images import image_sizes
 from fgtune.data.splits import split_dataset
 from fgtune.data.views import vectors
@@ -78,7 +78,7 @@ def _report(config: DataConfig, dataset: Dataset, trials: Sequence[TrialConfig],
     for pair in source_pairs(dataset):
         lines += _pair(pair)
     lines += _fine(dataset)
-    prepared = as_prepared(dataset, fitted_scale(dataset, splits.train))
+    prepared = as_prepared(dataset, fitted(dataset, splits.train))
     lines += _purity(prepared, splits, seed)
     lines += _image_sizes(config)
     warnings = [

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,7 @@ def discover(
     num_fine: int | None = None,
     minutes: float = DEFAULT_MINUTES,
     leave_out: Sequence[str] = (),
+    text: str | None = None,
     quiet: bool = False,
     wait: bool = False,
 ) -> DiscoveryResults:
@@ -55,6 +56,7 @@ def discover(
         num_fine: Number of fine classes, where it is known; else it is estimated.
         minutes: Time for this call.
         leave_out: Columns that are not to be used.
+        text: Column of texts of a table, which are then what is divided; None divides by its numbers.
         quiet: Print nothing.
         wait: Wait until no other process writes to the folder, and then do what is left, instead of raising.
 
@@ -72,12 +74,12 @@ def discover(
     index = None
     with ExitStack() as stack:
         if isinstance(data, str | os.PathLike):
-            asked = Asked(Path(data), coarse, fine, tuple(leave_out))
+            asked = Asked(Path(data), coarse, fine, tuple(leave_out), text)
             folder = _folder_of(asked) if out is None else Path(out)
         else:
             folder = DEFAULT_OUT / "discover-data" if out is None else Path(out)
             kept, index = given(data, folder, coarse, fine, leave_out), rows_of(data)
-            asked = kept.asked
+            asked = replace(kept.asked, text=text)
             stack.enter_context(kept.readable())
         end = run_discovery(asked, folder, num_fine, minutes, quiet=quiet, wait=wait)
     if end.found is None:

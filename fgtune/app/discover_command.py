@@ -28,6 +28,9 @@ def discover_data(
     num_fine: Annotated[
         int | None, typer.Option("--num-fine", metavar="N", help="Number of fine classes. Default: estimated.")
     ] = None,
+    text: Annotated[
+        str | None, typer.Option("--text", metavar="COLUMN", help="Texts of a table, which are then what is divided.")
+    ] = None,
     minutes: Annotated[float, typer.Option("--minutes", metavar="M", help="Time for this call.")] = 10.0,
     leave_out: Annotated[
         list[str] | None, typer.Option("--leave-out", metavar="COLUMN", help="A column that is not to be used.")
@@ -38,7 +41,8 @@ def discover_data(
     from fgtune.app.discover import run_discovery
     from fgtune.app.discovery.source import Asked
 
-    end = run_discovery(Asked(data, coarse, fine, tuple(leave_out or ())), out, num_fine, minutes, wait=wait)
+    asked = Asked(data, coarse, fine, tuple(leave_out or ()), text)
+    end = run_discovery(asked, out, num_fine, minutes, wait=wait)
     if end.code not in (0, 3):
         say(f"to go on: {end.command}")
     raise typer.Exit(end.code)

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from fgtune.config.reading.source import parse_value, parse_yaml
 from fgtune.config.schema.data import DataConfig, SingleCellConfig
 from fgtune.config.schema.data_tables import TABLE_SUFFIXES, CountsConfig, NoGenesConfig
+from fgtune.config.schema.data_text import TEXT_SUFFIXES, TextConfig
 from fgtune.errors import ConfigError
 from fgtune.files import read_text, real_path, write_atomically
 from fgtune.plugins import permitting
@@ -20,6 +21,7 @@ from fgtune.plugins import permitting
 if TYPE_CHECKING:
     from fgtune.arrays import IntArray
     from fgtune.data.base import Dataset, Inputs
+    from fgtune.data.terms import TextEmbedding
     from fgtune.exporting.folder import ModelCard
     from fgtune.exporting.trained_model import FineModel
 
@@ -97,6 +99,8 @@ def read_samples(
     from fgtune.exporting.coarse_labels import by_source, check_sources, coarse_codes
     from fgtune.exporting.trained_model import checked_inputs, table_inputs
 
+    if model.embedding is not None:
+        return _text_samples(data, model.embedding, card, coarse)
     path, facts = Path(data), model.inputs
     suffix = path.suffix.lower()
     inputs: Any
@@ -131,6 +135,36 @@ def read_samples(
     return inputs, coarse_codes(columns, len(inputs), card, data) if coarse else None
 
 
+def _text_samples(
+    data: str, embedding: TextEmbedding, card: ModelCard, coarse: Sequence[str]
+) -> tuple[Inputs, IntArray | None]:
+    """The texts in a table, in a folder of ``.txt`` files, or of a data config, as the model takes them."""
+    from fgtune.data.sets.texts import folder_texts, labelled_texts, table_texts
+    from fgtune.exporting.coarse_labels import check_sources, coarse_codes
+
+    path = Path(data)
+    columns: list[list[Any]] = []
+    suffix = path.suffix.lower()
+    if suffix in TEXT_SUFFIXES:
+        if coarse:
+            check_sources(len(coarse), card, data)
+        texts, columns = table_texts(path, embedding.form.column or "text", coarse)
+    elif path.is_dir() and not coarse:
+        texts = folder_texts(path)
+    elif data.startswith("kind=") or suffix in (".yaml", ".yml"):
+        config = data_config(_from_line(data) if data.startswith("kind=") else _from_file(path), data)
+        if not isinstance(config, TextConfig):
+            fix = "give texts: a config of kind text, a table or a folder of .txt files"
+            raise ConfigError("the model takes texts", where=data, path="kind", value=config.kind, fix=fix)
+        texts, dataset = labelled_texts(config)
+        columns = _named(dataset) if coarse else []
+    else:
+        fix = "give a table with a column of texts, a folder of .txt files without --coarse, or a .yaml"
+        raise ConfigError("is no data of texts that can be read", path="DATA", value=data, fix=fix)
+    inputs = embedding(texts)
+    return inputs, coarse_codes(columns, len(texts), card, data) if coarse else None
+
+
 _COARSE = "coarse"
 """What holds the coarse labels where there are no columns."""
 
@@ -158,7 +192,7 @@ def _described(data: str, model: FineModel, card: ModelCard) -> Dataset:
     else:
         fix = "give .npz, .npy, .parquet, .csv, .tsv, a .yaml with a data config, or kind=digits"
         raise ConfigError("is not data that can be read", path="DATA", value=data, fix=fix)
-    config = _validated(plain, data)
+    config = data_config(plain, data)
     dataset = load_dataset(config)
     _check_genes(config, dataset, model, card)
     return dataset
@@ -185,7 +219,8 @@ def _from_file(path: Path) -> Any:
     return found
 
 
-def _validated(plain: Any, where: str) -> DataConfig:
+def data_config(plain: Any, where: str) -> DataConfig:
+    """Plain data as a data config; raises ``ConfigError`` with its first fault."""
     try:
         config: DataConfig = TypeAdapter(DataConfig).validate_json(json.dumps(plain))
     except ValidationError as error:

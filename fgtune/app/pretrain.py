@@ -127,7 +127,7 @@ def _of_study(loaded: LoadedStudy, arm: str | None, seed: int, all_samples: bool
 
     from fgtune.config.arms.designs import draft_arms
     from fgtune.data.load import load_dataset
-    from fgtune.data.preparation import as_prepared, fitted_scale
+    from fgtune.data.preparation import as_prepared, fitted
     from fgtune.data.splits import split_dataset
     from fgtune.data.views import training_view
     from fgtune.training.input_checks import check_user_parts
@@ -145,7 +145,7 @@ def _of_study(loaded: LoadedStudy, arm: str | None, seed: int, all_samples: bool
     splits = split_dataset(dataset, config.data.split, config.streams.seeds(seed).split)
     total = len(dataset.inputs)
     seen = np.arange(total) if all_samples else splits.train
-    view = training_view(as_prepared(dataset, fitted_scale(dataset, seen)), splits, None)
+    view = training_view(as_prepared(dataset, fitted(dataset, seen)), splits, None)
     if all_samples or len(view.train) == total:
         view = _whole(view, dataset.coarse)
         note = "it has seen the inputs of all samples, test samples too"

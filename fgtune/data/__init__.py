@@ -11,6 +11,7 @@ DATASETS: dict[str, str] = {
     "image_folder": "fgtune.data.sets.image_folder:load_image_folder",
     "cifar100": "fgtune.data.sets.cifar:load_cifar100",
     "single_cell": "fgtune.data.sets.single_cell:load_single_cell",
+    "text": "fgtune.data.sets.texts:load_texts",
     "breeds": "fgtune.data.sets.imagenet:load_breeds",
     "tiered_imagenet": "fgtune.data.sets.imagenet:load_tiered_imagenet",
     "oxford_pets": "fgtune.data.sets.listed_images:load_oxford_pets",

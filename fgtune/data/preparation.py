@@ -1,4 +1,4 @@
-"""How features are brought to one scale and gaps in them filled, by what the training samples alone show."""
+"""How inputs are prepared by what the training samples alone show: features scaled and filled, texts embedded."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from fgtune.config.schema.base import Config
 from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.data_tables import ArraysConfig, SingleCellConfig
 from fgtune.data.base import Dataset, Preparation
+from fgtune.data.terms import TermCounts, TextEmbedding
 
 _Numbers = Annotated[tuple[float, ...], Field(min_length=1)]
 _TO_DEVIATION = 1.349  # interquartile range of a normal distribution in standard deviations
@@ -43,6 +44,10 @@ class InputScale(Config):
         return found
 
 
+Fitted = InputScale | TextEmbedding
+"""What some samples have taught about preparing any."""
+
+
 def preparation_of(config: DataConfig) -> Preparation | None:
     """What a data config asks to do to features; None where they stay as they are."""
     if not isinstance(config, ArraysConfig | SingleCellConfig):
@@ -51,6 +56,21 @@ def preparation_of(config: DataConfig) -> Preparation | None:
     impute = config.impute if isinstance(config, ArraysConfig) else None
     wanted = Preparation(scales.get(config.standardize), impute)
     return None if wanted == Preparation() else wanted
+
+
+def fitted(dataset: Dataset, rows: IntArray | slice) -> Fitted | None:
+    """What prepares a data set's inputs, found in some of its rows: an embedding of texts, or a scale of features.
+
+    Args:
+        dataset: The data.
+        rows: (n,) the training samples, or a slice of all.
+
+    Returns:
+        None where the data set asks for nothing.
+    """
+    if isinstance(dataset.inputs, TermCounts):
+        return dataset.inputs.fitted(rows)
+    return fitted_scale(dataset, rows)
 
 
 def fitted_scale(dataset: Dataset, rows: IntArray | slice) -> InputScale | None:
@@ -95,10 +115,19 @@ def fitted_scale(dataset: Dataset, rows: IntArray | slice) -> InputScale | None:
     )
 
 
-def as_prepared(dataset: Dataset, scale: InputScale | None) -> Dataset:
-    """The data set with scaled and filled inputs; itself where there is nothing to do."""
-    if scale is None:
+def as_prepared(dataset: Dataset, form: Fitted | None) -> Dataset:
+    """The data set with scaled and filled, or embedded, inputs; itself where there is nothing to do."""
+    if form is None:
         return dataset
-    inputs = np.ascontiguousarray(scale(np.asarray(dataset.inputs)), dtype=np.float32)
+    if isinstance(form, InputScale):
+        return with_inputs(dataset, form(np.asarray(dataset.inputs)))
+    if not isinstance(dataset.inputs, TermCounts):
+        raise TypeError(f"only texts can be embedded, {dataset.name} has none")
+    return with_inputs(dataset, dataset.inputs.embedded(form))
+
+
+def with_inputs(dataset: Dataset, values: AnyArray) -> Dataset:
+    """The data set with prepared inputs, (N, features) real numbers."""
+    inputs = np.ascontiguousarray(values, dtype=np.float32)
     inputs.setflags(write=False)
     return replace(dataset, inputs=inputs, preparation=None)

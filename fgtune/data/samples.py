@@ -6,6 +6,7 @@ import numpy as np
 
 from fgtune.arrays import AnyArray, IntArray
 from fgtune.data.base import Dataset
+from fgtune.data.terms import TermCounts
 from fgtune.results.samples import SampleCard, SampledClass, png_url
 from fgtune.visible import visible
 
@@ -16,7 +17,7 @@ _NAME = 40
 
 
 def sample_card(dataset: Dataset) -> SampleCard:
-    """Samples at even steps through each of the first coarse classes: pictures, or rows of a table.
+    """Samples at even steps through each of the first coarse classes: pictures, starts of texts, or rows of a table.
 
     Fine labels are not read.
 
@@ -31,7 +32,10 @@ def sample_card(dataset: Dataset) -> SampleCard:
     for label in shown:
         rows = np.flatnonzero(labels == label)
         name = visible(source[label])[:_NAME] if label < len(source) else str(label)
-        if shape is not None:
+        if isinstance(dataset.inputs, TermCounts):
+            texts = tuple(visible(dataset.inputs.excerpts[row]) for row in _spread(rows, MOST_ROWS))
+            classes.append(SampledClass(name, len(rows), texts=texts))
+        elif shape is not None:
             drawn = dataset.inputs[_spread(rows, MOST_PICTURES)]
             pictures = tuple(_data_url(sample.reshape(shape)) for sample in drawn)
             classes.append(SampledClass(name, len(rows), pictures))
@@ -39,7 +43,7 @@ def sample_card(dataset: Dataset) -> SampleCard:
             drawn = dataset.inputs[_spread(rows, MOST_ROWS)].reshape(-1, width)[:, :MOST_COLUMNS]
             classes.append(SampledClass(name, len(rows), rows=tuple(_row(sample) for sample in drawn)))
     more = dataset.num_coarse[0] - len(shown)
-    if shape is not None:
+    if shape is not None or isinstance(dataset.inputs, TermCounts):
         return SampleCard(dataset.name, tuple(classes), more)
     names = dataset.feature_names or tuple(f"feature {number}" for number in range(width))
     columns = tuple(visible(name)[:_NAME] for name in names[:MOST_COLUMNS])

@@ -26,6 +26,7 @@ from fgtune.config.reading.source import parse_yaml
 from fgtune.config.reading.writing import yaml_text
 from fgtune.config.schema.base import Config
 from fgtune.config.schema.trial import TrialConfig
+from fgtune.data.terms import TextEmbedding, TextForm
 from fgtune.errors import ConfigError
 from fgtune.exporting.trained_model import FineLabels, FineModel, InputFacts, empty_network
 from fgtune.files import read_text, write_atomically
@@ -44,9 +45,13 @@ FORMAT: Literal[1] = 1
 
 CARD = "model.json"
 WEIGHTS, CONFIG, RELATIONS, LABELS = "weights.safetensors", "config.yaml", "relations.npz", "labels.parquet"
+TERMS, EMBEDDING = "terms.json", "embedding.npz"
+"""Of a model of texts: the terms it knows, and what it makes of them."""
 
 MOST_CARD = 1 << 26
 """Bytes of ``model.json``, which names the columns of the inputs and the coarse classes."""
+MOST_TERMS = 1 << 28
+"""Bytes of ``terms.json``."""
 _Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -161,6 +166,8 @@ def _write_files(folder: Path, model: FineModel, card: ModelCard, labels: pd.Dat
         RELATIONS: _relations(model, card.num_coarse),
         LABELS: labels.to_parquet(None, index=False),
     }
+    if model.embedding is not None:
+        contents |= {TERMS: _terms(model.embedding), EMBEDDING: _arrays(model.embedding)}
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     card = card.model_copy(update={"files": digests})
     contents[CARD] = (json.dumps(card.to_plain(), indent=2) + "\n").encode()
@@ -194,6 +201,16 @@ def _relations(model: FineModel, num_coarse: Sequence[int]) -> bytes:
         arrays |= model.clusters.arrays()
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def _terms(embedding: TextEmbedding) -> bytes:
+    return (json.dumps(embedding.terms, ensure_ascii=False, indent=0) + "\n").encode()
+
+
+def _arrays(embedding: TextEmbedding) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, idf=embedding.idf, components=embedding.components)
     return buffer.getvalue()
 
 
@@ -237,6 +254,7 @@ def load_model(folder: Path) -> tuple[FineModel, ModelCard]:
     check_files(folder, card)
     config = _read_config(folder / CONFIG)
     try:
+        embedding = None if card.input.text is None else _embedding(folder, card.input.text)
         check_unpacked(folder / RELATIONS)
         with np.load(folder / RELATIONS, allow_pickle=False) as arrays:
             stored = {name: arrays[name] for name in arrays.files}
@@ -262,7 +280,26 @@ def load_model(folder: Path) -> tuple[FineModel, ModelCard]:
         rule = f"does not hold together ({first_line(error)})"
         raise ConfigError(rule, where=str(folder), fix=_AGAIN) from error
     network.eval()
-    return FineModel(config, card.input, network, stored["fine_to_coarse"], clusters), card
+    return FineModel(config, card.input, network, stored["fine_to_coarse"], clusters, embedding), card
+
+
+def _embedding(folder: Path, form: TextForm) -> TextEmbedding:
+    """The embedding of a model of texts.
+
+    Raises:
+        ValueError: Its files do not hold together.
+    """
+    check_unpacked(folder / EMBEDDING)
+    terms = json.loads(read_text(folder / TERMS, MOST_TERMS, what="list of terms"))
+    if not isinstance(terms, list) or not all(isinstance(term, str) for term in terms) or len({*terms}) < len(terms):
+        raise ValueError("its terms are no list of different words")
+    with np.load(folder / EMBEDDING, allow_pickle=False) as arrays:
+        idf, components = (np.asarray(arrays[name], dtype=np.float64) for name in ("idf", "components"))
+    if idf.shape != (len(terms),) or components.ndim != 2 or components.shape[1] != len(terms):
+        raise ValueError(f"its embedding has shape {components.shape}, and there are {len(terms):,} terms")
+    if len(components) > form.dimension or not (np.isfinite(idf).all() and np.isfinite(components).all()):
+        raise ValueError(f"its embedding must be finite and have at most {form.dimension} rows")
+    return TextEmbedding(form, tuple(terms), idf, components)
 
 
 _AGAIN = "refit the arm again, or restore the folder from a copy"
@@ -293,7 +330,8 @@ def _check_relations(fine_to_coarse: object, card: ModelCard) -> None:
 
 def check_files(folder: Path, card: ModelCard) -> None:
     """Raise ``ConfigError`` unless every file exists, fits into memory and has the digest of the card."""
-    for name in (WEIGHTS, CONFIG, RELATIONS, LABELS):
+    of_texts = () if card.input.text is None else (TERMS, EMBEDDING)
+    for name in (WEIGHTS, CONFIG, RELATIONS, LABELS, *of_texts):
         path = folder / name
         if not path.is_file():
             raise ConfigError("is missing from the model", where=str(path), fix=_AGAIN)

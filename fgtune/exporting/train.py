@@ -16,8 +16,9 @@ import torch
 
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Dataset, Splits
-from fgtune.data.preparation import InputScale, as_prepared, fitted_scale
+from fgtune.data.preparation import Fitted, InputScale, as_prepared, fitted_scale
 from fgtune.data.splits import split_dataset
+from fgtune.data.terms import TermCounts, TextEmbedding
 from fgtune.errors import ConfigError
 from fgtune.exporting.folder import CARD, check_files, label_table, read_card
 from fgtune.exporting.trained_model import FineModel, empty_network, facts_of
@@ -154,8 +155,10 @@ def training_labels(
     trained[splits.train] = dataset.coarse[splits.train, 0]
     with trial_threads(threads):
         # Inputs that a user's own form was brought to before the study are scaled already.
-        scale = None if dataset.preparation is None else model.inputs.scale
-        outputs = model.outputs(as_prepared(dataset, scale).inputs, trained)
+        form: Fitted | None = None if dataset.preparation is None else model.inputs.scale
+        if isinstance(dataset.inputs, TermCounts):
+            form = model.embedding
+        outputs = model.outputs(as_prepared(dataset, form).inputs, trained)
     table = label_table(model.labels(outputs), coarse_names, dataset.coarse)
     table["fine_class_within"] = model.labels(outputs, dataset.coarse).fine
     table["trained_on"] = np.isin(table["row"].to_numpy(), splits.train)
@@ -170,11 +173,13 @@ def scale_of_training(config: TrialConfig, dataset: Dataset, seed: int) -> Input
     return fitted_scale(dataset, splits.train)
 
 
-def _model_of(trainer: Trainer, dataset: Dataset, scale: InputScale | None) -> FineModel:
+def _model_of(trainer: Trainer, dataset: Dataset, form: Fitted | None) -> FineModel:
     """The model of a finished trainer, in a new network that is never compiled, just as it will be loaded."""
     config = trainer.config
-    facts = facts_of(as_prepared(dataset, scale), trainer.view.train, config.data.kind, dataset.feature_names)
-    facts = facts.model_copy(update={"scale": scale})
+    embedding = form if isinstance(form, TextEmbedding) else None
+    facts = facts_of(as_prepared(dataset, form), trainer.view.train, config.data.kind, dataset.feature_names)
+    scale, text = (form, None) if embedding is None else (None, embedding.form)
+    facts = facts.model_copy(update={"scale": scale, "text": text})
     network = empty_network(config, facts, trainer.networks.num_fine)
     network.load_state_dict(trainer.networks.evaluated.state_dict())
     return FineModel(
@@ -183,6 +188,7 @@ def _model_of(trainer: Trainer, dataset: Dataset, scale: InputScale | None) -> F
         network.eval(),
         trainer.relations.fine_to_coarse,
         trainer.networks.clusters,
+        embedding,
     )
 
 

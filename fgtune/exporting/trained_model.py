@@ -19,6 +19,7 @@ from fgtune.config.schema.base import Config
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Dataset, Inputs, StoredInputs
 from fgtune.data.preparation import InputScale
+from fgtune.data.terms import TextEmbedding, TextForm
 from fgtune.errors import ConfigError
 from fgtune.metrics.coarse import allowed_classes
 from fgtune.models.classifier import FineClassifier, build_classifier
@@ -58,6 +59,8 @@ class InputFacts(Config):
     """Whether numbers of any type are accepted, including integers, because the training data were read that way."""
     scale: InputScale | None = None
     """What ``fgtune discover`` did to the user's numbers before training; None where inputs are what the user has."""
+    text: TextForm | None = None
+    """How texts become the inputs; None where samples are no texts."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ class FineModel:
         network: The network that the study evaluated (student or teacher), on any device.
         fine_to_coarse: (sources, num_fine) learned parents.
         clusters: The fine classes of a model without a fine head; else None.
+        embedding: What makes inputs of texts; None where samples are no texts.
     """
 
     def __init__(
@@ -93,8 +97,9 @@ class FineModel:
         network: FineClassifier,
         fine_to_coarse: IntArray,
         clusters: Clusters | None,
+        embedding: TextEmbedding | None = None,
     ) -> None:
-        self.config, self.inputs, self.clusters = config, inputs, clusters
+        self.config, self.inputs, self.clusters, self.embedding = config, inputs, clusters, embedding
         self.fine_to_coarse = fine_to_coarse
         gpu = torch.cuda.is_available()
         # A model that was trained on a GPU also predicts without one.

@@ -28,12 +28,14 @@ class SampledClass:
         size: Number of samples that have this label.
         pictures: Data URLs, where samples are pictures.
         rows: (samples, columns) values, where they are not; None for a missing one.
+        texts: The beginnings of texts, where samples are texts.
     """
 
     name: str
     size: int
     pictures: tuple[str, ...] = ()
     rows: tuple[tuple[float | None, ...], ...] = ()
+    texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ def _parsed(raw: dict[str, Any]) -> SampleCard:
             int(each["size"]),
             tuple(str(picture) for picture in each["pictures"]),
             tuple(tuple(None if value is None else float(value) for value in row) for row in each["rows"]),
+            tuple(str(text) for text in each.get("texts", ())),
         )
         for each in raw["classes"]
     )

@@ -15,6 +15,7 @@ from fgtune.config.schema.data import DataConfig
 from fgtune.data.base import Dataset
 from fgtune.data.check import check_dataset as check_arrays
 from fgtune.data.load import load_dataset
+from fgtune.data.preparation import as_prepared, fitted
 from fgtune.data.splits import split_dataset
 from fgtune.testing import Plain, permitted, require
 
@@ -89,8 +90,11 @@ def takes_a_limit(case: DataCase) -> None:
     kept = _shares(part) * count
     off = float(np.abs(kept - quota).max())
     require(off <= (1 if whole.given_split is None else 3), f"a limit must keep proportions, one is off by {off:.1f}")
-    rows = {row.tobytes() for row in whole.inputs[:]}
-    require(all(row.tobytes() in rows for row in part.inputs[:]), "a limit must keep samples as they are")
+    form = fitted(whole, slice(None))  # of texts: numbers by the same embedding
+    rows = {row.tobytes() for row in as_prepared(whole, form).inputs[:]}
+    require(
+        all(row.tobytes() in rows for row in as_prepared(part, form).inputs[:]), "a limit must keep samples as they are"
+    )
     same = case.load(limit=len(whole.inputs) + 10_000).fingerprint == whole.fingerprint
     require(same, "a limit above the size must change nothing")
 

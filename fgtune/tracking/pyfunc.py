@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fgtune import __version__
-from fgtune.errors import TrackingError
+from fgtune.errors import ConfigError, TrackingError
 from fgtune.tracking import layout, tracking_uri
 from fgtune.tracking.variables import naming_variables
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from fgtune.data.base import Inputs
     from fgtune.exporting.folder import ModelCard
     from fgtune.exporting.trained_model import FineModel
     from fgtune.tracking.store import Store
@@ -199,12 +200,31 @@ class FineClasses:
         if isinstance(model_input, dict):
             data = next((value for name, value in model_input.items() if name != "coarse"), model_input)
             coarse = model_input.get("coarse")
-        array = table_inputs(data, facts, where) if isinstance(data, pd.DataFrame) else data
-        inputs = checked_inputs(array, facts, where)
+        if self._model.embedding is not None:
+            inputs: Inputs = self._model.embedding(_texts(data, self._model.embedding.form.column))
+        else:
+            array = table_inputs(data, facts, where) if isinstance(data, pd.DataFrame) else data
+            inputs = checked_inputs(array, facts, where)
         if coarse is not None:
             columns = by_source(np.asarray(coarse, dtype=object))
             coarse = coarse_codes(columns, len(inputs), self._card, where, "coarse")
         return label_table(self._model.predict(inputs, coarse), self._card.coarse_names, coarse)
+
+
+def _texts(data: Any, column: str | None) -> list[str]:
+    """The texts in a table, by the column that held them in training or in its only one, or in a list of them."""
+    import numpy as np
+    import pandas as pd
+
+    if isinstance(data, pd.DataFrame):
+        name = column if column in data.columns or data.shape[1] != 1 else data.columns[0]
+        if name not in data.columns:
+            raise ConfigError(f"the table lacks the column of texts {name or 'text'!r}", where="inputs")
+        data = data[name]
+    texts = np.asarray(data, dtype=object).reshape(-1).tolist()
+    if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
+        raise ConfigError("samples must be texts, none of them empty", where="inputs")
+    return texts
 
 
 def _load_pyfunc(path: str) -> FineClasses:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from fgtune.arrays import Float32Array, IntArray
 from fgtune.catalog.terms import TERMS
 from fgtune.config.schema.base import data_key, stable_hash
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Dataset, EvaluationView, Splits, TrainingView
-from fgtune.data.preparation import InputScale, as_prepared, fitted_scale
+from fgtune.data.preparation import Fitted, InputScale, as_prepared, fitted, with_inputs
 from fgtune.data.splits import split_dataset
 from fgtune.data.views import evaluation_view, training_view, vectors
 from fgtune.metrics.fixed_space import PrincipalSpace, principal_space
@@ -51,14 +53,17 @@ class PreparedSplit:
         evaluation_neighbors: (n, 5) nearest neighbours by raw inputs and within the same coarse class, for each
             evaluated split and the validation split; for neighbour agreement and the validation loss.
         fixed: A sample of each evaluated split in the space that all trials on the data set share.
-        scale: What brings features to one scale and fills their gaps, by the training samples; None for nothing.
+        scale: What brings features to one scale and fills their gaps, or embeds texts, by the training samples; None
+            for nothing.
+        inputs: (N, dimension) embedded texts, which no trial has to embed again; None for other data.
     """
 
     splits: Splits
     neighbors: IntArray | None
     evaluation_neighbors: Mapping[str, IntArray] = field(default_factory=dict)
     fixed: Mapping[str, FixedSample] = field(default_factory=dict)
-    scale: InputScale | None = None
+    scale: Fitted | None = None
+    inputs: Float32Array | None = None
 
 
 def prepare_split(
@@ -79,9 +84,9 @@ def prepare_split(
     seed = config.streams.seeds(seed).split
     splits = split_dataset(dataset, config.data.split, seed) if splits is None else splits
 
-    scale = fitted_scale(dataset, splits.train)
+    scale = fitted(dataset, splits.train)
     # The space to judge in is that of all samples: the same for every seed, and nothing is trained in it.
-    shared = as_prepared(dataset, fitted_scale(dataset, slice(None)))
+    shared = as_prepared(dataset, fitted(dataset, slice(None)))
     dataset = as_prepared(dataset, scale)
 
     def search(rows: IntArray, k: int, scope: str) -> IntArray:
@@ -96,6 +101,7 @@ def prepare_split(
         {name: search(getattr(splits, name), EVALUATION_NEIGHBORS, "coarse") for name in _measured(config)},
         {name: _fixed_sample(shared, getattr(splits, name), seed, name) for name in _measured(config)},
         scale,
+        None if scale is None or isinstance(scale, InputScale) else np.asarray(dataset.inputs),
     )
 
 
@@ -149,7 +155,8 @@ def dataset_key(config: TrialConfig) -> str:
 
 def views(dataset: Dataset, prepared: PreparedSplit) -> tuple[TrainingView, EvaluationView]:
     """The trainer's view, without fine labels, and the evaluator's."""
-    dataset = as_prepared(dataset, prepared.scale)
+    known = prepared.inputs
+    dataset = as_prepared(dataset, prepared.scale) if known is None else with_inputs(dataset, known)
     return training_view(dataset, prepared.splits, prepared.neighbors), evaluation_view(dataset, prepared.splits)
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from support.layouts import made_texts
 
 import fgtune
 from fgtune.app.cli import main
@@ -243,6 +244,21 @@ def test_an_interruption_outside_the_studies_says_how_to_go_on(data, tmp_path, m
     command = ["discover", str(data), "--out", str(tmp_path / "out"), "--coarse", "group", "--minutes", "5"]
     assert main(command) == 130
     assert f"to go on: fgtune {' '.join(command)}" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("in_process", "small")
+def test_texts_get_classes_that_words_describe_and_new_tables_of_them_the_same(tmp_path):
+    table = tmp_path / "mail.csv"
+    pd.DataFrame(made_texts(30), columns=["body", "group", "topic"]).drop(columns="topic").to_csv(table, index=False)
+    out = tmp_path / "out"
+    found = fgtune.discover(table, out, coarse="group", text="body", num_fine=4, minutes=5, quiet=True)
+    labels = pd.read_csv(out / "classes.csv")
+    assert len(labels) == 120
+    assert len(found.classes) == 4
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert sum(word in page for word in ("quantum", "penalty", "racket", "enzyme", "umpire", "gene")) >= 3
+    predict(out / "model", str(table), tmp_path / "new.parquet", say=lambda _: None, coarse=["group"])
+    assert np.array_equal(pd.read_parquet(tmp_path / "new.parquet")["fine_class"], labels["model_class"])
 
 
 @pytest.mark.usefixtures("in_process", "small")

@@ -195,6 +195,13 @@ def tiny_config(kind: str, root: Path) -> dict[str, Any]:
         inputs = np.random.default_rng(0).random((90, 4))
         np.savez(root / "data.npz", inputs=inputs, coarse=np.arange(90) % 3, fine=np.arange(90) % 9)
         return plain | {"path": str(root / "data.npz")}
+    if kind == "text":
+        write_texts(root / "texts.csv")
+        return plain | {
+            "path": str(root / "texts.csv"),
+            "columns": {"coarse": ["group"], "fine": "topic"},
+            "dimension": 8,
+        }
     if kind == "image_folder":
         write_folders(root)
     elif kind == "cifar100":
@@ -221,6 +228,32 @@ def tiny_config(kind: str, root: Path) -> dict[str, Any]:
         return plain | {"path": str(root / "cells.h5ad"), "fine": "state", "coarse": "type", "preprocess": few}
     size = {} if kind == "cifar100" else {"size": 8}
     return plain | {"path": str(root)} | size
+
+
+TOPICS = {
+    ("sport", "football"): "goal keeper penalty league striker corner",
+    ("sport", "tennis"): "serve racket set volley court umpire",
+    ("science", "physics"): "quantum particle energy field laser mass",
+    ("science", "biology"): "cell gene protein species enzyme tissue",
+}
+"""Words of four topics in two groups."""
+
+
+def made_texts(each: int = 25, seed: int = 0) -> list[tuple[str, str, str]]:
+    """Rows of text, group and topic: eight words of the topic and two of the group's other one, shuffled."""
+    rng, rows = np.random.default_rng(seed), []
+    for (group, topic), words in TOPICS.items():
+        other = next(known for key, known in TOPICS.items() if key[0] == group and key[1] != topic)
+        for _ in range(each):
+            chosen = [*rng.choice(words.split(), 8), *rng.choice(other.split(), 2)]
+            rows.append((" ".join(rng.permutation(chosen)), group, topic))
+    return rows
+
+
+def write_texts(file: Path, each: int = 25) -> None:
+    """A table of ``made_texts``."""
+    lines = ["text,group,topic", *(",".join(row) for row in made_texts(each))]
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def cells(count: int = 90, genes: int = 30) -> tuple[np.ndarray, list[str], list[str]]:

@@ -141,7 +141,7 @@ class Call:
         """Root of the mean variance of a feature; of images, which are not changed by noise, 1."""
         if len(self._source.shape) == 3:
             return 1.0
-        return float(np.sqrt(np.asarray(self._dataset.inputs).var(axis=0, dtype=np.float64).mean()))
+        return float(np.sqrt(self._dataset.inputs[:].var(axis=0, dtype=np.float64).mean()))
 
     @cached_property
     def _space(self) -> PrincipalSpace:

@@ -14,6 +14,7 @@ from fgtune.app.discovery.source import csv_text
 from fgtune.app.discovery.stages import accuracies, runs_of, scores_of
 from fgtune.data.base import Dataset
 from fgtune.data.labels import number_classes
+from fgtune.data.preparation import as_prepared
 from fgtune.data.views import vectors
 from fgtune.files import write_atomically
 
@@ -35,7 +36,7 @@ def assign_all(model: Path, dataset: Dataset) -> tuple[Assignment, IntArray, Mod
     from fgtune.exporting.folder import load_model
 
     loaded, card = load_model(model)
-    outputs = loaded.outputs(dataset.inputs)
+    outputs = loaded.outputs(as_prepared(dataset, loaded.embedding).inputs)
     scores = np.log(outputs.probs + 1e-38) if outputs.log_probs is None else outputs.log_probs
     return assign(scores, loaded.fine_to_coarse, dataset.coarse), loaded.fine_to_coarse[0], card
 

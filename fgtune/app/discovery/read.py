@@ -26,10 +26,15 @@ def read_source(asked: Asked, out: Path, begin: Callable[[], None] = lambda: Non
     """
     path = file_at(asked.data)
     suffix = path.suffix.lower()
+    if asked.text is not None and suffix not in TABLES:
+        fix = f"name a table ({', '.join(TABLES)}), or leave --text out"
+        raise DataError("only a table has a column of texts", where=str(asked.data), path="--text", value=asked.text, fix=fix)
     if path.is_dir():
         from fgtune.app.discovery.images import read_images as read
     elif not path.exists():
         raise DataError("no such file or folder", where=str(asked.data), fix=f"name {FORMS}")
+    elif asked.text is not None:
+        from fgtune.app.discovery.texts import read_user_texts as read
     elif suffix in TABLES:
         from fgtune.app.discovery.tables import read_user_table as read
     elif suffix == ".npz":
@@ -38,7 +43,8 @@ def read_source(asked: Asked, out: Path, begin: Callable[[], None] = lambda: Non
         from fgtune.app.discovery.cells import read_cells as read
     else:
         raise DataError(f"is not one of the forms that are read: {FORMS}", where=str(asked.data), value=suffix)
-    both = next((name for name in asked.left_out if name in (asked.coarse, asked.fine)), None)
+    both = next((name for name in asked.left_out if name in (asked.coarse, asked.fine, asked.text)), None)
     if both is not None:
-        raise DataError("cannot hold labels and be left out", where=str(asked.data), path=both, fix="name it once")
+        rule = "cannot hold the texts and be left out" if both == asked.text else "cannot hold labels and be left out"
+        raise DataError(rule, where=str(asked.data), path=both, fix="name it once")
     return read(asked, out, begin)

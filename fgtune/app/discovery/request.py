@@ -45,6 +45,7 @@ class Request:
         parts = ["fgtune", "discover", str(asked.data), "--out", str(out)]
         parts += ["--coarse", asked.coarse] if asked.coarse else []
         parts += ["--fine", asked.fine] if asked.fine else []
+        parts += ["--text", asked.text] if asked.text else []
         parts += [part for name in asked.left_out for part in ("--leave-out", name)]
         parts += ["--num-fine", str(self.num_fine)] if self.num_fine else []
         parts += ["--minutes", f"{minutes:g}"] if minutes != DEFAULT_MINUTES else []
@@ -58,7 +59,8 @@ class Request:
 
     def _identity(self) -> dict[str, Any]:
         asked = self.asked
-        return {
+        of_texts = {"text": asked.text} if asked.text else {}
+        return of_texts | {
             "data": str(asked.data.resolve()),
             "coarse": asked.coarse,
             "fine": asked.fine,
@@ -85,7 +87,8 @@ class Request:
             seconds = float(plain["seconds"])
             if plain["schedule"] is None:
                 return self
-            differs = [name for name, value in self._identity().items() if plain[name] != value and name != "fine"]
+            differs = [name for name, value in self._identity().items() if plain.get(name) != value and name != "fine"]
+            differs += ["text"] if plain.get("text") and not self.asked.text else []
         except (ConfigError, ValueError, KeyError, TypeError, RecursionError) as error:
             fix = "choose another place with --out"
             raise ConfigError("cannot be read as the request of a discovery", where=str(path), fix=fix) from error

@@ -27,17 +27,19 @@ class Asked:
         coarse: Column with the coarse labels; None to find it.
         fine: Column with fine classes, for nothing but a comparison at the end; None for none.
         left_out: Columns that are not to be used.
+        text: Column of texts, which are then the inputs; None where the inputs are numbers.
     """
 
     data: Path
     coarse: str | None = None
     fine: str | None = None
     left_out: tuple[str, ...] = ()
+    text: str | None = None
 
     @property
     def named(self) -> tuple[str, ...]:
         """Everything that he named."""
-        return tuple(name for name in (self.coarse, self.fine, *self.left_out) if name is not None)
+        return tuple(name for name in (self.coarse, self.fine, self.text, *self.left_out) if name is not None)
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,14 @@ class Source:
     """Data as the studies read them, and what is shown of them.
 
     Attributes:
-        kind: ``table``, ``arrays``, ``cells`` or ``images``.
+        kind: ``table``, ``texts``, ``arrays``, ``cells`` or ``images``.
         config: The data config of the studies, as plain data.
         coarse: What holds the coarse labels: a column, an array, the folders.
         ids: Name of each sample, in the order of the data set; None for its number.
         id_name: What the names are.
         features: Names of the features, where they have names.
-        numbers: (N, features) their values as given, for people to read; None where inputs are pixels.
+        numbers: (N, features) their values as given, for people to read, of texts the weights of words; None where
+            inputs are pixels.
         fine: (N,) fine classes by name, where they were named; they never reach a study.
         shape: Shape of one sample.
         notes: What was done to the data, one sentence each.

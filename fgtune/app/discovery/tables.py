@@ -50,20 +50,20 @@ def read_user_table(asked: Asked, out: Path, begin: Callable[[], None]) -> Sourc
         DataError: The table cannot be read, a named column is missing, or no column is left.
     """
     where = str(asked.data)
-    frame = _read(asked)
+    frame = read_frame(asked)
     named = asked.named
     check_named(asked, [*frame.columns, *asked.left_out], where)
-    numbering = _id_columns(frame, named)
+    numbering = id_columns(frame, named)
     ids = numbering[0] if numbering else None
-    labels = _label_columns(frame, {*named, *numbering} - {asked.coarse})
+    labels = label_columns(frame, {*named, *numbering} - {asked.coarse})
     fine = fine_labels(asked.fine, list(frame.get(asked.fine, ())), where)
     if asked.coarse is None:
         coarse = choose_coarse(labels, where)
     else:
-        coarse = labels.get(asked.coarse) or _unusual(frame, asked.coarse, where)
+        coarse = labels.get(asked.coarse) or unusual(frame, asked.coarse, where)
         labels[asked.coarse] = coarse
     notes: list[str] = [] if asked.coarse else [f"Coarse labels are those of column {coarse.name}, which was guessed."]
-    notes += _naming(numbering)
+    notes += naming(numbering)
     kept = _features(frame, coarse, labels, {*named, *numbering, coarse.name}, notes, where)
     values, medians = _filled(frame, kept, notes)
     scale, note = scale_of(values, medians)
@@ -93,7 +93,8 @@ def read_user_table(asked: Asked, out: Path, begin: Callable[[], None]) -> Sourc
     )
 
 
-def _read(asked: Asked) -> pd.DataFrame:
+def read_frame(asked: Asked) -> pd.DataFrame:
+    """The table without what is left out, its columns by text; raises ``DataError`` where it is too short."""
     frame = read_table(asked.data, [], others=True, config_path="", without=asked.left_out)
     if len(frame) < MIN_SAMPLES:
         raise DataError(f"must have at least {MIN_SAMPLES} rows", where=str(asked.data), value=len(frame))
@@ -105,7 +106,7 @@ def _is_text(column: pd.Series) -> bool:
     return column.dtype.kind not in "buif"
 
 
-def _id_columns(frame: pd.DataFrame, named: Sequence[str]) -> list[str]:
+def id_columns(frame: pd.DataFrame, named: Sequence[str]) -> list[str]:
     """Columns that name or number the rows rather than measure them, those first that names of samples are taken from.
 
     Their values are all different, and they hold text, are called so, or rise by 1 from row to row.
@@ -123,7 +124,7 @@ def _id_columns(frame: pd.DataFrame, named: Sequence[str]) -> list[str]:
     return names + numbers
 
 
-def _naming(numbering: Sequence[str]) -> list[str]:
+def naming(numbering: Sequence[str]) -> list[str]:
     """What is said of columns that name or number the rows."""
     notes = []
     if numbering:
@@ -134,7 +135,7 @@ def _naming(numbering: Sequence[str]) -> list[str]:
     return notes
 
 
-def _label_columns(frame: pd.DataFrame, others: set[str]) -> dict[str, Column]:
+def label_columns(frame: pd.DataFrame, others: set[str]) -> dict[str, Column]:
     """Columns that may hold labels: words, truth values, or a few whole numbers."""
     found = {}
     for name in frame.columns:
@@ -154,7 +155,7 @@ def _is_whole(column: pd.Series) -> bool:
     return column.dtype.kind in "bui"
 
 
-def _unusual(frame: pd.DataFrame, name: str, where: str) -> Column:
+def unusual(frame: pd.DataFrame, name: str, where: str) -> Column:
     """A column of coarse labels that the user names although it has few or many classes."""
     codes, classes = number_classes(cells(frame[name]))
     if len(classes) < 2:

@@ -24,6 +24,7 @@ from fgtune.config.schema.data_tables import (
     PatchesConfig,
     SingleCellConfig,
 )
+from fgtune.config.schema.data_text import TextConfig
 from fgtune.config.schema.plugin import BY_KIND, PLUGIN, SHIPPED, PluginDataConfig
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "ProductsConfig",
     "SingleCellConfig",
     "SplitConfig",
+    "TextConfig",
     "TieredImageNetConfig",
 ]
 
@@ -55,6 +57,7 @@ _ShippedDataConfig = Annotated[
     | ImageFolderConfig
     | Cifar100Config
     | SingleCellConfig
+    | TextConfig
     | BreedsConfig
     | TieredImageNetConfig
     | OxfordPetsConfig

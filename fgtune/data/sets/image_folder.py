@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +11,12 @@ from fgtune.config.schema.data_images import FewShotDataConfig, ImageFolderConfi
 from fgtune.data.base import Dataset, Inputs
 from fgtune.data.check import SPLIT_NAMES
 from fgtune.data.labels import nfc
+from fgtune.data.readers.class_folders import class_folders
 from fgtune.data.readers.data_files import folders_in, inside, missing, read_lines
 from fgtune.data.readers.images import SUFFIXES, CachePolicy, ImageFiles, images_in
 from fgtune.data.readers.tables import cells, labels_of, read_table
 from fgtune.data.sets.cifar_files import read_cifar100
 from fgtune.errors import DataError
-from fgtune.text import first_of
 
 LAYOUT = "PATH/COARSE/FINE/*.jpg or PATH/COARSE/*.jpg (or .png ...), or PATH with a CSV named by data.table"
 GET = "Point data.path to the folder of your images."
@@ -53,60 +52,8 @@ def image_files(root: Path, names: list[str], config: ImageSetConfig) -> ImageFi
 
 def _from_folders(root: Path, config: ImageFolderConfig) -> Dataset:
     """A folder is a coarse class, and the folders in it fine classes; without any, images lie in the coarse ones."""
-    parents = folders_in(root)
-    direct = {parent: images_in(root / parent) for parent in parents}
-    inner = {
-        parent: {fine: images_in(root / parent / fine) for fine in folders_in(root / parent)} for parent in parents
-    }
-    nested = [parent for parent in parents if any(inner[parent].values())]
-    notes = _check_depth(root, direct, nested)
-    names: list[str] = []
-    coarse: list[str] = []
-    fine: list[str] = []
-    for parent in parents:
-        for each, files in inner[parent].items():
-            names += [f"{parent}/{each}/{file}" for file in files]
-            coarse += [nfc(parent)] * len(files)
-            fine += [nfc(f"{parent}/{each}")] * len(files)
-        if not nested:
-            names += [f"{parent}/{file}" for file in direct[parent]]
-            coarse += [nfc(parent)] * len(direct[parent])
-    if not names:
-        rule = f"holds no images of {', '.join(SUFFIXES)} in folders COARSE/FINE or COARSE"
-        raise DataError(rule, where=str(root), path="trial.data.path", fix=f"Expected layout: {LAYOUT}.")
-    coarse_names = tuple(dict.fromkeys(map(nfc, parents)))
-    fine_names = tuple(dict.fromkeys(nfc(f"{parent}/{each}") for parent in parents for each in inner[parent]))
-    return Dataset(
-        name=config.path,
-        inputs=image_files(root, names, config),
-        coarse=_numbered(coarse, coarse_names)[:, None],
-        num_coarse=(len(coarse_names),),
-        fine=_numbered(fine, fine_names) if nested else None,
-        num_fine=len(fine_names) if nested else None,
-        coarse_names=(coarse_names,),
-        fine_names=fine_names if nested else None,
-        notes=notes,
-    )
-
-
-def _numbered(labels: list[str], names: tuple[str, ...]) -> IntArray:
-    number = {name: index for index, name in enumerate(names)}
-    return np.array([number[label] for label in labels], dtype=np.int64)
-
-
-def _check_depth(root: Path, direct: Mapping[str, list[str]], nested: Sequence[str]) -> tuple[str, ...]:
-    """Warns of images beside the folders of fine classes; raises where a coarse class has nothing else."""
-    if not nested:
-        return ()
-    flat = next((parent for parent, files in direct.items() if files and parent not in nested), None)
-    if flat is not None:
-        rule = f"{flat} holds images itself, and {nested[0]} holds them in folders of fine classes"
-        fix = "Put all images into COARSE/FINE, or all into COARSE for coarse labels alone."
-        raise DataError(rule, where=str(root), path="trial.data.path", fix=fix)
-    beside = [f"{parent}/{file}" for parent, files in direct.items() for file in files]
-    if not beside:
-        return ()
-    return (f"{root}: images beside the folders of fine classes are not used: {first_of(beside)}",)
+    found = class_folders(root, images_in, "images", ", ".join(SUFFIXES), LAYOUT)
+    return found.dataset(config.path, image_files(root, found.names, config))
 
 
 def _from_table(root: Path, table: str, config: ImageFolderConfig) -> Dataset:

@@ -1,0 +1,118 @@
+"""Texts from tables and folders: the same data set either way, and one clear error for what cannot be used."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+from support.layouts import made_texts
+
+from fgtune.config.schema.data import TextConfig
+from fgtune.data.load import load_dataset
+from fgtune.data.sets.texts import folder_texts
+from fgtune.errors import DataError
+
+COLUMNS = {"coarse": ["group"], "fine": "topic"}
+FRAME = pd.DataFrame(made_texts(6), columns=["text", "group", "topic"])
+
+
+def load(path: Path, columns=COLUMNS, **changes):
+    return load_dataset(TextConfig.from_plain({"path": str(path), "columns": columns, "dimension": 5, **changes}))
+
+
+def folders(root: Path, frame: pd.DataFrame = FRAME, fine: bool = True) -> Path:
+    for row, (text, group, topic) in enumerate(frame.itertuples(index=False)):
+        file = (root / group / topic if fine else root / group) / f"{row:03}.txt"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    return root
+
+
+def test_tables_and_folders_give_the_same_classes_and_numbers(tmp_path):
+    FRAME.to_csv(tmp_path / "t.csv", index=False)
+    FRAME.to_csv(tmp_path / "t.tsv", index=False, sep="\t")
+    FRAME.to_parquet(tmp_path / "t.parquet")
+    tables = [load(tmp_path / name) for name in ("t.csv", "t.tsv", "t.parquet")]
+    assert len({data.fingerprint for data in tables}) == 1
+    assert (tables[0].num_coarse, tables[0].num_fine) == ((2,), 4)
+    assert tables[0].coarse_names == (("science", "sport"),)
+    data = load(folders(tmp_path / "f"), columns=None)
+    order = np.lexsort([FRAME.index, FRAME["topic"], FRAME["group"]])
+    assert np.array_equal(data.coarse, tables[0].coarse[order])
+    assert (data.inputs.counts.toarray() == tables[0].inputs.counts.toarray()[order]).all()
+    assert data.fine_names == ("science/biology", "science/physics", "sport/football", "sport/tennis")
+
+
+def test_folders_without_fine_classes_and_new_texts_without_any(tmp_path):
+    data = load(folders(tmp_path / "f", fine=False), columns=None)
+    assert (data.num_coarse, data.fine) == ((2,), None)
+    assert sorted(folder_texts(tmp_path / "f")) == sorted(FRAME["text"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"text": ["", *FRAME["text"][1:]]}, "t.csv: text: every sample needs a text, row 0 has none"),
+        ({"text": range(24)}, "text: must be a column of text, row 0 is none"),
+        ({"text": "a"}, "no word of two letters or more is in 2 or more texts"),
+        ({"body": FRAME["text"], "text": None}, "text: every sample needs a text, row 0 has none, and 23 more"),
+    ],
+    ids=["an empty text", "numbers", "words of one letter", "an empty column"],
+)
+def test_texts_that_cannot_be_used_are_one_error(tmp_path, change, message):
+    FRAME.assign(**change).to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(DataError, match=re.escape(message)):
+        load(tmp_path / "t.csv")
+
+
+def test_a_corpus_of_stop_words_is_one_error(tmp_path):
+    FRAME.assign(text="the and of").to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(DataError, match="no word of two letters or more that is no stop word is in 2 or more texts"):
+        load(tmp_path / "t.csv", stop_words="english")
+
+
+def test_a_text_without_a_term_is_named_in_a_note(tmp_path):
+    FRAME.assign(text=["zzz", *FRAME["text"][1:]]).to_csv(tmp_path / "t.csv", index=False)
+    data = load(tmp_path / "t.csv")
+    assert data.notes == (f"{tmp_path / 't.csv'}: 1 of 24 texts have no term that is used; all their numbers are 0",)
+    assert (data.inputs[0] == 0).all()
+
+
+def test_one_text_is_one_error(tmp_path):
+    FRAME[:1].to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(DataError, match="one text cannot be told apart from others"):
+        load(tmp_path / "t.csv")
+
+
+def test_other_encodings_are_one_error(tmp_path):
+    FRAME.assign(text=[f"größe {text}" for text in FRAME["text"]]).to_csv(
+        tmp_path / "t.csv", index=False, encoding="latin-1"
+    )
+    with pytest.raises(DataError, match="is not a readable CSV file in UTF-8"):
+        load(tmp_path / "t.csv")
+    root = folders(tmp_path / "f")
+    (root / "sport" / "tennis" / "x.txt").write_bytes("größe".encode("latin-1"))
+    with pytest.raises(DataError, match=re.escape("x.txt: is not text in UTF-8 (byte 2)")):
+        load(root, columns=None)
+
+
+def test_an_empty_file_and_a_folder_without_texts_are_one_error(tmp_path):
+    root = folders(tmp_path / "f")
+    (root / "sport" / "tennis" / "x.txt").write_text(" \n")
+    with pytest.raises(DataError, match=r"x\.txt: is empty"):
+        load(root, columns=None)
+    (tmp_path / "g" / "a").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"holds no texts of \.txt in folders COARSE/FINE or COARSE"):
+        load(tmp_path / "g", columns=None)
+    with pytest.raises(DataError, match="folder of texts not found"):
+        load(tmp_path / "nowhere", columns=None)
+
+
+@pytest.mark.parametrize("plain", [{"path": "t.csv"}, {"path": "folder", "columns": COLUMNS}], ids=str)
+def test_columns_belong_to_tables(plain):
+    with pytest.raises(ValidationError, match="columns belongs to a path"):
+        TextConfig.from_plain(plain)

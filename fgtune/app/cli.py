@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from fgtune import __version__
+from fgtune.app.bench_command import run_benchmark
 from fgtune.app.command_options import (
     FolderArgument,
     OutOption,
@@ -158,6 +159,7 @@ app.command("discover")(discover_data)
 app.command("ui")(show_in_mlflow)
 app.command("import")(import_table)
 app.command("compare")(compare_folders)
+app.command("bench")(run_benchmark)
 app.command("report")(rebuild_report)
 
 

@@ -1,0 +1,103 @@
+"""The table of a benchmark as CSV, as Markdown, and in sentences."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator
+
+from fgtune.analysis.bench.table import BASELINE, LEVEL, METRICS, PRIMARY, SECONDS, BenchTable, PooledRow
+from fgtune.analysis.verdicts.statistics import Estimate
+from fgtune.text import count
+
+_COLUMNS = {
+    "test/clustering_accuracy": "accuracy",
+    PRIMARY: "within_coarse_accuracy",
+    "test/ari": "ari",
+    "test/ged": "ged",
+    SECONDS: "seconds",
+}
+
+
+def csv_bytes(table: BenchTable) -> bytes:
+    """One row a data set and method: numbers of cells, and mean, low and high of every column."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    ends = [f"{_COLUMNS[key]}{end}" for key in METRICS for end in ("", "_low", "_high")]
+    writer.writerow(["dataset", "method", "planned", "complete", *ends, "fgtune"])
+    for row in table.rows:
+        numbers = [_plain(value) for key in METRICS for value in _ends(row.scores[key])]
+        writer.writerow([row.dataset, row.method, row.planned, row.complete, *numbers, " ".join(row.versions)])
+    return buffer.getvalue().encode()
+
+
+def markdown(table: BenchTable) -> str:
+    """Both tables as Markdown."""
+    lines = [f"# fgtune bench, version {table.version}", "", *(f"{line}" for line in pooled_lines(table)), ""]
+    lines += _grid(POOLED_HEAD, [pooled_cells(row) for row in table.pooled])
+    lines += ["", *_grid(["data set", "method", "n", *METRICS.values()], list(row_cells(table)))]
+    return "\n".join(lines) + "\n"
+
+
+POOLED_HEAD = ["method", "mean rank", "within-coarse accuracy", f"difference to {BASELINE}", "data sets"]
+
+
+def pooled_cells(row: PooledRow) -> list[str]:
+    """A row of the table over data sets, as text."""
+    gain = "baseline" if row.method == BASELINE else "–"
+    if row.gain is not None:
+        found = row.gain.estimate
+        around = "" if math.isnan(found.low) else f" ({found.low:+.3f} to {found.high:+.3f})"
+        gain = f"{found.mean:+.3f}{around}"
+    return [row.method, _number(row.rank, 2), _number(row.mean), gain, str(row.datasets)]
+
+
+def row_cells(table: BenchTable) -> Iterator[list[str]]:
+    """The rows of the table by data set, as text."""
+    for row in table.rows:
+        n = str(row.complete) if row.complete == row.planned else f"{row.complete} of {row.planned}"
+        yield [row.dataset, row.method, n, *(_score(row.scores[key], key) for key in METRICS)]
+
+
+def pooled_lines(table: BenchTable) -> list[str]:
+    """What the table says over all data sets, in sentences; nothing more than its numbers."""
+    sets, seeds = table.datasets, {row.complete for row in table.rows}
+    if not sets:
+        return ["No data set has a finished cell yet."]
+    most = count(max(seeds, default=0), "seed")
+    lines = [f"{count(len(sets), 'data set')}, {count(len(table.pooled), 'method')}, up to {most} each."]
+    ranks = table.ranks
+    if ranks is None:
+        return [*lines, "Ranks need two data sets and three methods that all have values on them."]
+    listed = ", ".join(f"{arm} {rank:.2f}" for arm, rank in zip(ranks.arms, ranks.ranks, strict=True))
+    lines.append(f"Mean ranks by within-coarse accuracy over {count(len(ranks.datasets), 'data set')}: {listed}.")
+    differ = "differ" if ranks.p <= 1 - LEVEL else "are not shown to differ"
+    lines.append(
+        f"The methods {differ} (Friedman, p = {ranks.p:.2g}); mean ranks less than {ranks.critical:.2f} apart are not "
+        "told apart (Nemenyi)."
+    )
+    return lines
+
+
+def _grid(head: list[str], rows: list[list[str]]) -> list[str]:
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    return lines + [f"| {' | '.join(row)} |" for row in rows]
+
+
+def _score(found: Estimate, key: str) -> str:
+    digits = 1 if key == SECONDS else 3
+    around = "" if math.isnan(found.low) else f" ({found.low:.{digits}f} to {found.high:.{digits}f})"
+    return f"{_number(found.mean, digits)}{around}"
+
+
+def _number(value: float, digits: int = 3) -> str:
+    return "–" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def _ends(found: Estimate) -> tuple[float, float, float]:
+    return found.mean, found.low, found.high
+
+
+def _plain(value: float) -> str:
+    return "" if math.isnan(value) else repr(float(value))

@@ -1,0 +1,1 @@
+"""What ``fgtune bench`` runs: its methods, the study of a data set, and methods of a user's own."""

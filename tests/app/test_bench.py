@@ -1,0 +1,125 @@
+"""``fgtune bench``: what is run, what a later call adds, and what is refused before anything starts."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+
+import pytest
+from rich.console import Console
+
+from fgtune.app.bench import BenchRequest, available, bench
+from fgtune.app.benching.methods import BASELINE, METHODS, added_methods, chosen_methods
+from fgtune.app.benching.studies import methods_in, studies_of, study_text, trial_of, write_study
+from fgtune.app.cli import main
+from fgtune.config.reading.load import load_study
+from fgtune.data.benchmark import SETS
+from fgtune.errors import ConfigError
+from fgtune.results.folder import StudyFolder
+
+MINE = """
+study: mine
+question: Is mine better?
+design: {kind: comparison, baseline: plain, arms: [{name: plain}, {name: heavy, set: {objective.lambda_reg: 3.0}}]}
+seeds: 1
+trial:
+  data: {kind: digits}
+  model: {backbone: {kind: mlp, hidden: [16]}}
+  classes: {num_fine: 10}
+  epochs: 2
+"""
+
+
+@pytest.fixture
+def mine(tmp_path):
+    (tmp_path / "mine.yaml").write_text(MINE)
+    return tmp_path / "mine.yaml"
+
+
+def quiet() -> Console:
+    return Console(file=io.StringIO(), width=200)
+
+
+def test_the_studies_of_all_sets_and_methods_are_valid(tmp_path):
+    data = {"kind": "digits"}
+    for each in SETS.values():
+        write_study(tmp_path / "s.yaml", study_text(each.name, each, trial_of(data, 500), METHODS, 3))
+        study = load_study(tmp_path / "s.yaml").study
+        assert study.design.arms[0].name == BASELINE
+        assert study.metrics.primary == "test/within_coarse_accuracy"
+        assert len(study.design.arms) == len(METHODS)
+
+
+def test_the_cheap_baseline_is_always_there_and_first():
+    assert list(chosen_methods(("falcon", "falcon"))) == ["kmeans", "falcon"]
+    with pytest.raises(ConfigError, match=r"no such method.*choose among kmeans"):
+        chosen_methods(("falkon",))
+
+
+def test_arms_of_a_study_file_become_methods_with_all_of_their_settings(mine):
+    found = added_methods([f"{mine}:heavy"], ())
+    assert list(found) == ["heavy"]
+    assert found["heavy"]["objective"]["lambda_reg"] == 3.0
+    assert found["heavy"]["epochs"] == 2
+    assert not {"data", "evaluation", "classes"} & set(found["heavy"])
+    assert list(added_methods([str(mine)], ())) == ["plain", "heavy"]
+    with pytest.raises(ConfigError, match=r"no such arm in the study.*name one of heavy, plain"):
+        added_methods([f"{mine}:light"], ())
+    mine.write_text(MINE.replace("heavy", "falcon"))
+    with pytest.raises(ConfigError, match="of this name is in the benchmark already"):
+        added_methods([str(mine)], ())
+
+
+def test_sets_that_are_not_installed_are_named_with_the_line_that_gets_them(monkeypatch):
+    there = {"digits"}
+    monkeypatch.setattr("fgtune.data.benchmark.BenchmarkSet.path", lambda self: self.name in there or None)
+    console = quiet()
+    assert [each.name for each in available((), console)] == ["digits"]
+    said = console.file.getvalue()
+    assert "penguins is left out: it comes with palmerpenguins; pip install --no-deps palmerpenguins" in said
+    assert "digits" not in said
+    there.clear()
+    with pytest.raises(ConfigError, match="none of the data sets is installed"):
+        available(("digits",), quiet())
+    with pytest.raises(ConfigError, match="no such data set in the benchmark"):
+        available(("didgits",), quiet())
+
+
+@pytest.mark.parametrize("words", [["--sets", "x"], ["--methods", "x"], ["--add", "nowhere.yaml"]], ids=" ".join)
+def test_what_is_refused_leaves_no_folder(words, tmp_path, capsys):
+    assert main(["bench", *words, "--out", str(tmp_path / "bench")]) == 2
+    assert not (tmp_path / "bench").exists()
+    assert capsys.readouterr().err.count("error:") == 1
+
+
+def test_the_list_names_every_set_and_method(capsys):
+    assert main(["bench", "--list"]) == 0
+    said = capsys.readouterr().out
+    for word in (*SETS, *METHODS, *(each.citation for each in SETS.values())):
+        assert word in said
+
+
+@pytest.mark.integration
+@pytest.mark.slow
+def test_a_small_benchmark_ends_with_a_table_and_a_later_call_adds_a_method_and_seeds(tmp_path, mine, ray_started):
+    out = tmp_path / "bench"
+    asked = BenchRequest(sets=("digits",), methods=("gmm",), seeds=1, out=out)
+    assert bench(asked, quiet()) == 0
+    first = StudyFolder(out / "digits").ledger.read()
+    assert {line.arm for line in first} == {"kmeans", "gmm"}
+    again = BenchRequest(sets=("digits",), methods=("gmm",), added=(f"{mine}:heavy",), seeds=2, out=out)
+    assert bench(again, quiet()) == 0
+    assert [file.name for file in studies_of(out, "digits")] == ["digits.yaml", "digits-2.yaml"]
+    assert methods_in(studies_of(out, "digits")) == {"kmeans", "gmm", "heavy"}
+    kept = StudyFolder(out / "digits").ledger.read()
+    assert [line.cell_id for line in kept[: len(first)]] == [line.cell_id for line in first]
+    assert len(kept) == 4
+    table = (out / "bench.csv").read_text()
+    assert re.findall(r"^digits,(\w+),2,2,", table, re.MULTILINE) == ["kmeans", "gmm", "heavy"]
+    measured = {line.metrics["test/within_coarse_accuracy"] for line in kept if line.arm == "kmeans"}
+    mean = float(next(line for line in table.splitlines() if ",kmeans," in line).split(",")[7])
+    assert mean == pytest.approx(sum(measured) / len(measured))
+    assert json.loads((out / "digits" / "provenance.json").read_text())["extended"]
+    assert "heavy" in (out / "bench.html").read_text()
+    assert "| digits | heavy | 2 |" in (out / "bench.md").read_text()

@@ -48,8 +48,8 @@ def pooled_cells(row: PooledRow) -> list[str]:
     gain = "baseline" if row.method == BASELINE else "–"
     if row.gain is not None:
         found = row.gain.estimate
-        around = "" if math.isnan(found.low) else f" ({found.low:+.3f} to {found.high:+.3f})"
-        gain = f"{found.mean:+.3f}{around}"
+        around = "" if math.isnan(found.low) else f" ({_signed(found.low)} to {_signed(found.high)})"
+        gain = f"{_signed(found.mean)}{around}"
     return [row.method, _number(row.rank, 2), _number(row.mean), gain, str(row.datasets)]
 
 
@@ -93,6 +93,10 @@ def _score(found: Estimate, key: str) -> str:
 
 def _number(value: float, digits: int = 3) -> str:
     return "–" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("-", "−")
 
 
 def _ends(found: Estimate) -> tuple[float, float, float]:

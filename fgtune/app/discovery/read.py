@@ -28,7 +28,9 @@ def read_source(asked: Asked, out: Path, begin: Callable[[], None] = lambda: Non
     suffix = path.suffix.lower()
     if asked.text is not None and suffix not in TABLES:
         fix = f"name a table ({', '.join(TABLES)}), or leave --text out"
-        raise DataError("only a table has a column of texts", where=str(asked.data), path="--text", value=asked.text, fix=fix)
+        raise DataError(
+            "only a table has a column of texts", where=str(asked.data), path="--text", value=asked.text, fix=fix
+        )
     if path.is_dir():
         from fgtune.app.discovery.images import read_images as read
     elif not path.exists():

@@ -62,11 +62,14 @@ def row_cells(table: BenchTable) -> Iterator[list[str]]:
 
 def pooled_lines(table: BenchTable) -> list[str]:
     """What the table says over all data sets, in sentences; nothing more than its numbers."""
-    sets, seeds = table.datasets, {row.complete for row in table.rows}
+    begun = [row for row in table.rows if row.complete]
+    sets, seeds = dict.fromkeys(row.dataset for row in begun), {row.complete for row in begun}
     if not sets:
         return ["No data set has a finished cell yet."]
     most = count(max(seeds, default=0), "seed")
-    lines = [f"{count(len(sets), 'data set')}, {count(len(table.pooled), 'method')}, up to {most} each."]
+    lines = [
+        f"{count(len(sets), 'data set')}, {count(len({row.method for row in begun}), 'method')}, up to {most} each."
+    ]
     ranks = table.ranks
     if ranks is None:
         return [*lines, "Ranks need two data sets and three methods that all have values on them."]

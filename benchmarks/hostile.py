@@ -74,10 +74,12 @@ class Outcome:
 def listing(folder: Path) -> dict[str, tuple[int, int]]:
     """What is in a folder, with size and time."""
     found = {}
-    for path in folder.rglob("*"):
-        with suppress(OSError):
-            state = path.lstat()
-            found[str(path.relative_to(folder))] = (state.st_size, state.st_mtime_ns)
+    for place, folders, files in os.walk(folder):  # what lies too deep for a path is left out
+        for name in (*folders, *files):
+            with suppress(OSError):
+                path = Path(place, name)
+                state = path.lstat()
+                found[str(path.relative_to(folder))] = (state.st_size, state.st_mtime_ns)
     return found
 
 

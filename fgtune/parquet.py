@@ -18,6 +18,10 @@ _OBJECT = 56
 """Bytes that a text takes as an object of Python's, besides its characters; and that the labels of a row take."""
 
 
+class NestedError(ValueError):
+    """A column holds lists or mappings."""
+
+
 def parquet_schema(source: Path | io.BytesIO) -> pa.Schema:
     """The columns of a file, whose description is not larger than that of any table.
 
@@ -45,8 +49,9 @@ def read_parquet(source: Path | io.BytesIO, columns: Sequence[str] | None = None
         columns: Those to read; None for all.
 
     Raises:
-        ValueError: A column holds lists or mappings, or the values take more than half of the machine's memory, or far
-            more than a file of this size can mean.
+        NestedError: A column holds lists or mappings.
+        ValueError: The values take more than half of the machine's memory, or far more than a file of this size can
+            mean.
         pyarrow.ArrowException, OSError: It is no such file.
     """
     import pyarrow as pa
@@ -57,7 +62,7 @@ def read_parquet(source: Path | io.BytesIO, columns: Sequence[str] | None = None
     fields = [field for field in schema if wanted is None or field.name in wanted]
     nested = next((field for field in fields if pa.types.is_nested(field.type)), None)
     if nested is not None:
-        raise ValueError(f"column {nested.name!r} holds {nested.type}, and a value must be a number or a text")
+        raise NestedError(f"column {nested.name!r} holds {nested.type}, and a value must be a number or a text")
     needed = found.num_rows * (_OBJECT + sum(_width(field.type) for field in fields))
     packed = sum(
         part.total_uncompressed_size

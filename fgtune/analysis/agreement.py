@@ -146,7 +146,7 @@ def measure_agreement(folder: CellFiles, results: Sequence[CellResult]) -> ArmAg
         if record is not None:
             num_fine[result.seed] = _num_fine(folder, result, record)
             found[result.seed] = record
-            labels = labels or folder.read_labels(data_key(result.config["data"]))
+            labels = labels or folder.read_labels(data_key(result.config.get("data") or {}))
     return None if labels is None else agreement_of(found, num_fine, labels)
 
 

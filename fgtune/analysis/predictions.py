@@ -47,7 +47,7 @@ def _tables(data: StudyData) -> Iterator[pd.DataFrame]:
             continue
         record = data.folder.read_predictions(cell.cell_id)
         if record is not None:
-            key = data_key(result.config["data"])
+            key = data_key(result.config.get("data") or {})
             known[key] = known[key] if key in known else data.folder.read_labels(key)
             yield _table(result, record, known[key])
 

@@ -187,7 +187,11 @@ def choose(
     cells = complete[arm]
     if len({result.config_hash for result in cells}) > 1:
         raise StudyFolderError(f"arm {arm} has cells of several configs", where=where, fix="choose another arm")
-    return Choice(arm, TrialConfig.from_plain(dict(cells[0].config)), reason)
+    try:
+        return Choice(arm, TrialConfig.from_plain(dict(cells[0].config)), reason)
+    except ValueError as error:
+        rule, fix = f"arm {arm} has no config that this version of fgtune can run", "choose another arm"
+        raise StudyFolderError(rule, where=where, fix=fix) from error
 
 
 def _best(

@@ -83,8 +83,23 @@ def class_name(label: object) -> str:
 
 
 def nfc(name: str) -> str:
-    """A name in Unicode's composed form: file systems and programs write the same letter in two ways."""
-    return unicodedata.normalize("NFC", name)
+    """A name in Unicode's composed form: file systems and programs write the same letter in two ways.
+
+    Bytes of a file's name that are no UTF-8 are spelled out, so that every name can be written into a file.
+    """
+    if name.isascii():
+        return name
+    composed = unicodedata.normalize("NFC", name)
+    return composed if is_utf8(composed) else composed.encode("utf-8", "backslashreplace").decode()
+
+
+def is_utf8(name: str) -> bool:
+    """Whether a name can be written as UTF-8: Python reads other bytes of a file's name as halves of characters."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def plain_cells(cells: Sequence[str | None]) -> list[str | None]:

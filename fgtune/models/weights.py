@@ -35,6 +35,11 @@ from fgtune.models.tensor_pickle import Unread
 from fgtune.results.archives import check_tensors
 from fgtune.text import first_of
 
+_DAMAGE = (
+    *(pickle.UnpicklingError, RuntimeError, EOFError, LookupError, ValueError, SafetensorError),
+    *(TypeError, AttributeError, AssertionError, ArithmeticError),
+)
+"""What torch and its unpicklers raise for files that are damaged, or say of themselves what cannot be."""
 logger = logging.getLogger(__name__)
 
 PREFIXES: dict[tuple[str, str], str] = {
@@ -126,7 +131,7 @@ def _read(config: WeightsConfig) -> dict[str, Any]:
         reason = error.strerror or str(error)
         fix = "give the path from the working directory, or an absolute one"
         raise _error(f"cannot be read ({reason})", config, fix) from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, SafetensorError) as error:
+    except _DAMAGE as error:
         raise _unreadable(error, config) from error
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]

@@ -116,9 +116,17 @@ def _latest(lines: Iterable[CellResult]) -> list[CellResult]:
     return list(results.values())
 
 
+_MOST_METRIC = 1e150
+"""Above this, the square of a number is none, nor is its difference to another one for certain."""
+
+
+def _is_usable(value: float) -> bool:
+    return math.isfinite(value) and abs(value) <= _MOST_METRIC
+
+
 def _finite(result: CellResult) -> CellResult:
-    """The result without metrics that are not finite."""
-    dropped = sorted(name for name, value in result.metrics.items() if not math.isfinite(value))
+    """The result without metrics that are not finite, or too large to be counted with."""
+    dropped = sorted(name for name, value in result.metrics.items() if not _is_usable(value))
     if not dropped:
         return result
     note = f"not finite: {', '.join(dropped)}"
@@ -142,7 +150,8 @@ def _result(plain: dict[str, Any]) -> CellResult:
         plain["solver"]["max_gap"] = math.inf
     result = CellResult.from_plain(plain)
     _check_types(result)
-    return result
+    usable = {name: value for name, value in result.metrics.items() if abs(value) <= _MOST_METRIC}
+    return result if len(usable) == len(result.metrics) else replace(result, metrics=usable)
 
 
 _TYPES: dict[str, tuple[type, ...]] = {

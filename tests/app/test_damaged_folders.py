@@ -5,6 +5,7 @@ The matrix runs in this process on copies of one trained study of six cells; a r
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -188,3 +189,30 @@ def test_another_number_of_seeds_is_an_extension(real_folder, tmp_path, capsys):
     assert f"fgtune extend {tmp_path / 'real'} --seeds 5" in capsys.readouterr().err
     assert main([*more, "seeds=2"]) == 2
     assert "started with 3 seeds, and it is now asked for with 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "config", [{"kind": "os:system"}, {"kind": "function", "call": "x:y"}, {"data": "x", "epochs": []}]
+)
+def test_a_ledger_with_settings_of_no_trial_is_read(real_folder, tmp_path, capsys, config):
+    root = tmp_path / "real"
+    shutil.copytree(real_folder, root)
+    first, *others = (root / "results.jsonl").read_text().splitlines()
+    (root / "results.jsonl").write_text("\n".join([json.dumps(json.loads(first) | {"config": config}), *others]) + "\n")
+    verbs = calls(root, real_folder.parent.parent / "real.yaml", tmp_path / "x.csv")
+    verbs["compare"] = ["compare", str(root), str(real_folder), "--html", str(tmp_path / "page.html")]
+    verbs["refit"] = ["refit", str(root), "--out", str(tmp_path / "model"), "--tracking-uri", "none"]
+    for verb in ("verify", "predictions", "report", "compare", "refit"):
+        main(verbs[verb])
+        assert "Traceback" not in capsys.readouterr().err, verb
+
+
+def test_metrics_that_cannot_be_counted_with_count_as_none(real_folder, tmp_path, capsys):
+    root = tmp_path / "real"
+    shutil.copytree(real_folder, root)
+    lines = [json.loads(line) for line in (root / "results.jsonl").read_text().splitlines()]
+    huge = [line | {"metrics": dict.fromkeys(line["metrics"], 1.7e308 * (-1) ** n)} for n, line in enumerate(lines)]
+    (root / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in huge))
+    assert main(["report", str(root)]) == 0
+    assert main(["export", str(root), "--figures", "svg", "--out", str(tmp_path / "figures")]) == 0
+    assert "Traceback" not in capsys.readouterr().err

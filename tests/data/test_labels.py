@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from decimal import Decimal
 
@@ -167,3 +168,9 @@ def test_real_numbers_that_cannot_be_told_from_their_neighbours_are_no_labels(va
         check_exact(np.asarray(values), "a.parquet", "group")
     check_exact(np.array([2.0**52, -1.0, np.nan]), "", "")
     check_exact(np.array([2**60]), "", "")
+
+
+def test_bytes_of_a_file_name_that_are_no_utf8_are_spelled_out_and_stay_apart():
+    numbers, names = number_classes([os.fsdecode(b"caf\xe9"), os.fsdecode(b"caf\xe8"), "caf\u00e9"])
+    assert numbers.tolist() == [1, 0, 2]
+    assert [name.encode() for name in names] == [b"caf\\udce8", b"caf\\udce9", "caf\u00e9".encode()]

@@ -77,6 +77,13 @@ def test_metrics_that_are_not_finite_are_left_out_and_named(ledger):
     assert ledger.append(result(metrics=metrics, cause="stopped")).cause == "stopped; not finite: test/c, val/a"
 
 
+def test_metrics_that_cannot_be_counted_with_are_left_out_and_named(ledger):
+    assert ledger.append(result(metrics={"a": 1e200, "b": -1e149})).cause == "not finite: a"
+    line = json.loads(ledger.path.read_bytes())
+    ledger.path.write_text(json.dumps(line | {"metrics": {"a": -1.7e308, "b": 10**400, "c": 0.5}}) + "\n")
+    assert ledger.read()[0].metrics == {"c": 0.5}
+
+
 def test_a_gap_without_a_bound_is_read_back_as_infinite(ledger):
     ledger.append(result(solver=SolverUse("scip", 1, 30.0, {"time_limit": 1}, math.inf)))
     assert "Infinity" not in ledger.path.read_text()
@@ -147,7 +154,7 @@ def test_keys_of_another_version_are_not_read_as_if_known(ledger):
         ledger.read()
 
 
-FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+FLOATS = st.floats(-1e150, 1e150)
 RESULTS = st.builds(
     result,
     cell_id=st.sampled_from(["a", "b", "c"]),

@@ -187,7 +187,7 @@ class Side:
     @property
     def fingerprint(self) -> str | None:
         """The digest of the study's data."""
-        found = self.data.provenance.get("data", {}).get(data_key(self.config["data"]))
+        found = self.data.provenance.get("data", {}).get(data_key(self.config.get("data") or {}))
         return None if found is None else str(found)
 
     @property
@@ -206,6 +206,8 @@ def reasons_against(theirs: Side, ours: Side) -> tuple[str, ...]:
         if side.data.study.trial.discovery is None:
             rule = f"nobody recorded data, splits and epochs of the runs of {side.study.name}"
             return (f"{rule}; a table of all runs, imported, compares them",)
+        if not isinstance(side.config.get("data"), Mapping) or "epochs" not in side.config:
+            return (f"the ledger of {side.study.name} has no settings of a trial for {side.arm}",)
     there, here, first = theirs.config, ours.config, theirs.study.name
     found = []
     if theirs.fingerprint is None or ours.fingerprint is None:
@@ -226,7 +228,7 @@ def reasons_against(theirs: Side, ours: Side) -> tuple[str, ...]:
 def _function_reasons(theirs: Side, ours: Side) -> Iterator[str]:
     """Why arms of users' own trainers are not comparable, as far as their settings tell."""
     for name, words in (("call", "trainers"), ("epochs", "epochs")):
-        there, here = theirs.config[name], ours.config[name]
+        there, here = theirs.config.get(name), ours.config.get(name)
         if there != here:
             yield f"other {words}: {here} here, {there} in {theirs.study.name}"
 
@@ -270,7 +272,7 @@ def _same(theirs: Side, ours: Side) -> bool:
 def _data_words(config: Mapping[str, Any]) -> str:
     settings = config["data"]
     extra = ", ".join(f"{key} {settings[key]}" for key in ("path", "limit") if settings.get(key) is not None)
-    return f"{settings['kind']}{f' ({extra})' if extra else ''}"
+    return f"{settings.get('kind')}{f' ({extra})' if extra else ''}"
 
 
 def _row(study: ComparedStudy, arm: ArmSummary, difference: Difference | None, first: ComparedStudy) -> dict[str, Any]:

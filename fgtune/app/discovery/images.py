@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from fgtune.app.discovery.columns import choose_coarse, fine_labels, label_column
 from fgtune.app.discovery.source import Asked, Source, check_named, csv_text
-from fgtune.data.labels import class_name, is_missing
+from fgtune.data.labels import class_name, is_missing, is_utf8
 from fgtune.data.readers.data_files import folders_in
 from fgtune.data.readers.images import SUFFIXES, images_in
 from fgtune.data.readers.tables import cells, read_table
@@ -86,10 +86,15 @@ def _from_folders(root: Path, asked: Asked, tables: Sequence[str]) -> _Found:
     """Images below each folder, at any depth; the first folder is the coarse class."""
     names: list[str] = []
     for folder in folders_in(root):
-        for place, folders, _ in os.walk(root / folder):
+        for place, folders, _ in os.walk(root / folder, onerror=_refuse):
             folders.sort()
             below = Path(place).relative_to(root)
             names += [str(below / file) for file in images_in(Path(place))]
+    odd = next((name for name in names if not is_utf8(name)), None)
+    if odd is not None:
+        raise DataError(
+            "the name of an image must be UTF-8", where=str(root), value=odd, fix="rename it, or its folder"
+        )
     _check_folders({Path(name).parts[0] for name in names}, root, asked, tables)
     coarse = [Path(name).parts[0] for name in names]
     notes = [f"Not read, because more than one table lists images: {first_of(list(tables))}."] if tables else []
@@ -146,6 +151,18 @@ def _from_table(root: Path, table: str, frame: pd.DataFrame, asked: Asked) -> _F
 def _below(root: Path, names: list[str]) -> list[str]:
     """Paths below the root, of images that are listed by their path in it or in one of its folders."""
     for folder in ("", *folders_in(root)):
-        if all((root / folder / name).is_file() for name in names):
+        if all(_is_file(root / folder / name) for name in names):
             return [str(Path(folder) / name) for name in names]
     return names
+
+
+def _refuse(error: OSError) -> None:
+    """Raise for a folder that cannot be read, such as one below more folders than a path can name."""
+    raise DataError(f"folder cannot be read ({error.strerror})", where=str(error.filename)) from error
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -109,8 +110,9 @@ def content_of(path: Path) -> str:
     """Digest of a file, or of the names and sizes of the files in a folder."""
     digest, path = hashlib.sha256(), file_at(path)
     if path.is_dir():
-        for file in sorted(each for each in path.rglob("*") if each.is_file()):
-            digest.update(f"{file.relative_to(path)}\0{file.stat().st_size}\0".encode())
+        for file in sorted(Path(place, name) for place, _, files in os.walk(path) for name in files):
+            if file.is_file():
+                digest.update(os.fsencode(f"{file.relative_to(path)}\0{file.stat().st_size}\0"))
     elif path.is_file():
         require_memory(path.stat().st_size, "the bytes of this file", kind=DataError, where=str(path))
         with path.open("rb") as stream:

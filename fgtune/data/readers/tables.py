@@ -30,7 +30,7 @@ from fgtune.data.readers.csv_files import read_csv, read_header
 from fgtune.data.readers.data_files import check_memory, reason_of
 from fgtune.data.readers.number_columns import SINGLY, numbers
 from fgtune.errors import DataError
-from fgtune.parquet import parquet_schema, read_parquet
+from fgtune.parquet import NestedError, parquet_schema, read_parquet
 from fgtune.text import first_of
 
 if TYPE_CHECKING:
@@ -124,6 +124,9 @@ def read_table(
             texts = {name for name in labels if name in names}
             table = read_csv(path, between, names, taken, texts, has_header=not header)
         return _frame(table, labels, is_typed=parquet)
+    except NestedError as error:
+        fix = "Store its numbers in columns of their own, or leave it out (data.columns.exclude; discover --leave-out)."
+        raise DataError(str(error), where=where, path=config_path, fix=fix) from error
     except (pa.ArrowException, OSError, ValueError, csv.Error) as error:
         kind = "Parquet file" if parquet else f"{suffix[1:].upper()} file in UTF-8"
         fix = "Save it as text in UTF-8." if isinstance(error, UnicodeError) else ""

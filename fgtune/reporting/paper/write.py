@@ -7,23 +7,36 @@ from pathlib import Path
 
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.summary import StudySummary
+from fgtune.errors import ConfigError
 from fgtune.files import write_output
 from fgtune.reporting.paper.figures import PaperFigure, paper_figures
 from fgtune.reporting.paper.forms import Form, Width
 from fgtune.reporting.paper.style import paper_style
+from fgtune.text import first_line
 
 CAPTIONS = "captions.md"
 
 
 def drawn(figure: PaperFigure, form: Form, width: Width) -> bytes:
-    """The content of the file of a figure."""
+    """The content of the file of a figure.
+
+    Raises:
+        ConfigError: Its numbers are too large to be drawn, such as 1e308.
+    """
     from matplotlib.figure import Figure
 
+    content = io.BytesIO()
     with paper_style():
         made = Figure(figsize=(width.inches, figure.height), layout="constrained")
-        figure.draw(made)
-        content = io.BytesIO()
-        made.savefig(content, format=form.value, metadata=form.metadata)
+        try:
+            figure.draw(made)
+            made.savefig(content, format=form.value, metadata=form.metadata)
+        except (ValueError, OverflowError) as error:
+            rule, fix = (
+                f"{figure.name} cannot be drawn ({first_line(error)})",
+                "its numbers are in the report and tables",
+            )
+            raise ConfigError(rule, where="--figures", fix=fix) from error
     return content.getvalue()
 
 
@@ -41,7 +54,7 @@ def write_figures(data: StudyData, summary: StudySummary, form: Form, width: Wid
         The files of figures.
 
     Raises:
-        ConfigError: One cannot be written.
+        ConfigError: One cannot be drawn or written.
     """
     written, lines = [], []
     for figure in paper_figures(data, summary):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,10 +12,39 @@ from PIL import Image
 from fgtune.app.discovery import columns
 from fgtune.app.discovery.columns import Column
 from fgtune.app.discovery.read import read_source
+from fgtune.app.discovery.request import content_of
 from fgtune.app.discovery.source import Asked
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.load import load_dataset
 from fgtune.errors import DataError
+
+
+def test_images_that_a_table_lists_by_names_that_no_file_has_are_told(tmp_path):
+    for label in ("a", "b"):
+        (tmp_path / "set" / label).mkdir(parents=True)
+    lines = [f"{'x' * 5000}{n}.png,{'ab'[n % 2]}" for n in range(20)]
+    (tmp_path / "set" / "list.csv").write_text("\n".join(["path,coarse", *lines]))
+    source = read_source(Asked(tmp_path / "set"), tmp_path / "out")
+    with pytest.raises(DataError, match=r"image cannot be read \(File name too long\)"):
+        loaded(source)
+
+
+@pytest.mark.parametrize("kind", ["too deep", "no UTF-8"])
+def test_folders_of_images_that_cannot_be_named_are_told(tmp_path, kind):
+    root = tmp_path / "set"
+    for name in ("a", os.fsdecode(b"caf\xe9") if kind == "no UTF-8" else "b"):
+        (root / name).mkdir(parents=True)
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(root / name / "x.png")
+    if kind == "too deep":
+        there = os.open(root / "b", os.O_RDONLY)
+        for _ in range(30):
+            os.mkdir("d" * 200, dir_fd=there)
+            there, above = os.open("d" * 200, os.O_RDONLY, dir_fd=there), there
+            os.close(above)
+        os.close(there)
+    with pytest.raises(DataError, match="too long" if kind == "too deep" else "must be UTF-8"):
+        read_source(Asked(root), tmp_path / "out")
+    assert len(content_of(root)) == 16
 
 
 def test_nothing_is_written_before_the_call_begins(tmp_path):

@@ -22,6 +22,7 @@ from fgtune.analysis.search.importances import metric_importances
 from fgtune.analysis.summary import summarise
 from fgtune.analysis.trials import criteria_of, trials_of
 from fgtune.app.cli import main
+from fgtune.errors import ConfigError
 from fgtune.reporting.paper.draw import Row, draw_rows, rows_height
 from fgtune.reporting.paper.figures import PaperFigure, paper_figures
 from fgtune.reporting.paper.forms import Form, Width
@@ -243,3 +244,10 @@ def test_several_data_sets_stand_above_what_they_say_together(synthetic, tmp_pat
         assert found[effect.dataset] == pytest.approx((estimate.mean, estimate.low, estimate.high))
     pooled = contrast.pooled.estimate
     assert found[f"together ({contrast.verdict.value})"] == pytest.approx((pooled.mean, pooled.low, pooled.high))
+
+
+def test_numbers_that_nothing_can_draw_are_one_error():
+    rows = [Row(name, x, x, x, [x], "#000000", "o") for name, x in (("a", -1.7e308), ("b", 1.7e308))]
+    figure = PaperFigure("effects", "", 2.0, partial(draw_rows, rows=rows, title="x", line=None, margin=None))
+    with pytest.raises(ConfigError, match="effects cannot be drawn"):
+        drawn(figure, Form.PNG, Width.SINGLE)

@@ -97,6 +97,7 @@ def level_text(level: Any) -> str:
     return json.dumps(level, sort_keys=True)
 
 
+_LARGE_SHARE = 9.995  # of which three digits leave no fraction
 _ROUNDING = 1e-12
 """Values of smaller magnitude are rounding errors of 0."""
 
@@ -138,8 +139,10 @@ def seeds_text(n: int, left_out: int) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in percent, three digits: ``95 %``; a dash for nan."""
-    return DASH if math.isnan(share) else f"{100 * share:.3g} %"
+    """A share in percent, three digits: ``95 %``, and no fractions: ``1,410 %``; a dash for nan."""
+    if math.isnan(share):
+        return DASH
+    return f"{100 * share:,.0f} %" if abs(share) >= _LARGE_SHARE else f"{100 * share:.3g} %"
 
 
 def capital(text: str) -> str:

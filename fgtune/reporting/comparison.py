@@ -53,7 +53,7 @@ def render_comparison(comparison: Comparison, data: Sequence[StudyData]) -> byte
         "ledgers": ", ".join(each.ledger_head for each in data),
         "hashes": ", ".join(str(each.provenance.get("study_hash", "")) for each in data),
     }
-    return document(TEMPLATE, context, {f.key: f.spec.to_json() for group in figures.values() for f in group})
+    return document(TEMPLATE, context, {f.key: f.spec for group in figures.values() for f in group})
 
 
 def _forest(

@@ -12,7 +12,7 @@ from fgtune.analysis.curve_panels import Curve, CurvesPanel, HistoryPanel
 from fgtune.analysis.formatting import number
 from fgtune.analysis.search.axes import on_log_scale
 from fgtune.analysis.trials import BASELINE, BEST, COMPLETE, STOPPED
-from fgtune.reporting.level_figures import KIND_STYLES, kind_marker
+from fgtune.reporting.level_figures import KIND_STYLES, kind_marker, within_reach
 from fgtune.reporting.theme import (
     BASELINE_COLOR,
     MOST_NAMED,
@@ -31,17 +31,20 @@ from fgtune.reporting.theme import (
     shown,
 )
 
-_DIRECT_LABELS = 6  # more curves than this get a legend instead of labels at their ends
+_DIRECT_LABELS = 6  # more curves than this have no labels at their ends
 _LABEL_CHARACTERS = 16
 _MOST_BANDS = 8  # the bands of more curves hide each other
 _WIDTHS = {STOPPED: 1.0, COMPLETE: 1.0, BASELINE: 2.5, BEST: 2.5}
 
 
 def learning_figure(panel: CurvesPanel, styles: Mapping[str, ArmStyle]) -> go.Figure:
-    """Mean and interval band by epoch for every arm, labelled at the end of its line if there is room."""
+    """Mean and interval band by epoch for every arm, labelled at the end of its line if there is room.
+
+    Where there is none, the page has a legend above all such figures: ``needs_legend``.
+    """
     figure = go.Figure()
     ordered = sorted(panel.curves, key=lambda curve: curve.kind != BASELINE)
-    direct = len(ordered) <= _DIRECT_LABELS and all(len(curve.label) <= _LABEL_CHARACTERS for curve in ordered)
+    direct = _is_labelled(panel)
     for curve in ordered if len(ordered) <= _MOST_BANDS else ():
         figure.add_trace(_band(curve, styles[curve.arm]))
     if len(ordered) > MOST_NAMED:
@@ -53,12 +56,20 @@ def learning_figure(panel: CurvesPanel, styles: Mapping[str, ArmStyle]) -> go.Fi
     layout = base_layout(300, xaxis=count_axis("epoch", _last(panel)), yaxis=metric_axis(panel.metric, values))
     if direct:
         layout["margin"] = layout["margin"] | {"r": 14 + 6.4 * max(len(curve.label) for curve in ordered)}
-    elif len(ordered) <= MOST_NAMED:
-        layout |= {"showlegend": True, "height": 340, "legend": {"orientation": "h", "y": -0.28, "x": 0}}
     figure.update_layout(layout)
     if direct:
         _label_ends(figure, panel, styles)
     return figure
+
+
+def _is_labelled(panel: CurvesPanel) -> bool:
+    few = len(panel.curves) <= _DIRECT_LABELS
+    return few and all(len(curve.label) <= _LABEL_CHARACTERS for curve in panel.curves)
+
+
+def needs_legend(panel: CurvesPanel) -> bool:
+    """Whether the figure of a panel shows single arms that nothing in it names."""
+    return not _is_labelled(panel) and len(panel.curves) <= MOST_NAMED
 
 
 def _last(panel: CurvesPanel) -> int:
@@ -220,14 +231,15 @@ def history_figure(panel: HistoryPanel, best: Sequence[str]) -> go.Figure:
         texts, arms = [f"{shown(p.arm)}: {number(p.value)}" for p in points], of_arms([p.arm for p in points])
         figure.add_trace(marks(xs, ys, kind_marker(kind), texts, **arms))
     crosses = [point for point in panel.stopped if math.isfinite(point.value)]
-    values = [point.value for point in panel.points] + [point.value for point in crosses]
-    values += [panel.baseline] * (not math.isnan(panel.baseline))
+    finished = [point.value for point in panel.points] + [panel.baseline] * (not math.isnan(panel.baseline))
+    drawn = [within_reach(point.value, finished) for point in crosses]
+    values = finished + drawn
     low, high = min(values), max(values)
     log = on_log_scale(panel.metric, values)
     floor = low * (low / high) ** 0.09 if log else low - 0.09 * (high - low or 1.0)
     without = [point for point in panel.stopped if not math.isfinite(point.value)]
     xs = [point.order for point in crosses + without]
-    ys = [short(point.value) for point in crosses] + [short(floor)] * len(without)
+    ys = [short(value) for value in drawn] + [short(floor)] * len(without)
     texts = [f"{shown(point.arm)}: {number(point.value)}, stopped at epoch {point.epoch}" for point in crosses]
     texts += [f"{shown(point.arm)}: failed, no value" for point in without]
     arms = of_arms([point.arm for point in crosses + without])

@@ -101,7 +101,7 @@ def render_discovery(found: Discovery, samples: Mapping[int, Sample], links: Map
         "largest": max((each.size for each in found.classes), default=1),
         "summary_json": script_json(json.dumps(found.to_plain(), allow_nan=False)),
     }
-    return document(TEMPLATE, context, {figure.key: figure.spec.to_json() for figure in figures})
+    return document(TEMPLATE, context, {figure.key: figure.spec for figure in figures})
 
 
 def _num_fine_figures(found: Discovery) -> list[Figure]:

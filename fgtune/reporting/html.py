@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import plotly
+import plotly.graph_objects as go
+import plotly.io as pio
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
@@ -119,6 +121,11 @@ def code(text: str) -> Markup:
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
+def breakable(name: str) -> Markup:
+    """A name that may go on in the next line after each underscore."""
+    return Markup("_<wbr>").join(escape(part) for part in name.split("_"))
+
+
 def sections(body: str) -> list[tuple[str, Markup]]:
     """Id and title of every section of a page that has a heading, in order."""
     found: list[tuple[str, str]] = re.findall(r'<h2 id="([^"]+)">(.*?)</h2>', body)
@@ -148,24 +155,26 @@ def _environment() -> Environment:
         "tight": tight,
         "code": code,
         "sections": sections,
+        "breakable": breakable,
     }
     environment.globals |= {"interval": formatting.interval, "count": count}
     return environment
 
 
 def _render(context: Mapping[str, Any]) -> bytes:
-    specs = {figure.key: figure.spec.to_json() for figure in context["panels"].figures}
+    specs = {figure.key: figure.spec for figure in context["panels"].figures}
     return document("report.html.j2", context, specs)
 
 
-def document(template: str, context: Mapping[str, Any], figures: Mapping[str, str]) -> bytes:
+def document(template: str, context: Mapping[str, Any], figures: Mapping[str, go.Figure]) -> bytes:
     """A page with all scripts, styles and figures in it.
 
     Args:
         template: Name of the template.
         context: What it reads besides.
-        figures: Figures as JSON, by the id of their element.
+        figures: By the id of their element.
     """
+    look, specs = _figure_parts(figures)
     scripts = tuple(_package_file(name).strip() for name in _SCRIPTS)
     styles = {"report_css": "report.css", "discovery_css": "discovery.css"}
     text = (
@@ -176,11 +185,23 @@ def document(template: str, context: Mapping[str, Any], figures: Mapping[str, st
             plotly_gz=base64.b64encode(_plotly_file()).decode(),
             scripts=tuple(map(Markup, scripts)),
             **{name: Markup(_package_file(file)) for name, file in styles.items()},
-            figure_json={key: script_json(figure) for key, figure in figures.items()},
+            figure_look=script_json(look),
+            figure_json={key: script_json(figure) for key, figure in specs.items()},
             script_policy=" ".join(_digest(script) for script in (plotly_script(), *scripts)),
         )
     )
     return text.encode()
+
+
+def _figure_parts(figures: Mapping[str, go.Figure]) -> tuple[str, dict[str, str]]:
+    """Plotly's template, which all figures share and which is two thirds of a small one, and the figures without it."""
+    look: dict[str, Any] = {}
+    found = {}
+    for key, figure in figures.items():
+        plain = figure.to_dict()
+        look = plain["layout"].pop("template", look)
+        found[key] = pio.to_json(plain, validate=False)
+    return json.dumps(look, separators=(",", ":")), found
 
 
 def _plotly_file() -> bytes:

@@ -40,6 +40,8 @@ from fgtune.reporting.theme import (
 
 _GOLDEN = 0.618034  # its multiples modulo 1 are evenly distributed, whatever their number
 _ROW_FEW, _ROW_LEAST = 46, 22  # pixels a row with few arms, and with many
+_REACH = 2.0  # so far beyond the finished points, in their span, are stopped ones drawn at their value
+_FEWEST_FOR_REACH = 5
 _MOST_TICKS = 8  # up to this many listed levels are the ticks of their axis
 
 
@@ -67,6 +69,23 @@ def kind_marker(kind: str) -> dict[str, Any]:
     style = KIND_STYLES[kind]
     line = {"color": style.color, "width": 1.5 if kind == STOPPED else 0}
     return {"color": style.color, "symbol": style.symbol, "size": style.size, "opacity": style.opacity, "line": line}
+
+
+def within_reach(value: float, finished: Sequence[float]) -> float:
+    """Where a point that was stopped early is drawn: at its value, unless that would squeeze the finished points.
+
+    Args:
+        value: Its value when it was stopped.
+        finished: The values of the points that ran to their end.
+
+    Returns:
+        The value, or the end of what finished values span, three times over, where it lies beyond.
+    """
+    if len(finished) < _FEWEST_FOR_REACH:
+        return value
+    low, high = min(finished), max(finished)
+    reach = _REACH * (high - low)
+    return value if reach == 0 else min(max(value, low - reach), high + reach)
 
 
 def sensitivity_figure(panel: SensitivityPanel, styles: Mapping[str, ArmStyle]) -> go.Figure:
@@ -188,12 +207,15 @@ def scatter_figure(panel: ScatterPanel) -> go.Figure:
     if not math.isnan(panel.baseline):
         figure.add_hline(panel.baseline, line={"color": BASELINE_COLOR, "width": 1, "dash": "dot"})
     setting = panel.axis
+    finished = [point.y for point in panel.points if point.kind != STOPPED]
+    values = [within_reach(p.y, finished) if p.kind == STOPPED else p.y for p in panel.points]
+    heights = {point.arm: value for point, value in zip(panel.points, values, strict=True)}
     for kind, points in _by_kind(panel.points):
         xs = [short(point.x) if setting.numeric else _strip(point, rank) for rank, point in enumerate(points)]
         after = ", stopped at epoch {}" if kind == STOPPED else ""
         texts = [f"{shown(point.arm)}: {number(point.y)}{after.format(point.epochs)}" for point in points]
         arms = of_arms([point.arm for point in points])
-        figure.add_trace(marks(xs, [short(point.y) for point in points], kind_marker(kind), texts, **arms))
+        figure.add_trace(marks(xs, [short(heights[point.arm]) for point in points], kind_marker(kind), texts, **arms))
     ticks: dict[str, Any] = {}
     if not setting.numeric:
         names = [shown(text, 18) for text in setting.categories]
@@ -202,7 +224,6 @@ def scatter_figure(panel: ScatterPanel) -> go.Figure:
         ticks = log_axis([point.x for point in panel.points])
     if setting.numeric and 0 < len(setting.numbers) <= _MOST_TICKS:
         ticks |= {"tickvals": list(setting.numbers), "ticktext": list(setting.categories)}
-    values = [point.y for point in panel.points]
     log = on_log_scale(panel.metric, values)
     scale = axis("", **log_axis(values)) if log else metric_axis(panel.metric, values)
     figure.update_layout(base_layout(260, xaxis=axis("", showgrid=False, **ticks), yaxis=scale))

@@ -26,6 +26,7 @@ class Figure:
         note: A line below it; may be empty.
         hint: A few words beside the heading; may be empty.
         arms: The arms that it is about, if it is about one arm or an arm on several data sets; else empty.
+        is_name: Whether the title is a name, which is written as in tables, without a capital letter.
     """
 
     key: str
@@ -35,6 +36,7 @@ class Figure:
     note: str = ""
     hint: str = ""
     arms: tuple[str, ...] = ()
+    is_name: bool = False
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from fgtune.analysis.summary import StudySummary
 from fgtune.analysis.text.datasets_answer import pooled_sentence
 from fgtune.analysis.trials import BASELINE, BEST, Trial, criteria_of, kinds_of, shown_infos
 from fgtune.catalog.metrics import ARM_METRICS
-from fgtune.reporting.curve_figures import learning_figure
+from fgtune.reporting.curve_figures import learning_figure, needs_legend
 from fgtune.reporting.dataset_figures import pooled_figure, ranks_figure
 from fgtune.reporting.importance_panels import ImportancePanels, importance_panels
 from fgtune.reporting.joint_panels import number_figures, parts_figures, profile_figures, variance_figures
@@ -63,6 +63,7 @@ class Panels:
         importances: What each setting of a space explains.
         levels: Metrics over each setting, or over the arms of a comparison.
         curves: Metrics by epoch.
+        curve_names: Arm, label and look of the curves that no label in their figures names.
         relations: Learned against true relations.
         relations_truth: Whether any of them has true relations.
         solvers: Seconds per solve.
@@ -79,6 +80,7 @@ class Panels:
     importances: ImportancePanels
     levels: tuple[FigureGroup, ...]
     curves: tuple[FigureGroup, ...]
+    curve_names: tuple[tuple[str, str, ArmStyle], ...]
     relations: FigureGroup
     relations_truth: bool
     solvers: tuple[Figure, ...]
@@ -108,6 +110,7 @@ def panels_of_arms(data: StudyData, summary: StudySummary, styles: Mapping[str, 
         importances=ImportancePanels(FigureGroup("", ()), ()),
         levels=(*_levels(data, styles), *_grids(data)),
         curves=_learning_curves(data, styles),
+        curve_names=_curve_names(data, styles),
         relations=relation_figures(relations, left_out),
         relations_truth=any(panel.has_truth for panel in relations),
         solvers=_solvers(data, styles),
@@ -155,7 +158,8 @@ def panels_of_space(
             *settings_figures(data, trials, judged if searched else infos),
         ),
         curves=trial_curves_figures(data, trials),
-        relations=relation_figures(relations, left_out),
+        curve_names=(),
+        relations=relation_figures(relations, left_out, by_name=searched),
         relations_truth=any(panel.has_truth for panel in relations),
         solvers=_solvers(data, styles) if few and not searched else (),
         choosing=FigureGroup("", ()),
@@ -261,6 +265,13 @@ def _learning_curves(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[F
         return panel.group if panel.group in {"", ALL_ARMS} else f"over {panel.group}"
 
     return grouped(enumerate(learning_panels(data)), title, made)
+
+
+def _curve_names(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[tuple[str, str, ArmStyle], ...]:
+    """Arm, label and look of every curve in a figure without room for labels."""
+    curves = [curve for panel in learning_panels(data) if needs_legend(panel) for curve in panel.curves]
+    labels = {curve.arm: curve.label for curve in curves}
+    return tuple((arm.name, labels[arm.name], styles[arm.name]) for arm in data.arms if arm.name in labels)
 
 
 def _choosing(data: StudyData, summary: StudySummary) -> FigureGroup:

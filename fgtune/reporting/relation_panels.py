@@ -33,8 +33,14 @@ def drawn_relations(
     return relations_panels(data, drawn), len(arms - drawn)
 
 
-def relation_figures(panels: Sequence[RelationsPanel], left_out: int) -> FigureGroup:
-    """The figures of ``drawn_relations``."""
+def relation_figures(panels: Sequence[RelationsPanel], left_out: int, *, by_name: bool = False) -> FigureGroup:
+    """The figures of ``drawn_relations``.
+
+    Args:
+        panels: Arm by arm.
+        left_out: Number of arms that have none.
+        by_name: Call arms by their names in the plan, as trials are, whose labels have all their settings.
+    """
 
     def made(rank: int, panel: RelationsPanel) -> Figure:
         note = f"seed {panel.seed}, primary metric {number(panel.value)}"
@@ -43,9 +49,10 @@ def relation_figures(panels: Sequence[RelationsPanel], left_out: int) -> FigureG
             parts = [f"{right} of {right + wrong} aligned classes under their true parent"]
             parts += [f"{n} {word}" for n, word in ((surplus, "surplus"), (unclaimed, "unclaimed")) if n]
             note = f"{note}; {', '.join(parts)}"
-        title = f"{panel.label}, source {panel.source}" if panel.num_sources > 1 else panel.label
-        alt = f"Learned relations of {panel.label}: {note}."
-        return Figure(f"relations-{rank}", title, alt, relations_figure(panel), note, arms=(panel.arm,))
+        name = panel.arm if by_name else panel.label
+        title = f"{name}, source {panel.source}" if panel.num_sources > 1 else name
+        alt = f"Learned relations of {name}: {note}."
+        return Figure(f"relations-{rank}", title, alt, relations_figure(panel), note, arms=(panel.arm,), is_name=True)
 
     return FigureGroup("", tuple(made(rank, panel) for rank, panel in enumerate(panels)), left_out=left_out)
 

@@ -14,9 +14,10 @@ from fgtune.analysis.space_panels import ContourPanel, ParallelPanel, contour_pa
 from fgtune.analysis.trials import BASELINE, BEST, STOPPED, Trial
 from fgtune.reporting.curve_figures import history_figure, trial_curves_figure
 from fgtune.reporting.importance_panels import ImportancePanels
-from fgtune.reporting.level_figures import pair_figure, scatter_figure
+from fgtune.reporting.level_figures import pair_figure, scatter_figure, within_reach
 from fgtune.reporting.page_figures import BETTER, Figure, FigureGroup, grouped
 from fgtune.reporting.space_figures import contour_figure, parallel_figure
+from fgtune.text import count
 
 
 def together_figures(
@@ -66,9 +67,21 @@ def settings_figures(
         values = [point.y for point in panel.points if point.kind not in {STOPPED, BASELINE}]
         ends = f", from {number(min(values))} to {number(max(values))}" if values else ""
         alt = f"{panel.metric.title} over {panel.axis.title} for {len(values)} finished points{ends}."
-        return Figure(f"space-{rank}", f"over {panel.axis.title}", alt, scatter_figure(panel))
+        finished = [point.y for point in panel.points if point.kind != STOPPED]
+        note = _beyond([point.y for point in panel.points if point.kind == STOPPED], finished)
+        return Figure(f"space-{rank}", f"over {panel.axis.title}", alt, scatter_figure(panel), note)
 
     return grouped(enumerate(scatter_panels(data, trials, metrics)), lambda panel: panel.metric.title, made)
+
+
+def _beyond(stopped: Sequence[float], finished: Sequence[float]) -> str:
+    """What is said of stopped points whose values lie too far from the finished ones to be drawn there."""
+    below = [value < moved for value in stopped if (moved := within_reach(value, finished)) != value]
+    if not below:
+        return ""
+    where = " and ".join(name for side, name in ((True, "below"), (False, "above")) if side in below)
+    lie = "lies" if len(below) == 1 else "lie"
+    return f"{count(len(below), 'cross', 'crosses')} at the edge {lie} far {where}."
 
 
 def trial_curves_figures(data: StudyData, trials: Sequence[Trial]) -> tuple[FigureGroup, ...]:
@@ -98,8 +111,10 @@ def history_figures(data: StudyData, trials: Sequence[Trial], kinds: Mapping[str
         )
         values = [math.isfinite(point.value) for point in panel.stopped]
         notes = ["Crosses: trials that were stopped early, at the value and epoch at which they were."] * any(values)
+        finished = [point.value for point in panel.points] + [panel.baseline] * math.isfinite(panel.baseline)
+        notes += [_beyond([point.value for point in panel.stopped if math.isfinite(point.value)], finished)]
         notes += ["Crosses at the foot: trials that failed or have no value."] * (not all(values))
-        note = " ".join(notes)
+        note = " ".join(filter(None, notes))
         spec, hint = history_figure(panel, best), BETTER[panel.metric.direction]
         return Figure(f"history-{rank}", panel.metric.title, alt, spec, note, hint)
 

@@ -27,6 +27,7 @@ MOST_NAMED = 24
 """Arms that a figure shows one by one, with a trace, a colour or a legend each."""
 _WHOLE_TICKS = 6  # a wider span has whole ticks anyway
 _DASHES = ("solid", "dash", "dot", "dashdot")
+_STROKES = {"solid": "", "dash": "8 5", "dot": "2.5 4", "dashdot": "8 4 2.5 4"}
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class ArmStyle:
     color: str
     symbol: str
     dash: str
+
+    @property
+    def strokes(self) -> str:
+        """The dash as lengths of strokes and gaps in pixels; empty for a solid line."""
+        return _STROKES[self.dash]
 
     def fill(self, opacity: float) -> str:
         """The colour as ``rgba(...)``."""

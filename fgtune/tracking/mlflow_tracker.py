@@ -127,7 +127,9 @@ class MlflowTracker:
                 if not cells and ("arm_summary", name) not in runs.children:
                     continue  # none of its cells has ended
                 run = runs.arm(name, min((cell.start for cell in cells), default=now))
+                elsewhere = {cell.tags["fgtune.arm"] for cell in cells} - {name}
                 tags = {"fgtune.verdict": arm.verdict} if arm.verdict or "fgtune.verdict" in run.tags else {}
+                tags |= {"fgtune.cells_in": ", ".join(sorted(elsewhere))} if elsewhere else {}
                 runs.update(run, layout.arm_points(arm, findings.primary, now), tags=tags)
             note = study_note(plan.study, findings)
             runs.update(runs.own, layout.study_points(findings, now), tags={"mlflow.note.content": note})

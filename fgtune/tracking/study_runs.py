@@ -151,11 +151,15 @@ class StudyRuns:
         return self._child("cell", result.cell_id, name, parent.run_id, tags, start_ms)
 
     def ended_cells(self) -> dict[str, list[StoredRun]]:
-        """The runs of cells that hold an outcome completely, by arm."""
+        """The runs of cells that hold an outcome completely, by arm; a cell that arms share is among those of each."""
         found: dict[str, list[StoredRun]] = {}
         for (role, _), run in self.children.items():
             if role == "cell" and layout.LOGGED in run.tags:
                 found.setdefault(run.tags.get("fgtune.arm", ""), []).append(run)
+        for cell in self.plan.cells:
+            shared = self.children.get(("cell", cell.cell_id))
+            if shared is not None and layout.LOGGED in shared.tags and shared.tags.get("fgtune.arm") != cell.arm:
+                found.setdefault(cell.arm, []).append(shared)
         return found
 
     def update(

@@ -20,8 +20,8 @@ _STATISTICS = ("mean", "ci_lo", "ci_hi", "n")
 _MOST_METRICS = 4
 _MOST_PARAMETERS = (12, 6, 3, 1)
 """Numbers of parameters that are tried until the view is short enough for a tag."""
-_SECTION = "fgtune-arms"
-_NAME_PX, _NUMBER_PX, _SIGN_PX = 240, 110, 8
+_SECTION, _TOGETHER = "fgtune-arms", "fgtune-together"
+_NAME_PX, _NUMBER_PX, _SIGN_PX = 235, 85, 6
 """Widths in pixels: of a run's name, at least of a number, of a letter in a column's head."""
 
 
@@ -41,7 +41,7 @@ def arms_view(plan: Plan, run_id: str, findings: Findings) -> str:
     Returns:
         JSON, short enough for a tag unless names are very long.
     """
-    parameters = [layout.safe_key(path) for path in plan.factors]
+    parameters = [layout.safe_key(path) for path in _differing(plan)]
     texts = (_view(parameters[:most], run_id, findings) for most in _MOST_PARAMETERS)
     shortest = ""
     for text in texts:
@@ -51,16 +51,22 @@ def arms_view(plan: Plan, run_id: str, findings: Findings) -> str:
     return shortest
 
 
+def _differing(plan: Plan) -> list[str]:
+    """The factors in which arms differ; those of a search that may vary, while none does yet."""
+    levels = {path: {repr(arm.levels.get(path)) for arm in plan.arms} for path in plan.factors}
+    return [path for path, values in levels.items() if len(values) > 1] or list(plan.factors)
+
+
 def _view(parameters: Sequence[str], run_id: str, findings: Findings) -> str:
     names = dict.fromkeys(name for arm in findings.arms.values() for name in arm.statistics)
     metrics = list(dict.fromkeys([findings.primary, *names]))[:_MOST_METRICS]
     has_verdicts = any(arm.verdict for arm in findings.arms.values())
     statistics = [layout.short_key(each) for each in _STATISTICS]
-    keys = [statistics[0], *[layout.DIFFERENCE] * has_verdicts, *statistics[1:]]
-    columns = [f"params.`{each}`" for each in parameters] + [f"metrics.`{each}`" for each in keys]
-    columns += ["tags.`fgtune.verdict`"] * has_verdicts
-    others = [f"metrics.`{layout.arm_key(name, 'mean')}`" for name in metrics[1:]]
-    columns += others
+    columns = [f"metrics.`{statistics[0]}`"]
+    columns += [f"metrics.`{layout.DIFFERENCE}`", "tags.`fgtune.verdict`"] * has_verdicts
+    columns += [f"metrics.`{each}`" for each in statistics[1:]]
+    columns += [f"params.`{each}`" for each in parameters]  # after the numbers, which they would push out of sight
+    columns += [f"metrics.`{layout.arm_key(name, 'mean')}`" for name in metrics[1:]]
     order = ["attributes.`Run Name`", *columns]
     state = {
         "searchFilter": f"tags.`mlflow.parentRunId` = '{run_id}' AND tags.`fgtune.role` = 'arm_summary'",
@@ -74,13 +80,20 @@ def _view(parameters: Sequence[str], run_id: str, findings: Findings) -> str:
         "columnOrder": order,
         "columnWidths": {each: _width(each) for each in order},
         "runsHiddenMode": "FIRST_20_RUNS",
-        "isAccordionReordered": True,  # the section below comes first
+        "isAccordionReordered": True,  # the sections below come first
         "compareRunCharts": _charts(metrics, parameters),
         "compareRunSections": [
-            {"uuid": _SECTION, "name": "Arms", "display": True, "isReordered": False, "isGenerated": False}
+            *[_section(_TOGETHER, "Settings and the primary metric", columns=1)] * bool(parameters),
+            _section(_SECTION, "Means of the arms", columns=2),
         ],
     }
     return json.dumps(state, separators=(",", ":"))
+
+
+def _section(uuid: str, name: str, columns: int) -> dict[str, Any]:
+    """A part of the chart view with so many charts side by side."""
+    fixed = {"display": True, "isReordered": False, "isGenerated": False}
+    return {"uuid": uuid, "name": name, **fixed, "columns": columns}
 
 
 def _width(column: str) -> int:
@@ -90,7 +103,7 @@ def _width(column: str) -> int:
 
 def _charts(metrics: Sequence[str], parameters: Sequence[str]) -> list[dict[str, Any]]:
     """Parallel coordinates of the varied parameters, and a bar chart of each metric."""
-    common = {"metricSectionId": _SECTION, "deleted": False, "isGenerated": False}
+    common: dict[str, Any] = {"deleted": False, "isGenerated": False}
     means = [layout.arm_key(name, "mean") for name in metrics]
     charts: list[dict[str, Any]] = []
     if parameters:
@@ -99,7 +112,9 @@ def _charts(metrics: Sequence[str], parameters: Sequence[str]) -> list[dict[str,
             "selectedMetrics": [layout.short_key("mean")],
             "showAllRuns": False,
         }
-        charts.append({"type": "PARALLEL", "uuid": f"{_SECTION}-parallel", **common, **chosen})
+        place = {"uuid": f"{_TOGETHER}-parallel", "metricSectionId": _TOGETHER}
+        charts.append({"type": "PARALLEL", **place, **common, **chosen})
+    common["metricSectionId"] = _SECTION
     return charts + [
         {"type": "BAR", "uuid": f"{_SECTION}-bar-{place}", **common, "metricKey": key, "dataAccessKey": key}
         for place, key in enumerate(means)

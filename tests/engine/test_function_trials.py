@@ -138,6 +138,10 @@ def test_a_population_copies_the_state_that_a_function_keeps(ray_started, place)
         assert (each.cell_id, begins) not in curves.index
     assert not list(folder.checkpoints_dir.glob("*"))
     assert verify(folder.root).problems == []
+    page = folder.report_file.read_text(encoding="utf-8")
+    assert "What choosing by each metric that the function reports yields in score" in page
+    assert "label-free" not in page
+    assert "fine labels" not in page
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from fgtune.analysis.search.axes import listed_axis
 from fgtune.analysis.summary import summarise
 from fgtune.analysis.verdicts.statistics import paired_contrast
 from fgtune.reporting.curve_figures import learning_figure, spread_apart
-from fgtune.reporting.level_figures import arms_figure, sensitivity_figure
+from fgtune.reporting.level_figures import arms_figure, sensitivity_figure, within_reach
+from fgtune.reporting.panels import panels_of_arms
 from fgtune.reporting.row_figures import forest_figure, relations_figure, solver_figure
 from fgtune.reporting.theme import arm_styles, metric_axis, shown
 
@@ -104,13 +105,30 @@ def test_learning_curves_are_named_at_their_ends(study):
     assert not figure.layout.showlegend
 
 
-def test_many_learning_curves_get_a_legend(synthetic, tmp_path):
+def test_many_learning_curves_are_named_in_one_legend_above_all_figures(synthetic, tmp_path):
     levels = ", ".join(f"{ratio / 10}" for ratio in range(8, 18))
     text = synthetic.KF_STUDY.replace("[0.8, 1.0, 1.2, 1.5]", f"[{levels}]").replace("seeds: 5", "seeds: 2")
     data = read_study(synthetic.SyntheticStudy(text=text).write(tmp_path))
-    figure = learning_figure(learning_panels(data)[0], arm_styles(data.arms))
-    assert figure.layout.showlegend
-    assert sum(trace.showlegend is not False for trace in figure.data) == 10
+    styles = arm_styles(data.arms)
+    panels = panels_of_arms(data, summarise(data), styles)
+    assert [arm for arm, _, _ in panels.curve_names] == [arm.name for arm in data.arms]
+    assert len({(style.color, style.strokes) for _, _, style in panels.curve_names}) == 10
+    for figure in (figure for group in panels.curves for figure in group.figures):
+        assert not figure.spec.layout.showlegend
+        assert not figure.spec.layout.annotations
+
+
+def test_few_learning_curves_need_no_legend(study):
+    assert panels_of_arms(study, summarise(study), arm_styles(study.arms)).curve_names == ()
+
+
+def test_a_point_that_was_stopped_far_away_does_not_squeeze_those_that_finished():
+    finished = [0.40, 0.41, 0.42, 0.43, 0.44]
+    assert within_reach(0.39, finished) == 0.39
+    assert within_reach(0.10, finished) == pytest.approx(0.32)
+    assert within_reach(0.90, finished) == pytest.approx(0.52)
+    assert within_reach(0.10, finished[:3]) == 0.10  # few say nothing of their spread
+    assert within_reach(0.10, [0.4] * 6) == 0.10
 
 
 def test_forest_figure_shows_the_margin_and_every_pair(study):

@@ -63,7 +63,13 @@ def _titles(page):
 def test_the_page_of_a_search_has_its_own_sections(folder, page):
     assert escape(tight(summarise(folder).answer)) in page
     titles = _titles(page)
-    for wanted in ("What the search found", "Parameters", "What each explains", "Learning curves", "Failed cells"):
+    for wanted in (
+        "What the search found",
+        "Parameters",
+        "What each explains",
+        "Learning curves",
+        "Failed and stopped cells",
+    ):
         assert wanted in titles
     for unwanted in ("Arms", "Metrics over the levels"):
         assert unwanted not in titles

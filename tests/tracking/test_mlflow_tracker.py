@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -407,6 +408,9 @@ def test_the_saved_view_shows_arms_with_their_parameters_and_means(run_study, st
     tags = store.client.get_experiment(study.experiment_id).tags
     state = json.loads(tags[f"mlflow.sharedViewState.fgtune-{study.run_id[:12]}"])
     assert {"params.`classes.num_fine`", "metrics.`arm/mean`", "tags.`fgtune.verdict`"} < set(state["selectedColumns"])
+    shown = state["columnOrder"]
+    assert shown[:3] == ["attributes.`Run Name`", "metrics.`arm/mean`", "metrics.`arm/difference`"]
+    assert shown.index("metrics.`arm/n`") < shown.index("params.`classes.num_fine`")  # settings push no number out
     found = store.client.search_runs(
         [study.experiment_id], state["searchFilter"], order_by=[f"{state['orderByKey']} ASC"]
     )
@@ -415,6 +419,31 @@ def test_the_saved_view_shows_arms_with_their_parameters_and_means(run_study, st
     held = found[0].data
     assert set(parallel["selectedParams"]) <= set(held.params)
     assert set(parallel["selectedMetrics"]) <= set(held.metrics)
+    sections = {section["uuid"]: section["columns"] for section in state["compareRunSections"]}
+    assert sections[parallel["metricSectionId"]] == 1  # so wide that the names of its axes can be read
+    assert {chart["metricSectionId"] for chart in state["compareRunCharts"]} == set(sections)
+
+
+def test_arms_that_share_their_cells_are_all_there(store, run_study, plan, results, summary):
+    """A tuned arm that keeps the baseline's settings has the baseline's cells, which are stored once."""
+    twin = replace(plan.arms[0], name="tuned", is_baseline=False)
+    shared = tuple(replace(cell, arm="tuned") for cell in plan.cells if cell.arm == "baseline")
+    whole = replace(plan, arms=(*plan.arms, twin), cells=(*plan.cells, *shared))
+    findings = replace(summary, arms={**summary.arms, "tuned": summary.arms["baseline"]})
+    tracker = run_study(results)
+    tracker.grow(whole)
+    tracker.log_summary(findings)
+    tracker.finish(StudyEnd.COMPLETE)
+    runs = {run.data.tags["fgtune.arm"]: run for run in store.runs("arm_summary")}
+    assert set(runs) == {"baseline", "num_fine=12", "tuned"}
+    assert runs["tuned"].data.metrics["arm/mean"] == runs["baseline"].data.metrics["arm/mean"]
+    assert runs["tuned"].data.tags["fgtune.cells_in"] == "baseline"
+    assert "fgtune.cells_in" not in runs["baseline"].data.tags
+    assert runs["tuned"].info.status == "FINISHED"
+    assert runs["tuned"].info.end_time == runs["baseline"].info.end_time
+    ended = [run for run in store.runs("cell") if run.data.tags["fgtune.state"] == "COMPLETE"]
+    more = len(shared)
+    assert store.only("study").data.tags["fgtune.cells"].startswith(f"{len(ended) + more} COMPLETE")
 
 
 def test_summary_follows_the_study_as_seeds_are_added(run_study, store, results, summary):

@@ -148,7 +148,7 @@ def what_choices_read(material: Material) -> Check | None:
     """Choices and stopping rules that read the test split or fine labels."""
     name = "What choices read"
     choosers = list(_choosers(material))
-    if not choosers:
+    if not choosers or material.data.study.trial.discovery is None:  # what a user's function reads is not known
         return None
     seen = [f"{what} {info.title}" for what, info in choosers if is_oracle(info)]
     if not seen:

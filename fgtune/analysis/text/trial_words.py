@@ -24,6 +24,7 @@ class TrialWords:
         stopped: What happened to cells that were stopped early.
         unstopped: What to do about cells that were stopped early.
         more: How to add seeds; ``{seeds}`` stands for their number.
+        criteria: What a metric is called by which a reader could choose, besides the primary one.
         has_relations: Whether cells have relations, which the page explains.
     """
 
@@ -34,6 +35,7 @@ class TrialWords:
     stopped: str
     unstopped: str
     more: str
+    criteria: str
     has_relations: bool
 
     def add_seeds(self, seeds: int) -> str:
@@ -49,6 +51,7 @@ _DISCOVERY = TrialWords(
     stopped="a scheduler stopped some of their pairs for being bad",
     unstopped="Run the study without a scheduler for verdicts.",
     more="Add seeds: `fgtune extend DIR --seeds {seeds}`",
+    criteria="label-free metric",
     has_relations=True,
 )
 
@@ -58,6 +61,7 @@ WORDS: Mapping[str, TrialWords] = {
         _DISCOVERY,
         pairs="All arms with the same seed were given that seed; what it decides (split, initial values, order) is up "
         "to the function that was run, and pairs help where it is the same for all arms.",
+        criteria="metric that the function reports",
         has_relations=False,
     ),
     "imported": TrialWords(
@@ -71,6 +75,7 @@ WORDS: Mapping[str, TrialWords] = {
         stopped="some of their pairs were stopped early, for being bad most likely",
         unstopped="Let every run go to its end for verdicts.",
         more="Make runs of every arm until there are {seeds} seeds, and import the table again",
+        criteria="metric of the table",
         has_relations=False,
     ),
 }

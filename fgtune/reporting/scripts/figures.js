@@ -15,9 +15,11 @@
     const each = (at) => runs.flatMap((run) => [...Array(run[1]).fill(run[at]), null]);
     return { ...trace, meta: { arms: each(0) }, text: each(2) };
   };
+  let template; /* what all figures have in common */
   const read = (plot) => {
+    template ??= JSON.parse(document.getElementById("figure-look").textContent);
     const figure = JSON.parse(document.getElementById(`${plot.id}-data`).textContent);
-    return { ...figure, data: figure.data.map(spread) };
+    return { ...figure, data: figure.data.map(spread), layout: { ...figure.layout, template } };
   };
 
   /* Where the rows of shown arms go: their new position by the old one, and how many there are. */

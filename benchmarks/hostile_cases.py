@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,7 +111,7 @@ def data_cases(folder: Path, wanted: Wanted, model: Path) -> Iterator[Case]:
     for kind, corpus, codes in corpora:
         for name, make in corpus.items():
             if wanted(f"{kind}/{name}"):
-                make(folder / name)
+                build(make, folder / name)
                 yield from _of_file(kind, name, folder / name, codes, model)
                 remove(folder / name)
 
@@ -147,7 +148,7 @@ def weights_cases(folder: Path, wanted: Wanted) -> Iterator[Case]:
     write_study(folder)
     for name, make in hostile_models.WEIGHTS.items():
         if wanted(f"weights/{name}"):
-            make(folder / name)
+            build(make, folder / name)
             for stated in ({}, {"sha256": "0" * 64}):
                 weights = json.dumps({"path": name, **stated})
                 chosen = ["--set", f"trial.model.weights={weights}"]
@@ -165,7 +166,7 @@ def runs_cases(folder: Path, wanted: Wanted) -> Iterator[Case]:
     for corpus, codes in ((hostile_folder.RUNS, REFUSED), (hostile_folder.SOUND_RUNS, PREDICTED)):
         for name, make in corpus.items():
             if wanted(f"runs/{name}"):
-                make(folder / name)
+                build(make, folder / name)
                 yield Case(f"runs/{name}", "import", ["import", name, *JUDGED], codes, ("out",))
                 remove(folder / name)
 
@@ -202,7 +203,7 @@ def folder_cases(folder: Path, wanted: Wanted, good: Path) -> Iterator[Case]:
                 continue
             kept = folder / "kept"
             shutil.copytree(good, kept)
-            hostile_folder.put(hostile_folder.place(kept, pattern), make)
+            build(hostile_folder.put, hostile_folder.place(kept, pattern), make)
             for verb, arguments in (some | others if pattern in MOST_READ else some).items():
                 copy_odd(kept, folder / "real")
                 yield Case(label, verb, arguments, READ, written)
@@ -220,10 +221,27 @@ def model_cases(folder: Path, wanted: Wanted, model: Path) -> Iterator[Case]:
             label = f"model/{pattern}: {name}"
             if wanted(label):
                 shutil.copytree(model, folder / "model")
-                hostile_folder.put(folder / "model" / pattern, make)
+                build(hostile_folder.put, folder / "model" / pattern, make)
                 hostile_folder.sign(folder / "model", pattern)
                 yield Case(label, "predict", ["predict", "model", data], REFUSED, ("predictions.parquet",))
                 remove(folder / "model")
+
+
+def build(make: Callable[..., object], *arguments: object) -> None:
+    """Make an input in a process of its own: what that takes would else count as memory of every case that follows."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            make(*arguments)
+            code = 0
+        except BaseException:  # the parent goes on
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    _, state = os.waitpid(child, 0)
+    if state:
+        raise RuntimeError(f"an input could not be made: {arguments[0]}")
 
 
 def copy_odd(source: Path, target: Path) -> None:

@@ -95,8 +95,10 @@ def bench(asked: BenchRequest, console: Console) -> int:
     sets = available(asked.sets, console)
     until = None if asked.budget is None else time.monotonic() + asked.budget
     codes = []
-    for place, each in enumerate(sets):
-        left = None if until is None else max(1.0, (until - time.monotonic()) / (len(sets) - place))
+    unfinished = sum(_is_unfinished(each, methods, asked) for each in sets)
+    for each in sets:
+        left = None if until is None else max(1.0, (until - time.monotonic()) / max(1, unfinished))
+        unfinished -= _is_unfinished(each, methods, asked)
         codes.append(_run_set(each, methods, asked, left, console))
         if codes[-1] == INTERRUPTED:
             break
@@ -125,6 +127,23 @@ def available(names: Sequence[str], console: Console) -> list[BenchmarkSet]:
     if not there:
         raise ConfigError("none of the data sets is installed", path="--sets", fix=wanted[0].install)
     return there
+
+
+def _is_unfinished(of: BenchmarkSet, methods: Mapping[str, Mapping[str, Any]], asked: BenchRequest) -> bool:
+    """Whether a data set lacks a method, a seed or a cell."""
+    from fgtune.analysis.inputs import read_study
+
+    files = studies_of(asked.out, of.name)
+    if not methods.keys() <= methods_in(files):
+        return True
+    for file in files:
+        folder = StudyFolder(folder_of(file, smoke=asked.smoke))
+        if not folder.plan_file.is_file():
+            return True
+        data = read_study(folder)
+        if data.count().missing or (len(data.study.seed_list) < asked.seeds and not asked.smoke):
+            return True
+    return False
 
 
 def _run_set(

@@ -4,8 +4,9 @@
 
 A study of small cells runs in this process, and a thread looks at it and at Ray's processes as cells end. The table has
 megabytes that belong to a process alone (USS), and open file descriptors. Growth is that of a line through the looks of
-the second half: the first has what is loaded once (torch, preparations, caches). Exits with 1 where a process grows by
-more than 30 MB and a tenth of its size in that half, or by more than 10 descriptors.
+the second half: the first has what is loaded once (torch, preparations, caches). Exits with 1 where in that half the
+driver grows by more than 0.02 MB a cell (5 MB of 500), others by more than 30 MB and a tenth of their size, or one
+of them by more than 10 descriptors.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ trial:
 """
 ARMS = 10
 MOST_MB, MOST_SHARE, MOST_HANDLES = 30.0, 0.1, 10.0
+DRIVER_MB_A_CELL = 0.02
 ROLES = ("driver", "workers", "raylet", "gcs_server", "others of Ray")
 
 
@@ -156,7 +158,10 @@ def _growths(looks: Looks, grown: list[str]) -> list[str]:
         megabytes = growth(looks.cells, looks.megabytes[role])
         handles = growth(looks.cells, looks.handles[role])
         level = looks.megabytes[role][-1] if looks.cells else 0.0
-        if (megabytes > MOST_MB and megabytes > MOST_SHARE * level) or handles > MOST_HANDLES:
+        most = max(MOST_MB, MOST_SHARE * level)
+        if role == "driver" and looks.cells:
+            most = DRIVER_MB_A_CELL * (looks.cells[-1] - looks.cells[len(looks.cells) // 2])
+        if megabytes > most or handles > MOST_HANDLES:
             grown.append(role)
         texts.append(f"{megabytes:+9.1f} MB {handles:+5.1f} fd")
     return texts

@@ -17,7 +17,8 @@ from fgtune.errors import FgtuneError, StudyFolderError
 from fgtune.files import read_text, write_atomically
 from fgtune.results.folder import StudyFolder
 from fgtune.results.signing import is_signed, sign
-from fgtune.results.storage import FolderStorage, Storage, fixed_address, is_same_place, storage_at
+from fgtune.results.storage import FolderStorage, Storage, fixed_address, storage_at
+from fgtune.results.storage_check import is_same_place
 from fgtune.text import count
 
 _CHECKPOINTS, _ENCODERS = "checkpoints", "pretrained"

@@ -13,7 +13,7 @@ from fgtune.engine.opening import OpenedStudy
 from fgtune.errors import ConfigError
 from fgtune.memory import bytes_text
 from fgtune.results.folder import StudyFolder
-from fgtune.results.storage import SETTING, Mark, marked
+from fgtune.results.storage_check import SETTING, Mark, marked
 
 STUDY_FOLDER = "the study folder"
 

@@ -20,7 +20,7 @@ from fgtune.files import is_disk_fault
 from fgtune.memory import bytes_text
 from fgtune.results.folder import StudyFolder
 from fgtune.results.object_stores import BucketError
-from fgtune.results.storage import SETTING
+from fgtune.results.storage_check import SETTING
 
 if TYPE_CHECKING:
     from fgtune.data.base import Dataset

@@ -18,7 +18,7 @@ from fgtune import __version__
 from fgtune.config.schema.study import ExecutionConfig
 from fgtune.errors import ConfigError
 from fgtune.plugins import Permit, permit_for_workers, permitting
-from fgtune.results.storage import Mark
+from fgtune.results.storage_check import Mark
 from fgtune.text import count, first_of, last_line
 from fgtune.visible import masked, visible
 

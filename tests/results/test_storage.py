@@ -15,7 +15,8 @@ from support.buckets import KEYS
 from fgtune.errors import ConfigError
 from fgtune.files import write_atomically
 from fgtune.results.object_stores import BucketError
-from fgtune.results.storage import FolderStorage, Nowhere, ObjectStorage, marked, storage_at
+from fgtune.results.storage import FolderStorage, Nowhere, ObjectStorage, storage_at
+from fgtune.results.storage_check import marked
 from fgtune.visible import MASK
 
 
@@ -98,6 +99,18 @@ def test_a_mark_shows_that_another_process_sees_the_same_place_and_is_gone_after
         assert mark.fault() == "is not the same place as on the driver's machine"
     assert any_bucket.objects == {}
     assert list((tmp_path / "new" / "shared").iterdir()) == []
+
+
+def test_marks_that_killed_calls_left_are_removed_by_a_later_one_and_no_others(any_bucket, tmp_path):
+    now, names = int(time.time()), []
+    for text in (any_bucket.uri("runs"), str(tmp_path)):
+        names = [f".fgtune-check-{now - age:x}-01234567" for age in (7200, 60)] + [".fgtune-check-mine", "old.pt"]
+        for name in names:
+            put(storage_at(text), name, b"1")
+        with marked(text) as mark:
+            assert mark.fault() is None
+    assert sorted(any_bucket.objects) == sorted(f"runs/{name}" for name in names[1:])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names[1:])
 
 
 def test_endpoint_region_and_keys_come_from_the_environment(bucket, monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 from fgtune.config.schema.study import ExecutionConfig
 from fgtune.errors import ConfigError
 from fgtune.plugins import permitting
-from fgtune.results.storage import Mark
+from fgtune.results.storage_check import Mark
 from fgtune.tuning import nodes
 from fgtune.tuning.nodes import Answer, Question, answer, check_nodes, differences, meet, seen_here, table_of
 

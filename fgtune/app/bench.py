@@ -6,6 +6,7 @@ Each data set is an ordinary study in the benchmark's folder, so that nothing fi
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 DEFAULT_OUT = Path("reports/bench")
+SEEDS = 3
 DATA = "data"
 """Folder of the data sets in the benchmark's folder."""
 FAILED_CELLS, OUT_OF_BUDGET, INTERRUPTED = 3, 4, 130
@@ -57,11 +59,24 @@ class BenchRequest:
     sets: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
-    seeds: int = 3
+    seeds: int = SEEDS
     smoke: bool = False
     budget: float | None = None
     out: Path = DEFAULT_OUT
     plugins: tuple[str, ...] = ()
+
+    def command(self) -> str:
+        """The command line that goes on with this."""
+        parts = ["fgtune", "bench"]
+        parts += ["--sets", ",".join(self.sets)] * bool(self.sets)
+        parts += ["--methods", ",".join(self.methods)] * bool(self.methods)
+        parts += [part for each in self.added for part in ("--add", each)]
+        parts += ["--seeds", str(self.seeds)] if self.seeds != SEEDS else []
+        parts += ["--smoke"] * self.smoke
+        parts += ["--budget", f"{self.budget / 60:g}"] if self.budget is not None else []
+        parts += ["--out", str(self.out)] if self.out != DEFAULT_OUT else []
+        parts += [part for package in self.plugins for part in ("--plugins", package)]
+        return shlex.join(parts)
 
 
 def bench(asked: BenchRequest, console: Console) -> int:
@@ -80,13 +95,18 @@ def bench(asked: BenchRequest, console: Console) -> int:
     sets = available(asked.sets, console)
     until = None if asked.budget is None else time.monotonic() + asked.budget
     codes = []
-    for place, each in enumerate(sets):
-        left = None if until is None else max(1.0, (until - time.monotonic()) / (len(sets) - place))
+    unfinished = sum(_is_unfinished(each, methods, asked) for each in sets)
+    for each in sets:
+        left = None if until is None else max(1.0, (until - time.monotonic()) / max(1, unfinished))
+        unfinished -= _is_unfinished(each, methods, asked)
         codes.append(_run_set(each, methods, asked, left, console))
         if codes[-1] == INTERRUPTED:
             break
     write_tables(asked.out, smoke=asked.smoke, console=console)
-    return _worst(codes)
+    code = _worst(codes)
+    if code in (INTERRUPTED, OUT_OF_BUDGET):
+        print_line(console, f"to go on: {asked.command()}")
+    return code
 
 
 def available(names: Sequence[str], console: Console) -> list[BenchmarkSet]:
@@ -107,6 +127,23 @@ def available(names: Sequence[str], console: Console) -> list[BenchmarkSet]:
     if not there:
         raise ConfigError("none of the data sets is installed", path="--sets", fix=wanted[0].install)
     return there
+
+
+def _is_unfinished(of: BenchmarkSet, methods: Mapping[str, Mapping[str, Any]], asked: BenchRequest) -> bool:
+    """Whether a data set lacks a method, a seed or a cell."""
+    from fgtune.analysis.inputs import read_study
+
+    files = studies_of(asked.out, of.name)
+    if not methods.keys() <= methods_in(files):
+        return True
+    for file in files:
+        folder = StudyFolder(folder_of(file, smoke=asked.smoke))
+        if not folder.plan_file.is_file():
+            return True
+        data = read_study(folder)
+        if data.count().missing or (len(data.study.seed_list) < asked.seeds and not asked.smoke):
+            return True
+    return False
 
 
 def _run_set(

@@ -12,6 +12,7 @@ from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Dataset, Splits
 from fgtune.data.diagnosis import duplicate_groups, leaks
 from fgtune.data.readers.images import ImageFiles
+from fgtune.data.terms import TermCounts
 from fgtune.data.views import describe, vectors
 from fgtune.errors import ConfigError
 from fgtune.streams import numpy_stream
@@ -44,7 +45,8 @@ def data_warnings(
     """
     yield from _tiny_classes(dataset, splits)
     yield from _duplicates(dataset, splits)
-    yield from _leaks(prepared, splits, seed)
+    if not isinstance(dataset.inputs, TermCounts):  # a direction of an SVD is made of the texts themselves
+        yield from _leaks(prepared, splits, seed)
     yield from _dark_images(dataset)
     yield from _trial_warnings(dataset, trials)
 

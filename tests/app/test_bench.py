@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shlex
 
 import pytest
 from rich.console import Console
@@ -98,6 +99,15 @@ def test_the_list_names_every_set_and_method(capsys):
     said = capsys.readouterr().out
     for word in (*SETS, *METHODS, *(each.citation for each in SETS.values())):
         assert word in said
+
+
+def test_the_line_that_goes_on_asks_for_the_same(monkeypatch, tmp_path):
+    asked = BenchRequest(("digits",), ("gmm",), ("mine.yaml:heavy",), 5, True, 90.0, tmp_path / "a b", ("mypackage",))
+    seen = []
+    monkeypatch.setattr("fgtune.app.bench.bench", lambda given, _: seen.append(given) or 0)
+    assert main(shlex.split(asked.command())[1:]) == 0
+    assert seen == [asked]
+    assert BenchRequest().command() == "fgtune bench"
 
 
 @pytest.mark.integration

@@ -119,3 +119,4 @@ def test_a_check_of_texts_reads_like_that_of_other_data(model):
     assert "100 samples of 8 float32" in told
     assert "2 coarse classes, 50 samples each" in told
     assert "neighbour purity (oracle" in told
+    assert told.endswith("no warnings")

@@ -37,6 +37,7 @@ class BenchRow:
         dataset: The data set.
         method: The method.
         planned: Cells of the plan.
+        ended: Cells that have run, well or not.
         complete: Cells that ended well.
         scores: Mean over the complete cells with its interval, by key of ``METRICS``.
         values: The primary metric by seed.
@@ -46,6 +47,7 @@ class BenchRow:
     dataset: str
     method: str
     planned: int
+    ended: int
     complete: int
     scores: Mapping[str, Estimate]
     values: Mapping[int, float]
@@ -60,7 +62,7 @@ class PooledRow:
         method: The method.
         mean: Mean of its means, over the data sets that it has.
         datasets: How many these are.
-        rank: Its mean rank, over data sets on which every ranked method has a value; nan if it is not ranked.
+        rank: Its mean rank, over data sets on which every ranked method has run; nan if it is not ranked.
         gain: Its difference to the baseline, seed by seed and pooled over data sets; None for the baseline.
     """
 
@@ -107,7 +109,7 @@ def _rows(name: str, data: StudyData) -> Iterator[BenchRow]:
         complete = [(seed, result) for seed, result in ended if result.state is CellState.COMPLETE]
         scores = {key: _score(key, _numbers(key, complete)) for key in METRICS}
         values = {seed: result.metrics[PRIMARY] for seed, result in complete if PRIMARY in result.metrics}
-        yield BenchRow(name, arm.name, len(planned), len(complete), scores, values, _versions(data))
+        yield BenchRow(name, arm.name, len(planned), len(ended), len(complete), scores, values, _versions(data))
 
 
 def _score(key: str, values: Sequence[float]) -> Estimate:
@@ -132,8 +134,12 @@ def _versions(data: StudyData) -> tuple[str, ...]:
 
 
 def _ranks(rows: Sequence[BenchRow]) -> RankTest | None:
-    """Ranks by the mean of the primary metric, over the methods that have the most data sets and the sets of all."""
-    means = {(row.dataset, row.method): row.scores[PRIMARY].mean for row in rows if row.scores[PRIMARY].n}
+    """Ranks by the mean of the primary metric, over the methods that have the most data sets and the sets of all.
+
+    A method has a data set once all of its cells there have run.
+    """
+    ran = [row for row in rows if row.ended == row.planned and row.scores[PRIMARY].n]
+    means = {(row.dataset, row.method): row.scores[PRIMARY].mean for row in ran}
     sets_of = {method: {dataset for dataset, each in means if each == method} for _, method in means}
     most = max((len(found) for found in sets_of.values()), default=0)
     methods = [method for method, found in sets_of.items() if len(found) == most]

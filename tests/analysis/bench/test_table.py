@@ -95,6 +95,18 @@ def test_failed_cells_are_counted_and_no_zeros(studies):
     assert "| digits | falcon | 2 of 3 |" in markdown(tabulate(found))
 
 
+def test_a_set_that_has_not_run_to_its_end_is_not_ranked(studies):
+    found, _ = studies()
+    data = found["vowels"][0]
+    last = {cell.cell_id for cell in data.planned if cell.seed == 2}
+    results = {cell: result for cell, result in data.results.items() if cell not in last}
+    table = tabulate({**found, "vowels": [replace(data, results=results)]})
+    assert table.ranks.datasets == ("digits", "penguins")
+    assert set(table.ranks.arms) == set(METHODS)
+    assert "over 2 data sets" in " ".join(pooled_lines(table))
+    assert "| vowels | base | 2 of 3 |" in markdown(table)
+
+
 def test_a_method_that_was_added_on_one_set_joins_the_table_and_not_the_ranks(studies):
     found, _ = studies()
     more, values = studies(sets=("digits",), methods=("mine",), name="-2")

@@ -120,6 +120,7 @@ RECIPES: dict[str, Callable[[ModuleType, Path], dict[str, object]]] = {
     "cifar100_two_taxonomies": cifar,
     "cifar100_xu": cifar,
     "cifar100_loss_ablation": cifar,
+    "cifar100_hpo": cifar,
     "cifar100_one_at_a_time": cifar,
     "cifar68_num_fine": cifar,
     "cifar68_oracle_relations": cifar,

@@ -13,7 +13,7 @@ from scipy import stats
 from fgtune.analysis.estimates import arm_estimate
 from fgtune.analysis.formatting import level_text
 from fgtune.analysis.inputs import StudyData
-from fgtune.analysis.verdicts.statistics import Estimate
+from fgtune.analysis.verdicts.statistics import Estimate, mean_interval
 from fgtune.config.schema.paths import has_path, value_at
 from fgtune.config.schema.published import PublishedResult, PublishedTable, find_arm
 
@@ -27,8 +27,8 @@ class PublishedRow:
     """A published number beside ours.
 
     Attributes:
-        arm: Name in the plan.
-        label: Its name for readers.
+        arm: Name in the plan; empty where the study does not run the method.
+        label: Its name for readers; empty as well.
         row: What the source calls it; may be empty.
         metric: The metric's name.
         title: The metric's name for readers.
@@ -81,13 +81,17 @@ class PublishedComparison:
 
 
 def published_comparisons(data: StudyData) -> tuple[PublishedComparison, ...]:
-    """One comparison per published table of the study, without rows whose arm is not in the plan."""
+    """One comparison per published table of the study, without rows whose arm is not in the plan.
+
+    Rows of methods that the study does not run stand after those of its arms.
+    """
     comparisons = []
     for table in data.study.published:
         pairs = [(result, arm) for result in table.results if (arm := _arm_of(data, result)) is not None]
-        rows = tuple(_row(data, table, result, arm) for result, arm in pairs)
+        alone = tuple(_alone(data, table, result) for result in table.results if result.stands_alone)
+        rows = (*(_row(data, table, result, arm) for result, arm in pairs), *alone)
         if rows:
-            differences = list(_differences(data, table, {row.arm for row in rows}))
+            differences = list(_differences(data, table, {arm for _, arm in pairs} or {data.baseline.name}))
             sentence = _protocol_sentence(table, differences)
             comparisons.append(PublishedComparison(table.source, sentence, bool(differences), table.note, rows))
     return tuple(comparisons)
@@ -107,6 +111,13 @@ def _row(data: StudyData, table: PublishedTable, result: PublishedResult, arm: s
     title = data.info(result.metric).title
     difference = ours.mean - result.value
     return PublishedRow(arm, label, result.row, result.metric, title, result.value, sd, n, ours, difference, low, high)
+
+
+def _alone(data: StudyData, table: PublishedTable, result: PublishedResult) -> PublishedRow:
+    sd, title = math.nan if result.sd is None else result.sd, data.info(result.metric).title
+    ours, nothing = mean_interval((), data.level), math.nan
+    count = result.n or table.n
+    return PublishedRow("", "", result.row, result.metric, title, result.value, sd, count, ours, *[nothing] * 3)
 
 
 def difference_interval(ours: Estimate, mean: float, sd: float, n: int | None, level: float) -> tuple[float, float]:

@@ -113,3 +113,26 @@ def test_a_study_without_published_results_has_no_such_section(synthetic, tmp_pa
 def test_equal_numbers_without_spread_have_a_point_as_interval():
     ours = mean_interval([0.5, 0.5, 0.5])
     assert difference_interval(ours, 0.25, 0.0, 3, 0.95) == (0.25, 0.25)
+
+
+def test_a_method_that_the_study_does_not_run_stands_beside_the_arms(synthetic, kf_accuracy, tmp_path):
+    alone = "      - {row: SCGM <b>, metric: test/ari, value: 0.347, sd: 0.01}\n"
+    text = synthetic.KF_STUDY + PUBLISHED.format(protocol="{epochs: 60}").rstrip() + "\n" + alone
+    folder = synthetic.SyntheticStudy(text=text, accuracy=kf_accuracy).write(tmp_path)
+    (comparison,) = summarise(folder).published
+    row = comparison.rows[-1]
+    assert (row.arm, row.row, row.value, row.sd, row.n, row.ours.n) == ("", "SCGM <b>", 0.347, 0.01, 3, 0)
+    assert all(math.isnan(each) for each in (row.ours.mean, row.difference, row.low, row.high))
+    assert len(comparison.rows) == 4
+    page = write_up(folder)[0].read_text()
+    assert "SCGM &lt;b&gt;" in page
+    assert "not run here" in page
+
+
+def test_a_table_of_foreign_methods_alone_compares_its_protocol_with_the_baseline(synthetic, kf_accuracy, tmp_path):
+    rows = "[{row: A, metric: test/ari, value: 0.3}]"
+    table = f"\npublished: [{{source: S, protocol: {{epochs: 61}}, results: {rows}}}]\n"
+    folder = synthetic.SyntheticStudy(text=synthetic.KF_STUDY + table, accuracy=kf_accuracy).write(tmp_path)
+    (comparison,) = summarise(folder).published
+    assert comparison.differs
+    assert "60 here, 61 there" in comparison.protocol

@@ -225,7 +225,9 @@ def check_distinct(
 
 
 def check_published(loaded: LoadedStudy, arms: Sequence[Arm], searched: Collection[str] = ()) -> None:
-    """Raise unless every published result is about exactly one arm, and names it where its levels are searched.
+    """Raise unless every published result is about one arm, which it names where levels are searched, or about none.
+
+    About none is a number with the name of a method that the study does not run.
 
     Raises:
         ConfigError: At the name or levels of the result; ``MultiConfigError`` when several are wrong.
@@ -248,6 +250,8 @@ def _published_errors(loaded: LoadedStudy, arms: Sequence[Arm], searched: Collec
     path: Path
     for table, each in enumerate(loaded.study.published):
         for row, result in enumerate(each.results):
+            if result.stands_alone:
+                continue
             found = find_arm(result, levels, baselines)
             if found in searched and result.arm is None:
                 path = ("published", table, "results", row, "levels")

@@ -16,7 +16,8 @@ class PublishedResult(Config):
     """One published number."""
 
     arm: Text | None = None
-    """Name of the arm, as ``fgtune plan`` prints it."""
+    """Name of the arm, as ``fgtune plan`` prints it. Without a name and without levels, the number is of a method that
+    this study does not run: the report shows it beside the others, and ``row`` says what it is."""
     levels: dict[DottedPath, JsonValue] = Field(default_factory=dict)
     """Instead of a name: levels of the arm where they differ from the baseline's."""
     metric: MetricName
@@ -27,13 +28,24 @@ class PublishedResult(Config):
     n: Count | None = None
     """Number of runs; None takes that of the table."""
     row: str = ""
-    """What the source calls this arm, where that is another name."""
+    """What the source calls this arm, where that is another name; or the method, where there is no arm."""
 
     @model_validator(mode="after")
     def _names_one_arm(self) -> PublishedResult:
-        if (self.arm is None) != bool(self.levels):
-            raise ValueError("give arm (its name) or levels (where it differs from the baseline), one of them")
+        named = (self.arm is not None) + bool(self.levels)
+        if named > 1 or (not named and not self.row):
+            rule = (
+                "give arm (its name) or levels (where it differs from the baseline), one of them; a number of a method"
+            )
+            raise ValueError(
+                f"{rule} that the study does not run needs row, the name in the source, and neither of them"
+            )
         return self
+
+    @property
+    def stands_alone(self) -> bool:
+        """Whether it is about a method that the study does not run."""
+        return self.arm is None and not self.levels
 
 
 class PublishedTable(Config):
@@ -73,8 +85,10 @@ def find_arm(
         baselines: For each arm, levels of the arm that it is compared with.
 
     Returns:
-        Its name; None where no arm, or more than one, matches.
+        Its name; None where no arm, or more than one, matches, and for a number that stands alone.
     """
+    if result.stands_alone:
+        return None
     if result.arm is not None:
         return result.arm if result.arm in arms else None
     found = [

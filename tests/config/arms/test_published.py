@@ -62,8 +62,8 @@ def test_published_results_are_read_and_do_not_change_a_study_s_identity(write):
         ),
         pytest.param(
             "{metric: test/ari, value: 0.5}",
-            r"^tiny\.yaml:14: published\[0\]\.results\[0\]: give arm \(its name\) or levels",
-            id="no arm",
+            r"^tiny\.yaml:14: published\[0\]\.results\[0\]: give arm \(its name\) or levels.* needs row",
+            id="no arm and no name of a method",
         ),
         pytest.param(
             "{arm: baseline, levels: {classes.num_fine_ratio: 0.8}, metric: test/ari, value: 0.5}",

@@ -22,7 +22,7 @@ from fgtune.arrays import FloatArray
 from fgtune.catalog.metrics import AGREEMENT
 from fgtune.config.schema.base import data_key
 from fgtune.metrics.agreement import class_share, pair_agreement
-from fgtune.results.layout import CellFiles
+from fgtune.results.cell_files import CellFiles
 from fgtune.results.records import CellResult, CellState, LabelsRecord, PredictionsRecord
 from fgtune.streams import drawn_rows
 

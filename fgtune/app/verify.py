@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fgtune.analysis.inputs import StudyData, read_study
-from fgtune.app.verification.arrays import check_attention, check_relations
+from fgtune.app.verification.arrays import check_attention, check_portraits, check_relations
 from fgtune.app.verification.curves import check_curves
 from fgtune.app.verification.derived import check_pages, check_tables
 from fgtune.app.verification.files import check_claim, check_failures
@@ -42,6 +42,7 @@ CHECKS: tuple[tuple[str, Callable[[Subject], Iterator[Finding]]], ...] = (
     ("relations", check_relations),
     ("predictions", check_predictions),
     ("attention", check_attention),
+    ("portraits", check_portraits),
     ("early stopping", check_stopping),
     ("search", check_mirror),
     ("search", check_choices),

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterator
 
-from fgtune.catalog.spec import Direction, MetricSpec
+from fgtune.catalog.spec import SPLITS, Direction, MetricSpec
 
 PUBLISHED_RECALLS = (1, 2, 4, 8, 10, 100, 1000)
 PUBLISHED_SHOTS = (1, 5)
@@ -19,7 +19,7 @@ PATCH_REGIONS = ("big", "small")
 _HELD_OUT = ("val", "test")
 _NO_TARGETS = "absent when the training split or this one has no sample, or they share samples"
 _MEMBER = re.compile(
-    r"recall_(?P<labels>coarse|fine)_(?P<k>[1-9]\d*)|fewshot_(?P<shots>[1-9]\d*)(?P<end>_low|_high)?|attention_(?P<region>[a-z]\w*)"
+    r"recall_(?P<labels>coarse|fine)_(?P<k>[1-9]\d*)|fewshot_(?P<shots>[1-9]\d*)(?P<end>_low|_high|_best)?|attention_(?P<region>[a-z]\w*)"
 )
 
 
@@ -40,7 +40,7 @@ def listed_members() -> Iterator[MetricSpec]:
     for labels in ("coarse", "fine"):
         yield from (_recall(labels, k) for k in PUBLISHED_RECALLS)
     for shots in PUBLISHED_SHOTS:
-        yield from (_few_shot(shots, end) for end in ("", "_low", "_high"))
+        yield from (_few_shot(shots, end) for end in ("", "_low", "_high", "_best"))
     yield from (_attention(region) for region in PATCH_REGIONS)
 
 
@@ -75,8 +75,15 @@ def _attention(region: str) -> MetricSpec:
 
 def _few_shot(shots: int, end: str) -> MetricSpec:
     accuracy = f"accuracy of the nearest class mean of {shots} sample{'s' * (shots > 1)} per class, mean over episodes"
-    bound = {"": "", "_low": "lower end of the 95 % interval of ", "_high": "upper end of the 95 % interval of "}[end]
-    direction: Direction = "none" if end else "maximize"
+    bound = {
+        "": "",
+        "_low": "lower end of the 95 % interval of ",
+        "_high": "upper end of the 95 % interval of ",
+        "_best": "at the epoch at which it is best on the validation split: ",
+    }[end]
+    direction: Direction = "none" if end in ("_low", "_high") else "maximize"
+    empty = "absent when too few classes have enough samples for an episode"
+    more = {"": "", "_best": ", or unless evaluation.few_shot.by_epoch"}.get(end, ", or with one episode")
     return MetricSpec(
         f"fewshot_{shots}{end}",
         bound + accuracy,
@@ -84,8 +91,9 @@ def _few_shot(shots: int, end: str) -> MetricSpec:
         1.0,
         direction,
         "fine classes",
-        "absent when too few classes have enough samples for an episode" + (", or with one episode" if end else ""),
+        empty + more,
         setting=("evaluation.few_shot.shots", shots),
+        splits=("train", "test") if end == "_best" else SPLITS,
         final=True,
     )
 
@@ -107,7 +115,9 @@ def probe_specs() -> tuple[MetricSpec, ...]:
             final=True,
         )
 
-    def values(name: str, description: str, low: float, high: float, direction: Direction, empty: str) -> MetricSpec:
+    def values(
+        name: str, description: str, low: float, high: float, direction: Direction, empty: str, probe: str = "ridge"
+    ) -> MetricSpec:
         return MetricSpec(
             name,
             description,
@@ -116,7 +126,7 @@ def probe_specs() -> tuple[MetricSpec, ...]:
             direction,
             "fine values",
             empty,
-            setting=("evaluation.probes", "ridge"),
+            setting=("evaluation.probes", probe),
             splits=_HELD_OUT,
             final=True,
         )
@@ -147,5 +157,14 @@ def probe_specs() -> tuple[MetricSpec, ...]:
             math.inf,
             "minimize",
             f"{_NO_TARGETS}, or there are several target columns",
+        ),
+        values(
+            "gradient_mse",
+            "squared error of shares by a softmax of the features, fitted by gradient, summed over target columns",
+            0.0,
+            math.inf,
+            "minimize",
+            f"{_NO_TARGETS}, or they are no shares",
+            "gradient",
         ),
     )

@@ -30,6 +30,7 @@ COST = "cost/"
 """Prefix of what a trial costs in seconds (``cost/seconds`` in the trainer, ``cost/solver_seconds`` in the solver): not
 a metric, but a search may optimise it."""
 
+_MOST_ENTROPY = math.log2(100)
 _NO_SAMPLES = "nan when there are no samples"
 _NO_TERM = "absent when its weight is 0 or the split has no samples"
 _NO_COARSE = "nan when no sample carries a coarse label"
@@ -167,6 +168,47 @@ def _shape_specs() -> tuple[MetricSpec, ...]:
     )
 
 
+def _probability_specs() -> tuple[MetricSpec, ...]:
+    """What coarse probabilities and features are like, as FIERCE measures them."""
+
+    def error(name: str, description: str) -> MetricSpec:
+        return MetricSpec(name, description, 0.0, 1.0, "minimize", "coarse labels", _NO_COARSE)
+
+    def plain(name: str, description: str, high: float, empty: str = _NO_SAMPLES) -> MetricSpec:
+        return MetricSpec(name, description, 0.0, high, "none", "no labels", empty)
+
+    described = "between confidence in the most probable coarse class and how often it is right"
+    return (
+        error("coarse_ece", f"mean distance {described}, in 10 bins of confidence; mean over sources"),
+        error("coarse_mce", f"largest distance {described}, in 10 bins of confidence; mean over sources"),
+        plain(
+            "coarse_information",
+            "mutual information between sample and predicted coarse class in bits, at most log2 K_C",
+            math.inf,
+        ),
+        plain(
+            "coarse_stability",
+            "1 minus the standard deviation over samples of a coarse class's probability, mean over classes",
+            1.0,
+            "nan for fewer than two samples",
+        ),
+        plain(
+            "feature_entropy",
+            "entropy in bits of the features' use of 100 fixed directions, or of 100 bins of a single feature",
+            _MOST_ENTROPY,
+        ),
+        MetricSpec(
+            "raw_mse",
+            "squared error of coarse probabilities taken for the fine values, summed over columns, mean over samples",
+            0.0,
+            math.inf,
+            "minimize",
+            "fine values",
+            "absent unless the fine values are shares, one column a coarse class of the only source",
+        ),
+    )
+
+
 def _loss_specs() -> tuple[MetricSpec, ...]:
     def loss(name: str, description: str, empty: str, reads: Reads, splits: tuple[str, ...]) -> MetricSpec:
         return MetricSpec(name, description, 0.0, math.inf, "minimize", reads, empty, splits=splits)
@@ -193,6 +235,7 @@ METRICS: dict[str, MetricSpec] = {
         *_clustering_specs(),
         *_relation_specs(),
         *_coarse_label_specs(),
+        *_probability_specs(),
         *_class_use_specs(),
         *_shape_specs(),
         *_loss_specs(),

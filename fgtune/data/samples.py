@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from fgtune.arrays import AnyArray, IntArray
+from fgtune.arrays import AnyArray, ByteArray, IntArray
 from fgtune.data.base import Dataset
 from fgtune.data.terms import TermCounts
 from fgtune.results.samples import SampleCard, SampledClass, png_url
@@ -37,7 +39,7 @@ def sample_card(dataset: Dataset) -> SampleCard:
             classes.append(SampledClass(name, len(rows), texts=texts))
         elif shape is not None:
             drawn = dataset.inputs[_spread(rows, MOST_PICTURES)]
-            pictures = tuple(_data_url(sample.reshape(shape)) for sample in drawn)
+            pictures = tuple(picture_url(sample.reshape(shape)) for sample in drawn)
             classes.append(SampledClass(name, len(rows), pictures))
         else:
             drawn = dataset.inputs[_spread(rows, MOST_ROWS)].reshape(-1, width)[:, :MOST_COLUMNS]
@@ -61,8 +63,8 @@ def _row(sample: AnyArray) -> tuple[float | None, ...]:
     return tuple(float(f"{value:.4g}") if np.isfinite(value) else None for value in sample)
 
 
-def _data_url(picture: AnyArray) -> str:
-    """A (channels, height, width) picture, made smaller if it is large, as a data URL.
+def picture_url(picture: AnyArray, encode: Callable[[ByteArray, int], str] = png_url) -> str:
+    """A (channels, height, width) picture, made smaller if it is large, as a data URL that ``encode`` makes.
 
     Of more than three channels the first, the middle and the last one are shown; numbers that are neither shares nor
     bytes are stretched from the smallest to the largest.
@@ -77,4 +79,4 @@ def _data_url(picture: AnyArray) -> str:
         usual = next((top for top in (1.0, 255.0) if low >= 0.0 and high <= top), None)
         low, high = (low, max(high, low + 1e-12)) if usual is None else (0.0, usual)
         pixels = (255 * np.clip(np.nan_to_num((picture - low) / (high - low)), 0.0, 1.0)).round().astype(np.uint8)
-    return png_url(pixels, PICTURE_PX)
+    return encode(pixels, PICTURE_PX)

@@ -17,6 +17,7 @@ from fgtune.engine.designs import DESIGNS, PlannedKind
 from fgtune.engine.opening import Launch
 from fgtune.engine.patience import Patience
 from fgtune.engine.plan_growth import with_suggestion
+from fgtune.engine.portraits import Portraits
 from fgtune.engine.progress import ProgressDisplay, Tally
 from fgtune.engine.recorder import Recorder, record_labels
 from fgtune.engine.safe_tracking import SafeTracking
@@ -147,6 +148,7 @@ class Driver:
             TRIAL_KINDS[cell.config.trial_kind].prepare(cell, datasets, prepared)
         queue, stopping = self._queue_and_stopping()
         folder, storage = self.launch.folder, self.storage
+        portraits = Portraits(self.plan, self.launch.settled.values())
         recorder = Recorder(
             folder,
             self.cells,
@@ -155,6 +157,7 @@ class Driver:
             queue.on_result,
             self.patience,
             storage.forget,
+            portraits.keeps,
         )
         with deferring(flag.set):
             run_cells(
@@ -170,6 +173,7 @@ class Driver:
                 budget=self.budget,
                 encoders=storage.encoders,
                 weights=weights_files(self.plan),
+                portrait_of=portraits.of,
             )
         return queue
 

@@ -23,6 +23,7 @@ from fgtune.results.evidence import (
     CURVE,
     FAILURE,
     LABELS,
+    PORTRAIT,
     PREDICTIONS,
     RELATIONS,
     arrays_digest,
@@ -51,6 +52,7 @@ class Recorder:
         on_result: Called with every result once it is in the ledger.
         patience: Waits for room where the disk is full; None waits for nothing.
         forget: Removes the checkpoint of a finished cell; the one in the study folder when left out.
+        keeps_portrait: Whether the portrait that a cell with these metrics made is kept.
     """
 
     def __init__(
@@ -62,10 +64,11 @@ class Recorder:
         on_result: Callable[[CellResult], None] = lambda _: None,
         patience: Patience | None = None,
         forget: Callable[[str], None] | None = None,
+        keeps_portrait: Callable[[Cell, Mapping[str, float]], bool] = lambda *_: True,
     ) -> None:
         self._patience = patience or Patience(display.say, longest_s=0.0)
         self._folder, self._cells, self._track, self._display = folder, cells, track, display
-        self._on_result = on_result
+        self._on_result, self._keeps_portrait = on_result, keeps_portrait
         self._forget = forget or (lambda cell_id: folder.checkpoint_file(cell_id).unlink(missing_ok=True))
         self._host = platform.node()
         self._seen: dict[str, list[EpochMetrics]] = {}
@@ -134,6 +137,9 @@ class Recorder:
         if outcome.attention is not None:
             self._folder.write_attention(cell_id, outcome.attention)
             evidence[ATTENTION] = arrays_digest(outcome.attention)
+        if outcome.portrait is not None and self._keeps_portrait(self._cells[cell_id], outcome.metrics):
+            self._folder.write_portrait(cell_id, outcome.portrait)
+            evidence[PORTRAIT] = arrays_digest(outcome.portrait)
         return evidence
 
     def _labels(self, cell_id: str) -> dict[str, str]:

@@ -27,6 +27,7 @@ from markupsafe import Markup, escape
 from fgtune import __version__
 from fgtune.analysis import formatting
 from fgtune.analysis.inputs import StudyData, read_study
+from fgtune.analysis.portrait_cells import find_map
 from fgtune.analysis.summary import StudySummary, summarise
 from fgtune.analysis.table import write_tables
 from fgtune.analysis.text.importances import share_text
@@ -75,6 +76,8 @@ def write_up(folder: StudyFolder, refresh_s: int = 0) -> tuple[Path, StudySummar
     print_damage(folder.damage.values())
     summary = replace(summary, warnings=(*damage, *summary.warnings))
     folder.rebuild()
+    if not refresh_s:
+        find_map(data)
     write_tables(folder, data)
     write_verdicts(data, summary)
     write_atomically(folder.report_file, render(data, summary, refresh_s))

@@ -22,6 +22,7 @@ from fgtune.analysis.level_panels import (
     sensitivity_panels,
     solver_points,
 )
+from fgtune.analysis.portraits import Portrait, shown_portrait
 from fgtune.analysis.search.selection import Selection
 from fgtune.analysis.summary import StudySummary
 from fgtune.analysis.text.datasets_answer import pooled_sentence
@@ -29,10 +30,12 @@ from fgtune.analysis.trials import BASELINE, BEST, Trial, criteria_of, kinds_of,
 from fgtune.catalog.metrics import ARM_METRICS
 from fgtune.reporting.curve_figures import learning_figure, needs_legend
 from fgtune.reporting.dataset_figures import pooled_figure, ranks_figure
+from fgtune.reporting.dependence_panels import NO_DEPENDENCE, DependencePanels, dependence_panels
 from fgtune.reporting.importance_panels import ImportancePanels, importance_panels
 from fgtune.reporting.joint_panels import number_figures, parts_figures, profile_figures, variance_figures
 from fgtune.reporting.level_figures import arms_figure, grid_figure, pair_figure, sensitivity_figure
 from fgtune.reporting.page_figures import BETTER, Figure, FigureGroup, grouped
+from fgtune.reporting.portrait_panels import map_figures, reliability_figures
 from fgtune.reporting.relation_panels import drawn_relations, relation_figures
 from fgtune.reporting.row_figures import forest_figure, solver_figure
 from fgtune.reporting.space_panels import (
@@ -61,6 +64,7 @@ class Panels:
         variance: What the spread over seeds consists of.
         found: How the criteria of a search developed; criteria against each other, and against the primary metric.
         importances: What each setting of a space explains.
+        dependence: How the metric that the study is judged by depends on what stands out.
         levels: Metrics over each setting, or over the arms of a comparison.
         curves: Metrics by epoch.
         curve_names: Arm, label and look of the curves that no label in their figures names.
@@ -68,6 +72,9 @@ class Panels:
         relations_truth: Whether any of them has true relations.
         solvers: Seconds per solve.
         choosing: Label-free criteria against the primary metric, over arms that are compared.
+        portrait: What the learned classes of one arm look like; None where no cell keeps it.
+        maps: Its map of the test samples.
+        reliability: How often coarse predictions are right, by their confidence.
     """
 
     differences: tuple[Figure, ...]
@@ -78,6 +85,7 @@ class Panels:
     variance: FigureGroup
     found: tuple[Figure, ...]
     importances: ImportancePanels
+    dependence: DependencePanels
     levels: tuple[FigureGroup, ...]
     curves: tuple[FigureGroup, ...]
     curve_names: tuple[tuple[str, str, ArmStyle], ...]
@@ -85,19 +93,31 @@ class Panels:
     relations_truth: bool
     solvers: tuple[Figure, ...]
     choosing: FigureGroup
+    portrait: Portrait | None
+    maps: FigureGroup
+    reliability: tuple[Figure, ...]
 
     @property
     def figures(self) -> list[Figure]:
         """All figures, in the order of the page."""
-        groups = (self.importances.figures, *self.levels, *self.curves, self.relations)
+        groups = (self.importances.figures, *self.levels, *self.curves, self.relations, self.maps)
         grouped = [figure for group in groups for figure in group.figures]
         joint = (self.datasets, self.parts, self.profiles, self.numbers, self.variance, self.choosing)
         together = [figure for group in joint for figure in group.figures]
-        return [*self.differences, *together, *self.found, *grouped, *self.solvers]
+        return [
+            *self.differences,
+            *together,
+            *self.found,
+            *self.dependence.figures,
+            *grouped,
+            *self.reliability,
+            *self.solvers,
+        ]
 
 
 def panels_of_arms(data: StudyData, summary: StudySummary, styles: Mapping[str, ArmStyle]) -> Panels:
     """The figures of arms that are compared one by one."""
+    portrait = shown_portrait(data)
     relations, left_out = drawn_relations(data, summary)
     return Panels(
         differences=_differences(data, summary, styles),
@@ -108,6 +128,7 @@ def panels_of_arms(data: StudyData, summary: StudySummary, styles: Mapping[str, 
         variance=variance_figures(summary),
         found=(),
         importances=ImportancePanels(FigureGroup("", ()), ()),
+        dependence=NO_DEPENDENCE,
         levels=(*_levels(data, styles), *_grids(data)),
         curves=_learning_curves(data, styles),
         curve_names=_curve_names(data, styles),
@@ -115,6 +136,9 @@ def panels_of_arms(data: StudyData, summary: StudySummary, styles: Mapping[str, 
         relations_truth=any(panel.has_truth for panel in relations),
         solvers=_solvers(data, styles),
         choosing=_choosing(data, summary),
+        portrait=portrait,
+        maps=map_figures(portrait),
+        reliability=reliability_figures(data, styles),
     )
 
 
@@ -143,7 +167,7 @@ def panels_of_space(
     choosing = [info for info in (*infos, *own) if info.name in chosen]
     shown = [arm for arm, kind in kinds.items() if kind in {BASELINE, BEST}]
     relations, left_out = drawn_relations(data, summary, shown)
-    importances = importance_panels(data, trials, judged)
+    importances, portrait = importance_panels(data, trials, judged), shown_portrait(data)
     return Panels(
         differences=_differences(data, summary, styles) if few else (),
         datasets=FigureGroup("", ()),
@@ -153,6 +177,7 @@ def panels_of_space(
         variance=FigureGroup("", ()),
         found=(*(history_figures(data, trials, kinds) if searched else ()), *pairs_figures(data, trials, choosing)),
         importances=importances,
+        dependence=dependence_panels(data, trials, primary, importances),
         levels=(
             *together_figures(data, trials, judged, importances),
             *settings_figures(data, trials, judged if searched else infos),
@@ -163,6 +188,9 @@ def panels_of_space(
         relations_truth=any(panel.has_truth for panel in relations),
         solvers=_solvers(data, styles) if few and not searched else (),
         choosing=FigureGroup("", ()),
+        portrait=portrait,
+        maps=map_figures(portrait),
+        reliability=reliability_figures(data, styles),
     )
 
 

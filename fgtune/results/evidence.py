@@ -13,12 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from fgtune.results.records import AttentionRecord, EpochMetrics, LabelsRecord, PredictionsRecord, RelationsRecord
+from fgtune.results.records import (
+    AttentionRecord,
+    EpochMetrics,
+    LabelsRecord,
+    PortraitRecord,
+    PredictionsRecord,
+    RelationsRecord,
+)
 
 CURVE, RELATIONS, PREDICTIONS, ATTENTION, FAILURE = "curve", "relations", "predictions", "attention", "failure"
-LABELS = "coarse_labels"
+LABELS, PORTRAIT = "coarse_labels", "portrait"
 """Keys of the digests in a line of the ledger."""
-StoredRecord = RelationsRecord | PredictionsRecord | LabelsRecord | AttentionRecord
+StoredRecord = RelationsRecord | PredictionsRecord | LabelsRecord | AttentionRecord | PortraitRecord
 """What is stored as arrays."""
 
 

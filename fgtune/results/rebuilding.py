@@ -15,7 +15,14 @@ from fgtune.config.reading.load import reloaded
 from fgtune.config.schema.study import Study
 from fgtune.errors import ConfigError
 from fgtune.files import read_text
-from fgtune.results.records import CellResult, LabelsRecord, PredictionsRecord, RelationsRecord
+from fgtune.results.records import (
+    CellResult,
+    LabelsRecord,
+    MapRecord,
+    PortraitRecord,
+    PredictionsRecord,
+    RelationsRecord,
+)
 from fgtune.results.texts import FORK, parse_level
 
 MOST_TABLE = 1 << 28
@@ -166,7 +173,49 @@ def plausible(record: object) -> bool:
     if isinstance(record, LabelsRecord):
         coarse, number = record.coarse, record.num_coarse
         return _whole(coarse, number) and coarse.ndim == 2 and number.shape == coarse.shape[1:]
+    if isinstance(record, PortraitRecord):
+        return _plausible_portrait(record)
+    if isinstance(record, MapRecord):
+        points = record.points
+        return points.dtype.kind == "f" and points.shape[1:] == (2,) and bool(np.isfinite(points).all())
     return all(value.ndim >= 1 for value in arrays)
+
+
+def _plausible_portrait(record: PortraitRecord) -> bool:
+    """Whether the arrays of a portrait fit together."""
+    on_map = [record.learned, record.coarse, *([] if record.true is None else [record.true])]
+    of_classes, of_samples = [record.sizes], [record.samples, record.sample_second]
+    of_samples += [] if record.sample_true is None else [record.sample_true]
+    numbers = [record.confidence, record.sample_confidence, record.inside, record.outside, record.effect]
+    texts = [record.pictures, record.differs, record.coarse_names, record.fine_names]
+    tables = [record.sample_confidence, record.pictures, record.differs, record.inside, record.outside, record.effect]
+    described = [record.differs, record.inside, record.outside, record.effect]
+    number, shape = len(record.classes), record.samples.shape
+    return (
+        _whole(record.rows, record.classes, *on_map, *of_classes, *of_samples)
+        and record.features.dtype.kind == "f"
+        and record.features.ndim == 2
+        and bool(np.isfinite(record.features).all())
+        and all(each.shape == record.rows.shape for each in on_map)
+        and len(record.features) == len(record.rows)
+        and record.classes.ndim == 1
+        and record.sizes.shape == record.confidence.shape == (number,)
+        and len(shape) == 2
+        and shape[0] == number
+        and all(each.shape == shape for each in of_samples)
+        and all(each.ndim == 2 and len(each) == number for each in tables if each is not None)
+        and all(each.dtype.kind == "f" for each in numbers if each is not None)
+        and all(each.dtype.kind == "S" for each in texts if each is not None)
+        and len({None if each is None else each.shape for each in described}) == 1
+        and (record.pictures is None or record.pictures.shape == shape)
+        and (record.reliability is None or _is_reliability(record.reliability))
+    )
+
+
+def _is_reliability(bins: Any) -> bool:
+    """Whether these are counts and shares by bin."""
+    good = bins.dtype.kind == "f" and bins.ndim == 2 and len(bins) == 3 and bins.shape[1] > 0
+    return good and bool((bins >= 0).all()) and bool((bins[1:] <= 1).all())
 
 
 def _whole(*arrays: Any) -> bool:

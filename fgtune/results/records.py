@@ -98,6 +98,68 @@ class AttentionRecord:
     inputs: npt.NDArray[Any]
 
 
+@dataclass(frozen=True)
+class PortraitRecord:
+    """What the learned classes of one cell look like, as stored in ``portraits/<cell_id>.npz``; of the reported split.
+
+    Attributes:
+        rows: (m,) rows of the data set that are on the map of the features.
+        features: (m, p) float16 principal components of their features, in units of the size of all of them.
+        learned: (m,) their learned classes.
+        coarse: (m,) their coarse labels of the first source, -1 for none.
+        classes: (k,) learned classes that are described, from the largest on.
+        sizes: (k,) samples of each.
+        confidence: (k,) float32 mean probability of the class among its samples.
+        samples: (k, 5) rows: the medoid, two of the most confident, two of the most doubtful samples; -1 for none.
+        sample_confidence: (k, 5) float32 probability of the class.
+        sample_second: (k, 5) second choice, -1 for none.
+        true: (m,) fine classes of the samples on the map; None without fine labels, as ``sample_true``.
+        sample_true: (k, 5) fine classes of the samples of classes, -1 for none.
+        pictures: (k, 5) data URLs in ASCII, empty for none; None where samples are no pictures or may not be shown.
+        differs: (k, 5) names in UTF-8 of the features that tell a class from the rest of its coarse class; empty for
+            none. None for pictures, as the three below.
+        inside: (k, 5) float32 mean of that feature in the class, in the units of the data.
+        outside: (k, 5) float32 mean in the rest of the coarse class.
+        effect: (k, 5) float32 difference of both in standard deviations.
+        reliability: (3, bins) float32 labelled samples, mean confidence and accuracy of coarse predictions of the first
+            source by confidence, in bins of equal width.
+        coarse_names: (K_C,) in UTF-8, where the data have names; ``fine_names`` as well.
+        fine_names: (K_F*,).
+    """
+
+    rows: IntArray
+    features: npt.NDArray[np.float16]
+    learned: IntArray
+    coarse: IntArray
+    classes: IntArray
+    sizes: IntArray
+    confidence: npt.NDArray[np.float32]
+    samples: IntArray
+    sample_confidence: npt.NDArray[np.float32]
+    sample_second: IntArray
+    true: IntArray | None = None
+    sample_true: IntArray | None = None
+    pictures: npt.NDArray[np.bytes_] | None = None
+    differs: npt.NDArray[np.bytes_] | None = None
+    inside: npt.NDArray[np.float32] | None = None
+    outside: npt.NDArray[np.float32] | None = None
+    effect: npt.NDArray[np.float32] | None = None
+    reliability: npt.NDArray[np.float32] | None = None
+    coarse_names: npt.NDArray[np.bytes_] | None = None
+    fine_names: npt.NDArray[np.bytes_] | None = None
+
+
+@dataclass(frozen=True)
+class MapRecord:
+    """Where the samples of a portrait lie in the plane, as stored in ``maps/<cell_id>.npz``.
+
+    Attributes:
+        points: (m, 2) float32, in the order of ``PortraitRecord.rows``.
+    """
+
+    points: npt.NDArray[np.float32]
+
+
 SPLIT_BITS = {"train": 1, "val": 2, "test": 4}
 """How ``PredictionsRecord.splits`` marks each split."""
 
@@ -163,8 +225,8 @@ class CellResult:
         fork: For a cell that continued another's training: which cell, and after which epoch. ``epochs`` counts the
             epochs before that, ``seconds`` and ``solver`` do not.
         evidence: Digests of what the cell left beside this line: ``curve`` (without its times), ``relations``,
-            ``predictions``, ``attention``, ``failure`` (the traceback); and of the ``coarse_labels`` of its data. None
-            in a line of an earlier version.
+            ``predictions``, ``attention``, ``portrait``, ``failure`` (the traceback); and of the ``coarse_labels`` of
+            its data. None in a line of an earlier version.
     """
 
     cell_id: str
@@ -232,6 +294,7 @@ class TrialOutcome:
     seconds: float
     attention: AttentionRecord | None = None
     predictions: PredictionsRecord | None = None
+    portrait: PortraitRecord | None = None
 
     @property
     def metrics(self) -> Mapping[str, float]:

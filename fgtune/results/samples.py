@@ -14,8 +14,10 @@ import numpy as np
 from fgtune.arrays import ByteArray
 from fgtune.errors import ConfigError
 from fgtune.files import read_text, write_atomically
-from fgtune.results.layout import CellFiles
+from fgtune.results.cell_files import CellFiles
 
+_LOSSLESS = 400
+"""Pixels up to which loss would be seen."""
 _PICTURE = re.compile(r"data:image/(png|webp);base64,[A-Za-z0-9+/]+=*")
 
 
@@ -60,10 +62,15 @@ class SampleCard:
         """Refuse what no data set gives, since a page would show it."""
         pictures = [picture for each in self.classes for picture in each.pictures]
         rows = [row for each in self.classes for row in each.rows]
-        if not all(_PICTURE.fullmatch(picture) for picture in pictures):
+        if not all(is_picture(picture) for picture in pictures):
             raise ValueError("a picture must be a data URL")
         if any(len(row) != len(self.columns) for row in rows):
             raise ValueError("every row must have a value for each column")
+
+
+def is_picture(url: str) -> bool:
+    """Whether a text is a data URL of a picture, and nothing else."""
+    return _PICTURE.fullmatch(url) is not None
 
 
 def png_url(pixels: ByteArray, longest: int | None = None) -> str:
@@ -73,14 +80,24 @@ def png_url(pixels: ByteArray, longest: int | None = None) -> str:
         pixels: (1 or 3, height, width) uint8.
         longest: The longest side; a larger picture is made smaller. None keeps its size.
     """
+    return _url(pixels, longest, "PNG", optimize=True)
+
+
+def webp_url(pixels: ByteArray, longest: int | None = None) -> str:
+    """The same as a WebP of a third of the size: without loss if it is small, and with little if it is not."""
+    small = pixels.shape[-1] * pixels.shape[-2] <= _LOSSLESS
+    return _url(pixels, longest, "WEBP", **({"lossless": True} if small else {"quality": 75}), method=6)
+
+
+def _url(pixels: ByteArray, longest: int | None, form: str, **options: object) -> str:
     from PIL import Image
 
     image = Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(np.moveaxis(pixels, 0, -1)))
     if longest is not None:
         image.thumbnail((longest, longest))
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    image.save(buffer, format=form, **options)
+    return f"data:image/{form.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def write_samples(folder: CellFiles, dataset_key: str, card: SampleCard) -> None:

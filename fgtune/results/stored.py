@@ -14,7 +14,7 @@ from fgtune.config.reading.source import parse_yaml
 from fgtune.config.schema.study import Study
 from fgtune.errors import ConfigError, DamagedFileError, StudyFolderError
 from fgtune.files import read_text, write_atomically
-from fgtune.results.layout import CellFiles
+from fgtune.results.cell_files import CellFiles
 from fgtune.results.ledger import Ledger
 from fgtune.results.rebuilding import MOST_PLAN, check_record, rows_of_table, rows_so_far, study_of_record
 from fgtune.results.texts import CELL_COLUMNS, parse_plan, plan_factors, resolved_text, rows_text

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from fgtune.errors import FgtuneError, StudyFolderError
 from fgtune.files import JsonLines
-from fgtune.results.layout import CellFiles
+from fgtune.results.cell_files import CellFiles
 
 
 @dataclass(frozen=True)

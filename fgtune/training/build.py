@@ -8,6 +8,7 @@ from fgtune.errors import TrialError
 from fgtune.results.storage import Storage
 from fgtune.training.estimation.estimators import with_num_fine
 from fgtune.training.evaluator import Evaluator
+from fgtune.training.portraits import Painter
 from fgtune.training.prepared import PreparedSplit
 from fgtune.training.trainer import Trainer
 
@@ -20,6 +21,7 @@ def build_trainer(
     seed: int,
     threads: int = 1,
     encoders: Storage | None = None,
+    painter: Painter | None = None,
 ) -> Trainer:
     """The trainer of one cell.
 
@@ -33,6 +35,7 @@ def build_trainer(
         threads: Threads of a neighbour search during training.
         encoders: Where pretrained backbones are kept, read and added to; without, a cell with ``model.pretrain`` trains
             its own, which is the same bit for bit.
+        painter: Draws what the learned classes look like at the end; None where that is not kept.
     """
     seeds = config.streams.seeds(seed)
     config, num_fine = with_num_fine(config, training, seeds.weights)
@@ -40,7 +43,7 @@ def build_trainer(
     if oracle and evaluation.fine is None:
         raise TrialError(f"objective.{oracle[0]} reads fine labels, and the data have none")
     evaluator = Evaluator(
-        evaluation, config.evaluation, num_fine, prepared.evaluation_neighbors, seeds.split, prepared.fixed
+        evaluation, config.evaluation, num_fine, prepared.evaluation_neighbors, seeds.split, prepared.fixed, painter
     )
     fine = evaluation.fine[training.train] if oracle and evaluation.fine is not None else None
     truth = evaluation.true_fine_to_coarse if config.relations.mode == "oracle" else None

@@ -6,15 +6,15 @@ Training passes predictions to it and receives numbers, never labels.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from fgtune.arrays import Float32Array, IntArray
+from fgtune.arrays import AnyArray, Float32Array, IntArray
 from fgtune.config.schema.trial import EvaluationConfig, reported_among
 from fgtune.data.base import EvaluationView
 from fgtune.metrics.attention import attention_share
+from fgtune.metrics.calibration import are_shares, information, mean_known, reliability, share_error, stability
 from fgtune.metrics.clustering import Table, contingency
 from fgtune.metrics.coarse import coarse_accuracy, coarse_counts, coarse_probabilities, coarse_top, predict_within
 from fgtune.metrics.evaluate import evaluate_counts, evaluate_within
@@ -27,10 +27,24 @@ from fgtune.metrics.label_free import (
     silhouette,
 )
 from fgtune.metrics.retrieval import recalls
-from fgtune.results.records import SPLIT_BITS, AttentionRecord, PredictionsRecord, RelationsRecord, compact
-from fgtune.streams import numpy_stream
+from fgtune.metrics.spread import feature_entropy
+from fgtune.results.records import (
+    SPLIT_BITS,
+    AttentionRecord,
+    PortraitRecord,
+    PredictionsRecord,
+    RelationsRecord,
+    compact,
+)
+from fgtune.streams import drawn_rows, numpy_stream
 from fgtune.training.final_metrics import few_shot, probe_classes, probe_values
+from fgtune.training.portraits import Painter
 from fgtune.training.prepared import FixedSample
+
+_SPREAD_SAMPLES = 5000
+"""Samples whose features' spread is measured: enough for 100 cells."""
+_TINY = np.float32(1e-38)
+"""Keeps the logarithm of a probability finite."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +91,7 @@ class Evaluator:
         neighbors: For each split, (n, k) positions within it, -1 padded; for neighbour agreement.
         seed: Seed of the silhouette's sample, few-shot episodes and attention maps.
         fixed: For each split, a sample in the space that all trials on the data share.
+        painter: Draws what the learned classes look like; None where that is not kept.
     """
 
     def __init__(
@@ -87,10 +102,11 @@ class Evaluator:
         neighbors: Mapping[str, IntArray],
         seed: int,
         fixed: Mapping[str, FixedSample] | None = None,
+        painter: Painter | None = None,
     ) -> None:
         self.splits: tuple[str, ...] = config.splits
         self._view, self._config, self._num_fine = view, config, num_fine
-        self._neighbors, self._seed = neighbors, seed
+        self._neighbors, self._seed, self._painter = neighbors, seed, painter
         self._judges = {
             split: FixedJudge(sample.positions, sample.points, view.coarse[self.rows(split)[sample.positions]])
             for split, sample in (fixed or {}).items()
@@ -124,7 +140,8 @@ class Evaluator:
         rng = numpy_stream(self._seed, "silhouette", split)
         values = {
             "coarse_accuracy": coarse_accuracy(fine, fine_to_coarse, coarse),
-            **self._coarse_top(predictions, fine_to_coarse, coarse),
+            **self._of_coarse_classes(split, self._coarse_probs(predictions, fine_to_coarse), coarse),
+            "feature_entropy": feature_entropy(predictions.features[self._some(split)]),
             "mean_confidence": mean_confidence(predictions.probs),
             "effective_classes": effective_classes(predictions.probs),
             "num_fine": float(self._num_fine),
@@ -151,7 +168,7 @@ class Evaluator:
         """Splits whose predictions ``measure_final`` needs; empty if it has nothing to measure."""
         view, config = self._view, self._config
         probes = (view.fine is not None and {"knn", "linear"} & {*config.probes}) or (
-            view.fine_values is not None and "ridge" in config.probes
+            view.fine_values is not None and {"ridge", "gradient"} & {*config.probes}
         )
         episodes = config.few_shot is not None and view.fine is not None
         if not probes and not episodes:
@@ -179,16 +196,34 @@ class Evaluator:
         metrics: dict[str, float] = {}
         if view.fine is not None:
             fine = {split: view.fine[self.rows(split)] for split in {"train", *features}}
-            if config.few_shot is not None:
-                for split in self.splits:
-                    values = few_shot(config.few_shot, features[split], fine[split], fine["train"], self._seed, split)
-                    metrics |= _named(split, values)
+            metrics |= self.measure_episodes({split: features[split] for split in self.splits})
             for split, values in probe_classes(config, features.get("train"), fine, held_out).items():
                 metrics |= _named(split, values)
-        if view.fine_values is not None and "ridge" in config.probes:
+        if view.fine_values is not None and {"ridge", "gradient"} & {*config.probes}:
             targets = {split: view.fine_values[self.rows(split)] for split in features}
-            for split, values in probe_values(features["train"], targets, held_out).items():
+            for split, values in probe_values(config, features["train"], targets, held_out).items():
                 metrics |= _named(split, values)
+        return metrics
+
+    @property
+    def episodes_by_epoch(self) -> bool:
+        """Whether few-shot episodes are run at every evaluation, not only at the last."""
+        few_shots = self._config.few_shot
+        return few_shots is not None and few_shots.by_epoch and self._view.fine is not None
+
+    def measure_episodes(self, features: Mapping[str, Float32Array]) -> dict[str, float]:
+        """Few-shot episodes, if asked for.
+
+        Args:
+            features: For each split, of ``rows(split)``, in that order.
+        """
+        fine, config = self._view.fine, self._config.few_shot
+        if fine is None or config is None:
+            return {}
+        metrics: dict[str, float] = {}
+        for split, own in features.items():
+            values = few_shot(config, own, fine[self.rows(split)], fine[self.rows("train")], self._seed, split)
+            metrics |= _named(split, values)
         return metrics
 
     @property
@@ -221,6 +256,19 @@ class Evaluator:
         )
         return RelationsRecord(fine_to_coarse, labels, view.true_fine_to_coarse, fine_counts, within_counts)
 
+    def portrait(self, split: str, predictions: Predictions, fine_to_coarse: IntArray) -> PortraitRecord | None:
+        """What the learned classes look like on ``rows(split)``; None where that is not kept."""
+        if self._painter is None:
+            return None
+        scores = predictions.log_probs
+        scores = np.log(predictions.probs + _TINY) if scores is None else scores
+        rows, probs = self.rows(split), self._coarse_probs(predictions, fine_to_coarse)[0]
+        bins = reliability(probs, self._view.coarse[rows, 0])
+        return replace(
+            self._painter(rows, scores, predictions.features, fine_to_coarse, self._seed),
+            reliability=np.array([bins.counts, bins.confidence, bins.accuracy], dtype=np.float32),
+        )
+
     def predictions_record(
         self, parts: Callable[[IntArray], Iterable[tuple[IntArray, Predictions]]], fine_to_coarse: IntArray
     ) -> PredictionsRecord:
@@ -242,13 +290,31 @@ class Evaluator:
         restricted = None if np.array_equal(fine, within) else compact(within, self._num_fine)
         return PredictionsRecord(compact(fine, self._num_fine), splits, restricted)
 
-    def _coarse_top(self, predictions: Predictions, fine_to_coarse: IntArray, coarse: IntArray) -> dict[str, float]:
-        """Top-1 and top-5 accuracy of the coarse head, or, without one, of summed fine probabilities."""
-        probs: Sequence[npt.ArrayLike] | None = predictions.coarse_probs
-        if probs is None:
-            sources = zip(fine_to_coarse, self._view.num_coarse, strict=True)
-            probs = [coarse_probabilities(predictions.probs, parents, number) for parents, number in sources]
-        return {f"coarse_top{k}": coarse_top(probs, coarse, k) for k in (1, 5)}
+    def _coarse_probs(self, predictions: Predictions, fine_to_coarse: IntArray) -> Sequence[AnyArray]:
+        """For each source, probabilities of the coarse head, or, without one, summed fine probabilities."""
+        if predictions.coarse_probs is not None:
+            return predictions.coarse_probs
+        sources = zip(fine_to_coarse, self._view.num_coarse, strict=True)
+        return [coarse_probabilities(predictions.probs, parents, number) for parents, number in sources]
+
+    def _of_coarse_classes(self, split: str, probs: Sequence[AnyArray], coarse: IntArray) -> dict[str, float]:
+        """What coarse probabilities are worth: accuracy, calibration, information, stability, error against shares."""
+        found = [reliability(each, labels) for each, labels in zip(probs, coarse.T, strict=True)]
+        values = {
+            **{f"coarse_top{k}": coarse_top(probs, coarse, k) for k in (1, 5)},
+            "coarse_ece": mean_known([each.expected_error for each in found]),
+            "coarse_mce": mean_known([each.largest_error for each in found]),
+            "coarse_information": mean_known([information(each) for each in probs]),
+            "coarse_stability": mean_known([stability(each) for each in probs]),
+        }
+        shares = self._view.fine_values
+        if len(probs) == 1 and shares is not None and shares.shape[1] == probs[0].shape[1] and are_shares(shares):
+            values["raw_mse"] = share_error(probs[0], shares[self.rows(split)])
+        return values
+
+    def _some(self, split: str) -> IntArray:
+        """Positions of at most so many samples of a split as the spread of features is found on."""
+        return drawn_rows(len(self.rows(split)), _SPREAD_SAMPLES, self._seed, "feature_entropy", split)
 
     def _recall(self, split: str, features: Float32Array) -> dict[str, float]:
         """Recall@k of coarse labels, averaged over sources that label at least two samples, and of fine classes."""

@@ -5,16 +5,20 @@ Only the evaluator calls these functions, with fine labels that training never s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from fgtune.arrays import Float32Array, IntArray
 from fgtune.config.schema.trial import EvaluationConfig, FewShotConfig
+from fgtune.metrics.calibration import are_shares, share_error
 from fgtune.metrics.episodes import UNKNOWN, episodes, mean_interval
 from fgtune.metrics.probes import accuracy, fit_linear, knn_predict
 from fgtune.metrics.regression import fit_ridge, mean_squared_error, r_squared, rank_mse
 from fgtune.streams import numpy_stream
+
+_VALIDATION = re.compile(r"val/fewshot_[1-9]\d*")
 
 
 def probe_classes(
@@ -49,14 +53,18 @@ def probe_classes(
 
 
 def probe_values(
-    train_features: Float32Array, targets: Mapping[str, Float32Array], held_out: Mapping[str, Float32Array]
+    config: EvaluationConfig,
+    train_features: Float32Array,
+    targets: Mapping[str, Float32Array],
+    held_out: Mapping[str, Float32Array],
 ) -> dict[str, dict[str, float]]:
-    """``ridge_r2`` and ``ridge_mse``, and for a single target column ``rank_mse``.
+    """``ridge_r2`` and ``ridge_mse``, of a single target column ``rank_mse``, of shares ``gradient_mse``, as asked for.
 
     ``rank_mse`` orders samples by a single feature (in either order, since its sign is arbitrary), or if there are
     several by the predictions of the ridge probe.
 
     Args:
+        config: Which probes.
         train_features: (n, d).
         targets: (n, columns) of the training split and of every split in ``held_out``.
         held_out: (m, d) features of each split to evaluate on.
@@ -67,15 +75,45 @@ def probe_values(
     values: dict[str, dict[str, float]] = {split: {} for split in held_out}
     if len(train_features) < 2:
         return values
+    if "gradient" in config.probes and are_shares(targets["train"]):
+        from fgtune.training.transfer import shares_by_gradient  # torch, which the other metrics do without
+
+        for split, features in held_out.items():
+            shares = shares_by_gradient(train_features, targets["train"], features)
+            values[split]["gradient_mse"] = share_error(shares, targets[split])
+    if "ridge" not in config.probes:
+        return values
     probe = fit_ridge(train_features, targets["train"])
     for split, features in held_out.items():
         preds, target = probe.predict(features), targets[split]
-        values[split] = {"ridge_r2": r_squared(preds, target), "ridge_mse": mean_squared_error(preds, target)}
+        values[split] |= {"ridge_r2": r_squared(preds, target), "ridge_mse": mean_squared_error(preds, target)}
         if target.shape[1] == 1:
             is_single = features.shape[1] == 1
             scores = features[:, 0] if is_single else preds[:, 0]
             values[split]["rank_mse"] = rank_mse(scores, target[:, 0], either_order=is_single)
     return values
+
+
+def at_best_validation(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """``<split>/fewshot_<shots>_best``: the value of the epoch at which that of the validation split is best.
+
+    Args:
+        history: Metrics by epoch, in order; epochs without validation episodes are passed over.
+
+    Example:
+        >>> epochs = [{"val/fewshot_1": 0.5, "test/fewshot_1": 0.4}, {"val/fewshot_1": 0.4, "test/fewshot_1": 0.6}]
+        >>> at_best_validation(epochs)
+        {'test/fewshot_1_best': 0.4}
+    """
+    found = {}
+    names = {name for metrics in history for name in metrics if _VALIDATION.fullmatch(name)}
+    for name in sorted(names, key=lambda each: int(each.rpartition("_")[2])):
+        best = max((metrics for metrics in history if name in metrics), key=lambda metrics: metrics[name])
+        for split in ("train", "test"):
+            value = best.get(f"{split}/{name.partition('/')[2]}")
+            if value is not None:
+                found[f"{split}/{name.partition('/')[2]}_best"] = value
+    return found
 
 
 def few_shot(

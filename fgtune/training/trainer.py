@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -27,13 +27,12 @@ from fgtune.objectives.objective import soft_epochs, softness
 from fgtune.results.records import (
     AttentionRecord,
     EpochMetrics,
-    PredictionsRecord,
-    RelationsRecord,
     TrialOutcome,
 )
 from fgtune.streams import torch_stream
 from fgtune.training.compute import log_of, training_inputs
 from fgtune.training.evaluator import Evaluator
+from fgtune.training.final_metrics import at_best_validation
 from fgtune.training.networks import Networks, PredictionCache
 from fgtune.training.optimization import build_optimizer, learning_rate, num_batches
 from fgtune.training.warm_start import FineStart
@@ -102,7 +101,7 @@ class Trainer:
         self.history: list[EpochMetrics] = []
         self.step = 0
         self._clustered_epoch = 0  # epoch whose features the clusters were found in
-        self._final: tuple[RelationsRecord, PredictionsRecord, AttentionRecord | None] | None = None  # of the end
+        self._final: TrialOutcome | None = None  # what is found at the end, without curve and cost
 
     # --- iteration ---------------------------------------------------------------------------------------------
 
@@ -134,18 +133,24 @@ class Trainer:
         if self._final is None:  # restored from a checkpoint and not evaluated since
             cache = PredictionCache(self.networks)
             self._find_classes(self.epoch, cache, last=True)
-            self._final = self._record(cache), self._predictions(cache), self._attention()
-        record, predictions, attention = self._final
+            self._final = self._end(cache, self._attention())
         seconds = sum(entry.seconds for entry in self.history)
-        return TrialOutcome(tuple(self.history), record, self.relations.use(), seconds, attention, predictions)
+        return replace(self._final, history=tuple(self.history), solver=self.relations.use(), seconds=seconds)
 
-    def _record(self, cache: PredictionCache) -> RelationsRecord:
-        split = self.evaluator.reported_split
-        predictions = cache.predict(self.evaluator.rows(split))
-        return self.evaluator.record(split, predictions, self.relations.fine_to_coarse)
-
-    def _predictions(self, cache: PredictionCache) -> PredictionsRecord:
-        return self.evaluator.predictions_record(cache.parts, self.relations.fine_to_coarse)
+    def _end(self, cache: PredictionCache, attention: AttentionRecord | None) -> TrialOutcome:
+        """Everything that is recorded of the trial's end."""
+        evaluator, parents = self.evaluator, self.relations.fine_to_coarse
+        split = evaluator.reported_split
+        reported = cache.predict(evaluator.rows(split))
+        return TrialOutcome(
+            (),
+            evaluator.record(split, reported, parents),
+            None,
+            0.0,
+            attention,
+            evaluator.predictions_record(cache.parts, parents),
+            evaluator.portrait(split, reported, parents),
+        )
 
     def _attention(self) -> AttentionRecord | None:
         rows = self.evaluator.attention_rows
@@ -243,13 +248,18 @@ class Trainer:
         for split in self.evaluator.splits:
             predictions = cache.predict(self.evaluator.rows(split))
             metrics |= self.evaluator.measure(split, predictions, self.relations.fine_to_coarse)
+        if self.evaluator.episodes_by_epoch and not last:
+            features = {split: cache.features(self.evaluator.rows(split)) for split in self.evaluator.splits}
+            metrics |= self.evaluator.measure_episodes(features)
         if last:
             needed = {split: cache.predict(self.evaluator.rows(split)) for split in self.evaluator.final_splits}
             metrics |= self.evaluator.measure_final(needed)
+            if self.evaluator.episodes_by_epoch:
+                metrics |= at_best_validation([*(entry.metrics for entry in self.history), metrics])
             attention = self._attention()
             if attention is not None:
                 metrics |= self.evaluator.measure_attention(attention)
-            self._final = self._record(cache), self._predictions(cache), attention
+            self._final = self._end(cache, attention)
         return metrics | self._validation_loss(epoch, cache)
 
     @torch.no_grad()

@@ -164,6 +164,7 @@ class _TrainerKind(RunKind):
         import ray
 
         from fgtune.training.build import build_trainer
+        from fgtune.training.portraits import Painter
 
         limit_threads(worker.threads)
         config = TrialConfig.from_plain(with_local_weights(job["config"], worker.weights))
@@ -171,7 +172,8 @@ class _TrainerKind(RunKind):
         prepared = self._preparation(dataset, config, job, worker)
         training, evaluation = views(dataset, prepared)
         seed, threads = job["seed"], worker.threads
-        trainer = build_trainer(config, training, evaluation, prepared, seed, threads, worker.encoders)
+        painter = None if job["portrait"] is None else Painter(dataset, with_samples=job["portrait"])
+        trainer = build_trainer(config, training, evaluation, prepared, seed, threads, worker.encoders, painter)
         trainer.measure_every = config.evaluation.period(config.epochs, is_judged=job["is_judged"])
         state, fork = self._state(worker, checkpoint_name(job["cell_id"])), job["fork"]
         if state is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, Self
 
 from ray import tune
@@ -53,11 +53,17 @@ class CellSearcher(_DriverOnly, Searcher):  # type: ignore[misc]
     Args:
         cells: The queue.
         stopping: Registers each cell that starts; None if nothing is stopped early.
+        portrait_of: Of which cells it is kept what their classes look like, as ``job_of`` takes it.
     """
 
-    def __init__(self, cells: CellQueue, stopping: EarlyStopping | None = None) -> None:
+    def __init__(
+        self,
+        cells: CellQueue,
+        stopping: EarlyStopping | None = None,
+        portrait_of: Callable[[Cell], bool | None] = lambda _: None,
+    ) -> None:
         super().__init__(metric=None, mode=None)
-        self._cells, self._stopping = cells, stopping
+        self._cells, self._stopping, self._portrait_of = cells, stopping, portrait_of
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next cell as a Tune config; None if there is none yet."""
@@ -67,9 +73,10 @@ class CellSearcher(_DriverOnly, Searcher):  # type: ignore[misc]
         return str(Searcher.FINISHED) if self._cells.is_over and not self._cells.may_refill else None
 
     def _job(self, cell: Cell) -> dict[str, Any]:
+        job = job_of(cell, self._portrait_of(cell))
         if self._stopping is None:
-            return job_of(cell) | {"waits_at": [], "keeps_states": False, "may_return": False, "is_judged": False}
-        return job_of(cell) | {
+            return job | {"waits_at": [], "keeps_states": False, "may_return": False, "is_judged": False}
+        return job | {
             "waits_at": self._stopping.register(cell),
             "keeps_states": self._stopping.makes_forks,
             "may_return": self._stopping.judges_whole_trials,

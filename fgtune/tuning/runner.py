@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import ray
 from ray import tune
 from ray.exceptions import RayError
 
+from fgtune.config.arms.records import Cell
 from fgtune.config.schema.study import ExecutionConfig
 from fgtune.data.base import Dataset
 from fgtune.errors import FgtuneError, SessionLostError
@@ -45,6 +46,7 @@ def run_cells(
     budget: Budget | None = None,
     encoders: Storage | None = None,
     weights: Sequence[str] = (),
+    portrait_of: Callable[[Cell], bool | None] = lambda _: None,
 ) -> None:
     """Run the cells of a queue in order, as resources allow, inside an open ``ray_session``.
 
@@ -61,13 +63,14 @@ def run_cells(
         budget: Counts seconds, and stops the run when they are used up; None for one that starts now.
         encoders: Where pretrained backbones are kept; None keeps none.
         weights: Files with initial weights that cells may name.
+        portrait_of: Of which cells it is kept what their classes look like, as ``job_of`` takes it.
     """
     budget = budget or Budget(execution)
     budget.start()
     callback = ObserverCallback(observer, budget, stopping, TrialWatch(execution), MemoryRetries(cells, budget))
     tuner = tune.Tuner(
         _trainable(execution, datasets, prepared, checkpoints, encoders, weights),
-        tune_config=_tune_config(cells, stopping),
+        tune_config=_tune_config(cells, stopping, portrait_of),
         run_config=tune.RunConfig(
             name="tune",
             storage_path=str(scratch.resolve()),
@@ -94,10 +97,12 @@ def run_cells(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _tune_config(cells: CellQueue, stopping: EarlyStopping | None) -> tune.TuneConfig:
+def _tune_config(
+    cells: CellQueue, stopping: EarlyStopping | None, portrait_of: Callable[[Cell], bool | None]
+) -> tune.TuneConfig:
     """Tune takes one cell after the other from the queue, which decides when it is over."""
     return tune.TuneConfig(
-        search_alg=CellSearcher(cells, stopping),
+        search_alg=CellSearcher(cells, stopping, portrait_of),
         scheduler=None if stopping is None else EarlyStoppingScheduler(stopping),
         num_samples=-1,
         reuse_actors=True,

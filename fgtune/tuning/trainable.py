@@ -37,14 +37,20 @@ JOB = "job"
 """The only key of a Tune config: plain data that a worker needs for one cell."""
 
 
-def job_of(cell: Cell) -> dict[str, Any]:
-    """What a worker needs to run a cell."""
+def job_of(cell: Cell, portrait: bool | None = None) -> dict[str, Any]:
+    """What a worker needs to run a cell.
+
+    Args:
+        cell: The cell.
+        portrait: Whether what its classes look like shows samples; None where that is not kept at all.
+    """
     return {
         "cell_id": cell.cell_id,
         "arm": cell.arm,
         "seed": cell.seed,
         "config": cell.config.to_plain(),
         **RUN_KINDS[cell.config.trial_kind].needs(cell),
+        "portrait": portrait,
         "fork": None if cell.fork is None else asdict(cell.fork),
         "plugins": asdict(permit_for_workers()),
     }

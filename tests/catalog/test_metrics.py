@@ -29,12 +29,14 @@ ORACLE = {
     "size_distance",
     "ged_reference",
     *(f"recall_fine_{k}" for k in (1, 2, 4, 8, 10, 100, 1000)),
-    *(f"fewshot_{shots}{end}" for shots in (1, 5) for end in ("", "_low", "_high")),
+    *(f"fewshot_{shots}{end}" for shots in (1, 5) for end in ("", "_low", "_high", "_best")),
     "knn_fine",
     "linear_fine",
     "ridge_r2",
     "ridge_mse",
     "rank_mse",
+    "gradient_mse",
+    "raw_mse",
     "loss_fine",
 }
 LABEL_FREE = {
@@ -47,6 +49,11 @@ LABEL_FREE = {
     "coarse_top5",
     "neighbor_agreement",
     "mean_confidence",
+    "coarse_ece",
+    "coarse_mce",
+    "coarse_information",
+    "coarse_stability",
+    "feature_entropy",
     "effective_classes",
     "num_used_classes",
     "silhouette",
@@ -86,15 +93,22 @@ def test_entries_state_range_direction_and_empty_behaviour(spec):
 def test_only_what_must_be_asked_for_or_fitted_is_missing_from_curves_and_splits():
     assert {name for name, spec in METRICS.items() if spec.final} == {
         name for name in METRICS if name.startswith(("fewshot", "attention"))
-    } | {"knn_fine", "linear_fine", "ridge_r2", "ridge_mse", "rank_mse"}
+    } | {"knn_fine", "linear_fine", "ridge_r2", "ridge_mse", "rank_mse", "gradient_mse"}
     assert {name for name, spec in METRICS.items() if "train" not in spec.splits} == {
         "knn_fine",
         "linear_fine",
         "ridge_r2",
         "ridge_mse",
         "rank_mse",
+        "gradient_mse",
         "attention_big",
         "attention_small",
+    }
+    assert {name for name, spec in METRICS.items() if "val" not in spec.splits} == {
+        "fewshot_1_best",
+        "fewshot_5_best",
+        "loss_fine",
+        "loss_instance",
     }
     assert {name for name, spec in METRICS.items() if "test" not in spec.splits} == {
         name for name in METRICS if name.startswith("loss")
@@ -103,7 +117,7 @@ def test_only_what_must_be_asked_for_or_fitted_is_missing_from_curves_and_splits
 
 def test_the_setting_that_a_metric_needs_is_one_that_the_config_takes():
     asked = EvaluationConfig.from_plain(
-        {"recall": [1, 2, 4, 8, 10, 100, 1000], "probes": ["knn", "linear", "ridge"], "few_shot": {}}
+        {"recall": [1, 2, 4, 8, 10, 100, 1000], "probes": ["knn", "linear", "ridge", "gradient"], "few_shot": {}}
     )
     plain = {"evaluation": asked.to_plain()}
     needs = {name: spec.setting for name, spec in METRICS.items() if spec.setting is not None}

@@ -76,6 +76,10 @@ def test_run_fills_the_study_folder_and_says_where_the_report_is(uncut):
     assert {(result.arm, result.seed) for result in results} == {
         (arm, seed) for arm in ("baseline", "num_fine_ratio=1.5") for seed in (0, 1)
     }
+    portraits = {path.stem for path in folder.portraits_dir.iterdir()}
+    assert portraits == {result.cell_id for result in results if result.seed == 0}
+    assert portraits == {result.cell_id for result in results if "portrait" in result.evidence}
+    assert {path.stem for path in folder.maps_dir.iterdir()} <= portraits
     assert not list(folder.checkpoints_dir.glob("*"))
     assert not folder.scratch_dir.exists()
     assert str(folder.report_file) in text

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from fgtune.analysis.discovery.choosing import Candidate, MethodChoice, NumFineChoice, NumFineLevel
-from fgtune.analysis.discovery.classes import FeatureDifference, FineClass
+from fgtune.analysis.discovery.classes import FineClass
 from fgtune.analysis.discovery.outcome import Comparison, Discovery
+from fgtune.metrics.exemplars import FeatureDifference
 from fgtune.reporting.discovery import Sample, picture_url, render_discovery
 
 HOSTILE = """</script><img src=x onerror="window.pwned = 2">"""

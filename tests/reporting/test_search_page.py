@@ -16,6 +16,7 @@ from fgtune.analysis.search.importances import importances
 from fgtune.analysis.summary import summarise
 from fgtune.analysis.trials import criteria_of, trials_of
 from fgtune.reporting.curve_figures import history_figure, trial_curves_figure
+from fgtune.reporting.dependence_panels import NO_DEPENDENCE, dependence_panels
 from fgtune.reporting.html import _environment, tight, write_up
 from fgtune.reporting.importance_panels import importance_panels, importances_figure
 from fgtune.reporting.level_figures import KIND_STYLES, pair_figure, scatter_figure
@@ -212,3 +213,28 @@ def test_curves_of_one_kind_are_one_trace_with_gaps(folder):
     assert sum(trace.x.count(None) for trace in lines) == len(panel.curves)
     ends = next(trace for trace in figure.data if trace.mode == "markers")
     assert sorted(ends.x) == sorted(PRUNED.values())
+
+
+def test_the_page_shows_how_the_metric_depends_on_what_stands_out_and_the_way_to_the_best_point(page, folder):
+    data = read_study(folder)
+    trials, primary = trials_of(data), data.info(data.study.metrics.primary)
+    found = dependence_panels(data, trials, primary, importance_panels(data, trials, (primary,)))
+    path = found.found.path
+    assert "lr" in {curve.axis.title for curve in found.found.curves}
+    assert len(found.curves.figures) == len(found.found.curves)
+    assert escape(found.sentence) in page
+    total = sum(change.share.value for change in path.changes)
+    assert total == pytest.approx(path.total.value)
+    assert path.total.value * path.measured > 0
+    for key in ("dependence-0", "ablation-path"):
+        assert page.count(f'id="{key}"') == 1
+
+
+def test_where_nothing_stands_out_there_is_no_curve_and_no_path(sobol):
+    data = read_study(sobol)
+    trials, primary = trials_of(data), data.info(data.study.metrics.primary)
+    noise = np.random.default_rng(0).normal(size=len(trials))
+    flat = [replace(each, means={primary.name: value}) for each, value in zip(trials, noise, strict=True)]
+    importances_of = importance_panels(data, flat, (primary,))
+    assert not importances_of.tables[0].found.anything
+    assert dependence_panels(data, flat, primary, importances_of) == NO_DEPENDENCE

@@ -47,6 +47,7 @@ def train(out: Path) -> Path:
     from fgtune.results.options import RunOptions
     from fgtune.results.provenance import collect_provenance
     from fgtune.training.build import build_trainer
+    from fgtune.training.portraits import Painter
     from fgtune.training.prepared import dataset_key, prepare_split, views
 
     write_data(out / "data.npz")
@@ -63,7 +64,8 @@ def train(out: Path) -> Path:
             place = (cell.arm, cell.seed)
             dataset = opened.datasets[dataset_key(cell.config)]
             prepared = prepare_split(dataset, cell.config, cell.seed, threads=1)
-            trainer = build_trainer(cell.config, *views(dataset, prepared), prepared, cell.seed)
+            painter = Painter(dataset, with_samples=True) if cell.seed == 0 else None  # as a run does
+            trainer = build_trainer(cell.config, *views(dataset, prepared), prepared, cell.seed, painter=painter)
             if place in (FAILS_ONCE, FAILS):
                 recorder.on_epochs(cell.cell_id, [next(iter(trainer))])
                 recorder.on_fail(cell.cell_id, "TrialError: the loss is nan", "Traceback: ...", 1)

@@ -17,6 +17,7 @@ from fgtune.catalog import METRICS, spec_of
 from fgtune.config.schema.trial import EvaluationConfig
 from fgtune.data.base import EvaluationView, Splits
 from fgtune.training.evaluator import Evaluator, Predictions
+from fgtune.training.final_metrics import at_best_validation
 
 N, DIM, NUM_FINE = 400, 6, 4
 PARENTS = np.array([[0, 0, 1, 1]])
@@ -169,6 +170,9 @@ def test_rank_mse_takes_a_single_feature_in_either_order_and_else_the_probes_pre
     assert final(make_evaluator(view), view, flipped)["test/rank_mse"] > 2
 
 
+SHOTS = {"ways": 3, "shots": [1, 2], "queries": 5, "episodes": 20}
+
+
 def test_few_shot_means_come_with_their_interval_and_all_arms_meet_the_same_episodes():
     view = make_view()
     first, second = (final(make_evaluator(view, seed=3), view) for _ in range(2))
@@ -194,6 +198,23 @@ def test_novel_classes_are_those_of_which_training_has_no_sample():
     assert final(make_evaluator(view, only_novel), view) == {}  # training has met all of them
 
 
+def test_episodes_on_the_way_are_those_of_the_end_and_the_best_epoch_is_chosen_by_validation():
+    view = make_view()
+    evaluator = make_evaluator(view, {"few_shot": SHOTS | {"by_epoch": True}})
+    assert evaluator.episodes_by_epoch
+    assert not make_evaluator(view, {"few_shot": SHOTS}).episodes_by_epoch
+    features = {split: predictions_on(view, split).features for split in ("val", "test")}
+    assert evaluator.measure_episodes(features) == final(evaluator, view)
+    history = [
+        {"val/fewshot_1": 0.5, "test/fewshot_1": 0.9, "val/fewshot_5": 0.1, "test/fewshot_5": 0.3},
+        {"val/loss": 1.0},
+        {"val/fewshot_1": 0.7, "test/fewshot_1": 0.2, "val/fewshot_5": 0.1, "test/fewshot_5": 0.4},
+        {"val/fewshot_1": 0.7, "test/fewshot_1": 0.3, "val/fewshot_1_low": 0.9},
+    ]
+    assert at_best_validation(history) == {"test/fewshot_1_best": 0.2, "test/fewshot_5_best": 0.3}
+    assert at_best_validation([{"test/fewshot_1": 0.5}]) == {}
+
+
 def test_too_few_samples_for_an_episode_leave_the_metric_out():
     view = make_view()
     assert final(make_evaluator(view, {"few_shot": {"ways": 3, "shots": [1], "queries": 500}}), view) == {}
@@ -208,6 +229,31 @@ def test_continuous_targets_alone_give_ridge_metrics_and_no_clustering():
     assert "test/recall_coarse_1" in measured
     metrics = evaluator.measure_final({split: predictions_on(with_fine, split) for split in evaluator.final_splits})
     assert set(metrics) == {f"{split}/{name}" for split in ("val", "test") for name in ("ridge_r2", "ridge_mse")}
+
+
+def test_shares_are_compared_with_coarse_probabilities_and_found_by_gradient():
+    view = make_view()
+    first = np.random.default_rng(0).uniform(size=(N, 1))
+    shares = np.hstack([first, 1 - first]).astype(np.float32)
+    view = replace(view, fine_values=shares)
+    rows = view.splits.test
+    predictions = predictions_on(view, "test", coarse_probs=(shares[rows],))
+    assert make_evaluator(view).measure("test", predictions, PARENTS)["test/raw_mse"] == 0.0
+    metrics = final(make_evaluator(view, {"probes": ["gradient"]}), view, 4 * first.astype(np.float32))
+    assert set(metrics) == {"val/gradient_mse", "test/gradient_mse"}
+    assert 0 < metrics["test/gradient_mse"] < 0.02
+    no_shares = replace(view, fine_values=2 * shares)
+    assert final(make_evaluator(no_shares, {"probes": ["gradient"]}), no_shares) == {}
+    assert "test/raw_mse" not in make_evaluator(no_shares).measure("test", predictions, PARENTS)
+
+
+def test_a_confident_head_that_is_always_wrong_is_not_calibrated():
+    view = make_view()
+    wrong = np.eye(2, dtype=np.float32)[1 - view.coarse[view.splits.test, 0]]
+    metrics = make_evaluator(view).measure("test", predictions_on(view, "test", coarse_probs=(wrong,)), PARENTS)
+    assert metrics["test/coarse_ece"] == metrics["test/coarse_mce"] == 1.0
+    assert metrics["test/coarse_information"] > 0.9
+    assert metrics["test/coarse_stability"] < 0.55
 
 
 def test_without_fine_targets_there_is_nothing_to_do_at_the_end():

@@ -22,7 +22,13 @@ VECTORS = "{kind: hierarchy, num_samples: 90, num_coarse: 2, fine_per_coarse: 3,
 IMAGES = (
     "{kind: patches, nested: true, num_images: 60, num_big: 2, num_small: 6, canvas: 12, big_size: 6, small_size: 3}"
 )
-OBJECTIVES = {"xu": "base_indi", "fierce": "fierce", "clustering": "base", "lambda_instance": "base_indi"}
+OBJECTIVES = {
+    "scan": "scan_self_label",
+    "xu": "base_indi",
+    "fierce": "fierce",
+    "clustering": "base",
+    "lambda_instance": "base_indi",
+}
 STUDY = """\
 study: tiny
 question: Which settings?

@@ -11,8 +11,13 @@ import pytest
 import torch
 
 from fgtune.catalog import METRICS
+from fgtune.data.load import load_dataset
 from fgtune.errors import TrialError
+from fgtune.results.evidence import arrays_digest
+from fgtune.training.build import build_trainer
 from fgtune.training.checkpoint import load_checkpoint, save_checkpoint
+from fgtune.training.portraits import Painter
+from fgtune.training.prepared import prepare_split, views
 
 
 def curve(trainer):
@@ -251,3 +256,33 @@ def test_asking_for_a_missing_gpu_is_a_clear_error(make_trainer):
     else:
         with pytest.raises(TrialError, match="device: cuda was asked for, and torch sees no GPU"):
             make_trainer({"device": "cuda"})
+
+
+def test_episodes_by_epoch_report_the_epoch_that_is_best_in_validation_also_after_a_restart(make_trainer):
+    shots = {"ways": 3, "shots": [1], "queries": 2, "episodes": 20, "by_epoch": True}
+    changes = {"evaluation.every_epochs": 1, "evaluation.few_shot": shots}
+    epochs = [entry.metrics for entry in make_trainer(changes)]
+    best = max(epochs, key=lambda metrics: metrics["val/fewshot_1"])
+    assert epochs[-1]["test/fewshot_1_best"] == best["test/fewshot_1"]
+    assert "test/fewshot_1_best" not in epochs[0]
+    cut, again = make_trainer(changes), make_trainer(changes)
+    for _ in range(2):
+        next(cut)
+    again.load_state_dict(cut.state_dict())
+    assert [entry.metrics for entry in again][-1] == epochs[-1]
+
+
+def test_a_portrait_is_made_at_the_end_alone_and_changes_nothing_else(make_config):
+    config = make_config()
+    dataset = load_dataset(config.data)
+    prepared = prepare_split(dataset, config, 0, threads=1)
+    plain, painted = (
+        build_trainer(config, *views(dataset, prepared), prepared, 0, painter=painter)
+        for painter in (None, Painter(dataset, with_samples=True))
+    )
+    assert [entry.metrics for entry in plain] == [entry.metrics for entry in painted]
+    first, second = plain.outcome(), painted.outcome()
+    assert first.portrait is None
+    assert {*second.portrait.rows.tolist()} <= {*prepared.splits.test.tolist()}
+    assert second.portrait.reliability[0].sum() == (dataset.coarse[prepared.splits.test, 0] >= 0).sum()
+    assert arrays_digest(first.predictions) == arrays_digest(second.predictions)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fgtune.analysis.discovery.classes import Assignment, Described, assign, describe_classes
+from fgtune.analysis.discovery.classes import Described, describe_classes
 from fgtune.analysis.discovery.outcome import Comparison
 from fgtune.app.discovery.source import csv_text
 from fgtune.app.discovery.stages import accuracies, runs_of, scores_of
@@ -17,6 +17,7 @@ from fgtune.data.labels import number_classes
 from fgtune.data.preparation import as_prepared
 from fgtune.data.views import vectors
 from fgtune.files import write_atomically
+from fgtune.metrics.exemplars import Assignment, assign
 
 if TYPE_CHECKING:
     from fgtune.analysis.discovery.classes import FineClass

@@ -14,7 +14,8 @@ from fgtune.config.schema.streams import StreamsConfig
 from fgtune.config.schema.trial import reported_among
 from fgtune.metrics.coarse import coarse_accuracy_from_counts
 from fgtune.metrics.evaluate import evaluate_counts, evaluate_within
-from fgtune.results.evidence import ATTENTION, RELATIONS, StoredRecord, arrays_digest
+from fgtune.results.evidence import ATTENTION, PORTRAIT, RELATIONS, StoredRecord, arrays_digest
+from fgtune.results.rebuilding import plausible
 from fgtune.results.records import AttentionRecord, CellResult, RelationsRecord
 
 _UNIT = 1e-3
@@ -180,3 +181,22 @@ def _maps(record: AttentionRecord, wanted: int, name: str) -> Iterator[Finding]:
     yield agree(same, f"{name}: {count} samples, maps {record.maps.shape}, inputs {record.inputs.shape}")
     lengths = np.linalg.norm(record.maps.reshape(len(record.maps), -1).astype(np.float64), axis=1)
     yield agree(bool((np.abs(lengths - 1.0) < _UNIT).all()), f"{name}: a map does not have the length 1")
+
+
+def check_portraits(subject: Subject) -> Iterator[Finding]:
+    """What learned classes look like, of every complete cell that says it keeps that: as it was written."""
+    folder = subject.folder
+    yield from strangers(subject, folder.portraits_dir)
+    for result in subject.complete:
+        file, stated = folder.portraits_dir / f"{result.cell_id}.npz", PORTRAIT in (result.evidence or {})
+        name = f"{subject.name(file)}: {subject.cell(result)}"
+        try:
+            record = folder.read_portrait(result.cell_id)
+            if record is None:
+                if stated:
+                    yield Finding(1, f"{subject.name(file)}: is missing, the portrait of {subject.cell(result)}")
+                continue
+            yield from digest_holds(record, result, PORTRAIT, name)
+            yield agree(plausible(record), f"{name}: its arrays do not fit together")
+        except DAMAGE as error:
+            yield Finding(1, f"{name}: cannot be read as a portrait: {described(error)}")

@@ -198,6 +198,9 @@ def _unmeasured(name: str, spec: MetricSpec, plan: Plan) -> tuple[str, str] | No
         return "train is not among trial.evaluation.splits", "add train to trial.evaluation.splits"
     if spec.name.startswith("attention_") and any(config.evaluation.attention_samples == 0 for config in configs):
         return "is not measured by default", "set trial.evaluation.attention_samples, to 32 say"
+    few_shots = [config.evaluation.few_shot for config in configs]
+    if spec.name.endswith("_best") and any(each is not None and not each.by_epoch for each in few_shots):
+        return "is not measured by default", "set trial.evaluation.few_shot.by_epoch: true"
     if spec.setting is not None:
         path, entry = spec.setting
         if any(entry not in (value_at(config.to_plain(), path) or ()) for config in configs):

@@ -189,6 +189,12 @@ class ExecutionConfig(Config):
     show_samples: bool = True
     """Whether a few samples of each coarse class are stored in the study folder and shown in the report. Say false
     where the report is passed on to people who may not see the data."""
+    show_classes: bool = True
+    """Whether the study folder keeps, and the report shows, what the learned classes look like on the test samples: a
+    map of 300 of them by their features, the medoid, clear and doubtful samples of up to 24 classes, and the features
+    that tell them apart. Kept of the first seed of every arm, or where a design draws points, of the baseline and of
+    each point that is better than all before; 20 to 150 KB a cell. Without ``show_samples`` no pictures and no values
+    of features."""
     budget: BudgetConfig = BudgetConfig()
     """When it is used up, running trials stop cleanly and the exit code is 4."""
 

@@ -144,6 +144,9 @@ class FewShotConfig(Config):
     """Query samples per class."""
     episodes: Count = 600
     """Episodes for each number of shots."""
+    by_epoch: bool = False
+    """Run them at every evaluation on the way, too, and report ``test/fewshot_1_best`` and so on: the value of the
+    epoch at which the validation split's is best, the first of equal ones (FIERCE). ``val`` must be evaluated."""
     classes: Literal["all", "novel"] = "all"
     """Draw from all fine classes of the evaluated split, or only from those without training samples. With a
     given split that keeps fine classes apart, the two are the same."""
@@ -176,9 +179,10 @@ class EvaluationConfig(Config):
     """The silhouette is computed on at most this many samples of a split, drawn by seed."""
     recall: tuple[Count, ...] = ()
     """The k of Recall@k, for coarse and fine labels: [1, 2, 4, 8] in the paper. Its cost is quadratic in the split."""
-    probes: tuple[Literal["knn", "linear", "ridge"], ...] = ()
+    probes: tuple[Literal["knn", "linear", "ridge", "gradient"], ...] = ()
     """Fitted on features of the training split after the last epoch: ``knn`` and ``linear`` read fine classes,
-    ``ridge`` continuous fine targets."""
+    ``ridge`` continuous fine targets, ``gradient`` such targets that are shares (two columns or more, rows summing to
+    1)."""
     knn_neighbors: Count = 20
     """Votes per sample in the ``knn`` probe."""
     few_shot: FewShotConfig | None = None

@@ -11,7 +11,7 @@ from fgtune.catalog import ARM_METRICS, CATALOGUE, MetricBook, natural_mode
 from fgtune.config.schema.designs import Design
 from fgtune.config.schema.study import Study
 from fgtune.config.schema.tuning import Mode
-from fgtune.results.layout import CellFiles
+from fgtune.results.cell_files import CellFiles
 from fgtune.results.records import CellResult, SolverUse
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fgtune.analysis.discovery.classes import Described, assign, describe_classes
+from fgtune.analysis.discovery.classes import Described, describe_classes
+from fgtune.metrics.exemplars import assign
 
 PARENTS = np.array([[0, 0, 1]])
 

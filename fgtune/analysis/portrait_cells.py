@@ -1,0 +1,122 @@
+"""Which cells keep a portrait, which one is shown, where its samples lie in the plane, and how calibrated all are."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from fgtune.analysis.inputs import PlannedArm, StudyData
+from fgtune.arrays import AnyArray, FloatArray
+from fgtune.catalog import is_of_cells
+from fgtune.results.records import CellResult, CellState, MapRecord, best_by_mean
+
+_LEAST_ON_MAP, _MOST_ON_MAP, _PERPLEXITY, _STEPS = 12, 2000, 30.0, 500
+
+
+def kept_portraits(data: StudyData) -> dict[str, tuple[PlannedArm, CellResult]]:
+    """The arms with a portrait, each with the cell that has it."""
+    stored = {path.stem for path in data.folder.portraits_dir.glob("*.npz")}
+    return {
+        arm.name: (arm, result)
+        for arm in data.arms
+        if arm.dataset == data.baseline.dataset
+        for result in data.ended(arm.name)
+        if result.state is CellState.COMPLETE and result.cell_id in stored
+    }
+
+
+def chosen_portrait(data: StudyData) -> tuple[PlannedArm, CellResult, str, int, bool] | None:
+    """Arm and cell, what it is the best by over how many seeds, and whether no other arm has a portrait."""
+    name, mode = data.study.ranking[0]
+    metric = name if is_of_cells(name) else data.study.metrics.primary
+    kept = kept_portraits(data)
+    values = {arm: list(data.values(arm, metric).values()) for arm in kept}
+    scores = {arm: (float(np.mean(each)) if each else np.nan, len(each)) for arm, each in values.items()}
+    direction = mode or data.info(metric).direction
+    best = best_by_mean(scores, "minimize" if direction == "minimize" else "maximize")
+    return None if best is None else (*kept[best], metric, scores[best][1], len(kept) == 1)
+
+
+def find_map(data: StudyData) -> None:
+    """Find where the samples of the shown portrait lie in the plane, by t-SNE, and store it; once a cell."""
+    chosen = chosen_portrait(data)
+    if chosen is None:
+        return
+    cell_id = chosen[1].cell_id
+    if data.folder.read_map(cell_id) is not None:
+        return
+    record = data.folder.read_portrait(cell_id)
+    points = None if record is None else layout(record.features)
+    if points is not None:
+        with contextlib.suppress(OSError):  # a folder that is only read has a page without a map
+            data.folder.write_map(cell_id, MapRecord(points))
+
+
+def layout(features: AnyArray) -> AnyArray | None:
+    """(m, 2) float32 places of samples, by t-SNE from their first two principal components.
+
+    Args:
+        features: (m, p) their features.
+
+    Returns:
+        None for fewer than 12 samples or more than 2,000, or where all are alike.
+    """
+    points: FloatArray = features.astype(np.float64)
+    if not _LEAST_ON_MAP <= len(points) <= _MOST_ON_MAP or not points.shape[1] or not points.std(axis=0).any():
+        return None
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
+
+    start = np.zeros((len(points), 2))
+    start[:, : points.shape[1]] = points[:, :2]
+    start *= 1e-4 / (start.std() or 1.0)
+    perplexity = min(_PERPLEXITY, (len(points) - 1) / 3)
+    with threadpool_limits(1):
+        method = TSNE(2, perplexity=perplexity, max_iter=_STEPS, init=start.astype(np.float32), random_state=0)
+        found: AnyArray = method.fit_transform(points.astype(np.float32))
+    return found.astype(np.float32) if np.isfinite(found).all() else None
+
+
+@dataclass(frozen=True)
+class ReliabilityLine:
+    """How often coarse predictions of an arm are right, by their confidence; bins without samples left out.
+
+    Attributes:
+        arm: Name in the plan.
+        label: Name for readers.
+        counts: Samples of each bin.
+        confidence: Mean confidence.
+        accuracy: Share that is right.
+        error: Mean gap between the two over samples.
+    """
+
+    arm: str
+    label: str
+    counts: tuple[int, ...]
+    confidence: tuple[float, ...]
+    accuracy: tuple[float, ...]
+    error: float
+
+
+def reliability_lines(data: StudyData, most: int) -> tuple[tuple[ReliabilityLine, ...], int]:
+    """A line an arm that keeps a portrait, of its first seed, and that seed; of several data sets, the first.
+
+    Args:
+        data: The study.
+        most: With more arms than this there are no lines.
+    """
+    lines, seed, kept = [], 0, kept_portraits(data)
+    for arm, result in kept.values() if len(kept) <= most else ():
+        record = data.folder.read_portrait(result.cell_id)
+        if record is None or record.reliability is None:
+            continue
+        counts, confidence, accuracy = record.reliability[:, record.reliability[0] > 0].astype(np.float64)
+        if not len(counts):
+            continue
+        error = float((counts * np.abs(confidence - accuracy)).sum() / counts.sum())
+        found = (tuple(counts.astype(int).tolist()), tuple(confidence.tolist()), tuple(accuracy.tolist()))
+        lines.append(ReliabilityLine(arm.name, data.shown_name(arm), *found, error))
+        seed = result.seed
+    return tuple(lines), seed

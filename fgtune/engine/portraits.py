@@ -1,0 +1,49 @@
+"""Of which cells the study folder keeps what their learned classes look like."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+from fgtune.catalog import is_of_cells
+from fgtune.config.arms.plan import Plan
+from fgtune.config.arms.records import Cell
+from fgtune.results.records import CellResult, CellState
+
+
+class Portraits:
+    """Cells of the first seed: of every arm, or where a design draws points, of the baseline and of each new best.
+
+    Args:
+        plan: The plan.
+        settled: What is in the ledger already.
+    """
+
+    def __init__(self, plan: Plan, settled: Iterable[CellResult]) -> None:
+        study = plan.study
+        self._execution, self._seed = study.execution, min(study.possible_seeds)
+        self._baselines = {arm.name for arm in plan.arms if arm.is_baseline}
+        self._draws = study.design.samples_points
+        name, mode = study.ranking[0]
+        self._metric = name if is_of_cells(name) else study.metrics.primary
+        self._sign = -1.0 if (mode or study.trial.book.spec_of(self._metric).direction) == "minimize" else 1.0
+        self._best = -math.inf
+        for result in settled:
+            if result.seed == self._seed and result.state is CellState.COMPLETE:
+                self._best = max(self._best, self._value(result.metrics))
+
+    def _value(self, metrics: Mapping[str, float]) -> float:
+        value = self._sign * metrics.get(self._metric, math.nan)
+        return value if math.isfinite(value) else -math.inf
+
+    def of(self, cell: Cell) -> bool | None:
+        """Whether its portrait shows samples; None for a cell that makes none."""
+        if not self._execution.show_classes or cell.seed != self._seed:
+            return None
+        return self._execution.show_samples
+
+    def keeps(self, cell: Cell, metrics: Mapping[str, float]) -> bool:
+        """Whether the portrait of a finished cell is kept."""
+        value = self._value(metrics)
+        is_best, self._best = value > self._best, max(value, self._best)
+        return is_best or not self._draws or cell.arm in self._baselines

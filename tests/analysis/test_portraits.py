@@ -1,0 +1,141 @@
+"""What the page shows of learned classes, from a folder that was trained, and from hostile ones."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+from fgtune.analysis.inputs import read_study
+from fgtune.analysis.portrait_cells import find_map, layout, reliability_lines
+from fgtune.analysis.portraits import shown_portrait
+from fgtune.reporting.html import write_up
+from fgtune.results.folder import StudyFolder
+
+
+@pytest.fixture
+def folder(real_folder, tmp_path) -> StudyFolder:
+    shutil.copytree(real_folder, tmp_path / "study")
+    return StudyFolder(tmp_path / "study")
+
+
+def test_the_best_arm_that_keeps_a_portrait_is_shown(folder):
+    data = read_study(folder)
+    found = shown_portrait(data)
+    metric = data.study.metrics.primary
+    kept = [arm.name for arm in data.arms if any(cell.seed == 0 for cell in data.ended(arm.name))]
+    values = {arm: data.values(arm, metric) for arm in kept}
+    most = max(len(each) for each in values.values())
+    means = {arm: np.mean([*each.values()]) for arm, each in values.items() if len(each) == most}
+    assert found.arm == max(means, key=means.get)
+    assert found.seed == 0
+    assert found.map is not None
+    assert found.map.points.shape == (found.on_map, 2)
+    record = folder.read_predictions(next(c.cell_id for c in data.cells(found.arm) if c.seed == 0))
+    test = record.fine[record.splits == 4]
+    assert [each.size for each in found.classes] == sorted(np.bincount(test)[np.unique(test)], reverse=True)
+
+
+def test_the_tree_has_every_learned_class_with_samples_below_the_fine_class_of_most(folder):
+    data = read_study(folder)
+    for arm in data.arms:
+        for result in data.ended(arm.name):
+            relations = folder.read_relations(result.cell_id)
+            if result.seed != 0 or relations.fine_counts.shape[0] <= relations.fine_counts.shape[1]:
+                continue
+            for other in data.arms:  # so that this arm is the only one to show
+                if other is not arm:
+                    for cell in data.cells(other.name):
+                        (folder.portraits_dir / f"{cell.cell_id}.npz").unlink(missing_ok=True)
+            tree = shown_portrait(data).tree
+            counts = relations.fine_counts
+            below = {
+                (int(name), branch_index)
+                for branch_index, fine in enumerate(f for branch in tree for f in branch.fine)
+                for name, _, _ in fine.learned
+            }
+            assert below == {(k, counts[k].argmax()) for k in range(len(counts)) if counts[k].sum()}
+            return
+    pytest.fail("the folder has no arm with more learned than true classes")
+
+
+def test_the_page_is_the_same_when_written_again_and_without_the_map_it_is_found_again(folder):
+    first = write_up(folder)[0].read_bytes()
+    assert b"What the learned classes look like" in first
+    assert b"map-learned" in first
+    assert write_up(folder)[0].read_bytes() == first
+    shutil.rmtree(folder.maps_dir)
+    assert write_up(folder)[0].read_bytes() == first
+
+
+def test_a_folder_without_portraits_has_a_page_without_the_section(folder):
+    shutil.rmtree(folder.portraits_dir)
+    assert shown_portrait(read_study(folder)) is None
+    assert b"What the learned classes look like" not in write_up(folder)[0].read_bytes()
+
+
+def test_a_portrait_of_other_classes_or_with_markup_in_it_harms_no_page(folder):
+    path = next(iter(folder.portraits_dir.glob("*.npz")))
+    for each in folder.portraits_dir.glob("*.npz"):
+        if each != path:
+            each.unlink()
+    with np.load(path) as arrays:
+        good = dict(arrays)
+    np.savez(path, **(good | {"coarse_names": np.array([b"<script>alert(1)</script>", b"\xff\xfe"])}))
+    assert b"<script>alert(1)" not in write_up(folder)[0].read_bytes()
+    np.savez(path, **(good | {"pictures": np.full(good["samples"].shape, b'x" onerror="y')}))
+    assert b"onerror" not in write_up(folder)[0].read_bytes()
+    for harm in (
+        {"learned": good["learned"] + 1000},
+        {"features": good["features"] * np.float16(np.nan)},
+        {"coarse": good["coarse"] + 1000},
+        {"sizes": good["sizes"][:-1]},
+        {"features": good["rows"]},
+    ):
+        np.savez(path, **(good | harm))
+        assert b"What the learned classes look like" not in write_up(folder)[0].read_bytes()
+    path.write_bytes(b"no archive")
+    page = write_up(folder)[0].read_bytes()
+    assert b"What the learned classes look like" not in page
+    assert path.name.encode() in page
+
+
+def test_places_are_the_same_every_time_and_keep_groups_apart():
+    groups = np.repeat(np.arange(4), 20)
+    features = np.random.default_rng(0).normal(size=(80, 6)) + 12 * np.eye(4, 6)[groups]
+    first, second = layout(features), layout(features)
+    assert (first == second).all()
+    distances = np.linalg.norm(first[:, None] - first[None], axis=2) + np.diag(np.full(80, np.inf))
+    assert (groups[distances.argmin(axis=1)] == groups).mean() > 0.95
+
+
+@pytest.mark.parametrize("features", [np.zeros((50, 3)), np.ones((5, 3)), np.zeros((50, 0))])
+def test_samples_that_are_few_or_all_alike_have_no_map(features):
+    assert layout(features) is None
+
+
+def test_a_single_feature_has_a_map():
+    assert layout(np.random.default_rng(0).normal(size=(40, 1))).shape == (40, 2)
+
+
+def test_a_map_is_looked_for_once(folder, monkeypatch):
+    data = read_study(folder)
+    monkeypatch.setattr("fgtune.analysis.portrait_cells.layout", lambda features: pytest.fail("it is there already"))
+    find_map(data)
+
+
+def test_every_arm_with_a_portrait_has_a_reliability_line_of_its_stored_errors(folder):
+    data = read_study(folder)
+    lines, seed = reliability_lines(data, 24)
+    assert seed == 0
+    with_first = {arm.name for arm in data.arms if any(cell.seed == 0 for cell in data.ended(arm.name))}
+    assert {line.arm for line in lines} == with_first
+    for line in lines:
+        result = next(cell for cell in data.ended(line.arm) if cell.seed == 0)
+        assert line.error == pytest.approx(result.metrics["test/coarse_ece"], abs=1e-5)
+        gaps = np.abs(np.array(line.confidence) - np.array(line.accuracy))
+        assert gaps.max() == pytest.approx(result.metrics["test/coarse_mce"], abs=1e-5)
+        assert sum(line.counts) == folder.read_relations(result.cell_id).coarse_counts[0].sum()
+    assert reliability_lines(data, len(lines) - 1) == ((), 0)
+    assert b"Reliability of coarse predictions" in write_up(folder)[0].read_bytes()

@@ -1,0 +1,58 @@
+"""Of which cells a study keeps portraits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from fgtune.config.arms.expand import expand
+from fgtune.config.reading.load import load_study
+from fgtune.engine.portraits import Portraits
+from fgtune.results.records import CellState
+
+PRIMARY = "test/clustering_accuracy"
+
+
+@pytest.fixture
+def plan(synthetic, tmp_path):
+    (tmp_path / "study.yaml").write_text(synthetic.KF_STUDY)
+    return expand(load_study(tmp_path / "study.yaml"), synthetic.digits_shape)
+
+
+def test_of_the_first_seed_of_every_arm(plan):
+    found = Portraits(plan, [])
+    first = min(plan.study.seed_list)
+    assert {cell.arm for cell in plan.cells if found.of(cell)} == {arm.name for arm in plan.arms}
+    assert all((found.of(cell) is not None) == (cell.seed == first) for cell in plan.cells)
+    assert all(found.keeps(cell, {PRIMARY: 0.1}) for cell in plan.cells)
+
+
+@pytest.mark.parametrize(("changes", "expected"), [({"show_classes": False}, None), ({"show_samples": False}, False)])
+def test_a_study_may_keep_none_or_none_of_its_samples(plan, changes, expected):
+    execution = plan.study.execution.model_copy(update=changes)
+    plan = replace(plan, study=plan.study.model_copy(update={"execution": execution}))
+    assert Portraits(plan, []).of(plan.cells[0]) is expected
+
+
+def test_of_points_only_of_the_baseline_and_of_each_new_best(plan):
+    study = SimpleNamespace(
+        execution=plan.study.execution,
+        possible_seeds=plan.study.possible_seeds,
+        design=SimpleNamespace(samples_points=True),
+        ranking=plan.study.ranking,
+        metrics=plan.study.metrics,
+        trial=plan.study.trial,
+    )
+    arms = {arm.name: arm.is_baseline for arm in plan.arms}
+    cells = {
+        is_baseline: next(cell for cell in plan.cells if arms[cell.arm] is is_baseline) for is_baseline in (False, True)
+    }
+    first = min(plan.study.seed_list)
+    earlier = SimpleNamespace(seed=first, state=CellState.COMPLETE, metrics={PRIMARY: 0.5})
+    found = Portraits(SimpleNamespace(study=study, arms=plan.arms), [earlier])
+    kept = [found.keeps(cells[False], {PRIMARY: value}) for value in (0.4, 0.6, 0.55, 0.7)]
+    assert kept == [False, True, False, True]
+    assert found.keeps(cells[True], {PRIMARY: 0.1})
+    assert not found.keeps(cells[False], {})

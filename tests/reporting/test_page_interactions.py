@@ -168,6 +168,12 @@ def test_a_filtered_table_is_copied_and_downloaded_as_it_is_shown(page, tmp_path
     page.get_by_label("Filter the rows of Cells").fill("")
 
 
+def test_the_section_called_arms_is_no_choice_of_arms(open_at):
+    page = open_at("#arms")
+    assert not page.locator(".off").count()
+    assert not page.locator("#arms-note").is_visible()
+
+
 def test_links_of_a_cell_lead_to_its_files_and_to_its_arm(page, report):
     page.evaluate("document.querySelector('section:has(#cells) details').open = true")
     row = page.locator('[aria-label="Cells"] tbody tr', has_text="K_F/K_F* 0.8").first

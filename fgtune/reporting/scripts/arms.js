@@ -12,9 +12,9 @@
   const fromAddress = () => {
     for (const part of parts()) {
       const [key, text] = part.split("=");
-      if (key !== "arms" && key !== "without") continue;
+      if (text === undefined || (key !== "arms" && key !== "without")) continue; /* "arms" alone is a section */
       let named;
-      try { named = new Set((text || "").split(",").map(decodeURIComponent)); } catch { continue; }
+      try { named = new Set(text.split(",").map(decodeURIComponent)); } catch { continue; }
       return new Set(others.map((arm) => arm.name).filter((name) => named.has(name) === (key === "arms")));
     }
     return null;

@@ -2,11 +2,13 @@
 (() => {
   "use strict";
   /* A page that loads itself again while the study runs shows what it showed: the place, and which parts were unfolded. */
-  const again = document.querySelector("meta[http-equiv='refresh']") ? `fgtune ${location.pathname}` : "";
+  const refresh = Number(document.querySelector("meta[name='fgtune-refresh']")?.content);
+  const again = refresh ? `fgtune ${location.pathname}` : "";
   if (again) {
     const parts = () => [...document.querySelectorAll("main details")];
     const name = (part) => part.querySelector("summary").textContent;
     history.scrollRestoration = "manual";
+    setTimeout(() => location.reload(), 1000 * refresh); /* of an address with a fragment, a meta element may not */
     addEventListener("pagehide", () => {
       const opened = parts().filter((part) => part.open).map(name);
       try { sessionStorage.setItem(again, JSON.stringify({ y: scrollY, opened })); } catch { /* none for this page */ }

@@ -135,7 +135,11 @@ WRONG = [
     ("points: 30", "points: 3", "trial.data.options.points: must be >= 5, got 3"),
     ("points: 30", "pionts: 30", "trial.data.options.pionts: unknown key. Fix: did you mean 'points'?"),
     ("width: 8", "width: wide", "trial.model.backbone.options.width: must be a whole number, got 'wide'"),
-    ('parts:greedy"', 'parts:greedy", options: {fast: true}', "trial.relations.solver.options.fast: unknown key"),
+    (
+        'parts:greedy"',
+        'parts:greedy", options: {fast: true}',
+        "trial.relations.solver.options.fast: unknown key. Fix: le",
+    ),
     ("parts:Radial", "parts:Radail", "trial.model.backbone.kind: module shapes.parts has no 'Radail'"),
     ("parts:Radial", "parts:rings", "trial.model.backbone.kind: must name a subclass of Module"),
     ("parts:Confident", "parts:Radial", "trial.objective.extra.confident.kind: must name a subclass of Term"),

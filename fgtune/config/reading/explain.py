@@ -166,7 +166,7 @@ class _Explainer:
             elsewhere = [each for each in all_paths(Study) if each.rpartition(".")[2] == name]
             if elsewhere:
                 return f"it belongs in {min(elsewhere, key=lambda each: each.count('.'))}"
-        return suggestion(name, known, "known keys")
+        return suggestion(name, known, "known keys") if known else "leave it out: there is nothing to set here"
 
     def _purpose(self, path: Path) -> str:
         """The fix for a missing key: what it is for."""

@@ -136,11 +136,11 @@ def arm_groups(data: StudyData) -> list[tuple[str | None, tuple[PlannedArm, ...]
     if not data.study.design.varies_factors or not data.factors:
         return [(None, data.arms)]
     base = data.baseline.levels
-    groups: list[tuple[str | None, tuple[PlannedArm, ...]]] = []
-    for factor in data.factors:
-        others = [path for path in data.factors if path != factor]
-        groups.append((factor, tuple(arm for arm in data.arms if all(arm.levels[p] == base[p] for p in others))))
-    return groups
+    varied = [{path for path in data.factors if arm.levels[path] != base[path]} for arm in data.arms]
+    return [
+        (factor, tuple(arm for arm, paths in zip(data.arms, varied, strict=True) if paths <= {factor}))
+        for factor in data.factors
+    ]
 
 
 def shown_groups(data: StudyData) -> list[tuple[str | None, tuple[PlannedArm, ...]]]:

@@ -17,6 +17,8 @@ CURVE_COLUMNS = (*CELL_COLUMNS, "epoch", "step", "seconds")
 """Columns of the curves that are no metrics."""
 FORK = "fork"
 """Column of population based training only: ``DONOR@EPOCH`` for a cell that continues another's training."""
+MOST_COLUMNS = 1000
+"""Of a plan; reports have a panel for each setting that a study varies."""
 _IRRELEVANT = ("execution", "smoke", "published")
 """Parts of a study that its hash does not cover."""
 
@@ -70,11 +72,13 @@ def plan_factors(text: str) -> tuple[str, ...]:
     """The factors among the columns of ``plan_text``.
 
     Raises:
-        ValueError: The columns of a cell are missing.
+        ValueError: The columns of a cell are missing, or there are more than a plan can have.
     """
     header = next(csv.reader(io.StringIO(text)), [])
     if not set(CELL_COLUMNS) <= set(header):
         raise ValueError(f"needs the columns {', '.join(CELL_COLUMNS)}")
+    if len(header) > MOST_COLUMNS:
+        raise ValueError(f"has {len(header):,} columns, and no study varies more than {MOST_COLUMNS:,} settings")
     return tuple(column for column in header if column not in {*CELL_COLUMNS, FORK})
 
 

@@ -60,7 +60,7 @@ def small(monkeypatch):
 @pytest.mark.usefixtures("ray_started", "small")
 def test_one_call_gives_every_sample_its_class_and_a_second_one_repeats_nothing(data, tmp_path, capsys):
     out = tmp_path / "found"
-    code = main(["discover", str(data), "--out", str(out), "--fine", "truth", "--minutes", "5"])
+    code = main(["discover", str(data), "--out", str(out), "--fine", "truth", "--minutes", "60"])
     printed = capsys.readouterr().out
     assert code == 0, printed
     found = json.loads((out / "discover.json").read_text())
@@ -84,7 +84,7 @@ def test_one_call_gives_every_sample_its_class_and_a_second_one_repeats_nothing(
     assert "Against the fine labels in truth" in page
     ledgers = [(out / name / "results.jsonl").read_bytes() for name in ("num_fine", "methods")]
 
-    again = fgtune.discover(data, out, fine="truth", minutes=5, quiet=True)
+    again = fgtune.discover(data, out, fine="truth", minutes=60, quiet=True)
     assert [(out / name / "results.jsonl").read_bytes() for name in ("num_fine", "methods")] == ledgers
     assert [each.name for each in again.classes] == [each["name"] for each in found["classes"]]
     assert pd.read_csv(out / "classes.csv").equals(labels)

@@ -146,7 +146,15 @@ class H5adFile:
         if node.ndim != 2 or node.dtype.kind not in "buif":
             raise self._wrong(f"the matrix must be numbers of cells x genes, it is {node.dtype} of shape {node.shape}")
         self._check_size(node, 4)
-        return np.asarray(node[...], dtype=np.float32)
+        return self._float32(node[...])
+
+    def _float32(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Numbers in the width that they are kept in; one that does not fit is an error, and no infinity."""
+        with np.errstate(over="ignore"):
+            narrow = np.asarray(values, dtype=np.float32)
+        if values.dtype.itemsize > narrow.itemsize and bool((np.isinf(narrow) & np.isfinite(values)).any()):
+            raise self._wrong(f"the matrix has numbers beyond {np.finfo(np.float32).max:.3g}, the largest that is kept")
+        return narrow
 
     def _sparse(self, node: Any) -> csr_array:
         old, encoding = node.attrs.get("h5sparse_format"), node.attrs.get("encoding-type")
@@ -159,7 +167,7 @@ class H5adFile:
         stored = sum(part.size * part.dtype.itemsize for part in parts)
         check_memory(stored + 8 * sum(shape), "the matrix takes", self._where)  # a number for each cell and gene
         data, indices, indptr = map(self._values, parts)
-        matrix = (csr_array if kind == "csr" else csc_array)((data.astype(np.float32), indices, indptr), shape=shape)
+        matrix = (csr_array if kind == "csr" else csc_array)((self._float32(data), indices, indptr), shape=shape)
         matrix.check_format(full_check=True)
         rows = csr_array(matrix)
         rows.sum_duplicates()

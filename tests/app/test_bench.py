@@ -110,6 +110,53 @@ def test_the_line_that_goes_on_asks_for_the_same(monkeypatch, tmp_path):
     assert BenchRequest().command() == "fgtune bench"
 
 
+@pytest.fixture
+def in_process(monkeypatch, train_study):
+    """Studies are trained one cell after the other, without Ray, until they are in the folder; calls are noted."""
+    calls = []
+
+    def execute(options, console):
+        calls.append((options.study.name, options.overrides))
+        folder = StudyFolder(options.out / options.study.stem)
+        if not folder.plan_file.is_file():
+            train_study(options.study, options.out, tuple(o for o in options.overrides if o.startswith("seeds")))
+        return 0
+
+    def extend(root, seeds, tracking_uri, console):
+        calls.append((root.name, seeds))
+        return 4
+
+    monkeypatch.setattr("fgtune.engine.run.execute", execute)
+    monkeypatch.setattr("fgtune.app.extend.extend", extend)
+    return calls
+
+
+def test_a_later_call_runs_a_further_study_for_a_new_method_and_asks_for_seeds_that_lack(tmp_path, in_process):
+    out = tmp_path / "bench"
+    asked = BenchRequest(sets=("digits",), methods=("gmm",), seeds=1, budget=600.0, out=out)
+    assert bench(asked, quiet()) == 0
+    assert [name for name, _ in in_process] == ["digits.yaml"]
+    assert re.fullmatch(r"execution\.budget\.wall_s=\d+", in_process[0][1][0])
+    in_process.clear()
+    console = quiet()
+    more = BenchRequest(sets=("digits",), methods=("gmm", "ward"), seeds=2, out=out)
+    assert bench(more, console) == 4  # what the extension said
+    assert in_process == [("digits.yaml", ()), ("digits", 2), ("digits-2.yaml", ())]
+    assert "to go on: fgtune bench --sets digits --methods gmm,ward --seeds 2" in console.file.getvalue()
+    measured = {}
+    for name in ("digits", "digits-2"):
+        for line in StudyFolder(out / name).ledger.read():
+            measured.setdefault(line.arm, []).append(line.metrics["test/within_coarse_accuracy"])
+    assert {arm: len(values) for arm, values in measured.items()} == {"kmeans": 1, "gmm": 1, "ward": 2}
+    for row in (out / "bench.csv").read_text().splitlines()[1:]:
+        if row.startswith("digits,"):
+            cells = row.split(",")
+            assert float(cells[7]) == pytest.approx(sum(measured[cells[1]]) / len(measured[cells[1]]))
+    assert "ward" in (out / "bench.html").read_text()
+    with pytest.raises(ConfigError, match="must be 1 or more"):
+        bench(BenchRequest(seeds=0, out=out), quiet())
+
+
 @pytest.mark.integration
 @pytest.mark.slow
 def test_a_small_benchmark_ends_with_a_table_and_a_later_call_adds_a_method_and_seeds(tmp_path, mine, ray_started):

@@ -33,9 +33,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-sys.path.insert(0, str(ROOT / "benchmarks"))
-
+from forked import FAILED, forked  # noqa: E402
 from hostile_cases import (  # noqa: E402
+    MOST_CPU,
     STARTS_RAY,
     Case,
     call_cases,
@@ -87,9 +87,7 @@ def attempt(case: Case, folder: Path, said: Path) -> Outcome:
     """Run a case in a forked process and measure it."""
     before = listing(folder)
     started = time.monotonic()
-    child = os.fork()
-    if child == 0:
-        _call(case, folder, said)
+    child = forked(lambda: _call(case, folder, said), GIVEN_UP)
     code, cpu, peak, killed = _watch(child, started)
     text = said.read_text(encoding="utf-8", errors="replace")
     outcome = Outcome(case, code, cpu, time.monotonic() - started, peak, text)
@@ -114,30 +112,27 @@ def attempt(case: Case, folder: Path, said: Path) -> Outcome:
     return outcome
 
 
-def _call(case: Case, folder: Path, said: Path) -> None:
-    """In the child: run the verb, and never return."""
-    code = 70
-    try:
-        os.setsid()
-        os.chdir(folder)
-        for name, value in case.variables.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-        with said.open("w", encoding="utf-8", errors="backslashreplace") as file:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            with redirect_stdout(file), redirect_stderr(file):
-                try:
-                    from fgtune.app.cli import main
+def _call(case: Case, folder: Path, said: Path) -> int:
+    """In the child: run the verb, and return its exit code."""
+    os.setsid()
+    os.chdir(folder)
+    for name, value in case.variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    with said.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        with redirect_stdout(file), redirect_stderr(file):
+            try:
+                from fgtune.app.cli import main
 
-                    code = main([str(part) for part in case.arguments])
-                except BaseException:  # whatever comes out of it is what is looked for
-                    traceback.print_exc()
-    finally:
-        os._exit(code)
+                return main([str(part) for part in case.arguments])
+            except BaseException:  # whatever comes out of it is what is looked for
+                traceback.print_exc()
+                return FAILED
 
 
 def _watch(child: int, started: float) -> tuple[int, float, float, str]:
@@ -177,9 +172,7 @@ def prepare(folder: Path) -> tuple[Path, Path]:
     # What would start Ray has accepted the input.
     sys.modules["fgtune.engine.run"]._start_ray = _no_ray  # type: ignore[attr-defined]
     sys.modules["fgtune.tuning.session"].ray_session = _no_ray  # type: ignore[attr-defined]
-    child = os.fork()  # so that no thread of a training is forked with every case
-    if child == 0:
-        _make_good(folder)
+    child = forked(lambda: _make_good(folder), MOST_CPU)  # so that no thread of a training is forked with every case
     _, state = os.waitpid(child, 0)
     if state:
         raise SystemExit("the good folder and model could not be made")
@@ -212,8 +205,8 @@ def _import_what_verbs_import(folder: Path, good: Path, model: Path) -> None:
         ["run", str(folder / "real.yaml"), "--out", "out", "--tracking-uri", "none"],
     )
     names = folder / "modules.txt"
-    child = os.fork()
-    if child == 0:
+
+    def call_all() -> int:
         from fgtune.app.cli import main
 
         os.chdir(there)
@@ -222,8 +215,9 @@ def _import_what_verbs_import(folder: Path, good: Path, model: Path) -> None:
                 with suppress(BaseException):
                     main(arguments)
         names.write_text("\n".join(sorted(sys.modules)))
-        os._exit(0)
-    os.waitpid(child, 0)
+        return 0
+
+    os.waitpid(forked(call_all, MOST_CPU), 0)
     shutil.rmtree(there)
     for name in names.read_text().splitlines():
         if name.partition(".")[0] in _PACKAGES:
@@ -235,18 +229,13 @@ def _no_ray(*_: object, **__: object) -> None:
     raise SystemExit(STARTS_RAY)
 
 
-def _make_good(folder: Path) -> None:
+def _make_good(folder: Path) -> int:
     """In a child: a study folder, and a model of its baseline."""
     from fgtune.app.cli import main
 
-    try:
-        with redirect_stdout(io.StringIO()):
-            root = real_folder.train(folder)
-            code = main(["refit", str(root), "--out", str(folder / "model"), "--tracking-uri", "none"])
-        os._exit(code)
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
+    with redirect_stdout(io.StringIO()):
+        root = real_folder.train(folder)
+        return main(["refit", str(root), "--out", str(folder / "model"), "--tracking-uri", "none"])
 
 
 # --- what is printed -----------------------------------------------------------------------------------------------

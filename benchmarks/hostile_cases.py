@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from forked import forked
 from support import hostile, hostile_calls, hostile_data, hostile_folder, hostile_models, hostile_tables
 
 STARTS_RAY = 99
@@ -20,6 +20,8 @@ READ = frozenset({0, 1, 2, 3, STARTS_RAY})
 ODD = frozenset({0, 2, 3, STARTS_RAY})
 PREDICTED = frozenset({0, 2})
 RUN = ("--smoke", "--tracking-uri", "none", "--out", "out")
+MOST_CPU = 600.0
+"""Seconds of CPU in which an input, or a good folder and model, is made."""
 
 Wanted = Callable[[str], bool]
 """Whether an input of this name is to be tried."""
@@ -229,17 +231,12 @@ def model_cases(folder: Path, wanted: Wanted, model: Path) -> Iterator[Case]:
 
 def build(make: Callable[..., object], *arguments: object) -> None:
     """Make an input in a process of its own: what that takes would else count as memory of every case that follows."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            make(*arguments)
-            code = 0
-        except BaseException:  # the parent goes on
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    _, state = os.waitpid(child, 0)
+
+    def work() -> int:
+        make(*arguments)
+        return 0
+
+    _, state = os.waitpid(forked(work, MOST_CPU), 0)
     if state:
         raise RuntimeError(f"an input could not be made: {arguments[0]}")
 

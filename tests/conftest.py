@@ -261,7 +261,7 @@ def kill_driver(start_driver, until_ended):
 
 @pytest.fixture(scope="session")
 def until_ended():
-    """Wait, a minute at most, until processes are gone; a zombie that nobody has waited for yet counts as gone."""
+    """Wait, a minute at most, until processes are gone, and say whether they are; a zombie counts as gone."""
 
     def has_ended(process: psutil.Process) -> bool:
         try:
@@ -269,9 +269,10 @@ def until_ended():
         except psutil.NoSuchProcess:
             return True
 
-    def wait(processes: Sequence[psutil.Process]) -> None:
+    def wait(processes: Sequence[psutil.Process]) -> bool:
         deadline = time.monotonic() + 60
         while not all(map(has_ended, processes)) and time.monotonic() < deadline:
             time.sleep(0.1)
+        return all(map(has_ended, processes))
 
     return wait

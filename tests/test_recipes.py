@@ -103,8 +103,7 @@ def cells(layouts: ModuleType, root: Path) -> dict[str, object]:
 
 
 def news(layouts: ModuleType, root: Path) -> dict[str, object]:
-    lines = ["text,topic,group", *(",".join(row) for row in layouts.made_texts(40))]
-    (root / "news.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    layouts.write_texts(root / "news.csv", 40, header="text,topic,group")
     return {"trial.data.path": root / "news.csv"}
 
 

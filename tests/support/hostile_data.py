@@ -7,12 +7,14 @@ import os
 import pickle
 import struct
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from support.hostile_images import IMAGES, LISTED, SOUND_IMAGES
+from support.hostile_images import IMAGES, LISTED, SOUND_IMAGES, Make
 from support.hostile_tables import SOUND_TABLES, TABLES, _sparse
 
 HUGE = 10**13
@@ -77,11 +79,19 @@ def _h5ad(path: Path, cells: int, genes: int, *, obs: bool = True, chunks: tuple
         file.create_group("var")
 
 
-def _sparse_h5ad(path: Path, shape: tuple[int, int], stored: int, indptr: int | None = None) -> None:
-    """A compressed matrix that says of itself what it likes."""
+@contextmanager
+def _labelled_h5ad(path: Path) -> Iterator[Any]:
+    """A file whose labels are good, and whose matrix is made by the caller."""
     import h5py
 
     with h5py.File(path, "w") as file:
+        yield file
+        file.create_group("obs").create_dataset("coarse", data=np.arange(20) % 2)
+
+
+def _sparse_h5ad(path: Path, shape: tuple[int, int], stored: int, indptr: int | None = None) -> None:
+    """A compressed matrix that says of itself what it likes."""
+    with _labelled_h5ad(path) as file:
         group = file.create_group("X")
         group.attrs["encoding-type"] = "csr_matrix"
         group.attrs["shape"] = np.array(shape)
@@ -89,17 +99,12 @@ def _sparse_h5ad(path: Path, shape: tuple[int, int], stored: int, indptr: int | 
         group.create_dataset("indices", shape=(stored,), dtype="i8", chunks=(10,))
         size = shape[0] + 1 if indptr is None else indptr
         group.create_dataset("indptr", shape=(size,), dtype="i8", chunks=(10,))
-        obs = file.create_group("obs")
-        obs.create_dataset("coarse", data=np.arange(20) % 2)
 
 
 def _external_h5ad(path: Path) -> None:
     """A matrix whose bytes are those of another file."""
-    import h5py
-
-    with h5py.File(path, "w") as file:
+    with _labelled_h5ad(path) as file:
         file.create_dataset("X", shape=(20, 2), dtype="f4", external=[("/etc/passwd", 0, 160)])
-        file.create_group("obs").create_dataset("coarse", data=np.arange(20) % 2)
 
 
 def _virtual_h5ad(path: Path) -> None:
@@ -108,17 +113,13 @@ def _virtual_h5ad(path: Path) -> None:
 
     layout = h5py.VirtualLayout(shape=(20, 2), dtype="f4")
     layout[:] = h5py.VirtualSource("/etc/passwd", "X", shape=(20, 2))
-    with h5py.File(path, "w") as file:
+    with _labelled_h5ad(path) as file:
         file.create_virtual_dataset("X", layout)
-        file.create_group("obs").create_dataset("coarse", data=np.arange(20) % 2)
 
 
 def _other_h5ad(path: Path, matrix: np.ndarray) -> None:
-    import h5py
-
-    with h5py.File(path, "w") as file:
+    with _labelled_h5ad(path) as file:
         file.create_dataset("X", data=matrix)
-        file.create_group("obs").create_dataset("coarse", data=np.arange(20) % 2)
 
 
 def _categories_h5ad(path: Path, codes: list[int], categories: int) -> None:
@@ -133,23 +134,12 @@ def _categories_h5ad(path: Path, codes: list[int], categories: int) -> None:
         group.create_dataset("categories", shape=(categories,), dtype="S100", chunks=(min(categories, 1000),))
 
 
-def _linked_h5ad(path: Path, soft: bool = False) -> None:
+def _linked_h5ad(path: Path, target: str, file_name: str | None = None) -> None:
+    """A matrix that is a link, into another file where one is named."""
     import h5py
 
-    with h5py.File(path, "w") as file:
-        file["X"] = h5py.SoftLink("/gone") if soft else h5py.ExternalLink("/etc/passwd", "/")
-        file.create_group("obs").create_dataset("coarse", data=np.arange(20) % 2)
-
-
-def _looped_h5ad(path: Path) -> None:
-    import h5py
-
-    with h5py.File(path, "w") as file:
-        file["X"] = h5py.SoftLink("/X")
-        file.create_group("obs").create_dataset("coarse", data=np.arange(20) % 2)
-
-
-Make = Callable[[Path], object]
+    with _labelled_h5ad(path) as file:
+        file["X"] = h5py.SoftLink(target) if file_name is None else h5py.ExternalLink(file_name, target)
 
 
 def _arrays(compression: int = zipfile.ZIP_STORED, **members: bytes) -> Make:
@@ -235,7 +225,7 @@ CELLS: dict[str, Make] = {
     "virtual.h5ad": _virtual_h5ad,
     "categories.h5ad": lambda path: _categories_h5ad(path, [0, 1] * 10, 10**8),
     "codes.h5ad": lambda path: _categories_h5ad(path, [0, 7] * 10, 2),
-    "dangling.h5ad": lambda path: _linked_h5ad(path, soft=True),
+    "dangling.h5ad": lambda path: _linked_h5ad(path, "/gone"),
     "text_matrix.h5ad": lambda path: _other_h5ad(path, np.array([[b"a", b"b"]] * 20)),
     "cube.h5ad": lambda path: _other_h5ad(path, np.zeros((20, 2, 2), dtype=np.float32)),
     "records.h5ad": lambda path: _other_h5ad(path, np.zeros((20, 2), dtype=[("a", "f4")])),
@@ -247,8 +237,8 @@ CELLS: dict[str, Make] = {
     "rows.h5ad": lambda path: _sparse_h5ad(path, (10**12, 1000), 10, 21),
     "wide_sparse.h5ad": lambda path: _sparse_h5ad(path, (20, 2**62), 10),
     "negative.h5ad": lambda path: _sparse_h5ad(path, (-20, -5), 10, 21),
-    "link.h5ad": _linked_h5ad,
-    "looped.h5ad": _looped_h5ad,
+    "link.h5ad": lambda path: _linked_h5ad(path, "/", "/etc/passwd"),
+    "looped.h5ad": lambda path: _linked_h5ad(path, "/X"),
     "no_labels.h5ad": lambda path: _h5ad(path, 20, 5, obs=False),
     "junk.h5ad": lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(range(256)) * 20),
     "zero.h5ad": lambda path: path.symlink_to("/dev/zero"),

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from support.hostile import BOMB
-from support.hostile_data import HUGE, Make, RunsCode, npy, npy_header, npz
-from support.hostile_images import ESCAPES
+from support.hostile_data import HUGE, RunsCode, npy, npy_header, npz
+from support.hostile_images import ESCAPES, Make
 from support.hostile_tables import _arrow, _long_list, _long_runs, _parquet, _shared, _sparse
 
 DEEP, HOLE = 100_000, 10**12
@@ -217,9 +217,10 @@ def put(path: Path, make: Callable[[Path, bytes], object]) -> None:
     make(path, content)
 
 
-def _safetensors(header: str, claimed: int | None = None) -> Make:
+def _safetensors(header: str, claimed: int | None = None, content: bytes = b"") -> Make:
     text = header.encode()
-    return lambda path: path.write_bytes((len(text) if claimed is None else claimed).to_bytes(8, "little") + text)
+    length = (len(text) if claimed is None else claimed).to_bytes(8, "little")
+    return lambda path: path.write_bytes(length + text + content)
 
 
 MODEL: dict[str, dict[str, Callable[[Path, bytes], object]]] = {

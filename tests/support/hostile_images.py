@@ -42,34 +42,22 @@ def _symlinks(path: Path) -> None:
             (path / f"{label}{number}.png").symlink_to(f"{label}{number}.png")
 
 
-def _devices(path: Path) -> None:
-    _images(path, _png(8, 8))
-    for label in ("a", "b"):
-        for number in range(10):
-            (path / label / f"{number}x.png").unlink()
-            (path / label / f"{number}x.png").symlink_to("/dev/zero")
+def _each(put: Make) -> Make:
+    """Makes a folder of images, in the place of each of which is something else."""
+
+    def make(path: Path) -> None:
+        _images(path, b"")
+        for file in sorted(path.rglob("*.png")):
+            file.unlink()
+            put(file)
+
+    return make
 
 
-def _pipes(path: Path) -> None:
-    _images(path, b"")
-    for label in ("a", "b"):
-        for number in range(10):
-            (path / label / f"{number}x.png").unlink()
-            os.mkfifo(path / label / f"{number}x.png")
-
-
-def _holes(path: Path) -> None:
-    """Images of a terabyte that take no room on the disk."""
-    _images(path, _png(8, 8))
-    for file in path.rglob("*.png"):
-        os.truncate(file, 10**12)
-
-
-def _broken_links(path: Path) -> None:
-    _images(path, b"")
-    for file in list(path.rglob("*.png")):
-        file.unlink()
-        file.symlink_to("gone.png")
+def _hole(path: Path) -> None:
+    """An image of a terabyte that takes no room on the disk."""
+    path.write_bytes(_png(8, 8))
+    os.truncate(path, 10**12)
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:
@@ -158,8 +146,8 @@ IMAGES: dict[str, Make] = {
     "text_images": lambda path: _images(path, b"x" * 1000),
     "empty_images": lambda path: _images(path, b""),
     "symlinks": _symlinks,
-    "devices": _devices,
-    "pipes": _pipes,
+    "devices": _each(lambda file: file.symlink_to("/dev/zero")),
+    "pipes": _each(os.mkfifo),
     "no_images": lambda path: path.mkdir(),
     "truncated_png": lambda path: _images(path, _encoded("PNG", side=100)[:-3000]),
     "truncated_jpeg": lambda path: _images(path, _encoded("JPEG", side=100)[:-1000], "x.jpg"),
@@ -174,8 +162,8 @@ IMAGES: dict[str, Make] = {
     "profile_bomb": lambda path: _images(path, _with_chunk(b"iCCP", b"a\0\0")),
     "real_numbers": lambda path: _images(path, b"Pf\n8 8\n-1.0\n" + bytes(256), "x.ppm"),
     "folders": lambda path: _many(path, 20_000),
-    "holes": _holes,
-    "broken_links": _broken_links,
+    "holes": _each(_hole),
+    "broken_links": _each(lambda file: file.symlink_to("gone.png")),
 }
 """Folders of images."""
 

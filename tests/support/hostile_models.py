@@ -8,15 +8,13 @@ import pickle
 import struct
 import tarfile
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from support.hostile_data import HUGE, RunsCode
-from support.hostile_folder import ANYWHERE
-
-Make = Callable[[Path], object]
+from support.hostile_folder import ANYWHERE, _safetensors
+from support.hostile_images import Make
 
 
 def _zipped(content: bytes, records: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> Make:
@@ -88,12 +86,6 @@ def _tar(path: Path) -> None:
             entry = tarfile.TarInfo(name)
             entry.size = len(content)
             archive.addfile(entry, io.BytesIO(content))
-
-
-def _safetensors(header: str, claimed: int | None = None, content: bytes = b"") -> Make:
-    text = header.encode()
-    length = (len(text) if claimed is None else claimed).to_bytes(8, "little")
-    return lambda path: path.write_bytes(length + text + content)
 
 
 def _entry(shape: list[int], offsets: list[int], dtype: str = "F32") -> str:

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from support.hostile_images import ESCAPES
+from support.hostile_images import ESCAPES, Make
 
-Make = Callable[[Path], object]
 ROWS = "a,1\nb,3\n" * 10
 
 

@@ -250,9 +250,9 @@ def made_texts(each: int = 25, seed: int = 0) -> list[tuple[str, str, str]]:
     return rows
 
 
-def write_texts(file: Path, each: int = 25) -> None:
+def write_texts(file: Path, each: int = 25, header: str = "text,group,topic") -> None:
     """A table of ``made_texts``."""
-    lines = ["text,group,topic", *(",".join(row) for row in made_texts(each))]
+    lines = [header, *(",".join(row) for row in made_texts(each))]
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

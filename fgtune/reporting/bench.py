@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fgtune.analysis.bench.table import LEVEL, METRICS, BenchTable
+from fgtune.analysis.bench.columns import METRICS
+from fgtune.analysis.bench.table import LEVEL, BenchTable
 from fgtune.analysis.bench.words import POOLED_HEAD, pooled_cells, pooled_lines, row_cells
 from fgtune.data.benchmark import SETS
 from fgtune.reporting.html import document, generator

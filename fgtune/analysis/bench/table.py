@@ -9,23 +9,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fgtune import __version__
+from fgtune.analysis.bench.columns import BASELINE, METRICS, PRIMARY, SECONDS
 from fgtune.analysis.datasets.pooling import Pooled, pool
 from fgtune.analysis.datasets.ranks import RankTest, rank_test
 from fgtune.analysis.formatting import metric_info
 from fgtune.analysis.inputs import StudyData
-from fgtune.analysis.verdicts.statistics import Estimate, mean_interval
+from fgtune.analysis.verdicts.statistics import Estimate, mean_interval, paired_contrast
 from fgtune.results.records import CellResult, CellState
 
 LEVEL = 0.95
-PRIMARY, BASELINE, SECONDS = "test/within_coarse_accuracy", "kmeans", "seconds"
-METRICS: Mapping[str, str] = {
-    "test/clustering_accuracy": "accuracy",
-    PRIMARY: "within-coarse accuracy",
-    "test/ari": "ARI",
-    "test/ged": "GED",
-    SECONDS: "seconds a cell",
-}
-"""Columns of the table: the key, and what readers see."""
 _FEWEST_SETS, _FEWEST_METHODS = 2, 3
 
 
@@ -155,16 +147,11 @@ def _pooled(rows: Sequence[BenchRow], ranks: RankTest | None) -> Iterator[Pooled
     mean_rank = {} if ranks is None else dict(zip(ranks.arms, ranks.ranks, strict=True))
     for method in dict.fromkeys(row.method for row in rows):
         own = [row for row in rows if row.method == method and row.scores[PRIMARY].n]
-        means, variances = [], []
-        for row in own if method != BASELINE else ():
-            base = baseline.get(row.dataset, {})
-            gains = [row.values[seed] - base[seed] for seed in sorted(row.values.keys() & base.keys())]
-            if gains:
-                found = mean_interval(gains, LEVEL)
-                means.append(found.mean)
-                variances.append(found.sd**2 / found.n if found.n > 1 else math.nan)
+        pairs = [paired_contrast(row.values, baseline.get(row.dataset, {}), level=LEVEL) for row in own]
+        gains = [each.estimate for each in pairs if each.n] if method != BASELINE else []
+        variances = [found.sd**2 / found.n for found in gains]  # nan from a single pair
         mean = float(np.mean([row.scores[PRIMARY].mean for row in own])) if own else math.nan
-        gain = pool(means, variances, LEVEL) if means else None
+        gain = pool([found.mean for found in gains], variances, LEVEL) if gains else None
         yield PooledRow(method, mean, len(own), mean_rank.get(method, math.nan), gain)
 
 

@@ -7,7 +7,9 @@ import io
 import math
 from collections.abc import Iterator
 
-from fgtune.analysis.bench.table import BASELINE, LEVEL, METRICS, PRIMARY, SECONDS, BenchTable, PooledRow
+from fgtune.analysis.bench.columns import BASELINE, METRICS, PRIMARY, SECONDS
+from fgtune.analysis.bench.table import LEVEL, BenchTable, PooledRow
+from fgtune.analysis.formatting import DASH
 from fgtune.analysis.verdicts.statistics import Estimate
 from fgtune.text import count
 
@@ -45,7 +47,7 @@ POOLED_HEAD = ["method", "mean rank", "within-coarse accuracy", f"difference to 
 
 def pooled_cells(row: PooledRow) -> list[str]:
     """A row of the table over data sets, as text."""
-    gain = "baseline" if row.method == BASELINE else "–"
+    gain = "baseline" if row.method == BASELINE else DASH
     if row.gain is not None:
         found = row.gain.estimate
         around = "" if math.isnan(found.low) else f" ({_signed(found.low)} to {_signed(found.high)})"
@@ -95,7 +97,7 @@ def _score(found: Estimate, key: str) -> str:
 
 
 def _number(value: float, digits: int = 3) -> str:
-    return "–" if math.isnan(value) else f"{value:.{digits}f}"
+    return DASH if math.isnan(value) else f"{value:.{digits}f}"
 
 
 def _signed(value: float) -> str:

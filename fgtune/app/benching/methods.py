@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fgtune.analysis.bench.columns import BASELINE
 from fgtune.errors import ConfigError
 from fgtune.text import first_of
 
 _CLUSTERING = {"objective.preset": "untrained", "model.backbone": {"kind": "identity"}, "epochs": 1}
 
-BASELINE = "kmeans"
 METHODS: Mapping[str, Mapping[str, Any]] = {
-    "kmeans": {**_CLUSTERING, "clustering": {"kind": "kmeans", "sizes": "variance"}},
+    BASELINE: {**_CLUSTERING, "clustering": {"kind": "kmeans", "sizes": "variance"}},
     "gmm": {**_CLUSTERING, "clustering": {"kind": "gmm", "pca": 0.9, "sizes": "variance"}},
     "ward": {**_CLUSTERING, "clustering": {"kind": "agglomerative", "sizes": "variance"}},
     "falcon": {"objective.preset": "falcon"},

@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fgtune.analysis.bench.columns import ALSO, PRIMARY
 from fgtune.config.reading.source import parse_yaml
 from fgtune.config.reading.writing import yaml_text
 from fgtune.data.benchmark import BenchmarkSet
 from fgtune.files import read_text, write_atomically
 
 SMOKE_SUFFIX = "-smoke"
-METRICS = ("within_coarse_accuracy", "clustering_accuracy", "ari", "ged")
-"""Of the test split, the first the primary one."""
 _FEW = 2000
 """Data sets with fewer samples have smaller batches."""
 
@@ -45,7 +44,7 @@ def study_text(
         "source": of.citation,
         "design": {"kind": "comparison", "baseline": next(iter(methods)), "arms": arms},
         "seeds": seeds,
-        "metrics": {"primary": f"test/{METRICS[0]}", "also": [f"test/{metric}" for metric in METRICS[1:]]},
+        "metrics": {"primary": PRIMARY, "also": list(ALSO)},
         "trial": dict(trial),
         "execution": {"cpus": 1, "gpus": 0, "max_failures": 1},
     }

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fgtune.analysis.bench.table import PRIMARY, tabulate
+from fgtune.analysis.bench.columns import PRIMARY
+from fgtune.analysis.bench.table import tabulate
 from fgtune.analysis.bench.words import csv_bytes, markdown, pooled_lines
 from fgtune.analysis.inputs import read_study
 from fgtune.reporting.bench import render_bench

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from fgtune.app.benching.studies import (
     trial_of,
     write_study,
 )
+from fgtune.app.exit_codes import BUDGET, COMPLETE, FAILED_CELLS, INTERRUPTED, worst
 from fgtune.data.benchmark import SETS, BenchmarkSet
 from fgtune.errors import ConfigError
 from fgtune.results.folder import StudyFolder
@@ -37,8 +38,6 @@ DEFAULT_OUT = Path("reports/bench")
 SEEDS = 3
 DATA = "data"
 """Folder of the data sets in the benchmark's folder."""
-FAILED_CELLS, OUT_OF_BUDGET, INTERRUPTED = 3, 4, 130
-"""Exit codes of a study that did not end well."""
 
 
 @dataclass(frozen=True)
@@ -94,17 +93,17 @@ def bench(asked: BenchRequest, console: Console) -> int:
     methods = {**chosen_methods(asked.methods or (() if added else DEFAULT)), **added}
     sets = available(asked.sets, console)
     until = None if asked.budget is None else time.monotonic() + asked.budget
-    codes = []
-    unfinished = sum(_is_unfinished(each, methods, asked) for each in sets)
-    for each in sets:
-        left = None if until is None else max(1.0, (until - time.monotonic()) / max(1, unfinished))
-        unfinished -= _is_unfinished(each, methods, asked)
-        codes.append(_run_set(each, methods, asked, left, console))
+    parts = [part for each in sets for part in _parts(each, methods, asked)]
+    codes: list[int] = []
+    for place, part in enumerate(parts):
+        unfinished, now = sum(each.is_unfinished for each in parts[place:]), time.monotonic()
+        end = None if until is None else now + (until - now) / max(1, unfinished)
+        codes.append(_run_part(part, asked, end, console))
         if codes[-1] == INTERRUPTED:
             break
     write_tables(asked.out, smoke=asked.smoke, console=console)
-    code = _worst(codes)
-    if code in (INTERRUPTED, OUT_OF_BUDGET):
+    code = worst(codes)
+    if code in (INTERRUPTED, BUDGET):
         print_line(console, f"to go on: {asked.command()}")
     return code
 
@@ -129,66 +128,78 @@ def available(names: Sequence[str], console: Console) -> list[BenchmarkSet]:
     return there
 
 
-def _is_unfinished(of: BenchmarkSet, methods: Mapping[str, Mapping[str, Any]], asked: BenchRequest) -> bool:
-    """Whether a data set lacks a method, a seed or a cell."""
+@dataclass(frozen=True)
+class _Part:
+    """A study of the benchmark.
+
+    Attributes:
+        of: Its data set.
+        file: Its file.
+        methods: Those that a file which is not there yet is written for.
+        is_unfinished: Whether it lacks a cell or a seed.
+    """
+
+    of: BenchmarkSet
+    file: Path
+    methods: Mapping[str, Mapping[str, Any]]
+    is_unfinished: bool
+
+
+def _parts(of: BenchmarkSet, methods: Mapping[str, Mapping[str, Any]], asked: BenchRequest) -> Iterator[_Part]:
+    """The studies of a data set, and a further one for the methods that they lack."""
+    files = studies_of(asked.out, of.name)
+    for file in files:
+        yield _Part(of, file, {}, _is_unfinished(file, asked))
+    known = methods_in(files)
+    missing = {name: settings for name, settings in methods.items() if name not in known}
+    if missing:
+        yield _Part(of, next_study(asked.out, of.name), missing, is_unfinished=True)
+
+
+def _is_unfinished(file: Path, asked: BenchRequest) -> bool:
     from fgtune.analysis.inputs import read_study
 
-    files = studies_of(asked.out, of.name)
-    if not methods.keys() <= methods_in(files):
+    folder = StudyFolder(folder_of(file, smoke=asked.smoke))
+    if not folder.plan_file.is_file():
         return True
-    for file in files:
-        folder = StudyFolder(folder_of(file, smoke=asked.smoke))
-        if not folder.plan_file.is_file():
-            return True
-        data = read_study(folder)
-        if data.count().missing or (len(data.study.seed_list) < asked.seeds and not asked.smoke):
-            return True
-    return False
+    data = read_study(folder)
+    return bool(data.count().missing) or (len(data.study.seed_list) < asked.seeds and not asked.smoke)
 
 
-def _run_set(
-    of: BenchmarkSet,
-    methods: Mapping[str, Mapping[str, Any]],
-    asked: BenchRequest,
-    seconds: float | None,
-    console: Console,
-) -> int:
-    """Run what is left of one data set; the first exit code that is not 0."""
-    files = studies_of(asked.out, of.name)
-    missing = {name: settings for name, settings in methods.items() if name not in methods_in(files)}
-    if missing:
-        file = next_study(asked.out, of.name)
-        write_study(file, _new_study(of, file.stem, missing, asked))
-        files.append(file)
-    codes = [0]
-    for file in files:
-        codes.append(_run_study(file, asked, seconds, console))
-        if codes[-1] == INTERRUPTED:
-            break
-    return _worst(codes)
+def _run_part(part: _Part, asked: BenchRequest, end: float | None, console: Console) -> int:
+    """Run what is left of one study, then the seeds that it lacks.
 
+    Args:
+        part: The study, whose file is written if it is not there.
+        asked: What the benchmark is asked for.
+        end: When it has to be over, as ``time.monotonic`` counts; None for no limit.
+        console: Where progress goes.
 
-def _run_study(file: Path, asked: BenchRequest, seconds: float | None, console: Console) -> int:
-    """Run what is left of one study, then the seeds that it lacks."""
+    Returns:
+        The engine's exit code.
+    """
     from fgtune.app.extend import extend
     from fgtune.engine.run import execute
 
-    folder = StudyFolder(folder_of(file, smoke=asked.smoke))
-    given = seeds_in(file)
+    if part.methods:
+        write_study(part.file, _new_study(part.of, part.file.stem, part.methods, asked))
+    folder = StudyFolder(folder_of(part.file, smoke=asked.smoke))
+    given = seeds_in(part.file)
     has = len(folder.read_study().seed_list) if folder.plan_file.is_file() else given
-    overrides: tuple[str, ...] = () if seconds is None else (f"execution.budget.wall_s={seconds:.0f}",)
+    overrides: tuple[str, ...] = () if end is None else (f"execution.budget.wall_s={_left(end):.0f}",)
     if has > given and not asked.smoke:  # it was extended before
         overrides += (f"seeds={has}",)
-    options = RunOptions(file, overrides, asked.smoke, asked.out, "none", plugins=asked.plugins)
+    options = RunOptions(part.file, overrides, asked.smoke, asked.out, "none", plugins=asked.plugins)
     code = execute(options, console)
-    if not asked.smoke and code in (0, FAILED_CELLS) and asked.seeds > has:
-        code = extend(folder.root, asked.seeds, "none", console)
+    if not asked.smoke and code in (COMPLETE, FAILED_CELLS) and asked.seeds > has:
+        limit = {"wall_s": None if end is None else round(_left(end))}
+        code = extend(folder.root, asked.seeds, "none", console, budget=limit)
     return code
 
 
-def _worst(codes: Sequence[int]) -> int:
-    """The code of a call that had these: interrupted, out of budget, failed cells, or done."""
-    return next((code for code in (INTERRUPTED, OUT_OF_BUDGET, FAILED_CELLS) if code in codes), 0)
+def _left(end: float) -> float:
+    """Seconds until then, and at least one, in which the engine says that they do not suffice."""
+    return max(1.0, end - time.monotonic())
 
 
 def _new_study(of: BenchmarkSet, name: str, methods: Mapping[str, Mapping[str, Any]], asked: BenchRequest) -> str:

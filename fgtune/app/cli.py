@@ -32,10 +32,11 @@ from fgtune.app.command_options import (
 )
 from fgtune.app.compare_command import compare_folders
 from fgtune.app.discover_command import discover_data
+from fgtune.app.exit_codes import INTERRUPTED
 from fgtune.app.export import ExportFormat
 from fgtune.app.file_commands import schema, settings, show_plan, validate
 from fgtune.app.import_command import import_table
-from fgtune.app.interrupts import INTERRUPTED, Verbs, end_with
+from fgtune.app.interrupts import Verbs, end_with
 from fgtune.app.report import rebuild_report
 from fgtune.app.ui_command import show_in_mlflow
 from fgtune.errors import ConfigError, FgtuneError

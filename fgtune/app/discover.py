@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from fgtune.app.discovery.given import given, is_kept, rows_of
 from fgtune.app.discovery.request import DEFAULT_MINUTES, FILE, Request, content_of
 from fgtune.app.discovery.source import Asked
+from fgtune.app.exit_codes import INTERRUPTED
 from fgtune.errors import ConfigError, FgtuneError
 from fgtune.files import real_path
 from fgtune.results.claiming import locked_folder
@@ -116,7 +117,7 @@ def run_discovery(
         raise ConfigError(rule, path="--out", value=str(out), fix="choose another place with --out")
     request = Request(asked, num_fine, content_of(asked.data))
     request.continued(out)  # a folder that holds something else is not touched
-    from fgtune.app.discovery.call import INTERRUPTED, Call
+    from fgtune.app.discovery.call import Call
 
     code, found = INTERRUPTED, None
     say = (lambda _: None) if quiet else partial(print, flush=True)

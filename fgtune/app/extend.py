@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fgtune.config.reading.load import override_path, reloaded
+from fgtune.config.reading.merge import patch
 from fgtune.config.schema.study import Study
 from fgtune.engine.designs import grown_plan
 from fgtune.errors import ConfigError, StudyFolderError
@@ -39,6 +40,7 @@ def extend(
     console: Console | None = None,
     *,
     wait: bool = False,
+    budget: Mapping[str, float | None] | None = None,
 ) -> int:
     """Extend a study to a number of seeds, and run the cells that this adds.
 
@@ -51,6 +53,7 @@ def extend(
         tracking_uri: MLflow store, if not that of the last run.
         console: Where progress is shown; standard output by default.
         wait: Wait until no other process writes to the folder, and then extend what it left.
+        budget: Settings of ``execution.budget`` for this call; None keeps those that the study was begun with.
 
     Returns:
         The exit code, as ``execute`` gives it.
@@ -74,9 +77,10 @@ def extend(
     _check_seeds(folder, study, seeds)
     grown = more_seeds(study.seeds if isinstance(study.seeds, int) else study.seed_list, seeds)
     with chdir(last.directory(folder.root) or Path.cwd()), permitting(last.plugins, beside=last.study):
-        options = _options(folder, last, grown, tracking_uri)
+        limits = {f"execution.budget.{name}": limit for name, limit in (budget or {}).items()}
+        options = _options(folder, last, grown, tracking_uri, limits)
         with folder.lock(wait, say):
-            opened = _open(folder, grown)
+            opened = _open(folder, grown, limits)
             folder.extend(grown_plan(opened.plan, folder), options)
         return execute(options, console, opened, wait=wait)
 
@@ -135,19 +139,26 @@ def _reached(options: RunOptions, storage: str | None, tracking_uri: str | None)
     return [f"{what} ({text})" for what, text in named.items() if text]
 
 
-def _options(folder: StudyFolder, last: RunOptions, seeds: int | list[int], tracking_uri: str | None) -> RunOptions:
+def _options(
+    folder: StudyFolder,
+    last: RunOptions,
+    seeds: int | list[int],
+    tracking_uri: str | None,
+    limits: Mapping[str, float | None],
+) -> RunOptions:
     """The options with which ``fgtune run`` would run the extended study."""
     uri = tracking_uri or last.tracking_uri
     if uri is not None and MASK in uri:
         fix = "give it with --tracking-uri, or 'none' for no tracking"
         raise ConfigError("its password is not stored with the study", where="--tracking-uri", value=uri, fix=fix)
-    kept = [override for override in last.overrides if override_path(override) != "seeds"]
-    overrides = (*kept, f"seeds={seeds}")
+    kept = [override for override in last.overrides if override_path(override) not in {"seeds", *limits}]
+    limited = [f"{path}={limit}" for path, limit in limits.items() if limit is not None]
+    overrides = (*kept, *limited, f"seeds={seeds}")
     out = last.out if last.directory(folder.root) is not None else folder.root.parent
     return replace(last, overrides=overrides, out=out, tracking_uri=uri, retry_failed=False, only=())
 
 
-def _open(folder: StudyFolder, seeds: int | list[int]) -> OpenedStudy:
+def _open(folder: StudyFolder, seeds: int | list[int], limits: Mapping[str, float | None]) -> OpenedStudy:
     """The folder's study with more seeds, checked like any other; ``study.yaml`` stays as given.
 
     It is made from the study as given, since presets fill in what a study leaves open: in the resolved study an arm
@@ -155,6 +166,6 @@ def _open(folder: StudyFolder, seeds: int | list[int]) -> OpenedStudy:
     """
     from fgtune.engine.opening import open_loaded
 
-    raw = folder.read_provenance()[GIVEN] | {"seeds": seeds}
+    raw = patch(folder.read_provenance()[GIVEN] | {"seeds": seeds}, limits)
     text = read_text(folder.study_file) if folder.study_file.is_file() else ""
     return open_loaded(reloaded(raw, text, folder.provenance_file))

@@ -10,9 +10,9 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from fgtune.app.exit_codes import INTERRUPTED
 from fgtune.signals import answering_signals, leave_within
 
-INTERRUPTED = 130
 LEAVE_S = 3.0
 """How long an interrupted process may take to end once everything is written: a store that hangs is not waited for."""
 _until_the_end = ExitStack()

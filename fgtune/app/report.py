@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fgtune.app.command_options import FolderArgument
-from fgtune.app.interrupts import INTERRUPTED
+from fgtune.app.exit_codes import INTERRUPTED
 from fgtune.text import say
 
 if TYPE_CHECKING:

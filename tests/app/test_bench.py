@@ -6,16 +6,19 @@ import io
 import json
 import re
 import shlex
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
+from fgtune.analysis.bench.columns import BASELINE
 from fgtune.app.bench import BenchRequest, available, bench
-from fgtune.app.benching.methods import BASELINE, METHODS, added_methods, chosen_methods
+from fgtune.app.benching.methods import METHODS, added_methods, chosen_methods
 from fgtune.app.benching.studies import methods_in, studies_of, study_text, trial_of, write_study
 from fgtune.app.cli import main
 from fgtune.config.reading.load import load_study
 from fgtune.data.benchmark import SETS
+from fgtune.engine.opening import open_study
 from fgtune.errors import ConfigError
 from fgtune.results.folder import StudyFolder
 
@@ -122,7 +125,7 @@ def in_process(monkeypatch, train_study):
             train_study(options.study, options.out, tuple(o for o in options.overrides if o.startswith("seeds")))
         return 0
 
-    def extend(root, seeds, tracking_uri, console):
+    def extend(root, seeds, tracking_uri, console, budget):
         calls.append((root.name, seeds))
         return 4
 
@@ -155,6 +158,40 @@ def test_a_later_call_runs_a_further_study_for_a_new_method_and_asks_for_seeds_t
     assert "ward" in (out / "bench.html").read_text()
     with pytest.raises(ConfigError, match="must be 1 or more"):
         bench(BenchRequest(seeds=0, out=out), quiet())
+
+
+@pytest.fixture
+def limits(monkeypatch, train_study):
+    """Time passes as studies spend all of the seconds that they are given; noted are these, study by study."""
+    now, given = [0.0], []
+
+    def execute(options, console, opened=None, wait=False):
+        folder = StudyFolder(options.out / options.study.stem)
+        if opened is None:
+            opened = open_study(options.study, options.overrides)
+        given.append((options.study.stem, opened.plan.study.execution.budget.wall_s))
+        now[0] += given[-1][1] or 0.0
+        if not folder.plan_file.is_file():
+            train_study(options.study, options.out, options.overrides)
+        return 0
+
+    monkeypatch.setattr("fgtune.engine.run.execute", execute)
+    monkeypatch.setattr("fgtune.app.bench.time", SimpleNamespace(monotonic=lambda: now[0]))
+    return given
+
+
+def test_studies_of_a_data_set_and_their_further_seeds_share_the_time_of_a_call(tmp_path, limits):
+    out = tmp_path / "bench"
+    assert bench(BenchRequest(sets=("digits",), methods=("gmm",), seeds=1, out=out), quiet()) == 0
+    assert limits == [("digits", None)]
+    limits.clear()
+    assert bench(BenchRequest(("digits",), ("gmm", "ward"), seeds=2, budget=600.0, out=out), quiet()) == 0
+    assert [name for name, _ in limits] == ["digits", "digits", "digits-2"]
+    assert limits[0] == ("digits", 300.0)
+    assert sum(seconds for _, seconds in limits) <= 602.0, "each gets one second at least"
+    limits.clear()
+    assert bench(BenchRequest(("digits",), ("gmm", "ward"), seeds=3, out=out), quiet()) == 0
+    assert {seconds for _, seconds in limits} == {None}, "this call has no limit"
 
 
 @pytest.mark.integration

@@ -31,6 +31,7 @@ from fgtune.app.discovery.studies import (
     num_fine_study,
     trial_of,
 )
+from fgtune.app.exit_codes import BUDGET, INTERRUPTED, worst
 from fgtune.config.reading.writing import yaml_text
 from fgtune.data.given import take_waiting
 from fgtune.errors import FgtuneError
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from fgtune.metrics.fixed_space import FixedJudge, PrincipalSpace
 
 RESULT, REPORT, MODEL, STUDY = "discover.json", "report.html", "model", "study.yaml"
-COMPLETE, FAILED_CELLS, BUDGET, INTERRUPTED = 0, 3, 4, 130
 RESERVE_S = 15.0
 """Kept back from the studies for the results, besides the refit."""
 _FIRST_GUESS = 60
@@ -109,7 +109,7 @@ class Call:
         if num_fine is None or method is None:
             return INTERRUPTED, None
         found = self._finish(schedule, num_fine, *method)
-        return next((code for code in (BUDGET, FAILED_CELLS) if code in self._codes), COMPLETE), found
+        return worst(self._codes), found
 
     # --- data and schedule -----------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,23 +50,10 @@ def read_user_table(asked: Asked, out: Path, begin: Callable[[], None]) -> Sourc
     Raises:
         DataError: The table cannot be read, a named column is missing, or no column is left.
     """
-    where = str(asked.data)
-    frame = read_frame(asked)
-    named = asked.named
-    check_named(asked, [*frame.columns, *asked.left_out], where)
-    numbering = id_columns(frame, named)
-    ids = numbering[0] if numbering else None
-    labels = label_columns(frame, {*named, *numbering} - {asked.coarse})
-    fine = fine_labels(asked.fine, list(frame.get(asked.fine, ())), where)
-    if asked.coarse is None:
-        coarse = choose_coarse(labels, where)
-    else:
-        coarse = labels.get(asked.coarse) or unusual(frame, asked.coarse, where)
-        labels[asked.coarse] = coarse
-    notes: list[str] = [] if asked.coarse else [f"Coarse labels are those of column {coarse.name}, which was guessed."]
-    notes += naming(numbering)
-    kept = _features(frame, coarse, labels, {*named, *numbering, coarse.name}, notes, where)
-    values, medians = _filled(frame, kept, notes)
+    table = read_labelled(asked)
+    coarse, notes = table.coarse, list(table.notes)
+    kept = _features(table, {*asked.named, *table.numbering, coarse.name}, notes, str(asked.data))
+    values, medians = _filled(table.frame, kept, notes)
     scale, note = scale_of(values, medians)
     notes.append(note)
     label = COARSE
@@ -81,11 +69,11 @@ def read_user_table(asked: Asked, out: Path, begin: Callable[[], None]) -> Sourc
         kind="table",
         config={"kind": "arrays", "path": str((out / PREPARED).resolve()), "columns": columns},
         coarse=coarse.name,
-        ids=None if ids is None else [str(value) for value in frame[ids]],
-        id_name="row" if ids is None else ids or "id",
+        ids=table.ids,
+        id_name=table.id_name,
         features=tuple(kept),
         numbers=values,
-        fine=fine,
+        fine=table.fine,
         shape=(len(kept),),
         notes=tuple(notes),
         columns=tuple(map(ColumnScale, kept, medians.tolist(), scale.center, scale.divisor)),
@@ -93,20 +81,68 @@ def read_user_table(asked: Asked, out: Path, begin: Callable[[], None]) -> Sourc
     )
 
 
-def read_frame(asked: Asked) -> pd.DataFrame:
-    """The table without what is left out, its columns by text; raises ``DataError`` where it is too short."""
+@dataclass(frozen=True)
+class LabelledTable:
+    """A user's table, and what its columns are besides inputs.
+
+    Attributes:
+        frame: The table without what is left out, its columns by text.
+        numbering: Columns that name or number the rows, those first that names of samples are taken from.
+        labels: Columns that may hold labels, by name.
+        coarse: The one with the coarse labels.
+        fine: (N,) fine classes by name, where they were named.
+        notes: What was found out about them, one sentence each.
+    """
+
+    frame: pd.DataFrame
+    numbering: Sequence[str]
+    labels: Mapping[str, Column]
+    coarse: Column
+    fine: Sequence[str] | None
+    notes: Sequence[str]
+
+    @property
+    def ids(self) -> list[str] | None:
+        """Name of each sample; None for its number."""
+        return [str(value) for value in self.frame[self.numbering[0]]] if self.numbering else None
+
+    @property
+    def id_name(self) -> str:
+        """What the names are."""
+        return (self.numbering[0] or "id") if self.numbering else "row"
+
+
+def read_labelled(asked: Asked) -> LabelledTable:
+    """Read a ``.csv``, ``.tsv`` or ``.parquet``, and find its labels.
+
+    Raises:
+        DataError: It cannot be read or is too short, a named column is missing, or it is not clear which column holds
+            the coarse labels.
+    """
+    where = str(asked.data)
     frame = read_table(asked.data, [], others=True, config_path="", without=asked.left_out)
     if len(frame) < MIN_SAMPLES:
-        raise DataError(f"must have at least {MIN_SAMPLES} rows", where=str(asked.data), value=len(frame))
+        raise DataError(f"must have at least {MIN_SAMPLES} rows", where=where, value=len(frame))
     frame.columns = frame.columns.astype(str)
-    return frame
+    check_named(asked, [*frame.columns, *asked.left_out], where)
+    numbering = _id_columns(frame, asked.named)
+    labels = _label_columns(frame, {*asked.named, *numbering} - {asked.coarse})
+    fine = fine_labels(asked.fine, list(frame.get(asked.fine, ())), where)
+    notes: list[str] = []
+    if asked.coarse is None:
+        coarse = choose_coarse(labels, where)
+        notes.append(f"Coarse labels are those of column {coarse.name}, which was guessed.")
+    else:
+        coarse = labels.get(asked.coarse) or _unusual(frame, asked.coarse, where)
+        labels[asked.coarse] = coarse
+    return LabelledTable(frame, numbering, labels, coarse, fine, [*notes, *_naming(numbering)])
 
 
 def _is_text(column: pd.Series) -> bool:
     return column.dtype.kind not in "buif"
 
 
-def id_columns(frame: pd.DataFrame, named: Sequence[str]) -> list[str]:
+def _id_columns(frame: pd.DataFrame, named: Sequence[str]) -> list[str]:
     """Columns that name or number the rows rather than measure them, those first that names of samples are taken from.
 
     Their values are all different, and they hold text, are called so, or rise by 1 from row to row.
@@ -124,7 +160,7 @@ def id_columns(frame: pd.DataFrame, named: Sequence[str]) -> list[str]:
     return names + numbers
 
 
-def naming(numbering: Sequence[str]) -> list[str]:
+def _naming(numbering: Sequence[str]) -> list[str]:
     """What is said of columns that name or number the rows."""
     notes = []
     if numbering:
@@ -135,7 +171,7 @@ def naming(numbering: Sequence[str]) -> list[str]:
     return notes
 
 
-def label_columns(frame: pd.DataFrame, others: set[str]) -> dict[str, Column]:
+def _label_columns(frame: pd.DataFrame, others: set[str]) -> dict[str, Column]:
     """Columns that may hold labels: words, truth values, or a few whole numbers."""
     found = {}
     for name in frame.columns:
@@ -155,7 +191,7 @@ def _is_whole(column: pd.Series) -> bool:
     return column.dtype.kind in "bui"
 
 
-def unusual(frame: pd.DataFrame, name: str, where: str) -> Column:
+def _unusual(frame: pd.DataFrame, name: str, where: str) -> Column:
     """A column of coarse labels that the user names although it has few or many classes."""
     codes, classes = number_classes(cells(frame[name]))
     if len(classes) < 2:
@@ -167,21 +203,15 @@ def unusual(frame: pd.DataFrame, name: str, where: str) -> Column:
     return Column(name, codes, classes, _is_text(frame[name]))
 
 
-def _features(
-    frame: pd.DataFrame,
-    coarse: Column,
-    labels: dict[str, Column],
-    others: set[str],
-    notes: list[str],
-    where: str,
-) -> list[str]:
+def _features(table: LabelledTable, others: set[str], notes: list[str], where: str) -> list[str]:
     """Columns of numbers that are inputs; says which others are left out, and why."""
+    frame, coarse = table.frame, table.coarse
     left: dict[str, list[str]] = {}
     kept = []
     for name in frame.columns:
         if name in others:
             continue
-        reason = _why_left_out(frame[name], labels.get(str(name)), coarse)
+        reason = _why_left_out(frame[name], table.labels.get(str(name)), coarse)
         if reason is None and why_left_out(str(name), frame[name], [coarse.codes]) is not None:
             reason = "they look like row numbers, identifiers or labels"
         if reason is None:

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fgtune.app.discovery.columns import choose_coarse, fine_labels
-from fgtune.app.discovery.source import Asked, Source, check_named
-from fgtune.app.discovery.tables import id_columns, label_columns, naming, read_frame, unusual
+from fgtune.app.discovery.source import Asked, Source
+from fgtune.app.discovery.tables import read_labelled
 from fgtune.arrays import FloatArray
 from fgtune.config.schema.data_text import TextConfig
 from fgtune.data.check import check_dataset
@@ -27,17 +26,8 @@ def read_user_texts(asked: Asked, out: Path, begin: Callable[[], None]) -> Sourc
         DataError: The table cannot be read, a text is missing, or it is not clear which column holds the coarse labels.
     """
     del out
-    where = str(asked.data)
-    frame = read_frame(asked)
-    check_named(asked, [*frame.columns, *asked.left_out], where)
-    numbering = id_columns(frame, asked.named)
-    labels = label_columns(frame, {*asked.named, *numbering} - {asked.coarse})
-    fine = fine_labels(asked.fine, list(frame.get(asked.fine, ())), where)
-    if asked.coarse is None:
-        coarse = choose_coarse(labels, where)
-    else:
-        coarse = labels.get(asked.coarse) or unusual(frame, asked.coarse, where)
-    columns = {"text": asked.text, "coarse": [coarse.name]}
+    table = read_labelled(asked)
+    columns = {"text": asked.text, "coarse": [table.coarse.name]}
     config = {"kind": "text", "path": str(asked.data.resolve()), "columns": columns}
     dataset = load_texts(TextConfig.from_plain(config))
     check_dataset(dataset)
@@ -45,25 +35,22 @@ def read_user_texts(asked: Asked, out: Path, begin: Callable[[], None]) -> Sourc
     if not isinstance(inputs, TermCounts):
         raise TypeError("texts are counts of terms")
     words, weights = _words(inputs)
-    notes = [] if asked.coarse else [f"Coarse labels are those of column {coarse.name}, which was guessed."]
-    notes += naming(numbering)
-    notes.append(
+    note = (
         f"Texts of column {asked.text} become {inputs.form.dimension} numbers each, by the weights of "
         f"{len(inputs.terms):,} words and their SVD; no other column is used."
     )
     begin()
-    ids = numbering[0] if numbering else None
     return Source(
         kind="texts",
         config=config,
-        coarse=coarse.name,
-        ids=None if ids is None else [str(value) for value in frame[ids]],
-        id_name="row" if ids is None else ids or "id",
+        coarse=table.coarse.name,
+        ids=table.ids,
+        id_name=table.id_name,
         features=words,
         numbers=weights,
-        fine=fine,
+        fine=table.fine,
         shape=inputs.shape[1:],
-        notes=(*notes, *dataset.notes),
+        notes=(*table.notes, note, *dataset.notes),
     )
 
 

@@ -6,7 +6,7 @@ import io
 import itertools
 import os
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -16,6 +16,7 @@ from fgtune.errors import DamagedFileError
 from fgtune.files import require_file, write_atomically
 from fgtune.parquet import parquet_schema, read_parquet
 from fgtune.results.archives import check_unpacked
+from fgtune.results.evidence import StoredRecord
 from fgtune.results.layout import FolderLayout
 from fgtune.results.rebuilding import plausible
 from fgtune.results.records import (
@@ -77,46 +78,39 @@ class CellFiles(FolderLayout):
 
     def write_relations(self, cell_id: str, record: RelationsRecord) -> Path:
         """Store the relations of a finished cell; returns the file."""
-        arrays = {name: value for name, value in vars(record).items() if value is not None}
-        return _write_arrays(self.relations_dir / f"{cell_id}.npz", arrays)
+        return _write(self.relations_dir / f"{cell_id}.npz", record)
 
     def read_relations(self, cell_id: str) -> RelationsRecord | None:
         """The relations of a finished cell, or None where none were stored."""
-        path = self.relations_dir / f"{cell_id}.npz"
-        return self._read(path, RelationsRecord)
+        return self._read(self.relations_dir / f"{cell_id}.npz", RelationsRecord)
 
     def write_predictions(self, cell_id: str, record: PredictionsRecord) -> Path:
         """Store the predictions of a finished cell; returns the file."""
-        arrays = {name: value for name, value in vars(record).items() if value is not None}
-        return _write_arrays(self.predictions_dir / f"{cell_id}.npz", arrays)
+        return _write(self.predictions_dir / f"{cell_id}.npz", record)
 
     def read_predictions(self, cell_id: str) -> PredictionsRecord | None:
         """The predictions of a finished cell, or None where none were stored, as by earlier versions."""
-        path = self.predictions_dir / f"{cell_id}.npz"
-        return self._read(path, PredictionsRecord)
+        return self._read(self.predictions_dir / f"{cell_id}.npz", PredictionsRecord)
 
     def write_labels(self, dataset_key: str, record: LabelsRecord) -> Path:
         """Store the coarse labels of a data set; returns the file."""
-        return _write_arrays(self.labels_dir / f"{dataset_key}.npz", vars(record))
+        return _write(self.labels_dir / f"{dataset_key}.npz", record)
 
     def read_labels(self, dataset_key: str) -> LabelsRecord | None:
         """The coarse labels of a data set, or None where none were stored."""
-        path = self.labels_dir / f"{dataset_key}.npz"
-        return self._read(path, LabelsRecord)
+        return self._read(self.labels_dir / f"{dataset_key}.npz", LabelsRecord)
 
     def write_attention(self, cell_id: str, record: AttentionRecord) -> Path:
         """Store the attention maps of a finished cell; returns the file."""
-        return _write_arrays(self.attention_dir / f"{cell_id}.npz", vars(record))
+        return _write(self.attention_dir / f"{cell_id}.npz", record)
 
     def read_attention(self, cell_id: str) -> AttentionRecord | None:
         """The attention maps of a finished cell, or None where none were stored."""
-        path = self.attention_dir / f"{cell_id}.npz"
-        return self._read(path, AttentionRecord)
+        return self._read(self.attention_dir / f"{cell_id}.npz", AttentionRecord)
 
     def write_portrait(self, cell_id: str, record: PortraitRecord) -> Path:
         """Store what the learned classes of a finished cell look like; returns the file."""
-        arrays = {name: value for name, value in vars(record).items() if value is not None}
-        return _write_arrays(self.portraits_dir / f"{cell_id}.npz", arrays)
+        return _write(self.portraits_dir / f"{cell_id}.npz", record)
 
     def read_portrait(self, cell_id: str) -> PortraitRecord | None:
         """What the learned classes of a finished cell look like, or None where that was not stored."""
@@ -124,7 +118,7 @@ class CellFiles(FolderLayout):
 
     def write_map(self, cell_id: str, record: MapRecord) -> Path:
         """Store where the samples of a portrait lie in the plane; returns the file."""
-        return _write_arrays(self.maps_dir / f"{cell_id}.npz", vars(record))
+        return _write(self.maps_dir / f"{cell_id}.npz", record)
 
     def read_map(self, cell_id: str) -> MapRecord | None:
         """Where the samples of a portrait lie in the plane, or None where that was not found yet."""
@@ -273,8 +267,10 @@ def _sorted_curves(curves: pd.DataFrame) -> pd.DataFrame:
     return curves.sort_values(["seed", "arm", "cell_id", "epoch"], kind="stable", ignore_index=True)
 
 
-def _write_arrays(path: Path, arrays: Mapping[str, Any]) -> Path:
+def _write(path: Path, record: StoredRecord | MapRecord) -> Path:
+    """Write the arrays that a record has; returns the file."""
     buffer = io.BytesIO()
+    arrays = {name: array for name, array in vars(record).items() if array is not None}
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     write_atomically(path, buffer.getvalue())
     return path

@@ -12,6 +12,7 @@ from fgtune.app.discovery.source import Asked
 from fgtune.app.notebooks.given_data import WrittenData, write_data
 from fgtune.data.given import waiting
 from fgtune.errors import DataError
+from fgtune.parquet import read_parquet
 
 STEM = "given"
 _MEANINGS = ("coarse", "fine", "exclude")
@@ -102,13 +103,11 @@ def _one(said: Mapping[str, Any], name: str, argument: str | None) -> str | None
 
 def _same_table(kept: Path, new: Path) -> bool:
     """Whether two Parquet files hold the same table."""
-    import pyarrow as pa
-    import pyarrow.parquet
+    from pyarrow import ArrowException
 
     if new.suffix != ".parquet":
         return False
     try:
-        one, two = (pyarrow.parquet.read_table(file) for file in (kept, new))
-        return bool(one.equals(two))
-    except (pa.ArrowException, OSError):
+        return bool(read_parquet(kept).equals(read_parquet(new)))
+    except (ArrowException, OSError, ValueError):
         return False

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from fgtune.visible import masked, visible
 
-_MOST_SAID = 5000
-"""Characters of a line that is printed."""
-
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
+
+_MOST_SAID = 5000
+"""Characters of a line that is printed."""
 
 
 def first_of(names: Sequence[str], most: int = 8) -> str:

@@ -31,6 +31,7 @@ from fgtune.app.command_options import (
     text_override,
 )
 from fgtune.app.compare_command import compare_folders
+from fgtune.app.data_commands import check_data, convert_data
 from fgtune.app.discover_command import discover_data
 from fgtune.app.exit_codes import INTERRUPTED
 from fgtune.app.export import ExportFormat
@@ -315,40 +316,8 @@ def predict_classes(
     predict(model, data, out, plugins or (), say, coarse or ())
 
 
-@data_app.command("check")
-def check_data(
-    study: StudyArgument, set_: SetOption = None, smoke: SmokeOption = False, plugins: PluginsOption = None
-) -> None:
-    """Show what the data of a study look like: classes, sizes, sources, nesting, neighbours, and what is suspicious."""
-    from fgtune.app.data_check import check
-    from fgtune.plugins import permitting
-
-    with permitting(plugins or ()):
-        say(check(study, set_ or (), smoke))
-
-
-@data_app.command("convert")
-def convert_data(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .mat, a pickle of arrays, an .npz or an .npy.")],
-    which: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[NAME=KEY]...", help="inputs=KEY ...; KEY.T is turned, KEY+KEY joined."),
-    ] = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="The .npz to write.")] = None,
-    parts: Annotated[
-        str, typer.Option("--parts", metavar="LIST", help="What the parts of KEY+KEY are, such as train,test.")
-    ] = "",
-    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
-) -> None:
-    """Make the .npz of a study from arrays as they are published; without NAME=KEY, list them. Nothing is unpickled."""
-    from fgtune.app.data_convert import convert, describe
-
-    if not which:
-        typer.echo(describe(file))
-    else:
-        convert(
-            file, out or file.with_suffix(".npz"), which, [part for part in parts.split(",") if part], force, typer.echo
-        )
+data_app.command("check")(check_data)
+data_app.command("convert")(convert_data)
 
 
 @app.command("verify")

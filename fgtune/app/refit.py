@@ -97,9 +97,8 @@ def refit(
     with permitting(plugins):
         folder = StudyFolder(root)
         data, results = _read(folder)
-        study, together = data.study, partial(joint_choices, data)
-        choice = choose(study, results, arm, str(folder.root), measure_in(folder), together)
-        seed = study.seed_list[0] if seed is None else seed
+        choice = choose(data.study, results, arm, str(folder.root), measure_in(folder), partial(joint_choices, data))
+        seed = data.study.seed_list[0] if seed is None else seed
         cell = Cell(choice.arm, seed, choice.config, {})
         dataset = _same_data(folder, choice.config)
         target = out or folder.root / "models" / f"{choice.arm}-seed{seed}"
@@ -113,7 +112,7 @@ def refit(
             card = read_card(target)
             say(f"{target} holds this model already; nothing is trained")
         else:
-            card = _train(folder, study, choice, cell, dataset, target, form, say)
+            card = _train(folder, data.study, choice, cell, dataset, target, form, say)
         if log is not None:
             _log_model(log, target, card, say)
     return target

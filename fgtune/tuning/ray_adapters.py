@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol, Self
+from collections.abc import Callable
+from typing import Any, Self
 
 from ray import tune
 from ray.exceptions import RayTaskError
@@ -18,13 +18,13 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from fgtune.config.arms.records import Cell
-from fgtune.results.live import RunningTrial
-from fgtune.results.records import EpochMetrics, TrialOutcome
+from fgtune.results.records import EpochMetrics
 from fgtune.signals import take_back_handlers
 from fgtune.tuning.cell_queue import Budget, CellQueue, StopFlag
 from fgtune.tuning.early_stopping.decisions import EarlyStopping
 from fgtune.tuning.early_stopping.seeds import Standing
 from fgtune.tuning.memory import MemoryRetries
+from fgtune.tuning.observer import CellObserver
 from fgtune.tuning.session import session_lost
 from fgtune.tuning.trainable import JOB, cell_id_of, job_of
 from fgtune.tuning.tune_faults import cause_of, raise_disk_fault
@@ -134,40 +134,6 @@ class FlagStopper(_DriverOnly, tune.Stopper):  # type: ignore[misc]
             self._flag.spent = spent
             self._flag.set()
         return self._flag.is_set
-
-
-class CellObserver(Protocol):
-    """Receives what happens to cells while they run; called in the driver's thread, in the order of events.
-
-    An exception ends the run.
-    """
-
-    def on_start(self, cell_id: str) -> None:
-        """A cell was handed to a worker for the first time in this run."""
-
-    def on_epochs(self, cell_id: str, epochs: Sequence[EpochMetrics]) -> None:
-        """Epochs that a running cell has finished since the last call."""
-
-    def on_restored(self, cell_id: str, epochs: Sequence[EpochMetrics]) -> None:
-        """Epochs that a cell had finished before it was interrupted; it continues from there."""
-
-    def on_retry(self, cell_id: str, cause: str) -> None:
-        """A cell crashed and will restart from its checkpoint."""
-
-    def on_warning(self, cell_id: str, text: str) -> None:
-        """Something is wrong with a running cell: it has been silent for long, or cannot keep its checkpoint."""
-
-    def on_tick(self, running: Sequence[RunningTrial]) -> None:
-        """What runs now; called every few seconds."""
-
-    def on_complete(self, cell_id: str, outcome: TrialOutcome, attempts: int) -> None:
-        """A cell is finished."""
-
-    def on_prune(self, cell_id: str, cause: str, attempts: int) -> None:
-        """A cell was stopped early; its epochs were reported to ``on_epochs``."""
-
-    def on_fail(self, cell_id: str, cause: str, details: str, attempts: int) -> None:
-        """A cell failed for good. ``cause`` is one line; ``details`` may hold a traceback."""
 
 
 class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]

@@ -24,7 +24,8 @@ from fgtune.tuning.early_stopping.decisions import EarlyStopping
 from fgtune.tuning.memory import MemoryRetries
 from fgtune.tuning.no_reporter import NoReporter, NoTrialProgress
 from fgtune.tuning.nodes import data_name, reach
-from fgtune.tuning.ray_adapters import CellObserver, CellSearcher, EarlyStoppingScheduler, FlagStopper, ObserverCallback
+from fgtune.tuning.observer import CellObserver
+from fgtune.tuning.ray_adapters import CellSearcher, EarlyStoppingScheduler, FlagStopper, ObserverCallback
 from fgtune.tuning.session import is_ours, session_lost
 from fgtune.tuning.shipping import data_for_nodes, weights_for_nodes
 from fgtune.tuning.trainable import CellTrainable, cell_id_of
@@ -71,16 +72,7 @@ def run_cells(
     tuner = tune.Tuner(
         _trainable(execution, datasets, prepared, checkpoints, encoders, weights),
         tune_config=_tune_config(cells, stopping, portrait_of),
-        run_config=tune.RunConfig(
-            name="tune",
-            storage_path=str(scratch.resolve()),
-            verbose=0,
-            progress_reporter=NoReporter(),
-            stop=FlagStopper(flag, budget),
-            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-            failure_config=tune.FailureConfig(max_failures=execution.max_failures),
-            callbacks=[callback, NoTrialProgress()],
-        ),
+        run_config=_run_config(scratch, execution.max_failures, FlagStopper(flag, budget), callback),
     )
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the observer shows failures, with their cause
     try:
@@ -108,6 +100,20 @@ def _tune_config(
         reuse_actors=True,
         trial_name_creator=cell_id_of,
         trial_dirname_creator=lambda trial: f"{cell_id_of(trial)}-{trial.trial_id}",  # a cell that waits comes again
+    )
+
+
+def _run_config(scratch: Path, max_failures: int, stop: tune.Stopper, callback: tune.Callback) -> tune.RunConfig:
+    """Tune prints nothing, keeps its files in a folder that is removed at the end, and writes no checkpoints."""
+    return tune.RunConfig(
+        name="tune",
+        storage_path=str(scratch.resolve()),
+        verbose=0,
+        progress_reporter=NoReporter(),
+        stop=stop,
+        checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+        failure_config=tune.FailureConfig(max_failures=max_failures),
+        callbacks=[callback, NoTrialProgress()],
     )
 
 

@@ -77,6 +77,10 @@ class RunOptions:
             return None
         return Path(*parts[: -len(tail)])
 
+    def stored_command(self) -> list[str]:
+        """The parts of the command line as the provenance has them: passwords in URLs are masked."""
+        return [masked(part) for part in shlex.split(self.command())]
+
     def record(self, storage: str | None = None, tracking: str | None = None) -> dict[str, Any]:
         """The options and their command line as plain data for the provenance; passwords in URLs are masked.
 
@@ -85,7 +89,7 @@ class RunOptions:
             tracking: Where it tracks the study, without passwords; None if it is not known.
         """
         call = {
-            "command": _masked(shlex.split(self.command())),
+            "command": self.stored_command(),
             OPTIONS: _masked(_PARSER.dump_python(self, mode="json")),
             **({} if storage is None else {STORAGE: storage}),
             **({} if tracking is None else {TRACKING: tracking}),

@@ -25,28 +25,35 @@ def sign(*parts: str) -> str:
     Args:
         parts: What the record is for, and what it says.
     """
-    key = _key()
+    key = _key(make=True)
     return "" if key is None else _digest(key, parts)
 
 
 def is_signed(signature: object, *parts: str) -> bool:
-    """Whether this user signed a record that says this."""
-    key = _key() if isinstance(signature, str) and signature else None
-    return key is not None and hmac.compare_digest(str(signature).encode(), _digest(key, parts).encode())
+    """Whether this user signed a record that says this; who has no key has signed nothing, and gets none by asking."""
+    if not isinstance(signature, str) or not signature:
+        return False
+    key = _key(make=False)
+    return key is not None and hmac.compare_digest(_encoded(signature), _encoded(_digest(key, parts)))
 
 
 def _digest(key: bytes, parts: tuple[str, ...]) -> str:
-    lengths = b"".join(len(each.encode()).to_bytes(8, "big") + each.encode() for each in parts)
+    lengths = b"".join(len(each).to_bytes(8, "big") + each for each in map(_encoded, parts))
     return hmac.new(key, lengths, hashlib.sha256).hexdigest()
 
 
-def _key() -> bytes | None:
-    """This user's key, made when it is first needed; None where it cannot be kept for this user alone."""
+def _encoded(text: str) -> bytes:
+    """The text as bytes, whatever it holds: a path need not be UTF-8."""
+    return text.encode(errors="surrogatepass")
+
+
+def _key(*, make: bool) -> bytes | None:
+    """This user's key; None where there is none, or where it cannot be kept for this user alone."""
     try:
         base = os.environ.get("XDG_STATE_HOME")
         folder = (Path(base) if base else Path.home() / ".local" / "state") / "fgtune"
-        path = private_folder(folder) / "key"
-        if not path.exists():
+        path = (private_folder(folder) if make or folder.exists() else folder) / "key"
+        if make and not path.exists():
             _make(path)
         found = path.lstat()
         if not stat.S_ISREG(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:

@@ -61,3 +61,15 @@ def test_without_a_place_for_a_key_nothing_is_signed_and_nothing_known(state, sp
         (state / "key").symlink_to(tmp_path / "elsewhere") if spoil == "link" else (state / "key").touch(0o600)
     assert signing.sign("a") == ""
     assert not signing.is_signed("", "a")
+
+
+def test_a_path_that_is_no_unicode_is_signed_like_any_other():
+    signature = sign("storage", "/data/\udcff")
+    assert is_signed(signature, "storage", "/data/\udcff")
+    assert not is_signed(signature, "storage", "/data/\udcfe")
+    assert not is_signed("\ud800", "storage", "/data/\udcff")
+
+
+def test_asking_who_signed_makes_no_key(state):
+    assert not is_signed("0" * 64, "a")
+    assert not state.exists()

@@ -78,7 +78,7 @@ def _given(subject: Subject, record: Mapping[str, Any]) -> Iterator[Finding]:
         yield agree(not found, f"{subject.name(folder.study_file)}: differs in {first_of(found, _LISTED)}")
         return
     if options is not None:
-        same = options.record()["command"] == list(last.command)
+        same = options.stored_command() == list(last.command)
         yield agree(same, f"{where}: the options of the last call do not give its command")
     elif OPTIONS in record and record.get("fgtune") == __version__:
         yield Finding(1, f"{where}: the options of the last call cannot be read")

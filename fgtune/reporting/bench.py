@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fgtune.analysis.bench.columns import METRICS
 from fgtune.analysis.bench.table import LEVEL, BenchTable
-from fgtune.analysis.bench.words import POOLED_HEAD, pooled_cells, pooled_lines, row_cells
+from fgtune.analysis.bench.words import HEAD, POOLED_HEAD, pooled_cells, pooled_lines, row_cells
 from fgtune.data.benchmark import SETS
 from fgtune.reporting.html import document, generator
 
@@ -19,7 +18,7 @@ def render_bench(table: BenchTable) -> bytes:
         "table_lines": pooled_lines(table),
         "pooled_head": POOLED_HEAD,
         "pooled": [pooled_cells(row) for row in table.pooled],
-        "head": ["data set", "method", "n", *METRICS.values()],
+        "head": HEAD,
         "rows": list(row_cells(table)),
         "sets": [SETS[name] for name in table.datasets if name in SETS],
         "level": LEVEL,

@@ -36,12 +36,13 @@ def csv_bytes(table: BenchTable) -> bytes:
 
 def markdown(table: BenchTable) -> str:
     """Both tables as Markdown."""
-    lines = [f"# fgtune bench, version {table.version}", "", *(f"{line}" for line in pooled_lines(table)), ""]
+    lines = [f"# fgtune bench, version {table.version}", "", *pooled_lines(table), ""]
     lines += _grid(POOLED_HEAD, [pooled_cells(row) for row in table.pooled])
-    lines += ["", *_grid(["data set", "method", "n", *METRICS.values()], list(row_cells(table)))]
+    lines += ["", *_grid(HEAD, list(row_cells(table)))]
     return "\n".join(lines) + "\n"
 
 
+HEAD = ["data set", "method", "n", *METRICS.values()]
 POOLED_HEAD = ["method", "mean rank", "within-coarse accuracy", f"difference to {BASELINE}", "data sets"]
 
 

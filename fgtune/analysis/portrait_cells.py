@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import PlannedArm, StudyData
+from fgtune.analysis.trials import criteria_of
 from fgtune.arrays import AnyArray, FloatArray
 from fgtune.catalog import is_of_cells
+from fgtune.metrics.calibration import Reliability
 from fgtune.results.records import CellResult, CellState, MapRecord, best_by_mean
 
 _LEAST_ON_MAP, _MOST_ON_MAP, _PERPLEXITY, _STEPS = 12, 2000, 30.0, 500
@@ -27,15 +30,14 @@ def kept_portraits(data: StudyData) -> dict[str, tuple[PlannedArm, CellResult]]:
     }
 
 
-def chosen_portrait(data: StudyData) -> tuple[PlannedArm, CellResult, str, int, bool] | None:
+def chosen_portrait(data: StudyData) -> tuple[PlannedArm, CellResult, MetricInfo, int, bool] | None:
     """Arm and cell, what it is the best by over how many seeds, and whether no other arm has a portrait."""
-    name, mode = data.study.ranking[0]
-    metric = name if is_of_cells(name) else data.study.metrics.primary
+    criterion = criteria_of(data)[0]
+    metric = criterion if is_of_cells(criterion.name) else data.info(data.study.metrics.primary)
     kept = kept_portraits(data)
-    values = {arm: list(data.values(arm, metric).values()) for arm in kept}
+    values = {arm: list(data.values(arm, metric.name).values()) for arm in kept}
     scores = {arm: (float(np.mean(each)) if each else np.nan, len(each)) for arm, each in values.items()}
-    direction = mode or data.info(metric).direction
-    best = best_by_mean(scores, "minimize" if direction == "minimize" else "maximize")
+    best = best_by_mean(scores, "minimize" if metric.direction == "minimize" else "maximize")
     return None if best is None else (*kept[best], metric, scores[best][1], len(kept) == 1)
 
 
@@ -115,8 +117,8 @@ def reliability_lines(data: StudyData, most: int) -> tuple[tuple[ReliabilityLine
         counts, confidence, accuracy = record.reliability[:, record.reliability[0] > 0].astype(np.float64)
         if not len(counts):
             continue
-        error = float((counts * np.abs(confidence - accuracy)).sum() / counts.sum())
-        found = (tuple(counts.astype(int).tolist()), tuple(confidence.tolist()), tuple(accuracy.tolist()))
-        lines.append(ReliabilityLine(arm.name, data.shown_name(arm), *found, error))
+        bins = Reliability(counts.astype(np.int64), confidence, accuracy)
+        found = (tuple(bins.counts.tolist()), tuple(confidence.tolist()), tuple(accuracy.tolist()))
+        lines.append(ReliabilityLine(arm.name, data.shown_name(arm), *found, bins.expected_error))
         seed = result.seed
     return tuple(lines), seed

@@ -20,6 +20,7 @@ from fgtune.visible import visible
 
 KINDS = ("medoid", "clear", "clear", "doubtful", "doubtful")
 """What the samples of a class are, in their order."""
+_ALIGNED = " → "
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class ShownClass:
 
 @dataclass(frozen=True)
 class FineBranch:
-    """A true fine class with the learned classes most of whose samples are its own.
+    """A true fine class with the learned classes in which it is the most frequent.
 
     Attributes:
         name: Of the fine class.
@@ -153,6 +154,11 @@ class Portrait:
         """Whether samples are pictures."""
         return any(sample.picture for each in self.classes for sample in each.samples)
 
+    @property
+    def is_aligned(self) -> bool:
+        """Whether some class has the name of the fine class that it is aligned with."""
+        return any(_ALIGNED in each.name for each in self.classes)
+
 
 def shown_portrait(data: StudyData) -> Portrait | None:
     """What the page shows; None where no cell keeps what is needed."""
@@ -163,26 +169,22 @@ def shown_portrait(data: StudyData) -> Portrait | None:
     record, relations = data.folder.read_portrait(result.cell_id), data.folder.read_relations(result.cell_id)
     if record is None or relations is None or not _agree(record, relations):
         return None
-    learned, fine, coarse = _names(record, relations)
-    found = data.folder.read_map(result.cell_id)
-    known = relations.fine_counts is not None
+    names, found = _names(record, relations), data.folder.read_map(result.cell_id)
     sizes = (relations.coarse_counts[0] if relations.fine_counts is None else relations.fine_counts).sum(axis=1)
     return Portrait(
         arm=arm.name,
         label=data.shown_name(arm),
         seed=result.seed,
         is_only=is_only,
-        chosen_by=data.info(metric),
+        chosen_by=metric,
         seeds=seeds,
         split=_split(result),
         num_fine=relations.fine_to_coarse.shape[1],
         used=int((sizes > 0).sum()),
         on_map=len(record.rows),
-        map=None
-        if found is None or len(found.points) != len(record.rows)
-        else _map(record, relations, found, learned, fine if known else coarse),
-        classes=tuple(_class(record, relations, place, learned, fine, coarse) for place in range(len(record.classes))),
-        tree=_tree(relations, learned, fine, coarse),
+        map=None if found is None or len(found.points) != len(record.rows) else _map(record, relations, found, names),
+        classes=tuple(_class(record, relations, place, names) for place in range(len(record.classes))),
+        tree=_tree(relations, names),
     )
 
 
@@ -204,13 +206,22 @@ def _agree(record: PortraitRecord, relations: RelationsRecord) -> bool:
     return good and true is not None and all(bool((each < true.shape[1]).all()) for each in fine)
 
 
-def _names(record: PortraitRecord, relations: RelationsRecord) -> tuple[tuple[str, ...], ...]:
-    """Names of learned, of true fine and of coarse classes, by number."""
+@dataclass(frozen=True)
+class _Names:
+    """Names of learned, of true fine and of coarse classes by number, and ``partners`` as in ``ShownMap``."""
+
+    learned: tuple[str, ...]
+    fine: tuple[str, ...]
+    coarse: tuple[str, ...]
+    partners: IntArray
+
+
+def _names(record: PortraitRecord, relations: RelationsRecord) -> _Names:
     num_coarse, num_fine = relations.coarse_counts.shape[2], relations.fine_to_coarse.shape[1]
     coarse = _texts(record.coarse_names, num_coarse, "coarse class")
     true = relations.true_fine_to_coarse
     fine = () if true is None else _texts(record.fine_names, true.shape[1], "fine class")
-    return tuple(str(number) for number in range(num_fine)), fine, coarse
+    return _Names(tuple(str(number) for number in range(num_fine)), fine, coarse, _partners(relations))
 
 
 def _texts(stored: AnyArray | None, number: int, word: str) -> tuple[str, ...]:
@@ -227,15 +238,10 @@ def _partners(relations: RelationsRecord) -> IntArray:
     return found
 
 
-def _map(
-    record: PortraitRecord,
-    relations: RelationsRecord,
-    found: MapRecord,
-    names: tuple[str, ...],
-    other_names: tuple[str, ...],
-) -> ShownMap:
+def _map(record: PortraitRecord, relations: RelationsRecord, found: MapRecord, names: _Names) -> ShownMap:
     true = relations.true_fine_to_coarse
     knows = record.true is not None and true is not None
+    other_names = names.fine if knows else names.coarse
     return ShownMap(
         points=found.points,
         learned=record.learned,
@@ -243,23 +249,15 @@ def _map(
         other_kind="true class" if knows else "coarse class",
         groups=relations.fine_to_coarse[0],
         other_groups=true[0] if true is not None and knows else np.arange(len(other_names)),
-        partners=_partners(relations),
-        names=names,
+        partners=names.partners,
+        names=names.learned,
         other_names=other_names,
     )
 
 
-def _class(
-    record: PortraitRecord,
-    relations: RelationsRecord,
-    place: int,
-    learned: tuple[str, ...],
-    fine: tuple[str, ...],
-    coarse: tuple[str, ...],
-) -> ShownClass:
-    number, partner = int(record.classes[place]), -1
-    if fine:
-        partner = int(_partners(relations)[number])
+def _class(record: PortraitRecord, relations: RelationsRecord, place: int, names: _Names) -> ShownClass:
+    number, learned, fine = int(record.classes[place]), names.learned, names.fine
+    partner = int(names.partners[number]) if fine else -1
     samples = []
     for position, row in enumerate(record.samples[place].tolist()):
         if row < 0 or position >= len(KINDS):
@@ -278,8 +276,8 @@ def _class(
             )
         )
     return ShownClass(
-        name=f"{learned[number]} → {fine[partner]}" if partner >= 0 else learned[number],
-        parent=coarse[int(relations.fine_to_coarse[0, number])],
+        name=f"{learned[number]}{_ALIGNED}{fine[partner]}" if partner >= 0 else learned[number],
+        parent=names.coarse[int(relations.fine_to_coarse[0, number])],
         size=int(record.sizes[place]),
         confidence=float(record.confidence[place]),
         samples=tuple(samples),
@@ -299,11 +297,9 @@ def _features(record: PortraitRecord, place: int) -> tuple[FeatureDifference, ..
     )
 
 
-def _tree(
-    relations: RelationsRecord, learned: tuple[str, ...], fine: tuple[str, ...], coarse: tuple[str, ...]
-) -> tuple[CoarseBranch, ...]:
-    """Learned classes below the true class that most of their samples are of; empty unless they are more than those."""
-    counts, true = relations.fine_counts, relations.true_fine_to_coarse
+def _tree(relations: RelationsRecord, names: _Names) -> tuple[CoarseBranch, ...]:
+    """Learned classes below the true class that is most frequent in them; empty unless they are more than those."""
+    counts, true, learned, coarse = relations.fine_counts, relations.true_fine_to_coarse, names.learned, names.coarse
     if counts is None or true is None or counts.shape[0] <= counts.shape[1]:
         return ()
     sizes, owners = counts.sum(axis=1), counts.argmax(axis=1)
@@ -312,7 +308,7 @@ def _tree(
         own = np.flatnonzero((owners == number) & (sizes > 0))
         own = own[np.argsort(-counts[own, number], kind="stable")]
         below = tuple((learned[each], int(sizes[each]), float(counts[each, number] / sizes[each])) for each in own)
-        branches.setdefault(parent, []).append(FineBranch(fine[number], int(counts[:, number].sum()), below))
+        branches.setdefault(parent, []).append(FineBranch(names.fine[number], int(counts[:, number].sum()), below))
     return tuple(
         CoarseBranch(coarse[parent] if 0 <= parent < len(coarse) else "several coarse classes", tuple(found))
         for parent, found in sorted(branches.items())

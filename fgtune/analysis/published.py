@@ -88,8 +88,8 @@ def published_comparisons(data: StudyData) -> tuple[PublishedComparison, ...]:
     comparisons = []
     for table in data.study.published:
         pairs = [(result, arm) for result in table.results if (arm := _arm_of(data, result)) is not None]
-        alone = tuple(_alone(data, table, result) for result in table.results if result.stands_alone)
-        rows = (*(_row(data, table, result, arm) for result, arm in pairs), *alone)
+        alone = [(result, "") for result in table.results if result.stands_alone]
+        rows = tuple(_row(data, table, result, arm) for result, arm in (*pairs, *alone))
         if rows:
             differences = list(_differences(data, table, {arm for _, arm in pairs} or {data.baseline.name}))
             sentence = _protocol_sentence(table, differences)
@@ -104,20 +104,13 @@ def _arm_of(data: StudyData, result: PublishedResult) -> str | None:
 
 
 def _row(data: StudyData, table: PublishedTable, result: PublishedResult, arm: str) -> PublishedRow:
-    ours = arm_estimate(data, arm, result.metric)
+    ours = arm_estimate(data, arm, result.metric) if arm else mean_interval((), data.level)
     sd, n = math.nan if result.sd is None else result.sd, result.n or table.n
     low, high = difference_interval(ours, result.value, sd, n, data.level)
-    label = next(planned.label for planned in data.arms if planned.name == arm)
+    label = next((planned.label for planned in data.arms if planned.name == arm), "")
     title = data.info(result.metric).title
     difference = ours.mean - result.value
     return PublishedRow(arm, label, result.row, result.metric, title, result.value, sd, n, ours, difference, low, high)
-
-
-def _alone(data: StudyData, table: PublishedTable, result: PublishedResult) -> PublishedRow:
-    sd, title = math.nan if result.sd is None else result.sd, data.info(result.metric).title
-    ours, nothing = mean_interval((), data.level), math.nan
-    count = result.n or table.n
-    return PublishedRow("", "", result.row, result.metric, title, result.value, sd, count, ours, *[nothing] * 3)
 
 
 def difference_interval(ours: Estimate, mean: float, sd: float, n: int | None, level: float) -> tuple[float, float]:

@@ -100,41 +100,10 @@ def _few_shot(shots: int, end: str) -> MetricSpec:
 
 def probe_specs() -> tuple[MetricSpec, ...]:
     """What is fitted on features of the training split."""
-
-    def classes(probe: str, description: str) -> MetricSpec:
-        return MetricSpec(
-            f"{probe}_fine",
-            description,
-            0.0,
-            1.0,
-            "maximize",
-            "fine classes",
-            _NO_TARGETS,
-            setting=("evaluation.probes", probe),
-            splits=_HELD_OUT,
-            final=True,
-        )
-
-    def values(
-        name: str, description: str, low: float, high: float, direction: Direction, empty: str, probe: str = "ridge"
-    ) -> MetricSpec:
-        return MetricSpec(
-            name,
-            description,
-            low,
-            high,
-            direction,
-            "fine values",
-            empty,
-            setting=("evaluation.probes", probe),
-            splits=_HELD_OUT,
-            final=True,
-        )
-
     return (
-        classes("knn", "accuracy of a vote among the nearest training samples by cosine"),
-        classes("linear", "accuracy of multinomial logistic regression on standardised features"),
-        values(
+        _of_classes("knn", "accuracy of a vote among the nearest training samples by cosine"),
+        _of_classes("linear", "accuracy of multinomial logistic regression on standardised features"),
+        _of_values(
             "ridge_r2",
             "coefficient of determination of a ridge probe, mean over target columns",
             -math.inf,
@@ -142,7 +111,7 @@ def probe_specs() -> tuple[MetricSpec, ...]:
             "maximize",
             f"{_NO_TARGETS}; nan when no column varies",
         ),
-        values(
+        _of_values(
             "ridge_mse",
             "squared error of a ridge probe, mean over samples and target columns",
             0.0,
@@ -150,7 +119,7 @@ def probe_specs() -> tuple[MetricSpec, ...]:
             "minimize",
             _NO_TARGETS,
         ),
-        values(
+        _of_values(
             "rank_mse",
             "squared error of targets read off the order of the one feature, or of the ridge probe's prediction",
             0.0,
@@ -158,7 +127,7 @@ def probe_specs() -> tuple[MetricSpec, ...]:
             "minimize",
             f"{_NO_TARGETS}, or there are several target columns",
         ),
-        values(
+        _of_values(
             "gradient_mse",
             "squared error of shares by a softmax of the features, fitted by gradient, summed over target columns",
             0.0,
@@ -167,4 +136,36 @@ def probe_specs() -> tuple[MetricSpec, ...]:
             f"{_NO_TARGETS}, or they are no shares",
             "gradient",
         ),
+    )
+
+
+def _of_classes(probe: str, description: str) -> MetricSpec:
+    return MetricSpec(
+        f"{probe}_fine",
+        description,
+        0.0,
+        1.0,
+        "maximize",
+        "fine classes",
+        _NO_TARGETS,
+        setting=("evaluation.probes", probe),
+        splits=_HELD_OUT,
+        final=True,
+    )
+
+
+def _of_values(
+    name: str, description: str, low: float, high: float, direction: Direction, empty: str, probe: str = "ridge"
+) -> MetricSpec:
+    return MetricSpec(
+        name,
+        description,
+        low,
+        high,
+        direction,
+        "fine values",
+        empty,
+        setting=("evaluation.probes", probe),
+        splits=_HELD_OUT,
+        final=True,
     )

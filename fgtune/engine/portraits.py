@@ -24,8 +24,9 @@ class Portraits:
         self._execution, self._seed = study.execution, min(study.possible_seeds)
         self._baselines = {arm.name for arm in plan.arms if arm.is_baseline}
         self._draws = study.design.samples_points
-        name, mode = study.ranking[0]
-        self._metric = name if is_of_cells(name) else study.metrics.primary
+        self._metric, mode = study.ranking[0]
+        if not is_of_cells(self._metric):
+            self._metric, mode = study.metrics.primary, None
         self._sign = -1.0 if (mode or study.trial.book.spec_of(self._metric).direction) == "minimize" else 1.0
         self._best = -math.inf
         for result in settled:

@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fgtune.arrays import FloatArray, IntArray
-from fgtune.metrics.checks import integers, reals, same_length
+from fgtune.metrics.checks import SUM_TOLERANCE, check_probabilities, integers, reals, same_length
 
 BINS = 10
 """Bins of confidence, of equal width."""
-_SUM_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ def are_shares(values: npt.ArrayLike) -> bool:
         (True, False, False)
     """
     numbers = np.asarray(values, dtype=np.float64)
-    whole = np.abs(numbers.sum(axis=1) - 1.0) < _SUM_TOLERANCE
+    whole = np.abs(numbers.sum(axis=1) - 1.0) < SUM_TOLERANCE
     return numbers.shape[1] > 1 and bool(whole.all()) and bool((numbers >= 0).all())
 
 
@@ -175,9 +174,7 @@ def mean_known(values: Sequence[float]) -> float:
 
 def _probabilities(probs: npt.ArrayLike) -> FloatArray:
     values = reals(probs, "probs")
-    wrong = (values < 0).any() or (np.abs(values.sum(axis=1) - 1.0) > _SUM_TOLERANCE).any()
-    if wrong:
-        raise ValueError("rows of probs must be >= 0 and sum to 1")
+    check_probabilities(values, "probs")
     return values
 
 

@@ -12,6 +12,8 @@ from fgtune.errors import TrialError
 
 BLOCK = 2**22
 """Numbers that are converted to float64 at a time (32 MiB)."""
+SUM_TOLERANCE = 1e-3
+"""How far the sum of a row of probabilities may be from 1."""
 
 
 def integers(array: npt.ArrayLike, name: str, ndim: tuple[int, ...], low: int, high: int | None = None) -> IntArray:
@@ -106,6 +108,29 @@ def blocks(values: AnyArray) -> Iterator[slice]:
     rows = max(1, BLOCK // max(1, values.shape[1]))
     for start in range(0, len(values), rows):
         yield slice(start, min(start + rows, len(values)))
+
+
+def check_probabilities(values: FloatArray, name: str, first_row: int = 0) -> None:
+    """Raise ``ValueError`` unless every row of a matrix is >= 0 and sums to 1.
+
+    Args:
+        values: (n, K).
+        name: Its name, for messages.
+        first_row: Number of its first row, for messages, where it is a part of a matrix.
+
+    Example:
+        >>> check_probabilities(np.array([[0.5, 0.5], [0.5, 0.6]]), "probs")
+        Traceback (most recent call last):
+            ...
+        ValueError: rows of probs must be >= 0 and sum to 1, got sum 1.1 and minimum 0.5 in row 1
+    """
+    wrong = (values < 0).any(axis=1) | (np.abs(values.sum(axis=1) - 1) > SUM_TOLERANCE)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(
+            f"rows of {name} must be >= 0 and sum to 1, got sum {values[row].sum():g} and "
+            f"minimum {values[row].min():g} in row {first_row + row}"
+        )
 
 
 def same_length(first: int, second: int, names: str) -> None:

@@ -9,10 +9,10 @@ import numpy as np
 
 from fgtune.arrays import AnyArray, Float32Array, FloatArray, IntArray
 from fgtune.metrics.coarse import allowed_classes
-from fgtune.streams import numpy_stream
+from fgtune.streams import drawn_rows
 
 MOST_FOR_MEDOID = 1000
-"""Members of a class among which its medoid is looked for."""
+"""Members of a class among which its medoid is looked for, unless told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -94,20 +94,19 @@ def owner_of(labels: IntArray, parent: int) -> int:
     return int(np.bincount(known).argmax()) if len(known) else int(parent)
 
 
-def medoid(members: IntArray, points: AnyArray) -> int:
+def medoid(members: IntArray, points: AnyArray, most: int = MOST_FOR_MEDOID) -> int:
     """The member with the smallest mean distance to the others (to a sample of them in a large class).
 
     Args:
         members: Rows of the class, at least one.
         points: (N, d) all samples.
+        most: Members among which it is looked for.
 
     Example:
         >>> medoid(np.array([0, 1, 3]), np.array([[0.0], [1.0], [50.0], [5.0]]))
         1
     """
-    drawn = members
-    if len(members) > MOST_FOR_MEDOID:
-        drawn = np.sort(numpy_stream(0, "medoid").permutation(members)[:MOST_FOR_MEDOID])
+    drawn = members[drawn_rows(len(members), most, 0, "medoid")]
     own = points[drawn]
     squares = (own**2).sum(axis=1)
     distances = np.sqrt(np.maximum(squares[:, None] + squares - 2 * own @ own.T, 0.0))

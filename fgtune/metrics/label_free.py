@@ -9,9 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fgtune.arrays import FloatArray, IntArray
-from fgtune.metrics.checks import blocks, finite, integers, reals, same_length
-
-_SUM_TOLERANCE = 1e-3
+from fgtune.metrics.checks import blocks, check_probabilities, finite, integers, reals, same_length
 
 
 def neighbor_agreement(preds: npt.ArrayLike, neighbors: npt.ArrayLike) -> float:
@@ -46,13 +44,7 @@ def _probabilities(probs: npt.ArrayLike) -> Iterator[FloatArray]:
     matrix = finite(probs, "probs")
     for rows in blocks(matrix):
         values = matrix[rows].astype(np.float64, copy=False)
-        wrong = (values < 0).any(axis=1) | (np.abs(values.sum(axis=1) - 1) > _SUM_TOLERANCE)
-        if wrong.any():
-            row = int(np.argmax(wrong))
-            raise ValueError(
-                f"rows of probs must be >= 0 and sum to 1, got sum {values[row].sum():g} and "
-                f"minimum {values[row].min():g} in row {rows.start + row}"
-            )
+        check_probabilities(values, "probs", rows.start)
         yield values
 
 

@@ -10,6 +10,9 @@ from torch import Tensor
 from fgtune.config.schema.objective import ObjectiveConfig
 from fgtune.objectives.base import Need, StepOutputs, Term, TermContext, provided
 
+_ROUNDING = 1e-9
+"""Far less than an epoch: 3 of 10 epochs, as floats, are a little less than what 0.7 leaves of 1."""
+
 
 class SelfLabelTerm(Term):
     """Cross-entropy to the most probable class of the samples that the teacher is sure of (Van Gansbeke et al. 2020).
@@ -25,7 +28,7 @@ class SelfLabelTerm(Term):
 
     def __init__(self, config: ObjectiveConfig, context: TermContext) -> None:
         super().__init__()
-        self.begins = 1.0 - config.self_labels.fraction
+        self.begins = 1.0 - config.self_labels.fraction - _ROUNDING
         self.threshold = config.self_labels.threshold
         self.num_fine = context.num_fine
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -13,10 +14,10 @@ from fgtune.analysis.search.dependence import AblationPath, Dependence, Dependen
 from fgtune.analysis.search.surrogate import Effect
 from fgtune.analysis.text.dependence import effect_text, path_sentence
 from fgtune.analysis.trials import Trial
+from fgtune.reporting.estimate_marks import interval_bars
 from fgtune.reporting.importance_panels import ImportancePanels
 from fgtune.reporting.page_figures import Figure, FigureGroup
 from fgtune.reporting.theme import (
-    BASELINE_COLOR,
     FAINT,
     MISSED_COLOR,
     RIGHT_COLOR,
@@ -116,16 +117,8 @@ def _curve_figure(rank: int, found: Dependence, curve: DependenceCurve) -> Figur
     return Figure(f"dependence-{rank}", f"on {curve.axis.title}", alt, figure)
 
 
-def _bars(effects: Sequence[Effect]) -> dict[str, object]:
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [short(effect.high - effect.value) for effect in effects],
-        "arrayminus": [short(effect.value - effect.low) for effect in effects],
-        "color": BASELINE_COLOR,
-        "thickness": 1.5,
-        "width": 4,
-    }
+def _bars(effects: Sequence[Effect]) -> dict[str, Any]:
+    return interval_bars([(effect.value, effect.low, effect.high) for effect in effects])
 
 
 def _path_figure(found: Dependence, path: AblationPath, sentence: str) -> Figure:

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from fgtune.analysis.formatting import number
 from fgtune.analysis.verdicts.statistics import Estimate
-from fgtune.reporting.theme import FAINT, MOST_NAMED, ArmStyle, marks, of_arm, of_arms, short, shown
+from fgtune.reporting.theme import BASELINE_COLOR, FAINT, MOST_NAMED, ArmStyle, marks, of_arm, of_arms, short, shown
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,23 @@ def interval_bar(mean: float, low: float, high: float, color: str) -> dict[str, 
     above, below = high - mean, mean - low
     whiskers = {"color": color, "thickness": 2, "width": 5}
     return {"type": "data", "symmetric": False, "array": [above], "arrayminus": [below], **whiskers}
+
+
+def interval_bars(ends: Sequence[tuple[float, float, float]]) -> dict[str, Any]:
+    """Intervals around the values of one trace as thin grey Plotly error bars.
+
+    Args:
+        ends: Value, lower and upper end of each.
+    """
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [short(high - value) for value, _, high in ends],
+        "arrayminus": [short(value - low) for value, low, _ in ends],
+        "color": BASELINE_COLOR,
+        "thickness": 1.5,
+        "width": 4,
+    }
 
 
 def estimate_text(label: str, estimate: Estimate) -> str:

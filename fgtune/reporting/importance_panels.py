@@ -14,9 +14,9 @@ from fgtune.analysis.search.axes import axes_of, on_log_scale
 from fgtune.analysis.search.importances import RANDOM_NUMBER, Importances, metric_importances
 from fgtune.analysis.text.importances import importance_sentence, share_text
 from fgtune.analysis.trials import Trial
+from fgtune.reporting.estimate_marks import interval_bars
 from fgtune.reporting.page_figures import Figure, FigureGroup
 from fgtune.reporting.theme import (
-    BASELINE_COLOR,
     MISSED_COLOR,
     RIGHT_COLOR,
     WRONG_COLOR,
@@ -99,15 +99,7 @@ def importances_figure(found: Importances, names: Mapping[str, str]) -> go.Figur
             orientation="h",
             width=0.4,
             marker={"color": [RIGHT_COLOR if item.stands_out else MISSED_COLOR for item in items]},
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": [short(item.high - item.main) for item in items],
-                "arrayminus": [short(item.main - item.low) for item in items],
-                "color": BASELINE_COLOR,
-                "thickness": 1.5,
-                "width": 4,
-            },
+            error_x=interval_bars([(item.main, item.low, item.high) for item in items]),
             text=[
                 f"{shown(title)}: {share_text(item.main)} alone, chance reaches {share_text(item.chance)}"
                 for title, item in zip(titles, items, strict=True)

@@ -117,7 +117,7 @@ class Panels:
 
 def panels_of_arms(data: StudyData, summary: StudySummary, styles: Mapping[str, ArmStyle]) -> Panels:
     """The figures of arms that are compared one by one."""
-    portrait = shown_portrait(data)
+    portrait, curves = shown_portrait(data), learning_panels(data)
     relations, left_out = drawn_relations(data, summary)
     return Panels(
         differences=_differences(data, summary, styles),
@@ -130,8 +130,8 @@ def panels_of_arms(data: StudyData, summary: StudySummary, styles: Mapping[str, 
         importances=ImportancePanels(FigureGroup("", ()), ()),
         dependence=NO_DEPENDENCE,
         levels=(*_levels(data, styles), *_grids(data)),
-        curves=_learning_curves(data, styles),
-        curve_names=_curve_names(data, styles),
+        curves=_learning_curves(curves, styles),
+        curve_names=_curve_names(data, curves, styles),
         relations=relation_figures(relations, left_out),
         relations_truth=any(panel.has_truth for panel in relations),
         solvers=_solvers(data, styles),
@@ -280,7 +280,7 @@ def _grids(data: StudyData) -> tuple[FigureGroup, ...]:
     return grouped(enumerate(grid_panels(data)), lambda _: title, made)
 
 
-def _learning_curves(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[FigureGroup, ...]:
+def _learning_curves(panels: Sequence[CurvesPanel], styles: Mapping[str, ArmStyle]) -> tuple[FigureGroup, ...]:
     """One group per factor, one figure per metric."""
 
     def made(rank: int, panel: CurvesPanel) -> Figure:
@@ -292,13 +292,14 @@ def _learning_curves(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[F
     def title(panel: CurvesPanel) -> str:
         return panel.group if panel.group in {"", ALL_ARMS} else f"over {panel.group}"
 
-    return grouped(enumerate(learning_panels(data)), title, made)
+    return grouped(enumerate(panels), title, made)
 
 
-def _curve_names(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[tuple[str, str, ArmStyle], ...]:
+def _curve_names(
+    data: StudyData, panels: Sequence[CurvesPanel], styles: Mapping[str, ArmStyle]
+) -> tuple[tuple[str, str, ArmStyle], ...]:
     """Arm, label and look of every curve in a figure without room for labels."""
-    curves = [curve for panel in learning_panels(data) if needs_legend(panel) for curve in panel.curves]
-    labels = {curve.arm: curve.label for curve in curves}
+    labels = {curve.arm: curve.label for panel in panels if needs_legend(panel) for curve in panel.curves}
     return tuple((arm.name, labels[arm.name], styles[arm.name]) for arm in data.arms if arm.name in labels)
 
 

@@ -107,6 +107,7 @@ class Evaluator:
         self.splits: tuple[str, ...] = config.splits
         self._view, self._config, self._num_fine = view, config, num_fine
         self._neighbors, self._seed, self._painter = neighbors, seed, painter
+        self._shares = view.fine_values if view.fine_values is not None and are_shares(view.fine_values) else None
         self._judges = {
             split: FixedJudge(sample.positions, sample.points, view.coarse[self.rows(split)[sample.positions]])
             for split, sample in (fixed or {}).items()
@@ -307,8 +308,8 @@ class Evaluator:
             "coarse_information": mean_known([information(each) for each in probs]),
             "coarse_stability": mean_known([stability(each) for each in probs]),
         }
-        shares = self._view.fine_values
-        if len(probs) == 1 and shares is not None and shares.shape[1] == probs[0].shape[1] and are_shares(shares):
+        shares = self._shares
+        if shares is not None and len(probs) == 1 and shares.shape[1] == probs[0].shape[1]:
             values["raw_mse"] = share_error(probs[0], shares[self.rows(split)])
         return values
 
@@ -327,8 +328,7 @@ class Evaluator:
         values: dict[str, float] = {}
         sources = len(view.num_coarse)
         for k, row in zip(ks, table, strict=True):
-            defined = row[:sources][np.isfinite(row[:sources])]
-            values[f"recall_coarse_{k}"] = float(defined.mean()) if len(defined) else np.nan
+            values[f"recall_coarse_{k}"] = mean_known(row[:sources].tolist())
             if view.fine is not None:
                 values[f"recall_fine_{k}"] = float(row[sources])
         return values

@@ -73,14 +73,14 @@ def probe_values(
         For each split, values by metric; none if there are fewer than two training samples.
     """
     values: dict[str, dict[str, float]] = {split: {} for split in held_out}
-    if len(train_features) < 2:
+    if len(train_features) < 2 or not held_out:
         return values
     if "gradient" in config.probes and are_shares(targets["train"]):
-        from fgtune.training.transfer import shares_by_gradient  # torch, which the other metrics do without
+        from fgtune.training.transfer import fit_shares  # torch, which the other metrics do without
 
+        by_gradient = fit_shares(train_features, targets["train"])
         for split, features in held_out.items():
-            shares = shares_by_gradient(train_features, targets["train"], features)
-            values[split]["gradient_mse"] = share_error(shares, targets[split])
+            values[split]["gradient_mse"] = share_error(by_gradient.predict(features), targets[split])
     if "ridge" not in config.probes:
         return values
     probe = fit_ridge(train_features, targets["train"])

@@ -131,14 +131,13 @@ class Painter:
 def _samples(number: int, found: Assignment, features: Float32Array) -> list[int]:
     """Positions of the medoid, of clear and of doubtful samples of a class, each once; -1 where there are no more."""
     members = np.flatnonzero(found.fine == number)
-    points = features[members].astype(np.float64)
-    middle = int(members[medoid(drawn_rows(len(members), MOST_FOR_MEDOID, 0, "medoid"), points)])
-    places = np.searchsorted(members, [middle])
-    order = most_confident(np.arange(len(members)), found.margin[members], points, int(places[0]))
-    clear = [each for each in members[order].tolist() if each != middle][:CLEAR]
-    doubtful = most_doubtful(members, found.margin) if np.isfinite(found.margin[members]).any() else members[:0]
-    unsure = [int(each) for each in doubtful if each not in {middle, *clear}][:DOUBTFUL]
-    return [middle, *_padded(clear, CLEAR), *_padded(unsure, DOUBTFUL)]
+    points, margin, own = features[members].astype(np.float64), found.margin[members], np.arange(len(members))
+    middle = medoid(own, points, MOST_FOR_MEDOID)
+    clear = [each for each in most_confident(own, margin, points, middle).tolist() if each != middle][:CLEAR]
+    doubtful = most_doubtful(own, margin).tolist() if np.isfinite(margin).any() else []
+    unsure = [each for each in doubtful if each not in {middle, *clear}][:DOUBTFUL]
+    chosen = [middle, *_padded(clear, CLEAR), *_padded(unsure, DOUBTFUL)]
+    return [int(members[each]) if each >= 0 else -1 for each in chosen]
 
 
 def _padded(values: list[int], length: int) -> list[int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,19 +13,35 @@ from fgtune.arrays import Float32Array, FloatArray
 STEPS, LEARNING_RATE = 400, 0.1
 
 
-def shares_by_gradient(train_features: Float32Array, train_shares: Float32Array, features: Float32Array) -> FloatArray:
-    """Predicted shares of samples, rows summing to 1.
+@dataclass(frozen=True)
+class ShareProbe:
+    """A fitted map from features to shares.
+
+    Attributes:
+        weights: (d, columns).
+        bias: (columns,).
+    """
+
+    weights: Tensor
+    bias: Tensor
+
+    @torch.no_grad()
+    def predict(self, features: Float32Array) -> FloatArray:
+        """(m, columns) shares of samples by their features (m, d), rows summing to 1."""
+        found: FloatArray = _shares(torch.as_tensor(features), self.weights, self.bias).numpy().astype(np.float64)
+        shares: FloatArray = found / found.sum(axis=1, keepdims=True)
+        return shares
+
+
+def fit_shares(train_features: Float32Array, train_shares: Float32Array) -> ShareProbe:
+    """The map that fits the shares of the training samples best.
 
     Adam at 0.1 for 400 steps on all training samples, features as they are, weights from 0: no draw is made. Features
     that are far from unit scale are fitted badly, which is part of what is measured; the ridge probe standardises them.
 
     Args:
         train_features: (n, d).
-        train_shares: (n, columns) of the training samples.
-        features: (m, d) of the samples to predict.
-
-    Returns:
-        (m, columns).
+        train_shares: (n, columns).
     """
     inputs, targets = torch.as_tensor(train_features), torch.as_tensor(train_shares)
     weights = torch.zeros(inputs.shape[1], targets.shape[1], requires_grad=True)
@@ -35,10 +53,7 @@ def shares_by_gradient(train_features: Float32Array, train_shares: Float32Array,
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-    with torch.no_grad():
-        found: FloatArray = _shares(torch.as_tensor(features), weights, bias).numpy().astype(np.float64)
-    shares: FloatArray = found / found.sum(axis=1, keepdims=True)
-    return shares
+    return ShareProbe(weights.detach(), bias.detach())
 
 
 def _shares(inputs: Tensor, weights: Tensor, bias: Tensor) -> Tensor:

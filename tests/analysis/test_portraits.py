@@ -120,9 +120,19 @@ def test_a_single_feature_has_a_map():
 
 
 def test_a_map_is_looked_for_once(folder, monkeypatch):
-    data = read_study(folder)
-    monkeypatch.setattr("fgtune.analysis.portrait_cells.layout", lambda features: pytest.fail("it is there already"))
+    data, looked = read_study(folder), []
+
+    def found(features):
+        looked.append(len(features))
+        return np.zeros((len(features), 2), dtype=np.float32)
+
+    monkeypatch.setattr("fgtune.analysis.portrait_cells.layout", found)
     find_map(data)
+    assert not looked, "it is there already"
+    shutil.rmtree(folder.maps_dir)
+    find_map(data)
+    find_map(data)
+    assert looked == [shown_portrait(data).on_map]
 
 
 def test_every_arm_with_a_portrait_has_a_reliability_line_of_its_stored_errors(folder):

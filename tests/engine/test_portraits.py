@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from fgtune.catalog.metrics import AGREEMENT
 from fgtune.config.arms.expand import expand
 from fgtune.config.reading.load import load_study
 from fgtune.engine.portraits import Portraits
@@ -36,12 +37,14 @@ def test_a_study_may_keep_none_or_none_of_its_samples(plan, changes, expected):
     assert Portraits(plan, []).of(plan.cells[0]) is expected
 
 
-def test_of_points_only_of_the_baseline_and_of_each_new_best(plan):
+@pytest.mark.parametrize("criterion", [None, ("cost/seconds", "minimize"), (AGREEMENT, "minimize")])
+def test_of_points_only_of_the_baseline_and_of_each_new_best(plan, criterion):
+    """By the first criterion, or the primary metric, in its own direction, where single cells have no such value."""
     study = SimpleNamespace(
         execution=plan.study.execution,
         possible_seeds=plan.study.possible_seeds,
         design=SimpleNamespace(samples_points=True),
-        ranking=plan.study.ranking,
+        ranking=plan.study.ranking if criterion is None else (criterion,),
         metrics=plan.study.metrics,
         trial=plan.study.trial,
     )

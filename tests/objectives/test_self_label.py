@@ -73,6 +73,14 @@ def test_it_stands_alone_from_its_stage_on_and_is_only_measured_before(fraction,
         torch.testing.assert_close(total, expected)
 
 
+@pytest.mark.parametrize(("epochs", "own"), [(10, 7), (3, 1), (3, 2), (12, 4), (20, 6), (50, 50)])
+def test_the_stage_has_its_share_of_the_epochs_whatever_that_is_as_a_float(epochs, own):
+    term = objective(self_labels={"fraction": own / epochs}).term("self_label")
+    given = outputs(teacher(8.0))
+    begun = [term.takes_over(dataclasses.replace(given, progress=epoch / epochs)) for epoch in range(epochs)]
+    assert begun == [False] * (epochs - own) + [True] * own
+
+
 def test_every_other_objective_trains_all_of_its_terms_at_any_time():
     made = Objective(ObjectiveConfig.from_plain({"preset": "scan"}), TermContext(3, NUM_FINE, (2,), torch.arange(6)))
     early, late = (made(outputs(teacher(8.0), progress))[0] for progress in (0.0, 0.99))

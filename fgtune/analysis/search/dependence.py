@@ -22,7 +22,7 @@ from fgtune.analysis.search.axes import Axis, axes_of, on_log_scale, unit_places
 from fgtune.analysis.search.effect_terms import Parameter
 from fgtune.analysis.search.importances import Importances
 from fgtune.analysis.search.surrogate import Effect, Surrogate, fit_surrogate
-from fgtune.analysis.trials import Trial, best_trial, criteria_of
+from fgtune.analysis.trials import Trial, best_trial, criteria_of, sign_of
 from fgtune.arrays import FloatArray
 
 _GRID = 21
@@ -167,11 +167,9 @@ def _curve(fit: Surrogate, axis: Axis, rank: int) -> DependenceCurve:
     if axis.categories:
         shares = (np.arange(len(axis.categories)) + 0.5) / len(axis.categories)
         used = [bool(np.isclose(points[:, rank], share).any()) for share in shares]
-        shares, texts = (
-            shares[used],
-            tuple(text for text, is_used in zip(axis.categories, used, strict=True) if is_used),
-        )
-        numbers = [axis.numbers[place] if axis.numeric else float(place) for place in np.flatnonzero(used).tolist()]
+        places = np.flatnonzero(used).tolist()
+        shares, texts = shares[places], tuple(axis.categories[place] for place in places)
+        numbers = [axis.numbers[place] if axis.numeric else float(place) for place in places]
     else:
         shares = np.linspace(points[:, rank].min(), points[:, rank].max(), _GRID)
         numbers = [_level(axis, share) for share in shares.tolist()]
@@ -195,8 +193,7 @@ def _path(
     data: StudyData, trials: Sequence[Trial], info: MetricInfo, fit: Surrogate, axes: Sequence[Axis], *, logged: bool
 ) -> AblationPath | None:
     criterion = criteria_of(data)[0]
-    points = [trial for trial in trials if not trial.is_baseline and math.isfinite(trial.value(criterion.name))]
-    best = best_trial(points, criterion)
+    best = best_trial([trial for trial in trials if not trial.is_baseline], criterion)
     baseline = next((trial for trial in trials if trial.is_baseline), None)
     if best is None or baseline is None:
         return None
@@ -209,7 +206,7 @@ def _path(
         return None
     games = _games(fit, first, last, changed)
     changes = []
-    order = _greedy(fit, games, changed, -1.0 if info.direction == "minimize" else 1.0)
+    order = _greedy(fit, games, changed, sign_of(info.direction))
     for place, rank in enumerate(order):
         before = frozenset(order[:place])
         step = fit.estimate(games[before | {rank}] - games[before])

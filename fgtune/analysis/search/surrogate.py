@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import stats
@@ -83,8 +84,12 @@ class Surrogate:
         """The sum of coefficients with weights (p,), and its interval."""
         value = float(weights @ self.coefficients)
         spread = float(np.sqrt(max(0.0, float(weights @ self.covariance @ weights))))
-        half = float(stats.t.ppf(0.5 + self.level / 2, self.free)) * spread
+        half = self._quantile * spread
         return Effect(value, value - half, value + half)
+
+    @cached_property
+    def _quantile(self) -> float:
+        return float(stats.t.ppf(0.5 + self.level / 2, self.free))
 
 
 def fit_surrogate(

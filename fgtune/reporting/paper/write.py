@@ -32,10 +32,8 @@ def drawn(figure: PaperFigure, form: Form, width: Width) -> bytes:
             figure.draw(made)
             made.savefig(content, format=form.value, metadata=form.metadata)
         except (ValueError, OverflowError) as error:
-            rule, fix = (
-                f"{figure.name} cannot be drawn ({first_line(error)})",
-                "its numbers are in the report and tables",
-            )
+            rule = f"{figure.name} cannot be drawn ({first_line(error)})"
+            fix = "its numbers are in the report and tables"
             raise ConfigError(rule, where="--figures", fix=fix) from error
     return content.getvalue()
 

@@ -179,7 +179,7 @@ _DIGITS = re.compile(r"-?[0-9]+(\.[0-9]*)?")
 
 
 def check_exact(values: npt.NDArray[Any], where: str, path: str) -> None:
-    """Raise unless real numbers that stand for labels are exact: above 2^53 (in float32, 2^24) neighbours are one.
+    """Raise unless real numbers that stand for labels are exact: from 2^53 on (in float32, 2^24) neighbours are one.
 
     Args:
         values: (N,) of any dtype; only real ones are looked at. NaN stands for none.
@@ -191,12 +191,17 @@ def check_exact(values: npt.NDArray[Any], where: str, path: str) -> None:
     """
     if values.dtype.kind != "f":
         return
-    wrong = np.abs(values) > 1 / np.finfo(values.dtype).eps
+    wrong = ~(are_exact(values) | np.isnan(values))
     if wrong.any():
         row = int(np.argmax(wrong))
         rule = f"labels that are real numbers must be exact; {values.dtype} in row {row} is not"
         fix = "Store them as whole numbers or as text."
         raise DataError(rule, where=where, path=path, value=float(values[row]), fix=fix)
+
+
+def are_exact(values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.bool_]:
+    """Which real numbers, if whole, are no other whole number too: below 2^53, in float32 2^24, by size."""
+    return np.asarray(np.abs(values) < 2 / np.finfo(values.dtype).eps)
 
 
 def count_classes(coarse: IntArray) -> tuple[int, ...]:

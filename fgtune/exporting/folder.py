@@ -30,7 +30,7 @@ from fgtune.data.terms import TextEmbedding, TextForm
 from fgtune.errors import ConfigError
 from fgtune.exporting.trained_model import FineLabels, FineModel, InputFacts, empty_network
 from fgtune.files import read_text, write_atomically
-from fgtune.memory import require_memory
+from fgtune.memory import machine_memory, require_memory
 from fgtune.results.archives import check_unpacked
 from fgtune.text import first_line
 from fgtune.training.clustering.rules import clusters_of
@@ -52,6 +52,8 @@ MOST_CARD = 1 << 26
 """Bytes of ``model.json``, which names the columns of the inputs and the coarse classes."""
 MOST_TERMS = 1 << 28
 """Bytes of ``terms.json``."""
+_HEADERS = 1 << 10
+"""Bytes before the numbers of ``embedding.npz``, at most."""
 _Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -289,10 +291,11 @@ def _embedding(folder: Path, form: TextForm) -> TextEmbedding:
     Raises:
         ValueError: Its files do not hold together.
     """
-    check_unpacked(folder / EMBEDDING)
     terms = json.loads(read_text(folder / TERMS, MOST_TERMS, what="list of terms"))
     if not isinstance(terms, list) or not all(isinstance(term, str) for term in terms) or len({*terms}) < len(terms):
         raise ValueError("its terms are no list of different words")
+    needed = np.dtype(np.float64).itemsize * len(terms) * (1 + form.dimension)
+    check_unpacked(folder / EMBEDDING, min(needed + _HEADERS, machine_memory() // 2))
     with np.load(folder / EMBEDDING, allow_pickle=False) as arrays:
         idf, components = (np.asarray(arrays[name], dtype=np.float64) for name in ("idf", "components"))
     if idf.shape != (len(terms),) or components.ndim != 2 or components.shape[1] != len(terms):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from fgtune.config.schema.model import TimmConfig
 from fgtune.errors import ConfigError
 from fgtune.models.base import image_shape
-from fgtune.text import listed
+from fgtune.text import first_line, listed
 
 _PATH = "trial.model.backbone.name"
 _FAULTS = (ArithmeticError, AssertionError, RuntimeError, TypeError, ValueError)
@@ -50,7 +50,7 @@ class TimmBackbone(nn.Module):
                 found = self.network.eval()(torch.zeros(1, *self._shape, device=device))
         except _FAULTS as error:
             channels, height, width = self._shape
-            rule = f"cannot take {channels} x {height} x {width} images ({str(error).partition(chr(10))[0]})"
+            rule = f"cannot take {channels} x {height} x {width} images ({first_line(error)})"
             raise _error(rule, self._config, "use another network, or larger images by trial.augmentation") from error
         finally:
             self.network.train()
@@ -94,7 +94,7 @@ def _create(config: TimmConfig, shape: tuple[int, int, int]) -> nn.Module:
         try:
             network: nn.Module = timm.create_model(config.name, **settings, **size)
         except _FAULTS as error:
-            tried.append(str(error).partition("\n")[0])
+            tried.append(first_line(error))
         else:
             return network
     rule = f"cannot be built for {channels} x {height} x {width} images ({tried[-1]})"

@@ -152,10 +152,7 @@ def _content(path: Path) -> Any:
     except pickle.UnpicklingError:
         if not zipfile.is_zipfile(path):  # torch's format before 1.6, which is a chain of pickles
             raise
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=False, pickle_module=tensor_pickle)
-    except (AttributeError, TypeError, IndexError, AssertionError, RecursionError) as error:
-        raise pickle.UnpicklingError(str(error)) from error
+    content = torch.load(path, map_location="cpu", weights_only=False, pickle_module=tensor_pickle)
     logger.info("%s: objects beside the tensors were left unread", path)
     return content
 

@@ -92,6 +92,25 @@ def test_files_of_numpy_are_read_too(tmp_path, suffix):
     np.testing.assert_array_equal(np.load(out)["inputs"], TRAIN)
 
 
+def test_a_pickle_of_lists_of_the_same_list_ends(tmp_path):
+    """Ten references at each of 15 levels are 10^15 ways to a file of 500 bytes."""
+    content = [TRAIN, [1, 2]]
+    for _ in range(15):
+        content = [content] * 10
+    path = tmp_path / "own.pkl"
+    path.write_bytes(pickle.dumps(content))
+    found = read_arrays(path)
+    assert list(found) == [".".join("0" * 15) + end for end in (".0", ".1")]
+    np.testing.assert_array_equal(found[".".join("0" * 16)], TRAIN)
+
+
+def test_numbers_beyond_64_bits_are_no_array(tmp_path, capsys):
+    path = tmp_path / "own.pkl"
+    path.write_bytes(pickle.dumps({"x": TRAIN, "keys": [2**70, 1]}))
+    assert main(["data", "convert", str(path), "inputs=x", "coarse=keys"]) == 2
+    assert "no such array, got 'keys'. Fix: it has x" in " ".join(capsys.readouterr().err.split())
+
+
 class Payload:
     """Writes a file when it is unpickled."""
 

@@ -15,7 +15,8 @@ from fgtune.app.data_check import check
 from fgtune.app.predict import predict
 from fgtune.app.refit import refit
 from fgtune.errors import ConfigError
-from fgtune.exporting.folder import EMBEDDING, TERMS, load_model
+from fgtune.exporting.folder import EMBEDDING, TERMS, _embedding, load_model
+from fgtune.results.archives import check_unpacked
 from fgtune.tracking.pyfunc import FineClasses
 
 STUDY = """
@@ -103,6 +104,17 @@ def test_a_damaged_vocabulary_is_one_error(model, tmp_path, name):
     (copy / name).write_bytes(b"[]")
     with pytest.raises(ConfigError, match="is damaged: its content is not what was written"):
         load_model(copy)
+
+
+def test_an_embedding_may_be_as_large_as_its_vocabulary_makes_it(model, tmp_path, monkeypatch):
+    """A million terms in 200 dimensions take more than the arrays of a record may; 3 kB stand for that bound here."""
+    monkeypatch.setattr(check_unpacked, "__defaults__", (3000,))
+    assert load_model(model)[0].embedding.components.nbytes > 3000
+    form = load_model(model)[1].input.text
+    copy = shutil.copytree(model, tmp_path / "model")
+    np.savez_compressed(copy / EMBEDDING, idf=np.zeros(1), components=np.zeros((1000, 1000)))
+    with pytest.raises(ValueError, match=r"it would unpack to 0\.0 GB"):
+        _embedding(copy, form)
 
 
 def test_the_vocabulary_is_that_of_the_training_texts_and_no_pickle(model):

@@ -167,6 +167,8 @@ def test_real_numbers_that_cannot_be_told_from_their_neighbours_are_no_labels(va
     with pytest.raises(DataError, match="labels that are real numbers must be exact"):
         check_exact(np.asarray(values), "a.parquet", "group")
     check_exact(np.array([2.0**52, -1.0, np.nan]), "", "")
+    check_exact(np.array([2.0**53 - 1]), "", "")
+    check_exact(np.array([2**24 - 1], np.float32), "", "")
     check_exact(np.array([2**60]), "", "")
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from fgtune.config.schema.base import BaseDataConfig, Count, Names, OpenFraction, PositiveFloat, Text
-from fgtune.config.schema.data_tables import CoarseRule
+from fgtune.config.schema.data_tables import CoarseRule, check_columns_differ
 
 Seed = Annotated[int, Field(ge=0)]
 
@@ -63,9 +63,7 @@ class ImageFolderConfig(ImageSetConfig):
             if named or self.derive_coarse or self.columns:
                 raise ValueError("columns of labels need a table; without one, folders coarse/fine give the labels")
             return self
-        repeated = sorted({name for name in (*named, self.image) if [*named, self.image].count(name) > 1})
-        if repeated:
-            raise ValueError(f"a column means one thing; {', '.join(repeated)} is named twice")
+        check_columns_differ([*named, self.image])
         if bool(self.coarse) == (self.derive_coarse is not None):
             raise ValueError("give coarse columns or derive_coarse, one of them")
         if self.derive_coarse is not None and not self.fine_values:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -152,6 +154,13 @@ class ArrayFilesConfig(Config):
     """(N,) of 'train', 'val', 'test', or 0, 1, 2."""
 
 
+def check_columns_differ(columns: Iterable[str], place: str = "") -> None:
+    """Raise ``ValueError`` where a column is named for two things; ``place`` ends the sentence."""
+    repeated = sorted(name for name, times in Counter(columns).items() if times > 1)
+    if repeated:
+        raise ValueError(f"a column means one thing; {', '.join(repeated)} is named twice{place}")
+
+
 class TableColumnsConfig(Config):
     """What the columns of a table mean. Labels may be numbers or text; an empty cell or -1 means no label."""
 
@@ -178,9 +187,7 @@ class TableColumnsConfig(Config):
         inputs = [*(self.features or ()), *self.exclude, *self.keep]
         inputs += [name for name in self.one_hot if name not in inputs or name in self.exclude]
         named = [*inputs, *self.coarse, *self.fine_values, *filter(None, (self.fine, self.split))]
-        repeated = sorted({name for name in named if named.count(name) > 1})
-        if repeated:
-            raise ValueError(f"a column means one thing; {', '.join(repeated)} is named twice in columns")
+        check_columns_differ(named, " in columns")
         if self.features is not None and (self.exclude or self.keep):
             raise ValueError("features names all inputs, so exclude and keep have no meaning beside it")
         return self

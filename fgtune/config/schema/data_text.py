@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from fgtune.config.schema.base import BaseDataConfig, Config, Count, Text
+from fgtune.config.schema.data_tables import check_columns_differ
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".parquet")
 
@@ -25,10 +26,7 @@ class TextColumnsConfig(Config):
 
     @model_validator(mode="after")
     def _columns_differ(self) -> TextColumnsConfig:
-        named = [self.text, *self.coarse, *filter(None, (self.fine, self.split))]
-        repeated = sorted({name for name in named if named.count(name) > 1})
-        if repeated:
-            raise ValueError(f"a column means one thing; {', '.join(repeated)} is named twice in columns")
+        check_columns_differ([self.text, *self.coarse, *filter(None, (self.fine, self.split))], " in columns")
         return self
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import numpy as np
 from fgtune.arrays import IntArray
 from fgtune.data.base import Dataset, Inputs
 from fgtune.data.labels import nfc
-from fgtune.data.readers.data_files import folders_in
+from fgtune.data.readers.data_files import files_in, folders_in
 from fgtune.errors import DataError
 from fgtune.text import first_of
 
@@ -52,26 +52,26 @@ class ClassFolders:
         )
 
 
-def class_folders(
-    root: Path, files_in: Callable[[Path], list[str]], what: str, suffixes: str, layout: str
-) -> ClassFolders:
+def class_folders(root: Path, suffixes: tuple[str, ...], what: str, layout: str) -> ClassFolders:
     """Read folders ``COARSE/FINE`` or, where there are no fine ones, ``COARSE``.
 
     Equal names in two coarse folders are two fine classes.
 
     Args:
         root: The folder that holds the coarse ones.
-        files_in: The sorted names of the files in a folder that count.
+        suffixes: How the names of the files that count end, in lower case.
         what: What they are, in words: ``images``.
-        suffixes: How their names end, for messages.
         layout: What is expected, for messages.
 
     Raises:
         DataError: There are no files, or some coarse folders have fine ones and others do not.
     """
     parents = folders_in(root)
-    direct = {parent: files_in(root / parent) for parent in parents}
-    inner = {parent: {fine: files_in(root / parent / fine) for fine in folders_in(root / parent)} for parent in parents}
+    direct = {parent: files_in(root / parent, suffixes) for parent in parents}
+    inner = {
+        parent: {fine: files_in(root / parent / fine, suffixes) for fine in folders_in(root / parent)}
+        for parent in parents
+    }
     nested = [parent for parent in parents if any(inner[parent].values())]
     notes = _check_depth(root, direct, nested, what)
     names: list[str] = []
@@ -86,7 +86,7 @@ def class_folders(
             names += [f"{parent}/{file}" for file in direct[parent]]
             coarse += [nfc(parent)] * len(direct[parent])
     if not names:
-        rule = f"holds no {what} of {suffixes} in folders COARSE/FINE or COARSE"
+        rule = f"holds no {what} of {', '.join(suffixes)} in folders COARSE/FINE or COARSE"
         raise DataError(rule, where=str(root), path="trial.data.path", fix=f"Expected layout: {layout}.")
     coarse_names = tuple(dict.fromkeys(map(nfc, parents)))
     fine_names = tuple(dict.fromkeys(nfc(f"{parent}/{each}") for parent in parents for each in inner[parent]))

@@ -181,7 +181,9 @@ def feature_values(
         DataError: A column that is not in ``one_hot`` holds anything but real numbers.
     """
     blocks, titles, notes = [], [], []
-    plain = iter(numbers(frame, [name for name in names if name not in one_hot], where).T)
+    given = [name for name in names if name not in one_hot]
+    values = numbers(frame, given, where)
+    plain = iter(values.T)
     for name in names:
         if name not in one_hot:
             blocks.append(next(plain)[:, None])
@@ -192,9 +194,8 @@ def feature_values(
         titles += [f"{name}={value}" for value in known]
         if len(known) > _MANY_CATEGORIES:
             notes.append(f"{where}: column {name!r} becomes {len(known):,} features, one for each of its values")
-    values = np.concatenate(blocks, axis=1)
-    notes += resolution_warnings(values, lambda place: _real(frame[titles[place]]), titles, where)
-    return values, tuple(titles), tuple(notes)
+    notes += resolution_warnings(values, lambda place: _real(frame[given[place]]), given, where)
+    return np.concatenate(blocks, axis=1), tuple(titles), tuple(notes)
 
 
 STEPS = 64
@@ -214,14 +215,16 @@ def resolution_warnings(
     """
     if not values.size:
         return
-    finite = np.where(np.isfinite(values), values, 0)
-    step = np.spacing(np.abs(finite).max(axis=0))
-    suspects = np.flatnonzero(np.ptp(finite, axis=0) < STEPS * step)
+    known = np.isfinite(values)
+    least, most = values.min(axis=0, where=known, initial=np.inf), values.max(axis=0, where=known, initial=-np.inf)
+    with np.errstate(over="ignore", invalid="ignore"):  # a feature without a number gives NaN, and no suspect
+        step = np.spacing(np.maximum(np.abs(least), np.abs(most)))
+        suspects = np.flatnonzero(most - least < STEPS * step)
     coarse = []
     for place in suspects.tolist():
-        known = np.asarray(exact(place), dtype=np.float64)
-        known = known[np.isfinite(known)]
-        if known.size and 0 < np.ptp(known) < STEPS * step[place]:
+        column = np.asarray(exact(place), dtype=np.float64)
+        column = column[np.isfinite(column)]
+        if column.size and 0 < np.ptp(column) < STEPS * step[place]:
             coarse.append(str(place) if names is None else names[place])
     if coarse:
         yield (

@@ -242,25 +242,31 @@ def read_pickled_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
 
     Returns:
         Arrays by dotted name (``train.0`` is the first of what ``train`` holds), read-only; an array that is the whole
-        file is called ``array``. Flat lists of numbers are arrays, too; all else is left out.
+        file is called ``array``. Flat lists of numbers are arrays, too; all else is left out. A dict or list that
+        stands in several places is looked into at the first of them.
 
     Raises:
         DataError: As for ``read_pickled_dict``.
     """
     with _readable(path), path.open("rb") as stream:
-        return dict(_arrays_in(_load(stream), ()))
+        return dict(_arrays_in(_load(stream), (), set()))
 
 
-def _arrays_in(content: object, place: tuple[str, ...]) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+def _arrays_in(content: object, place: tuple[str, ...], seen: set[int]) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     if type(content) is _Array and content.array is not None:
         yield ".".join(place) or "array", content.array
-    elif type(content) is list and content and all(type(item) in (int, float) for item in content):
-        yield ".".join(place) or "array", np.asarray(content)
-    elif isinstance(content, dict | list | tuple) and len(place) < _DEEPEST:
+    if not isinstance(content, dict | list | tuple) or id(content) in seen:
+        return
+    seen.add(id(content))
+    if type(content) is list and content and all(type(item) in (int, float) for item in content):
+        numbers = np.asarray(content)
+        if not numbers.dtype.hasobject:  # as those beyond 64 bits have
+            yield ".".join(place) or "array", numbers
+    elif len(place) < _DEEPEST:
         items = content.items() if isinstance(content, dict) else enumerate(content)
         for key, value in items:
             if type(key) in (str, bytes, int):
-                yield from _arrays_in(value, (*place, str(key) if type(key) is int else _text(key)))
+                yield from _arrays_in(value, (*place, str(key) if type(key) is int else _text(key)), seen)
 
 
 def _load(stream: IO[bytes]) -> object:

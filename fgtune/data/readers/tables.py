@@ -106,18 +106,15 @@ def read_table(
     suffix = path.suffix.lower()
     parquet, between = suffix == ".parquet", "\t" if suffix == ".tsv" else ","
     try:
-        first = parquet_schema(path).names if parquet else read_header(path, between)
-        if header and (parquet or len(first) != len(header)):
-            rule = "names its columns itself" if parquet else f"has {len(first)} columns, and {len(header)} are named"
-            raise DataError(
-                rule, where=where, path=config_path, fix="Name the columns of a table without a header line."
-            )
-        names = list(header) or first
+        names = parquet_schema(path).names if parquet else read_header(path, between)
+        if header:
+            _check_header(header, None if parquet else len(names), where, config_path)
+            names = list(header)
         check_columns(names, [*columns, *without], where)
         check_memory(path.stat().st_size, "takes", where, config_path)
-        taken = None if others else list(dict.fromkeys(columns))
-        if others and without:
-            taken = [name for name in names if name not in set(without)]
+        unread = set(without)
+        every = [name for name in names if name not in unread] if unread else None
+        taken = every if others else list(dict.fromkeys(columns))
         if parquet:
             table = _without_index(read_parquet(path, taken), columns)
         else:
@@ -132,6 +129,14 @@ def read_table(
         fix = "Save it as text in UTF-8." if isinstance(error, UnicodeError) else ""
         rule = f"is not a readable {kind} ({reason_of(error)})"
         raise DataError(rule, where=where, path=config_path, fix=fix) from error
+
+
+def _check_header(header: Sequence[str], first: int | None, where: str, config_path: str) -> None:
+    """Raise unless the names given for a table fit its first line, of so many values; None for one that has names."""
+    if len(header) != first:
+        rule = "names its columns itself" if first is None else f"has {first} columns, and {len(header)} are named"
+        fix = "Name the columns of a table without a header line."
+        raise DataError(rule, where=where, path=config_path, fix=fix)
 
 
 def _without_index(table: pa.Table, named: Sequence[str]) -> pa.Table:

@@ -12,7 +12,15 @@ from fgtune.arrays import AnyArray, Float32Array, IntArray
 from fgtune.config.schema.data_tables import TABLE_SUFFIXES, ArrayFilesConfig, ArraysConfig, TableColumnsConfig
 from fgtune.data.base import Dataset
 from fgtune.data.check import SPLIT_NAMES
-from fgtune.data.labels import as_values, count_classes, derive_coarse, doubtful_names, number_classes, parts_of
+from fgtune.data.labels import (
+    are_exact,
+    as_values,
+    count_classes,
+    derive_coarse,
+    doubtful_names,
+    number_classes,
+    parts_of,
+)
 from fgtune.data.preparation import preparation_of
 from fgtune.data.readers.features import feature_columns, feature_values, resolution_warnings, scale_warnings
 from fgtune.data.readers.npz import read_npy, read_npz
@@ -186,7 +194,7 @@ def _labels(
 def _whole(columns: AnyArray, name: str, where: str) -> AnyArray:
     """Real numbers as whole ones, NaN as -1."""
     known = np.where(np.isnan(columns), -1, columns)
-    exact = (known == np.round(known)) & (np.abs(known) <= 1 / np.finfo(columns.dtype).eps)
+    exact = (known == np.round(known)) & are_exact(known)
     if not exact.all():
         row = int(np.argmin(exact.all(axis=1)))
         rule = f"labels must be integers, or real numbers that are whole and exact; row {row} is not"

@@ -52,7 +52,7 @@ def image_files(root: Path, names: list[str], config: ImageSetConfig) -> ImageFi
 
 def _from_folders(root: Path, config: ImageFolderConfig) -> Dataset:
     """A folder is a coarse class, and the folders in it fine classes; without any, images lie in the coarse ones."""
-    found = class_folders(root, images_in, "images", ", ".join(SUFFIXES), LAYOUT)
+    found = class_folders(root, SUFFIXES, "images", LAYOUT)
     return found.dataset(config.path, image_files(root, found.names, config))
 
 

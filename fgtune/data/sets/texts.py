@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from fgtune.data.terms import TextForm, counted
 from fgtune.errors import DataError
 
 LAYOUT = "PATH/COARSE/FINE/*.txt or PATH/COARSE/*.txt, or a .csv, .tsv or .parquet with a column of texts"
+SUFFIX = ".txt"
 GET = "Point data.path to the folder of your texts."
 
 
@@ -63,12 +63,15 @@ def table_texts(path: Path, column: str, labels: Sequence[str] = ()) -> tuple[li
 
 
 def folder_texts(path: Path) -> list[str]:
-    """The texts of the ``.txt`` files in a folder and its folders, by name.
+    """The texts of the ``.txt`` files in a folder and its folders, by name; as in training, without hidden ones.
 
     Raises:
         DataError: There are none, or one is empty or not UTF-8.
     """
-    files = sorted(str(file.relative_to(path)) for file in path.rglob("*.txt") if file.is_file())
+    below = (
+        file.relative_to(path) for file in path.rglob("*") if file.name.lower().endswith(SUFFIX) and file.is_file()
+    )
+    files = sorted(str(each) for each in below if not any(part.startswith(".") for part in each.parts))
     if not files:
         raise DataError("holds no .txt files", where=str(path), path="trial.data.path", fix=f"Expected: {LAYOUT}.")
     return _read_files(path, files)
@@ -105,18 +108,8 @@ def _checked(found: Sequence[object], where: str, column: str) -> list[str]:
 def _from_folders(root: Path, where: str) -> tuple[list[str], Dataset]:
     if not root.is_dir():
         raise missing("folder of texts", [root], LAYOUT, GET)
-    found = class_folders(root, _texts_in, "texts", ".txt", LAYOUT)
+    found = class_folders(root, (SUFFIX,), "texts", LAYOUT)
     return _read_files(root, found.names), found.dataset(where, np.empty((len(found.names), 0), dtype=np.float32))
-
-
-def _texts_in(folder: Path) -> list[str]:
-    """Sorted names of the text files in a folder, without hidden ones."""
-    with os.scandir(folder) as entries:
-        return sorted(
-            entry.name
-            for entry in entries
-            if entry.name.lower().endswith(".txt") and not entry.name.startswith(".") and entry.is_file()
-        )
 
 
 def _read_files(root: Path, names: Sequence[str]) -> list[str]:
@@ -128,6 +121,9 @@ def _read_files(root: Path, names: Sequence[str]) -> list[str]:
         except UnicodeDecodeError as error:
             fix = "Save it as UTF-8."
             raise DataError(f"is not text in UTF-8 (byte {error.start:,})", where=str(root / name), fix=fix) from error
+        except OSError as error:
+            rule, fix = f"cannot be read ({error.strerror})", "Check who may read it."
+            raise DataError(rule, where=str(root / name), fix=fix) from error
         if not text.strip():
             raise DataError("is empty", where=str(root / name), fix="Fill the file, or leave it out.")
         texts.append(text)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fgtune.config.schema.data import ArraysConfig
 from fgtune.config.schema.data_tables import TableColumnsConfig
 from fgtune.data.load import load_dataset
-from fgtune.data.readers.features import feature_columns
+from fgtune.data.readers.features import feature_columns, resolution_warnings
 from fgtune.errors import DataError
 
 COUNT = 60
@@ -119,6 +119,30 @@ def test_every_value_of_a_text_column_becomes_a_feature_on_request(tmp_path):
     assert data.inputs[:4, 2:].tolist() == [[0, 1, 0], [0, 0, 1], [0, 0, 0], [1, 0, 0]]
     plain["columns"] |= {"features": ["b", "site"]}
     assert load_dataset(ArraysConfig.from_plain(plain)).feature_names == ("b", "site=NA", "site=north", "site=south")
+
+
+@pytest.mark.parametrize("gap", [False, True])
+def test_values_that_become_the_same_in_float32_are_named_also_beside_missing_ones(tmp_path, gap):
+    seconds = 1.7e9 + RNG.permutation(COUNT)
+    if gap:
+        seconds[3] = np.nan
+    pd.DataFrame({**BASE, "seconds": seconds, "empty": np.nan, "same": 5.0}).to_csv(tmp_path / "a.csv", index=False)
+    plain = {"path": str(tmp_path / "a.csv"), "columns": {"coarse": "genus", "exclude": ["empty"]}, "impute": "median"}
+    notes = [note for note in load_dataset(ArraysConfig.from_plain(plain)).notes if "float32" in note]
+    assert [re.findall(r"\((.*)\)", note) for note in notes] == [["seconds"]]
+
+
+def test_numbers_of_any_size_and_features_without_one_have_no_steps_to_warn_of():
+    values = np.array([[np.nan, 3e38, np.inf], [np.inf, -3e38, 1.0]], dtype=np.float32)
+    assert not list(resolution_warnings(values, lambda place: values[:, place], None, "here"))
+
+
+def test_a_column_of_one_value_is_one_feature_on_request(tmp_path):
+    pd.DataFrame({**BASE, "site": "north"}).to_csv(tmp_path / "a.csv", index=False)
+    plain = {"path": str(tmp_path / "a.csv"), "columns": {"coarse": "genus", "one_hot": "site"}}
+    data = load_dataset(ArraysConfig.from_plain(plain))
+    assert data.feature_names == ("a", "b", "site=north")
+    assert (data.inputs[:, 2] == 1).all()
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,32 @@ def test_folders_without_fine_classes_and_new_texts_without_any(tmp_path):
     assert sorted(folder_texts(tmp_path / "f")) == sorted(FRAME["text"])
 
 
+def test_new_texts_are_the_files_that_training_would_take(tmp_path):
+    root = folders(tmp_path / "f")
+    (root / "sport" / "tennis" / "Z.TXT").write_text("serve volley")
+    (root / "sport" / "tennis" / "._000.txt").write_bytes(b"\x00\x05\x16\x07\xff")
+    (root / ".trash" / "old").mkdir(parents=True)
+    (root / ".trash" / "old" / "a.txt").write_text("thrown away")
+    assert len(load(root, columns=None).inputs) == len(FRAME) + 1
+    assert sorted(folder_texts(root)) == sorted([*FRAME["text"], "serve volley"])
+
+
+def test_a_text_or_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    root = folders(tmp_path / "f")
+
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", denied)
+        for read in (lambda: load(root, columns=None), lambda: folder_texts(root)):
+            with pytest.raises(DataError, match=r"\.txt: cannot be read \(Permission denied\)"):
+                read()
+    monkeypatch.setattr("fgtune.data.readers.data_files.os.scandir", denied)
+    with pytest.raises(DataError, match=r"f: .*folder cannot be read \(Permission denied\)"):
+        load(root, columns=None)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -10,6 +10,7 @@ import argparse
 import itertools
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -156,6 +157,31 @@ def fooling(samples: int = 1200) -> Iterator[str]:
 # --- trained ---------------------------------------------------------------------------------------------------------
 
 
+def base_settings(data: str, epochs: int, num_fine: int) -> dict[str, Any]:
+    """A trial with the published weights, as plain settings."""
+    kinds = {"digits": {"kind": "digits"}, "hierarchy": {"kind": "hierarchy", "separation": 3.5}}
+    kinds["imbalanced"] = {**kinds["hierarchy"], "imbalance": 10.0}
+    return {
+        "data": kinds[data], "classes": {"num_fine": num_fine}, "epochs": epochs, "batch_size": 256,
+        "model": {"backbone": {"kind": "mlp", "hidden": [128, 128], "norm": "batch"}, "head": {"kind": "linear"}},
+        "objective": {"preset": "falcon", "pseudo_labels": {"soft_fraction": 0.3}}, "relations": {"every_steps": 5},
+        "augmentation": {"kind": "noise", "std": 0.2}, "evaluation": {"every_epochs": epochs},
+    }  # fmt: skip
+
+
+def compared() -> Iterator[dict[str, float]]:
+    """What each of the compared settings changes: weights, as in ``studies/label_free_selection.yaml``, or nothing."""
+    names = ("coarse", "nn", "conf", "reg")
+    weights = [
+        (1.28, 1.63, 0.3, 2.2), (0.11, 0.23, 0.66, 4.5), (0.34, 0.7, 0.17, 0.5), (0.62, 0.53, 0.47, 4.6),
+        (0.24, 0.17, 0.41, 0.9), (1.88, 0.32, 0.12, 2.5), (0.18, 0.14, 0.14, 5.1), (0.26, 1.69, 0.58, 2.7),
+    ]  # fmt: skip
+    yield {}
+    for each in weights:
+        yield {f"objective.lambda_{name}": value for name, value in zip(names, each, strict=True)}
+    yield {"objective.lambda_reg": 0.0}
+
+
 def trained(data: str, epochs: int, num_fine: int, seeds: int = 6) -> Iterator[str]:
     """Rank correlation with accuracy and regret, by number of seeds, of settings trained in this process."""
     from fgtune.config.reading.merge import patch
@@ -164,32 +190,12 @@ def trained(data: str, epochs: int, num_fine: int, seeds: int = 6) -> Iterator[s
     from fgtune.training.build import build_trainer
     from fgtune.training.prepared import prepare_split, views
 
-    kinds = {"digits": {"kind": "digits"}, "hierarchy": {"kind": "hierarchy", "separation": 3.5}}
-    kinds["imbalanced"] = {**kinds["hierarchy"], "imbalance": 10.0}
-    base = TrialConfig.from_plain(
-        {
-            "data": kinds[data], "classes": {"num_fine": num_fine}, "epochs": epochs, "batch_size": 256,
-            "model": {"backbone": {"kind": "mlp", "hidden": [128, 128], "norm": "batch"}, "head": {"kind": "linear"}},
-            "objective": {"preset": "falcon", "pseudo_labels": {"soft_fraction": 0.3}}, "relations": {"every_steps": 5},
-            "augmentation": {"kind": "noise", "std": 0.2}, "evaluation": {"every_epochs": epochs},
-        }
-    )  # fmt: skip
-    weights = ("coarse", "nn", "conf", "reg")
-    settings = {
-        "published": {}, "a": (1.28, 1.63, 0.3, 2.2), "b": (0.11, 0.23, 0.66, 4.5), "c": (0.34, 0.7, 0.17, 0.5),
-        "d": (0.62, 0.53, 0.47, 4.6), "e": (0.24, 0.17, 0.41, 0.9), "f": (1.88, 0.32, 0.12, 2.5),
-        "g": (0.18, 0.14, 0.14, 5.1), "h": (0.26, 1.69, 0.58, 2.7), "no uniformity": {"objective.lambda_reg": 0.0},
-    }  # fmt: skip
+    base = TrialConfig.from_plain(base_settings(data, epochs, num_fine))
     dataset = load_dataset(base.data)
     labels = LabelsRecord.of(dataset.coarse, dataset.num_coarse)
     tables, accuracy, judge, own = [], [], [], []
-    for change in settings.values():
-        named = (
-            {f"objective.lambda_{name}": value for name, value in zip(weights, change, strict=True)}
-            if isinstance(change, tuple)
-            else change
-        )
-        config, records, metrics = TrialConfig.from_plain(patch(base.to_plain(), named, TrialConfig)), {}, []
+    for change in compared():
+        config, records, metrics = TrialConfig.from_plain(patch(base.to_plain(), change, TrialConfig)), {}, []
         for seed in range(seeds):
             prepared = prepare_split(dataset, config, seed, 1)
             trainer = build_trainer(config, *views(dataset, prepared), prepared, seed)

@@ -22,9 +22,14 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from many_cells import peak_mib
+
+if TYPE_CHECKING:
+    from fgtune.engine.opening import OpenedStudy
+    from fgtune.engine.recorder import Recorder
+    from fgtune.results.folder import StudyFolder
 
 EPOCHS = 2
 STUDY = """\
@@ -72,18 +77,31 @@ class Clock:
         return timed
 
 
-def measure(size: str) -> dict[str, float]:
-    """In a process of its own: everything for one size."""
+def recording(study: Path, scratch: Path) -> tuple[OpenedStudy, StudyFolder, Recorder]:
+    """A study, its folder, and what writes the cells there, as in a run."""
     from rich.console import Console
 
-    from fgtune.data.load import load_dataset
     from fgtune.engine.opening import open_study
     from fgtune.engine.progress import ProgressDisplay, Tally
     from fgtune.engine.recorder import Recorder, record_labels
-    from fgtune.reporting.html import write_up
     from fgtune.results.folder import StudyFolder
     from fgtune.results.options import RunOptions
     from fgtune.results.provenance import collect_provenance
+
+    opened = open_study(study)
+    options = RunOptions(study, out=scratch)
+    folder = StudyFolder(scratch / opened.plan.study.study)
+    folder.create_or_check(opened.plan, opened.loaded, collect_provenance(opened.plan, options, None))
+    record_labels(folder, opened.plan, opened.datasets)
+    cells = {cell.cell_id: cell for cell in opened.plan.cells}
+    display = ProgressDisplay(Tally(cells, "test/clustering_accuracy", True), Console(file=io.StringIO()))
+    return opened, folder, Recorder(folder, cells, lambda *_: None, display)
+
+
+def measure(size: str) -> dict[str, float]:
+    """In a process of its own: everything for one size."""
+    from fgtune.data.load import load_dataset
+    from fgtune.reporting.html import write_up
     from fgtune.training import relations_state
     from fgtune.training.build import build_trainer
     from fgtune.training.prepared import prepare_split, views
@@ -99,14 +117,7 @@ def measure(size: str) -> dict[str, float]:
         samples = 50_000 if fine > 100 else 10_000
         values = {"samples": samples, "coarse": coarse, "each": fine // coarse, "fine": fine, "epochs": EPOCHS}
         study.write_text(STUDY.format(**values), encoding="utf-8")
-        opened = open_study(study)
-        options = RunOptions(study, out=Path(scratch))
-        folder = StudyFolder(Path(scratch, opened.plan.study.study))
-        folder.create_or_check(opened.plan, opened.loaded, collect_provenance(opened.plan, options, None))
-        record_labels(folder, opened.plan, opened.datasets)
-        cells = {cell.cell_id: cell for cell in opened.plan.cells}
-        display = ProgressDisplay(Tally(cells, "test/clustering_accuracy", True), Console(file=io.StringIO()))
-        recorder = Recorder(folder, cells, lambda *_: None, display)
+        opened, folder, recorder = recording(study, Path(scratch))
         dataset = load_dataset(opened.plan.cells[0].config.own().data)
         epochs = 0.0
         for cell in opened.plan.cells:
@@ -122,7 +133,7 @@ def measure(size: str) -> dict[str, float]:
         before = time.process_time()
         page, _ = write_up(folder)
         report = time.process_time() - before
-        number = EPOCHS * len(cells)
+        number = EPOCHS * len(opened.plan.cells)
         parts = {part: clock.seconds[part] / number for part in ("solves", "affinity", "evaluation")}
         return {
             "epoch": epochs / number,

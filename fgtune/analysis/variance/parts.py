@@ -159,18 +159,8 @@ def summarise_variance(
     p_repeat = _against_repeat(groups, terms, looks)
     p_wider = _against_each_other(groups, terms, looks)
     total, repeat = terms[ALL], terms[REPEAT]
-    minus = Term(-1.0, repeat.variance, repeat.df)
     streams = tuple(
-        StreamPart(
-            name,
-            spreads[name],
-            _share([terms[name], minus], total, level, enough=enough),
-            _ratio(terms[name].variance, repeat.variance),
-            p_repeat[name],
-            p_repeat[name] <= alpha,
-            max(p_wider.get((name, other), 1.0) for other in STREAMS if other != name),
-        )
-        for name in STREAMS
+        _part(name, spreads[name], terms, p_repeat[name], p_wider, alpha, enough=enough) for name in STREAMS
     )
     parts = [*(terms[name] for name in STREAMS), Term(1.0 - len(STREAMS), repeat.variance, repeat.df)]
     explained = _share(parts, total, level, enough=enough)
@@ -212,6 +202,29 @@ def _share(terms: list[Term], total: Term, level: float, *, enough: bool) -> Sha
     value = sum(term.weight * term.variance for term in terms) / total.variance
     is_known = enough and any(term.variance > 0 for term in terms)
     return Share(value, *(share_interval(terms, total, level) if is_known else (math.nan, math.nan)))
+
+
+def _part(
+    name: str,
+    spread: Spread,
+    terms: Mapping[str, Term],
+    p_repeat: float,
+    p_wider: Mapping[tuple[str, str], float],
+    alpha: float,
+    *,
+    enough: bool,
+) -> StreamPart:
+    """What one stream adds to repeated runs."""
+    own, repeat = terms[name], terms[REPEAT]
+    return StreamPart(
+        name,
+        spread,
+        _share([own, Term(-1.0, repeat.variance, repeat.df)], terms[ALL], 1 - alpha, enough=enough),
+        _ratio(own.variance, repeat.variance),
+        p_repeat,
+        p_repeat <= alpha,
+        max(p_wider.get((name, other), 1.0) for other in STREAMS if other != name),
+    )
 
 
 def _ratio(top: float, bottom: float) -> float:

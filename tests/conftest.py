@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import atexit
 import contextlib
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -33,6 +33,9 @@ if os.environ.get("CI"):
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="fgtune-state-")
 atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 
+# No test pulls a plug. That files are synced is seen where a test replaces this; processes of their own do sync.
+os.fsync = lambda _: None
+
 pytest_plugins = ["support.buckets", "support.far_node", "support.small_cell", "support.real_folder"]
 
 STARTS_RAY = {"ray_started", "start_driver", "kill_driver"}
@@ -40,29 +43,50 @@ STARTS_PROCESSES = STARTS_RAY | {"browser"}
 
 
 @cache
-def uses_ray(file: str) -> bool:
-    """Whether a file of tests, named from the root of the repository, names a fixture that starts Ray."""
-    text = (Path(__file__).parents[1] / file).read_text(encoding="utf-8")
-    return re.search(rf"\b({'|'.join(STARTS_RAY)})\b", text) is not None
+def tests_with_ray(file: str) -> frozenset[str]:
+    """Names of the tests of a file, named from the root of the repository, that ask for a fixture that starts Ray."""
+    tree = ast.parse((Path(__file__).parents[1] / file).read_text(encoding="utf-8"))
+    asked = {
+        node.name: {argument.arg for argument in node.args.args}
+        | {each.value for mark in node.decorator_list for each in ast.walk(mark) if isinstance(each, ast.Constant)}
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+    }
+    starting = set(STARTS_RAY)
+    while found := {name for name, names in asked.items() if names & starting} - starting:  # by way of its fixtures
+        starting |= found
+    return frozenset(starting)
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what starts Ray or Chromium; files with Ray come first, being the longest piece of work."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what starts Ray or Chromium and what is slow; tests with Ray come first, being the longest piece of work."""
+    kept: dict[tuple[str, str], bool] = {}
     for item in items:
-        if STARTS_PROCESSES & set(getattr(item, "fixturenames", ())):
+        needs = set(getattr(item, "fixturenames", ()))
+        if STARTS_PROCESSES & needs:
             item.add_marker(pytest.mark.integration)
-    items.sort(key=lambda item: not uses_ray(item.nodeid.split("::")[0]))  # stable: otherwise as they were collected
+        case = item.callspec.id if hasattr(item, "callspec") else ""
+        quick = [name for mark in item.iter_markers("slow_except") for name in mark.args]
+        for name in quick:
+            place = (item.nodeid.split("[")[0], name)
+            kept[place] = kept.get(place, False) or name == case
+        if item.get_closest_marker("long") or (quick and case not in quick):
+            item.add_marker(pytest.mark.slow)
+    unknown = [f"{test} has no case {name!r}" for (test, name), found in kept.items() if not found]
+    if unknown and not any("::" in argument for argument in config.args):  # where no part of the cases was asked for
+        raise pytest.UsageError("; ".join(unknown))
+    items.sort(key=lambda item: not STARTS_RAY & set(getattr(item, "fixturenames", ())))  # stable: else as collected
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
-    """Deal whole files to the workers, since fixtures of a module are expensive, and all with Ray to one of them."""
+    """Deal whole files to the workers, since fixtures of a module are expensive, but all with Ray to one of them."""
 
     class Files(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.split("::")[0]
-            return "ray" if uses_ray(file) else file
+            file, *_, test = nodeid.split("[")[0].split("::")
+            return "ray" if test in tests_with_ray(file) else file
 
     return Files(config, log)
 
@@ -112,7 +136,7 @@ def synthetic_search() -> ModuleType:
 
 @pytest.fixture
 def without_curves(request, monkeypatch):
-    """Folders with made-up numbers are written faster: without curves, which the test does not read, and unsynced.
+    """Folders with made-up numbers are written faster: without curves, which the test does not read.
 
     A test with real Ray writes all of its folder.
     """
@@ -120,7 +144,6 @@ def without_curves(request, monkeypatch):
         from fgtune.results.folder import StudyFolder
 
         monkeypatch.setattr(StudyFolder, "write_curve", lambda *_: None)
-        monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 @pytest.fixture

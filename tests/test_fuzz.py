@@ -29,7 +29,7 @@ from fgtune.data.sets.arrays import load_arrays
 from fgtune.errors import FgtuneError
 from fgtune.results.ledger import Ledger
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 many = settings(
     max_examples=1000, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -14,7 +14,7 @@ CORPORA = ("model/",)
 """Those of the runner that take minutes; all take an hour."""
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.integration
 @pytest.mark.parametrize("corpus", CORPORA)
 def test_no_input_takes_too_much_or_does_what_it_must_not(corpus):

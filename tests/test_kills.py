@@ -161,7 +161,7 @@ def seeds_run(out: Path) -> set[int]:
     return {json.loads(line)["seed"] for line in lines if line.endswith("}")}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_adaptive_seeds_of_searched_arms_killed_in_the_middle_of_a_block_end_like_an_uncut_study(
     made, ray_started, kill_driver
@@ -184,7 +184,7 @@ def test_adaptive_seeds_of_searched_arms_killed_in_the_middle_of_a_block_end_lik
     assert verify(folder.root).problems == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_study_killed_twenty_times_ends_like_an_uncut_one(made, ray_started, kill_driver, kind):
@@ -222,7 +222,7 @@ def epochs_kept(objects: dict[str, bytes], tmp_path: Path) -> dict[str, list[flo
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_study_killed_while_its_checkpoints_lie_elsewhere_goes_on_from_them_and_ends_like_an_uncut_one(
     made, ray_started, kill_driver, tmp_path, elsewhere

@@ -98,7 +98,7 @@ def test_another_package_is_no_permission(example, packages):
     assert not imported(example)
 
 
-@pytest.mark.slow  # the tests of the example run it without Ray
+@pytest.mark.long  # the tests of the example run it without Ray
 def test_the_example_runs_in_a_ray_session_that_began_without_permission(example, ray_started):
     fewer = ("seeds=1", "execution.max_concurrent=1")
     options = RunOptions(Path("rings.yaml"), fewer, out=Path("reports"), tracking_uri="none", plugins=("shapes",))

@@ -77,7 +77,7 @@ def check(options, trials: int, epochs: int) -> Counter:
     return Counter(result.state for result in results.values())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_bad_trials_are_replaced_by_copies_of_good_ones(tmp_path, ray_started):
     options = made(tmp_path)
     code, printed = search.run(options)
@@ -99,7 +99,7 @@ def test_bad_trials_are_replaced_by_copies_of_good_ones(tmp_path, ray_started):
     assert folder.ledger_file.read_bytes() == before
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_population_goes_on_after_a_budget(tmp_path, ray_started):
     options = made(tmp_path, execution={"checkpoint_every_epochs": 1, "budget": {"cells": 3}})
     codes = [search.run(options)[0]]
@@ -110,7 +110,7 @@ def test_a_population_goes_on_after_a_budget(tmp_path, ray_started):
     assert check(options, 6, 8)[CellState.PRUNED] > 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_population_killed_at_random_moments_loses_and_repeats_nothing(tmp_path, start_driver, kill_driver):
     options = made(tmp_path, trials=12, epochs=60, interval=15, execution={"checkpoint_every_epochs": 1})

@@ -22,7 +22,7 @@ from fgtune.app.cli import main
 
 mlflow = LazyModule("mlflow")
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 PASSWORD = "very-secret-word"
 
 

@@ -23,7 +23,7 @@ from fgtune.results.records import CellState
 
 STUDIES = Path(__file__).parents[1] / "studies"
 QUICK = "hyperspectral_fierce"
-"""Runs with every test run; the others on demand, with ``-m slow``."""
+"""Takes half a minute; the others take longer."""
 
 
 @pytest.fixture(scope="module")
@@ -138,8 +138,9 @@ RECIPES: dict[str, Callable[[ModuleType, Path], dict[str, object]]] = {
 """For each recipe: write a tiny data set of its kind, and say where it lies."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name == QUICK else pytest.mark.slow) for name in RECIPES]
+    "name", [pytest.param(name, marks=[] if name == QUICK else pytest.mark.long) for name in RECIPES]
 )
 def test_recipe_runs_in_miniature_on_its_layout(name, layouts, tmp_path, monkeypatch, ray_started):
     monkeypatch.setenv("FGTUNE_CACHE", str(tmp_path / "cache"))

@@ -30,6 +30,7 @@ def options(tmp_path):
     return made(tmp_path, execution=ONE_WORKER)
 
 
+@pytest.mark.slow
 def test_a_search_cut_by_a_budget_goes_on_and_plans_and_mirrors_every_trial(options, ray_started, capsys):
     from fgtune.app.cli import main
 
@@ -60,14 +61,15 @@ def test_a_search_cut_by_a_budget_goes_on_and_plans_and_mirrors_every_trial(opti
     assert folder.ledger_file.read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "scheduler",
     [
         {"kind": "asha", "grace_epochs": 1, "reduction": 2},
-        pytest.param({"kind": "hyperband", "reduction": 2}, marks=pytest.mark.slow),
-        pytest.param({"kind": "median", "grace_epochs": 1, "min_trials": 2}, marks=pytest.mark.slow),
+        pytest.param({"kind": "hyperband", "reduction": 2}, marks=pytest.mark.long),
+        pytest.param({"kind": "median", "grace_epochs": 1, "min_trials": 2}, marks=pytest.mark.long),
         pytest.param(
-            {"kind": "plateau", "grace_epochs": 2, "patience_epochs": 2, "tolerance": 10}, marks=pytest.mark.slow
+            {"kind": "plateau", "grace_epochs": 2, "patience_epochs": 2, "tolerance": 10}, marks=pytest.mark.long
         ),
     ],
     ids=lambda scheduler: scheduler["kind"],
@@ -104,7 +106,7 @@ def test_a_stopped_trial_is_pruned_with_its_last_epoch_everywhere(tmp_path, ray_
         shutil.rmtree(copy.root)
 
 
-@pytest.mark.slow  # test_kills cuts a search with two seeds in every run
+@pytest.mark.long  # test_kills cuts a search with two seeds in every run
 def test_the_seeds_of_a_whole_trial_are_stopped_together_also_after_a_cut(tmp_path, ray_started):
     scheduler = {"kind": "asha", "grace_epochs": 2, "reduction": 2}
     design = {"trials": 6, "sampler": {"kind": "random"}}
@@ -184,7 +186,7 @@ CHANGES_OF_A_SEARCH = (
 )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["tpe", "gp", "cmaes", "nsga2", "qmc", "random", "brute_force"])
 def test_every_sampler_runs_to_its_end(tmp_path, ray_started, kind):
     if kind == "cmaes":
@@ -201,7 +203,7 @@ def test_every_sampler_runs_to_its_end(tmp_path, ray_started, kind):
     assert folder_of(options).report_file.is_file()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_enumerated_cells_stop_early_where_asked(tmp_path, ray_started):
     design = {"kind": "sensitivity", "factors": {"objective.lambda_reg": [0.0, 1.0, 2.0, 3.0, 4.0]}}
     scheduler = {"kind": "asha", "metric": METRIC, "grace_epochs": 2, "reduction": 2}
@@ -215,7 +217,7 @@ def test_enumerated_cells_stop_early_where_asked(tmp_path, ray_started):
     assert sum(states.values()) == 5
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_only_runs_a_part_and_the_next_call_the_rest(tmp_path, ray_started):
     design = {"kind": "sensitivity", "factors": {"objective.lambda_reg": [1.0, 2.0]}}
     options = made(tmp_path)
@@ -235,7 +237,7 @@ def test_only_goes_with_planned_cells_alone(options):
     assert not options.out.exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_budget_of_seconds_stops_in_order_and_the_next_call_goes_on(tmp_path, ray_started):
     options = made(tmp_path, execution={"budget": {"wall_s": 0.01}})
     code, printed = run(options)
@@ -254,7 +256,7 @@ def test_a_warm_start_without_results_is_refused_before_anything_is_written(opti
     assert not options.out.exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_search_learns_from_an_earlier_study(tmp_path, ray_started):
     first = made(tmp_path)
     assert run(first)[0] == 0
@@ -286,7 +288,7 @@ def check_once_each(options, trials: int, uri: str) -> None:
     assert sorted(each.data.tags["fgtune.cell_id"] for each in runs) == sorted(cells)
 
 
-@pytest.mark.slow  # test_kills kills a search once in every run
+@pytest.mark.long  # test_kills kills a search once in every run
 @pytest.mark.parametrize("kills", [1, 20])
 def test_a_search_killed_at_random_moments_loses_and_repeats_nothing(tmp_path, kills, start_driver, kill_driver):
     uri = f"sqlite:///{tmp_path}/mlflow.db"

@@ -25,7 +25,7 @@ from fgtune.app.verify import verify
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellState
 
-pytestmark = [pytest.mark.slow, pytest.mark.integration]
+pytestmark = [pytest.mark.long, pytest.mark.integration]
 MARK = "FGTUNE_TEST_STOPPED"
 """Inherited by every process that a verb starts: Ray's are no children of it."""
 NONE = ("--tracking-uri", "none")

@@ -23,16 +23,16 @@ STUDIES = [
     for path in sorted((Path(__file__).parents[1] / "studies").glob("*.yaml"))
     if re.search(r"^ +(data: \{.*\b)?path: ", path.read_text(encoding="utf-8"), re.MULTILINE) is None
 ]
-QUICK = {"kf_sensitivity"}
-"""Run with every test run; the others on demand, with ``-m slow``."""
+MAIN = "kf_sensitivity"
 
 
 def test_there_are_studies():
-    assert {path.stem for path in STUDIES} > QUICK
+    assert MAIN in {path.stem for path in STUDIES}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "path", [pytest.param(p, id=p.stem, marks=[] if p.stem in QUICK else pytest.mark.slow) for p in STUDIES]
+    "path", [pytest.param(p, id=p.stem, marks=[] if p.stem == MAIN else pytest.mark.long) for p in STUDIES]
 )
 def test_study_runs_in_miniature_and_reports(path, tmp_path, ray_started):
     out = io.StringIO()

@@ -32,6 +32,7 @@ def test_importing_fgtune_imports_nothing():
     assert imported("import fgtune; fgtune.__version__; dir(fgtune)") == set()
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_a_study_is_loaded_and_planned_without_torch_and_ray(small_study):
     assert not imported(f"import fgtune; fgtune.load_study({str(small_study)!r}).study") & {"torch", "ray", "pandas"}
@@ -39,6 +40,7 @@ def test_a_study_is_loaded_and_planned_without_torch_and_ray(small_study):
     assert not imported(code) & {"torch", "ray", "mlflow", "optuna"}
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_results_are_read_without_torch_and_ray(synthetic, tmp_path):
     root = str(synthetic.SyntheticStudy().write(tmp_path).root)
@@ -116,6 +118,7 @@ def test_relations_are_those_of_the_cell_and_others_are_refused(partial):
             results.relations(cell_id)
 
 
+@pytest.mark.slow
 def test_a_study_runs_prints_its_progress_and_tells_failed_cells_in_its_results(
     small_study, tmp_path, ray_started, capsys
 ):

@@ -195,7 +195,7 @@ def test_studies_of_a_data_set_and_their_further_seeds_share_the_time_of_a_call(
 
 
 @pytest.mark.integration
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_small_benchmark_ends_with_a_table_and_a_later_call_adds_a_method_and_seeds(tmp_path, mine, ray_started):
     out = tmp_path / "bench"
     asked = BenchRequest(sets=("digits",), methods=("gmm",), seeds=1, out=out)

@@ -56,6 +56,7 @@ def test_the_search_is_the_same_in_each_tool():
     assert all(str(width["values"]) in FILES[f"with_{tool}.py"] for tool in ("ray", "optuna"))
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_the_optuna_side_and_the_judged_table_run(place):
     assert "'width':" in run("with_optuna.py")
@@ -63,7 +64,7 @@ def test_the_optuna_side_and_the_judged_table_run(place):
     assert (place / "reports" / "judged" / "report.html").is_file()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_study_runs(place, ray_started):
     options = RunOptions(place / "digits_net.yaml", tracking_uri="none", plugins=("digits_net",))
     assert execute(options) == 0
@@ -71,7 +72,7 @@ def test_the_study_runs(place, ray_started):
 
 
 @pytest.mark.integration
-@pytest.mark.slow  # a Ray session of its own
+@pytest.mark.long  # a Ray session of its own
 def test_the_ray_side_runs(place):
     assert "'width':" in run("with_ray.py")
 

@@ -113,7 +113,7 @@ def no_training(monkeypatch):
     monkeypatch.setattr("fgtune.engine.run._start_ray", refuse)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda each: each.__name__)
 @pytest.mark.parametrize("name", FILES)
 def test_a_damaged_file_is_told_and_no_verb_ends_in_a_traceback(

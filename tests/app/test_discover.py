@@ -57,6 +57,7 @@ def small(monkeypatch):
     monkeypatch.setattr(call, "time_cells", lambda *_: Costs(0.5, 0.01))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_started", "small")
 def test_one_call_gives_every_sample_its_class_and_a_second_one_repeats_nothing(data, tmp_path, capsys):
     out = tmp_path / "found"
@@ -130,6 +131,7 @@ def test_no_choice_reads_fine_labels(data, tmp_path):
     assert one.comparison.accuracy > two.comparison.accuracy + 0.2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_process", "small")
 def test_numbers_near_the_best_of_the_grid_are_tried_too(data, tmp_path, monkeypatch):
     monkeypatch.setattr(call, "grid_of", lambda *_: (3, 5))
@@ -201,6 +203,7 @@ def test_a_study_of_other_content_is_set_aside_and_not_lost(tmp_path):
         assert (tmp_path / f"methods-{number}.yaml").read_text() == f"content {number}"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_process", "small")
 def test_a_call_that_ended_before_anything_was_settled_leaves_a_folder_that_the_next_one_takes(tmp_path, monkeypatch):
     file, out = tmp_path / "easy.npz", tmp_path / "out"
@@ -223,6 +226,7 @@ def test_a_call_that_ended_before_anything_was_settled_leaves_a_folder_that_the_
         assert len(fgtune.discover(file, folder, num_fine=4, minutes=5, quiet=True).classes) > 2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_process", "small")
 def test_a_folder_is_the_same_by_any_of_its_names(data, tmp_path, monkeypatch):
     monkeypatch.chdir(data.parent)
@@ -246,6 +250,7 @@ def test_an_interruption_outside_the_studies_says_how_to_go_on(data, tmp_path, m
     assert f"to go on: fgtune {' '.join(command)}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_process", "small")
 def test_texts_get_classes_that_words_describe_and_new_tables_of_them_the_same(tmp_path):
     table = tmp_path / "mail.csv"
@@ -261,6 +266,7 @@ def test_texts_get_classes_that_words_describe_and_new_tables_of_them_the_same(t
     assert np.array_equal(pd.read_parquet(tmp_path / "new.parquet")["fine_class"], labels["model_class"])
 
 
+@pytest.mark.slow_except(".csv")
 @pytest.mark.usefixtures("in_process", "small")
 @pytest.mark.parametrize("suffix", [".csv", ".tsv"])
 def test_new_rows_of_the_users_own_table_get_the_classes_that_rows_like_them_got(data, tmp_path, suffix):
@@ -289,6 +295,7 @@ def test_new_rows_of_the_users_own_table_get_the_classes_that_rows_like_them_got
     assert np.array_equal(pd.read_parquet(found)["fine_class"], labels["model_class"])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_process", "small")
 @pytest.mark.parametrize("shape", [(4,), (1, 2, 2)])
 def test_new_arrays_are_brought_to_the_scale_of_those_that_were_discovered(tmp_path, shape, monkeypatch):
@@ -305,6 +312,7 @@ def test_new_arrays_are_brought_to_the_scale_of_those_that_were_discovered(tmp_p
     assert set(found["coarse_parent_name"]) == {"ant", "zebra"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_process", "small")
 def test_an_npz_is_enough(tmp_path):
     made = load_dataset(EASY)
@@ -351,6 +359,7 @@ def found_content(out: Path) -> str:
     return str(json.loads((out / "request.json").read_text())["content"])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_process", "small")
 @pytest.mark.parametrize("form", ["tuple", "dict", "dataset"])
 def test_arrays_and_datasets_in_memory_are_what_the_same_file_is(tmp_path, form):
@@ -428,7 +437,7 @@ def test_a_folder_with_other_data_or_a_damaged_request_is_refused(data, tmp_path
     assert "cannot be read as the request of a discovery" in capsys.readouterr().err
 
 
-@pytest.mark.slow  # convolutions on a CPU
+@pytest.mark.long  # convolutions on a CPU
 @pytest.mark.usefixtures("in_process", "small")
 def test_a_folder_of_images_is_enough_and_its_page_has_pictures(tmp_path):
     rng = np.random.default_rng(0)

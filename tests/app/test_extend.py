@@ -64,6 +64,7 @@ def extended(base, tmp_path_factory, ray_started):
     return folder, first, text
 
 
+@pytest.mark.slow
 def test_finished_cells_stay_and_the_new_ones_are_those_of_the_longer_study(extended, base):
     folder, first, text = extended
     assert folder.ledger_file.read_bytes().startswith(first)
@@ -76,6 +77,7 @@ def test_finished_cells_stay_and_the_new_ones_are_those_of_the_longer_study(exte
     assert "2 of 4 cells are finished already and are not run again" in text
 
 
+@pytest.mark.slow
 def test_the_folder_is_whole_and_its_study_file_as_it_was_given(extended, base):
     folder, _, _ = extended
     assert verify(folder.root).problems == []
@@ -85,6 +87,7 @@ def test_the_folder_is_whole_and_its_study_file_as_it_was_given(extended, base):
     assert folder.read_curves().groupby("cell_id").size().tolist() == [2] * 4
 
 
+@pytest.mark.slow
 def test_cells_have_one_mlflow_run_each_below_their_arm_and_arms_below_the_study(extended, base):
     from mlflow import MlflowClient
 
@@ -102,6 +105,7 @@ def test_cells_have_one_mlflow_run_each_below_their_arm_and_arms_below_the_study
     assert {run.data.tags["fgtune.study_hash"] for run in runs} == {extended[0].read_provenance()["study_hash"]}
 
 
+@pytest.mark.slow
 def test_the_study_with_its_old_seeds_is_told_how_to_go_on_and_that_line_does(extended, base):
     folder, _, _ = extended
     before = folder.ledger_file.read_bytes()
@@ -114,6 +118,7 @@ def test_the_study_with_its_old_seeds_is_told_how_to_go_on_and_that_line_does(ex
     assert folder.ledger_file.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_the_same_extension_again_runs_nothing(extended, tmp_path):
     folder, _, _ = extended
     before = folder.ledger_file.read_bytes()
@@ -123,6 +128,7 @@ def test_the_same_extension_again_runs_nothing(extended, tmp_path):
     assert len(folder.read_provenance()["extended"]) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [1, 0])
 def test_fewer_seeds_are_refused(extended, seeds):
     with pytest.raises(ConfigError, match="must be more than the 2 seeds that the study has"):

@@ -51,7 +51,7 @@ def options(kind: str, path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [pytest.param(*case, marks=[pytest.mark.slow] * (case[1] in HEAVY), id=case[1]) for case in CASES]
+    ("kind", "name"), [pytest.param(*case, marks=[pytest.mark.long] * (case[1] in HEAVY), id=case[1]) for case in CASES]
 )
 def test_a_data_file_that_means_harm_is_refused(tmp_path, monkeypatch, capsys, kind, name):
     monkeypatch.chdir(tmp_path)
@@ -66,7 +66,7 @@ def test_a_data_file_that_means_harm_is_refused(tmp_path, monkeypatch, capsys, k
     assert {path.name for path in tmp_path.iterdir()} == {"s.yaml", name}  # nothing written, no RUN
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", hostile_models.WEIGHTS)
 def test_weights_that_mean_harm_are_refused(tmp_path, monkeypatch, capsys, name):
     monkeypatch.chdir(tmp_path)

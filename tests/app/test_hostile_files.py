@@ -44,7 +44,7 @@ def test_a_file_that_is_no_study_is_refused(folder, capsys, text):
     refused(folder, capsys, "validate", "bad.yaml")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in hostile.floods().items()])
 def test_a_flood_of_small_things_is_refused(folder, capsys, text):
     (folder / "bad.yaml").write_text(text, encoding="utf-8")

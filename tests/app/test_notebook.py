@@ -6,6 +6,8 @@ import ast
 import json
 from pathlib import Path
 
+import pytest
+
 NOTEBOOK = Path(__file__).parents[2] / "docs" / "first_study.ipynb"
 CELLS = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
 CODE = ["".join(cell["source"]) for cell in CELLS if cell["cell_type"] == "code"]
@@ -28,6 +30,7 @@ def test_it_is_stored_without_outputs():
             assert cell["execution_count"] is None
 
 
+@pytest.mark.slow
 def test_it_runs_from_top_to_bottom(tmp_path, monkeypatch, ray_started, capsys):
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {"__name__": "__main__"}

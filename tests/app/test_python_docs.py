@@ -20,7 +20,7 @@ def test_every_block_is_python():
 
 
 @pytest.mark.integration
-@pytest.mark.slow  # a smoke run of a shipped study
+@pytest.mark.long  # a smoke run of a shipped study
 def test_the_page_runs_from_top_to_bottom(tmp_path):
     (tmp_path / "studies").symlink_to(ROOT / "studies")
     done = subprocess.run([sys.executable, "-c", "\n".join(BLOCKS)], cwd=tmp_path, capture_output=True, text=True)

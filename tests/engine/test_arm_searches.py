@@ -89,6 +89,7 @@ def finished(tmp_path_factory, ray_started, new_store):
     return options, text
 
 
+@pytest.mark.slow
 def test_every_arm_is_given_the_same_search_and_runs_what_it_chose_on_other_seeds(finished):
     options, _ = finished
     folder = folder_of(options)
@@ -102,12 +103,14 @@ def test_every_arm_is_given_the_same_search_and_runs_what_it_chose_on_other_seed
         assert {json.dumps(line["config"]) for line in compared} == {json.dumps(best["config"])}
 
 
+@pytest.mark.slow
 def test_arms_without_a_space_run_as_they_are_set(finished):
     options, _ = finished
     (own,) = {json.dumps(line["config"]) for line in lines_of(folder_of(options)) if line["arm"] == "own"}
     assert json.loads(own)["objective"]["lambda_reg"] == 2.0
 
 
+@pytest.mark.slow
 def test_the_next_call_runs_nothing_and_changes_nothing(finished):
     options, _ = finished
     folder = folder_of(options)
@@ -120,6 +123,7 @@ def test_the_next_call_runs_nothing_and_changes_nothing(finished):
     assert plans == {path: path.read_bytes() for path in folder.root.rglob("plan.csv")}
 
 
+@pytest.mark.slow
 def test_the_summary_tells_what_every_arm_was_given(finished):
     options, _ = finished
     folder = folder_of(options)
@@ -139,6 +143,7 @@ def test_the_summary_tells_what_every_arm_was_given(finished):
     assert "run as the study file sets them: own" in told
 
 
+@pytest.mark.slow
 def test_the_folder_agrees_with_itself_and_so_does_every_search(finished):
     options, _ = finished
     folder = folder_of(options)
@@ -150,6 +155,7 @@ def test_the_folder_agrees_with_itself_and_so_does_every_search(finished):
     assert 'href="tuning/base/report.html"' in page
 
 
+@pytest.mark.slow
 def test_each_search_is_an_experiment_of_its_own(finished):
     options, _ = finished
     client = mlflow.MlflowClient(options.tracking_uri)
@@ -161,6 +167,7 @@ def test_each_search_is_an_experiment_of_its_own(finished):
     assert counts == {"tuned": 4, "tuned-base": 3}
 
 
+@pytest.mark.slow
 def test_plan_and_status_tell_how_far_the_searches_are(finished, capsys):
     options, _ = finished
     assert main(["plan", str(options.study), "--out", str(options.out)]) == 0
@@ -173,7 +180,7 @@ def test_plan_and_status_tell_how_far_the_searches_are(finished, capsys):
     assert "search inside base: 0 of at most 3 cells ended" in fresh
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_further_seeds_keep_what_was_chosen(finished, tmp_path, ray_started):
     options, _ = finished
     folder = folder_of(options)
@@ -187,7 +194,7 @@ def test_further_seeds_keep_what_was_chosen(finished, tmp_path, ray_started):
     assert searches == {name: part.ledger_file.read_bytes() for name, part in parts_of(folder).items()}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_budget_of_cells_is_shared_and_the_next_call_goes_on(tmp_path, ray_started):
     options = replace(made(tmp_path), overrides=("execution.budget.cells=5",))
     code, text = run(options)
@@ -216,6 +223,7 @@ def cut_off(tmp_path_factory, ray_started):
     return options
 
 
+@pytest.mark.slow
 def test_cut_off_before_any_arm_has_its_settings_it_still_reports(cut_off, capsys):
     folder = folder_of(cut_off)
     assert "Not over, so without settings and cells so far" in folder.report_file.read_text(encoding="utf-8")
@@ -231,11 +239,13 @@ def test_cut_off_before_any_arm_has_its_settings_it_still_reports(cut_off, capsy
     assert main(["report", str(folder.root)]) == 0
 
 
+@pytest.mark.slow
 def test_a_part_cannot_be_selected_before_settings_are_chosen(cut_off):
     with pytest.raises(ConfigError, match="has chosen none yet"):
         run(replace(cut_off, only=("arm=base",)))
 
 
+@pytest.mark.slow
 def test_a_folder_of_another_search_is_refused_before_anything_is_written(cut_off):
     record = folder_of(cut_off).tuning_dir / "falcon" / "provenance.json"
     text = record.read_text()
@@ -247,7 +257,7 @@ def test_a_folder_of_another_search_is_refused_before_anything_is_written(cut_of
     record.write_text(text)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_arms_whose_searches_choose_the_same_share_their_cells(tmp_path, ray_started, capsys):
     one = {"parameters": {"optimizer.lr": {"kind": "choice", "values": [0.1]}}}
     design = STUDY["design"] | {"arms": [{"name": "own"}, {"name": "tuned", "space": one}]}

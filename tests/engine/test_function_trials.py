@@ -37,6 +37,7 @@ def run(place, *overrides, out="reports", **options):
     return code, StudyFolder(place / out / "own")
 
 
+@pytest.mark.slow
 def test_a_study_of_a_function_runs_reports_and_verifies(ray_started, place):
     code, folder = run(place)
     assert code == 0
@@ -73,6 +74,7 @@ def test_what_a_function_raises_fails_its_cells_alone_with_cause_and_traceback(r
     assert verify(folder.root).problems == []
 
 
+@pytest.mark.slow
 def test_a_function_that_never_reports_fails_with_the_fix_and_is_not_tried_again(ray_started, place):
     code, folder = run(place, "trial.call=usersown:wordless", "seeds=1")
     assert code == 3
@@ -104,6 +106,7 @@ def test_a_module_beside_the_study_file_is_found_from_any_folder(place, tmp_path
     assert len(made.open().plan.cells) == 6
 
 
+@pytest.mark.slow
 def test_early_stopping_judges_and_stops_functions_seed_by_seed(ray_started, place):
     design = "design={kind: sensitivity, factors: {config.gain: [0.0, 0.02, 0.04, 0.2]}}"
     asha = "scheduler={kind: asha, metric: score, grace_epochs: 1, reduction: 2}"
@@ -123,6 +126,7 @@ POPULATION = "scheduler={kind: pbt, interval_epochs: 2, quantile: 0.5}"
 STUDY_OF_STATES = ("trial.call=usersown:resumable", SEARCH, POPULATION, "seeds=1", "trial.epochs=6")
 
 
+@pytest.mark.slow
 def test_a_population_copies_the_state_that_a_function_keeps(ray_started, place):
     code, folder = run(place, *STUDY_OF_STATES, "execution.max_concurrent=1")
     assert code == 0
@@ -156,6 +160,7 @@ def test_a_population_that_has_nothing_to_copy_is_refused_before_anything_starts
         open_study(place / "own.yaml", [*STUDY_OF_STATES, *changes])
 
 
+@pytest.mark.slow
 def test_two_studies_of_one_function_are_paired_and_of_two_are_not(ray_started, place):
     roots = []
     for name, change in (("a", ""), ("b", "trial.config.Depth=3"), ("c", "trial.call=usersown:resumable")):
@@ -171,6 +176,7 @@ def test_two_studies_of_one_function_are_paired_and_of_two_are_not(ray_started, 
     assert "config.Depth 2 → 3" in (place / "all.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_function_that_has_changed_since_is_found_by_a_rerun(ray_started, place):
     code, folder = run(place, "seeds=1")
     assert code == 0

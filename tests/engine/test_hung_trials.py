@@ -92,7 +92,7 @@ def run(tmp_path, small_study_text, monkeypatch, ray_started):
     sys.modules.pop(package, None)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_trial_that_hangs_in_native_code_is_killed_and_started_again_from_its_checkpoint(run):
     code, folder, shown = run("native", silence={"factor": 1, "floor_s": 2, "then": "retry"})
     assert code == 0, shown
@@ -108,7 +108,7 @@ def test_a_trial_that_hangs_in_native_code_is_killed_and_started_again_from_its_
     assert list(folder.read_curves()["epoch"]) == [*range(1, 9)] * 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_trial_that_takes_its_process_with_it_fails_alone(run):
     code, folder, shown = run("crash", times=2)
     assert code == 3, shown
@@ -116,7 +116,7 @@ def test_a_trial_that_takes_its_process_with_it_fails_alone(run):
     assert (lost.state, lost.attempts, other.state) == (CellState.FAIL, 2, CellState.COMPLETE)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_trial_that_takes_too_long_fails_with_that_reason_and_more_time_continues_it(run):
     code, folder, shown = run("slow", max_trial_s=3)
     assert code == 3, shown
@@ -134,7 +134,7 @@ def test_a_trial_that_takes_too_long_fails_with_that_reason_and_more_time_contin
         assert 0 < reached[each.cell_id] < 8
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_trial_that_hangs_is_ended_when_its_time_is_up(run):
     code, folder, shown = run("native", max_trial_s=2, max_failures=3)
     assert code == 3, shown

@@ -123,6 +123,7 @@ def test_second_call_runs_nothing_and_rebuilds_the_same_results(uncut):
     assert folder.ledger_file.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_same_study_elsewhere_gives_identical_metrics(uncut, tmp_path, ray_started):
     options = replace(uncut[0], out=tmp_path / "again", tracking_uri="none")
     assert run(options, ONE_WORKER)[0] == 0  # the other time two worked on it
@@ -162,6 +163,7 @@ def test_every_cell_is_one_mlflow_run_below_its_study(uncut):
             assert each.data.metrics["test/clustering_accuracy"] == stored["test/clustering_accuracy"]
 
 
+@pytest.mark.slow
 def test_diverging_cells_fail_with_their_cause_and_the_others_go_on(options, ray_started):
     text = options.study.read_text(encoding="utf-8")
     factors = "factors: {optimizer.lr: [0.1, 1.0e+30], model.backbone.norm: [batch]}"
@@ -231,7 +233,7 @@ def wait_for_checkpoint(options, process):
 
 @pytest.mark.integration
 @pytest.mark.parametrize(
-    "name", ["SIGTERM", *(pytest.param(name, marks=pytest.mark.slow) for name in ("SIGINT", "SIGHUP", "SIGUSR1"))]
+    "name", ["SIGTERM", *(pytest.param(name, marks=pytest.mark.long) for name in ("SIGINT", "SIGHUP", "SIGUSR1"))]
 )
 def test_a_signal_to_all_processes_saves_says_how_to_go_on_and_going_on_repeats_the_uncut_run(
     options, uncut_long, until_ended, name
@@ -278,7 +280,7 @@ def test_killed_driver_loses_nothing_finished_and_continuing_repeats_the_uncut_r
 
 
 @pytest.mark.integration
-@pytest.mark.slow
+@pytest.mark.long
 def test_killed_worker_is_started_again_from_its_checkpoint(options, uncut_long, ray_started):
     options = long_study(options)
     process = start(options)
@@ -292,7 +294,7 @@ def test_killed_worker_is_started_again_from_its_checkpoint(options, uncut_long,
 
 
 @pytest.mark.integration
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("core", ["gcs_server", "raylet"])
 def test_a_lost_ray_session_is_started_again_once_and_the_study_ends_like_an_uncut_one(
     options, uncut_long, until_ended, core

@@ -13,7 +13,7 @@ from PIL import Image
 
 from fgtune.results.folder import StudyFolder
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 EPOCHS = 600
 TABLE = """

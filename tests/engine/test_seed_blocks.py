@@ -216,7 +216,7 @@ def test_with_only_no_seeds_are_added(tmp_path):
     assert seeds_by_arm(folder)[OPEN] == 10
 
 
-@pytest.mark.slow  # the same without Ray is above
+@pytest.mark.long  # the same without Ray is above
 def test_a_run_that_was_cut_off_looks_and_goes_on(small_study, tmp_path, ray_started):
     text = small_study.read_text(encoding="utf-8").replace("seeds: 2", "seeds: {min: 3, max: 4, step: 1}")
     small_study.write_text(text.replace("epochs: 4", "epochs: 1"), encoding="utf-8")

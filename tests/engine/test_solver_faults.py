@@ -63,7 +63,7 @@ def faulty(problem, options: Options):
 '''
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_solver_that_fails_hangs_or_crashes_costs_its_cell_alone(
     tmp_path, small_study_text, monkeypatch, ray_started
 ):

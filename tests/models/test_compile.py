@@ -28,7 +28,7 @@ def test_compiling_keeps_the_names_of_the_weights():
     assert list(build(compile=True).state_dict()) == list(build().state_dict())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_student_and_teacher_are_compiled_and_give_what_they_give_uncompiled():
     inputs = torch.rand(16, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     outputs = {}

@@ -50,7 +50,7 @@ def test_mlflow_loads_the_model_and_gets_the_labels_for_an_array_and_a_table(stu
 
 
 @pytest.mark.integration
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_fresh_process_loads_the_model_and_gets_the_labels(study, store_file, tmp_path):
     _, _, model = study
     log = open_model_log(f"sqlite:///{store_file}")

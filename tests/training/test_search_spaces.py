@@ -89,7 +89,7 @@ def few_points(plan) -> list:
 
 
 @pytest.mark.parametrize(
-    "space", [pytest.param(each, marks=pytest.mark.slow if each == "image_model" else ()) for each in SHIPPED]
+    "space", [pytest.param(each, marks=pytest.mark.long if each == "image_model" else ()) for each in SHIPPED]
 )
 def test_points_with_every_choice_train(space, tmp_path):
     plan = plan_for(space, tmp_path)

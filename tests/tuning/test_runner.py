@@ -95,6 +95,7 @@ def test_a_cell_reports_its_start_every_epoch_and_the_metrics_that_the_trainer_h
     assert not (tmp_path / "scratch").exists()
 
 
+@pytest.mark.slow
 def test_a_set_flag_leaves_a_checkpoint_from_which_the_next_call_goes_on(run, make_config, tmp_path):
     cell, flag = Cell("long", 0, make_config({"epochs": 120}), {}), StopFlag()
     first = run([cell], Observer(on_epochs=flag.set), flag)[cell.cell_id]
@@ -107,7 +108,7 @@ def test_a_set_flag_leaves_a_checkpoint_from_which_the_next_call_goes_on(run, ma
     assert second[-1][0] == "complete"
 
 
-@pytest.mark.slow  # cell_storage is tested against the same server
+@pytest.mark.long  # cell_storage is tested against the same server
 def test_a_checkpoint_in_a_bucket_is_gone_on_from_in_the_same_way(run, make_config, tmp_path, bucket):
     cell, flag = Cell("long", 0, make_config({"epochs": 120}), {}), StopFlag()
     storage = storage_at(bucket.uri("runs"))

@@ -189,7 +189,7 @@ os._exit(0)
 
 
 @pytest.mark.integration
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_ray_that_cannot_start_is_told_within_a_minute_with_the_variable_that_may_be_the_cause():
     # Without what Ray has set in this process, if another test has started it here.
     environ = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}

@@ -91,7 +91,7 @@ def test_lines_of_a_file_stay_in_errors_beside_given_data(small_study, clouds):
         fgtune.load_study(small_study, data=clouds)
 
 
-@pytest.mark.slow  # two runs
+@pytest.mark.long  # two runs
 def test_a_study_with_data_in_memory_runs_and_goes_on_from_its_folder(
     content, clouds, tmp_path, monkeypatch, ray_started, capsys
 ):

@@ -106,7 +106,7 @@ def test_a_batch_of_one_cell_has_no_say(counts):
     assert len(chosen) == 20
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("batch", [None, "batch"])
 def test_genes_agree_with_scanpy(counts, batch):
     anndata, scanpy = pytest.importorskip("anndata"), pytest.importorskip("scanpy")

@@ -154,6 +154,14 @@ def ledger_alone(without_curves, monkeypatch):
     monkeypatch.setattr(StudyFolder, "write_relations", lambda *_: None)
 
 
+@pytest.fixture
+def without_page(monkeypatch):
+    """Reports are written without their page, which takes a second to draw, where the test reads other files alone."""
+    import fgtune.reporting.html
+
+    monkeypatch.setattr(fgtune.reporting.html, "render", lambda *_: b"not drawn")
+
+
 @pytest.fixture(scope="session")
 def kf_accuracy() -> dict[str, float]:
     """Accuracies that make the low ratio hurt much, the high one less, and the middle one nearly not."""

@@ -122,6 +122,7 @@ def test_the_line_to_continue_names_the_packages():
     assert options.command() == "python -m fgtune.run s.yaml --plugins mine --plugins theirs"
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_the_tests_of_the_example_pass(example):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_shapes.py"]

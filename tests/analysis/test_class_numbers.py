@@ -104,6 +104,7 @@ def write_study(synthetic, out, shares, text=STUDY):
     return folder
 
 
+@pytest.mark.slow
 def test_a_study_over_k_f_says_where_its_seeds_agree_most_and_marks_the_true_number(synthetic, tmp_path):
     folder = write_study(synthetic, tmp_path, {4: 0.5, 6: 0.3, 8: 0.05, 10: 0.3})
     found = choose_number(read_study(folder))

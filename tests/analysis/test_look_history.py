@@ -125,6 +125,7 @@ def test_lost_cells_leave_a_look_with_the_pairs_it_had(tmp_path):
     assert [look.seeds for look in summary.looks] == [5, 10]
 
 
+@pytest.mark.slow
 def test_the_page_has_a_table_of_looks_only_where_seeds_were_added(tmp_path):
     def page(folder):
         return write_up(folder)[0].read_text(encoding="utf-8")

@@ -60,6 +60,7 @@ def test_the_tree_has_every_learned_class_with_samples_below_the_fine_class_of_m
     pytest.fail("the folder has no arm with more learned than true classes")
 
 
+@pytest.mark.slow
 def test_the_page_is_the_same_when_written_again_and_without_the_map_it_is_found_again(folder):
     first = write_up(folder)[0].read_bytes()
     assert b"What the learned classes look like" in first
@@ -75,6 +76,7 @@ def test_a_folder_without_portraits_has_a_page_without_the_section(folder):
     assert b"What the learned classes look like" not in write_up(folder)[0].read_bytes()
 
 
+@pytest.mark.slow
 def test_a_portrait_of_other_classes_or_with_markup_in_it_harms_no_page(folder):
     path = next(iter(folder.portraits_dir.glob("*.npz")))
     for each in folder.portraits_dir.glob("*.npz"):

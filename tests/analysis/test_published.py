@@ -104,6 +104,7 @@ def test_the_page_shows_them_beside_ours_with_a_mark_where_protocols_differ(make
     assert "Which data it is about is not stated." in page
 
 
+@pytest.mark.slow
 def test_a_study_without_published_results_has_no_such_section(synthetic, tmp_path):
     folder = synthetic.SyntheticStudy().write(tmp_path)
     assert summarise(folder).published == ()
@@ -115,6 +116,7 @@ def test_equal_numbers_without_spread_have_a_point_as_interval():
     assert difference_interval(ours, 0.25, 0.0, 3, 0.95) == (0.25, 0.25)
 
 
+@pytest.mark.slow
 def test_a_method_that_the_study_does_not_run_stands_beside_the_arms(synthetic, kf_accuracy, tmp_path):
     alone = "      - {row: SCGM <b>, metric: test/ari, value: 0.347, sd: 0.01}\n"
     text = synthetic.KF_STUDY + PUBLISHED.format(protocol="{epochs: 60}").rstrip() + "\n" + alone

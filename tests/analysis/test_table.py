@@ -115,6 +115,7 @@ def test_an_unreadable_resolved_study_is_refused(synthetic, tmp_path):
         read_study(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_analysis_needs_no_heavy_library():
     code = (

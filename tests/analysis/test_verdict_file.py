@@ -19,6 +19,8 @@ from fgtune.analysis.verdict_records import verdicts_of, write_verdicts
 from fgtune.errors import ConfigError
 from fgtune.reporting.html import write_up
 
+pytestmark = pytest.mark.usefixtures("without_page")
+
 VALIDATOR = jsonschema.Draft202012Validator(verdicts_schema())
 
 
@@ -90,6 +92,7 @@ def test_advice_on_pairs_is_there_where_the_report_gives_it(synthetic, kf_accura
     assert found
 
 
+@pytest.mark.usefixtures("without_curves")
 def test_a_search_has_choices_and_no_contrasts(synthetic_search, tmp_path):
     folder = synthetic_search.SyntheticSearch().write(tmp_path)
     write_up(folder)

@@ -58,6 +58,7 @@ def test_what_the_repository_left_out_of_it_is_named_as_missing(folder, capsys):
     assert capsys.readouterr().err.splitlines() == [f"results.parquet: {fix}", f"report.html: {fix}"]
 
 
+@pytest.mark.slow_except("small")
 def test_its_numbers_verify_without_its_provenance(folder, capsys):
     (folder / "provenance.json").unlink()
     assert main(["report", str(folder)]) == 0
@@ -66,6 +67,7 @@ def test_its_numbers_verify_without_its_provenance(folder, capsys):
     assert capsys.readouterr().err == "provenance.json: is missing\n"
 
 
+@pytest.mark.slow_except("small_search")
 def test_its_report_verifies_where_metrics_are_described_in_other_words_now(folder, capsys):
     assert main(["report", str(folder)]) == 0
     report = folder / "report.html"
@@ -100,6 +102,7 @@ def test_a_changed_metric_of_it_is_still_found(folder, capsys):
     assert "test/clustering_accuracy is 0.999" in capsys.readouterr().err
 
 
+@pytest.mark.slow_except("small_search")
 def test_a_changed_setting_of_it_is_still_found(folder, capsys):
     assert main(["report", str(folder)]) == 0
     ledger = folder / "results.jsonl"

@@ -38,7 +38,13 @@ def refused(folder: Path, capsys, *arguments: str) -> str:
     return said.err
 
 
-@pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in hostile.texts()])
+WIDE = {"message of a megabyte", "key of a megabyte", "5000 wrong keys", "comment of a megabyte"}
+"""Take a second each."""
+
+
+@pytest.mark.parametrize(
+    "text", [pytest.param(text, id=name, marks=[pytest.mark.slow] * (name in WIDE)) for name, text in hostile.texts()]
+)
 def test_a_file_that_is_no_study_is_refused(folder, capsys, text):
     (folder / "bad.yaml").write_bytes(text)
     refused(folder, capsys, "validate", "bad.yaml")

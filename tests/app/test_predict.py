@@ -61,6 +61,7 @@ def predicted(model: Path, data: object, tmp_path: Path) -> pd.DataFrame:
     return pd.read_parquet(out)
 
 
+@pytest.mark.slow_except("clusters")
 @pytest.mark.parametrize("kind", ["fine head", "clusters"])
 def test_training_inputs_give_the_labels_of_the_model_folder_exactly(models, kind, inputs, tmp_path):
     labels = pd.read_parquet(models[kind] / "labels.parquet")

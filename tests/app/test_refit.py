@@ -54,6 +54,7 @@ def refitted(folder: Path, out: Path | None, say=quiet, **options) -> Path:
     return refit(folder, out=out, say=say, **{"tracking_uri": "none"} | options)
 
 
+@pytest.mark.slow_except("fine head")
 def test_refit_where_nothing_is_held_back_gives_the_cells_own_metrics_and_predictions(transductive, tmp_path):
     study = StudyFolder(transductive)
     for result in study.ledger.read():

@@ -43,6 +43,7 @@ def test_a_watched_report_refreshes_itself_until_the_last_cell_has_ended(running
     assert write_up(folder)[0].read_bytes() == page
 
 
+@pytest.mark.slow
 def test_an_interrupted_watch_leaves_a_page_that_rests(running):
     folder, _ = running
 
@@ -54,6 +55,7 @@ def test_an_interrupted_watch_leaves_a_page_that_rests(running):
     assert not _REFRESH.search(folder.report_file.read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_a_watch_ends_with_the_process_that_ran_the_study(running):
     folder, _ = running
     lock, looks = folder.lock(), []

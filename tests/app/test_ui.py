@@ -52,6 +52,7 @@ def change(root: Path, **changes) -> None:
     file.write_text(json.dumps(record))
 
 
+@pytest.mark.slow
 def test_a_call_records_its_store(tracked):
     record = json.loads((tracked.root / "provenance.json").read_text())
     assert tracked_in(record) == tracked.uri

@@ -94,6 +94,7 @@ def test_a_study_that_has_not_finished_is_told_from_one_that_lost_files(folder):
     assert [note.split(":")[0] for note in outcome.notes] == ["results.csv", "results.parquet", "report.html"]
 
 
+@pytest.mark.slow
 def test_a_process_that_is_writing_is_named(folder):
     with folder.lock():
         assert "is writing to the folder" in verify(folder.root).notes[0]
@@ -261,6 +262,7 @@ def test_a_file_that_belongs_to_no_cell_is_named(folder):
     assert [problem.split(":")[0] for problem in problems] == ["relations/0123456789ab.npz", "relations/notes.txt"]
 
 
+@pytest.mark.slow
 def test_a_search_whose_ledger_is_gone_is_reported_and_verified(synthetic_search, tmp_path):
     folder = synthetic_search.SyntheticSearch().write(tmp_path)
     folder.ledger_file.unlink()
@@ -269,6 +271,7 @@ def test_a_search_whose_ledger_is_gone_is_reported_and_verified(synthetic_search
     assert any("has a curve and no line in the ledger" in problem for problem in problems)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_report")
 def test_attention_maps_are_checked(folder):
     def ask(lines):
@@ -312,6 +315,7 @@ def test_a_report_of_another_version_is_compared_by_its_numbers(folder):
     assert verify(folder.root).problems == ["report.html: the answer that it shows is not the one among its numbers"]
 
 
+@pytest.mark.slow
 def test_verdicts_of_another_version_are_compared_by_their_numbers(folder):
     text("verdicts.json", r'"fgtune": "[^"]*"', '"fgtune": "9.9"')(folder.root)
     text("verdicts.json", r'"reason": "', '"reason": "as they would put it: ')(folder.root)
@@ -333,6 +337,7 @@ def test_a_folder_of_a_version_without_verdicts_lacks_nothing(folder):
     assert "verdicts.json: is not there, as in earlier versions" in outcome.notes[-1]
 
 
+@pytest.mark.slow
 def test_the_options_of_the_last_call_explain_what_the_study_file_does_not_say(folder):
     """A study that was run with --set is the file with that change."""
 

@@ -66,6 +66,7 @@ def test_whole_numbers_of_any_size_keep_apart_and_are_sorted_as_numbers(values):
     assert [int(names[number]) for number in numbers] == values
 
 
+@pytest.mark.slow
 @given(st.lists(st.one_of(st.text(), st.none(), st.integers(), st.floats(), st.booleans())), st.randoms())
 def test_classes_do_not_depend_on_the_order_of_the_samples(values, random):
     numbers, names = number_classes(values)

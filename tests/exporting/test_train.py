@@ -25,6 +25,7 @@ print(json.dumps({"inside": inside, "variable": os.environ.get("OMP_NUM_THREADS"
 """
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_libraries_loaded_while_training_use_its_threads():
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}

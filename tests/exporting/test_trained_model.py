@@ -67,6 +67,7 @@ def card_of(trained, dataset) -> ModelCard:
     )
 
 
+@pytest.mark.slow_except("student", "teacher", "clusters", "normalised images")
 @pytest.mark.parametrize(
     "changes",
     [

@@ -21,6 +21,7 @@ def _cases(draw):
     return contingency(preds, target, num_fine, num_true), rng.integers(0, 4, num_fine), rng.integers(0, 4, num_true)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150, derandomize=True)
 @given(case=_cases())
 def test_matchings_along_cells_are_as_good_as_those_of_the_whole_matrix(case):

@@ -24,6 +24,7 @@ def test_compiling_without_a_compiler_is_a_clear_error(monkeypatch, tmp_path):
     build(compile=False)
 
 
+@pytest.mark.slow
 def test_compiling_keeps_the_names_of_the_weights():
     assert list(build(compile=True).state_dict()) == list(build().state_dict())
 

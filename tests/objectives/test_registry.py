@@ -77,6 +77,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_a_module_and_one_line_make_a_term(tmp_path):
     copy = shutil.copytree(PACKAGE, tmp_path / "fgtune", ignore=shutil.ignore_patterns("__pycache__"))

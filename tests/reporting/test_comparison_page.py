@@ -53,6 +53,7 @@ def test_texts_from_studies_are_escaped(page):
     assert hashes[1].split(", ") == ["kf_demo", "kf_again"]
 
 
+@pytest.mark.slow_except("1400")
 @pytest.mark.parametrize("width", [1400, 420])
 def test_it_reads_in_a_browser_without_a_complaint_or_a_request(browser, page, width):
     view, complaints, requests = browser.new_page(viewport={"width": width, "height": 900}), [], []

@@ -141,6 +141,7 @@ def test_a_picture_is_a_png_of_its_pixels(channels):
     )
 
 
+@pytest.mark.slow_except("words")
 @pytest.mark.parametrize("samples", [PLAIN, PICTURES], ids=["words", "pictures"])
 def test_the_page_draws_without_complaint_runs_nothing_foreign_and_fits_the_screen(browser, samples, tmp_path):
     report = tmp_path / "report.html"

@@ -105,6 +105,7 @@ def test_learning_curves_are_named_at_their_ends(study):
     assert not figure.layout.showlegend
 
 
+@pytest.mark.slow
 def test_many_learning_curves_are_named_in_one_legend_above_all_figures(synthetic, tmp_path):
     levels = ", ".join(f"{ratio / 10}" for ratio in range(8, 18))
     text = synthetic.KF_STUDY.replace("[0.8, 1.0, 1.2, 1.5]", f"[{levels}]").replace("seeds: 5", "seeds: 2")

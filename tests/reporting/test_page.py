@@ -68,6 +68,7 @@ def test_arms_that_share_no_factor_are_shown_by_name(synthetic, context_of):
     assert set(context["styles"]) == {"flow", "scip", "cvxpy"}
 
 
+@pytest.mark.slow
 def test_the_points_of_a_search_stand_from_the_best_to_the_worst_after_the_baseline(synthetic_search, context_of):
     folder, context = context_of(synthetic_search.SyntheticSearch())
     table = context["points"]

@@ -94,6 +94,7 @@ def _fits(page: Page, width: int) -> bool:
     return page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.slow_except("partial and hostile", "search")
 @pytest.mark.parametrize("kind", KINDS)
 def test_page_draws_every_figure_without_complaint_or_network(kind, open_kind):
     opened = open_kind(kind)
@@ -106,6 +107,7 @@ def test_page_draws_every_figure_without_complaint_or_network(kind, open_kind):
     assert bool(drawn) == (kind != "nothing run")
 
 
+@pytest.mark.slow_except("partial and hostile")
 @pytest.mark.parametrize("kind", KINDS)
 def test_page_is_never_wider_than_the_screen(kind, open_kind):
     page = open_kind(kind).page

@@ -100,6 +100,7 @@ def test_a_hidden_arm_leaves_every_figure_and_table_and_the_baseline_stays(page)
     assert page.get_by_label("K_F/K_F* 1.0").first.is_disabled()
 
 
+@pytest.mark.slow
 def test_a_link_shares_the_chosen_arms_and_lands_at_its_section(open_at):
     page = open_at(f"#levels&arms={OTHERS[0].replace('=', '%3D')}")
     assert set().union(*_drawn(page).values()) == {OTHERS[0]}
@@ -168,6 +169,7 @@ def test_a_filtered_table_is_copied_and_downloaded_as_it_is_shown(page, tmp_path
     page.get_by_label("Filter the rows of Cells").fill("")
 
 
+@pytest.mark.slow
 def test_the_section_called_arms_is_no_choice_of_arms(open_at):
     page = open_at("#arms")
     assert not page.locator(".off").count()
@@ -201,6 +203,7 @@ def test_a_figure_zooms_by_drag_and_its_button_resets_it(page):
     assert page.evaluate(span) == pytest.approx(before)
 
 
+@pytest.mark.slow
 def test_a_finger_scrolls_over_figures_and_does_not_zoom(open_at):
     page = open_at(width=420, has_touch=True, is_mobile=True)
     layouts = page.evaluate(
@@ -224,6 +227,7 @@ def test_contents_are_beside_the_page_and_in_a_menu_on_narrow_screens(page):
     page.set_viewport_size({"width": 1400, "height": 900})
 
 
+@pytest.mark.slow_except("A4-688")
 @pytest.mark.parametrize(("sheet", "width"), [("A4", 688), ("Letter", 710)])
 def test_on_paper_every_figure_fits_with_all_it_draws(page, sheet, width):
     outside = """[...document.querySelectorAll('.plot')].filter(plot => {

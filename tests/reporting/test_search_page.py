@@ -92,6 +92,7 @@ def test_the_best_ten_trials_are_in_sight_and_all_of_them_at_hand(page):
     assert "stopped at epoch 9" in folded
 
 
+@pytest.mark.slow
 def test_the_same_search_gives_the_same_bytes(folder, page):
     assert write_up(folder)[0].read_text(encoding="utf-8") == page
 
@@ -107,6 +108,7 @@ def test_a_search_that_has_not_begun_has_a_page(synthetic_search, tmp_path):
     assert "No answer yet" in write_up(search.write(tmp_path))[0].read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_points_of_a_sobol_design_get_panels_and_importances(sobol):
     page = write_up(sobol)[0].read_text(encoding="utf-8")
     titles = _titles(page)

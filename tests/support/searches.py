@@ -56,11 +56,12 @@ SAMPLERS = {
 """Every sampler that ships, with settings for a short search."""
 
 
-def sampler(*names: str) -> pytest.MarkDecorator:
-    """Run a test with each of these samplers; one whose package is missing is skipped."""
+def sampler(*names: str, slow: str = "") -> pytest.MarkDecorator:
+    """Run a test with each of these samplers, of which one may be slow; one whose package is missing is skipped."""
     without = importlib.util.find_spec("cmaes") is None
     skip = pytest.mark.skipif(without, reason="the package cmaes is not installed")
-    marked = [pytest.param(SAMPLERS[name], id=name, marks=[skip] * (name == "cmaes")) for name in names]
+    marks = {name: [skip] * (name == "cmaes") + [pytest.mark.slow] * (name == slow) for name in names}
+    marked = [pytest.param(SAMPLERS[name], id=name, marks=marks[name]) for name in names]
     return pytest.mark.parametrize("sampler", marked)
 
 

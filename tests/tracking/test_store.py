@@ -57,6 +57,7 @@ def test_relative_path_starts_from_the_directory_and_the_variable_is_honoured(mi
     assert tracker.uri == f"sqlite:///{tmp_path / 'mine.db'}"
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_new_store_is_whole_quiet_and_leaves_global_state_alone(tmp_path):
     """In a process of its own: what is printed, what is imported when, what mlflow takes for its tracking URI."""

@@ -88,6 +88,7 @@ def few_points(plan) -> list:
     return found
 
 
+@pytest.mark.slow_except("methods")
 @pytest.mark.parametrize(
     "space", [pytest.param(each, marks=pytest.mark.long if each == "image_model" else ()) for each in SHIPPED]
 )
@@ -110,6 +111,7 @@ def test_points_with_every_choice_train(space, tmp_path):
         assert "test/clustering_accuracy" in epoch.metrics
 
 
+@pytest.mark.slow
 def test_together_they_reach_every_setting_of_every_method(tmp_path):
     searched = {path for space in SHIPPED for path in plan_for(space, tmp_path).search.space.parameters}
     known = plan_for("falcon", tmp_path).study.trial.paths()

@@ -117,6 +117,7 @@ def test_a_large_difference_survives_the_loss_of_a_cell(folder_of):
     assert found.verdict is Verdict.HURTS
 
 
+@pytest.mark.slow
 def test_the_page_has_a_forest_for_each_arm_and_the_ranks(folder_of):
     folder = folder_of({"better": 0.1, "worse": -0.1}, sets=SETS[:4], seeds=2)
     page = write_up(folder)[0].read_text(encoding="utf-8")

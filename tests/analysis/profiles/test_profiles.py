@@ -135,6 +135,7 @@ def test_levels_of_skewed_seeds_or_few_that_would_miss_collapses_are_in_doubt():
     assert {bound.doubt for bound in bounds_of(replace(gains, shape=odd))} == {"shape"}
 
 
+@pytest.mark.slow_except("edge, collapsing-10")
 @pytest.mark.parametrize(("kind", "n"), [("edge", 10), ("two factors at the edge", 5), ("edge, collapsing", 10)])
 def test_levels_at_the_margin_are_rarely_called_near_the_best(kind, n):
     found = benchmark.simulate(kind, n, 40, seed=1)
@@ -143,6 +144,7 @@ def test_levels_at_the_margin_are_rarely_called_near_the_best(kind, n):
     assert found.bounds_hold >= 1 - allowed
 
 
+@pytest.mark.slow
 def test_picking_the_best_first_would_be_wrong_more_often():
     assert benchmark.simulate("two factors at the edge", 5, 40, seed=1).wrong_picked > 0.1
 
@@ -227,6 +229,7 @@ def folder_of(synthetic, tmp_path):
     return write
 
 
+@pytest.mark.slow
 def test_planned_profiles_are_in_the_answer_the_section_and_the_json(folder_of):
     folder = folder_of()
     path, summary = write_up(folder)

@@ -90,6 +90,7 @@ def test_the_largest_lead_agrees_with_a_multivariate_t():
     assert many_to_one_p(1.7, 3, 8) == pytest.approx(1 - cdf, abs=2e-4)
 
 
+@pytest.mark.slow
 def test_chance_makes_the_lead_of_the_best_as_often_as_it_says():
     rng = numpy_stream(0, "chance")
     found = [chance_of_lead(rng.normal(size=(20, 3)), rng.normal(size=3)) for _ in range(1000)]

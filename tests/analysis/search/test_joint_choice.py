@@ -109,6 +109,7 @@ def test_the_baseline_may_be_the_best_itself(folder_of):
     assert "together choose the baseline itself" in found.sentence(0.95)
 
 
+@pytest.mark.slow
 def test_it_is_there_without_fine_labels_and_needs_five_arms(folder_of):
     folder = folder_of(primary="test/silhouette")
     assert summarise(folder).choices == ()

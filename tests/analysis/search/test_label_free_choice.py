@@ -91,6 +91,7 @@ def test_few_arms_say_nothing_of_what_chose(folder_of):
     assert label_free_choices(read_study(folder_of({name: ARMS[name] for name in "abc"}))) == ()
 
 
+@pytest.mark.slow
 def test_the_page_shows_what_choosing_costs(folder_of):
     folder = folder_of()
     page = write_up(folder)[0].read_text(encoding="utf-8")
@@ -155,6 +156,7 @@ def test_of_two_seeds_agreement_chooses_and_no_seed_is_left_to_judge(folder_with
     assert not choice.cost.has_interval
 
 
+@pytest.mark.slow
 def test_the_page_shows_the_choice_by_agreement(folder_with_predictions):
     path, _ = write_up(folder_with_predictions())
     page = path.read_text(encoding="utf-8")

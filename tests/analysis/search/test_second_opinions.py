@@ -63,6 +63,7 @@ def test_the_sobol_index_is_salibs_for_parameters_with_a_scale():
     assert found.standing == ("a",)
 
 
+@pytest.mark.slow
 def test_second_opinions_leave_noise_within_chance():
     wrong = {"ped": 0, "sobol": 0}
     for seed in range(30):

@@ -62,6 +62,7 @@ def test_smallest_margins_are_shown_equivalent_in_80_of_100_studies(write):
         assert shown == pytest.approx(0.8, abs=0.012)
 
 
+@pytest.mark.slow
 def test_a_difference_is_found_after_an_extension_as_often_as_promised(write):
     """Five seeds, then 20: sequential p-values of both looks in Holm's first step, and a planted difference."""
     row = power_table(read_study(write())).rows[0]

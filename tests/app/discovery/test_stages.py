@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import fgtune.engine.run
 from fgtune.app.discovery import stages
@@ -31,6 +32,7 @@ def test_methods_are_judged_in_the_space_of_fixed_silhouette():
     assert judge_of(dataset, space).silhouette(dataset.fine) == judge.silhouette(dataset.fine)
 
 
+@pytest.mark.slow
 def test_a_study_that_was_extended_keeps_its_seeds(small_study, train_study, tmp_path, monkeypatch):
     folder, seen = StudyFolder(train_study(small_study, tmp_path, ("seeds=1",))), []
     text = small_study.read_text().replace("seeds: 2", "seeds: 1")

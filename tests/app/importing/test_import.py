@@ -74,6 +74,7 @@ def test_the_command_makes_a_folder_that_agrees_with_itself_and_says_where_its_v
     assert outcome.compared > 500
 
 
+@pytest.mark.usefixtures("without_page")
 def test_differences_are_paired_by_seed_whatever_the_order_of_the_rows(tmp_path):
     rows = rows_of(["base", "better", "same"], range(20), {"better": 0.1})
     shuffled = [rows[place] for place in np.random.default_rng(3).permutation(len(rows))]
@@ -96,6 +97,7 @@ def test_a_metric_to_minimise_judges_the_other_way(tmp_path):
     assert contrast(imported(tmp_path, rows, direction="minimize"), "higher")["verdict"] == "hurts"
 
 
+@pytest.mark.usefixtures("without_page")
 @pytest.mark.parametrize(
     ("options", "margin"),
     [({}, 0.02), ({"margin": 0.05}, 0.05), ({"range": None}, None), ({"range": (0, 2)}, None)],
@@ -218,6 +220,7 @@ def test_other_metrics_are_shown_and_judged_only_with_a_direction(tmp_path):
     assert {each.metric for each in results.summary.exploratory} == {"loss", "size"}
 
 
+@pytest.mark.usefixtures("without_page")
 def test_a_frame_gives_the_same_numbers_as_its_file(tmp_path):
     rows = rows_of(["base", "other"], range(5))
     of_file = imported(tmp_path, rows)
@@ -365,6 +368,7 @@ def test_what_reads_folders_reads_this_one(tmp_path, verb):
     assert CliRunner().invoke(app, [verb, str(results.folder.root)]).exit_code == 0
 
 
+@pytest.mark.usefixtures("without_page")
 def test_studies_of_imported_runs_stand_side_by_side_and_are_not_paired(tmp_path):
     roots = []
     for name in ("one", "two"):
@@ -385,6 +389,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.usefixtures("without_page")
 @pytest.mark.parametrize("faults", FAULTS)
 @pytest.mark.parametrize("margin", [None, 0.03])
 def test_the_verdicts_are_those_of_the_same_runs_in_a_study_of_fgtune(tmp_path, faults, margin):
@@ -410,6 +415,7 @@ def test_the_verdicts_are_those_of_the_same_runs_in_a_study_of_fgtune(tmp_path, 
     assert ours == theirs
 
 
+@pytest.mark.slow_except("metrics", "seeds")
 @pytest.mark.parametrize(
     ("head", "lines", "words"),
     [
@@ -428,6 +434,7 @@ def test_a_table_that_is_too_large_is_refused_before_it_is_a_study(tmp_path, cap
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("without_page")
 def test_an_import_waits_if_asked(tmp_path, capsys):
     path = write(tmp_path / "runs.csv", rows_of(("base", "b"), range(3)))
     out = tmp_path / "out"

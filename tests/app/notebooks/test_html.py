@@ -106,6 +106,7 @@ def test_arms_and_contrasts_are_tidy_frames(results):
         assert row.difference == pytest.approx(means[row.arm] - means[row.baseline])
 
 
+@pytest.mark.slow
 def test_a_study_without_contrasts_has_an_empty_frame(synthetic_search, tmp_path):
     results = fgtune.open_results(synthetic_search.SyntheticSearch().write(tmp_path).root)
     assert results.contrasts.empty

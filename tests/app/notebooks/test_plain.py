@@ -30,7 +30,7 @@ def test_an_override_from_a_dict_is_read_as_the_same_value(value):
     assert parse_value(written, "--set") == value
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=30)
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), VALUES, max_size=4))
 def test_a_written_study_reads_back_to_the_same_data(data):
     again = parse_yaml(study_text({"study": "x", **data}), "file").data

@@ -248,6 +248,7 @@ WHERE = st.sampled_from(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(WHERE, JUNK)
 def test_junk_anywhere_is_accepted_or_told_in_one_line_an_error(tmp_path_factory, where, junk):

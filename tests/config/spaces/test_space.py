@@ -28,6 +28,7 @@ def test_every_shipped_space_is_there():
     }  # fmt: skip
 
 
+@pytest.mark.slow_except("full", "relations", "optimizer")
 @pytest.mark.parametrize("space", SHIPPED, ids=lambda path: path.stem)
 def test_points_of_a_shipped_space_are_valid_trials(write, space):
     plan = plan_of(write("", STUDY.replace("space.yaml", str(space))))
@@ -172,6 +173,7 @@ def test_a_loss_that_the_searched_weights_enter_is_warned_of(write):
     assert plan_of(write(f"parameters: {{{LR}}}", study)).warnings == ()
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(
     low=st.floats(-5, 5), width=st.floats(0.5, 9), bound=st.floats(-9, 14), steps=st.integers(1, 6), data=st.data()

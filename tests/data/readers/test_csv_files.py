@@ -56,6 +56,7 @@ def test_lines_longer_than_a_block_of_arrow_are_read(tmp_path):
     assert set(table.schema.types) == {pa.float64()}
 
 
+@pytest.mark.slow
 def test_fifty_thousand_columns_take_a_fraction_of_the_time(tmp_path):
     path, names = tmp_path / "wide.csv", [f"f{n}" for n in range(50_000)]
     path.write_text("\n".join([",".join(names), *[",".join(["0.5"] * len(names))] * 4]) + "\n")

@@ -160,6 +160,7 @@ def test_split_gain_is_the_likelihood_ratio_on_the_axis():
     assert split_gain(np.zeros((3, 2)), np.zeros((3, 2))) == 0.0
 
 
+@pytest.mark.slow
 def test_a_trial_trains_with_its_estimate_and_reports_it(make_trainer):
     changes = {"classes": {"num_fine": "estimate"}, "data.separation": 12.0, "data.coarse_separation": 24.0}
     trainer = make_trainer(changes | {"epochs": 1})

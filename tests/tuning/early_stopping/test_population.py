@@ -120,6 +120,7 @@ def test_an_explored_point_lies_in_the_space(tmp_path_factory, seed, resample):
         assert abs(found[steps] - point[steps]) == 1 or found[steps] == point[steps] in {1, 50}
 
 
+@pytest.mark.slow
 def test_a_parameter_is_drawn_anew_as_often_as_asked(tmp_path):
     path = "relations.every_steps"
     space = toy.search_plan(tmp_path, {path: {"kind": "int", "low": 1, "high": 100_000}}).search.space

@@ -51,6 +51,7 @@ def killed_and_continued(plan, data, mirror) -> list[KnownTrial]:
     return ledger
 
 
+@pytest.mark.slow_except("tpe", "random")
 @sampler("tpe", "nsga2", "cmaes", "qmc", "random")
 @settings(deadline=None, max_examples=6)
 @given(data=st.data())
@@ -61,6 +62,7 @@ def test_however_often_it_is_killed_every_point_is_run_once(tmp_path_factory, sa
     assert len({known.cell_ids for known in ledger}) == 10
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=2)
 @given(data=st.data())
 def test_the_mirror_holds_what_the_ledger_holds_and_nothing_that_runs(tmp_path_factory, data):

@@ -44,6 +44,7 @@ def test_the_mirror_shows_every_finished_trial_with_its_cell(tmp_path):
         assert trial.user_attrs == {"arm": known.arm, "number": known.number, "cell_id": known.cell_ids[0]}
 
 
+@pytest.mark.slow
 def test_running_and_reused_trials_are_not_mirrored(tmp_path):
     plan = toy.search_plan(tmp_path, toy.FINITE, sampler={"kind": "tpe", "startup_trials": 2}, trials=15)
     search = Search(plan, storage=tmp_path / "optuna.db")
@@ -55,6 +56,7 @@ def test_running_and_reused_trials_are_not_mirrored(tmp_path):
     assert studied(tmp_path / "other.db").trials == []
 
 
+@pytest.mark.slow
 def test_a_lost_mirror_is_made_again_from_the_ledger(tmp_path):
     plan, path = toy.search_plan(tmp_path, toy.NUMBERS), tmp_path / "optuna.db"
     ledger = run(plan, path, 3)

@@ -51,7 +51,7 @@ def test_a_search_hands_out_as_many_distinct_points_as_its_budget(tmp_path, samp
     assert search.suggest() is None
 
 
-@sampler("tpe", "gp", "cmaes", "nsga2")
+@sampler("tpe", "gp", "cmaes", "nsga2", slow="gp")
 def test_a_sampler_that_learns_ends_nearer_the_optimum_than_it_began(tmp_path, sampler):
     trials = 18 if sampler["kind"] == "gp" else 60
     plan = toy.search_plan(
@@ -63,7 +63,7 @@ def test_a_sampler_that_learns_ends_nearer_the_optimum_than_it_began(tmp_path, s
     assert max(found) > -0.1
 
 
-@sampler(*WITHOUT_END)
+@sampler(*WITHOUT_END, slow="gp")
 def test_the_same_answers_give_the_same_questions(tmp_path, sampler):
     trials = budget(sampler, 12)
     plan = toy.search_plan(tmp_path, toy.NUMBERS, sampler=sampler, trials=trials)
@@ -73,7 +73,7 @@ def test_the_same_answers_give_the_same_questions(tmp_path, sampler):
     assert toy.run_all(Search(other), toy.valley) != first
 
 
-@sampler(*WITH_CONDITIONS)
+@sampler(*WITH_CONDITIONS, slow="gp")
 def test_parameters_exist_where_their_condition_holds(tmp_path, sampler):
     plan = toy.search_plan(tmp_path, toy.CONDITIONAL, sampler=sampler, trials=budget(sampler, 20))
     search = Search(plan)
@@ -100,7 +100,7 @@ def test_a_finite_space_is_gone_through_once_and_ends_the_search(tmp_path, sampl
     assert TrialState.RUNNING not in states_of(search)
 
 
-@sampler(*WITHOUT_END)
+@sampler(*WITHOUT_END, slow="gp")
 def test_forbidden_points_never_come_out(tmp_path, sampler):
     constraint = "objective.lambda_reg < 2 * objective.lambda_nn"  # about a sixth of the space
     trials = budget(sampler, 15)

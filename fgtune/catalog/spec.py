@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Direction = Literal["maximize", "minimize", "none"]
-Reads = Literal["no labels", "coarse labels", "fine classes", "fine values"]
+Reads = Literal["no labels", "coarse labels", "fine classes", "fine values", "right coarse labels"]
 
 SPLITS = ("train", "val", "test")
 """Prefixes of metric names in the records: ``test/ari``."""
@@ -22,7 +22,8 @@ class MetricSpec:
         low: Smallest possible value, possibly ``-inf``.
         high: Largest possible value; ``inf`` where the bound depends on the classes or there is none.
         direction: Which way is better; ``none`` if neither is.
-        reads: The labels that it needs; both kinds of fine targets make it an oracle metric.
+        reads: The labels that it needs; fine targets, and the coarse labels that wrong ones were made
+            of, make it an oracle metric.
         empty: What an input without samples (or without labels, or terms) yields.
         setting: Dotted path below ``trial``, and an entry that the list there must have for the metric to be measured;
             None where it always is.
@@ -47,5 +48,5 @@ class MetricSpec:
 
     @property
     def oracle(self) -> bool:
-        """Whether it reads fine labels."""
-        return self.reads in ("fine classes", "fine values")
+        """Whether it reads what training cannot know."""
+        return self.reads in ("fine classes", "fine values", "right coarse labels")

@@ -102,6 +102,8 @@ class Dataset:
             it fills them.
         notes: What reading the data decided or found suspicious, one sentence each; ``data check`` and every call on a
             study print them as warnings.
+        true_coarse: (N, sources) the coarse labels before wrong ones were made; None where none were. Oracle
+            information.
     """
 
     name: str
@@ -119,6 +121,7 @@ class Dataset:
     picture: tuple[int, int, int] | None = None
     preparation: Preparation | None = None
     notes: tuple[str, ...] = ()
+    true_coarse: IntArray | None = None
 
     @cached_property
     def fingerprint(self) -> str:
@@ -185,6 +188,8 @@ class EvaluationView:
         fine: (N,) or None.
         true_fine_to_coarse: (sources, K_F*) majority parent of each fine class over all samples, or None.
         fine_values: (N, columns) continuous fine targets, or None.
+        regions: Where parts of each image lie, by name.
+        true_coarse: (N, sources) coarse labels before wrong ones were made, or None.
     """
 
     inputs: Inputs
@@ -195,3 +200,4 @@ class EvaluationView:
     true_fine_to_coarse: IntArray | None
     fine_values: Float32Array | None = None
     regions: Mapping[str, npt.NDArray[np.bool_]] | None = None
+    true_coarse: IntArray | None = None

@@ -13,6 +13,7 @@ from fgtune.config.schema.data import DataConfig, PluginDataConfig
 from fgtune.data import DATASETS
 from fgtune.data.base import Dataset, StoredInputs
 from fgtune.data.check import check_dataset
+from fgtune.data.noise import with_label_noise
 from fgtune.data.readers.image_cache import keep_images
 from fgtune.data.readers.images import ImageFiles
 from fgtune.data.splits import apportion
@@ -25,7 +26,7 @@ def load_dataset(config: DataConfig) -> Dataset:
 
     The whole data set is checked before ``limit`` applies, so a small sample hides no fault; pixels of
     image files are the exception: they are read afterwards. Fine labels are renumbered 0 .. K_F*-1 in their order, over
-    the samples in use: K_F* counts the fine classes that occur.
+    the samples in use: K_F* counts the fine classes that occur. Wrong labels are made among these samples.
 
     Args:
         config: Any kind in ``DATASETS``.
@@ -41,6 +42,8 @@ def load_dataset(config: DataConfig) -> Dataset:
     if config.limit is not None and config.limit < len(dataset.inputs):
         seed = getattr(config, "data_seed", 0)  # kinds that draw nothing themselves have no data seed
         dataset = _take(dataset, _limited_rows(dataset, config.limit, seed))
+    if config.label_noise is not None:
+        dataset = with_label_noise(dataset, config.label_noise)
     if isinstance(dataset.inputs, ImageFiles):
         dataset = replace(dataset, inputs=keep_images(dataset.inputs))
     return _sealed(dataset)
@@ -109,7 +112,15 @@ def _sealed(dataset: Dataset) -> Dataset:
     inputs = dataset.inputs if stored else np.ascontiguousarray(np.asarray(dataset.inputs))
     coarse = np.ascontiguousarray(dataset.coarse)
     values = None if dataset.fine_values is None else np.ascontiguousarray(dataset.fine_values)
-    for array in (inputs, coarse, fine, values, dataset.given_split, *(dataset.regions or {}).values()):
+    for array in (
+        inputs,
+        coarse,
+        fine,
+        values,
+        dataset.true_coarse,
+        dataset.given_split,
+        *(dataset.regions or {}).values(),
+    ):
         if isinstance(array, np.ndarray):
             array.setflags(write=False)
     return replace(

@@ -58,11 +58,14 @@ def evaluation_view(dataset: Dataset, splits: Splits) -> EvaluationView:
         true_fine_to_coarse=true_relations(dataset),
         fine_values=dataset.fine_values,
         regions=dataset.regions,
+        true_coarse=dataset.true_coarse,
     )
 
 
 def true_relations(dataset: Dataset) -> IntArray | None:
     """The true parent of each fine class (oracle information): the coarse label that most of its samples carry.
+
+    Labels that were made wrong on purpose do not count, those that they replaced do.
 
     Returns:
         (sources, K_F*) int64, counted over all samples that the source labels; ties go to the lowest coarse class; -1
@@ -72,7 +75,7 @@ def true_relations(dataset: Dataset) -> IntArray | None:
         return None
     parents = np.full((dataset.num_sources, dataset.num_fine), -1, dtype=np.int64)
     for source, num_coarse in enumerate(dataset.num_coarse):
-        labels = dataset.coarse[:, source]
+        labels = (dataset.coarse if dataset.true_coarse is None else dataset.true_coarse)[:, source]
         known = labels >= 0
         pairs = dataset.fine[known] * num_coarse + labels[known]
         counts = np.bincount(pairs, minlength=dataset.num_fine * num_coarse).reshape(dataset.num_fine, num_coarse)

@@ -8,61 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
 from fgtune.arrays import Float32Array, FloatArray, IntArray
 from fgtune.metrics.label_free import distances, mean_silhouette
-
-DIMENSIONS = 20
-"""Principal components that are kept."""
-
-
-@dataclass(frozen=True)
-class PrincipalSpace:
-    """The leading principal components of some inputs.
-
-    Attributes:
-        mean: (d,).
-        basis: (d, dimensions), orthonormal.
-    """
-
-    mean: FloatArray
-    basis: FloatArray
-
-    def project(self, values: Float32Array) -> Float32Array:
-        """(n, dimensions) coordinates of values (n, d); the same bits whatever the number of threads."""
-        with threadpool_limits(1):
-            found: Float32Array = ((values - self.mean) @ self.basis).astype(np.float32)
-        return found
-
-
-def principal_space(values: Float32Array, dimensions: int = DIMENSIONS) -> PrincipalSpace:
-    """Principal components, not scaled to equal variance; the same bits whatever the number of threads.
-
-    Args:
-        values: (n, d) finite.
-        dimensions: Number of components; fewer where there are fewer samples or values.
-
-    Example:
-        >>> space = principal_space(np.array([[0, 0, 1], [0, 3, 1], [0, 6, 1]], dtype=np.float32), dimensions=1)
-        >>> np.abs(space.project(np.array([[9, 5, 9]], dtype=np.float32))).tolist()
-        [[2.0]]
-    """
-    centred = values.astype(np.float64)
-    mean = centred.mean(axis=0)
-    centred = centred - mean
-    with threadpool_limits(1):
-        if centred.shape[1] <= len(centred):
-            _, vectors = np.linalg.eigh(centred.T @ centred)
-            return PrincipalSpace(mean, np.ascontiguousarray(vectors[:, ::-1][:, :dimensions]))
-        variances, vectors = np.linalg.eigh(centred @ centred.T)
-        largest = max(float(variances[-1]), np.finfo(np.float64).tiny)
-        kept = np.flatnonzero(variances > 1e-12 * largest)[::-1][:dimensions]
-        return PrincipalSpace(mean, centred.T @ (vectors[:, kept] / np.sqrt(variances[kept])))
 
 
 class FixedJudge:

@@ -92,6 +92,7 @@ class Evaluator:
         seed: Seed of the silhouette's sample, few-shot episodes and attention maps.
         fixed: For each split, a sample in the space that all trials on the data share.
         painter: Draws what the learned classes look like; None where that is not kept.
+        once: Metrics that were known before training, by name with split prefix.
     """
 
     def __init__(
@@ -103,7 +104,9 @@ class Evaluator:
         seed: int,
         fixed: Mapping[str, FixedSample] | None = None,
         painter: Painter | None = None,
+        once: Mapping[str, float] | None = None,
     ) -> None:
+        self._once = dict(once or {})
         self.splits: tuple[str, ...] = config.splits
         self._view, self._config, self._num_fine = view, config, num_fine
         self._neighbors, self._seed, self._painter = neighbors, seed, painter
@@ -177,7 +180,7 @@ class Evaluator:
         return tuple(dict.fromkeys((*(("train",) if probes else ()), *self.splits)))
 
     def measure_final(self, predictions: Mapping[str, Predictions]) -> dict[str, float]:
-        """Metrics that are measured once, after the last epoch: probes, continuous targets, few-shot episodes.
+        """Metrics that are told once, after the last epoch: of labels, probes, continuous targets, few-shot episodes.
 
         Probes are fitted on the training split and are not evaluated on a split that shares samples with it, as all
         splits do in a transductive study.
@@ -189,12 +192,12 @@ class Evaluator:
             Values as ``<split>/<metric>``, without those that are undefined or lack their fine targets.
         """
         if not self.final_splits:
-            return {}
+            return dict(self._once)
         features = {split: predictions[split].features for split in self.final_splits}
         train = self.rows("train")
         held_out = {split: features[split] for split in self.splits if not np.intersect1d(train, self.rows(split)).size}
         view, config = self._view, self._config
-        metrics: dict[str, float] = {}
+        metrics: dict[str, float] = dict(self._once)
         if view.fine is not None:
             fine = {split: view.fine[self.rows(split)] for split in {"train", *features}}
             metrics |= self.measure_episodes({split: features[split] for split in self.splits})

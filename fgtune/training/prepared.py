@@ -15,8 +15,8 @@ from fgtune.data.base import Dataset, EvaluationView, Splits, TrainingView
 from fgtune.data.preparation import Fitted, InputScale, as_prepared, fitted, with_inputs
 from fgtune.data.splits import split_dataset
 from fgtune.data.views import evaluation_view, training_view, vectors
-from fgtune.metrics.fixed_space import PrincipalSpace, principal_space
 from fgtune.neighbors import coarse_groups, find_neighbors
+from fgtune.principal import PrincipalSpace, principal_space, space_rows
 from fgtune.streams import drawn_rows
 
 EVALUATION_NEIGHBORS = 5
@@ -120,7 +120,7 @@ def fixed_space(dataset: Dataset) -> PrincipalSpace:
     if key not in _SPACES:
         while len(_SPACES) >= KEPT_SPACES:
             del _SPACES[next(iter(_SPACES))]
-        _SPACES[key] = principal_space(vectors(dataset.inputs, judged_rows(len(dataset.inputs), FIXED_SAMPLES)))
+        _SPACES[key] = principal_space(vectors(dataset.inputs, space_rows(len(dataset.inputs))))
     return _SPACES[key]
 
 

@@ -115,7 +115,7 @@ class Trainer:
         started = time.perf_counter()
         self._final = None
         epoch = self.epoch + 1
-        metrics = self._train_epoch(epoch) if self.objective.weights else {}
+        metrics = self.train_epoch(epoch) if self.objective.weights else {}
         last = epoch == self.config.epochs
         if epoch % self.measure_every == 0 or last:
             metrics |= self._evaluate(epoch, last)
@@ -161,7 +161,8 @@ class Trainer:
 
     # --- training ----------------------------------------------------------------------------------------------
 
-    def _train_epoch(self, epoch: int) -> dict[str, float]:
+    def train_epoch(self, epoch: int) -> dict[str, float]:
+        """Train ``epoch`` (1-based, in order), evaluate nothing, and return the mean losses."""
         config = self.config
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(config.schedule, config.optimizer.lr, epoch, config.epochs)

@@ -38,7 +38,11 @@ ORACLE = {
     "gradient_mse",
     "raw_mse",
     "loss_fine",
+    "cleaning_precision",
+    "cleaning_recall",
+    "wrong_labels",
 }
+CLEANING = ("cleaned_labels", "cleaning_precision", "cleaning_recall", "wrong_labels")
 LABEL_FREE = {
     "num_fine",
     "attention_big",
@@ -68,6 +72,7 @@ LABEL_FREE = {
     "loss_instance",
     "loss_entropic",
     "loss_self_label",
+    "cleaned_labels",
 }
 
 
@@ -86,14 +91,22 @@ def test_entries_state_range_direction_and_empty_behaviour(spec):
     assert spec.direction in {"maximize", "minimize", "none"}
     assert spec.description
     assert spec.empty
-    assert spec.reads in {"no labels", "coarse labels", "fine classes", "fine values"}
+    assert spec.reads in {"no labels", "coarse labels", "fine classes", "fine values", "right coarse labels"}
     assert re.fullmatch(METRIC_PATTERN, f"test/{spec.name}")
 
 
 def test_only_what_must_be_asked_for_or_fitted_is_missing_from_curves_and_splits():
     assert {name for name, spec in METRICS.items() if spec.final} == {
         name for name in METRICS if name.startswith(("fewshot", "attention"))
-    } | {"knn_fine", "linear_fine", "ridge_r2", "ridge_mse", "rank_mse", "gradient_mse"}
+    } | {
+        "knn_fine",
+        "linear_fine",
+        "ridge_r2",
+        "ridge_mse",
+        "rank_mse",
+        "gradient_mse",
+        *CLEANING,
+    }
     assert {name for name, spec in METRICS.items() if "train" not in spec.splits} == {
         "knn_fine",
         "linear_fine",
@@ -109,9 +122,11 @@ def test_only_what_must_be_asked_for_or_fitted_is_missing_from_curves_and_splits
         "fewshot_5_best",
         "loss_fine",
         "loss_instance",
+        *CLEANING,
     }
     assert {name for name, spec in METRICS.items() if "test" not in spec.splits} == {
-        name for name in METRICS if name.startswith("loss")
+        *(name for name in METRICS if name.startswith("loss")),
+        *CLEANING,
     }
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fgtune.app.discovery.source import Source
     from fgtune.arrays import AnyArray, IntArray
     from fgtune.exporting.folder import ModelCard
-    from fgtune.metrics.fixed_space import PrincipalSpace
+    from fgtune.principal import PrincipalSpace
     from fgtune.reporting.discovery import Sample
 
 CLASSES, TO_LABEL = "classes.csv", "to_label.csv"

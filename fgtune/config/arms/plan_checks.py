@@ -193,6 +193,14 @@ def _unmeasured(name: str, spec: MetricSpec, plan: Plan) -> tuple[str, str] | No
         kind = "fine labels" if blind else "continuous fine targets"
         return f"reads {kind}, which the data do not have", f"choose among: {free}"
     configs = [own for arm in plan.arms if (own := arm.config.discovery) is not None]
+    if spec.reads == "right coarse labels" and all(config.data.label_noise is None for config in configs):
+        return "needs wrong coarse labels that were made on purpose", "set trial.data.label_noise"
+    if spec.name.startswith("clean"):
+        if all(config.cleaning is None for config in configs):
+            return "is not measured without cleaning", "set trial.cleaning, to {action: relabel} say"
+        return None
+    if spec.name == "wrong_labels":
+        return None
     train = name.startswith("train/") and not spec.name.startswith("loss")
     if train and any("train" not in config.evaluation.splits for config in configs):
         return "train is not among trial.evaluation.splits", "add train to trial.evaluation.splits"

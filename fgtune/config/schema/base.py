@@ -214,6 +214,18 @@ class SplitConfig(Config):
         return self
 
 
+class LabelNoiseConfig(Config):
+    """Wrong coarse labels that are made on purpose, in every part of the split; fine classes stay as they are."""
+
+    kind: Literal["symmetric", "look_alike"] = "symmetric"
+    """``symmetric``: any sample, and any other class, with equal chance. ``look_alike``: chances fall from the sample
+    that most resembles one of another class to the one that least does, and the wrong label is that class."""
+    share: Annotated[float, Field(gt=0.0, lt=1.0)]
+    """Share of the labelled samples of each source that get a wrong label."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the wrong labels, apart from the seeds of the study: all cells have the same ones."""
+
+
 class BaseDataConfig(Config):
     """The fields of every kind of data."""
 
@@ -221,8 +233,13 @@ class BaseDataConfig(Config):
     """Ignored where the data set brings its own split."""
     limit: Annotated[int, Field(ge=10)] | None = None
     """Use at most this many samples, drawn by the data seed with coarse classes in proportion; None uses all."""
+    label_noise: LabelNoiseConfig | None = None
+    """Wrong coarse labels for a study of what they do; what is judged knows the right ones. None adds none."""
 
 
 def data_key(data: Config | Mapping[str, Any]) -> str:
     """What a data set, its shape and its stored labels are known by: the digest of its config, plain or not."""
-    return stable_hash(data.to_plain() if isinstance(data, Config) else data)
+    plain = dict(data.to_plain() if isinstance(data, Config) else data)
+    if plain.get("label_noise", 0) is None:  # so that data without it are known by the key that they always had
+        del plain["label_noise"]
+    return stable_hash(plain)

@@ -15,6 +15,7 @@ from fgtune.catalog import CATALOGUE, MetricBook
 from fgtune.config.schema.augmentation import AugmentationConfig, NoAugmentationConfig
 from fgtune.config.schema.base import Config, Count, Fraction, PositiveFloat, Weight, must_differ
 from fgtune.config.schema.classes import ClassesConfig, RelationsConfig
+from fgtune.config.schema.cleaning import CleaningConfig
 from fgtune.config.schema.clustering import ClusteringConfig, KMeansClusteringConfig, with_kind
 from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.model import ModelConfig
@@ -305,6 +306,8 @@ class TrialConfig(BaseTrialConfig):
     clustering: ClusteringConfig = KMeansClusteringConfig()
     """How clusters are found: of the learned features, where no term of the objective needs a fine head; of the inputs,
     where a fine head starts from clusters."""
+    cleaning: CleaningConfig | None = None
+    """Doubt coarse labels of the training split before anything is trained; None takes all as they are."""
     warm_start: WarmStartConfig = WarmStartConfig()
     teacher: TeacherConfig = TeacherConfig()
     neighbors: NeighborsConfig = NeighborsConfig()

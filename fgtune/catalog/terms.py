@@ -37,7 +37,7 @@ class TermSpec:
 
 
 _FALCON, _XU, _FIERCE = "fgtune.objectives.falcon", "fgtune.objectives.xu", "fgtune.objectives.fierce"
-_SCAN = "fgtune.objectives.scan"
+_SCAN, _ANCOR, _SNCA = "fgtune.objectives.scan", "fgtune.objectives.ancor", "fgtune.objectives.snca"
 _COARSE = "cross-entropy of the coarse label under the relations (FALCON eq. 4)"
 _NN = "disagreement with the teacher's prediction for nearest neighbours (FALCON eq. 6; SCAN)"
 _CONF = "cross-entropy to the teacher's sharpened prediction within the coarse class (FALCON eq. 7)"
@@ -47,6 +47,8 @@ _FINE = "cross-entropy of the fine label: an upper bound that reads fine labels 
 _INSTANCE = "cross-entropy of a sample's own index (the lambda_I of Xu et al.)"
 _ENTROPIC = "log2 K minus the entropy, in bits, of the features' use of K prototypes (FIERCE)"
 _SELF_LABEL = "cross-entropy to the teacher's confident labels, alone in the last stage of the training (SCAN)"
+_SNCA_LOSS = "-log of the share that a sample's coarse class has of its neighbourhood in a memory of all (SNCA)"
+_ANCOR_LOSS = "coarse cross-entropy, and contrast by angles around the coarse class's weight vector (ANCOR)"
 
 TERMS: dict[str, TermSpec] = {
     "coarse": TermSpec(f"{_FALCON}:CoarseTerm", _COARSE, fine_head=True),
@@ -58,6 +60,8 @@ TERMS: dict[str, TermSpec] = {
     "instance": TermSpec(f"{_XU}:instance_term", _INSTANCE, on_validation=False),
     "entropic": TermSpec(f"{_FIERCE}:EntropicTerm", _ENTROPIC),
     "self_label": TermSpec(f"{_SCAN}:SelfLabelTerm", _SELF_LABEL, fine_head=True),
+    "snca": TermSpec(f"{_SNCA}:SncaTerm", _SNCA_LOSS, on_validation=False),
+    "ancor": TermSpec(f"{_ANCOR}:AncorTerm", _ANCOR_LOSS, on_validation=False),
 }
 """Every term by name."""
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from fgtune.config.schema.model import IdentityConfig, LinearBackboneConfig, MlpConfig, ResNetConfig, SmallCnnConfig
 from fgtune.models.base import image_shape
+from fgtune.streams import torch_stream
 
 
 class Mlp(nn.Module):
@@ -94,6 +95,14 @@ class SmallCnn(nn.Module):
         return self.spatial(inputs).mean(dim=(2, 3))
 
 
+class _PlainConvolution(nn.Conv2d):
+    """A convolution whose initial weights follow torch's default, uniform within 1 / sqrt(fan-in)."""
+
+    def draw_weights(self, seed: int) -> None:
+        """Draw them by seed; see ``fgtune.models.initialize``."""
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5), generator=torch_stream(seed, "weight"))
+
+
 class ResNet(nn.Module):
     """ResNet-18 or ResNet-50 (He et al. 2016) without its classifier.
 
@@ -109,7 +118,8 @@ class ResNet(nn.Module):
         full = getattr(torchvision.models, config.kind)(weights=None)
         cifar = config.stem == "cifar"
         if cifar:
-            self.conv1 = nn.Conv2d(channels, 64, 3, stride=1, padding=config.padding, bias=False)
+            convolution = nn.Conv2d if config.stem_init == "resnet" else _PlainConvolution
+            self.conv1 = convolution(channels, 64, 3, stride=1, padding=config.padding, bias=False)
         else:
             self.conv1 = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
         self.bn1: nn.Module = full.bn1

@@ -14,22 +14,23 @@ from fgtune.models.classifier import FineClassifier
 class EmaTeacher:
     """An exponential moving average of a student's parameters.
 
-    Buffers (batch-norm statistics) are handled in one of two ways:
+    Buffers (batch-norm statistics) are handled in one of three ways:
 
     * ``shared``: teacher and student share their buffers, and the teacher runs in training mode. Its passes normalise
       by their batch and update the shared statistics, as in the released FALCON code, which swaps averaged weights
       into one model.
     * ``averaged``: the teacher's buffers are averaged like weights, and the teacher runs in evaluation mode.
+    * ``own``: the teacher runs in training mode, so that its passes normalise by their batch and update its own.
 
     Args:
         student: The model to follow; the teacher starts as its copy.
         decay: Upper bound of the decay, in [0, 1).
         warmup: Whether to use min(decay, (1 + t) / (10 + t)) at the t-th update, counted from 1.
-        buffers: ``shared`` or ``averaged``.
+        buffers: ``shared``, ``averaged`` or ``own``.
     """
 
     def __init__(
-        self, student: FineClassifier, decay: float, warmup: bool, buffers: Literal["shared", "averaged"]
+        self, student: FineClassifier, decay: float, warmup: bool, buffers: Literal["shared", "averaged", "own"]
     ) -> None:
         self.model = copy.deepcopy(student).requires_grad_(False)
         self.model.compile_backbone()
@@ -37,11 +38,12 @@ class EmaTeacher:
         self.updates = 0
         if self.shared:
             _share_buffers(student, self.model)
-        self.model.train(self.shared)
+        self.model.train(buffers != "averaged")
         self._trained = [
             (p, q) for p, q in zip(self.model.parameters(), student.parameters(), strict=True) if q.requires_grad
         ]
-        buffers_of_both = [] if self.shared else list(zip(self.model.buffers(), student.buffers(), strict=True))
+        averaged = buffers == "averaged"
+        buffers_of_both = list(zip(self.model.buffers(), student.buffers(), strict=True)) if averaged else []
         self._floats = [(p, q) for p, q in buffers_of_both if p.is_floating_point()]
         self._counts = [(p, q) for p, q in buffers_of_both if not p.is_floating_point()]
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+
+from fgtune.config.schema.contrast import KeyEncoderConfig
 
 
 class Need(StrEnum):
@@ -34,12 +36,28 @@ class TermContext:
         num_fine: K_F.
         num_coarse: K_C of each source.
         groups: (n_train,) int64, equal for training samples with the same coarse labels.
+        coarse: (n_train, sources) int64 coarse labels, -1 for none; None where only ``groups`` are known.
     """
 
     feature_dim: int
     num_fine: int
     num_coarse: tuple[int, ...]
     groups: Tensor
+    coarse: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class KeyEncoding:
+    """How the momentum encoder of a term makes keys; the settings of ``KeyEncoderConfig`` of these names."""
+
+    momentum: float
+    statistics: Literal["averaged", "batch"] = "averaged"
+    groups: int = 1
+
+    @classmethod
+    def of(cls, config: KeyEncoderConfig) -> KeyEncoding:
+        """As these settings say."""
+        return cls(config.key_momentum, config.key_statistics, config.batch_groups)
 
 
 @dataclass(frozen=True)
@@ -88,6 +106,8 @@ class Term(nn.Module):
     needs: ClassVar[frozenset[Need]] = frozenset()
     on_validation: ClassVar[bool] = True
     """Whether the term has a value on samples outside the training split."""
+    key_encoding: KeyEncoding | None = None
+    """Of a term that needs ``KEYS``: how they are made; None for the way of ``objective.instance``."""
 
     def __init__(self, config: object = None, context: TermContext | None = None) -> None:  # noqa: ARG002
         """What a term that has neither settings, parameters nor buffers is built by."""

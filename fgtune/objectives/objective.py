@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from fgtune.catalog.terms import TERMS
 from fgtune.config.reading.load import load_plugin
 from fgtune.config.schema.base import Config
-from fgtune.config.schema.objective import ObjectiveConfig, PseudoLabelConfig, QueueInstanceConfig
+from fgtune.config.schema.contrast import QueueInstanceConfig
+from fgtune.config.schema.objective import ObjectiveConfig, PseudoLabelConfig
 from fgtune.config.schema.plugin import PluginTermConfig
 from fgtune.errors import ConfigError
-from fgtune.objectives.base import Need, StepOutputs, Term, TermContext, provided
+from fgtune.objectives.base import KeyEncoding, Need, StepOutputs, Term, TermContext, provided
 
 
 class Objective(nn.Module):
@@ -40,6 +41,9 @@ class Objective(nn.Module):
             self.weights[name] = config.extra[name].weight
             chosen[name] = term(options, context)
         self._terms = nn.ModuleDict(chosen)
+        self._shared_encoding = (
+            KeyEncoding.of(config.instance) if isinstance(config.instance, QueueInstanceConfig) else None
+        )
         self._divisor = 1.0 + sum(term.added_divisor(self.weights[name]) for name, term in self._chosen().items())
 
     def term(self, name: str) -> Term | None:
@@ -50,6 +54,13 @@ class Objective(nn.Module):
     def needs(self) -> frozenset[Need]:
         """What the trainer has to provide."""
         return frozenset().union(*(term.needs for term in self._chosen().values()))
+
+    @property
+    def key_encoding(self) -> KeyEncoding | None:
+        """How keys are made for the terms that need them, one way for all; None if none does."""
+        asking = [term for term in self._chosen().values() if Need.KEYS in term.needs]
+        own = next((term.key_encoding for term in asking if term.key_encoding is not None), self._shared_encoding)
+        return own if asking else None
 
     def forward(self, outputs: StepOutputs, validation: bool = False) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum, a scalar with gradient, and the detached unweighted value of every term.

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fgtune.config.schema.objective import ObjectiveConfig, ParametricInstanceConfig, QueueInstanceConfig
-from fgtune.objectives.base import Need, StepOutputs, Term, TermContext, mean_over_labels, provided
+from fgtune.config.schema.contrast import ParametricInstanceConfig, QueueInstanceConfig
+from fgtune.config.schema.objective import ObjectiveConfig
+from fgtune.objectives.base import KeyEncoding, Need, StepOutputs, Term, TermContext, mean_over_labels, provided
+from fgtune.streams import torch_stream
 
 
 class BaseTerm(Term):
@@ -113,7 +115,9 @@ class ParametricInstanceTerm(Term):
 class QueueInstanceTerm(Term):
     """InfoNCE of a sample's projection against its momentum key and a queue of earlier keys (MoCo v2 form).
 
-    Keys are features of view x1 by a momentum encoder, projected by a momentum copy of the projection head.
+    Keys are features of view x1 by a momentum encoder, projected by a momentum copy of the projection head. With a
+    coarse weight, that times the cross-entropy of the coarse label is added, with the cosine of the projection to a
+    vector for each coarse class, over the same temperature, as logits (the released CoIns).
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({Need.KEYS})
@@ -122,8 +126,12 @@ class QueueInstanceTerm(Term):
     def __init__(self, config: QueueInstanceConfig, context: TermContext) -> None:
         super().__init__()
         self.temperature, self.momentum = config.temperature, config.key_momentum
-        self.query = _projection(context.feature_dim, config.projection_dim)
-        self.key = _projection(context.feature_dim, config.projection_dim).requires_grad_(False)
+        self.key_encoding = KeyEncoding.of(config)
+        self.coarse_weight, self._starts_full = config.coarse_weight, config.start == "random"
+        self.query = projection(context.feature_dim, config.projection_dim)
+        self.key = projection(context.feature_dim, config.projection_dim).requires_grad_(False)
+        numbers = context.num_coarse if config.coarse_weight > 0 else ()
+        self.classes = nn.ModuleList(_Directions(number, config.projection_dim) for number in numbers)
         self.queue: Tensor
         self.filled: Tensor
         self.register_buffer("queue", torch.zeros(config.size, config.projection_dim))
@@ -131,21 +139,42 @@ class QueueInstanceTerm(Term):
         self._new_keys: Tensor | None = None
         self._known: int | None = 0  # ``filled`` where it need not be waited for; None after it was restored
 
-    def initialize_buffers(self, seed: int) -> None:  # noqa: ARG002 (a copy, not a draw)
-        """Copy the query projection to the key projection."""
+    def initialize_buffers(self, seed: int) -> None:
+        """Copy the query projection to the key projection; fill the queue if it starts full."""
         self.key.load_state_dict(self.query.state_dict())
+        if self._starts_full:
+            self.queue.normal_(generator=torch_stream(seed, "queue"))
+            self.queue.copy_(functional.normalize(self.queue, dim=1))
+
+    def coarse_logits(self, features: Tensor) -> list[Tensor] | None:
+        """For each source, (B, K_C) logits of features (B, feature_dim); None without a coarse weight."""
+        if not self.classes:
+            return None
+        query = functional.normalize(self.query(features), dim=1)
+        return [directions(query) / self.temperature for directions in self.classes]
 
     def forward(self, outputs: StepOutputs) -> Tensor:
         """The term, a scalar >= 0; only the filled part of the queue counts."""
         query = functional.normalize(self.query(provided(outputs.features, "features")), dim=1)  # (B, p)
         with torch.no_grad():
             key = functional.normalize(self.key(provided(outputs.keys, Need.KEYS)), dim=1)
-        if self._known is None:
+        if self._known is None and not self._starts_full:
             self._known = int(self.filled)
-        known = self.queue[: min(self._known, len(self.queue))]
+        known = self.queue if self._starts_full or self._known is None else self.queue[: self._known]
         logits = torch.cat([(query * key).sum(dim=1, keepdim=True), query @ known.T], dim=1) / self.temperature
         self._new_keys = key
-        return functional.cross_entropy(logits, torch.zeros(len(query), dtype=torch.int64, device=query.device))
+        contrast = functional.cross_entropy(logits, torch.zeros(len(query), dtype=torch.int64, device=query.device))
+        return (
+            contrast + self.coarse_weight * self._of_coarse_labels(query, outputs.coarse) if self.classes else contrast
+        )
+
+    def _of_coarse_labels(self, query: Tensor, coarse: Tensor) -> Tensor:
+        """Mean cross-entropy of the coarse labels (B, sources) of normalised projections (B, p)."""
+        values = [
+            functional.cross_entropy(directions(query) / self.temperature, labels, ignore_index=-1, reduction="none")
+            for directions, labels in zip(self.classes, coarse.T, strict=True)
+        ]
+        return mean_over_labels(values, [labels >= 0 for labels in coarse.T])
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(*args, **kwargs)
@@ -164,5 +193,23 @@ class QueueInstanceTerm(Term):
             self._new_keys = None
 
 
-def _projection(feature_dim: int, projection_dim: int) -> nn.Sequential:
+class _Directions(nn.Module):
+    """Cosine of normalised vectors to one vector for each class."""
+
+    def __init__(self, classes: int, dim: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(classes, dim))
+
+    def reset_parameters(self, generator: torch.Generator) -> None:
+        """Draw as the released code does, uniformly within 1 / sqrt(classes); their length sets how fast they turn."""
+        bound = 1 / math.sqrt(len(self.weight))
+        nn.init.uniform_(self.weight, -bound, bound, generator=generator)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """(B, classes) cosines of normalised vectors (B, dim)."""
+        return vectors @ functional.normalize(self.weight, dim=1).T
+
+
+def projection(feature_dim: int, projection_dim: int) -> nn.Sequential:
+    """The two layers by which MoCo v2, CoIns and ANCOR project features."""
     return nn.Sequential(nn.Linear(feature_dim, feature_dim), nn.ReLU(), nn.Linear(feature_dim, projection_dim))

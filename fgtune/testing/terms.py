@@ -21,7 +21,9 @@ NUM_FINE, BATCH, DIM, TRAIN, NEIGHBORS = 5, 7, 4, 12, 3
 RELATIONS = ((0, 0, 1, 1, 1), (0, 1, 1, 0, 1))
 """Two sources over the same fine classes."""
 
-CONTEXT = TermContext(DIM, NUM_FINE, (2, 2), torch.arange(TRAIN) % 3)
+CONTEXT = TermContext(
+    DIM, NUM_FINE, (2, 2), torch.arange(TRAIN) % 3, torch.tensor([[0, -1], [1, 0], [-1, 1]])[torch.arange(TRAIN) % 3]
+)
 
 
 @dataclass(frozen=True)

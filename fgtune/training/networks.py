@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from fgtune.arrays import Float32Array, IntArray
-from fgtune.config.schema.objective import QueueInstanceConfig
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Inputs, TrainingView
 from fgtune.errors import TrialError
@@ -84,15 +83,20 @@ class Networks:
         if initial is not None:
             self.model.backbone.load_state_dict(initial)
         groups = torch.from_numpy(coarse_groups(view.train_coarse))
-        context = TermContext(self.model.backbone.feature_dim, num_fine, view.num_coarse, groups)
+        coarse = torch.from_numpy(np.array(view.train_coarse))
+        context = TermContext(self.model.backbone.feature_dim, num_fine, view.num_coarse, groups, coarse)
         self.objective = build_by_seed(lambda: Objective(config.objective, context), seeds.weights)
         self.objective.initialize_buffers(seeds.weights)
         self.objective.to(device)
         self.has_fine_head = Need.FINE_HEAD in self.objective.needs
         self.teacher = EmaTeacher(self.model, config.teacher.decay, config.teacher.warmup, config.teacher.buffers)
         self.key_encoder: EmaTeacher | None = None
-        if Need.KEYS in self.objective.needs and isinstance(config.objective.instance, QueueInstanceConfig):
-            self.key_encoder = EmaTeacher(self.model, config.objective.instance.key_momentum, False, "averaged")
+        self.batch_groups = 1
+        if (encoding := self.objective.key_encoding) is not None:
+            self.key_encoder = EmaTeacher(
+                self.model, encoding.momentum, False, "averaged" if encoding.statistics == "averaged" else "own"
+            )
+            self.batch_groups = encoding.groups
         self.neighbors: NeighborSource | None = None
         if Need.NEIGHBORS in self.objective.needs:
             self.neighbors = NeighborSource(
@@ -124,7 +128,8 @@ class Networks:
         """Features (B, d) and, with a fine head, log-probabilities (B, K_F) on view x0, in fp32, with gradients."""
         view = self.views.student(inputs, generator)
         with self.compute.autocast():
-            features = self.model.features(view)
+            parts = [self.model.features(part) for part in self._parts(view)]
+            features = torch.cat(parts) if len(parts) > 1 else parts[0]
             logits = self.model.head(features) if self.has_fine_head else None
         return features.float(), None if logits is None else logits.float().log_softmax(dim=1)
 
@@ -136,10 +141,7 @@ class Networks:
         if not self.has_fine_head and self.key_encoder is None:
             return Targets()
         view = self.views.teacher(inputs, streams["x1"])
-        keys = None
-        if self.key_encoder is not None:
-            with self.compute.autocast():
-                keys = self.key_encoder.model.features(view).float()
+        keys = None if self.key_encoder is None else self._keys(self.key_encoder.model, view, streams)
         if not self.has_fine_head:
             return Targets(keys=keys)
         logits = self.compute.logits(self.teacher.model, view)
@@ -161,6 +163,19 @@ class Networks:
         drawn_logits = self.compute.logits(self.teacher.model, self.views.teacher(all_inputs[drawn], streams["x1"]))
         log_q[valid] = drawn_logits.log_softmax(dim=1)
         return Targets(logits, log_q, valid, keys)
+
+    def _keys(self, encoder: FineClassifier, view: Tensor, streams: dict[str, torch.Generator]) -> Tensor:
+        """Features (B, d) of the momentum encoder; of parts of a batch in an order that the student does not have."""
+        with self.compute.autocast():
+            if self.batch_groups == 1 or not encoder.training:
+                return encoder.features(view).float()
+            order = torch.randperm(len(view), generator=streams["shuffle"], device=view.device)
+            shuffled = torch.cat([encoder.features(part) for part in self._parts(view[order])]).float()
+        return torch.empty_like(shuffled).index_copy_(0, order, shuffled)
+
+    def _parts(self, view: Tensor) -> tuple[Tensor, ...]:
+        """The parts of a batch (B, ...) that batch norm sees one by one, of two samples or more each."""
+        return view.tensor_split(max(1, min(self.batch_groups, len(view) // 2)))
 
     def after_step(self) -> None:
         """Update everything that follows the student; call after every optimiser step."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from fgtune.catalog.terms import TERMS
+from fgtune.config.schema.contrast import QueueInstanceConfig
 from fgtune.config.schema.model import (
     BackboneConfig,
     LinearBackboneConfig,
@@ -14,7 +15,6 @@ from fgtune.config.schema.model import (
     ResNet50Config,
     SmallCnnConfig,
 )
-from fgtune.config.schema.objective import QueueInstanceConfig
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError
 from fgtune.memory import bytes_text, machine_memory
@@ -79,6 +79,12 @@ def _parts(
         yield features * instance.projection_dim * _PARAMETER, projection
         queue = "objective.instance.size" if instance.size > instance.projection_dim else projection
         yield instance.size * instance.projection_dim * 4.0, queue
+    ancor, snca = config.objective.ancor, config.objective.snca
+    if "ancor" in config.objective.terms:
+        yield num_coarse * ancor.size * ancor.projection_dim * 4.0, "objective.ancor.size"
+    if "snca" in config.objective.terms:
+        train = 1.0 if config.data.split.transductive else config.data.split.train
+        yield input_shape[0] * train * snca.projection_dim * 4.0, "objective.snca.projection_dim"
     entropic = config.objective.entropic
     if "entropic" in config.objective.terms:
         larger = "prototypes" if entropic.prototypes > entropic.groups else "groups"

@@ -38,6 +38,8 @@ from fgtune.training.optimization import build_optimizer, learning_rate, num_bat
 from fgtune.training.warm_start import FineStart
 
 CHECKPOINT_VERSION = 2
+STREAMS = ("x0", "x1", "draw", "term", "shuffle")
+"""Draws of a step: both views, neighbours, those of terms, the order in which keys are made."""
 
 
 class Trainer:
@@ -171,7 +173,7 @@ class Trainer:
         self.networks.start_epoch(epoch)
         order = torch.randperm(len(self.inputs), generator=torch_stream(self.seed, "order", epoch))
         device = self.compute.device
-        streams = {name: torch_stream(self.seed, name, epoch, device=device) for name in ("x0", "x1", "draw", "term")}
+        streams = {name: torch_stream(self.seed, name, epoch, device=device) for name in STREAMS}
         names: tuple[str, ...] = ()
         sums = torch.zeros((), device=device)
         for rows in order.to(device).tensor_split(num_batches(len(order), config.batch_size)):

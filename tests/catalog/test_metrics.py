@@ -73,6 +73,8 @@ LABEL_FREE = {
     "loss_entropic",
     "loss_self_label",
     "cleaned_labels",
+    "loss_snca",
+    "loss_ancor",
 }
 
 
@@ -123,6 +125,8 @@ def test_only_what_must_be_asked_for_or_fitted_is_missing_from_curves_and_splits
         "loss_fine",
         "loss_instance",
         *CLEANING,
+        "loss_snca",
+        "loss_ancor",
     }
     assert {name for name, spec in METRICS.items() if "test" not in spec.splits} == {
         *(name for name in METRICS if name.startswith("loss")),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from support.lazy import LazyModule
@@ -53,6 +55,18 @@ def test_resnet_is_torchvisions_own_under_its_own_keys(kind, stem, padding):
 def test_side_of_the_spatial_map(settings, size, side):
     network = backbone((3, size, size), **settings).eval()
     assert network.spatial(torch.zeros(1, 3, size, size)).shape == (1, network.feature_dim, side, side)
+
+
+def test_the_stem_can_start_as_any_convolution_of_torch_and_changes_nothing_else():
+    usual, plain = (backbone((3, 8, 8), kind="resnet18", stem_init=init).state_dict() for init in ("resnet", "torch"))
+    assert [name for name in usual if not torch.equal(usual[name], plain[name])] == ["conv1.weight"]
+    bound = 1 / math.sqrt(27)
+    assert 0.98 * bound < plain["conv1.weight"].abs().max() <= bound
+    assert plain["conv1.weight"].std().item() == pytest.approx(bound / math.sqrt(3), rel=0.05)
+    assert usual["conv1.weight"].std().item() == pytest.approx(math.sqrt(2 / (9 * 64)), rel=0.05)
+    assert torch.equal(plain["conv1.weight"], backbone((3, 8, 8), kind="resnet18", stem_init="torch").conv1.weight)
+    with pytest.raises(ValueError, match="stem_init is a setting of the CIFAR stem"):
+        ModelConfig.from_plain({"backbone": {"kind": "resnet50", "stem_init": "torch"}})
 
 
 def test_channels_are_a_dial_and_norm_a_switch():

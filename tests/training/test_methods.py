@@ -20,7 +20,13 @@ from fgtune.streams import derive_seed
 from fgtune.training.checkpoint import load_checkpoint, save_checkpoint
 
 QUEUE = {"objective.instance": {"kind": "queue", "size": 64, "projection_dim": 8}}
-METHODS = [pytest.param({"objective.preset": preset}, id=preset) for preset in PRESETS]
+SMALL = {
+    "coins": {"objective.instance": {"kind": "queue", "size": 64}},
+    "coins_released": {"objective.instance": {"kind": "queue", "size": 64}},
+    "ancor": {"objective.ancor.size": 32},
+}
+"""Queues as long as little data need."""
+METHODS = [pytest.param({"objective.preset": preset, **SMALL.get(preset, {})}, id=preset) for preset in PRESETS]
 METHODS += [
     pytest.param({"objective.preset": "base_indi", "objective.instance.scope": "coarse"}, id="base_indi-coarse"),
     pytest.param({"objective.preset": "indi", **QUEUE}, id="indi-queue"),

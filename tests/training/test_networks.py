@@ -105,3 +105,47 @@ def test_a_prediction_is_made_once_for_the_same_model_and_rows(make_trainer, mon
     cache.predict(rows)
     cache.outputs(networks.evaluated, rows[:4])
     assert calls == [10, 4]
+
+
+def statistics_of(model):
+    return [buffer.clone() for name, buffer in model.named_buffers() if "running" in name]
+
+
+def test_keys_are_normalised_by_averaged_statistics_or_by_their_own_batch(make_trainer):
+    queue = {"objective.preset": "coins", "objective.instance": {"kind": "queue", "size": 64}}
+    inputs = torch.randn(12, 6, generator=torch.Generator().manual_seed(0))
+    averaged, batch = (
+        make_trainer({**queue, "objective.instance.key_statistics": kind}).networks for kind in ("averaged", "batch")
+    )
+    for networks in (averaged, batch):
+        encoder, before = networks.key_encoder.model, statistics_of(networks.key_encoder.model)
+        keys = networks._keys(encoder, inputs, {})
+        moved = [not torch.equal(a, b) for a, b in zip(before, statistics_of(encoder), strict=True)]
+        assert all(moved) if networks is batch else not any(moved)
+        torch.testing.assert_close(keys, encoder.eval().features(inputs) if networks is averaged else keys)
+    twin = batch.model.train()  # the momentum encoder starts as a copy of the student
+    torch.testing.assert_close(batch._keys(batch.key_encoder.model.train(), inputs, {}), twin.features(inputs))
+
+
+def test_parts_of_a_batch_are_normalised_one_by_one_and_the_keys_in_another_order(make_trainer):
+    changes = {"objective.preset": "coins_released", "objective.instance": {"kind": "queue", "size": 64}}
+    networks = make_trainer({**changes, "objective.instance.batch_groups": 3}).networks
+    inputs = torch.randn(12, 6, generator=torch.Generator().manual_seed(0))
+    plain = networks.model.train()
+    parts = torch.cat([plain.features(part) for part in inputs.split(4)])
+    networks.views.student = lambda view, generator: view
+    found, _ = networks.student_outputs(inputs, torch.Generator())
+    torch.testing.assert_close(found, parts)
+    order = torch.randperm(12, generator=torch.Generator().manual_seed(5))
+    expected = torch.empty_like(parts)
+    expected[order] = torch.cat([plain.features(part) for part in inputs[order].split(4)])
+    keys = networks._keys(networks.key_encoder.model, inputs, {"shuffle": torch.Generator().manual_seed(5)})
+    torch.testing.assert_close(keys, expected.detach())
+    assert not torch.allclose(keys, parts)
+
+
+@pytest.mark.parametrize(("groups", "samples", "parts"), [(8, 64, 8), (8, 7, 3), (1, 5, 1), (4, 1, 1)])
+def test_a_part_has_two_samples_or_more(make_trainer, groups, samples, parts):
+    changes = {"objective.preset": "coins_released", "objective.instance": {"kind": "queue", "size": 64}}
+    networks = make_trainer({**changes, "objective.instance.batch_groups": groups}).networks
+    assert len(networks._parts(torch.zeros(samples, 6))) == parts

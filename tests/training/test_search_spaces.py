@@ -28,6 +28,9 @@ OBJECTIVES = {
     "fierce": "fierce",
     "clustering": "base",
     "lambda_instance": "base_indi",
+    "contrast": "coins",
+    "ancor": "ancor",
+    "snca": "snca",
 }
 STUDY = """\
 study: tiny
@@ -51,6 +54,8 @@ NOT_SEARCHED = {
     "objective.instance.size": "as large as memory allows",
     "objective.instance.key_momentum": "published once, at its best",
     "objective.instance.projection_dim": "published once",
+    "objective.ancor.key_momentum": "published once, at its best",
+    "objective.ancor.projection_dim": "published once",
     "clustering.regularization": "a safeguard, no setting of a method",
     "clustering.restarts": "more is better",
     "clustering.max_samples": "more is better",

@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from fgtune.errors import ConfigError
 from fgtune.training.clustering.find import find_clusters
+from fgtune.training.trainer import STREAMS
 
 WAITS = {"_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "_unique2", "unique_dim", "equal"}
 """Operators that hand a number of the device to the host, or need one for the shape of their result."""
@@ -38,6 +39,11 @@ METHODS = [
     pytest.param(
         {"objective.preset": "falcon_instance", "objective.instance": {"kind": "queue", "size": 64}}, id="queue"
     ),
+    pytest.param(
+        {"objective.preset": "coins_released", "objective.instance": {"kind": "queue", "size": 64}},
+        id="coins as released",
+    ),
+    pytest.param({"objective.preset": "snca"}, id="snca"),
     pytest.param({"data.non_nested": 0.2, "objective.prior": "learned"}, id="learned prior"),
 ]
 
@@ -47,7 +53,7 @@ def test_no_step_waits_for_the_device(make_trainer, changes):
     trainer = make_trainer({"relations.every_steps": 10**6, **changes})
     next(trainer)
     trainer.networks.start_epoch(2)
-    streams = {name: torch.Generator().manual_seed(1) for name in ("x0", "x1", "draw", "term")}
+    streams = {name: torch.Generator().manual_seed(1) for name in STREAMS}
     with Calls() as calls:
         for start in range(0, 60, 20):
             trainer._train_step(torch.arange(start, start + 20), 2, streams)

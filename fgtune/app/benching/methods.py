@@ -21,6 +21,9 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "scan_coarse": {"objective.preset": "scan"},
     "base": {"objective.preset": "base"},
     "fierce": {"objective.preset": "fierce"},
+    "snca": {"objective.preset": "snca"},
+    "ancor": {"objective.preset": "ancor", "objective.ancor.size": 128},
+    "coins_released": {"objective.preset": "coins_released", "objective.instance": {"kind": "queue", "size": 512}},
 }
 """Settings of each method; the clusterings work inside coarse classes, and the first is always in the table."""
 DEFAULT = tuple(METHODS)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from fgtune.config.arms.records import DataShape
 from fgtune.config.schema.base import data_key
-from fgtune.config.schema.objective import QueueInstanceConfig
+from fgtune.config.schema.contrast import QueueInstanceConfig
 from fgtune.config.schema.trial import AdamConfig, BaseTrialConfig, TrialConfig
 from fgtune.config.spaces.space import InfeasibleError, SearchSpace
 from fgtune.streams import numpy_stream
@@ -71,13 +71,21 @@ def _large_steps(where: str, config: TrialConfig) -> Iterator[str]:
 
 
 def _long_queue(where: str, config: TrialConfig, shapes: Mapping[str, DataShape]) -> Iterator[str]:
-    """A momentum queue longer than the data: slow, and it contrasts a sample with itself."""
-    instance, samples = config.objective.instance, shapes[data_key(config.data)].num_samples
-    if not isinstance(instance, QueueInstanceConfig) or config.objective.weight("instance") == 0 or samples is None:
+    """A momentum queue longer than what it is filled with: slow, and it contrasts a sample with itself."""
+    shape, objective = shapes[data_key(config.data)], config.objective
+    if shape.num_samples is None:
         return
-    if instance.size > samples:
+    instance, ancor = objective.instance, objective.ancor
+    if isinstance(instance, QueueInstanceConfig) and objective.weight("instance") > 0:
+        yield from _long(where, instance.size, shape.num_samples, "", "objective.instance.size")
+    if objective.weight("ancor") > 0:
+        members = max(1, shape.num_samples // max(shape.num_coarse))
+        yield from _long(where, ancor.size, members, " of a coarse class", "objective.ancor.size")
+
+
+def _long(where: str, size: int, samples: int, of: str, path: str) -> Iterator[str]:
+    if size > samples:
         yield (
-            f"{where}: a queue of {instance.size} keys holds each of {samples} samples about "
-            f"{instance.size / samples:.0f} times, so a sample is contrasted with older keys of itself, and slowly; "
-            f"set objective.instance.size below {samples}"
+            f"{where}: a queue of {size} keys holds each of {samples} samples{of} about {size / samples:.0f} times, "
+            f"so a sample is contrasted with older keys of itself, and slowly; set {path} below {samples}"
         )

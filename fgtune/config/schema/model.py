@@ -49,10 +49,17 @@ class _ResNetConfig(Config):
     padding: Literal[1, 2] = 1
     """Padding of the CIFAR stem: 1 keeps the image size; the FALCON reference has 2 (32x32 becomes 34x34)."""
 
+    stem_init: Literal["resnet", "torch"] = "resnet"
+    """Initial weights of the convolution of a CIFAR stem: as torchvision draws those of a ResNet, or by torch's default
+    for any convolution, which code that puts another stem into a finished ResNet has (FALCON, solo-learn)."""
+
     @model_validator(mode="after")
     def _padding_has_a_use(self) -> _ResNetConfig:
-        if self.padding != 1 and getattr(self, "stem", None) == "imagenet":
-            raise ValueError("padding is a setting of the CIFAR stem; leave it out with stem: imagenet")
+        if getattr(self, "stem", None) == "imagenet":
+            if self.padding != 1:
+                raise ValueError("padding is a setting of the CIFAR stem; leave it out with stem: imagenet")
+            if self.stem_init != "resnet":
+                raise ValueError("stem_init is a setting of the CIFAR stem; leave it out with stem: imagenet")
         return self
 
 

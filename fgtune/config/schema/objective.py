@@ -11,9 +11,17 @@ from pydantic import ConfigDict, Field, create_model, model_validator
 
 from fgtune.catalog.terms import TERMS, weight_of
 from fgtune.config.schema.base import Config, Count, Fraction, PartName, PositiveFloat, Weight
+from fgtune.config.schema.contrast import AncorConfig, ParametricInstanceConfig, QueueInstanceConfig, SncaConfig
 from fgtune.config.schema.plugin import PluginTermConfig
 
 _FALCON = {"lambda_coarse": 0.5, "lambda_nn": 0.5, "lambda_conf": 0.5, "lambda_reg": 2.0}
+_RELEASED_QUEUE = {
+    "kind": "queue",
+    "start": "random",
+    "coarse_weight": 0.5,
+    "key_statistics": "batch",
+    "batch_groups": 8,
+}
 
 PRESETS: dict[str, dict[str, Any]] = {
     "falcon": _FALCON,
@@ -22,10 +30,14 @@ PRESETS: dict[str, dict[str, Any]] = {
     "fine": {"lambda_fine": 1.0},
     "indi": {"lambda_instance": 1.0},
     "base_indi": {"lambda_base": 1.0, "lambda_instance": 1.0},
+    "coins": {"lambda_base": 0.5, "lambda_instance": 1.0, "instance": {"kind": "queue"}},
+    "coins_released": {"lambda_instance": 1.0, "instance": _RELEASED_QUEUE},
     "label_smoothing": {"lambda_base": 1.0, "label_smoothing": 0.1},
     "fierce": {"lambda_base": 1.0, "lambda_entropic": 1.0},
     "scan": {"lambda_nn": 1.0, "lambda_reg": 5.0},
     "scan_self_label": {"lambda_nn": 1.0, "lambda_reg": 5.0, "lambda_self_label": 1.0},
+    "snca": {"lambda_snca": 1.0},
+    "ancor": {"lambda_ancor": 1.0},
     "falcon_instance": {**_FALCON, "lambda_instance": 0.1},
     "falcon_entropic": {**_FALCON, "lambda_entropic": 0.1},
     "untrained": {},
@@ -38,10 +50,19 @@ PRESET_SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
 """What a preset sets elsewhere in the trial, by section, where the study file says nothing."""
 
 WEIGHTS = (*map(weight_of, TERMS), "label_smoothing")
-"""What a preset may set."""
+"""What a preset may set, besides sections of the objective."""
 
 ORACLE_WEIGHTS = tuple(weight_of(name) for name, term in TERMS.items() if term.reads == "fine classes")
 """Weights of terms that read fine labels."""
+
+
+def _completed(given: Any, values: Any) -> Any:
+    """Settings as given, with those of a preset where nothing is said; a section of another kind stays as given."""
+    if not (isinstance(given, dict) and isinstance(values, dict)):
+        return given
+    if "kind" in values and given.get("kind", values["kind"]) != values["kind"]:
+        return given
+    return {**values, **{name: _completed(value, values.get(name)) for name, value in given.items()}}
 
 
 class PseudoLabelConfig(Config):
@@ -62,26 +83,6 @@ class SelfLabelConfig(Config):
     """Length of the stage as a share of the epochs, at their end (SCAN: 200 after 200)."""
     threshold: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.99
     """A sample counts where the teacher's largest probability is above it."""
-
-
-class ParametricInstanceConfig(Config):
-    """One linear classifier row per training sample (Xu et al., arXiv 2005.09681)."""
-
-    kind: Literal["parametric"] = "parametric"
-    scope: Literal["all", "coarse"] = "all"
-    """The softmax runs over all samples, or over those of the same coarse class (the efficient variant)."""
-    temperature: PositiveFloat = 1.0
-
-
-class QueueInstanceConfig(Config):
-    """Contrast with a queue of momentum-encoded samples (the ICCV 2021 form of Xu et al., after MoCo v2)."""
-
-    kind: Literal["queue"] = "queue"
-    size: Annotated[int, Field(ge=2)] = 65536
-    """Number of keys kept."""
-    key_momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.999
-    temperature: PositiveFloat = 0.2
-    projection_dim: Count = 128
 
 
 InstanceConfig = Annotated[ParametricInstanceConfig | QueueInstanceConfig, Field(discriminator="kind")]
@@ -122,10 +123,14 @@ class PresetConfig(Config):
         "fine",
         "indi",
         "base_indi",
+        "coins",
+        "coins_released",
         "label_smoothing",
         "fierce",
         "scan",
         "scan_self_label",
+        "snca",
+        "ancor",
         "falcon_instance",
         "falcon_entropic",
         "falcon_warm",
@@ -159,6 +164,8 @@ class ObjectiveConfig(WeightsConfig):
     self_labels: SelfLabelConfig = SelfLabelConfig()
     instance: InstanceConfig = ParametricInstanceConfig()
     entropic: EntropicConfig = EntropicConfig()
+    snca: SncaConfig = SncaConfig()
+    ancor: AncorConfig = AncorConfig()
     # Lax about lists, which are not tuples to a strict validator once a "before" validator has seen the data.
     prior: (
         Literal["coarse_shares", "clusters", "learned"]
@@ -195,7 +202,15 @@ class ObjectiveConfig(WeightsConfig):
         preset = data.get("preset", "falcon")
         # An unknown preset is one error, about the preset; without values to fill in there would be one per weight.
         values = PRESETS.get(preset, {}) if isinstance(preset, str) else {}
-        return {**dict.fromkeys(WEIGHTS, 0.0), **values, **data}
+        return {**dict.fromkeys(WEIGHTS, 0.0), **_completed(data, values)}
+
+    @model_validator(mode="after")
+    def _one_momentum_encoder_serves_all(self) -> ObjectiveConfig:
+        if {"instance", "ancor"} <= self.terms and isinstance(self.instance, QueueInstanceConfig):
+            for name in ("key_momentum", "key_statistics", "batch_groups"):
+                if getattr(self.instance, name) != getattr(self.ancor, name):
+                    raise ValueError(f"one momentum encoder serves instance and ancor: give both the same {name}")
+        return self
 
     @model_validator(mode="after")
     def _names_are_free(self) -> ObjectiveConfig:

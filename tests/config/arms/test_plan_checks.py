@@ -38,6 +38,13 @@ def test_a_queue_that_nothing_uses_is_no_mistake(tmp_path):
     assert not warnings_of(tmp_path, arms(**QUEUE, **{"objective.lambda_instance": 0.0}))
 
 
+def test_queues_of_ancor_are_compared_with_the_samples_of_a_coarse_class(tmp_path):
+    (told,) = warnings_of(tmp_path, arms(**{"objective.preset": "ancor", "objective.ancor.size": 400}))
+    assert told.startswith("arm two: a queue of 400 keys holds each of 300 samples of a coarse class about 1 times")
+    assert told.endswith("set objective.ancor.size below 300")
+    assert not warnings_of(tmp_path, arms(**{"objective.preset": "ancor", "objective.ancor.size": 300}))
+
+
 def test_points_of_a_space_are_looked_at_too_and_told_once(tmp_path):
     design = {"kind": "search", "space": SPACE, "trials": 3, "metric": "val/silhouette"}
     (told,) = warnings_of(tmp_path, design)

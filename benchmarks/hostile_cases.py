@@ -139,6 +139,7 @@ def _of_file(kind: str, name: str, path: Path, codes: frozenset[int], model: Pat
     yield Case(label, "discover", ["discover", name, *column, "--minutes", "1", "--out", "out"], discovered, ("out",))
     if kind == "arrays":  # these read the inputs alone, which are good where the labels are not
         yield Case(label, "pretrain FILE", ["pretrain", name], PREDICTED, ("encoder.pt",))
+        yield Case(label, "data convert", ["data", "convert", name], PREDICTED)
     if kind in {"arrays", "tables"}:
         yield Case(label, "predict", ["predict", str(model), name], PREDICTED, ("predictions.parquet",))
     if kind == "tables":

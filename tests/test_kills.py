@@ -154,6 +154,30 @@ def test_a_study_killed_after_its_first_cell_ends_like_an_uncut_one(made, ray_st
     check_that_nothing_changed(cut, whole)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", ["tuned comparison", "search"])
+def test_a_sampler_that_learns_proposes_what_it_does_in_an_uncut_search_wherever_it_is_killed(
+    made, ray_started, kill_driver, kind
+):
+    study = study_of(kind, seed=0, epochs=16)
+    if kind == "search":
+        study["design"]["sampler"] = {"kind": "tpe", "startup_trials": 2}
+    else:
+        del study["design"]["arms"][1]
+        study["design"]["search"]["trials"] = 5
+    study["seeds"] = 1
+    whole, cut = made("whole", study), made("cut", study)
+
+    def ended_cells(out: Path) -> int:
+        return sum(ledger.read_bytes().count(b"\n") for ledger in out.rglob("results.jsonl"))
+
+    for least in (3, 4, 6):  # the baseline and two, three and five trials
+        while ended_cells(cut.out) < least:  # a machine that is busy may not come so far in one call
+            kill_driver(cut, 0.0, file=lambda out, least=least: ended_cells(out) >= least)
+    check_that_nothing_changed(cut, whole)
+
+
 def seeds_run(out: Path) -> set[int]:
     """Seeds that the comparison's own ledger has a line of."""
     ledger = out / "killed" / "results.jsonl"
@@ -185,7 +209,7 @@ def test_adaptive_seeds_of_searched_arms_killed_in_the_middle_of_a_block_end_lik
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(3600)  # a quarter of an hour, on a machine that has nothing else to do
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_study_killed_twenty_times_ends_like_an_uncut_one(made, ray_started, kill_driver, kind):
     study = study_of(kind, seed=0, epochs=300)

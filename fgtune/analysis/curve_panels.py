@@ -104,7 +104,7 @@ class HistoryPanel:
 
 def learning_panels(data: StudyData) -> tuple[CurvesPanel, ...]:
     """Curves of the shown metrics and the training loss, of finished cells; none of metrics recorded at one epoch."""
-    curves = data.folder.read_curves()
+    curves = data.folder.read_counted_curves()
     if curves.empty:
         return ()
     complete = {cell_id for cell_id, result in data.results.items() if result.state is CellState.COMPLETE}
@@ -163,7 +163,7 @@ def _quantiles(level: float, n: IntArray) -> FloatArray:
 
 def trial_curves_panels(data: StudyData, trials: Sequence[Trial]) -> tuple[CurvesPanel, ...]:
     """Every point's curves of the criteria, the shown metrics and the training loss, as far as they were recorded."""
-    curves = data.folder.read_curves()
+    curves = data.folder.read_counted_curves()
     if curves.empty:
         return ()
     kinds = kinds_of(data, trials)

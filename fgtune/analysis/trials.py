@@ -110,7 +110,9 @@ def trials_of(data: StudyData, also: Iterable[str] = ()) -> tuple[Trial, ...]:
         also: Metrics that are wanted besides criteria and shown ones, such as those of whole arms.
     """
     names = [*dict.fromkeys([*(info.name for info in shown_infos(data)), *also])]
-    curves = cache(lambda: {str(key): own for key, own in data.folder.read_curves().groupby("cell_id", sort=False)})
+    curves = cache(
+        lambda: {str(key): own for key, own in data.folder.read_counted_curves().groupby("cell_id", sort=False)}
+    )
     trials = [_trial(data, arm, names, curves) for arm in data.arms]
     ends = _ends(data)
     ended = [trial.arm for trial in trials if trial.state != UNFINISHED and not trial.is_baseline]

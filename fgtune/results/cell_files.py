@@ -18,6 +18,7 @@ from fgtune.parquet import parquet_schema, read_parquet
 from fgtune.results.archives import check_unpacked
 from fgtune.results.evidence import StoredRecord
 from fgtune.results.layout import FolderLayout
+from fgtune.results.ledger import MOST_METRIC
 from fgtune.results.rebuilding import plausible
 from fgtune.results.records import (
     AttentionRecord,
@@ -199,6 +200,15 @@ class CellFiles(FolderLayout):
             return pd.DataFrame(columns=CURVE_COLUMNS)
         curves = pd.concat(parts, ignore_index=True)
         return _sorted_curves(curves)
+
+    def read_counted_curves(self) -> pd.DataFrame:
+        """All curves with NaN where a metric cannot be counted with, as the ledger leaves it out."""
+        curves = self.read_curves()
+        for name in curves.columns.difference([*CURVE_COLUMNS]):
+            is_too_large = curves[name].abs() > MOST_METRIC
+            if is_too_large.any():
+                curves[name] = curves[name].mask(is_too_large)
+        return curves
 
     def _read_curve(self, path: Path) -> pd.DataFrame | None:
         """The curves in a file; None for a damaged one that is left out.

@@ -1,6 +1,6 @@
 """The ledger of finished cells: one JSON line each, appended and synced, so that no finished cell is ever lost.
 
-Only finite metrics are stored (JSON has no others); ``cause`` names those that were left out. Every line holds the hash
+Only metrics that can be counted with are stored; ``cause`` names those that were left out. Every line holds the hash
 of the one before, so that a line that is changed, removed or moved later is found; the first one after lines of an
 earlier version, which have none, holds the hash of them all.
 """
@@ -48,12 +48,12 @@ class Ledger:
             result: A later result of the same cell replaces an earlier one.
 
         Returns:
-            The result as stored: finite metrics only, with the omitted ones named in ``cause``.
+            The result as stored: metrics that can be counted with, the omitted ones named in ``cause``.
 
         Raises:
             OSError: The write failed; the ledger then holds what it held before and at most a torn line.
         """
-        stored = _finite(result)
+        stored = _counted(result)
         self._lines.append(_plain(stored))
         return stored
 
@@ -63,7 +63,7 @@ class Ledger:
         Raises:
             OSError: The write failed.
         """
-        self._lines.extend(_plain(_finite(result)) for result in results)
+        self._lines.extend(_plain(_counted(result)) for result in results)
 
     def lines(self) -> list[CellResult]:
         """The results in the order in which they were appended, earlier ones of a cell that ran again included.
@@ -116,22 +116,27 @@ def _latest(lines: Iterable[CellResult]) -> list[CellResult]:
     return list(results.values())
 
 
-_MOST_METRIC = 1e150
+MOST_METRIC = 1e150
 """Above this, the square of a number is none, nor is its difference to another one for certain."""
+UNDEFINED = ("not finite: ", "beyond 1e150: ")
+"""How a cause begins to name the metrics that a cell lacks, since they were no numbers to count with."""
 
 
-def _is_usable(value: float) -> bool:
-    return math.isfinite(value) and abs(value) <= _MOST_METRIC
+def is_counted(value: float) -> bool:
+    """Whether a metric is a number that can be counted with: finite, and at most 1e150 from 0."""
+    return abs(value) <= MOST_METRIC
 
 
-def _finite(result: CellResult) -> CellResult:
-    """The result without metrics that are not finite, or too large to be counted with."""
-    dropped = sorted(name for name, value in result.metrics.items() if not _is_usable(value))
+def _counted(result: CellResult) -> CellResult:
+    """The result without metrics that cannot be counted with; its cause names them."""
+    dropped = sorted(name for name, value in result.metrics.items() if not is_counted(value))
     if not dropped:
         return result
-    note = f"not finite: {', '.join(dropped)}"
+    large = {name for name in dropped if abs(result.metrics[name]) < math.inf}
+    named = ([name for name in dropped if name not in large], [name for name in dropped if name in large])
+    notes = [f"{begin}{', '.join(names)}" for begin, names in zip(UNDEFINED, named, strict=True) if names]
     metrics = {name: value for name, value in result.metrics.items() if name not in dropped}
-    return replace(result, metrics=metrics, cause=f"{result.cause}; {note}" if result.cause else note)
+    return replace(result, metrics=metrics, cause="; ".join(filter(None, (result.cause, *notes))))
 
 
 def _plain(result: CellResult) -> dict[str, Any]:
@@ -150,8 +155,7 @@ def _result(plain: dict[str, Any]) -> CellResult:
         plain["solver"]["max_gap"] = math.inf
     result = CellResult.from_plain(plain)
     _check_types(result)
-    usable = {name: value for name, value in result.metrics.items() if abs(value) <= _MOST_METRIC}
-    return result if len(usable) == len(result.metrics) else replace(result, metrics=usable)
+    return _counted(result)  # an earlier version stored what is too large
 
 
 _TYPES: dict[str, tuple[type, ...]] = {

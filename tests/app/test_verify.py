@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from support.changes import curves, ledger, line, provenance, read_lines, relations, text, write_lines
 
@@ -66,6 +67,24 @@ def test_problems_are_on_standard_error_and_make_it_fail(folder, capsys):
         f"results.csv: is missing; fgtune report {folder.root} writes it",
     ]
     assert output.out.endswith(" values compared, 2 do not agree\n")
+
+
+def test_a_metric_that_is_too_large_to_be_counted_with_is_no_problem(folder, monkeypatch):
+    """An earlier version kept such metrics; once its table and page are written anew, all of it agrees."""
+    lines = read_lines(folder.root)
+    metric = read_study(folder).study.metrics.primary
+    lines[0]["metrics"][metric] = 2e200
+    path = folder.curves_file
+    table = pd.read_parquet(path)
+    last = table.index[table["cell_id"] == lines[0]["cell_id"]][-1]
+    table.loc[last, metric] = 2e200
+    table.to_parquet(path, index=False)
+    lines[0]["evidence"] = None
+    write_lines(folder.root, lines)
+    monkeypatch.setattr(verb, "CHECKS", tuple(each for each in verb.CHECKS if each[0] in {"ledger", "curves"}))
+    assert [each for each in verify(folder.root).problems if "2e+200" in each or "has no metrics" in each] == []
+    rewrite_report(folder)
+    assert f"beyond 1e150: {metric}" in folder.report_file.read_text()
 
 
 def test_no_study_folder_is_refused(tmp_path):

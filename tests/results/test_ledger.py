@@ -78,10 +78,12 @@ def test_metrics_that_are_not_finite_are_left_out_and_named(ledger):
 
 
 def test_metrics_that_cannot_be_counted_with_are_left_out_and_named(ledger):
-    assert ledger.append(result(metrics={"a": 1e200, "b": -1e149})).cause == "not finite: a"
+    stored = ledger.append(result(metrics={"a": 1e200, "b": -1e149, "c": math.nan}))
+    assert (stored.metrics, stored.cause) == ({"b": -1e149}, "not finite: c; beyond 1e150: a")
     line = json.loads(ledger.path.read_bytes())
     ledger.path.write_text(json.dumps(line | {"metrics": {"a": -1.7e308, "b": 10**400, "c": 0.5}}) + "\n")
     assert ledger.read()[0].metrics == {"c": 0.5}
+    assert ledger.read()[0].cause == "not finite: c; beyond 1e150: a; beyond 1e150: a, b"
 
 
 def test_a_gap_without_a_bound_is_read_back_as_infinite(ledger):

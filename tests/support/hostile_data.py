@@ -199,7 +199,6 @@ ARRAYS: dict[str, Make] = {
     "shape_of_truth.npz": _arrays(inputs=npy_header("(True, True)")),
     "version_9.npz": _arrays(inputs=b"\x93NUMPY\x09\x00" + GOOD[8:]),
     "no_utf8_header.npz": _arrays(inputs=npy_header("(20, 2)", version=3).replace(b"descr", b"\xff\xfe\xff\xfe\xff")),
-    "lzma.npz": lambda path: path.write_bytes(_lzma()),
     "encrypted.npz": lambda path: path.write_bytes(_flagged(_whole())),
     "comment.npz": lambda path: path.write_bytes(b"x" * 10**8 + _flagged(_whole())),
     "xz_bomb.npz": lambda path: _arrays(zipfile.ZIP_LZMA, inputs=npy_header("(20, 2)") + bytes(3 * 10**8))(path),
@@ -214,6 +213,7 @@ SOUND_ARRAYS: dict[str, Make] = {
     "names.npz": _arrays(coarse=npy(np.array(["\x1b]0;title\x07a", "<script>"] * 10))),
     "bytes.npz": _arrays(coarse=npy(np.array([b"\xff\xfe", b"a"] * 10))),
     "more.npz": lambda path: npz(path, {"inputs": GOOD, "coarse": LABELS, "../../RUN": GOOD, "\x1b[31m": GOOD}),
+    "lzma.npz": lambda path: path.write_bytes(_lzma()),
     "half.npz": _arrays(coarse=npy(np.array([0, np.nan] * 10, dtype=np.float16))),
 }
 """Files of arrays that are odd and can be read, or are refused with a word."""

@@ -81,6 +81,14 @@ def search_plan(folder: Path, parameters: Mapping[str, Any], **design: Any) -> P
     return expand(load_study(path), lambda _: SHAPE)
 
 
+def base_point(plan: Plan) -> dict[str, Any]:
+    """The baseline as a point of the space."""
+    assert plan.search is not None
+    point = plan.search.space.point_of(plan.baseline.config.to_plain())
+    assert point is not None
+    return dict(point)
+
+
 def valley(point: Mapping[str, Any]) -> float:
     """A smooth objective, 0 at its maximum (lambda_nn 0.5, lambda_reg 2)."""
     off_nn = math.log(point["objective.lambda_nn"] / 0.5)

@@ -35,6 +35,8 @@ def read_source(asked: Asked, out: Path, begin: Callable[[], None] = lambda: Non
         from fgtune.app.discovery.images import read_images as read
     elif not path.exists():
         raise DataError("no such file or folder", where=str(asked.data), fix=f"name {FORMS}")
+    elif not path.is_file():
+        raise DataError("is neither a regular file nor a folder", where=str(asked.data), fix=f"name {FORMS}")
     elif asked.text is not None:
         from fgtune.app.discovery.texts import read_user_texts as read
     elif suffix in TABLES:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from fgtune.app.verification.findings import Finding, Subject, agree
 from fgtune.results.evidence import CURVE, curve_digest
+from fgtune.results.ledger import is_counted
 from fgtune.results.records import CellResult, CellState
 from fgtune.results.texts import CURVE_COLUMNS
 
@@ -73,7 +74,7 @@ def _curve(result: CellResult, curve: pd.DataFrame, metrics: list[str], name: st
     if not whole:
         return
     last = curve.iloc[-1]
-    ends = {metric: float(last[metric]) for metric in metrics if math.isfinite(last[metric])}
+    ends = {metric: float(last[metric]) for metric in metrics if is_counted(last[metric])}
     for metric in sorted({*ends, *result.metrics}):
         ours, theirs = ends.get(metric), result.metrics.get(metric)
         yield agree(ours == theirs, f"{name}: {metric} ends at {_shown(ours)}, the ledger says {_shown(theirs)}")

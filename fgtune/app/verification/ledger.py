@@ -12,6 +12,7 @@ from fgtune.config.arms.records import cell_id_of
 from fgtune.config.schema.base import stable_hash
 from fgtune.config.schema.trial import BaseTrialConfig
 from fgtune.results.folder import CHAINED
+from fgtune.results.ledger import UNDEFINED
 from fgtune.results.records import CellResult, CellState
 
 
@@ -61,7 +62,7 @@ def _contents(line: CellResult, trial: BaseTrialConfig, name: str) -> Iterator[F
         wanted = line.config.get("epochs", line.epochs)  # of an imported run, nobody knows how many were planned
         ended = 0 < line.epochs <= wanted if trial.may_end_early else line.epochs == wanted
         yield agree(ended, f"{name}: is complete after {line.epochs} of {wanted} epochs")
-        undefined = "not finite" in (line.cause or "")
+        undefined = any(begin in (line.cause or "") for begin in UNDEFINED)
         yield agree(bool(line.metrics) or undefined, f"{name}: is complete and has no metrics")
     yield agree(math.isfinite(line.seconds) and line.seconds >= 0, f"{name}: took {line.seconds} seconds")
     yield agree(line.attempts >= 1, f"{name}: took {line.attempts} attempts")

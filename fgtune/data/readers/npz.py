@@ -43,6 +43,8 @@ _DAMAGE = (
     zlib.error,
     lzma.LZMAError,
 )
+MOST_EMPTY = 1_000_000
+"""Rows of an array whose rows hold nothing, and of which any number takes no byte of the file."""
 _REWRITE = "Write the file again with numpy.savez(path, inputs=..., coarse=...)."
 
 
@@ -168,6 +170,10 @@ def _header(opened: Callable[[], IO[bytes]], size: int, name: str, where: str, o
         rule = f"is damaged: {header.payload} bytes of data where shape {shape} of {dtype} takes {promised}"
         fix = _REWRITE
         raise DataError(rule, where=where, path=name, fix=fix)
+    if 0 in shape and max(shape) > MOST_EMPTY:
+        raise DataError(
+            f"claims {max(shape):,} rows that hold nothing", where=where, path=name, value=shape, fix=_REWRITE
+        )
     return header
 
 

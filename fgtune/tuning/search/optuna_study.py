@@ -59,13 +59,8 @@ class OptunaStudy:
         self._study = optuna.create_study(directions=[objective.mode for objective in objectives])
         self._distributions = {path: distribution_of(domain) for path, domain in space.parameters.items()}
         self._has_one_objective = len(objectives) == 1
-        self._questions = self._complete = 0
-        self._renew_sampler()
-
-    @property
-    def questions(self) -> int:
-        """Number of times that Optuna was asked."""
-        return self._questions
+        self._complete = 0
+        self._renew_sampler(0, 0)  # whose package may be missing
 
     @property
     def trials(self) -> list[FrozenTrial]:
@@ -75,18 +70,21 @@ class OptunaStudy:
     def open_mirror(self) -> None:
         """Bring the mirror up to date; from now on it is kept so."""
         if self._mirror is not None:
-            self._mirror.open(self.trials)
+            self._mirror.open([trial for trial in self.trials if trial.state.is_finished() and ARM in trial.user_attrs])
 
-    def ask(self, fixed: Mapping[str, Any] | None = None) -> tuple[optuna.Trial, Point] | None:
+    def ask(
+        self, number: int, attempt: int, fixed: Mapping[str, Any] | None = None
+    ) -> tuple[optuna.Trial, Point] | None:
         """Ask for a point; None if its conditions cannot be evaluated.
 
         Args:
+            number: Number of the suggestion that the point may become.
+            attempt: Asks for that suggestion before this one.
             fixed: Values that the point must have; the sampler fills in the rest.
         """
         if fixed is not None:
             self._study.enqueue_trial(self._labels(fixed))
-        self._renew_sampler()
-        self._questions += 1
+        self._renew_sampler(number, attempt)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # from samplers that fall back on another one for some parameters
             trial = self._study.ask()
@@ -96,9 +94,9 @@ class OptunaStudy:
                 self.reject(trial, InfeasibleError(str(error)))
                 return None
 
-    def _renew_sampler(self) -> None:
-        fixed = {} if self._space.conditions else self._distributions
-        self._study.sampler = make_sampler(self._design.sampler, fixed, self._design.design_seed, self._questions)
+    def _renew_sampler(self, number: int, attempt: int) -> None:
+        fixed, design = {} if self._space.conditions else self._distributions, self._design
+        self._study.sampler = make_sampler(design.sampler, fixed, design.design_seed, number, attempt)
 
     def _suggest(self, trial: optuna.Trial, path: str) -> Any:
         match self._distributions[path]:

@@ -1,7 +1,7 @@
 """The study file's samplers and domains as Optuna's; the only place that translates between the two.
 
-Every ask gets a new sampler with its own seed: what it proposes depends on the study seed, the number of the ask and
-the results so far, but not on what this process did before.
+Every ask gets a new sampler with its own seed: what it proposes depends on the search's seed, on which suggestion it is
+to become and at which attempt, and on Optuna's study so far, but not on what this process did before.
 """
 
 from __future__ import annotations
@@ -71,19 +71,22 @@ def value_of(domain: Domain, label: Any) -> Any:
     return domain.canonical(label)
 
 
-def make_sampler(config: SamplerConfig, distributions: Distributions, seed: int, question: int) -> BaseSampler:
+def make_sampler(
+    config: SamplerConfig, distributions: Distributions, seed: int, number: int, attempt: int
+) -> BaseSampler:
     """The sampler for one ask.
 
     Args:
         config: The sampler in the study file.
         distributions: All parameters of a space without conditions; empty for a space with conditions.
         seed: Seed of the search.
-        question: Number of asks before this one.
+        number: Number of the suggestion that is asked for.
+        attempt: Asks for it before this one.
 
     Raises:
         ConfigError: The sampler needs a package that is not installed.
     """
-    ask_seed = derive_seed(seed, "sampler", question) % 2**31
+    ask_seed = derive_seed(seed, "sampler", number, attempt) % 2**31
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         match config:

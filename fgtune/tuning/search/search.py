@@ -1,15 +1,15 @@
 """A running search: which cell comes next, what is known about each point, and when it is over; independent of Ray.
 
-Optuna proposes and the ledger decides: Optuna's in-memory study is built from the ledger at every start; infeasible
-points are never handed out, known points are answered without running, and the search ends when its budget of trials or
-its space is used up.
+Optuna proposes and the ledger decides: Optuna's in-memory study is built from the ledger at every start, by asking once
+more for each point that the ledger has; infeasible points are never handed out, known points are answered without
+running, and the search ends when its budget of trials or its space is used up.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import optuna
@@ -17,22 +17,14 @@ import optuna
 from fgtune.config.arms.plan import Plan
 from fgtune.config.arms.records import Cell
 from fgtune.config.arms.search import trial_number
-from fgtune.config.schema.trial import BaseTrialConfig
-from fgtune.config.spaces.space import InfeasibleError, Point
 from fgtune.errors import ConfigError
 from fgtune.results.records import CellResult, CellState, joint_state
-from fgtune.streams import numpy_stream
 from fgtune.tuning.cell_queue import Budget, CellQueue
 from fgtune.tuning.search.history import Curve, baseline_trial, mean_curve
 from fgtune.tuning.search.objectives import ArmMeasure, mean_values, objectives_of, unmeasured
 from fgtune.tuning.search.optuna_study import OptunaStudy
-from fgtune.tuning.search.suggestions import MAX_DRAWS, KnownPoints, KnownTrial, PointResult, Suggestion
-
-MAX_TRIES = {"gp": 20}
-DEFAULT_TRIES = 100
-"""Asks for one new feasible point; fewer for a sampler that takes half a second per ask."""
-MAX_REPEATS = 8
-"""Known points in a row after which a sampler that learns counts as converged."""
+from fgtune.tuning.search.proposals import NEVER_LEARN, Proposal, Proposals
+from fgtune.tuning.search.suggestions import KnownPoints, KnownTrial, PointResult, Suggestion
 
 
 class Search(CellQueue):
@@ -48,10 +40,6 @@ class Search(CellQueue):
         warn: Called when the mirror cannot be written (once) and when the search ends early; neither stops the study.
         max_running: Largest number of cells running at once; None for no limit.
         budget: How many cells may still be started; None for no limit.
-
-    Attributes:
-        reused: Number of proposals answered from known results.
-        rejected: Number of infeasible proposals.
 
     Raises:
         ConfigError: The sampler needs a package that is not installed.
@@ -89,9 +77,9 @@ class Search(CellQueue):
         # Forks run beside the suggestions: they use none of the budget and answer no ask.
         self._forks: set[int] = set()
         self._has_forks = plan.study.scheduler.forks
-        self._start_points: list[Point] | None = None
-        self._is_exhausted = False
-        self.reused = self.rejected = 0
+        self._proposals = Proposals(plan.search, self._optuna, self._points)
+        self._asks_again = True  # until an answer is another one than that of the call that is continued
+        self._was_asked = self._is_exhausted = False
 
     @property
     def is_done(self) -> bool:
@@ -101,18 +89,33 @@ class Search(CellQueue):
     @property
     def issued(self) -> int:
         """Number of suggestions handed out, including earlier calls."""
-        return len((self._ended.keys() | self._open.keys()) - self._forks) + len(self._unfinished)
+        return len((self._ended.keys() | self._open.keys() | self._unfinished_numbers) - self._forks)
 
     @property
     def next_number(self) -> int:
         """The number of the next new suggestion."""
-        unfinished = [trial.number for trial in self._unfinished if trial.number is not None]
-        return max([*self._ended, *self._open, *self._forks, *unfinished], default=-1) + 1
+        return max(self._ended.keys() | self._open.keys() | self._forks | self._unfinished_numbers, default=-1) + 1
 
     @property
     def running(self) -> tuple[Suggestion, ...]:
         """Suggestions that were handed out and have not ended."""
-        return tuple(suggestion for _, suggestion in self._open.values())
+        waiting = self._unfinished_numbers
+        return tuple(suggestion for number, (_, suggestion) in self._open.items() if number not in waiting)
+
+    @property
+    def _unfinished_numbers(self) -> set[int]:
+        """Numbers of suggestions of earlier calls that are still to be handed out again."""
+        return {trial.number for trial in self._unfinished if trial.number is not None}
+
+    @property
+    def reused(self) -> int:
+        """Number of proposals answered from known results."""
+        return self._proposals.reused
+
+    @property
+    def rejected(self) -> int:
+        """Number of infeasible proposals."""
+        return self._proposals.rejected
 
     # Cells
 
@@ -170,15 +173,46 @@ class Search(CellQueue):
         Raises:
             RuntimeError: A point was already asked for.
         """
-        if self._start_points is not None:
+        if self._was_asked:
             raise RuntimeError("restore comes before the first ask")
-        for trial in known:
+        passed = 0
+        for trial in self._in_order_of_asks(known):
             if trial.fork is not None and trial.number is not None:
                 self._forks.add(trial.number)
-            if trial.state is not None:
-                self.learn(trial)
-            elif trial.fork is None:
+            elif trial.state is None:
                 self._unfinished.append(trial)
+            was_asked = self._ask_again(trial)
+            passed += not was_asked and trial.fork is None and trial.number is not None
+            if trial.state is not None and not was_asked:
+                self.learn(trial)
+        self._proposals.pass_over(passed)
+
+    def _in_order_of_asks(self, known: Iterable[KnownTrial]) -> list[KnownTrial]:
+        """Known trials as they are asked for again: a sampler that does not learn is asked in order of their numbers.
+
+        For one that learns they stay in the order in which they ended, in which it was told of them.
+        """
+        trials = list(known)
+        if self._search.design.sampler.kind in NEVER_LEARN:
+            trials.sort(key=lambda trial: -1 if trial.number is None else trial.number)
+        return trials
+
+    def _ask_again(self, known: KnownTrial) -> bool:
+        """Ask for a suggestion as the call that made it did, and tell how it ended; whether it came out again.
+
+        It does where trials ran one at a time, and with a sampler that does not learn. Where it does not, in a search
+        with several at once or one that an earlier version began, this and all that follow are learned as they are.
+        """
+        if not self._asks_again or known.number is None or known.fork is not None:
+            return False
+        proposal = self._proposals.again(known.number, self._space.config(dict(known.point)))
+        if proposal is None:
+            self._asks_again = False
+            return False
+        self._issue(proposal, known.number)
+        if known.state is not None:
+            self.record(known.number, known.state, known.values, known.intermediate)
+        return True
 
     def learn(self, known: KnownTrial) -> None:
         """Record a finished point that this call did not ask Optuna for, such as the baseline."""
@@ -250,83 +284,35 @@ class Search(CellQueue):
         Raises:
             ConfigError: No new feasible point was found in an infinite space.
         """
-        if self._start_points is None:
+        if not self._was_asked:
+            self._was_asked = True
             self._optuna.open_mirror()
-            self._start_points = self._remaining_start_points()
         if self._unfinished:
             return self._repeat(self._unfinished.pop(0))
         budget = self._search.design.trials
         if (budget is not None and self.issued >= budget) or self._points.is_exhausted:
             return None
-        for _ in self._tries():
-            suggestion = self._try(self._start_points.pop(0) if self._start_points else None)
-            if suggestion is not None:
-                return suggestion
-        return self._try_unseen()
-
-    def _remaining_start_points(self) -> list[Point]:
-        """Start points beyond the suggestions handed out; any that were rejected among them are rejected once more."""
-        parameters, left = self._space.parameters, self._search.design.start[self.issued :]
-        return [{path: parameters[path].canonical(value) for path, value in fixed.items()} for fixed in left]
-
-    def _tries(self) -> Iterator[None]:
-        """Once for every ask that one new point may take."""
-        sampler, reused = self._search.design.sampler.kind, self.reused
-        # In a continued search, a sampler that does not learn proposes all known points again.
-        repeats = len(self._points) if sampler in {"random", "qmc", "brute_force"} else MAX_REPEATS
-        for _ in range(MAX_TRIES.get(sampler, DEFAULT_TRIES) + repeats):
-            if self.reused - reused > repeats:
-                return
-            yield
+        number = self.next_number
+        proposal = self._proposals.new(number)
+        return None if proposal is None else self._issue(proposal, number)
 
     def _repeat(self, known: KnownTrial) -> Suggestion:
         """Hand out an unfinished suggestion of an earlier call again."""
-        asked = self._optuna.ask(known.point)
-        if asked is None:  # unreachable: its conditions could be evaluated when it was first handed out
+        if known.number is None:
+            raise ValueError(f"{known.arm} is no suggestion")
+        if known.number in self._open:  # it came out again when the search was restored
+            return self._open[known.number][1]
+        proposal = self._proposals.fixed(known.number, dict(known.point))
+        if proposal is None:  # unreachable: its conditions could be evaluated when it was first handed out
             raise RuntimeError(f"{known.arm} cannot be handed out again")
-        trial, point = asked
-        return self._issue(trial, point, self._space.config(point), known.number)
+        return self._issue(proposal, known.number)
 
-    def _try(self, fixed: Point | None = None) -> Suggestion | None:
-        """Ask the sampler once; None for an infeasible or known point, which Optuna learns immediately."""
-        asked = self._optuna.ask(fixed)
-        if asked is None:
-            self.rejected += 1
-            return None
-        trial, point = asked
-        try:
-            config = self._space.config(point)
-        except InfeasibleError as error:
-            self.rejected += 1
-            self._optuna.reject(trial, error)
-            return None
-        if config not in self._points:
-            return self._issue(trial, point, config)
-        self.reused += 1
-        # While the same point is still running, this proposal can only be reported as a failure.
-        self._optuna.tell(trial, self._points.get(config) or PointResult(CellState.FAIL))
-        return None
-
-    def _issue(
-        self, trial: optuna.Trial, point: Point, config: BaseTrialConfig, number: int | None = None
-    ) -> Suggestion:
-        number = self.next_number if number is None else number
-        arm, resolved = self._search.arm(number, point, config), self._space.resolve(config)
+    def _issue(self, proposal: Proposal, number: int) -> Suggestion:
+        arm = self._search.arm(number, proposal.point, proposal.config)
+        resolved = self._space.resolve(proposal.config)
         cells = tuple(Cell(arm.name, seed, resolved, arm.levels) for seed in self._plan.study.seed_list)
-        suggestion = Suggestion(number, point, arm, cells)
-        self._optuna.accept(trial, suggestion)
+        suggestion = Suggestion(number, proposal.point, arm, cells)
+        self._optuna.accept(proposal.trial, suggestion)
         self._points[resolved] = None
-        self._open[number] = (trial, suggestion)
+        self._open[number] = (proposal.trial, suggestion)
         return suggestion
-
-    def _try_unseen(self) -> Suggestion | None:
-        """A new feasible point drawn at random, for samplers that propose only known or infeasible ones."""
-        rng = numpy_stream(self._search.design.design_seed, "unseen", self._optuna.questions)
-        for point in self._points.new_points(rng):
-            suggestion = self._try(point)
-            if suggestion is not None:
-                return suggestion
-        if self._space.max_size is not None:
-            return None
-        rule = f"leaves no new point: the sampler and {MAX_DRAWS} random points gave none that its constraints allow"
-        raise ConfigError(rule, path="design.space", fix="loosen the constraints, or widen the domains")

@@ -100,23 +100,32 @@ class KnownPoints:
         """``result`` is None for a running point."""
         self._results[self._key(config)] = result
 
+    def is_same(self, one: BaseTrialConfig, other: BaseTrialConfig) -> bool:
+        """Whether two points are the same trial."""
+        return self._key(one) == self._key(other)
+
     def _key(self, config: BaseTrialConfig) -> str:
         return Cell("", 0, self._space.resolve(config), {}).config_hash
 
     @property
     def is_exhausted(self) -> bool:
         """Whether an enumerable space has no point left."""
+        enumerated = self._feasible_points()
+        return enumerated is not None and enumerated.keys() <= self._results.keys()
+
+    def _feasible_points(self) -> Mapping[str, Point] | None:
+        """All feasible points of an enumerable space; None for another one."""
         size = self._space.max_size
         if size is None or size > MAX_DRAWS:
-            return False
+            return None
         if self._enumerated is None:
             self._enumerated = dict(self._feasible(self._space.points()))
-        return self._enumerated.keys() <= self._results.keys()
+        return self._enumerated
 
     def new_points(self, rng: np.random.Generator) -> Iterator[Point]:
         """Feasible points in random order, skipping those known by the time they come up."""
-        if self._enumerated is not None:
-            listed = list(self._enumerated.items())
+        if (enumerated := self._feasible_points()) is not None:
+            listed = list(enumerated.items())
             candidates = iter([listed[int(rank)] for rank in rng.permutation(len(listed))])
         else:
             candidates = self._feasible(self._drawn(rng))

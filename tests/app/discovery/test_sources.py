@@ -47,6 +47,19 @@ def test_folders_of_images_that_cannot_be_named_are_told(tmp_path, kind):
     assert len(content_of(root)) == 16
 
 
+@pytest.mark.parametrize("suffix", [".npz", ".h5ad", ".csv", ".parquet"])
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_pipe_or_a_device_is_never_read(tmp_path, kind, suffix):
+    path = tmp_path / f"data{suffix}"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(DataError, match="is neither a regular file nor a folder"):
+        read_source(Asked(path), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_nothing_is_written_before_the_call_begins(tmp_path):
     table().to_csv(tmp_path / "t.csv", index=False)
     begun = []

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fgtune.data.readers import data_files
 from fgtune.data.readers.data_files import memory_bytes
-from fgtune.data.readers.npz import read_npz
+from fgtune.data.readers.npz import read_npy, read_npz
 from fgtune.errors import DataError
 
 REQUIRED, OPTIONAL = ("inputs", "coarse"), ("fine", "split")
@@ -180,6 +180,18 @@ def test_whatever_a_header_says_the_answer_is_arrays_or_one_data_error(tmp_path_
     path = archive(tmp_path_factory.getbasetemp() / "header.npz", inputs=content, coarse=member(COARSE))
     with pytest.raises(DataError, match="inputs: "):
         read(path)
+
+
+def test_rows_without_content_are_no_claim_on_memory(tmp_path):
+    content = io.BytesIO()
+    np.save(content, np.zeros((10**13, 0), dtype=np.float32))
+    (tmp_path / "x.npy").write_bytes(content.getvalue())
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("inputs.npy", content.getvalue())
+    with pytest.raises(DataError, match="claims 10,000,000,000,000 rows that hold nothing"):
+        read_npz(tmp_path / "x.npz", ("inputs",), ())
+    with pytest.raises(DataError, match="claims 10,000,000,000,000 rows that hold nothing"):
+        read_npy(tmp_path / "x.npy", "inputs")
 
 
 @pytest.mark.parametrize("header", ["(" * 9000, "[" * 9000, "-" * 9000, "{" * 500 + "}" * 500])

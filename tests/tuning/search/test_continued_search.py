@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import optuna
 import pytest
 from hypothesis import given, settings
@@ -105,3 +107,111 @@ def test_starting_points_are_not_started_again(tmp_path):
     second = Search(plan)
     second.restore([finished(one), finished(two, None, ())])
     assert [second.suggest().point["objective.lambda_reg"] for _ in range(3)] == [1.0, 2.0, 3.0]
+
+
+PRUNED_BELOW = -4.0
+"""Where trials of the searches below are stopped early."""
+
+
+def answer(search, suggestion) -> KnownTrial:
+    """End a trial, some of them early, some without a value; returns its line of the ledger."""
+    value = toy.valley({"objective.lambda_nn": 0.7, "objective.lambda_reg": 3.0} | dict(suggestion.point))
+    curve = {1: value - 0.1, 2: value / 3}
+    state = CellState.FAIL if suggestion.number == 4 else CellState.COMPLETE
+    if value < PRUNED_BELOW:
+        state, curve = CellState.PRUNED, {1: value}
+    values = (value,) if state is CellState.COMPLETE else ()
+    search.record(suggestion.number, state, values, curve)
+    return replace(finished(suggestion, state, values), intermediate=curve)
+
+
+def questions(search) -> list[tuple]:
+    """What Optuna's study holds of each ask; of what CMA-ES keeps there, not the pickle, whose bytes differ."""
+
+    def kept(trial) -> dict:
+        return {name: value for name, value in trial.system_attrs.items() if "optimizer" not in name}
+
+    return [
+        (trial.state, trial.params, trial.values, trial.intermediate_values, kept(trial), trial.constraints)
+        for trial in search._optuna.trials
+    ]
+
+
+def cut_and_uncut(plan, kill_after, at_once=1, base=None):
+    """A search of one call, and one that is cut off while trials run: the points and Optuna's questions of each."""
+    ledger, running, told = [], [], []
+    search = Search(plan)
+    for cut in (None, kill_after):
+        if cut is not None:
+            whole, ledger, running, search = (told, questions(search)), [], [], Search(plan)
+        told = []
+        if base is not None:
+            search.learn(base)
+            ledger.append(base)
+        while True:
+            if cut is not None and len(ledger) >= cut + (base is not None):
+                search, cut = Search(plan), None
+                search.restore([*ledger, *(finished(each, None, ()) for each in running)])
+                assert [search.suggest().cells for _ in running] == [each.cells for each in running]
+            while len(running) < at_once and (suggestion := search.suggest()) is not None:
+                running.append(suggestion)
+                told.append((suggestion.number, dict(suggestion.point)))
+            if not running:
+                break
+            ledger.append(answer(search, running.pop(len(ledger) % len(running))))
+    return whole, (told, questions(search))
+
+
+CONSTRAINT = {"constraints": ["objective.lambda_reg < 5 * objective.lambda_nn"]}
+START = [{"objective.lambda_nn": 0.6, "objective.lambda_reg": 2.0}, {"objective.lambda_reg": 5.0}]
+SPACES = {"free": {}, "constrained": {"space": CONSTRAINT, "start": START}}
+
+
+@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("kill_after", [2, 3, 5])
+@sampler("tpe", "gp", "cmaes", "nsga2", "qmc", "random")
+def test_a_search_cut_off_after_some_trials_proposes_what_an_uncut_one_does(tmp_path, sampler, kill_after, space):
+    if sampler["kind"] == "gp" and kill_after != 5:
+        pytest.skip("half a second an ask")
+    trials = 7 if sampler["kind"] == "gp" else 12
+    plan = toy.search_plan(tmp_path, toy.NUMBERS, sampler=sampler, trials=trials, **SPACES[space])
+    base = KnownTrial("baseline", None, toy.base_point(plan), CellState.COMPLETE, (-1.0,), {}, ("b",))
+    whole, cut = cut_and_uncut(plan, kill_after, base=base)
+    assert len(whole[0]) == trials
+    assert cut == whole
+    if space == "constrained":
+        assert len(whole[1]) > trials + 1  # points that were rejected are among the questions
+
+
+@pytest.mark.parametrize("kill_after", [3, 9])
+@sampler("tpe", "random", "brute_force")
+def test_a_search_of_a_finite_space_that_is_cut_off_proposes_what_an_uncut_one_does(tmp_path, sampler, kill_after):
+    trials = None if sampler["kind"] == "brute_force" else 200
+    plan = toy.search_plan(tmp_path, toy.FINITE, sampler=sampler, trials=trials)
+    whole, cut = cut_and_uncut(plan, kill_after)
+    assert len(whole[0]) == 14
+    assert cut == whole
+
+
+@pytest.mark.parametrize("kill_after", [1, 7])
+@sampler("qmc", "random")
+def test_a_sampler_that_does_not_learn_proposes_the_same_with_several_trials_at_once(tmp_path, sampler, kill_after):
+    plan = toy.search_plan(tmp_path, toy.NUMBERS, sampler=sampler, trials=12, **SPACES["constrained"])
+    whole, cut = cut_and_uncut(plan, kill_after, at_once=3)
+    assert cut[0] == whole[0]
+
+
+def test_a_search_that_an_earlier_version_began_keeps_its_points_and_goes_on(tmp_path):
+    plan = toy.search_plan(tmp_path, toy.NUMBERS, sampler=toy.SAMPLERS["tpe"], trials=12, **SPACES["constrained"])
+    own = Search(plan)
+    points = [{"objective.lambda_nn": 0.3 + n / 10, "objective.lambda_reg": 0.1 * n} for n in range(6)]
+    known = [finished(own._issue(own._proposals.fixed(n, point), n)) for n, point in enumerate(points)]
+    search = Search(plan)
+    search.restore([*known[:5], replace(known[5], state=None, values=())])
+    assert search.suggest().point == points[5]
+    search.record(5, CellState.COMPLETE, [0.0])
+    rest = toy.run_all(search, toy.valley)
+    assert len(rest) == 6
+    assert not [point for point in rest if point in points]
+    complete = [trial.params for trial in search._optuna.trials if trial.state.name == "COMPLETE"]
+    assert complete[:6] == points

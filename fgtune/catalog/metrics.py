@@ -87,7 +87,22 @@ def _coarse_label_specs() -> tuple[MetricSpec, ...]:
         described = f"share of labelled samples whose {which}, mean over sources"
         return MetricSpec(name, described, 0.0, 1.0, "maximize", "coarse labels", _NO_COARSE, counts=True)
 
+    def of_sets(name: str, description: str, empty: str, *, counts: bool = False) -> MetricSpec:
+        absent = f"absent unless coarse labels form sets; {empty}"
+        return MetricSpec(name, description, 0.0, 1.0, "maximize", "coarse labels", absent, counts=counts)
+
     return (
+        of_sets(
+            "coarse_set_accuracy",
+            "share of samples whose predicted class has exactly their set of coarse labels",
+            "nan when no set is known",
+            counts=True,
+        ),
+        of_sets(
+            "coarse_set_f1",
+            "F1 of the labels of the predicted class against those of the sample, over all samples and labels",
+            "nan when there is no label",
+        ),
         labelled("coarse_accuracy", "predicted class has their coarse label as parent"),
         labelled("coarse_top1", "coarse label is the most probable one"),
         labelled(

@@ -104,6 +104,7 @@ class Dataset:
             study print them as warnings.
         true_coarse: (N, sources) the coarse labels before wrong ones were made; None where none were. Oracle
             information.
+        label_sets: Whether the sources are the labels of one set: source l is 1 for a sample that has label l, else 0.
     """
 
     name: str
@@ -122,6 +123,7 @@ class Dataset:
     preparation: Preparation | None = None
     notes: tuple[str, ...] = ()
     true_coarse: IntArray | None = None
+    label_sets: bool = False
 
     @cached_property
     def fingerprint(self) -> str:
@@ -165,6 +167,7 @@ class TrainingView:
         num_coarse: K_C of each source.
         neighbors: (n_train, k) positions within the training split (not rows), nearest first, -1 where a sample has
             fewer; None when no term needs neighbours, or the trainer finds them in its own features.
+        label_sets: Whether the sources are the labels of one set.
     """
 
     inputs: Inputs
@@ -174,6 +177,7 @@ class TrainingView:
     val_coarse: IntArray
     num_coarse: tuple[int, ...]
     neighbors: IntArray | None
+    label_sets: bool = False
 
 
 @dataclass(frozen=True)
@@ -190,6 +194,7 @@ class EvaluationView:
         fine_values: (N, columns) continuous fine targets, or None.
         regions: Where parts of each image lie, by name.
         true_coarse: (N, sources) coarse labels before wrong ones were made, or None.
+        label_sets: Whether the sources are the labels of one set.
     """
 
     inputs: Inputs
@@ -201,3 +206,4 @@ class EvaluationView:
     fine_values: Float32Array | None = None
     regions: Mapping[str, npt.NDArray[np.bool_]] | None = None
     true_coarse: IntArray | None = None
+    label_sets: bool = False

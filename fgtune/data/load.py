@@ -13,6 +13,7 @@ from fgtune.config.schema.data import DataConfig, PluginDataConfig
 from fgtune.data import DATASETS
 from fgtune.data.base import Dataset, StoredInputs
 from fgtune.data.check import check_dataset
+from fgtune.data.label_sets import as_label_sets
 from fgtune.data.noise import with_label_noise
 from fgtune.data.readers.image_cache import keep_images
 from fgtune.data.readers.images import ImageFiles
@@ -38,6 +39,8 @@ def load_dataset(config: DataConfig) -> Dataset:
         DataError: If the data cannot be used (see ``check_dataset``), or ``limit`` is too small for its labels.
     """
     dataset = _whole(config)
+    if config.coarse_sets is not None:
+        dataset = as_label_sets(dataset, config.coarse_sets)
     check_dataset(dataset)
     if config.limit is not None and config.limit < len(dataset.inputs):
         seed = getattr(config, "data_seed", 0)  # kinds that draw nothing themselves have no data seed

@@ -44,6 +44,7 @@ def training_view(dataset: Dataset, splits: Splits, neighbors: IntArray | None) 
         val_coarse=_read_only(dataset.coarse[splits.val]),
         num_coarse=dataset.num_coarse,
         neighbors=neighbors,
+        label_sets=dataset.label_sets,
     )
 
 
@@ -59,6 +60,7 @@ def evaluation_view(dataset: Dataset, splits: Splits) -> EvaluationView:
         fine_values=dataset.fine_values,
         regions=dataset.regions,
         true_coarse=dataset.true_coarse,
+        label_sets=dataset.label_sets,
     )
 
 

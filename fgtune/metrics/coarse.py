@@ -175,6 +175,56 @@ def predict_within(scores: npt.ArrayLike, fine_to_coarse: npt.ArrayLike, coarse:
     return best
 
 
+def set_accuracy(preds: npt.ArrayLike, fine_to_coarse: npt.ArrayLike, coarse: npt.ArrayLike) -> float:
+    """Share of samples whose predicted fine class has exactly their set of labels.
+
+    Args:
+        preds: (n,) integers in [0, K_F).
+        fine_to_coarse: (L, K_F) of 0 and 1: whether a fine class has label l.
+        coarse: (n, L) whether a sample has label l, -1 where its set is not known.
+
+    Returns:
+        In [0, 1], larger is better; nan if no set is known.
+
+    Example:
+        >>> set_accuracy([0, 1, 1, 1], [[1, 0], [1, 1]], coarse=[[1, 1], [0, 1], [0, 0], [-1, -1]])  # 2 of 3
+        0.6666666666666666
+    """
+    having, sets = _sets(preds, fine_to_coarse, coarse)
+    return float((having == sets).all(axis=1).mean()) if len(sets) else math.nan
+
+
+def set_f1(preds: npt.ArrayLike, fine_to_coarse: npt.ArrayLike, coarse: npt.ArrayLike) -> float:
+    """F1 over all pairs of a sample and a label that it has or is given: 2 TP / (2 TP + FP + FN), micro-averaged.
+
+    Args:
+        preds: As for ``set_accuracy``.
+        fine_to_coarse: As for ``set_accuracy``.
+        coarse: As for ``set_accuracy``.
+
+    Returns:
+        In [0, 1], larger is better; nan if no sample has a label or is given one.
+
+    Example:
+        >>> set_f1([0, 1, 1], fine_to_coarse=[[1, 0], [1, 1]], coarse=[[1, 1], [0, 1], [0, 0]])  # TP 3, FP 1, FN 0
+        0.8571428571428571
+    """
+    having, sets = _sets(preds, fine_to_coarse, coarse)
+    total = int(having.sum() + sets.sum())
+    return 2 * int((having & sets).sum()) / total if total else math.nan
+
+
+def _sets(preds: npt.ArrayLike, fine_to_coarse: npt.ArrayLike, coarse: npt.ArrayLike) -> tuple[IntArray, IntArray]:
+    """(m, L) the sets of the predicted classes and of the samples, of samples whose set is known."""
+    relations = integers(fine_to_coarse, "fine_to_coarse", (2,), 0, 2)
+    predicted = integers(preds, "preds", (1,), 0, relations.shape[1])
+    labels = integers(coarse, "coarse", (2,), -1, 2)
+    same_length(len(predicted), len(labels), "preds and coarse")
+    same_length(len(relations), labels.shape[1], "fine_to_coarse and columns of coarse")
+    known = (labels >= 0).all(axis=1)
+    return relations[:, predicted[known]].T, labels[known]
+
+
 def coarse_probabilities(probs: npt.ArrayLike, fine_to_coarse: npt.ArrayLike, num_coarse: int) -> FloatArray:
     """Probability of each coarse class of one source: the sum of those of its fine classes.
 

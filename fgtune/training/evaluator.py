@@ -16,7 +16,15 @@ from fgtune.data.base import EvaluationView
 from fgtune.metrics.attention import attention_share
 from fgtune.metrics.calibration import are_shares, information, mean_known, reliability, share_error, stability
 from fgtune.metrics.clustering import Table, contingency
-from fgtune.metrics.coarse import coarse_accuracy, coarse_counts, coarse_probabilities, coarse_top, predict_within
+from fgtune.metrics.coarse import (
+    coarse_accuracy,
+    coarse_counts,
+    coarse_probabilities,
+    coarse_top,
+    predict_within,
+    set_accuracy,
+    set_f1,
+)
 from fgtune.metrics.evaluate import evaluate_counts, evaluate_within
 from fgtune.metrics.fixed_space import FixedJudge
 from fgtune.metrics.label_free import (
@@ -152,6 +160,9 @@ class Evaluator:
             "num_used_classes": num_used_classes(fine),
             "silhouette": silhouette(predictions.features, fine, self._config.silhouette_samples, rng),
         }
+        if self._view.label_sets:
+            values["coarse_set_accuracy"] = set_accuracy(fine, fine_to_coarse, coarse)
+            values["coarse_set_f1"] = set_f1(fine, fine_to_coarse, coarse)
         if split in self._neighbors:
             values["neighbor_agreement"] = neighbor_agreement(fine, self._neighbors[split])
         if split in self._judges:

@@ -27,7 +27,7 @@ from fgtune.objectives.base import Need, TermContext
 from fgtune.objectives.objective import Objective
 from fgtune.streams import derive_seed
 from fgtune.training.augment import Views
-from fgtune.training.clustering.find import find_clusters
+from fgtune.training.clustering.find import clustered_groups, find_clusters
 from fgtune.training.clustering.rules import Clusters, clusters_of
 from fgtune.training.compute import EVALUATION_BATCH, Compute, TrainingInputs
 from fgtune.training.evaluator import Predictions
@@ -103,6 +103,7 @@ class Networks:
                 config.neighbors, view, self.predict, self.model, self.teacher.model, threads, device
             )
         self._clusters: Clusters | None = None
+        self._grouped = clustered_groups(view, num_fine)[0]
 
     def trained(self) -> list[nn.Parameter]:
         """Parameters that the optimiser updates."""
@@ -210,7 +211,7 @@ class Networks:
         if self._clusters is None:
             return replace(outputs, coarse_probs=coarse_probs)
         known = np.full(len(self.view.inputs), -1, dtype=np.int64)
-        known[self.view.train] = self.view.train_coarse[:, 0]
+        known[self.view.train] = self._grouped
         probs, log_probs = self._clusters.posterior(features, known[rows])
         return Predictions(probs, features, coarse_probs, log_probs)
 
@@ -248,7 +249,7 @@ class Networks:
         if not is_last and "restarts" in type(config).model_fields:
             config = config.model_copy(update={"restarts": 1})
             known = self._clusters if config.pca is None else None  # principal components are others every time
-        coarse = self.view.train_coarse[:, 0]
+        coarse = self._grouped
         self._clusters = find_clusters(config, features, coarse, self.num_fine, seed, near=known)
         return self._clusters.posterior(features, coarse)[0]
 

@@ -122,6 +122,10 @@ class RelationsState:
             parents[source] = self._solve(affinity, source, balanced=False)
         self._set(parents)
 
+    def begin_with(self, parents: IntArray) -> None:
+        """Set relations (sources, K_F) that were found elsewhere, in which every coarse class occurs."""
+        self._set(list(parents))
+
     def start_from(self, labels: IntArray, coarse: IntArray) -> None:
         """Set the relations of all sources but the first, whose relations ``labels`` follow, by those labels.
 

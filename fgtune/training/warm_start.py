@@ -15,14 +15,16 @@ import torch
 from torch import Tensor
 
 from fgtune.arrays import Float32Array, FloatArray, IntArray
+from fgtune.config.schema.classes import RelationsConfig
 from fgtune.config.schema.clustering import ClusteringConfig
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import TrainingView
 from fgtune.data.views import vectors
 from fgtune.errors import TrialError
 from fgtune.objectives.prior import ClassPrior
-from fgtune.streams import derive_seed
-from fgtune.training.clustering.find import find_clusters
+from fgtune.relations.initial import random_sized
+from fgtune.streams import derive_seed, numpy_stream
+from fgtune.training.clustering.find import clustered_groups, find_clusters
 from fgtune.training.clustering.memo import remembered
 from fgtune.training.clustering.sizes import relations_sizes
 from fgtune.training.relations_state import RelationsState
@@ -113,7 +115,12 @@ class FineStart:
                 initial() if config.warm_start.features == "initial" else vectors(view.inputs, view.train)
             )
         wanted: tuple[IntArray, ...] | None = None
-        if learned:  # relations that are given or fixed have sizes of their own, clusters' come from the clusters
+        groups, sets = clustered_groups(view, num_fine)
+        group_of: IntArray | None = None  # of each fine class at its start, where labels form sets
+        if learned and sets is not None:
+            group_of = _groups_of_classes(config.relations, features, groups, len(sets), num_fine, seed)
+            wanted = tuple(np.bincount(having, minlength=2) for having in _starting_sets(sets, group_of))
+        elif learned:  # relations that are given or fixed have sizes of their own, clusters' come from the clusters
             kind_of_sizes, among = config.relations, view.num_coarse
             wanted = remembered(
                 lambda: relations_sizes(kind_of_sizes, features, coarse, among, num_fine, seed, exact=clusters),
@@ -128,17 +135,22 @@ class FineStart:
             truth=truth,
             sizes=wanted,
         )
+        if sets is not None and group_of is not None:
+            self.relations.begin_with(_starting_sets(sets, group_of))
         self.labels: Tensor | None = None
         shares = np.ones(num_fine)
         if clusters and features is not None:
-            parents = self.relations.fine_to_coarse[0]
-            known, points, first = config.clustering, features, coarse[:, 0]
+            if sets is not None and group_of is None:
+                raise TrialError("clusters to start from, within sets of labels, need relations.mode: learned")
+            parents = self.relations.fine_to_coarse[0] if group_of is None else group_of
+            known, points = config.clustering, features
             found = remembered(
-                lambda: starting_classes(known, points, first, parents, seed),
-                *("start", known.to_plain(), points, first, parents, seed),
+                lambda: starting_classes(known, points, groups, parents, seed),
+                *("start", known.to_plain(), points, groups, parents, seed),
             )
             self.labels, shares = torch.from_numpy(found.labels.copy()).to(device), found.shares
-            self.relations.start_from(found.labels, coarse)
+            if sets is None:
+                self.relations.start_from(found.labels, coarse)
         self.prior: ClassPrior | None = None
         if isinstance(kind, str):
             labels, sizes = torch.from_numpy(coarse.copy()).to(device), torch.from_numpy(shares).float().to(device)
@@ -151,6 +163,25 @@ class FineStart:
     def log_prior(self) -> Tensor | None:
         """(K_F,) logarithm of the sizes wanted under the current relations; None where they are fixed numbers."""
         return None if self.prior is None else self.prior.log(self.relations.tensor)
+
+
+def _groups_of_classes(
+    config: RelationsConfig, features: Float32Array | None, groups: IntArray, number: int, num_fine: int, seed: int
+) -> IntArray:
+    """(K_F,) the set of labels that each fine class starts with, as many of a set as ``relations.sizes`` says."""
+    sizes = relations_sizes(config, features, groups[:, None], (number,), num_fine, seed, exact=True)
+    if sizes is None:
+        raise ValueError("exact sizes are never left open")
+    return random_sized(sizes[0], numpy_stream(seed, "relations", "sets"))
+
+
+def _starting_sets(sets: IntArray, group_of: IntArray) -> IntArray:
+    """(labels, K_F) whether each fine class starts with each label; some do and some do not, whatever the sets are."""
+    having = sets[group_of].T.copy()
+    for label, row in enumerate(having):
+        if len(np.unique(row)) < 2:  # only rarer sets differ in this label
+            row[label % len(row)] = 1 - row[0]
+    return having
 
 
 def _finite(features: Float32Array) -> Float32Array:

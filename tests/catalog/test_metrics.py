@@ -51,6 +51,8 @@ LABEL_FREE = {
     "coarse_accuracy",
     "coarse_top1",
     "coarse_top5",
+    "coarse_set_accuracy",
+    "coarse_set_f1",
     "neighbor_agreement",
     "mean_confidence",
     "coarse_ece",

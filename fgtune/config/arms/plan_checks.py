@@ -12,6 +12,7 @@ from fgtune.config.arms.plan import Plan
 from fgtune.config.arms.records import Arm
 from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.paths import Path, suggestion, value_at
 from fgtune.config.schema.published import find_arm
 from fgtune.config.schema.study import Study
@@ -184,6 +185,10 @@ def _reasons(name: str, mode: Mode | None, study: Study, *, is_running: bool) ->
         yield "is of the test split, which selection must not look at", f"use val/{name.partition('/')[2]}{remedy}"
 
 
+def _has_no_sets(data: DataConfig) -> bool:
+    return data.coarse_sets is None and getattr(data, "label_sets", None) is None
+
+
 def _unmeasured(name: str, spec: MetricSpec, plan: Plan) -> tuple[str, str] | None:
     """Why a metric will not be measured in some arm, and what to do; None when it will."""
     shapes = plan.shapes.values()
@@ -201,6 +206,8 @@ def _unmeasured(name: str, spec: MetricSpec, plan: Plan) -> tuple[str, str] | No
         return None
     if spec.name == "wrong_labels":
         return None
+    if spec.name.startswith("coarse_set_") and all(_has_no_sets(config.data) for config in configs):
+        return "needs coarse labels that form sets", "set trial.data.coarse_sets"
     train = name.startswith("train/") and not spec.name.startswith("loss")
     if train and any("train" not in config.evaluation.splits for config in configs):
         return "train is not among trial.evaluation.splits", "add train to trial.evaluation.splits"

@@ -226,6 +226,14 @@ class LabelNoiseConfig(Config):
     """Seed of the wrong labels, apart from the seeds of the study: all cells have the same ones."""
 
 
+class LabelSetsConfig(Config):
+    """The coarse labels of a sample are a set: any number of labels, all of which hold."""
+
+    delimiter: Annotated[str, Field(min_length=1, max_length=10)] = "|"
+    """Stands between the names of a set in a column of text; alone it is the empty set, and an empty cell is a set that
+    is not known. Several columns of coarse labels are 0 or 1 instead, a column a label."""
+
+
 class BaseDataConfig(Config):
     """The fields of every kind of data."""
 
@@ -233,13 +241,20 @@ class BaseDataConfig(Config):
     """Ignored where the data set brings its own split."""
     limit: Annotated[int, Field(ge=10)] | None = None
     """Use at most this many samples, drawn by the data seed with coarse classes in proportion; None uses all."""
+    coarse_sets: LabelSetsConfig | None = None
+    """Read the coarse labels of a sample as a set; None reads one label from each column."""
     label_noise: LabelNoiseConfig | None = None
     """Wrong coarse labels for a study of what they do; what is judged knows the right ones. None adds none."""
+
+
+_LATER = ("label_noise", "coarse_sets", "label_sets")
+"""Settings of data that came later, None where they are not used."""
 
 
 def data_key(data: Config | Mapping[str, Any]) -> str:
     """What a data set, its shape and its stored labels are known by: the digest of its config, plain or not."""
     plain = dict(data.to_plain() if isinstance(data, Config) else data)
-    if plain.get("label_noise", 0) is None:  # so that data without it are known by the key that they always had
-        del plain["label_noise"]
+    for later in _LATER:  # so that data without them are known by the key that they always had
+        if plain.get(later, 0) is None:
+            del plain[later]
     return stable_hash(plain)

@@ -10,6 +10,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from fgtune.config.schema.base import BaseDataConfig, Config, Count, Fraction, Names, PositiveFloat, Text
 
+HALVES = ((0, 1, 2, 3, 4), (5, 6, 7, 8, 9))
+DigitSet = Annotated[tuple[Annotated[int, Field(ge=0, le=9)], ...], Field(min_length=1, max_length=9)]
 DigitGroups = tuple[Annotated[tuple[Annotated[int, Field(ge=0, le=9)], ...], Field(min_length=1)], ...]
 
 
@@ -17,11 +19,13 @@ class DigitsConfig(BaseDataConfig):
     """scikit-learn's 1,797 handwritten 8x8 digits, pixel values scaled to [0, 1]; the digit is the fine class."""
 
     kind: Literal["digits"] = "digits"
-    coarse_groups: DigitGroups = Field(default=((0, 1, 2, 3, 4), (5, 6, 7, 8, 9)), min_length=1)
+    coarse_groups: DigitGroups = Field(default=HALVES, min_length=1)
     """Digits of each coarse class; a digit belongs to one group at most, digits in no group are left out."""
     second_groups: Annotated[DigitGroups, Field(min_length=1)] | None = None
     """Another grouping of the same digits, as a second source: it labels only the samples with odd index, and
     ``coarse_groups`` then those with even index."""
+    label_sets: Annotated[dict[Text, DigitSet], Field(min_length=1)] | None = None
+    """Sets of coarse labels in place of the groups: for each label, the digits that have it; all ten are used."""
     samples: Literal["all", "even", "odd"] = "all"
     """Use all samples, or only those with even or odd index."""
 
@@ -34,6 +38,9 @@ class DigitsConfig(BaseDataConfig):
             if repeated:
                 raise ValueError(f"a digit belongs to one group at most; {repeated} appear more than once in {name}")
             used.append(set(digits))
+        given = self.coarse_groups != HALVES or self.second_groups is not None
+        if self.label_sets is not None and given:
+            raise ValueError("label_sets stand in place of coarse_groups and second_groups; give one of them")
         if self.second_groups is not None and used[0] != used[1]:
             raise ValueError("coarse_groups and second_groups must hold the same digits")
         if self.second_groups is not None and self.samples != "all":

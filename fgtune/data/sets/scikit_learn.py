@@ -13,6 +13,7 @@ from fgtune.arrays import IntArray
 from fgtune.config.schema.data import DiabetesConfig, DigitsConfig
 from fgtune.config.schema.data_tables import DigitGroups
 from fgtune.data.base import Dataset
+from fgtune.data.label_sets import sets_of
 
 
 def load_digits(config: DigitsConfig) -> Dataset:
@@ -35,7 +36,7 @@ def load_digits(config: DigitsConfig) -> Dataset:
         second = _labels(config.second_groups, digit)
         coarse = np.column_stack([np.where(even, coarse[:, 0], -1), np.where(even, -1, second)])
         num_coarse = (*num_coarse, len(config.second_groups))
-    return Dataset(
+    dataset = Dataset(
         name="digits",
         inputs=(pixels[used] / 16.0).astype(np.float32),
         coarse=coarse[used],
@@ -44,6 +45,10 @@ def load_digits(config: DigitsConfig) -> Dataset:
         num_fine=len(ordered),
         picture=(1, 8, 8),
     )
+    if config.label_sets is None:
+        return dataset
+    sets = np.stack([np.isin(digit[used], members) for members in config.label_sets.values()], axis=1)
+    return sets_of(dataset, sets.astype(np.int64), tuple(config.label_sets))
 
 
 def _pixels_and_digits() -> tuple[npt.NDArray[np.float64], IntArray]:

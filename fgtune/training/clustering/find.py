@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 from fgtune.arrays import Float32Array, IntArray
 from fgtune.config.schema.clustering import ClusteringConfig, GmmClusteringConfig, KMeansClusteringConfig
+from fgtune.data.base import TrainingView
+from fgtune.data.label_sets import set_groups
 from fgtune.errors import TrialError
 from fgtune.training.clustering.fits import KMEANS_RESTARTS, fit_kmeans, fit_members, fit_mixture, subsample
 from fgtune.training.clustering.rules import (
@@ -28,6 +30,22 @@ from fgtune.training.clustering.rules import (
 from fgtune.training.clustering.sizes import grown_clusters
 
 Points = npt.NDArray[np.floating]
+
+
+def clustered_groups(view: TrainingView, num_fine: int) -> tuple[IntArray, IntArray | None]:
+    """The groups of training samples that clusters are found within.
+
+    Args:
+        view: What training sees.
+        num_fine: K_F.
+
+    Returns:
+        (n_train,) coarse class in the first source, or number of the sample's set of labels, -1 for none; and, with
+        sets of labels, (sets, labels) the at most K_F sets that are numbered, those of most samples.
+    """
+    if not view.label_sets:
+        return view.train_coarse[:, 0], None
+    return set_groups(view.train_coarse, num_fine)
 
 
 def find_clusters(

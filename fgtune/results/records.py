@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -257,22 +257,28 @@ class CellResult:
 
     def to_plain(self) -> dict[str, Any]:
         """The record as plain JSON data, without ``fork`` and ``evidence`` where there is none."""
-        plain = asdict(self) | {"state": self.state.value}
-        for name in ("fork", "evidence"):
-            if plain[name] is None:
-                del plain[name]
-        return plain
+        plain = _plain(self) | {"state": self.state.value}
+        for name in ("solver", "fork"):
+            if plain[name] is not None:
+                plain[name] = _plain(plain[name])
+        return {name: value for name, value in plain.items() if value is not None or name not in {"fork", "evidence"}}
 
     @classmethod
     def from_plain(cls, data: Mapping[str, Any]) -> CellResult:
         """Read a record back; keys that this version does not know are an error."""
-        fields = dict(data)
-        fields["state"] = CellState(fields["state"])
-        if fields.get("solver") is not None:
-            fields["solver"] = SolverUse(**fields["solver"])
-        if fields.get("fork") is not None:
-            fields["fork"] = Fork(**fields["fork"])
-        return cls(**fields)
+        values = dict(data)
+        values["state"] = CellState(values["state"])
+        if values.get("solver") is not None:
+            values["solver"] = SolverUse(**values["solver"])
+        if values.get("fork") is not None:
+            values["fork"] = Fork(**values["fork"])
+        return cls(**values)
+
+
+def _plain(record: CellResult | SolverUse | Fork) -> dict[str, Any]:
+    """The fields of a record, mappings copied but not what is in them: ``asdict`` copies every setting of a config."""
+    values = {each.name: getattr(record, each.name) for each in fields(record)}
+    return {name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()}
 
 
 def joint_state(results: Sequence[CellResult]) -> CellState:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,13 @@ from fgtune.results.cell_files import CellFiles
 from fgtune.results.ledger import Ledger
 from fgtune.results.rebuilding import MOST_PLAN, check_record, rows_of_table, rows_so_far, study_of_record
 from fgtune.results.texts import CELL_COLUMNS, parse_plan, plan_factors, resolved_text, rows_text
+
+
+@lru_cache(maxsize=8)
+def _json_of(text: str) -> str:
+    """A resolved study as JSON: one call reads it several times, and YAML takes long to read."""
+    return json.dumps(parse_yaml(text, "").data)
+
 
 _MISSING = "this file of a study folder is missing"
 
@@ -61,8 +70,11 @@ class StoredStudy(CellFiles):
     def _stored_study(self) -> Study:
         where = str(self.resolved_file)
         fix = "restore the file, or run the study again: finished cells are kept"
+        text = self._text(self.resolved_file)
         try:
-            return Study.from_plain(parse_yaml(self._text(self.resolved_file), where).data)
+            with suppress(ConfigError):  # which does not know the file's name
+                return Study.from_plain(json.loads(_json_of(text)))
+            return Study.from_plain(parse_yaml(text, where).data)
         except ValidationError as error:
             rule = f"is not the resolved study that this version writes ({error.error_count()} problems)"
             raise DamagedFileError(rule, where=where, fix=fix) from error

@@ -180,6 +180,7 @@ def limits(monkeypatch, train_study):
     return given
 
 
+@pytest.mark.slow
 def test_studies_of_a_data_set_and_their_further_seeds_share_the_time_of_a_call(tmp_path, limits):
     out = tmp_path / "bench"
     assert bench(BenchRequest(sets=("digits",), methods=("gmm",), seeds=1, out=out), quiet()) == 0

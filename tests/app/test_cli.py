@@ -286,6 +286,7 @@ def test_the_version_is_told(capsys):
     assert capsys.readouterr().out == f"fgtune {__version__}\n"
 
 
+@pytest.mark.slow
 def test_the_schema_is_printed_or_written(capsys, tmp_path):
     assert main(["schema"]) == 0
     assert json.loads(capsys.readouterr().out) == study_schema()

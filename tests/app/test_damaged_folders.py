@@ -191,6 +191,7 @@ def test_another_number_of_seeds_is_an_extension(real_folder, tmp_path, capsys):
     assert "started with 3 seeds, and it is now asked for with 2" in capsys.readouterr().err
 
 
+@pytest.mark.slow_except("config2")
 @pytest.mark.parametrize(
     "config", [{"kind": "os:system"}, {"kind": "function", "call": "x:y"}, {"data": "x", "epochs": []}]
 )

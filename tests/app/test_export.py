@@ -61,6 +61,7 @@ def test_a_folder_without_a_study_is_refused(tmp_path, capsys):
     assert "is no study folder" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_compare_tells_writes_and_refuses_as_the_command_line(folder, synthetic, tmp_path, capsys):
     other = synthetic.SyntheticStudy(text=synthetic.KF_STUDY.replace("kf_demo", "other")).write(tmp_path)
     roots = [str(folder.root), str(other.root)]

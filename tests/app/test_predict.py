@@ -318,6 +318,7 @@ class Narrow(nn.Module):
 """
 
 
+@pytest.mark.slow
 def test_a_model_with_a_backbone_of_ones_own_needs_permission(tmp_path, train_study, study_file, monkeypatch, capsys):
     (tmp_path / "netsofmine.py").write_text(OWN_BACKBONE)
     monkeypatch.chdir(tmp_path)

@@ -32,11 +32,13 @@ def imported(*arguments: str) -> set[str]:
     return set(found)
 
 
+@pytest.mark.slow_except("--help")
 @pytest.mark.parametrize("verb", ["--help", "schema", "settings"])
 def test_what_needs_no_study_imports_no_library(verb):
     assert imported(verb) == set()
 
 
+@pytest.mark.slow_except("kf_sensitivity-plan")
 @pytest.mark.parametrize("verb", ["validate", "plan"])
 @pytest.mark.parametrize("study", ["kf_sensitivity", "loss_weights", "tuned_comparison"])
 def test_a_study_of_the_digits_is_looked_at_without_scikit_learn(verb, study):

@@ -44,6 +44,7 @@ def rewrite_report(folder: StudyFolder) -> None:
 # --- the verb ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_what_was_compared_and_the_head_of_the_ledger_are_printed(folder, capsys):
     assert main(["verify", str(folder.root)]) == 0
     out = capsys.readouterr().out.splitlines()

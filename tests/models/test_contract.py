@@ -20,8 +20,16 @@ SPATIAL = {"small_cnn", "resnet18", "resnet50"}
 NAMED = {"timm": {"name": "test_efficientnet"}}
 """Settings that a kind cannot do without."""
 
-every_backbone = pytest.mark.parametrize("backbone", list(BACKBONES))
-every_pair = pytest.mark.parametrize(("backbone", "head"), [(b, h) for b in BACKBONES for h in HEADS])
+SLOW = {"resnet50"}
+"""A larger one of a kind that is tested anyway."""
+
+
+def cases(*names: str):
+    return pytest.param(*names, marks=[pytest.mark.slow] * (names[0] in SLOW))
+
+
+every_backbone = pytest.mark.parametrize("backbone", [cases(b) for b in BACKBONES])
+every_pair = pytest.mark.parametrize(("backbone", "head"), [cases(b, h) for b in BACKBONES for h in HEADS])
 
 
 def config(backbone: str, head: str = "linear", **parts) -> ModelConfig:

@@ -62,8 +62,9 @@ def small_problems(draw):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_finds_the_brute_force_optimum_of_any_small_problem(name, solver_config):
-    @settings(deadline=None, max_examples=60, derandomize=True)
+@pytest.mark.parametrize("examples", [pytest.param(60, marks=pytest.mark.slow), 12])
+def test_finds_the_brute_force_optimum_of_any_small_problem(name, examples, solver_config):
+    @settings(deadline=None, max_examples=examples, derandomize=True)
     @given(problem=small_problems())
     def check(problem):
         keeps_the_evidence({"kind": name}, problem)

@@ -111,6 +111,7 @@ def _dead_rows_and_columns(num_fine: int, num_coarse: int) -> np.ndarray:
     return affinity
 
 
+@pytest.mark.slow_except("near_uniform-0.3", "dead_rows_and_columns-0.3")
 @pytest.mark.parametrize("balance", [0.0, 0.003, 0.3, 1.0])
 @pytest.mark.parametrize("make", [_near_uniform, _dead_rows_and_columns], ids=lambda make: make.__name__.strip("_"))
 def test_large_problems_are_proven_by_their_prices(make, balance):
@@ -130,6 +131,7 @@ def test_prices_are_those_of_the_problem_that_was_given_whatever_its_scale():
     np.testing.assert_allclose(large, 1024.0 * small, rtol=1e-12)
 
 
+@pytest.mark.slow_except("True")
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("huge", [False, True])
 def test_prices_of_a_problem_of_another_scale_are_no_hindrance(huge):

@@ -55,6 +55,7 @@ def test_a_cell_leads_to_its_run_where_the_store_is_a_server_and_names_it_where_
     assert ("<code>fgtune ui</code>" in page) == uri.startswith("sqlite")
 
 
+@pytest.mark.slow
 def test_a_damaged_list_of_runs_costs_the_links_and_is_told(study):
     study.folder.tracking_file.write_text("no json\n")
     path, summary = write_up(study.folder)

@@ -76,6 +76,7 @@ def test_provenance_may_be_missing(synthetic, tmp_path):
     assert "The folder has no <code>provenance.json</code>." in write_up(folder)[0].read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_page_names_the_ledger_that_its_numbers_are_from(synthetic, tmp_path):
     folder = synthetic.SyntheticStudy(text=synthetic.KF_STUDY.replace("seeds: 5", "seeds: 1")).write(tmp_path)
     data, head = read_study(folder), folder.ledger.head
@@ -84,6 +85,7 @@ def test_the_page_names_the_ledger_that_its_numbers_are_from(synthetic, tmp_path
     assert f'<meta name="ledger" content="{head}">' in render(data, summarise(data)).decode()
 
 
+@pytest.mark.slow_except("default", "none")
 @pytest.mark.parametrize(
     ("settings", "says"),
     [

@@ -51,6 +51,7 @@ def test_planned_synergy_is_in_the_answer_the_list_the_figures_and_the_json(fold
     )
 
 
+@pytest.mark.slow
 def test_what_was_not_planned_is_marked_and_not_in_the_answer(folder_of):
     folder = folder_of(SYNERGY, interactions="exploratory")
     summary = summarise(folder)

@@ -62,6 +62,7 @@ def test_a_study_without_results_shows_what_is_planned(synthetic, context_of):
     assert (context["last_finished"], context["trainer_seconds"]) == ("", 0.0)
 
 
+@pytest.mark.slow
 def test_arms_that_share_no_factor_are_shown_by_name(synthetic, context_of):
     _, context = context_of(synthetic.SyntheticStudy(text=synthetic.SOLVER_STUDY))
     assert context["by_arm"]

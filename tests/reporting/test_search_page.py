@@ -173,6 +173,7 @@ def test_importances_are_drawn_with_intervals_and_chance():
     assert bars.marker.color[0] != bars.marker.color[1] == bars.marker.color[2]  # above chance, and not
 
 
+@pytest.mark.slow
 def test_where_nothing_stands_out_the_page_has_a_sentence_and_no_ranked_bars(sobol):
     page = write_up(sobol)[0].read_text(encoding="utf-8")
     assert "Nothing stands out from chance. With 30 finished points" in page
@@ -217,6 +218,7 @@ def test_curves_of_one_kind_are_one_trace_with_gaps(folder):
     assert sorted(ends.x) == sorted(PRUNED.values())
 
 
+@pytest.mark.slow
 def test_the_page_shows_how_the_metric_depends_on_what_stands_out_and_the_way_to_the_best_point(page, folder):
     data = read_study(folder)
     trials, primary = trials_of(data), data.info(data.study.metrics.primary)

@@ -15,6 +15,7 @@ from fgtune.config.arms.records import Cell, DataShape
 from fgtune.config.reading.load import load_study
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, CellState, EpochMetrics, RelationsRecord, SolverUse
+from support.kept import fill
 
 KF_STUDY = """
 study: kf_demo
@@ -102,9 +103,12 @@ class SyntheticStudy:
             "packages": {"numpy": "2.1.0", "torch": "2.6.0"},
         }
         folder.create_or_check(plan, loaded, provenance)
+        fill(folder, self, lambda: self._write_cells(folder, plan))
+        return folder
+
+    def _write_cells(self, folder: StudyFolder, plan: Plan) -> None:
         for cell in plan.cells:
             self._write_cell(folder, plan, cell)
-        return folder
 
     def _write_cell(self, folder: StudyFolder, plan: Plan, cell: Cell) -> None:
         place = (cell.arm, cell.seed)

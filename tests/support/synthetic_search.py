@@ -16,6 +16,7 @@ from fgtune.files import write_atomically
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, CellState, EpochMetrics, SolverUse
 from fgtune.results.texts import plan_text
+from support.kept import fill
 
 SEARCH_STUDY = """
 study: search_demo
@@ -95,6 +96,10 @@ class SyntheticSearch:
         plan = expand(loaded, _digits_shape)
         folder = StudyFolder(root / loaded.study.study)
         folder.create_or_check(plan, loaded, {"study_hash": plan.study_hash, "command": ["fgtune", "run"]})
+        fill(folder, self, lambda: self._write_trials(folder, plan))
+        return folder
+
+    def _write_trials(self, folder: StudyFolder, plan: Plan) -> None:
         arms = [*plan.arms, *self._points(plan)]
         cells = [self._cell(plan, arm, seed) for arm in arms for seed in plan.study.seed_list]
         whole = replace(plan, arms=tuple(arms), cells=tuple(cells))
@@ -104,7 +109,6 @@ class SyntheticSearch:
             if number not in self.unfinished and (self.baseline or number >= 0):
                 for seed in plan.study.seed_list:
                     self._write_cell(folder, self._cell(plan, arm, seed), number)
-        return folder
 
     def _points(self, plan: Plan) -> list[Arm]:
         rng = np.random.default_rng(7)

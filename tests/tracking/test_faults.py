@@ -79,13 +79,21 @@ def attempt(steps, store, fatal=math.inf, *, after=False):
     return flaky.calls
 
 
-def faults(calls):
-    """Every call failing before its effect; after its effect where that differs from the next call failing before."""
+def faults(calls, step):
+    """Every call failing before its effect; after its effect where that differs from the next call failing before.
+
+    With a step, only each so-manieth of them.
+    """
     creating = [number for number, name in enumerate(calls, 1) if name.startswith(("create_", "delete_"))]
-    return [(number, False) for number in range(1, len(calls) + 1)] + [(number, True) for number in creating]
+    every = [(number, False) for number in range(1, len(calls) + 1)] + [(number, True) for number in creating]
+    return every[::step]
 
 
-def test_fault_in_any_call_of_a_study_is_made_good_by_the_next_launch(real, make_plan, make_result, make_curve):
+in_steps = pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 9])
+
+
+@in_steps
+def test_fault_in_any_call_of_a_study_is_made_good_by_the_next_launch(real, make_plan, make_result, make_curve, step):
     def steps(name):
         plan = make_plan(name=name)
         result = make_result(plan.cells[0], solver=None, metrics={"test/ari": 0.5})
@@ -104,14 +112,15 @@ def test_fault_in_any_call_of_a_study_is_made_good_by_the_next_launch(real, make
     expected = content(store.client, "whole")
     assert [role for role, _ in sorted(expected)] == ["arm_summary", "cell", "study"]
     assert {"create_experiment", "create_run", "log_batch", "set_terminated", "set_tag"} <= set(calls)
-    for number, (fatal, after) in enumerate(faults(calls)):
+    for number, (fatal, after) in enumerate(faults(calls, step)):
         work = steps(f"fault{number}")
         attempt(work, store, fatal, after=after)
         attempt(work, store)
         assert content(store.client, f"fault{number}") == expected, f"call {fatal}, {calls[fatal - 1]}"
 
 
-def test_fault_in_any_call_of_a_retry_is_made_good_by_the_next_sync(real, make_plan, make_result, make_curve):
+@in_steps
+def test_fault_in_any_call_of_a_retry_is_made_good_by_the_next_sync(real, make_plan, make_result, make_curve, step):
     curve = make_curve(2, ["train/loss"])
 
     def study(name, fatal=math.inf, *, after=False):
@@ -130,7 +139,7 @@ def test_fault_in_any_call_of_a_retry_is_made_good_by_the_next_sync(real, make_p
     store = real._store
     calls = study("whole")
     expected = content(store.client, "whole")
-    for number, (fatal, after) in enumerate(faults(calls)):
+    for number, (fatal, after) in enumerate(faults(calls, step)):
         study(f"fault{number}", fatal, after=after)
         assert content(store.client, f"fault{number}") == expected, f"call {fatal}, {calls[fatal - 1]}"
 

@@ -362,6 +362,7 @@ def test_a_finished_study_that_is_stored_later_has_the_times_of_its_cells(
     assert (info.status, info.start_time, info.end_time) == ("FINISHED", 1795255200000, 1795255212000)
 
 
+@pytest.mark.slow
 def test_runs_of_an_earlier_version_join_their_arms_and_none_is_stored_twice(
     run_study, store, plan, results, curve, summary
 ):

@@ -57,6 +57,7 @@ SWITCHES = [
 ]
 
 
+@pytest.mark.slow_except("defaults", "refreshed", "averaged-teacher", "cvxpy-bf16")
 @pytest.mark.parametrize("changes", SWITCHES)
 def test_resuming_from_a_checkpoint_repeats_the_uncut_run(make_trainer, tmp_path, changes):
     uncut = make_trainer(changes)
@@ -138,6 +139,7 @@ def test_evaluation_happens_as_often_as_asked_and_after_the_last_epoch(make_trai
     assert ["test/ari" in metrics for metrics in curves] == [False, False, True, True]
 
 
+@pytest.mark.slow
 def test_by_default_a_training_is_evaluated_about_ten_times_and_after_its_last_epoch(make_trainer):
     trainer = make_trainer({"epochs": 25, "model.backbone.hidden": [4]})
     curves = curve(trainer)

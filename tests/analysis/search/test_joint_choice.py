@@ -220,6 +220,7 @@ def judged_on(folder, *splits):
     return folder
 
 
+@pytest.mark.slow
 def test_the_judge_is_of_the_test_split_only_where_there_is_no_other_and_a_check_then_says_so(folder_of):
     folder = judged_on(folder_of(), "train", "test")
     assert only(folder).judge == "train/fixed_silhouette"

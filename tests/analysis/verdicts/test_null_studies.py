@@ -33,6 +33,7 @@ def test_wrong_verdicts_are_rare_in_null_studies(kind, n, studies):
     assert verdicts.simulate(kind, 5, n, studies).wrong <= _allowed(studies)
 
 
+@pytest.mark.slow_except("lognormal, bad tail-5")
 @pytest.mark.parametrize(("kind", "n"), [("collapse of arms", 10), ("at the margin", 10), ("lognormal, bad tail", 5)])
 def test_the_tests_alone_would_be_wrong_more_often_than_they_say(kind, n):
     assert verdicts.simulate(kind, 5, n, 100).tests > 0.07

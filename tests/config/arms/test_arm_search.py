@@ -194,6 +194,7 @@ def test_names_too_long_are_cut_apart(tmp_path):
     assert max(map(len, names)) <= 100
 
 
+@pytest.mark.slow
 def test_few_survivors_of_a_scheduler_are_warned_of(tmp_path):
     scheduler = {"scheduler": {"kind": "asha"}}
     assert not plan_with(tmp_path, study=scheduler).warnings

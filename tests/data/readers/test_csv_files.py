@@ -45,6 +45,7 @@ def test_a_wide_table_has_the_types_and_values_that_arrow_finds(tmp_path, late):
     assert some.schema == expected.select(names[3:1300]).schema
 
 
+@pytest.mark.slow
 def test_lines_longer_than_a_block_of_arrow_are_read(tmp_path):
     path, names = tmp_path / "long.csv", [f"gene_{n:020d}" for n in range(30_000)]
     value = "0.123456789012345678901234567890123456789"

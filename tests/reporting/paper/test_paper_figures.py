@@ -133,6 +133,7 @@ def test_a_full_grid_is_a_heat_map_of_the_means_of_its_arms(synthetic, tmp_path)
     assert scale.get_ylabel() == panel.metric.title
 
 
+@pytest.mark.slow
 def test_a_search_has_its_history_and_what_stands_out_from_chance(search):
     trials, criteria = trials_of(search.data), criteria_of(search.data)
     (panel,) = history_panels(search.data, trials)
@@ -146,6 +147,7 @@ def test_a_search_has_its_history_and_what_stands_out_from_chance(search):
     assert drawn_bars == pytest.approx([item.main for item in found.ranked])
 
 
+@pytest.mark.slow_except("svg")
 @pytest.mark.parametrize("form", Form)
 def test_files_repeat_to_the_byte_carry_no_time_and_have_the_width_of_a_column(study, form):
     figure = study.made["differences"]
@@ -169,6 +171,7 @@ def test_files_repeat_to_the_byte_carry_no_time_and_have_the_width_of_a_column(s
     assert width == pytest.approx(85.0, abs=0.2)
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_file_a_figure_with_captions_whatever_the_users_own_style(study, tmp_path, capsys):
     import matplotlib
 

@@ -61,6 +61,7 @@ def test_the_curve_is_the_room_above_the_references_that_the_adjusted_rand_index
     np.testing.assert_allclose(list(curve.values()), (own - expected) / (1 - expected), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_stretched_gaussian_is_split_reproducibly_and_yet_counts_as_one_class():
     config = CONFIG.model_copy(update={"references": 4})
     found = []

@@ -136,6 +136,7 @@ def one_nn(trainer, view, fine):
     return float((fine[view.train][near] == fine[view.train]).mean())
 
 
+@pytest.mark.slow_except("scarf")
 @pytest.mark.parametrize(
     ("data", "pretrain"),
     [

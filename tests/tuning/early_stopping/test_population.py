@@ -107,6 +107,7 @@ def test_a_nudged_choice_is_the_next_one_or_the_last(domain):
             assert (type(found), found) == (type(expected), expected)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=15)
 @given(seed=st.integers(0, 10_000), resample=st.sampled_from([0.0, 0.5, 1.0]))
 def test_an_explored_point_lies_in_the_space(tmp_path_factory, seed, resample):

@@ -84,6 +84,7 @@ def half_migrated(path: Path) -> None:
         connection.execute("CREATE TABLE studies (study_id INTEGER)")
 
 
+@pytest.mark.slow_except("damaged")
 @pytest.mark.parametrize("spoil", [damaged, with_a_zombie, of_something_else, half_migrated])
 def test_a_spoilt_mirror_is_made_anew_and_stops_nothing(tmp_path, spoil):
     plan, path = toy.search_plan(tmp_path, toy.NUMBERS), tmp_path / "optuna.db"

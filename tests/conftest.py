@@ -204,7 +204,7 @@ def train_study():
             return train_cells(study, out, overrides, predictions)
 
     def train_cells(study: Path, out: Path, overrides: tuple[str, ...], predictions: bool) -> Path:
-        from fgtune.config.schema.base import stable_hash
+        from fgtune.config.schema.base import data_key
         from fgtune.engine.opening import open_study
         from fgtune.results.folder import StudyFolder
         from fgtune.results.options import RunOptions
@@ -217,7 +217,7 @@ def train_study():
         folder = StudyFolder(out / opened.plan.study.study)
         folder.create_or_check(opened.plan, opened.loaded, collect_provenance(opened.plan, RunOptions(study)))
         for cell in opened.plan.cells:
-            dataset = opened.datasets[stable_hash(cell.config.data.to_plain())]
+            dataset = opened.datasets[data_key(cell.config.data)]
             prepared = prepare_split(dataset, cell.config, cell.seed, threads=1)
             trainer = build_trainer(cell.config, *views(dataset, prepared), prepared, cell.seed)
             for _ in trainer:
@@ -226,7 +226,7 @@ def train_study():
             folder.write_relations(cell.cell_id, outcome.relations)
             if predictions:
                 folder.write_predictions(cell.cell_id, outcome.predictions)
-                key = stable_hash(cell.config.data.to_plain())
+                key = data_key(cell.config.data)
                 folder.write_labels(key, LabelsRecord.of(dataset.coarse, dataset.num_coarse))
             folder.write_curve(cell.cell_id, cell.arm, cell.seed, outcome.history)
             ident = {"cell_id": cell.cell_id, "arm": cell.arm, "seed": cell.seed, "config_hash": cell.config_hash}

@@ -9,7 +9,7 @@ from scipy import stats
 from fgtune.analysis.agreement import pseudo_values
 from fgtune.analysis.class_numbers import choose_number, find_peak
 from fgtune.analysis.inputs import read_study
-from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.base import data_key
 from fgtune.reporting.html import write_up
 from fgtune.results.records import LabelsRecord, PredictionsRecord
 
@@ -94,7 +94,7 @@ def write_study(synthetic, out, shares, text=STUDY):
     """A folder whose seeds move this share of samples to a random class, for each K_F."""
     folder = synthetic.SyntheticStudy(text=text).write(out)
     data = read_study(folder)
-    folder.write_labels(stable_hash(next(iter(data.results.values())).config["data"]), LABELS)
+    folder.write_labels(data_key(next(iter(data.results.values())).config["data"]), LABELS)
     for arm in data.arms:
         for cell in data.cells(arm.name):
             rng = np.random.default_rng([cell.seed, arm.levels["classes.num_fine"]])

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from fgtune.app.compare import compare, print_comparison
-from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.base import data_key
 from fgtune.errors import ConfigError
 
 PRIMARY = "test/clustering_accuracy"
@@ -24,7 +24,7 @@ def roots(synthetic, tmp_path_factory):
     for name, accuracy in {"kf_demo": 0.85, "kf_again": 0.9}.items():
         text = synthetic.KF_STUDY.replace("kf_demo", name)
         folder = synthetic.SyntheticStudy(text=text, accuracy={"baseline": accuracy}).write(parent / name)
-        data = {stable_hash(folder.ledger.read()[0].config["data"]): "f00d"}
+        data = {data_key(folder.ledger.read()[0].config["data"]): "f00d"}
         folder.provenance_file.write_text(json.dumps(folder.read_provenance() | {"data": data, "study_hash": name}))
         folders.append(folder)
     return folders

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from fgtune.app.compare import compare
-from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.base import data_key
 
 HOSTILE = """</script><script>window.pwned = 1</script><img src=x onerror="window.pwned = 2"> & 'quotes'"""
 
@@ -26,7 +26,7 @@ def roots(synthetic, tmp_path_factory):
             faults = synthetic.Faults(failed={("num_fine_ratio=0.8", 2): HOSTILE})
         study = synthetic.SyntheticStudy(text=text, accuracy={"num_fine_ratio=1.2": 0.8}, faults=faults)
         folder = study.write(parent / name)
-        data = {stable_hash(folder.ledger.read()[0].config["data"]): "f00d"}
+        data = {data_key(folder.ledger.read()[0].config["data"]): "f00d"}
         folder.provenance_file.write_text(json.dumps(folder.read_provenance() | {"data": data, "study_hash": name}))
         folders.append(folder.root)
     return folders

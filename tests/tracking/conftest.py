@@ -13,7 +13,7 @@ import sqlalchemy
 
 from fgtune.config.arms.plan import Plan
 from fgtune.config.arms.records import Arm, Cell, DataShape
-from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.base import data_key, stable_hash
 from fgtune.config.schema.study import Study
 from fgtune.results.records import CellResult, CellState, EpochMetrics, SolverUse
 from fgtune.tracking import Tracker, open_tracker
@@ -72,7 +72,7 @@ def build_plan(
         factors=("classes.num_fine",),
         arms=tuple(arms),
         cells=tuple(cells),
-        shapes={stable_hash(data): DataShape((2,), 10, "f00d" * 4)},
+        shapes={data_key(data): DataShape((2,), 10, "f00d" * 4)},
     )
 
 

@@ -110,10 +110,10 @@ def test_an_arm_is_finished_once_each_of_its_cells_has_ended():
 def test_file_of_a_user_is_listed_by_its_name(plan, make_plan, make_result):
     from dataclasses import replace
 
-    from fgtune.config.schema.base import stable_hash
+    from fgtune.config.schema.base import data_key
 
     data = {"kind": "arrays", "path": "data/mine.npz"}
-    shaped = replace(plan, shapes={stable_hash(data): next(iter(plan.shapes.values()))})
+    shaped = replace(plan, shapes={data_key(data): next(iter(plan.shapes.values()))})
     used = layout.cell_dataset(shaped, {"data": data})
     assert (used.name, used.digest) == ("mine.npz", "f00d" * 4)
     assert layout.cell_dataset(plan, {"data": data}) is None

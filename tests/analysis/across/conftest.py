@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.base import data_key
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def write(synthetic, tmp_path, ledger_alone):
             text = text.replace(old, new)
         study = synthetic.SyntheticStudy(text=text, accuracy=accuracy or {}, faults=faults or synthetic.Faults())
         folder = study.write(tmp_path / name)
-        key = stable_hash(folder.ledger.read()[0].config["data"]) if folder.ledger.read() else "none"
+        key = data_key(folder.ledger.read()[0].config["data"]) if folder.ledger.read() else "none"
         record = {**folder.read_provenance(), "data": {key: fingerprint}, "fgtune": code}
         folder.provenance_file.write_text(json.dumps(record))
         return folder

@@ -17,7 +17,7 @@ from fgtune.analysis.search.joint_choice import alike, best_together, joint_choi
 from fgtune.analysis.search.selection import label_free_choices
 from fgtune.analysis.summary import summarise
 from fgtune.analysis.trials import BASELINE, BEST
-from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.base import data_key
 from fgtune.errors import StudyFolderError
 from fgtune.reporting.html import write_up
 from fgtune.results.records import LabelsRecord, PredictionsRecord
@@ -45,7 +45,7 @@ def folder_of(synthetic, tmp_path):
             moved = np.where(rng.random(240) < shares[result.arm], 3 * (TRUE // 3) + rng.integers(0, 3, 240), TRUE)
             record = PredictionsRecord(moved.astype(np.int8), np.full(240, 7, dtype=np.int8))
             folder.write_predictions(result.cell_id, record)
-            folder.write_labels(stable_hash(result.config["data"]), LabelsRecord.of((TRUE // 3)[:, None], (2,)))
+            folder.write_labels(data_key(result.config["data"]), LabelsRecord.of((TRUE // 3)[:, None], (2,)))
         return folder
 
     return write

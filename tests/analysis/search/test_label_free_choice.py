@@ -15,7 +15,7 @@ from fgtune.analysis.inputs import read_study
 from fgtune.analysis.search.joint_choice import joint_choices
 from fgtune.analysis.search.selection import _scores_without, label_free_choices
 from fgtune.analysis.trials import trials_of
-from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.base import data_key
 from fgtune.reporting.html import write_up
 from fgtune.results.records import CellState, LabelsRecord, PredictionsRecord
 
@@ -116,7 +116,7 @@ def folder_with_predictions(folder_of):
             fine = moved if result.arm != "e" else true // 3  # collapsed, alike on every seed
             record = PredictionsRecord(fine.astype(np.int8), np.full(120, 7, dtype=np.int8))
             folder.write_predictions(result.cell_id, record)
-            key = stable_hash(result.config["data"])
+            key = data_key(result.config["data"])
             folder.write_labels(key, LabelsRecord.of((true // 3)[:, None], (2,)))
         return folder
 

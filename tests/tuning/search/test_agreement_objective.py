@@ -11,7 +11,7 @@ from support import searches as toy
 
 from fgtune.analysis.agreement import measure_agreement
 from fgtune.app.refit import choose
-from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.base import data_key
 from fgtune.errors import ConfigError
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import LabelsRecord, PredictionsRecord
@@ -40,7 +40,7 @@ def plan(tmp_path):
 @pytest.fixture
 def folder(plan, tmp_path):
     folder = StudyFolder(tmp_path / "study")
-    key = stable_hash(plan.cells[0].config.data.to_plain())
+    key = data_key(plan.cells[0].config.data)
     folder.write_labels(key, LabelsRecord.of((TRUE // 5)[:, None], (2,)))
     return folder
 

@@ -38,6 +38,7 @@ class TermSpec:
 
 _FALCON, _XU, _FIERCE = "fgtune.objectives.falcon", "fgtune.objectives.xu", "fgtune.objectives.fierce"
 _SCAN, _ANCOR, _SNCA = "fgtune.objectives.scan", "fgtune.objectives.ancor", "fgtune.objectives.snca"
+_SCGM = "fgtune.objectives.scgm"
 _COARSE = "cross-entropy of the coarse label under the relations (FALCON eq. 4)"
 _NN = "disagreement with the teacher's prediction for nearest neighbours (FALCON eq. 6; SCAN)"
 _CONF = "cross-entropy to the teacher's sharpened prediction within the coarse class (FALCON eq. 7)"
@@ -49,6 +50,7 @@ _ENTROPIC = "log2 K minus the entropy, in bits, of the features' use of K protot
 _SELF_LABEL = "cross-entropy to the teacher's confident labels, alone in the last stage of the training (SCAN)"
 _SNCA_LOSS = "-log of the share that a sample's coarse class has of its neighbourhood in a memory of all (SNCA)"
 _ANCOR_LOSS = "coarse cross-entropy, and contrast by angles around the coarse class's weight vector (ANCOR)"
+_SCGM_LOSS = "-log-likelihood of the assigned subclass and its coarse class, and coarse cross-entropy (SCGM)"
 
 TERMS: dict[str, TermSpec] = {
     "coarse": TermSpec(f"{_FALCON}:CoarseTerm", _COARSE, fine_head=True),
@@ -62,6 +64,7 @@ TERMS: dict[str, TermSpec] = {
     "self_label": TermSpec(f"{_SCAN}:SelfLabelTerm", _SELF_LABEL, fine_head=True),
     "snca": TermSpec(f"{_SNCA}:SncaTerm", _SNCA_LOSS, on_validation=False),
     "ancor": TermSpec(f"{_ANCOR}:AncorTerm", _ANCOR_LOSS, on_validation=False),
+    "scgm": TermSpec(f"{_SCGM}:ScgmTerm", _SCGM_LOSS, on_validation=False, fine_head=True),
 }
 """Every term by name."""
 

@@ -14,5 +14,6 @@ BACKBONES: dict[str, str] = {
 HEADS: dict[str, str] = {
     "linear": "fgtune.models.classifier:LinearHead",
     "cosine": "fgtune.models.classifier:CosineHead",
+    "projection": "fgtune.models.classifier:ProjectionHead",
 }
 """Head classes by ``kind``: ``cls(config, feature_dim, num_fine)``, (B, feature_dim) -> (B, num_fine)."""

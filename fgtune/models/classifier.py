@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Sequence
@@ -13,7 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fgtune.config.reading.load import load_plugin
-from fgtune.config.schema.model import BackboneConfig, CosineHeadConfig, LinearHeadConfig, ModelConfig
+from fgtune.config.schema.model import (
+    BackboneConfig,
+    CosineHeadConfig,
+    LinearHeadConfig,
+    ModelConfig,
+    ProjectionHeadConfig,
+)
 from fgtune.config.schema.plugin import PluginConfig
 from fgtune.errors import TrialError
 from fgtune.models import BACKBONES, HEADS
@@ -78,15 +85,46 @@ class CosineHead(nn.Module):
         """Draw the prototypes from a standard normal distribution; only their directions matter."""
         nn.init.normal_(self.prototypes, generator=generator)
 
+    @property
+    def embedding_dim(self) -> int:
+        """Length of the class vectors."""
+        return self.prototypes.shape[1]
+
+    def embed(self, features: Tensor) -> Tensor:
+        """(B, embedding_dim) normalised embeddings of features (B, feature_dim): these themselves."""
+        return functional.normalize(features.float(), dim=1)
+
+    def directions(self) -> Tensor:
+        """(num_fine, embedding_dim) normalised class vectors."""
+        return functional.normalize(self.prototypes.float(), dim=1)
+
     def forward(self, features: Tensor) -> Tensor:
         """Logits (B, num_fine) of features (B, feature_dim), in fp32 also under autocast.
 
         In fp16 the lower bound on a norm would round to 0, so an all-zero feature would give NaN.
         """
+        embedded = self.embed(features)
         with torch.autocast(features.device.type, enabled=False):
-            directions = functional.normalize(self.prototypes.float(), dim=1)
-            similarity = functional.normalize(features.float(), dim=1) @ directions.T
-            return similarity / self.temperature
+            return embedded @ self.directions().T / self.temperature
+
+
+class ProjectionHead(CosineHead):
+    """The cosine head on two layers that embed the features (SCGM: the projection, and its subclasses' means)."""
+
+    def __init__(self, config: ProjectionHeadConfig, feature_dim: int, num_fine: int) -> None:
+        nn.Module.__init__(self)
+        self.layers = nn.Sequential(nn.Linear(feature_dim, feature_dim), nn.ReLU(), nn.Linear(feature_dim, config.dim))
+        self.prototypes = nn.Parameter(torch.empty(num_fine, config.dim))
+        self.temperature = config.temperature
+
+    def reset_parameters(self, generator: torch.Generator) -> None:
+        """Draw the prototypes by Glorot's rule, as released."""
+        bound = math.sqrt(6 / sum(self.prototypes.shape))
+        nn.init.uniform_(self.prototypes, -bound, bound, generator=generator)
+
+    def embed(self, features: Tensor) -> Tensor:
+        """(B, embedding_dim) normalised embeddings of features (B, feature_dim)."""
+        return functional.normalize(self.layers(features).float(), dim=1)
 
 
 class FineClassifier(nn.Module):

@@ -25,6 +25,8 @@ class Need(StrEnum):
     """The fine labels, which only the upper bound asks for."""
     KEYS = "keys"
     """Features of view x1 from a momentum encoder, whose decay is a setting of the term."""
+    PROTOTYPES = "class vectors"
+    """A fine head of class vectors: these, and the samples in their space."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class TermContext:
         num_coarse: K_C of each source.
         groups: (n_train,) int64, equal for training samples with the same coarse labels.
         coarse: (n_train, sources) int64 coarse labels, -1 for none; None where only ``groups`` are known.
+        embedding_dim: Length of the class vectors of the fine head; 0 where it has none.
     """
 
     feature_dim: int
@@ -44,6 +47,7 @@ class TermContext:
     num_coarse: tuple[int, ...]
     groups: Tensor
     coarse: Tensor | None = None
+    embedding_dim: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,8 @@ class StepOutputs:
         softness: tau in [0, 1]: 1 soft, 0 hard pseudo-labels.
         fine: (B,) int64 fine labels; only for a term that needs ``FINE_LABELS``.
         keys: (B, feature_dim) features of view x1 from the momentum encoder.
+        embedded: (B, embedding_dim) normalised embeddings of the student's features; carries the gradient.
+        prototypes: (num_fine, embedding_dim) normalised class vectors of the fine head; carries the gradient.
         log_prior: (num_fine,) logarithm of the sizes wanted of the fine classes; None where they are fixed numbers.
         progress: Share of the training that is over, in [0, 1): that of the epochs before this one.
         generator: Source of a term's draws, on the device of the outputs; None for no draws.
@@ -92,6 +98,8 @@ class StepOutputs:
     softness: float = 1.0
     fine: Tensor | None = None
     keys: Tensor | None = None
+    embedded: Tensor | None = None
+    prototypes: Tensor | None = None
     log_prior: Tensor | None = None
     progress: float = 0.0
     generator: torch.Generator | None = None
@@ -127,6 +135,17 @@ class Term(nn.Module):
         Before the stage the term is not trained, and from then on no other one is.
         """
         return None
+
+    def surveys(self, epoch: int) -> bool:  # noqa: ARG002 (one signature for all)
+        """Whether the term wants to see the whole training split before ``epoch`` (1-based)."""
+        return False
+
+    def survey(self, outputs: StepOutputs) -> None:
+        """See the whole training split, in order, by the student in evaluation mode and without augmentation.
+
+        Args:
+            outputs: As of a batch, without what a teacher or a momentum encoder adds.
+        """
 
     def coarse_logits(self, features: Tensor) -> list[Tensor] | None:  # noqa: ARG002 (one signature for all)
         """For each source, (B, K_C) logits of a coarse head for features (B, feature_dim); None without a head."""

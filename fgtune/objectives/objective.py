@@ -86,6 +86,16 @@ class Objective(nn.Module):
         alone = frozenset(name for name, has_begun in stages.items() if has_begun)
         return alone or frozenset(name for name, has_begun in stages.items() if has_begun is None)
 
+    def surveys(self, epoch: int) -> bool:
+        """Whether a term wants to see the whole training split before ``epoch`` (1-based)."""
+        return any(term.surveys(epoch) for term in self._chosen().values())
+
+    def survey(self, epoch: int, outputs: StepOutputs) -> None:
+        """Show the training split to the terms that want it before ``epoch``."""
+        for term in self._chosen().values():
+            if term.surveys(epoch):
+                term.survey(outputs)
+
     def coarse_logits(self, features: Tensor) -> list[Tensor] | None:
         """For each source, (B, K_C) logits of a term's coarse head for features (B, feature_dim); None without one."""
         heads = (term.coarse_logits(features) for term in self._chosen().values())

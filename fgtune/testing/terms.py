@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from fgtune.config.schema.objective import ObjectiveConfig
 from fgtune.models.initialize import build_by_seed
@@ -21,9 +22,9 @@ NUM_FINE, BATCH, DIM, TRAIN, NEIGHBORS = 5, 7, 4, 12, 3
 RELATIONS = ((0, 0, 1, 1, 1), (0, 1, 1, 0, 1))
 """Two sources over the same fine classes."""
 
-CONTEXT = TermContext(
-    DIM, NUM_FINE, (2, 2), torch.arange(TRAIN) % 3, torch.tensor([[0, -1], [1, 0], [-1, 1]])[torch.arange(TRAIN) % 3]
-)
+COARSE = torch.tensor([[0, -1], [1, 0], [-1, 1]])[torch.arange(TRAIN) % 3]
+"""Coarse labels of the training samples."""
+CONTEXT = TermContext(DIM, NUM_FINE, (2, 2), torch.arange(TRAIN) % 3, COARSE, DIM)
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,9 @@ class TermCase:
             for parameter in term.parameters():
                 drawn = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
                 parameter.copy_(0.5 * drawn)
+            if term.surveys(1):
+                whole, rows = outputs_for(term, seed=2, batch=TRAIN)[1], torch.arange(TRAIN)
+                term.survey(dataclasses.replace(whole, rows=rows, coarse=COARSE))
             term(outputs_for(term, seed=1)[1])
             term.after_step()
         return term
@@ -85,6 +89,10 @@ def outputs_for(
         },
         Need.FINE_LABELS: {"fine": torch.randint(NUM_FINE, (batch,), generator=g)},
         Need.KEYS: {"keys": draw(batch, DIM)},
+        Need.PROTOTYPES: {
+            "embedded": functional.normalize(features, dim=1),
+            "prototypes": functional.normalize(draw(NUM_FINE, DIM), dim=1),
+        },
     }
     coarse = torch.tensor([[0, -1], [1, -1], [-1, 0], [-1, 1], [0, 1], [1, 0], [-1, -1]])[:batch]
     asked = {name: value for need in term.needs for name, value in given[need].items()}
@@ -137,7 +145,9 @@ def has_the_gradient_of_its_value(case: TermCase) -> None:
 
     def value(x: Tensor, z: Tensor) -> Tensor:
         log_probs = None if outputs.log_probs is None else z.log_softmax(dim=1)
-        return _value(term, dataclasses.replace(outputs, features=x, log_probs=log_probs)) + 0 * z.sum() + 0 * x.sum()
+        embedded = None if outputs.embedded is None else functional.normalize(x, dim=1)
+        changed = dataclasses.replace(outputs, features=x, log_probs=log_probs, embedded=embedded)
+        return _value(term, changed) + 0 * z.sum() + 0 * x.sum()
 
     agrees = torch.autograd.gradcheck(value, (features, logits), raise_exception=False)
     require(agrees, "the gradient must agree with finite differences")

@@ -19,11 +19,11 @@ from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Inputs, TrainingView
 from fgtune.errors import TrialError
 from fgtune.metrics.attention import attention_map
-from fgtune.models.classifier import FineClassifier, build_classifier
+from fgtune.models.classifier import CosineHead, FineClassifier, build_classifier
 from fgtune.models.initialize import build_by_seed
 from fgtune.models.teacher import EmaTeacher
 from fgtune.neighbors import coarse_groups
-from fgtune.objectives.base import Need, TermContext
+from fgtune.objectives.base import Need, StepOutputs, TermContext
 from fgtune.objectives.objective import Objective
 from fgtune.streams import derive_seed
 from fgtune.training.augment import Views
@@ -84,7 +84,8 @@ class Networks:
             self.model.backbone.load_state_dict(initial)
         groups = torch.from_numpy(coarse_groups(view.train_coarse))
         coarse = torch.from_numpy(np.array(view.train_coarse))
-        context = TermContext(self.model.backbone.feature_dim, num_fine, view.num_coarse, groups, coarse)
+        embedding_dim = self.model.head.embedding_dim if isinstance(self.model.head, CosineHead) else 0
+        context = TermContext(self.model.backbone.feature_dim, num_fine, view.num_coarse, groups, coarse, embedding_dim)
         self.objective = build_by_seed(lambda: Objective(config.objective, context), seeds.weights)
         self.objective.initialize_buffers(seeds.weights)
         self.objective.to(device)
@@ -133,6 +134,31 @@ class Networks:
             features = torch.cat(parts) if len(parts) > 1 else parts[0]
             logits = self.model.head(features) if self.has_fine_head else None
         return features.float(), None if logits is None else logits.float().log_softmax(dim=1)
+
+    def class_vectors(self, features: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Embeddings (B, e) of features (B, d), and class vectors (K_F, e); None where no term needs them."""
+        head = self.model.head
+        if Need.PROTOTYPES not in self.objective.needs or not isinstance(head, CosineHead):
+            return None, None
+        return head.embed(features), head.directions()
+
+    @torch.no_grad()
+    def overview(self, coarse: Tensor) -> StepOutputs:
+        """The student's outputs on the whole training split, in evaluation mode and without augmentation.
+
+        Args:
+            coarse: (n_train, sources) coarse labels.
+        """
+        features = self.compute.to_device(self.predict(self.model, self.view.train).features)
+        log_probs = None
+        if self.has_fine_head:
+            parts = [
+                self.model.head(part).float().log_softmax(dim=1) for part in torch.split(features, EVALUATION_BATCH)
+            ]
+            log_probs = torch.cat(parts)
+        embedded, prototypes = self.class_vectors(features)
+        rows = torch.arange(len(features), device=features.device)
+        return StepOutputs(coarse, features, rows, log_probs, embedded=embedded, prototypes=prototypes)
 
     @torch.no_grad()
     def targets(

@@ -171,6 +171,8 @@ class Trainer:
         if epoch == self.start.warm_epochs + 1 and epoch > 1:
             self.networks.end_warm_start()
         self.networks.start_epoch(epoch)
+        if self.objective.surveys(epoch) and self.start.warm_labels(epoch) is None:
+            self.objective.survey(epoch, self.networks.overview(self.coarse))
         order = torch.randperm(len(self.inputs), generator=torch_stream(self.seed, "order", epoch))
         device = self.compute.device
         streams = {name: torch_stream(self.seed, name, epoch, device=device) for name in STREAMS}
@@ -197,6 +199,7 @@ class Trainer:
         if self.relations.learned and targets.logits is not None:
             self.relations.collect(targets.logits.softmax(dim=1), coarse)
         features, log_probs = self.networks.student_outputs(inputs, streams["x0"])
+        embedded, prototypes = self.networks.class_vectors(features)
         outputs = StepOutputs(
             coarse=coarse,
             features=features,
@@ -209,6 +212,8 @@ class Trainer:
             softness=softness(self.config.objective.pseudo_labels, epoch, self.config.epochs),
             fine=None if self.fine is None else self.fine[rows],
             keys=targets.keys,
+            embedded=embedded,
+            prototypes=prototypes,
             log_prior=self.start.log_prior(),
             progress=(epoch - 1) / self.config.epochs,
             generator=streams["term"],

@@ -77,6 +77,7 @@ LABEL_FREE = {
     "cleaned_labels",
     "loss_snca",
     "loss_ancor",
+    "loss_scgm",
 }
 
 
@@ -129,6 +130,7 @@ def test_only_what_must_be_asked_for_or_fitted_is_missing_from_curves_and_splits
         *CLEANING,
         "loss_snca",
         "loss_ancor",
+        "loss_scgm",
     }
     assert {name for name, spec in METRICS.items() if "test" not in spec.splits} == {
         *(name for name in METRICS if name.startswith("loss")),

@@ -104,6 +104,7 @@ def test_a_module_and_one_line_make_a_term(tmp_path):
 ABOUT_ONE_TERM = {
     "analysis/checks/cells.py": {"reg"},
     "config/arms/plan_warnings.py": {"reg", "instance", "ancor"},
+    "config/schema/trial.py": {"scgm"},
     "objectives/objective.py": {"fine"},
 }
 """Where a term is named besides: warnings and messages about that term alone."""
@@ -128,7 +129,7 @@ def test_the_registry_says_what_the_term_says(name):
     import torch
 
     config = ObjectiveConfig.from_plain({"preset": "untrained", weight_of(name): 1.0})
-    objective = Objective(config, TermContext(4, 5, (2,), torch.arange(6) % 2, torch.arange(6)[:, None] % 2))
+    objective = Objective(config, TermContext(4, 5, (2,), torch.arange(6) % 2, torch.arange(6)[:, None] % 2, 4))
     term, spec = objective.term(name), TERMS[name]
     assert config.terms == {name}
     assert term.on_validation == spec.on_validation

@@ -98,6 +98,7 @@ def test_every_registered_term_is_tested():
         "self_label",
         "snca",
         "ancor",
+        "scgm",
     }  # in files of their own
     assert tested == set(TERMS)
 

@@ -31,6 +31,7 @@ OBJECTIVES = {
     "contrast": "coins",
     "ancor": "ancor",
     "snca": "snca",
+    "scgm": "scgm",
 }
 STUDY = """\
 study: tiny

@@ -44,6 +44,7 @@ METHODS = [
         id="coins as released",
     ),
     pytest.param({"objective.preset": "snca"}, id="snca"),
+    pytest.param({"objective.preset": "scgm"}, id="scgm"),
     pytest.param({"data.non_nested": 0.2, "objective.prior": "learned"}, id="learned prior"),
 ]
 

@@ -1,4 +1,4 @@
-"""Settings of methods that contrast a sample with stored ones: instance classification, ANCOR, SNCA."""
+"""Settings of methods that embed samples: instance classification, ANCOR, SNCA, SCGM."""
 
 from __future__ import annotations
 
@@ -63,3 +63,17 @@ class SncaConfig(Config):
     """What cosines are divided by."""
     memory_momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
     """Share of what is remembered of a sample that stays when it is seen again."""
+
+
+class ScgmConfig(Config):
+    """A mixture of subclasses below coarse classes, with ``lambda_scgm`` (Ni et al. 2022); defaults as released.
+
+    Its class vectors are those of ``model.head``, whose temperature is the variance of the subclasses.
+    """
+
+    alpha: Weight = 0.5
+    """Weight, within the term, of the likelihood of the assigned subclass beside the coarse cross-entropy."""
+    sharpness: PositiveFloat = 25.0
+    """Exponent of the posterior in the balanced assignment (Sinkhorn-Knopp)."""
+    every_epochs: Count = 5
+    """Samples are assigned to subclasses anew every so many epochs."""

@@ -113,7 +113,16 @@ class CosineHeadConfig(Config):
     temperature: PositiveFloat = 0.07
 
 
-HeadConfig = Annotated[LinearHeadConfig | CosineHeadConfig, Field(discriminator="kind")]
+class ProjectionHeadConfig(Config):
+    """Two layers that embed the features, and cosines to one prototype per fine class (SCGM)."""
+
+    kind: Literal["projection"] = "projection"
+    dim: Count = 128
+    """Numbers of an embedding; the hidden layer is as wide as the features."""
+    temperature: PositiveFloat = 0.1
+
+
+HeadConfig = Annotated[LinearHeadConfig | CosineHeadConfig | ProjectionHeadConfig, Field(discriminator="kind")]
 
 
 class WeightsConfig(Config):

@@ -11,7 +11,14 @@ from pydantic import ConfigDict, Field, create_model, model_validator
 
 from fgtune.catalog.terms import TERMS, weight_of
 from fgtune.config.schema.base import Config, Count, Fraction, PartName, PositiveFloat, Weight
-from fgtune.config.schema.contrast import AncorConfig, ParametricInstanceConfig, QueueInstanceConfig, SncaConfig
+from fgtune.config.schema.contrast import (
+    AncorConfig,
+    ParametricInstanceConfig,
+    QueueInstanceConfig,
+    ScgmConfig,
+    SncaConfig,
+)
+from fgtune.config.schema.model import ProjectionHeadConfig
 from fgtune.config.schema.plugin import PluginTermConfig
 
 _FALCON = {"lambda_coarse": 0.5, "lambda_nn": 0.5, "lambda_conf": 0.5, "lambda_reg": 2.0}
@@ -38,6 +45,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "scan_self_label": {"lambda_nn": 1.0, "lambda_reg": 5.0, "lambda_self_label": 1.0},
     "snca": {"lambda_snca": 1.0},
     "ancor": {"lambda_ancor": 1.0},
+    "scgm": {"lambda_scgm": 1.0},
     "falcon_instance": {**_FALCON, "lambda_instance": 0.1},
     "falcon_entropic": {**_FALCON, "lambda_entropic": 0.1},
     "untrained": {},
@@ -46,6 +54,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 PRESET_SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
     "falcon_warm": {"relations": {"sizes": "variance", "balance": 0.1}, "warm_start": {"fraction": 0.15}},
+    "scgm": {"model": {"head": ProjectionHeadConfig()}, "relations": {"balance": 0.0}},
 }
 """What a preset sets elsewhere in the trial, by section, where the study file says nothing."""
 
@@ -131,6 +140,7 @@ class PresetConfig(Config):
         "scan_self_label",
         "snca",
         "ancor",
+        "scgm",
         "falcon_instance",
         "falcon_entropic",
         "falcon_warm",
@@ -166,6 +176,7 @@ class ObjectiveConfig(WeightsConfig):
     entropic: EntropicConfig = EntropicConfig()
     snca: SncaConfig = SncaConfig()
     ancor: AncorConfig = AncorConfig()
+    scgm: ScgmConfig = ScgmConfig()
     # Lax about lists, which are not tuples to a strict validator once a "before" validator has seen the data.
     prior: (
         Literal["coarse_shares", "clusters", "learned"]

@@ -18,7 +18,7 @@ from fgtune.config.schema.classes import ClassesConfig, RelationsConfig
 from fgtune.config.schema.cleaning import CleaningConfig
 from fgtune.config.schema.clustering import ClusteringConfig, KMeansClusteringConfig, with_kind
 from fgtune.config.schema.data import DataConfig
-from fgtune.config.schema.model import ModelConfig
+from fgtune.config.schema.model import LinearHeadConfig, ModelConfig
 from fgtune.config.schema.objective import PRESET_SETTINGS, ObjectiveConfig
 from fgtune.config.schema.paths import all_paths
 from fgtune.config.schema.streams import StreamsConfig
@@ -343,4 +343,10 @@ class TrialConfig(BaseTrialConfig):
             if missing:
                 # The config is frozen for everyone else; this is the end of its construction.
                 self.__dict__[section] = node.model_copy(update=missing)
+        return self
+
+    @model_validator(mode="after")
+    def _class_vectors_are_there(self) -> TrialConfig:
+        if "scgm" in self.objective.terms and isinstance(self.model.head, LinearHeadConfig):
+            raise ValueError("lambda_scgm needs class vectors: set model.head to {kind: projection} or {kind: cosine}")
         return self

@@ -40,11 +40,13 @@ pytest_plugins = ["support.buckets", "support.far_node", "support.small_cell", "
 
 STARTS_RAY = {"ray_started", "start_driver", "kill_driver"}
 STARTS_PROCESSES = STARTS_RAY | {"browser"}
+SHARED = {"ray": STARTS_RAY, "real folder": {"real_folder"}}
+"""Fixtures that one process of the suite alone makes, by what the tests that ask for them are dealt as."""
 
 
 @cache
-def tests_with_ray(file: str) -> frozenset[str]:
-    """Names of the tests of a file, named from the root of the repository, that ask for a fixture that starts Ray."""
+def tests_asking(file: str, shared: str) -> frozenset[str]:
+    """Names of the tests of a file, named from the root of the repository, that ask for a shared fixture."""
     tree = ast.parse((Path(__file__).parents[1] / file).read_text(encoding="utf-8"))
     asked = {
         node.name: {argument.arg for argument in node.args.args}
@@ -52,10 +54,10 @@ def tests_with_ray(file: str) -> frozenset[str]:
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef)
     }
-    starting = set(STARTS_RAY)
-    while found := {name for name, names in asked.items() if names & starting} - starting:  # by way of its fixtures
-        starting |= found
-    return frozenset(starting)
+    asking = set(SHARED[shared])
+    while found := {name for name, names in asked.items() if names & asking} - asking:  # by way of its fixtures
+        asking |= found
+    return frozenset(asking)
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m reads the marks
@@ -81,12 +83,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
-    """Deal whole files to the workers, since fixtures of a module are expensive, but all with Ray to one of them."""
+    """Deal whole files to the workers, since fixtures of a module are expensive, but all with Ray to one of them.
+
+    Tests without Ray leave its chain, which is long, also where others of their file belong to it.
+    """
 
     class Files(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file, *_, test = nodeid.split("[")[0].split("::")
-            return "ray" if test in tests_with_ray(file) else file
+            return next((shared for shared in SHARED if test in tests_asking(file, shared)), file)
 
     return Files(config, log)
 

@@ -13,6 +13,6 @@ class LazyModule:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
-        if attribute.startswith(("__", "_pytest")):  # pytest asks every object of a test module for some
+        if attribute.startswith(("__", "_pytest", "_mock")):  # pytest asks every object of a test module for some
             raise AttributeError(attribute)
         return getattr(import_module(self._name), attribute)

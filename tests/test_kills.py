@@ -154,8 +154,8 @@ def test_a_study_killed_after_its_first_cell_ends_like_an_uncut_one(made, ray_st
     check_that_nothing_changed(cut, whole)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.long
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("kind", ["tuned comparison", "search"])
 def test_a_sampler_that_learns_proposes_what_it_does_in_an_uncut_search_wherever_it_is_killed(
     made, ray_started, kill_driver, kind

@@ -20,6 +20,7 @@ from fgtune.analysis.search.importances import Importances
 from fgtune.reporting.paper.style import cut, dash, symbol
 from fgtune.reporting.theme import BASELINE_COLOR as GREY
 from fgtune.reporting.theme import FAINT, INK, MISSED_COLOR, RIGHT_COLOR, WRONG_COLOR, ArmStyle
+from fgtune.visible import visible
 
 _NAMED = 30  # rows or columns of relations beyond this have no names
 _LINE = 44
@@ -117,7 +118,7 @@ def draw_levels(figure: Any, panel: SensitivityPanel, styles: Mapping[str, ArmSt
         values = [value for _, value in point.seeds]
         axes.plot(
             [point.x] * len(values), values, "o", markersize=2.6, markerfacecolor="none", markeredgewidth=0.5,
-            color=style.color, alpha=0.7, gid=f"seeds {point.arm}",
+            color=style.color, alpha=0.7, gid=f"seeds {visible(point.arm)}",
         )  # fmt: skip
         _bar(axes, point.x, estimate.mean, estimate.low, estimate.high, style.color, symbol(style), horizontal=False)
     axes.set_xticks([point.x for point in panel.points], [cut(point.tick, 14) for point in panel.points])

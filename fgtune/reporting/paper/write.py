@@ -13,6 +13,7 @@ from fgtune.reporting.paper.figures import PaperFigure, paper_figures
 from fgtune.reporting.paper.forms import Form, Width
 from fgtune.reporting.paper.style import paper_style
 from fgtune.text import first_line
+from fgtune.visible import visible
 
 CAPTIONS = "captions.md"
 
@@ -24,12 +25,15 @@ def drawn(figure: PaperFigure, form: Form, width: Width) -> bytes:
         ConfigError: Its numbers are too large to be drawn, such as 1e308.
     """
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
     content = io.BytesIO()
     with paper_style():
         made = Figure(figsize=(width.inches, figure.height), layout="constrained")
         try:
             figure.draw(made)
+            for text in made.findobj(Text):  # SVG allows no control character
+                text.set_text("\n".join(map(visible, text.get_text().split("\n"))))
             made.savefig(content, format=form.value, metadata=form.metadata)
         except (ValueError, OverflowError) as error:
             rule = f"{figure.name} cannot be drawn ({first_line(error)})"
@@ -59,7 +63,7 @@ def write_figures(data: StudyData, summary: StudySummary, form: Form, width: Wid
         path = out / f"{figure.name}.{form.value}"
         write_output(path, drawn(figure, form, width))
         written.append(path)
-        lines.append(f"**{path.name}** {figure.caption}\n")
+        lines.append(f"**{path.name}** {visible(figure.caption)}\n")
     if written:
         write_output(out / CAPTIONS, "\n".join(lines).encode())
     return written

@@ -9,13 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from fgtune.config.arms.expand import expand
 from fgtune.config.arms.plan import Plan
 from fgtune.config.arms.records import Cell, DataShape
-from fgtune.config.reading.load import load_study
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, CellState, EpochMetrics, RelationsRecord, SolverUse
-from support.kept import fill
+from support.kept import fill, planned
 
 KF_STUDY = """
 study: kf_demo
@@ -92,8 +90,7 @@ class SyntheticStudy:
         root.mkdir(parents=True, exist_ok=True)
         source = root / "given.yaml"
         source.write_text(self.text, encoding="utf-8")
-        loaded = load_study(source)
-        plan = expand(loaded, digits_shape)
+        loaded, plan = planned(source, digits_shape)
         folder = StudyFolder(root / loaded.study.study)
         provenance = {
             "study": plan.study.study,

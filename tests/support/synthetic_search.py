@@ -8,15 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from fgtune.config.arms.expand import expand
 from fgtune.config.arms.plan import Plan
 from fgtune.config.arms.records import Arm, Cell, DataShape
-from fgtune.config.reading.load import load_study
 from fgtune.files import write_atomically
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, CellState, EpochMetrics, SolverUse
 from fgtune.results.texts import plan_text
-from support.kept import fill
+from support.kept import fill, planned
 
 SEARCH_STUDY = """
 study: search_demo
@@ -92,8 +90,7 @@ class SyntheticSearch:
         root.mkdir(parents=True, exist_ok=True)
         source = root / "given.yaml"
         source.write_text(self.text, encoding="utf-8")
-        loaded = load_study(source)
-        plan = expand(loaded, _digits_shape)
+        loaded, plan = planned(source, _digits_shape)
         folder = StudyFolder(root / loaded.study.study)
         folder.create_or_check(plan, loaded, {"study_hash": plan.study_hash, "command": ["fgtune", "run"]})
         fill(folder, self, lambda: self._write_trials(folder, plan))

@@ -12,6 +12,7 @@ import pytest
 import support.layouts
 from rich.console import Console
 
+from fgtune.catalog import ARM_METRICS
 from fgtune.config.reading.load import load_study
 from fgtune.data.sets.imagenet import TASKS
 from fgtune.engine.opening import open_study
@@ -156,6 +157,8 @@ def test_recipe_runs_in_miniature_on_its_layout(name, layouts, tmp_path, monkeyp
     assert {result.state for result in results} == {CellState.COMPLETE}
     for result in results:
         assert study.metrics.primary in result.metrics
+    told = {name for result in results for name in result.metrics} | {"cost/seconds", "cost/solver_seconds"}
+    assert {*study.metrics.also} - ARM_METRICS.keys() <= told
     page = folder.report_file.read_text(encoding="utf-8")
     assert ("Published beside measured" in page) == bool(study.published)
 

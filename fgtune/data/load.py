@@ -13,6 +13,7 @@ from fgtune.config.schema.data import DataConfig, PluginDataConfig
 from fgtune.data import DATASETS
 from fgtune.data.base import Dataset, StoredInputs
 from fgtune.data.check import check_dataset
+from fgtune.data.fewer import taken, with_fewer_classes
 from fgtune.data.label_sets import as_label_sets
 from fgtune.data.noise import with_label_noise
 from fgtune.data.readers.image_cache import keep_images
@@ -44,7 +45,10 @@ def load_dataset(config: DataConfig) -> Dataset:
     check_dataset(dataset)
     if config.limit is not None and config.limit < len(dataset.inputs):
         seed = getattr(config, "data_seed", 0)  # kinds that draw nothing themselves have no data seed
-        dataset = _take(dataset, _limited_rows(dataset, config.limit, seed))
+        if config.limit_test_per_class is not None:
+            dataset = with_fewer_classes(dataset, config.limit, config.limit_test_per_class, config.split)
+        if config.limit < len(dataset.inputs):
+            dataset = taken(dataset, _limited_rows(dataset, config, seed))
     if config.label_noise is not None:
         dataset = with_label_noise(dataset, config.label_noise)
     if isinstance(dataset.inputs, ImageFiles):
@@ -76,9 +80,15 @@ def _whole(config: DataConfig) -> Dataset:
     return dataset
 
 
-def _limited_rows(dataset: Dataset, limit: int, seed: int) -> IntArray:
-    """Sorted rows of ``limit`` samples, in proportion to joint coarse label and given split; none of these is lost."""
-    parts = [dataset.coarse] if dataset.given_split is None else [dataset.coarse, dataset.given_split[:, None]]
+def _limited_rows(dataset: Dataset, config: DataConfig, seed: int) -> IntArray:
+    """Sorted rows of ``limit`` samples, in proportion to joint coarse label and given split; none of these is lost.
+
+    Where fine classes are to have test samples, in proportion to them, too.
+    """
+    limit, per_class = config.limit or len(dataset.inputs), config.limit_test_per_class is not None
+    of_class = dataset.fine if per_class else None
+    further = [each[:, None] for each in (dataset.given_split, of_class) if each is not None]
+    parts = [dataset.coarse, *further]
     _, group, sizes = np.unique(np.hstack(parts), axis=0, return_inverse=True, return_counts=True)
     if limit < len(sizes):
         rule = f"must be >= {len(sizes)}, the number of different coarse labels (joint over sources and a given split)"
@@ -89,19 +99,6 @@ def _limited_rows(dataset: Dataset, limit: int, seed: int) -> IntArray:
     rows = shuffled[np.argsort(group.reshape(-1)[shuffled], kind="stable")]  # group by group, shuffled within
     rank = np.arange(rows.size) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     return np.sort(rows[rank < np.repeat(kept, sizes)]).astype(np.int64)
-
-
-def _take(dataset: Dataset, rows: IntArray) -> Dataset:
-    inputs = dataset.inputs
-    return replace(
-        dataset,
-        inputs=inputs.take(rows) if isinstance(inputs, StoredInputs) else inputs[rows],
-        coarse=dataset.coarse[rows],
-        fine=None if dataset.fine is None else dataset.fine[rows],
-        fine_values=None if dataset.fine_values is None else dataset.fine_values[rows],
-        given_split=None if dataset.given_split is None else dataset.given_split[rows],
-        regions=None if dataset.regions is None else {name: mask[rows] for name, mask in dataset.regions.items()},
-    )
 
 
 def _sealed(dataset: Dataset) -> Dataset:

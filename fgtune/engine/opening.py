@@ -90,7 +90,10 @@ def open_study(
     Raises:
         ConfigError: When the file, an override, an arm, a metric or the data is wrong.
     """
-    return with_enough_samples(smoke, lambda limit: open_loaded(load_study(path, overrides, smoke, limit), address))
+    from fgtune.data.once import reading_once
+
+    with reading_once():
+        return with_enough_samples(smoke, lambda limit: open_loaded(load_study(path, overrides, smoke, limit), address))
 
 
 def open_loaded(loaded: LoadedStudy, address: str | None = None) -> OpenedStudy:

@@ -12,6 +12,7 @@ from fgtune.config.arms.draft_arms import DraftArm, Drafts
 from fgtune.config.arms.imported import imported_plan
 from fgtune.config.arms.plan import ArmSearchPlan, Plan
 from fgtune.config.arms.plan_checks import (
+    check_device,
     check_distinct,
     check_expected,
     check_published,
@@ -53,6 +54,7 @@ def expand(loaded: LoadedStudy, shape_of: Callable[[DataConfig], DataShape], mad
     if not loaded.study.trial.runs_here:
         return imported_plan(loaded.study)
     check_scheduler(loaded)
+    check_device(loaded)
     check_seeds(loaded)
     made = draft_arms(loaded) if made is None else made
     drafts = list(made.arms)

@@ -35,6 +35,19 @@ def check_metrics(loaded: LoadedStudy) -> None:
     MultiConfigError.raise_all([*_not_permitted(loaded)])
 
 
+def check_device(loaded: LoadedStudy) -> None:
+    """Raise when fgtune's own trainer, which uses one device a trial, is asked to use several.
+
+    Raises:
+        ConfigError: At ``execution.gpus``.
+    """
+    execution = loaded.study.execution
+    if loaded.study.trial.discovery is not None and execution.gpus > 1.0:
+        rule = "must be at most 1: a trial trains on one device, and several GPUs run several trials at once"
+        fix = "set execution.gpus: 1, or a fraction so that trials share a GPU"
+        raise loaded.error(("execution", "gpus"), rule, fix, value=execution.gpus)
+
+
 def check_scheduler(loaded: LoadedStudy) -> None:
     """Raise when the scheduler does not suit the design, or has no metric to judge running trials by.
 

@@ -35,6 +35,9 @@ _MOST_SMOKE = 100_000
 SMOKE_SEEDS, SMOKE_EPOCHS, SMOKE_LIMIT, SMOKE_TRIALS = 2, 3, 300, 4
 """``--smoke``: at most this many seeds, epochs, samples and search trials, unless the study's own ``smoke`` map says
 otherwise."""
+SMOKE_TEST = 5
+"""Test samples that ``--smoke`` leaves of each fine class that it keeps, where it takes samples away."""
+_PER_CLASS = "limit_test_per_class"
 SMOKE_SUFFIX = "-smoke"
 SPACE = "design.space"
 """Path of a search's space, which a study file or ``--set`` may give as the name of a file."""
@@ -297,7 +300,9 @@ def _smoke_changes(raw: Mapping[str, Any], smoke_limit: int) -> dict[str, Any]:
             if isinstance(data, dict):
                 limit = data.get("limit") or sys.maxsize
                 wanted.append((f"design.datasets.{name}.limit", smoke_limit, limit))
-    return changes | {path: most for path, most, given in wanted if isinstance(given, int) and given > most}
+    changes |= {path: most for path, most, given in wanted if isinstance(given, int) and given > most}
+    fewer = {path.removesuffix("limit") + _PER_CLASS: SMOKE_TEST for path in changes if path.endswith(".limit")}
+    return changes | fewer
 
 
 def _apply_smoke(raw: dict[str, Any], origins: Origins, limit: int) -> tuple[dict[str, Any], Origins]:

@@ -241,13 +241,16 @@ class BaseDataConfig(Config):
     """Ignored where the data set brings its own split."""
     limit: Annotated[int, Field(ge=10)] | None = None
     """Use at most this many samples, drawn by the data seed with coarse classes in proportion; None uses all."""
+    limit_test_per_class: Count | None = None
+    """With ``limit``, keep so few fine classes that each has about this many test samples, as ``--smoke`` does with 5;
+    it reads fine labels. None keeps samples of all classes."""
     coarse_sets: LabelSetsConfig | None = None
     """Read the coarse labels of a sample as a set; None reads one label from each column."""
     label_noise: LabelNoiseConfig | None = None
     """Wrong coarse labels for a study of what they do; what is judged knows the right ones. None adds none."""
 
 
-_LATER = ("label_noise", "coarse_sets", "label_sets")
+_LATER = ("label_noise", "coarse_sets", "label_sets", "limit_test_per_class")
 """Settings of data that came later, None where they are not used."""
 
 

@@ -170,7 +170,8 @@ class ExecutionConfig(Config):
     cpus: PositiveFloat = 1.0
     """CPU cores per trial."""
     gpus: Annotated[float, Field(ge=0.0)] = 0.0
-    """GPUs per trial; a fraction shares one."""
+    """GPUs per trial: 1, a fraction of one, which trials then share, or 0. fgtune's trainer uses one device a trial;
+    only a trainer of your own (``trial.kind: function``) may ask for more."""
     max_failures: Annotated[int, Field(ge=0)] = 1
     """How often a crashed trial is restarted from its checkpoint before it counts as failed."""
     max_trial_s: PositiveFloat | None = None

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fgtune.arrays import ByteArray, IntArray
+from fgtune.data.once import once
 from fgtune.data.readers.data_files import fetch, missing
 from fgtune.data.readers.safe_pickle import read_pickled_dict
 from fgtune.errors import DataError
@@ -63,6 +64,10 @@ def read_cifar100(path: Path, download: bool) -> CifarFiles:
     for name in FILES:
         if not (folder / name).is_file():
             raise missing(f"CIFAR-100's file {name!r}", [folder / name], LAYOUT, GET)
+    return once(lambda: _read(folder), [folder / name for name in FILES], "cifar100")
+
+
+def _read(folder: Path) -> CifarFiles:
     meta = read_pickled_dict(folder / "meta")
     names = [_names(meta, key, folder / "meta") for key in ("fine_label_names", "coarse_label_names")]
     if (len(names[0]), len(names[1])) != (NUM_FINE, NUM_COARSE):

@@ -7,6 +7,7 @@ import pytest
 from fgtune.config.arms.expand import expand
 from fgtune.config.arms.records import DataShape
 from fgtune.config.reading.load import load_study
+from fgtune.errors import ConfigError
 
 QUEUE = {"objective.instance": {"kind": "queue", "size": 1000}}
 SPACE = {
@@ -70,3 +71,32 @@ def test_doubts_about_the_data_are_warnings_of_the_plan(tmp_path):
     path.write_text(json.dumps({"study": "s", "question": "q", "design": arms(epochs=3), "trial": trial}))
     shape = DataShape((2,), 10, "f", notes=("column x is left out",))
     assert expand(load_study(path), lambda _: shape).warnings == ("column x is left out",)
+
+
+@pytest.mark.parametrize(("gpus", "allowed"), [(0, True), (0.5, True), (1, True), (1.5, False), (2, False)])
+def test_a_trial_of_fgtunes_trainer_uses_one_device(tmp_path, gpus, allowed):
+    trial = {"data": {"kind": "digits"}, "classes": {"num_fine": 10}}
+    plain = {"study": "s", "question": "q", "design": arms(), "trial": trial, "execution": {"gpus": gpus}}
+    plain["design"]["arms"] = [{"name": "one"}, {"name": "two", "set": {"epochs": 3}}]
+    path = tmp_path / "s.yaml"
+    path.write_text(json.dumps(plain))
+    study = load_study(path)
+    if allowed:
+        assert expand(study, lambda _: DataShape((2,), 10, "f")).cells
+        return
+    with pytest.raises(ConfigError, match=r"execution.gpus: must be at most 1: a trial trains on one device"):
+        expand(study, lambda _: DataShape((2,), 10, "f"))
+
+
+def test_a_trainer_of_ones_own_may_ask_for_several_gpus(tmp_path):
+    trial = {
+        "kind": "function",
+        "call": "mine:run",
+        "metrics": {"accuracy": {"direction": "maximize"}},
+        "config": {"a": 1},
+    }
+    design = {"kind": "comparison", "arms": [{"name": "one"}, {"name": "two", "set": {"config.a": 2}}]}
+    plain = {"study": "s", "question": "q", "design": design, "trial": trial, "execution": {"gpus": 4}}
+    path = tmp_path / "s.yaml"
+    path.write_text(json.dumps(plain | {"metrics": {"primary": "accuracy"}}))
+    assert expand(load_study(path), lambda _: DataShape((2,), 10, "f")).cells

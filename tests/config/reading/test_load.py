@@ -264,3 +264,9 @@ def test_junk_anywhere_is_accepted_or_told_in_one_line_an_error(tmp_path_factory
         assert lines
         assert all(line.startswith(("--set ", str(path))) for line in lines)
         assert not any(re.search(r"constrained-|\[key\]|Input should|function-", line) for line in lines)
+
+
+def test_smoke_takes_fewer_classes_with_enough_test_samples_where_it_takes_samples_away(write):
+    assert load_study(write(), smoke=True).study.trial.data.limit_test_per_class == 5
+    small = write(("    kind: digits\n", "    kind: digits\n    limit: 200\n"))
+    assert load_study(small, smoke=True).study.trial.data.limit_test_per_class is None

@@ -164,6 +164,7 @@ def test_a_folder_without_a_study_is_refused(tmp_path, capsys):
     assert capsys.readouterr().err.startswith(f"error: {tmp_path}: is no study folder")
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_asking_imports_nothing_heavy(partial):
     code = (

@@ -119,6 +119,7 @@ def test_many_learning_curves_are_named_in_one_legend_above_all_figures(syntheti
         assert not figure.spec.layout.annotations
 
 
+@pytest.mark.slow
 def test_few_learning_curves_need_no_legend(study):
     assert panels_of_arms(study, summarise(study), arm_styles(study.arms)).curve_names == ()
 

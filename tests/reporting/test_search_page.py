@@ -190,6 +190,7 @@ def test_a_search_has_no_word_of_sobol_indices(page):
     assert "Sobol index" not in page
 
 
+@pytest.mark.slow
 def test_a_table_without_ped_anova_says_what_the_sobol_index_is_in_units_of(sobol):
     data = read_study(sobol)
     (table,) = importance_panels(data, trials_of(data), criteria_of(data)).tables

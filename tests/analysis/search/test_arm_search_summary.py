@@ -89,6 +89,7 @@ def settled(plan, folder, points, states=(), choose="trial-0001"):
     return summarise_arm_searches(read_study(folder))
 
 
+@pytest.mark.slow_except("design0")
 @pytest.mark.parametrize("design", [{}, {"datasets": DATASETS}])
 def test_a_comparison_whose_arms_have_no_settings_yet_has_a_report(begun, design):
     _, folder = begun(**design)

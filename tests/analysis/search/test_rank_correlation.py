@@ -40,6 +40,7 @@ def test_few_or_equal_values_have_no_interval(one, two, rho):
     assert math.isnan(found.low)
 
 
+@pytest.mark.slow_except("None-5", "4-20")
 @pytest.mark.parametrize("n", [5, 8, 20, 100])
 @pytest.mark.parametrize("levels", [None, 4])
 def test_noise_is_rarely_taken_for_a_correlation(n, levels):

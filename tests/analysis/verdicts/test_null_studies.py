@@ -12,6 +12,7 @@ def _allowed(studies):
     return 0.05 + 3 * (0.05 * 0.95 / studies) ** 0.5
 
 
+@pytest.mark.slow_except("normal-10-80", "half at the margin-10-100", "collapse of arms-5-60", "20 test samples-10-60")
 @pytest.mark.parametrize(
     ("kind", "n", "studies"),
     [

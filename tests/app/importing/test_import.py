@@ -389,6 +389,9 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow_except(
+    "None-nothing", "None-failed", "None-collapsed", "0.03-undefined in the baseline", "0.03-missing", "0.03-stopped"
+)
 @pytest.mark.usefixtures("without_page")
 @pytest.mark.parametrize("faults", FAULTS)
 @pytest.mark.parametrize("margin", [None, 0.03])

@@ -18,7 +18,7 @@ from fgtune.signals import before_leaving
 from fgtune.text import first_line, first_of
 from fgtune.tuning.environment import GIVEN
 from fgtune.tuning.ray_log import ray_lines_to
-from fgtune.tuning.session_thread import SessionThread
+from fgtune.tuning.session_thread import SessionThread, StartError
 from fgtune.tuning.shipping import code_for_nodes
 from fgtune.visible import visible
 
@@ -79,7 +79,7 @@ def _started() -> SessionThread:
             with before_leaving(session.kill):
                 session.open()
         except Exception as error:  # Ray raises a bare Exception where its node takes more than 30 seconds
-            if is_last or "timed out" not in str(error) or not session.has_ended:
+            if is_last or not _is_of_a_busy_machine(error) or not session.has_ended:
                 fix = f"try again on a machine that is less busy, or read the logs in {logs_of_ray()}"
                 if GIVEN:
                     fix = f"unset what you do not need of {first_of(GIVEN)}, or read the logs in {logs_of_ray()}"
@@ -87,6 +87,14 @@ def _started() -> SessionThread:
         else:
             return session
     raise AssertionError
+
+
+def _is_of_a_busy_machine(error: Exception) -> bool:
+    """Whether Ray waited too little: its raylet gives its agents 15 seconds, which no setting changes, and then aborts.
+
+    https://github.com/ray-project/ray/issues/65983
+    """
+    return "timed out" in str(error) or (isinstance(error, StartError) and "raylet has ended" in str(error))
 
 
 def _joined(address: str, where: str) -> SessionThread:

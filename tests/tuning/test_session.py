@@ -206,6 +206,41 @@ def test_a_ray_that_cannot_start_is_told_within_a_minute_with_the_variable_that_
 
 
 @pytest.mark.parametrize(
+    ("error", "starts"),
+    [
+        (session.StartError("its process raylet has ended while it started"), 2),
+        (Exception("The current node timed out during startup"), 2),
+        (session.StartError("its process gcs_server has ended while it started"), 1),
+    ],
+    ids=str,
+)
+def test_a_start_for_which_ray_waits_too_little_is_tried_once_more(monkeypatch, error, starts):
+    opened = []
+
+    class Session:
+        has_ended = True
+
+        def __init__(self, address):
+            assert address is None
+
+        def open(self):
+            opened.append(self)
+            if len(opened) == 1:
+                raise error
+
+        def kill(self):
+            pass
+
+    monkeypatch.setattr(session, "SessionThread", Session)
+    if starts == 1:
+        with pytest.raises(RayError, match="Ray does not start on this machine: its process gcs_server has ended"):
+            session._started()
+    else:
+        assert session._started() is opened[1]
+    assert len(opened) == starts
+
+
+@pytest.mark.parametrize(
     ("hidden", "ours", "fix"),
     [
         ("7", True, "Fix: unset CUDA_VISIBLE_DEVICES, which is '7' and leaves 0 of them; or lower it, "),

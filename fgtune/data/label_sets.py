@@ -13,6 +13,9 @@ from fgtune.data.labels import number_classes
 from fgtune.errors import DataError
 from fgtune.text import first_of
 
+MAX_LABELS = 1000
+"""Each label has relations of its own; more are a column of something else, or a wrong delimiter."""
+
 
 def as_label_sets(dataset: Dataset, config: LabelSetsConfig) -> Dataset:
     """The data set with its coarse labels read as sets.
@@ -86,6 +89,9 @@ def _of_names(dataset: Dataset, delimiter: str) -> tuple[IntArray, tuple[str, ..
     _, labels = number_classes(sorted({part for parts in listed for part in parts}))
     if not labels:
         raise _error(dataset, "no sample has a label", "name the column of the sets")
+    if len(labels) > MAX_LABELS:
+        rule = f"holds {len(labels):,} different labels, at most {MAX_LABELS:,} can form sets"
+        raise _error(dataset, rule, "name the column of the sets, and check the delimiter")
     place = {label: number for number, label in enumerate(labels)}
     rows = np.zeros((len(listed), len(labels)), dtype=np.int64)
     for row, parts in zip(rows, listed, strict=True):

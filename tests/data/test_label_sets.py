@@ -73,6 +73,13 @@ def test_columns_that_are_no_sets_are_an_error(tmp_path, coarse, message):
         load_dataset(ArraysConfig(path=str(tmp_path / "s.npz"), coarse_sets={}))
 
 
+def test_a_column_of_something_else_is_told_before_memory_is_taken(tmp_path):
+    names = np.array([f"id{row}" for row in range(1200)], dtype=object)
+    np.savez(tmp_path / "s.npz", inputs=np.arange(1200.0)[:, None], coarse=names)
+    with pytest.raises(DataError, match="holds 1,200 different labels, at most 1,000 can form sets"):
+        load_dataset(ArraysConfig(path=str(tmp_path / "s.npz"), coarse_sets={}))
+
+
 def test_digits_have_the_labels_that_are_given_them():
     config = DigitsConfig(label_sets={"even": (0, 2, 4, 6, 8), "loop": (0, 6, 8, 9)})
     assert DigitsConfig.from_plain(config.to_plain()) == config

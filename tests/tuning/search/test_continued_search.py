@@ -53,7 +53,7 @@ def killed_and_continued(plan, data, mirror) -> list[KnownTrial]:
     return ledger
 
 
-@pytest.mark.slow_except("tpe", "random")
+@pytest.mark.slow_except("random")
 @sampler("tpe", "nsga2", "cmaes", "qmc", "random")
 @settings(deadline=None, max_examples=6)
 @given(data=st.data())

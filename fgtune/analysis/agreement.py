@@ -21,7 +21,7 @@ import numpy as np
 from fgtune.arrays import FloatArray
 from fgtune.catalog.metrics import AGREEMENT
 from fgtune.config.schema.base import data_key
-from fgtune.metrics.agreement import class_share, pair_agreement
+from fgtune.metrics.agreement import agreement_table, class_share
 from fgtune.results.cell_files import CellFiles
 from fgtune.results.records import CellResult, CellState, LabelsRecord, PredictionsRecord
 from fgtune.streams import drawn_rows
@@ -118,12 +118,8 @@ def agreement_of(
         return None
     rows = drawn_rows(len(labels.coarse), MOST_SAMPLES, 0, "agreement")
     coarse = labels.coarse[rows].astype(np.int64)
-    fine = [predictions[seed].fine[rows].astype(np.int64) for seed in seeds]
-    plain = np.full((len(seeds), len(seeds)), np.nan)
-    for one, two in zip(*np.triu_indices(len(seeds), 1), strict=True):
-        both = (fine[one] >= 0) & (fine[two] >= 0)
-        found = pair_agreement(fine[one][both], fine[two][both], coarse[both], labels.num_coarse.tolist())
-        plain[one, two] = plain[two, one] = found
+    fine = np.stack([predictions[seed].fine[rows].astype(np.int64) for seed in seeds])
+    plain = agreement_table(fine, coarse, labels.num_coarse.tolist())
     if not np.isfinite(plain[np.triu_indices(len(seeds), 1)]).all():
         return None
     share = [class_share(own[own >= 0], num_fine[seed]) for own, seed in zip(fine, seeds, strict=True)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -54,12 +55,7 @@ def group_agreement(
     both = _pairs_inside((group * rows + first) * columns + second, rows * columns, num_groups)
     left = _pairs_inside(group * rows + first, rows, num_groups)
     right = _pairs_inside(group * columns + second, columns, num_groups)
-    every = _pairs(sizes)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        expected = left * right / every
-        room = (left + right) / 2 - expected
-        values = np.where(room > 0, (both - expected) / room, 0.0)
-    return np.where(sizes >= 2, values, np.nan), sizes
+    return _adjusted(both, left, right, sizes), sizes
 
 
 def pair_agreement(
@@ -90,6 +86,41 @@ def pair_agreement(
     return float(values[defined] @ sizes[defined]) / weight if weight else math.nan
 
 
+def agreement_table(labels: npt.ArrayLike, groups: npt.ArrayLike, num_groups: int | Sequence[int]) -> FloatArray:
+    """``pair_agreement`` of every two of several labellings, each on the samples that both label.
+
+    What the pairs share is worked out once, so that a pair costs an addition and a count a sample.
+
+    Args:
+        labels: (m, n) integers >= -1; -1 leaves a sample out.
+        groups: As for ``pair_agreement``.
+        num_groups: As for ``pair_agreement``.
+
+    Returns:
+        (m, m) symmetric; nan on the diagonal, and where ``pair_agreement`` is.
+
+    Raises:
+        ValueError: As for ``pair_agreement``.
+
+    Example:
+        >>> agreement_table([[0, 0, 1, 1], [3, 3, 2, 2], [0, 1, 0, 1]], [0, 0, 0, 0], 1).round(3).tolist()
+        [[nan, 1.0, -0.5], [1.0, nan, -0.5], [-0.5, -0.5, nan]]
+    """
+    found = integers(labels, "labels", (2,), -1)
+    sources = np.asarray(groups)
+    sources = sources[:, None] if sources.ndim == 1 else sources
+    numbers = np.atleast_1d(num_groups).tolist()
+    known = found >= 0
+    if (known == known[:1]).all():
+        return _whole_table(found[:, known.all(axis=0)], sources[known.all(axis=0)], numbers)
+    table = np.full((len(found), len(found)), math.nan)
+    for one, two in zip(*np.triu_indices(len(found), 1), strict=True):
+        both = known[one] & known[two]
+        value = pair_agreement(found[one][both], found[two][both], sources[both], numbers)
+        table[one, two] = table[two, one] = value
+    return table
+
+
 def class_share(preds: npt.ArrayLike, num_classes: int) -> float:
     """Effective number of classes used, relative to how many there are: exp of the entropy of their shares / K_F.
 
@@ -109,6 +140,111 @@ def class_share(preds: npt.ArrayLike, num_classes: int) -> float:
         return math.nan
     shares = np.bincount(found)[np.unique(found)] / len(found)
     return min(1.0, math.exp(-float((shares * np.log(shares)).sum())) / num_classes)
+
+
+def _whole_table(labels: IntArray, sources: IntArray, numbers: Sequence[int]) -> FloatArray:
+    """``agreement_table`` of labellings (m, n) that leave no sample out."""
+    parts = [_Ranked.of(labels, own, number) for own, number in zip(sources.T, numbers, strict=True)]
+    sizes = np.concatenate([part.sizes for part in parts])
+    weights = np.where(sizes >= 2, sizes, 0.0)
+    table = np.full((len(labels), len(labels)), math.nan)
+    for one in range(len(labels) - 1):
+        values = np.concatenate([part.against_later(one) for part in parts], axis=1)
+        with np.errstate(invalid="ignore"):  # no group of two samples: nan
+            found = np.where(sizes >= 2, values, 0.0) @ weights / weights.sum()
+        table[one, one + 1 :] = table[one + 1 :, one] = found
+    return table
+
+
+_MOST_AT_ONCE = 2**16
+"""Samples of pairs that are counted together: half a MiB, so that they stay in the cache."""
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """Labellings of grouped samples, laid out so that every pair of them fills a table of the same form.
+
+    A group has a square of cells in it, with a side of the most labels that any labelling uses there, so that the cell
+    of a sample is its row's start by one labelling plus its rank by the other.
+
+    Attributes:
+        sizes: (groups,) samples.
+        present: The groups that have samples.
+        starts: Where the square of each of these begins.
+        cells: Number of cells.
+        rows: (m, n) start of each sample's row.
+        ranks: (m, n) rank of each sample's label among those that its group has.
+        own: (m, groups) pairs of samples of one label.
+    """
+
+    sizes: FloatArray
+    present: IntArray
+    starts: IntArray
+    cells: int
+    rows: IntArray
+    ranks: IntArray
+    own: FloatArray
+
+    @classmethod
+    def of(cls, labels: IntArray, groups: IntArray, number: int) -> _Ranked:
+        """Lay out labellings (m, n) >= 0 of samples in ``groups`` (n,), -1 for none."""
+        group = integers(groups, "groups", (1,), -1, number)
+        same_length(labels.shape[1], len(group), "labels and groups")
+        labels, group = labels[:, group >= 0], group[group >= 0]
+        most = int(labels.max(initial=0)) + 1
+        ranks, sides = np.empty_like(labels), np.zeros(number, dtype=np.int64)
+        own = np.zeros((len(labels), number))
+        for rank, each in enumerate(labels):
+            used, place, counts = np.unique(group * most + each, return_inverse=True, return_counts=True)
+            firsts = np.searchsorted(used, np.arange(number + 1) * most)
+            ranks[rank] = place - firsts[group]
+            sides = np.maximum(sides, np.diff(firsts))
+            own[rank] = np.bincount(used // most, weights=_pairs(counts.astype(np.float64)), minlength=number)
+        ends = np.cumsum(sides**2)
+        begins = ends - sides**2
+        sizes = np.bincount(group, minlength=number).astype(np.float64)
+        present = np.flatnonzero(sizes)
+        rows = begins[group] + ranks * sides[group]
+        return cls(sizes, present, begins[present], int(ends[-1]), rows, ranks, own)
+
+    def against_later(self, one: int) -> FloatArray:
+        """(later labellings, groups) agreement of labelling ``one`` with each that comes after it."""
+        later, samples = len(self.ranks) - one - 1, self.ranks.shape[1]
+        dense = self.cells <= 4 * samples  # counting is ten times as fast as sorting
+        step = max(1, _MOST_AT_ONCE // max(1, samples)) if dense else 1
+        both = np.zeros((later, len(self.sizes)))
+        for first in range(0, later, step) if samples else ():
+            cells = self.rows[one] + self.ranks[one + 1 + first : one + 1 + first + step]
+            both[first : first + step, self.present] = self._pairs_of(cells, dense)
+        return _adjusted(both, self.own[one], self.own[one + 1 :], self.sizes)
+
+    def _pairs_of(self, cells: IntArray, dense: bool) -> FloatArray:
+        """(k, present) pairs of samples in one cell, summed over the cells of each group; k is 1 unless ``dense``."""
+        if dense:
+            apart = (cells + np.arange(len(cells))[:, None] * self.cells).ravel()
+            counts = np.bincount(apart, minlength=len(cells) * self.cells).reshape(len(cells), self.cells)
+            found: FloatArray = np.add.reduceat(_pairs(counts.astype(np.float64)), self.starts, axis=1)
+            return found
+        used, counts = np.unique(cells[0], return_counts=True)
+        owners = np.searchsorted(self.starts, used, side="right") - 1
+        inside = np.bincount(owners, weights=_pairs(counts.astype(np.float64)), minlength=len(self.starts))
+        return inside[None].astype(np.float64)
+
+
+def _adjusted(both: FloatArray, left: FloatArray, right: FloatArray, sizes: FloatArray) -> FloatArray:
+    """The adjusted Rand index of groups from numbers of pairs together in both labellings and in each; see above.
+
+    Args:
+        both: (..., groups).
+        left: (..., groups) of the first labelling.
+        right: (..., groups) of the second.
+        sizes: (groups,) samples; nan is what fewer than two have.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        expected = left * right / _pairs(sizes)
+        room = (left + right) / 2 - expected
+        values = np.where(room > 0, (both - expected) / room, 0.0)
+    return np.where(sizes >= 2, values, np.nan)
 
 
 def _pairs_inside(classes: IntArray, per_group: int, num_groups: int) -> FloatArray:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from fgtune.metrics.agreement import class_share, group_agreement, pair_agreement
+from fgtune.metrics.agreement import agreement_table, class_share, group_agreement, pair_agreement
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -80,6 +80,39 @@ def test_many_classes_in_many_groups_take_no_table_of_all_their_pairs():
     assert most < 10e6
     assert sizes.sum() == 5000
     assert values[7] == pytest.approx(adjusted_rand_score(one[groups == 7], two[groups == 7]))
+
+
+@pytest.mark.parametrize("classes", [3, 60])  # counted in a table; sorted
+@pytest.mark.parametrize("left_out", ["none", "the same samples", "others in each"])
+@pytest.mark.parametrize("sources", [1, 2])
+def test_a_table_of_labellings_has_the_agreement_of_every_two_of_them(classes, left_out, sources):
+    rng = np.random.default_rng([classes, sources, len(left_out)])
+    labels, groups = rng.integers(0, classes, (5, 70)), rng.integers(-1, 4, (70, sources))
+    if left_out != "none":
+        labels[:, rng.random(70) < 0.2] = -1
+    if left_out == "others in each":
+        labels[rng.random(labels.shape) < 0.1] = -1
+    table = agreement_table(labels, groups, [4] * sources)
+    assert np.isnan(np.diag(table)).all()
+    for one, two in itertools.permutations(range(5), 2):
+        both = (labels[one] >= 0) & (labels[two] >= 0)
+        expected = pair_agreement(labels[one][both], labels[two][both], groups[both], [4] * sources)
+        assert table[one, two] == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_table_of_more_labellings_than_are_counted_at_once_is_the_same(monkeypatch):
+    labels = np.random.default_rng(3).integers(0, 4, (9, 50))
+    whole = agreement_table(labels, np.arange(50) % 3, 3)
+    monkeypatch.setattr("fgtune.metrics.agreement._MOST_AT_ONCE", 120)
+    assert np.array_equal(agreement_table(labels, np.arange(50) % 3, 3), whole, equal_nan=True)
+
+
+def test_a_table_without_labellings_samples_or_groups_of_two_is_empty():
+    assert agreement_table(np.zeros((0, 3), dtype=int), [0, 0, 0], 1).shape == (0, 0)
+    for labels, groups in ((np.zeros((2, 0), dtype=int), []), ([[0, 1], [0, 1]], [0, 1]), ([[-1], [-1]], [0])):
+        assert np.isnan(agreement_table(labels, groups, 2)).all()
+    with pytest.raises(ValueError, match="must be"):
+        agreement_table([[0, 1], [0, 1]], [0, 2], 2)
 
 
 def test_the_share_of_classes_in_use_by_hand():

@@ -48,6 +48,11 @@ class MetricInfo:
     counts: bool = False
     whole: bool = False
 
+    @property
+    def reach(self) -> tuple[float, float]:
+        """The smallest and the largest difference of two values, or of two means."""
+        return self.low - self.high, self.high - self.low
+
 
 def metric_info(name: str, book: MetricBook = CATALOGUE) -> MetricInfo:
     """Look up a metric or cost; an unknown one, from another version, has neither range nor direction.

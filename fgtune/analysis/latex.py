@@ -28,6 +28,8 @@ _MARKS = {
     Verdict.EQUIVALENT: "^{=}",
     Verdict.UNDECIDED: "^{?}",
 }
+_UNEVEN = 0.01
+"""Share of an interval's width by which its two sides differ where it ends at the end of the metric's range."""
 _ARROWS = {"maximize": r" $\uparrow$", "minimize": r" $\downarrow$", "none": ""}
 
 
@@ -77,15 +79,27 @@ def _cell(summary: StudySummary, arm: ArmSummary, info: MetricInfo, n: int) -> s
 
 
 def value_text(estimate: Estimate, mark: str = "") -> str:
-    """Mean, half the interval and a mark, in math mode; without an interval the mean only, without values a dash."""
+    """Mean, half the interval and a mark, in math mode; without an interval the mean only, without values a dash.
+
+    An interval that ends where the metric's range does is not the same to both sides, and stands as it is.
+    """
     if estimate.n == 0:
         return "--"
     half = (estimate.high - estimate.low) / 2
     sizes = [abs(estimate.mean)] + [half] * math.isfinite(half)
     decimals = _decimals(max(sizes))
     mean = _number(estimate.mean, decimals)
-    text = f"{mean} \\pm {_number(half, decimals)}" if math.isfinite(half) else mean
+    if _is_cut(estimate):
+        text = f"{mean}\\,[{_number(estimate.low, decimals)}, {_number(estimate.high, decimals)}]"
+    else:
+        text = f"{mean} \\pm {_number(half, decimals)}" if math.isfinite(half) else mean
     return f"${text}\\,{mark}$" if mark else f"${text}$"
+
+
+def _is_cut(estimate: Estimate) -> bool:
+    """Whether the interval reaches farther to one side of the mean than to the other."""
+    above, below = estimate.high - estimate.mean, estimate.mean - estimate.low
+    return abs(above - below) > _UNEVEN * (above + below)
 
 
 def _decimals(size: float) -> int | None:
@@ -122,6 +136,8 @@ def _caption(summary: StudySummary) -> str:
         f"Study {escape(summary.study)}: mean $\\pm$ half the width of its {level} interval, "
         f"over the seeds {seeds} ($n$ completed cells per arm)."
     ]
+    if any(_is_cut(arm.estimates[info.name]) for arm in summary.arms for info in summary.metrics):
+        parts.append("An interval that ends where the metric's range does is given whole.")
     judged = [contrast for contrast in summary.contrasts if contrast.judgement is not None and contrast.contrast.n]
     if judged:
         primary = escape(summary.metrics[0].title)

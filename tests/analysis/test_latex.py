@@ -37,10 +37,16 @@ def test_every_arm_has_a_row_with_its_means_half_intervals_and_n(summary):
         assert len(row) == 2 + len(summary.metrics)
         assert row[-1] == str(arm.estimates[summary.primary].n)
         for cell, info in zip(row[1:-1], summary.metrics, strict=True):
-            mean, half = map(float, re.match(r"\$(-?[\d.]+) \\pm ([\d.]+)", cell).groups())
             estimate = arm.estimates[info.name]
-            assert mean == pytest.approx(estimate.mean, abs=0.006)
-            assert half == pytest.approx((estimate.high - estimate.low) / 2, abs=0.006)
+            mean, half, low, high = re.match(
+                r"\$(-?[\d.]+)(?: \\pm ([\d.]+)|\\,\[(-?[\d.]+), (-?[\d.]+)\])", cell
+            ).groups()
+            assert float(mean) == pytest.approx(estimate.mean, abs=0.006)
+            if half is None:  # the interval ends where the range does
+                assert [float(low), float(high)] == pytest.approx([estimate.low, estimate.high], abs=0.006)
+                assert estimate.low == info.low or estimate.high == info.high
+            else:
+                assert float(half) == pytest.approx((estimate.high - estimate.low) / 2, abs=0.006)
 
 
 def test_verdicts_are_marked_and_the_baseline_is_named(summary):
@@ -86,12 +92,21 @@ def test_special_characters_stand_as_themselves():
         (Estimate(5, -0.0001, 0.1, -0.1001, 0.0999), "$0.000 \\pm 0.100$"),
         (Estimate(2, 3e-5, 1e-5, 2e-5, 4e-5), "$3.00 \\cdot 10^{-5} \\pm 1.00 \\cdot 10^{-5}$"),
         (Estimate(2, 2e6, 1e5, 1.9e6, 2.1e6), "$2.00 \\cdot 10^{6} \\pm 1.00 \\cdot 10^{5}$"),
+        (Estimate(2, 0.9, 0.05, 0.45, 1.0), "$0.900\\,[0.450, 1.000]$"),
         (mean_interval([0.5]), "$0.500$"),
         (mean_interval([]), "--"),
     ],
 )
 def test_mean_and_half_interval_have_the_same_digits(estimate, text):
     assert value_text(estimate) == text
+
+
+def test_the_caption_tells_of_intervals_that_end_where_the_range_does(synthetic, tmp_path):
+    text = synthetic.KF_STUDY.replace("seeds: 5", "seeds: 2")
+    summary = summarise(synthetic.SyntheticStudy(text=text, accuracy={"baseline": 0.99}).write(tmp_path))
+    written = latex_table(summary)
+    assert "\\,[0." in written
+    assert "An interval that ends where the metric's range does is given whole." in written
 
 
 def test_a_mark_follows_the_number():

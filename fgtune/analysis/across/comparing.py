@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from fgtune.analysis.formatting import metric_info
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.records import ArmSummary
 from fgtune.analysis.search.held_out import UNDEFINED, HeldOut, choices, folds_of, held_out, judged, table_of
@@ -129,21 +128,22 @@ def _difference(
     reasons = reasons_against(theirs, ours)
     if reasons:
         return Difference(study.name, reasons, (), None)
-    direction = metric_info(first.primary).direction
-    contrast = paired_contrast(ours.values, theirs.values, direction=direction, level=first_data.level)
+    info, level = first_data.info(first.primary), first_data.level
+    contrast = paired_contrast(ours.values, theirs.values, direction=info.direction, level=level, limits=info.reach)
     if contrast.n == 0:
         return Difference(study.name, ("no seed has a value in both, so nothing can be paired",), (), None)
     notes = (*(_choice_notes(first, study) if best else ()), *_notes(theirs, ours, contrast.n))
     chooses = best and max(len(first.arms), len(study.arms)) > 1
-    held = _held_out(theirs, ours, contrast.seeds, first_data.level) if chooses else None
+    held = _held_out(theirs, ours, contrast, level) if chooses else None
     return Difference(study.name, (), notes, contrast, held)
 
 
-def _held_out(theirs: Side, ours: Side, seeds: Sequence[int], level: float) -> HeldOut:
+def _held_out(theirs: Side, ours: Side, contrast: PairedContrast, level: float) -> HeldOut:
     """The difference where each part of the seeds judges what the other parts choose in either study."""
+    seeds = contrast.seeds
     if len(seeds) < 2:
         return UNDEFINED
-    return held_out(ours.judged(seeds), theirs.judged(seeds), len(seeds), level)
+    return held_out(ours.judged(seeds), theirs.judged(seeds), len(seeds), level, contrast.limits)
 
 
 @dataclass(frozen=True)

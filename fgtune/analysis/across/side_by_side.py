@@ -263,11 +263,11 @@ def _same_arms(studies: Sequence[ComparedStudy], data: Sequence[StudyData]) -> t
 
 
 def _same_arm(theirs: Side, ours: Side, label: str) -> SameArm:
-    direction = theirs.data.info(theirs.study.primary).direction
+    info = theirs.data.info(theirs.study.primary)
     unfinished = [side.study.name for side in (theirs, ours) if not side.data.ended(side.arm)]
     reasons = tuple(f"{name} has no finished cell of it" for name in unfinished) or reasons_against(theirs, ours)
     values = ({}, {}) if reasons else (ours.values, theirs.values)
-    contrast = paired_contrast(*values, direction=direction, level=theirs.data.level)
+    contrast = paired_contrast(*values, direction=info.direction, level=theirs.data.level, limits=info.reach)
     if not reasons and not contrast.n:
         reasons = ("no seed has a value in both",)
     repeated = _repeated(theirs, ours)

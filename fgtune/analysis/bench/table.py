@@ -147,11 +147,12 @@ def _pooled(rows: Sequence[BenchRow], ranks: RankTest | None) -> Iterator[Pooled
     mean_rank = {} if ranks is None else dict(zip(ranks.arms, ranks.ranks, strict=True))
     for method in dict.fromkeys(row.method for row in rows):
         own = [row for row in rows if row.method == method and row.scores[PRIMARY].n]
-        pairs = [paired_contrast(row.values, baseline.get(row.dataset, {}), level=LEVEL) for row in own]
+        reach = metric_info(PRIMARY).reach
+        pairs = [paired_contrast(row.values, baseline.get(row.dataset, {}), level=LEVEL, limits=reach) for row in own]
         gains = [each.estimate for each in pairs if each.n] if method != BASELINE else []
         variances = [found.sd**2 / found.n for found in gains]  # nan from a single pair
         mean = float(np.mean([row.scores[PRIMARY].mean for row in own])) if own else math.nan
-        gain = pool([found.mean for found in gains], variances, LEVEL) if gains else None
+        gain = pool([found.mean for found in gains], variances, LEVEL, reach) if gains else None
         yield PooledRow(method, mean, len(own), mean_rank.get(method, math.nan), gain)
 
 

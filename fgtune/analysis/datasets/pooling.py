@@ -17,7 +17,7 @@ import numpy as np
 from scipy import stats
 
 from fgtune.analysis.verdicts.robust import share_interval
-from fgtune.analysis.verdicts.statistics import Estimate, mean_interval
+from fgtune.analysis.verdicts.statistics import UNLIMITED, Estimate, Limits, cut, mean_interval
 from fgtune.arrays import FloatArray, IntArray
 
 FEWEST_DATASETS = 3
@@ -48,15 +48,16 @@ class Pooled:
     new_high: float
 
 
-def pool(effects: Sequence[float], variances: Sequence[float], level: float) -> Pooled:
+def pool(effects: Sequence[float], variances: Sequence[float], level: float, limits: Limits = UNLIMITED) -> Pooled:
     """Pool the mean effects of several data sets.
 
     Args:
         effects: Mean difference on each data set; all finite.
         variances: Squared standard error of each; nan where a data set has a single pair.
         level: Confidence level.
+        limits: The smallest and the largest effect that the metric's range allows; intervals end there.
     """
-    estimate = mean_interval(list(effects), level)
+    estimate = mean_interval(list(effects), level).within(*limits)
     k = estimate.n
     known = [variance for variance in variances if not math.isnan(variance)]
     tau = math.sqrt(max(0.0, estimate.sd**2 - math.fsum(known) / len(known))) if known and k >= 2 else math.nan
@@ -64,7 +65,8 @@ def pool(effects: Sequence[float], variances: Sequence[float], level: float) -> 
         return Pooled(Estimate(k, estimate.mean, estimate.sd, math.nan, math.nan), math.nan, tau, math.nan, math.nan)
     p = float(2 * stats.t.sf(abs(estimate.mean) * math.sqrt(k) / estimate.sd, k - 1))
     half = float(stats.t.ppf(0.5 + level / 2, k - 1)) * estimate.sd * math.sqrt(1 + 1 / k)
-    return Pooled(estimate, p, tau, estimate.mean - half, estimate.mean + half)
+    new = cut((estimate.mean - half, estimate.mean + half), estimate.mean, limits)
+    return Pooled(estimate, p, tau, *new)
 
 
 def equivalence_p(pooled: Pooled, margin: float) -> float:

@@ -30,7 +30,7 @@ from fgtune.analysis.trials import sign_of
 from fgtune.analysis.verdicts.grounds import arm_contrast, shapes_of
 from fgtune.analysis.verdicts.judgement import Verdict
 from fgtune.analysis.verdicts.look_tests import LookTests, sequential_p_values, spent_shares
-from fgtune.analysis.verdicts.statistics import PairedContrast, holm
+from fgtune.analysis.verdicts.statistics import UNLIMITED, PairedContrast, holm
 from fgtune.arrays import FloatArray
 from fgtune.streams import numpy_stream
 
@@ -198,7 +198,8 @@ def _tests(data: StudyData, contrasts: Sequence[PairedContrast]) -> LookTests:
 def _pool(contrasts: Sequence[PairedContrast], level: float) -> Pooled:
     estimates = [each.estimate for each in contrasts if each.n > 0]
     variances = [estimate.sd**2 / estimate.n for estimate in estimates]  # nan from a single pair
-    return pool([estimate.mean for estimate in estimates], variances, level)
+    limits = next((each.limits for each in contrasts), UNLIMITED)
+    return pool([estimate.mean for estimate in estimates], variances, level, limits)
 
 
 def _margin(data: StudyData, contrasts: Sequence[PairedContrast]) -> float | None:

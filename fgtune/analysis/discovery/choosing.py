@@ -11,10 +11,11 @@ import numpy as np
 
 from fgtune.analysis.agreement import ArmAgreement
 from fgtune.analysis.class_numbers import find_peak
-from fgtune.analysis.formatting import interval, number, percent
+from fgtune.analysis.formatting import interval, metric_info, number, percent
 from fgtune.analysis.search.joint_choice import FEWEST_ARMS, alike, order_together, refusal_of
 from fgtune.analysis.verdicts.statistics import mean_interval, paired_contrast
 from fgtune.arrays import FloatArray
+from fgtune.catalog.metrics import AGREEMENT
 from fgtune.text import count
 
 LEVEL = 0.95
@@ -205,7 +206,8 @@ def _choice(judged: Sequence[Candidate], base: Candidate, ordered: tuple[Candida
     """The choice among enough methods."""
     best = ordered[0]
     rho, p = alike(*_criteria(judged))
-    lead = paired_contrast(best.by_seed, base.by_seed, direction="maximize", level=LEVEL)
+    reach = metric_info(AGREEMENT).reach
+    lead = paired_contrast(best.by_seed, base.by_seed, direction="maximize", level=LEVEL, limits=reach)
     refusal = refusal_of(best.title, base.title, (rho, p), lead, 1 - LEVEL, best.seeds)
     if refusal and _fails(base) and lead.estimate.low > 0 and best.judge > base.judge:
         reason = (

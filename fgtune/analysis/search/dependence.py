@@ -23,6 +23,7 @@ from fgtune.analysis.search.effect_terms import Parameter
 from fgtune.analysis.search.importances import Importances
 from fgtune.analysis.search.surrogate import Effect, Surrogate, fit_surrogate
 from fgtune.analysis.trials import Trial, best_trial, criteria_of, sign_of
+from fgtune.analysis.verdicts.statistics import Limits
 from fgtune.arrays import FloatArray
 
 _GRID = 21
@@ -156,13 +157,24 @@ def dependence_of(data: StudyData, trials: Sequence[Trial], info: MetricInfo, fo
     fit = fit_surrogate(parameters, subjects, np.log10(values) if logged else values, data.level)
     if fit is None:
         return None
-    curves = tuple(_curve(fit, axes[ranks[path]], ranks[path]) for path in matter if ranks[path] in fit.involved)
+    limits = _limits(info, logged=logged)
+    curves = tuple(
+        _curve(fit, axes[ranks[path]], ranks[path], limits) for path in matter if ranks[path] in fit.involved
+    )
     return Dependence(
         info, logged, data.level, len(values), curves, _path(data, trials, info, fit, axes, logged=logged)
     )
 
 
-def _curve(fit: Surrogate, axis: Axis, rank: int) -> DependenceCurve:
+def _limits(info: MetricInfo, *, logged: bool) -> Limits:
+    """The smallest and the largest mean of a metric, or of its logarithm."""
+    if not logged:
+        return info.low, info.high
+    low, high = (math.log10(end) if 0 < end < math.inf else None for end in (info.low, info.high))
+    return -math.inf if low is None else low, math.inf if high is None else high
+
+
+def _curve(fit: Surrogate, axis: Axis, rank: int, limits: Limits) -> DependenceCurve:
     points = fit.points[~np.isnan(fit.points[:, rank])]
     if axis.categories:
         shares = (np.arange(len(axis.categories)) + 0.5) / len(axis.categories)
@@ -178,7 +190,7 @@ def _curve(fit: Surrogate, axis: Axis, rank: int) -> DependenceCurve:
     for share in shares.tolist():
         moved = points.copy()
         moved[:, rank] = share
-        effects.append(fit.estimate(fit.columns(moved).mean(axis=0)))
+        effects.append(fit.estimate(fit.columns(moved).mean(axis=0)).within(limits))
     mean = fit.estimate(fit.columns(points).mean(axis=0)).value
     return DependenceCurve(axis.path, axis, tuple(numbers), texts, tuple(effects), mean)
 
@@ -205,12 +217,14 @@ def _path(
     if not changed or len(changed) > MOST_CHANGED or not placed:
         return None
     games = _games(fit, first, last, changed)
+    low, high = _limits(info, logged=logged)
+    reach = low - high, high - low
     changes = []
     order = _greedy(fit, games, changed, sign_of(info.direction))
     for place, rank in enumerate(order):
         before = frozenset(order[:place])
-        step = fit.estimate(games[before | {rank}] - games[before])
-        share = fit.estimate(_shapley(games, rank, [other for other in changed if other != rank]))
+        step = fit.estimate(games[before | {rank}] - games[before]).within(reach)
+        share = fit.estimate(_shapley(games, rank, [other for other in changed if other != rank])).within(reach)
         changes.append(Change(axes[rank].path, axes[rank].title, texts[0][rank], texts[1][rank], step, share))
     pairs = [subject for subject in fit.subjects if len(subject) == 2 and {*subject} <= {*changed}]
     together = [
@@ -221,7 +235,7 @@ def _path(
                 - games[frozenset((one,))]
                 - games[frozenset((two,))]
                 + games[frozenset[int]()]
-            ),
+            ).within((2 * reach[0], 2 * reach[1])),
         )
         for one, two in pairs
     ]
@@ -229,7 +243,7 @@ def _path(
         math.log10(each) if logged and each > 0 else each for each in (best.value(info.name), baseline.value(info.name))
     ]
     unchanged = tuple(axes[rank].title for rank in differ if rank not in changed)
-    total = fit.estimate(games[frozenset(changed)] - games[frozenset[int]()])
+    total = fit.estimate(games[frozenset(changed)] - games[frozenset[int]()]).within(reach)
     return AblationPath(best.arm, criterion, tuple(changes), tuple(together), total, ends[0] - ends[1], unchanged)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from scipy import special, stats
 
 from fgtune.analysis.formatting import interval, percent
+from fgtune.analysis.verdicts.statistics import UNLIMITED, Limits, cut
 from fgtune.arrays import FloatArray, IntArray
 from fgtune.text import count
 
@@ -42,6 +43,7 @@ class HeldOut:
         low: Lower end of the Student-t interval with folds - 1 degrees of freedom; nan with fewer than three seeds, or
             if no fold differs from another.
         high: Upper end.
+        limits: The smallest and the largest difference that the metric's range allows, where intervals end.
     """
 
     n: int
@@ -50,6 +52,7 @@ class HeldOut:
     se: float
     low: float
     high: float
+    limits: Limits = UNLIMITED
 
     @property
     def has_interval(self) -> bool:
@@ -60,14 +63,15 @@ class HeldOut:
         """The same difference the other way round, if ``sign`` is -1."""
         if sign > 0:
             return self
-        return HeldOut(self.n, self.folds, -self.mean, self.se, -self.high, -self.low)
+        limits = (-self.limits[1], -self.limits[0])
+        return HeldOut(self.n, self.folds, -self.mean, self.se, -self.high, -self.low, limits)
 
     def at(self, level: float) -> tuple[float, float]:
         """The interval at another confidence level, (nan, nan) if there is none."""
         if not self.has_interval:
             return math.nan, math.nan
         half = float(stats.t.ppf(0.5 + level / 2, self.folds - 1)) * self.se
-        return self.mean - half, self.mean + half
+        return cut((self.mean - half, self.mean + half), self.mean, self.limits)
 
 
 UNDEFINED = HeldOut(0, 0, math.nan, math.nan, math.nan, math.nan)
@@ -127,7 +131,7 @@ def judged_mean(values: FloatArray) -> FloatArray:
     return np.array([values[:, fold].mean() for fold in folds_of(values.shape[1])])
 
 
-def held_out(one: FloatArray, two: FloatArray, seeds: int, level: float) -> HeldOut:
+def held_out(one: FloatArray, two: FloatArray, seeds: int, level: float, limits: Limits = UNLIMITED) -> HeldOut:
     """The mean of ``one - two`` over the folds, with its interval.
 
     Args:
@@ -135,6 +139,7 @@ def held_out(one: FloatArray, two: FloatArray, seeds: int, level: float) -> Held
         two: (folds,) values of what it is set against.
         seeds: Number of seeds in the folds together, >= 2.
         level: Confidence level.
+        limits: The smallest and the largest difference that the metric's range allows; intervals end there.
     """
     gains = one - two
     if not np.isfinite(gains).all():
@@ -142,8 +147,8 @@ def held_out(one: FloatArray, two: FloatArray, seeds: int, level: float) -> Held
     folds, mean, spread = gains.size, float(gains.mean()), float(gains.std(ddof=1))
     size = max(float(np.abs(one).max()), float(np.abs(two).max()))
     if seeds < FEWEST_SEEDS or spread <= _RELATIVE_ZERO * size:
-        return HeldOut(seeds, folds, mean, math.nan, math.nan, math.nan)
-    found = HeldOut(seeds, folds, mean, spread * math.sqrt(1 / folds + 1 / (folds - 1)), math.nan, math.nan)
+        return HeldOut(seeds, folds, mean, math.nan, math.nan, math.nan, limits)
+    found = HeldOut(seeds, folds, mean, spread * math.sqrt(1 / folds + 1 / (folds - 1)), math.nan, math.nan, limits)
     low, high = found.at(level)
     return replace(found, low=low, high=high)
 

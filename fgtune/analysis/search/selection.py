@@ -222,7 +222,7 @@ def _on_other_seeds(
     values = table_of({arm: data.values(arm, primary.name) for arm in arms}, seeds)
     one, two = _scores_without(data, arms, seeds, criterion), sign_of(primary.direction) * values
     best, chosen, average = judged(values, choices(two)), judged(values, choices_by(one)), judged_mean(values)
-    cost, random_cost = (held_out(best, other, len(seeds), data.level) for other in (chosen, average))
+    cost, random_cost = (held_out(best, other, len(seeds), data.level, primary.reach) for other in (chosen, average))
     agreement = correlation_with_folds(one, two, data.level) if np.isfinite(one).all() else None
     return cost, random_cost, agreement
 
@@ -291,7 +291,7 @@ def held_out_gain(
     chosen = choices_by(_scores_without(data, arms, seeds, criterion))
     values = table_of({arm: data.values(arm, info.name) for arm in arms}, seeds)
     against = table_of({reference: base}, seeds)
-    return held_out(judged(values, chosen), judged_mean(against), len(seeds), data.level)
+    return held_out(judged(values, chosen), judged_mean(against), len(seeds), data.level, info.reach)
 
 
 def _chance(data: StudyData, points: Sequence[Trial], criterion: MetricInfo) -> float:

@@ -16,6 +16,7 @@ import numpy as np
 from scipy import stats
 
 from fgtune.analysis.search.effect_terms import Parameter
+from fgtune.analysis.verdicts.statistics import Limits, cut
 from fgtune.arrays import FloatArray
 
 _WAVES = 3
@@ -42,6 +43,10 @@ class Effect:
     def clear(self) -> bool:
         """Whether the interval leaves out 0."""
         return self.low > 0 or self.high < 0
+
+    def within(self, limits: Limits) -> Effect:
+        """The same with an interval that ends where the number can be no further."""
+        return Effect(self.value, *cut((self.low, self.high), self.value, limits))
 
 
 @dataclass(frozen=True)

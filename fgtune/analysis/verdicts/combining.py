@@ -15,7 +15,7 @@ from fgtune.analysis.verdicts.judgement import Case, Judgement, LostCells, Rules
 from fgtune.analysis.verdicts.look_tests import sequential_p_values, spent_shares, tests_of
 from fgtune.analysis.verdicts.robust import summary_of
 from fgtune.analysis.verdicts.shape import Shape
-from fgtune.analysis.verdicts.statistics import PairedContrast, contrast_of
+from fgtune.analysis.verdicts.statistics import Limits, PairedContrast, contrast_of
 
 _HUGE = 1e150  # stands for an infinite end of the metric's range where a summary needs numbers
 _ENDLESS = 1e140  # summaries beyond this had one in them
@@ -113,12 +113,26 @@ def combine(gains: Gains, weights: Mapping[str, float], *, exact: bool = True) -
     sums = [math.fsum(weight * gains.values[arm][seed] for arm, weight in weights.items()) for seed in seeds]
     size = max((abs(gains.values[arm][seed]) for arm in weights for seed in seeds), default=0.0)
     lost = _together([gains.lost.get(arm, LostCells()) for arm in weights])
-    contrast = contrast_of(sums, seeds, direction=gains.rules.direction, level=gains.level, scale=size, exact=exact)
+    contrast = contrast_of(
+        sums,
+        seeds,
+        direction=gains.rules.direction,
+        level=gains.level,
+        scale=size,
+        exact=exact,
+        limits=_limits(gains.rules, weights),
+    )
     if not len(lost):
         return Combination(weights, contrast, lost, (math.nan, math.nan))
     ends = _ends(gains, weights)
     low, high = sorted(_reduced(gains, each) for each in ends)
     return Combination(weights, contrast, lost, (low, high), ends)
+
+
+def _limits(rules: Rules, weights: Mapping[str, float]) -> Limits:
+    """The smallest and the largest weighted sum that the metric's range allows."""
+    ends = [sorted((weight * rules.low, weight * rules.high)) for weight in weights.values()]
+    return math.fsum(low for low, _ in ends), math.fsum(high for _, high in ends)
 
 
 def _common(keys: Iterable[Iterable[int]]) -> list[int]:

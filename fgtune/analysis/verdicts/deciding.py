@@ -15,7 +15,7 @@ from dataclasses import replace
 from fgtune.analysis.formatting import number
 from fgtune.analysis.verdicts.doubts import carried, doubts, lost_words
 from fgtune.analysis.verdicts.judgement import Case, Doubt, Judgement, Rules, Verdict, stopped_pairs
-from fgtune.analysis.verdicts.statistics import holm
+from fgtune.analysis.verdicts.statistics import cut, holm
 
 
 def judge_together(cases: Sequence[Case], rules: Rules) -> tuple[Judgement, ...]:
@@ -52,7 +52,8 @@ def judge(case: Case, rules: Rules) -> Judgement:
             (doubt, reason), verdict = found, Verdict.UNDECIDED
     elif tested is Verdict.UNDECIDED and (seeds := carried(case, rules)):
         doubt, reason = "shape", seeds
-    tost_low, tost_high = case.contrast.estimate.at(1 - 2 * rules.alpha)
+    contrast, level = case.contrast, 1 - 2 * rules.alpha
+    tost_low, tost_high = cut(contrast.estimate.at(level), contrast.estimate.mean, contrast.limits)
     return Judgement(
         verdict=verdict,
         reason=reason,

@@ -15,7 +15,7 @@ from fgtune.results.records import CellState
 def arm_contrast(data: StudyData, arm: str, other: str, info: MetricInfo) -> PairedContrast:
     """One arm minus another on a metric, over the seeds that both have."""
     one, two = data.values(arm, info.name), data.values(other, info.name)
-    return paired_contrast(one, two, direction=info.direction, level=data.level)
+    return paired_contrast(one, two, direction=info.direction, level=data.level, limits=info.reach)
 
 
 def pairs_of(data: StudyData, info: MetricInfo, arms: Sequence[PlannedArm]) -> list[tuple[PlannedArm, PairedContrast]]:

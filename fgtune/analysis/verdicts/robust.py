@@ -11,12 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 from scipy import stats
 
-from fgtune.analysis.verdicts.statistics import PairedContrast, mean_interval
+from fgtune.analysis.verdicts.statistics import PairedContrast, cut, mean_interval, t_quantile, t_tail
 from fgtune.arrays import FloatArray
 from fgtune.catalog.spec import Direction
 
@@ -76,10 +77,10 @@ def summary_of(kind: SummaryKind, contrast: PairedContrast, direction: Direction
         return Summary(kind, float(np.median(differences)), low, high, sign_p(differences))
     if kind == "trimmed_mean":
         mean, error, freedom = _trimmed(differences)
-        half = float(stats.t.ppf(0.5 + level / 2, freedom)) * error if freedom > 0 else math.nan
-        p = float(2 * stats.t.sf(abs(mean) / error, freedom)) if freedom > 0 and error > 0 else math.nan
+        half = t_quantile(0.5 + level / 2, freedom) * error if freedom > 0 else math.nan
+        p = 2 * t_tail(abs(mean) / error, freedom) if freedom > 0 and error > 0 else math.nan
         p = max(p, sign_p(differences))  # alone, it is misled where what is left lies in one of two groups
-        return Summary(kind, mean, mean - half, mean + half, p)
+        return Summary(kind, mean, *cut((mean - half, mean + half), mean, contrast.limits), p)
     if direction == "none":
         return Summary(kind, math.nan, math.nan, math.nan, math.nan)
     gains = differences if direction == "maximize" else -differences
@@ -119,7 +120,7 @@ def margin_ps(kind: SummaryKind, contrast: PairedContrast, margin: float, least_
         error = max(error, least_sd / math.sqrt(n))
         if error == 0.0:
             return math.nan, math.nan
-    ends = float(stats.t.sf((value + margin) / error, freedom)), float(stats.t.sf((margin - value) / error, freedom))
+    ends = t_tail((value + margin) / error, freedom), t_tail((margin - value) / error, freedom)
     if kind == "trimmed_mean":
         signs = sign_margin_ps(differences, margin)
         return max(ends[0], signs[0]), max(ends[1], signs[1])
@@ -130,7 +131,7 @@ def sign_margin_ps(differences: FloatArray | Sequence[float], margin: float) -> 
     """One-sided sign tests that the median lies above minus the margin, and below it; values may be infinite."""
     array = np.asarray(differences, dtype=np.float64)
     above, below = int((array > -margin).sum()), int((array < margin).sum())
-    return float(stats.binom.sf(above - 1, array.size, 0.5)), float(stats.binom.sf(below - 1, array.size, 0.5))
+    return _at_least(above, array.size), _at_least(below, array.size)
 
 
 def median_interval(values: FloatArray, level: float) -> tuple[float, float]:
@@ -140,10 +141,15 @@ def median_interval(values: FloatArray, level: float) -> tuple[float, float]:
         nan where even smallest and largest value do not cover it: with fewer than six values at 95 %.
     """
     ordered, n = np.sort(values), len(values)
-    rank = int(stats.binom.ppf((1 - level) / 2, n, 0.5))  # the most values that may lie outside at either end
-    if stats.binom.cdf(rank, n, 0.5) > (1 - level) / 2:
-        rank -= 1
+    rank = _outside(n, level)
     return (float(ordered[rank]), float(ordered[n - 1 - rank])) if rank >= 0 else (math.nan, math.nan)
+
+
+@lru_cache(maxsize=1024)
+def _outside(n: int, level: float) -> int:
+    """The most of n values that may lie outside the interval of their median at either end; -1 where there is none."""
+    rank = int(stats.binom.ppf((1 - level) / 2, n, 0.5))
+    return rank - 1 if stats.binom.cdf(rank, n, 0.5) > (1 - level) / 2 else rank
 
 
 def sign_p(values: FloatArray | Sequence[float]) -> float:
@@ -152,7 +158,13 @@ def sign_p(values: FloatArray | Sequence[float]) -> float:
     if not array.size:
         return math.nan
     larger = max(int((array > 0).sum()), int((array < 0).sum()))
-    return min(1.0, float(2 * stats.binom.sf(larger - 1, array.size, 0.5)))
+    return min(1.0, 2 * _at_least(larger, array.size))
+
+
+@lru_cache(maxsize=4096)
+def _at_least(heads: int, tosses: int) -> float:
+    """The probability of at least so many heads: a study asks for the same few numbers again and again."""
+    return float(stats.binom.sf(heads - 1, tosses, 0.5))
 
 
 def _trimmed(values: FloatArray) -> tuple[float, float, int]:
@@ -168,6 +180,7 @@ def _trimmed(values: FloatArray) -> tuple[float, float, int]:
     return float(inner.mean()), sd * math.sqrt((n - 1) / (kept * (kept - 1))), kept - 1
 
 
+@lru_cache(maxsize=4096)
 def share_interval(fewest: int, most: int, n: int, level: float) -> tuple[float, float]:
     """Clopper and Pearson's interval of a share of n, from ``fewest`` to ``most`` successes."""
     tail = (1 - level) / 2

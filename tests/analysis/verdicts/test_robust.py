@@ -111,3 +111,16 @@ def test_the_grain_of_a_metric_is_the_least_spread_that_is_believed():
     nearly = contrast_of([0.0] * 9 + [0.001])
     assert equivalence_p("mean", nearly, 0.02) < 1e-6
     assert equivalence_p("mean", nearly, 0.02, least_sd=0.05 / math.sqrt(6)) > 0.005
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_summary_reaches_beyond_what_a_difference_can_be(kind):
+    differences = [0.9, -0.95, 0.95, -0.9, -0.92, 0.99]
+    free = summary_of(kind, contrast_of(differences, direction="maximize"), "maximize", 0.999)
+    found = summary_of(kind, contrast_of(differences, direction="maximize", limits=(-1.0, 1.0)), "maximize", 0.999)
+    assert (found.value, found.p) == (free.value, free.p)
+    if kind in ("mean", "trimmed_mean"):
+        assert free.low < -1 < 1 < free.high
+        assert (found.low, found.high) == (-1.0, 1.0)
+    else:
+        assert np.array_equal([found.low, found.high], [free.low, free.high], equal_nan=True)

@@ -159,3 +159,26 @@ def test_the_interval_of_a_bounded_mean_ends_where_the_range_does():
     assert (bounded.low, bounded.mean, bounded.high) == (estimate.low, estimate.mean, 1.0)
     assert estimate.within(-math.inf, math.inf) == estimate
     assert math.isnan(mean_interval([0.5]).within(0.0, 1.0).low)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_the_interval_of_a_difference_ends_where_differences_do_and_covers_as_often(n):
+    rng = np.random.default_rng(n)
+    ends, covered = 0, []
+    for _ in range(300):
+        arm, baseline = (dict(enumerate(rng.beta(*shape, n))) for shape in ((0.6, 0.4), (0.3, 0.9)))
+        free, found = paired_contrast(arm, baseline), paired_contrast(arm, baseline, limits=(-1.0, 1.0))
+        whole = mean_interval([arm[seed] - baseline[seed] for seed in range(n)])
+        assert (found.estimate.low, found.estimate.high) == (max(-1.0, whole.low), min(1.0, whole.high))
+        for name in ("p_t", "p_exact", "p_value", "effect_size", "improved", "differences"):
+            assert getattr(found, name) == getattr(free, name)
+        assert found.estimate.at(0.9) == free.estimate.at(0.9)  # what verdicts are judged by
+        ends += found.estimate != free.estimate
+        covered.append([each.estimate.low <= 0.6 - 0.25 <= each.estimate.high for each in (free, found)])
+    assert ends > 20
+    assert all(before == after for before, after in covered)
+
+
+def test_a_difference_beyond_the_limits_stays_in_its_interval():
+    found = paired_contrast({0: 3.0, 1: 3.2}, {0: 1.0, 1: 1.1}, limits=(-1.0, 1.0)).estimate
+    assert found.low <= found.mean <= found.high == found.mean

@@ -22,7 +22,7 @@ from fgtune.analysis.verdicts.power import (
     seed_advice,
     seeds_for_exact_test,
 )
-from fgtune.analysis.verdicts.robust import summaries, summary_of
+from fgtune.analysis.verdicts.robust import KINDS, summary_of
 from fgtune.analysis.verdicts.shape import Shape
 from fgtune.analysis.verdicts.statistics import PairedContrast, paired_contrast
 
@@ -114,8 +114,8 @@ def _summary(
     rules: Rules,
     pairs_needed: int = 0,
 ) -> ContrastSummary:
-    every = {summary.kind: summary for summary in summaries(contrast, info.direction, data.level)}
-    decides = every.pop(rules.kind)
+    decides = summary_of(rules.kind, contrast, info.direction, data.level)
+    kinds = [kind for kind in KINDS if kind != rules.kind] if judgement is not None else []
     fresh = rules.first_share * rules.level  # of a study that has so many pairs at its first look
     advice = None if judgement is None else _advice(contrast, judgement, rules, pairs_needed, fresh)
     return ContrastSummary(
@@ -125,7 +125,7 @@ def _summary(
         planned=judgement is not None,
         contrast=contrast,
         summary=decides,
-        others=tuple(every.values()),
+        others=tuple(summary_of(kind, contrast, info.direction, data.level) for kind in kinds),
         judgement=judgement,
         advice=advice,
         detectable=detectable_difference(contrast.estimate.sd, contrast.n, fresh),

@@ -44,7 +44,7 @@ class ContrastSummary:
         planned: Whether the study file planned it; if not, it is exploratory: uncorrected and without a verdict.
         contrast: Paired differences, interval, tests.
         summary: The summary that decides, as the study file chooses.
-        others: The other summaries of the same differences, which do not decide.
+        others: The other summaries of the same differences, which do not decide; none of an exploratory contrast.
         judgement: Verdict and grounds; None if exploratory.
         advice: Pairs that would find a difference of the margin (or, without one, of the size measured); None where the
             verdict is decided or in doubt, too few pairs show how much the differences vary, a summary other than the

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from fgtune.analysis.cells import failure_bounds, failure_rows, pruned_groups, solver_rows
@@ -132,7 +133,21 @@ class StudySummary:
 
     def contrast_of(self, arm: str) -> ContrastSummary | None:
         """The planned contrast of an arm; None for the baseline."""
-        return next((contrast for contrast in self.contrasts if contrast.arm == arm), None)
+        return self._planned.get(arm)
+
+    def exploratory_of(self, arm: str, metric: str) -> ContrastSummary | None:
+        """The exploratory contrast of an arm on a metric; None where it has none."""
+        return self._exploratory.get((arm, metric))
+
+    @cached_property
+    def _exploratory(self) -> dict[tuple[str, str], ContrastSummary]:
+        """The exploratory contrasts by arm and metric, indexed once: of many arms a page asks for each."""
+        return {(item.arm, item.metric): item for item in self.exploratory}
+
+    @cached_property
+    def _planned(self) -> dict[str, ContrastSummary]:
+        """The planned contrasts by arm."""
+        return {item.arm: item for item in self.contrasts}
 
     def to_plain(self) -> dict[str, Any]:
         """The summary as JSON data; undefined or infinite numbers become None."""

@@ -11,7 +11,18 @@ import plotly.graph_objects as go
 
 from fgtune.analysis.formatting import number
 from fgtune.analysis.verdicts.statistics import Estimate
-from fgtune.reporting.theme import BASELINE_COLOR, FAINT, MOST_NAMED, ArmStyle, marks, of_arm, of_arms, short, shown
+from fgtune.reporting.theme import (
+    BASELINE_COLOR,
+    FAINT,
+    MOST_NAMED,
+    ArmStyle,
+    marks,
+    of_arm,
+    of_arms,
+    of_runs,
+    short,
+    shown,
+)
 
 
 @dataclass(frozen=True)
@@ -74,11 +85,7 @@ def _seed_texts(each: ArmMark, sign: bool) -> list[str]:
 
 def _together(drawn: Sequence[ArmMark], styles: Mapping[str, ArmStyle], rows: bool, sign: bool) -> list[go.Scatter]:
     """All rings as one trace and all means as another, which makes the page of many arms a fraction as large."""
-    each_seed = [(each, value) for each in drawn for _, value in each.seeds]
-    values, places = [short(value) for _, value in each_seed], [each.beside for each, _ in each_seed]
-    ring = {"color": "rgba(148,163,184,0.15)", "size": 5, "line": {"color": FAINT, "width": 1}}
-    texts = [text for each in drawn for text in _seed_texts(each, sign)]
-    rings = marks(*_turned(places, values, rows), ring, texts, **of_arms([each.arm for each, _ in each_seed]))
+    rings = _rings(drawn, rows, sign)
     looks = [styles[each.arm] for each in drawn]
     marker = {"color": [style.color for style in looks], "symbol": [style.symbol for style in looks], "size": 7}
     ends = [(each.estimate.mean, each.estimate.low, each.estimate.high) for each in drawn]
@@ -98,6 +105,27 @@ def _together(drawn: Sequence[ArmMark], styles: Mapping[str, ArmStyle], rows: bo
         **({("error_x" if rows else "error_y"): bar} | of_arms([each.arm for each in drawn])),
     )
     return [rings, means]
+
+
+def _rings(drawn: Sequence[ArmMark], rows: bool, sign: bool) -> go.Scatter:
+    """The single seeds of all arms; names and numbers of the arms' hover texts are put together by the page."""
+    values, places, seeds = [], [], []
+    for each in drawn:
+        values += [*(short(value) for _, value in each.seeds), None]
+        places += [*[short(each.beside)] * len(each.seeds), None]
+        seeds += [*(seed for seed, _ in each.seeds), None]
+    xs, ys = _turned(places, values, rows)
+    most = max((abs(value) for value in values if value is not None), default=0.0)
+    form = ("+" if sign else "") + (".3f" if 0.01 <= most < 10 else ".4~g")
+    return go.Scatter(
+        x=xs,
+        y=ys,
+        mode="markers",
+        marker={"color": "rgba(148,163,184,0.15)", "size": 5, "line": {"color": FAINT, "width": 1}},
+        customdata=seeds,
+        hovertemplate=f"%{{text}}, seed %{{customdata}}: %{{{'x' if rows else 'y'}:{form}}}<extra></extra>",
+        **of_runs([(each.arm, len(each.seeds), shown(each.label)) for each in drawn]),
+    )
 
 
 def error_bar(estimate: Estimate, color: str) -> dict[str, Any]:

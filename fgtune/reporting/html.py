@@ -48,6 +48,8 @@ _SCRIPTS = (
 )
 """In the order in which the page runs them."""
 _PLOTLY = "vendor/plotly-cartesian.min.js.gz"
+MOST_PLAIN = 100_000
+"""Characters of the summary for programs beyond which a page holds it compressed: of 2,000 arms it were half of it."""
 
 
 def write_up(folder: StudyFolder, refresh_s: int = 0) -> tuple[Path, StudySummary]:
@@ -100,11 +102,14 @@ def render(data: StudyData, summary: StudySummary, refresh_s: int = 0) -> bytes:
     """
     context = page_context(data, summary) | {"refresh_s": refresh_s if summary.counts.missing else 0}
     made = {"generator": generator(), "ledger_head": data.ledger_head, "arms_json": _json(context["arm_list"])}
-    return _render(context | made | {"summary_json": _json(summary.to_plain())})
+    text = json.dumps(summary.to_plain(), allow_nan=False, separators=(",", ":"))
+    packed = len(text) > MOST_PLAIN
+    shown = Markup(base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()) if packed else script_json(text)
+    return _render(context | made | {"summary_json": shown, "packed": packed})
 
 
 def _json(content: Any) -> Markup:
-    return script_json(json.dumps(content, allow_nan=False))
+    return script_json(json.dumps(content, allow_nan=False, separators=(",", ":")))
 
 
 def script_json(text: str) -> Markup:

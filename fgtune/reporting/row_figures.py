@@ -112,11 +112,12 @@ def forest_figure(
 
 def solver_figure(points: Sequence[SolverPoint], styles: Mapping[str, ArmStyle]) -> go.Figure:
     """Mean seconds per solve in every cell, arm by arm; on a logarithmic axis if they span more than a decade."""
-    rows = list(dict.fromkeys((point.arm, point.label, point.solver) for point in points))
+    rows: dict[tuple[str, str, str], list[SolverPoint]] = {}
+    for point in points:
+        rows.setdefault((point.arm, point.label, point.solver), []).append(point)
     several = len({solver for _, _, solver in rows}) > 1
     figure, names = go.Figure(), []
-    for row, (arm, label, solver) in enumerate(rows):
-        cells = [point for point in points if (point.arm, point.solver) == (arm, solver)]
+    for row, ((arm, label, solver), cells) in enumerate(rows.items()):
         style = styles[arm]
         names.append(shown(label, 22) + (f"<br><i>{shown(solver)}</i>" if several and label != solver else ""))
         ring = {"color": style.color, "width": 1.2}

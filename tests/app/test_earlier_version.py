@@ -72,8 +72,8 @@ def test_its_report_verifies_where_metrics_are_described_in_other_words_now(fold
     assert main(["report", str(folder)]) == 0
     report = folder / "report.html"
     text = report.read_text(encoding="utf-8")
-    assert text.count('"description": "') > 0
-    text = text.replace('"description": "', '"description": "once: ')
+    assert text.count('"description":"') > 0
+    text = text.replace('"description":"', '"description":"once: ')
     report.write_text(text, encoding="utf-8")
     assert main(["verify", str(folder)]) == 1  # as this version would not have written it
     assert "report.html: is not the page that the folder gives" in capsys.readouterr().err
@@ -81,7 +81,7 @@ def test_its_report_verifies_where_metrics_are_described_in_other_words_now(fold
     assert main(["verify", str(folder)]) == 0
     note = "report.html: was written by fgtune 0.0.9, this is fgtune "
     assert note in capsys.readouterr().out
-    numbers = re.sub(r'"low": ([0-9.]+)', '"low": 0.123', report.read_text(encoding="utf-8"), count=1)
+    numbers = re.sub(r'"low":([0-9.]+)', '"low":0.123', report.read_text(encoding="utf-8"), count=1)
     report.write_text(numbers, encoding="utf-8")
     assert main(["verify", str(folder)]) == 1
     assert "report.html: its numbers are not those that the ledger gives" in capsys.readouterr().err

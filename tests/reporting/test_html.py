@@ -10,6 +10,7 @@ import pytest
 
 from fgtune.analysis.inputs import read_study
 from fgtune.analysis.summary import summarise
+from fgtune.app.verify import verify
 from fgtune.errors import StudyFolderError
 from fgtune.reporting.html import render, script_json, tight, write_up
 from fgtune.reporting.page import flatten
@@ -49,6 +50,23 @@ def test_plotly_is_inlined_once_and_compressed(page):
 
 def test_embedded_summary_is_the_summary(folder, page):
     assert json.loads(_EMBEDDED.search(page).group(1)) == summarise(folder).to_plain()
+
+
+def test_a_large_summary_is_packed_and_verified_whatever_library_packed_it(folder, monkeypatch):
+    monkeypatch.setattr("fgtune.reporting.html.MOST_PLAIN", 0)
+    path, summary = write_up(folder)
+    page = path.read_text(encoding="utf-8")
+    (packed,) = re.findall(r'<script type="application/gzip" id="fgtune-summary">(.*?)</script>', page)
+    assert json.loads(gzip.decompress(base64.b64decode(packed))) == summary.to_plain()
+    otherwise = base64.b64encode(gzip.compress(gzip.decompress(base64.b64decode(packed)), 1, mtime=0)).decode()
+    assert otherwise != packed
+    path.write_text(page.replace(packed, otherwise), encoding="utf-8")
+    assert not any("report.html" in problem for problem in verify(folder.root).problems)
+    changed = gzip.decompress(base64.b64decode(packed)).replace(b'"n":5', b'"n":6', 1)
+    path.write_text(page.replace(packed, base64.b64encode(gzip.compress(changed)).decode()), encoding="utf-8")
+    assert any("report.html" in problem for problem in verify(folder.root).problems)
+    path.write_text(page.replace(packed, packed[:-40]), encoding="utf-8")
+    assert any("report.html" in problem for problem in verify(folder.root).problems)
 
 
 def test_the_page_tells_question_answer_and_verdicts(folder, page):

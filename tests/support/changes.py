@@ -337,7 +337,7 @@ CHANGES = (
     # The report.
     Change("the headline is rewritten", text("report.html", r'(<p class="headline">)[^<]*', r"\1More classes help."),
            r"report.html: is not the page", by_report=True),
-    Change("a verdict in the report is changed", text("report.html", r'"verdict": "\w+"', '"verdict": "helps"'),
+    Change("a verdict in the report is changed", text("report.html", r'"verdict":"\w+"', '"verdict":"helps"'),
            r"report.html: its numbers are not those", by_report=True),
     Change("a point of a figure is moved", text("report.html", r'("y":\[)', r"\g<1>0.5,"),
            r"report.html: is not the page", by_report=True),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import io
 import json
 import re
+import zlib
 from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from fgtune.files import read_bytes
 from fgtune.parquet import read_parquet
 from fgtune.results.rebuilding import MOST_TABLE
 
-_SUMMARY = re.compile(r'<script type="application/json" id="fgtune-summary">(.*?)</script>', re.DOTALL)
+_SUMMARY = re.compile(r'<script type="application/(json|gzip)" id="fgtune-summary">(.*?)</script>', re.DOTALL)
 _GENERATOR = re.compile(r'<meta name="generator" content="([^"]*)">')
 _AROUND = 40
 """Characters shown on each side of the first difference."""
@@ -121,11 +123,11 @@ def _report(subject: Subject, content: bytes, summary: StudySummary, stated: str
 
     name, text = subject.name(subject.folder.report_file), content.decode("utf-8", errors="replace")
     if stated == made_by:
-        expected = render(subject.data, summary)
-        if content == expected:
-            yield Finding(expected.count(b"\n") + 1)
+        expected = _unpacked(render(subject.data, summary).decode())
+        if _unpacked(text) == expected:
+            yield Finding(expected.count("\n") + 1)
             return
-        place = _difference(text, expected.decode())
+        place = _difference(_unpacked(text), expected)
         yield Finding(1, f"{name}: is not the page that the folder gives; {place}")
     else:
         what = f"was written by {stated or 'fgtune'}, this is {made_by}: its numbers were compared, its bytes were not"
@@ -133,11 +135,29 @@ def _report(subject: Subject, content: bytes, summary: StudySummary, stated: str
     yield from _numbers(text, summary, name)
 
 
+def _unpacked(page: str) -> str:
+    """A page with its summary as JSON: other libraries compress the same text to other bytes."""
+    return _SUMMARY.sub(lambda found: f'<script id="fgtune-summary">{_json_of(found)}</script>', page)
+
+
+def _json_of(page: re.Match[str]) -> str:
+    """The summary in a page; what cannot be unpacked stands as it is."""
+    kind, text = page.groups()
+    if kind == "json":
+        return text
+    unpacking = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        found = unpacking.decompress(base64.b64decode(text, validate=True), MOST_TABLE).decode()
+    except (ValueError, zlib.error):
+        return text
+    return found if unpacking.eof else text
+
+
 def _numbers(text: str, summary: StudySummary, name: str) -> Iterator[Finding]:
     """The numbers of a report, and that its answer is the one that it shows."""
     found = _SUMMARY.search(text)
     try:
-        stored = None if found is None else json.loads(found.group(1))
+        stored = None if found is None else json.loads(_json_of(found))
     except ValueError:
         stored = None
     expected = _without(_DESCRIBING, json.loads(json.dumps(summary.to_plain())))

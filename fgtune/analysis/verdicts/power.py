@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 from fgtune.analysis.verdicts.statistics import smallest_exact_p
 from fgtune.arrays import FloatArray
@@ -57,7 +57,7 @@ def paired_power(effect_size: float | FloatArray, n: int, alpha: float) -> Float
     """
     scale = _critical(1 - alpha / 2, n)
     shift = np.asarray(effect_size)[..., None] * math.sqrt(n)
-    return np.asarray((stats.norm.sf(scale - shift) + stats.norm.cdf(-scale - shift)) @ _WEIGHTS)
+    return np.asarray((special.ndtr(shift - scale) + special.ndtr(-scale - shift)) @ _WEIGHTS)
 
 
 def equivalence_power(margin: float | FloatArray, n: int, alpha: float) -> FloatArray:
@@ -70,7 +70,7 @@ def equivalence_power(margin: float | FloatArray, n: int, alpha: float) -> Float
     """
     scale = _critical(1 - alpha, n)
     room = np.maximum(np.asarray(margin)[..., None] * math.sqrt(n) - scale, 0.0)
-    return np.asarray((2 * stats.norm.cdf(room) - 1) @ _WEIGHTS)
+    return np.asarray((2 * special.ndtr(room) - 1) @ _WEIGHTS)
 
 
 @lru_cache(maxsize=1024)  # a search for a number of pairs or an effect asks for the same ones again and again

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from importlib.util import find_spec
 
 from fgtune.config.reading.load import load_plugin
 from fgtune.config.schema.augmentation import (
@@ -13,6 +14,7 @@ from fgtune.config.schema.augmentation import (
     NoiseConfig,
     StrongWeakConfig,
 )
+from fgtune.config.schema.clustering import GeorgeClusteringConfig
 from fgtune.config.schema.model import (
     IdentityConfig,
     LinearBackboneConfig,
@@ -46,6 +48,10 @@ def check_inputs(config: TrialConfig, input_shape: Sequence[int]) -> None:
         from fgtune.models.timm_backbone import check_network
 
         check_network(backbone, tuple(shape))
+    clustering = config.clustering
+    if isinstance(clustering, GeorgeClusteringConfig) and clustering.reduction == "umap" and find_spec("umap") is None:
+        fix = "pip install 'fgtune[umap]', or use reduction: pca"
+        raise ConfigError("needs umap-learn, which is not installed", path="trial.clustering.reduction", fix=fix)
     if config.evaluation.attention_samples > 0 and isinstance(backbone, _WITHOUT_MAPS):
         rule = f"needs a backbone with feature maps, and {backbone.kind} has none"
         fix = "use small_cnn or a ResNet, or set it to 0 where this backbone is used"

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from fgtune.arrays import Float32Array, IntArray
+from fgtune.config.schema.clustering import GeorgeClusteringConfig
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Inputs, TrainingView
 from fgtune.errors import TrialError
@@ -246,6 +247,14 @@ class Networks:
         logits = self.objective.coarse_logits(self.compute.to_device(features))
         return None if logits is None else tuple(source.softmax(dim=1).cpu().numpy() for source in logits)
 
+    def _coarse_losses(self, features: Float32Array) -> Float32Array | None:
+        """(n_train,) coarse cross-entropy in the first source of training features; None without a coarse head."""
+        probs, labels = self._coarse_probs(features), self.view.train_coarse[:, 0]
+        if probs is None:
+            return None
+        own: Float32Array = probs[0][np.arange(len(labels)), np.maximum(labels, 0)]
+        return -np.log(np.maximum(own, np.float32(1e-30)))
+
     @torch.no_grad()
     def attention(self, inputs: Inputs) -> npt.NDArray[np.float32]:
         """Attention maps (n, H, W) of the evaluated weights on ``inputs`` (n, ...); needs a spatial backbone."""
@@ -276,7 +285,8 @@ class Networks:
             config = config.model_copy(update={"restarts": 1})
             known = self._clusters if config.pca is None else None  # principal components are others every time
         coarse = self._grouped
-        self._clusters = find_clusters(config, features, coarse, self.num_fine, seed, near=known)
+        losses = self._coarse_losses(features) if isinstance(config, GeorgeClusteringConfig) else None
+        self._clusters = find_clusters(config, features, coarse, self.num_fine, seed, near=known, losses=losses)
         return self._clusters.posterior(features, coarse)[0]
 
     # --- checkpoints -------------------------------------------------------------------------------------------

@@ -24,8 +24,9 @@ SMALL = {
     "coins": {"objective.instance": {"kind": "queue", "size": 64}},
     "coins_released": {"objective.instance": {"kind": "queue", "size": 64}},
     "ancor": {"objective.ancor.size": 32},
+    "george": {"clustering": {"kind": "george", "reduction": "pca", "min_samples": 5}},
 }
-"""Queues as long as little data need."""
+"""Queues as long as little data need, and no UMAP, which compiles for seconds."""
 METHODS = [pytest.param({"objective.preset": preset, **SMALL.get(preset, {})}, id=preset) for preset in PRESETS]
 METHODS += [
     pytest.param({"objective.preset": "base_indi", "objective.instance.scope": "coarse"}, id="base_indi-coarse"),

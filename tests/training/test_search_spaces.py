@@ -60,6 +60,8 @@ NOT_SEARCHED = {
     "clustering.regularization": "a safeguard, no setting of a method",
     "clustering.restarts": "more is better",
     "clustering.max_samples": "more is better",
+    "clustering.min_share": "a safeguard, no setting of a method",
+    "clustering.min_samples": "a safeguard, no setting of a method",
     "optimizer.kind": "another optimiser is another space",
     "optimizer.momentum": "published once",
 }

@@ -76,8 +76,39 @@ class AgglomerativeClusteringConfig(BaseClusteringConfig):
     Memory is quadratic in it."""
 
 
+class GeorgeClusteringConfig(BaseClusteringConfig):
+    """The clustering of GEORGE (Sohoni et al. 2020): a reduction, a Gaussian mixture, and parts of its clusters.
+
+    A coarse class gets at most its share of the fine classes; those that are not found stay empty.
+    """
+
+    kind: Literal["george"] = "george"
+    reduction: Literal["umap", "pca", "none"] = "umap"
+    """Of normalised features, coarse class by coarse class; umap needs ``fgtune[umap]``."""
+    components: Count = 2
+    """Numbers that are left."""
+    neighbors: Annotated[int, Field(ge=2)] = 10
+    """Neighbours in the graph of UMAP."""
+    search: bool = True
+    """Choose the number of clusters by silhouettes, from 2 to the share of the coarse class; else it is the share."""
+    overcluster: Count = 5
+    """Parts into which each cluster is divided, of which those that stand apart become clusters; 1 divides none."""
+    min_share: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.005
+    """A part becomes a cluster with this share of the coarse class's samples or more."""
+    min_samples: Count = 25
+    """The same as a number of samples."""
+    restarts: Count = 3
+    """Restarts of each mixture; the most likely one counts."""
+    max_samples: _MaxSamples = 5000
+    """Samples clustered per coarse class, or in all with ``scope: global``, drawn by seed; others join the nearest."""
+
+
 ClusteringConfig = Annotated[
-    KMeansClusteringConfig | GmmClusteringConfig | SpectralClusteringConfig | AgglomerativeClusteringConfig,
+    KMeansClusteringConfig
+    | GmmClusteringConfig
+    | SpectralClusteringConfig
+    | AgglomerativeClusteringConfig
+    | GeorgeClusteringConfig,
     Field(discriminator="kind"),
 ]
 

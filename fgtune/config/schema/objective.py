@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, create_model, model_validator
 
 from fgtune.catalog.terms import TERMS, weight_of
 from fgtune.config.schema.base import Config, Count, Fraction, PartName, PositiveFloat, Weight
+from fgtune.config.schema.clustering import GeorgeClusteringConfig
 from fgtune.config.schema.contrast import (
     AncorConfig,
     ParametricInstanceConfig,
@@ -46,17 +47,19 @@ PRESETS: dict[str, dict[str, Any]] = {
     "snca": {"lambda_snca": 1.0},
     "ancor": {"lambda_ancor": 1.0},
     "scgm": {"lambda_scgm": 1.0},
+    "george": {"lambda_base": 1.0},
     "falcon_instance": {**_FALCON, "lambda_instance": 0.1},
     "falcon_entropic": {**_FALCON, "lambda_entropic": 0.1},
     "untrained": {},
 }
 """Values by preset name; weights that a preset leaves out are 0, and one given in the study file overrides both."""
 
-PRESET_SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
+PRESET_SETTINGS: dict[str, dict[str, dict[str, Any] | Config]] = {
     "falcon_warm": {"relations": {"sizes": "variance", "balance": 0.1}, "warm_start": {"fraction": 0.15}},
     "scgm": {"model": {"head": ProjectionHeadConfig()}, "relations": {"balance": 0.0}},
+    "george": {"clustering": GeorgeClusteringConfig()},
 }
-"""What a preset sets elsewhere in the trial, by section, where the study file says nothing."""
+"""What a preset sets elsewhere in the trial where the study file says nothing: settings of a section, or all of it."""
 
 WEIGHTS = (*map(weight_of, TERMS), "label_smoothing")
 """What a preset may set, besides sections of the objective."""
@@ -141,6 +144,7 @@ class PresetConfig(Config):
         "snca",
         "ancor",
         "scgm",
+        "george",
         "falcon_instance",
         "falcon_entropic",
         "falcon_warm",

@@ -338,6 +338,10 @@ class TrialConfig(BaseTrialConfig):
     @model_validator(mode="after")
     def _filled_from_preset(self) -> TrialConfig:
         for section, settings in PRESET_SETTINGS.get(self.objective.preset, {}).items():
+            if isinstance(settings, Config):
+                if section not in self.model_fields_set:
+                    self.__dict__[section] = settings
+                continue
             node: Config = getattr(self, section)
             missing = {name: value for name, value in settings.items() if name not in node.model_fields_set}
             if missing:

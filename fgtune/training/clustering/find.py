@@ -56,6 +56,7 @@ def find_clusters(
     seed: int,
     sizes: Sequence[int] | None = None,
     near: Clusters | None = None,
+    losses: Float32Array | None = None,
 ) -> Clusters:
     """Divide features into ``num_fine`` clusters.
 
@@ -68,6 +69,7 @@ def find_clusters(
         sizes: Clusters of each coarse class that has samples, summing to ``num_fine``, in place of ``config.sizes``;
             only with ``scope: coarse``.
         near: Clusters of nearly the same features: k-means goes on from their centres, and they keep their sizes.
+        losses: (n,) coarse cross-entropy of each sample, where a coarse head has one; only GEORGE asks for it.
 
     Raises:
         TrialError: There are fewer samples than clusters, overall or in a coarse class; fewer features or samples than
@@ -78,8 +80,10 @@ def find_clusters(
     centers = None
     if config.scope == "global":
         parts, numbers, of_parts = [points], [num_fine], [-1]
+        hard = [None if losses is None else losses.astype(np.float64)]
     else:
         of_parts = np.unique(groups[groups >= 0]).tolist()
+        hard = [None if losses is None else losses[groups == group].astype(np.float64) for group in of_parts]
         parts = [points[groups == group] for group in of_parts]
         if sizes is not None:
             numbers = list(sizes)
@@ -92,7 +96,7 @@ def find_clusters(
         old = [near.rule.centers[near.groups == part] for part in of_parts]
         fits = zip(parts, numbers, old, strict=True)
         centers = [fit_kmeans(part, number, 1, seed, start)[1] for part, number, start in fits]
-    return Clusters(_rule(config, points, parts, numbers, seed, centers), owners, projection)
+    return Clusters(_rule(config, points, parts, numbers, seed, centers, hard), owners, projection)
 
 
 def _components(features: Float32Array, wanted: float) -> tuple[FloatMatrix, FloatMatrix]:
@@ -115,6 +119,7 @@ def _rule(
     sizes: list[int],
     seed: int,
     grown: list[FloatMatrix] | None,
+    losses: Sequence[FloatMatrix | None],
 ) -> NearestCentre | Mixture | NearestSample:
     """The clusters of all parts together; ``grown`` are the centres of k-means, where sizes came of it."""
     if isinstance(config, KMeansClusteringConfig):
@@ -131,8 +136,12 @@ def _rule(
         return Mixture(means, factors, np.log(weights))
     kept = [subsample(part, config.max_samples, seed, rank) for rank, part in enumerate(exact)]
     starts = np.cumsum([0, *sizes])
+    hard = [
+        None if each is None else subsample(each, config.max_samples, seed, rank) for rank, each in enumerate(losses)
+    ]
     members = [
-        start + fit_members(config, part, size, seed) for start, part, size in zip(starts, kept, sizes, strict=False)
+        start + fit_members(config, part, size, seed, loss)
+        for start, part, size, loss in zip(starts, kept, sizes, hard, strict=False)
     ]
     return _nearest_sample(np.concatenate(kept), np.concatenate(members), sum(sizes))
 

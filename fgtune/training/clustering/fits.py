@@ -12,11 +12,13 @@ import numpy.typing as npt
 from fgtune.arrays import IntArray
 from fgtune.config.schema.clustering import (
     AgglomerativeClusteringConfig,
+    GeorgeClusteringConfig,
     GmmClusteringConfig,
     SpectralClusteringConfig,
 )
 from fgtune.errors import TrialError
 from fgtune.streams import drawn_rows
+from fgtune.training.clustering.george import george_members
 from fgtune.training.clustering.rules import FloatMatrix
 
 if TYPE_CHECKING:
@@ -90,10 +92,16 @@ def fit_mixture(config: GmmClusteringConfig, points: FloatMatrix, clusters: int,
 
 
 def fit_members(
-    config: SpectralClusteringConfig | AgglomerativeClusteringConfig, points: FloatMatrix, clusters: int, seed: int
+    config: SpectralClusteringConfig | AgglomerativeClusteringConfig | GeorgeClusteringConfig,
+    points: FloatMatrix,
+    clusters: int,
+    seed: int,
+    losses: FloatMatrix | None = None,
 ) -> IntArray:
-    """(n,) cluster of each point, in [0, clusters)."""
+    """(n,) cluster of each point, in [0, clusters); ``losses`` (n,) are those of the points, for GEORGE alone."""
     check_size(len(points), clusters)
+    if isinstance(config, GeorgeClusteringConfig):
+        return george_members(config, points, clusters, seed, losses)
     if clusters == 1:
         return np.zeros(len(points), dtype=np.int64)
     if clusters == len(points):

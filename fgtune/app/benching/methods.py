@@ -25,7 +25,7 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "ancor": {"objective.preset": "ancor", "objective.ancor.size": 128},
     "scgm": {"objective.preset": "scgm"},
     "george": {"objective.preset": "base", "clustering": {"kind": "george", "reduction": "pca", "sizes": "variance"}},
-    "coins_released": {"objective.preset": "coins_released", "objective.instance": {"kind": "queue", "size": 512}},
+    "coins_released": {"objective.preset": "coins_released", "objective.instance": {"kind": "queue", "size": 256}},
 }
 """Settings of each method; the clusterings work inside coarse classes, and the first is always in the table."""
 DEFAULT = tuple(METHODS)

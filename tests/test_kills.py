@@ -217,8 +217,8 @@ def test_a_study_killed_twenty_times_ends_like_an_uncut_one(made, ray_started, k
         study["seeds"] = 2  # seeds of a trial wait for each other
     whole, cut = made("whole", study), made("cut", study)
     rng = random.Random(kind)
-    for _ in range(20):
-        kill_driver(cut, rng.uniform(5.0, 14.0))
+    for seconds, file in search_runs.moments(20, rng):
+        kill_driver(cut, seconds, file=file)
     check_that_nothing_changed(cut, whole)
 
 

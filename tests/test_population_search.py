@@ -115,8 +115,8 @@ def test_a_population_goes_on_after_a_budget(tmp_path, ray_started):
 def test_a_population_killed_twenty_times_loses_and_repeats_nothing(tmp_path, start_driver, kill_driver):
     options = made(tmp_path, trials=12, epochs=120, interval=30, execution={"checkpoint_every_epochs": 1})
     rng = random.Random(0)
-    for _ in range(20):
-        kill_driver(options, rng.uniform(5.0, 12.0))
+    for seconds, file in search.moments(20, rng):
+        kill_driver(options, seconds, file=file)
     process = start_driver(options)
     assert process.wait(timeout=900) == 0
     assert check(options, 12, 120)[CellState.PRUNED] > 0

@@ -247,11 +247,13 @@ def table_inputs(frame: pd.DataFrame, facts: InputFacts, where: str) -> npt.NDAr
     """The samples in a pandas table: the columns named as in training, or all columns if training had no names.
 
     Raises:
-        ConfigError: A column is missing or not numeric.
+        ConfigError: A column is missing or not numeric, or there is none.
     """
     frame = _with_values(frame.set_axis(frame.columns.map(str), axis=1), facts.columns or ())
     names = list(frame.columns)
     wanted = names if facts.columns is None else list(facts.columns)
+    if not wanted:
+        raise ConfigError("the table has no column of inputs", where=where, fix="give one with the inputs of training")
     missing = [name for name in wanted if name not in names]
     if missing:
         fix = f"it has {first_of(names)}; name its columns as in the training data"

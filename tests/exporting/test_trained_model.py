@@ -186,6 +186,8 @@ def test_table_columns_are_taken_by_name_or_all_in_order():
         table_inputs(frame, VECTORS, "t")
     with pytest.raises(ConfigError, match="lacks the column 'b'"):
         table_inputs(frame.drop(columns="b"), named, "t")
+    with pytest.raises(ConfigError, match="has no column of inputs"):
+        table_inputs(frame[[]], VECTORS, "t")
 
 
 # --- labels --------------------------------------------------------------------------------------------------------

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
-from collections.abc import Mapping
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +75,28 @@ def mirrored(folder):
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.load_study(study_name="small", storage=f"sqlite:///{folder.optuna_file}")
     return [(trial.user_attrs["arm"], trial.state.name) for trial in study.get_trials()]
+
+
+def moments(count: int, rng: random.Random) -> Iterator[tuple[float, str | Callable[[Path], bool]]]:
+    """When a driver is killed, as ``kill_driver`` takes it: some seconds after its start, and after trials went on.
+
+    On a machine that is busy the former come while the driver starts. Each is made when it is asked for.
+    """
+    for number in range(count):
+        if number % 2:
+            yield rng.uniform(0.0, 5.0), _trained_since(time.time())
+        else:
+            yield rng.uniform(5.0, 14.0), "*/plan.csv"
+
+
+def _trained_since(moment: float) -> Callable[[Path], bool]:
+    """Whether a trial has written a checkpoint since a moment."""
+
+    def has_trained(out: Path) -> bool:
+        for path in out.rglob("checkpoints/*"):
+            with contextlib.suppress(FileNotFoundError):  # of a trial that has just ended
+                if path.stat().st_mtime > moment:
+                    return True
+        return False
+
+    return has_trained

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fgtune.errors import ConfigError
 from fgtune.files import read_bytes
+from fgtune.memory import bytes_text
 from fgtune.parquet import parquet_shape, read_parquet
 from fgtune.text import first_line
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 SEPARATORS = ",;\t"
 MOST_TABLE = 1 << 28
 """Bytes of a table of runs."""
+MOST_UNPACKED = 1 << 26
+"""Bytes of the values of a Parquet file; as texts they take many times as many."""
 MOST_COLUMNS = 300
 """Columns of a table of runs, nearly all of which are metrics: each becomes a figure of the report."""
 MOST_ROWS = 300_000
@@ -136,7 +139,11 @@ def _parquet(source: Path) -> pd.DataFrame:
     try:
         rows, columns = parquet_shape(content)
         _check_size(columns, rows, str(source))
-        frame: pd.DataFrame = read_parquet(content).to_pandas()
+        table = read_parquet(content)
+        if table.nbytes > MOST_UNPACKED:
+            rule = f"holds {bytes_text(table.nbytes)} of values, and at most {bytes_text(MOST_UNPACKED)} are read"
+            raise ConfigError(rule, where=str(source), fix="keep the columns of arm, seed and a few metrics")
+        frame: pd.DataFrame = table.to_pandas()
         return frame
     except ConfigError:
         raise

@@ -486,3 +486,10 @@ def test_a_row_of_another_length_ends_the_reading(tmp_path):
             read_rows(path)
     path.write_text(head + ",\n\n , , ,\n")
     assert read_rows(path).cells == (("a", "0", "0.5"),)
+
+
+def test_a_small_parquet_file_of_large_values_is_refused_before_they_become_texts(tmp_path):
+    path = tmp_path / "runs.parquet"
+    pd.DataFrame({"arm": [bytes(10**7)] * 20}).to_parquet(path, compression="zstd")
+    with pytest.raises(ConfigError, match=r"holds 200 MB of values, and at most 67 MB are read"):
+        read_rows(path)

@@ -70,11 +70,27 @@ def test_a_number_of_classes_that_cannot_be_is_told(small_study):
     assert "warning: trial.classes.num_fine: must be >= number of coarse classes" in text
 
 
-def test_a_smoke_check_of_many_classes_has_a_sample_of_each(tmp_path, small_study_text):
+def test_a_smoke_check_of_many_classes_takes_fewer_of_them_where_fine_ones_are_known(tmp_path, small_study_text):
     (tmp_path / "many.yaml").write_text(small_study_text)
     sizes = ["trial.data.num_samples=5000", "trial.data.num_coarse=350", "trial.data.fine_per_coarse=2"]
     text = check(tmp_path / "many.yaml", [*sizes, "design.factors={optimizer.lr: [0.1, 0.2]}"], smoke=True)
+    assert "64 samples" in text
+    assert "4 coarse classes, 16 samples each" in text
+    assert "8 fine classes (oracle), 8 samples each" in text
+
+
+def test_a_smoke_check_of_many_coarse_classes_has_a_sample_of_each(tmp_path, small_study_text):
+    coarse = np.arange(5000) % 350
+    np.savez(tmp_path / "many.npz", inputs=np.random.default_rng(0).random((5000, 4)), coarse=coarse)
+    data = f"{{kind: arrays, path: {tmp_path / 'many.npz'}}}"
+    study = re.sub(r"data: \{kind: hierarchy.*?\}", f"data: {data}", small_study_text)
+    study = study.replace("classes.num_fine_ratio: [1.0, 1.5]", "optimizer.lr: [0.1, 0.2]")
+    study = study.replace("classes: {num_fine_ratio: 1.0}", "classes: {num_fine: 700}")
+    study = re.sub(r"metrics: .*\n", "", study)
+    (tmp_path / "many.yaml").write_text(study)
+    text = check(tmp_path / "many.yaml", smoke=True)
     assert "1,200 samples" in text
+    assert "350 coarse classes" in text
 
 
 def test_noise_and_second_parents_lower_nesting():

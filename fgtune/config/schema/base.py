@@ -254,10 +254,9 @@ _LATER = ("label_noise", "coarse_sets", "label_sets", "limit_test_per_class")
 """Settings of data that came later, None where they are not used."""
 
 
-def data_key(data: Config | Mapping[str, Any]) -> str:
+def data_key(data: object) -> str:
     """What a data set, its shape and its stored labels are known by: the digest of its config, plain or not."""
-    plain = dict(data.to_plain() if isinstance(data, Config) else data)
-    for later in _LATER:  # so that data without them are known by the key that they always had
-        if plain.get(later, 0) is None:
-            del plain[later]
+    plain = data.to_plain() if isinstance(data, Config) else data
+    if isinstance(plain, Mapping):  # so that data without what came later are known by the key that they always had
+        plain = {name: value for name, value in plain.items() if value is not None or name not in _LATER}
     return stable_hash(plain)

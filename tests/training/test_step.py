@@ -67,7 +67,7 @@ def test_losses_are_read_once_an_epoch(make_trainer):
     next(trainer)
     trainer.networks.start_epoch(2)
     with Calls() as calls:
-        trainer._train_epoch(2)
+        trainer.train_epoch(2)
     values = len(trainer.history[0].metrics.keys() & {f"train/loss{name}" for name in ("", *LOSSES)})
     assert values == 5
     assert calls.names["_local_scalar_dense"] <= values  # the vector of all of them, number by number

@@ -60,10 +60,12 @@ def read_csv(
 
     Raises:
         pyarrow.ArrowException: It is no such table.
+        ValueError: It holds a NUL byte, as no text does.
     """
     import pyarrow as pa
     import pyarrow.csv
 
+    _check_text(path)
     parsing = pyarrow.csv.ParseOptions(delimiter=between)
     as_text = {name: pa.string() for name in texts}
     wanted = names if taken is None else taken
@@ -83,6 +85,18 @@ def read_csv(
             if types is as_text or not found:
                 raise
     raise AssertionError
+
+
+def _check_text(path: Path) -> None:
+    """Raise ``ValueError`` at the first NUL byte: Arrow would take it for a letter, of a class's name say."""
+    line = 1
+    with path.open("rb") as stream:
+        while content := stream.read(1 << 20):
+            place = content.find(b"\0")
+            if place >= 0:
+                line += content.count(b"\n", 0, place)
+                raise ValueError(f"a NUL byte in line {line:,}")
+            line += content.count(b"\n")
 
 
 def _kinds(path: Path, between: str, names: Sequence[str], first: int) -> Iterator[tuple[str, str]]:

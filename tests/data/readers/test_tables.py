@@ -152,6 +152,7 @@ def test_each_fault_gives_one_clear_error_that_names_the_file(load, changes, mes
         ("a.csv", b"", "no column 'a'; the table has no columns"),
         ("a.csv", b"\xff\xfe\x00a", "is not a readable CSV file in UTF-8"),
         ("a.csv", b"a,group\n1,2\n1,2,3,4\n", "is not a readable CSV file"),
+        ("a.csv", b"a,group\n1,b\n2,c\0d\n", "is not a readable CSV file in UTF-8 (a NUL byte in line 3)"),
         ("a.parquet", b"PAR1 nothing of the sort", "is not a readable Parquet file"),
         ("a.parquet", b"", "is not a readable Parquet file"),
     ],

@@ -17,6 +17,8 @@ CURVE_COLUMNS = (*CELL_COLUMNS, "epoch", "step", "seconds")
 """Columns of the curves that are no metrics."""
 FORK = "fork"
 """Column of population based training only: ``DONOR@EPOCH`` for a cell that continues another's training."""
+MOST_LINES = 200_000
+"""Of a plan: twice as many as a study may have cells, since a level that is text may span several."""
 MOST_COLUMNS = 1000
 """Of a plan; reports have a panel for each setting that a study varies."""
 _IRRELEVANT = ("execution", "smoke", "published")
@@ -72,8 +74,10 @@ def plan_factors(text: str) -> tuple[str, ...]:
     """The factors among the columns of ``plan_text``.
 
     Raises:
-        ValueError: The columns of a cell are missing, or there are more than a plan can have.
+        ValueError: The columns of a cell are missing, or there are more columns or lines than a plan can have.
     """
+    if (lines := text.count("\n")) > MOST_LINES:
+        raise ValueError(f"has {lines:,} lines, and no study has more than {MOST_LINES // 2:,} cells")
     header = next(csv.reader(io.StringIO(text)), [])
     if not set(CELL_COLUMNS) <= set(header):
         raise ValueError(f"needs the columns {', '.join(CELL_COLUMNS)}")

@@ -27,6 +27,11 @@ def test_rows_come_back_with_their_types():
             ",".join(["cell_id", "arm", "seed", *(f"x{n}" for n in range(MOST_COLUMNS))]) + "\n",
             r"has 1,003 columns, and no study varies more than 1,000 settings",
         ),
+        pytest.param(
+            "cell_id,arm,seed\n" + "a,base,0\n" * 200_000,
+            "has 200,001 lines, and no study has more than 100,000 cells",
+            id="lines",
+        ),
     ],
 )
 def test_what_no_study_has_written_is_refused(text, message):

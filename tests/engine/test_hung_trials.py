@@ -136,7 +136,7 @@ def test_a_trial_that_takes_too_long_fails_with_that_reason_and_more_time_contin
 
 @pytest.mark.long
 def test_a_trial_that_hangs_is_ended_when_its_time_is_up(run):
-    code, folder, shown = run("native", max_trial_s=2, max_failures=3)
+    code, folder, shown = run("native", max_trial_s=10, max_failures=3)
     assert code == 3, shown
     lost, other = folder.ledger.read()
     assert (lost.state, other.state) == (CellState.FAIL, CellState.COMPLETE)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import math
 
+from fgtune.catalog.cleaning import cleaning_specs
 from fgtune.catalog.features import family_member, listed_members, probe_specs
 from fgtune.catalog.spec import SPLITS, Direction, MetricSpec, Reads
 from fgtune.catalog.terms import TERMS
@@ -224,46 +225,6 @@ def _probability_specs() -> tuple[MetricSpec, ...]:
     )
 
 
-def _cleaning_specs() -> tuple[MetricSpec, ...]:
-    """What is known of the coarse labels of the training split before training."""
-
-    def share(name: str, description: str, direction: Direction, reads: Reads, empty: str) -> MetricSpec:
-        return MetricSpec(name, description, 0.0, 1.0, direction, reads, empty, splits=("train",), final=True)
-
-    no_noise = "absent unless data.label_noise made labels wrong"
-    uncleaned = f"absent without trial.cleaning; {no_noise}"
-    return (
-        share(
-            "cleaned_labels",
-            "share of the coarse labels that cleaning changed or left out",
-            "none",
-            "coarse labels",
-            "absent without trial.cleaning",
-        ),
-        share(
-            "cleaning_precision",
-            "share of the labels that cleaning changed or left out which were wrong",
-            "maximize",
-            "right coarse labels",
-            f"{uncleaned}, or when it changed none",
-        ),
-        share(
-            "cleaning_recall",
-            "share of the wrong labels that cleaning changed or left out",
-            "maximize",
-            "right coarse labels",
-            f"{uncleaned}, or when none is wrong",
-        ),
-        share(
-            "wrong_labels",
-            "share of the coarse labels that are trained on, after cleaning, which are wrong",
-            "minimize",
-            "right coarse labels",
-            no_noise,
-        ),
-    )
-
-
 def _loss_specs() -> tuple[MetricSpec, ...]:
     def loss(name: str, description: str, empty: str, reads: Reads, splits: tuple[str, ...]) -> MetricSpec:
         return MetricSpec(name, description, 0.0, math.inf, "minimize", reads, empty, splits=splits)
@@ -293,7 +254,7 @@ METRICS: dict[str, MetricSpec] = {
         *_probability_specs(),
         *_class_use_specs(),
         *_shape_specs(),
-        *_cleaning_specs(),
+        *cleaning_specs(),
         *_loss_specs(),
         *listed_members(),
         *probe_specs(),

@@ -24,6 +24,7 @@ def taken(dataset: Dataset, rows: IntArray) -> Dataset:
         dataset,
         inputs=inputs.take(rows) if isinstance(inputs, StoredInputs) else inputs[rows],
         coarse=dataset.coarse[rows],
+        true_coarse=None if dataset.true_coarse is None else dataset.true_coarse[rows],
         fine=None if dataset.fine is None else dataset.fine[rows],
         fine_values=None if dataset.fine_values is None else dataset.fine_values[rows],
         given_split=None if dataset.given_split is None else dataset.given_split[rows],

@@ -191,7 +191,7 @@ class Evaluator:
         return tuple(dict.fromkeys((*(("train",) if probes else ()), *self.splits)))
 
     def measure_final(self, predictions: Mapping[str, Predictions]) -> dict[str, float]:
-        """Metrics that are told once, after the last epoch: of labels, probes, continuous targets, few-shot episodes.
+        """Metrics that are reported at the end alone: of labels, probes, continuous targets, few-shot episodes.
 
         Probes are fitted on the training split and are not evaluated on a split that shares samples with it, as all
         splits do in a transductive study.

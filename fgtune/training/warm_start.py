@@ -117,9 +117,11 @@ class FineStart:
         wanted: tuple[IntArray, ...] | None = None
         groups, sets = clustered_groups(view, num_fine)
         group_of: IntArray | None = None  # of each fine class at its start, where labels form sets
+        starting: IntArray | None = None  # (labels, K_F) what these sets are
         if learned and sets is not None:
             group_of = _groups_of_classes(config.relations, features, groups, len(sets), num_fine, seed)
-            wanted = tuple(np.bincount(having, minlength=2) for having in _starting_sets(sets, group_of))
+            starting = _starting_sets(sets, group_of)
+            wanted = tuple(np.bincount(having, minlength=2) for having in starting)
         elif learned:  # relations that are given or fixed have sizes of their own, clusters' come from the clusters
             kind_of_sizes, among = config.relations, view.num_coarse
             wanted = remembered(
@@ -127,16 +129,10 @@ class FineStart:
                 *("sizes", kind_of_sizes.sizes, features, coarse, among, num_fine, seed, clusters),
             )
         self.relations = RelationsState(
-            config.relations,
-            num_fine,
-            view.num_coarse,
-            seed,
-            device,
-            truth=truth,
-            sizes=wanted,
+            config.relations, num_fine, view.num_coarse, seed, device, truth=truth, sizes=wanted
         )
-        if sets is not None and group_of is not None:
-            self.relations.begin_with(_starting_sets(sets, group_of))
+        if starting is not None:
+            self.relations.begin_with(starting)
         self.labels: Tensor | None = None
         shares = np.ones(num_fine)
         if clusters and features is not None:

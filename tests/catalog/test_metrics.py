@@ -14,6 +14,7 @@ from fgtune.config.schema.paths import value_at
 from fgtune.config.schema.trial import EvaluationConfig
 from fgtune.errors import ConfigError
 
+PROBES = ("knn_fine", "linear_fine", "ridge_r2", "ridge_mse", "rank_mse", "gradient_mse")
 ORACLE = {
     "clustering_accuracy",
     "macro_accuracy",
@@ -30,12 +31,7 @@ ORACLE = {
     "ged_reference",
     *(f"recall_fine_{k}" for k in (1, 2, 4, 8, 10, 100, 1000)),
     *(f"fewshot_{shots}{end}" for shots in (1, 5) for end in ("", "_low", "_high", "_best")),
-    "knn_fine",
-    "linear_fine",
-    "ridge_r2",
-    "ridge_mse",
-    "rank_mse",
-    "gradient_mse",
+    *PROBES,
     "raw_mse",
     "loss_fine",
     "cleaning_precision",
@@ -104,21 +100,11 @@ def test_only_what_must_be_asked_for_or_fitted_is_missing_from_curves_and_splits
     assert {name for name, spec in METRICS.items() if spec.final} == {
         name for name in METRICS if name.startswith(("fewshot", "attention"))
     } | {
-        "knn_fine",
-        "linear_fine",
-        "ridge_r2",
-        "ridge_mse",
-        "rank_mse",
-        "gradient_mse",
+        *PROBES,
         *CLEANING,
     }
     assert {name for name, spec in METRICS.items() if "train" not in spec.splits} == {
-        "knn_fine",
-        "linear_fine",
-        "ridge_r2",
-        "ridge_mse",
-        "rank_mse",
-        "gradient_mse",
+        *PROBES,
         "attention_big",
         "attention_small",
     }

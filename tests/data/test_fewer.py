@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fgtune.config.schema.data import ArraysConfig, Cifar100Config, DigitsConfig, FewShotDataConfig
+from fgtune.config.schema.base import LabelNoiseConfig
+from fgtune.config.schema.data import ArraysConfig, Cifar100Config, DigitsConfig, FewShotDataConfig, HierarchyConfig
+from fgtune.data.fewer import taken
 from fgtune.data.load import load_dataset
 from fgtune.data.once import once, reading_once
 from fgtune.data.sets import cifar_files
@@ -103,3 +105,11 @@ def test_a_file_that_changes_is_read_again(tmp_path):
             assert once(file.read_text, [file], "text") == "another"
         assert once(lambda: "kept", [file], "text") == "another"
     assert once(lambda: "anew", [file], "text") == "anew"
+
+
+def test_right_labels_stay_beside_the_wrong_ones_of_the_samples_that_are_taken():
+    dataset = load_dataset(HierarchyConfig(num_samples=300, label_noise=LabelNoiseConfig(share=0.3)))
+    rows = np.array([7, 2, 250])
+    found = taken(dataset, rows)
+    np.testing.assert_array_equal(found.true_coarse, dataset.true_coarse[rows])
+    assert taken(load_dataset(HierarchyConfig(num_samples=300)), rows).true_coarse is None

@@ -20,6 +20,7 @@ from fgtune.config.schema.declared import DeclaredMetric
 from fgtune.config.schema.paths import suggestion
 from fgtune.errors import ConfigError
 from fgtune.results.evidence import CURVE, history_digest
+from fgtune.results.ledger import UNDEFINED
 from fgtune.results.records import CellResult, CellState, EpochMetrics
 
 _CAUSES = {CellState.FAIL: "failed elsewhere", CellState.PRUNED: "stopped early elsewhere"}
@@ -189,7 +190,7 @@ def _result(run: Run, cell: Cell, runs: Runs) -> tuple[CellResult, tuple[EpochMe
     missing = sorted(name for name, value in run.epochs[epochs[-1]].items() if not math.isfinite(value))
     cause = run.cause or _CAUSES.get(run.state)
     if missing and not failed:
-        note = f"not finite: {', '.join(missing)}"
+        note = f"{UNDEFINED[0]}{', '.join(missing)}"
         cause = f"{cause}; {note}" if cause else note
     result = CellResult(
         cell_id=cell.cell_id,

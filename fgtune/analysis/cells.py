@@ -92,7 +92,7 @@ def possible_differences(data: StudyData, arm: PlannedArm, info: MetricInfo) -> 
 def _cases(data: StudyData, arm: PlannedArm, info: MetricInfo) -> dict[int, tuple[float, float]]:
     """Lowest and highest possible value by seed, over the cells that ended."""
     known = {seed: (value, value) for seed, value in data.values(arm.name, info.name).items()}
-    return known | dict.fromkeys(data.lost(arm.name, info.name), (info.low, info.high))
+    return known | dict.fromkeys(data.lost(arm.name, info.name), info.limits)
 
 
 def _mean(values: Sequence[float]) -> float:

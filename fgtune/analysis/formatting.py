@@ -49,6 +49,11 @@ class MetricInfo:
     whole: bool = False
 
     @property
+    def limits(self) -> tuple[float, float]:
+        """The ends of its range."""
+        return self.low, self.high
+
+    @property
     def reach(self) -> tuple[float, float]:
         """The smallest and the largest difference of two values, or of two means."""
         return self.low - self.high, self.high - self.low

@@ -11,7 +11,7 @@ from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.portrait_cells import chosen_portrait
 from fgtune.arrays import AnyArray, IntArray
-from fgtune.config.schema.trial import reported_among
+from fgtune.config.schema.evaluation import reported_among
 from fgtune.metrics.exemplars import FeatureDifference
 from fgtune.metrics.relations import align
 from fgtune.results.records import CellResult, MapRecord, PortraitRecord, RelationsRecord

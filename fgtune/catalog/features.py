@@ -10,13 +10,15 @@ import math
 import re
 from collections.abc import Iterator
 
-from fgtune.catalog.spec import SPLITS, Direction, MetricSpec
+from fgtune.catalog.spec import SPLITS, Direction, MetricSpec, NeededSetting
 
 PUBLISHED_RECALLS = (1, 2, 4, 8, 10, 100, 1000)
 PUBLISHED_SHOTS = (1, 5)
 PATCH_REGIONS = ("big", "small")
 
 _HELD_OUT = ("val", "test")
+_ATTENTION = NeededSetting(("evaluation.attention_samples",), "set trial.evaluation.attention_samples, to 32 say")
+_BY_EPOCH = NeededSetting(("evaluation.few_shot.by_epoch",), "set trial.evaluation.few_shot.by_epoch: true")
 _NO_TARGETS = "absent when the training split or this one has no sample, or they share samples"
 _MEMBER = re.compile(
     r"recall_(?P<labels>coarse|fine)_(?P<k>[1-9]\d*)|fewshot_(?P<shots>[1-9]\d*)(?P<end>_low|_high|_best)?|attention_(?P<region>[a-z]\w*)"
@@ -55,7 +57,7 @@ def _recall(labels: str, k: int) -> MetricSpec:
         "maximize",
         "coarse labels" if labels == "coarse" else "fine classes",
         "nan when fewer than two samples are labelled",
-        setting=("evaluation.recall", k),
+        needs=(NeededSetting.listed("evaluation.recall", k),),
     )
 
 
@@ -68,6 +70,7 @@ def _attention(region: str) -> MetricSpec:
         "none",
         "no labels",
         "absent unless evaluation.attention_samples is positive and the data know the region",
+        needs=(_ATTENTION,),
         splits=_HELD_OUT,
         final=True,
     )
@@ -92,7 +95,7 @@ def _few_shot(shots: int, end: str) -> MetricSpec:
         direction,
         "fine classes",
         empty + more,
-        setting=("evaluation.few_shot.shots", shots),
+        needs=(NeededSetting.listed("evaluation.few_shot.shots", shots), *((_BY_EPOCH,) if end == "_best" else ())),
         splits=("train", "test") if end == "_best" else SPLITS,
         final=True,
     )
@@ -148,7 +151,7 @@ def _of_classes(probe: str, description: str) -> MetricSpec:
         "maximize",
         "fine classes",
         _NO_TARGETS,
-        setting=("evaluation.probes", probe),
+        needs=(NeededSetting.listed("evaluation.probes", probe),),
         splits=_HELD_OUT,
         final=True,
     )
@@ -165,7 +168,7 @@ def _of_values(
         direction,
         "fine values",
         empty,
-        setting=("evaluation.probes", probe),
+        needs=(NeededSetting.listed("evaluation.probes", probe),),
         splits=_HELD_OUT,
         final=True,
     )

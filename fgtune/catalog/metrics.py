@@ -10,7 +10,7 @@ import math
 
 from fgtune.catalog.cleaning import cleaning_specs
 from fgtune.catalog.features import family_member, listed_members, probe_specs
-from fgtune.catalog.spec import SPLITS, Direction, MetricSpec, Reads
+from fgtune.catalog.spec import SPLITS, Direction, MetricSpec, NeededSetting, Reads
 from fgtune.catalog.terms import TERMS
 from fgtune.errors import ConfigError
 
@@ -22,6 +22,7 @@ __all__ = [
     "SPLITS",
     "Direction",
     "MetricSpec",
+    "NeededSetting",
     "find_spec",
     "is_of_cells",
     "spec_of",
@@ -88,9 +89,16 @@ def _coarse_label_specs() -> tuple[MetricSpec, ...]:
         described = f"share of labelled samples whose {which}, mean over sources"
         return MetricSpec(name, described, 0.0, 1.0, "maximize", "coarse labels", _NO_COARSE, counts=True)
 
+    sets = NeededSetting(
+        ("data.coarse_sets", "data.label_sets"),
+        "set trial.data.coarse_sets",
+        rule="needs coarse labels that form sets",
+        in_one_arm=True,
+    )
+
     def of_sets(name: str, description: str, empty: str, *, counts: bool = False) -> MetricSpec:
         absent = f"absent unless coarse labels form sets; {empty}"
-        return MetricSpec(name, description, 0.0, 1.0, "maximize", "coarse labels", absent, counts=counts)
+        return MetricSpec(name, description, 0.0, 1.0, "maximize", "coarse labels", absent, (sets,), counts=counts)
 
     return (
         of_sets(
@@ -227,7 +235,7 @@ def _probability_specs() -> tuple[MetricSpec, ...]:
 
 def _loss_specs() -> tuple[MetricSpec, ...]:
     def loss(name: str, description: str, empty: str, reads: Reads, splits: tuple[str, ...]) -> MetricSpec:
-        return MetricSpec(name, description, 0.0, math.inf, "minimize", reads, empty, splits=splits)
+        return MetricSpec(name, description, 0.0, math.inf, "minimize", reads, empty, splits=splits, unevaluated=True)
 
     both, no_samples = ("train", "val"), "absent when the split has no samples"
     return (

@@ -13,6 +13,30 @@ SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
+class NeededSetting:
+    """What a study must set, so that a metric is measured.
+
+    Attributes:
+        paths: Dotted paths below ``trial``; one of them must have a value other than none, false and 0.
+        fix: What to write.
+        rule: Why the metric is absent otherwise.
+        entry: An entry that the list at the path must have; None where it is no list.
+        in_one_arm: Whether an arm that has it is enough; otherwise every arm needs it.
+    """
+
+    paths: tuple[str, ...]
+    fix: str
+    rule: str = "is not measured by default"
+    entry: int | str | None = None
+    in_one_arm: bool = False
+
+    @classmethod
+    def listed(cls, path: str, entry: int | str) -> NeededSetting:
+        """An entry of the list at ``path``."""
+        return cls((path,), f"add {entry} to trial.{path}", entry=entry)
+
+
+@dataclass(frozen=True)
 class MetricSpec:
     """What one metric means.
 
@@ -25,9 +49,10 @@ class MetricSpec:
         reads: The labels that it needs; fine targets, and the coarse labels that wrong ones were made
             of, make it an oracle metric.
         empty: What an input without samples (or without labels, or terms) yields.
-        setting: Dotted path below ``trial``, and an entry that the list there must have for the metric to be measured;
-            None where it always is.
+        needs: What a study must set for it to be measured; nothing where it always is.
         splits: Splits on which it is measured, where the config asks for them.
+        unevaluated: Whether its value on the training split comes from training, or from before it, so that the split
+            need not be evaluated.
         final: Measured after the last epoch only, so it has no curve and cannot stop a trial early.
         counts: Whether it is a share of the split's samples, so that it moves in steps of one sample.
         whole: Whether each of its values is a whole number.
@@ -40,8 +65,9 @@ class MetricSpec:
     direction: Direction
     reads: Reads
     empty: str
-    setting: tuple[str, int | str] | None = None
+    needs: tuple[NeededSetting, ...] = ()
     splits: tuple[str, ...] = SPLITS
+    unevaluated: bool = False
     final: bool = False
     counts: bool = False
     whole: bool = False

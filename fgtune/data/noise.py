@@ -12,9 +12,9 @@ from fgtune.arrays import Float32Array, FloatArray, IntArray
 from fgtune.config.schema.base import LabelNoiseConfig
 from fgtune.data.base import Dataset
 from fgtune.data.preparation import as_prepared, fitted
+from fgtune.data.principal import principal_space, space_rows
 from fgtune.data.views import vectors
 from fgtune.errors import DataError
-from fgtune.principal import principal_space, space_rows
 from fgtune.streams import numpy_stream
 
 _BLOCK_NUMBERS = 1 << 22

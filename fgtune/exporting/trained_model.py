@@ -27,8 +27,8 @@ from fgtune.text import first_of
 from fgtune.training.augment import Views
 from fgtune.training.clustering.rules import Clusters, softmax
 from fgtune.training.compute import Compute
-from fgtune.training.evaluator import Predictions
 from fgtune.training.input_checks import view_shape
+from fgtune.training.predictions import Predictions
 
 if TYPE_CHECKING:
     import pandas as pd

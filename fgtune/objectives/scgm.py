@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar
 
 import torch
@@ -11,6 +10,7 @@ from torch.nn import functional
 
 from fgtune.config.schema.objective import ObjectiveConfig
 from fgtune.objectives.base import Need, StepOutputs, Term, TermContext, mean_over_labels, provided
+from fgtune.objectives.class_vectors import ClassVectors
 
 _TOLERANCE, _CHECKED_EVERY, _MOST_ROUNDS = 0.1, 10, 10_000
 """The balancing ends once row factors change by less than this in all, looked at every so many rounds (as released)."""
@@ -34,7 +34,10 @@ class ScgmTerm(Term):
     def __init__(self, config: ObjectiveConfig, context: TermContext) -> None:
         super().__init__()
         self.settings = config.scgm
-        self.classes = nn.ModuleList(_ClassVectors(number, context.embedding_dim) for number in context.num_coarse)
+        vectors = (
+            ClassVectors(number, context.embedding_dim, nn.init.xavier_uniform_) for number in context.num_coarse
+        )
+        self.classes = nn.ModuleList(vectors)
         self.assigned: Tensor
         self.register_buffer("assigned", torch.full((len(context.groups),), -1, dtype=torch.int64))
 
@@ -74,19 +77,6 @@ class ScgmTerm(Term):
         """(K_C, K_F) logarithm of p(y | z), the probability of each coarse class of a source below each subclass."""
         directions = functional.normalize(self.classes.get_parameter(f"{source}.weight"), dim=1)
         return (directions @ provided(outputs.prototypes, Need.PROTOTYPES).T).log_softmax(dim=0)
-
-
-class _ClassVectors(nn.Module):
-    """One vector for each coarse class."""
-
-    def __init__(self, classes: int, dim: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(classes, dim))
-
-    def reset_parameters(self, generator: torch.Generator) -> None:
-        """Draw by Glorot's rule, as released."""
-        bound = math.sqrt(6 / sum(self.weight.shape))
-        nn.init.uniform_(self.weight, -bound, bound, generator=generator)
 
 
 def balanced_assignment(log_share: Tensor, sharpness: float) -> Tensor:

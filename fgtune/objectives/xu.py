@@ -12,6 +12,7 @@ from torch.nn import functional
 from fgtune.config.schema.contrast import ParametricInstanceConfig, QueueInstanceConfig
 from fgtune.config.schema.objective import ObjectiveConfig
 from fgtune.objectives.base import KeyEncoding, Need, StepOutputs, Term, TermContext, mean_over_labels, provided
+from fgtune.objectives.class_vectors import ClassVectors
 from fgtune.streams import torch_stream
 
 
@@ -131,7 +132,9 @@ class QueueInstanceTerm(Term):
         self.query = projection(context.feature_dim, config.projection_dim)
         self.key = projection(context.feature_dim, config.projection_dim).requires_grad_(False)
         numbers = context.num_coarse if config.coarse_weight > 0 else ()
-        self.classes = nn.ModuleList(_Directions(number, config.projection_dim) for number in numbers)
+        self.classes = nn.ModuleList(
+            ClassVectors(number, config.projection_dim, _within_inverse_root) for number in numbers
+        )
         self.queue: Tensor
         self.filled: Tensor
         self.register_buffer("queue", torch.zeros(config.size, config.projection_dim))
@@ -193,21 +196,10 @@ class QueueInstanceTerm(Term):
             self._new_keys = None
 
 
-class _Directions(nn.Module):
-    """Cosine of normalised vectors to one vector for each class."""
-
-    def __init__(self, classes: int, dim: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(classes, dim))
-
-    def reset_parameters(self, generator: torch.Generator) -> None:
-        """Draw as the released code does, uniformly within 1 / sqrt(classes); their length sets how fast they turn."""
-        bound = 1 / math.sqrt(len(self.weight))
-        nn.init.uniform_(self.weight, -bound, bound, generator=generator)
-
-    def forward(self, vectors: Tensor) -> Tensor:
-        """(B, classes) cosines of normalised vectors (B, dim)."""
-        return vectors @ functional.normalize(self.weight, dim=1).T
+def _within_inverse_root(weight: Tensor, generator: torch.Generator) -> None:
+    """Draw as the released code does, uniformly within 1 / sqrt(classes); their length sets how fast they turn."""
+    bound = 1 / math.sqrt(len(weight))
+    nn.init.uniform_(weight, -bound, bound, generator=generator)
 
 
 def projection(feature_dim: int, projection_dim: int) -> nn.Sequential:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,9 @@ from fgtune.results.texts import CELL_COLUMNS, parse_plan, plan_factors, resolve
 
 
 @lru_cache(maxsize=8)
-def _json_of(text: str) -> str:
+def _json_of(text: str, where: str) -> str:
     """A resolved study as JSON: one call reads it several times, and YAML takes long to read."""
-    return json.dumps(parse_yaml(text, "").data)
+    return json.dumps(parse_yaml(text, where).data)
 
 
 _MISSING = "this file of a study folder is missing"
@@ -72,9 +71,7 @@ class StoredStudy(CellFiles):
         fix = "restore the file, or run the study again: finished cells are kept"
         text = self._text(self.resolved_file)
         try:
-            with suppress(ConfigError):  # which does not know the file's name
-                return Study.from_plain(json.loads(_json_of(text)))
-            return Study.from_plain(parse_yaml(text, where).data)
+            return Study.from_plain(json.loads(_json_of(text, where)))
         except ValidationError as error:
             rule = f"is not the resolved study that this version writes ({error.error_count()} problems)"
             raise DamagedFileError(rule, where=where, fix=fix) from error

@@ -17,7 +17,7 @@ from fgtune.errors import TrialError
 from fgtune.files import replacing
 from fgtune.models.classifier import FineClassifier
 from fgtune.training.augment_ops import as_float
-from fgtune.training.evaluator import Predictions
+from fgtune.training.predictions import Predictions
 
 EVALUATION_BATCH = 4096
 """Largest number of samples in one pass of ``Compute.predict``."""

@@ -6,12 +6,12 @@ Training passes predictions to it and receives numbers, never labels.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from fgtune.arrays import AnyArray, Float32Array, IntArray
-from fgtune.config.schema.trial import EvaluationConfig, reported_among
+from fgtune.config.schema.evaluation import EvaluationConfig, reported_among
 from fgtune.data.base import EvaluationView
 from fgtune.metrics.attention import attention_share
 from fgtune.metrics.calibration import are_shares, information, mean_known, reliability, share_error, stability
@@ -21,7 +21,6 @@ from fgtune.metrics.coarse import (
     coarse_counts,
     coarse_probabilities,
     coarse_top,
-    predict_within,
     set_accuracy,
     set_f1,
 )
@@ -47,46 +46,13 @@ from fgtune.results.records import (
 from fgtune.streams import drawn_rows, numpy_stream
 from fgtune.training.final_metrics import few_shot, probe_classes, probe_values
 from fgtune.training.portraits import Painter
+from fgtune.training.predictions import Predictions
 from fgtune.training.prepared import FixedSample
 
 _SPREAD_SAMPLES = 5000
 """Samples whose features' spread is measured: enough for 100 cells."""
 _TINY = np.float32(1e-38)
 """Keeps the logarithm of a probability finite."""
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """Outputs on n samples.
-
-    Attributes:
-        probs: (n, num_fine) float32, rows summing to 1.
-        features: (n, d) float32, the input of the head.
-        coarse_probs: For each source, (n, K_C) float32 probabilities of the coarse head; None without one, in which
-            case the probabilities of fine classes are summed by their learned parents.
-        log_probs: (n, num_fine) float32 logarithms of ``probs`` up to a constant a sample, which tell apart classes
-            whose probabilities are too small for float32; None where the probabilities are to be taken.
-    """
-
-    probs: Float32Array
-    features: Float32Array
-    coarse_probs: tuple[Float32Array, ...] | None = None
-    log_probs: Float32Array | None = None
-
-    @property
-    def fine(self) -> IntArray:
-        """(n,) int64 most probable fine class; neither M nor the coarse label of a held-out sample is used."""
-        fine: IntArray = self.probs.argmax(axis=1).astype(np.int64)
-        return fine
-
-    def within(self, fine_to_coarse: IntArray, coarse: IntArray) -> IntArray:
-        """(n,) int64 most probable fine class among those that the known coarse labels leave.
-
-        Args:
-            fine_to_coarse: (sources, num_fine) learned relations.
-            coarse: (n, sources) coarse labels, -1 for none.
-        """
-        return predict_within(self.probs if self.log_probs is None else self.log_probs, fine_to_coarse, coarse)
 
 
 class Evaluator:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from fgtune.arrays import Float32Array, IntArray
-from fgtune.config.schema.trial import EvaluationConfig, FewShotConfig
+from fgtune.config.schema.evaluation import EvaluationConfig, FewShotConfig
 from fgtune.metrics.calibration import are_shares, share_error
 from fgtune.metrics.episodes import UNKNOWN, episodes, mean_interval
 from fgtune.metrics.probes import accuracy, fit_linear, knn_predict

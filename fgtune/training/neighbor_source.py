@@ -15,7 +15,7 @@ from fgtune.data.base import TrainingView
 from fgtune.models.classifier import FineClassifier
 from fgtune.neighbors import coarse_groups, find_neighbors
 from fgtune.training.compute import log_of
-from fgtune.training.evaluator import Predictions
+from fgtune.training.predictions import Predictions
 
 
 class NeighborSource:

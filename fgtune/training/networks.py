@@ -5,7 +5,7 @@ What no chosen term needs is neither built nor run nor trained.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,13 +31,12 @@ from fgtune.training.augment import Views
 from fgtune.training.clustering.find import clustered_groups, find_clusters
 from fgtune.training.clustering.rules import Clusters, clusters_of
 from fgtune.training.compute import EVALUATION_BATCH, Compute, TrainingInputs
-from fgtune.training.evaluator import Predictions
 from fgtune.training.input_checks import view_shape
+from fgtune.training.key_encoder import KeyEncoder, batch_parts
 from fgtune.training.neighbor_source import NeighborSource
+from fgtune.training.predictions import Predictions
 
 ATTENTION_BATCH = 64
-LARGE_PREDICTIONS = 50_000_000
-"""Probabilities of one split, samples times classes, held at once (200 MB) where only classes are asked for."""
 
 
 @dataclass(frozen=True)
@@ -92,13 +91,9 @@ class Networks:
         self.objective.to(device)
         self.has_fine_head = Need.FINE_HEAD in self.objective.needs
         self.teacher = EmaTeacher(self.model, config.teacher.decay, config.teacher.warmup, config.teacher.buffers)
-        self.key_encoder: EmaTeacher | None = None
-        self.batch_groups = 1
-        if (encoding := self.objective.key_encoding) is not None:
-            self.key_encoder = EmaTeacher(
-                self.model, encoding.momentum, False, "averaged" if encoding.statistics == "averaged" else "own"
-            )
-            self.batch_groups = encoding.groups
+        encoding = self.objective.key_encoding
+        self.key_encoder = None if encoding is None else KeyEncoder(self.model, encoding)
+        self._groups = 1 if encoding is None else encoding.groups
         self.neighbors: NeighborSource | None = None
         if Need.NEIGHBORS in self.objective.needs:
             self.neighbors = NeighborSource(
@@ -131,7 +126,7 @@ class Networks:
         """Features (B, d) and, with a fine head, log-probabilities (B, K_F) on view x0, in fp32, with gradients."""
         view = self.views.student(inputs, generator)
         with self.compute.autocast():
-            parts = [self.model.features(part) for part in self._parts(view)]
+            parts = [self.model.features(part) for part in batch_parts(view, self._groups)]
             features = torch.cat(parts) if len(parts) > 1 else parts[0]
             logits = self.model.head(features) if self.has_fine_head else None
         return features.float(), None if logits is None else logits.float().log_softmax(dim=1)
@@ -169,7 +164,7 @@ class Networks:
         if not self.has_fine_head and self.key_encoder is None:
             return Targets()
         view = self.views.teacher(inputs, streams["x1"])
-        keys = None if self.key_encoder is None else self._keys(self.key_encoder.model, view, streams)
+        keys = None if self.key_encoder is None else self.key_encoder.keys(view, self.compute, streams)
         if not self.has_fine_head:
             return Targets(keys=keys)
         logits = self.compute.logits(self.teacher.model, view)
@@ -191,19 +186,6 @@ class Networks:
         drawn_logits = self.compute.logits(self.teacher.model, self.views.teacher(all_inputs[drawn], streams["x1"]))
         log_q[valid] = drawn_logits.log_softmax(dim=1)
         return Targets(logits, log_q, valid, keys)
-
-    def _keys(self, encoder: FineClassifier, view: Tensor, streams: dict[str, torch.Generator]) -> Tensor:
-        """Features (B, d) of the momentum encoder; of parts of a batch in an order that the student does not have."""
-        with self.compute.autocast():
-            if self.batch_groups == 1 or not encoder.training:
-                return encoder.features(view).float()
-            order = torch.randperm(len(view), generator=streams["shuffle"], device=view.device)
-            shuffled = torch.cat([encoder.features(part) for part in self._parts(view[order])]).float()
-        return torch.empty_like(shuffled).index_copy_(0, order, shuffled)
-
-    def _parts(self, view: Tensor) -> tuple[Tensor, ...]:
-        """The parts of a batch (B, ...) that batch norm sees one by one, of two samples or more each."""
-        return view.tensor_split(max(1, min(self.batch_groups, len(view) // 2)))
 
     def after_step(self) -> None:
         """Update everything that follows the student; call after every optimiser step."""
@@ -319,56 +301,3 @@ class Networks:
 
     def _cluster_arrays(self) -> dict[str, npt.NDArray[Any]]:
         return {} if self._clusters is None else self._clusters.arrays()
-
-
-class PredictionCache:
-    """Predictions of the networks with their current weights; discard the cache before the next training step.
-
-    Predictions are cached by model and rows, so that metrics, clusters and the validation loss share them, and the
-    three splits of a transductive study, which hold the same samples, cost one pass.
-
-    Args:
-        networks: In training or evaluation mode.
-    """
-
-    def __init__(self, networks: Networks) -> None:
-        self._networks = networks
-        self._kept: list[tuple[FineClassifier, IntArray, Predictions]] = []
-        self._interpreted: list[tuple[IntArray, Predictions]] = []
-
-    def outputs(self, model: FineClassifier, rows: IntArray) -> Predictions:
-        """Head probabilities and features of ``model`` on ``rows`` (n,) of the data set, without augmentation."""
-        for other, kept, predictions in self._kept:
-            if other is model and _same(kept, rows):
-                return predictions
-        predictions = self._networks.predict(model, rows)
-        self._kept.append((model, rows, predictions))
-        return predictions
-
-    def predict(self, rows: IntArray) -> Predictions:
-        """Predictions of the evaluated weights on ``rows`` (n,), for metrics; only after classes have been found."""
-        for kept, predictions in self._interpreted:
-            if _same(kept, rows):
-                return predictions
-        predictions = self._networks.interpret(self.outputs(self._networks.evaluated, rows), rows)
-        self._interpreted.append((rows, predictions))
-        return predictions
-
-    def parts(self, rows: IntArray) -> Iterator[tuple[IntArray, Predictions]]:
-        """``predict`` for ``rows`` (n,), all at once, or, where that would take much memory, in parts not kept."""
-        kept = any(_same(other, rows) for other, _ in self._interpreted)
-        if kept or len(rows) * self._networks.num_fine <= LARGE_PREDICTIONS:
-            yield rows, self.predict(rows)
-            return
-        for start in range(0, len(rows), EVALUATION_BATCH):
-            part = rows[start : start + EVALUATION_BATCH]
-            outputs = self._networks.predict(self._networks.evaluated, part)
-            yield part, self._networks.interpret(outputs, part)
-
-    def features(self, rows: IntArray) -> Float32Array:
-        """(n, d) features of the evaluated weights on ``rows`` (n,)."""
-        return self.outputs(self._networks.evaluated, rows).features
-
-
-def _same(kept: IntArray, rows: IntArray) -> bool:
-    return kept is rows or np.array_equal(kept, rows)

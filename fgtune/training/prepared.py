@@ -13,10 +13,10 @@ from fgtune.config.schema.base import data_key, stable_hash
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Dataset, EvaluationView, Splits, TrainingView
 from fgtune.data.preparation import Fitted, InputScale, as_prepared, fitted, with_inputs
+from fgtune.data.principal import PrincipalSpace, principal_space, space_rows
 from fgtune.data.splits import split_dataset
 from fgtune.data.views import evaluation_view, training_view, vectors
 from fgtune.neighbors import coarse_groups, find_neighbors
-from fgtune.principal import PrincipalSpace, principal_space, space_rows
 from fgtune.streams import drawn_rows
 
 EVALUATION_NEIGHBORS = 5

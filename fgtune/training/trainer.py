@@ -33,8 +33,9 @@ from fgtune.streams import torch_stream
 from fgtune.training.compute import log_of, training_inputs
 from fgtune.training.evaluator import Evaluator
 from fgtune.training.final_metrics import at_best_validation
-from fgtune.training.networks import Networks, PredictionCache
+from fgtune.training.networks import Networks
 from fgtune.training.optimization import build_optimizer, learning_rate, num_batches
+from fgtune.training.prediction_cache import PredictionCache
 from fgtune.training.warm_start import FineStart
 
 CHECKPOINT_VERSION = 2

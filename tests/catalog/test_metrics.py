@@ -10,8 +10,9 @@ import pytest
 
 from fgtune.catalog import METRICS, find_spec, spec_of
 from fgtune.config.schema.base import METRIC_PATTERN
-from fgtune.config.schema.paths import value_at
-from fgtune.config.schema.trial import EvaluationConfig
+from fgtune.config.schema.evaluation import EvaluationConfig
+from fgtune.config.schema.paths import all_paths, value_at
+from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError
 
 PROBES = ("knn_fine", "linear_fine", "ridge_r2", "ridge_mse", "rank_mse", "gradient_mse")
@@ -129,11 +130,19 @@ def test_the_setting_that_a_metric_needs_is_one_that_the_config_takes():
         {"recall": [1, 2, 4, 8, 10, 100, 1000], "probes": ["knn", "linear", "ridge", "gradient"], "few_shot": {}}
     )
     plain = {"evaluation": asked.to_plain()}
-    needs = {name: spec.setting for name, spec in METRICS.items() if spec.setting is not None}
+    needs = {
+        name: (*need.paths, need.entry)
+        for name, spec in METRICS.items()
+        for need in spec.needs
+        if need.entry is not None
+    }
     assert all(entry in value_at(plain, path) for path, entry in needs.values())
     assert needs["recall_fine_4"] == ("evaluation.recall", 4)
     assert needs["fewshot_5_low"] == ("evaluation.few_shot.shots", 5)
     assert needs["rank_mse"] == ("evaluation.probes", "ridge")
+    assert {path for spec in METRICS.values() for need in spec.needs for path in need.paths} <= {
+        *all_paths(TrialConfig)
+    }
 
 
 @pytest.mark.parametrize("name", ["ari", "test/ari", "val/ari", "train/ari"])
@@ -142,7 +151,8 @@ def test_names_are_found_with_and_without_split(name):
 
 
 def test_any_number_makes_a_member_of_a_family():
-    assert find_spec("recall_fine_37").setting == ("evaluation.recall", 37)
+    (need,) = find_spec("recall_fine_37").needs
+    assert (need.paths, need.entry, need.fix) == (("evaluation.recall",), 37, "add 37 to trial.evaluation.recall")
     assert spec_of("val/recall_coarse_3").oracle is False
     assert spec_of("test/fewshot_20_high").direction == "none"
     assert "among the 37 nearest samples" in find_spec("recall_fine_37").description

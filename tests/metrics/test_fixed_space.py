@@ -9,8 +9,8 @@ import pytest
 from sklearn.decomposition import PCA
 from sklearn.metrics import calinski_harabasz_score, silhouette_score
 
+from fgtune.data.principal import principal_space
 from fgtune.metrics.fixed_space import FixedJudge
-from fgtune.principal import principal_space
 
 
 @pytest.mark.parametrize(("n", "d"), [(60, 8), (30, 50), (5, 3), (4, 9)])

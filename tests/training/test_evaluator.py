@@ -14,10 +14,11 @@ from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
 from fgtune.catalog import METRICS, spec_of
-from fgtune.config.schema.trial import EvaluationConfig
+from fgtune.config.schema.evaluation import EvaluationConfig
 from fgtune.data.base import EvaluationView, Splits
-from fgtune.training.evaluator import Evaluator, Predictions
+from fgtune.training.evaluator import Evaluator
 from fgtune.training.final_metrics import at_best_validation
+from fgtune.training.predictions import Predictions
 
 N, DIM, NUM_FINE = 400, 6, 4
 PARENTS = np.array([[0, 0, 1, 1]])
@@ -68,7 +69,7 @@ def test_without_a_config_nothing_is_measured_besides():
     view = make_view()
     plain = Evaluator(view, EvaluationConfig(silhouette_samples=100), NUM_FINE, {}, 0)
     metrics = plain.measure("test", predictions_on(view, "test"), PARENTS)
-    assert {METRICS[name.removeprefix("test/")].setting for name in metrics} == {None}
+    assert {METRICS[name.removeprefix("test/")].needs for name in metrics} == {()}
     assert {"test/coarse_top1", "test/coarse_top5", "test/ari", "test/coarse_accuracy"} <= set(metrics)
     assert plain.final_splits == ()
     assert plain.measure_final({}) == {}

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from fgtune.training.networks import PredictionCache
+from fgtune.training.key_encoder import batch_parts
+from fgtune.training.prediction_cache import PredictionCache
 
 
 @pytest.mark.parametrize(
@@ -119,12 +120,13 @@ def test_keys_are_normalised_by_averaged_statistics_or_by_their_own_batch(make_t
     )
     for networks in (averaged, batch):
         encoder, before = networks.key_encoder.model, statistics_of(networks.key_encoder.model)
-        keys = networks._keys(encoder, inputs, {})
+        keys = networks.key_encoder.keys(inputs, networks.compute, {})
         moved = [not torch.equal(a, b) for a, b in zip(before, statistics_of(encoder), strict=True)]
         assert all(moved) if networks is batch else not any(moved)
         torch.testing.assert_close(keys, encoder.eval().features(inputs) if networks is averaged else keys)
     twin = batch.model.train()  # the momentum encoder starts as a copy of the student
-    torch.testing.assert_close(batch._keys(batch.key_encoder.model.train(), inputs, {}), twin.features(inputs))
+    batch.key_encoder.model.train()
+    torch.testing.assert_close(batch.key_encoder.keys(inputs, batch.compute, {}), twin.features(inputs))
 
 
 def test_parts_of_a_batch_are_normalised_one_by_one_and_the_keys_in_another_order(make_trainer):
@@ -139,13 +141,12 @@ def test_parts_of_a_batch_are_normalised_one_by_one_and_the_keys_in_another_orde
     order = torch.randperm(12, generator=torch.Generator().manual_seed(5))
     expected = torch.empty_like(parts)
     expected[order] = torch.cat([plain.features(part) for part in inputs[order].split(4)])
-    keys = networks._keys(networks.key_encoder.model, inputs, {"shuffle": torch.Generator().manual_seed(5)})
+    streams = {"shuffle": torch.Generator().manual_seed(5)}
+    keys = networks.key_encoder.keys(inputs, networks.compute, streams)
     torch.testing.assert_close(keys, expected.detach())
     assert not torch.allclose(keys, parts)
 
 
 @pytest.mark.parametrize(("groups", "samples", "parts"), [(8, 64, 8), (8, 7, 3), (1, 5, 1), (4, 1, 1)])
-def test_a_part_has_two_samples_or_more(make_trainer, groups, samples, parts):
-    changes = {"objective.preset": "coins_released", "objective.instance": {"kind": "queue", "size": 64}}
-    networks = make_trainer({**changes, "objective.instance.batch_groups": groups}).networks
-    assert len(networks._parts(torch.zeros(samples, 6))) == parts
+def test_a_part_has_two_samples_or_more(groups, samples, parts):
+    assert len(batch_parts(torch.zeros(samples, 6), groups)) == parts

@@ -109,8 +109,7 @@ def _score(key: str, values: Sequence[float]) -> Estimate:
     found = mean_interval(values, LEVEL)
     if key == SECONDS:
         return replace(found, low=math.nan, high=math.nan)
-    range_ = metric_info(key)
-    return found.within(range_.low, range_.high)
+    return found.within(metric_info(key).limits)
 
 
 def _numbers(key: str, cells: Sequence[tuple[int, CellResult]]) -> list[float]:

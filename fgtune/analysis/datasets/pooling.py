@@ -57,7 +57,7 @@ def pool(effects: Sequence[float], variances: Sequence[float], level: float, lim
         level: Confidence level.
         limits: The smallest and the largest effect that the metric's range allows; intervals end there.
     """
-    estimate = mean_interval(list(effects), level).within(*limits)
+    estimate = mean_interval(list(effects), level).within(limits)
     k = estimate.n
     known = [variance for variance in variances if not math.isnan(variance)]
     tau = math.sqrt(max(0.0, estimate.sd**2 - math.fsum(known) / len(known))) if known and k >= 2 else math.nan

@@ -169,8 +169,8 @@ def dependence_of(data: StudyData, trials: Sequence[Trial], info: MetricInfo, fo
 def _limits(info: MetricInfo, *, logged: bool) -> Limits:
     """The smallest and the largest mean of a metric, or of its logarithm."""
     if not logged:
-        return info.low, info.high
-    low, high = (math.log10(end) if 0 < end < math.inf else None for end in (info.low, info.high))
+        return info.limits
+    low, high = (math.log10(end) if 0 < end < math.inf else None for end in info.limits)
     return -math.inf if low is None else low, math.inf if high is None else high
 
 

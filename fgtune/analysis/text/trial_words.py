@@ -115,6 +115,6 @@ def _metric_words(data: StudyData, name: str) -> str:
     info = data.info(name)
     if info.direction == "none":
         return f"{name} (no direction was given, so it is shown and not judged)"
-    low, high = (number(end) if math.isinf(end) else f"{end:g}" for end in (info.low, info.high))
+    low, high = (number(end) if math.isinf(end) else f"{end:g}" for end in info.limits)
     bounded = "no range was given" if math.isinf(info.low) and math.isinf(info.high) else f"from {low} to {high}"
     return f"{name} ({info.direction}, {bounded})"

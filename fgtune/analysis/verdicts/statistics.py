@@ -63,10 +63,10 @@ class Estimate:
         half = t_quantile(0.5 + level / 2, self.n - 1) * self.sd / math.sqrt(self.n)
         return self.mean - half, self.mean + half
 
-    def within(self, low: float, high: float) -> Estimate:
-        """The estimate of a mean of values that lie in [low, high]: its interval without what no mean can be."""
-        ends = cut((self.low, self.high), self.mean, (low, high))
-        return replace(self, low=ends[0], high=ends[1])
+    def within(self, limits: Limits) -> Estimate:
+        """The estimate of a mean of values that lie within limits: its interval without what no mean can be."""
+        low, high = cut((self.low, self.high), self.mean, limits)
+        return replace(self, low=low, high=high)
 
 
 def cut(ends: tuple[float, float], mean: float, limits: Limits) -> tuple[float, float]:
@@ -263,7 +263,7 @@ def contrast_of(
     return PairedContrast(
         seeds=tuple(range(n)) if seeds is None else tuple(seeds),
         differences=tuple(float(value) for value in array),
-        estimate=estimate.within(*limits),
+        estimate=estimate.within(limits),
         baseline_mean=baseline_mean,
         p_t=p_t,
         p_exact=sign_flip_p(array) if exact else math.nan,

@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from fgtune.analysis.discovery.outcome import Discovery
     from fgtune.analysis.inputs import StudyData
     from fgtune.data.base import Dataset
+    from fgtune.data.principal import PrincipalSpace
     from fgtune.metrics.fixed_space import FixedJudge
-    from fgtune.principal import PrincipalSpace
 
 RESULT, REPORT, MODEL, STUDY = "discover.json", "report.html", "model", "study.yaml"
 RESERVE_S = 15.0

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from fgtune.analysis.inputs import StudyData
     from fgtune.app.discovery.source import Source
     from fgtune.arrays import AnyArray, IntArray
+    from fgtune.data.principal import PrincipalSpace
     from fgtune.exporting.folder import ModelCard
-    from fgtune.principal import PrincipalSpace
     from fgtune.reporting.discovery import Sample
 
 CLASSES, TO_LABEL = "classes.csv", "to_label.csv"

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from fgtune.analysis.agreement import ArmAgreement
     from fgtune.analysis.inputs import StudyData
+    from fgtune.data.principal import PrincipalSpace
     from fgtune.metrics.fixed_space import FixedJudge
-    from fgtune.principal import PrincipalSpace
 
 _AS_STUDIED = UserForm()
 JUDGED_SAMPLES = 2000

@@ -10,8 +10,8 @@ import numpy as np
 
 from fgtune.app.verification.findings import DAMAGE, Finding, Subject, agree, described
 from fgtune.config.schema.base import stable_hash
+from fgtune.config.schema.evaluation import reported_among
 from fgtune.config.schema.streams import StreamsConfig
-from fgtune.config.schema.trial import reported_among
 from fgtune.metrics.coarse import coarse_accuracy_from_counts
 from fgtune.metrics.evaluate import evaluate_counts, evaluate_within
 from fgtune.results.evidence import ATTENTION, PORTRAIT, RELATIONS, StoredRecord, arrays_digest

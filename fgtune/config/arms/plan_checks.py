@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from fgtune.catalog import ARM_METRICS, COST, METRICS, MetricSpec, is_of_cells, natural_mode
+from fgtune.catalog import ARM_METRICS, COST, METRICS, MetricSpec, NeededSetting, is_of_cells, natural_mode
 from fgtune.config.arms.designs import DESIGNS
 from fgtune.config.arms.draft_arms import DraftArm
 from fgtune.config.arms.plan import Plan
 from fgtune.config.arms.records import Arm
 from fgtune.config.reading.load import LoadedStudy
 from fgtune.config.schema.base import stable_hash
-from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.paths import Path, suggestion, value_at
 from fgtune.config.schema.published import find_arm
 from fgtune.config.schema.study import Study
@@ -198,10 +197,6 @@ def _reasons(name: str, mode: Mode | None, study: Study, *, is_running: bool) ->
         yield "is of the test split, which selection must not look at", f"use val/{name.partition('/')[2]}{remedy}"
 
 
-def _has_no_sets(data: DataConfig) -> bool:
-    return data.coarse_sets is None and getattr(data, "label_sets", None) is None
-
-
 def _unmeasured(name: str, spec: MetricSpec, plan: Plan) -> tuple[str, str] | None:
     """Why a metric will not be measured in some arm, and what to do; None when it will."""
     shapes = plan.shapes.values()
@@ -211,29 +206,22 @@ def _unmeasured(name: str, spec: MetricSpec, plan: Plan) -> tuple[str, str] | No
         kind = "fine labels" if blind else "continuous fine targets"
         return f"reads {kind}, which the data do not have", f"choose among: {free}"
     configs = [own for arm in plan.arms if (own := arm.config.discovery) is not None]
-    if spec.reads == "right coarse labels" and all(config.data.label_noise is None for config in configs):
-        return "needs wrong coarse labels that were made on purpose", "set trial.data.label_noise"
-    if spec.name.startswith("clean"):
-        if all(config.cleaning is None for config in configs):
-            return "is not measured without cleaning", "set trial.cleaning, to {action: relabel} say"
-        return None
-    if spec.name == "wrong_labels":
-        return None
-    if spec.name.startswith("coarse_set_") and all(_has_no_sets(config.data) for config in configs):
-        return "needs coarse labels that form sets", "set trial.data.coarse_sets"
-    train = name.startswith("train/") and not spec.name.startswith("loss")
-    if train and any("train" not in config.evaluation.splits for config in configs):
+    evaluated = not name.startswith("train/") or spec.unevaluated
+    if not evaluated and any("train" not in config.evaluation.splits for config in configs):
         return "train is not among trial.evaluation.splits", "add train to trial.evaluation.splits"
-    if spec.name.startswith("attention_") and any(config.evaluation.attention_samples == 0 for config in configs):
-        return "is not measured by default", "set trial.evaluation.attention_samples, to 32 say"
-    few_shots = [config.evaluation.few_shot for config in configs]
-    if spec.name.endswith("_best") and any(each is not None and not each.by_epoch for each in few_shots):
-        return "is not measured by default", "set trial.evaluation.few_shot.by_epoch: true"
-    if spec.setting is not None:
-        path, entry = spec.setting
-        if any(entry not in (value_at(config.to_plain(), path) or ()) for config in configs):
-            return "is not measured by default", f"add {entry} to trial.{path}"
+    settings = [config.to_plain() for config in configs] if spec.needs else []
+    for need in spec.needs:
+        met = [_is_met(need, each) for each in settings]
+        if not (any(met) if need.in_one_arm else all(met)):
+            return need.rule, need.fix
     return None
+
+
+def _is_met(need: NeededSetting, trial: Mapping[str, Any]) -> bool:
+    found = [value_at(trial, path) for path in need.paths]
+    if need.entry is not None:
+        return any(need.entry in (value or ()) for value in found)
+    return any(value not in (None, False, 0) for value in found)
 
 
 def check_distinct(

@@ -8,7 +8,6 @@ from typing import Any
 
 from fgtune.reporting.theme import BASELINE_COLOR as GREY
 from fgtune.reporting.theme import INK, ArmStyle
-from fgtune.visible import visible
 
 _SYMBOLS = {
     "circle": "o", "square": "s", "diamond": "D", "triangle-up": "^", "pentagon": "p", "star": "*",
@@ -69,5 +68,4 @@ def dash(style: ArmStyle) -> str:
 
 def cut(text: str, longest: int = 34) -> str:
     """Text for a tick or a legend."""
-    text = visible(text)
     return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -155,10 +155,10 @@ def test_contrast_without_pairs_is_undefined_throughout():
 def test_the_interval_of_a_bounded_mean_ends_where_the_range_does():
     estimate = mean_interval([0.99, 1.0, 0.95])
     assert estimate.high > 1
-    bounded = estimate.within(0.0, 1.0)
+    bounded = estimate.within((0.0, 1.0))
     assert (bounded.low, bounded.mean, bounded.high) == (estimate.low, estimate.mean, 1.0)
-    assert estimate.within(-math.inf, math.inf) == estimate
-    assert math.isnan(mean_interval([0.5]).within(0.0, 1.0).low)
+    assert estimate.within((-math.inf, math.inf)) == estimate
+    assert math.isnan(mean_interval([0.5]).within((0.0, 1.0)).low)
 
 
 @pytest.mark.parametrize("n", [2, 3, 5])

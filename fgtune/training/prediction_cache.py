@@ -1,0 +1,69 @@
+"""Predictions that several measurements of one evaluation share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from fgtune.arrays import Float32Array, IntArray
+from fgtune.models.classifier import FineClassifier
+from fgtune.training.compute import EVALUATION_BATCH
+from fgtune.training.networks import Networks
+from fgtune.training.predictions import Predictions
+
+LARGE_PREDICTIONS = 50_000_000
+"""Probabilities of one split, samples times classes, held at once (200 MB) where only classes are asked for."""
+
+
+class PredictionCache:
+    """Predictions of the networks with their current weights; discard the cache before the next training step.
+
+    Predictions are cached by model and rows, so that metrics, clusters and the validation loss share them, and the
+    three splits of a transductive study, which hold the same samples, cost one pass.
+
+    Args:
+        networks: In training or evaluation mode.
+    """
+
+    def __init__(self, networks: Networks) -> None:
+        self._networks = networks
+        self._kept: list[tuple[FineClassifier, IntArray, Predictions]] = []
+        self._interpreted: list[tuple[IntArray, Predictions]] = []
+
+    def outputs(self, model: FineClassifier, rows: IntArray) -> Predictions:
+        """Head probabilities and features of ``model`` on ``rows`` (n,) of the data set, without augmentation."""
+        for other, kept, predictions in self._kept:
+            if other is model and _same(kept, rows):
+                return predictions
+        predictions = self._networks.predict(model, rows)
+        self._kept.append((model, rows, predictions))
+        return predictions
+
+    def predict(self, rows: IntArray) -> Predictions:
+        """Predictions of the evaluated weights on ``rows`` (n,), for metrics; only after classes have been found."""
+        for kept, predictions in self._interpreted:
+            if _same(kept, rows):
+                return predictions
+        predictions = self._networks.interpret(self.outputs(self._networks.evaluated, rows), rows)
+        self._interpreted.append((rows, predictions))
+        return predictions
+
+    def parts(self, rows: IntArray) -> Iterator[tuple[IntArray, Predictions]]:
+        """``predict`` for ``rows`` (n,), all at once, or, where that would take much memory, in parts not kept."""
+        kept = any(_same(other, rows) for other, _ in self._interpreted)
+        if kept or len(rows) * self._networks.num_fine <= LARGE_PREDICTIONS:
+            yield rows, self.predict(rows)
+            return
+        for start in range(0, len(rows), EVALUATION_BATCH):
+            part = rows[start : start + EVALUATION_BATCH]
+            outputs = self._networks.predict(self._networks.evaluated, part)
+            yield part, self._networks.interpret(outputs, part)
+
+    def features(self, rows: IntArray) -> Float32Array:
+        """(n, d) features of the evaluated weights on ``rows`` (n,)."""
+        return self.outputs(self._networks.evaluated, rows).features
+
+
+def _same(kept: IntArray, rows: IntArray) -> bool:
+    return kept is rows or np.array_equal(kept, rows)

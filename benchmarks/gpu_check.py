@@ -6,19 +6,23 @@
 Needs what ``fgtune.training`` imports and nothing else: neither Ray nor MLflow nor Optuna. Checks that a cell reaches
 the metrics of the CPU within a tolerance, that it repeats itself bit for bit and through a checkpoint, and that bf16
 learns as much; counts what makes the host wait for the card; and times ResNet-18 on 45,000 images of 32 pixels: fgtune,
-the loop of the released code, and fgtune with channels-last, bf16 and a compiled backbone. Then seeds of one cell train
-side by side in processes on the one card. Prints a table, and fails where a check does; times fail nothing.
+the loop of the released code, and fgtune with channels-last, bf16 and a compiled backbone, with the memory that each
+takes and the share of the time in which the card computes. Then seeds of one cell train side by side in processes on
+the one card. Prints a table, and fails where a check does; times fail nothing. Further checks are the tests of
+``pytest -m gpu``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import multiprocessing
+import os
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,12 +30,13 @@ from typing import Any
 import numpy as np
 import torch
 from falcon_loops import Loop, PlainLoop, ReleasedLoop
-from step import fgtune_trainer, made
+from step import fgtune_trainer, made, trial_config
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Dataset
 from fgtune.data.load import load_dataset
+from fgtune.training.prepared import prepare_split
 
 CELL = {
     "model": {"backbone": {"kind": "mlp", "hidden": [128, 128]}},
@@ -45,6 +50,8 @@ FORWARD_FLOPS = 1.11e9
 PASSES = {"forward": 9.0, "memory": 4.0}
 """Forward passes a sample that a step is worth: the student's counts thrice, since it goes back as well."""
 WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "unique_dim", "_unique2")
+PARTS = ("numbers", "steps", "small", "stacking")
+PROFILED = ("fgtune, memory", "fgtune, memory, channels_last and bf16")
 
 
 class Report:
@@ -83,6 +90,7 @@ def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--miniature", action="store_true", help="tiny sizes, on the CPU")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="only these (default: all)")
     parser.add_argument("--out", type=Path, help="file for the table as JSON")
     parser.add_argument(
         "--no-compile", action="store_true", help="leave out the compiled backbone, which takes a minute"
@@ -112,18 +120,25 @@ def same_weights(one: Any, other: Any) -> bool:
     return all(torch.equal(a, b) for a, b in pairs)
 
 
+def _accuracy(arguments: tuple[str, str, int, int]) -> float:
+    """Train one seed of the digits in a process of its own; the accuracy at its end."""
+    device, precision, epochs, seed = arguments
+    torch.set_num_threads(1)
+    return trained(digits(), device, epochs, seed, precision=precision)[1][PRIMARY]
+
+
 def check_numbers(report: Report, device: str, epochs: int, seeds: int) -> None:
-    """Metrics, determinism, a checkpoint in between, bf16."""
+    """Metrics, which differ by the device's draws of views and neighbours, determinism, a checkpoint in between."""
+    kinds = {"CPU": ("cpu", "fp32"), device: (device, "fp32"), "bf16": (device, "bf16")}
+    cells = [(*kind, epochs, seed) for kind in kinds.values() for seed in range(seeds)]
+    with multiprocessing.get_context("spawn").Pool(min(seeds, os.cpu_count() or 1)) as pool:
+        found = np.reshape(pool.map(_accuracy, cells, chunksize=1), (len(kinds), seeds))
+    for name, values in zip(kinds, found, strict=True):
+        off = values - found[0]
+        error = off.std(ddof=1) / math.sqrt(seeds) if seeds > 1 else math.nan
+        shown = f"{values.mean():.3f}, difference {off.mean():+.3f}, standard error {error:.3f}, {seeds} seeds"
+        report.add(f"accuracy on digits, {name}", shown, None if name == "CPU" else abs(off.mean()) <= TOLERANCE)
     dataset = digits()
-    values: dict[str, list[float]] = {"cpu": [], device: [], "bf16": []}
-    for seed in range(seeds):
-        values["cpu"].append(trained(dataset, "cpu", epochs, seed)[1][PRIMARY])
-        values[device].append(trained(dataset, device, epochs, seed)[1][PRIMARY])
-        values["bf16"].append(trained(dataset, device, epochs, seed, precision="bf16")[1][PRIMARY])
-    means = {name: float(np.mean(found)) for name, found in values.items()}
-    for name in (device, "bf16"):
-        shown = f"{means[name]:.3f} against {means['cpu']:.3f}, {seeds} seeds"
-        report.add(f"accuracy on digits, {name} and CPU", shown, abs(means[name] - means["cpu"]) <= TOLERANCE)
     one, first = trained(dataset, device, epochs)
     other, second = trained(dataset, device, epochs)
     report.add(
@@ -195,14 +210,61 @@ def released_step(loop: Loop) -> Callable[[], object]:
     return loop.train_epoch
 
 
+def peaks_of(report: Report, device: str) -> dict[str, float]:
+    """``peak_flops`` by precision; convolutions in fp32 use TF32 on a card, torch's default, and products do not."""
+    size = 256 if device == "cpu" else 8192
+    bf16 = peak_flops(device, torch.bfloat16, size)
+    was = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = True
+    fp32 = peak_flops(device, torch.float32, size)
+    torch.backends.cuda.matmul.allow_tf32 = was
+    report.add("product of two matrices, TF32 and bf16", f"{fp32 / 1e12:.3g} and {bf16 / 1e12:.3g} TFLOP/s")
+    return {"fp32": fp32, "bf16": bf16}
+
+
+def profiled(step: Callable[[], object], steps: int) -> tuple[float, float, list[tuple[str, float]]]:
+    """On a card: the share of the time in which it computes, kernels a step, and the longest with their ms a step."""
+    step()
+    torch.cuda.synchronize()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as recorded:
+        started = time.perf_counter()
+        for _ in range(steps):
+            step()
+        torch.cuda.synchronize()
+        took = time.perf_counter() - started
+    kernels = [event for event in recorded.key_averages() if event.self_device_time_total > 0]
+    busy = sum(event.self_device_time_total for event in kernels) / 1e6
+    longest = sorted(kernels, key=lambda event: -event.self_device_time_total)[:12]
+    each = [(event.key, event.self_device_time_total / 1000 / steps) for event in longest]
+    return busy / took, sum(event.count for event in kernels) / steps, each
+
+
+def add_profile(report: Report, name: str, step: Callable[[], object]) -> None:
+    """Lines on what the card does in a step."""
+    share, kernels, longest = profiled(step, 10)
+    report.add(f"  card computes, {name}", f"{share:.0%} of the time, {kernels:.0f} kernels a step")
+    for kernel, milliseconds in longest[:6]:
+        report.add(f"    {milliseconds:.3f} ms a step", kernel[:100])
+
+
+def check_small_steps(report: Report, device: str, steps: int) -> None:
+    """A step of a small network, where the calls take longer than the numbers."""
+    dataset, _, settings = made("mlp", 20, 100, 20, 256)
+    for where in dict.fromkeys(("cpu", device)):
+        trial = {**settings, "neighbors": {"targets": "memory"}, "device": where, "relations": {"every_steps": 10**9}}
+        step = fgtune_step(fgtune_trainer(dataset, trial), 256)
+        seconds = seconds_of(step, where, steps)
+        report.add(f"MLP 784-128-128, memory, on {where}", f"{1000 * seconds:.2f} ms a step")
+        if where == "cuda":
+            add_profile(report, "MLP", step)
+
+
 def check_steps(report: Report, device: str, images: int, batch: int, steps: int, compiles: bool) -> None:
-    """Waits, and seconds a step of ResNet-18 in every form."""
+    """Waits, memory, and seconds a step of ResNet-18 in every form."""
     dataset, problem, settings = made("resnet18", -(-images // batch), 100, 20, batch)
-    problem = replace(problem, device=device)
-    peaks = {
-        "fp32": peak_flops(device, torch.float32, 256 if device == "cpu" else 8192),
-        "bf16": peak_flops(device, torch.bfloat16, 256 if device == "cpu" else 8192),
-    }
+    # The released loop may end in NaN, and its solves are timed elsewhere.
+    problem = replace(problem, device=device, lr=0.01, every_steps=10**9)
+    peaks = peaks_of(report, device)
     small = replace(problem, inputs=problem.inputs[: steps * batch], coarse=problem.coarse[: steps * batch])
     small = replace(small, neighbors=np.minimum(problem.neighbors[: steps * batch], steps * batch - 1))
     whole = -(-len(small.inputs) // batch)
@@ -212,29 +274,39 @@ def check_steps(report: Report, device: str, images: int, batch: int, steps: int
     report.add("released loop, one by one", f"{1000 * single:.1f} ms a step, {batch / single:.0f} images/s")
     plain = seconds_of(released_step(PlainLoop(problem)), device, steps)
     report.add("plain torch, 2N", f"{1000 * plain:.1f} ms a step, {batch / plain:.0f} images/s")
+    prepared = prepare_split(dataset, trial_config(settings), 0, threads=os.cpu_count() or 1)
     forms: dict[str, dict[str, Any]] = {
         "fgtune, targets: forward": {"neighbors": {"targets": "forward"}},
-        "fgtune, targets: memory": {},
+        "fgtune, memory": {},
         "fgtune, memory, channels_last": {"model": {"channels_last": True}},
         "fgtune, memory, bf16": {"precision": "bf16"},
         "fgtune, memory, channels_last and bf16": {"model": {"channels_last": True}, "precision": "bf16"},
     }
     if compiles:
-        forms["fgtune, memory, compiled, bf16"] = {"model": {"compile": True}, "precision": "bf16"}
+        forms["fgtune, memory, compiled"] = {"model": {"compile": True}}
+        both = {"compile": True, "channels_last": True}
+        forms["fgtune, memory, compiled, channels_last and bf16"] = {"model": both, "precision": "bf16"}
     for name, changes in forms.items():
         model = {**settings["model"], **changes.get("model", {})}
         targets = changes.get("neighbors", {"targets": "memory"})
         trial = {**settings, **changes, "model": model, "neighbors": targets, "device": device}
-        trainer = fgtune_trainer(dataset, {**trial, "relations": {"every_steps": 10**9}})
+        if device != "cpu":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+        trainer = fgtune_trainer(dataset, {**trial, "relations": {"every_steps": 10**9}}, prepared=prepared)
         step = fgtune_step(trainer, batch)
         seconds = seconds_of(step, device, steps)
         passes = PASSES[targets["targets"]]
         share = FORWARD_FLOPS * passes * batch / seconds / peaks["bf16" if "bf16" in name else "fp32"]
         shown = f"{1000 * seconds:.1f} ms a step, {batch / seconds:.0f} images/s, {share:.0%} of peak"
+        if device != "cpu":
+            shown += f", {torch.cuda.max_memory_reserved() / 2**30:.1f} GiB"
         report.add(name, f"{shown}, {base / seconds:.2f}x")
         if "compiled" not in name:
             waits = waits_of(step, device, 3)
             report.add(f"  waits of the host, {name.removeprefix('fgtune, ')}", f"{waits:.2f} a step", waits == 0)
+        if device != "cpu" and name in PROFILED:
+            add_profile(report, name.removeprefix("fgtune, "), step)
 
 
 def _cell(arguments: tuple[str, int, int, float]) -> float:
@@ -246,36 +318,42 @@ def _cell(arguments: tuple[str, int, int, float]) -> float:
     return trained(dataset, device, epochs, seed, neighbors={"targets": "memory"})[1][PRIMARY]
 
 
-def check_stacking(report: Report, device: str, epochs: int, together: int) -> None:
+def check_stacking(report: Report, device: str, epochs: int, together: Sequence[int]) -> None:
     """Seeds of one cell side by side on one card, in processes, against one after the other."""
     lead = 5.0 if device == "cpu" else 20.0
     context = multiprocessing.get_context("spawn")
-    rates, means = [], []
-    for number in (1, together):
+    rates, means, firsts = [], [], []
+    for number in (1, *together):
         begin = time.time() + lead
         with context.Pool(number) as pool:
             accuracies = pool.map(_cell, [(device, epochs, seed, begin) for seed in range(number)], chunksize=1)
             took = max(1e-9, time.time() - begin)
         rates.append(number / took)
         means.append(float(np.mean(accuracies)))
-    shown = f"{rates[1] / rates[0]:.2f}x cells an hour ({3600 * rates[1]:.0f} against {3600 * rates[0]:.0f})"
-    report.add(f"{together} seeds on one device, in processes", shown)
-    report.add("  their accuracy", f"{means[1]:.3f}, of one alone {means[0]:.3f}")
+        firsts.append(accuracies[0])
+    for number, rate, mean in zip(together, rates[1:], means[1:], strict=True):
+        shown = f"{rate / rates[0]:.2f}x cells an hour ({3600 * rate:.0f} against {3600 * rates[0]:.0f})"
+        report.add(f"{number} seeds on one device, in processes", f"{shown}, mean accuracy {mean:.3f}")
+    report.add("  the first of them, alone and beside others", f"{firsts[0]:.3f}", len(set(firsts)) == 1)
 
 
 def main() -> int:
     """Run all checks."""
     arguments = parse_arguments()
     device, report = "cpu" if arguments.miniature else "cuda", Report()
-    if device == "cpu":
-        torch.set_num_threads(1)
+    torch.set_num_threads(1)
     named = "CPU, in miniature" if device == "cpu" else torch.cuda.get_device_name()
     report.add("device", f"{named}, torch {torch.__version__}")
-    small = arguments.miniature
-    check_numbers(report, device, epochs=3 if small else 60, seeds=1 if small else 3)
-    sizes = {"images": 400, "batch": 8, "steps": 2} if small else {"images": 45000, "batch": 256, "steps": 30}
-    check_steps(report, device, **sizes, compiles=not (small or arguments.no_compile))
-    check_stacking(report, device, epochs=3 if small else 100, together=2 if small else 4)
+    small, parts = arguments.miniature, arguments.parts
+    if "numbers" in parts:
+        check_numbers(report, device, epochs=3 if small else 60, seeds=2 if small else 10)
+    if "small" in parts:
+        check_small_steps(report, device, 3 if small else 100)
+    if "stacking" in parts:
+        check_stacking(report, device, epochs=3 if small else 150, together=(2,) if small else (4, 8))
+    if "steps" in parts:
+        sizes = {"images": 400, "batch": 8, "steps": 2} if small else {"images": 45000, "batch": 256, "steps": 30}
+        check_steps(report, device, **sizes, compiles=not (small or arguments.no_compile))
     heavy = sorted({"ray", "mlflow", "optuna"} & sys.modules.keys())
     report.add("imports beyond those of fgtune.training", ", ".join(heavy) or "none", not heavy)
     if arguments.out is not None:

@@ -26,7 +26,7 @@ from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Dataset
 from fgtune.metrics.clustering import clustering_accuracy_from_counts, contingency
 from fgtune.training.build import build_trainer
-from fgtune.training.prepared import prepare_split, views
+from fgtune.training.prepared import PreparedSplit, prepare_split, views
 from fgtune.training.trainer import Trainer
 
 WAITS = ("aten::_local_scalar_dense", "aten::nonzero", "aten::is_nonzero", "aten::masked_select", "aten::unique_dim")
@@ -56,11 +56,18 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
-def fgtune_trainer(dataset: Dataset, settings: Mapping[str, Any], seed: int = 0) -> Trainer:
-    """A trainer that evaluates after its last epoch only."""
+def trial_config(settings: Mapping[str, Any]) -> TrialConfig:
+    """Of a trial that is evaluated after its last epoch only."""
     plain = {"evaluation": {"every_epochs": 10**6, "splits": ["test"]}, **settings}
-    config = TrialConfig.from_plain({"data": {"kind": "digits", "split": {"transductive": True}}, **plain})
-    prepared = prepare_split(dataset, config, seed, threads=1)
+    return TrialConfig.from_plain({"data": {"kind": "digits", "split": {"transductive": True}}, **plain})
+
+
+def fgtune_trainer(
+    dataset: Dataset, settings: Mapping[str, Any], seed: int = 0, prepared: PreparedSplit | None = None
+) -> Trainer:
+    """A trainer that evaluates after its last epoch only; ``prepared`` where trials share splits and neighbours."""
+    config = trial_config(settings)
+    prepared = prepared or prepare_split(dataset, config, seed, threads=1)
     return build_trainer(config, *views(dataset, prepared), prepared, seed)
 
 

@@ -11,41 +11,14 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
 from sklearn.metrics.cluster import contingency_matrix
+from support.methods import METHODS
 
 from fgtune.catalog import METRICS
-from fgtune.config.schema.objective import PRESETS
 from fgtune.errors import TrialError
 from fgtune.metrics.evaluate import evaluate_counts, evaluate_within
 from fgtune.streams import derive_seed
 from fgtune.training.checkpoint import load_checkpoint, save_checkpoint
 
-QUEUE = {"objective.instance": {"kind": "queue", "size": 64, "projection_dim": 8}}
-SMALL = {
-    "coins": {"objective.instance": {"kind": "queue", "size": 64}},
-    "coins_released": {"objective.instance": {"kind": "queue", "size": 64}},
-    "ancor": {"objective.ancor.size": 32},
-    "george": {"clustering": {"kind": "george", "reduction": "pca", "min_samples": 5}},
-}
-"""Queues as long as little data need, and no UMAP, which compiles for seconds."""
-METHODS = [pytest.param({"objective.preset": preset, **SMALL.get(preset, {})}, id=preset) for preset in PRESETS]
-METHODS += [
-    pytest.param({"objective.preset": "base_indi", "objective.instance.scope": "coarse"}, id="base_indi-coarse"),
-    pytest.param({"objective.preset": "indi", **QUEUE}, id="indi-queue"),
-    pytest.param({"objective.preset": "falcon_instance", **QUEUE}, id="falcon-queue"),
-    pytest.param({"objective.preset": "scan", "neighbors.scope": "global"}, id="scan-global"),
-    pytest.param({"objective.preset": "base", "clustering.scope": "global"}, id="base-global"),
-    pytest.param({"objective.preset": "base", "clustering.sizes": "variance"}, id="base-variance"),
-    *(
-        pytest.param({"objective.preset": "base", "clustering": changes}, id=f"base-{name}")
-        for name, changes in {
-            "pca": {"pca": 3},
-            "gmm": {"kind": "gmm", "sizes": "variance"},
-            "spectral": {"kind": "spectral", "pca": 0.9},
-            "agglomerative": {"kind": "agglomerative", "scope": "global", "max_samples": 100},
-        }.items()
-    ),
-    pytest.param({"objective.preset": "fierce", "evaluation.weights": "teacher"}, id="fierce-teacher"),
-]
 COMPARED = {
     "clustering_accuracy",
     "within_coarse_accuracy",

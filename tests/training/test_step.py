@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from support.methods import STEPS
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from fgtune.errors import ConfigError
@@ -29,27 +30,7 @@ class Calls(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-METHODS = [
-    pytest.param({}, id="forward"),
-    pytest.param({"neighbors.targets": "memory"}, id="memory"),
-    pytest.param({"neighbors.targets": "memory", "neighbors.memory_momentum": 0.5}, id="averaged"),
-    pytest.param({"objective.preset": "base"}, id="base"),
-    pytest.param({"objective.preset": "fierce"}, id="fierce"),
-    pytest.param({"objective.preset": "indi"}, id="indi"),
-    pytest.param(
-        {"objective.preset": "falcon_instance", "objective.instance": {"kind": "queue", "size": 64}}, id="queue"
-    ),
-    pytest.param(
-        {"objective.preset": "coins_released", "objective.instance": {"kind": "queue", "size": 64}},
-        id="coins as released",
-    ),
-    pytest.param({"objective.preset": "snca"}, id="snca"),
-    pytest.param({"objective.preset": "scgm"}, id="scgm"),
-    pytest.param({"data.non_nested": 0.2, "objective.prior": "learned"}, id="learned prior"),
-]
-
-
-@pytest.mark.parametrize("changes", METHODS)
+@pytest.mark.parametrize("changes", STEPS)
 def test_no_step_waits_for_the_device(make_trainer, changes):
     trainer = make_trainer({"relations.every_steps": 10**6, **changes})
     next(trainer)

@@ -158,10 +158,15 @@ class _Explainer:
         return ConfigError("unknown kind", where=self.origins.where(at), path=dotted(at), value=value, fix=fix)
 
     def _known_keys(self, path: Path) -> str:
-        """The fix for an unknown key: a similar sibling, the outermost section that has it, or all known keys."""
+        """The fix for an unknown key: subsections that have it, a similar sibling, any section with it, all keys."""
         model = model_at(self.root, self.data, path[:-1])
         name = str(path[-1])
         known = list(model.model_fields) if model is not None else []
+        below = [each for each in all_paths(model) if each.rpartition(".")[2] == name] if model is not None else []
+        if below and path[:-1]:
+            least = min(each.count(".") for each in below)
+            nearby = dict.fromkeys(f"{dotted(path[:-1])}.{each}" for each in below if each.count(".") == least)
+            return f"it belongs in {' or '.join(nearby)}"
         if nearest(name, known) is None:
             elsewhere = [each for each in all_paths(Study) if each.rpartition(".")[2] == name]
             if elsewhere:

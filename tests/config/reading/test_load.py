@@ -53,6 +53,10 @@ BAD = [
     (("lr: 0.1", "lr: -1"), "tiny.yaml:15: trial.optimizer.lr: must be > 0, got -1. Fix: leave it out for the default"),
     (("lr: 0.1", "nesterov: on"), "tiny.yaml:15: trial.optimizer.nesterov: must be true or false, got 'on'. Fix: writ"),
     (("lr: 0.1", "momentum: 1.0"), "tiny.yaml:15: trial.optimizer.momentum: must be < 1, got 1.0. Fix: leave it out f"),
+    (
+        ("kind: digits", "coarse: c\n    kind: arrays\n    path: a.csv"),
+        "tiny.yaml:13: trial.data.coarse: unknown key. Fix: it belongs in trial.data.files.coarse or trial.data.col",
+    ),
     (("kind: digits", "kind: digts"), "tiny.yaml:13: trial.data.kind: unknown kind, got 'digts'. Fix: did you mean 'd"),
     (
         ("kind: digits", "kind: cifar"),

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from fgtune.arrays import Float32Array, IntArray
 from fgtune.data.base import Dataset
+from fgtune.data.terms import TermCounts
 from fgtune.errors import DataError
 from fgtune.text import first_of
 
@@ -59,6 +60,9 @@ def _check_inputs(dataset: Dataset) -> None:
         )
     if inputs.dtype == np.uint8:
         _check_images(dataset)
+        return
+    if isinstance(inputs, TermCounts):
+        inputs.check_terms()  # what counts are embedded as is finite, and costs a decomposition
         return
     inputs = np.asarray(inputs)
     is_filled = dataset.preparation is not None and dataset.preparation.impute is not None

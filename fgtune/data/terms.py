@@ -165,14 +165,28 @@ class TermCounts(StoredInputs):
             return embedding.of_counts(self.counts[:, known])
         raise DataError("the texts were counted with other terms", path="trial.data")
 
-    def _learned(self, rows: IntArray) -> TextEmbedding:
-        counts = self.counts[rows]
+    def check_terms(self) -> None:
+        """Raise where no term is left of all texts, without the cost of embedding them.
+
+        Raises:
+            DataError: No term is left.
+        """
+        self._documents(self.counts)
+
+    def _documents(self, counts: csr_array) -> tuple[IntArray, IntArray]:
+        """In how many of some texts each term is, and the terms that are kept by it."""
+        texts = counts.shape[0]
         documents = np.bincount(counts.indices, minlength=len(self.terms))
-        kept = np.flatnonzero((documents >= self.form.min_documents) & (documents <= self.form.max_share * len(rows)))
+        kept = np.flatnonzero((documents >= self.form.min_documents) & (documents <= self.form.max_share * texts))
         if not kept.size:
             rule = f"no term is in {self.form.min_documents} or more and in at most {self.form.max_share:.0%} of the"
             fix = "lower trial.data.min_documents or raise max_share; more texts, or longer ones, also help"
-            raise DataError(f"{rule} {len(rows):,} training texts", path="trial.data", fix=fix)
+            raise DataError(f"{rule} {texts:,} training texts", path="trial.data", fix=fix)
+        return documents, kept
+
+    def _learned(self, rows: IntArray) -> TextEmbedding:
+        counts = self.counts[rows]
+        documents, kept = self._documents(counts)
         idf = np.log((1 + len(rows)) / (1 + documents[kept])) + 1
         components = _components(weighted(counts[:, kept], idf), self.form.dimension)
         return TextEmbedding(self.form, tuple(self.terms[column] for column in kept), idf, components)

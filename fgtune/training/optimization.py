@@ -61,7 +61,7 @@ def build_optimizer(config: OptimizerConfig, parameters: list[nn.Parameter]) -> 
     parameters = parameters or [nn.Parameter(torch.empty(0))]
     if isinstance(config, AdamConfig):
         return _AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay, fused=True)
-    return _SGD(
+    optimizer = _SGD(
         parameters,
         lr=config.lr,
         momentum=config.momentum,
@@ -69,3 +69,7 @@ def build_optimizer(config: OptimizerConfig, parameters: list[nn.Parameter]) -> 
         nesterov=config.nesterov,
         fused=True,
     )
+    if config.momentum > 0:  # a fused step wants all of them or none, and a warm start leaves terms without gradients
+        for parameter in parameters:
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter, requires_grad=False)
+    return optimizer

@@ -55,6 +55,22 @@ def walk(make, cut: int | None = None) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(("config", "torchs"), OPTIMIZERS)
+def test_a_parameter_may_get_its_first_gradient_after_others(config, torchs):
+    def late(make):
+        early, other = (torch.nn.Parameter(torch.linspace(-1.0, 2.0, 7)) for _ in range(2))
+        optimizer = make([early, other])
+        for step in range(6):
+            optimizer.zero_grad(set_to_none=True)
+            (early.square().sum() + (other.pow(4).sum() if step > 2 else 0.0)).backward()
+            optimizer.step()
+        return torch.cat([early, other]).detach()
+
+    torch.testing.assert_close(
+        late(lambda weights: build_optimizer(config, weights)), late(lambda weights: torchs(weights, fused=False))
+    )
+
+
+@pytest.mark.parametrize(("config", "torchs"), OPTIMIZERS)
 def test_steps_are_those_of_torch_through_a_stored_state_too(config, torchs):
     expected = walk(lambda weights: torchs(weights, fused=True))
     torch.testing.assert_close(expected, walk(lambda weights: torchs(weights, fused=False)))

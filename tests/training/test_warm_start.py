@@ -204,3 +204,14 @@ def test_arms_of_a_block_start_from_clusters_that_are_found_once(make_trainer, m
     make_trainer({**UNEQUAL, "data.separation": 7.0})
     assert len(fitted) > needed
     assert len(memo._FOUND) == 1
+
+
+@pytest.mark.parametrize("preset", ["scgm", "falcon_instance"])
+def test_terms_with_weights_of_their_own_are_trained_after_a_warm_start(make_trainer, preset):
+    trainer = make_trainer({"objective.preset": preset, "warm_start.fraction": 0.5, "epochs": 4})
+    own = {name: each.clone() for name, each in trainer.objective.named_parameters()}
+    assert own
+    epochs = []
+    for _ in trainer:
+        epochs.append(all(torch.equal(each, own[name]) for name, each in trainer.objective.named_parameters()))
+    assert epochs == [True, True, False, False]

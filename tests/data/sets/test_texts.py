@@ -13,6 +13,7 @@ from support.layouts import made_texts
 
 from fgtune.config.schema.data import TextConfig
 from fgtune.data.load import load_dataset
+from fgtune.data.sets import texts
 from fgtune.data.sets.texts import folder_texts
 from fgtune.errors import DataError
 
@@ -142,3 +143,18 @@ def test_an_empty_file_and_a_folder_without_texts_are_one_error(tmp_path):
 def test_columns_belong_to_tables(plain):
     with pytest.raises(ValidationError, match="columns belongs to a path"):
         TextConfig.from_plain(plain)
+
+
+def test_loading_embeds_nothing_and_counts_the_same_texts_once(tmp_path, monkeypatch):
+    counts = []
+    once = texts.counted
+    monkeypatch.setattr(texts, "counted", lambda *given: counts.append(1) or once(*given))
+    monkeypatch.setattr(texts, "_COUNTED", {})
+    FRAME.to_csv(tmp_path / "t.csv", index=False)
+    by_group, by_topic = (load(tmp_path / "t.csv", columns={"coarse": [name]}) for name in ("group", "topic"))
+    assert len(counts) == 1
+    assert by_group.num_coarse != by_topic.num_coarse
+    assert not {"whole", "_by_all"} & by_group.inputs.__dict__.keys()
+    other = load(tmp_path / "t.csv", ngrams=2)
+    assert len(counts) == 2
+    assert len(other.inputs.terms) > len(by_group.inputs.terms)

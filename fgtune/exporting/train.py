@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from fgtune.catalog.terms import trains_fine_head
+from fgtune.config.schema.clustering import ScanClusteringConfig
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Dataset, Splits
 from fgtune.data.preparation import Fitted, InputScale, as_prepared, fitted_scale
@@ -117,9 +119,14 @@ def train_on_all(
         encoders: Where pretrained backbones are kept; None keeps none.
 
     Raises:
+        ConfigError: The arm has a network for every coarse class.
         DataError: The split leaves a part empty.
         TrialError: Training failed.
     """
+    if isinstance(config.clustering, ScanClusteringConfig) and not trains_fine_head(config.objective.to_plain()):
+        rule = "makes a network for every coarse class, and one model can be kept"
+        fix = "choose an arm of preset scan_distilled, which learns what they say"
+        raise ConfigError(rule, path="trial.clustering.kind", value="scan", fix=fix)
     splits = all_training_splits(split_dataset(dataset, config.data.split, config.streams.seeds(seed).split))
     report(f"training on {len(splits.train):,} of {len(dataset.inputs):,} samples, {config.epochs} epochs")
     with trial_threads(threads):

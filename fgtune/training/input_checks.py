@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.util import find_spec
 
+from fgtune.catalog.terms import TERMS
 from fgtune.config.reading.load import load_plugin
 from fgtune.config.schema.augmentation import (
     AugmentationConfig,
@@ -14,7 +15,8 @@ from fgtune.config.schema.augmentation import (
     NoiseConfig,
     StrongWeakConfig,
 )
-from fgtune.config.schema.clustering import GeorgeClusteringConfig
+from fgtune.config.schema.clustering import GeorgeClusteringConfig, ScanClusteringConfig
+from fgtune.config.schema.contrast import QueueInstanceConfig
 from fgtune.config.schema.model import (
     IdentityConfig,
     LinearBackboneConfig,
@@ -52,6 +54,8 @@ def check_inputs(config: TrialConfig, input_shape: Sequence[int]) -> None:
     if isinstance(clustering, GeorgeClusteringConfig) and clustering.reduction == "umap" and find_spec("umap") is None:
         fix = "pip install 'fgtune[umap]', or use reduction: pca"
         raise ConfigError("needs umap-learn, which is not installed", path="trial.clustering.reduction", fix=fix)
+    if isinstance(clustering, ScanClusteringConfig):
+        _check_class_models(config)
     if config.evaluation.attention_samples > 0 and isinstance(backbone, _WITHOUT_MAPS):
         rule = f"needs a backbone with feature maps, and {backbone.kind} has none"
         fix = "use small_cnn or a ResNet, or set it to 0 where this backbone is used"
@@ -63,6 +67,19 @@ def check_inputs(config: TrialConfig, input_shape: Sequence[int]) -> None:
         from fgtune.models.classifier import check_weights
 
         check_weights(config.model, shape)
+
+
+def _check_class_models(config: TrialConfig) -> None:
+    """Raise unless held-out samples get to the model of a coarse class, or a fine head learns what the models say."""
+    objective = config.objective
+    queue = isinstance(objective.instance, QueueInstanceConfig) and objective.instance.coarse_weight > 0
+    heads = {"base", "ancor"} | ({"instance"} if queue else set())
+    if not (heads & objective.terms or any(TERMS[name].fine_head for name in objective.terms) or objective.extra):
+        rule = (
+            "needs a coarse head, which says to which model a held-out sample goes, or a fine head that learns from it"
+        )
+        fix = "use objective.preset scan_per_class or scan_distilled"
+        raise ConfigError(rule, path="trial.clustering.kind", value="scan", fix=fix)
 
 
 def _check_pretraining(config: PretrainConfig, input_shape: Sequence[int]) -> None:

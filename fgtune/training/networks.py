@@ -5,7 +5,7 @@ What no chosen term needs is neither built nor run nor trained.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from fgtune.arrays import Float32Array, IntArray
-from fgtune.config.schema.clustering import GeorgeClusteringConfig
+from fgtune.config.schema.clustering import GeorgeClusteringConfig, ScanClusteringConfig
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Inputs, TrainingView
+from fgtune.data.views import vectors
 from fgtune.errors import TrialError
 from fgtune.metrics.attention import attention_map
 from fgtune.models.classifier import CosineHead, FineClassifier, build_classifier
@@ -28,8 +29,9 @@ from fgtune.objectives.base import Need, StepOutputs, TermContext
 from fgtune.objectives.objective import Objective
 from fgtune.streams import derive_seed
 from fgtune.training.augment import Views
-from fgtune.training.clustering.find import clustered_groups, find_clusters
-from fgtune.training.clustering.rules import Clusters, clusters_of
+from fgtune.training.clustering.class_models import ClassModels
+from fgtune.training.clustering.find import clustered_groups, divided, find_clusters
+from fgtune.training.clustering.rules import Clusters, FloatMatrix, allowed, clusters_of, relative, softmax
 from fgtune.training.compute import EVALUATION_BATCH, Compute, TrainingInputs
 from fgtune.training.input_checks import view_shape
 from fgtune.training.key_encoder import KeyEncoder, batch_parts
@@ -100,7 +102,9 @@ class Networks:
                 config.neighbors, view, self.predict, self.model, self.teacher.model, threads, device
             )
         self._clusters: Clusters | None = None
-        self._grouped = clustered_groups(view, num_fine)[0]
+        self._grouped, self._sets = clustered_groups(view, num_fine)
+        self.class_models: ClassModels | None = None
+        """Models of single coarse classes that predict fine classes in place of clusters."""
 
     def trained(self) -> list[nn.Parameter]:
         """Parameters that the optimiser updates."""
@@ -217,12 +221,45 @@ class Networks:
         Training samples, which were clustered by their coarse label, belong to a cluster of their class.
         """
         features, coarse_probs = outputs.features, self._coarse_probs(outputs.features)
-        if self._clusters is None:
+        if self._clusters is None and self.class_models is None:
             return replace(outputs, coarse_probs=coarse_probs)
         known = np.full(len(self.view.inputs), -1, dtype=np.int64)
         known[self.view.train] = self._grouped
-        probs, log_probs = self._clusters.posterior(features, known[rows])
+        if self.class_models is not None:
+            probs, log_probs = self._by_class(self.class_models, features, rows, known[rows])
+        elif self._clusters is not None:
+            probs, log_probs = self._clusters.posterior(features, known[rows])
         return Predictions(probs, features, coarse_probs, log_probs)
+
+    def train_class_models(self, make: Callable[[IntArray, Sequence[int]], ClassModels]) -> None:
+        """Let models of single coarse classes predict fine classes; ``make`` gets groups and sizes of the classes.
+
+        Raises:
+            TrialError: No term has a coarse head, which says to which model a held-out sample belongs.
+        """
+        config, groups = self.config.clustering, self._grouped
+        if self._coarse_probs(np.zeros((1, self.model.backbone.feature_dim), dtype=np.float32)) is None:
+            raise TrialError("clustering.kind scan needs a term with a coarse head (lambda_base), or a fine head")
+        points = vectors(self.view.inputs, self.view.train) if config.sizes == "variance" else groups
+        parts = [points[groups == group] for group in np.unique(groups[groups >= 0])]
+        sizes, _ = divided(config, parts, self.num_fine, derive_seed(self.seed, "class models"))
+        self.class_models = make(groups, sizes)
+
+    def _by_class(
+        self, models: ClassModels, features: Float32Array, rows: IntArray, known: IntArray
+    ) -> tuple[Float32Array, Float32Array]:
+        """Probabilities (n, K_F), within the known coarse class (n,) where it is not -1, and logarithms without it."""
+        coarse = self._coarse_probs(features)
+        if coarse is None:
+            raise ValueError("class models are only made beside a coarse head")
+        logs = [np.log(np.maximum(each.astype(np.float64), 1e-30)) for each in coarse]
+        owners = models.owners
+        if self._sets is None:
+            of_class: FloatMatrix = logs[0][:, owners]
+        else:  # a set's probability is the product over the labels that it has and has not
+            of_class = np.sum([log[:, has[owners]] for log, has in zip(logs, self._sets.T, strict=True)], axis=0)
+        scores = models.log_shares(rows) + of_class
+        return softmax(allowed(scores, owners, known)), relative(scores)
 
     @torch.no_grad()
     def _coarse_probs(self, features: Float32Array) -> tuple[Float32Array, ...] | None:
@@ -262,11 +299,15 @@ class Networks:
             features: Of the training split.
             is_last: Whether this is the end.
         """
+        coarse = self._grouped
+        if self.class_models is not None:
+            return self._by_class(self.class_models, features, self.view.train, coarse)[0]
+        if isinstance(self.config.clustering, ScanClusteringConfig):
+            raise ValueError("class models were not made")
         config, seed, known = self.config.clustering, derive_seed(self.seed, "clusters", epoch), None
         if not is_last and "restarts" in type(config).model_fields:
             config = config.model_copy(update={"restarts": 1})
             known = self._clusters if config.pca is None else None  # principal components are others every time
-        coarse = self._grouped
         losses = self._coarse_losses(features) if isinstance(config, GeorgeClusteringConfig) else None
         self._clusters = find_clusters(config, features, coarse, self.num_fine, seed, near=known, losses=losses)
         return self._clusters.posterior(features, coarse)[0]
@@ -283,6 +324,7 @@ class Networks:
             "objective": self.objective.state_dict(),
             "neighbors": None if self.neighbors is None else self.neighbors.state_dict(),
             "compute": self.compute.state_dict(),
+            "class_models": None if self.class_models is None else self.class_models.state_dict(),
             "clusters": {name: torch.from_numpy(array) for name, array in self._cluster_arrays().items()},
         }
 
@@ -297,6 +339,8 @@ class Networks:
         if self.neighbors is not None:
             self.neighbors.load_state_dict(state["neighbors"])
         self.compute.load_state_dict(state["compute"])
+        if self.class_models is not None:
+            self.class_models.load_state_dict(state["class_models"])
         self._clusters = clusters_of({name: each.numpy() for name, each in state.get("clusters", {}).items()})
 
     def _cluster_arrays(self) -> dict[str, npt.NDArray[Any]]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from fgtune.catalog.terms import TERMS
+from fgtune.config.schema.clustering import ScanClusteringConfig
 from fgtune.config.schema.contrast import QueueInstanceConfig
 from fgtune.config.schema.model import (
     BackboneConfig,
@@ -67,7 +68,8 @@ def _parts(
     """Bytes at least, and the setting that they follow from."""
     classes = "classes.num_fine" if config.classes.num_fine_ratio is None else "classes.num_fine_ratio"
     size, features, path = _backbone(config.model.backbone, math.prod(input_shape[1:]))
-    yield size * _PARAMETER, f"model.backbone{path}"
+    copies = 1 + num_coarse * isinstance(config.clustering, ScanClusteringConfig)  # a network for each coarse class
+    yield copies * size * _PARAMETER, f"model.backbone{path}"
     yield features * num_fine * _PARAMETER, classes
     yield num_fine * (num_coarse + true_fine) * _NUMBER, classes
     if any(TERMS[name].neighbors for name in config.objective.terms):

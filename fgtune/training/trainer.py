@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import nll_loss
 
-from fgtune.arrays import IntArray
+from fgtune.arrays import Float32Array, IntArray
+from fgtune.config.schema.clustering import ScanClusteringConfig
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import TrainingView
 from fgtune.errors import TrialError
@@ -30,6 +31,7 @@ from fgtune.results.records import (
     TrialOutcome,
 )
 from fgtune.streams import torch_stream
+from fgtune.training.clustering.class_models import ClassModels
 from fgtune.training.compute import log_of, training_inputs
 from fgtune.training.evaluator import Evaluator
 from fgtune.training.final_metrics import at_best_validation
@@ -88,6 +90,15 @@ class Trainer:
         self.coarse = self.compute.to_device(view.train_coarse)
         self.fine = None if fine is None else self.compute.to_device(fine)
         self.optimizer = build_optimizer(config.optimizer, self.networks.trained())
+
+        def of_class(config: TrialConfig, view: TrainingView) -> Trainer:
+            return Trainer(config, view, evaluator, seed, threads=threads, initial=initial)
+
+        def class_models(groups: IntArray, sizes: Sequence[int]) -> ClassModels:
+            return ClassModels(config, view, groups, sizes, of_class, threads)
+
+        if isinstance(config.clustering, ScanClusteringConfig) and not self.networks.has_fine_head:
+            self.networks.train_class_models(class_models)
         self.start = FineStart(
             config,
             view,
@@ -97,6 +108,7 @@ class Trainer:
             truth,
             has_fine_head=self.networks.has_fine_head,
             initial=lambda: self.networks.predict(self.networks.model, view.train).features,
+            class_models=class_models,
         )
         self.relations = self.start.relations
         self.measure_every = config.evaluation.period(config.epochs)
@@ -119,6 +131,8 @@ class Trainer:
         self._final = None
         epoch = self.epoch + 1
         metrics = self.train_epoch(epoch) if self.objective.weights else {}
+        if self.networks.class_models is not None:
+            self.networks.class_models.train_to(epoch)
         last = epoch == self.config.epochs
         if epoch % self.measure_every == 0 or last:
             metrics |= self._evaluate(epoch, last)
@@ -161,6 +175,10 @@ class Trainer:
             return None
         inputs = np.asarray(self.view.inputs[rows])
         return AttentionRecord(rows, self.networks.attention(inputs), inputs)
+
+    def fine_probs(self, rows: IntArray) -> Float32Array:
+        """(n, K_F) what the fine head says of rows (n,) of the data set, with the weights that are evaluated."""
+        return self.networks.predict(self.networks.evaluated, rows).probs
 
     # --- training ----------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ equal.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fgtune.arrays import Float32Array, FloatArray, IntArray
 from fgtune.config.schema.classes import RelationsConfig
-from fgtune.config.schema.clustering import ClusteringConfig
+from fgtune.config.schema.clustering import ClusteringConfig, ScanClusteringConfig
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import TrainingView
 from fgtune.data.views import vectors
@@ -24,6 +24,7 @@ from fgtune.errors import TrialError
 from fgtune.objectives.prior import ClassPrior
 from fgtune.relations.initial import random_sized
 from fgtune.streams import derive_seed, numpy_stream
+from fgtune.training.clustering.class_models import ClassModels
 from fgtune.training.clustering.find import clustered_groups, find_clusters
 from fgtune.training.clustering.memo import remembered
 from fgtune.training.clustering.sizes import relations_sizes
@@ -44,7 +45,12 @@ class StartingClasses:
 
 
 def starting_classes(
-    config: ClusteringConfig, features: Float32Array, coarse: IntArray, parents: IntArray, seed: int
+    config: ClusteringConfig,
+    features: Float32Array,
+    coarse: IntArray,
+    parents: IntArray,
+    seed: int,
+    members: Callable[[Sequence[int]], IntArray] | None = None,
 ) -> StartingClasses:
     """As many clusters within each coarse class as it has fine classes under the relations.
 
@@ -54,6 +60,8 @@ def starting_classes(
         coarse: (n_train,) coarse labels of the first source, -1 for none: such a sample gets the best of all clusters.
         parents: (K_F,) initial relations of the first source.
         seed: Seed of the clustering.
+        members: Finds the cluster of each sample (n_train,), numbered coarse class by coarse class, for so many of each
+            coarse class, in place of a clustering of ``features``.
 
     Raises:
         TrialError: A coarse class has fewer training samples than fine classes.
@@ -65,10 +73,16 @@ def starting_classes(
             f"clusters to start from (warm_start, objective.prior) need as many training samples as fine classes in "
             f"each coarse class; coarse class {label} has {samples[label]} for {sizes[label]} fine classes"
         )
-    within = config.model_copy(update={"scope": "coarse"})
-    found = find_clusters(within, features, coarse, len(parents), derive_seed(seed, "start"), sizes.tolist())
+    if members is not None:
+        cluster = members(sizes.tolist())
+    elif isinstance(config, ScanClusteringConfig):
+        raise ValueError("models of single coarse classes find members themselves")
+    else:
+        within = config.model_copy(update={"scope": "coarse"})
+        found = find_clusters(within, features, coarse, len(parents), derive_seed(seed, "start"), sizes.tolist())
+        cluster = found.allowed(found.log_scores(features), coarse).argmax(axis=1)
     fine_of = np.argsort(parents, kind="stable")  # clusters are numbered coarse class by coarse class
-    labels: IntArray = fine_of[found.allowed(found.log_scores(features), coarse).argmax(axis=1)]
+    labels: IntArray = fine_of[cluster]
     counts = np.maximum(np.bincount(labels, minlength=len(parents)), 1)
     return StartingClasses(labels, counts / counts.sum())
 
@@ -85,6 +99,8 @@ class FineStart:
         truth: True relations; only for ``relations.mode: oracle``.
         has_fine_head: Without one, nothing is started.
         initial: Gives (n_train, d) features of the backbone before training; called only if they are clustered.
+        class_models: Makes a model of each coarse class, untrained, from coarse classes (n_train,) and the number of
+            fine classes of each; called only if the fine head starts from what they say.
 
     Attributes:
         relations: The relations at their start.
@@ -103,6 +119,7 @@ class FineStart:
         truth: IntArray | None,
         has_fine_head: bool,
         initial: Callable[[], Float32Array],
+        class_models: Callable[[IntArray, Sequence[int]], ClassModels],
     ) -> None:
         kind, coarse = config.objective.prior, view.train_coarse
         fraction = config.warm_start.fraction if has_fine_head else 0.0
@@ -140,10 +157,19 @@ class FineStart:
                 raise TrialError("clusters to start from, within sets of labels, need relations.mode: learned")
             parents = self.relations.fine_to_coarse[0] if group_of is None else group_of
             known, points = config.clustering, features
-            found = remembered(
-                lambda: starting_classes(known, points, groups, parents, seed),
-                *("start", known.to_plain(), points, groups, parents, seed),
-            )
+
+            def members(sizes: Sequence[int]) -> IntArray:
+                models = class_models(groups, sizes)
+                models.train_to(config.epochs)
+                return models.members(view.train, groups)
+
+            if isinstance(known, ScanClusteringConfig):
+                found = starting_classes(known, points, groups, parents, seed, members)
+            else:
+                found = remembered(
+                    lambda: starting_classes(known, points, groups, parents, seed),
+                    *("start", known.to_plain(), points, groups, parents, seed),
+                )
             self.labels, shares = torch.from_numpy(found.labels.copy()).to(device), found.shares
             if sets is None:
                 self.relations.start_from(found.labels, coarse)

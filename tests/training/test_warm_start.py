@@ -211,7 +211,5 @@ def test_terms_with_weights_of_their_own_are_trained_after_a_warm_start(make_tra
     trainer = make_trainer({"objective.preset": preset, "warm_start.fraction": 0.5, "epochs": 4})
     own = {name: each.clone() for name, each in trainer.objective.named_parameters()}
     assert own
-    epochs = []
-    for _ in trainer:
-        epochs.append(all(torch.equal(each, own[name]) for name, each in trainer.objective.named_parameters()))
-    assert epochs == [True, True, False, False]
+    same = [all(torch.equal(each, own[name]) for name, each in trainer.objective.named_parameters()) for _ in trainer]
+    assert same == [True, True, False, False]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from fgtune.config.schema.base import Config, Count, OpenFraction, PositiveFloat
+from fgtune.config.schema.base import Config, Count, OpenFraction, PositiveFloat, Weight
 
 _MaxSamples = Annotated[int, Field(ge=10)]
 
@@ -103,14 +103,33 @@ class GeorgeClusteringConfig(BaseClusteringConfig):
     """Samples clustered per coarse class, or in all with ``scope: global``, drawn by seed; others join the nearest."""
 
 
-ClusteringConfig = Annotated[
+class ScanClusteringConfig(Config):
+    """One SCAN model a coarse class: a network of the trial's kind for each, trained on its samples alone.
+
+    Where fine classes are clusters, a held-out sample belongs to the most probable class of the model of each coarse
+    class times the probability of that coarse class, which a coarse head of the objective gives.
+    """
+
+    scope: ClassVar[Literal["coarse", "global"]] = "coarse"
+    pca: ClassVar[None] = None
+
+    kind: Literal["scan"] = "scan"
+    sizes: Literal["balanced", "variance"] = "balanced"
+    """Fine classes per coarse class: the same number, or more where one more lowers the sum of squares of k-means on
+    the inputs most."""
+    lambda_reg: Weight = 5.0
+    """Weight of each model's uniformity term beside the neighbour term, whose weight is 1 (SCAN: 5)."""
+
+
+PointClusteringConfig = (
     KMeansClusteringConfig
     | GmmClusteringConfig
     | SpectralClusteringConfig
     | AgglomerativeClusteringConfig
-    | GeorgeClusteringConfig,
-    Field(discriminator="kind"),
-]
+    | GeorgeClusteringConfig
+)
+"""Kinds that divide points, whatever these are."""
+ClusteringConfig = Annotated[PointClusteringConfig | ScanClusteringConfig, Field(discriminator="kind")]
 
 
 def with_kind(data: Any) -> Any:

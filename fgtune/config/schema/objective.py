@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, create_model, model_validator
 
 from fgtune.catalog.terms import TERMS, weight_of
 from fgtune.config.schema.base import Config, Count, Fraction, PartName, PositiveFloat, Weight
-from fgtune.config.schema.clustering import GeorgeClusteringConfig
+from fgtune.config.schema.clustering import GeorgeClusteringConfig, ScanClusteringConfig
 from fgtune.config.schema.contrast import (
     AncorConfig,
     ParametricInstanceConfig,
@@ -44,6 +44,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "fierce": {"lambda_base": 1.0, "lambda_entropic": 1.0},
     "scan": {"lambda_nn": 1.0, "lambda_reg": 5.0},
     "scan_self_label": {"lambda_nn": 1.0, "lambda_reg": 5.0, "lambda_self_label": 1.0},
+    "scan_per_class": {"lambda_base": 1.0},
+    "scan_distilled": {"lambda_nn": 1.0, "lambda_reg": 5.0},
     "snca": {"lambda_snca": 1.0},
     "ancor": {"lambda_ancor": 1.0},
     "scgm": {"lambda_scgm": 1.0},
@@ -58,6 +60,8 @@ PRESET_SETTINGS: dict[str, dict[str, dict[str, Any] | Config]] = {
     "falcon_warm": {"relations": {"sizes": "variance", "balance": 0.1}, "warm_start": {"fraction": 0.15}},
     "scgm": {"model": {"head": ProjectionHeadConfig()}, "relations": {"balance": 0.0}},
     "george": {"clustering": GeorgeClusteringConfig()},
+    "scan_per_class": {"clustering": ScanClusteringConfig()},
+    "scan_distilled": {"clustering": ScanClusteringConfig(), "warm_start": {"fraction": 1.0}},
 }
 """What a preset sets elsewhere in the trial where the study file says nothing: settings of a section, or all of it."""
 
@@ -141,6 +145,8 @@ class PresetConfig(Config):
         "fierce",
         "scan",
         "scan_self_label",
+        "scan_per_class",
+        "scan_distilled",
         "snca",
         "ancor",
         "scgm",

@@ -13,7 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fgtune.arrays import Float32Array, IntArray
-from fgtune.config.schema.clustering import ClusteringConfig, GmmClusteringConfig, KMeansClusteringConfig
+from fgtune.config.schema.clustering import (
+    ClusteringConfig,
+    GmmClusteringConfig,
+    KMeansClusteringConfig,
+    PointClusteringConfig,
+)
 from fgtune.data.base import TrainingView
 from fgtune.data.label_sets import set_groups
 from fgtune.errors import TrialError
@@ -49,7 +54,7 @@ def clustered_groups(view: TrainingView, num_fine: int) -> tuple[IntArray, IntAr
 
 
 def find_clusters(
-    config: ClusteringConfig,
+    config: PointClusteringConfig,
     features: Float32Array,
     groups: IntArray,
     num_fine: int,
@@ -90,7 +95,7 @@ def find_clusters(
         elif near is not None:
             numbers = [int((near.groups == group).sum()) for group in of_parts]
         else:
-            numbers, centers = _sizes(config, parts, num_fine, seed)
+            numbers, centers = divided(config, parts, num_fine, seed)
     owners = np.repeat(np.array(of_parts, dtype=np.int64), numbers)
     if near is not None and isinstance(config, KMeansClusteringConfig) and isinstance(near.rule, NearestCentre):
         old = [near.rule.centers[near.groups == part] for part in of_parts]
@@ -113,7 +118,7 @@ def _components(features: Float32Array, wanted: float) -> tuple[FloatMatrix, Flo
 
 
 def _rule(
-    config: ClusteringConfig,
+    config: PointClusteringConfig,
     points: Points,
     parts: list[Points],
     sizes: list[int],
@@ -160,7 +165,7 @@ def _nearest_sample(samples: FloatMatrix, members: IntArray, clusters: int) -> N
     return NearestSample(samples, members, np.full(clusters, variance))
 
 
-def _sizes(
+def divided(
     config: ClusteringConfig, parts: list[Points], num_fine: int, seed: int
 ) -> tuple[list[int], list[FloatMatrix] | None]:
     """The number of clusters of each coarse class, and the centres of k-means where that has said it."""

@@ -133,9 +133,7 @@ class Clusters:
             scores: From ``log_scores``.
             known: (n,) coarse label in the first source where it belongs to what the clusters were found with, else -1.
         """
-        own = known[:, None] == self.groups
-        limited = (known[:, None] >= 0) & own.any(axis=1, keepdims=True) & ~own
-        return np.where(limited, -np.inf, scores)
+        return allowed(scores, self.groups, known)
 
     def posterior(self, features: Float32Array, known: IntArray | None = None) -> tuple[Float32Array, Float32Array]:
         """Probabilities (n, K_F) of features (n, d), and their logarithms up to a constant a sample.
@@ -171,6 +169,13 @@ def clusters_of(arrays: Mapping[str, npt.NDArray[Any]]) -> Clusters | None:
                 projection = arrays["projection_mean"], arrays["projection_components"]
             return Clusters(rule(**fields), groups, projection)
     return None
+
+
+def allowed(scores: FloatMatrix, groups: IntArray, known: IntArray) -> FloatMatrix:
+    """``scores`` (n, K_F), with -inf for classes of other ``groups`` (K_F,) than the one ``known`` (n,); -1 is none."""
+    own = known[:, None] == groups
+    limited = (known[:, None] >= 0) & own.any(axis=1, keepdims=True) & ~own
+    return np.where(limited, -np.inf, scores)
 
 
 def projected(points: FloatMatrix, projection: tuple[FloatMatrix, FloatMatrix] | None) -> FloatMatrix:

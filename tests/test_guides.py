@@ -32,6 +32,12 @@ def test_every_link_to_a_file_leads_somewhere(page):
     assert sorted(link for link in links if not (ROOT / page).parent.joinpath(link).exists()) == []
 
 
+def test_the_readme_names_every_page():
+    readme = text_of("README.md")
+    pages = {f"docs/{page.name}" for page in (ROOT / "docs").iterdir() if page.suffix in {".md", ".ipynb"}}
+    assert sorted(page for page in pages if f"]({page})" not in readme) == []
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "docs/tracking.md"])  # which is about tags
 def test_every_module_that_a_page_names_can_be_found(page):
     for dotted in set(re.findall(r"\bfgtune(?:\.[a-z_0-9]+)+", text_of(page))) - MADE_UP:

@@ -4,7 +4,7 @@ Writes study folders through the same functions as a run (plan, ledger, curves, 
 from a known function and noise, makes the report of each, and prints its size and the CPU time that it took, with the
 parts that took most of it.
 
-    python benchmarks/report_size.py [--kinds search arms] [--sizes 1000 10000] [--profile]
+    python benchmarks/report_size.py [--kinds search trials arms many_arms few_arms] [--sizes 1000 10000] [--profile]
 """
 
 from __future__ import annotations
@@ -77,12 +77,23 @@ def _shape(_config: object) -> DataShape:
     return DataShape(num_coarse=(2,), num_fine=FINE, fingerprint="synthetic")
 
 
+KINDS = ("search", "trials", "arms", "many_arms", "few_arms")
+
+
 def study_text(kind: str, cells: int) -> str:
-    """A study of about so many cells: a search with 5 seeds, or 200 arms with as many seeds as that takes."""
-    if kind == "search":
-        return SEARCH.replace("TRIALS", str(cells // 5))
-    levels = ", ".join(f"{0.001 * (rank + 1):.3f}" for rank in range(200))
-    return ARMS.replace("LEVELS", levels).replace("SEEDS", str(max(1, cells // 200)))
+    """A study of about so many cells.
+
+    Args:
+        kind: A search with 5 seeds or, as ``trials``, with one; 200 arms with as many seeds as that takes, ``few_arms``
+            of 20, or ``many_arms`` with 5 seeds.
+        cells: Their number.
+    """
+    if kind in {"search", "trials"}:
+        seeds = 5 if kind == "search" else 1
+        return SEARCH.replace("TRIALS", str(cells // seeds)).replace("seeds: 5", f"seeds: {seeds}")
+    arms = {"arms": 200, "many_arms": cells // 5, "few_arms": 20}[kind]
+    levels = ", ".join(f"{0.001 * (rank + 1):.3f}" for rank in range(arms))
+    return ARMS.replace("LEVELS", levels).replace("SEEDS", str(max(1, cells // arms)))
 
 
 def make_folder(kind: str, cells: int, root: Path) -> StudyFolder:
@@ -168,21 +179,21 @@ def _cases(kinds: list[str], sizes: list[int]) -> Iterator[tuple[str, int]]:
 def main() -> None:
     """Print a row for each kind and number of cells."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--kinds", nargs="+", choices=("search", "arms"), default=["search", "arms"])
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=["search", "arms"])
     parser.add_argument("--sizes", nargs="+", type=int, default=[1000, 10_000])
     parser.add_argument("--profile", action="store_true", help="Print what takes the time.")
     parser.add_argument("--keep", type=Path, help="A folder for the studies, which are then kept and used again.")
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    print(f"{'kind':<8}{'cells':>8}{'MB':>8}{'CPU s':>8}")
+    print(f"{'kind':<10}{'cells':>8}{'MB':>8}{'CPU s':>8}")
     with tempfile.TemporaryDirectory() as scratch:
         for kind, size in _cases(given.kinds, given.sizes):
             root = Path(given.keep or scratch) / f"{kind}-{size}"
             root.mkdir(parents=True, exist_ok=True)
-            known = StudyFolder(root / kind)
+            known = StudyFolder(root / ("search" if kind in {"search", "trials"} else "arms"))
             folder = known if known.ledger_file.exists() else make_folder(kind, size, root)
             megabytes, seconds = measured(folder, given.profile)
-            print(f"{kind:<8}{size:>8}{megabytes:>8.1f}{seconds:>8.1f}", flush=True)
+            print(f"{kind:<10}{size:>8}{megabytes:>8.1f}{seconds:>8.1f}", flush=True)
 
 
 if __name__ == "__main__":

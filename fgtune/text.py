@@ -17,7 +17,11 @@ _MOST_SAID = 5000
 
 
 def first_of(names: Sequence[str], most: int = 8) -> str:
-    """The first ``most`` names, separated by commas, and how many more there are: ``a, b and 3 more``."""
+    """The first ``most`` names, separated by commas, and how many more there are: ``a, b and 3 more``.
+
+    A single further one is named, too.
+    """
+    most += len(names) == most + 1
     shown = ", ".join(names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 

@@ -57,7 +57,8 @@ def test_lines_are_synced_where_they_shall_be(tmp_path, monkeypatch, synced):
 def test_the_first_names_and_how_many_more():
     assert first_of([], 2) == ""
     assert first_of(["a", "b"], 2) == "a, b"
-    assert first_of(["a", "b", "c"], 2) == "a, b and 1 more"
+    assert first_of(["a", "b", "c"], 2) == "a, b, c"  # a single further one is no longer than its count
+    assert first_of(["a", "b", "c", "d"], 2) == "a, b and 2 more"
 
 
 def test_a_private_folder_is_the_users_own_and_no_link(tmp_path, monkeypatch):

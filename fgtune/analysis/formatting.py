@@ -156,8 +156,8 @@ def percent(share: float) -> str:
 
 
 def capital(text: str) -> str:
-    """The text with its first letter in upper case."""
-    return text[:1].upper() + text[1:]
+    """The text with its first letter in upper case, unless it starts with an identifier such as ``log_loss``."""
+    return text if "_" in text.partition(" ")[0] else text[:1].upper() + text[1:]
 
 
 def seconds_text(seconds: float) -> str:

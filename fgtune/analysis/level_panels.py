@@ -122,6 +122,7 @@ def sensitivity_panels(data: StudyData) -> tuple[SensitivityPanel, ...]:
         if factor is None:
             axis = listed_axis("", "arm", [arm.label for arm in arms])
         else:
+            arms = _as_listed(data, factor, arms)
             axis = listed_axis(factor, factor_name(factor, data.factors), [arm.levels[factor] for arm in arms])
         if axis.numeric:
             arms = tuple(sorted(arms, key=lambda arm: float(arm.levels[axis.path])))
@@ -129,6 +130,15 @@ def sensitivity_panels(data: StudyData) -> tuple[SensitivityPanel, ...]:
             points = tuple(_level_point(data, arm, axis, rank, name) for rank, arm in enumerate(arms))
             panels.append(SensitivityPanel(axis, data.info(name), points))
     return tuple(panels)
+
+
+def _as_listed(data: StudyData, factor: str, arms: tuple[PlannedArm, ...]) -> tuple[PlannedArm, ...]:
+    """The arms in the order in which the study file lists their levels, where it does."""
+    stated = data.study.design.domains.get(factor)
+    if not isinstance(stated, tuple):
+        return arms
+    places = {level_text(level): place for place, level in enumerate(stated)}
+    return tuple(sorted(arms, key=lambda arm: places.get(level_text(arm.levels[factor]), len(places))))
 
 
 def arm_groups(data: StudyData) -> list[tuple[str | None, tuple[PlannedArm, ...]]]:

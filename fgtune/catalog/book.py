@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from typing import Literal, Protocol
 
@@ -37,6 +38,8 @@ class MetricBook(Protocol):
 
 
 _SPELLED = {"ari": "ARI", "nmi": "NMI", "ged": "GED", "v": "V", "calinski": "Calinski", "harabasz": "Harabasz"}
+_SPELLED |= {"num": "number of", "top1": "top-1"}
+_RECALL = re.compile(r"recall_(fine|coarse)_(\d+)")
 
 
 class _Catalogue:
@@ -53,7 +56,10 @@ class _Catalogue:
 
     def title(self, name: str) -> tuple[str, str]:
         split, _, base = name.rpartition("/")
-        words = " ".join(_SPELLED.get(word, word) for word in base.split("_"))
+        if recall := _RECALL.fullmatch(base):
+            words = f"{recall[1]} recall at {recall[2]}"
+        else:
+            words = " ".join(_SPELLED.get(word, word) for word in base.split("_"))
         return f"{words} ({split})" if split else words, words
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from fgtune.analysis.across.comparing import Comparison
 from fgtune.analysis.across.side_by_side import Effect, SameArm, SideBySide, side_by_side
-from fgtune.analysis.across.words import difference_lines
+from fgtune.analysis.across.words import difference_words
 from fgtune.analysis.formatting import interval, number
 from fgtune.analysis.inputs import StudyData
 from fgtune.reporting.html import document, generator, script_json
@@ -45,8 +45,11 @@ def render_comparison(comparison: Comparison, data: Sequence[StudyData]) -> byte
         "found": found,
         "first": comparison.studies[0],
         "figures": figures,
-        "lines": [difference_lines(comparison, each) for each in comparison.differences],
+        "lines": [difference_words(comparison, each, found.metric) for each in comparison.differences],
         "styles": styles,
+        "titles": {
+            study.primary: each.info(study.primary).title for study, each in zip(comparison.studies, data, strict=True)
+        },
         "arm_list": arms if len(arms) > 2 else [],
         "arms_json": script_json(json.dumps(arms if len(arms) > 2 else [])),
         "generator": generator(),

@@ -12,8 +12,8 @@ from fgtune.analysis.formatting import MetricInfo, interval, number
 from fgtune.reporting.estimate_marks import error_bar, estimate_text
 from fgtune.reporting.row_figures import difference_ground
 from fgtune.reporting.theme import (
+    BASELINE_COLOR,
     FAINT,
-    INK,
     RIGHT_COLOR,
     axis,
     base_layout,
@@ -35,8 +35,8 @@ def pooled_figure(contrast: PooledContrast, info: MetricInfo) -> go.Figure:
     drawn = difference_ground(figure, contrast.margin)
     for row, effect in enumerate(effects):
         estimate = effect.contrast.estimate
-        marker = {"color": INK, "size": 9, "symbol": "square"}
-        bar = error_bar(estimate, INK)
+        marker = {"color": BASELINE_COLOR, "size": 9, "symbol": "square"}
+        bar = error_bar(estimate, BASELINE_COLOR)
         text = estimate_text(effect.dataset, estimate)
         figure.add_trace(marks([short(estimate.mean)], [row], marker, [text], error_x=bar))
         drawn += [end for end in (estimate.mean, estimate.low, estimate.high) if not math.isnan(end)]
@@ -83,7 +83,7 @@ def ranks_figure(test: RankTest) -> go.Figure:
     """Mean ranks of the arms; below them a bar for each group that the critical difference does not tell apart."""
     figure, rows = go.Figure(), len(test.arms)
     texts = [f"{shown(arm)}: mean rank {rank:.2f}" for arm, rank in zip(test.arms, test.ranks, strict=True)]
-    marker = {"color": INK, "size": 10, "symbol": "circle"}
+    marker = {"color": BASELINE_COLOR, "size": 10, "symbol": "circle"}
     figure.add_trace(marks([short(rank) for rank in test.ranks], list(range(rows)), marker, texts))
     names = [shown(arm, 22) for arm in test.arms]
     for row, (first, last) in enumerate(test.groups, start=rows):

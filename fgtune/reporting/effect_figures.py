@@ -15,7 +15,7 @@ from fgtune.analysis.variance.parts import Share
 from fgtune.analysis.verdicts.statistics import PairedContrast
 from fgtune.reporting.estimate_marks import error_bar, estimate_text
 from fgtune.reporting.row_figures import difference_ground
-from fgtune.reporting.theme import BASELINE_COLOR, INK, RIGHT_COLOR, axis, base_layout, marks, rows_axis, short, shown
+from fgtune.reporting.theme import BASELINE_COLOR, RIGHT_COLOR, axis, base_layout, marks, rows_axis, short, shown
 
 _LINE = 44  # characters below a figure of half the page
 _Row = tuple[str, str, PairedContrast]
@@ -32,7 +32,7 @@ def effects_figure(rows: Sequence[_Row], title: str, margin: float | None = None
     """
     figure, names = go.Figure(), []
     drawn = difference_ground(figure, margin)
-    ring = {"color": "rgba(51,65,85,0.12)", "size": 7, "line": {"color": INK, "width": 1}}
+    ring = {"color": "rgba(100,116,139,0.15)", "size": 7, "line": {"color": BASELINE_COLOR, "width": 1}}
     for row, (name, below, contrast) in enumerate(rows):
         estimate = contrast.estimate
         texts = [
@@ -81,7 +81,7 @@ def shares_figure(rows: Sequence[tuple[str, Share, bool]], title: str) -> go.Fig
                 "array": [short(high - value)],
                 "arrayminus": [short(value - low)],
             }
-            bar |= {"color": INK, "thickness": 1.5, "width": 5}
+            bar |= {"color": BASELINE_COLOR, "thickness": 1.5, "width": 5}
             drawn += [low, high]
         drawn.append(value)
         text = f"{shown(name)}: {share_words(share)}"

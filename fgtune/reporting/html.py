@@ -47,6 +47,8 @@ _SCRIPTS = (
     "scripts/figures.js",
 )
 """In the order in which the page runs them."""
+_LONGEST = 40
+"""Characters of a name that stays in one piece in a table."""
 _PLOTLY = "vendor/plotly-cartesian.min.js.gz"
 MOST_PLAIN = 100_000
 """Characters of the summary for programs beyond which a page holds it compressed: of 2,000 arms it were half of it."""
@@ -134,6 +136,11 @@ def breakable(name: str) -> Markup:
     return Markup("_<wbr>").join(escape(part) for part in name.split("_"))
 
 
+def whole(name: str) -> Markup:
+    """A name in one piece in a table, unless it is so long that it has to break."""
+    return Markup('<span class="long">{}</span>').format(name) if len(name) > _LONGEST else escape(name)
+
+
 def sections(body: str) -> list[tuple[str, Markup]]:
     """Id and title of every section of a page that has a heading, in order."""
     found: list[tuple[str, str]] = re.findall(r'<h2 id="([^"]+)">(.*?)</h2>', body)
@@ -164,6 +171,7 @@ def _environment() -> Environment:
         "code": code,
         "sections": sections,
         "breakable": breakable,
+        "whole": whole,
     }
     environment.globals |= {"interval": formatting.interval, "count": count}
     return environment

@@ -135,8 +135,8 @@ def arms_figure(panel: SensitivityPanel, styles: Mapping[str, ArmStyle]) -> go.F
     names = [shown(point.label, 22) for point in points]
     step = max(_ROW_FEW - len(names), _ROW_LEAST)
     values = drawn_values(points)
-    pad = 0.04 * (max(values) - min(values)) or 0.5
-    scale = metric_axis(panel.metric, values) | {"range": [min(values) - pad, max(values) + pad]}
+    pad = 0.07 * (max(values) - min(values))  # so that marks at the ends do not touch the names
+    scale = metric_axis(panel.metric, values) | ({"range": [min(values) - pad, max(values) + pad]} if pad else {})
     figure.update_layout(base_layout(80 + step * max(1, len(names)), xaxis=scale, yaxis=rows_axis(names)))
     figure.update_layout(arm_rows([point.arm for point in points], step))
     return figure
@@ -224,6 +224,7 @@ def scatter_figure(panel: ScatterPanel) -> go.Figure:
         ticks = log_axis([point.x for point in panel.points])
     if setting.numeric and 0 < len(setting.numbers) <= _MOST_TICKS:
         ticks |= {"tickvals": list(setting.numbers), "ticktext": list(setting.categories)}
+    values += [panel.baseline] * math.isfinite(panel.baseline)
     log = on_log_scale(panel.metric, values)
     scale = axis("", **log_axis(values)) if log else metric_axis(panel.metric, values)
     figure.update_layout(base_layout(260, xaxis=axis("", showgrid=False, **ticks), yaxis=scale))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from fgtune.analysis.formatting import MetricInfo
@@ -24,7 +26,7 @@ from fgtune.reporting.arm_list import arm_list
 from fgtune.reporting.cell_list import cell_groups, cell_rows
 from fgtune.reporting.panels import MOST_ROWS, panels_of_arms, panels_of_space
 from fgtune.reporting.theme import arm_styles
-from fgtune.results.folder import GIVEN
+from fgtune.results.folder import GIVEN, SHAPES
 from fgtune.results.options import OPTIONS, SIGNATURE, STORAGE, TRACKING
 from fgtune.results.samples import read_samples
 
@@ -110,6 +112,8 @@ def flatten(value: Any, path: str = "") -> list[tuple[str, str]]:
     if isinstance(value, Sequence) and not isinstance(value, str):
         if any(isinstance(item, Mapping) for item in value):
             return [row for rank, item in enumerate(value) for row in flatten(item, f"{path}.{rank}")]
+        if path.rpartition(".")[2] == "command":
+            return [(path, shlex.join(map(str, value)))]
         return [(path, ", ".join(_scalar(item) for item in value) or "none")]
     return [(path, _scalar(value))]
 
@@ -120,6 +124,14 @@ def _scalar(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _minute(moment: str) -> str:
+    """A recorded time as readers write it, in UTC; as it is where it is none."""
+    try:
+        return datetime.fromisoformat(moment).astimezone(UTC).strftime("%Y-%m-%d at %H:%M UTC")
+    except ValueError:
+        return moment
 
 
 def page_context(data: StudyData, summary: StudySummary) -> dict[str, Any]:
@@ -145,7 +157,7 @@ def page_context(data: StudyData, summary: StudySummary) -> dict[str, Any]:
         "words": words_of(data),
         "subject": subject_facts(data),
         "symbols": symbols(data),
-        "samples": read_samples(data.folder)[:_MOST_CARDS],
+        "samples": read_samples(data.folder, data.provenance.get(SHAPES, {}))[:_MOST_CARDS],
         "imported": import_facts(data),
         "pooled_sentence": pooled_sentence,
         "panels": panels,
@@ -168,6 +180,6 @@ def page_context(data: StudyData, summary: StudySummary) -> dict[str, Any]:
             "execution": data.study.execution.to_plain(),
         },
         "provenance": flatten(data.provenance),
-        "last_finished": max((result.finished_at for result in data.results.values()), default=""),
+        "last_finished": _minute(max((result.finished_at for result in data.results.values()), default="")),
         "trainer_seconds": math.fsum(result.seconds for result in data.results.values()),
     }

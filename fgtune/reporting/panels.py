@@ -132,7 +132,7 @@ def panels_of_arms(data: StudyData, summary: StudySummary, styles: Mapping[str, 
         levels=(*_levels(data, styles), *_grids(data)),
         curves=_learning_curves(curves, styles),
         curve_names=_curve_names(data, curves, styles),
-        relations=relation_figures(relations, left_out),
+        relations=relation_figures(relations, left_out, primary=summary.metrics[0].short),
         relations_truth=any(panel.has_truth for panel in relations),
         solvers=_solvers(data, styles),
         choosing=_choosing(data, summary),
@@ -184,7 +184,7 @@ def panels_of_space(
         ),
         curves=trial_curves_figures(data, trials),
         curve_names=(),
-        relations=relation_figures(relations, left_out, by_name=searched),
+        relations=relation_figures(relations, left_out, primary=summary.metrics[0].short, by_name=searched),
         relations_truth=any(panel.has_truth for panel in relations),
         solvers=_solvers(data, styles) if few and not searched else (),
         choosing=FigureGroup("", ()),
@@ -205,7 +205,8 @@ def _differences(data: StudyData, summary: StudySummary, styles: Mapping[str, Ar
     note = "No difference is shaded as unimportant: the study file states no margin for this metric."
     if summary.margin is not None:
         note = f"Shaded: differences within ±{summary.margin:g}, which count as unimportant."
-    title = f"{capital(info.title)}: difference to the baseline ({data.baseline.label})"
+    named = "" if data.baseline.label == "baseline" else f" ({data.baseline.label})"
+    title = f"{capital(info.title)}: difference to the baseline{named}"
     return (Figure("differences", title, alt, spec, note),)
 
 
@@ -221,7 +222,6 @@ def _datasets(summary: StudySummary) -> FigureGroup:
             f"Difference on every data set: {item.arm}",
             pooled_sentence(item, info, summary.level),
             pooled_figure(item, info),
-            "Diamond: the mean over data sets with its interval; thin line: where a further data set would lie.",
             arms=tuple(effect.arm for effect in item.effects),
         )
         for rank, item in enumerate(shown)

@@ -33,17 +33,20 @@ def drawn_relations(
     return relations_panels(data, drawn), len(arms - drawn)
 
 
-def relation_figures(panels: Sequence[RelationsPanel], left_out: int, *, by_name: bool = False) -> FigureGroup:
+def relation_figures(
+    panels: Sequence[RelationsPanel], left_out: int, *, primary: str, by_name: bool = False
+) -> FigureGroup:
     """The figures of ``drawn_relations``.
 
     Args:
         panels: Arm by arm.
         left_out: Number of arms that have none.
+        primary: What the primary metric is called.
         by_name: Call arms by their names in the plan, as trials are, whose labels have all their settings.
     """
 
     def made(rank: int, panel: RelationsPanel) -> Figure:
-        note = f"seed {panel.seed}, primary metric {number(panel.value)}"
+        note = f"seed {panel.seed}, {primary} {number(panel.value)}"
         if panel.has_truth:
             right, wrong, surplus, unclaimed = panel.counts
             parts = [f"{right} of {right + wrong} aligned classes under their true parent"]

@@ -129,7 +129,7 @@ def solver_figure(points: Sequence[SolverPoint], styles: Mapping[str, ArmStyle])
     times = [point.seconds_per_solve for point in points]
     log = min(times) > 0 and max(times) / min(times) > _LOG_SPAN
     scale = {"type": "log", "dtick": 1} if log else {"rangemode": "tozero", "nticks": 6}
-    times_axis = axis("time per solve, mean of a cell", exponentformat="SI", ticksuffix="s", **scale)
+    times_axis = axis("time per solve, mean of a cell", exponentformat="SI", ticksuffix=" s", **scale)
     figure.update_layout(base_layout(80 + 44 * max(1, len(rows)), xaxis=times_axis, yaxis=rows_axis(names)))
     figure.update_layout(arm_rows([arm for arm, _, _ in rows], 44))
     return figure

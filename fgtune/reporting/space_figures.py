@@ -40,7 +40,7 @@ _UPRIGHT = 4  # more axes have tilted titles
 
 
 def parallel_figure(panel: ParallelPanel) -> go.Figure:
-    """A line a point over all axes, coloured by fifth; below them the same lines in grey, by which readers choose.
+    """A line for each point over all axes, coloured by fifth; below them the same in grey, by which readers choose.
 
     The page turns a box that is drawn over an axis into a choice of arms.
     """

@@ -43,8 +43,8 @@ def _parallel(panel: ParallelPanel) -> Figure:
     names = ", ".join(each.title for each in panel.axes)
     alt = f"A line for each of {len(points)} finished points over {names}; coloured by fifths of {panel.metric.title}."
     note = (
-        f"A line a point, coloured by its fifth in {panel.metric.title}. Drag along an axis to keep the points inside "
-        "in every figure and table; further drags narrow the choice, a double click ends it."
+        f"Each line is a point, coloured by its fifth in {panel.metric.title}. Drag along an axis to keep the "
+        "points inside in every figure and table; further drags narrow the choice, a double click ends it."
     )
     note += f" {panel.left_out} further settings are in the table." if panel.left_out else ""
     return Figure("parallel", "Settings and results of every point", alt, parallel_figure(panel), note)

@@ -25,6 +25,8 @@ _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "star", "triangle-down", "hexagon")
 MOST_NAMED = 24
 """Arms that a figure shows one by one, with a trace, a colour or a legend each."""
+_LEAST_SPAN, _NEIGHBOURHOOD = 1e-4, 0.05
+"""Values that differ by less, as a share of the metric's range, are drawn as equal, so much of it on either side."""
 _WHOLE_TICKS = 6  # a wider span has whole ticks anyway
 _DASHES = ("solid", "dash", "dot", "dashdot")
 _STROKES = {"solid": "", "dash": "8 5", "dot": "2.5 4", "dashdot": "8 4 2.5 4"}
@@ -141,7 +143,29 @@ def metric_axis(info: MetricInfo, values: Sequence[float], title: str = "") -> d
     changes: dict[str, Any] = {"rangemode": "nonnegative"} if info.low >= 0 else {}
     if info.whole and values and max(values) - min(values) < _WHOLE_TICKS:
         changes |= {"dtick": 1, "tickformat": "d"}
+    if values and (ends := _ends(info, min(values), max(values))):
+        changes["range"] = ends
     return axis(title, **changes)
+
+
+def _ends(info: MetricInfo, low: float, high: float) -> list[float]:
+    """Ends of an axis where the page's script would draw too little or cut marks; empty where it chooses well.
+
+    Values that hardly differ are shown with their neighbourhood within the metric's range, and a mark at an end of that
+    range as a whole.
+    """
+    bounded = math.isfinite(info.low) and math.isfinite(info.high)
+    size = info.high - info.low if bounded else max(abs(low), abs(high)) or 1.0
+    if high - low <= _LEAST_SPAN * size:
+        near = 1.0 if info.whole else _NEIGHBOURHOOD * size
+        return _padded(max(low - near, info.low), min(high + near, info.high))
+    low, high = ends = _padded(low, high)
+    return ends if low < info.low or high > info.high else []
+
+
+def _padded(low: float, high: float) -> list[float]:
+    pad = 0.06 * (high - low)
+    return [low - pad, high + pad]
 
 
 def count_axis(title: str, last: int) -> dict[str, Any]:

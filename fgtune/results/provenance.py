@@ -65,8 +65,7 @@ def _shapes(plan: Plan) -> dict[str, Any]:
             "coarse": list(shape.num_coarse),
             "fine": shape.num_fine,
         }
-        for key, shape in sorted(plan.shapes.items())
-        if key in configs
+        for key, shape in ((key, plan.shapes[key]) for key in configs if key in plan.shapes)
     }
 
 

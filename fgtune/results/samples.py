@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -110,10 +111,11 @@ def remove_samples(folder: CellFiles, dataset_key: str) -> None:
     (folder.samples_dir / f"{dataset_key}.json").unlink(missing_ok=True)
 
 
-def read_samples(folder: CellFiles) -> tuple[SampleCard, ...]:
-    """The samples of every data set, in the order of their keys; a damaged file is left out and noted."""
-    found = []
-    for path in sorted(folder.samples_dir.glob("*.json")):
+def read_samples(folder: CellFiles, keys: Iterable[str] = ()) -> tuple[SampleCard, ...]:
+    """The samples of every data set, those with these keys first; a damaged file is left out and noted."""
+    found, places = [], {key: place for place, key in enumerate(keys)}
+    paths = sorted(folder.samples_dir.glob("*.json"))
+    for path in sorted(paths, key=lambda path: places.get(path.stem, len(places))):
         try:
             found.append(_parsed(json.loads(read_text(path))))
         except (ConfigError, ValueError, TypeError, KeyError, AttributeError, RecursionError):

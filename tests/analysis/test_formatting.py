@@ -5,6 +5,7 @@ import math
 import pytest
 
 from fgtune.analysis.formatting import (
+    capital,
     factor_name,
     interval,
     level_text,
@@ -73,3 +74,21 @@ def test_metrics_are_described_by_the_catalogue():
     assert metric_info("val/loss_nn").direction == "minimize"
     unknown = metric_info("test/of_another_version")
     assert (unknown.direction, unknown.high, unknown.description) == ("none", math.inf, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("test/num_used_classes", "number of used classes (test)"),
+        ("test/coarse_top1", "coarse top-1 (test)"),
+        ("test/recall_fine_4", "fine recall at 4 (test)"),
+        ("val/ari", "ARI (val)"),
+    ],
+)
+def test_metrics_have_names_for_readers(name, title):
+    assert metric_info(name).title == title
+
+
+def test_an_identifier_keeps_its_case_at_the_start_of_a_sentence():
+    assert capital("accuracy by arm") == "Accuracy by arm"
+    assert capital("log_loss by arm") == "log_loss by arm"

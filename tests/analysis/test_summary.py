@@ -206,6 +206,14 @@ def test_many_contrasts_are_grouped_in_the_answer(synthetic, tmp_path):
     assert ". Against it, of 7 arms 1 hurts (lambda_reg 0.0 −0." in summary.answer
 
 
+def test_many_contrasts_of_one_verdict_are_told_in_a_word(synthetic, tmp_path):
+    factors = "objective.lambda_reg: [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0]"
+    text = synthetic.KF_STUDY.replace("classes.num_fine_ratio: [0.8, 1.0, 1.2, 1.5]", factors)
+    text = text.replace("baseline: {classes.num_fine_ratio: 1.0}", "baseline: {}").replace("seeds: 5", "seeds: 2")
+    answer = summarise(synthetic.SyntheticStudy(text=text).write(tmp_path)).answer
+    assert ". Against it, all 6 arms are undecided (largest: lambda_reg " in answer
+
+
 def test_a_smoke_run_says_so(synthetic, tmp_path):
     text = synthetic.KF_STUDY.replace("study: kf_demo", "study: kf_demo-smoke")
     assert summarise(synthetic.SyntheticStudy(text=text).write(tmp_path)).warnings[0].startswith("A smoke run")

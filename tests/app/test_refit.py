@@ -260,7 +260,7 @@ def test_a_search_by_agreement_and_the_shared_judge_takes_what_they_choose_toget
     assert "rank correlation 0.900" in choice.reason
     refused = choose(study, results, "best", "here", together=lambda: (replace(joint, refusal="they differ"),))
     assert refused.arm == "a"
-    assert "nothing chooses better than the baseline here: they differ" in refused.reason
+    assert "nothing is shown to choose better than the baseline: they differ" in refused.reason
     with pytest.raises(ConfigError, match="agreement and val/fixed_silhouette at once"):
         choose(study, results, "best", "here")
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from dataclasses import replace
 
@@ -62,6 +63,31 @@ def test_an_axis_of_counts_has_whole_ticks_and_nothing_below_zero():
     assert (counts["dtick"], counts["rangemode"]) == (1, "nonnegative")
     assert "dtick" not in metric_axis(metric_info("test/ged"), [0.0, 300.0])
     assert "rangemode" not in metric_axis(metric_info("test/ari"), [0.1])
+
+
+def test_an_axis_of_values_that_hardly_differ_stays_within_the_range_of_the_metric():
+    low, high = metric_axis(metric_info("test/clustering_accuracy"), [0.25, 0.25])["range"]
+    assert 0.0 < low < 0.25 < high < 0.5
+    low, high = metric_axis(metric_info("val/silhouette"), [-0.121760, -0.121758])["range"]
+    assert high - low > 0.05  # ticks of two or three decimals
+    low, high = metric_axis(metric_info("test/ged"), [4.0, 4.0])["range"]
+    assert 2.0 < low < 3.0 < 5.0 < high < 6.0
+    assert "range" not in metric_axis(metric_info("test/clustering_accuracy"), [0.3, 0.6])
+
+
+def test_a_mark_at_the_end_of_the_range_of_a_metric_is_not_cut():
+    low, high = metric_axis(metric_info("test/ged"), [0.0, 10.0])["range"]
+    assert -1.0 < low < 0.0
+    assert high > 10.0
+
+
+def test_levels_that_are_no_numbers_stand_in_the_order_of_the_study_file(synthetic, tmp_path):
+    design = {"kind": "sensitivity", "factors": {"optimizer.kind": ["adamw", "sgd"]},
+              "baseline": {"optimizer.kind": "sgd"}}  # fmt: skip
+    study = {"study": "s", "question": "?", "design": design, "seeds": 2,
+             "trial": {"data": {"kind": "digits"}, "classes": {"num_fine": 10}, "epochs": 3}}  # fmt: skip
+    data = read_study(synthetic.SyntheticStudy(text=json.dumps(study)).write(tmp_path))
+    assert [point.tick for point in sensitivity_panels(data)[0].points] == ["adamw", "sgd"]
 
 
 def test_the_figure_of_all_arms_has_a_row_an_arm_with_its_seeds(study):

@@ -143,11 +143,11 @@ def test_numbers_keep_their_units_on_one_line():
 
 
 def test_nested_settings_flatten_to_dotted_rows():
-    nested = {"git": {"commit": "ab", "dirty": False}, "command": ["a", "b"], "runs": [{"n": 1}], "x": None}
+    nested = {"git": {"commit": "ab", "dirty": False}, "command": ["a", "b c"], "runs": [{"n": 1}], "x": None}
     assert flatten(nested) == [
         ("git.commit", "ab"),
         ("git.dirty", "false"),
-        ("command", "a, b"),
+        ("command", "a 'b c'"),
         ("runs.0.n", "1"),
         ("x", "none"),
     ]

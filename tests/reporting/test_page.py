@@ -32,7 +32,7 @@ def test_provenance_becomes_rows_of_dotted_paths_and_short_texts():
     assert flatten(record) == [
         ("git.commit", "none"),
         ("git.dirty", "false"),
-        ("command", "fgtune, run"),
+        ("command", "fgtune run"),
         ("seconds", "1234.57"),
         ("hosts.0.name", "a"),
         ("hosts.1.name", "b"),
@@ -46,7 +46,8 @@ def test_the_page_shows_the_config_and_the_cost_that_the_ledger_has(synthetic, c
     baseline = next(result for result in results if result.arm == "baseline")
     assert context["config"] == dict(baseline.config)
     assert context["trainer_seconds"] == pytest.approx(math.fsum(result.seconds for result in results))
-    assert context["last_finished"] == max(result.finished_at for result in results)
+    assert max(result.finished_at for result in results) == "2026-01-02T03:14:00+00:00"
+    assert context["last_finished"] == "2026-01-02 at 03:14 UTC"
     assert context["study_settings"]["seeds"] == [0, 1, 2, 3, 4]
     assert context["points"] is None
     assert not context["by_arm"]  # a factor with levels is an axis

@@ -104,11 +104,12 @@ def test_another_study_s_folder_is_refused_with_what_differs_and_left_as_it_is(f
 
 def test_many_differences_are_cut_short(folder, make, provenance):
     folder.create_or_check(make()[1], make()[0], provenance)
-    changes = ["epochs", "batch_size", "optimizer.lr", "teacher.decay", "neighbors.stored", "relations.balance"]
+    changes = ["epochs", "batch_size", "optimizer.lr", "teacher.decay", "neighbors.stored", "relations.balance",
+               "neighbors.sampled"]  # fmt: skip
     _, plan = make(
-        "seeds=9", *(f"trial.{path}={7 if '.' not in path or 'stored' in path else 0.5}" for path in changes)
+        "seeds=9", *(f"trial.{path}={7 if '.' not in path or 'neighbors' in path else 0.5}" for path in changes)
     )
-    with pytest.raises(StudyFolderError, match=r"and 1 more"):
+    with pytest.raises(StudyFolderError, match=r"and 2 more"):
         folder.check(plan)
 
 

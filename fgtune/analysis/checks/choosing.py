@@ -100,7 +100,8 @@ def agreeing_seeds(material: Material) -> Check | None:
     }
     problems = [text.format(first_of(arms, _MOST_NAMED)) for text, arms in (reasons | attracted).items() if arms]
     if not problems:
-        return passed(name, f"the seeds of none of {count(len(measured), 'arm')} agree for a reason that is seen here")
+        arms = count(len(measured), "arm")
+        return passed(name, f"no reason is seen why the seeds of any of {arms} should agree even on wrong classes")
     text = f"{capital(', and '.join(problems))}: they agree more for that reason, whether the classes are right or not."
     step = "Compare their agreement with that of arms that start likewise alone"
     if any(attracted.values()):

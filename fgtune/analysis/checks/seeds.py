@@ -141,8 +141,9 @@ def ends_of_range(material: Material) -> Check | None:
     range_ = _range_words(info.low, info.high)
     if not found:
         return passed(name, f"every arm stays two standard deviations inside the range of {info.title}, {range_}")
+    reach = "reaches" if len(found) == 1 else "reach"
     text = (
-        f"{first_of(found, _MOST_NAMED)} (mean ± standard deviation over seeds) reach an end of the range of "
+        f"{first_of(found, _MOST_NAMED)} (mean ± standard deviation over seeds) {reach} an end of the range of "
         f"{info.title}, {range_}: seeds there are skewed, and arms cannot differ by more than the room that is left."
     )
     return warned(name, text, "Judge by a metric with room left, make the task harder, or set metrics.summary: median.")

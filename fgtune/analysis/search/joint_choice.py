@@ -73,7 +73,7 @@ class JointChoice:
         where = f"On {self.dataset}: " if self.dataset else ""
         judge = metric_info(self.judge).title
         if self.refusal:
-            return f"{where}nothing chooses better than the baseline here: {self.refusal}."
+            return f"{where}nothing is shown to choose better than the baseline: {self.refusal}."
         alike = f"the two rank {count(self.n, 'arm')} alike (rank correlation {number(self.rho)}, {_p_words(self.p)})"
         if self.best == self.baseline:
             return f"{where}agreement of seeds and {judge} together choose the baseline itself; {alike}."

@@ -216,5 +216,6 @@ def _grouped(contrasts: Sequence[ContrastSummary]) -> str:
     for verb, group in _by_verdict(contrasts):
         largest = max(group, key=lambda item: abs(item.summary.value - item.summary.centre))
         shown = f"{largest.label} {_value(largest)}"
-        parts.append(f"{len(group)} {verb} ({shown if len(group) == 1 else f'largest: {shown}'})")
-    return f"of {len(contrasts)} arms " + listed(parts)
+        which = f"all {len(group)} arms" if len(group) == len(contrasts) else f"{len(group)}"
+        parts.append(f"{which} {verb} ({shown if len(group) == 1 else f'largest: {shown}'})")
+    return parts[0] if len(parts) == 1 else f"of {len(contrasts)} arms {listed(parts)}"

@@ -13,6 +13,12 @@ from fgtune.text import count, listed
 
 _MOST_LISTED = 5
 _WORDS = {Verdict.EQUIVALENT: "is equivalent", Verdict.UNDECIDED: "is undecided"}
+_ALL = {
+    Verdict.HELPS: "help",
+    Verdict.HURTS: "hurt",
+    Verdict.EQUIVALENT: "are equivalent",
+    Verdict.UNDECIDED: "are undecided",
+}
 
 
 def datasets_sentence(found: DatasetsSummary, level: float) -> str:
@@ -54,6 +60,10 @@ def _grouped(found: DatasetsSummary) -> str:
             largest = max(group, key=lambda each: abs(each.pooled.estimate.mean))
             shown = f"{largest.arm} {number(largest.pooled.estimate.mean, sign=True)}"
             parts.append(f"{len(group)} {verdict.value} ({shown if len(group) == 1 else f'largest: {shown}'})")
+            if len(group) == len(found.contrasts):
+                words = _ALL[verdict]
+                together = f"Over the {len(found.names)} data sets together, all {len(group)} arms {words}"
+                return f"{together} (largest: {shown})."
     counts = listed(parts) if parts else "none has a pair of finished cells yet"
     return f"Over the {len(found.names)} data sets together, of {len(found.contrasts)} arms, {counts}."
 

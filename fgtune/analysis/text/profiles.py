@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fgtune.analysis.formatting import MetricInfo, interval, level_text, number, p_text, percent, seeds_text
+from fgtune.analysis.formatting import MetricInfo, interval, number, p_text, percent, seeds_text
 from fgtune.analysis.profiles.plateau import LevelBound, runs_within
 from fgtune.analysis.profiles.profile import FactorProfile, ProfilesSummary
 from fgtune.analysis.profiles.sides import STEP, SideContrast
@@ -64,7 +64,7 @@ def _plateau_sentence(profile: FactorProfile, margin: float | None, collapse_rat
         between = "; nothing between the levels was run" if any(len(run) > 1 for run in runs) else ""
         return (
             f"{title}: {words} within {margin:g} of the best level, whichever that is "
-            f"(p (Holm) at most {p_text(largest)}, n = {count(seeds, 'seed')}){between}"
+            f"(p (Holm) {_at_most(largest)}, n = {count(seeds, 'seed')}){between}"
         )
     doubted = [each for each in levels if each.doubt]
     if doubted:
@@ -80,6 +80,11 @@ def _plateau_sentence(profile: FactorProfile, margin: float | None, collapse_rat
     )
 
 
+def _at_most(p: float) -> str:
+    text = p_text(p)
+    return text if text.startswith("<") else f"at most {text}"
+
+
 def _doubts(levels: Sequence[LevelBound], collapse_rate: float) -> str:
     rate = "one seed in ten collapses" if collapse_rate == 0.1 else f"{percent(collapse_rate)} of seeds collapse"
     return listed([_DOUBTS[doubt].format(rate=rate) for doubt in dict.fromkeys(each.doubt for each in levels)])
@@ -92,7 +97,7 @@ def _run_words(run: Sequence[LevelBound]) -> str:
 
 
 def _slope_sentence(profile: FactorProfile, found: Elasticity, info: MetricInfo, level: float) -> str:
-    slope, ends = found.slope, f"from {level_text(found.low)} to {level_text(found.high)}"
+    slope, ends = found.slope, f"from {profile.levels[0].tick} to {profile.levels[-1].tick}"
     if slope.n == 0:
         return f"{profile.title} {ends}: no seed has a value at every level yet, so there is no slope"
     mean = number(slope.estimate.mean, sign=True)

@@ -11,7 +11,7 @@ from fgtune.analysis.search.held_out import HeldOut, held_out_words
 from fgtune.analysis.search.overview import SearchSummary
 from fgtune.analysis.search.selection import Gain, Selection
 from fgtune.analysis.text.answer import difference_words
-from fgtune.analysis.trials import sign_of
+from fgtune.analysis.trials import Trial, pareto_front, sign_of
 from fgtune.catalog.metrics import ARM_METRICS
 from fgtune.text import count, first_of, listed
 
@@ -124,14 +124,12 @@ def _several(search: SearchSummary, primary: MetricInfo, level: float) -> str:
     )
     parts = []
     for selection, info in zip(search.searched, search.criteria, strict=True):
-        trial, contrast = search.trial(selection.arm), selection.own.contrast
+        trial, contrast = _on_front(search, selection.arm, info.name), selection.own.contrast
         against = f" against the baseline's {number(contrast.baseline_mean)}" if contrast.n else ""
         value = trial.value(primary.name)
         also = "" if math.isnan(value) or info.name == primary.name else f", with {primary.title} {number(value)}"
         left = f"; {lead_words(selection.own, level)}" if contrast.n else ""
-        parts.append(
-            f"Best by {info.title}: {selection.arm} with {number(trial.value(info.name))}{against}{also}{left}."
-        )
+        parts.append(f"Best by {info.title}: {trial.arm} with {number(trial.value(info.name))}{against}{also}{left}.")
     reached = [search.trial(arm).value(primary.name) for arm in search.front]
     reached = [value for value in reached if math.isfinite(value)]
     best = next((selection.best_arm for selection in search.searched if selection.best_arm), "")
@@ -142,7 +140,24 @@ def _several(search: SearchSummary, primary: MetricInfo, level: float) -> str:
         best_value = number(search.trial(best).value(primary.name))
         rest = "no trial is better" if best in search.front else f"the best of all trials, {best}, has {best_value}"
         tail = f" The front holds {primary.title} {reach} {number(top)}; {rest}."
-    return f"{head} {' '.join(parts)}{tail}"
+    return f"{head} {' '.join(parts)}{tail}{_beaten(search)}"
+
+
+def _on_front(search: SearchSummary, arm: str, metric: str) -> Trial:
+    """The trial of this name, or one of the front that is as good by the metric."""
+    chosen = search.trial(arm)
+    front = [search.trial(name) for name in search.front]
+    return next((each for each in front if each.value(metric) == chosen.value(metric)), chosen)
+
+
+def _beaten(search: SearchSummary) -> str:
+    """How many trials of the front the baseline dominates, which is not on the front itself."""
+    both = [(search.baseline, search.trial(arm)) for arm in search.front]
+    beaten = sum(pareto_front(pair, search.criteria) == (search.baseline.arm,) for pair in both)
+    if not beaten:
+        return ""
+    whom = "it" if len(both) == 1 else "all of them" if beaten == len(both) else f"{beaten} of them"
+    return f" The baseline beats {whom}: at least as good in all and better in one."
 
 
 def setting_text(levels: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:

@@ -32,8 +32,8 @@ def subject_facts(data: StudyData) -> tuple[tuple[str, str], ...]:
 
 
 def data_facts(data: StudyData) -> list[str]:
-    """A text about each data set, in which its size and classes are; empty where none is recorded."""
-    return [_data_text(shape) for _, shape in sorted(data.provenance.get(SHAPES, {}).items())]
+    """A text about each data set in the order of the plan: its size and classes; empty where none is recorded."""
+    return [_data_text(shape) for shape in data.provenance.get(SHAPES, {}).values()]
 
 
 def symbols(data: StudyData) -> str:

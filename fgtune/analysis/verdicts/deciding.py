@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fgtune.analysis.formatting import number
+from fgtune.analysis.formatting import number, p_text
 from fgtune.analysis.verdicts.doubts import carried, doubts, lost_words
 from fgtune.analysis.verdicts.judgement import Case, Doubt, Judgement, Rules, Verdict, stopped_pairs
 from fgtune.analysis.verdicts.statistics import cut, holm
@@ -88,7 +88,7 @@ def _tested(case: Case, rules: Rules) -> tuple[Verdict, str]:
         better = summary.is_better(rules.sign)
         return (Verdict.HELPS, "reliably better") if better else (Verdict.HURTS, "reliably worse")
     if contrast.estimate.sd == 0.0 and number(contrast.estimate.mean) == number(0.0):
-        return Verdict.UNDECIDED, "the two are equal in every pair, which no test can tell from equal by rounding"
+        return Verdict.UNDECIDED, "the two are equal in every pair, which may be by rounding"
     if contrast.estimate.sd == 0.0:
         return Verdict.UNDECIDED, (
             f"all {contrast.n} differences are equal, and an exact test of {contrast.n} pairs cannot go below "
@@ -98,6 +98,9 @@ def _tested(case: Case, rules: Rules) -> tuple[Verdict, str]:
         return Verdict.UNDECIDED, (
             f"the test set shows steps of {number(rules.grain)} only, too coarse for the margin ±{number(case.margin)}"
         )
+    if rules.kind == "mean" and contrast.p_value <= rules.alpha:
+        alone, corrected = p_text(contrast.p_value), p_text(case.p_adjusted)
+        return Verdict.UNDECIDED, f"p is {alone} by itself, but {corrected} once it is corrected"
     return Verdict.UNDECIDED, "these pairs cannot tell a difference that matters from none"
 
 

@@ -93,6 +93,12 @@
     note.textContent = all ? "" : `Figures and tables show ${names.size} of ${others.length} arms beside the baseline: ${
       others.filter((arm) => names.has(arm.name)).map((arm) => arm.label).join(", ") || "none"}.`;
   };
+  /* Long names break after their signs, not within a word. */
+  const breakable = (text) => {
+    const span = document.createElement("span");
+    span.append(...text.split(/(?<=[@_=/])/).flatMap((part, at) => (at ? [document.createElement("wbr"), part] : [part])));
+    return span;
+  };
   const row = (arm) => {
     const box = made("input", { type: "checkbox", checked: true, disabled: Boolean(arm.baseline) });
     box.addEventListener("change", () => change([arm], box.checked));
@@ -101,7 +107,7 @@
     if (arm.color) swatch.style.background = arm.color;
     else swatch.hidden = true;
     swatch.setAttribute("aria-hidden", "true");
-    const label = made("label", { title: arm.hint || "" }, box, swatch, made("span", { textContent: arm.label }));
+    const label = made("label", { title: arm.hint || "" }, box, swatch, breakable(arm.label));
     if (arm.baseline || arm.verdict) label.append(made("small", { textContent: arm.baseline ? "baseline" : arm.verdict }));
     return label;
   };

@@ -160,6 +160,7 @@
     root.classList.add("paper");
     opened = [...document.querySelectorAll("details.printed:not([open])")];
     opened.forEach((part) => { part.open = true; });
+    if (window.Plotly) plots.filter((plot) => !plot.data).forEach(draw); /* whoever prints early misses none */
     resized((plot) => ({ width: plot.clientWidth, autosize: false }));
   });
   window.addEventListener("afterprint", () => {

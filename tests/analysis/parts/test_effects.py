@@ -230,7 +230,7 @@ def test_the_seed_of_a_cell_that_two_arms_lost_in_different_ways_is_counted_once
 def test_where_no_seed_is_left_the_sentence_speaks_of_the_arms_of_the_sum():
     values = table(4) | {"bc": {}}
     effect = describe_parts(found_in(gains_with(values, lost={"bc": LostCells(failed=(0, 1, 2, 3))})), 0.95).parts[0]
-    assert effect.sentence == "a: no pair is left: one of its arms failed on seeds 0, 1, 2 and 1 more."
+    assert effect.sentence == "a: no pair is left: one of its arms failed on seeds 0, 1, 2, 3."
 
 
 def test_few_seeds_cannot_rule_out_collapses_of_which_none_was_seen():

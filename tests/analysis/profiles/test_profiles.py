@@ -255,6 +255,17 @@ def test_a_plateau_that_too_few_seeds_cannot_show_names_the_studys_own_rate_of_c
     assert summary.profiles.factors[0].sentence.endswith(f"but so few seeds cannot rule out that {words}.")
 
 
+def test_whole_levels_are_written_as_in_the_study_file(tmp_path, synthetic):
+    design = {"kind": "sensitivity", "factors": {"batch_size": [64, 256, 1024]}, "baseline": {"batch_size": 64}}
+    study = {
+        "study": "whole", "question": "How large a batch?", "design": design, "seeds": 3,
+        "trial": {"data": {"kind": "digits"}, "classes": {"num_fine": 10}, "epochs": 3},
+    }  # fmt: skip
+    folder = synthetic.SyntheticStudy(text=json.dumps(study), noise=0.004).write(tmp_path)
+    sentence = summarise(folder).profiles.factors[0].slope_sentence
+    assert sentence.startswith("batch_size from 64 to 1024: 1 % more goes with")
+
+
 def test_without_a_margin_no_plateau_is_named(folder_of):
     summary = summarise(folder_of(metric="test/ged"))
     assert "no plateau is named, since the study states no margin" in summary.profiles.factors[0].sentence

@@ -88,7 +88,7 @@ def test_it_refuses_where_the_two_rank_arms_differently(folder_of):
     found = only(folder_of(judged=dict(zip(JUDGED, (0.3, 0.1, 0.5, 0.2, 0.4, 0.25), strict=True))))
     assert found.arm == "a"
     assert "do not rank arms alike (rank correlation" in found.refusal
-    assert found.sentence(0.95).startswith("nothing chooses better than the baseline here: ")
+    assert found.sentence(0.95).startswith("nothing is shown to choose better than the baseline: ")
 
 
 def test_it_refuses_a_lead_within_its_interval(folder_of):

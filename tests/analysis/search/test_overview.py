@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -15,6 +16,7 @@ from fgtune.analysis.search.importances import metric_importances
 from fgtune.analysis.search.overview import summarise_search
 from fgtune.analysis.summary import SUMMARISERS, summarise
 from fgtune.analysis.table import tidy_table
+from fgtune.analysis.text.search_answer import search_answer
 from fgtune.analysis.trials import BASELINE, BEST, STOPPED, criteria_of, kinds_of, ranked, trials_of
 from fgtune.config.schema.study import DesignConfig
 
@@ -139,6 +141,25 @@ def test_a_search_by_a_fine_label_metric_is_called_an_upper_bound(synthetic_sear
     assert any("an upper bound on what such choices can reach" in check.sentence for check in summary.checks)
     assert "choosing without it" not in summary.answer
     assert summary.search.searched[0].regret is None
+
+
+def test_the_answer_tells_which_of_the_front_the_baseline_beats_and_names_the_best_on_the_front(two):
+    summary = summarise(two)
+    search, (one, other) = summary.search, summary.search.criteria
+    front, baseline = [search.trial(arm) for arm in search.front], search.baseline
+    best = max(front, key=lambda trial: trial.value(one.name))
+    assert f"Best by {one.title}: {best.arm} with" in search_answer(search, summary.metrics[0], 0.95)
+    def answer(values):
+        means = dict(zip((one.name, other.name), values, strict=True))
+        changed = replace(baseline, means={**baseline.means, **means})
+        trials = tuple(changed if trial.is_baseline else trial for trial in search.trials)
+        return search_answer(replace(search, trials=trials), summary.metrics[0], 0.95)
+
+    assert "The baseline beats" not in answer([-1.0, 0.0])  # the cheapest, and the worst
+    assert answer([1.0, 0.0]).endswith(" The baseline beats all of them: at least as good in all and better in one.")
+    cheapest = min(front, key=lambda trial: trial.value(other.name))
+    just = answer([cheapest.value(one.name), cheapest.value(other.name) / 2])
+    assert just.endswith(" The baseline beats 1 of them: at least as good in all and better in one.")
 
 
 def test_several_criteria_are_told_by_their_front(two):

@@ -30,7 +30,7 @@ from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
 from fgtune.results.provenance import collect_provenance
 from fgtune.signals import answering_signals, deferring
-from fgtune.text import print_damage, print_line
+from fgtune.text import count, print_damage, print_line
 from fgtune.tracking import StudyEnd, Tracker, import_store, open_tracker
 
 if TYPE_CHECKING:
@@ -231,13 +231,15 @@ def _start_ray(
 ) -> StopFlag:
     """Open a Ray session that ends with ``stack``, and check that trials can run in it; returns what stops them."""
     from fgtune.tuning.cell_queue import StopFlag
-    from fgtune.tuning.session import check_resources, ray_session, wait_for_nodes
+    from fgtune.tuning.session import check_resources, idle_gpus, ray_session, wait_for_nodes
 
     with storage_mark(opened.plan) as mark:
         stack.enter_context(ray_session(address, folder.ray_log_file))
         say = partial(print_line, console)
         wait_for_nodes(say)
         check_resources(opened.plan.study.execution)
+        if idle := idle_gpus(opened.plan.study.execution):
+            say(f"note: {count(idle, 'GPU')} idle, since trials hold none; --set execution.gpus=1 gives each trial one")
         meet_nodes(opened, folder, mark, say)
     return StopFlag()
 

@@ -262,6 +262,11 @@ def run_kind_of(config: Mapping[str, Any]) -> RunKind:
     return RUN_KINDS[config.get("kind", "discovery")]
 
 
+def hide_gpus() -> None:
+    """Let this process see no GPU, which Ray leaves visible to a trial that holds none: torch would take the first."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
 def limit_threads(threads: int) -> None:
     """Limit torch, FAISS and BLAS to ``threads`` threads, so that concurrent trials do not compete for cores.
 

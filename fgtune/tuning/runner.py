@@ -150,6 +150,7 @@ def _trainable(
         weights=sent,
         checkpoint_every_epochs=execution.checkpoint_every_epochs,
         cpus=execution.cpus,
+        gpus=execution.gpus,
         max_trial_s=execution.max_trial_s,
     )
     return tune.with_resources(trainable, {"cpu": execution.cpus, "gpu": execution.gpus})

@@ -220,6 +220,11 @@ def check_resources(execution: ExecutionConfig) -> None:
             )
 
 
+def idle_gpus(execution: ExecutionConfig) -> int:
+    """GPUs of the session's nodes that no trial will use, where trials hold none."""
+    return 0 if execution.gpus else int(sum(node["Resources"].get("GPU", 0) for node in ray.nodes() if node["Alive"]))
+
+
 def slots(execution: ExecutionConfig) -> int:
     """How many trials the nodes of the session hold at once, at least 1."""
     wanted = {key: amount for key, amount in (("CPU", execution.cpus), ("GPU", execution.gpus)) if amount > 0}

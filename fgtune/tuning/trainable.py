@@ -23,6 +23,7 @@ from fgtune.tuning.cell_runs import (
     CellRun,
     Worker,
     checkpoint_name,
+    hide_gpus,
     limit_threads,
     run_kind_of,
     state_name,
@@ -77,6 +78,7 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         checkpoints: Storage,
         checkpoint_every_epochs: int,
         cpus: float,
+        gpus: float,
         encoders: Storage | None = None,
         max_trial_s: float | None = None,
         weights: Mapping[str, SentFile] | None = None,
@@ -84,6 +86,8 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
         """Called once per process."""
         here = None if encoders is None else encoders.here()
         self._worker = Worker(datasets, prepared, checkpoints.here(), here, max(1, int(cpus)), weights or {})
+        if not gpus:
+            hide_gpus()
         self._checkpoint_every = checkpoint_every_epochs
         self._max_trial_s = max_trial_s
         limit_threads(self._worker.threads)

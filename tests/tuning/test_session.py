@@ -240,6 +240,17 @@ def test_a_start_for_which_ray_waits_too_little_is_tried_once_more(monkeypatch, 
     assert len(opened) == starts
 
 
+def test_gpus_are_idle_where_trials_hold_none(monkeypatch):
+    nodes = [
+        {"Alive": True, "Resources": {"CPU": 8.0, "GPU": 2.0}},
+        {"Alive": True, "Resources": {"CPU": 8.0}},
+        {"Alive": False, "Resources": {"CPU": 8.0, "GPU": 4.0}},
+    ]
+    monkeypatch.setattr(session.ray, "nodes", lambda: nodes)
+    assert session.idle_gpus(ExecutionConfig()) == 2
+    assert session.idle_gpus(ExecutionConfig.from_plain({"gpus": 0.5})) == 0
+
+
 @pytest.mark.parametrize(
     ("hidden", "ours", "fix"),
     [

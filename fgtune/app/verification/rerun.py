@@ -105,8 +105,11 @@ def load_data(subject: Subject, cells: list[CellResult], datasets: dict[str, Any
 
 def _config(subject: Subject, cell: CellResult) -> TrialConfig | FunctionTrialConfig:
     kind = FunctionTrialConfig if subject.data.study.trial.discovery is None else TrialConfig
+    plain = dict(cell.config)
+    if kind is TrialConfig and not subject.data.study.execution.gpus:
+        plain["device"] = "cpu"  # where its trials ran, whatever this machine has
     try:
-        return kind.from_plain(dict(cell.config))
+        return kind.from_plain(plain)
     except ValueError as error:
         rule = f"{subject.cell(cell)} has no config that this version of fgtune can run"
         raise StudyFolderError(rule, where=str(subject.folder.ledger_file), fix="leave --rerun out") from error

@@ -35,13 +35,19 @@ def check_metrics(loaded: LoadedStudy) -> None:
 
 
 def check_device(loaded: LoadedStudy) -> None:
-    """Raise when fgtune's own trainer, which uses one device a trial, is asked to use several.
+    """Raise when fgtune's own trainer, which uses one device a trial, is asked to use several, or a GPU that it lacks.
 
     Raises:
-        ConfigError: At ``execution.gpus``.
+        ConfigError: At ``execution.gpus``, ``trial.device`` or ``trial.precision``.
     """
-    execution = loaded.study.execution
-    if loaded.study.trial.discovery is not None and execution.gpus > 1.0:
+    execution, trial = loaded.study.execution, loaded.study.trial.discovery
+    if trial is None:
+        return
+    for name, value in (("device", "cuda"), ("precision", "fp16")):
+        if getattr(trial, name) == value and not execution.gpus:
+            rule, fix = "needs a GPU, and trials hold none", "set execution.gpus: 1, or a fraction so that trials share"
+            raise loaded.error(("trial", name), rule, fix, value=value)
+    if execution.gpus > 1.0:
         rule = "must be at most 1: a trial trains on one device, and several GPUs run several trials at once"
         fix = "set execution.gpus: 1, or a fraction so that trials share a GPU"
         raise loaded.error(("execution", "gpus"), rule, fix, value=execution.gpus)

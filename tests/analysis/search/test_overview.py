@@ -149,6 +149,7 @@ def test_the_answer_tells_which_of_the_front_the_baseline_beats_and_names_the_be
     front, baseline = [search.trial(arm) for arm in search.front], search.baseline
     best = max(front, key=lambda trial: trial.value(one.name))
     assert f"Best by {one.title}: {best.arm} with" in search_answer(search, summary.metrics[0], 0.95)
+
     def answer(values):
         means = dict(zip((one.name, other.name), values, strict=True))
         changed = replace(baseline, means={**baseline.means, **means})

@@ -88,6 +88,21 @@ def test_a_trial_of_fgtunes_trainer_uses_one_device(tmp_path, gpus, allowed):
         expand(study, lambda _: DataShape((2,), 10, "f"))
 
 
+@pytest.mark.parametrize(("setting", "value"), [("device", "cuda"), ("precision", "fp16")])
+@pytest.mark.parametrize("gpus", [0, 0.5])
+def test_what_needs_a_gpu_is_refused_where_trials_hold_none(tmp_path, setting, value, gpus):
+    trial = {"data": {"kind": "digits"}, "classes": {"num_fine": 10}, setting: value}
+    plain = {"study": "s", "question": "q", "design": arms(epochs=3), "trial": trial, "execution": {"gpus": gpus}}
+    path = tmp_path / "s.yaml"
+    path.write_text(json.dumps(plain))
+    study = load_study(path)
+    if gpus:
+        assert expand(study, lambda _: DataShape((2,), 10, "f")).cells
+        return
+    with pytest.raises(ConfigError, match=f"trial.{setting}: needs a GPU, and trials hold none, got '{value}'. Fix: "):
+        expand(study, lambda _: DataShape((2,), 10, "f"))
+
+
 def test_a_trainer_of_ones_own_may_ask_for_several_gpus(tmp_path):
     trial = {
         "kind": "function",

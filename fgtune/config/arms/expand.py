@@ -25,8 +25,8 @@ from fgtune.config.arms.records import Cell, DataShape, study_hash_of
 from fgtune.config.arms.search import SearchPlan
 from fgtune.config.arms.variance import check_streams, stream_warnings
 from fgtune.config.reading.load import LoadedStudy
-from fgtune.config.reading.merge import patch
 from fgtune.config.schema.base import data_key
+from fgtune.config.schema.classes import ClassesConfig
 from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.study import without_fine_labels
 from fgtune.config.schema.trial import BaseTrialConfig, TrialConfig
@@ -176,8 +176,7 @@ def resolve_classes(config: TrialConfig, shape: DataShape) -> TrialConfig:
         )
         raise ConfigError(f"oracle relations need {needed}", path="trial.relations.mode", value="oracle", fix=fix)
     _check_sizes(config, num_fine, shape)
-    plain = patch(config.to_plain(), {"classes.num_fine": num_fine}, TrialConfig)
-    return TrialConfig.from_plain(plain)
+    return config.model_copy(update={"classes": ClassesConfig(num_fine=num_fine)})  # no other setting depends on it
 
 
 def _check_sizes(config: TrialConfig, num_fine: int, shape: DataShape) -> None:

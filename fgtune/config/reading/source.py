@@ -1,7 +1,8 @@
 """From the text of study files to plain data with the line of every value, without YAML's surprises.
 
-YAML is read by ruamel.yaml's pure safe loader (YAML 1.2): ``1e-3`` is a number, ``off`` is text, ``010`` is ten. What
-YAML allows and a config cannot mean (a repeated key, dates, NaN, sets, recursive anchors) is an error with its line.
+YAML is read as ruamel.yaml's pure safe loader does (YAML 1.2), plain files by libyaml in place of its parser: ``1e-3``
+is a number, ``off`` is text, ``010`` is ten. What YAML allows and a config cannot mean (a repeated key, dates, NaN,
+sets, recursive anchors) is an error with its line.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from ruamel.yaml.events import (
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.parser import Parser
 
+from fgtune.config.reading.plain_yaml import plain_nodes
 from fgtune.config.schema.base import MAX_INTEGER
 from fgtune.config.schema.paths import Path, dotted
 from fgtune.errors import ConfigError, MultiConfigError
@@ -170,8 +172,10 @@ def _load(text: str, walker: _Walker) -> Any:
     """Check the node tree of ``text``, then construct its values."""
     try:
         yaml = YAML(typ="safe", pure=True)
-        yaml.Parser = _bounded(walker.place)
-        root = yaml.compose(text)
+        root = plain_nodes(text, yaml.resolver, MAX_NODES, MAX_DEPTH)
+        if root is None:
+            yaml.Parser = _bounded(walker.place)
+            root = yaml.compose(text)
         if root is None:
             return None
         walker.visit(root, (), ())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any, get_args, get_origin
 
 from pydantic_core import PydanticUndefined
@@ -120,6 +121,12 @@ def all_paths(model: type[Config], prefix: str = "") -> Iterator[str]:
         if "tuple" not in str(field.annotation):
             for below in submodels(field.annotation):
                 yield from all_paths(below, f"{prefix}{name}.")
+
+
+@cache
+def known_paths(model: type[Config]) -> frozenset[str]:
+    """The paths of ``all_paths``, found once for each class."""
+    return frozenset(all_paths(model))
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

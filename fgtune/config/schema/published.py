@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, JsonValue, ValidationInfo, field_validator, model_validator
 
 from fgtune.config.schema.base import DECLARED, Config, Count, DottedPath, MetricName, Text
-from fgtune.config.schema.paths import all_paths, suggestion
+from fgtune.config.schema.paths import known_paths, suggestion
 from fgtune.config.schema.trial import TrialConfig
 
 
@@ -66,7 +66,7 @@ class PublishedTable(Config):
     def _known_paths(cls, protocol: dict[str, JsonValue], info: ValidationInfo) -> dict[str, JsonValue]:
         if (info.context or {}).get(DECLARED):
             return protocol  # the study knows the trial's paths
-        known = set(all_paths(TrialConfig))
+        known = known_paths(TrialConfig)
         for path in protocol:
             if path not in known:
                 near = suggestion(path, known) if len(path) > 1 else ""

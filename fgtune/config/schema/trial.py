@@ -21,7 +21,7 @@ from fgtune.config.schema.data import DataConfig
 from fgtune.config.schema.evaluation import EvaluationConfig
 from fgtune.config.schema.model import LinearHeadConfig, ModelConfig
 from fgtune.config.schema.objective import PRESET_SETTINGS, ObjectiveConfig
-from fgtune.config.schema.paths import all_paths
+from fgtune.config.schema.paths import known_paths
 from fgtune.config.schema.streams import StreamsConfig
 from fgtune.errors import ConfigError
 
@@ -168,7 +168,7 @@ class BaseTrialConfig(Config):
 
     def paths(self) -> frozenset[str]:
         """Every dotted path that a trial like this one may hold."""
-        return frozenset(all_paths(type(self)))
+        return known_paths(type(self))
 
     @property
     def discovery(self) -> TrialConfig | None:

@@ -163,11 +163,14 @@ class SearchSpace:
 
     def _reader(self, config: BaseTrialConfig) -> Lookup:
         """Settings of a trial, with the number of classes resolved against the data."""
-        stated, resolved = _plain_reader(config.to_plain()), _plain_reader(self.resolve(config).to_plain())
+        resolved = self.resolve(config)
+        readers: list[Lookup] = []  # made once something is asked for: most points of most spaces are not
 
         def get(name: str) -> Any:
-            value = stated(name)
-            return resolved(name) if value is None else value
+            if not readers:
+                readers.extend(_plain_reader(each.to_plain()) for each in (config, resolved))
+            stated = readers[0](name)
+            return readers[1](name) if stated is None else stated
 
         return get
 

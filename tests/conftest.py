@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import atexit
 import contextlib
+import gc
 import os
 import shutil
 import signal
@@ -79,6 +80,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if unknown and not any("::" in argument for argument in config.args):  # where no part of the cases was asked for
         raise pytest.UsageError("; ".join(unknown))
     items.sort(key=lambda item: not STARTS_RAY & set(getattr(item, "fixturenames", ())))  # stable: else as collected
+
+
+def pytest_collection_finish() -> None:
+    """Tests and libraries stay until the end: the garbage collector need not look through them again and again."""
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
 
 
 @pytest.hookimpl(optionalhook=True)

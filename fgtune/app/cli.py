@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.main import get_command
 
 from fgtune import __version__
 from fgtune.app.bench_command import run_benchmark
@@ -76,7 +77,7 @@ def command() -> None:
 
 def _main(arguments: Sequence[str] | None) -> int:
     try:
-        app(arguments, prog_name="fgtune")
+        _verbs()(arguments, prog_name="fgtune")
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except FgtuneError as error:
@@ -95,6 +96,12 @@ def _main(arguments: Sequence[str] | None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0
+
+
+@cache
+def _verbs() -> Callable[..., Any]:
+    """The verbs with their options, read from their functions once a process."""
+    return get_command(app)
 
 
 def _print_version(wanted: bool) -> None:

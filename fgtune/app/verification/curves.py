@@ -55,8 +55,8 @@ def _curve(result: CellResult, curve: pd.DataFrame, metrics: list[str], name: st
     same = set(curve["arm"]) == {result.arm} and set(curve["seed"]) == {result.seed}
     yield agree(same, f"{name}: the curve is of another arm or seed")
     stated = (result.evidence or {}).get(CURVE)
+    rows = curve.to_dict("records")
     if stated is not None:
-        rows = curve.to_dict("records")
         found = curve_digest((row["epoch"], row["step"], {key: row[key] for key in metrics}) for row in rows)
         yield agree(found == stated, f"{name}: the curve does not have the digest in the ledger")
     first = 1 if result.fork is None else result.fork.epoch + 1
@@ -73,7 +73,7 @@ def _curve(result: CellResult, curve: pd.DataFrame, metrics: list[str], name: st
     yield agree(same, f"{name}: the epochs of the curve took {spent:.6g} s, the ledger says {result.seconds:.6g}")
     if not whole:
         return
-    last = curve.iloc[-1]
+    last = rows[-1]
     ends = {metric: float(last[metric]) for metric in metrics if is_counted(last[metric])}
     for metric in sorted({*ends, *result.metrics}):
         ours, theirs = ends.get(metric), result.metrics.get(metric)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from fgtune.config.schema.base import Config
@@ -130,5 +131,11 @@ def _drop_of_parameters(data: dict[str, Any], path: Path, value: Any, named: set
 def _default_kind(data: Any, path: Path, root: type[Config] | None) -> dict[str, Any]:
     """The initial content of a missing section."""
     parent = model_at(root, data, path[:-1]) if root is not None else None
-    default = default_of(parent, str(path[-1])) if parent is not None else None
-    return {"kind": default["kind"]} if isinstance(default, dict) and "kind" in default else {}
+    kind = _kind_of_default(parent, str(path[-1])) if parent is not None else None
+    return {} if kind is None else {"kind": kind}
+
+
+@cache
+def _kind_of_default(model: type[Config], name: str) -> str | None:
+    default = default_of(model, name)
+    return default.get("kind") if isinstance(default, dict) else None

@@ -227,7 +227,7 @@ class ObjectiveConfig(WeightsConfig):
 
     @model_validator(mode="after")
     def _one_momentum_encoder_serves_all(self) -> ObjectiveConfig:
-        if {"instance", "ancor"} <= self.terms and isinstance(self.instance, QueueInstanceConfig):
+        if isinstance(self.instance, QueueInstanceConfig) and {"instance", "ancor"} <= self.terms:
             for name in ("key_momentum", "key_statistics", "batch_groups"):
                 if getattr(self.instance, name) != getattr(self.ancor, name):
                     raise ValueError(f"one momentum encoder serves instance and ancor: give both the same {name}")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from fgtune.app.cli import app
 
@@ -63,6 +64,20 @@ def test_every_command_of_a_page_is_understood(page):
         understood(words)
         for word in words:
             assert not re.fullmatch(r"studies/[a-z0-9_]+\.yaml", word) or (ROOT / word).exists(), word
+
+
+def test_what_a_console_block_shows_is_what_its_command_prints(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    blocks = [
+        block
+        for page in PAGES
+        for block in re.findall(r"^```console\n(\$ .*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    ]
+    assert blocks
+    for block in blocks:
+        first, *lines = block.splitlines()
+        printed = CliRunner().invoke(app, words_after_fgtune(first.removeprefix("$ "))).output
+        assert printed.split() == " ".join(lines).split()
 
 
 @pytest.mark.parametrize(

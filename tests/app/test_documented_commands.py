@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 import typer
-from typer.testing import CliRunner
 
-from fgtune.app.cli import app
+from fgtune.app.cli import app, main
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -66,18 +65,16 @@ def test_every_command_of_a_page_is_understood(page):
             assert not re.fullmatch(r"studies/[a-z0-9_]+\.yaml", word) or (ROOT / word).exists(), word
 
 
-def test_what_a_console_block_shows_is_what_its_command_prints(monkeypatch):
+def test_what_a_console_block_shows_is_what_its_command_prints(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
-    blocks = [
-        block
-        for page in PAGES
-        for block in re.findall(r"^```console\n(\$ .*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    ]
+    texts = [page.read_text(encoding="utf-8") for page in PAGES]
+    found = [re.findall(r"^```console\n\$ (.*)\n((?:.*\n)*?)```", text, re.MULTILINE) for text in texts]
+    blocks = [block for each in found for block in each]
     assert blocks
-    for block in blocks:
-        first, *lines = block.splitlines()
-        printed = CliRunner().invoke(app, words_after_fgtune(first.removeprefix("$ "))).output
-        assert printed.split() == " ".join(lines).split()
+    for line, output in blocks:
+        main(words_after_fgtune(line))
+        printed = capsys.readouterr()
+        assert printed.out + printed.err == output
 
 
 @pytest.mark.parametrize(

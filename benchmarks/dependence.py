@@ -63,7 +63,10 @@ CASES = (
     Case("2 levels", _of_levels((0.0, 1.0)), 2),
     Case("5 unordered levels", _of_levels((0.0, 1.0, 0.2, 0.7, 0.4)), 5),
     Case("product of two ranges", lambda cube: cube[:, 0] * cube[:, 1], subject=(0, 1)),
-    Case("narrow peak at 0.7", lambda cube: np.exp(-0.5 * np.square((cube[:, 0] - 0.7) / 0.08)), is_new=True),
+    Case("narrow peak at 0.7", lambda cube: np.exp(-0.5 * np.square((cube[:, 0] - 0.7) / 0.08))),
+    Case("steep end, e^(8x)", lambda cube: np.exp(8.0 * (cube[:, 0] - 1.0)), is_new=True),
+    Case("two steps", lambda cube: (cube[:, 0] > 0.3) + (cube[:, 0] > 0.65) * 1.0, is_new=True),
+    Case("saw of two teeth", lambda cube: (2.0 * cube[:, 0]) % 1.0, is_new=True),
 )
 NOISES: dict[str, Callable[[np.random.Generator, FloatArray], FloatArray]] = {
     "normal": lambda rng, cube: rng.normal(size=len(cube)),

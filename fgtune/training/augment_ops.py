@@ -8,6 +8,7 @@ torchvision's functional transform up to rounding. Images are (B, C, H, W) float
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cache
 
 import torch
@@ -185,8 +186,22 @@ def random_jitter(
     images = images.clone()
     for step in order.T:
         for number, adjust in enumerate((adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue)):
-            rows = (step == number).nonzero()[:, 0]
-            images[rows] = adjust(images[rows], factors[number][rows])
+            images = adjusted(images, step == number, adjust, factors[number], picks=images.device.type == "cpu")
+    return images
+
+
+def adjusted(
+    images: Tensor, chosen: Tensor, adjust: Callable[[Tensor, Tensor], Tensor], factor: Tensor, *, picks: bool
+) -> Tensor:
+    """Images (B, C, H, W), those that are ``chosen`` (B,) as ``adjust`` makes them with ``factor`` (B,).
+
+    Either the chosen ones are picked and changed in place, which a CPU has the least work with, or all are adjusted: to
+    know which ones were chosen the host would have to wait for a GPU.
+    """
+    if not picks:
+        return torch.where(_each(chosen), adjust(images, factor), images)
+    rows = chosen.nonzero()[:, 0]
+    images[rows] = adjust(images[rows], factor[rows])
     return images
 
 

@@ -214,6 +214,12 @@ def test_views_are_made_on_the_gpu(kind):
     views, batch = Views(config(kind)), images().cuda()
     generator = torch.Generator("cuda")
     found = [views.student(batch, generator.manual_seed(0)) for _ in range(2)]
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        views.student(batch, generator)
+        views.teacher(batch, generator)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
     assert found[0].device.type == "cuda"
     assert torch.equal(*found)
     torch.testing.assert_close(views.evaluation(batch).cpu(), views.evaluation(images()), atol=1e-4, rtol=1e-4)

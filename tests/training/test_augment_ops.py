@@ -141,6 +141,15 @@ def test_jitter_applies_each_samples_changes_in_its_own_order():
     assert len({tuple(each) for each in order.tolist()}) == 24
 
 
+@pytest.mark.parametrize("name", ["brightness", "contrast", "saturation", "hue"])
+def test_images_are_adjusted_alike_whether_they_are_picked_or_not(name):
+    adjust, factor = getattr(ops, f"adjust_{name}"), torch.rand(8, generator=stream(1))
+    for chosen in (torch.arange(8) % 3 == 0, torch.zeros(8, dtype=torch.bool), torch.ones(8, dtype=torch.bool)):
+        picked, whole = (ops.adjusted(images(8), chosen, adjust, factor, picks=picks) for picks in (True, False))
+        torch.testing.assert_close(picked, whole)
+        assert torch.equal(picked[~chosen], images(8)[~chosen])
+
+
 def test_jitter_of_strength_zero_or_probability_zero_changes_nothing():
     assert torch.equal(ops.random_jitter(images(8), (0.4, 0.4, 0.4, 0.1), 0.0, stream()), images(8))
     torch.testing.assert_close(ops.random_jitter(images(8), (0.0, 0.0, 0.0, 0.0), 1.0, stream()), images(8))

@@ -248,6 +248,7 @@ def test_a_search_by_what_nobody_can_know_warns(synthetic_search, tmp_path):
     [
         ({"packages": {"numpy": "2.2.0", "torch": "2.6.0"}}, "versions changed between calls (numpy 2.1.0 and 2.2.0)"),
         ({"options": {"overrides": ["execution.cpus=4"]}}, "different numbers of threads"),
+        ({"options": {"overrides": ["execution.gpus=1"]}}, "different GPUs (execution.gpus)"),
     ],
 )
 def test_what_may_keep_cells_from_repeating_warns(clean, change, words):

@@ -9,7 +9,8 @@ from fgtune.analysis.checks.record import Check, Material, passed, warned
 from fgtune.results.options import OPTIONS
 from fgtune.text import first_of, listed
 
-_THREADS = "execution.cpus="
+_RESOURCES = {"execution.cpus": "numbers of threads", "execution.gpus": "GPUs"}
+"""What settings of a call give trials, by their path."""
 
 
 def repeatable(material: Material) -> Check | None:
@@ -36,8 +37,9 @@ def _causes(material: Material) -> Iterator[str]:
     changed = [*_changed(calls)]
     if changed:
         yield f"versions changed between calls ({first_of(changed, 3)})"
-    if len({_threads(call) for call in calls}) > 1:
-        yield "calls gave trials different numbers of threads (execution.cpus)"
+    for path, what in _RESOURCES.items():
+        if len({_override(call, path) for call in calls}) > 1:
+            yield f"calls gave trials different {what} ({path})"
     devices = {str(each.config.get("device", "auto")) for each in data.results.values()}
     if data.study.execution.gpus > 0 or "cuda" in devices:
         yield "they may have run on a GPU, whose sums can come out in another order"
@@ -56,7 +58,7 @@ def _changed(calls: list[Mapping[str, Any]]) -> Iterator[str]:
             yield f"{package} {' and '.join(found)}"
 
 
-def _threads(call: Mapping[str, Any]) -> str:
-    """What the command line of a call sets the threads of a trial to; empty if nothing."""
+def _override(call: Mapping[str, Any], path: str) -> str:
+    """What the command line of a call sets a path to; empty if nothing."""
     overrides = map(str, (call.get(OPTIONS) or {}).get("overrides", []))
-    return next((each for each in reversed([*overrides]) if each.startswith(_THREADS)), "")
+    return next((each for each in reversed([*overrides]) if each.startswith(f"{path}=")), "")

@@ -132,6 +132,7 @@ def data_file(real_folder):
     path.write_bytes(before)
 
 
+@pytest.mark.usefixtures("without_report")
 def test_data_that_have_changed_are_found(folder, data_file):
     with np.load(data_file) as stored:
         arrays = dict(stored)
@@ -172,6 +173,7 @@ def test_a_plan_that_the_data_do_not_give_is_found(folder):
 # --- running cells again -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("without_report")
 def test_cells_run_again_are_equal_bit_for_bit(folder, capsys):
     assert main(["verify", str(folder.root), "--rerun", "2", "--seed", "1"]) == 0
     out = capsys.readouterr().out
@@ -245,6 +247,7 @@ def test_a_cell_whose_files_are_damaged_is_a_problem_beside_the_others(folder, f
     assert not any(each.differences for each in outcome.reruns)
 
 
+@pytest.mark.usefixtures("without_report")
 def test_a_cell_that_fails_now_is_told_with_the_threads_that_it_ran_on(folder, monkeypatch):
     def fail(*_):
         raise TrialError("the loss is nan")

@@ -160,11 +160,11 @@ def test_one_seed_makes_a_report_and_no_verdict(tmp_path):
     assert verify(results.folder.root).problems == []
 
 
-@pytest.mark.parametrize("arm", [ODD, "null", "1.0", "true", "a b", "=1+1", "x" * 200, "line\nbreak", "-", "[1]"])
-def test_an_arm_may_have_any_name(tmp_path, arm):
-    results = imported(tmp_path, rows_of(["base", arm], range(3)))
-    assert contrast(results, arm)["n"] == 3
-    assert set(results.table["arm"]) == {"base", arm}
+def test_an_arm_may_have_any_name(tmp_path):
+    arms = [ODD, "null", "1.0", "true", "a b", "=1+1", "x" * 200, "line\nbreak", "-", "[1]"]
+    results = imported(tmp_path, rows_of(["base", *arms], range(3)))
+    assert [contrast(results, arm)["n"] for arm in arms] == [3] * len(arms)
+    assert set(results.table["arm"]) == {"base", *arms}
     assert verify(results.folder.root).problems == []
 
 

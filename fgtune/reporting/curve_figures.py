@@ -21,6 +21,7 @@ from fgtune.reporting.theme import (
     axis,
     base_layout,
     count_axis,
+    lay_out,
     log_axis,
     marks,
     metric_axis,
@@ -56,7 +57,7 @@ def learning_figure(panel: CurvesPanel, styles: Mapping[str, ArmStyle]) -> go.Fi
     layout = base_layout(300, xaxis=count_axis("epoch", _last(panel)), yaxis=metric_axis(panel.metric, values))
     if direct:
         layout["margin"] = layout["margin"] | {"r": 14 + 6.4 * max(len(curve.label) for curve in ordered)}
-    figure.update_layout(layout)
+    lay_out(figure.layout, layout)
     if direct:
         _label_ends(figure, panel, styles)
     return figure
@@ -131,9 +132,9 @@ def _label_ends(figure: go.Figure, panel: CurvesPanel, styles: Mapping[str, ArmS
     low, high = min(values), max(values)
     pad = 0.06 * (high - low) or 0.5
     floor = max(low - pad, min(panel.metric.low, low) - 0.02 * (high - low))
-    figure.update_layout(yaxis={"range": [floor, high + pad]})
+    lay_out(figure.layout.yaxis, {"range": [floor, high + pad]})
     gap = 0.062 * (high - low + 2 * pad)  # a line of text in a panel of this height
-    figure.update_layout(meta={"notes": [curve.arm for curve in panel.curves]})
+    lay_out(figure.layout, {"meta": {"notes": [curve.arm for curve in panel.curves]}})
     ends = spread_apart([curve.mean[-1] for curve in panel.curves], gap, floor, high + pad)
     for curve, y in zip(panel.curves, ends, strict=True):
         figure.add_annotation(
@@ -178,8 +179,9 @@ def trial_curves_figure(panel: CurvesPanel) -> go.Figure:
             xs, ys = [curve.epochs[-1] for curve in curves], [short(curve.mean[-1]) for curve in curves]
             figure.add_trace(marks(xs, ys, kind_marker(kind), texts, **of_arms([curve.arm for curve in curves])))
     values = [value for curve in panel.curves for value in curve.mean if not math.isnan(value)]
-    figure.update_layout(
-        base_layout(320, xaxis=count_axis("epoch", _last(panel)), yaxis=metric_axis(panel.metric, values))
+    lay_out(
+        figure.layout,
+        base_layout(320, xaxis=count_axis("epoch", _last(panel)), yaxis=metric_axis(panel.metric, values)),
     )
     return figure
 
@@ -245,5 +247,5 @@ def history_figure(panel: HistoryPanel, best: Sequence[str]) -> go.Figure:
     arms = of_arms([point.arm for point in crosses + without])
     figure.add_trace(marks(xs, ys, kind_marker(STOPPED), texts, **arms))
     order = count_axis("trials in the order of their end", last)
-    figure.update_layout(base_layout(320, xaxis=order, yaxis=axis("", **(log_axis(values) if log else {}))))
+    lay_out(figure.layout, base_layout(320, xaxis=order, yaxis=axis("", **(log_axis(values) if log else {}))))
     return figure

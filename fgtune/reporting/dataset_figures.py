@@ -17,6 +17,7 @@ from fgtune.reporting.theme import (
     RIGHT_COLOR,
     axis,
     base_layout,
+    lay_out,
     marks,
     rows_axis,
     short,
@@ -51,12 +52,13 @@ def pooled_figure(contrast: PooledContrast, info: MetricInfo) -> go.Figure:
         figure.add_trace(_diamond(mean, low, high, row, text))
         drawn += [low, high, pooled.new_low, pooled.new_high]
     pad = 0.04 * (max(drawn) - min(drawn)) or 1.0
-    figure.update_layout(
+    lay_out(
+        figure.layout,
         base_layout(
             90 + 30 * (len(names) + 1),
             xaxis=axis(f"difference in {shown(info.title)}", range=[min(drawn) - pad, max(drawn) + pad]),
             yaxis=rows_axis([*names, f"<b>together</b><br><i>{contrast.verdict.value}</i>"]),
-        )
+        ),
     )
     return figure
 
@@ -91,11 +93,12 @@ def ranks_figure(test: RankTest) -> go.Figure:
         names.append("<i>not told apart</i>")
     figure.add_trace(_line(1.0, 1.0 + test.critical, len(names), FAINT, 4))
     names.append("<i>critical difference</i>")
-    figure.update_layout(
+    lay_out(
+        figure.layout,
         base_layout(
             80 + 28 * len(names),
             xaxis=axis("mean rank, 1 is the best", range=[0.8, max(rows, 1.0 + test.critical) + 0.2]),
             yaxis=rows_axis(names),
-        )
+        ),
     )
     return figure

@@ -24,6 +24,7 @@ from fgtune.reporting.theme import (
     WRONG_COLOR,
     axis,
     base_layout,
+    lay_out,
     log_axis,
     marks,
     rows_axis,
@@ -108,9 +109,9 @@ def _curve_figure(rank: int, found: Dependence, curve: DependenceCurve) -> Figur
         figure.add_trace(go.Scatter(x=xs, y=values, mode="lines", line=line, text=texts, hoverinfo="text"))
         scale = log_axis(xs) if curve.axis.log else {}
     figure.add_hline(y=short(curve.mean), line={"color": FAINT, "dash": "dot", "width": 1})
-    figure.update_layout(**base_layout(260))
-    figure.update_xaxes(**axis(shown(curve.axis.title), **scale))
-    figure.update_yaxes(**axis(""))
+    lay_out(figure.layout, base_layout(260))
+    lay_out(figure.layout.xaxis, axis(shown(curve.axis.title), **scale))
+    lay_out(figure.layout.yaxis, axis(""))
     best = max(curve.effects, key=lambda effect: effect.value)
     place = curve.texts[curve.effects.index(best)]
     alt = f"Partial dependence of {_name(found)} on {curve.axis.title}: highest at {place}, {number(best.value)}."
@@ -144,10 +145,10 @@ def _path_figure(found: Dependence, path: AblationPath, sentence: str) -> Figure
     values = [short(share.value) for share in shares]
     figure.add_trace(marks(values, [row + 0.2 for row in rows], diamond, texts, error_x=_bars(shares)))
     figure.add_vline(x=0, line={"color": FAINT, "width": 1})
-    figure.update_layout(**base_layout(80 + 52 * max(2, len(rows))))
-    figure.update_xaxes(**axis(f"change in {_name(found)}"))
+    lay_out(figure.layout, base_layout(80 + 52 * max(2, len(rows))))
+    lay_out(figure.layout.xaxis, axis(f"change in {_name(found)}"))
     names = [f"{shown(each.title, 22)}<br>{shown(each.before, 12)} → {shown(each.after, 12)}" for each in changes]
-    figure.update_yaxes(**rows_axis(names))
+    lay_out(figure.layout.yaxis, rows_axis(names))
     note = (
         "From top to bottom: what gains most first. Bars: the change when it is made in this order; diamonds: in the "
         "mean over all orders (Shapley value). Grey: the interval holds 0."

@@ -25,6 +25,7 @@ from fgtune.reporting.theme import (
     WRONG_COLOR,
     axis,
     base_layout,
+    lay_out,
     log_axis,
     marks,
     rows_axis,
@@ -123,10 +124,10 @@ def _num_fine_figures(found: Discovery) -> list[Figure]:
     symbols = ["star" if each == choice.chosen else "circle" for each in x]
     texts = [f"{each.num_fine} classes: {number(each.agreement)}" for each in choice.levels]
     figure.add_trace(marks(x, y, {"color": colors, "symbol": symbols, "size": 12}, texts))
-    figure.update_layout(**base_layout(300))
+    lay_out(figure.layout, base_layout(300))
     scale = log_axis(x) if max(x) > _LOG_SPAN * min(x) else {}
-    figure.update_xaxes(**axis("number of fine classes", **scale))
-    figure.update_yaxes(**axis("agreement between runs", rangemode="tozero"))
+    lay_out(figure.layout.xaxis, axis("number of fine classes", **scale))
+    lay_out(figure.layout.yaxis, axis("agreement between runs", rangemode="tozero"))
     alt = "; ".join(f"{each.num_fine} classes {number(each.agreement)}" for each in choice.levels)
     note = "Star: the chosen number. Band: numbers on which runs are not shown to agree less. Rings: two runs each."
     return [Figure("figure-num-fine", "How far runs agree, by the number of fine classes", alt, figure, note)]
@@ -157,9 +158,9 @@ def _method_figures(candidates: Sequence[Candidate], chosen: str) -> list[Figure
             bar = interval_bar(each.agreement, each.low, each.high, color) if key == "agreement" else {"visible": False}
             text = f"{shown(each.title)}: {number(mean)}"
             figure.add_trace(marks([mean], [row], marker, [text], error_x=bar))
-        figure.update_layout(**base_layout(70 + 44 * len(rows)))
-        figure.update_xaxes(**axis(title.lower()))
-        figure.update_yaxes(**rows_axis([shown(each.arm) for each in rows]))
+        lay_out(figure.layout, base_layout(70 + 44 * len(rows)))
+        lay_out(figure.layout.xaxis, axis(title.lower()))
+        lay_out(figure.layout.yaxis, rows_axis([shown(each.arm) for each in rows]))
         alt = "; ".join(f"{each.title} {number(mean)}" for each, mean in zip(rows, texts, strict=True))
         found.append(Figure(f"figure-{key}", title, alt, figure))
     return found

@@ -15,7 +15,17 @@ from fgtune.analysis.variance.parts import Share
 from fgtune.analysis.verdicts.statistics import PairedContrast
 from fgtune.reporting.estimate_marks import error_bar, estimate_text
 from fgtune.reporting.row_figures import difference_ground
-from fgtune.reporting.theme import BASELINE_COLOR, RIGHT_COLOR, axis, base_layout, marks, rows_axis, short, shown
+from fgtune.reporting.theme import (
+    BASELINE_COLOR,
+    RIGHT_COLOR,
+    axis,
+    base_layout,
+    lay_out,
+    marks,
+    rows_axis,
+    short,
+    shown,
+)
 
 _LINE = 44  # characters below a figure of half the page
 _Row = tuple[str, str, PairedContrast]
@@ -45,12 +55,13 @@ def effects_figure(rows: Sequence[_Row], title: str, margin: float | None = None
         drawn += [*contrast.differences, *(end for end in (estimate.low, estimate.high) if not math.isnan(end))]
         names.append(shown(name, 30) + (f"<br><i>{shown(below)}</i>" if below else ""))
     pad = 0.04 * (max(drawn) - min(drawn)) or 1.0
-    figure.update_layout(
+    lay_out(
+        figure.layout,
         base_layout(
             90 + 46 * len(names),
             xaxis=axis(_wrapped(title), range=[min(drawn) - pad, max(drawn) + pad]),
             yaxis=rows_axis(names),
-        )
+        ),
     )
     return figure
 
@@ -94,11 +105,12 @@ def shares_figure(rows: Sequence[tuple[str, Share, bool]], title: str) -> go.Fig
     # An interval of ten seeds can be many times as long as the whole: its end is then cut off, and stands in the table.
     low, high = max(min(drawn), -150.0), min(max(drawn), 250.0)
     pad = 0.04 * (high - low)
-    figure.update_layout(
+    lay_out(
+        figure.layout,
         base_layout(
             90 + 46 * len(rows),
             xaxis=axis(shown(title, 80), range=[low - pad, high + pad]),
             yaxis=rows_axis([shown(name, 30) for name, _, _ in rows]),
-        )
+        ),
     )
     return figure

@@ -22,6 +22,7 @@ from fgtune.reporting.theme import (
     WRONG_COLOR,
     axis,
     base_layout,
+    lay_out,
     marks,
     rows_axis,
     short,
@@ -123,12 +124,13 @@ def importances_figure(found: Importances, names: Mapping[str, str]) -> go.Figur
         max(item.high, item.joint, item.chance, *([item.joint_chance] if row in paired else []))
         for row, item in enumerate(items)
     )
-    figure.update_layout(
+    lay_out(
+        figure.layout,
         base_layout(
             80 + 38 * max(2, len(items)),
             xaxis=axis("share of the variation", range=[-0.015 * top, min(1.0, top) * 1.04], tickformat=".0%"),
             yaxis=rows_axis([shown(title, 26) for title in titles]),
-        )
+        ),
     )
     return figure
 

@@ -29,6 +29,7 @@ from fgtune.reporting.theme import (
     arm_rows,
     axis,
     base_layout,
+    lay_out,
     log_axis,
     marks,
     metric_axis,
@@ -109,7 +110,7 @@ def sensitivity_figure(panel: SensitivityPanel, styles: Mapping[str, ArmStyle]) 
     if len(points) > MOST_NAMED and panel.axis.numeric:
         ticks = log_axis([point.x for point in panel.points]) if log else {}
     levels = axis(shown(panel.axis.title), showgrid=False, **(ticks | scale))
-    figure.update_layout(base_layout(320, xaxis=levels, yaxis=metric_axis(panel.metric, drawn_values(points))))
+    lay_out(figure.layout, base_layout(320, xaxis=levels, yaxis=metric_axis(panel.metric, drawn_values(points))))
     return figure
 
 
@@ -137,8 +138,8 @@ def arms_figure(panel: SensitivityPanel, styles: Mapping[str, ArmStyle]) -> go.F
     values = drawn_values(points)
     pad = 0.07 * (max(values) - min(values))  # so that marks at the ends do not touch the names
     scale = metric_axis(panel.metric, values) | ({"range": [min(values) - pad, max(values) + pad]} if pad else {})
-    figure.update_layout(base_layout(80 + step * max(1, len(names)), xaxis=scale, yaxis=rows_axis(names)))
-    figure.update_layout(arm_rows([point.arm for point in points], step))
+    lay_out(figure.layout, base_layout(80 + step * max(1, len(names)), xaxis=scale, yaxis=rows_axis(names)))
+    lay_out(figure.layout, arm_rows([point.arm for point in points], step))
     return figure
 
 
@@ -156,7 +157,7 @@ def number_figure(rows: Sequence[tuple[int, Estimate]], left: Sequence[int], tru
         bar = error_bar(estimate, RIGHT_COLOR)
         figure.add_trace(marks([size], [estimate.mean], marker, [estimate_text(f"K_F {size}", estimate)], error_y=bar))
     ticks = {"tickvals": sizes, "ticktext": [str(size) for size in sizes]}
-    figure.update_layout(base_layout(280, xaxis=axis("K_F", showgrid=False, **ticks), yaxis=axis("")))
+    lay_out(figure.layout, base_layout(280, xaxis=axis("K_F", showgrid=False, **ticks), yaxis=axis("")))
     return figure
 
 
@@ -197,7 +198,7 @@ def grid_figure(panel: GridPanel) -> go.Figure:
         yaxis=rows_axis([shown(text, 16) for text in panel.rows])
         | {"title": {"text": shown(panel.y), "standoff": 8, "font": {"size": 12}}, "range": [rows - 0.5, -0.5]},
     )
-    figure.update_layout(layout)
+    lay_out(figure.layout, layout)
     return figure
 
 
@@ -227,7 +228,7 @@ def scatter_figure(panel: ScatterPanel) -> go.Figure:
     values += [panel.baseline] * math.isfinite(panel.baseline)
     log = on_log_scale(panel.metric, values)
     scale = axis("", **log_axis(values)) if log else metric_axis(panel.metric, values)
-    figure.update_layout(base_layout(260, xaxis=axis("", showgrid=False, **ticks), yaxis=scale))
+    lay_out(figure.layout, base_layout(260, xaxis=axis("", showgrid=False, **ticks), yaxis=scale))
     return figure
 
 
@@ -273,5 +274,5 @@ def pair_figure(panel: PairPanel) -> go.Figure:
     x_title, y_title = shown(panel.x.title), shown(panel.y.title)
     x_axis = axis(x_title, **log_axis(xs)) if log_x else metric_axis(panel.x, xs, x_title)
     y_axis = axis(y_title, **log_axis(ys)) if log_y else metric_axis(panel.y, ys, y_title)
-    figure.update_layout(base_layout(360, xaxis=x_axis, yaxis=y_axis, meta={"notes": [point.arm for point in named]}))
+    lay_out(figure.layout, base_layout(360, xaxis=x_axis, yaxis=y_axis, meta={"notes": [point.arm for point in named]}))
     return figure

@@ -13,7 +13,7 @@ from fgtune.analysis.portrait_cells import reliability_lines
 from fgtune.analysis.portraits import Portrait, ShownMap
 from fgtune.arrays import IntArray
 from fgtune.reporting.page_figures import Figure, FigureGroup
-from fgtune.reporting.theme import FAINT, MOST_NAMED, ArmStyle, axis, base_layout, marks, of_arm, short, shown
+from fgtune.reporting.theme import FAINT, MOST_NAMED, ArmStyle, axis, base_layout, lay_out, marks, of_arm, short, shown
 from fgtune.text import count
 
 _SHARE = 0.8
@@ -73,9 +73,9 @@ def reliability_figures(data: StudyData, styles: Mapping[str, ArmStyle]) -> tupl
                 **of_arm(line.arm),
             )
         )
-    figure.update_layout(**base_layout(340))
-    figure.update_xaxes(**axis("confidence of the coarse prediction", range=[0, 1.02]))
-    figure.update_yaxes(**axis("share that is right", range=[0, 1.02]))
+    lay_out(figure.layout, base_layout(340))
+    lay_out(figure.layout.xaxis, axis("confidence of the coarse prediction", range=[0, 1.02]))
+    lay_out(figure.layout.yaxis, axis("share that is right", range=[0, 1.02]))
     alt = "; ".join(f"{line.label}: expected calibration error {number(line.error)}" for line in lines)
     note = (
         f"Seed {seed}, coarse labels of the first source, ten bins of confidence. On the dotted line predictions are "
@@ -88,10 +88,10 @@ def _figure(found: ShownMap, labels: IntArray, colors: Sequence[str], texts: Seq
     marker = {"size": 7, "color": [colors[each] if each >= 0 else FAINT for each in labels.tolist()]}
     xs, ys = ([short(value) for value in column] for column in found.points.T.tolist())
     figure = go.Figure(marks(xs, ys, marker, texts))
-    figure.update_layout(**base_layout(380, margin={"l": 8, "r": 8, "t": 8, "b": 8}))
+    lay_out(figure.layout, base_layout(380, margin={"l": 8, "r": 8, "t": 8, "b": 8}))
     hidden = {"showticklabels": False, "showgrid": False}
-    figure.update_xaxes(**axis("", **hidden))
-    figure.update_yaxes(**axis("", scaleanchor="x", **hidden))
+    lay_out(figure.layout.xaxis, axis("", **hidden))
+    lay_out(figure.layout.yaxis, axis("", scaleanchor="x", **hidden))
     return figure
 
 

@@ -25,6 +25,7 @@ from fgtune.reporting.theme import (
     arm_rows,
     axis,
     base_layout,
+    lay_out,
     marks,
     of_arm,
     rows_axis,
@@ -99,13 +100,14 @@ def forest_figure(
         [f"{name}<br><i>{shown(words, 30)}</i>" for name, words in zip(names, below, strict=True)] if below else names
     )
     pad = 0.03 * (max(shown_values) - min(shown_values)) or 1.0
-    figure.update_layout(arm_rows([item.arm for item in contrasts], step))
-    figure.update_layout(
+    lay_out(figure.layout, arm_rows([item.arm for item in contrasts], step))
+    lay_out(
+        figure.layout,
         base_layout(
             90 + step * max(1, len(names)),
             xaxis=axis(f"difference in {shown(info.title)}", range=[min(shown_values) - pad, max(shown_values) + pad]),
             yaxis=rows_axis(names),
-        )
+        ),
     )
     return figure
 
@@ -130,8 +132,8 @@ def solver_figure(points: Sequence[SolverPoint], styles: Mapping[str, ArmStyle])
     log = min(times) > 0 and max(times) / min(times) > _LOG_SPAN
     scale = {"type": "log", "dtick": 1} if log else {"rangemode": "tozero", "nticks": 6}
     times_axis = axis("time per solve, mean of a cell", exponentformat="SI", ticksuffix=" s", **scale)
-    figure.update_layout(base_layout(80 + 44 * max(1, len(rows)), xaxis=times_axis, yaxis=rows_axis(names)))
-    figure.update_layout(arm_rows([arm for arm, _, _ in rows], 44))
+    lay_out(figure.layout, base_layout(80 + 44 * max(1, len(rows)), xaxis=times_axis, yaxis=rows_axis(names)))
+    lay_out(figure.layout, arm_rows([arm for arm, _, _ in rows], 44))
     return figure
 
 
@@ -150,14 +152,13 @@ def relations_figure(panel: RelationsPanel) -> go.Figure:
     left = "true fine class" if panel.has_truth else "coarse label"
     columns = {"tickvals": list(range(wide)), "ticktext": list(panel.columns)} if wide <= _MOST_NAMED else {}
     rows = {"tickvals": list(range(num_rows)), "ticktext": list(panel.rows)} if named else {}
-    figure.update_layout(base_layout(int(min(560, 90 + 22 * max(num_rows, 5)))))
-    figure.update_xaxes(axis(left, **grid, **columns, showticklabels=bool(columns), tickangle=0), col=1)
-    figure.update_xaxes(
-        axis("parent", **grid, tickvals=list(range(num_coarse)), range=[-0.6, num_coarse - 0.4], tickangle=0), col=2
-    )
-    figure.update_xaxes(showticklabels=num_coarse <= _MOST_NAMED, col=2)
-    figure.update_yaxes(axis("", **grid, **rows, showticklabels=named, range=[num_rows - 0.5, -0.5]), col=1)
-    figure.update_yaxes(axis("", showgrid=named, showticklabels=False, range=[num_rows - 0.5, -0.5], **rows), col=2)
+    lay_out(figure.layout, base_layout(int(min(560, 90 + 22 * max(num_rows, 5)))))
+    lay_out(figure.layout.xaxis, axis(left, **grid, **columns, showticklabels=bool(columns), tickangle=0))
+    parents = {"tickvals": list(range(num_coarse)), "range": [-0.6, num_coarse - 0.4], "tickangle": 0}
+    lay_out(figure.layout.xaxis2, axis("parent", **grid, **parents, showticklabels=num_coarse <= _MOST_NAMED))
+    span = {"range": [num_rows - 0.5, -0.5]}
+    lay_out(figure.layout.yaxis, axis("", **grid, **rows, **span, showticklabels=named))
+    lay_out(figure.layout.yaxis2, axis("", **rows, **span, showgrid=named, showticklabels=False))
     return figure
 
 

@@ -20,6 +20,7 @@ from fgtune.reporting.theme import (
     LIGHT_TO_BLUE,
     axis,
     base_layout,
+    lay_out,
     log_axis,
     marks,
     of_arm,
@@ -74,7 +75,7 @@ def parallel_figure(panel: ParallelPanel) -> go.Figure:
             font={"size": 12, "color": BASELINE_COLOR}, **tilted,
         )  # fmt: skip
     unused = any(UNUSED in line.places for line in panel.lines)
-    figure.update_layout(
+    lay_out(figure.layout,
         base_layout(
             420,
             xaxis=axis("", showgrid=False, showticklabels=False, range=[-0.15, len(panel.axes) - 0.55],
@@ -144,7 +145,7 @@ def contour_figure(panel: ContourPanel) -> go.Figure:
             places = [short(point.x) for point, _ in own], [short(point.y) for point, _ in own]
             figure.add_trace(marks(*places, marker, texts, **of_arms([point.arm for point, _ in own])))
     xs, ys = [point.x for point in panel.points], [point.y for point in panel.points]
-    figure.update_layout(base_layout(320, xaxis=_scaled(panel.x, xs), yaxis=_scaled(panel.y, ys)))
+    lay_out(figure.layout, base_layout(320, xaxis=_scaled(panel.x, xs), yaxis=_scaled(panel.y, ys)))
     return figure
 
 

@@ -93,6 +93,15 @@ def base_layout(height: int, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
+def lay_out(part: Any, settings: Mapping[str, Any]) -> None:
+    """Set parts of the layout of a figure, or of one of its axes, in place of what they were.
+
+    Plotly's ``update_layout`` and ``update_xaxes``, which merge, take eight times as long: half the time of a report.
+    """
+    for name, value in settings.items():
+        part[name] = value
+
+
 def of_arm(arm: str) -> dict[str, Any]:
     """What a trace of a single arm is given besides, so that the page can hide it."""
     return {"meta": {"arm": arm}}

@@ -108,6 +108,31 @@ def news(layouts: ModuleType, root: Path) -> dict[str, object]:
     return {"trial.data.path": root / "news.csv"}
 
 
+def two_hierarchies(root: Path, first: str, second: str, fine: str, inputs: list[str], rows: list[list]) -> Path:
+    """A table of samples in four fine classes, two of each of two hierarchies that cut across each other."""
+    header = [*inputs, first, second, f"{first}_half", f"{second}_half", "both", fine]
+    lines = []
+    for number, row in enumerate(rows):
+        one, two = f"a{number % 2}", f"b{number // 2 % 2}"
+        halves = (one, "") if number // 4 % 2 else ("", two)
+        lines.append([*row, one, two, *halves, f"{one} {two}", f"class {number % 4}"])
+    path = root / "two.csv"
+    path.write_text("\n".join(",".join(map(str, line)) for line in [header, *lines]) + "\n", encoding="utf-8")
+    return path
+
+
+def news_twice(_layouts: ModuleType, root: Path) -> dict[str, object]:
+    words = ["goal serve", "cell atom", "vote law", "lens film"]
+    rows = [[f"{words[number % 4]} and more words {number % 7}"] for number in range(160)]
+    return {"trial.data.path": two_hierarchies(root, "topic", "theme", "group", ["text"], rows)}
+
+
+def vowels(_layouts: ModuleType, root: Path) -> dict[str, object]:
+    centres = np.random.default_rng(0).normal(size=(4, 10))
+    rows = [[*np.round(centres[number % 4] + 0.01 * number, 3)] for number in range(160)]
+    return {"trial.data.path": two_hierarchies(root, "family", "sex", "vowel", [f"f{k}" for k in range(10)], rows)}
+
+
 def embedded(_layouts: ModuleType, _root: Path) -> dict[str, object]:
     pytest.importorskip("scanpy", reason="scanpy comes with fgtune[singlecell]")
     return {}
@@ -135,6 +160,8 @@ RECIPES: dict[str, Callable[[ModuleType, Path], dict[str, object]]] = {
     "pbmc_falcon": cells,
     "single_cell": embedded,
     "newsgroups_text": news,
+    "text_two_hierarchies": news_twice,
+    "audio_two_hierarchies": vowels,
 }
 """For each recipe: write a tiny data set of its kind, and say where it lies."""
 

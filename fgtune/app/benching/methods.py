@@ -49,6 +49,8 @@ def chosen_methods(names: Sequence[str]) -> dict[str, Mapping[str, Any]]:
 def added_methods(given: Sequence[str], plugins: Sequence[str]) -> dict[str, Mapping[str, Any]]:
     """The arms of study files, as settings of the benchmark's trial; parts of the user's own stay names.
 
+    An arm that runs on several data sets has the settings that it has on the first.
+
     Args:
         given: ``FILE`` for all arms of a study file, or ``FILE:ARM``.
         plugins: Packages that may be imported because the files name parts in them.
@@ -64,7 +66,10 @@ def added_methods(given: Sequence[str], plugins: Sequence[str]) -> dict[str, Map
     for each in given:
         file, _, arm = each.partition(":")
         with permitting(plugins, beside=Path(file)):
-            arms = {draft.name: draft.config.own().to_plain() for draft in draft_arms(load_study(file)).arms}
+            arms: dict[str, dict[str, Any]] = {}
+            for draft in draft_arms(load_study(file)).arms:  # on several data sets, an arm as it is on the first
+                name = draft.name.removesuffix(f"@{draft.dataset}") if draft.dataset else draft.name
+                arms.setdefault(name, draft.config.own().to_plain())
         if arm and arm not in arms:
             fix = f"name one of {first_of(sorted(arms))}, or none for all"
             raise ConfigError("no such arm in the study", where=file, path="--add", value=arm, fix=fix)

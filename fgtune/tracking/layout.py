@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from ruamel.yaml import YAML
+import yaml
 
 from fgtune import __version__
 from fgtune.analysis.formatting import plain_json
@@ -103,12 +103,18 @@ def outcome_key(result: CellResult) -> str:
 
 
 def plain_yaml(data: Any) -> str:
-    """Plain data as YAML text."""
-    stream = io.StringIO()
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = False
-    yaml.dump(data, stream)
-    return stream.getvalue()
+    """Plain data as YAML text that readers of YAML 1.1 and 1.2 read alike, by libyaml where PyYAML has it."""
+    text: str = yaml.dump(data, Dumper=_Dumper, default_flow_style=False, allow_unicode=True)
+    return text
+
+
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    """Puts text into quotes that YAML 1.2 takes for a number, too."""
+
+
+_Dumper.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?$|0o[0-7]+$"), list("-+.0123456789")
+)
 
 
 def study_tags(plan: Plan, folder: str, commit: str | None) -> dict[str, str]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 
 import pytest
+import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 from support.lazy import LazyModule
 
 from fgtune.results.records import EpochMetrics
 from fgtune.tracking import ArmFindings, Findings, layout
-from fgtune.tracking.layout import MAX_KEY, safe_key
+from fgtune.tracking.layout import MAX_KEY, plain_yaml, safe_key
 
 validation = LazyModule("mlflow.utils.validation")
 
@@ -122,3 +124,12 @@ def test_file_of_a_user_is_listed_by_its_name(plan, make_plan, make_result):
 def test_tally_names_states_that_occur():
     assert layout.tally(["COMPLETE", "FAIL", "COMPLETE"], 5) == "2 COMPLETE, 1 FAIL of 5 planned"
     assert layout.tally([], 5) == "none of 5 planned"
+
+
+def test_settings_are_read_back_by_readers_of_either_version_of_yaml():
+    words = ["off", "yes", "null", "~", "1e-3", "1.5", "010", "0o17", "0x1f", "1:30", "2001-01-01", ".inf", "<<", ""]
+    words += ["é – λ", "a: b", "- c", "# d", "line\nbreak", " e ", "w " * 90, "&a", "*a", "!t", "%", "@", "`", "?"]
+    plain = {"words": words, "numbers": [1e-05, 1e20, 1.0, 3, True, None], "nested": {"empty": {}, "none": []}}
+    text = plain_yaml(plain)
+    assert yaml.safe_load(text) == plain
+    assert YAML(typ="safe", pure=True).load(text) == plain

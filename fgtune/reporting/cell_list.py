@@ -87,7 +87,9 @@ def cell_rows(data: StudyData) -> tuple[CellRow, ...]:
 
 
 def cell_groups(data: StudyData) -> tuple[CellGroup, ...]:
-    """Every arm with its cells together, in the order of the plan."""
+    """Every arm with its cells together, in the order of the plan; none of more than ``MOST_CELLS`` arms."""
+    if len(data.arms) > MOST_CELLS:
+        return ()
     found = []
     for arm in data.arms:
         counts = data.count(arm.name)

@@ -92,7 +92,7 @@ def shares_figure(rows: Sequence[tuple[str, Share, bool]], title: str) -> go.Fig
                 "array": [short(high - value)],
                 "arrayminus": [short(value - low)],
             }
-            bar |= {"color": BASELINE_COLOR, "thickness": 1.5, "width": 5}
+            bar |= {"color": RIGHT_COLOR, "thickness": 1.5, "width": 5}
             drawn += [low, high]
         drawn.append(value)
         text = f"{shown(name)}: {share_words(share)}"

@@ -36,6 +36,7 @@ from fgtune.reporting.theme import (
 _MOST_NAMED = 30  # more rows or columns of relations than this have no names
 _CLEAR_TO_BLUE = [[0.0, "rgba(0,114,178,0)"], [0.02, "rgba(0,114,178,0.06)"], [1.0, "rgba(0,114,178,1)"]]
 _LOG_SPAN = 10.0  # solver times that span more than this factor are drawn on a logarithmic axis
+_UNITS = (("s", 1.0), ("ms", 1e3), ("µs", 1e6))  # the largest of which some time has one
 
 
 def difference_ground(figure: go.Figure, margin: float | None) -> list[float]:
@@ -118,6 +119,8 @@ def solver_figure(points: Sequence[SolverPoint], styles: Mapping[str, ArmStyle])
     for point in points:
         rows.setdefault((point.arm, point.label, point.solver), []).append(point)
     several = len({solver for _, _, solver in rows}) > 1
+    times = [point.seconds_per_solve for point in points]
+    unit, per_second = next(each for each in _UNITS if max(times) * each[1] >= 1 or each is _UNITS[-1])
     figure, names = go.Figure(), []
     for row, ((arm, label, solver), cells) in enumerate(rows.items()):
         style = styles[arm]
@@ -125,13 +128,11 @@ def solver_figure(points: Sequence[SolverPoint], styles: Mapping[str, ArmStyle])
         ring = {"color": style.color, "width": 1.2}
         marker = {"color": style.fill(0.3), "size": 9, "symbol": style.symbol, "line": ring}
         texts = [f"{shown(p.label)}, seed {p.seed}: {seconds_text(p.seconds_per_solve)} per solve" for p in cells]
-        figure.add_trace(
-            marks([short(p.seconds_per_solve) for p in cells], [row] * len(cells), marker, texts, **of_arm(arm))
-        )
-    times = [point.seconds_per_solve for point in points]
+        xs = [short(p.seconds_per_solve * per_second) for p in cells]
+        figure.add_trace(marks(xs, [row] * len(cells), marker, texts, **of_arm(arm)))
     log = min(times) > 0 and max(times) / min(times) > _LOG_SPAN
     scale = {"type": "log", "dtick": 1} if log else {"rangemode": "tozero", "nticks": 6}
-    times_axis = axis("time per solve, mean of a cell", exponentformat="SI", ticksuffix=" s", **scale)
+    times_axis = axis(f"time per solve in {unit}, mean of a cell", tickformat="~g", **scale)
     lay_out(figure.layout, base_layout(80 + 44 * max(1, len(rows)), xaxis=times_axis, yaxis=rows_axis(names)))
     lay_out(figure.layout, arm_rows([arm for arm, _, _ in rows], 44))
     return figure

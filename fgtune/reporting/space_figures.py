@@ -25,6 +25,7 @@ from fgtune.reporting.theme import (
     marks,
     of_arm,
     of_arms,
+    of_runs,
     short,
     shown,
 )
@@ -46,9 +47,9 @@ def parallel_figure(panel: ParallelPanel) -> go.Figure:
     The page turns a box that is drawn over an axis into a choice of arms.
     """
     figure, points = go.Figure(), [line for line in panel.lines if line.fifth >= 0]
-    xs, ys, arms, _ = _polyline(points)
+    xs, ys = _polyline(points)
     ground = {"color": FAINT, "width": 0.6}
-    meta = {"meta": {"brush": arms}}
+    meta = {"meta": {"brush": [[line.arm, len(line.places)] for line in points]}}
     figure.add_trace(
         go.Scatter(x=xs, y=ys, mode="lines", line=ground, opacity=0.35, hoverinfo="skip", showlegend=False, **meta)
     )
@@ -60,7 +61,10 @@ def parallel_figure(panel: ParallelPanel) -> go.Figure:
     for line in panel.lines:
         if line.fifth < 0:
             dashed = {"color": BASELINE_COLOR, "width": 2.5, "dash": "dot"}
-            figure.add_trace(_coloured([line], "baseline", dashed, of_arm(line.arm)))
+            label, *texts = _texts(line)
+            about = {"text": [f"{label}: {text}" for text in texts], "hoverinfo": "text", **of_arm(line.arm)}
+            xs, ys = _polyline([line])
+            figure.add_trace(go.Scatter(x=xs, y=ys, mode="lines", line=dashed, name="baseline", **about))
     for place, each in enumerate(panel.axes):
         figure.add_vline(place, line={"color": BASELINE_COLOR, "width": 1})
         for at, text in each.ticks:
@@ -92,31 +96,25 @@ def parallel_figure(panel: ParallelPanel) -> go.Figure:
     return figure
 
 
-def _coloured(
-    lines: Sequence[ParallelLine], name: str, look: Mapping[str, Any], about: Mapping[str, Any] | None = None
-) -> go.Scatter:
-    xs, ys, arms, texts = _polyline(lines)
-    return go.Scatter(
-        x=xs, y=ys, mode="lines", line=dict(look), name=name, text=texts, hoverinfo="text",
-        **(of_arms(arms) if about is None else about),
-    )  # fmt: skip
+def _coloured(lines: Sequence[ParallelLine], name: str, look: Mapping[str, Any]) -> go.Scatter:
+    xs, ys = _polyline(lines)
+    runs: list[tuple[str, int, str | list[str]]] = [(line.arm, len(line.places), _texts(line)) for line in lines]
+    return go.Scatter(x=xs, y=ys, mode="lines", line=dict(look), name=name, hoverinfo="text", **of_runs(runs))
 
 
-def _polyline(
-    lines: Sequence[ParallelLine],
-) -> tuple[list[int | None], list[float | None], list[str | None], list[str]]:
+def _texts(line: ParallelLine) -> list[str]:
+    """What a line is called, then what it has on every axis."""
+    return [shown(line.arm), *(f"{shown(text)}, n = {line.seeds}" for text in line.texts)]
+
+
+def _polyline(lines: Sequence[ParallelLine]) -> tuple[list[int | None], list[float | None]]:
     """All lines as one, with gaps between them."""
     xs: list[int | None] = []
     ys: list[float | None] = []
-    arms: list[str | None] = []
-    texts: list[str] = []
     for line in lines:
-        size = len(line.places)
-        xs += [*range(size), None]
+        xs += [*range(len(line.places)), None]
         ys += [*map(short, line.places), None]
-        arms += [line.arm] * size + [None]
-        texts += [f"{shown(line.arm)}: {shown(text)}, n = {line.seeds}" for text in line.texts] + [""]
-    return xs, ys, arms, texts
+    return xs, ys
 
 
 def contour_figure(panel: ContourPanel) -> go.Figure:

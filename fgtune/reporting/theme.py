@@ -112,8 +112,10 @@ def of_arms(arms: Sequence[str | None]) -> dict[str, Any]:
     return {"meta": {"arms": list(arms)}}
 
 
-def of_runs(runs: Sequence[tuple[str, int, str]]) -> dict[str, Any]:
+def of_runs(runs: Sequence[tuple[str, int, str | list[str]]]) -> dict[str, Any]:
     """The same for lines with gaps between them: arm, number of its points before the gap, and what it is called.
+
+    Points with texts of their own have a list: what the line is called, then a text for each point.
 
     The page makes an arm and a text of each point of it, which would be most of a figure of many curves.
     """

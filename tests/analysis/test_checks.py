@@ -307,3 +307,12 @@ def test_normal_seeds_rarely_fail_and_collapsed_ones_often_do():
         found += not shape_of(values, "0").normal
     assert wrong <= 6  # 2 % of 60, and five standard errors
     assert found >= 55
+
+
+def test_a_study_without_a_cell_yet_is_not_told_how_few_its_cells_are(synthetic, tmp_path):
+    arms = ["baseline", "num_fine_ratio=0.8", "num_fine_ratio=1.2", "num_fine_ratio=1.5"]
+    faults = synthetic.Faults(missing={(arm, seed) for arm in arms for seed in range(5)})
+    (check,) = summarise(synthetic.SyntheticStudy(faults=faults).write(tmp_path)).checks
+    assert check.name == "Number of seeds"
+    assert "too few to see" not in check.sentence
+    assert "--seeds 8" in check.next_step

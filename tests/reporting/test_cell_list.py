@@ -37,6 +37,9 @@ def test_very_many_cells_are_counted_by_arm(study, monkeypatch):
     monkeypatch.setattr(cell_list, "MOST_CELLS", 19)
     assert cell_rows(study) == ()
     groups = {group.arm: (group.cells, group.complete) for group in cell_groups(study)}
+    monkeypatch.setattr(cell_list, "MOST_CELLS", 3)
+    assert cell_groups(study) == ()
+    assert "Cells and arms are too many to be listed" in write_up(study.folder)[0].read_text(encoding="utf-8")
     assert (groups["baseline"], groups["num_fine_ratio=0.8"], groups["num_fine_ratio=1.2"]) == ((5, 4), (5, 4), (5, 5))
 
 

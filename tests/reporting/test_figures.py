@@ -189,6 +189,14 @@ def test_solver_axis_is_logarithmic_where_times_span_a_decade(synthetic, tmp_pat
     assert solver_figure(flow, arm_styles(data.arms)).layout.xaxis.rangemode == "tozero"
 
 
+@pytest.mark.parametrize(("seconds", "unit", "drawn"), [(0.0003, "µs", 300.0), (0.03, "ms", 30.0), (2.5, "s", 2.5)])
+def test_times_of_solvers_are_drawn_in_a_unit_that_suits_them(study, seconds, unit, drawn):
+    points = [replace(point, seconds_per_solve=seconds) for point in solver_points(study)]
+    figure = solver_figure(points, arm_styles(study.arms))
+    assert figure.layout.xaxis.title.text == f"time per solve in {unit}, mean of a cell"
+    assert figure.data[0].x[0] == pytest.approx(drawn)
+
+
 def test_relations_figure_marks_every_edge(study):
     panel = relations_panels(study)[0]
     figure = relations_figure(panel)

@@ -288,7 +288,8 @@ def test_a_drag_over_an_axis_keeps_the_points_inside_and_a_double_click_all(sear
     box = plot.locator(".nsewdrag").first.bounding_box()
     lines = page.evaluate(
         "(() => { const { x, y, meta } = JSON.parse(document.getElementById('parallel-data').textContent).data[0];"
-        "return x.map((place, at) => [place, y[at], meta.brush[at]]); })()"
+        "const arms = meta.brush.flatMap(([arm, size]) => [...Array(size).fill(arm), null]);"
+        "return x.map((place, at) => [place, y[at], arms[at]]); })()"
     )
 
     def at(place: float, height: float) -> tuple[float, float]:

@@ -57,8 +57,8 @@ def _blind(material: Material) -> tuple[str, int]:
     """What the cells of a study judged by means are too few to see, and the seeds that would do; empty if nothing."""
     settings = material.data.study.metrics
     rate = settings.collapse_rate if settings.summary == "mean" else 0.0
-    blind = [shape for shape in material.shapes.values() if shape.cells < cells_needed(settings.alpha, rate)]
-    if not blind:
+    blind = [shape for shape in material.shapes.values() if 0 < shape.cells < cells_needed(settings.alpha, rate)]
+    if not blind:  # or there is no cell yet, and nothing to say how many are too few
         return "", 0
     fewest = min(blind, key=lambda shape: shape.cells)
     words = f"{fewest.cells} cells besides the baseline's are too few to see it if {percent(rate)} of seeds collapse"

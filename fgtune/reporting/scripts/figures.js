@@ -8,12 +8,16 @@
   const config = { responsive: true, displaylogo: false, displayModeBar: false, scrollZoom: false, doubleClick: "reset" };
   const LEAST = 150; /* pixels, of a figure most of whose rows are hidden */
   const pause = () => new Promise((done) => setTimeout(done, 0));
-  /* Runs say once for a whole line which arm it is: an arm and a text for each of its points, and none for the gap. */
+  /* Runs say once for a whole line which arm it is: an arm and a text for each of its points, and none for the gap.
+     Where points have texts of their own, these follow the line's name. */
   const spread = (trace) => {
-    const runs = trace.meta?.runs;
+    const { runs, brush } = trace.meta || {};
+    const arms = (lines) => lines.flatMap(([arm, size]) => [...Array(size).fill(arm), null]);
+    if (brush) return { ...trace, meta: { brush: arms(brush) } };
     if (!runs) return trace;
-    const each = (at) => runs.flatMap((run) => [...Array(run[1]).fill(run[at]), null]);
-    return { ...trace, meta: { arms: each(0) }, text: each(2) };
+    const texts = ([, size, text]) =>
+      Array.isArray(text) ? text.slice(1).map((each) => `${text[0]}: ${each}`) : Array(size).fill(text);
+    return { ...trace, meta: { arms: arms(runs) }, text: runs.flatMap((run) => [...texts(run), null]) };
   };
   let template; /* what all figures have in common */
   const read = (plot) => {

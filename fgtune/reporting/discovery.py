@@ -36,6 +36,7 @@ from fgtune.results.samples import png_url
 
 TEMPLATE = "discovery.html.j2"
 _LOG_SPAN = 4
+_FEW_TICKS = 7  # a wider span of class numbers has whole ticks anyway
 PICTURE_PX = 64
 """Side of a picture on the page."""
 
@@ -125,7 +126,7 @@ def _num_fine_figures(found: Discovery) -> list[Figure]:
     texts = [f"{each.num_fine} classes: {number(each.agreement)}" for each in choice.levels]
     figure.add_trace(marks(x, y, {"color": colors, "symbol": symbols, "size": 12}, texts))
     lay_out(figure.layout, base_layout(300))
-    scale = log_axis(x) if max(x) > _LOG_SPAN * min(x) else {}
+    scale = log_axis(x) if max(x) > _LOG_SPAN * min(x) else {"dtick": 1} if max(x) - min(x) < _FEW_TICKS else {}
     lay_out(figure.layout.xaxis, axis("number of fine classes", **scale))
     lay_out(figure.layout.yaxis, axis("agreement between runs", rangemode="tozero"))
     alt = "; ".join(f"{each.num_fine} classes {number(each.agreement)}" for each in choice.levels)

@@ -46,7 +46,10 @@ FOUND = Discovery(
     unlabelled=20,
     num_fine=NumFineChoice(4, 4, 6, (level(3, 0.3, False), level(4, 0.8, True), level(6, 0.7, True))),
     method=MethodChoice(
-        "one", True, "Nothing chooses better than the default here.", (candidate("one", 0.8), candidate("two", 0.6))
+        "one",
+        True,
+        "Nothing is shown to choose better than the default.",
+        (candidate("one", 0.8), candidate("two", 0.6)),
     ),
     classes=(fine_class(1, "cat", 400), fine_class(2, "cat", 300), fine_class(0, HOSTILE, 480)),
     runs=2,
@@ -81,7 +84,7 @@ def test_the_page_says_what_was_found_why_and_what_to_do_next():
         in text
     )
     assert "4 fine classes: there runs agree most; on 4 to 6 they are not shown to agree less." in text
-    assert "Nothing chooses better than the default here." in text
+    assert "Nothing is shown to choose better than the default." in text
     assert "found again in 1 of 2" in text
     assert (
         "the_height_of_a_thing_in_centimetres 1.50 −2.00 +3.2 sd" in text

@@ -199,7 +199,7 @@ def choose_method(candidates: Sequence[Candidate], default: str) -> MethodChoice
     return _choice(judged, base, ordered)
 
 
-_NOTHING = "Nothing chooses better than the default here"
+_NOTHING = "Nothing is shown to choose better than the default"
 
 
 def _choice(judged: Sequence[Candidate], base: Candidate, ordered: tuple[Candidate, ...]) -> MethodChoice:

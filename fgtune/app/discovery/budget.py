@@ -147,17 +147,20 @@ def _expected(plan: Schedule, cores: int, costs: Costs) -> float:
 def _given_up(plan: Schedule, grid: Sequence[int], arms: Sequence[str]) -> tuple[str, ...]:
     phrases = []
     if plan.epochs < EPOCHS[0]:
-        phrases.append(f"trainings of {EPOCHS[0]} epochs; they have {plan.epochs}")
+        phrases.append(f"trainings of {EPOCHS[0]} epochs (they have {plan.epochs})")
     if plan.seeds_methods < SEEDS_METHODS:
-        phrases.append(f"{SEEDS_METHODS} seeds a method; there are {plan.seeds_methods}")
+        phrases.append(f"{SEEDS_METHODS} seeds a method (there are {plan.seeds_methods})")
     if len(plan.arms) < len(arms):
-        phrases.append(f"the methods {listed([*arms[len(plan.arms) :]])}")
+        left = arms[len(plan.arms) :]
+        phrases.append(f"the method{'s' * (len(left) > 1)} {listed([*left])}")
     if plan.grid and plan.first != TRAINED:
-        phrases.append("trainings for every number of fine classes; k-means estimates how many there are")
+        phrases.append("trainings for every number of fine classes (k-means estimates how many there are)")
     if len(grid) > 1 and not plan.near:
         phrases.append("numbers of fine classes between those of the coarse grid")
     if len(plan.grid) < len(grid):
-        phrases.append(f"every second number of fine classes: {count(len(plan.grid), 'number')} of {len(grid)} tried")
+        phrases.append(
+            f"every second number of fine classes ({len(plan.grid)} of {count(len(grid), 'number')} are in the plan)"
+        )
     return tuple(phrases)
 
 

@@ -74,7 +74,9 @@ def test_the_default_is_taken_where_the_criteria_contradict_each_other():
     rivals = [candidate(f"m{rank}", 0.2 + 0.1 * rank, 0.1 - 0.02 * rank) for rank in range(5)]
     choice = choose_method([*rivals, candidate("default", 0.25, 0.01)], "default")
     assert (choice.arm, choice.refused) == ("default", True)
-    assert choice.reason.startswith("Nothing chooses better than the default here (DEFAULT): agreement of seeds and")
+    assert choice.reason.startswith(
+        "Nothing is shown to choose better than the default (DEFAULT): agreement of seeds and"
+    )
 
 
 def test_the_default_is_taken_where_the_best_method_is_not_clearly_ahead():

@@ -43,7 +43,7 @@ def test_dearer_cells_give_up_epochs_then_training_for_numbers_then_seeds_method
     last = plans[-1]
     assert (last.epochs, last.seeds_methods, len(last.arms), last.near, len(last.grid)) == (EPOCHS[-1], 3, 5, 0, 3)
     phrases = " ".join(last.given_up)
-    named = ("60 epochs", "5 seeds a method", "the methods spectral", "k-means estimates", "of 6")
+    named = ("60 epochs", "5 seeds a method", "the method spectral", "k-means estimates", "of 6")
     assert all(part in phrases for part in named)
 
 

@@ -14,7 +14,7 @@ from fgtune.analysis.discovery.choosing import Candidate, MethodChoice, NumFineC
 from fgtune.analysis.discovery.classes import FineClass
 from fgtune.analysis.discovery.outcome import Comparison, Discovery
 from fgtune.metrics.exemplars import FeatureDifference
-from fgtune.reporting.discovery import Sample, picture_url, render_discovery
+from fgtune.reporting.discovery import Sample, _num_fine_figures, picture_url, render_discovery
 
 HOSTILE = """</script><img src=x onerror="window.pwned = 2">"""
 LINKS = {
@@ -163,3 +163,8 @@ def test_the_page_draws_without_complaint_runs_nothing_foreign_and_fits_the_scre
     assert opened.evaluate("window.pwned") is None
     assert opened.locator("img").count() == (0 if samples is PLAIN else 3 * 3 + 2 * 2)
     opened.close()
+
+
+def test_numbers_of_classes_are_counted_in_whole_ticks():
+    (figure,) = _num_fine_figures(FOUND)
+    assert figure.spec.layout.xaxis.dtick == 1

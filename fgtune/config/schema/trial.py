@@ -50,8 +50,8 @@ class NeighborsConfig(Config):
     refresh_epochs: Count | None = None
     """Search again every so many epochs; only with ``features: teacher``."""
     targets: Literal["forward", "memory"] = "forward"
-    """Teacher predictions of neighbours: a forward pass of their view (reference), or the last one remembered, by which a
-    step takes half the time; three data sets showed no difference in accuracy that matters."""
+    """Teacher predictions of neighbours: a forward pass of their view (reference), or the last one remembered. A step
+    then takes half the time; three data sets showed no difference in accuracy that matters."""
     memory_refresh_epochs: Count | None = None
     """Remember the teacher's predictions of all samples anew every so many epochs, in one pass without augmentation;
     None remembers what the steps see alone. Only with ``targets: memory``."""

@@ -97,17 +97,15 @@ def test_every_option_that_a_sentence_names_is_one_of_its_verb():
 
 
 @pytest.mark.integration
-@pytest.mark.long  # two smoke runs, eight cells of a hundred epochs, a refit, three cells once more
-def test_the_pages_about_running_refitting_and_verifying_run_from_top_to_bottom(tmp_path):
+@pytest.mark.long  # two smoke runs, a further seed, comparisons and exports
+def test_the_page_about_running_runs_from_top_to_bottom(tmp_path):
     for name in ("studies", "search_spaces"):
         (tmp_path / name).symlink_to(ROOT / name)
-    pages = [ROOT / "docs" / f"{name}.md" for name in ("running", "refit", "verify")]
-    script = "".join(block for page in pages for block in blocks_of(page))
+    script = "".join(blocks_of(ROOT / "docs" / "running.md"))
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     done = subprocess.run(
         ["bash", "-e", "-c", script], cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     wanted = ["both.csv", "both.html", "results.parquet", "table.tex", "classes.parquet", "figures/captions.md"]
-    wanted += ["odd.csv", "all.parquet", "reports/kf_sensitivity/models/baseline-seed0/labels.parquet"]
     assert [name for name in wanted if not (tmp_path / name).is_file()] == []

@@ -131,9 +131,9 @@ def test_only_decided_arms_and_those_found_by_name(page):
 def test_tables_sort_by_numbers_from_the_keyboard_around_the_baseline(page):
     head = page.locator('[aria-label="Arms"] thead th', has_text="Difference")
     ends = {}
-    for order in ("ascending", "descending"):
+    for order, key in (("ascending", "Enter"), ("descending", "Space")):
         head.focus()
-        page.keyboard.press("Enter")
+        page.keyboard.press(key)
         assert head.get_attribute("aria-sort") == order
         ends[order] = page.locator('[aria-label="Arms"] tbody tr:not(.baseline) td:nth-child(6)').all_inner_texts()
     values = [float(text.replace("−", "-")) for text in ends["ascending"]]
@@ -162,7 +162,7 @@ def test_a_filtered_table_is_copied_and_downloaded_as_it_is_shown(page, tmp_path
         "void (navigator.clipboard.writeText = () => Promise.reject())"
     )  # as where a browser allows no clipboard
     page.get_by_label("Copy the table Cells", exact=True).click()
-    page.get_by_text("Copied").wait_for()
+    page.locator("button", has_text="Copied").wait_for()
     lines = page.evaluate("window.taken").splitlines()
     assert len(lines) == 6
     assert lines[1].split("\t")[:3] == ["K_F/K_F* 1.5", "0", "COMPLETE"]
@@ -225,6 +225,136 @@ def test_contents_are_beside_the_page_and_in_a_menu_on_narrow_screens(page):
     page.keyboard.press("Escape")
     assert not links.first.is_visible()
     page.set_viewport_size({"width": 1400, "height": 900})
+
+
+FOCUSED = """(() => {
+    const { activeElement: at } = document, { outlineStyle, outlineWidth } = getComputedStyle(at);
+    const { left, right, top, bottom } = at.getBoundingClientRect();
+    const ends = [left + 3, right - 3].map((x) => document.elementFromPoint(x, (top + bottom) / 2));
+    return at === document.body ? null : {
+        name: at.getAttribute("aria-label") || at.labels?.[0]?.innerText || at.innerText,
+        section: at.closest("section")?.getAttribute("aria-labelledby"),
+        ringed: outlineStyle !== "none" && parseFloat(outlineWidth) >= 1,
+        seen: top > -1 && bottom < innerHeight + 1 && ends.every((end) => at.contains(end)),
+    };
+})()"""
+
+
+def _tabbed(page: Page, key: str, most: int = 200) -> list[dict]:
+    """What has the focus, stop by stop, until it leaves the page."""
+    stops = []
+    while len(stops) < most:
+        page.keyboard.press(key)
+        stop = page.evaluate(FOCUSED)
+        if stop is None:
+            break
+        stops.append(stop)
+    return stops
+
+
+@pytest.mark.parametrize("width", [1400, 420])
+def test_the_focus_goes_through_the_page_and_back_named_and_in_sight(open_at, width):
+    page = open_at(width=width)
+    forth = _tabbed(page, "Tab")
+    assert 30 < len(forth) < 200  # it leaves the page in the end
+    back = _tabbed(page, "Shift+Tab", len(forth))
+    assert [stop["name"] for stop in back] == [stop["name"] for stop in forth][::-1]
+    assert forth[0]["name"] == "Contents"
+    assert [stop for stop in (*forth, *back) if not (stop["name"].strip() and stop["ringed"] and stop["seen"])] == []
+    parts = [stop["section"] for stop in forth if stop["section"]]
+    heads = page.locator("main h2[id]").evaluate_all("all => all.map(head => head.id)")
+    assert [heads.index(part) for part in parts] == sorted(heads.index(part) for part in parts)
+
+
+def test_whatever_can_be_done_has_a_name_for_screen_readers_and_figures_are_one_image_each(page):
+    session = page.context.new_cdp_session(page)
+    nodes = [node for node in session.send("Accessibility.getFullAXTree")["nodes"] if not node["ignored"]]
+    told = [(node["role"]["value"], node.get("name", {}).get("value", "").strip()) for node in nodes]
+    controls = [
+        "button",
+        "link",
+        "checkbox",
+        "searchbox",
+        "DisclosureTriangle",
+        "columnheader",
+        "image",
+        "region",
+        "table",
+        "navigation",
+    ]
+    assert {role for role, _ in told} >= controls
+    assert [role for role, name in told if role in controls and not name] == []
+    figures = page.locator(".plot")
+    assert sum(role == "image" for role, _ in told) == figures.count()
+    assert not {"graphics-symbol", "SvgRoot"} & {role for role, _ in told}
+
+
+def test_a_link_of_the_contents_takes_the_focus_along(page):
+    page.locator("#contents a", has_text="Settings").focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "settings"
+    page.keyboard.press("Tab")
+    assert page.evaluate(FOCUSED)["section"] == "settings"
+
+
+def test_a_menu_on_a_narrow_screen_is_left_by_escape_and_by_tab(open_at):
+    page = open_at(width=420)
+    arms, contents = page.locator("#arms-menu summary"), page.locator("#contents-menu summary")
+    arms.focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate(FOCUSED)["name"] == "Find arms"
+    page.keyboard.press("Escape")
+    assert page.locator("#arms-menu[open]").count() == 0
+    assert arms.evaluate("at => at === document.activeElement")
+    page.keyboard.press("Enter")
+    contents.focus()
+    assert page.locator("#arms-menu[open]").count() == 0
+    page.keyboard.press("Enter")
+    links = page.locator("#contents a").count()
+    for _ in range(links):
+        page.keyboard.press("Tab")
+    assert page.locator("#contents-menu[open]").count() == 1
+    page.keyboard.press("Tab")
+    assert page.locator("#contents-menu[open]").count() == 0
+    assert arms.evaluate("at => at === document.activeElement")
+
+
+def test_arms_are_found_and_unchosen_and_details_unfolded_by_keys(page):
+    page.get_by_label("Find arms").focus()
+    page.keyboard.type("1.2")
+    for _ in range(4):  # over the buttons
+        page.keyboard.press("Tab")
+    assert page.evaluate(FOCUSED)["name"].startswith("K_F/K_F* 1.2")
+    with _redrawn(page):
+        page.keyboard.press("Space")
+    assert sorted(_rows(page, "Arms")) == ["K_F/K_F* 0.8", "K_F/K_F* 1.0", "K_F/K_F* 1.5"]
+    assert page.evaluate(FOCUSED)["name"].startswith("K_F/K_F* 1.2")
+    page.get_by_label("Find arms").focus()
+    page.keyboard.press("Escape")
+    assert page.get_by_label("Find arms").input_value() == ""
+    part = page.locator("section:has(#settings) details").first
+    part.locator("summary").focus()
+    for opened in (True, False):
+        page.keyboard.press("Enter")
+        assert part.evaluate("part => part.open") is opened
+
+
+def test_a_button_says_aloud_what_it_did_and_keeps_the_focus(page):
+    page.evaluate("void (navigator.clipboard.writeText = () => Promise.reject())")
+    copy = page.get_by_label("Copy the table Arms", exact=True)
+    copy.focus()
+    page.keyboard.press("Enter")
+    page.locator(".heard", has_text="Copied").wait_for()
+    assert copy.evaluate("at => at === document.activeElement")
+    page.evaluate("Plotly.relayout('curves-0', {'xaxis.range[0]': 10, 'xaxis.range[1]': 20})")
+    reset = page.get_by_text("Reset zoom").locator("visible=true")
+    assert reset.get_attribute("aria-label").startswith("Reset zoom of ")
+    reset.focus()
+    page.keyboard.press("Enter")
+    assert not page.get_by_text("Reset zoom").locator("visible=true").count()
+    page.keyboard.press("Tab")
+    assert page.evaluate(FOCUSED)["section"] != "answer"
 
 
 @pytest.mark.slow_except("A4-688")

@@ -158,6 +158,7 @@
   const reach = () => {
     const head = section() && document.getElementById(section());
     if (head) head.scrollIntoView();
+    return head;
   };
   document.addEventListener("click", (event) => {
     const link = event.target.closest?.("a[href^='#']");
@@ -169,7 +170,10 @@
       chosen = fromAddress();
       apply();
     } else remember(address(target.slice(1), chosen));
-    reach();
+    const head = reach();
+    if (!head) return;
+    head.tabIndex = -1; /* the next Tab goes on from there, as after any link that a browser follows itself */
+    head.focus({ preventScroll: true });
   });
   addEventListener("hashchange", () => { chosen = fromAddress(); apply(); reach(); });
   chosen = others.length ? fromAddress() : null;

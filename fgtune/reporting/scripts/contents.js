@@ -26,13 +26,24 @@
   const adapt = () => menus.forEach((menu) => { menu.open = wide.matches; });
   wide.addEventListener("change", adapt);
   adapt();
-  /* On narrow screens menus lie over the page: one at a time, closed by a click beside them, a choice, or Escape. */
-  menus.forEach((menu) => menu.addEventListener("toggle", () => {
-    if (menu.open && !wide.matches) menus.forEach((other) => { if (other !== menu) other.open = false; });
-  }));
+  /* On narrow screens menus lie over the page: one at a time, closed by a click beside them, a choice, Escape, or a Tab
+     out of them, which would lead to what they cover. */
+  menus.forEach((menu) => {
+    menu.addEventListener("toggle", () => {
+      if (menu.open && !wide.matches) menus.forEach((other) => { if (other !== menu) other.open = false; });
+    });
+    menu.addEventListener("focusout", (event) => {
+      if (event.relatedTarget && !menu.contains(event.relatedTarget)) close();
+    });
+  });
   const close = () => { if (!wide.matches) menus.forEach((menu) => { menu.open = false; }); };
   document.addEventListener("click", (event) => { if (!event.target.closest("details.menu")) close(); });
-  document.addEventListener("keydown", (event) => { if (event.key === "Escape") close(); });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || wide.matches) return;
+    const left = menus.find((menu) => menu.open && menu.contains(document.activeElement));
+    close();
+    left?.querySelector("summary").focus();
+  });
 
   const links = [...document.querySelectorAll("#contents a")];
   const heads = links.map((link) => document.getElementById(link.hash.slice(1)));

@@ -77,6 +77,7 @@
     button.type = "button";
     button.className = "reset";
     button.textContent = "Reset zoom";
+    button.setAttribute("aria-label", `Reset zoom of ${plot.parentElement.querySelector("h2, h3, h4").textContent}`);
     button.hidden = true;
     button.addEventListener("click", () => {
       const reset = {};
@@ -147,10 +148,13 @@
     if (plots.length) await plotly();
     for (const plot of plots) {
       await draw(plot);
+      /* Read aloud is the figure's description, not each of its marks and ticks. */
+      [...plot.children].forEach((part) => part.setAttribute("aria-hidden", "true"));
       if (plot.layout.meta?.brush) brushable(plot);
       else zoomable(plot);
       await pause();
     }
+    document.getElementById("js-plotly-tester")?.setAttribute("aria-hidden", "true");
     root.dataset.figures = String(plots.length);
   };
   start();

@@ -22,11 +22,26 @@
     return Number.isNaN(left) || Number.isNaN(right) ? Number.isNaN(right) - Number.isNaN(left) : right - left;
   });
 
+  /* A head that has the focus is whole: browsers scroll for none that is partly seen, and know of no column that stays. */
+  const inSight = (head, first) => {
+    const box = head.closest(".table");
+    const [place, seen] = [head.getBoundingClientRect(), box.getBoundingClientRect()];
+    const kept = head !== first && getComputedStyle(first).position === "sticky" ? first.offsetWidth : 0;
+    const [before, after] = [place.left - seen.left - kept, place.right - seen.right];
+    if (before < 0 || after > 0) box.scrollLeft += before < 0 ? before : Math.min(before, after);
+  };
+
   const sortable = (table) => {
     const heads = [...table.tHead.rows[0].cells];
     heads.forEach((head) => {
       if (head.classList.contains("n")) head.dataset.sortMethod = "number";
       head.title = "Sort by this column";
+      head.addEventListener("focus", () => inSight(head, heads[0]));
+      head.addEventListener("keydown", (event) => {
+        if (event.key !== " ") return;
+        event.preventDefault(); /* tablesort knows Enter alone, and the page would scroll */
+        head.click();
+      });
     });
     table.querySelectorAll("tbody tr.baseline").forEach((row) => { row.dataset.sortMethod = "none"; });
     let keyed = false;
@@ -60,6 +75,7 @@
       await navigator.clipboard.writeText(text);
       return true;
     } catch { /* no permission, or a page opened from a file in a browser that asks for https */
+      const before = document.activeElement;
       const area = document.createElement("textarea");
       area.value = text;
       area.setAttribute("readonly", "");
@@ -68,6 +84,7 @@
       area.select();
       const done = document.execCommand("copy");
       area.remove();
+      before?.focus();
       return done;
     }
   };
@@ -90,8 +107,9 @@
   };
   const told = (made, text) => {
     const before = made.dataset.text || (made.dataset.text = made.textContent);
-    made.textContent = text;
-    setTimeout(() => { made.textContent = before; }, 1500);
+    const heard = made.parentElement.querySelector(".heard"); /* the button's own name stays what it does */
+    made.textContent = heard.textContent = text;
+    setTimeout(() => { made.textContent = before; heard.textContent = ""; }, 1500);
   };
   const filter = (table, label, count) => {
     const field = document.createElement("input");
@@ -122,7 +140,11 @@
     const count = document.createElement("span");
     count.setAttribute("role", "status");
     if (rows > FEW) tools.append(filter(table, label, count), count);
+    const heard = document.createElement("span");
+    heard.className = "heard";
+    heard.setAttribute("role", "status");
     tools.append(
+      heard,
       button("Copy", `Copy the table ${label}`, async (made) => {
         told(made, (await copied(tsv(grid(table)))) ? "Copied" : "Not allowed here");
       }),

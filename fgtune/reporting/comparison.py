@@ -72,7 +72,7 @@ def _forest(
         estimate = row.contrast.estimate
         around = interval(estimate.low, estimate.high, sign=True)
         parts.append(f"{row.label}, {row.study}: {number(estimate.mean, sign=True)} ({around})")
-    against = "the first study" if key == "same" else "each study’s own baseline"
+    against = "the first study" if key == "same" else "each study's own baseline"
     title = f"Difference to {against} in {found.metric.title}"
     left = f" The first {_MOST_ROWS} of {len(rows)} are drawn." if len(rows) > _MOST_ROWS else ""
     note = f"Large marks: means with intervals; small ones: single seeds.{left}"

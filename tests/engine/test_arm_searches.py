@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
 from collections import Counter
@@ -272,7 +273,7 @@ def test_arms_whose_searches_choose_the_same_share_their_cells(tmp_path, ray_sta
     assert summary.contrasts == ()  # no difference to oneself is tested
     assert [arm.estimates["test/clustering_accuracy"].n for arm in summary.arms] == [2, 2]
     assert verify(folder.root).problems == []
-    assert "the baseline’s own cells" in folder.report_file.read_text(encoding="utf-8")
+    assert "the baseline's own cells" in html.unescape(folder.report_file.read_text(encoding="utf-8"))
     data = read_study(folder)
     assert {curve.arm for panel in learning_panels(data) for curve in panel.curves} == {"own", "tuned"}
     results = [replace(data.results[cell.cell_id], arm=cell.arm) for cell in data.planned]

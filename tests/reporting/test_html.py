@@ -3,11 +3,14 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import html
 import json
 import re
+from pathlib import Path
 
 import pytest
 
+import fgtune
 from fgtune.analysis.inputs import read_study
 from fgtune.analysis.summary import summarise
 from fgtune.app import verify as verb
@@ -37,6 +40,25 @@ def test_report_lies_in_the_folder_without_leftovers(folder, page):
     assert folder.report_file.name == "report.html"
     assert page.startswith("<!doctype html>")
     assert not list(folder.root.glob(".*.tmp"))
+
+
+CURLY = re.compile("[\u2018\u2019\u201c\u201d]")
+
+
+def test_pages_have_the_straight_quotation_marks_of_the_terminal(page, synthetic_search, tmp_path):
+    search = write_up(synthetic_search.SyntheticSearch(trials=12, curves=False).write(tmp_path))[0]
+    for text in (html.unescape(page), html.unescape(search.read_text(encoding="utf-8"))):
+        shown = re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
+        assert "'s " in shown
+        assert '"' in re.sub(r"<[^>]*>", "", shown)
+        assert CURLY.findall(shown) == []
+
+
+def test_no_branch_of_a_page_or_sentence_has_curly_quotation_marks():
+    root = Path(fgtune.__file__).parent
+    files = [file for ending in ("py", "j2", "js") for file in root.rglob(f"*.{ending}")]
+    assert len(files) > 100
+    assert [str(file.relative_to(root)) for file in files if CURLY.search(file.read_text(encoding="utf-8"))] == []
 
 
 def test_plotly_is_inlined_once_and_compressed(page):

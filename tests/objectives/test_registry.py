@@ -104,10 +104,13 @@ def test_a_module_and_one_line_make_a_term(tmp_path):
 ABOUT_ONE_TERM = {
     "analysis/checks/cells.py": {"reg"},
     "config/arms/plan_warnings.py": {"reg", "instance", "ancor"},
+    "config/schema/clustering.py": {"reg"},
     "config/schema/trial.py": {"scgm"},
     "objectives/objective.py": {"fine"},
+    "training/clustering/class_models.py": {"reg"},
+    "training/networks.py": {"base"},
 }
-"""Where a term is named besides: warnings and messages about that term alone."""
+"""Where a term is named besides: warnings and messages about that term alone, and the weight of a class's own model."""
 
 
 @pytest.mark.parametrize("name", TERMS)

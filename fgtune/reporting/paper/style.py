@@ -8,6 +8,7 @@ from typing import Any
 
 from fgtune.reporting.theme import BASELINE_COLOR as GREY
 from fgtune.reporting.theme import INK, ArmStyle
+from fgtune.visible import visible
 
 _SYMBOLS = {
     "circle": "o", "square": "s", "diamond": "D", "triangle-up": "^", "pentagon": "p", "star": "*",
@@ -67,5 +68,6 @@ def dash(style: ArmStyle) -> str:
 
 
 def cut(text: str, longest: int = 34) -> str:
-    """Text for a tick or a legend."""
+    """Text for a tick or a legend, without control characters: ticks get it again whenever a figure is written."""
+    text = visible(text)
     return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -209,13 +209,22 @@ def new_store(migrated):
 def train_study():
     """Trains all cells of a study file one by one without Ray; leaves the folder that a run leaves, without report."""
 
-    def train(study: Path, out: Path, overrides: tuple[str, ...] = (), predictions: bool = False) -> Path:
+    def train(
+        study: Path,
+        out: Path,
+        overrides: tuple[str, ...] = (),
+        predictions: bool = False,
+        only: tuple[str, ...] = (),
+    ) -> Path:
         from threadpoolctl import threadpool_limits
 
         with threadpool_limits(1):  # as in a trial, whatever ran in this process before: sums come out the same
-            return train_cells(study, out, overrides, predictions)
+            return train_cells(study, out, overrides, predictions, only)
 
-    def train_cells(study: Path, out: Path, overrides: tuple[str, ...], predictions: bool) -> Path:
+    def train_cells(
+        study: Path, out: Path, overrides: tuple[str, ...], predictions: bool, only: tuple[str, ...]
+    ) -> Path:
+        from fgtune.config.arms.plan import selected_cells
         from fgtune.config.schema.base import data_key
         from fgtune.engine.opening import open_study
         from fgtune.results.folder import StudyFolder
@@ -228,7 +237,7 @@ def train_study():
         opened = open_study(study, overrides)
         folder = StudyFolder(out / opened.plan.study.study)
         folder.create_or_check(opened.plan, opened.loaded, collect_provenance(opened.plan, RunOptions(study)))
-        for cell in opened.plan.cells:
+        for cell in selected_cells(opened.plan, only):
             dataset = opened.datasets[data_key(cell.config.data)]
             prepared = prepare_split(dataset, cell.config, cell.seed, threads=1)
             trainer = build_trainer(cell.config, *views(dataset, prepared), prepared, cell.seed)

@@ -18,18 +18,22 @@ from PIL import Image
 from support.layouts import made_texts
 
 import fgtune
+from fgtune.app import discover
 from fgtune.app.cli import main
 from fgtune.app.discovery import arrays, budget, call, request, stages, studies
-from fgtune.app.discovery.budget import Costs
+from fgtune.app.discovery.budget import Costs, Schedule
 from fgtune.app.discovery.request import content_of
 from fgtune.app.discovery.source import Asked
 from fgtune.app.predict import predict
 from fgtune.config.schema.data_tables import HierarchyConfig
 from fgtune.data.load import load_dataset
+from fgtune.engine.opening import open_study
 from fgtune.exporting.folder import load_model
 from fgtune.exporting.trained_model import checked_inputs
 from fgtune.results.folder import StudyFolder
 from fgtune.results.locking import locked
+from fgtune.results.options import RunOptions
+from fgtune.results.provenance import collect_provenance
 
 FRAME = pd.DataFrame({"a": np.arange(20.0) % 7, "g": ["x", "y"] * 10})
 EASY = HierarchyConfig(num_samples=240, num_coarse=2, fine_per_coarse=2, dim=4, separation=8.0)
@@ -98,7 +102,7 @@ def test_one_call_gives_every_sample_its_class_and_a_second_one_repeats_nothing(
 def in_process(train_study, monkeypatch):
     """Studies are trained one cell after the other, without Ray."""
 
-    def run_stage(file: Path, text: str, out: Path, *_: object, wait: bool = False) -> int:
+    def run_stage(file: Path, text: str, out: Path, *_: object, **__: object) -> int:
         if not file.exists():
             file.write_text(text, encoding="utf-8")
             train_study(file, out, predictions=True)
@@ -139,6 +143,43 @@ def test_numbers_near_the_best_of_the_grid_are_tried_too(data, tmp_path, monkeyp
     tried = [level.num_fine for level in found.num_fine.levels]
     assert {3, 4, 5} <= set(tried)
     assert found.num_fine.chosen == max(found.num_fine.levels, key=lambda level: level.agreement).num_fine
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("minutes", [1.5, 30])
+@pytest.mark.parametrize("first", ["falcon", "kmeans"])
+def test_a_call_whose_time_suffices_for_no_cell_ends_with_an_answer_by_clusterings(
+    data, tmp_path, monkeypatch, train_study, minutes, first
+):
+    """Whatever is run within a time is not finished in it; cells that may exceed it are those of a clustering."""
+    ran = []
+
+    def run_stage(file: Path, text: str, out: Path, wall_s: float | None, *_: object, only: tuple = (), **__: object):
+        file.write_text(text, encoding="utf-8")
+        ran.append((file.stem, bool(only)))
+        assert (wall_s is None) == bool(only)
+        if only:
+            train_study(file, out, predictions=True, only=only)
+        else:
+            opened = open_study(file)
+            given = collect_provenance(opened.plan, RunOptions(file))
+            StudyFolder(out / opened.plan.study.study).create_or_check(opened.plan, opened.loaded, given)
+        return 0 if only else 4
+
+    planned = Schedule(6, (3, 4), 0, first, 3, ("falcon_warm", "kmeans"), 3)
+    monkeypatch.setattr(stages, "run_stage", run_stage)
+    monkeypatch.setattr(call.Call, "_is_unfinished", lambda *_: False)
+    monkeypatch.setattr(call, "make_schedule", lambda *_: planned)
+    end = discover.run_discovery(Asked(data, "group", "truth"), tmp_path / "out", None, minutes, quiet=True)
+    assert (end.code, end.found.method.arm) == (4, "kmeans")
+    assert end.found.num_fine.by_judge
+    assert [each.arm for each in end.found.method.candidates] == ["kmeans"]
+    assert end.found.runs == 2  # its three seeds can be compared
+    assert pd.read_csv(tmp_path / "out" / "classes.csv")["fine_class"].nunique() == len(end.found.classes)
+    assert any("for every number" in phrase for phrase in end.found.given_up) == (first == "falcon")
+    cheap_ahead = [("study", True), ("study", False)]
+    assert ran[-2:] == (cheap_ahead if minutes < 2 else cheap_ahead[::-1])
+    assert ran.count(("num_fine", True)) == 1
 
 
 @pytest.mark.usefixtures("in_process", "small")

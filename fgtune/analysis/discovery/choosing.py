@@ -191,6 +191,8 @@ def choose_method(candidates: Sequence[Candidate], default: str) -> MethodChoice
     ordered = (*_ranked(judged), *others)
     base = next((each for each in candidates if each.arm == default), None)
     if base is None:
+        if len(ordered) == 1:
+            return MethodChoice(ordered[0].arm, False, f"{ordered[0].title}, the only method that finished.", ordered)
         reason = f"{ordered[0].title}, by agreement and the shared silhouette together; the default did not finish."
         return MethodChoice(ordered[0].arm, False, reason, ordered)
     if len(judged) < FEWEST_ARMS or base not in judged:

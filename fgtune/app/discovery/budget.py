@@ -23,6 +23,8 @@ TRAINED, CHEAP = "falcon", "kmeans"
 """Methods that numbers of fine classes are tried with: the first, or the second where trainings take too long."""
 ENOUGH_EPOCHS = 30
 """With fewer, training is given up for the numbers first, and the methods get the time."""
+SHORT_S = 120.0
+"""With less time for a study, what is cheap in it runs ahead of the rest."""
 NEAR = 6
 """Numbers of fine classes that are tried near the best one of the grid."""
 TIMED_EPOCHS = 3
@@ -144,6 +146,9 @@ def _expected(plan: Schedule, cores: int, costs: Costs) -> float:
     return START_S + cells / cores + cell
 
 
+_NO_TRAINING = "trainings for every number of fine classes (k-means estimates how many there are)"
+
+
 def _given_up(plan: Schedule, grid: Sequence[int], arms: Sequence[str]) -> tuple[str, ...]:
     phrases = []
     if plan.epochs < EPOCHS[0]:
@@ -154,7 +159,7 @@ def _given_up(plan: Schedule, grid: Sequence[int], arms: Sequence[str]) -> tuple
         left = arms[len(plan.arms) :]
         phrases.append(f"the method{'s' * (len(left) > 1)} {listed([*left])}")
     if plan.grid and plan.first != TRAINED:
-        phrases.append("trainings for every number of fine classes (k-means estimates how many there are)")
+        phrases.append(_NO_TRAINING)
     if len(grid) > 1 and not plan.near:
         phrases.append("numbers of fine classes between those of the coarse grid")
     if len(plan.grid) < len(grid):
@@ -162,6 +167,11 @@ def _given_up(plan: Schedule, grid: Sequence[int], arms: Sequence[str]) -> tuple
             f"every second number of fine classes ({len(plan.grid)} of {count(len(grid), 'number')} are in the plan)"
         )
     return tuple(phrases)
+
+
+def with_cheap_numbers(plan: Schedule) -> Schedule:
+    """The schedule with k-means in place of trainings while numbers of fine classes are tried."""
+    return replace(plan, first=CHEAP, given_up=(*plan.given_up, _NO_TRAINING))
 
 
 def schedule_text(plan: Schedule) -> str:

@@ -17,7 +17,17 @@ import numpy as np
 from rich.console import Console
 
 from fgtune.app.discovery import stages
-from fgtune.app.discovery.budget import Schedule, grid_of, make_schedule, near_of, schedule_text, time_cells
+from fgtune.app.discovery.budget import (
+    CHEAP,
+    SHORT_S,
+    Schedule,
+    grid_of,
+    make_schedule,
+    near_of,
+    schedule_text,
+    time_cells,
+    with_cheap_numbers,
+)
 from fgtune.app.discovery.read import read_source
 from fgtune.app.discovery.request import Request
 from fgtune.app.discovery.source import Source
@@ -31,7 +41,7 @@ from fgtune.app.discovery.studies import (
     num_fine_study,
     trial_of,
 )
-from fgtune.app.exit_codes import BUDGET, INTERRUPTED, worst
+from fgtune.app.exit_codes import BUDGET, COMPLETE, INTERRUPTED, worst
 from fgtune.config.reading.writing import yaml_text
 from fgtune.data.given import take_waiting
 from fgtune.errors import FgtuneError
@@ -106,6 +116,7 @@ class Call:
 
                 stack.enter_context(ray_session())
             num_fine = self._choose_num_fine(schedule)
+            schedule = self._schedule()  # numbers may have had to do with less
             method = None if num_fine is None else self._choose_method(schedule, num_fine)
         if num_fine is None or method is None:
             return INTERRUPTED, None
@@ -207,14 +218,19 @@ class Call:
         self._say(num_fine_text(choice))
         return choice
 
-    def _guess_num_fine(self, schedule: Schedule) -> NumFineChoice:
-        """The number of fine classes from single runs, where the time sufficed for no more."""
+    def _guess_num_fine(self, schedule: Schedule) -> NumFineChoice | None:
+        """The number of fine classes from single runs, where the time sufficed for no more; None if interrupted."""
         from fgtune.analysis.discovery.choosing import choose_by_judge
         from fgtune.analysis.discovery.text import num_fine_text
 
         judged = stages.judged_by_num_fine(stages.read_stage(self._out / NUM_FINE), self._judge)
+        if not judged and schedule.first != CHEAP:
+            self._request = replace(self._request, schedule=with_cheap_numbers(schedule))
+            self._request.write(self._out)
+            self._say("no training is finished; numbers of fine classes are tried with k-means")
+            return self._choose_num_fine(self._schedule())
         if not judged:
-            raise FgtuneError(f"{self._out / NUM_FINE}: no cell is complete; give more time with --minutes")
+            raise FgtuneError(f"{self._out / NUM_FINE}: no cell is complete; its report.html says why")
         choice = choose_by_judge(judged, schedule.grid)
         self._say(num_fine_text(choice))
         return choice
@@ -237,9 +253,8 @@ class Call:
         stages.set_aside(self._out, file, name, text)
         own = stages.left_of(self._out / name, len(numbers) * schedule.seeds_num_fine)
         wall = own / max(1, own + later) * (self._left - RESERVE_S)
-        code = stages.run_stage(self._out / file, text, self._out, wall, self._console, wait=self._wait)
-        self._codes.append(code)
-        if code == INTERRUPTED:
+        first = ("seed=0",) if name == NUM_FINE and schedule.first == CHEAP else ()
+        if self._run(file, name, text, wall, first) == INTERRUPTED:
             return None
         return stages.by_num_fine(stages.read_stage(self._out / name), schedule.seeds_num_fine)
 
@@ -251,19 +266,45 @@ class Call:
         study = methods_study(trial, num_fine.chosen, arms, self._features, schedule.seeds_methods)
         text = yaml_text(study, f"fgtune run {self._out / STUDY} --out {self._out}")
         stages.set_aside(self._out, STUDY, METHODS, text)
-        wall = self._left - RESERVE_S
-        code = stages.run_stage(self._out / STUDY, text, self._out, wall, self._console, wait=self._wait)
-        self._codes.append(code)
-        if code == INTERRUPTED:
+        first = (f"arm={CHEAP}",) if CHEAP in arms else ()
+        if self._run(STUDY, METHODS, text, self._left - RESERVE_S, first) == INTERRUPTED:
             return None
         data = stages.read_stage(self._out / METHODS)
         candidates = stages.candidates_of(data, self._judge)
         if not candidates:
-            more = "; give more time with --minutes" if code == BUDGET else ""
-            raise FgtuneError(f"{self._out / METHODS}: no cell is complete{more}")
+            raise FgtuneError(f"{self._out / METHODS}: no cell is complete; its report.html says why")
         choice = choose_method(candidates, schedule.arms[0])
         self._say(choice.reason)
         return choice, data
+
+    def _run(self, file: str, name: str, text: str, wall: float, first: Sequence[str]) -> int:
+        """Run a study within a time, so that something of it is complete however short that is.
+
+        Args:
+            file: Name of the study file.
+            name: Name of the study.
+            text: Content of the study file.
+            wall: Seconds; with few, the cheap cells run ahead of the rest, which may leave them no time.
+            first: Conditions of its cheap cells, which take a second each and may exceed the time; empty for none.
+
+        Returns:
+            The engine's exit code.
+        """
+        root, end, code = self._out / name, time.monotonic() + wall, COMPLETE
+        for only in ((first, ()) if wall < SHORT_S else ((), first)) if first else ((),):
+            if only and stages.has_complete(root):
+                continue
+            left = None if only else end - time.monotonic()
+            if left is not None and left <= 0 and stages.has_complete(root) and stages.left_of(root, 1):
+                code = BUDGET
+                break
+            arguments = self._out / file, text, self._out, left, self._console
+            ended = stages.run_stage(*arguments, wait=self._wait, only=only)
+            code = code if only and ended != INTERRUPTED else ended
+            if ended == INTERRUPTED:
+                break
+        self._codes.append(code)
+        return code
 
     # --- results ---------------------------------------------------------------------------------------------------
 

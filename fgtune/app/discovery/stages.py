@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +35,16 @@ JUDGED_SAMPLES = 2000
 """Samples on which the shared silhouette is measured."""
 
 
-def run_stage(file: Path, text: str, out: Path, wall_s: float, console: Console, *, wait: bool = False) -> int:
+def run_stage(
+    file: Path,
+    text: str,
+    out: Path,
+    wall_s: float | None,
+    console: Console,
+    *,
+    wait: bool = False,
+    only: Sequence[str] = (),
+) -> int:
     """Write a study file unless an earlier call did, and run what is left of its study.
 
     A folder that ``fgtune extend`` gave more seeds than its file asks for keeps them.
@@ -44,9 +53,10 @@ def run_stage(file: Path, text: str, out: Path, wall_s: float, console: Console,
         file: The study file.
         text: Its content.
         out: Parent of the study folder.
-        wall_s: Seconds that it may take.
+        wall_s: Seconds that it may take; None as many as it needs.
         console: Where progress goes.
         wait: Wait until no other process writes to the study folder.
+        only: Conditions that cells must meet to be run, as after ``--only``.
 
     Returns:
         The engine's exit code.
@@ -56,8 +66,9 @@ def run_stage(file: Path, text: str, out: Path, wall_s: float, console: Console,
     if not file.is_file():
         write_atomically(file, text.encode())
     name, asked = _study_of(text)
-    overrides = (f"execution.budget.wall_s={max(wall_s, 1.0):.0f}", *_grown_seeds(StudyFolder(out / name), asked))
-    return execute(RunOptions(file, overrides, out=out, tracking_uri="none"), console, wait=wait)
+    limit = () if wall_s is None else (f"execution.budget.wall_s={max(wall_s, 1.0):.0f}",)
+    overrides = (*limit, *_grown_seeds(StudyFolder(out / name), asked))
+    return execute(RunOptions(file, overrides, out=out, tracking_uri="none", only=tuple(only)), console, wait=wait)
 
 
 def _study_of(text: str) -> tuple[str, int]:
@@ -75,6 +86,11 @@ def _grown_seeds(folder: StudyFolder, asked: int) -> tuple[str, ...]:
 def left_of(root: Path, planned: int) -> int:
     """Cells of a study that have not run to their end; ``planned`` where its folder has no plan yet."""
     return read_stage(root).count().missing if StudyFolder(root).plan_file.is_file() else planned
+
+
+def has_complete(root: Path) -> bool:
+    """Whether a cell of a study is complete."""
+    return StudyFolder(root).plan_file.is_file() and read_stage(root).count().complete > 0
 
 
 def set_aside(out: Path, file: str, name: str, text: str) -> None:

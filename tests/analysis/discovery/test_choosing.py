@@ -119,4 +119,6 @@ def test_methods_that_lost_runs_do_not_win_and_few_methods_choose_nothing():
 def test_the_best_method_is_taken_where_the_default_did_not_finish():
     choice = choose_method([candidate("alone", math.nan, 0.1)], "default")
     assert (choice.arm, choice.refused) == ("alone", False)
-    assert "the default did not finish" in choice.reason
+    assert choice.reason == "ALONE, the only method that finished."
+    two = choose_method([candidate("alone", math.nan, 0.1), candidate("other", math.nan, 0.2)], "default")
+    assert "the default did not finish" in two.reason

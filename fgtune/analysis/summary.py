@@ -27,7 +27,7 @@ from fgtune.analysis.profiles.profile import ProfilesSummary, summarise_profiles
 from fgtune.analysis.published import PublishedComparison, published_comparisons
 from fgtune.analysis.records import ArmSummary, Bounds, ContrastSummary, FailureRow, Look, PrunedGroup, SolverRow
 from fgtune.analysis.search.arm_search_summary import ArmSearchesSummary, summarise_arm_searches
-from fgtune.analysis.search.joint_choice import JointChoice, joint_choices
+from fgtune.analysis.search.joint_choice import JointChoice, joint_choices, joint_sentences
 from fgtune.analysis.search.overview import SearchSummary, summarise_search
 from fgtune.analysis.search.selection import LabelFreeChoice, label_free_choices
 from fgtune.analysis.table import num_fine
@@ -138,6 +138,11 @@ class StudySummary:
     def exploratory_of(self, arm: str, metric: str) -> ContrastSummary | None:
         """The exploratory contrast of an arm on a metric; None where it has none."""
         return self._exploratory.get((arm, metric))
+
+    @property
+    def joint_sentences(self) -> tuple[str, ...]:
+        """What agreement and the shared judge choose together, in sentences."""
+        return joint_sentences(self.joint_choices, self.level)
 
     @cached_property
     def _exploratory(self) -> dict[tuple[str, str], ContrastSummary]:

@@ -23,7 +23,7 @@ from fgtune.analysis.verdicts.grounds import arm_contrast
 from fgtune.analysis.verdicts.statistics import PairedContrast
 from fgtune.arrays import FloatArray, IntArray
 from fgtune.catalog.metrics import AGREEMENT
-from fgtune.text import count
+from fgtune.text import count, listed
 
 FEWEST_ARMS = 5
 """Arms among which two criteria may be said to rank alike."""
@@ -81,6 +81,27 @@ class JointChoice:
         lead = f"{number(estimate.mean, sign=True)} ({percent(level)} interval {interval(estimate.low, estimate.high)})"
         more = f"its agreement is {lead} above the baseline's"
         return f"{where}agreement of seeds and {judge} together choose {self.arm}; {alike}, and {more}."
+
+
+def joint_sentences(choices: Sequence[JointChoice], level: float) -> tuple[str, ...]:
+    """What is chosen on each data set, and once for all the others that nothing is, with the reason on each.
+
+    Args:
+        choices: At most one a data set.
+        level: Confidence level of the intervals.
+    """
+    refused = [each for each in choices if each.refusal]
+    if len(refused) < 2:
+        return tuple(each.sentence(level) for each in choices)
+    reasons: dict[str, list[str]] = {}
+    for each in refused:
+        reasons.setdefault(each.refusal, []).append(each.dataset)
+    why = "; ".join(f"on {listed(names)}, {reason}" for reason, names in reasons.items())
+    if len(reasons) == 1:
+        why = refused[0].refusal
+    where = listed([each.dataset for each in refused])
+    chosen = [each.sentence(level) for each in choices if not each.refusal]
+    return (*chosen, f"nothing is shown to choose better than the baseline on {where}: {why}.")
 
 
 def joint_choices(data: StudyData) -> tuple[JointChoice, ...]:

@@ -13,7 +13,7 @@ from scipy import stats
 from fgtune.analysis.checks.record import Status
 from fgtune.analysis.inputs import read_study
 from fgtune.analysis.level_panels import choice_panels
-from fgtune.analysis.search.joint_choice import alike, best_together, joint_choices
+from fgtune.analysis.search.joint_choice import alike, best_together, joint_choices, joint_sentences
 from fgtune.analysis.search.selection import label_free_choices
 from fgtune.analysis.summary import summarise
 from fgtune.analysis.trials import BASELINE, BEST
@@ -30,19 +30,22 @@ JUDGED = {"a": 0.2, "b": 0.5, "c": 0.4, "d": 0.3, "e": 0.0, "f": 0.1}
 
 @pytest.fixture
 def folder_of(synthetic, tmp_path):
-    def write(shares=SHARES, judged=JUDGED, seeds=5, primary="test/clustering_accuracy"):
+    def write(shares=SHARES, judged=JUDGED, seeds=5, primary="test/clustering_accuracy", datasets=None):
         arms = [{"name": name, "set": {"epochs": 5 + rank}} for rank, name in enumerate(shares)]
         study = {
             "study": "joint", "question": "Which?", "design": {"kind": "comparison", "arms": arms}, "seeds": seeds,
             "metrics": {"primary": primary, "also": ["val/fixed_silhouette"]},
             "trial": {"data": {"kind": "digits"}, "classes": {"num_fine": 6}},
         }  # fmt: skip
+        if datasets is not None:
+            study["design"]["datasets"] = datasets
         folder = synthetic.SyntheticStudy(text=json.dumps(study)).write(tmp_path)
         rng = np.random.default_rng(0)
         for result in folder.ledger.read():
-            own = {"val/fixed_silhouette": judged[result.arm] + 0.01 * result.seed, primary: 0.9 - shares[result.arm]}
+            arm = result.arm.partition("@")[0]
+            own = {"val/fixed_silhouette": judged[arm] + 0.01 * result.seed, primary: 0.9 - shares[arm]}
             folder.ledger.append(replace(result, metrics={**result.metrics, **own}))
-            moved = np.where(rng.random(240) < shares[result.arm], 3 * (TRUE // 3) + rng.integers(0, 3, 240), TRUE)
+            moved = np.where(rng.random(240) < shares[arm], 3 * (TRUE // 3) + rng.integers(0, 3, 240), TRUE)
             record = PredictionsRecord(moved.astype(np.int8), np.full(240, 7, dtype=np.int8))
             folder.write_predictions(result.cell_id, record)
             folder.write_labels(data_key(result.config["data"]), LabelsRecord.of((TRUE // 3)[:, None], (2,)))
@@ -95,6 +98,26 @@ def test_it_refuses_a_lead_within_its_interval(folder_of):
     found = only(folder_of(shares={**SHARES, "a": 0.06}, judged={**JUDGED, "a": 0.45}))
     assert (found.best, found.arm) == ("b", "a")
     assert "its seeds do not agree clearly more than the baseline's" in found.refusal
+
+
+def test_over_data_sets_the_page_says_once_where_nothing_chooses_better(folder_of):
+    folder = folder_of(seeds=2, datasets={"digits": {"kind": "digits"}, "made": {"kind": "hierarchy"}})
+    page = write_up(folder)[0].read_text(encoding="utf-8")
+    assert page.lower().count("nothing is shown to choose better") == 1
+    why = "agreement has no interval from 2 seeds; three are the least, five are better"
+    assert f"Nothing is shown to choose better than the baseline on digits and made: {why}." in page
+
+
+def test_reasons_that_differ_are_told_with_their_data_sets(folder_of):
+    chosen = only(folder_of())
+    one, two = (replace(chosen, dataset=name, refusal="reason A") for name in ("digits", "wine"))
+    other, kept = replace(chosen, dataset="iris", refusal="reason B"), replace(chosen, dataset="text")
+    assert joint_sentences([one, kept, two, other], 0.95) == (
+        kept.sentence(0.95),
+        "nothing is shown to choose better than the baseline on digits, wine and iris: on digits and wine, reason A; "
+        "on iris, reason B.",
+    )
+    assert joint_sentences([one, kept], 0.95) == (one.sentence(0.95), kept.sentence(0.95))
 
 
 def test_it_refuses_without_an_interval(folder_of):

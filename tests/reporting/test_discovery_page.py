@@ -96,6 +96,15 @@ def test_the_page_says_what_was_found_why_and_what_to_do_next():
     assert "Against the fine labels" not in text
 
 
+def test_every_table_has_a_name_of_its_own_and_a_caption_beside_its_buttons():
+    text = page()
+    boxes = re.findall(r'<div class="table"([^>]*)><table>\s*(<caption>)?', text)
+    assert len(boxes) == text.count("<table") > 2
+    names = [re.search('role="region" tabindex="0" aria-label="([^"]+)"', box)[1] for box, _ in boxes]
+    assert len(set(names)) == len(names)
+    assert all(caption for _, caption in boxes)
+
+
 def test_what_the_runs_of_a_clustering_prove_is_not_overstated():
     weak = "Runs of a clustering differ little, so this is weak evidence."
     one, two = FOUND.method.candidates

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fgtune.app.discovery.budget import (
+    CELL_S,
     ENOUGH_EPOCHS,
     EPOCHS,
     USED,
@@ -13,11 +14,20 @@ from fgtune.app.discovery.budget import (
     make_schedule,
     near_of,
     schedule_text,
+    time_cells,
 )
 from fgtune.app.discovery.studies import arms_of
+from fgtune.data.load import load_dataset
 
 ARMS = arms_of((64,))
 GRID = (3, 4, 5, 6, 8, 10)
+
+
+def test_cells_are_timed_without_a_gpu_as_the_trials_run(make_config):
+    config = make_config({"device": "cuda"})  # which would be an error on a machine without one
+    costs = time_cells(config, load_dataset(config.data))
+    assert costs.epoch > 0
+    assert costs.fixed > CELL_S
 
 
 def test_cheap_cells_give_up_nothing():

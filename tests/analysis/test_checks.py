@@ -235,6 +235,17 @@ def test_a_choice_at_the_end_of_its_range_warns(synthetic_search, tmp_path):
     assert step.startswith("Widen these ranges")
 
 
+def test_a_trial_whose_classes_collapse_is_named_by_its_number(synthetic_search, tmp_path):
+    folder = synthetic_search.SyntheticSearch(trials=6).write(tmp_path)
+    chosen = summarise(folder).search.searched[0].arm
+    _rewrite(
+        folder, lambda line: line["metrics"].update({"test/num_used_classes": 3.0 if line["arm"] == chosen else 10.0})
+    )
+    status, sentence, _ = _checks(folder)["Classes in use"]
+    assert status == "WARN"
+    assert f": {chosen}, seed 0 (3 of " in sentence
+
+
 def test_a_search_by_what_nobody_can_know_warns(synthetic_search, tmp_path):
     text = synthetic_search.SEARCH_STUDY.replace("metric: val/silhouette", "metric: test/ari\n  oracle: true")
     folder = synthetic_search.SyntheticSearch(text=text, trials=6).write(tmp_path)

@@ -137,7 +137,8 @@ def relations_moved(material: Material) -> Check | None:
 def degenerate(material: Material) -> Check | None:
     """Cells that put nearly all samples into few of their fine classes."""
     data, name = material.data, "Classes in use"
-    labels = {arm.name: arm.label for arm in data.arms}
+    # A trial of a search is known by its number: its label holds all of its settings.
+    labels = {arm.name: arm.label if data.study.design.plans_cells else arm.name for arm in data.arms}
     measured, found = 0, list[str]()
     for cell in data.planned:
         result = data.results.get(cell.cell_id)

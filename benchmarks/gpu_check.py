@@ -120,17 +120,19 @@ def same_weights(one: Any, other: Any) -> bool:
     return all(torch.equal(a, b) for a, b in pairs)
 
 
-def _accuracy(arguments: tuple[str, str, int, int]) -> float:
-    """Train one seed of the digits in a process of its own; the accuracy at its end."""
-    device, precision, epochs, seed = arguments
+def _accuracy(arguments: tuple[str, int, int, dict[str, Any], float]) -> float:
+    """Train one seed of the digits in a process of its own, not before a moment; the accuracy at its end."""
+    device, epochs, seed, settings, begin = arguments
     torch.set_num_threads(1)
-    return trained(digits(), device, epochs, seed, precision=precision)[1][PRIMARY]
+    dataset = digits()
+    time.sleep(max(0.0, begin - time.time()))
+    return trained(dataset, device, epochs, seed, **settings)[1][PRIMARY]
 
 
 def check_numbers(report: Report, device: str, epochs: int, seeds: int) -> None:
     """Metrics, which differ by the device's draws of views and neighbours, determinism, a checkpoint in between."""
     kinds = {"CPU": ("cpu", "fp32"), device: (device, "fp32"), "bf16": (device, "bf16")}
-    cells = [(*kind, epochs, seed) for kind in kinds.values() for seed in range(seeds)]
+    cells = [(on, epochs, seed, {"precision": form}, 0.0) for on, form in kinds.values() for seed in range(seeds)]
     with multiprocessing.get_context("spawn").Pool(min(seeds, os.cpu_count() or 1)) as pool:
         found = np.reshape(pool.map(_accuracy, cells, chunksize=1), (len(kinds), seeds))
     for name, values in zip(kinds, found, strict=True):
@@ -234,7 +236,7 @@ def profiled(step: Callable[[], object], steps: int) -> tuple[float, float, list
         took = time.perf_counter() - started
     kernels = [event for event in recorded.key_averages() if event.self_device_time_total > 0]
     busy = sum(event.self_device_time_total for event in kernels) / 1e6
-    longest = sorted(kernels, key=lambda event: -event.self_device_time_total)[:12]
+    longest = sorted(kernels, key=lambda event: -event.self_device_time_total)[:6]
     each = [(event.key, event.self_device_time_total / 1000 / steps) for event in longest]
     return busy / took, sum(event.count for event in kernels) / steps, each
 
@@ -243,7 +245,7 @@ def add_profile(report: Report, name: str, step: Callable[[], object]) -> None:
     """Lines on what the card does in a step."""
     share, kernels, longest = profiled(step, 10)
     report.add(f"  card computes, {name}", f"{share:.0%} of the time, {kernels:.0f} kernels a step")
-    for kernel, milliseconds in longest[:6]:
+    for kernel, milliseconds in longest:
         report.add(f"    {milliseconds:.3f} ms a step", kernel[:100])
 
 
@@ -309,15 +311,6 @@ def check_steps(report: Report, device: str, images: int, batch: int, steps: int
             add_profile(report, name.removeprefix("fgtune, "), step)
 
 
-def _cell(arguments: tuple[str, int, int, float]) -> float:
-    """Train one seed in a process of its own, from a common start on; the accuracy."""
-    device, epochs, seed, begin = arguments
-    torch.set_num_threads(1)
-    dataset = digits()
-    time.sleep(max(0.0, begin - time.time()))
-    return trained(dataset, device, epochs, seed, neighbors={"targets": "memory"})[1][PRIMARY]
-
-
 def check_stacking(report: Report, device: str, epochs: int, together: Sequence[int]) -> None:
     """Seeds of one cell side by side on one card, in processes, against one after the other."""
     lead = 5.0 if device == "cpu" else 20.0
@@ -326,7 +319,8 @@ def check_stacking(report: Report, device: str, epochs: int, together: Sequence[
     for number in (1, *together):
         begin = time.time() + lead
         with context.Pool(number) as pool:
-            accuracies = pool.map(_cell, [(device, epochs, seed, begin) for seed in range(number)], chunksize=1)
+            cells = [(device, epochs, seed, {"neighbors": {"targets": "memory"}}, begin) for seed in range(number)]
+            accuracies = pool.map(_accuracy, cells, chunksize=1)
             took = max(1e-9, time.time() - begin)
         rates.append(number / took)
         means.append(float(np.mean(accuracies)))

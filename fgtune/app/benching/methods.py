@@ -67,7 +67,7 @@ def added_methods(given: Sequence[str], plugins: Sequence[str]) -> dict[str, Map
         file, _, arm = each.partition(":")
         with permitting(plugins, beside=Path(file)):
             arms: dict[str, dict[str, Any]] = {}
-            for draft in draft_arms(load_study(file)).arms:  # on several data sets, an arm as it is on the first
+            for draft in draft_arms(load_study(file)).arms:
                 name = draft.name.removesuffix(f"@{draft.dataset}") if draft.dataset else draft.name
                 arms.setdefault(name, draft.config.own().to_plain())
         if arm and arm not in arms:

@@ -73,14 +73,18 @@ def test_doubts_about_the_data_are_warnings_of_the_plan(tmp_path):
     assert expand(load_study(path), lambda _: shape).warnings == ("column x is left out",)
 
 
-@pytest.mark.parametrize(("gpus", "allowed"), [(0, True), (0.5, True), (1, True), (1.5, False), (2, False)])
-def test_a_trial_of_fgtunes_trainer_uses_one_device(tmp_path, gpus, allowed):
-    trial = {"data": {"kind": "digits"}, "classes": {"num_fine": 10}}
-    plain = {"study": "s", "question": "q", "design": arms(), "trial": trial, "execution": {"gpus": gpus}}
-    plain["design"]["arms"] = [{"name": "one"}, {"name": "two", "set": {"epochs": 3}}]
+def study_with_gpus(tmp_path, gpus, **trial):
+    """Two arms on digits, whose trials hold so many GPUs."""
+    trial = {"data": {"kind": "digits"}, "classes": {"num_fine": 10}, **trial}
+    plain = {"study": "s", "question": "q", "design": arms(epochs=3), "trial": trial, "execution": {"gpus": gpus}}
     path = tmp_path / "s.yaml"
     path.write_text(json.dumps(plain))
-    study = load_study(path)
+    return load_study(path)
+
+
+@pytest.mark.parametrize(("gpus", "allowed"), [(0, True), (0.5, True), (1, True), (1.5, False), (2, False)])
+def test_a_trial_of_fgtunes_trainer_uses_one_device(tmp_path, gpus, allowed):
+    study = study_with_gpus(tmp_path, gpus)
     if allowed:
         assert expand(study, lambda _: DataShape((2,), 10, "f")).cells
         return
@@ -91,11 +95,7 @@ def test_a_trial_of_fgtunes_trainer_uses_one_device(tmp_path, gpus, allowed):
 @pytest.mark.parametrize(("setting", "value"), [("device", "cuda"), ("precision", "fp16")])
 @pytest.mark.parametrize("gpus", [0, 0.5])
 def test_what_needs_a_gpu_is_refused_where_trials_hold_none(tmp_path, setting, value, gpus):
-    trial = {"data": {"kind": "digits"}, "classes": {"num_fine": 10}, setting: value}
-    plain = {"study": "s", "question": "q", "design": arms(epochs=3), "trial": trial, "execution": {"gpus": gpus}}
-    path = tmp_path / "s.yaml"
-    path.write_text(json.dumps(plain))
-    study = load_study(path)
+    study = study_with_gpus(tmp_path, gpus, **{setting: value})
     if gpus:
         assert expand(study, lambda _: DataShape((2,), 10, "f")).cells
         return

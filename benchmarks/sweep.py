@@ -50,7 +50,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--cells", type=int, default=60, help="an even number (default: 60)")
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--targets", choices=["forward", "memory"], default="forward", help="of fgtune")
+    parser.add_argument("--targets", choices=["forward", "memory"], default="memory", help="of fgtune")
     parser.add_argument("--rival", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.cells < 2 or arguments.cells % 2 or min(arguments.epochs, arguments.rounds) < 1:

@@ -25,6 +25,7 @@ LARGE_MACHINE = 1 << 41
 _PARAMETER = 4 * 3
 """Bytes of a parameter in float32, its gradient and the teacher's copy; an optimiser adds to it."""
 _NUMBER = 8
+_PREDICTION = 4
 _IMAGE_FEATURES = 512
 
 
@@ -75,6 +76,8 @@ def _parts(
     if any(TERMS[name].neighbors for name in config.objective.terms):
         train = 1.0 if config.data.split.transductive else config.data.split.train
         yield input_shape[0] * train * config.neighbors.stored * _NUMBER, "neighbors.stored"
+        if config.neighbors.targets == "memory":
+            yield input_shape[0] * train * num_fine * _PREDICTION, "neighbors.targets"
     instance = config.objective.instance
     if "instance" in config.objective.terms and isinstance(instance, QueueInstanceConfig):
         projection = "objective.instance.projection_dim"

@@ -150,10 +150,23 @@ def test_hashes_of_the_second_scheme_are_known_in_which_every_epoch_was_evaluate
     from fgtune.app.verification.findings import identity
     from fgtune.config.schema.base import stable_hash
 
-    config = make_config()
+    forward = {"neighbors.targets": "forward"}  # the default then
+    config = make_config(forward)
     stored = {**config.to_plain(), "evaluation": {**config.evaluation.to_plain(), "every_epochs": 1}}
-    assert stable_hash(identity(stored, 2)) == stable_hash(config.identity())
+    assert stable_hash(identity(stored, 2)) == stable_hash(make_config().identity())
     assert "evaluation" in identity(stored, 3)
     stored["evaluation"] |= {"splits": ["test"]}
     changed = make_config({"evaluation.splits": ["test"]})
     assert stable_hash(identity(stored, 2)) == stable_hash(changed.identity())
+
+
+def test_hashes_of_the_third_scheme_are_known_in_which_neighbours_were_passed_forward_by_default(make_config):
+    from fgtune.app.verification.findings import identity
+
+    default, set_then = make_config().to_plain(), make_config({"neighbors.targets": "forward"}).to_plain()
+    assert "neighbors" not in identity(set_then, 3)
+    assert identity(default, 3)["neighbors"] == {"targets": "memory"}
+    assert "neighbors" not in identity(default, 4)
+    assert identity(set_then, 4)["neighbors"] == {"targets": "forward"}
+    fewer = make_config({"neighbors.targets": "forward", "neighbors.sampled": 2}).to_plain()
+    assert identity(fewer, 3)["neighbors"] == {"sampled": 2}

@@ -37,7 +37,7 @@ def test_a_new_folder_holds_study_plan_and_provenance_before_the_first_trial(fol
     assert folder.study_file.read_text() == loaded.source_text
     assert folder.read_provenance() == {
         **provenance,
-        "hash": 3,
+        "hash": 4,
         "results": 3,
         "given": loaded.raw,
         "ledger_chained_after": 0,

@@ -34,9 +34,9 @@ METHODS += [
     pytest.param({"objective.preset": "fierce", "evaluation.weights": "teacher"}, id="fierce-teacher"),
 ]
 STEPS = [
-    pytest.param({}, id="forward"),
-    pytest.param({"neighbors.targets": "memory"}, id="memory"),
-    pytest.param({"neighbors.targets": "memory", "neighbors.memory_momentum": 0.5}, id="averaged"),
+    pytest.param({"neighbors.targets": "forward"}, id="forward"),
+    pytest.param({}, id="memory"),
+    pytest.param({"neighbors.memory_momentum": 0.5}, id="averaged"),
     pytest.param({"objective.preset": "base"}, id="base"),
     pytest.param({"objective.preset": "fierce"}, id="fierce"),
     pytest.param({"objective.preset": "indi"}, id="indi"),

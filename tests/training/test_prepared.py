@@ -89,7 +89,7 @@ def test_scrambled_fine_labels_change_nothing_that_training_gets(dataset):
         {"optimizer": {"kind": "sgd", "lr": 0.5}},
         {"classes": {"num_fine": 20}},
         {"objective": {"lambda_nn": 2.0}},
-        {"neighbors": {"targets": "memory"}},
+        {"neighbors": {"targets": "forward"}},
         {"evaluation": {"splits": ["test"]}},
     ],
     ids=["epochs", "lr", "num_fine", "lambda_nn", "targets", "val is always measured"],

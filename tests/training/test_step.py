@@ -58,7 +58,7 @@ LOSSES = ("_coarse", "_nn", "_conf", "_reg")
 
 
 def test_a_refresh_remembers_what_the_teacher_predicts_before_the_epoch(make_trainer):
-    settings = {"neighbors.targets": "memory", "neighbors.memory_refresh_epochs": 2}
+    settings = {"neighbors.memory_refresh_epochs": 2}
     trainer = make_trainer(settings)
     next(trainer)
     networks = trainer.networks
@@ -72,7 +72,7 @@ def test_a_refresh_remembers_what_the_teacher_predicts_before_the_epoch(make_tra
 
 
 def test_momentum_averages_probabilities_over_visits(make_trainer):
-    source = make_trainer({"neighbors.targets": "memory", "neighbors.memory_momentum": 0.75}).networks.neighbors
+    source = make_trainer({"neighbors.memory_momentum": 0.75}).networks.neighbors
     before, seen = source.memory[:3].exp(), torch.randn(3, source.memory.shape[1]).log_softmax(dim=1)
     others = source.memory[3:].clone()
     source.see(torch.arange(3), seen)
@@ -83,7 +83,7 @@ def test_momentum_averages_probabilities_over_visits(make_trainer):
 @pytest.mark.parametrize("name", ["memory_refresh_epochs", "memory_momentum"])
 def test_settings_of_the_memory_need_one(make_config, name):
     with pytest.raises((ConfigError, ValueError), match="needs targets: memory"):
-        make_config({f"neighbors.{name}": 1 if name.endswith("epochs") else 0.5})
+        make_config({"neighbors.targets": "forward", f"neighbors.{name}": 1 if name.endswith("epochs") else 0.5})
 
 
 @pytest.mark.parametrize("sizes", ["balanced", "variance"])

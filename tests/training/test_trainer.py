@@ -46,7 +46,7 @@ def test_other_seed_gives_another_run(make_trainer):
 
 SWITCHES = [
     pytest.param({}, id="defaults"),
-    pytest.param({"neighbors.targets": "memory"}, id="memory"),
+    pytest.param({"neighbors.targets": "forward"}, id="forward"),
     pytest.param({"neighbors.features": "teacher", "neighbors.refresh_epochs": 1}, id="refreshed"),
     pytest.param({"neighbors.features": "initial", "neighbors.scope": "global"}, id="initial-global"),
     pytest.param({"teacher.buffers": "averaged", "evaluation.weights": "teacher"}, id="averaged-teacher"),

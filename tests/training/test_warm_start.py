@@ -140,7 +140,7 @@ def test_features_of_the_initial_backbone_can_be_clustered(make_trainer):
 
 
 def test_remembered_predictions_of_neighbours_are_the_teachers_after_the_warm_start(make_trainer):
-    trainer = make_trainer({**WARM, "neighbors.targets": "memory", "warm_start.fraction": 0.5, "epochs": 4})
+    trainer = make_trainer({**WARM, "warm_start.fraction": 0.5, "epochs": 4})
     seen = []
     remember = trainer.networks.end_warm_start
 

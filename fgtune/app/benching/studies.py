@@ -23,7 +23,6 @@ def trial_of(data: Mapping[str, Any], samples: int) -> dict[str, Any]:
         "data": dict(data),
         "model": {"backbone": {"kind": "mlp", "hidden": [128, 128], "norm": "batch"}},
         "classes": {"num_fine_ratio": 1.0},
-        "neighbors": {"targets": "memory"},
         "relations": {"every_steps": 5},
         "augmentation": {"kind": "noise", "std": 0.2},
         "optimizer": {"kind": "sgd", "lr": 0.1},

@@ -74,7 +74,6 @@ def trial_of(data: Mapping[str, Any], shape: Sequence[int], samples: int, spread
         "data": {**data, "split": {"train": 0.8, "val": 0.1, "test": 0.1}},
         "model": {"backbone": backbone},
         "objective": {"preset": "falcon"},
-        "neighbors": {"targets": "memory"},
         "relations": {"every_steps": 5},
         "augmentation": augmentation,
         "optimizer": {"kind": "sgd", "lr": 0.1},

@@ -19,6 +19,8 @@ from fgtune.results.records import CellResult, CellState
 if TYPE_CHECKING:
     import pandas as pd
 
+_FORMER_DEFAULTS = (("evaluation", "every_epochs", 1, 2), ("neighbors", "targets", "forward", 3))
+"""Section and setting of a trial, the default that it had, and the last scheme of hashes that had it."""
 DAMAGE = Exception
 """What reading a damaged file may raise: zip archives, NumPy headers, Parquet, YAML have nothing narrower in common."""
 
@@ -130,7 +132,7 @@ class Subject:
         def agreeing(scheme: int) -> int:
             return sum(stable_hash(identity(line.config, scheme)) == line.config_hash for line in self.lines)
 
-        return max(HASH_SCHEME, 2, 1, key=agreeing)
+        return max(range(HASH_SCHEME, 0, -1), key=agreeing)
 
 
 def identity(config: Mapping[str, Any], scheme: int) -> dict[str, Any]:
@@ -138,16 +140,20 @@ def identity(config: Mapping[str, Any], scheme: int) -> dict[str, Any]:
     try:
         if scheme == 1:
             return dict(config)
-        hashed = trial_from_plain(config).identity()
-        return _with_former_defaults(hashed) if scheme == 2 else hashed
+        trial = trial_from_plain(config)
+        return _with_former_defaults(trial.identity(), trial.to_plain(), scheme)
     except ValueError:  # no config of this version: it matches no hash in the ledger, so the cell is reported
         return {}
 
 
-def _with_former_defaults(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """An identity without what was a default under scheme 2."""
-    evaluation = {**identity.get("evaluation", {})}
-    if evaluation.get("every_epochs") == 1:
-        del evaluation["every_epochs"]
-    others = {key: value for key, value in identity.items() if key != "evaluation"}
-    return others | ({"evaluation": evaluation} if evaluation else {})
+def _with_former_defaults(identity: Mapping[str, Any], config: Mapping[str, Any], scheme: int) -> dict[str, Any]:
+    """An identity as ``scheme`` hashed it: without what was a default then, and with what is one only since."""
+    former = dict(identity)
+    for section, name, default, until in _FORMER_DEFAULTS:
+        if scheme > until or section not in config:  # trials of a function have neither
+            continue
+        value, part = config[section][name], {**former.pop(section, {})}
+        part.pop(name, None)
+        part |= {} if value == default else {name: value}
+        former |= {section: part} if part else {}
+    return former

@@ -24,9 +24,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-HASH_SCHEME = 3
+HASH_SCHEME = 4
 """How configs become hashes, as ``provenance.json`` records it: 1 hashed the whole config, 2 its ``identity``; with 3,
-``evaluation.every_epochs`` is None where nothing is said, and no longer 1.
+``evaluation.every_epochs`` is None where nothing is said, and no longer 1; with 4, ``neighbors.targets`` is ``memory``,
+and no longer ``forward``.
 
 Increase it whenever an existing default, or ``identity`` itself, changes: ids would then mean something else. It is
 part of every hash, so that no id is mistaken for one of an earlier scheme.

@@ -83,3 +83,15 @@ def test_a_search_on_a_cluster_may_be_larger_than_this_machine(tmp_path, monkeyp
         opened(tmp_path, SEARCH, wide)
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
     opened(tmp_path, SEARCH, wide)
+
+
+def test_a_memory_of_predictions_that_does_not_fit_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("fgtune.training.size_checks.machine_memory", lambda: 1 << 30)
+    many = STUDY.replace("num_fine: 30", "num_fine: 2000000")  # 0.5 GB, and 1 GB more for what is remembered
+    many = many.replace("DESIGN", "{kind: comparison, arms: [{name: a}, {name: b, set: {epochs: 2}}]}")
+    path = tmp_path / "s.yaml"
+    path.write_text(many, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"trial\.neighbors\.targets: makes a trial that takes at least 1\.. GB"):
+        open_study(path)
+    path.write_text(many.replace("  epochs: 1", "  epochs: 1\n  neighbors: {targets: forward}"), encoding="utf-8")
+    open_study(path)

@@ -137,5 +137,8 @@ def _default_kind(data: Any, path: Path, root: type[Config] | None) -> dict[str,
 
 @cache
 def _kind_of_default(model: type[Config], name: str) -> str | None:
+    value = model.model_fields[name].get_default(call_default_factory=True) if name in model.model_fields else None
+    if isinstance(value, Config) and "kind" in value.implied:
+        return None  # which kind is meant where none is named, the class itself knows
     default = default_of(model, name)
     return default.get("kind") if isinstance(default, dict) else None

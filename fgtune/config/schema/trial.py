@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from fgtune.catalog import CATALOGUE, MetricBook
 from fgtune.config.schema.augmentation import AugmentationConfig, NoAugmentationConfig
@@ -259,7 +259,11 @@ class TrialConfig(BaseTrialConfig):
 
     @field_validator("clustering", mode="before")
     @classmethod
-    def _clustering_kind(cls, data: Any) -> Any:
+    def _clustering_kind(cls, data: Any, info: ValidationInfo) -> Any:
+        objective = info.data.get("objective")
+        implied = {} if objective is None else PRESET_SETTINGS.get(objective.preset, {}).get("clustering", {})
+        if isinstance(implied, Config) and isinstance(data, dict) and "kind" not in data:
+            return {**implied.to_plain(), **data}
         return with_kind(data)
 
     @model_validator(mode="after")

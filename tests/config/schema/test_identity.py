@@ -229,3 +229,13 @@ def _leaves(annotation: Any) -> list[Any]:
         return []
     inside = get_args(annotation)
     return [leaf for each in inside for leaf in _leaves(each)] if inside else [annotation]
+
+
+def test_a_preset_says_the_kind_of_clustering_of_which_single_settings_are_given():
+    changed = trial(objective={"preset": "scan_per_class"}, clustering={"lambda_reg": 3.0})
+    assert (changed.clustering.kind, changed.clustering.lambda_reg) == ("scan", 3.0)
+    spelt = trial(objective={"preset": "scan_per_class"}, clustering={"kind": "scan", "lambda_reg": 3.0})
+    assert changed.digest == spelt.digest
+    other = trial(objective={"preset": "george"}, clustering={"kind": "kmeans", "pca": 3})
+    assert other.clustering.kind == "kmeans"
+    assert trial(objective={"preset": "base"}, clustering={"pca": 3}).clustering.kind == "kmeans"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
-from fgtune.analysis.across.comparing import Comparison, Difference
+from fgtune.analysis.across.comparing import ComparedStudy, Comparison, Difference
 from fgtune.analysis.formatting import MetricInfo, capital, interval, number, percent
 from fgtune.analysis.search.held_out import held_out_words
 from fgtune.text import count
@@ -12,22 +13,17 @@ from fgtune.text import count
 
 def difference_lines(comparison: Comparison, difference: Difference) -> list[str]:
     """A study's arm against the first study's, in words: the difference, then what to know about it."""
-    first = comparison.studies[0]
-    study = next(each for each in comparison.studies if each.name == difference.study)
+    study, first = _sides(comparison, difference)
     if difference.contrast is None or study.chosen is None or first.chosen is None:
-        return [f"{study.name} and {first.name} cannot be compared: {'; '.join(difference.reasons)}"]
+        return [_refusal(study, first, difference)]
     estimate = difference.contrast.estimate
     what = f"{study.name} ({study.chosen.arm}) minus {first.name} ({first.chosen.arm})"
     between = plain_interval(estimate.low, estimate.high, sign=True)
-    held = difference.held_out
-    level = f"{100 * comparison.level:g} % interval {between}, " if estimate.n > 1 and held is None else ""
+    level = f"{100 * comparison.level:g} % interval {between}, " if estimate.n > 1 and not difference.held_out else ""
     value = f"{study.primary} {plain_number(estimate.mean, sign=True)}"
     pairs = count(estimate.n, "pair")
-    lines = [f"{what}: {value} ({level}{pairs}), exploratory"]
-    if held is not None and held.n > 1:
-        words = held_out_words(held, comparison.level, sign=True)
-        lines.append(f"  on seeds that did not choose these arms: {plain_number(held.mean, sign=True)} ({words})")
-    return [*lines, *(f"  note: {note}" for note in difference.notes)]
+    more = (*_held_out(comparison, difference, plain_number), *(f"note: {note}" for note in difference.notes))
+    return [f"{what}: {value} ({level}{pairs}), exploratory", *(f"  {each}" for each in more)]
 
 
 def difference_words(comparison: Comparison, difference: Difference, info: MetricInfo) -> list[str]:
@@ -38,25 +34,40 @@ def difference_words(comparison: Comparison, difference: Difference, info: Metri
         difference: Of one of them to the first.
         info: The metric that both are judged by.
     """
-    first = comparison.studies[0]
-    study = next(each for each in comparison.studies if each.name == difference.study)
+    study, first = _sides(comparison, difference)
     if difference.contrast is None or study.chosen is None or first.chosen is None:
-        return [f"{study.name} and {first.name} cannot be compared: {'; '.join(difference.reasons)}."]
-    estimate, held = difference.contrast.estimate, difference.held_out
+        return [f"{_refusal(study, first, difference)}."]
+    estimate = difference.contrast.estimate
     size = f"{number(abs(estimate.mean))} {'higher' if estimate.mean > 0 else 'lower'} than"
     size = size if estimate.mean else "the same as"
     around = f"difference {number(estimate.mean, sign=True)}, " if estimate.mean else ""
-    if estimate.n > 1 and held is None:
+    if estimate.n > 1 and not difference.held_out:
         ends = interval(estimate.low, estimate.high, sign=True)
         around = f"{around}{percent(comparison.level)} interval {ends}, "
-    lines = [
+    line = (
         f"{study.name} ({study.chosen.label}) reaches {info.title} {size} {first.name} ({first.chosen.label}): "
         f"{around}n = {count(estimate.n, 'pair')}, exploratory."
-    ]
-    if held is not None and held.n > 1:
-        words = held_out_words(held, comparison.level, sign=True)
-        lines.append(f"On seeds that did not choose these arms: {number(held.mean, sign=True)} ({words}).")
-    return [*lines, *(f"{capital(note)}." for note in difference.notes)]
+    )
+    more = (*_held_out(comparison, difference, number), *difference.notes)
+    return [line, *(f"{capital(each)}." for each in more)]
+
+
+def _sides(comparison: Comparison, difference: Difference) -> tuple[ComparedStudy, ComparedStudy]:
+    """The study of a difference, and the first one."""
+    return next(each for each in comparison.studies if each.name == difference.study), comparison.studies[0]
+
+
+def _refusal(study: ComparedStudy, first: ComparedStudy, difference: Difference) -> str:
+    return f"{study.name} and {first.name} cannot be compared: {'; '.join(difference.reasons)}"
+
+
+def _held_out(comparison: Comparison, difference: Difference, write: Callable[..., str]) -> list[str]:
+    """What remains on seeds that did not choose the arms, where there are such; ``write`` gives a number its digits."""
+    held = difference.held_out
+    if held is None or held.n <= 1:
+        return []
+    words = held_out_words(held, comparison.level, sign=True)
+    return [f"on seeds that did not choose these arms: {write(held.mean, sign=True)} ({words})"]
 
 
 def plain_number(value: float, decimals: int = 4, *, sign: bool = False) -> str:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -290,19 +290,21 @@ class Call:
         Returns:
             The engine's exit code.
         """
-        root, end, code = self._out / name, time.monotonic() + wall, COMPLETE
-        for only in ((first, ()) if wall < SHORT_S else ((), first)) if first else ((),):
-            if only and stages.has_complete(root):
-                continue
-            left = None if only else end - time.monotonic()
-            if left is not None and left <= 0 and stages.has_complete(root) and stages.left_of(root, 1):
-                code = BUDGET
-                break
-            arguments = self._out / file, text, self._out, left, self._console
-            ended = stages.run_stage(*arguments, wait=self._wait, only=only)
-            code = code if only and ended != INTERRUPTED else ended
-            if ended == INTERRUPTED:
-                break
+        root, end = self._out / name, time.monotonic() + wall
+        run = partial(stages.run_stage, self._out / file, text, self._out, console=self._console, wait=self._wait)
+
+        def cheap() -> int:
+            is_needed = bool(first) and not stages.has_complete(root)
+            return INTERRUPTED if is_needed and run(wall_s=None, only=first) == INTERRUPTED else COMPLETE
+
+        def rest() -> int:
+            left = end - time.monotonic()
+            is_over = left <= 0 and stages.has_complete(root) and stages.left_of(root, 1) > 0
+            return BUDGET if is_over else run(wall_s=left)
+
+        step, later = (cheap, rest) if wall < SHORT_S else (rest, cheap)
+        code = step()
+        code = code if code == INTERRUPTED else worst([code, later()])
         self._codes.append(code)
         return code
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+from fgtune.reporting.paper.fonts import FAMILY
 from fgtune.reporting.theme import BASELINE_COLOR as GREY
 from fgtune.reporting.theme import INK, ArmStyle
 from fgtune.visible import visible
@@ -26,7 +27,6 @@ _SETTINGS: Mapping[str, Any] = {
     "axes.titlesize": 8,
     "figure.dpi": 100,
     "figure.facecolor": "white",
-    "font.family": "DejaVu Sans",
     "font.size": 7.5,
     "legend.fontsize": 7,
     "legend.frameon": False,
@@ -50,11 +50,11 @@ _SETTINGS: Mapping[str, Any] = {
 }
 
 
-def paper_style() -> AbstractContextManager[None]:
-    """The settings of Matplotlib for the block, whatever the user's own are."""
+def paper_style(further: Sequence[str] = ()) -> AbstractContextManager[None]:
+    """The settings of Matplotlib for the block, whatever the user's own are, with further fonts for what ours lacks."""
     import matplotlib
 
-    return matplotlib.rc_context({**matplotlib.rcParamsDefault, **_SETTINGS})
+    return matplotlib.rc_context({**matplotlib.rcParamsDefault, **_SETTINGS, "font.family": [FAMILY, *further]})
 
 
 def symbol(style: ArmStyle) -> str:

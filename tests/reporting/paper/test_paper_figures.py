@@ -6,6 +6,7 @@ import io
 import json
 import math
 import re
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -27,7 +28,7 @@ from fgtune.reporting.paper.draw import Row, draw_rows, rows_height
 from fgtune.reporting.paper.figures import PaperFigure, paper_figures
 from fgtune.reporting.paper.forms import Form, Width
 from fgtune.reporting.paper.style import paper_style
-from fgtune.reporting.paper.write import drawn
+from fgtune.reporting.paper.write import drawn, write_figures
 
 GRID = """
 study: grid
@@ -151,8 +152,8 @@ def test_a_search_has_its_history_and_what_stands_out_from_chance(search):
 @pytest.mark.parametrize("form", Form)
 def test_files_repeat_to_the_byte_carry_no_time_and_have_the_width_of_a_column(study, form):
     figure = study.made["differences"]
-    content = drawn(figure, form, Width.SINGLE)
-    assert content == drawn(figure, form, Width.SINGLE)
+    content = drawn(figure, form, Width.SINGLE).content
+    assert content == drawn(figure, form, Width.SINGLE).content
     if form is Form.PDF:
         assert b"CreationDate" not in content
         assert b"/FontFile2" in content
@@ -181,7 +182,7 @@ def test_the_command_writes_a_file_a_figure_with_captions_whatever_the_users_own
     assert names == {f"{name}.svg" for name in study.made} | {"captions.md"}
     assert f"wrote {len(study.made)} figures to {tmp_path / 'f'}" in capsys.readouterr().out
     for name, figure in study.made.items():
-        assert (tmp_path / "f" / f"{name}.svg").read_bytes() == drawn(figure, Form.SVG, Width.SINGLE)
+        assert (tmp_path / "f" / f"{name}.svg").read_bytes() == drawn(figure, Form.SVG, Width.SINGLE).content
     captions = (tmp_path / "f" / "captions.md").read_text(encoding="utf-8")
     assert all(f"**{name}.svg** " in captions for name in study.made)
 
@@ -189,7 +190,77 @@ def test_the_command_writes_a_file_a_figure_with_captions_whatever_the_users_own
 def test_names_may_hold_signs_of_other_languages(tmp_path):
     rows = [Row("a$b_{$ <i> \\frac", 0.1, -0.1, 0.3, (0.0, 0.2)), Row("x$", 0.2, math.nan, math.nan)]
     figure = PaperFigure("rows", "", rows_height(rows), partial(draw_rows, rows=rows, title="$t", line=0, margin=None))
-    assert drawn(figure, Form.PNG, Width.DOUBLE).startswith(b"\x89PNG")
+    assert drawn(figure, Form.PNG, Width.DOUBLE).content.startswith(b"\x89PNG")
+
+
+JAPANESE = "日本"
+
+
+def rows_of(name):
+    rows = [Row(name, 0.1, -0.1, 0.3, (0.0, 0.2)), Row("b", 0.2, math.nan, math.nan)]
+    return PaperFigure("rows", "", rows_height(rows), partial(draw_rows, rows=rows, title="t", line=0, margin=None))
+
+
+@pytest.fixture
+def without_japanese(monkeypatch):
+    """No installed font but Matplotlib's own."""
+    from matplotlib.font_manager import fontManager
+
+    monkeypatch.setattr(fontManager, "ttflist", [each for each in fontManager.ttflist if "mpl-data" in each.fname])
+    fontManager._findfont_cached.cache_clear()
+    yield fontManager
+    fontManager._findfont_cached.cache_clear()
+
+
+def test_characters_that_no_font_has_are_named_with_the_text_that_they_are_in(without_japanese, recwarn):
+    made = drawn(rows_of(f"K_F {JAPANESE}"), Form.SVG, Width.SINGLE)
+    assert made.boxes == dict.fromkeys(JAPANESE, f"K_F {JAPANESE}")
+    assert not recwarn.list, "Matplotlib's own words are left out"
+    assert drawn(rows_of("Größe, ширина, μ"), Form.SVG, Width.SINGLE).boxes == {}
+
+
+def test_an_installed_font_stands_in_for_characters_that_ours_lacks(without_japanese, tmp_path):
+    boxes = drawn(rows_of(JAPANESE), Form.SVG, Width.SINGLE)
+    without_japanese.addfont(font_with(JAPANESE, tmp_path / "font.ttf"))
+    without_japanese._findfont_cached.cache_clear()
+    made = drawn(rows_of(JAPANESE), Form.SVG, Width.SINGLE)
+    assert made.boxes == {}
+    assert made.content != boxes.content
+    assert b"MadeUp" in made.content
+
+
+def font_with(signs, path):
+    """A font that has these characters alone, as squares."""
+    from fontTools.fontBuilder import FontBuilder
+    from fontTools.pens.ttGlyphPen import TTGlyphPen
+
+    names = [".notdef", *(f"uni{ord(sign):04X}" for sign in signs)]
+    pen = TTGlyphPen(None)
+    for draw, point in zip([pen.moveTo, *[pen.lineTo] * 3], [(0, 0), (0, 700), (700, 700), (700, 0)], strict=True):
+        draw(point)
+    pen.closePath()
+    made = FontBuilder(1000, isTTF=True)
+    made.setupGlyphOrder(names)
+    made.setupCharacterMap({ord(sign): name for sign, name in zip(signs, names[1:], strict=True)})
+    made.setupGlyf(dict.fromkeys(names, pen.glyph()))
+    made.setupHorizontalMetrics(dict.fromkeys(names, (800, 0)))
+    made.setupHorizontalHeader(ascent=800, descent=-200)
+    made.setupNameTable({"familyName": "MadeUp", "styleName": "Regular", "psName": "MadeUp-Regular"})
+    made.setupOS2(sTypoAscender=800, usWeightClass=400)
+    made.setupPost()
+    made.save(path)
+    return str(path)
+
+
+def test_the_warning_about_fonts_is_said_once(study, without_japanese, monkeypatch, tmp_path, capsys):
+    figures = [rows_of(JAPANESE), replace(rows_of(JAPANESE), name="others")]
+    monkeypatch.setattr("fgtune.reporting.paper.write.paper_figures", lambda *_: figures)
+    write_figures(study.data, study.summary, Form.SVG, Width.SINGLE, tmp_path)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(
+        f"warning: no installed font has {''.join(sorted(JAPANESE))}, as in '{JAPANESE}' of rows.svg:"
+    )
+    assert "Noto Sans CJK" in line
 
 
 def test_an_unfinished_study_has_nothing_to_draw(synthetic, tmp_path, capsys):

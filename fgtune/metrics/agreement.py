@@ -148,16 +148,24 @@ def _whole_table(labels: IntArray, sources: IntArray, numbers: Sequence[int]) ->
     sizes = np.concatenate([part.sizes for part in parts])
     weights = np.where(sizes >= 2, sizes, 0.0)
     table = np.full((len(labels), len(labels)), math.nan)
-    for one in range(len(labels) - 1):
-        values = np.concatenate([part.against_later(one) for part in parts], axis=1)
-        with np.errstate(invalid="ignore"):  # no group of two samples: nan
-            found = np.where(sizes >= 2, values, 0.0) @ weights / weights.sum()
-        table[one, one + 1 :] = table[one + 1 :, one] = found
+    step = min(part.step for part in parts)
+    for first in range(0, len(labels), step):
+        values = np.concatenate([part.against_later(first, first + step) for part in parts], axis=2)
+        for one, rows in enumerate(values, first):
+            with np.errstate(invalid="ignore"):  # no group of two samples: nan
+                found = np.where(sizes >= 2, rows[one + 1 - first :], 0.0) @ weights / weights.sum()
+            table[one, one + 1 :] = table[one + 1 :, one] = found
     return table
 
 
 _MOST_AT_ONCE = 2**16
 """Samples of pairs that are counted together: half a MiB, so that they stay in the cache."""
+_MANY = 16
+"""Labellings from which on tables come from products of matrices."""
+_NARROW = 12
+"""Labels of a group, at most, on average: counting takes a sample a pair the time of some 300 products."""
+_ROWS, _COLUMNS = 512, 1024
+"""Rows of a product, and samples that it sums over, at once."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +176,8 @@ class _Ranked:
     of a sample is its row's start by one labelling plus its rank by the other.
 
     Attributes:
-        sizes: (groups,) samples.
+        sizes: (groups,) samples, which lie side by side.
+        sides: (groups,) labels that any labelling uses there, at most.
         present: The groups that have samples.
         starts: Where the square of each of these begins.
         cells: Number of cells.
@@ -178,6 +187,7 @@ class _Ranked:
     """
 
     sizes: FloatArray
+    sides: IntArray
     present: IntArray
     starts: IntArray
     cells: int
@@ -190,7 +200,8 @@ class _Ranked:
         """Lay out labellings (m, n) >= 0 of samples in ``groups`` (n,), -1 for none."""
         group = integers(groups, "groups", (1,), -1, number)
         same_length(labels.shape[1], len(group), "labels and groups")
-        labels, group = labels[:, group >= 0], group[group >= 0]
+        order = np.argsort(group, kind="stable")[np.count_nonzero(group < 0) :]
+        labels, group = labels[:, order], group[order]
         most = int(labels.max(initial=0)) + 1
         ranks, sides = np.empty_like(labels), np.zeros(number, dtype=np.int64)
         own = np.zeros((len(labels), number))
@@ -205,18 +216,55 @@ class _Ranked:
         sizes = np.bincount(group, minlength=number).astype(np.float64)
         present = np.flatnonzero(sizes)
         rows = begins[group] + ranks * sides[group]
-        return cls(sizes, present, begins[present], int(ends[-1]), rows, ranks, own)
+        return cls(sizes, sides, present, begins[present], int(ends[-1]), rows, ranks, own)
 
-    def against_later(self, one: int) -> FloatArray:
-        """(later labellings, groups) agreement of labelling ``one`` with each that comes after it."""
-        later, samples = len(self.ranks) - one - 1, self.ranks.shape[1]
+    @property
+    def step(self) -> int:
+        """Labellings that are set against all later ones at once."""
+        return max(1, _ROWS // int(self.sides.max(initial=1))) if self._multiplies else 1
+
+    @property
+    def _multiplies(self) -> bool:
+        cost = float(self.sizes @ self.sides.astype(np.float64) ** 2)
+        return len(self.ranks) >= _MANY and cost <= _NARROW**2 * self.ranks.shape[1]
+
+    def against_later(self, first: int, last: int) -> FloatArray:
+        """(last - first, m - first, groups) agreement of labellings [first, last) with each from ``first`` on."""
+        both = self._multiplied(first, last) if self._multiplies else self._counted(first, last)
+        return _adjusted(both, self.own[first:last, None], self.own[first:], self.sizes)
+
+    def _multiplied(self, first: int, last: int) -> FloatArray:
+        """Pairs of samples in one cell of each table, which is a product of two matrices of zeros and ones.
+
+        Exact: a table's counts are whole numbers below 2^24, and their squares are summed in double precision.
+        """
+        ranks = self.ranks[first:]
+        found = np.zeros((min(last, len(self.ranks)) - first, len(ranks), len(self.sizes)))
+        ends = np.cumsum(self.sizes).astype(np.int64)
+        for group in self.present:
+            side, size, end = int(self.sides[group]), int(self.sizes[group]), int(ends[group])
+            tables = np.zeros((len(found) * side, len(ranks) * side), dtype=np.float32)
+            for start in range(end - size, end, _COLUMNS):
+                labels = ranks[:, None, start : min(start + _COLUMNS, end)]
+                is_one = np.equal(labels, np.arange(side)[:, None], order="C")
+                marks = is_one.reshape(len(ranks) * side, -1).astype(np.float32)
+                tables += marks[: len(found) * side] @ marks.T
+            apart = tables.reshape(len(found), side, len(ranks), side)
+            found[:, :, group] = (np.einsum("asbt,asbt->ab", apart, apart, dtype=np.float64) - size) / 2
+        return found
+
+    def _counted(self, first: int, last: int) -> FloatArray:
+        """The same, each sample counted in its cell."""
+        rows = range(first, min(last, len(self.ranks)))
+        samples = self.ranks.shape[1]
+        found = np.zeros((len(rows), len(self.ranks) - first, len(self.sizes)))
         dense = self.cells <= 4 * samples  # counting is ten times as fast as sorting
         step = max(1, _MOST_AT_ONCE // max(1, samples)) if dense else 1
-        both = np.zeros((later, len(self.sizes)))
-        for first in range(0, later, step) if samples else ():
-            cells = self.rows[one] + self.ranks[one + 1 + first : one + 1 + first + step]
-            both[first : first + step, self.present] = self._pairs_of(cells, dense)
-        return _adjusted(both, self.own[one], self.own[one + 1 :], self.sizes)
+        for one in rows:
+            for begin in range(one + 1, len(self.ranks), step) if samples else ():
+                cells = self.rows[one] + self.ranks[begin : begin + step]
+                found[one - first][begin - first :][:step, self.present] = self._pairs_of(cells, dense)
+        return found
 
     def _pairs_of(self, cells: IntArray, dense: bool) -> FloatArray:
         """(k, present) pairs of samples in one cell, summed over the cells of each group; k is 1 unless ``dense``."""

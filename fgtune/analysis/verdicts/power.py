@@ -110,13 +110,19 @@ def seeds_needed(
         return None
     if sd == 0.0:
         return 2
-    effects, weights = np.array([difference / sd]), np.ones(1)
+    effect, known = difference / sd, _known_effects(alpha, power, power_of, pilot)
+    effects, weights = np.array([effect]), np.ones(1)
     if pilot:  # sd^2 (pilot - 1) / sigma^2 is chi-square distributed
-        effects = effects * np.sqrt(stats.chi2.ppf(_FEW_NODES, pilot - 1) / (pilot - 1))
+        effects = effects * _possible(pilot)
         weights = _FEW_WEIGHTS
 
     def enough(n: int) -> bool:
-        return float(weights @ power_of(effects, n, alpha)) >= power
+        too_small, suffices = known.get(n, (0.0, math.inf))
+        if too_small < effect < suffices:
+            found = float(weights @ power_of(effects, n, alpha)) >= power
+            known[n] = (too_small, effect) if found else (effect, suffices)
+            return found
+        return effect >= suffices
 
     if not enough(MOST_SEEDS):
         return None
@@ -125,6 +131,22 @@ def seeds_needed(
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
     return high
+
+
+@lru_cache(maxsize=256)
+def _known_effects(alpha: float, power: float, power_of: PowerOf, pilot: int) -> dict[int, tuple[float, float]]:
+    """By number of pairs, the largest effect that is known to be too small and the smallest that is known to suffice.
+
+    Power grows with the effect, so of thousands of contrasts few have to be worked out.
+    """
+    del alpha, power, power_of, pilot  # each combination has a dictionary of its own, which fills as questions come
+    return {}
+
+
+@lru_cache(maxsize=64)
+def _possible(pilot: int) -> FloatArray:
+    """(nodes,) what an effect that was measured on so many pairs may be, relative to what it is measured as."""
+    return np.asarray(np.sqrt(stats.chi2.ppf(_FEW_NODES, pilot - 1) / (pilot - 1)))
 
 
 def seed_advice(

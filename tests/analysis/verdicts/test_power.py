@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from fgtune.analysis.verdicts import power
 from fgtune.analysis.verdicts.power import detectable_difference, paired_power, seeds_for_exact_test, seeds_needed
 
 
@@ -38,6 +39,25 @@ def test_seeds_needed_is_the_fewest_that_reach_the_power():
         n = seeds_needed(sd, difference, 0.05)
         assert paired_power(difference / sd, n, 0.05) >= 0.8
         assert n == 2 or paired_power(difference / sd, n - 1, 0.05) < 0.8
+
+
+def test_seeds_for_many_contrasts_are_those_of_each_alone_and_few_are_worked_out():
+    asked = []
+
+    def counted(effect, n, alpha):
+        asked.append(n)
+        return paired_power(effect, n, alpha)
+
+    sds = np.random.default_rng(0).uniform(0.005, 0.1, 60)
+    alone = []
+    for sd in sds:
+        power._known_effects.cache_clear()
+        alone.append([seeds_needed(sd, 0.02, 0.01, power_of=counted, pilot=pilot) for pilot in (0, 5)])
+    many, asked[:] = len(asked), []
+    together = [[seeds_needed(sd, 0.02, 0.01, power_of=counted, pilot=pilot) for pilot in (0, 5)] for sd in sds]
+    assert together == alone
+    assert len({tuple(each) for each in alone}) > 20
+    assert len(asked) < many / 2
 
 
 def test_seeds_needed_knows_its_limits():

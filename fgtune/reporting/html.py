@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ _LONGEST = 40
 """Characters of a name that stays in one piece in a table."""
 _PLOTLY = "vendor/plotly-cartesian.min.js.gz"
 MOST_PLAIN = 100_000
-"""Characters of the summary for programs beyond which a page holds it compressed: of 2,000 arms it were half of it."""
+"""Characters of the summary for programs, or of a figure, beyond which a page holds it compressed."""
 
 
 def write_up(folder: StudyFolder, refresh_s: int = 0) -> tuple[Path, StudySummary]:
@@ -104,10 +104,23 @@ def render(data: StudyData, summary: StudySummary, refresh_s: int = 0) -> bytes:
     """
     context = page_context(data, summary) | {"refresh_s": refresh_s if summary.counts.missing else 0}
     made = {"generator": generator(), "ledger_head": data.ledger_head, "arms_json": _json(context["arm_list"])}
-    text = json.dumps(summary.to_plain(), allow_nan=False, separators=(",", ":"))
-    packed = len(text) > MOST_PLAIN
-    shown = Markup(base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()) if packed else script_json(text)
-    return _render(context | made | {"summary_json": shown, "packed": packed})
+    shown = embedded(json.dumps(summary.to_plain(), allow_nan=False, separators=(",", ":")))
+    return _render(context | made | {"summary_json": shown})
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """JSON in a page: the type of its ``<script>`` element, and its content."""
+
+    type: str
+    content: Markup
+
+
+def embedded(text: str) -> Embedded:
+    """JSON as a page holds it: as it is, or packed with gzip and base64 where it is long, to less than half."""
+    if len(text) <= MOST_PLAIN:
+        return Embedded("application/json", script_json(text))
+    return Embedded("application/gzip", Markup(base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode()))
 
 
 def _json(content: Any) -> Markup:
@@ -202,7 +215,7 @@ def document(template: str, context: Mapping[str, Any], figures: Mapping[str, go
             scripts=tuple(map(Markup, scripts)),
             **{name: Markup(_package_file(file)) for name, file in styles.items()},
             figure_look=script_json(look),
-            figure_json={key: script_json(figure) for key, figure in specs.items()},
+            figure_json={key: embedded(figure) for key, figure in specs.items()},
             script_policy=" ".join(_digest(script) for script in (plotly_script(), *scripts)),
         )
     )

@@ -120,6 +120,20 @@ def test_page_is_never_wider_than_the_screen(kind, open_kind):
         assert _fits(page, width)
 
 
+def test_figures_that_are_packed_are_drawn_and_follow_the_choice_of_arms(
+    browser, synthetic, kf_accuracy, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("fgtune.reporting.html.MOST_PLAIN", 0)
+    opened = _open(browser, write_up(synthetic.SyntheticStudy(accuracy=kf_accuracy).write(tmp_path))[0])
+    page = opened.page
+    assert page.locator('script[type="application/gzip"][id$="-data"]').count() == page.locator(".plot").count()
+    page.evaluate("fgtune.choose(new Set(['baseline', 'num_fine_ratio=1.2']))")
+    page.locator("html[data-drawn]").wait_for(state="attached", timeout=60_000)
+    assert len(page.evaluate("document.getElementById('differences').layout.yaxis.ticktext")) == 1
+    assert opened.complaints == []
+    page.close()
+
+
 def test_page_opened_on_a_narrow_screen_fits_it(browser, open_kind):
     narrow = _open(browser, open_kind("complete").report, WIDTHS[1])
     assert _filled(narrow.page)

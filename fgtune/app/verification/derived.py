@@ -21,7 +21,8 @@ from fgtune.files import read_bytes
 from fgtune.parquet import read_parquet
 from fgtune.results.rebuilding import MOST_TABLE
 
-_SUMMARY = re.compile(r'<script type="application/(json|gzip)" id="fgtune-summary">(.*?)</script>', re.DOTALL)
+_EMBEDDED = re.compile(r'<script type="application/(json|gzip)" id="([^"]+)">(.*?)</script>', re.DOTALL)
+_SUMMARY = re.compile(r'<script type="application/(json|gzip)" id="(fgtune-summary)">(.*?)</script>', re.DOTALL)
 _GENERATOR = re.compile(r'<meta name="generator" content="([^"]*)">')
 _AROUND = 40
 """Characters shown on each side of the first difference."""
@@ -136,13 +137,13 @@ def _report(subject: Subject, content: bytes, summary: StudySummary, stated: str
 
 
 def _unpacked(page: str) -> str:
-    """A page with its summary as JSON: other libraries compress the same text to other bytes."""
-    return _SUMMARY.sub(lambda found: f'<script id="fgtune-summary">{_json_of(found)}</script>', page)
+    """A page with summary and figures as JSON: other libraries compress the same text to other bytes."""
+    return _EMBEDDED.sub(lambda found: f'<script id="{found[2]}">{_json_of(found)}</script>', page)
 
 
 def _json_of(page: re.Match[str]) -> str:
-    """The summary in a page; what cannot be unpacked stands as it is."""
-    kind, text = page.groups()
+    """The JSON in an element of a page; what cannot be unpacked stands as it is."""
+    kind, _, text = page.groups()
     if kind == "json":
         return text
     unpacking = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)

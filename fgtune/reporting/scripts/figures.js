@@ -19,10 +19,15 @@
       Array.isArray(text) ? text.slice(1).map((each) => `${text[0]}: ${each}`) : Array(size).fill(text);
     return { ...trace, meta: { arms: arms(runs) }, text: runs.flatMap((run) => [...texts(run), null]) };
   };
+  const unpacked = async (element) => {
+    const bytes = Uint8Array.from(atob(element.textContent), (sign) => sign.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+  };
+  const texts = new Map(); /* the JSON of every figure */
   let template; /* what all figures have in common */
   const read = (plot) => {
     template ??= JSON.parse(document.getElementById("figure-look").textContent);
-    const figure = JSON.parse(document.getElementById(`${plot.id}-data`).textContent);
+    const figure = JSON.parse(texts.get(plot));
     return { ...figure, data: figure.data.map(spread), layout: { ...figure.layout, template } };
   };
 
@@ -118,8 +123,8 @@
   page.redraw = async () => {
     const mine = (latest += 1);
     const sight = (plot) => { const { top, bottom } = plot.getBoundingClientRect(); return bottom > 0 && top < innerHeight; };
-    const touched = plots.filter((plot) => plot.data && plot.offsetParent && /"(arms?|rows|runs|notes)":/.test(
-      document.getElementById(`${plot.id}-data`).textContent));
+    const touched = plots.filter((plot) => (
+      plot.data && plot.offsetParent && /"(arms?|rows|runs|notes)":/.test(texts.get(plot))));
     for (const plot of [...touched.filter(sight), ...touched.filter((plot) => !sight(plot))]) {
       if (mine !== latest) return;
       await draw(plot);
@@ -130,11 +135,8 @@
 
   /* The script is run as an inline one, which the page's policy allows by its digest. */
   const plotly = async () => {
-    const packed = document.getElementById("plotly-gz").textContent;
-    const bytes = Uint8Array.from(atob(packed), (sign) => sign.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
     const script = document.createElement("script");
-    script.textContent = await new Response(stream).text();
+    script.textContent = await unpacked(document.getElementById("plotly-gz"));
     document.head.append(script);
   };
   const start = async () => {
@@ -144,6 +146,10 @@
         plot.style.minHeight = "0";
       });
       return;
+    }
+    for (const plot of plots) {
+      const data = document.getElementById(`${plot.id}-data`);
+      texts.set(plot, data.type === "application/gzip" ? await unpacked(data) : data.textContent);
     }
     if (plots.length) await plotly();
     for (const plot of plots) {

@@ -1,12 +1,9 @@
-"""The commands that the documentation shows: all of them are understood, and those that follow one another run so."""
+"""The commands that the documentation shows are understood, and print what is shown beside them."""
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,18 +91,3 @@ def test_every_option_that_a_sentence_names_is_one_of_its_verb():
     found = list(quoted_options())
     assert len(found) > 10
     assert [each for each in found if each[2] not in known.get(each[1], ())] == []
-
-
-@pytest.mark.integration
-@pytest.mark.long  # two smoke runs, a further seed, comparisons and exports
-def test_the_page_about_running_runs_from_top_to_bottom(tmp_path):
-    for name in ("studies", "search_spaces"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    script = "".join(blocks_of(ROOT / "docs" / "running.md"))
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    done = subprocess.run(
-        ["bash", "-e", "-c", script], cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    wanted = ["both.csv", "both.html", "results.parquet", "table.tex", "classes.parquet", "figures/captions.md"]
-    assert [name for name in wanted if not (tmp_path / name).is_file()] == []

@@ -1,15 +1,15 @@
-"""What training on a graphics card has to hold and what it reaches, in five minutes on one card.
+"""What training on a graphics card has to hold and what it reaches, in minutes on one card.
 
     python benchmarks/gpu_check.py                 # on a card
     python benchmarks/gpu_check.py --miniature     # the same code on a CPU, in miniature
 
 Needs what ``fgtune.training`` imports and nothing else: neither Ray nor MLflow nor Optuna. Checks that a cell reaches
 the metrics of the CPU within a tolerance, that it repeats itself bit for bit and through a checkpoint, and that bf16
-learns as much; counts what makes the host wait for the card; and times ResNet-18 on 45,000 images of 32 pixels: fgtune,
-the loop of the released code, and fgtune with channels-last, bf16 and a compiled backbone, with the memory that each
-takes and the share of the time in which the card computes. Then seeds of one cell train side by side in processes on
-the one card. Prints a table, and fails where a check does; times fail nothing. Further checks are the tests of
-``pytest -m gpu``.
+learns as much; counts what makes the host wait for the card; and times ResNet-18 on 45,000 images of 32 pixels: the
+loop of the released code, and fgtune, also with channels-last, bf16, a compiled backbone and CUDA graphs, with the
+memory that each takes and the share of the time in which the card computes. Then seeds of one cell train side by side
+in processes on the one card. Prints a table, and fails where a check does; times fail nothing. Further checks are the
+tests of ``pytest -m gpu``.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,12 @@ import numpy as np
 import torch
 from falcon_loops import Loop, PlainLoop, ReleasedLoop
 from step import fgtune_trainer, made, trial_config
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Dataset
 from fgtune.data.load import load_dataset
 from fgtune.training.prepared import prepare_split
+from fgtune.training.step_graph import Recorder
 
 CELL = {
     "model": {"backbone": {"kind": "mlp", "hidden": [128, 128]}},
@@ -49,9 +50,29 @@ FORWARD_FLOPS = 1.11e9
 """Of ResNet-18 with its CIFAR stem, for one image of 32 pixels."""
 PASSES = {"forward": 9.0, "memory": 4.0}
 """Forward passes a sample that a step is worth: the student's counts thrice, since it goes back as well."""
-WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "unique_dim", "_unique2")
 PARTS = ("numbers", "steps", "small", "stacking")
-PROFILED = ("fgtune, memory", "fgtune, memory, channels_last and bf16")
+FAST = {"model": {"channels_last": True}, "precision": "bf16"}
+FORMS: dict[str, dict[str, Any]] = {
+    "forward": {"neighbors": {"targets": "forward"}},
+    "forward, graph": {"neighbors": {"targets": "forward"}, "cuda_graph": True},
+    "memory": {},
+    "memory, graph": {"cuda_graph": True},
+    "memory, channels_last": {"model": {"channels_last": True}},
+    "memory, bf16": {"precision": "bf16"},
+    "memory, channels_last and bf16": FAST,
+    "memory, channels_last and bf16, graph": {**FAST, "cuda_graph": True},
+    "memory, colour jitter": {"augmentation": {"kind": "imagenet_strong_weak", "size": 32}},
+    "memory, colour jitter, graph": {"augmentation": {"kind": "imagenet_strong_weak", "size": 32}, "cuda_graph": True},
+    "memory, compiled": {"model": {"compile": True}},
+    "memory, compiled, channels_last and bf16": {**FAST, "model": {"compile": True, "channels_last": True}},
+    "memory, compiled, channels_last and bf16, graph": {
+        **FAST,
+        "model": {"compile": True, "channels_last": True},
+        "cuda_graph": True,
+    },
+}
+"""Settings of ResNet-18 whose steps are timed."""
+PROFILED = ("memory", "memory, graph", "memory, channels_last and bf16", "memory, channels_last and bf16, graph")
 
 
 class Report:
@@ -73,28 +94,13 @@ class Report:
         return [line["what"] for line in self.lines if line["ok"] is False]
 
 
-class Waits(TorchDispatchMode):
-    """Counts operators that hand a number to the host, where there is no card that would tell."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Count one operator and call it."""
-        self.found += func.overloadpacket.__name__ in WAITS
-        return func(*args, **(kwargs or {}))
-
-
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--miniature", action="store_true", help="tiny sizes, on the CPU")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="only these (default: all)")
     parser.add_argument("--out", type=Path, help="file for the table as JSON")
-    parser.add_argument(
-        "--no-compile", action="store_true", help="leave out the compiled backbone, which takes a minute"
-    )
+    parser.add_argument("--forms", nargs="+", choices=FORMS, default=[*FORMS], help="of ResNet-18 (default: all)")
     arguments = parser.parse_args()
     if not arguments.miniature and not torch.cuda.is_available():
         parser.error("torch sees no card; --miniature runs the same code on the CPU")
@@ -158,10 +164,10 @@ def check_numbers(report: Report, device: str, epochs: int, seeds: int) -> None:
 def waits_of(step: Callable[[], object], device: str, steps: int) -> float:
     """How often a step makes the host wait for the device."""
     if device == "cpu":
-        with Waits() as waits:
+        with Recorder() as recorded:
             for _ in range(steps):
                 step()
-        return waits.found / steps
+        return len(recorded.waits) / steps
     torch.cuda.set_sync_debug_mode("warn")
     try:
         with warnings.catch_warnings(record=True) as caught:
@@ -183,8 +189,8 @@ def fgtune_step(trainer: Any, batch: int) -> Callable[[], object]:
 
 
 def seconds_of(step: Callable[[], object], device: str, steps: int) -> float:
-    """Seconds a step, after two that are not counted: of the clock on a card, of the CPU without one."""
-    for _ in range(2):
+    """Seconds a step, after those that make a graph: of the clock on a card, of the CPU without one."""
+    for _ in range(1 if device == "cpu" else 4):
         step()
     clock = time.process_time if device == "cpu" else time.perf_counter
     if device != "cpu":
@@ -236,7 +242,7 @@ def profiled(step: Callable[[], object], steps: int) -> tuple[float, float, list
         took = time.perf_counter() - started
     kernels = [event for event in recorded.key_averages() if event.self_device_time_total > 0]
     busy = sum(event.self_device_time_total for event in kernels) / 1e6
-    longest = sorted(kernels, key=lambda event: -event.self_device_time_total)[:6]
+    longest = sorted(kernels, key=lambda event: -event.self_device_time_total)[:2]
     each = [(event.key, event.self_device_time_total / 1000 / steps) for event in longest]
     return busy / took, sum(event.count for event in kernels) / steps, each
 
@@ -252,16 +258,26 @@ def add_profile(report: Report, name: str, step: Callable[[], object]) -> None:
 def check_small_steps(report: Report, device: str, steps: int) -> None:
     """A step of a small network, where the calls take longer than the numbers."""
     dataset, _, settings = made("mlp", 20, 100, 20, 256)
-    for where in dict.fromkeys(("cpu", device)):
-        trial = {**settings, "neighbors": {"targets": "memory"}, "device": where, "relations": {"every_steps": 10**9}}
+    runs = {"cpu": {"device": "cpu"}, device: {"device": device}}
+    if device != "cpu":
+        runs[f"{device}, graph"] = {"device": device, "cuda_graph": True}
+    for name, changes in runs.items():
+        trial = {**settings, "neighbors": {"targets": "memory"}, "relations": {"every_steps": 10**9}, **changes}
         step = fgtune_step(fgtune_trainer(dataset, trial), 256)
-        seconds = seconds_of(step, where, steps)
-        report.add(f"MLP 784-128-128, memory, on {where}", f"{1000 * seconds:.2f} ms a step")
-        if where == "cuda":
-            add_profile(report, "MLP", step)
+        seconds = seconds_of(step, trial["device"], steps)
+        report.add(f"MLP 784-128-128, memory, on {name}", f"{1000 * seconds:.2f} ms a step")
+        if trial["device"] != "cpu":
+            add_profile(report, f"MLP, {name}", step)
+    epochs = 8
+    for name, changes in {"": {}, ", graph": {"cuda_graph": True}}.items():
+        if device != "cpu" or not changes:
+            trainer = fgtune_trainer(digits(), {**CELL, **changes, "device": device, "epochs": epochs})
+            times = [trainer.train_epoch(epoch + 1) and time.perf_counter() for epoch in range(epochs)]
+            found = ", ".join(f"{1000 * (after - before):.0f}" for before, after in pairwise(times))
+            report.add(f"digits, MLP, epochs{name}", f"{found} ms")
 
 
-def check_steps(report: Report, device: str, images: int, batch: int, steps: int, compiles: bool) -> None:
+def check_steps(report: Report, device: str, images: int, batch: int, steps: int, forms: Sequence[str]) -> None:
     """Waits, memory, and seconds a step of ResNet-18 in every form."""
     dataset, problem, settings = made("resnet18", -(-images // batch), 100, 20, batch)
     # The released loop may end in NaN, and its solves are timed elsewhere.
@@ -277,18 +293,10 @@ def check_steps(report: Report, device: str, images: int, batch: int, steps: int
     plain = seconds_of(released_step(PlainLoop(problem)), device, steps)
     report.add("plain torch, 2N", f"{1000 * plain:.1f} ms a step, {batch / plain:.0f} images/s")
     prepared = prepare_split(dataset, trial_config(settings), 0, threads=os.cpu_count() or 1)
-    forms: dict[str, dict[str, Any]] = {
-        "fgtune, targets: forward": {"neighbors": {"targets": "forward"}},
-        "fgtune, memory": {},
-        "fgtune, memory, channels_last": {"model": {"channels_last": True}},
-        "fgtune, memory, bf16": {"precision": "bf16"},
-        "fgtune, memory, channels_last and bf16": {"model": {"channels_last": True}, "precision": "bf16"},
-    }
-    if compiles:
-        forms["fgtune, memory, compiled"] = {"model": {"compile": True}}
-        both = {"compile": True, "channels_last": True}
-        forms["fgtune, memory, compiled, channels_last and bf16"] = {"model": both, "precision": "bf16"}
-    for name, changes in forms.items():
+    for name in forms:
+        changes = FORMS[name]
+        if device == "cpu" and ("compiled" in name or "graph" in name):
+            continue
         model = {**settings["model"], **changes.get("model", {})}
         targets = changes.get("neighbors", {"targets": "memory"})
         trial = {**settings, **changes, "model": model, "neighbors": targets, "device": device}
@@ -303,12 +311,13 @@ def check_steps(report: Report, device: str, images: int, batch: int, steps: int
         shown = f"{1000 * seconds:.1f} ms a step, {batch / seconds:.0f} images/s, {share:.0%} of peak"
         if device != "cpu":
             shown += f", {torch.cuda.max_memory_reserved() / 2**30:.1f} GiB"
-        report.add(name, f"{shown}, {base / seconds:.2f}x")
+        report.add(f"fgtune, {name}", f"{shown}, {base / seconds:.2f}x")
         if "compiled" not in name:
             waits = waits_of(step, device, 3)
-            report.add(f"  waits of the host, {name.removeprefix('fgtune, ')}", f"{waits:.2f} a step", waits == 0)
+            picks = device == "cpu" and "jitter" in name  # which a CPU has less work with
+            report.add(f"  waits of the host, {name}", f"{waits:.2f} a step", None if picks else waits == 0)
         if device != "cpu" and name in PROFILED:
-            add_profile(report, name.removeprefix("fgtune, "), step)
+            add_profile(report, name, step)
 
 
 def check_stacking(report: Report, device: str, epochs: int, together: Sequence[int]) -> None:
@@ -347,7 +356,7 @@ def main() -> int:
         check_stacking(report, device, epochs=3 if small else 150, together=(2,) if small else (4, 8))
     if "steps" in parts:
         sizes = {"images": 400, "batch": 8, "steps": 2} if small else {"images": 45000, "batch": 256, "steps": 30}
-        check_steps(report, device, **sizes, compiles=not (small or arguments.no_compile))
+        check_steps(report, device, **sizes, forms=arguments.forms)
     heavy = sorted({"ray", "mlflow", "optuna"} & sys.modules.keys())
     report.add("imports beyond those of fgtune.training", ", ".join(heavy) or "none", not heavy)
     if arguments.out is not None:

@@ -71,7 +71,7 @@ class Objective(nn.Module):
         """
         values: dict[str, Tensor] = {}
         total = provided(outputs.log_probs if outputs.features is None else outputs.features, "features").new_zeros(())
-        trained = self._trained(outputs)
+        trained = self.trained(outputs)
         for name, term in self._chosen().items():
             if term.on_validation or not validation:
                 value = term(outputs)
@@ -80,7 +80,7 @@ class Objective(nn.Module):
                 values[name] = value.detach()
         return total / self._divisor, values
 
-    def _trained(self, outputs: StepOutputs) -> frozenset[str]:
+    def trained(self, outputs: StepOutputs) -> frozenset[str]:
         """Terms that count now: those whose stage has begun, or else all that have none."""
         stages = {name: term.takes_over(outputs) for name, term in self._chosen().items()}
         alone = frozenset(name for name, has_begun in stages.items() if has_begun)

@@ -45,7 +45,9 @@ class ClassPrior:
         self._known: tuple[Tensor, Tensor] | None = None  # relations, and their log-prior
 
     def log(self, fine_to_coarse: Tensor) -> Tensor:
-        """(K_F,) log-prior under relations (sources, K_F), computed anew only if another tensor or size is given."""
+        """(K_F,) log-prior under relations (sources, K_F), in memory of its own while it may change."""
+        if self._learned:  # it moves with every step, also where a graph takes it
+            return self._log(fine_to_coarse)
         if self._known is None or self._known[0] is not fine_to_coarse:
             self._known = fine_to_coarse, self._log(fine_to_coarse)
         return self._known[1]
@@ -64,14 +66,13 @@ class ClassPrior:
     def follow(self, log_probs: Tensor) -> None:
         """Move a learned prior towards the mean of a batch of predictions (B, K_F)."""
         if self._learned:
-            self._known = None
-            self._sizes = self._sizes.lerp(log_probs.exp().mean(dim=0), 1.0 - MOMENTUM)
+            self._sizes.lerp_(log_probs.exp().mean(dim=0), 1.0 - MOMENTUM)
 
     def state_dict(self) -> dict[str, Any]:
         """What a learned prior has become."""
-        return {"sizes": self._sizes.cpu()}
+        return {"sizes": self._sizes.to("cpu", copy=True)}  # they change in place
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore a state."""
         self._known = None
-        self._sizes = state["sizes"].to(self._sizes.device)
+        self._sizes = state["sizes"].to(self._sizes.device, copy=True)

@@ -192,7 +192,7 @@ class QueueInstanceTerm(Term):
             slots = (self.filled + torch.arange(len(keys), device=keys.device)) % len(self.queue)
             self.queue[slots] = keys
             self.filled += len(keys)
-            self._known = None if self._known is None else self._known + len(keys)
+            self._known = None if self._known is None else min(self._known + len(keys), len(self.queue))
             self._new_keys = None
 
 

@@ -58,6 +58,11 @@ class NeighborSource:
             probs = self._run(teacher, self._view.train).probs
             self.memory = log_of(torch.from_numpy(probs).to(self._device))
 
+    @property
+    def held(self) -> tuple[Tensor, Tensor | None]:
+        """What steps read and change in place; other tensors after a search, a refresh and a restart."""
+        return self._positions, self.memory
+
     def _set(self, positions: Tensor) -> None:
         """Take (n_train, stored) positions, which are on the CPU."""
         missing = (positions < 0).sum(dim=1)

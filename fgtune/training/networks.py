@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from fgtune.arrays import Float32Array, IntArray
 from fgtune.config.schema.clustering import GeorgeClusteringConfig, ScanClusteringConfig
+from fgtune.config.schema.plugin import PluginConfig
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Inputs, TrainingView
 from fgtune.data.views import vectors
@@ -63,6 +64,7 @@ class Networks:
 
     Attributes:
         has_fine_head: Whether some term trains a classifier over fine classes; otherwise they are clusters.
+        has_own_parts: Whether backbone or a term is a user's own, of which nothing is known.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class Networks:
         encoding = self.objective.key_encoding
         self.key_encoder = None if encoding is None else KeyEncoder(self.model, encoding)
         self._groups = 1 if encoding is None else encoding.groups
+        self.has_own_parts = isinstance(config.model.backbone, PluginConfig) or bool(config.objective.extra)
         self.neighbors: NeighborSource | None = None
         if Need.NEIGHBORS in self.objective.needs:
             self.neighbors = NeighborSource(
@@ -192,12 +195,15 @@ class Networks:
         return Targets(logits, log_q, valid, keys)
 
     def after_step(self) -> None:
-        """Update everything that follows the student; call after every optimiser step."""
-        if self.has_fine_head or self.config.evaluation.weights == "teacher":
-            self.teacher.update()
+        """Update what follows the student at an even pace; call after every optimiser step."""
         if self.key_encoder is not None:
             self.key_encoder.update()
         self.objective.after_step()
+
+    def follow_student(self) -> None:
+        """Update the teacher, which the host tells how far; call after every optimiser step."""
+        if self.has_fine_head or self.config.evaluation.weights == "teacher":
+            self.teacher.update()
 
     # --- predictions -------------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from fgtune.config.schema.trial import (
 
 _Optimizer = TypeVar("_Optimizer", bound=torch.optim.Optimizer)
 _WRAPPED = ("step", "zero_grad", "add_param_group", "state_dict", "load_state_dict")
+_CHECKS = ("_cuda_graph_capture_health_check", "_accelerator_graph_capture_health_check")  # older and newer torch
 
 
 def _without_compiler(optimizer: type[_Optimizer]) -> type[_Optimizer]:
@@ -26,9 +27,11 @@ def _without_compiler(optimizer: type[_Optimizer]) -> type[_Optimizer]:
 
     Torch wraps the methods for use in compiled code, and the wrappers import the compiler when they are first called:
     2 s of CPU in every worker. A trial compiles its model and never its optimiser. Of what the wrappers do, one thing
-    counts without a compiler: a step records no gradients.
+    counts without a compiler: a step records no gradients. Nor do they check that a step may be part of a CUDA graph:
+    fused ones may, since they count steps on the device, and the check knows only what is called ``capturable``.
     """
     methods = {name: inspect.unwrap(getattr(optimizer, name)) for name in _WRAPPED}
+    methods |= dict.fromkeys(_CHECKS, lambda _: None)
     return type(optimizer.__name__, (optimizer,), methods | {"step": torch.no_grad()(methods["step"])})
 
 

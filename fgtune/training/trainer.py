@@ -30,7 +30,7 @@ from fgtune.results.records import (
     EpochMetrics,
     TrialOutcome,
 )
-from fgtune.streams import torch_stream
+from fgtune.streams import derive_seed, torch_stream
 from fgtune.training.clustering.class_models import ClassModels
 from fgtune.training.compute import log_of, training_inputs
 from fgtune.training.evaluator import Evaluator
@@ -38,6 +38,7 @@ from fgtune.training.final_metrics import at_best_validation
 from fgtune.training.networks import Networks
 from fgtune.training.optimization import build_optimizer, learning_rate, num_batches
 from fgtune.training.prediction_cache import PredictionCache
+from fgtune.training.step_graph import Given, StepGraphs
 from fgtune.training.warm_start import FineStart
 
 CHECKPOINT_VERSION = 2
@@ -90,6 +91,8 @@ class Trainer:
         self.coarse = self.compute.to_device(view.train_coarse)
         self.fine = None if fine is None else self.compute.to_device(fine)
         self.optimizer = build_optimizer(config.optimizer, self.networks.trained())
+        self._streams = {name: torch.Generator(self.compute.device) for name in STREAMS}
+        self.graphs = StepGraphs(self.compute.device) if config.cuda_graph else None
 
         def of_class(config: TrialConfig, view: TrainingView) -> Trainer:
             return Trainer(config, view, evaluator, seed, threads=threads, initial=initial)
@@ -193,14 +196,17 @@ class Trainer:
         if self.objective.surveys(epoch) and self.start.warm_labels(epoch) is None:
             self.objective.survey(epoch, self.networks.overview(self.coarse))
         order = torch.randperm(len(self.inputs), generator=torch_stream(self.seed, "order", epoch))
-        device = self.compute.device
-        streams = {name: torch_stream(self.seed, name, epoch, device=device) for name in STREAMS}
+        device, streams = self.compute.device, self._streams
+        for name, stream in streams.items():
+            stream.manual_seed(derive_seed(self.seed, name, epoch))
         names: tuple[str, ...] = ()
         sums = torch.zeros((), device=device)
         for rows in order.to(device).tensor_split(num_batches(len(order), config.batch_size)):
             values = self._train_step(rows, epoch, streams)
             names = tuple(values)
             sums = sums + torch.stack([*values.values()]) * len(rows)
+        if self.graphs is not None:
+            self.graphs.tell()
         totals = sums.tolist()  # the only time in an epoch that the losses are waited for
         means = {f"train/{name}": total / len(order) for name, total in zip(names, totals, strict=True)}
         broken = sorted(name for name, value in means.items() if not math.isfinite(value))
@@ -210,10 +216,44 @@ class Trainer:
 
     def _train_step(self, rows: Tensor, epoch: int, streams: dict[str, torch.Generator]) -> dict[str, Tensor]:
         """One optimiser step on ``rows`` (B,), positions in the training split; returns the detached loss values."""
-        inputs, coarse = self.inputs[rows], self.coarse[rows]
         warm = self.start.warm_labels(epoch)
         if warm is not None:
-            return self._warm_step(inputs, warm[rows], streams)
+            values = self._warm_step(rows, warm[rows], streams)
+        else:
+            given = Given(rows, self.relations.tensor, self.start.log_prior())
+            if self.graphs is None:
+                values = self._learn(given, epoch, streams)
+            else:
+                values = self.graphs.run(
+                    lambda given: self._learn(given, epoch, streams),
+                    given,
+                    self._numbers(epoch),
+                    streams,
+                    known=not self.networks.has_own_parts,
+                )
+        self.step += 1
+        self.networks.follow_student()
+        if warm is None and self.networks.has_fine_head:
+            balanced = epoch <= self.soft_epochs or self.config.relations.balance_after_soft
+            self.relations.solve_if_due(self.step, balanced)
+        return values
+
+    def _numbers(self, epoch: int) -> tuple[Any, ...]:
+        """What steps of an epoch take from the host, and memory that is not the same in every epoch."""
+        progress = StepOutputs(coarse=self.coarse, progress=(epoch - 1) / self.config.epochs)
+        neighbors = self.networks.neighbors
+        return (
+            epoch if self.networks.has_own_parts else None,
+            *(group["lr"] for group in self.optimizer.param_groups),
+            softness(self.config.objective.pseudo_labels, epoch, self.config.epochs),
+            self.objective.trained(progress),
+            *(() if neighbors is None else neighbors.held),
+        )
+
+    def _learn(self, given: Given, epoch: int, streams: dict[str, torch.Generator]) -> dict[str, Tensor]:
+        """What a step does on the device, but for the teacher, whose pace changes from step to step."""
+        rows = given.rows
+        inputs, coarse = self.inputs[rows], self.coarse[rows]
         targets = self.networks.targets(rows, inputs, self.inputs, streams)
         if self.relations.learned and targets.logits is not None:
             self.relations.collect(targets.logits.softmax(dim=1), coarse)
@@ -224,7 +264,7 @@ class Trainer:
             features=features,
             rows=rows,
             log_probs=log_probs,
-            fine_to_coarse=self.relations.tensor,
+            fine_to_coarse=given.relations,
             teacher_logits=targets.logits,
             neighbor_log_probs=targets.neighbor_log_probs,
             neighbor_valid=targets.neighbor_valid,
@@ -233,7 +273,7 @@ class Trainer:
             keys=targets.keys,
             embedded=embedded,
             prototypes=prototypes,
-            log_prior=self.start.log_prior(),
+            log_prior=given.log_prior,
             progress=(epoch - 1) / self.config.epochs,
             generator=streams["term"],
         )
@@ -241,14 +281,11 @@ class Trainer:
         self._update(loss)
         if self.start.prior is not None and log_probs is not None:
             self.start.prior.follow(log_probs.detach())
-        if self.networks.has_fine_head:
-            balanced = epoch <= self.soft_epochs or self.config.relations.balance_after_soft
-            self.relations.solve_if_due(self.step, balanced)
         return {"loss": loss.detach()} | {f"loss_{name}": value for name, value in values.items()}
 
-    def _warm_step(self, inputs: Tensor, labels: Tensor, streams: dict[str, torch.Generator]) -> dict[str, Tensor]:
+    def _warm_step(self, rows: Tensor, labels: Tensor, streams: dict[str, torch.Generator]) -> dict[str, Tensor]:
         """One optimiser step towards the clusters ``labels`` (B,) that the fine head starts from."""
-        _, log_probs = self.networks.student_outputs(inputs, streams["x0"])
+        _, log_probs = self.networks.student_outputs(self.inputs[rows], streams["x0"])
         loss = nll_loss(provided(log_probs, "a fine head"), labels)
         self._update(loss)
         return {"loss": loss.detach()}
@@ -257,7 +294,6 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         self.compute.backward_and_step(loss, self.optimizer)
         self.networks.after_step()
-        self.step += 1
 
     # --- evaluation --------------------------------------------------------------------------------------------
 
@@ -343,3 +379,5 @@ class Trainer:
         self.history = [EpochMetrics(**entry) for entry in state["history"]]
         self.step = state["step"]
         self._final = None
+        if self.graphs is not None:
+            self.graphs.reset()

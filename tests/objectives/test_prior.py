@@ -64,7 +64,7 @@ def test_a_class_without_samples_keeps_a_finite_logarithm():
 
 
 def test_what_an_evaluation_asks_for_serves_a_step_of_training_until_relations_or_sizes_change():
-    made = ClassPrior("learned", COARSE, (2,), SIZES)
+    made = ClassPrior("clusters", COARSE, (2,), SIZES)
     with torch.inference_mode():
         first = made.log(PARENTS)
     assert made.log(PARENTS) is first
@@ -73,6 +73,10 @@ def test_what_an_evaluation_asks_for_serves_a_step_of_training_until_relations_o
     assert torch.equal(weights.grad, first)
     moved = torch.tensor([[0, 1, 0, 0, 0]])
     assert not torch.equal(made.log(moved), first)
-    made.log(PARENTS)
-    made.follow(torch.log(torch.tensor([[0.6, 0.1, 0.1, 0.1, 0.1]])))
-    assert not torch.equal(made.log(PARENTS), first)
+    learned = ClassPrior("learned", COARSE, (2,), SIZES)
+    assert torch.equal(learned.log(PARENTS), first)
+    state = learned.state_dict()
+    learned.follow(torch.log(torch.tensor([[0.6, 0.1, 0.1, 0.1, 0.1]])))
+    assert not torch.equal(learned.log(PARENTS), first)
+    learned.load_state_dict(state)
+    assert torch.equal(learned.log(PARENTS), first)  # a state does not move with what it was taken from

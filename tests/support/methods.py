@@ -52,3 +52,5 @@ STEPS = [
     pytest.param({"data.non_nested": 0.2, "objective.prior": "learned"}, id="learned prior"),
 ]
 """Methods whose steps may not wait for the device."""
+HOST = frozenset({"ancor", "base_indi-coarse"})
+"""Ids of methods that ask the device which classes a batch has, so that their steps are no CUDA graph."""

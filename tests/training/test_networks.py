@@ -31,7 +31,7 @@ def test_the_teacher_is_the_running_mean_of_the_student(make_trainer):
     with torch.no_grad():
         for each in networks.model.parameters():
             each.add_(1.0)
-    networks.after_step()
+    networks.follow_student()
     for old, new, student in zip(before, networks.teacher.model.parameters(), networks.model.parameters(), strict=True):
         assert torch.allclose(new, 0.75 * old + 0.25 * student, atol=1e-6)
 

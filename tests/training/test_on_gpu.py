@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from support.methods import METHODS, STEPS
+from support.methods import HOST, METHODS, STEPS
 
 from fgtune.training.checkpoint import load_checkpoint, save_checkpoint
 from fgtune.training.trainer import STREAMS
@@ -35,6 +35,54 @@ def trained(make_trainer, changes, device="cuda"):
 
 def state(trainer):
     return torch.cat([p.detach().flatten().cpu() for p in trainer.networks.model.parameters()])
+
+
+BATCHES = {"batch_size": 18, "epochs": 3}
+"""Of two sizes, and enough of each for a graph."""
+GRAPHED = [
+    *METHODS,
+    *STEPS,
+    pytest.param({"optimizer": {"kind": "adamw"}, "schedule": {"kind": "cosine"}}, id="adamw"),
+    pytest.param({"precision": "bf16"}, id="bf16"),
+    pytest.param({"precision": "fp16"}, id="fp16"),
+]
+
+
+@pytest.mark.parametrize("changes", GRAPHED)
+def test_a_graph_takes_the_steps_of_the_host_bit_for_bit(make_trainer, request, changes):
+    plain, expected = trained(make_trainer, {**BATCHES, **changes})
+    graphed, found = trained(make_trainer, {**BATCHES, **changes, "cuda_graph": True})
+    assert found == expected
+    assert torch.equal(state(graphed), state(plain))
+    most = 0 if request.node.callspec.id in HOST else graphed.graphs.steps // 2
+    assert graphed.graphs.replays >= most
+    assert (graphed.graphs.replays > 0) == (most > 0)
+
+
+@pytest.mark.parametrize("changes", [{}, {"optimizer": {"kind": "adamw"}}, {"precision": "fp16"}])
+def test_a_graph_goes_on_exactly_from_a_checkpoint(make_trainer, tmp_path, changes):
+    settings = {**BATCHES, **changes, "device": "cuda", "cuda_graph": True, "neighbors.targets": "memory"}
+    whole, expected = trained(make_trainer, settings)
+    cut, resumed = make_trainer(settings), make_trainer(settings)
+    next(cut)
+    next(cut)
+    save_checkpoint(tmp_path / "cell.pt", cut.state_dict())
+    next(resumed)  # and so has a graph of other memory
+    resumed.load_state_dict(load_checkpoint(tmp_path / "cell.pt"))
+    list(resumed)
+    assert [dict(entry.metrics) for entry in resumed.history] == expected
+    assert torch.equal(state(resumed), state(whole))
+    assert resumed.graphs.replays > 0
+
+
+@pytest.mark.parametrize(("backbone", "changes"), NETS)
+def test_networks_of_images_take_the_same_steps_as_a_graph(make_trainer, backbone, changes):
+    settings = {**IMAGES, "model.backbone": backbone, "augmentation": {"kind": "cifar"}, **changes, "epochs": 4}
+    plain, expected = trained(make_trainer, settings)
+    graphed, found = trained(make_trainer, {**settings, "cuda_graph": True})
+    assert graphed.graphs.replays > 0
+    assert found == expected
+    assert torch.equal(state(graphed), state(plain))
 
 
 @pytest.mark.parametrize("changes", METHODS)

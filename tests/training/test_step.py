@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 import pytest
 import torch
 from support.methods import STEPS
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from fgtune.errors import ConfigError
 from fgtune.training.clustering.find import find_clusters
+from fgtune.training.step_graph import Recorder
 from fgtune.training.trainer import STREAMS
-
-WAITS = {"_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "_unique2", "unique_dim", "equal"}
-"""Operators that hand a number of the device to the host, or need one for the shape of their result."""
-
-
-class Calls(TorchDispatchMode):
-    """Counts operators by name."""
-
-    def __init__(self):
-        super().__init__()
-        self.names = Counter()
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        self.names[func.overloadpacket.__name__] += 1
-        return func(*args, **(kwargs or {}))
 
 
 @pytest.mark.parametrize("changes", STEPS)
@@ -36,22 +19,22 @@ def test_no_step_waits_for_the_device(make_trainer, changes):
     next(trainer)
     trainer.networks.start_epoch(2)
     streams = {name: torch.Generator().manual_seed(1) for name in STREAMS}
-    with Calls() as calls:
+    with Recorder() as recorded:
         for start in range(0, 60, 20):
             trainer._train_step(torch.arange(start, start + 20), 2, streams)
-    assert sum(calls.names.values()) > 100
-    assert {name: calls.names[name] for name in WAITS if calls.names[name]} == {}
+    assert len(recorded.calls) > 100
+    assert recorded.waits == []
 
 
 def test_losses_are_read_once_an_epoch(make_trainer):
     trainer = make_trainer({"relations.every_steps": 10**6})
     next(trainer)
     trainer.networks.start_epoch(2)
-    with Calls() as calls:
+    with Recorder() as recorded:
         trainer.train_epoch(2)
     values = len(trainer.history[0].metrics.keys() & {f"train/loss{name}" for name in ("", *LOSSES)})
     assert values == 5
-    assert calls.names["_local_scalar_dense"] <= values  # the vector of all of them, number by number
+    assert len(recorded.waits) <= values  # the vector of all of them, number by number
 
 
 LOSSES = ("_coarse", "_nn", "_conf", "_reg")

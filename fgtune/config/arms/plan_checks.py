@@ -38,12 +38,12 @@ def check_device(loaded: LoadedStudy) -> None:
     """Raise when fgtune's own trainer, which uses one device a trial, is asked to use several, or a GPU that it lacks.
 
     Raises:
-        ConfigError: At ``execution.gpus``, ``trial.device`` or ``trial.precision``.
+        ConfigError: At ``execution.gpus``, ``trial.device``, ``trial.precision`` or ``trial.cuda_graph``.
     """
     execution, trial = loaded.study.execution, loaded.study.trial.discovery
     if trial is None:
         return
-    for name, value in (("device", "cuda"), ("precision", "fp16")):
+    for name, value in (("device", "cuda"), ("precision", "fp16"), ("cuda_graph", True)):
         if getattr(trial, name) == value and not execution.gpus:
             rule, fix = "needs a GPU, and trials hold none", "set execution.gpus: 1, or a fraction so that trials share"
             raise loaded.error(("trial", name), rule, fix, value=value)

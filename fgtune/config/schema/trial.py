@@ -248,6 +248,9 @@ class TrialConfig(BaseTrialConfig):
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """bf16 and fp16 (with gradient scaling, on a GPU only) run the network under autocast; losses are always fp32."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    cuda_graph: bool = False
+    """Record a step as a CUDA graph and replay it, so that the host does not limit small steps; on a GPU only. Steps
+    that need the host, or are not alike, run one by one."""
     evaluation: EvaluationConfig = EvaluationConfig()
     streams: StreamsConfig = StreamsConfig()
     """Seeds of split, initial weights and order that do not follow the seed of the cell."""

@@ -92,14 +92,14 @@ def test_a_trial_of_fgtunes_trainer_uses_one_device(tmp_path, gpus, allowed):
         expand(study, lambda _: DataShape((2,), 10, "f"))
 
 
-@pytest.mark.parametrize(("setting", "value"), [("device", "cuda"), ("precision", "fp16")])
+@pytest.mark.parametrize(("setting", "value"), [("device", "cuda"), ("precision", "fp16"), ("cuda_graph", True)])
 @pytest.mark.parametrize("gpus", [0, 0.5])
 def test_what_needs_a_gpu_is_refused_where_trials_hold_none(tmp_path, setting, value, gpus):
     study = study_with_gpus(tmp_path, gpus, **{setting: value})
     if gpus:
         assert expand(study, lambda _: DataShape((2,), 10, "f")).cells
         return
-    with pytest.raises(ConfigError, match=f"trial.{setting}: needs a GPU, and trials hold none, got '{value}'. Fix: "):
+    with pytest.raises(ConfigError, match=f"trial.{setting}: needs a GPU, and trials hold none, got {value!r}. Fix: "):
         expand(study, lambda _: DataShape((2,), 10, "f"))
 
 

@@ -86,7 +86,7 @@ def time_cells(config: TrialConfig, dataset: Dataset, threads: int = 1) -> Costs
     from fgtune.training.build import build_trainer
     from fgtune.training.prepared import prepare_split, views
 
-    config = config.model_copy(update={"device": "cpu"})  # as in the trials that are planned, which hold no GPU
+    config = config.as_run(gpus=0)  # as the trials that are planned
     with trial_threads(threads):
         started = time.monotonic()
         prepared = prepare_split(dataset, config, 0, threads)

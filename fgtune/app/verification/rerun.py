@@ -105,14 +105,12 @@ def load_data(subject: Subject, cells: list[CellResult], datasets: dict[str, Any
 
 def _config(subject: Subject, cell: CellResult) -> TrialConfig | FunctionTrialConfig:
     kind = FunctionTrialConfig if subject.data.study.trial.discovery is None else TrialConfig
-    plain = dict(cell.config)
-    if kind is TrialConfig and not subject.data.study.execution.gpus:
-        plain["device"] = "cpu"  # where its trials ran, whatever this machine has
     try:
-        return kind.from_plain(plain)
+        config = kind.from_plain(dict(cell.config))
     except ValueError as error:
         rule = f"{subject.cell(cell)} has no config that this version of fgtune can run"
         raise StudyFolderError(rule, where=str(subject.folder.ledger_file), fix="leave --rerun out") from error
+    return config.as_run(subject.data.study.execution.gpus) if isinstance(config, TrialConfig) else config
 
 
 def rerun(subject: Subject, cell: CellResult, datasets: Mapping[str, Dataset]) -> Rerun:

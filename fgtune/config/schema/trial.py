@@ -260,6 +260,10 @@ class TrialConfig(BaseTrialConfig):
         """Itself."""
         return self
 
+    def as_run(self, gpus: float) -> TrialConfig:
+        """As trials run that hold so many GPUs: without one where they hold none, whatever this machine has."""
+        return self if gpus else self.model_copy(update={"device": "cpu"})
+
     @field_validator("clustering", mode="before")
     @classmethod
     def _clustering_kind(cls, data: Any, info: ValidationInfo) -> Any:

@@ -45,6 +45,7 @@ GRAPHED = [
     pytest.param({"optimizer": {"kind": "adamw"}, "schedule": {"kind": "cosine"}}, id="adamw"),
     pytest.param({"precision": "bf16"}, id="bf16"),
     pytest.param({"precision": "fp16"}, id="fp16"),
+    pytest.param({"model.compile": True}, id="compiled"),
 ]
 
 

@@ -189,6 +189,22 @@ def ray_started():
         yield
 
 
+@pytest.fixture
+def worker_pids(monkeypatch) -> list[int]:
+    """The process of each result that Tune has had, in order."""
+    from fgtune.tuning.ray_adapters import ObserverCallback
+
+    seen: list[int] = []
+    heard = ObserverCallback.on_trial_result
+
+    def note(callback, iteration, trials, trial, result, **info):
+        seen.append(result["pid"])
+        heard(callback, iteration, trials, trial, result, **info)
+
+    monkeypatch.setattr(ObserverCallback, "on_trial_result", note)
+    return seen
+
+
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory) -> Path:
     """An empty MLflow store that ``open_tracker`` created, which takes a second or two."""

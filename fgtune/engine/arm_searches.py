@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from fgtune.tuning.cell_queue import Budget, StopFlag
+    from fgtune.tuning.warm_workers import WarmWorkers
 
 
 def check_arm_search_folders(plan: Plan, folder: StudyFolder) -> None:
@@ -47,12 +48,14 @@ class ArmSearches:
         console: Where progress is shown.
         flag: The stop flag of the open Ray session.
         budget: What the call may use.
+        workers: Those that each search leaves to the next, and to the comparison.
     """
 
     launch: Launch
     console: Console
     flag: StopFlag | None
     budget: Budget
+    workers: WarmWorkers
 
     def run(self) -> StudyEnd | None:
         """Run the searches, and plan what they choose.
@@ -82,13 +85,15 @@ class ArmSearches:
         """Run one search to its end, or until the call must stop."""
         self._say(f"search inside {each.search.arm}, in {folder.root}")
         plan, options = grown_plan(each.plan, folder), self.launch.options
-        opened = OpenedStudy(each.search.loaded, plan, self.launch.opened.datasets)
-        record = {ARM_SEARCH: {"study": self.launch.opened.plan.study.study, "arm": each.search.arm}}
+        around = self.launch.opened
+        opened = OpenedStudy(each.search.loaded, plan, around.datasets, around.prepared)
+        record = {ARM_SEARCH: {"study": around.plan.study.study, "arm": each.search.arm}}
         provenance = collect_provenance(plan, options) | record
         folder.create_or_check(plan, opened.loaded, provenance, options.retry_failed)
         settled = folder.settled(plan, options.retry_failed)
         launch = Launch(opened, folder, plan.cells, settled, (), options, is_arm_search=True)
-        return Driver(launch, open_tracker(options.tracking_uri), self.console, self.flag, self.budget).execute()
+        tracker = open_tracker(options.tracking_uri)
+        return Driver(launch, tracker, self.console, self.flag, self.budget, self.workers).execute()
 
     def _with_choice(self, plan: Plan, each: ArmSearchPlan, folder: StudyFolder) -> Plan:
         """The plan with the arm at its best settings, or at its own if no trial of the search has a value."""

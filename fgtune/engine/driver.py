@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from fgtune.tuning.cell_queue import Budget, CellQueue, StopFlag
     from fgtune.tuning.early_stopping.decisions import EarlyStopping
     from fgtune.tuning.search.suggestions import Suggestion
+    from fgtune.tuning.warm_workers import WarmWorkers
 
 
 def _displayed_metric(plan: Plan) -> tuple[str, bool]:
@@ -54,6 +55,7 @@ class Driver:
         console: Where progress is shown.
         flag: The stop flag of the open Ray session; None if there is nothing to run.
         budget: What the call may use, shared with the other studies that it runs.
+        workers: Those of the searches of a comparison, each of which leaves them to the next; None if there are none.
     """
 
     launch: Launch
@@ -61,6 +63,7 @@ class Driver:
     console: Console
     flag: StopFlag | None
     budget: Budget
+    workers: WarmWorkers | None = None
     plan: Plan = field(init=False)
     kind: PlannedKind = field(init=False)
     storage: CellStorage = field(init=False)
@@ -145,7 +148,7 @@ class Driver:
         for cell in self.kind.prepared_cells(self.plan, self.launch):
             if flag.is_set:  # by a signal that came while something else was written
                 raise KeyboardInterrupt
-            TRIAL_KINDS[cell.config.trial_kind].prepare(cell, datasets, prepared)
+            prepared |= TRIAL_KINDS[cell.config.trial_kind].prepare(cell, datasets, self.launch.opened.prepared)
         queue, stopping = self._queue_and_stopping()
         folder, storage = self.launch.folder, self.storage
         portraits = Portraits(self.plan, self.launch.settled.values())
@@ -174,6 +177,8 @@ class Driver:
                 encoders=storage.encoders,
                 weights=weights_files(self.plan),
                 portrait_of=portraits.of,
+                workers=self.workers,
+                leaves_workers=self.launch.is_arm_search,
             )
         return queue
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ from fgtune.results.records import CellResult
 
 if TYPE_CHECKING:
     from fgtune.data.base import Dataset
+    from fgtune.training.prepared import PreparedSplit
     from fgtune.tuning.search.suggestions import KnownTrial
 
 
@@ -40,11 +41,13 @@ class OpenedStudy:
         loaded: The study as read.
         plan: Its arms, and the cells planned so far.
         datasets: The data sets, by ``stable_hash`` of their configs.
+        prepared: Splits and neighbours that a call has found so far, by ``preparation_key``.
     """
 
     loaded: LoadedStudy
     plan: Plan
     datasets: Mapping[str, Dataset]
+    prepared: dict[str, PreparedSplit] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ from fgtune.tracking import StudyEnd, Tracker, import_store, open_tracker
 if TYPE_CHECKING:
     from fgtune.tuning.cell_queue import StopFlag
     from fgtune.tuning.search.suggestions import KnownTrial
+    from fgtune.tuning.warm_workers import WarmWorkers
 
 EXIT_CODES = {
     StudyEnd.COMPLETE: 0,
@@ -171,12 +172,17 @@ class _Work:
         Raises:
             SessionLostError: Ray was lost; what is finished is in the ledger and in the report.
         """
-        if launch.opened.plan.pending_arm_searches:
-            end = ArmSearches(launch, self._console, flag, self._budget).run()
-            if end is not None:
-                return end
-            launch = self.launch(self._options)  # with what they have chosen
-        end = self._drive(launch, flag)
+        if launch.opened.plan.pending_arm_searches and flag is not None:
+            from fgtune.tuning.warm_workers import WarmWorkers
+
+            with WarmWorkers() as workers:
+                end = ArmSearches(launch, self._console, flag, self._budget, workers).run()
+                if end is not None:
+                    return end
+                launch = self.launch(self._options)  # with what they have chosen
+                end = self._drive(launch, flag, workers)
+        else:
+            end = self._drive(launch, flag)
         while end in {StudyEnd.COMPLETE, StudyEnd.FAILED_CELLS} and _add_block(launch, self._console):
             # what failed again in this call is not retried with every block
             launch = self.launch(replace(self._options, retry_failed=False))
@@ -187,8 +193,8 @@ class _Work:
         """What is left to do now."""
         return _launch(options, self._opened, self._folder, self._earlier)
 
-    def _drive(self, launch: Launch, flag: StopFlag | None) -> StudyEnd:
-        return Driver(launch, self._tracker, self._console, flag, self._budget).execute()
+    def _drive(self, launch: Launch, flag: StopFlag | None, workers: WarmWorkers | None = None) -> StudyEnd:
+        return Driver(launch, self._tracker, self._console, flag, self._budget, workers).execute()
 
 
 def _may_start_again() -> bool:

@@ -46,9 +46,18 @@ class TrialKind(ABC):
         """
         del config, plan, datasets, elsewhere
 
-    def prepare(self, cell: Cell, datasets: Mapping[str, Dataset], prepared: dict[str, PreparedSplit]) -> None:
-        """Add what the cell shares with others to what is prepared once for all workers."""
-        del cell, datasets, prepared
+    def prepare(
+        self, cell: Cell, datasets: Mapping[str, Dataset], known: dict[str, PreparedSplit]
+    ) -> dict[str, PreparedSplit]:
+        """What the cell shares with others and all workers are given, by ``preparation_key``.
+
+        Args:
+            cell: The cell.
+            datasets: By ``dataset_key``.
+            known: What was prepared before; gains what is new.
+        """
+        del cell, datasets, known
+        return {}
 
 
 class OwnTrainer(TrialKind):
@@ -78,14 +87,17 @@ class OwnTrainer(TrialKind):
         seen = (len(inputs), *view_shape(own.augmentation, sample))
         check_size(own, seen, num_fine, max(shape.num_coarse), shape.num_fine, elsewhere=elsewhere)
 
-    def prepare(self, cell: Cell, datasets: Mapping[str, Dataset], prepared: dict[str, PreparedSplit]) -> None:
+    def prepare(
+        self, cell: Cell, datasets: Mapping[str, Dataset], known: dict[str, PreparedSplit]
+    ) -> dict[str, PreparedSplit]:
         """Its split and neighbours."""
         from fgtune.training.prepared import dataset_key, preparation_key, prepare_split
 
         own = cell.config.own()
         key = preparation_key(own, cell.seed)
-        if key not in prepared:
-            prepared[key] = prepare_split(datasets[dataset_key(own)], own, cell.seed, threads=os.cpu_count() or 1)
+        if key not in known:
+            known[key] = prepare_split(datasets[dataset_key(own)], own, cell.seed, threads=os.cpu_count() or 1)
+        return {key: known[key]}
 
 
 class UserFunction(TrialKind):

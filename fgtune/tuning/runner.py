@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from fgtune.tuning.shipping import data_for_nodes, weights_for_nodes
 from fgtune.tuning.trainable import CellTrainable, cell_id_of
 from fgtune.tuning.tune_faults import bearing_faults
 from fgtune.tuning.tune_memory import forgetting_trials
+from fgtune.tuning.warm_workers import WarmWorkers
 from fgtune.tuning.watch import TrialWatch
 
 
@@ -48,6 +50,9 @@ def run_cells(
     encoders: Storage | None = None,
     weights: Sequence[str] = (),
     portrait_of: Callable[[Cell], bool | None] = lambda _: None,
+    workers: WarmWorkers | None = None,
+    *,
+    leaves_workers: bool = False,
 ) -> None:
     """Run the cells of a queue in order, as resources allow, inside an open ``ray_session``.
 
@@ -65,18 +70,27 @@ def run_cells(
         encoders: Where pretrained backbones are kept; None keeps none.
         weights: Files with initial weights that cells may name.
         portrait_of: Of which cells it is kept what their classes look like, as ``job_of`` takes it.
+        workers: Those of earlier calls, which go on with these cells; None starts new ones.
+        leaves_workers: Whether ``workers`` keeps those of this call for the next.
     """
     budget = budget or Budget(execution)
     budget.start()
+    parameters = _parameters(execution, datasets, prepared, checkpoints, encoders, weights)
     callback = ObserverCallback(observer, budget, stopping, TrialWatch(execution), MemoryRetries(cells, budget))
     tuner = tune.Tuner(
-        _trainable(execution, datasets, prepared, checkpoints, encoders, weights),
+        _trainable(execution, parameters),
         tune_config=_tune_config(cells, stopping, portrait_of),
         run_config=_run_config(scratch, execution.max_failures, FlagStopper(flag, budget), callback),
     )
+
+    def leaves() -> bool:
+        is_short_of_memory = budget.at_once is not None
+        return leaves_workers and not flag.is_set and not is_short_of_memory
+
+    serving = nullcontext() if workers is None else workers.serving(execution, parameters, leaves)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the observer shows failures, with their cause
     try:
-        with bearing_faults(callback.before_failure), forgetting_trials():
+        with serving, bearing_faults(callback.before_failure), forgetting_trials():
             tuner.fit()
     except Exception as error:
         lost = session_lost(look=True)  # calls to a lost session fail in many ways
@@ -127,30 +141,32 @@ def _of_ours(error: BaseException) -> BaseException | None:
     return None
 
 
-def _trainable(
+def _parameters(
     execution: ExecutionConfig,
     datasets: Mapping[str, Dataset],
     prepared: Mapping[str, PreparedSplit],
     checkpoints: Storage,
     encoders: Storage | None,
     weights: Sequence[str],
-) -> Any:
-    """What Tune runs: ``CellTrainable`` with its data in Ray's object store and the resources of one trial."""
+) -> dict[str, Any]:
+    """What ``CellTrainable.enter`` takes, with the data in Ray's object store."""
     sent = {}
     if not is_ours():  # other machines see no file of this one, or will not, when they join
         lacking = reach().unseen
         datasets = data_for_nodes(datasets, [key for key in datasets if data_name(key) in lacking])
         sent = weights_for_nodes(weights)
-    trainable = tune.with_parameters(
-        CellTrainable,
-        datasets={key: ray.put(dataset) for key, dataset in datasets.items()},
-        prepared={key: ray.put(split) for key, split in prepared.items()},
-        checkpoints=checkpoints,
-        encoders=encoders,
-        weights=sent,
-        checkpoint_every_epochs=execution.checkpoint_every_epochs,
-        cpus=execution.cpus,
-        gpus=execution.gpus,
-        max_trial_s=execution.max_trial_s,
-    )
+    return {
+        "datasets": {key: ray.put(dataset) for key, dataset in datasets.items()},
+        "prepared": {key: ray.put(split) for key, split in prepared.items()},
+        "checkpoints": checkpoints,
+        "encoders": encoders,
+        "weights": sent,
+        "checkpoint_every_epochs": execution.checkpoint_every_epochs,
+        "max_trial_s": execution.max_trial_s,
+    }
+
+
+def _trainable(execution: ExecutionConfig, parameters: Mapping[str, Any]) -> Any:
+    """What Tune runs: ``CellTrainable`` with its parameters and the resources of one trial."""
+    trainable = tune.with_parameters(CellTrainable, cpus=execution.cpus, gpus=execution.gpus, **parameters)
     return tune.with_resources(trainable, {"cpu": execution.cpus, "gpu": execution.gpus})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -18,6 +20,7 @@ from fgtune.files import is_disk_fault
 from fgtune.plugins import Permit, permit_for_workers, permitting
 from fgtune.results.records import EpochMetrics, TrialOutcome
 from fgtune.results.storage import Storage
+from fgtune.training.prepared import PreparedSplit
 from fgtune.tuning.cell_runs import (
     RUN_KINDS,
     CellRun,
@@ -70,28 +73,38 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
     fgtune's own, not Tune's: a restarted trial and a later call on the same study both resume from it.
     """
 
-    def setup(
+    def setup(self, config: dict[str, Any], cpus: float, gpus: float, **run: Any) -> None:
+        """Called once per process; ``run`` is as ``enter`` takes it."""
+        self._threads = max(1, int(cpus))
+        self._own_preparations: dict[str, PreparedSplit] = {}
+        if not gpus:
+            hide_gpus()
+        self.enter(**run)
+        limit_threads(self._threads)
+        self._start(config[JOB])
+
+    def enter(
         self,
-        config: dict[str, Any],
         datasets: Mapping[str, ray.ObjectRef],
         prepared: Mapping[str, ray.ObjectRef],
         checkpoints: Storage,
         checkpoint_every_epochs: int,
-        cpus: float,
-        gpus: float,
         encoders: Storage | None = None,
         max_trial_s: float | None = None,
         weights: Mapping[str, SentFile] | None = None,
     ) -> None:
-        """Called once per process."""
+        """Begin with a run of Tune: called at the start, and between two cells by ``WarmWorkers``."""
         here = None if encoders is None else encoders.here()
-        self._worker = Worker(datasets, prepared, checkpoints.here(), here, max(1, int(cpus)), weights or {})
-        if not gpus:
-            hide_gpus()
+        self._worker = Worker(
+            datasets, prepared, checkpoints.here(), here, self._threads, weights or {}, self._own_preparations
+        )
         self._checkpoint_every = checkpoint_every_epochs
         self._max_trial_s = max_trial_s
-        limit_threads(self._worker.threads)
-        self._start(config[JOB])
+
+    def rest(self) -> None:
+        """Let go of all that belongs to a run of Tune, which has ended; its folder, too, will be gone."""
+        self._leave()
+        os.chdir(tempfile.gettempdir())
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Switch to another cell in the same process; nothing of the last one remains."""

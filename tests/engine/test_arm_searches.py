@@ -105,6 +105,30 @@ def test_every_arm_is_given_the_same_search_and_runs_what_it_chose_on_other_seed
 
 
 @pytest.mark.slow
+def test_searches_and_the_comparison_share_their_worker_and_the_splits_of_a_seed(
+    tmp_path, ray_started, worker_pids, monkeypatch
+):
+    from fgtune.training import prepared
+
+    seeds, prepare = [], prepared.prepare_split
+
+    def noted(dataset, config, seed, threads):
+        seeds.append(seed)
+        return prepare(dataset, config, seed, threads)
+
+    monkeypatch.setattr(prepared, "prepare_split", noted)
+    falcon, base, own = STUDY["design"]["arms"]
+    arms = [falcon, {"name": "rate", "space": base["space"]}, own]  # of one preset, so that all share their neighbours
+    options = made(tmp_path, design={"arms": arms, "search": STUDY["design"]["search"] | {"trials": 1}})
+    code, text = run(options)
+    assert code == 0, text
+    assert [len(lines_of(part)) for part in parts_of(folder_of(options)).values()] == [2, 2]
+    assert len(lines_of(folder_of(options))) == 3 * 2
+    assert len({*worker_pids}) == 1
+    assert sorted(seeds) == [0, 1, 10_000]
+
+
+@pytest.mark.slow
 def test_arms_without_a_space_run_as_they_are_set(finished):
     options, _ = finished
     (own,) = {json.dumps(line["config"]) for line in lines_of(folder_of(options)) if line["arm"] == "own"}

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 from collections import defaultdict
 from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from fgtune.config.arms.records import Cell
@@ -12,7 +16,8 @@ from fgtune.config.schema.study import ExecutionConfig
 from fgtune.data.load import load_dataset
 from fgtune.results.storage import FolderStorage, storage_at
 from fgtune.training.prepared import dataset_key, preparation_key, prepare_split
-from fgtune.tuning.cell_queue import CellQueue, StopFlag
+from fgtune.tuning.cell_queue import Budget, CellQueue, StopFlag
+from fgtune.tuning.warm_workers import WarmWorkers
 
 
 class Observer:
@@ -59,7 +64,7 @@ def run(tmp_path, make_config, ray_started):
     """Run cells to their end, or until the flag is set."""
     from fgtune.tuning.runner import run_cells
 
-    def run_all(cells, observer, flag, checkpoints=None):
+    def run_all(cells, observer, flag, checkpoints=None, workers=None, leaves_workers=False, budget=None, **execution):
         datasets = {dataset_key(cell.config): load_dataset(cell.config.data) for cell in cells}
         prepared = {
             preparation_key(cell.config, cell.seed): prepare_split(
@@ -67,14 +72,22 @@ def run(tmp_path, make_config, ray_started):
             )
             for cell in cells
         }
-        execution = ExecutionConfig.from_plain({"cpus": 1, "max_failures": 0, "checkpoint_every_epochs": 1})
+        execution = ExecutionConfig.from_plain({"cpus": 1, "max_failures": 0, "checkpoint_every_epochs": 1} | execution)
         queue = observer.queue = CellQueue(cells, max_running=1)  # a second worker would take longer to start
         checkpoints = checkpoints or FolderStorage(tmp_path / "checkpoints")
         places = {"scratch": tmp_path / "scratch", "checkpoints": checkpoints}
-        run_cells(queue, execution, datasets, prepared, **places, observer=observer, flag=flag)
+        warm = {"workers": workers, "leaves_workers": leaves_workers, "budget": budget}
+        run_cells(queue, execution, datasets, prepared, **places, **warm, observer=observer, flag=flag)
         return observer.events
 
     return run_all
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process has ended, or does within half a minute."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(pid).wait(30)
+    return not psutil.pid_exists(pid)
 
 
 def test_a_cell_reports_its_start_every_epoch_and_the_metrics_that_the_trainer_has_by_itself(
@@ -128,3 +141,82 @@ def test_a_bucket_that_takes_nothing_costs_a_cell_its_checkpoints_alone(run, mak
     assert events[-1][0] == "complete"
     warnings = {event[1] for event in events if event[0] == "silence"}
     assert warnings == {"its checkpoint cannot be written (there is no bucket 'nobody'); it goes on without"}
+
+
+def test_a_worker_goes_on_with_the_next_call_on_other_data_and_ends_with_the_last(
+    run, worker_pids, make_config, make_trainer, tmp_path
+):
+    other = {"epochs": 3, "data.num_samples": 320}
+    first, second = Cell("first", 0, make_config({"epochs": 2}), {}), Cell("second", 0, make_config(other), {})
+    there = FolderStorage(tmp_path / "elsewhere")
+    with WarmWorkers() as workers:
+        run([first], Observer(), StopFlag(), workers=workers, leaves_workers=True)
+        assert not (tmp_path / "scratch").exists()
+        assert psutil.pid_exists(worker_pids[-1])
+        events = run([second], Observer(), StopFlag(), there, workers=workers, leaves_workers=True)
+        assert psutil.pid_exists(worker_pids[-1])
+    trainer = make_trainer(other)
+    for _ in trainer:
+        pass
+    assert events[second.cell_id][-1] == ("complete", trainer.outcome().metrics, 1)
+    assert [path.parent.name for path in tmp_path.rglob(f"{second.cell_id}.pt")] == ["elsewhere"]
+    assert len({*worker_pids}) == 1
+    assert has_ended(worker_pids[-1])
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_between_two_calls_is_no_failure_of_the_next_cell(run, worker_pids, make_config):
+    first, second = (Cell("arm", seed, make_config({"epochs": 2}), {}) for seed in (0, 1))
+    with WarmWorkers() as workers:
+        run([first], Observer(), StopFlag(), workers=workers, leaves_workers=True)
+        os.kill(worker_pids[-1], signal.SIGKILL)
+        events = run([second], Observer(), StopFlag(), workers=workers)[second.cell_id]
+    assert [kind for kind, *_ in events] == ["start", "epoch", "epoch", "complete"]
+    assert events[-1][2] == 1
+    assert len({*worker_pids}) == 2
+
+
+@pytest.mark.slow
+def test_a_worker_that_was_taken_over_and_dies_is_a_failure_of_its_cell_which_goes_on_in_another(
+    run, worker_pids, make_config
+):
+    first, second = (Cell("arm", seed, make_config({"epochs": 120}), {}) for seed in (0, 1))
+    with WarmWorkers() as workers:
+        run([first], Observer(), StopFlag(), workers=workers, leaves_workers=True)
+        (pid,) = {*worker_pids}
+
+        def kill_once():
+            if psutil.pid_exists(pid):
+                os.kill(pid, signal.SIGKILL)
+
+        events = run([second], Observer(on_epochs=kill_once), StopFlag(), workers=workers, max_failures=1)
+    kinds = [kind for kind, *_ in events[second.cell_id]]
+    assert kinds.count("retry") == 1
+    assert events[second.cell_id][-1][0] == "complete"
+    assert events[second.cell_id][-1][2] == 2
+    assert len({*worker_pids}) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("why", ["it was stopped", "memory is short", "nobody asked"])
+def test_a_call_ends_its_worker_where(why, run, worker_pids, make_config, tmp_path):
+    cell, flag, budget = Cell("long", 0, make_config({"epochs": 120}), {}), StopFlag(), Budget(ExecutionConfig())
+    observer = Observer(on_epochs=flag.set) if why == "it was stopped" else Observer()
+    budget.at_once = 1 if why == "memory is short" else None
+    with WarmWorkers() as workers:
+        events = run(
+            [cell], observer, flag, workers=workers, leaves_workers=why != "nobody asked", budget=budget
+        )  # fmt: skip
+        assert has_ended(worker_pids[-1])
+    assert (events[cell.cell_id][-1][0] == "complete") == (why != "it was stopped")
+    assert (tmp_path / "checkpoints" / f"{cell.cell_id}.pt").is_file()
+
+
+@pytest.mark.slow
+def test_a_worker_that_holds_less_than_a_cell_wants_makes_room(run, worker_pids, make_config):
+    first, second = (Cell("arm", seed, make_config({"epochs": 2}), {}) for seed in (0, 1))
+    with WarmWorkers() as workers:
+        run([first], Observer(), StopFlag(), workers=workers, leaves_workers=True)
+        events = run([second], Observer(), StopFlag(), workers=workers, cpus=2)
+    assert events[second.cell_id][-1][0] == "complete"
+    assert len({*worker_pids}) == 2

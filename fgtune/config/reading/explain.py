@@ -22,6 +22,7 @@ from fgtune.config.schema.paths import (
     models_at,
     nearest,
     suggestion,
+    value_at,
 )
 from fgtune.config.schema.study import Study
 from fgtune.errors import ConfigError
@@ -162,6 +163,9 @@ class _Explainer:
         model = model_at(self.root, self.data, path[:-1])
         name = str(path[-1])
         known = list(model.model_fields) if model is not None else []
+        kinds = self._kinds_with(path)
+        if kinds:
+            return f"say the kind of {dotted(path[:-1])} ({', '.join(kinds)} have this setting), or leave it out"
         below = [each for each in all_paths(model) if each.rpartition(".")[2] == name] if model is not None else []
         if below and path[:-1]:
             least = min(each.count(".") for each in below)
@@ -172,6 +176,14 @@ class _Explainer:
             if elsewhere:
                 return f"it belongs in {min(elsewhere, key=lambda each: each.count('.'))}"
         return suggestion(name, known, "known keys") if known else "leave it out: there is nothing to set here"
+
+    def _kinds_with(self, path: Path) -> list[str]:
+        """The kinds of a section that have a setting, where the section names none and a preset says another."""
+        section = value_at(self.data, path[:-1])
+        if not path[:-1] or not isinstance(section, Mapping) or "kind" in section:
+            return []
+        models = models_at(self.root, self.data, path[:-1])
+        return [kind for each in models if (kind := kind_of(each)) and path[-1] in each.model_fields]
 
     def _purpose(self, path: Path) -> str:
         """The fix for a missing key: what it is for."""

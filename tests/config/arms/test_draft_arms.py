@@ -163,6 +163,9 @@ WRONG_BASELINES = [
     ("classes.num_fine_ratio: [1.2]", "relations.mode: oracle",
      "tiny.yaml:5: design.factors.classes.num_fine_ratio[0]: does not go with trial.relations.mode: "
      "oracle relations need as many fine classes as the data have (10), not 12"),
+    ("objective.preset: [scan_per_class]", "clustering.restarts: 3",
+     "tiny.yaml:5: design.factors.objective.preset[0]: does not go with trial.clustering.restarts: unknown key. "
+     "Fix: say the kind of clustering (kmeans, gmm, spectral, george have this setting), or leave it out"),
 ]  # fmt: skip
 
 

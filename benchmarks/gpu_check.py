@@ -262,7 +262,7 @@ def check_small_steps(report: Report, device: str, steps: int) -> None:
     if device != "cpu":
         runs[f"{device}, graph"] = {"device": device, "cuda_graph": True}
     for name, changes in runs.items():
-        trial = {**settings, "neighbors": {"targets": "memory"}, "relations": {"every_steps": 10**9}, **changes}
+        trial = {**settings, "relations": {"every_steps": 10**9}, **changes}
         step = fgtune_step(fgtune_trainer(dataset, trial), 256)
         seconds = seconds_of(step, trial["device"], steps)
         report.add(f"MLP 784-128-128, memory, on {name}", f"{1000 * seconds:.2f} ms a step")
@@ -298,15 +298,14 @@ def check_steps(report: Report, device: str, images: int, batch: int, steps: int
         if device == "cpu" and ("compiled" in name or "graph" in name):
             continue
         model = {**settings["model"], **changes.get("model", {})}
-        targets = changes.get("neighbors", {"targets": "memory"})
-        trial = {**settings, **changes, "model": model, "neighbors": targets, "device": device}
+        trial = {**settings, **changes, "model": model, "device": device}
         if device != "cpu":
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
         trainer = fgtune_trainer(dataset, {**trial, "relations": {"every_steps": 10**9}}, prepared=prepared)
         step = fgtune_step(trainer, batch)
         seconds = seconds_of(step, device, steps)
-        passes = PASSES[targets["targets"]]
+        passes = PASSES[name.partition(",")[0]]
         share = FORWARD_FLOPS * passes * batch / seconds / peaks["bf16" if "bf16" in name else "fp32"]
         shown = f"{1000 * seconds:.1f} ms a step, {batch / seconds:.0f} images/s, {share:.0%} of peak"
         if device != "cpu":
@@ -328,7 +327,7 @@ def check_stacking(report: Report, device: str, epochs: int, together: Sequence[
     for number in (1, *together):
         begin = time.time() + lead
         with context.Pool(number) as pool:
-            cells = [(device, epochs, seed, {"neighbors": {"targets": "memory"}}, begin) for seed in range(number)]
+            cells = [(device, epochs, seed, {}, begin) for seed in range(number)]
             accuracies = pool.map(_accuracy, cells, chunksize=1)
             took = max(1e-9, time.time() - begin)
         rates.append(number / took)

@@ -21,8 +21,13 @@ from fgtune.files import read_bytes
 from fgtune.parquet import read_parquet
 from fgtune.results.rebuilding import MOST_TABLE
 
-_EMBEDDED = re.compile(r'<script type="application/(json|gzip)" id="([^"]+)">(.*?)</script>', re.DOTALL)
-_SUMMARY = re.compile(r'<script type="application/(json|gzip)" id="(fgtune-summary)">(.*?)</script>', re.DOTALL)
+
+def _elements(name: str) -> re.Pattern[str]:
+    """Elements of a page with JSON whose id matches ``name``: how it is held, the id, the content."""
+    return re.compile(rf'<script type="application/(json|gzip)" id="({name})">(.*?)</script>', re.DOTALL)
+
+
+_EMBEDDED, _SUMMARY = _elements('[^"]+'), _elements("fgtune-summary")
 _GENERATOR = re.compile(r'<meta name="generator" content="([^"]*)">')
 _AROUND = 40
 """Characters shown on each side of the first difference."""

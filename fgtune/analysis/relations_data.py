@@ -19,6 +19,9 @@ from fgtune.results.records import RelationsRecord
 NONE, RIGHT, LEARNED_ONLY, TRUE_ONLY = 0, 1, 2, 3
 """Codes of ``RelationsPanel.marks``: no edge, an edge in both relations, only in the learned, only in the true ones."""
 
+MOST_SHARES = 150
+"""Rows and columns of ``RelationsPanel.shares`` at most: a figure has no more that could be told apart."""
+
 
 @dataclass(frozen=True)
 class RelationsPanel:
@@ -37,9 +40,11 @@ class RelationsPanel:
         value: The cell's primary metric.
         rows: Name of each row, ``learned class -> true class``.
         marks: (rows, K_C) int64 codes ``NONE``, ``RIGHT``, ``LEARNED_ONLY`` or ``TRUE_ONLY``.
-        shares: (rows, columns) float64 in [0, 1]: the row's test samples over true fine classes (columns in row order),
-            or over coarse labels without fine labels. Rows without samples are nan.
-        columns: Name of each column of ``shares``.
+        shares: (rows / block[0], columns / block[1]) float64 in [0, 1], at most ``MOST_SHARES`` each: the test samples
+            of a row, or of neighbouring rows, over true fine classes (columns in row order), or over coarse labels
+            without fine labels. Rows without samples are nan.
+        block: Rows and columns of classes that one entry of ``shares`` stands for; the last may stand for fewer.
+        columns: Name of each column, before neighbours are put together.
         has_truth: Whether ``marks`` distinguishes right from wrong.
         counts: Numbers of rows: aligned with the right parent, with a wrong one, surplus, unclaimed; 0 without truth.
     """
@@ -53,6 +58,7 @@ class RelationsPanel:
     rows: tuple[str, ...]
     marks: IntArray
     shares: FloatArray
+    block: tuple[int, int]
     columns: tuple[str, ...]
     has_truth: bool
     counts: tuple[int, int, int, int]
@@ -135,13 +141,14 @@ def _with_truth(record: RelationsRecord, source: int) -> dict[str, Any]:
     marks = np.select([in_learned & in_true, in_learned, in_true], [RIGHT, LEARNED_ONLY, TRUE_ONLY], NONE)
 
     order = theirs[has_true]
-    shares = np.where(has_learned[:, None], _row_shares(record.fine_counts)[ours][:, order], np.nan)
+    shares, block = _shares(record.fine_counts, ours, order)
     right = int((in_learned & in_true).any(axis=1).sum())
     names = tuple(_row_name(int(mine), int(true)) for mine, true in zip(ours, theirs, strict=True))
     return {
         "rows": names,
         "marks": marks.astype(np.int64),
         "shares": shares,
+        "block": block,
         "columns": tuple(str(true) for true in order),
         "counts": (right, len(aligned) - right, len(surplus), len(unclaimed)),
     }
@@ -157,17 +164,35 @@ def _without_truth(record: RelationsRecord, source: int) -> dict[str, Any]:
     learned, counts = record.fine_to_coarse[source], record.coarse_counts[source]
     order = np.argsort(learned, kind="stable")
     marks = np.where(learned[order][:, None] == np.arange(counts.shape[1]), LEARNED_ONLY, NONE)
+    shares, block = _shares(counts, order, np.arange(counts.shape[1]))
     return {
         "rows": tuple(str(fine) for fine in order),
         "marks": marks.astype(np.int64),
-        "shares": _row_shares(counts)[order],
+        "shares": shares,
+        "block": block,
         "columns": tuple(str(coarse) for coarse in range(counts.shape[1])),
         "counts": (0, 0, 0, 0),
     }
 
 
-def _row_shares(counts: IntArray) -> FloatArray:
-    """Rows scaled to sum to 1; nan for rows without samples."""
-    totals = counts.sum(axis=1, keepdims=True).astype(np.float64)
-    shares: FloatArray = np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0)
-    return shares
+def _shares(counts: IntArray, rows: IntArray, columns: IntArray) -> tuple[FloatArray, tuple[int, int]]:
+    """Shares of a row's samples by column, of so many neighbours together that a figure can show them.
+
+    Args:
+        counts: (K_F, classes) int64 number of samples.
+        rows: (rows,) int64 index into ``counts`` of every row, each once; -1 for a row without a learned class.
+        columns: (classes,) int64 index into ``counts`` of every column, each once.
+
+    Returns:
+        The shares, rows without samples nan, and the numbers of rows and columns that one of them stands for.
+    """
+    block = (-(-len(rows) // MOST_SHARES), -(-len(columns) // MOST_SHARES))
+    row_of, column_of = np.zeros(len(counts), dtype=np.int64), np.zeros(len(columns), dtype=np.int64)
+    row_of[rows[rows >= 0]] = np.flatnonzero(rows >= 0) // block[0]
+    column_of[columns] = np.arange(len(columns)) // block[1]
+    sums = np.zeros((-(-len(rows) // block[0]), -(-len(columns) // block[1])))
+    learned, others = np.nonzero(counts)  # few of many classes have samples in common
+    np.add.at(sums, (row_of[learned], column_of[others]), counts[learned, others])
+    totals = sums.sum(axis=1, keepdims=True)
+    shares: FloatArray = np.divide(sums, totals, out=np.full(sums.shape, np.nan), where=totals > 0)
+    return shares, block

@@ -52,6 +52,8 @@ def relation_figures(
             parts = [f"{right} of {right + wrong} aligned classes under their true parent"]
             parts += [f"{n} {word}" for n, word in ((surplus, "surplus"), (unclaimed, "unclaimed")) if n]
             note = f"{note}; {', '.join(parts)}"
+        if max(panel.block) > 1:
+            note = f"{note}; a cell on the left stands for {panel.block[0]} x {panel.block[1]} classes"
         name = panel.arm if by_name else panel.label
         title = f"{name}, source {panel.source}" if panel.num_sources > 1 else name
         alt = f"Learned relations of {name}: {note}."

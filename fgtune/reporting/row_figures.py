@@ -154,7 +154,8 @@ def relations_figure(panel: RelationsPanel) -> go.Figure:
     columns = {"tickvals": list(range(wide)), "ticktext": list(panel.columns)} if wide <= _MOST_NAMED else {}
     rows = {"tickvals": list(range(num_rows)), "ticktext": list(panel.rows)} if named else {}
     lay_out(figure.layout, base_layout(int(min(560, 90 + 22 * max(num_rows, 5)))))
-    lay_out(figure.layout.xaxis, axis(left, **grid, **columns, showticklabels=bool(columns), tickangle=0))
+    across = {"range": [-0.5, wide - 0.5], "tickangle": 0}
+    lay_out(figure.layout.xaxis, axis(left, **grid, **columns, **across, showticklabels=bool(columns)))
     parents = {"tickvals": list(range(num_coarse)), "range": [-0.6, num_coarse - 0.4], "tickangle": 0}
     lay_out(figure.layout.xaxis2, axis("parent", **grid, **parents, showticklabels=num_coarse <= _MOST_NAMED))
     span = {"range": [num_rows - 0.5, -0.5]}
@@ -164,7 +165,8 @@ def relations_figure(panel: RelationsPanel) -> go.Figure:
 
 
 def _shares(panel: RelationsPanel, gap: int) -> go.Heatmap:
-    shares = np.round(panel.shares, 4)
+    shares, (tall, wide) = np.round(panel.shares, 4), panel.block
+    rows, columns = _spans(panel.rows, tall), _spans(panel.columns, wide)
     return go.Heatmap(
         z=[[None if np.isnan(value) else float(value) for value in row] for row in shares],
         colorscale=_CLEAR_TO_BLUE,
@@ -173,9 +175,19 @@ def _shares(panel: RelationsPanel, gap: int) -> go.Heatmap:
         showscale=False,
         xgap=gap,
         ygap=gap,
-        customdata=[[name] * shares.shape[1] for name in panel.rows],
-        hovertemplate="row %{customdata}<br>column %{x}: %{z:.0%} of its samples<extra></extra>",
+        x0=(wide - 1) / 2,
+        dx=wide,
+        y0=(tall - 1) / 2,
+        dy=tall,
+        customdata=[[[row, column] for column in columns] for row in rows],
+        hovertemplate="row %{customdata[0]}<br>column %{customdata[1]}: %{z:.0%} of its samples<extra></extra>",
     )
+
+
+def _spans(names: Sequence[str], step: int) -> list[str]:
+    """What every ``step`` names that stand beside one another are called together."""
+    groups = [names[start : start + step] for start in range(0, len(names), step)]
+    return [group[0] if len(group) == 1 else f"{group[0]} to {group[-1]}" for group in groups]
 
 
 def _codes(panel: RelationsPanel) -> list[tuple[int, str, str]]:

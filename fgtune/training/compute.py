@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fgtune.arrays import IntArray
+from fgtune.arrays import Float32Array, IntArray
 from fgtune.data.base import Inputs, StoredInputs
 from fgtune.errors import TrialError
 from fgtune.files import replacing
@@ -76,7 +76,6 @@ class Compute:
         self.scaler.step(optimizer)
         self.scaler.update()
 
-    @torch.no_grad()
     def predict(
         self,
         model: FineClassifier,
@@ -84,31 +83,58 @@ class Compute:
         view: Callable[[Tensor], Tensor] = as_float,
         rows: IntArray | None = None,
     ) -> Predictions:
+        """All of ``parts`` together, in one array each."""
+        count = len(inputs) if rows is None else len(rows)
+        whole: tuple[Float32Array, ...] = ()
+        for block, arrays in self._blocks(model, inputs, view, rows):
+            whole = whole or tuple(np.empty((count, array.shape[1]), dtype=np.float32) for array in arrays)
+            for target, array in zip(whole, arrays, strict=True):
+                target[block] = array
+        probs, log_probs, features = whole
+        return Predictions(probs, features, log_probs=log_probs)
+
+    def parts(
+        self,
+        model: FineClassifier,
+        inputs: Inputs,
+        view: Callable[[Tensor], Tensor] = as_float,
+        rows: IntArray | None = None,
+    ) -> Iterator[tuple[slice, Predictions]]:
         """Predictions of ``model`` in evaluation mode, block by block, so that stored inputs need little memory.
 
         Args:
-            model: The network; its mode is restored afterwards.
+            model: The network; its mode is restored after the last block.
             inputs: (N, ...) float32, or uint8 images.
             view: Applied to a batch on the device: ``Views.evaluation``; by default only a conversion to float.
-            rows: (n,) rows to predict; None for all.
+            rows: (n,) rows to predict, at least one; None for all.
+
+        Yields:
+            Where a block lies among the rows, and the predictions on it.
         """
-        probs, log_probs, features = [], [], []
+        for block, (probs, log_probs, features) in self._blocks(model, inputs, view, rows):
+            yield block, Predictions(probs, features, log_probs=log_probs)
+
+    @torch.no_grad()
+    def _blocks(
+        self, model: FineClassifier, inputs: Inputs, view: Callable[[Tensor], Tensor], rows: IntArray | None
+    ) -> Iterator[tuple[slice, tuple[Float32Array, Float32Array, Float32Array]]]:
         was_training = model.training
-        model.eval()
         size = max(1, min(EVALUATION_BATCH, EVALUATION_NUMBERS // max(1, math.prod(inputs.shape[1:]))))
-        for start in range(0, len(inputs) if rows is None else len(rows), size):
-            block = slice(start, start + size)
-            batch = self.to_device(inputs[block if rows is None else rows[block]])
-            with self.autocast():
-                batch_features = model.features(view(batch))
-                logits = model.head(batch_features)
-            probs.append(logits.float().softmax(dim=1).cpu())
-            log_probs.append(logits.float().log_softmax(dim=1).cpu())
-            features.append(batch_features.float().cpu())
-        model.train(was_training)
-        return Predictions(
-            torch.cat(probs).numpy(), torch.cat(features).numpy(), log_probs=torch.cat(log_probs).numpy()
-        )
+        count = len(inputs) if rows is None else len(rows)
+        model.eval()
+        try:
+            for start in range(0, count, size):
+                block = slice(start, min(start + size, count))
+                batch = self.to_device(inputs[block if rows is None else rows[block]])
+                with self.autocast():
+                    features = model.features(view(batch))
+                    logits = model.head(features)
+                logits = logits.float()
+                found = (logits.softmax(dim=1), logits.log_softmax(dim=1), features.float())
+                probs, log_probs, vectors = (each.cpu().numpy() for each in found)
+                yield block, (probs, log_probs, vectors)
+        finally:
+            model.train(was_training)
 
     def state_dict(self) -> dict[str, Any]:
         """The scaler's state in ``fp16``, else empty."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,7 +25,7 @@ class NeighborSource:
     Args:
         config: Scope, features, refreshing, targets.
         view: The training split; holds the neighbours among raw inputs if those are used.
-        run: Predicts with a model on rows (n,) of the data set, without augmentation.
+        run: Predicts with a model on rows (n,) of the data set, without augmentation, part by part of the rows.
         initial: The model before the first step.
         teacher: The teacher before the first step.
         threads: Threads of a search in features.
@@ -35,7 +36,7 @@ class NeighborSource:
         self,
         config: NeighborsConfig,
         view: TrainingView,
-        run: Callable[[FineClassifier, IntArray], Predictions],
+        run: Callable[[FineClassifier, IntArray], Iterator[tuple[slice, Predictions]]],
         initial: FineClassifier,
         teacher: FineClassifier,
         threads: int,
@@ -54,9 +55,15 @@ class NeighborSource:
 
     def remember(self, teacher: FineClassifier) -> None:
         """Fill the memory with the predictions of ``teacher``, if there is one."""
-        if self._config.targets == "memory":
-            probs = self._run(teacher, self._view.train).probs
-            self.memory = log_of(torch.from_numpy(probs).to(self._device))
+        if self._config.targets != "memory":
+            return
+        memory = None
+        for block, part in self._run(teacher, self._view.train):
+            known = log_of(torch.from_numpy(part.probs).to(self._device))
+            if memory is None:
+                memory = known.new_empty((len(self._view.train), known.shape[1]))
+            memory[block] = known
+        self.memory = memory
 
     @property
     def held(self) -> tuple[Tensor, Tensor | None]:
@@ -72,7 +79,7 @@ class NeighborSource:
 
     def _search(self, model: FineClassifier) -> Tensor:
         """(n_train, stored) neighbours in the features of ``model``, without augmentation."""
-        features = self._run(model, self._view.train).features
+        features = np.concatenate([part.features for _, part in self._run(model, self._view.train)])
         groups = coarse_groups(self._view.train_coarse) if self._config.scope == "coarse" else None
         found = find_neighbors(features, groups, self._config.stored, self._threads)
         return torch.from_numpy(found)

@@ -5,7 +5,7 @@ What no chosen term needs is neither built nor run nor trained.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -102,7 +102,7 @@ class Networks:
         self.neighbors: NeighborSource | None = None
         if Need.NEIGHBORS in self.objective.needs:
             self.neighbors = NeighborSource(
-                config.neighbors, view, self.predict, self.model, self.teacher.model, threads, device
+                config.neighbors, view, self.parts, self.model, self.teacher.model, threads, device
             )
         self._clusters: Clusters | None = None
         self._grouped, self._sets = clustered_groups(view, num_fine)
@@ -152,7 +152,7 @@ class Networks:
         Args:
             coarse: (n_train, sources) coarse labels.
         """
-        features = self.compute.to_device(self.predict(self.model, self.view.train).features)
+        features = self.compute.to_device(self.features(self.model, self.view.train))
         log_probs = None
         if self.has_fine_head:
             parts = [
@@ -220,6 +220,14 @@ class Networks:
     def predict(self, model: FineClassifier, rows: IntArray) -> Predictions:
         """Head probabilities and features of ``model`` in evaluation mode on ``rows`` (n,) of the data set."""
         return self.compute.predict(model, self.view.inputs, self.views.evaluation, rows)
+
+    def parts(self, model: FineClassifier, rows: IntArray) -> Iterator[tuple[slice, Predictions]]:
+        """``predict`` in parts, each with where it lies among ``rows`` (n,): many classes then need little memory."""
+        return self.compute.parts(model, self.view.inputs, self.views.evaluation, rows)
+
+    def features(self, model: FineClassifier, rows: IntArray) -> Float32Array:
+        """(n, d) features of ``model`` in evaluation mode on ``rows`` (n,) of the data set."""
+        return np.concatenate([part.features for _, part in self.parts(model, rows)])
 
     def interpret(self, outputs: Predictions, rows: IntArray) -> Predictions:
         """``outputs`` of ``predict`` on ``rows`` (n,) for metrics: with coarse probabilities, and clusters, if found.

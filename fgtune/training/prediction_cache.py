@@ -8,7 +8,6 @@ import numpy as np
 
 from fgtune.arrays import Float32Array, IntArray
 from fgtune.models.classifier import FineClassifier
-from fgtune.training.compute import EVALUATION_BATCH
 from fgtune.training.networks import Networks
 from fgtune.training.predictions import Predictions
 
@@ -55,10 +54,8 @@ class PredictionCache:
         if kept or len(rows) * self._networks.num_fine <= LARGE_PREDICTIONS:
             yield rows, self.predict(rows)
             return
-        for start in range(0, len(rows), EVALUATION_BATCH):
-            part = rows[start : start + EVALUATION_BATCH]
-            outputs = self._networks.predict(self._networks.evaluated, part)
-            yield part, self._networks.interpret(outputs, part)
+        for block, outputs in self._networks.parts(self._networks.evaluated, rows):
+            yield rows[block], self._networks.interpret(outputs, rows[block])
 
     def features(self, rows: IntArray) -> Float32Array:
         """(n, d) features of the evaluated weights on ``rows`` (n,)."""

@@ -110,7 +110,7 @@ class Trainer:
             self.compute.device,
             truth,
             has_fine_head=self.networks.has_fine_head,
-            initial=lambda: self.networks.predict(self.networks.model, view.train).features,
+            initial=lambda: self.networks.features(self.networks.model, view.train),
             class_models=class_models,
         )
         self.relations = self.start.relations

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fgtune.analysis import relations_data
 from fgtune.analysis.inputs import read_study
 from fgtune.analysis.relations_data import LEARNED_ONLY, RIGHT, TRUE_ONLY, median_seed, relations_panels
 from fgtune.metrics.relations import ged
@@ -102,6 +103,32 @@ def test_without_fine_labels_rows_are_sorted_by_learned_parent(study):
     assert panel.rows == ("1", "0", "2")
     assert panel.marks.tolist() == [[LEARNED_ONLY, 0], [0, LEARNED_ONLY], [0, LEARNED_ONLY]]
     assert panel.shares.tolist() == [[1.0, 0.0], [0.25, 0.75], [0.0, 1.0]]
+
+
+@pytest.mark.parametrize("most", [3, 4, 7])
+def test_neighbours_among_many_classes_share_a_cell_that_has_all_their_samples(study, monkeypatch, most):
+    rng = np.random.default_rng(most)
+    counts = rng.integers(0, 9, size=(11, 8)) * (rng.random((11, 8)) < 0.3)
+    record = RelationsRecord(
+        fine_to_coarse=rng.integers(0, 4, size=(1, 11)),
+        coarse_counts=np.zeros((1, 11, 4), dtype=np.int64),
+        true_fine_to_coarse=rng.integers(0, 4, size=(1, 8)),
+        fine_counts=counts,
+    )
+    single = _replace(study, "baseline", record)
+    monkeypatch.setattr(relations_data, "MOST_SHARES", most)
+    panel = _replace(study, "baseline", record)
+    tall, wide = panel.block
+    assert (single.block, panel.rows, panel.columns) == ((1, 1), single.rows, single.columns)
+    assert max(panel.shares.shape) <= most
+    learned = [None if name.startswith("unclaimed") else int(name.split()[0]) for name in panel.rows]
+    true = [int(name) for name in panel.columns]
+    for row, shares in enumerate(panel.shares):
+        inside = [each for each in learned[row * tall : (row + 1) * tall] if each is not None]
+        total = counts[inside].sum()
+        for column, share in enumerate(shares):
+            found = counts[np.ix_(inside, true[column * wide : (column + 1) * wide])].sum()
+            assert np.isnan(share) if total == 0 else share == pytest.approx(found / total)
 
 
 def test_the_median_seed_is_shown_baseline_first(study):

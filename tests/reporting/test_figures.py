@@ -207,6 +207,16 @@ def test_relations_figure_marks_every_edge(study):
     assert list(figure.layout.yaxis.ticktext) == list(panel.rows)
 
 
+def test_neighbours_that_share_a_cell_are_drawn_over_their_rows_and_columns(study, monkeypatch):
+    monkeypatch.setattr("fgtune.analysis.relations_data.MOST_SHARES", 4)
+    panel = relations_panels(study)[0]
+    heatmap = relations_figure(panel).data[0]
+    assert (len(heatmap.z), len(heatmap.z[0])) == (4, 4)
+    assert (heatmap.x0, heatmap.dx, heatmap.y0, heatmap.dy) == (1, 3, 1, 3)
+    row, column = heatmap.customdata[1][3]
+    assert (row, column) == (f"{panel.rows[3]} to {panel.rows[5]}", panel.columns[9])
+
+
 def test_large_relations_are_drawn_without_names(synthetic, tmp_path, monkeypatch):
     monkeypatch.setattr("fgtune.reporting.row_figures._MOST_NAMED", 5)
     data = read_study(synthetic.SyntheticStudy().write(tmp_path))

@@ -96,17 +96,21 @@ def test_streamed_rows_are_positions_of_the_training_split():
 def passes(monkeypatch):
     """Counts passes by model and number of rows, attention maps by number of samples."""
     seen: Counter = Counter()
-    predict, attention = Networks.predict, Networks.attention
+    attention = Networks.attention
 
-    def counted(self, model, rows):
-        seen["teacher" if model is self.teacher.model else "student", len(rows)] += 1
-        return predict(self, model, rows)
+    def counted(run):
+        def counting(self, model, rows):
+            seen["teacher" if model is self.teacher.model else "student", len(rows)] += 1
+            return run(self, model, rows)
+
+        return counting
 
     def mapped(self, inputs):
         seen["attention", len(inputs)] += 1
         return attention(self, inputs)
 
-    monkeypatch.setattr(Networks, "predict", counted)
+    monkeypatch.setattr(Networks, "predict", counted(Networks.predict))
+    monkeypatch.setattr(Networks, "parts", counted(Networks.parts))
     monkeypatch.setattr(Networks, "attention", mapped)
     return seen
 

@@ -34,6 +34,19 @@ def test_predictions_do_not_depend_on_the_cut_into_batches(model, monkeypatch):
     np.testing.assert_allclose(whole.probs.sum(axis=1), 1, atol=1e-6)
 
 
+def test_parts_are_the_predictions_block_by_block(model, monkeypatch):
+    monkeypatch.setattr(module, "EVALUATION_NUMBERS", 30)
+    rows = np.random.default_rng(1).permutation(23)[:17]
+    compute = Compute("cpu", "fp32")
+    whole = compute.predict(model, INPUTS, rows=rows)
+    blocks = []
+    for block, part in compute.parts(model, INPUTS, rows=rows):
+        blocks.append((block.start, block.stop))
+        for name in ("probs", "features", "log_probs", "fine"):
+            np.testing.assert_array_equal(getattr(part, name), getattr(whole, name)[block])
+    assert blocks == [(0, 5), (5, 10), (10, 15), (15, 17)]
+
+
 def test_predictions_see_the_view_and_pixels_are_scaled(model):
     compute = Compute("cpu", "fp32")
     doubled = compute.predict(model, INPUTS, lambda batch: 2 * batch)

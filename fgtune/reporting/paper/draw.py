@@ -210,7 +210,9 @@ def draw_relations(figure: Any, panel: RelationsPanel) -> None:
     rows, coarse = panel.marks.shape
     wide, narrow = len(panel.columns), max(coarse, 2)
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[max(wide, 2 * narrow), narrow])
-    left.imshow(panel.shares, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
+    low, far = (number * step - 0.5 for number, step in zip(panel.shares.shape, panel.block, strict=True))
+    left.imshow(panel.shares, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto", extent=(-0.5, far, low, -0.5))
+    left.set(xlim=(-0.5, wide - 0.5), ylim=(rows - 0.5, -0.5))
     size = float(np.clip(110 / max(rows, 1), 1.0, 5.0))
     marks = [(RIGHT, RIGHT_COLOR, "s", RIGHT_COLOR, "learned and true"),
              (LEARNED_ONLY, WRONG_COLOR, "x", WRONG_COLOR, "learned only"),

@@ -24,7 +24,7 @@ from fgtune.analysis.summary import summarise
 from fgtune.analysis.trials import criteria_of, trials_of
 from fgtune.app.cli import main
 from fgtune.errors import ConfigError
-from fgtune.reporting.paper.draw import Row, draw_rows, rows_height
+from fgtune.reporting.paper.draw import Row, draw_relations, draw_rows, rows_height
 from fgtune.reporting.paper.figures import PaperFigure, paper_figures
 from fgtune.reporting.paper.forms import Form, Width
 from fgtune.reporting.paper.style import paper_style
@@ -116,6 +116,18 @@ def test_relations_show_the_shares_and_marks_of_the_median_seed(study):
         marks = sum(len(line.get_xdata()) for line in right.lines)
         assert marks == np.count_nonzero(panel.marks)
         assert [text.get_text() for text in left.get_yticklabels()] == list(panel.rows)
+
+
+def test_neighbours_that_share_a_cell_are_drawn_over_their_rows_and_columns(study, monkeypatch):
+    monkeypatch.setattr("fgtune.analysis.relations_data.MOST_SHARES", 4)
+    panel = relations_panels(study.data)[0]
+    figure = Figure()
+    draw_relations(figure, panel)
+    left, right = figure.axes
+    assert np.asarray(left.images[0].get_array().filled(np.nan)) == pytest.approx(panel.shares, nan_ok=True)
+    assert tuple(left.images[0].get_extent()) == (-0.5, 11.5, 11.5, -0.5)
+    assert (left.get_xlim(), left.get_ylim()) == ((-0.5, 9.5), (9.5, -0.5))
+    assert right.get_ylim() == (9.5, -0.5)
 
 
 def test_a_full_grid_is_a_heat_map_of_the_means_of_its_arms(synthetic, tmp_path):

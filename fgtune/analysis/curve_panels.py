@@ -9,12 +9,12 @@ from itertools import accumulate
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from fgtune.analysis.formatting import MetricInfo, factor_name
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.level_panels import shown_groups
 from fgtune.analysis.trials import BASELINE, COMPLETE, Trial, criteria_of, kinds_of, shown_infos
+from fgtune.analysis.verdicts.statistics import t_quantile
 from fgtune.arrays import FloatArray, IntArray
 from fgtune.results.records import CellState
 
@@ -157,7 +157,7 @@ def _arm_curve(data: StudyData, rows: _Rows, arm: PlannedArm, metric: str) -> Cu
 def _quantiles(level: float, n: IntArray) -> FloatArray:
     """Student's t for means of so many values, computed once for each number."""
     sizes, place = np.unique(np.maximum(n - 1, 1), return_inverse=True)
-    found: FloatArray = np.asarray(stats.t.ppf(0.5 + level / 2, sizes))[place]
+    found: FloatArray = np.array([t_quantile(0.5 + level / 2, size) for size in sizes.tolist()])[place]
     return found
 
 

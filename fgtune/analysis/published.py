@@ -8,12 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scipy import stats
-
 from fgtune.analysis.estimates import arm_estimate
 from fgtune.analysis.formatting import level_text
 from fgtune.analysis.inputs import StudyData
-from fgtune.analysis.verdicts.statistics import Estimate, mean_interval
+from fgtune.analysis.verdicts.statistics import Estimate, mean_interval, t_quantile
 from fgtune.config.schema.paths import has_path, value_at
 from fgtune.config.schema.published import PublishedResult, PublishedTable, find_arm
 
@@ -133,7 +131,7 @@ def difference_interval(ours: Estimate, mean: float, sd: float, n: int | None, l
     if variance == 0:
         return difference, difference
     freedom = variance**2 / (first**2 / (ours.n - 1) + second**2 / (n - 1))
-    half = float(stats.t.ppf(0.5 + level / 2, freedom)) * math.sqrt(variance)
+    half = t_quantile(0.5 + level / 2, freedom) * math.sqrt(variance)
     return difference - half, difference + half
 
 

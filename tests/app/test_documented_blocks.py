@@ -65,10 +65,12 @@ STUDIES_OF_THE_PAPERS = "experiments.md"
 """Its studies take hours to days, most of them on data to be fetched; test_studies and test_recipes run miniatures."""
 
 INSTEAD = {
-    "fgtune discover customers.csv": "fgtune discover customers.csv --minutes 1",
-    "fgtune discover customers.csv --coarse segment": "fgtune discover customers.csv --coarse segment --minutes 1",
+    "fgtune discover customers.csv": "UNTIL_DONE fgtune discover customers.csv --minutes 1",
+    "fgtune discover customers.csv --coarse segment": (
+        "UNTIL_DONE fgtune discover customers.csv --coarse segment --minutes 1"
+    ),
     "fgtune discover letters.csv --text body --coarse department": (
-        "fgtune discover letters.csv --text body --coarse department --minutes 1"
+        "UNTIL_DONE fgtune discover letters.csv --text body --coarse department --minutes 1"
     ),
     "fgtune bench": "fgtune bench --sets digits --methods kmeans --seeds 1",  # all of it takes hours
     "fgtune bench --add studies/mine.yaml:my_arm --plugins mypackage": (
@@ -92,7 +94,11 @@ INSTEAD = {
 }
 """Commands that run with less to do, or with names of this machine."""
 
-UNTIL_SERVED = """
+HELPERS = """
+UNTIL_DONE() {
+    for _ in 1 2 3 4; do if "$@"; then return 0; else code=$?; fi; if [ $code != 4 ]; then break; fi; done
+    return $code
+}
 UNTIL_SERVED() {
     "$@" > served.txt & served=$!
     for _ in $(seq 240); do if grep -q 'Ctrl-C stops it' served.txt; then break; fi; sleep 0.5; done
@@ -250,9 +256,7 @@ def run_here(tmp_path) -> Iterator[Callable[[str, str], str]]:
     kept.touch()
 
     def run(language: str, block: str) -> str:
-        script = (
-            f"set -eo pipefail\n. ./{kept.name}\n{UNTIL_SERVED}\nset -x\n{block}\nset +x\nexport -p > {kept.name}\n"
-        )
+        script = f"set -eo pipefail\n. ./{kept.name}\n{HELPERS}\nset -x\n{block}\nset +x\nexport -p > {kept.name}\n"
         command = ["bash", "-c", script] if language != "python" else [sys.executable, "-c", block]
         done = subprocess.run(
             command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=SECONDS, check=False

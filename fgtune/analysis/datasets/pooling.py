@@ -17,7 +17,7 @@ import numpy as np
 from scipy import stats
 
 from fgtune.analysis.verdicts.robust import share_interval
-from fgtune.analysis.verdicts.statistics import UNLIMITED, Estimate, Limits, cut, mean_interval
+from fgtune.analysis.verdicts.statistics import UNLIMITED, Estimate, Limits, cut, mean_interval, t_quantile
 from fgtune.arrays import FloatArray, IntArray
 
 FEWEST_DATASETS = 3
@@ -64,7 +64,7 @@ def pool(effects: Sequence[float], variances: Sequence[float], level: float, lim
     if k < FEWEST_DATASETS or estimate.sd == 0.0:
         return Pooled(Estimate(k, estimate.mean, estimate.sd, math.nan, math.nan), math.nan, tau, math.nan, math.nan)
     p = float(2 * stats.t.sf(abs(estimate.mean) * math.sqrt(k) / estimate.sd, k - 1))
-    half = float(stats.t.ppf(0.5 + level / 2, k - 1)) * estimate.sd * math.sqrt(1 + 1 / k)
+    half = t_quantile(0.5 + level / 2, k - 1) * estimate.sd * math.sqrt(1 + 1 / k)
     new = cut((estimate.mean - half, estimate.mean + half), estimate.mean, limits)
     return Pooled(estimate, p, tau, *new)
 
@@ -125,7 +125,7 @@ def interquartile_interval(
         return Aggregate(point, math.nan, math.nan)
     drawn = [rng.integers(0, own.size, size=(_RESAMPLES, own.size)) for own in values]
     means = _trimmed(values, drawn) - (_trimmed(others, drawn) if others is not None else 0.0)
-    half = float(stats.t.ppf(0.5 + level / 2, degrees)) * float(means.std(ddof=1))
+    half = t_quantile(0.5 + level / 2, degrees) * float(means.std(ddof=1))
     if half == 0.0:
         return Aggregate(point, math.nan, math.nan)
     return Aggregate(point, point - half, point + half)

@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
-from scipy import stats
 
 from fgtune.analysis.profiles.rivals import deciding_rivals
 from fgtune.analysis.verdicts.combining import Combination, Gains, at_looks, combine, rules_of
 from fgtune.analysis.verdicts.judgement import Doubt
 from fgtune.analysis.verdicts.look_tests import LookTests, sequential_p_values
 from fgtune.analysis.verdicts.robust import margin_ps
-from fgtune.analysis.verdicts.statistics import contrast_of, holm
+from fgtune.analysis.verdicts.statistics import contrast_of, holm, t_quantile
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ def _shortfall(gains: Gains, rivals: Sequence[Combination], level: float) -> flo
         sd = max(estimate.sd, rules_of(gains, [each]).least_sd)
         at_worst = math.inf if math.isnan(each.bounds[0]) else each.bounds[0]  # had the lost cells been at their worst
         mean = min(estimate.mean, at_worst)
-        lowest.append(mean - float(stats.t.ppf(1 - level, estimate.n - 1)) * sd / math.sqrt(estimate.n))
+        lowest.append(mean - t_quantile(1 - level, estimate.n - 1) * sd / math.sqrt(estimate.n))
     return max(0.0, -min(lowest))
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
 from fgtune.analysis.verdicts.combining import Gains, combine, rules_of
 from fgtune.analysis.verdicts.judgement import LostCells
+from fgtune.analysis.verdicts.statistics import t_quantile
 from fgtune.arrays import FloatArray
 
 FEW = 16
@@ -38,7 +38,7 @@ def deciding_rivals(gains: Gains, arms: Sequence[str], level: float) -> dict[str
     if len(common) < 3 or len(whole) < 2:
         return every
     values = np.array([[gains.values[arm][seed] for seed in sorted(common)] for arm in whole])  # (L, n)
-    quantile = float(stats.t.ppf(1 - level, len(common) - 1))
+    quantile = t_quantile(1 - level, len(common) - 1)
     least = rules_of(gains, [combine(gains, {whole[0]: 1.0, whole[1]: -1.0}, exact=False)]).least_sd
     rest = [arm for arm in arms if arm not in set(whole)]
     for row, arm in enumerate(whole):

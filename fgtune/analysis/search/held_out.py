@@ -18,7 +18,7 @@ import numpy as np
 from scipy import special, stats
 
 from fgtune.analysis.formatting import interval, percent
-from fgtune.analysis.verdicts.statistics import UNLIMITED, Limits, cut
+from fgtune.analysis.verdicts.statistics import UNLIMITED, Limits, cut, t_quantile
 from fgtune.arrays import FloatArray, IntArray
 from fgtune.text import count
 
@@ -70,7 +70,7 @@ class HeldOut:
         """The interval at another confidence level, (nan, nan) if there is none."""
         if not self.has_interval:
             return math.nan, math.nan
-        half = float(stats.t.ppf(0.5 + level / 2, self.folds - 1)) * self.se
+        half = t_quantile(0.5 + level / 2, self.folds - 1) * self.se
         return cut((self.mean - half, self.mean + half), self.mean, self.limits)
 
 

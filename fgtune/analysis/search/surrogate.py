@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy import stats
 
 from fgtune.analysis.search.effect_terms import Parameter
-from fgtune.analysis.verdicts.statistics import Limits, cut
+from fgtune.analysis.verdicts.statistics import Limits, cut, t_quantile
 from fgtune.arrays import FloatArray
 
 _WAVES = 16
@@ -101,7 +100,7 @@ class Surrogate:
 
     @cached_property
     def _quantile(self) -> float:
-        return float(stats.t.ppf(0.5 + self.level / 2, self.free))
+        return t_quantile(0.5 + self.level / 2, self.free)
 
 
 def fit_surrogate(

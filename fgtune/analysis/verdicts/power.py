@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import optimize, special, stats
 
-from fgtune.analysis.verdicts.statistics import smallest_exact_p
+from fgtune.analysis.verdicts.statistics import smallest_exact_p, t_quantile
 from fgtune.arrays import FloatArray
 
 MOST_SEEDS = 1000
@@ -77,7 +77,7 @@ def equivalence_power(margin: float | FloatArray, n: int, alpha: float) -> Float
 def _critical(quantile: float, n: int) -> FloatArray:
     """(nodes,) critical mean, in standard errors, at each quantile of the sample standard deviation."""
     spread = np.sqrt(stats.chi2.ppf(_NODES, n - 1) / (n - 1))
-    return np.asarray(float(stats.t.ppf(quantile, n - 1)) * spread)
+    return np.asarray(t_quantile(quantile, n - 1) * spread)
 
 
 PowerOf = Callable[[FloatArray, int, float], FloatArray]

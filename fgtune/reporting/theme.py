@@ -154,17 +154,24 @@ def metric_axis(info: MetricInfo, values: Sequence[float], title: str = "") -> d
     changes: dict[str, Any] = {"rangemode": "nonnegative"} if info.low >= 0 else {}
     if info.whole and values and max(values) - min(values) < _WHOLE_TICKS:
         changes |= {"dtick": 1, "tickformat": "d"}
-    if values and (ends := _ends(info, min(values), max(values))):
+    if ends := metric_ends(info, values):
         changes["range"] = ends
     return axis(title, **changes)
 
 
-def _ends(info: MetricInfo, low: float, high: float) -> list[float]:
-    """Ends of an axis where the page's script would draw too little or cut marks; empty where it chooses well.
+def metric_ends(info: MetricInfo, values: Sequence[float]) -> list[float]:
+    """Ends of an axis where what draws would show too little or cut marks; empty where it chooses well.
 
     Values that hardly differ are shown with their neighbourhood within the metric's range, and a mark at an end of that
-    range as a whole.
+    range as a whole; no end lies so far beyond the range that a tick could stand there.
+
+    Args:
+        info: The metric.
+        values: Finite values that the axis shows.
     """
+    if not values:
+        return []
+    low, high = min(values), max(values)
     bounded = math.isfinite(info.low) and math.isfinite(info.high)
     size = info.high - info.low if bounded else max(abs(low), abs(high)) or 1.0
     if high - low <= _LEAST_SPAN * size:

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from fgtune.analysis.curve_panels import CurvesPanel, HistoryPanel
-from fgtune.analysis.formatting import number
+from fgtune.analysis.formatting import MetricInfo, number
 from fgtune.analysis.grid_panels import GridPanel
 from fgtune.analysis.level_panels import SensitivityPanel
 from fgtune.analysis.relations_data import LEARNED_ONLY, RIGHT, TRUE_ONLY, RelationsPanel
 from fgtune.analysis.search.axes import on_log_scale
 from fgtune.analysis.search.importances import Importances
-from fgtune.reporting.paper.style import cut, dash, symbol
+from fgtune.reporting.level_figures import drawn_values
+from fgtune.reporting.paper.style import count_ticks, cut, dash, scale_metric, symbol
 from fgtune.reporting.theme import BASELINE_COLOR as GREY
 from fgtune.reporting.theme import FAINT, INK, MISSED_COLOR, RIGHT_COLOR, WRONG_COLOR, ArmStyle
 from fgtune.visible import visible
@@ -55,7 +56,14 @@ def rows_height(rows: Sequence[Row]) -> float:
     return 0.55 + 0.27 * max(2, len(rows))
 
 
-def draw_rows(figure: Any, rows: Sequence[Row], title: str, line: float | None, margin: float | None) -> None:
+def draw_rows(
+    figure: Any,
+    rows: Sequence[Row],
+    title: str,
+    line: float | None,
+    margin: float | None,
+    info: MetricInfo | None = None,
+) -> None:
     """Rows of means with intervals and single values.
 
     Args:
@@ -64,6 +72,7 @@ def draw_rows(figure: Any, rows: Sequence[Row], title: str, line: float | None, 
         title: What the horizontal axis shows.
         line: Where a vertical line stands; None for none.
         margin: Half the width of a shaded band around 0; None for none.
+        info: The metric whose values the rows are; None for differences and shares.
     """
     axes = figure.add_subplot()
     if margin is not None:
@@ -79,19 +88,14 @@ def draw_rows(figure: Any, rows: Sequence[Row], title: str, line: float | None, 
     axes.set_yticks(range(len(rows)), [cut(row.name) for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.6)
     axes.tick_params(axis="y", length=0)
+    if info is not None:
+        scale_metric(axes.xaxis, info, [x for row in rows for x in (row.mean, row.low, row.high, *row.values)])
     _below(axes, title)
 
 
 def _below(axes: Any, title: str) -> None:
     """The title of a horizontal axis, to the left of its end: beside long names of rows an axis is short."""
     axes.set_xlabel(textwrap.fill(title, _LINE), loc="right")
-
-
-def _whole(axes: Any) -> None:
-    """Ticks of a horizontal axis that counts."""
-    from matplotlib.ticker import MaxNLocator
-
-    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
 
 
 def _bar(axes: Any, x: float, y: float, low: float, high: float, color: str, marker: str, *, horizontal: bool) -> None:
@@ -125,6 +129,7 @@ def draw_levels(figure: Any, panel: SensitivityPanel, styles: Mapping[str, ArmSt
     axes.minorticks_off()
     axes.set_xlabel(panel.axis.title)
     axes.set_ylabel(panel.metric.title)
+    scale_metric(axes.yaxis, panel.metric, drawn_values(points))
 
 
 def draw_curves(figure: Any, panel: CurvesPanel, styles: Mapping[str, ArmStyle]) -> None:
@@ -135,8 +140,10 @@ def draw_curves(figure: Any, panel: CurvesPanel, styles: Mapping[str, ArmStyle])
         axes.fill_between(curve.epochs, curve.low, curve.high, color=style.color, alpha=0.14, linewidth=0)
         axes.plot(curve.epochs, curve.mean, dash(style), color=style.color, label=cut(curve.label, 24))
     axes.set_xlabel("epoch")
-    _whole(axes)
+    count_ticks(axes.xaxis)
     axes.set_ylabel(panel.metric.title)
+    drawn = [value for curve in panel.curves for part in (curve.low, curve.high, curve.mean) for value in part]
+    scale_metric(axes.yaxis, panel.metric, drawn)
     if len(panel.curves) > 1:
         figure.legend(loc="outside lower left", ncols=2)
 
@@ -154,10 +161,13 @@ def draw_history(figure: Any, panel: HistoryPanel) -> None:
                   linestyle="none", label="stopped early")  # fmt: skip
     axes.step([p.order for p in panel.points], [p.best for p in panel.points], where="post", color=WRONG_COLOR,
               label="best so far")  # fmt: skip
-    if on_log_scale(panel.metric, [point.value for point in panel.points]):
+    values = [point.value for point in panel.points]
+    if on_log_scale(panel.metric, values):
         axes.set_yscale("log")
+    else:
+        scale_metric(axes.yaxis, panel.metric, [*values, panel.baseline, *(point.value for point in stopped)])
     axes.set_xlabel("trials in the order of their end")
-    _whole(axes)
+    count_ticks(axes.xaxis)
     axes.set_ylabel(panel.metric.title)
     figure.legend(loc="outside lower left", ncols=2)
 
@@ -211,7 +221,7 @@ def draw_relations(figure: Any, panel: RelationsPanel) -> None:
     wide, narrow = len(panel.columns), max(coarse, 2)
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[max(wide, 2 * narrow), narrow])
     low, far = (number * step - 0.5 for number, step in zip(panel.shares.shape, panel.block, strict=True))
-    left.imshow(panel.shares, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto", extent=(-0.5, far, low, -0.5))
+    image = left.imshow(panel.shares, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto", extent=(-0.5, far, low, -0.5))
     left.set(xlim=(-0.5, wide - 0.5), ylim=(rows - 0.5, -0.5))
     size = float(np.clip(110 / max(rows, 1), 1.0, 5.0))
     marks = [(RIGHT, RIGHT_COLOR, "s", RIGHT_COLOR, "learned and true"),
@@ -231,6 +241,10 @@ def draw_relations(figure: Any, panel: RelationsPanel) -> None:
     left.set_yticks(names, [panel.rows[row] for row in names])
     right.set_xticks(range(coarse) if coarse <= _NAMED else [])
     right.set_xlim(-0.6, coarse - 0.4)
+    scale = figure.colorbar(image, ax=[left, right], location="top", aspect=40, fraction=0.04, pad=0.02)
+    scale.set_ticks([0.0, 0.5, 1.0], labels=["0 %", "50 %", "100 %"])
+    scale.set_label("share of a row's samples (left)", fontsize=7)
+    scale.outline.set_visible(False)
     left.set_xlabel("true fine class" if panel.has_truth else "coarse label")
     right.set_xlabel("parent", loc="right")
     figure.legend(*right.get_legend_handles_labels(), loc="outside lower left", ncols=3, columnspacing=1.0)

@@ -179,7 +179,7 @@ def _arms(
             values = tuple(value for _, value in point.seeds)
             rows.append(Row(point.label, each.mean, each.low, each.high, values, style.color, symbol(style)))
             line = each.mean if point.is_baseline else line
-    drawn = partial(draw_rows, rows=rows, title=info.title, line=line, margin=None)
+    drawn = partial(draw_rows, rows=rows, title=info.title, line=line, margin=None, info=info)
     return PaperFigure(name, f"{caption} Line: the baseline's mean.", rows_height(rows), drawn)
 
 
@@ -213,7 +213,7 @@ def _relations(data: StudyData, summary: StudySummary) -> Iterator[PaperFigure]:
             f"Relations of {panel.label}{source}, seed {panel.seed} (its median one). Rows: {rows}. "
             "Left: where a row's samples lie. Right: its parent."
         )
-        height = min(7.0, 0.9 + 0.16 * max(len(panel.rows), 5))
+        height = min(7.3, 1.2 + 0.16 * max(len(panel.rows), 5))
         yield PaperFigure(f"relations-{rank}", caption, height, partial(draw_relations, panel=panel))
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+from fgtune.analysis.formatting import MetricInfo
 from fgtune.reporting.paper.fonts import FAMILY
 from fgtune.reporting.theme import BASELINE_COLOR as GREY
-from fgtune.reporting.theme import INK, ArmStyle
+from fgtune.reporting.theme import INK, ArmStyle, metric_ends
 from fgtune.visible import visible
 
 _SYMBOLS = {
@@ -65,6 +67,27 @@ def symbol(style: ArmStyle) -> str:
 def dash(style: ArmStyle) -> str:
     """The line of an arm."""
     return _DASHES[style.dash]
+
+
+def count_ticks(axis: Any) -> None:
+    """Whole numbers alone as ticks of an axis of Matplotlib."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator("auto", integer=True))
+
+
+def scale_metric(axis: Any, info: MetricInfo, values: Iterable[float]) -> None:
+    """Scale an axis of Matplotlib for a metric, as ``metric_axis`` scales one of the page.
+
+    Args:
+        axis: The horizontal or the vertical one of its axes.
+        info: The metric.
+        values: What the axis shows; those that are not finite do not count.
+    """
+    if ends := metric_ends(info, [value for value in values if math.isfinite(value)]):
+        getattr(axis.axes, f"set_{axis.axis_name}lim")(ends)
+    if info.whole:
+        count_ticks(axis)
 
 
 def cut(text: str, longest: int = 34) -> str:

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from fgtune.analysis.curve_panels import history_panels, learning_panels
+from fgtune.analysis.formatting import metric_info
 from fgtune.analysis.grid_panels import grid_panels
 from fgtune.analysis.inputs import read_study
 from fgtune.analysis.level_panels import sensitivity_panels
@@ -109,9 +110,40 @@ def test_levels_and_curves_are_those_of_the_page(study):
             assert tuple(line.get_ydata()) == pytest.approx(curve.mean)
 
 
+def ticks_in_view(axes, side="y"):
+    low, high = sorted(getattr(axes, f"get_{side}lim")())
+    return [tick for tick in getattr(axes, f"get_{side}ticks")() if low <= tick <= high]
+
+
+@pytest.mark.parametrize("accuracy", [1.0, 0.99, 0.7])
+def test_counts_have_whole_ticks_and_none_below_the_end_of_their_range(synthetic, tmp_path, accuracy):
+    levels = ("baseline", "num_fine_ratio=0.8", "num_fine_ratio=1.2", "num_fine_ratio=1.5")
+    made = Drawn(synthetic.SyntheticStudy(accuracy=dict.fromkeys(levels, accuracy)).write(tmp_path))
+    ranks = {panel.metric.name: f"levels-{rank}" for rank, panel in enumerate(sensitivity_panels(made.data))}
+    curves = {panel.metric.name: f"curves-{rank}" for rank, panel in enumerate(learning_panels(made.data))}
+    for names in (ranks, curves):
+        ticks = ticks_in_view(made.axes(names["test/ged"])[0])
+        assert ticks
+        assert min(ticks) >= 0
+        assert all(tick == round(tick) for tick in ticks)
+        shares = ticks_in_view(made.axes(names["test/clustering_accuracy"])[0])
+        assert len(shares) > 1
+        assert 0 <= min(shares) <= max(shares) <= 1
+
+
+def test_a_count_that_is_the_same_everywhere_is_drawn_within_its_range():
+    info = metric_info("test/ged")
+    rows = [Row(name, 0.0, 0.0, 0.0, (0.0, 0.0)) for name in ("a", "b")]
+    figure = Figure()
+    draw_rows(figure, rows, info.title, 0.0, None, info)
+    (axes,) = figure.axes
+    assert ticks_in_view(axes, "x") == [0.0, 1.0]
+
+
 def test_relations_show_the_shares_and_marks_of_the_median_seed(study):
     for rank, panel in enumerate(relations_panels(study.data)):
-        left, right = study.axes(f"relations-{rank}")
+        left, right, scale = study.axes(f"relations-{rank}")
+        assert [tick.get_text() for tick in scale.get_xticklabels()] == ["0 %", "50 %", "100 %"]
         assert np.asarray(left.images[0].get_array().filled(np.nan)) == pytest.approx(panel.shares, nan_ok=True)
         marks = sum(len(line.get_xdata()) for line in right.lines)
         assert marks == np.count_nonzero(panel.marks)
@@ -123,7 +155,7 @@ def test_neighbours_that_share_a_cell_are_drawn_over_their_rows_and_columns(stud
     panel = relations_panels(study.data)[0]
     figure = Figure()
     draw_relations(figure, panel)
-    left, right = figure.axes
+    left, right, _ = figure.axes
     assert np.asarray(left.images[0].get_array().filled(np.nan)) == pytest.approx(panel.shares, nan_ok=True)
     assert tuple(left.images[0].get_extent()) == (-0.5, 11.5, 11.5, -0.5)
     assert (left.get_xlim(), left.get_ylim()) == ((-0.5, 9.5), (9.5, -0.5))

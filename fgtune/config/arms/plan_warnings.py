@@ -35,8 +35,11 @@ def plan_warnings(
         yield from _large_steps(f"arm {name}", config)
         yield from _long_queue(f"arm {name}", config, shapes)
     for name, space in spaces.items():
-        found = (each for config in _drawn(space) for each in _long_queue(f"points of {name}", config, shapes))
-        yield from dict.fromkeys(found)
+        where, points = f"points of {name}", [*_drawn(space)]
+        yield from dict.fromkeys(each for config in points for each in _long_queue(where, config, shapes))
+        largest = max(points, key=_adam_rate, default=None)
+        if largest is not None:
+            yield from _large_steps(where, largest)
 
 
 def _drawn(space: SearchSpace) -> Iterator[TrialConfig]:
@@ -60,12 +63,17 @@ def _small_batches(where: str, config: TrialConfig) -> Iterator[str]:
         )
 
 
+def _adam_rate(config: TrialConfig) -> float:
+    """The learning rate of AdamW; 0 with another optimiser."""
+    return config.optimizer.lr if isinstance(config.optimizer, AdamConfig) else 0.0
+
+
 def _large_steps(where: str, config: TrialConfig) -> Iterator[str]:
     """AdamW's steps do not shrink with the gradient, so a learning rate of SGD's is far too large for it."""
-    optimizer = config.optimizer
-    if isinstance(optimizer, AdamConfig) and optimizer.lr >= LARGE_ADAM_LR:
+    rate = _adam_rate(config)
+    if rate >= LARGE_ADAM_LR:
         yield (
-            f"{where}: optimizer.lr {optimizer.lr:g} suits sgd; adamw usually diverges or learns nothing above "
+            f"{where}: optimizer.lr {rate:.2g} suits sgd; adamw usually diverges or learns nothing above "
             f"{LARGE_ADAM_LR:g}, so try {AdamConfig().lr:g}"
         )
 

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csc_array, csr_array
 
+from fgtune.config.schema.paths import nearest
 from fgtune.data.labels import check_exact, class_name, is_missing
 from fgtune.data.readers.data_files import check_memory, missing, reason_of
 from fgtune.errors import DataError
@@ -71,11 +72,10 @@ class H5adFile:
         obs = self._child(self._root, "obs")
         if isinstance(obs, self._h5py.Group):
             if name not in obs or name.startswith("__"):
-                raise self._wrong(f"no column {name!r} in obs, which has {self._list('obs')}", path)
+                raise self._misnamed(name, self.columns(), path)
             return self._labels(obs, name)
         if name not in (obs.dtype.names or ()):  # anndata before 0.7: one table of records
-            known = ", ".join(field for field in obs.dtype.names or () if field != "index")
-            raise self._wrong(f"no column {name!r} in obs, which has {known or 'no columns'}", path)
+            raise self._misnamed(name, self.columns(), path)
         values = self._values(obs)[name]
         if self._has(self._root, "uns", f"{name}_categories"):
             categories = self._text(self._values(self._child(self._child(self._root, "uns"), f"{name}_categories")))
@@ -201,6 +201,12 @@ class H5adFile:
             )
         check_exact(values, self._where, "obs")
         return ["" if is_missing(value) else class_name(_plain(value)) for value in values.tolist()]
+
+    def _misnamed(self, name: str, known: Sequence[str], path: str) -> DataError:
+        near = nearest(name, known)
+        rule = f"no column {name!r} in obs, which has {first_of(known, 12) or 'no columns'}"
+        fix = f"Did you mean {near!r}?" if near else f"Expected layout: {LAYOUT}."
+        return DataError(rule, where=self._where, path=path, fix=fix)
 
     def _wrong(self, rule: str, path: str = "trial.data.path") -> DataError:
         return DataError(rule, where=self._where, path=path, fix=f"Expected layout: {LAYOUT}. {GET}")

@@ -65,6 +65,17 @@ def test_a_learning_rate_of_sgd_in_adamw_is_warned_of(tmp_path, rate, told):
     assert [each.startswith("arm two: optimizer.lr 0.1 suits sgd; adamw usually") for each in found] == [True] * told
 
 
+@pytest.mark.parametrize(("kinds", "told"), [(["sgd", "adamw"], True), (["sgd"], False)])
+def test_so_are_points_of_a_space_that_reach_one(tmp_path, kinds, told):
+    parameters = {"optimizer.kind": {"kind": "choice", "values": kinds}} | {
+        "optimizer.lr": {"kind": "log_uniform", "low": 1e-4, "high": 0.5}
+    }
+    space = {"parameters": parameters}
+    design = {"kind": "search", "space": space, "trials": 3, "metric": "val/silhouette"}
+    found = warnings_of(tmp_path, design)
+    assert [each.startswith("points of the search: optimizer.lr 0.") for each in found] == [True] * told
+
+
 def test_doubts_about_the_data_are_warnings_of_the_plan(tmp_path):
     path = tmp_path / "s.yaml"
     trial = {"data": {"kind": "digits"}, "classes": {"num_fine": 10}}

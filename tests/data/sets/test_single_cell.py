@@ -205,6 +205,10 @@ FAULTS = {
     "text": ({"damage": lambda path: path.write_text("no file")}, "is not a readable .h5ad ("),
     "gone": ({"damage": lambda path: path.unlink()}, "AnnData file not found; looked for "),
     "no column": ({"fine": "kind"}, "trial.data.fine: no column 'kind' in obs, which has missing, number, plain"),
+    "a column misspelt": (
+        {"fine": "stat"},
+        "no column 'stat' in obs, which has missing, number, plain, state, type. Fix: Did you mean 'state'?",
+    ),
     "no column in records": ({"fine": "kind", "encoding": "records"}, "no column 'kind' in obs, which has state"),
     "no batch": (
         {"preprocess": EVERYTHING | {"genes": {"kind": "seurat_v3", "batch_key": "patient"}}},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 
@@ -15,7 +16,7 @@ HOSTILE = """</script><script>window.pwned = 1</script><img src=x onerror="windo
 
 @pytest.fixture(scope="module")
 def roots(synthetic, tmp_path_factory):
-    """Two studies of the same arms, one of which has a hostile question and a failed cell."""
+    """Two studies of the same arms; the second has a hostile question, a failed cell, and an arm that has not run."""
     parent, folders = tmp_path_factory.mktemp("studies"), []
     for name in ("kf_demo", "kf_again"):
         text = synthetic.KF_STUDY.replace("kf_demo", name)
@@ -23,7 +24,8 @@ def roots(synthetic, tmp_path_factory):
         if name == "kf_again":
             text = re.sub(r"^question: .*$", "question: " + json.dumps(HOSTILE), text, count=1, flags=re.MULTILINE)
             text = text.replace("epochs: 60", "epochs: 60\n  batch_size: 128")
-            faults = synthetic.Faults(failed={("num_fine_ratio=0.8", 2): HOSTILE})
+            unrun = {("num_fine_ratio=1.5", seed) for seed in range(5)}
+            faults = synthetic.Faults(missing=unrun, failed={("num_fine_ratio=0.8", 2): HOSTILE})
         study = synthetic.SyntheticStudy(text=text, accuracy={"num_fine_ratio=1.2": 0.8}, faults=faults)
         folder = study.write(parent / name)
         data = {data_key(folder.ledger.read()[0].config["data"]): "f00d"}
@@ -85,4 +87,33 @@ def test_the_selector_of_arms_drives_tables_and_figures(browser, page):
     labels = [each for each in names.all_text_contents() if "K_F" in each]
     assert labels
     assert all("1.2" in each for each in labels)
+    view.close()
+
+
+def test_a_table_in_which_a_cell_spans_columns_is_sorted_and_downloaded_by_column(browser, page, tmp_path):
+    view = browser.new_page(viewport={"width": 1400, "height": 900})
+    view.goto(page.as_uri())
+    view.locator("html[data-figures]").wait_for(state="attached", timeout=60_000)
+    table = view.locator('[aria-label="The same arms"]')
+
+    def shown() -> list[dict[str, str]]:
+        with view.expect_download() as download:
+            view.get_by_label("Download the table The same arms as CSV").click()
+        download.value.save_as(tmp_path / "same.csv")
+        with (tmp_path / "same.csv").open(encoding="utf-8-sig", newline="") as file:
+            return list(csv.DictReader(file))
+
+    numbers = {}
+    for order in ("ascending", "descending"):
+        table.locator("thead th", has_text="Difference").click()
+        assert table.locator("thead th", has_text="Difference").get_attribute("aria-sort") == order
+        numbers[order] = [float(row["Difference"]) for row in shown() if not row["Pairs"].startswith("not comparable")]
+    assert len(numbers["ascending"]) == 3
+    assert numbers["ascending"] == sorted(numbers["ascending"]) == numbers["descending"][::-1]
+    table.locator("thead th", has_text="settings").click()
+    rows = shown()
+    settings = [row["The arm's settings"] for row in rows]
+    assert settings == sorted(settings, key=str.lower)
+    (unrun,) = [row for row in rows if row["Pairs"].startswith("not comparable")]
+    assert [unrun[name] for name in ("Difference", "Interval", "p (Holm)", "Repeated")] == ["", "", "", "–"]
     view.close()

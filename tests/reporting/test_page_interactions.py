@@ -13,13 +13,17 @@ import pytest
 from playwright.sync_api import Page
 
 from fgtune.reporting.html import write_up
+from fgtune.results.samples import SampleCard, SampledClass, write_samples
 
 OTHERS = ("num_fine_ratio=0.8", "num_fine_ratio=1.2", "num_fine_ratio=1.5")
 
 
 @pytest.fixture(scope="module")
 def report(synthetic, kf_accuracy, tmp_path_factory) -> Path:
-    return write_up(synthetic.SyntheticStudy(accuracy=kf_accuracy).write(tmp_path_factory.mktemp("page")))[0]
+    folder = synthetic.SyntheticStudy(accuracy=kf_accuracy).write(tmp_path_factory.mktemp("page"))
+    classes = (SampledClass("b", 7, texts=("one", "four")), SampledClass("a", 30, texts=("three", "two")))
+    write_samples(folder, "letters", SampleCard("letters", classes, 0))
+    return write_up(folder)[0]
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +144,16 @@ def test_tables_sort_by_numbers_from_the_keyboard_around_the_baseline(page):
     assert values == sorted(values)
     assert ends["descending"] == ends["ascending"][::-1]
     assert _rows(page, "Arms")[0] == "K_F/K_F* 1.0"
+
+
+def test_samples_of_texts_are_sorted_and_copied_each_with_its_class(page):
+    texts = page.locator('[aria-label="Samples of letters"]')
+    texts.locator("thead th", has_text="Texts begin with").click()
+    page.evaluate("void (navigator.clipboard.writeText = async (text) => { window.taken = text; })")
+    page.get_by_label("Copy the table Samples of letters", exact=True).click()
+    _until(page, "window.taken !== undefined")
+    rows = [line.split("\t") for line in page.evaluate("window.taken").splitlines()]
+    assert rows[1:] == [["b", "7", "four"], ["b", "7", "one"], ["a", "30", "three"], ["a", "30", "two"]]
 
 
 def test_a_filtered_table_is_copied_and_downloaded_as_it_is_shown(page, tmp_path):

@@ -44,17 +44,24 @@
       });
     });
     table.querySelectorAll("tbody tr.baseline").forEach((row) => { row.dataset.sortMethod = "none"; });
+    /* Where cells span columns, the place of a cell in its row is not its column, and tablesort has to be told that. */
+    const spanned = table.querySelector("tbody [colspan]") !== null;
+    if (spanned) heads.forEach((head, at) => { head.dataset.sortColumnKey = at; });
     let keyed = false;
     table.addEventListener("beforeSort", () => {
       if (keyed) return;
       keyed = true;
       for (const row of table.tBodies[0].rows) {
-        [...row.cells].forEach((cell, at) => {
-          if (cell.dataset.sort !== undefined || !heads[at]) return;
+        let at = 0;
+        for (const cell of row.cells) {
           const number = heads[at].classList.contains("n");
+          if (spanned) cell.dataset.sortColumnKey = at;
+          at += cell.colSpan;
+          if (cell.colSpan > 1) cell.dataset.sort = " "; /* words in place of several values */
+          if (cell.dataset.sort !== undefined) continue;
           const value = number ? numberOf(cell.textContent) : textOf(cell);
           cell.dataset.sort = number ? (Number.isNaN(value) ? " " : String(value)) : value || " ";
-        });
+        }
       }
     });
     new Tablesort(table);

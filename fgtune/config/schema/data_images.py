@@ -89,10 +89,11 @@ class Cifar100Config(BaseDataConfig):
     """For ``cifar_si``: a text file with the 100 kept shares, by fine id. None draws them by ``fractions_seed``."""
     fractions_seed: Seed = 0
     """Seed of drawn shares: in the published range (.3173 to .9881, mean .6468), but not the published shares."""
-    taxonomy: Literal["official", "alternative", "nested", "both"] = "official"
-    """The 20 official groups (T1); 20 other groups (T2); 10 pairs of official groups; or T1 and T2 as two sources."""
+    taxonomy: Literal["official", "alternative", "nested", "both", "official_nested"] = "official"
+    """The 20 official groups (T1); 20 other groups (T2); 10 pairs of official groups (T3); T1 and T2 as two sources; or
+    T1 and T3 as two sources."""
     half: Literal["even", "odd"] | None = None
-    """Train on every second image only: the share that one source labels under ``both``."""
+    """Train on every second image only: the share that one source labels where there are two."""
     val_fraction: OpenFraction = 0.1
     """Share of the official train part that is held out for validation."""
 
@@ -100,8 +101,8 @@ class Cifar100Config(BaseDataConfig):
     def _options_agree(self) -> Cifar100Config:
         if self.variant != "cifar_si" and self.fractions is not None:
             raise ValueError("fractions belongs to variant cifar_si")
-        if self.taxonomy == "both" and self.half is not None:
-            raise ValueError("taxonomy both uses every image; half belongs to a single taxonomy")
+        if self.taxonomy in ("both", "official_nested") and self.half is not None:
+            raise ValueError(f"taxonomy {self.taxonomy} uses every image; half belongs to a single taxonomy")
         return self
 
 

@@ -1,8 +1,8 @@
 """CIFAR-100 as coarse-to-fine studies use it: variants, taxonomies, and the given split (FALCON, appendix C).
 
 Sources: Krizhevsky 2009 (the 20 official groups, "T1", read from the files themselves); FALCON (ICML 2024), table 4
-and appendix J (20 other groups, "T2", and the classes of CIFAR68). How its nested taxonomy pairs the official groups is
-not published; the pairs here join similar groups.
+and appendix J (20 other groups, "T2", and the classes of CIFAR68); mlbio-epfl/falcon, ``datasets/cifar100/labels.py``
+(which official groups its 10 groups of groups join, "T3" here).
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ NESTED_PAIRS: dict[str, tuple[str, str]] = {
     "people_and_reptiles": ("people", "reptiles"),
     "vehicles": ("vehicles_1", "vehicles_2"),
 }
-"""The nested taxonomy: each of its groups is a pair of official ones."""
+"""The nested taxonomy T3: each of its groups is a pair of official ones, as in FALCON's code; the names are ours."""
 
 CIFAR68_DROPPED = (
     *(0, 2, 7, 9, 11, 15, 16, 21, 22, 25, 26, 27, 30, 40, 42, 45),
@@ -79,6 +79,7 @@ def load_cifar100(config: Cifar100Config) -> Dataset:
     The official test file is the test split; of every fine class of the official train file the first
     ``1 - val_fraction`` in file order train, the rest validates. Under ``taxonomy: both`` images at even places of the
     training (validation) part carry the official label, those at odd places the alternative one; test images both.
+    ``official_nested`` has the nested label in place of the alternative one.
 
     Raises:
         DataError: If files are missing, damaged, hostile, or not CIFAR-100.
@@ -171,11 +172,11 @@ def _coarse_labels(
     official = files.fine_to_coarse
     if taxonomy == "official":
         return official[fine][:, None], (files.coarse_names,)
-    if taxonomy == "nested":
+    if taxonomy in ("nested", "official_nested"):
         parents, names = nested_groups(official, files.coarse_names)
-        return parents[fine][:, None], (names,)
-    parents, names = alternative_groups(files.fine_names, official, files.coarse_names)
-    if taxonomy == "alternative":
+    else:
+        parents, names = alternative_groups(files.fine_names, official, files.coarse_names)
+    if taxonomy in ("nested", "alternative"):
         return parents[fine][:, None], (names,)
     coarse = np.stack([official[fine], parents[fine]], axis=1)
     odd = _places(split) % 2

@@ -17,6 +17,18 @@ from fgtune.data.views import true_relations
 from fgtune.errors import DataError
 
 DROPPED = "0 2 7 9 11 15 16 21 22 25 26 27 30 40 42 45 47 49 50 51 57 61 70 72 81 85 88 89 90 93 94 95"
+RELEASED_PAIRS = (  # supersuperclasses of datasets/cifar100/labels.py in mlbio-epfl/falcon
+    "aquatic_mammals + fish",
+    "medium_mammals + small_mammals",
+    "large_carnivores + large_omnivores_and_herbivores",
+    "insects + non-insect_invertebrates",
+    "flowers + trees",
+    "fruit_and_vegetables + food_containers",
+    "household_electrical_devices + household_furniture",
+    "large_man-made_outdoor_things + large_natural_outdoor_scenes",
+    "vehicles_1 + vehicles_2",
+    "people + reptiles",
+)
 CIFAR68_SIZES = [2, 5, 4, 2, 2, 3, 3, 4, 3, 5, 4, 3, 5, 3, 3, 3, 4, 4, 4, 2]
 
 
@@ -99,9 +111,21 @@ def test_the_nested_taxonomy_pairs_official_groups(load):
     pairs = np.unique(np.hstack([official.coarse, nested.coarse]), axis=0)
     assert np.bincount(pairs[:, 1]).tolist() == [2] * 10
     assert len(pairs) == 20
+    members = [pairs[pairs[:, 1] == group, 0] for group in range(10)]
+    joined = {frozenset(official.coarse_names[0][each] for each in both) for both in members}
+    assert joined == {frozenset(pair.split(" + ")) for pair in RELEASED_PAIRS}
 
 
-@pytest.mark.parametrize("taxonomy", ["alternative", "nested", "both"])
+def test_the_nested_taxonomy_may_be_a_second_source(load):
+    official, nested, two = (load(taxonomy=name) for name in ("official", "nested", "official_nested"))
+    assert two.num_coarse == (20, 10)
+    train, test = (np.flatnonzero(two.given_split == part) for part in (0, 2))
+    assert np.array_equal(two.coarse[train[::2]], np.hstack([official.coarse[train[::2]], -np.ones((450, 1))]))
+    assert np.array_equal(two.coarse[train[1::2]], np.hstack([-np.ones((450, 1)), nested.coarse[train[1::2]]]))
+    assert np.array_equal(two.coarse[test], np.hstack([official.coarse[test], nested.coarse[test]]))
+
+
+@pytest.mark.parametrize("taxonomy", ["alternative", "nested", "both", "official_nested"])
 def test_cifar68_has_no_empty_group_in_any_taxonomy(load, taxonomy):
     data = load(variant="cifar68", taxonomy=taxonomy)
     assert [len(names) for names in data.coarse_names] == list(data.num_coarse)
@@ -283,6 +307,7 @@ def test_a_download_is_asked_for_once_and_only_when_files_are_missing(load, tmp_
     [
         ({"fractions": "x.txt"}, "fractions belongs to variant cifar_si"),
         ({"taxonomy": "both", "half": "even"}, "half belongs to a single taxonomy"),
+        ({"taxonomy": "official_nested", "half": "odd"}, "half belongs to a single taxonomy"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(fields, message):

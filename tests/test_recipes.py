@@ -62,10 +62,7 @@ def products(layouts: ModuleType, root: Path) -> dict[str, object]:
 
 
 def cifar_fs(layouts: ModuleType, root: Path) -> dict[str, object]:
-    layouts.write_cifar100(root, per_class=20, test_per_class=3)
-    names = layouts.FINE_NAMES
-    layouts.write_class_lists(root / "lists", names[:64], names[64:80], names[80:])
-    return {"trial.data.path": root, "trial.data.classes": root / "lists"}
+    return cifar(layouts, root)
 
 
 def birds(layouts: ModuleType, root: Path) -> dict[str, object]:

@@ -85,10 +85,12 @@ class Cifar100Config(BaseDataConfig):
     """Let torchvision fetch the set into ``path`` where it is missing."""
     variant: Literal["full", "cifar68", "cifar_si"] = "full"
     """All 100 classes; 68 of them, in groups of 2 to 5; or all of them with a share of each class's images dropped."""
+    shares: Literal["published", "drawn"] = "published"
+    """For ``cifar_si``: keep the published share of each class, or one drawn by ``fractions_seed``."""
     fractions: Text | None = None
-    """For ``cifar_si``: a text file with the 100 kept shares, by fine id. None draws them by ``fractions_seed``."""
+    """For ``cifar_si``: a text file with 100 other shares, by fine id."""
     fractions_seed: Seed = 0
-    """Seed of drawn shares: in the published range (.3173 to .9881, mean .6468), but not the published shares."""
+    """Seed of drawn shares, which have the range and the mean of the published ones (.3173 to .9881, .6468)."""
     taxonomy: Literal["official", "alternative", "nested", "both", "official_nested"] = "official"
     """The 20 official groups (T1); 20 other groups (T2); 10 pairs of official groups (T3); T1 and T2 as two sources; or
     T1 and T3 as two sources."""
@@ -99,8 +101,13 @@ class Cifar100Config(BaseDataConfig):
 
     @model_validator(mode="after")
     def _options_agree(self) -> Cifar100Config:
-        if self.variant != "cifar_si" and self.fractions is not None:
-            raise ValueError("fractions belongs to variant cifar_si")
+        for name, is_set in (("fractions", self.fractions is not None), ("shares: drawn", self.shares == "drawn")):
+            if self.variant != "cifar_si" and is_set:
+                raise ValueError(f"{name} belongs to variant cifar_si")
+        if self.fractions is not None and self.shares == "drawn":
+            raise ValueError("fractions gives the shares, so shares must not be drawn")
+        if self.fractions_seed and self.shares != "drawn":
+            raise ValueError("fractions_seed needs shares: drawn")
         if self.taxonomy in ("both", "official_nested") and self.half is not None:
             raise ValueError(f"taxonomy {self.taxonomy} uses every image; half belongs to a single taxonomy")
         return self
@@ -184,7 +191,8 @@ class FewShotDataConfig(ImageSetConfig):
     layout: Literal["class_folders", "cifar100"] = "class_folders"
     """``path`` holds one folder per class (``images/CLASS`` in CUB), or CIFAR-100's python pickles."""
     classes: Text
-    """Folder of ``train.txt``, ``val.txt`` and ``test.txt``: one class name per line; or of such ``.csv``, a row an
-    image, with a column ``label``."""
+    """``cifar_fs`` or ``cub``, whose lists come with fgtune; or a folder of ``train.txt``, ``val.txt`` and
+    ``test.txt``: one class name per line; or of such ``.csv``, a row an image, with a column ``label``. Where labels
+    are no folders of ``path``, the column ``filename`` tells the class, by its letters."""
     size: Annotated[int, Field(ge=4)] = 84
     """Side in pixels of every image after resizing; CIFAR images stay 32."""

@@ -16,13 +16,16 @@ import numpy.typing as npt
 from fgtune.arrays import IntArray
 from fgtune.config.schema.data_images import Cifar100Config
 from fgtune.data.base import Dataset
+from fgtune.data.readers.class_lists import SHIPPED_LISTS
 from fgtune.data.readers.data_files import read_lines
 from fgtune.data.sets.cifar_files import NUM_FINE, CifarFiles, CifarPart, read_cifar100
 from fgtune.errors import DataError
 from fgtune.streams import numpy_stream
 
+PUBLISHED_SHARES = SHIPPED_LISTS / "cifar_si.txt"
+"""The share of each class that CIFAR-SI keeps, by fine id."""
 FRACTION_RANGE, FRACTION_MEAN = (0.3173, 0.9881), 0.6468
-"""Least, greatest and mean share of a class that CIFAR-SI keeps."""
+"""Least, greatest and mean of them."""
 
 SHARED_GROUPS = (
     "trees",
@@ -147,14 +150,16 @@ def _kept(part: CifarPart, config: Cifar100Config) -> IntArray:
         return np.arange(len(part.fine))
     if config.variant == "cifar68":
         return np.flatnonzero(~np.isin(part.fine, CIFAR68_DROPPED)).astype(np.int64)
-    given = config.fractions
-    shares = cifar_si_fractions(config.fractions_seed) if given is None else _read_fractions(Path(given))
+    if config.shares == "drawn":
+        shares = cifar_si_fractions(config.fractions_seed)
+    else:
+        shares = _read_fractions(PUBLISHED_SHARES if config.fractions is None else Path(config.fractions))
     return np.flatnonzero(first_of_each(part.fine, shares)).astype(np.int64)
 
 
 def _read_fractions(file: Path) -> npt.NDArray[np.float64]:
     path, layout = "trial.data.fractions", "a text file with 100 numbers in (0, 1], by fine id, one per line"
-    lines = read_lines(file, "file of kept shares", path, layout, "Leave it out to have shares drawn.")
+    lines = read_lines(file, "file of kept shares", path, layout, "Leave it out for the published shares.")
     try:
         shares = np.array([float(number) for line in lines for number in line.replace(",", " ").split()])
     except ValueError as error:

@@ -10,19 +10,16 @@ from fgtune.arrays import IntArray
 from fgtune.config.schema.data_images import FewShotDataConfig, ImageFolderConfig, ImageSetConfig
 from fgtune.data.base import Dataset, Inputs
 from fgtune.data.check import SPLIT_NAMES
-from fgtune.data.labels import nfc
 from fgtune.data.readers.class_folders import class_folders
-from fgtune.data.readers.data_files import folders_in, inside, missing, read_lines
+from fgtune.data.readers.class_lists import ClassList, fitted, read_class_list
+from fgtune.data.readers.data_files import folders_in, inside, missing
 from fgtune.data.readers.images import SUFFIXES, CachePolicy, ImageFiles, images_in
-from fgtune.data.readers.tables import cells, labels_of, read_table
-from fgtune.data.sets.cifar_files import read_cifar100
+from fgtune.data.readers.tables import labels_of, read_table
+from fgtune.data.sets.cifar_files import CifarFiles, read_cifar100
 from fgtune.errors import DataError
 
 LAYOUT = "PATH/COARSE/FINE/*.jpg or PATH/COARSE/*.jpg (or .png ...), or PATH with a CSV named by data.table"
 GET = "Point data.path to the folder of your images."
-LISTS_LAYOUT = "CLASSES/{train,val,test}.txt with one class name per line, or .csv with a column label"
-LABEL = "label"
-LISTS_GET = "Write the class lists of your benchmark (CIFAR-FS: 64, 16, 20; CUB: 100, 50, 50)."
 FOLDERS_LAYOUT = "PATH/CLASS/*.jpg (or .png ...), as in images/ of CUB_200_2011"
 FOLDERS_GET = "Point data.path to the folder that holds the class folders."
 
@@ -81,13 +78,14 @@ def load_few_shot(config: FewShotDataConfig) -> Dataset:
     Raises:
         DataError: If lists or images are missing, or a class is unknown or listed twice.
     """
-    folder = Path(config.classes)
-    lists = [_class_list(folder, part) for part in SPLIT_NAMES]
+    parts = [read_class_list(config.classes, part) for part in SPLIT_NAMES]
+    files = read_cifar100(Path(config.path), download=False) if config.layout == "cifar100" else None
+    lists, notes = _folders_of(config, parts) if files is None else (_checked(config, parts, files), ())
     classes = [name for names in lists for name in names]
     repeated = next((name for name in classes if classes.count(name) > 1), None)
     if repeated is not None:
-        raise DataError(f"class {repeated!r} is listed twice", where=str(folder), path="trial.data.classes")
-    inputs, fine = (_from_class_folders if config.layout == "class_folders" else _from_cifar)(config, classes)
+        raise DataError(f"class {repeated!r} is listed twice", where=config.classes, path="trial.data.classes")
+    inputs, fine = _from_class_folders(config, classes) if files is None else _from_cifar(files, classes)
     part_of = np.repeat(np.arange(3), [len(names) for names in lists])
     num_base = len(lists[0])
     return Dataset(
@@ -100,38 +98,36 @@ def load_few_shot(config: FewShotDataConfig) -> Dataset:
         given_split=part_of[fine].astype(np.int64),
         coarse_names=(tuple(lists[0]),),
         fine_names=tuple(classes),
+        notes=notes,
     )
 
 
-def _class_list(folder: Path, part: str) -> list[str]:
-    """The classes of a part: the lines of a text file, or the different labels of a table of images, as they come."""
-    lines, table = folder / f"{part}.txt", folder / f"{part}.csv"
-    if lines.is_file() or not table.is_file():
-        return read_lines(lines, f"class list '{part}.txt'", "trial.data.classes", LISTS_LAYOUT, LISTS_GET)
-    frame = read_table(table, [LABEL], config_path="trial.data.classes", labels=[LABEL])
-    return list(dict.fromkeys(str(name) for name in cells(frame[LABEL]) if name is not None))
-
-
-def _from_class_folders(config: FewShotDataConfig, classes: list[str]) -> tuple[Inputs, IntArray]:
+def _folders_of(config: FewShotDataConfig, parts: list[ClassList]) -> tuple[list[list[str]], tuple[str, ...]]:
+    """For each part, the folders of its classes, and what must be told about how they were found."""
     root = Path(config.path)
     if not root.is_dir():
         raise missing("folder of images", [root], FOLDERS_LAYOUT, FOLDERS_GET)
-    there = {nfc(folder): folder for folder in folders_in(root)}
-    unknown = next((name for name in classes if nfc(name) not in there), None)
-    if unknown is not None:
-        raise missing(f"folder of class {unknown!r}", [root / unknown], FOLDERS_LAYOUT, FOLDERS_GET)
-    folders = [there[nfc(name)] for name in classes]
-    found = [[f"{name}/{file}" for file in images_in(root / name)] for name in folders]
-    fine = np.repeat(np.arange(len(classes), dtype=np.int64), [len(names) for names in found])
-    return image_files(root, [name for names in found for name in names], config), fine
+    return fitted(parts, root, folders_in(root), FOLDERS_LAYOUT, FOLDERS_GET)
 
 
-def _from_cifar(config: FewShotDataConfig, classes: list[str]) -> tuple[Inputs, IntArray]:
-    files = read_cifar100(Path(config.path), download=False)
-    unknown = next((name for name in classes if name not in files.fine_names), None)
+def _checked(config: FewShotDataConfig, parts: list[ClassList], files: CifarFiles) -> list[list[str]]:
+    """For each part, its classes, all of which CIFAR-100 has."""
+    lists = [list(part.names) for part in parts]
+    unknown = next((name for names in lists for name in names if name not in files.fine_names), None)
     if unknown is not None:
         rule = f"class {unknown!r} is not among the 100 of CIFAR-100"
         raise DataError(rule, where=config.classes, path="trial.data.classes")
+    return lists
+
+
+def _from_class_folders(config: FewShotDataConfig, folders: list[str]) -> tuple[Inputs, IntArray]:
+    root = Path(config.path)
+    found = [[f"{name}/{file}" for file in images_in(root / name)] for name in folders]
+    fine = np.repeat(np.arange(len(folders), dtype=np.int64), [len(names) for names in found])
+    return image_files(root, [name for names in found for name in names], config), fine
+
+
+def _from_cifar(files: CifarFiles, classes: list[str]) -> tuple[Inputs, IntArray]:
     number = np.full(len(files.fine_names), -1, dtype=np.int64)
     number[[files.fine_names.index(name) for name in classes]] = np.arange(len(classes))
     fine = number[np.concatenate([files.train.fine, files.test.fine])]

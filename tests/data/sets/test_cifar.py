@@ -11,12 +11,13 @@ import pytest
 
 from fgtune.config.schema.data_images import Cifar100Config
 from fgtune.data.load import load_dataset
-from fgtune.data.sets.cifar import cifar_si_fractions, first_of_each
+from fgtune.data.sets.cifar import PUBLISHED_SHARES, _read_fractions, cifar_si_fractions, first_of_each
 from fgtune.data.splits import split_dataset
 from fgtune.data.views import true_relations
 from fgtune.errors import DataError
 
 DROPPED = "0 2 7 9 11 15 16 21 22 25 26 27 30 40 42 45 47 49 50 51 57 61 70 72 81 85 88 89 90 93 94 95"
+DRAWN = {"shares": "drawn"}
 RELEASED_PAIRS = (  # supersuperclasses of datasets/cifar100/labels.py in mlbio-epfl/falcon
     "aquatic_mammals + fish",
     "medium_mammals + small_mammals",
@@ -153,6 +154,18 @@ def test_cifar_si_keeps_a_share_of_both_files_from_the_front(load, tmp_path):
             expected = int(np.floor(round(shares[fine] * count, 9)))
             assert len(kept) == expected
             assert whole is None or np.array_equal(kept, whole[:expected])
+
+
+def test_cifar_si_has_the_published_shares_and_so_the_sizes_of_the_released_code(load, cifar_root):
+    shares = _read_fractions(PUBLISHED_SHARES)
+    assert shares[[0, 56, 81, 99]].tolist() == [0.57375399, 0.3173045, 0.98812622, 0.36106552]
+    official, test = np.repeat(np.arange(100), 500), np.repeat(np.arange(100), 100)
+    kept = official[first_of_each(official, shares)]
+    train = first_of_each(kept, 0.9)
+    assert (train.sum(), (~train).sum(), first_of_each(test, shares).sum()) == (29_014, 3_268, 6_415)
+    given, drawn = (load(variant="cifar_si", **each) for each in ({"fractions": str(PUBLISHED_SHARES)}, DRAWN))
+    assert load(variant="cifar_si").fingerprint == given.fingerprint
+    assert drawn.fingerprint not in {given.fingerprint, load(variant="cifar_si", fractions_seed=1, **DRAWN).fingerprint}
 
 
 def test_first_of_each_agrees_with_a_loop():
@@ -306,6 +319,9 @@ def test_a_download_is_asked_for_once_and_only_when_files_are_missing(load, tmp_
     ("fields", "message"),
     [
         ({"fractions": "x.txt"}, "fractions belongs to variant cifar_si"),
+        (DRAWN, "shares: drawn belongs to variant cifar_si"),
+        ({"variant": "cifar_si", "fractions": "x.txt", **DRAWN}, "so shares must not be drawn"),
+        ({"variant": "cifar_si", "fractions_seed": 3}, "fractions_seed needs shares: drawn"),
         ({"taxonomy": "both", "half": "even"}, "half belongs to a single taxonomy"),
         ({"taxonomy": "official_nested", "half": "odd"}, "half belongs to a single taxonomy"),
     ],

@@ -10,8 +10,11 @@ from pydantic import TypeAdapter
 
 from fgtune.config.schema.data import DataConfig
 from fgtune.data.load import load_dataset
+from fgtune.data.readers.class_lists import read_class_list
 from fgtune.data.views import true_relations
 from fgtune.errors import DataError
+
+BIRDS = ("Gray_Catbird", "Indigo_Bunting", "House_Wren", "Horned_Grebe", "Mallard", "Ovenbird", "Sora", "Winter_Wren")
 
 
 def load(plain, **changes):
@@ -208,6 +211,80 @@ def test_base_classes_are_coarse_labels_and_novel_ones_have_none(tiny):
     assert data.given_split.tolist() == [0 if fine < 5 else 1 if fine == 5 else 2 for fine in data.fine]
     assert data.fine_names[5] == "006.Bird_5"
     assert np.abs(shades(data) - (30 * data.fine + np.tile(np.arange(10), 8))).max() < 3
+
+
+def birds_by_file(tiny, labels="class{number}", folder="{number:03d}.{name}", names=BIRDS):
+    """The tiny set, with lists whose labels are no folders, as FIERCE's loader reads them; (config, root)."""
+    config, root = tiny("few_shot")
+    for number, old in enumerate(sorted((root / "images").iterdir())):
+        old.rename(root / "images" / folder.format(number=number + 1, name=names[number]))
+    parts = {"train": range(5), "val": [5], "test": [6, 7]}
+    for part, numbers in parts.items():
+        rows = [
+            f"{names[number]}_00{n}_{number}.jpg,{labels.format(number=number, name=names[number])},0,1,2"
+            for number in numbers
+            for n in range(2)
+        ]
+        (root / "lists" / f"{part}.txt").unlink()
+        (root / "lists" / f"{part}.csv").write_text("\n".join(["filename, label, concepts", *rows]) + "\n")
+    return config, root
+
+
+def test_file_names_tell_the_classes_whose_labels_are_no_folders(tiny):
+    config, root = birds_by_file(tiny)
+    data = load(config)
+    assert data.fine_names == tuple(f"{number + 1:03d}.{name}" for number, name in enumerate(BIRDS))
+    assert np.abs(shades(data) - (30 * data.fine + np.tile(np.arange(10), 8))).max() < 3
+    assert data.notes == (
+        f"{root}/lists/train.csv: label 'class0' is no folder of {root}/images, "
+        "so classes are those that the file names tell",
+    )
+
+
+def test_labels_come_before_file_names_where_they_are_folders(tiny):
+    data = load(birds_by_file(tiny, labels="{name}", folder="{name}")[0])
+    assert (data.fine_names, data.notes) == (tuple(BIRDS), ())
+
+
+def test_lists_that_fit_no_folder_either_way_say_both(tiny):
+    config, root = birds_by_file(tiny)
+    (root / "images" / "003.House_Wren").rename(root / "images" / "003.Wren")
+    with pytest.raises(DataError, match="neither the label 'class0' nor the file names of 'housewren' fit") as caught:
+        load(config)
+    assert str(caught.value).startswith(f"{root}/lists/train.csv: trial.data.classes: ")
+    (root / "images" / "003.Wren").rename(root / "images" / "003.House_Wren")
+    (root / "images" / "103.House_Wren").mkdir()
+    with pytest.raises(DataError, match=re.escape("fit two folders, 003.House_Wren and 103.House_Wren, and labels")):
+        load(config)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("filename,class\na.jpg,b\n", "no column 'label'; the table has filename, class"),
+        ("", "is no readable table"),
+        ("label\nclass0\n", "folder of class 'class0' not found"),
+    ],
+)
+def test_a_table_without_labels_or_file_names_is_told(tiny, text, message):
+    config, root = birds_by_file(tiny)
+    (root / "lists" / "train.csv").write_text(text)
+    with pytest.raises(DataError, match=re.escape(message)):
+        load(config)
+
+
+def test_the_lists_of_cifar_fs_and_cub_come_with_fgtune(cifar_root, layouts, tmp_path):
+    cifar = {"kind": "few_shot", "layout": "cifar100", "path": str(cifar_root), "classes": "cifar_fs"}
+    data = load(cifar)
+    assert [np.unique(data.fine[data.given_split == part]).size for part in range(3)] == [64, 16, 20]
+    assert sorted(data.fine_names) == sorted(layouts.FINE_NAMES)
+    assert {"otter", "maple_tree", "sea"} <= {*data.fine_names[64:80]}
+    assert {"baby", "sweet_pepper", "worm"} <= {*data.fine_names[80:]}
+    lists = [read_class_list("cub", part).names for part in ("train", "val", "test")]
+    assert [len(names) for names in lists] == [100, 50, 50]
+    assert sorted(int(name[:3]) for names in lists for name in names) == list(range(1, 201))
+    assert ("019.Gray_Catbird" in lists[0], "159.Black_and_white_Warbler" in lists[1]) == (True, True)
+    assert "133.White_throated_Sparrow" in lists[2]
 
 
 def test_cifar_fs_divides_images_of_both_files_by_class(cifar_root, layouts, tmp_path):

@@ -162,7 +162,7 @@ def _quantiles(level: float, n: IntArray) -> FloatArray:
 
 
 def trial_curves_panels(data: StudyData, trials: Sequence[Trial]) -> tuple[CurvesPanel, ...]:
-    """Every point's curves of the criteria, the shown metrics and the training loss, as far as they were recorded."""
+    """Every point's curves of criteria, shown metrics and the training loss; none of metrics recorded at one epoch."""
     curves = data.folder.read_counted_curves()
     if curves.empty:
         return ()
@@ -175,7 +175,7 @@ def trial_curves_panels(data: StudyData, trials: Sequence[Trial]) -> tuple[Curve
     panels = [
         CurvesPanel(data.info(name), "", _trial_curves(curves, kinds, name)) for name in names if name in curves.columns
     ]
-    return tuple(panel for panel in panels if panel.curves)
+    return tuple(panel for panel in panels if any(len(curve.epochs) > 1 for curve in panel.curves))
 
 
 def _trial_curves(curves: pd.DataFrame, kinds: Mapping[str, str], metric: str) -> tuple[Curve, ...]:

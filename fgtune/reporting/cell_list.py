@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
@@ -32,7 +32,8 @@ class CellRow:
         epochs: Epochs that it trained.
         run: The id of its run in MLflow; empty where that is not known.
         run_link: The page of that run; empty where the store has no address of its own.
-        links: What to call each of its places, and where that is: files relative to the page, or parts of the page.
+        links: What to call each of its places, and where that is: files relative to the page, or parts of the page;
+            none that is not there.
     """
 
     cell_id: str
@@ -59,8 +60,14 @@ class CellGroup:
     seconds: float
 
 
-def cell_rows(data: StudyData) -> tuple[CellRow, ...]:
-    """Every planned cell in the order of the plan; none where there are more than ``MOST_CELLS``."""
+def cell_rows(data: StudyData, curves: Collection[str] = (), settings: str = "") -> tuple[CellRow, ...]:
+    """Every planned cell in the order of the plan; none where there are more than ``MOST_CELLS``.
+
+    Args:
+        data: The study.
+        curves: Arms whose learning curves the page draws.
+        settings: Id of the part of the page that has the settings of every arm; empty without one.
+    """
     if len(data.planned) > MOST_CELLS:
         return ()
     primary, files = data.study.metrics.primary, _files(data.folder)
@@ -78,7 +85,7 @@ def cell_rows(data: StudyData) -> tuple[CellRow, ...]:
                 value=result.value(primary),
                 seconds=result.seconds if data.is_timed(result) else math.nan,
                 epochs=result.epochs,
-                links=_places(cell.arm) | left,
+                links=_places(cell.arm, cell.arm in curves, settings) | left,
                 run="" if run is None else run.run_id,
                 run_link="" if run is None else run.link,
             )
@@ -99,10 +106,10 @@ def cell_groups(data: StudyData) -> tuple[CellGroup, ...]:
     return tuple(found)
 
 
-def _places(arm: str) -> dict[str, str]:
+def _places(arm: str, has_curve: bool, settings: str) -> dict[str, str]:
     """The parts of the page that show an arm beside its baseline."""
-    chosen = quote(arm, safe="")
-    return {"curve": f"#learning&arms={chosen}", "settings": f"#settings&arms={chosen}"}
+    parts = {"curve": "learning" if has_curve else "", "settings": settings}
+    return {name: f"#{part}&arms={quote(arm, safe='')}" for name, part in parts.items() if part}
 
 
 def _files(folder: StudyFolder) -> dict[str, dict[str, str]]:

@@ -25,13 +25,15 @@ from fgtune.catalog.metrics import ARM_METRICS
 from fgtune.reporting.arm_list import arm_list
 from fgtune.reporting.cell_list import cell_groups, cell_rows
 from fgtune.reporting.panels import MOST_ROWS, panels_of_arms, panels_of_space
-from fgtune.reporting.theme import arm_styles
+from fgtune.reporting.theme import arm_styles, drawn_arms
 from fgtune.results.folder import GIVEN, SHAPES
 from fgtune.results.options import OPTIONS, SIGNATURE, STORAGE, TRACKING
 from fgtune.results.samples import read_samples
 
 _MOST_CARDS = 3  # data sets with samples on the first screen
 _TOP = 10  # rows of the table that are always visible
+TRIALS, ARM_SETTINGS = "trials", "arm-settings"
+"""Ids of the tables that have the settings of all trials of a search, and of the arms of any other study."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,8 @@ def page_context(data: StudyData, summary: StudySummary) -> dict[str, Any]:
     else:
         panels = panels_of_arms(data, summary, styles)
     finished = data.ended(data.baseline.name)
+    curves = {arm for group in panels.curves for figure in group.figures for arm in drawn_arms(figure.spec)}
+    settings = TRIALS if summary.search is not None else ARM_SETTINGS if summary.factors else ""
     return {
         "summary": summary,
         "words": words_of(data),
@@ -169,7 +173,8 @@ def page_context(data: StudyData, summary: StudySummary) -> dict[str, Any]:
         "by_arm": [factor for factor, _ in shown_groups(data)] == [None],
         "styles": styles,
         "arm_list": arm_list(data, summary, styles, best),
-        "cells": (cells := cell_rows(data)),
+        "cells": (cells := cell_rows(data, curves, settings)),
+        "settings_id": settings,
         "cell_groups": () if cells else cell_groups(data),
         "config": dict(finished[0].config) if finished and data.study.trial.runs_here else data.study.trial.to_plain(),
         "study_settings": {

@@ -122,6 +122,15 @@ def of_runs(runs: Sequence[tuple[str, int, str | list[str]]]) -> dict[str, Any]:
     return {"meta": {"runs": [list(run) for run in runs]}}
 
 
+def drawn_arms(figure: go.Figure) -> set[str]:
+    """The arms of all traces that were given any."""
+    found: set[str | None] = set()
+    for trace in figure.data:
+        about = trace.meta or {}
+        found |= {about.get("arm"), *about.get("arms", ()), *(arm for arm, *_ in about.get("runs", ()))}
+    return {arm for arm in found if arm is not None}
+
+
 def arm_rows(arms: Sequence[str], row: int) -> dict[str, Any]:
     """What the layout of a figure with one row an arm is given besides, so that rows of hidden arms close up.
 

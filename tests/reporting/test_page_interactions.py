@@ -198,6 +198,9 @@ def test_links_of_a_cell_lead_to_its_files_and_to_its_arm(page, report):
         row.get_by_text("curve").click()
     assert page.evaluate("location.hash").startswith("#learning&arms=")
     assert _rows(page, "Arms") == ["K_F/K_F* 1.0", "K_F/K_F* 0.8"]
+    row.get_by_text("settings").click()
+    assert page.evaluate("document.activeElement.id") == "arm-settings"
+    assert _rows(page, "What each arm sets") == ["K_F/K_F* 1.0 (baseline)", "K_F/K_F* 0.8"]
 
 
 def test_a_figure_zooms_by_drag_and_its_button_resets_it(page):
@@ -454,3 +457,18 @@ def test_a_drag_over_an_axis_keeps_the_points_inside_and_a_double_click_all(sear
     with _redrawn(page):
         page.mouse.dblclick(*at(2.5, 0.3))
     assert page.evaluate("fgtune.chosen") is None
+
+
+def test_settings_of_a_trial_are_its_row_of_all_trials_which_unfold(search_page):
+    page = search_page
+    page.evaluate("document.querySelector('section:has(#cells) details').open = true")
+    trials = page.locator("#trials")
+    assert not trials.is_visible()
+    with _redrawn(page):
+        page.locator('[aria-label="Cells"] tbody tr', has_text="trial-0007").first.get_by_text("settings").click()
+    heads = [row.inner_text().strip() for row in trials.locator("tbody th").all() if row.is_visible()]
+    assert heads == ["baseline", "trial-0007"]
+    assert page.evaluate("document.activeElement.id") == "trials"
+    assert trials.evaluate("at => at.tabIndex") == 0  # it still scrolls by keys
+    with _redrawn(page):
+        page.evaluate("fgtune.choose(null)")

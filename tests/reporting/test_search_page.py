@@ -86,7 +86,7 @@ def test_stopped_trials_do_not_flood_the_failures(page):
 
 
 def test_the_best_ten_trials_are_in_sight_and_all_of_them_at_hand(page):
-    open_table, folded = re.findall(r'aria-label="Trials">(.*?)</table>', page, re.DOTALL)
+    open_table, folded = re.findall(r'aria-label="Trials"(?: id="trials")?>(.*?)</table>', page, re.DOTALL)
     assert open_table.count('<th scope="row">') == 11
     assert folded.count('<th scope="row">') == 41
     assert "stopped at epoch 9" in folded

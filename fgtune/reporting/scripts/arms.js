@@ -157,7 +157,9 @@
   /* Links to a section keep the choice; links to an arm change it. */
   const reach = () => {
     const head = section() && document.getElementById(section());
-    if (head) head.scrollIntoView();
+    if (!head) return null;
+    for (let part = head.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
+    head.scrollIntoView();
     return head;
   };
   document.addEventListener("click", (event) => {
@@ -172,7 +174,7 @@
     } else remember(address(target.slice(1), chosen));
     const head = reach();
     if (!head) return;
-    head.tabIndex = -1; /* the next Tab goes on from there, as after any link that a browser follows itself */
+    if (head.tabIndex < 0) head.tabIndex = -1; /* the next Tab goes on from there, as after any link that a browser follows itself */
     head.focus({ preventScroll: true });
   });
   addEventListener("hashchange", () => { chosen = fromAddress(); apply(); reach(); });

@@ -49,7 +49,6 @@ def test_the_network_of_the_page_goes_on_from_its_checkpoint_bit_for_bit(trainer
 
 
 def test_the_lightning_module_of_the_page_goes_on_from_its_checkpoint_bit_for_bit(trainer_of, tmp_path):
-    pytest.importorskip("lightning")
     settings = ("import lightning", {"loss": {"direction": "minimize"}, **ACCURACY}, {"lr": 0.1, "width": 32}, 5)
     whole = [dict(entry.metrics) for entry in trainer_of(*settings, WorkFolder(tmp_path / "whole"))]
     cut = trainer_of(*settings, WorkFolder(tmp_path / "work"))

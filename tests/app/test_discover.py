@@ -8,6 +8,7 @@ import shlex
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -239,6 +240,22 @@ def test_single_runs_are_judged_where_the_time_sufficed_for_no_more(data, tmp_pa
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "single runs are best separated there" in page
     assert "found again in" not in page.partition("<main>")[2].partition("The classes")[0]
+
+
+def test_a_column_may_be_named_after_it_was_guessed_and_no_other_one(tmp_path):
+    def asked(coarse):
+        return request.Request(Asked(tmp_path / "easy.csv", coarse), None, "")
+
+    planned = Schedule(6, (3, 4), 0, "falcon", 3, ("falcon_warm", "kmeans"), 3)
+    replace(asked(None), schedule=planned, guessed="group").write(tmp_path)
+    for coarse in ("group", None):
+        continued = asked(coarse).continued(tmp_path)
+        assert (continued.schedule, continued.guessed, continued.asked.coarse) == (planned, "group", None)
+    with pytest.raises(fgtune.ConfigError, match="holds a discovery with another coarse"):
+        asked("truth").continued(tmp_path)
+    replace(asked(None), schedule=planned).write(tmp_path)  # by a version that kept no guess
+    with pytest.raises(fgtune.ConfigError, match="holds a discovery with another coarse"):
+        asked("group").continued(tmp_path)
 
 
 def test_a_study_of_other_content_is_set_aside_and_not_lost(tmp_path):

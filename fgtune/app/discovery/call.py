@@ -181,7 +181,8 @@ class Call:
         middle = self._request.num_fine or grid[len(grid) // 2]
         costs = time_cells(falcon_trial(self._trial(_FIRST_GUESS), middle), dataset)
         schedule = make_schedule(self._left, os.cpu_count() or 1, costs, grid, arms_of(self._source.shape))
-        self._request = replace(self._request, schedule=schedule)
+        guessed = None if self._request.asked.coarse else self._source.coarse
+        self._request = replace(self._request, schedule=schedule, guessed=guessed)
         self._request.write(self._out)
         return schedule
 

@@ -32,6 +32,7 @@ class Request:
         content: Digest of the user's data.
         schedule: What is run; None until the data are found to be usable and cells have been timed.
         seconds: Seconds of earlier calls.
+        guessed: The column of coarse labels, where none was named and an earlier call found it.
     """
 
     asked: Asked
@@ -39,6 +40,7 @@ class Request:
     content: str
     schedule: Schedule | None = None
     seconds: float = 0.0
+    guessed: str | None = None
 
     def command(self, out: Path, minutes: float) -> str:
         """The command line that continues this."""
@@ -55,7 +57,9 @@ class Request:
     def write(self, out: Path) -> None:
         """Keep it in the folder."""
         schedule = None if self.schedule is None else self.schedule.to_plain()
-        plain = {**self._identity(), "format": FORMAT, "schedule": schedule, "seconds": round(self.seconds, 1)}
+        known = {"guessed": self.guessed} if self.guessed else {}
+        settled = {"schedule": schedule, "seconds": round(self.seconds, 1), **known}
+        plain = {**self._identity(), "format": FORMAT, **settled}
         write_atomically(out / FILE, (json.dumps(plain, indent=2) + "\n").encode())
 
     def _identity(self) -> dict[str, Any]:
@@ -88,6 +92,9 @@ class Request:
             seconds = float(plain["seconds"])
             if plain["schedule"] is None:
                 return self
+            guessed = plain.get("guessed")
+            if guessed and self.asked.coarse == guessed and plain["coarse"] is None:  # named now, as it was found
+                return replace(self, asked=replace(self.asked, coarse=None)).continued(out)
             differs = [name for name, value in self._identity().items() if plain.get(name) != value and name != "fine"]
             differs += ["text"] if plain.get("text") and not self.asked.text else []
         except (ConfigError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -96,7 +103,7 @@ class Request:
         if differs:
             what = "other data" if differs == ["content"] else f"another {', '.join(differs)}"
             raise ConfigError(f"holds a discovery with {what}", where=str(out), fix="choose another place with --out")
-        return replace(self, schedule=schedule, seconds=seconds)
+        return replace(self, schedule=schedule, seconds=seconds, guessed=guessed)
 
 
 DEFAULT_MINUTES = 10.0

@@ -219,6 +219,12 @@ def agreement_panels(data: StudyData, trials: Sequence[Trial], metrics: Sequence
     return tuple(panels)
 
 
+def shown_choices(data: StudyData, choices: Sequence[LabelFreeChoice]) -> tuple[tuple[str, PairPanel], ...]:
+    """``choice_panels`` of agreement between seeds, and of the judge in the shared space where there is one."""
+    judges = {choice.criterion for choice in choices if choice.criterion.endswith("/fixed_silhouette")}
+    return choice_panels(data, choices, {*ARM_METRICS, *judges})
+
+
 def choice_panels(
     data: StudyData, choices: Sequence[LabelFreeChoice], criteria: Collection[str]
 ) -> tuple[tuple[str, PairPanel], ...]:

@@ -12,6 +12,7 @@ from fgtune.analysis.formatting import MetricInfo, level_text, number
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.level_panels import TrialPoint
 from fgtune.analysis.search.axes import Axis, axes_of, on_log_scale
+from fgtune.analysis.search.importances import Importances
 from fgtune.analysis.trials import BASELINE, STOPPED, Trial, kinds_of, sign_of
 from fgtune.arrays import FloatArray
 
@@ -193,6 +194,23 @@ def contour_panels(
     usable = [each for each in trials if metric.name in each.means and kinds.get(each.arm, STOPPED) != STOPPED]
     found = (_contour(pair, metric, usable, kinds) for pair in pairs)
     return tuple(panel for panel in found if panel is not None)
+
+
+def contours_that_matter(
+    data: StudyData, trials: Sequence[Trial], metric: MetricInfo, found: Importances | None
+) -> tuple[ContourPanel, ...]:
+    """A metric over pairs of the settings that explain most of it; over one pair where fewer than two explain any.
+
+    Args:
+        data: The study.
+        trials: Its points.
+        metric: The metric.
+        found: What explains it; None where that is not known.
+    """
+    matter = [] if found is None else [item.parameter for item in found.ranked if item.above_chance]
+    paths = [axis.path for axis in axes_of(data)]
+    most = 1 if len(set(matter) & set(paths)) < 2 else 3  # colours over settings that explain nothing mislead
+    return contour_panels(data, trials, metric, dict.fromkeys([*matter, *paths]), most)
 
 
 def _contour(

@@ -102,15 +102,23 @@ def shares_figure(rows: Sequence[tuple[str, Share, bool]], title: str) -> go.Fig
                 marker={"color": color, "opacity": 0.75}, hoverinfo="text",
             )
         )  # fmt: skip
-    # An interval of ten seeds can be many times as long as the whole: its end is then cut off, and stands in the table.
-    low, high = max(min(drawn), -150.0), min(max(drawn), 250.0)
-    pad = 0.04 * (high - low)
+    low, high = shares_ends(drawn)
     lay_out(
         figure.layout,
         base_layout(
             90 + 46 * len(rows),
-            xaxis=axis(shown(title, 80), range=[low - pad, high + pad]),
+            xaxis=axis(shown(title, 80), range=[low, high]),
             yaxis=rows_axis([shown(name, 30) for name, _, _ in rows]),
         ),
     )
     return figure
+
+
+def shares_ends(drawn: Sequence[float]) -> tuple[float, float]:
+    """Ends of an axis of shares in per cent.
+
+    An interval of ten seeds can be many times as long as the whole: its end is then cut off, and stands in the table.
+    """
+    low, high = max(min(drawn), -150.0), min(max(drawn), 250.0)
+    pad = 0.04 * (high - low)
+    return low - pad, high + pad

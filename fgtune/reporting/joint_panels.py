@@ -8,6 +8,7 @@ from fgtune.analysis.formatting import number
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.summary import StudySummary
 from fgtune.analysis.text.variance import STREAM_WORDS
+from fgtune.analysis.variance.parts import Share, VarianceSummary
 from fgtune.reporting.effect_figures import effects_figure, shares_figure
 from fgtune.reporting.level_figures import number_figure
 from fgtune.reporting.page_figures import Figure, FigureGroup
@@ -73,14 +74,18 @@ def number_figures(data: StudyData, summary: StudySummary) -> FigureGroup:
     return FigureGroup("", tuple(figures), widest=2)
 
 
+def variance_rows(found: VarianceSummary) -> list[tuple[str, Share, bool]]:
+    """Name and share of each part of the variance, the widest stream first, and whether it stands out."""
+    streams = sorted(found.streams, key=lambda part: -part.share.value)
+    rows = [(f"{STREAM_WORDS[part.name]} alone", part.share, part.name == found.named) for part in streams]
+    return [*rows, ("runs that do not repeat", found.repeated, False), ("the rest", found.together, False)]
+
+
 def variance_figures(summary: StudySummary) -> FigureGroup:
     """The shares of the variance over seeds, the widest first, and what is left."""
     found = summary.variance
     if found is None or math.isnan(found.repeated.value):
         return FigureGroup("", ())
-    streams = sorted(found.streams, key=lambda part: -part.share.value)
-    rows = [(f"{STREAM_WORDS[part.name]} alone", part.share, part.name == found.named) for part in streams]
-    rows += [("runs that do not repeat", found.repeated, False), ("the rest", found.together, False)]
-    spec = shares_figure(rows, "share of the variance, %")
+    spec = shares_figure(variance_rows(found), "share of the variance, %")
     title = f"Variance of {summary.metrics[0].title} over seeds"
     return FigureGroup("", (Figure("variance-shares", title, found.sentence, spec),), widest=1)

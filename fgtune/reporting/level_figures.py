@@ -43,7 +43,8 @@ _GOLDEN = 0.618034  # its multiples modulo 1 are evenly distributed, whatever th
 _ROW_FEW, _ROW_LEAST = 46, 22  # pixels a row with few arms, and with many
 _REACH = 2.0  # so far beyond the finished points, in their span, are stopped ones drawn at their value
 _FEWEST_FOR_REACH = 5
-_MOST_TICKS = 8  # up to this many listed levels are the ticks of their axis
+MOST_TICKS = 8
+"""Up to this many listed levels are the ticks of their axis."""
 
 
 @dataclass(frozen=True)
@@ -211,8 +212,8 @@ def scatter_figure(panel: ScatterPanel) -> go.Figure:
     finished = [point.y for point in panel.points if point.kind != STOPPED]
     values = [within_reach(p.y, finished) if p.kind == STOPPED else p.y for p in panel.points]
     heights = {point.arm: value for point, value in zip(panel.points, values, strict=True)}
-    for kind, points in _by_kind(panel.points):
-        xs = [short(point.x) if setting.numeric else _strip(point, rank) for rank, point in enumerate(points)]
+    for kind, points in by_kind(panel.points):
+        xs = [short(point.x) if setting.numeric else strip_place(point, rank) for rank, point in enumerate(points)]
         after = ", stopped at epoch {}" if kind == STOPPED else ""
         texts = [f"{shown(point.arm)}: {number(point.y)}{after.format(point.epochs)}" for point in points]
         arms = of_arms([point.arm for point in points])
@@ -223,7 +224,7 @@ def scatter_figure(panel: ScatterPanel) -> go.Figure:
         ticks = {"tickvals": list(range(len(names))), "ticktext": names, "range": [-0.6, len(names) - 0.4]}
     elif setting.log:
         ticks = log_axis([point.x for point in panel.points])
-    if setting.numeric and 0 < len(setting.numbers) <= _MOST_TICKS:
+    if setting.numeric and 0 < len(setting.numbers) <= MOST_TICKS:
         ticks |= {"tickvals": list(setting.numbers), "ticktext": list(setting.categories)}
     values += [panel.baseline] * math.isfinite(panel.baseline)
     log = on_log_scale(panel.metric, values)
@@ -232,13 +233,13 @@ def scatter_figure(panel: ScatterPanel) -> go.Figure:
     return figure
 
 
-def _by_kind(points: Sequence[TrialPoint]) -> list[tuple[str, list[TrialPoint]]]:
+def by_kind(points: Sequence[TrialPoint]) -> list[tuple[str, list[TrialPoint]]]:
     """The points of every kind that occurs, in drawing order."""
     groups = [(kind, [point for point in points if point.kind == kind]) for kind in KIND_STYLES]
     return [(kind, group) for kind, group in groups if group]
 
 
-def _strip(point: TrialPoint, rank: int) -> float:
+def strip_place(point: TrialPoint, rank: int) -> float:
     """The position of a point in its category's strip; the first one of a kind is in the middle."""
     return point.x + 0.5 * ((rank * _GOLDEN + 0.5) % 1 - 0.5)
 
@@ -246,7 +247,7 @@ def _strip(point: TrialPoint, rank: int) -> float:
 def pair_figure(panel: PairPanel) -> go.Figure:
     """Two metrics of every completed point; marked points are named."""
     figure, names = go.Figure(), panel.names
-    for kind, points in _by_kind(panel.points):
+    for kind, points in by_kind(panel.points):
         texts = [f"{shown(names.get(p.arm, p.arm))}: {number(p.x)}, {number(p.y)}" for p in points]
         positions = [short(point.x) for point in points], [short(point.y) for point in points]
         figure.add_trace(marks(*positions, kind_marker(kind), texts, **of_arms([point.arm for point in points])))

@@ -18,16 +18,16 @@ from fgtune.analysis.grid_panels import GridPanel, grid_panels
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.level_panels import (
     SensitivityPanel,
-    choice_panels,
     sensitivity_panels,
+    shown_choices,
     solver_points,
 )
 from fgtune.analysis.portraits import Portrait, shown_portrait
+from fgtune.analysis.search.overview import choosing_infos
 from fgtune.analysis.search.selection import Selection
 from fgtune.analysis.summary import StudySummary
 from fgtune.analysis.text.datasets_answer import pooled_sentence
 from fgtune.analysis.trials import BASELINE, BEST, Trial, criteria_of, kinds_of, shown_infos
-from fgtune.catalog.metrics import ARM_METRICS
 from fgtune.reporting.curve_figures import learning_figure, needs_legend
 from fgtune.reporting.dataset_figures import pooled_figure, ranks_figure
 from fgtune.reporting.dependence_panels import NO_DEPENDENCE, DependencePanels, dependence_panels
@@ -162,9 +162,7 @@ def panels_of_space(
     few, searched = len(data.arms) <= MOST_ROWS, search is not None
     primary = data.info(data.study.metrics.primary)
     judged = tuple({info.name: info for info in (*criteria_of(data), primary)}.values())
-    chosen = {selection.criterion for selection in selections}
-    own = [data.info(name) for name in ARM_METRICS if name not in {info.name for info in infos}]
-    choosing = [info for info in (*infos, *own) if info.name in chosen]
+    choosing = choosing_infos(data, selections)
     shown = [arm for arm, kind in kinds.items() if kind in {BASELINE, BEST}]
     relations, left_out = drawn_relations(data, summary, shown)
     importances, portrait = importance_panels(data, trials, judged), shown_portrait(data)
@@ -305,9 +303,8 @@ def _curve_names(
 
 def _choosing(data: StudyData, summary: StudySummary) -> FigureGroup:
     """Agreement of seeds, and the judge in the shared space where it is shown, against the primary metric."""
-    judges = {choice.criterion for choice in summary.choices if choice.criterion.endswith("/fixed_silhouette")}
     figures = []
-    for rank, (dataset, panel) in enumerate(choice_panels(data, summary.choices, {*ARM_METRICS, *judges})):
+    for rank, (dataset, panel) in enumerate(shown_choices(data, summary.choices)):
         choice, best = (panel.names.get(arm, arm) for arm in (panel.marked[0], panel.marked[-1]))
         alt = (
             f"{panel.y.title} against {panel.x.title} of {len(panel.points)} arms. {panel.x.title} chooses {choice}; "

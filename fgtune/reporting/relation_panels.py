@@ -29,7 +29,7 @@ def drawn_relations(
         The panels, and the number of arms that are left out because there are so many.
     """
     arms = {arm.name for arm in data.arms if (only is None or arm.name in only) and has_relations(data, arm.name)}
-    drawn = _farthest(arms, summary)
+    drawn = farthest(arms, summary, _MOST_ARMS)
     return relations_panels(data, drawn), len(arms - drawn)
 
 
@@ -62,11 +62,18 @@ def relation_figures(
     return FigureGroup("", tuple(made(rank, panel) for rank, panel in enumerate(panels)), left_out=left_out)
 
 
-def _farthest(arms: set[str], summary: StudySummary) -> set[str]:
-    """All arms if they are few; else the baselines and the planned contrasts with the largest mean differences."""
-    if len(arms) <= _MOST_ARMS or not summary.contrasts:
+def farthest(arms: set[str], summary: StudySummary, most: int) -> set[str]:
+    """All arms if they are few; else the baselines and the planned contrasts with the largest mean differences.
+
+    Args:
+        arms: Names of arms.
+        summary: With the differences to the baseline; without any, all arms stay.
+        most: The largest number that is few.
+    """
+    if len(arms) <= most or not summary.contrasts:
         return arms
     sizes = {item.arm: abs(item.contrast.estimate.mean) for item in summary.contrasts if item.contrast.n}
     ranked = sorted(arms & sizes.keys(), key=lambda arm: (-sizes[arm], arm))
     baselines = {arm.arm for arm in summary.arms if arm.is_baseline}
-    return (arms & baselines) | set(ranked[: _MOST_ARMS - 1])
+    kept = arms & baselines
+    return kept | set(ranked[: max(0, most - len(kept))])

@@ -30,13 +30,14 @@ from fgtune.reporting.theme import (
     shown,
 )
 
-_FIFTHS = (
+FIFTHS = (
     ("best fifth", "#D55E00"),
     ("second", "#E69F00"),
     ("third", "#56B4E9"),
     ("fourth", "#0072B2"),
     ("last fifth", FAINT),
 )
+"""What the points of each fifth are called, from the best, and their colour."""
 _TITLE = 18
 _UPRIGHT = 4  # more axes have tilted titles
 
@@ -53,7 +54,7 @@ def parallel_figure(panel: ParallelPanel) -> go.Figure:
     figure.add_trace(
         go.Scatter(x=xs, y=ys, mode="lines", line=ground, opacity=0.35, hoverinfo="skip", showlegend=False, **meta)
     )
-    for fifth, (name, color) in reversed([*enumerate(_FIFTHS)]):
+    for fifth, (name, color) in reversed([*enumerate(FIFTHS)]):
         own = [line for line in points if line.fifth == fifth]
         if own:
             width = 2.0 if fifth == 0 else 1.1

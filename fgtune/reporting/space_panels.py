@@ -9,8 +9,7 @@ from fgtune.analysis.curve_panels import CurvesPanel, HistoryPanel, history_pane
 from fgtune.analysis.formatting import MetricInfo, number
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.level_panels import PairPanel, ScatterPanel, agreement_panels, front_panels, scatter_panels
-from fgtune.analysis.search.axes import axes_of
-from fgtune.analysis.space_panels import ContourPanel, ParallelPanel, contour_panels, parallel_panel
+from fgtune.analysis.space_panels import ContourPanel, ParallelPanel, contours_that_matter, parallel_panel
 from fgtune.analysis.trials import BASELINE, BEST, STOPPED, Trial
 from fgtune.reporting.curve_figures import history_figure, trial_curves_figure
 from fgtune.reporting.importance_panels import ImportancePanels
@@ -28,10 +27,7 @@ def together_figures(
     if panel is not None:
         groups.append(FigureGroup("all together", (_parallel(panel),), widest=1))
     explained = next((table.found for table in importances.tables if table.found.metric == metrics[0].name), None)
-    matter = [] if explained is None else [item.parameter for item in explained.ranked if item.above_chance]
-    paths = [axis.path for axis in axes_of(data)]
-    most = 1 if len(set(matter) & set(paths)) < 2 else 3  # colours over settings that explain nothing mislead
-    pairs = contour_panels(data, trials, metrics[0], dict.fromkeys([*matter, *paths]), most)
+    pairs = contours_that_matter(data, trials, metrics[0], explained)
     if pairs:
         figures = tuple(_contour(rank, pair) for rank, pair in enumerate(pairs))
         groups.append(FigureGroup(f"two together: {metrics[0].title}", figures))

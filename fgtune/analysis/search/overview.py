@@ -8,9 +8,16 @@ from dataclasses import dataclass
 from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.search.selection import Selection, select
-from fgtune.analysis.trials import UNFINISHED, Trial, criteria_of, pareto_front, trials_of
+from fgtune.analysis.trials import UNFINISHED, Trial, criteria_of, pareto_front, shown_infos, trials_of
 from fgtune.catalog.metrics import ARM_METRICS
 from fgtune.results.records import CellState
+
+
+def choosing_infos(data: StudyData, selections: Sequence[Selection]) -> tuple[MetricInfo, ...]:
+    """The metrics that points were chosen by: of the shown ones, then agreement between seeds."""
+    shown, chosen = shown_infos(data), {selection.criterion for selection in selections}
+    own = [data.info(name) for name in ARM_METRICS if name not in {info.name for info in shown}]
+    return tuple(info for info in (*shown, *own) if info.name in chosen)
 
 
 @dataclass(frozen=True)

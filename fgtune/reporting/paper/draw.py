@@ -18,7 +18,7 @@ from fgtune.analysis.relations_data import LEARNED_ONLY, RIGHT, TRUE_ONLY, Relat
 from fgtune.analysis.search.axes import on_log_scale
 from fgtune.analysis.search.importances import Importances
 from fgtune.reporting.level_figures import drawn_values
-from fgtune.reporting.paper.style import count_ticks, cut, dash, scale_metric, symbol
+from fgtune.reporting.paper.style import count_ticks, cut, dash, scale_log, scale_metric, symbol
 from fgtune.reporting.theme import BASELINE_COLOR as GREY
 from fgtune.reporting.theme import FAINT, INK, MISSED_COLOR, RIGHT_COLOR, WRONG_COLOR, ArmStyle
 from fgtune.visible import visible
@@ -51,9 +51,9 @@ class Row:
     marker: str = "o"
 
 
-def rows_height(rows: Sequence[Row]) -> float:
-    """Inches that a figure of rows needs."""
-    return 0.55 + 0.27 * max(2, len(rows))
+def rows_height(rows: int) -> float:
+    """Inches that a figure of so many rows needs."""
+    return 0.55 + 0.27 * max(2, rows)
 
 
 def draw_rows(
@@ -163,7 +163,7 @@ def draw_history(figure: Any, panel: HistoryPanel) -> None:
               label="best so far")  # fmt: skip
     values = [point.value for point in panel.points]
     if on_log_scale(panel.metric, values):
-        axes.set_yscale("log")
+        scale_log(axes.yaxis)
     else:
         scale_metric(axes.yaxis, panel.metric, [*values, panel.baseline, *(point.value for point in stopped)])
     axes.set_xlabel("trials in the order of their end")

@@ -76,6 +76,17 @@ def count_ticks(axis: Any) -> None:
     axis.set_major_locator(MaxNLocator("auto", integer=True))
 
 
+def scale_log(axis: Any) -> None:
+    """Make an axis of Matplotlib logarithmic, with plain numbers: powers need the parsing that is off."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    getattr(axis.axes, f"set_{axis.axis_name}scale")("log")
+    low, high = axis.get_data_interval()
+    axis.set_major_locator(LogLocator(subs=(1.0,) if high > 100 * low else (1.0, 2.0, 5.0)))
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
 def scale_metric(axis: Any, info: MetricInfo, values: Iterable[float]) -> None:
     """Scale an axis of Matplotlib for a metric, as ``metric_axis`` scales one of the page.
 

@@ -13,7 +13,8 @@ from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.summary import StudySummary
 from fgtune.errors import ConfigError
 from fgtune.files import write_output
-from fgtune.reporting.paper.figures import PaperFigure, paper_figures
+from fgtune.reporting.paper.figure import PaperFigure
+from fgtune.reporting.paper.figures import paper_figures
 from fgtune.reporting.paper.fonts import fonts_for
 from fgtune.reporting.paper.forms import Form, Width
 from fgtune.reporting.paper.style import paper_style

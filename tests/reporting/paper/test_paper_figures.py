@@ -26,7 +26,8 @@ from fgtune.analysis.trials import criteria_of, trials_of
 from fgtune.app.cli import main
 from fgtune.errors import ConfigError
 from fgtune.reporting.paper.draw import Row, draw_relations, draw_rows, rows_height
-from fgtune.reporting.paper.figures import PaperFigure, paper_figures
+from fgtune.reporting.paper.figure import PaperFigure
+from fgtune.reporting.paper.figures import paper_figures
 from fgtune.reporting.paper.forms import Form, Width
 from fgtune.reporting.paper.style import paper_style
 from fgtune.reporting.paper.write import drawn, write_figures
@@ -233,7 +234,9 @@ def test_the_command_writes_a_file_a_figure_with_captions_whatever_the_users_own
 
 def test_names_may_hold_signs_of_other_languages(tmp_path):
     rows = [Row("a$b_{$ <i> \\frac", 0.1, -0.1, 0.3, (0.0, 0.2)), Row("x$", 0.2, math.nan, math.nan)]
-    figure = PaperFigure("rows", "", rows_height(rows), partial(draw_rows, rows=rows, title="$t", line=0, margin=None))
+    figure = PaperFigure(
+        "rows", "", rows_height(len(rows)), partial(draw_rows, rows=rows, title="$t", line=0, margin=None)
+    )
     assert drawn(figure, Form.PNG, Width.DOUBLE).content.startswith(b"\x89PNG")
 
 
@@ -242,7 +245,9 @@ JAPANESE = "日本"
 
 def rows_of(name):
     rows = [Row(name, 0.1, -0.1, 0.3, (0.0, 0.2)), Row("b", 0.2, math.nan, math.nan)]
-    return PaperFigure("rows", "", rows_height(rows), partial(draw_rows, rows=rows, title="t", line=0, margin=None))
+    return PaperFigure(
+        "rows", "", rows_height(len(rows)), partial(draw_rows, rows=rows, title="t", line=0, margin=None)
+    )
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from fgtune.config.schema.model import IdentityConfig, LinearBackboneConfig, MlpConfig, ResNetConfig, SmallCnnConfig
@@ -103,8 +104,26 @@ class _PlainConvolution(nn.Conv2d):
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5), generator=torch_stream(seed, "weight"))
 
 
+class AffineMean(nn.Module):
+    """One map for many: their mean less a learned number, times another, which start at 0 and 1 (FIERCE, ages)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.offset, self.slope = nn.Parameter(torch.zeros(())), nn.Parameter(torch.ones(()))
+
+    def reset_parameters(self) -> None:
+        """Set the two numbers to 0 and 1."""
+        nn.init.zeros_(self.offset)
+        nn.init.ones_(self.slope)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """A map (B, 1, h, w) of maps (B, C, h, w)."""
+        mean: Tensor = self.slope * (maps.mean(dim=1, keepdim=True) - self.offset)
+        return mean
+
+
 class ResNet(nn.Module):
-    """ResNet-18 or ResNet-50 (He et al. 2016) without its classifier.
+    """ResNet-18 or ResNet-50 (He et al. 2016) without its classifier, of any number of maps.
 
     The CIFAR stem is a 3x3 convolution with stride 1 and no max-pooling. Its padding of 1 keeps the image size; the
     released FALCON and solo-learn code pads by 2, and their weights were trained at that size (``padding: 2``).
@@ -116,25 +135,31 @@ class ResNet(nn.Module):
         import torchvision  # here: it loads the compiler of torch, seconds
 
         full = getattr(torchvision.models, config.kind)(weights=None)
+        stages = [full.layer1, full.layer2, full.layer3, full.layer4]
+        if config.width != 64:  # torchvision has a dial for the inner maps of ResNet-50's blocks alone
+            full.bn1, full.inplanes = nn.BatchNorm2d(config.width), config.width
+            stages = [
+                full._make_layer(type(stage[0]), config.width * 2**place, len(stage), stride=1 if place == 0 else 2)
+                for place, stage in enumerate(stages)
+            ]
         cifar = config.stem == "cifar"
         if cifar:
             convolution = nn.Conv2d if config.stem_init == "resnet" else _PlainConvolution
-            self.conv1 = convolution(channels, 64, 3, stride=1, padding=config.padding, bias=False)
+            self.conv1 = convolution(channels, config.width, 3, stride=1, padding=config.padding, bias=False)
         else:
-            self.conv1 = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
+            self.conv1 = nn.Conv2d(channels, config.width, 7, stride=2, padding=3, bias=False)
         self.bn1: nn.Module = full.bn1
         self.relu: nn.Module = full.relu
         self.maxpool: nn.Module = nn.Identity() if cifar else full.maxpool
-        self.layer1: nn.Module = full.layer1
-        self.layer2: nn.Module = full.layer2
-        self.layer3: nn.Module = full.layer3
-        self.layer4: nn.Module = full.layer4
-        self.feature_dim: int = full.fc.in_features
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
+        is_single = config.feature == "affine_mean"
+        self.summary: nn.Module = AffineMean() if is_single else nn.Identity()
+        self.feature_dim: int = 1 if is_single else full.inplanes
 
     def spatial(self, inputs: Tensor) -> Tensor:
         """The last map (B, feature_dim, h, w) of images (B, channels, height, width)."""
         stem = self.maxpool(self.relu(self.bn1(self.conv1(inputs))))
-        maps: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(stem))))
+        maps: Tensor = self.summary(self.layer4(self.layer3(self.layer2(self.layer1(stem)))))
         return maps
 
     def forward(self, inputs: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from fgtune.config.schema.objective import ObjectiveConfig
+from fgtune.errors import ConfigError
 from fgtune.objectives.base import StepOutputs, Term, TermContext, provided
 from fgtune.streams import torch_stream
 
@@ -25,14 +26,23 @@ class EntropicTerm(Term):
     def __init__(self, config: ObjectiveConfig, context: TermContext) -> None:
         super().__init__()
         self.settings = config.entropic
+        if self.settings.placement == "bins" and context.feature_dim != 1:
+            rule = f"bins divide a single feature, and the backbone gives {context.feature_dim}"
+            fix = "give the backbone one feature, or draw prototypes"
+            raise ConfigError(rule, path="trial.objective.entropic.placement", value="bins", fix=fix)
         shape = (self.settings.groups, self.settings.prototypes, context.feature_dim)
         self.prototypes: Tensor
         self.register_buffer("prototypes", torch.empty(shape))
 
     def initialize_buffers(self, seed: int) -> None:
-        """Draw the prototypes, which stay fixed, uniformly from [-scale, scale] in every dimension."""
-        scale = self.settings.scale
-        self.prototypes.uniform_(-scale, scale, generator=torch_stream(seed, "prototypes"))
+        """Place the prototypes, which stay fixed: drawn uniformly in every dimension, or as equal bins."""
+        scale, placement = self.settings.scale, self.settings.placement
+        if placement == "bins":
+            bins = torch.arange(1, self.settings.prototypes + 1, dtype=self.prototypes.dtype)
+            self.prototypes.copy_(scale * bins[:, None])
+            return
+        low = 0.0 if placement == "positive" else -scale
+        self.prototypes.uniform_(low, scale, generator=torch_stream(seed, "prototypes"))
 
     def added_divisor(self, weight: float) -> float:
         """The term's weight with normalised weighting (published for ages), else 0."""
@@ -45,6 +55,8 @@ class EntropicTerm(Term):
             return features @ prototypes.transpose(1, 2)
         if self.settings.similarity == "cosine":
             return functional.normalize(features, dim=1) @ functional.normalize(prototypes, dim=2).transpose(1, 2)
+        if self.settings.placement == "bins":  # the form below would lose small differences of large numbers
+            return -(features - prototypes.transpose(1, 2)).square()
         squares = features.square().sum(dim=1)[None, :, None] + prototypes.square().sum(dim=2)[:, None, :]
         return 2 * features @ prototypes.transpose(1, 2) - squares
 

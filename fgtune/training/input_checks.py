@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.util import find_spec
@@ -18,6 +19,7 @@ from fgtune.config.schema.augmentation import (
 from fgtune.config.schema.clustering import GeorgeClusteringConfig, ScanClusteringConfig
 from fgtune.config.schema.contrast import QueueInstanceConfig
 from fgtune.config.schema.model import (
+    BackboneConfig,
     IdentityConfig,
     LinearBackboneConfig,
     MlpConfig,
@@ -32,6 +34,7 @@ from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError, MultiConfigError
 from fgtune.models.base import image_shape
 from fgtune.relations.solve import solver_of
+from fgtune.training.size_checks import backbone_size
 
 _WITHOUT_MAPS = (IdentityConfig, LinearBackboneConfig, MlpConfig, TimmConfig)
 
@@ -61,12 +64,25 @@ def check_inputs(config: TrialConfig, input_shape: Sequence[int]) -> None:
         fix = "use small_cnn or a ResNet, or set it to 0 where this backbone is used"
         path, value = "trial.evaluation.attention_samples", config.evaluation.attention_samples
         raise ConfigError(rule, path=path, value=value, fix=fix)
+    if "entropic" in config.objective.terms and config.objective.entropic.placement == "bins":
+        _check_bins(backbone, shape)
     if config.model.pretrain is not None:
         _check_pretraining(config.model.pretrain, input_shape)
     if config.model.weights is not None:
         from fgtune.models.classifier import check_weights
 
         check_weights(config.model, shape)
+
+
+def _check_bins(backbone: BackboneConfig, shape: Sequence[int]) -> None:
+    """Raise where the backbone is known to give more than the one feature that bins divide."""
+    if isinstance(backbone, TimmConfig | PluginConfig):  # the term itself checks what only the network knows
+        return
+    features = backbone_size(backbone, math.prod(shape))[1]
+    if features > 1:
+        rule = f"bins divide a single feature, and this {backbone.kind} gives {features}"
+        fix = "set model.backbone.feature: affine_mean of a ResNet, give another one feature, or draw prototypes"
+        raise ConfigError(rule, path="trial.objective.entropic.placement", value="bins", fix=fix)
 
 
 def _check_class_models(config: TrialConfig) -> None:

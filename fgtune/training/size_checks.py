@@ -13,6 +13,7 @@ from fgtune.config.schema.model import (
     BackboneConfig,
     LinearBackboneConfig,
     MlpConfig,
+    ResNet18Config,
     ResNet50Config,
     SmallCnnConfig,
 )
@@ -68,7 +69,7 @@ def _parts(
 ) -> Iterator[tuple[float, str]]:
     """Bytes at least, and the setting that they follow from."""
     classes = "classes.num_fine" if config.classes.num_fine_ratio is None else "classes.num_fine_ratio"
-    size, features, path = _backbone(config.model.backbone, math.prod(input_shape[1:]))
+    size, features, path = backbone_size(config.model.backbone, math.prod(input_shape[1:]))
     copies = 1 + num_coarse * isinstance(config.clustering, ScanClusteringConfig)  # a network for each coarse class
     yield copies * size * _PARAMETER, f"model.backbone{path}"
     yield features * num_fine * _PARAMETER, classes
@@ -96,7 +97,7 @@ def _parts(
         yield entropic.prototypes * entropic.groups * features * 4.0, f"objective.entropic.{larger}"
 
 
-def _backbone(config: BackboneConfig, inputs: int) -> tuple[float, int, str]:
+def backbone_size(config: BackboneConfig, inputs: int) -> tuple[float, int, str]:
     """Parameters at least, number of features, and the setting below the backbone that they follow from."""
     if isinstance(config, MlpConfig):
         widths = (inputs, *config.hidden)
@@ -108,4 +109,8 @@ def _backbone(config: BackboneConfig, inputs: int) -> tuple[float, int, str]:
         return math.fsum(9 * a * b for a, b in pairwise(widths)), widths[-1], ".channels"
     if config.kind == "identity":
         return 0, inputs, ""
-    return 0, _IMAGE_FEATURES * (4 if isinstance(config, ResNet50Config) else 1), ""
+    if isinstance(config, ResNet18Config | ResNet50Config):
+        last = 8 * config.width
+        features = last * (4 if isinstance(config, ResNet50Config) else 1)
+        return 27 * last**2, 1 if config.feature == "affine_mean" else features, ".width"
+    return 0, _IMAGE_FEATURES, ""

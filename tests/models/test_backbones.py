@@ -13,6 +13,7 @@ from fgtune.errors import ConfigError
 from fgtune.models.classifier import build_classifier
 
 models = LazyModule("torchvision.models")
+IMAGES = (3, 32, 32)
 
 
 def backbone(shape, **settings):
@@ -39,6 +40,32 @@ def test_resnet_is_torchvisions_own_under_its_own_keys(kind, stem, padding):
     inputs = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         torch.testing.assert_close(mine(inputs), theirs(inputs))
+
+
+def test_the_maps_of_a_resnet_are_a_dial():
+    shapes = {name: tuple(each.shape) for name, each in backbone(IMAGES, kind="resnet18").state_dict().items()}
+    narrow = backbone(IMAGES, kind="resnet18", width=16)
+    assert narrow.feature_dim == 128
+    assert {name: tuple(each.shape) for name, each in narrow.state_dict().items()} == {
+        name: tuple(side // 4 if side % 64 == 0 else side for side in shape) for name, shape in shapes.items()
+    }
+    assert narrow.eval().spatial(torch.zeros(2, *IMAGES)).shape == (2, 128, 4, 4)
+    bottleneck = backbone(IMAGES, kind="resnet50", width=4, stem="cifar")
+    assert bottleneck.eval()(torch.zeros(2, *IMAGES)).shape == (2, bottleneck.feature_dim) == (2, 128)
+
+
+def test_an_affine_mean_is_one_feature_that_starts_as_the_mean_of_all_maps():
+    plain, single = (
+        backbone(IMAGES, kind="resnet18", width=8, feature=feature).eval() for feature in ("maps", "affine_mean")
+    )
+    assert single.feature_dim == 1
+    assert {*single.state_dict()} - {*plain.state_dict()} == {"summary.offset", "summary.slope"}
+    images = torch.rand(3, *IMAGES, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(single(images), plain(images).mean(dim=1, keepdim=True))
+        single.summary.offset.fill_(0.25)
+        single.summary.slope.fill_(-3.0)
+        torch.testing.assert_close(single(images), -3 * (plain(images).mean(dim=1, keepdim=True) - 0.25))
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,11 @@ def test_every_backbone_keeps_the_contract(backbone, check):
     check(BackboneCase({"kind": backbone, **NAMED.get(backbone, {})}, SHAPE))
 
 
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_a_resnet_with_one_feature_keeps_the_contract_too(check):
+    check(BackboneCase({"kind": "resnet18", "width": 4, "feature": "affine_mean"}, SHAPE))
+
+
 @every_pair
 def test_maps_a_batch_to_logits(backbone, head):
     logits = pristine(backbone, head)(images())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from fgtune.config.schema.objective import ObjectiveConfig
+from fgtune.errors import ConfigError
 from fgtune.objectives.base import StepOutputs, TermContext
 from fgtune.objectives.fierce import EntropicTerm
 from fgtune.objectives.objective import Objective
@@ -54,6 +56,34 @@ def test_hard_assignments_of_a_batch_smaller_than_the_prototypes_keep_a_floor():
     term = make(prototypes=64)
     features = term.prototypes[0, :8]
     assert value(term, features).item() == pytest.approx(math.log2(64 / 8))
+
+
+def test_bins_are_numbered_places_on_a_line_and_a_feature_belongs_to_the_nearest():
+    config = ObjectiveConfig.from_plain(
+        {"preset": "fierce", "entropic": {"placement": "bins", "similarity": "neg_sq_dist", "noise": "none"}}
+    )
+    term = EntropicTerm(config, replace(CONTEXT, feature_dim=1))
+    term.initialize_buffers(0)
+    assert term.prototypes.flatten().tolist() == list(range(1, 101))
+    features = torch.tensor([[0.2], [1.4], [1.6], [99.7], [250.0]])
+    assert term.assignments(features, None)[0].argmax(dim=1).tolist() == [0, 0, 1, 99, 99]
+    assert term.similarity(torch.tensor([[99.71]]))[0, 0, 99].item() == pytest.approx(-0.0841, abs=1e-5)
+    assert value(term, torch.arange(1.0, 101.0)[:, None]).item() == pytest.approx(0.0, abs=1e-5)
+    with pytest.raises(ConfigError, match="bins divide a single feature, and the backbone gives 6"):
+        EntropicTerm(config, CONTEXT)
+
+
+@pytest.mark.parametrize(("placement", "low"), [("symmetric", -3.0), ("positive", 0.0)])
+def test_drawn_prototypes_fill_their_range(placement, low):
+    drawn = make(prototypes=1000, placement=placement, scale=3.0).prototypes
+    assert low <= drawn.min() < low + 0.01
+    assert 2.99 < drawn.max() <= 3.0
+
+
+@pytest.mark.parametrize("changes", [{"similarity": "cosine"}, {"groups": 2}])
+def test_bins_need_distances_and_one_group(changes):
+    with pytest.raises(ValueError, match="placement bins needs similarity neg_sq_dist and groups 1"):
+        make(**{"placement": "bins", "similarity": "neg_sq_dist", **changes})
 
 
 def slow(features, prototypes, similarity, temperature):

@@ -12,6 +12,8 @@ from fgtune.config.schema.trial import TrialConfig
 from fgtune.errors import ConfigError
 from fgtune.training.input_checks import check_inputs
 
+BINS = {"preset": "fierce", "entropic": {"placement": "bins", "similarity": "neg_sq_dist"}}
+
 
 def trial(**parts) -> TrialConfig:
     return TrialConfig.from_plain({"data": {"kind": "digits"}, "classes": {"num_fine": 10}, **parts})
@@ -24,6 +26,9 @@ def trial(**parts) -> TrialConfig:
         ({}, (3, 8, 8)),
         ({"model": {"backbone": {"kind": "resnet18"}}, "augmentation": {"kind": "cifar"}}, (3, 32, 32)),
         ({"model": {"backbone": {"kind": "small_cnn"}}, "augmentation": {"kind": "crop_flip"}}, (1, 28, 28)),
+        ({"objective": BINS, "model": {"backbone": {"kind": "mlp", "hidden": [8, 1]}}}, (64,)),
+        ({"objective": BINS, "model": {"backbone": {"kind": "resnet18", "feature": "affine_mean"}}}, (3, 32, 32)),
+        ({"objective": {**BINS, "preset": "base"}}, (64,)),
     ],
 )
 def test_what_fits_passes(parts, shape):
@@ -49,6 +54,12 @@ def test_what_fits_passes(parts, shape):
         ({"model": {"backbone": {"kind": "resnet50"}}}, (64,), "trial.model.backbone.kind: needs images"),
         ({"model": {"backbone": {"kind": "small_cnn", "channels": [2] * 5}}}, (3, 8, 8), "at least 16 x 16 pixels"),
         ({"model": {"weights": {"path": "none.pt"}}}, (64,), "trial.model.weights.path: cannot be read"),
+        ({"objective": BINS}, (64,), "entropic.placement: bins divide a single feature, and this mlp gives 128"),
+        (
+            {"objective": BINS, "model": {"backbone": {"kind": "resnet50", "width": 16}}},
+            (3, 32, 32),
+            "and this resnet50 gives 512, got 'bins'. Fix: set model.backbone.feature: affine_mean of a ResNet",
+        ),
     ],
 )
 def test_what_does_not_fit_is_told(parts, shape, message):

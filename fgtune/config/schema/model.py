@@ -53,6 +53,13 @@ class _ResNetConfig(Config):
     """Initial weights of the convolution of a CIFAR stem: as torchvision draws those of a ResNet, or by torch's default
     for any convolution, which code that puts another stem into a finished ResNet has (FALCON, solo-learn)."""
 
+    width: Count = 64
+    """Maps of the first stage; each later one has twice as many (FIERCE, ages: 16)."""
+
+    feature: Literal["maps", "affine_mean"] = "maps"
+    """``maps``: a number for each map. ``affine_mean``: a single one, the mean over all maps less a learned number,
+    times another (FIERCE, ages)."""
+
     @model_validator(mode="after")
     def _padding_has_a_use(self) -> _ResNetConfig:
         if getattr(self, "stem", None) == "imagenet":
@@ -64,7 +71,7 @@ class _ResNetConfig(Config):
 
 
 class ResNet18Config(_ResNetConfig):
-    """torchvision's ResNet-18 without its classifier; 512 features."""
+    """torchvision's ResNet-18 without its classifier; 512 features at a ``width`` of 64."""
 
     kind: Literal["resnet18"] = "resnet18"
     stem: Literal["cifar", "imagenet"] = "cifar"
@@ -72,7 +79,7 @@ class ResNet18Config(_ResNetConfig):
 
 
 class ResNet50Config(_ResNetConfig):
-    """torchvision's ResNet-50 without its classifier; 2048 features."""
+    """torchvision's ResNet-50 without its classifier; 2048 features at a ``width`` of 64."""
 
     kind: Literal["resnet50"] = "resnet50"
     stem: Literal["cifar", "imagenet"] = "imagenet"

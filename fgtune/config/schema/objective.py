@@ -117,10 +117,19 @@ class EntropicConfig(Config):
     assignment: Literal["hard", "soft"] = "hard"
     """One-hot with a straight-through gradient, or the softmax itself."""
     noise: Literal["gumbel", "none"] = "gumbel"
+    placement: Literal["symmetric", "positive", "bins"] = "symmetric"
+    """Prototypes are drawn uniformly from [-scale, scale] in every dimension, or from [0, scale] (FIERCE, unmixing); or
+    they are the bins scale, 2 scale .. K scale of a feature of one dimension (FIERCE, ages)."""
     scale: PositiveFloat = 1.0
-    """Prototypes are drawn uniformly from [-scale, scale] in every dimension."""
+    """Bound of the prototypes that are drawn, or distance of bins."""
     weighting: Literal["additive", "normalized"] = "additive"
     """Add the weighted term, or also divide the whole sum by 1 + its weight (published for ages)."""
+
+    @model_validator(mode="after")
+    def _bins_lie_on_a_line(self) -> EntropicConfig:
+        if self.placement == "bins" and (self.similarity != "neg_sq_dist" or self.groups != 1):
+            raise ValueError("placement bins needs similarity neg_sq_dist and groups 1")
+        return self
 
 
 def _preset_fills(schema: dict[str, Any]) -> None:

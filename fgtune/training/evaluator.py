@@ -147,11 +147,29 @@ class Evaluator:
     @property
     def final_splits(self) -> tuple[str, ...]:
         """Splits whose predictions ``measure_final`` needs; empty if it has nothing to measure."""
-        view, config = self._view, self._config
-        probes = (view.fine is not None and {"knn", "linear"} & {*config.probes}) or (
-            view.fine_values is not None and {"ridge", "gradient"} & {*config.probes}
-        )
-        episodes = config.few_shot is not None and view.fine is not None
+        return self._splits_for(self._has_probes, self._has_episodes)
+
+    @property
+    def splits_by_epoch(self) -> tuple[str, ...]:
+        """Splits whose features ``measure_by_epoch`` needs at every evaluation before the last; empty for none."""
+        return self._splits_for(self._probes_by_epoch, self.episodes_by_epoch)
+
+    @property
+    def _has_probes(self) -> bool:
+        view, probes = self._view, {*self._config.probes}
+        of_classes = view.fine is not None and not probes.isdisjoint({"knn", "linear"})
+        return of_classes or (view.fine_values is not None and not probes.isdisjoint({"ridge", "gradient"}))
+
+    @property
+    def _probes_by_epoch(self) -> bool:
+        return self._has_probes and self._config.probes_by_epoch
+
+    @property
+    def _has_episodes(self) -> bool:
+        return self._config.few_shot is not None and self._view.fine is not None
+
+    def _splits_for(self, probes: bool, episodes: bool) -> tuple[str, ...]:
+        """What probes, which are fitted on the training split, and episodes need."""
         if not probes and not episodes:
             return ()
         return tuple(dict.fromkeys((*(("train",) if probes else ()), *self.splits)))
@@ -171,13 +189,30 @@ class Evaluator:
         if not self.final_splits:
             return dict(self._once)
         features = {split: predictions[split].features for split in self.final_splits}
+        return self._once | self._measured(features, self._has_probes, self._has_episodes)
+
+    def measure_by_epoch(self, features: Mapping[str, Float32Array]) -> dict[str, float]:
+        """What the config asks for at every evaluation of probes and few-shot episodes.
+
+        Args:
+            features: For each of ``splits_by_epoch``, of ``rows(split)``, in that order.
+
+        Returns:
+            Values as ``<split>/<metric>``, as ``measure_final`` has them.
+        """
+        return self._measured(features, self._probes_by_epoch, self.episodes_by_epoch)
+
+    def _measured(self, features: Mapping[str, Float32Array], probes: bool, episodes: bool) -> dict[str, float]:
         train = self.rows("train")
+        metrics: dict[str, float] = {}
+        if episodes:
+            metrics |= self._episodes({split: features[split] for split in self.splits})
+        if not probes:
+            return metrics
         held_out = {split: features[split] for split in self.splits if not np.intersect1d(train, self.rows(split)).size}
         view, config = self._view, self._config
-        metrics: dict[str, float] = dict(self._once)
         if view.fine is not None:
             fine = {split: view.fine[self.rows(split)] for split in {"train", *features}}
-            metrics |= self.measure_episodes({split: features[split] for split in self.splits})
             for split, values in probe_classes(config, features.get("train"), fine, held_out).items():
                 metrics |= _named(split, values)
         if view.fine_values is not None and {"ridge", "gradient"} & {*config.probes}:
@@ -190,14 +225,9 @@ class Evaluator:
     def episodes_by_epoch(self) -> bool:
         """Whether few-shot episodes are run at every evaluation, not only at the last."""
         few_shots = self._config.few_shot
-        return few_shots is not None and few_shots.by_epoch and self._view.fine is not None
+        return few_shots is not None and few_shots.by_epoch and self._has_episodes
 
-    def measure_episodes(self, features: Mapping[str, Float32Array]) -> dict[str, float]:
-        """Few-shot episodes, if asked for.
-
-        Args:
-            features: For each split, of ``rows(split)``, in that order.
-        """
+    def _episodes(self, features: Mapping[str, Float32Array]) -> dict[str, float]:
         fine, config = self._view.fine, self._config.few_shot
         if fine is None or config is None:
             return {}

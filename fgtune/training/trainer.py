@@ -311,9 +311,9 @@ class Trainer:
         for split in self.evaluator.splits:
             predictions = cache.predict(self.evaluator.rows(split))
             metrics |= self.evaluator.measure(split, predictions, self.relations.fine_to_coarse)
-        if self.evaluator.episodes_by_epoch and not last:
-            features = {split: cache.features(self.evaluator.rows(split)) for split in self.evaluator.splits}
-            metrics |= self.evaluator.measure_episodes(features)
+        if not last:
+            features = {split: cache.features(self.evaluator.rows(split)) for split in self.evaluator.splits_by_epoch}
+            metrics |= self.evaluator.measure_by_epoch(features)
         if last:
             needed = {split: cache.predict(self.evaluator.rows(split)) for split in self.evaluator.final_splits}
             metrics |= self.evaluator.measure_final(needed)

@@ -205,7 +205,8 @@ def test_episodes_on_the_way_are_those_of_the_end_and_the_best_epoch_is_chosen_b
     assert evaluator.episodes_by_epoch
     assert not make_evaluator(view, {"few_shot": SHOTS}).episodes_by_epoch
     features = {split: predictions_on(view, split).features for split in ("val", "test")}
-    assert evaluator.measure_episodes(features) == final(evaluator, view)
+    assert evaluator.splits_by_epoch == ("val", "test")
+    assert evaluator.measure_by_epoch(features) == final(evaluator, view)
     history = [
         {"val/fewshot_1": 0.5, "test/fewshot_1": 0.9, "val/fewshot_5": 0.1, "test/fewshot_5": 0.3},
         {"val/loss": 1.0},
@@ -214,6 +215,30 @@ def test_episodes_on_the_way_are_those_of_the_end_and_the_best_epoch_is_chosen_b
     ]
     assert at_best_validation(history) == {"test/fewshot_1_best": 0.2, "test/fewshot_5_best": 0.3}
     assert at_best_validation([{"test/fewshot_1": 0.5}]) == {}
+
+
+@pytest.mark.parametrize("kind", ["knn", "ridge"])
+def test_probes_on_the_way_are_those_of_the_end(kind):
+    view = make_view()
+    once, always = (make_evaluator(view, {"probes": [kind], "probes_by_epoch": each}) for each in (False, True))
+    assert (once.splits_by_epoch, always.splits_by_epoch) == ((), ("train", "val", "test"))
+    assert once.measure_by_epoch({}) == {}
+    features = {split: predictions_on(view, split).features for split in always.splits_by_epoch}
+    found = always.measure_by_epoch(features)
+    assert found == final(always, view) == final(once, view)
+    assert {name.partition("/")[0] for name in found} == {"val", "test"}
+
+
+def test_episodes_on_the_way_need_no_probes_and_probes_without_their_targets_are_left_out():
+    settings = {"few_shot": SHOTS | {"by_epoch": True}, "probes": ["ridge"]}
+    view = replace(make_view(), fine_values=None)
+    evaluator = make_evaluator(view, settings | {"probes_by_epoch": True})
+    assert evaluator.splits_by_epoch == ("val", "test")
+    features = {split: predictions_on(view, split).features for split in evaluator.splits_by_epoch}
+    assert evaluator.measure_by_epoch(features) == final(evaluator, view)
+    assert make_evaluator(view, {"probes": ["ridge"], "probes_by_epoch": True}).splits_by_epoch == ()
+    with pytest.raises(ValueError, match="probes_by_epoch needs probes"):
+        EvaluationConfig.from_plain({"probes_by_epoch": True})
 
 
 def test_too_few_samples_for_an_episode_leave_the_metric_out():

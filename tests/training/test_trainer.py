@@ -274,6 +274,19 @@ def test_episodes_by_epoch_report_the_epoch_that_is_best_in_validation_also_afte
     assert [entry.metrics for entry in again][-1] == epochs[-1]
 
 
+def test_probes_by_epoch_give_a_curve_and_change_nothing_else(make_trainer):
+    changes = {"evaluation.every_epochs": 1, "evaluation.probes": ["knn"]}
+    plain, probed = (
+        [each.metrics for each in make_trainer(changes | {"evaluation.probes_by_epoch": by_epoch})]
+        for by_epoch in (False, True)
+    )
+    assert ["test/knn_fine" in metrics for metrics in plain] == [False] * (len(plain) - 1) + [True]
+    assert all("test/knn_fine" in metrics for metrics in probed)
+    assert plain[-1] == probed[-1]
+    for one, other in zip(plain, probed, strict=True):
+        assert one == {name: value for name, value in other.items() if name in one}
+
+
 def test_a_portrait_is_made_at_the_end_alone_and_changes_nothing_else(make_config):
     config = make_config()
     dataset = load_dataset(config.data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from fgtune.config.schema.base import Config, Count, must_differ
 
@@ -60,6 +60,9 @@ class EvaluationConfig(Config):
     """Fitted on features of the training split after the last epoch: ``knn`` and ``linear`` read fine classes,
     ``ridge`` continuous fine targets, ``gradient`` such targets that are shares (two columns or more, rows summing to
     1)."""
+    probes_by_epoch: bool = False
+    """Fit the probes at every evaluation on the way, too, so that they have curves; each time takes a pass over the
+    training split."""
     knn_neighbors: Count = 20
     """Votes per sample in the ``knn`` probe."""
     few_shot: FewShotConfig | None = None
@@ -76,6 +79,12 @@ class EvaluationConfig(Config):
         """
         usual = 1 if is_judged else max(1, epochs // CURVE_POINTS)
         return self.every_epochs or usual
+
+    @model_validator(mode="after")
+    def _curves_have_probes(self) -> EvaluationConfig:
+        if self.probes_by_epoch and not self.probes:
+            raise ValueError("probes_by_epoch needs probes")
+        return self
 
     @field_validator("recall", "probes")
     @classmethod

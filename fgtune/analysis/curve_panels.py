@@ -63,9 +63,14 @@ class HistoryPoint:
     """A finished point in the order in which points ended; ``best`` is the best value so far, including this one."""
 
     order: int
-    arm: str
+    trial: Trial
     value: float
     best: float
+
+    @property
+    def arm(self) -> str:
+        """Its name in the plan."""
+        return self.trial.arm
 
 
 @dataclass(frozen=True)
@@ -74,15 +79,18 @@ class StoppedPoint:
 
     Attributes:
         order: Its place.
-        arm: Its name.
+        trial: The point.
         value: Of one that was stopped early, the criterion when it was stopped; nan for one that failed.
-        epoch: When it was stopped.
     """
 
     order: int
-    arm: str
+    trial: Trial
     value: float
-    epoch: int
+
+    @property
+    def arm(self) -> str:
+        """Its name in the plan."""
+        return self.trial.arm
 
 
 @dataclass(frozen=True)
@@ -172,13 +180,18 @@ def trial_curves_panels(data: StudyData, trials: Sequence[Trial]) -> tuple[Curve
         return ()
     curves = curves[curves["epoch"] <= curves["arm"].map({trial.arm: trial.epochs for trial in trials})]
     names = dict.fromkeys([*(info.name for info in shown_infos(data)), *_EXTRA])
+    seeds = {trial.arm: trial.seeds for trial in trials}
     panels = [
-        CurvesPanel(data.info(name), "", _trial_curves(curves, kinds, name)) for name in names if name in curves.columns
+        CurvesPanel(data.info(name), "", _trial_curves(curves, kinds, name, seeds))
+        for name in names
+        if name in curves.columns
     ]
     return tuple(panel for panel in panels if any(len(curve.epochs) > 1 for curve in panel.curves))
 
 
-def _trial_curves(curves: pd.DataFrame, kinds: Mapping[str, str], metric: str) -> tuple[Curve, ...]:
+def _trial_curves(
+    curves: pd.DataFrame, kinds: Mapping[str, str], metric: str, seeds: Mapping[str, int]
+) -> tuple[Curve, ...]:
     finite = curves[np.isfinite(curves[metric].to_numpy(dtype=np.float64))]
     means = finite.groupby(["arm", "epoch"], sort=True)[metric].mean()
     stride = max(1, math.ceil(len(means) / _MOST_VERTICES))
@@ -191,7 +204,7 @@ def _trial_curves(curves: pd.DataFrame, kinds: Mapping[str, str], metric: str) -
         kept = [pair for rank, pair in enumerate(pairs) if rank % stride == 0 or rank == len(pairs) - 1]
         if kept:
             epochs, values = zip(*kept, strict=True)
-            thinned.append(Curve(arm, arm, kind, epochs, values))
+            thinned.append(Curve(arm, arm, kind, epochs, values, n=seeds[arm]))
     return tuple(thinned)
 
 
@@ -204,15 +217,14 @@ def history_panels(data: StudyData, trials: Sequence[Trial]) -> tuple[HistoryPan
         values = [trial.value(info.name) for trial in judged]
         best = accumulate(values, min if info.direction == "minimize" else max)
         points = tuple(
-            HistoryPoint(trial.order or 0, trial.arm, value, top)
+            HistoryPoint(trial.order or 0, trial, value, top)
             for trial, value, top in zip(judged, values, best, strict=True)
         )
         stopped = tuple(
             StoppedPoint(
                 trial.order or 0,
-                trial.arm,
+                trial,
                 trial.means.get(info.name, math.nan) if trial.stopped else math.nan,
-                trial.epochs,
             )
             for trial in ended
             if not math.isfinite(trial.value(info.name))

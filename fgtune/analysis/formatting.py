@@ -136,6 +136,11 @@ def interval(low: float, high: float, *, sign: bool = False) -> str:
     return f"{number(low, sign=sign)} to {number(high, sign=sign)}"
 
 
+def around(low: float, high: float) -> str:
+    """An interval as it follows its value: `` [0.1, 0.3]``; empty if it is undefined."""
+    return "" if math.isnan(low) or math.isnan(high) else f" [{number(low)}, {number(high)}]"
+
+
 def p_text(p: float) -> str:
     """A p-value: three decimals, ``<0.001`` below, a dash for nan."""
     if math.isnan(p):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -12,7 +11,8 @@ from fgtune.analysis.estimates import arm_estimate
 from fgtune.analysis.formatting import MetricInfo, factor_name, level_text
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.search.axes import listed_axis
-from fgtune.arrays import FloatArray
+from fgtune.analysis.verdicts.statistics import Estimate, mean_interval
+from fgtune.arrays import FloatArray, IntArray
 
 _MOST_PAIRS = 6
 
@@ -27,8 +27,8 @@ class GridPanel:
         columns: Levels as text.
         rows: Levels as text.
         metric: The metric.
-        means: (rows, columns) means; nan where an arm has no finished cell.
-        counts: (rows, columns) numbers of seeds.
+        arms: (rows, columns) the arm of each cell; None where the plan has none.
+        estimates: (rows, columns) its mean, nan where it has no finished cell, with interval and number of seeds.
         others: What the other factors are at, as text; empty with two factors.
         baseline: Row and column of the baseline.
     """
@@ -38,10 +38,20 @@ class GridPanel:
     columns: tuple[str, ...]
     rows: tuple[str, ...]
     metric: MetricInfo
-    means: FloatArray
-    counts: FloatArray
+    arms: tuple[tuple[str | None, ...], ...]
+    estimates: tuple[tuple[Estimate, ...], ...]
     others: str
     baseline: tuple[int, int]
+
+    @property
+    def means(self) -> FloatArray:
+        """(rows, columns) means; nan where an arm has no finished cell."""
+        return np.array([[estimate.mean for estimate in row] for row in self.estimates])
+
+    @property
+    def counts(self) -> IntArray:
+        """(rows, columns) numbers of seeds."""
+        return np.array([[estimate.n for estimate in row] for row in self.estimates])
 
 
 def grid_panels(data: StudyData) -> tuple[GridPanel, ...]:
@@ -59,11 +69,8 @@ def _panel(data: StudyData, x: str, y: str) -> GridPanel:
     axes = [listed_axis(path, "", list({level_text(arm.levels[path]): arm.levels[path] for arm in arms}.values()))
             for path in (x, y)]  # fmt: skip
     columns, rows = (axis.categories for axis in axes)
-    means, counts = np.full((len(rows), len(columns)), math.nan), np.zeros((len(rows), len(columns)))
-    for arm in arms:
-        place = rows.index(level_text(arm.levels[y])), columns.index(level_text(arm.levels[x]))
-        estimate = arm_estimate(data, arm.name, info.name)
-        means[place], counts[place] = estimate.mean, estimate.n
+    at = {(level_text(arm.levels[y]), level_text(arm.levels[x])): arm.name for arm in arms}
+    names = tuple(tuple(at.get((row, column)) for column in columns) for row in rows)
     fixed = ", ".join(f"{factor_name(path, data.factors)} {level_text(base[path])}" for path in others)
     return GridPanel(
         x=factor_name(x, data.factors),
@@ -71,8 +78,12 @@ def _panel(data: StudyData, x: str, y: str) -> GridPanel:
         columns=columns,
         rows=rows,
         metric=info,
-        means=means,
-        counts=counts,
+        arms=names,
+        estimates=tuple(tuple(_estimate(data, name, info) for name in row) for row in names),
         others=fixed,
         baseline=(rows.index(level_text(base[y])), columns.index(level_text(base[x]))),
     )
+
+
+def _estimate(data: StudyData, arm: str | None, info: MetricInfo) -> Estimate:
+    return mean_interval([]) if arm is None else arm_estimate(data, arm, info.name)

@@ -59,13 +59,17 @@ class SensitivityPanel:
 
 @dataclass(frozen=True)
 class TrialPoint:
-    """A point of a space at two coordinates; ``epochs`` is that of its shortest cell, ``kind`` as in ``kinds_of``."""
+    """A point of a space at two coordinates; ``kind`` as in ``kinds_of``."""
 
-    arm: str
+    trial: Trial
     kind: str
     x: float
     y: float
-    epochs: int
+
+    @property
+    def arm(self) -> str:
+        """Its name in the plan."""
+        return self.trial.arm
 
 
 @dataclass(frozen=True)
@@ -187,7 +191,7 @@ def scatter_panels(data: StudyData, trials: Sequence[Trial], metrics: Sequence[M
         for axis in axes_of(data):
             placed = ((trial, axis.place(trial.levels.get(axis.path))) for trial in trials if trial.arm in kinds)
             points = tuple(
-                TrialPoint(trial.arm, kinds[trial.arm], x, trial.means[info.name], trial.epochs)
+                TrialPoint(trial, kinds[trial.arm], x, trial.means[info.name])
                 for trial, x in placed
                 if x is not None and info.name in trial.means
             )
@@ -261,9 +265,7 @@ def _both(
     """The completed points that have both metrics."""
     valued = [(trial, trial.value(one.name), trial.value(two.name)) for trial in trials]
     return tuple(
-        TrialPoint(trial.arm, kinds[trial.arm], x, y, trial.epochs)
-        for trial, x, y in valued
-        if math.isfinite(x) and math.isfinite(y)
+        TrialPoint(trial, kinds[trial.arm], x, y) for trial, x, y in valued if math.isfinite(x) and math.isfinite(y)
     )
 
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fgtune.analysis.formatting import MetricInfo, level_text, number
+from fgtune.analysis.formatting import MetricInfo, around, level_text, number
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.level_panels import TrialPoint
 from fgtune.analysis.search.axes import Axis, axes_of, on_log_scale
 from fgtune.analysis.search.importances import Importances
-from fgtune.analysis.trials import BASELINE, STOPPED, Trial, kinds_of, sign_of
+from fgtune.analysis.trials import BASELINE, NO_ENDS, STOPPED, Trial, kinds_of
 from fgtune.arrays import FloatArray
+from fgtune.catalog.spec import sign_of
 
 UNUSED = -0.12
 """Where a line crosses an axis whose parameter its point does not use."""
@@ -48,7 +49,7 @@ class ParallelLine:
         fifth: 0 for the best fifth of the finished points by the first criterion, to 4; -1 for the baseline.
         seeds: Number of its cells.
         places: Its position on every axis; ``UNUSED`` where it does not use the parameter.
-        texts: What it has there.
+        texts: What it has there, metrics with their intervals.
     """
 
     arm: str
@@ -123,7 +124,7 @@ def parallel_panel(data: StudyData, trials: Sequence[Trial], metrics: Sequence[M
         places = [UNUSED if math.isnan(share) else share for share in shares]
         places += [scale.share(trial.means[scale.info.name]) for scale in scales]
         texts = [_level_text(trial, axis) for axis in drawn]
-        texts += [number(trial.means[info.name]) for info in metrics]
+        texts += [number(trial.means[info.name]) + around(*trial.ends.get(info.name, NO_ENDS)) for info in metrics]
         lines.append(ParallelLine(trial.arm, fifths.get(trial.arm, -1), trial.seeds, tuple(places), tuple(texts)))
     shown = (*(_setting(axis) for axis in drawn), *(scale.axis for scale in scales))
     return ParallelPanel(first, shown, tuple(lines), len(axes) - len(drawn))
@@ -235,7 +236,7 @@ def _contour(
     except QhullError:  # all on one line
         return None
     z = surface(*np.meshgrid(steps, steps))
-    marked = tuple(TrialPoint(trial.arm, kinds[trial.arm], one, two, trial.epochs) for trial, one, two in points)
+    marked = tuple(TrialPoint(trial, kinds[trial.arm], one, two) for trial, one, two in points)
     return ContourPanel(x, y, metric, _levels(x, steps), _levels(y, steps), z, marked, values)
 
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from fgtune.analysis.estimates import arm_estimate
 from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import PlannedArm, StudyData
+from fgtune.analysis.verdicts.statistics import mean_interval
 from fgtune.catalog.metrics import ARM_METRICS
-from fgtune.catalog.spec import Direction
+from fgtune.catalog.spec import sign_of
 from fgtune.results.records import CellResult, CellState, best_by_mean, joint_state
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 UNFINISHED = "UNFINISHED"
 """State of a point with cells that have not ended."""
+NO_ENDS = (math.nan, math.nan)
+"""What stands for an interval where there is none."""
 
 BASELINE, BEST, COMPLETE, STOPPED = "baseline", "best", "complete", "stopped"
 """Kinds of points in figures: the baseline; the best one or, with several criteria, those on the Pareto front; other
@@ -43,6 +47,7 @@ class Trial:
         means: Mean over its cells by metric, if all of them have it; for a PRUNED point, at ``epochs``.
         epochs: Epochs of the shortest of its cells; 0 before any ended.
         seeds: Number of cells that ended.
+        ends: Interval of each mean, Student's t within the metric's range; of none for a single cell.
     """
 
     arm: str
@@ -53,6 +58,7 @@ class Trial:
     means: Mapping[str, float]
     epochs: int
     seeds: int
+    ends: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -159,24 +165,27 @@ def _trial(data: StudyData, arm: PlannedArm, names: Sequence[str], curves: _Curv
     epochs = min((result.epochs for result in results), default=0)
     values = _values_at(results, epochs, curves) if state == CellState.PRUNED.value else CellResult.value
     of_cells = [name for name in names if name not in ARM_METRICS] if results else []
-    means = {name: math.fsum(values(result, name) for result in results) / len(results) for name in of_cells}
+    single = {name: [values(result, name) for result in results] for name in of_cells}
+    means = {name: math.fsum(each) / len(results) for name, each in single.items()}
     if state == CellState.COMPLETE.value:
         means |= {name: data.agreements.whole(arm.name, len(cells)) for name in names if name in ARM_METRICS}
+    means = {name: value for name, value in means.items() if math.isfinite(value)}
+    ends = {}
+    for name in means if len(results) > 1 and state != UNFINISHED else ():
+        found = mean_interval(single[name], data.level) if name in single else arm_estimate(data, arm.name, name)
+        found = found.within(data.info(name).limits)
+        ends[name] = (found.low, found.high)
     return Trial(
         arm=arm.name,
         is_baseline=arm.is_baseline,
         levels=dict(arm.levels),
         state=state,
         order=None,
-        means={name: value for name, value in means.items() if math.isfinite(value)},
+        means=means,
         epochs=epochs,
         seeds=len(results),
+        ends=ends,
     )
-
-
-def sign_of(direction: Direction) -> float:
-    """1 if larger is better (or neither), -1 if smaller is."""
-    return -1.0 if direction == "minimize" else 1.0
 
 
 def best_trial(trials: Sequence[Trial], info: MetricInfo) -> Trial | None:

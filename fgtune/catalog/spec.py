@@ -76,3 +76,8 @@ class MetricSpec:
     def oracle(self) -> bool:
         """Whether it reads what training cannot know."""
         return self.reads in ("fine classes", "fine values", "right coarse labels")
+
+
+def sign_of(direction: Direction) -> float:
+    """1 if larger is better (or neither), -1 if smaller is."""
+    return -1.0 if direction == "minimize" else 1.0

@@ -9,10 +9,11 @@ from typing import Any
 import plotly.graph_objects as go
 
 from fgtune.analysis.curve_panels import Curve, CurvesPanel, HistoryPanel
-from fgtune.analysis.formatting import number
+from fgtune.analysis.formatting import around, number
 from fgtune.analysis.search.axes import on_log_scale
 from fgtune.analysis.trials import BASELINE, BEST, COMPLETE, STOPPED
-from fgtune.reporting.level_figures import KIND_STYLES, kind_marker, within_reach
+from fgtune.reporting.estimate_marks import trial_text
+from fgtune.reporting.level_figures import KIND_STYLES, kind_marker, stop_words, trial_marks, within_reach
 from fgtune.reporting.theme import (
     BASELINE_COLOR,
     MOST_NAMED,
@@ -21,6 +22,7 @@ from fgtune.reporting.theme import (
     axis,
     base_layout,
     count_axis,
+    counted,
     lay_out,
     log_axis,
     marks,
@@ -28,6 +30,7 @@ from fgtune.reporting.theme import (
     of_arm,
     of_arms,
     of_runs,
+    seeds_words,
     short,
     shown,
 )
@@ -79,7 +82,8 @@ def _last(panel: CurvesPanel) -> int:
 
 def _line(curve: Curve, style: ArmStyle) -> go.Scatter:
     """The curve of an arm; pointing at it says its value, interval and n."""
-    texts = [_interval_text(low, high) for low, high in zip(curve.low, curve.high, strict=True)]
+    texts = [around(low, high) for low, high in zip(curve.low, curve.high, strict=True)]
+    value = f"%{{y:.3f}}%{{customdata}}, {seeds_words(curve.n)}"
     return go.Scatter(
         x=list(curve.epochs),
         y=[short(value) for value in curve.mean],
@@ -87,7 +91,7 @@ def _line(curve: Curve, style: ArmStyle) -> go.Scatter:
         line={"color": style.color, "width": 2, "dash": style.dash},
         marker={"color": style.color, "symbol": style.symbol},
         name=shown(curve.label, 28),
-        hovertemplate=f"{shown(curve.label)}, epoch %{{x}}: %{{y:.3f}}%{{customdata}}, n = {curve.n}<extra></extra>",
+        hovertemplate=f"{shown(curve.label)}, epoch %{{x}}: {value}<extra></extra>",
         customdata=texts,
         **of_arm(curve.arm),
     )
@@ -98,16 +102,11 @@ def _by_style(curves: Sequence[Curve], styles: Mapping[str, ArmStyle]) -> list[g
     looks: dict[tuple[str, str], list[Curve]] = {}
     for curve in curves:
         looks.setdefault((styles[curve.arm].color, styles[curve.arm].dash), []).append(curve)
-    return [
-        _lines(
-            own, {"color": color, "width": 1.2, "dash": dash}, [f"{shown(curve.label)}, n = {curve.n}" for curve in own]
-        )
-        for (color, dash), own in looks.items()
-    ]
-
-
-def _interval_text(low: float, high: float) -> str:
-    return "" if math.isnan(low) else f" [{number(low)}, {number(high)}]"
+    traces = []
+    for (color, dash), own in looks.items():
+        names, after = counted([shown(curve.label) for curve in own], [curve.n for curve in own])
+        traces.append(_lines(own, {"color": color, "width": 1.2, "dash": dash}, names, after))
+    return traces
 
 
 def _band(curve: Curve, style: ArmStyle) -> go.Scatter:
@@ -172,12 +171,15 @@ def trial_curves_figure(panel: CurvesPanel) -> go.Figure:
         curves = [curve for curve in panel.curves if curve.kind == kind]
         if curves:
             line = {"color": KIND_STYLES[kind].color, "width": _WIDTHS[kind]}
-            names = [shown(curve.arm) for curve in curves]
-            figure.add_trace(_lines(curves, line, names, KIND_STYLES[kind].opacity))
+            names, after = counted([shown(curve.arm) for curve in curves], [curve.n for curve in curves])
+            figure.add_trace(_lines(curves, line, names, after, KIND_STYLES[kind].opacity))
         if kind == STOPPED:
-            texts = [f"{shown(curve.arm)}, stopped at epoch {curve.epochs[-1]}" for curve in curves]
+            texts = [
+                f"{shown(curve.arm)}: {number(curve.mean[-1])}, stopped at epoch {curve.epochs[-1]}" for curve in curves
+            ]
+            texts, after = counted(texts, [curve.n for curve in curves])
             xs, ys = [curve.epochs[-1] for curve in curves], [short(curve.mean[-1]) for curve in curves]
-            figure.add_trace(marks(xs, ys, kind_marker(kind), texts, **of_arms([curve.arm for curve in curves])))
+            figure.add_trace(marks(xs, ys, kind_marker(kind), texts, after, **of_arms([curve.arm for curve in curves])))
     values = [value for curve in panel.curves for value in curve.mean if not math.isnan(value)]
     lay_out(
         figure.layout,
@@ -186,8 +188,13 @@ def trial_curves_figure(panel: CurvesPanel) -> go.Figure:
     return figure
 
 
-def _lines(curves: Sequence[Curve], line: Mapping[str, Any], names: Sequence[str], opacity: float = 1.0) -> go.Scatter:
-    """Several curves as one trace, with gaps between them; pointing at one says its name, as ``shown`` gives it."""
+def _lines(
+    curves: Sequence[Curve], line: Mapping[str, Any], names: Sequence[str], after: str, opacity: float = 1.0
+) -> go.Scatter:
+    """Several curves as one trace, with gaps between them.
+
+    Pointing at one says its name, as ``shown`` gives it, its value, and ``after``.
+    """
     xs: list[int | None] = []
     ys: list[float | None] = []
     for curve in curves:
@@ -200,7 +207,7 @@ def _lines(curves: Sequence[Curve], line: Mapping[str, Any], names: Sequence[str
         mode="lines",
         line=dict(line),
         opacity=opacity,
-        hovertemplate="%{text}, epoch %{x}: %{y:.3f}<extra></extra>",
+        hovertemplate=f"%{{text}}, epoch %{{x}}: %{{y:.3f}}{after}<extra></extra>",
         **of_runs(runs),
     )
 
@@ -230,8 +237,9 @@ def history_figure(panel: HistoryPanel, best: Sequence[str]) -> go.Figure:
     for kind in (COMPLETE, BEST):
         points = [point for point in panel.points if (point.arm in best) == (kind == BEST)]
         xs, ys = [point.order for point in points], [short(point.value) for point in points]
-        texts, arms = [f"{shown(p.arm)}: {number(p.value)}" for p in points], of_arms([p.arm for p in points])
-        figure.add_trace(marks(xs, ys, kind_marker(kind), texts, **arms))
+        trials = [point.trial for point in points]
+        texts = [f"{shown(each.arm)}: {trial_text(each, panel.metric)}" for each in trials]
+        figure.add_trace(trial_marks(xs, ys, kind_marker(kind), texts, trials))
     crosses = [point for point in panel.stopped if math.isfinite(point.value)]
     finished = [point.value for point in panel.points] + [panel.baseline] * (not math.isnan(panel.baseline))
     drawn = [within_reach(point.value, finished) for point in crosses]
@@ -242,10 +250,10 @@ def history_figure(panel: HistoryPanel, best: Sequence[str]) -> go.Figure:
     without = [point for point in panel.stopped if not math.isfinite(point.value)]
     xs = [point.order for point in crosses + without]
     ys = [short(value) for value in drawn] + [short(floor)] * len(without)
-    texts = [f"{shown(point.arm)}: {number(point.value)}, stopped at epoch {point.epoch}" for point in crosses]
+    trials = [point.trial for point in crosses]
+    texts = [f"{shown(each.arm)}: {trial_text(each, panel.metric)}{stop_words(each)}" for each in trials]
     texts += [f"{shown(point.arm)}: failed, no value" for point in without]
-    arms = of_arms([point.arm for point in crosses + without])
-    figure.add_trace(marks(xs, ys, kind_marker(STOPPED), texts, **arms))
+    figure.add_trace(trial_marks(xs, ys, kind_marker(STOPPED), texts, trials + [point.trial for point in without]))
     order = count_axis("trials in the order of their end", last)
     lay_out(figure.layout, base_layout(320, xaxis=order, yaxis=axis("", **(log_axis(values) if log else {}))))
     return figure

@@ -23,6 +23,7 @@ from fgtune.reporting.theme import (
     short,
     shown,
 )
+from fgtune.text import count
 
 
 def pooled_figure(contrast: PooledContrast, info: MetricInfo) -> go.Figure:
@@ -45,7 +46,9 @@ def pooled_figure(contrast: PooledContrast, info: MetricInfo) -> go.Figure:
     mean, low, high = pooled.estimate.mean, pooled.estimate.low, pooled.estimate.high
     names = [shown(effect.dataset, 22) for effect in effects]
     if math.isnan(low):
-        figure.add_trace(marks([short(mean)], [row], {"color": RIGHT_COLOR, "size": 10, "symbol": "diamond-open"}))
+        text = f"together: {number(mean, sign=True)}, {count(len(effects), 'data set')}"
+        diamond = {"color": RIGHT_COLOR, "size": 10, "symbol": "diamond-open"}
+        figure.add_trace(marks([short(mean)], [row], diamond, [text]))
     else:
         text = f"together: {number(mean, sign=True)} [{interval(low, high, sign=True)}], {len(effects)} data sets"
         figure.add_trace(_line(pooled.new_low, pooled.new_high, row, FAINT, 2))
@@ -85,8 +88,9 @@ def ranks_figure(test: RankTest) -> go.Figure:
     """Mean ranks of the arms; below them a bar for each group that the critical difference does not tell apart."""
     figure, rows = go.Figure(), len(test.arms)
     texts = [f"{shown(arm)}: mean rank {rank:.2f}" for arm, rank in zip(test.arms, test.ranks, strict=True)]
+    after = f", {len(test.datasets)} data sets"
     marker = {"color": BASELINE_COLOR, "size": 10, "symbol": "circle"}
-    figure.add_trace(marks([short(rank) for rank in test.ranks], list(range(rows)), marker, texts))
+    figure.add_trace(marks([short(rank) for rank in test.ranks], list(range(rows)), marker, texts, after))
     names = [shown(arm, 22) for arm in test.arms]
     for row, (first, last) in enumerate(test.groups, start=rows):
         figure.add_trace(_line(test.ranks[first], test.ranks[last], row, RIGHT_COLOR, 6))

@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from fgtune.analysis.formatting import MetricInfo, interval, number
+from fgtune.analysis.formatting import MetricInfo, around, number
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.search.dependence import AblationPath, Dependence, DependenceCurve, dependence_of
 from fgtune.analysis.search.surrogate import Effect
@@ -24,6 +24,7 @@ from fgtune.reporting.theme import (
     WRONG_COLOR,
     axis,
     base_layout,
+    hover_of,
     lay_out,
     log_axis,
     marks,
@@ -83,9 +84,10 @@ def _curve_figure(rank: int, found: Dependence, curve: DependenceCurve) -> Figur
     figure = go.Figure()
     name = shown(curve.axis.title)
     texts = [
-        f"{name} {shown(text)}: {number(effect.value)} ({interval(effect.low, effect.high)})"
+        f"{name} {shown(text)}: {number(effect.value)}{around(effect.low, effect.high)}"
         for text, effect in zip(curve.texts, curve.effects, strict=True)
     ]
+    after = f", n = {found.n} points"
     if curve.axis.categories:
         xs: list[float] = list(range(len(curve.levels)))
         figure.add_trace(
@@ -94,6 +96,7 @@ def _curve_figure(rank: int, found: Dependence, curve: DependenceCurve) -> Figur
                 [short(effect.value) for effect in curve.effects],
                 {"color": RIGHT_COLOR, "size": 10},
                 texts,
+                after,
                 error_y=_bars(curve.effects),
             )
         )
@@ -106,7 +109,7 @@ def _curve_figure(rank: int, found: Dependence, curve: DependenceCurve) -> Figur
         figure.add_trace(go.Scatter(x=xs, y=highs, fill="tonexty", fillcolor=_BAND, **band))
         values = [short(effect.value) for effect in curve.effects]
         line = {"color": RIGHT_COLOR, "width": 2}
-        figure.add_trace(go.Scatter(x=xs, y=values, mode="lines", line=line, text=texts, hoverinfo="text"))
+        figure.add_trace(go.Scatter(x=xs, y=values, mode="lines", line=line, text=texts, **hover_of(after)))
         scale = log_axis(xs) if curve.axis.log else {}
     figure.add_hline(y=short(curve.mean), line={"color": FAINT, "dash": "dot", "width": 1})
     lay_out(figure.layout, base_layout(260))

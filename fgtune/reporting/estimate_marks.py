@@ -9,7 +9,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from fgtune.analysis.formatting import number
+from fgtune.analysis.formatting import MetricInfo, around, number
+from fgtune.analysis.trials import NO_ENDS, Trial
 from fgtune.analysis.verdicts.statistics import Estimate
 from fgtune.reporting.theme import (
     BASELINE_COLOR,
@@ -20,6 +21,7 @@ from fgtune.reporting.theme import (
     of_arm,
     of_arms,
     of_runs,
+    seeds_words,
     short,
     shown,
 )
@@ -159,10 +161,17 @@ def interval_bars(ends: Sequence[tuple[float, float, float]]) -> dict[str, Any]:
     }
 
 
-def estimate_text(label: str, estimate: Estimate) -> str:
-    """A mean with its interval and n, as hover text."""
-    around = "" if math.isnan(estimate.low) else f" [{number(estimate.low)}, {number(estimate.high)}]"
-    return f"{shown(label)}: {number(estimate.mean)}{around}, n = {estimate.n}"
+def estimate_text(label: str, estimate: Estimate, longest: int = 40) -> str:
+    """A mean with its interval and n, as hover text; ``longest`` is of the label, in characters."""
+    if not estimate.n:
+        return f"{shown(label, longest)}: no value"
+    spread = around(estimate.low, estimate.high)
+    return f"{shown(label, longest)}: {number(estimate.mean)}{spread}, {seeds_words(estimate.n)}"
+
+
+def trial_text(trial: Trial, metric: MetricInfo) -> str:
+    """The mean of a point of a space with its interval, as hover text without the point's name."""
+    return number(trial.means[metric.name]) + around(*trial.ends.get(metric.name, NO_ENDS))
 
 
 def seed_marker(style: ArmStyle) -> dict[str, Any]:

@@ -102,7 +102,8 @@ def importances_figure(found: Importances, names: Mapping[str, str]) -> go.Figur
             marker={"color": [RIGHT_COLOR if item.stands_out else MISSED_COLOR for item in items]},
             error_x=interval_bars([(item.main, item.low, item.high) for item in items]),
             text=[
-                f"{shown(title)}: {share_text(item.main)} alone, chance reaches {share_text(item.chance)}"
+                f"{shown(title)}: {share_text(item.main)} alone ({share_text(item.low)} to {share_text(item.high)}), "
+                f"chance reaches {share_text(item.chance)}, n = {found.n} points"
                 for title, item in zip(titles, items, strict=True)
             ],
             textposition="none",

@@ -14,9 +14,9 @@ from fgtune.analysis.formatting import number
 from fgtune.analysis.grid_panels import GridPanel
 from fgtune.analysis.level_panels import LevelPoint, PairPanel, ScatterPanel, SensitivityPanel, TrialPoint
 from fgtune.analysis.search.axes import on_log_scale
-from fgtune.analysis.trials import BASELINE, BEST, COMPLETE, STOPPED
+from fgtune.analysis.trials import BASELINE, BEST, COMPLETE, STOPPED, Trial
 from fgtune.analysis.verdicts.statistics import Estimate
-from fgtune.reporting.estimate_marks import ArmMark, arm_traces, error_bar, estimate_text
+from fgtune.reporting.estimate_marks import ArmMark, arm_traces, error_bar, estimate_text, trial_text
 from fgtune.reporting.theme import (
     BASELINE_COLOR,
     FAINT,
@@ -29,6 +29,7 @@ from fgtune.reporting.theme import (
     arm_rows,
     axis,
     base_layout,
+    counted,
     lay_out,
     log_axis,
     marks,
@@ -169,8 +170,7 @@ def grid_figure(panel: GridPanel) -> go.Figure:
     texts = [["" if math.isnan(mean) else number(float(mean)) for mean in row] for row in panel.means]
     hover = [
         [
-            f"{shown(panel.x)} {shown(x)}, {shown(panel.y)} {shown(y)}: {texts[row][column] or 'no value'}, "
-            f"n = {panel.counts[row, column]:g}"
+            estimate_text(f"{panel.x} {x}, {panel.y} {y}", panel.estimates[row][column], longest=80)
             for column, x in enumerate(panel.columns)
         ]
         for row, y in enumerate(panel.rows)
@@ -214,10 +214,9 @@ def scatter_figure(panel: ScatterPanel) -> go.Figure:
     heights = {point.arm: value for point, value in zip(panel.points, values, strict=True)}
     for kind, points in by_kind(panel.points):
         xs = [short(point.x) if setting.numeric else strip_place(point, rank) for rank, point in enumerate(points)]
-        after = ", stopped at epoch {}" if kind == STOPPED else ""
-        texts = [f"{shown(point.arm)}: {number(point.y)}{after.format(point.epochs)}" for point in points]
-        arms = of_arms([point.arm for point in points])
-        figure.add_trace(marks(xs, [short(heights[point.arm]) for point in points], kind_marker(kind), texts, **arms))
+        ys, trials = [short(heights[point.arm]) for point in points], [point.trial for point in points]
+        texts = [f"{shown(each.arm)}: {trial_text(each, panel.metric)}{stop_words(each)}" for each in trials]
+        figure.add_trace(trial_marks(xs, ys, kind_marker(kind), texts, trials))
     ticks: dict[str, Any] = {}
     if not setting.numeric:
         names = [shown(text, 18) for text in setting.categories]
@@ -231,6 +230,23 @@ def scatter_figure(panel: ScatterPanel) -> go.Figure:
     scale = axis("", **log_axis(values)) if log else metric_axis(panel.metric, values)
     lay_out(figure.layout, base_layout(260, xaxis=axis("", showgrid=False, **ticks), yaxis=scale))
     return figure
+
+
+def stop_words(trial: Trial) -> str:
+    """When a point was stopped early, as hover text; empty for any other."""
+    return f", stopped at epoch {trial.epochs}" if trial.stopped else ""
+
+
+def trial_marks(
+    xs: Sequence[float | None],
+    ys: Sequence[float | None],
+    marker: Mapping[str, Any],
+    texts: Sequence[str],
+    trials: Sequence[Trial],
+) -> go.Scatter:
+    """Markers of points of a space, each with its text and its number of seeds."""
+    texts, after = counted(texts, [trial.seeds for trial in trials])
+    return marks(xs, ys, marker, texts, after, **of_arms([trial.arm for trial in trials]))
 
 
 def by_kind(points: Sequence[TrialPoint]) -> list[tuple[str, list[TrialPoint]]]:
@@ -248,9 +264,11 @@ def pair_figure(panel: PairPanel) -> go.Figure:
     """Two metrics of every completed point; marked points are named."""
     figure, names = go.Figure(), panel.names
     for kind, points in by_kind(panel.points):
-        texts = [f"{shown(names.get(p.arm, p.arm))}: {number(p.x)}, {number(p.y)}" for p in points]
+        trials = [point.trial for point in points]
+        values = [f"{trial_text(each, panel.x)}, {trial_text(each, panel.y)}" for each in trials]
+        texts = [f"{shown(names.get(p.arm, p.arm))}: {value}" for p, value in zip(points, values, strict=True)]
         positions = [short(point.x) for point in points], [short(point.y) for point in points]
-        figure.add_trace(marks(*positions, kind_marker(kind), texts, **of_arms([point.arm for point in points])))
+        figure.add_trace(trial_marks(*positions, kind_marker(kind), texts, trials))
     named = [point for point in panel.points if point.arm in panel.marked]
     best = [point for point in named if point.kind not in {BEST, BASELINE}]
     diamond = {"symbol": "diamond-open", "size": 14, "color": WRONG_COLOR, "line": {"width": 2}}

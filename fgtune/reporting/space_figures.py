@@ -8,11 +8,11 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from fgtune.analysis.formatting import number
 from fgtune.analysis.search.axes import Axis
 from fgtune.analysis.space_panels import UNUSED, ContourPanel, ParallelLine, ParallelPanel
 from fgtune.analysis.trials import BEST
-from fgtune.reporting.level_figures import KIND_STYLES, kind_marker
+from fgtune.reporting.estimate_marks import trial_text
+from fgtune.reporting.level_figures import KIND_STYLES, kind_marker, trial_marks
 from fgtune.reporting.theme import (
     BASELINE_COLOR,
     FAINT,
@@ -20,11 +20,11 @@ from fgtune.reporting.theme import (
     LIGHT_TO_BLUE,
     axis,
     base_layout,
+    counted,
+    hover_of,
     lay_out,
     log_axis,
-    marks,
     of_arm,
-    of_arms,
     of_runs,
     short,
     shown,
@@ -62,8 +62,8 @@ def parallel_figure(panel: ParallelPanel) -> go.Figure:
     for line in panel.lines:
         if line.fifth < 0:
             dashed = {"color": BASELINE_COLOR, "width": 2.5, "dash": "dot"}
-            label, *texts = _texts(line)
-            about = {"text": [f"{label}: {text}" for text in texts], "hoverinfo": "text", **of_arm(line.arm)}
+            (label,), after = counted([shown(line.arm)], [line.seeds])
+            about = {"text": [f"{label}: {shown(text)}" for text in line.texts], **hover_of(after), **of_arm(line.arm)}
             xs, ys = _polyline([line])
             figure.add_trace(go.Scatter(x=xs, y=ys, mode="lines", line=dashed, name="baseline", **about))
     for place, each in enumerate(panel.axes):
@@ -99,13 +99,12 @@ def parallel_figure(panel: ParallelPanel) -> go.Figure:
 
 def _coloured(lines: Sequence[ParallelLine], name: str, look: Mapping[str, Any]) -> go.Scatter:
     xs, ys = _polyline(lines)
-    runs: list[tuple[str, int, str | list[str]]] = [(line.arm, len(line.places), _texts(line)) for line in lines]
-    return go.Scatter(x=xs, y=ys, mode="lines", line=dict(look), name=name, hoverinfo="text", **of_runs(runs))
-
-
-def _texts(line: ParallelLine) -> list[str]:
-    """What a line is called, then what it has on every axis."""
-    return [shown(line.arm), *(f"{shown(text)}, n = {line.seeds}" for text in line.texts)]
+    names, after = counted([shown(line.arm) for line in lines], [line.seeds for line in lines])
+    runs: list[tuple[str, int, str | list[str]]] = [
+        (line.arm, len(line.places), [called, *map(shown, line.texts)])
+        for line, called in zip(lines, names, strict=True)
+    ]
+    return go.Scatter(x=xs, y=ys, mode="lines", line=dict(look), name=name, **hover_of(after), **of_runs(runs))
 
 
 def _polyline(lines: Sequence[ParallelLine]) -> tuple[list[int | None], list[float | None]]:
@@ -138,11 +137,12 @@ def contour_figure(panel: ContourPanel) -> go.Figure:
     for kind in KIND_STYLES:
         own = [(point, value) for point, value in zip(panel.points, panel.values, strict=True) if point.kind == kind]
         if own:
-            texts = [f"{shown(point.arm)}: {number(value)}" for point, value in own]
+            trials = [point.trial for point, _ in own]
+            texts = [f"{shown(each.arm)}: {trial_text(each, panel.metric)}" for each in trials]
             ring = {"color": "white", "width": 1}
             marker = kind_marker(kind) | {"line": ring, "opacity": 1.0, "size": 12 if kind == BEST else 7}
             places = [short(point.x) for point, _ in own], [short(point.y) for point, _ in own]
-            figure.add_trace(marks(*places, marker, texts, **of_arms([point.arm for point, _ in own])))
+            figure.add_trace(trial_marks(*places, marker, texts, trials))
     xs, ys = [point.x for point in panel.points], [point.y for point in panel.points]
     lay_out(figure.layout, base_layout(320, xaxis=_scaled(panel.x, xs), yaxis=_scaled(panel.y, ys)))
     return figure

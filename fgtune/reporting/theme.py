@@ -131,6 +131,28 @@ def drawn_arms(figure: go.Figure) -> set[str]:
     return {arm for arm in found if arm is not None}
 
 
+def counted(texts: Sequence[str], seeds: Sequence[int]) -> tuple[list[str], str]:
+    """Hover texts with their numbers of seeds, which are said once for a whole trace where they are the same.
+
+    Returns:
+        The texts, and what is said after each of them: ``after`` of ``hover_of``.
+    """
+    words = [f", {seeds_words(n)}" for n in seeds]
+    if len(set(words)) == 1:
+        return list(texts), words[0]
+    return [text + more for text, more in zip(texts, words, strict=True)], ""
+
+
+def seeds_words(n: int) -> str:
+    """A number of seeds as hover texts say it; one seed has no interval, and needs no sign for that."""
+    return "one seed" if n == 1 else f"n = {n}"
+
+
+def hover_of(after: str) -> dict[str, Any]:
+    """The settings of a trace whose points say their texts when readers point at them, and ``after`` after each."""
+    return {"hovertemplate": f"%{{text}}{after}<extra></extra>"} if after else {"hoverinfo": "text"}
+
+
 def arm_rows(arms: Sequence[str], row: int) -> dict[str, Any]:
     """What the layout of a figure with one row an arm is given besides, so that rows of hidden arms close up.
 
@@ -216,8 +238,9 @@ def marks(
     ys: Sequence[float | None],
     marker: Mapping[str, Any],
     texts: Sequence[str] | None = None,
+    after: str = "",
     **more: Any,
 ) -> go.Scatter:
-    """Markers without a line, with hover texts if there are any."""
-    hover = {"hoverinfo": "skip"} if texts is None else {"text": list(texts), "hoverinfo": "text"}
+    """Markers without a line, with hover texts if there are any, and what is said after each of them."""
+    hover = {"hoverinfo": "skip"} if texts is None else {"text": list(texts), **hover_of(after)}
     return go.Scatter(x=list(xs), y=list(ys), mode="markers", marker=dict(marker), **hover, **more)

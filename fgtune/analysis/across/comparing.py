@@ -17,9 +17,10 @@ from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.records import ArmSummary
 from fgtune.analysis.search.held_out import UNDEFINED, HeldOut, choices, folds_of, held_out, judged, table_of
 from fgtune.analysis.summary import arm_summaries
-from fgtune.analysis.trials import best_arm, criteria_of, sign_of
+from fgtune.analysis.trials import best_arm, criteria_of
 from fgtune.analysis.verdicts.statistics import PairedContrast, paired_contrast
 from fgtune.arrays import FloatArray
+from fgtune.catalog.spec import sign_of
 from fgtune.config.schema.base import data_key
 from fgtune.errors import StudyFolderError
 from fgtune.results.extension import has_earlier_clusters, is_clustered

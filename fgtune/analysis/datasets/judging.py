@@ -11,11 +11,11 @@ from scipy import stats
 
 from fgtune.analysis.datasets.pooling import FEWEST_DATASETS, Pooled, equivalence_p, pool
 from fgtune.analysis.formatting import MetricInfo, percent
-from fgtune.analysis.trials import sign_of
 from fgtune.analysis.verdicts.doubts import cell_words
 from fgtune.analysis.verdicts.judgement import NAMED, Verdict
 from fgtune.analysis.verdicts.shape import SUSPECT, Shape, cells_needed
 from fgtune.analysis.verdicts.statistics import PairedContrast
+from fgtune.catalog.spec import sign_of
 from fgtune.config.schema.designs import crossed_name
 from fgtune.text import count, first_of
 

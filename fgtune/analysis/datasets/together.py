@@ -26,12 +26,12 @@ from fgtune.analysis.datasets.pooling import (
 from fgtune.analysis.datasets.ranks import RankTest, rank_test
 from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import StudyData
-from fgtune.analysis.trials import sign_of
 from fgtune.analysis.verdicts.grounds import arm_contrast, shapes_of
 from fgtune.analysis.verdicts.judgement import Verdict
 from fgtune.analysis.verdicts.look_tests import LookTests, sequential_p_values, spent_shares
 from fgtune.analysis.verdicts.statistics import UNLIMITED, PairedContrast, holm
 from fgtune.arrays import FloatArray
+from fgtune.catalog.spec import sign_of
 from fgtune.streams import numpy_stream
 
 _FEWEST_RANKED = 3

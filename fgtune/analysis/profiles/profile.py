@@ -13,8 +13,8 @@ from fgtune.analysis.profiles.plateau import LevelBound, level_bounds
 from fgtune.analysis.profiles.sides import NUM_FINE, SideContrast, side_contrasts
 from fgtune.analysis.profiles.slopes import Elasticity, elasticity, on_log_levels
 from fgtune.analysis.search.axes import listed_axis
-from fgtune.analysis.trials import sign_of
 from fgtune.analysis.verdicts.combining import gains_of
+from fgtune.catalog.spec import sign_of
 from fgtune.config.schema.designs import RangeConfig
 
 _FEWEST_LEVELS = 3

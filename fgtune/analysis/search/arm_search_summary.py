@@ -13,7 +13,8 @@ from fgtune.analysis.search.axes import axes_of, end_of
 from fgtune.analysis.search.held_out import FEWEST_SEEDS, HeldOut, held_out_words
 from fgtune.analysis.search.overview import TrialCounts, trial_counts
 from fgtune.analysis.search.selection import held_out_gain
-from fgtune.analysis.trials import Trial, criteria_of, sign_of, trials_of
+from fgtune.analysis.trials import Trial, criteria_of, trials_of
+from fgtune.catalog.spec import sign_of
 from fgtune.config.arms.arm_search import arm_search_folders
 from fgtune.text import count, listed
 

@@ -22,9 +22,10 @@ from fgtune.analysis.search.axes import Axis, axes_of, on_log_scale, unit_places
 from fgtune.analysis.search.effect_terms import Parameter
 from fgtune.analysis.search.importances import Importances
 from fgtune.analysis.search.surrogate import Effect, Surrogate, fit_surrogate
-from fgtune.analysis.trials import Trial, best_trial, criteria_of, sign_of
+from fgtune.analysis.trials import Trial, best_trial, criteria_of
 from fgtune.analysis.verdicts.statistics import Limits
 from fgtune.arrays import FloatArray
+from fgtune.catalog.spec import sign_of
 
 _GRID = 21
 MOST_CHANGED = 10

@@ -31,11 +31,12 @@ from fgtune.analysis.search.held_out import (
     table_of,
 )
 from fgtune.analysis.search.rank_correlation import RankCorrelation, correlation_with_folds, spearman
-from fgtune.analysis.trials import Trial, best_trial, sign_of, trials_of
+from fgtune.analysis.trials import Trial, best_trial, trials_of
 from fgtune.analysis.verdicts.grounds import arm_contrast
 from fgtune.analysis.verdicts.statistics import PairedContrast
 from fgtune.arrays import FloatArray
 from fgtune.catalog.metrics import ARM_METRICS
+from fgtune.catalog.spec import sign_of
 
 _FEWEST_ARMS = 4
 """Smallest number of arms on one data set among which a choice says anything about the metric that chose."""

@@ -11,8 +11,9 @@ from fgtune.analysis.search.held_out import HeldOut, held_out_words
 from fgtune.analysis.search.overview import SearchSummary
 from fgtune.analysis.search.selection import Gain, Selection
 from fgtune.analysis.text.answer import difference_words
-from fgtune.analysis.trials import Trial, pareto_front, sign_of
+from fgtune.analysis.trials import Trial, pareto_front
 from fgtune.catalog.metrics import ARM_METRICS
+from fgtune.catalog.spec import sign_of
 from fgtune.text import count, first_of, listed
 
 _MOST_LEVELS = 6  # settings of a point that a sentence shows

@@ -9,8 +9,8 @@ from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.search.held_out import held_out_words
 from fgtune.analysis.search.overview import SearchSummary
 from fgtune.analysis.search.selection import Selection
-from fgtune.analysis.trials import sign_of
 from fgtune.catalog import COST
+from fgtune.catalog.spec import sign_of
 from fgtune.results.records import CellState
 from fgtune.text import count
 

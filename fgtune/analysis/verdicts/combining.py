@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 from fgtune.analysis.formatting import MetricInfo
 from fgtune.analysis.inputs import StudyData
-from fgtune.analysis.trials import sign_of
 from fgtune.analysis.verdicts.deciding import judge_together
 from fgtune.analysis.verdicts.grounds import lost_cells, shapes_of
 from fgtune.analysis.verdicts.judgement import Case, Judgement, LostCells, Rules
@@ -16,6 +15,7 @@ from fgtune.analysis.verdicts.look_tests import sequential_p_values, spent_share
 from fgtune.analysis.verdicts.robust import summary_of
 from fgtune.analysis.verdicts.shape import Shape
 from fgtune.analysis.verdicts.statistics import Limits, PairedContrast, contrast_of
+from fgtune.catalog.spec import sign_of
 
 _HUGE = 1e150  # stands for an infinite end of the metric's range where a summary needs numbers
 _ENDLESS = 1e140  # summaries beyond this had one in them

@@ -8,12 +8,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from fgtune.analysis.formatting import interval, number, percent
-from fgtune.analysis.trials import sign_of
 from fgtune.analysis.verdicts.judgement import NAMED, Case, Doubt, Rules, Verdict
 from fgtune.analysis.verdicts.power import seeds_for_exact_test
 from fgtune.analysis.verdicts.robust import equivalence_p, sign_margin_ps, sign_p
 from fgtune.analysis.verdicts.statistics import contrast_of
-from fgtune.catalog.spec import Direction
+from fgtune.catalog.spec import Direction, sign_of
 from fgtune.text import count, first_of
 
 COLLAPSED = "collapsed"

@@ -207,7 +207,7 @@ def test_history_follows_the_order_in_which_trials_ended(folder):
     order = [line.arm for line in folder.ledger.read() if line.seed == 2 and line.arm != "baseline"]
     assert [order[point.order - 1] for point in panel.points] == [point.arm for point in panel.points]
     assert {order[point.order - 1] for point in panel.stopped} == {f"trial-{n:04d}" for n in (*PRUNED, 4)}
-    assert {point.epoch for point in panel.stopped if math.isfinite(point.value)} == {3, 9}
+    assert {point.trial.epochs for point in panel.stopped if math.isfinite(point.value)} == {3, 9}
     assert [point.arm for point in panel.stopped if math.isnan(point.value)] == ["trial-0004"]
     values = [point.value for point in panel.points]
     assert [point.best for point in panel.points] == [max(values[: n + 1]) for n in range(len(values))]
@@ -228,7 +228,7 @@ def test_scatter_panels_hold_every_trial_that_has_the_parameter(folder):
     assert drawn == with_limit - {"trial-0004", "trial-0038"}
     assert {point.x for point in panels["relations.solver.kind"].points} == {0.0, 1.0}
     stopped = [point for point in panels["optimizer.lr"].points if point.kind == STOPPED]
-    assert {point.epochs for point in stopped} == {3, 9}
+    assert {point.trial.epochs for point in stopped} == {3, 9}
 
 
 def test_kinds_tell_the_baseline_the_best_and_the_stopped(folder, summary):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,15 +103,20 @@ class ReliabilityLine:
     error: float
 
 
-def reliability_lines(data: StudyData, most: int) -> tuple[tuple[ReliabilityLine, ...], int]:
-    """A line an arm that keeps a portrait, of its first seed, and that seed; of several data sets, the first.
+def reliability_lines(data: StudyData, order: Sequence[str], most: int) -> tuple[tuple[ReliabilityLine, ...], int, int]:
+    """A line an arm that keeps a portrait, of its first seed; of several data sets, the first.
 
     Args:
         data: The study.
-        most: With more arms than this there are no lines.
+        order: Names of arms; the first ones that keep a portrait have lines.
+        most: The most lines.
+
+    Returns:
+        The lines in the order of the plan, the seed, and the number of arms that keep a portrait.
     """
     lines, seed, kept = [], 0, kept_portraits(data)
-    for arm, result in kept.values() if len(kept) <= most else ():
+    chosen = {*[name for name in order if name in kept][:most]}
+    for arm, result in (each for name, each in kept.items() if name in chosen):
         record = data.folder.read_portrait(result.cell_id)
         if record is None or record.reliability is None:
             continue
@@ -121,4 +127,4 @@ def reliability_lines(data: StudyData, most: int) -> tuple[tuple[ReliabilityLine
         found = (tuple(bins.counts.tolist()), tuple(confidence.tolist()), tuple(accuracy.tolist()))
         lines.append(ReliabilityLine(arm.name, data.shown_name(arm), *found, bins.expected_error))
         seed = result.seed
-    return tuple(lines), seed
+    return tuple(lines), seed, len(kept)

@@ -27,7 +27,7 @@ from fgtune.analysis.search.overview import choosing_infos
 from fgtune.analysis.search.selection import Selection
 from fgtune.analysis.summary import StudySummary
 from fgtune.analysis.text.datasets_answer import pooled_sentence
-from fgtune.analysis.trials import BASELINE, BEST, Trial, criteria_of, kinds_of, shown_infos
+from fgtune.analysis.trials import BASELINE, BEST, Trial, criteria_of, kinds_of, ranked, shown_infos
 from fgtune.reporting.curve_figures import learning_figure, needs_legend
 from fgtune.reporting.dataset_figures import pooled_figure, ranks_figure
 from fgtune.reporting.dependence_panels import NO_DEPENDENCE, DependencePanels, dependence_panels
@@ -36,7 +36,7 @@ from fgtune.reporting.joint_panels import number_figures, parts_figures, profile
 from fgtune.reporting.level_figures import arms_figure, grid_figure, pair_figure, sensitivity_figure
 from fgtune.reporting.page_figures import BETTER, Figure, FigureGroup, grouped
 from fgtune.reporting.portrait_panels import map_figures, reliability_figures
-from fgtune.reporting.relation_panels import drawn_relations, relation_figures
+from fgtune.reporting.relation_panels import by_distance, drawn_relations, relation_figures
 from fgtune.reporting.row_figures import forest_figure, solver_figure
 from fgtune.reporting.space_panels import (
     history_figures,
@@ -48,7 +48,8 @@ from fgtune.reporting.space_panels import (
 from fgtune.reporting.theme import ArmStyle
 
 MOST_ROWS = 24
-"""With more arms than this, their tables are folded and points of a space have no figures with a row for each."""
+"""With more arms than this, their tables are folded, and figures with a row for each point of a space have so many."""
+FARTHEST = "the baseline and those whose means are farthest from it"
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def panels_of_arms(data: StudyData, summary: StudySummary, styles: Mapping[str, 
         choosing=_choosing(data, summary),
         portrait=portrait,
         maps=map_figures(portrait),
-        reliability=reliability_figures(data, styles),
+        reliability=reliability_figures(data, styles, by_distance([arm.name for arm in data.arms], summary), FARTHEST),
     )
 
 
@@ -165,9 +166,10 @@ def panels_of_space(
     choosing = choosing_infos(data, selections)
     shown = [arm for arm, kind in kinds.items() if kind in {BASELINE, BEST}]
     relations, left_out = drawn_relations(data, summary, shown)
+    order = [trial.arm for trial in trials if trial.is_baseline] + [trial.arm for trial in ranked(data, trials)]
     importances, portrait = importance_panels(data, trials, judged), shown_portrait(data)
     return Panels(
-        differences=_differences(data, summary, styles) if few else (),
+        differences=_differences(data, summary, styles, MOST_ROWS),
         datasets=FigureGroup("", ()),
         parts=FigureGroup("", ()),
         profiles=FigureGroup("", ()),
@@ -188,32 +190,41 @@ def panels_of_space(
         choosing=FigureGroup("", ()),
         portrait=portrait,
         maps=map_figures(portrait),
-        reliability=reliability_figures(data, styles),
+        reliability=reliability_figures(data, styles, order, "the baseline and the best points"),
     )
 
 
-def _differences(data: StudyData, summary: StudySummary, styles: Mapping[str, ArmStyle]) -> tuple[Figure, ...]:
-    """Paired differences of the planned contrasts; empty if there are no pairs."""
-    contrasts = [item for item in summary.contrasts if item.contrast.n > 0]
-    if not contrasts:
+def _differences(
+    data: StudyData, summary: StudySummary, styles: Mapping[str, ArmStyle], most: int | None = None
+) -> tuple[Figure, ...]:
+    """Paired differences of the planned contrasts, of more than ``most`` the largest; empty if there are no pairs."""
+    paired = [item for item in summary.contrasts if item.contrast.n > 0]
+    if not paired:
         return ()
-    info = summary.metrics[0]
-    alt = " ".join(contrast.sentence for contrast in summary.contrasts)
+    by_size = sorted(paired, key=lambda item: -abs(item.contrast.estimate.mean))
+    kept = {item.arm for item in by_size[:most]}
+    contrasts, info = [item for item in paired if item.arm in kept], summary.metrics[0]
+    alt = " ".join(contrast.sentence for contrast in (summary.contrasts if len(kept) == len(paired) else contrasts))
     spec = forest_figure(contrasts, styles, info, summary.margin)
     note = "No difference is shaded as unimportant: the study file states no margin for this metric."
     if summary.margin is not None:
         note = f"Shaded: differences within ±{summary.margin:g}, which count as unimportant."
+    if len(contrasts) < len(paired):
+        note += f" Drawn are the {len(contrasts)} of {len(paired)} that are farthest from 0; the table has all."
     named = "" if data.baseline.label == "baseline" else f" ({data.baseline.label})"
     title = f"{capital(info.title)}: difference to the baseline{named}"
     return (Figure("differences", title, alt, spec, note),)
 
 
 def _datasets(summary: StudySummary) -> FigureGroup:
-    """A figure for each arm over several data sets, unless there are many, and one of the arms' ranks."""
+    """A figure for each arm over several data sets, of many those that differ most, and one of the arms' ranks."""
     found, info = summary.datasets, summary.metrics[0]
     if found is None:
         return FigureGroup("", ())
-    shown = [item for item in found.contrasts if item.measured] if len(found.contrasts) <= MOST_ROWS else []
+    measured = [item for item in found.contrasts if item.measured]
+    by_size = sorted(measured, key=lambda item: -abs(item.pooled.estimate.mean))
+    kept = {item.arm for item in by_size[:MOST_ROWS]}
+    shown = [item for item in measured if item.arm in kept]
     figures = [
         Figure(
             f"datasets-{rank}",
@@ -233,7 +244,7 @@ def _datasets(summary: StudySummary) -> FigureGroup:
             f"closer than {test.critical:.2f} are not told apart (Nemenyi). Exploratory: no verdict rests on ranks."
         )
         figures.append(Figure("datasets-ranks", "Mean ranks", alt, ranks_figure(test), note))
-    return FigureGroup("", tuple(figures), widest=2)
+    return FigureGroup("", tuple(figures), widest=2, left_out=len(measured) - len(shown))
 
 
 def _solvers(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[Figure, ...]:

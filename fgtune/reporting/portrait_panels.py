@@ -45,9 +45,18 @@ def map_figures(portrait: Portrait | None) -> FigureGroup:
     return FigureGroup("", tuple(figures), widest=2)
 
 
-def reliability_figures(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[Figure, ...]:
-    """The reliability diagram of coarse predictions, a line an arm; nothing for many, or where none keeps it."""
-    lines, seed = reliability_lines(data, MOST_NAMED)
+def reliability_figures(
+    data: StudyData, styles: Mapping[str, ArmStyle], order: Sequence[str], which: str
+) -> tuple[Figure, ...]:
+    """The reliability diagram of coarse predictions, a line an arm; nothing where none keeps it.
+
+    Args:
+        data: The study.
+        styles: Style of every arm.
+        order: Names of arms; of very many the first ones are drawn.
+        which: What these are called.
+    """
+    lines, seed, kept = reliability_lines(data, order, MOST_NAMED)
     if not lines:
         return ()
     figure = go.Figure()
@@ -81,6 +90,10 @@ def reliability_figures(data: StudyData, styles: Mapping[str, ArmStyle]) -> tupl
         f"Seed {seed}, coarse labels of the first source, ten bins of confidence. On the dotted line predictions are "
         "right as often as they say; below it they are too confident. Bins of few samples scatter."
     )
+    if len({arm.dataset for arm in data.arms}) > 1:
+        note += f" Of data set {data.baseline.dataset} alone."
+    if len(lines) < kept:
+        note += f" {len(lines)} of {kept} arms are drawn: {which}."
     return (Figure("reliability", "Reliability of coarse predictions", alt, figure, note),)
 
 

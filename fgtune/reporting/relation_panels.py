@@ -70,10 +70,18 @@ def farthest(arms: set[str], summary: StudySummary, most: int) -> set[str]:
         summary: With the differences to the baseline; without any, all arms stay.
         most: The largest number that is few.
     """
-    if len(arms) <= most or not summary.contrasts:
-        return arms
-    sizes = {item.arm: abs(item.contrast.estimate.mean) for item in summary.contrasts if item.contrast.n}
-    ranked = sorted(arms & sizes.keys(), key=lambda arm: (-sizes[arm], arm))
+    return arms if len(arms) <= most or not summary.contrasts else set(by_distance(arms, summary)[:most])
+
+
+def by_distance(arms: Collection[str], summary: StudySummary) -> list[str]:
+    """Arms in the order in which few of many are drawn: baselines, then by the size of their planned difference.
+
+    Args:
+        arms: Names of arms; those without a difference stand last, in this order.
+        summary: With the differences to the baseline.
+    """
     baselines = {arm.arm for arm in summary.arms if arm.is_baseline}
-    kept = arms & baselines
-    return kept | set(ranked[: max(0, most - len(kept))])
+    sizes = {item.arm: abs(item.contrast.estimate.mean) for item in summary.contrasts if item.contrast.n}
+    apart = sorted((arm for arm in arms if arm in sizes), key=lambda arm: (-sizes[arm], arm))
+    first = [*(arm for arm in arms if arm in baselines), *apart]
+    return list(dict.fromkeys([*first, *arms]))

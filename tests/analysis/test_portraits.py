@@ -139,8 +139,10 @@ def test_a_map_is_looked_for_once(folder, monkeypatch):
 
 def test_every_arm_with_a_portrait_has_a_reliability_line_of_its_stored_errors(folder):
     data = read_study(folder)
-    lines, seed = reliability_lines(data, 24)
+    order = [arm.name for arm in data.arms]
+    lines, seed, kept = reliability_lines(data, order, 24)
     assert seed == 0
+    assert kept == len(lines)
     with_first = {arm.name for arm in data.arms if any(cell.seed == 0 for cell in data.ended(arm.name))}
     assert {line.arm for line in lines} == with_first
     for line in lines:
@@ -149,5 +151,6 @@ def test_every_arm_with_a_portrait_has_a_reliability_line_of_its_stored_errors(f
         gaps = np.abs(np.array(line.confidence) - np.array(line.accuracy))
         assert gaps.max() == pytest.approx(result.metrics["test/coarse_mce"], abs=1e-5)
         assert sum(line.counts) == folder.read_relations(result.cell_id).coarse_counts[0].sum()
-    assert reliability_lines(data, len(lines) - 1) == ((), 0)
+    last = lines[-1].arm
+    assert reliability_lines(data, [last, *order], 1) == ((lines[-1],), 0, kept)
     assert b"Reliability of coarse predictions" in write_up(folder)[0].read_bytes()

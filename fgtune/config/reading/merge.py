@@ -21,6 +21,7 @@ from typing import Any
 
 from fgtune.config.schema.base import Config
 from fgtune.config.schema.classes import ESTIMATE
+from fgtune.config.schema.objective import PRESETS, PresetConfig
 from fgtune.config.schema.paths import Path, default_of, model_at
 
 _EXCLUSIVE: dict[Path, str] = {("classes", "num_fine"): "num_fine_ratio", ("classes", "num_fine_ratio"): "num_fine"}
@@ -40,7 +41,8 @@ def patch(data: Mapping[str, Any], changes: Mapping[str, Any], root: type[Config
         data: Plain data.
         changes: New values by dotted path.
         root: The config class that ``data`` is meant for; a section left out of ``data`` then starts with the ``kind``
-            of its default, so that ``optimizer.lr`` may be set where the file has no optimizer.
+            of its default, so that ``optimizer.lr`` may be set where the file has no optimizer, or with that of the
+            preset.
 
     Returns:
         New plain data; the arguments are not changed and share nothing with it.
@@ -129,8 +131,16 @@ def _drop_of_parameters(data: dict[str, Any], path: Path, value: Any, named: set
 
 
 def _default_kind(data: Any, path: Path, root: type[Config] | None) -> dict[str, Any]:
-    """The initial content of a missing section."""
+    """The initial content of a missing section: the kind that a preset beside it means, or that of its default."""
     parent = model_at(root, data, path[:-1]) if root is not None else None
+    if parent is not None and issubclass(parent, PresetConfig):
+        node: Any = data
+        for part in path[:-1]:
+            node = node[str(part)]
+        preset = node.get("preset")
+        meant = PRESETS.get(preset, {}).get(str(path[-1])) if isinstance(preset, str) else None
+        if isinstance(meant, dict) and "kind" in meant:
+            return {"kind": meant["kind"]}
     kind = _kind_of_default(parent, str(path[-1])) if parent is not None else None
     return {} if kind is None else {"kind": kind}
 

@@ -82,6 +82,17 @@ def test_a_section_left_out_begins_with_the_kind_of_its_default():
     }
 
 
+@pytest.mark.parametrize(("preset", "kind"), [("coins", "queue"), ("coins_released", "queue"), ("indi", "parametric")])
+@pytest.mark.parametrize("below", ["", "trial."])
+def test_a_missing_section_starts_with_the_kind_of_the_preset(preset, kind, below):
+    bare = {"data": {"kind": "digits"}, "classes": {"num_fine": 4}}
+    changes = {f"{below}objective.instance.temperature": 0.3, f"{below}objective.preset": preset}
+    patched = patch({"trial": bare} if below else bare, changes, Study if below else TrialConfig)
+    trial = patched["trial"] if below else patched
+    instance = TrialConfig.from_plain(trial).objective.instance
+    assert (instance.kind, instance.temperature) == (kind, 0.3)
+
+
 @pytest.mark.parametrize("below", ["", "trial."])
 @pytest.mark.parametrize("change", [{"model.backbone": {"kind": "identity"}}, {"model.backbone.kind": "identity"}])
 @pytest.mark.parametrize("start", [{"pretrain": {"kind": "scarf"}}, {"weights": {"path": "encoder.pt"}}])

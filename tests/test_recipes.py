@@ -145,6 +145,7 @@ RECIPES: dict[str, Callable[[ModuleType, Path], dict[str, object]]] = {
     "cifar100_hpo": cifar,
     "cifar100_one_at_a_time": cifar,
     "cifar68_num_fine": cifar,
+    "cifar100_num_fine": cifar,
     "cifar68_oracle_relations": cifar,
     **{task: breeds(task) for task in TASKS},
     "tiered_imagenet": tiered,

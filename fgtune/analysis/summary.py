@@ -23,6 +23,7 @@ from fgtune.analysis.inputs import Counts, PlannedArm, StudyData, read_study
 from fgtune.analysis.judging import exploratory_contrasts, planned_contrasts
 from fgtune.analysis.look_history import look_records
 from fgtune.analysis.parts.effects import PartsSummary, summarise_parts
+from fgtune.analysis.parts.side_by_side import component_arms
 from fgtune.analysis.profiles.profile import ProfilesSummary, summarise_profiles
 from fgtune.analysis.published import PublishedComparison, published_comparisons
 from fgtune.analysis.records import ArmSummary, Bounds, ContrastSummary, FailureRow, Look, PrunedGroup, SolverRow
@@ -273,10 +274,10 @@ def _compared_over_datasets(data: StudyData, summary: StudySummary) -> StudySumm
 def _ablated(data: StudyData, summary: StudySummary) -> StudySummary:
     """The arms, then their parts together: a planned family of its own, or exploratory."""
     summary, design = _compared(data, summary), data.study.design
-    names = [name for name in data.factors if all(isinstance(arm.levels[name], bool) for arm in data.arms)]
-    arms = {frozenset(name for name in names if arm.levels[name]): arm.name for arm in data.arms}
     gains = gains_of(data, summary.metrics[0], summary.margin)
-    found = summarise_parts(gains, arms, design.parts, design.combined_parts, planned=design.plans_joint_effects)
+    found = summarise_parts(
+        gains, component_arms(data), design.parts, design.combined_parts, planned=design.plans_joint_effects
+    )
     if found is None:
         return summary
     found = describe_parts(found, summary.level)

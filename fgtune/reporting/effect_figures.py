@@ -10,6 +10,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from fgtune.analysis.formatting import number
+from fgtune.analysis.parts.side_by_side import PartGain
 from fgtune.analysis.text.variance import share_words
 from fgtune.analysis.variance.parts import Share
 from fgtune.analysis.verdicts.statistics import PairedContrast
@@ -18,6 +19,7 @@ from fgtune.reporting.row_figures import difference_ground
 from fgtune.reporting.theme import (
     BASELINE_COLOR,
     RIGHT_COLOR,
+    WRONG_COLOR,
     axis,
     base_layout,
     lay_out,
@@ -28,6 +30,11 @@ from fgtune.reporting.theme import (
 )
 
 _LINE = 44  # characters below a figure of half the page
+GAIN_MARKS = (
+    (-0.15, RIGHT_COLOR, "diamond", "lost without it"),
+    (0.15, WRONG_COLOR, "circle-open", "gained by it alone"),
+)
+"""Place beside its row, colour and symbol of each of the two gains of a part, and what it is."""
 _Row = tuple[str, str, PairedContrast]
 """Name, a few words below it (may be empty), and the values by seed."""
 
@@ -61,6 +68,36 @@ def effects_figure(rows: Sequence[_Row], title: str, margin: float | None = None
             90 + 46 * len(names),
             xaxis=axis(_wrapped(title), range=[min(drawn) - pad, max(drawn) + pad]),
             yaxis=rows_axis(names),
+        ),
+    )
+    return figure
+
+
+def gains_figure(parts: Sequence[PartGain], title: str, margin: float | None) -> go.Figure:
+    """What is lost without each part as filled diamonds, and below what it gains alone as open circles, row by row.
+
+    Args:
+        parts: From top to bottom.
+        title: What the horizontal axis shows.
+        margin: Half the width of the band of unimportant values; None for no band.
+    """
+    figure = go.Figure()
+    drawn = difference_ground(figure, margin)
+    for row, part in enumerate(parts):
+        for contrast, (shift, color, symbol, words) in zip((part.beside, part.alone), GAIN_MARKS, strict=True):
+            estimate = contrast.estimate
+            if contrast.n:
+                marker = {"color": color, "size": 10, "symbol": symbol, "line": {"width": 2, "color": color}}
+                text, bar = estimate_text(f"{part.part}, {words}", estimate), error_bar(estimate, color)
+                figure.add_trace(marks([short(estimate.mean)], [row + shift], marker, [text], error_x=bar))
+                drawn += [end for end in (estimate.mean, estimate.low, estimate.high) if not math.isnan(end)]
+    pad = 0.04 * (max(drawn) - min(drawn)) or 1.0
+    lay_out(
+        figure.layout,
+        base_layout(
+            90 + 46 * len(parts),
+            xaxis=axis(_wrapped(title), range=[min(drawn) - pad, max(drawn) + pad]),
+            yaxis=rows_axis([shown(part.part, 30) for part in parts]),
         ),
     )
     return figure

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 
-from fgtune.analysis.formatting import number
+from fgtune.analysis.formatting import MetricInfo, capital, number
 from fgtune.analysis.inputs import StudyData
+from fgtune.analysis.parts.side_by_side import part_gains
 from fgtune.analysis.summary import StudySummary
 from fgtune.analysis.text.variance import STREAM_WORDS
 from fgtune.analysis.variance.parts import Share, VarianceSummary
-from fgtune.reporting.effect_figures import effects_figure, shares_figure
+from fgtune.analysis.verdicts.statistics import PairedContrast
+from fgtune.reporting.effect_figures import effects_figure, gains_figure, shares_figure
 from fgtune.reporting.level_figures import number_figure
 from fgtune.reporting.page_figures import Figure, FigureGroup
 from fgtune.text import listed
@@ -39,6 +41,29 @@ def parts_figures(summary: StudySummary) -> FigureGroup:
         spec = effects_figure([(each.part, "", each.contrast) for each in shares], f"share of the gain in {info.title}")
         figures.append(Figure("parts-shares", "Shapley shares of the total", found.sentence, spec))
     return FigureGroup("", tuple(figures), widest=2)
+
+
+def gain_title(info: MetricInfo) -> str:
+    """What an axis of gains in a metric shows."""
+    return f"{'change' if info.direction == 'none' else 'gain'} in {info.title}"
+
+
+def gains_figures(data: StudyData, summary: StudySummary) -> FigureGroup:
+    """What is lost without each part beside what it gains alone, a figure a metric."""
+    figures = []
+    for rank, found in enumerate(part_gains(data)):
+        info, rows = found.metric, found.parts[:_MOST_EFFECTS]
+        texts = (f"{each.part} {_gain_text(each.beside)} and {_gain_text(each.alone)}" for each in rows)
+        alt = f"{capital(info.title)}, lost without each part and gained by it alone: {'; '.join(texts)}."
+        notes = [f"The first {len(rows)} of {len(found.parts)}."] * (len(rows) < len(found.parts))
+        notes += ["Exploratory."] * (info.name != summary.primary)
+        spec = gains_figure(rows, gain_title(info), summary.margin if info.name == summary.primary else None)
+        figures.append(Figure(f"gains-{rank}", info.title, alt, spec, " ".join(notes)))
+    return FigureGroup("", tuple(figures), widest=2)
+
+
+def _gain_text(contrast: PairedContrast) -> str:
+    return number(contrast.estimate.mean, sign=True) if contrast.n else "unknown"
 
 
 def profile_figures(summary: StudySummary) -> FigureGroup:

@@ -32,7 +32,13 @@ from fgtune.reporting.curve_figures import learning_figure, needs_legend
 from fgtune.reporting.dataset_figures import pooled_figure, ranks_figure
 from fgtune.reporting.dependence_panels import NO_DEPENDENCE, DependencePanels, dependence_panels
 from fgtune.reporting.importance_panels import ImportancePanels, importance_panels
-from fgtune.reporting.joint_panels import number_figures, parts_figures, profile_figures, variance_figures
+from fgtune.reporting.joint_panels import (
+    gains_figures,
+    number_figures,
+    parts_figures,
+    profile_figures,
+    variance_figures,
+)
 from fgtune.reporting.level_figures import arms_figure, grid_figure, pair_figure, sensitivity_figure
 from fgtune.reporting.page_figures import BETTER, Figure, FigureGroup, grouped
 from fgtune.reporting.portrait_panels import map_figures, reliability_figures
@@ -59,6 +65,7 @@ class Panels:
     Attributes:
         differences: Paired differences of the planned contrasts.
         datasets: Each arm's differences on several data sets with the pooled one, and the arms' mean ranks.
+        gains: What is lost without each part of an ablation beside what it gains alone.
         parts: What the parts of an ablation are worth together.
         profiles: K_F above against below the baseline.
         numbers: Label-free criteria and the primary metric over K_F.
@@ -80,6 +87,7 @@ class Panels:
 
     differences: tuple[Figure, ...]
     datasets: FigureGroup
+    gains: FigureGroup
     parts: FigureGroup
     profiles: FigureGroup
     numbers: FigureGroup
@@ -103,7 +111,7 @@ class Panels:
         """All figures, in the order of the page."""
         groups = (self.importances.figures, *self.levels, *self.curves, self.relations, self.maps)
         grouped = [figure for group in groups for figure in group.figures]
-        joint = (self.datasets, self.parts, self.profiles, self.numbers, self.variance, self.choosing)
+        joint = (self.datasets, self.gains, self.parts, self.profiles, self.numbers, self.variance, self.choosing)
         together = [figure for group in joint for figure in group.figures]
         return [
             *self.differences,
@@ -123,6 +131,7 @@ def panels_of_arms(data: StudyData, summary: StudySummary, styles: Mapping[str, 
     return Panels(
         differences=_differences(data, summary, styles),
         datasets=_datasets(summary),
+        gains=gains_figures(data, summary),
         parts=parts_figures(summary),
         profiles=profile_figures(summary),
         numbers=number_figures(data, summary),
@@ -171,6 +180,7 @@ def panels_of_space(
     return Panels(
         differences=_differences(data, summary, styles, MOST_ROWS),
         datasets=FigureGroup("", ()),
+        gains=FigureGroup("", ()),
         parts=FigureGroup("", ()),
         profiles=FigureGroup("", ()),
         numbers=number_figures(data, summary),

@@ -142,15 +142,28 @@ def _subsets(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
 
 def _part_effects(gains: Gains, arms: Mapping[_On, str], sets: Mapping[str, _On], full: _On) -> tuple[JointEffect, ...]:
     """Every part of which there are the arms without it, with it alone, and without any."""
+    weights = part_weights(arms, sets, full)
+    return _named_parts(gains, [_joint(gains, (name,), beside, alone) for name, (beside, alone) in weights.items()])
+
+
+def part_weights(
+    arms: Mapping[_On, str], sets: Mapping[str, _On], full: _On
+) -> dict[str, tuple[dict[str, float], dict[str, float]]]:
+    """Weights of the arms for what each part gains beside all others, and alone; of parts that have all four arms.
+
+    Args:
+        arms: The arm that has exactly these components on.
+        sets: Components of every part.
+        full: All components.
+    """
     fixed = full - frozenset().union(*sets.values())
-    found = []
+    found = {}
     for name, own in sets.items():
         corners = (full, full - own, fixed | own, fixed)
         if all(corner in arms for corner in corners) and len(set(corners)) == 4:
             with_all, without, alone, none = (arms[corner] for corner in corners)
-            beside, apart = {with_all: 1.0, without: -1.0}, {alone: 1.0, none: -1.0}
-            found.append(_joint(gains, (name,), beside, apart))
-    return _named_parts(gains, found)
+            found[name] = ({with_all: 1.0, without: -1.0}, {alone: 1.0, none: -1.0})
+    return found
 
 
 def _sum(*terms: tuple[float, Mapping[str, float]]) -> dict[str, float]:

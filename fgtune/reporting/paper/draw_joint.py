@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from fgtune.analysis.datasets.ranks import RankTest
+from fgtune.analysis.parts.side_by_side import PartGain
 from fgtune.analysis.variance.parts import Share
-from fgtune.reporting.effect_figures import shares_ends
+from fgtune.reporting.effect_figures import GAIN_MARKS, shares_ends
 from fgtune.reporting.paper.style import cut
 from fgtune.reporting.theme import BASELINE_COLOR as GREY
 from fgtune.reporting.theme import FAINT, RIGHT_COLOR
@@ -34,6 +35,35 @@ def draw_shares(figure: Any, rows: Sequence[tuple[str, Share, bool]], title: str
     axes.set_xlim(shares_ends(drawn))
     _named(axes, [name for name, _, _ in rows])
     axes.set_xlabel(title)
+
+
+def draw_gains(figure: Any, parts: Sequence[PartGain], title: str, margin: float | None) -> None:
+    """What is lost without each part beside what it gains alone, row by row, with intervals.
+
+    Args:
+        figure: The figure of Matplotlib.
+        parts: From top to bottom.
+        title: What the horizontal axis shows.
+        margin: Half the width of a shaded band around 0; None for none.
+    """
+    axes = figure.add_subplot()
+    if margin is not None:
+        axes.axvspan(-margin, margin, color=FAINT, alpha=0.25, linewidth=0)
+    axes.axvline(0.0, color=GREY, linewidth=0.7)
+    for side, (shift, color, symbol, words) in enumerate(GAIN_MARKS):
+        hollow = symbol.endswith("open")
+        look = {"marker": "o" if hollow else "D", "markersize": 4.5, "color": color, "linestyle": "none"}
+        look |= {"markerfacecolor": "white" if hollow else color}
+        axes.plot([], [], label=words, **look)
+        for place, part in enumerate(parts):
+            contrast = (part.beside, part.alone)[side]
+            mean, low, high = contrast.estimate.mean, contrast.estimate.low, contrast.estimate.high
+            if contrast.n:
+                around = None if math.isnan(low) else [[mean - low], [high - mean]]
+                axes.errorbar([mean], [place + shift], xerr=around, capsize=2, elinewidth=1.0, **look)
+    _named(axes, [part.part for part in parts])
+    axes.set_xlabel(title, loc="right")
+    figure.legend(loc="outside lower left", ncols=2)
 
 
 def draw_ranks(figure: Any, test: RankTest) -> None:

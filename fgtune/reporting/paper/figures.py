@@ -11,7 +11,7 @@ from fgtune.analysis.trials import BASELINE, BEST, kinds_of, trials_of
 from fgtune.reporting.paper.arms import curve_figures, difference_figures, grid_figures, level_figures
 from fgtune.reporting.paper.draw import draw_relations
 from fgtune.reporting.paper.figure import PaperFigure
-from fgtune.reporting.paper.joint import choosing_figures, dataset_figures, part_figures, variance_figures
+from fgtune.reporting.paper.joint import choosing_figures, dataset_figures, gain_figures, part_figures, variance_figures
 from fgtune.reporting.paper.space import space_figures
 from fgtune.reporting.relation_panels import drawn_relations
 from fgtune.reporting.theme import arm_styles
@@ -30,6 +30,7 @@ def paper_figures(data: StudyData, summary: StudySummary) -> tuple[PaperFigure, 
     return (
         *difference_figures(data, summary, styles),
         *dataset_figures(summary),
+        *gain_figures(data, summary),
         *part_figures(summary),
         *variance_figures(summary),
         *choosing_figures(data, summary),

@@ -13,33 +13,100 @@ from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.trials import criteria_of
 from fgtune.arrays import AnyArray, FloatArray
 from fgtune.catalog import is_of_cells
+from fgtune.errors import ConfigError
 from fgtune.metrics.calibration import Reliability
 from fgtune.results.records import CellResult, CellState, MapRecord, best_by_mean
 
+_MOST_NAMED = 8
+"""Cells named to a user who asked for one that is not there."""
 _LEAST_ON_MAP, _MOST_ON_MAP, _PERPLEXITY, _STEPS = 12, 2000, 30.0, 500
 
 
-def kept_portraits(data: StudyData) -> dict[str, tuple[PlannedArm, CellResult]]:
-    """The arms with a portrait, each with the cell that has it."""
+BEST = "best"
+"""What a user writes to see the best arm again."""
+
+
+@dataclass(frozen=True)
+class ChosenPortrait:
+    """Whose portrait the report shows.
+
+    Attributes:
+        arm: The arm.
+        result: The cell.
+        metric: What arms are compared by.
+        seeds: Over how many seeds.
+        is_only: Whether no other arm has a portrait.
+        is_asked: Whether a user chose this one, which need not be the best.
+    """
+
+    arm: PlannedArm
+    result: CellResult
+    metric: MetricInfo
+    seeds: int
+    is_only: bool
+    is_asked: bool = False
+
+
+def stored_portraits(data: StudyData) -> list[tuple[PlannedArm, CellResult]]:
+    """All cells with a portrait, by arm as planned and then by seed."""
     stored = {path.stem for path in data.folder.portraits_dir.glob("*.npz")}
-    return {
-        arm.name: (arm, result)
+    return [
+        (arm, result)
         for arm in data.arms
-        if arm.dataset == data.baseline.dataset
-        for result in data.ended(arm.name)
+        for result in sorted(data.ended(arm.name), key=lambda each: each.seed)
         if result.state is CellState.COMPLETE and result.cell_id in stored
-    }
+    ]
 
 
-def chosen_portrait(data: StudyData) -> tuple[PlannedArm, CellResult, MetricInfo, int, bool] | None:
-    """Arm and cell, what it is the best by over how many seeds, and whether no other arm has a portrait."""
+def kept_portraits(data: StudyData) -> dict[str, tuple[PlannedArm, CellResult]]:
+    """The arms with a portrait on the baseline's data set, each with the cell of its first seed that has one."""
+    kept: dict[str, tuple[PlannedArm, CellResult]] = {}
+    for arm, result in stored_portraits(data):
+        if arm.dataset == data.baseline.dataset:
+            kept.setdefault(arm.name, (arm, result))
+    return kept
+
+
+def choose_portrait(data: StudyData, wanted: str) -> None:
+    """Store whose portrait the report shows from now on.
+
+    Args:
+        data: The study.
+        wanted: ``ARM``, of which the first seed with a portrait is shown; ``ARM:SEED``; or ``best``, as without a
+            choice.
+
+    Raises:
+        ConfigError: No such cell has a portrait.
+    """
+    arm, has_seed, seed = wanted.rpartition(":") if ":" in wanted else (wanted, "", "")
+    if wanted == BEST:
+        data.folder.shown_file.unlink(missing_ok=True)
+        return
+    found = stored_portraits(data)
+    cell = next((each for each in found if each[0].name == arm and (not has_seed or str(each[1].seed) == seed)), None)
+    if cell is None:
+        rule = "names no cell that keeps a portrait"
+        have = ", ".join(f"{each.name}:{result.seed}" for each, result in found[:_MOST_NAMED])
+        more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+        fix = f"portraits are kept of {have}{more}" if have else "no cell of this study keeps one"
+        fix += "; execution.show_seeds: all keeps those of every seed of a study that is run anew"
+        raise ConfigError(rule, path="--portraits", value=wanted, fix=fix)
+    data.folder.write_shown(cell[0].name, cell[1].seed)
+
+
+def chosen_portrait(data: StudyData) -> ChosenPortrait | None:
+    """The portrait that the user asked for, while it is there, or else that of the best arm."""
+    wanted = data.folder.read_shown()
     criterion = criteria_of(data)[0]
     metric = criterion if is_of_cells(criterion.name) else data.info(data.study.metrics.primary)
     kept = kept_portraits(data)
     values = {arm: list(data.values(arm, metric.name).values()) for arm in kept}
     scores = {arm: (float(np.mean(each)) if each else np.nan, len(each)) for arm, each in values.items()}
     best = best_by_mean(scores, "minimize" if metric.direction == "minimize" else "maximize")
-    return None if best is None else (*kept[best], metric, scores[best][1], len(kept) == 1)
+    for arm, result in stored_portraits(data) if wanted is not None else ():
+        if (arm.name, result.seed) == wanted:
+            return ChosenPortrait(arm, result, metric, len(data.values(arm.name, metric.name)), len(kept) == 1, True)
+    return None if best is None else ChosenPortrait(*kept[best], metric, scores[best][1], len(kept) == 1)
 
 
 def find_map(data: StudyData) -> None:
@@ -47,7 +114,7 @@ def find_map(data: StudyData) -> None:
     chosen = chosen_portrait(data)
     if chosen is None:
         return
-    cell_id = chosen[1].cell_id
+    cell_id = chosen.result.cell_id
     if data.folder.read_map(cell_id) is not None:
         return
     record = data.folder.read_portrait(cell_id)

@@ -124,6 +124,7 @@ class Portrait:
         label: Name for readers.
         seed: Its seed.
         is_only: Whether no other arm keeps a portrait.
+        is_asked: Whether a user chose this arm and seed.
         chosen_by: What the arm is the best by, over all its finished seeds.
         seeds: How many these are.
         split: The split whose samples these are.
@@ -139,6 +140,7 @@ class Portrait:
     label: str
     seed: int
     is_only: bool
+    is_asked: bool
     chosen_by: MetricInfo
     seeds: int
     split: str
@@ -165,7 +167,7 @@ def shown_portrait(data: StudyData) -> Portrait | None:
     chosen = chosen_portrait(data)
     if chosen is None:
         return None
-    arm, result, metric, seeds, is_only = chosen
+    arm, result = chosen.arm, chosen.result
     record, relations = data.folder.read_portrait(result.cell_id), data.folder.read_relations(result.cell_id)
     if record is None or relations is None or not _agree(record, relations):
         return None
@@ -175,9 +177,10 @@ def shown_portrait(data: StudyData) -> Portrait | None:
         arm=arm.name,
         label=data.shown_name(arm),
         seed=result.seed,
-        is_only=is_only,
-        chosen_by=metric,
-        seeds=seeds,
+        is_only=chosen.is_only,
+        is_asked=chosen.is_asked,
+        chosen_by=chosen.metric,
+        seeds=chosen.seeds,
         split=_split(result),
         num_fine=relations.fine_to_coarse.shape[1],
         used=int((sizes > 0).sum()),

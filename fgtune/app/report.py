@@ -27,8 +27,22 @@ def rebuild_report(
     every: Annotated[
         int, typer.Option("--every", metavar="SECONDS", min=1, help="With --watch: how often to look for results.")
     ] = _EVERY_S,
+    portraits: Annotated[
+        str | None,
+        typer.Option(
+            "--portraits",
+            metavar="ARM[:SEED]",
+            help="Whose learned classes the page shows from now on; 'best' for the best arm again.",
+        ),
+    ] = None,
 ) -> None:
     """Rebuild tables and report of a study from its folder alone."""
+    if portraits is not None:
+        from fgtune.analysis.inputs import read_study
+        from fgtune.analysis.portrait_cells import choose_portrait
+        from fgtune.results.folder import StudyFolder
+
+        choose_portrait(read_study(StudyFolder(folder).leniently()), portraits)
     if not watch:
         from fgtune.engine.run import report
 

@@ -14,6 +14,8 @@ from fgtune.results.records import CellResult, CellState
 class Portraits:
     """Cells of the first seed: of every arm, or where a design draws points, of the baseline and of each new best.
 
+    With ``execution.show_seeds: all`` they are those of every seed.
+
     Args:
         plan: The plan.
         settled: What is in the ledger already.
@@ -39,7 +41,7 @@ class Portraits:
 
     def of(self, cell: Cell) -> bool | None:
         """Whether its portrait shows samples; None for a cell that makes none."""
-        if not self._execution.show_classes or cell.seed != self._seed:
+        if not self._execution.show_classes or (cell.seed != self._seed and self._execution.show_seeds == "first"):
             return None
         return self._execution.show_samples
 

@@ -74,6 +74,7 @@ def write_up(folder: StudyFolder, refresh_s: int = 0) -> tuple[Path, StudySummar
     folder.check_curves()
     tracked_runs(folder)
     read_samples(folder)
+    folder.read_shown()  # here, so that the page tells where it is damaged
     summary = summarise(data)
     made_again = {folder.provenance_file, folder.resolved_file, folder.plan_file}  # of which no result lacks anything
     damage = tuple(f"{what}." for path, what in folder.damage.items() if path not in made_again)

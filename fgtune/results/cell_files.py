@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
 import os
 import shlex
 from collections.abc import Callable, Sequence
@@ -12,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
-from fgtune.errors import DamagedFileError
-from fgtune.files import require_file, write_atomically
+from fgtune.errors import ConfigError, DamagedFileError
+from fgtune.files import read_text, require_file, write_atomically
 from fgtune.parquet import parquet_schema, read_parquet
 from fgtune.results.archives import check_unpacked
 from fgtune.results.evidence import StoredRecord
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _Record = TypeVar("_Record")
+
+MOST_SHOWN = 10_000
+"""Bytes of ``shown.json``."""
 
 
 class CellFiles(FolderLayout):
@@ -124,6 +128,33 @@ class CellFiles(FolderLayout):
     def read_map(self, cell_id: str) -> MapRecord | None:
         """Where the samples of a portrait lie in the plane, or None where that was not found yet."""
         return self._read(self.maps_dir / f"{cell_id}.npz", MapRecord)
+
+    def write_shown(self, arm: str, seed: int) -> Path:
+        """Store whose portrait the report shows from now on; returns the file."""
+        write_atomically(self.shown_file, json.dumps({"portrait": {"arm": arm, "seed": seed}}).encode() + b"\n")
+        return self.shown_file
+
+    def read_shown(self) -> tuple[str, int] | None:
+        """Arm and seed of the portrait that a user chose to see; None where nobody did.
+
+        Raises:
+            DamagedFileError: The file says something else.
+        """
+        if not self.shown_file.exists():
+            return None
+        try:
+            chosen = json.loads(read_text(self.shown_file, MOST_SHOWN))["portrait"]
+            arm, seed = chosen["arm"], chosen["seed"]
+            if not isinstance(arm, str) or type(seed) is not int:
+                raise TypeError("no arm and seed")
+        except (ConfigError, TypeError, ValueError, KeyError, RecursionError) as error:
+            if self.lenient:
+                self.note_damage(self.shown_file, "is damaged, and the report shows the best arm")
+                return None
+            fix = "choose again with fgtune report --portraits, or delete it"
+            where = str(self.shown_file)
+            raise DamagedFileError("does not say whose portrait to show", where=where, fix=fix) from error
+        return arm, seed
 
     def _read(self, path: Path, kind: Callable[..., _Record]) -> _Record | None:
         """The record in a file of arrays, or None where there is no file.

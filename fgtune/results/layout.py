@@ -25,6 +25,7 @@ class FolderLayout:
         encoders_dir: Pretrained backbones, one ``.pt`` for each split and setting, where the study pretrains.
         attention_dir: Attention maps of a few samples, one ``.npz`` per cell, where the study asks for them.
         portraits_dir: What learned classes look like, one ``.npz`` for each cell that keeps one.
+        shown_file: Whose portrait the report shows; there if a user chose.
         maps_dir: Where the samples of a portrait lie in the plane, found when the first report shows it.
         failures_dir: Tracebacks of cells that failed, one text file each.
         optuna_file: Copy of a search's finished trials for optuna-dashboard.
@@ -58,6 +59,7 @@ class FolderLayout:
         self.encoders_dir = self.root / "pretrained"
         self.attention_dir = self.root / "attention"
         self.portraits_dir = self.root / "portraits"
+        self.shown_file = self.root / "shown.json"
         self.maps_dir = self.root / "maps"
         self.failures_dir = self.root / "failures"
         self.optuna_file = self.root / "optuna.db"

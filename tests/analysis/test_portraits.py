@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import numpy as np
 import pytest
 
 from fgtune.analysis.inputs import read_study
-from fgtune.analysis.portrait_cells import find_map, layout, reliability_lines
+from fgtune.analysis.portrait_cells import choose_portrait, find_map, layout, reliability_lines
 from fgtune.analysis.portraits import shown_portrait
+from fgtune.errors import ConfigError, DamagedFileError
 from fgtune.reporting.html import write_up
 from fgtune.results.folder import StudyFolder
 
@@ -35,6 +37,55 @@ def test_the_best_arm_that_keeps_a_portrait_is_shown(folder):
     record = folder.read_predictions(next(c.cell_id for c in data.cells(found.arm) if c.seed == 0))
     test = record.fine[record.splits == 4]
     assert [each.size for each in found.classes] == sorted(np.bincount(test)[np.unique(test)], reverse=True)
+
+
+def test_a_user_chooses_arm_and_seed_and_the_page_says_so(folder):
+    """With a portrait of a second seed, as ``execution.show_seeds: all`` keeps."""
+    data = read_study(folder)
+    best = shown_portrait(data).arm
+    first, second = next(
+        (result, other)
+        for arm in data.arms
+        if arm.name != best
+        for result in data.ended(arm.name)
+        for other in data.ended(arm.name)
+        if (result.seed, other.seed) == (0, 1)
+    )
+    shutil.copy(folder.portraits_dir / f"{first.cell_id}.npz", folder.portraits_dir / f"{second.cell_id}.npz")
+    assert shown_portrait(data).arm == best, "a second seed changes nothing by itself"
+    for wanted, seed in ((first.arm, 0), (f"{first.arm}:1", 1)):
+        choose_portrait(data, wanted)
+        found = shown_portrait(data)
+        assert (found.arm, found.seed, found.is_asked) == (first.arm, seed, True)
+    page = write_up(folder)[0].read_text(encoding="utf-8")
+    assert "seed 1, on the test samples: arm and seed as chosen with <code>fgtune report --portraits</code>" in page
+    assert reliability_lines(data, [arm.name for arm in data.arms], 24)[1] == 0
+    (folder.portraits_dir / f"{second.cell_id}.npz").unlink()
+    assert shown_portrait(data).arm == best, "what is gone cannot be shown"
+    choose_portrait(data, first.arm)
+    choose_portrait(data, "best")
+    assert (shown_portrait(data).arm, shown_portrait(data).is_asked) == (best, False)
+
+
+@pytest.mark.parametrize("wanted", ["nobody", "baseline:7", "baseline:", ":0", ""])
+def test_a_choice_that_is_not_there_is_one_error_that_names_what_is(folder, wanted):
+    data = read_study(folder)
+    kept = ", ".join(f"{arm.name}:0" for arm in data.arms)
+    rule = f"--portraits: names no cell that keeps a portrait, got {wanted!r}"
+    with pytest.raises(ConfigError, match=re.escape(rule)) as caught:
+        choose_portrait(data, wanted)
+    assert f"Fix: portraits are kept of {kept}; execution.show_seeds: all keeps" in str(caught.value)
+    assert not folder.shown_file.exists()
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"portrait": {"arm": 3, "seed": 0}}', "[" * 5000, "\ud800"])
+def test_a_damaged_choice_shows_the_best_arm_and_is_told(folder, text):
+    folder.shown_file.write_bytes(text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(DamagedFileError, match="does not say whose portrait to show"):
+        folder.read_shown()
+    lenient = folder.leniently()
+    assert lenient.read_shown() is None
+    assert lenient.damage[folder.shown_file] == "shown.json is damaged, and the report shows the best arm"
 
 
 def test_the_tree_has_every_learned_class_with_samples_below_the_fine_class_of_most(folder):

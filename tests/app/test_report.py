@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 
 import pytest
 
 from fgtune.app.cli import main
 from fgtune.app.report import watch_report
 from fgtune.reporting.html import write_up
+from fgtune.results.folder import StudyFolder
 
 _REFRESH = re.compile(r'<meta http-equiv="refresh" content="(\d+)">')
 _LAST = ("baseline", 1)
@@ -41,6 +43,18 @@ def test_a_watched_report_refreshes_itself_until_the_last_cell_has_ended(running
     page = folder.report_file.read_bytes()
     assert not _REFRESH.search(page.decode())
     assert write_up(folder)[0].read_bytes() == page
+
+
+def test_the_command_chooses_whose_classes_the_page_shows(real_folder, tmp_path, capsys):
+    shutil.copytree(real_folder, tmp_path / "study")
+    folder = StudyFolder(tmp_path / "study")
+    shown = "arm and seed as chosen with"
+    assert shown not in folder.report_file.read_text(encoding="utf-8")
+    assert main(["report", str(folder.root), "--portraits", "num_fine_ratio=1.5:0"]) == 0
+    assert shown in folder.report_file.read_text(encoding="utf-8")
+    assert main(["verify", str(folder.root)]) == 0
+    assert main(["report", str(folder.root), "--portraits", "nobody"]) == 2
+    assert "--portraits: names no cell that keeps a portrait, got 'nobody'" in capsys.readouterr().err
 
 
 @pytest.mark.slow

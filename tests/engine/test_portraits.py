@@ -30,6 +30,12 @@ def test_of_the_first_seed_of_every_arm(plan):
     assert all(found.keeps(cell, {PRIMARY: 0.1}) for cell in plan.cells)
 
 
+def test_of_every_seed_where_the_study_says_so(plan):
+    execution = plan.study.execution.model_copy(update={"show_seeds": "all"})
+    found = Portraits(replace(plan, study=plan.study.model_copy(update={"execution": execution})), [])
+    assert all(found.of(cell) for cell in plan.cells)
+
+
 @pytest.mark.parametrize(("changes", "expected"), [({"show_classes": False}, None), ({"show_samples": False}, False)])
 def test_a_study_may_keep_none_or_none_of_its_samples(plan, changes, expected):
     execution = plan.study.execution.model_copy(update=changes)

@@ -163,8 +163,6 @@ def interval_bars(ends: Sequence[tuple[float, float, float]]) -> dict[str, Any]:
 
 def estimate_text(label: str, estimate: Estimate, longest: int = 40) -> str:
     """A mean with its interval and n, as hover text; ``longest`` is of the label, in characters."""
-    if not estimate.n:
-        return f"{shown(label, longest)}: no value"
     spread = around(estimate.low, estimate.high)
     return f"{shown(label, longest)}: {number(estimate.mean)}{spread}, {seeds_words(estimate.n)}"
 

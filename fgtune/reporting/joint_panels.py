@@ -91,9 +91,9 @@ def number_figures(data: StudyData, summary: StudySummary) -> FigureGroup:
     figures = []
     for rank, name in enumerate(dict.fromkeys(name for point in found.points for name in point.estimates)):
         info = data.info(name)
-        rows = [(point.num_fine, point.estimates[name]) for point in found.points if point.estimates[name].n]
+        rows = [(point.arm, point.num_fine, point.estimates[name]) for point in found.points if point.estimates[name].n]
         if rows:
-            alt = f"{info.title} at K_F = " + ", ".join(f"{size}: {number(each.mean)}" for size, each in rows) + "."
+            alt = f"{info.title} at K_F = " + ", ".join(f"{size}: {number(each.mean)}" for _, size, each in rows) + "."
             spec = number_figure(rows, found.peak.left, found.truth)
             figures.append(Figure(f"numbers-{rank}", info.title, alt, spec))
     return FigureGroup("", tuple(figures), widest=2)

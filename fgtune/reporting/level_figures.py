@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 from fgtune.analysis.formatting import number
@@ -34,7 +35,9 @@ from fgtune.reporting.theme import (
     log_axis,
     marks,
     metric_axis,
+    of_arm,
     of_arms,
+    of_cells,
     rows_axis,
     short,
     shown,
@@ -99,8 +102,8 @@ def sensitivity_figure(panel: SensitivityPanel, styles: Mapping[str, ArmStyle]) 
     if baseline is not None:
         figure.add_hline(baseline.estimate.mean, line={"color": FAINT, "width": 1, "dash": "dot"})
     if panel.axis.numeric:
-        means, line = [point.estimate.mean for point in points], {"color": "rgba(148,163,184,0.6)", "width": 2}
-        figure.add_trace(go.Scatter(x=[p.x for p in points], y=means, mode="lines", line=line, hoverinfo="skip"))
+        means = [point.estimate.mean for point in points]
+        figure.add_trace(_joined([p.x for p in points], means, [p.arm for p in points]))
     scaled = sorted({math.log10(point.x) if log else point.x for point in panel.points})
     step = min((after - before for before, after in itertools.pairwise(scaled)), default=1.0)
     shift = -0.16 * step  # single seeds are beside the mean, so that the interval stays visible
@@ -114,6 +117,14 @@ def sensitivity_figure(panel: SensitivityPanel, styles: Mapping[str, ArmStyle]) 
     levels = axis(shown(panel.axis.title), showgrid=False, **(ticks | scale))
     lay_out(figure.layout, base_layout(320, xaxis=levels, yaxis=metric_axis(panel.metric, drawn_values(points))))
     return figure
+
+
+def _joined(xs: Sequence[float], means: Sequence[float], arms: Sequence[str]) -> go.Scatter:
+    """A line through means; past those of hidden arms it goes on to the next one."""
+    line = {"color": "rgba(148,163,184,0.6)", "width": 2}
+    return go.Scatter(
+        x=list(xs), y=list(means), mode="lines", line=line, hoverinfo="skip", connectgaps=True, **of_arms(arms)
+    )
 
 
 def drawn_values(points: Sequence[LevelPoint]) -> list[float]:
@@ -145,19 +156,25 @@ def arms_figure(panel: SensitivityPanel, styles: Mapping[str, ArmStyle]) -> go.F
     return figure
 
 
-def number_figure(rows: Sequence[tuple[int, Estimate]], left: Sequence[int], truth: int | None) -> go.Figure:
-    """A criterion over the number of fine classes: numbers that are left are filled, the true one is a dashed line."""
+def number_figure(rows: Sequence[tuple[str, int, Estimate]], left: Sequence[int], truth: int | None) -> go.Figure:
+    """A criterion over the number of fine classes: numbers that are left are filled, the true one is a dashed line.
+
+    Args:
+        rows: The arm, its number, and its criterion, with at least one seed.
+        left: Numbers that are not shown to be worse than the best.
+        truth: The number of the data; None where it is not known.
+    """
     figure = go.Figure()
     if truth is not None:
         figure.add_vline(truth, line={"color": WRONG_COLOR, "width": 1.5, "dash": "dash"})
-    sizes = [size for size, _ in rows]
-    line = {"color": "rgba(148,163,184,0.6)", "width": 2}
-    figure.add_trace(go.Scatter(x=sizes, y=[e.mean for _, e in rows], mode="lines", line=line, hoverinfo="skip"))
-    for size, estimate in rows:
+    sizes = [size for _, size, _ in rows]
+    figure.add_trace(_joined(sizes, [estimate.mean for _, _, estimate in rows], [arm for arm, _, _ in rows]))
+    for arm, size, estimate in rows:
         symbol = "circle" if size in left else "circle-open"
         marker = {"color": RIGHT_COLOR, "symbol": symbol, "size": 9, "line": {"width": 2, "color": RIGHT_COLOR}}
         bar = error_bar(estimate, RIGHT_COLOR)
-        figure.add_trace(marks([size], [estimate.mean], marker, [estimate_text(f"K_F {size}", estimate)], error_y=bar))
+        text = [estimate_text(f"K_F {size}", estimate)]
+        figure.add_trace(marks([size], [estimate.mean], marker, text, error_y=bar, **of_arm(arm)))
     ticks = {"tickvals": sizes, "ticktext": [str(size) for size in sizes]}
     lay_out(figure.layout, base_layout(280, xaxis=axis("K_F", showgrid=False, **ticks), yaxis=axis("")))
     return figure
@@ -182,11 +199,15 @@ def grid_figure(panel: GridPanel) -> go.Figure:
             texttemplate="%{text}",
             hovertext=hover,
             hoverinfo="text",
+            hoverongaps=False,
             colorscale=LIGHT_TO_BLUE,
+            zmin=short(float(np.nanmin(panel.means))),  # colours keep their meaning when arms are hidden
+            zmax=short(float(np.nanmax(panel.means))),
             reversescale=panel.metric.direction == "minimize",
             xgap=2,
             ygap=2,
             colorbar={"thickness": 10, "outlinewidth": 0, "tickfont": {"size": 11}, "nticks": 6},
+            **of_cells(panel.arms),
         )
     )
     row, column = panel.baseline

@@ -247,13 +247,14 @@ def _datasets(summary: StudySummary) -> FigureGroup:
     ]
     if found.ranks is not None:
         test = found.ranks
+        members = {item.arm: [effect.arm for effect in item.effects] for item in found.contrasts}
         listed = "; ".join(f"{arm} {rank:.2f}" for arm, rank in zip(test.arms, test.ranks, strict=True))
         alt = f"Mean ranks over {len(test.datasets)} data sets: {listed}. Critical difference {test.critical:.2f}."
         note = (
             f"Friedman's test that all arms rank alike: p {p_text(test.p)}, {len(test.datasets)} data sets. Arms "
             f"closer than {test.critical:.2f} are not told apart (Nemenyi). Exploratory: no verdict rests on ranks."
         )
-        figures.append(Figure("datasets-ranks", "Mean ranks", alt, ranks_figure(test), note))
+        figures.append(Figure("datasets-ranks", "Mean ranks", alt, ranks_figure(test, members), note))
     return FigureGroup("", tuple(figures), widest=2, left_out=len(measured) - len(shown))
 
 

@@ -107,8 +107,8 @@ def of_arm(arm: str) -> dict[str, Any]:
     return {"meta": {"arm": arm}}
 
 
-def of_arms(arms: Sequence[str | None]) -> dict[str, Any]:
-    """The same for a trace with an arm (or none, for a gap) at each of its points."""
+def of_arms(arms: Sequence[str | Sequence[str] | None]) -> dict[str, Any]:
+    """The same for a trace with an arm at each of its points: none for a gap, several where any of them keeps it."""
     return {"meta": {"arms": list(arms)}}
 
 
@@ -129,6 +129,11 @@ def drawn_arms(figure: go.Figure) -> set[str]:
         about = trace.meta or {}
         found |= {about.get("arm"), *about.get("arms", ()), *(arm for arm, *_ in about.get("runs", ()))}
     return {arm for arm in found if arm is not None}
+
+
+def of_cells(arms: Sequence[Sequence[str | None]]) -> dict[str, Any]:
+    """The same for a heat map with an arm, or none, in each of its cells, row by row."""
+    return {"meta": {"cells": [list(row) for row in arms]}}
 
 
 def counted(texts: Sequence[str], seeds: Sequence[int]) -> tuple[list[str], str]:
@@ -153,11 +158,11 @@ def hover_of(after: str) -> dict[str, Any]:
     return {"hovertemplate": f"%{{text}}{after}<extra></extra>"} if after else {"hoverinfo": "text"}
 
 
-def arm_rows(arms: Sequence[str], row: int) -> dict[str, Any]:
+def arm_rows(arms: Sequence[str | Sequence[str] | None], row: int) -> dict[str, Any]:
     """What the layout of a figure with one row an arm is given besides, so that rows of hidden arms close up.
 
     Args:
-        arms: From top to bottom.
+        arms: From top to bottom; none for a row that always stays, several for one that any of them keeps.
         row: Height of a row in pixels.
     """
     return {"meta": {"rows": list(arms), "row": row}}

@@ -176,7 +176,7 @@ def test_a_filtered_table_is_copied_and_downloaded_as_it_is_shown(page, tmp_path
         "void (navigator.clipboard.writeText = () => Promise.reject())"
     )  # as where a browser allows no clipboard
     page.get_by_label("Copy the table Cells", exact=True).click()
-    page.locator("button", has_text="Copied").wait_for()
+    page.locator('button[aria-label="Copy the table Cells"]', has_text="Copied").wait_for()
     lines = page.evaluate("window.taken").splitlines()
     assert len(lines) == 6
     assert lines[1].split("\t")[:3] == ["K_F/K_F* 1.5", "0", "COMPLETE"]

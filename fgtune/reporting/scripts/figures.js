@@ -48,10 +48,14 @@
     return (y) => y + places.get(Math.round(y)) - Math.round(y);
   };
   const traceOf = (trace, shows, place) => {
-    const { arm, arms } = trace.meta || {};
+    const { arm, arms, cells } = trace.meta || {};
+    if (cells) {
+      const kept = (rows) => rows.map((row, y) => row.map((value, x) => (shows(cells[y][x]) ? value : null)));
+      return { ...trace, z: kept(trace.z), text: kept(trace.text), hovertext: kept(trace.hovertext) };
+    }
     if (arm !== undefined && !shows(arm)) return { ...trace, visible: false };
     if (arms) {
-      const shown = (y, at) => (arms[at] !== null && !shows(arms[at]) ? null : place && y !== null ? place(y) : y);
+      const shown = (y, at) => (!shows(arms[at]) ? null : place && y !== null ? place(y) : y);
       return { ...trace, y: [...trace.y].map(shown) };
     }
     return arm !== undefined && place ? { ...trace, y: [...trace.y].map(place) } : trace;
@@ -70,7 +74,7 @@
   };
   const draw = (plot) => {
     const figure = read(plot);
-    const shows = (arm) => arm === null || !page.chosen || page.chosen.has(arm);
+    const shows = (arm) => arm === null || !page.chosen || [arm].flat().some((name) => page.chosen.has(name));
     const layout = layoutOf(figure, shows);
     const place = figure.layout.meta?.rows ? closedUp(figure, layout, shows) : null;
     plot.style.minHeight = `${layout.height}px`;
@@ -124,7 +128,7 @@
     const mine = (latest += 1);
     const sight = (plot) => { const { top, bottom } = plot.getBoundingClientRect(); return bottom > 0 && top < innerHeight; };
     const touched = plots.filter((plot) => (
-      plot.data && plot.offsetParent && /"(arms?|rows|runs|notes)":/.test(texts.get(plot))));
+      plot.data && plot.offsetParent && /"(arms?|cells|rows|runs|notes)":/.test(texts.get(plot))));
     for (const plot of [...touched.filter(sight), ...touched.filter((plot) => !sight(plot))]) {
       if (mine !== latest) return;
       await draw(plot);

@@ -221,7 +221,7 @@ def stopped(study):
     return {result.arm for result in study.data.results.values() if result.state.value == "PRUNED"}
 
 
-@pytest.mark.slow_except("full grid", "data sets")
+@pytest.mark.slow_except("full grid", "many arms")
 @pytest.mark.parametrize("name", [*ARMS, *POINTS])
 def test_arms_are_in_the_figures_for_papers(made, name):
     study = made(name)
@@ -247,6 +247,7 @@ def test_arms_are_in_the_figures_for_papers(made, name):
         drawn = {line.get_label() for line in axes_of(figures[f"curves-{rank}"]).lines}
         every = {cut(curve.label, 24) for curve in curves.curves}
         assert drawn == every if len(every) <= 12 else len(drawn) == 12
-    if len(study.arms) <= 24:
-        relations = [key for key in figures if key.startswith("relations")]
-        assert len(relations) == (0 if name == "imported" else len(study.arms))
+    relations = [figure for key, figure in figures.items() if key.startswith("relations")]
+    assert len(relations) == (0 if name == "imported" else min(24, len(study.arms)))
+    left = "6 arms nearer to the baseline have no such figure."
+    assert [left in figure.caption for figure in relations] == [name == "many arms"] * len(relations)

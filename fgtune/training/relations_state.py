@@ -117,9 +117,17 @@ class RelationsState:
         """
         parents = list(self.fine_to_coarse)
         for source, num_coarse in enumerate(self.num_coarse):
-            onehot = coarse[:, source, None] == np.arange(num_coarse)  # (n, K_C), no entry for -1
-            affinity = fine_probs.astype(np.float64).T @ onehot / max(1, int(onehot.sum()))
-            parents[source] = self._solve(affinity, source, balanced=False)
+            labels = coarse[:, source]
+            if num_coarse < MANY:
+                onehot = labels[:, None] == np.arange(num_coarse)  # (n, K_C), no entry for -1
+                sums = fine_probs.astype(np.float64).T @ onehot
+            else:
+                by_label = torch.zeros(num_coarse, fine_probs.shape[1], dtype=torch.float64)
+                add_by_label(
+                    by_label, torch.from_numpy(fine_probs), torch.from_numpy(labels.copy()), self._numbers.cpu()
+                )
+                sums = np.ascontiguousarray(by_label.numpy().T)
+            parents[source] = self._solve(sums / max(1, int((labels >= 0).sum())), source, balanced=False)
         self._set(parents)
 
     def begin_with(self, parents: IntArray) -> None:

@@ -26,6 +26,18 @@ def test_sums_by_label_are_the_product_with_one_hot_labels(num_fine, num_coarse,
     torch.testing.assert_close(sums.T, plain, rtol=1e-13, atol=0.0)
 
 
+@pytest.mark.parametrize("many", [1, 1000])
+def test_clusters_get_the_parents_of_most_of_their_samples(many, monkeypatch):
+    monkeypatch.setattr(relations_state, "MANY", many)
+    rng = np.random.default_rng(4)
+    fine = np.concatenate([np.arange(12), rng.integers(0, 12, 300)])
+    coarse = np.column_stack([fine % 4, fine // 6])
+    coarse[12:][rng.random((300, 2)) < 0.2] = -1
+    state = RelationsState(RelationsConfig(), 12, (4, 2), 0, CPU)
+    state.solve_for(np.eye(12, dtype=np.float32)[fine], coarse)
+    np.testing.assert_array_equal(state.fine_to_coarse, [np.arange(12) % 4, np.arange(12) // 6])
+
+
 def _collected(state: RelationsState, seed: int) -> None:
     """A batch without samples of the classes 2 to 5, which are equally good for every fine class."""
     generator = torch.Generator().manual_seed(seed)

@@ -255,5 +255,7 @@ def history_figure(panel: HistoryPanel, best: Sequence[str]) -> go.Figure:
     texts += [f"{shown(point.arm)}: failed, no value" for point in without]
     figure.add_trace(trial_marks(xs, ys, kind_marker(STOPPED), texts, trials + [point.trial for point in without]))
     order = count_axis("trials in the order of their end", last)
-    lay_out(figure.layout, base_layout(320, xaxis=order, yaxis=axis("", **(log_axis(values) if log else {}))))
+    drawn_at = [*values, *[floor] * bool(without)]
+    scale = axis("", **log_axis(values)) if log else metric_axis(panel.metric, drawn_at)
+    lay_out(figure.layout, base_layout(320, xaxis=order, yaxis=scale))
     return figure

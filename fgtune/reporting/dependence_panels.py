@@ -28,6 +28,7 @@ from fgtune.reporting.theme import (
     lay_out,
     log_axis,
     marks,
+    metric_axis,
     rows_axis,
     short,
     shown,
@@ -114,7 +115,8 @@ def _curve_figure(rank: int, found: Dependence, curve: DependenceCurve) -> Figur
     figure.add_hline(y=short(curve.mean), line={"color": FAINT, "dash": "dot", "width": 1})
     lay_out(figure.layout, base_layout(260))
     lay_out(figure.layout.xaxis, axis(shown(curve.axis.title), **scale))
-    lay_out(figure.layout.yaxis, axis(""))
+    drawn = [end for effect in curve.effects for end in (effect.value, effect.low, effect.high)]
+    lay_out(figure.layout.yaxis, axis("") if found.logged else metric_axis(found.metric, [*drawn, curve.mean]))
     best = max(curve.effects, key=lambda effect: effect.value)
     place = curve.texts[curve.effects.index(best)]
     alt = f"Partial dependence of {_name(found)} on {curve.axis.title}: highest at {place}, {number(best.value)}."

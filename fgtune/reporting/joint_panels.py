@@ -94,7 +94,7 @@ def number_figures(data: StudyData, summary: StudySummary) -> FigureGroup:
         rows = [(point.arm, point.num_fine, point.estimates[name]) for point in found.points if point.estimates[name].n]
         if rows:
             alt = f"{info.title} at K_F = " + ", ".join(f"{size}: {number(each.mean)}" for _, size, each in rows) + "."
-            spec = number_figure(rows, found.peak.left, found.truth)
+            spec = number_figure(rows, found.peak.left, found.truth, info)
             figures.append(Figure(f"numbers-{rank}", info.title, alt, spec))
     return FigureGroup("", tuple(figures), widest=2)
 

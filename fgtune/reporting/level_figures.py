@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from fgtune.analysis.formatting import number
+from fgtune.analysis.formatting import MetricInfo, number
 from fgtune.analysis.grid_panels import GridPanel
 from fgtune.analysis.level_panels import LevelPoint, PairPanel, ScatterPanel, SensitivityPanel, TrialPoint
 from fgtune.analysis.search.axes import on_log_scale
@@ -30,6 +30,7 @@ from fgtune.reporting.theme import (
     arm_rows,
     axis,
     base_layout,
+    color_bar,
     counted,
     lay_out,
     log_axis,
@@ -156,13 +157,16 @@ def arms_figure(panel: SensitivityPanel, styles: Mapping[str, ArmStyle]) -> go.F
     return figure
 
 
-def number_figure(rows: Sequence[tuple[str, int, Estimate]], left: Sequence[int], truth: int | None) -> go.Figure:
+def number_figure(
+    rows: Sequence[tuple[str, int, Estimate]], left: Sequence[int], truth: int | None, info: MetricInfo
+) -> go.Figure:
     """A criterion over the number of fine classes: numbers that are left are filled, the true one is a dashed line.
 
     Args:
         rows: The arm, its number, and its criterion, with at least one seed.
         left: Numbers that are not shown to be worse than the best.
         truth: The number of the data; None where it is not known.
+        info: The criterion.
     """
     figure = go.Figure()
     if truth is not None:
@@ -176,7 +180,9 @@ def number_figure(rows: Sequence[tuple[str, int, Estimate]], left: Sequence[int]
         text = [estimate_text(f"K_F {size}", estimate)]
         figure.add_trace(marks([size], [estimate.mean], marker, text, error_y=bar, **of_arm(arm)))
     ticks = {"tickvals": sizes, "ticktext": [str(size) for size in sizes]}
-    lay_out(figure.layout, base_layout(280, xaxis=axis("K_F", showgrid=False, **ticks), yaxis=axis("")))
+    ends = [end for _, _, each in rows for end in (each.mean, each.low, each.high) if math.isfinite(end)]
+    sizes_axis = axis("K_F", showgrid=False, **ticks)
+    lay_out(figure.layout, base_layout(280, xaxis=sizes_axis, yaxis=metric_axis(info, ends)))
     return figure
 
 
@@ -206,7 +212,7 @@ def grid_figure(panel: GridPanel) -> go.Figure:
             reversescale=panel.metric.direction == "minimize",
             xgap=2,
             ygap=2,
-            colorbar={"thickness": 10, "outlinewidth": 0, "tickfont": {"size": 11}, "nticks": 6},
+            colorbar=color_bar(panel.metric, panel.means[np.isfinite(panel.means)].tolist()),
             **of_cells(panel.arms),
         )
     )

@@ -16,10 +16,10 @@ from fgtune.reporting.level_figures import KIND_STYLES, kind_marker, trial_marks
 from fgtune.reporting.theme import (
     BASELINE_COLOR,
     FAINT,
-    INK,
     LIGHT_TO_BLUE,
     axis,
     base_layout,
+    color_bar,
     counted,
     hover_of,
     lay_out,
@@ -130,7 +130,7 @@ def contour_figure(panel: ContourPanel) -> go.Figure:
             colorscale=LIGHT_TO_BLUE,
             reversescale=lowest,
             line={"width": 0.4, "color": "rgba(255,255,255,0.6)"},
-            colorbar={"thickness": 10, "outlinewidth": 0, "tickfont": {"size": 11, "color": INK}, "nticks": 6},
+            colorbar=color_bar(panel.metric, panel.values),
             hovertemplate=f"{place}: about %{{z:.3f}}<extra></extra>",
         )
     )

@@ -188,11 +188,27 @@ def metric_axis(info: MetricInfo, values: Sequence[float], title: str = "") -> d
         title: Of the axis.
     """
     changes: dict[str, Any] = {"rangemode": "nonnegative"} if info.low >= 0 else {}
-    if info.whole and values and max(values) - min(values) < _WHOLE_TICKS:
-        changes |= {"dtick": 1, "tickformat": "d"}
+    changes |= _whole_ticks(info, values)
     if ends := metric_ends(info, values):
         changes["range"] = ends
     return axis(title, **changes)
+
+
+def _whole_ticks(info: MetricInfo, values: Sequence[float]) -> dict[str, Any]:
+    few = info.whole and values and max(values) - min(values) < _WHOLE_TICKS
+    return {"dtick": 1, "tickformat": "d"} if few else {}
+
+
+def color_bar(info: MetricInfo, values: Sequence[float]) -> dict[str, Any]:
+    """The scale of colours that stand for a metric, with its name: whole ticks where it counts.
+
+    Args:
+        info: The metric.
+        values: Finite values that have a colour.
+    """
+    title = {"text": shown(info.short), "side": "right", "font": {"size": 12}}
+    ticks = {"tickfont": {"size": 11}, "nticks": 6} | _whole_ticks(info, values)
+    return {"thickness": 10, "outlinewidth": 0, "title": title} | ticks
 
 
 def metric_ends(info: MetricInfo, values: Sequence[float]) -> list[float]:

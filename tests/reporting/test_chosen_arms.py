@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
+from fgtune.analysis.formatting import metric_info
 from fgtune.analysis.inputs import read_study
 from fgtune.analysis.level_panels import sensitivity_panels
 from fgtune.analysis.verdicts.statistics import mean_interval
@@ -88,7 +89,7 @@ def test_rows_of_ranks_and_of_data_sets_close_up(opened):
 
 def test_marks_and_the_line_over_numbers_of_classes_are_about_arms(synthetic, tmp_path):
     rows = [(f"arm{size}", size, mean_interval([0.5, 0.6])) for size in (8, 10, 12)]
-    line, *points = number_figure(rows, [10], 10).data
+    line, *points = number_figure(rows, [10], 10, metric_info("test/ari")).data
     assert list(line.meta["arms"]) == [trace.meta["arm"] for trace in points] == ["arm8", "arm10", "arm12"]
     data = read_study(synthetic.SyntheticStudy().write(tmp_path))
     line = sensitivity_figure(sensitivity_panels(data)[0], arm_styles(data.arms)).data[0]

@@ -16,12 +16,12 @@ from fgtune.analysis.level_panels import sensitivity_panels, solver_points
 from fgtune.analysis.relations_data import relations_panels
 from fgtune.analysis.search.axes import listed_axis
 from fgtune.analysis.summary import summarise
-from fgtune.analysis.verdicts.statistics import paired_contrast
+from fgtune.analysis.verdicts.statistics import mean_interval, paired_contrast
 from fgtune.reporting.curve_figures import learning_figure, spread_apart
-from fgtune.reporting.level_figures import arms_figure, sensitivity_figure, within_reach
+from fgtune.reporting.level_figures import arms_figure, number_figure, sensitivity_figure, within_reach
 from fgtune.reporting.panels import panels_of_arms
 from fgtune.reporting.row_figures import forest_figure, relations_figure, solver_figure
-from fgtune.reporting.theme import arm_styles, metric_axis, shown
+from fgtune.reporting.theme import arm_styles, color_bar, metric_axis, shown
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,22 @@ def test_an_axis_of_counts_has_whole_ticks_and_nothing_below_zero():
     assert (counts["dtick"], counts["rangemode"]) == (1, "nonnegative")
     assert "dtick" not in metric_axis(metric_info("test/ged"), [0.0, 300.0])
     assert "rangemode" not in metric_axis(metric_info("test/ari"), [0.1])
+
+
+def test_criteria_over_numbers_of_classes_are_on_the_axis_of_their_metric():
+    rows = [(f"arm{size}", size, mean_interval(values)) for size, values in ((8, [0, 1]), (10, [0, 0]), (12, [1, 3]))]
+    scale = number_figure(rows, [10], 10, metric_info("test/ged")).layout.yaxis
+    assert scale.rangemode == "nonnegative"
+    ends = [end for _, _, each in rows for end in (each.low, each.high)]
+    assert (scale.dtick, scale.tickformat) == ((1, "d") if max(ends) - min(ends) < 6 else (None, None))
+    assert number_figure(rows[:2], [10], 10, metric_info("val/silhouette")).layout.yaxis.rangemode is None
+
+
+def test_colours_say_what_they_stand_for_and_count_in_whole_numbers():
+    bar = color_bar(metric_info("test/ged"), [0.0, 3.5])
+    assert (bar["title"]["text"], bar["dtick"]) == (metric_info("test/ged").short, 1)
+    assert "dtick" not in color_bar(metric_info("test/ged"), [0.0, 300.0])
+    assert "dtick" not in color_bar(metric_info("test/ari"), [0.0, 0.5])
 
 
 def test_an_axis_of_values_that_hardly_differ_stays_within_the_range_of_the_metric():

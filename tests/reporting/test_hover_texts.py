@@ -109,7 +109,9 @@ def test_a_cell_of_a_grid_says_its_mean_interval_and_number_of_seeds(synthetic, 
     }  # fmt: skip
     data = read_study(synthetic.SyntheticStudy(text=json.dumps(study)).write(tmp_path))
     (panel,) = grid_panels(data)
-    hover = grid_figure(panel).data[0].hovertext
+    heat = grid_figure(panel).data[0]
+    assert heat.colorbar.title.text == panel.metric.short
+    hover = heat.hovertext
     for row, column in itertools.product(range(2), range(2)):
         arm = next(
             arm for arm in data.arms

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import replace
 
@@ -142,6 +143,20 @@ def test_history_draws_values_best_so_far_and_the_stopped(folder):
         PRUNED
     )
     assert max(stopped.y) > min(others.y)  # at their values, not at the foot
+
+
+def test_a_criterion_that_counts_has_whole_ticks_and_its_crosses_at_the_foot_in_sight(folder):
+    data = read_study(folder)
+    (panel,) = history_panels(data, trials_of(data))
+    points = tuple(replace(point, value=float(point.order % 4), best=0.0) for point in panel.points)
+    lost = tuple(replace(point, value=math.nan) for point in panel.stopped)
+    ged = replace(data.info("test/ged"), name=panel.metric.name)
+    counts = replace(panel, metric=ged, points=points, stopped=lost, baseline=1.0)
+    figure = history_figure(counts, [])
+    scale, foot = figure.layout.yaxis, min(figure.data[-1].y)
+    assert (scale.dtick, scale.rangemode) == (1, "nonnegative")
+    assert -1.0 < scale.range[0] < foot < 0.0  # no tick below 0
+    assert history_figure(panel, []).layout.yaxis.rangemode is None  # a silhouette may be negative
 
 
 def test_parameter_panels_follow_the_domain(folder):

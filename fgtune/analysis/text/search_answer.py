@@ -124,7 +124,9 @@ def _several(search: SearchSummary, primary: MetricInfo, level: float) -> str:
         "no other is at least as good in all and better in one."
     )
     parts = []
-    for selection, info in zip(search.searched, search.criteria, strict=True):
+    criteria = {info.name: info for info in search.criteria}
+    for selection in search.searched:  # none by a criterion that no point has a finite value of
+        info = criteria[selection.criterion]
         trial, contrast = _on_front(search, selection.arm, info.name), selection.own.contrast
         against = f" against the baseline's {number(contrast.baseline_mean)}" if contrast.n else ""
         value = trial.value(primary.name)

@@ -47,6 +47,18 @@ def test_every_kind_of_design_is_summarised():
     assert {each.model_fields["kind"].default for each in get_args(union)} == SUMMARISERS.keys()
 
 
+def test_a_criterion_that_no_trial_has_a_value_of_chooses_nothing_and_the_other_still_does(synthetic_search, tmp_path):
+    made = synthetic_search.SyntheticSearch(text=synthetic_search.TWO_CRITERIA, trials=6, curves=False)
+    folder = made.write(tmp_path)
+    for result in folder.ledger.read():
+        folder.ledger.append(replace(result, metrics={**result.metrics, "val/silhouette": math.nan}))
+    summary = summarise(folder)
+    assert [each.criterion for each in summary.search.searched] == ["cost/solver_seconds"]
+    assert summary.search.front == ()
+    assert "Best by seconds in the solver: " in summary.answer
+    assert "Best by silhouette" not in summary.answer
+
+
 def test_trials_are_counted_by_how_they_ended(summary):
     counts = summary.search.counts
     assert (counts.asked, counts.proposed) == (40, 40)

@@ -34,6 +34,7 @@ from fgtune.reporting.theme import (
 )
 
 _MOST_NAMED = 30  # more rows or columns of relations than this have no names
+_MOST_PARENTS = 8  # numbers of coarse classes that find room below the narrow part of a relations figure
 _CLEAR_TO_BLUE = [[0.0, "rgba(0,114,178,0)"], [0.02, "rgba(0,114,178,0.06)"], [1.0, "rgba(0,114,178,1)"]]
 _LOG_SPAN = 10.0  # solver times that span more than this factor are drawn on a logarithmic axis
 _UNITS = (("s", 1.0), ("ms", 1e3), ("µs", 1e6))  # the largest of which some time has one
@@ -156,8 +157,9 @@ def relations_figure(panel: RelationsPanel) -> go.Figure:
     lay_out(figure.layout, base_layout(int(min(560, 90 + 22 * max(num_rows, 5)))))
     across = {"range": [-0.5, wide - 0.5], "tickangle": 0}
     lay_out(figure.layout.xaxis, axis(left, **grid, **columns, **across, showticklabels=bool(columns)))
-    parents = {"tickvals": list(range(num_coarse)), "range": [-0.6, num_coarse - 0.4], "tickangle": 0}
-    lay_out(figure.layout.xaxis2, axis("parent", **grid, **parents, showticklabels=num_coarse <= _MOST_NAMED))
+    ticks = list(range(0, num_coarse, -(-num_coarse // _MOST_PARENTS)))
+    parents = {"tickvals": ticks, "range": [-0.6, num_coarse - 0.4], "tickangle": 0}
+    lay_out(figure.layout.xaxis2, axis("parent", **grid, **parents))
     span = {"range": [num_rows - 0.5, -0.5]}
     lay_out(figure.layout.yaxis, axis("", **grid, **rows, **span, showticklabels=named))
     lay_out(figure.layout.yaxis2, axis("", **rows, **span, showgrid=named, showticklabels=False))

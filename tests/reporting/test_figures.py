@@ -5,6 +5,7 @@ import json
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -220,6 +221,7 @@ def test_relations_figure_marks_every_edge(study):
     assert [[math.isclose(a, b, abs_tol=1e-4) for a, b in zip(r, s, strict=True)] for r, s in
             zip(heatmap.z, panel.shares, strict=True)] == [[True] * 10] * 10  # fmt: skip
     assert sum(len(trace.x) for trace in marks) == (panel.marks > 0).sum()
+    assert list(figure.layout.xaxis2.tickvals) == [0, 1]
     assert list(figure.layout.yaxis.ticktext) == list(panel.rows)
 
 
@@ -231,6 +233,15 @@ def test_neighbours_that_share_a_cell_are_drawn_over_their_rows_and_columns(stud
     assert (heatmap.x0, heatmap.dx, heatmap.y0, heatmap.dy) == (1, 3, 1, 3)
     row, column = heatmap.customdata[1][3]
     assert (row, column) == (f"{panel.rows[3]} to {panel.rows[5]}", panel.columns[9])
+
+
+@pytest.mark.parametrize(
+    ("classes", "ticks"), [(8, [*range(8)]), (20, [0, 3, 6, 9, 12, 15, 18]), (1000, [*range(0, 1000, 125)])]
+)
+def test_parents_have_as_many_numbers_as_find_room(study, classes, ticks):
+    panel = relations_panels(study)[0]
+    marks = np.zeros((len(panel.rows), classes), dtype=np.int64)
+    assert list(relations_figure(replace(panel, marks=marks)).layout.xaxis2.tickvals) == [*ticks]
 
 
 def test_large_relations_are_drawn_without_names(synthetic, tmp_path, monkeypatch):

@@ -71,8 +71,8 @@ def test_a_hidden_arm_leaves_its_cell_of_a_heat_map_and_the_line_over_levels(ope
     page.close()
 
 
-def test_rows_of_ranks_and_of_data_sets_close_up(opened):
-    page = opened(SETS, "two@a")
+def test_rows_of_ranks_and_of_data_sets_close_up_and_the_box_of_a_group_chooses_its_arms(opened):
+    page, baselines = opened(SETS, "two@a"), {f"base@{each}" for each in "abcd"}
     ticks = "document.getElementById('{}').layout.yaxis.ticktext"
     ranked = page.evaluate(ticks.format("datasets-ranks"))
     assert {"base", "two"} <= set(ranked)
@@ -84,6 +84,14 @@ def test_rows_of_ranks_and_of_data_sets_close_up(opened):
     effects = page.evaluate(ticks.format("datasets-1"))
     assert effects[0] == "a"
     assert len(effects) == 2
+    box = page.locator("label.group", has_text="a").locator("input")
+    assert box.evaluate("box => [box.checked, box.indeterminate]") == [False, True]
+    for name, left in (("b", {"two@a", "one@b", "two@b"}), ("a", {"one@a", "two@a", "one@b", "two@b"})):
+        page.locator("label.group", has_text=name).locator("input").check()
+        assert set(page.evaluate("[...fgtune.chosen]")) - baselines == left
+    assert box.evaluate("box => [box.checked, box.indeterminate]") == [True, False]
+    page.locator("label.group", has_text="a").locator("input").uncheck()
+    assert set(page.evaluate("[...fgtune.chosen]")) - baselines == {"one@b", "two@b"}
     page.close()
 
 

@@ -203,21 +203,24 @@ def test_links_of_a_cell_lead_to_its_files_and_to_its_arm(page, report):
     assert _rows(page, "What each arm sets") == ["K_F/K_F* 1.0 (baseline)", "K_F/K_F* 0.8"]
 
 
-def test_a_figure_zooms_by_drag_and_its_button_resets_it(page):
+def test_a_figure_zooms_by_drag_and_its_button_or_a_double_click_resets_it(page):
     plot = page.locator("#curves-0")
     plot.scroll_into_view_if_needed()
     box = plot.locator(".nsewdrag").first.bounding_box()
     span = "document.getElementById('curves-0')._fullLayout.xaxis.range"
     before = page.evaluate(span)
-    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.5 * box["height"])
-    page.mouse.down()
-    page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 0.5 * box["height"], steps=5)
-    page.mouse.up()
-    page.get_by_text("Reset zoom").locator("visible=true").wait_for()
-    low, high = page.evaluate(span)
-    assert before[0] < low < high < before[1]
-    page.get_by_text("Reset zoom").locator("visible=true").click()
-    assert page.evaluate(span) == pytest.approx(before)
+    reset, middle = page.get_by_text("Reset zoom").locator("visible=true"), box["y"] + 0.5 * box["height"]
+    for again in (reset.click, lambda: page.mouse.dblclick(box["x"] + 0.5 * box["width"], middle)):
+        page.mouse.move(box["x"] + 0.3 * box["width"], middle)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 0.6 * box["width"], middle, steps=5)
+        page.mouse.up()
+        reset.wait_for()
+        low, high = page.evaluate(span)
+        assert before[0] < low < high < before[1]
+        again()
+        reset.wait_for(state="detached")
+        assert page.evaluate(span) == pytest.approx(before)
 
 
 @pytest.mark.slow
@@ -472,3 +475,55 @@ def test_settings_of_a_trial_are_its_row_of_all_trials_which_unfold(search_page)
     assert trials.evaluate("at => at.tabIndex") == 0  # it still scrolls by keys
     with _redrawn(page):
         page.evaluate("fgtune.choose(null)")
+
+
+def test_the_best_trials_alone_are_shown_and_a_mark_says_its_mean_interval_and_seeds(search_page):
+    page = search_page
+    with _redrawn(page):
+        page.get_by_role("button", name="Best 10", exact=True).click()
+    chosen = set(page.evaluate("[...fgtune.chosen]"))
+    shown = [name.strip() for name in page.locator('[aria-label="Trials"]').first.locator("tbody th").all_inner_texts()]
+    assert len(chosen) == 11
+    assert set(shown) == chosen
+    star = page.locator("#history-0 .trace:has(path) .points path").last
+    star.scroll_into_view_if_needed()
+    box = star.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=3)
+    page.locator("#history-0 .hovertext").wait_for()
+    said = page.locator("#history-0 .hovertext").text_content()
+    assert re.fullmatch(r"trial-\d{4}: 0\.\d{3} \[0\.\d{3}, 0\.\d{3}\], n = 3", said), said
+    assert said.split(":")[0] in chosen
+    with _redrawn(page):
+        page.evaluate("fgtune.choose(null)")
+
+
+def test_a_page_that_loads_itself_again_keeps_its_place_its_unfolded_parts_and_the_arms(browser, synthetic, tmp_path):
+    whole = synthetic.SyntheticStudy().write(tmp_path / "whole")
+    faults = synthetic.Faults(missing={("baseline", 3), ("baseline", 4)})
+    folder = synthetic.SyntheticStudy(faults=faults).write(tmp_path / "part")
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    page.clock.install()
+    page.goto(write_up(folder, refresh_s=600)[0].as_uri())
+    page.locator("html[data-figures]").wait_for(state="attached", timeout=60_000)
+    part = page.locator("section:has(#cells) details")
+    part.locator("summary").click()
+    with _redrawn(page):
+        page.get_by_label("K_F/K_F* 1.2").first.uncheck()
+    page.evaluate("scrollTo(0, document.getElementById('levels').offsetTop - 100)")
+    place = "document.getElementById('levels').getBoundingClientRect().top"
+    before = page.evaluate(place)
+    assert page.evaluate("scrollY") > 1000
+    cells = page.locator("dl.facts dd").filter(has_text="of 20")
+    assert cells.inner_text() == "18 of 20"
+    folder.ledger.append(next(line for line in whole.ledger.read() if (line.arm, line.seed) == ("baseline", 3)))
+    write_up(folder, refresh_s=600)
+    with page.expect_event("load"):
+        page.clock.fast_forward(600_000)
+    page.locator("html[data-figures]").wait_for(state="attached", timeout=60_000)
+    assert cells.inner_text() == "19 of 20"
+    assert page.evaluate(place) == pytest.approx(before, abs=2)
+    opened = page.locator("main details[open] > summary").all_inner_texts()
+    assert opened == ["Every cell with its links"]
+    assert set(page.evaluate("[...fgtune.chosen]")) == {"baseline", OTHERS[0], OTHERS[2]}
+    assert all(OTHERS[1] not in arms for arms in _drawn(page).values())
+    page.close()

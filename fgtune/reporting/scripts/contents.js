@@ -7,17 +7,22 @@
   if (again) {
     const parts = () => [...document.querySelectorAll("main details")];
     const name = (part) => part.querySelector("summary").textContent;
+    /* The place is told from the head in sight: what is above it may be higher or lower the next time. */
+    const inSight = () => [...document.querySelectorAll("main h2[id]")].findLast((head) => top(head) < innerHeight / 2);
+    const top = (head) => head?.getBoundingClientRect().top ?? -scrollY;
     history.scrollRestoration = "manual";
     setTimeout(() => location.reload(), 1000 * refresh); /* of an address with a fragment, a meta element may not */
     addEventListener("pagehide", () => {
       const opened = parts().filter((part) => part.open).map(name);
-      try { sessionStorage.setItem(again, JSON.stringify({ y: scrollY, opened })); } catch { /* none for this page */ }
+      const head = inSight();
+      const place = { head: head?.id, top: top(head) };
+      try { sessionStorage.setItem(again, JSON.stringify({ ...place, opened })); } catch { /* none for this page */ }
     });
     let before = null;
     try { before = JSON.parse(sessionStorage.getItem(again)); } catch { /* the same */ }
     if (before) {
       parts().forEach((part) => { part.open = before.opened.includes(name(part)); });
-      addEventListener("load", () => scrollTo(0, before.y));
+      addEventListener("load", () => scrollBy(0, top(document.getElementById(before.head)) - before.top));
     }
   }
   const menus = [...document.querySelectorAll("details.menu")];

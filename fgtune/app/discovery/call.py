@@ -61,8 +61,8 @@ if TYPE_CHECKING:
 RESULT, REPORT, MODEL, STUDY = "discover.json", "report.html", "model", "study.yaml"
 RESERVE_S = 15.0
 """Kept back from the studies for the results, besides the refit."""
-LEAST_S = 30.0
-"""What a study gets at least, besides the seconds that the call took to reach it, where an earlier call began it."""
+LEAST_S = 45.0
+"""Seconds that a study gets at least where an earlier call began it: its workers start in 5 to 25 of them."""
 _FIRST_GUESS = 60
 """Epochs of the trial that is timed."""
 
@@ -293,9 +293,9 @@ class Call:
         Returns:
             The engine's exit code.
         """
-        root, now = self._out / name, time.monotonic()
-        least = LEAST_S + now - self._started if stages.has_complete(root) else 0.0  # or calls would get no further
-        end = now + max(wall, least)
+        root = self._out / name
+        least = LEAST_S if stages.has_complete(root) else 0.0  # or calls would get no further
+        end = time.monotonic() + max(wall, least)
         run = partial(stages.run_stage, self._out / file, text, self._out, console=self._console, wait=self._wait)
 
         def cheap() -> int:

@@ -85,8 +85,8 @@ class Cifar100Config(BaseDataConfig):
     """Let torchvision fetch the set into ``path`` where it is missing."""
     variant: Literal["full", "cifar68", "cifar_si"] = "full"
     """All 100 classes; 68 of them, in groups of 2 to 5; or all of them with a share of each class's images dropped."""
-    shares: Literal["published", "drawn"] = "published"
-    """For ``cifar_si``: keep the published share of each class, or one drawn by ``fractions_seed``."""
+    shares: Literal["drawn", "published"] = "drawn"
+    """For ``cifar_si``: keep a share of each class drawn by ``fractions_seed``, or the published one."""
     fractions: Text | None = None
     """For ``cifar_si``: a text file with 100 other shares, by fine id."""
     fractions_seed: Seed = 0
@@ -101,13 +101,14 @@ class Cifar100Config(BaseDataConfig):
 
     @model_validator(mode="after")
     def _options_agree(self) -> Cifar100Config:
-        for name, is_set in (("fractions", self.fractions is not None), ("shares: drawn", self.shares == "drawn")):
+        is_published = self.shares == "published"
+        for name, is_set in (("fractions", self.fractions is not None), ("shares: published", is_published)):
             if self.variant != "cifar_si" and is_set:
                 raise ValueError(f"{name} belongs to variant cifar_si")
-        if self.fractions is not None and self.shares == "drawn":
-            raise ValueError("fractions gives the shares, so shares must not be drawn")
-        if self.fractions_seed and self.shares != "drawn":
-            raise ValueError("fractions_seed needs shares: drawn")
+        if self.fractions is not None and is_published:
+            raise ValueError("fractions gives the shares, so shares must not be published")
+        if self.fractions_seed and is_published:
+            raise ValueError("fractions_seed draws the shares, so shares must not be published")
         if self.taxonomy in ("both", "official_nested") and self.half is not None:
             raise ValueError(f"taxonomy {self.taxonomy} uses every image; half belongs to a single taxonomy")
         return self

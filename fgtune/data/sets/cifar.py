@@ -150,16 +150,16 @@ def _kept(part: CifarPart, config: Cifar100Config) -> IntArray:
         return np.arange(len(part.fine))
     if config.variant == "cifar68":
         return np.flatnonzero(~np.isin(part.fine, CIFAR68_DROPPED)).astype(np.int64)
-    if config.shares == "drawn":
-        shares = cifar_si_fractions(config.fractions_seed)
-    else:
+    if config.fractions is not None or config.shares == "published":
         shares = _read_fractions(PUBLISHED_SHARES if config.fractions is None else Path(config.fractions))
+    else:
+        shares = cifar_si_fractions(config.fractions_seed)
     return np.flatnonzero(first_of_each(part.fine, shares)).astype(np.int64)
 
 
 def _read_fractions(file: Path) -> npt.NDArray[np.float64]:
     path, layout = "trial.data.fractions", "a text file with 100 numbers in (0, 1], by fine id, one per line"
-    lines = read_lines(file, "file of kept shares", path, layout, "Leave it out for the published shares.")
+    lines = read_lines(file, "file of kept shares", path, layout, "Leave it out with shares: published.")
     try:
         shares = np.array([float(number) for line in lines for number in line.replace(",", " ").split()])
     except ValueError as error:

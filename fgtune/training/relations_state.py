@@ -118,7 +118,7 @@ class RelationsState:
         parents = list(self.fine_to_coarse)
         for source, num_coarse in enumerate(self.num_coarse):
             labels = coarse[:, source]
-            if num_coarse < MANY:
+            if num_coarse < MANY:  # a product, whose last bits are those of earlier versions
                 onehot = labels[:, None] == np.arange(num_coarse)  # (n, K_C), no entry for -1
                 sums = fine_probs.astype(np.float64).T @ onehot
             else:

@@ -249,9 +249,10 @@ def test_a_column_may_be_named_after_it_was_guessed_and_no_other_one(tmp_path):
 
     planned = Schedule(6, (3, 4), 0, "falcon", 3, ("falcon_warm", "kmeans"), 3)
     replace(asked(None), schedule=planned, guessed="group").write(tmp_path)
-    for coarse in ("group", None):
+    for coarse in ("group", None, "group"):
         continued = asked(coarse).continued(tmp_path)
-        assert (continued.schedule, continued.guessed, continued.asked.coarse) == (planned, "group", None)
+        assert (continued.schedule, continued.guessed, continued.asked.coarse) == (planned, "group", coarse)
+        continued.write(tmp_path)
     with pytest.raises(fgtune.ConfigError, match="holds a discovery with another coarse"):
         asked("truth").continued(tmp_path)
     replace(asked(None), schedule=planned).write(tmp_path)  # by a version that kept no guess

@@ -93,9 +93,11 @@ class Request:
             if plain["schedule"] is None:
                 return self
             guessed = plain.get("guessed")
-            if guessed and self.asked.coarse == guessed and plain["coarse"] is None:  # named now, as it was found
-                return replace(self, asked=replace(self.asked, coarse=None)).continued(out)
-            differs = [name for name, value in self._identity().items() if plain.get(name) != value and name != "fine"]
+            free = {"fine"}
+            if guessed and {self.asked.coarse, plain["coarse"]} <= {None, guessed}:
+                free.add("coarse")  # found by one call and named by another
+            own = self._identity()
+            differs = [name for name in own if name not in free and plain.get(name) != own[name]]
             differs += ["text"] if plain.get("text") and not self.asked.text else []
         except (ConfigError, ValueError, KeyError, TypeError, RecursionError) as error:
             fix = "choose another place with --out"

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from fgtune.data.check import SPLIT_NAMES
 from fgtune.data.labels import nfc
 from fgtune.data.readers.data_files import MOST_LIST, missing, read_lines
 from fgtune.errors import ConfigError, DataError
@@ -26,6 +27,7 @@ _GET = (
     "Write the class lists of your benchmark, or name one whose lists come with fgtune: cifar_fs (64, 16 and 20 "
     "classes) or cub (100, 50 and 50)."
 )
+_NAME = "Let labels be the names of the folders."
 _LABEL, _FILE = "label", "filename"
 
 
@@ -36,48 +38,70 @@ class ClassList:
     Attributes:
         where: The file.
         names: As they are listed.
-        by_file: The letters of the file names of a table of images; empty where there are none.
+        by_file: Every pair of a label and the letters of the name of one of its files, which may be none; empty
+            where file names are not told.
     """
 
     where: str
     names: tuple[str, ...]
-    by_file: tuple[str, ...] = ()
+    by_file: tuple[tuple[str, str], ...] = ()
 
 
-def read_class_list(classes: str, part: str) -> ClassList:
-    """The classes of a part: the lines of a text file, or the different labels of a table of images, as they come.
+def read_class_lists(classes: str) -> tuple[list[ClassList], tuple[str, ...]]:
+    """The classes of train, val and test: the lines of text files, or the different labels of tables, as they come.
 
     Args:
-        classes: A benchmark of ``SHIPPED``, or a folder.
-        part: ``train``, ``val`` or ``test``.
+        classes: A folder, or a benchmark of ``SHIPPED``; a folder of this name that has lists comes before it.
+
+    Returns:
+        The three lists, and a note where a folder came before a benchmark.
 
     Raises:
-        DataError: There is no such list, or it is none.
+        DataError: A list is missing, is none, or names no class.
     """
-    folder = SHIPPED_LISTS / classes if classes in SHIPPED else Path(classes)
+    folder = Path(classes)
+    own = any((folder / f"{part}{ending}").is_file() for part in SPLIT_NAMES for ending in (".txt", ".csv"))
+    shipped = classes in SHIPPED
+    lists = [_read(SHIPPED_LISTS / classes if shipped and not own else folder, part) for part in SPLIT_NAMES]
+    if not (shipped and own):
+        return lists, ()
+    note = f"classes are the lists of the folder {folder.resolve()}, not those of {classes} that come with fgtune"
+    return lists, (note,)
+
+
+def _read(folder: Path, part: str) -> ClassList:
     lines, table = folder / f"{part}.txt", folder / f"{part}.csv"
     if lines.is_file() or not table.is_file():
         names = read_lines(lines, f"class list '{part}.txt'", _PATH, _LAYOUT, _GET)
-        return ClassList(str(lines), tuple(names))
-    return _read_table(table)
+        found = ClassList(str(lines), tuple(names))
+    else:
+        found = _read_table(table)
+    if not found.names:
+        raise DataError("names no class", where=found.where, path=_PATH, fix=f"Expected layout: {_LAYOUT}.")
+    return found
 
 
 def _read_table(file: Path) -> ClassList:
     # Not the reader of tables: published files have rows with more values than their first line has names.
     try:
-        header, *rows = csv.reader(read_text(file, MOST_LIST).removeprefix("\ufeff").splitlines())
+        text = read_text(file, MOST_LIST).removeprefix("\ufeff")
+        header, *rows = csv.reader(text.splitlines(), strict=True)
     except (ConfigError, csv.Error, ValueError) as error:
         raise DataError(f"is no readable table ({error})", where=str(file), path=_PATH) from error
     names = [name.strip() for name in header]
     if _LABEL not in names:
         rule = f"no column {_LABEL!r}; the table has {', '.join(names)}"
         raise DataError(rule, where=str(file), path=_PATH, fix=f"Expected layout: {_LAYOUT}.")
-    columns = {
-        name: _different(row[place].strip() for row in rows if len(row) > place)
-        for name, place in ((each, names.index(each)) for each in (_LABEL, _FILE) if each in names)
-    }
-    by_file = _different(letters(PurePosixPath(name).stem) for name in columns.get(_FILE, ()))
-    return ClassList(str(file), columns[_LABEL], by_file)
+    label, name = names.index(_LABEL), names.index(_FILE) if _FILE in names else None
+    labelled = [row for row in rows if len(row) > label and row[label].strip()]
+    pairs = [] if name is None else [(row[label].strip(), _file_letters(*row[name : name + 1])) for row in labelled]
+    labels = dict.fromkeys(row[label].strip() for row in labelled)
+    return ClassList(str(file), tuple(labels), tuple(dict.fromkeys(pairs)))
+
+
+def _file_letters(path: str = "") -> str:
+    """The letters of the name of a file, whichever system wrote its path."""
+    return letters(PurePosixPath(path.strip().replace("\\", "/")).stem)
 
 
 def letters(name: str) -> str:
@@ -106,48 +130,60 @@ def fitted(
         For each part, the folders of its classes; and a note where file names had to tell them.
 
     Raises:
-        DataError: A class has no folder either way, or the letters of a file name are those of two folders.
+        DataError: A class has no folder either way, the letters of a file name are those of two folders, or labels and
+            file names do not tell the same classes.
     """
     there = {nfc(folder): folder for folder in folders}
-    lists, unknown = _found(parts, lambda part: part.names, lambda name: there.get(nfc(name)))
+    unknown = next(((part, name) for part in parts for name in part.names if nfc(name) not in there), None)
     if unknown is None:
-        return lists, ()
-    part, label = unknown
-    if not all(each.by_file for each in parts):
+        return [[there[nfc(name)] for name in part.names] for part in parts], ()
+    first, label = unknown
+    if not all(any(word for _, word in part.by_file) for part in parts):
         raise missing(f"folder of class {label!r}", [root / label], layout, get)
     alike: dict[str, list[str]] = {}
     for folder in folders:
         alike.setdefault(letters(folder), []).append(folder)
-
-    def by_letters(name: str) -> str | None:
-        if len(alike.get(name, [])) > 1:
-            rule = f"file names of {name!r} fit two folders, {' and '.join(alike[name][:2])}, and labels fit none"
-            raise DataError(rule, where=part.where, path=_PATH, fix="Let labels be the names of the folders.")
-        return alike.get(name, [None])[0]
-
-    lists, unfit = _found(parts, lambda each: each.by_file, by_letters)
-    if unfit is not None:
-        rule = f"neither the label {label!r} nor the file names of {unfit[1]!r} fit a folder of {root.resolve()}"
-        fix = f"Expected layout: {layout}. Let labels be the names of the folders. {get}"
-        raise DataError(rule, where=unfit[0].where, path=_PATH, fix=fix)
-    note = f"{part.where}: label {label!r} is no folder of {root}, so classes are those that the file names tell"
+    lists = []
+    for part in parts:
+        told = _one_to_one(part)
+        lists.append([_by_letters(part, name, told[name], alike, root, f"{layout}. {_NAME} {get}") for name in told])
+        for name, folder in zip(told, lists[-1], strict=True):
+            if there.get(nfc(name), folder) != folder:
+                rule = f"label {name!r} is a folder, and its file names are those of another, {folder}"
+                raise DataError(rule, where=part.where, path=_PATH, fix=_NAME)
+    note = f"{first.where}: label {label!r} is no folder of {root}, so classes are those that the file names tell"
     return lists, (note,)
 
 
-def _found(
-    parts: Sequence[ClassList], listed: Callable[[ClassList], Iterable[str]], folder_of: Callable[[str], str | None]
-) -> tuple[list[list[str]], tuple[ClassList, str] | None]:
-    """For each part, the folders of what is listed; and the first entry without a folder, with its part."""
-    lists: list[list[str]] = []
-    for part in parts:
-        lists.append([])
-        for name in listed(part):
-            folder = folder_of(name)
-            if folder is None:
-                return lists, (part, name)
-            lists[-1].append(folder)
-    return lists, None
+def _one_to_one(part: ClassList) -> dict[str, str]:
+    """The letters of every label's files.
+
+    Raises:
+        DataError: The files of a label have different letters, or those of another label: to take letters for classes
+            would then split classes, or join them.
+    """
+    told: dict[str, str] = {}
+    whose: dict[str, str] = {}
+    for label, word in part.by_file:
+        other = whose.setdefault(word, label)
+        if other != label:
+            rule = f"labels {other!r} and {label!r} both have files of {word!r}, and not all labels are folders"
+            raise DataError(rule, where=part.where, path=_PATH, fix=_NAME)
+        if told.setdefault(label, word) != word:
+            rule = f"label {label!r} has files of {told[label]!r} and of {word!r}, and not all labels are folders"
+            raise DataError(rule, where=part.where, path=_PATH, fix=_NAME)
+    return told
 
 
-def _different(values: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(value for value in values if value))
+def _by_letters(
+    part: ClassList, label: str, word: str, alike: Mapping[str, Sequence[str]], root: Path, expected: str
+) -> str:
+    """The one folder of these letters."""
+    found = alike.get(word, ()) if word else ()
+    if len(found) > 1:
+        rule = f"file names of {word!r} fit two folders, {' and '.join(found[:2])}, and labels fit none"
+        raise DataError(rule, where=part.where, path=_PATH, fix=_NAME)
+    if not found:
+        rule = f"neither the label {label!r} nor the file names of {word!r} fit a folder of {root.resolve()}"
+        raise DataError(rule, where=part.where, path=_PATH, fix=f"Expected layout: {expected}")
+    return found[0]

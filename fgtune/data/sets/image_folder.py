@@ -9,9 +9,8 @@ import numpy as np
 from fgtune.arrays import IntArray
 from fgtune.config.schema.data_images import FewShotDataConfig, ImageFolderConfig, ImageSetConfig
 from fgtune.data.base import Dataset, Inputs
-from fgtune.data.check import SPLIT_NAMES
 from fgtune.data.readers.class_folders import class_folders
-from fgtune.data.readers.class_lists import ClassList, fitted, read_class_list
+from fgtune.data.readers.class_lists import ClassList, fitted, read_class_lists
 from fgtune.data.readers.data_files import folders_in, inside, missing
 from fgtune.data.readers.images import SUFFIXES, CachePolicy, ImageFiles, images_in
 from fgtune.data.readers.tables import labels_of, read_table
@@ -78,7 +77,7 @@ def load_few_shot(config: FewShotDataConfig) -> Dataset:
     Raises:
         DataError: If lists or images are missing, or a class is unknown or listed twice.
     """
-    parts = [read_class_list(config.classes, part) for part in SPLIT_NAMES]
+    parts, found = read_class_lists(config.classes)
     files = read_cifar100(Path(config.path), download=False) if config.layout == "cifar100" else None
     lists, notes = _folders_of(config, parts) if files is None else (_checked(config, parts, files), ())
     classes = [name for names in lists for name in names]
@@ -98,7 +97,7 @@ def load_few_shot(config: FewShotDataConfig) -> Dataset:
         given_split=part_of[fine].astype(np.int64),
         coarse_names=(tuple(lists[0]),),
         fine_names=tuple(classes),
-        notes=notes,
+        notes=(*found, *notes),
     )
 
 

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from fgtune.config.schema.data import DataConfig
 from fgtune.data.load import load_dataset
-from fgtune.data.readers.class_lists import read_class_list
+from fgtune.data.readers.class_lists import read_class_lists
 from fgtune.data.views import true_relations
 from fgtune.errors import DataError
 
@@ -249,7 +249,7 @@ def test_labels_come_before_file_names_where_they_are_folders(tiny):
 def test_lists_that_fit_no_folder_either_way_say_both(tiny):
     config, root = birds_by_file(tiny)
     (root / "images" / "003.House_Wren").rename(root / "images" / "003.Wren")
-    with pytest.raises(DataError, match="neither the label 'class0' nor the file names of 'housewren' fit") as caught:
+    with pytest.raises(DataError, match="neither the label 'class2' nor the file names of 'housewren' fit") as caught:
         load(config)
     assert str(caught.value).startswith(f"{root}/lists/train.csv: trial.data.classes: ")
     (root / "images" / "003.Wren").rename(root / "images" / "003.House_Wren")
@@ -264,6 +264,8 @@ def test_lists_that_fit_no_folder_either_way_say_both(tiny):
         ("filename,class\na.jpg,b\n", "no column 'label'; the table has filename, class"),
         ("", "is no readable table"),
         ("label\nclass0\n", "folder of class 'class0' not found"),
+        ("filename,label\n", "train.csv: trial.data.classes: names no class"),
+        ('filename,label\ncat_1.png,cat\n"dog_1.png,dog\nfox_1.png,fox\n', "unexpected end of data"),
     ],
 )
 def test_a_table_without_labels_or_file_names_is_told(tiny, text, message):
@@ -273,6 +275,54 @@ def test_a_table_without_labels_or_file_names_is_told(tiny, text, message):
         load(config)
 
 
+def test_a_list_without_a_class_is_refused_by_its_name(tiny):
+    config, root = tiny("few_shot")
+    (root / "lists" / "val.txt").write_text("# none\n\n")
+    with pytest.raises(DataError, match=re.escape(f"{root}/lists/val.txt: trial.data.classes: names no class")):
+        load(config)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (("cat_1.jpg,cat", "cat_2.jpg,dog2", "fox_1.jpg,fox"), "labels 'cat' and 'dog2' both have files of 'cat'"),
+        (("cat_1.jpg,cat", "dog_1.jpg,dog2", "fox_1.jpg,dog2"), "label 'dog2' has files of 'dog' and of 'fox'"),
+        (("fox_1.jpg,cat", "dog_1.jpg,dog2"), "label 'cat' is a folder, and its file names are those of another, fox"),
+    ],
+)
+def test_file_names_that_split_join_or_exchange_labels_are_refused(tiny, rows, message):
+    names = ["cat", "dog", "fox", "owl", "hen", "elk", "bee", "ant"]
+    config, root = birds_by_file(tiny, folder="{name}", names=names)
+    (root / "lists" / "train.csv").write_text("\n".join(["filename,label", *rows]) + "\n")
+    with pytest.raises(DataError, match=re.escape(message)) as caught:
+        load(config)
+    assert str(caught.value).startswith(f"{root}/lists/train.csv: trial.data.classes: ")
+
+
+def test_paths_of_any_system_tell_the_same_classes(tiny):
+    config, root = birds_by_file(tiny)
+    data = load(config)
+    for place, before in (("train", "C:\\imgs\\"), ("val", "imgs/"), ("test", "")):
+        header, *rows = (root / "lists" / f"{place}.csv").read_text().splitlines()
+        (root / "lists" / f"{place}.csv").write_text("\n".join([header, *(before + row for row in rows)]))
+    assert load(config).fingerprint == data.fingerprint
+
+
+def test_a_folder_with_lists_comes_before_a_benchmark_of_its_name(tiny, tmp_path, monkeypatch):
+    config, root = tiny("few_shot")
+    data = load(config)
+    (tmp_path / "here" / "cub").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(DataError, match=r"folder of class '003\.Sooty_Albatross' not found"):
+        load(config | {"classes": "cub"})  # a folder without lists, such as one of images, is none
+    for file in (root / "lists").iterdir():
+        file.rename(tmp_path / "here" / "cub" / file.name)
+    own = load(config | {"classes": "cub"})
+    assert own.fingerprint == data.fingerprint
+    folder = tmp_path / "here" / "cub"
+    assert own.notes == (f"classes are the lists of the folder {folder}, not those of cub that come with fgtune",)
+
+
 def test_the_lists_of_cifar_fs_and_cub_come_with_fgtune(cifar_root, layouts, tmp_path):
     cifar = {"kind": "few_shot", "layout": "cifar100", "path": str(cifar_root), "classes": "cifar_fs"}
     data = load(cifar)
@@ -280,7 +330,7 @@ def test_the_lists_of_cifar_fs_and_cub_come_with_fgtune(cifar_root, layouts, tmp
     assert sorted(data.fine_names) == sorted(layouts.FINE_NAMES)
     assert {"otter", "maple_tree", "sea"} <= {*data.fine_names[64:80]}
     assert {"baby", "sweet_pepper", "worm"} <= {*data.fine_names[80:]}
-    lists = [read_class_list("cub", part).names for part in ("train", "val", "test")]
+    lists = [part.names for part in read_class_lists("cub")[0]]
     assert [len(names) for names in lists] == [100, 50, 50]
     assert sorted(int(name[:3]) for names in lists for name in names) == list(range(1, 201))
     assert ("019.Gray_Catbird" in lists[0], "159.Black_and_white_Warbler" in lists[1]) == (True, True)

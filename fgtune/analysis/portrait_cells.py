@@ -22,7 +22,7 @@ _MOST_NAMED = 8
 _LEAST_ON_MAP, _MOST_ON_MAP, _PERPLEXITY, _STEPS = 12, 2000, 30.0, 500
 
 
-BEST = "best"
+ASK_BEST = "best"
 """What a user writes to see the best arm again."""
 
 
@@ -79,7 +79,7 @@ def choose_portrait(data: StudyData, wanted: str) -> None:
         ConfigError: No such cell has a portrait.
     """
     arm, has_seed, seed = wanted.rpartition(":") if ":" in wanted else (wanted, "", "")
-    if wanted == BEST:
+    if wanted == ASK_BEST:
         data.folder.shown_file.unlink(missing_ok=True)
         return
     found = stored_portraits(data)
@@ -89,7 +89,7 @@ def choose_portrait(data: StudyData, wanted: str) -> None:
         have = ", ".join(f"{each.name}:{result.seed}" for each, result in found[:_MOST_NAMED])
         more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
         fix = f"portraits are kept of {have}{more}" if have else "no cell of this study keeps one"
-        fix += "; execution.show_seeds: all keeps those of every seed of a study that is run anew"
+        fix += "; execution.show_seeds: all keeps every seed of these arms in a study that is run anew"
         raise ConfigError(rule, path="--portraits", value=wanted, fix=fix)
     data.folder.write_shown(cell[0].name, cell[1].seed)
 
@@ -156,6 +156,7 @@ class ReliabilityLine:
     Attributes:
         arm: Name in the plan.
         label: Name for readers.
+        seed: Of its predictions.
         counts: Samples of each bin.
         confidence: Mean confidence.
         accuracy: Share that is right.
@@ -164,14 +165,15 @@ class ReliabilityLine:
 
     arm: str
     label: str
+    seed: int
     counts: tuple[int, ...]
     confidence: tuple[float, ...]
     accuracy: tuple[float, ...]
     error: float
 
 
-def reliability_lines(data: StudyData, order: Sequence[str], most: int) -> tuple[tuple[ReliabilityLine, ...], int, int]:
-    """A line an arm that keeps a portrait, of its first seed; of several data sets, the first.
+def reliability_lines(data: StudyData, order: Sequence[str], most: int) -> tuple[tuple[ReliabilityLine, ...], int]:
+    """A line an arm that keeps a portrait, of its first seed that has one; of several data sets, the first.
 
     Args:
         data: The study.
@@ -179,9 +181,9 @@ def reliability_lines(data: StudyData, order: Sequence[str], most: int) -> tuple
         most: The most lines.
 
     Returns:
-        The lines in the order of the plan, the seed, and the number of arms that keep a portrait.
+        The lines in the order of the plan, and the number of arms that keep a portrait.
     """
-    lines, seed, kept = [], 0, kept_portraits(data)
+    lines, kept = [], kept_portraits(data)
     chosen = {*[name for name in order if name in kept][:most]}
     for arm, result in (each for name, each in kept.items() if name in chosen):
         record = data.folder.read_portrait(result.cell_id)
@@ -192,6 +194,5 @@ def reliability_lines(data: StudyData, order: Sequence[str], most: int) -> tuple
             continue
         bins = Reliability(counts.astype(np.int64), confidence, accuracy)
         found = (tuple(bins.counts.tolist()), tuple(confidence.tolist()), tuple(accuracy.tolist()))
-        lines.append(ReliabilityLine(arm.name, data.shown_name(arm), *found, bins.expected_error))
-        seed = result.seed
-    return tuple(lines), seed, len(kept)
+        lines.append(ReliabilityLine(arm.name, data.shown_name(arm), result.seed, *found, bins.expected_error))
+    return tuple(lines), len(kept)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -9,7 +10,7 @@ import plotly.graph_objects as go
 
 from fgtune.analysis.formatting import number
 from fgtune.analysis.inputs import StudyData
-from fgtune.analysis.portrait_cells import reliability_lines
+from fgtune.analysis.portrait_cells import ReliabilityLine, reliability_lines
 from fgtune.analysis.portraits import Portrait, ShownMap
 from fgtune.arrays import IntArray
 from fgtune.reporting.page_figures import Figure, FigureGroup
@@ -56,7 +57,7 @@ def reliability_figures(
         order: Names of arms; of very many the first ones are drawn.
         which: What these are called.
     """
-    lines, seed, kept = reliability_lines(data, order, MOST_NAMED)
+    lines, kept = reliability_lines(data, order, MOST_NAMED)
     if not lines:
         return ()
     figure = go.Figure()
@@ -87,14 +88,21 @@ def reliability_figures(
     lay_out(figure.layout.yaxis, axis("share that is right", range=[0, 1.02]))
     alt = "; ".join(f"{line.label}: expected calibration error {number(line.error)}" for line in lines)
     note = (
-        f"Seed {seed}, coarse labels of the first source, ten bins of confidence. On the dotted line predictions are "
-        "right as often as they say; below it they are too confident. Bins of few samples scatter."
+        f"{_seeds(lines)}, coarse labels of the first source, ten bins of confidence. On the dotted line predictions "
+        "are right as often as they say; below it they are too confident. Bins of few samples scatter."
     )
     if len({arm.dataset for arm in data.arms}) > 1:
         note += f" Of data set {data.baseline.dataset} alone."
     if len(lines) < kept:
         note += f" {len(lines)} of {kept} arms are drawn: {which}."
     return (Figure("reliability", "Reliability of coarse predictions", alt, figure, note),)
+
+
+def _seeds(lines: Sequence[ReliabilityLine]) -> str:
+    """The seed of most lines, with the arms that have another, whose predictions of that one are not kept."""
+    usual = statistics.mode(sorted(line.seed for line in lines))
+    others = [f"seed {line.seed} of {shown(line.label)}" for line in lines if line.seed != usual]
+    return f"Seed {usual}" + (f" ({', '.join(others)})" if others else "")
 
 
 def _figure(found: ShownMap, labels: IntArray, colors: Sequence[str], texts: Sequence[str]) -> go.Figure:

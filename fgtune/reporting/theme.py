@@ -127,7 +127,9 @@ def drawn_arms(figure: go.Figure) -> set[str]:
     found: set[str | None] = set()
     for trace in figure.data:
         about = trace.meta or {}
-        found |= {about.get("arm"), *about.get("arms", ()), *(arm for arm, *_ in about.get("runs", ()))}
+        found |= {about.get("arm"), *(arm for arm, *_ in about.get("runs", ()))}
+        for each in about.get("arms", ()):
+            found |= {each} if each is None or isinstance(each, str) else {*each}
     return {arm for arm in found if arm is not None}
 
 

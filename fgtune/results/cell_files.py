@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 _Record = TypeVar("_Record")
 
 MOST_SHOWN = 10_000
-"""Bytes of ``shown.json``."""
+"""Bytes of ``shown.json`` that are read at most; what fgtune writes there is far shorter."""
 
 
 class CellFiles(FolderLayout):

@@ -59,7 +59,7 @@ def test_a_user_chooses_arm_and_seed_and_the_page_says_so(folder):
         assert (found.arm, found.seed, found.is_asked) == (first.arm, seed, True)
     page = write_up(folder)[0].read_text(encoding="utf-8")
     assert "seed 1, on the test samples: arm and seed as chosen with <code>fgtune report --portraits</code>" in page
-    assert reliability_lines(data, [arm.name for arm in data.arms], 24)[1] == 0
+    assert {line.seed for line in reliability_lines(data, [arm.name for arm in data.arms], 24)[0]} == {0}
     (folder.portraits_dir / f"{second.cell_id}.npz").unlink()
     assert shown_portrait(data).arm == best, "what is gone cannot be shown"
     choose_portrait(data, first.arm)
@@ -74,7 +74,9 @@ def test_a_choice_that_is_not_there_is_one_error_that_names_what_is(folder, want
     rule = f"--portraits: names no cell that keeps a portrait, got {wanted!r}"
     with pytest.raises(ConfigError, match=re.escape(rule)) as caught:
         choose_portrait(data, wanted)
-    assert f"Fix: portraits are kept of {kept}; execution.show_seeds: all keeps" in str(caught.value)
+    assert f"Fix: portraits are kept of {kept}; execution.show_seeds: all keeps every seed of these arms" in str(
+        caught.value
+    )
     assert not folder.shown_file.exists()
 
 
@@ -191,8 +193,8 @@ def test_a_map_is_looked_for_once(folder, monkeypatch):
 def test_every_arm_with_a_portrait_has_a_reliability_line_of_its_stored_errors(folder):
     data = read_study(folder)
     order = [arm.name for arm in data.arms]
-    lines, seed, kept = reliability_lines(data, order, 24)
-    assert seed == 0
+    lines, kept = reliability_lines(data, order, 24)
+    assert {line.seed for line in lines} == {0}
     assert kept == len(lines)
     with_first = {arm.name for arm in data.arms if any(cell.seed == 0 for cell in data.ended(arm.name))}
     assert {line.arm for line in lines} == with_first
@@ -203,5 +205,14 @@ def test_every_arm_with_a_portrait_has_a_reliability_line_of_its_stored_errors(f
         assert gaps.max() == pytest.approx(result.metrics["test/coarse_mce"], abs=1e-5)
         assert sum(line.counts) == folder.read_relations(result.cell_id).coarse_counts[0].sum()
     last = lines[-1].arm
-    assert reliability_lines(data, [last, *order], 1) == ((lines[-1],), 0, kept)
-    assert b"Reliability of coarse predictions" in write_up(folder)[0].read_bytes()
+    assert reliability_lines(data, [last, *order], 1) == ((lines[-1],), kept)
+    page = write_up(folder)[0].read_text(encoding="utf-8")
+    assert "Reliability of coarse predictions" in page
+    assert "Seed 0, coarse labels of the first source" in page
+    results = {(arm.name, cell.seed): cell for arm in data.arms for cell in data.ended(arm.name)}
+    arm = next(arm for arm in with_first if (arm, 1) in results)
+    portraits = [folder.portraits_dir / f"{results[arm, seed].cell_id}.npz" for seed in (0, 1)]
+    portraits[0].rename(portraits[1])
+    (line,) = (line for line in reliability_lines(data, order, 24)[0] if line.arm == arm)
+    assert line.seed == 1
+    assert f"Seed 0 (seed 1 of {line.label}), coarse labels" in write_up(folder)[0].read_text(encoding="utf-8")

@@ -197,8 +197,8 @@ class ExecutionConfig(Config):
     each point that is better than all before; 20 to 150 KB a cell. Without ``show_samples`` no pictures and no values
     of features."""
     show_seeds: Literal["first", "all"] = "first"
-    """Keep what the learned classes look like of the first seed, or of all, among which ``fgtune report --portraits``
-    chooses."""
+    """Keep what the learned classes of these arms look like in their first seed, or in all, among which ``fgtune report
+    --portraits`` chooses."""
     budget: BudgetConfig = BudgetConfig()
     """When it is used up, running trials stop cleanly and the exit code is 4."""
 

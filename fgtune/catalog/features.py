@@ -19,6 +19,9 @@ PATCH_REGIONS = ("big", "small")
 _HELD_OUT = ("val", "test")
 _ATTENTION = NeededSetting(("evaluation.attention_samples",), "set trial.evaluation.attention_samples, to 32 say")
 _BY_EPOCH = NeededSetting(("evaluation.few_shot.by_epoch",), "set trial.evaluation.few_shot.by_epoch: true")
+_LATE = "is measured after the last epoch only, too late to stop a trial"
+_PROBES_CURVE = NeededSetting(("evaluation.probes_by_epoch",), "set trial.evaluation.probes_by_epoch: true", _LATE)
+_EPISODES_CURVE = NeededSetting(_BY_EPOCH.paths, _BY_EPOCH.fix, _LATE)
 _NO_TARGETS = "absent when the training split or this one has no sample, or they share samples"
 _MEMBER = re.compile(
     r"recall_(?P<labels>coarse|fine)_(?P<k>[1-9]\d*)|fewshot_(?P<shots>[1-9]\d*)(?P<end>_low|_high|_best)?|attention_(?P<region>[a-z]\w*)"
@@ -98,6 +101,7 @@ def _few_shot(shots: int, end: str) -> MetricSpec:
         needs=(NeededSetting.listed("evaluation.few_shot.shots", shots), *((_BY_EPOCH,) if end == "_best" else ())),
         splits=("train", "test") if end == "_best" else SPLITS,
         final=True,
+        curve=None if end == "_best" else _EPISODES_CURVE,
     )
 
 
@@ -154,6 +158,7 @@ def _of_classes(probe: str, description: str) -> MetricSpec:
         needs=(NeededSetting.listed("evaluation.probes", probe),),
         splits=_HELD_OUT,
         final=True,
+        curve=_PROBES_CURVE,
     )
 
 
@@ -171,4 +176,5 @@ def _of_values(
         needs=(NeededSetting.listed("evaluation.probes", probe),),
         splits=_HELD_OUT,
         final=True,
+        curve=_PROBES_CURVE,
     )

@@ -53,7 +53,10 @@ class MetricSpec:
         splits: Splits on which it is measured, where the config asks for them.
         unevaluated: Whether its value on the training split comes from training, or from before it, so that the split
             need not be evaluated.
-        final: Measured after the last epoch only, so it has no curve and cannot stop a trial early.
+        final: Measured after the last epoch only, so it has no curve and cannot stop a trial early, unless ``curve``
+            is set.
+        curve: The setting with which it is measured at every evaluation, although it is ``final``; None where there is
+            none.
         counts: Whether it is a share of the split's samples, so that it moves in steps of one sample.
         whole: Whether each of its values is a whole number.
     """
@@ -69,6 +72,7 @@ class MetricSpec:
     splits: tuple[str, ...] = SPLITS
     unevaluated: bool = False
     final: bool = False
+    curve: NeededSetting | None = None
     counts: bool = False
     whole: bool = False
 

@@ -110,10 +110,13 @@ def check_splits(loaded: LoadedStudy, drafts: Iterable[DraftArm]) -> None:
 
 
 def check_measured(loaded: LoadedStudy, plan: Plan) -> None:
-    """Raise when a metric will not be measured: its fine targets, its split or its setting are missing somewhere."""
+    """Raise when a metric will not be measured: its fine targets, its split or its setting are missing somewhere.
+
+    That of the scheduler must be measured while trials run.
+    """
     errors = []
     for path, name in _named(plan.study).items():
-        found = _unmeasured(name, plan.study.trial.book.spec_of(name), plan)
+        found = _unmeasured(name, plan.study.trial.book.spec_of(name), plan, is_running=path[0] == "scheduler")
         if found is not None:
             rule, fix = found
             errors.append(loaded.error(path, rule, fix, value=name))
@@ -191,7 +194,7 @@ def _reasons(name: str, mode: Mode | None, study: Study, *, is_running: bool) ->
         except ConfigError as error:
             yield error.rule, error.fix
             return
-    if is_running and spec.final:
+    if is_running and spec.final and spec.curve is None:
         yield "is measured after the last epoch only, too late to stop a trial", "name one that is measured every epoch"
     if design.allows_oracle:
         return
@@ -203,7 +206,7 @@ def _reasons(name: str, mode: Mode | None, study: Study, *, is_running: bool) ->
         yield "is of the test split, which selection must not look at", f"use val/{name.partition('/')[2]}{remedy}"
 
 
-def _unmeasured(name: str, spec: MetricSpec, plan: Plan) -> tuple[str, str] | None:
+def _unmeasured(name: str, spec: MetricSpec, plan: Plan, *, is_running: bool) -> tuple[str, str] | None:
     """Why a metric will not be measured in some arm, and what to do; None when it will."""
     shapes = plan.shapes.values()
     blind = spec.reads == "fine classes" and any(shape.num_fine is None for shape in shapes)
@@ -215,8 +218,9 @@ def _unmeasured(name: str, spec: MetricSpec, plan: Plan) -> tuple[str, str] | No
     evaluated = not name.startswith("train/") or spec.unevaluated
     if not evaluated and any("train" not in config.evaluation.splits for config in configs):
         return "train is not among trial.evaluation.splits", "add train to trial.evaluation.splits"
-    settings = [config.to_plain() for config in configs] if spec.needs else []
-    for need in spec.needs:
+    needs = (*spec.needs, *((spec.curve,) if is_running and spec.curve is not None else ()))
+    settings = [config.to_plain() for config in configs] if needs else []
+    for need in needs:
         met = [_is_met(need, each) for each in settings]
         if not (any(met) if need.in_one_arm else all(met)):
             return need.rule, need.fix

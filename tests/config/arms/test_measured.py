@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -86,6 +87,52 @@ def test_with_its_setting_it_is_taken(opened, name, settings):
 def test_what_every_arm_is_to_measure_is_not_set_in_one_alone(opened, name, second, fix):
     with pytest.raises(ConfigError, match=re.escape(f"{BY_DEFAULT}, got '{name}'. Fix: {fix}")):
         opened(name, second=second)
+
+
+def judged(metric, evaluation):
+    """A search whose scheduler judges by ``metric``, which reads fine labels."""
+    parameters = {"objective.lambda_nn": {"kind": "uniform", "low": 0.1, "high": 1.0}}
+    space = json.dumps({"parameters": parameters})
+    return f"""\
+study: tiny
+question: What happens?
+design: {{kind: search, space: {space}, trials: 4, metric: {metric}, oracle: true}}
+scheduler: {{kind: median, metric: {metric}}}
+metrics: {{primary: test/nmi}}
+trial:
+  data: {{kind: digits}}
+  classes: {{num_fine: 10}}
+  epochs: 20
+  evaluation: {json.dumps(evaluation)}
+"""
+
+
+CURVES = {
+    "val/knn_fine": {"probes": ["knn"], "probes_by_epoch": True},
+    "val/fewshot_5": {"few_shot": {"by_epoch": True}},
+}
+
+
+@pytest.mark.parametrize("metric", CURVES)
+def test_a_scheduler_judges_by_what_its_setting_measures_at_every_evaluation(write, metric):
+    assert open_study(write(text=judged(metric, CURVES[metric]))).plan.study.stopping.metric == metric
+
+
+@pytest.mark.parametrize(
+    ("metric", "evaluation", "fix"),
+    [
+        ("val/knn_fine", {"probes": ["knn"]}, "set trial.evaluation.probes_by_epoch: true"),
+        ("val/fewshot_5", {"few_shot": {}}, "set trial.evaluation.few_shot.by_epoch: true"),
+        ("test/fewshot_5_best", CURVES["val/fewshot_5"], "name one that is measured every epoch"),
+    ],
+)
+def test_but_not_by_what_the_last_epoch_alone_has(write, metric, evaluation, fix):
+    with pytest.raises(ConfigError) as caught:
+        open_study(
+            write(text=judged(metric, evaluation).replace(f"metric: {metric}, oracle", "metric: val/nmi, oracle"))
+        )
+    assert "scheduler" in str(caught.value)
+    assert f"too late to stop a trial, got '{metric}'. Fix: {fix}" in str(caught.value)
 
 
 def test_the_best_epoch_of_few_shot_episodes_needs_them_at_every_epoch(opened):

@@ -34,6 +34,7 @@ def plan_warnings(
         yield from _small_batches(f"arm {name}", config)
         yield from _large_steps(f"arm {name}", config)
         yield from _long_queue(f"arm {name}", config, shapes)
+        yield from _idle_probes(f"arm {name}", config, shapes)
     for name, space in spaces.items():
         where, points = f"points of {name}", [*_drawn(space)]
         yield from dict.fromkeys(each for config in points for each in _long_queue(where, config, shapes))
@@ -76,6 +77,25 @@ def _large_steps(where: str, config: TrialConfig) -> Iterator[str]:
             f"{where}: optimizer.lr {rate:.2g} suits sgd; adamw usually diverges or learns nothing above "
             f"{LARGE_ADAM_LR:g}, so try {AdamConfig().lr:g}"
         )
+
+
+def _idle_probes(where: str, config: TrialConfig, shapes: Mapping[str, DataShape]) -> Iterator[str]:
+    """Probes that are to have curves, and have no value at all."""
+    evaluation, shape = config.evaluation, shapes[data_key(config.data)]
+    if not evaluation.probes_by_epoch:
+        return
+    probes = {*evaluation.probes}
+    of_classes = shape.num_fine is not None and not probes.isdisjoint({"knn", "linear"})
+    of_values = shape.num_values is not None and not probes.isdisjoint({"ridge", "gradient"})
+    does_nothing = f"{where}: evaluation.probes_by_epoch does nothing"
+    if not of_classes and not of_values:
+        listed = ", ".join(evaluation.probes)
+        yield (
+            f"{does_nothing}, since the data lack the fine targets of {listed}: "
+            "knn and linear read fine classes, ridge and gradient continuous values"
+        )
+    elif config.data.split.transductive:
+        yield f"{does_nothing}, since all samples are training samples, and probes are judged on others"
 
 
 def _long_queue(where: str, config: TrialConfig, shapes: Mapping[str, DataShape]) -> Iterator[str]:

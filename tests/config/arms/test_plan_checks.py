@@ -18,11 +18,11 @@ SPACE = {
 }
 
 
-def warnings_of(tmp_path, design, samples=600, trial=()):
+def warnings_of(tmp_path, design, samples=600, trial=(), shape=None):
     base = {"data": {"kind": "digits"}, "classes": {"num_fine": 10}, "objective": {"preset": "base_indi"}}
     path = tmp_path / "s.yaml"
     path.write_text(json.dumps({"study": "s", "question": "q", "design": design, "trial": {**base, **dict(trial)}}))
-    return expand(load_study(path), lambda _: DataShape((2,), 10, "f", num_samples=samples)).warnings
+    return expand(load_study(path), lambda _: shape or DataShape((2,), 10, "f", num_samples=samples)).warnings
 
 
 def arms(**changes):
@@ -57,6 +57,27 @@ def test_so_are_those_of_searches_inside_arms(tmp_path):
     design["search"] = {"metric": "val/silhouette", "trials": 3}
     (told,) = warnings_of(tmp_path, design)
     assert told.startswith("points of tuned: a queue")
+
+
+VALUES, BLIND = DataShape((2,), 10, "f", num_values=1), DataShape((2,), None, "f")
+
+
+@pytest.mark.parametrize(
+    ("changes", "shape", "told"),
+    [
+        ({"evaluation.probes": ["knn"]}, None, None),
+        ({"evaluation.probes": ["ridge", "linear"]}, None, None),
+        ({"evaluation.probes": ["gradient"]}, VALUES, None),
+        ({"evaluation.probes": ["ridge", "gradient"]}, None, "the data lack the fine targets of ridge, gradient: knn"),
+        ({"evaluation.probes": ["knn"]}, BLIND, "the data lack the fine targets of knn: knn"),
+        ({"evaluation.probes": ["knn"], "data.split.transductive": True}, None, "all samples are training samples"),
+    ],
+)
+def test_probes_without_a_value_are_warned_of_where_they_are_to_have_curves(tmp_path, changes, shape, told):
+    found = warnings_of(tmp_path, arms(**changes, **{"evaluation.probes_by_epoch": True}), shape=shape)
+    start = f"arm two: evaluation.probes_by_epoch does nothing, since {told}"
+    assert [each.startswith(start) for each in found] == [True] * (told is not None)
+    assert not warnings_of(tmp_path, arms(**changes), shape=shape)
 
 
 @pytest.mark.parametrize(("rate", "told"), [(0.1, True), (0.001, False)])

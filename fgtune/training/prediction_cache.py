@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -23,20 +23,25 @@ class PredictionCache:
 
     Args:
         networks: In training or evaluation mode.
+        predicted: Rows (n,) that will be asked predictions of, so that their features come from the same pass.
+        recorded: Rows (n,) that ``parts`` will be asked for.
     """
 
-    def __init__(self, networks: Networks) -> None:
+    def __init__(
+        self, networks: Networks, predicted: Sequence[IntArray] = (), recorded: Sequence[IntArray] = ()
+    ) -> None:
         self._networks = networks
+        self._expected = [*predicted, *(rows for rows in recorded if self._is_small(rows))]
+        self._features: list[tuple[IntArray, Float32Array]] = []
         self._kept: list[tuple[FineClassifier, IntArray, Predictions]] = []
         self._interpreted: list[tuple[IntArray, Predictions]] = []
 
     def outputs(self, model: FineClassifier, rows: IntArray) -> Predictions:
         """Head probabilities and features of ``model`` on ``rows`` (n,) of the data set, without augmentation."""
-        for other, kept, predictions in self._kept:
-            if other is model and _same(kept, rows):
-                return predictions
-        predictions = self._networks.predict(model, rows)
-        self._kept.append((model, rows, predictions))
+        predictions = self._kept_outputs(model, rows)
+        if predictions is None:
+            predictions = self._networks.predict(model, rows)
+            self._kept.append((model, rows, predictions))
         return predictions
 
     def predict(self, rows: IntArray) -> Predictions:
@@ -51,15 +56,32 @@ class PredictionCache:
     def parts(self, rows: IntArray) -> Iterator[tuple[IntArray, Predictions]]:
         """``predict`` for ``rows`` (n,), all at once, or, where that would take much memory, in parts not kept."""
         kept = any(_same(other, rows) for other, _ in self._interpreted)
-        if kept or len(rows) * self._networks.num_fine <= LARGE_PREDICTIONS:
+        if kept or self._is_small(rows):
             yield rows, self.predict(rows)
             return
         for block, outputs in self._networks.parts(self._networks.evaluated, rows):
             yield rows[block], self._networks.interpret(outputs, rows[block])
 
     def features(self, rows: IntArray) -> Float32Array:
-        """(n, d) features of the evaluated weights on ``rows`` (n,)."""
-        return self.outputs(self._networks.evaluated, rows).features
+        """(n, d) features of the evaluated weights on ``rows`` (n,); no probabilities are kept of rows without use."""
+        model = self._networks.evaluated
+        if self._kept_outputs(model, rows) is not None or any(_same(each, rows) for each in self._expected):
+            return self.outputs(model, rows).features
+        for kept, features in self._features:
+            if _same(kept, rows):
+                return features
+        features = self._networks.features(model, rows)
+        self._features.append((rows, features))
+        return features
+
+    def _kept_outputs(self, model: FineClassifier, rows: IntArray) -> Predictions | None:
+        for other, kept, predictions in self._kept:
+            if other is model and _same(kept, rows):
+                return predictions
+        return None
+
+    def _is_small(self, rows: IntArray) -> bool:
+        return len(rows) * self._networks.num_fine <= LARGE_PREDICTIONS
 
 
 def _same(kept: IntArray, rows: IntArray) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -26,6 +26,7 @@ from fgtune.errors import TrialError
 from fgtune.objectives.base import StepOutputs, provided
 from fgtune.objectives.objective import soft_epochs, softness
 from fgtune.results.records import (
+    SPLIT_BITS,
     AttentionRecord,
     EpochMetrics,
     TrialOutcome,
@@ -151,7 +152,7 @@ class Trainer:
     def outcome(self) -> TrialOutcome:
         """The result of the finished trial: the curve, relations and predictions at its end, the cost of the solver."""
         if self._final is None:  # restored from a checkpoint and not evaluated since
-            cache = PredictionCache(self.networks)
+            cache = self._cache((self.evaluator.reported_split,), last=True)
             self._find_classes(self.epoch, cache, last=True)
             self._final = self._end(cache, self._attention())
         seconds = sum(entry.seconds for entry in self.history)
@@ -304,8 +305,14 @@ class Trainer:
             probs = self.networks.cluster(epoch, cache.features(self.view.train), last)
             self.relations.solve_for(probs, self.view.train_coarse)
 
+    def _cache(self, predicted: Iterable[str], last: bool) -> PredictionCache:
+        """A cache for an evaluation that predicts these splits; the last one records predictions of all."""
+        rows = {split: self.evaluator.rows(split) for split in SPLIT_BITS}
+        return PredictionCache(self.networks, [rows[split] for split in predicted], [*rows.values()] if last else ())
+
     def _evaluate(self, epoch: int, last: bool) -> dict[str, float]:
-        cache = PredictionCache(self.networks)
+        final = self.evaluator.final_splits if last else ()
+        cache = self._cache({*self.evaluator.splits, "val", *final}, last)  # the validation loss is of val
         self._find_classes(epoch, cache, last)
         metrics: dict[str, float] = {}
         for split in self.evaluator.splits:

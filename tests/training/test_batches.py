@@ -11,6 +11,7 @@ import torch
 
 from fgtune.data.base import StoredInputs
 from fgtune.training import compute as compute_module
+from fgtune.training import prediction_cache
 from fgtune.training.compute import Compute, StreamedRows, training_inputs
 from fgtune.training.networks import Networks
 
@@ -121,6 +122,40 @@ def test_each_split_is_predicted_once_an_evaluation(make_trainer, passes):
     list(trainer)
     trainer.outcome()
     assert passes == {("student", 210): 1, ("student", 30): 1, ("student", 60): 1, ("teacher", 30): 1}
+
+
+TWICE = {"evaluation.probes": ["knn"], "evaluation.probes_by_epoch": True, "evaluation.every_epochs": 1, "epochs": 2}
+
+
+@pytest.mark.parametrize(
+    ("changes", "large", "probed"),
+    [
+        pytest.param({}, False, 1, id="a fine head, at the end alone"),
+        pytest.param({"evaluation.splits": ["train", "val"]}, False, 2, id="training is evaluated anyway"),
+        pytest.param({"objective.preset": "base"}, False, 1, id="clusters"),
+        pytest.param({"objective.preset": "base", "evaluation.splits": ["train", "val"]}, True, 2, id="and evaluated"),
+        pytest.param({"objective.preset": "base", "evaluation.probes_by_epoch": False}, False, 1, id="clusters alone"),
+        pytest.param(
+            {"objective.preset": "base", "evaluation.probes_by_epoch": False, "evaluation.probes": []},
+            True, 0, id="large and in parts",
+        ),
+    ],
+)  # fmt: skip
+def test_probabilities_of_training_samples_are_not_made_for_their_features_alone(
+    make_trainer, passes, monkeypatch, changes, large, probed
+):
+    """One pass an evaluation either way; recording many predictions at the end is a pass of its own, as ever."""
+    if large:
+        monkeypatch.setattr(prediction_cache, "LARGE_PREDICTIONS", 0)
+    trainer, predict, made = make_trainer(TWICE | changes), Networks.predict, []
+    monkeypatch.setattr(
+        Networks, "predict", lambda self, model, rows: made.append(len(rows)) or predict(self, model, rows)
+    )
+    passes.clear()
+    list(trainer)
+    trainer.outcome()
+    assert made.count(210) == probed
+    assert passes["student", 210] == 2 + (large and not probed)
 
 
 def test_the_parts_of_a_transductive_study_are_predicted_once(make_trainer, passes):

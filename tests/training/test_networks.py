@@ -100,8 +100,8 @@ def test_a_prediction_is_made_once_for_the_same_model_and_rows(make_trainer, mon
     calls = []
     predict = networks.predict
     monkeypatch.setattr(networks, "predict", lambda model, rows: calls.append(len(rows)) or predict(model, rows))
-    cache = PredictionCache(networks)
     rows = np.arange(10)
+    cache = PredictionCache(networks, predicted=[rows])
     assert cache.features(rows) is cache.outputs(networks.evaluated, rows.copy()).features
     cache.predict(rows)
     cache.outputs(networks.evaluated, rows[:4])

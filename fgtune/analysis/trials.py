@@ -81,6 +81,12 @@ def criteria_of(data: StudyData) -> tuple[MetricInfo, ...]:
     return tuple(info if mode is None else replace(info, direction=mode) for info, mode in infos)
 
 
+def judged_infos(data: StudyData) -> tuple[MetricInfo, ...]:
+    """What points are ranked by, then the primary metric where it is none of these."""
+    primary = data.info(data.study.metrics.primary)
+    return tuple({info.name: info for info in (*criteria_of(data), primary)}.values())
+
+
 def arm_means(data: StudyData) -> dict[str, tuple[float, int]]:
     """For each arm, the mean of the first criterion over the COMPLETE cells that have it, and their number."""
     name = criteria_of(data)[0].name

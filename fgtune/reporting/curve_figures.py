@@ -212,6 +212,12 @@ def _lines(
     )
 
 
+def history_heights(panel: HistoryPanel) -> tuple[list[float], list[float]]:
+    """Values of the finished points with the baseline, and where those that were stopped with a value are drawn."""
+    finished = [point.value for point in panel.points] + [panel.baseline] * math.isfinite(panel.baseline)
+    return finished, [within_reach(point.value, finished) for point in panel.stopped if math.isfinite(point.value)]
+
+
 def history_figure(panel: HistoryPanel, best: Sequence[str]) -> go.Figure:
     """Points in the order in which they ended, the best value so far as steps, the baseline as a dotted line.
 
@@ -241,8 +247,7 @@ def history_figure(panel: HistoryPanel, best: Sequence[str]) -> go.Figure:
         texts = [f"{shown(each.arm)}: {trial_text(each, panel.metric)}" for each in trials]
         figure.add_trace(trial_marks(xs, ys, kind_marker(kind), texts, trials))
     crosses = [point for point in panel.stopped if math.isfinite(point.value)]
-    finished = [point.value for point in panel.points] + [panel.baseline] * (not math.isnan(panel.baseline))
-    drawn = [within_reach(point.value, finished) for point in crosses]
+    finished, drawn = history_heights(panel)
     values = finished + drawn
     low, high = min(values), max(values)
     log = on_log_scale(panel.metric, values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from fgtune.analysis.formatting import MetricInfo, capital, number
+from fgtune.analysis.formatting import capital, number
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.parts.side_by_side import part_gains
 from fgtune.analysis.summary import StudySummary
@@ -43,11 +43,6 @@ def parts_figures(summary: StudySummary) -> FigureGroup:
     return FigureGroup("", tuple(figures), widest=2)
 
 
-def gain_title(info: MetricInfo) -> str:
-    """What an axis of gains in a metric shows."""
-    return f"{'change' if info.direction == 'none' else 'gain'} in {info.title}"
-
-
 def gains_figures(data: StudyData, summary: StudySummary) -> FigureGroup:
     """What is lost without each part beside what it gains alone, a figure a metric."""
     figures = []
@@ -57,7 +52,7 @@ def gains_figures(data: StudyData, summary: StudySummary) -> FigureGroup:
         alt = f"{capital(info.title)}, lost without each part and gained by it alone: {'; '.join(texts)}."
         notes = [f"The first {len(rows)} of {len(found.parts)}."] * (len(rows) < len(found.parts))
         notes += ["Exploratory."] * (info.name != summary.primary)
-        spec = gains_figure(rows, gain_title(info), summary.margin if info.name == summary.primary else None)
+        spec = gains_figure(rows, f"gain in {info.title}", summary.margin if info.name == summary.primary else None)
         figures.append(Figure(f"gains-{rank}", info.title, alt, spec, " ".join(notes)))
     return FigureGroup("", tuple(figures), widest=2)
 

@@ -24,7 +24,8 @@ from fgtune.analysis.trials import BEST, COMPLETE, STOPPED, Trial, kinds_of, ran
 from fgtune.catalog.metrics import ARM_METRICS
 from fgtune.reporting.arm_list import arm_list
 from fgtune.reporting.cell_list import cell_groups, cell_rows
-from fgtune.reporting.panels import MOST_ROWS, panels_of_arms, panels_of_space
+from fgtune.reporting.few_arms import MOST_ROWS
+from fgtune.reporting.panels import panels_of_arms, panels_of_space
 from fgtune.reporting.theme import arm_styles, drawn_arms
 from fgtune.results.folder import GIVEN, SHAPES
 from fgtune.results.options import OPTIONS, SIGNATURE, STORAGE, TRACKING

@@ -46,12 +46,14 @@ class FigureGroup:
     Attributes:
         widest: Largest number side by side.
         left_out: Number of arms without a figure, because there are too many.
+        which: What those with one are called, where it is not all.
     """
 
     title: str
     figures: tuple[Figure, ...]
     widest: int = 3
     left_out: int = 0
+    which: str = ""
 
     @property
     def columns(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -27,10 +28,11 @@ from fgtune.analysis.search.overview import choosing_infos
 from fgtune.analysis.search.selection import Selection
 from fgtune.analysis.summary import StudySummary
 from fgtune.analysis.text.datasets_answer import pooled_sentence
-from fgtune.analysis.trials import BASELINE, BEST, Trial, criteria_of, kinds_of, ranked, shown_infos
+from fgtune.analysis.trials import BASELINE, BEST, Trial, judged_infos, kinds_of, ranked, shown_infos
 from fgtune.reporting.curve_figures import learning_figure, needs_legend
 from fgtune.reporting.dataset_figures import pooled_figure, ranks_figure
 from fgtune.reporting.dependence_panels import NO_DEPENDENCE, DependencePanels, dependence_panels
+from fgtune.reporting.few_arms import MOST_ROWS, by_distance, called, drawn_contrasts
 from fgtune.reporting.importance_panels import ImportancePanels, importance_panels
 from fgtune.reporting.joint_panels import (
     gains_figures,
@@ -42,7 +44,7 @@ from fgtune.reporting.joint_panels import (
 from fgtune.reporting.level_figures import arms_figure, grid_figure, pair_figure, sensitivity_figure
 from fgtune.reporting.page_figures import BETTER, Figure, FigureGroup, grouped
 from fgtune.reporting.portrait_panels import map_figures, reliability_figures
-from fgtune.reporting.relation_panels import by_distance, drawn_relations, relation_figures
+from fgtune.reporting.relation_panels import drawn_relations, relation_figures
 from fgtune.reporting.row_figures import forest_figure, solver_figure
 from fgtune.reporting.space_panels import (
     history_figures,
@@ -52,10 +54,6 @@ from fgtune.reporting.space_panels import (
     trial_curves_figures,
 )
 from fgtune.reporting.theme import ArmStyle
-
-MOST_ROWS = 24
-"""With more arms than this, their tables are folded, and figures with a row for each point of a space have so many."""
-FARTHEST = "the baseline and those whose means are farthest from it"
 
 
 @dataclass(frozen=True)
@@ -127,7 +125,7 @@ class Panels:
 def panels_of_arms(data: StudyData, summary: StudySummary, styles: Mapping[str, ArmStyle]) -> Panels:
     """The figures of arms that are compared one by one."""
     portrait, curves = shown_portrait(data), learning_panels(data)
-    relations, left_out = drawn_relations(data, summary)
+    relations, left_out, which = drawn_relations(data, summary)
     return Panels(
         differences=_differences(data, summary, styles),
         datasets=_datasets(summary),
@@ -142,13 +140,15 @@ def panels_of_arms(data: StudyData, summary: StudySummary, styles: Mapping[str, 
         levels=(*_levels(data, styles), *_grids(data)),
         curves=_learning_curves(curves, styles),
         curve_names=_curve_names(data, curves, styles),
-        relations=relation_figures(relations, left_out, primary=summary.metrics[0].short),
+        relations=relation_figures(relations, left_out, which, primary=summary.metrics[0].short),
         relations_truth=any(panel.has_truth for panel in relations),
         solvers=_solvers(data, styles),
         choosing=_choosing(data, summary),
         portrait=portrait,
         maps=map_figures(portrait),
-        reliability=reliability_figures(data, styles, by_distance([arm.name for arm in data.arms], summary), FARTHEST),
+        reliability=reliability_figures(
+            data, styles, by_distance([arm.name for arm in data.arms], summary), partial(called, summary=summary)
+        ),
     )
 
 
@@ -171,10 +171,10 @@ def panels_of_space(
     search, infos, kinds = summary.search, shown_infos(data), kinds_of(data, trials)
     few, searched = len(data.arms) <= MOST_ROWS, search is not None
     primary = data.info(data.study.metrics.primary)
-    judged = tuple({info.name: info for info in (*criteria_of(data), primary)}.values())
+    judged = judged_infos(data)
     choosing = choosing_infos(data, selections)
     shown = [arm for arm, kind in kinds.items() if kind in {BASELINE, BEST}]
-    relations, left_out = drawn_relations(data, summary, shown)
+    relations, left_out, which = drawn_relations(data, summary, shown)
     order = [trial.arm for trial in trials if trial.is_baseline] + [trial.arm for trial in ranked(data, trials)]
     importances, portrait = importance_panels(data, trials, judged), shown_portrait(data)
     return Panels(
@@ -194,13 +194,13 @@ def panels_of_space(
         ),
         curves=trial_curves_figures(data, trials),
         curve_names=(),
-        relations=relation_figures(relations, left_out, primary=summary.metrics[0].short, by_name=searched),
+        relations=relation_figures(relations, left_out, which, primary=summary.metrics[0].short, by_name=searched),
         relations_truth=any(panel.has_truth for panel in relations),
         solvers=_solvers(data, styles) if few and not searched else (),
         choosing=FigureGroup("", ()),
         portrait=portrait,
         maps=map_figures(portrait),
-        reliability=reliability_figures(data, styles, order, "the baseline and the best points"),
+        reliability=reliability_figures(data, styles, order, lambda _: "the baseline and the best points"),
     )
 
 
@@ -208,19 +208,15 @@ def _differences(
     data: StudyData, summary: StudySummary, styles: Mapping[str, ArmStyle], most: int | None = None
 ) -> tuple[Figure, ...]:
     """Paired differences of the planned contrasts, of more than ``most`` the largest; empty if there are no pairs."""
-    paired = [item for item in summary.contrasts if item.contrast.n > 0]
-    if not paired:
+    (contrasts, left), info = drawn_contrasts(summary, most), summary.metrics[0]
+    if not contrasts:
         return ()
-    by_size = sorted(paired, key=lambda item: -abs(item.contrast.estimate.mean))
-    kept = {item.arm for item in by_size[:most]}
-    contrasts, info = [item for item in paired if item.arm in kept], summary.metrics[0]
-    alt = " ".join(contrast.sentence for contrast in (summary.contrasts if len(kept) == len(paired) else contrasts))
+    alt = " ".join(contrast.sentence for contrast in (contrasts if left else summary.contrasts))
     spec = forest_figure(contrasts, styles, info, summary.margin)
     note = "No difference is shaded as unimportant: the study file states no margin for this metric."
     if summary.margin is not None:
         note = f"Shaded: differences within ±{summary.margin:g}, which count as unimportant."
-    if len(contrasts) < len(paired):
-        note += f" Drawn are the {len(contrasts)} of {len(paired)} that are farthest from 0; the table has all."
+    note += f" {left}; the table has all." if left else ""
     named = "" if data.baseline.label == "baseline" else f" ({data.baseline.label})"
     title = f"{capital(info.title)}: difference to the baseline{named}"
     return (Figure("differences", title, alt, spec, note),)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -47,7 +47,7 @@ def map_figures(portrait: Portrait | None) -> FigureGroup:
 
 
 def reliability_figures(
-    data: StudyData, styles: Mapping[str, ArmStyle], order: Sequence[str], which: str
+    data: StudyData, styles: Mapping[str, ArmStyle], order: Sequence[str], which: Callable[[Sequence[str]], str]
 ) -> tuple[Figure, ...]:
     """The reliability diagram of coarse predictions, a line an arm; nothing where none keeps it.
 
@@ -55,7 +55,7 @@ def reliability_figures(
         data: The study.
         styles: Style of every arm.
         order: Names of arms; of very many the first ones are drawn.
-        which: What these are called.
+        which: Gives what some of them are called.
     """
     lines, kept = reliability_lines(data, order, MOST_NAMED)
     if not lines:
@@ -94,7 +94,7 @@ def reliability_figures(
     if len({arm.dataset for arm in data.arms}) > 1:
         note += f" Of data set {data.baseline.dataset} alone."
     if len(lines) < kept:
-        note += f" {len(lines)} of {kept} arms are drawn: {which}."
+        note += f" {len(lines)} of {kept} arms are drawn: {which([line.arm for line in lines])}."
     return (Figure("reliability", "Reliability of coarse predictions", alt, figure, note),)
 
 

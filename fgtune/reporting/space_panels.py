@@ -11,7 +11,7 @@ from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.level_panels import PairPanel, ScatterPanel, agreement_panels, front_panels, scatter_panels
 from fgtune.analysis.space_panels import ContourPanel, ParallelPanel, contours_that_matter, parallel_panel
 from fgtune.analysis.trials import BASELINE, BEST, STOPPED, Trial
-from fgtune.reporting.curve_figures import history_figure, trial_curves_figure
+from fgtune.reporting.curve_figures import history_figure, history_heights, trial_curves_figure
 from fgtune.reporting.importance_panels import ImportancePanels
 from fgtune.reporting.level_figures import pair_figure, scatter_figure, within_reach
 from fgtune.reporting.page_figures import BETTER, Figure, FigureGroup, grouped
@@ -63,9 +63,8 @@ def settings_figures(
         values = [point.y for point in panel.points if point.kind not in {STOPPED, BASELINE}]
         ends = f", from {number(min(values))} to {number(max(values))}" if values else ""
         alt = f"{panel.metric.title} over {panel.axis.title} for {len(values)} finished points{ends}."
-        finished = [point.y for point in panel.points if point.kind != STOPPED]
-        note = _beyond([point.y for point in panel.points if point.kind == STOPPED], finished)
-        return Figure(f"space-{rank}", f"over {panel.axis.title}", alt, scatter_figure(panel), note)
+        title, spec = f"over {panel.axis.title}", scatter_figure(panel)
+        return Figure(f"space-{rank}", title, alt, spec, slice_beyond(panel))
 
     return grouped(enumerate(scatter_panels(data, trials, metrics)), lambda panel: panel.metric.title, made)
 
@@ -78,6 +77,18 @@ def _beyond(stopped: Sequence[float], finished: Sequence[float]) -> str:
     where = " and ".join(name for side, name in ((True, "below"), (False, "above")) if side in below)
     lie = "lies" if len(below) == 1 else "lie"
     return f"{count(len(below), 'cross', 'crosses')} at the edge {lie} far {where}."
+
+
+def history_beyond(panel: HistoryPanel) -> str:
+    """What is said of points that were stopped too far from the others to be drawn there."""
+    stopped = [point.value for point in panel.stopped if math.isfinite(point.value)]
+    return _beyond(stopped, history_heights(panel)[0])
+
+
+def slice_beyond(panel: ScatterPanel) -> str:
+    """The same of a metric over a setting."""
+    finished = [point.y for point in panel.points if point.kind != STOPPED]
+    return _beyond([point.y for point in panel.points if point.kind == STOPPED], finished)
 
 
 def trial_curves_figures(data: StudyData, trials: Sequence[Trial]) -> tuple[FigureGroup, ...]:
@@ -107,8 +118,7 @@ def history_figures(data: StudyData, trials: Sequence[Trial], kinds: Mapping[str
         )
         values = [math.isfinite(point.value) for point in panel.stopped]
         notes = ["Crosses: trials that were stopped early, at the value and epoch at which they were."] * any(values)
-        finished = [point.value for point in panel.points] + [panel.baseline] * math.isfinite(panel.baseline)
-        notes += [_beyond([point.value for point in panel.stopped if math.isfinite(point.value)], finished)]
+        notes += [history_beyond(panel)]
         notes += ["Crosses at the foot: trials that failed or have no value."] * (not all(values))
         note = " ".join(filter(None, notes))
         spec, hint = history_figure(panel, best), BETTER[panel.metric.direction]

@@ -221,7 +221,7 @@ def stopped(study):
     return {result.arm for result in study.data.results.values() if result.state.value == "PRUNED"}
 
 
-@pytest.mark.slow_except("full grid", "many arms")
+@pytest.mark.slow_except("full grid", "many arms", "many points")
 @pytest.mark.parametrize("name", [*ARMS, *POINTS])
 def test_arms_are_in_the_figures_for_papers(made, name):
     study = made(name)
@@ -234,8 +234,13 @@ def test_arms_are_in_the_figures_for_papers(made, name):
 
     if study.summary.contrasts:
         names = [text.get_text() for text in axes_of(figures["differences"]).get_yticklabels()]
-        assert names == [cut(f"{each.label} ({each.judgement.verdict.value})") for each in study.summary.contrasts]
+        drawn = sorted(study.summary.contrasts, key=lambda each: -abs(each.contrast.estimate.mean))
+        drawn = drawn[:24] if name == "many points" else drawn
+        shown = [each for each in study.summary.contrasts if each in drawn]
+        assert names == [cut(f"{each.label} ({each.judgement.verdict.value})") for each in shown]
         assert {each.arm for each in study.summary.contrasts} == study.others
+        said = "Drawn are the 24 of 30 that are farthest from 0." in figures["differences"].caption
+        assert said == (name == "many points")
     if name in POINTS:
         return  # tests/reporting/paper/test_paper_kinds.py has their points
     levels = sensitivity_panels(study.data)
@@ -249,5 +254,5 @@ def test_arms_are_in_the_figures_for_papers(made, name):
         assert drawn == every if len(every) <= 12 else len(drawn) == 12
     relations = [figure for key, figure in figures.items() if key.startswith("relations")]
     assert len(relations) == (0 if name == "imported" else min(24, len(study.arms)))
-    left = "6 arms nearer to the baseline have no such figure."
+    left = "Drawn are the baseline and those whose means are farthest from it; 6 other arms have no such figure."
     assert [left in figure.caption for figure in relations] == [name == "many arms"] * len(relations)

@@ -46,14 +46,18 @@ def component_arms(data: StudyData) -> dict[frozenset[str], str]:
 
 
 def part_gains(data: StudyData) -> tuple[PartGains, ...]:
-    """The parts in every shown metric, the primary one first; nothing without arms of both kinds."""
+    """The parts in every shown metric that has a better end, the primary one first; nothing without arms of both kinds.
+
+    Where neither more nor less is better, a difference is no gain.
+    """
     sets = {name: frozenset(members) for name, members in data.study.design.parts.items()}
     if not sets:
         return ()
     arms = component_arms(data)
     weights = part_weights(arms, sets, frozenset().union(*arms))
     found = []
-    for info in map(data.info, data.shown_metrics if weights else ()):
+    directed = [info for info in map(data.info, data.shown_metrics) if info.direction != "none"]
+    for info in directed if weights else ():
         gains = gains_of(data, info, None)
         pairs = {
             name: (combine(gains, one).contrast, combine(gains, two).contrast) for name, (one, two) in weights.items()

@@ -7,15 +7,15 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 
 from fgtune.analysis.curve_panels import CurvesPanel, learning_panels
-from fgtune.analysis.formatting import MetricInfo
+from fgtune.analysis.formatting import MetricInfo, capital
 from fgtune.analysis.grid_panels import grid_panels
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.level_panels import SensitivityPanel, sensitivity_panels
 from fgtune.analysis.summary import StudySummary
+from fgtune.reporting.few_arms import MOST_ROWS, by_distance, called, drawn_contrasts
 from fgtune.reporting.paper.draw import Row, draw_curves, draw_grid, draw_levels, draw_rows, rows_height
-from fgtune.reporting.paper.figure import PLAIN, PaperFigure, intervals
+from fgtune.reporting.paper.figure import PLAIN, PaperFigure, intervals, sizes_text
 from fgtune.reporting.paper.style import symbol
-from fgtune.reporting.relation_panels import farthest
 from fgtune.reporting.theme import ArmStyle
 
 MOST_CURVES = 12
@@ -23,8 +23,8 @@ MOST_CURVES = 12
 
 
 def difference_figures(data: StudyData, summary: StudySummary, styles: Mapping[str, ArmStyle]) -> Iterator[PaperFigure]:
-    """Paired differences of the planned contrasts; nothing where there are no pairs."""
-    contrasts = [item for item in summary.contrasts if item.contrast.n > 0]
+    """Paired differences of the planned contrasts, of many points the largest; nothing where there are no pairs."""
+    contrasts, left = drawn_contrasts(summary, MOST_ROWS if data.study.design.samples_points else None)
     if not contrasts:
         return
     rows = []
@@ -35,12 +35,12 @@ def difference_figures(data: StudyData, summary: StudySummary, styles: Mapping[s
         rows.append(
             Row(f"{item.label}{verdict}", pairs.estimate.mean, *ends, pairs.differences, style.color, symbol(style))
         )
-    info, sizes = summary.metrics[0], sorted({item.contrast.n for item in contrasts})
-    n = f"n = {sizes[0]}" if len(sizes) == 1 else f"n = {sizes[0]} to {sizes[-1]}"
+    info, n = summary.metrics[0], sizes_text(item.contrast.n for item in contrasts)
     shaded = "" if summary.margin is None else f" Shaded: differences within ±{summary.margin:g}."
     caption = (
         f"Paired differences in {info.title} to the baseline ({data.baseline.label}): means with "
         f"{intervals(summary.level)}, rings are single seeds ({n} pairs).{shaded} In brackets: the verdict."
+        f"{f' {left}.' if left else ''}"
     )
     yield PaperFigure(
         "differences",
@@ -58,8 +58,7 @@ def level_figures(data: StudyData, styles: Mapping[str, ArmStyle]) -> Iterator[P
             continue
         info = panel.metric
         over = f" over {panel.axis.title}" if panel.axis.path else " of every arm"
-        caption = f"{info.title}{over}: means with {intervals(data.level)}, rings are single seeds."
-        caption = caption[0].upper() + caption[1:]
+        caption = capital(f"{info.title}{over}: means with {intervals(data.level)}, rings are single seeds.")
         if panel.axis.path:
             drawn = partial(draw_levels, panel=panel, styles=styles)
             yield PaperFigure(f"levels-{rank}", f"{caption} Dotted: the baseline's mean.", PLAIN, drawn)
@@ -85,21 +84,19 @@ def grid_figures(data: StudyData) -> Iterator[PaperFigure]:
     """A heat map for each pair of factors of a full grid."""
     for rank, panel in enumerate(grid_panels(data)):
         fixed = f" at {panel.others}" if panel.others else ""
-        sizes = sorted({int(n) for n in panel.counts.flat if n})
         caption = f"Mean {panel.metric.title} over {panel.x} and {panel.y}{fixed}; bold: the baseline. "
-        caption += f"n = {' to '.join(map(str, sizes[:: max(1, len(sizes) - 1)]))} seeds."
+        caption += f"{sizes_text(map(int, panel.counts.flat))} seeds."
         yield PaperFigure(f"grid-{rank}", caption, 0.8 + 0.28 * len(panel.rows), partial(draw_grid, panel=panel))
 
 
 def curve_figures(data: StudyData, summary: StudySummary, styles: Mapping[str, ArmStyle]) -> Iterator[PaperFigure]:
     """Every recorded metric by epoch; of more than ``MOST_CURVES`` arms the baseline and those farthest from it."""
     for rank, panel in enumerate(learning_panels(data)):
-        kept = farthest({curve.arm for curve in panel.curves}, summary, MOST_CURVES)
-        curves = tuple(curve for curve in panel.curves if curve.arm in kept)[:MOST_CURVES]
+        kept = by_distance([curve.arm for curve in panel.curves], summary)[:MOST_CURVES]
+        curves = tuple(curve for curve in panel.curves if curve.arm in kept)
         caption = f"Mean {panel.metric.title} by epoch over the finished seeds; bands: {intervals(data.level)}."
         if len(curves) < len(panel.curves):
-            whose = f"the baseline and those whose means of {summary.metrics[0].title} are farthest from it"
-            which = whose if summary.contrasts else "the first of the plan"
+            which = called(kept, summary, summary.metrics[0].title)
             caption += f" {len(curves)} of {len(panel.curves)} arms: {which}."
         height, drawn = PLAIN + 0.15 * math.ceil(len(curves) / 2), CurvesPanel(panel.metric, panel.group, curves)
         yield PaperFigure(f"curves-{rank}", caption, height, partial(draw_curves, panel=drawn, styles=styles))

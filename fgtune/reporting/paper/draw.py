@@ -17,10 +17,11 @@ from fgtune.analysis.level_panels import SensitivityPanel
 from fgtune.analysis.relations_data import LEARNED_ONLY, RIGHT, TRUE_ONLY, RelationsPanel
 from fgtune.analysis.search.axes import on_log_scale
 from fgtune.analysis.search.importances import Importances
+from fgtune.reporting.curve_figures import history_heights
 from fgtune.reporting.level_figures import drawn_values
-from fgtune.reporting.paper.style import count_ticks, cut, dash, scale_log, scale_metric, symbol
+from fgtune.reporting.paper.style import count_ticks, cut, dash, ground, name_rows, scale_log, scale_metric, symbol
 from fgtune.reporting.theme import BASELINE_COLOR as GREY
-from fgtune.reporting.theme import FAINT, INK, MISSED_COLOR, RIGHT_COLOR, WRONG_COLOR, ArmStyle
+from fgtune.reporting.theme import INK, MISSED_COLOR, RIGHT_COLOR, WRONG_COLOR, ArmStyle
 from fgtune.visible import visible
 
 _NAMED = 30  # rows or columns of relations beyond this have no names
@@ -75,19 +76,14 @@ def draw_rows(
         info: The metric whose values the rows are; None for differences and shares.
     """
     axes = figure.add_subplot()
-    if margin is not None:
-        axes.axvspan(-margin, margin, color=FAINT, alpha=0.25, linewidth=0)
-    if line is not None and math.isfinite(line):
-        axes.axvline(line, color=GREY, linewidth=0.7)
+    ground(axes, margin, line)
     for place, row in enumerate(rows):
         axes.plot(
             row.values, [place - _SEEDS] * len(row.values), "o", markersize=2.6, markerfacecolor="none",
             markeredgewidth=0.5, color=row.color, gid=f"seeds {place}",
         )  # fmt: skip
         _bar(axes, row.mean, place, row.low, row.high, row.color, row.marker, horizontal=True)
-    axes.set_yticks(range(len(rows)), [cut(row.name) for row in rows])
-    axes.set_ylim(len(rows) - 0.5, -0.6)
-    axes.tick_params(axis="y", length=0)
+    name_rows(axes, [row.name for row in rows])
     if info is not None:
         scale_metric(axes.xaxis, info, [x for row in rows for x in (row.mean, row.low, row.high, *row.values)])
     _below(axes, title)
@@ -156,16 +152,17 @@ def draw_history(figure: Any, panel: HistoryPanel) -> None:
     stopped = [point for point in panel.stopped if math.isfinite(point.value)]
     axes.plot([p.order for p in panel.points], [p.value for p in panel.points], "o", color=RIGHT_COLOR, alpha=0.6,
               markersize=3, linestyle="none", label="ran to its end")  # fmt: skip
+    finished, heights = history_heights(panel)
     if stopped:
-        axes.plot([p.order for p in stopped], [p.value for p in stopped], "x", color=MISSED_COLOR, markersize=3.5,
+        axes.plot([p.order for p in stopped], heights, "x", color=MISSED_COLOR, markersize=3.5,
                   linestyle="none", label="stopped early")  # fmt: skip
     axes.step([p.order for p in panel.points], [p.best for p in panel.points], where="post", color=WRONG_COLOR,
               label="best so far")  # fmt: skip
-    values = [point.value for point in panel.points]
+    values = finished + heights
     if on_log_scale(panel.metric, values):
         scale_log(axes.yaxis)
     else:
-        scale_metric(axes.yaxis, panel.metric, [*values, panel.baseline, *(point.value for point in stopped)])
+        scale_metric(axes.yaxis, panel.metric, values)
     axes.set_xlabel("trials in the order of their end")
     count_ticks(axes.xaxis)
     axes.set_ylabel(panel.metric.title)
@@ -185,9 +182,7 @@ def draw_importances(figure: Any, found: Importances, names: Mapping[str, str]) 
             joined = RIGHT_COLOR if item.partners else MISSED_COLOR
             axes.plot([item.joint], [place - 0.28], "o", markerfacecolor="none", color=joined, markersize=3.5)
             axes.plot([item.joint_chance] * 2, [place - 0.38, place - 0.18], color=WRONG_COLOR, linewidth=1.0)
-    axes.set_yticks(range(len(items)), [cut(names.get(item.parameter, item.parameter)) for item in items])
-    axes.set_ylim(len(items) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
+    name_rows(axes, [names.get(item.parameter, item.parameter) for item in items])
     axes.xaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
     axes.set_xlim(left=0)
     _below(axes, "share of the variation")

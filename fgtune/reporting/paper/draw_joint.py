@@ -10,7 +10,7 @@ from fgtune.analysis.datasets.ranks import RankTest
 from fgtune.analysis.parts.side_by_side import PartGain
 from fgtune.analysis.variance.parts import Share
 from fgtune.reporting.effect_figures import GAIN_MARKS, shares_ends
-from fgtune.reporting.paper.style import cut
+from fgtune.reporting.paper.style import ground, name_rows
 from fgtune.reporting.theme import BASELINE_COLOR as GREY
 from fgtune.reporting.theme import FAINT, RIGHT_COLOR
 
@@ -24,7 +24,7 @@ def draw_shares(figure: Any, rows: Sequence[tuple[str, Share, bool]], title: str
         title: What the horizontal axis shows.
     """
     axes, drawn = figure.add_subplot(), [0.0, 100.0]
-    axes.axvline(0.0, color=GREY, linewidth=0.7)
+    ground(axes)
     for place, (_, share, stands_out) in enumerate(rows):
         value, low, high = 100 * share.value, 100 * share.low, 100 * share.high
         around = None if math.isnan(low) else [[value - low], [high - value]]
@@ -33,7 +33,7 @@ def draw_shares(figure: Any, rows: Sequence[tuple[str, Share, bool]], title: str
                   error_kw={"elinewidth": 0.9})  # fmt: skip
         drawn += [end for end in (value, low, high) if not math.isnan(end)]
     axes.set_xlim(shares_ends(drawn))
-    _named(axes, [name for name, _, _ in rows])
+    name_rows(axes, [name for name, _, _ in rows])
     axes.set_xlabel(title)
 
 
@@ -47,9 +47,7 @@ def draw_gains(figure: Any, parts: Sequence[PartGain], title: str, margin: float
         margin: Half the width of a shaded band around 0; None for none.
     """
     axes = figure.add_subplot()
-    if margin is not None:
-        axes.axvspan(-margin, margin, color=FAINT, alpha=0.25, linewidth=0)
-    axes.axvline(0.0, color=GREY, linewidth=0.7)
+    ground(axes, margin)
     for side, (shift, color, symbol, words) in enumerate(GAIN_MARKS):
         hollow = symbol.endswith("open")
         look = {"marker": "o" if hollow else "D", "markersize": 4.5, "color": color, "linestyle": "none"}
@@ -61,7 +59,7 @@ def draw_gains(figure: Any, parts: Sequence[PartGain], title: str, margin: float
             if contrast.n:
                 around = None if math.isnan(low) else [[mean - low], [high - mean]]
                 axes.errorbar([mean], [place + shift], xerr=around, capsize=2, elinewidth=1.0, **look)
-    _named(axes, [part.part for part in parts])
+    name_rows(axes, [part.part for part in parts])
     axes.set_xlabel(title, loc="right")
     figure.legend(loc="outside lower left", ncols=2)
 
@@ -78,12 +76,5 @@ def draw_ranks(figure: Any, test: RankTest) -> None:
     axes.plot([1.0, 1.0 + test.critical], [len(names)] * 2, color=FAINT, linewidth=2, solid_capstyle="butt")
     names.append("critical difference")
     axes.set_xlim(0.8, max(rows, 1.0 + test.critical) + 0.2)
-    _named(axes, names)
+    name_rows(axes, names)
     axes.set_xlabel("mean rank, 1 is the best", loc="right")
-
-
-def _named(axes: Any, names: Sequence[str]) -> None:
-    """Rows with names, from top to bottom."""
-    axes.set_yticks(range(len(names)), [cut(name) for name in names])
-    axes.set_ylim(len(names) - 0.5, -0.6)
-    axes.tick_params(axis="y", length=0)

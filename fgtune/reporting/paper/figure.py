@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,3 +32,9 @@ class PaperFigure:
 def intervals(level: float) -> str:
     """What intervals of means are."""
     return f"{percent(level)} Student-t intervals"
+
+
+def sizes_text(sizes: Iterable[int]) -> str:
+    """Numbers of seeds or pairs from the least to the largest, without 0: ``n = 3 to 5``."""
+    found = sorted({size for size in sizes if size})
+    return f"n = {' to '.join(map(str, dict.fromkeys([*found[:1], *found[-1:]])))}"

@@ -13,7 +13,7 @@ from fgtune.reporting.paper.draw import draw_relations
 from fgtune.reporting.paper.figure import PaperFigure
 from fgtune.reporting.paper.joint import choosing_figures, dataset_figures, gain_figures, part_figures, variance_figures
 from fgtune.reporting.paper.space import space_figures
-from fgtune.reporting.relation_panels import drawn_relations
+from fgtune.reporting.relation_panels import cell_words, drawn_relations
 from fgtune.reporting.theme import arm_styles
 from fgtune.text import count
 
@@ -47,14 +47,16 @@ def _relations(data: StudyData, summary: StudySummary) -> Iterator[PaperFigure]:
     if data.study.design.samples_points:
         kinds = kinds_of(data, trials_of(data))
         only = [arm for arm, kind in kinds.items() if kind in {BASELINE, BEST}]
-    panels, left_out = drawn_relations(data, summary, only)
-    others = f" {count(left_out, 'arm')} nearer to the baseline {'has' if left_out == 1 else 'have'} no such figure."
+    panels, left_out, which = drawn_relations(data, summary, only)
+    others = f" Drawn are {which}; {count(left_out, 'other arm')} {'has' if left_out == 1 else 'have'} no such figure."
     for rank, panel in enumerate(panels):
         source = f", source {panel.source}" if panel.num_sources > 1 else ""
+        cells = cell_words(panel)
         rows = "learned fine classes, aligned with true ones" if panel.has_truth else "learned fine classes"
         caption = (
             f"Relations of {panel.label}{source}, seed {panel.seed} (its median one). Rows: {rows}. "
-            f"Left: where a row's samples lie. Right: its parent.{others if left_out else ''}"
+            f"Left: where a row's samples lie{f'; {cells}' if cells else ''}. Right: its parent."
+            f"{others if left_out else ''}"
         )
         height = min(7.3, 1.2 + 0.16 * max(len(panel.rows), 5))
         yield PaperFigure(f"relations-{rank}", caption, height, partial(draw_relations, panel=panel))

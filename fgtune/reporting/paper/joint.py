@@ -12,11 +12,11 @@ from fgtune.analysis.level_panels import shown_choices
 from fgtune.analysis.parts.side_by_side import part_gains
 from fgtune.analysis.summary import StudySummary
 from fgtune.analysis.trials import BASELINE, BEST, COMPLETE
-from fgtune.reporting.joint_panels import gain_title, variance_rows
+from fgtune.reporting.joint_panels import variance_rows
 from fgtune.reporting.paper.draw import Row, draw_rows, rows_height
 from fgtune.reporting.paper.draw_joint import draw_gains, draw_ranks, draw_shares
 from fgtune.reporting.paper.draw_space import draw_pair
-from fgtune.reporting.paper.figure import HIGH, PaperFigure, intervals
+from fgtune.reporting.paper.figure import HIGH, PaperFigure, intervals, sizes_text
 from fgtune.reporting.theme import RIGHT_COLOR
 
 
@@ -58,17 +58,16 @@ def gain_figures(data: StudyData, summary: StudySummary) -> Iterator[PaperFigure
     """What is lost without each part of an ablation beside what it gains alone, a figure a metric."""
     for rank, found in enumerate(part_gains(data)):
         info, primary = found.metric, found.metric.name == summary.primary
-        sizes = sorted({each.n for part in found.parts for each in (part.beside, part.alone) if each.n})
-        n = f"n = {sizes[0]}" if len(sizes) == 1 else f"n = {sizes[0]} to {sizes[-1]}"
+        n = sizes_text(each.n for part in found.parts for each in (part.beside, part.alone))
         caption = (
-            f"{capital(gain_title(info))} that is lost without a part while all others stay (diamonds), and that the "
+            f"Gain in {info.title} that is lost without a part while all others stay (diamonds), and that the "
             f"part has alone, against none (circles): means with {intervals(summary.level)} ({n} pairs). "
             "Right of 0 the part helps."
         )
         margin = summary.margin if primary else None
         caption += "" if primary else " Exploratory."
         caption += "" if margin is None else f" Shaded: differences within ±{margin:g}."
-        drawn = partial(draw_gains, parts=found.parts, title=gain_title(info), margin=margin)
+        drawn = partial(draw_gains, parts=found.parts, title=f"gain in {info.title}", margin=margin)
         yield PaperFigure(f"gains-{rank}", caption, 0.25 + rows_height(len(found.parts)), drawn)
 
 

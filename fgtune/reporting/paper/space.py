@@ -15,18 +15,28 @@ from fgtune.analysis.search.importances import metric_importances
 from fgtune.analysis.search.overview import choosing_infos, selections_of
 from fgtune.analysis.space_panels import contours_that_matter, parallel_panel
 from fgtune.analysis.text.importances import importance_sentence
-from fgtune.analysis.trials import BASELINE, BEST, COMPLETE, STOPPED, Trial, criteria_of, shown_infos, trials_of
+from fgtune.analysis.trials import (
+    BASELINE,
+    BEST,
+    COMPLETE,
+    STOPPED,
+    Trial,
+    criteria_of,
+    judged_infos,
+    shown_infos,
+    trials_of,
+)
 from fgtune.catalog.metrics import ARM_METRICS
 from fgtune.reporting.paper.draw import draw_history, draw_importances
 from fgtune.reporting.paper.draw_space import draw_contour, draw_pair, draw_parallel, draw_slices, slices_height
 from fgtune.reporting.paper.figure import HIGH, PaperFigure
+from fgtune.reporting.space_panels import history_beyond, slice_beyond
 
 
 def space_figures(data: StudyData) -> Iterator[PaperFigure]:
     """The figures of points of a space, in the order of the report."""
     trials, searched = trials_of(data, ARM_METRICS), bool(data.study.design.criteria)
-    primary = data.info(data.study.metrics.primary)
-    judged = tuple({info.name: info for info in (*criteria_of(data), primary)}.values())
+    judged = judged_infos(data)
     if searched:
         yield from _history(data, trials)
     yield from _pairs(data, trials)
@@ -60,8 +70,9 @@ def space_figures(data: StudyData) -> Iterator[PaperFigure]:
 
 def _history(data: StudyData, trials: Sequence[Trial]) -> Iterator[PaperFigure]:
     for rank, panel in enumerate(history_panels(data, trials)):
-        caption = f"{panel.metric.title} of the trials in the order of their end, each the mean over its seeds."
-        yield PaperFigure(f"history-{rank}", capital(caption), HIGH, partial(draw_history, panel=panel))
+        caption = f"{panel.metric.title} of the trials in the order of their end, each the mean over its seeds. "
+        caption += history_beyond(panel)
+        yield PaperFigure(f"history-{rank}", capital(caption.strip()), HIGH, partial(draw_history, panel=panel))
 
 
 def _words(data: StudyData) -> dict[str, str]:
@@ -93,6 +104,7 @@ def _slices(data: StudyData, trials: Sequence[Trial], metrics: Sequence[MetricIn
     words = _words(data)
     panels = groupby(scatter_panels(data, trials, metrics), key=lambda panel: panel.metric)
     for rank, (info, own) in enumerate((info, tuple(group)) for info, group in panels):
-        caption = f"{info.title} over each setting, while all others vary too; dotted: the baseline."
+        caption = f"{info.title} over each setting, while all others vary too; dotted: the baseline. "
+        caption += slice_beyond(own[0])  # the same points over every setting
         drawn = partial(draw_slices, panels=own, words=words)
-        yield PaperFigure(f"slices-{rank}", capital(caption), slices_height(own), drawn)
+        yield PaperFigure(f"slices-{rank}", capital(caption.strip()), slices_height(own), drawn)

@@ -10,7 +10,7 @@ from typing import Any
 from fgtune.analysis.formatting import MetricInfo
 from fgtune.reporting.paper.fonts import FAMILY
 from fgtune.reporting.theme import BASELINE_COLOR as GREY
-from fgtune.reporting.theme import INK, ArmStyle, metric_ends
+from fgtune.reporting.theme import FAINT, INK, ArmStyle, metric_ends
 from fgtune.visible import visible
 
 _SYMBOLS = {
@@ -99,6 +99,27 @@ def scale_metric(axis: Any, info: MetricInfo, values: Iterable[float]) -> None:
         getattr(axis.axes, f"set_{axis.axis_name}lim")(ends)
     if info.whole:
         count_ticks(axis)
+
+
+def ground(axes: Any, margin: float | None = None, line: float | None = 0.0) -> None:
+    """What lies below rows of values: the band of unimportant differences, and a vertical line.
+
+    Args:
+        axes: Of Matplotlib; the horizontal axis shows the values.
+        margin: Half the width of the band around 0; None for none.
+        line: Where the line stands; None or nan for none.
+    """
+    if margin is not None:
+        axes.axvspan(-margin, margin, color=FAINT, alpha=0.25, linewidth=0)
+    if line is not None and math.isfinite(line):
+        axes.axvline(line, color=GREY, linewidth=0.7)
+
+
+def name_rows(axes: Any, names: Sequence[str]) -> None:
+    """Name rows 0, 1, ... of axes of Matplotlib, from top to bottom."""
+    axes.set_yticks(range(len(names)), [cut(name) for name in names])
+    axes.set_ylim(len(names) - 0.5, -0.6)
+    axes.tick_params(axis="y", length=0)
 
 
 def cut(text: str, longest: int = 34) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,20 +20,21 @@ from fgtune.reporting.paper.figures import paper_figures
 ALL = ("leave_one_out", "add_one_in", "none")
 PARTS = ("coarse", "nn", "conf")
 ACCURACY = {"full": 0.9, "no_nn": 0.7, "no_coarse": 0.85, "only_nn": 0.6, "only_coarse": 0.55, "none": 0.5}
+NEITHER = "test/coarse_information"
 SAME = {"only_fine": "no_coarse", "only_coarse": "no_fine"}
 """Arms that leave the same components on run once, under the first name."""
 
 
 @pytest.fixture
 def folder_of(synthetic, tmp_path):
-    def write(schemes, **options):
+    def write(schemes, also=("test/ged",), **options):
         study = {
             "study": "sides", "question": "Which parts?", "seeds": 4,
             "design": {
                 "kind": "ablation", "schemes": schemes, "groups": {"fine": ["nn", "conf"]},
                 "components": {name: {"off": {f"objective.lambda_{name}": 0.0}} for name in PARTS},
             },
-            "metrics": {"primary": "test/clustering_accuracy", "also": ["test/ged"], "equivalence_margin": 0.02},
+            "metrics": {"primary": "test/clustering_accuracy", "also": also, "equivalence_margin": 0.02},
             "trial": {"data": {"kind": "digits"}, "classes": {"num_fine": 10}, "epochs": 3},
         }  # fmt: skip
         return synthetic.SyntheticStudy(text=json.dumps(study), accuracy=ACCURACY, **options).write(tmp_path)
@@ -66,6 +68,17 @@ def test_both_gains_are_paired_differences_of_two_arms_and_positive_where_the_pa
         assert (effect.beside, effect.without) == (part.beside, part.alone)
     nn = next(part for part in found[1].parts if part.part == "nn")
     assert nn.beside.estimate.mean > 0, "a smaller distance is a gain"
+
+
+def test_a_metric_without_a_better_end_has_no_gains(folder_of):
+    folder = folder_of(ALL, also=["test/ged", NEITHER])
+    for result in folder.ledger.read():
+        folder.ledger.append(replace(result, metrics={**result.metrics, NEITHER: 0.1 * result.seed}))
+    data, summary = read_study(folder), summarise(folder)
+    assert NEITHER in data.shown_metrics
+    assert [each.metric.name for each in part_gains(data)] == ["test/clustering_accuracy", "test/ged"]
+    assert [figure.key for figure in gains_figures(data, summary).figures] == ["gains-0", "gains-1"]
+    assert {figure.name for figure in paper_figures(data, summary) if "gains" in figure.name} == {"gains-0", "gains-1"}
 
 
 @pytest.mark.parametrize("schemes", [["leave_one_out"], ["leave_one_out", "add_one_in"], ["ladder"]])

@@ -25,12 +25,13 @@ from fgtune.analysis.summary import summarise
 from fgtune.analysis.trials import criteria_of, trials_of
 from fgtune.app.cli import main
 from fgtune.errors import ConfigError
-from fgtune.reporting.paper.draw import Row, draw_relations, draw_rows, rows_height
+from fgtune.reporting.paper.draw import Row, draw_history, draw_relations, draw_rows, rows_height
 from fgtune.reporting.paper.figure import PaperFigure
 from fgtune.reporting.paper.figures import paper_figures
 from fgtune.reporting.paper.forms import Form, Width
 from fgtune.reporting.paper.style import paper_style
 from fgtune.reporting.paper.write import drawn, write_figures
+from fgtune.reporting.space_panels import history_beyond
 
 GRID = """
 study: grid
@@ -191,6 +192,22 @@ def test_a_search_has_its_history_and_what_stands_out_from_chance(search):
     assert found.anything
     drawn_bars = [patch.get_width() for patch in search.axes("importances-0")[0].patches]
     assert drawn_bars == pytest.approx([item.main for item in found.ranked])
+
+
+def test_a_trial_that_was_stopped_far_away_leaves_the_others_their_room(synthetic_search, tmp_path):
+    made = Drawn(synthetic_search.SyntheticSearch(trials=24, pruned={3: 9}).write(tmp_path))
+    (panel,) = history_panels(made.data, trials_of(made.data))
+    points = tuple(replace(p, value=1 + p.order / 1000, best=1.07) for p in panel.points)
+    far = replace(panel, baseline=1.0, points=points, stopped=(replace(panel.stopped[0], value=1e9),))
+    figure = Figure()
+    draw_history(figure, far)
+    (axes,) = figure.axes
+    assert axes.get_ylim()[1] < 2
+    crosses = next(line for line in axes.lines if line.get_label() == "stopped early")
+    highest = max(p.value for p in points)
+    assert list(crosses.get_ydata()) == pytest.approx([highest + 2 * (highest - 1)])
+    assert history_beyond(far) == "1 cross at the edge lies far above."
+    assert "at the edge" not in made.made["history-0"].caption
 
 
 @pytest.mark.slow_except("svg")

@@ -129,6 +129,7 @@ def measure(size: str) -> dict[str, float]:
                 pass
             epochs += time.process_time() - before
             recorder.on_complete(cell.cell_id, trainer.outcome(), 1)
+            del trainer  # or its memory would stand beside the next one's
         trained = peak_mib()
         before = time.process_time()
         page, _ = write_up(folder)

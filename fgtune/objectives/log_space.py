@@ -15,6 +15,8 @@ from torch.autograd.function import once_differentiable
 
 FLOOR = -60.0
 """Logarithm below which a share counts as ``exp(FLOOR)``, 9e-27."""
+_MOST_AT_ONCE = 2**24
+"""Numbers of a product that are held at once (64 MiB) where no gradient needs them all."""
 OUTSIDE = -1e30
 """Stands for the logarithm of 0: below any other, and finite in float32."""
 
@@ -79,7 +81,12 @@ def log_dot(log_p: Tensor, log_q: Tensor) -> Tensor:
         >>> log_dot(torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[[0.5, 0.25]]]).log()).exp()
         tensor([[0.3750]])
     """
-    value: Tensor = _LogDot.apply(log_p, log_q)
+    rows = max(1, len(log_p))
+    if not torch.is_grad_enabled():  # nothing is kept for a gradient, so parts need not stand beside each other
+        rows = max(1, _MOST_AT_ONCE // max(1, log_q.shape[1] * log_q.shape[2]))
+    parts = zip(torch.split(log_p, rows), torch.split(log_q, rows), strict=True)
+    values = [_LogDot.apply(*part) for part in parts]
+    value: Tensor = values[0] if len(values) == 1 else torch.cat(values)
     return value
 
 

@@ -11,8 +11,8 @@ from fgtune.models.classifier import FineClassifier
 from fgtune.training.networks import Networks
 from fgtune.training.predictions import Predictions
 
-LARGE_PREDICTIONS = 50_000_000
-"""Probabilities of one split, samples times classes, held at once (200 MB) where only classes are asked for."""
+LARGE_PREDICTIONS = 10_000_000
+"""Probabilities of one split, samples times classes, held at once (40 MB) where only classes are asked for."""
 
 
 class PredictionCache:

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from fgtune.objectives import log_space
 from fgtune.objectives.log_space import log_dot, log_sum_within, mean_probability
 
 
@@ -33,6 +34,22 @@ def test_gradients_agree_with_finite_differences(scale):
     assert torch.autograd.gradcheck(lambda x: log_dot(x, log_q), (log_p,))
     assert torch.autograd.gradcheck(lambda x: log_sum_within(x, inside), (log_p,))
     assert torch.autograd.gradcheck(mean_probability, (log_p,))
+
+
+@pytest.mark.parametrize("rows", [1, 7, 64])
+def test_without_a_gradient_parts_of_the_rows_give_the_same_numbers(rows, monkeypatch):
+    log_p, log_q = logarithms(40, 11, scale=3.0), logarithms(40, 3, 11, scale=3.0, seed=1)
+    whole = log_dot(log_p, log_q)
+    monkeypatch.setattr(log_space, "_MOST_AT_ONCE", rows * 33)
+    held = []
+    whole_of = log_space._LogDot.apply
+    monkeypatch.setattr(log_space._LogDot, "apply", lambda *part: held.append(len(part[0])) or whole_of(*part))
+    with torch.no_grad():
+        assert torch.equal(log_dot(log_p, log_q), whole)
+    assert max(held) <= rows
+    held.clear()
+    log_dot(log_p, log_q)
+    assert held == [40]
 
 
 def test_nothing_inside_is_the_logarithm_of_zero_without_a_gradient():

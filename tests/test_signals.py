@@ -22,8 +22,11 @@ def ready():
 """
 WAITS = "ready()\n    time.sleep(30)"
 SLEEPS_DEFERRED = """
-with answering_signals(), before_leaving(lambda: print("killed what it had started", flush=True)):
-    with deferring(lambda: print("told", flush=True)):
+def say(line):  # in one piece: it comes from two threads
+    print(line + "\\n", end="", flush=True)
+
+with answering_signals(), before_leaving(lambda: say("killed what it had started")):
+    with deferring(lambda: say("told")):
         ready()
         for _ in range(600):
             time.sleep(0.05)

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-from scipy import special
 
 from fgtune.arrays import FloatArray
 from fgtune.catalog.spec import Direction
@@ -30,12 +29,16 @@ UNLIMITED: Limits = (-math.inf, math.inf)
 @lru_cache(maxsize=4096)
 def t_quantile(share: float, freedom: float) -> float:
     """The quantile of Student's t: what ``scipy.stats.t.ppf`` gives, which takes a hundred times as long."""
-    return float(special.stdtrit(freedom, share))
+    from scipy.special import stdtrit  # here, as the status of a folder needs none of it
+
+    return float(stdtrit(freedom, share))
 
 
 def t_tail(value: float, freedom: float) -> float:
     """The probability that Student's t is above ``value``: what ``scipy.stats.t.sf`` gives, forty times as fast."""
-    return float(special.stdtr(freedom, -value))
+    from scipy.special import stdtr
+
+    return float(stdtr(freedom, -value))
 
 
 @dataclass(frozen=True)

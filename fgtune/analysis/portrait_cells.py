@@ -16,9 +16,8 @@ from fgtune.catalog import is_of_cells
 from fgtune.errors import ConfigError
 from fgtune.metrics.calibration import Reliability
 from fgtune.results.records import CellResult, CellState, MapRecord, best_by_mean
+from fgtune.text import first_of
 
-_MOST_NAMED = 8
-"""Cells named to a user who asked for one that is not there."""
 _LEAST_ON_MAP, _MOST_ON_MAP, _PERPLEXITY, _STEPS = 12, 2000, 30.0, 500
 
 
@@ -86,9 +85,8 @@ def choose_portrait(data: StudyData, wanted: str) -> None:
     cell = next((each for each in found if each[0].name == arm and (not has_seed or str(each[1].seed) == seed)), None)
     if cell is None:
         rule = "names no cell that keeps a portrait"
-        have = ", ".join(f"{each.name}:{result.seed}" for each, result in found[:_MOST_NAMED])
-        more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
-        fix = f"portraits are kept of {have}{more}" if have else "no cell of this study keeps one"
+        have = first_of([f"{each.name}:{result.seed}" for each, result in found])
+        fix = f"portraits are kept of {have}" if have else "no cell of this study keeps one"
         fix += "; execution.show_seeds: all keeps every seed of these arms in a study that is run anew"
         raise ConfigError(rule, path="--portraits", value=wanted, fix=fix)
     data.folder.write_shown(cell[0].name, cell[1].seed)

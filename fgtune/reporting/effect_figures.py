@@ -61,16 +61,7 @@ def effects_figure(rows: Sequence[_Row], title: str, margin: float | None = None
         figure.add_trace(marks([short(estimate.mean)], [row], marker, [estimate_text(name, estimate)], error_x=bar))
         drawn += [*contrast.differences, *(end for end in (estimate.low, estimate.high) if not math.isnan(end))]
         names.append(shown(name, 30) + (f"<br><i>{shown(below)}</i>" if below else ""))
-    pad = 0.04 * (max(drawn) - min(drawn)) or 1.0
-    lay_out(
-        figure.layout,
-        base_layout(
-            90 + 46 * len(names),
-            xaxis=axis(_wrapped(title), range=[min(drawn) - pad, max(drawn) + pad]),
-            yaxis=rows_axis(names),
-        ),
-    )
-    return figure
+    return _of_gains(figure, title, drawn, names)
 
 
 def gains_figure(parts: Sequence[PartGain], title: str, margin: float | None) -> go.Figure:
@@ -91,15 +82,15 @@ def gains_figure(parts: Sequence[PartGain], title: str, margin: float | None) ->
                 text, bar = estimate_text(f"{part.part}, {words}", estimate), error_bar(estimate, color)
                 figure.add_trace(marks([short(estimate.mean)], [row + shift], marker, [text], error_x=bar))
                 drawn += [end for end in (estimate.mean, estimate.low, estimate.high) if not math.isnan(end)]
+    return _of_gains(figure, title, drawn, [shown(part.part, 30) for part in parts])
+
+
+def _of_gains(figure: go.Figure, title: str, drawn: Sequence[float], names: Sequence[str]) -> go.Figure:
+    """The figure with an axis that has all that is drawn, and a name for each row."""
     pad = 0.04 * (max(drawn) - min(drawn)) or 1.0
-    lay_out(
-        figure.layout,
-        base_layout(
-            90 + 46 * len(parts),
-            xaxis=axis(_wrapped(title), range=[min(drawn) - pad, max(drawn) + pad]),
-            yaxis=rows_axis([shown(part.part, 30) for part in parts]),
-        ),
-    )
+    ends = [min(drawn) - pad, max(drawn) + pad]
+    across = axis(_wrapped(title), range=ends)
+    lay_out(figure.layout, base_layout(90 + 46 * len(names), xaxis=across, yaxis=rows_axis(names)))
     return figure
 
 

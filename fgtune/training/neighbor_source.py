@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,7 +15,7 @@ from fgtune.data.base import TrainingView
 from fgtune.models.classifier import FineClassifier
 from fgtune.neighbors import coarse_groups, find_neighbors
 from fgtune.training.compute import log_of
-from fgtune.training.predictions import Predictions
+from fgtune.training.predictions import Predictions, features_of
 
 
 class NeighborSource:
@@ -79,7 +78,7 @@ class NeighborSource:
 
     def _search(self, model: FineClassifier) -> Tensor:
         """(n_train, stored) neighbours in the features of ``model``, without augmentation."""
-        features = np.concatenate([part.features for _, part in self._run(model, self._view.train)])
+        features = features_of(self._run(model, self._view.train))
         groups = coarse_groups(self._view.train_coarse) if self._config.scope == "coarse" else None
         found = find_neighbors(features, groups, self._config.stored, self._threads)
         return torch.from_numpy(found)

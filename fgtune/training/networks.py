@@ -37,7 +37,7 @@ from fgtune.training.compute import EVALUATION_BATCH, Compute, TrainingInputs
 from fgtune.training.input_checks import view_shape
 from fgtune.training.key_encoder import KeyEncoder, batch_parts
 from fgtune.training.neighbor_source import NeighborSource
-from fgtune.training.predictions import Predictions
+from fgtune.training.predictions import Predictions, features_of
 
 ATTENTION_BATCH = 64
 
@@ -227,7 +227,7 @@ class Networks:
 
     def features(self, model: FineClassifier, rows: IntArray) -> Float32Array:
         """(n, d) features of ``model`` in evaluation mode on ``rows`` (n,) of the data set."""
-        return np.concatenate([part.features for _, part in self.parts(model, rows)])
+        return features_of(self.parts(model, rows))
 
     def interpret(self, outputs: Predictions, rows: IntArray) -> Predictions:
         """``outputs`` of ``predict`` on ``rows`` (n,) for metrics: with coarse probabilities, and clusters, if found.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,3 +43,8 @@ class Predictions:
             coarse: (n, sources) coarse labels, -1 for none.
         """
         return predict_within(self.probs if self.log_probs is None else self.log_probs, fine_to_coarse, coarse)
+
+
+def features_of(parts: Iterable[tuple[slice, Predictions]]) -> Float32Array:
+    """(n, d) features of predictions that come in parts, in their order; nothing else of them is kept."""
+    return np.concatenate([part.features for _, part in parts])

@@ -18,6 +18,8 @@ from fgtune.results.records import CellResult, MapRecord, PortraitRecord, Relati
 from fgtune.results.samples import is_picture
 from fgtune.visible import visible
 
+MOST_FIRST = 24
+"""Classes that are shown first, from the largest on."""
 KINDS = ("medoid", "clear", "clear", "doubtful", "doubtful")
 """What the samples of a class are, in their order."""
 _ALIGNED = " → "
@@ -132,7 +134,8 @@ class Portrait:
         used: Classes that have samples.
         on_map: Samples on the map.
         map: Where they lie; None where they are too few, or it was not found yet.
-        classes: The largest learned classes.
+        classes: The largest learned classes, from the largest on.
+        others: The other ones that are kept, those of a coarse class together, from the largest on.
         tree: Where K_F is above the true number: coarse, true and learned classes.
     """
 
@@ -149,6 +152,7 @@ class Portrait:
     on_map: int
     map: ShownMap | None
     classes: tuple[ShownClass, ...]
+    others: tuple[ShownClass, ...]
     tree: tuple[CoarseBranch, ...]
 
     @property
@@ -157,9 +161,14 @@ class Portrait:
         return any(sample.picture for each in self.classes for sample in each.samples)
 
     @property
+    def kept(self) -> int:
+        """Number of classes that are shown."""
+        return len(self.classes) + len(self.others)
+
+    @property
     def is_aligned(self) -> bool:
         """Whether some class has the name of the fine class that it is aligned with."""
-        return any(_ALIGNED in each.name for each in self.classes)
+        return any(_ALIGNED in each.name for each in self.classes + self.others)
 
 
 def shown_portrait(data: StudyData) -> Portrait | None:
@@ -172,6 +181,9 @@ def shown_portrait(data: StudyData) -> Portrait | None:
     if record is None or relations is None or not _agree(record, relations):
         return None
     names, found = _names(record, relations), data.folder.read_map(result.cell_id)
+    places = list(range(len(record.classes)))
+    parents = relations.fine_to_coarse[0, record.classes].tolist()
+    others = sorted(places[MOST_FIRST:], key=lambda place: parents[place])  # stable: from the largest on in each
     sizes = (relations.coarse_counts[0] if relations.fine_counts is None else relations.fine_counts).sum(axis=1)
     return Portrait(
         arm=arm.name,
@@ -186,7 +198,8 @@ def shown_portrait(data: StudyData) -> Portrait | None:
         used=int((sizes > 0).sum()),
         on_map=len(record.rows),
         map=None if found is None or len(found.points) != len(record.rows) else _map(record, relations, found, names),
-        classes=tuple(_class(record, relations, place, names) for place in range(len(record.classes))),
+        classes=tuple(_class(record, relations, place, names) for place in places[:MOST_FIRST]),
+        others=tuple(_class(record, relations, place, names) for place in others),
         tree=_tree(relations, names),
     )
 

@@ -144,7 +144,12 @@ def most_doubtful(members: IntArray, margin: FloatArray) -> IntArray:
 
 
 def feature_differences(
-    values: AnyArray, members: IntArray, others: IntArray, names: Sequence[str], most: int
+    values: AnyArray,
+    members: IntArray,
+    others: IntArray,
+    names: Sequence[str],
+    most: int,
+    widest: float | None = None,
 ) -> tuple[FeatureDifference, ...]:
     """The features by which a class differs most from the rest of its coarse class.
 
@@ -154,6 +159,7 @@ def feature_differences(
         others: Rows of the rest of its coarse class; without any there is nothing to tell it from.
         names: Of the features.
         most: Largest number of features.
+        widest: The largest variance of a feature, where it is known already; it takes longer than all else here.
 
     Example:
         >>> values = np.array([[1.0, 5.0], [3.0, 5.0], [7.0, 5.0], [9.0, 5.0]])
@@ -165,7 +171,7 @@ def feature_differences(
     inside, outside = values[members], values[others]
     difference = inside.mean(axis=0) - outside.mean(axis=0)
     within = (inside.var(axis=0) * len(members) + outside.var(axis=0) * len(others)) / (len(members) + len(others))
-    floor = 1e-12 * max(float(values.var(axis=0).max()), 1e-300)
+    floor = 1e-12 * max(float(values.var(axis=0).max()) if widest is None else widest, 1e-300)
     effect = np.clip(difference / np.sqrt(np.maximum(within, floor)), -99.0, 99.0)
     order = np.argsort(-np.abs(effect), kind="stable")[:most]
     return tuple(

@@ -27,8 +27,11 @@ from fgtune.results.samples import webp_url
 from fgtune.streams import drawn_rows
 from fgtune.visible import visible
 
-MOST_POINTS, MOST_CLASSES, MOST_COMPONENTS = 300, 24, 32
-"""Samples on the map, classes that are described, principal components of the features that are kept."""
+MOST_POINTS, MOST_CLASSES, MOST_COMPONENTS = 300, 256, 32
+"""Samples on the map, classes that are described, principal components of the features that are kept.
+
+With five pictures a class takes 2 KB of a page (patches of photographs, 32 pixels), at worst 9 KB (noise, 40 pixels).
+"""
 CLEAR, DOUBTFUL, DIFFERENCES = 2, 2, 5
 """Samples of a class beside its medoid, and features that tell it apart."""
 MOST_TERMS = 1000
@@ -107,10 +110,13 @@ class Painter:
             return {}
         drawn = drawn_rows(len(rows), MOST_COMPARED, 0, "portrait")
         values, names = self._values(rows[drawn])
+        widest = float(values.var(axis=0).max(initial=0.0))
         labels = self.dataset.coarse[rows[drawn], 0]
         members = [np.flatnonzero(fine[drawn] == each) for each in classes.tolist()]
         found = [
-            feature_differences(values, own, np.setdiff1d(np.flatnonzero(labels == owner), own), names, DIFFERENCES)
+            feature_differences(
+                values, own, np.setdiff1d(np.flatnonzero(labels == owner), own), names, DIFFERENCES, widest
+            )
             if len(own)
             else ()
             for own, owner in zip(members, owners, strict=True)

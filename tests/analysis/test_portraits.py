@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -111,6 +112,36 @@ def test_the_tree_has_every_learned_class_with_samples_below_the_fine_class_of_m
             assert below == {(k, counts[k].argmax()) for k in range(len(counts)) if counts[k].sum()}
             return
     pytest.fail("the folder has no arm with more learned than true classes")
+
+
+def test_beyond_the_largest_the_classes_of_a_coarse_class_are_shown_together(folder, monkeypatch):
+    monkeypatch.setattr("fgtune.analysis.portraits.MOST_FIRST", 3)
+    data = read_study(folder)
+    found = shown_portrait(data)
+    cell = next(cell.cell_id for cell in data.ended(found.arm) if cell.seed == found.seed)
+    record, relations = folder.read_portrait(cell), folder.read_relations(cell)
+    numbers = [[int(each.name.split()[0]) for each in part] for part in (found.classes, found.others)]
+    assert numbers[0] == record.classes[:3].tolist()
+    parents, sizes = relations.fine_to_coarse[0], dict(zip(record.classes.tolist(), record.sizes.tolist(), strict=True))
+    assert numbers[1] == sorted(record.classes[3:].tolist(), key=lambda k: (parents[k], -sizes[k], k))
+    assert len({each.parent for each in found.others}) > 1
+    assert f"<summary>The other {len(found.others)} classes, by coarse class</summary>" in _page(folder)
+    # as of a cell with more classes than are kept, and as an earlier version kept of 24
+    described = ("classes", "sizes", "confidence", "differs", "inside", "outside", "effect")
+    rows = {name: getattr(record, name) for name in (*described, *(key for key in vars(record) if "sample" in key))}
+    for kept in (5, 3):
+        cut = {name: array[:kept] for name, array in rows.items() if array is not None}
+        folder.write_portrait(cell, replace(record, **cut))
+        page, left = _page(folder), found.used - kept
+        assert f"<summary>The 3 largest of {found.used} learned classes that have samples, one by one</summary>" in page
+        assert (f"<summary>The next 2 classes, by coarse class; {left} smaller are left out</summary>" in page) is (
+            kept == 5
+        )
+        assert page.count('<div class="portraits">') == (2 if kept == 5 else 1)
+
+
+def _page(folder: StudyFolder) -> str:
+    return write_up(folder)[0].read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

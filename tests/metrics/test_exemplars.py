@@ -27,6 +27,8 @@ def test_differences_are_cohens_d_with_the_variance_within_both_groups():
     values[:20, 2] += 3
     own, rest = np.arange(20), np.arange(20, 50)
     found = feature_differences(values, own, rest, ("a", "b", "c", "d"), 2)
+    widest = float(values.var(axis=0).max())
+    assert feature_differences(values, own, rest, ("a", "b", "c", "d"), 2, widest) == found
     within = np.sqrt((20 * values[own, 2].var() + 30 * values[rest, 2].var()) / 50)
     assert len(found) == 2
     assert found[0].name == "c"

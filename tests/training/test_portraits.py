@@ -57,6 +57,23 @@ def test_it_describes_classes_by_samples_of_the_split():
         assert record.samples[line, -2] in by_margin[-2:]
 
 
+def test_every_class_is_described_up_to_a_number_beyond_which_the_largest_are(monkeypatch):
+    data = replace(made(), num_fine=60)
+    scores = np.full((90, 60), -4.0, dtype=np.float32)
+    learned = np.r_[np.arange(60), np.arange(30)]  # the first thirty have two samples, the others one
+    scores[np.arange(90), learned] = 1.0
+    features, parents = np.random.default_rng(2).normal(size=(90, 5)).astype(np.float32), np.arange(60)[None] % 2
+    whole = Painter(data, True)(np.arange(90), scores, features, parents, seed=0)
+    assert plausible(whole)
+    assert whole.classes.tolist() == list(range(60))
+    assert whole.sizes.tolist() == [2] * 30 + [1] * 30
+    monkeypatch.setattr("fgtune.training.portraits.MOST_CLASSES", 40)
+    cut = Painter(data, True)(np.arange(90), scores, features, parents, seed=0)
+    assert cut.classes.tolist() == list(range(40))
+    assert (cut.effect == whole.effect[:40]).all()
+    assert (cut.rows == whole.rows).all()
+
+
 def test_features_that_tell_classes_apart_are_in_the_units_of_the_data():
     data = made()
     record, *_ = painted(data)

@@ -192,10 +192,10 @@ class ExecutionConfig(Config):
     where the report is passed on to people who may not see the data."""
     show_classes: bool = True
     """Whether the study folder keeps, and the report shows, what the learned classes look like on the test samples: a
-    map of 300 of them by their features, the medoid, clear and doubtful samples of up to 24 classes, and the features
+    map of 300 of them by their features, the medoid, clear and doubtful samples of up to 256 classes, and the features
     that tell them apart. Kept of the first seed of every arm, or where a design draws points, of the baseline and of
-    each point that is better than all before; 20 to 150 KB a cell. Without ``show_samples`` no pictures and no values
-    of features."""
+    each point that is better than all before; 20 KB a cell of ten classes, 290 KB of 256 with colour pictures. Without
+    ``show_samples`` no pictures and no values of features."""
     show_seeds: Literal["first", "all"] = "first"
     """Keep what the learned classes of these arms look like in their first seed, or in all, among which ``fgtune report
     --portraits`` chooses."""

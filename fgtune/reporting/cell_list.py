@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
-from fgtune.analysis.inputs import StudyData
+from fgtune.analysis.inputs import PlannedCell, StudyData
 from fgtune.results.folder import StudyFolder
 from fgtune.results.tracked import tracked_runs
 
 MOST_CELLS = 2000
 """With more cells than this the page lists arms."""
+CURVES = "learning-cells"
+"""Id of the part of the page that draws the curve of every cell."""
 _PLANNED = "PLANNED"
 
 
@@ -65,7 +67,7 @@ def cell_rows(data: StudyData, curves: Collection[str] = (), settings: str = "")
 
     Args:
         data: The study.
-        curves: Arms whose learning curves the page draws.
+        curves: Ids of the cells whose curves the page draws.
         settings: Id of the part of the page that has the settings of every arm; empty without one.
     """
     if len(data.planned) > MOST_CELLS:
@@ -85,7 +87,7 @@ def cell_rows(data: StudyData, curves: Collection[str] = (), settings: str = "")
                 value=result.value(primary),
                 seconds=result.seconds if data.is_timed(result) else math.nan,
                 epochs=result.epochs,
-                links=_places(cell.arm, cell.arm in curves, settings) | left,
+                links=_places(cell, cell.cell_id in curves, settings) | left,
                 run="" if run is None else run.run_id,
                 run_link="" if run is None else run.link,
             )
@@ -106,10 +108,11 @@ def cell_groups(data: StudyData) -> tuple[CellGroup, ...]:
     return tuple(found)
 
 
-def _places(arm: str, has_curve: bool, settings: str) -> dict[str, str]:
-    """The parts of the page that show an arm beside its baseline."""
-    parts = {"curve": "learning" if has_curve else "", "settings": settings}
-    return {name: f"#{part}&arms={quote(arm, safe='')}" for name, part in parts.items() if part}
+def _places(cell: PlannedCell, has_curve: bool, settings: str) -> dict[str, str]:
+    """The parts of the page that show a cell, and its arm beside the baseline."""
+    choice = f"&arms={quote(cell.arm, safe='')}"
+    places = {"curve": f"#{CURVES}{choice}&cell={cell.cell_id}"} if has_curve else {}
+    return places | ({"settings": f"#{settings}{choice}"} if settings else {})
 
 
 def _files(folder: StudyFolder) -> dict[str, dict[str, str]]:

@@ -23,10 +23,11 @@ from fgtune.analysis.text.trial_words import import_facts, words_of
 from fgtune.analysis.trials import BEST, COMPLETE, STOPPED, Trial, kinds_of, ranked, shown_infos, trials_of
 from fgtune.catalog.metrics import ARM_METRICS
 from fgtune.reporting.arm_list import arm_list
-from fgtune.reporting.cell_list import cell_groups, cell_rows
+from fgtune.reporting.cell_curve_figures import drawn_cells
+from fgtune.reporting.cell_list import CURVES, cell_groups, cell_rows
 from fgtune.reporting.few_arms import MOST_ROWS
 from fgtune.reporting.panels import panels_of_arms, panels_of_space
-from fgtune.reporting.theme import arm_styles, drawn_arms
+from fgtune.reporting.theme import ArmStyle, arm_styles
 from fgtune.results.folder import GIVEN, SHAPES
 from fgtune.results.options import OPTIONS, SIGNATURE, STORAGE, TRACKING
 from fgtune.results.samples import read_samples
@@ -129,6 +130,11 @@ def _scalar(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
+def _looks(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[tuple[str, str, ArmStyle], ...]:
+    """Arm, label and look of every arm; none of very many."""
+    return tuple((arm.name, arm.label, styles[arm.name]) for arm in data.arms) if len(data.arms) <= MOST_ROWS else ()
+
+
 def _minute(moment: str) -> str:
     """A recorded time as readers write it, in UTC; as it is where it is none."""
     try:
@@ -155,7 +161,7 @@ def page_context(data: StudyData, summary: StudySummary) -> dict[str, Any]:
     else:
         panels = panels_of_arms(data, summary, styles)
     finished = data.ended(data.baseline.name)
-    curves = {arm for group in panels.curves for figure in group.figures for arm in drawn_arms(figure.spec)}
+    curves = {cell for figure in panels.cells.figures for cell in drawn_cells(figure.spec)}
     settings = TRIALS if summary.search is not None else ARM_SETTINGS if summary.factors else ""
     return {
         "summary": summary,
@@ -174,6 +180,8 @@ def page_context(data: StudyData, summary: StudySummary) -> dict[str, Any]:
         "by_arm": [factor for factor, _ in shown_groups(data)] == [None],
         "styles": styles,
         "arm_list": arm_list(data, summary, styles, best),
+        "curves_id": CURVES,
+        "cell_names": () if points or panels.curve_names else _looks(data, styles),
         "cells": (cells := cell_rows(data, curves, settings)),
         "settings_id": settings,
         "cell_groups": () if cells else cell_groups(data),

@@ -29,6 +29,7 @@ from fgtune.analysis.search.selection import Selection
 from fgtune.analysis.summary import StudySummary
 from fgtune.analysis.text.datasets_answer import pooled_sentence
 from fgtune.analysis.trials import BASELINE, BEST, Trial, judged_infos, kinds_of, ranked, shown_infos
+from fgtune.reporting.cell_curve_figures import cell_curve_figures, looks_of_arms, looks_of_points
 from fgtune.reporting.curve_figures import learning_figure, needs_legend
 from fgtune.reporting.dataset_figures import pooled_figure, ranks_figure
 from fgtune.reporting.dependence_panels import NO_DEPENDENCE, DependencePanels, dependence_panels
@@ -74,6 +75,7 @@ class Panels:
         levels: Metrics over each setting, or over the arms of a comparison.
         curves: Metrics by epoch.
         curve_names: Arm, label and look of the curves that no label in their figures names.
+        cells: The primary metric by epoch of every single cell.
         relations: Learned against true relations.
         relations_truth: Whether any of them has true relations.
         solvers: Seconds per solve.
@@ -96,6 +98,7 @@ class Panels:
     levels: tuple[FigureGroup, ...]
     curves: tuple[FigureGroup, ...]
     curve_names: tuple[tuple[str, str, ArmStyle], ...]
+    cells: FigureGroup
     relations: FigureGroup
     relations_truth: bool
     solvers: tuple[Figure, ...]
@@ -107,7 +110,7 @@ class Panels:
     @property
     def figures(self) -> list[Figure]:
         """All figures, in the order of the page."""
-        groups = (self.importances.figures, *self.levels, *self.curves, self.relations, self.maps)
+        groups = (self.importances.figures, *self.levels, *self.curves, self.cells, self.relations, self.maps)
         grouped = [figure for group in groups for figure in group.figures]
         joint = (self.datasets, self.gains, self.parts, self.profiles, self.numbers, self.variance, self.choosing)
         together = [figure for group in joint for figure in group.figures]
@@ -140,6 +143,7 @@ def panels_of_arms(data: StudyData, summary: StudySummary, styles: Mapping[str, 
         levels=(*_levels(data, styles), *_grids(data)),
         curves=_learning_curves(curves, styles),
         curve_names=_curve_names(data, curves, styles),
+        cells=cell_curve_figures(data, looks_of_arms(styles)),
         relations=relation_figures(relations, left_out, which, primary=summary.metrics[0].short),
         relations_truth=any(panel.has_truth for panel in relations),
         solvers=_solvers(data, styles),
@@ -194,6 +198,7 @@ def panels_of_space(
         ),
         curves=trial_curves_figures(data, trials),
         curve_names=(),
+        cells=cell_curve_figures(data, looks_of_points([arm.name for arm in data.arms], kinds)),
         relations=relation_figures(relations, left_out, which, primary=summary.metrics[0].short, by_name=searched),
         relations_truth=any(panel.has_truth for panel in relations),
         solvers=_solvers(data, styles) if few and not searched else (),

@@ -112,25 +112,15 @@ def of_arms(arms: Sequence[str | Sequence[str] | None]) -> dict[str, Any]:
     return {"meta": {"arms": list(arms)}}
 
 
-def of_runs(runs: Sequence[tuple[str, int, str | list[str]]]) -> dict[str, Any]:
+def of_runs(runs: Sequence[tuple[str, int, str | list[str]] | tuple[str, int, str, str]]) -> dict[str, Any]:
     """The same for lines with gaps between them: arm, number of its points before the gap, and what it is called.
 
-    Points with texts of their own have a list: what the line is called, then a text for each point.
+    Points with texts of their own have a list: what the line is called, then a text for each point. Lines of single
+    cells have the cell's id besides, by which the page emphasises one of them.
 
     The page makes an arm and a text of each point of it, which would be most of a figure of many curves.
     """
     return {"meta": {"runs": [list(run) for run in runs]}}
-
-
-def drawn_arms(figure: go.Figure) -> set[str]:
-    """The arms of all traces that were given any."""
-    found: set[str | None] = set()
-    for trace in figure.data:
-        about = trace.meta or {}
-        found |= {about.get("arm"), *(arm for arm, *_ in about.get("runs", ()))}
-        for each in about.get("arms", ()):
-            found |= {each} if each is None or isinstance(each, str) else {*each}
-    return {arm for arm in found if arm is not None}
 
 
 def of_cells(arms: Sequence[Sequence[str | None]]) -> dict[str, Any]:

@@ -49,13 +49,13 @@ def test_very_many_cells_are_counted_by_arm(study, monkeypatch):
 
 def _reached(page: str) -> dict[str, set[str]]:
     """The arms that links to parts of the page lead to, by part; each part is there, and has each of the arms."""
-    links = {(part, unquote(arm)) for part, arm in re.findall(r'href="#([^"&]+)&(?:amp;)?arms=([^"]+)"', page)}
+    links = {(part, unquote(arm)) for part, arm in re.findall(r'href="#([^"&]+)&(?:amp;)?arms=([^"&]+)["&]', page)}
     found: dict[str, set[str]] = {}
     for part, arm in links:
         found.setdefault(part, set()).add(arm)
     ids = re.findall(r' id="([^"]+)"', page)
     assert [part for part in found if ids.count(part) != 1] == []
-    for part in found.keys() - {"learning"}:
+    for part in found.keys() - {"learning-cells"}:
         table = re.search(rf' id="{part}">(.*?)</table>', page, re.DOTALL).group(1)
         assert found[part] <= set(re.findall(r'<tr data-arm="([^"]+)"', table))
     return found
@@ -66,18 +66,26 @@ def test_a_cell_leads_to_its_settings_and_curve_where_the_page_has_them(study, s
         return write_up(folder)[0].read_text(encoding="utf-8")
 
     arms = {arm.name for arm in study.arms}
-    assert _reached(page(study.folder)) == {"learning": arms, "arm-settings": arms}
+    assert _reached(page(study.folder)) == {"learning-cells": arms, "arm-settings": arms}
     search = synthetic_search.SyntheticSearch(trials=12, failed={4}, pruned={6: 3}).write(tmp_path / "search")
     trials = {"baseline", *(f"trial-{number:04d}" for number in range(12))}
-    assert _reached(page(search)) == {"learning": trials - {"trial-0004"}, "trials": trials}
+    assert _reached(page(search)) == {"learning-cells": trials, "trials": trials}
     few = synthetic_search.SyntheticSearch(trials=3, curves=False).write(tmp_path / "few")
     assert _reached(page(few)) == {"trials": {"baseline", *(f"trial-{number:04d}" for number in range(3))}}
     runs = [{"arm": arm, "seed": seed, "score": 0.5 + seed / 10} for arm in ("a", "b") for seed in range(3)]
-    pd.DataFrame(runs).to_csv(tmp_path / "runs.csv", index=False)
-    results = fgtune.import_results(
-        tmp_path / "runs.csv", out=tmp_path / "out", primary="score", direction="maximize", baseline="a", range=(0, 1)
-    )
-    assert _reached(page(results.folder)) == {}
+    for name, epochs, reached in (("runs", (1,), {}), ("curves", (1, 2), {"learning-cells": {"a", "b"}})):
+        pd.DataFrame([run | {"epoch": epoch} for run in runs for epoch in epochs]).to_csv(
+            tmp_path / f"{name}.csv", index=False
+        )
+        results = fgtune.import_results(
+            tmp_path / f"{name}.csv",
+            out=tmp_path / name,
+            primary="score",
+            direction="maximize",
+            baseline="a",
+            range=(0, 1),
+        )
+        assert _reached(page(results.folder)) == reached
 
 
 @pytest.mark.parametrize("uri", ["http://user:***@mlflow.example:5000", "sqlite:////home/someone/mlflow.db"])

@@ -6,7 +6,6 @@ import math
 from dataclasses import replace
 
 import numpy as np
-import plotly.graph_objects as go
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,7 +22,7 @@ from fgtune.reporting.curve_figures import learning_figure, spread_apart
 from fgtune.reporting.level_figures import arms_figure, number_figure, sensitivity_figure, within_reach
 from fgtune.reporting.panels import panels_of_arms
 from fgtune.reporting.row_figures import forest_figure, relations_figure, solver_figure
-from fgtune.reporting.theme import arm_styles, color_bar, drawn_arms, metric_axis, of_arm, of_arms, of_runs, shown
+from fgtune.reporting.theme import arm_styles, color_bar, metric_axis, shown
 
 
 @pytest.fixture(scope="module")
@@ -251,8 +250,3 @@ def test_large_relations_are_drawn_without_names(synthetic, tmp_path, monkeypatc
     figure = relations_figure(relations_panels(data)[0])
     assert figure.layout.yaxis.ticktext is None
     assert figure.layout.yaxis.showticklabels is False
-
-
-def test_the_drawn_arms_are_those_of_whole_traces_of_single_points_and_of_points_of_several():
-    traces = [of_arm("a"), of_arms([["b", "c"], None, "long name"]), of_runs([("d", 2, "text")]), {}]
-    assert drawn_arms(go.Figure([go.Scatter(x=[1], **each) for each in traces])) == {"a", "b", "c", "d", "long name"}

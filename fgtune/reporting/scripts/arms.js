@@ -1,4 +1,5 @@
-/* The arms that readers choose, for all figures and tables of the page; the address remembers them. */
+/* The arms that readers choose, for all figures and tables of the page, and the cell whose curve they follow; the
+   address remembers both. */
 (() => {
   "use strict";
   const page = (window.fgtune = window.fgtune || {});
@@ -7,7 +8,7 @@
   const byName = new Map(arms.map((arm) => [arm.name, arm]));
   const others = arms.filter((arm) => !arm.baseline);
 
-  /* The address: #SECTION&arms=A,B shows these, #SECTION&without=A,B all but these. */
+  /* The address: #SECTION&arms=A,B shows these, #SECTION&without=A,B all but these; &cell=ID emphasises a cell. */
   const parts = () => location.hash.slice(1).split("&");
   const fromAddress = () => {
     for (const part of parts()) {
@@ -24,11 +25,21 @@
     const shown = others.filter((arm) => !chosen || chosen.has(arm.name));
     const hidden = others.filter((arm) => chosen && !chosen.has(arm.name));
     const choice = !hidden.length ? "" : shown.length <= hidden.length ? `arms=${names(shown)}` : `without=${names(hidden)}`;
-    return `#${[section, choice].filter(Boolean).join("&")}`;
+    return `#${[section, choice, page.cell && `cell=${page.cell}`].filter(Boolean).join("&")}`;
   };
   const section = () => parts().find((part) => part && !part.includes("=")) || "";
   const remember = (to) => {
-    try { history.replaceState(null, "", to); } catch { location.replace(to); }
+    try { history.replaceState(history.state, "", to); } catch { location.replace(to); }
+  };
+  /* Links are followed as a browser does it: "back" leads back, here to the link, wherever in the page it then is.
+     Entries of the history have a number for that; an address that a reader typed has none. */
+  const left = new Map();
+  let entries = history.state?.entry ?? 0;
+  const numbered = () => { try { history.replaceState({ entry: entries += 1 }, ""); } catch { /* then without it */ } };
+  const follow = (to, link) => {
+    if (to === location.hash) return;
+    if (link.closest("main")) left.set(history.state?.entry, link);
+    try { history.pushState({ entry: entries += 1 }, "", to); } catch { location.assign(to); }
   };
 
   /* Everything that is about arms: rows of tables and whole figures. Figures redraw themselves. */
@@ -36,6 +47,11 @@
     element, element.dataset.arms ? JSON.parse(element.dataset.arms) : [element.dataset.arm],
   ]);
   let chosen = null;
+  const fromHash = () => {
+    chosen = others.length ? fromAddress() : null;
+    if (chosen && chosen.size === others.length) chosen = null;
+    page.cell = parts().find((part) => part.startsWith("cell="))?.slice("cell=".length) || null;
+  };
   const apply = () => {
     page.chosen = chosen && new Set([...chosen, ...arms.filter((arm) => arm.baseline).map((arm) => arm.name)]);
     marked.forEach(([element, names]) => {
@@ -47,9 +63,19 @@
   };
   page.choose = (names) => { /* null: all */
     chosen = names && names.size < others.length ? names : null;
+    page.cell = null;
     remember(address(section(), chosen));
     apply();
   };
+
+  page.letGo = () => { /* of the cell; the arms stay chosen */
+    page.cell = null;
+    remember(address(section(), chosen));
+    apply();
+  };
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && page.cell && !event.target.closest?.("input, details.menu")) page.letGo();
+  });
 
   /* The selector. */
   const made = (tag, attributes = {}, ...children) => {
@@ -168,18 +194,26 @@
     event.preventDefault();
     const target = link.getAttribute("href");
     if (/[&#](arms|without)=/.test(target)) {
-      remember(target);
-      chosen = fromAddress();
+      follow(target, link);
+      fromHash();
       apply();
-    } else remember(address(target.slice(1), chosen));
+    } else follow(address(target.slice(1), chosen), link);
     const head = reach();
     if (!head) return;
     if (head.tabIndex < 0) head.tabIndex = -1; /* the next Tab goes on from there, as after any link that a browser follows itself */
     head.focus({ preventScroll: true });
   });
-  addEventListener("hashchange", () => { chosen = fromAddress(); apply(); reach(); });
-  chosen = others.length ? fromAddress() : null;
-  if (chosen && chosen.size === others.length) chosen = null;
+  addEventListener("hashchange", () => {
+    fromHash();
+    apply();
+    const link = left.get(history.state?.entry);
+    if (!history.state) numbered();
+    if (!link) reach();
+    link?.scrollIntoView({ block: "center" });
+    link?.focus({ preventScroll: true });
+  });
+  if (!history.state) numbered();
+  fromHash();
   apply();
   /* Figures take their place before they are drawn, so a link lands where it should at once. */
   if (location.hash.includes("&") || (location.hash && chosen)) reach();

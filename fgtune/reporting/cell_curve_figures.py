@@ -1,0 +1,122 @@
+"""The figure of single cells: the primary metric by epoch of each as a thin line, of which the page emphasises one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from fgtune.analysis.cell_curves import MOST_POINTS, CellCurve, CellCurvesPanel, cell_curves_panel
+from fgtune.analysis.formatting import number
+from fgtune.analysis.inputs import StudyData
+from fgtune.analysis.trials import STOPPED
+from fgtune.reporting.cell_list import MOST_CELLS
+from fgtune.reporting.level_figures import KIND_STYLES
+from fgtune.reporting.page_figures import BETTER, Figure, FigureGroup
+from fgtune.reporting.theme import ArmStyle, base_layout, count_axis, lay_out, metric_axis, of_runs, short, shown
+from fgtune.results.records import CellState
+from fgtune.text import count
+
+_ENDS = {CellState.COMPLETE: "", CellState.PRUNED: ", stopped early", CellState.FAIL: ", failed"}
+
+
+@dataclass(frozen=True)
+class LineLook:
+    """Colour, dash and opacity of thin lines; those that look alike are one trace."""
+
+    color: str
+    dash: str = "solid"
+    opacity: float = 0.6
+
+
+def looks_of_arms(styles: Mapping[str, ArmStyle]) -> dict[str, LineLook]:
+    """The look of each arm's cells, where arms are compared: its colour and dash."""
+    return {arm: LineLook(style.color, style.dash) for arm, style in styles.items()}
+
+
+def looks_of_points(arms: Sequence[str], kinds: Mapping[str, str]) -> dict[str, LineLook]:
+    """The look of each point's cells in a space, in drawing order: that of its kind, as if stopped where it failed."""
+    order = list(KIND_STYLES)
+    drawn = sorted(arms, key=lambda arm: order.index(kinds.get(arm, STOPPED)))
+    styles = {arm: KIND_STYLES[kinds.get(arm, STOPPED)] for arm in drawn}
+    return {arm: LineLook(style.color, opacity=min(style.opacity, 0.8)) for arm, style in styles.items()}
+
+
+def cell_curve_figures(data: StudyData, looks: Mapping[str, LineLook]) -> FigureGroup:
+    """The figure of single cells; none of more cells than the page lists, or where none has more than one epoch.
+
+    Args:
+        data: The study.
+        looks: The look of every arm's cells, in drawing order.
+    """
+    panel = cell_curves_panel(data) if len(data.planned) <= MOST_CELLS else None
+    if panel is None:
+        return FigureGroup("", ())
+    title, cells = panel.metric.title, panel.curves
+    states = [curve.state for curve in cells]
+    ended = [(states.count(state), words) for state, words in _ENDS.items() if words]
+    lost = "".join(f", {found} of them{words.removeprefix(',')}" for found, words in ended if found)
+    ends = [curve.values[-1] for curve in cells]
+    last = f"Their last values lie between {number(min(ends))} and {number(max(ends))}."
+    alt = f"{title} by epoch, a thin line for each of {count(len(cells), 'cell')}{lost}. {last}"
+    full = sum(len(curve.epochs) == MOST_POINTS for curve in cells)
+    note = f"Of a cell with more than {MOST_POINTS} epochs, {MOST_POINTS} are drawn, the first and the last among them."
+    figure = cell_curves_figure(panel, looks)
+    hint = BETTER[panel.metric.direction]
+    return FigureGroup("", (Figure("cell-curves", title, alt, figure, note if full else "", hint),))
+
+
+def cell_curves_figure(panel: CellCurvesPanel, looks: Mapping[str, LineLook]) -> go.Figure:
+    """A thin line for every cell, in the look of its arm; a small mark for one with a single epoch.
+
+    Args:
+        panel: The curves.
+        looks: The look of every arm's cells, in drawing order.
+    """
+    figure = go.Figure()
+    alike: dict[LineLook, list[CellCurve]] = {look: [] for look in looks.values()}
+    for curve in panel.curves:
+        alike[looks[curve.arm]].append(curve)
+    for look, curves in alike.items():
+        for own in (
+            [curve for curve in curves if len(curve.epochs) > 1],
+            [curve for curve in curves if len(curve.epochs) == 1],
+        ):
+            if own:
+                figure.add_trace(_trace(own, look))
+    values = [value for curve in panel.curves for value in curve.values]
+    first, last = min(curve.epochs[0] for curve in panel.curves), max(curve.epochs[-1] for curve in panel.curves)
+    pad = 0.02 * (last - first)  # room for marks of the one that is emphasised, so that it moves no other
+    epochs = count_axis("epoch", last) | {"range": [first - pad, last + pad]}
+    layout = base_layout(380, xaxis=epochs, yaxis=metric_axis(panel.metric, values))
+    lay_out(figure.layout, layout)
+    return figure
+
+
+def drawn_cells(figure: go.Figure) -> set[str]:
+    """The cells that a figure of single cells draws."""
+    return {cell for trace in figure.data for *_, cell in trace.meta["runs"]}
+
+
+def _trace(curves: Sequence[CellCurve], look: LineLook) -> go.Scatter:
+    """Several cells as one trace, with gaps between them: lines, or marks where each has one point."""
+    xs: list[int | None] = []
+    ys: list[float | None] = []
+    for curve in curves:
+        xs += [*curve.epochs, None]
+        ys += [*map(short, curve.values), None]
+    return go.Scatter(
+        x=xs,
+        y=ys,
+        mode="lines" if len(curves[0].epochs) > 1 else "markers",
+        line={"color": look.color, "width": 1, "dash": look.dash},
+        marker={"color": look.color, "size": 4},
+        opacity=look.opacity,
+        hovertemplate="%{text}, epoch %{x}: %{y:.3f}<extra></extra>",
+        **of_runs([(curve.arm, len(curve.epochs), _name(curve), curve.cell_id) for curve in curves]),
+    )
+
+
+def _name(curve: CellCurve) -> str:
+    return f"{shown(curve.label)}, seed {curve.seed}{_ENDS[curve.state]}"

@@ -7,9 +7,11 @@ learned again for every split, from its training texts alone.
 from __future__ import annotations
 
 import hashlib
+import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -19,6 +21,7 @@ from fgtune.arrays import AnyArray, Float32Array, FloatArray, IntArray
 from fgtune.config.schema.base import Config
 from fgtune.config.schema.data_text import TextConfig
 from fgtune.data.base import StoredInputs
+from fgtune.data.caches import kept_arrays
 from fgtune.errors import DataError
 
 if TYPE_CHECKING:
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 
 EXCERPT = 160
 """Characters of each text that are kept for people to read."""
+CACHE = "texts"
+"""Folder of the caches."""
 
 
 class TextForm(Config):
@@ -101,12 +106,14 @@ class TermCounts(StoredInputs):
         terms: (terms,) in alphabetical order.
         form: How texts were divided into terms.
         excerpts: (N,) the beginning of each text.
+        is_kept: Whether what texts teach is kept on disk for other processes; no part of the fingerprint.
     """
 
     counts: csr_array = field(repr=False)
     terms: tuple[str, ...] = field(repr=False)
     form: TextForm
     excerpts: tuple[str, ...] = field(repr=False)
+    is_kept: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -185,14 +192,23 @@ class TermCounts(StoredInputs):
         return documents, kept
 
     def _learned(self, rows: IntArray) -> TextEmbedding:
+        if self.is_kept:
+            key = hashlib.sha256(f"{self.fingerprint} {_arithmetic()} ".encode() + rows.astype(np.int64).tobytes())
+            found = kept_arrays(CACHE, key.hexdigest()[:32], lambda: self._found(rows))
+        else:
+            found = self._found(rows)
+        terms = tuple(self.terms[column] for column in found["kept"])
+        return TextEmbedding(self.form, terms, found["idf"], found["components"])
+
+    def _found(self, rows: IntArray) -> dict[str, AnyArray]:
         counts = self.counts[rows]
         documents, kept = self._documents(counts)
         idf = np.log((1 + len(rows)) / (1 + documents[kept])) + 1
         components = _components(weighted(counts[:, kept], idf), self.form.dimension)
-        return TextEmbedding(self.form, tuple(self.terms[column] for column in kept), idf, components)
+        return {"kept": kept, "idf": idf, "components": components}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: self.__dict__[name] for name in ("counts", "terms", "form", "excerpts")}
+        return {name: self.__dict__[name] for name in ("counts", "terms", "form", "excerpts", "is_kept")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -229,6 +245,38 @@ def counted(texts: Sequence[str], form: TextForm, where: str) -> TermCounts:
     return TermCounts(counts, terms, form.model_copy(update={"dimension": dimension}), excerpts)
 
 
+def kept_counted(texts: Sequence[str], form: TextForm, where: str, key: str) -> TermCounts:
+    """As ``counted``, or as it counted these texts before; arguments as there, and a digest of texts and form."""
+    from scipy.sparse import csr_array
+
+    def count() -> dict[str, AnyArray]:
+        found = counted(texts, form, where)
+        arrays = {name: getattr(found.counts, name) for name in ("data", "indices", "indptr")}
+        return arrays | {name: _packed(getattr(found, name)) for name in ("terms", "excerpts")}
+
+    arrays = kept_arrays(CACHE, hashlib.sha256(f"{key} {version('scikit-learn')}".encode()).hexdigest()[:32], count)
+    terms, excerpts = _unpacked(arrays["terms"]), _unpacked(arrays["excerpts"])
+    counts = csr_array((arrays["data"], arrays["indices"], arrays["indptr"]), shape=(len(excerpts), len(terms)))
+    dimension = min(form.dimension, len(terms), len(excerpts))
+    return TermCounts(counts, terms, form.model_copy(update={"dimension": dimension}), excerpts, is_kept=True)
+
+
+def _packed(lines: Sequence[str]) -> AnyArray:
+    """Texts without line ends as bytes."""
+    return np.frombuffer("\n".join(lines).encode("utf-8", "surrogatepass"), dtype=np.uint8)
+
+
+def _unpacked(packed: AnyArray) -> tuple[str, ...]:
+    return tuple(packed.tobytes().decode("utf-8", "surrogatepass").split("\n"))
+
+
+def _arithmetic() -> str:
+    """What the last bits of a decomposition depend on besides its input: versions, and the kind of processor."""
+    versions = [version(name) for name in ("numpy", "scipy", "scikit-learn")]
+    extensions = np.show_config(mode="dicts").get("SIMD Extensions")
+    return f"{versions} {platform.machine()} {extensions}"
+
+
 def weighted(counts: csr_array, idf: FloatArray) -> csr_array:
     """TF-IDF weights (n, terms) of counts: (1 + log count) * idf, each row of length 1."""
     weights = counts.astype(np.float64)
@@ -240,13 +288,17 @@ def weighted(counts: csr_array, idf: FloatArray) -> csr_array:
 
 def _components(weights: csr_array, dimension: int) -> FloatArray:
     """(rank, terms) right singular vectors of the largest singular values, the largest entry of each positive."""
+    from threadpoolctl import threadpool_limits
+
     rank = min(dimension, *weights.shape)
     if rank == min(weights.shape):
-        found = np.linalg.svd(weights.toarray(), full_matrices=False)[2][:rank]
+        with threadpool_limits(1):
+            found = np.linalg.svd(weights.toarray(), full_matrices=False)[2][:rank]
     else:
         from sklearn.decomposition import TruncatedSVD
 
-        found = TruncatedSVD(rank, algorithm="arpack", random_state=0).fit(weights).components_
+        with threadpool_limits(1):  # as many threads as cores take three times as long, and give other last bits
+            found = TruncatedSVD(rank, algorithm="arpack", random_state=0).fit(weights).components_
     places = np.abs(found).argmax(axis=1)
     return np.asarray(found * np.sign(found[np.arange(len(found)), places])[:, None], dtype=np.float64)
 

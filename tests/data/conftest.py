@@ -34,7 +34,7 @@ def make_dataset() -> Callable[..., Dataset]:
 
 @pytest.fixture(autouse=True)
 def cache_folder(tmp_path, monkeypatch):
-    """Decoded images go below the test's own folder; returns where."""
+    """Caches go below the test's own folder; returns where decoded images go."""
     monkeypatch.setenv("FGTUNE_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "images"
 

@@ -55,6 +55,9 @@ class TextConfig(BaseDataConfig):
     """So many terms at most, those that occur most often in all texts."""
     stop_words: Literal["none", "english"] = "none"
     """Words left out beforehand; ``max_share`` leaves out most of them in any language."""
+    cache: bool = True
+    """Keep counts, beginnings of texts and what is learned of them on disk, so that no process works them out again;
+    false keeps nothing there."""
 
     @model_validator(mode="after")
     def _suits_the_path(self) -> TextConfig:

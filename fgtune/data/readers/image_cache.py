@@ -10,7 +10,6 @@ import hashlib
 import io
 import json
 import logging
-import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,14 +19,13 @@ import numpy as np
 
 from fgtune.arrays import ByteArray, IntArray
 from fgtune.data.base import StoredInputs
+from fgtune.data.caches import CACHE_VARIABLE, cache_folder
 from fgtune.data.readers.data_files import memory_bytes
 from fgtune.data.readers.image_headers import open_image
 from fgtune.data.readers.images import MAX_PIXELS, ImageFiles, in_parallel, needs_care, stat_of
 from fgtune.errors import DataError
 from fgtune.files import replacing
 
-CACHE_VARIABLE = "FGTUNE_CACHE"
-"""Environment variable that names the folder of caches; default ``fgtune`` in the user's cache folder."""
 _BLOCK = 4096
 """Images decoded at a time."""
 
@@ -102,28 +100,12 @@ def keep_images(images: ImageFiles) -> StoredInputs | ByteArray:
         return images
     if not images.policy.cache:
         return images[:]
-    folder = cache_folder()
+    folder = cache_folder("images")
     content = _content(images, folder)
     cached = CachedImages(folder / f"{content}.npy", images, content)
     if _opened(cached.file, cached.shape) is None:
         _write(images, cached.file)
     return cached
-
-
-def cache_folder() -> Path:
-    """The folder of the caches; created if missing."""
-    given = os.environ.get(CACHE_VARIABLE)
-    base = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fgtune"
-    folder = base / "images"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(
-            f"folder of decoded images cannot be made ({error.strerror})",
-            where=str(folder),
-            fix=f"Set {CACHE_VARIABLE} to a folder that can be written, or data.cache to false.",
-        ) from error
-    return folder
 
 
 def _content(images: ImageFiles, folder: Path) -> str:

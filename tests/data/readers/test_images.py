@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fgtune.data.caches import cache_folder
 from fgtune.data.readers import image_cache
 from fgtune.data.readers.data_files import folders_in
-from fgtune.data.readers.image_cache import CachedImages, cache_folder, keep_images
+from fgtune.data.readers.image_cache import CachedImages, keep_images
 from fgtune.data.readers.images import CachePolicy, ImageFiles, images_in, read_image
 from fgtune.errors import DataError
 
@@ -144,7 +145,7 @@ def test_a_cached_set_travels_as_a_reference_and_is_made_again_elsewhere(make_fi
     cached[:]
     message = pickle.dumps(cached)
     assert len(message) < 1500
-    shutil.rmtree(cache_folder())  # another machine
+    shutil.rmtree(cache_folder("images"))  # another machine
     assert np.array_equal(pickle.loads(message)[np.arange(12)], pixels)  # noqa: S301 (pickled here)
 
 
@@ -175,7 +176,7 @@ def test_a_full_disk_is_told_before_anything_is_written(make_files, monkeypatch,
 def test_a_cache_folder_that_cannot_be_made_is_told(make_files, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("FGTUNE_CACHE", str(tmp_path / "file"))
-    with pytest.raises(DataError, match="folder of decoded images cannot be made"):
+    with pytest.raises(DataError, match="folder of cached images cannot be made"):
         keep_images(make_files()[0])
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from pydantic import ValidationError
+from sklearn.decomposition import TruncatedSVD
 from support.layouts import made_texts
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from fgtune.config.schema.data import TextConfig
+from fgtune.data import terms
 from fgtune.data.load import load_dataset
 from fgtune.data.sets import texts
 from fgtune.data.sets.texts import folder_texts
@@ -158,3 +162,95 @@ def test_loading_embeds_nothing_and_counts_the_same_texts_once(tmp_path, monkeyp
     other = load(tmp_path / "t.csv", ngrams=2)
     assert len(counts) == 2
     assert len(other.inputs.terms) > len(by_group.inputs.terms)
+
+
+# --- what is kept on disk ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def kept(cache_folder, monkeypatch):
+    """Texts of any size are kept, and none in memory; returns the folder."""
+    monkeypatch.setattr(texts, "LEAST_KEPT", 0)
+    forgetful = type("Forgetful", (dict,), {"__contains__": lambda *_: False})
+    monkeypatch.setattr(texts, "_COUNTED", forgetful())
+    return cache_folder.parent / "texts"
+
+
+def test_texts_are_counted_and_decomposed_once_with_the_bits_of_a_call_that_keeps_nothing(tmp_path, kept, monkeypatch):
+    FRAME.replace("match", "m\u00e4tch\U0001f600").to_csv(tmp_path / "t.csv", index=False)
+    rows = np.arange(0, len(FRAME), 2)
+    bare = load(tmp_path / "t.csv", cache=False)
+    own = bare.inputs.fitted(rows)
+    numbers = bare.inputs.embedded(own)
+    assert not kept.exists()
+    first = load(tmp_path / "t.csv")
+    assert (first.inputs.fitted(rows).components == own.components).all()
+    assert len(list(kept.glob("*.npz"))) == 2
+
+    def not_again(*_):
+        raise AssertionError("is worked out again")
+
+    monkeypatch.setattr(terms, "counted", not_again)
+    monkeypatch.setattr(terms, "_components", not_again)
+    again = load(tmp_path / "t.csv")
+    for data in (first, again):
+        assert data.fingerprint == bare.fingerprint
+        assert (data.inputs.terms, data.inputs.excerpts) == (bare.inputs.terms, bare.inputs.excerpts)
+        for name in ("data", "indices", "indptr"):
+            array, right = (getattr(each.inputs.counts, name) for each in (data, bare))
+            assert (array.tobytes(), array.dtype) == (right.tobytes(), right.dtype)
+        found = data.inputs.fitted(rows)
+        assert (found.form, found.terms) == (own.form, own.terms)
+        assert found.idf.tobytes() == own.idf.tobytes()
+        assert data.inputs.embedded(found).tobytes() == numbers.tobytes()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"dimension": 4}, {"ngrams": 2}, {"min_documents": 3}, {"max_share": 0.4}, {"stop_words": "english"}]
+)
+def test_other_texts_forms_or_training_texts_are_not_taken_for_the_same(tmp_path, kept, changes):
+    FRAME.to_csv(tmp_path / "t.csv", index=False)
+    FRAME.assign(text=FRAME["text"] + " more").to_csv(tmp_path / "other.csv", index=False)
+    rows = np.arange(0, len(FRAME), 2)
+    for name, setting, own in (("t", {}, rows), ("t", changes, rows), ("other", {}, rows), ("t", {}, rows + 1)):
+        data, bare = (load(tmp_path / f"{name}.csv", cache=cache, **setting) for cache in (True, False))
+        found, right = data.inputs.fitted(own), bare.inputs.fitted(own)
+        assert data.fingerprint == bare.fingerprint
+        assert found.terms == right.terms
+        assert found.components.tobytes() == right.components.tobytes()
+    assert len(list(kept.glob("*.npz"))) == 7
+
+
+def test_an_embedding_from_another_kind_of_processor_is_not_read(tmp_path, kept, monkeypatch):
+    FRAME.to_csv(tmp_path / "t.csv", index=False)
+    data = load(tmp_path / "t.csv")
+    data.inputs.fitted(slice(None))
+    monkeypatch.setattr(terms, "_arithmetic", lambda: "another")
+    replace(data.inputs).fitted(slice(None))
+    assert len(list(kept.glob("*.npz"))) == 3
+
+
+def test_few_texts_are_not_kept(tmp_path, cache_folder):
+    FRAME.to_csv(tmp_path / "t.csv", index=False)
+    load(tmp_path / "t.csv").inputs.fitted(slice(None))
+    assert not cache_folder.parent.exists()
+
+
+@pytest.mark.parametrize("dimension", [4, 4096])
+def test_numbers_do_not_depend_on_threads(tmp_path, kept, monkeypatch, dimension):
+    """A truncated decomposition, and a whole one."""
+    FRAME.to_csv(tmp_path / "t.csv", index=False)
+    seen = []
+
+    def noted(original):
+        def call(*arguments, **named):
+            seen.extend(each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas")
+            return original(*arguments, **named)
+
+        return call
+
+    monkeypatch.setattr(TruncatedSVD, "fit", noted(TruncatedSVD.fit))
+    monkeypatch.setattr(np.linalg, "svd", noted(np.linalg.svd))
+    with threadpool_limits(2):
+        load(tmp_path / "t.csv", dimension=dimension).inputs.fitted(slice(None))
+    assert set(seen) == {1}

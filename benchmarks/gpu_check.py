@@ -15,6 +15,7 @@ tests of ``pytest -m gpu``.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import multiprocessing
@@ -26,7 +27,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -72,6 +73,24 @@ FORMS: dict[str, dict[str, Any]] = {
     },
 }
 """Settings of ResNet-18 whose steps are timed."""
+
+
+class Way(NamedTuple):
+    """How cells that share a card are run: their settings, variables of the process, torch's strict mode."""
+
+    settings: dict[str, Any]
+    environment: dict[str, str]
+    deterministic: bool
+
+
+_GRAPH, _CUBLAS = {"cuda_graph": True}, {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+WAYS = {
+    "": Way({}, {}, deterministic=False),
+    ", graph": Way(_GRAPH, {}, deterministic=False),
+    ", graph, fixed workspaces": Way(_GRAPH, _CUBLAS, deterministic=False),
+    ", graph, deterministic algorithms": Way(_GRAPH, _CUBLAS, deterministic=True),
+}
+"""Ways among which cells beside each other are compared with cells alone; on a CPU the first."""
 PROFILED = ("memory", "memory, graph", "memory, channels_last and bf16", "memory, channels_last and bf16, graph")
 
 
@@ -126,13 +145,17 @@ def same_weights(one: Any, other: Any) -> bool:
     return all(torch.equal(a, b) for a, b in pairs)
 
 
-def _accuracy(arguments: tuple[str, int, int, dict[str, Any], float]) -> float:
-    """Train one seed of the digits in a process of its own, not before a moment; the accuracy at its end."""
+def _outcome(arguments: tuple[str, int, int, dict[str, Any], float]) -> tuple[float, str]:
+    """Train one seed of the digits in a process, not before a moment; its accuracy, and a digest of its weights."""
     device, epochs, seed, settings, begin = arguments
     torch.set_num_threads(1)
     dataset = digits()
     time.sleep(max(0.0, begin - time.time()))
-    return trained(dataset, device, epochs, seed, **settings)[1][PRIMARY]
+    trainer, metrics = trained(dataset, device, epochs, seed, **settings)
+    digest = hashlib.sha256()
+    for parameter in trainer.networks.model.parameters():
+        digest.update(parameter.detach().cpu().numpy().tobytes())
+    return metrics[PRIMARY], digest.hexdigest()
 
 
 def check_numbers(report: Report, device: str, epochs: int, seeds: int) -> None:
@@ -140,7 +163,8 @@ def check_numbers(report: Report, device: str, epochs: int, seeds: int) -> None:
     kinds = {"CPU": ("cpu", "fp32"), device: (device, "fp32"), "bf16": (device, "bf16")}
     cells = [(on, epochs, seed, {"precision": form}, 0.0) for on, form in kinds.values() for seed in range(seeds)]
     with multiprocessing.get_context("spawn").Pool(min(seeds, os.cpu_count() or 1)) as pool:
-        found = np.reshape(pool.map(_accuracy, cells, chunksize=1), (len(kinds), seeds))
+        outcomes = pool.map(_outcome, cells, chunksize=1)
+    found = np.reshape([accuracy for accuracy, _ in outcomes], (len(kinds), seeds))
     for name, values in zip(kinds, found, strict=True):
         off = values - found[0]
         error = off.std(ddof=1) / math.sqrt(seeds) if seeds > 1 else math.nan
@@ -320,23 +344,28 @@ def check_steps(report: Report, device: str, images: int, batch: int, steps: int
 
 
 def check_stacking(report: Report, device: str, epochs: int, together: Sequence[int]) -> None:
-    """Seeds of one cell side by side on one card, in processes, against one after the other."""
+    """Seeds of one cell side by side on one card, in processes, against one after the other: rates, and the bits."""
     lead = 5.0 if device == "cpu" else 20.0
     context = multiprocessing.get_context("spawn")
-    rates, means, firsts = [], [], []
-    for number in (1, *together):
-        begin = time.time() + lead
-        with context.Pool(number) as pool:
-            cells = [(device, epochs, seed, {}, begin) for seed in range(number)]
-            accuracies = pool.map(_accuracy, cells, chunksize=1)
-            took = max(1e-9, time.time() - begin)
-        rates.append(number / took)
-        means.append(float(np.mean(accuracies)))
-        firsts.append(accuracies[0])
-    for number, rate, mean in zip(together, rates[1:], means[1:], strict=True):
-        shown = f"{rate / rates[0]:.2f}x cells an hour ({3600 * rate:.0f} against {3600 * rates[0]:.0f})"
-        report.add(f"{number} seeds on one device, in processes", f"{shown}, mean accuracy {mean:.3f}")
-    report.add("  the first of them, alone and beside others", f"{firsts[0]:.3f}", len(set(firsts)) == 1)
+    for form, way in {"": WAYS[""]}.items() if device == "cpu" else WAYS.items():
+        os.environ.update(way.environment)
+        found, rates = {}, {}
+        for processes in (1, *together):
+            begin = time.time() + lead
+            cells = [(device, epochs, seed, way.settings, begin) for seed in range(max(together))]
+            with context.Pool(processes, torch.use_deterministic_algorithms, (way.deterministic,)) as pool:
+                found[processes] = pool.map(_outcome, cells, chunksize=1)
+            rates[processes] = len(cells) / max(1e-9, time.time() - begin)
+        for name in way.environment:
+            del os.environ[name]
+        for number in together:
+            mean = np.mean([accuracy for accuracy, _ in found[number]])
+            shown = f"{rates[number] / rates[1]:.2f}x cells an hour, mean accuracy {mean:.3f}"
+            report.add(f"{number} seeds on one device, in processes{form}", shown)
+            same = sum(one == other for one, other in zip(found[1], found[number], strict=True))
+            shown = f"{same} of {len(found[1])} have the weights that they have alone, bit for bit"
+            ok = None if form else same == len(found[1])  # with graphs they were seen not to
+            report.add(f"  {number} beside each other{form}", shown, ok)
 
 
 def main() -> int:

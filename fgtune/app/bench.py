@@ -216,6 +216,7 @@ def _new_study(of: BenchmarkSet, name: str, methods: Mapping[str, Mapping[str, A
 
 def write_tables(out: Path, *, smoke: bool, console: Console) -> None:
     """Write ``bench.csv``, ``bench.md`` and ``bench.html`` from the study folders alone, and print the ranks."""
+    from fgtune.analysis.bench.shipped import shipped_results
     from fgtune.analysis.bench.table import tabulate
     from fgtune.analysis.bench.words import csv_bytes, markdown, pooled_lines
     from fgtune.analysis.inputs import read_study
@@ -224,7 +225,8 @@ def write_tables(out: Path, *, smoke: bool, console: Console) -> None:
 
     folders = {name: [StudyFolder(folder_of(file, smoke=smoke)) for file in studies_of(out, name)] for name in SETS}
     data = {name: [read_study(each) for each in found if each.plan_file.is_file()] for name, found in folders.items()}
-    table = tabulate({name: found for name, found in data.items() if found})
+    shipped = None if smoke else shipped_results()  # what small studies give is not to be compared with it
+    table = tabulate({name: found for name, found in data.items() if found}, shipped)
     stem = "bench-smoke" if smoke else "bench"
     for suffix, content in {
         ".csv": csv_bytes(table),

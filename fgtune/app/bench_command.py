@@ -29,12 +29,20 @@ def run_benchmark(
     ] = None,
     plugins: PluginsOption = None,
     list_: Annotated[bool, typer.Option("--list", help="List data sets and methods, and run nothing.")] = False,
+    shipped: Annotated[
+        bool, typer.Option("--shipped", help="Print results that come with fgtune, as CSV, and run nothing.")
+    ] = False,
 ) -> None:
     """Run the methods on data sets that installable packages carry, and write one table of all."""
     from fgtune.app.bench import DEFAULT_OUT, BenchRequest, bench
 
     if list_:
         _list()
+        return
+    if shipped:
+        from fgtune.analysis.bench.shipped import shipped_csv
+
+        typer.echo(shipped_csv(), nl=False)
         return
     asked = BenchRequest(
         _names(sets),

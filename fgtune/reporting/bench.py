@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fgtune.analysis.bench.table import LEVEL, BenchTable
-from fgtune.analysis.bench.words import HEAD, POOLED_HEAD, pooled_cells, pooled_lines, row_cells
+from fgtune.analysis.bench.words import POOLED_HEAD, pooled_cells, pooled_lines, row_cells, row_head, shipped_note
 from fgtune.data.benchmark import SETS
 from fgtune.reporting.html import document, generator
 
@@ -18,7 +18,8 @@ def render_bench(table: BenchTable) -> bytes:
         "table_lines": pooled_lines(table),
         "pooled_head": POOLED_HEAD,
         "pooled": [pooled_cells(row) for row in table.pooled],
-        "head": HEAD,
+        "head": row_head(table),
+        "shipped_note": shipped_note(table).replace("`", ""),
         "rows": list(row_cells(table)),
         "sets": [SETS[name] for name in table.datasets if name in SETS],
         "level": LEVEL,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
+import math
 import re
 import shlex
 from pathlib import Path
@@ -13,7 +15,8 @@ import pytest
 from rich.console import Console
 
 from fgtune.analysis.bench.columns import BASELINE
-from fgtune.app.bench import BenchRequest, available, bench
+from fgtune.analysis.bench.shipped import shipped_results
+from fgtune.app.bench import BenchRequest, available, bench, write_tables
 from fgtune.app.benching.methods import METHODS, added_methods, chosen_methods
 from fgtune.app.benching.studies import methods_in, studies_of, study_text, trial_of, write_study
 from fgtune.app.cli import main
@@ -116,6 +119,23 @@ def test_the_list_names_every_set_and_method(capsys):
     said = capsys.readouterr().out
     for word in (*SETS, *METHODS, *(each.citation for each in SETS.values())):
         assert word in said
+
+
+def test_results_that_come_with_the_package_are_printed_as_csv_and_nothing_runs(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["bench", "--shipped"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert len(rows) == len(SETS) * len(METHODS)
+    assert sum(int(row["complete"]) for row in rows) == 312
+    assert all(math.isfinite(float(row["ari"])) for row in rows)
+    assert not any(tmp_path.iterdir())
+
+
+def test_small_studies_are_not_put_beside_results_of_whole_ones(tmp_path):
+    for smoke, stem in ((False, "bench"), (True, "bench-smoke")):
+        write_tables(tmp_path, smoke=smoke, console=quiet())
+        text = (tmp_path / f"{stem}.md").read_text(encoding="utf-8")
+        assert ("| within-coarse accuracy | shipped 0.1.0 |" in text) is not smoke
 
 
 def test_the_line_that_goes_on_asks_for_the_same(monkeypatch, tmp_path):
@@ -232,3 +252,4 @@ def test_a_small_benchmark_ends_with_a_table_and_a_later_call_adds_a_method_and_
     assert json.loads((out / "digits" / "provenance.json").read_text())["extended"]
     assert "heavy" in (out / "bench.html").read_text()
     assert "| digits | heavy | 2 |" in (out / "bench.md").read_text()
+    assert f"{shipped_results().scores['digits', 'gmm'][0]:.3f} (" in (out / "bench.md").read_text()

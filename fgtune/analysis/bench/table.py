@@ -10,6 +10,7 @@ import numpy as np
 
 from fgtune import __version__
 from fgtune.analysis.bench.columns import BASELINE, METRICS, PRIMARY, SECONDS
+from fgtune.analysis.bench.shipped import Shipped
 from fgtune.analysis.datasets.pooling import Pooled, pool
 from fgtune.analysis.datasets.ranks import RankTest, rank_test
 from fgtune.analysis.formatting import metric_info
@@ -74,12 +75,14 @@ class BenchTable:
         pooled: By mean rank where there is one.
         ranks: Friedman's test over the data sets; None with fewer than two of them or three methods.
         version: That which made the table.
+        shipped: What the benchmark gave elsewhere, to be shown beside it; None for nothing.
     """
 
     rows: tuple[BenchRow, ...]
     pooled: tuple[PooledRow, ...]
     ranks: RankTest | None
     version: str
+    shipped: Shipped | None = None
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -87,11 +90,11 @@ class BenchTable:
         return tuple(dict.fromkeys(row.dataset for row in self.rows))
 
 
-def tabulate(studies: Mapping[str, Sequence[StudyData]]) -> BenchTable:
-    """The table of the studies of each data set, whose methods differ from study to study."""
+def tabulate(studies: Mapping[str, Sequence[StudyData]], shipped: Shipped | None = None) -> BenchTable:
+    """The table of the studies of each data set, whose methods differ from study to study, beside shipped results."""
     rows = tuple(row for name, found in studies.items() for data in found for row in _rows(name, data))
     ranks = _ranks(rows)
-    return BenchTable(rows, tuple(sorted(_pooled(rows, ranks), key=_order)), ranks, __version__)
+    return BenchTable(rows, tuple(sorted(_pooled(rows, ranks), key=_order)), ranks, __version__, shipped)
 
 
 def _rows(name: str, data: StudyData) -> Iterator[BenchRow]:

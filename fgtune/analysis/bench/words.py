@@ -22,6 +22,10 @@ _COLUMNS = {
 }
 
 
+_SHIPPED = 4 + list(METRICS).index(PRIMARY)
+"""Place of the column of shipped results: beside one's own."""
+
+
 def csv_bytes(table: BenchTable) -> bytes:
     """One row a data set and method: numbers of cells, and mean, low and high of every column."""
     buffer = io.StringIO()
@@ -38,11 +42,11 @@ def markdown(table: BenchTable) -> str:
     """Both tables as Markdown."""
     lines = [f"# fgtune bench, version {table.version}", "", *pooled_lines(table), ""]
     lines += _grid(POOLED_HEAD, [pooled_cells(row) for row in table.pooled])
-    lines += ["", *_grid(HEAD, list(row_cells(table)))]
+    lines += ["", *_grid(row_head(table), list(row_cells(table)))]
+    lines += ["", shipped_note(table)] * (table.shipped is not None)
     return "\n".join(lines) + "\n"
 
 
-HEAD = ["data set", "method", "n", *METRICS.values()]
 POOLED_HEAD = ["method", "mean rank", "within-coarse accuracy", f"difference to {BASELINE}", "data sets"]
 
 
@@ -56,11 +60,33 @@ def pooled_cells(row: PooledRow) -> list[str]:
     return [row.method, _number(row.rank, 2), _number(row.mean), gain, str(row.datasets)]
 
 
+def row_head(table: BenchTable) -> list[str]:
+    """The columns of the table by data set."""
+    head = ["data set", "method", "n", *METRICS.values()]
+    if table.shipped is not None:
+        head.insert(_SHIPPED, f"shipped {table.shipped.version}")
+    return head
+
+
+def shipped_note(table: BenchTable) -> str:
+    """What the column of shipped results is; empty where there is none."""
+    if table.shipped is None:
+        return ""
+    return (
+        f"Shipped: the within-coarse accuracy that version {table.shipped.version} gave on another machine, with three "
+        "seeds; `fgtune bench --shipped` prints all of it."
+    )
+
+
 def row_cells(table: BenchTable) -> Iterator[list[str]]:
     """The rows of the table by data set, as text."""
     for row in table.rows:
         n = str(row.complete) if row.complete == row.planned else f"{row.complete} of {row.planned}"
-        yield [row.dataset, row.method, n, *(_score(row.scores[key], key) for key in METRICS)]
+        cells = [row.dataset, row.method, n, *(_score(row.scores[key], key) for key in METRICS)]
+        if table.shipped is not None:
+            found = table.shipped.scores.get((row.dataset, row.method))
+            cells.insert(_SHIPPED, DASH if found is None else _around(*found, digits=3))
+        yield cells
 
 
 def pooled_lines(table: BenchTable) -> list[str]:
@@ -92,9 +118,12 @@ def _grid(head: list[str], rows: list[list[str]]) -> list[str]:
 
 
 def _score(found: Estimate, key: str) -> str:
-    digits = 1 if key == SECONDS else 3
-    around = "" if math.isnan(found.low) else f" ({found.low:.{digits}f} to {found.high:.{digits}f})"
-    return f"{_number(found.mean, digits)}{around}"
+    return _around(found.mean, found.low, found.high, digits=1 if key == SECONDS else 3)
+
+
+def _around(mean: float, low: float, high: float, digits: int) -> str:
+    interval = "" if math.isnan(low) else f" ({low:.{digits}f} to {high:.{digits}f})"
+    return f"{_number(mean, digits)}{interval}"
 
 
 def _number(value: float, digits: int = 3) -> str:

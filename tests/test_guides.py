@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import tomllib
 from pathlib import Path
 
@@ -57,3 +58,10 @@ def test_the_layer_map_is_that_of_the_contract():
     assert sorted(named) == sorted(layers)
     line_of = {name: number for number, line in enumerate(contracts[0]["layers"]) for name in line.split(" | ")}
     assert [line_of[name] for name in named] == sorted(line_of.values())
+
+
+def test_every_picture_of_the_gallery_is_one_that_its_script_takes():
+    folder = ROOT / "docs" / "images" / "gallery"
+    taken = runpy.run_path(str(folder / "take.py"))["PICTURES"]
+    assert sorted(re.findall(r"\(images/gallery/(\w+)\.png\)", text_of("docs/gallery.md"))) == sorted(taken)
+    assert sorted(path.stem for path in folder.glob("*.png")) == sorted(taken)

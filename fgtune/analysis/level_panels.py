@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 from fgtune.analysis.estimates import arm_estimate
 from fgtune.analysis.formatting import MetricInfo, factor_name, level_text
 from fgtune.analysis.inputs import PlannedArm, StudyData
-from fgtune.analysis.search.axes import Axis, axes_of, listed_axis
+from fgtune.analysis.search.axes import Axis, axes_of, listed_axis, spans_magnitudes
 from fgtune.analysis.search.selection import LabelFreeChoice
 from fgtune.analysis.trials import BASELINE, BEST, COMPLETE, Trial, best_trial, criteria_of, kinds_of, trials_of
 from fgtune.analysis.verdicts.statistics import Estimate
 from fgtune.catalog.metrics import ARM_METRICS
 
 _ON_OFF = 2
+_MOST_BESIDE_ZERO = 12  # levels that a figure names one by one
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class LevelPoint:
         arm: Name in the plan.
         label: Name for readers.
         is_baseline: Whether the others are compared with it.
-        x: Its level as a number; its rank on a categorical axis.
+        x: Its level as a number, that of 0 where it stands apart; its rank on a categorical axis.
         tick: Its level as text.
         estimate: Mean and interval.
         seeds: (seed, value) of every finished cell.
@@ -55,6 +56,12 @@ class SensitivityPanel:
     axis: Axis
     metric: MetricInfo
     points: tuple[LevelPoint, ...]
+
+    @property
+    def scale_title(self) -> str:
+        """The name of the axis, and where its 0 stands if not on the scale."""
+        apart = self.axis.log and self.axis.numbers[0] == 0
+        return f"{self.axis.title} (0 apart)" if apart else self.axis.title
 
 
 @dataclass(frozen=True)
@@ -130,10 +137,24 @@ def sensitivity_panels(data: StudyData) -> tuple[SensitivityPanel, ...]:
             axis = listed_axis(factor, factor_name(factor, data.factors), [arm.levels[factor] for arm in arms])
         if axis.numeric:
             arms = tuple(sorted(arms, key=lambda arm: float(arm.levels[axis.path])))
+        axis, zero = _with_zero(axis)
         for name in data.shown_metrics:
-            points = tuple(_level_point(data, arm, axis, rank, name) for rank, arm in enumerate(arms))
+            points = tuple(_level_point(data, arm, axis, rank, name, zero) for rank, arm in enumerate(arms))
             panels.append(SensitivityPanel(axis, data.info(name), points))
     return tuple(panels)
+
+
+def _with_zero(axis: Axis) -> tuple[Axis, float]:
+    """The axis, and where its level 0 stands.
+
+    Weights are often listed as 0 and numbers of several magnitudes, which crowd at one end of a linear scale: then the
+    scale is logarithmic, and 0 stands apart at its left end, as far off as neighbours are on average.
+    """
+    positive = axis.numbers[1:]
+    if not axis.numbers or axis.numbers[0] != 0 or len(positive) > _MOST_BESIDE_ZERO or not spans_magnitudes(positive):
+        return axis, 0.0
+    zero = positive[0] / (positive[-1] / positive[0]) ** (1 / (len(positive) - 1))
+    return replace(axis, log=True, low=zero), zero
 
 
 def _as_listed(data: StudyData, factor: str, arms: tuple[PlannedArm, ...]) -> tuple[PlannedArm, ...]:
@@ -171,12 +192,12 @@ def shown_groups(data: StudyData) -> list[tuple[str | None, tuple[PlannedArm, ..
     return groups if groups and complete else [(None, data.arms), *groups]
 
 
-def _level_point(data: StudyData, arm: PlannedArm, axis: Axis, rank: int, metric: str) -> LevelPoint:
+def _level_point(data: StudyData, arm: PlannedArm, axis: Axis, rank: int, metric: str, zero: float) -> LevelPoint:
     return LevelPoint(
         arm=arm.name,
         label=arm.label,
         is_baseline=arm.is_baseline,
-        x=float(arm.levels[axis.path]) if axis.numeric else float(rank),
+        x=float(arm.levels[axis.path] or zero) if axis.numeric else float(rank),
         tick=level_text(arm.levels[axis.path]) if axis.path else arm.label,
         estimate=arm_estimate(data, arm.name, metric),
         seeds=tuple(sorted(data.values(arm.name, metric).items())),

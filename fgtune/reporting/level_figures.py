@@ -115,7 +115,7 @@ def sensitivity_figure(panel: SensitivityPanel, styles: Mapping[str, ArmStyle]) 
     ticks = {"tickvals": [point.x for point in panel.points], "ticktext": [shown(p.tick, 24) for p in panel.points]}
     if len(points) > MOST_NAMED and panel.axis.numeric:
         ticks = log_axis([point.x for point in panel.points]) if log else {}
-    levels = axis(shown(panel.axis.title), showgrid=False, **(ticks | scale))
+    levels = axis(shown(panel.scale_title), showgrid=False, **(ticks | scale))
     lay_out(figure.layout, base_layout(320, xaxis=levels, yaxis=metric_axis(panel.metric, drawn_values(points))))
     return figure
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -100,6 +101,23 @@ def test_several_factors_get_a_panel_each_at_the_baseline_of_the_others(syntheti
     scope = panels["neighbors.scope"]
     assert (scope.axis.numeric, [point.tick for point in scope.points]) == (False, ["coarse", "global"])
     assert {panel.group for panel in learning_panels(data)} == {"all arms", "K_F/K_F*", "lr", "scope"}
+
+
+@pytest.mark.parametrize(
+    ("levels", "zero"),
+    [
+        ([0, 0.01, 0.1, 1.0, 10.0], 0.001),
+        ([0, 0.5, 1.0, 2.0], 0),  # a linear scale shows them all
+        ([0, 40.0], 0),
+    ],
+)
+def test_a_level_of_0_stands_apart_from_levels_of_several_magnitudes(synthetic, tmp_path, levels, zero):
+    factors = f"factors: {{objective.lambda_reg: {levels}}}\n  baseline: {{objective.lambda_reg: 0}}"
+    text = re.sub(r"factors: .*\n  baseline: .*", factors, synthetic.KF_STUDY)
+    panel = sensitivity_panels(read_study(synthetic.SyntheticStudy(text=text).write(tmp_path)))[0]
+    assert [point.x for point in panel.points] == pytest.approx([zero, *levels[1:]])
+    assert [float(point.tick) for point in panel.points] == levels
+    assert panel.axis.log == ("0 apart" in panel.scale_title) == (zero > 0)
 
 
 def test_a_comparison_has_its_arms_on_the_axis(synthetic, tmp_path):

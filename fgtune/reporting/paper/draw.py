@@ -123,7 +123,7 @@ def draw_levels(figure: Any, panel: SensitivityPanel, styles: Mapping[str, ArmSt
         _bar(axes, point.x, estimate.mean, estimate.low, estimate.high, style.color, symbol(style), horizontal=False)
     axes.set_xticks([point.x for point in panel.points], [cut(point.tick, 14) for point in panel.points])
     axes.minorticks_off()
-    axes.set_xlabel(panel.axis.title)
+    axes.set_xlabel(panel.scale_title)
     axes.set_ylabel(panel.metric.title)
     scale_metric(axes.yaxis, panel.metric, drawn_values(points))
 

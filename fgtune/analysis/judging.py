@@ -74,7 +74,8 @@ def _case(
     """A contrast with what bears on its verdict; its p-values are not corrected yet."""
     baseline = data.baseline_of(arm)
     summary = summary_of(rules.kind, contrast, info.direction, data.level)
-    different, close = sequential_p_values(_look_tests(data, arm, contrast, info, rules), shares)
+    tests = _look_tests(data, arm, contrast, info, rules)
+    different, close = sequential_p_values(tests, shares)
     values = data.values(arm.name, info.name)
     lost, baseline_lost = (lost_cells(data, name, info.name) for name in (arm.name, baseline.name))
     lowest, highest = possible_differences(data, arm, info) if len(lost) or len(baseline_lost) else ([], [])
@@ -92,6 +93,7 @@ def _case(
         shape=shape,
         same_run=data.same_run(arm),
         names=(arm.label, baseline.label),
+        looks=tuple((test.pairs, test.different, test.equivalent) for test in tests),
     )
 
 

@@ -110,6 +110,8 @@ def _grounds(contrast: PairedContrast, judgement: Judgement, advice: SeedAdvice 
     """What follows the verdict: its limits, and what would decide an open one."""
     if judgement.verdict is not Verdict.UNDECIDED:
         bounded = " whatever the lost cells would have shown" * judgement.lost_any
+        if judgement.earlier:
+            bounded += f", as {judgement.earlier} pairs showed before; all {contrast.n} by themselves do not"
         if judgement.verdict is Verdict.EQUIVALENT:
             if any(contrast.differences):
                 return f" within ±{number(judgement.margin)}{bounded}"

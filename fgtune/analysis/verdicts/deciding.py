@@ -9,6 +9,7 @@ few cells would have missed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -66,7 +67,19 @@ def judge(case: Case, rules: Rules) -> Judgement:
         baseline_lost=case.baseline_lost,
         doubt=doubt,
         tests_say=tested,
+        earlier=_earlier(case, rules, tested),
     )
+
+
+def _earlier(case: Case, rules: Rules, tested: Verdict) -> int:
+    """Pairs at the earlier look that an answer comes from; 0 where all pairs, uncorrected, give it too."""
+    if tested is Verdict.UNDECIDED or not case.looks or case.same_run:
+        return 0
+    p_values = [(different, equivalent)[tested is Verdict.EQUIVALENT] for _, different, equivalent in case.looks]
+    if p_values[-1] <= rules.alpha:
+        return 0
+    least = min(range(len(p_values)), key=lambda look: math.inf if math.isnan(p_values[look]) else p_values[look])
+    return case.looks[least][0] if least < len(p_values) - 1 else 0
 
 
 def _tested(case: Case, rules: Rules) -> tuple[Verdict, str]:

@@ -117,6 +117,7 @@ class Case:
         same_run: Whether arm and baseline agree in every metric of every pair, to the last bit.
         names: The arm's and the baseline's name in ``shape``.
         who: What a sentence calls the arm that lost cells.
+        looks: Pairs, p of a difference and p of equivalence at every look, uncorrected, the last one of all pairs.
     """
 
     contrast: PairedContrast
@@ -133,6 +134,7 @@ class Case:
     same_run: bool = False
     names: tuple[str, str] = ("", "")
     who: str = "it"
+    looks: tuple[tuple[int, float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,7 @@ class Judgement:
         baseline_lost: Lost cells of the baseline.
         doubt: Why an answer of the tests does not stand: ``stopped``, ``lost``, ``shape``, ``unseen``; else empty.
         tests_say: The answer of the tests alone.
+        earlier: Pairs at the earlier look that gave the answer, where all pairs by themselves do not; else 0.
     """
 
     verdict: Verdict
@@ -164,6 +167,7 @@ class Judgement:
     baseline_lost: LostCells = field(default_factory=LostCells)
     doubt: Doubt = ""
     tests_say: Verdict = Verdict.UNDECIDED
+    earlier: int = 0
 
     @property
     def lost_any(self) -> bool:

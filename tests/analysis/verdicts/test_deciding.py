@@ -4,6 +4,8 @@ import math
 
 import pytest
 
+from fgtune.analysis.formatting import metric_info
+from fgtune.analysis.text.answer import contrast_sentence
 from fgtune.analysis.verdicts.deciding import judge, judge_together
 from fgtune.analysis.verdicts.judgement import Case, LostCells, Rules, Verdict
 from fgtune.analysis.verdicts.robust import equivalence_p, summary_of
@@ -189,3 +191,21 @@ def test_a_seed_that_carries_an_undecided_mean_is_named():
     assert (found.verdict, found.doubt) == (Verdict.UNDECIDED, "shape")
     assert found.reason.startswith("seed 3 (−0.500) collapsed and carries the mean; metrics.summary: median")
     assert _judge([*BETTER, *BETTER[:4], -0.4], shape=odd, names=("third", "base")).doubt == ""
+
+
+@pytest.mark.parametrize(
+    ("looks", "earlier"),
+    [
+        ((), 0),
+        (((5, 0.9, 0.001),), 0),
+        (((5, 0.9, 0.001), (10, 0.6, 0.04)), 0),  # all pairs show it too
+        (((5, 0.9, 0.001), (10, 0.02, 0.09)), 5),
+        (((5, 0.9, 0.03), (8, 0.9, 0.001), (10, 0.02, 0.09)), 8),
+    ],
+)
+def test_an_answer_of_an_earlier_look_says_so_where_all_pairs_do_not_give_it(looks, earlier):
+    case, rules = _case([0.001, -0.002, 0.003, 0.0, 0.001], looks=looks)
+    found = judge(case, rules)
+    assert (found.verdict, found.earlier) == (Verdict.EQUIVALENT, earlier)
+    words = contrast_sentence("arm", case.contrast, case.summary, found, None, metric_info("test/ari"), 0.95)
+    assert (f"as {earlier} pairs showed before; all 5 by themselves do not" in words) == (earlier > 0)

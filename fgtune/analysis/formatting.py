@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from fgtune.catalog.book import CATALOGUE, MetricBook
@@ -163,6 +164,18 @@ def percent(share: float) -> str:
 def capital(text: str) -> str:
     """The text with its first letter in upper case, unless it starts with an identifier such as ``log_loss``."""
     return text if "_" in text.partition(" ")[0] else text[:1].upper() + text[1:]
+
+
+def minute_text(moment: str) -> str:
+    """A recorded time as readers write it, in UTC; as it is where it is none.
+
+    >>> minute_text("2026-01-02T03:04:05+01:00")
+    '2026-01-02 at 02:04 UTC'
+    """
+    try:
+        return datetime.fromisoformat(moment).astimezone(UTC).strftime("%Y-%m-%d at %H:%M UTC")
+    except ValueError:
+        return moment
 
 
 def seconds_text(seconds: float) -> str:

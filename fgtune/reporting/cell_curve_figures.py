@@ -18,16 +18,16 @@ from fgtune.reporting.theme import ArmStyle, base_layout, count_axis, lay_out, m
 from fgtune.results.records import CellState
 from fgtune.text import count
 
+_DENSE = 200  # more lines than this are so faint that where they are many is seen
 _ENDS = {CellState.COMPLETE: "", CellState.PRUNED: ", stopped early", CellState.FAIL: ", failed"}
 
 
 @dataclass(frozen=True)
 class LineLook:
-    """Colour, dash and opacity of thin lines; those that look alike are one trace."""
+    """Colour and dash of thin lines; those that look alike are one trace."""
 
     color: str
     dash: str = "solid"
-    opacity: float = 0.6
 
 
 def looks_of_arms(styles: Mapping[str, ArmStyle]) -> dict[str, LineLook]:
@@ -39,8 +39,7 @@ def looks_of_points(arms: Sequence[str], kinds: Mapping[str, str]) -> dict[str, 
     """The look of each point's cells in a space, in drawing order: that of its kind, as if stopped where it failed."""
     order = list(KIND_STYLES)
     drawn = sorted(arms, key=lambda arm: order.index(kinds.get(arm, STOPPED)))
-    styles = {arm: KIND_STYLES[kinds.get(arm, STOPPED)] for arm in drawn}
-    return {arm: LineLook(style.color, opacity=min(style.opacity, 0.8)) for arm, style in styles.items()}
+    return {arm: LineLook(KIND_STYLES[kinds.get(arm, STOPPED)].color) for arm in drawn}
 
 
 def cell_curve_figures(data: StudyData, looks: Mapping[str, LineLook]) -> FigureGroup:
@@ -60,11 +59,12 @@ def cell_curve_figures(data: StudyData, looks: Mapping[str, LineLook]) -> Figure
     ends = [curve.values[-1] for curve in cells]
     last = f"Their last values lie between {number(min(ends))} and {number(max(ends))}."
     alt = f"{title} by epoch, a thin line for each of {count(len(cells), 'cell')}{lost}. {last}"
-    full = sum(len(curve.epochs) == MOST_POINTS for curve in cells)
-    note = f"Of a cell with more than {MOST_POINTS} epochs, {MOST_POINTS} are drawn, the first and the last among them."
+    notes = ["A dot is a cell with one epoch."] * any(len(curve.epochs) == 1 for curve in cells)
+    most = f"Of a cell with more than {MOST_POINTS} epochs, {MOST_POINTS} are drawn, the first and the last among them."
+    notes += [most] * any(len(curve.epochs) == MOST_POINTS for curve in cells)
     figure = cell_curves_figure(panel, looks)
     hint = BETTER[panel.metric.direction]
-    return FigureGroup("", (Figure("cell-curves", title, alt, figure, note if full else "", hint),))
+    return FigureGroup("", (Figure("cell-curves", title, alt, figure, " ".join(notes), hint),))
 
 
 def cell_curves_figure(panel: CellCurvesPanel, looks: Mapping[str, LineLook]) -> go.Figure:
@@ -75,6 +75,7 @@ def cell_curves_figure(panel: CellCurvesPanel, looks: Mapping[str, LineLook]) ->
         looks: The look of every arm's cells, in drawing order.
     """
     figure = go.Figure()
+    opacity = 0.6 if len(panel.curves) <= _DENSE else 0.3
     alike: dict[LineLook, list[CellCurve]] = {look: [] for look in looks.values()}
     for curve in panel.curves:
         alike[looks[curve.arm]].append(curve)
@@ -84,7 +85,7 @@ def cell_curves_figure(panel: CellCurvesPanel, looks: Mapping[str, LineLook]) ->
             [curve for curve in curves if len(curve.epochs) == 1],
         ):
             if own:
-                figure.add_trace(_trace(own, look))
+                figure.add_trace(_trace(own, look, opacity))
     values = [value for curve in panel.curves for value in curve.values]
     first, last = min(curve.epochs[0] for curve in panel.curves), max(curve.epochs[-1] for curve in panel.curves)
     pad = 0.02 * (last - first)  # room for marks of the one that is emphasised, so that it moves no other
@@ -99,7 +100,7 @@ def drawn_cells(figure: go.Figure) -> set[str]:
     return {cell for trace in figure.data for *_, cell in trace.meta["runs"]}
 
 
-def _trace(curves: Sequence[CellCurve], look: LineLook) -> go.Scatter:
+def _trace(curves: Sequence[CellCurve], look: LineLook, opacity: float) -> go.Scatter:
     """Several cells as one trace, with gaps between them: lines, or marks where each has one point."""
     xs: list[int | None] = []
     ys: list[float | None] = []
@@ -112,7 +113,7 @@ def _trace(curves: Sequence[CellCurve], look: LineLook) -> go.Scatter:
         mode="lines" if len(curves[0].epochs) > 1 else "markers",
         line={"color": look.color, "width": 1, "dash": look.dash},
         marker={"color": look.color, "size": 4},
-        opacity=look.opacity,
+        opacity=opacity,
         hovertemplate="%{text}, epoch %{x}: %{y:.3f}<extra></extra>",
         **of_runs([(curve.arm, len(curve.epochs), _name(curve), curve.cell_id) for curve in curves]),
     )

@@ -6,10 +6,9 @@ import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from fgtune.analysis.formatting import MetricInfo
+from fgtune.analysis.formatting import MetricInfo, minute_text
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.level_panels import shown_groups
 from fgtune.analysis.search.axes import axes_of
@@ -135,14 +134,6 @@ def _looks(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[tuple[str, 
     return tuple((arm.name, arm.label, styles[arm.name]) for arm in data.arms) if len(data.arms) <= MOST_ROWS else ()
 
 
-def _minute(moment: str) -> str:
-    """A recorded time as readers write it, in UTC; as it is where it is none."""
-    try:
-        return datetime.fromisoformat(moment).astimezone(UTC).strftime("%Y-%m-%d at %H:%M UTC")
-    except ValueError:
-        return moment
-
-
 def page_context(data: StudyData, summary: StudySummary) -> dict[str, Any]:
     """Everything that the template reads besides scripts and styles.
 
@@ -194,6 +185,6 @@ def page_context(data: StudyData, summary: StudySummary) -> dict[str, Any]:
             "execution": data.study.execution.to_plain(),
         },
         "provenance": flatten(data.provenance),
-        "last_finished": _minute(max((result.finished_at for result in data.results.values()), default="")),
+        "last_finished": minute_text(max((result.finished_at for result in data.results.values()), default="")),
         "trainer_seconds": math.fsum(result.seconds for result in data.results.values()),
     }

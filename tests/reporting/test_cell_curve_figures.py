@@ -58,7 +58,7 @@ def test_each_cell_is_one_line_in_the_colour_of_its_arm_which_says_its_seed_and_
     assert sorted(ends) == ["failed", "stopped early"]
 
 
-def test_a_cell_of_one_epoch_is_a_mark(study):
+def test_a_cell_of_one_epoch_is_a_mark(study, monkeypatch):
     panel = cell_curves_panel(study)
     first = replace(panel.curves[0], epochs=(1,), values=(0.5,))
     panel = replace(panel, curves=(first, *panel.curves[1:]))
@@ -66,6 +66,11 @@ def test_a_cell_of_one_epoch_is_a_mark(study):
         run[3]: trace.mode for run, _, trace in _lines(cell_curves_figure(panel, looks_of_arms(arm_styles(study.arms))))
     }
     assert [cell for cell, mode in modes.items() if mode == "markers"] == [first.cell_id]
+    assert "A dot" not in cell_curve_figures(study, looks_of_arms(arm_styles(study.arms))).figures[0].note
+    monkeypatch.setattr(module, "cell_curves_panel", lambda _: panel)
+    assert (
+        cell_curve_figures(study, looks_of_arms(arm_styles(study.arms))).figures[0].note.startswith("A dot is a cell")
+    )
     assert set(modes.values()) == {"markers", "lines"}
 
 

@@ -205,7 +205,7 @@ def _emphasised(page: Page) -> list[str]:
         "document.getElementById('cell-curves')._fullData.map(t => [t.line.width, t.opacity, t.text.find(Boolean)])"
     )
     thick = [name for width, opacity, name in found if (width, opacity) == (3, 1)]
-    assert {(width, opacity) for width, opacity, _ in found} <= ({(1, 0.3), (3, 1)} if thick else {(1, 0.6)})
+    assert {(width, round(opacity, 3)) for width, opacity, _ in found} <= ({(1, 0.4), (3, 1)} if thick else {(1, 0.6)})
     told = page.locator("#followed").inner_text() if page.locator("#followed").is_visible() else ""
     assert told.startswith(f"Emphasised: {thick[0]}." if thick else "")
     assert bool(told) == bool(thick)

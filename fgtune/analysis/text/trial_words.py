@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from fgtune.analysis.formatting import number
+from fgtune.analysis.formatting import minute_text, number
 from fgtune.analysis.inputs import StudyData
 from fgtune.results.folder import IMPORTS
 from fgtune.text import count
@@ -96,7 +96,8 @@ def import_facts(data: StudyData) -> tuple[tuple[str, str], ...]:
 def _facts(data: StudyData, imports: list[Mapping[str, object]]) -> Iterator[tuple[str, str]]:
     counts, last = data.count(), imports[-1]
     seeds = len(data.study.seed_list)
-    yield "Table", f"{last['source']}, {last['rows']} rows, SHA-256 {str(last['sha256'])[:16]}…, read at {last['at']}"
+    read = minute_text(str(last["at"]))
+    yield "Table", f"{last['source']}, {last['rows']} rows, SHA-256 {str(last['sha256'])[:16]}…, read on {read}"
     if len(imports) > 1:
         yield "Imports", f"{len(imports)}; every earlier row is in the last table as it was"
     ended = counts.planned - counts.missing

@@ -40,7 +40,7 @@
     const found = followed(data);
     note.hidden = !found.length;
     note.querySelector("span").textContent = found.length ? `Emphasised: ${plain(found[0].meta.runs[0][2])}.` : "";
-    return found.length ? [...data.map((trace) => ({ ...trace, opacity: trace.opacity / 2 })), ...found] : data;
+    return found.length ? [...data.map((trace) => ({ ...trace, opacity: trace.opacity / 1.5 })), ...found] : data;
   };
   const unpacked = async (element) => {
     const bytes = Uint8Array.from(atob(element.textContent), (sign) => sign.charCodeAt(0));

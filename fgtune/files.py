@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from pydantic_core import from_json
+
 from fgtune.errors import ConfigError, StudyFolderError
 
 T = TypeVar("T")
@@ -223,7 +225,7 @@ class JsonLines(Generic[T]):
         """The values of what the file held; raises like ``read``."""
         *lines, tail = content.split(b"\n")
         values = []
-        with _uncollected():
+        with uncollected():
             for number, line in enumerate(lines, start=1):
                 value = self._parse(line)
                 if value is None:
@@ -234,7 +236,7 @@ class JsonLines(Generic[T]):
 
     def _parse(self, line: bytes) -> T | None:
         try:
-            plain = json.loads(line)
+            plain = _decoded(line)
             if self._chained:
                 plain.pop(PREVIOUS, None)
             return self._parse_object(plain)
@@ -254,8 +256,16 @@ class JsonLines(Generic[T]):
             os.write(descriptor, b"\n")  # opened for appending, so it goes to the end
 
 
+def _decoded(line: bytes) -> Any:
+    """What ``json.loads`` gives or raises, in half the time; what Pydantic's parser refuses is left to it."""
+    try:
+        return from_json(line)
+    except ValueError:
+        return json.loads(line)
+
+
 @contextmanager
-def _uncollected() -> Iterator[None]:
+def uncollected() -> Iterator[None]:
     """Without searches for garbage while many objects are made that all stay: they take a quarter of the time."""
     was = gc.isenabled()
     gc.disable()

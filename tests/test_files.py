@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import gc
 import json
+import math
 import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from fgtune.files import JsonLines, private_folder, replacing, write_atomically
+from fgtune.files import JsonLines, _decoded, private_folder, replacing, uncollected, write_atomically
 from fgtune.text import first_of
 
 
@@ -71,3 +75,66 @@ def test_a_private_folder_is_the_users_own_and_no_link(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "getuid", lambda: folder.stat().st_uid + 1)
     with pytest.raises(PermissionError, match="somebody else"):
         private_folder(folder)
+
+
+ODD = [
+    b"", b"NaN", b"-NaN", b"nan", b"Infinity", b"-Infinity", b"[1e400]", b"[-0]", b"[-0.0]", b"[1e-400]", b"[1E5]",
+    b"1.", b".5", b"+1", b"01", b"-01", b"1e", b"1_0", b"0x10", b"1" * 400, b"1" * 4300, b"9223372036854775808",
+    b"[9007199254740993.0]", b"[2.2250738585072011e-308]", b'{"a": 1, "b": 2, "a": 3}', b"[1,]", b"{} ", b"{}\r",
+    b"{}\x00", b"\x0c1", b"\xc2\xa01", b"tru", b"'a'", b'["\x01"]', b'["a\tb"]', b'["\x7f"]', b'"\\ud800"',
+    b'"\\u00e9\\ud83d\\ude00"', b'["\\x41"]', b'["\\/"]', b"\xff", b'["\xed\xa0\x80"]', b"\xef\xbb\xbf{}",
+    '{"a": 1}'.encode("utf-16"), b"/**/1", b"[" * 300 + b"]" * 300, b"[" * 5000,
+]  # fmt: skip
+"""JSON at its edges, and what is no JSON."""
+
+
+def what(decode, line):
+    """The value with its types, as text in which nan equals itself; or that there is none."""
+    try:
+        return repr(decode(line))
+    except (ValueError, RecursionError):
+        return None
+
+
+@pytest.mark.parametrize("line", ODD, ids=lambda line: repr(line[:20]))
+def test_a_line_is_read_as_the_standard_library_reads_it(line):
+    assert what(_decoded, line) == what(json.loads, line)
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda below: st.lists(below) | st.dictionaries(st.text(), below),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(PLAIN, st.booleans())
+def test_what_was_written_is_read_to_the_last_bit(value, ascii_only):
+    line = json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
+    assert what(_decoded, line) == what(json.loads, line)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.floats(allow_nan=False, allow_infinity=False), st.integers(0, 25))
+def test_numbers_are_the_nearest_ones(number, digits):
+    for text in (repr(number), f"{number:.{digits}e}"):
+        found = _decoded(text.encode())
+        assert (found, math.copysign(1.0, found)) == (float(text), math.copysign(1.0, float(text)))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.binary(max_size=30)
+    | st.text('{}[]",:0123456789eE+-. truefalsn\\\\u\ud800', max_size=20).map(
+        lambda text: text.encode("utf-8", "surrogatepass")
+    )
+)
+def test_what_is_no_json_is_refused_as_the_standard_library_does(line):
+    assert what(_decoded, line) == what(json.loads, line)
+
+
+def test_garbage_is_collected_again_afterwards():
+    with pytest.raises(KeyError), uncollected():  # noqa: PT012
+        assert not gc.isenabled()
+        raise KeyError
+    assert gc.isenabled()

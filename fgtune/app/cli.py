@@ -176,8 +176,10 @@ app.command("report")(rebuild_report)
 def status(folder: FolderArgument) -> None:
     """Show how far a study is, what failed, how long the rest takes, and how to go on."""
     from fgtune.app.status import print_status, read_status
+    from fgtune.files import uncollected
 
-    print_status(read_status(folder), console())
+    with uncollected():  # what a ledger holds stays to the end
+        print_status(read_status(folder), console())
 
 
 @app.command("power")

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from fgtune.config.reading.source import Origins
 from fgtune.config.schema.base import ARM_PATTERN, DOTTED_PATTERN, METRIC_PATTERN, NAME_PATTERN, PART_PATTERN, Config
+from fgtune.config.schema.descriptions import descriptions
 from fgtune.config.schema.paths import (
     Path,
     all_paths,
@@ -188,8 +189,7 @@ class _Explainer:
     def _purpose(self, path: Path) -> str:
         """The fix for a missing key: what it is for."""
         model = model_at(self.root, self.data, path[:-1])
-        field = model.model_fields.get(str(path[-1])) if model is not None else None
-        what = (field.description or "").split("\n")[0].rstrip(".") if field is not None else ""
+        what = descriptions(model).get(str(path[-1]), "").split("\n")[0].rstrip(".") if model is not None else ""
         return f"add `{path[-1]}:`" + (f" ({what})" if what else "")
 
     def _default(self, path: Path) -> str:

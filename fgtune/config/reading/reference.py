@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from fgtune.config.schema.base import METRIC_PATTERN, Config
+from fgtune.config.schema.descriptions import descriptions
 from fgtune.config.schema.study import Study
 from fgtune.config.schema.tuning import OBJECTIVE_PATTERN
 
@@ -89,7 +90,7 @@ def settings_page(root: type[Config] = Study) -> str:
         if fields:
             parts.append("| setting | type | default | what it does |\n|---|---|---|---|")
             for name, field in fields:
-                parts.append(f"| `{name}` | {_type_text(field)} | {_default(field)} | {_about(field)} |")
+                parts.append(f"| `{name}` | {_type_text(field)} | {_default(field)} | {_about(model, name)} |")
             parts[-1] += "\n"
     return "\n".join(parts).rstrip() + "\n"
 
@@ -168,8 +169,8 @@ def _default(field: FieldInfo) -> str:
     return f"`{shown or (list(value) if isinstance(value, tuple) else value)}`".replace("(", "[").replace(")", "]")
 
 
-def _about(field: FieldInfo) -> str:
-    return _escaped(" ".join((field.description or "").split()))
+def _about(model: type[BaseModel], name: str) -> str:
+    return _escaped(" ".join(descriptions(model).get(name, "").split()))
 
 
 def _escaped(text: str) -> str:

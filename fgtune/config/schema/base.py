@@ -16,13 +16,16 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     JsonValue,
     Strict,
     ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError
+
+from fgtune.config.schema.descriptions import descriptions
 
 HASH_SCHEME = 4
 """How configs become hashes, as ``provenance.json`` records it: 1 hashed the whole config, 2 its ``identity``; with 3,
@@ -37,12 +40,20 @@ part of every hash, so that no id is mistaken for one of an earlier scheme.
 class Config(BaseModel):
     """A frozen config node. Build one from plain data with ``from_plain``; change one by merging and rebuilding."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     implied: ClassVar[Mapping[str, Any]] = {}
     """Values implied for omitted fields that have no default of their own because a validator fills them in."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler, /) -> dict[str, Any]:
+        """The JSON schema, with what every setting means."""
+        schema = handler(core_schema)
+        properties = handler.resolve_ref_schema(schema).get("properties", {})
+        for name, text in descriptions(cls).items():
+            if name in properties:
+                properties[name].setdefault("description", text)
+        return schema
 
     @classmethod
     def from_plain(cls, data: Any) -> Self:

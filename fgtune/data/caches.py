@@ -7,6 +7,7 @@ import os
 import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -60,13 +61,18 @@ def kept_arrays(kind: str, key: str, make: Callable[[], dict[str, AnyArray]]) ->
             file = cache_folder(kind) / f"{key}.npz"
             stack.enter_context(FileLock(file.with_suffix(".lock")))
         except (DataError, OSError, NotImplementedError) as error:
-            logger.warning("%s are worked out anew in every process: %s", kind, error)
+            _warn_once(f"{kind} are worked out anew in every process: {error}")
             return make()
         found = _read(file)
         if found is None:
             found = make()
             _write(file, found)
         return found
+
+
+@cache
+def _warn_once(text: str) -> None:
+    logger.warning(text)
 
 
 def _read(file: Path) -> dict[str, AnyArray] | None:

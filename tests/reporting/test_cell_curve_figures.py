@@ -53,6 +53,7 @@ def test_each_cell_is_one_line_in_the_colour_of_its_arm_which_says_its_seed_and_
         assert points == [(x, pytest.approx(y, rel=1e-4)) for x, y in zip(curve.epochs, curve.values, strict=True)]
         assert (trace.line.color, trace.line.dash) == (styles[arm].color, styles[arm].dash)
         assert arm == curve.arm
+        assert trace.hovertemplate == "%{text}, epoch %{x}: %{y:.3f}<extra></extra>"
         assert name.startswith(f"{curve.label}, seed {curve.seed}")
     ends = [run[2].rpartition(", ")[2] for run, _, _ in lines.values() if run[2].count(",") > 1]
     assert sorted(ends) == ["failed", "stopped early"]

@@ -224,6 +224,13 @@ def test_a_cell_leads_to_its_own_curve_and_back_and_a_reload_keeps_it(open_at):
     address = f"#learning-cells&arms=num_fine_ratio%3D0.8&cell={cell}"
     assert page.evaluate("[location.hash, document.activeElement.id]") == [address, "learning-cells"]
     assert _emphasised(page) == ["K_F/K_F* 0.8, seed 2"]
+    page.evaluate(
+        "Plotly.Fx.hover('cell-curves', [{ pointNumber: 0, "
+        "curveNumber: document.getElementById('cell-curves').data.length - 1 }])"
+    )
+    assert re.fullmatch(
+        r"K_F/K_F\* 0\.8, seed 2, epoch 1: 0\.\d{3}", page.locator("#cell-curves .hovertext").text_content()
+    )
     assert _rows(page, "Arms") == ["K_F/K_F* 1.0", "K_F/K_F* 0.8"]
     assert 0 <= page.locator("#learning-cells").bounding_box()["y"] < 300
     page.reload()

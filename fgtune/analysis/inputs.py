@@ -12,6 +12,7 @@ from fgtune.analysis.agreement import Agreements
 from fgtune.analysis.formatting import MetricInfo, factor_name, level_text, metric_info
 from fgtune.config.arms.arm_search import arm_search_folders
 from fgtune.config.arms.comparison import DATASET
+from fgtune.config.schema.objective import ORACLE_WEIGHTS
 from fgtune.config.schema.study import Study
 from fgtune.errors import StudyFolderError
 from fgtune.results.extension import recorded_looks
@@ -183,6 +184,11 @@ class StudyData:
         """Results of the cells of an arm that have ended, in the order of the plan."""
         return [self.results[cell.cell_id] for cell in self.cells(arm) if cell.cell_id in self.results]
 
+    @cached_property
+    def choosable(self) -> tuple[PlannedArm, ...]:
+        """The arms that someone without fine labels could run: none trains on them, or is given the true relations."""
+        return tuple(arm for arm in self.arms if not any(map(_reads_fine_labels, self.ended(arm.name)[:1])))
+
     def count(self, arm: str | None = None) -> Counts:
         """The cells of an arm, or of the whole plan, by how they ended."""
         cells = self.planned if arm is None else self.cells(arm)
@@ -266,6 +272,12 @@ class StudyData:
             if result.state is not CellState.COMPLETE or undefined:
                 seeds.append(cell.seed)
         return tuple(seeds)
+
+
+def _reads_fine_labels(result: CellResult) -> bool:
+    """Whether a cell trained on fine labels, or was given the true relations."""
+    objective, relations = (result.config.get(part, {}) for part in ("objective", "relations"))
+    return relations.get("mode") == "oracle" or any(objective.get(weight, 0.0) > 0 for weight in ORACLE_WEIGHTS)
 
 
 def read_study(folder: StudyFolder) -> StudyData:

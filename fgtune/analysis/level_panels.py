@@ -267,11 +267,11 @@ def choice_panels(
     if not shown:
         return ()
     primary, trials = data.info(data.study.metrics.primary), trials_of(data, ARM_METRICS)
-    datasets = {arm.name: arm.dataset for arm in data.arms}
+    datasets = {arm.name: arm.dataset for arm in data.choosable}
     names = {arm.name: data.shown_name(arm) for arm in data.arms}
     found = []
     for choice in shown:
-        own = [trial for trial in trials if datasets[trial.arm] == choice.dataset]
+        own = [trial for trial in trials if datasets.get(trial.arm) == choice.dataset]
         kinds = {trial.arm: BEST if trial.arm == choice.best_arm else COMPLETE for trial in own}
         kinds |= {trial.arm: BASELINE for trial in own if trial.is_baseline}
         points = _both(own, kinds, data.info(choice.criterion), primary)

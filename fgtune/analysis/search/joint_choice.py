@@ -110,7 +110,7 @@ def joint_choices(data: StudyData) -> tuple[JointChoice, ...]:
     if judge is None or data.study.design.varies_streams or data.study.trial.discovery is None:
         return ()
     by_dataset: dict[str, list[PlannedArm]] = {}
-    for arm in data.arms:
+    for arm in data.choosable:
         by_dataset.setdefault(arm.dataset, []).append(arm)
     found = [_choice(data, dataset, arms, judge) for dataset, arms in by_dataset.items()]
     return tuple(each for each in found if each is not None)

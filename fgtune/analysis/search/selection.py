@@ -80,7 +80,8 @@ class Choice:
 class LabelFreeChoice(Choice):
     """Which arm of a study a label-free metric would choose.
 
-    Every arm counts, including the baseline: a user without fine labels would have to choose among all of them.
+    Every arm counts, including the baseline, but those that read fine labels: a user without these would have to choose
+    among all others.
 
     Attributes:
         dataset: The data set in a comparison over several, else empty.
@@ -165,12 +166,12 @@ def label_free_choices(data: StudyData) -> tuple[LabelFreeChoice, ...]:
     design = data.study.design
     if design.samples_points or design.varies_streams or not primary.oracle or primary.direction == "none":
         return ()
-    arms_on = Counter(arm.dataset for arm in data.arms)
-    if max(arms_on.values()) < _FEWEST_ARMS:
+    arms_on = Counter(arm.dataset for arm in data.choosable)
+    if max(arms_on.values(), default=0) < _FEWEST_ARMS:
         return ()
     trials = {trial.arm: trial for trial in trials_of(data, ARM_METRICS)}
     by_dataset: dict[str, list[Trial]] = {}
-    for arm in data.arms:
+    for arm in data.choosable:
         by_dataset.setdefault(arm.dataset, []).append(trials[arm.name])
     found = []
     for dataset, arms in by_dataset.items():

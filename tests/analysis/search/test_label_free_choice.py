@@ -12,6 +12,7 @@ from scipy import stats
 from fgtune.analysis.agreement import measure_agreement
 from fgtune.analysis.formatting import metric_info
 from fgtune.analysis.inputs import read_study
+from fgtune.analysis.level_panels import choice_panels
 from fgtune.analysis.search.joint_choice import joint_choices
 from fgtune.analysis.search.selection import _scores_without, label_free_choices
 from fgtune.analysis.trials import trials_of
@@ -31,10 +32,11 @@ ARMS = {  # accuracy, silhouette, loss: by seed 0; seed 1 has a little more of e
 
 @pytest.fixture
 def folder_of(synthetic, tmp_path):
-    def write(arms=ARMS, datasets=None, pruned=frozenset(), seeds=2):
+    def write(arms=ARMS, datasets=None, pruned=frozenset(), seeds=2, more=None):
+        own = {name: {"epochs": 10 + rank} | (more or {}).get(name, {}) for rank, name in enumerate(arms)}
         design = {
             "kind": "comparison",
-            "arms": [{"name": name, "set": {"epochs": 10 + rank}} for rank, name in enumerate(arms)],
+            "arms": [{"name": name, "set": changes} for name, changes in own.items()],
             "datasets": datasets or {},
         }
         study = {
@@ -51,6 +53,19 @@ def folder_of(synthetic, tmp_path):
         return folder
 
     return write
+
+
+@pytest.mark.parametrize("reads", [{"objective.preset": "fine"}, {"relations.mode": "oracle"}])
+def test_an_arm_that_reads_fine_labels_is_no_choice_and_no_best_arm(folder_of, reads):
+    arms = ARMS | {"bound": (0.99, 0.9, 0.1)}
+    data = read_study(folder_of(arms, more={"bound": reads}))
+    assert [arm.name for arm in data.arms] == [*ARMS, "bound"]
+    assert [arm.name for arm in data.choosable] == list(ARMS)
+    choices = label_free_choices(data)
+    assert [(each.arm, each.best_arm, each.n) for each in choices] == [("b", "c", 5), ("d", "c", 5)]
+    assert {point.trial.arm for _, panel in choice_panels(data, choices, {CRITERION}) for point in panel.points} == set(
+        ARMS
+    )
 
 
 def test_each_label_free_metric_chooses_its_best_arm_and_pays_the_difference(folder_of):

@@ -186,7 +186,7 @@ class StudyData:
 
     @cached_property
     def choosable(self) -> tuple[PlannedArm, ...]:
-        """The arms that someone without fine labels could run: none trains on them, or is given the true relations."""
+        """The arms that read no fine labels: none trains on them, or is given the true relations; K_F* may be known."""
         return tuple(arm for arm in self.arms if not any(map(_reads_fine_labels, self.ended(arm.name)[:1])))
 
     def count(self, arm: str | None = None) -> Counts:

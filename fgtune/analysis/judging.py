@@ -14,7 +14,7 @@ from fgtune.analysis.text.answer import contrast_sentence
 from fgtune.analysis.verdicts.deciding import corrected_together, judge
 from fgtune.analysis.verdicts.grounds import lost_cells, pairs_of, shapes_of
 from fgtune.analysis.verdicts.judgement import Case, Judgement, Rules, Verdict
-from fgtune.analysis.verdicts.look_tests import LookTests, sequential_p_values, spent_shares, tests_of
+from fgtune.analysis.verdicts.look_tests import LookTests, last_look, sequential_p_values, spent_shares, tests_of
 from fgtune.analysis.verdicts.power import (
     FEWEST_PILOT,
     SeedAdvice,
@@ -93,7 +93,7 @@ def _case(
         shape=shape,
         same_run=data.same_run(arm),
         names=(arm.label, baseline.label),
-        looks=tuple((test.pairs, test.different, test.equivalent) for test in tests),
+        last_look=last_look(tests, shares),
     )
 
 

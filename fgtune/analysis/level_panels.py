@@ -150,7 +150,7 @@ def _with_zero(axis: Axis) -> tuple[Axis, float]:
     Weights are often listed as 0 and numbers of several magnitudes, which crowd at one end of a linear scale: then the
     scale is logarithmic, and 0 stands apart at its left end, as far off as neighbours are on average.
     """
-    positive = axis.numbers[1:]
+    positive = [number for number in axis.numbers if number > 0]
     if not axis.numbers or axis.numbers[0] != 0 or len(positive) > _MOST_BESIDE_ZERO or not spans_magnitudes(positive):
         return axis, 0.0
     zero = positive[0] / (positive[-1] / positive[0]) ** (1 / (len(positive) - 1))

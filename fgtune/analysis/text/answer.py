@@ -122,7 +122,8 @@ def _grounds(contrast: PairedContrast, judgement: Judgement, advice: SeedAdvice 
     if judgement.doubt and judgement.tests_say is Verdict.UNDECIDED:
         return f"; {judgement.reason}"
     if judgement.doubt:
-        return f"; these pairs alone say {judgement.tests_say.value}, but {judgement.reason}"
+        said = f"{judgement.earlier} pairs said" if judgement.earlier else "these pairs alone say"
+        return f"; {said} {judgement.tests_say.value}{' before' if judgement.earlier else ''}, but {judgement.reason}"
     if contrast.n < 2 or advice is None:
         return f"; {judgement.reason}"
     if contrast.estimate.sd == 0.0:

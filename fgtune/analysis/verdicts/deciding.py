@@ -9,13 +9,12 @@ few cells would have missed.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 from fgtune.analysis.formatting import number, p_text
 from fgtune.analysis.verdicts.doubts import carried, doubts, lost_words
-from fgtune.analysis.verdicts.judgement import Case, Doubt, Judgement, Rules, Verdict, stopped_pairs
+from fgtune.analysis.verdicts.judgement import Case, Doubt, Judgement, LastLook, Rules, Verdict, stopped_pairs
 from fgtune.analysis.verdicts.statistics import cut, holm
 
 
@@ -33,8 +32,21 @@ def corrected_together(cases: Sequence[Case]) -> list[Case]:
     """The cases with their p-values corrected, those of a difference and those of equivalence each among themselves."""
     different = holm([case.p_adjusted for case in cases])
     equivalent = holm([case.p_equivalent for case in cases])
-    corrected = zip(cases, different, equivalent, strict=True)
-    return [replace(case, p_adjusted=p, p_equivalent=close) for case, p, close in corrected]
+    corrected = zip(cases, different, equivalent, _last_looks(cases), strict=True)
+    return [replace(case, p_adjusted=p, p_equivalent=close, last_look=look) for case, p, close, look in corrected]
+
+
+def _last_looks(cases: Sequence[Case]) -> list[LastLook | None]:
+    """The last looks of the cases, whose p-values are corrected as those of all looks are."""
+    looks = [case.last_look for case in cases]
+    different = holm(
+        [case.p_adjusted if look is None else look.different for case, look in zip(cases, looks, strict=True)]
+    )
+    equivalent = holm(
+        [case.p_equivalent if look is None else look.equivalent for case, look in zip(cases, looks, strict=True)]
+    )
+    corrected = zip(looks, different, equivalent, strict=True)
+    return [None if look is None else replace(look, different=p, equivalent=close) for look, p, close in corrected]
 
 
 def judge(case: Case, rules: Rules) -> Judgement:
@@ -54,6 +66,9 @@ def judge(case: Case, rules: Rules) -> Judgement:
     elif tested is Verdict.UNDECIDED and (seeds := carried(case, rules)):
         doubt, reason = "shape", seeds
     contrast, level = case.contrast, 1 - 2 * rules.alpha
+    earlier = _earlier(case, rules, tested)
+    if earlier and verdict is not Verdict.UNDECIDED:
+        reason = f"{reason}, as {earlier} pairs showed before; all {contrast.n} by themselves do not"
     tost_low, tost_high = cut(contrast.estimate.at(level), contrast.estimate.mean, contrast.limits)
     return Judgement(
         verdict=verdict,
@@ -67,19 +82,18 @@ def judge(case: Case, rules: Rules) -> Judgement:
         baseline_lost=case.baseline_lost,
         doubt=doubt,
         tests_say=tested,
-        earlier=_earlier(case, rules, tested),
+        earlier=earlier,
     )
 
 
 def _earlier(case: Case, rules: Rules, tested: Verdict) -> int:
-    """Pairs at the earlier look that an answer comes from; 0 where all pairs, uncorrected, give it too."""
-    if tested is Verdict.UNDECIDED or not case.looks or case.same_run:
+    """Pairs at the earlier look that an answer comes from; 0 where all pairs by themselves give it too."""
+    found = case.last_look
+    if tested is Verdict.UNDECIDED or found is None or case.same_run:
         return 0
-    p_values = [(different, equivalent)[tested is Verdict.EQUIVALENT] for _, different, equivalent in case.looks]
-    if p_values[-1] <= rules.alpha:
-        return 0
-    least = min(range(len(p_values)), key=lambda look: math.inf if math.isnan(p_values[look]) else p_values[look])
-    return case.looks[least][0] if least < len(p_values) - 1 else 0
+    part = int(tested is Verdict.EQUIVALENT)
+    alone = (found.different, found.equivalent)[part]
+    return found.pairs[part] if alone > rules.alpha and found.pairs[part] < case.contrast.n else 0
 
 
 def _tested(case: Case, rules: Rules) -> tuple[Verdict, str]:

@@ -99,6 +99,21 @@ class Rules:
 
 
 @dataclass(frozen=True)
+class LastLook:
+    """What all pairs of a contrast give as if nobody had looked before, and the look that its answer comes from.
+
+    Attributes:
+        different: P-value of a difference, which pays for no look; corrected as ``Case.p_adjusted`` is.
+        equivalent: The same of equivalence.
+        pairs: Pairs at the look that the p-value of a difference comes from, and that of equivalence.
+    """
+
+    different: float
+    equivalent: float
+    pairs: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class Case:
     """One contrast with all that bears on its verdict.
 
@@ -117,7 +132,7 @@ class Case:
         same_run: Whether arm and baseline agree in every metric of every pair, to the last bit.
         names: The arm's and the baseline's name in ``shape``.
         who: What a sentence calls the arm that lost cells.
-        looks: Pairs, p of a difference and p of equivalence at every look, uncorrected, the last one of all pairs.
+        last_look: What all pairs give by themselves; None with a single look.
     """
 
     contrast: PairedContrast
@@ -134,7 +149,7 @@ class Case:
     same_run: bool = False
     names: tuple[str, str] = ("", "")
     who: str = "it"
-    looks: tuple[tuple[int, float, float], ...] = ()
+    last_look: LastLook | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fgtune.analysis.inputs import StudyData
-from fgtune.analysis.verdicts.judgement import Rules
+from fgtune.analysis.verdicts.judgement import LastLook, Rules
 from fgtune.analysis.verdicts.looks import kept_shares, planned_shares, sequential_p
 from fgtune.analysis.verdicts.robust import equivalence_p, summary_of
 from fgtune.analysis.verdicts.statistics import PairedContrast
@@ -71,11 +71,36 @@ def sequential_p_values(tests: Sequence[LookTests], shares: Sequence[float]) -> 
         tests: At each look, at least one.
         shares: Share of alpha spent up to each look.
     """
-    last, pairs = tests[-1], [test.pairs for test in tests]
+    pairs, (different, equivalent) = [test.pairs for test in tests], _counted(tests)
+    return sequential_p(different, pairs, shares), sequential_p(equivalent, pairs, shares)
+
+
+def _counted(tests: Sequence[LookTests]) -> tuple[list[float], list[float]]:
+    """P-values of a difference and of equivalence at every look, 1 where all pairs contradict an earlier one."""
+    last = tests[-1]
     inside = last.equivalent <= 0.5  # a one-sided p-value above a half: the summary lies outside the margin
     different = [_unless(test.different, test is last or test.effect * last.effect > 0) for test in tests]
-    equivalent = [_unless(test.equivalent, test is last or inside) for test in tests]
-    return sequential_p(different, pairs, shares), sequential_p(equivalent, pairs, shares)
+    return different, [_unless(test.equivalent, test is last or inside) for test in tests]
+
+
+def last_look(tests: Sequence[LookTests], shares: Sequence[float]) -> LastLook | None:
+    """What all pairs give as if nobody had looked before; None with a single look. Arguments as above."""
+    if len(tests) < 2:
+        return None
+    sizes = [test.pairs for test in tests]
+    places = [_least([_only(look, part, shares, sizes) for look in range(len(tests))]) for part in _counted(tests)]
+    return LastLook(tests[-1].different, tests[-1].equivalent, (sizes[places[0]], sizes[places[1]]))
+
+
+def _only(look: int, p_values: Sequence[float], shares: Sequence[float], sizes: Sequence[int]) -> float:
+    """The sequential p-value where no other look counts; the others stay, with what they may have spent."""
+    known = [_unless(p_value, at == look) for at, p_value in enumerate(p_values)]
+    return 1.0 if math.isnan(p_values[look]) else sequential_p(known, sizes, shares)
+
+
+def _least(p_values: Sequence[float]) -> int:
+    """The last of the smallest."""
+    return min(range(len(p_values)), key=lambda look: (p_values[look], -look))
 
 
 def _unless(p_value: float, agrees: bool) -> float:

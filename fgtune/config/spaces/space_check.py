@@ -62,7 +62,7 @@ def build_space(loaded: LoadedStudy, design: SearchDesign, resolve: Resolve) -> 
         base=loaded.study.trial,
         resolve=resolve,
     )
-    _try_out(loaded, space)
+    _try_out(loaded, design, space)
     _check_sampler(loaded, design, space)
     _check_start(loaded, design, space)
     return space
@@ -151,7 +151,7 @@ def _ordered(loaded: LoadedStudy, design: SearchDesign, conditions: dict[str, Ex
     return order
 
 
-def _try_out(loaded: LoadedStudy, space: SearchSpace) -> None:
+def _try_out(loaded: LoadedStudy, design: SearchDesign, space: SearchSpace) -> None:
     """Try points until it is clear that the space is sound; raise for what is wrong with it."""
     reasons: Counter[int | str] = Counter()
     seen: set[str] = set()
@@ -163,7 +163,7 @@ def _try_out(loaded: LoadedStudy, space: SearchSpace) -> None:
             break
         seen |= point.keys()
         try:
-            space.config(point)
+            config = space.config(point)
         except InfeasibleError as error:
             _blame_domain(loaded, space, point, error)
             if isinstance(error.__cause__, EvaluationError) and error.constraint is not None:
@@ -172,6 +172,8 @@ def _try_out(loaded: LoadedStudy, space: SearchSpace) -> None:
             reasons[_NUMBER.sub("..", str(error)) if error.constraint is None else error.constraint] += 1
         else:
             feasible.append(point)
+            if not design.oracle and _reads_fine_labels(config) and not _reads_fine_labels(space.base):
+                raise _reads_error(loaded, space, point)
     if not feasible:
         raise _nothing_left(loaded, space, reasons)
     for path in space.parameters:
@@ -184,6 +186,26 @@ def _try_out(loaded: LoadedStudy, space: SearchSpace) -> None:
             space.config(point)
         except InfeasibleError as error:
             _blame_domain(loaded, space, point, error)
+
+
+def _reads_fine_labels(config: BaseTrialConfig) -> bool:
+    """Whether a trial trains on fine labels or is given the true relations."""
+    own = config.discovery
+    return own is not None and (bool(own.objective.oracle_weights) or own.relations.mode == "oracle")
+
+
+def _reads_error(loaded: LoadedStudy, space: SearchSpace, point: Point) -> ConfigError:
+    """The error of a point that reads fine labels, at the parameter that makes it, or the last one that might."""
+    blamed = [path for path in point if path.partition(".")[0] in {"objective", "relations"}]
+    for path in blamed:
+        try:
+            if _reads_fine_labels(space.config({path: point[path]})):
+                blamed.append(path)
+                break
+        except (InfeasibleError, EvaluationError):
+            continue
+    rule, fix = "reads fine labels, which a search without `oracle` must not", "say `oracle: true`, or leave it out"
+    return loaded.error((*_PARAMETERS, blamed[-1]), rule, fix, value=point[blamed[-1]])
 
 
 def _tried(loaded: LoadedStudy, space: SearchSpace, rng: np.random.Generator, *, finite: bool) -> Iterator[Point]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,7 @@ from fgtune.analysis.formatting import metric_info
 from fgtune.analysis.text.answer import contrast_sentence
 from fgtune.analysis.verdicts.deciding import judge, judge_together
 from fgtune.analysis.verdicts.judgement import Case, LostCells, Rules, Verdict
+from fgtune.analysis.verdicts.look_tests import LookTests, last_look, sequential_p_values
 from fgtune.analysis.verdicts.robust import equivalence_p, summary_of
 from fgtune.analysis.verdicts.shape import Shape
 from fgtune.analysis.verdicts.statistics import mean_interval, paired_contrast
@@ -193,19 +195,56 @@ def test_a_seed_that_carries_an_undecided_mean_is_named():
     assert _judge([*BETTER, *BETTER[:4], -0.4], shape=odd, names=("third", "base")).doubt == ""
 
 
+SHARES = (0.8, 0.96, 0.992)
+
+
+def _looked(looks, shares=SHARES):
+    """The last look of a contrast with these pairs, effects, and p-values at its looks."""
+    tests = [LookTests(*look) for look in looks]
+    different, close = sequential_p_values(tests, shares[: len(tests)])
+    return {"p_adjusted": different, "p_equivalent": close, "last_look": last_look(tests, shares[: len(tests)])}
+
+
+NONE = math.nan
+
+
 @pytest.mark.parametrize(
-    ("looks", "earlier"),
+    ("looks", "shares", "verdict", "earlier"),
     [
-        ((), 0),
-        (((5, 0.9, 0.001),), 0),
-        (((5, 0.9, 0.001), (10, 0.6, 0.04)), 0),  # all pairs show it too
-        (((5, 0.9, 0.001), (10, 0.02, 0.09)), 5),
-        (((5, 0.9, 0.03), (8, 0.9, 0.001), (10, 0.02, 0.09)), 8),
+        (((10, 0.1, 0.001, NONE),), SHARES, Verdict.HELPS, 0),
+        (((5, 0.1, 0.001, NONE), (10, 0.1, 0.0001, NONE)), SHARES, Verdict.HELPS, 0),  # all pairs show it too
+        (((5, 0.1, 0.001, NONE), (10, 0.1, 0.07, NONE)), SHARES, Verdict.HELPS, 5),
+        (((3, -0.1, 0.0005, NONE), (6, 0.1, 0.004, NONE), (10, 0.05, 0.07, NONE)), SHARES, Verdict.HELPS, 6),
+        (((5, 0.1, 0.03, NONE), (8, 0.1, 0.001, NONE), (10, 0.1, 0.06, NONE)), (1.0, 1.0, 1.0), Verdict.HELPS, 5),
+        (((5, 0.0, 0.9, 0.001), (10, 0.01, 0.2, 0.09)), SHARES, Verdict.EQUIVALENT, 5),
+        (((5, 0.0, 0.9, 0.001), (10, 0.01, 0.2, 0.002)), SHARES, Verdict.EQUIVALENT, 0),
+        (((5, 0.0, 0.9, 0.001), (10, 0.01, 0.2, 0.6)), SHARES, Verdict.UNDECIDED, 0),
     ],
 )
-def test_an_answer_of_an_earlier_look_says_so_where_all_pairs_do_not_give_it(looks, earlier):
-    case, rules = _case([0.001, -0.002, 0.003, 0.0, 0.001], looks=looks)
+def test_an_answer_of_an_earlier_look_says_so_where_all_pairs_do_not_give_it(looks, shares, verdict, earlier):
+    spread = [0.1 + 0.001 * (seed % 3) for seed in range(10)]
+    case, rules = _case(spread, rate=0.0)
+    case = replace(case, **_looked(looks, shares))
     found = judge(case, rules)
-    assert (found.verdict, found.earlier) == (Verdict.EQUIVALENT, earlier)
+    assert (found.verdict, found.earlier) == (verdict, earlier)
+    assert found.reason.endswith("all 10 by themselves do not") == (earlier > 0)
     words = contrast_sentence("arm", case.contrast, case.summary, found, None, metric_info("test/ari"), 0.95)
-    assert (f"as {earlier} pairs showed before; all 5 by themselves do not" in words) == (earlier > 0)
+    assert (f"as {earlier} pairs showed before; all 10 by themselves do not" in words) == (earlier > 0)
+
+
+def test_whether_all_pairs_give_an_answer_is_corrected_for_all_contrasts():
+    looks = ((5, 0.1, 0.0001, NONE), (10, 0.1, 0.02, NONE))
+    spread = [0.1 + 0.001 * (seed % 3) for seed in range(10)]
+    case, rules = _case(spread, rate=0.0)
+    case = replace(case, **_looked(looks))
+    assert judge_together([case], rules)[0].earlier == 0
+    assert {found.earlier for found in judge_together([case] * 10, rules)} == {5}
+
+
+def test_a_doubt_about_an_earlier_looks_answer_does_not_call_it_that_of_these_pairs():
+    case, rules = _case([0.1 + 0.001 * (seed % 3) for seed in range(10)], lost=LostCells(stopped=(11,)))
+    case = replace(case, **_looked(((5, 0.1, 0.001, NONE), (10, 0.1, 0.07, NONE))))
+    found = replace(judge(case, rules), doubt="unseen")
+    words = contrast_sentence("arm", case.contrast, case.summary, found, None, metric_info("test/ari"), 0.95)
+    assert "5 pairs said helps before, but " in words
+    assert "these pairs alone" not in words

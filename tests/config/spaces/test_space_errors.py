@@ -40,6 +40,13 @@ BAD = [
      "space.yaml:2: design.space.parameters.optimizer.momentum: must be < 1, got 1.0"),
     ("parameters:\n  epochs: {kind: uniform, low: 1.0, high: 9.0}",
      "space.yaml:2: design.space.parameters.epochs: must be a whole number, got "),
+    ("parameters:\n  relations.mode: {kind: choice, values: [learned, oracle]}",
+     "space.yaml:2: design.space.parameters.relations.mode: reads fine labels, which a search without `oracle` must "
+     "not, got 'oracle'. Fix: say `oracle: true`, or leave it out"),
+    ("parameters:\n  optimizer.lr: {kind: uniform, low: 0.1, high: 1.0}\n"
+     "  objective.preset: {kind: choice, values: [falcon, fine]}",
+     "space.yaml:3: design.space.parameters.objective.preset: reads fine labels, which a search without `oracle` must "
+     "not, got 'fine'"),
     ("parameters:\n  relations.solver.kind: {kind: choice, values: [flow, skip]}",
      "space.yaml:2: design.space.parameters.relations.solver.kind: unknown kind, got 'skip'. Fix: did you mean 'sc"),
     ("parameters:\n  relations.solver.kind: {kind: choice, values: [flow, scip]}\n"

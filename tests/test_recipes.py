@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -130,6 +131,17 @@ def vowels(_layouts: ModuleType, root: Path) -> dict[str, object]:
     return {"trial.data.path": two_hierarchies(root, "family", "sex", "vowel", [f"f{k}" for k in range(10)], rows)}
 
 
+def benchmark_sets(layouts: ModuleType, root: Path) -> dict[str, object]:
+    pytest.importorskip("scanpy", reason="scanpy comes with fgtune[singlecell]")
+    draws, fine = np.random.default_rng(0), np.arange(160) % 4
+    for name in ("mnist_5k", "penguins", "segments", "vowels"):
+        inputs = draws.normal(size=(160, 6)) + 3 * fine[:, None]
+        np.savez(root / f"{name}.npz", inputs=inputs.astype(np.float32), coarse=fine // 2, fine=fine)
+    for name in ("newsgroups", "reuters"):
+        layouts.write_texts(root / f"{name}.csv", 40, header="text,coarse,fine")
+    return {f"design.datasets.{path.stem}.path": path for path in sorted(root.iterdir())}
+
+
 def embedded(_layouts: ModuleType, _root: Path) -> dict[str, object]:
     pytest.importorskip("scanpy", reason="scanpy comes with fgtune[singlecell]")
     return {}
@@ -160,6 +172,7 @@ RECIPES: dict[str, Callable[[ModuleType, Path], dict[str, object]]] = {
     "newsgroups_text": news,
     "text_two_hierarchies": news_twice,
     "audio_two_hierarchies": vowels,
+    "selection_many_sets": benchmark_sets,
 }
 """For each recipe: write a tiny data set of its kind, and say where it lies."""
 
@@ -206,5 +219,5 @@ def test_recipe_without_its_data_says_where_they_were_sought_and_how_to_get_them
     with pytest.raises(ConfigError) as caught:
         open_study(STUDIES / f"{name}.yaml")
     assert f"{name}.yaml" in str(caught.value)
-    assert "trial.data" in str(caught.value)
+    assert re.search(r"trial\.data|design\.datasets\.\w+\.path", str(caught.value))
     assert "Fix:" in str(caught.value)

@@ -21,7 +21,7 @@ from fgtune.results.records import CellState
 STUDIES = [
     path
     for path in sorted((Path(__file__).parents[1] / "studies").glob("*.yaml"))
-    if re.search(r"^ +(data: \{.*\b)?path: ", path.read_text(encoding="utf-8"), re.MULTILINE) is None
+    if re.search(r"^ +(\w+: \{.*\b)?path: ", path.read_text(encoding="utf-8"), re.MULTILINE) is None
 ]
 MAIN = "kf_sensitivity"
 

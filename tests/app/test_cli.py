@@ -86,11 +86,13 @@ WARNED = {"many_coarse": "a batch cannot show every fine class twice"}
 
 @pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_studies_are_valid_with_and_without_smoke(path, capsys):
-    trial = load_study(path).study.trial
-    if getattr(getattr(trial, "data", None), "path", None) is not None:
+    study = load_study(path).study
+    trial, datasets = study.trial, getattr(study.design, "datasets", {})
+    if any(getattr(data, "path", None) is not None for data in (getattr(trial, "data", None), *datasets.values())):
         assert main(["validate", str(path)]) == 2  # the published data are not here; test_recipes writes tiny ones
         assert re.search(
-            r"\.yaml:\d+: trial\.data\.\w+: .*(not found; looked for|no such file)", capsys.readouterr().err
+            r"\.yaml:\d+: (trial\.data|design\.datasets\.\w+)\.\w+: .*(not found; looked for|no such file)",
+            capsys.readouterr().err,
         )
         return
     permit = ["--plugins", trial.call.partition(":")[0]] if trial.trial_kind == "function" else []

@@ -191,9 +191,10 @@ def load_study(
 
 
 def plan(study: StudyFile | StrPath | Mapping[str, Any], out: StrPath = DEFAULT_OUT) -> StudyPlan:
-    """The cells of a study and their state in its folder; starts nothing, writes nothing.
+    """The cells of a study and their state in its folder; starts nothing, writes nothing in it.
 
-    A search has the baseline's cells, and those of the points proposed so far.
+    A search has the baseline's cells, and those of the points proposed so far. Data that were not read before may go to
+    the folder of caches.
 
     Args:
         study: From ``load_study``, or what it takes.

@@ -42,7 +42,7 @@ def show_plan(
     cells: Annotated[bool, typer.Option("--cells", help="One row per cell instead of one per arm.")] = False,
     plugins: PluginsOption = None,
 ) -> None:
-    """Show the cells of a study and how far its folder is with them; start nothing, write nothing."""
+    """Show the cells of a study and how far its folder is with them; start nothing, write nothing in it."""
     from fgtune.app import api
     from fgtune.app.plan import print_plan
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import zipfile
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 
@@ -44,7 +44,9 @@ def cache_folder(kind: str) -> Path:
     return folder
 
 
-def kept_arrays(kind: str, key: str, make: Callable[[], dict[str, AnyArray]]) -> dict[str, AnyArray]:
+def kept_arrays(
+    kind: str, key: str, names: Collection[str], make: Callable[[], dict[str, AnyArray]]
+) -> dict[str, AnyArray]:
     """What ``make`` gives, or gave before under this key, bit for bit: one process works it out, the others wait.
 
     Where nothing can be kept, it is worked out as without a cache, and a warning says why.
@@ -52,6 +54,7 @@ def kept_arrays(kind: str, key: str, make: Callable[[], dict[str, AnyArray]]) ->
     Args:
         kind: Name of the folder.
         key: Determines the arrays: a digest of all that they follow from.
+        names: The names of the arrays; a file with others is damaged.
         make: Arrays of numbers by name.
     """
     from filelock import FileLock
@@ -63,7 +66,7 @@ def kept_arrays(kind: str, key: str, make: Callable[[], dict[str, AnyArray]]) ->
         except (DataError, OSError, NotImplementedError) as error:
             _warn_once(f"{kind} are worked out anew in every process: {error}")
             return make()
-        found = _read(file)
+        found = _read(file, names)
         if found is None:
             found = make()
             _write(file, found)
@@ -75,20 +78,27 @@ def _warn_once(text: str) -> None:
     logger.warning(text)
 
 
-def _read(file: Path) -> dict[str, AnyArray] | None:
+def _read(file: Path, names: Collection[str]) -> dict[str, AnyArray] | None:
     """The arrays of a file; None where it is missing, damaged or no archive of numbers."""
     try:
-        with np.load(file, allow_pickle=False) as arrays:
-            found = dict(arrays)
-        os.utime(file)  # was used now
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        with file.open("rb") as source:
+            if zipfile.ZipFile(source).testzip() is not None:
+                return None  # NumPy reads no more than a header says, and only a whole entry is held to its checksum
+            source.seek(0)
+            with np.load(source, allow_pickle=False) as arrays:
+                found = dict(arrays)
+    except Exception:
         return None
-    return found
+    with suppress(OSError):
+        os.utime(file)  # was used now
+    return found if found.keys() == set(names) else None
 
 
 def _write(file: Path, arrays: Mapping[str, AnyArray]) -> None:
     """Keep arrays, and fewer of those that were not used for long."""
     if sum(array.nbytes for array in arrays.values()) > MOST_KEPT // 4:
+        most = f"{MOST_KEPT // 4 / 2**20:,.0f} MiB"
+        _warn_once(f"{file.parent.name} of more than {most} are not kept: every process works them out anew")
         return
     try:
         with replacing(file) as temporary, temporary.open("wb") as target:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -31,6 +32,13 @@ EXCERPT = 160
 """Characters of each text that are kept for people to read."""
 CACHE = "texts"
 """Folder of the caches."""
+SCHEME = 1
+"""Increase it whenever the same texts and settings would give other counts, excerpts, weights or components, or arrays
+of other names: files of earlier versions are then not read."""
+_COUNTS = ("data", "indices", "indptr", "terms", "excerpts")
+_LEARNED = ("kept", "idf", "components")
+_BLAS_FOLDERS = frozenset({"numpy", "numpy.libs", "scipy", "scipy.libs"})
+"""Where the wheels of NumPy and SciPy have the libraries that they bring."""
 
 
 class TextForm(Config):
@@ -193,8 +201,9 @@ class TermCounts(StoredInputs):
 
     def _learned(self, rows: IntArray) -> TextEmbedding:
         if self.is_kept:
-            key = hashlib.sha256(f"{self.fingerprint} {_arithmetic()} ".encode() + rows.astype(np.int64).tobytes())
-            found = kept_arrays(CACHE, key.hexdigest()[:32], lambda: self._found(rows))
+            key = hashlib.sha256(f"{SCHEME} {self.fingerprint} {_arithmetic()} ".encode())
+            key.update(rows.astype(np.int64).tobytes())
+            found = kept_arrays(CACHE, key.hexdigest()[:32], _LEARNED, lambda: self._found(rows))
         else:
             found = self._found(rows)
         terms = tuple(self.terms[column] for column in found["kept"])
@@ -205,7 +214,7 @@ class TermCounts(StoredInputs):
         documents, kept = self._documents(counts)
         idf = np.log((1 + len(rows)) / (1 + documents[kept])) + 1
         components = _components(weighted(counts[:, kept], idf), self.form.dimension)
-        return {"kept": kept, "idf": idf, "components": components}
+        return dict(zip(_LEARNED, (kept, idf, components), strict=True))
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: self.__dict__[name] for name in ("counts", "terms", "form", "excerpts", "is_kept")}
@@ -251,10 +260,11 @@ def kept_counted(texts: Sequence[str], form: TextForm, where: str, key: str) -> 
 
     def count() -> dict[str, AnyArray]:
         found = counted(texts, form, where)
-        arrays = {name: getattr(found.counts, name) for name in ("data", "indices", "indptr")}
-        return arrays | {name: _packed(getattr(found, name)) for name in ("terms", "excerpts")}
+        arrays = {name: getattr(found.counts, name) for name in _COUNTS[:3]}
+        return arrays | {name: _packed(getattr(found, name)) for name in _COUNTS[3:]}
 
-    arrays = kept_arrays(CACHE, hashlib.sha256(f"{key} {version('scikit-learn')}".encode()).hexdigest()[:32], count)
+    digest = hashlib.sha256(f"{SCHEME} {key} {version('scikit-learn')}".encode())
+    arrays = kept_arrays(CACHE, digest.hexdigest()[:32], _COUNTS, count)
     terms, excerpts = _unpacked(arrays["terms"]), _unpacked(arrays["excerpts"])
     counts = csr_array((arrays["data"], arrays["indices"], arrays["indptr"]), shape=(len(excerpts), len(terms)))
     dimension = min(form.dimension, len(terms), len(excerpts))
@@ -271,10 +281,20 @@ def _unpacked(packed: AnyArray) -> tuple[str, ...]:
 
 
 def _arithmetic() -> str:
-    """What the last bits of a decomposition depend on besides its input: versions, and the kind of processor."""
+    """What the last bits of a decomposition depend on besides its input: versions, and the kind of processor.
+
+    A BLAS chooses its kernels by the processor, or by a variable of the environment, so it is asked what it has chosen.
+    """
+    import scipy.linalg  # noqa: F401 (loads the BLAS of SciPy)
+    from threadpoolctl import threadpool_info
+
     versions = [version(name) for name in ("numpy", "scipy", "scikit-learn")]
     extensions = np.show_config(mode="dicts").get("SIMD Extensions")
-    return f"{versions} {platform.machine()} {extensions}"
+    loaded = [each for each in threadpool_info() if each["user_api"] == "blas"]
+    # Other packages bring a BLAS of their own, which decomposes nothing here and is loaded in some processes only.
+    own = [each for each in loaded if not _BLAS_FOLDERS.isdisjoint(Path(each["filepath"]).parts)]
+    blas = {f"{each['internal_api']} {each['version']} {each.get('architecture')}" for each in own or loaded}
+    return f"{versions} {platform.machine()} {extensions} {sorted(blas)}"
 
 
 def weighted(counts: csr_array, idf: FloatArray) -> csr_array:

@@ -28,11 +28,12 @@ HASH = "hash"
 """Key in ``provenance.json`` of the scheme of its hashes; the first scheme if missing."""
 RESULTS = "results"
 """Key in ``provenance.json`` of what the numbers of a config mean; the first meaning if missing."""
-RESULTS_SCHEME = 3
+RESULTS_SCHEME = 4
 """Increase it whenever the same config yields other numbers than before, and say in ``check_results`` which cells are
 concerned: 1 put a training sample into the nearest of all clusters, 2 puts it into one of its own coarse class; 3 adds
-up losses and optimiser steps in fewer operations, which rounds otherwise in every cell that trains a network."""
-_CLUSTERS, _ROUNDING = 2, 3
+up losses and optimiser steps in fewer operations, which rounds otherwise in every cell that trains a network; 4
+decomposes texts with one thread, where the threads of all cores gave other last bits."""
+_CLUSTERS, _ROUNDING, _TEXTS = 2, 3, 4
 
 
 def other_version(record: Mapping[str, Any]) -> str | None:
@@ -79,8 +80,8 @@ def check_results(plan: Plan, settled: Collection[str], where: str, scheme: int)
         scheme: What its results mean (``results_scheme``), which is not what this version's do.
 
     Raises:
-        StudyFolderError: There are cells to run that train a network, or, in a folder of the first scheme, whose fine
-            classes are clusters within coarse classes.
+        StudyFolderError: There are cells to run that concern texts, or, in a folder of an earlier scheme, that train a
+            network, or, in one of the first, whose fine classes are clusters within coarse classes.
     """
     to_run = [cell for cell in plan.cells if cell.cell_id not in settled]
     to_run += [cell for each in plan.pending_arm_searches for cell in each.plan.cells]
@@ -89,8 +90,11 @@ def check_results(plan: Plan, settled: Collection[str], where: str, scheme: int)
     if scheme < _CLUSTERS and (grows or any(map(is_clustered, configs))):
         was = "which put a sample into the nearest of all clusters; this one puts a training sample into one of its "
         was += "own coarse class, so that arms without a fine head reach other numbers"
-    elif grows or any(map(is_trained, configs)):
+    elif scheme < _ROUNDING and (grows or any(map(is_trained, configs))):
         was = "whose training rounds otherwise: the same cell comes out a little different in this one, so that "
+        was += "cells of both would not be paired exactly"
+    elif grows or any(map(is_text, configs)):
+        was = "whose numbers of texts round otherwise: the same cell comes out a little different in this one, so that "
         was += "cells of both would not be paired exactly"
     else:
         return
@@ -106,9 +110,9 @@ def has_earlier_numbers(record: Mapping[str, Any], result: CellResult) -> bool:
         record: The provenance of the cell's folder; of no version that marked what its numbers mean if empty.
         result: The cell.
     """
-    is_earlier = record.get(RESULTS, 1) < _ROUNDING
-    has_moved = is_earlier and result.state is not CellState.FAIL and is_trained(result.config)
-    return has_moved or has_earlier_clusters(record, result)
+    scheme, config = record.get(RESULTS, 1), result.config
+    has_moved = (scheme < _ROUNDING and is_trained(config)) or (scheme < _TEXTS and is_text(config))
+    return (has_moved and result.state is not CellState.FAIL) or has_earlier_clusters(record, result)
 
 
 def has_earlier_clusters(record: Mapping[str, Any], result: CellResult) -> bool:
@@ -129,6 +133,11 @@ def is_trained(config: Mapping[str, Any]) -> bool:
     objective = config.get("objective", {})
     weights = {key: value for key, value in objective.items() if key.startswith("lambda_")}
     return any(weight > 0 for weight in weights.values()) or bool(objective.get("extra"))
+
+
+def is_text(config: Mapping[str, Any]) -> bool:
+    """Whether the inputs of a trial, as plain data, are texts."""
+    return bool(config.get("data", {}).get("kind") == "text")
 
 
 def is_clustered(config: Mapping[str, Any]) -> bool:

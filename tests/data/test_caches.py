@@ -24,7 +24,7 @@ def made():
             time.sleep(0.02)
             return {"x": np.asfortranarray(np.random.default_rng(numbers).normal(size=(numbers, 3))), "n": np.arange(2)}
 
-        return kept_arrays("things", key, make)
+        return kept_arrays("things", key, ("x", "n"), make)
 
     arrays.keys = keys
     return arrays
@@ -53,6 +53,53 @@ def test_a_damaged_file_is_made_again(made, cache_folder, damage):
     assert file.read_bytes() == whole
 
 
+def test_no_flipped_bit_is_an_error_or_gives_other_arrays(made, cache_folder):
+    """One bit of every byte: of headers, of numbers, and of the list of what is in the file."""
+    first, file = made("a"), cache_folder.parent / "things" / "a.npz"
+    whole = file.read_bytes()
+    bits = np.random.default_rng(0).integers(8, size=len(whole))
+    again = 0
+    for place, bit in enumerate(bits.tolist()):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
+        found = caches._read(file, ("x", "n"))
+        again += found is None
+        if found is not None:  # a time or an attribute that says nothing of the content
+            assert found.keys() == first.keys()
+            assert all(
+                (found[name].tobytes(), found[name].shape) == (first[name].tobytes(), first[name].shape)
+                for name in first
+            )
+    assert again > len(whole) / 2
+
+
+def test_a_header_that_tells_of_fewer_numbers_is_damage(made, cache_folder):
+    """NumPy would read these and stop, before the end at which a checksum is compared."""
+    first, file = made("a", 1000), cache_folder.parent / "things" / "a.npz"
+    whole = file.read_bytes()
+    assert whole.count(b"(1000, 3)") == 1
+    file.write_bytes(whole.replace(b"(1000, 3)", b"(0000, 3)"))  # one bit
+    assert made("a", 1000)["x"].shape == first["x"].shape
+    assert made.keys == ["a", "a"]
+
+
+def test_a_file_that_lacks_an_array_is_made_again(made, cache_folder):
+    first = made("a")
+    np.savez(cache_folder.parent / "things" / "a.npz", x=first["x"])
+    assert made("a").keys() == {"x", "n"}
+    assert made.keys == ["a", "a"]
+
+
+def test_what_was_read_counts_where_its_time_cannot_be_set(made, monkeypatch):
+    made("a")
+
+    def refused(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(caches.os, "utime", refused)
+    made("a")
+    assert made.keys == ["a"]
+
+
 def test_objects_in_a_file_are_not_read(made, cache_folder):
     made("a")
     np.savez(cache_folder.parent / "things" / "a.npz", x=np.array([{}], dtype=object))
@@ -79,10 +126,10 @@ def test_where_nothing_can_be_kept_a_warning_says_so_and_work_goes_on(made, tmp_
 
 def test_an_error_of_the_work_itself_is_not_hidden():
     with pytest.raises(OSError, match="of the work"):
-        kept_arrays("things", "a", lambda: (_ for _ in ()).throw(OSError("of the work")))
+        kept_arrays("things", "a", (), lambda: (_ for _ in ()).throw(OSError("of the work")))
 
 
-def test_what_was_not_used_for_longest_goes_and_what_is_too_large_is_not_kept(made, cache_folder, monkeypatch):
+def test_what_was_not_used_for_longest_goes_and_what_is_too_large_is_not_kept(made, cache_folder, monkeypatch, caplog):
     folder = cache_folder.parent / "things"
     for age, key in enumerate(("c", "b", "a")):
         made(key, 100)
@@ -92,5 +139,8 @@ def test_what_was_not_used_for_longest_goes_and_what_is_too_large_is_not_kept(ma
     monkeypatch.setattr(caches, "MOST_KEPT", 3 * size + 10)
     made("d", 20)
     assert sorted(path.stem for path in folder.glob("*.npz")) == ["a", "c", "d"]
-    made("e", 200)
+    assert not caplog.text
+    for _ in range(2):
+        made("e", 200)
     assert sorted(path.stem for path in folder.glob("*.npz")) == ["a", "c", "d"]
+    assert caplog.text.count("things of more than 0 MiB are not kept: every process works them out anew") == 1

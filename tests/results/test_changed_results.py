@@ -15,6 +15,7 @@ from fgtune.results.options import RunOptions
 from fgtune.results.records import CellResult, CellState
 
 CLUSTERED = "trial.objective={preset: base}"
+TEXTS = "trial.data={kind: text, path: letters}"
 UNTRAINED = "trial.objective={preset: untrained}"
 GLOBAL = "trial.clustering={scope: global}"
 OPTIONS = RunOptions("small.yaml", ("seeds=4",))
@@ -74,9 +75,25 @@ def test_a_study_of_trained_cells_is_not_run_on_after_training_rounds_otherwise(
     assert folder.provenance_file.read_bytes() == before
 
 
+@pytest.mark.parametrize(("overrides", "scheme"), [((), 3), ((UNTRAINED,), 3), ((UNTRAINED, GLOBAL), 2)])
+def test_a_study_of_texts_is_not_run_on_after_their_numbers_round_otherwise(begun, make, overrides, scheme):
+    folder = begun(TEXTS, *overrides, scheme=scheme)
+    before = folder.provenance_file.read_bytes()
+    with pytest.raises(StudyFolderError, match="an earlier version of fgtune, whose numbers of texts round otherwise"):
+        folder.check(make(TEXTS, *overrides)[1])
+    assert folder.provenance_file.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("overrides", "ended", "scheme"),
-    [((CLUSTERED,), 0, None), ((), 0, 2), ((UNTRAINED,), 1, 2), ((UNTRAINED, GLOBAL), 1, None)],
+    [
+        ((CLUSTERED,), 0, None),
+        ((), 0, 2),
+        ((), 1, 3),
+        ((TEXTS,), 0, 3),
+        ((UNTRAINED,), 1, 2),
+        ((UNTRAINED, GLOBAL), 1, None),
+    ],
 )
 def test_what_gives_the_same_numbers_goes_on(begun, make, provenance, overrides, ended, scheme):
     folder, (loaded, plan) = begun(*overrides, ended=ended, scheme=scheme), make(*overrides)

@@ -38,7 +38,7 @@ def test_a_new_folder_holds_study_plan_and_provenance_before_the_first_trial(fol
     assert folder.read_provenance() == {
         **provenance,
         "hash": 4,
-        "results": 3,
+        "results": 4,
         "given": loaded.raw,
         "ledger_chained_after": 0,
     }

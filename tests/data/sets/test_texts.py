@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import threadpoolctl
 from pydantic import ValidationError
 from sklearn.decomposition import TruncatedSVD
 from support.layouts import made_texts
@@ -228,6 +229,32 @@ def test_an_embedding_from_another_kind_of_processor_is_not_read(tmp_path, kept,
     monkeypatch.setattr(terms, "_arithmetic", lambda: "another")
     replace(data.inputs).fitted(slice(None))
     assert len(list(kept.glob("*.npz"))) == 3
+
+
+def test_what_an_earlier_scheme_has_kept_is_not_read(tmp_path, kept, monkeypatch):
+    FRAME.to_csv(tmp_path / "t.csv", index=False)
+    load(tmp_path / "t.csv").inputs.fitted(slice(None))
+    monkeypatch.setattr(terms, "SCHEME", terms.SCHEME + 1)
+    load(tmp_path / "t.csv").inputs.fitted(slice(None))
+    assert len(list(kept.glob("*.npz"))) == 4
+
+
+@pytest.mark.parametrize("name", ["architecture", "version", "internal_api"])
+def test_the_kind_of_arithmetic_is_that_of_the_kernels_of_numpy_and_scipy(monkeypatch, name):
+    def blas(folder, **changes):
+        path = f"/lib/python3/site-packages/{folder}/libopenblas.so"
+        known = {"user_api": "blas", "internal_api": "openblas", "version": "0.3", "architecture": "Haswell"}
+        return {**known, "filepath": path, "num_threads": 2, **changes}
+
+    def arithmetic(*loaded):
+        monkeypatch.setattr(threadpoolctl, "threadpool_info", lambda: list(loaded))
+        return terms._arithmetic()
+
+    own, other, system = blas("numpy.libs"), {name: "another"}, blas("../lib")
+    assert arithmetic(own) == arithmetic(own, blas("faiss_cpu.libs", **other)) == arithmetic({**own, "num_threads": 1})
+    assert arithmetic(own) != arithmetic(blas("numpy.libs", **other))
+    assert arithmetic(own, blas("scipy.libs")) != arithmetic(own, blas("scipy.libs", **other))
+    assert arithmetic(system) != arithmetic({**system, **other})
 
 
 def test_few_texts_are_not_kept(tmp_path, cache_folder):

@@ -21,9 +21,11 @@ import math
 import multiprocessing
 import os
 import sys
+import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -145,26 +147,48 @@ def same_weights(one: Any, other: Any) -> bool:
     return all(torch.equal(a, b) for a, b in pairs)
 
 
-def _outcome(arguments: tuple[str, int, int, dict[str, Any], float]) -> tuple[float, str]:
-    """Train one seed of the digits in a process, not before a moment; its accuracy, and a digest of its weights."""
-    device, epochs, seed, settings, begin = arguments
+class Outcome(NamedTuple):
+    """What a cell in a process has come to: accuracy and a digest of the weights, and when it began and ended."""
+
+    accuracy: float
+    weights: str
+    began: float
+    ended: float
+
+
+_start: threading.Barrier | None = None
+
+
+def _ready(deterministic: bool, start: threading.Barrier) -> None:
+    """Prepare a process whose cell begins when all that run beside it can."""
+    global _start
+    _start = start
+    torch.use_deterministic_algorithms(deterministic)
+
+
+def _outcome(arguments: tuple[str, int, int, dict[str, Any]]) -> Outcome:
+    """Train one seed of the digits in a process."""
+    device, epochs, seed, settings = arguments
     torch.set_num_threads(1)
     dataset = digits()
-    time.sleep(max(0.0, begin - time.time()))
+    if _start is not None:
+        _start.wait()
+    began = time.time()
     trainer, metrics = trained(dataset, device, epochs, seed, **settings)
+    ended = time.time()
     digest = hashlib.sha256()
     for parameter in trainer.networks.model.parameters():
         digest.update(parameter.detach().cpu().numpy().tobytes())
-    return metrics[PRIMARY], digest.hexdigest()
+    return Outcome(metrics[PRIMARY], digest.hexdigest(), began, ended)
 
 
 def check_numbers(report: Report, device: str, epochs: int, seeds: int) -> None:
     """Metrics, which differ by the device's draws of views and neighbours, determinism, a checkpoint in between."""
     kinds = {"CPU": ("cpu", "fp32"), device: (device, "fp32"), "bf16": (device, "bf16")}
-    cells = [(on, epochs, seed, {"precision": form}, 0.0) for on, form in kinds.values() for seed in range(seeds)]
+    cells = [(on, epochs, seed, {"precision": form}) for on, form in kinds.values() for seed in range(seeds)]
     with multiprocessing.get_context("spawn").Pool(min(seeds, os.cpu_count() or 1)) as pool:
         outcomes = pool.map(_outcome, cells, chunksize=1)
-    found = np.reshape([accuracy for accuracy, _ in outcomes], (len(kinds), seeds))
+    found = np.reshape([outcome.accuracy for outcome in outcomes], (len(kinds), seeds))
     for name, values in zip(kinds, found, strict=True):
         off = values - found[0]
         error = off.std(ddof=1) / math.sqrt(seeds) if seeds > 1 else math.nan
@@ -343,29 +367,65 @@ def check_steps(report: Report, device: str, images: int, batch: int, steps: int
             add_profile(report, name, step)
 
 
+@contextmanager
+def variables(changes: Mapping[str, str]) -> Iterator[None]:
+    """Variables of the environment for as long as this lasts; those that were set before come back."""
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+def side_by_side(cells: Sequence[tuple[str, int, int, dict[str, Any]]], processes: int, way: Way) -> list[Outcome]:
+    """Train cells, so many at a time, each as the only one of its process, so that none has another's history.
+
+    Those of a time begin together, when all their processes have started.
+    """
+    context, found = multiprocessing.get_context("spawn"), []
+    for first in range(0, len(cells), processes):
+        some = cells[first : first + processes]
+        start = context.Barrier(len(some), timeout=300)
+        with variables(way.environment), context.Pool(len(some), _ready, (way.deterministic, start)) as pool:
+            found += pool.map(_outcome, some, chunksize=1)  # who waits for the others takes no second cell
+    return found
+
+
+def busy_seconds(outcomes: Sequence[Outcome], processes: int) -> float:
+    """Seconds in which cells trained, so many at a time, without the start of processes."""
+    times = [outcomes[first : first + processes] for first in range(0, len(outcomes), processes)]
+    return math.fsum(max(each.ended for each in some) - min(each.began for each in some) for some in times)
+
+
 def check_stacking(report: Report, device: str, epochs: int, together: Sequence[int]) -> None:
-    """Seeds of one cell side by side on one card, in processes, against one after the other: rates, and the bits."""
-    lead = 5.0 if device == "cpu" else 20.0
-    context = multiprocessing.get_context("spawn")
+    """Seeds of one cell side by side on one card, in processes, against one after the other: rates, and the bits.
+
+    Every cell has a process of its own, also alone, and those alone run twice: what differs between them is no matter
+    of the cells beside them.
+    """
     for form, way in {"": WAYS[""]}.items() if device == "cpu" else WAYS.items():
-        os.environ.update(way.environment)
-        found, rates = {}, {}
-        for processes in (1, *together):
-            begin = time.time() + lead
-            cells = [(device, epochs, seed, way.settings, begin) for seed in range(max(together))]
-            with context.Pool(processes, torch.use_deterministic_algorithms, (way.deterministic,)) as pool:
-                found[processes] = pool.map(_outcome, cells, chunksize=1)
-            rates[processes] = len(cells) / max(1e-9, time.time() - begin)
-        for name in way.environment:
-            del os.environ[name]
+        cells = [(device, epochs, seed, way.settings) for seed in range(max(together))]
+        alone = side_by_side(cells, 1, way)
+
+        def compare(what: str, others: Sequence[Outcome], alone: Sequence[Outcome] = alone, form: str = form) -> None:
+            same = sum(one[:2] == other[:2] for one, other in zip(alone, others, strict=True))
+            shown = f"{same} of {len(alone)} have the weights that they have alone, bit for bit"
+            report.add(f"  {what}{form}", shown, None if form else same == len(alone))  # with graphs seen not to
+
+        compare("alone once more", side_by_side(cells, 1, way))
         for number in together:
-            mean = np.mean([accuracy for accuracy, _ in found[number]])
-            shown = f"{rates[number] / rates[1]:.2f}x cells an hour, mean accuracy {mean:.3f}"
-            report.add(f"{number} seeds on one device, in processes{form}", shown)
-            same = sum(one == other for one, other in zip(found[1], found[number], strict=True))
-            shown = f"{same} of {len(found[1])} have the weights that they have alone, bit for bit"
-            ok = None if form else same == len(found[1])  # with graphs they were seen not to
-            report.add(f"  {number} beside each other{form}", shown, ok)
+            found = side_by_side(cells, number, way)
+            mean = np.mean([outcome.accuracy for outcome in found])
+            rate = busy_seconds(alone, 1) / max(1e-9, busy_seconds(found, number))
+            report.add(
+                f"{number} seeds on one device, in processes{form}",
+                f"{rate:.2f}x cells an hour, mean accuracy {mean:.3f}",
+            )
+            compare(f"{number} beside each other", found)
 
 
 def main() -> int:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 SHIPPED_FILE = Path(__file__).with_name("results-0.1.0.csv")
 """As ``fgtune bench`` wrote it on a machine of ours, all data sets and methods, three seeds."""
+MEASURED = "2026-11-27"
+"""The day on which they were measured: numbers of one version may move while it is developed."""
 
 
 @dataclass(frozen=True)
@@ -18,10 +20,12 @@ class Shipped:
 
     Attributes:
         version: That of fgtune which gave them.
+        measured: The day on which it did, YYYY-MM-DD.
         scores: (mean, low, high) by data set and method.
     """
 
     version: str
+    measured: str
     scores: Mapping[tuple[str, str], tuple[float, float, float]]
 
 
@@ -45,4 +49,4 @@ def shipped_results() -> Shipped:
         for row in rows
     }
     (version,) = {row["fgtune"] for row in rows}
-    return Shipped(version, scores)
+    return Shipped(version, MEASURED, scores)

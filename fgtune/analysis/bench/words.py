@@ -73,8 +73,9 @@ def shipped_note(table: BenchTable) -> str:
     if table.shipped is None:
         return ""
     return (
-        f"Shipped: the within-coarse accuracy that version {table.shipped.version} gave on another machine, with three "
-        "seeds; `fgtune bench --shipped` prints all of it."
+        f"Shipped: the within-coarse accuracy that version {table.shipped.version} gave on another machine on "
+        f"{table.shipped.measured}, with three seeds; later changes may have moved what it gives. "
+        "`fgtune bench --shipped` prints all of it."
     )
 
 

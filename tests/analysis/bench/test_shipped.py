@@ -41,17 +41,20 @@ def test_the_docs_have_the_same_numbers():
     head, _, *lines = (re.findall(r"[^|\s][^|]*[^|\s]", line) for line in text.split("\n\n")[1].splitlines())
     methods = [name.strip("`") for name in head[1:]]
     assert len(lines) == len(SETS)
+    assert f"Version {shipped_results().version} as it was on {shipped_results().measured} (" in DOCS.read_text(
+        encoding="utf-8"
+    )
     for name, *numbers in lines:
         assert numbers == [f"{means[name.strip('`'), method]:.3f}" for method in methods]
 
 
 @pytest.mark.parametrize("render", [markdown, lambda found: render_bench(found).decode()], ids=["md", "html"])
 def test_they_stand_beside_ones_own_with_their_version(render):
-    shipped = Shipped("7.8.9", {("digits", "kmeans"): (0.111, 0.0555, 0.2)})
+    shipped = Shipped("7.8.9", "2001-02-03", {("digits", "kmeans"): (0.111, 0.0555, 0.2)})
     text = render(table(shipped))
     assert re.search(r"within-coarse accuracy\W+(th\W.*)?shipped 7.8.9", text)
     assert "0.111 (0.056 to 0.200)" in text
-    assert "accuracy that version 7.8.9 gave on another machine" in text
+    assert "accuracy that version 7.8.9 gave on another machine on 2001-02-03, with" in text
     assert "shipped" not in render(table(None))
 
 

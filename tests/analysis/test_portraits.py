@@ -126,6 +126,9 @@ def test_beyond_the_largest_the_classes_of_a_coarse_class_are_shown_together(fol
     assert numbers[1] == sorted(record.classes[3:].tolist(), key=lambda k: (parents[k], -sizes[k], k))
     assert len({each.parent for each in found.others}) > 1
     assert f"<summary>The other {len(found.others)} classes, by coarse class</summary>" in _page(folder)
+    monkeypatch.setattr("fgtune.analysis.portraits.MOST_FIRST", found.kept - 1)
+    assert "<summary>The other class, by coarse class</summary>" in _page(folder)
+    monkeypatch.setattr("fgtune.analysis.portraits.MOST_FIRST", 3)
     # as of a cell with more classes than are kept, and as an earlier version kept of 24
     described = ("classes", "sizes", "confidence", "differs", "inside", "outside", "effect")
     rows = {name: getattr(record, name) for name in (*described, *(key for key in vars(record) if "sample" in key))}
@@ -133,10 +136,9 @@ def test_beyond_the_largest_the_classes_of_a_coarse_class_are_shown_together(fol
         cut = {name: array[:kept] for name, array in rows.items() if array is not None}
         folder.write_portrait(cell, replace(record, **cut))
         page, left = _page(folder), found.used - kept
+        smaller = f"{left} smaller {'is' if left == 1 else 'are'}"
         assert f"<summary>The 3 largest of {found.used} learned classes that have samples, one by one</summary>" in page
-        assert (f"<summary>The next 2 classes, by coarse class; {left} smaller are left out</summary>" in page) is (
-            kept == 5
-        )
+        assert (f"<summary>The next 2 classes, by coarse class; {smaller} left out</summary>" in page) is (kept == 5)
         assert page.count('<div class="portraits">') == (2 if kept == 5 else 1)
 
 

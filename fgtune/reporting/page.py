@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,12 +19,13 @@ from fgtune.analysis.text.datasets_answer import pooled_sentence
 from fgtune.analysis.text.search_answer import short_level
 from fgtune.analysis.text.subject import subject_facts, symbols
 from fgtune.analysis.text.trial_words import import_facts, words_of
-from fgtune.analysis.trials import BEST, COMPLETE, STOPPED, Trial, kinds_of, ranked, shown_infos, trials_of
+from fgtune.analysis.trials import BASELINE, BEST, COMPLETE, STOPPED, Trial, kinds_of, ranked, shown_infos, trials_of
 from fgtune.catalog.metrics import ARM_METRICS
 from fgtune.reporting.arm_list import arm_list
 from fgtune.reporting.cell_curve_figures import drawn_cells
 from fgtune.reporting.cell_list import CURVES, cell_groups, cell_rows
 from fgtune.reporting.few_arms import MOST_ROWS
+from fgtune.reporting.level_figures import KIND_STYLES
 from fgtune.reporting.panels import panels_of_arms, panels_of_space
 from fgtune.reporting.theme import ArmStyle, arm_styles
 from fgtune.results.folder import GIVEN, SHAPES
@@ -134,6 +135,23 @@ def _looks(data: StudyData, styles: Mapping[str, ArmStyle]) -> tuple[tuple[str, 
     return tuple((arm.name, arm.label, styles[arm.name]) for arm in data.arms) if len(data.arms) <= MOST_ROWS else ()
 
 
+def _looks_of_kinds(
+    data: StudyData, points: TrialTable, cells: Collection[str]
+) -> tuple[tuple[str, str, ArmStyle], ...]:
+    """No arm, words and look of every kind of point of which a cell is drawn, from the last drawn on."""
+    kinds = {row.arm: row.kind or STOPPED for row in points.rows}
+    drawn = {kinds.get(cell.arm, STOPPED) for cell in data.planned if cell.cell_id in cells}
+    best = "on the Pareto front" if points.front else f"best by {points.metrics[0].title}"
+    words = {
+        BASELINE: "baseline",
+        BEST: best,
+        COMPLETE: "ran to its end",
+        STOPPED: "stopped early, failed or unfinished",
+    }
+    looks = {kind: ArmStyle(style.color, style.symbol, "solid") for kind, style in KIND_STYLES.items()}
+    return tuple(("", text, looks[kind]) for kind, text in words.items() if kind in drawn)
+
+
 def page_context(data: StudyData, summary: StudySummary) -> dict[str, Any]:
     """Everything that the template reads besides scripts and styles.
 
@@ -153,6 +171,9 @@ def page_context(data: StudyData, summary: StudySummary) -> dict[str, Any]:
         panels = panels_of_arms(data, summary, styles)
     finished = data.ended(data.baseline.name)
     curves = {cell for figure in panels.cells.figures for cell in drawn_cells(figure.spec)}
+    cell_names = () if panels.curve_names else _looks(data, styles)
+    if points is not None:
+        cell_names = _looks_of_kinds(data, points, curves)
     settings = TRIALS if summary.search is not None else ARM_SETTINGS if summary.factors else ""
     return {
         "summary": summary,
@@ -172,7 +193,7 @@ def page_context(data: StudyData, summary: StudySummary) -> dict[str, Any]:
         "styles": styles,
         "arm_list": arm_list(data, summary, styles, best),
         "curves_id": CURVES,
-        "cell_names": () if points or panels.curve_names else _looks(data, styles),
+        "cell_names": cell_names,
         "cells": (cells := cell_rows(data, curves, settings)),
         "settings_id": settings,
         "cell_groups": () if cells else cell_groups(data),

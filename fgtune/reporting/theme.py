@@ -116,7 +116,7 @@ def of_runs(runs: Sequence[tuple[str, int, str | list[str]] | tuple[str, int, st
     """The same for lines with gaps between them: arm, number of its points before the gap, and what it is called.
 
     Points with texts of their own have a list: what the line is called, then a text for each point. Lines of single
-    cells have the cell's id besides, by which the page emphasises one of them.
+    cells have the cell's id besides, by which the page highlights one of them.
 
     The page makes an arm and a text of each point of it, which would be most of a figure of many curves.
     """
@@ -220,12 +220,13 @@ def metric_ends(info: MetricInfo, values: Sequence[float]) -> list[float]:
     size = info.high - info.low if bounded else max(abs(low), abs(high)) or 1.0
     if high - low <= _LEAST_SPAN * size:
         near = 1.0 if info.whole else _NEIGHBOURHOOD * size
-        return _padded(max(low - near, info.low), min(high + near, info.high))
-    low, high = ends = _padded(low, high)
+        return padded(max(low - near, info.low), min(high + near, info.high))
+    low, high = ends = padded(low, high)
     return ends if low < info.low or high > info.high else []
 
 
-def _padded(low: float, high: float) -> list[float]:
+def padded(low: float, high: float) -> list[float]:
+    """Ends of an axis a little beyond its values."""
     pad = 0.06 * (high - low)
     return [low - pad, high + pad]
 

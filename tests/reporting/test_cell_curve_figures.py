@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 
 import pytest
 
 from fgtune.analysis.cell_curves import cell_curves_panel
+from fgtune.analysis.formatting import number
 from fgtune.analysis.inputs import read_study
 from fgtune.analysis.trials import kinds_of, trials_of
 from fgtune.reporting import cell_curve_figures as module
@@ -15,10 +17,12 @@ from fgtune.reporting.cell_curve_figures import (
     drawn_cells,
     looks_of_arms,
     looks_of_points,
+    reach_of,
 )
 from fgtune.reporting.html import write_up
 from fgtune.reporting.level_figures import KIND_STYLES
 from fgtune.reporting.theme import arm_styles
+from fgtune.results.records import CellState
 
 
 @pytest.fixture
@@ -85,6 +89,43 @@ def test_the_words_say_how_many_cells_there_are_and_what_is_not_drawn(study, mon
     assert cell_curve_figures(study, looks).figures == ()
 
 
+def test_a_failed_cell_far_beyond_the_complete_ones_moves_neither_axis_nor_words(study, monkeypatch):
+    looks = looks_of_arms(arm_styles(study.arms))
+    panel = replace(cell_curves_panel(study), metric=study.info("test/loss"))
+    assert not math.isfinite(panel.metric.high)
+    assert cell_curves_figure(panel, looks).layout.yaxis.range is None  # the browser chooses
+    fail = next(place for place, curve in enumerate(panel.curves) if curve.state is CellState.FAIL)
+    last = panel.curves[fail].values[-1]
+
+    def shown(*values):
+        curve = replace(panel.curves[fail], epochs=(1, 2, 3), values=values)
+        changed = replace(panel, curves=(*panel.curves[:fail], curve, *panel.curves[fail + 1 :]))
+        monkeypatch.setattr(module, "cell_curves_panel", lambda _: changed)
+        return cell_curve_figures(study, looks).figures[0], changed
+
+    figure, changed = shown(last, 7e5, 1e9)
+    values = [value for curve in panel.curves for value in curve.values]
+    low, high = figure.spec.layout.yaxis.range
+    assert min(values) - 1 < low < min(values) < max(values) < high < max(values) + 1
+    ends = [curve.values[-1] for place, curve in enumerate(panel.curves) if place != fail]
+    between = f"Their last values lie between {number(min(ends))} and {number(max(ends))}"
+    assert figure.alt.endswith(f"{between}; that of 1 cell far beyond.")
+    assert "The line of 1 cell beside the complete ones leaves the figure: its values lie far beyond." in figure.note
+    assert drawn_cells(figure.spec) == study.results.keys()
+    figure, _ = shown(1e9, 7e5, last)  # it is back at its end
+    assert "far beyond" not in figure.alt
+    assert "leaves the figure" in figure.note
+    figure, _ = shown(last, last, last)
+    assert figure.spec.layout.yaxis.range is None
+    assert "leaves the figure" not in figure.note
+    # few values of complete cells say nothing of their spread, none say nothing at all
+    done = next(curve for curve in panel.curves if curve.state is CellState.COMPLETE)
+    lone = replace(changed, curves=(replace(done, epochs=(1,), values=(0.5,)), changed.curves[fail]))
+    assert reach_of(lone) == (0.0, 1.0)
+    assert cell_curves_figure(lone, looks).layout.yaxis.range[1] < 2
+    assert reach_of(replace(changed, curves=(changed.curves[fail],))) == (-math.inf, math.inf)
+
+
 def test_in_a_search_cells_have_the_colour_of_their_point_also_where_it_failed(synthetic_search, tmp_path):
     data = read_study(synthetic_search.SyntheticSearch(trials=12, failed={4}, pruned={6: 3}).write(tmp_path))
     kinds = kinds_of(data, trials_of(data))
@@ -94,6 +135,14 @@ def test_in_a_search_cells_have_the_colour_of_their_point_also_where_it_failed(s
     assert "trial-0004" in colors
     assert drawn_cells(figure) == data.results.keys()
     assert figure.data[-1].line.color == KIND_STYLES["best"].color
+    page = write_up(data.folder)[0].read_text(encoding="utf-8")
+    legend = page.partition('id="learning-cells"')[2].partition("</ul>")[0]
+    words = ["baseline", "best by silhouette (val)", "ran to its end", "stopped early, failed or unfinished"]
+    assert re.findall(r"</svg>([^<]+)</li>", legend) == words
+    assert re.findall(r'stroke="(#\w+)"', legend) == [
+        KIND_STYLES[kind].color for kind in ("baseline", "best", "complete", "stopped")
+    ]
+    assert "a seed of a point, in the colour of the point's kind." in legend
 
 
 def test_links_lead_to_cells_that_the_page_draws_and_a_page_without_curves_has_none(study, synthetic_search, tmp_path):

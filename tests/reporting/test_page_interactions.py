@@ -199,22 +199,22 @@ def test_links_of_a_cell_lead_to_its_files_and_to_its_arm(page, report):
     assert _rows(page, "What each arm sets") == ["K_F/K_F* 1.0 (baseline)", "K_F/K_F* 0.8"]
 
 
-def _emphasised(page: Page) -> list[str]:
+def _highlighted(page: Page) -> list[str]:
     """What the thick lines of the figure of single cells are called, as hover texts have it; all others step back."""
     found = page.evaluate(
         "document.getElementById('cell-curves')._fullData.map(t => [t.line.width, t.opacity, t.text.find(Boolean)])"
     )
     thick = [name for width, opacity, name in found if (width, opacity) == (3, 1)]
     assert {(width, round(opacity, 3)) for width, opacity, _ in found} <= ({(1, 0.4), (3, 1)} if thick else {(1, 0.6)})
-    told = page.locator("#followed").inner_text() if page.locator("#followed").is_visible() else ""
-    assert told.startswith(f"Emphasised: {thick[0]}." if thick else "")
+    told = page.locator("#highlighted").inner_text() if page.locator("#highlighted").is_visible() else ""
+    assert told.startswith(f"Highlighted: {thick[0]}." if thick else "")
     assert bool(told) == bool(thick)
     return thick
 
 
 def test_a_cell_leads_to_its_own_curve_and_back_and_a_reload_keeps_it(open_at):
     page = open_at()
-    assert _emphasised(page) == []
+    assert _highlighted(page) == []
     page.evaluate("document.querySelector('section:has(#cells) details').open = true")
     rows = page.locator('[aria-label="Cells"] tbody tr', has_text="K_F/K_F* 0.8")
     third = rows.nth(2)
@@ -223,7 +223,7 @@ def test_a_cell_leads_to_its_own_curve_and_back_and_a_reload_keeps_it(open_at):
         third.get_by_text("curve").click()
     address = f"#learning-cells&arms=num_fine_ratio%3D0.8&cell={cell}"
     assert page.evaluate("[location.hash, document.activeElement.id]") == [address, "learning-cells"]
-    assert _emphasised(page) == ["K_F/K_F* 0.8, seed 2"]
+    assert _highlighted(page) == ["K_F/K_F* 0.8, seed 2"]
     page.evaluate(
         "Plotly.Fx.hover('cell-curves', [{ pointNumber: 0, "
         "curveNumber: document.getElementById('cell-curves').data.length - 1 }])"
@@ -236,20 +236,20 @@ def test_a_cell_leads_to_its_own_curve_and_back_and_a_reload_keeps_it(open_at):
     page.reload()
     page.locator("html[data-figures]").wait_for(state="attached", timeout=60_000)
     assert page.evaluate("location.hash") == address
-    assert _emphasised(page) == ["K_F/K_F* 0.8, seed 2"]
+    assert _highlighted(page) == ["K_F/K_F* 0.8, seed 2"]
     page.evaluate("document.querySelector('section:has(#cells) details').open = true")
     with _redrawn(page):
         rows.nth(4).get_by_text("curve").click()
-    assert _emphasised(page) == ["K_F/K_F* 0.8, seed 4"]
+    assert _highlighted(page) == ["K_F/K_F* 0.8, seed 4"]
     with _redrawn(page):
         page.go_back()
     assert page.evaluate("location.hash") == address
-    assert _emphasised(page) == ["K_F/K_F* 0.8, seed 2"]
+    assert _highlighted(page) == ["K_F/K_F* 0.8, seed 2"]
     assert rows.nth(4).get_by_text("curve").evaluate("at => at === document.activeElement")
     assert 0 <= rows.nth(4).bounding_box()["y"] < 900
     with _redrawn(page):
         page.go_forward()
-    assert _emphasised(page) == ["K_F/K_F* 0.8, seed 4"]
+    assert _highlighted(page) == ["K_F/K_F* 0.8, seed 4"]
     page.locator("#contents a", has_text="Settings").click()
     assert page.evaluate("location.hash").endswith(cell_part := page.evaluate("`&cell=${fgtune.cell}`"))
     assert len(cell_part) > len("&cell=")
@@ -260,26 +260,26 @@ def test_a_cell_leads_to_its_own_curve_and_back_and_a_reload_keeps_it(open_at):
 
 @pytest.mark.slow_except("escape")
 @pytest.mark.parametrize("how", ["escape", "button", "choice"])
-def test_an_emphasised_cell_is_let_go_of(open_at, report, how):
+def test_a_highlighted_cell_is_cleared(open_at, report, how):
     cell = re.search(r"arms=num_fine_ratio%3D1.2&amp;cell=(\w+)", report.read_text(encoding="utf-8")).group(1)
     page = open_at(f"#learning-cells&arms=num_fine_ratio%3D1.2&cell={cell}", width=420 if how == "button" else 1400)
-    assert _emphasised(page) == ["K_F/K_F* 1.2, seed 0"]
+    assert _highlighted(page) == ["K_F/K_F* 1.2, seed 0"]
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert page.locator("#followed button").is_hidden()
+    assert page.locator("#highlighted button").is_hidden()
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     arms = "K_F/K_F* 1.0", "K_F/K_F* 1.2", *(("K_F/K_F* 1.5",) if how == "choice" else ())
     with _redrawn(page):
         if how == "escape":
             page.get_by_label("Find arms").focus()
             page.keyboard.press("Escape")  # which is about the field
-            assert _emphasised(page) == ["K_F/K_F* 1.2, seed 0"]
+            assert _highlighted(page) == ["K_F/K_F* 1.2, seed 0"]
             page.locator("#learning-cells").click()
             page.keyboard.press("Escape")
         elif how == "button":
-            page.get_by_text("Let go").click()
+            page.get_by_text("Clear", exact=True).click()
         else:
             page.get_by_label("K_F/K_F* 1.5").first.check()
-    assert _emphasised(page) == []
+    assert _highlighted(page) == []
     assert "cell=" not in page.evaluate("location.hash")
     assert sorted(_rows(page, "Arms")) == sorted(arms)
 

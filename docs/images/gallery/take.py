@@ -32,7 +32,7 @@ class Picture:
         parts: A selector of what the picture holds: from the first to the last of these.
         most: So many of them at most.
         widest: Pixels of its width at most.
-        cell: The row in the table of cells, from 0, whose curve is emphasised; None for none.
+        cell: The row in the table of cells, from 0, whose curve is highlighted; None for none.
     """
 
     page: str

@@ -1,5 +1,5 @@
-/* The arms that readers choose, for all figures and tables of the page, and the cell whose curve they follow; the
-   address remembers both. */
+/* The arms that readers choose, for all figures and tables of the page, and the cell whose curve is
+   highlighted; the address remembers both. */
 (() => {
   "use strict";
   const page = (window.fgtune = window.fgtune || {});
@@ -8,7 +8,7 @@
   const byName = new Map(arms.map((arm) => [arm.name, arm]));
   const others = arms.filter((arm) => !arm.baseline);
 
-  /* The address: #SECTION&arms=A,B shows these, #SECTION&without=A,B all but these; &cell=ID emphasises a cell. */
+  /* The address: #SECTION&arms=A,B shows these, #SECTION&without=A,B all but these; &cell=ID highlights a cell. */
   const parts = () => location.hash.slice(1).split("&");
   const fromAddress = () => {
     for (const part of parts()) {
@@ -68,13 +68,13 @@
     apply();
   };
 
-  page.letGo = () => { /* of the cell; the arms stay chosen */
+  page.clearCell = () => { /* the arms stay chosen */
     page.cell = null;
     remember(address(section(), chosen));
     apply();
   };
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && page.cell && !event.target.closest?.("input, details.menu")) page.letGo();
+    if (event.key === "Escape" && page.cell && !event.target.closest?.("input, details.menu")) page.clearCell();
   });
 
   /* The selector. */

@@ -19,8 +19,8 @@
       Array.isArray(text) ? text.slice(1).map((each) => `${text[0]}: ${each}`) : Array(size).fill(text);
     return { ...trace, meta: { arms: arms(runs) }, text: runs.flatMap((run) => [...texts(run), null]) };
   };
-  /* The cell that readers follow, as lines of its own over all others, which step back; its name is told above them. */
-  const followed = (data) => data.flatMap((trace) => {
+  /* The highlighted cell as lines of its own over all others, which step back; its name is told above them. */
+  const linesOfCell = (data) => data.flatMap((trace) => {
     let next = 0;
     return (trace.meta?.runs || []).flatMap((run) => {
       const [from, to] = [next, next + run[1]];
@@ -31,15 +31,15 @@
       return [{ ...trace, mode: "lines+markers", x, y, line, marker, opacity: 1, meta: { runs: [run] } }];
     });
   });
-  const note = document.getElementById("followed");
-  note?.querySelector("button").addEventListener("click", () => page.letGo());
+  const note = document.getElementById("highlighted");
+  note?.querySelector("button").addEventListener("click", () => page.clearCell());
   const signs = { lt: "<", gt: ">", amp: "&" };
   const plain = (text) => text.replace(/&(lt|gt|amp);/g, (_, name) => signs[name]); /* what Plotly reads is escaped */
-  const emphasised = (data) => {
+  const highlighted = (data) => {
     if (!note || !data.some((trace) => trace.meta?.runs?.[0].length > 3)) return data;
-    const found = followed(data);
+    const found = linesOfCell(data);
     note.hidden = !found.length;
-    note.querySelector("span").textContent = found.length ? `Emphasised: ${plain(found[0].meta.runs[0][2])}.` : "";
+    note.querySelector("span").textContent = found.length ? `Highlighted: ${plain(found[0].meta.runs[0][2])}.` : "";
     return found.length ? [...data.map((trace) => ({ ...trace, opacity: trace.opacity / 1.5 })), ...found] : data;
   };
   const unpacked = async (element) => {
@@ -51,7 +51,7 @@
   const read = (plot) => {
     template ??= JSON.parse(document.getElementById("figure-look").textContent);
     const figure = JSON.parse(texts.get(plot));
-    return { ...figure, data: emphasised(figure.data).map(spread), layout: { ...figure.layout, template } };
+    return { ...figure, data: highlighted(figure.data).map(spread), layout: { ...figure.layout, template } };
   };
 
   /* Where the rows of shown arms go: their new position by the old one, and how many there are. */

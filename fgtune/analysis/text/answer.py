@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from fgtune.analysis.formatting import MetricInfo, capital, interval, number, percent
 from fgtune.analysis.records import ArmSummary, ContrastSummary
-from fgtune.analysis.verdicts.judgement import Judgement, Verdict
+from fgtune.analysis.verdicts.judgement import Judgement, Verdict, earlier_words
 from fgtune.analysis.verdicts.power import MOST_SEEDS, SeedAdvice
 from fgtune.analysis.verdicts.robust import Summary
 from fgtune.analysis.verdicts.statistics import PairedContrast
@@ -111,7 +111,7 @@ def _grounds(contrast: PairedContrast, judgement: Judgement, advice: SeedAdvice 
     if judgement.verdict is not Verdict.UNDECIDED:
         bounded = " whatever the lost cells would have shown" * judgement.lost_any
         if judgement.earlier:
-            bounded += f", as {judgement.earlier} pairs showed before; all {contrast.n} by themselves do not"
+            bounded += earlier_words(judgement.earlier, contrast.n)
         if judgement.verdict is Verdict.EQUIVALENT:
             if any(contrast.differences):
                 return f" within ±{number(judgement.margin)}{bounded}"

@@ -14,7 +14,16 @@ from dataclasses import replace
 
 from fgtune.analysis.formatting import number, p_text
 from fgtune.analysis.verdicts.doubts import carried, doubts, lost_words
-from fgtune.analysis.verdicts.judgement import Case, Doubt, Judgement, LastLook, Rules, Verdict, stopped_pairs
+from fgtune.analysis.verdicts.judgement import (
+    Case,
+    Doubt,
+    Judgement,
+    LastLook,
+    Rules,
+    Verdict,
+    earlier_words,
+    stopped_pairs,
+)
 from fgtune.analysis.verdicts.statistics import cut, holm
 
 
@@ -36,17 +45,14 @@ def corrected_together(cases: Sequence[Case]) -> list[Case]:
     return [replace(case, p_adjusted=p, p_equivalent=close, last_look=look) for case, p, close, look in corrected]
 
 
-def _last_looks(cases: Sequence[Case]) -> list[LastLook | None]:
-    """The last looks of the cases, whose p-values are corrected as those of all looks are."""
-    looks = [case.last_look for case in cases]
-    different = holm(
-        [case.p_adjusted if look is None else look.different for case, look in zip(cases, looks, strict=True)]
-    )
-    equivalent = holm(
-        [case.p_equivalent if look is None else look.equivalent for case, look in zip(cases, looks, strict=True)]
-    )
+def _last_looks(cases: Sequence[Case]) -> Sequence[LastLook | None]:
+    """The last looks of the cases of a study, if it has several, with p-values corrected as those of all looks are."""
+    looks = [case.last_look for case in cases if case.last_look is not None]
+    if len(looks) < len(cases):
+        return [None] * len(cases)
+    different, equivalent = holm([look.different for look in looks]), holm([look.equivalent for look in looks])
     corrected = zip(looks, different, equivalent, strict=True)
-    return [None if look is None else replace(look, different=p, equivalent=close) for look, p, close in corrected]
+    return [replace(look, different=p, equivalent=close) for look, p, close in corrected]
 
 
 def judge(case: Case, rules: Rules) -> Judgement:
@@ -68,7 +74,7 @@ def judge(case: Case, rules: Rules) -> Judgement:
     contrast, level = case.contrast, 1 - 2 * rules.alpha
     earlier = _earlier(case, rules, tested)
     if earlier and verdict is not Verdict.UNDECIDED:
-        reason = f"{reason}, as {earlier} pairs showed before; all {contrast.n} by themselves do not"
+        reason += earlier_words(earlier, contrast.n)
     tost_low, tost_high = cut(contrast.estimate.at(level), contrast.estimate.mean, contrast.limits)
     return Judgement(
         verdict=verdict,

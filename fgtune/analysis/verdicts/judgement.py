@@ -195,6 +195,11 @@ class Judgement:
         return stopped_pairs(self.lost, self.baseline_lost)
 
 
+def earlier_words(earlier: int, pairs: int) -> str:
+    """What follows an answer that ``earlier`` pairs gave and all ``pairs`` do not."""
+    return f", as {earlier} pairs showed before; all {pairs} by themselves do not"
+
+
 def stopped_pairs(lost: LostCells, baseline_lost: LostCells) -> int:
     """Number of seeds at which an arm or its baseline was stopped early."""
     return len({*lost.stopped, *baseline_lost.stopped})

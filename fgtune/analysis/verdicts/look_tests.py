@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from fgtune.analysis.inputs import StudyData
 from fgtune.analysis.verdicts.judgement import LastLook, Rules
-from fgtune.analysis.verdicts.looks import kept_shares, planned_shares, sequential_p
+from fgtune.analysis.verdicts.looks import deciding_look, kept_shares, planned_shares, sequential_p
 from fgtune.analysis.verdicts.robust import equivalence_p, summary_of
 from fgtune.analysis.verdicts.statistics import PairedContrast
 from fgtune.config.schema.study import Study
@@ -88,19 +88,8 @@ def last_look(tests: Sequence[LookTests], shares: Sequence[float]) -> LastLook |
     if len(tests) < 2:
         return None
     sizes = [test.pairs for test in tests]
-    places = [_least([_only(look, part, shares, sizes) for look in range(len(tests))]) for part in _counted(tests)]
-    return LastLook(tests[-1].different, tests[-1].equivalent, (sizes[places[0]], sizes[places[1]]))
-
-
-def _only(look: int, p_values: Sequence[float], shares: Sequence[float], sizes: Sequence[int]) -> float:
-    """The sequential p-value where no other look counts; the others stay, with what they may have spent."""
-    known = [_unless(p_value, at == look) for at, p_value in enumerate(p_values)]
-    return 1.0 if math.isnan(p_values[look]) else sequential_p(known, sizes, shares)
-
-
-def _least(p_values: Sequence[float]) -> int:
-    """The last of the smallest."""
-    return min(range(len(p_values)), key=lambda look: (p_values[look], -look))
+    different, equivalent = (sizes[deciding_look(part, sizes, shares)] for part in _counted(tests))
+    return LastLook(tests[-1].different, tests[-1].equivalent, (different, equivalent))
 
 
 def _unless(p_value: float, agrees: bool) -> float:

@@ -133,23 +133,37 @@ def sequential_p(p_values: Sequence[float], pairs: Sequence[int], shares: Sequen
         >>> round(sequential_p([0.04, 0.01], [5, 10], kept_shares(2, 0.2)), 4)
         0.0465
     """
+    found = _by_look(p_values, pairs, shares)
+    known = any(n > 0 and not math.isnan(p_value) for p_value, n in zip(p_values, pairs, strict=True))
+    return min(found.values(), default=1.0) if known else math.nan
+
+
+def deciding_look(p_values: Sequence[float], pairs: Sequence[int], shares: Sequence[float]) -> int:
+    """The place of the look that ``sequential_p`` takes its value from; of equals, and without any, the last.
+
+    Arguments as there.
+    """
+    found = _by_look(p_values, pairs, shares)
+    return min(found, key=lambda look: (found[look], -look), default=len(p_values) - 1)
+
+
+def _by_look(p_values: Sequence[float], pairs: Sequence[int], shares: Sequence[float]) -> dict[int, float]:
+    """The overall level at which each look that has something to spend would have been significant, by its place."""
     if not len(p_values) == len(pairs) == len(shares):
         raise ValueError(f"{len(p_values)} p-values, {len(pairs)} sizes and {len(shares)} shares must be equally many")
-    tested: list[tuple[float, int, float]] = []
-    for p_value, n, share in zip(p_values, pairs, shares, strict=True):
-        if not math.isnan(p_value) and n > (tested[-1][1] if tested else 0):
-            tested.append((p_value, n, share))
-    if not tested:
-        return math.nan
-    _check([n for _, n, _ in tested], [share for *_, share in tested])
+    tested: list[tuple[int, float, int, float]] = []
+    for look, (p_value, n, share) in enumerate(zip(p_values, pairs, shares, strict=True)):
+        if not math.isnan(p_value) and n > (tested[-1][2] if tested else 0):
+            tested.append((look, p_value, n, share))
+    if tested:
+        _check([n for *_, n, _ in tested], [share for *_, share in tested])
     before, able = 0.0, []  # looks that have something to spend
-    for p_value, n, share in tested:
+    for look, p_value, n, share in tested:
         if share > before:
-            able.append((p_value, t_information(n), share))
+            able.append((look, p_value, t_information(n), share))
         before = share
-    information, spent = tuple(each for _, each, _ in able), tuple(share for *_, share in able)
-    overall = (_overall(p_value, look, information, spent) for look, (p_value, *_) in enumerate(able))
-    return min(overall, default=1.0)
+    information, spent = tuple(each for *_, each, _ in able), tuple(share for *_, share in able)
+    return {look: _overall(p_value, rank, information, spent) for rank, (look, p_value, *_) in enumerate(able)}
 
 
 def _check(information: Sequence[float], shares: Sequence[float]) -> None:

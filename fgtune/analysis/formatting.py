@@ -108,6 +108,14 @@ def level_text(level: Any) -> str:
     return json.dumps(level, sort_keys=True)
 
 
+def setting_text(level: Any) -> str:
+    """A level for readers alone: what has a kind as ``mlp (hidden [128, 128], norm batch)``, all else as it is."""
+    if not isinstance(level, dict) or not isinstance(level.get("kind"), str):
+        return level_text(level)
+    rest = ", ".join(f"{name} {setting_text(value)}" for name, value in level.items() if name != "kind")
+    return f"{level['kind']} ({rest})" if rest else level["kind"]
+
+
 _LARGE_SHARE = 9.995  # of which three digits leave no fraction
 _ROUNDING = 1e-12
 """Values of smaller magnitude are rounding errors of 0."""

@@ -177,7 +177,7 @@ def _environment() -> Environment:
         "percent": formatting.percent,
         "share": share_text,
         "seconds": formatting.seconds_text,
-        "level": formatting.level_text,
+        "level": formatting.setting_text,
         "plain": "{:g}".format,
         "signed": lambda value: f"{value:+.1f}".replace("-", "−"),
         "cap": formatting.capital,

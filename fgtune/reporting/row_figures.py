@@ -134,8 +134,9 @@ def solver_figure(points: Sequence[SolverPoint], styles: Mapping[str, ArmStyle])
     log = min(times) > 0 and max(times) / min(times) > _LOG_SPAN
     scale = {"type": "log", "dtick": 1} if log else {"rangemode": "tozero", "nticks": 6}
     times_axis = axis(f"time per solve in {unit}, mean of a cell", tickformat="~g", **scale)
-    lay_out(figure.layout, base_layout(80 + 44 * max(1, len(rows)), xaxis=times_axis, yaxis=rows_axis(names)))
-    lay_out(figure.layout, arm_rows([arm for arm, _, _ in rows], 44))
+    step = 24 if len(rows) > MOST_NAMED and not any("<br>" in name for name in names) else 44
+    lay_out(figure.layout, base_layout(80 + step * max(1, len(rows)), xaxis=times_axis, yaxis=rows_axis(names)))
+    lay_out(figure.layout, arm_rows([arm for arm, _, _ in rows], step))
     return figure
 
 

@@ -14,6 +14,7 @@ from fgtune.analysis.formatting import (
     p_text,
     percent,
     seconds_text,
+    setting_text,
 )
 
 
@@ -52,6 +53,16 @@ def test_levels_read_as_in_the_study_file():
     levels = [1.0, 10, 0.05, True, None, "cosine", {"kind": "flow"}, {"kind": "scip", "time_limit_s": 3.0}, [1, 2]]
     texts = ["1.0", "10", "0.05", "true", "none", "cosine", "flow", '{"kind": "scip", "time_limit_s": 3.0}', "[1, 2]"]
     assert [level_text(level) for level in levels] == texts
+
+
+def test_settings_with_a_kind_are_words_for_readers():
+    backbone = {"kind": "mlp", "hidden": [128, 128], "norm": "batch"}
+    nested = {"kind": "kmeans", "pca": None, "then": {"kind": "gmm", "restarts": 10}}
+    assert setting_text(backbone) == "mlp (hidden [128, 128], norm batch)"
+    assert setting_text(nested) == "kmeans (pca none, then gmm (restarts 10))"
+    assert setting_text({"kind": "flow"}) == "flow"
+    for other in (0.05, "cosine", [1, 2], {"mean": 1, "std": 2}, {"kind": 3}):
+        assert setting_text(other) == level_text(other)
 
 
 def test_factors_are_named_by_the_shortest_unique_tail():

@@ -45,3 +45,32 @@ def test_whoever_prints_before_all_figures_are_drawn_has_all_of_them_on_paper(br
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert set(page.evaluate(drawn)) == {True}
     page.context.close()
+
+
+@pytest.mark.slow
+@pytest.mark.integration
+def test_a_figure_of_many_arms_ends_on_the_sheet_on_which_it_begins(browser, synthetic, tmp_path):
+    arms = [{"name": "base"}, *({"name": f"arm{n}", "set": {"epochs": 5 + n}} for n in range(45))]
+    study = {
+        "study": "many", "question": "Does a tall figure fit?", "seeds": 2,
+        "design": {"kind": "comparison", "arms": arms}, "metrics": {"also": []},
+        "trial": {"data": {"kind": "digits"}, "classes": {"num_fine": 10}, "epochs": 4},
+    }  # fmt: skip
+    written = write_up(synthetic.SyntheticStudy(text=json.dumps(study)).write(tmp_path / "many"))[0]
+    page = browser.new_context(viewport={"width": 688, "height": 1000}).new_page()
+    page.goto(written.as_uri())
+    page.locator("html[data-figures]").wait_for(state="attached", timeout=60_000)
+    heights = "[...document.querySelectorAll('.plot')].map(plot => plot.getBoundingClientRect().height)"
+    on_screen = page.evaluate(heights)
+    assert max(on_screen) > 950  # what a sheet of Letter has between its margins
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    on_paper = page.evaluate(heights)
+    assert max(on_paper) < 800
+    widths = "[...document.querySelectorAll('.plot')].map(plot => [plot, plot.querySelector('svg.main-svg')])"
+    wide = f"{widths}.map(pair => pair.map(each => Math.round(each.getBoundingClientRect().width)))"
+    assert all(abs(svg - plot) <= 2 for plot, svg in page.evaluate(wide))
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.emulate_media(media="screen")
+    assert page.evaluate(heights) == on_screen
+    page.context.close()

@@ -15,6 +15,7 @@ from fgtune.arrays import AnyArray, FloatArray
 from fgtune.catalog import is_of_cells
 from fgtune.errors import ConfigError
 from fgtune.metrics.calibration import Reliability
+from fgtune.metrics.plane import in_plane
 from fgtune.results.records import CellResult, CellState, MapRecord, best_by_mean
 from fgtune.text import first_of
 
@@ -134,17 +135,8 @@ def layout(features: AnyArray) -> AnyArray | None:
     points: FloatArray = features.astype(np.float64)
     if not _LEAST_ON_MAP <= len(points) <= _MOST_ON_MAP or not points.shape[1] or not points.std(axis=0).any():
         return None
-    from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits
-
-    start = np.zeros((len(points), 2))
-    start[:, : points.shape[1]] = points[:, :2]
-    start *= 1e-4 / (start.std() or 1.0)
-    perplexity = min(_PERPLEXITY, (len(points) - 1) / 3)
-    with threadpool_limits(1):
-        method = TSNE(2, perplexity=perplexity, max_iter=_STEPS, init=start.astype(np.float32), random_state=0)
-        found: AnyArray = method.fit_transform(points.astype(np.float32))
-    return found.astype(np.float32) if np.isfinite(found).all() else None
+    found = in_plane(points, _PERPLEXITY, _STEPS)
+    return found if np.isfinite(found).all() else None
 
 
 @dataclass(frozen=True)

@@ -11,19 +11,24 @@ from fgtune.config.schema.plugin import BY_KIND, PLUGIN, SHIPPED, PluginConfig
 
 
 class BaseEstimatorConfig(Config):
-    """What all estimators of K_F share: they cluster raw training inputs within each coarse class."""
+    """What all estimators of K_F share: they cluster raw training inputs."""
+
+    max_samples: Annotated[int, Field(ge=10)] = 2000
+    """Samples used per coarse class, drawn by seed; the cost is quadratic in it."""
+
+
+class KMeansEstimatorConfig(BaseEstimatorConfig):
+    """What the estimators share that use k-means on principal components within each coarse class."""
 
     max_per_coarse: Annotated[int, Field(ge=2)] = 12
     """Largest number of fine classes considered in a coarse class."""
     pca_variance: Annotated[float, Field(gt=0.0, le=1.0)] = 0.7
     """Share of a coarse class's variance that its principal components keep; 1 keeps all."""
-    max_samples: Annotated[int, Field(ge=10)] = 2000
-    """Samples used per coarse class, drawn by seed; the cost is quadratic in it."""
     restarts: Count = 4
     """Restarts of each k-means; the best one counts."""
 
 
-class AgreementEstimatorConfig(BaseEstimatorConfig):
+class AgreementEstimatorConfig(KMeansEstimatorConfig):
     """The largest number of k-means clusters on which subsamples agree about best, relative to Gaussian samples."""
 
     kind: Literal["agreement"] = "agreement"
@@ -43,7 +48,38 @@ class AgreementEstimatorConfig(BaseEstimatorConfig):
     """Share of what is left above the Gaussians' agreement that must be reached; below, a coarse class is one class."""
 
 
-class PruningEstimatorConfig(BaseEstimatorConfig):
+class DeepEmbeddingEstimatorConfig(BaseEstimatorConfig):
+    """Density peaks in the plane that t-SNE lays an auto-encoder's code out in; it needs no largest number.
+
+    The steps are those of Wang et al. (AAAI 2018), which FALCON cites for its numbers. Not verified against the
+    authors' code: none was released.
+    """
+
+    kind: Literal["deep_embedding"] = "deep_embedding"
+    scope: Literal["coarse", "all"] = "coarse"
+    """``coarse``: each coarse class alone, and the sum counts. ``all``: one estimate over all training samples,
+    whatever their labels, of which ``max_samples`` are used; it is at least the number of coarse classes. Which of the
+    two was FALCON's is not published."""
+    hidden: Annotated[tuple[Count, ...], Field(min_length=1, strict=False)] = (256, 128)
+    """Width of each hidden layer of the encoder; the decoder has them in reverse. Usual for all samples of a large data
+    set are 500, 500, 2000 (Xie et al. 2016)."""
+    code: Count = 10
+    """Numbers in a code."""
+    epochs: Count = 100
+    """Passes over the samples."""
+    lr: PositiveFloat = 1e-3
+    """Learning rate of Adam."""
+    perplexity: Annotated[float, Field(ge=2.0)] = 30.0
+    """Of t-SNE: about how many neighbours a sample keeps near; at most a third of the samples."""
+    ratio: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
+    """Distance over which densities look, as a share of the mean distance in the plane (Ren et al. 2020: 0.1); a larger
+    one finds fewer classes."""
+    neighbors: Count = 20
+    """The distance is at least the mean one to so many-th nearest samples, since a share sees nobody where samples are
+    few; not published. A coarse class of about so many is one class."""
+
+
+class PruningEstimatorConfig(KMeansEstimatorConfig):
     """Over-cluster, annihilate components that do not pay for their parameters, merge pairs that one normal explains.
 
     Component-wise EM with a minimum message length (Figueiredo and Jain 2002) on spherical Gaussians of one variance,
@@ -56,7 +92,7 @@ class PruningEstimatorConfig(BaseEstimatorConfig):
     axis between them; larger merges more. None merges nothing."""
 
 
-class SilhouetteEstimatorConfig(BaseEstimatorConfig):
+class SilhouetteEstimatorConfig(KMeansEstimatorConfig):
     """The number of k-means clusters with the largest mean silhouette, or one where a Gaussian scores as high."""
 
     kind: Literal["silhouette"] = "silhouette"
@@ -65,7 +101,7 @@ class SilhouetteEstimatorConfig(BaseEstimatorConfig):
     deviations."""
 
 
-class StabilityEstimatorConfig(BaseEstimatorConfig):
+class StabilityEstimatorConfig(KMeansEstimatorConfig):
     """The largest number of clusters that two halves of the data agree on: prediction strength."""
 
     kind: Literal["stability"] = "stability"
@@ -76,7 +112,11 @@ class StabilityEstimatorConfig(BaseEstimatorConfig):
 
 
 EstimatorConfig = Annotated[
-    AgreementEstimatorConfig | PruningEstimatorConfig | SilhouetteEstimatorConfig | StabilityEstimatorConfig,
+    AgreementEstimatorConfig
+    | DeepEmbeddingEstimatorConfig
+    | PruningEstimatorConfig
+    | SilhouetteEstimatorConfig
+    | StabilityEstimatorConfig,
     Field(discriminator="kind"),
 ]
 

@@ -1,7 +1,8 @@
 """Estimates K_F from the training split without fine labels: clusters within each coarse class, summed.
 
-FALCON (ICML 2024), table 6, estimates K_F in advance with a deep embedding (Wang et al. 2018). Here clusters are found
-in the raw inputs, projected on the principal components of their coarse class.
+FALCON (ICML 2024), table 6, estimates K_F in advance with a deep embedding (Wang et al. 2018), of which
+``deep_embedding`` has the steps. The others find clusters in the raw inputs, projected on the principal components of
+their coarse class.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ import numpy as np
 from fgtune.arrays import FloatArray, IntArray
 from fgtune.config.schema.classes import (
     AgreementEstimatorConfig,
-    BaseEstimatorConfig,
     ClassesConfig,
+    DeepEmbeddingEstimatorConfig,
     EstimatorConfig,
+    KMeansEstimatorConfig,
     PruningEstimatorConfig,
     SilhouetteEstimatorConfig,
     StabilityEstimatorConfig,
@@ -28,10 +30,12 @@ from fgtune.metrics.label_free import silhouette
 from fgtune.streams import numpy_stream
 from fgtune.training.clustering.fits import fit_kmeans
 from fgtune.training.estimation.agreement import reproducible_clusters
+from fgtune.training.estimation.components import principal_scores
+from fgtune.training.estimation.deep_embedding import embedded_clusters
 from fgtune.training.estimation.pruning import merge_redundant, mixture_labels
 
 Count = Callable[[FloatArray, EstimatorConfig, np.random.Generator], int]
-"""Number of clusters in (m, d) points of one coarse class."""
+"""Number of clusters in (m, d) points, of which at least four differ."""
 
 _DEVIATIONS = 2.0
 """Standard deviations by which a silhouette must exceed the prediction for a new Gaussian sample."""
@@ -63,59 +67,57 @@ def estimate_num_fine(config: EstimatorConfig, view: TrainingView, seed: int) ->
     """K_F, at least the number of coarse classes.
 
     With several sources the largest estimate counts, since a source that labels few samples sees few of the fine
-    classes. Unlabelled samples are left out; a coarse class without samples counts as one fine class.
+    classes. Unlabelled samples are left out; a coarse class without samples counts as one fine class. An estimator with
+    ``scope: all`` reads no labels: it counts clusters among all training samples.
 
     Args:
         config: The estimator.
         view: Inputs and coarse labels of the training split.
-        seed: Seed of subsamples, k-means starts and reference samples.
+        seed: Seed of all that is drawn: subsamples, starts, reference samples, weights.
 
     Raises:
         TrialError: An input is not finite.
     """
+    if isinstance(config, DeepEmbeddingEstimatorConfig) and config.scope == "all":
+        found = _clusters(config, view.inputs, view.train, numpy_stream(seed, "num_fine", "all"))
+        return max(found, *view.num_coarse)
     return max(sum(found) for found in estimate_per_coarse(config, view, seed))
 
 
 def estimate_per_coarse(config: EstimatorConfig, view: TrainingView, seed: int) -> tuple[tuple[int, ...], ...]:
     """For each source, the number of fine classes found in each of its coarse classes, each at least 1."""
-    count = ESTIMATORS[config.kind]
     found = []
     for source, num_coarse in enumerate(view.num_coarse):
         numbers = []
         for coarse in range(num_coarse):
-            rng = numpy_stream(seed, "num_fine", source, coarse)
             rows = view.train[view.train_coarse[:, source] == coarse]
-            if len(rows) > config.max_samples:
-                rows = np.sort(rng.choice(rows, size=config.max_samples, replace=False))
-            points = _projected(view.inputs, rows, config.pca_variance)
-            distinct = len(np.unique(points, axis=0))
-            numbers.append(count(points, config, rng) if distinct >= _FEWEST else 1)
+            numbers.append(_clusters(config, view.inputs, rows, numpy_stream(seed, "num_fine", source, coarse)))
         found.append(tuple(numbers))
     return tuple(found)
 
 
-def _projected(inputs: Inputs, rows: IntArray, share: float) -> FloatArray:
-    """(m, d) scores of these rows on their leading principal components, which keep ``share`` of the variance."""
+def _clusters(config: EstimatorConfig, inputs: Inputs, rows: IntArray, rng: np.random.Generator) -> int:
+    """The number of clusters among these rows, at least 1."""
+    if len(rows) > config.max_samples:
+        rows = np.sort(rng.choice(rows, size=config.max_samples, replace=False))
+    points = _values(inputs, rows)
+    if len(points) < _FEWEST:
+        return 1
+    if isinstance(config, KMeansEstimatorConfig):
+        points = principal_scores(points, config.pca_variance)
+    return ESTIMATORS[config.kind](points, config, rng) if len(np.unique(points, axis=0)) >= _FEWEST else 1
+
+
+def _values(inputs: Inputs, rows: IntArray) -> FloatArray:
+    """(m, p) these rows as flat vectors; ``TrialError`` where one is not finite."""
     samples = inputs[rows]
     values = samples.reshape(len(rows), math.prod(samples.shape[1:])).astype(np.float64)
     if not np.isfinite(values).all():
         raise TrialError("the estimate of num_fine met inputs that are not finite")
-    if len(rows) < _FEWEST:
-        return values
-    values -= values.mean(axis=0)
-    wide = values.shape[1] > len(values)
-    gram = values @ values.T if wide else values.T @ values
-    variances, vectors = np.linalg.eigh(gram)
-    variances, vectors = np.maximum(variances[::-1], 0.0), vectors[:, ::-1]
-    total = variances.sum()
-    if total <= 0:
-        return values[:, :1] * 0.0
-    kept = min(int(np.searchsorted(np.cumsum(variances), share * total * (1 - 1e-12))) + 1, len(variances))
-    scores = vectors[:, :kept] * np.sqrt(variances[:kept]) if wide else values @ vectors[:, :kept]
-    return np.ascontiguousarray(scores)
+    return values
 
 
-def kmeans(points: FloatArray, clusters: int, config: BaseEstimatorConfig, rng: np.random.Generator) -> FloatArray:
+def kmeans(points: FloatArray, clusters: int, config: KMeansEstimatorConfig, rng: np.random.Generator) -> FloatArray:
     """(clusters, d) centres of the best of ``config.restarts`` runs."""
     return fit_kmeans(points, clusters, config.restarts, int(rng.integers(2**32)))[1]
 
@@ -130,6 +132,12 @@ def _by_agreement(points: FloatArray, config: EstimatorConfig, rng: np.random.Ge
     if not isinstance(config, AgreementEstimatorConfig):
         raise TypeError(f"expected an agreement estimator, got {config.kind}")
     return reproducible_clusters(points, config, rng)
+
+
+def _by_deep_embedding(points: FloatArray, config: EstimatorConfig, rng: np.random.Generator) -> int:
+    if not isinstance(config, DeepEmbeddingEstimatorConfig):
+        raise TypeError(f"expected a deep embedding estimator, got {config.kind}")
+    return embedded_clusters(points, config, int(rng.integers(2**32)))
 
 
 def _by_pruning(points: FloatArray, config: EstimatorConfig, rng: np.random.Generator) -> int:
@@ -206,6 +214,7 @@ def prediction_strength(predicted: IntArray, labels: IntArray, clusters: int) ->
 
 ESTIMATORS: Mapping[str, Count] = {
     "agreement": _by_agreement,
+    "deep_embedding": _by_deep_embedding,
     "pruning": _by_pruning,
     "silhouette": _by_silhouette,
     "stability": _by_stability,

@@ -55,6 +55,8 @@ CHOICES: dict[str, list[Any]] = {
         {"num_fine": "estimate"},
         {"num_fine": "estimate", "estimator": {"kind": "pruning"}},
         {"num_fine": "estimate", "estimator": {"kind": "pruning", "axis_cost": None}},
+        {"num_fine": "estimate", "estimator": {"kind": "deep_embedding"}},
+        {"num_fine": "estimate", "estimator": {"kind": "deep_embedding", "scope": "all", "hidden": [64]}},
     ],
     "objective": [
         {},

@@ -29,16 +29,22 @@ from fgtune.training.estimation.pruning import merge_redundant, mixture_labels, 
 
 SHAPE = DataShape(num_coarse=(2,), num_fine=6, fingerprint="")
 KINDS = sorted(ESTIMATORS)
-QUICK = {"agreement": {"repeats": 4, "references": 2}}
+BY_KMEANS = {"max_per_coarse": 5, "restarts": 2}
+QUICK = dict.fromkeys(KINDS, BY_KMEANS) | {
+    "agreement": BY_KMEANS | {"repeats": 4, "references": 2},
+    "deep_embedding": {"hidden": [32], "epochs": 40, "neighbors": 10},
+}
+
+
+@pytest.fixture(autouse=True)
+def short_tsne(monkeypatch):
+    """A third of the steps: these classes are apart by then."""
+    monkeypatch.setattr("fgtune.training.estimation.deep_embedding._STEPS", 300)
 
 
 def estimator(kind: str, **settings):
-    return ClassesConfig.from_plain(
-        {
-            "num_fine": "estimate",
-            "estimator": {"kind": kind, "max_per_coarse": 5, "restarts": 2} | QUICK.get(kind, {}) | settings,
-        }
-    ).estimator
+    chosen = {"kind": kind} | QUICK[kind] | settings
+    return ClassesConfig.from_plain({"num_fine": "estimate", "estimator": chosen}).estimator
 
 
 def make_view(sizes=(3, 2), each=40, dim=4, spread=1.0, gap=9.0, seed=0, extra=None) -> TrainingView:
@@ -174,8 +180,7 @@ def test_a_trial_trains_with_its_estimate_and_reports_it(make_trainer):
 
 def test_scrambled_fine_labels_change_no_estimate(make_trainer, scramble_fine):
     for kind in KINDS:
-        settings = {"kind": kind, "max_per_coarse": 4, "restarts": 1} | QUICK.get(kind, {})
-        changes = {"classes": {"num_fine": "estimate", "estimator": settings}}
+        changes = {"classes": {"num_fine": "estimate", "estimator": {"kind": kind} | QUICK[kind]}}
         plain, scrambled = make_trainer(changes), make_trainer(changes, change_data=scramble_fine)
         assert plain.config == scrambled.config
         assert plain.config.classes.number is not None

@@ -1,0 +1,88 @@
+"""The number of clusters in the plane that an auto-encoder's code is laid out in."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fgtune.arrays import FloatArray
+from fgtune.config.schema.classes import DeepEmbeddingEstimatorConfig
+from fgtune.config.schema.model import MlpConfig
+from fgtune.config.schema.trial import AdamConfig
+from fgtune.errors import TrialError
+from fgtune.metrics.plane import in_plane
+from fgtune.models.backbones import Mlp
+from fgtune.models.initialize import build_by_seed
+from fgtune.streams import torch_stream
+from fgtune.training.estimation.components import principal_scores
+from fgtune.training.estimation.density_peaks import cutoff_distance, peak_clusters
+from fgtune.training.optimization import build_optimizer, num_batches
+
+_BATCH = 256
+_STEPS = 1000
+"""Of t-SNE."""
+
+
+class AutoEncoder(nn.Module):
+    """Linear layers with ReLU to a linear code, and the same widths back to the inputs."""
+
+    def __init__(self, dim: int, hidden: tuple[int, ...], code: int) -> None:
+        super().__init__()
+        there, back = Mlp(MlpConfig(hidden=hidden), (dim,)), Mlp(MlpConfig(hidden=hidden[::-1]), (code,))
+        self.encoder = nn.Sequential(there, nn.Linear(hidden[-1], code))
+        self.decoder = nn.Sequential(back, nn.Linear(hidden[0], dim))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Inputs (B, d) computed from their codes."""
+        decoded: Tensor = self.decoder(self.encoder(inputs))
+        return decoded
+
+
+def embedded_clusters(values: FloatArray, config: DeepEmbeddingEstimatorConfig, seed: int) -> int:
+    """The number of clusters among samples: an auto-encoder's code, t-SNE to the plane, density peaks.
+
+    The steps are those of Wang et al. (AAAI 2018); not verified against the authors' code: none was released. Theirs is
+    a convolutional auto-encoder of images, with changes to density peaks of their own; here layers are linear, and the
+    peaks that count are those of Ren et al. (2020), which have the same steps.
+
+    Args:
+        values: (m, p) finite, m >= 4, not all alike; their unit does not matter.
+        config: Sizes and training of the auto-encoder, perplexity, and how wide densities look.
+        seed: Of initial weights and of the order of samples; t-SNE draws nothing.
+
+    Raises:
+        TrialError: The auto-encoder's error became non-finite.
+    """
+    with threadpool_limits(1):
+        scores = principal_scores(codes(values, config, seed), 1.0)
+    places = in_plane(scores, config.perplexity, _STEPS).astype(np.float64)
+    cutoff = cutoff_distance(places, config.ratio, config.neighbors)
+    return int(peak_clusters(places, cutoff).max()) + 1
+
+
+def codes(values: FloatArray, config: DeepEmbeddingEstimatorConfig, seed: int) -> FloatArray:
+    """(m, config.code) codes of samples (m, p), by an auto-encoder that is trained on them.
+
+    Inputs are centred and divided by one number, so that their mean variance is 1: numbers keep their weight relative
+    to each other, as they do for the other estimators. One thread, so that codes do not depend on how many there are.
+    """
+    centred = values - values.mean(axis=0)
+    inputs = torch.from_numpy((centred / np.sqrt((centred**2).mean())).astype(np.float32))
+    network = build_by_seed(lambda: AutoEncoder(inputs.shape[1], config.hidden, config.code), seed)
+    optimizer = build_optimizer(AdamConfig(lr=config.lr), list(network.parameters()))
+    with threadpool_limits(1):
+        for epoch in range(1, config.epochs + 1):
+            order = torch.randperm(len(inputs), generator=torch_stream(seed, "order", epoch))
+            for rows in order.tensor_split(num_batches(len(inputs), _BATCH)):
+                loss = functional.mse_loss(network(inputs[rows]), inputs[rows])
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+        with torch.no_grad():
+            found: FloatArray = network.encoder(inputs).double().numpy()
+    if not np.isfinite(found).all():
+        raise TrialError("the auto-encoder that estimates num_fine diverged; lower classes.estimator.lr")
+    return found

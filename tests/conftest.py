@@ -189,6 +189,15 @@ def ray_started():
         yield
 
 
+@pytest.fixture(scope="module")
+def workers_kept(ray_started):
+    """Studies of a test file go on in the workers that the one before left: a start takes longer than their cells."""
+    from fgtune.tuning.warm_workers import kept_workers
+
+    with kept_workers():
+        yield
+
+
 @pytest.fixture
 def worker_pids(monkeypatch) -> list[int]:
     """The process of each result that Tune has had, in order."""

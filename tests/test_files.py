@@ -107,7 +107,7 @@ PLAIN = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(PLAIN, st.booleans())
 def test_what_was_written_is_read_to_the_last_bit(value, ascii_only):
     line = json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")

@@ -19,6 +19,7 @@ from fgtune.results.options import RunOptions
 from fgtune.training.checkpoint import load_checkpoint
 
 mlflow = LazyModule("mlflow")
+pytestmark = pytest.mark.usefixtures("workers_kept")
 
 KINDS = ["sensitivity", "ablation", "comparison", "tuned comparison", "search"]
 """Killed twenty times on demand. Every design is killed once in every test run, sensitivity in ``engine/test_run``."""

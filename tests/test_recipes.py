@@ -181,7 +181,7 @@ RECIPES: dict[str, Callable[[ModuleType, Path], dict[str, object]]] = {
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[] if name == QUICK else pytest.mark.long) for name in RECIPES]
 )
-def test_recipe_runs_in_miniature_on_its_layout(name, layouts, tmp_path, monkeypatch, ray_started):
+def test_recipe_runs_in_miniature_on_its_layout(name, layouts, tmp_path, monkeypatch, workers_kept):
     monkeypatch.setenv("FGTUNE_CACHE", str(tmp_path / "cache"))
     (tmp_path / "data").mkdir()
     places = RECIPES[name](layouts, tmp_path / "data")

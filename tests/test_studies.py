@@ -34,7 +34,7 @@ def test_there_are_studies():
 @pytest.mark.parametrize(
     "path", [pytest.param(p, id=p.stem, marks=[] if p.stem == MAIN else pytest.mark.long) for p in STUDIES]
 )
-def test_study_runs_in_miniature_and_reports(path, tmp_path, ray_started):
+def test_study_runs_in_miniature_and_reports(path, tmp_path, workers_kept):
     out = io.StringIO()
     called = re.findall(r'^ +call: "(\w+):', path.read_text(encoding="utf-8"), re.MULTILINE)
     options = RunOptions(path, smoke=True, out=tmp_path, tracking_uri="none", plugins=tuple(called))

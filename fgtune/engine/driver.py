@@ -55,7 +55,8 @@ class Driver:
         console: Where progress is shown.
         flag: The stop flag of the open Ray session; None if there is nothing to run.
         budget: What the call may use, shared with the other studies that it runs.
-        workers: Those of the searches of a comparison, each of which leaves them to the next; None if there are none.
+        workers: Those of what ran before in the call or the session, which go on with these cells; None where nothing
+            is run.
     """
 
     launch: Launch
@@ -178,9 +179,16 @@ class Driver:
                 weights=weights_files(self.plan),
                 portrait_of=portraits.of,
                 workers=self.workers,
-                leaves_workers=self.launch.is_arm_search,
+                leaves_workers=self._leaves_workers(),
             )
         return queue
+
+    def _leaves_workers(self) -> bool:
+        """Whether more may follow: further searches and their comparison, a block of seeds, another study."""
+        from fgtune.tuning.warm_workers import WarmWorkers
+
+        is_adaptive = self.plan.study.adaptive_seeds is not None
+        return self.launch.is_arm_search or is_adaptive or WarmWorkers.kept is not None
 
     def _queue_and_stopping(self) -> tuple[CellQueue, EarlyStopping | None]:
         """The queue of cells, and the rule that stops them early."""

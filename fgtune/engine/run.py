@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -172,28 +172,31 @@ class _Work:
         Raises:
             SessionLostError: Ray was lost; what is finished is in the ledger and in the report.
         """
-        if launch.opened.plan.pending_arm_searches and flag is not None:
-            from fgtune.tuning.warm_workers import WarmWorkers
+        if flag is None:
+            return self._run(launch, None, None)
+        from fgtune.tuning.warm_workers import WarmWorkers
 
-            with WarmWorkers() as workers:
-                end = ArmSearches(launch, self._console, flag, self._budget, workers).run()
-                if end is not None:
-                    return end
-                launch = self.launch(self._options)  # with what they have chosen
-                end = self._drive(launch, flag, workers)
-        else:
-            end = self._drive(launch, flag)
+        with nullcontext(WarmWorkers.kept) if WarmWorkers.kept is not None else WarmWorkers() as workers:
+            return self._run(launch, flag, workers)
+
+    def _run(self, launch: Launch, flag: StopFlag | None, workers: WarmWorkers | None) -> StudyEnd:
+        if launch.opened.plan.pending_arm_searches and workers is not None:
+            end = ArmSearches(launch, self._console, flag, self._budget, workers).run()
+            if end is not None:
+                return end
+            launch = self.launch(self._options)  # with what they have chosen
+        end = self._drive(launch, flag, workers)
         while end in {StudyEnd.COMPLETE, StudyEnd.FAILED_CELLS} and _add_block(launch, self._console):
             # what failed again in this call is not retried with every block
             launch = self.launch(replace(self._options, retry_failed=False))
-            end = self._drive(launch, flag)
+            end = self._drive(launch, flag, workers)
         return end
 
     def launch(self, options: RunOptions) -> Launch:
         """What is left to do now."""
         return _launch(options, self._opened, self._folder, self._earlier)
 
-    def _drive(self, launch: Launch, flag: StopFlag | None, workers: WarmWorkers | None = None) -> StudyEnd:
+    def _drive(self, launch: Launch, flag: StopFlag | None, workers: WarmWorkers | None) -> StudyEnd:
         return Driver(launch, self._tracker, self._console, flag, self._budget, workers).execute()
 
 

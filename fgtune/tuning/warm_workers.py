@@ -1,4 +1,4 @@
-"""Workers that outlive a run of Tune, as those of a comparison's searches do: each start takes seconds of imports.
+"""Workers that outlive a run of Tune, for the next one of a call or of a session: each start takes seconds of imports.
 
 Tune ends its workers with every run. Here a run that ends in order leaves its idle ones to the next, with what Tune
 knows of them. Whatever goes wrong on the way costs no more than new workers.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import ray
 from ray.air.execution._internal.actor_manager import RayActorManager
@@ -49,7 +49,13 @@ class _IdleWorkers(_ObjectCache):  # type: ignore[misc]
 
 
 class WarmWorkers:
-    """The workers that one run of Tune leaves to the next in a session of Ray; those that none takes end with it."""
+    """The workers that one run of Tune leaves to the next in a session of Ray; those that none takes end with it.
+
+    Attributes:
+        kept: Those that studies leave to each other; None unless ``kept_workers`` is open.
+    """
+
+    kept: ClassVar[WarmWorkers | None] = None
 
     def __init__(self) -> None:
         self._left: tuple[RayActorManager, _IdleWorkers] | None = None
@@ -112,6 +118,17 @@ class WarmWorkers:
             yield
         finally:
             TuneController.__init__, TuneController._cleanup_trials = begin, clean_up
+
+
+@contextlib.contextmanager
+def kept_workers() -> Iterator[None]:
+    """While open, inside a session of Ray, each study begins with the workers that the one before has left."""
+    with WarmWorkers() as workers:
+        WarmWorkers.kept = workers
+        try:
+            yield
+        finally:
+            WarmWorkers.kept = None
 
 
 def _end_others(manager: RayActorManager, workers: set[Any]) -> None:

@@ -114,6 +114,7 @@ def test_the_tree_has_every_learned_class_with_samples_below_the_fine_class_of_m
     pytest.fail("the folder has no arm with more learned than true classes")
 
 
+@pytest.mark.slow
 def test_beyond_the_largest_the_classes_of_a_coarse_class_are_shown_together(folder, monkeypatch):
     monkeypatch.setattr("fgtune.analysis.portraits.MOST_FIRST", 3)
     data = read_study(folder)

@@ -168,6 +168,7 @@ def in_process(monkeypatch, train_study):
     return calls
 
 
+@pytest.mark.slow
 def test_a_later_call_runs_a_further_study_for_a_new_method_and_asks_for_seeds_that_lack(tmp_path, in_process):
     out = tmp_path / "bench"
     asked = BenchRequest(sets=("digits",), methods=("gmm",), seeds=1, budget=600.0, out=out)

@@ -146,6 +146,7 @@ def test_numbers_near_the_best_of_the_grid_are_tried_too(data, tmp_path, monkeyp
     assert found.num_fine.chosen == max(found.num_fine.levels, key=lambda level: level.agreement).num_fine
 
 
+@pytest.mark.slow_except("kmeans-1.5")
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("minutes", [1.5, 30])
 @pytest.mark.parametrize("first", ["falcon", "kmeans"])
@@ -229,6 +230,7 @@ def test_a_study_that_an_earlier_call_began_gets_time_for_more_cells_than_none(t
     assert max(least, 3.0) - 1 < wall <= max(least, 3.0)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_process", "small")
 def test_single_runs_are_judged_where_the_time_sufficed_for_no_more(data, tmp_path, monkeypatch):
     monkeypatch.setattr(budget, "SEEDS_NUM_FINE", 1)
@@ -529,6 +531,7 @@ def test_a_folder_of_images_is_enough_and_its_page_has_pictures(tmp_path):
     assert (out / "report.html").read_text(encoding="utf-8").count("data:image/png") >= 4 * 3
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_process", "small")
 def test_a_second_call_is_refused_or_waits_and_then_does_what_is_left(data, tmp_path, monkeypatch, capsys):
     out, arguments = tmp_path / "out", {"coarse": "group", "num_fine": 4, "minutes": 5}

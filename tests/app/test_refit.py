@@ -194,6 +194,7 @@ def test_a_study_whose_data_changed_is_refused(folder, tmp_path):
         refitted(copy, tmp_path / "model")
 
 
+@pytest.mark.slow
 def test_an_arm_that_reads_fine_labels_is_told_as_such(tmp_path, train_study, study_file):
     text = study_file.read_text().replace("classes.num_fine_ratio: [1.0, 1.5]", "optimizer.lr: [0.1, 0.2]")
     rates = tmp_path / "rates.yaml"

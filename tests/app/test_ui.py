@@ -159,6 +159,7 @@ def answer(url: str) -> bytes:
         return response.read()
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
 def test_it_serves_the_study_and_stops_with_all_its_processes(tracked, number, capsys):

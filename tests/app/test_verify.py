@@ -222,6 +222,7 @@ def test_a_consistent_forgery_is_found_by_running_its_cell_again_and_by_nothing_
     assert output.out.endswith("0 do not agree; 5 cells run again, 1 differ\n")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_report")
 def test_other_relations_of_a_cell_that_is_run_again_are_counted(folder):
     relations(lambda arrays: arrays.update(fine_to_coarse=1 - arrays["fine_to_coarse"]))(folder.root)

@@ -26,6 +26,8 @@ from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
 from fgtune.results.records import CellState
 
+pytestmark = pytest.mark.usefixtures("workers_kept")
+
 
 @pytest.fixture
 def options(small_study, tmp_path, new_store):

@@ -217,11 +217,12 @@ def test_with_only_no_seeds_are_added(tmp_path):
 
 
 @pytest.mark.long  # the same without Ray is above
-def test_a_run_that_was_cut_off_looks_and_goes_on(small_study, tmp_path, ray_started):
+def test_a_run_that_was_cut_off_looks_and_goes_on(small_study, tmp_path, ray_started, worker_pids):
     text = small_study.read_text(encoding="utf-8").replace("seeds: 2", "seeds: {min: 3, max: 4, step: 1}")
     small_study.write_text(text.replace("epochs: 4", "epochs: 1"), encoding="utf-8")
-    options = RunOptions(small_study, out=tmp_path / "reports", tracking_uri="none")
-    code, text = run(replace(options, overrides=("execution.budget.cells=4",)))
+    one_worker = ("execution.max_concurrent=1",)
+    options = RunOptions(small_study, one_worker, out=tmp_path / "reports", tracking_uri="none")
+    code, text = run(replace(options, overrides=(*one_worker, "execution.budget.cells=4")))
     assert (code, text.count("look at n = ")) == (4, 0)
     code, text = run(options)
     assert code == 0, text
@@ -232,4 +233,5 @@ def test_a_run_that_was_cut_off_looks_and_goes_on(small_study, tmp_path, ray_sta
     ]
     assert seeds_by_arm(folder) == {"baseline": 4, "num_fine_ratio=1.5": 4}
     assert verify(folder.root).problems == []
+    assert len({*worker_pids}) == 2  # one a call: the second block goes on in that of the first
     assert "all 8 cells are finished already; nothing is run" in run(options)[1]

@@ -126,6 +126,7 @@ def test_a_failed_cell_far_beyond_the_complete_ones_moves_neither_axis_nor_words
     assert reach_of(replace(changed, curves=(changed.curves[fail],))) == (-math.inf, math.inf)
 
 
+@pytest.mark.slow
 def test_in_a_search_cells_have_the_colour_of_their_point_also_where_it_failed(synthetic_search, tmp_path):
     data = read_study(synthetic_search.SyntheticSearch(trials=12, failed={4}, pruned={6: 3}).write(tmp_path))
     kinds = kinds_of(data, trials_of(data))

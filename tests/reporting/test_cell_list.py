@@ -61,6 +61,7 @@ def _reached(page: str) -> dict[str, set[str]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_cell_leads_to_its_settings_and_curve_where_the_page_has_them(study, synthetic, synthetic_search, tmp_path):
     def page(folder):
         return write_up(folder)[0].read_text(encoding="utf-8")

@@ -49,6 +49,7 @@ def opened(browser, synthetic, tmp_path):
     assert complaints == []
 
 
+@pytest.mark.slow
 def test_a_hidden_arm_leaves_its_cell_of_a_heat_map_and_the_line_over_levels(opened):
     chosen = {"lambda_nn=0.5,lambda_conf=1.0", "lambda_nn=0.7,lambda_conf=0.5"}
     page = opened(GRID, ",".join(map(quote, chosen)))
@@ -71,6 +72,7 @@ def test_a_hidden_arm_leaves_its_cell_of_a_heat_map_and_the_line_over_levels(ope
     page.close()
 
 
+@pytest.mark.slow
 def test_rows_of_ranks_and_of_data_sets_close_up_and_the_box_of_a_group_chooses_its_arms(opened):
     page, baselines = opened(SETS, "two@a"), {f"base@{each}" for each in "abcd"}
     ticks = "document.getElementById('{}').layout.yaxis.ticktext"

@@ -76,6 +76,7 @@ def test_it_reads_in_a_browser_without_a_complaint_or_a_request(browser, page, w
     view.close()
 
 
+@pytest.mark.slow
 def test_the_selector_of_arms_drives_tables_and_figures(browser, page):
     view = browser.new_page(viewport={"width": 1400, "height": 900})
     view.goto(page.as_uri() + "#arms=num_fine_ratio%3D1.2")
@@ -90,6 +91,7 @@ def test_the_selector_of_arms_drives_tables_and_figures(browser, page):
     view.close()
 
 
+@pytest.mark.slow
 def test_a_table_in_which_a_cell_spans_columns_is_sorted_and_downloaded_by_column(browser, page, tmp_path):
     view = browser.new_page(viewport={"width": 1400, "height": 900})
     view.goto(page.as_uri())

@@ -130,7 +130,7 @@ def made(synthetic, synthetic_search, tmp_path_factory):
     return make
 
 
-@pytest.mark.slow_except("full grid", "data sets", "many arms")
+@pytest.mark.slow_except("full grid")
 @pytest.mark.parametrize("name", ARMS)
 def test_arms_are_in_the_figures_that_show_arms_on_the_page(made, name):
     study = made(name)
@@ -186,7 +186,7 @@ def test_of_many_pooled_arms_those_that_differ_most_have_a_figure_and_the_page_s
     assert "those with the largest differences over all data sets have a figure; 2 other arms have none." in page
 
 
-@pytest.mark.slow_except("many points")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", POINTS)
 def test_points_are_in_the_figures_that_show_points_on_the_page(made, name):
     study = made(name)
@@ -221,7 +221,7 @@ def stopped(study):
     return {result.arm for result in study.data.results.values() if result.state.value == "PRUNED"}
 
 
-@pytest.mark.slow_except("full grid", "many arms", "many points")
+@pytest.mark.slow_except("full grid")
 @pytest.mark.parametrize("name", [*ARMS, *POINTS])
 def test_arms_are_in_the_figures_for_papers(made, name):
     study = made(name)

@@ -82,6 +82,7 @@ def test_a_trial_says_its_mean_interval_and_number_of_seeds_in_every_figure(synt
     assert ("[" in stopped) == (seeds > 1)
 
 
+@pytest.mark.slow
 def test_trials_of_one_seed_say_so_once_for_all(synthetic_search, tmp_path):
     text = synthetic_search.SEARCH_STUDY.replace("seeds: 3", "seeds: 1")
     data = read_study(synthetic_search.SyntheticSearch(text=text, trials=16).write(tmp_path))

@@ -45,6 +45,7 @@ def test_report_lies_in_the_folder_without_leftovers(folder, page):
 CURLY = re.compile("[\u2018\u2019\u201c\u201d]")
 
 
+@pytest.mark.slow
 def test_pages_have_the_straight_quotation_marks_of_the_terminal(page, synthetic_search, tmp_path):
     search = write_up(synthetic_search.SyntheticSearch(trials=12, curves=False).write(tmp_path))[0]
     for text in (html.unescape(page), html.unescape(search.read_text(encoding="utf-8"))):
@@ -75,6 +76,7 @@ def test_embedded_summary_is_the_summary(folder, page):
     assert json.loads(_EMBEDDED.search(page).group(1)) == summarise(folder).to_plain()
 
 
+@pytest.mark.slow
 def test_large_summaries_and_figures_are_packed_and_verified_whatever_library_packed_them(folder, monkeypatch):
     monkeypatch.setattr("fgtune.reporting.html.MOST_PLAIN", 0)
     monkeypatch.setattr(verb, "CHECKS", tuple(each for each in verb.CHECKS if each[0] == "report"))

@@ -23,6 +23,7 @@ def report(synthetic, tmp_path_factory):
     return write_up(synthetic.SyntheticStudy(text=json.dumps(study)).write(tmp_path_factory.mktemp("long")))[0]
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 @pytest.mark.parametrize("width", [420, 1400])
 def test_names_without_end_make_no_page_wider_than_the_screen(browser, report, width):
@@ -34,6 +35,7 @@ def test_names_without_end_make_no_page_wider_than_the_screen(browser, report, w
     page.context.close()
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_whoever_prints_before_all_figures_are_drawn_has_all_of_them_on_paper(browser, report):
     page = browser.new_context(viewport={"width": 1400, "height": 900}).new_page()

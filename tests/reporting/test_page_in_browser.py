@@ -94,7 +94,7 @@ def _fits(page: Page, width: int) -> bool:
     return page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-@pytest.mark.slow_except("partial and hostile", "search")
+@pytest.mark.slow_except("partial and hostile")
 @pytest.mark.parametrize("kind", KINDS)
 def test_page_draws_every_figure_without_complaint_or_network(kind, open_kind):
     opened = open_kind(kind)
@@ -120,6 +120,7 @@ def test_page_is_never_wider_than_the_screen(kind, open_kind):
         assert _fits(page, width)
 
 
+@pytest.mark.slow
 def test_figures_that_are_packed_are_drawn_and_follow_the_choice_of_arms(
     browser, synthetic, kf_accuracy, tmp_path, monkeypatch
 ):
@@ -134,6 +135,7 @@ def test_figures_that_are_packed_are_drawn_and_follow_the_choice_of_arms(
     page.close()
 
 
+@pytest.mark.slow
 def test_page_opened_on_a_narrow_screen_fits_it(browser, open_kind):
     narrow = _open(browser, open_kind("complete").report, WIDTHS[1])
     assert _filled(narrow.page)

@@ -212,6 +212,7 @@ def _highlighted(page: Page) -> list[str]:
     return thick
 
 
+@pytest.mark.slow
 def test_a_cell_leads_to_its_own_curve_and_back_and_a_reload_keeps_it(open_at):
     page = open_at()
     assert _highlighted(page) == []
@@ -258,7 +259,7 @@ def test_a_cell_leads_to_its_own_curve_and_back_and_a_reload_keeps_it(open_at):
     assert 0 <= page.locator("#learning-cells").bounding_box()["y"] < 300
 
 
-@pytest.mark.slow_except("escape")
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["escape", "button", "choice"])
 def test_a_highlighted_cell_is_cleared(open_at, report, how):
     cell = re.search(r"arms=num_fine_ratio%3D1.2&amp;cell=(\w+)", report.read_text(encoding="utf-8")).group(1)
@@ -323,6 +324,7 @@ def test_a_finger_scrolls_over_figures_and_does_not_zoom(open_at):
     assert all(layout == [False, True] for layout in layouts)
 
 
+@pytest.mark.slow
 def test_contents_are_beside_the_page_and_in_a_menu_on_narrow_screens(page):
     links = page.locator("#contents a")
     assert links.all_inner_texts() == page.locator("main h2[id]").all_inner_texts()
@@ -362,6 +364,7 @@ def _tabbed(page: Page, key: str, most: int = 200) -> list[dict]:
     return stops
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1400, 420])
 def test_the_focus_goes_through_the_page_and_back_named_and_in_sight(open_at, width):
     page = open_at(width=width)
@@ -397,6 +400,7 @@ def test_a_link_of_the_contents_takes_the_focus_along(page):
     assert page.evaluate(FOCUSED)["section"] == "settings"
 
 
+@pytest.mark.slow
 def test_a_menu_on_a_narrow_screen_is_left_by_escape_and_by_tab(open_at):
     page = open_at(width=420)
     arms, contents = page.locator("#arms-menu summary"), page.locator("#contents-menu summary")
@@ -457,7 +461,7 @@ def test_a_button_says_aloud_what_it_did_and_keeps_the_focus(page):
     assert page.evaluate(FOCUSED)["section"] != "answer"
 
 
-@pytest.mark.slow_except("A4-688")
+@pytest.mark.slow
 @pytest.mark.parametrize(("sheet", "width"), [("A4", 688), ("Letter", 710)])
 def test_on_paper_every_figure_fits_with_all_it_draws(page, sheet, width):
     outside = """[...document.querySelectorAll('.plot')].filter(plot => {
@@ -511,6 +515,7 @@ def search_page(browser, synthetic_search, tmp_path_factory):
     assert complaints == []
 
 
+@pytest.mark.slow
 def test_a_drag_over_an_axis_keeps_the_points_inside_and_a_double_click_all(search_page):
     page = search_page
     plot = page.locator("#parallel")
@@ -552,6 +557,7 @@ def test_a_drag_over_an_axis_keeps_the_points_inside_and_a_double_click_all(sear
     assert page.evaluate("fgtune.chosen") is None
 
 
+@pytest.mark.slow
 def test_settings_of_a_trial_are_its_row_of_all_trials_which_unfold(search_page):
     page = search_page
     page.evaluate("document.querySelector('section:has(#cells) details').open = true")
@@ -567,6 +573,7 @@ def test_settings_of_a_trial_are_its_row_of_all_trials_which_unfold(search_page)
         page.evaluate("fgtune.choose(null)")
 
 
+@pytest.mark.slow
 def test_the_best_trials_alone_are_shown_and_a_mark_says_its_mean_interval_and_seeds(search_page):
     page = search_page
     with _redrawn(page):
@@ -587,6 +594,7 @@ def test_the_best_trials_alone_are_shown_and_a_mark_says_its_mean_interval_and_s
         page.evaluate("fgtune.choose(null)")
 
 
+@pytest.mark.slow
 def test_a_page_that_loads_itself_again_keeps_its_place_its_unfolded_parts_and_the_arms(browser, synthetic, tmp_path):
     whole = synthetic.SyntheticStudy().write(tmp_path / "whole")
     faults = synthetic.Faults(missing={("baseline", 3), ("baseline", 4)})

@@ -4,6 +4,8 @@ import json
 import re
 from dataclasses import replace
 
+import pytest
+
 from fgtune.analysis.inputs import read_study
 from fgtune.analysis.summary import summarise
 from fgtune.reporting import relation_panels
@@ -33,6 +35,7 @@ def test_of_many_arms_the_baseline_and_the_farthest_have_relations(synthetic, kf
     assert which == "the baseline, those whose means are farthest from it and the first others of the plan"
 
 
+@pytest.mark.slow
 def test_where_no_arm_has_a_difference_the_first_of_the_plan_are_drawn(synthetic, tmp_path):
     arms = [{"name": f"arm{rank:02}", "set": {"optimizer.lr": 0.1 / (rank + 1)}} for rank in range(27)]
     study = {
@@ -54,6 +57,7 @@ def test_where_no_arm_has_a_difference_the_first_of_the_plan_are_drawn(synthetic
     assert captions["relations-0"].endswith("Drawn are the first of the plan; 2 other arms have no such figure.")
 
 
+@pytest.mark.slow
 def test_the_page_and_the_paper_say_what_a_cell_of_many_classes_stands_for(synthetic, tmp_path, monkeypatch):
     data = read_study(synthetic.SyntheticStudy().write(tmp_path))
     summary = summarise(data)

@@ -167,6 +167,7 @@ def test_a_study_whose_provenance_is_lost_keeps_others_out(folder, make, provena
         folder.check(replace(make()[1], study_hash="0" * 12))
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_two_processes_never_write_one_folder(folder):
     holder = textwrap.dedent(f"""

@@ -37,6 +37,7 @@ def storage(request, tmp_path):
     return storage_at(request.getfixturevalue(request.param).uri("a b/runs")).below("checkpoints")
 
 
+@pytest.mark.slow_except("bucket")
 def test_files_are_kept_replaced_listed_and_removed_one_by_one_or_all(storage):
     assert storage.names() == []
     assert get(storage, "x.pt") is None
@@ -90,6 +91,7 @@ def test_a_machine_that_does_not_see_a_folder_keeps_nothing_where_that_is_allowe
     assert isinstance(FolderStorage(tmp_path / "other").here(), FolderStorage)
 
 
+@pytest.mark.slow
 def test_a_mark_shows_that_another_process_sees_the_same_place_and_is_gone_afterwards(any_bucket, tmp_path):
     for text in (any_bucket.uri("runs"), str(tmp_path / "new" / "shared")):
         with marked(text) as mark:

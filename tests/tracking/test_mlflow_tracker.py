@@ -221,6 +221,7 @@ def test_sync_stores_only_what_is_missing(run_study, store, results, curve):
     assert len(store.runs("cell")) == 4
 
 
+@pytest.mark.slow
 def test_continued_study_uses_its_parent_again(run_study, store, results, curve):
     run_study(results[:2]).finish(StudyEnd.INTERRUPTED)
     parent = store.only("study")
@@ -347,6 +348,7 @@ def test_a_call_with_nothing_to_run_changes_nothing(
     assert stored.read_text() == "<p>another</p>"
 
 
+@pytest.mark.slow
 def test_a_finished_study_that_is_stored_later_has_the_times_of_its_cells(
     open_again, store, plan, results, curve, tmp_path
 ):
@@ -425,6 +427,7 @@ def test_the_saved_view_shows_arms_with_their_parameters_and_means(run_study, st
     assert {chart["metricSectionId"] for chart in state["compareRunCharts"]} == set(sections)
 
 
+@pytest.mark.slow
 def test_arms_that_share_their_cells_are_all_there(store, run_study, plan, results, summary):
     """A tuned arm that keeps the baseline's settings has the baseline's cells, which are stored once."""
     twin = replace(plan.arms[0], name="tuned", is_baseline=False)
@@ -478,6 +481,7 @@ def test_deleted_experiment_is_explained(run_study, open_again, store, plan):
         open_again().start(plan, Path("x"))
 
 
+@pytest.mark.slow
 def test_children_of_a_deleted_parent_join_the_new_one(run_study, store, results):
     run_study(results[:2])
     old = store.only("study").info.run_id

@@ -36,6 +36,7 @@ def runs_of(client, **tags: str):
     return [run for run in runs if all(run.data.tags.get(f"fgtune.{name}") == value for name, value in tags.items())]
 
 
+@pytest.mark.slow
 def test_mlflow_loads_the_model_and_gets_the_labels_for_an_array_and_a_table(study, store_file, monkeypatch):
     import mlflow
 

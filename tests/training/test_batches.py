@@ -58,6 +58,7 @@ METHODS = [
 ]
 
 
+@pytest.mark.slow_except("falcon")
 @pytest.mark.parametrize("changes", METHODS)
 def test_stored_inputs_are_read_in_batches_and_train_to_the_same_bits(make_trainer, monkeypatch, changes):
     monkeypatch.setattr(compute_module, "EVALUATION_NUMBERS", 6 * 50)  # passes of 50 samples of 6 numbers

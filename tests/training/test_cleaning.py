@@ -159,6 +159,7 @@ def test_the_network_that_judges_may_be_another_one():
     assert (one.view.train_coarse == other.view.train_coarse).all()
 
 
+@pytest.mark.slow
 def test_every_kind_of_method_trains_on_cleaned_labels():
     for changes in (
         {"objective": {"preset": "scan"}},

@@ -87,6 +87,7 @@ def step(model, compute, factor=1.0):
     return model.state_dict()
 
 
+@pytest.mark.slow
 def test_a_plain_step_is_backward_and_step(model):
     found = step(model, Compute("cpu", "fp32"))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)

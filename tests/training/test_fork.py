@@ -79,6 +79,7 @@ def test_the_weights_of_its_terms_are_in_force(make_trainer, tmp_path):
     assert metrics["train/loss"] == pytest.approx(total, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_settings_of_relations_and_pseudo_labels_and_views_are_in_force(make_trainer, tmp_path):
     state = trained(make_trainer(), 2, tmp_path / "donor.2.pt")
 

@@ -92,6 +92,7 @@ def test_clusters_are_found_within_sets(file):
     assert metrics["test/coarse_set_accuracy"] > 0.9
 
 
+@pytest.mark.slow
 def test_fewer_classes_than_sets_start_with_the_most_frequent_ones(file):
     trainer = trainer_of(file, classes={"num_fine": 2}, objective={"preset": "falcon_warm"})
     list(trainer)

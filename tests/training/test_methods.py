@@ -36,7 +36,7 @@ def curve(trainer):
     return [dict(entry.metrics) for entry in trainer]
 
 
-@pytest.mark.slow_except("falcon", "scan", "base", "base-gmm", "indi-queue", "fierce-teacher", "fine")
+@pytest.mark.slow_except("falcon", "base", "fierce-teacher")
 @pytest.mark.parametrize("changes", METHODS)
 def test_every_method_is_measured_alike_and_resumes_exactly(make_trainer, tmp_path, changes):
     trainer = make_trainer(changes)
@@ -63,7 +63,7 @@ def test_every_method_is_measured_alike_and_resumes_exactly(make_trainer, tmp_pa
     np.testing.assert_array_equal(again.within_counts, stored.within_counts)
 
 
-@pytest.mark.slow_except("falcon", "scan", "base", "falcon_warm")
+@pytest.mark.slow_except("falcon", "falcon_warm")
 @pytest.mark.parametrize("changes", [p for p in METHODS if p.id != "fine"])
 def test_no_method_but_the_upper_bound_reads_fine_labels(make_trainer, scramble_fine, changes):
     honest, scrambled = make_trainer(changes), make_trainer(changes, change_data=scramble_fine)

@@ -69,6 +69,7 @@ def test_settings_of_the_memory_need_one(make_config, name):
         make_config({"neighbors.targets": "forward", f"neighbors.{name}": 1 if name.endswith("epochs") else 0.5})
 
 
+@pytest.mark.slow_except("coarse-balanced")
 @pytest.mark.parametrize("sizes", ["balanced", "variance"])
 @pytest.mark.parametrize("scope", ["coarse", "global"])
 def test_clusters_found_on_the_way_do_not_change_those_of_the_end(make_trainer, scope, sizes):

@@ -39,7 +39,7 @@ def weights(trainer):
     return torch.cat([p.detach().flatten() for p in trainer.networks.model.parameters()])
 
 
-@pytest.mark.slow_except("falcon", "scan_self_label", "ancor", "queue", "learned prior", "refreshed memory")
+@pytest.mark.slow_except("falcon")
 @pytest.mark.parametrize("changes", CASES)
 def test_replayed_steps_are_those_of_the_host_bit_for_bit(make_trainer, request, changes):
     plain, replayed = make_trainer({**BATCHES, **changes}), graphed(make_trainer({**BATCHES, **changes}))

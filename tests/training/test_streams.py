@@ -45,6 +45,7 @@ def drawn(dataset, streams, seed, **changes):
     return found, [dict(entry.metrics) for entry in trainer]
 
 
+@pytest.mark.slow
 def test_a_stream_that_follows_the_seed_moves_and_fixed_ones_do_not(dataset):
     base, curve = drawn(dataset, FIXED, seed=0)
     repeated, again = drawn(dataset, FIXED, seed=1)

@@ -57,7 +57,7 @@ SWITCHES = [
 ]
 
 
-@pytest.mark.slow_except("defaults", "refreshed", "averaged-teacher", "cvxpy-bf16")
+@pytest.mark.slow_except("defaults", "averaged-teacher")
 @pytest.mark.parametrize("changes", SWITCHES)
 def test_resuming_from_a_checkpoint_repeats_the_uncut_run(make_trainer, tmp_path, changes):
     uncut = make_trainer(changes)
@@ -78,6 +78,7 @@ def test_resuming_from_a_checkpoint_repeats_the_uncut_run(make_trainer, tmp_path
         assert replace(ours.solver, seconds=0.0) == replace(theirs.solver, seconds=0.0)
 
 
+@pytest.mark.slow_except("defaults")
 @pytest.mark.parametrize("changes", SWITCHES[:4])
 def test_scrambled_fine_labels_change_no_weight_no_relation_and_no_label_free_metric(
     make_trainer, scramble_fine, changes

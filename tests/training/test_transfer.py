@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from scipy.optimize import minimize
 
 from fgtune.training.transfer import fit_shares
@@ -37,6 +38,7 @@ def test_it_is_as_good_as_another_optimiser_where_the_map_is_no_softmax():
     assert found < best + 1e-3
 
 
+@pytest.mark.slow
 def test_it_repeats_itself():
     features, shares = planted(50)
     first, second = (fit_shares(features, shares).predict(features) for _ in range(2))

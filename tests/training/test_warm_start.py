@@ -45,6 +45,7 @@ def test_a_coarse_class_without_training_samples_is_refused():
         starting_classes(kmeans(), features, coarse, np.array([0, 1, 0]), seed=0)
 
 
+@pytest.mark.slow
 def test_the_warm_preset_finds_groups_of_unequal_number_that_the_published_one_misses(make_trainer):
     def sizes(changes):
         trainer = make_trainer({**UNEQUAL, **changes})
@@ -59,6 +60,7 @@ def test_the_warm_preset_finds_groups_of_unequal_number_that_the_published_one_m
     assert other < accuracy - 0.1
 
 
+@pytest.mark.slow
 def test_the_first_epochs_learn_the_clusters_and_nothing_else(make_trainer):
     trainer = make_trainer({**WARM, "warm_start.fraction": 0.5, "epochs": 20})
     curve = list(trainer)

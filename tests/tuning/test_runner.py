@@ -134,6 +134,7 @@ def test_a_checkpoint_in_a_bucket_is_gone_on_from_in_the_same_way(run, make_conf
     assert not (tmp_path / "checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_a_bucket_that_takes_nothing_costs_a_cell_its_checkpoints_alone(run, make_config, bucket):
     cell = Cell("short", 0, make_config({"epochs": 3}), {})
     gone = storage_at(bucket.uri("runs").replace(bucket.name, "nobody"))
@@ -143,6 +144,7 @@ def test_a_bucket_that_takes_nothing_costs_a_cell_its_checkpoints_alone(run, mak
     assert warnings == {"its checkpoint cannot be written (there is no bucket 'nobody'); it goes on without"}
 
 
+@pytest.mark.slow
 def test_a_worker_goes_on_with_the_next_call_on_other_data_and_ends_with_the_last(
     run, worker_pids, make_config, make_trainer, tmp_path
 ):

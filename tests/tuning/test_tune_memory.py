@@ -3,6 +3,7 @@ from __future__ import annotations
 import random
 from types import SimpleNamespace
 
+import pytest
 from ray import tune
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.tune.execution.tune_controller import TuneController
@@ -46,6 +47,7 @@ def test_a_thousand_trials_are_forgotten_in_the_order_of_their_end_and_running_o
     assert len(controller._trials_to_cache) < 2 * KEPT + 5
 
 
+@pytest.mark.slow
 def test_ray_has_what_is_emptied_and_is_itself_again_afterwards(ray_started, tmp_path, monkeypatch):
     monkeypatch.setattr("fgtune.tuning.tune_memory.KEPT", 2)
     step, seen, waiting, managers = TuneController.step, [], [], []

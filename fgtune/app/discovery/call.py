@@ -115,8 +115,10 @@ class Call:
         with ExitStack() as stack:
             if self._is_unfinished(schedule):
                 from fgtune.tuning.session import ray_session
+                from fgtune.tuning.warm_workers import kept_workers
 
                 stack.enter_context(ray_session())
+                stack.enter_context(kept_workers())
             num_fine = self._choose_num_fine(schedule)
             schedule = self._schedule()  # numbers may have had to do with less
             method = None if num_fine is None else self._choose_method(schedule, num_fine)

@@ -239,7 +239,7 @@ def test_few_seeds_cannot_rule_out_collapses_of_which_none_was_seen():
     assert (effect.name, effect.judgement.doubt) == ("undecided", "unseen")
 
 
-@pytest.mark.slow_except("redundant-5", "additive, collapsing-10")
+@pytest.mark.slow_except("redundant-5")
 @pytest.mark.parametrize(
     ("kind", "n"),
     [("additive", 5), ("redundant", 5), ("nothing alone", 10), ("at the margin", 10), ("additive, collapsing", 10)],

@@ -100,6 +100,7 @@ def drawn_on_page(spec):
     return found
 
 
+@pytest.mark.slow
 def test_the_page_and_the_paper_draw_two_marks_with_intervals_a_part(folder_of):
     folder = folder_of(ALL)
     data, summary = read_study(folder), summarise(folder)

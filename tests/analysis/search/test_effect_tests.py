@@ -97,7 +97,7 @@ def _found(parameters, values, seed):
     return [terms[rank].parameters for rank in scan(terms, values, alpha=0.05, seed=seed, shuffles=199).found]
 
 
-@pytest.mark.slow_except("normal", "collapse")
+@pytest.mark.slow_except("normal")
 @pytest.mark.parametrize("noise", ["normal", "t2", "collapse", "noisier levels"])
 def test_noise_does_not_stand_out_whatever_its_shape_and_the_number_of_levels(noise):
     wrong = 0

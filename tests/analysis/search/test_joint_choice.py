@@ -100,6 +100,7 @@ def test_it_refuses_a_lead_within_its_interval(folder_of):
     assert "its seeds do not agree clearly more than the baseline's" in found.refusal
 
 
+@pytest.mark.slow
 def test_over_data_sets_the_page_says_once_where_nothing_chooses_better(folder_of):
     folder = folder_of(seeds=2, datasets={"digits": {"kind": "digits"}, "made": {"kind": "hierarchy"}})
     page = write_up(folder)[0].read_text(encoding="utf-8")

@@ -53,6 +53,7 @@ def test_nothing_is_fitted_to_too_few_points_or_to_nothing_that_stands_out():
     assert fit_surrogate(parameters, [], values, 0.95) is None
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_truth_where_noise_differs_between_points():
     rng, hits, tries = np.random.default_rng(2), 0, 300
     for _ in range(tries):

@@ -27,7 +27,7 @@ def _collapsing(rng, arms, n):
     return values - 0.5 * (rng.random((arms, n)) < 0.1), baseline
 
 
-@pytest.mark.slow_except("1-20", "5-10")
+@pytest.mark.slow_except("1-20")
 @pytest.mark.parametrize(("arms", "n"), [(1, 5), (1, 20), (5, 3), (5, 10), (12, 5)])
 def test_normal_seeds_are_rarely_taken_for_anything_else(arms, n):
     shapes = _shapes(_normal, arms, n, 400)

@@ -41,6 +41,7 @@ def test_rows_decode_to_the_pixels_of_their_files(make_files):
     assert np.array_equal(files.take(np.array([3, 1]))[:], pixels[[3, 1]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(8, 20), (31, 8), (8, 8), (16, 32)])
 def test_resize_modes_agree_with_pillow_and_torchvision(tmp_path, save_image, shape):
     from torchvision.transforms.v2 import functional

@@ -194,6 +194,7 @@ def test_a_search_has_its_history_and_what_stands_out_from_chance(search):
     assert drawn_bars == pytest.approx([item.main for item in found.ranked])
 
 
+@pytest.mark.slow
 def test_a_trial_that_was_stopped_far_away_leaves_the_others_their_room(synthetic_search, tmp_path):
     made = Drawn(synthetic_search.SyntheticSearch(trials=24, pruned={3: 9}).write(tmp_path))
     (panel,) = history_panels(made.data, trials_of(made.data))

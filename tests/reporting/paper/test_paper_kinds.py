@@ -106,6 +106,7 @@ def made(synthetic, synthetic_search, tmp_path_factory):
     return studies
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_design_has_the_figures_that_the_docs_name_and_no_others(made, kind):
     own = [each for each in made.values() if each.data.study.design.kind == kind]
@@ -199,6 +200,7 @@ def test_ranks_and_shares_are_those_of_the_summary(made):
     )
 
 
+@pytest.mark.slow
 def test_of_many_arms_twelve_curves_are_drawn_and_the_caption_says_which(synthetic, tmp_path):
     arms = [{"name": f"arm{rank:02}", "set": {"optimizer.lr": 0.1 / (rank + 1)}} for rank in range(15)]
     root = write_design(synthetic, tmp_path, {"kind": "comparison", "arms": arms})

@@ -21,6 +21,7 @@ def finished(trainer):
     return metrics, trainer
 
 
+@pytest.mark.slow
 def test_separated_classes_are_found_by_the_models_and_by_the_network_that_learns_from_them(make_trainer):
     for changes in (PER_CLASS, DISTILLED):
         metrics, _ = finished(make_trainer({**EASY, **changes}))
@@ -65,6 +66,7 @@ def test_a_held_out_sample_gets_the_probability_of_its_coarse_class_times_that_w
     np.testing.assert_array_equal(trainer.relations.fine_to_coarse[0], owners)
 
 
+@pytest.mark.slow
 def test_the_distilled_network_learns_the_labels_of_the_models_and_nothing_else(make_trainer):
     metrics, trainer = finished(make_trainer({**EASY, **DISTILLED}))
     labels = trainer.start.labels.numpy()

@@ -134,6 +134,7 @@ def sklearn_labels(kind, points, clusters, seed):
     return mixture.fit_predict(points)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("pca", [None, 10])
 def test_training_samples_get_the_cluster_that_scikit_learn_gives_them_in_their_class(digits, kind, pca):

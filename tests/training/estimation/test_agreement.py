@@ -73,6 +73,7 @@ def test_a_stretched_gaussian_is_split_reproducibly_and_yet_counts_as_one_class(
     assert found.count(1) >= 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 4])
 def test_planted_classes_are_found_also_where_they_overlap(classes):
     config = CONFIG.model_copy(update={"max_per_coarse": 6, "restarts": 2, "repeats": 4})
@@ -80,6 +81,7 @@ def test_planted_classes_are_found_also_where_they_overlap(classes):
     assert reproducible_clusters(points, config, np.random.default_rng(0)) == classes
 
 
+@pytest.mark.slow
 def test_clusters_that_are_no_tighter_than_in_a_gaussian_are_not_counted(monkeypatch):
     monkeypatch.setattr("fgtune.training.estimation.agreement.most_reproducible", lambda *_: 3)
     gaussian = np.random.default_rng(3).standard_normal((200, 4))

@@ -61,6 +61,7 @@ def make_view(sizes=(3, 2), each=40, dim=4, spread=1.0, gap=9.0, seed=0, extra=N
     return replace(view, train=rows)
 
 
+@pytest.mark.slow_except("silhouette", "pruning")
 @pytest.mark.parametrize("kind", KINDS)
 def test_plainly_separate_classes_are_counted_in_each_coarse_class(kind):
     assert estimate_per_coarse(estimator(kind), make_view((3, 2)), 0) == ((3, 2),)
@@ -74,6 +75,7 @@ def test_one_gaussian_is_one_class_also_where_it_is_stretched(kind):
     assert estimate_per_coarse(estimator(kind, pca_variance=1.0), stretched, 0) == ((1, 1),)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_seed_fixes_the_estimate_and_the_global_state_is_left_alone(kind):
     view = make_view((2, 3), spread=3.0)
@@ -83,6 +85,7 @@ def test_a_seed_fixes_the_estimate_and_the_global_state_is_left_alone(kind):
     np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_samples_outside_the_training_split_are_not_read(kind):
     view = make_view((3, 2))
@@ -101,6 +104,7 @@ def test_tiny_empty_and_constant_coarse_classes_count_as_one(kind):
     assert estimate_per_coarse(estimator(kind), few, 0) == ((2, 1, 1, 1, 1),)
 
 
+@pytest.mark.slow
 def test_the_source_that_shows_most_classes_counts_and_unlabelled_samples_are_left_out():
     view = make_view((3, 2), extra=lambda coarse: np.where(coarse == 0, 0, -1))
     assert estimate_per_coarse(estimator("silhouette"), view, 0) == ((3, 2), (3,))
@@ -113,6 +117,7 @@ def test_pixels_are_taken_as_they_are():
     assert estimate_num_fine(estimator("silhouette"), replace(view, inputs=scaled), 0) == 5
 
 
+@pytest.mark.slow
 def test_more_dimensions_than_samples_change_nothing_but_the_way_components_are_found():
     view = make_view((3, 2), each=20)
     turn = np.linalg.qr(np.random.default_rng(0).standard_normal((400, 4)))[0].T.astype(np.float32)

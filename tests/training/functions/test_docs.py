@@ -48,6 +48,7 @@ def test_the_network_of_the_page_goes_on_from_its_checkpoint_bit_for_bit(trainer
     assert whole[-1]["loss"] < whole[0]["loss"]
 
 
+@pytest.mark.slow
 def test_the_lightning_module_of_the_page_goes_on_from_its_checkpoint_bit_for_bit(trainer_of, tmp_path):
     settings = ("import lightning", {"loss": {"direction": "minimize"}, **ACCURACY}, {"lr": 0.1, "width": 32}, 5)
     whole = [dict(entry.metrics) for entry in trainer_of(*settings, WorkFolder(tmp_path / "whole"))]

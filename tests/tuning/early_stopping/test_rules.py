@@ -33,6 +33,7 @@ def stopped_by(rule, curves, epochs=27, block=0):
 scores = st.floats(-10, 10, allow_nan=False)
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.lists(scores, min_size=26, max_size=26), min_size=1, max_size=12),
     st.integers(1, 5),
@@ -151,6 +152,7 @@ class TestEveryRule:
         for n in range(20):
             assert not rule.decides_at(candidate(str(n), epochs=8), 8)
 
+    @pytest.mark.slow_except("asha-1")
     @given(data=st.data())
     def test_the_same_observations_give_the_same_decisions(self, config, data):
         observed = data.draw(

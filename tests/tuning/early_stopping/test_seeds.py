@@ -147,6 +147,7 @@ def stops_of(config, cells, lines) -> dict[str, int]:
     return stops
 
 
+@pytest.mark.slow_except("2-asha-1")
 @pytest.mark.parametrize("config", RULES, ids=lambda config: f"{config.kind}-{getattr(config, 'brackets', 1)}")
 @pytest.mark.parametrize("seeds", [2, 3])
 @given(number=st.integers(0, 10_000), workers=st.integers(1, 4))
@@ -168,6 +169,7 @@ def test_all_seeds_of_a_trial_end_alike_and_as_their_means_say_whatever_the_pace
         assert stored.rule.stop or not stored.stop
 
 
+@pytest.mark.slow
 @given(number=st.integers(0, 10_000))
 @settings(max_examples=15, deadline=None)
 def test_with_one_worker_cuts_change_no_decision(tmp_path_factory, number):

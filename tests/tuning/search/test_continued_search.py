@@ -53,7 +53,7 @@ def killed_and_continued(plan, data, mirror) -> list[KnownTrial]:
     return ledger
 
 
-@pytest.mark.slow_except("random")
+@pytest.mark.slow
 @sampler("tpe", "nsga2", "cmaes", "qmc", "random")
 @settings(deadline=None, max_examples=6)
 @given(data=st.data())
@@ -167,7 +167,7 @@ START = [{"objective.lambda_nn": 0.6, "objective.lambda_reg": 2.0}, {"objective.
 SPACES = {"free": {}, "constrained": {"space": CONSTRAINT, "start": START}}
 
 
-@pytest.mark.slow_except("tpe-5-constrained", "nsga2-5-constrained", "qmc-5-constrained")
+@pytest.mark.slow_except("tpe-5-constrained")
 @pytest.mark.parametrize("space", SPACES)
 @pytest.mark.parametrize("kill_after", [2, 3, 5])
 @sampler("tpe", "gp", "cmaes", "nsga2", "qmc", "random")
@@ -182,7 +182,7 @@ def test_a_search_cut_off_after_some_trials_proposes_what_an_uncut_one_does(tmp_
         assert len(whole[1]) > trials + 1  # points that were rejected are among the questions
 
 
-@pytest.mark.slow_except("tpe-3", "brute_force-9")
+@pytest.mark.slow_except("brute_force-9")
 @pytest.mark.parametrize("kill_after", [3, 9])
 @sampler("tpe", "random", "brute_force")
 def test_a_search_of_a_finite_space_that_is_cut_off_proposes_what_an_uncut_one_does(tmp_path, sampler, kill_after):

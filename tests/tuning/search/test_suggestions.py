@@ -51,6 +51,7 @@ def test_a_search_hands_out_as_many_distinct_points_as_its_budget(tmp_path, samp
     assert search.suggest() is None
 
 
+@pytest.mark.slow
 @sampler("tpe", "gp", "cmaes", "nsga2", slow="gp")
 def test_a_sampler_that_learns_ends_nearer_the_optimum_than_it_began(tmp_path, sampler):
     trials = 18 if sampler["kind"] == "gp" else 60
@@ -115,6 +116,7 @@ def test_forbidden_points_never_come_out(tmp_path, sampler):
     assert TrialState.RUNNING not in states_of(search)
 
 
+@pytest.mark.slow
 def test_a_space_that_is_almost_forbidden_is_searched_all_the_same(tmp_path):
     constraint = "objective.lambda_reg < 0.05"
     plan = toy.search_plan(
@@ -123,6 +125,7 @@ def test_a_space_that_is_almost_forbidden_is_searched_all_the_same(tmp_path):
     assert len(toy.run_all(Search(plan), toy.valley)) == 5
 
 
+@pytest.mark.slow
 def test_tpe_learns_what_is_forbidden(tmp_path):
     constraint = "objective.lambda_reg < 1"
     plan = toy.search_plan(
@@ -136,6 +139,7 @@ def test_tpe_learns_what_is_forbidden(tmp_path):
     assert search.rejected < 5 * 40 * 0.8  # blind draws would be rejected five times of six
 
 
+@pytest.mark.slow
 @sampler("tpe", "nsga2", "random", "gp")
 def test_several_objectives(tmp_path, sampler):
     metric = ["val/silhouette", "cost/solver_seconds"]

@@ -76,7 +76,7 @@ class DeepEmbeddingEstimatorConfig(BaseEstimatorConfig):
     one finds fewer classes."""
     neighbors: Count = 20
     """The distance is at least the mean one to so many-th nearest samples, since a share sees nobody where samples are
-    few; not published. A coarse class of about so many is one class."""
+    few; not published. A coarse class of no more samples is one class."""
 
 
 class PruningEstimatorConfig(KMeansEstimatorConfig):

@@ -56,6 +56,8 @@ def embedded_clusters(values: FloatArray, config: DeepEmbeddingEstimatorConfig, 
     Raises:
         TrialError: The auto-encoder's error became non-finite.
     """
+    if len(values) <= config.neighbors:
+        return 1  # densities would look over the whole plane
     with threadpool_limits(1):
         scores = principal_scores(codes(values, config, seed), 1.0)
     places = in_plane(scores, config.perplexity, _STEPS).astype(np.float64)

@@ -41,6 +41,12 @@ def test_planted_classes_are_counted_whatever_their_unit_and_place(classes):
     assert embedded_clusters(points * 1e-3 + 5.0, QUICK, 0) == classes
 
 
+def test_a_class_of_no_more_samples_than_densities_look_at_is_one_class():
+    points = blobs(2, each=10, gap=40.0)
+    assert embedded_clusters(points, QUICK.model_copy(update={"neighbors": 20}), 0) == 1
+    assert embedded_clusters(points, QUICK.model_copy(update={"neighbors": 5}), 0) == 2
+
+
 def test_the_code_keeps_more_than_as_many_random_directions_would():
     points = blobs(5, dim=40)
     found = codes(points, QUICK, 0)

@@ -23,10 +23,10 @@ from fgtune.config.reading.merge import patch
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.base import Dataset, TrainingView
 from fgtune.data.load import load_dataset
-from fgtune.exporting.train import trial_threads
 from fgtune.neighbors import find_neighbors
 from fgtune.training.build import build_trainer
 from fgtune.training.prepared import prepare_split, views
+from fgtune.training.threads import trial_threads
 from fgtune.training.trainer import Trainer
 
 BASE: dict[str, Any] = {

@@ -77,9 +77,10 @@ def pretrain(
         ConfigError: Study, data or file is wrong; nothing was started.
         TrialError: The loss became non-finite.
     """
-    from fgtune.exporting.train import check_writable, trial_threads
+    from fgtune.exporting.train import check_writable
     from fgtune.training.pretraining.pretrain import pretrained_weights, settings_of
     from fgtune.training.pretraining.store import write_encoder
+    from fgtune.training.threads import trial_threads
 
     if out.exists() and not force:
         raise ConfigError("is there already", where=str(out), fix="replace it with --force, or choose another --out")

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from fgtune.catalog.terms import trains_fine_head
 from fgtune.config.schema.clustering import ScanClusteringConfig
@@ -27,6 +25,7 @@ from fgtune.exporting.trained_model import FineModel, empty_network, facts_of
 from fgtune.results.storage import Storage
 from fgtune.training.build import build_trainer
 from fgtune.training.prepared import prepare_split, views
+from fgtune.training.threads import trial_threads
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -202,25 +201,3 @@ def _model_of(trainer: Trainer, dataset: Dataset, form: Fitted | None) -> FineMo
 def _progress(entry: EpochMetrics, epochs: int) -> str:
     loss = entry.metrics.get("train/loss")
     return f"epoch {entry.epoch}/{epochs}" + ("" if loss is None else f", loss {loss:.4g}")
-
-
-@contextmanager
-def trial_threads(threads: int) -> Iterator[None]:
-    """Let torch, BLAS and OpenMP use so many threads for a while, as in a trial.
-
-    Sums over another number of threads differ in the last bit, k-means with more than 256 samples among them.
-    """
-    from threadpoolctl import threadpool_limits
-
-    before, variable = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
-    torch.set_num_threads(threads)
-    os.environ["OMP_NUM_THREADS"] = str(threads)  # libraries that are loaded only now, scikit-learn's, read it
-    try:
-        with threadpool_limits(threads):
-            yield
-    finally:
-        torch.set_num_threads(before)
-        if variable is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = variable

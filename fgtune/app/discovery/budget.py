@@ -82,9 +82,9 @@ class Schedule:
 
 def time_cells(config: TrialConfig, dataset: Dataset, threads: int = 1) -> Costs:
     """Train a few epochs in this process and measure them; nothing is kept."""
-    from fgtune.exporting.train import trial_threads
     from fgtune.training.build import build_trainer
     from fgtune.training.prepared import prepare_split, views
+    from fgtune.training.threads import trial_threads
 
     config = config.as_run(gpus=0)  # as the trials that are planned
     with trial_threads(threads):

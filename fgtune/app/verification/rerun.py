@@ -115,7 +115,7 @@ def _config(subject: Subject, cell: CellResult) -> TrialConfig | FunctionTrialCo
 
 def rerun(subject: Subject, cell: CellResult, datasets: Mapping[str, Dataset]) -> Rerun:
     """Run a cell again, with the threads of a trial, and compare all that it left: metrics, curve, arrays."""
-    from fgtune.exporting.train import trial_threads
+    from fgtune.training.threads import trial_threads
 
     config = _config(subject, cell)
     threads = max(1, int(subject.data.study.execution.cpus))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -20,6 +19,7 @@ from fgtune.streams import torch_stream
 from fgtune.training.estimation.components import principal_scores
 from fgtune.training.estimation.density_peaks import cutoff_distance, peak_clusters
 from fgtune.training.optimization import build_optimizer, num_batches
+from fgtune.training.threads import trial_threads
 
 _BATCH = 256
 _STEPS = 1000
@@ -58,8 +58,9 @@ def embedded_clusters(values: FloatArray, config: DeepEmbeddingEstimatorConfig, 
     """
     if len(values) <= config.neighbors:
         return 1  # densities would look over the whole plane
-    with threadpool_limits(1):
-        scores = principal_scores(codes(values, config, seed), 1.0)
+    code = codes(values, config, seed)
+    with trial_threads(1):
+        scores = principal_scores(code, 1.0)
     places = in_plane(scores, config.perplexity, _STEPS).astype(np.float64)
     cutoff = cutoff_distance(places, config.ratio, config.neighbors)
     return int(peak_clusters(places, cutoff).max()) + 1
@@ -75,7 +76,7 @@ def codes(values: FloatArray, config: DeepEmbeddingEstimatorConfig, seed: int) -
     inputs = torch.from_numpy((centred / np.sqrt((centred**2).mean())).astype(np.float32))
     network = build_by_seed(lambda: AutoEncoder(inputs.shape[1], config.hidden, config.code), seed)
     optimizer = build_optimizer(AdamConfig(lr=config.lr), list(network.parameters()))
-    with threadpool_limits(1):
+    with trial_threads(1):
         for epoch in range(1, config.epochs + 1):
             order = torch.randperm(len(inputs), generator=torch_stream(seed, "order", epoch))
             for rows in order.tensor_split(num_batches(len(inputs), _BATCH)):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 from ray import tune
@@ -18,6 +18,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from fgtune.config.arms.records import Cell
+from fgtune.config.schema.classes import ESTIMATE
 from fgtune.results.records import EpochMetrics
 from fgtune.signals import take_back_handlers
 from fgtune.tuning.cell_queue import Budget, CellQueue, StopFlag
@@ -208,7 +209,7 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
             self._retries.started(cell_id)
         if self._watch is not None:
             job = trial.config[JOB]
-            self._watch.started(cell_id, job["arm"], pretrains=bool(job["config"].get("model", {}).get("pretrain")))
+            self._watch.started(cell_id, job["arm"], prepares=_prepares(job["config"]))
         if cell_id not in self._started:
             self._started.add(cell_id)
             self._observer.on_start(cell_id)
@@ -327,3 +328,8 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
         else:
             self._fail(cell_id, ours or cause, "" if ours else details, self._attempts(cell_id, trial))
             self._record_stopped()
+
+
+def _prepares(config: Mapping[str, Any]) -> bool:
+    """Whether a trial does before its first epoch what may take longer than many epochs, and reports nothing of it."""
+    return bool(config.get("model", {}).get("pretrain")) or config.get("classes", {}).get("num_fine") == ESTIMATE

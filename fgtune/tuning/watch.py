@@ -46,7 +46,7 @@ class _Trial:
     """A running trial; ``started`` and ``heard`` by the monotonic clock, of this attempt."""
 
     arm: str
-    pretrains: bool
+    prepares: bool
     started: float
     heard: float
     epoch: int = 0
@@ -83,10 +83,10 @@ class TrialWatch:
         self._by_arm: dict[str, deque[float]] = {}
         self._all: deque[float] = deque(maxlen=_KEPT)
 
-    def started(self, cell_id: str, arm: str, pretrains: bool = False) -> None:
-        """A worker begins with a cell, or begins again after a crash."""
+    def started(self, cell_id: str, arm: str, prepares: bool = False) -> None:
+        """A worker begins with a cell, or begins again after a crash; it may report nothing for long first."""
         now = self._clock()
-        self._trials[cell_id] = _Trial(arm, pretrains, now, now)
+        self._trials[cell_id] = _Trial(arm, prepares, now, now)
 
     def heard(self, cell_id: str, restored: Sequence[EpochMetrics], epochs: Sequence[EpochMetrics]) -> None:
         """A trial reports epochs that it continues from, and epochs that it has trained."""
@@ -124,7 +124,7 @@ class TrialWatch:
             return Alarm(cell_id, "fail", f"{time_limit_text(total, self._limit, trial.epoch)}; its worker was ended")
         allowed = self._allowed(trial)
         text = silence_text(silent, trial.epoch, self._median(trial))
-        then = "warn" if trial.pretrains and trial.epoch == 0 else self._rule.then
+        then = "warn" if trial.prepares and trial.epoch == 0 else self._rule.then
         if then != "warn" and silent >= 2 * allowed:
             trial.is_ended = True
             return Alarm(cell_id, then, f"{text}; its worker was ended")

@@ -305,6 +305,31 @@ def test_the_worker_of_a_silent_trial_is_killed_and_what_it_did_is_the_cause(cel
     assert events.seen[-1] == ("on_tick", [])
 
 
+@pytest.mark.parametrize(
+    ("settings", "is_killed"),
+    [
+        ({}, True),
+        ({"classes": {"num_fine": 4}}, True),
+        ({"classes": {"num_fine": "estimate"}}, False),
+        ({"model": {"pretrain": {"kind": "simclr"}}}, False),
+    ],
+)
+def test_a_trial_that_pretrains_or_estimates_before_its_first_epoch_is_not_killed_then(
+    cells, monkeypatch, settings, is_killed
+):
+    killed, now = [], [0.0]
+    monkeypatch.setattr("ray.kill", killed.append)
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    execution = ExecutionConfig.from_plain({"silence": {"floor_s": 10, "then": "retry"}})
+    callback = ObserverCallback(Events(), Budget(execution), watch=TrialWatch(execution, lambda: now[0]))
+    trial = trial_of(cells[0], temporary_state=SimpleNamespace(ray_actor="actor"))
+    trial.config[JOB]["config"] = settings
+    callback.on_trial_start(0, [], trial)
+    for now[0] in (1.0, 11.0, 20.5, 21.0):
+        callback.on_step_begin(0, [])
+    assert bool(killed) == is_killed
+
+
 def test_a_cell_that_lacked_memory_beside_another_comes_back_and_fails_only_alone(cells, budget):
     events, queue = Events(), CellQueue(cells[:2], budget=budget)
     callback = ObserverCallback(events, budget, retries=MemoryRetries(queue, budget))

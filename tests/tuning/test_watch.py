@@ -105,13 +105,17 @@ def test_a_trial_without_epochs_of_its_own_is_judged_by_its_arm_before_all_other
     assert actions(found) == [("large", "warn")]
 
 
-def test_pretraining_has_no_epochs_so_that_silence_before_the_first_is_only_a_warning(watch, clock):
+def test_preparation_has_no_epochs_so_that_silence_before_the_first_is_only_a_warning(watch, clock):
     found = watch(silence={"factor": 2, "floor_s": 10, "then": "fail"})
-    found.started("a", "arm", pretrains=True)
+    found.started("a", "arm", prepares=True)
     clock.now += 100
     assert actions(found) == [("a", "warn")]
     assert actions(found) == []
-    found.heard("a", [], epochs(1))
+    found.ended("a")
+    found.started("a", "arm", prepares=True)
+    clock.now += 100
+    assert actions(found) == [("a", "warn")], "a trial that continues prepares again"
+    found.heard("a", epochs(1, 2), epochs(3))
     clock.now += 21
     assert actions(found) == [("a", "fail")]
 

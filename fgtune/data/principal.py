@@ -51,13 +51,23 @@ def principal_space(values: Float32Array, dimensions: int = DIMENSIONS) -> Princ
     mean = centred.mean(axis=0)
     centred = centred - mean
     with threadpool_limits(1):
+        variances, vectors = gram_spectrum(centred)
         if centred.shape[1] <= len(centred):
-            _, vectors = np.linalg.eigh(centred.T @ centred)
             return PrincipalSpace(mean, np.ascontiguousarray(vectors[:, ::-1][:, :dimensions]))
-        variances, vectors = np.linalg.eigh(centred @ centred.T)
         largest = max(float(variances[-1]), np.finfo(np.float64).tiny)
         kept = np.flatnonzero(variances > 1e-12 * largest)[::-1][:dimensions]
         return PrincipalSpace(mean, centred.T @ (vectors[:, kept] / np.sqrt(variances[kept])))
+
+
+def gram_spectrum(centred: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Ascending eigenvalues (k,) and eigenvectors (k, k) of the smaller Gram matrix of centred samples (m, p).
+
+    With p <= m, k is p and eigenvectors are principal components; else k is m, and they are scores on them, each
+    divided by the root of its eigenvalue.
+    """
+    wide = centred.shape[1] > len(centred)
+    variances, vectors = np.linalg.eigh(centred @ centred.T if wide else centred.T @ centred)
+    return variances, vectors
 
 
 def space_rows(number: int) -> IntArray:

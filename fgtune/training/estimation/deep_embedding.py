@@ -49,7 +49,7 @@ def embedded_clusters(values: FloatArray, config: DeepEmbeddingEstimatorConfig, 
     peaks that count are those of Ren et al. (2020), which have the same steps.
 
     Args:
-        values: (m, p) finite, m >= 4, not all alike; their unit does not matter.
+        values: (m, p) finite and centred, m >= 4, not all alike; their unit does not matter.
         config: Sizes and training of the auto-encoder, perplexity, and how wide densities look.
         seed: Of initial weights and of the order of samples; t-SNE draws nothing.
 
@@ -59,6 +59,7 @@ def embedded_clusters(values: FloatArray, config: DeepEmbeddingEstimatorConfig, 
     if len(values) <= config.neighbors:
         return 1  # densities would look over the whole plane
     code = codes(values, config, seed)
+    code -= code.mean(axis=0)
     with trial_threads(1):
         scores = principal_scores(code, 1.0)
     places = in_plane(scores, config.perplexity, _STEPS).astype(np.float64)
@@ -67,13 +68,14 @@ def embedded_clusters(values: FloatArray, config: DeepEmbeddingEstimatorConfig, 
 
 
 def codes(values: FloatArray, config: DeepEmbeddingEstimatorConfig, seed: int) -> FloatArray:
-    """(m, config.code) codes of samples (m, p), by an auto-encoder that is trained on them.
+    """(m, config.code) codes of centred samples (m, p), by an auto-encoder that is trained on them.
 
-    Inputs are centred and divided by one number, so that their mean variance is 1: numbers keep their weight relative
-    to each other, as they do for the other estimators. One thread, so that codes do not depend on how many there are.
+    Inputs are divided by one number, so that their mean variance is 1: dimensions keep their weight relative to each
+    other, as they do for the other estimators. One thread, so that codes do not depend on how many there are.
     """
-    centred = values - values.mean(axis=0)
-    inputs = torch.from_numpy((centred / np.sqrt((centred**2).mean())).astype(np.float32))
+    scaled = np.empty(values.shape, dtype=np.float32)  # filled without another copy in float64
+    np.divide(values, np.sqrt(np.square(values).mean()), out=scaled, casting="same_kind")
+    inputs = torch.from_numpy(scaled)
     network = build_by_seed(lambda: AutoEncoder(inputs.shape[1], config.hidden, config.code), seed)
     optimizer = build_optimizer(AdamConfig(lr=config.lr), list(network.parameters()))
     with trial_threads(1):

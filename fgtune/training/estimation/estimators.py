@@ -78,14 +78,20 @@ def estimate_num_fine(config: EstimatorConfig, view: TrainingView, seed: int) ->
     Raises:
         TrialError: An input is not finite.
     """
-    if isinstance(config, DeepEmbeddingEstimatorConfig) and config.scope == "all":
+    if _counts_all(config):
         found = _clusters(config, view.inputs, view.train, numpy_stream(seed, "num_fine", "all"))
         return max(found, *view.num_coarse)
     return max(sum(found) for found in estimate_per_coarse(config, view, seed))
 
 
 def estimate_per_coarse(config: EstimatorConfig, view: TrainingView, seed: int) -> tuple[tuple[int, ...], ...]:
-    """For each source, the number of fine classes found in each of its coarse classes, each at least 1."""
+    """For each source, the number of fine classes found in each of its coarse classes, each at least 1.
+
+    Raises:
+        TrialError: An input is not finite, or the estimator has ``scope: all`` and so counts in no coarse class alone.
+    """
+    if _counts_all(config):
+        raise TrialError("classes.estimator has scope: all and counts in no coarse class alone; use scope: coarse")
     found = []
     for source, num_coarse in enumerate(view.num_coarse):
         numbers = []
@@ -96,6 +102,11 @@ def estimate_per_coarse(config: EstimatorConfig, view: TrainingView, seed: int) 
     return tuple(found)
 
 
+def _counts_all(config: EstimatorConfig) -> bool:
+    """Whether an estimator counts among all training samples at once."""
+    return isinstance(config, DeepEmbeddingEstimatorConfig) and config.scope == "all"
+
+
 def _clusters(config: EstimatorConfig, inputs: Inputs, rows: IntArray, rng: np.random.Generator) -> int:
     """The number of clusters among these rows, at least 1."""
     if len(rows) > config.max_samples:
@@ -103,9 +114,21 @@ def _clusters(config: EstimatorConfig, inputs: Inputs, rows: IntArray, rng: np.r
     points = _values(inputs, rows)
     if len(points) < _FEWEST:
         return 1
+    points -= points.mean(axis=0)
     if isinstance(config, KMeansEstimatorConfig):
         points = principal_scores(points, config.pca_variance)
-    return ESTIMATORS[config.kind](points, config, rng) if len(np.unique(points, axis=0)) >= _FEWEST else 1
+    return ESTIMATORS[config.kind](points, config, rng) if _has_enough(points) else 1
+
+
+def _has_enough(points: FloatArray) -> bool:
+    """Whether so many samples differ that there may be more than one class; reads no further than it must."""
+    distinct: list[FloatArray] = []
+    for point in points:
+        if not any(np.array_equal(point, each) for each in distinct):
+            distinct.append(point)
+            if len(distinct) == _FEWEST:
+                return True
+    return False
 
 
 def _values(inputs: Inputs, rows: IntArray) -> FloatArray:

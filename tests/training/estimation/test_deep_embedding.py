@@ -11,7 +11,7 @@ from fgtune.data.base import TrainingView
 from fgtune.errors import TrialError
 from fgtune.training.estimation import deep_embedding, estimators
 from fgtune.training.estimation.deep_embedding import codes, embedded_clusters
-from fgtune.training.estimation.estimators import estimate_num_fine
+from fgtune.training.estimation.estimators import estimate_num_fine, estimate_per_coarse
 
 QUICK = DeepEmbeddingEstimatorConfig(hidden=(32,), code=4, epochs=60, neighbors=10)
 
@@ -22,9 +22,14 @@ def short_tsne(monkeypatch):
     monkeypatch.setattr(deep_embedding, "_STEPS", 300)
 
 
+def centred(points: np.ndarray) -> np.ndarray:
+    return points - points.mean(axis=0)
+
+
 def blobs(classes: int, each: int = 30, dim: int = 6, gap: float = 12.0, seed: int = 0) -> np.ndarray:
     corners = np.eye(classes, dim) * gap
-    return np.repeat(corners, each, axis=0) + np.random.default_rng(seed).standard_normal((classes * each, dim))
+    noise = np.random.default_rng(seed).standard_normal((classes * each, dim))
+    return centred(np.repeat(corners, each, axis=0) + noise)
 
 
 def view_of(inputs: np.ndarray, coarse: np.ndarray) -> TrainingView:
@@ -38,7 +43,8 @@ def view_of(inputs: np.ndarray, coarse: np.ndarray) -> TrainingView:
 def test_planted_classes_are_counted_whatever_their_unit_and_place(classes):
     points = blobs(classes, each=100 // classes)
     assert embedded_clusters(points, QUICK, 0) == classes
-    assert embedded_clusters(points * 1e-3 + 5.0, QUICK, 0) == classes
+    moved = view_of(points * 1e-3 + 5.0, np.zeros(len(points), dtype=np.int64))
+    assert estimate_num_fine(QUICK, moved, 0) == classes
 
 
 def test_a_class_of_no_more_samples_than_densities_look_at_is_one_class():
@@ -99,8 +105,17 @@ def test_all_samples_are_at_most_as_many_as_allowed(monkeypatch):
     seen = []
     monkeypatch.setattr(estimators, "embedded_clusters", lambda points, *_: seen.append(len(points)) or 3)
     limited = QUICK.model_copy(update={"scope": "all", "max_samples": 50})
+    with pytest.raises(TrialError, match="counts in no coarse class alone; use scope: coarse"):
+        estimate_per_coarse(limited, view_of(blobs(4), np.repeat([0, 1], 60)), 0)
     assert estimate_num_fine(limited, view_of(blobs(4), np.repeat([0, 1], 60)), 0) == 3
     assert seen == [50]
+
+
+@pytest.mark.parametrize(("distinct", "expected"), [(1, 1), (3, 1), (4, 7)])
+def test_fewer_than_four_distinct_samples_are_one_class(monkeypatch, distinct, expected):
+    monkeypatch.setattr(estimators, "embedded_clusters", lambda *_: 7)
+    points = np.random.default_rng(0).standard_normal((distinct, 6))[np.arange(60) % distinct]
+    assert estimate_num_fine(QUICK, view_of(points, np.zeros(60, dtype=np.int64)), 0) == expected
 
 
 def test_images_are_taken_pixel_by_pixel():

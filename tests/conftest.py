@@ -39,7 +39,7 @@ os.fsync = lambda _: None
 
 pytest_plugins = ["support.buckets", "support.far_node", "support.small_cell", "support.real_folder"]
 
-STARTS_RAY = {"ray_started", "start_driver", "kill_driver"}
+STARTS_RAY = {"ray_started", "workers_kept", "start_driver", "kill_driver"}
 STARTS_PROCESSES = STARTS_RAY | {"browser"}
 SHARED = {"ray": STARTS_RAY, "real folder": {"real_folder"}}
 """Fixtures that one process of the suite alone makes, by what the tests that ask for them are dealt as."""

@@ -19,7 +19,6 @@ from fgtune.results.options import RunOptions
 from fgtune.training.checkpoint import load_checkpoint
 
 mlflow = LazyModule("mlflow")
-pytestmark = pytest.mark.usefixtures("workers_kept")
 
 KINDS = ["sensitivity", "ablation", "comparison", "tuned comparison", "search"]
 """Killed twenty times on demand. Every design is killed once in every test run, sensitivity in ``engine/test_run``."""
@@ -132,7 +131,7 @@ def check_that_nothing_changed(cut: RunOptions, whole: RunOptions) -> None:
 
 
 def test_an_ablation_killed_after_its_first_cell_ends_as_its_trainers_do(
-    tmp_path, made, ray_started, kill_driver, train_study
+    tmp_path, made, workers_kept, kill_driver, train_study
 ):
     study = study_of("ablation", seed=0, epochs=16)
     cut = made("cut", study)
@@ -144,7 +143,7 @@ def test_an_ablation_killed_after_its_first_cell_ends_as_its_trainers_do(
 
 
 @pytest.mark.parametrize("kind", ["tuned comparison", "search"])
-def test_a_study_killed_after_its_first_cell_ends_like_an_uncut_one(made, ray_started, kill_driver, kind):
+def test_a_study_killed_after_its_first_cell_ends_like_an_uncut_one(made, workers_kept, kill_driver, kind):
     study = study_of(kind, seed=0, epochs=40)
     if kind == "search":
         study["design"]["trials"], study["seeds"] = 3, 2  # seeds that wait for each other
@@ -159,7 +158,7 @@ def test_a_study_killed_after_its_first_cell_ends_like_an_uncut_one(made, ray_st
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("kind", ["tuned comparison", "search"])
 def test_a_sampler_that_learns_proposes_what_it_does_in_an_uncut_search_wherever_it_is_killed(
-    made, ray_started, kill_driver, kind
+    made, workers_kept, kill_driver, kind
 ):
     study = study_of(kind, seed=0, epochs=16)
     if kind == "search":
@@ -189,7 +188,7 @@ def seeds_run(out: Path) -> set[int]:
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_adaptive_seeds_of_searched_arms_killed_in_the_middle_of_a_block_end_like_an_uncut_study(
-    made, ray_started, kill_driver
+    made, workers_kept, kill_driver
 ):
     study = study_of("tuned comparison", seed=0, epochs=20)
     study["seeds"] = {"min": 3, "max": 6, "step": 3}
@@ -212,7 +211,7 @@ def test_adaptive_seeds_of_searched_arms_killed_in_the_middle_of_a_block_end_lik
 @pytest.mark.long
 @pytest.mark.timeout(3600)  # a quarter of an hour, on a machine that has nothing else to do
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_study_killed_twenty_times_ends_like_an_uncut_one(made, ray_started, kill_driver, kind):
+def test_a_study_killed_twenty_times_ends_like_an_uncut_one(made, workers_kept, kill_driver, kind):
     study = study_of(kind, seed=0, epochs=300)
     if kind == "search":
         study["seeds"] = 2  # seeds of a trial wait for each other
@@ -250,7 +249,7 @@ def epochs_kept(objects: dict[str, bytes], tmp_path: Path) -> dict[str, list[flo
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_study_killed_while_its_checkpoints_lie_elsewhere_goes_on_from_them_and_ends_like_an_uncut_one(
-    made, ray_started, kill_driver, tmp_path, elsewhere
+    made, workers_kept, kill_driver, tmp_path, elsewhere
 ):
     address, objects = elsewhere
     study = study_of("comparison", seed=0, epochs=250)

@@ -122,8 +122,9 @@ def _execute(options: RunOptions, console: Console, opened: OpenedStudy, wait: b
         background = ThreadPoolExecutor(1)
         stack.callback(background.shutdown, wait=False)  # who stops waits for no store
         ready = background.submit(import_store, options.tracking_uri)  # takes seconds, while Ray starts
-        session, flag = stack.enter_context(ExitStack()), None
+        session, flag, may_start_again = stack.enter_context(ExitStack()), None, False
         if not is_idle:
+            may_start_again = not _is_session_open()  # who opened it before this call has to close it, too
             flag = _start_ray(opened, options.address, folder, session, console)
             stack.enter_context(_last_report(options, console, opened))
         ready.result()
@@ -140,7 +141,7 @@ def _execute(options: RunOptions, console: Console, opened: OpenedStudy, wait: b
         try:
             return EXIT_CODES[work.run(launch, flag)]
         except SessionLostError as lost:
-            if flag is None or flag.is_set or not _may_start_again():
+            if flag is None or flag.is_set or not (may_start_again and _is_session_ours()):
                 raise
             print_line(console, f"{lost}; Ray is started again, and cells go on from their checkpoints")
         session.close()
@@ -200,7 +201,13 @@ class _Work:
         return Driver(launch, self._tracker, self._console, flag, self._budget, workers).execute()
 
 
-def _may_start_again() -> bool:
+def _is_session_open() -> bool:
+    import ray
+
+    return bool(ray.is_initialized())
+
+
+def _is_session_ours() -> bool:
     from fgtune.tuning.session import is_ours
 
     return is_ours()

@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import ray
@@ -104,6 +104,7 @@ class CellTrainable(tune.Trainable):  # type: ignore[misc]
     def rest(self) -> None:
         """Let go of all that belongs to a run of Tune, which has ended; its folder, too, will be gone."""
         self._leave()
+        self._worker = replace(self._worker, datasets={}, prepared={}, weights={})
         os.chdir(tempfile.gettempdir())
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

@@ -19,8 +19,8 @@ from ray.tune.utils.object_cache import _ObjectCache
 from fgtune.config.schema.study import ExecutionConfig
 from fgtune.tuning.session import session_lost
 
-WITHIN_S = 60.0
-"""Seconds in which a worker has to leave a run, or to enter one."""
+WITHIN_S = 10.0
+"""Seconds in which a worker has to leave a run, or to enter one; signals wait for it, and a new one costs no more."""
 
 
 class _IdleWorkers(_ObjectCache):  # type: ignore[misc]
@@ -124,11 +124,11 @@ class WarmWorkers:
 def kept_workers() -> Iterator[None]:
     """While open, inside a session of Ray, each study begins with the workers that the one before has left."""
     with WarmWorkers() as workers:
-        WarmWorkers.kept = workers
+        outer, WarmWorkers.kept = WarmWorkers.kept, workers
         try:
             yield
         finally:
-            WarmWorkers.kept = None
+            WarmWorkers.kept = outer
 
 
 def _end_others(manager: RayActorManager, workers: set[Any]) -> None:

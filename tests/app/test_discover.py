@@ -64,7 +64,7 @@ def small(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_started", "small")
-def test_one_call_gives_every_sample_its_class_and_a_second_one_repeats_nothing(data, tmp_path, capsys):
+def test_one_call_gives_every_sample_its_class_and_a_second_one_repeats_nothing(data, tmp_path, capsys, worker_pids):
     out = tmp_path / "found"
     code = main(["discover", str(data), "--out", str(out), "--fine", "truth", "--minutes", "60"])
     printed = capsys.readouterr().out
@@ -83,6 +83,8 @@ def test_one_call_gives_every_sample_its_class_and_a_second_one_repeats_nothing(
     assert found["comparison"]["column"] == "truth"
     assert found["comparison"]["methods"]["kmeans"] > 0.7
     assert found["runs"] == 2
+    ran = sum(len((out / name / "results.jsonl").read_text().splitlines()) for name in ("num_fine", "methods"))
+    assert len({*worker_pids}) <= (os.cpu_count() or 1) < ran  # studies go on in the workers of those before
     for name in ("num_fine/report.html", "methods/report.html", "model/model.json", "study.yaml", "to_label.csv"):
         assert (out / name).is_file(), name
     page = (out / "report.html").read_text(encoding="utf-8")

@@ -21,12 +21,11 @@ from support import search_runs
 from fgtune.analysis.summary import summarise
 from fgtune.app.verify import verify
 from fgtune.engine.run import report
+from fgtune.errors import SessionLostError
 from fgtune.metrics.evaluate import evaluate_counts
 from fgtune.results.folder import StudyFolder
 from fgtune.results.options import RunOptions
 from fgtune.results.records import CellState
-
-pytestmark = pytest.mark.usefixtures("workers_kept")
 
 
 @pytest.fixture
@@ -47,8 +46,8 @@ def metrics_of(options):
     return {result.cell_id: dict(result.metrics) for result in results}
 
 
-@pytest.fixture(scope="session")
-def uncut(tmp_path_factory, ray_started, small_study_text):
+@pytest.fixture(scope="module")
+def uncut(tmp_path_factory, workers_kept, small_study_text):
     """An undisturbed run of the small study, two trials at a time: its options and what it printed."""
     folder = tmp_path_factory.mktemp("uncut")
     (folder / "small.yaml").write_text(small_study_text, encoding="utf-8")
@@ -130,6 +129,14 @@ def test_same_study_elsewhere_gives_identical_metrics(uncut, tmp_path, ray_start
     options = replace(uncut[0], out=tmp_path / "again", tracking_uri="none")
     assert run(options, ONE_WORKER)[0] == 0  # the other time two worked on it
     assert json.dumps(metrics_of(options), sort_keys=True) == json.dumps(metrics_of(uncut[0]), sort_keys=True)
+
+
+def test_one_study_goes_on_in_the_worker_that_another_has_left(uncut, options, worker_pids):
+    begins = time.time()
+    code, printed = run(replace(options, only=("arm=baseline", "seed=0")), ONE_WORKER)
+    assert code == 0, printed
+    (pid,) = {*worker_pids}
+    assert psutil.Process(pid).create_time() < begins
 
 
 def test_report_is_rebuilt_from_the_folder_alone(uncut):
@@ -313,6 +320,19 @@ def test_a_lost_ray_session_is_started_again_once_and_the_study_ends_like_an_unc
     until_ended(workers)
     assert workers_of(options) == []
     assert metrics_of(options) == uncut_long
+
+
+def test_a_session_that_was_open_before_the_call_is_not_started_again(options, ray_started, monkeypatch):
+    calls = []
+
+    def lose(*_):
+        calls.append(1)
+        raise SessionLostError("Ray's process raylet has ended")
+
+    monkeypatch.setattr("fgtune.engine.run._Work.run", lose)
+    with pytest.raises(SessionLostError, match="raylet has ended"):
+        run(options)
+    assert len(calls) == 1
 
 
 def test_folder_of_another_study_is_refused_before_anything_is_written(uncut, small_study):

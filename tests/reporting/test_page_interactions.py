@@ -461,7 +461,7 @@ def test_a_button_says_aloud_what_it_did_and_keeps_the_focus(page):
     assert page.evaluate(FOCUSED)["section"] != "answer"
 
 
-@pytest.mark.slow
+@pytest.mark.slow_except("A4-688")
 @pytest.mark.parametrize(("sheet", "width"), [("A4", 688), ("Letter", 710)])
 def test_on_paper_every_figure_fits_with_all_it_draws(page, sheet, width):
     outside = """[...document.querySelectorAll('.plot')].filter(plot => {

@@ -63,7 +63,7 @@ def test_every_method_is_measured_alike_and_resumes_exactly(make_trainer, tmp_pa
     np.testing.assert_array_equal(again.within_counts, stored.within_counts)
 
 
-@pytest.mark.slow_except("falcon", "falcon_warm")
+@pytest.mark.slow_except("falcon", "scan", "falcon_warm")
 @pytest.mark.parametrize("changes", [p for p in METHODS if p.id != "fine"])
 def test_no_method_but_the_upper_bound_reads_fine_labels(make_trainer, scramble_fine, changes):
     honest, scrambled = make_trainer(changes), make_trainer(changes, change_data=scramble_fine)

@@ -96,7 +96,7 @@ def few_points(plan) -> list:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.slow_except("falcon")
 @pytest.mark.parametrize(
     "space", [pytest.param(each, marks=pytest.mark.long if each == "image_model" else ()) for each in SHIPPED]
 )

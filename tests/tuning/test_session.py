@@ -100,7 +100,6 @@ with answering_signals():
 """
 
 
-@pytest.mark.slow
 @pytest.mark.integration
 def test_a_signal_while_ray_starts_ends_the_start_and_leaves_nothing_of_it():
     process = subprocess.run([sys.executable, "-c", STARTS], capture_output=True, text=True, timeout=60)

@@ -195,9 +195,10 @@
   /* On paper: figures as wide as their place there, tall ones drawn smaller so that they end on the sheet on which they
      begin, and what readers should not miss unfolded. */
   const SHEET = 790; /* pixels, of a figure below headings on Letter, which is lower than A4 */
-  const SMALLEST = 0.4; /* letters of less than 5 points are not read: what is taller than that is torn */
+  const SMALLEST = 0.5; /* letters of less than 4.5 points are not read: what is taller than that is torn */
   let opened = [];
-  const shrunk = (height) => (height * SMALLEST > SHEET ? 1 : Math.min(1, SHEET / height));
+  const zooms = CSS.supports("zoom", "0.5"); /* Firefox since 2024 */
+  const shrunk = (height) => (!zooms || height * SMALLEST > SHEET ? 1 : Math.min(1, SHEET / height));
   const resized = (size) => plots.filter((plot) => plot.data && plot.offsetParent).forEach((plot) => {
     Plotly.relayout(plot, size(plot));
   });
@@ -207,6 +208,7 @@
     opened.forEach((part) => { part.open = true; });
     if (window.Plotly) plots.filter((plot) => !plot.data).forEach(draw); /* whoever prints early misses none */
     resized((plot) => {
+      plot.style.zoom = ""; /* of a page that is printed twice */
       const [width, zoom] = [plot.clientWidth, shrunk(plot.layout.height)];
       plot.style.zoom = zoom;
       return { width: width / zoom, autosize: false };
@@ -214,10 +216,10 @@
   });
   window.addEventListener("afterprint", () => {
     root.classList.remove("paper");
-    opened.forEach((part) => { part.open = false; });
     resized((plot) => {
       plot.style.zoom = "";
       return { width: null, autosize: true };
     });
+    opened.forEach((part) => { part.open = false; });
   });
 })();

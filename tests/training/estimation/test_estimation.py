@@ -75,7 +75,7 @@ def test_one_gaussian_is_one_class_also_where_it_is_stretched(kind):
     assert estimate_per_coarse(estimator(kind, pca_variance=1.0), stretched, 0) == ((1, 1),)
 
 
-@pytest.mark.slow
+@pytest.mark.slow_except("pruning")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_seed_fixes_the_estimate_and_the_global_state_is_left_alone(kind):
     view = make_view((2, 3), spread=3.0)
@@ -85,7 +85,7 @@ def test_a_seed_fixes_the_estimate_and_the_global_state_is_left_alone(kind):
     np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
 
 
-@pytest.mark.slow
+@pytest.mark.slow_except("pruning")
 @pytest.mark.parametrize("kind", KINDS)
 def test_samples_outside_the_training_split_are_not_read(kind):
     view = make_view((3, 2))

@@ -169,7 +169,6 @@ def test_all_seeds_of_a_trial_end_alike_and_as_their_means_say_whatever_the_pace
         assert stored.rule.stop or not stored.stop
 
 
-@pytest.mark.slow
 @given(number=st.integers(0, 10_000))
 @settings(max_examples=15, deadline=None)
 def test_with_one_worker_cuts_change_no_decision(tmp_path_factory, number):

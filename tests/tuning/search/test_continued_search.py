@@ -167,7 +167,7 @@ START = [{"objective.lambda_nn": 0.6, "objective.lambda_reg": 2.0}, {"objective.
 SPACES = {"free": {}, "constrained": {"space": CONSTRAINT, "start": START}}
 
 
-@pytest.mark.slow_except("tpe-5-constrained")
+@pytest.mark.slow_except("tpe-5-constrained", "nsga2-5-constrained", "qmc-5-constrained")
 @pytest.mark.parametrize("space", SPACES)
 @pytest.mark.parametrize("kill_after", [2, 3, 5])
 @sampler("tpe", "gp", "cmaes", "nsga2", "qmc", "random")

@@ -139,7 +139,6 @@ def test_tpe_learns_what_is_forbidden(tmp_path):
     assert search.rejected < 5 * 40 * 0.8  # blind draws would be rejected five times of six
 
 
-@pytest.mark.slow
 @sampler("tpe", "nsga2", "random", "gp")
 def test_several_objectives(tmp_path, sampler):
     metric = ["val/silhouette", "cost/solver_seconds"]

@@ -15,9 +15,9 @@ from fgtune.arrays import AnyArray, FloatArray
 from fgtune.catalog import is_of_cells
 from fgtune.errors import ConfigError
 from fgtune.metrics.calibration import Reliability
-from fgtune.metrics.plane import in_plane
 from fgtune.results.records import CellResult, CellState, MapRecord, best_by_mean
 from fgtune.text import first_of
+from fgtune.tsne import tsne_embedding
 
 _LEAST_ON_MAP, _MOST_ON_MAP, _PERPLEXITY, _STEPS = 12, 2000, 30.0, 500
 
@@ -124,7 +124,7 @@ def find_map(data: StudyData) -> None:
 
 
 def layout(features: AnyArray) -> AnyArray | None:
-    """(m, 2) float32 places of samples, by t-SNE from their first two principal components.
+    """(m, 2) float32 t-SNE embedding of samples, from their first two principal components.
 
     Args:
         features: (m, p) their features.
@@ -135,7 +135,7 @@ def layout(features: AnyArray) -> AnyArray | None:
     points: FloatArray = features.astype(np.float64)
     if not _LEAST_ON_MAP <= len(points) <= _MOST_ON_MAP or not points.shape[1] or not points.std(axis=0).any():
         return None
-    found = in_plane(points, _PERPLEXITY, _STEPS)
+    found = tsne_embedding(points, _PERPLEXITY, _STEPS)
     return found if np.isfinite(found).all() else None
 
 

@@ -49,22 +49,24 @@ class AgreementEstimatorConfig(KMeansEstimatorConfig):
 
 
 class DeepEmbeddingEstimatorConfig(BaseEstimatorConfig):
-    """Density peaks in the plane that t-SNE lays an auto-encoder's code out in; it needs no largest number.
+    """Density peaks in a t-SNE embedding of an auto-encoder's code in two dimensions; it needs no maximum K.
 
     The steps are those of Wang et al. (AAAI 2018), which FALCON cites for its numbers. Not verified against the
     authors' code: none was released.
     """
 
     kind: Literal["deep_embedding"] = "deep_embedding"
+    max_samples: Annotated[int, Field(ge=10)] = 2000
+    """Samples used per coarse class, or in all with ``scope: all``, drawn by seed; the cost is quadratic in it."""
     scope: Literal["coarse", "all"] = "coarse"
     """``coarse``: each coarse class alone, and the sum counts. ``all``: one estimate over all training samples,
-    whatever their labels, of which ``max_samples`` are used; it is at least the number of coarse classes. Which of the
+    whatever their labels; it is at least the number of coarse classes. Which of the
     two was FALCON's is not published."""
     hidden: Annotated[tuple[Count, ...], Field(min_length=1, strict=False)] = (256, 128)
     """Width of each hidden layer of the encoder; the decoder has them in reverse. Usual for all samples of a large data
     set are 500, 500, 2000 (Xie et al. 2016)."""
     code: Count = 10
-    """Numbers in a code."""
+    """Dimensions of the code."""
     epochs: Count = 100
     """Passes over the samples."""
     lr: PositiveFloat = 1e-3
@@ -72,11 +74,11 @@ class DeepEmbeddingEstimatorConfig(BaseEstimatorConfig):
     perplexity: Annotated[float, Field(ge=2.0)] = 30.0
     """Of t-SNE: about how many neighbours a sample keeps near; at most a third of the samples."""
     ratio: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
-    """Distance over which densities look, as a share of the mean distance in the plane (Ren et al. 2020: 0.1); a larger
-    one finds fewer classes."""
+    """Cut-off distance d_c of the densities, as a share of the mean distance in the embedding (Ren et al. 2020: 0.1); a
+    larger one finds fewer classes."""
     neighbors: Count = 20
-    """The distance is at least the mean one to so many-th nearest samples, since a share sees nobody where samples are
-    few; not published. A coarse class of no more samples is one class."""
+    """d_c is at least the mean distance to the so many-th nearest sample, since a share of the mean holds no other
+    sample where there are few; not published. A coarse class of no more samples is one class."""
 
 
 class PruningEstimatorConfig(KMeansEstimatorConfig):

@@ -1,4 +1,4 @@
-"""The number of clusters in the plane that an auto-encoder's code is laid out in."""
+"""The number of density peaks in a t-SNE embedding of an auto-encoder's code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from fgtune.config.schema.classes import DeepEmbeddingEstimatorConfig
 from fgtune.config.schema.model import MlpConfig
 from fgtune.config.schema.trial import AdamConfig
 from fgtune.errors import TrialError
-from fgtune.metrics.plane import in_plane
 from fgtune.models.backbones import Mlp
 from fgtune.models.initialize import build_by_seed
 from fgtune.streams import torch_stream
@@ -20,6 +19,7 @@ from fgtune.training.estimation.components import principal_scores
 from fgtune.training.estimation.density_peaks import cutoff_distance, peak_clusters
 from fgtune.training.optimization import build_optimizer, num_batches
 from fgtune.training.threads import trial_threads
+from fgtune.tsne import tsne_embedding
 
 _BATCH = 256
 _STEPS = 1000
@@ -42,7 +42,7 @@ class AutoEncoder(nn.Module):
 
 
 def embedded_clusters(values: FloatArray, config: DeepEmbeddingEstimatorConfig, seed: int) -> int:
-    """The number of clusters among samples: an auto-encoder's code, t-SNE to the plane, density peaks.
+    """The number of clusters among samples: an auto-encoder's code, t-SNE in two dimensions, density peaks.
 
     The steps are those of Wang et al. (AAAI 2018); not verified against the authors' code: none was released. Theirs is
     a convolutional auto-encoder of images, with changes to density peaks of their own; here layers are linear, and the
@@ -50,21 +50,21 @@ def embedded_clusters(values: FloatArray, config: DeepEmbeddingEstimatorConfig, 
 
     Args:
         values: (m, p) finite and centred, m >= 4, not all alike; their unit does not matter.
-        config: Sizes and training of the auto-encoder, perplexity, and how wide densities look.
+        config: Sizes and training of the auto-encoder, perplexity and cut-off distance.
         seed: Of initial weights and of the order of samples; t-SNE draws nothing.
 
     Raises:
         TrialError: The auto-encoder's error became non-finite.
     """
     if len(values) <= config.neighbors:
-        return 1  # densities would look over the whole plane
+        return 1  # the cut-off distance would reach over all samples
     code = codes(values, config, seed)
     code -= code.mean(axis=0)
     with trial_threads(1):
         scores = principal_scores(code, 1.0)
-    places = in_plane(scores, config.perplexity, _STEPS).astype(np.float64)
-    cutoff = cutoff_distance(places, config.ratio, config.neighbors)
-    return int(peak_clusters(places, cutoff).max()) + 1
+    embedding = tsne_embedding(scores, config.perplexity, _STEPS).astype(np.float64)
+    cutoff = cutoff_distance(embedding, config.ratio, config.neighbors)
+    return int(peak_clusters(embedding, cutoff).max()) + 1
 
 
 def codes(values: FloatArray, config: DeepEmbeddingEstimatorConfig, seed: int) -> FloatArray:

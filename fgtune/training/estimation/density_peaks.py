@@ -28,19 +28,19 @@ class Densities:
     Attributes:
         density: (m,) sum over the other samples of exp(-(distance / cutoff)^2).
         denser: (m,) int64 nearest sample that is denser, or as dense and earlier; itself for the densest.
-        apart: (m,) distance to it; infinite for the densest.
+        delta: (m,) distance to it, as in Rodriguez and Laio; infinite for the densest.
     """
 
     density: FloatArray
     denser: IntArray
-    apart: FloatArray
+    delta: FloatArray
 
 
 def cutoff_distance(points: FloatArray, ratio: float, neighbors: int) -> float:
-    """How far densities look: ``ratio`` times the mean distance of two samples, and further where samples are few.
+    """The cut-off distance d_c: ``ratio`` times the mean distance of two samples, and more where samples are few.
 
-    Ren et al. (2020) have the ratio alone, 0.1 on tens of thousands of samples. Among hundreds nobody is that near, and
-    many a sample would be a peak; so the distance is at least the mean one to the ``neighbors``-th nearest, which is
+    Ren et al. (2020) have the ratio alone, 0.1 on tens of thousands of samples. Among hundreds no other is that near,
+    and many a sample would be a peak; so d_c is at least the mean distance to the ``neighbors``-th nearest, which is
     ours.
 
     Args:
@@ -63,13 +63,13 @@ def densities(points: FloatArray, cutoff: float) -> Densities:
         density[rows] = np.exp(-((block / cutoff) ** 2)).sum(axis=1)
     rank = np.empty(count, dtype=np.int64)
     rank[np.argsort(-density, kind="stable")] = np.arange(count)
-    denser, apart = np.arange(count), np.full(count, np.inf)
+    denser, delta = np.arange(count), np.full(count, np.inf)
     for rows, block in _distances(points):
         block[rank[None, :] >= rank[rows, None]] = np.inf
         nearest = block.argmin(axis=1)
-        apart[rows] = block[np.arange(len(rows)), nearest]
-        denser[rows] = np.where(np.isfinite(apart[rows]), nearest, rows)
-    return Densities(density, denser, apart)
+        delta[rows] = block[np.arange(len(rows)), nearest]
+        denser[rows] = np.where(np.isfinite(delta[rows]), nearest, rows)
+    return Densities(density, denser, delta)
 
 
 def peak_clusters(points: FloatArray, cutoff: float) -> IntArray:
@@ -88,7 +88,7 @@ def peak_clusters(points: FloatArray, cutoff: float) -> IntArray:
         return np.zeros(len(points), dtype=np.int64)
     found = densities(points, cutoff)
     order = np.argsort(-found.density, kind="stable")
-    centre = (found.density > found.density.mean()) & (found.apart > cutoff)
+    centre = (found.density > found.density.mean()) & (found.delta > cutoff)
     centre[order[0]] = True
     local = np.empty(len(points), dtype=np.int64)
     local[centre] = np.arange(centre.sum())

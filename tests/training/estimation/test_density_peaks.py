@@ -64,14 +64,14 @@ def test_densities_by_hand():
     near, mid, far = math.exp(-1), math.exp(-4), math.exp(-9)
     np.testing.assert_allclose(found.density, [near + far, near + mid, mid + far])
     assert found.denser.tolist() == [1, 1, 1]
-    assert found.apart.tolist() == [1.0, math.inf, 2.0]
+    assert found.delta.tolist() == [1.0, math.inf, 2.0]
 
 
 def test_of_equally_dense_samples_the_earlier_counts_as_denser_so_that_duplicates_are_one_peak():
     pairs = np.array([[0.0, 0.0], [0.0, 0.0], [9.0, 0.0], [9.0, 0.0]])
     found = densities(pairs, cutoff=1.0)
     assert found.denser.tolist() == [0, 0, 0, 2]
-    assert found.apart.tolist() == [math.inf, 0.0, 9.0, 0.0]
+    assert found.delta.tolist() == [math.inf, 0.0, 9.0, 0.0]
     lonely = np.array([[0.0, 50.0]])
     assert peak_clusters(np.concatenate([pairs, lonely]), 1.0).tolist() == [0, 0, 1, 1, 0]
 

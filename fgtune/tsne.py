@@ -1,4 +1,4 @@
-"""Samples in the plane, by t-SNE (van der Maaten and Hinton 2008)."""
+"""t-SNE (van der Maaten and Hinton 2008) in two dimensions, the same whatever the number of threads."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import numpy as np
 from fgtune.arrays import AnyArray, FloatArray
 
 
-def in_plane(points: FloatArray, perplexity: float, steps: int) -> AnyArray:
-    """(m, 2) float32 places of samples by t-SNE, which starts from their first two coordinates and draws nothing.
+def tsne_embedding(points: FloatArray, perplexity: float, steps: int) -> AnyArray:
+    """(m, 2) float32 t-SNE embedding of samples; it starts from their first two coordinates and draws nothing.
 
-    One thread, so that places do not depend on how many there are.
+    One thread, so that it does not depend on how many there are.
 
     Args:
         points: (m, p) finite, at least four samples; principal components, for a start that means something.

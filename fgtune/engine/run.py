@@ -202,9 +202,9 @@ class _Work:
 
 
 def _is_session_open() -> bool:
-    import ray
+    from fgtune.tuning.session import is_open
 
-    return bool(ray.is_initialized())
+    return is_open()
 
 
 def _is_session_ours() -> bool:

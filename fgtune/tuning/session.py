@@ -143,6 +143,11 @@ def last_words(act: Callable[[], object]) -> Iterator[None]:
         SessionThread.last_words = None
 
 
+def is_open() -> bool:
+    """Whether this process is in a session of Ray, whoever has opened it."""
+    return bool(ray.is_initialized())
+
+
 def is_ours() -> bool:
     """Whether the open session was started on this machine, and may be started again."""
     return SessionThread.current is not None and SessionThread.current.is_local

@@ -332,4 +332,5 @@ class ObserverCallback(_DriverOnly, tune.Callback):  # type: ignore[misc]
 
 def _prepares(config: Mapping[str, Any]) -> bool:
     """Whether a trial does before its first epoch what may take longer than many epochs, and reports nothing of it."""
-    return bool(config.get("model", {}).get("pretrain")) or config.get("classes", {}).get("num_fine") == ESTIMATE
+    estimates = config.get("classes", {}).get("num_fine") == ESTIMATE
+    return estimates or bool(config.get("model", {}).get("pretrain")) or bool(config.get("cleaning"))

@@ -312,11 +312,11 @@ def test_the_worker_of_a_silent_trial_is_killed_and_what_it_did_is_the_cause(cel
         ({"classes": {"num_fine": 4}}, True),
         ({"classes": {"num_fine": "estimate"}}, False),
         ({"model": {"pretrain": {"kind": "simclr"}}}, False),
+        ({"cleaning": None}, True),
+        ({"cleaning": {"then": "relabel"}}, False),
     ],
 )
-def test_a_trial_that_pretrains_or_estimates_before_its_first_epoch_is_not_killed_then(
-    cells, monkeypatch, settings, is_killed
-):
+def test_a_trial_that_has_other_work_before_its_first_epoch_is_not_killed_then(cells, monkeypatch, settings, is_killed):
     killed, now = [], [0.0]
     monkeypatch.setattr("ray.kill", killed.append)
     monkeypatch.setattr("time.monotonic", lambda: now[0])

@@ -161,7 +161,7 @@ class SilenceConfig(Config):
     then: Literal["warn", "retry", "fail"] = "warn"
     """After twice that time: ``retry`` ends the worker and starts the trial again from its checkpoint, as often as
     ``max_failures`` allows; ``fail`` ends it and counts it as failed; ``warn`` does nothing more. Before its first
-    epoch, a trial with ``model.pretrain`` or ``classes.num_fine: estimate`` is only warned of."""
+    epoch, a trial with ``model.pretrain``, ``cleaning`` or ``classes.num_fine: estimate`` is only warned of."""
 
 
 class ExecutionConfig(Config):

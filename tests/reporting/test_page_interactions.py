@@ -461,6 +461,10 @@ def test_a_button_says_aloud_what_it_did_and_keeps_the_focus(page):
     assert page.evaluate(FOCUSED)["section"] != "answer"
 
 
+RESIZED = """[...document.querySelectorAll('.plot')].every(plot =>
+    Math.abs(plot.querySelector('svg.main-svg').clientWidth - plot.clientWidth) < 2)"""
+
+
 @pytest.mark.slow_except("A4-688")
 @pytest.mark.parametrize(("sheet", "width"), [("A4", 688), ("Letter", 710)])
 def test_on_paper_every_figure_fits_with_all_it_draws(page, sheet, width):
@@ -473,6 +477,7 @@ def test_on_paper_every_figure_fits_with_all_it_draws(page, sheet, width):
         });
     }).map(plot => plot.id)"""
     page.set_viewport_size({"width": width, "height": 1000})
+    _until(page, RESIZED)  # as it is for whoever prints
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.evaluate(outside) == []
@@ -481,11 +486,7 @@ def test_on_paper_every_figure_fits_with_all_it_draws(page, sheet, width):
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     page.emulate_media(media="screen")
     page.set_viewport_size({"width": 1400, "height": 900})
-    _until(
-        page,
-        "[...document.querySelectorAll('.plot')].every(plot => "
-        "Math.abs(plot.querySelector('svg.main-svg').clientWidth - plot.clientWidth) < 2)",
-    )
+    _until(page, RESIZED)
     page.evaluate("addEventListener('beforeprint', () => { window.prepared = true; })")
     assert page.pdf(format=sheet).startswith(b"%PDF")
     assert page.evaluate("window.prepared")

@@ -209,7 +209,7 @@
     if (window.Plotly) plots.filter((plot) => !plot.data).forEach(draw); /* whoever prints early misses none */
     resized((plot) => {
       plot.style.zoom = ""; /* of a page that is printed twice */
-      const [width, zoom] = [plot.clientWidth, shrunk(plot.layout.height)];
+      const [width, zoom] = [plot.clientWidth, shrunk(plot.clientHeight)]; /* once resized, it has no height of its own */
       plot.style.zoom = zoom;
       return { width: width / zoom, autosize: false };
     });

@@ -27,7 +27,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.cluster.hierarchy import ward
-from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import AgglomerativeClustering
 from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
@@ -42,6 +41,7 @@ from fgtune.config.schema.clustering import (
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.load import load_dataset
 from fgtune.data.views import vectors
+from fgtune.metrics.clustering import Table, assign, contingency
 from fgtune.streams import derive_seed, numpy_stream
 from fgtune.training.clustering.fits import fit_members, fit_mixture, kmeans_of
 from fgtune.training.clustering.rules import Mixture
@@ -207,25 +207,13 @@ def accumulated(number: int, clusters: int, found: Sequence[tuple[Labels, Labels
     return merged.fit_predict(1 - together / met).astype(np.int64)
 
 
-def matched(labels: Labels, other: Labels, least: int) -> tuple[Labels, float]:
-    """The number of ``other`` that each of ``labels`` is matched to, -1 for none, and how many samples agree.
-
-    With ``least`` numbers on both sides, each of so many is matched.
-    """
-    counts = np.zeros((max(labels.max() + 1, least), max(other.max() + 1, least)))
-    np.add.at(counts, (labels, other), 1)
-    rows, columns = linear_sum_assignment(-counts)
-    partner = np.full(len(counts), -1)
-    partner[rows] = columns
-    return partner, float(counts[rows, columns].sum())
-
-
 def voted(number: int, clusters: int, found: Sequence[tuple[Labels, Labels]], start: Labels) -> Labels:
     """The majority of the same clusterings, matched to ``start`` (n,) and then to their own majority."""
     for _ in range(5):
         votes = np.zeros((number, clusters))
         for rows, members in found:
-            votes[rows, matched(members, start[rows], clusters)[0][members]] += 1
+            together = contingency(members, start[rows], clusters, clusters)
+            votes[rows, assign(together.astype(np.float64))[members]] += 1
         start = votes.argmax(axis=1)
     return start
 
@@ -249,11 +237,11 @@ def measured(name: str, seed: int, options: argparse.Namespace) -> dict[str, Any
         "Ward's trees": by_ward(parts, total),
         "true": [len(np.unique(truth)) for truth in truths],
     }
-    found: dict[tuple[str, int, int], float] = {}
+    found: dict[tuple[str, int, int], int] = {}
     agreement: dict[tuple[int, int], float] = {}
     seconds = dict.fromkeys((*KINDS, "consensus"), 0.0)
 
-    def right(arm: str, rank: int, clusters: int) -> float:
+    def right(arm: str, rank: int, clusters: int) -> int:
         """Samples of a coarse class that are right."""
         if (arm, rank, clusters) not in found:
             points = parts[rank]
@@ -279,7 +267,8 @@ def measured(name: str, seed: int, options: argparse.Namespace) -> dict[str, Any
                 labels["consensus"] = accumulated(len(points), clusters, combined)
                 seconds["consensus"] += time.process_time() - started
             for kind, each in labels.items():
-                found[kind, rank, clusters] = matched(each, truths[rank], 0)[1]
+                counts = Table.counted(each, truths[rank], clusters, int(truths[rank].max()) + 1)
+                found[kind, rank, clusters] = int(counts.matched.sum())
         return found[arm, rank, clusters]
 
     values = {

@@ -200,6 +200,7 @@
   const zooms = CSS.supports("zoom", "0.5"); /* Firefox since 2024 */
   const shrunk = (height) => (!zooms || height * SMALLEST > SHEET ? 1 : Math.min(1, SHEET / height));
   const resized = (size) => plots.filter((plot) => plot.data && plot.offsetParent).forEach((plot) => {
+    plot.style.zoom = ""; /* also of a page that is printed twice */
     Plotly.relayout(plot, size(plot));
   });
   window.addEventListener("beforeprint", () => {
@@ -208,7 +209,6 @@
     opened.forEach((part) => { part.open = true; });
     if (window.Plotly) plots.filter((plot) => !plot.data).forEach(draw); /* whoever prints early misses none */
     resized((plot) => {
-      plot.style.zoom = ""; /* of a page that is printed twice */
       const [width, zoom] = [plot.clientWidth, shrunk(plot.clientHeight)]; /* once resized, it has no height of its own */
       plot.style.zoom = zoom;
       return { width: width / zoom, autosize: false };
@@ -216,10 +216,7 @@
   });
   window.addEventListener("afterprint", () => {
     root.classList.remove("paper");
-    resized((plot) => {
-      plot.style.zoom = "";
-      return { width: null, autosize: true };
-    });
+    resized(() => ({ width: null, autosize: true }));
     opened.forEach((part) => { part.open = false; });
   });
 })();

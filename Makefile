@@ -1,5 +1,6 @@
 # make study   run the main study and say where its report lies
 # make test    check style, types, layers and behaviour, in minutes
+# make test-kills  studies of each design whose driver is killed while it works, once each, in minutes
 # make test-slow  the tests that make test has no time for: every shipped study, every kill test, simulations
 # make coverage   how much of the code the tests reach that take less than a minute each; fails below the floor
 # All set up .venv from requirements.lock first, when it is not there or out of date.
@@ -12,7 +13,7 @@ READY := .venv/.ready
 # A test run starts dozens of processes: none of them should compile the package and the tests anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: study test pytest test-slow coverage lint setup lowest browser clean
+.PHONY: study test pytest test-kills test-slow coverage lint setup lowest browser clean
 
 study: $(READY)
 	$(BIN)/python -m fgtune.run studies/kf_sensitivity.yaml
@@ -21,6 +22,9 @@ test: lint pytest
 
 pytest: $(READY) browser
 	$(BIN)/pytest -n $(WORKERS)
+
+test-kills: $(READY)
+	$(BIN)/pytest -n $(WORKERS) -m "kill and not slow"
 
 test-slow: $(READY) browser
 	$(BIN)/pytest -n $(WORKERS) -m slow --timeout 1800

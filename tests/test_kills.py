@@ -21,7 +21,7 @@ from fgtune.training.checkpoint import load_checkpoint
 mlflow = LazyModule("mlflow")
 
 KINDS = ["sensitivity", "ablation", "comparison", "tuned comparison", "search"]
-"""Killed twenty times on demand. Every design is killed once in every test run, sensitivity in ``engine/test_run``."""
+"""Killed twenty times on demand. Every design is killed once in every run of CI, sensitivity in ``engine/test_run``."""
 ONE_WORKER = ("execution.max_concurrent=1",)
 LR = {"kind": "log_uniform", "low": 0.01, "high": 0.3}
 REG = {"kind": "uniform", "low": 0.5, "high": 4.0}
@@ -130,6 +130,7 @@ def check_that_nothing_changed(cut: RunOptions, whole: RunOptions) -> None:
     check_trackers(cut, len(cells))
 
 
+@pytest.mark.kill
 def test_an_ablation_killed_after_its_first_cell_ends_as_its_trainers_do(
     tmp_path, made, workers_kept, kill_driver, train_study
 ):
@@ -142,6 +143,7 @@ def test_an_ablation_killed_after_its_first_cell_ends_as_its_trainers_do(
     check_trackers(cut, len(cells))
 
 
+@pytest.mark.kill
 @pytest.mark.parametrize("kind", ["tuned comparison", "search"])
 def test_a_study_killed_after_its_first_cell_ends_like_an_uncut_one(made, workers_kept, kill_driver, kind):
     study = study_of(kind, seed=0, epochs=40)

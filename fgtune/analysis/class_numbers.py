@@ -20,6 +20,7 @@ from fgtune.analysis.profiles.sides import NUM_FINE
 from fgtune.analysis.table import num_fine
 from fgtune.analysis.verdicts.statistics import Estimate, paired_contrast
 from fgtune.catalog.metrics import AGREEMENT
+from fgtune.catalog.spec import sign_of
 from fgtune.text import count, listed
 
 _FEWEST_POINTS = 3
@@ -58,19 +59,31 @@ class NumberPoint:
 
 @dataclass(frozen=True)
 class NumberChoice:
-    """What a study over K_F says about the number of fine classes.
+    """What a study over K_F says about the number of fine classes of a data set.
 
     Attributes:
+        dataset: Name of the data set in a comparison over several, else empty.
         points: By number.
         peak: The choice among them.
         truth: The number of fine classes in the data; None where it is not known.
+        lost: The primary metric at the best number tried less that at the chosen one, or the other way round where
+            lower is better, so that it is never negative; nan where it is not known.
+        best: The number tried with the best primary metric, the smallest if tied; None where it is not known.
         sentence: The result in words.
     """
 
+    dataset: str
     points: tuple[NumberPoint, ...]
     peak: Peak
     truth: int | None
+    lost: float
+    best: int | None
     sentence: str
+
+    @property
+    def chosen(self) -> NumberPoint:
+        """The point whose seeds agree most."""
+        return next(point for point in self.points if point.num_fine == self.peak.best)
 
 
 def find_peak(agreements: Mapping[int, Mapping[int, float]], alpha: float, fewest: int = 2) -> Peak:
@@ -121,12 +134,17 @@ def _next_numbers(sizes: Sequence[int], best: int, fewest: int) -> tuple[int, ..
     return tuple(size for size in between if size >= fewest and size not in sizes)
 
 
-def choose_number(data: StudyData) -> NumberChoice | None:
-    """The choice of K_F by a study that varies it; None where fewer than three numbers have an agreement.
+def choose_numbers(data: StudyData) -> tuple[NumberChoice, ...]:
+    """The choice of K_F on each data set of a study that varies it, where at least three numbers have an agreement.
 
-    Of several factors, the others are at their baseline.
+    Of several factors, the others are at their baseline. In a comparison, what counts is arms that differ from the
+    baseline on the same data in K_F alone.
     """
-    arms = _arms_over_numbers(data)
+    chosen = (_choice(data, dataset, arms) for dataset, arms in _arms_over_numbers(data).items())
+    return tuple(each for each in chosen if each is not None)
+
+
+def _choice(data: StudyData, dataset: str, arms: Sequence[PlannedArm]) -> NumberChoice | None:
     points = sorted((point for arm in arms for point in _points(data, arm)), key=lambda point: point.num_fine)
     sizes = [point.num_fine for point in points]
     if len(sizes) < _FEWEST_POINTS or len(set(sizes)) < len(sizes):
@@ -134,14 +152,28 @@ def choose_number(data: StudyData) -> NumberChoice | None:
     agreements = {point.num_fine: data.values(point.arm, AGREEMENT) for point in points}
     truth, fewest = _classes(data, points)
     peak = find_peak(agreements, data.study.metrics.alpha, fewest)
-    return NumberChoice(tuple(points), peak, truth, _sentence(points, peak, data.level))
+    primary = data.info(data.study.metrics.primary)
+    sign = sign_of(primary.direction)
+    gains = {point.num_fine: sign * point.estimates[primary.name].mean for point in points if sign}
+    known = {size: gain for size, gain in gains.items() if math.isfinite(gain)}
+    best = max(known, key=lambda size: (known[size], -size), default=None)
+    lost = math.nan if best is None or peak.best not in known else known[best] - known[peak.best]
+    return NumberChoice(dataset, tuple(points), peak, truth, lost, best, _sentence(points, peak, data.level))
 
 
-def _arms_over_numbers(data: StudyData) -> tuple[PlannedArm, ...]:
-    """The arms that differ in K_F alone."""
-    if data.study.design.samples_points:
-        return data.arms if set(data.factors) <= set(NUM_FINE) and data.factors else ()
-    return next((arms for factor, arms in arm_groups(data) if factor in NUM_FINE), ())
+def _arms_over_numbers(data: StudyData) -> dict[str, list[PlannedArm]]:
+    """The arms that differ in K_F alone, by data set."""
+    design = data.study.design
+    if design.samples_points:
+        return {"": [*data.arms]} if set(data.factors) <= set(NUM_FINE) and data.factors else {}
+    if design.varies_factors:
+        return {"": [*next((arms for factor, arms in arm_groups(data) if factor in NUM_FINE), ())]}
+    found: dict[str, list[PlannedArm]] = {}
+    for arm in data.arms:
+        base = data.baseline_of(arm).levels
+        if all(arm.levels[path] == base[path] for path in arm.levels if path not in NUM_FINE):
+            found.setdefault(arm.dataset, []).append(arm)
+    return found
 
 
 def _points(data: StudyData, arm: PlannedArm) -> list[NumberPoint]:
@@ -170,8 +202,7 @@ def _classes(data: StudyData, points: Sequence[NumberPoint]) -> tuple[int | None
 
 
 def _sentence(points: Sequence[NumberPoint], peak: Peak, level: float) -> str:
-    best = next(point for point in points if point.num_fine == peak.best)
-    estimate = best.estimates[AGREEMENT]
+    estimate = next(point for point in points if point.num_fine == peak.best).estimates[AGREEMENT]
     bounds = f" ({interval(estimate.low, estimate.high)})" if estimate.n > 2 else ""
     text = f"Seeds agree most at K_F = {peak.best}: {number(estimate.mean)}{bounds}."
     tried = [point.num_fine for point in points]

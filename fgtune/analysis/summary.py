@@ -14,7 +14,7 @@ from typing import Any
 from fgtune.analysis.cells import failure_bounds, failure_rows, pruned_groups, solver_rows
 from fgtune.analysis.checks.health import health_checks
 from fgtune.analysis.checks.record import Check, Material
-from fgtune.analysis.class_numbers import NumberChoice, choose_number
+from fgtune.analysis.class_numbers import NumberChoice, choose_numbers
 from fgtune.analysis.datasets.together import DatasetsSummary, summarise_datasets
 from fgtune.analysis.estimates import arm_estimate
 from fgtune.analysis.expectations import JudgedExpectation, judge_expectations
@@ -82,7 +82,7 @@ class StudySummary:
         arm_searches: The searches inside the arms of a comparison; None if there are none.
         datasets: Each arm of a comparison over all its data sets together; None with a single one.
         parts: What the parts of an ablation are worth together; None where its arms do not show it.
-        numbers: What a study over K_F says about the number of fine classes; None for other studies.
+        class_numbers: What a study over K_F says about their number, on each data set; empty for other studies.
         expected: What the study file expects of its arms, held against the verdicts.
         profiles: What the levels of each numeric factor of a sensitivity study say together; None where there are none.
         variance: What the spread over seeds consists of; None for other designs.
@@ -123,7 +123,7 @@ class StudySummary:
     datasets: DatasetsSummary | None = None
     parts: PartsSummary | None = None
     profiles: ProfilesSummary | None = None
-    numbers: NumberChoice | None = None
+    class_numbers: tuple[NumberChoice, ...] = ()
     variance: VarianceSummary | None = None
     expected: tuple[JudgedExpectation, ...] = ()
 
@@ -189,7 +189,7 @@ def summarise(folder: StudyFolder | StudyData) -> StudySummary:
         choices=label_free_choices(data),
         joint_choices=joint_choices(data),
         arm_searches=arm_searches,
-        numbers=choose_number(data),
+        class_numbers=choose_numbers(data),
     )
     made = SUMMARISERS[study.design.kind](data, summary)
     expected = judge_expectations(study.expect, made.contrasts, made.datasets)

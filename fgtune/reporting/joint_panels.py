@@ -11,6 +11,7 @@ from fgtune.analysis.summary import StudySummary
 from fgtune.analysis.text.variance import STREAM_WORDS
 from fgtune.analysis.variance.parts import Share, VarianceSummary
 from fgtune.analysis.verdicts.statistics import PairedContrast
+from fgtune.catalog.metrics import AGREEMENT
 from fgtune.reporting.effect_figures import effects_figure, gains_figure, shares_figure
 from fgtune.reporting.level_figures import number_figure
 from fgtune.reporting.page_figures import Figure, FigureGroup
@@ -78,20 +79,25 @@ def profile_figures(summary: StudySummary) -> FigureGroup:
     return FigureGroup("", tuple(figures), widest=2)
 
 
-def number_figures(data: StudyData, summary: StudySummary) -> FigureGroup:
-    """Each criterion over the number of fine classes; empty for studies that do not vary it."""
-    found = summary.numbers
-    if found is None:
-        return FigureGroup("", ())
-    figures = []
-    for rank, name in enumerate(dict.fromkeys(name for point in found.points for name in point.estimates)):
-        info = data.info(name)
-        rows = [(point.arm, point.num_fine, point.estimates[name]) for point in found.points if point.estimates[name].n]
-        if rows:
-            alt = f"{info.title} at K_F = " + ", ".join(f"{size}: {number(each.mean)}" for _, size, each in rows) + "."
-            spec = number_figure(rows, found.peak.left, found.truth, info)
-            figures.append(Figure(f"numbers-{rank}", info.title, alt, spec))
-    return FigureGroup("", tuple(figures), widest=2)
+def number_figures(data: StudyData, summary: StudySummary) -> tuple[FigureGroup, ...]:
+    """Criteria over the number of fine classes, by data set; empty for studies that do not vary it.
+
+    Of several data sets, agreement and the primary metric alone, which is what the choice is about.
+    """
+    groups = []
+    for place, found in enumerate(summary.class_numbers):
+        figures = []
+        names = [AGREEMENT, summary.primary] if len(summary.class_numbers) > 1 else found.chosen.estimates
+        for rank, name in enumerate(names):
+            info = data.info(name)
+            rows = [(each.arm, each.num_fine, each.estimates[name]) for each in found.points if each.estimates[name].n]
+            if rows:
+                alt = f"{info.title} at K_F = " + ", ".join(f"{size}: {number(each.mean)}" for _, size, each in rows)
+                spec = number_figure(rows, found.peak.left, found.truth, info)
+                ident = f"numbers-{rank}" if place == 0 else f"numbers-{place}-{rank}"
+                figures.append(Figure(ident, info.title, f"{alt}.", spec))
+        groups.append(FigureGroup(found.dataset, tuple(figures), widest=2))
+    return tuple(groups)
 
 
 def variance_rows(found: VarianceSummary) -> list[tuple[str, Share, bool]]:

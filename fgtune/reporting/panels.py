@@ -67,7 +67,7 @@ class Panels:
         gains: What is lost without each part of an ablation beside what it gains alone.
         parts: What the parts of an ablation are worth together.
         profiles: K_F above against below the baseline.
-        numbers: Label-free criteria and the primary metric over K_F.
+        numbers: Label-free criteria and the primary metric over K_F, by data set.
         variance: What the spread over seeds consists of.
         found: How the criteria of a search developed; criteria against each other, and against the primary metric.
         importances: What each setting of a space explains.
@@ -90,7 +90,7 @@ class Panels:
     gains: FigureGroup
     parts: FigureGroup
     profiles: FigureGroup
-    numbers: FigureGroup
+    numbers: tuple[FigureGroup, ...]
     variance: FigureGroup
     found: tuple[Figure, ...]
     importances: ImportancePanels
@@ -112,7 +112,7 @@ class Panels:
         """All figures, in the order of the page."""
         groups = (self.importances.figures, *self.levels, *self.curves, self.cells, self.relations, self.maps)
         grouped = [figure for group in groups for figure in group.figures]
-        joint = (self.datasets, self.gains, self.parts, self.profiles, self.numbers, self.variance, self.choosing)
+        joint = (self.datasets, self.gains, self.parts, self.profiles, *self.numbers, self.variance, self.choosing)
         together = [figure for group in joint for figure in group.figures]
         return [
             *self.differences,

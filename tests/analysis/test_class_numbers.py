@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from fgtune.analysis.agreement import pseudo_values
-from fgtune.analysis.class_numbers import choose_number, find_peak
+from fgtune.analysis.class_numbers import choose_numbers, find_peak
 from fgtune.analysis.inputs import read_study
 from fgtune.config.schema.base import data_key
 from fgtune.reporting.html import write_up
@@ -94,12 +94,14 @@ def write_study(synthetic, out, shares, text=STUDY):
     """A folder whose seeds move this share of samples to a random class, for each K_F."""
     folder = synthetic.SyntheticStudy(text=text).write(out)
     data = read_study(folder)
-    folder.write_labels(data_key(next(iter(data.results.values())).config["data"]), LABELS)
+    for config in {str(each.config["data"]): each.config["data"] for each in data.results.values()}.values():
+        folder.write_labels(data_key(config), LABELS)
     for arm in data.arms:
         for cell in data.cells(arm.name):
-            rng = np.random.default_rng([cell.seed, arm.levels["classes.num_fine"]])
-            size = arm.levels["classes.num_fine"]
-            fine = np.where(rng.random(240) < shares[size], rng.integers(0, size, 240), TRUE % size)
+            size = arm.levels["classes.num_fine"] or 6
+            rng = np.random.default_rng([cell.seed, size])
+            share = shares[arm.dataset][size] if arm.dataset else shares[size]
+            fine = np.where(rng.random(240) < share, rng.integers(0, size, 240), TRUE % size)
             folder.write_predictions(cell.cell_id, PredictionsRecord(fine.astype(np.int8), np.full(240, 7, np.int8)))
     return folder
 
@@ -107,7 +109,7 @@ def write_study(synthetic, out, shares, text=STUDY):
 @pytest.mark.slow
 def test_a_study_over_k_f_says_where_its_seeds_agree_most_and_marks_the_true_number(synthetic, tmp_path):
     folder = write_study(synthetic, tmp_path, {4: 0.5, 6: 0.3, 8: 0.05, 10: 0.3})
-    found = choose_number(read_study(folder))
+    (found,) = choose_numbers(read_study(folder))
     assert [point.num_fine for point in found.points] == [4, 6, 8, 10]
     assert (found.peak.best, found.peak.left, found.peak.next, found.truth) == (8, (8,), (7, 9), 10)
     assert found.sentence.startswith("Seeds agree most at K_F = 8: ")
@@ -122,7 +124,7 @@ def test_a_study_over_k_f_says_where_its_seeds_agree_most_and_marks_the_true_num
 
 def test_a_peak_at_the_edge_and_numbers_that_it_does_not_beat_are_named(synthetic, tmp_path):
     folder = write_study(synthetic, tmp_path, {4: 0.5, 6: 0.4, 8: 0.1, 10: 0.1})
-    found = choose_number(read_study(folder))
+    (found,) = choose_numbers(read_study(folder))
     assert found.peak.best in {8, 10}
     assert set(found.peak.left) == {8, 10}
     assert f"Not shown to agree less: {18 - found.peak.best}." in found.sentence
@@ -131,11 +133,61 @@ def test_a_peak_at_the_edge_and_numbers_that_it_does_not_beat_are_named(syntheti
 
 
 def test_studies_of_other_factors_or_without_predictions_choose_no_number(synthetic, tmp_path):
-    assert choose_number(read_study(synthetic.SyntheticStudy(text=STUDY).write(tmp_path / "none"))) is None
+    assert choose_numbers(read_study(synthetic.SyntheticStudy(text=STUDY).write(tmp_path / "none"))) == ()
     other = STUDY.replace("classes.num_fine: [4, 6, 8, 10]", "optimizer.lr: [0.1, 0.2, 0.3]").replace(
         "baseline: {classes.num_fine: 6}", "baseline: {optimizer.lr: 0.1}"
     )
-    assert choose_number(read_study(synthetic.SyntheticStudy(text=other).write(tmp_path / "other"))) is None
+    assert choose_numbers(read_study(synthetic.SyntheticStudy(text=other).write(tmp_path / "other"))) == ()
+
+
+SEVERAL = """
+study: several
+question: How many fine classes are there, on either data set?
+design:
+  kind: comparison
+  baseline: six
+  arms:
+    - {name: eight, set: {classes.num_fine: 8}}
+    - {name: six}
+    - {name: four, set: {classes.num_fine: 4}}
+    - {name: slow, set: {optimizer.lr: 0.001}}
+    - {name: slow-ten, set: {classes.num_fine: 10, optimizer.lr: 0.001}}
+  datasets: {one: {kind: digits}, two: {kind: hierarchy}}
+seeds: 4
+trial: {data: {kind: digits}, classes: {num_fine: 6}, epochs: 3}
+"""
+ON_EACH = {"one": {4: 0.5, 6: 0.02, 8: 0.4, 10: 0.0}, "two": {4: 0.5, 6: 0.3, 8: 0.02, 10: 0.0}}
+
+
+def test_a_comparison_chooses_on_each_data_set_among_the_arms_that_differ_in_k_f_alone(synthetic, tmp_path):
+    folder = write_study(synthetic, tmp_path, ON_EACH, SEVERAL)
+    data = read_study(folder)
+    found = choose_numbers(data)
+    assert [(each.dataset, each.peak.best, each.chosen.arm) for each in found] == [
+        ("one", 6, "six@one"), ("two", 8, "eight@two")
+    ]  # fmt: skip
+    for each in found:
+        means = {point.num_fine: point.estimates["test/clustering_accuracy"].mean for point in each.points}
+        assert [*means] == [4, 6, 8]
+        assert means[each.best] == max(means.values())
+        assert each.lost == pytest.approx(max(means.values()) - means[each.peak.best])
+
+
+@pytest.mark.slow
+def test_a_page_of_several_data_sets_has_a_table_and_two_figures_for_each(synthetic, tmp_path):
+    page = write_up(write_study(synthetic, tmp_path, ON_EACH, SEVERAL))[0].read_text(encoding="utf-8")
+    assert "The number of fine classes that seeds agree on, by data set" in page
+    for ident in ("numbers-0", "numbers-1", "numbers-1-0", "numbers-1-1"):
+        assert f'id="{ident}-data"' in page
+    assert 'id="numbers-2-data"' not in page
+
+
+def test_where_less_is_better_what_is_lost_is_still_a_cost(synthetic, tmp_path):
+    text = STUDY.replace("seeds: 4", "seeds: 4\nmetrics: {primary: test/ged}")
+    (found,) = choose_numbers(read_study(write_study(synthetic, tmp_path, {4: 0.5, 6: 0.3, 8: 0.05, 10: 0.3}, text)))
+    means = {point.num_fine: point.estimates["test/ged"].mean for point in found.points}
+    assert means[found.best] == min(means.values())
+    assert found.lost == pytest.approx(means[8] - min(means.values()))
 
 
 def test_a_number_that_is_better_on_all_shared_seeds_is_not_ruled_out():

@@ -241,6 +241,7 @@ def wait_for_checkpoint(options, process):
 
 
 @pytest.mark.integration
+@pytest.mark.kill
 @pytest.mark.parametrize(
     "name", ["SIGTERM", *(pytest.param(name, marks=pytest.mark.long) for name in ("SIGINT", "SIGHUP", "SIGUSR1"))]
 )
@@ -275,6 +276,7 @@ def test_a_signal_to_all_processes_saves_says_how_to_go_on_and_going_on_repeats_
 
 
 @pytest.mark.integration
+@pytest.mark.kill
 def test_killed_driver_loses_nothing_finished_and_continuing_repeats_the_uncut_run(options, uncut_long, until_ended):
     options = replace(long_study(options), tracking_uri="none")  # test_kills looks into the store after a kill
     process = start(options)

@@ -164,14 +164,17 @@ class _Explainer:
         model = model_at(self.root, self.data, path[:-1])
         name = str(path[-1])
         known = list(model.model_fields) if model is not None else []
-        kinds = self._kinds_with(path)
-        if kinds:
+        section, kinds = value_at(self.data, path[:-1]), self._kinds_with(path)
+        if kinds and not (isinstance(section, Mapping) and "kind" in section):
             return f"say the kind of {dotted(path[:-1])} ({', '.join(kinds)} have this setting), or leave it out"
         below = [each for each in all_paths(model) if each.rpartition(".")[2] == name] if model is not None else []
         if below and path[:-1]:
             least = min(each.count(".") for each in below)
             nearby = dict.fromkeys(f"{dotted(path[:-1])}.{each}" for each in below if each.count(".") == least)
             return f"it belongs in {' or '.join(nearby)}"
+        if kinds:
+            here = f"leave it out of a {dotted(path[:-1])} of kind {item_at(section, 'kind')}"
+            return f"{here}: it is for {' and '.join(kinds) if len(kinds) < 3 else 'other kinds: ' + ', '.join(kinds)}"
         if nearest(name, known) is None:
             elsewhere = [each for each in all_paths(Study) if each.rpartition(".")[2] == name]
             if elsewhere:
@@ -179,9 +182,8 @@ class _Explainer:
         return suggestion(name, known, "known keys") if known else "leave it out: there is nothing to set here"
 
     def _kinds_with(self, path: Path) -> list[str]:
-        """The kinds of a section that have a setting, where the section names none and a preset says another."""
-        section = value_at(self.data, path[:-1])
-        if not path[:-1] or not isinstance(section, Mapping) or "kind" in section:
+        """The kinds of a section that have a setting, where the kind that is named, or that a preset says, has not."""
+        if not path[:-1] or not isinstance(value_at(self.data, path[:-1]), Mapping):
             return []
         models = models_at(self.root, self.data, path[:-1])
         return [kind for each in models if (kind := kind_of(each)) and path[-1] in each.model_fields]

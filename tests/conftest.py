@@ -155,7 +155,7 @@ def without_curves(request, monkeypatch):
     if "ray_started" not in request.fixturenames:
         from fgtune.results.folder import StudyFolder
 
-        monkeypatch.setattr(StudyFolder, "write_curve", lambda *_: None)
+        monkeypatch.setattr(StudyFolder, "add_curves", lambda *_: None)
 
 
 @pytest.fixture

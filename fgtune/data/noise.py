@@ -6,13 +6,12 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from fgtune.arrays import Float32Array, FloatArray, IntArray
 from fgtune.config.schema.base import LabelNoiseConfig
 from fgtune.data.base import Dataset
 from fgtune.data.preparation import as_prepared, fitted
-from fgtune.data.principal import principal_space, space_rows
+from fgtune.data.principal import one_thread, principal_space, space_rows
 from fgtune.data.views import vectors
 from fgtune.errors import DataError
 from fgtune.streams import numpy_stream
@@ -89,7 +88,7 @@ def look_alikes(points: Float32Array, labels: IntArray) -> tuple[FloatArray, Int
         block = max(1, _BLOCK_NUMBERS // len(members))
         for start in range(0, len(values), block):
             rows = np.arange(start, min(start + block, len(values)))
-            with threadpool_limits(1):
+            with one_thread():
                 squares = sizes[rows, None] + sizes[members] - 2.0 * values[rows] @ values[members].T
             squares[rows[:, None] == members] = np.inf
             nearest[rows, label] = squares.min(axis=1)

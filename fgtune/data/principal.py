@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from fgtune.arrays import Float32Array, FloatArray, IntArray
 from fgtune.streams import drawn_rows
@@ -14,6 +17,19 @@ DIMENSIONS = 20
 """Principal components that are kept."""
 SPACE_SAMPLES = 1000
 """Samples of a data set that its space is found on."""
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """The BLAS of NumPy, and others that are loaded by now: looking for them takes milliseconds."""
+    return ThreadpoolController().select(user_api="blas")
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let NumPy multiply and decompose with one thread: sums over several differ in their last bits."""
+    with _blas().limit(limits=1):
+        yield
 
 
 @dataclass(frozen=True)
@@ -30,7 +46,7 @@ class PrincipalSpace:
 
     def project(self, values: Float32Array) -> Float32Array:
         """(n, dimensions) coordinates of values (n, d); the same bits whatever the number of threads."""
-        with threadpool_limits(1):
+        with one_thread():
             found: Float32Array = ((values - self.mean) @ self.basis).astype(np.float32)
         return found
 
@@ -50,7 +66,7 @@ def principal_space(values: Float32Array, dimensions: int = DIMENSIONS) -> Princ
     centred = values.astype(np.float64)
     mean = centred.mean(axis=0)
     centred = centred - mean
-    with threadpool_limits(1):
+    with one_thread():
         variances, vectors = gram_spectrum(centred)
         if centred.shape[1] <= len(centred):
             return PrincipalSpace(mean, np.ascontiguousarray(vectors[:, ::-1][:, :dimensions]))

@@ -21,10 +21,10 @@ from fgtune.results.rebuilding import MOST_PLAN, check_record, rows_of_table, ro
 from fgtune.results.texts import CELL_COLUMNS, parse_plan, plan_factors, resolved_text, rows_text
 
 
-@lru_cache(maxsize=8)
-def _json_of(text: str, where: str) -> str:
+@lru_cache(maxsize=32)
+def _json_of(text: str) -> str:
     """A resolved study as JSON: one call reads it several times, and YAML takes long to read."""
-    return json.dumps(parse_yaml(text, where).data)
+    return json.dumps(parse_yaml(text, "").data)
 
 
 _MISSING = "this file of a study folder is missing"
@@ -71,7 +71,7 @@ class StoredStudy(CellFiles):
         fix = "restore the file, or run the study again: finished cells are kept"
         text = self._text(self.resolved_file)
         try:
-            return Study.from_plain(json.loads(_json_of(text, where)))
+            return Study.from_plain(json.loads(_json_of(text)))
         except ValidationError as error:
             rule = f"is not the resolved study that this version writes ({error.error_count()} problems)"
             raise DamagedFileError(rule, where=where, fix=fix) from error

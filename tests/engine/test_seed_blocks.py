@@ -50,9 +50,7 @@ def add_cells(maker, folder):
     """Run what is planned and not in the ledger."""
     plan = plan_of(folder)
     known = {result.cell_id for result in folder.ledger.read()}
-    for cell in plan.cells:
-        if cell.cell_id not in known:
-            maker._write_cell(folder, plan, cell)
+    maker.write_cells(folder, plan, [cell for cell in plan.cells if cell.cell_id not in known])
 
 
 def grow(maker, folder) -> list[int]:
@@ -118,7 +116,7 @@ def test_a_study_cut_off_anywhere_ends_with_the_same_plan(tmp_path):
             folder.plan_file.write_bytes(before)
             assert [len(look) for look in read_study(folder).looks] == [5]
         else:
-            maker._write_cell(folder, plan_of(folder), plan_of(folder).cells[-1])
+            maker.write_cells(folder, plan_of(folder), plan_of(folder).cells[-1:])
             assert next_block(plan_of(folder), folder) is None
             add_cells(maker, folder)
         grow(maker, folder)

@@ -17,8 +17,8 @@ from fgtune.testing.backbones import CHECKS, BackboneCase
 
 SHAPE = (3, 8, 8)
 SPATIAL = {"small_cnn", "resnet18", "resnet50"}
-NAMED = {"timm": {"name": "test_efficientnet"}}
-"""Settings that a kind cannot do without."""
+GIVEN = {"timm": {"name": "test_efficientnet"}, "resnet18": {"width": 8}, "resnet50": {"width": 8}}
+"""Settings that a kind cannot do without, or that make it small."""
 
 SLOW = {"resnet50"}
 """A larger one of a kind that is tested anyway."""
@@ -34,7 +34,7 @@ every_pair = pytest.mark.parametrize(("backbone", "head"), [cases(b, h) for b in
 
 def config(backbone: str, head: str = "linear", **parts) -> ModelConfig:
     return ModelConfig.from_plain(
-        {"backbone": {"kind": backbone, **NAMED.get(backbone, {})}, "head": {"kind": head}, **parts}
+        {"backbone": {"kind": backbone, **GIVEN.get(backbone, {})}, "head": {"kind": head}, **parts}
     )
 
 
@@ -59,7 +59,7 @@ def test_every_registered_kind_has_a_config_and_every_config_a_class():
 @every_backbone
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_every_backbone_keeps_the_contract(backbone, check):
-    check(BackboneCase({"kind": backbone, **NAMED.get(backbone, {})}, SHAPE))
+    check(BackboneCase({"kind": backbone, **GIVEN.get(backbone, {})}, SHAPE))
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)

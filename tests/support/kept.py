@@ -52,7 +52,7 @@ def fill(folder: StudyFolder, content: object, write: Callable[[], None]) -> Non
         content: Its ``repr`` says all that ``write`` depends on, but for how curves and relations are written.
         write: Writes every other file.
     """
-    key = (repr(content), StudyFolder.write_curve.__qualname__, StudyFolder.write_relations.__qualname__)
+    key = (repr(content), StudyFolder.add_curves.__qualname__, StudyFolder.write_relations.__qualname__)
     if folder.ledger_file.exists():
         write()
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -100,17 +101,20 @@ class SyntheticStudy:
             "packages": {"numpy": "2.1.0", "torch": "2.6.0"},
         }
         folder.create_or_check(plan, loaded, provenance)
-        fill(folder, self, lambda: self._write_cells(folder, plan))
+        fill(folder, self, lambda: self.write_cells(folder, plan, plan.cells))
         return folder
 
-    def _write_cells(self, folder: StudyFolder, plan: Plan) -> None:
-        for cell in plan.cells:
-            self._write_cell(folder, plan, cell)
+    def write_cells(self, folder: StudyFolder, plan: Plan, cells: Iterable[Cell]) -> None:
+        """Write what these cells leave, but for those that are missing."""
+        written = [self._ended(folder, plan, cell) for cell in cells if not self._is_missing(cell)]
+        folder.ledger.extend(result for result, _ in written)
+        folder.add_curves(written)
 
-    def _write_cell(self, folder: StudyFolder, plan: Plan, cell: Cell) -> None:
+    def _is_missing(self, cell: Cell) -> bool:
+        return (cell.arm, cell.seed) in self.faults.missing
+
+    def _ended(self, folder: StudyFolder, plan: Plan, cell: Cell) -> tuple[CellResult, tuple[EpochMetrics, ...]]:
         place = (cell.arm, cell.seed)
-        if place in self.faults.missing:
-            return
         rng = np.random.default_rng([cell.seed, zlib.crc32(cell.arm.encode())])
         cause = self.faults.failed.get(place)
         state = CellState.COMPLETE if cause is None else CellState.FAIL
@@ -120,10 +124,9 @@ class SyntheticStudy:
         metrics = dict(history[-1].metrics)
         if place in self.faults.undefined:
             metrics[plan.study.metrics.primary] = math.nan
-        folder.ledger.append(self._result(cell, state, metrics, len(history), cause))
-        folder.write_curve(cell.cell_id, cell.arm, cell.seed, history)
         if state is CellState.COMPLETE:
             folder.write_relations(cell.cell_id, self._relations(cell, metrics, rng))
+        return self._result(cell, state, metrics, len(history), cause), history
 
     def _result(
         self, cell: Cell, state: CellState, metrics: dict[str, float], epochs: int, cause: str | None

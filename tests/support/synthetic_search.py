@@ -101,11 +101,14 @@ class SyntheticSearch:
         cells = [self._cell(plan, arm, seed) for arm in arms for seed in plan.study.seed_list]
         whole = replace(plan, arms=tuple(arms), cells=tuple(cells))
         write_atomically(folder.plan_file, plan_text(whole).encode())
+        written = []
         for arm in arms:
             number = int(arm.name.removeprefix("trial-")) if not arm.is_baseline else -1
             if number not in self.unfinished and (self.baseline or number >= 0):
-                for seed in plan.study.seed_list:
-                    self._write_cell(folder, self._cell(plan, arm, seed), number)
+                written += [self._cell_of(self._cell(plan, arm, seed), number) for seed in plan.study.seed_list]
+        folder.ledger.extend(result for result, _ in written)
+        if self.curves:
+            folder.add_curves(written)
 
     def _points(self, plan: Plan) -> list[Arm]:
         rng = np.random.default_rng(7)
@@ -115,7 +118,7 @@ class SyntheticSearch:
     def _cell(self, plan: Plan, arm: Arm, seed: int) -> Cell:
         return Cell(arm.name, seed, plan.search.space.resolve(arm.config), arm.levels)
 
-    def _write_cell(self, folder: StudyFolder, cell: Cell, number: int) -> None:
+    def _cell_of(self, cell: Cell, number: int) -> tuple[CellResult, tuple[EpochMetrics, ...]]:
         state, cause, epochs = CellState.COMPLETE, None, cell.config.epochs
         if number in self.failed and cell.seed == 0:
             state, cause, epochs = CellState.FAIL, "TrialError: loss is not finite", 4
@@ -125,25 +128,22 @@ class SyntheticSearch:
         history = self._history(cell, epochs, number)
         solver = cell.config.relations.solver.kind
         seconds = 0.02 if solver == "flow" else 0.9
-        folder.ledger.append(
-            CellResult(
-                cell_id=cell.cell_id,
-                arm=cell.arm,
-                seed=cell.seed,
-                config_hash=cell.config_hash,
-                state=state,
-                metrics=dict(history[-1].metrics) if state is not CellState.FAIL else {},
-                seconds=0.2 * epochs,
-                epochs=epochs,
-                levels=dict(cell.levels),
-                config=cell.config.to_plain(),
-                solver=SolverUse(solver, 20, seconds * (1 + 0.01 * max(number, 0)), {"optimal": 20}, 0.0),
-                cause=cause,
-                finished_at=f"2026-01-02T03:{max(number, 0):02d}:{cell.seed:02d}+00:00",
-            )
+        result = CellResult(
+            cell_id=cell.cell_id,
+            arm=cell.arm,
+            seed=cell.seed,
+            config_hash=cell.config_hash,
+            state=state,
+            metrics=dict(history[-1].metrics) if state is not CellState.FAIL else {},
+            seconds=0.2 * epochs,
+            epochs=epochs,
+            levels=dict(cell.levels),
+            config=cell.config.to_plain(),
+            solver=SolverUse(solver, 20, seconds * (1 + 0.01 * max(number, 0)), {"optimal": 20}, 0.0),
+            cause=cause,
+            finished_at=f"2026-01-02T03:{max(number, 0):02d}:{cell.seed:02d}+00:00",
         )
-        if self.curves:
-            folder.write_curve(cell.cell_id, cell.arm, cell.seed, history)
+        return result, history
 
     def _history(self, cell: Cell, epochs: int, number: int) -> tuple[EpochMetrics, ...]:
         rng = np.random.default_rng([cell.seed, number + 1])

@@ -4,7 +4,8 @@
 
 Prints one row a data set and estimator: the true number, the estimates for each seed, the mean error in classes and in
 per cent, and seconds an estimate. A seed changes the split, and for made data the samples as well. ``--set`` changes
-settings of the estimator, as in ``--set pca_variance=0.9``.
+settings of the estimator, as in ``--set pca_variance=0.9``. ``--study`` takes the data sets of a study file in place of
+the ones here.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fgtune.config.reading.load import load_study
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.load import load_dataset
 from fgtune.data.splits import split_dataset
@@ -46,7 +49,7 @@ def measure(data: dict[str, Any], kind: str, settings: dict[str, Any], seeds: in
     """True K_F, the estimate for each seed, and mean seconds an estimate."""
     estimates, seconds, truth = [], 0.0, 0
     for seed in range(seeds):
-        drawn = data if data["kind"] in {"digits", "single_cell"} else data | {"data_seed": seed}
+        drawn = data | {"data_seed": seed} if data["kind"] in {"hierarchy", "patches"} else data
         classes = {"num_fine": "estimate", "estimator": {"kind": kind, **settings}}
         config = TrialConfig.from_plain({"data": drawn, "classes": classes})
         dataset = load_dataset(config.data)
@@ -68,10 +71,15 @@ def main() -> None:
     parser.add_argument("--estimators", nargs="+", choices=list(ESTIMATORS), default=list(ESTIMATORS))
     parser.add_argument("--only", nargs="+", default=[""], help="data sets whose name begins so")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings of the estimators")
+    parser.add_argument("--study", type=Path, help="a comparison over several data sets")
     arguments = parser.parse_args()
     settings = {name: json.loads(value) for name, _, value in (entry.partition("=") for entry in arguments.set)}
     print("| data | K_F* | estimator | estimates | mean error | per cent | seconds |\n|---|---|---|---|---|---|---|")
-    for name, data in DATASETS.items():
+    sets = DATASETS
+    if arguments.study is not None:
+        design = load_study(arguments.study).study.design
+        sets = {name: config.to_plain() for name, config in getattr(design, "datasets", {}).items()}
+    for name, data in sets.items():
         if not name.startswith(tuple(arguments.only)):
             continue
         for kind in arguments.estimators:

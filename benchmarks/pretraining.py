@@ -5,7 +5,8 @@
 Prints a row a data set and arm: clustering accuracy of the test samples, the same where the coarse label restricts the
 answer, the share of test samples whose nearest training sample in the features has their fine class before the trial
 trains (1-NN), each as mean and standard deviation over seeds, and seconds of pretraining and of the trial. A seed is a
-block: split, initial weights, data order and, for made data, the samples. Single process, no Ray.
+block: split, initial weights, data order and, for made data, the samples. Single process, no Ray. ``photographs`` need
+the pictures that come with scikit-image (``pip install --no-deps scikit-image``).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -64,11 +66,27 @@ DATASETS: dict[str, dict[str, Any]] = {
     "patches, nested": {"data": PATCHES} | CNN,
     "digit images 5/5": {"data": {"kind": "arrays"}, "groups": [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]} | CNN,
     "digit images 3/3/4": {"data": {"kind": "arrays"}, "groups": [[0, 4, 6], [1, 7, 8], [2, 3, 5, 9]]} | CNN,
+    "photographs": {"data": {"kind": "arrays"}, "classes": {"num_fine": 15}} | CNN,
 }
 """Trials by the name in the table, over ``BASE``."""
 NO_COLOUR = {"jitter": 0.0, "gray_p": 0.0}  # where the colour is the class
-IMAGES = {"patches, nested": NO_COLOUR, "digit images 5/5": {"flip_p": 0.0}, "digit images 3/3/4": {"flip_p": 0.0}}
+IMAGES: dict[str, dict[str, Any]] = {
+    "photographs": {},
+    "patches, nested": NO_COLOUR,
+    "digit images 5/5": {"flip_p": 0.0},
+    "digit images 3/3/4": {"flip_p": 0.0},
+}
 """What these images need of SimSiam's views, known from what their classes are."""
+PHOTOGRAPHS = {
+    "surfaces": ("brick.png", "grass.png", "gravel.png"),
+    "sky": ("hubble_deep_field.jpg", "moon.png", "rocket.jpg"),
+    "bodies": ("ihc.png", "retina.jpg", "cell.png"),
+    "scenes": ("astronaut.png", "chelsea.png", "coffee.png"),
+    "outside": ("china.jpg", "flower.jpg", "motorcycle_left.png"),
+}
+"""Pictures of scikit-image and scikit-learn by coarse class; each is a fine class, whose samples are its tiles."""
+TILE, TILES = 32, 120
+"""Pixels of a side of a tile, and tiles of a picture, none of which overlap."""
 ARMS: dict[str, dict[str, Any] | None] = {
     "none": None,
     "scarf": {"kind": "scarf"},
@@ -88,6 +106,8 @@ def config_of(name: str, arm: str, changes: dict[str, Any], folder: Path) -> Tri
     """The trial of a data set; digit images are written to a file first."""
     trial, pretrain = dict(DATASETS[name]), ARMS[arm]
     groups = trial.pop("groups", None)
+    if name == "photographs":
+        trial["data"] = {"kind": "arrays", "path": str(photographs(folder / "photographs.npz"))}
     if groups is not None:
         trial["data"] = {"kind": "arrays", "path": str(digit_images(groups, folder / f"{name.replace('/', '-')}.npz"))}
     if pretrain is not None:
@@ -105,6 +125,30 @@ def digit_images(groups: list[list[int]], path: Path) -> Path:
         images, digit = load_digits(return_X_y=True)
         coarse = np.array([next(rank for rank, group in enumerate(groups) if each in group) for each in digit])
         np.savez(path, inputs=(images / 16).astype(np.float32).reshape(-1, 1, 8, 8), coarse=coarse, fine=digit)
+    return path
+
+
+def photographs(path: Path) -> Path:
+    """Tiles (3, TILE, TILE) of photographs, drawn without looking at them; grey ones have three equal channels."""
+    from PIL import Image
+
+    if not path.exists():
+        places = [
+            Path(find_spec("skimage").origin).parent / "data",
+            Path(find_spec("sklearn").origin).parent / "datasets/images",
+        ]
+        rng, tiles, coarse, fine = np.random.default_rng(0), [], [], []
+        for group, names in enumerate(PHOTOGRAPHS.values()):
+            for name in names:
+                with Image.open(next(place / name for place in places if (place / name).exists())) as picture:
+                    pixels = np.asarray(picture.convert("RGB"), dtype=np.float32) / 255
+                rows, columns = (side // TILE for side in pixels.shape[:2])
+                grid = pixels[: rows * TILE, : columns * TILE].reshape(rows, TILE, columns, TILE, 3)
+                every = grid.transpose(0, 2, 4, 1, 3).reshape(-1, 3, TILE, TILE)
+                tiles.append(every[np.sort(rng.permutation(len(every))[:TILES])])
+                coarse += [group] * len(tiles[-1])
+                fine += [len(tiles) - 1] * len(tiles[-1])
+        np.savez(path, inputs=np.concatenate(tiles), coarse=np.array(coarse), fine=np.array(fine))
     return path
 
 
@@ -151,7 +195,11 @@ def main() -> None:
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
     parser.add_argument("--only", nargs="+", default=[""], help="data sets whose name begins so")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings of every pretraining")
+    parser.add_argument("--photographs", type=Path, help="write the tiles of photographs to this file, and do no more")
     arguments = parser.parse_args()
+    if arguments.photographs is not None:
+        photographs(arguments.photographs)
+        return
     changes = {name: json.loads(value) for name, _, value in (entry.partition("=") for entry in arguments.set)}
     print("| data | pretraining | accuracy | within coarse | 1-NN before | s pretraining | s trial |")
     print("|---|---|---|---|---|---|---|")

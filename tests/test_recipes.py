@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -131,15 +132,27 @@ def vowels(_layouts: ModuleType, root: Path) -> dict[str, object]:
     return {"trial.data.path": two_hierarchies(root, "family", "sex", "vowel", [f"f{k}" for k in range(10)], rows)}
 
 
-def benchmark_sets(layouts: ModuleType, root: Path) -> dict[str, object]:
+def benchmark_sets(layouts: ModuleType, root: Path, parts: int = 1) -> dict[str, object]:
+    """The data sets of the benchmark with four classes, each of which is divided in so many."""
     pytest.importorskip("scanpy", reason="scanpy comes with fgtune[singlecell]")
-    draws, fine = np.random.default_rng(0), np.arange(160) % 4
+    draws, fine = np.random.default_rng(0), np.arange(160) % (4 * parts)
     for name in ("mnist_5k", "penguins", "segments", "vowels"):
         inputs = draws.normal(size=(160, 6)) + 3 * fine[:, None]
-        np.savez(root / f"{name}.npz", inputs=inputs.astype(np.float32), coarse=fine // 2, fine=fine)
+        np.savez(root / f"{name}.npz", inputs=inputs.astype(np.float32), coarse=fine // (2 * parts), fine=fine)
     for name in ("newsgroups", "reuters"):
-        layouts.write_texts(root / f"{name}.csv", 40, header="text,coarse,fine")
+        rows = [
+            f"{text},{group},{topic} {place % parts}"
+            for place, (text, group, topic) in enumerate(layouts.made_texts(40))
+        ]
+        (root / f"{name}.csv").write_text("\n".join(["text,coarse,fine", *rows]) + "\n", encoding="utf-8")
     return {f"design.datasets.{path.stem}.path": path for path in sorted(root.iterdir())}
+
+
+def tiles(_layouts: ModuleType, root: Path) -> dict[str, object]:
+    fine = np.arange(180) % 6
+    inputs = 0.1 * fine[:, None, None, None] + 0.4 * np.random.default_rng(0).random((180, 3, 8, 8))
+    np.savez(root / "tiles.npz", inputs=inputs.astype(np.float32), coarse=fine // 3, fine=fine)
+    return {"trial.data.path": root / "tiles.npz"}
 
 
 def embedded(_layouts: ModuleType, _root: Path) -> dict[str, object]:
@@ -173,6 +186,8 @@ RECIPES: dict[str, Callable[[ModuleType, Path], dict[str, object]]] = {
     "text_two_hierarchies": news_twice,
     "audio_two_hierarchies": vowels,
     "selection_many_sets": benchmark_sets,
+    "num_fine_many_sets": partial(benchmark_sets, parts=3),  # twelve classes, so that no two ratios are one number
+    "photographs": tiles,
 }
 """For each recipe: write a tiny data set of its kind, and say where it lies."""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from fgtune.analysis.formatting import setting_text
 from fgtune.analysis.timing import TimeLeft, cells_at_once, counted_cells, machine, time_left
 from fgtune.config.arms.plan import Plan
 from fgtune.config.arms.records import Cell
@@ -225,4 +226,6 @@ def _shown(level: object) -> str:
     """A level as a table shows it."""
     if level is None:
         return "-"
+    if isinstance(level, dict):
+        return setting_text(level)
     return level if isinstance(level, str) else json.dumps(level)

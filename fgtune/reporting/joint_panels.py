@@ -96,7 +96,7 @@ def number_figures(data: StudyData, summary: StudySummary) -> tuple[FigureGroup,
                 spec = number_figure(rows, found.peak.left, found.truth, info)
                 ident = f"numbers-{rank}" if place == 0 else f"numbers-{place}-{rank}"
                 figures.append(Figure(ident, info.title, f"{alt}.", spec))
-        groups.append(FigureGroup(found.dataset, tuple(figures), widest=2))
+        groups.append(FigureGroup(f"on {found.dataset}" if found.dataset else "", tuple(figures), widest=2))
     return tuple(groups)
 
 

@@ -120,6 +120,14 @@ def test_the_plan_shows_arms_levels_and_class_numbers_and_writes_nothing(write, 
     assert list(tree(tmp_path)) == ["tiny.yaml"]
 
 
+def test_the_plan_says_a_section_in_words(write, capsys):
+    arms = "  kind: comparison\n  arms: [{name: a}, {name: b, set: {relations.solver: {kind: scip}}}]\n"
+    assert main(["plan", write(("  kind: sensitivity\n  factors:\n    classes.num_fine: [4, 3]\n", arms))]) == 0
+    out = capsys.readouterr().out
+    assert "scip (" in out
+    assert "{" not in out
+
+
 def test_the_plan_lists_single_cells_in_the_order_they_run(write, capsys):
     path = write()
     plan = open_study(Path(path)).plan
